@@ -1,0 +1,211 @@
+"""What a run is made of: frozen dataclasses, filled by defaults < recipe < flags and `--set`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, TypeVar
+
+from omegaconf import OmegaConf
+from omegaconf.errors import ConfigKeyError, OmegaConfBaseException
+
+from avssl.plugins import hint
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class FeatureConfig:
+    """How sound becomes the input of the audio tower."""
+
+    name: str = "foa-iv"
+    """mono-logmel, stereo-logmel, foa-logmel, foa-iv or beam-logmel."""
+    sample_rate: int = 24000
+    """Hz."""
+    n_fft: int = 512
+    """Samples of one Hann window."""
+    hop: int = 240
+    """Samples between windows."""
+    mels: int = 128
+    """Slaney mel bands."""
+    top_db: float = 100.0
+    """Decibels kept below each channel's own maximum."""
+
+    def __post_init__(self) -> None:
+        """Refuse what has no meaning."""
+        for name in ("sample_rate", "n_fft", "hop", "mels"):
+            _positive("features", name, getattr(self, name))
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """Which towers are trained."""
+
+    preset: str = "small"
+    """small (two CPU cores) or avsa (the published towers)."""
+    video: str = ""
+    """Backbone instead of the preset's: torchvision/NAME or timm/NAME."""
+    audio: str = ""
+    """Backbone instead of the preset's: torchvision/NAME or timm/NAME."""
+    weights: str = ""
+    """Folder of encoders to start from; empty: random."""
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """Where clips come from, and how much of each is read."""
+
+    manifest: str = ""
+    """A `manifest.parquet` or its folder; empty: the built-in synth360 world."""
+    clips: int = 800
+    """Scenes of the built-in world."""
+    clip_seconds: float = 4.0
+    """Seconds of each scene of the built-in world."""
+    world_seed: int = 0
+    """Seed of the built-in world."""
+    seconds: float = 1.0
+    """Sound read for one clip."""
+    frames: int = 8
+    """Pictures read for one clip, from within the seconds of sound."""
+    frame_rate: float = 16.0
+    """Pictures a second."""
+    batch: int = 32
+    """Clips a step, over all processes."""
+    workers: int = 2
+    """Loader processes a training process."""
+
+    def __post_init__(self) -> None:
+        """Refuse what has no meaning."""
+        for name in ("clips", "clip_seconds", "seconds", "frames", "frame_rate", "batch"):
+            _positive("data", name, getattr(self, name))
+        if self.frames / self.frame_rate > self.seconds:
+            raise ValueError(f"data: {self.frames} frames at {self.frame_rate} a second do not fit into {self.seconds} s")
+
+
+@dataclass(frozen=True)
+class OptimConfig:
+    """Adam with decoupled weight decay, and its rate over time."""
+
+    lr: float = 1e-4
+    """Peak learning rate."""
+    weight_decay: float = 1e-5
+    """Decoupled weight decay."""
+    schedule: str = "constant"
+    """constant (AVSA's) or cosine (to zero at the last step)."""
+    warmup: int = 0
+    """Steps of linear warm-up."""
+    clip_norm: float = 0.0
+    """Gradient norm is clipped to this; 0: not clipped."""
+
+    def __post_init__(self) -> None:
+        """Refuse what has no meaning."""
+        _positive("optim", "lr", self.lr)
+        if self.schedule not in ("constant", "cosine"):
+            raise ValueError(f"optim.schedule is constant or cosine, not {self.schedule!r}{hint(self.schedule, ['constant', 'cosine'])}")
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """How long and how a run trains."""
+
+    steps: int = 1000
+    """Optimiser steps."""
+    seed: int = 0
+    """Seeds weights, clips, views."""
+    precision: str = "bf16-mixed"
+    """Lightning Fabric's name: bf16-mixed, 32-true, 16-mixed."""
+    log_every: int = 20
+    """Steps between scalars."""
+    save_every: int = 500
+    """Steps between checkpoints."""
+    show_every: int = 500
+    """Steps between pictures and sounds in TensorBoard."""
+
+    def __post_init__(self) -> None:
+        """Refuse what has no meaning."""
+        for name in ("steps", "log_every", "save_every", "show_every"):
+            _positive("train", name, getattr(self, name))
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """One pretraining run."""
+
+    task: str = "avsa"
+    """Name of an installed task."""
+    options: dict[str, Any] = field(default_factory=dict)
+    """Fills the task's `Options`."""
+    features: FeatureConfig = field(default_factory=FeatureConfig)
+    model: ModelConfig = field(default_factory=ModelConfig)
+    data: DataConfig = field(default_factory=DataConfig)
+    optim: OptimConfig = field(default_factory=OptimConfig)
+    train: TrainConfig = field(default_factory=TrainConfig)
+    probe: dict[str, Any] = field(default_factory=dict)
+    """Fills the `Options` of the correspondence head that ends the run; `{enabled: false}` leaves it out."""
+
+
+def fill(kind: type[T], *layers: Any, where: str = "") -> T:
+    """An instance of a config dataclass from its defaults and layers of mappings, later ones first.
+
+    Args:
+        kind: a dataclass.
+        layers: nested mappings, or OmegaConf configs.
+        where: named in errors, such as the recipe's path.
+
+    Raises:
+        ValueError: an unknown key, or a value of another type or out of its range.
+    """
+    prefix = f"{where}: " if where else ""
+    try:
+        merged = OmegaConf.merge(OmegaConf.structured(kind), *[OmegaConf.create(layer) for layer in layers])
+        return OmegaConf.to_object(merged)  # type: ignore[return-value]
+    except ConfigKeyError as error:
+        key = str(error.key)
+        raise ValueError(f"{prefix}unknown key {error.full_key!r}{hint(key, keys(kind))}") from error
+    except OmegaConfBaseException as error:
+        raise ValueError(f"{prefix}{str(error).splitlines()[0]} ({error.full_key})") from error
+
+
+def keys(kind: type) -> list[str]:
+    """Every key of a config dataclass and of the ones inside it."""
+    found = []
+    for each in fields(kind):
+        found.append(each.name)
+        if isinstance(each.default_factory, type) and hasattr(each.default_factory, "__dataclass_fields__"):
+            found += keys(each.default_factory)
+    return found
+
+
+def recipes_folder() -> Path:
+    """Where the shipped recipes lie: inside the installed package, or beside it in a checkout."""
+    inside = Path(__file__).parent / "recipes"
+    return inside if inside.is_dir() else Path(__file__).parent.parent / "recipes"
+
+
+def recipe_path(name: str) -> Path:
+    """The file of a recipe given by its name (`avsa/small`) or its path.
+
+    Raises:
+        ValueError: there is none; the message lists the shipped ones.
+    """
+    for path in (Path(name), recipes_folder() / f"{name}.yaml"):
+        if path.is_file():
+            return path
+    shipped = sorted(str(path.relative_to(recipes_folder()).with_suffix("")) for path in recipes_folder().rglob("*.yaml"))
+    raise ValueError(f"no recipe {name!r}{hint(name, shipped)}; shipped: {', '.join(shipped)}")
+
+
+def read_recipe(name: str) -> Any:
+    """A recipe as an OmegaConf config; `base: other` in it puts another recipe beneath."""
+    path = recipe_path(name)
+    try:
+        recipe = OmegaConf.load(path)
+    except Exception as error:
+        raise ValueError(f"{path}: not a YAML recipe: {str(error).splitlines()[0]}") from error
+    base = recipe.pop("base", None)
+    return OmegaConf.merge(read_recipe(base), recipe) if base else recipe
+
+
+def _positive(section: str, name: str, value: float) -> None:
+    if not value > 0:
+        raise ValueError(f"{section}.{name} must be positive, not {value}")

@@ -1,0 +1,27 @@
+"""A clip: what a loader hands to a task."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Clip:
+    """One instant of a recording, in memory.
+
+    Sound of 360-degree video is ambiX (ACN order W, Y, Z, X; SN3D gain), frames are equirectangular, centre column front.
+    """
+
+    frames: Tensor
+    """uint8 `(time, 3, height, width)`, RGB."""
+    sound: Tensor
+    """float32 `(channels, samples)`, full scale 1."""
+    sample_rate: int
+    """Hz."""
+    key: str
+    """Names the clip in its manifest."""
+    labels: dict[str, Any] = field(default_factory=dict)
+    """Manifest columns, and `start`: seconds from the clip's beginning to this window's."""

@@ -1,0 +1,37 @@
+"""The contract of a downstream head."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from pathlib import Path
+from typing import Any, ClassVar
+
+from avssl.models.encoders import Encoders
+
+
+class Head(ABC):
+    """A downstream head: what pretrained encoders are good for.
+
+    Args:
+        encoders: pretrained towers.
+        options: an instance of `Options`.
+    """
+
+    Options: ClassVar[type]
+    """Frozen dataclass; a recipe's `options:` fills it."""
+
+    def __init__(self, encoders: Encoders, options: Any) -> None:
+        self.encoders = encoders
+        self.options = options
+
+    @abstractmethod
+    def fit(self, folder: Path) -> dict[str, float]:
+        """Train and evaluate; leave weights and plots in `folder`; return flat name -> number."""
+
+    def apply(self, source: Path, target: Path) -> None:
+        """Make `target` from `source`; only heads that make something.
+
+        Raises:
+            ValueError: this head makes nothing.
+        """
+        raise ValueError(f"{type(self).__name__} makes nothing from {source}; it only evaluates")

@@ -1,0 +1,1 @@
+"""Physics on the sphere: pure functions on tensors, no files, no state."""

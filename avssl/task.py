@@ -1,0 +1,40 @@
+"""The contract of a pretext task."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any, ClassVar
+
+import numpy as np
+from torch import Tensor, nn
+
+from avssl.data.clip import Clip
+from avssl.models.encoders import Encoders
+
+
+class Task(nn.Module, ABC):
+    """A pretext task: how a clip becomes views, and how a batch of views becomes a loss.
+
+    `views` runs in a loader process and uses only the clip and `rng`; `forward` runs on the device. A task says no word
+    about devices, processes, precision or files.
+
+    Args:
+        encoders: the shared towers that the task trains.
+        options: an instance of `Options`.
+    """
+
+    Options: ClassVar[type]
+    """Frozen dataclass; a recipe's `options:` fills it."""
+
+    def __init__(self, encoders: Encoders, options: Any) -> None:
+        super().__init__()
+        self.encoders = encoders
+        self.options = options
+
+    @abstractmethod
+    def views(self, clip: Clip, rng: np.random.Generator) -> dict[str, Tensor]:
+        """The tensors that one clip contributes to a batch; the same `rng` state gives the same tensors."""
+
+    @abstractmethod
+    def forward(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        """`{"loss": scalar, ...}`: the loss to minimise, and further scalars to log."""

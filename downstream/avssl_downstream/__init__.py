@@ -1,0 +1,1 @@
+"""The downstream heads that come with avssl, registered as a stranger's would be."""
