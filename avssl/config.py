@@ -79,7 +79,9 @@ class DataConfig:
         for name in ("clips", "clip_seconds", "seconds", "frames", "frame_rate", "batch"):
             _positive("data", name, getattr(self, name))
         if self.frames / self.frame_rate > self.seconds:
-            raise ValueError(f"data: {self.frames} frames at {self.frame_rate} a second do not fit into {self.seconds} s")
+            raise ValueError(
+                f"data: {self.frames} frames at {self.frame_rate} a second do not fit into {self.seconds} s"
+            )
 
 
 @dataclass(frozen=True)
@@ -101,7 +103,8 @@ class OptimConfig:
         """Refuse what has no meaning."""
         _positive("optim", "lr", self.lr)
         if self.schedule not in ("constant", "cosine"):
-            raise ValueError(f"optim.schedule is constant or cosine, not {self.schedule!r}{hint(self.schedule, ['constant', 'cosine'])}")
+            near = hint(self.schedule, ["constant", "cosine"])
+            raise ValueError(f"optim.schedule is constant or cosine, not {self.schedule!r}{near}")
 
 
 @dataclass(frozen=True)
@@ -191,8 +194,14 @@ def recipe_path(name: str) -> Path:
     for path in (Path(name), recipes_folder() / f"{name}.yaml"):
         if path.is_file():
             return path
-    shipped = sorted(str(path.relative_to(recipes_folder()).with_suffix("")) for path in recipes_folder().rglob("*.yaml"))
+    shipped = shipped_recipes()
     raise ValueError(f"no recipe {name!r}{hint(name, shipped)}; shipped: {', '.join(shipped)}")
+
+
+def shipped_recipes() -> list[str]:
+    """Names of the recipes that come with avssl, such as `avsa/small`."""
+    folder = recipes_folder()
+    return sorted(path.relative_to(folder).with_suffix("").as_posix() for path in folder.rglob("*.yaml"))
 
 
 def read_recipe(name: str) -> Any:

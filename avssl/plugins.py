@@ -23,7 +23,9 @@ def load(group: str, name: str) -> Any:
     """
     found = _distinct(entry_points(group=group, name=name))
     if not found:
-        raise ValueError(f"no {group} plug-in named {name!r}; installed: {', '.join(names(group))}{hint(name, names(group))}")
+        raise ValueError(
+            f"no {group} plug-in named {name!r}; installed: {', '.join(names(group))}{hint(name, names(group))}"
+        )
     if len(found) > 1:
         owners = " and ".join(sorted(entry.dist.name if entry.dist else "?" for entry in found))
         raise ValueError(f"{group} plug-in {name!r} is registered by both {owners}; uninstall one")

@@ -12,7 +12,8 @@ from torch import Tensor
 class Clip:
     """One instant of a recording, in memory.
 
-    Sound of 360-degree video is ambiX (ACN order W, Y, Z, X; SN3D gain), frames are equirectangular, centre column front.
+    Sound of 360-degree video is ambiX (ACN order W, Y, Z, X; SN3D gain); its frames are equirectangular, the centre
+    column in front.
     """
 
     frames: Tensor

@@ -1,0 +1,258 @@
+"""The command line: each command reads its flags and calls the one function that does the work."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from avssl import __version__, plugins
+
+SET = click.option(
+    "--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change one key, such as optim.lr=1e-4."
+)
+
+
+class UserError(click.ClickException):
+    """What a user gave cannot be worked with: one line, exit code 2."""
+
+    exit_code = 2
+
+
+class Commands(click.Group):
+    """A group whose commands report what users got wrong in one line; `AVSSL_DEBUG=1` shows the traceback."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; `ValueError` and `OSError` become one line."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            raise
+        except (ValueError, OSError) as error:
+            if os.environ.get("AVSSL_DEBUG"):
+                raise
+            raise UserError(_line(error)) from error
+
+
+class Heads(Commands):
+    """The installed downstream heads as commands, each imported only when it is run."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Names of the installed heads."""
+        return list(plugins.names(plugins.HEADS))
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of one head.
+
+        Raises:
+            UserError: no head has this name.
+        """
+        known = plugins.names(plugins.HEADS)
+        if cmd_name not in known:
+            near = plugins.hint(cmd_name, known)
+            raise UserError(f"no downstream head named {cmd_name!r}; installed: {', '.join(known)}{near}")
+        return _head_command(cmd_name, known[cmd_name])
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="avssl")
+def main() -> None:
+    """Self-supervised learning from the spatial alignment of sight and sound."""
+
+
+@main.command()
+@click.option("--task", help="Pretext task; `avssl list` shows the installed ones.  [default: the recipe's, else avsa]")
+@click.option("--features", help="Input of the audio tower, such as foa-iv or foa-logmel.")
+@click.option("--recipe", help="Name of a shipped recipe (avsa/small) or a path.  [default: TASK/small]")
+@click.option("--data", help="A manifest.parquet or its folder.  [default: the built-in synth360 world]")
+@click.option("--init", help="Encoders or run folder to start from.  [default: random weights]")
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="Run folder; continued if begun.  [default: runs/TASK-FEATURES]"
+)
+@SET
+def pretrain(
+    task: str | None,
+    features: str | None,
+    recipe: str | None,
+    data: str | None,
+    init: str | None,
+    out: Path | None,
+    settings: tuple[str, ...],
+) -> None:
+    """Train audio and video encoders on a pretext task."""
+    from avssl.config import RunConfig, fill, read_recipe
+
+    flags = {"task": task, "features.name": features, "data.manifest": data, "model.weights": init}
+    name = recipe or _default_recipe(task or "avsa")
+    layers = [read_recipe(name)] if name else []
+    config = fill(
+        RunConfig, *layers, _dotted([f"{key}={value}" for key, value in flags.items() if value]), _dotted(settings)
+    )
+    from avssl.train.pretrain import pretrain as run
+
+    run(config, out or Path("runs") / f"{config.task}-{config.features.name}", recipe=name, command=sys.argv)
+
+
+@main.group(cls=Heads)
+def downstream() -> None:
+    """Use pretrained encoders: one command an installed head."""
+
+
+@main.command()
+@click.argument("root", type=click.Path(path_type=Path))
+@click.argument("out", type=click.Path(path_type=Path))
+@click.option("--layout", required=True, type=click.Choice(["yt360", "files"]), help="How ROOT is organised.")
+@click.option(
+    "--projection",
+    default="auto",
+    type=click.Choice(["auto", "equirect"]),
+    show_default=True,
+    help="Declare pictures equirectangular where neither header nor shape says so.",
+)
+@click.option(
+    "--sound-layout",
+    default="auto",
+    show_default=True,
+    help="Declare channels: ambix, fuma, acn-n3d, wxy, youtube-327…",
+)
+@click.option("--height", default=224, show_default=True, help="Rows of the proxies; they are twice as wide.")
+@click.option("--frame-rate", default=16.0, show_default=True, help="Most pictures a second of the proxies.")
+@click.option("--sample-rate", default=24000, show_default=True, help="Samples a second of the prepared sound, in Hz.")
+@click.option("--workers", type=int, help="Processes.  [default: one a core]")
+def prepare(root: Path, out: Path, layout: str, **options: Any) -> None:
+    """Turn recordings under ROOT into a manifest and small proxies in OUT.
+
+    Continues what was begun. Exit code 0: all done; 1: some recordings failed, see OUT/failed.parquet;
+    2: nothing could be done.
+    """
+    from avssl.data.prepare import prepare as run
+
+    report = run(root, out, layout, **options)
+    sys.exit(1 if report.failed else 0)
+
+
+@main.group(cls=Commands)
+def scenes() -> None:
+    """Render made-up worlds with known truth."""
+
+
+@scenes.command()
+@click.argument("out", type=click.Path(path_type=Path))
+@click.option("--clips", default=500, show_default=True, help="Scenes to render.")
+@click.option("--seconds", default=4.0, show_default=True, help="Length of each scene.")
+@click.option("--seed", default=0, show_default=True, help="Same seed, same world.")
+@click.option("--width", default=448, show_default=True, help="Columns of the frames; rows are half as many.")
+@click.option("--frame-rate", default=16.0, show_default=True, help="Pictures a second.")
+@click.option("--sample-rate", default=24000, show_default=True, help="Samples a second, in Hz.")
+@click.option("--workers", type=int, help="Processes.  [default: one a core]")
+def synth360(out: Path, clips: int, seconds: float, seed: int, **options: Any) -> None:
+    """Sounding objects around a 360-degree camera: video, first-order ambisonics, and the truth per frame."""
+    from avssl.scenes.synth360 import synth360 as render
+
+    click.echo(render(out, clips, seconds, seed, **options))
+
+
+@main.command(name="list")
+def list_installed() -> None:
+    """Installed tasks and heads, shipped recipes."""
+    from avssl.config import shipped_recipes
+
+    for title, group in (("tasks", plugins.TASKS), ("downstream heads", plugins.HEADS)):
+        click.echo(f"{title}:")
+        for name, distribution in plugins.names(group).items():
+            click.echo(f"  {name:20} {distribution}")
+    click.echo("recipes:")
+    for name in shipped_recipes():
+        click.echo(f"  {name}")
+
+
+@main.command()
+@click.argument("name")
+def recipe(name: str) -> None:
+    """Print a shipped recipe, to copy and change."""
+    from avssl.config import recipe_path
+
+    click.echo(recipe_path(name).read_text(encoding="utf-8"), nl=False)
+
+
+def _head_command(name: str, distribution: str) -> click.Command:
+    """The command of one head: its options come from `--set`, so that nothing is imported to show help."""
+    options: list[Callable[..., Any]] = [
+        click.option(
+            "--encoders", required=True, type=click.Path(path_type=Path), help="Run folder, or its encoders folder."
+        ),
+        click.option("--data", help="A manifest.parquet or its folder."),
+        click.option("--apply", "source", type=click.Path(path_type=Path), help="Apply the head to this file."),
+        click.option("--to", "target", type=click.Path(path_type=Path), help="Where the result of --apply goes."),
+        click.option("--out", type=click.Path(path_type=Path), help=f"Folder of results.  [default: ENCODERS/{name}]"),
+        SET,
+    ]
+
+    def run(
+        encoders: Path,
+        data: str | None,
+        source: Path | None,
+        target: Path | None,
+        out: Path | None,
+        settings: tuple[str, ...],
+    ) -> None:
+        _run_head(name, encoders, data, source, target, out, settings)
+
+    command = click.command(name=name, help=f"The head {name!r} of {distribution}.")(run)
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def _run_head(
+    name: str,
+    encoders: Path,
+    data: str | None,
+    source: Path | None,
+    target: Path | None,
+    out: Path | None,
+    settings: Sequence[str],
+) -> None:
+    """Load a head and its encoders; fit it, or apply it to a file."""
+    if (source is None) != (target is None):
+        raise UserError("--apply and --to go together: the file to read and the file to make")
+    kind = plugins.load(plugins.HEADS, name)
+    from avssl.config import fill
+    from avssl.models.encoders import Encoders
+
+    given = {"manifest": data} if data else {}
+    head = kind(Encoders.from_pretrained(encoders), fill(kind.Options, given, _dotted(settings), where=name))
+    if source is not None and target is not None:
+        head.apply(source, target)
+        return
+    for key, value in head.fit(out or encoders / name).items():
+        click.echo(f"{key:24} {value:.4f}")
+
+
+def _default_recipe(task: str) -> str:
+    """`TASK/small` if avssl ships it, else none."""
+    from avssl.config import shipped_recipes
+
+    name = f"{task}/small"
+    return name if name in shipped_recipes() else ""
+
+
+def _dotted(settings: Sequence[str]) -> Any:
+    """`a.b=1` strings as a nested config."""
+    from omegaconf import OmegaConf
+
+    for setting in settings:
+        if "=" not in setting:
+            raise UserError(f"--set takes KEY=VALUE, not {setting!r}")
+    return OmegaConf.from_dotlist(list(settings))
+
+
+def _line(error: ValueError | OSError) -> str:
+    """One line that says what went wrong, and where."""
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    return " ".join(str(error).split())

@@ -1,0 +1,52 @@
+"""Configuration: defaults < recipe < flags, and errors that say what to do."""
+
+import pytest
+
+from avssl.config import RunConfig, fill, read_recipe, recipe_path, shipped_recipes
+
+
+def test_later_layers_win():
+    config = fill(RunConfig, {"optim": {"lr": 1.0, "warmup": 3}}, {"optim": {"lr": "2e-4"}})
+    assert config.optim.lr == 2e-4
+    assert config.optim.warmup == 3
+
+
+@pytest.mark.parametrize(
+    ("layer", "message"),
+    [
+        ({"optim": {"learning_rat": 1}}, "unknown key 'optim.learning_rat'"),
+        ({"trian": {}}, "did you mean 'train'"),
+        ({"optim": {"lr": "fast"}}, "optim.lr"),
+        ({"optim": {"lr": -1}}, "optim.lr must be positive"),
+        ({"optim": {"schedule": "cosin"}}, "did you mean 'cosine'"),
+        ({"data": {"frames": 32, "seconds": 1.0}}, "do not fit"),
+    ],
+)
+def test_a_wrong_key_or_value_is_named(layer, message):
+    with pytest.raises(ValueError, match=message) as caught:
+        fill(RunConfig, layer, where="recipe.yaml")
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_a_recipe_may_stand_on_another(tmp_path):
+    (tmp_path / "base.yaml").write_text("task: avc\noptim: {lr: 1.0, warmup: 5}\n")
+    top = tmp_path / "top.yaml"
+    top.write_text(f"base: {tmp_path / 'base.yaml'}\noptim: {{lr: 2.0}}\n")
+    config = fill(RunConfig, read_recipe(str(top)))
+    assert (config.task, config.optim.lr, config.optim.warmup) == ("avc", 2.0, 5)
+
+
+@pytest.mark.parametrize("name", shipped_recipes())
+def test_every_shipped_recipe_fills_a_run(name):
+    assert fill(RunConfig, read_recipe(name), where=name).task == name.split("/")[0]
+
+
+def test_an_unknown_recipe_is_answered_with_the_nearest():
+    with pytest.raises(ValueError, match="did you mean 'avsa/small'"):
+        recipe_path("avsa/smal")
+
+
+def test_a_recipe_that_is_not_yaml_is_named(tmp_path):
+    (tmp_path / "bad.yaml").write_text("a: [1\nb: }")
+    with pytest.raises(ValueError, match="bad.yaml: not a YAML recipe"):
+        read_recipe(str(tmp_path / "bad.yaml"))
