@@ -11,7 +11,8 @@ from avssl.cli import main
 
 @pytest.mark.parametrize("arguments", [["--help"], ["list"], ["downstream", "--help"], ["recipe", "avsa/small"]])
 def test_looking_around_does_not_import_torch(arguments):
-    code = f"import sys; from avssl.cli import main; main({arguments}, standalone_mode=False); sys.exit('torch' in sys.modules)"
+    run = f"from avssl.cli import main; main({arguments}, standalone_mode=False)"
+    code = f"import sys; {run}; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=False).returncode == 0
 
 
