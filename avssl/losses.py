@@ -1,0 +1,172 @@
+"""Contrastive losses between two modalities, over the batch of all processes, in float32 whatever autocast says."""
+
+# B clips (of all processes), K crops of a clip, D embedding, N candidates
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+import torch
+import torch.nn.functional as F  # noqa: N812
+from torch import Tensor, distributed
+from torch.autograd.function import once_differentiable
+
+NEGATIVES = ("easy+hard", "easy", "hard")
+TILE = 2048
+
+
+class Alignment(NamedTuple):
+    """Shares of crops whose own partner scores highest."""
+
+    hard: Tensor
+    """Among the crops of the own clip (AVSA's "AVSA-Acc"); chance is 1/K."""
+    easy: Tensor
+    """Among the same crop of all clips (AVSA's "AVC-Acc"); chance is 1/B."""
+
+
+def gather(rows: Tensor) -> Tensor:
+    """The rows of all processes in the order of their ranks, with gradient; one process: `rows` itself.
+
+    Every process then computes the same loss over the whole batch; gradients summed by the gather and averaged by
+    DistributedDataParallel equal those of one process with the whole batch.
+
+    Args:
+        rows: `(rows, ...)`, of the same shape on every process.
+    """
+    if not (distributed.is_available() and distributed.is_initialized() and distributed.get_world_size() > 1):
+        return rows
+    return _Gather.apply(rows)  # type: ignore[no-any-return, no-untyped-call]
+
+
+def info_nce(a: Tensor, b: Tensor, temperature: float = 0.07, tile: int = TILE) -> Tensor:
+    """Cross-modal InfoNCE: row i of `a` must find row i of `b` among all rows, and the other way round; averaged.
+
+    Negatives come from the whole batch of all processes. The similarities are computed a tile of rows at a time and
+    again for the gradient, so memory grows as B times `tile`.
+
+    Args:
+        a: `(B, D)` embeddings of any length; cosines are taken.
+        b: `(B, D)`.
+        temperature: divides the cosines.
+        tile: rows of similarities held at once.
+
+    Raises:
+        ValueError: shapes differ.
+    """
+    _require_pairs(a, b, 2)
+    with torch.autocast(a.device.type, enabled=False):
+        return _InfoNCE.apply(_unit(a) / temperature, _unit(b), tile)  # type: ignore[no-any-return, no-untyped-call]
+
+
+def alignment_loss(
+    predicted: Tensor, target: Tensor, temperature: float = 0.07, negatives: str = "easy+hard"
+) -> Tensor:
+    """AVSA's loss in one direction (Morgado 2020): crop j of clip i must find its partner among candidates.
+
+    Candidates are the K crops of the own clip (hard) and crop j of the other B - 1 clips (easy), B + K - 1 in all.
+
+    Args:
+        predicted: `(B, K, D)` embeddings of any length; cosines are taken.
+        target: `(B, K, D)` in the other modality.
+        temperature: divides the cosines.
+        negatives: `easy+hard`, `easy` (no other crop of the own clip) or `hard` (no other clip).
+
+    Raises:
+        ValueError: shapes differ, or `negatives` is none of these.
+    """
+    _require_pairs(predicted, target, 3)
+    if negatives not in NEGATIVES:
+        raise ValueError(f"negatives are {', '.join(NEGATIVES)}, not {negatives!r}")
+    with torch.autocast(predicted.device.type, enabled=False):
+        hard, easy = (scores / temperature for scores in _scores(_unit(predicted), _unit(target)))
+        positive = hard.diagonal(dim1=1, dim2=2)
+        candidates = {
+            "hard": hard,
+            "easy": torch.cat([positive[..., None], easy], -1),
+            "easy+hard": torch.cat([hard, easy], -1),
+        }
+        return (candidates[negatives].logsumexp(-1) - positive).mean()
+
+
+@torch.no_grad()
+def alignment_accuracy(predicted: Tensor, target: Tensor) -> Alignment:
+    """How often the partner scores highest; a tie counts, as in AVSA's own monitor.
+
+    Args:
+        predicted: `(B, K, D)` embeddings of any length.
+        target: `(B, K, D)` in the other modality.
+
+    Raises:
+        ValueError: shapes differ.
+    """
+    _require_pairs(predicted, target, 3)
+    with torch.autocast(predicted.device.type, enabled=False):
+        hard, easy = _scores(_unit(predicted), _unit(target))
+    positive = hard.diagonal(dim1=1, dim2=2)
+    return Alignment((positive >= hard.amax(-1)).float().mean(), (positive >= easy.amax(-1)).float().mean())
+
+
+def _scores(predicted: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+    """Cosines `(B, K, K)` within a clip, and `(B, K, B)` with the same crop of every clip, the own one at -inf."""
+    hard = predicted @ target.transpose(1, 2)
+    easy = torch.einsum("ikd,jkd->ikj", predicted, target)
+    own = torch.eye(len(easy), dtype=torch.bool, device=easy.device)
+    return hard, easy.masked_fill(own[:, None], -math.inf)
+
+
+def _unit(rows: Tensor) -> Tensor:
+    return F.normalize(gather(rows.float()), dim=-1)
+
+
+def _require_pairs(a: Tensor, b: Tensor, dimensions: int) -> None:
+    if a.shape != b.shape or a.ndim != dimensions:
+        shapes = f"{tuple(a.shape)} and {tuple(b.shape)}"
+        raise ValueError(f"two batches of one shape and {dimensions} dimensions are compared, not {shapes}")
+
+
+class _Gather(torch.autograd.Function):
+    """All processes' rows; the gradient is summed over the processes."""
+
+    @staticmethod
+    def forward(ctx: Any, rows: Tensor) -> Tensor:
+        parts = [torch.empty_like(rows) for _ in range(distributed.get_world_size())]
+        distributed.all_gather(parts, rows.contiguous())
+        return torch.cat(parts)
+
+    @staticmethod
+    @once_differentiable  # type: ignore[misc, no-untyped-call]
+    def backward(ctx: Any, upstream: Tensor) -> Tensor:  # type: ignore[override]
+        upstream = upstream.contiguous().clone()
+        distributed.all_reduce(upstream)
+        return upstream.chunk(distributed.get_world_size())[distributed.get_rank()]
+
+
+class _InfoNCE(torch.autograd.Function):
+    """Mean -log softmax, over rows and over columns of `a @ b.T`, at the diagonal; never keeps all similarities."""
+
+    @staticmethod
+    def forward(ctx: Any, a: Tensor, b: Tensor, tile: int) -> Tensor:
+        rows, columns = [], []
+        for start in range(0, len(a), tile):
+            scores = a[start : start + tile] @ b.T
+            rows.append(scores.logsumexp(1))
+            columns.append(scores.logsumexp(0))
+        row, column = torch.cat(rows), torch.stack(columns).logsumexp(0)
+        ctx.save_for_backward(a, b, row, column)
+        ctx.tile = tile
+        return ((row + column) / 2 - (a * b).sum(1)).mean()
+
+    @staticmethod
+    @once_differentiable  # type: ignore[misc, no-untyped-call]
+    def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor, Tensor, None]:  # type: ignore[override]
+        a, b, row, column = ctx.saved_tensors
+        with torch.autocast(a.device.type, enabled=False):
+            to_a, to_b = -b, -a
+            for start in range(0, len(a), ctx.tile):
+                part = slice(start, start + ctx.tile)
+                scores = a[part] @ b.T
+                weight = ((scores - row[part, None]).exp_() + (scores - column).exp_()) / 2
+                to_a[part] += weight @ b
+                to_b = to_b + weight.T @ a[part]
+            return to_a * (upstream / len(a)), to_b * (upstream / len(a)), None

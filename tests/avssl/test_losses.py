@@ -1,0 +1,154 @@
+"""The contrastive losses against PyTorch, pytorch-metric-learning, closed forms, and one process against two."""
+
+import math
+import re
+from pathlib import Path
+
+import pytest
+import torch
+import torch.nn.functional as F  # noqa: N812
+from pytorch_metric_learning.losses import NTXentLoss, SupConLoss
+from torch import Tensor, distributed, multiprocessing, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from avssl.losses import alignment_accuracy, alignment_loss, gather, info_nce
+
+
+def embeddings(*shape: int, seed: int = 0) -> tuple[Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    a = torch.randn(*shape, generator=generator)
+    return a, a + torch.randn(*shape, generator=generator)
+
+
+def dense_info_nce(a: Tensor, b: Tensor, temperature: float) -> Tensor:
+    scores = F.normalize(a, dim=-1) @ F.normalize(b, dim=-1).T / temperature
+    own = torch.arange(len(a))
+    return (F.cross_entropy(scores, own) + F.cross_entropy(scores.T, own)) / 2
+
+
+def gradients(loss: Tensor, *inputs: Tensor) -> Tensor:
+    return torch.cat([each.flatten() for each in torch.autograd.grad(loss, inputs)])
+
+
+@pytest.mark.parametrize("tile", [7, 32, 100])
+def test_info_nce_and_its_gradient_equal_cross_entropy_for_any_tile(tile: int) -> None:
+    a, b = (each.double().float().requires_grad_() for each in embeddings(45, 16))
+    ours, theirs = info_nce(a, b, 0.1, tile=tile), dense_info_nce(a, b, 0.1)
+    torch.testing.assert_close(ours, theirs)
+    torch.testing.assert_close(gradients(ours, a, b), gradients(theirs, a, b), atol=1e-6, rtol=1e-4)
+
+
+def test_info_nce_passes_gradcheck_through_a_scaled_loss() -> None:
+    a, b = (each.requires_grad_() for each in embeddings(12, 8, seed=3))
+    step, direction = 1e-2, torch.randn(12, 8, generator=torch.Generator().manual_seed(1))
+    slope = (gradients(3 * info_nce(a, b, 0.5), a).view_as(a) * direction).sum()
+    with torch.no_grad():
+        finite = 3 * (info_nce(a + step * direction, b, 0.5) - info_nce(a - step * direction, b, 0.5)) / (2 * step)
+    torch.testing.assert_close(slope, finite, atol=1e-3, rtol=1e-3)
+
+
+def test_info_nce_agrees_with_pytorch_metric_learning() -> None:
+    a, b = embeddings(20, 16)
+    labels, others = torch.arange(20), torch.arange(20)  # two objects: one object for both returns 0.0 silently
+    for theirs in (SupConLoss(0.07), NTXentLoss(0.07)):
+        both = (theirs(a, labels, ref_emb=b, ref_labels=others) + theirs(b, labels, ref_emb=a, ref_labels=others)) / 2
+        torch.testing.assert_close(info_nce(a, b, 0.07), both, atol=1e-4, rtol=1e-4)
+
+
+def test_info_nce_of_equal_rows_is_log_batch_and_of_an_identity_is_known() -> None:
+    torch.testing.assert_close(info_nce(torch.ones(9, 4), torch.ones(9, 4), 0.07), torch.tensor(math.log(9)))
+    expected = math.log(1 + 4 * math.exp(-2))
+    torch.testing.assert_close(info_nce(torch.eye(5), 3 * torch.eye(5), 0.5), torch.tensor(expected))
+
+
+def test_losses_are_float32_inside_autocast() -> None:
+    a, b = embeddings(16, 4, 64)
+    full = info_nce(a[:, 0], b[:, 0], 0.07), alignment_loss(a, b, 0.07)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        inside = info_nce(a[:, 0], b[:, 0], 0.07), alignment_loss(a, b, 0.07)
+        accuracy = alignment_accuracy(a, b)
+    assert [each.dtype for each in inside] == [torch.float32, torch.float32]
+    torch.testing.assert_close(inside, full, atol=0, rtol=0)
+    assert accuracy == alignment_accuracy(a, b)
+
+
+@pytest.mark.parametrize("negatives", ["easy+hard", "easy", "hard"])
+def test_alignment_loss_is_cross_entropy_over_the_listed_candidates(negatives: str) -> None:
+    predicted, target = embeddings(6, 3, 8)
+    p, t = F.normalize(predicted, dim=-1), F.normalize(target, dim=-1)
+    losses = []
+    for i in range(6):
+        for j in range(3):
+            own = [t[i, k] for k in range(3)] if "hard" in negatives else [t[i, j]]
+            other = [t[n, j] for n in range(6) if n != i] if "easy" in negatives else []
+            scores = torch.stack([p[i, j] @ each for each in own + other]) / 0.2
+            losses.append(F.cross_entropy(scores, torch.tensor(j if "hard" in negatives else 0)))
+    torch.testing.assert_close(alignment_loss(predicted, target, 0.2, negatives), torch.stack(losses).mean())
+
+
+def test_alignment_with_one_crop_is_info_nce() -> None:
+    a, b = embeddings(10, 1, 8)
+    both = (alignment_loss(a, b, 0.07) + alignment_loss(b, a, 0.07)) / 2
+    torch.testing.assert_close(both, info_nce(a[:, 0], b[:, 0], 0.07))
+
+
+def test_alignment_of_equal_embeddings_is_log_of_the_candidates() -> None:
+    ones = torch.ones(28, 4, 8)
+    torch.testing.assert_close(alignment_loss(ones, ones, 0.07), torch.tensor(math.log(31)))
+
+
+def test_accuracies_count_the_own_clip_and_the_other_clips_apart() -> None:
+    codes = torch.eye(12).view(4, 3, 12)
+    assert alignment_accuracy(codes, codes) == (1, 1)
+    assert alignment_accuracy(codes, codes.roll(1, 1)) == (0, 1)  # the own clip's next crop; ties with other clips at 0
+    assert alignment_accuracy(codes, codes.roll(1, 0)) == (1, 0)
+
+
+def test_shapes_and_names_that_do_not_fit_are_refused() -> None:
+    with pytest.raises(ValueError, match=re.escape("(4, 8) and (5, 8)")):
+        info_nce(torch.ones(4, 8), torch.ones(5, 8))
+    with pytest.raises(ValueError, match="not 'soft'"):
+        alignment_loss(torch.ones(4, 2, 8), torch.ones(4, 2, 8), negatives="soft")
+
+
+def test_gather_is_the_identity_in_one_process() -> None:
+    rows = torch.ones(2, 3)
+    assert gather(rows) is rows
+
+
+class Towers(nn.Module):
+    """Two linear towers under both losses."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.a, self.b = nn.Linear(6, 5), nn.Linear(6, 5)
+
+    def forward(self, a: Tensor, b: Tensor) -> Tensor:
+        a, b = self.a(a), self.b(b)
+        return alignment_loss(a, b, 0.1) + info_nce(a[:, 0], b[:, 0], 0.1, tile=3)
+
+
+def one_of_two(rank: int, folder: str) -> None:
+    """A process of two with half of the batch; leaves its loss and gradient in a file."""
+    torch.set_num_threads(1)
+    distributed.init_process_group("gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=2)
+    towers = DistributedDataParallel(Towers())
+    a, b = (each[rank * 4 : rank * 4 + 4] for each in embeddings(8, 3, 6))
+    loss = towers(a, b)
+    loss.backward()
+    found = torch.cat([each.grad.flatten() for each in towers.parameters() if each.grad is not None])
+    torch.save({"loss": loss.detach(), "gradient": found}, Path(folder, f"{rank}.pt"))
+    distributed.destroy_process_group()
+
+
+def test_loss_and_gradient_of_two_processes_equal_those_of_one(tmp_path: Path) -> None:
+    multiprocessing.spawn(one_of_two, args=(str(tmp_path),), nprocs=2)
+    towers = Towers()
+    loss = towers(*embeddings(8, 3, 6))
+    loss.backward()
+    expected = torch.cat([each.grad.flatten() for each in towers.parameters() if each.grad is not None])
+    for rank in range(2):
+        found = torch.load(tmp_path / f"{rank}.pt", weights_only=True)
+        torch.testing.assert_close(found["loss"], loss.detach(), atol=1e-6, rtol=1e-6)
+        torch.testing.assert_close(found["gradient"], expected, atol=1e-6, rtol=1e-5)
