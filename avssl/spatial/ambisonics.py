@@ -1,0 +1,257 @@
+"""First-order ambisonics: encode, turn, mirror, listen to and convert a sound field, and read its direction.
+
+Everywhere: ambiX (ACN order W, Y, Z, X; SN3D gain), axes x front, y left, z up, radians, azimuth counter-clockwise from
+the front, elevation up. Functions keep the dtype and device of their input, broadcast over leading axes and have a
+gradient.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TypeVar
+
+import torch
+from torch import Tensor
+
+T = TypeVar("T")
+Angle = Tensor | float
+"""Radians."""
+
+_SIGNS = {
+    "left-right": (1.0, -1.0, 1.0, 1.0),
+    "up-down": (1.0, 1.0, -1.0, 1.0),
+    "front-back": (1.0, 1.0, 1.0, -1.0),
+}
+# Omnidirectional and dipole part of a beam; the hypercardioid has the highest directivity of order 1.
+_BEAMS = {"projection": (1.0, 1.0), "cardioid": (0.5, 0.5), "hypercardioid": (0.25, 0.75), "dipole": (0.0, 1.0)}
+_SQRT_HALF = math.sqrt(0.5)
+_SQRT_3 = math.sqrt(3.0)
+# Name -> (where W, Y, Z, X stand in the foreign order, gain of the foreign channel over SN3D's).
+_LAYOUTS = {
+    "ambix": ((0, 1, 2, 3), (1.0, 1.0, 1.0, 1.0)),
+    "acn-n3d": ((0, 1, 2, 3), (1.0, _SQRT_3, _SQRT_3, _SQRT_3)),
+    "fuma": ((0, 2, 3, 1), (_SQRT_HALF, 1.0, 1.0, 1.0)),
+}
+
+
+def direction(azimuth: Angle, elevation: Angle) -> Tensor:
+    """Unit vector of a direction: angles `(...)` to `(..., 3)` along x, y, z."""
+    azimuth, elevation = _angles(azimuth, elevation)
+    level = torch.cos(elevation)
+    return torch.stack([torch.cos(azimuth) * level, torch.sin(azimuth) * level, torch.sin(elevation)], -1)
+
+
+def angles(vector: Tensor) -> tuple[Tensor, Tensor]:
+    """Azimuth in (-pi, pi] and elevation, each `(...)`, of vectors `(..., 3)` along x, y, z of any length."""
+    x, y, z = vector.unbind(-1)
+    return torch.atan2(y, x), torch.atan2(z, torch.hypot(x, y))
+
+
+def angle_between(azimuth: Angle, elevation: Angle, other_azimuth: Angle, other_elevation: Angle) -> Tensor:
+    """Great-circle angle between two directions, in [0, pi]; exact for small and for opposite ones too."""
+    one, other = direction(azimuth, elevation), direction(other_azimuth, other_elevation)
+    return 2 * torch.atan2(torch.linalg.vector_norm(one - other, dim=-1), torch.linalg.vector_norm(one + other, dim=-1))
+
+
+def gains(azimuth: Angle, elevation: Angle) -> Tensor:
+    """SN3D encoding gains of a direction: angles `(...)` to `(..., 4)` for W, Y, Z, X."""
+    x, y, z = direction(azimuth, elevation).unbind(-1)
+    return torch.stack([torch.ones_like(x), y, z, x], -1)
+
+
+def encode(signal: Tensor, azimuth: Angle, elevation: Angle) -> Tensor:
+    """Plane wave that carries a signal from a direction.
+
+    Args:
+        signal: `(..., samples)`.
+        azimuth: one direction per signal, `(...)` or a number; or a path, `(..., samples)`, for a moving source.
+        elevation: likewise.
+
+    Returns:
+        `(..., 4, samples)`.
+
+    Raises:
+        ValueError: a path of another number of samples than the signal.
+    """
+    azimuth, elevation = torch.broadcast_tensors(*_angles(azimuth, elevation))
+    gain = gains(azimuth.to(signal), elevation.to(signal))
+    if azimuth.ndim < signal.ndim:
+        return gain.unsqueeze(-1) * signal.unsqueeze(-2)
+    if azimuth.shape[-1] != signal.shape[-1]:
+        raise ValueError(f"a path has one direction a sample: expected {signal.shape[-1]}, got {azimuth.shape[-1]}")
+    return gain.movedim(-1, -2) * signal.unsqueeze(-2)
+
+
+def rotation(yaw: Angle, pitch: Angle = 0.0, roll: Angle = 0.0) -> Tensor:
+    """Matrix that turns the world: Rz(yaw) · Ry(-pitch) · Rx(roll), acting on columns (x, y, z).
+
+    Roll is applied first, about the front axis, and lifts the left side; then pitch lifts the front; then yaw turns
+    counter-clockwise, so that `azimuth += yaw`.
+
+    Returns:
+        `(..., 3, 3)`; the angles broadcast to `(...)`.
+    """
+    yaw, pitch, roll = torch.broadcast_tensors(*_angles(yaw, pitch, roll))
+    (cy, sy), (cp, sp), (cr, sr) = ((torch.cos(angle), torch.sin(angle)) for angle in (yaw, pitch, roll))
+    rows = (
+        (cy * cp, -sy * cr - cy * sp * sr, sy * sr - cy * sp * cr),
+        (sy * cp, cy * cr - sy * sp * sr, -cy * sr - sy * sp * cr),
+        (sp, cp * sr, cp * cr),
+    )
+    return torch.stack([torch.stack(row, -1) for row in rows], -2)
+
+
+def rotation_to_front(azimuth: Angle, elevation: Angle, legacy: str = "") -> Tensor:
+    """Matrix that brings a direction to the front: Ry(elevation) · Rz(-azimuth).
+
+    Args:
+        azimuth: `(...)` or a number.
+        elevation: `(...)` or a number.
+        legacy: "avsa" multiplies in the order that AVSA published, Rz(-azimuth) · Ry(elevation), which misses the
+            front by 15 degrees on average; only to match its numbers.
+
+    Returns:
+        `(..., 3, 3)`.
+
+    Raises:
+        ValueError: another `legacy`.
+    """
+    if legacy not in ("", "avsa"):
+        raise ValueError(f"rotation_to_front: legacy is '' or 'avsa', not {legacy!r}")
+    if legacy == "avsa":
+        return rotation(-torch.as_tensor(azimuth), -torch.as_tensor(elevation))
+    return rotation(azimuth, elevation).mT
+
+
+def rotate(foa: Tensor, matrix: Tensor) -> Tensor:
+    """Turn a sound field.
+
+    Args:
+        foa: `(..., 4, samples)`.
+        matrix: `(..., 3, 3)` on (x, y, z), such as `rotation` gives. Leading axes broadcast; `(batch, 1, 4, samples)`
+            with `(batch, views, 3, 3)` costs no copy of the sound.
+
+    Returns:
+        `(..., 4, samples)`.
+    """
+    _require_foa(foa)
+    turn = _on_channels(matrix.to(foa))
+    with torch.autocast(foa.device.type, enabled=False):
+        if min(foa.ndim, turn.ndim) < 3 or foa.shape[-3] != 1:
+            return torch.matmul(turn, foa)
+        stacked = torch.matmul(turn.flatten(-3, -2), foa.squeeze(-3))
+    return stacked.unflatten(-2, turn.shape[-3:-1])
+
+
+def mirror(foa: Tensor, axis: str) -> Tensor:
+    """Mirror a sound field `(..., 4, samples)`: "left-right" (what a horizontal flip does), "up-down", "front-back".
+
+    Raises:
+        ValueError: another axis.
+    """
+    _require_foa(foa)
+    return foa * foa.new_tensor(_choice("mirror axis", axis, _SIGNS)).unsqueeze(-1)
+
+
+def beamform(foa: Tensor, azimuth: Angle, elevation: Angle, pattern: str = "projection") -> Tensor:
+    """What a directional microphone hears that points in a direction.
+
+    Args:
+        foa: `(..., 4, samples)`.
+        azimuth: `(...)` or a number.
+        elevation: `(...)` or a number.
+        pattern: "projection" is `u^T x` with u = [1, Y, Z, X], gain 2 towards the direction and 0 behind; "cardioid"
+            is half of it; "hypercardioid" and "dipole" have gain 1.
+
+    Returns:
+        `(..., samples)`.
+
+    Raises:
+        ValueError: another pattern.
+    """
+    _require_foa(foa)
+    omni, dipole = _choice("beam pattern", pattern, _BEAMS)
+    weights = gains(*_angles(azimuth, elevation)).to(foa) * foa.new_tensor([omni, dipole, dipole, dipole])
+    with torch.autocast(foa.device.type, enabled=False):
+        return torch.matmul(weights.unsqueeze(-2), foa).squeeze(-2)
+
+
+def stereo(foa: Tensor) -> Tensor:
+    """Left and right, `(..., 2, samples)`, of two projections to the sides: L = W + Y, R = W - Y."""
+    _require_foa(foa)
+    w, y = foa[..., 0, :], foa[..., 1, :]
+    return torch.stack([w + y, w - y], -2)
+
+
+def convert(foa: Tensor, source: str, target: str) -> Tensor:
+    """Reorder and rescale the channels of a first-order field `(..., 4, samples)`.
+
+    Args:
+        foa: sound in the layout `source`.
+        source: "ambix" (ACN, SN3D), "acn-n3d", or "fuma" (W, X, Y, Z with W 3 dB lower).
+        target: one of the same names.
+
+    Raises:
+        ValueError: another name.
+    """
+    _require_foa(foa)
+    places, levels = _choice("ambisonic layout", source, _LAYOUTS)
+    target_places, target_levels = _choice("ambisonic layout", target, _LAYOUTS)
+    inverse = [target_places.index(place) for place in range(4)]
+    scale = foa.new_tensor([to / at for to, at in zip(target_levels, levels, strict=True)])
+    return (foa[..., list(places), :] * scale.unsqueeze(-1))[..., inverse, :]
+
+
+def intensity_direction(
+    foa: Tensor, sample_rate: int, low: float = 150.0, high: float = 4000.0
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Where the sound of a clip comes from: direction of the active intensity summed over time and a band.
+
+    Args:
+        foa: `(..., 4, samples)`.
+        sample_rate: Hz.
+        low: lower end of the band, Hz.
+        high: upper end, Hz.
+
+    Returns:
+        Azimuth, elevation and diffuseness, each `(...)`. Diffuseness is 0 for one plane wave, 1 for a field without a
+        direction. Silence in the band has a direction of nan and a diffuseness of 1.
+    """
+    _require_foa(foa)
+    samples = foa.shape[-1]
+    # Summing over all bins of one long transform is summing over time (Parseval).
+    first, last = math.ceil(low * samples / sample_rate), math.floor(high * samples / sample_rate)
+    band = torch.view_as_real(torch.fft.rfft(foa)[..., first : last + 1]).flatten(-2)
+    vector = (band[..., :1, :] * band[..., 1:, :]).sum(-1)[..., [2, 0, 1]]
+    energy = band.square().sum((-2, -1)) / 2
+    silent = energy == 0
+    azimuth, elevation = angles(vector.masked_fill(silent.unsqueeze(-1), torch.nan))
+    ratio = torch.linalg.vector_norm(vector, dim=-1) / energy.masked_fill(silent, 1.0)
+    return azimuth, elevation, (1 - ratio).clamp(0, 1)
+
+
+def _angles(*values: Angle) -> list[Tensor]:
+    """Numbers and tensors of angles as tensors of one floating dtype and device."""
+    found = [value for value in values if isinstance(value, Tensor)]
+    like = found[0] if found else torch.zeros(())
+    dtype = like.dtype if like.is_floating_point() else torch.get_default_dtype()
+    return [torch.as_tensor(value, dtype=dtype, device=like.device) for value in values]
+
+
+def _on_channels(matrix: Tensor) -> Tensor:
+    """`(..., 3, 3)` on (x, y, z) as `(..., 4, 4)` on (W, Y, Z, X)."""
+    turn = matrix.new_zeros(*matrix.shape[:-2], 4, 4)
+    turn[..., 0, 0] = 1
+    turn[..., 1:, 1:] = matrix.roll((-1, -1), (-2, -1))
+    return turn
+
+
+def _require_foa(foa: Tensor) -> None:
+    if foa.ndim < 2 or foa.shape[-2] != 4:
+        raise ValueError(f"ambiX sound of order 1 has shape (..., 4, samples), this has {tuple(foa.shape)}")
+
+
+def _choice(what: str, name: str, known: dict[str, T]) -> T:
+    if name not in known:
+        raise ValueError(f"unknown {what} {name!r}; one of {', '.join(known)}")
+    return known[name]
