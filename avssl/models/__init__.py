@@ -1,1 +1,21 @@
 """Audio and video towers, and the encoders that are published."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from avssl.models.encoders import Encoders, build_encoders
+    from avssl.models.published import load_published
+
+__all__ = ["Encoders", "build_encoders", "load_published"]
+
+_HOMES = {"Encoders": "encoders", "build_encoders": "encoders", "load_published": "published"}
+
+
+def __getattr__(name: str) -> Any:
+    """Import what is asked for only then: the command line lists things without torch."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

@@ -1,0 +1,137 @@
+"""Backbones of torchvision and timm as towers, by name and always with random weights: nothing is downloaded."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import timm
+import torchvision
+from einops import rearrange
+from torch import Tensor, nn
+
+from avssl.plugins import hint
+
+LIBRARIES = ("torchvision", "timm")
+# Their position codes are laid out for one size of picture and one number of frames.
+FIXED_SIZE = ("vit_", "mvit_", "maxvit_")
+
+
+class Backbone(nn.Module):
+    """A network without its classifier.
+
+    Args:
+        network: gives `(batch, width)`.
+        width: numbers of one embedding.
+    """
+
+    def __init__(self, network: nn.Module, width: int) -> None:
+        super().__init__()
+        self.network, self.width = network, width
+
+    def forward(self, x: Tensor) -> Tensor:
+        """What the network takes, `(batch, channels, ...)`, to `(batch, width)`."""
+        features: Tensor = self.network(x)
+        return features
+
+
+class PerFrame(Backbone):
+    """A network of single pictures, applied to every frame; the embeddings are averaged over time."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalised `(clips, 3, time, height, width)` to `(clips, width)`."""
+        frames = super().forward(rearrange(x, "B C T H W -> (B T) C H W"))
+        return rearrange(frames, "(B T) W -> B T W", B=len(x)).mean(1)
+
+
+def video_backbone(name: str) -> nn.Module:
+    """A picture tower such as `torchvision/r3d_18` or `timm/resnet18.a1_in1k`.
+
+    Args:
+        name: library and name; networks of pictures as well as of clips.
+
+    Raises:
+        ValueError: unknown name, or a network that does not fit.
+    """
+    network, width = _network(name, 3)
+    takes_clips = any(isinstance(module, nn.Conv3d) for module in network.modules())
+    return Backbone(network, width) if takes_clips else PerFrame(network, width)
+
+
+def audio_backbone(name: str, maps: int) -> nn.Module:
+    """A sound tower: a network of pictures whose first convolution takes so many maps.
+
+    Args:
+        name: library and name, such as `timm/resnet18`.
+        maps: input maps of the features.
+
+    Raises:
+        ValueError: unknown name, or a network of clips.
+    """
+    network, width = _network(name, maps)
+    if any(isinstance(module, nn.Conv3d) for module in network.modules()):
+        raise ValueError(f"model.audio: {name} takes clips of pictures; sound needs a network of pictures")
+    return Backbone(network, width)
+
+
+def _network(name: str, channels: int) -> tuple[nn.Module, int]:
+    library, _, model = name.partition("/")
+    if library not in LIBRARIES or not model:
+        raise ValueError(f"backbone {name!r} is not torchvision/NAME or timm/NAME{hint(library, LIBRARIES)}")
+    return _timm(model, channels) if library == "timm" else _torchvision(model, channels)
+
+
+def _timm(name: str, channels: int) -> tuple[nn.Module, int]:
+    if not timm.is_model(name):
+        near = hint(name.partition(".")[0], timm.list_models())
+        raise ValueError(f"timm has no model {name!r}{near}; see timm.list_models()")
+    settings: dict[str, Any] = {"pretrained": False, "num_classes": 0, "in_chans": channels}
+    try:
+        # Transformers of timm take any size of picture when asked; other networks know no such argument.
+        network = timm.create_model(name, dynamic_img_size=True, dynamic_img_pad=True, **settings)
+    except TypeError:
+        network = timm.create_model(name, **settings)
+    width: Any = getattr(network, "head_hidden_size", None) or network.num_features
+    return network, width
+
+
+def _torchvision(name: str, channels: int) -> tuple[nn.Module, int]:
+    known = [
+        each
+        for module in (torchvision.models, torchvision.models.video)
+        for each in torchvision.models.list_models(module=module)
+        if not each.startswith(FIXED_SIZE)
+    ]
+    if name not in known:
+        raise ValueError(
+            f"torchvision has no model {name!r} of any size{hint(name, known)}; see torchvision.models.list_models()"
+        )
+    extra: dict[str, Any] = {"aux_logits": False} if name in ("googlenet", "inception_v3") else {}
+    network = torchvision.models.get_model(name, weights=None, **extra)
+    if channels != 3:
+        _widen_stem(network, channels)
+    return network, _behead(network, name)
+
+
+def _behead(network: nn.Module, name: str) -> int:
+    """Take off the classifier, the last linear layer; what it took in is the width."""
+    path, head = list(network.named_modules())[-1]
+    if not isinstance(head, nn.Linear):
+        raise ValueError(f"torchvision/{name} does not end in a linear layer that could be taken off")
+    network.set_submodule(path, nn.Identity())
+    return head.in_features
+
+
+def _widen_stem(network: nn.Module, channels: int) -> None:
+    """Let the first convolution take so many channels, with new weights."""
+    path, stem = next((path, each) for path, each in network.named_modules() if isinstance(each, nn.Conv2d))
+    network.set_submodule(
+        path,
+        nn.Conv2d(
+            channels,
+            stem.out_channels,
+            stem.kernel_size,  # type: ignore[arg-type]
+            stem.stride,  # type: ignore[arg-type]
+            stem.padding,  # type: ignore[arg-type]
+            bias=stem.bias is not None,
+        ),
+    )

@@ -1,0 +1,226 @@
+"""Encoders: what pretraining makes and downstream heads use."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from avssl import __version__
+from avssl.config import FeatureConfig, ModelConfig, fill
+from avssl.models.folder import WEIGHTS, find_folder, load_tensors, read_config, read_tensors, write_folder
+from avssl.models.published import load_published
+from avssl.models.towers import audio_tower, embedding_width, video_tower
+from avssl.spatial.features import Features
+
+CONVENTION = "ambix"
+
+# torchvision's ImageNet statistics, which AVSA uses too.
+PIXEL_MEAN = (0.485, 0.456, 0.406)
+PIXEL_STD = (0.229, 0.224, 0.225)
+
+
+class AudioEncoder(nn.Module):
+    """Sound to embedding: features, then a tower.
+
+    Args:
+        model: names the tower.
+        features: how sound becomes its input.
+    """
+
+    def __init__(self, model: ModelConfig, features: FeatureConfig) -> None:
+        super().__init__()
+        self.features = Features(features)
+        self.tower = audio_tower(model, self.features.maps)
+        self.width = embedding_width(self.tower)
+
+    def forward(self, sound: Tensor) -> Tensor:
+        """Embed sounds.
+
+        Args:
+            sound: `(..., channels, samples)`, full scale 1, at the encoders' sample rate; ambiX order W, Y, Z, X.
+
+        Returns:
+            `(..., width)`, float32.
+
+        Raises:
+            ValueError: another number of channels than the features need.
+        """
+        if sound.ndim < 2:
+            raise ValueError(f"sound is (..., channels, samples), not {tuple(sound.shape)}")
+        leading = sound.shape[:-2]
+        maps = self.features(sound.reshape(-1, *sound.shape[-2:]))
+        embedding: Tensor = self.tower(maps.contiguous(memory_format=torch.channels_last))
+        return embedding.float().reshape(*leading, self.width)
+
+
+class VideoEncoder(nn.Module):
+    """Frames to embedding: ImageNet normalisation, then a tower.
+
+    Args:
+        model: names the tower.
+    """
+
+    mean: Tensor
+    scale: Tensor
+
+    def __init__(self, model: ModelConfig) -> None:
+        super().__init__()
+        self.tower = video_tower(model)
+        self.width = embedding_width(self.tower)
+        self.register_buffer("mean", 255 * torch.tensor(PIXEL_MEAN), persistent=False)
+        self.register_buffer("scale", 1 / (255 * torch.tensor(PIXEL_STD)), persistent=False)
+
+    def forward(self, frames: Tensor) -> Tensor:
+        """Embed clips of frames.
+
+        Args:
+            frames: `(..., time, 3, height, width)` RGB, uint8 or float in 0..255.
+
+        Returns:
+            `(..., width)`, float32.
+
+        Raises:
+            ValueError: not three colours, or no axis of time.
+        """
+        if frames.ndim < 4 or frames.shape[-3] != 3:
+            raise ValueError(f"frames are (..., time, 3, height, width), not {tuple(frames.shape)}")
+        leading = frames.shape[:-4]
+        pixels = frames.reshape(-1, *frames.shape[-4:]).movedim(-3, -1).contiguous()
+        embedding: Tensor = self.tower(((pixels - self.mean) * self.scale).movedim(-1, 1))
+        return embedding.float().reshape(*leading, self.width)
+
+
+class Encoders(nn.Module):
+    """Both towers, the feature front-end, the sample rate and the convention of sound.
+
+    Args:
+        model: names the towers; its `weights` are not read here, see `build_encoders`.
+        features: how sound becomes input.
+
+    Raises:
+        ValueError: unknown preset, backbone or feature.
+    """
+
+    convention = CONVENTION
+    """Order and gain of the channels of sound: ambiX, ACN order W, Y, Z, X with SN3D gain."""
+
+    def __init__(self, model: ModelConfig, features: FeatureConfig) -> None:
+        super().__init__()
+        self.model_config, self.feature_config = replace(model, weights=""), features
+        self.audio = AudioEncoder(model, features)
+        self.video = VideoEncoder(model)
+
+    @property
+    def features(self) -> Features:
+        """The front-end of the audio tower."""
+        return self.audio.features
+
+    @property
+    def sample_rate(self) -> int:
+        """Hz that `audio` takes."""
+        return self.feature_config.sample_rate
+
+    @property
+    def audio_width(self) -> int:
+        """Numbers of one embedding of sound."""
+        return self.audio.width
+
+    @property
+    def video_width(self) -> int:
+        """Numbers of one embedding of frames."""
+        return self.video.width
+
+    def fit_features(self, sounds: Iterable[Tensor]) -> None:
+        """Fit the features' statistics; see `Features.fit`."""
+        self.features.fit(sounds)
+
+    def fingerprint(self) -> str:
+        """A hash of configuration and weights, 64 hexadecimal digits; embeddings can be kept under it."""
+        digest = hashlib.sha256(repr((self.model_config, self.feature_config)).encode())
+        for name, tensor in sorted(self.state_dict().items()):
+            digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+            digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+        return digest.hexdigest()
+
+    def save(self, folder: Path | str, training: Mapping[str, Any] | None = None) -> None:
+        """Write `config.json`, `model.safetensors` and the model card `README.md`, each file whole or not at all.
+
+        Args:
+            folder: made if missing.
+            training: what the card says about how they were trained, name -> text or number.
+        """
+        write_folder(Path(folder), self._description(dict(training or {})), self.state_dict())
+
+    @classmethod
+    def from_pretrained(cls, folder: Path | str) -> Encoders:
+        """Encoders from a run folder or its `encoders/`, in evaluation mode; nothing is downloaded or unpickled.
+
+        Raises:
+            ValueError: not a folder of encoders, a broken file, weights that do not fit, another version of the format.
+        """
+        found = find_folder(Path(folder))
+        config = read_config(found)
+        encoders = cls(
+            fill(ModelConfig, config.get("model"), where=str(found)),
+            fill(FeatureConfig, config.get("features"), where=str(found)),
+        )
+        load_tensors(encoders, read_tensors(found / WEIGHTS), str(found / WEIGHTS))
+        return encoders.eval()
+
+    def _description(self, training: dict[str, Any]) -> dict[str, Any]:
+        """What `config.json` says."""
+        return {
+            "avssl": __version__,
+            "model": asdict(self.model_config),
+            "features": asdict(self.feature_config),
+            "sample_rate": self.sample_rate,
+            "convention": self.convention,
+            "audio": {
+                "width": self.audio_width,
+                "parameters": _parameters(self.audio),
+                "maps": self.features.maps,
+                "channels": self.features.sound_channels,
+            },
+            "video": {"width": self.video_width, "parameters": _parameters(self.video)},
+            "training": training,
+        }
+
+
+def build_encoders(model: ModelConfig, features: FeatureConfig) -> Encoders:
+    """Encoders for a run: with random weights, or those in `model.weights`.
+
+    Args:
+        model: names the towers; `weights` may be a folder of encoders, or a `.safetensors` file of AVSA's checkpoint.
+        features: how sound becomes input.
+
+    Raises:
+        ValueError: unknown names, or weights that do not fit this configuration.
+    """
+    encoders = Encoders(model, features)
+    if not model.weights:
+        return encoders
+    if Path(model.weights).is_dir():
+        _start_from(encoders, Path(model.weights))
+    else:
+        load_published(encoders, model.weights)
+    return encoders
+
+
+def _start_from(encoders: Encoders, folder: Path) -> None:
+    """Copy the weights of a folder into encoders of the same configuration."""
+    found = Encoders.from_pretrained(folder)
+    for name in ("model_config", "feature_config"):
+        theirs, ours = getattr(found, name), getattr(encoders, name)
+        if theirs != ours:
+            raise ValueError(f"{folder}: these weights belong to {theirs}, the run asks for {ours}")
+    encoders.load_state_dict(found.state_dict())
+
+
+def _parameters(module: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in module.parameters())

@@ -1,0 +1,102 @@
+"""Towers that two CPU cores can train: dense 2-D convolution that remembers where things are."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import torch
+from einops import rearrange
+from torch import Tensor, nn
+from torch.nn import functional
+
+# B clips or sounds, C channels, T time, H and W rows and columns of the picture, S = H W cells, M mel bands
+
+PLANES = (32, 32, 64, 128)
+
+
+class Block(nn.Module):
+    """Two convolutions of 3 x 3 around a shortcut, the first one strided.
+
+    Args:
+        planes_in: channels that come.
+        planes: channels that leave.
+        stride: of both axes.
+    """
+
+    def __init__(self, planes_in: int, planes: int, stride: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(planes_in, planes, 3, stride, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(planes)
+        self.conv2 = nn.Conv2d(planes, planes, 3, 1, 1, bias=False)
+        self.bn2 = nn.BatchNorm2d(planes)
+        self.shortcut = nn.Conv2d(planes_in, planes, 1, stride, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`(B, planes_in, H, W)` to `(B, planes, H / stride, W / stride)`."""
+        y = functional.relu(self.bn1(self.conv1(x)))
+        return functional.relu(self.bn2(self.conv2(y)) + self.shortcut(x))
+
+
+class SmallVideo(nn.Module):
+    """Picture tower of the `small` preset; pictures of 32 x 32 upwards, one of them or several.
+
+    Pooling ends at a grid instead of a point, so that an embedding can tell where in a view a thing is. Time is mixed
+    on that grid, by one temporal convolution, and then averaged.
+
+    Args:
+        width: numbers of one embedding.
+        grid: cells of the final map, along each axis.
+    """
+
+    def __init__(self, width: int = 256, grid: int = 4) -> None:
+        super().__init__()
+        self.width, self.grid = width, grid
+        self.stages = _stages(3)
+        self.motion = nn.Conv2d(PLANES[-1], PLANES[-1], (3, 1), padding=(1, 0), bias=False)
+        self.motion_bn = nn.BatchNorm2d(PLANES[-1])
+        self.out = nn.Linear(PLANES[-1] * grid * grid, width)
+        self.norm = nn.LayerNorm(width)
+
+    def forward(self, pictures_BCTHW: Tensor) -> Tensor:
+        """Normalised `(clips, 3, time, height, width)` to `(clips, width)`."""
+        x = self.stages(rearrange(pictures_BCTHW, "B C T H W -> (B T) C H W"))
+        x = functional.adaptive_avg_pool2d(x, self.grid)
+        cells_BCTS = rearrange(x, "(B T) C H W -> B C T (H W)", B=len(pictures_BCTHW))
+        moved = functional.relu(self.motion_bn(self.motion(cells_BCTS)))
+        embedding: Tensor = self.norm(self.out((cells_BCTS + moved).mean(2).flatten(1)))
+        return embedding
+
+
+class SmallAudio(nn.Module):
+    """Sound tower of the `small` preset; any number of spectra and mel bands.
+
+    Time is pooled away, by mean and by maximum, while bands of frequency stay apart.
+
+    Args:
+        maps: input maps, 4 for `foa-logmel`, 7 for `foa-iv`.
+        width: numbers of one embedding.
+        bands: bands of frequency of the final map.
+    """
+
+    def __init__(self, maps: int, width: int = 256, bands: int = 8) -> None:
+        super().__init__()
+        self.width, self.bands = width, bands
+        self.stages = _stages(maps)
+        self.out = nn.Linear(2 * PLANES[-1] * bands, width)
+        self.norm = nn.LayerNorm(width)
+
+    def forward(self, maps_BCTM: Tensor) -> Tensor:
+        """`(sounds, maps, time, mels)` to `(sounds, width)`."""
+        x = self.stages(maps_BCTM)
+        pooled = torch.cat([x.mean(2), x.amax(2)], dim=1)
+        embedding: Tensor = self.norm(self.out(functional.adaptive_avg_pool1d(pooled, self.bands).flatten(1)))
+        return embedding
+
+
+def _stages(maps: int) -> nn.Sequential:
+    """The stem and the blocks that both towers share; the result is 16 times smaller along both axes."""
+    stem = nn.Sequential(
+        nn.Conv2d(maps, PLANES[0], 5, 2, 2, bias=False), nn.BatchNorm2d(PLANES[0]), nn.ReLU(inplace=True)
+    )
+    blocks = [Block(*pair, 2) for pair in pairwise(PLANES)]
+    return nn.Sequential(stem, *blocks)
