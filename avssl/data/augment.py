@@ -1,0 +1,76 @@
+"""Random changes of colour and level that say nothing about where things are."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+GREY = torch.tensor([0.299, 0.587, 0.114])
+
+# Rows Y, I, Q of NTSC's colour space; hue is an angle in its I, Q plane.
+YIQ = torch.tensor([[0.299, 0.587, 0.114], [0.596, -0.274, -0.322], [0.211, -0.523, 0.312]])
+
+
+@dataclass(frozen=True)
+class Colour:
+    """Strengths of a colour jitter; the defaults are AVSA's."""
+
+    brightness: float = 0.4
+    """Pixels are multiplied by 1 plus or minus up to this."""
+    contrast: float = 0.4
+    """So are their distances from the mean grey."""
+    saturation: float = 0.4
+    """So are their distances from their own grey."""
+    hue: float = 0.2
+    """Turns of the colour circle, plus or minus up to this."""
+
+
+def jitter_colour(frames: Tensor, strength: Colour, rng: np.random.Generator) -> Tensor:
+    """Change the colours of each clip of frames, alike in all its frames.
+
+    Brightness, contrast, saturation and hue in this order, as one affine map of RGB; hue turns in the YIQ plane.
+
+    Args:
+        frames: uint8 `(crops, time, 3, height, width)`.
+        strength: how much.
+        rng: the only source of chance.
+
+    Returns:
+        uint8 of the same shape.
+    """
+    count, time, _, height, width = frames.shape
+    draws = torch.from_numpy(rng.uniform(-1, 1, (4, count))).float()
+    bright, contrast, saturate = (
+        1 + each * draw
+        for each, draw in zip((strength.brightness, strength.contrast, strength.saturation), draws, strict=False)
+    )
+    pixels = frames.reshape(count, time, 3, height * width).float()
+    grey = pixels.mean((1, 3)) @ GREY
+    matrix = (bright * contrast)[:, None, None] * _turn(strength.hue * draws[3]) @ _saturate(saturate)
+    offset = (1 - contrast) * bright * grey
+    changed: Tensor = (matrix[:, None] @ pixels).add_(offset[:, None, None, None])
+    rounded: Tensor = changed.add_(0.5).clamp_(0, 255).to(torch.uint8)
+    return rounded.view_as(frames)
+
+
+def jitter_level(sound: Tensor, strength: float, rng: np.random.Generator) -> Tensor:
+    """Multiply sound by 1 plus or minus up to `strength`, and clip it to full scale as AVSA does."""
+    return (sound * rng.uniform(1 - strength, 1 + strength)).clamp_(-1, 1)
+
+
+def _saturate(factor: Tensor) -> Tensor:
+    """`(crops, 3, 3)`: the distance of a colour from its grey times `factor`."""
+    return factor[:, None, None] * torch.eye(3) + (1 - factor)[:, None, None] * GREY.expand(3, 3)
+
+
+def _turn(turns: Tensor) -> Tensor:
+    """`(crops, 3, 3)`: hue by so many turns of the circle, luma kept."""
+    cosine, sine = torch.cos(2 * math.pi * turns), torch.sin(2 * math.pi * turns)
+    zero, one = torch.zeros_like(turns), torch.ones_like(turns)
+    rows = [one, zero, zero, zero, cosine, -sine, zero, sine, cosine]
+    turned: Tensor = torch.linalg.solve(YIQ, torch.stack(rows, 1).view(-1, 3, 3) @ YIQ)
+    return turned

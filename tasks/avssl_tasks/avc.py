@@ -1,0 +1,114 @@
+"""Audio-visual correspondence: which picture and which sound are of one clip? (Morgado 2020, stage 1)."""
+
+# B clips, K crops of a clip, D embedding
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from einops import rearrange
+from torch import Tensor, nn
+
+from avssl.data.augment import Colour, jitter_colour, jitter_level
+from avssl.data.clip import Clip
+from avssl.data.crops import WORLDS, CropOptions, draw_crops
+from avssl.losses import alignment_accuracy, info_nce
+from avssl.models.encoders import Encoders
+from avssl.plugins import hint
+from avssl.spatial.ambisonics import rotate
+from avssl.task import Task
+
+SOUNDS = ("rotate", "none")
+
+
+@dataclass(frozen=True)
+class AvcOptions(CropOptions):
+    """Crops, augmentation and loss; the defaults are AVSA's."""
+
+    crops: int = 1
+    """Crops of one instant."""
+    sound: str = "rotate"
+    """rotate: turned so that the crop's centre is in front; none: as recorded."""
+    world_rotation: str = "yaw"
+    """none, yaw or any: random rotation of the whole world; yaw only matters where `sound` is none."""
+    flip: float = 0.5
+    """Probability that a crop is mirrored left to right, picture and sound together."""
+    colour: Colour = field(default_factory=Colour)
+    """Colour jitter, drawn for each crop."""
+    level: float = 0.1
+    """Sound is multiplied by 1 plus or minus up to this."""
+    embedding: int = 128
+    """Numbers of the projections that are compared."""
+    temperature: float = 0.07
+    """Divides the cosines."""
+
+    def __post_init__(self) -> None:
+        """Refuse what has no meaning."""
+        super().__post_init__()
+        for name, known in (("sound", SOUNDS), ("world_rotation", WORLDS)):
+            value = getattr(self, name)
+            if value not in known:
+                raise ValueError(f"{name} is {' or '.join(known)}, not {value!r}{hint(value, known)}")
+        if not (0 <= self.flip <= 1 and 0 <= self.level < 1):
+            raise ValueError(f"0 <= flip <= 1 and 0 <= level < 1, not {self.flip} and {self.level}")
+        if self.embedding < 1 or not self.temperature > 0:
+            raise ValueError(f"embedding and temperature are positive, not {self.embedding} and {self.temperature}")
+
+
+class Avc(Task):
+    """Cross-modal InfoNCE, both ways, against the other clips of the batch.
+
+    Args:
+        encoders: the shared towers.
+        options: crops, augmentation, loss.
+    """
+
+    Options = AvcOptions
+    options: AvcOptions
+
+    def __init__(self, encoders: Encoders, options: AvcOptions) -> None:
+        super().__init__(encoders, options)
+        self.video_head = nn.Linear(encoders.video_width, options.embedding)
+        self.audio_head = nn.Linear(encoders.audio_width, options.embedding)
+
+    def views(self, clip: Clip, rng: np.random.Generator) -> dict[str, Tensor]:
+        """Crops of one instant, the sound once, and for each crop the matrix that turns the sound to it.
+
+        Returns:
+            `frames` uint8 `(K, time, 3, size, size)`, `sound` float32 `(4, samples)`, `rotation` `(K, 3, 3)`.
+
+        Raises:
+            ValueError: the clip's sound is not ambiX of order 1.
+        """
+        if len(clip.sound) != 4:
+            raise ValueError(f"{clip.key}: ambiX sound of order 1 has 4 channels, this has {len(clip.sound)}")
+        crops = draw_crops(self.options, rng, self.options.world_rotation, self.options.flip)
+        return {
+            "frames": jitter_colour(crops.pictures(clip.frames, self.options.size), self.options.colour, rng),
+            "sound": jitter_level(clip.sound, self.options.level, rng),
+            "rotation": crops.to_front() if self.options.sound == "rotate" else crops.to_world(),
+        }
+
+    def embeddings(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Projections of both modalities, the crops of a clip one after the other.
+
+        Returns:
+            `video` and `audio`, each `(B K, D)`.
+        """
+        frames = rearrange(batch["frames"], "b k t c h w -> (b k) t c h w")
+        sound = rearrange(rotate(batch["sound"][:, None], batch["rotation"]), "b k c n -> (b k) c n")
+        return {
+            "video": self.video_head(self.encoders.video(frames)),
+            "audio": self.audio_head(self.encoders.audio(sound)),
+        }
+
+    def forward(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        """`loss`, and `avc_acc`: how often the own partner is nearest among the same crop of all clips."""
+        video, audio = (
+            rearrange(each, "(b k) d -> b k d", k=self.options.crops) for each in self.embeddings(batch).values()
+        )
+        pairs = zip(video.unbind(1), audio.unbind(1), strict=True)
+        loss = torch.stack([info_nce(a, b, self.options.temperature) for a, b in pairs]).mean()
+        return {"loss": loss, "avc_acc": alignment_accuracy(video, audio).easy}
