@@ -1,0 +1,98 @@
+"""Checkpoints that are whole or not there, and that only hold tensors and plain values."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any, Protocol
+
+import torch
+from torch import nn
+
+LAST = "last.ckpt"
+BEST = "best.ckpt"
+
+
+class Stateful(Protocol):
+    """What has a state to save."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Tensors and plain values."""
+        ...
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> Any:
+        """Take them back."""
+        ...
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A temporary path beside `path`, which it replaces once the body has ended well.
+
+    The name is always the same, so that what a killed process left is overwritten by the next.
+
+    Raises:
+        OSError: the file cannot be written, such as on a full disk; `path` is as before.
+    """
+    part = path.with_name(f".{path.name}.part")
+    try:
+        yield part
+        _to_disk(part)
+        part.replace(path)
+        _to_disk(path.parent)
+    except (OSError, RuntimeError) as error:  # torch.save turns a full disk into a RuntimeError
+        part.unlink(missing_ok=True)
+        raise OSError(f"{path}: cannot be written: {error}") from error
+
+
+def save(path: Path, state: dict[str, Any]) -> None:
+    """Write tensors and plain values, atomically.
+
+    Raises:
+        OSError: the file cannot be written; what was there before still is.
+    """
+    with replacing(path) as part:
+        torch.save(state, part)
+
+
+def load(path: Path) -> dict[str, Any]:
+    """Read what `save` wrote, onto the CPU; nothing in the file is executed.
+
+    Raises:
+        ValueError: the file is not such a checkpoint.
+    """
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except (UnpicklingError, RuntimeError, EOFError) as error:
+        raise ValueError(f"{path}: not a checkpoint of avssl: {str(error).splitlines()[0]}") from error
+    if not isinstance(state, dict) or not {"run", "task", "optimizer"} <= state.keys():
+        raise ValueError(f"{path}: a checkpoint holds run, task and optimizer, this does not")
+    return state
+
+
+def restore(path: Path, task: nn.Module, *others: tuple[str, Stateful]) -> dict[str, Any]:
+    """Load weights, and the named states of `others`; return the state of the run.
+
+    Raises:
+        ValueError: the weights belong to another network.
+    """
+    state = load(path)
+    try:
+        task.load_state_dict(state["task"])
+        for name, each in others:
+            each.load_state_dict(state[name])
+    except (RuntimeError, ValueError, KeyError) as error:
+        raise ValueError(f"{path}: saved from another network: {str(error).splitlines()[0]}") from error
+    return dict(state["run"])
+
+
+def _to_disk(path: Path) -> None:
+    """Wait until a file or folder has reached the disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,52 @@
+"""Devices, precision and processes."""
+
+from __future__ import annotations
+
+import logging
+import os
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from lightning_fabric import Fabric
+from lightning_fabric.strategies.ddp import DDPStrategy
+
+
+def alone(precision: str) -> Fabric:
+    """One process on one device, whatever else runs."""
+    return _launched(devices=1, precision=precision)
+
+
+def processes(precision: str) -> Fabric:
+    """All processes that torchrun has started, on one or several machines; without torchrun, this one.
+
+    Args:
+        precision: Lightning Fabric's name, such as bf16-mixed.
+
+    Raises:
+        ValueError: Fabric knows no such precision, or it does not work on this device.
+    """
+    world = int(os.environ.get("WORLD_SIZE", "1"))
+    if world == 1:
+        return alone(precision)
+    local = int(os.environ.get("LOCAL_WORLD_SIZE", world))
+    # Statistics already agree in all processes (see norm.py): nothing to broadcast at every step.
+    strategy = DDPStrategy(broadcast_buffers=False)
+    fabric = _launched(devices=local, num_nodes=world // local, strategy=strategy, precision=precision)
+    if fabric.device.type == "cpu":  # torchrun leaves one thread to each process
+        torch.set_num_threads(max(1, (os.cpu_count() or 1) // local))
+    return fabric
+
+
+def leave() -> None:
+    """End working together with other processes; what follows runs alone."""
+    if dist.is_initialized():
+        dist.barrier()
+        dist.destroy_process_group()
+
+
+def _launched(**settings: Any) -> Fabric:
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # it announces its precision
+    fabric = Fabric(accelerator="auto", **settings)
+    fabric.launch()
+    return fabric

@@ -1,0 +1,92 @@
+"""Is the embedding alive: spread, rank and nearest neighbours of what the towers make of a batch."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor, nn
+from torch.nn import functional
+
+SPREAD_OF_COLLAPSE = 0.05
+RANK_OF_COLLAPSE = 1.5
+
+
+def spread(embedding: Tensor) -> Tensor:
+    """Mean standard deviation of unit-length embeddings, times the root of their width.
+
+    0: all are the same; 1: uniform on the sphere (Chen & He 2021, section 4.1).
+
+    Args:
+        embedding: `(clips, width)`.
+    """
+    unit = _unit(embedding)
+    return unit.std(0, correction=0).mean() * math.sqrt(unit.shape[-1])
+
+
+def effective_rank(embedding: Tensor) -> Tensor:
+    """Exponential of the entropy of the normalised singular values (Roy & Vetterli 2007).
+
+    1: all lie on a line through the mean; at most the smaller of clips - 1 and width.
+
+    Args:
+        embedding: `(clips, width)`; centred here after being brought to unit length.
+    """
+    unit = _unit(embedding)
+    values = torch.linalg.svdvals(unit - unit.mean(0))
+    share = values / values.sum().clamp(min=torch.finfo(values.dtype).tiny)
+    entropy: Tensor = torch.special.entr(share).sum()
+    return entropy.exp()
+
+
+def nearest_neighbour(embedding: Tensor) -> Tensor:
+    """Mean cosine between each embedding and the nearest other one; 1: nothing is told apart.
+
+    Args:
+        embedding: `(clips, width)`, at least 2 clips.
+    """
+    unit = _unit(embedding)
+    cosines: Tensor = (unit @ unit.T).fill_diagonal_(-1)
+    return cosines.amax(1).mean()
+
+
+def collapse(task: Any, batch: dict[str, Any], fabric: Fabric) -> tuple[dict[str, float], str]:
+    """Scalars for each embedding of a task that offers `embeddings(batch) -> {name: (clips, width)}`.
+
+    Returns:
+        `spread/NAME`, `rank/NAME`, `nearest/NAME`, and a warning, empty if all is well. Nothing for other tasks.
+    """
+    if not hasattr(task, "embeddings"):
+        return {}, ""
+    with torch.no_grad(), evaluating(task), fabric.autocast():
+        embeddings = {name: value.flatten(0, -2) for name, value in task.embeddings(batch).items()}
+    scalars: dict[str, float] = {}
+    dead: list[str] = []
+    for name, embedding in embeddings.items():
+        if len(embedding) < 2:
+            continue
+        values = [float(measure(embedding)) for measure in (spread, effective_rank, nearest_neighbour)]
+        scalars |= dict(zip((f"spread/{name}", f"rank/{name}", f"nearest/{name}"), values, strict=True))
+        if values[0] < SPREAD_OF_COLLAPSE or (len(embedding) > 4 and values[1] < RANK_OF_COLLAPSE):
+            dead.append(f"{name} embeddings have collapsed (spread {values[0]:.3f}, rank {values[1]:.1f})")
+    return scalars, "; ".join(dead)
+
+
+@contextmanager
+def evaluating(network: nn.Module) -> Iterator[None]:
+    """Evaluation mode inside; afterwards every part is in the mode it was in."""
+    modes = [(each, each.training) for each in network.modules()]
+    network.eval()
+    try:
+        yield
+    finally:
+        for each, training in modes:
+            each.training = training
+
+
+def _unit(embedding: Tensor) -> Tensor:
+    return functional.normalize(embedding.float(), dim=-1)

@@ -1,0 +1,128 @@
+"""Pretraining, from a config to a folder with encoders, numbers and pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+from lightning_fabric import Fabric
+from rich.console import Console
+from torch import Tensor
+
+from avssl import plugins
+from avssl.config import RunConfig, fill
+from avssl.data.loader import Batches, read_clip
+from avssl.data.manifest import Manifest
+from avssl.models.encoders import Encoders, build_encoders
+from avssl.task import Task
+from avssl.train import checkpoint, launch, probe, run_folder, world
+from avssl.train.loop import fit
+from avssl.train.memory import peak_mb
+from avssl.train.show import draw_curve
+
+CLIPS_FOR_STATISTICS = 96
+
+
+def pretrain(
+    config: RunConfig, folder: Path, *, recipe: str = "", command: Sequence[str] = (), progress: bool = True
+) -> dict[str, float]:
+    """Train encoders on a pretext task, save them, and measure what they have learned.
+
+    Continues a run that was begun in `folder`. Started by torchrun, all its processes train together.
+
+    Args:
+        config: the whole run.
+        folder: takes config, checkpoints, encoders, metrics, pictures and TensorBoard events.
+        recipe: where the config came from; written down, and named in errors.
+        command: command line to write down.
+        progress: show bars and tables.
+
+    Returns:
+        What `metrics.json` holds.
+
+    Raises:
+        ValueError: unknown task, options, features or weights; unusable data; a folder of another run.
+        OSError: something cannot be read or written.
+        SystemExit: with code 0, after saving, when SIGTERM or Ctrl-C came.
+    """
+    run_folder.check(folder, config)
+    fabric = launch.processes(config.train.precision)
+    first = fabric.is_global_zero
+    task = build_task(config, recipe)
+    with fabric.rank_zero_first(local=True):
+        path, manifest = world.clips(config.data, config.features.sample_rate, progress and first)
+    probe.check(config, path, manifest)
+    metrics = run_folder.read_metrics(folder)
+    console = Console(quiet=not (progress and first), highlight=False, soft_wrap=True)
+    if run_folder.complete(folder, config.train.steps):
+        console.print(f"{folder}: already trained for {metrics['steps']:.0f} steps")
+    else:
+        if first:
+            run_folder.begin(folder, config, recipe, command)
+        metrics = train(task, config, folder, world.training(manifest), fabric, progress)
+    launch.leave()
+    if not first:
+        return metrics
+    if not run_folder.complete(folder, config.train.steps):
+        finish(task, config, folder, metrics)
+    probe.run(config, folder, path, manifest, console)
+    return run_folder.read_metrics(folder)
+
+
+def build_task(config: RunConfig, recipe: str = "") -> Task:
+    """The task of a run around new encoders; the same weights for the same seed.
+
+    Raises:
+        ValueError: unknown task, options, features or weights.
+    """
+    kind = plugins.load(plugins.TASKS, config.task)
+    options = fill(kind.Options, config.options, where=f"{recipe or config.task}: options")
+    torch.manual_seed(config.train.seed)
+    task: Task = kind(build_encoders(config.model, config.features), options)
+    return task
+
+
+def train(
+    task: Task, config: RunConfig, folder: Path, manifest: Manifest, fabric: Fabric, progress: bool = True
+) -> dict[str, float]:
+    """Fit the features' statistics if the run is new, then the weights."""
+    rate = task.encoders.sample_rate
+    if not (folder / checkpoint.LAST).is_file() and not config.model.weights:
+        task.encoders.fit_features(sounds(manifest, config, rate))
+    batches = Batches(
+        manifest, task.views, config.data, rate, config.train.seed, rank=fabric.global_rank, world=fabric.world_size
+    )
+    title = f"{config.task} {config.features.name}"
+    return fit(task, batches, config.train, config.optim, folder, fabric=fabric, progress=progress, title=title)
+
+
+def sounds(manifest: Manifest, config: RunConfig, sample_rate: int) -> Iterator[Tensor]:
+    """Sound of up to 96 clips spread over a manifest, `(channels, samples)` each; always the same ones."""
+    for row in manifest.rows[:: -(-len(manifest) // CLIPS_FOR_STATISTICS)]:
+        yield read_clip(row, manifest.root, config.data, sample_rate, None).sound
+
+
+def finish(task: Task, config: RunConfig, folder: Path, metrics: dict[str, float]) -> None:
+    """Leave encoders, metrics and the curve of the loss in the folder."""
+    if torch.cuda.is_available():
+        metrics = {**metrics, "peak_gpu_memory_mb": torch.cuda.max_memory_allocated() / 1e6}
+    run_folder.add_metrics(folder, {**metrics, "peak_memory_mb": peak_mb()})
+    draw_curve(folder / run_folder.FIGURES / "loss.png", checkpoint.load(folder / checkpoint.LAST)["run"]["curve"])
+    save_encoders(task.encoders, config, folder, metrics)
+
+
+def save_encoders(encoders: Encoders, config: RunConfig, folder: Path, metrics: dict[str, float]) -> None:
+    """Publish the encoders: what they are, how they were trained, weights."""
+    training = {
+        "task": config.task,
+        "options": config.options,
+        "steps": int(metrics["steps"]),
+        "clips a step": config.data.batch,
+        "data": config.data.manifest or f"synth360, {config.data.clips} scenes of {config.data.clip_seconds:g} s",
+        "optimiser": asdict(config.optim),
+        "seed": config.train.seed,
+        "loss": round(metrics["loss"], 4),
+    }
+    encoders.save(folder / run_folder.ENCODERS, training=training)

@@ -1,0 +1,78 @@
+"""The correspondence head that ends a pretraining run: what have the encoders learned?"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from avssl import plugins
+from avssl.config import RunConfig, fill
+from avssl.data.manifest import Manifest
+from avssl.models.encoders import Encoders
+from avssl.train import run_folder
+
+HEAD = "correspondence"
+SCORES = {"avc_bin": "AVC-Bin", "avsa_bin": "AVSA-Bin"}
+CHANCE = 50.0
+
+
+def check(config: RunConfig, path: Path, manifest: Manifest) -> None:
+    """See before training that the head can be made.
+
+    Raises:
+        ValueError: it is not installed, or `probe` holds a key that it does not know.
+    """
+    if _possible(config, manifest):
+        _options(config, path)
+
+
+def run(config: RunConfig, folder: Path, path: Path, manifest: Manifest, console: Console) -> None:
+    """Fit and evaluate the head on saved encoders, add its numbers to the run's, and print a table.
+
+    Numbers that are there for this length of run are not computed again; without held-out clips there are none.
+    """
+    if not config.probe.get("enabled", True):
+        return
+    if not _possible(config, manifest):
+        console.print(f"{path}: no clips of split 'test', so AVC-Bin and AVSA-Bin are not measured")
+        return
+    metrics = run_folder.read_metrics(folder)
+    if metrics.get("probed_steps") != metrics["steps"]:
+        head = plugins.load(plugins.HEADS, HEAD)(Encoders.from_pretrained(folder), _options(config, path))
+        found = head.fit(folder / HEAD)
+        metrics = run_folder.add_metrics(folder, {**found, "probed_steps": metrics["steps"]})
+    console.print(table(metrics, f"{config.task} {config.features.name}, held-out clips"))
+    console.print(f"run folder: {folder}")
+
+
+def table(metrics: dict[str, float], title: str) -> Table:
+    """Accuracies with their 95 % intervals, chance beside them.
+
+    Args:
+        metrics: `avc_bin`, `avsa_bin`, with `_low` and `_high`, as shares.
+        title: above the table.
+    """
+    made = Table("", "accuracy %", "95 % interval", "chance %", title=title, title_justify="left")
+    for name, label in SCORES.items():
+        if name in metrics:
+            low, high = 100 * metrics[f"{name}_low"], 100 * metrics[f"{name}_high"]
+            made.add_row(label, f"{100 * metrics[name]:.1f}", f"{low:.1f} to {high:.1f}", f"{CHANCE:.0f}")
+    return made
+
+
+def _possible(config: RunConfig, manifest: Manifest) -> bool:
+    labels = {row.split for row in manifest}
+    return bool(config.probe.get("enabled", True)) and {"train", "test"} <= labels
+
+
+def _options(config: RunConfig, path: Path) -> Any:
+    """The head's options: how the run reads its clips, under what `probe` says."""
+    kind = plugins.load(plugins.HEADS, HEAD).Options
+    known = {each.name for each in fields(kind)}
+    shared = {"manifest": str(path), **{key: value for key, value in asdict(config.data).items() if key != "manifest"}}
+    given = {key: value for key, value in config.probe.items() if key != "enabled"}
+    return fill(kind, {key: value for key, value in shared.items() if key in known - {"batch"}}, given, where="probe")

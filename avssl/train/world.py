@@ -1,0 +1,66 @@
+"""Where a run's clips come from: a manifest, or the built-in world, rendered once and kept."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from avssl import __version__
+from avssl.config import DataConfig
+from avssl.data.manifest import Manifest, read_manifest
+
+
+def clips(config: DataConfig, sample_rate: int, progress: bool = True) -> tuple[Path, Manifest]:
+    """The manifest of a run and its path; renders the built-in world if none is named.
+
+    Args:
+        config: names the manifest, or says how large the world is.
+        sample_rate: Hz of the world's sound.
+        progress: show what is being rendered.
+
+    Raises:
+        ValueError: the manifest cannot be used; see `read_manifest`.
+    """
+    path = Path(config.manifest) if config.manifest else _rendered(config, sample_rate, progress)
+    return path, read_manifest(path)
+
+
+def training(manifest: Manifest) -> Manifest:
+    """The rows of the split train, or all rows where nothing is labelled.
+
+    Raises:
+        ValueError: rows are labelled, and none is train.
+    """
+    if not any(row.split for row in manifest):
+        return manifest
+    chosen = manifest.select("train")
+    if not len(chosen):
+        raise ValueError(
+            f"{manifest.root}: no clip of split 'train', only of {sorted({row.split for row in manifest})}"
+        )
+    return chosen
+
+
+def cache() -> Path:
+    """Where rendered worlds are kept: `AVSSL_CACHE`, or `~/.cache/avssl`."""
+    return Path(os.environ.get("AVSSL_CACHE") or Path.home() / ".cache" / "avssl")
+
+
+def _rendered(config: DataConfig, sample_rate: int, progress: bool) -> Path:
+    """The world's manifest; its folder is named by all that it depends on, so that it can be used again."""
+    from avssl.scenes.synth360 import synth360
+
+    size = f"{config.clips}x{config.clip_seconds:g}s"
+    name = f"synth360-{__version__}-{size}-seed{config.world_seed}-{config.frame_rate:g}fps-{sample_rate}Hz"
+    manifest = cache() / name / "manifest.parquet"
+    if manifest.is_file():
+        return manifest
+    return synth360(
+        manifest.parent,
+        config.clips,
+        config.clip_seconds,
+        config.world_seed,
+        frame_rate=config.frame_rate,
+        sample_rate=sample_rate,
+        progress=progress,
+    )
