@@ -1,0 +1,249 @@
+"""Sound to network input, by name: log-mel maps and the active intensity of a first-order sound field.
+
+Axes: B batch, C channel, T time, F frequency, M mel band.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor, nn
+
+from avssl.config import FeatureConfig
+from avssl.plugins import hint
+from avssl.spatial.ambisonics import beamform, stereo
+
+# Name -> (log-mel maps, intensity maps, channels it can start from, the first when nothing is said).
+_KINDS: dict[str, tuple[int, int, tuple[int, ...]]] = {
+    "mono-logmel": (1, 0, (4, 1, 2)),
+    "stereo-logmel": (2, 0, (4, 2)),
+    "foa-logmel": (4, 0, (4,)),
+    "foa-iv": (4, 3, (4,)),
+    "beam-logmel": (1, 0, (4,)),
+}
+_CHUNK = 4
+"""Sounds at a time on a CPU: the spectra stay in cache and their pages are used again."""
+_BLOCK = 16
+"""Mel bands in one product: neighbouring triangles share few bins, so blocks skip nearly all zeros."""
+_FLOOR = 1e-10
+"""Mel magnitude below which the logarithm is cut, as librosa's `power_to_db` has it: -100 dB."""
+
+
+def names() -> list[str]:
+    """Every feature that `Features` knows."""
+    return list(_KINDS)
+
+
+class Features(nn.Module):
+    """Turns sound into the maps that an audio tower reads; one short-time spectrum serves them all.
+
+    Log-mel maps are 10 log10 of the mel *magnitude*, as AVSA has it: an input 20 dB louder reads 10 higher. Each channel
+    keeps `top_db` below its own maximum; all maps share one mean and deviation per mel band, so that levels between
+    channels survive. Everything is computed in float32, inside autocast too.
+
+    - `mono-logmel`: W of four channels; the mean of two; one as it is.
+    - `stereo-logmel`: two channels, or W + Y and W - Y of four.
+    - `foa-logmel`: W, Y, Z, X. The sign of a channel is lost: left and right, up and down, look alike.
+    - `foa-iv`: those four, then the active intensity along y, z, x as mel(I) / mel(E), length 1 for one plane wave.
+    - `beam-logmel`: the projection towards the front, W + X; turn the sound first to listen elsewhere.
+
+    Args:
+        config: name, rates and sizes.
+        channels: of the sound that will come; None: any number that the feature can start from.
+
+    Raises:
+        ValueError: a name that is not one of `names()`, or a number of channels that the feature cannot start from.
+    """
+
+    window: Tensor
+    filterbank: Tensor
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, config: FeatureConfig, channels: int | None = None) -> None:
+        super().__init__()
+        if config.name not in _KINDS:
+            raise ValueError(f"unknown features {config.name!r}{hint(config.name, _KINDS)}; one of {', '.join(_KINDS)}")
+        self.config, self.name = config, config.name
+        self.levels, flows, self._accepted = _KINDS[config.name]
+        self.maps = self.levels + flows
+        if channels is not None and channels not in self._accepted:
+            raise ValueError(f"{self.name} starts from {_or(self._accepted)} channels, not {channels}")
+        self._accepted = self._accepted if channels is None else (channels,)
+        self.sound_channels = self._accepted[0]
+        bank = _filterbank(config)
+        self._blocks = _blocks(bank)
+        self.register_buffer("window", torch.hann_window(config.n_fft), persistent=False)
+        self.register_buffer("filterbank", bank, persistent=False)
+        self.register_buffer("mean", torch.zeros(config.mels))
+        self.register_buffer("std", torch.ones(config.mels))
+
+    def forward(self, sound: Tensor) -> Tensor:
+        """Maps of a sound.
+
+        Args:
+            sound: `(..., channels, samples)` at `config.sample_rate`.
+
+        Returns:
+            `(..., maps, time, mels)`, with `samples // hop` frames.
+
+        Raises:
+            ValueError: another number of channels, or a sound shorter than a window.
+        """
+        self._check(sound)
+        flat = sound.reshape(-1, *sound.shape[-2:])
+        with torch.autocast(sound.device.type, enabled=False):
+            maps = self._in_chunks(flat.to(self.window.dtype))
+        return maps.reshape(*sound.shape[:-2], *maps.shape[1:])
+
+    @torch.no_grad()
+    def fit(self, sounds: Iterable[Tensor]) -> None:
+        """Set `mean` and `std` of every mel band to those of the log-mel maps of some sounds, silent channels included.
+
+        Args:
+            sounds: each `(..., channels, samples)`, of any length.
+
+        Raises:
+            ValueError: there is no sound.
+        """
+        self.mean.zero_()
+        self.std.fill_(1.0)
+        count, total, squares = 0, torch.zeros_like(self.mean, dtype=torch.float64), 0.0
+        for sound in sounds:
+            maps = self(sound.to(self.mean.device))[..., : self.levels, :, :].reshape(-1, self.config.mels).double()
+            count += len(maps)
+            total = total + maps.sum(0)
+            squares = squares + maps.square().sum(0)
+        if not count:
+            raise ValueError(f"{self.name}: statistics need at least one sound")
+        std = (squares / count - (total / count).square()).clamp(min=0).sqrt()
+        self.mean.copy_(total / count)
+        # A band that never changes, such as an empty filter's, has nothing to scale.
+        self.std.copy_(std.where(std > 1e-3, 1.0))
+
+    def extra_repr(self) -> str:
+        """The configuration."""
+        return str(self.config)
+
+    def _check(self, sound: Tensor) -> None:
+        if sound.ndim < 2 or sound.shape[-2] not in self._accepted:
+            raise ValueError(f"{self.name} takes (..., {_or(self._accepted)} channels, samples), got {tuple(sound.shape)}")
+        least = max(self.config.n_fft // 2 + 1, self.config.hop)
+        if sound.shape[-1] < least:
+            raise ValueError(f"{self.name} needs at least {least} samples, got {sound.shape[-1]}")
+
+    def _in_chunks(self, sound: Tensor) -> Tensor:
+        learning = torch.is_grad_enabled() and sound.requires_grad
+        if sound.device.type != "cpu" or learning or len(sound) <= _CHUNK:
+            return self._maps(sound)
+        maps = sound.new_empty(len(sound), self.maps, sound.shape[-1] // self.config.hop, self.config.mels)
+        for part, target in zip(sound.split(_CHUNK), maps.split(_CHUNK), strict=True):
+            target.copy_(self._maps(part))
+        return maps
+
+    def _maps(self, sound: Tensor) -> Tensor:
+        """`(B, C, samples)` to `(B, maps, T, M)`."""
+        real, imag = self._spectrum(self._mix(sound))
+        power = _power(real, imag)
+        # The square root has no gradient at exactly 0; this is far below what the logarithm keeps.
+        level = self._level(self._mel((power + 1e-24).sqrt()))
+        if self.maps == self.levels:
+            return level
+        energy = self._mel(power.sum(1, keepdim=True) / 2)
+        return torch.cat([level, _ratio(self._mel(_flow(real, imag)), energy)], 1)
+
+    def _mix(self, sound: Tensor) -> Tensor:
+        channels = sound.shape[-2]
+        if self.name == "mono-logmel":
+            return sound.mean(-2, keepdim=True) if channels == 2 else sound[..., :1, :]
+        if self.name == "stereo-logmel" and channels == 4:
+            return stereo(sound)
+        if self.name == "beam-logmel":
+            return beamform(sound, 0.0, 0.0).unsqueeze(-2)
+        return sound
+
+    def _spectrum(self, sound: Tensor) -> tuple[Tensor, Tensor]:
+        """Centred, reflected at the ends: `(B, C, samples)` to real and imaginary part `(B, C, T, F)`."""
+        size, hop = self.config.n_fft, self.config.hop
+        padded = nn.functional.pad(sound, (size // 2, size - size // 2), mode="reflect")
+        windows = padded.unfold(-1, size, hop)[..., : sound.shape[-1] // hop, :]
+        return _parts(torch.fft.rfft(windows * self.window))
+
+    def _mel(self, planes: Tensor) -> Tensor:
+        """Sum `(..., F)` into `(..., M)`."""
+        parts = [planes[..., bins] @ self.filterbank[bins, bands] for bins, bands in self._blocks]
+        return torch.cat(parts, -1)
+
+    def _level(self, mel: Tensor) -> Tensor:
+        """Mel magnitude to normalised decibels, each channel cut at `top_db` below its maximum."""
+        level = mel.clamp(min=_FLOOR).log10()
+        level = torch.maximum(level, level.amax((-2, -1), keepdim=True) - self.config.top_db / 10)
+        return torch.addcmul(-self.mean / self.std, level, 10 / self.std)
+
+
+def intensity(foa: Tensor, eps: float = 1e-8) -> Tensor:
+    """Normalised active intensity of a first-order sound field, per time-frequency bin.
+
+    Re{conj(W) [Y, Z, X]} over the energy, which is half the sum of the four squared moduli. It points to where the sound
+    comes from; length 1 for one plane wave, 0 for a diffuse field (Perotin et al. 2019, with the energy that suits SN3D).
+
+    Args:
+        foa: complex `(..., 4, frequency, time)`, ambiX order W, Y, Z, X.
+        eps: keeps silence finite; relative to the mean energy of the field.
+
+    Returns:
+        `(..., 3, frequency, time)` along y, z, x.
+
+    Raises:
+        ValueError: `foa` has not 4 channels.
+    """
+    if foa.ndim < 3 or foa.shape[-3] != 4:
+        raise ValueError(f"an ambiX spectrum of order 1 has shape (..., 4, frequency, time), not {tuple(foa.shape)}")
+    real, imag = _parts(foa)
+    return _ratio(_flow(real, imag), _power(real, imag).sum(-3, keepdim=True) / 2, eps)
+
+
+def _parts(spectrum: Tensor) -> tuple[Tensor, Tensor]:
+    # Interleaved parts are slow to compute on: the copies cost less than what they save.
+    return spectrum.real.contiguous(), spectrum.imag.contiguous()
+
+
+def _power(real: Tensor, imag: Tensor) -> Tensor:
+    return torch.addcmul(real * real, imag, imag)
+
+
+def _flow(real: Tensor, imag: Tensor) -> Tensor:
+    """Active intensity along y, z, x of `(..., 4, ., .)`."""
+    (w_real, others_real), (w_imag, others_imag) = (part.split((1, 3), -3) for part in (real, imag))
+    return torch.addcmul(w_real * others_real, w_imag, others_imag)
+
+
+def _ratio(vector: Tensor, energy: Tensor, eps: float = 1e-8) -> Tensor:
+    return vector / (energy + eps * energy.mean((-2, -1), keepdim=True) + 1e-30)
+
+
+def _filterbank(config: FeatureConfig) -> Tensor:
+    """Slaney's triangles with unit area, `(F, M)`; narrow low bands may hold no bin and stay empty."""
+    from torchaudio.functional import melscale_fbanks
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        return melscale_fbanks(
+            config.n_fft // 2 + 1, 0.0, config.sample_rate / 2, config.mels, config.sample_rate, "slaney", "slaney"
+        )
+
+
+def _blocks(bank: Tensor) -> list[tuple[slice, slice]]:
+    """Ranges of bins and bands that cover all that is not zero."""
+    found = []
+    for start in range(0, bank.shape[1], _BLOCK):
+        bands = slice(start, min(start + _BLOCK, bank.shape[1]))
+        used = bank[:, bands].any(1).nonzero().flatten().tolist() or [0]
+        found.append((slice(used[0], used[-1] + 1), bands))
+    return found
+
+
+def _or(numbers: tuple[int, ...]) -> str:
+    return " or ".join(map(str, sorted(numbers)))
