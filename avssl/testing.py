@@ -1,0 +1,146 @@
+"""For authors of plug-ins: the contract of a pretext task as assertions, and clips to try it on."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import default_collate
+
+from avssl.data.clip import Clip
+from avssl.spatial.ambisonics import encode
+from avssl.task import Task
+
+Views = dict[str, Tensor]
+
+
+def make_clips(
+    count: int = 4, seed: int = 0, seconds: float = 0.5, frames: int = 4, sample_rate: int = 24000
+) -> list[Clip]:
+    """Small clips in which a coloured disc sounds: a tone whose pitch goes with the colour, from where the disc is.
+
+    Args:
+        count: clips.
+        seed: same seed, same clips.
+        seconds: of sound.
+        frames: equirectangular pictures of 32 x 64 pixels.
+        sample_rate: Hz.
+    """
+    rng = np.random.default_rng(seed)
+    return [_clip(f"made-{seed}-{index}", rng, seconds, frames, sample_rate) for index in range(count)]
+
+
+def check_task(task: Task, clips: Sequence[Clip], seed: int = 0) -> None:
+    """Hold a task against the contract of `avssl.task.Task`.
+
+    Views depend on nothing but the clip and the generator given, leave the clip as it was, are tensors that collate;
+    `forward` gives a finite scalar loss, scalars beside it, and a gradient at every trainable parameter.
+
+    Args:
+        task: its parameters' gradients are overwritten.
+        clips: at least two, such as `make_clips` gives.
+        seed: of the views.
+
+    Raises:
+        AssertionError: says which clause is broken, and for which clip, view or parameter.
+    """
+    assert len(clips) >= 2, f"check_task needs at least 2 clips, got {len(clips)}"
+    views = [_checked_views(task, clip, seed + index) for index, clip in enumerate(clips)]
+    _check_collates(views, clips)
+    task.train()
+    task.zero_grad(set_to_none=True)
+    torch.manual_seed(seed)
+    loss = _checked_loss(task(default_collate(views)))
+    loss.backward()  # type: ignore[no-untyped-call]
+    _check_gradients(task)
+
+
+def _clip(key: str, rng: np.random.Generator, seconds: float, frames: int, sample_rate: int) -> Clip:
+    azimuth, elevation, hue = rng.uniform(-np.pi, np.pi), rng.uniform(-0.5, 0.5), rng.random()
+    time = torch.arange(round(seconds * sample_rate)) / sample_rate
+    tone = (
+        0.2
+        * torch.sin(2 * np.pi * (200 + 2000 * hue) * time)
+        * (1 + torch.sin(2 * np.pi * rng.uniform(2, 8) * time))
+        / 2
+    )
+    noise = 1e-3 * torch.from_numpy(rng.standard_normal((4, len(time)))).float()
+    rows, columns = torch.meshgrid(
+        torch.linspace(np.pi / 2, -np.pi / 2, 32), torch.linspace(np.pi, -np.pi, 64), indexing="ij"
+    )
+    disc = (
+        torch.cos(columns - azimuth) * torch.cos(rows) * np.cos(elevation) + torch.sin(rows) * np.sin(elevation) > 0.9
+    )
+    picture = torch.from_numpy(rng.integers(0, 60, (3, 32, 64), dtype=np.uint8))
+    picture[:, disc] = (255 * torch.tensor([hue, 1 - hue, 0.5])).to(torch.uint8)[:, None]
+    return Clip(picture.repeat(frames, 1, 1, 1), encode(tone, azimuth, elevation) + noise, sample_rate, key)
+
+
+def _checked_views(task: Task, clip: Clip, seed: int) -> Views:
+    frames, sound = clip.frames.clone(), clip.sound.clone()
+    before = _global_state()
+    views = task.views(clip, np.random.default_rng(seed))
+    assert before == _global_state(), (
+        f"views({clip.key!r}) drew from the global generator of random, numpy or torch; use only the `rng` it is given"
+    )
+    assert torch.equal(frames, clip.frames), f"views({clip.key!r}) changed clip.frames in place; clone before writing"
+    assert torch.equal(sound, clip.sound), f"views({clip.key!r}) changed clip.sound in place; clone before writing"
+    _check_tensors(views, clip)
+    torch.rand(1), np.random.rand(), random.random()
+    again = task.views(clip, np.random.default_rng(seed))
+    _check_same(views, again, clip)
+    return views
+
+
+def _check_tensors(views: Views, clip: Clip) -> None:
+    assert isinstance(views, dict), f"views({clip.key!r}) returns a dict of tensors, not {type(views).__name__}"
+    assert views, f"views({clip.key!r}) returned nothing"
+    for name, view in views.items():
+        assert isinstance(view, Tensor), f"view {name!r} of {clip.key!r} is a tensor, not {type(view).__name__}"
+        assert view.device.type == "cpu", f"view {name!r} is made in a loader process, on the CPU, not on {view.device}"
+        assert not view.requires_grad, f"view {name!r} carries a gradient; views are data"
+
+
+def _check_same(views: Views, again: Views, clip: Clip) -> None:
+    assert list(views) == list(again), f"views({clip.key!r}) twice with one seed gave {list(views)} and {list(again)}"
+    for name, view in views.items():
+        same = view.shape == again[name].shape and torch.equal(view.nan_to_num(), again[name].nan_to_num())
+        assert same, f"view {name!r} of {clip.key!r} differs between two calls with one seed; use only the `rng` given"
+
+
+def _check_collates(views: Sequence[Views], clips: Sequence[Clip]) -> None:
+    kinds = [{name: (view.shape, view.dtype) for name, view in each.items()} for each in views]
+    for kind, clip in zip(kinds, clips, strict=True):
+        different = [name for name in kind.keys() | kinds[0].keys() if kind.get(name) != kinds[0].get(name)]
+        assert not different, f"views of {clip.key!r} do not stack with those of {clips[0].key!r}: " + "; ".join(
+            f"{name!r} is {kind.get(name)}, there {kinds[0].get(name)}" for name in different
+        )
+
+
+def _checked_loss(found: dict[str, Tensor]) -> Tensor:
+    assert isinstance(found, dict), f'forward returns {{"loss": scalar, ...}}, not {type(found).__name__}'
+    assert "loss" in found, f'forward returns {{"loss": scalar, ...}}, not {found!r:.80}'
+    for name, value in found.items():
+        scalar = isinstance(value, Tensor) and value.ndim == 0
+        assert scalar, f"forward's {name!r} is a scalar tensor, not {value!r:.80}"
+    loss = found["loss"]
+    assert torch.isfinite(loss), f"the loss is {loss.item()}"
+    assert loss.requires_grad, "the loss has no gradient: it was detached, or depends on no parameter"
+    return loss
+
+
+def _check_gradients(task: Task) -> None:
+    trained = {name: each for name, each in task.named_parameters() if each.requires_grad}
+    assert trained, "the task has no trainable parameter"
+    without = [name for name, each in trained.items() if each.grad is None]
+    assert not without, f"no gradient reaches {', '.join(without)}; use them in forward or freeze them"
+    broken = [name for name, each in trained.items() if each.grad is not None and not each.grad.isfinite().all()]
+    assert not broken, f"the gradient of {', '.join(broken)} is not finite"
+
+
+def _global_state() -> tuple[object, ...]:
+    state = np.random.get_state()
+    return random.getstate(), state[1].tobytes(), state[2], torch.get_rng_state().numpy().tobytes()  # type: ignore[index, union-attr]

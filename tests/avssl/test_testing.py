@@ -1,0 +1,117 @@
+"""check_task passes what keeps the contract and names what breaks it."""
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from avssl.data.clip import Clip
+from avssl.spatial.ambisonics import intensity_direction
+from avssl.task import Task
+from avssl.testing import check_task, make_clips
+
+
+class Good(Task):
+    """Predicts the level of the sound from the mean colour."""
+
+    Options = dict
+
+    def __init__(self, encoders: Any = None, options: Any = None) -> None:
+        super().__init__(nn.Identity() if encoders is None else encoders, options)
+        self.line = nn.Linear(3, 1)
+
+    def views(self, clip: Clip, rng: np.random.Generator) -> dict[str, Tensor]:
+        frame = clip.frames[rng.integers(len(clip.frames))]
+        return {"colour": frame.float().mean((1, 2)) / 255, "level": clip.sound[0].std()}
+
+    def forward(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        return {"loss": (self.line(batch["colour"])[:, 0] - batch["level"]).square().mean()}
+
+
+class Variant(Good):
+    """Good but for one method."""
+
+    def __init__(self, views: Any = None, forward: Any = None, extra: nn.Module | None = None) -> None:
+        super().__init__()
+        self.made, self.computed, self.extra = views, forward, extra
+
+    def views(self, clip: Clip, rng: np.random.Generator) -> dict[str, Tensor]:
+        return self.made(super().views(clip, rng), clip) if self.made else super().views(clip, rng)
+
+    def forward(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        return self.computed(super().forward(batch)) if self.computed else super().forward(batch)
+
+
+def random_view(views: dict[str, Tensor], clip: Clip) -> dict[str, Tensor]:
+    return {**views, "dice": torch.rand(1)}
+
+
+def unseeded_view(views: dict[str, Tensor], clip: Clip) -> dict[str, Tensor]:
+    return {**views, "dice": torch.from_numpy(np.random.default_rng().random(1))}
+
+
+def written_clip(views: dict[str, Tensor], clip: Clip) -> dict[str, Tensor]:
+    clip.sound.mul_(0.5)
+    return views
+
+
+def ragged_view(views: dict[str, Tensor], clip: Clip) -> dict[str, Tensor]:
+    return {**views, "ragged": torch.zeros(int(clip.key[-1]))}
+
+
+def array_view(views: dict[str, Tensor], clip: Clip) -> dict[str, Any]:
+    return {**views, "array": np.zeros(3)}
+
+
+def test_a_good_task_passes() -> None:
+    check_task(Good(), make_clips())
+
+
+@pytest.mark.parametrize(
+    ("views", "message"),
+    [
+        (random_view, "drew from the global generator"),
+        (unseeded_view, "view 'dice' of 'made-0-0' differs between two calls"),
+        (written_clip, "changed clip.sound in place"),
+        (ragged_view, "do not stack"),
+        (array_view, "view 'array' of 'made-0-0' is a tensor, not ndarray"),
+    ],
+)
+def test_views_that_break_the_contract_are_named(views: Callable[..., Any], message: str) -> None:
+    with pytest.raises(AssertionError, match=re.escape(message)):
+        check_task(Variant(views), make_clips())
+
+
+@pytest.mark.parametrize(
+    ("forward", "message"),
+    [
+        (lambda found: {"cost": found["loss"]}, '{"loss": scalar'),
+        (lambda found: {"loss": found["loss"] * torch.nan}, "the loss is nan"),
+        (lambda found: {"loss": found["loss"].detach()}, "no gradient"),
+        (lambda found: {**found, "map": torch.zeros(3)}, "'map' is a scalar tensor"),
+    ],
+)
+def test_losses_that_break_the_contract_are_named(forward: Callable[..., Any], message: str) -> None:
+    with pytest.raises(AssertionError, match=re.escape(message)):
+        check_task(Variant(forward=forward), make_clips())
+
+
+def test_a_parameter_without_gradient_is_named() -> None:
+    with pytest.raises(AssertionError, match=re.escape("no gradient reaches extra.weight, extra.bias")):
+        check_task(Variant(extra=nn.Linear(2, 2)), make_clips())
+
+
+def test_made_clips_repeat_and_sound_where_the_disc_is() -> None:
+    first, again = make_clips(3, seed=5), make_clips(3, seed=5)
+    for clip, same in zip(first, again, strict=True):
+        assert torch.equal(clip.frames, same.frames)
+        assert torch.equal(clip.sound, same.sound)
+        bright = clip.frames[0].amax(0) >= 60
+        azimuth, elevation, _ = intensity_direction(clip.sound, clip.sample_rate)
+        row = round((0.5 - float(elevation) / np.pi) * 31)
+        column = round((0.5 - float(azimuth) / (2 * np.pi)) * 63)
+        assert bright[row, column]
