@@ -1,0 +1,116 @@
+"""The sound of a scene at the listener, as first-order ambisonics."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from avssl.scenes.paths import unit_vector
+from avssl.scenes.rooms import SPEED_OF_SOUND, background, images, tail
+from avssl.scenes.scene import Format, Scene, Thing, dry
+from avssl.scenes.voices import Signal
+from avssl.spatial.ambisonics import encode
+
+BLOCK = 0.25
+"""Seconds between the instants that reflections are worked out for; they cross-fade from one to the next."""
+PEAK = 0.9
+"""No sample exceeds this."""
+
+
+def render_sound(scene: Scene, form: Format) -> NDArray[np.float32]:
+    """What a first-order microphone at the listener records.
+
+    Direct sound follows the object sample by sample (direction, 1/distance, delay with its Doppler shift); reflections
+    and tail are the room's; background noise comes last.
+
+    Returns:
+        float32 `(4, samples)`, ambiX.
+    """
+    total = np.zeros((4, len(form.sample_times())), np.float32)
+    at_one_metre = np.zeros(form.span().samples, np.float32)
+    for thing in scene.things:
+        if thing.sounding:
+            source = dry(thing.voice, thing.kind, form.span()) * np.float32(_strength(thing))
+            at_one_metre += source
+            total += direct(thing, source, form)
+            if any(scene.room.reflection):
+                total += _reflections(scene, thing, source, form)
+    if scene.room.reverberation > 0:
+        total += tail(scene.room, at_one_metre, form.sample_rate)[:, -total.shape[1] :]
+    return _level(_with_background(total, scene, form), scene.room.level)
+
+
+def _strength(thing: Thing) -> float:
+    """Amplitude at 1 m that is as loud as wanted at the object's first distance."""
+    return float(thing.path.distance * 10 ** (thing.loudness / 20))
+
+
+def direct(thing: Thing, source: Signal, form: Format) -> NDArray[np.float32]:
+    """Sound that comes straight from a moving object.
+
+    Args:
+        thing: what moves.
+        source: its sound at 1 m, `(span samples,)`, the lead included.
+        form: of the recording.
+
+    Returns:
+        float32 `(4, samples)`.
+    """
+    times = form.sample_times()
+    azimuth, elevation, distance = thing.path.at(times)
+    instants = (times - form.span().start - distance / SPEED_OF_SOUND) * form.sample_rate
+    heard = interpolate(source, instants) / distance
+    tensors = (torch.from_numpy(each.astype(np.float32)) for each in (heard, _wrap(azimuth), elevation))
+    return np.asarray(encode(*tensors).numpy())
+
+
+def interpolate(signal: Signal, instants: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Values of a signal between its samples, by Lagrange's cubic through the four nearest."""
+    whole = np.clip(np.floor(instants).astype(np.int64), 1, len(signal) - 3)
+    x = instants - whole
+    below, above = x - 1, x + 1
+    weights = (-x * below * (x - 2) / 6, above * below * (x - 2) / 2, -above * x * (x - 2) / 2, above * x * below / 6)
+    return np.asarray(sum(weight * signal[whole + k - 1] for k, weight in enumerate(weights)))
+
+
+def _reflections(scene: Scene, thing: Thing, source: Signal, form: Format) -> NDArray[np.float32]:
+    rate = form.sample_rate
+    hop = round(BLOCK * rate)
+    fade = np.bartlett(2 * hop + 1)[1:-1].astype(np.float32)
+    padded = np.pad(source, (hop, 3 * hop + rate // 4))
+    total = np.zeros((4, len(padded)), np.float32)
+    for begin in range(0, len(source) + hop, hop):
+        # The block is loudest at `begin + hop` of the padded sound, which is `begin` of the sound.
+        block = padded[begin : begin + len(fade)] * fade
+        gains, delays = _taps(scene, thing, form.span().start + begin / rate, rate)
+        for gain, delay in zip(gains, delays, strict=True):
+            total[:, begin + delay : begin + delay + len(block)] += gain[:, None] * block
+    lead = len(source) - len(form.sample_times())
+    return total[:, hop + lead : hop + len(source)]
+
+
+def _taps(scene: Scene, thing: Thing, time: float, rate: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Gains of W, Y, Z, X `(6, 4)` and delays in samples `(6,)` of the reflections at one instant."""
+    azimuth, elevation, distance = thing.path.at(np.array(time))
+    mirrored, kept = images(scene.room, unit_vector(azimuth, elevation) * distance)
+    far = np.linalg.norm(mirrored, axis=-1)
+    x, y, z = (mirrored / far[:, None]).T
+    gains = np.stack([np.ones_like(x), y, z, x], axis=1) * (kept / far)[:, None]
+    return gains.astype(np.float32), np.round(far / SPEED_OF_SOUND * rate).astype(np.int64)
+
+
+def _with_background(total: NDArray[np.float32], scene: Scene, form: Format) -> NDArray[np.float32]:
+    if np.isinf(scene.room.noise):
+        return total
+    power = np.sqrt((total[0] ** 2).mean()) * 10 ** (-scene.room.noise / 20)
+    return total + np.float32(power) * background(scene.room, total.shape[1], form.sample_rate)
+
+
+def _level(total: NDArray[np.float32], wanted: float) -> NDArray[np.float32]:
+    gain = 10 ** (wanted / 20) / (np.sqrt((total[0] ** 2).mean()) + 1e-12)
+    return total * np.float32(min(gain, PEAK / (np.abs(total).max() + 1e-12)))
+
+
+def _wrap(azimuth: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.asarray((azimuth + np.pi) % (2 * np.pi) - np.pi)

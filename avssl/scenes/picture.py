@@ -1,0 +1,86 @@
+"""The pictures of a scene: objects over a background, equirectangular."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from avssl.scenes.backgrounds import draw_background
+from avssl.scenes.brush import SIDE
+from avssl.scenes.kinds import BY_NAME
+from avssl.scenes.looks import paint
+from avssl.scenes.scene import Format, Scene, Thing, loudness
+from avssl.scenes.stamp import stamp, tangent_basis
+
+Floats = NDArray[np.float64]
+
+FLASH = 0.2
+"""Share by which an object is darker when its sound is, or would be, at its weakest."""
+OVERSAMPLING = 1.4
+"""Pixels of an object's picture for each of the frame's: enough to stay sharp, few enough not to alias."""
+
+
+@dataclass(frozen=True)
+class Track:
+    """An object frame by frame; all fields `(frames,)`."""
+
+    azimuth: Floats
+    """Radians, not wrapped."""
+    elevation: Floats
+    distance: Floats
+    """Metres."""
+    tangent: Floats
+    """Of the angular radius."""
+    roll: Floats
+    """Radians in the picture's plane."""
+    light: Floats
+
+    def bases(self) -> Floats:
+        """Right, up, forward of the object's plane `(frames, 3, 3)`."""
+        return tangent_basis(self.azimuth, self.elevation, self.roll)
+
+
+def track(thing: Thing, form: Format) -> Track:
+    """Follow an object through the frames, its pulse included."""
+    times, look = form.frame_times(), thing.look
+    azimuth, elevation, distance = thing.path.at(times)
+    loud = loudness(thing, form)
+    swing = look.wobble * np.sin(2 * np.pi * look.wobble_rate * times)
+    return Track(
+        azimuth=azimuth,
+        elevation=elevation,
+        distance=distance,
+        tangent=look.radius / distance * (1 + look.pulse * (loud - 0.5)),
+        roll=look.tilt + swing + 2 * np.pi * look.spin * times,
+        light=1 - FLASH * (1 - loud),
+    )
+
+
+def sprite(thing: Thing) -> NDArray[np.uint8]:
+    """An object's picture at full resolution, RGBA, colour multiplied by alpha."""
+    return paint(thing.look, BY_NAME[thing.kind].silhouette)
+
+
+def render_frames(scene: Scene, form: Format) -> Iterator[NDArray[np.uint8]]:
+    """Frames `(height, width, 3)`, uint8 RGB, one after the other; nearer objects hide farther ones."""
+    backdrop = draw_background(scene.background, form.width)
+    tracks = [track(thing, form) for thing in scene.things]
+    sprites = [_fitting(sprite(thing), each, form.width) for thing, each in zip(scene.things, tracks, strict=True)]
+    bases = [each.bases() for each in tracks]
+    for frame in range(len(form.frame_times())):
+        picture = backdrop.copy()
+        for k in np.argsort([-each.distance[frame] for each in tracks], kind="stable"):
+            tangent, light = tracks[k].tangent[frame], tracks[k].light[frame]
+            stamp(picture, sprites[k], bases[k][frame], float(tangent), float(light))
+        yield picture
+
+
+def _fitting(picture: NDArray[np.uint8], path: Track, width: int) -> NDArray[np.uint8]:
+    """The picture at about the size it is seen at, averaged, so that it does not flicker."""
+    seen = 2 * float(np.median(path.tangent)) * width / (2 * np.pi)
+    side = int(np.clip(round(OVERSAMPLING * seen), 8, SIDE))
+    return np.asarray(cv2.resize(picture, (side, side), interpolation=cv2.INTER_AREA), np.uint8)

@@ -1,0 +1,106 @@
+"""The room around the listener: early reflections by image sources, a diffuse tail, and diffuse noise."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.signal import fftconvolve
+
+Floats = NDArray[np.float64]
+
+SPEED_OF_SOUND = 343.0
+"""Metres a second."""
+DIFFUSE = np.array([1.0, 1.0, 1.0, 1.0]) / np.sqrt([1.0, 3.0, 3.0, 3.0])
+"""Root mean square of W, Y, Z, X (SN3D) in a diffuse field of unit pressure."""
+
+
+@dataclass(frozen=True)
+class Room:
+    """A shoebox with the listener inside, and what is heard in it besides the objects."""
+
+    walls: tuple[float, float, float, float, float, float]
+    """Metres from the listener to the walls in front, behind, left, right, above, below."""
+    reflection: tuple[float, float, float, float, float, float]
+    """Pressure that each wall gives back, 0..1; all 0: no reflections."""
+    reverberation: float
+    """Seconds until the tail has fallen by 60 dB; 0: no tail."""
+    critical_distance: float
+    """Metres at which the tail is as strong as the direct sound."""
+    noise: float
+    """Decibels by which the background lies below the objects; infinite: no background."""
+    noise_slope: float
+    """Decibels an octave of the background's spectrum."""
+    level: float
+    """Root mean square of W that is aimed at, decibels below full scale."""
+    seed: int
+    """Of tail and noise."""
+
+    def anechoic(self) -> Room:
+        """The same without reflections, tail and background."""
+        return replace(self, reflection=(0.0,) * 6, reverberation=0.0, noise=np.inf)
+
+
+def draw_room(rng: np.random.Generator) -> Room:
+    """A random room; its walls lie beyond every object's path."""
+    return Room(
+        walls=tuple(rng.uniform((5.3,) * 4 + (3.8,) * 2, (9.0,) * 4 + (5.5,) * 2).tolist()),
+        reflection=tuple(rng.uniform(0.2, 0.75, 6).tolist()),
+        reverberation=float(rng.uniform(0.15, 0.5)),
+        critical_distance=float(rng.uniform(5.0, 9.0)),
+        noise=float(rng.uniform(12, 35)),
+        noise_slope=float(rng.uniform(-6, 0)),
+        level=float(rng.uniform(-32, -20)),
+        seed=int(rng.integers(2**31)),
+    )
+
+
+def images(room: Room, positions: Floats) -> tuple[Floats, Floats]:
+    """First-order image sources.
+
+    Args:
+        room: where.
+        positions: `(..., 3)`, metres in x, y, z from the listener.
+
+    Returns:
+        Positions of the six images `(..., 6, 3)` and what their walls give back `(6,)`.
+    """
+    mirrored = np.repeat(positions[..., None, :], 6, axis=-2)
+    for wall in range(6):
+        axis, sign = wall // 2, 1 - 2 * (wall % 2)
+        mirrored[..., wall, axis] = 2 * sign * room.walls[wall] - mirrored[..., wall, axis]
+    return mirrored, np.array(room.reflection)
+
+
+def tail(room: Room, source: NDArray[np.float32], sample_rate: int) -> NDArray[np.float32]:
+    """Diffuse reverberation of a signal.
+
+    Args:
+        room: where.
+        source: `(samples,)`, all sounding objects as they are at 1 m.
+        sample_rate: Hz.
+
+    Returns:
+        `(4, samples)`, W, Y, Z, X.
+    """
+    rng = np.random.default_rng((room.seed, 0))
+    times = np.arange(int(1.1 * room.reverberation * sample_rate)) / sample_rate
+    rise = np.clip((times - 0.012) / 0.01, 0, 1)
+    shape = rise * 10 ** (-3 * times / room.reverberation)
+    responses = rng.standard_normal((4, len(times))) * shape * DIFFUSE[:, None]
+    responses /= np.sqrt((shape**2).sum()) * room.critical_distance
+    wet = fftconvolve(source[None], responses.astype(np.float32), axes=-1)
+    return np.asarray(wet[:, : len(source)], np.float32)
+
+
+def background(room: Room, samples: int, sample_rate: int) -> NDArray[np.float32]:
+    """Diffuse noise `(4, samples)` of unit power in W, with the room's spectral slope above 100 Hz."""
+    rng = np.random.default_rng((room.seed, 1))
+    length = 1 << (samples - 1).bit_length()
+    frequencies = np.fft.rfftfreq(length, 1 / sample_rate)
+    gain = np.where(frequencies > 40, np.maximum(frequencies, 100.0) ** (room.noise_slope / 6.02), 0.0)
+    spectrum = rng.standard_normal((4, len(frequencies), 2)).view(np.complex128)[..., 0] * gain
+    noise = np.fft.irfft(spectrum)[:, :samples]
+    noise *= (DIFFUSE / np.sqrt((noise**2).mean(1)))[:, None]
+    return noise.astype(np.float32)

@@ -1,0 +1,146 @@
+"""A scene: objects on their paths, a room, a background; described before anything is drawn or sounded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from avssl.scenes.kinds import BY_NAME, KINDS
+from avssl.scenes.looks import Look, draw_look
+from avssl.scenes.paths import Path, draw_path, spread
+from avssl.scenes.rooms import Room, draw_room
+from avssl.scenes.voices import Signal, Span, Voice
+
+APART = np.radians(26.0)
+"""Least angle between objects at the start."""
+HIGHEST_START = np.radians(35.0)
+OBJECTS, COINS, ROOM, BACKGROUND = range(4)
+"""Independent streams of randomness: which objects sound is drawn apart from all else."""
+ENVELOPE_RATE = 64
+"""Hz at which loudness drives the pulse."""
+LEAD = 0.3
+"""Seconds that sound before the scene begins, so that delays and the room have something to work on."""
+
+
+@dataclass(frozen=True)
+class Format:
+    """How a scene is written down."""
+
+    seconds: float = 4.0
+    width: int = 448
+    """Columns of a frame; half as many rows."""
+    frame_rate: float = 16.0
+    """Frames a second."""
+    sample_rate: int = 24000
+    """Hz."""
+
+    def frame_times(self) -> NDArray[np.float64]:
+        """Seconds of every frame."""
+        return np.arange(max(1, round(self.seconds * self.frame_rate))) / self.frame_rate
+
+    def sample_times(self) -> NDArray[np.float64]:
+        """Seconds of every sample."""
+        return np.arange(round(self.seconds * self.sample_rate)) / self.sample_rate
+
+    def span(self) -> Span:
+        """The instants that dry sounds are made for."""
+        lead = round(LEAD * self.sample_rate)
+        return Span(-lead / self.sample_rate, lead + round(self.seconds * self.sample_rate), self.sample_rate)
+
+
+@dataclass(frozen=True)
+class Thing:
+    """One object."""
+
+    number: int
+    kind: str
+    look: Look
+    voice: Voice
+    path: Path
+    loudness: float
+    """Decibels at the listener at time 0, relative to the other objects."""
+    sounding: bool
+
+
+@dataclass(frozen=True)
+class Scene:
+    """All there is to know of a scene, whatever its length and resolution."""
+
+    seed: int
+    index: int
+    things: tuple[Thing, ...]
+    room: Room
+    background: int
+    """Seed of the background."""
+
+    @property
+    def key(self) -> str:
+        """Names the scene in its world."""
+        return f"{self.index:05d}"
+
+
+def describe(seed: int, index: int) -> Scene:
+    """Scene number `index` of the world `seed`: a pure function of the two.
+
+    Everything about the objects, their sounds included, is drawn before and apart from which of them sound, so the
+    picture alone says nothing about that.
+    """
+    streams = [np.random.default_rng((seed, index, stream)) for stream in range(4)]
+    things = _draw_things(streams[OBJECTS])
+    most = min(3, len(things))
+    sounding = set(streams[COINS].permutation(len(things))[: streams[COINS].integers(1, most + 1)].tolist())
+    things = [replace(thing, sounding=thing.number in sounding) for thing in things]
+    return Scene(seed, index, tuple(things), draw_room(streams[ROOM]), int(streams[BACKGROUND].integers(2**31)))
+
+
+def _draw_things(rng: np.random.Generator) -> list[Thing]:
+    count = int(rng.integers(2, 7))
+    numbers = rng.permutation(len(KINDS))[:count]
+    if rng.random() < 0.45:
+        # A look-alike of the first, sounding or not: it is a silent look-alike of a sounding kind in half of the cases.
+        numbers[-1] = numbers[0]
+    directions = spread(rng, count, APART, HIGHEST_START)
+    return [_draw_thing(rng, k, KINDS[numbers[k]].name, *directions[k]) for k in range(count)]
+
+
+def _draw_thing(rng: np.random.Generator, number: int, kind: str, azimuth: float, elevation: float) -> Thing:
+    own = BY_NAME[kind]
+    path = draw_path(rng, azimuth, elevation)
+    look = draw_look(rng, own.hue / 360, own.spins, path.distance)
+    low, high = own.pitch
+    voice = Voice(
+        pitch=float(low * (high / low) ** rng.random()),
+        rate=float(rng.uniform(*own.rate)),
+        phase=float(rng.random()),
+        timbre=float(rng.random()),
+        seed=int(rng.integers(2**31)),
+    )
+    return Thing(number, kind, look, voice, path, float(rng.uniform(-2.5, 2.5)), sounding=False)
+
+
+@lru_cache(maxsize=16)
+def dry(voice: Voice, kind: str, span: Span) -> Signal:
+    """What an object sounds like at 1 m, or would if it were not silent: unit power, peaks bounded.
+
+    Returns:
+        float32 `(samples,)`, read-only.
+    """
+    signal = BY_NAME[kind].sound(voice, span)
+    signal = signal / (np.sqrt(np.mean(signal**2)) + 1e-9)
+    signal = (5 * np.tanh(signal / 5)).astype(np.float32)
+    signal.setflags(write=False)
+    return signal
+
+
+def loudness(thing: Thing, form: Format) -> NDArray[np.float64]:
+    """How loud an object is, or would be, at every frame: 0..1, the root of its short-time amplitude."""
+    step = round(form.sample_rate / ENVELOPE_RATE)
+    signal = dry(thing.voice, thing.kind, form.span())
+    blocks = len(signal) // step
+    power = (signal[: blocks * step].reshape(blocks, step) ** 2).mean(1)
+    level = np.convolve(power, [0.25, 0.5, 0.25], "same") ** 0.25
+    centres = (np.arange(blocks) + 0.5) * step / form.sample_rate - LEAD
+    return np.interp(form.frame_times(), centres, level / level.max())
