@@ -1,5 +1,22 @@
 """Read and write video and sound: the only folder that imports `av`."""
 
+from avssl.data.media.containers import close_all
+from avssl.data.media.pictures import iterate_frames, read_frames
+from avssl.data.media.probe import MediaInfo, SoundStream, VideoStream, probe
+from avssl.data.media.sound import read_all_sound, read_sound
 from avssl.data.media.write import VideoWriter, write_sound, write_video
 
-__all__ = ["VideoWriter", "write_sound", "write_video"]
+__all__ = [
+    "MediaInfo",
+    "SoundStream",
+    "VideoStream",
+    "VideoWriter",
+    "close_all",
+    "iterate_frames",
+    "probe",
+    "read_all_sound",
+    "read_frames",
+    "read_sound",
+    "write_sound",
+    "write_video",
+]
