@@ -1,1 +1,1 @@
-"""Official data-set layouts, one file each."""
+"""How recordings lie on disk, one file a layout; each module's `find(root, leave_out)` gives a `Listing`."""

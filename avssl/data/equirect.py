@@ -1,0 +1,51 @@
+"""Which pictures count as whole equirectangular worlds: by the header if it tells, else by their shape."""
+
+from __future__ import annotations
+
+TOLERANCE = 0.02
+"""Relative; encoders round sizes to multiples of 16."""
+WORLD = 2.0
+STORED_WIDE = 16 / 9
+"""YouTube stores 2:1 worlds as 640x360 and the like."""
+
+
+def check_equirect(width: int, height: int, projection: str, stereo: str, *, declared: bool, vouched: bool) -> None:
+    """Refuse pictures that are not one equirectangular world.
+
+    Args:
+        width: pixels.
+        height: pixels.
+        projection: what the header says, such as equirectangular or cubemap; empty if it says nothing.
+        stereo: how the header says two eyes share a frame, such as top-bottom; empty for one eye or no word.
+        declared: the user says it is equirectangular, which counts more than the header.
+        vouched: the data set says so, which counts less than the header.
+
+    Raises:
+        ValueError: with what was expected and what came.
+    """
+    size = f"{width}x{height}"
+    if not declared and stereo:
+        raise ValueError(f"expected one eye's equirectangular pictures, the header says {stereo} stereo ({size})")
+    if not declared and projection == "equirectangular":
+        return
+    if not declared and projection:
+        raise ValueError(f"expected equirectangular pictures, the header says {projection} ({size})")
+    if _is_near(width / height, WORLD):
+        return
+    if not _is_near(width / height, STORED_WIDE):
+        raise ValueError(f"expected equirectangular pictures (2:1), these are {size}{_guess(width / height)}")
+    if not (declared or vouched):
+        raise ValueError(
+            f"expected equirectangular pictures (2:1), these are {size}; if they are 2:1 worlds stored 16:9, declare "
+            "--projection equirect"
+        )
+
+
+def _guess(aspect: float) -> str:
+    """What a shape is known for."""
+    guesses = {1.0: "top-bottom stereo", 4.0: "side-by-side stereo", 1.5: "a cube map", 4 / 3: "a cube map or flat"}
+    return next((f", perhaps {guess}" for ratio, guess in guesses.items() if _is_near(aspect, ratio)), "")
+
+
+def _is_near(aspect: float, wanted: float) -> bool:
+    return abs(aspect / wanted - 1) <= TOLERANCE

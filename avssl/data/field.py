@@ -1,0 +1,71 @@
+"""What is known of a first-order recording after hearing it once, block by block: level, silence, direction."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from avssl.spatial.ambisonics import angles
+
+LETTERS = "WYZX"
+SILENT_DB = -70.0
+"""Below the loudest channel: far under any microphone's noise, above what lossy coding leaves in an empty channel."""
+LOW, HIGH = 150.0, 4000.0
+"""Hz; below, walls dominate; above, first-order microphones alias."""
+
+
+class FieldMeter:
+    """Sums over the blocks of one recording; the numbers do not depend on where it was cut.
+
+    Args:
+        sample_rate: Hz.
+    """
+
+    def __init__(self, sample_rate: int) -> None:
+        self.sample_rate = sample_rate
+        self.samples = 0
+        self.peak = 0.0
+        self.energy = torch.zeros(4, dtype=torch.float64)
+        self.band = torch.zeros(4, 4, dtype=torch.float64)  # covariance between channels, 150-4000 Hz
+
+    def add(self, foa: Tensor) -> None:
+        """Hear the next block, ambiX `(4, samples)`."""
+        samples = foa.shape[-1]
+        self.samples += samples
+        self.peak = max(self.peak, float(foa.abs().max()))
+        self.energy += foa.double().square().sum(-1)
+        # Summing over all bins of one long transform is summing over time (Parseval, hence the length).
+        first, last = math.ceil(LOW * samples / self.sample_rate), math.floor(HIGH * samples / self.sample_rate)
+        spectrum = torch.view_as_real(torch.fft.rfft(foa)[:, first : last + 1]).flatten(1)
+        self.band += (spectrum @ spectrum.T).double() / samples
+
+    def silent_channels(self) -> str:
+        """Letters of the silent channels, such as Z.
+
+        Raises:
+            ValueError: there is no sound, W is silent, or nothing but W sounds.
+        """
+        if self.peak == 0.0:
+            raise ValueError("expected ambisonics, the sound is silent throughout")
+        floor = float(self.energy.max()) * 10 ** (SILENT_DB / 10)
+        silent = "".join(letter for letter, energy in zip(LETTERS, self.energy, strict=True) if energy <= floor)
+        if "W" in silent:
+            raise ValueError(f"expected ambisonics, channel W is silent (silent: {silent})")
+        if silent == "YZX":
+            raise ValueError("expected ambisonics, only channel W sounds: this is mono sound in four channels")
+        return silent
+
+    def direction(self) -> tuple[float, float, float]:
+        """Azimuth and elevation in degrees, and diffuseness, of the active intensity of 150-4000 Hz.
+
+        nan, nan and 1 if nothing sounds in that band.
+        """
+        y, z, x = self.band[0, 1:]
+        energy = float(self.band.trace()) / 2
+        if energy == 0.0:
+            return math.nan, math.nan, 1.0
+        vector = torch.stack([x, y, z])
+        azimuth, elevation = (math.degrees(float(angle)) for angle in angles(vector))
+        return azimuth, elevation, min(max(1 - float(vector.norm()) / energy, 0.0), 1.0)

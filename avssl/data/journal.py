@@ -1,0 +1,125 @@
+"""What an output folder holds already, so that `prepare` can be stopped and started again."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from avssl.data.layouts.recording import Recording
+from avssl.data.manifest import NAME, Row
+
+SETTINGS = "prepare.json"
+ENTRIES = "prepared.jsonl"
+
+
+class Journal:
+    """The prepared clips of an output folder: one line a clip, written after its files are in place.
+
+    Args:
+        out: the output folder; made if it is not there.
+        settings: what the proxies depend on; an output folder belongs to one such choice.
+
+    Raises:
+        ValueError: `out` is no folder, or belongs to other settings or to another command.
+        OSError: it cannot be written.
+    """
+
+    def __init__(self, out: Path, settings: dict[str, Any]) -> None:
+        self.out = out
+        self.entries = out / ENTRIES
+        _claim(out, settings)
+        kept = _read(self.entries)
+        # Rewritten, because a line that a crash cut short would spoil the next one.
+        write_text(self.entries, "".join(json.dumps(entry) + "\n" for entry in kept.values()))
+        self._kept = kept
+
+    def find(self, recording: Recording) -> Row | None:
+        """The row of a recording that was prepared from the same files, if what was written is still there."""
+        entry = self._kept.get(recording.key)
+        if entry is None or entry["source"] != fingerprint(recording):
+            return None
+        row = Row(**(entry["row"] | {"split": recording.split}))
+        return row if entry["written"] == self._sizes(row) else None
+
+    def add(self, recording: Recording, row: Row) -> None:
+        """Note that a recording is prepared and its files are in place."""
+        entry = {
+            "key": row.key,
+            "source": fingerprint(recording),
+            "written": self._sizes(row),
+            "row": asdict(row),
+        }
+        with self.entries.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(entry) + "\n")
+
+    def _sizes(self, row: Row) -> list[int]:
+        paths = (self.out / row.video, self.out / row.sound)
+        return [path.stat().st_size if path.is_file() else -1 for path in paths]
+
+
+def fingerprint(recording: Recording) -> list[list[str | int]]:
+    """Name, size and time of change of a recording's files; a file that is gone has size -1."""
+    return [_file_facts(path) for path in (recording.video, recording.sound)]
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file, whole or not at all."""
+    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        beside.write_text(text, encoding="utf-8")
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def _file_facts(path: Path) -> list[str | int]:
+    name = os.fsencode(path.name).decode("utf-8", "backslashreplace")
+    try:
+        status = path.stat()
+    except OSError:
+        return [name, -1, -1]
+    return [name, status.st_size, status.st_mtime_ns]
+
+
+def _claim(out: Path, settings: dict[str, Any]) -> None:
+    if out.exists() and not out.is_dir():
+        raise ValueError(f"{out}: expected a folder to write to, this is a file")
+    note = out / SETTINGS
+    if note.is_file():
+        _compare(out, _settings(note), settings)
+        return
+    if (out / NAME).exists():
+        raise ValueError(f"{out}: holds a manifest that `avssl prepare` did not write; give another folder")
+    out.mkdir(parents=True, exist_ok=True)
+    write_text(note, json.dumps(settings, indent=1) + "\n")
+
+
+def _settings(note: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(note.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{note}: expected the settings of `avssl prepare`, cannot read them: {error}") from error
+    return dict(found)
+
+
+def _compare(out: Path, found: dict[str, Any], wanted: dict[str, Any]) -> None:
+    for name, value in wanted.items():
+        if found.get(name) != value:
+            raise ValueError(
+                f"{out}: was prepared with {name} {found.get(name)!r}, now {value!r}; give another folder, or delete it"
+            )
+
+
+def _read(path: Path) -> dict[str, dict[str, Any]]:
+    """The last whole line of each key."""
+    entries: dict[str, dict[str, Any]] = {}
+    for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else []:
+        try:
+            entry = json.loads(line)
+            entries[entry["key"]] = entry
+        except (ValueError, KeyError, TypeError):
+            continue  # cut short by a crash; the clip is prepared again
+    return entries

@@ -1,0 +1,75 @@
+"""Any folder of 360-degree clips: sound inside, or in a file of the same stem beside the picture."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from avssl.data.layouts.recording import Listing, Recording, listing, safe_key
+
+PICTURES = frozenset(
+    ".mp4 .m4v .webm .mkv .mov .avi .mts .m2ts .ts .ogv .flv .wmv .3gp .mpg .mpeg .insv .360".split()
+)
+SOUNDS = frozenset(
+    ".wav .wave .flac .caf .m4a .aac .ogg .oga .opus .mka .weba .w64 .rf64 .aif .aiff .amb .wv .mp3 .ac3 .eac3".split()
+)
+
+
+def find(root: Path, leave_out: Path) -> Listing:
+    """Every clip under a folder, subfolders and linked folders included, hidden files and folders not.
+
+    A sound file of the same stem beside a picture takes the place of the picture file's own sound; two of them are
+    a problem, not a choice.
+
+    Args:
+        root: where to look.
+        leave_out: a folder not to look into, such as where the proxies go.
+
+    Raises:
+        ValueError: no file there looks like a picture.
+    """
+    found = [_recording(root, path, beside) for path, beside in _pictures(root, leave_out)]
+    if not found:
+        raise ValueError(f"{root}: expected 360-degree clips (.mp4, .webm, .mkv, .mov, ...), found none")
+    return listing(root, found)
+
+
+def _recording(root: Path, video: Path, beside: list[Path]) -> Recording:
+    problem = ""
+    if len(beside) > 1:
+        names = ", ".join(path.name for path in beside)
+        problem = f"expected one sound file beside the picture, found {len(beside)}: {names}"
+    return Recording(
+        key=safe_key(video.relative_to(root).with_suffix("")),
+        video=video,
+        sound=beside[0] if beside else video,
+        problem=problem,
+    )
+
+
+def _pictures(root: Path, leave_out: Path) -> Iterator[tuple[Path, list[Path]]]:
+    """Each picture file with the sound files of its stem."""
+    for folder, names in _folders(root, leave_out):
+        sounds: dict[str, list[Path]] = {}
+        for path in (folder / name for name in names):
+            if path.suffix.lower() in SOUNDS:
+                sounds.setdefault(path.stem, []).append(path)
+        for path in (folder / name for name in names):
+            if path.suffix.lower() in PICTURES and path.is_file():
+                yield path, sounds.get(path.stem, [])
+
+
+def _folders(root: Path, leave_out: Path) -> Iterator[tuple[Path, list[str]]]:
+    """Each folder once, even where links lead back to it, with its visible names in order."""
+    seen: set[tuple[int, int]] = set()
+    skipped = leave_out.resolve()
+    for name, below, names in os.walk(root, followlinks=True):
+        folder = Path(name)
+        status = folder.stat()
+        if (status.st_dev, status.st_ino) in seen or folder.resolve() == skipped:
+            below.clear()
+            continue
+        seen.add((status.st_dev, status.st_ino))
+        below[:] = sorted(each for each in below if not each.startswith("."))
+        yield folder, sorted(each for each in names if not each.startswith("."))

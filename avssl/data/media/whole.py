@@ -1,0 +1,202 @@
+"""Read a whole file once, from beginning to end, with little of it in memory: what `prepare` needs."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import soundfile
+import torch
+from av.error import FFmpegError
+from av.sidedata.sidedata import Type
+from torch import Tensor
+
+from avssl.data.media.containers import open_container, reading, streams_of
+
+LONGEST_JUMP = 600.0
+"""Seconds between neighbouring pieces of sound; more is a broken time stamp, not a pause."""
+GAP = 0.1
+"""Seconds missing between pieces of sound before silence is put there; less is rounding."""
+RAW = frozenset((".wav", ".wave", ".flac", ".caf", ".w64", ".rf64", ".aif", ".aiff"))
+"""Sound files whose channels libsndfile gives as they are stored."""
+# FFmpeg's AVSphericalProjection and AVStereo3DType.
+_PROJECTIONS = ("equirectangular", "cubemap", "equirectangular tile", "half equirectangular", "rectilinear", "fisheye")
+_STEREO = ("", "side-by-side", "top-bottom", "frame-sequential", "checkerboard", "side-by-side", "interlaced", "column")
+
+
+class Pictures:
+    """The largest picture stream of a file; cover art does not count.
+
+    Args:
+        path: any file that FFmpeg reads.
+
+    Raises:
+        ValueError: it cannot be read, or has no pictures.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        with reading(path), open_container(path) as container:
+            stream = self._stream(container)
+            first = next(_frames(container, stream), None)
+            if first is None:
+                raise ValueError(
+                    f"{path}: expected pictures, its {stream.codec_context.name} stream has none to decode"
+                )
+            self.width, self.height = int(first.width), int(first.height)
+            self.frame_rate = float(stream.average_rate or stream.guessed_rate or 0)
+            self.seconds = _seconds(container, stream)
+            self.projection, self.stereo = _spherical(first)
+
+    def length(self) -> float:
+        """Seconds from the file's beginning to the end of the last picture that is there: no header is believed."""
+        with reading(self.path), open_container(self.path) as container:
+            stream = self._stream(container)
+            ends = (_end(packet) for packet in _packets(container, stream) if packet.pts is not None)
+            return max(ends, default=0.0) - _zero(container)
+
+    def _stream(self, container: Any) -> Any:
+        streams = streams_of(container, "video")
+        if not streams:
+            raise ValueError(f"{self.path}: expected a video, it has no picture stream")
+        self.stream = max(range(len(streams)), key=lambda index: _area(streams[index]))
+        streams[self.stream].codec_context.thread_count = 1
+        return streams[self.stream]
+
+
+class Sound:
+    """The sound stream with the most channels of a file, its channels as they are stored.
+
+    Args:
+        path: any file that libsndfile or FFmpeg reads.
+
+    Raises:
+        ValueError: it cannot be read, or has no sound.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.raw = path.suffix.lower() in RAW
+        if self.raw:
+            with _opened_raw(path) as file:
+                self.channels, self.sample_rate, self.codec = file.channels, file.samplerate, file.subtype.lower()
+                self.seconds = file.frames / file.samplerate
+            return
+        with reading(path), open_container(path) as container:
+            stream = self._stream(container)
+            context = stream.codec_context
+            self.channels, self.sample_rate, self.codec = context.channels, context.sample_rate, context.name
+            self.seconds = _seconds(container, stream)
+        if not self.channels or not self.sample_rate:
+            raise ValueError(f"{path}: expected sound, its {self.codec} stream has no channels or no sample rate")
+
+    def play(self, seconds: float) -> Iterator[Tensor]:
+        """All of it, in float32 blocks `(channels, samples)` of so many seconds; the last one may be shorter.
+
+        Time zero is where the file begins; what lacks before the sound and in gaps is silence.
+        """
+        size = round(seconds * self.sample_rate)
+        waiting: list[Tensor] = []
+        for piece in self._raw_pieces() if self.raw else self._pieces():
+            waiting.append(piece)
+            while sum(each.shape[1] for each in waiting) >= size:
+                joined = torch.cat(waiting, 1)
+                yield joined[:, :size]
+                waiting = [joined[:, size:]]
+        rest = torch.cat(waiting, 1) if waiting else torch.zeros(self.channels, 0)
+        if rest.shape[1]:
+            yield rest
+
+    def _raw_pieces(self) -> Iterator[Tensor]:
+        with _opened_raw(self.path) as file:
+            for block in file.blocks(blocksize=1 << 16, dtype="float32", always_2d=True):
+                yield torch.from_numpy(np.ascontiguousarray(block.T))
+
+    def _pieces(self) -> Iterator[Tensor]:
+        with reading(self.path), open_container(self.path) as container:
+            stream, zero, position = self._stream(container), _zero(container), 0
+            # Packed by a resampler that changes nothing else: PyAV 18 crashes on 8 planar channels.
+            resampler = av.AudioResampler(format="flt")
+            for frame in _frames(container, stream):
+                begins = position if frame.time is None else round((frame.time - zero) * self.sample_rate)
+                for packed in resampler.resample(frame):
+                    piece = torch.from_numpy(packed.to_ndarray().reshape(-1, self.channels).T.copy())
+                    piece = self._placed(piece, begins - position, position)
+                    position += piece.shape[1]
+                    begins = position
+                    yield piece
+
+    def _placed(self, piece: Tensor, late: int, position: int) -> Tensor:
+        """A piece with silence before it where some is missing, or cut where it begins before time zero."""
+        if late > LONGEST_JUMP * self.sample_rate:
+            raise ValueError(f"{self.path}: time stamps jump {late / self.sample_rate:.0f} s at {position} samples")
+        if late > (GAP * self.sample_rate if position else 0):
+            return torch.nn.functional.pad(piece, (late, 0))
+        return piece[:, -late:] if late < 0 and not position else piece
+
+    def _stream(self, container: Any) -> Any:
+        streams = streams_of(container, "audio")
+        if not streams:
+            raise ValueError(f"{self.path}: expected sound, it has no sound stream")
+        return max(streams, key=lambda each: each.codec_context.channels)
+
+
+@contextmanager
+def _opened_raw(path: Path) -> Iterator[Any]:
+    try:
+        with path.open("rb") as file, soundfile.SoundFile(file) as sound:
+            yield sound
+    except soundfile.LibsndfileError as error:
+        raise ValueError(f"{path}: expected sound, libsndfile says: {error.error_string}") from error
+
+
+def _packets(container: Any, stream: Any) -> Iterator[Any]:
+    """Every packet of a stream, up to where the file ends or breaks off."""
+    with suppress(FFmpegError):
+        yield from container.demux(stream)
+
+
+def _frames(container: Any, stream: Any) -> Iterator[Any]:
+    """Every frame that can be decoded."""
+    for packet in _packets(container, stream):
+        with suppress(FFmpegError):
+            yield from packet.decode()
+
+
+def _zero(container: Any) -> float:
+    """Seconds at which the file begins; what lies before 0 (encoder delay, cut by an edit list) is not played."""
+    return max(0.0, (container.start_time or 0) / av.time_base)
+
+
+def _end(packet: Any) -> float:
+    return float((packet.pts + (packet.duration or 0)) * packet.time_base)
+
+
+def _area(stream: Any) -> int:
+    return (stream.codec_context.width or 0) * (stream.codec_context.height or 0)
+
+
+def _seconds(container: Any, stream: Any) -> float:
+    """What the header says of a stream's length, or of the whole file's; 0 if nothing."""
+    if stream.duration and stream.time_base:
+        return float(stream.duration * stream.time_base)
+    return float((container.duration or 0) / av.time_base)
+
+
+def _spherical(frame: Any) -> tuple[str, str]:
+    """Projection and stereo arrangement that travel with a picture; empty where the header says nothing."""
+    projection = stereo = ""
+    for data in frame.side_data:
+        if data.type == Type.SPHERICAL:
+            kind, *pose = struct.unpack("<4i", bytes(data)[:16])
+            projection = _PROJECTIONS[kind] if kind < len(_PROJECTIONS) else f"projection {kind}"
+            projection += " turned away from the front" if any(pose) else ""
+        elif data.type == Type.STEREO3D:
+            kind = struct.unpack("<i", bytes(data)[:4])[0]
+            stereo = _STEREO[kind] if kind < len(_STEREO) else ""
+    return projection, stereo
