@@ -129,7 +129,9 @@ class Features(nn.Module):
 
     def _check(self, sound: Tensor) -> None:
         if sound.ndim < 2 or sound.shape[-2] not in self._accepted:
-            raise ValueError(f"{self.name} takes (..., {_or(self._accepted)} channels, samples), got {tuple(sound.shape)}")
+            raise ValueError(
+                f"{self.name} takes (..., {_or(self._accepted)} channels, samples), got {tuple(sound.shape)}"
+            )
         least = max(self.config.n_fft // 2 + 1, self.config.hop)
         if sound.shape[-1] < least:
             raise ValueError(f"{self.name} needs at least {least} samples, got {sound.shape[-1]}")
