@@ -21,7 +21,7 @@ def draw_background(seed: int, width: int) -> NDArray[np.uint8]:
     rays = _rays(width)
     family = (_outdoors, _room, _city, _haze)[rng.integers(4)]
     image = family(rng, rays @ _yaw(rng))
-    image = image * (1 + 0.05 * _noise(rng, rays, 40.0, 6))[..., None]
+    image = image * (1 + 0.04 * _noise(rng, rays, rng.uniform(20, 70), 8))[..., None]
     frame = (np.clip(image, 0, 1) * 255).astype(np.uint8)
     for _ in range(rng.integers(0, 6)):
         _clutter(rng, frame)
@@ -86,7 +86,7 @@ def _room(rng: np.random.Generator, rays: Image) -> Image:
         here = side == face
         u, v = (hit[here][:, k] for k in range(3) if k != face // 2)
         image[here] = _blend(_colour(rng), _colour(rng), _face(rng, u, v))
-    return image * (1.1 - 0.06 * reach.min(-1, keepdims=True))
+    return np.asarray(image * (1.1 - 0.06 * reach.min(-1, keepdims=True)))
 
 
 def _face(rng: np.random.Generator, u: Image, v: Image) -> Image:
@@ -94,7 +94,7 @@ def _face(rng: np.random.Generator, u: Image, v: Image) -> Image:
     scale = rng.uniform(1.5, 5)
     across, down = np.sin(scale * u + rng.uniform(0, 6)), np.sin(scale * v + rng.uniform(0, 6))
     patterns = (across * 4, down * 4, across * down * 8, np.abs(across * down) * 4 - 3.4, np.full_like(u, rng.random()))
-    return np.clip(patterns[rng.integers(len(patterns))] + 0.3, 0, 1) * np.float32(rng.uniform(0.2, 0.8))
+    return np.asarray(np.clip(patterns[rng.integers(len(patterns))] + 0.3, 0, 1) * np.float32(rng.uniform(0.2, 0.8)))
 
 
 def _city(rng: np.random.Generator, rays: Image) -> Image:

@@ -66,7 +66,7 @@ class Brush:
 
     def _lay(self, mask: NDArray[np.uint8], colour: Colour) -> None:
         cover = (mask.astype(np.float32) / 255)[..., None]
-        self.colour = self.colour * (1 - cover) + cover * np.array(colour, np.float32)
+        self.colour += cover * (np.array(colour, np.float32) - self.colour)
         self.alpha = np.maximum(self.alpha, mask)
         self.textured = (
             np.maximum(self.textured, mask) if colour is self.body else np.minimum(self.textured, 255 - mask)

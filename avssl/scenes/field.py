@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 
 from avssl.scenes.paths import unit_vector
-from avssl.scenes.rooms import SPEED_OF_SOUND, background, images, tail
+from avssl.scenes.rooms import SPEED_OF_SOUND, Room, background, images, tail
 from avssl.scenes.scene import Format, Scene, Thing, dry
 from avssl.scenes.voices import Signal
 from avssl.spatial.ambisonics import encode
@@ -35,7 +35,7 @@ def render_sound(scene: Scene, form: Format) -> NDArray[np.float32]:
             at_one_metre += source
             total += direct(thing, source, form)
             if any(scene.room.reflection):
-                total += _reflections(scene, thing, source, form)
+                total += early(scene.room, thing, source, form)
     if scene.room.reverberation > 0:
         total += tail(scene.room, at_one_metre, form.sample_rate)[:, -total.shape[1] :]
     return _level(_with_background(total, scene, form), scene.room.level)
@@ -74,7 +74,18 @@ def interpolate(signal: Signal, instants: NDArray[np.float64]) -> NDArray[np.flo
     return np.asarray(sum(weight * signal[whole + k - 1] for k, weight in enumerate(weights)))
 
 
-def _reflections(scene: Scene, thing: Thing, source: Signal, form: Format) -> NDArray[np.float32]:
+def early(room: Room, thing: Thing, source: Signal, form: Format) -> NDArray[np.float32]:
+    """Sound that reaches the listener by way of one wall.
+
+    Args:
+        room: where.
+        thing: what moves.
+        source: its sound at 1 m, `(span samples,)`, the lead included.
+        form: of the recording.
+
+    Returns:
+        float32 `(4, samples)`.
+    """
     rate = form.sample_rate
     hop = round(BLOCK * rate)
     fade = np.bartlett(2 * hop + 1)[1:-1].astype(np.float32)
@@ -83,17 +94,17 @@ def _reflections(scene: Scene, thing: Thing, source: Signal, form: Format) -> ND
     for begin in range(0, len(source) + hop, hop):
         # The block is loudest at `begin + hop` of the padded sound, which is `begin` of the sound.
         block = padded[begin : begin + len(fade)] * fade
-        gains, delays = _taps(scene, thing, form.span().start + begin / rate, rate)
+        gains, delays = _taps(room, thing, form.span().start + begin / rate, rate)
         for gain, delay in zip(gains, delays, strict=True):
             total[:, begin + delay : begin + delay + len(block)] += gain[:, None] * block
     lead = len(source) - len(form.sample_times())
     return total[:, hop + lead : hop + len(source)]
 
 
-def _taps(scene: Scene, thing: Thing, time: float, rate: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+def _taps(room: Room, thing: Thing, time: float, rate: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     """Gains of W, Y, Z, X `(6, 4)` and delays in samples `(6,)` of the reflections at one instant."""
     azimuth, elevation, distance = thing.path.at(np.array(time))
-    mirrored, kept = images(scene.room, unit_vector(azimuth, elevation) * distance)
+    mirrored, kept = images(room, unit_vector(azimuth, elevation) * distance)
     far = np.linalg.norm(mirrored, axis=-1)
     x, y, z = (mirrored / far[:, None]).T
     gains = np.stack([np.ones_like(x), y, z, x], axis=1) * (kept / far)[:, None]

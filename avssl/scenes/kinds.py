@@ -27,7 +27,7 @@ class Kind:
 
 
 KINDS = (
-    Kind("drum", 0, silhouettes.drum, struck.drum, (60, 140), (2.5, 5)),
+    Kind("drum", 0, silhouettes.drum, struck.drum, (80, 170), (2.5, 5)),
     Kind("maraca", 25, silhouettes.maraca, struck.maraca, (3500, 5500), (5, 9)),
     Kind("bell", 50, silhouettes.bell, struck.bell, (500, 1100), (2, 4)),
     Kind("horn", 75, silhouettes.horn, sustained.horn, (140, 280), (1.5, 3)),

@@ -55,10 +55,10 @@ def draw_look(rng: np.random.Generator, hue: float, spins: bool, distance: float
         rng: where the randomness comes from.
         hue: the kind's own, 0..1.
         spins: whether the kind turns about itself.
-        distance: metres at time 0; sizes are drawn so that 9 to 20 degrees of radius are seen from there.
+        distance: metres at time 0; sizes are drawn so that 11 to 21 degrees of radius are seen from there.
     """
     return Look(
-        radius=float(distance * np.tan(np.radians(rng.uniform(9, 20)))),
+        radius=float(distance * np.tan(np.radians(rng.uniform(11, 21)))),
         hue=float((hue + rng.uniform(-1, 1) * 13 / 360) % 1),
         saturation=float(rng.uniform(0.55, 1.0)),
         value=float(rng.uniform(0.55, 1.0)),
@@ -85,7 +85,7 @@ def paint(look: Look, silhouette: Callable[[Brush], None]) -> NDArray[np.uint8]:
     light = 1.12 - 0.4 * rows + 0.12 * (0.5 - columns)
     shaded = brush.colour * (worn * light * _edge(brush.alpha))[..., None]
     alpha = brush.alpha.astype(np.float32)[..., None]
-    return np.concatenate([np.clip(shaded, 0, 1) * alpha, alpha], axis=-1).round().astype(np.uint8)
+    return np.asarray(np.concatenate([np.clip(shaded, 0, 1) * alpha, alpha], axis=-1).round(), np.uint8)
 
 
 def _colours(look: Look) -> tuple[Colour, Colour, Colour]:
@@ -107,7 +107,7 @@ def _pattern(look: Look, x: NDArray[np.float32], y: NDArray[np.float32]) -> NDAr
         "checks": across * down * 8,
         "clouds": np.sin(turn * (x + 0.3 * down)) * np.sin(0.7 * turn * (y + 0.2 * across)),
     }[look.texture]
-    return np.clip(3 * drawn, 0, 1)
+    return np.asarray(np.clip(3 * drawn, 0, 1))
 
 
 def _edge(alpha: NDArray[np.uint8]) -> NDArray[np.float32]:

@@ -28,7 +28,7 @@ class Swing:
     def at(self, times: Floats) -> Floats:
         """Its value at some instants, zero at time 0."""
         turn = 2 * np.pi * self.rate
-        return self.amplitude * (np.sin(turn * times + self.phase) - np.sin(self.phase))
+        return np.asarray(self.amplitude * (np.sin(turn * times + self.phase) - np.sin(self.phase)))
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 import cv2
 import numpy as np
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 from avssl.scenes.backgrounds import draw_background
 from avssl.scenes.brush import SIDE
 from avssl.scenes.kinds import BY_NAME
-from avssl.scenes.looks import paint
+from avssl.scenes.looks import Look, paint
 from avssl.scenes.scene import Format, Scene, Thing, loudness
 from avssl.scenes.stamp import stamp, tangent_basis
 
@@ -60,16 +61,20 @@ def track(thing: Thing, form: Format) -> Track:
     )
 
 
-def sprite(thing: Thing) -> NDArray[np.uint8]:
-    """An object's picture at full resolution, RGBA, colour multiplied by alpha."""
-    return paint(thing.look, BY_NAME[thing.kind].silhouette)
+@lru_cache(maxsize=16)
+def sprite(look: Look, kind: str) -> NDArray[np.uint8]:
+    """An object's picture at full resolution, RGBA, colour multiplied by alpha; read-only."""
+    picture = paint(look, BY_NAME[kind].silhouette)
+    picture.setflags(write=False)
+    return picture
 
 
 def render_frames(scene: Scene, form: Format) -> Iterator[NDArray[np.uint8]]:
     """Frames `(height, width, 3)`, uint8 RGB, one after the other; nearer objects hide farther ones."""
     backdrop = draw_background(scene.background, form.width)
     tracks = [track(thing, form) for thing in scene.things]
-    sprites = [_fitting(sprite(thing), each, form.width) for thing, each in zip(scene.things, tracks, strict=True)]
+    whole = [sprite(thing.look, thing.kind) for thing in scene.things]
+    sprites = [_fitting(picture, each, form.width) for picture, each in zip(whole, tracks, strict=True)]
     bases = [each.bases() for each in tracks]
     for frame in range(len(form.frame_times())):
         picture = backdrop.copy()

@@ -19,6 +19,8 @@ APART = np.radians(26.0)
 HIGHEST_START = np.radians(35.0)
 OBJECTS, COINS, ROOM, BACKGROUND = range(4)
 """Independent streams of randomness: which objects sound is drawn apart from all else."""
+LOOK_ALIKE = 0.5
+"""Share of scenes with two objects of one kind; in half of these one of the two sounds and the other is silent."""
 ENVELOPE_RATE = 64
 """Hz at which loudness drives the pulse."""
 LEAD = 0.3
@@ -99,8 +101,7 @@ def describe(seed: int, index: int) -> Scene:
 def _draw_things(rng: np.random.Generator) -> list[Thing]:
     count = int(rng.integers(2, 7))
     numbers = rng.permutation(len(KINDS))[:count]
-    if rng.random() < 0.45:
-        # A look-alike of the first, sounding or not: it is a silent look-alike of a sounding kind in half of the cases.
+    if rng.random() < LOOK_ALIKE:
         numbers[-1] = numbers[0]
     directions = spread(rng, count, APART, HIGHEST_START)
     return [_draw_thing(rng, k, KINDS[numbers[k]].name, *directions[k]) for k in range(count)]
@@ -129,8 +130,7 @@ def dry(voice: Voice, kind: str, span: Span) -> Signal:
         float32 `(samples,)`, read-only.
     """
     signal = BY_NAME[kind].sound(voice, span)
-    signal = signal / (np.sqrt(np.mean(signal**2)) + 1e-9)
-    signal = (5 * np.tanh(signal / 5)).astype(np.float32)
+    signal = np.asarray(5 * np.tanh(signal / (np.sqrt(np.mean(signal**2)) + 1e-9) / 5), np.float32)
     signal.setflags(write=False)
     return signal
 
@@ -143,4 +143,4 @@ def loudness(thing: Thing, form: Format) -> NDArray[np.float64]:
     power = (signal[: blocks * step].reshape(blocks, step) ** 2).mean(1)
     level = np.convolve(power, [0.25, 0.5, 0.25], "same") ** 0.25
     centres = (np.arange(blocks) + 0.5) * step / form.sample_rate - LEAD
-    return np.interp(form.frame_times(), centres, level / level.max())
+    return np.asarray(np.interp(form.frame_times(), centres, level / level.max()))

@@ -76,9 +76,9 @@ def whistle(brush: Brush) -> None:
 
 def maraca(brush: Brush) -> None:
     """A round rattle on a stick."""
-    brush.line([(0, 0.0), (0, -0.9)], 0.2, brush.dark)
-    brush.ellipse(0, 0.4, 0.52, 0.55, brush.body)
-    brush.line([(-0.5, 0.3), (0.5, 0.3)], 0.14, brush.trim)
+    brush.line([(0.1, 0.0), (0.35, -0.9)], 0.22, brush.dark)
+    brush.ellipse(-0.1, 0.28, 0.68, 0.62, brush.body)
+    brush.line([(-0.74, 0.18), (0.54, 0.18)], 0.16, brush.trim)
 
 
 def metronome(brush: Brush) -> None:
@@ -91,18 +91,18 @@ def metronome(brush: Brush) -> None:
 
 def guitar(brush: Brush) -> None:
     """A guitar: two bouts, hole, neck."""
-    brush.line([(0, 0.1), (0, 0.95)], 0.18, brush.dark)
-    brush.ellipse(0, -0.45, 0.55, 0.48, brush.body)
-    brush.ellipse(0, 0.08, 0.4, 0.35, brush.body)
-    brush.ellipse(0, -0.2, 0.18, 0.18, brush.dark)
-    brush.line([(-0.22, -0.62), (0.22, -0.62)], 0.1, brush.trim)
+    brush.line([(0, 0.1), (0, 0.95)], 0.24, brush.dark)
+    brush.ellipse(0, -0.4, 0.72, 0.52, brush.body)
+    brush.ellipse(0, 0.18, 0.52, 0.38, brush.body)
+    brush.ellipse(0, -0.1, 0.22, 0.22, brush.dark)
+    brush.line([(-0.3, -0.6), (0.3, -0.6)], 0.12, brush.trim)
 
 
 def water(brush: Brush) -> None:
     """A drop."""
-    brush.polygon([(-0.53, -0.1), (0, 0.95), (0.53, -0.1)], brush.body)
-    brush.ellipse(0, -0.3, 0.58, 0.55, brush.body)
-    brush.ellipse(-0.2, -0.3, 0.14, 0.28, brush.trim)
+    brush.polygon([(-0.62, -0.05), (0, 0.97), (0.62, -0.05)], brush.body)
+    brush.ellipse(0, -0.27, 0.68, 0.66, brush.body)
+    brush.ellipse(-0.26, -0.27, 0.15, 0.32, brush.trim)
 
 
 def face(brush: Brush) -> None:

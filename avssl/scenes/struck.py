@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
-from avssl.scenes.voices import Signal, Span, Voice, band_noise, beat, decay, place, rng_of
+from avssl.scenes.voices import Signal, Span, Voice, audible, band_noise, beat, decay, place, rng_of
 
 
 def bell(voice: Voice, span: Span) -> Signal:
@@ -28,7 +29,7 @@ def drum(voice: Voice, span: Span) -> Signal:
     skin = band_noise(rng, len(times), 300, 2000 + 3000 * voice.timbre, span.sample_rate)
     snap = skin * decay(0.3, 0.012 + 0.02 * voice.timbre, span.sample_rate, 0.001)
     accents = rng.uniform(0.5, 1.0, 4)
-    grain = (thump + 0.5 * snap).astype(np.float32)
+    grain = (thump + 0.8 * snap).astype(np.float32)
     return place([(onset, grain * np.float32(accents[k % 4])) for onset, k in beat(voice, span, 0.03)], span)
 
 
@@ -57,16 +58,17 @@ def guitar(voice: Voice, span: Span) -> Signal:
     rng = rng_of(voice)
     steps = rng.choice([0, 3, 5, 7, 10, 12], 4)
     times = np.arange(int(0.6 * span.sample_rate)) / span.sample_rate
-    notes = [_pluck(voice.pitch * 2 ** (float(step) / 12), times, voice.timbre, span.sample_rate) for step in steps]
+    pitches = [voice.pitch * 2 ** (float(step) / 12) for step in steps]
+    notes = [_pluck(pitch, times, voice.timbre, span.sample_rate) for pitch in pitches]
     return place([(onset, notes[k % 4]) for onset, k in beat(voice, span, 0.03)], span)
 
 
-def _pluck(pitch: float, times: np.ndarray, timbre: float, sample_rate: int) -> Signal:
-    order = np.arange(1, 15)[:, None]
-    order = order[order[:, 0] * pitch < 0.45 * sample_rate]
+def _pluck(pitch: float, times: NDArray[np.float64], timbre: float, sample_rate: int) -> Signal:
+    order = audible(pitch, sample_rate, 12)[:, None]
     strengths = np.sin(np.pi * order * 0.23) / order ** (1.3 - 0.6 * timbre)
-    waves = strengths * np.sin(2 * np.pi * order * pitch * times) * np.exp2(-times * order**0.8 / 0.18)
-    return (waves.sum(0) * decay(0.6, 0.5, sample_rate)).astype(np.float32)
+    turns = (2 * np.pi * order * pitch * times).astype(np.float32)
+    waves = strengths * np.sin(turns) * np.exp2(-(times * order**0.8 / 0.18).astype(np.float32))
+    return np.asarray(waves.sum(0) * decay(0.6, 0.5, sample_rate), np.float32)
 
 
 def bird(voice: Voice, span: Span) -> Signal:
@@ -83,7 +85,7 @@ def _chirp(voice: Voice, rng: np.random.Generator, sample_rate: int) -> Signal:
     trill = 0.05 * voice.timbre * np.sin(2 * np.pi * 45 * times)
     frequency = voice.pitch * (1 + slope * (times - seconds / 2) + trill)
     cycles = np.cumsum(frequency) / sample_rate
-    return (np.sin(2 * np.pi * cycles) * np.sin(np.pi * times / seconds) ** 2).astype(np.float32)
+    return np.asarray(np.sin(2 * np.pi * cycles) * np.sin(np.pi * times / seconds) ** 2, np.float32)
 
 
 def water(voice: Voice, span: Span) -> Signal:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from avssl.scenes.voices import (
     Signal,
@@ -62,7 +63,7 @@ def face(voice: Voice, span: Span) -> Signal:
     return total * (0.08 + 0.92 * gate(voice, span, 0.85, 0.04))
 
 
-def _formants(frequencies: np.ndarray, formants: tuple[int, ...], size: float) -> np.ndarray:
+def _formants(frequencies: NDArray[np.float64], formants: tuple[int, ...], size: float) -> NDArray[np.float64]:
     response = np.zeros(len(frequencies))
     for number, formant in enumerate(formants):
         width = 90.0 + 40 * number

@@ -26,7 +26,7 @@ from avssl.scenes.scene import Format, describe
 from avssl.scenes.truth import truth
 from avssl.spatial.ambisonics import intensity_direction
 
-VERSION = 1
+VERSION = 2
 """Of the world: raised whenever the same seed gives another scene."""
 GOP = 8
 """Frames from one key frame to the next: any instant is decoded in a few milliseconds."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import cv2
 import numpy as np
 import pyarrow as pa
@@ -42,7 +44,7 @@ PROBES = 16
 def truth(scene: Scene, form: Format) -> pa.Table:
     """One row a frame and object, frames first, with the columns of `SCHEMA`."""
     tracks = [track(thing, form) for thing in scene.things]
-    solid = [sprite(thing)[..., 3] > 127 for thing in scene.things]
+    solid = [sprite(thing.look, thing.kind)[..., 3] > 127 for thing in scene.things]
     columns = [_facts(scene, thing, tracks[thing.number], solid[thing.number], form) for thing in scene.things]
     for thing, seen in zip(columns, _visible(tracks, solid), strict=True):
         thing["visible"] = seen
@@ -50,7 +52,7 @@ def truth(scene: Scene, form: Format) -> pa.Table:
     return pa.table({name: pa.array(merged[name], SCHEMA.field(name).type) for name in SCHEMA.names}, schema=SCHEMA)
 
 
-def _facts(scene: Scene, thing: Thing, path: Track, solid: NDArray[np.bool_], form: Format) -> dict[str, NDArray]:
+def _facts(scene: Scene, thing: Thing, path: Track, solid: NDArray[np.bool_], form: Format) -> dict[str, NDArray[Any]]:
     times = form.frame_times()
     left, top, right, bottom = boxes(path, solid)
     same = {"key": scene.key, "object": thing.number, "kind": thing.kind, "sounding": thing.sounding}
@@ -83,7 +85,7 @@ def boxes(path: Track, solid: NDArray[np.bool_]) -> tuple[Floats, Floats, Floats
     return left, 0.5 - height.max(1) / np.pi, right, 0.5 - height.min(1) / np.pi
 
 
-def _unit(pixels: NDArray[np.int64]) -> Floats:
+def _unit(pixels: NDArray[Any]) -> Floats:
     """Rows and columns `(n, 2)` of an object's picture as right and up in -1..1."""
     return np.stack([(pixels[:, 1] + 0.5) / SIDE * 2 - 1, 1 - (pixels[:, 0] + 0.5) / SIDE * 2], axis=1)
 

@@ -86,7 +86,7 @@ def band_noise(rng: np.random.Generator, samples: int, low: float, high: float, 
     """Noise of unit power between two frequencies in Hz."""
     edges = (max(20.0, low), min(high, 0.49 * sample_rate))
     filtered = sosfilt(_band(edges, sample_rate), rng.standard_normal(samples, dtype=np.float32))
-    return (filtered / (np.sqrt(np.mean(filtered**2)) + 1e-9)).astype(np.float32)
+    return np.asarray(filtered / (np.sqrt(np.mean(filtered**2)) + 1e-9), np.float32)
 
 
 @lru_cache(maxsize=256)
@@ -98,7 +98,7 @@ def decay(seconds: float, half_life: float, sample_rate: int, attack: float = 0.
     """The loudness of something struck: a quick rise, then an exponential fall that ends at zero."""
     times = np.arange(int(seconds * sample_rate)) / sample_rate
     fall = np.exp2(-times / half_life) * np.clip((seconds - times) / (0.2 * seconds), 0, 1)
-    return (np.clip(times / attack, 0, 1) * fall).astype(np.float32)
+    return np.asarray(np.clip(times / attack, 0, 1) * fall, np.float32)
 
 
 def beat(voice: Voice, span: Span, swing: float = 0.0) -> list[tuple[float, int]]:
