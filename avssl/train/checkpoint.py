@@ -67,7 +67,7 @@ def load(path: Path) -> dict[str, Any]:
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except (UnpicklingError, RuntimeError, EOFError) as error:
-        raise ValueError(f"{path}: not a checkpoint of avssl: {str(error).splitlines()[0]}") from error
+        raise ValueError(f"{path}: not a checkpoint of avssl: {_first_line(error)}") from error
     if not isinstance(state, dict) or not {"run", "task", "optimizer"} <= state.keys():
         raise ValueError(f"{path}: a checkpoint holds run, task and optimizer, this does not")
     return state
@@ -85,8 +85,12 @@ def restore(path: Path, task: nn.Module, *others: tuple[str, Stateful]) -> dict[
         for name, each in others:
             each.load_state_dict(state[name])
     except (RuntimeError, ValueError, KeyError) as error:
-        raise ValueError(f"{path}: saved from another network: {str(error).splitlines()[0]}") from error
+        raise ValueError(f"{path}: saved from another network: {_first_line(error)}") from error
     return dict(state["run"])
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error) or repr(error)).splitlines()[0]
 
 
 def _to_disk(path: Path) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -17,8 +19,11 @@ def alone(precision: str) -> Fabric:
     return _launched(devices=1, precision=precision)
 
 
-def processes(precision: str) -> Fabric:
+@contextmanager
+def processes(precision: str) -> Iterator[Fabric]:
     """All processes that torchrun has started, on one or several machines; without torchrun, this one.
+
+    They work together inside the `with` block, which they leave together too; what follows runs alone.
 
     Args:
         precision: Lightning Fabric's name, such as bf16-mixed.
@@ -26,6 +31,16 @@ def processes(precision: str) -> Fabric:
     Raises:
         ValueError: Fabric knows no such precision, or it does not work on this device.
     """
+    fabric = _joined(precision)
+    try:
+        yield fabric
+    except SystemExit:  # all were asked to stop
+        _part()
+        raise
+    _part()
+
+
+def _joined(precision: str) -> Fabric:
     world = int(os.environ.get("WORLD_SIZE", "1"))
     if world == 1:
         return alone(precision)
@@ -38,8 +53,7 @@ def processes(precision: str) -> Fabric:
     return fabric
 
 
-def leave() -> None:
-    """End working together with other processes; what follows runs alone."""
+def _part() -> None:
     if dist.is_initialized():
         dist.barrier()
         dist.destroy_process_group()

@@ -48,26 +48,25 @@ def pretrain(
         SystemExit: with code 0, after saving, when SIGTERM or Ctrl-C came.
     """
     run_folder.check(folder, config)
-    fabric = launch.processes(config.train.precision)
-    first = fabric.is_global_zero
-    task = build_task(config, recipe)
-    with fabric.rank_zero_first(local=True):
-        path, manifest = world.clips(config.data, config.features.sample_rate, progress and first)
-    probe.check(config, path, manifest)
-    metrics = run_folder.read_metrics(folder)
-    console = Console(quiet=not (progress and first), highlight=False, soft_wrap=True)
-    if run_folder.complete(folder, config.train.steps):
-        console.print(f"{folder}: already trained for {metrics['steps']:.0f} steps")
-    else:
-        if first:
-            run_folder.begin(folder, config, recipe, command)
-        metrics = train(task, config, folder, world.training(manifest), fabric, progress)
-    launch.leave()
-    if not first:
-        return metrics
-    if not run_folder.complete(folder, config.train.steps):
+    with launch.processes(config.train.precision) as fabric:
+        first = fabric.is_global_zero
+        console = Console(quiet=not (progress and first), highlight=False, soft_wrap=True)
+        task = build_task(config, recipe)
+        with fabric.rank_zero_first(local=True):
+            path, manifest = world.clips(config.data, config.features.sample_rate, progress and first)
+        probe.check(config, path, manifest)
+        metrics = run_folder.read_metrics(folder)
+        done = run_folder.complete(folder, config.train.steps)
+        if done:
+            console.print(f"{folder}: already trained for {metrics['steps']:.0f} steps")
+        else:
+            if first:
+                run_folder.begin(folder, config, recipe, command)
+            metrics = train(task, config, folder, world.training(manifest), fabric, progress)
+    if first and not done:
         finish(task, config, folder, metrics)
-    probe.run(config, folder, path, manifest, console)
+    if first:
+        probe.run(config, folder, path, manifest, console)
     return run_folder.read_metrics(folder)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, fields
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from rich.table import Table
 
 from avssl import plugins
 from avssl.config import RunConfig, fill
+from avssl.data.crops import CropOptions
 from avssl.data.manifest import Manifest
 from avssl.models.encoders import Encoders
 from avssl.train import run_folder
@@ -70,9 +71,9 @@ def _possible(config: RunConfig, manifest: Manifest) -> bool:
 
 
 def _options(config: RunConfig, path: Path) -> Any:
-    """The head's options: how the run reads its clips, under what `probe` says."""
+    """The head's options: windows and crops as in training, under what `probe` says; the number of crops is its own."""
     kind = plugins.load(plugins.HEADS, HEAD).Options
-    known = {each.name for each in fields(kind)}
-    shared = {"manifest": str(path), **{key: value for key, value in asdict(config.data).items() if key != "manifest"}}
-    given = {key: value for key, value in config.probe.items() if key != "enabled"}
-    return fill(kind, {key: value for key, value in shared.items() if key in known - {"batch"}}, given, where="probe")
+    data = {key: getattr(config.data, key) for key in ("seconds", "frames", "frame_rate", "workers")}
+    crops = {each.name for each in fields(CropOptions)} - {"crops"}
+    shared = {**data, **{key: value for key, value in config.options.items() if key in crops}, "manifest": str(path)}
+    return fill(kind, shared, {key: value for key, value in config.probe.items() if key != "enabled"}, where="probe")

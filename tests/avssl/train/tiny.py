@@ -1,0 +1,95 @@
+"""A network that trains in milliseconds; run as a program, it trains or compares gradients in a process of its own."""
+
+import argparse
+import json
+import time
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from avssl.config import OptimConfig, TrainConfig
+from avssl.losses import info_nce
+from avssl.train import launch
+from avssl.train.loop import fit
+from avssl.train.norm import span_processes
+
+OPTIM = OptimConfig(lr=1e-2, schedule="cosine", warmup=3, clip_norm=0.5, weight_decay=1e-2)
+
+
+class TinyTask(nn.Module):
+    """Two towers with batch normalisation in every shape, and a contrastive loss over all processes."""
+
+    def __init__(self, dropout=0.0):
+        super().__init__()
+        torch.manual_seed(0)
+        self.video = nn.Sequential(
+            nn.Conv3d(3, 6, 3, bias=False),
+            nn.BatchNorm3d(6),
+            nn.ReLU(),
+            nn.AdaptiveAvgPool3d(1),
+            nn.Flatten(),
+            nn.Linear(6, 8),
+        )
+        self.audio = nn.Sequential(
+            nn.Conv2d(2, 6, 3, bias=False), nn.BatchNorm2d(6), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten()
+        )
+        self.head = nn.Sequential(
+            nn.Linear(6, 16, bias=False), nn.BatchNorm1d(16), nn.Dropout(dropout), nn.ReLU(), nn.Linear(16, 8)
+        )
+
+    def embeddings(self, batch):
+        return {"video": self.video(batch["x"]), "audio": self.head(self.audio(batch["y"]))}
+
+    def forward(self, batch):
+        found = self.embeddings(batch)
+        return {"loss": info_nce(found["video"], found["audio"], 0.2), "level": batch["x"].mean()}
+
+
+class Stream:
+    """Random batches, a function of the step; each process takes its share of them."""
+
+    def __init__(self, batch=8, rank=0, world=1, pause=0.0):
+        self.batch, self.rank, self.world, self.pause = batch, rank, world, pause
+
+    def between(self, start, stop):
+        for step in range(start, stop):
+            time.sleep(self.pause)
+            generator = torch.Generator().manual_seed(step)
+            x = torch.randn(self.batch, 3, 3, 6, 6, generator=generator) + 3
+            y = torch.randn(self.batch, 2, 7, 7, generator=generator)
+            yield {name: each.chunk(self.world)[self.rank].clone() for name, each in (("x", x), ("y", y))}
+
+
+def train(folder, steps=12, pause=0.0, dropout=0.2, **settings):
+    """Fit a tiny task in a folder; in as many processes as torchrun started."""
+    config = TrainConfig(**{"steps": steps, "log_every": 4, "save_every": 2, **settings})
+    with launch.processes(config.precision) as fabric:
+        stream = Stream(rank=fabric.global_rank, world=fabric.world_size, pause=pause)
+        return fit(TinyTask(dropout), stream, config, OPTIM, folder, fabric=fabric)
+
+
+def gradients(folder):
+    """Loss, gradients and buffers of one step, a file for each process."""
+    task = TinyTask()
+    with launch.processes("32-true") as fabric:
+        module = fabric.setup_module(span_processes(task) if fabric.world_size > 1 else task)
+        loss = module(next(Stream(rank=fabric.global_rank, world=fabric.world_size).between(0, 1)))["loss"]
+        fabric.backward(loss)
+    found = {
+        "loss": loss.detach(),
+        **{name: each.grad for name, each in task.named_parameters()},
+        **dict(task.named_buffers()),
+    }
+    torch.save(found, folder / f"{fabric.world_size}-{fabric.global_rank}.pt")
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser()
+    parser.add_argument("what", choices=["train", "gradients"])
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--settings", type=json.loads, default={})
+    given = parser.parse_args()
+    torch.set_num_threads(1)
+    given.folder.mkdir(exist_ok=True)
+    print(train(given.folder, **given.settings) if given.what == "train" else gradients(given.folder))
