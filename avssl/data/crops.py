@@ -33,7 +33,7 @@ class CropOptions:
     """Degrees; least horizontal field of view. Its tangent is uniform up to the widest's."""
     widest: float = 76.3
     """Degrees; largest horizontal field of view."""
-    stretch: float = 4 / 3
+    aspect: float = 4 / 3
     """Largest ratio of vertical to horizontal field (tangents), and its inverse the least; log-uniform."""
     lowest: float = -30.0
     """Degrees; least elevation of a crop's centre."""
@@ -50,8 +50,8 @@ class CropOptions:
             raise ValueError(f"0 < narrowest <= widest < 180 degrees, not {self.narrowest} and {self.widest}")
         if not -90 <= self.lowest <= self.highest <= 90:
             raise ValueError(f"-90 <= lowest <= highest <= 90 degrees, not {self.lowest} and {self.highest}")
-        if not self.stretch >= 1:
-            raise ValueError(f"stretch is at least 1, not {self.stretch}")
+        if not self.aspect >= 1:
+            raise ValueError(f"aspect is at least 1, not {self.aspect}")
         draw_directions(self, np.random.default_rng(0), TRIES_AT_FIRST)
 
 
@@ -62,7 +62,7 @@ class Crops(NamedTuple):
     """`(K, 3, 3)` axes front, left, up of each camera, as columns in the clip's x, y, z."""
     fields: Tensor
     """`(K,)` horizontal field of view in radians."""
-    stretches: Tensor
+    aspects: Tensor
     """`(K,)` tangent of the vertical over that of the horizontal half field."""
     flips: Tensor
     """`(K,)` bool; mirrored left to right, picture and sound alike."""
@@ -80,7 +80,7 @@ class Crops(NamedTuple):
 
     def pictures(self, frames: Tensor, size: int) -> Tensor:
         """uint8 `(K, time, 3, size, size)` from equirectangular uint8 `(time, 3, height, width)`."""
-        cut: Tensor = crop(frames, self.directions(), self.fields, size, roll=self.rolls(), stretch=self.stretches)
+        cut: Tensor = crop(frames, self.directions(), self.fields, size, roll=self.rolls(), aspect=self.aspects)
         cut[self.flips] = cut[self.flips].flip(-1)
         return cut
 
@@ -116,12 +116,12 @@ def draw_crops(options: CropOptions, rng: np.random.Generator, world: str = "non
     azimuth, elevation = torch.from_numpy(draw_directions(options, rng)).float().T
     least, most = np.tan(np.radians([options.narrowest, options.widest]) / 2)
     fields = 2 * np.arctan(rng.uniform(least, most, options.crops))
-    stretches = options.stretch ** rng.uniform(-1, 1, options.crops)
+    aspects = options.aspect ** rng.uniform(-1, 1, options.crops)
     turned = draw_rotation(world, rng)
     return Crops(
         turned.T @ rotation(azimuth, elevation),
         torch.from_numpy(fields).float(),
-        torch.from_numpy(stretches).float(),
+        torch.from_numpy(aspects).float(),
         torch.from_numpy(rng.random(options.crops) < flip),
         turned,
     )

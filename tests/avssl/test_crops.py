@@ -10,7 +10,7 @@ from torch import Tensor
 
 from avssl.config import fill
 from avssl.data.crops import CropOptions, Crops, draw_crops, draw_rotation
-from avssl.spatial.ambisonics import angle_between, encode, intensity_direction, rotate
+from avssl.spatial.ambisonics import angle_between, direction, encode, intensity_direction, rotate
 
 HEIGHT, WIDTH = 180, 360
 
@@ -19,7 +19,8 @@ def spot(azimuth: float, elevation: float) -> Tensor:
     """A white disc of 4 degrees on a black world."""
     rows = (0.5 - (torch.arange(HEIGHT) + 0.5) / HEIGHT) * math.pi
     columns = (0.5 - (torch.arange(WIDTH) + 0.5) / WIDTH) * 2 * math.pi
-    distance = angle_between(columns[None], rows[:, None], azimuth, elevation)
+    rows, columns = torch.meshgrid(rows, columns, indexing="ij")
+    distance = angle_between(columns, rows, azimuth, elevation)
     return (255 * (distance < math.radians(4))).to(torch.uint8).expand(1, 3, HEIGHT, WIDTH)
 
 
@@ -45,11 +46,11 @@ def test_a_source_is_heard_where_it_is_seen_in_every_crop(world: str, flip: floa
         pictures = crops.pictures(spot(azimuth, elevation), 96)
         sound = encode(torch.randn(4800, generator=torch.Generator().manual_seed(seed)), azimuth, elevation)
         heard = rotate(sound[None], crops.to_front())
-        for picture, foa, field, stretch in zip(pictures, heard, crops.fields, crops.stretches, strict=True):
+        for picture, foa, field, aspect in zip(pictures, heard, crops.fields, crops.aspects, strict=True):
             y, x = (float((foa[0] * foa[channel]).sum() / foa[0].square().sum()) for channel in (1, 3))
             z = float((foa[0] * foa[2]).sum() / foa[0].square().sum())
             tangent = float(torch.tan(field / 2))
-            left, up = (y / x / tangent, z / x / tangent / float(stretch)) if x > 0.1 else (9.0, 9.0)
+            left, up = (y / x / tangent, z / x / tangent / float(aspect)) if x > 0.1 else (9.0, 9.0)
             if max(abs(left), abs(up)) < 0.8:
                 seen += 1
                 assert centre_of_light(picture) == pytest.approx((left, up), abs=0.06)
@@ -94,17 +95,17 @@ def test_crops_keep_apart_and_within_their_ranges_and_fill_them() -> None:
     options = CropOptions(crops=4, least_angle=36)
     drawn = many(options)
     for crops in drawn:
-        azimuth, elevation = crops.directions().T
-        apart = angle_between(azimuth[:, None], elevation[:, None], azimuth[None], elevation[None])
+        centres = direction(*crops.directions().T)
+        apart = torch.acos((centres @ centres.T).clamp(-1, 1))
         assert (apart + 9 * torch.eye(4)).min() >= math.radians(36) - 1e-4
     directions = torch.cat([crops.directions() for crops in drawn])
     fields = torch.cat([crops.fields for crops in drawn]).rad2deg()
-    stretches = torch.cat([crops.stretches for crops in drawn])
+    aspects = torch.cat([crops.aspects for crops in drawn])
     for values, least, most in (
         (directions[:, 0].rad2deg(), -180, 180),
         (directions[:, 1].rad2deg(), -30, 30),
         (fields, 25.0, 76.3),
-        (stretches, 0.75, 4 / 3),
+        (aspects, 0.75, 4 / 3),
     ):
         margin = 0.02 * (most - least)
         assert least - 1e-3 <= values.min() < least + margin
@@ -146,7 +147,7 @@ def test_crops_that_do_not_fit_are_refused_at_once() -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"crops": 0}, {"narrowest": 90, "widest": 60}, {"lowest": 40}, {"widest": 180}, {"stretch": 0.5}]
+    "wrong", [{"crops": 0}, {"narrowest": 90, "widest": 60}, {"lowest": 40}, {"widest": 180}, {"aspect": 0.5}]
 )
 def test_options_without_a_meaning_are_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(ValueError, match=r"degrees|at least"):

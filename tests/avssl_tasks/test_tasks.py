@@ -39,7 +39,7 @@ def test_installed_tasks_keep_the_contract_with_every_feature(name: str, feature
     kind = plugins.load(plugins.TASKS, name)
     torch.manual_seed(0)
     encoders = build_encoders(ModelConfig(), FeatureConfig(name=features))
-    check_task(kind(encoders, fill(kind.Options, {})), make_clips(3))
+    check_task(kind(encoders, fill(kind.Options, {})), make_clips(2))
 
 
 def test_every_file_of_tasks_is_registered_under_its_name() -> None:

@@ -1,0 +1,89 @@
+"""AVC-Bin and AVSA-Bin: what frozen encoders know of which sound belongs to which picture (Morgado 2020)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+
+from avssl.data.manifest import Manifest, read_manifest
+from avssl.head import Head
+from avssl.train.checkpoint import replacing
+from avssl.train.launch import alone
+from avssl.train.monitor import evaluating
+from avssl_downstream.correspondence.draws import Draws, embed
+from avssl_downstream.correspondence.options import CorrespondenceOptions
+from avssl_downstream.correspondence.probe import PAIRINGS, judge, train
+from avssl_downstream.correspondence.scores import accuracy, draw_angles
+
+
+class Correspondence(Head):
+    """Trains a probe on frozen embeddings of the train split, and asks it about the test split.
+
+    AVC-Bin: is the sound of this clip, or of another? AVSA-Bin: is it where the picture says, or was the whole sound
+    field turned? Chance is one half in both.
+
+    Args:
+        encoders: pretrained towers; left as they are.
+        options: crops, misalignment, probe.
+    """
+
+    Options = CorrespondenceOptions
+    options: CorrespondenceOptions
+
+    def fit(self, folder: Path) -> dict[str, float]:
+        """Train and evaluate; leave `avc_bin.safetensors`, `avsa_bin.safetensors` and `avsa_bin_by_angle.png`.
+
+        Returns:
+            `avc_bin` and `avsa_bin` with all crops, `avc_bin_1` and `avsa_bin_1` with one; beside each `_low` and
+            `_high`, the 95 % interval over clips.
+
+        Raises:
+            ValueError: no manifest, or a split with fewer than two clips.
+        """
+        folder.mkdir(parents=True, exist_ok=True)
+        splits = {name: self._clips(name) for name in ("train", "test")}
+        draws = self._embed(splits)
+        found: dict[str, float] = {}
+        for pairing in PAIRINGS:
+            found |= self._score(f"{pairing}_bin", pairing, draws["train"], draws["test"], folder)
+        if self.options.crops == 1:
+            return found | {
+                f"{p}_bin_1{end}": found[f"{p}_bin{end}"] for p in PAIRINGS for end in ("", "_low", "_high")
+            }
+        for pairing in PAIRINGS:
+            found |= self._score(f"{pairing}_bin_1", pairing, draws["train"].single(), draws["test"].single(), None)
+        return found
+
+    def _clips(self, split: str) -> Manifest:
+        if not self.options.manifest:
+            raise ValueError("correspondence needs clips: give a manifest.parquet or its folder (--data)")
+        clips = read_manifest(self.options.manifest, split)
+        if len(clips) < 2:
+            raise ValueError(f"{self.options.manifest}: split {split!r} has {len(clips)} clip, correspondence needs 2")
+        return clips
+
+    def _embed(self, splits: dict[str, Manifest]) -> dict[str, Draws]:
+        """Draws of each split."""
+        fabric = alone(self.options.precision)
+        counts = {"train": self.options.train_draws, "test": self.options.test_draws}
+        with evaluating(self.encoders.to(fabric.device)):
+            return {
+                name: embed(self.encoders, clips, self.options, counts[name], fabric, f"embedding {name} clips")
+                for name, clips in splits.items()
+            }
+
+    def _score(self, name: str, pairing: str, training: Draws, test: Draws, folder: Path | None) -> dict[str, float]:
+        """Train one probe and measure it."""
+        probe = train(training, pairing, self.options, name)
+        kept, noticed = judge(probe, test, pairing, self.options.seed)
+        if folder is not None:
+            with replacing(folder / f"{name}.safetensors") as part:
+                save_file(probe.state_dict(), part)
+            if pairing == "avsa":
+                with replacing(folder / f"{name}_by_angle.png") as part:
+                    draw_angles(part, noticed, test.angle, kept)
+        settings = self.options.bootstrap, self.options.seed
+        mean, low, high = accuracy(torch.cat([kept, noticed]), test.clip.repeat(2), *settings)
+        return {name: mean, f"{name}_low": low, f"{name}_high": high}

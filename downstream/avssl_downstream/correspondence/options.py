@@ -1,0 +1,94 @@
+"""What the correspondence head can be told."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from avssl.config import DataConfig, OptimConfig
+from avssl.data.crops import CropOptions
+from avssl.plugins import hint
+
+MISALIGNMENTS = ("yaw", "pitch-yaw", "any")
+
+
+@dataclass(frozen=True)
+class CorrespondenceOptions(CropOptions):
+    """Crops, misalignment and probe.
+
+    Crops and misalignment default to what Morgado 2020 published. So does the probe, but for its optimiser: published
+    are 10 epochs of 32 draws at a rate of 1e-5 (AVC-Bin; a tenth of it from epoch 5, a hundredth from 8) and 1e-4
+    (AVSA-Bin; a tenth from 8) and decay 1e-5, for some 100,000 draws an epoch; a thousand clips need larger steps.
+    """
+
+    manifest: str = ""
+    """A `manifest.parquet` or its folder, with clips of split train and of split test."""
+    seconds: float = 1.0
+    """Sound read for one draw."""
+    frames: int = 8
+    """Pictures read for one draw, from within the seconds of sound."""
+    frame_rate: float = 16.0
+    """Pictures a second."""
+    train_draws: int = 8
+    """Draws of each training clip: instant, crops, misalignment."""
+    test_draws: int = 4
+    """Draws of each test clip."""
+    per_window: int = 2
+    """Draws that share one instant, so that it is read once."""
+    misalignment: str = "yaw"
+    """How the sound of half of AVSA-Bin's draws is turned: yaw, pitch-yaw or any."""
+    least_misalignment: float = 0.0
+    """Degrees; least angle of that turn. 0 as published: some turns are too small to be noticed by anyone."""
+    hidden: int = 512
+    """Units of the probe's hidden layer."""
+    dropout: float = 0.5
+    """Share of them dropped in training."""
+    epochs: int = 20
+    """Passes over the training draws."""
+    batch: int = 32
+    """Draws a step."""
+    lr: float = 1e-3
+    """Learning rate of Adam."""
+    weight_decay: float = 1e-2
+    """Decoupled weight decay."""
+    schedule: str = "cosine"
+    """cosine (to zero at the last step) or constant."""
+    bootstrap: int = 2000
+    """Resamplings of the test clips for the confidence intervals."""
+    precision: str = "bf16-mixed"
+    """In which the towers run; Lightning Fabric's name."""
+    workers: int = 2
+    """Loader processes."""
+    seed: int = 0
+    """Seeds draws, weights, resampling."""
+
+    def __post_init__(self) -> None:
+        """Refuse what has no meaning."""
+        super().__post_init__()
+        for name in ("train_draws", "test_draws", "per_window", "hidden", "epochs", "batch", "bootstrap"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is at least 1, not {getattr(self, name)}")
+        if self.misalignment not in MISALIGNMENTS:
+            known = ", ".join(MISALIGNMENTS)
+            raise ValueError(
+                f"misalignment is {known}, not {self.misalignment!r}{hint(self.misalignment, MISALIGNMENTS)}"
+            )
+        if not (0 <= self.least_misalignment < 180 and 0 <= self.dropout < 1):
+            values = f"{self.least_misalignment} and {self.dropout}"
+            raise ValueError(f"0 <= least_misalignment < 180 degrees and 0 <= dropout < 1, not {values}")
+        self.data()
+        self.optim()
+
+    def data(self) -> DataConfig:
+        """How windows are read; a batch is of clips."""
+        return DataConfig(
+            manifest=self.manifest,
+            seconds=self.seconds,
+            frames=self.frames,
+            frame_rate=self.frame_rate,
+            batch=16,
+            workers=self.workers,
+        )
+
+    def optim(self) -> OptimConfig:
+        """How the probe is trained."""
+        return OptimConfig(lr=self.lr, weight_decay=self.weight_decay, schedule=self.schedule)
