@@ -36,9 +36,9 @@ _LAYOUTS = {
 
 def direction(azimuth: Angle, elevation: Angle) -> Tensor:
     """Unit vector of a direction: angles `(...)` to `(..., 3)` along x, y, z."""
-    azimuth, elevation = _angles(azimuth, elevation)
-    level = torch.cos(elevation)
-    return torch.stack([torch.cos(azimuth) * level, torch.sin(azimuth) * level, torch.sin(elevation)], -1)
+    across, up = _angles(azimuth, elevation)
+    level = torch.cos(up)
+    return torch.stack([torch.cos(across) * level, torch.sin(across) * level, torch.sin(up)], -1)
 
 
 def angles(vector: Tensor) -> tuple[Tensor, Tensor]:
@@ -73,12 +73,11 @@ def encode(signal: Tensor, azimuth: Angle, elevation: Angle) -> Tensor:
     Raises:
         ValueError: a path of another number of samples than the signal.
     """
-    azimuth, elevation = torch.broadcast_tensors(*_angles(azimuth, elevation))
-    gain = gains(azimuth.to(signal), elevation.to(signal))
-    if azimuth.ndim < signal.ndim:
+    gain = gains(azimuth, elevation).to(signal)
+    if gain.ndim <= signal.ndim:
         return gain.unsqueeze(-1) * signal.unsqueeze(-2)
-    if azimuth.shape[-1] != signal.shape[-1]:
-        raise ValueError(f"a path has one direction a sample: expected {signal.shape[-1]}, got {azimuth.shape[-1]}")
+    if gain.shape[-2] != signal.shape[-1]:
+        raise ValueError(f"a path has one direction a sample: expected {signal.shape[-1]}, got {gain.shape[-2]}")
     return gain.movedim(-1, -2) * signal.unsqueeze(-2)
 
 
@@ -91,8 +90,8 @@ def rotation(yaw: Angle, pitch: Angle = 0.0, roll: Angle = 0.0) -> Tensor:
     Returns:
         `(..., 3, 3)`; the angles broadcast to `(...)`.
     """
-    yaw, pitch, roll = torch.broadcast_tensors(*_angles(yaw, pitch, roll))
-    (cy, sy), (cp, sp), (cr, sr) = ((torch.cos(angle), torch.sin(angle)) for angle in (yaw, pitch, roll))
+    turns = _angles(yaw, pitch, roll)
+    (cy, sy), (cp, sp), (cr, sr) = ((torch.cos(turn), torch.sin(turn)) for turn in turns)
     rows = (
         (cy * cp, -sy * cr - cy * sp * sr, sy * sr - cy * sp * cr),
         (sy * cp, cy * cr - sy * sp * sr, -cy * sr - sy * sp * cr),
@@ -140,7 +139,7 @@ def rotate(foa: Tensor, matrix: Tensor) -> Tensor:
         if min(foa.ndim, turn.ndim) < 3 or foa.shape[-3] != 1:
             return torch.matmul(turn, foa)
         stacked = torch.matmul(turn.flatten(-3, -2), foa.squeeze(-3))
-    return stacked.unflatten(-2, turn.shape[-3:-1])
+    return stacked.reshape(*stacked.shape[:-2], *turn.shape[-3:-1], foa.shape[-1])
 
 
 def mirror(foa: Tensor, axis: str) -> Tensor:
@@ -171,7 +170,7 @@ def beamform(foa: Tensor, azimuth: Angle, elevation: Angle, pattern: str = "proj
     """
     _require_foa(foa)
     omni, dipole = _choice("beam pattern", pattern, _BEAMS)
-    weights = gains(*_angles(azimuth, elevation)).to(foa) * foa.new_tensor([omni, dipole, dipole, dipole])
+    weights = gains(azimuth, elevation).to(foa) * foa.new_tensor([omni, dipole, dipole, dipole])
     with torch.autocast(foa.device.type, enabled=False):
         return torch.matmul(weights.unsqueeze(-2), foa).squeeze(-2)
 
@@ -231,11 +230,12 @@ def intensity_direction(
 
 
 def _angles(*values: Angle) -> list[Tensor]:
-    """Numbers and tensors of angles as tensors of one floating dtype and device."""
+    """Numbers and tensors of angles as tensors of one floating dtype, device and shape."""
     found = [value for value in values if isinstance(value, Tensor)]
     like = found[0] if found else torch.zeros(())
     dtype = like.dtype if like.is_floating_point() else torch.get_default_dtype()
-    return [torch.as_tensor(value, dtype=dtype, device=like.device) for value in values]
+    tensors = [torch.as_tensor(value, dtype=dtype, device=like.device) for value in values]
+    return list(torch.broadcast_tensors(*tensors))  # type: ignore[no-untyped-call]
 
 
 def _on_channels(matrix: Tensor) -> Tensor:

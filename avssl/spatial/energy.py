@@ -27,7 +27,7 @@ def energy_map(foa: Tensor, height: int = 32, width: int = 64) -> Tensor:
     """
     azimuth, elevation = equirectangular_grid(height, width)
     level = energy_towards(foa, azimuth.flatten(), elevation.flatten())
-    return level.unflatten(-1, (height, width))
+    return level.reshape(*level.shape[:-1], height, width)
 
 
 def energy_towards(foa: Tensor, azimuth: Tensor, elevation: Tensor) -> Tensor:

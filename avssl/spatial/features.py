@@ -39,9 +39,9 @@ def names() -> list[str]:
 class Features(nn.Module):
     """Turns sound into the maps that an audio tower reads; one short-time spectrum serves them all.
 
-    Log-mel maps are 10 log10 of the mel *magnitude*, as AVSA has it: an input 20 dB louder reads 10 higher. Each channel
-    keeps `top_db` below its own maximum; all maps share one mean and deviation per mel band, so that levels between
-    channels survive. Everything is computed in float32, inside autocast too.
+    Log-mel maps are 10 log10 of the mel *magnitude*, as AVSA has it: an input 20 dB louder reads 10 higher. Each
+    channel keeps `top_db` below its own maximum; all maps share one mean and deviation per mel band, so that levels
+    between channels survive. Everything is computed in float32, inside autocast too.
 
     - `mono-logmel`: W of four channels; the mean of two; one as it is.
     - `stereo-logmel`: two channels, or W + Y and W - Y of four.
@@ -129,9 +129,8 @@ class Features(nn.Module):
 
     def _check(self, sound: Tensor) -> None:
         if sound.ndim < 2 or sound.shape[-2] not in self._accepted:
-            raise ValueError(
-                f"{self.name} takes (..., {_or(self._accepted)} channels, samples), got {tuple(sound.shape)}"
-            )
+            expected = f"(..., {_or(self._accepted)} channels, samples)"
+            raise ValueError(f"{self.name} takes {expected}, got {tuple(sound.shape)}")
         least = max(self.config.n_fft // 2 + 1, self.config.hop)
         if sound.shape[-1] < least:
             raise ValueError(f"{self.name} needs at least {least} samples, got {sound.shape[-1]}")
@@ -141,7 +140,7 @@ class Features(nn.Module):
         if sound.device.type != "cpu" or learning or len(sound) <= _CHUNK:
             return self._maps(sound)
         maps = sound.new_empty(len(sound), self.maps, sound.shape[-1] // self.config.hop, self.config.mels)
-        for part, target in zip(sound.split(_CHUNK), maps.split(_CHUNK), strict=True):
+        for part, target in zip(torch.split(sound, _CHUNK), torch.split(maps, _CHUNK), strict=True):
             target.copy_(self._maps(part))
         return maps
 
@@ -188,8 +187,8 @@ class Features(nn.Module):
 def intensity(foa: Tensor, eps: float = 1e-8) -> Tensor:
     """Normalised active intensity of a first-order sound field, per time-frequency bin.
 
-    Re{conj(W) [Y, Z, X]} over the energy, which is half the sum of the four squared moduli. It points to where the sound
-    comes from; length 1 for one plane wave, 0 for a diffuse field (Perotin et al. 2019, with the energy that suits SN3D).
+    Re{conj(W) [Y, Z, X]} over the energy, which is half the sum of the four squared moduli. It points to where the
+    sound comes from; length 1 for one plane wave, 0 for a diffuse field (Perotin et al. 2019, with SN3D's energy).
 
     Args:
         foa: complex `(..., 4, frequency, time)`, ambiX order W, Y, Z, X.
@@ -218,7 +217,7 @@ def _power(real: Tensor, imag: Tensor) -> Tensor:
 
 def _flow(real: Tensor, imag: Tensor) -> Tensor:
     """Active intensity along y, z, x of `(..., 4, ., .)`."""
-    (w_real, others_real), (w_imag, others_imag) = (part.split((1, 3), -3) for part in (real, imag))
+    (w_real, others_real), (w_imag, others_imag) = (torch.split(part, [1, 3], -3) for part in (real, imag))
     return torch.addcmul(w_real * others_real, w_imag, others_imag)
 
 
@@ -232,9 +231,10 @@ def _filterbank(config: FeatureConfig) -> Tensor:
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
-        return melscale_fbanks(
+        bank: Tensor = melscale_fbanks(
             config.n_fft // 2 + 1, 0.0, config.sample_rate / 2, config.mels, config.sample_rate, "slaney", "slaney"
         )
+    return bank
 
 
 def _blocks(bank: Tensor) -> list[tuple[slice, slice]]:

@@ -1,8 +1,9 @@
-"""What a camera inside a 360-degree frame sees: equirectangular to perspective, for any direction, roll and field of view.
+"""What a camera inside a 360-degree frame sees: equirectangular to perspective, in any direction, at any roll.
 
 A view is a camera pose `rotation(azimuth, elevation, roll)`: the middle of the picture shows the direction (azimuth,
 elevation), and a positive roll lifts the camera's left side. Sound turned by the transpose of that matrix
-(`rotation_to_front` when roll is 0) has the middle of the picture in front. Frames and views are sampled at pixel centres, (i + 1/2) / width.
+(`rotation_to_front` when roll is 0) has the middle of the picture in front. Frames and views are sampled at pixel
+centres, (i + 1/2) / width.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from torch import Tensor
 from avssl.spatial.ambisonics import Angle, direction, rotation
 
 _GROUP = 4
-"""Planes in one remap: OpenCV's vector code handles four channels fastest, and they need not be colours of one frame."""
+"""Planes in one remap: OpenCV's vector code is fastest on four channels, whatever they are."""
 
 
 def crop(
@@ -51,7 +52,7 @@ def crop(
         raise ValueError(f"frames are uint8 (time, 3, height, width), these are {frames.dtype} {tuple(frames.shape)}")
     height, width = _pair(size)
     azimuth, elevation = np.asarray(directions, np.float32).reshape(-1, 2).T
-    maps = viewport_map(height, width, *frames.shape[-2:], azimuth, elevation, roll, fov, aspect)
+    maps = viewport_map(height, width, frames.shape[-2], frames.shape[-1], azimuth, elevation, roll, fov, aspect)
     planes = frames.flatten(0, 1).numpy()
     views = np.empty((len(azimuth), len(planes), height, width), np.uint8)
     # One set of buffers for all groups: fresh pages cost as much as the work.
@@ -64,7 +65,7 @@ def crop(
         cv2.remap(wrap(merged, padded), *maps, cv2.INTER_LINEAR, seen)
         for place, plane in zip(range(start, start + len(group)), cv2.split(seen), strict=False):
             views[:, place] = plane.reshape(-1, height, width)
-    return torch.from_numpy(views).unflatten(1, (-1, 3))
+    return torch.from_numpy(views.reshape(-1, *frames.shape[:2], height, width))
 
 
 def viewport_map(
@@ -104,8 +105,8 @@ def viewport_map(
     row = np.arctan2(z, np.sqrt(x * x + y * y))
     row *= np.float32(-frame_height / np.pi)
     row += np.float32(frame_height / 2 + 0.5)
-    whole, fraction = cv2.convertMaps(column, row, cv2.CV_16SC2)
-    return whole, fraction
+    maps: tuple[Any, Any] = cv2.convertMaps(column, row, cv2.CV_16SC2)
+    return maps
 
 
 def wrap(frame: NDArray[Any], out: NDArray[Any] | None = None) -> NDArray[Any]:
@@ -171,10 +172,8 @@ def _rays(
     aspect: ArrayLike | None,
 ) -> NDArray[np.float32]:
     """World vectors, of any length, through the pixel centres: `(3, views, height, width)` along x, y, z."""
-    angles = np.broadcast_arrays(
-        *(np.atleast_1d(np.asarray(angle, np.float32)) for angle in (azimuth, elevation, roll))
-    )
-    forward, left, up = rotation(*map(torch.tensor, angles)).permute(2, 1, 0).contiguous().numpy()[..., None, None]
+    pose = rotation(*(torch.from_numpy(np.array(angle, np.float32, ndmin=1)) for angle in (azimuth, elevation, roll)))
+    forward, left, up = pose.permute(2, 1, 0).contiguous().numpy()[..., None, None]
     across, down = (np.reshape(tangent, (-1, 1, 1)) for tangent in _tangents(height, width, fov, aspect))
     to_left = across * (width - 1 - 2 * np.arange(width)) / width
     to_top = down * (height - 1 - 2 * np.arange(height)[:, None]) / height
@@ -186,7 +185,7 @@ def _tangents(height: int, width: int, fov: ArrayLike, aspect: ArrayLike | None)
     """Half width and half height of the picture at distance 1."""
     angle = np.asarray(fov, np.float64)
     if not ((angle > 0) & (angle < np.pi)).all():
-        raise ValueError(f"a field of view lies between 0 and pi radians, not {fov}")
+        raise ValueError(f"a field of view lies between 0 and pi radians, not {fov!r}")
     across = np.tan(angle / 2)
     return across, across * (height / width if aspect is None else np.asarray(aspect, np.float64))
 
