@@ -67,10 +67,7 @@ def audio_backbone(name: str, maps: int) -> nn.Module:
     Raises:
         ValueError: unknown name, or a network of clips.
     """
-    network, width = _network(name, maps)
-    if any(isinstance(module, nn.Conv3d) for module in network.modules()):
-        raise ValueError(f"model.audio: {name} takes clips of pictures; sound needs a network of pictures")
-    return Backbone(network, width)
+    return Backbone(*_network(name, maps))
 
 
 def _network(name: str, channels: int) -> tuple[nn.Module, int]:
@@ -108,7 +105,7 @@ def _torchvision(name: str, channels: int) -> tuple[nn.Module, int]:
     extra: dict[str, Any] = {"aux_logits": False} if name in ("googlenet", "inception_v3") else {}
     network = torchvision.models.get_model(name, weights=None, **extra)
     if channels != 3:
-        _widen_stem(network, channels)
+        _widen_stem(network, channels, name)
     return network, _behead(network, name)
 
 
@@ -121,9 +118,13 @@ def _behead(network: nn.Module, name: str) -> int:
     return head.in_features
 
 
-def _widen_stem(network: nn.Module, channels: int) -> None:
+def _widen_stem(network: nn.Module, channels: int, name: str) -> None:
     """Let the first convolution take so many channels, with new weights."""
-    path, stem = next((path, each) for path, each in network.named_modules() if isinstance(each, nn.Conv2d))
+    path, stem = next(
+        (path, each) for path, each in network.named_modules() if isinstance(each, (nn.Conv2d, nn.Conv3d))
+    )
+    if isinstance(stem, nn.Conv3d):
+        raise ValueError(f"torchvision/{name} takes clips of pictures; sound needs a network of pictures")
     network.set_submodule(
         path,
         nn.Conv2d(

@@ -13,12 +13,19 @@ from torch import Tensor, nn
 
 from avssl import __version__
 from avssl.config import FeatureConfig, ModelConfig, fill
-from avssl.models.folder import WEIGHTS, find_folder, load_tensors, read_config, read_tensors, write_folder
+from avssl.models.folder import (
+    CONFIG,
+    CONVENTION,
+    WEIGHTS,
+    find_folder,
+    load_tensors,
+    read_config,
+    read_tensors,
+    write_folder,
+)
 from avssl.models.published import load_published
 from avssl.models.towers import audio_tower, embedding_width, video_tower
 from avssl.spatial.features import Features
-
-CONVENTION = "ambix"
 
 # torchvision's ImageNet statistics, which AVSA uses too.
 PIXEL_MEAN = (0.485, 0.456, 0.406)
@@ -166,9 +173,9 @@ class Encoders(nn.Module):
         """
         found = find_folder(Path(folder))
         config = read_config(found)
+        where = str(found / CONFIG)
         encoders = cls(
-            fill(ModelConfig, config.get("model"), where=str(found)),
-            fill(FeatureConfig, config.get("features"), where=str(found)),
+            fill(ModelConfig, config["model"], where=where), fill(FeatureConfig, config["features"], where=where)
         )
         load_tensors(encoders, read_tensors(found / WEIGHTS), str(found / WEIGHTS))
         return encoders.eval()

@@ -16,6 +16,8 @@ from avssl.models.card import model_card
 
 FORMAT = "avssl-encoders"
 VERSION = 1
+CONVENTION = "ambix"
+"""Of sound, in all encoders: ACN order W, Y, Z, X and SN3D gain."""
 
 CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
@@ -55,7 +57,7 @@ def read_config(folder: Path) -> dict[str, Any]:
     """The content of `config.json`.
 
     Raises:
-        ValueError: not JSON, not ours, or of another version.
+        ValueError: not JSON, not ours, of another version or convention, or not whole.
     """
     path = folder / CONFIG
     try:
@@ -66,6 +68,13 @@ def read_config(folder: Path) -> dict[str, Any]:
         raise ValueError(f"{path}: expected encoders of avssl (format {FORMAT!r}); this is something else")
     if config.get("version") != VERSION:
         raise ValueError(f"{path}: this avssl reads version {VERSION} of the format, this is {config.get('version')!r}")
+    if config.get("convention") != CONVENTION:
+        raise ValueError(
+            f"{path}: sound is in convention {CONVENTION!r} here, in these encoders {config.get('convention')!r}"
+        )
+    for section in ("model", "features"):
+        if not isinstance(config.get(section), dict):
+            raise ValueError(f"{path}: expected a section {section!r}; there is none")
     return config
 
 

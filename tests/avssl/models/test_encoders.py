@@ -1,0 +1,273 @@
+"""Encoders: shapes at the border, and the folder that they are published as."""
+
+import json
+from dataclasses import asdict
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from avssl.config import FeatureConfig, ModelConfig
+from avssl.models import Encoders, build_encoders
+from avssl.models.encoders import PIXEL_MEAN, PIXEL_STD
+
+FEATURES = FeatureConfig(name="foa-iv", mels=64)
+
+
+def sounds(*shape, seed=0):
+    return 0.1 * torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+def frames(*shape, seed=0):
+    return torch.randint(0, 256, shape, dtype=torch.uint8, generator=torch.Generator().manual_seed(seed))
+
+
+@pytest.fixture(scope="module")
+def encoders():
+    """Encoders whose statistics, of features and of norms, are not those of a new network."""
+    torch.manual_seed(0)
+    made = build_encoders(ModelConfig(), FEATURES)
+    made.fit_features([sounds(4, 24000), 3 * sounds(4, 24000, seed=1)])
+    made.audio(sounds(4, 4, 12000))
+    made.video(frames(4, 2, 3, 48, 48))
+    return made.eval()
+
+
+@pytest.fixture
+def folder(encoders, tmp_path):
+    encoders.save(tmp_path / "encoders", {"task": "avsa", "loss": 0.123456789})
+    return tmp_path / "encoders"
+
+
+def edit(folder, **changes):
+    path = folder / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
+def test_leading_axes_of_sound_and_frames_are_kept(encoders):
+    sound, clip = sounds(2, 3, 4, 6000), frames(2, 3, 2, 3, 32, 48)
+    with torch.no_grad():
+        heard, seen = encoders.audio(sound), encoders.video(clip)
+        assert heard.shape == (2, 3, encoders.audio_width)
+        assert seen.shape == (2, 3, encoders.video_width)
+        torch.testing.assert_close(encoders.audio(sound[1, 2]), heard[1, 2], rtol=1e-3, atol=1e-4)
+        torch.testing.assert_close(encoders.video(clip[1, 2]), seen[1, 2], rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("preset", ["small", "avsa"])
+def test_embeddings_are_float32_inside_autocast(preset):
+    made = build_encoders(ModelConfig(preset=preset), FEATURES).eval()
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        heard, seen = made.audio(sounds(1, 4, 6000)), made.video(frames(1, 2, 3, 32, 32))
+    assert heard.dtype == seen.dtype == torch.float32
+    assert heard.shape == (1, made.audio_width)
+    assert seen.shape == (1, made.video_width)
+
+
+def test_the_video_encoder_normalises_as_torchvision_does(encoders):
+    from torchvision.transforms.v2 import functional
+
+    clip = frames(1, 2, 3, 32, 40)
+    expected = functional.normalize(clip[0] / 255, list(PIXEL_MEAN), list(PIXEL_STD)).movedim(0, 1)
+    seen = []
+    hook = encoders.video.tower.register_forward_pre_hook(lambda module, args: seen.append(args[0]))
+    encoders.video(clip)
+    encoders.video(clip.float())
+    hook.remove()
+    torch.testing.assert_close(seen[0][0], expected)
+    torch.testing.assert_close(seen[1], seen[0])
+
+
+@pytest.mark.parametrize("shape", [(3, 32, 32), (2, 4, 32, 32), (2, 32, 32, 3)])
+def test_frames_of_another_shape_are_refused(encoders, shape):
+    with pytest.raises(ValueError, match="time, 3, height, width"):
+        encoders.video(frames(*shape))
+
+
+@pytest.mark.parametrize("shape", [(24000,), (2, 24000), (1, 3, 24000)])
+def test_sound_of_another_number_of_channels_is_refused(encoders, shape):
+    with pytest.raises(ValueError, match="channels"):
+        encoders.audio(sounds(*shape))
+
+
+def test_saved_encoders_come_back_bit_for_bit(encoders, folder):
+    found = Encoders.from_pretrained(folder)
+    ours, theirs = encoders.state_dict(), found.state_dict()
+    assert ours.keys() == theirs.keys()
+    assert all(torch.equal(tensor, theirs[name]) for name, tensor in ours.items())
+    assert found.features.mean.abs().min() > 1
+    assert (found.sample_rate, found.convention) == (24000, "ambix")
+    assert (found.model_config, found.feature_config) == (encoders.model_config, encoders.feature_config)
+    assert not any(module.training for module in found.modules())
+    with torch.no_grad():
+        assert torch.equal(found.audio(sounds(2, 4, 9000)), encoders.audio(sounds(2, 4, 9000)))
+        assert torch.equal(found.video(frames(2, 1, 3, 64, 64)), encoders.video(frames(2, 1, 3, 64, 64)))
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        ModelConfig(preset="avsa"),
+        ModelConfig(video="timm/resnet10t", audio="torchvision/resnet18"),
+    ],
+    ids=["avsa", "backbones"],
+)
+@pytest.mark.parametrize("name", ["mono-logmel", "foa-logmel"])
+def test_every_kind_of_tower_comes_back(model, name, tmp_path):
+    made = build_encoders(model, FeatureConfig(name=name))
+    made.save(tmp_path)
+    assert Encoders.from_pretrained(tmp_path).fingerprint() == made.fingerprint()
+
+
+def test_a_run_folder_holds_its_encoders(encoders, folder):
+    assert Encoders.from_pretrained(folder.parent).fingerprint() == encoders.fingerprint()
+    assert Encoders.from_pretrained(str(folder)).fingerprint() == encoders.fingerprint()
+
+
+def test_saving_again_leaves_no_other_file(encoders, folder):
+    encoders.save(folder)
+    assert sorted(path.name for path in folder.iterdir()) == ["README.md", "config.json", "model.safetensors"]
+
+
+def test_a_write_that_fails_leaves_the_old_folder_whole(encoders, folder, monkeypatch):
+    def full(tensors, path, metadata):
+        path.write_bytes(b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("avssl.models.folder.save_file", full)
+    with pytest.raises(OSError, match="No space left"):
+        build_encoders(ModelConfig(), FEATURES).save(folder)
+    assert Encoders.from_pretrained(folder).fingerprint() == encoders.fingerprint()
+    assert len(list(folder.iterdir())) == 3
+
+
+def test_the_fingerprint_follows_weights_statistics_and_configuration(encoders, folder):
+    def changed(edit):
+        found = Encoders.from_pretrained(folder)
+        edit(found)
+        return found.fingerprint()
+
+    prints = {
+        encoders.fingerprint(),
+        changed(lambda found: found.audio.tower.out.weight.data[0, 0].add_(1e-6)),
+        changed(lambda found: found.features.mean[3].add_(1e-3)),
+        changed(lambda found: setattr(found, "feature_config", FeatureConfig(name="foa-iv", mels=64, top_db=80))),
+    }
+    assert len(prints) == 4
+    assert changed(lambda found: None) in prints
+
+
+def test_the_model_card_and_its_numbers(encoders, folder):
+    card, config = (folder / "README.md").read_text(), json.loads((folder / "config.json").read_text())
+    assert config["model"] == asdict(ModelConfig())
+    assert config["features"] == asdict(FEATURES)
+    assert config["video"]["parameters"] == sum(each.numel() for each in encoders.video.parameters())
+    assert f"{config['video']['parameters']:,}" in card
+    for said in ("24000 Hz", "`foa-iv`", "W, Y, Z, X", "avsa", "0.1235", "Encoders.from_pretrained", "Apache-2.0"):
+        assert said in card
+
+
+def test_the_lines_of_the_model_card_run(encoders, folder):
+    code = (folder / "README.md").read_text().split("```python")[1].split("```")[0]
+    names = {"sound": sounds(4, 24000), "frames": frames(1, 3, 64, 64)}
+    with torch.no_grad():
+        exec(code.replace("path/to/this/folder", str(folder)), names)
+        assert torch.equal(names["sound_embedding"], encoders.audio(names["sound"]))
+
+
+def test_a_missing_or_empty_folder_is_refused(tmp_path):
+    for path, said in ((tmp_path / "none", "is not a folder"), (tmp_path, "has no config.json")):
+        with pytest.raises(ValueError, match=said) as caught:
+            Encoders.from_pretrained(path)
+        assert str(path) in str(caught.value)
+
+
+def test_missing_weights_are_refused(folder):
+    (folder / "model.safetensors").unlink()
+    with pytest.raises(ValueError, match=r"model\.safetensors: .* there is none"):
+        Encoders.from_pretrained(folder)
+
+
+@pytest.mark.parametrize("keep", [0, 4, 100, 100_000])
+def test_truncated_weights_are_refused_in_one_line(folder, keep):
+    path = folder / "model.safetensors"
+    path.write_bytes(path.read_bytes()[:keep])
+    with pytest.raises(ValueError, match="not a whole safetensors file") as caught:
+        Encoders.from_pretrained(folder)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_pickle_under_the_name_of_weights_is_refused(folder):
+    torch.save({"weight": torch.zeros(2)}, folder / "model.safetensors")
+    with pytest.raises(ValueError, match="not a whole safetensors file"):
+        Encoders.from_pretrained(folder)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("{", "not JSON"),
+        ("[1]", "expected encoders of avssl"),
+        ('{"architectures": ["BertModel"]}', "expected encoders of avssl"),
+        ('{"format": "avssl-encoders", "version": 2}', "reads version 1"),
+    ],
+)
+def test_a_foreign_config_is_refused(folder, text, said):
+    (folder / "config.json").write_text(text)
+    with pytest.raises(ValueError, match=said) as caught:
+        Encoders.from_pretrained(folder)
+    assert "config.json" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_unknown_keys_and_missing_parts_of_a_config_are_refused(folder):
+    edit(folder, features={"nme": "foa-iv"})
+    with pytest.raises(ValueError, match=r"config\.json: unknown key 'nme'"):
+        Encoders.from_pretrained(folder)
+    edit(folder, features=None)
+    with pytest.raises(ValueError, match=r"config\.json: .*features"):
+        Encoders.from_pretrained(folder)
+
+
+def test_another_convention_is_refused(folder):
+    edit(folder, convention="fuma")
+    with pytest.raises(ValueError, match="fuma"):
+        Encoders.from_pretrained(folder)
+
+
+def test_weights_of_other_shapes_or_names_are_refused(folder):
+    path = folder / "model.safetensors"
+    tensors = load_file(path)
+    save_file(tensors | {"audio.tower.out.bias": torch.zeros(3)}, path)
+    with pytest.raises(ValueError, match=r"audio\.tower\.out\.bias \(3,\) instead of \(\d+,\)"):
+        Encoders.from_pretrained(folder)
+    save_file(tensors | {"audio.tower.more": torch.zeros(3)}, path)
+    with pytest.raises(ValueError, match=r"has unexpected audio\.tower\.more"):
+        Encoders.from_pretrained(folder)
+    save_file({name: tensor for name, tensor in tensors.items() if name != "audio.features.mean"}, path)
+    with pytest.raises(ValueError, match=r"lacks audio\.features\.mean"):
+        Encoders.from_pretrained(folder)
+
+
+def test_a_run_can_start_from_saved_encoders(encoders, folder, tmp_path):
+    started = build_encoders(ModelConfig(weights=str(folder)), FEATURES)
+    assert started.training
+    assert started.fingerprint() == encoders.fingerprint()
+    started.save(tmp_path / "again")
+    (folder / "config.json").unlink()
+    assert Encoders.from_pretrained(tmp_path / "again").fingerprint() == encoders.fingerprint()
+
+
+def test_a_run_of_another_configuration_does_not_start_from_them(folder):
+    with pytest.raises(ValueError, match="foa-logmel"):
+        build_encoders(ModelConfig(weights=str(folder)), FeatureConfig(name="foa-logmel", mels=64))
+    with pytest.raises(ValueError, match="avsa"):
+        build_encoders(ModelConfig(preset="avsa", weights=str(folder)), FEATURES)
+
+
+def test_importing_the_package_does_not_import_torch():
+    import subprocess
+    import sys
+
+    code = "import sys, avssl.models as m; assert 'torch' not in sys.modules; m.Encoders; assert 'torch' in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)
