@@ -1,0 +1,158 @@
+"""Which object sounds, and where, is to be found nowhere but in picture and sound of the objects themselves."""
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from scipy.stats import binom
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from avssl.scenes.backgrounds import draw_background
+from avssl.scenes.field import render_sound
+from avssl.scenes.kinds import KINDS
+from avssl.scenes.picture import render_frames
+from avssl.scenes.scene import Format, describe
+from avssl.scenes.truth import truth
+from avssl.spatial.ambisonics import angle_between, intensity_direction
+
+SHORT = Format(seconds=1.0, width=128)
+
+
+def soloist(scene):
+    return next(thing for thing in scene.things if thing.sounding)
+
+
+def questions(scenes):
+    """What a short cut might answer: yes or no for each scene; each is yes for about half of them."""
+    first = [soloist(scene) for scene in scenes]
+    low_kinds = {kind.name for kind in KINDS[::2]}
+    return {
+        "left": np.array([np.sin(thing.path.azimuth) > 0 for thing in first]),
+        "front": np.array([np.cos(thing.path.azimuth) > 0 for thing in first]),
+        "above": np.array([thing.path.elevation > 0 for thing in first]),
+        "kind": np.array([thing.kind in low_kinds for thing in first]),
+    }
+
+
+def hits(features, answers):
+    """Right answers of a logistic regression on the second half of the scenes, fitted to the first half."""
+    half = len(answers) // 2
+    probe = make_pipeline(StandardScaler(), LogisticRegression(C=0.1, max_iter=500)).fit(
+        features[:half], answers[:half]
+    )
+    return int((probe.predict(features[half:]) == answers[half:]).sum()), len(answers) - half
+
+
+def is_chance(right, asked, chance=0.5):
+    """Within the interval that holds 99.9 % of a guesser's results."""
+    return binom.ppf(0.0005, asked, chance) <= right <= binom.ppf(0.9995, asked, chance)
+
+
+@pytest.fixture(scope="module")
+def backdrops():
+    scenes = [describe(21, index) for index in range(400)]
+    pictures = [draw_background(scene.background, 64) for scene in scenes]
+    return scenes, np.stack([cv2.resize(each, (8, 4), interpolation=cv2.INTER_AREA).ravel() / 255 for each in pictures])
+
+
+@pytest.mark.parametrize("question", ["left", "front", "above", "kind"])
+def test_the_background_says_nothing(backdrops, question):
+    scenes, features = backdrops
+    assert is_chance(*hits(features, questions(scenes)[question]))
+
+
+@pytest.fixture(scope="module")
+def heard():
+    scenes = [describe(22, index) for index in range(160)]
+    return scenes, [render_sound(scene, SHORT) for scene in scenes]
+
+
+@pytest.mark.parametrize("question", ["left", "front", "above", "kind"])
+def test_the_overall_level_says_nothing(heard, question):
+    scenes, sounds = heard
+    level = np.array([[20 * np.log10(np.sqrt((sound[0] ** 2).mean())), np.abs(sound).max()] for sound in sounds])
+    assert is_chance(*hits(level, questions(scenes)[question]))
+
+
+def test_the_direction_of_sound_does_say_where(heard):
+    scenes, sounds = heard
+    right = asked = 0
+    for scene, sound in zip(scenes, sounds, strict=True):
+        if sum(thing.sounding for thing in scene.things) > 1:
+            continue
+        azimuth, elevation, _ = intensity_direction(torch.from_numpy(sound), SHORT.sample_rate)
+        places = [[float(each[0]) for each in thing.path.at(np.array([0.5]))[:2]] for thing in scene.things]
+        nearest = np.argmin([float(angle_between(azimuth, elevation, *place)) for place in places])
+        right += scene.things[nearest].sounding
+        asked += 1
+    assert asked > 30
+    assert right / asked > 0.85
+
+
+def looks_of(thing):
+    """All there is to see of an object, as numbers."""
+    look, path, voice = thing.look, thing.path, thing.voice
+    return np.array(
+        [
+            *(thing.kind == kind.name for kind in KINDS),
+            *(look.radius, look.hue, look.saturation, look.value, look.trim_value, look.contrast, look.aspect),
+            *(look.tilt, look.wobble, look.wobble_rate, abs(look.spin), look.pulse, look.texture_scale),
+            *(path.distance, np.sin(path.azimuth), np.cos(path.azimuth), path.elevation, path.drift, thing.number),
+            *(voice.rate, voice.phase, path.sway.amplitude, path.lift.amplitude, path.reach.amplitude),
+        ],
+        float,
+    )
+
+
+def picks_of_the_sounding(scenes, features):
+    """How often the object that a probe finds likeliest in a scene sounds, and how often a guess would.
+
+    Returns:
+        Hits, their expectation and standard deviation under guessing.
+    """
+    half = len(scenes) // 2
+    sounding = [np.array([thing.sounding for thing in scene.things]) for scene in scenes]
+    # Within a scene only: how many objects there are says, fairly, how likely each is to sound.
+    centred = [each - each.mean(0) for each in features]
+    probe = make_pipeline(StandardScaler(), LogisticRegression(C=0.1, max_iter=500))
+    probe.fit(np.concatenate(centred[:half]), np.concatenate(sounding[:half]))
+    picks = [
+        truth[probe.decision_function(each).argmax()]
+        for truth, each in zip(sounding[half:], centred[half:], strict=True)
+    ]
+    rates = np.array([each.mean() for each in sounding[half:]])
+    return sum(picks), rates.sum(), np.sqrt((rates * (1 - rates)).sum())
+
+
+def test_the_looks_of_an_object_do_not_say_whether_it_sounds():
+    scenes = [describe(23, index) for index in range(800)]
+    found, expected, deviation = picks_of_the_sounding(
+        scenes, [np.stack([*map(looks_of, scene.things)]) for scene in scenes]
+    )
+    assert abs(found - expected) < 3.3 * deviation
+
+
+def test_rendered_pictures_do_not_say_which_object_sounds():
+    form = Format(seconds=0.5, width=128)
+    scenes = [describe(24, index) for index in range(80)]
+    features = [_measured(scene, form) for scene in scenes]
+    found, expected, deviation = picks_of_the_sounding(scenes, features)
+    assert abs(found - expected) < 3.3 * deviation
+
+
+def _measured(scene, form):
+    """Mean colour, contrast and change in time inside each object's box, read from the frames."""
+    frames = np.stack(list(render_frames(scene, form))).astype(float)
+    frames = np.concatenate([frames, frames], axis=2)
+    rows = truth(scene, form).slice(0, len(scene.things)).to_pylist()
+    measured = []
+    for row in rows:
+        height, width = form.width // 2, form.width
+        top, bottom = int(row["top"] * height), int(row["bottom"] * height) + 1
+        left, right = int(row["left"] * width), int(row["right"] * width) + 1
+        inside = frames[:, top:bottom, left:right]
+        size = [row["right"] - row["left"], row["bottom"] - row["top"], row["azimuth"], row["elevation"]]
+        measured.append([*inside.mean((0, 1, 2)), *inside.std((0, 1, 2)), inside.std(0).mean(), *size])
+    return np.array(measured)
