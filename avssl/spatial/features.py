@@ -184,7 +184,7 @@ class Features(nn.Module):
         return torch.addcmul(-self.mean / self.std, level, 10 / self.std)
 
 
-def intensity(foa: Tensor, eps: float = 1e-8) -> Tensor:
+def intensity(foa: Tensor, eps: float = 1e-10) -> Tensor:
     """Normalised active intensity of a first-order sound field, per time-frequency bin.
 
     Re{conj(W) [Y, Z, X]} over the energy, which is half the sum of the four squared moduli. It points to where the
@@ -221,7 +221,7 @@ def _flow(real: Tensor, imag: Tensor) -> Tensor:
     return torch.addcmul(w_real * others_real, w_imag, others_imag)
 
 
-def _ratio(vector: Tensor, energy: Tensor, eps: float = 1e-8) -> Tensor:
+def _ratio(vector: Tensor, energy: Tensor, eps: float = 1e-10) -> Tensor:
     return vector / (energy + eps * energy.mean((-2, -1), keepdim=True) + 1e-30)
 
 

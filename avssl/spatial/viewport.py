@@ -156,7 +156,8 @@ def project(
     """
     height, width = _pair(size)
     across, down = _tangents(height, width, fov, aspect)
-    forward, left, up = (direction(azimuth, elevation) @ rotation(*centre, roll)).unbind(-1)
+    towards = direction(azimuth, elevation)
+    forward, left, up = (towards @ rotation(*centre, roll).to(towards)).unbind(-1)
     forward = forward.where(forward > 0, torch.nan)
     right, below = -left / (forward * float(across)), -up / (forward * float(down))
     return torch.stack([(right + 1) / 2 * width, (below + 1) / 2 * height], -1)
