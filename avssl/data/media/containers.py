@@ -23,8 +23,9 @@ from av.video.stream import VideoStream
 
 S = TypeVar("S", VideoStream, AudioStream)
 BUDGET = 64
-"""Containers held open by a thread, one for every `PIXELS` of their pictures: decoders keep some twenty frames."""
+"""What a thread holds open weighs at most so much: one a container, and one for each `PIXELS` of its pictures."""
 PIXELS = 200_000
+"""A decoder keeps some twenty frames in memory."""
 
 
 @dataclass
@@ -40,7 +41,7 @@ class Opened(Generic[S]):
     """Time stamp of the file's 0 s."""
     reformatter: VideoReformatter = field(default_factory=VideoReformatter)
     anchor: float | None = None
-    """Where the boundaries of sound frames lie; see `sound.py`."""
+    """What `pictures.py` or `sound.py` have found out about its time stamps."""
 
     @property
     def first(self) -> int:
@@ -53,14 +54,19 @@ class Opened(Generic[S]):
         pixels = self.stream.width * self.stream.height if isinstance(self.stream, VideoStream) else 0
         return 1 + pixels // PIXELS
 
+    def __enter__(self) -> Opened[S]:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.container.close()
+
     def seek(self, stamp: int) -> None:
         """Go to the last key frame at or before a time stamp, or to the beginning."""
-        stamp = max(stamp, self.first)
         try:
             self.container.seek(stamp, stream=self.stream)
         except FFmpegError:
             # Matroska without cues for this stream: by time, over all streams.
-            self.container.seek(int(stamp * self.tick * av.time_base))
+            self.container.seek(max(0, int(stamp * self.tick * av.time_base)))
 
     def packets(self) -> Iterator[Packet[S]]:
         """What follows, up to where the file ends or breaks off."""

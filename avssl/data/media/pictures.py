@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
+from heapq import heappop, heappush
 from itertools import chain, pairwise
 from pathlib import Path
 
@@ -19,6 +21,8 @@ from avssl.data.media.containers import Opened, borrow, open_stream, reading
 
 BACK = (0.0, 1.0, 4.0, 16.0, 64.0, math.inf)
 """Seconds to step back when a key frame turns out to lie too late, or nothing can be decoded from it."""
+REORDER = 4
+"""Frames waited for where time stamps are to be put in order."""
 SLACK = 1e-6
 """Seconds by which an instant may fall short of a time stamp through rounding."""
 
@@ -45,10 +49,11 @@ def read_frames(
     """
     path = Path(path)
     with reading(path):
-        opened = borrow(path, VideoStream, stream)
+        opened = _settled(borrow(path, VideoStream, stream))
         stamps = _stamps(opened, times)
         for back in BACK:
-            opened.seek(-1 if math.isinf(back) else stamps[0] - int(back / opened.tick))
+            earlier = opened.first if math.isinf(back) else stamps[0] - int(back / opened.tick)
+            opened.seek(max(opened.first, earlier))
             frames = list(_shown(*_planned(opened, stamps)))
             if frames and (_stamp(frames[0]) <= stamps[0] or math.isinf(back)):
                 return torch.from_numpy(_pictures(opened, frames, size)).permute(0, 3, 1, 2)
@@ -68,15 +73,15 @@ def iterate_frames(
         ValueError: not a video, no such stream, no frame could be decoded, or `times` is empty or descends.
     """
     path = Path(path)
-    opened = open_stream(path, VideoStream, stream)
-    with reading(path), opened.container:
+    with reading(path), open_stream(path, VideoStream, stream) as opened:
+        _settled(opened)
         stamps = _stamps(opened, times)
         if stamps[0] > opened.first + int(BACK[1] / opened.tick):
             opened.seek(stamps[0])
         shown = _shown(_decoded(opened, opened.packets(), None), stamps)
         first = next(shown, None)
         if first is None or _stamp(first) > stamps[0]:
-            opened.seek(-1)
+            opened.seek(opened.first)
             shown = _shown(_decoded(opened, opened.packets(), None), stamps)
             first = next(shown, None)
         if first is None:
@@ -102,7 +107,7 @@ def _planned(opened: Opened[VideoStream], stamps: list[int]) -> tuple[Iterator[V
         if packet.dts is not None and packet.dts > stamps[-1]:
             break
     known = sorted({p.pts for p in packets if p.pts is not None and not p.is_discard})
-    if any(packet.pts is None and packet.size for packet in packets) or not known:
+    if _unstamped(opened) or any(packet.pts is None and packet.size for packet in packets) or not known:
         return _decoded(opened, chain(packets, opened.packets()), None), stamps
     wanted = [known[max(0, int(np.searchsorted(known, stamp, "right")) - 1)] for stamp in stamps]
     return _decoded(opened, packets, set(wanted)), wanted
@@ -112,6 +117,13 @@ def _decoded(
     opened: Opened[VideoStream], packets: Iterable[Packet[VideoStream]], wanted: set[int] | None
 ) -> Iterator[VideoFrame]:
     """Frames in the order they are shown; those that no other frame needs and nobody wants are not decoded."""
+    frames = _as_decoded(opened, packets, wanted)
+    return _restamped(frames) if _unstamped(opened) else frames
+
+
+def _as_decoded(
+    opened: Opened[VideoStream], packets: Iterable[Packet[VideoStream]], wanted: set[int] | None
+) -> Iterator[VideoFrame]:
     context = opened.stream.codec_context
     for packet in chain(packets, [None]):
         needless = wanted is not None and packet is not None and packet.pts not in wanted
@@ -122,6 +134,34 @@ def _decoded(
             return
         except FFmpegError:
             continue  # a broken packet: what decodes on either side of it is still there
+
+
+def _unstamped(opened: Opened[VideoStream]) -> bool:
+    """AVI has no presentation times; what FFmpeg makes up is shuffled where B frames are packed (XviD, DivX)."""
+    return opened.container.format.name == "avi"
+
+
+def _restamped(frames: Iterator[VideoFrame]) -> Iterator[VideoFrame]:
+    """Frames with the same time stamps in ascending order; no codec in an AVI shuffles further than `REORDER`."""
+    waiting: deque[VideoFrame] = deque()
+    stamps: list[int] = []
+    for frame in chain(frames, [None] * REORDER):
+        if frame is not None:
+            waiting.append(frame)
+            heappush(stamps, _stamp(frame))
+        if waiting and (frame is None or len(waiting) > REORDER):
+            shown = waiting.popleft()
+            shown.pts = heappop(stamps)
+            yield shown
+
+
+def _settled(opened: Opened[VideoStream]) -> Opened[VideoStream]:
+    """With the first frame at 0 s, where the container cannot say otherwise."""
+    if _unstamped(opened) and opened.anchor is None:
+        opened.seek(opened.first)
+        first = next(_decoded(opened, opened.packets(), None), None)
+        opened.anchor = opened.origin = _stamp(first) if first else 0
+    return opened
 
 
 def _shown(frames: Iterator[VideoFrame], stamps: list[int]) -> Iterator[VideoFrame]:
