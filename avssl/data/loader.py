@@ -1,0 +1,246 @@
+"""Manifest to batches: a batch is a function of seed, step and rank, whatever the number of loader processes."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from math import gcd
+from multiprocessing import get_all_start_methods
+from pathlib import Path
+from typing import Any
+from zlib import crc32
+
+import cv2
+import numpy as np
+import torch
+from scipy.signal import resample_poly
+from torch import Tensor
+from torch.nn.functional import pad
+from torch.utils.data import DataLoader, Dataset, default_collate, get_worker_info
+
+from avssl.config import DataConfig
+from avssl.data.clip import Clip
+from avssl.data.manifest import Manifest, Row
+from avssl.data.media import read_frames, read_sound
+
+Batch = dict[str, Tensor]
+Views = Callable[[Clip, np.random.Generator], Batch]
+SHARED_MEMORY = Path("/dev/shm")
+ROOMY = 2**31
+"""Bytes free in shared memory with which batches travel through it: containers often have 64 MiB."""
+
+
+def read_clip(
+    row: Row, root: Path, config: DataConfig, sample_rate: int, rng: np.random.Generator | None = None
+) -> Clip:
+    """Read a window of a clip: `config.seconds` of sound, and frames from within them.
+
+    A clip shorter than the window is followed by silence and its last frame.
+
+    Args:
+        row: the clip.
+        root: folder that the row's paths start from.
+        config: how much is read.
+        sample_rate: Hz, of the sound returned.
+        rng: places the sound in the clip, and the frames in the sound; None places both in the middle.
+
+    Returns:
+        The clip; its labels are the row's columns with `start`, where the window begins, and `frame_start`, where its
+        frames do, in seconds from the clip's beginning.
+
+    Raises:
+        FileNotFoundError: a file is gone.
+        ValueError: a file is broken.
+    """
+    seconds = min(config.seconds, row.seconds)
+    sound_at, frames_at = (0.5, 0.5) if rng is None else rng.random(2)
+    start = (row.seconds - seconds) * sound_at
+    frame_start = start + max(0.0, seconds - config.frames / config.frame_rate) * frames_at
+    sound, rate = read_sound(root / row.sound, row.start + start, seconds)
+    sound = resample(sound, rate, sample_rate)
+    samples = round(config.seconds * sample_rate)
+    last = row.start + row.seconds - 0.5 / max(row.frame_rate, 1.0)
+    times = [min(row.start + frame_start + frame / config.frame_rate, last) for frame in range(config.frames)]
+    return Clip(
+        frames=read_frames(root / row.video, times),
+        sound=pad(sound, (0, max(0, samples - sound.shape[1])))[:, :samples],
+        sample_rate=sample_rate,
+        key=row.key,
+        labels=asdict(row) | {"start": float(start), "frame_start": float(frame_start)},
+    )
+
+
+def resample(sound: Tensor, source: int, target: int) -> Tensor:
+    """Sound `(channels, samples)` at another rate in Hz, through a polyphase low-pass filter (Kaiser window)."""
+    if source == target:
+        return sound
+    common = gcd(source, target)
+    changed = resample_poly(sound.numpy(), target // common, source // common, axis=1)
+    return torch.from_numpy(np.ascontiguousarray(changed, np.float32))
+
+
+class Batches:
+    """The batches of a run, any stretch of them, exactly repeatable.
+
+    Every epoch is a permutation of the clips, seeded; it is cut into batches and what is left over is dropped, so that
+    no batch holds a clip twice unless there are fewer clips than that. Each rank takes its slice of the same batch.
+
+    Args:
+        manifest: the clips.
+        views: what a task makes of one clip; gets a generator seeded by seed, step and the clip's key.
+        data: batch (over all ranks), workers, and how much of a clip is read.
+        sample_rate: Hz, of the clips' sound.
+        seed: of the run.
+        rank: this process.
+        world: number of processes.
+
+    Raises:
+        ValueError: there are no clips, or the batch cannot be cut into `world` slices.
+    """
+
+    def __init__(
+        self,
+        manifest: Manifest,
+        views: Views,
+        data: DataConfig,
+        sample_rate: int,
+        seed: int,
+        rank: int = 0,
+        world: int = 1,
+    ) -> None:
+        if not len(manifest):
+            raise ValueError(f"{manifest.root}: expected clips to train on, the manifest has none")
+        if data.batch % world:
+            raise ValueError(f"data.batch must be a multiple of the {world} processes, it is {data.batch}")
+        self.workers = data.workers
+        self.steps_per_epoch = max(1, len(manifest) // data.batch)
+        self.steps = _Steps(manifest, views, data, sample_rate, seed, rank, world)
+
+    def between(self, start: int, stop: int) -> Iterator[Batch]:
+        """The batches of steps `start` to `stop - 1`; closing the iterator ends its loader processes.
+
+        Raises:
+            ValueError: a file is broken or gone.
+        """
+        if not self.workers:
+            for step in range(start, stop):
+                with _one_thread():
+                    batch = self.steps[step]
+                yield _unwrapped(batch)
+            return
+        loader = iter(self._loader(range(start, stop)))
+        try:
+            for batch in loader:
+                yield _unwrapped(batch)
+        finally:
+            # The iterator's end ends its processes; without this the traceback of an error would keep it alive.
+            del loader
+
+    def _loader(self, steps: Sequence[int]) -> DataLoader[Batch | Exception]:
+        # Forked, because `views` belongs to a task that may already be on a GPU, which cannot be pickled.
+        context = "fork" if "fork" in get_all_start_methods() else None
+        return DataLoader(
+            self.steps,
+            batch_size=None,
+            sampler=steps,
+            num_workers=min(self.workers, max(1, len(steps))),
+            collate_fn=_as_it_is,
+            worker_init_fn=_settle,
+            multiprocessing_context=context,
+        )
+
+
+@dataclass(frozen=True)
+class _Steps(Dataset[Any]):
+    """Step -> the slice of its batch that this rank takes."""
+
+    manifest: Manifest
+    views: Views
+    data: DataConfig
+    sample_rate: int
+    seed: int
+    rank: int
+    world: int
+
+    def __getitem__(self, step: int) -> Any:
+        try:
+            views = [self._views(self.manifest.rows[index], step) for index in self._indices(step)]
+        except _Unreadable as unreadable:
+            return unreadable.error  # raised in the main process: there it is one line, not a worker's traceback
+        if get_worker_info() is None:
+            return _stacked(views)
+        return default_collate(views) if _roomy() else {name: each.numpy() for name, each in _stacked(views).items()}
+
+    def _views(self, row: Row, step: int) -> Batch:
+        rng = np.random.default_rng((self.seed, step, crc32(row.key.encode())))
+        try:
+            clip = read_clip(row, self.manifest.root, self.data, self.sample_rate, rng)
+        except (ValueError, OSError) as error:
+            raise _Unreadable(error) from error
+        return self.views(clip, rng)
+
+    def _indices(self, step: int) -> np.ndarray:
+        clips, batch = len(self.manifest), self.data.batch
+        if clips >= batch:
+            epoch, place = divmod(step, clips // batch)
+            whole = _permutation(clips, self.seed, epoch)[place * batch : (place + 1) * batch]
+        else:
+            rounds = -(-batch // clips)
+            whole = np.concatenate([_permutation(clips, self.seed, step * rounds + each) for each in range(rounds)])
+        share = batch // self.world
+        return whole[:batch][self.rank * share : (self.rank + 1) * share]
+
+
+class _Unreadable(Exception):  # noqa: N818
+    """A file could not be read; errors of a task's own keep their traceback."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
+@lru_cache(maxsize=2)
+def _permutation(clips: int, seed: int, epoch: int) -> np.ndarray:
+    return np.random.default_rng((seed, epoch, crc32(b"epoch"))).permutation(clips)
+
+
+def _stacked(views: list[Batch]) -> Batch:
+    return {name: torch.stack([each[name] for each in views]) for name in views[0]}
+
+
+def _unwrapped(batch: Any) -> Batch:
+    if isinstance(batch, Exception):
+        raise batch
+    return {name: torch.as_tensor(each) for name, each in batch.items()}
+
+
+def _as_it_is(batch: Any) -> Any:
+    return batch
+
+
+@lru_cache(maxsize=1)
+def _roomy() -> bool:
+    return not SHARED_MEMORY.is_dir() or shutil.disk_usage(SHARED_MEMORY).free > ROOMY
+
+
+def _settle(worker: int) -> None:
+    """A loader process computes on one core, and leaves signals to the process that trains, which ends it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    torch.set_num_threads(1)
+    cv2.setNumThreads(0)
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """As in a loader process: several threads may round differently."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
