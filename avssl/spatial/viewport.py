@@ -115,18 +115,20 @@ def wrap(frame: NDArray[Any], out: NDArray[Any] | None = None) -> NDArray[Any]:
     Beyond the seam comes the other end of the row; beyond a pole comes the same row, half a turn away.
 
     Args:
-        frame: `(height, width, channels)`, up to 4 channels; the width is even.
+        frame: `(height, width, channels)`, up to 4 channels. An odd width is half a pixel off across the poles.
         out: memory for the result.
 
     Returns:
         `(height + 2, width + 2, channels)`.
     """
+    height, width, channels = frame.shape
     padded: NDArray[Any] = cv2.copyMakeBorder(frame, 1, 1, 1, 1, cv2.BORDER_WRAP, out)
-    half = frame.shape[1] // 2
-    for edge, inner in ((0, 1), (-1, -2)):
-        padded[edge, 1 : half + 2] = padded[inner, half + 1 :]
-        padded[edge, half + 1 :] = padded[inner, 1 : half + 2]
-        padded[edge, 0] = padded[edge, -2]
+    padded = padded.reshape(height + 2, width + 2, channels)  # OpenCV drops the axis of a single channel.
+    half = width // 2
+    for edge, inner in ((padded[0], padded[1]), (padded[-1], padded[-2])):
+        edge[1 : half + 1] = inner[-half - 1 : -1]
+        edge[half + 1 : -1] = inner[1 : -half - 1]
+        edge[0], edge[-1] = edge[-2], edge[1]
     return padded
 
 

@@ -157,6 +157,16 @@ def test_crops_of_eight_bits_show_their_directions_within_their_rounding():
             assert degrees_apart(found, expected).max() < 0.7
 
 
+@pytest.mark.parametrize("width", [8, 9])
+def test_beyond_an_edge_lies_what_is_there_in_the_world(width):
+    frame = np.arange(3 * width, dtype=np.uint8).reshape(3, width, 1)
+    padded = wrap(frame)[..., 0]
+    inner = frame[..., 0]
+    columns = np.arange(-1, width + 1) % width
+    np.testing.assert_array_equal(padded[1:-1], inner[:, columns])
+    np.testing.assert_array_equal(padded[[0, -1]], inner[[0, -1]][:, (columns - width // 2) % width])
+
+
 def test_aspect_squeezes_the_height_alone():
     maps = viewport_map(32, 32, 256, 512, 0.3, 0.2, 0.5, 1.0, aspect=0.5)
     found = cv2.remap(wrap(compass(256, 512)), *maps, cv2.INTER_LINEAR)
