@@ -7,6 +7,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import NamedTuple
 
 import numpy as np
@@ -24,6 +25,9 @@ from avssl.data.manifest import Manifest
 from avssl.models.encoders import Encoders
 from avssl.spatial.ambisonics import rotate
 from avssl_downstream.correspondence.options import CorrespondenceOptions
+
+WINDOWS = 16
+"""Windows in one pass through the towers."""
 
 
 class Draws(NamedTuple):
@@ -102,10 +106,10 @@ def embed(
     """
     views = WindowViews(options, {row.key: place for place, row in enumerate(manifest)})
     batches = Batches(manifest, views, options.data(), encoders.sample_rate, options.seed)
-    steps = math.ceil(len(manifest) * math.ceil(draws / options.per_window) / options.data().batch)
+    steps = len(manifest) * math.ceil(draws / options.per_window)
     console = Console(stderr=True)
     bar = track(batches.between(0, steps), title, steps, console=console, disable=not console.is_terminal)
-    parts = list(_embedded(encoders, bar, fabric))
+    parts = list(_embedded(encoders, _together(bar, WINDOWS), fabric))
     return Draws(*(torch.cat(each) for each in zip(*parts, strict=True)))
 
 
@@ -126,6 +130,13 @@ def _embedded(encoders: Encoders, batches: Iterable[dict[str, Tensor]], fabric: 
             batch["angle"].flatten().cpu(),
             batch["clip"].repeat_interleave(draws).cpu(),
         )
+
+
+def _together(batches: Iterable[dict[str, Tensor]], count: int) -> Iterator[dict[str, Tensor]]:
+    """Batches joined by so many; the last may be of fewer."""
+    waiting = iter(batches)
+    while some := list(islice(waiting, count)):
+        yield {name: torch.cat([each[name] for each in some]) for name in some[0]}
 
 
 def _angle(turns: Tensor) -> Tensor:

@@ -79,13 +79,13 @@ class CorrespondenceOptions(CropOptions):
         self.optim()
 
     def data(self) -> DataConfig:
-        """How windows are read; a batch is of clips."""
+        """How windows are read: one by one, so that every clip comes equally often."""
         return DataConfig(
             manifest=self.manifest,
             seconds=self.seconds,
             frames=self.frames,
             frame_rate=self.frame_rate,
-            batch=16,
+            batch=1,
             workers=self.workers,
         )
 
