@@ -34,20 +34,20 @@ class SoundLayout:
         silence = torch.zeros_like(native[:1])
         return convert(torch.cat([native, silence])[list(self.channels)], self.convention, "ambix")
 
-    def check_unused(self, power: Tensor) -> None:
+    def check_unused(self, energy: Tensor) -> None:
         """Refuse sound that only looks like this layout.
 
         Args:
-            power: mean square of each native channel, `(native channels,)`.
+            energy: sum of squares of each native channel, `(native channels,)`.
 
         Raises:
             ValueError: a channel that should be unused carries sound.
         """
         for channel in self.unused:
-            level = 10 * math.log10(float(power[channel] / power[self.channels[0]].clamp_min(1e-20)) + 1e-20)
+            level = 10 * math.log10(float(energy[channel] / energy[self.channels[0]].clamp_min(1e-20)) + 1e-20)
             if level > UNUSED_LEVEL_DB:
                 raise ValueError(
-                    f"{len(power)}-channel surround sound, not ambisonics: {self.name} leaves channel {channel} unused, "
+                    f"{len(energy)}-channel surround, not ambisonics: {self.name} leaves channel {channel} unused, "
                     f"here it is at {level:.0f} dB of channel {self.channels[0]}"
                 )
 
@@ -108,8 +108,8 @@ def recognised_layout(channels: int, codec: str) -> SoundLayout:
     if _is_full_sphere(channels):
         return SoundLayout("hoa-acn", _ACN)
     raise ValueError(
-        f"expected ambisonics (4, 9, 16, ... channels, or YouTube's 6-channel aac), this is {channels}-channel {codec}; "
-        "if it is ambisonics, declare --sound-layout"
+        f"expected ambisonics (4, 9, 16, ... channels, or YouTube's 6-channel aac), this is {channels}-channel {codec} "
+        "surround, not ambisonics; if it is, declare --sound-layout"
     )
 
 

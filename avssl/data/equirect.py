@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from avssl.data.media.whole import Pictures
+
 TOLERANCE = 0.02
 """Relative; encoders round sizes to multiples of 16."""
 WORLD = 2.0
@@ -9,20 +11,18 @@ STORED_WIDE = 16 / 9
 """YouTube stores 2:1 worlds as 640x360 and the like."""
 
 
-def check_equirect(width: int, height: int, projection: str, stereo: str, *, declared: bool, vouched: bool) -> None:
+def check_equirect(pictures: Pictures, *, declared: bool, vouched: bool) -> None:
     """Refuse pictures that are not one equirectangular world.
 
     Args:
-        width: pixels.
-        height: pixels.
-        projection: what the header says, such as equirectangular or cubemap; empty if it says nothing.
-        stereo: how the header says two eyes share a frame, such as top-bottom; empty for one eye or no word.
+        pictures: the header of the file.
         declared: the user says it is equirectangular, which counts more than the header.
         vouched: the data set says so, which counts less than the header.
 
     Raises:
         ValueError: with what was expected and what came.
     """
+    width, height, projection, stereo = pictures.width, pictures.height, pictures.projection, pictures.stereo
     size = f"{width}x{height}"
     if not declared and stereo:
         raise ValueError(f"expected one eye's equirectangular pictures, the header says {stereo} stereo ({size})")

@@ -19,22 +19,23 @@ class Journal:
     """The prepared clips of an output folder: one line a clip, written after its files are in place.
 
     Args:
-        out: the output folder; made if it is not there.
-        settings: what the proxies depend on; an output folder belongs to one such choice.
+        out: the output folder, made if it is not there; nobody else may be writing to it.
+        settings: what the proxies depend on; a folder with clips in it belongs to one such choice.
 
     Raises:
-        ValueError: `out` is no folder, or belongs to other settings or to another command.
+        ValueError: `out` belongs to other settings.
         OSError: it cannot be written.
     """
 
     def __init__(self, out: Path, settings: dict[str, Any]) -> None:
         self.out = out
         self.entries = out / ENTRIES
-        _claim(out, settings)
-        kept = _read(self.entries)
+        self._kept = _read(self.entries)
+        if self._kept:
+            _compare(out, settings)
+        write_text(out / SETTINGS, json.dumps(settings, indent=1) + "\n")
         # Rewritten, because a line that a crash cut short would spoil the next one.
-        write_text(self.entries, "".join(json.dumps(entry) + "\n" for entry in kept.values()))
-        self._kept = kept
+        write_text(self.entries, "".join(json.dumps(entry) + "\n" for entry in self._kept.values()))
 
     def find(self, recording: Recording) -> Row | None:
         """The row of a recording that was prepared from the same files, if what was written is still there."""
@@ -84,29 +85,27 @@ def _file_facts(path: Path) -> list[str | int]:
     return [name, status.st_size, status.st_mtime_ns]
 
 
-def _claim(out: Path, settings: dict[str, Any]) -> None:
+def claim(out: Path) -> None:
+    """Make an output folder, or see that it is one of ours.
+
+    Raises:
+        ValueError: a file, or the folder of another command.
+        OSError: it cannot be made.
+    """
     if out.exists() and not out.is_dir():
         raise ValueError(f"{out}: expected a folder to write to, this is a file")
-    note = out / SETTINGS
-    if note.is_file():
-        _compare(out, _settings(note), settings)
-        return
-    if (out / NAME).exists():
+    if (out / NAME).exists() and not (out / SETTINGS).is_file():
         raise ValueError(f"{out}: holds a manifest that `avssl prepare` did not write; give another folder")
     out.mkdir(parents=True, exist_ok=True)
-    write_text(note, json.dumps(settings, indent=1) + "\n")
 
 
-def _settings(note: Path) -> dict[str, Any]:
+def _compare(out: Path, settings: dict[str, Any]) -> None:
+    note = out / SETTINGS
     try:
         found = json.loads(note.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, OSError) as error:
         raise ValueError(f"{note}: expected the settings of `avssl prepare`, cannot read them: {error}") from error
-    return dict(found)
-
-
-def _compare(out: Path, found: dict[str, Any], wanted: dict[str, Any]) -> None:
-    for name, value in wanted.items():
+    for name, value in settings.items():
         if found.get(name) != value:
             raise ValueError(
                 f"{out}: was prepared with {name} {found.get(name)!r}, now {value!r}; give another folder, or delete it"

@@ -29,8 +29,8 @@ def cores() -> int:
 
 def outcomes(
     work: Callable[[Job], Result], jobs: Sequence[Job], workers: int
-) -> Iterator[tuple[Job, Result | BaseException]]:
-    """Do jobs in worker processes, in any order.
+) -> Generator[tuple[Job, Result | BaseException], None, None]:
+    """Do jobs in worker processes, in any order; closing the generator ends them.
 
     Args:
         work: a function of a module, called with each job.

@@ -13,7 +13,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from avssl.data.journal import Journal
+from avssl.data.journal import Journal, claim
 from avssl.data.layouts import files, yt360
 from avssl.data.layouts.recording import Listing
 from avssl.data.manifest import NAME, Row, write_manifest
@@ -66,8 +66,9 @@ def prepare(
         raise ValueError(f"workers must be 1 or more, not {workers}")
     found = find(root, out, layout)
     with _disk_full_in_one_line(out):
-        journal = Journal(out, {"root": printable(root.resolve()), "layout": layout, **asdict(options)})
+        claim(out)
         with _workplace(out):
+            journal = Journal(out, {"root": printable(root.resolve()), "layout": layout, **asdict(options)})
             report = _run(found, journal, options, workers or cores(), Console(stderr=True, quiet=not progress))
             _write(report)
     if progress:
@@ -84,7 +85,9 @@ def find(root: Path, out: Path, layout: str) -> Listing:
     if layout not in LAYOUTS:
         raise ValueError(f"unknown layout {layout!r}{hint(layout, LAYOUTS)}; {', '.join(LAYOUTS)}")
     if not root.is_dir():
-        raise ValueError(f"{root}: expected a folder of recordings, {'this is a file' if root.exists() else 'there is none'}")
+        raise ValueError(
+            f"{root}: expected a folder of recordings, {'this is a file' if root.exists() else 'there is none'}"
+        )
     if root.resolve() == out.resolve():
         raise ValueError(f"{out}: recordings and proxies need folders of their own, these are the same")
     return LAYOUTS[layout](root, out)
@@ -125,8 +128,8 @@ def _shown(jobs: Sequence[Job], workers: int, console: Console) -> Iterator[tupl
     bar = Progress(
         TextColumn("prepare"), BarColumn(), MofNCompleteColumn(), *texts, TimeRemainingColumn(), console=console
     )
-    with bar, contextlib.closing(outcomes(prepare_one, jobs, workers)) as results:  # type: ignore[type-var]
-        task, failed = bar.add_task("prepare", total=len(jobs), failed=0, speed=0.0)  , 0
+    with bar, contextlib.closing(outcomes(prepare_one, jobs, workers)) as results:
+        task, failed = bar.add_task("prepare", total=len(jobs), failed=0, speed=0.0), 0
         for job, outcome in results:
             if isinstance(outcome, OSError):
                 raise outcome

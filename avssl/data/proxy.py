@@ -6,38 +6,26 @@ import errno
 import math
 import os
 import shutil
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import soundfile
 import torch
-import torchaudio
-from torch import Tensor
 
-from avssl.data.ambix import NAMES, SoundLayout, check_name, declared_layout, recognised_layout
+from avssl.data.ambix import check_name
 from avssl.data.equirect import check_equirect
-from avssl.data.field import FieldMeter
+from avssl.data.hearing import Heard, check_length, hear, write_ambix
 from avssl.data.layouts.recording import Recording
 from avssl.data.manifest import Row
 from avssl.data.media.pictures import iterate_frames
-from avssl.data.media.whole import Pictures, Sound
+from avssl.data.media.whole import Pictures
 from avssl.data.media.write import write_video
 from avssl.data.report import Failure, printable
 
 MEDIA = "media"
 PARTIAL = ".partial"
 GOP = 8
-BLOCK = 60.0
-"""Seconds of sound in memory at once."""
-MARGIN = 1.0
-"""Seconds of sound on either side of a block that its resampling sees."""
-LOST = 0.5
-"""Seconds that a file may end before its header says, on top of a tenth of its length."""
 LEAST = 0.25
 """Seconds; less is no clip."""
-# As librosa's kaiser_best: 64 zero crossings, stop band below 16 bits.
-KAISER = {"lowpass_filter_width": 64, "rolloff": 0.9475937167399596, "beta": 14.769656459379492}
 
 
 @dataclass(frozen=True)
@@ -65,7 +53,9 @@ class Options:
         if not 0 < self.frame_rate < math.inf:
             raise ValueError(f"frame rate must be positive, not {self.frame_rate}")
         if self.sample_rate < 8000:
-            raise ValueError(f"sample rate must be 8000 Hz or more (directions are read up to 4 kHz), not {self.sample_rate}")
+            raise ValueError(
+                f"sample rate must be 8000 Hz or more (directions are read up to 4 kHz), not {self.sample_rate}"
+            )
 
 
 @dataclass(frozen=True)
@@ -76,21 +66,6 @@ class Job:
     out: Path
     """The folder of the manifest."""
     options: Options
-
-
-@dataclass(frozen=True)
-class Heard:
-    """A recording's sound after the first hearing."""
-
-    sound: Sound
-    layout: SoundLayout
-    meter: FieldMeter
-    silent: str
-
-    @property
-    def seconds(self) -> float:
-        """How long it really is."""
-        return self.meter.samples / self.meter.sample_rate
 
 
 def prepare_one(job: Job) -> Row | Failure:
@@ -126,24 +101,10 @@ def failure(recording: Recording, reason: BaseException | str) -> Failure:
 
 def _prepare(job: Job, video: Path, wave: Path) -> Row:
     recording, options = job.recording, job.options
-    pictures, refusals = Pictures(recording.video), []
-    try:
-        _check_pictures(pictures, job)
-    except ValueError as error:
-        refusals.append(str(error))
-    try:
-        heard = _hear(recording.sound, options, pictures.seconds)
-    except ValueError as error:
-        refusals.append(str(error))
-    if refusals:
-        raise ValueError("; ".join(refusals))
-    length = _true_length(recording.video, pictures.length(), pictures.seconds)
-    seconds = min(length, heard.seconds)
-    if seconds < LEAST:
-        raise ValueError(f"{recording.video}: picture and sound share {seconds:.2f} s, expected {LEAST} s at least")
+    pictures, heard, seconds = _examined(recording, options)
     rate = min(options.frame_rate, pictures.frame_rate or options.frame_rate)
     _write_pictures(video, pictures, seconds, rate, options.height)
-    _write_sound(wave, heard, seconds, options.sample_rate)
+    write_ambix(wave, heard, seconds, options.sample_rate)
     azimuth, elevation, diffuseness = heard.meter.direction()
     return Row(
         key=recording.key,
@@ -165,85 +126,36 @@ def _prepare(job: Job, video: Path, wave: Path) -> Row:
     )
 
 
-def _check_pictures(pictures: Pictures, job: Job) -> None:
-    declared, vouched = job.options.projection == "equirect", job.recording.equirect
-    check_equirect(
-        pictures.width, pictures.height, pictures.projection, pictures.stereo, declared=declared, vouched=vouched
-    )
+def _examined(recording: Recording, options: Options) -> tuple[Pictures, Heard, float]:
+    """Pictures, sound and the seconds that both have; every reason against them in one line."""
+    pictures, heard, refusals = Pictures(recording.video), None, []
+    length = pictures.length()
+    _check_least(recording.video, length)
+    try:
+        check_length(recording.video, length, pictures.seconds)
+        check_equirect(pictures, declared=options.projection == "equirect", vouched=recording.equirect)
+    except ValueError as error:
+        refusals.append(str(error))
+    try:
+        heard = hear(recording.sound, options.sound_layout, length)
+    except ValueError as error:
+        refusals.append(str(error))
+    if refusals or heard is None:
+        raise ValueError("; ".join(refusals))
+    seconds = min(length, heard.seconds)
+    _check_least(recording.sound, seconds)
+    return pictures, heard, seconds
 
 
-def _hear(path: Path, options: Options, longest: float) -> Heard:
-    """Listen once to what belongs to the pictures, and refuse what is not first-order ambisonics."""
-    sound = Sound(path)
-    name = options.sound_layout
-    rule = declared_layout(name, sound.channels) if name in NAMES else recognised_layout(sound.channels, sound.codec)
-    meter, power = FieldMeter(sound.sample_rate), torch.zeros(sound.channels, dtype=torch.float64)
-    for block in sound.play(BLOCK):
-        power += block.double().square().sum(-1)
-        meter.add(rule.to_ambix(block))
-        if longest and meter.samples >= (longest + 1) * sound.sample_rate:
-            break
-    else:
-        _true_length(path, meter.samples / sound.sample_rate, sound.seconds)
-    rule.check_unused(power)
-    return Heard(sound, rule, meter, meter.silent_channels())
-
-
-def _true_length(path: Path, found: float, promised: float) -> float:
-    """The length found, unless the file broke off long before what its header promises."""
-    if found < 0.9 * promised - LOST:
-        raise ValueError(f"{path}: expected {promised:.1f} s, the file breaks off after {found:.1f} s")
-    return found
+def _check_least(path: Path, seconds: float) -> None:
+    if seconds < LEAST:
+        raise ValueError(f"{path}: expected pictures and sound of {LEAST} s at least, found {seconds:.2f} s")
 
 
 def _write_pictures(target: Path, pictures: Pictures, seconds: float, rate: float, height: int) -> None:
     times = [index / rate for index in range(math.ceil(seconds * rate - 1e-6))]
     frames = iterate_frames(pictures.path, times, (height, 2 * height), pictures.stream)
     write_video(target, frames, rate, gop=GOP)
-
-
-def _write_sound(target: Path, heard: Heard, seconds: float, sample_rate: int) -> None:
-    """Write ambiX as 16-bit wav, turned down as a whole where it would clip."""
-    gain = min(1.0, 0.99 / heard.meter.peak)
-    left = round(seconds * sample_rate)
-    # A wav holds 4 GiB; RF64 is the same with a longer header.
-    kind = "WAV" if left * 4 * 2 < 2**32 - 4096 else "RF64"
-    with soundfile.SoundFile(target, "w", sample_rate, 4, "PCM_16", format=kind) as file:
-        for block in _resampled(heard, sample_rate):
-            file.write((gain * block[:, :left]).clamp(-1, 1).T.numpy())
-            left -= min(left, block.shape[1])
-            if not left:
-                break
-
-
-def _resampled(heard: Heard, sample_rate: int) -> Iterator[Tensor]:
-    """The whole sound at another rate, block by block, as if it were resampled in one piece.
-
-    Blocks and margins are whole seconds, so that they begin on a sample at either rate.
-    """
-    source = heard.sound.sample_rate
-    margin, wanted = round(MARGIN * source), round(MARGIN * sample_rate)
-    before = torch.zeros(4, 0)
-    held: Tensor | None = None
-    for native in heard.sound.play(BLOCK):
-        block = heard.layout.to_ambix(native)
-        if held is not None:
-            yield _resample(torch.cat([before, held, block[:, :margin]], 1), source, sample_rate)[
-                :, wanted * bool(before.numel()) :
-            ][:, : round(held.shape[1] / source * sample_rate)]
-            before = held[:, -margin:]
-        held = block
-    if held is not None:
-        yield _resample(torch.cat([before, held], 1), source, sample_rate)[:, wanted * bool(before.numel()) :]
-
-
-def _resample(foa: Tensor, source: int, target: int) -> Tensor:
-    if source == target:
-        return foa
-    resampled: Tensor = torchaudio.functional.resample(
-        foa, source, target, resampling_method="sinc_interp_kaiser", **KAISER
-    )
-    return resampled
 
 
 def _is_disk_full(error: BaseException | None, out: Path) -> bool:

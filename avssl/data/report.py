@@ -15,12 +15,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 
 from avssl.data.journal import write_text
 from avssl.data.manifest import Row
 
 FACTS = ("key", "seconds", "sample_rate", "layout", "silent_channels", "azimuth", "elevation", "diffuseness")
+HEADINGS = ("seconds", "Hz", "layout", "silent", "azimuth", "elevation", "diffuse")
 FAILED = "failed.parquet"
 REPORT = "report.json"
 SHOWN = 25
@@ -101,7 +102,7 @@ class PrepareReport:
 
     def _totals(self) -> Table:
         summary = self.summary()
-        table = Table("prepared", escape(str(self.out)), title_justify="left")
+        table = Table("prepared", escape(printable(self.out)))
         table.add_row("clips", f"{len(self.rows)} ({self.done} new, {self.skipped} from before)")
         table.add_row("hours", f"{summary['hours']:.3f}")
         table.add_row("failed", str(self.failed))
@@ -113,13 +114,15 @@ class PrepareReport:
         return table
 
     def _clips(self) -> Table:
-        table = Table(*(name.replace("_", " ") for name in FACTS), caption=_more(len(self.rows), REPORT))
+        table = Table(Column("key", overflow="fold"), *HEADINGS, caption=_more(len(self.rows), REPORT))
         for row in self.rows[:SHOWN]:
             table.add_row(*(escape(_shown(getattr(row, name))) for name in FACTS))
         return table
 
     def _reasons(self) -> Table:
-        table = Table("failed", "reason", caption=_more(self.failed, FAILED))
+        table = Table(
+            Column("failed", overflow="fold"), Column("reason", overflow="fold"), caption=_more(self.failed, FAILED)
+        )
         for failure in self.failures[:SHOWN]:
             table.add_row(escape(failure.source), escape(failure.reason))
         return table

@@ -9,10 +9,49 @@ from pathlib import Path
 from avssl.data.layouts.recording import Listing, Recording, listing, safe_key
 
 PICTURES = frozenset(
-    ".mp4 .m4v .webm .mkv .mov .avi .mts .m2ts .ts .ogv .flv .wmv .3gp .mpg .mpeg .insv .360".split()
+    (
+        ".mp4",
+        ".m4v",
+        ".webm",
+        ".mkv",
+        ".mov",
+        ".avi",
+        ".mts",
+        ".m2ts",
+        ".ts",
+        ".ogv",
+        ".flv",
+        ".wmv",
+        ".3gp",
+        ".mpg",
+        ".mpeg",
+        ".insv",
+        ".360",
+    )
 )
 SOUNDS = frozenset(
-    ".wav .wave .flac .caf .m4a .aac .ogg .oga .opus .mka .weba .w64 .rf64 .aif .aiff .amb .wv .mp3 .ac3 .eac3".split()
+    (
+        ".wav",
+        ".wave",
+        ".flac",
+        ".caf",
+        ".m4a",
+        ".aac",
+        ".ogg",
+        ".oga",
+        ".opus",
+        ".mka",
+        ".weba",
+        ".w64",
+        ".rf64",
+        ".aif",
+        ".aiff",
+        ".amb",
+        ".wv",
+        ".mp3",
+        ".ac3",
+        ".eac3",
+    )
 )
 
 

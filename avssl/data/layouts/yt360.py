@@ -66,7 +66,9 @@ def _splits(root: Path, base: Path) -> dict[str, str]:
     lists = {split: _lines(root, base, f"{split}.txt") for split in ("train", "test")}
     shared = sorted(set(lists["train"]) & set(lists["test"]))
     if shared:
-        raise ValueError(f"{root}: an id is in train.txt or test.txt, {shared[0]!r} is in both ({len(shared)} such ids)")
+        raise ValueError(
+            f"{root}: an id is in train.txt or test.txt, {shared[0]!r} is in both ({len(shared)} such ids)"
+        )
     return {identity: split for split, ids in lists.items() for identity in ids}
 
 

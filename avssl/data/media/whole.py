@@ -57,8 +57,8 @@ class Pictures:
         """Seconds from the file's beginning to the end of the last picture that is there: no header is believed."""
         with reading(self.path), open_container(self.path) as container:
             stream = self._stream(container)
-            ends = (_end(packet) for packet in _packets(container, stream) if packet.pts is not None)
-            return max(ends, default=0.0) - _zero(container)
+            ends = (_end(packet) for packet in _packets(container, stream))
+            return max(0.0, max(ends, default=0.0) - _zero(container))
 
     def _stream(self, container: Any) -> Any:
         streams = streams_of(container, "video")
@@ -174,7 +174,8 @@ def _zero(container: Any) -> float:
 
 
 def _end(packet: Any) -> float:
-    return float((packet.pts + (packet.duration or 0)) * packet.time_base)
+    begins = packet.dts if packet.pts is None else packet.pts
+    return 0.0 if begins is None else float((begins + (packet.duration or 0)) * packet.time_base)
 
 
 def _area(stream: Any) -> int:
