@@ -95,7 +95,10 @@ def synth360(
     _check(clips, form, seed, workers, test_share)
     _claim(out, {"world": "synth360", "version": VERSION, "seed": seed} | asdict(form))
     jobs = [Job(out, seed, index, form) for index in range(clips)]
-    found = _watched(_rendered(jobs, min(workers or cores(), clips)), clips, progress)
+    try:
+        found = _watched(_rendered(jobs, min(workers or cores(), clips)), clips, progress)
+    finally:
+        _sweep(out)
     rows, tables = zip(*(found[index] for index in range(clips)), strict=True)
     _write(out / TRUTH, partial(pq.write_table, pa.concat_tables(tables)))
     splits = ["test" if _is_test(index, test_share) else "train" for index in range(clips)]
@@ -214,6 +217,24 @@ def _claim(out: Path, settings: dict[str, object]) -> None:
         raise ValueError(f"{out}: holds a manifest that synth360 did not write; give another folder")
     (out / "media").mkdir(parents=True, exist_ok=True)
     _write(note, lambda path: path.write_text(json.dumps(settings, indent=1) + "\n", encoding="utf-8"))
+
+
+def _sweep(out: Path) -> None:
+    """Remove what processes that were stopped had begun to write."""
+    for path in (out / "media").glob(".*.part.*"):
+        writer = path.name.split(".")[2]
+        if writer.isdecimal() and not _runs(int(writer)):
+            path.unlink(missing_ok=True)
+
+
+def _runs(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return process != os.getpid()
 
 
 def _write(path: Path, write: Callable[[Path], object]) -> None:

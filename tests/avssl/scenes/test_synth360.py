@@ -90,6 +90,7 @@ def test_an_interrupted_world_is_continued(world, tmp_path):
     out = tmp_path / "world"
     for name in ("manifest.parquet", "truth.parquet", "media/00001.mp4", "media/00003.wav"):
         (out / name).unlink()
+    (out / "media/.00001.999999999.part.mp4").write_bytes(b"half")
     kept = (out / "media/00000.mp4").stat().st_mtime_ns
     synth360(out, 4, 1.0, 5, workers=1, **SMALL)
     assert (out / "media/00000.mp4").stat().st_mtime_ns == kept
