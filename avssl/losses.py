@@ -130,6 +130,7 @@ class _Gather(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, rows: Tensor) -> Tensor:
+        """Rows of all processes."""
         parts = [torch.empty_like(rows) for _ in range(distributed.get_world_size())]
         distributed.all_gather(parts, rows.contiguous())
         return torch.cat(parts)
@@ -137,6 +138,7 @@ class _Gather(torch.autograd.Function):
     @staticmethod
     @once_differentiable  # type: ignore[misc, no-untyped-call]
     def backward(ctx: Any, upstream: Tensor) -> Tensor:  # type: ignore[override]
+        """This process's share of the summed gradient."""
         upstream = upstream.contiguous().clone()
         distributed.all_reduce(upstream)
         return upstream.chunk(distributed.get_world_size())[distributed.get_rank()]
@@ -147,6 +149,7 @@ class _InfoNCE(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, a: Tensor, b: Tensor, tile: int) -> Tensor:
+        """The loss; the normalisers of rows and columns are kept."""
         rows, columns = [], []
         for start in range(0, len(a), tile):
             scores = a[start : start + tile] @ b.T
@@ -160,6 +163,7 @@ class _InfoNCE(torch.autograd.Function):
     @staticmethod
     @once_differentiable  # type: ignore[misc, no-untyped-call]
     def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor, Tensor, None]:  # type: ignore[override]
+        """The gradient, from similarities computed again, a tile at a time."""
         a, b, row, column = ctx.saved_tensors
         with torch.autocast(a.device.type, enabled=False):
             to_a, to_b = -b, -a
