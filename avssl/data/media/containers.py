@@ -68,6 +68,10 @@ class Opened(Generic[S]):
             # Matroska without cues for this stream: by time, over all streams.
             self.container.seek(max(0, int(stamp * self.tick * av.time_base)))
 
+    def rewind(self) -> None:
+        """Go to the very beginning, ahead of an encoder's delay too: what lies before 0 s is decoded as well."""
+        self.seek(self.first - int(1 / self.tick))
+
     def packets(self) -> Iterator[Packet[S]]:
         """What follows, up to where the file ends or breaks off."""
         with suppress(FFmpegError):

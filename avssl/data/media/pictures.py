@@ -52,11 +52,13 @@ def read_frames(
         opened = _settled(borrow(path, VideoStream, stream))
         stamps = _stamps(opened, times)
         for back in BACK:
-            earlier = opened.first if math.isinf(back) else stamps[0] - int(back / opened.tick)
-            opened.seek(max(opened.first, earlier))
+            earlier = stamps[0] - back / opened.tick
+            opened.rewind() if earlier < opened.first else opened.seek(int(earlier))
             frames = list(_shown(*_planned(opened, stamps)))
-            if frames and (_stamp(frames[0]) <= stamps[0] or math.isinf(back)):
+            if frames and (_stamp(frames[0]) <= stamps[0] or earlier < opened.first):
                 return torch.from_numpy(_pictures(opened, frames, size)).permute(0, 3, 1, 2)
+            if earlier < opened.first:
+                break
     raise ValueError(f"{path}: no frame of it can be decoded")
 
 
@@ -81,7 +83,7 @@ def iterate_frames(
         shown = _shown(_decoded(opened, opened.packets(), None), stamps)
         first = next(shown, None)
         if first is None or _stamp(first) > stamps[0]:
-            opened.seek(opened.first)
+            opened.rewind()
             shown = _shown(_decoded(opened, opened.packets(), None), stamps)
             first = next(shown, None)
         if first is None:
@@ -158,7 +160,7 @@ def _restamped(frames: Iterator[VideoFrame]) -> Iterator[VideoFrame]:
 def _settled(opened: Opened[VideoStream]) -> Opened[VideoStream]:
     """With the first frame at 0 s, where the container cannot say otherwise."""
     if _unstamped(opened) and opened.anchor is None:
-        opened.seek(opened.first)
+        opened.rewind()
         first = next(_decoded(opened, opened.packets(), None), None)
         opened.anchor = opened.origin = _stamp(first) if first else 0
     return opened

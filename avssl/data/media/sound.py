@@ -120,6 +120,8 @@ def _decode_and_cut(
         rate = opened.stream.codec_context.sample_rate
         first = round(start * rate)
         end = math.inf if math.isinf(seconds) else first + round(seconds * rate)
+        if _rounds(opened) and opened.anchor is None:
+            opened.anchor = _anchor(opened)
         runs = _runs(opened, first, end, _chosen(path, channels, opened.stream.codec_context.layout.nb_channels))
         return _laid_out(opened, runs, first, end), rate
 
@@ -138,16 +140,11 @@ def _runs(opened: Opened[AudioStream], first: int, end: float, channels: list[in
     for back in BACK:
         beginning = first - preroll - back * rate
         from_the_start = beginning <= 0
-        opened.seek(_before(opened) if from_the_start else opened.origin + int(beginning / rate / opened.tick))
+        opened.rewind() if from_the_start else opened.seek(opened.origin + int(beginning / rate / opened.tick))
         runs = _grouped(_decoded(opened, end, channels), GAP * rate)
         if from_the_start or (runs and runs[0].begin <= beginning + preroll / 2):
             return runs
     raise AssertionError("the last step back leads to the beginning")
-
-
-def _before(opened: Opened[AudioStream]) -> int:
-    """A time stamp ahead of the encoder's delay: what lies before 0 s is decoded too, and cut."""
-    return opened.first - int(1 / opened.tick)
 
 
 def _decoded(opened: Opened[AudioStream], end: float, channels: list[int]) -> Iterator[tuple[float, np.ndarray]]:
@@ -224,19 +221,21 @@ def _on_grid(opened: Opened[AudioStream], run: _Run) -> int:
 
     Decoders give whole blocks: the end of any frame lies whole blocks from the end of the file's first one.
     """
-    block: int = _block(opened.stream)
-    if opened.tick * opened.stream.codec_context.sample_rate <= 1 or block == 1:
-        return round(run.begin)
     if opened.anchor is None:
-        opened.anchor = _anchor(opened)
+        return round(run.begin)
+    block = _block(opened.stream)
     edge = run.begin + run.frames[0].shape[1]
     blocks = round((edge - opened.anchor) / block)
     return int(round(opened.anchor) + block * blocks - run.frames[0].shape[1])
 
 
+def _rounds(opened: Opened[AudioStream]) -> bool:
+    return opened.tick * opened.stream.codec_context.sample_rate > 1
+
+
 def _anchor(opened: Opened[AudioStream]) -> float:
     """Where the first frame ends, in samples, by the first second's time stamps."""
-    opened.seek(_before(opened))
+    opened.rewind()
     rate = opened.stream.codec_context.sample_rate
     run = _grouped(_decoded(opened, rate, [0]), GAP * rate)[0]
     return float(run.begin + run.frames[0].shape[1])
