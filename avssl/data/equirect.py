@@ -22,18 +22,18 @@ def check_equirect(pictures: Pictures, *, declared: bool, vouched: bool) -> None
     Raises:
         ValueError: with what was expected and what came.
     """
-    width, height, projection, stereo = pictures.width, pictures.height, pictures.projection, pictures.stereo
-    size = f"{width}x{height}"
+    aspect, projection, stereo = pictures.aspect, pictures.projection, pictures.stereo
+    size = f"{pictures.width}x{pictures.height}"
     if not declared and stereo:
         raise ValueError(f"expected one eye's equirectangular pictures, the header says {stereo} stereo ({size})")
     if not declared and projection == "equirectangular":
         return
     if not declared and projection:
         raise ValueError(f"expected equirectangular pictures, the header says {projection} ({size})")
-    if _is_near(width / height, WORLD):
+    if _is_near(aspect, WORLD):
         return
-    if not _is_near(width / height, STORED_WIDE):
-        raise ValueError(f"expected equirectangular pictures (2:1), these are {size}{_guess(width / height)}")
+    if not _is_near(aspect, STORED_WIDE):
+        raise ValueError(f"expected equirectangular pictures (2:1), these are {size}{_guess(aspect)}")
     if not (declared or vouched):
         raise ValueError(
             f"expected equirectangular pictures (2:1), these are {size}; if they are 2:1 worlds stored 16:9, declare "

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import soundfile
 import torch
-import torchaudio
 from torch import Tensor
 
 from avssl.data.ambix import NAMES, SoundLayout, declared_layout, recognised_layout
 from avssl.data.field import FieldMeter
 from avssl.data.media.whole import Sound
 
-BLOCK = 20.0
+BLOCK = 10.0
 """Seconds of sound in memory at once."""
 MARGIN = 1.0
 """Seconds of sound on either side of a block that its resampling sees."""
@@ -23,8 +23,8 @@ LARGEST_WAV = 2**32 - 4096
 """Bytes; RF64 is the same with a longer header."""
 LOST = 0.5
 """Seconds that a file may end before its header says, on top of a tenth of its length."""
-# As librosa's kaiser_best: 64 zero crossings, stop band below 16 bits.
-KAISER = {"lowpass_filter_width": 64, "rolloff": 0.9475937167399596, "beta": 14.769656459379492}
+PASSED = 0.95
+"""Share of the lower rate's band that resampling leaves as it is; the rest fades out, so that echoes stay short."""
 
 
 @dataclass(frozen=True)
@@ -118,9 +118,13 @@ def _resampled(heard: Heard, sample_rate: int) -> Iterator[Tensor]:
 
 
 def _resample(foa: Tensor, source: int, target: int) -> Tensor:
+    """Sound at another rate, by its spectrum: exact for any two rates, and faster than any filter."""
     if source == target:
         return foa
-    resampled: Tensor = torchaudio.functional.resample(
-        foa, source, target, resampling_method="sinc_interp_kaiser", **KAISER
-    )
-    return resampled
+    # The transform is circular: a second of silence keeps the end from running into the beginning.
+    seconds = math.ceil(foa.shape[1] / source) + 1
+    spectrum = torch.fft.rfft(foa, seconds * source)[:, : seconds * min(source, target) // 2 + 1]
+    place = torch.linspace(0, 1, spectrum.shape[1])
+    fade = torch.cos(0.5 * math.pi * ((place - PASSED) / (1 - PASSED)).clamp(0, 1)).square()
+    resampled: Tensor = torch.fft.irfft(spectrum * fade * (target / source), seconds * target)
+    return resampled[:, : math.ceil(foa.shape[1] / source * target)]

@@ -90,7 +90,7 @@ def test_ordinary_videos_fail_with_reasons_and_exit_code_1(tmp_path):
     (tmp_path / "in").mkdir()
     for name in names:
         shutil.copy(ACTION / name, tmp_path / "in")
-    result = run(tmp_path / "in", tmp_path / "out", "--layout", "files", "--projection", "equirect", "--workers", 1)
+    result = run(tmp_path / "in", tmp_path / "out", "--layout", "files", "--workers", 1)
     assert result.exit_code == 1
     reasons = {row["key"]: row["reason"] for row in pq.read_table(tmp_path / "out" / "failed.parquet").to_pylist()}
     assert "320x240" in reasons["lhotse_big_buck_bunny_small"]

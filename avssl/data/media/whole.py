@@ -49,6 +49,7 @@ class Pictures:
                     f"{path}: expected pictures, its {stream.codec_context.name} stream has none to decode"
                 )
             self.width, self.height = int(first.width), int(first.height)
+            self.aspect = self.width / self.height * float(stream.sample_aspect_ratio or 1)
             self.frame_rate = float(stream.average_rate or stream.guessed_rate or 0)
             self.seconds = _seconds(container, stream)
             self.projection, self.stereo = _spherical(first)
@@ -100,17 +101,17 @@ class Sound:
 
         Time zero is where the file begins; what lacks before the sound and in gaps is silence.
         """
-        size = round(seconds * self.sample_rate)
+        size, held = round(seconds * self.sample_rate), 0
         waiting: list[Tensor] = []
         for piece in self._raw_pieces() if self.raw else self._pieces():
             waiting.append(piece)
-            while sum(each.shape[1] for each in waiting) >= size:
+            held += piece.shape[1]
+            while held >= size:
                 joined = torch.cat(waiting, 1)
                 yield joined[:, :size]
-                waiting = [joined[:, size:]]
-        rest = torch.cat(waiting, 1) if waiting else torch.zeros(self.channels, 0)
-        if rest.shape[1]:
-            yield rest
+                waiting, held = [joined[:, size:]], held - size
+        if held:
+            yield torch.cat(waiting, 1)
 
     def _raw_pieces(self) -> Iterator[Tensor]:
         with _opened_raw(self.path) as file:

@@ -124,6 +124,11 @@ def test_resampled_sine_is_clean(tmp_path):
     assert 10 * torch.log10((found - expected).square().mean() / expected.square().mean()) < -70
 
 
+def header(shape, projection, stereo):
+    width, height = shape
+    return SimpleNamespace(width=width, height=height, aspect=width / height, projection=projection, stereo=stereo)
+
+
 @pytest.mark.parametrize(
     ("shape", "projection", "stereo", "why"),
     [
@@ -136,7 +141,7 @@ def test_resampled_sine_is_clean(tmp_path):
     ],
 )
 def test_pictures_that_are_no_world_are_refused(shape, projection, stereo, why):
-    pictures = SimpleNamespace(width=shape[0], height=shape[1], projection=projection, stereo=stereo)
+    pictures = header(shape, projection, stereo)
     with pytest.raises(ValueError, match=why):
         check_equirect(pictures, declared=False, vouched=False)
 
@@ -152,5 +157,5 @@ def test_pictures_that_are_no_world_are_refused(shape, projection, stereo, why):
     ],
 )
 def test_worlds_pass(shape, projection, stereo, declared, vouched):
-    pictures = SimpleNamespace(width=shape[0], height=shape[1], projection=projection, stereo=stereo)
+    pictures = header(shape, projection, stereo)
     check_equirect(pictures, declared=declared, vouched=vouched)
