@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from avssl.config import OptimConfig, TrainConfig
 from avssl.train import checkpoint, launch
+from avssl.train.memory import keep_freed
 from avssl.train.monitor import collapse
 from avssl.train.norm import span_processes
 from avssl.train.optim import learning_rate, optimizer
@@ -81,6 +82,8 @@ class Trainer:
         self.task = span_processes(task) if fabric.world_size > 1 else task
         scaled = config.precision.startswith("16-mixed")  # its loss scaling does not clip under a fused kernel
         self.module, self.optimizer = fabric.setup(self.task, optimizer(self.task, optim, fused=not scaled))
+        if fabric.device.type == "cpu":
+            keep_freed()
         self.run = Run()
         self.record = Record(folder if fabric.is_global_zero else None)
 

@@ -48,26 +48,38 @@ def pretrain(
         SystemExit: with code 0, after saving, when SIGTERM or Ctrl-C came.
     """
     run_folder.check(folder, config)
-    with launch.processes(config.train.precision) as fabric:
-        first = fabric.is_global_zero
-        console = Console(quiet=not (progress and first), highlight=False, soft_wrap=True)
-        task = build_task(config, recipe)
-        with fabric.rank_zero_first(local=True):
-            path, manifest = world.clips(config.data, config.features.sample_rate, progress and first)
-        probe.check(config, path, manifest)
-        metrics = run_folder.read_metrics(folder)
-        done = run_folder.complete(folder, config.train.steps)
-        if done:
-            console.print(f"{folder}: already trained for {metrics['steps']:.0f} steps")
-        else:
-            if first:
-                run_folder.begin(folder, config, recipe, command)
-            metrics = train(task, config, folder, world.training(manifest), fabric, progress)
-    if first and not done:
-        finish(task, config, folder, metrics)
-    if first:
+    console = Console(quiet=not progress, highlight=False, soft_wrap=True)
+    if run_folder.complete(folder, config.train.steps) and probe.done(config, folder):
+        console.print(f"{folder}: already complete")
+    else:
+        with launch.processes(config.train.precision) as fabric:
+            path, manifest = _trained(config, folder, fabric, recipe, command, progress)
+        if not fabric.is_global_zero:
+            return run_folder.read_metrics(folder)
         probe.run(config, folder, path, manifest, console)
-    return run_folder.read_metrics(folder)
+    metrics = run_folder.read_metrics(folder)
+    if probe.SCORES.keys() <= metrics.keys():
+        console.print(probe.table(metrics, f"{config.task} {config.features.name}, held-out clips"))
+    console.print(f"run folder: {folder}")
+    return metrics
+
+
+def _trained(
+    config: RunConfig, folder: Path, fabric: Fabric, recipe: str, command: Sequence[str], progress: bool
+) -> tuple[Path, Manifest]:
+    """Leave trained encoders in the folder, unless they are there; the clips they were trained on."""
+    first = fabric.is_global_zero
+    task = build_task(config, recipe)
+    with fabric.rank_zero_first(local=True):
+        path, manifest = world.clips(config.data, config.features.sample_rate, progress and first)
+    probe.check(config, path, manifest)
+    if not run_folder.complete(folder, config.train.steps):
+        if first:
+            run_folder.begin(folder, config, recipe, command)
+        metrics = train(task, config, folder, world.training(manifest), fabric, progress)
+        if first:
+            finish(task, config, folder, metrics)
+    return path, manifest
 
 
 def build_task(config: RunConfig, recipe: str = "") -> Task:

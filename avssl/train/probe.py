@@ -32,22 +32,25 @@ def check(config: RunConfig, path: Path, manifest: Manifest) -> None:
 
 
 def run(config: RunConfig, folder: Path, path: Path, manifest: Manifest, console: Console) -> None:
-    """Fit and evaluate the head on saved encoders, add its numbers to the run's, and print a table.
+    """Fit and evaluate the head on saved encoders, and add its numbers to the run's.
 
     Numbers that are there for this length of run are not computed again; without held-out clips there are none.
     """
-    if not config.probe.get("enabled", True):
+    if not _wanted(config):
         return
     if not _possible(config, manifest):
-        console.print(f"{path}: no clips of split 'test', so AVC-Bin and AVSA-Bin are not measured")
+        console.print(f"{path}: no clips of splits 'train' and 'test', so AVC-Bin and AVSA-Bin are not measured")
         return
-    metrics = run_folder.read_metrics(folder)
-    if metrics.get("probed_steps") != metrics["steps"]:
+    if not done(config, folder):
         head = plugins.load(plugins.HEADS, HEAD)(Encoders.from_pretrained(folder), _options(config, path))
         found = head.fit(folder / HEAD)
-        metrics = run_folder.add_metrics(folder, {**found, "probed_steps": metrics["steps"]})
-    console.print(table(metrics, f"{config.task} {config.features.name}, held-out clips"))
-    console.print(f"run folder: {folder}")
+        run_folder.add_metrics(folder, {**found, "probed_steps": run_folder.read_metrics(folder)["steps"]})
+
+
+def done(config: RunConfig, folder: Path) -> bool:
+    """Whether nothing is left to measure of the encoders in a run folder."""
+    metrics = run_folder.read_metrics(folder)
+    return not _wanted(config) or metrics.get("probed_steps", -1) == metrics.get("steps")
 
 
 def table(metrics: dict[str, float], title: str) -> Table:
@@ -67,13 +70,17 @@ def table(metrics: dict[str, float], title: str) -> Table:
 
 def _possible(config: RunConfig, manifest: Manifest) -> bool:
     labels = {row.split for row in manifest}
-    return bool(config.probe.get("enabled", True)) and {"train", "test"} <= labels
+    return _wanted(config) and {"train", "test"} <= labels
+
+
+def _wanted(config: RunConfig) -> bool:
+    return bool(config.probe.get("enabled", True))
 
 
 def _options(config: RunConfig, path: Path) -> Any:
-    """The head's options: windows and crops as in training, under what `probe` says; the number of crops is its own."""
+    """What `probe` says, else windows and crops as in training; their number and distance are its own."""
     kind = plugins.load(plugins.HEADS, HEAD).Options
     data = {key: getattr(config.data, key) for key in ("seconds", "frames", "frame_rate", "workers")}
-    crops = {each.name for each in fields(CropOptions)} - {"crops"}
+    crops = {each.name for each in fields(CropOptions)} - {"crops", "least_angle"}
     shared = {**data, **{key: value for key, value in config.options.items() if key in crops}, "manifest": str(path)}
     return fill(kind, shared, {key: value for key, value in config.probe.items() if key != "enabled"}, where="probe")

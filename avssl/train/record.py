@@ -10,7 +10,7 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from avssl.train.memory import resident_mb
-from avssl.train.show import pictures
+from avssl.train.show import draw_views, pictures
 
 
 class Record:
@@ -59,13 +59,14 @@ class Record:
                 self._events(step).add_scalar(name, value, step)
 
     def show(self, step: int, task: nn.Module, batch: dict[str, Any]) -> None:
-        """Write what the network sees and hears of a batch."""
+        """Write what the network sees and hears of a batch, as events and as `figures/views.png`."""
         if self.folder:
             shown = pictures(task, batch)
             for name, image in shown.images.items():
                 self._events(step).add_image(name, image, step)
             for name, (sound, rate) in shown.sounds.items():
                 self._events(step).add_audio(name, sound, step, rate)
+            draw_views(self.folder / "figures" / "views.png", task, batch)
 
     def _events(self, step: int) -> Any:
         if self._writer is None:

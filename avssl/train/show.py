@@ -72,7 +72,12 @@ def feature_maps(task: Any, sound: Tensor) -> Tensor:
 
 
 def draw_views(path: Path, task: Any, batch: dict[str, Any]) -> None:
-    """A picture of one clip: each view, beside the features of the sound turned as the task turns it for that view."""
+    """A picture of one clip: each view, beside the features of the sound turned as the task turns it for that view.
+
+    Nothing is drawn for a task without encoders, or a batch without `frames` and `sound`.
+    """
+    if not (hasattr(task, "encoders") and {"frames", "sound"} <= batch.keys()):
+        return
     frames = batch["frames"][0].cpu()
     frames = frames if frames.ndim == 5 else frames[None]
     sound = batch["sound"][0].float().cpu().expand(len(frames), -1, -1)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from avssl import __version__
 from avssl.config import DataConfig
 from avssl.data.manifest import Manifest, read_manifest
 
@@ -48,10 +47,10 @@ def cache() -> Path:
 
 def _rendered(config: DataConfig, sample_rate: int, progress: bool) -> Path:
     """The world's manifest; its folder is named by all that it depends on, so that it can be used again."""
-    from avssl.scenes.synth360 import synth360
+    from avssl.scenes.synth360 import VERSION, synth360
 
     size = f"{config.clips}x{config.clip_seconds:g}s"
-    name = f"synth360-{__version__}-{size}-seed{config.world_seed}-{config.frame_rate:g}fps-{sample_rate}Hz"
+    name = f"synth360-{VERSION}-{size}-seed{config.world_seed}-{config.frame_rate:g}fps-{sample_rate}Hz"
     manifest = cache() / name / "manifest.parquet"
     if manifest.is_file():
         return manifest
