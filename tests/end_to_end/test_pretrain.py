@@ -1,0 +1,216 @@
+"""Pretraining as a whole, on a small rendered world, on the CPU."""
+
+import io
+import json
+import os
+import subprocess
+import sys
+from contextlib import redirect_stdout
+from dataclasses import replace
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from avssl.config import RunConfig, fill, read_recipe
+from avssl.data.manifest import Row, read_manifest, write_manifest
+from avssl.models.encoders import Encoders
+from avssl.scenes.synth360 import synth360
+from avssl.train import checkpoint
+from avssl.train.pretrain import pretrain
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def small_world(tmp_path_factory):
+    """The manifest of 12 short scenes, 3 of them test."""
+    return synth360(tmp_path_factory.mktemp("world"), 12, 1.25, 0, width=128, workers=1, progress=False)
+
+
+def config(manifest, **train):
+    return fill(
+        RunConfig,
+        read_recipe("avsa/small"),
+        {
+            "data": {"manifest": str(manifest), "batch": 4, "workers": 0, "seconds": 0.5},
+            "options": {"crops": 2, "size": 32},
+            "train": {"steps": 12, "log_every": 4, "save_every": 3, "show_every": 6, **train},
+            "probe": {"epochs": 1, "bootstrap": 100, "workers": 0},
+        },
+    )
+
+
+@pytest.fixture(scope="module")
+def run(small_world, tmp_path_factory):
+    """The folder of a finished run, and what it returned."""
+    folder = tmp_path_factory.mktemp("runs") / "whole"
+    return folder, pretrain(config(small_world), folder, recipe="avsa/small", command=["avssl"], progress=False)
+
+
+def test_the_run_folder_holds_all_that_a_report_reads(run):
+    folder, metrics = run
+    assert json.loads((folder / "metrics.json").read_text()) == metrics
+    for name in ("avc_bin", "avsa_bin"):
+        assert 0 <= metrics[f"{name}_low"] <= metrics[name] <= metrics[f"{name}_high"] <= 1
+    assert {"clips_per_second", "loss", "wait_share", "peak_memory_mb", "train_seconds"} <= metrics.keys()
+    assert metrics["steps"] == 12
+    names = {str(path.relative_to(folder)) for path in folder.rglob("*")}
+    assert {
+        "config.yaml",
+        "environment.json",
+        "last.ckpt",
+        "best.ckpt",
+        "figures/loss.png",
+        "figures/views.png",
+    } <= names
+    assert {"encoders/config.json", "encoders/model.safetensors", "encoders/README.md"} <= names
+    assert not [name for name in names if name.endswith(".part")]
+
+
+def test_published_encoders_are_those_of_the_last_step_with_statistics_of_the_training_sound(run):
+    folder, _ = run
+    encoders = Encoders.from_pretrained(folder)
+    weights = checkpoint.load(folder / checkpoint.LAST)["task"]
+    for name, value in encoders.state_dict().items():
+        assert torch.equal(value, weights[f"encoders.{name}"]), name
+    assert encoders.features.std.min() > 0
+    assert not torch.equal(encoders.features.mean, torch.zeros_like(encoders.features.mean))
+
+
+def test_tensorboard_holds_scalars_pictures_and_sound(run):
+    events = EventAccumulator(str(run[0]), size_guidance={"scalars": 0, "images": 0, "audio": 0}).Reload()
+    assert [each.step for each in events.Scalars("loss")] == [4, 8, 12]
+    wanted = {"lr", "grad_norm", "clips_per_second", "wait_share", "memory_mb", "spread/audio", "rank/video"}
+    assert wanted <= set(events.Tags()["scalars"])
+    assert [each.step for each in events.Images("views")] == [1, 6, 12]
+    view = events.Images("views")[0]
+    assert (view.width, view.height) == (2 * 32, 4 * 32)
+    assert events.Images("features")[0].height == 7 * 64
+    assert events.Audio("sound")[0].sample_rate == 24000
+
+
+def test_a_finished_run_is_left_as_it_is(run, small_world):
+    folder, metrics = run
+    before = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
+    text = io.StringIO()
+    with redirect_stdout(text):
+        assert pretrain(config(small_world), folder) == metrics
+    assert "already complete" in text.getvalue()
+    assert "AVSA-Bin" in text.getvalue()
+    assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before
+
+
+def test_a_lost_probe_is_measured_again_without_training(run, small_world):
+    folder, metrics = run
+    weights = (folder / checkpoint.LAST).stat().st_mtime_ns
+    kept = {name: value for name, value in metrics.items() if "bin" not in name and name != "probed_steps"}
+    (folder / "metrics.json").write_text(json.dumps(kept))
+    assert pretrain(config(small_world), folder, progress=False) == metrics
+    assert (folder / checkpoint.LAST).stat().st_mtime_ns == weights
+
+
+def test_another_config_is_refused_before_anything_is_touched(run, small_world):
+    folder, _ = run
+    before = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
+    other = config(small_world, seed=5)
+    with pytest.raises(ValueError, match=r"train\.seed was 0, is 5"):
+        pretrain(other, folder, progress=False)
+    assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before
+
+
+@pytest.mark.parametrize(
+    ("layer", "message"),
+    [
+        ({"task": "avas"}, "did you mean 'avsa'"),
+        ({"options": {"cropz": 2}}, "did you mean 'crops'"),
+        ({"probe": {"epoch": 2}}, "did you mean 'epochs'"),
+        ({"features": {"name": "foa-ivv"}}, "did you mean 'foa-iv'"),
+        ({"data": {"manifest": "nowhere"}}, "nowhere"),
+        ({"model": {"weights": "nowhere"}}, "nowhere"),
+    ],
+)
+def test_bad_input_leaves_no_folder(small_world, tmp_path, layer, message):
+    from dataclasses import asdict
+
+    with pytest.raises((ValueError, OSError), match=message):
+        pretrain(fill(RunConfig, asdict(config(small_world)), layer), tmp_path / "run", progress=False)
+    assert not (tmp_path / "run").exists()
+
+
+def test_six_steps_then_six_with_loader_processes_are_the_same_bits(run, small_world, tmp_path):
+    """With a constant rate, so that the length of the run does not change it."""
+    for name, lengths, workers in (("whole", (12,), 0), ("parts", (6, 12), 2)):
+        for steps in lengths:
+            wanted = config(small_world, steps=steps)
+            wanted = replace(
+                wanted,
+                data=replace(wanted.data, workers=workers),
+                optim=replace(wanted.optim, schedule="constant"),
+                probe={"enabled": False},
+            )
+            pretrain(wanted, tmp_path / name, progress=False)
+    one, other = (checkpoint.load(tmp_path / name / checkpoint.LAST) for name in ("whole", "parts"))
+    assert one["run"]["loss"] == other["run"]["loss"]
+    for name, value in one["task"].items():
+        assert torch.equal(value, other["task"][name]), name
+
+
+def test_clips_without_splits_train_all_and_skip_the_probe(small_world, tmp_path):
+    manifest = small_world.parent / "unlabelled.parquet"
+    rows = [Row(**{**row, "split": ""}) for row in pq.read_table(small_world).to_pylist()]
+    write_manifest(manifest, rows)
+    text = io.StringIO()
+    with redirect_stdout(text):
+        metrics = pretrain(config(manifest, steps=2), tmp_path / "run")
+    assert "not measured" in text.getvalue()
+    assert "avsa_bin" not in metrics
+    assert (tmp_path / "run" / "encoders" / "model.safetensors").is_file()
+    assert len(read_manifest(manifest)) == 12
+
+
+def test_two_processes_train_the_encoders_of_one(small_world, tmp_path):
+    """Through the command line and torchrun; float32, one step a log."""
+    settings = {
+        "data.manifest": small_world, "data.batch": 4, "data.workers": 0, "data.seconds": 0.5,
+        "options.crops": 2, "options.size": 32, "train.steps": 3, "train.precision": "32-true",
+        "optim.warmup": 0, "optim.schedule": "constant", "probe.enabled": "false",
+    }  # fmt: skip
+    flags = [part for key, value in settings.items() for part in ("--set", f"{key}={value}")]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+    avssl = str(Path(sys.executable).with_name("avssl"))
+    for name, launcher in (("one", []), ("two", ["torchrun", "--standalone", "--nproc-per-node=2", "--no-python"])):
+        launcher = [str(Path(sys.executable).with_name(launcher[0])), *launcher[1:]] if launcher else []
+        command = [*launcher, avssl, "pretrain", "--recipe", "avsa/small", "--out", str(tmp_path / name), *flags]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+    one, two = (checkpoint.load(tmp_path / name / checkpoint.LAST) for name in ("one", "two"))
+    assert two["run"]["clips"] == one["run"]["clips"] == 12
+    assert two["run"]["loss"] == pytest.approx(one["run"]["loss"], rel=1e-3)
+    for name, value in one["task"].items():
+        if name.endswith(("running_mean", "running_var")):
+            assert (two["task"][name] - value).norm() <= 1e-2 * value.norm() + 1e-3, name
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_memory_is_flat_over_2000_steps(small_world, tmp_path):
+    wanted = config(small_world, steps=2000, log_every=20, save_every=100, show_every=100)
+    pretrain(
+        replace(wanted, data=replace(wanted.data, workers=2), probe={"enabled": False}),
+        tmp_path / "run",
+        progress=False,
+    )
+    events = EventAccumulator(str(tmp_path / "run"), size_guidance={"scalars": 0}).Reload()
+    memory = [each.value for each in events.Scalars("memory_mb")]
+    early, late = sum(memory[5:15]) / 10, sum(memory[-10:]) / 10
+    print(f"\nmemory at steps 100-300: {early:.0f} MB; at steps 1800-2000: {late:.0f} MB; {late / early - 1:+.1%}")
+    assert late < 1.05 * early
