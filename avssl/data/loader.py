@@ -132,13 +132,13 @@ class Batches:
                     batch = self.steps[step]
                 yield _unwrapped(batch)
             return
-        loader = iter(self._loader(range(start, stop)))
+        loader: Any = iter(self._loader(range(start, stop)))
         try:
             for batch in loader:
                 yield _unwrapped(batch)
         finally:
-            # The iterator's end ends its processes; without this the traceback of an error would keep it alive.
-            del loader
+            # What its `__del__` does, and does too late where the traceback of an error keeps it alive.
+            loader._shutdown_workers()
 
     def _loader(self, steps: Sequence[int]) -> DataLoader[Batch | Exception]:
         # Forked, because `views` belongs to a task that may already be on a GPU, which cannot be pickled.

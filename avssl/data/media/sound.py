@@ -116,12 +116,10 @@ def _decode_and_cut(
     path: Path, start: float, seconds: float, channels: Sequence[int] | None, stream: int
 ) -> tuple[Tensor, int]:
     with reading(path):
-        opened = borrow(path, AudioStream, stream)
+        opened = _settled(borrow(path, AudioStream, stream))
         rate = opened.stream.codec_context.sample_rate
         first = round(start * rate)
         end = math.inf if math.isinf(seconds) else first + round(seconds * rate)
-        if _rounds(opened) and opened.anchor is None:
-            opened.anchor = _anchor(opened)
         runs = _runs(opened, first, end, _chosen(path, channels, opened.stream.codec_context.layout.nb_channels))
         return _laid_out(opened, runs, first, end), rate
 
@@ -131,6 +129,14 @@ def _chosen(path: Path, channels: Sequence[int] | None, count: int) -> list[int]
     if not chosen or not all(0 <= channel < count for channel in chosen):
         raise ValueError(f"{path}: its sound has {count} channels, asked for {chosen} (the first is 0)")
     return chosen
+
+
+def _settled(opened: Opened[AudioStream]) -> Opened[AudioStream]:
+    """Past its first decoding, which cuts an encoder's delay otherwise than any later one; and with its anchor."""
+    if opened.anchor is None:
+        next(_decoded(opened, math.inf, [0]), None)
+        opened.anchor = _anchor(opened) if _rounds(opened) else 0.0
+    return opened
 
 
 def _runs(opened: Opened[AudioStream], first: int, end: float, channels: list[int]) -> list[_Run]:
@@ -148,7 +154,7 @@ def _runs(opened: Opened[AudioStream], first: int, end: float, channels: list[in
 
 
 def _decoded(opened: Opened[AudioStream], end: float, channels: list[int]) -> Iterator[tuple[float, np.ndarray]]:
-    """Frames up to `end`, each with the sample that its time stamp says it begins at."""
+    """Frames up to past `end`, each with the sample that its time stamp says it begins at."""
     context = opened.stream.codec_context
     scale = float(opened.tick * context.sample_rate)
     for packet in chain(opened.packets(), [None]):
@@ -160,10 +166,11 @@ def _decoded(opened: Opened[AudioStream], end: float, channels: list[int]) -> It
             continue  # a broken packet leaves a gap
         for frame in frames:
             at = ((frame.pts or 0) - opened.origin) * scale
-            if at >= end + GAP * context.sample_rate:  # a time stamp may be rounded up
-                return
             if frame.samples:
                 yield at, _samples(frame, channels)
+            # One frame past the end tells silence in a gap from nothing more to come; time stamps may be rounded up.
+            if at >= end + GAP * context.sample_rate:
+                return
 
 
 def _samples(frame: AudioFrame, channels: list[int]) -> np.ndarray:
@@ -198,7 +205,7 @@ def _grouped(frames: Iterable[tuple[float, np.ndarray]], gap: float) -> list[_Ru
 def _laid_out(opened: Opened[AudioStream], runs: list[_Run], first: int, end: float) -> Tensor:
     """Runs pasted into silence."""
     if not runs:
-        raise ValueError(f"{opened.path}: no sound can be decoded at {first} samples, or it ends before")
+        raise ValueError(f"{opened.path}: no sound of it can be decoded")
     begins = [_on_grid(opened, run) for run in runs]
     last = max(begin + run.samples for begin, run in zip(begins, runs, strict=True))
     if last <= first:
@@ -221,7 +228,7 @@ def _on_grid(opened: Opened[AudioStream], run: _Run) -> int:
 
     Decoders give whole blocks: the end of any frame lies whole blocks from the end of the file's first one.
     """
-    if opened.anchor is None:
+    if not _rounds(opened) or opened.anchor is None:
         return round(run.begin)
     block = _block(opened.stream)
     edge = run.begin + run.frames[0].shape[1]
@@ -237,8 +244,9 @@ def _anchor(opened: Opened[AudioStream]) -> float:
     """Where the first frame ends, in samples, by the first second's time stamps."""
     opened.rewind()
     rate = opened.stream.codec_context.sample_rate
-    run = _grouped(_decoded(opened, rate, [0]), GAP * rate)[0]
-    return float(run.begin + run.frames[0].shape[1])
+    second = float((opened.first - opened.origin) * opened.tick + 1) * rate
+    runs = _grouped(_decoded(opened, second, [0]), GAP * rate)
+    return float(runs[0].begin + runs[0].frames[0].shape[1]) if runs else 0.0
 
 
 def _block(stream: AudioStream) -> int:

@@ -208,6 +208,8 @@ def test_a_late_beginning_is_silence_first(tmp_path, sines, encode):
                 target.mux(packet)
     whole, _ = read_all_sound(tmp_path / "late.mkv")
     assert not whole[:, :21000].any()
+    early, rate = read_sound(tmp_path / "late.mkv", 0.1, 0.2)
+    assert (early.shape, early.any().item()) == ((2, round(0.2 * rate)), False)
     lags = range(23900, 24100)
     match = [np.dot(whole[0, 48000 + lag : 72000 + lag], sound[0, 48000:72000]) for lag in lags]
     assert abs(lags[int(np.argmax(match))] - 24000) <= 48  # Matroska rounds to a millisecond
