@@ -41,7 +41,7 @@ class Opened(Generic[S]):
     """Time stamp of the file's 0 s."""
     reformatter: VideoReformatter = field(default_factory=VideoReformatter)
     anchor: float | None = None
-    """What `pictures.py` or `sound.py` have found out about its time stamps."""
+    """What `pictures.py` or `stretch.py` have found out about its time stamps."""
 
     @property
     def first(self) -> int:
