@@ -40,6 +40,7 @@ class _Run:
     """By each frame's time stamp, where the run begins, in samples."""
 
     def add(self, at: float, frame: np.ndarray) -> None:
+        """Append a frame, and where its time stamp says it begins."""
         self.shifts.append(at - self.samples)
         self.frames.append(frame)
         self.samples += frame.shape[1]
