@@ -11,7 +11,7 @@ from torch.nn import functional
 
 # B clips or sounds, C channels, T time, H and W rows and columns of the picture, S = H W cells, M mel bands
 
-PLANES = (32, 32, 64, 128)
+Strides = tuple[int | tuple[int, int], ...]
 
 
 class Block(nn.Module):
@@ -20,10 +20,10 @@ class Block(nn.Module):
     Args:
         planes_in: channels that come.
         planes: channels that leave.
-        stride: of both axes.
+        stride: of both axes, or of each.
     """
 
-    def __init__(self, planes_in: int, planes: int, stride: int) -> None:
+    def __init__(self, planes_in: int, planes: int, stride: int | tuple[int, int]) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(planes_in, planes, 3, stride, 1, bias=False)
         self.bn1 = nn.BatchNorm2d(planes)
@@ -48,13 +48,17 @@ class SmallVideo(nn.Module):
         grid: cells of the final map, along each axis.
     """
 
+    planes = (32, 32, 64, 128)
+    """Channels of stem and blocks."""
+
     def __init__(self, width: int = 256, grid: int = 4) -> None:
         super().__init__()
         self.width, self.grid = width, grid
-        self.stages = _stages(3)
-        self.motion = nn.Conv2d(PLANES[-1], PLANES[-1], (3, 1), padding=(1, 0), bias=False)
-        self.motion_bn = nn.BatchNorm2d(PLANES[-1])
-        self.out = nn.Linear(PLANES[-1] * grid * grid, width)
+        self.stages = _stages(3, 3, self.planes, (2, 2, 1))
+        last = self.planes[-1]
+        self.motion = nn.Conv2d(last, last, (3, 1), padding=(1, 0), bias=False)
+        self.motion_bn = nn.BatchNorm2d(last)
+        self.out = nn.Linear(last * grid * grid, width)
         self.norm = nn.LayerNorm(width)
 
     def forward(self, pictures_BCTHW: Tensor) -> Tensor:
@@ -78,11 +82,14 @@ class SmallAudio(nn.Module):
         bands: bands of frequency of the final map.
     """
 
+    planes = (32, 32, 64, 96)
+    """Channels of stem and blocks; only time is strided in the last two, as frequency tells things apart."""
+
     def __init__(self, maps: int, width: int = 256, bands: int = 8) -> None:
         super().__init__()
         self.width, self.bands = width, bands
-        self.stages = _stages(maps)
-        self.out = nn.Linear(2 * PLANES[-1] * bands, width)
+        self.stages = _stages(maps, 5, self.planes, (2, (2, 1), (2, 1)))
+        self.out = nn.Linear(2 * self.planes[-1] * bands, width)
         self.norm = nn.LayerNorm(width)
 
     def forward(self, maps_BCTM: Tensor) -> Tensor:
@@ -93,10 +100,8 @@ class SmallAudio(nn.Module):
         return embedding
 
 
-def _stages(maps: int) -> nn.Sequential:
-    """The stem and the blocks that both towers share; the result is 16 times smaller along both axes."""
-    stem = nn.Sequential(
-        nn.Conv2d(maps, PLANES[0], 5, 2, 2, bias=False), nn.BatchNorm2d(PLANES[0]), nn.ReLU(inplace=True)
-    )
-    blocks = [Block(*pair, 2) for pair in pairwise(PLANES)]
-    return nn.Sequential(stem, *blocks)
+def _stages(maps: int, kernel: int, planes: tuple[int, ...], strides: Strides) -> nn.Sequential:
+    """A stem, strided by 2, and a block for each further entry of `planes`."""
+    stem = nn.Conv2d(maps, planes[0], kernel, 2, kernel // 2, bias=False)
+    blocks = [Block(*pair, stride) for pair, stride in zip(pairwise(planes), strides, strict=True)]
+    return nn.Sequential(stem, nn.BatchNorm2d(planes[0]), nn.ReLU(inplace=True), *blocks)
