@@ -1,0 +1,42 @@
+import re
+
+from avssl.train import progress
+from avssl.train.memory import peak_mb, resident_mb
+from avssl.train.progress import ProgressBar
+
+
+def test_without_a_terminal_lines_come_now_and_then(capfd, monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+    with ProgressBar("avsa", 0, 100) as bar:
+        for step in range(1, 101):
+            now[0] += 0.5
+            bar.update(step, 2.5, seconds=0.5, waited=0.125, clips=8)
+    lines = capfd.readouterr().err.splitlines()
+    assert len(lines) == 10
+    assert lines[0] == "avsa: step 10/100, loss 2.500, 16.0 clips/s, 25% waiting for data, 00:00:45 left"
+
+
+def test_a_terminal_gets_a_bar(capfd, monkeypatch):
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "140")
+    with ProgressBar("avsa", 0, 4) as bar:
+        bar.update(3, 2.5, seconds=0.5, waited=0.25, clips=8)
+    text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", capfd.readouterr().err)
+    for part in ("avsa", "3/4", "loss 2.500", "16.0 clips/s", "50% waiting for data"):
+        assert part in text
+
+
+def test_silence_is_silent(capfd):
+    with ProgressBar("avsa", 0, 1, shown=False) as bar:
+        bar.update(1, 1.0, 1.0, 0.0, 1)
+        bar.say("something")
+    assert capfd.readouterr() == ("", "")
+
+
+def test_resident_memory_grows_by_what_is_held():
+    before = resident_mb()
+    held = bytearray(b"x" * 100_000_000)
+    assert 95 < resident_mb() - before < 130
+    assert peak_mb() >= resident_mb() - 1
+    assert len(held) == 100_000_000
