@@ -1,7 +1,6 @@
 import re
 
 from avssl.train import progress
-from avssl.train.memory import peak_mb, resident_mb
 from avssl.train.progress import ProgressBar
 
 
@@ -32,11 +31,3 @@ def test_silence_is_silent(capfd):
         bar.update(1, 1.0, 1.0, 0.0, 1)
         bar.say("something")
     assert capfd.readouterr() == ("", "")
-
-
-def test_resident_memory_grows_by_what_is_held():
-    before = resident_mb()
-    held = bytearray(b"x" * 100_000_000)
-    assert 95 < resident_mb() - before < 130
-    assert peak_mb() >= resident_mb() - 1
-    assert len(held) == 100_000_000

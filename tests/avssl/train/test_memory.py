@@ -1,0 +1,38 @@
+import mmap
+import platform
+import subprocess
+import sys
+
+import pytest
+
+from avssl.train.memory import peak_mb, resident_mb
+
+FAULTS = """
+import resource
+from avssl.train.memory import keep_freed
+kept = [keep_freed()] if {keep} else []
+for _ in range(20):
+    bytearray(b"x") * 100_000_000
+print(kept, resource.getrusage(resource.RUSAGE_SELF).ru_minflt)
+"""
+
+
+def test_resident_memory_grows_by_what_is_held():
+    before = resident_mb()
+    with mmap.mmap(-1, 100_000_000) as held:
+        held.write(b"x" * len(held))
+        assert 90 < resident_mb() - before < 110
+        assert peak_mb() >= resident_mb() - 1
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="glibc's malloc only")
+def test_freed_memory_is_used_again_without_page_faults(monkeypatch):
+    monkeypatch.delenv("GLIBC_TUNABLES", raising=False)
+    faults = []
+    for keep in (False, True):
+        program = FAULTS.format(keep=keep)
+        done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+        said, count = done.stdout.rsplit(maxsplit=1)
+        assert said == str([True] if keep else [])
+        faults.append(int(count))
+    assert faults[1] < faults[0] / 2
