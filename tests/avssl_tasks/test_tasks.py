@@ -94,7 +94,9 @@ def test_a_few_steps_on_one_batch_bring_partners_together(kind: Any) -> None:
         optimizer.step()
     last = task(batch)
     assert last["loss"] < 0.7 * first["loss"]
-    assert last["avc_acc"] > 0.8
+    chance = {"avc_acc": 1 / 6, "avsa_acc": 1 / task.options.crops}
+    for name in last.keys() - {"loss"}:
+        assert last[name] > 1.8 * chance[name], name
 
 
 def test_sound_that_is_not_ambix_is_refused_with_its_key() -> None:
