@@ -107,7 +107,8 @@ def train(draws: Draws, pairing: str, options: CorrespondenceOptions, title: str
     """A probe fitted to the draws of the training clips."""
     torch.manual_seed(options.seed)
     probe = Probe(draws, options.hidden, options.dropout)
-    pairs = Pairs(draws, pairing, options.batch, options.seed)
+    # As many embeddings a step whether a draw holds all crops or one: the single-crop probe sees crops times the draws.
+    pairs = Pairs(draws, pairing, options.batch * options.crops // draws.video.shape[1], options.seed)
     steps = pairs.steps(options.epochs)
     config = TrainConfig(steps, options.seed, "32-true", log_every=steps, save_every=steps, show_every=steps)
     fit(probe, pairs, config, options.optim(), None, title=title)
