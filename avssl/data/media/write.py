@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -13,11 +14,14 @@ import av
 import numpy as np
 import soundfile
 from av.error import FFmpegError
+from av.video.reformatter import ColorRange, Colorspace
 from av.video.stream import VideoStream
 from torch import Tensor
 
 # No B frames and closed groups make any instant cheap to reach; fastdecode gives up CABAC and deblocking.
 X264 = {"preset": "veryfast", "tune": "fastdecode", "bf": "0", "sc_threshold": "0"}
+SLOWEST = 0.001
+"""Pictures a second; slower rates are no fractions of the size that containers store."""
 
 
 class VideoWriter:
@@ -27,24 +31,27 @@ class VideoWriter:
 
     Args:
         path: the mp4 to write.
-        frame_rate: pictures a second.
+        frame_rate: pictures a second, 0.001 or more.
         gop: frames from one key frame to the next.
         crf: x264's quality, 0 (lossless) to 51.
 
     Raises:
-        ValueError: a frame is not uint8 `(height, width, 3)` of the first one's size, or its sides are odd.
+        ValueError: a frame rate below 0.001, a frame that is not uint8 `(height, width, 3)` of the first one's size, or
+            odd sides.
         OSError: the file cannot be written.
     """
 
     def __init__(self, path: Path | str, frame_rate: float, *, gop: int = 8, crf: float = 20.0) -> None:
         self.path = Path(path)
+        if not SLOWEST <= frame_rate < math.inf:
+            raise ValueError(f"{self.path}: a frame rate is {SLOWEST} a second or more, not {frame_rate}")
         self.rate = Fraction(frame_rate).limit_denominator(1001)
         self.options = X264 | {"g": str(gop), "keyint_min": str(gop), "crf": str(crf)}
         self.beside = _beside(self.path)
         self.frames = 0
         self.stream: VideoStream | None = None
         with _writing(self.path):
-            self.container = av.open(str(self.beside), "w", format="mp4", options={"movflags": "+faststart"})
+            self.container = av.open(f"file:{self.beside}", "w", format="mp4", options={"movflags": "+faststart"})
 
     def write(self, frame: np.ndarray) -> None:
         """Append one frame, uint8 RGB `(height, width, 3)`."""
@@ -83,7 +90,10 @@ class VideoWriter:
             raise ValueError(f"{self.path}: H.264 wants even sides, these frames are {height} x {width}")
         stream = self.container.add_stream("libx264", rate=self.rate, options=self.options)
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
-        stream.codec_context.thread_count = 1
+        context = stream.codec_context
+        context.thread_count = 1
+        # What RGB is converted to; players take pictures of 720 rows or more for BT.709 unless told.
+        context.colorspace, context.color_range = Colorspace.ITU601, ColorRange.MPEG
         return stream
 
     def _drop(self) -> None:

@@ -14,6 +14,7 @@ import pytest
 import torch
 
 from avssl.data.media import close_all, iterate_frames, probe, read_frames, write_video
+from avssl.data.media.pictures import EXACT
 
 SMALL = (24, 48)
 
@@ -26,7 +27,7 @@ def decoded(path, stream=0, most=400):
         zero = max(0, container.start_time) / av.time_base
         frames = []
         for frame in container.decode(source):
-            picture = frame.reformat(SMALL[1], SMALL[0], "rgb24", threads=1).to_ndarray()
+            picture = frame.reformat(SMALL[1], SMALL[0], "rgb24", interpolation=EXACT, threads=1).to_ndarray()
             frames.append((float(frame.pts * source.time_base) - zero, picture))
             if len(frames) == most:
                 break

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from av.video.reformatter import ColorRange, Colorspace
 
 from avssl.data.media import probe, read_frames, write_sound, write_video
 
@@ -35,6 +36,41 @@ def test_pictures_survive(tmp_path):
     write_video(tmp_path / "a.mp4", [picture] * 3, 8.0, crf=12)
     found = read_frames(tmp_path / "a.mp4", [0.3])[0].permute(1, 2, 0).numpy()
     assert np.abs(found.astype(int) - picture).mean() < 3
+
+
+def test_colours_come_back_as_they_went(tmp_path):
+    ramp = np.repeat(np.arange(256, dtype=np.uint8)[None, :, None], 3, 2).repeat(64, 0)
+    patches = np.random.default_rng(0).integers(0, 256, (4, 16, 3), dtype=np.uint8).repeat(16, 0).repeat(16, 1)
+    pictures = np.stack([ramp, patches])
+    write_video(tmp_path / "a.mp4", pictures, 1.0, crf=1)
+    found = read_frames(tmp_path / "a.mp4", [0.0, 1.0]).permute(0, 2, 3, 1).numpy().astype(int)
+    assert np.abs(found[0] - ramp).max() <= 2
+    middles = np.abs(found[1] - patches)[8::16, 8::16]  # between patches chroma of half the size is mixed
+    assert middles.max() <= 3
+    assert np.abs((found - pictures).mean((1, 2))).max() < 0.5
+    small = read_frames(tmp_path / "a.mp4", [0.0, 1.0], (32, 128)).permute(0, 2, 3, 1).numpy()
+    assert np.abs(small.mean((1, 2)) - pictures.mean((1, 2))).max() < 0.5
+
+
+def test_a_proxy_says_which_colours_it_holds(tmp_path, counted):
+    write_video(tmp_path / "a.mp4", counted(1), 1.0)
+    with av.open(str(tmp_path / "a.mp4")) as container:
+        frame = next(container.decode(video=0))
+    assert (frame.colorspace, frame.color_range) == (Colorspace.ITU601, ColorRange.MPEG)
+
+
+@pytest.mark.parametrize("rate", [0.0, -1.0, 1e-9, float("nan"), float("inf")])
+def test_frame_rates_without_meaning_are_refused(tmp_path, counted, rate):
+    with pytest.raises(ValueError, match=r"a\.mp4: a frame rate is 0\.001 a second or more"):
+        write_video(tmp_path / "a.mp4", counted(1), rate)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_colon_in_a_folder_is_no_protocol(tmp_path, counted, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("a:b").mkdir()
+    write_video("a:b/a.mp4", counted(1), 1.0)
+    assert read_frames("a:b/a.mp4", [0.0]).shape == (1, 3, 64, 128)
 
 
 @pytest.mark.parametrize(
