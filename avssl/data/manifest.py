@@ -129,11 +129,15 @@ def _rows(file: Path) -> Iterator[Row]:
         table = pq.ParquetFile(file).read()
     except (pa.ArrowException, OSError) as error:
         raise ValueError(f"{file}: expected a manifest (parquet): {_first_line(error)}") from error
+    twice = sorted(name for name in SCHEMA.names if table.column_names.count(name) > 1)
+    if twice:
+        raise ValueError(f"{file}: a manifest has each column once, this has {twice[0]!r} twice")
     missing = [name for name in SCHEMA.names if name not in table.column_names]
     if missing:
         raise ValueError(f"{file}: a manifest has {len(SCHEMA.names)} columns, this lacks {', '.join(missing)}")
     try:
         table = table.select(SCHEMA.names).cast(SCHEMA)
+        table.validate(full=True)
     except pa.ArrowException as error:
         raise ValueError(f"{file}: a column is not of its kind: {_first_line(error)}") from error
     for values in table.to_pylist():
@@ -148,6 +152,8 @@ def _row(file: Path, values: dict[str, str | float | int | None]) -> Row:
     row = Row(**values)  # type: ignore[arg-type]
     if not (0 <= row.start < math.inf and 0 < row.seconds < math.inf):
         raise ValueError(f"{file}: row {row.key!r} wants start >= 0, seconds > 0, has {row.start}, {row.seconds}")
+    if not 0 < row.frame_rate < math.inf:
+        raise ValueError(f"{file}: row {row.key!r} wants frame_rate > 0, has {row.frame_rate}")
     return row
 
 
@@ -167,15 +173,25 @@ def _check_files(file: Path, manifest: Manifest) -> None:
     escaped = next((path for path in paths if _escapes(root, path)), None)
     if escaped is not None:
         raise ValueError(f"{file}: paths stay inside the manifest's folder, {escaped!r} does not")
-    gone = [path for path in paths if not (root / path).is_file()]
+    gone = [path for path in paths if not _is_file(root / path)]
     if gone:
         raise ValueError(f"{file}: {len(gone)} of its {len(paths)} files are missing, the first is {gone[0]!r}")
 
 
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:
+        return False  # a name too long for any file
+
+
 def _escapes(root: Path, path: str) -> bool:
+    if "\0" in path:
+        return False  # no file has such a name, so that it counts as missing
     if PurePosixPath(path).is_absolute() or PureWindowsPath(path).is_absolute() or ".." in Path(path).parts:
         return True
-    return not (root / path).resolve().is_relative_to(root)
+    # Unlike `Path.resolve`, this takes names that are too long for any file.
+    return not Path(os.path.realpath(root / path)).is_relative_to(root)
 
 
 def _first_line(error: BaseException) -> str:

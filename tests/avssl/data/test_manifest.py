@@ -109,12 +109,36 @@ def test_lacking_columns_are_named(folder):
         ("seconds", [0.0], "seconds > 0"),
         ("seconds", [math.nan], "seconds > 0"),
         ("start", [-1.0], "start >= 0"),
+        ("frame_rate", [0.0], "frame_rate > 0"),
+        ("frame_rate", [math.nan], "frame_rate > 0"),
+        ("video", ["x" * 300], "1 of its 2 files are missing"),
+        ("sound", ["a\0.wav"], "1 of its 2 files are missing"),
+        ("key", [b"\xff"], "not of its kind"),
     ],
 )
 def test_a_column_without_sense_is_refused(folder, column, value, said):
     table = {key: [each] for key, each in dataclasses.asdict(row()).items()} | {column: value}
     pq.write_table(pa.table(table), folder / "manifest.parquet")
     with pytest.raises(ValueError, match=said) as error:
+        read_manifest(folder)
+    one_line(error, folder / "manifest.parquet")
+
+
+def test_two_columns_of_one_name_are_refused(folder):
+    write_manifest(folder, [row()])
+    table = pq.read_table(folder / "manifest.parquet")
+    pq.write_table(table.append_column("key", pa.array(["b"])), folder / "manifest.parquet")
+    with pytest.raises(ValueError, match="each column once, this has 'key' twice") as error:
+        read_manifest(folder)
+    one_line(error, folder / "manifest.parquet")
+
+
+def test_text_that_is_not_utf8_is_refused(folder):
+    table = pa.table({name: [each] for name, each in dataclasses.asdict(row()).items()})
+    bytes_ = pa.array([b"\xff"], pa.binary())
+    text = pa.Array.from_buffers(pa.string(), 1, bytes_.buffers())
+    pq.write_table(table.set_column(0, "key", text), folder / "manifest.parquet")
+    with pytest.raises(ValueError, match="not of its kind.*UTF8") as error:
         read_manifest(folder)
     one_line(error, folder / "manifest.parquet")
 
