@@ -18,8 +18,8 @@ Job = TypeVar("Job")
 Result = TypeVar("Result")
 
 
-class CrashError(Exception):
-    """A worker process died over this job, twice."""
+class CrashError(ValueError):
+    """A worker process died over this job, twice: it crashed, or it was killed, as when memory runs out."""
 
 
 def cores() -> int:
@@ -65,7 +65,7 @@ def _alone(work: Callable[[Job], Result], job: Job) -> Result | BaseException:
         pool.submit(job)
         for _, outcome in pool.finished():
             return outcome
-    return CrashError("the process that read it crashed")
+    return CrashError("its worker process died, twice: a crash, or killed for want of memory")
 
 
 class _Pool(Generic[Job, Result]):

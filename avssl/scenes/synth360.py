@@ -19,7 +19,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from avssl.data.manifest import NAME, Row, write_manifest
 from avssl.data.media import write_sound, write_video
-from avssl.data.pool import cores, outcomes
+from avssl.data.media.write import SLOWEST
+from avssl.data.pool import CrashError, cores, outcomes
 from avssl.scenes.field import render_sound
 from avssl.scenes.picture import render_frames
 from avssl.scenes.scene import Format, describe
@@ -157,6 +158,8 @@ def _rendered(jobs: list[Job], workers: int) -> Iterator[tuple[int, Result]]:
         yield from ((job.index, render(job)) for job in jobs)
         return
     for job, outcome in outcomes(_render_alone, jobs, workers):
+        if isinstance(outcome, CrashError):
+            raise ValueError(f"{job.out}: scene {job.index} cannot be rendered: {outcome}") from outcome
         if isinstance(outcome, BaseException):
             raise outcome
         yield job.index, outcome
@@ -187,7 +190,7 @@ def _check(clips: int, form: Format, seed: int, workers: int | None, test_share:
         (0.25 <= form.seconds < math.inf, f"seconds is at least 0.25, not {form.seconds}"),
         (seed >= 0, f"seed is not negative, this is {seed}"),
         (form.width >= 32 and form.width % 4 == 0, f"width is a multiple of 4 from 32 up, not {form.width}"),
-        (0 < form.frame_rate < math.inf, f"frame_rate is positive, not {form.frame_rate}"),
+        (SLOWEST <= form.frame_rate < math.inf, f"frame_rate is at least {SLOWEST}, not {form.frame_rate}"),
         (form.sample_rate >= 16000, f"sample_rate is at least 16000 Hz, not {form.sample_rate}"),
         (workers is None or workers >= 1, f"workers is at least 1, not {workers}"),
         (0 <= test_share <= 1, f"test_share lies in 0..1, not {test_share}"),
@@ -207,6 +210,8 @@ def _claim(out: Path, settings: dict[str, object]) -> None:
             found = json.loads(note.read_text(encoding="utf-8"))
         except ValueError as error:
             raise ValueError(f"{note}: expected the settings of a world, cannot read them: {error}") from error
+        if not isinstance(found, dict):
+            raise ValueError(f"{note}: expected the settings of a world, it holds {found!r:.40}")
         differing = [name for name, value in settings.items() if found.get(name) != value]
         if differing:
             name = differing[0]

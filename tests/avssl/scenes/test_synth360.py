@@ -1,5 +1,6 @@
 import json
 import shutil
+import sys
 
 import av
 import numpy as np
@@ -9,6 +10,7 @@ import soundfile
 from av.video.frame import PictureType
 
 from avssl.data.manifest import read_manifest
+from avssl.data.pool import CrashError
 from avssl.scenes.field import render_sound
 from avssl.scenes.picture import render_frames
 from avssl.scenes.scene import Format, describe
@@ -113,6 +115,7 @@ def test_the_test_share_is_spread_evenly(tmp_path):
         ({"seed": -1}, "seed"),
         ({"width": 450}, "width"),
         ({"frame_rate": 0.0}, "frame_rate"),
+        ({"frame_rate": 1e-9}, "frame_rate"),
         ({"sample_rate": 8000}, "sample_rate"),
         ({"workers": 0}, "workers"),
         ({"test_share": 1.5}, "test_share"),
@@ -134,6 +137,24 @@ def test_a_folder_of_another_world_is_refused(world, tmp_path):
     (tmp_path / "manifest.parquet").write_text("")
     with pytest.raises(ValueError, match="did not write"):
         synth360(tmp_path, 4, 1.0, 6, workers=1, **SMALL)
+
+
+@pytest.mark.parametrize("text", ["[1]", "no json", "null"])
+def test_settings_that_are_none_are_refused(tmp_path, text):
+    (tmp_path / "scenes.json").write_text(text)
+    with pytest.raises(ValueError, match=r"^\S+scenes\.json: expected the settings of a world"):
+        synth360(tmp_path, 1, 1.0, 0, workers=1, **SMALL)
+    assert (tmp_path / "scenes.json").read_text() == text
+
+
+def test_a_process_that_dies_is_one_line_with_the_scene(tmp_path, monkeypatch):
+    crash = CrashError("its worker process died")
+    monkeypatch.setattr(
+        sys.modules[synth360.__module__], "outcomes", lambda work, jobs, workers: iter([(jobs[1], crash)])
+    )
+    with pytest.raises(ValueError, match=r"out: scene 1 cannot be rendered: its worker process died$"):
+        synth360(tmp_path / "out", 2, 1.0, 0, workers=2, **SMALL)
+    assert not (tmp_path / "out" / "manifest.parquet").exists()
 
 
 def test_settings_say_what_the_world_is(world):
