@@ -63,6 +63,8 @@ def hear(path: Path, name: str, longest: float) -> Heard:
         left -= min(left, block.shape[1])
         if not left:
             break
+    if not energy.isfinite().all():
+        raise ValueError(f"{path}: expected sound, some of its samples are not finite numbers")
     check_length(path, meter.samples / sound.sample_rate, min(sound.seconds, longest))
     layout.check_unused(energy)
     return Heard(sound, layout, meter, meter.silent_channels())

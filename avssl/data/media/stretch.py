@@ -26,7 +26,14 @@ BACK = (0.0, 1.0, 5.0, 20.0, math.inf)
 """Seconds to step back when seeking has led past the wanted instant."""
 GAP = 0.03
 """Seconds of silence between two frames that are a gap, not a time stamp rounded."""
-FORMATS = {"u8": ("u1", 2**7), "s16": ("i2", 2**15), "s32": ("i4", 2**31), "flt": ("f4", 1), "dbl": ("f8", 1)}
+FORMATS = {
+    "u8": ("u1", 2**7),
+    "s16": ("i2", 2**15),
+    "s32": ("i4", 2**31),
+    "s64": ("i8", 2**63),
+    "flt": ("f4", 1),
+    "dbl": ("f8", 1),
+}
 """FFmpeg's sample formats: numpy's type, full scale."""
 
 

@@ -23,7 +23,7 @@ LONGEST_JUMP = 600.0
 GAP = 0.1
 """Seconds missing between pieces of sound before silence is put there; less is rounding."""
 RAW = frozenset((".wav", ".wave", ".flac", ".caf", ".w64", ".rf64", ".aif", ".aiff"))
-"""Sound files whose channels libsndfile gives as they are stored."""
+"""Sound files whose channels libsndfile gives as they are stored; what it cannot decode in them is FFmpeg's."""
 # FFmpeg's AVSphericalProjection and AVStereo3DType.
 _PROJECTIONS = ("equirectangular", "cubemap", "equirectangular tile", "half equirectangular", "rectilinear", "fisheye")
 _STEREO = ("", "side-by-side", "top-bottom", "frame-sequential", "checkerboard", "side-by-side", "interlaced", "column")
@@ -82,7 +82,7 @@ class Sound:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.raw = path.suffix.lower() in RAW
+        self.raw = path.suffix.lower() in RAW and _is_known(path)
         if self.raw:
             with _opened_raw(path) as file:
                 self.channels, self.sample_rate, self.codec = file.channels, file.samplerate, file.subtype.lower()
@@ -145,6 +145,15 @@ class Sound:
         if not streams:
             raise ValueError(f"{self.path}: expected sound, it has no sound stream")
         return max(streams, key=lambda each: each.codec_context.channels)
+
+
+def _is_known(path: Path) -> bool:
+    """Whether libsndfile decodes a file; only then are its words about it worth more than FFmpeg's."""
+    try:
+        with path.open("rb") as file, soundfile.SoundFile(file):
+            return True
+    except soundfile.LibsndfileError:
+        return False
 
 
 @contextmanager

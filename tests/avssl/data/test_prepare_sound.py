@@ -87,6 +87,25 @@ def test_real_surround_is_told_from_youtubes_six_channels():
             layout.check_unused(energy)
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_sound_that_is_not_finite_is_said_to_be_so(tmp_path, value):
+    foa = wave(50.0, -30.0)
+    foa[1, 100] = value
+    soundfile.write(tmp_path / "a.wav", foa.T.numpy(), 48000, subtype="FLOAT")
+    with pytest.raises(ValueError, match=r"a\.wav: expected sound, some of its samples are not finite numbers"):
+        hear(tmp_path / "a.wav", "auto", 10.0)
+
+
+def test_a_wav_that_libsndfile_cannot_decode_is_left_to_ffmpeg(tmp_path, encode):
+    foa = wave(50.0, -30.0, samples=48000)
+    encode(tmp_path / "a.wav", "ac3", "quad", foa.numpy())
+    with pytest.raises(soundfile.LibsndfileError):
+        soundfile.info(tmp_path / "a.wav")
+    heard = hear(tmp_path / "a.wav", "auto", 10.0)
+    assert heard.sound.codec == "ac3"
+    assert heard.meter.direction()[0] == pytest.approx(50.0, abs=1.0)
+
+
 def test_meter_agrees_with_the_direction_of_the_whole():
     foa = wave(100.0, 25.0, 24000) + 0.5 * wave(-20.0, 0.0, 24000, seed=1)
     meter = FieldMeter(24000)
