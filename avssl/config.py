@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, TypeVar
@@ -82,6 +84,8 @@ class DataConfig:
             raise ValueError(
                 f"data: {self.frames} frames at {self.frame_rate} a second do not fit into {self.seconds} s"
             )
+        for name in ("world_seed", "workers"):
+            _not_negative("data", name, getattr(self, name))
 
 
 @dataclass(frozen=True)
@@ -102,6 +106,8 @@ class OptimConfig:
     def __post_init__(self) -> None:
         """Refuse what has no meaning."""
         _positive("optim", "lr", self.lr)
+        for name in ("weight_decay", "warmup", "clip_norm"):
+            _not_negative("optim", name, getattr(self, name))
         if self.schedule not in ("constant", "cosine"):
             near = hint(self.schedule, ["constant", "cosine"])
             raise ValueError(f"optim.schedule is constant or cosine, not {self.schedule!r}{near}")
@@ -128,6 +134,8 @@ class TrainConfig:
         """Refuse what has no meaning."""
         for name in ("steps", "log_every", "save_every", "show_every"):
             _positive("train", name, getattr(self, name))
+        if not 0 <= self.seed < 2**32:
+            raise ValueError(f"train.seed is from 0 to {2**32 - 1}, not {self.seed}")
 
 
 @dataclass(frozen=True)
@@ -147,6 +155,11 @@ class RunConfig:
     """Fills the `Options` of the correspondence head that ends the run; `{enabled: false}` leaves it out."""
 
 
+@dataclass(frozen=True)
+class NoOptions:
+    """Options of a task or head that has nothing to set."""
+
+
 def fill(kind: type[T], *layers: Any, where: str = "") -> T:
     """An instance of a config dataclass from its defaults and layers of mappings, later ones first.
 
@@ -158,15 +171,8 @@ def fill(kind: type[T], *layers: Any, where: str = "") -> T:
     Raises:
         ValueError: an unknown key, or a value of another type or out of its range.
     """
-    prefix = f"{where}: " if where else ""
-    try:
-        merged = OmegaConf.merge(OmegaConf.structured(kind), *[OmegaConf.create(layer) for layer in layers])
-        return OmegaConf.to_object(merged)  # type: ignore[return-value]
-    except ConfigKeyError as error:
-        key = str(error.key)
-        raise ValueError(f"{prefix}unknown key {error.full_key!r}{hint(key, keys(kind))}") from error
-    except OmegaConfBaseException as error:
-        raise ValueError(f"{prefix}{str(error).splitlines()[0]} ({error.full_key})") from error
+    with _told(kind, where):
+        return OmegaConf.to_object(_merged(kind, *layers))  # type: ignore[return-value]
 
 
 def keys(kind: type) -> list[str]:
@@ -205,16 +211,47 @@ def shipped_recipes() -> list[str]:
 
 
 def read_recipe(name: str) -> Any:
-    """A recipe as an OmegaConf config; `base: other` in it puts another recipe beneath."""
+    """A recipe as an OmegaConf config; `base: other` in it puts another recipe beneath.
+
+    Raises:
+        ValueError: there is none, it is not YAML, or a key or value is not one of a run's.
+    """
     path = recipe_path(name)
     try:
-        recipe = OmegaConf.load(path)
+        recipe: Any = OmegaConf.load(path)
     except Exception as error:
         raise ValueError(f"{path}: not a YAML recipe: {str(error).splitlines()[0]}") from error
+    if not OmegaConf.is_dict(recipe):
+        raise ValueError(f"{path}: a recipe is a mapping of keys to values, this is a list")
     base = recipe.pop("base", None)
+    with _told(RunConfig, str(path)):
+        _merged(RunConfig, recipe)
     return OmegaConf.merge(read_recipe(base), recipe) if base else recipe
+
+
+def _merged(kind: type, *layers: Any) -> Any:
+    return OmegaConf.merge(OmegaConf.structured(kind), *[OmegaConf.create(layer) for layer in layers])
+
+
+@contextmanager
+def _told(kind: type, where: str) -> Iterator[None]:
+    """OmegaConf's errors as one line that says where, which key, and which one may have been meant."""
+    prefix = f"{where}: " if where else ""
+    try:
+        yield
+    except ConfigKeyError as error:
+        near = hint(str(error.key), keys(kind))
+        raise ValueError(f"{prefix}unknown key {error.full_key!r}{near}") from error
+    except OmegaConfBaseException as error:
+        key = f" ({error.full_key})" if error.full_key else ""
+        raise ValueError(f"{prefix}{str(error).splitlines()[0]}{key}") from error
 
 
 def _positive(section: str, name: str, value: float) -> None:
     if not value > 0:
         raise ValueError(f"{section}.{name} must be positive, not {value}")
+
+
+def _not_negative(section: str, name: str, value: float) -> None:
+    if not value >= 0:
+        raise ValueError(f"{section}.{name} must not be negative, it is {value}")

@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any, ClassVar
 
+from avssl.config import NoOptions
 from avssl.models.encoders import Encoders
 
 
@@ -17,7 +18,7 @@ class Head(ABC):
         options: an instance of `Options`.
     """
 
-    Options: ClassVar[type]
+    Options: ClassVar[type] = NoOptions
     """Frozen dataclass; a recipe's `options:` fills it."""
 
     def __init__(self, encoders: Encoders, options: Any) -> None:

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 from torch import Tensor, nn
 
+from avssl.config import NoOptions
 from avssl.data.clip import Clip
 from avssl.models.encoders import Encoders
 
@@ -16,14 +17,15 @@ class Task(nn.Module, ABC):
     """A pretext task: how a clip becomes views, and how a batch of views becomes a loss.
 
     `views` runs in a loader process and uses only the clip and `rng`; `forward` runs on the device. A task says no word
-    about devices, processes, precision or files.
+    about devices, processes, precision or files. A task with a method `embeddings(batch) -> {name: (rows, width)}` has
+    them watched for collapse.
 
     Args:
         encoders: the shared towers that the task trains.
         options: an instance of `Options`.
     """
 
-    Options: ClassVar[type]
+    Options: ClassVar[type] = NoOptions
     """Frozen dataclass; a recipe's `options:` fills it."""
 
     def __init__(self, encoders: Encoders, options: Any) -> None:

@@ -30,6 +30,16 @@ def test_list_names_what_is_installed():
         (["pretrain", "--set", "optim.lrr=3"], "did you mean 'lr'"),
         (["pretrain", "--set", "options.crop=3"], "did you mean 'crops'"),
         (["pretrain", "--set", "optim.lr"], "KEY=VALUE"),
+        (["pretrain", "--set", "optim.lr=[1"], "--set optim.lr=[1: "),
+        (["pretrain", "--set", "options.crops=2", "--set", "options=[1]"], "--set options=[1]: "),
+        (["pretrain", "--set", "optim=3"], "OptimConfig"),
+        (["pretrain", "--set", "probe.epoch=3"], "did you mean 'epochs'"),
+        (["pretrain", "--set", "options.colour.hues=1"], "did you mean 'hue'"),
+        (["pretrain", "--set", "train.seed=-1"], "train.seed is from 0"),
+        (["pretrain", "--set", "data.workers=-1"], "data.workers must not be negative"),
+        (["pretrain", "--set", "optim.clip_norm=-1"], "optim.clip_norm must not be negative"),
+        (["pretrain", "--task", ""], "installed: "),
+        (["pretrain", "--data", "[nowhere"], "[nowhere"),
         (["pretrain", "--recipe", "avsa/smal"], "did you mean 'avsa/small'"),
         (["pretrain", "--data", "nowhere"], "nowhere"),
         (["pretrain", "--init", "nowhere"], "nowhere"),
@@ -47,3 +57,79 @@ def test_a_mistake_is_answered_in_one_line_with_exit_code_2(arguments, message, 
     assert "Traceback" not in result.output
     assert result.output.strip().count("\n") == 0
     assert not list(tmp_path.iterdir())
+
+
+def test_a_wrong_key_of_a_recipe_is_told_with_its_path(tmp_path):
+    (tmp_path / "mine.yaml").write_text("optim: {lrr: 1}\n")
+    result = CliRunner().invoke(main, ["pretrain", "--recipe", str(tmp_path / "mine.yaml")])
+    assert result.exit_code == 2
+    assert f"{tmp_path / 'mine.yaml'}: unknown key 'optim.lrr' (did you mean 'lr'?)" in result.output
+    (tmp_path / "mine.yaml").write_text("- 1\n")
+    result = CliRunner().invoke(main, ["pretrain", "--recipe", str(tmp_path / "mine.yaml")])
+    assert (result.exit_code, "this is a list" in result.output) == (2, True)
+
+
+HEADS = """
+from dataclasses import dataclass
+from avssl.head import Head
+
+class Note(Head):
+    def fit(self, folder):
+        (folder / "note.txt").write_text("here")
+        return {"answer": 42.0}
+
+    def apply(self, source, target):
+        target.write_text(source.read_text().upper())
+
+@dataclass(frozen=True)
+class ScaleOptions:
+    scale: float = 1.0
+
+class Refuse(Head):
+    Options = ScaleOptions
+
+    def fit(self, folder):
+        raise ValueError("nothing to do")
+"""
+
+
+@pytest.fixture
+def encoders(tmp_path, monkeypatch):
+    """Saved encoders, beside a distribution of heads that is not ours."""
+    from avssl.config import FeatureConfig, ModelConfig
+    from avssl.models.encoders import build_encoders
+
+    info = tmp_path / "site" / "strange-1.0.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: strange\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(
+        "[avssl.downstream]\nnote = strange_heads:Note\nrefuse = strange_heads:Refuse\n"
+    )
+    (info.parent / "strange_heads.py").write_text(HEADS)
+    monkeypatch.syspath_prepend(info.parent)
+    build_encoders(ModelConfig(), FeatureConfig()).save(tmp_path / "run" / "encoders")
+    yield tmp_path / "run"
+    sys.modules.pop("strange_heads", None)
+
+
+def test_a_strangers_head_without_options_or_manifest_is_fitted_and_applied(encoders, tmp_path):
+    def downstream(*arguments):
+        return CliRunner().invoke(main, ["downstream", *map(str, arguments)])
+
+    fitted = downstream("note", "--encoders", encoders)
+    assert (fitted.exit_code, fitted.output.split()) == (0, ["answer", "42.0000"])
+    assert (encoders / "note" / "note.txt").read_text() == "here"
+    (tmp_path / "in.txt").write_text("quiet")
+    applied = downstream("note", "--encoders", encoders, "--apply", tmp_path / "in.txt", "--to", tmp_path / "out.txt")
+    assert (applied.exit_code, (tmp_path / "out.txt").read_text()) == (0, "QUIET")
+    for arguments, message in (
+        ([], "nothing to do"),
+        (["--data", "x"], "the head 'refuse' reads no manifest"),
+        (["--set", "scal=2"], "did you mean 'scale'"),
+        (["--apply", "x", "--to", "y"], "Refuse makes nothing from x"),
+    ):
+        refused = downstream("refuse", "--encoders", encoders, *arguments)
+        assert refused.exit_code == 2, refused.output
+        assert message in refused.output
+        assert refused.output.strip().count("\n") == 0
+    assert not (encoders / "refuse").exists()

@@ -2,9 +2,11 @@
 
 import math
 from dataclasses import replace
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
+import avssl_downstream
 import numpy as np
 import pytest
 import torch
@@ -16,6 +18,7 @@ from avssl_downstream.correspondence.scores import accuracy
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from avssl import plugins
 from avssl.config import fill
 from avssl.data.manifest import Row, write_manifest
 from avssl.data.media import write_sound, write_video
@@ -212,3 +215,17 @@ def test_what_is_needed_of_the_manifest_is_said(world: Path, tmp_path: Path) -> 
     write_manifest(world / "train_only.parquet", rows)
     with pytest.raises(ValueError, match="no clip of split 'test'"):
         Correspondence(Oracle(), options(world / "train_only.parquet")).fit(tmp_path)
+
+
+def test_every_file_or_folder_of_heads_is_registered_under_its_name() -> None:
+    folder = Path(avssl_downstream.__path__[0])
+    found = {path.stem for path in folder.iterdir() if path.suffix == ".py" or (path / "__init__.py").is_file()}
+    registered = {entry.value.split(":")[0]: entry.name for entry in entry_points(group=plugins.HEADS)}
+    ours = {module.split(".")[1]: name for module, name in registered.items() if module.startswith("avssl_downstream.")}
+    assert ours == {name: name for name in found - {"__init__"}}, "pip install -e . again"
+
+
+def test_a_head_that_lacks_clips_leaves_no_folder(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="needs clips"):
+        Correspondence(Oracle(), CorrespondenceOptions()).fit(tmp_path / "out")
+    assert not (tmp_path / "out").exists()

@@ -42,8 +42,8 @@ class Correspondence(Head):
         Raises:
             ValueError: no manifest, or a split with fewer than two clips.
         """
-        folder.mkdir(parents=True, exist_ok=True)
         splits = {name: self._clips(name) for name in ("train", "test")}
+        folder.mkdir(parents=True, exist_ok=True)
         draws = self._embed(splits)
         found: dict[str, float] = {}
         for pairing in PAIRINGS:
