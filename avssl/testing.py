@@ -37,7 +37,8 @@ def check_task(task: Task, clips: Sequence[Clip], seed: int = 0) -> None:
     """Hold a task against the contract of `avssl.task.Task`.
 
     Views depend on nothing but the clip and the generator given, leave the clip as it was, are tensors that collate;
-    `forward` gives a finite scalar loss, scalars beside it, and a gradient at every trainable parameter.
+    `forward` gives a finite scalar loss, scalars beside it, and a gradient at every trainable parameter; `embeddings`,
+    if there is such a method, gives what can be watched for collapse.
 
     Args:
         task: its parameters' gradients are overwritten.
@@ -53,9 +54,11 @@ def check_task(task: Task, clips: Sequence[Clip], seed: int = 0) -> None:
     task.train()
     task.zero_grad(set_to_none=True)
     torch.manual_seed(seed)
-    loss = _checked_loss(task(default_collate(views)))
+    batch = default_collate(views)
+    loss = _checked_loss(task(batch))
     loss.backward()  # type: ignore[no-untyped-call]
     _check_gradients(task)
+    _check_embeddings(task, batch)
 
 
 def _clip(key: str, rng: np.random.Generator, seconds: float, frames: int, sample_rate: int) -> Clip:
@@ -139,6 +142,15 @@ def _check_gradients(task: Task) -> None:
     assert not without, f"no gradient reaches {', '.join(without)}; use them in forward or freeze them"
     broken = [name for name, each in trained.items() if each.grad is not None and not each.grad.isfinite().all()]
     assert not broken, f"the gradient of {', '.join(broken)} is not finite"
+
+
+@torch.no_grad()
+def _check_embeddings(task: Task, batch: Views) -> None:
+    if not callable(getattr(type(task), "embeddings", None)):
+        return
+    found = task.embeddings(batch)  # type: ignore[operator]
+    rows = isinstance(found, dict) and all(isinstance(each, Tensor) and each.ndim > 1 for each in found.values())
+    assert rows, "embeddings(batch) is watched for collapse and returns {name: (rows, width)}; rename what gives else"
 
 
 def _global_state() -> tuple[object, ...]:

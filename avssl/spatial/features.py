@@ -98,6 +98,11 @@ class Features(nn.Module):
             maps = self._in_chunks(flat.to(self.window.dtype))
         return maps.reshape(*sound.shape[:-2], *maps.shape[1:])
 
+    @property
+    def accepted(self) -> tuple[int, ...]:
+        """Numbers of channels that a sound may have."""
+        return self._accepted
+
     @torch.no_grad()
     def fit(self, sounds: Iterable[Tensor]) -> None:
         """Set `mean` and `std` of every mel band to those of the log-mel maps of some sounds, silent channels included.

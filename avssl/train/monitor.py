@@ -60,7 +60,7 @@ def collapse(task: Any, batch: dict[str, Any], fabric: Fabric) -> tuple[dict[str
     Returns:
         `spread/NAME`, `rank/NAME`, `nearest/NAME`, and a warning, empty if all is well. Nothing for other tasks.
     """
-    if not hasattr(task, "embeddings"):
+    if not callable(getattr(type(task), "embeddings", None)):  # a layer of that name is something else
         return {}, ""
     with torch.no_grad(), evaluating(task), fabric.autocast():
         embeddings = {name: value.flatten(0, -2) for name, value in task.embeddings(batch).items()}
@@ -68,6 +68,9 @@ def collapse(task: Any, batch: dict[str, Any], fabric: Fabric) -> tuple[dict[str
     dead: list[str] = []
     for name, embedding in embeddings.items():
         if len(embedding) < 2:
+            continue
+        if not embedding.isfinite().all():
+            dead.append(f"{name} embeddings are not finite")
             continue
         values = [float(measure(embedding)) for measure in (spread, effective_rank, nearest_neighbour)]
         scalars |= dict(zip((f"spread/{name}", f"rank/{name}", f"nearest/{name}"), values, strict=True))

@@ -44,7 +44,9 @@ class Record:
 
     def means(self, fabric: Fabric) -> dict[str, float]:
         """Means since the last call, over all processes; with them speed, waiting and memory."""
-        own = torch.stack([torch.as_tensor(total / count) for total, count in self._sums.values()])
+        own = torch.stack(
+            [torch.as_tensor(total / count, device=fabric.device) for total, count in self._sums.values()]
+        )
         shared = fabric.all_reduce(own, reduce_op="mean") if fabric.world_size > 1 else own
         assert isinstance(shared, Tensor)
         means = dict(zip(self._sums, shared.tolist(), strict=True))

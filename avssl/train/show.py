@@ -8,9 +8,10 @@ from typing import Any
 
 import torch
 from einops import rearrange
-from torch import Tensor, nn
+from torch import Tensor
 
 from avssl.spatial.ambisonics import rotate
+from avssl.spatial.features import Features
 from avssl.train.checkpoint import replacing
 from avssl.train.monitor import evaluating
 
@@ -27,23 +28,23 @@ class Shown:
     """`(1, samples)` of full scale 1, and Hz."""
 
 
-def pictures(task: nn.Module, batch: dict[str, Any]) -> Shown:
+def pictures(task: Any, batch: dict[str, Any]) -> Shown:
     """Views, features and sound of the first clips of a batch.
 
     Knows the keys that tasks share: `frames` uint8 `(batch, [view,] time, 3, height, width)` and `sound`
-    `(batch, channels, samples)`; what is missing is left out.
+    `(batch, channels, samples)`; what is missing, or is something else in a task, is left out.
 
     Args:
         task: with `encoders`, whose features are shown.
         batch: as the task's forward takes it.
     """
     shown = Shown()
-    if "frames" in batch:
-        shown.images["views"] = mosaic(batch["frames"][:CLIPS])
-    encoders = getattr(task, "encoders", None)
-    if "sound" in batch and encoders is not None:
-        sound = batch["sound"][0].detach().float()
-        shown.sounds["sound"] = sound[:1].cpu() / sound[0].abs().amax().clamp(min=1e-6).cpu(), encoders.sample_rate
+    frames, sounds = _frames(batch), _sound(task, batch)
+    if frames is not None:
+        shown.images["views"] = mosaic(frames[:CLIPS])
+    if sounds is not None:
+        sound, rate = sounds[0].detach().float(), task.encoders.sample_rate
+        shown.sounds["sound"] = sound[:1].cpu() / sound[0].abs().amax().clamp(min=1e-6).cpu(), rate
         maps = feature_maps(task, sound[None])[0]
         shown.images["features"] = rearrange(_to_unit(maps), "maps time mel -> 1 (maps mel) time").flip(1)
     return shown
@@ -74,20 +75,21 @@ def feature_maps(task: Any, sound: Tensor) -> Tensor:
 def draw_views(path: Path, task: Any, batch: dict[str, Any]) -> None:
     """A picture of one clip: each view, beside the features of the sound turned as the task turns it for that view.
 
-    Nothing is drawn for a task without encoders, or a batch without `frames` and `sound`.
+    Nothing is drawn of a batch without `frames` and `sound` as `pictures` knows them. Where there is a `rotation`
+    `(batch, view, 3, 3)`, the sound is turned by it.
     """
-    if not (hasattr(task, "encoders") and {"frames", "sound"} <= batch.keys()):
+    seen, heard = _frames(batch), _sound(task, batch)
+    if seen is None or heard is None:
         return
-    frames = batch["frames"][0].cpu()
-    frames = frames if frames.ndim == 5 else frames[None]
-    sound = batch["sound"][0].float().cpu().expand(len(frames), -1, -1)
-    if "rotation" in batch:
-        sound = rotate(sound, batch["rotation"][0].float().cpu())
-    maps = feature_maps(task, sound.to(batch["sound"].device))
+    frames, rotation = seen[0].cpu(), batch.get("rotation")
+    sound = heard[0].float().cpu().expand(len(frames), -1, -1)
+    if isinstance(rotation, Tensor) and rotation.shape[1:] == (len(frames), 3, 3) and sound.shape[1] == 4:
+        sound = rotate(sound, rotation[0].float().cpu())
+    maps = feature_maps(task, sound.to(heard.device))
     figure, axes = _axes(len(frames), 1 + maps.shape[1])
-    for row, view, heard in zip(axes, frames, maps, strict=True):
+    for row, view, view_maps in zip(axes, frames, maps, strict=True):
         row[0].imshow(view[0].permute(1, 2, 0))
-        for axis, each in zip(row[1:], heard, strict=True):
+        for axis, each in zip(row[1:], view_maps, strict=True):
             axis.imshow(each.T, origin="lower", aspect="auto", cmap="magma")
     axes[0][0].set_title("view")
     for axis, name in zip(axes[0][1:], map_names(task.encoders.features, maps.shape[1]), strict=True):
@@ -108,6 +110,24 @@ def map_names(features: Any, maps: int) -> list[str]:
     """A title for each map of a front-end: log-mel of its channels, then components of the intensity."""
     channels = {1: ["log-mel"], 2: ["L", "R"], 4: ["W", "Y", "Z", "X"], 7: ["W", "Y", "Z", "X", "Iy", "Iz", "Ix"]}
     return channels.get(maps, [f"{features.name} {index}" for index in range(maps)])
+
+
+def _frames(batch: dict[str, Any]) -> Tensor | None:
+    """`(batch, view, time, 3, height, width)`; None where a task means something else by `frames`."""
+    frames = batch.get("frames")
+    if not (isinstance(frames, Tensor) and frames.dtype == torch.uint8 and frames.ndim in (5, 6)):
+        return None
+    frames = frames if frames.ndim == 6 else frames[:, None]
+    return frames if frames.shape[3] == 3 else None
+
+
+def _sound(task: Any, batch: dict[str, Any]) -> Tensor | None:
+    """`(batch, channels, samples)`; None where a task means by `sound` what its features do not start from."""
+    sound, features = batch.get("sound"), getattr(getattr(task, "encoders", None), "features", None)
+    if not (isinstance(sound, Tensor) and sound.ndim == 3 and isinstance(features, Features)):
+        return None
+    fits = sound.shape[1] in features.accepted and sound.shape[2] >= max(features.config.n_fft, features.config.hop)
+    return sound if fits else None
 
 
 def _axes(rows: int, columns: int) -> tuple[Any, Any]:

@@ -46,3 +46,17 @@ def test_collapse_is_said_of_the_embedding_that_collapsed():
     assert scalars["nearest/audio"] > 0.999 > scalars["nearest/video"]
     assert collapse(Task({"video": normal(32, 16)}), {}, fabric)[1] == ""
     assert collapse(nn.Linear(1, 1), {}, fabric) == ({}, "")
+
+
+def test_a_layer_called_embeddings_is_not_watched():
+    task = nn.Module()
+    task.embeddings = nn.Embedding(3, 2)
+    assert collapse(task, {}, Fabric(accelerator="cpu")) == ({}, "")
+
+
+def test_embeddings_that_are_not_finite_are_said_to_be_so():
+    broken = normal(8, 4).index_fill(0, torch.tensor([3]), float("nan"))
+    scalars, warning = collapse(Task({"video": broken, "audio": normal(8, 4)}), {}, Fabric(accelerator="cpu"))
+    assert warning == "video embeddings are not finite"
+    assert "rank/audio" in scalars
+    assert "rank/video" not in scalars

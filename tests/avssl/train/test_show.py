@@ -48,6 +48,19 @@ def test_what_a_batch_lacks_is_left_out(task, batch):
     assert list(pictures(task, {"frames": batch["frames"]}).images) == ["views"]
 
 
+def test_what_a_task_means_otherwise_by_these_keys_is_left_out(task, batch, tmp_path):
+    frames, sound = batch["frames"], batch["sound"]
+    for odd in (frames[:, 0, 0], frames.float(), frames.movedim(3, -1), torch.zeros(2), "frames"):
+        assert "views" not in pictures(task, {"frames": odd}).images
+        draw_views(tmp_path / "none.png", task, {**batch, "frames": odd})
+    for odd in (sound[:, 0], sound[:, :3], sound[:, None], sound[..., :100], None):
+        assert pictures(task, {"sound": odd}).sounds == {}
+        draw_views(tmp_path / "none.png", task, {**batch, "sound": odd})
+    assert not (tmp_path / "none.png").exists()
+    draw_views(tmp_path / "some.png", task, {**batch, "rotation": torch.rand(2)})
+    assert (tmp_path / "some.png").exists()
+
+
 def test_figures_are_pictures(task, batch, tmp_path):
     draw_views(tmp_path / "figures" / "views.png", task, batch)
     draw_curve(tmp_path / "figures" / "loss.png", [(1, 2.0), (2, 1.0)])
