@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import signal
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -169,8 +170,8 @@ class _Steps(Dataset[Any]):
     def __getitem__(self, step: int) -> Any:
         try:
             views = [self._views(self.manifest.rows[index], step) for index in self._indices(step)]
-        except _Unreadable as unreadable:
-            return unreadable.error  # raised in the main process: there it is one line, not a worker's traceback
+        except _Refused as refused:
+            return refused.error  # raised in the main process: there it is one line, not a worker's traceback
         if get_worker_info() is None:
             return _stacked(views)
         return default_collate(views) if _roomy() else {name: each.numpy() for name, each in _stacked(views).items()}
@@ -178,10 +179,10 @@ class _Steps(Dataset[Any]):
     def _views(self, row: Row, step: int) -> Batch:
         rng = np.random.default_rng((self.seed, step, crc32(row.key.encode())))
         try:
-            clip = read_clip(row, self.manifest.root, self.data, self.sample_rate, rng)
+            return self.views(read_clip(row, self.manifest.root, self.data, self.sample_rate, rng), rng)
         except (ValueError, OSError) as error:
-            raise _Unreadable(error) from error
-        return self.views(clip, rng)
+            error.add_note(traceback.format_exc())  # a traceback does not travel between processes, notes do
+            raise _Refused(error) from error
 
     def _indices(self, step: int) -> np.ndarray:
         clips, batch = len(self.manifest), self.data.batch
@@ -195,8 +196,8 @@ class _Steps(Dataset[Any]):
         return whole[:batch][self.rank * share : (self.rank + 1) * share]
 
 
-class _Unreadable(Exception):  # noqa: N818
-    """A file could not be read; errors of a task's own keep their traceback."""
+class _Refused(Exception):  # noqa: N818
+    """A file could not be read, or a task refused what was in it."""
 
     def __init__(self, error: Exception) -> None:
         super().__init__(str(error))

@@ -1,5 +1,6 @@
 import dataclasses
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -206,8 +207,11 @@ def test_errors_of_a_task_keep_their_traceback(manifest):
     def broken(clip, rng):
         raise ValueError("a task's own mistake")
 
-    with pytest.raises(ValueError, match=r"(?s)Traceback.*in broken.*a task's own mistake"):
-        next(batches(manifest, 1, make=broken).between(0, 1))
+    for workers in (0, 1):
+        with pytest.raises(ValueError, match="a task's own mistake") as caught:
+            next(batches(manifest, workers, make=broken).between(0, 1))
+        assert str(caught.value) == "a task's own mistake"
+        assert re.search(r"(?s)Traceback.*in broken.*a task's own mistake", caught.value.__notes__[0])
 
 
 def test_processes_end_with_the_iterator(manifest):
