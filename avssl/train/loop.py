@@ -59,6 +59,7 @@ def fit(
     Raises:
         ValueError: the loss is not finite, or the folder's checkpoint belongs to another network.
         SystemExit: with code 0, after saving, when SIGTERM or Ctrl-C came.
+        KeyboardInterrupt: likewise, where no folder is there to save in.
     """
     trainer = Trainer(task, config, optim, folder, fabric or launch.alone(config.precision))
     if resume:
@@ -67,6 +68,8 @@ def fit(
         stopped = trainer.train(batches, stop, bar)
         if stopped:
             bar.say(f"{stop.asked or 'stop'}: ended after step {trainer.run.step} of {config.steps}; {trainer.kept()}")
+    if stopped and folder is None:
+        raise KeyboardInterrupt
     if stopped:
         raise SystemExit(0)
     return trainer.run.metrics()
@@ -157,7 +160,7 @@ class Trainer:
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(self.optim, self.run.step, self.config.steps)
         rank, world = self.fabric.global_rank, self.fabric.world_size
-        torch.manual_seed(((self.config.seed << 32) + self.run.step) * world + rank)
+        torch.manual_seed((((self.config.seed << 32) + self.run.step) * world + rank) % 2**64)
         out: dict[str, Tensor] = self.module(batch)
         self.fabric.backward(out["loss"])
         extra = {} if (norm := self._clip()) is None else {"grad_norm": norm}

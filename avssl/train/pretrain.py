@@ -48,7 +48,7 @@ def pretrain(
         SystemExit: with code 0, after saving, when SIGTERM or Ctrl-C came.
     """
     run_folder.check(folder, config)
-    console = Console(quiet=not progress, highlight=False, soft_wrap=True)
+    console = Console(quiet=not progress, highlight=False, markup=False, soft_wrap=True)
     if run_folder.complete(folder, config.train.steps) and probe.done(config, folder):
         console.print(f"{folder}: already complete")
     else:
@@ -70,13 +70,16 @@ def _trained(
     """Leave trained encoders in the folder, unless they are there; the clips they were trained on."""
     first = fabric.is_global_zero
     task = build_task(config, recipe)
+    probe.check(config)
     with fabric.rank_zero_first(local=True):
         path, manifest = world.clips(config.data, config.features.sample_rate, progress and first)
-    probe.check(config, path, manifest)
     if not run_folder.complete(folder, config.train.steps):
+        clips = world.training(manifest)
+        if not (folder / checkpoint.LAST).is_file():
+            fit_statistics(task.encoders, config, clips)
         if first:
             run_folder.begin(folder, config, recipe, command)
-        metrics = train(task, config, folder, world.training(manifest), fabric, progress)
+        metrics = train(task, config, folder, clips, fabric, progress)
         if first:
             finish(task, config, folder, metrics)
     return path, manifest
@@ -98,10 +101,8 @@ def build_task(config: RunConfig, recipe: str = "") -> Task:
 def train(
     task: Task, config: RunConfig, folder: Path, manifest: Manifest, fabric: Fabric, progress: bool = True
 ) -> dict[str, float]:
-    """Fit the features' statistics if the run is new, then the weights."""
+    """Fit the weights."""
     rate = task.encoders.sample_rate
-    if not (folder / checkpoint.LAST).is_file() and not config.model.weights:
-        task.encoders.fit_features(sounds(manifest, config, rate))
     batches = Batches(
         manifest, task.views, config.data, rate, config.train.seed, rank=fabric.global_rank, world=fabric.world_size
     )
@@ -109,10 +110,27 @@ def train(
     return fit(task, batches, config.train, config.optim, folder, fabric=fabric, progress=progress, title=title)
 
 
-def sounds(manifest: Manifest, config: RunConfig, sample_rate: int) -> Iterator[Tensor]:
+def fit_statistics(encoders: Encoders, config: RunConfig, manifest: Manifest) -> None:
+    """Fit the features to the sound of a manifest.
+
+    A folder of encoders to start from brings statistics of its own; AVSA's published file has none.
+
+    Raises:
+        ValueError: a file is broken, or its sound has other channels than the features start from.
+    """
+    if not (config.model.weights and Path(config.model.weights).is_dir()):
+        encoders.fit_features(sounds(manifest, config, encoders))
+
+
+def sounds(manifest: Manifest, config: RunConfig, encoders: Encoders) -> Iterator[Tensor]:
     """Sound of up to 96 clips spread over a manifest, `(channels, samples)` each; always the same ones."""
+    accepted = encoders.features.accepted
     for row in manifest.rows[:: -(-len(manifest) // CLIPS_FOR_STATISTICS)]:
-        yield read_clip(row, manifest.root, config.data, sample_rate, None).sound
+        sound = read_clip(row, manifest.root, config.data, encoders.sample_rate, None).sound
+        if len(sound) not in accepted:
+            wanted = f"{encoders.features.name} starts from {' or '.join(map(str, accepted))} channels of sound"
+            raise ValueError(f"{manifest.root / row.sound}: {wanted}, this has {len(sound)}")
+        yield sound
 
 
 def finish(task: Task, config: RunConfig, folder: Path, metrics: dict[str, float]) -> None:

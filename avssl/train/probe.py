@@ -15,26 +15,30 @@ from avssl.data.crops import CropOptions
 from avssl.data.manifest import Manifest
 from avssl.models.encoders import Encoders
 from avssl.train import run_folder
+from avssl.train.stop import interrupting
 
 HEAD = "correspondence"
 SCORES = {"avc_bin": "AVC-Bin", "avsa_bin": "AVSA-Bin"}
 CHANCE = 50.0
 
 
-def check(config: RunConfig, path: Path, manifest: Manifest) -> None:
-    """See before training that the head can be made.
+def check(config: RunConfig) -> None:
+    """See before anything is rendered or written that the head can be made.
 
     Raises:
         ValueError: it is not installed, or `probe` holds a key that it does not know.
     """
-    if _possible(config, manifest):
-        _options(config, path)
+    if _wanted(config):
+        _options(config, Path())
 
 
 def run(config: RunConfig, folder: Path, path: Path, manifest: Manifest, console: Console) -> None:
     """Fit and evaluate the head on saved encoders, and add its numbers to the run's.
 
     Numbers that are there for this length of run are not computed again; without held-out clips there are none.
+
+    Raises:
+        SystemExit: with code 0 when SIGTERM or Ctrl-C came: what was trained is saved, measuring begins again.
     """
     if not _wanted(config):
         return
@@ -43,7 +47,12 @@ def run(config: RunConfig, folder: Path, path: Path, manifest: Manifest, console
         return
     if not done(config, folder):
         head = plugins.load(plugins.HEADS, HEAD)(Encoders.from_pretrained(folder), _options(config, path))
-        found = head.fit(folder / HEAD)
+        try:
+            with interrupting():
+                found = head.fit(folder / HEAD)
+        except KeyboardInterrupt:
+            console.print(f"stopped; {folder} holds the encoders, the same command measures them")
+            raise SystemExit(0) from None
         run_folder.add_metrics(folder, {**found, "probed_steps": run_folder.read_metrics(folder)["steps"]})
 
 
@@ -78,9 +87,14 @@ def _wanted(config: RunConfig) -> bool:
 
 
 def _options(config: RunConfig, path: Path) -> Any:
-    """What `probe` says, else windows and crops as in training; their number and distance are its own."""
+    """What `probe` says, else windows and crops as in training; their number and distance are its own.
+
+    A task whose options are not crops may mean something else by the same names.
+    """
     kind = plugins.load(plugins.HEADS, HEAD).Options
     data = {key: getattr(config.data, key) for key in ("seconds", "frames", "frame_rate", "workers")}
-    crops = {each.name for each in fields(CropOptions)} - {"crops", "least_angle"}
+    crops: set[str] = set()
+    if issubclass(plugins.load(plugins.TASKS, config.task).Options, CropOptions):
+        crops = {each.name for each in fields(CropOptions)} - {"crops", "least_angle"}
     shared = {**data, **{key: value for key, value in config.options.items() if key in crops}, "manifest": str(path)}
     return fill(kind, shared, {key: value for key, value in config.probe.items() if key != "enabled"}, where="probe")

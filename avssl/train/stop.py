@@ -4,11 +4,26 @@ from __future__ import annotations
 
 import signal
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
 import torch
 from lightning_fabric import Fabric
+
+
+@contextmanager
+def interrupting() -> Iterator[None]:
+    """SIGTERM interrupts inside, as Ctrl-C does: where nothing is to be saved, but processes are to be ended."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 class StopRequest:

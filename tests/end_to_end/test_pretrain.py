@@ -3,6 +3,8 @@
 import io
 import json
 import os
+import shutil
+import signal
 import subprocess
 import sys
 from contextlib import redirect_stdout
@@ -11,15 +13,16 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+import soundfile
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from avssl.config import RunConfig, fill, read_recipe
 from avssl.data.manifest import Row, read_manifest, write_manifest
-from avssl.models.encoders import Encoders
+from avssl.models.encoders import Encoders, build_encoders
 from avssl.scenes.synth360 import synth360
 from avssl.train import checkpoint
-from avssl.train.pretrain import pretrain
+from avssl.train.pretrain import fit_statistics, pretrain
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -144,6 +147,38 @@ def test_bad_input_leaves_no_folder(small_world, tmp_path, layer, message):
     with pytest.raises((ValueError, OSError), match=message):
         pretrain(fill(RunConfig, asdict(config(small_world)), layer), tmp_path / "run", progress=False)
     assert not (tmp_path / "run").exists()
+
+
+def test_sound_of_other_channels_is_one_line_with_its_path_and_leaves_no_folder(small_world, tmp_path):
+    manifest = shutil.copytree(small_world.parent, tmp_path / "world") / small_world.name
+    row = next(row for row in read_manifest(manifest) if row.split == "train")
+    sound = tmp_path / "world" / row.sound
+    whole, rate = soundfile.read(sound)
+    soundfile.write(sound, whole[:, 0], rate)
+    with pytest.raises(ValueError, match=f"^{sound}: foa-iv starts from 4 channels of sound, this has 1$"):
+        pretrain(config(manifest), tmp_path / "run", progress=False)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_stop_while_measuring_exits_with_0_and_the_same_command_measures(small_world, tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            "avssl_downstream.correspondence.Correspondence.fit", lambda *_: signal.raise_signal(signal.SIGTERM)
+        )
+        with pytest.raises(SystemExit) as end:
+            pretrain(config(small_world, steps=1), tmp_path / "run", progress=False)
+    assert end.value.code == 0
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    assert "avsa_bin" in pretrain(config(small_world, steps=1), tmp_path / "run", progress=False)
+
+
+def test_encoders_to_start_from_bring_their_statistics_and_a_published_file_gets_them_fitted(run, small_world):
+    manifest = read_manifest(small_world, "train")
+    for weights, fitted in ((str(run[0]), False), ("published.safetensors", True), ("", True)):
+        wanted = fill(RunConfig, {"model": {"weights": weights}, "data": {"seconds": 0.5}})
+        encoders = build_encoders(replace(wanted.model, weights=""), wanted.features)
+        fit_statistics(encoders, wanted, manifest)
+        assert bool(encoders.features.mean.any()) is fitted
 
 
 def test_six_steps_then_six_with_loader_processes_are_the_same_bits(run, small_world, tmp_path):

@@ -50,6 +50,12 @@ def test_12_steps_equal_6_and_6(tiny, tmp_path, monkeypatch, whole, same_bits):
     same_bits(whole, parts / checkpoint.LAST)
 
 
+def test_a_stop_where_nothing_is_saved_is_an_interruption(tiny, monkeypatch):
+    monkeypatch.setattr(tiny.Stream, "between", lambda *_: iter([signal.raise_signal(signal.SIGINT) or {}]))
+    with pytest.raises(KeyboardInterrupt):
+        tiny.train(None)
+
+
 def test_a_longer_run_continues_a_shorter_one(tiny, tmp_path, monkeypatch, same_bits):
     monkeypatch.setattr(tiny, "OPTIM", tiny.OptimConfig(lr=1e-2))
     tiny.train(tmp_path / "whole", steps=12)
