@@ -6,7 +6,6 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any, Protocol
 
 import torch
@@ -66,7 +65,9 @@ def load(path: Path) -> dict[str, Any]:
     """
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except (UnpicklingError, RuntimeError, EOFError) as error:
+    except OSError:
+        raise
+    except Exception as error:  # a spoiled file gives any of a dozen kinds
         raise ValueError(f"{path}: not a checkpoint of avssl: {_first_line(error)}") from error
     if not isinstance(state, dict) or not {"run", "task", "optimizer"} <= state.keys():
         raise ValueError(f"{path}: a checkpoint holds run, task and optimizer, this does not")
@@ -84,7 +85,7 @@ def restore(path: Path, task: nn.Module, *others: tuple[str, Stateful]) -> dict[
         task.load_state_dict(state["task"])
         for name, each in others:
             each.load_state_dict(state[name])
-    except (RuntimeError, ValueError, KeyError) as error:
+    except (RuntimeError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"{path}: saved from another network: {_first_line(error)}") from error
     return dict(state["run"])
 

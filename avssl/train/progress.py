@@ -53,7 +53,8 @@ class ProgressBar:
         if self._bar:
             self._bar.update(self._row, completed=step, loss=loss, speed=speed, wait=wait)
         elif time.monotonic() - self._last_line >= SECONDS_BETWEEN_LINES or step == self.steps:
-            left = time.strftime("%H:%M:%S", time.gmtime((self.steps - step) * total / len(self._recent)))
+            minutes, seconds_left = divmod(round((self.steps - step) * total / len(self._recent)), 60)
+            left = f"{minutes // 60:02}:{minutes % 60:02}:{seconds_left:02}"
             self.say(
                 f"{self.title}: step {step}/{self.steps}, loss {loss:.3f}, {speed:.1f} clips/s, "
                 f"{wait:.0%} waiting for data, {left} left"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import platform
 import re
 import shlex
@@ -34,9 +35,13 @@ def check(folder: Path, config: RunConfig) -> None:
 
     Raises:
         ValueError: the path is no folder, or belongs to a run of another config; the message lists what differs.
+        PermissionError: the folder could not be made or written.
     """
-    if folder.exists() and not folder.is_dir():
-        raise ValueError(f"{folder}: a run needs a folder, this is a file")
+    there = next(each for each in (folder, *folder.absolute().parents) if each.exists())
+    if not there.is_dir():
+        raise ValueError(f"{folder}: a run needs a folder, {'this' if there == folder else there} is a file")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise PermissionError(f"{folder}: a run needs a folder to write in, {there} is not writable")
     path = folder / CONFIG
     if not path.is_file():
         if any(folder.glob("*.ckpt")):
@@ -60,8 +65,7 @@ def begin(folder: Path, config: RunConfig, recipe: str = "", command: Sequence[s
     with replacing(folder / CONFIG) as part:
         part.write_text(OmegaConf.to_yaml(OmegaConf.create(asdict(config))), encoding="utf-8")
     path = folder / ENVIRONMENT
-    starts = json.loads(path.read_text(encoding="utf-8"))["starts"] if path.is_file() else []
-    _write_json(path, {"starts": [*starts, environment(recipe, command)]})
+    _write_json(path, {"starts": [*_starts(path), environment(recipe, command)]})
 
 
 def environment(recipe: str = "", command: Sequence[str] = ()) -> dict[str, Any]:
@@ -106,13 +110,20 @@ def read_metrics(folder: Path) -> dict[str, float]:
         return {}
     try:
         return {str(name): float(value) for name, value in json.loads(path.read_text(encoding="utf-8")).items()}
-    except (json.JSONDecodeError, AttributeError, TypeError) as error:
+    except (ValueError, AttributeError, TypeError) as error:
         raise ValueError(f"{path}: expected a flat JSON object of numbers: {error}") from error
 
 
 def complete(folder: Path, steps: int) -> bool:
     """Whether the folder holds the encoders of a run of at least so many steps."""
     return read_metrics(folder).get("steps", 0) >= steps and (folder / ENCODERS / "config.json").is_file()
+
+
+def _starts(path: Path) -> list[Any]:
+    try:
+        return list(json.loads(path.read_text(encoding="utf-8"))["starts"]) if path.is_file() else []
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{path}: expected the starts of a run, as JSON: {error!r}") from error
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 import os
 import pickle
+import random
 import resource
 import subprocess
 import sys
@@ -70,3 +71,12 @@ def test_weights_of_another_network_are_refused(tmp_path):
     checkpoint.save(path, {**STATE, "task": nn.Linear(3, 3).state_dict()})
     with pytest.raises(ValueError, match="another network"):
         checkpoint.restore(path, nn.Linear(4, 4))
+
+
+def test_random_bytes_are_not_a_checkpoint(tmp_path):
+    """Behind the first bytes of a pickle, so that its opcodes are reached."""
+    path, generator = tmp_path / "last.ckpt", random.Random(0)
+    for size in range(200):
+        path.write_bytes(b"\x80\x02" + generator.randbytes(size))
+        with pytest.raises(ValueError, match="last.ckpt: not a checkpoint"):
+            checkpoint.load(path)

@@ -16,6 +16,13 @@ def test_without_a_terminal_lines_come_now_and_then(capfd, monkeypatch):
     assert lines[0] == "avsa: step 10/100, loss 2.500, 16.0 clips/s, 25% waiting for data, 00:00:45 left"
 
 
+def test_time_left_may_be_more_than_a_day(capfd):
+    with ProgressBar("avsa", 0, 2) as bar:
+        bar._last_line = -10.0
+        bar.update(1, 2.5, seconds=100 * 3600.0, waited=0.0, clips=8)
+    assert ", 100:00:00 left" in capfd.readouterr().err
+
+
 def test_a_terminal_gets_a_bar(capfd, monkeypatch):
     monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.setenv("COLUMNS", "140")

@@ -44,8 +44,9 @@ def test_another_run_is_refused_and_told_why(tmp_path):
 
 def test_a_file_or_a_foreign_checkpoint_is_refused(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(ValueError, match="this is a file"):
-        run_folder.check(tmp_path / "file", CONFIG)
+    for path in (tmp_path / "file", tmp_path / "file" / "deep" / "run"):
+        with pytest.raises(ValueError, match=f"^{path}: a run needs a folder, .* is a file$"):
+            run_folder.check(path, CONFIG)
     (tmp_path / "last.ckpt").write_text("")
     with pytest.raises(ValueError, match="not a run folder"):
         run_folder.check(tmp_path, CONFIG)
@@ -66,3 +67,13 @@ def test_metrics_are_added_to(tmp_path):
     (tmp_path / "metrics.json").write_text("[1]")
     with pytest.raises(ValueError, match="flat JSON"):
         run_folder.read_metrics(tmp_path)
+    (tmp_path / "metrics.json").write_text('{"loss": "low"}')
+    with pytest.raises(ValueError, match="metrics.json: expected a flat JSON"):
+        run_folder.read_metrics(tmp_path)
+
+
+@pytest.mark.parametrize("spoiled", ["{", "[]", "{}", '{"starts": 3}'])
+def test_a_spoiled_record_of_starts_is_named(tmp_path, spoiled):
+    (tmp_path / "environment.json").write_text(spoiled)
+    with pytest.raises(ValueError, match="environment.json: expected the starts of a run"):
+        run_folder.begin(tmp_path, CONFIG)
