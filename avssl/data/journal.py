@@ -115,10 +115,11 @@ def _compare(out: Path, settings: dict[str, Any]) -> None:
 def _read(path: Path) -> dict[str, dict[str, Any]]:
     """The last whole line of each key."""
     entries: dict[str, dict[str, Any]] = {}
-    for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else []:
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines() if path.is_file() else []:
         try:
             entry = json.loads(line)
-            entries[entry["key"]] = entry
+            Row(**entry["row"])
+            entries[entry["key"]] = {name: entry[name] for name in ("key", "source", "written", "row")}
         except (ValueError, KeyError, TypeError):
-            continue  # cut short by a crash; the clip is prepared again
+            continue  # cut short by a crash, or of another version; the clip is prepared again
     return entries

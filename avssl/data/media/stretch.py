@@ -119,14 +119,14 @@ def _decoded(opened: Opened[AudioStream], end: float, channels: list[int]) -> It
         for frame in frames:
             at = ((frame.pts or 0) - opened.origin) * scale
             if frame.samples:
-                yield at, _samples(frame, channels)
+                yield at, native_samples(frame, channels)
             # One frame past the end tells silence in a gap from nothing more to come; time stamps may be rounded up.
             if at >= end + GAP * context.sample_rate:
                 return
 
 
-def _samples(frame: AudioFrame, channels: list[int]) -> np.ndarray:
-    """float32 `(channels, samples)`."""
+def native_samples(frame: AudioFrame, channels: Sequence[int]) -> np.ndarray:
+    """Some channels of a decoded frame as they are stored: float32 `(channels, samples)`, full scale 1."""
     # AudioFrame.planes and to_ndarray read past eight planar channels and crash (PyAV 18.1): each plane by its index.
     kind, full_scale = FORMATS[frame.format.name.removesuffix("p")]
     if frame.format.is_planar:
@@ -135,7 +135,7 @@ def _samples(frame: AudioFrame, channels: list[int]) -> np.ndarray:
     else:
         count = frame.layout.nb_channels
         packed = _plane(frame, 0, kind, frame.samples * count)
-        sound = packed.reshape(frame.samples, count).T[channels]
+        sound = packed.reshape(frame.samples, count).T[list(channels)]
     centred = sound.astype(np.float32) - (full_scale if kind == "u1" else 0)
     return centred / np.float32(full_scale) if full_scale != 1 else centred
 

@@ -17,6 +17,7 @@ from av.sidedata.sidedata import Type
 from torch import Tensor
 
 from avssl.data.media.containers import open_container, reading, streams_of
+from avssl.data.media.stretch import native_samples
 
 LONGEST_JUMP = 600.0
 """Seconds between neighbouring pieces of sound; more is a broken time stamp, not a pause."""
@@ -121,16 +122,15 @@ class Sound:
     def _pieces(self) -> Iterator[Tensor]:
         with reading(self.path), open_container(self.path) as container:
             stream, zero, position = self._stream(container), _zero(container), 0
-            # Packed by a resampler that changes nothing else: PyAV 18 crashes on 8 planar channels.
-            resampler = av.AudioResampler(format="flt")
             for frame in _frames(container, stream):
+                count = frame.layout.nb_channels
+                if count != self.channels:
+                    raise ValueError(f"{self.path}: expected {self.channels} channels to the end, then come {count}")
                 begins = position if frame.time is None else round((frame.time - zero) * self.sample_rate)
-                for packed in resampler.resample(frame):
-                    piece = torch.from_numpy(packed.to_ndarray().reshape(-1, self.channels).T.copy())
-                    piece = self._placed(piece, begins - position, position)
-                    position += piece.shape[1]
-                    begins = position
-                    yield piece
+                piece = torch.from_numpy(native_samples(frame, range(self.channels)))
+                piece = self._placed(piece, begins - position, position)
+                position += piece.shape[1]
+                yield piece
 
     def _placed(self, piece: Tensor, late: int, position: int) -> Tensor:
         """A piece with silence before it where some is missing, or cut where it begins before time zero."""

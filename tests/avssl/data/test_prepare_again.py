@@ -70,6 +70,17 @@ def test_only_what_is_new_changed_failed_or_gone_is_done_again(folders):
     assert counts(again(folders)) == (0, 0, 3)
 
 
+@pytest.mark.parametrize(
+    "line", [b'{"key": "a"', b'{"key": "a"}', b"[1]", b"\xff\xfe", b'{"key": "a", "row": {"key": "a"}}']
+)
+def test_a_journal_gone_bad_costs_its_clips_only(folders, line):
+    out = folders[1]
+    assert counts(again(folders)) == (2, 0, 0)
+    entries = (out / ENTRIES).read_bytes().splitlines(keepends=True)
+    (out / ENTRIES).write_bytes(line + b"\n" + next(each for each in entries if b'"key": "b"' in each))
+    assert counts(again(folders)) == (1, 0, 1)
+
+
 def test_a_folder_belongs_to_one_choice_of_options(folders):
     _root, out = folders
     with pytest.raises(ValueError, match=r"unknown sound layout 'wyz'"):
