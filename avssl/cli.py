@@ -86,12 +86,12 @@ def pretrain(
     """Train audio and video encoders on a pretext task."""
     from avssl.config import RunConfig, fill, read_recipe
 
-    flags = {"task": task, "features.name": features, "data.manifest": data, "model.weights": init}
+    flags = [("features", "name", features), ("data", "manifest", data), ("model", "weights", init)]
+    given: dict[str, Any] = {section: {key: value} for section, key, value in flags if value is not None}
+    given |= {"task": task} if task is not None else {}
     name = recipe or _default_recipe(task or "avsa")
     layers = [read_recipe(name)] if name else []
-    config = fill(
-        RunConfig, *layers, _dotted([f"{key}={value}" for key, value in flags.items() if value]), _dotted(settings)
-    )
+    config = fill(RunConfig, *layers, given, _dotted(settings))
     from avssl.train.pretrain import pretrain as run
 
     run(config, out or Path("runs") / f"{config.task}-{config.features.name}", recipe=name, command=sys.argv)
@@ -221,16 +221,30 @@ def _run_head(
     if (source is None) != (target is None):
         raise UserError("--apply and --to go together: the file to read and the file to make")
     kind = plugins.load(plugins.HEADS, name)
-    from avssl.config import fill
+    from avssl.config import fill, keys
     from avssl.models.encoders import Encoders
 
-    given = {"manifest": data} if data else {}
+    if data is not None and "manifest" not in keys(kind.Options):
+        raise UserError(f"the head {name!r} reads no manifest: leave out --data {data}")
+    given = {"manifest": data} if data is not None else {}
     head = kind(Encoders.from_pretrained(encoders), fill(kind.Options, given, _dotted(settings), where=name))
     if source is not None and target is not None:
         head.apply(source, target)
         return
-    for key, value in head.fit(out or encoders / name).items():
+    for key, value in _fitted(head, out or encoders / name).items():
         click.echo(f"{key:24} {value:.4f}")
+
+
+def _fitted(head: Any, folder: Path) -> dict[str, float]:
+    """Fit a head in a folder that is there; one made for it that stays empty is taken away again."""
+    new = not folder.exists()
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        found: dict[str, float] = head.fit(folder)
+        return found
+    finally:
+        if new and folder.is_dir() and not any(folder.iterdir()):
+            folder.rmdir()
 
 
 def _default_recipe(task: str) -> str:
@@ -245,10 +259,15 @@ def _dotted(settings: Sequence[str]) -> Any:
     """`a.b=1` strings as a nested config."""
     from omegaconf import OmegaConf
 
+    made = OmegaConf.create()
     for setting in settings:
         if "=" not in setting:
             raise UserError(f"--set takes KEY=VALUE, not {setting!r}")
-    return OmegaConf.from_dotlist(list(settings))
+        try:
+            made.merge_with_dotlist([setting])
+        except Exception as error:  # YAML and OmegaConf have a dozen kinds
+            raise UserError(f"--set {setting}: {' '.join(str(error).split())}") from error
+    return made
 
 
 def _line(error: ValueError | OSError) -> str:
