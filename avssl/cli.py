@@ -156,6 +156,18 @@ def synth360(out: Path, clips: int, seconds: float, seed: int, **options: Any) -
     click.echo(render(out, clips, seconds, seed, **options))
 
 
+@main.command()
+@click.option("--only", multiple=True, metavar="NAME", help="crops, features, rotation, infonce, frames or sound.")
+@click.option("--repeats", default=15, show_default=True, help="Times that each side is run.")
+@click.option("--threads", type=int, help="Threads of torch, OpenCV and PyAV.  [default: one a core]")
+@click.option("--json", "target", type=click.Path(path_type=Path), help="Write every single time to this file too.")
+def bench(only: tuple[str, ...], repeats: int, threads: int | None, target: Path | None) -> None:
+    """Speed beside that of other libraries, measured here: ratios of medians, once both sides agree."""
+    from avssl.bench.run import bench as run
+
+    run(only, repeats, threads, target)
+
+
 @main.command(name="list")
 def list_installed() -> None:
     """Installed tasks and heads, shipped recipes."""

@@ -1,0 +1,73 @@
+"""What is reported: the machine, a table, a file."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.table import Table
+
+from avssl import __version__
+from avssl.bench.timing import Timing
+from avssl.data.pool import cores
+
+TUNING = ("GLIBC_TUNABLES", "MALLOC_", "LD_PRELOAD", "OMP_", "MKL_", "KMP_", "OPENBLAS_")
+"""Beginnings of the environment variables that change how fast either side is."""
+
+
+def machine() -> dict[str, Any]:
+    """Where the times were taken, and what was tuned from outside."""
+    return {
+        "cpu": _cpu(),
+        "cores": cores(),
+        "threads": torch.get_num_threads(),
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+        "avssl": __version__,
+        "tuned": {name: value for name, value in sorted(os.environ.items()) if name.startswith(TUNING)},
+    }
+
+
+def machine_line(facts: dict[str, Any]) -> str:
+    """The machine in one line."""
+    tuned = ", ".join(f"{name}={value}" for name, value in facts["tuned"].items()) or "nothing tuned outside"
+    count = f"{facts['threads']} thread{'s' if facts['threads'] != 1 else ''} of {facts['cores']} cores"
+    return f"{facts['cpu']}, {count}, torch {facts['torch']}, {tuned}"
+
+
+def table(timings: Sequence[Timing]) -> Table:
+    """One row a case: medians in milliseconds, and how many times longer the peer takes."""
+    shown = Table()
+    for title in ("name", "ours ms", "peer", "ms", "ratio"):
+        shown.add_column(title, justify="left" if title in ("name", "peer") else "right")
+    for each in timings:
+        shown.add_row(each.name, f"{each.ours_ms:.2f}", each.peer_name, f"{each.peer_ms:.2f}", f"{each.ratio:.2f}")
+    return shown
+
+
+def write_json(path: Path, facts: dict[str, Any], timings: Sequence[Timing]) -> None:
+    """Write the machine and every single time.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    rows = [asdict(each) | {"ours_ms": each.ours_ms, "peer_ms": each.peer_ms, "ratio": each.ratio} for each in timings]
+    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        beside.write_text(json.dumps({"machine": facts, "timings": rows}, indent=1) + "\n", encoding="utf-8")
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def _cpu() -> str:
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text(encoding="utf-8").splitlines() if info.exists() else []
+    named = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return named[0] if named else platform.processor() or platform.machine()
