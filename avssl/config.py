@@ -14,6 +14,7 @@ from omegaconf.errors import ConfigKeyError, OmegaConfBaseException
 from avssl.plugins import hint
 
 T = TypeVar("T")
+PRECISIONS = ("bf16-mixed", "32-true", "16-mixed", "bf16-true", "16-true", "64-true")
 
 
 @dataclass(frozen=True)
@@ -122,7 +123,7 @@ class TrainConfig:
     seed: int = 0
     """Seeds weights, clips, views."""
     precision: str = "bf16-mixed"
-    """Lightning Fabric's name: bf16-mixed, 32-true, 16-mixed."""
+    """Lightning Fabric's name: bf16-mixed, 32-true, 16-mixed, or one more of `PRECISIONS`."""
     log_every: int = 20
     """Steps between scalars."""
     save_every: int = 500
@@ -134,6 +135,7 @@ class TrainConfig:
         """Refuse what has no meaning."""
         for name in ("steps", "log_every", "save_every", "show_every"):
             _positive("train", name, getattr(self, name))
+        check_precision("train", self.precision)
         if not 0 <= self.seed < 2**32:
             raise ValueError(f"train.seed is from 0 to {2**32 - 1}, not {self.seed}")
 
@@ -173,6 +175,16 @@ def fill(kind: type[T], *layers: Any, where: str = "") -> T:
     """
     with _told(kind, where):
         return OmegaConf.to_object(_merged(kind, *layers))  # type: ignore[return-value]
+
+
+def check_precision(section: str, name: str) -> None:
+    """See that a precision is one of `PRECISIONS`; others of Lightning Fabric's need further packages.
+
+    Raises:
+        ValueError: it is not.
+    """
+    if name not in PRECISIONS:
+        raise ValueError(f"{section}.precision is {', '.join(PRECISIONS)}, not {name!r}{hint(name, PRECISIONS)}")
 
 
 def keys(kind: type) -> list[str]:

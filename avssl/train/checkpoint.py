@@ -42,9 +42,10 @@ def replacing(path: Path) -> Iterator[Path]:
         _to_disk(part)
         part.replace(path)
         _to_disk(path.parent)
-    except (OSError, RuntimeError) as error:  # torch.save turns a full disk into a RuntimeError
+    except (OSError, RuntimeError) as error:  # torch.save turns a full disk into a RuntimeError that does not name it
         part.unlink(missing_ok=True)
-        raise OSError(f"{path}: cannot be written: {error}") from error
+        full = "" if isinstance(error, OSError) else " (is the disk full?)"
+        raise OSError(f"{path}: cannot be written{full}: {_first_line(error)}") from error
 
 
 def save(path: Path, state: dict[str, Any]) -> None:

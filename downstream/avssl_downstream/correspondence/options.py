@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from avssl.config import DataConfig, OptimConfig
+from avssl.config import DataConfig, OptimConfig, check_precision
 from avssl.data.crops import CropOptions
 from avssl.plugins import hint
 
@@ -75,6 +75,9 @@ class CorrespondenceOptions(CropOptions):
         if not (0 <= self.least_misalignment < 180 and 0 <= self.dropout < 1):
             values = f"{self.least_misalignment} and {self.dropout}"
             raise ValueError(f"0 <= least_misalignment < 180 degrees and 0 <= dropout < 1, not {values}")
+        if self.seed < 0:
+            raise ValueError(f"seed must not be negative, it is {self.seed}")
+        check_precision("correspondence", self.precision)
         self.data()
         self.optim()
 
