@@ -235,12 +235,13 @@ def test_a_small_shared_memory_is_left_alone(manifest, monkeypatch):
 
 
 SCRIPT = """
-    import os, sys, time
+    import os, signal, sys, time
     import numpy as np, torch
     from avssl.config import DataConfig
     from avssl.data.loader import Batches
     from avssl.data.manifest import read_manifest
 
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # shells make their background jobs deaf to it
     torch.randn(512, 512) @ torch.randn(512, 512)  # threads of its own before it forks
     data = DataConfig(seconds=0.5, frames=4, frame_rate=8.0, batch=6, workers=2)
     batches = Batches(read_manifest(sys.argv[1]), lambda clip, rng: {"sound": clip.sound}, data, 8000, 0)
