@@ -15,7 +15,9 @@ print(kept, resource.getrusage(resource.RUSAGE_SELF).ru_minflt)
 
 
 GROWTH = """
-import mmapbefore = resident_mb()
+import mmap
+from avssl.train.memory import peak_mb, resident_mb
+before = resident_mb()
 held = mmap.mmap(-1, 100_000_000)
 for start in range(0, len(held), mmap.PAGESIZE):
     held[start] = 1
