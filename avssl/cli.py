@@ -127,7 +127,7 @@ def prepare(root: Path, out: Path, layout: str, **options: Any) -> None:
     """Turn recordings under ROOT into a manifest and small proxies in OUT.
 
     Continues what was begun. Exit code 0: all done; 1: some recordings failed, see OUT/failed.parquet;
-    2: nothing could be done.
+    2: nothing could be begun.
     """
     from avssl.data.prepare import prepare as run
 

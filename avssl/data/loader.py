@@ -62,6 +62,8 @@ def read_clip(
     start = (row.seconds - seconds) * sound_at
     frame_start = start + max(0.0, seconds - config.frames / config.frame_rate) * frames_at
     sound, rate = read_sound(root / row.sound, row.start + start, seconds)
+    if not bool(sound.isfinite().all()):
+        raise ValueError(f"{root / row.sound}: sound is made of finite numbers, here are others near {start:.2f} s")
     sound = resample(sound, rate, sample_rate)
     samples = round(config.seconds * sample_rate)
     last = row.start + row.seconds - 0.5 / max(row.frame_rate, 1.0)

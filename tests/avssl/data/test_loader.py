@@ -11,6 +11,7 @@ from collections import Counter
 import numpy as np
 import psutil
 import pytest
+import soundfile
 import torch
 
 from avssl.config import DataConfig
@@ -111,6 +112,13 @@ def test_a_clip_inside_a_longer_file_keeps_to_itself(manifest):
     assert not clip.sound[:, 2000:].any()  # short of the window: silence, not the next clip
     shown = (clip.frames.float().mean((1, 2, 3)) - 10) / 5
     np.testing.assert_allclose(shown, [8, 10, 11, 11], atol=0.35)  # and the last frame stays
+
+
+def test_sound_that_is_no_number_is_named(tmp_path, manifest):
+    samples = np.full((2 * RATE, 4), np.nan, np.float32)
+    soundfile.write(tmp_path / "0.wav", samples, RATE, subtype="FLOAT")
+    with pytest.raises(ValueError, match=r"0\.wav: sound is made of finite numbers"):
+        read_clip(manifest.rows[0], tmp_path, CONFIG, RATE)
 
 
 def test_sound_is_resampled(manifest):
