@@ -8,11 +8,14 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+import torch
 from click.testing import CliRunner
 
 from avssl.cli import main
 from avssl.data.manifest import read_manifest
 from avssl.data.media import read_all_sound, read_frames
+from avssl.models import Encoders
+from avssl.spatial.ambisonics import rotate, rotation
 
 MEDIA = Path(os.environ.get("AVSSL_TEST_MEDIA", Path(__file__).parents[2] / ".." / "shared" / "data"))
 CLIPS = MEDIA / "restricted" / "video360"
@@ -81,6 +84,18 @@ def test_a_second_run_has_nothing_to_do_and_is_quick(prepared):
     assert time.monotonic() - begin < 5
     assert (result.exit_code, "6 (0 new, 6 from before)" in result.output) == (0, True)
     assert before == {path.name: path.stat().st_mtime_ns for path in (prepared[0] / "media").iterdir()}
+
+
+def test_real_clips_train_encoders_that_hear_directions(prepared, tmp_path):
+    settings = ["train.steps=2", "data.batch=6", "data.workers=0"]
+    arguments = ["--task", "avsa", "--features", "foa-iv", "--data", str(prepared[0]), "--out", str(tmp_path / "run")]
+    result = CliRunner().invoke(main, ["pretrain", *arguments, *[f"--set={setting}" for setting in settings]])
+    assert result.exit_code == 0, result.output
+    encoders = Encoders.from_pretrained(tmp_path / "run")
+    sound = read_all_sound(prepared[0] / "media" / "tAiVUt5vE34l_40.wav")[0][:, :24000]
+    ahead, behind = (encoders.audio(rotate(sound, rotation(torch.tensor(yaw)))) for yaw in (-1.57, 1.57))
+    assert ahead.shape == (encoders.audio_width,)
+    assert (ahead - behind).norm() > 1e-3 * ahead.norm()
 
 
 def test_ordinary_videos_fail_with_reasons_and_exit_code_1(tmp_path):
