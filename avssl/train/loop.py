@@ -88,6 +88,7 @@ class Trainer:
         if fabric.device.type == "cpu":
             keep_freed()
         self.run = Run()
+        self.suspected = False
         self.record = Record(folder if fabric.is_global_zero else None)
 
     def speaks(self, progress: bool) -> bool:
@@ -169,13 +170,17 @@ class Trainer:
         return {name: value.detach() for name, value in {**out, **extra}.items()}
 
     def log(self, batch: Batch, bar: ProgressBar) -> None:
-        """Write down the means since the last time, over all processes, and the state of the embeddings."""
+        """Write down the means since the last time, over all processes, and the state of the embeddings.
+
+        A network that has only begun looks collapsed too: the warning comes when it still does at the next log.
+        """
         alive, warning = collapse(self.task, batch, self.fabric)
         self.run.scalars = {**self.record.means(self.fabric), **alive}
         self.run.curve.append((self.run.step, self.run.scalars["loss"]))
         self.record.write(self.run.step, {**self.run.scalars, "lr": self.optimizer.param_groups[0]["lr"]})
-        if warning:
+        if warning and self.suspected:
             bar.say(f"step {self.run.step}: {warning}")
+        self.suspected = bool(warning)
 
     def _clip(self) -> Tensor | None:
         """Clip gradients if that is wanted; their norm, where it is known or about to be logged."""

@@ -110,3 +110,21 @@ def test_a_frozen_part_in_evaluation_stays_so_while_embeddings_are_watched(tiny)
     assert not task.video.training
     assert task.audio.training
     assert {"spread/video", "rank/audio", "nearest/audio"} <= found.keys()
+
+
+class Embedding(Line):
+    """All embeddings are alike in the first `dead` calls."""
+
+    def __init__(self, dead):
+        super().__init__()
+        self.dead, self.asked = dead, 0
+
+    def embeddings(self, batch):
+        self.asked += 1
+        return {"video": torch.ones(8, 4) if self.asked <= self.dead else batch["x"]}
+
+
+@pytest.mark.parametrize(("dead", "said"), [(0, 0), (1, 0), (2, 1), (3, 2)])
+def test_a_collapse_is_said_when_it_lasts(dead, said, capsys):
+    fit(Embedding(dead), Points(), TrainConfig(steps=15, **EXACT), OptimConfig(lr=0.01), None)
+    assert capsys.readouterr().err.count("video embeddings have collapsed") == said
