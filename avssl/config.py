@@ -89,16 +89,23 @@ class DataConfig:
             _not_negative("data", name, getattr(self, name))
 
 
+SCHEDULES = ("constant", "cosine", "steps")
+
+
 @dataclass(frozen=True)
 class OptimConfig:
-    """Adam with decoupled weight decay, and its rate over time."""
+    """Adam, its weight decay, and its rate over time."""
 
     lr: float = 1e-4
     """Peak learning rate."""
     weight_decay: float = 1e-5
-    """Decoupled weight decay."""
+    """Weight decay."""
+    decoupled: bool = True
+    """True: AdamW; False: the decay is part of the gradient (Adam with L2, as AVSA has it)."""
     schedule: str = "constant"
-    """constant (AVSA's) or cosine (to zero at the last step)."""
+    """constant (AVSA's), cosine (to zero at the last step) or steps (a tenth of the rate after each milestone)."""
+    milestones: list[float] = field(default_factory=list)
+    """Of `steps`: shares of the run, in 0..1."""
     warmup: int = 0
     """Steps of linear warm-up."""
     clip_norm: float = 0.0
@@ -109,9 +116,11 @@ class OptimConfig:
         _positive("optim", "lr", self.lr)
         for name in ("weight_decay", "warmup", "clip_norm"):
             _not_negative("optim", name, getattr(self, name))
-        if self.schedule not in ("constant", "cosine"):
-            near = hint(self.schedule, ["constant", "cosine"])
-            raise ValueError(f"optim.schedule is constant or cosine, not {self.schedule!r}{near}")
+        if self.schedule not in SCHEDULES:
+            near = hint(self.schedule, SCHEDULES)
+            raise ValueError(f"optim.schedule is {', '.join(SCHEDULES)}, not {self.schedule!r}{near}")
+        for share in self.milestones:
+            check_range("optim", "milestones", share, 0.0, 1.0)
 
 
 @dataclass(frozen=True)
@@ -136,8 +145,7 @@ class TrainConfig:
         for name in ("steps", "log_every", "save_every", "show_every"):
             _positive("train", name, getattr(self, name))
         check_precision("train", self.precision)
-        if not 0 <= self.seed < 2**32:
-            raise ValueError(f"train.seed is from 0 to {2**32 - 1}, not {self.seed}")
+        check_range("train", "seed", self.seed, 0, 2**32 - 1)
 
 
 @dataclass(frozen=True)
@@ -185,6 +193,16 @@ def check_precision(section: str, name: str) -> None:
     """
     if name not in PRECISIONS:
         raise ValueError(f"{section}.precision is {', '.join(PRECISIONS)}, not {name!r}{hint(name, PRECISIONS)}")
+
+
+def check_range(section: str, name: str, value: float, least: float, most: float) -> None:
+    """See that a number lies in a range, ends included.
+
+    Raises:
+        ValueError: it does not.
+    """
+    if not least <= value <= most:
+        raise ValueError(f"{section}.{name} is from {least:g} to {most:g}, not {value}")
 
 
 def keys(kind: type) -> list[str]:
