@@ -10,8 +10,8 @@ from torch import nn
 from avssl.config import OptimConfig
 
 
-def optimizer(network: nn.Module, config: OptimConfig, *, fused: bool = True) -> torch.optim.AdamW:
-    """AdamW over the parameters that are trained.
+def optimizer(network: nn.Module, config: OptimConfig, *, fused: bool = True) -> torch.optim.Adam:
+    """Adam or AdamW over the parameters that are trained.
 
     Args:
         network: what is trained; parameters that require no gradient are left out.
@@ -24,11 +24,12 @@ def optimizer(network: nn.Module, config: OptimConfig, *, fused: bool = True) ->
     trained = [each for each in network.parameters() if each.requires_grad]
     if not trained:
         raise ValueError(f"{type(network).__name__} has no parameter to train")
-    return torch.optim.AdamW(trained, lr=config.lr, weight_decay=config.weight_decay, fused=fused)
+    kind = torch.optim.AdamW if config.decoupled else torch.optim.Adam
+    return kind(trained, lr=config.lr, weight_decay=config.weight_decay, fused=fused)
 
 
 def learning_rate(config: OptimConfig, step: int, steps: int) -> float:
-    """The rate of one step: linear warm-up, then constant or a half cosine to zero.
+    """The rate of one step: linear warm-up, then constant, a half cosine to zero, or a tenth after each milestone.
 
     Args:
         config: peak rate, schedule and warm-up.
@@ -39,5 +40,7 @@ def learning_rate(config: OptimConfig, step: int, steps: int) -> float:
         return config.lr * (step + 1) / config.warmup
     if config.schedule == "constant":
         return config.lr
+    if config.schedule == "steps":
+        return config.lr * 0.1 ** sum(step >= share * steps for share in config.milestones)
     share = (step - config.warmup) / max(1, steps - config.warmup)
     return config.lr * 0.5 * (1 + math.cos(math.pi * min(1.0, share)))
