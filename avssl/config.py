@@ -33,6 +33,8 @@ class FeatureConfig:
     """Slaney mel bands."""
     top_db: float = 100.0
     """Decibels kept below each channel's own maximum."""
+    beam: str = "projection"
+    """Of beam-logmel: projection, cardioid, hypercardioid or max-re."""
 
     def __post_init__(self) -> None:
         """Refuse what has no meaning."""
@@ -59,7 +61,11 @@ class DataConfig:
     """Where clips come from, and how much of each is read."""
 
     manifest: str = ""
-    """A `manifest.parquet` or its folder; empty: the built-in synth360 world."""
+    """A `manifest.parquet` or its folder; empty: the built-in world."""
+    world: str = "synth360"
+    """Built-in world: synth360 (360 degrees, ambisonics) or stage (one camera, two ears)."""
+    detector: str = ""
+    """Whose objects guide crops: a model's path or name, truth (of a made-up world); empty: none are looked for."""
     clips: int = 800
     """Scenes of the built-in world."""
     clip_seconds: float = 4.0
@@ -163,6 +169,10 @@ class RunConfig:
     train: TrainConfig = field(default_factory=TrainConfig)
     probe: dict[str, Any] = field(default_factory=dict)
     """Fills the `Options` of the correspondence head that ends the run; `{enabled: false}` leaves it out."""
+    title: str = ""
+    """What `avssl report` calls the run's row; empty: made from task and features."""
+    published: dict[str, float] = field(default_factory=dict)
+    """Metric -> the paper's number for this row, which `avssl report` puts beside ours."""
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,56 @@
+"""Files that are whole or not there."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+MARK = "part"
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A temporary path beside `path`, of the same suffix, which it replaces once the body has ended well.
+
+    The name tells machine and process, so that two that write the same file do not meet; what killed processes of this
+    machine left of this file is removed.
+    """
+    for left in path.parent.glob(f".{_glob(path.stem)}.{MARK}-{_glob(platform.node())}-*{_glob(path.suffix)}"):
+        if not _runs(left):
+            left.unlink(missing_ok=True)
+    part = path.with_name(f".{path.stem}.{MARK}-{platform.node()}-{os.getpid()}{path.suffix}")
+    try:
+        yield part
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file, whole or not at all.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    with replacing(path) as part:
+        part.write_text(text, encoding="utf-8")
+
+
+def _glob(text: str) -> str:
+    """A text as a pattern that fits only itself."""
+    return "".join(f"[{each}]" if each in "*?[" else each for each in text)
+
+
+def _runs(left: Path) -> bool:
+    """Whether the process that writes a temporary file is alive; what is not ours to judge counts as alive."""
+    process = left.name[: len(left.name) - len(left.suffix)].rpartition("-")[2]
+    try:
+        os.kill(int(process), 0)
+    except ProcessLookupError:
+        return False
+    except (ValueError, OverflowError, PermissionError):
+        return True
+    return True
