@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from avssl.config import NoOptions
 from avssl.data.clip import Clip
+from avssl.data.manifest import Row
 from avssl.models.encoders import Encoders
 
 
@@ -32,6 +33,10 @@ class Task(nn.Module, ABC):
         super().__init__()
         self.encoders = encoders
         self.options = options
+
+    def refuses(self, row: Row) -> str:
+        """Why a clip of this manifest row is of no use to the task; empty if it is. Asked before anything is read."""
+        return ""
 
     @abstractmethod
     def views(self, clip: Clip, rng: np.random.Generator) -> dict[str, Tensor]:

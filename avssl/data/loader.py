@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import signal
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import lru_cache
@@ -123,7 +123,7 @@ class Batches:
         self.steps_per_epoch = max(1, len(manifest) // data.batch)
         self.steps = _Steps(manifest, views, data, sample_rate, seed, rank, world)
 
-    def between(self, start: int, stop: int) -> Iterator[Batch]:
+    def between(self, start: int, stop: int) -> Generator[Batch, None, None]:
         """The batches of steps `start` to `stop - 1`; closing the iterator ends its loader processes.
 
         Raises:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import torch
@@ -17,10 +17,11 @@ from avssl.data.loader import Batches, read_clip
 from avssl.data.manifest import Manifest
 from avssl.models.encoders import Encoders, build_encoders
 from avssl.task import Task
-from avssl.train import checkpoint, launch, probe, run_folder, world
+from avssl.train import checkpoint, heldout, launch, probe, run_folder, world
 from avssl.train.loop import fit
 from avssl.train.memory import peak_mb
 from avssl.train.show import draw_curve
+from avssl.train.useful import useful
 
 CLIPS_FOR_STATISTICS = 96
 
@@ -49,15 +50,19 @@ def pretrain(
     """
     run_folder.check(folder, config)
     console = Console(quiet=not progress, highlight=False, markup=False, soft_wrap=True)
-    if run_folder.complete(folder, config.train.steps) and probe.done(config, folder):
+    if run_folder.complete(folder, config.train.steps) and heldout.done(folder) and probe.done(config, folder):
         console.print(f"{folder}: already complete")
     else:
         with launch.processes(config.train.precision) as fabric:
             path, manifest = _trained(config, folder, fabric, recipe, command, progress)
         if not fabric.is_global_zero:
             return run_folder.read_metrics(folder)
+        if not heldout.done(folder):
+            heldout.run(trained(config, folder), config, folder, manifest, console)
         probe.run(config, folder, path, manifest, console)
     metrics = run_folder.read_metrics(folder)
+    if scalars := heldout.line(metrics):
+        console.print(scalars)
     if probe.SCORES.keys() <= metrics.keys():
         console.print(probe.table(metrics, f"{config.task} {config.features.name}, held-out clips"))
     console.print(f"run folder: {folder}")
@@ -74,7 +79,7 @@ def _trained(
     with fabric.rank_zero_first(local=True):
         path, manifest = world.clips(config.data, config.features.sample_rate, progress and first)
     if not run_folder.complete(folder, config.train.steps):
-        clips = world.training(manifest)
+        clips = useful(world.training(manifest), task, Console(stderr=True, quiet=not (progress and first)).print)
         if not (folder / checkpoint.LAST).is_file():
             fit_statistics(task.encoders, config, clips)
         if first:
@@ -95,6 +100,13 @@ def build_task(config: RunConfig, recipe: str = "") -> Task:
     options = fill(kind.Options, config.options, where=f"{recipe or config.task}: options")
     torch.manual_seed(config.train.seed)
     task: Task = kind(build_encoders(config.model, config.features), options)
+    return task
+
+
+def trained(config: RunConfig, folder: Path) -> Task:
+    """The task of a run folder with the weights of its last checkpoint."""
+    task = build_task(replace(config, model=replace(config.model, weights="")))
+    checkpoint.restore(folder / checkpoint.LAST, task)
     return task
 
 

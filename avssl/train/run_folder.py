@@ -17,7 +17,7 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-from avssl.config import RunConfig
+from avssl.config import RunConfig, fill
 from avssl.train.checkpoint import replacing
 
 CONFIG = "config.yaml"
@@ -25,13 +25,17 @@ ENVIRONMENT = "environment.json"
 METRICS = "metrics.json"
 FIGURES = "figures"
 ENCODERS = "encoders"
-MAY_CHANGE = ("train.steps", "train.log_every", "train.save_every", "train.show_every", "data.workers", "probe")
+MAY_CHANGE = (
+    "train.steps", "train.log_every", "train.save_every", "train.show_every", "data.workers", "probe", "title",
+    "published",
+)  # fmt: skip
 
 
 def check(folder: Path, config: RunConfig) -> None:
     """See that a run of this config may live in a folder; writes nothing.
 
-    Length, intervals, workers and probe of a run may change when it is continued.
+    Length, intervals, workers, probe and title of a run may change when it is continued; keys that are newer than the
+    folder have their defaults.
 
     Raises:
         ValueError: the path is no folder, or belongs to a run of another config; the message lists what differs.
@@ -47,7 +51,7 @@ def check(folder: Path, config: RunConfig) -> None:
         if any(folder.glob("*.ckpt")):
             raise ValueError(f"{folder}: holds a checkpoint but no {CONFIG}, so it is not a run folder")
         return
-    before, now = _flat(_read(path)), _flat(asdict(config))
+    before, now = _flat(asdict(fill(RunConfig, _read(path), where=str(path)))), _flat(asdict(config))
     different = [key for key in sorted(before.keys() | now.keys()) if before.get(key) != now.get(key)]
     refused = [key for key in different if not key.startswith(MAY_CHANGE)]
     if refused:

@@ -1,0 +1,101 @@
+"""What a trained task does on held-out clips, and which clips it is given."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from avssl.config import DataConfig, RunConfig, TrainConfig
+from avssl.data.manifest import Row, read_manifest, write_manifest
+from avssl.data.media import write_sound, write_video
+from avssl.models.encoders import build_encoders
+from avssl.task import Task
+from avssl.train.heldout import PASSES, measure
+from avssl.train.launch import alone
+from avssl.train.useful import useful
+
+CONFIG = RunConfig(
+    data=DataConfig(seconds=0.25, frames=1, batch=2, workers=0), train=TrainConfig(steps=1, precision="32-true")
+)
+
+
+class Louder(Task):
+    """Guesses a clip's number from its level; a layer with dropout tells whether it is in evaluation mode."""
+
+    def __init__(self, encoders, options=None):
+        super().__init__(encoders, options)
+        self.dropout = nn.Dropout(0.5)
+
+    def refuses(self, row):
+        return "its key is odd" if int(row.key) % 2 else ""
+
+    def views(self, clip, rng):
+        return {"level": clip.sound.abs().amax(), "number": torch.tensor(float(clip.key)), "draw": torch.rand(1)}
+
+    def forward(self, batch):
+        level = self.dropout(batch["level"])
+        return {"loss": (level - batch["number"] / 10).abs().mean(), "count": torch.tensor(float(len(level)))}
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory):
+    """Five clips; number i has the constant level i / 10."""
+    root = tmp_path_factory.mktemp("clips")
+    write_video(root / "v.mp4", [np.zeros((32, 64, 3), np.uint8)] * 8, 16.0)
+    rows = []
+    for number in range(5):
+        write_sound(root / f"{number}.wav", torch.full((4, 24000), number / 10), 24000)
+        row = Row(
+            key=str(number), split="test", video="v.mp4", sound=f"{number}.wav", start=0.0, seconds=0.5,
+            frame_rate=16.0, width=64, height=32, sample_rate=24000, layout="ambix", silent_channels="",
+            azimuth=0.0, elevation=0.0, diffuseness=0.0, source="",
+        )  # fmt: skip
+        rows.append(row)
+    write_manifest(root / "manifest.parquet", rows)
+    return read_manifest(root)
+
+
+@pytest.fixture(scope="module")
+def task():
+    return Louder(build_encoders(CONFIG.model, CONFIG.features))
+
+
+def test_held_out_scalars_are_means_in_evaluation_mode(clips, task):
+    task.train()
+    found = measure(task, CONFIG, clips, alone("32-true"))
+    assert found["test_loss"] == pytest.approx(0, abs=1e-4)  # dropout would make it 0.2
+    assert found["test_count"] == 2
+    assert task.training
+    assert task.dropout.training
+
+
+def test_every_held_out_clip_is_drawn_alike_often(clips, task):
+    seen = []
+
+    def views(clip, rng):
+        seen.append(clip.key)
+        return {"level": torch.zeros(()), "number": torch.zeros(())}
+
+    task.views = views
+    try:
+        measure(task, replace(CONFIG, data=replace(CONFIG.data, batch=64)), clips, alone("32-true"))
+    finally:
+        del task.views
+    assert sorted(seen) == sorted(PASSES * ["0", "1", "2", "3", "4"])
+
+
+def test_refused_rows_are_left_out_and_counted(clips, task):
+    said = []
+    kept = useful(clips, task, said.append)
+    assert [row.key for row in kept] == ["0", "2", "4"]
+    assert kept.root == clips.root
+    assert len(said) == 1
+    assert "2 of 5 clips are left out: its key is odd" in said[0]
+
+
+def test_a_manifest_without_a_useful_clip_is_an_error(clips, task):
+    odd = replace(clips, rows=tuple(row for row in clips if int(row.key) % 2))
+    with pytest.raises(ValueError, match="no clip is of use to this task; 2 of 2: its key is odd"):
+        useful(odd, task, print)
