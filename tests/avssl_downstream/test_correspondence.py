@@ -195,7 +195,7 @@ def test_misalignments_keep_the_least_angle(kind: str, least: float) -> None:
         ({"misalignment": "roll"}, "misalignment is yaw, pitch-yaw, any"),
         ({"least_misalignment": 180}, "least_misalignment < 180"),
         ({"epochs": 0}, "epochs is at least 1"),
-        ({"schedule": "cosin"}, "did you mean 'cosine'"),
+        ({"avsa": {"schedule": "cosin"}}, "did you mean 'cosine'"),
         ({"crops": 40, "least_angle": 50}, "do not fit"),
         ({"leest_misalignment": 1}, "did you mean 'least_misalignment'"),
     ],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from avssl.config import DataConfig, OptimConfig, check_precision
 from avssl.data.crops import CropOptions
@@ -11,13 +11,16 @@ from avssl.plugins import hint
 MISALIGNMENTS = ("yaw", "pitch-yaw", "any")
 
 
+def _decaying() -> OptimConfig:
+    return OptimConfig(lr=1e-3, weight_decay=1e-2, schedule="cosine")
+
+
 @dataclass(frozen=True)
 class CorrespondenceOptions(CropOptions):
     """Crops, misalignment and probe.
 
     Crops and misalignment default to what Morgado 2020 published. So does the probe, but for its optimiser: published
-    are 10 epochs of 32 draws at a rate of 1e-5 (AVC-Bin; a tenth of it from epoch 5, a hundredth from 8) and 1e-4
-    (AVSA-Bin; a tenth from 8) and decay 1e-5, for some 100,000 draws an epoch; a thousand clips need larger steps.
+    are some 100,000 draws an epoch, a thousand clips need larger steps. The recipe `avsa/full` has the published one.
     """
 
     manifest: str = ""
@@ -46,12 +49,10 @@ class CorrespondenceOptions(CropOptions):
     """Passes over the training draws."""
     batch: int = 32
     """Draws a step."""
-    lr: float = 1e-3
-    """Learning rate of Adam."""
-    weight_decay: float = 1e-2
-    """Decoupled weight decay."""
-    schedule: str = "cosine"
-    """cosine (to zero at the last step) or constant."""
+    avc: OptimConfig = field(default_factory=_decaying)
+    """How AVC-Bin's probe is trained."""
+    avsa: OptimConfig = field(default_factory=_decaying)
+    """How AVSA-Bin's probe is trained."""
     bootstrap: int = 2000
     """Resamplings of the test clips for the confidence intervals."""
     precision: str = "bf16-mixed"
@@ -79,7 +80,6 @@ class CorrespondenceOptions(CropOptions):
             raise ValueError(f"seed must not be negative, it is {self.seed}")
         check_precision("correspondence", self.precision)
         self.data()
-        self.optim()
 
     def data(self) -> DataConfig:
         """How windows are read: one by one, so that every clip comes equally often."""
@@ -91,7 +91,3 @@ class CorrespondenceOptions(CropOptions):
             batch=1,
             workers=self.workers,
         )
-
-    def optim(self) -> OptimConfig:
-        """How the probe is trained."""
-        return OptimConfig(lr=self.lr, weight_decay=self.weight_decay, schedule=self.schedule)

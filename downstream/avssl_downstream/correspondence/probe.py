@@ -111,7 +111,8 @@ def train(draws: Draws, pairing: str, options: CorrespondenceOptions, title: str
     pairs = Pairs(draws, pairing, options.batch * options.crops // draws.video.shape[1], options.seed)
     steps = pairs.steps(options.epochs)
     config = TrainConfig(steps, options.seed, "32-true", log_every=steps, save_every=steps, show_every=steps)
-    fit(probe, pairs, config, options.optim(), None, title=title)
+    optim = {"avc": options.avc, "avsa": options.avsa}[pairing]
+    fit(probe, pairs, config, optim, None, title=title)
     return probe.cpu().eval()
 
 
