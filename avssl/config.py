@@ -34,7 +34,7 @@ class FeatureConfig:
     top_db: float = 100.0
     """Decibels kept below each channel's own maximum."""
     beam: str = "projection"
-    """Of beam-logmel: projection, cardioid, hypercardioid or max-re."""
+    """Of beam-logmel: projection, cardioid, hypercardioid, max-re or dipole."""
 
     def __post_init__(self) -> None:
         """Refuse what has no meaning."""

@@ -22,16 +22,28 @@ _SIGNS = {
     "up-down": (1.0, 1.0, -1.0, 1.0),
     "front-back": (1.0, 1.0, 1.0, -1.0),
 }
-# Omnidirectional and dipole part of a beam; the hypercardioid has the highest directivity of order 1.
-_BEAMS = {"projection": (1.0, 1.0), "cardioid": (0.5, 0.5), "hypercardioid": (0.25, 0.75), "dipole": (0.0, 1.0)}
 _SQRT_HALF = math.sqrt(0.5)
 _SQRT_3 = math.sqrt(3.0)
+# Omnidirectional and dipole part of a beam. Of order 1, the hypercardioid has the highest directivity, and max-rE the
+# longest energy vector (Zotter & Frank 2012); it is the supercardioid, with the highest front-to-back ratio.
+_BEAMS = {
+    "projection": (1.0, 1.0),
+    "cardioid": (0.5, 0.5),
+    "hypercardioid": (0.25, 0.75),
+    "max-re": (1 / (1 + _SQRT_3), _SQRT_3 / (1 + _SQRT_3)),
+    "dipole": (0.0, 1.0),
+}
 # Name -> (where W, Y, Z, X stand in the foreign order, gain of the foreign channel over SN3D's).
 _LAYOUTS = {
     "ambix": ((0, 1, 2, 3), (1.0, 1.0, 1.0, 1.0)),
     "acn-n3d": ((0, 1, 2, 3), (1.0, _SQRT_3, _SQRT_3, _SQRT_3)),
     "fuma": ((0, 2, 3, 1), (_SQRT_HALF, 1.0, 1.0, 1.0)),
 }
+
+
+def beams() -> list[str]:
+    """Every pattern that `beamform` knows."""
+    return list(_BEAMS)
 
 
 def direction(azimuth: Angle, elevation: Angle) -> Tensor:
@@ -160,7 +172,8 @@ def beamform(foa: Tensor, azimuth: Angle, elevation: Angle, pattern: str = "proj
         azimuth: `(...)` or a number.
         elevation: `(...)` or a number.
         pattern: "projection" is `u^T x` with u = [1, Y, Z, X], gain 2 towards the direction and 0 behind; "cardioid"
-            is half of it; "hypercardioid" and "dipole" have gain 1.
+            is half of it; "hypercardioid", "max-re" and "dipole" have gain 1 too. The gain is 0 at 180 degrees from
+            the direction, for these three at 109.5, 125.3 and 90.
 
     Returns:
         `(..., samples)`.

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from avssl.config import FeatureConfig
 from avssl.plugins import hint
-from avssl.spatial.ambisonics import beamform, stereo
+from avssl.spatial.ambisonics import beamform, beams, stereo
 
 # Name -> (log-mel maps, intensity maps, channels it can start from, the first when nothing is said).
 _KINDS: dict[str, tuple[int, int, tuple[int, ...]]] = {
@@ -47,14 +47,15 @@ class Features(nn.Module):
     - `stereo-logmel`: two channels, or W + Y and W - Y of four.
     - `foa-logmel`: W, Y, Z, X. The sign of a channel is lost: left and right, up and down, look alike.
     - `foa-iv`: those four, then the active intensity along y, z, x as mel(I) / mel(E), length 1 for one plane wave.
-    - `beam-logmel`: the projection towards the front, W + X; turn the sound first to listen elsewhere.
+    - `beam-logmel`: the beam `config.beam` towards the front; turn the sound first to listen elsewhere.
 
     Args:
         config: name, rates and sizes.
         channels: of the sound that will come; None: any number that the feature can start from.
 
     Raises:
-        ValueError: a name that is not one of `names()`, or a number of channels that the feature cannot start from.
+        ValueError: a name that is not one of `names()`, a beam that is not one of `beams()`, or a number of channels
+            that the feature cannot start from.
     """
 
     window: Tensor
@@ -66,6 +67,9 @@ class Features(nn.Module):
         super().__init__()
         if config.name not in _KINDS:
             raise ValueError(f"unknown features {config.name!r}{hint(config.name, _KINDS)}; one of {', '.join(_KINDS)}")
+        if config.beam not in beams():
+            known = ", ".join(beams())
+            raise ValueError(f"features.beam is {known}, not {config.beam!r}{hint(config.beam, beams())}")
         self.config, self.name = config, config.name
         self.levels, flows, self._accepted = _KINDS[config.name]
         self.maps = self.levels + flows
@@ -167,7 +171,7 @@ class Features(nn.Module):
         if self.name == "stereo-logmel" and channels == 4:
             return stereo(sound)
         if self.name == "beam-logmel":
-            return beamform(sound, 0.0, 0.0).unsqueeze(-2)
+            return beamform(sound, 0.0, 0.0, self.config.beam).unsqueeze(-2)
         return sound
 
     def _spectrum(self, sound: Tensor) -> tuple[Tensor, Tensor]:

@@ -91,18 +91,20 @@ class Avc(Task):
             "rotation": crops.to_front() if self.options.sound == "rotate" else crops.to_world(),
         }
 
+    def encoded(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+        """What the towers make of pictures and of sound, `(B K, width)` each, the crops of a clip one after another."""
+        frames = rearrange(batch["frames"], "b k t c h w -> (b k) t c h w")
+        sound = rearrange(rotate(batch["sound"][:, None], batch["rotation"]), "b k c n -> (b k) c n")
+        return self.encoders.video(frames), self.encoders.audio(sound)
+
     def embeddings(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """Projections of both modalities, the crops of a clip one after the other.
 
         Returns:
             `video` and `audio`, each `(B K, D)`.
         """
-        frames = rearrange(batch["frames"], "b k t c h w -> (b k) t c h w")
-        sound = rearrange(rotate(batch["sound"][:, None], batch["rotation"]), "b k c n -> (b k) c n")
-        return {
-            "video": self.video_head(self.encoders.video(frames)),
-            "audio": self.audio_head(self.encoders.audio(sound)),
-        }
+        seen, heard = self.encoded(batch)
+        return {"video": self.video_head(seen), "audio": self.audio_head(heard)}
 
     def forward(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """`loss`, and `avc_acc`: how often the own partner is nearest among the same crop of all clips."""

@@ -7,9 +7,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from einops import rearrange
-from torch import Tensor
+from torch import Tensor, nn
 
 from avssl.losses import NEGATIVES, alignment_accuracy, alignment_loss
+from avssl.models.encoders import Encoders
+from avssl.models.translator import Translator
 from avssl.plugins import hint
 from avssl_tasks.avc import Avc, AvcOptions
 
@@ -24,6 +26,10 @@ class AvsaOptions(AvcOptions):
     """Degrees between the centres of any two crops of a clip."""
     negatives: str = "easy+hard"
     """easy (other clips), hard (other crops of the own clip) or easy+hard."""
+    transformer: int = 0
+    """Layers that translate each modality's crops to the other's before they are compared, AVSA's 2; 0: none."""
+    dropout: float = 0.1
+    """Share of what each attention and perceptron of those layers adds that is dropped in training."""
 
     def __post_init__(self) -> None:
         """Refuse what has no meaning."""
@@ -32,6 +38,8 @@ class AvsaOptions(AvcOptions):
             raise ValueError(f"avsa tells crops of one clip apart and needs at least 2, not {self.crops}")
         if self.sound != "rotate":
             raise ValueError(f"avsa hears each crop with the sound turned to it: sound is rotate, not {self.sound!r}")
+        if self.transformer < 0 or not 0 <= self.dropout < 1:
+            raise ValueError(f"transformer >= 0 and 0 <= dropout < 1, not {self.transformer} and {self.dropout}")
         if self.negatives not in NEGATIVES:
             known = ", ".join(NEGATIVES)
             raise ValueError(f"negatives are {known}, not {self.negatives!r}{hint(self.negatives, NEGATIVES)}")
@@ -40,17 +48,38 @@ class AvsaOptions(AvcOptions):
 class Avsa(Avc):
     """Each crop must find its own sound, and each sound its crop, among the own clip's crops and the other clips.
 
-    Views, heads and embeddings are those of `Avc`.
+    Views, heads and embeddings are those of `Avc`. With transformers, it is not a crop's own embedding that searches,
+    but the one that a transformer predicts in the other modality, from all crops of the clip.
+
+    Args:
+        encoders: the shared towers.
+        options: crops, augmentation, transformers, loss.
     """
 
     Options = AvsaOptions
     options: AvsaOptions
 
+    def __init__(self, encoders: Encoders, options: AvsaOptions) -> None:
+        super().__init__(encoders, options)
+        if options.transformer:
+            settings = {"depth": options.transformer, "dropout": options.dropout}
+            self.v2a_transformer = Translator(encoders.video_width, **settings)
+            self.a2v_transformer = Translator(encoders.audio_width, **settings)
+            self.audio_pred_head = nn.Linear(encoders.video_width, options.embedding)
+            self.video_pred_head = nn.Linear(encoders.audio_width, options.embedding)
+
     def forward(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-        """`loss`; `avsa_acc` among the crops of the own clip (chance 1/K), `avc_acc` among the clips (chance 1/B)."""
-        found = self.embeddings(batch)
-        video, audio = (rearrange(found[name], "(b k) d -> b k d", k=self.options.crops) for name in ("video", "audio"))
+        """`loss`; `avsa_acc` among the crops of the own clip (chance 1/K), `avc_acc` among the clips (chance 1/B).
+
+        Accuracies are of finding the sound from the picture.
+        """
+        seen, heard = (rearrange(each, "(b k) d -> b k d", k=self.options.crops) for each in self.encoded(batch))
+        video, audio = self.video_head(seen), self.audio_head(heard)
+        from_video, from_audio = video, audio
+        if self.options.transformer:
+            from_video = self.audio_pred_head(self.v2a_transformer(seen))
+            from_audio = self.video_pred_head(self.a2v_transformer(heard))
         settings = self.options.temperature, self.options.negatives
-        loss = (alignment_loss(video, audio, *settings) + alignment_loss(audio, video, *settings)) / 2
-        accuracy = alignment_accuracy(video, audio)
+        loss = (alignment_loss(from_video, audio, *settings) + alignment_loss(from_audio, video, *settings)) / 2
+        accuracy = alignment_accuracy(from_video, audio)
         return {"loss": loss, "avsa_acc": accuracy.hard, "avc_acc": accuracy.easy}
