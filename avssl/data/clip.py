@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+import torch
 from torch import Tensor
 
 
@@ -26,3 +27,6 @@ class Clip:
     """Names the clip in its manifest."""
     labels: dict[str, Any] = field(default_factory=dict)
     """Manifest columns, and `start`: seconds from the clip's beginning to this window's."""
+    objects: Tensor = field(default_factory=lambda: torch.empty(0, 3))
+    """float32 `(N, 3)`, azimuth and elevation in radians and score of what was found in the middle of the frames' time,
+    best first; empty where nothing was found, or no detector is named."""

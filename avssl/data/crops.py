@@ -1,6 +1,6 @@
 """Crops of the 360-degree world: where they look, and the picture and the sound that belong to each."""
 
-# K crops; azimuth and elevation in radians
+# K crops, N objects; azimuth and elevation in radians
 
 from __future__ import annotations
 
@@ -9,16 +9,21 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from scipy.spatial.transform import Rotation
 from torch import Tensor
 
-from avssl.spatial.ambisonics import rotation
+from avssl.plugins import hint
+from avssl.spatial.ambisonics import angles, direction, rotation
 from avssl.spatial.viewport import crop
 
 WORLDS = ("none", "yaw", "any")
+GUIDES = ("random", "objects")
 
-# Draws of a whole set before giving up; a configuration is accepted only if far fewer are enough for it.
+# Draws of a whole set before giving up; a configuration, or a choice of objects, is accepted only if far fewer are
+# enough for it.
 TRIES = 5000
 TRIES_AT_FIRST = 50
+NOWHERE = np.empty((0, 2))
 
 
 @dataclass(frozen=True)
@@ -41,6 +46,8 @@ class CropOptions:
     """Degrees; largest elevation of a crop's centre."""
     least_angle: float = 0.0
     """Degrees between the centres of any two crops of a clip."""
+    guide: str = "random"
+    """random, or objects: centred on the clip's objects, best first, and random where there are too few of them."""
 
     def __post_init__(self) -> None:
         """Refuse what has no meaning, and crops that do not fit beside one another."""
@@ -52,6 +59,8 @@ class CropOptions:
             raise ValueError(f"-90 <= lowest <= highest <= 90 degrees, not {self.lowest} and {self.highest}")
         if not self.aspect >= 1:
             raise ValueError(f"aspect is at least 1, not {self.aspect}")
+        if self.guide not in GUIDES:
+            raise ValueError(f"guide is {' or '.join(GUIDES)}, not {self.guide!r}{hint(self.guide, GUIDES)}")
         draw_directions(self, np.random.default_rng(0), TRIES_AT_FIRST)
 
 
@@ -71,12 +80,13 @@ class Crops(NamedTuple):
 
     def directions(self) -> Tensor:
         """`(K, 2)` azimuth and elevation of the centres in the clip's own frame."""
-        front = self.cameras[:, :, 0]
-        return torch.stack([torch.atan2(front[:, 1], front[:, 0]), torch.asin(front[:, 2].clamp(-1, 1))], 1)
+        return torch.stack(angles(self.cameras[:, :, 0]), 1)
 
     def rolls(self) -> Tensor:
-        """`(K,)` radians by which each camera is turned about its own front axis."""
-        return torch.atan2(self.cameras[:, 2, 1], self.cameras[:, 2, 2])
+        """`(K,)` radians by which each camera is turned about its own front axis from `rotation(*directions)`."""
+        # Against that very matrix: at a pole the azimuth is noise, which the roll has to make up for.
+        turned = rotation(*self.directions().T).mT @ self.cameras
+        return torch.atan2(turned[:, 2, 1], turned[:, 2, 2])
 
     def pictures(self, frames: Tensor, size: int) -> Tensor:
         """uint8 `(K, time, 3, size, size)` from equirectangular uint8 `(time, 3, height, width)`."""
@@ -97,34 +107,41 @@ class Crops(NamedTuple):
         return matrices * torch.stack([torch.ones_like(sign), sign, torch.ones_like(sign)], 1)[:, :, None]
 
 
-def draw_crops(options: CropOptions, rng: np.random.Generator, world: str = "none", flip: float = 0.0) -> Crops:
+def draw_crops(
+    options: CropOptions,
+    rng: np.random.Generator,
+    world: str = "none",
+    flip: float = 0.0,
+    objects: Tensor | None = None,
+) -> Crops:
     """Draw the crops of one clip.
 
-    Azimuths are uniform over the circle and elevations uniform over their range, as in AVSA. Cameras stand upright in a
-    world that was first rotated as a whole: `yaw` changes nothing that can be seen or that is heard after `to_front`
-    (azimuths are uniform already), only what `to_world` gives; `any` also tilts and rolls pictures and sound together.
+    Cameras stand upright in a world that was first rotated as a whole: `yaw` changes nothing that can be seen or that
+    is heard after `to_front`, only what `to_world` gives; `any` also tilts and rolls pictures and sound together.
+    Azimuths of random crops are uniform over the circle and elevations uniform over their range, as in AVSA; objects
+    are looked at wherever they are (Wang 2023).
 
     Args:
-        options: counts and ranges.
+        options: counts, ranges, and whether objects guide the crops.
         rng: the only source of chance.
         world: `none`, `yaw` or `any` (uniform over all rotations).
         flip: probability that a crop is mirrored.
+        objects: `(N, 3)` azimuth, elevation and score of the clip's objects; unused by random crops.
 
     Raises:
-        ValueError: `world` is none of these.
+        ValueError: `world` is none of these; crops are guided, but without objects or with some that are no numbers.
     """
-    azimuth, elevation = torch.from_numpy(draw_directions(options, rng)).float().T
-    least, most = np.tan(np.radians([options.narrowest, options.widest]) / 2)
-    fields = 2 * np.arctan(rng.uniform(least, most, options.crops))
-    aspects = options.aspect ** rng.uniform(-1, 1, options.crops)
-    turned = draw_rotation(world, rng)
-    return Crops(
-        turned.T @ rotation(azimuth, elevation),
-        torch.from_numpy(fields).float(),
-        torch.from_numpy(aspects).float(),
-        torch.from_numpy(rng.random(options.crops) < flip),
-        turned,
-    )
+    if options.guide == "objects":
+        turned = draw_rotation(world, rng)
+        places = guided_directions(options, rng, _ranked(objects, turned))
+        fields, aspects = _draw_lenses(options, rng)
+    else:
+        places = draw_directions(options, rng)
+        fields, aspects = _draw_lenses(options, rng)
+        turned = draw_rotation(world, rng)
+    azimuth, elevation = torch.from_numpy(places).float().T
+    flips = torch.from_numpy(rng.random(options.crops) < flip)
+    return Crops(turned.T @ rotation(azimuth, elevation), fields, aspects, flips, turned)
 
 
 def draw_rotation(kind: str, rng: np.random.Generator) -> Tensor:
@@ -141,7 +158,8 @@ def draw_rotation(kind: str, rng: np.random.Generator) -> Tensor:
     if kind == "none":
         return torch.eye(3)
     if kind == "any":
-        return _from_quaternion(rng.standard_normal(4))
+        # A quaternion of normal deviates, w first, gives all rotations alike.
+        return torch.from_numpy(Rotation.from_quat(np.roll(rng.standard_normal(4), -1)).as_matrix()).float()
     if kind not in ("yaw", "pitch-yaw"):
         raise ValueError(f"a rotation is none, yaw, pitch-yaw or any, not {kind!r}")
     yaw = rng.uniform(-np.pi, np.pi)
@@ -150,25 +168,80 @@ def draw_rotation(kind: str, rng: np.random.Generator) -> Tensor:
 
 
 def draw_directions(options: CropOptions, rng: np.random.Generator, tries: int = TRIES) -> np.ndarray:
-    """Azimuth and elevation `(K, 2)` of crops, one after the other, each far enough from those before it.
+    """Azimuth and elevation `(K, 2)` of random crops, one after the other, each far enough from those before it.
 
     Raises:
         ValueError: so many crops this far apart were not found; some tries are enough wherever there is room.
     """
+    found = _completed(NOWHERE, options, rng, tries)
+    if found is None:
+        raise ValueError(
+            f"{options.crops} crops do not fit {options.least_angle} degrees apart between elevations {options.lowest} "
+            f"and {options.highest}: fewer crops or a smaller least_angle"
+        )
+    return found
+
+
+def guided_directions(options: CropOptions, rng: np.random.Generator, objects: np.ndarray) -> np.ndarray:
+    """Azimuth and elevation `(K, 2)` of crops: distinct objects best first, then random ones.
+
+    An object closer than the least angle to a better one is passed over; the weakest are given up where they leave no
+    room for the random crops that are still missing.
+
+    Args:
+        options: counts and ranges; elevations of objects are not limited.
+        rng: the only source of chance.
+        objects: `(N, 2)`, best first.
+    """
+    chosen = _distinct(objects, options)
+    for kept in range(len(chosen), 0, -1):
+        found = _completed(chosen[:kept], options, rng, TRIES_AT_FIRST)
+        if found is not None:
+            return found
+    return draw_directions(options, rng)
+
+
+def _draw_lenses(options: CropOptions, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+    """Fields of view and aspects, each `(K,)`."""
+    least, most = np.tan(np.radians([options.narrowest, options.widest]) / 2)
+    fields = 2 * np.arctan(rng.uniform(least, most, options.crops))
+    aspects = options.aspect ** rng.uniform(-1, 1, options.crops)
+    return torch.from_numpy(fields).float(), torch.from_numpy(aspects).float()
+
+
+def _ranked(objects: Tensor | None, turned: Tensor) -> np.ndarray:
+    """Directions `(N, 2)` of a clip's objects in the turned world, best first."""
+    if objects is None or objects.ndim != 2 or objects.shape[1] != 3:
+        found = "none" if objects is None else tuple(objects.shape)
+        raise ValueError(f"guide is objects: azimuth, elevation and score of a clip's objects are (N, 3), not {found}")
+    if not bool(objects.isfinite().all()):
+        raise ValueError("guide is objects: azimuth, elevation and score are finite numbers, here are others")
+    best = objects.double()[objects[:, 2].argsort(descending=True, stable=True)]
+    return torch.stack(angles(direction(best[:, 0], best[:, 1]) @ turned.double().T), 1).numpy()
+
+
+def _distinct(objects: np.ndarray, options: CropOptions) -> np.ndarray:
+    """Up to K of the objects, each far enough from the better ones among them."""
+    chosen, left = NOWHERE, objects
+    while len(left) and len(chosen) < options.crops:
+        chosen = np.concatenate([chosen, left[:1]])
+        left = left[1:][_free(left[1:], left[:1], options)]
+    return chosen
+
+
+def _completed(taken: np.ndarray, options: CropOptions, rng: np.random.Generator, tries: int) -> np.ndarray | None:
+    """Directions `(K, 2)`: those taken, then random ones; None where none were found that keep apart."""
     for _ in range(tries):
-        found = np.empty((0, 2))
+        found = taken
         while len(found) < options.crops:
             candidates = _candidates(options, rng)
-            free = _cosines(candidates, found).max(1, initial=-1.0) <= np.cos(np.radians(options.least_angle)) + 1e-12
+            free = _free(candidates, found, options)
             if not free.any():
                 break
             found = np.concatenate([found, candidates[free][:1]])
         else:
             return found
-    raise ValueError(
-        f"{options.crops} crops do not fit {options.least_angle} degrees apart between elevations {options.lowest} "
-        f"and {options.highest}: fewer crops or a smaller least_angle"
-    )
+    return None
 
 
 def _candidates(options: CropOptions, rng: np.random.Generator) -> np.ndarray:
@@ -176,19 +249,9 @@ def _candidates(options: CropOptions, rng: np.random.Generator) -> np.ndarray:
     return np.stack([rng.uniform(-np.pi, np.pi, 64), rng.uniform(lowest, highest, 64)], 1)
 
 
-def _cosines(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Cosines of the angles between directions, `(len(a), len(b))`."""
-    across = np.cos(a[:, None, 0] - b[None, :, 0]) * np.cos(a[:, None, 1]) * np.cos(b[None, :, 1])
-    cosines: np.ndarray = across + np.sin(a[:, None, 1]) * np.sin(b[None, :, 1])
-    return cosines
-
-
-def _from_quaternion(q: np.ndarray) -> Tensor:
-    """A rotation from any quaternion but 0; one of normal deviates gives all rotations alike."""
-    w, x, y, z = q / np.linalg.norm(q)
-    matrix = [
-        [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],
-        [2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)],
-        [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)],
-    ]
-    return torch.tensor(matrix, dtype=torch.float32)
+def _free(directions: np.ndarray, taken: np.ndarray, options: CropOptions) -> np.ndarray:
+    """Which directions are far enough from all that are taken: bool `(len(directions),)`."""
+    across = np.cos(directions[:, None, 0] - taken[:, 0]) * np.cos(directions[:, None, 1]) * np.cos(taken[:, 1])
+    cosines = across + np.sin(directions[:, None, 1]) * np.sin(taken[:, 1])
+    free: np.ndarray = cosines.max(1, initial=-1.0) <= np.cos(np.radians(options.least_angle)) + 1e-12
+    return free
