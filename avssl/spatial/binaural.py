@@ -1,0 +1,131 @@
+"""Sound for two ears: of one source, still or moving, and of a whole first-order field."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+from torch.nn.functional import fold, pad
+
+from avssl.spatial.ambisonics import Angle
+from avssl.spatial.between import shifted
+from avssl.spatial.head import SPEED_OF_SOUND, spherical_head
+from avssl.spatial.hrir import Hrirs
+
+__all__ = ["Hrirs", "render", "response", "spherical_head"]
+
+_STEP = 0.005
+"""Seconds between the directions that a moving source is filtered for; they cross-fade from one to the next."""
+_SEGMENT = 2000
+"""Steps at a time: bounds the memory."""
+_TAPS, _PHASES = 24, 2048
+"""Of the windowed sinc that reads a signal between its samples."""
+
+
+def render(signal: Tensor, azimuth: Angle, elevation: Angle, hrirs: Hrirs, distance: Angle | None = None) -> Tensor:
+    """What two ears hear of a source.
+
+    A source that stands still is the full convolution with its responses, cut to the signal's length: onsets stay. One
+    that moves has its times of arrival follow it sample by sample, and its aligned responses cross-fade every 5 ms.
+
+    Args:
+        signal: `(samples,)`, at the rate of `hrirs`.
+        azimuth: radians, left is +; a number, or `(samples,)` for a moving source.
+        elevation: likewise.
+        hrirs: of the listener: `spherical_head(rate)`, or those of a file `.at(rate)`.
+        distance: metres, a number or `(samples,)`: the level falls as 1 / distance and the sound takes its time, with
+            the Doppler shift of a moving source. Without it, as loud as at 1 m, without travel.
+
+    Returns:
+        `(2, samples)`: left, right.
+
+    Raises:
+        ValueError: a signal that is not `(samples,)`, a path of another length, angles that are no numbers, or a
+            distance that is not above 0.
+    """
+    if signal.ndim != 1:
+        raise ValueError(f"a source's signal is (samples,), this is {tuple(signal.shape)}")
+    across, up, far = (_path(each, signal) for each in (azimuth, elevation, 1.0 if distance is None else distance))
+    if not bool((far > 0).all()):
+        raise ValueError("a source's distance is a number of metres above 0")
+    if distance is None and len(across) == len(up) == 1:
+        return convolve(signal, response(hrirs, across, up)[0])
+    travel = torch.zeros(1).double() if distance is None else far / SPEED_OF_SOUND * hrirs.sample_rate
+    moved = _move(signal, *(each.expand(len(signal)) for each in (across, up, travel)), hrirs)
+    return moved / far.to(signal)
+
+
+def response(hrirs: Hrirs, azimuth: Tensor, elevation: Tensor) -> Tensor:
+    """Impulse responses `(directions, 2, taps)` of any directions `(directions,)`; the measured ones come back."""
+    delays, aligned = hrirs.between.towards(azimuth, elevation)
+    return shifted(aligned, delays)
+
+
+def convolve(signal: Tensor, filters: Tensor) -> Tensor:
+    """Filter `(samples,)` by each of `(filters, taps)`: `(filters, samples)`, the onset kept and the tail cut."""
+    size = 1 << (len(signal) + filters.shape[-1] - 1).bit_length()
+    spectrum = torch.fft.rfft(signal, size) * torch.fft.rfft(filters.to(signal), size)
+    return torch.fft.irfft(spectrum, size)[..., : len(signal)]
+
+
+def _path(value: Angle, signal: Tensor) -> Tensor:
+    """float64 `(1,)` or `(samples,)`."""
+    path = torch.as_tensor(value, dtype=torch.float64).reshape(-1)
+    if len(path) not in (1, len(signal)):
+        raise ValueError(f"a path has one value a sample: expected {len(signal)}, got {len(path)}")
+    if not bool(path.isfinite().all()):
+        raise ValueError("a path is made of finite numbers, here are others")
+    return path
+
+
+def _move(signal: Tensor, azimuth: Tensor, elevation: Tensor, travel: Tensor, hrirs: Hrirs) -> Tensor:
+    """Left and right of a moving source; `travel` is its delay on the way, in samples."""
+    hop = max(8, round(_STEP * hrirs.sample_rate))
+    total = signal.new_zeros(2, len(signal) + hop)
+    for begin in range(0, len(signal), _SEGMENT * hop):
+        end = min(begin + _SEGMENT * hop, len(signal))
+        at = torch.arange(begin, end + hop, hop)
+        delays, filters = hrirs.between.towards(*(path[at.clamp(max=len(path) - 1)] for path in (azimuth, elevation)))
+        instants = torch.arange(begin, end) - travel[begin:end] - _gliding(delays, hop)[:, : end - begin]
+        heard = _faded(_read(signal, instants), filters.to(signal), hop)[:, : total.shape[1] - begin]
+        total[:, begin : begin + heard.shape[1]] += heard
+    return total[:, : len(signal)]
+
+
+def _gliding(values: Tensor, hop: int) -> Tensor:
+    """Values `(steps, ears)` every `hop` samples, joined by straight lines: `(ears, samples)`."""
+    share = torch.arange(hop, dtype=values.dtype) / hop
+    start, rise = values[:-1].T, values.diff(dim=0).T
+    return (start[..., None] + rise[..., None] * share).flatten(1)
+
+
+def _read(signal: Tensor, instants: Tensor) -> Tensor:
+    """Values of a signal `(samples,)` between its samples: float64 `(ears, samples)`, silent before and after."""
+    whole = instants.floor()
+    phase = ((instants - whole) * _PHASES).round().long()
+    first = (whole.long() + _TAPS // 2 + 1).clamp(0, len(signal) + _TAPS)
+    windows = pad(signal, (_TAPS, _TAPS)).unfold(0, _TAPS, 1)
+    return (windows[first] * _sinc().to(signal)[phase]).sum(-1)
+
+
+@lru_cache(maxsize=1)
+def _sinc() -> Tensor:
+    """`(phases + 1, taps)`: weights of the samples around an instant, Kaiser-windowed."""
+    place = torch.arange(1 - _TAPS // 2, _TAPS // 2 + 1) - torch.linspace(0, 1, _PHASES + 1).double()[:, None]
+    window = torch.special.i0(8.0 * (1 - (place / (_TAPS / 2 + 1)) ** 2).sqrt())
+    weights = torch.sinc(place) * window
+    return (weights / weights.sum(1, keepdim=True)).float()
+
+
+def _faded(heard: Tensor, filters: Tensor, hop: int) -> Tensor:
+    """Filter `(ears, samples)` by `(steps, ears, taps)`, one filter every `hop` samples fading into the next."""
+    steps, ears, taps = filters.shape
+    size = 1 << (2 * hop + taps - 2).bit_length()
+    fade = 1 - torch.arange(1 - hop, hop, dtype=heard.dtype).abs() / hop
+    padded = pad(heard, (hop - 1, steps * hop - heard.shape[1]))
+    blocks = padded.unfold(1, 2 * hop - 1, hop)[:, :steps] * fade
+    spectrum = torch.fft.rfft(blocks, size) * torch.fft.rfft(filters, size).transpose(0, 1)
+    pieces = torch.fft.irfft(spectrum, size).transpose(1, 2)
+    length = (steps - 1) * hop + size
+    return fold(pieces, (1, length), (1, size), stride=(1, hop))[:, 0, 0, hop - 1 :]
