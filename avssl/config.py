@@ -22,7 +22,7 @@ class FeatureConfig:
     """How sound becomes the input of the audio tower."""
 
     name: str = "foa-iv"
-    """mono-logmel, stereo-logmel, foa-logmel, foa-iv or beam-logmel."""
+    """mono-logmel, stereo-logmel, stereo-phase, foa-logmel, foa-iv or beam-logmel."""
     sample_rate: int = 24000
     """Hz."""
     n_fft: int = 512
@@ -87,7 +87,7 @@ class DataConfig:
         """Refuse what has no meaning."""
         for name in ("clips", "clip_seconds", "seconds", "frames", "frame_rate", "batch"):
             _positive("data", name, getattr(self, name))
-        if self.frames / self.frame_rate > self.seconds:
+        if (self.frames - 1) / self.frame_rate >= self.seconds:
             raise ValueError(
                 f"data: {self.frames} frames at {self.frame_rate} a second do not fit into {self.seconds} s"
             )

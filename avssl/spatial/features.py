@@ -1,4 +1,4 @@
-"""Sound to network input, by name: log-mel maps and the active intensity of a first-order sound field.
+"""Sound to network input, by name: log-mel maps, the intensity of a first-order field, differences between two ears.
 
 Axes: B batch, C channel, T time, F frequency, M mel band.
 """
@@ -14,11 +14,13 @@ from torch import Tensor, nn
 from avssl.config import FeatureConfig
 from avssl.plugins import hint
 from avssl.spatial.ambisonics import beamform, beams, stereo
+from avssl.spatial.stereo import cross_spectrum, gcc_phat, lag_steering, lags, level_difference, phase_difference
 
-# Name -> (log-mel maps, intensity maps, channels it can start from, the first when nothing is said).
+# Name -> (log-mel maps, maps of direction, channels it can start from, the first when nothing is said).
 _KINDS: dict[str, tuple[int, int, tuple[int, ...]]] = {
     "mono-logmel": (1, 0, (4, 1, 2)),
     "stereo-logmel": (2, 0, (4, 2)),
+    "stereo-phase": (2, 4, (4, 2)),
     "foa-logmel": (4, 0, (4,)),
     "foa-iv": (4, 3, (4,)),
     "beam-logmel": (1, 0, (4,)),
@@ -45,6 +47,8 @@ class Features(nn.Module):
 
     - `mono-logmel`: W of four channels; the mean of two; one as it is.
     - `stereo-logmel`: two channels, or W + Y and W - Y of four.
+    - `stereo-phase`: those two, then level difference in bels, sine and cosine of the phase difference times coherence,
+      and GCC-PHAT with `stereo.lags(mels)` in place of mel bands. Positive is left: louder, or leading.
     - `foa-logmel`: W, Y, Z, X. The sign of a channel is lost: left and right, up and down, look alike.
     - `foa-iv`: those four, then the active intensity along y, z, x as mel(I) / mel(E), length 1 for one plane wave.
     - `beam-logmel`: the beam `config.beam` towards the front; turn the sound first to listen elsewhere.
@@ -60,6 +64,7 @@ class Features(nn.Module):
 
     window: Tensor
     filterbank: Tensor
+    steering: Tensor
     mean: Tensor
     std: Tensor
 
@@ -81,6 +86,9 @@ class Features(nn.Module):
         self._blocks = _blocks(bank)
         self.register_buffer("window", torch.hann_window(config.n_fft), persistent=False)
         self.register_buffer("filterbank", bank, persistent=False)
+        if self.name == "stereo-phase":
+            steering = lag_steering(lags(config.mels), config.n_fft, config.sample_rate)
+            self.register_buffer("steering", steering, persistent=False)
         self.register_buffer("mean", torch.zeros(config.mels))
         self.register_buffer("std", torch.ones(config.mels))
 
@@ -161,14 +169,22 @@ class Features(nn.Module):
         level = self._level(self._mel((power + 1e-24).sqrt()))
         if self.maps == self.levels:
             return level
-        energy = self._mel(power.sum(1, keepdim=True) / 2)
-        return torch.cat([level, _ratio(self._mel(_flow(real, imag)), energy)], 1)
+        return torch.cat([level, self._directions(real, imag, power)], 1)
+
+    def _directions(self, real: Tensor, imag: Tensor, power: Tensor) -> Tensor:
+        """`(B, C, T, F)` to what tells directions apart, `(B, maps - levels, T, M)`."""
+        if self.name == "foa-iv":
+            return _ratio(self._mel(_flow(real, imag)), self._mel(power.sum(1, keepdim=True) / 2))
+        energy = self._mel(power)
+        cross = cross_spectrum(real, imag)
+        phase = phase_difference(*(self._mel(part) for part in cross), energy)
+        return torch.stack([level_difference(energy), *phase, gcc_phat(*cross, self.steering)], 1)
 
     def _mix(self, sound: Tensor) -> Tensor:
         channels = sound.shape[-2]
         if self.name == "mono-logmel":
             return sound.mean(-2, keepdim=True) if channels == 2 else sound[..., :1, :]
-        if self.name == "stereo-logmel" and channels == 4:
+        if self.name.startswith("stereo") and channels == 4:
             return stereo(sound)
         if self.name == "beam-logmel":
             return beamform(sound, 0.0, 0.0, self.config.beam).unsqueeze(-2)

@@ -107,9 +107,10 @@ def draw_curve(path: Path, curve: list[tuple[int, float]]) -> None:
 
 
 def map_names(features: Any, maps: int) -> list[str]:
-    """A title for each map of a front-end: log-mel of its channels, then components of the intensity."""
-    channels = {1: ["log-mel"], 2: ["L", "R"], 4: ["W", "Y", "Z", "X"], 7: ["W", "Y", "Z", "X", "Iy", "Iz", "Ix"]}
-    return channels.get(maps, [f"{features.name} {index}" for index in range(maps)])
+    """A title for each map of a front-end: log-mel of its channels, then what tells directions apart."""
+    names = {1: ["log-mel"], 2: ["L", "R"], 4: ["W", "Y", "Z", "X"], 6: ["L", "R", "level", "sin", "cos", "lag"]}
+    names[7] = [*names[4], "Iy", "Iz", "Ix"]
+    return names.get(maps, [f"{features.name} {index}" for index in range(maps)])
 
 
 def _frames(batch: dict[str, Any]) -> Tensor | None:

@@ -31,7 +31,7 @@ def field(generator):
 
 
 @pytest.mark.parametrize(
-    ("name", "maps"), [("mono-logmel", 1), ("stereo-logmel", 2), ("foa-logmel", 4), ("foa-iv", 7), ("beam-logmel", 1)]
+    ("name", "maps"), [("mono-logmel", 1), ("stereo-logmel", 2), ("stereo-phase", 6), ("foa-logmel", 4), ("foa-iv", 7), ("beam-logmel", 1)]
 )
 def test_each_feature_has_its_maps_and_a_frame_a_hop(field, name, maps):
     module = features(name)
@@ -43,7 +43,7 @@ def test_each_feature_has_its_maps_and_a_frame_a_hop(field, name, maps):
 
 
 def test_every_name_is_tested():
-    assert names() == ["mono-logmel", "stereo-logmel", "foa-logmel", "foa-iv", "beam-logmel"]
+    assert names() == ["mono-logmel", "stereo-logmel", "stereo-phase", "foa-logmel", "foa-iv", "beam-logmel"]
 
 
 def test_logmel_agrees_with_scipys_transform(field):
