@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from avssl.spatial.ambisonics import angles
+from avssl.spatial.ambisonics import band_covariance, field_direction
 
 LETTERS = "WYZX"
 SILENT_DB = -70.0
@@ -32,14 +32,10 @@ class FieldMeter:
 
     def add(self, foa: Tensor) -> None:
         """Hear the next block, ambiX `(4, samples)`."""
-        samples = foa.shape[-1]
-        self.samples += samples
+        self.samples += foa.shape[-1]
         self.peak = max(self.peak, float(foa.abs().max()))
         self.energy += foa.double().square().sum(-1)
-        # Summing over all bins of one long transform is summing over time (Parseval, hence the length).
-        first, last = math.ceil(LOW * samples / self.sample_rate), math.floor(HIGH * samples / self.sample_rate)
-        spectrum = torch.view_as_real(torch.fft.rfft(foa)[:, first : last + 1]).flatten(1)
-        self.band += (spectrum @ spectrum.T).double() / samples
+        self.band += band_covariance(foa, self.sample_rate, LOW, HIGH).double()
 
     def silent_channels(self) -> str:
         """Letters of the silent channels, such as Z.
@@ -62,10 +58,5 @@ class FieldMeter:
 
         nan, nan and 1 if nothing sounds in that band.
         """
-        y, z, x = self.band[0, 1:]
-        energy = float(self.band.trace()) / 2
-        if energy == 0.0:
-            return math.nan, math.nan, 1.0
-        vector = torch.stack([x, y, z])
-        azimuth, elevation = (math.degrees(float(angle)) for angle in angles(vector))
-        return azimuth, elevation, min(max(1 - float(vector.norm()) / energy, 0.0), 1.0)
+        azimuth, elevation, diffuseness = (float(each) for each in field_direction(self.band))
+        return math.degrees(azimuth), math.degrees(elevation), diffuseness

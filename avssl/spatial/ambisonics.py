@@ -145,7 +145,7 @@ def rotate(foa: Tensor, matrix: Tensor) -> Tensor:
     Returns:
         `(..., 4, samples)`.
     """
-    _require_foa(foa)
+    require_foa(foa)
     turn = _on_channels(matrix.to(foa))
     with torch.autocast(foa.device.type, enabled=False):
         if min(foa.ndim, turn.ndim) < 3 or foa.shape[-3] != 1:
@@ -160,7 +160,7 @@ def mirror(foa: Tensor, axis: str) -> Tensor:
     Raises:
         ValueError: another axis.
     """
-    _require_foa(foa)
+    require_foa(foa)
     return foa * foa.new_tensor(_choice("mirror axis", axis, _SIGNS)).unsqueeze(-1)
 
 
@@ -181,7 +181,7 @@ def beamform(foa: Tensor, azimuth: Angle, elevation: Angle, pattern: str = "proj
     Raises:
         ValueError: another pattern.
     """
-    _require_foa(foa)
+    require_foa(foa)
     omni, dipole = _choice("beam pattern", pattern, _BEAMS)
     weights = gains(azimuth, elevation).to(foa) * foa.new_tensor([omni, dipole, dipole, dipole])
     with torch.autocast(foa.device.type, enabled=False):
@@ -190,7 +190,7 @@ def beamform(foa: Tensor, azimuth: Angle, elevation: Angle, pattern: str = "proj
 
 def stereo(foa: Tensor) -> Tensor:
     """Left and right, `(..., 2, samples)`, of two projections to the sides: L = W + Y, R = W - Y."""
-    _require_foa(foa)
+    require_foa(foa)
     w, y = foa[..., 0, :], foa[..., 1, :]
     return torch.stack([w + y, w - y], -2)
 
@@ -206,7 +206,7 @@ def convert(foa: Tensor, source: str, target: str) -> Tensor:
     Raises:
         ValueError: another name.
     """
-    _require_foa(foa)
+    require_foa(foa)
     places, levels = _choice("ambisonic layout", source, _LAYOUTS)
     target_places, target_levels = _choice("ambisonic layout", target, _LAYOUTS)
     inverse = [target_places.index(place) for place in range(4)]
@@ -229,17 +229,57 @@ def intensity_direction(
         Azimuth, elevation and diffuseness, each `(...)`. Diffuseness is 0 for one plane wave, 1 for a field without a
         direction. Silence in the band has a direction of nan and a diffuseness of 1.
     """
-    _require_foa(foa)
-    samples = foa.shape[-1]
-    # Summing over all bins of one long transform is summing over time (Parseval).
+    require_foa(foa)
+    return field_direction(band_covariance(foa, sample_rate, low, high))
+
+
+def band_covariance(sound: Tensor, sample_rate: int, low: float, high: float) -> Tensor:
+    """Products of every two channels within a band, summed over time.
+
+    Those of the blocks of a recording add up to those of the whole.
+
+    Args:
+        sound: `(..., channels, samples)`.
+        sample_rate: Hz.
+        low: lower end of the band, Hz.
+        high: upper end, Hz.
+
+    Returns:
+        `(..., channels, channels)`.
+    """
+    samples = sound.shape[-1]
     first, last = math.ceil(low * samples / sample_rate), math.floor(high * samples / sample_rate)
-    band = torch.view_as_real(torch.fft.rfft(foa)[..., first : last + 1]).flatten(-2)
-    vector = (band[..., :1, :] * band[..., 1:, :]).sum(-1)[..., [2, 0, 1]]
-    energy = band.square().sum((-2, -1)) / 2
+    # Summing over all bins of one long transform is summing over time (Parseval, hence the length).
+    band = torch.view_as_real(torch.fft.rfft(sound)[..., first : last + 1]).flatten(-2)
+    with torch.autocast(sound.device.type, enabled=False):
+        return torch.matmul(band, band.mT) / samples
+
+
+def field_direction(covariance: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Direction of the active intensity of a first-order field, from the products of its channels.
+
+    Args:
+        covariance: `(..., 4, 4)`, ambiX order, such as `band_covariance` gives.
+
+    Returns:
+        Azimuth, elevation and diffuseness, each `(...)`; nan, nan and 1 for silence.
+    """
+    vector = covariance[..., 0, [3, 1, 2]]
+    energy = covariance.diagonal(dim1=-2, dim2=-1).sum(-1) / 2
     silent = energy == 0
     azimuth, elevation = angles(vector.masked_fill(silent.unsqueeze(-1), torch.nan))
     ratio = torch.linalg.vector_norm(vector, dim=-1) / energy.masked_fill(silent, 1.0)
     return azimuth, elevation, (1 - ratio).clamp(0, 1)
+
+
+def require_foa(foa: Tensor) -> None:
+    """See that sound has the shape of a first-order field.
+
+    Raises:
+        ValueError: it is not `(..., 4, samples)`.
+    """
+    if foa.ndim < 2 or foa.shape[-2] != 4:
+        raise ValueError(f"ambiX sound of order 1 has shape (..., 4, samples), this has {tuple(foa.shape)}")
 
 
 def _angles(*values: Angle) -> list[Tensor]:
@@ -257,11 +297,6 @@ def _on_channels(matrix: Tensor) -> Tensor:
     turn[..., 0, 0] = 1
     turn[..., 1:, 1:] = matrix.roll((-1, -1), (-2, -1))
     return turn
-
-
-def _require_foa(foa: Tensor) -> None:
-    if foa.ndim < 2 or foa.shape[-2] != 4:
-        raise ValueError(f"ambiX sound of order 1 has shape (..., 4, samples), this has {tuple(foa.shape)}")
 
 
 def _choice(what: str, name: str, known: dict[str, T]) -> T:

@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from avssl.spatial.ambisonics import gains
+from avssl.spatial.ambisonics import gains, require_foa
 
 
 def energy_map(foa: Tensor, height: int = 32, width: int = 64) -> Tensor:
@@ -36,8 +36,7 @@ def energy_towards(foa: Tensor, azimuth: Tensor, elevation: Tensor) -> Tensor:
     Raises:
         ValueError: not 4 channels.
     """
-    if foa.ndim < 2 or foa.shape[-2] != 4:
-        raise ValueError(f"ambiX sound of order 1 has shape (..., 4, samples), this has {tuple(foa.shape)}")
+    require_foa(foa)
     with torch.autocast(foa.device.type, enabled=False):
         # The covariance says it all, and has 16 numbers where the beams have `samples` each.
         covariance = foa @ foa.mT / foa.shape[-1]
