@@ -79,7 +79,13 @@ def _clip(key: str, rng: np.random.Generator, seconds: float, frames: int, sampl
     )
     picture = torch.from_numpy(rng.integers(0, 60, (3, 32, 64), dtype=np.uint8))
     picture[:, disc] = (255 * torch.tensor([hue, 1 - hue, 0.5])).to(torch.uint8)[:, None]
-    return Clip(picture.repeat(frames, 1, 1, 1), encode(tone, azimuth, elevation) + noise, sample_rate, key)
+    return Clip(
+        frames=picture.repeat(frames, 1, 1, 1),
+        sound=encode(tone, azimuth, elevation) + noise,
+        sample_rate=sample_rate,
+        key=key,
+        objects=torch.tensor([[azimuth, elevation, 1.0]]),
+    )
 
 
 def _checked_views(task: Task, clip: Clip, seed: int) -> Views:

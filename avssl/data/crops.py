@@ -144,6 +144,19 @@ def draw_crops(
     return Crops(turned.T @ rotation(azimuth, elevation), fields, aspects, flips, turned)
 
 
+def check_guide(options: CropOptions, detector: str) -> None:
+    """See that crops guided by objects have a detector that finds them.
+
+    Raises:
+        ValueError: none is named.
+    """
+    if options.guide == "objects" and not detector:
+        raise ValueError(
+            "guide is objects, but no detector is named that finds them: give a model's path, or truth in a made-up "
+            "world (data.detector in a run, detector in a head)"
+        )
+
+
 def draw_rotation(kind: str, rng: np.random.Generator) -> Tensor:
     """A random rotation `(3, 3)` of the world.
 

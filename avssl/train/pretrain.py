@@ -75,6 +75,7 @@ def _trained(
     """Leave trained encoders in the folder, unless they are there; the clips they were trained on."""
     first = fabric.is_global_zero
     task = build_task(config, recipe)
+    world.check(config.data, task.options)
     probe.check(config)
     with fabric.rank_zero_first(local=True):
         path, manifest = world.clips(config.data, config.features.sample_rate, progress and first)

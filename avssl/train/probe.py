@@ -87,14 +87,15 @@ def _wanted(config: RunConfig) -> bool:
 
 
 def _options(config: RunConfig, path: Path) -> Any:
-    """What `probe` says, else windows and crops as in training; their number and distance are its own.
+    """What `probe` says, else windows and crops as in training; their number, distance and guide are its own.
 
-    A task whose options are not crops may mean something else by the same names.
+    So runs with and without objects are measured alike. A task whose options are not crops may mean something else by
+    the same names.
     """
     kind = plugins.load(plugins.HEADS, HEAD).Options
-    data = {key: getattr(config.data, key) for key in ("seconds", "frames", "frame_rate", "workers")}
+    data = {key: getattr(config.data, key) for key in ("detector", "seconds", "frames", "frame_rate", "workers")}
     crops: set[str] = set()
     if issubclass(plugins.load(plugins.TASKS, config.task).Options, CropOptions):
-        crops = {each.name for each in fields(CropOptions)} - {"crops", "least_angle"}
+        crops = {each.name for each in fields(CropOptions)} - {"crops", "least_angle", "guide"}
     shared = {**data, **{key: value for key, value in config.options.items() if key in crops}, "manifest": str(path)}
     return fill(kind, shared, {key: value for key, value in config.probe.items() if key != "enabled"}, where="probe")

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 from avssl.config import DataConfig
+from avssl.data.crops import CropOptions, check_guide
 from avssl.data.manifest import Manifest, read_manifest
 
 
@@ -22,6 +24,16 @@ def clips(config: DataConfig, sample_rate: int, progress: bool = True) -> tuple[
     """
     path = Path(config.manifest) if config.manifest else _rendered(config, sample_rate, progress)
     return path, read_manifest(path)
+
+
+def check(config: DataConfig, options: Any) -> None:
+    """See before anything is rendered that the clips will have what a task's options ask of them.
+
+    Raises:
+        ValueError: crops are guided by objects, and no detector is named.
+    """
+    if isinstance(options, CropOptions):
+        check_guide(options, config.detector)
 
 
 def training(manifest: Manifest) -> Manifest:

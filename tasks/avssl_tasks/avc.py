@@ -80,11 +80,11 @@ class Avc(Task):
             `frames` uint8 `(K, time, 3, size, size)`, `sound` float32 `(4, samples)`, `rotation` `(K, 3, 3)`.
 
         Raises:
-            ValueError: the clip's sound is not ambiX of order 1.
+            ValueError: the clip's sound is not ambiX of order 1, or its objects are no numbers.
         """
         if len(clip.sound) != 4:
             raise ValueError(f"{clip.key}: ambiX sound of order 1 has 4 channels, this has {len(clip.sound)}")
-        crops = draw_crops(self.options, rng, self.options.world_rotation, self.options.flip)
+        crops = draw_crops(self.options, rng, self.options.world_rotation, self.options.flip, clip.objects)
         return {
             "frames": jitter_colour(crops.pictures(clip.frames, self.options.size), self.options.colour, rng),
             "sound": jitter_level(clip.sound, self.options.level, rng),

@@ -71,7 +71,7 @@ class WindowViews:
         """
         if len(clip.sound) != 4:
             raise ValueError(f"{clip.key}: ambiX sound of order 1 has 4 channels, this has {len(clip.sound)}")
-        crops = [draw_crops(self.options, rng) for _ in range(self.options.per_window)]
+        crops = [draw_crops(self.options, rng, objects=clip.objects) for _ in range(self.options.per_window)]
         turns = torch.stack([draw_misalignment(self.options, rng) for _ in crops])
         to_front = torch.stack([each.to_front() for each in crops])
         return {
