@@ -19,10 +19,10 @@ from omegaconf import OmegaConf
 
 from avssl.config import RunConfig, fill
 from avssl.train.checkpoint import replacing
+from avssl.train.outcome import CONFIG, METRICS, flat, read_config
+from avssl.train.outcome import read_metrics as read_metrics
 
-CONFIG = "config.yaml"
 ENVIRONMENT = "environment.json"
-METRICS = "metrics.json"
 FIGURES = "figures"
 ENCODERS = "encoders"
 MAY_CHANGE = (
@@ -51,7 +51,7 @@ def check(folder: Path, config: RunConfig) -> None:
         if any(folder.glob("*.ckpt")):
             raise ValueError(f"{folder}: holds a checkpoint but no {CONFIG}, so it is not a run folder")
         return
-    before, now = _flat(asdict(fill(RunConfig, _read(path), where=str(path)))), _flat(asdict(config))
+    before, now = flat(asdict(fill(RunConfig, read_config(folder), where=str(path)))), flat(asdict(config))
     different = [key for key in sorted(before.keys() | now.keys()) if before.get(key) != now.get(key)]
     refused = [key for key in different if not key.startswith(MAY_CHANGE)]
     if refused:
@@ -103,21 +103,6 @@ def add_metrics(folder: Path, metrics: Mapping[str, float]) -> dict[str, float]:
     return merged
 
 
-def read_metrics(folder: Path) -> dict[str, float]:
-    """The numbers of a run so far.
-
-    Raises:
-        ValueError: the file is no flat mapping of names to numbers.
-    """
-    path = folder / METRICS
-    if not path.is_file():
-        return {}
-    try:
-        return {str(name): float(value) for name, value in json.loads(path.read_text(encoding="utf-8")).items()}
-    except (ValueError, AttributeError, TypeError) as error:
-        raise ValueError(f"{path}: expected a flat JSON object of numbers: {error}") from error
-
-
 def complete(folder: Path, steps: int) -> bool:
     """Whether the folder holds the encoders of a run of at least so many steps."""
     return read_metrics(folder).get("steps", 0) >= steps and (folder / ENCODERS / "config.json").is_file()
@@ -128,22 +113,6 @@ def _starts(path: Path) -> list[Any]:
         return list(json.loads(path.read_text(encoding="utf-8"))["starts"]) if path.is_file() else []
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{path}: expected the starts of a run, as JSON: {error!r}") from error
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        return dict(OmegaConf.to_container(OmegaConf.load(path)))  # type: ignore[arg-type]
-    except Exception as error:
-        raise ValueError(f"{path}: not the config of a run: {str(error).splitlines()[0]}") from error
-
-
-def _flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested keys as `a.b`."""
-    flat: dict[str, Any] = {}
-    for key, value in config.items():
-        nested = isinstance(value, Mapping) and value
-        flat |= _flat(value, f"{prefix}{key}.") if nested else {} if value == {} else {f"{prefix}{key}": value}
-    return flat
 
 
 def _versions() -> dict[str, str]:

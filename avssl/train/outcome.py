@@ -1,0 +1,54 @@
+"""What a run folder says of its run: the settings it was asked for and the numbers that came out. Needs no torch."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from omegaconf import OmegaConf
+
+CONFIG = "config.yaml"
+METRICS = "metrics.json"
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """The settings of a run, nested as in the file, which may be of another version.
+
+    Raises:
+        ValueError: the file is not YAML, or no mapping of keys.
+        OSError: it cannot be read.
+    """
+    path = folder / CONFIG
+    try:
+        return dict(OmegaConf.to_container(OmegaConf.load(path)))  # type: ignore[arg-type]
+    except OSError:
+        raise
+    except Exception as error:  # YAML and OmegaConf have a dozen kinds
+        reason = (str(error) or repr(error)).splitlines()[0]
+        raise ValueError(f"{path}: not the config of a run: {reason}") from error
+
+
+def read_metrics(folder: Path) -> dict[str, float]:
+    """The numbers of a run so far; none where the file is missing.
+
+    Raises:
+        ValueError: the file is no flat mapping of names to numbers.
+    """
+    path = folder / METRICS
+    if not path.is_file():
+        return {}
+    try:
+        return {str(name): float(value) for name, value in json.loads(path.read_text(encoding="utf-8")).items()}
+    except (ValueError, AttributeError, TypeError) as error:
+        raise ValueError(f"{path}: expected a flat JSON object of numbers: {error}") from error
+
+
+def flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested keys as `a.b`; empty mappings say nothing."""
+    found: dict[str, Any] = {}
+    for key, value in config.items():
+        nested = isinstance(value, Mapping) and value
+        found |= flat(value, f"{prefix}{key}.") if nested else {} if value == {} else {f"{prefix}{key}": value}
+    return found
