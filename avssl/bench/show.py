@@ -15,6 +15,7 @@ from rich.table import Table
 
 from avssl import __version__
 from avssl.bench.timing import Timing
+from avssl.data.atomic import write_text
 from avssl.data.pool import cores
 
 TUNING = ("GLIBC_TUNABLES", "MALLOC_", "LD_PRELOAD", "OMP_", "MKL_", "KMP_", "OPENBLAS_")
@@ -58,12 +59,7 @@ def write_json(path: Path, facts: dict[str, Any], timings: Sequence[Timing]) -> 
         OSError: the file cannot be written.
     """
     rows = [asdict(each) | {"ours_ms": each.ours_ms, "peer_ms": each.peer_ms, "ratio": each.ratio} for each in timings]
-    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        beside.write_text(json.dumps({"machine": facts, "timings": rows}, indent=1) + "\n", encoding="utf-8")
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
+    write_text(path, json.dumps({"machine": facts, "timings": rows}, indent=1) + "\n")
 
 
 def _cpu() -> str:

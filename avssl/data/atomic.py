@@ -18,15 +18,26 @@ def replacing(path: Path) -> Iterator[Path]:
     The name tells machine and process, so that two that write the same file do not meet; what killed processes of this
     machine left of this file is removed.
     """
-    for left in path.parent.glob(f".{_glob(path.stem)}.{MARK}-{_glob(platform.node())}-*{_glob(path.suffix)}"):
-        if not _runs(left):
-            left.unlink(missing_ok=True)
+    sweep(path.parent, _glob(path.stem), _glob(path.suffix))
     part = path.with_name(f".{path.stem}.{MARK}-{platform.node()}-{os.getpid()}{path.suffix}")
     try:
         yield part
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
+
+
+def sweep(folder: Path, stem: str = "*", suffix: str = "*") -> None:
+    """Remove what killed processes of this machine had begun to write into a folder.
+
+    Args:
+        folder: where to look, not below it.
+        stem: pattern of the names without suffix of what they meant to write.
+        suffix: pattern of the suffixes.
+    """
+    for left in folder.glob(f".{stem}.{MARK}-{_glob(platform.node())}-*{suffix}"):
+        if not _runs(left):
+            left.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -8,6 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from avssl.data.atomic import write_text
 from avssl.data.layouts.recording import Recording
 from avssl.data.manifest import NAME, Row
 
@@ -64,16 +65,6 @@ class Journal:
 def fingerprint(recording: Recording) -> list[list[str | int]]:
     """Name, size and time of change of a recording's files; a file that is gone has size -1."""
     return [_file_facts(path) for path in (recording.video, recording.sound)]
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a text file, whole or not at all."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        beside.write_text(text, encoding="utf-8")
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
 
 
 def _file_facts(path: Path) -> list[str | int]:

@@ -11,6 +11,8 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from avssl.data.atomic import replacing
+
 NAME = "manifest.parquet"
 
 
@@ -91,12 +93,8 @@ def write_manifest(path: Path, rows: Sequence[Row]) -> None:
     target = path / NAME if path.is_dir() else path
     _check_keys(target, rows)
     table = pa.Table.from_pylist([asdict(row) for row in rows], schema=SCHEMA)
-    beside = target.with_name(f".{target.name}.{os.getpid()}.part")
-    try:
-        pq.write_table(table, beside)
-        beside.replace(target)
-    finally:
-        beside.unlink(missing_ok=True)
+    with replacing(target) as part:
+        pq.write_table(table, part)
 
 
 def read_manifest(path: Path | str, split: str | None = None) -> Manifest:

@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Column, Table
 
-from avssl.data.journal import write_text
+from avssl.data.atomic import replacing, write_text
 from avssl.data.manifest import Row
 
 FACTS = ("key", "seconds", "sample_rate", "layout", "silent_channels", "azimuth", "elevation", "diffuseness")
@@ -85,12 +85,8 @@ class PrepareReport:
         write_text(self.out / REPORT, json.dumps(self.summary(), indent=1, allow_nan=False) + "\n")
         columns = {name: [getattr(each, name) for each in self.failures] for name in ("key", "source", "reason")}
         table = pa.table(columns, schema=pa.schema([(name, pa.string()) for name in columns]))
-        beside = self.out / f".{FAILED}.{os.getpid()}.part"
-        try:
-            pq.write_table(table, beside)
-            beside.replace(self.out / FAILED)
-        finally:
-            beside.unlink(missing_ok=True)
+        with replacing(self.out / FAILED) as part:
+            pq.write_table(table, part)
 
     def show(self, console: Console) -> None:
         """Print the totals, the clips and the failures."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from avssl.data.atomic import replacing, write_text
 from avssl.models.card import model_card
 
 FORMAT = "avssl-encoders"
@@ -35,9 +35,10 @@ def write_folder(folder: Path, config: Mapping[str, Any], state: Mapping[str, Te
     folder.mkdir(parents=True, exist_ok=True)
     config = {"format": FORMAT, "version": VERSION, **config}
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
-    _replace(folder / WEIGHTS, lambda path: save_file(tensors, path, metadata={"format": "pt"}))
-    _replace(folder / CARD, lambda path: path.write_text(model_card(config), encoding="utf-8"))
-    _replace(folder / CONFIG, lambda path: path.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8"))
+    with replacing(folder / WEIGHTS) as part:
+        save_file(tensors, part, metadata={"format": "pt"})
+    write_text(folder / CARD, model_card(config))
+    write_text(folder / CONFIG, json.dumps(config, indent=2) + "\n")
 
 
 def find_folder(folder: Path) -> Path:
@@ -125,16 +126,6 @@ def _refuse(where: str, problem: str, names: list[str]) -> None:
     if names:
         more = f" and {len(names) - 3} more" if len(names) > 3 else ""
         raise ValueError(f"{where}: {problem} {', '.join(names[:3])}{more}")
-
-
-def _replace(path: Path, write: Any) -> None:
-    """Write beside, then rename: a reader sees the old file or the new one."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        write(beside)
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
 
 
 def _conversion(path: Path) -> str:

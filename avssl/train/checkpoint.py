@@ -11,6 +11,8 @@ from typing import Any, Protocol
 import torch
 from torch import nn
 
+from avssl.data import atomic
+
 LAST = "last.ckpt"
 BEST = "best.ckpt"
 
@@ -29,21 +31,17 @@ class Stateful(Protocol):
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A temporary path beside `path`, which it replaces once the body has ended well.
-
-    The name is always the same, so that what a killed process left is overwritten by the next.
+    """As `avssl.data.atomic.replacing`, and the file has reached the disk when it returns.
 
     Raises:
         OSError: the file cannot be written, such as on a full disk; `path` is as before.
     """
-    part = path.with_name(f".{path.name}.part")
     try:
-        yield part
-        _to_disk(part)
-        part.replace(path)
+        with atomic.replacing(path) as part:
+            yield part
+            _to_disk(part)
         _to_disk(path.parent)
     except (OSError, RuntimeError) as error:  # torch.save turns a full disk into a RuntimeError that does not name it
-        part.unlink(missing_ok=True)
         full = "" if isinstance(error, OSError) else " (is the disk full?)"
         raise OSError(f"{path}: cannot be written{full}: {_first_line(error)}") from error
 

@@ -4,13 +4,12 @@ from avssl.data.media.containers import close_all
 from avssl.data.media.pictures import iterate_frames, read_frames
 from avssl.data.media.probe import MediaInfo, SoundStream, VideoStream, probe
 from avssl.data.media.sound import read_all_sound, read_sound
-from avssl.data.media.write import VideoWriter, write_sound, write_video
+from avssl.data.media.write import write_sound, write_video
 
 __all__ = [
     "MediaInfo",
     "SoundStream",
     "VideoStream",
-    "VideoWriter",
     "close_all",
     "iterate_frames",
     "probe",

@@ -1,3 +1,4 @@
+from contextlib import contextmanager
 from pathlib import Path
 
 import av
@@ -7,6 +8,7 @@ import soundfile
 import torch
 from av.video.reformatter import ColorRange, Colorspace
 
+from avssl.data.atomic import replacing
 from avssl.data.media import probe, read_frames, write_sound, write_video
 
 
@@ -136,12 +138,13 @@ def test_a_folder_that_is_not_there_is_named(tmp_path, counted):
 
 @pytest.mark.skipif(not Path("/dev/full").is_char_device(), reason="no /dev/full to stand for a full disk")
 def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path, counted, monkeypatch):
+    @contextmanager
     def full(path):
-        beside = path.with_name(f"part-{path.name}")
-        beside.symlink_to("/dev/full")
-        return beside
+        with replacing(path) as part:
+            part.symlink_to("/dev/full")
+            yield part
 
-    monkeypatch.setattr("avssl.data.media.write._beside", full)
+    monkeypatch.setattr("avssl.data.media.write.replacing", full)
     for write, name in (
         (lambda path: write_video(path, counted(8), 8.0), "a.mp4"),
         (lambda path: write_sound(path, torch.rand(4, 48000), 24000), "a.wav"),
