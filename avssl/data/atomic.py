@@ -27,13 +27,13 @@ def replacing(path: Path) -> Iterator[Path]:
         part.unlink(missing_ok=True)
 
 
-def sweep(folder: Path, stem: str = "*", suffix: str = "*") -> None:
+def sweep(folder: Path, stem: str = "*", suffix: str = "") -> None:
     """Remove what killed processes of this machine had begun to write into a folder.
 
     Args:
         folder: where to look, not below it.
         stem: pattern of the names without suffix of what they meant to write.
-        suffix: pattern of the suffixes.
+        suffix: pattern of the end of their suffix.
     """
     for left in folder.glob(f".{stem}.{MARK}-{_glob(platform.node())}-*{suffix}"):
         if not _runs(left):
