@@ -120,7 +120,7 @@ def _sinc() -> Tensor:
 
 def _faded(heard: Tensor, filters: Tensor, hop: int) -> Tensor:
     """Filter `(ears, samples)` by `(steps, ears, taps)`, one filter every `hop` samples fading into the next."""
-    steps, ears, taps = filters.shape
+    steps, _, taps = filters.shape
     size = 1 << (2 * hop + taps - 2).bit_length()
     fade = 1 - torch.arange(1 - hop, hop, dtype=heard.dtype).abs() / hop
     padded = pad(heard, (hop - 1, steps * hop - heard.shape[1]))
