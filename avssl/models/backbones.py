@@ -9,6 +9,7 @@ import torchvision
 from einops import rearrange
 from torch import Tensor, nn
 
+from avssl.models.unpooled import Tower, Unpooled
 from avssl.plugins import hint
 
 LIBRARIES = ("torchvision", "timm")
@@ -16,7 +17,7 @@ LIBRARIES = ("torchvision", "timm")
 FIXED_SIZE = ("vit_", "mvit_", "maxvit_")
 
 
-class Backbone(nn.Module):
+class Backbone(Tower):
     """A network without its classifier.
 
     Args:
@@ -28,8 +29,21 @@ class Backbone(nn.Module):
         super().__init__()
         self.network, self.width = network, width
 
+    def unpooled(self, x: Tensor) -> Unpooled:
+        """Embeddings, and what the network's last adaptive pooling takes in.
+
+        Raises:
+            ValueError: the network has no such pooling.
+        """
+        taken: list[Tensor] = []
+        hook = _pooling(self.network).register_forward_pre_hook(lambda _, inputs: taken.append(inputs[0]))
+        try:
+            return Unpooled(self.network(x), taken[-1])
+        finally:
+            hook.remove()
+
     def forward(self, x: Tensor) -> Tensor:
-        """What the network takes, `(batch, channels, ...)`, to `(batch, width)`."""
+        """What any network takes, `(batch, channels, ...)`, to `(batch, width)`."""
         features: Tensor = self.network(x)
         return features
 
@@ -37,13 +51,20 @@ class Backbone(nn.Module):
 class PerFrame(Backbone):
     """A network of single pictures, applied to every frame; the embeddings are averaged over time."""
 
+    def unpooled(self, x: Tensor) -> Unpooled:
+        """Embeddings averaged over time, and the maps of each frame."""
+        frames, maps = super().unpooled(rearrange(x, "B C T H W -> (B T) C H W"))
+        return Unpooled(self._mean(frames, len(x)), rearrange(maps, "(B T) C H W -> B C T H W", B=len(x)))
+
     def forward(self, x: Tensor) -> Tensor:
         """Normalised `(clips, 3, time, height, width)` to `(clips, width)`."""
-        frames = super().forward(rearrange(x, "B C T H W -> (B T) C H W"))
-        return rearrange(frames, "(B T) W -> B T W", B=len(x)).mean(1)
+        return self._mean(super().forward(rearrange(x, "B C T H W -> (B T) C H W")), len(x))
+
+    def _mean(self, frames: Tensor, clips: int) -> Tensor:
+        return rearrange(frames, "(B T) W -> B T W", B=clips).mean(1)
 
 
-def video_backbone(name: str) -> nn.Module:
+def video_backbone(name: str) -> Tower:
     """A picture tower such as `torchvision/r3d_18` or `timm/resnet18.a1_in1k`.
 
     Args:
@@ -57,7 +78,7 @@ def video_backbone(name: str) -> nn.Module:
     return Backbone(network, width) if takes_clips else PerFrame(network, width)
 
 
-def audio_backbone(name: str, maps: int) -> nn.Module:
+def audio_backbone(name: str, maps: int) -> Tower:
     """A sound tower: a network of pictures whose first convolution takes so many maps.
 
     Args:
@@ -68,6 +89,14 @@ def audio_backbone(name: str, maps: int) -> nn.Module:
         ValueError: unknown name, or a network of clips.
     """
     return Backbone(*_network(name, maps))
+
+
+def _pooling(network: nn.Module) -> nn.Module:
+    """The pooling that forgets where things are."""
+    found = [each for each in network.modules() if isinstance(each, nn.AdaptiveAvgPool2d | nn.AdaptiveAvgPool3d)]
+    if not found:
+        raise ValueError(f"maps are what a network's last adaptive pooling takes in, {type(network).__name__} has none")
+    return found[-1]
 
 
 def _network(name: str, channels: int) -> tuple[nn.Module, int]:

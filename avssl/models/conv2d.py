@@ -5,6 +5,8 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn import functional
 
+from avssl.models.unpooled import Tower, Unpooled
+
 
 class Block(nn.Module):
     """Two convolutions of 3 x 3, the first strided; parameters named as in the published checkpoints.
@@ -28,7 +30,7 @@ class Block(nn.Module):
         return functional.relu(self.bn2(self.conv2(x)))
 
 
-class Conv2D10(nn.Module):
+class Conv2D10(Tower):
     """AVSA's Conv2D-10: 4,735,104 parameters for four maps, 4,744,512 for seven, 4,725,696 for one.
 
     Args:
@@ -36,7 +38,6 @@ class Conv2D10(nn.Module):
     """
 
     width = 512
-    """Numbers of one embedding."""
 
     def __init__(self, maps: int) -> None:
         super().__init__()
@@ -47,8 +48,8 @@ class Conv2D10(nn.Module):
         self.block3 = Block(128, 256, 2)
         self.block4 = Block(256, 512)
 
-    def forward(self, maps: Tensor) -> Tensor:
-        """`(sounds, maps, time, mels)` to `(sounds, 512)`, the greatest over time and mel band."""
-        x: Tensor = self.block2(self.block1(self.conv1(maps)))
+    def unpooled(self, x: Tensor) -> Unpooled:
+        """Spectra `(sounds, maps, time, mels)` to the greatest over time and mel band, and 512 maps."""
+        x = self.block2(self.block1(self.conv1(x)))
         x = self.block4(self.block3(x))
-        return x.amax(dim=(2, 3))
+        return Unpooled(x.amax(dim=(2, 3)), x)

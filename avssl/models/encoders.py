@@ -24,7 +24,8 @@ from avssl.models.folder import (
     write_folder,
 )
 from avssl.models.published import load_published
-from avssl.models.towers import audio_tower, embedding_width, video_tower
+from avssl.models.towers import audio_tower, video_tower
+from avssl.models.unpooled import Unpooled
 from avssl.spatial.features import Features
 
 # torchvision's ImageNet statistics, which AVSA uses too.
@@ -44,7 +45,7 @@ class AudioEncoder(nn.Module):
         super().__init__()
         self.features = Features(features)
         self.tower = audio_tower(model, self.features.maps)
-        self.width = embedding_width(self.tower)
+        self.width = self.tower.width
 
     def forward(self, sound: Tensor) -> Tensor:
         """Embed sounds.
@@ -58,12 +59,18 @@ class AudioEncoder(nn.Module):
         Raises:
             ValueError: another number of channels than the features need.
         """
+        embedding: Tensor = self.tower(self._heard(sound))
+        return embedding.float().reshape(*sound.shape[:-2], self.width)
+
+    def unpooled(self, sound: Tensor) -> Unpooled:
+        """Embed `(sounds, channels, samples)`, and keep the maps `(sounds, channels, time, bands)` of the tower."""
+        return self.tower.unpooled(self._heard(sound))
+
+    def _heard(self, sound: Tensor) -> Tensor:
         if sound.ndim < 2:
             raise ValueError(f"sound is (..., channels, samples), not {tuple(sound.shape)}")
-        leading = sound.shape[:-2]
-        maps = self.features(sound.reshape(-1, *sound.shape[-2:]))
-        embedding: Tensor = self.tower(maps.contiguous(memory_format=torch.channels_last))
-        return embedding.float().reshape(*leading, self.width)
+        maps: Tensor = self.features(sound.reshape(-1, *sound.shape[-2:]))
+        return maps.contiguous(memory_format=torch.channels_last)
 
 
 class VideoEncoder(nn.Module):
@@ -79,7 +86,7 @@ class VideoEncoder(nn.Module):
     def __init__(self, model: ModelConfig) -> None:
         super().__init__()
         self.tower = video_tower(model)
-        self.width = embedding_width(self.tower)
+        self.width = self.tower.width
         self.register_buffer("mean", 255 * torch.tensor(PIXEL_MEAN), persistent=False)
         self.register_buffer("scale", 1 / (255 * torch.tensor(PIXEL_STD)), persistent=False)
 
@@ -95,12 +102,32 @@ class VideoEncoder(nn.Module):
         Raises:
             ValueError: not three colours, or no axis of time.
         """
+        embedding: Tensor = self.tower(self._seen(frames))
+        return embedding.float().reshape(*frames.shape[:-4], self.width)
+
+    def unpooled(self, frames: Tensor) -> Unpooled:
+        """Embed `(clips, time, 3, height, width)`, and keep the maps that tell left from right; see `maps`."""
+        return self.tower.unpooled(self._seen(frames))
+
+    def maps(self, frames: Tensor) -> Tensor:
+        """What the tower sees where, before it is pooled into an embedding.
+
+        Args:
+            frames: `(clips, time, 3, height, width)` RGB, uint8 or float in 0..255.
+
+        Returns:
+            `(clips, channels, time, rows, columns)`; time, rows and columns as the tower has strided them.
+
+        Raises:
+            ValueError: not three colours, no axis of time, or a tower without maps.
+        """
+        return self.tower.maps(self._seen(frames))
+
+    def _seen(self, frames: Tensor) -> Tensor:
         if frames.ndim < 4 or frames.shape[-3] != 3:
             raise ValueError(f"frames are (..., time, 3, height, width), not {tuple(frames.shape)}")
-        leading = frames.shape[:-4]
         pixels = frames.reshape(-1, *frames.shape[-4:]).movedim(-3, -1).contiguous()
-        embedding: Tensor = self.tower(((pixels - self.mean) * self.scale).movedim(-1, 1))
-        return embedding.float().reshape(*leading, self.width)
+        return ((pixels - self.mean) * self.scale).movedim(-1, 1)
 
 
 class Encoders(nn.Module):
@@ -222,10 +249,11 @@ def build_encoders(model: ModelConfig, features: FeatureConfig) -> Encoders:
 def _start_from(encoders: Encoders, folder: Path) -> None:
     """Copy the weights of a folder into encoders of the same configuration."""
     found = Encoders.from_pretrained(folder)
-    for name in ("model_config", "feature_config"):
-        theirs, ours = getattr(found, name), getattr(encoders, name)
-        if theirs != ours:
-            raise ValueError(f"{folder}: these weights belong to {theirs}, the run asks for {ours}")
+    for section, name in (("model", "model_config"), ("features", "feature_config")):
+        theirs, ours = (asdict(getattr(each, name)) for each in (found, encoders))
+        different = [f"{key} is {theirs[key]!r} there, {ours[key]!r} here" for key in ours if theirs[key] != ours[key]]
+        if different:
+            raise ValueError(f"{folder}: these encoders have another {section} config: {', '.join(different)}")
     encoders.load_state_dict(found.state_dict())
 
 

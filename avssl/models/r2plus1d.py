@@ -5,6 +5,8 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn import functional
 
+from avssl.models.unpooled import Tower, Unpooled
+
 Size = tuple[int, int, int]
 
 
@@ -41,11 +43,10 @@ class Block(nn.Module):
         return functional.relu(self.out_bn(self.tmp_conv2(x) + shortcut))
 
 
-class R2Plus1D(nn.Module):
+class R2Plus1D(Tower):
     """AVSA's R(2+1)D-18 variant, 15,379,136 parameters; clips of 8 frames of 112 x 112 in the paper."""
 
     width = 512
-    """Numbers of one embedding."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -56,11 +57,11 @@ class R2Plus1D(nn.Module):
         self.conv4x = nn.Sequential(Block(128, 256, (2, 2, 2)), Block(256, 256))
         self.conv5x = nn.Sequential(Block(256, 512, (2, 2, 2)), Block(512, 512))
 
-    def forward(self, pictures: Tensor) -> Tensor:
-        """Normalised `(clips, 3, time, height, width)` to `(clips, 512)`, the greatest over time and picture."""
-        x: Tensor = self.conv1(pictures)
+    def unpooled(self, x: Tensor) -> Unpooled:
+        """Pictures `(clips, 3, time, height, width)` to the greatest over time and picture, and 512 maps."""
+        x = self.conv1(x)
         x = self.conv5x(self.conv4x(self.conv3x(self.conv2x(x))))
-        return x.amax(dim=(2, 3, 4))
+        return Unpooled(x.amax(dim=(2, 3, 4)), x)
 
 
 def _spatial(planes_in: int, planes: int, stride: Size) -> nn.Conv3d:

@@ -9,6 +9,8 @@ from einops import rearrange
 from torch import Tensor, nn
 from torch.nn import functional
 
+from avssl.models.unpooled import Tower, Unpooled
+
 # B clips or sounds, C channels, T time, H and W rows and columns of the picture, S = H W cells, M mel bands
 
 Strides = tuple[int | tuple[int, int], ...]
@@ -37,7 +39,7 @@ class Block(nn.Module):
         return functional.relu(self.bn2(self.conv2(y)) + self.shortcut(x))
 
 
-class SmallVideo(nn.Module):
+class SmallVideo(Tower):
     """Picture tower of the `small` preset; pictures of 32 x 32 upwards, one of them or several.
 
     Pooling ends at a grid instead of a point, so that an embedding can tell where in a view a thing is. Time is mixed
@@ -61,17 +63,17 @@ class SmallVideo(nn.Module):
         self.out = nn.Linear(last * grid * grid, width)
         self.norm = nn.LayerNorm(width)
 
-    def forward(self, pictures_BCTHW: Tensor) -> Tensor:
-        """Normalised `(clips, 3, time, height, width)` to `(clips, width)`."""
-        x = self.stages(rearrange(pictures_BCTHW, "B C T H W -> (B T) C H W"))
-        x = functional.adaptive_avg_pool2d(x, self.grid)
-        cells_BCTS = rearrange(x, "(B T) C H W -> B C T (H W)", B=len(pictures_BCTHW))
+    def unpooled(self, x: Tensor) -> Unpooled:
+        """Pictures `(clips, 3, time, height, width)` to embeddings, and 128 maps of an eighth of their size."""
+        clips = len(x)
+        x = self.stages(rearrange(x, "B C T H W -> (B T) C H W"))
+        cells_BCTS = rearrange(functional.adaptive_avg_pool2d(x, self.grid), "(B T) C H W -> B C T (H W)", B=clips)
         moved = functional.relu(self.motion_bn(self.motion(cells_BCTS)))
-        embedding: Tensor = self.norm(self.out((cells_BCTS + moved).mean(2).flatten(1)))
-        return embedding
+        embedding = self.norm(self.out((cells_BCTS + moved).mean(2).flatten(1)))
+        return Unpooled(embedding, rearrange(x, "(B T) C H W -> B C T H W", B=clips))
 
 
-class SmallAudio(nn.Module):
+class SmallAudio(Tower):
     """Sound tower of the `small` preset; any number of spectra and mel bands.
 
     Time is pooled away, by mean and by maximum, while bands of frequency stay apart.
@@ -92,12 +94,12 @@ class SmallAudio(nn.Module):
         self.out = nn.Linear(2 * self.planes[-1] * bands, width)
         self.norm = nn.LayerNorm(width)
 
-    def forward(self, maps_BCTM: Tensor) -> Tensor:
-        """`(sounds, maps, time, mels)` to `(sounds, width)`."""
-        x = self.stages(maps_BCTM)
+    def unpooled(self, x: Tensor) -> Unpooled:
+        """Spectra `(sounds, maps, time, mels)` to embeddings, and 96 maps of 1/16 and 1/4 of their size."""
+        x = self.stages(x)
         pooled = torch.cat([x.mean(2), x.amax(2)], dim=1)
-        embedding: Tensor = self.norm(self.out(functional.adaptive_avg_pool1d(pooled, self.bands).flatten(1)))
-        return embedding
+        embedding = self.norm(self.out(functional.adaptive_avg_pool1d(pooled, self.bands).flatten(1)))
+        return Unpooled(embedding, x)
 
 
 def _stages(maps: int, kernel: int, planes: tuple[int, ...], strides: Strides) -> nn.Sequential:

@@ -2,32 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Protocol, cast
-
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from avssl.config import ModelConfig
 from avssl.models.backbones import audio_backbone, video_backbone
 from avssl.models.conv2d import Conv2D10
 from avssl.models.r2plus1d import R2Plus1D
 from avssl.models.small import SmallAudio, SmallVideo
+from avssl.models.unpooled import Tower
 from avssl.plugins import hint
 
 PRESETS = ("small", "avsa")
 
 
-class Tower(Protocol):
-    """What maps a batch of pictures or of spectra to a batch of embeddings."""
-
-    width: int
-    """Numbers of one embedding."""
-
-    def __call__(self, x: Tensor) -> Tensor:
-        """`(batch, channels, ...)` to `(batch, width)`."""
-
-
-def video_tower(config: ModelConfig) -> nn.Module:
+def video_tower(config: ModelConfig) -> Tower:
     """The picture tower of a configuration, with random weights.
 
     Raises:
@@ -38,7 +27,7 @@ def video_tower(config: ModelConfig) -> nn.Module:
     return _channels_last({"small": SmallVideo, "avsa": R2Plus1D}[_preset(config)]())
 
 
-def audio_tower(config: ModelConfig, maps: int) -> nn.Module:
+def audio_tower(config: ModelConfig, maps: int) -> Tower:
     """The sound tower of a configuration for so many input maps, with random weights.
 
     Raises:
@@ -49,18 +38,13 @@ def audio_tower(config: ModelConfig, maps: int) -> nn.Module:
     return _channels_last({"small": SmallAudio, "avsa": Conv2D10}[_preset(config)](maps))
 
 
-def embedding_width(tower: nn.Module) -> int:
-    """Numbers of one embedding of a tower."""
-    return cast(Tower, tower).width
-
-
 def _preset(config: ModelConfig) -> str:
     if config.preset not in PRESETS:
         raise ValueError(f"model.preset is {' or '.join(PRESETS)}, not {config.preset!r}{hint(config.preset, PRESETS)}")
     return config.preset
 
 
-def _channels_last(tower: nn.Module) -> nn.Module:
+def _channels_last(tower: Tower) -> Tower:
     """Store convolution weights as the fast kernels of CPUs and GPUs read them."""
     for module in tower.modules():
         if isinstance(module, nn.Conv2d):

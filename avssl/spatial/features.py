@@ -176,9 +176,10 @@ class Features(nn.Module):
         if self.name == "foa-iv":
             return _ratio(self._mel(_flow(real, imag)), self._mel(power.sum(1, keepdim=True) / 2))
         energy = self._mel(power)
-        cross = cross_spectrum(real, imag)
-        phase = phase_difference(*(self._mel(part) for part in cross), energy)
-        return torch.stack([level_difference(energy), *phase, gcc_phat(*cross, self.steering)], 1)
+        cross, quadrature = cross_spectrum(real, imag)
+        sine, cosine = phase_difference(self._mel(cross), self._mel(quadrature), energy)
+        lag = gcc_phat(cross, quadrature, self.steering)
+        return torch.stack([level_difference(energy), sine, cosine, lag], 1)
 
     def _mix(self, sound: Tensor) -> Tensor:
         channels = sound.shape[-2]

@@ -1,0 +1,41 @@
+"""What every tower is: pictures or spectra to embeddings, and to the maps that were pooled into them."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import NamedTuple
+
+from torch import Tensor, nn
+
+
+class Unpooled(NamedTuple):
+    """An embedding and what it was pooled from."""
+
+    embedding: Tensor
+    """`(batch, width)`."""
+    maps: Tensor
+    """`(clips, channels, time, rows, columns)` of pictures, `(sounds, channels, time, bands)` of spectra: rows from the
+    top, columns from the left, bands from low to high."""
+
+
+class Tower(nn.Module, ABC):
+    """A network whose embeddings may forget where things are, and whose maps do not."""
+
+    width: int
+    """Numbers of one embedding."""
+
+    @abstractmethod
+    def unpooled(self, x: Tensor) -> Unpooled:
+        """Embeddings and maps in one pass.
+
+        Args:
+            x: normalised pictures `(clips, 3, time, height, width)`, or spectra `(sounds, maps, time, mels)`.
+        """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The embeddings alone, `(batch, width)`."""
+        return self.unpooled(x).embedding
+
+    def maps(self, x: Tensor) -> Tensor:
+        """The maps alone."""
+        return self.unpooled(x).maps
