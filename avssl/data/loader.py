@@ -27,6 +27,8 @@ from avssl.config import DataConfig
 from avssl.data.clip import Clip
 from avssl.data.manifest import Manifest, Row
 from avssl.data.media import read_frames, read_sound
+from avssl.data.objects import Objects
+from avssl.data.objects import read as read_objects
 
 Batch = dict[str, Tensor]
 Views = Callable[[Clip, np.random.Generator], Batch]
@@ -36,7 +38,12 @@ ROOMY = 2**31
 
 
 def read_clip(
-    row: Row, root: Path, config: DataConfig, sample_rate: int, rng: np.random.Generator | None = None
+    row: Row,
+    root: Path,
+    config: DataConfig,
+    sample_rate: int,
+    rng: np.random.Generator | None = None,
+    objects: Objects | None = None,
 ) -> Clip:
     """Read a window of a clip: `config.seconds` of sound, and frames from within them.
 
@@ -48,6 +55,7 @@ def read_clip(
         config: how much is read.
         sample_rate: Hz, of the sound returned.
         rng: places the sound in the clip, and the frames in the sound; None places both in the middle.
+        objects: of the manifest's clips; those of the middle of the frames' time go with the clip.
 
     Returns:
         The clip; its labels are the row's columns with `start`, where the window begins, and `frame_start`, where its
@@ -74,7 +82,16 @@ def read_clip(
         sample_rate=sample_rate,
         key=row.key,
         labels=asdict(row) | {"start": float(start), "frame_start": float(frame_start)},
+        objects=_seen(objects, row.key, (times[0] + times[-1]) / 2 - row.start),
     )
+
+
+def _seen(objects: Objects | None, key: str, time: float) -> Tensor:
+    """Azimuth, elevation and score `(N, 3)` of a clip's objects at a time in seconds from its beginning."""
+    if objects is None:
+        return torch.empty(0, 3)
+    directions, scores = objects.at(key, time)
+    return torch.column_stack([torch.as_tensor(directions), torch.as_tensor(scores)]).float()
 
 
 def resample(sound: Tensor, source: int, target: int) -> Tensor:
@@ -95,14 +112,15 @@ class Batches:
     Args:
         manifest: the clips.
         views: what a task makes of one clip; gets a generator seeded by seed, step and the clip's key.
-        data: batch (over all ranks), workers, and how much of a clip is read.
+        data: batch (over all ranks), workers, how much of a clip is read, and whose objects go with it.
         sample_rate: Hz, of the clips' sound.
         seed: of the run.
         rank: this process.
         world: number of processes.
 
     Raises:
-        ValueError: there are no clips, or the batch cannot be cut into `world` slices.
+        ValueError: there are no clips, the batch cannot be cut into `world` slices, or the detector that is named left
+            no objects that can be read.
     """
 
     def __init__(
@@ -121,7 +139,8 @@ class Batches:
             raise ValueError(f"data.batch must be a multiple of the {world} processes, it is {data.batch}")
         self.workers = data.workers
         self.steps_per_epoch = max(1, len(manifest) // data.batch)
-        self.steps = _Steps(manifest, views, data, sample_rate, seed, rank, world)
+        objects = read_objects(manifest.root, data.detector) if data.detector else None
+        self.steps = _Steps(manifest, views, data, sample_rate, seed, rank, world, objects)
 
     def between(self, start: int, stop: int) -> Generator[Batch, None, None]:
         """The batches of steps `start` to `stop - 1`; closing the iterator ends its loader processes.
@@ -168,6 +187,7 @@ class _Steps(Dataset[Any]):
     seed: int
     rank: int
     world: int
+    objects: Objects | None
 
     def __getitem__(self, step: int) -> Any:
         try:
@@ -181,7 +201,8 @@ class _Steps(Dataset[Any]):
     def _views(self, row: Row, step: int) -> Batch:
         rng = np.random.default_rng((self.seed, step, crc32(row.key.encode())))
         try:
-            return self.views(read_clip(row, self.manifest.root, self.data, self.sample_rate, rng), rng)
+            clip = read_clip(row, self.manifest.root, self.data, self.sample_rate, rng, self.objects)
+            return self.views(clip, rng)
         except (ValueError, OSError) as error:
             error.add_note(traceback.format_exc())  # a traceback does not travel between processes, notes do
             raise _Refused(error) from error

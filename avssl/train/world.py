@@ -9,21 +9,27 @@ from typing import Any
 from avssl.config import DataConfig
 from avssl.data.crops import CropOptions, check_guide
 from avssl.data.manifest import Manifest, read_manifest
+from avssl.data.objects import objects_path, read_about
 
 
 def clips(config: DataConfig, sample_rate: int, progress: bool = True) -> tuple[Path, Manifest]:
-    """The manifest of a run and its path; renders the built-in world if none is named.
+    """The manifest of a run and its path; renders the built-in world if none is named, and looks for objects in it.
 
     Args:
-        config: names the manifest, or says how large the world is.
+        config: names the manifest, or says how large the world is; names the detector, if objects are wanted.
         sample_rate: Hz of the world's sound.
         progress: show what is being rendered.
 
     Raises:
-        ValueError: the manifest cannot be used; see `read_manifest`.
+        ValueError: the manifest cannot be used, see `read_manifest`; or the detector, see `detect`.
     """
     path = Path(config.manifest) if config.manifest else _rendered(config, sample_rate, progress)
-    return path, read_manifest(path)
+    manifest = read_manifest(path)
+    if config.detector and not _looked_through(manifest, config.detector):
+        from avssl.data.detect import detect
+
+        detect(manifest.root, config.detector, progress=progress)
+    return path, manifest
 
 
 def check(config: DataConfig, options: Any) -> None:
@@ -55,6 +61,12 @@ def training(manifest: Manifest) -> Manifest:
 def cache() -> Path:
     """Where rendered worlds are kept: `AVSSL_CACHE`, or `~/.cache/avssl`."""
     return Path(os.environ.get("AVSSL_CACHE") or Path.home() / ".cache" / "avssl")
+
+
+def _looked_through(manifest: Manifest, detector: str) -> bool:
+    """Whether the objects of all clips are known."""
+    path = objects_path(manifest.root, detector)
+    return path.is_file() and {row.key for row in manifest} <= read_about(path)[1].keys()
 
 
 def _rendered(config: DataConfig, sample_rate: int, progress: bool) -> Path:
