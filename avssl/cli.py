@@ -168,6 +168,23 @@ def bench(only: tuple[str, ...], repeats: int, threads: int | None, target: Path
     run(only, repeats, threads, target)
 
 
+@main.command()
+@click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--out", type=click.Path(path_type=Path), help="Folder for table, CSV and figure.")
+@click.option("--into", type=click.Path(path_type=Path), help="Markdown file whose marked part is rewritten.")
+@click.option("--baseline", default="", metavar="TITLE", help="Row to compare with.  [default: first of each task]")
+@click.option("--metric", "metrics", multiple=True, metavar="NAME", help="Show this one, as in metrics.json.")
+@click.option("--same", multiple=True, metavar="KEY", help="Runs of one row may differ in this setting, too.")
+def report(runs: tuple[Path, ...], out: Path | None, into: Path | None, **options: Any) -> None:
+    """One table and one figure of finished RUNS: a row for those that differ only in the seed.
+
+    The table is printed; --into puts it between the lines <!-- avssl report --> and <!-- end of report -->.
+    """
+    from avssl.report.report import report as make
+
+    click.echo(make(runs, out, into, say=lambda line: click.echo(line, err=True), **options), nl=False)
+
+
 @main.command(name="list")
 def list_installed() -> None:
     """Installed tasks and heads, shipped recipes."""

@@ -1,0 +1,1 @@
+"""Finished runs as one table and one figure: seeds, confidence intervals, the published numbers beside ours."""

@@ -1,0 +1,100 @@
+"""The columns of a report: which metrics it shows, and how their numbers are written."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+from avssl.plugins import hint
+
+TITLES = {
+    "avsa_bin": "AVSA-Bin",
+    "avc_bin": "AVC-Bin",
+    "avsa_bin_1": "AVSA-Bin, 1 crop",
+    "avc_bin_1": "AVC-Bin, 1 crop",
+    "test_swap_acc": "Swap-Acc",
+    "test_avsa_acc": "AVSA-Acc",
+    "test_avc_acc": "AVC-Acc",
+    "clips_per_second": "clips/s",
+    "train_seconds": "training, s",
+    "peak_memory_mb": "peak memory, MB",
+    "peak_gpu_memory_mb": "peak GPU memory, MB",
+}
+CHANCE = {"avsa_bin": 0.5, "avc_bin": 0.5, "avsa_bin_1": 0.5, "avc_bin_1": 0.5, "test_swap_acc": 0.5}
+SPEED = "clips_per_second"
+COSTS = (SPEED, "train_seconds", "peak_memory_mb", "peak_gpu_memory_mb", "wait_share", "memory_mb")
+"""Of the machine, not of the encoders: no differences are made of them."""
+HELD_OUT = "test_"
+_SHARE = re.compile(r"_(acc|bin(_\d+)?|share)(_low|_high)?$")
+
+
+@dataclass(frozen=True)
+class Column:
+    """One metric."""
+
+    name: str
+    """As in `metrics.json`."""
+
+    @property
+    def title(self) -> str:
+        """What the field calls it, with its unit."""
+        title = TITLES.get(self.name, self.name.removeprefix(HELD_OUT))
+        return f"{title} %" if self.share else title
+
+    @property
+    def share(self) -> bool:
+        """Whether it is a share from 0 to 1, shown in per cent."""
+        return is_share(self.name)
+
+    @property
+    def chance(self) -> float | None:
+        """What guessing gives, where that is known."""
+        return CHANCE.get(self.name)
+
+    @property
+    def compared(self) -> bool:
+        """Whether rows are compared by it."""
+        return self.name not in COSTS
+
+    def text(self, value: float, like: float, sign: str = "") -> str:
+        """A number as it is shown: one decimal of per cents, else as many as make three digits of `like`.
+
+        Args:
+            value: as in `metrics.json`.
+            like: a number of usual size, so that all that is said of it has the same decimals.
+            sign: "+" to show it.
+        """
+        scale, size = (100.0, 10.0) if self.share else (1.0, abs(like))
+        digits = next((digits for digits, least in enumerate((100, 10, 1, 0.1, 0.01)) if size >= least), 5)
+        rounded = round(scale * value, digits) or 0.0  # no negative zero
+        return f"{rounded:{sign}.{digits}f}"
+
+
+def is_share(metric: str) -> bool:
+    """Whether a metric is a share from 0 to 1, by its name."""
+    return bool(_SHARE.search(metric))
+
+
+def columns(metrics: Collection[str], wanted: Sequence[str] = ()) -> list[Column]:
+    """The columns to show: accuracies with an interval first, then the task's scalars on held-out clips, then speed.
+
+    Args:
+        metrics: names that at least one run has.
+        wanted: names to show instead, in this order.
+
+    Raises:
+        ValueError: no run has a wanted metric.
+    """
+    for name in wanted:
+        if name not in metrics:
+            raise ValueError(f"no run has the metric {name!r}{hint(name, metrics)}; there are {', '.join(metrics)}")
+    measured = [name for name in metrics if f"{name}_low" in metrics and f"{name}_high" in metrics]
+    tested = [name for name in metrics if name.startswith(HELD_OUT) and name != f"{HELD_OUT}loss"]
+    speed = [name for name in metrics if name == SPEED]
+    return [Column(name) for name in dict.fromkeys(wanted or [*_in_order(measured), *_in_order(tested), *speed])]
+
+
+def _in_order(names: Collection[str]) -> list[str]:
+    """Known ones first."""
+    return sorted(names, key=lambda name: list(TITLES).index(name) if name in TITLES else len(TITLES))

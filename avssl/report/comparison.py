@@ -1,0 +1,122 @@
+"""Everything a report says, before it is written as table, file or figure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from avssl.report.column import Column, columns
+from avssl.report.row import Row, baselines, rows
+from avssl.report.runs import Run
+from avssl.report.statistics import Estimate, difference
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One metric of one row, in the metric's own unit; None where there is nothing."""
+
+    ours: Estimate | None
+    difference: Estimate | None
+    """To the baseline."""
+    published: float | None
+    published_difference: float | None
+    """To the baseline's published number."""
+
+
+@dataclass(frozen=True)
+class Line:
+    """A row beside its baseline."""
+
+    row: Row
+    baseline: Row
+    cells: list[Cell]
+    """One a column."""
+
+    @property
+    def is_baseline(self) -> bool:
+        """Whether the row is compared with itself."""
+        return self.row is self.baseline
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A whole report."""
+
+    columns: list[Column]
+    lines: list[Line]
+    notes: list[str]
+    """What a reader must know of missing numbers, a line each."""
+
+    def cells(self, column: Column) -> list[Cell]:
+        """Of all lines."""
+        at = self.columns.index(column)
+        return [line.cells[at] for line in self.lines]
+
+    @property
+    def tasks(self) -> list[str]:
+        """In order."""
+        return list(dict.fromkeys(line.row.task for line in self.lines))
+
+
+def compare(
+    runs: Sequence[Run], baseline: str = "", metrics: Sequence[str] = (), notes: Sequence[str] = ()
+) -> Comparison:
+    """Group runs into rows and compare these.
+
+    Args:
+        runs: finished ones.
+        baseline: title of the row that others are compared with; empty: the first of each task.
+        metrics: to show; empty: those that matter.
+        notes: what a reader must know beside.
+
+    Raises:
+        ValueError: no row has that title, no run has a metric, or runs of one row name different published numbers.
+    """
+    found, names = rows(runs), list(dict.fromkeys(name for run in runs for name in run.metrics))
+    shown = columns(names, metrics)
+    pairs = list(zip(found, baselines(found, baseline), strict=True))
+    lines = [Line(row, other, [_cell(row, other, column) for column in shown]) for row, other in pairs]
+    return Comparison(shown, lines, [*notes, *_repeated(found), *_missing(found, shown), *_unused(found, names)])
+
+
+def _cell(row: Row, baseline: Row, column: Column) -> Cell:
+    mine, theirs = row.by_seed(column.name), baseline.by_seed(column.name)
+    published, other = row.published(column.name), baseline.published(column.name)
+    apart = row is not baseline and column.compared
+    return Cell(
+        row.estimate(column),
+        difference(mine, theirs) if apart and mine and theirs else None,
+        published,
+        published - other if apart and published is not None and other is not None else None,
+    )
+
+
+def _unused(found: Sequence[Row], names: Sequence[str]) -> list[str]:
+    published = dict.fromkeys((name, row.title) for row in found for run in row.runs for name in run.published)
+    return [
+        f"{title}: published.{name} is shown nowhere, no run has it" for name, title in published if name not in names
+    ]
+
+
+def _repeated(found: Sequence[Row]) -> list[str]:
+    """Rows with several runs of one seed, which are no independent draws."""
+    return [
+        f"{row.title}: {len(row.runs)} runs of {len(row.seeds)} seeds; those of one seed are averaged first"
+        for row in found
+        if len(row.runs) > len(row.seeds)
+    ]
+
+
+def _missing(found: Sequence[Row], shown: Sequence[Column]) -> list[str]:
+    """Runs without a number that others of their row have, or with one that is none."""
+    notes = []
+    for row in found:
+        for column in shown:
+            values = [run.metrics.get(column.name) for run in row.runs]
+            for run, value in zip(row.runs, values, strict=True):
+                if value is not None and not math.isfinite(value):
+                    notes.append(f"{run.folder}: {column.name} is {value}, it is left out of the row {row.title!r}")
+                elif value is None and any(each is not None for each in values):
+                    notes.append(f"{run.folder}: no {column.name}, which other runs of {row.title!r} have")
+    return notes

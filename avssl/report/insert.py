@@ -1,0 +1,63 @@
+"""The part of a Markdown file that a report rewrites."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+from avssl.data.atomic import replacing
+
+BEGIN, END = "<!-- avssl report -->", "<!-- end of report -->"
+FENCES = ("```", "~~~")
+
+
+class Insertion:
+    """A Markdown file with a place for a report: between a line `BEGIN` and a line `END`, once, in no code block.
+
+    Args:
+        path: the file; a link is followed.
+
+    Raises:
+        ValueError: it is not UTF-8, or has not these two lines once and in this order.
+        OSError: it cannot be read.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path.resolve()
+        try:
+            self.lines = path.read_bytes().decode("utf-8").splitlines(keepends=True)
+        except UnicodeDecodeError as error:
+            raise ValueError(f"{path}: expected Markdown in UTF-8: {error.reason} at byte {error.start}") from error
+        self.begin, self.end = (_only(path, self.lines, mark) for mark in (BEGIN, END))
+        if self.end < self.begin:
+            raise ValueError(f"{path}: the line {END!r} comes before {BEGIN!r}: exchange them")
+
+    def write(self, text: str) -> None:
+        """Put a text between the two lines, whole or not at all; every other byte stays.
+
+        Raises:
+            OSError: the file cannot be written.
+        """
+        ending = "\r\n" if self.lines[self.begin].endswith("\r\n") else "\n"
+        middle = ["", *text.strip("\n").split("\n"), ""]
+        parts = [*self.lines[: self.begin + 1], *(f"{line}{ending}" for line in middle), *self.lines[self.end :]]
+        with replacing(self.path) as part:
+            part.write_bytes("".join(parts).encode("utf-8"))
+            shutil.copymode(self.path, part)
+
+    def link(self, target: Path) -> str:
+        """A file's address as seen from this one."""
+        return Path(os.path.relpath(target.resolve(), self.path.parent)).as_posix().replace(" ", "%20")
+
+
+def _only(path: Path, lines: list[str], mark: str) -> int:
+    """The one line that is a mark; code blocks may show it."""
+    found, fenced = [], False
+    for at, line in enumerate(lines):
+        fenced ^= line.lstrip().startswith(FENCES)
+        if line.strip() == mark and not fenced:
+            found.append(at)
+    if len(found) != 1:
+        raise ValueError(f"{path}: expected one line {mark!r} for the report, there are {len(found)}")
+    return found[0]

@@ -1,0 +1,72 @@
+"""Run folders in, one table and one figure out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from avssl.data.atomic import write_text
+from avssl.report.comparison import Comparison, compare
+from avssl.report.figure import draw
+from avssl.report.insert import Insertion
+from avssl.report.runs import read_runs
+from avssl.report.sheet import runs_csv, statistics_csv
+from avssl.report.table import escaped, markdown
+
+TABLE, STATISTICS, RUNS, FIGURE, VECTORS = "report.md", "report.csv", "runs.csv", "report.png", "report.pdf"
+
+
+def report(
+    folders: Sequence[Path],
+    out: Path | None = None,
+    into: Path | None = None,
+    *,
+    baseline: str = "",
+    metrics: Sequence[str] = (),
+    same: Sequence[str] = (),
+    say: Callable[[str], object] = print,
+) -> str:
+    """Compare finished runs: a row for those that differ only in the seed.
+
+    Everything is read and checked before the first file is written.
+
+    Args:
+        folders: run folders.
+        out: folder for the table (Markdown), the statistics and every run's numbers (CSV) and the figure (PNG, PDF).
+        into: Markdown file whose part between two marks is rewritten.
+        baseline: title of the row to compare with; empty: the first of each task.
+        metrics: to show; empty: those that matter.
+        same: settings in which runs of one row may differ, beside the seed.
+        say: takes a line for each folder that is left out.
+
+    Returns:
+        The table in Markdown.
+
+    Raises:
+        ValueError: a broken run folder, no finished run, an unknown baseline, metric or setting, a file without marks.
+        OSError: something cannot be read or written.
+    """
+    runs, left_out = read_runs(folders, same)
+    for line in left_out:
+        say(line)
+    joined = [f"Rows join runs that differ in {', '.join(same)}."] if same else []
+    found = compare(runs, baseline, metrics, [*joined, *left_out])
+    place, text = Insertion(into) if into else None, markdown(found)
+    if out:
+        _write(out, found, text)
+    if place:
+        place.write(text + (_picture(found, place.link(out / FIGURE)) if out else ""))
+    return text
+
+
+def _write(out: Path, found: Comparison, text: str) -> None:
+    out.mkdir(parents=True, exist_ok=True)
+    drawn = draw(found, out / FIGURE, out / VECTORS)
+    write_text(out / TABLE, text + (_picture(found, FIGURE) if drawn else ""))
+    write_text(out / STATISTICS, statistics_csv(found))
+    write_text(out / RUNS, runs_csv(found))
+
+
+def _picture(found: Comparison, address: str) -> str:
+    titles = ", ".join(column.title for column in found.columns if column.compared)
+    return f"\n![{escaped(titles)} of every row]({address})\n"

@@ -1,0 +1,125 @@
+"""A row of a report: the runs that differ only in the seed."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+from typing import Any
+
+from avssl.plugins import hint
+from avssl.report.column import Column
+from avssl.report.runs import Run
+from avssl.report.statistics import Estimate, over_seeds
+
+MOST_SETTINGS = 4
+"""That a title may name."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """Runs of the same settings."""
+
+    title: str
+    """Unique among the rows of its task."""
+    task: str
+    runs: tuple[Run, ...]
+
+    @property
+    def seeds(self) -> list[int]:
+        """In order; several runs of one seed count as one."""
+        return sorted({run.seed for run in self.runs})
+
+    def by_seed(self, metric: str) -> dict[int, float]:
+        """Seed -> number, for the seeds that have a finite one; the mean of a seed's runs."""
+        found = defaultdict(list)
+        for run in self.runs:
+            value = run.metrics.get(metric, math.nan)
+            if math.isfinite(value):
+                found[run.seed].append(value)
+        return {seed: fmean(found[seed]) for seed in sorted(found)}
+
+    def estimate(self, column: Column) -> Estimate | None:
+        """Mean over seeds with its interval, a single run's own interval over clips; None without numbers."""
+        values = self.by_seed(column.name)
+        if not values:
+            return None
+        found = over_seeds(values.values())
+        if len(self.runs) == 1:
+            found = _own_interval(self.runs[0], column.name, found)
+        return found.within(0.0, 1.0) if column.share else found
+
+    def published(self, metric: str) -> float | None:
+        """The paper's number.
+
+        Raises:
+            ValueError: its runs name different ones.
+        """
+        named = {run.published[metric]: run.folder for run in self.runs if metric in run.published}
+        if len(named) > 1:
+            found = ", ".join(f"{value:g} in {folder}" for value, folder in named.items())
+            raise ValueError(f"published.{metric} of the row {self.title!r} is {found}: make them the same")
+        return next(iter(named), None)
+
+
+def rows(runs: Sequence[Run]) -> list[Row]:
+    """Runs grouped into rows, those of one task together, otherwise in the order they were given."""
+    groups: dict[str, dict[str, list[Run]]] = defaultdict(lambda: defaultdict(list))
+    for run in runs:
+        groups[run.task][run.identity].append(run)
+    return [row for task, of_task in groups.items() for row in _titled(task, list(of_task.values()))]
+
+
+def baselines(found: Sequence[Row], title: str = "") -> list[Row]:
+    """The row that each row is compared with.
+
+    Args:
+        found: the rows.
+        title: of the baseline; that of the same task if there are several. Empty: the first row of each task.
+
+    Raises:
+        ValueError: no row has this title.
+    """
+    named = [row for row in found if not title or row.title == title]
+    if not named:
+        titles = list(dict.fromkeys(row.title for row in found))
+        raise ValueError(f"no row is titled {title!r}{hint(title, titles)}; there are {'; '.join(titles)}")
+    return [next((each for each in named if each.task == row.task), named[0]) for row in found]
+
+
+def differing(runs: Collection[Run]) -> list[str]:
+    """Settings that are not the same in all of them; a missing one is another value than any."""
+    keys = dict.fromkeys(key for run in runs for key in run.settings)
+    return [key for key in keys if len({_written(run, key) for run in runs}) > 1]
+
+
+def _titled(task: str, groups: list[list[Run]]) -> list[Row]:
+    by_label: dict[str, list[Run]] = defaultdict(list)
+    for group in groups:
+        by_label[group[0].label].append(group[0])
+    titles = [_title(group[0], by_label[group[0].label]) for group in groups]
+    return [
+        Row(title if titles.count(title) == 1 else f"{title}, as {group[0].folder.name}", task, tuple(group))
+        for title, group in zip(titles, groups, strict=True)
+    ]
+
+
+def _title(run: Run, same_label: list[Run]) -> str:
+    """The label, and what tells the row from others of this label, unless that is too much to say."""
+    keys = differing(same_label)
+    return ", ".join([run.label, *(_written(run, key) for key in keys if len(keys) <= MOST_SETTINGS)])
+
+
+def _written(run: Run, key: str) -> str:
+    if key not in run.settings:
+        return f"no {key}"
+    value: Any = run.settings[key]
+    return f"{key}={'(empty)' if value == '' else value}"
+
+
+def _own_interval(run: Run, metric: str, found: Estimate) -> Estimate:
+    low, high = (run.metrics.get(f"{metric}{end}", math.nan) for end in ("_low", "_high"))
+    known = math.isfinite(low) and math.isfinite(high)
+    return Estimate(found.value, low=low, high=high, method="bootstrap") if known else found
