@@ -1,0 +1,128 @@
+"""Objects on their way from the parquet file into clips and crops."""
+
+import dataclasses
+import math
+
+import numpy as np
+import pyarrow as pa
+import pytest
+import torch
+from avssl_tasks.avc import Avc, AvcOptions
+
+from avssl.config import DataConfig, FeatureConfig, ModelConfig
+from avssl.data.loader import Batches, read_clip
+from avssl.data.manifest import Row, read_manifest, write_manifest
+from avssl.data.media import write_sound, write_video
+from avssl.data.objects import SCHEMA, About, Looked, objects_path, read, write
+from avssl.models.encoders import build_encoders
+from avssl.spatial.ambisonics import angles
+
+RATE = 8000
+DATA = DataConfig(seconds=0.5, frames=4, frame_rate=16.0, batch=4, workers=0, detector="made.pt")
+STEP = 0.25
+
+
+def row(number):
+    return Row(
+        key=f"clip-{number}", split="train", video=f"{number}.mp4", sound=f"{number}.wav", start=0.0, seconds=2.0,
+        frame_rate=16.0, width=64, height=32, sample_rate=RATE, layout="ambix", silent_channels="", azimuth=0.0,
+        elevation=0.0, diffuseness=0.0, source="",
+    )  # fmt: skip
+
+
+def seen(number, instant):
+    """Two objects of a clip at a looked-at instant: one moves 40 degrees a second, one stays, is high and weaker."""
+    common = {"key": f"clip-{number}", "time": instant * STEP, "width": 10, "height": 10, "label": "", "model": "made"}
+    moving = {"azimuth": 40 * instant * STEP, "elevation": 5.0, "score": 0.9, **common}
+    return [moving, {"azimuth": -90.0, "elevation": 60.0, "score": 0.5, **common}]
+
+
+@pytest.fixture(scope="module")
+def manifest(tmp_path_factory):
+    """Six clips; nothing was found in the last one, and the first instant of the others."""
+    folder = tmp_path_factory.mktemp("clips")
+    rng = np.random.default_rng(0)
+    for number in range(6):
+        write_video(folder / f"{number}.mp4", list(rng.integers(0, 256, (32, 32, 64, 3), dtype=np.uint8)), 16.0)
+        write_sound(folder / f"{number}.wav", torch.from_numpy(rng.standard_normal((4, 2 * RATE)) / 9).float(), RATE)
+    write_manifest(folder / "manifest.parquet", [row(number) for number in range(6)])
+    rows = [each for number in range(5) for instant in range(1, 8) for each in seen(number, instant)]
+    looked = {f"clip-{number}": Looked(8, STEP, 0.0) for number in range(6)}
+    about = About("made", "viewports", 1 / STEP, 0.25)
+    write(objects_path(folder, DATA.detector), pa.Table.from_pylist(rows, SCHEMA), about, looked)
+    return read_manifest(folder)
+
+
+def test_a_clip_brings_the_objects_of_the_middle_of_its_frames(manifest):
+    objects = read(manifest.root, DATA.detector)
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        clip = read_clip(manifest.rows[0], manifest.root, DATA, RATE, rng, objects)
+        middle = clip.labels["frame_start"] + 1.5 / 16
+        instant = round(middle / STEP)
+        found = clip.objects.double()
+        assert (clip.objects.dtype, found.shape) == (torch.float32, (2 if instant else 0, 3))
+        if instant:
+            expected = [[math.radians(40 * instant * STEP), math.radians(5), 0.9], [-math.pi / 2, math.pi / 3, 0.5]]
+            np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
+def test_a_clip_where_nothing_was_found_or_looked_for_has_no_objects(manifest):
+    objects = read(manifest.root, DATA.detector)
+    for clip in (
+        read_clip(manifest.rows[5], manifest.root, DATA, RATE, None, objects),
+        read_clip(manifest.rows[0], manifest.root, DATA, RATE),
+    ):
+        assert (clip.objects.shape, clip.objects.dtype) == ((0, 3), torch.float32)
+
+
+def views_of(guide):
+    task = Avc(
+        build_encoders(ModelConfig(), FeatureConfig()),
+        AvcOptions(crops=3, size=32, guide=guide, least_angle=36, world_rotation="none"),
+    )
+    return task.views
+
+
+def test_guided_batches_are_the_same_whatever_the_number_of_loader_processes(manifest):
+    found = []
+    for workers in (0, 1, 2):
+        data = dataclasses.replace(DATA, workers=workers)
+        found.append(list(Batches(manifest, views_of("objects"), data, RATE, 3).between(0, 4)))
+    for other in found[1:]:
+        for one, two in zip(found[0], other, strict=True):
+            assert one.keys() == two.keys()
+            assert all(torch.equal(one[name], two[name]) for name in one)
+
+
+def test_crops_of_a_batch_look_at_the_objects_and_its_sound_is_turned_to_them(manifest):
+    def views(clip, rng):
+        return {**views_of("objects")(clip, rng), "middle": torch.tensor(clip.labels["frame_start"] + 1.5 / 16)}
+
+    looked_at = 0
+    for batch in Batches(manifest, views, DATA, RATE, 3).between(0, 6):
+        front = batch["rotation"][:, :, 0].double()  # what is brought to the front: the first row of the matrix
+        azimuth, elevation = (each.rad2deg() for each in angles(front))
+        for clip, middle in enumerate(batch["middle"].tolist()):
+            instant = round(middle / STEP)
+            if instant and bool((elevation[clip] > 59).any()):
+                looked_at += 1
+                assert azimuth[clip, :2].tolist() == pytest.approx([40 * instant * STEP, -90], abs=1e-3)
+                assert elevation[clip, :2].tolist() == pytest.approx([5, 60], abs=1e-3)
+    assert looked_at >= 10
+
+
+def test_objects_that_were_not_looked_for_are_told_in_one_line(manifest, tmp_path):
+    data = dataclasses.replace(DATA, detector="other.pt")
+    with pytest.raises(ValueError, match=r"objects-other\.parquet.*avssl detect") as caught:
+        Batches(manifest, views_of("objects"), data, RATE, 0)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_clip_that_was_not_looked_at_is_named(manifest, workers):
+    stranger = dataclasses.replace(manifest, rows=(dataclasses.replace(manifest.rows[0], key="stranger"),))
+    batches = Batches(stranger, views_of("objects"), dataclasses.replace(DATA, workers=workers), RATE, 0)
+    with pytest.raises(ValueError, match="stranger.*avssl detect") as caught:
+        list(batches.between(0, 1))
+    assert "\n" not in str(caught.value)
