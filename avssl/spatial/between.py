@@ -26,8 +26,8 @@ _SAME = 1e-3
 """Directions nearer than this, in radians, are one."""
 _MARGIN = 8
 """Samples kept around a moved response for the ringing of its fractional shift."""
-_CHUNK = 1024
-"""Directions at a time: bounds the memory of the search."""
+_CHUNK = 64
+"""Directions at a time: the search stays in cache."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,7 +37,7 @@ class Between:
     corners: Tensor
     """`(triangles, 3)`: which responses stand at the corners."""
     inverses: Tensor
-    """`(triangles, 3, 3)`: from a vector along x, y, z to the weights of the corners."""
+    """`(3, triangles, 3)`: rows that give the weight of each corner of a vector along x, y, z."""
     delays: Tensor
     """float64 `(responses, 2)` samples: what the aligned responses still want; negative, for they come late."""
     aligned: Tensor
@@ -72,11 +72,17 @@ class Between:
         delays = (weight[:, :, None] * self.delays[corner]).sum(1)
         return delays, torch.einsum("dc,dcet->det", weight.float(), self.aligned[corner])
 
+    def responses(self, azimuth: Tensor, elevation: Tensor) -> Tensor:
+        """Impulse responses `(directions, 2, taps)`; the measured ones come back as they were."""
+        delays, aligned = self.towards(azimuth, elevation)
+        return shifted(aligned, delays)
+
     def _weights(self, vectors: Tensor) -> tuple[Tensor, Tensor]:
         """Corners and weights, each `(directions, 3)`, of the triangle around each direction `(directions, 3)`."""
-        weights = torch.einsum("tcx,dx->dtc", self.inverses, vectors.float())
-        inside = weights.amin(-1).argmax(-1)
-        weight = weights[torch.arange(len(vectors)), inside].clamp(min=0).double()
+        weights = (vectors.float() @ self.inverses.flatten(0, 1).T).unflatten(1, (3, -1))
+        # Cheaper than a minimum over an axis of three.
+        inside = torch.minimum(torch.minimum(weights[:, 0], weights[:, 1]), weights[:, 2]).argmax(1)
+        weight = weights[torch.arange(len(vectors)), :, inside].clamp(min=0).double()
         return self.corners[inside], weight / weight.sum(-1, keepdim=True)
 
 
@@ -122,4 +128,4 @@ def _triangles(points: Tensor) -> tuple[Tensor, Tensor]:
     sides = points[corners]
     # Four points of one plane can leave a triangle without area; its neighbours cover it.
     solid = torch.linalg.det(sides).abs() > 1e-9
-    return corners[solid], torch.linalg.inv(sides[solid].mT).float()
+    return corners[solid], torch.linalg.inv(sides[solid].mT).float().transpose(0, 1).contiguous()

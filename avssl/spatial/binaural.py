@@ -9,17 +9,17 @@ from torch import Tensor
 from torch.nn.functional import fold, pad
 
 from avssl.spatial.ambisonics import Angle
-from avssl.spatial.between import shifted
 from avssl.spatial.head import SPEED_OF_SOUND, spherical_head
 from avssl.spatial.hrir import Hrirs
+from avssl.spatial.magls import ambisonic_filters, to_binaural
 
-__all__ = ["Hrirs", "render", "response", "spherical_head"]
+__all__ = ["Hrirs", "ambisonic_filters", "render", "spherical_head", "to_binaural"]
 
 _STEP = 0.005
 """Seconds between the directions that a moving source is filtered for; they cross-fade from one to the next."""
 _SEGMENT = 2000
 """Steps at a time: bounds the memory."""
-_TAPS, _PHASES = 24, 2048
+_TAPS, _PHASES = 24, 16384
 """Of the windowed sinc that reads a signal between its samples."""
 
 
@@ -50,16 +50,10 @@ def render(signal: Tensor, azimuth: Angle, elevation: Angle, hrirs: Hrirs, dista
     if not bool((far > 0).all()):
         raise ValueError("a source's distance is a number of metres above 0")
     if distance is None and len(across) == len(up) == 1:
-        return convolve(signal, response(hrirs, across, up)[0])
+        return convolve(signal, hrirs.between.responses(across, up)[0])
     travel = torch.zeros(1).double() if distance is None else far / SPEED_OF_SOUND * hrirs.sample_rate
     moved = _move(signal, *(each.expand(len(signal)) for each in (across, up, travel)), hrirs)
     return moved / far.to(signal)
-
-
-def response(hrirs: Hrirs, azimuth: Tensor, elevation: Tensor) -> Tensor:
-    """Impulse responses `(directions, 2, taps)` of any directions `(directions,)`; the measured ones come back."""
-    delays, aligned = hrirs.between.towards(azimuth, elevation)
-    return shifted(aligned, delays)
 
 
 def convolve(signal: Tensor, filters: Tensor) -> Tensor:
@@ -71,7 +65,7 @@ def convolve(signal: Tensor, filters: Tensor) -> Tensor:
 
 def _path(value: Angle, signal: Tensor) -> Tensor:
     """float64 `(1,)` or `(samples,)`."""
-    path = torch.as_tensor(value, dtype=torch.float64).reshape(-1)
+    path = torch.as_tensor(value, dtype=torch.float64, device="cpu").reshape(-1)
     if len(path) not in (1, len(signal)):
         raise ValueError(f"a path has one value a sample: expected {len(signal)}, got {len(path)}")
     if not bool(path.isfinite().all()):
@@ -88,7 +82,7 @@ def _move(signal: Tensor, azimuth: Tensor, elevation: Tensor, travel: Tensor, hr
         at = torch.arange(begin, end + hop, hop)
         delays, filters = hrirs.between.towards(*(path[at.clamp(max=len(path) - 1)] for path in (azimuth, elevation)))
         instants = torch.arange(begin, end) - travel[begin:end] - _gliding(delays, hop)[:, : end - begin]
-        heard = _faded(_read(signal, instants), filters.to(signal), hop)[:, : total.shape[1] - begin]
+        heard = _faded(_read(signal, instants.to(signal.device)), filters.to(signal), hop)[:, : total.shape[1] - begin]
         total[:, begin : begin + heard.shape[1]] += heard
     return total[:, : len(signal)]
 
