@@ -48,7 +48,7 @@ class Features(nn.Module):
     - `mono-logmel`: W of four channels; the mean of two; one as it is.
     - `stereo-logmel`: two channels, or W + Y and W - Y of four.
     - `stereo-phase`: those two, then level difference in bels, sine and cosine of the phase difference times coherence,
-      and GCC-PHAT with `stereo.lags(mels)` in place of mel bands. Positive is left: louder, or leading.
+      and GCC-PHAT below 1.5 kHz over `stereo.lags(mels)`, which stand where bands do. Positive is left: louder, sooner.
     - `foa-logmel`: W, Y, Z, X. The sign of a channel is lost: left and right, up and down, look alike.
     - `foa-iv`: those four, then the active intensity along y, z, x as mel(I) / mel(E), length 1 for one plane wave.
     - `beam-logmel`: the beam `config.beam` towards the front; turn the sound first to listen elsewhere.

@@ -16,6 +16,9 @@ from torch import Tensor
 
 MOST_LAG = 1e-3
 """Seconds; a head's own are at most 0.8 ms."""
+HIGHEST = 1500.0
+"""Hz up to which time is compared: above it periods are shorter than a head's own lags (the duplex theory), and lossy
+codecs keep one phase for both channels, which whitening would make a peak at 0."""
 # Relative to the mean over a sound: what is quieter by this much counts as silent.
 QUIET = 1e-6
 _TINY = 1e-36
@@ -90,18 +93,21 @@ def lags(count: int, most: float = MOST_LAG) -> Tensor:
     return torch.linspace(-most, most, count)
 
 
-def lag_steering(seconds: Tensor, n_fft: int, sample_rate: int) -> Tensor:
+def lag_steering(seconds: Tensor, n_fft: int, sample_rate: int, highest: float = HIGHEST) -> Tensor:
     """Inverse Fourier transform from the one-sided bins of a window to any lags.
 
     Args:
         seconds: lags, `(N,)`.
         n_fft: samples of the window.
         sample_rate: Hz.
+        highest: Hz; what lies above has no weight.
 
     Returns:
-        `(2 F, N)`: rows for the real parts of all bins, then for the imaginary ones; averages over all `n_fft` bins.
+        `(2 F, N)`: rows for the real parts of all bins, then for the imaginary ones; the mean over positive and
+        negative frequencies.
     """
     bins = torch.arange(n_fft // 2 + 1, dtype=torch.float64)
-    twice = torch.where((bins == 0) | (2 * bins == n_fft), 1.0, 2.0)[:, None] / n_fft
+    times = torch.where((bins == 0) | (2 * bins == n_fft), 1.0, 2.0) * (bins * sample_rate <= highest * n_fft)
+    weight = (times / times.sum())[:, None]
     angle = 2 * math.pi * (bins * sample_rate / n_fft)[:, None] * seconds.double()
-    return torch.cat([twice * angle.cos(), twice * angle.sin()]).float()
+    return torch.cat([weight * angle.cos(), weight * angle.sin()]).float()
