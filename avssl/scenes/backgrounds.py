@@ -1,4 +1,4 @@
-"""Backgrounds: silent 360-degree surroundings, without a seam, drawn once a scene."""
+"""Backgrounds: silent surroundings, without a seam, drawn once a scene as far as the lens sees them."""
 
 from __future__ import annotations
 
@@ -9,30 +9,28 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avssl.scenes.brush import Brush
-from avssl.scenes.paths import unit_vector
-from avssl.scenes.stamp import stamp, tangent_basis
+from avssl.scenes.lens import Lens
+from avssl.scenes.stamp import tangent_basis
 
 Image = NDArray[np.float32]
 
 
-def draw_background(seed: int, width: int) -> NDArray[np.uint8]:
-    """A random surrounding: uint8 `(width / 2, width, 3)`, RGB."""
+def draw_background(seed: int, lens: Lens) -> NDArray[np.uint8]:
+    """A random surrounding: uint8 `(height, width, 3)`, RGB."""
     rng = np.random.default_rng(seed)
-    rays = _rays(width)
+    rays = _rays(lens)
     family = (_outdoors, _room, _city, _haze)[rng.integers(4)]
     image = family(rng, rays @ _yaw(rng))
     image = image * (1 + 0.04 * _noise(rng, rays, rng.uniform(20, 70), 8))[..., None]
     frame = (np.clip(image, 0, 1) * 255).astype(np.uint8)
     for _ in range(rng.integers(0, 6)):
-        _clutter(rng, frame)
+        _clutter(rng, frame, lens)
     return frame
 
 
 @lru_cache(maxsize=2)
-def _rays(width: int) -> Image:
-    azimuth = (0.5 - (np.arange(width) + 0.5) / width) * 2 * np.pi
-    elevation = (0.5 - (np.arange(width // 2) + 0.5) / (width // 2)) * np.pi
-    return unit_vector(*np.broadcast_arrays(azimuth[None], elevation[:, None])).astype(np.float32)
+def _rays(lens: Lens) -> Image:
+    return lens.rays()
 
 
 def _yaw(rng: np.random.Generator) -> Image:
@@ -119,7 +117,7 @@ def _haze(rng: np.random.Generator, rays: Image) -> Image:
     return _blend(image, _colour(rng), 0.7 * _noise(rng, rays, rng.uniform(4, 16), 10))
 
 
-def _clutter(rng: np.random.Generator, frame: NDArray[np.uint8]) -> None:
+def _clutter(rng: np.random.Generator, frame: NDArray[np.uint8], lens: Lens) -> None:
     """A dull polygon somewhere, that is no object of any kind."""
     colour = tuple(_colour(rng, 0.0, 0.4).tolist())
     brush = Brush(colour, colour, colour, 1.0)
@@ -128,4 +126,4 @@ def _clutter(rng: np.random.Generator, frame: NDArray[np.uint8]) -> None:
     alpha = brush.alpha.astype(np.float32)[..., None]
     picture = np.concatenate([brush.colour * alpha, alpha], axis=-1).astype(np.uint8)
     angles = rng.uniform(-np.pi, np.pi), np.arcsin(rng.uniform(-0.9, 0.9)), rng.uniform(0, 2 * np.pi)
-    stamp(frame, picture, tangent_basis(*map(np.asarray, angles)), float(np.tan(np.radians(rng.uniform(3, 10)))))
+    lens.stamp(frame, picture, tangent_basis(*map(np.asarray, angles)), float(np.tan(np.radians(rng.uniform(3, 10)))))

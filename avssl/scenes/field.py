@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -29,16 +31,22 @@ def render_sound(scene: Scene, form: Format) -> NDArray[np.float32]:
     """
     total = np.zeros((4, len(form.sample_times())), np.float32)
     at_one_metre = np.zeros(form.span().samples, np.float32)
-    for thing in scene.things:
-        if thing.sounding:
-            source = dry(thing.voice, thing.kind, form.span()) * np.float32(_strength(thing))
-            at_one_metre += source
-            total += direct(thing, source, form)
-            if any(scene.room.reflection):
-                total += early(scene.room, thing, source, form)
+    for thing, source in sources(scene, form):
+        at_one_metre += source
+        total += direct(thing, source, form)
+        if any(scene.room.reflection):
+            total += early(scene.room, thing, source, form)
     if scene.room.reverberation > 0:
         total += tail(scene.room, at_one_metre, form.sample_rate)[:, -total.shape[1] :]
-    return _level(_with_background(total, scene, form), scene.room.level)
+    heard = _with_background(total, scene, form)
+    return level(heard, heard[0], scene.room.level)
+
+
+def sources(scene: Scene, form: Format) -> Iterator[tuple[Thing, Signal]]:
+    """The objects that sound, each with its sound at 1 m `(span samples,)`, the lead included."""
+    for thing in scene.things:
+        if thing.sounding:
+            yield thing, dry(thing.voice, thing.kind, form.span()) * np.float32(_strength(thing))
 
 
 def _strength(thing: Thing) -> float:
@@ -118,8 +126,15 @@ def _with_background(total: NDArray[np.float32], scene: Scene, form: Format) -> 
     return total + np.float32(power) * background(scene.room, total.shape[1], form.sample_rate)
 
 
-def _level(total: NDArray[np.float32], wanted: float) -> NDArray[np.float32]:
-    gain = 10 ** (wanted / 20) / (np.sqrt((total[0] ** 2).mean()) + 1e-12)
+def level(total: NDArray[np.float32], measured: NDArray[np.float32], wanted: float) -> NDArray[np.float32]:
+    """Sound at a wanted level, or as loud as its peaks allow.
+
+    Args:
+        total: `(channels, samples)`.
+        measured: what has that level, such as W.
+        wanted: root mean square, decibels.
+    """
+    gain = 10 ** (wanted / 20) / (np.sqrt((measured**2).mean()) + 1e-12)
     return total * np.float32(min(gain, PEAK / (np.abs(total).max() + 1e-12)))
 
 

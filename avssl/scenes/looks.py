@@ -48,17 +48,18 @@ class Look:
     """Share by which it grows when it is, or would be, at its loudest."""
 
 
-def draw_look(rng: np.random.Generator, hue: float, spins: bool, distance: float) -> Look:
+def draw_look(rng: np.random.Generator, hue: float, spins: bool, distance: float, radii: tuple[float, float]) -> Look:
     """A random individual.
 
     Args:
         rng: where the randomness comes from.
         hue: the kind's own, 0..1.
         spins: whether the kind turns about itself.
-        distance: metres at time 0; sizes are drawn so that 11 to 21 degrees of radius are seen from there.
+        distance: metres at time 0.
+        radii: smallest and largest radius that is seen from there, degrees.
     """
     return Look(
-        radius=float(distance * np.tan(np.radians(rng.uniform(11, 21)))),
+        radius=float(distance * np.tan(np.radians(rng.uniform(*radii)))),
         hue=float((hue + rng.uniform(-1, 1) * 13 / 360) % 1),
         saturation=float(rng.uniform(0.55, 1.0)),
         value=float(rng.uniform(0.55, 1.0)),

@@ -1,4 +1,4 @@
-"""The pictures of a scene: objects over a background, equirectangular."""
+"""The pictures of a scene: objects over a background, as its lens sees them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from avssl.scenes.brush import SIDE
 from avssl.scenes.kinds import BY_NAME
 from avssl.scenes.looks import Look, paint
 from avssl.scenes.scene import Format, Scene, Thing, loudness
-from avssl.scenes.stamp import stamp, tangent_basis
+from avssl.scenes.stamp import tangent_basis
 
 Floats = NDArray[np.float64]
 
@@ -71,21 +71,22 @@ def sprite(look: Look, kind: str) -> NDArray[np.uint8]:
 
 def render_frames(scene: Scene, form: Format) -> Iterator[NDArray[np.uint8]]:
     """Frames `(height, width, 3)`, uint8 RGB, one after the other; nearer objects hide farther ones."""
-    backdrop = draw_background(scene.background, form.width)
+    lens = form.lens()
+    backdrop = draw_background(scene.background, lens)
     tracks = [track(thing, form) for thing in scene.things]
     whole = [sprite(thing.look, thing.kind) for thing in scene.things]
-    sprites = [_fitting(picture, each, form.width) for picture, each in zip(whole, tracks, strict=True)]
+    sprites = [_fitting(picture, each, lens.around) for picture, each in zip(whole, tracks, strict=True)]
     bases = [each.bases() for each in tracks]
     for frame in range(len(form.frame_times())):
         picture = backdrop.copy()
         for k in np.argsort([-each.distance[frame] for each in tracks], kind="stable"):
             tangent, light = tracks[k].tangent[frame], tracks[k].light[frame]
-            stamp(picture, sprites[k], bases[k][frame], float(tangent), float(light))
+            lens.stamp(picture, sprites[k], bases[k][frame], float(tangent), float(light))
         yield picture
 
 
-def _fitting(picture: NDArray[np.uint8], path: Track, width: int) -> NDArray[np.uint8]:
+def _fitting(picture: NDArray[np.uint8], path: Track, around: float) -> NDArray[np.uint8]:
     """The picture at about the size it is seen at, averaged, so that it does not flicker."""
-    seen = 2 * float(np.median(path.tangent)) * width / (2 * np.pi)
+    seen = 2 * float(np.median(path.tangent)) * around / (2 * np.pi)
     side = int(np.clip(round(OVERSAMPLING * seen), 8, SIDE))
     return np.asarray(cv2.resize(picture, (side, side), interpolation=cv2.INTER_AREA), np.uint8)

@@ -9,11 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avssl.scenes.kinds import BY_NAME, KINDS
+from avssl.scenes.lens import Lens, Panorama
 from avssl.scenes.looks import Look, draw_look
 from avssl.scenes.paths import Path, draw_path, spread
 from avssl.scenes.rooms import Room, draw_room
 from avssl.scenes.voices import Signal, Span, Voice
 
+RADII = (11.0, 21.0)
+"""Smallest and largest radius at time 0, degrees."""
 APART = np.radians(26.0)
 """Least angle between objects at the start."""
 HIGHEST_START = np.radians(35.0)
@@ -29,7 +32,7 @@ LEAD = 0.3
 
 @dataclass(frozen=True)
 class Format:
-    """How a scene is written down."""
+    """How a scene is written down: what is seen all around, and when."""
 
     seconds: float = 4.0
     width: int = 448
@@ -38,6 +41,10 @@ class Format:
     """Frames a second."""
     sample_rate: int = 24000
     """Hz."""
+
+    def lens(self) -> Lens:
+        """What the pictures are taken with."""
+        return Panorama(self.width)
 
     def frame_times(self) -> NDArray[np.float64]:
         """Seconds of every frame."""
@@ -104,13 +111,23 @@ def _draw_things(rng: np.random.Generator) -> list[Thing]:
     if rng.random() < LOOK_ALIKE:
         numbers[-1] = numbers[0]
     directions = spread(rng, count, APART, HIGHEST_START)
-    return [_draw_thing(rng, k, KINDS[numbers[k]].name, *directions[k]) for k in range(count)]
+    return [draw_thing(rng, k, KINDS[numbers[k]].name, draw_path(rng, *directions[k])) for k in range(count)]
 
 
-def _draw_thing(rng: np.random.Generator, number: int, kind: str, azimuth: float, elevation: float) -> Thing:
+def draw_thing(
+    rng: np.random.Generator, number: int, kind: str, path: Path, radii: tuple[float, float] = RADII
+) -> Thing:
+    """A random individual of a kind, silent for now.
+
+    Args:
+        rng: where the randomness comes from.
+        number: of the object in its scene.
+        kind: name of its kind.
+        path: where it is when.
+        radii: smallest and largest it is seen with at time 0, degrees.
+    """
     own = BY_NAME[kind]
-    path = draw_path(rng, azimuth, elevation)
-    look = draw_look(rng, own.hue / 360, own.spins, path.distance)
+    look = draw_look(rng, own.hue / 360, own.spins, path.distance, radii)
     low, high = own.pitch
     voice = Voice(
         pitch=float(low * (high / low) ** rng.random()),

@@ -44,15 +44,37 @@ def stamp(
     height, width = frame.shape[:2]
     rows, columns = _reach(basis[2], np.arctan(tangent), height, width)
     across, down = _where(basis, rows, columns, (height, width), picture.shape[0] / 2 / tangent)
-    offset = np.float32(picture.shape[0] / 2 - 0.5)
-    seen = cv2.remap(picture, across + offset, offset - down, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
-    colour = np.minimum(seen[..., :3] * np.float32(light), 255)
-    kept = 1 - seen[..., 3:] * np.float32(1 / 255)
+    colour, kept = look_up(picture, across, down, light)
     for begin in range(columns.start // width * width, columns.stop, width):
         left, right = max(columns.start, begin), min(columns.stop, begin + width)
         part = slice(left - columns.start, right - columns.start)
         place = frame[rows.start : rows.stop, left - begin : right - begin]
-        place[:] = (place * kept[:, part] + colour[:, part] + 0.5).astype(np.uint8)
+        blend(place, colour[:, part], kept[:, part])
+
+
+def look_up(
+    picture: NDArray[np.uint8], across: NDArray[np.float32], down: NDArray[np.float32], light: float
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """What some places of a picture show.
+
+    Args:
+        picture: as in `stamp`.
+        across: pixels to the right of its middle, `(height, width)`.
+        down: pixels above its middle, likewise.
+        light: multiplies the colours.
+
+    Returns:
+        Colour, multiplied by alpha, `(height, width, 3)`, and the share of what lies behind `(height, width, 1)`.
+    """
+    offset = np.float32(picture.shape[0] / 2 - 0.5)
+    seen = cv2.remap(picture, across + offset, offset - down, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
+    colour = np.minimum(seen[..., :3] * np.float32(light), 255)
+    return colour, 1 - seen[..., 3:] * np.float32(1 / 255)
+
+
+def blend(place: NDArray[np.uint8], colour: NDArray[np.float32], kept: NDArray[np.float32]) -> None:
+    """Lay what `look_up` found over a part of a frame, in place."""
+    place[:] = (place * kept + colour + 0.5).astype(np.uint8)
 
 
 def _reach(forward: Floats, radius: float, height: int, width: int) -> tuple[range, range]:

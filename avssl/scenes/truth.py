@@ -10,6 +10,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from avssl.scenes.brush import SIDE
+from avssl.scenes.lens import Lens
 from avssl.scenes.picture import Track, sprite, track
 from avssl.scenes.scene import Format, Scene, Thing
 
@@ -35,8 +36,8 @@ SCHEMA = pa.schema(
     ]
 )
 """`time` in seconds; `azimuth` (-180..180), `elevation`, `angular_radius` in degrees; `distance` in metres; the box in
-0..1 of the frame, from its left and top edge: `left` lies in 0..1, `right` exceeds 1 where the box crosses the seam;
-`visible`: share 0..1 of the object that no nearer one hides."""
+0..1 of the frame, from its left and top edge, as the lens says; `visible`: share 0..1 of the object that is in the
+picture and that no nearer one hides."""
 PROBES = 16
 """Points across an object at which it is looked up whether something hides it."""
 
@@ -46,7 +47,7 @@ def truth(scene: Scene, form: Format) -> pa.Table:
     tracks = [track(thing, form) for thing in scene.things]
     solid = [sprite(thing.look, thing.kind)[..., 3] > 127 for thing in scene.things]
     columns = [_facts(scene, thing, tracks[thing.number], solid[thing.number], form) for thing in scene.things]
-    for thing, seen in zip(columns, _visible(tracks, solid), strict=True):
+    for thing, seen in zip(columns, _visible(tracks, solid, form.lens()), strict=True):
         thing["visible"] = seen
     merged = {name: np.stack([each[name] for each in columns], axis=1).reshape(-1) for name in SCHEMA.names}
     return pa.table({name: pa.array(merged[name], SCHEMA.field(name).type) for name in SCHEMA.names}, schema=SCHEMA)
@@ -54,7 +55,7 @@ def truth(scene: Scene, form: Format) -> pa.Table:
 
 def _facts(scene: Scene, thing: Thing, path: Track, solid: NDArray[np.bool_], form: Format) -> dict[str, NDArray[Any]]:
     times = form.frame_times()
-    left, top, right, bottom = boxes(path, solid)
+    left, top, right, bottom = form.lens().box(_outline(path, solid), path.azimuth)
     same = {"key": scene.key, "object": thing.number, "kind": thing.kind, "sounding": thing.sounding}
     return {name: np.full(len(times), value) for name, value in same.items()} | {
         "frame": np.arange(len(times)),
@@ -70,19 +71,10 @@ def _facts(scene: Scene, thing: Thing, path: Track, solid: NDArray[np.bool_], fo
     }
 
 
-def boxes(path: Track, solid: NDArray[np.bool_]) -> tuple[Floats, Floats, Floats, Floats]:
-    """Left, top, right and bottom `(frames,)` of an object in the equirectangular frame, from its outline.
-
-    Objects stay clear of the poles (`paths.HIGHEST`), so that a box has a left and a right.
-    """
+def _outline(path: Track, solid: NDArray[np.bool_]) -> Floats:
+    """Unit vectors `(frames, points, 3)` to the outline of an object."""
     contours, _ = cv2.findContours(solid.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
-    rays = _rays(path, _unit(np.concatenate(contours)[:, 0, ::-1]))
-    around = np.arctan2(rays[..., 1], rays[..., 0]) - path.azimuth[:, None]
-    around = (around + np.pi) % (2 * np.pi) - np.pi
-    height = np.arcsin(rays[..., 2])
-    left = (0.5 - (path.azimuth + around.max(1)) / (2 * np.pi)) % 1.0
-    right = left + (around.max(1) - around.min(1)) / (2 * np.pi)
-    return left, 0.5 - height.max(1) / np.pi, right, 0.5 - height.min(1) / np.pi
+    return _rays(path, _unit(np.concatenate(contours)[:, 0, ::-1]))
 
 
 def _unit(pixels: NDArray[Any]) -> Floats:
@@ -97,13 +89,13 @@ def _rays(path: Track, points: Floats) -> Floats:
     return np.asarray(rays / np.linalg.norm(rays, axis=-1, keepdims=True))
 
 
-def _visible(tracks: list[Track], solid: list[NDArray[np.bool_]]) -> list[Floats]:
+def _visible(tracks: list[Track], solid: list[NDArray[np.bool_]], lens: Lens) -> list[Floats]:
     found = []
     for path, own in zip(tracks, solid, strict=True):
         step = SIDE // PROBES
         rows, columns = np.nonzero(own[step // 2 :: step, step // 2 :: step])
         rays = _rays(path, _unit(np.stack([rows, columns], axis=1) * step + step // 2))
-        hidden = np.zeros(rays.shape[:2], bool)
+        hidden = ~lens.holds(rays)
         for other, shape in zip(tracks, solid, strict=True):
             nearer = other.distance < path.distance
             if other is not path and nearer.any():

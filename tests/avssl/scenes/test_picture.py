@@ -65,7 +65,9 @@ def test_a_picture_is_upright_and_not_mirrored():
 
 @pytest.fixture
 def grey(monkeypatch):
-    monkeypatch.setattr(picture, "draw_background", lambda seed, width: np.full((width // 2, width, 3), 128, np.uint8))
+    monkeypatch.setattr(
+        picture, "draw_background", lambda seed, lens: np.full((lens.height, lens.width, 3), 128, np.uint8)
+    )
 
 
 @pytest.mark.parametrize("azimuth", [0, 90, 179, -178])

@@ -12,6 +12,7 @@ from sklearn.preprocessing import StandardScaler
 from avssl.scenes.backgrounds import draw_background
 from avssl.scenes.field import render_sound
 from avssl.scenes.kinds import KINDS
+from avssl.scenes.lens import Panorama
 from avssl.scenes.picture import render_frames
 from avssl.scenes.scene import Format, describe
 from avssl.scenes.truth import truth
@@ -53,7 +54,7 @@ def is_chance(right, asked, chance=0.5):
 @pytest.fixture(scope="module")
 def backdrops():
     scenes = [describe(21, index) for index in range(400)]
-    pictures = [draw_background(scene.background, 64) for scene in scenes]
+    pictures = [draw_background(scene.background, Panorama(64)) for scene in scenes]
     return scenes, np.stack([cv2.resize(each, (8, 4), interpolation=cv2.INTER_AREA).ravel() / 255 for each in pictures])
 
 

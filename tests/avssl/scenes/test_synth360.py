@@ -1,6 +1,6 @@
 import json
+import platform
 import shutil
-import sys
 
 import av
 import numpy as np
@@ -92,7 +92,7 @@ def test_an_interrupted_world_is_continued(world, tmp_path):
     out = tmp_path / "world"
     for name in ("manifest.parquet", "truth.parquet", "media/00001.mp4", "media/00003.wav"):
         (out / name).unlink()
-    (out / "media/.00001.999999999.part.mp4").write_bytes(b"half")
+    (out / f"media/.00001.part-{platform.node()}-999999999.mp4").write_bytes(b"half")
     kept = (out / "media/00000.mp4").stat().st_mtime_ns
     synth360(out, 4, 1.0, 5, workers=1, **SMALL)
     assert (out / "media/00000.mp4").stat().st_mtime_ns == kept
@@ -149,9 +149,7 @@ def test_settings_that_are_none_are_refused(tmp_path, text):
 
 def test_a_process_that_dies_is_one_line_with_the_scene(tmp_path, monkeypatch):
     crash = CrashError("its worker process died")
-    monkeypatch.setattr(
-        sys.modules[synth360.__module__], "outcomes", lambda work, jobs, workers: iter([(jobs[1], crash)])
-    )
+    monkeypatch.setattr("avssl.scenes.world.outcomes", lambda work, jobs, workers: iter([(jobs[1], crash)]))
     with pytest.raises(ValueError, match=r"out: scene 1 cannot be rendered: its worker process died$"):
         synth360(tmp_path / "out", 2, 1.0, 0, workers=2, **SMALL)
     assert not (tmp_path / "out" / "manifest.parquet").exists()
