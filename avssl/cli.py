@@ -105,21 +105,29 @@ def downstream() -> None:
 @main.command()
 @click.argument("root", type=click.Path(path_type=Path))
 @click.argument("out", type=click.Path(path_type=Path))
-@click.option("--layout", required=True, type=click.Choice(["yt360", "files"]), help="How ROOT is organised.")
+@click.option(
+    "--layout",
+    required=True,
+    type=click.Choice(["yt360", "fair-play", "music", "youtube-asmr", "files"]),
+    help="How ROOT is organised.",
+)
+@click.option(
+    "--split", default="", help="Lists of FAIR-Play (new_splits/split2) and the like to split by.  [default: the first]"
+)
 @click.option(
     "--projection",
     default="auto",
-    type=click.Choice(["auto", "equirect"]),
+    type=click.Choice(["auto", "equirect", "flat"]),
     show_default=True,
-    help="Declare pictures equirectangular where neither header nor shape says so.",
+    help="Declare pictures equirectangular, or of an ordinary field of view, where nothing says so.",
 )
 @click.option(
     "--sound-layout",
     default="auto",
     show_default=True,
-    help="Declare channels: ambix, fuma, acn-n3d, wxy, youtube-327…",
+    help="Declare channels: ambix, fuma, acn-n3d, wxy, youtube-327, stereo, binaural…",
 )
-@click.option("--height", default=224, show_default=True, help="Rows of the proxies; they are twice as wide.")
+@click.option("--height", default=224, show_default=True, help="Rows of the proxies; worlds are twice as wide.")
 @click.option("--frame-rate", default=16.0, show_default=True, help="Most pictures a second of the proxies.")
 @click.option("--sample-rate", default=24000, show_default=True, help="Samples a second of the prepared sound, in Hz.")
 @click.option("--workers", type=int, help="Processes.  [default: one a core]")

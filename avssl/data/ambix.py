@@ -64,6 +64,8 @@ _DECLARED = {
     "first4": SoundLayout("first4", _ACN),
 }
 NAMES = tuple(_DECLARED)
+PAIRS = ("stereo", "binaural")
+"""Sound for two ears, left and right: prepared as it stands, and never guessed."""
 _EXACT = {"youtube-327": 6, "wxy": 3, "wyx": 3}
 
 
@@ -98,7 +100,10 @@ def recognised_layout(channels: int, codec: str) -> SoundLayout:
         ValueError: it cannot be first-order ambisonics, or it could be several things.
     """
     if channels in (1, 2):
-        raise ValueError(f"expected ambisonics (4 channels or more), this sound is {('mono', 'stereo')[channels - 1]}")
+        raise ValueError(
+            f"expected ambisonics (4 channels or more), this sound is {_count(channels)}"
+            f"{'; if two ears are wanted, declare --sound-layout stereo or binaural' if channels == 2 else ''}"
+        )
     if channels == 3:
         return _DECLARED["wyx"]
     if channels == 6 and codec == "aac":
@@ -117,10 +122,29 @@ def check_name(name: str) -> None:
     """Refuse a layout that nobody knows.
 
     Raises:
-        ValueError: neither auto nor one of `NAMES`.
+        ValueError: neither auto nor one of `NAMES` or `PAIRS`.
     """
-    if name not in ("auto", *NAMES):
-        raise ValueError(f"unknown sound layout {name!r}{hint(name, NAMES)}; auto, {', '.join(NAMES)}")
+    known = ("auto", *NAMES, *PAIRS)
+    if name not in known:
+        raise ValueError(f"unknown sound layout {name!r}{hint(name, known)}; {', '.join(known)}")
+
+
+def check_pair(name: str, channels: int) -> None:
+    """Refuse sound that is not for two ears.
+
+    Args:
+        name: one of `PAIRS`.
+        channels: how many the file has.
+
+    Raises:
+        ValueError: not two.
+    """
+    if channels != 2:
+        raise ValueError(f"{name} sound has 2 channels, this is {_count(channels)}")
+
+
+def _count(channels: int) -> str:
+    return {1: "mono", 2: "stereo"}.get(channels, f"{channels}-channel")
 
 
 def _is_full_sphere(channels: int) -> bool:

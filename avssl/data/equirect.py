@@ -1,7 +1,8 @@
-"""Which pictures count as whole equirectangular worlds: by the header if it tells, else by their shape."""
+"""Which pictures count as whole equirectangular worlds, by header and shape, and which as an ordinary field of view."""
 
 from __future__ import annotations
 
+from avssl.data.media.stills import Stills
 from avssl.data.media.whole import Pictures
 
 TOLERANCE = 0.02
@@ -11,7 +12,7 @@ STORED_WIDE = 16 / 9
 """YouTube stores 2:1 worlds as 640x360 and the like."""
 
 
-def check_equirect(pictures: Pictures, *, declared: bool, vouched: bool) -> None:
+def check_equirect(pictures: Pictures | Stills, *, declared: bool, vouched: bool) -> None:
     """Refuse pictures that are not one equirectangular world.
 
     Args:
@@ -39,6 +40,17 @@ def check_equirect(pictures: Pictures, *, declared: bool, vouched: bool) -> None
             f"expected equirectangular pictures (2:1), these are {size}; if they are 2:1 worlds stored 16:9, declare "
             "--projection equirect"
         )
+
+
+def check_flat(pictures: Pictures | Stills) -> None:
+    """Refuse pictures that a layout takes for an ordinary field of view, and whose header says otherwise.
+
+    Raises:
+        ValueError: with what the header says.
+    """
+    found = " ".join(each for each in (pictures.projection, pictures.stereo and f"{pictures.stereo} stereo") if each)
+    if found and found != "rectilinear":
+        raise ValueError(f"expected pictures of an ordinary field of view, the header says {found}")
 
 
 def _guess(aspect: float) -> str:

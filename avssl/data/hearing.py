@@ -1,9 +1,8 @@
-"""The sound of a recording: heard once to know it, a second time to write it as first-order ambiX."""
+"""The sound of a recording: heard once to know it, a second time to write it, as first-order ambiX or for two ears."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,20 +10,20 @@ import soundfile
 import torch
 from torch import Tensor
 
-from avssl.data.ambix import NAMES, SoundLayout, declared_layout, recognised_layout
+from avssl.data.ambix import NAMES, PAIRS, check_pair, declared_layout, recognised_layout
+from avssl.data.ears import EarsMeter
 from avssl.data.field import FieldMeter
 from avssl.data.media.whole import Sound
+from avssl.data.resample import resample
 
 BLOCK = 10.0
 """Seconds of sound in memory at once."""
 MARGIN = 1.0
-"""Seconds of sound on either side of a block that its resampling sees."""
+"""Seconds of sound on either side of a block that its resampling sees: more than the filter is long."""
 LARGEST_WAV = 2**32 - 4096
 """Bytes; RF64 is the same with a longer header."""
 LOST = 0.5
 """Seconds that a file may end before its header says, on top of a tenth of its length."""
-PASSED = 0.95
-"""Share of the lower rate's band that resampling leaves as it is; the rest fades out, so that echoes stay short."""
 
 
 @dataclass(frozen=True)
@@ -32,8 +31,13 @@ class Heard:
     """A recording's sound after the first hearing."""
 
     sound: Sound
-    layout: SoundLayout
-    meter: FieldMeter
+    name: str
+    """What it was: one of `avssl.data.ambix.NAMES` or `PAIRS`, or hoa-acn."""
+    prepared: Callable[[Tensor], Tensor]
+    """From the file's channels to those written, W, Y, Z, X or left, right."""
+    channels: int
+    """How many are written."""
+    meter: FieldMeter | EarsMeter
     silent: str
 
     @property
@@ -43,31 +47,52 @@ class Heard:
 
 
 def hear(path: Path, name: str, longest: float) -> Heard:
-    """Listen once to what belongs to the pictures, and refuse what is not first-order ambisonics.
+    """Listen once to what belongs to the pictures, and refuse what is neither first-order ambisonics nor for two ears.
 
     Args:
         path: the file with the sound.
-        name: auto, or a declared layout, one of `avssl.data.ambix.NAMES`.
+        name: auto (ambisonics), or a declared layout, one of `avssl.data.ambix.NAMES` or `PAIRS`.
         longest: seconds to listen to.
 
     Raises:
-        ValueError: cannot be read, breaks off early, or is no ambisonics.
+        ValueError: cannot be read, breaks off early, is silent, or is no such sound.
     """
     sound = Sound(path)
+    energy = torch.zeros(sound.channels, dtype=torch.float64)
+    if name in PAIRS:
+        check_pair(name, sound.channels)
+        meter = EarsMeter(sound.sample_rate)
+        _listen(sound, longest, _as_it_stands, meter, energy)
+        return Heard(sound, name, _as_it_stands, 2, meter, meter.silent_channels())
     layout = declared_layout(name, sound.channels) if name in NAMES else recognised_layout(sound.channels, sound.codec)
-    meter, energy = FieldMeter(sound.sample_rate), torch.zeros(sound.channels, dtype=torch.float64)
+    field = FieldMeter(sound.sample_rate)
+    _listen(sound, longest, layout.to_ambix, field, energy)
+    layout.check_unused(energy)
+    return Heard(sound, layout.name, layout.to_ambix, 4, field, field.silent_channels())
+
+
+def _listen(
+    sound: Sound,
+    longest: float,
+    prepared: Callable[[Tensor], Tensor],
+    meter: FieldMeter | EarsMeter,
+    energy: Tensor,
+) -> None:
+    """Hear the sound to a meter, and add up the energy of the file's channels."""
     left = round(longest * sound.sample_rate)
     for block in sound.play(BLOCK):
         energy += block[:, :left].double().square().sum(-1)
-        meter.add(layout.to_ambix(block[:, :left]))
+        meter.add(prepared(block[:, :left]))
         left -= min(left, block.shape[1])
         if not left:
             break
     if not energy.isfinite().all():
-        raise ValueError(f"{path}: expected sound, some of its samples are not finite numbers")
-    check_length(path, meter.samples / sound.sample_rate, min(sound.seconds, longest))
-    layout.check_unused(energy)
-    return Heard(sound, layout, meter, meter.silent_channels())
+        raise ValueError(f"{sound.path}: expected sound, some of its samples are not finite numbers")
+    check_length(sound.path, meter.samples / sound.sample_rate, min(sound.seconds, longest))
+
+
+def _as_it_stands(ears: Tensor) -> Tensor:
+    return ears
 
 
 def check_length(path: Path, found: float, promised: float) -> None:
@@ -80,8 +105,8 @@ def check_length(path: Path, found: float, promised: float) -> None:
         raise ValueError(f"{path}: expected {promised:.1f} s, the file breaks off after {found:.1f} s")
 
 
-def write_ambix(target: Path, heard: Heard, seconds: float, sample_rate: int) -> None:
-    """Write ambiX as a 16-bit wav, turned down as a whole where it would clip.
+def write_heard(target: Path, heard: Heard, seconds: float, sample_rate: int) -> None:
+    """Write ambiX, or left and right, as a 16-bit wav, turned down as a whole where it would clip.
 
     Args:
         target: the file; not atomic, give a temporary name.
@@ -91,8 +116,8 @@ def write_ambix(target: Path, heard: Heard, seconds: float, sample_rate: int) ->
     """
     gain = min(1.0, 0.99 / heard.meter.peak)
     left = round(seconds * sample_rate)
-    kind = "WAV" if left * 4 * 2 < LARGEST_WAV else "RF64"
-    with soundfile.SoundFile(target, "w", sample_rate, 4, "PCM_16", format=kind) as file:
+    kind = "WAV" if left * heard.channels * 2 < LARGEST_WAV else "RF64"
+    with soundfile.SoundFile(target, "w", sample_rate, heard.channels, "PCM_16", format=kind) as file:
         for block in _resampled(heard, sample_rate):
             file.write((gain * block[:, :left]).clamp(-1, 1).T.numpy())
             left -= min(left, block.shape[1])
@@ -107,26 +132,13 @@ def _resampled(heard: Heard, sample_rate: int) -> Iterator[Tensor]:
     """
     source = heard.sound.sample_rate
     margin, wanted = round(MARGIN * source), round(MARGIN * sample_rate)
-    nothing = torch.zeros(4, 0)
+    nothing = torch.zeros(heard.channels, 0)
     before, held = nothing, nothing
     for native in heard.sound.play(BLOCK):
-        block = heard.layout.to_ambix(native)
+        block = heard.prepared(native)
         if held.numel():
-            wide = _resample(torch.cat([before, held, block[:, :margin]], 1), source, sample_rate)
+            wide = resample(torch.cat([before, held, block[:, :margin]], 1), source, sample_rate)
             yield wide[:, wanted * bool(before.numel()) :][:, : round(BLOCK * sample_rate)]
             before = held[:, -margin:]
         held = block
-    yield _resample(torch.cat([before, held], 1), source, sample_rate)[:, wanted * bool(before.numel()) :]
-
-
-def _resample(foa: Tensor, source: int, target: int) -> Tensor:
-    """Sound at another rate, by its spectrum: exact for any two rates, and faster than any filter."""
-    if source == target:
-        return foa
-    # The transform is circular: a second of silence keeps the end from running into the beginning.
-    seconds = math.ceil(foa.shape[1] / source) + 1
-    spectrum = torch.fft.rfft(foa, seconds * source)[:, : seconds * min(source, target) // 2 + 1]
-    place = torch.linspace(0, 1, spectrum.shape[1])
-    fade = torch.cos(0.5 * math.pi * ((place - PASSED) / (1 - PASSED)).clamp(0, 1)).square()
-    resampled: Tensor = torch.fft.irfft(spectrum * fade * (target / source), seconds * target)
-    return resampled[:, : math.ceil(foa.shape[1] / source * target)]
+    yield resample(torch.cat([before, held], 1), source, sample_rate)[:, wanted * bool(before.numel()) :]

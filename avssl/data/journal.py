@@ -63,17 +63,17 @@ class Journal:
 
 
 def fingerprint(recording: Recording) -> list[list[str | int]]:
-    """Name, size and time of change of a recording's files; a file that is gone has size -1."""
+    """Name, size and time of change of a recording's files, of a folder those of its files; what is gone has size -1."""
     return [_file_facts(path) for path in (recording.video, recording.sound)]
 
 
 def _file_facts(path: Path) -> list[str | int]:
     name = os.fsencode(path.name).decode("utf-8", "backslashreplace")
     try:
-        status = path.stat()
-    except OSError:
+        found = [each.stat() for each in (path.iterdir() if path.is_dir() else (path,))]
+        return [name, sum(each.st_size for each in found), max(each.st_mtime_ns for each in found)]
+    except (OSError, ValueError):
         return [name, -1, -1]
-    return [name, status.st_size, status.st_mtime_ns]
 
 
 def claim(out: Path) -> None:

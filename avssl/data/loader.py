@@ -9,7 +9,6 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import lru_cache
-from math import gcd
 from multiprocessing import get_all_start_methods
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,6 @@ from zlib import crc32
 import cv2
 import numpy as np
 import torch
-from scipy.signal import resample_poly
 from torch import Tensor
 from torch.nn.functional import pad
 from torch.utils.data import DataLoader, Dataset, default_collate, get_worker_info
@@ -29,6 +27,7 @@ from avssl.data.manifest import Manifest, Row
 from avssl.data.media import read_frames, read_sound
 from avssl.data.objects import Objects
 from avssl.data.objects import read as read_objects
+from avssl.data.resample import resample
 
 Batch = dict[str, Tensor]
 Views = Callable[[Clip, np.random.Generator], Batch]
@@ -92,15 +91,6 @@ def _seen(objects: Objects | None, key: str, time: float) -> Tensor:
         return torch.empty(0, 3)
     directions, scores = objects.at(key, time)
     return torch.column_stack([torch.as_tensor(directions), torch.as_tensor(scores)]).float()
-
-
-def resample(sound: Tensor, source: int, target: int) -> Tensor:
-    """Sound `(channels, samples)` at another rate in Hz, through a polyphase low-pass filter (Kaiser window)."""
-    if source == target:
-        return sound
-    common = gcd(source, target)
-    changed = resample_poly(sound.numpy(), target // common, source // common, axis=1)
-    return torch.from_numpy(np.ascontiguousarray(changed, np.float32))
 
 
 class Batches:

@@ -23,7 +23,7 @@ class Row:
     key: str
     """Names the clip; no two rows of a manifest share it."""
     split: str
-    """train, test, or nothing."""
+    """train, val, test, or nothing."""
     video: str
     """Path of the pictures, relative to the manifest's folder."""
     sound: str
@@ -41,15 +41,17 @@ class Row:
     sample_rate: int
     """Hz."""
     layout: str
-    """What the source's sound was: ambix, youtube-327, wxy, fuma, ...; prepared sound is always ambiX W, Y, Z, X."""
+    """What the source's sound was. stereo and binaural are prepared as left, right; ambix, youtube-327, wxy, fuma, ...
+    as ambiX W, Y, Z, X."""
     silent_channels: str
-    """Letters of the channels that are exactly silent, such as Z."""
+    """Letters of the silent channels, such as Z; L-R where left and right are the same."""
     azimuth: float
-    """Degrees to the left of the front, where the active intensity of 150-4000 Hz points; nan in silence."""
+    """Degrees to the left of the front, where the active intensity of 150-4000 Hz points; nan in silence, and where the
+    sound is for two ears."""
     elevation: float
     """Degrees above the horizon, likewise."""
     diffuseness: float
-    """0 for one plane wave, 1 for a diffuse field or silence."""
+    """0 for one plane wave, 1 for a diffuse field or silence, nan where the sound is for two ears."""
     source: str
     """The recording that the clip was cut from."""
 

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from avssl.data.journal import Journal, claim
-from avssl.data.layouts import files, yt360
+from avssl.data.layouts import asmr, fair_play, files, music, yt360
 from avssl.data.layouts.recording import Listing
 from avssl.data.manifest import NAME, Row, write_manifest
 from avssl.data.pool import cores, outcomes
@@ -23,6 +23,8 @@ from avssl.data.report import Failure, PrepareReport, by_key, printable
 from avssl.plugins import hint
 
 LAYOUTS = {"files": files.find, "yt360": yt360.find}
+SPLIT_BY_CHOICE = {"fair-play": fair_play.find, "music": music.find, "youtube-asmr": asmr.find}
+"""Layouts that may come with several sets of lists."""
 
 
 def prepare(
@@ -32,6 +34,7 @@ def prepare(
     *,
     projection: str = "auto",
     sound_layout: str = "auto",
+    split: str = "",
     height: int = 224,
     frame_rate: float = 16.0,
     sample_rate: int = 24000,
@@ -45,10 +48,13 @@ def prepare(
     Args:
         root: the recordings; only read.
         out: where all is written; belongs to one root and one choice of options.
-        layout: yt360 or files.
-        projection: auto (header, then shape) or equirect.
-        sound_layout: auto (number of channels and codec) or one of `avssl.data.ambix.NAMES`.
-        height: rows of the proxies, which are twice as wide.
+        layout: one of `LAYOUTS` or `SPLIT_BY_CHOICE`.
+        projection: auto (by the layout, the header, then the shape), equirect, or flat: an ordinary field of view.
+        sound_layout: auto (by the layout, the number of channels and the codec), or one of `avssl.data.ambix.NAMES` or
+            `PAIRS`.
+        split: which of a data set's sets of lists says what is for training, such as split1; nothing: the first. Clips
+            that were prepared under another choice are not prepared again.
+        height: rows of the proxies, which are twice as wide, or of the proportion of flat pictures.
         frame_rate: most pictures a second.
         sample_rate: of the prepared sound, Hz.
         workers: processes; None: one a core.
@@ -64,7 +70,7 @@ def prepare(
     options = Options(projection, sound_layout, height, frame_rate, sample_rate)
     if workers is not None and workers < 1:
         raise ValueError(f"workers must be 1 or more, not {workers}")
-    found = find(root, out, layout)
+    found = find(root, out, layout, split)
     with _disk_full_in_one_line(out):
         claim(out)
         with _workplace(out):
@@ -76,21 +82,25 @@ def prepare(
     return report
 
 
-def find(root: Path, out: Path, layout: str) -> Listing:
+def find(root: Path, out: Path, layout: str, split: str = "") -> Listing:
     """The recordings under a root.
 
     Raises:
-        ValueError: an unknown layout, no such folder, an empty one, or the output would lie on top of it.
+        ValueError: an unknown layout, no such folder, an empty one, no such split lists, or the output would lie on top
+            of it.
     """
-    if layout not in LAYOUTS:
-        raise ValueError(f"unknown layout {layout!r}{hint(layout, LAYOUTS)}; {', '.join(LAYOUTS)}")
+    known = (*LAYOUTS, *SPLIT_BY_CHOICE)
+    if layout not in known:
+        raise ValueError(f"unknown layout {layout!r}{hint(layout, known)}; {', '.join(known)}")
+    if split and layout not in SPLIT_BY_CHOICE:
+        raise ValueError(f"split {split!r}: the layout {layout} has no choice of split lists")
     if not root.is_dir():
         raise ValueError(
             f"{root}: expected a folder of recordings, {'this is a file' if root.exists() else 'there is none'}"
         )
     if root.resolve() == out.resolve():
         raise ValueError(f"{out}: recordings and proxies need folders of their own, these are the same")
-    return LAYOUTS[layout](root, out)
+    return LAYOUTS[layout](root, out) if layout in LAYOUTS else SPLIT_BY_CHOICE[layout](root, out, split)
 
 
 def _run(found: Listing, journal: Journal, options: Options, workers: int, console: Console) -> PrepareReport:
@@ -112,7 +122,7 @@ def _run(found: Listing, journal: Journal, options: Options, workers: int, conso
         else:
             failures.append(outcome)
     rows.sort(key=lambda row: row.key)
-    return PrepareReport(journal.out, rows, by_key(failures), skipped, found.missing)
+    return PrepareReport(journal.out, rows, by_key(failures), skipped, found.missing, found.lists)
 
 
 def _shown(jobs: Sequence[Job], workers: int, console: Console) -> Iterator[tuple[Job, Row | Failure]]:

@@ -1,4 +1,4 @@
-"""One recording -> a small short-GOP mp4, a first-order wav, and its row of the manifest."""
+"""One recording -> a small short-GOP mp4, a wav of first order or for two ears, and its row of the manifest."""
 
 from __future__ import annotations
 
@@ -6,17 +6,19 @@ import errno
 import math
 import os
 import shutil
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from avssl.data.ambix import check_name
-from avssl.data.equirect import check_equirect
-from avssl.data.hearing import Heard, check_length, hear, write_ambix
+from avssl.data.equirect import check_equirect, check_flat
+from avssl.data.hearing import Heard, check_length, hear, write_heard
 from avssl.data.layouts.recording import Recording
 from avssl.data.manifest import Row
-from avssl.data.media.pictures import iterate_frames
+from avssl.data.media.stills import Stills
 from avssl.data.media.whole import Pictures
 from avssl.data.media.write import write_video
 from avssl.data.report import Failure, printable
@@ -24,6 +26,8 @@ from avssl.data.report import Failure, printable
 MEDIA = "media"
 PARTIAL = ".partial"
 GOP = 8
+NARROWEST = 16
+"""Pixels."""
 LEAST = 0.25
 """Seconds; less is no clip."""
 
@@ -33,11 +37,11 @@ class Options:
     """What the proxies depend on."""
 
     projection: str = "auto"
-    """auto, or equirect: the user vouches for it."""
+    """auto, or equirect or flat (an ordinary field of view): the user vouches for it."""
     sound_layout: str = "auto"
-    """auto, or one of `avssl.data.ambix.NAMES`."""
+    """auto, or one of `avssl.data.ambix.NAMES` or `PAIRS`."""
     height: int = 224
-    """Rows; twice as many columns."""
+    """Rows; twice as many columns of a world, an even number in the picture's proportion of a flat one."""
     frame_rate: float = 16.0
     """Most pictures a second; slower sources keep their rate."""
     sample_rate: int = 24000
@@ -45,8 +49,8 @@ class Options:
 
     def __post_init__(self) -> None:
         """Refuse what has no meaning."""
-        if self.projection not in ("auto", "equirect"):
-            raise ValueError(f"projection is auto or equirect, not {self.projection!r}")
+        if self.projection not in ("auto", "equirect", "flat"):
+            raise ValueError(f"projection is auto, equirect or flat, not {self.projection!r}")
         check_name(self.sound_layout)
         if self.height < 16 or self.height % 2:
             raise ValueError(f"height is an even number of pixels, 16 or more, not {self.height}")
@@ -103,8 +107,11 @@ def _prepare(job: Job, video: Path, wave: Path) -> Row:
     recording, options = job.recording, job.options
     pictures, heard, seconds = _examined(recording, options)
     rate = min(options.frame_rate, pictures.frame_rate or options.frame_rate)
-    _write_pictures(video, pictures, seconds, rate, options.height)
-    write_ambix(wave, heard, seconds, options.sample_rate)
+    flat = _is_flat(recording, options)
+    width = _width(pictures, options.height) if flat else 2 * options.height
+    size, turns = (options.height, width), pictures.turns if flat else 0
+    write_video(video, _proxy_frames(pictures, seconds, rate, size, turns), rate, gop=GOP)
+    write_heard(wave, heard, seconds, options.sample_rate)
     azimuth, elevation, diffuseness = heard.meter.direction()
     return Row(
         key=recording.key,
@@ -114,10 +121,10 @@ def _prepare(job: Job, video: Path, wave: Path) -> Row:
         start=0.0,
         seconds=seconds,
         frame_rate=rate,
-        width=2 * options.height,
+        width=width,
         height=options.height,
         sample_rate=options.sample_rate,
-        layout=heard.layout.name,
+        layout=heard.name,
         silent_channels=heard.silent,
         azimuth=azimuth,
         elevation=elevation,
@@ -126,18 +133,24 @@ def _prepare(job: Job, video: Path, wave: Path) -> Row:
     )
 
 
-def _examined(recording: Recording, options: Options) -> tuple[Pictures, Heard, float]:
+def _is_flat(recording: Recording, options: Options) -> bool:
+    """Whether the pictures are of an ordinary field of view: by the user's word, else the layout's."""
+    return options.projection == "flat" or (options.projection == "auto" and recording.flat)
+
+
+def _examined(recording: Recording, options: Options) -> tuple[Pictures | Stills, Heard, float]:
     """Pictures, sound and the seconds that both have; every reason against them in one line."""
-    pictures, heard, refusals = Pictures(recording.video), None, []
+    pictures, heard, refusals = _opened(recording), None, []
     length = pictures.length()
     _check_least(recording.video, length)
     try:
         check_length(recording.video, length, pictures.seconds)
-        check_equirect(pictures, declared=options.projection == "equirect", vouched=recording.equirect)
+        _check_projection(pictures, recording, options)
     except ValueError as error:
         refusals.append(str(error))
     try:
-        heard = hear(recording.sound, options.sound_layout, length)
+        declared = recording.sound_layout if options.sound_layout == "auto" else options.sound_layout
+        heard = hear(recording.sound, declared, length)
     except ValueError as error:
         refusals.append(str(error))
     if refusals or heard is None:
@@ -152,10 +165,32 @@ def _check_least(path: Path, seconds: float) -> None:
         raise ValueError(f"{path}: expected pictures and sound of {LEAST} s at least, found {seconds:.2f} s")
 
 
-def _write_pictures(target: Path, pictures: Pictures, seconds: float, rate: float, height: int) -> None:
+def _opened(recording: Recording) -> Pictures | Stills:
+    if recording.video.is_dir():
+        return Stills(recording.video, recording.frame_rate)
+    return Pictures(recording.video)
+
+
+def _check_projection(pictures: Pictures | Stills, recording: Recording, options: Options) -> None:
+    if not _is_flat(recording, options):
+        check_equirect(pictures, declared=options.projection == "equirect", vouched=recording.equirect)
+    elif options.projection == "auto":
+        check_flat(pictures)
+
+
+def _width(pictures: Pictures | Stills, height: int) -> int:
+    """Columns of a flat proxy, an even number."""
+    aspect = 1 / pictures.aspect if pictures.turns % 2 else pictures.aspect
+    return max(NARROWEST, 2 * round(height * aspect / 2))
+
+
+def _proxy_frames(
+    pictures: Pictures | Stills, seconds: float, rate: float, size: tuple[int, int], turns: int
+) -> Iterator[np.ndarray]:
+    """The frames of a proxy, `(height, width, 3)` each, turned counter-clockwise by so many quarters."""
     times = [index / rate for index in range(math.ceil(seconds * rate - 1e-6))]
-    frames = iterate_frames(pictures.path, times, (height, 2 * height), pictures.stream)
-    write_video(target, frames, rate, gop=GOP)
+    for frame in pictures.frames(times, size[::-1] if turns % 2 else size):
+        yield np.rot90(frame, turns)
 
 
 def _is_disk_full(error: BaseException | None, out: Path) -> bool:

@@ -54,6 +54,8 @@ class PrepareReport:
     """Clips that an earlier run had prepared."""
     missing: dict[str, list[str]] = field(default_factory=dict)
     """What the data set's lists promise and the disk lacks: kind -> names."""
+    lists: str = ""
+    """Which of several sets of lists says how the clips are split."""
 
     @property
     def done(self) -> int:
@@ -76,6 +78,7 @@ class PrepareReport:
             "layouts": dict(Counter(row.layout for row in self.rows)),
             "silent_channels": dict(Counter(row.silent_channels for row in self.rows if row.silent_channels)),
             "splits": dict(Counter(row.split for row in self.rows if row.split)),
+            "lists": self.lists,
             "missing": {kind: {"count": len(names), "names": names} for kind, names in self.missing.items()},
             "rows": [{name: _finite(getattr(row, name)) for name in FACTS} for row in self.rows],
         }
@@ -105,6 +108,8 @@ class PrepareReport:
         for title in ("layouts", "silent_channels", "splits"):
             counts = ", ".join(f"{name}: {times}" for name, times in summary[title].items())
             table.add_row(title.replace("_", " "), counts or "none")
+        if self.lists:
+            table.add_row("split by", escape(printable(self.lists)))
         for kind, names in self.missing.items():
             table.add_row(f"missing {kind}", str(len(names)))
         return table

@@ -1,12 +1,12 @@
-"""Any folder of 360-degree clips: sound inside, or in a file of the same stem beside the picture."""
+"""Any folder of clips: sound inside, or in a file of the same stem beside the picture."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
 from avssl.data.layouts.recording import Listing, Recording, listing, safe_key
+from avssl.data.layouts.walk import walk
 
 PICTURES = frozenset(
     (
@@ -70,7 +70,9 @@ def find(root: Path, leave_out: Path) -> Listing:
     """
     found = [_recording(root, path, beside) for path, beside in _pictures(root, leave_out)]
     if not found:
-        raise ValueError(f"{root}: expected 360-degree clips (.mp4, .webm, .mkv, .mov, ...), found none")
+        raise ValueError(
+            f"{root}: expected 360-degree clips or ordinary ones (.mp4, .webm, .mkv, .mov, ...), found none"
+        )
     return listing(root, found)
 
 
@@ -89,7 +91,7 @@ def _recording(root: Path, video: Path, beside: list[Path]) -> Recording:
 
 def _pictures(root: Path, leave_out: Path) -> Iterator[tuple[Path, list[Path]]]:
     """Each picture file with the sound files of its stem."""
-    for folder, names in _folders(root, leave_out):
+    for folder, _, names in walk(root, leave_out):
         sounds: dict[str, list[Path]] = {}
         for path in (folder / name for name in names):
             if path.suffix.lower() in SOUNDS:
@@ -97,18 +99,3 @@ def _pictures(root: Path, leave_out: Path) -> Iterator[tuple[Path, list[Path]]]:
         for path in (folder / name for name in names):
             if path.suffix.lower() in PICTURES and path.is_file():
                 yield path, sounds.get(path.stem, [])
-
-
-def _folders(root: Path, leave_out: Path) -> Iterator[tuple[Path, list[str]]]:
-    """Each folder once, even where links lead back to it, with its visible names in order."""
-    seen: set[tuple[int, int]] = set()
-    skipped = leave_out.resolve()
-    for name, below, names in os.walk(root, followlinks=True):
-        folder = Path(name)
-        status = folder.stat()
-        if (status.st_dev, status.st_ino) in seen or folder.resolve() == skipped:
-            below.clear()
-            continue
-        seen.add((status.st_dev, status.st_ino))
-        below[:] = sorted(each for each in below if not each.startswith("."))
-        yield folder, sorted(each for each in names if not each.startswith("."))

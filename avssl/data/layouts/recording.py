@@ -15,18 +15,24 @@ LONGEST_KEY = 120  # with a suffix and a temporary ending well below the 255 byt
 
 @dataclass(frozen=True)
 class Recording:
-    """One picture file and the sound that belongs to it."""
+    """Pictures and the sound that belongs to them."""
 
     key: str
     """Safe as a file name; no two recordings of a listing share it, even where case does not count."""
     video: Path
-    """The file with the picture."""
+    """The file with the pictures, or a folder of numbered ones."""
     sound: Path
     """The file with the sound; may be `video`."""
     split: str = ""
-    """train, test, or nothing."""
+    """train, val, test, or nothing."""
     equirect: bool = False
     """The layout vouches for equirectangular frames, whatever shape they are stored in."""
+    flat: bool = False
+    """The layout vouches for pictures of an ordinary field of view."""
+    sound_layout: str = "auto"
+    """What the layout says of the sound: stereo, binaural, or auto where it says nothing."""
+    frame_rate: float = 0.0
+    """Pictures a second, of a folder of them."""
     problem: str = ""
     """Why it cannot be prepared, if the layout can tell already."""
 
@@ -39,6 +45,8 @@ class Listing:
     """In the order of their keys."""
     missing: dict[str, list[str]] = field(default_factory=dict)
     """What the lists promise and the disk lacks: kind -> names."""
+    lists: str = ""
+    """Which of several sets of lists says how the recordings are split; nothing where there is no choice."""
 
 
 def safe_key(path: Path) -> str:
@@ -56,11 +64,13 @@ def checksum(path: Path) -> str:
     return f"{zlib.crc32(os.fsencode(path)):08x}"
 
 
-def listing(root: Path, recordings: Sequence[Recording], missing: dict[str, list[str]] | None = None) -> Listing:
+def listing(
+    root: Path, recordings: Sequence[Recording], missing: dict[str, list[str]] | None = None, lists: str = ""
+) -> Listing:
     """Recordings in the order of their keys, those whose keys clash told apart by a checksum of their paths."""
     times = Counter(each.key.casefold() for each in recordings)
     unique = [each if times[each.key.casefold()] == 1 else _told_apart(root, each) for each in recordings]
-    return Listing(sorted(unique, key=lambda each: each.key), missing or {})
+    return Listing(sorted(unique, key=lambda each: each.key), missing or {}, lists)
 
 
 def _told_apart(root: Path, recording: Recording) -> Recording:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import av
 from av.audio.stream import AudioStream as _Audio
 from av.container import InputContainer
+from av.error import FFmpegError
 from av.stream import Stream
 from av.video.stream import VideoStream as _Video
 
@@ -24,7 +26,9 @@ class VideoStream:
     height: int
     """Pixels."""
     frame_rate: float
-    """Average pictures a second; 0 if the header does not say."""
+    """Average pictures a second, or FFmpeg's guess; 0 if there is neither."""
+    seconds: float
+    """Its length, or else that of the file; 0 if the header tells neither."""
     codec: str
     """FFmpeg's name."""
     start: float
@@ -42,6 +46,8 @@ class SoundStream:
     channels: int
     sample_rate: int
     """Hz."""
+    seconds: float
+    """Its length, or else that of the file; 0 if the header tells neither."""
     codec: str
     """FFmpeg's name."""
     layout: str
@@ -52,17 +58,30 @@ class SoundStream:
 
 @dataclass(frozen=True)
 class MediaInfo:
-    """What is in a file; of several streams of a kind the first."""
+    """What is in a file."""
 
     seconds: float
     """How long the longest stream is."""
-    video: VideoStream | None
-    sound: SoundStream | None
-    video_streams: int
+    videos: tuple[VideoStream, ...]
     """Without cover art."""
-    sound_streams: int
+    sounds: tuple[SoundStream, ...]
     metadata: dict[str, str]
     """Tags of the file; bytes that are not UTF-8 are left out."""
+
+    @property
+    def video(self) -> VideoStream | None:
+        """The first of the video streams."""
+        return next(iter(self.videos), None)
+
+    @property
+    def sound(self) -> SoundStream | None:
+        """The first of the sound streams."""
+        return next(iter(self.sounds), None)
+
+    @property
+    def sound_streams(self) -> int:
+        """How many there are."""
+        return len(self.sounds)
 
 
 def probe(path: Path | str) -> MediaInfo:
@@ -79,10 +98,8 @@ def probe(path: Path | str) -> MediaInfo:
             raise ValueError(f"{path}: expected video or sound, it has neither")
         return MediaInfo(
             seconds=_seconds(container),
-            video=_video(videos[0]) if videos else None,
-            sound=_sound(sounds[0]) if sounds else None,
-            video_streams=len(videos),
-            sound_streams=len(sounds),
+            videos=tuple(map(_video, videos)),
+            sounds=tuple(map(_sound, sounds)),
             metadata=dict(container.metadata),
         )
 
@@ -91,7 +108,8 @@ def _video(stream: _Video) -> VideoStream:
     return VideoStream(
         width=stream.codec_context.width,
         height=stream.codec_context.height,
-        frame_rate=float(stream.average_rate or 0),
+        frame_rate=float(stream.average_rate or stream.guessed_rate or 0),
+        seconds=_length(stream),
         codec=stream.codec_context.name,
         start=_start(stream),
         header_frames=stream.frames,
@@ -103,6 +121,7 @@ def _sound(stream: _Audio) -> SoundStream:
     return SoundStream(
         channels=stream.codec_context.layout.nb_channels,
         sample_rate=stream.codec_context.sample_rate,
+        seconds=_length(stream),
         codec=stream.codec_context.name,
         layout=stream.codec_context.layout.name,
         start=_start(stream),
@@ -115,8 +134,17 @@ def _start(stream: Stream) -> float:
     return max(0.0, float((stream.start_time or 0) * (stream.time_base or 0) - origin))
 
 
+def _length(stream: Stream) -> float:
+    assert isinstance(stream.container, InputContainer)
+    if stream.duration and stream.time_base:
+        return float(stream.duration * stream.time_base)
+    return float((stream.container.duration or 0) / av.time_base)
+
+
 def _seconds(container: InputContainer) -> float:
     if container.duration:
         return float(container.duration / av.time_base)
-    ends = [(p.pts + (p.duration or 0)) * p.time_base for p in container.demux() if p.pts is not None]
+    ends: list[Fraction] = []
+    with suppress(FFmpegError):  # a file that breaks off is as long as what is there
+        ends.extend((p.pts + (p.duration or 0)) * p.time_base for p in container.demux() if p.pts is not None)
     return max(0.0, float(max(ends, default=0)) - max(0, container.start_time or 0) / av.time_base)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,8 @@ from av.sidedata.sidedata import Type
 from torch import Tensor
 
 from avssl.data.media.containers import open_container, reading, streams_of
+from avssl.data.media.pictures import iterate_frames
+from avssl.data.media.probe import probe
 from avssl.data.media.stretch import native_samples
 
 LONGEST_JUMP = 600.0
@@ -42,33 +44,38 @@ class Pictures:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        with reading(path), open_container(path) as container:
-            stream = self._stream(container)
+        videos = probe(path).videos
+        if not videos:
+            raise ValueError(f"{path}: expected a video, it has no picture stream")
+        self.stream = max(range(len(videos)), key=lambda index: videos[index].width * videos[index].height)
+        header = videos[self.stream]
+        with self._opened() as (container, stream):
             first = next(_frames(container, stream), None)
-            if first is None:
-                raise ValueError(
-                    f"{path}: expected pictures, its {stream.codec_context.name} stream has none to decode"
-                )
-            self.width, self.height = int(first.width), int(first.height)
-            self.aspect = self.width / self.height * float(stream.sample_aspect_ratio or 1)
-            self.frame_rate = float(stream.average_rate or stream.guessed_rate or 0)
-            self.seconds = _seconds(container, stream)
-            self.projection, self.stereo = _spherical(first)
+        if first is None:
+            raise ValueError(f"{path}: expected pictures, its {header.codec} stream has none to decode")
+        self.width, self.height = int(first.width), int(first.height)
+        self.aspect = self.width / self.height * header.aspect
+        self.frame_rate, self.seconds = header.frame_rate, header.seconds
+        self.projection, self.stereo = _spherical(first)
+        self.turns = round(first.rotation / 90) % 4
+        """Quarter turns counter-clockwise, by which players turn what telephones held upright record."""
 
     def length(self) -> float:
         """Seconds from the file's beginning to the end of the last picture that is there: no header is believed."""
-        with reading(self.path), open_container(self.path) as container:
-            stream = self._stream(container)
+        with self._opened() as (container, stream):
             ends = (_end(packet) for packet in _packets(container, stream))
             return max(0.0, max(ends, default=0.0) - _zero(container))
 
-    def _stream(self, container: Any) -> Any:
-        streams = streams_of(container, "video")
-        if not streams:
-            raise ValueError(f"{self.path}: expected a video, it has no picture stream")
-        self.stream = max(range(len(streams)), key=lambda index: _area(streams[index]))
-        streams[self.stream].codec_context.thread_count = 1
-        return streams[self.stream]
+    def frames(self, times: Sequence[float], size: tuple[int, int]) -> Iterator[np.ndarray]:
+        """The picture shown at each instant, scaled to `(height, width)`, not turned; see `iterate_frames`."""
+        return iterate_frames(self.path, times, size, self.stream)
+
+    @contextmanager
+    def _opened(self) -> Iterator[tuple[Any, Any]]:
+        with reading(self.path), open_container(self.path) as container:
+            stream = streams_of(container, "video")[self.stream]
+            stream.codec_context.thread_count = 1
+            yield container, stream
 
 
 class Sound:
@@ -89,11 +96,13 @@ class Sound:
                 self.channels, self.sample_rate, self.codec = file.channels, file.samplerate, file.subtype.lower()
                 self.seconds = file.frames / file.samplerate
             return
-        with reading(path), open_container(path) as container:
-            stream = self._stream(container)
-            context = stream.codec_context
-            self.channels, self.sample_rate, self.codec = context.channels, context.sample_rate, context.name
-            self.seconds = _seconds(container, stream)
+        sounds = probe(path).sounds
+        if not sounds:
+            raise ValueError(f"{path}: expected sound, it has no sound stream")
+        self.stream = max(range(len(sounds)), key=lambda index: sounds[index].channels)
+        header = sounds[self.stream]
+        self.channels, self.sample_rate, self.codec = header.channels, header.sample_rate, header.codec
+        self.seconds = header.seconds
         if not self.channels or not self.sample_rate:
             raise ValueError(f"{path}: expected sound, its {self.codec} stream has no channels or no sample rate")
 
@@ -121,7 +130,7 @@ class Sound:
 
     def _pieces(self) -> Iterator[Tensor]:
         with reading(self.path), open_container(self.path) as container:
-            stream, zero, position = self._stream(container), _zero(container), 0
+            stream, zero, position = streams_of(container, "audio")[self.stream], _zero(container), 0
             for frame in _frames(container, stream):
                 count = frame.layout.nb_channels
                 if count != self.channels:
@@ -139,12 +148,6 @@ class Sound:
         if late > (GAP * self.sample_rate if position else 0):
             return torch.nn.functional.pad(piece, (late, 0))
         return piece[:, -late:] if late < 0 and not position else piece
-
-    def _stream(self, container: Any) -> Any:
-        streams = streams_of(container, "audio")
-        if not streams:
-            raise ValueError(f"{self.path}: expected sound, it has no sound stream")
-        return max(streams, key=lambda each: each.codec_context.channels)
 
 
 def _is_known(path: Path) -> bool:
@@ -186,17 +189,6 @@ def _zero(container: Any) -> float:
 def _end(packet: Any) -> float:
     begins = packet.dts if packet.pts is None else packet.pts
     return 0.0 if begins is None else float((begins + (packet.duration or 0)) * packet.time_base)
-
-
-def _area(stream: Any) -> int:
-    return (stream.codec_context.width or 0) * (stream.codec_context.height or 0)
-
-
-def _seconds(container: Any, stream: Any) -> float:
-    """What the header says of a stream's length, or of the whole file's; 0 if nothing."""
-    if stream.duration and stream.time_base:
-        return float(stream.duration * stream.time_base)
-    return float((container.duration or 0) / av.time_base)
 
 
 def _spherical(frame: Any) -> tuple[str, str]:

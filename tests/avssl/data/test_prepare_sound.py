@@ -9,7 +9,7 @@ import torch
 from avssl.data.ambix import check_name, declared_layout, recognised_layout
 from avssl.data.equirect import check_equirect
 from avssl.data.field import FieldMeter
-from avssl.data.hearing import BLOCK, hear, write_ambix
+from avssl.data.hearing import BLOCK, hear, write_heard
 from avssl.spatial.ambisonics import convert, encode, intensity_direction
 
 
@@ -124,7 +124,7 @@ def test_block_by_block_is_the_same_as_in_one_piece(tmp_path, monkeypatch):
     for block in (BLOCK, 1.0):
         monkeypatch.setattr("avssl.data.hearing.BLOCK", block)
         heard = hear(tmp_path / "a.wav", "auto", 5.0)
-        write_ambix(tmp_path / "b.wav", heard, 5.0, 24000)
+        write_heard(tmp_path / "b.wav", heard, 5.0, 24000)
         written.append(torch.from_numpy(soundfile.read(tmp_path / "b.wav")[0]))
     assert written[0].shape == (120000, 4)
     assert (written[0] - written[1]).abs().max() <= 1.01 / 32768
@@ -137,7 +137,7 @@ def sine(hertz, rate):
 def test_resampled_sine_is_clean(tmp_path):
     tone = encode(0.5 * sine(10000, 48000) + 0.2 * sine(14000, 48000), 0.0, 0.0)
     soundfile.write(tmp_path / "a.wav", tone.T.numpy(), 48000, subtype="FLOAT")
-    write_ambix(tmp_path / "b.wav", hear(tmp_path / "a.wav", "ambix", 1.0), 1.0, 24000)
+    write_heard(tmp_path / "b.wav", hear(tmp_path / "a.wav", "ambix", 1.0), 1.0, 24000)
     found = torch.from_numpy(soundfile.read(tmp_path / "b.wav")[0][:, 0])[2400:-2400]
     expected = 0.5 * sine(10000, 24000)[2400:-2400]
     assert 10 * torch.log10((found - expected).square().mean() / expected.square().mean()) < -70

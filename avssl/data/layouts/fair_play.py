@@ -1,0 +1,80 @@
+"""FAIR-Play (Gao and Grauman 2019): 10-second clips of music played in one room, heard by a dummy head.
+
+Sound is `binaural_audios/{id}.wav`, or Sep-Stereo's `audio_resave/{id}.mp3`, or the 16 kHz copies in `binaural16k`;
+pictures are `videos/{id}.mp4`, or where there is none `frames/{id}` or `frames/{id}.mp4` with numbered pictures, 10 a
+second. Clips are split by the ten sets of `splits` (h5), by PseudoBinaural's non-overlapping ones (`new_splits`, txt),
+or by any other folder of such lists. A clip handed out alone is a folder with `audio/audio.wav` and `frames`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from avssl.data.layouts.lists import choose, clip_name, h5_names, lines, sets_of_lists, splits_of
+from avssl.data.layouts.pairing import FRAMES, Kind, Media, gather, paired, preferred
+from avssl.data.layouts.recording import Listing
+
+H5 = (".h5", ".hdf5")
+SOUNDS = ("binaural_audios", "audio_resave", "binaural16k")
+VIDEOS = ("videos",)
+BINAURAL = Kind("binaural")
+
+
+def find(root: Path, leave_out: Path, split: str = "") -> Listing:
+    """Every clip with pictures and sound, how it is split, and what is missing.
+
+    Args:
+        root: the data set, or the folder that holds it as `FAIR-Play`; one clip handed out alone, or a folder of such.
+        leave_out: a folder not to look into.
+        split: the set of lists to split by, such as split3 or new_splits/split3; nothing: the first.
+
+    Raises:
+        ValueError: no clip with both, no such set of lists, a list that cannot be read, or a clip in two of them.
+    """
+    base = root / "FAIR-Play" if (root / "FAIR-Play").is_dir() else root
+    sets = sets_of_lists(base, (".txt", *H5))
+    chosen = choose(base, sets, split)
+    splits = _splits(base / chosen, sets.get(chosen, ()))
+    return paired(base, _media(base, leave_out), BINAURAL, splits, splits.keys(), chosen)
+
+
+def _splits(folder: Path, lists: Sequence[Path]) -> dict[str, str]:
+    named: dict[str, set[str]] = {}
+    for path in lists:
+        paths = h5_names(path, "audio") if path.suffix in H5 else [line.split(",")[0] for line in lines(path)]
+        named.setdefault(path.stem, set()).update(filter(None, map(clip_name, paths)))
+    return splits_of(folder, named)
+
+
+def _media(base: Path, leave_out: Path) -> Media:
+    media = gather(base, leave_out, str.isdecimal)
+    media = replace(media, videos=preferred(media.videos, VIDEOS), sounds=preferred(media.sounds, SOUNDS))
+    alone = Media() if media.sounds else _alone(base)
+    return alone if alone.sounds else media
+
+
+def _alone(base: Path) -> Media:
+    """Clips handed out one by one."""
+    media = Media()
+    for folder in (base, *sorted(each for each in base.iterdir() if each.is_dir())):
+        frames, sound = folder / FRAMES, folder / "audio" / "audio.wav"
+        if frames.is_dir() and sound.is_file():
+            name = _name(folder)
+            media.frames.setdefault(name, []).append(frames)
+            media.sounds.setdefault(name, []).append(sound)
+    return media
+
+
+def _name(folder: Path) -> str:
+    """The id that `meta.json` tells, else the folder's name."""
+    note = folder / "meta.json"
+    if not note.is_file():
+        return folder.absolute().name
+    try:
+        name = clip_name(str(json.loads(note.read_text(encoding="utf-8"))["u_id"]))
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{note}: expected a clip's id as 'u_id': {error!r}") from error
+    return name or folder.absolute().name
