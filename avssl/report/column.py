@@ -11,8 +11,8 @@ from avssl.plugins import hint
 TITLES = {
     "avsa_bin": "AVSA-Bin",
     "avc_bin": "AVC-Bin",
-    "avsa_bin_1": "AVSA-Bin, 1 crop",
-    "avc_bin_1": "AVC-Bin, 1 crop",
+    "avsa_bin_1": "1-crop AVSA-Bin",
+    "avc_bin_1": "1-crop AVC-Bin",
     "test_swap_acc": "Swap-Acc",
     "test_avsa_acc": "AVSA-Acc",
     "test_avc_acc": "AVC-Acc",

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from avssl.report.column import Column, columns
 from avssl.report.row import Row, baselines, rows
-from avssl.report.runs import Run
+from avssl.report.run import Run
 from avssl.report.statistics import Estimate, difference
 
 
@@ -57,6 +57,12 @@ class Comparison:
     def tasks(self) -> list[str]:
         """In order."""
         return list(dict.fromkeys(line.row.task for line in self.lines))
+
+    @property
+    def names_tasks(self) -> bool:
+        """Whether tasks must be said beside titles: there are several, and some title does not begin with its own."""
+        said = all(line.row.title.lower().startswith(line.row.task.lower()) for line in self.lines)
+        return len(self.tasks) > 1 and not said
 
 
 def compare(
@@ -109,14 +115,15 @@ def _repeated(found: Sequence[Row]) -> list[str]:
 
 
 def _missing(found: Sequence[Row], shown: Sequence[Column]) -> list[str]:
-    """Runs without a number that others of their row have, or with one that is none."""
+    """Runs without numbers that others of their row have, or with some that are none."""
     notes = []
     for row in found:
-        for column in shown:
-            values = [run.metrics.get(column.name) for run in row.runs]
-            for run, value in zip(row.runs, values, strict=True):
-                if value is not None and not math.isfinite(value):
-                    notes.append(f"{run.folder}: {column.name} is {value}, it is left out of the row {row.title!r}")
-                elif value is None and any(each is not None for each in values):
-                    notes.append(f"{run.folder}: no {column.name}, which other runs of {row.title!r} have")
+        had = {column.name for column in shown for run in row.runs if column.name in run.metrics}
+        for run in row.runs:
+            absent = [column.name for column in shown if column.name in had - run.metrics.keys()]
+            broken = [name for name in had & run.metrics.keys() if not math.isfinite(run.metrics[name])]
+            if absent:
+                notes.append(f"{run.folder.name}: no {', '.join(absent)}, which other runs of its row have")
+            if broken:
+                notes.append(f"{run.folder.name}: {', '.join(sorted(broken))} is no finite number, left out of its row")
     return notes

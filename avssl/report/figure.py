@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from avssl.data.atomic import replacing
 from avssl.report.column import Column
 from avssl.report.comparison import Cell, Comparison
 
@@ -18,48 +19,44 @@ STYLE: dict[Any, Any] = {
     "pdf.fonttype": 42,
     "text.parse_math": False,
 }  # fmt: skip
+OF_ONE_RUN = (0, (1, 1))
+"""Dashes of an interval over clips."""
 LABEL_WIDTH = 34
 """Letters in a line of a row's title."""
 DPI = 200
 
 
 def draw(found: Comparison, *paths: Path) -> bool:
+    """Write the figure to files, `.png` or `.pdf`; False where there is no metric to draw, and so no file."""
+    made = figure(found)
+    for path in paths if made else ():
+        with replacing(path) as part:
+            made.savefig(part, dpi=DPI, metadata={"CreationDate": None} if path.suffix == ".pdf" else None)
+    return made is not None
+
+
+def figure(found: Comparison) -> Any:
     """Mean, interval and single seeds of every row, the published number as a hollow diamond, chance as a dashed line.
 
-    Args:
-        found: the report.
-        paths: files to write, `.png` or `.pdf`.
-
     Returns:
-        Whether there was a metric to draw; else nothing is written.
+        A `matplotlib.figure.Figure`, or None where no metric has numbers by which rows are compared.
     """
-    from avssl.data.atomic import replacing
-
-    shown = [column for column in found.columns if column.compared and any(cell.ours for cell in found.cells(column))]
-    if not shown:
-        return False
-    figure = _figure(found, shown)
-    for path in paths:
-        with replacing(path) as part:
-            figure.savefig(part, dpi=DPI, metadata={"CreationDate": None} if path.suffix == ".pdf" else None)
-    return True
-
-
-def _figure(found: Comparison, shown: Sequence[Column]) -> Any:
     import matplotlib as mpl
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
+    shown = [column for column in found.columns if column.compared and any(cell.ours for cell in found.cells(column))]
+    if not shown:
+        return None
     with mpl.rc_context(STYLE):
-        size = (2.2 + 2.0 * len(shown), 1.1 + 0.36 * len(found.lines))
-        figure = Figure(figsize=size, layout="constrained")
-        FigureCanvasAgg(figure)
-        panels = figure.subplots(1, len(shown), sharey=True, squeeze=False)[0]
+        made = Figure(figsize=(2.2 + 2.0 * len(shown), 1.1 + 0.36 * len(found.lines)), layout="constrained")
+        FigureCanvasAgg(made)
+        panels = made.subplots(1, len(shown), sharey=True, squeeze=False)[0]
         for axes, column in zip(panels, shown, strict=True):
             _panel(axes, found, column)
         _rows(panels[0], found)
-        figure.legend(handles=_legend(found, shown), loc="outside lower center", ncols=4, frameon=False)
-    return figure
+        made.legend(handles=_legend(found, shown), loc="outside lower center", ncols=4, frameon=False)
+    return made
 
 
 def _panel(axes: Any, found: Comparison, column: Column) -> None:
@@ -79,7 +76,8 @@ def _row(axes: Any, at: int, cell: Cell, seeds: list[float], scale: float, colou
     if ours and len(seeds) > 1:
         axes.plot(seeds, [at + 0.22] * len(seeds), "o", color=colour, alpha=0.45, markersize=2.5, markeredgewidth=0)
     if ours:
-        axes.plot([scale * ours.low, scale * ours.high], [at, at], color=colour, linewidth=1.3, solid_capstyle="butt")
+        dashes = OF_ONE_RUN if ours.method == "bootstrap" else "-"
+        axes.plot([scale * ours.low, scale * ours.high], [at, at], color=colour, linewidth=1.3, linestyle=dashes)
         axes.plot(scale * ours.value, at, "o", color=colour, markersize=4.5)
     if cell.published is not None:
         axes.plot(scale * cell.published, at, **_PAPER)
@@ -94,8 +92,7 @@ _PAPER: dict[str, Any] = {
 def _rows(axes: Any, found: Comparison) -> None:
     """Titles of the rows, the first on top, and a line between tasks."""
     tasks = [line.row.task for line in found.lines]
-    several = len(found.tasks) > 1
-    titles = [f"{line.row.task}: {line.row.title}" if several else line.row.title for line in found.lines]
+    titles = [f"{line.row.task}: " * found.names_tasks + line.row.title for line in found.lines]
     labels = ["\n".join(textwrap.wrap(title, LABEL_WIDTH)) for title in titles]
     axes.set_yticks(range(len(labels)), labels)
     axes.set_ylim(len(labels) - 0.5, -0.5)
@@ -109,10 +106,14 @@ def _legend(found: Comparison, shown: Sequence[Column]) -> list[Any]:
     from matplotlib.lines import Line2D
 
     cells = [cell for column in shown for cell in found.cells(column)]
-    several = any(cell.ours and cell.ours.seeds > 1 for cell in cells)
-    marks = [Line2D([], [], marker="o", color="0.2", markersize=4.5, label="mean, 95 % interval")]
-    if several:
+    methods = {cell.ours.method for cell in cells if cell.ours}
+    marks = []
+    if "t" in methods:
+        marks.append(Line2D([], [], marker="o", color="0.2", markersize=4.5, label="mean, 95 % interval over seeds"))
         marks.append(Line2D([], [], marker="o", color="0.6", markersize=2.5, linestyle="none", label="single seeds"))
+    if "bootstrap" in methods:
+        dotted: dict[str, Any] = {"color": "0.2", "markersize": 4.5, "linestyle": OF_ONE_RUN}
+        marks.append(Line2D([], [], marker="o", label="one run, 95 % interval over clips", **dotted))
     if any(cell.published is not None for cell in cells):
         marks.append(Line2D([], [], label="published", **_PAPER))
     if any(column.chance is not None for column in shown):

@@ -21,10 +21,10 @@ def _means(found: Comparison) -> list[str]:
     own = any(each.method == "bootstrap" for each in ours)
     said = []
     if averaged:
-        interval = f"95 % confidence interval of the mean: Student's t over {_counted(averaged)} seeds"
-        said.append(f"Mean ± standard deviation over seeds [{interval}].")
+        interval = f"95 % confidence interval of the mean, Student's t over {_counted(averaged)} seeds"
+        said.append(f"Mean ± standard deviation over seeds [{interval}; all seeds share the held-out clips].")
     if own:
-        said.append("† One run [95 % bootstrap interval over its held-out clips], which says nothing of other seeds.")
+        said.append("† One run [its 95 % bootstrap interval over held-out clips, which says nothing of other seeds].")
     return said
 
 

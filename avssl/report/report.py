@@ -9,6 +9,7 @@ from avssl.data.atomic import write_text
 from avssl.report.comparison import Comparison, compare
 from avssl.report.figure import draw
 from avssl.report.insert import Insertion
+from avssl.report.run import is_run
 from avssl.report.runs import read_runs
 from avssl.report.sheet import runs_csv, statistics_csv
 from avssl.report.table import escaped, markdown
@@ -47,24 +48,26 @@ def report(
         OSError: something cannot be read or written.
     """
     runs, left_out = read_runs(folders, same)
-    for line in left_out:
-        say(line)
-    joined = [f"Rows join runs that differ in {', '.join(same)}."] if same else []
-    found = compare(runs, baseline, metrics, [*joined, *left_out])
+    for folder, reason in left_out.items():
+        say(f"{folder}: {reason}, left out")
+    notes = [f"Rows join runs that differ in {', '.join(same)}."] if same else []
+    notes += [f"{folder.name}: {reason}, left out" for folder, reason in left_out.items() if is_run(folder)]
+    found = compare(runs, baseline, metrics, notes)
     place, text = Insertion(into) if into else None, markdown(found)
-    if out:
-        _write(out, found, text)
+    drawn = _write(out, found, text) if out else False
     if place:
-        place.write(text + (_picture(found, place.link(out / FIGURE)) if out else ""))
+        place.write(text + (_picture(found, place.link(out / FIGURE)) if out and drawn else ""))
     return text
 
 
-def _write(out: Path, found: Comparison, text: str) -> None:
+def _write(out: Path, found: Comparison, text: str) -> bool:
+    """Leave all files in a folder; whether there was something to draw."""
     out.mkdir(parents=True, exist_ok=True)
     drawn = draw(found, out / FIGURE, out / VECTORS)
     write_text(out / TABLE, text + (_picture(found, FIGURE) if drawn else ""))
     write_text(out / STATISTICS, statistics_csv(found))
     write_text(out / RUNS, runs_csv(found))
+    return drawn
 
 
 def _picture(found: Comparison, address: str) -> str:

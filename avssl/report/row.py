@@ -11,7 +11,7 @@ from typing import Any
 
 from avssl.plugins import hint
 from avssl.report.column import Column
-from avssl.report.runs import Run
+from avssl.report.run import Run
 from avssl.report.statistics import Estimate, over_seeds
 
 MOST_SETTINGS = 4
@@ -32,23 +32,25 @@ class Row:
         """In order; several runs of one seed count as one."""
         return sorted({run.seed for run in self.runs})
 
+    def having(self, metric: str) -> list[Run]:
+        """The runs that have a finite number."""
+        return [run for run in self.runs if math.isfinite(run.metrics.get(metric, math.nan))]
+
     def by_seed(self, metric: str) -> dict[int, float]:
         """Seed -> number, for the seeds that have a finite one; the mean of a seed's runs."""
         found = defaultdict(list)
-        for run in self.runs:
-            value = run.metrics.get(metric, math.nan)
-            if math.isfinite(value):
-                found[run.seed].append(value)
+        for run in self.having(metric):
+            found[run.seed].append(run.metrics[metric])
         return {seed: fmean(found[seed]) for seed in sorted(found)}
 
     def estimate(self, column: Column) -> Estimate | None:
         """Mean over seeds with its interval, a single run's own interval over clips; None without numbers."""
-        values = self.by_seed(column.name)
-        if not values:
+        having = self.having(column.name)
+        if not having:
             return None
-        found = over_seeds(values.values())
-        if len(self.runs) == 1:
-            found = _own_interval(self.runs[0], column.name, found)
+        found = over_seeds(self.by_seed(column.name).values())
+        if len(having) == 1:
+            found = _own_interval(having[0], column.name, found)
         return found.within(0.0, 1.0) if column.share else found
 
     def published(self, metric: str) -> float | None:

@@ -16,7 +16,7 @@ MARKS = {"bootstrap": " †", "welch": " ‡"}
 
 def markdown(found: Comparison) -> str:
     """The table, two lines a row: its numbers, and its differences to the baseline; footnotes below."""
-    names = ["task"] * (len(found.tasks) > 1) + ["run", "seeds"]
+    names = ["task"] * found.names_tasks + ["run", "seeds"]
     titles = [text for column in found.columns for text in [column.title] + ["paper"] * _has_paper(found, column)]
     body = [cells for line in found.lines for cells in _lines(found, line)]
     table = _aligned([names + titles, *body], len(names) - 1)
@@ -26,10 +26,10 @@ def markdown(found: Comparison) -> str:
 
 def _lines(found: Comparison, line: Line) -> list[list[str]]:
     """One row of the table, and the line of differences below it."""
-    task = [line.row.task] * (len(found.tasks) > 1)
+    task = [line.row.task] * found.names_tasks
     numbers, apart = [*task, line.row.title, str(len(line.row.seeds))], [*[""] * len(task), "difference", ""]
     for column, cell in zip(found.columns, line.cells, strict=True):
-        numbers.append(_number(cell, column))
+        numbers.append(_number(cell, column, len(line.row.seeds)))
         apart.append(_difference(cell, column))
         if _has_paper(found, column):
             numbers.append(_paper(cell.published, column))
@@ -37,14 +37,15 @@ def _lines(found: Comparison, line: Line) -> list[list[str]]:
     return [numbers] if line.is_baseline else [numbers, apart]
 
 
-def _number(cell: Cell, column: Column) -> str:
-    """Such as `87.5 ± 1.2 [84.4, 90.6]`."""
+def _number(cell: Cell, column: Column, seeds: int) -> str:
+    """Such as `87.5 ± 1.2 [84.4, 90.6]`; says so where fewer than all seeds of the row have it."""
     ours = cell.ours
     if ours is None:
         return NONE
     mean = column.text(ours.value, ours.value)
     deviation = f" ± {column.text(ours.deviation, ours.value)}" if ours.seeds > 1 else ""
-    return mean + deviation + (_interval(ours, column, ours.value) if column.compared else "")
+    interval = _interval(ours, column, ours.value) if column.compared else ""
+    return mean + deviation + interval + (f" ({ours.seeds} of {seeds})" if ours.seeds < seeds else "")
 
 
 def _difference(cell: Cell, column: Column) -> str:

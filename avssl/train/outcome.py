@@ -41,7 +41,7 @@ def read_metrics(folder: Path) -> dict[str, float]:
         return {}
     try:
         return {str(name): float(value) for name, value in json.loads(path.read_text(encoding="utf-8")).items()}
-    except (ValueError, AttributeError, TypeError) as error:
+    except (ValueError, AttributeError, TypeError, OverflowError, RecursionError) as error:
         raise ValueError(f"{path}: expected a flat JSON object of numbers: {error}") from error
 
 
