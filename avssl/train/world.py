@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,9 @@ from avssl.config import DataConfig
 from avssl.data.crops import CropOptions, check_guide
 from avssl.data.manifest import Manifest, read_manifest
 from avssl.data.objects import objects_path, read_about
+from avssl.plugins import hint
+
+WORLDS = ("synth360", "stage")
 
 
 def clips(config: DataConfig, sample_rate: int, progress: bool = True) -> tuple[Path, Manifest]:
@@ -71,14 +76,13 @@ def _looked_through(manifest: Manifest, detector: str) -> bool:
 
 def _rendered(config: DataConfig, sample_rate: int, progress: bool) -> Path:
     """The world's manifest; its folder is named by all that it depends on, so that it can be used again."""
-    from avssl.scenes.synth360 import VERSION, synth360
-
+    version, render = _world(config.world)
     size = f"{config.clips}x{config.clip_seconds:g}s"
-    name = f"synth360-{VERSION}-{size}-seed{config.world_seed}-{config.frame_rate:g}fps-{sample_rate}Hz"
+    name = f"{config.world}-{version}-{size}-seed{config.world_seed}-{config.frame_rate:g}fps-{sample_rate}Hz"
     manifest = cache() / name / "manifest.parquet"
     if manifest.is_file():
         return manifest
-    return synth360(
+    return render(
         manifest.parent,
         config.clips,
         config.clip_seconds,
@@ -87,3 +91,11 @@ def _rendered(config: DataConfig, sample_rate: int, progress: bool) -> Path:
         sample_rate=sample_rate,
         progress=progress,
     )
+
+
+def _world(name: str) -> tuple[int, Callable[..., Path]]:
+    """Version of a built-in world, and what renders it."""
+    if name not in WORLDS:
+        raise ValueError(f"data.world is {' or '.join(WORLDS)}, not {name!r}{hint(name, WORLDS)}")
+    module = import_module(f"avssl.scenes.{name}")
+    return module.VERSION, getattr(module, name)

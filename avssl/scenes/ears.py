@@ -1,0 +1,86 @@
+"""The sound of a scene at a listener's two ears."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from avssl.data.sofa import read_hrirs
+from avssl.scenes.field import early, level, sources
+from avssl.scenes.rooms import background, tail
+from avssl.scenes.scene import Format, Scene, Thing
+from avssl.scenes.voices import Signal
+from avssl.spatial.binaural import ambisonic_filters, render, spherical_head, to_binaural
+from avssl.spatial.hrir import Hrirs
+
+Ears = NDArray[np.float32]
+
+
+@lru_cache(maxsize=1)
+def listener(path: str, sample_rate: int) -> tuple[Hrirs, Tensor]:
+    """A head, and what makes a first-order field heard by it.
+
+    Args:
+        path: of its responses, see `read_hrirs`; empty: a sphere.
+        sample_rate: Hz.
+
+    Returns:
+        The responses at this rate, and filters `(2, 4, taps)`.
+
+    Raises:
+        ValueError: the file is none of head-related responses.
+        OSError: there is none.
+    """
+    hrirs = read_hrirs(Path(path)).at(sample_rate) if path else spherical_head(sample_rate)
+    return hrirs, ambisonic_filters(hrirs)
+
+
+def render_ears(scene: Scene, form: Format, head: str) -> Ears:
+    """What two ears hear that look where the camera looks.
+
+    Direct sound is rendered from every object's own direction; reflections, tail and background noise are diffuse
+    enough for a first-order field.
+
+    Args:
+        scene: what sounds.
+        form: of the recording.
+        head: path of its responses; empty: a sphere.
+
+    Returns:
+        float32 `(2, samples)`: left, right.
+    """
+    hrirs, filters = listener(head, form.sample_rate)
+    samples = len(form.sample_times())
+    total = np.zeros((2, samples), np.float32)
+    around = np.zeros((4, samples), np.float32)
+    at_one_metre = np.zeros(form.span().samples, np.float32)
+    for thing, source in sources(scene, form):
+        at_one_metre += source
+        total += _direct(thing, source, form, hrirs)
+        if any(scene.room.reflection):
+            around += early(scene.room, thing, source, form)
+    if scene.room.reverberation > 0:
+        around += tail(scene.room, at_one_metre, form.sample_rate)[:, -samples:]
+    total += to_binaural(torch.from_numpy(around), filters).numpy()
+    if np.isfinite(scene.room.noise):
+        noise = to_binaural(torch.from_numpy(background(scene.room, samples, form.sample_rate)), filters).numpy()
+        total += noise * np.float32(10 ** (-scene.room.noise / 20) * _loudness(total) / _loudness(noise))
+    return level(total, total, scene.room.level)
+
+
+def _direct(thing: Thing, source: Signal, form: Format, hrirs: Hrirs) -> Ears:
+    """Sound that comes straight from a moving object; `source` is its sound at 1 m, the lead included."""
+    span = form.span()
+    azimuth, elevation, distance = (torch.from_numpy(each) for each in thing.path.at(span.times()))
+    heard = render(torch.from_numpy(source), azimuth, elevation, hrirs, distance).numpy()
+    return np.asarray(heard[:, -len(form.sample_times()) :])
+
+
+def _loudness(sound: Ears) -> float:
+    """Root mean square over both ears."""
+    return float(np.sqrt((sound**2).mean()) + 1e-12)

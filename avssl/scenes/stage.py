@@ -1,0 +1,165 @@
+"""stage: objects in front of a camera of ordinary field of view, heard by two ears."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from avssl.scenes.camera import Camera
+from avssl.scenes.cast import StageScene, describe
+from avssl.scenes.ears import listener, render_ears
+from avssl.scenes.paths import unit_vector
+from avssl.scenes.picture import render_frames
+from avssl.scenes.scene import Format
+from avssl.scenes.truth import truth
+from avssl.scenes.world import World, write_world
+
+VERSION = 1
+"""Of the world: raised whenever the same seed gives another scene."""
+NARROWEST, WIDEST = 40.0, 120.0
+"""Degrees of the camera's field of view."""
+
+
+@dataclass(frozen=True)
+class Shot(Format):
+    """How a scene on the stage is written down."""
+
+    width: int = 224
+    height: int = 128
+    """Rows of a frame."""
+    fov: float = math.pi / 2
+    """Radians that the width takes in."""
+
+    def lens(self) -> Camera:
+        """What the pictures are taken with."""
+        return Camera(self.width, self.height, self.fov)
+
+
+def stage(
+    out: Path,
+    clips: int,
+    seconds: float,
+    seed: int,
+    *,
+    width: int = 224,
+    height: int = 128,
+    fov: float = 90.0,
+    hrirs: Path | None = None,
+    room: bool = True,
+    frame_rate: float = 16.0,
+    sample_rate: int = 24000,
+    workers: int | None = None,
+    test_share: float = 0.25,
+    progress: bool = True,
+) -> Path:
+    """Render a made-up world: H.264 video, sound for two ears, manifest and truth.
+
+    Scene i depends on `seed` and i alone; see `avssl.scenes.world.write_world`. The world is its own mirror image; see
+    `avssl.scenes.cast.describe`.
+
+    Args:
+        out: folder to write to; made if it is not there.
+        clips: scenes.
+        seconds: length of a scene.
+        seed: same seed, same world.
+        width: columns of a frame, even.
+        height: rows of a frame, even.
+        fov: horizontal field of view, degrees, from 40 to 120.
+        hrirs: head-related responses to hear with, see `avssl.data.sofa.read_hrirs`; None: those of a sphere.
+        room: whether there are reflections, reverberation and background noise.
+        frame_rate: frames a second.
+        sample_rate: Hz.
+        workers: processes; 1 renders in this one, None takes one a core.
+        test_share: share of the scenes that the manifest calls test, spread evenly.
+        progress: whether a bar shows how far it is.
+
+    Returns:
+        Path of the manifest.
+
+    Raises:
+        ValueError: a number that has no meaning, responses that cannot be used, or `out` holds something else.
+        OSError: `out` cannot be written, or there are no such responses.
+    """
+    shot = Shot(seconds, width, frame_rate, sample_rate, height, math.radians(fov))
+    world = Stage(seed, shot, "" if hrirs is None else str(hrirs), room)
+    return write_world(out, world, clips, workers=workers, test_share=test_share, progress=progress)
+
+
+@dataclass(frozen=True)
+class Stage(World[StageScene]):
+    """Pictures of one camera, sound for two ears."""
+
+    name: ClassVar[str] = "stage"
+    version: ClassVar[int] = VERSION
+    layout: ClassVar[str] = "binaural"
+    form: Shot
+    head: str = ""
+    """Path of head-related responses; empty: a sphere."""
+    room: bool = True
+    """Whether the sound is that of a room."""
+
+    def describe(self, index: int) -> StageScene:
+        """See `avssl.scenes.cast.describe`."""
+        scene = describe(self.seed, index, self.form.fov)
+        return scene if self.room else replace(scene, room=scene.room.anechoic())
+
+    def sound(self, scene: StageScene) -> NDArray[np.float32]:
+        """Left and right."""
+        heard = render_ears(scene, self.form, self.head)
+        return heard[::-1] if scene.mirrored else heard
+
+    def frames(self, scene: StageScene) -> Iterator[NDArray[np.uint8]]:
+        """What the camera sees."""
+        frames = render_frames(scene, self.form)
+        return (frame[:, ::-1] for frame in frames) if scene.mirrored else frames
+
+    def truth(self, scene: StageScene) -> pa.Table:
+        """As `avssl.scenes.truth.SCHEMA`, and `x`, `y`: the object's centre in 0..1 of the picture, right and down."""
+        table = truth(scene, self.form)
+        angles = (np.radians(table[name].to_numpy().astype(np.float64)) for name in ("azimuth", "elevation"))
+        for name, place in zip(("x", "y"), self.form.lens().project(unit_vector(*angles)), strict=True):
+            table = table.append_column(name, pa.array(place.astype(np.float32)))
+        return _mirrored(table) if scene.mirrored else table
+
+    def settings(self) -> dict[str, object]:
+        """All that the scenes depend on; the responses by what they are, not by where they lie."""
+        head = _fingerprint(self.head, self.form.sample_rate) if self.head else "sphere"
+        return super().settings() | {"fov": round(math.degrees(self.form.fov), 9), "head": head, "room": self.room}
+
+    def demands(self) -> Iterator[tuple[bool, str]]:
+        """Those of every world, sides that H.264 can take, and a field of view that objects fit into."""
+        yield from super().demands()
+        for name, size in (("width", self.form.width), ("height", self.form.height)):
+            yield size >= 32 and size % 2 == 0, f"{name} is an even number from 32 up, not {size}"
+        fov = math.degrees(self.form.fov)
+        fits = NARROWEST - 1e-9 <= fov <= WIDEST + 1e-9
+        yield fits, f"fov is from {NARROWEST:g} to {WIDEST:g} degrees, not {fov:g}"
+
+
+def _mirrored(table: pa.Table) -> pa.Table:
+    """The truth of the mirror image."""
+    columns = {name: table[name].to_numpy() for name in ("azimuth", "left", "right", "x")}
+    exchanged = {
+        "azimuth": -columns["azimuth"],
+        "left": 1 - columns["right"],
+        "right": 1 - columns["left"],
+        "x": 1 - columns["x"],
+    }
+    for name, values in exchanged.items():
+        table = table.set_column(table.column_names.index(name), name, pa.array(values))
+    return table
+
+
+def _fingerprint(head: str, sample_rate: int) -> str:
+    """Tells sets of responses apart."""
+    hrirs, _ = listener(head, sample_rate)
+    content = hrirs.directions.numpy().tobytes() + hrirs.responses.numpy().tobytes()
+    return hashlib.sha256(content).hexdigest()[:16]
