@@ -62,9 +62,9 @@ class Avsa(Avc):
     def __init__(self, encoders: Encoders, options: AvsaOptions) -> None:
         super().__init__(encoders, options)
         if options.transformer:
-            settings = {"depth": options.transformer, "dropout": options.dropout}
-            self.v2a_transformer = Translator(encoders.video_width, **settings)
-            self.a2v_transformer = Translator(encoders.audio_width, **settings)
+            depth, dropout = options.transformer, options.dropout
+            self.v2a_transformer = Translator(encoders.video_width, depth, dropout=dropout)
+            self.a2v_transformer = Translator(encoders.audio_width, depth, dropout=dropout)
             self.audio_pred_head = nn.Linear(encoders.video_width, options.embedding)
             self.video_pred_head = nn.Linear(encoders.audio_width, options.embedding)
 

@@ -1,0 +1,102 @@
+"""Every shipped recipe of a task is a whole run; rows of the paper's table differ only in what they are named for."""
+
+from dataclasses import asdict
+from functools import cache
+from typing import Any
+
+import pytest
+
+from avssl import plugins
+from avssl.config import RunConfig, fill, read_recipe, shipped_recipes
+from avssl.models.encoders import AudioEncoder
+from avssl.train import probe
+
+RECIPES = [name for name in shipped_recipes() if name.split("/")[0] in plugins.names(plugins.TASKS)]
+ROWS = ["baseline", "yolo", "iv", "iv-yolo", "beam", "beam-yolo"]
+TABLE = [f"{task}/{size}-{row}" for task in ("avc", "avsa") for size in ("small", "full") for row in ROWS]
+
+
+@cache
+def run_of(name: str) -> RunConfig:
+    return fill(RunConfig, read_recipe(name), where=name)
+
+
+def changes(name: str, other: str) -> dict[str, Any]:
+    """Flat keys in which two recipes differ, but for how their rows are called, and what the first one says."""
+    one, two = (_flat(asdict(run_of(each))) for each in (name, other))
+    return {key: one.get(key) for key in one.keys() | two.keys() if one.get(key) != two.get(key) and key != "title"}
+
+
+def _flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in tree.items():
+        found |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
+    return found
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_every_shipped_recipe_fills_a_run_its_task_and_its_probe(name: str) -> None:
+    config = run_of(name)
+    assert config.task == name.split("/")[0]
+    options = fill(plugins.load(plugins.TASKS, config.task).Options, config.options, where=name)
+    assert all(getattr(options, key) == value for key, value in config.options.items() if key != "colour")
+    probe.check(config)
+
+
+def test_every_row_of_the_papers_table_is_shipped_with_a_title_of_its_own() -> None:
+    assert set(TABLE) <= set(RECIPES)
+    for size in ("small", "full"):
+        titles = [run_of(name).title for name in RECIPES if name.split("/")[1].startswith(f"{size}-")]
+        assert all(titles)
+        assert len(set(titles)) == len(titles)
+
+
+@pytest.mark.parametrize("name", [name for name in TABLE if name.endswith("yolo")])
+def test_a_row_with_guided_crops_differs_from_its_random_twin_in_the_guide_alone(name: str) -> None:
+    twin = name.removesuffix("-yolo") if name.count("-") > 1 else name.replace("yolo", "baseline")
+    different = changes(name, twin)
+    published = {"published.avsa_bin"}
+    assert different.keys() - published == {"data.detector", "options.guide", "probe.guide"}
+    assert different["options.guide"] == "objects"
+    assert different["probe.guide"] == "random"
+    assert (different["data.detector"] == "truth") == ("/small-" in name)
+
+
+@pytest.mark.parametrize("task", ["avc", "avsa"])
+@pytest.mark.parametrize("size", ["small", "full"])
+def test_rows_differ_in_their_features_alone(task: str, size: str) -> None:
+    for row, features in (("iv", "foa-iv"), ("beam", "beam-logmel")):
+        different = changes(f"{task}/{size}-{row}", f"{task}/{size}-baseline")
+        different.pop("published.avsa_bin", None)
+        assert different == {"features.name": features}
+
+
+@pytest.mark.parametrize("task", ["avc", "avsa"])
+@pytest.mark.parametrize(("row", "parameters"), [("baseline", 4_735_104), ("iv", 4_744_512), ("beam", 4_725_696)])
+def test_full_rows_have_the_published_audio_tower(task: str, row: str, parameters: int) -> None:
+    config = run_of(f"{task}/full-{row}")
+    assert sum(each.numel() for each in AudioEncoder(config.model, config.features).parameters()) == parameters
+
+
+def test_the_papers_numbers_stand_beside_their_own_rows_only() -> None:
+    published = {name: run_of(name).published for name in RECIPES if run_of(name).published}
+    avsa = {size: {f"avsa/{size}-baseline": {"avsa_bin": 0.71}, f"avsa/{size}-iv": {"avsa_bin": 0.81}} for size in
+            ("small", "full")}  # fmt: skip
+    assert {name: value for name, value in published.items() if name in TABLE} == {**avsa["small"], **avsa["full"]}
+
+
+def test_transformer_and_curriculum_are_each_one_change_of_the_small_row() -> None:
+    row = "avsa/small-iv"
+    layers = {"options.transformer": 2, "options.dropout": 0.1}
+    second = {"model.weights": "runs/avc-curriculum", "train.steps": 300}
+    for name, wanted in (("transformer", layers), ("curriculum", second), ("curriculum-transformer", layers | second)):
+        different = changes(f"avsa/small-{name}", row)
+        assert {key: value for key, value in different.items() if key != "published.avsa_bin"} == wanted
+    assert changes("avc/small-curriculum", "avc/small-iv") == {"train.steps": 300}
+    assert run_of("avsa/small-curriculum").train.steps + run_of("avc/small-curriculum").train.steps == 600
+
+
+def test_full_avsa_has_the_published_transformers_and_half_the_epochs_of_a_run_from_scratch() -> None:
+    options = run_of("avsa/full").options
+    assert (options["transformer"], options["dropout"], options["crops"]) == (2, 0.1, 4)
+    assert changes("avsa/full-scratch", "avsa/full") == {"train.steps": 2 * run_of("avsa/full").train.steps}
