@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -12,18 +13,13 @@ import torch
 from scipy.spatial.transform import Rotation
 from torch import Tensor
 
+from avssl.data.directions import TRIES_AT_FIRST, Room, draw_apart, draw_around
 from avssl.plugins import hint
 from avssl.spatial.ambisonics import angles, direction, rotation
 from avssl.spatial.viewport import crop
 
 WORLDS = ("none", "yaw", "any")
 GUIDES = ("random", "objects")
-
-# Draws of a whole set before giving up; a configuration, or a choice of objects, is accepted only if far fewer are
-# enough for it.
-TRIES = 5000
-TRIES_AT_FIRST = 50
-NOWHERE = np.empty((0, 2))
 
 
 @dataclass(frozen=True)
@@ -41,9 +37,9 @@ class CropOptions:
     aspect: float = 4 / 3
     """Largest ratio of vertical to horizontal field (tangents), and its inverse the least; log-uniform."""
     lowest: float = -30.0
-    """Degrees; least elevation of a crop's centre."""
+    """Degrees; least elevation of a random crop's centre."""
     highest: float = 30.0
-    """Degrees; largest elevation of a crop's centre."""
+    """Degrees; largest elevation of a random crop's centre."""
     least_angle: float = 0.0
     """Degrees between the centres of any two crops of a clip."""
     guide: str = "random"
@@ -57,11 +53,17 @@ class CropOptions:
             raise ValueError(f"0 < narrowest <= widest < 180 degrees, not {self.narrowest} and {self.widest}")
         if not -90 <= self.lowest <= self.highest <= 90:
             raise ValueError(f"-90 <= lowest <= highest <= 90 degrees, not {self.lowest} and {self.highest}")
+        if not 0 <= self.least_angle <= 180:
+            raise ValueError(f"least_angle is from 0 to 180 degrees, not {self.least_angle}")
         if not self.aspect >= 1:
             raise ValueError(f"aspect is at least 1, not {self.aspect}")
         if self.guide not in GUIDES:
             raise ValueError(f"guide is {' or '.join(GUIDES)}, not {self.guide!r}{hint(self.guide, GUIDES)}")
-        draw_directions(self, np.random.default_rng(0), TRIES_AT_FIRST)
+        draw_apart(self.room(), np.random.default_rng(0), TRIES_AT_FIRST)
+
+    def room(self) -> Room:
+        """Where the centres of a clip's crops may be."""
+        return Room(self.crops, *(math.radians(angle) for angle in (self.lowest, self.highest, self.least_angle)))
 
 
 class Crops(NamedTuple):
@@ -133,10 +135,10 @@ def draw_crops(
     """
     if options.guide == "objects":
         turned = draw_rotation(world, rng)
-        places = guided_directions(options, rng, _ranked(objects, turned))
+        places = draw_around(_ranked(objects, turned), options.room(), rng)
         fields, aspects = _draw_lenses(options, rng)
     else:
-        places = draw_directions(options, rng)
+        places = draw_apart(options.room(), rng)
         fields, aspects = _draw_lenses(options, rng)
         turned = draw_rotation(world, rng)
     azimuth, elevation = torch.from_numpy(places).float().T
@@ -180,40 +182,6 @@ def draw_rotation(kind: str, rng: np.random.Generator) -> Tensor:
     return rotation(torch.tensor(yaw, dtype=torch.float32), torch.tensor(pitch, dtype=torch.float32))
 
 
-def draw_directions(options: CropOptions, rng: np.random.Generator, tries: int = TRIES) -> np.ndarray:
-    """Azimuth and elevation `(K, 2)` of random crops, one after the other, each far enough from those before it.
-
-    Raises:
-        ValueError: so many crops this far apart were not found; some tries are enough wherever there is room.
-    """
-    found = _completed(NOWHERE, options, rng, tries)
-    if found is None:
-        raise ValueError(
-            f"{options.crops} crops do not fit {options.least_angle} degrees apart between elevations {options.lowest} "
-            f"and {options.highest}: fewer crops or a smaller least_angle"
-        )
-    return found
-
-
-def guided_directions(options: CropOptions, rng: np.random.Generator, objects: np.ndarray) -> np.ndarray:
-    """Azimuth and elevation `(K, 2)` of crops: distinct objects best first, then random ones.
-
-    An object closer than the least angle to a better one is passed over; the weakest are given up where they leave no
-    room for the random crops that are still missing.
-
-    Args:
-        options: counts and ranges; elevations of objects are not limited.
-        rng: the only source of chance.
-        objects: `(N, 2)`, best first.
-    """
-    chosen = _distinct(objects, options)
-    for kept in range(len(chosen), 0, -1):
-        found = _completed(chosen[:kept], options, rng, TRIES_AT_FIRST)
-        if found is not None:
-            return found
-    return draw_directions(options, rng)
-
-
 def _draw_lenses(options: CropOptions, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
     """Fields of view and aspects, each `(K,)`."""
     least, most = np.tan(np.radians([options.narrowest, options.widest]) / 2)
@@ -231,40 +199,3 @@ def _ranked(objects: Tensor | None, turned: Tensor) -> np.ndarray:
         raise ValueError("guide is objects: azimuth, elevation and score are finite numbers, here are others")
     best = objects.double()[objects[:, 2].argsort(descending=True, stable=True)]
     return torch.stack(angles(direction(best[:, 0], best[:, 1]) @ turned.double().T), 1).numpy()
-
-
-def _distinct(objects: np.ndarray, options: CropOptions) -> np.ndarray:
-    """Up to K of the objects, each far enough from the better ones among them."""
-    chosen, left = NOWHERE, objects
-    while len(left) and len(chosen) < options.crops:
-        chosen = np.concatenate([chosen, left[:1]])
-        left = left[1:][_free(left[1:], left[:1], options)]
-    return chosen
-
-
-def _completed(taken: np.ndarray, options: CropOptions, rng: np.random.Generator, tries: int) -> np.ndarray | None:
-    """Directions `(K, 2)`: those taken, then random ones; None where none were found that keep apart."""
-    for _ in range(tries):
-        found = taken
-        while len(found) < options.crops:
-            candidates = _candidates(options, rng)
-            free = _free(candidates, found, options)
-            if not free.any():
-                break
-            found = np.concatenate([found, candidates[free][:1]])
-        else:
-            return found
-    return None
-
-
-def _candidates(options: CropOptions, rng: np.random.Generator) -> np.ndarray:
-    lowest, highest = np.radians([options.lowest, options.highest])
-    return np.stack([rng.uniform(-np.pi, np.pi, 64), rng.uniform(lowest, highest, 64)], 1)
-
-
-def _free(directions: np.ndarray, taken: np.ndarray, options: CropOptions) -> np.ndarray:
-    """Which directions are far enough from all that are taken: bool `(len(directions),)`."""
-    across = np.cos(directions[:, None, 0] - taken[:, 0]) * np.cos(directions[:, None, 1]) * np.cos(taken[:, 1])
-    cosines = across + np.sin(directions[:, None, 1]) * np.sin(taken[:, 1])
-    free: np.ndarray = cosines.max(1, initial=-1.0) <= np.cos(np.radians(options.least_angle)) + 1e-12
-    return free

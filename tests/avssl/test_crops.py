@@ -147,7 +147,16 @@ def test_crops_that_do_not_fit_are_refused_at_once() -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"crops": 0}, {"narrowest": 90, "widest": 60}, {"lowest": 40}, {"widest": 180}, {"aspect": 0.5}]
+    "wrong",
+    [
+        {"crops": 0},
+        {"narrowest": 90, "widest": 60},
+        {"lowest": 40},
+        {"widest": 180},
+        {"aspect": 0.5},
+        {"least_angle": 300},
+        {"least_angle": float("nan")},
+    ],
 )
 def test_options_without_a_meaning_are_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(ValueError, match=r"degrees|at least"):
