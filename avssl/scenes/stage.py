@@ -15,12 +15,12 @@ from numpy.typing import NDArray
 
 from avssl.scenes.camera import Camera
 from avssl.scenes.cast import StageScene, describe
+from avssl.scenes.dataset import write_world
 from avssl.scenes.ears import listener, render_ears
-from avssl.scenes.paths import unit_vector
 from avssl.scenes.picture import render_frames
 from avssl.scenes.scene import Format
-from avssl.scenes.truth import truth
-from avssl.scenes.world import World, write_world
+from avssl.scenes.stage_truth import stage_truth
+from avssl.scenes.world import World
 
 VERSION = 1
 """Of the world: raised whenever the same seed gives another scene."""
@@ -62,8 +62,8 @@ def stage(
 ) -> Path:
     """Render a made-up world: H.264 video, sound for two ears, manifest and truth.
 
-    Scene i depends on `seed` and i alone; see `avssl.scenes.world.write_world`. The world is its own mirror image; see
-    `avssl.scenes.cast.describe`.
+    Scene i depends on `seed` and i alone; see `avssl.scenes.dataset.write_world`. The world is its own mirror image;
+    see `avssl.scenes.cast.describe`.
 
     Args:
         out: folder to write to; made if it is not there.
@@ -122,12 +122,8 @@ class Stage(World[StageScene]):
         return (frame[:, ::-1] for frame in frames) if scene.mirrored else frames
 
     def truth(self, scene: StageScene) -> pa.Table:
-        """As `avssl.scenes.truth.SCHEMA`, and `x`, `y`: the object's centre in 0..1 of the picture, right and down."""
-        table = truth(scene, self.form)
-        angles = (np.radians(table[name].to_numpy().astype(np.float64)) for name in ("azimuth", "elevation"))
-        for name, place in zip(("x", "y"), self.form.lens().project(unit_vector(*angles)), strict=True):
-            table = table.append_column(name, pa.array(place.astype(np.float32)))
-        return _mirrored(table) if scene.mirrored else table
+        """See `avssl.scenes.stage_truth`."""
+        return stage_truth(scene, self.form, self.form.lens())
 
     def settings(self) -> dict[str, object]:
         """All that the scenes depend on; the responses by what they are, not by where they lie."""
@@ -142,20 +138,6 @@ class Stage(World[StageScene]):
         fov = math.degrees(self.form.fov)
         fits = NARROWEST - 1e-9 <= fov <= WIDEST + 1e-9
         yield fits, f"fov is from {NARROWEST:g} to {WIDEST:g} degrees, not {fov:g}"
-
-
-def _mirrored(table: pa.Table) -> pa.Table:
-    """The truth of the mirror image."""
-    columns = {name: table[name].to_numpy() for name in ("azimuth", "left", "right", "x")}
-    exchanged = {
-        "azimuth": -columns["azimuth"],
-        "left": 1 - columns["right"],
-        "right": 1 - columns["left"],
-        "x": 1 - columns["x"],
-    }
-    for name, values in exchanged.items():
-        table = table.set_column(table.column_names.index(name), name, pa.array(values))
-    return table
 
 
 def _fingerprint(head: str, sample_rate: int) -> str:

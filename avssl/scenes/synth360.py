@@ -13,11 +13,12 @@ import pyarrow as pa
 import torch
 from numpy.typing import NDArray
 
+from avssl.scenes.dataset import write_world
 from avssl.scenes.field import render_sound
 from avssl.scenes.picture import render_frames
 from avssl.scenes.scene import Format, Scene, describe
 from avssl.scenes.truth import truth
-from avssl.scenes.world import World, write_world
+from avssl.scenes.world import World
 from avssl.spatial.ambisonics import intensity_direction
 
 VERSION = 2
@@ -39,7 +40,7 @@ def synth360(
 ) -> Path:
     """Render a made-up world: H.264 video, four-channel sound, manifest and truth.
 
-    Scene i depends on `seed` and i alone; see `avssl.scenes.world.write_world`.
+    Scene i depends on `seed` and i alone; see `avssl.scenes.dataset.write_world`.
 
     Args:
         out: folder to write to; made if it is not there.

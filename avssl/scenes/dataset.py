@@ -1,0 +1,174 @@
+"""Scenes as a data set of real files, with its manifest and its truth."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import pyarrow as pa
+import pyarrow.parquet as pq
+import soundfile
+import torch
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from avssl.data.atomic import replacing, sweep
+from avssl.data.manifest import NAME, Row, write_manifest
+from avssl.data.media import write_sound, write_video
+from avssl.data.pool import CrashError, cores, outcomes
+from avssl.scenes.world import World
+from avssl.scenes.world_folder import MEDIA, TRUTH, claim
+
+GOP = 8
+"""Frames from one key frame to the next: any instant is decoded in a few milliseconds."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One scene to render."""
+
+    out: Path
+    world: World[Any]
+    index: int
+
+    @property
+    def video(self) -> str:
+        """Its pictures, relative to the folder."""
+        return f"{MEDIA}/{self.index:05d}.mp4"
+
+    @property
+    def sound(self) -> str:
+        """Its sound, relative to the folder."""
+        return f"{MEDIA}/{self.index:05d}.wav"
+
+
+def write_world(
+    out: Path, world: World[Any], clips: int, *, workers: int | None, test_share: float, progress: bool
+) -> Path:
+    """Render scenes: H.264 video, sound, manifest and truth.
+
+    A larger world of the same seed begins with the smaller one. What an earlier, interrupted run of the same world left
+    in `out` is kept.
+
+    Args:
+        out: folder to write to; made if it is not there.
+        world: which scenes.
+        clips: how many.
+        workers: processes; 1 renders in this one, None takes one a core.
+        test_share: share of the scenes that the manifest calls test, spread evenly.
+        progress: whether a bar shows how far it is, on stderr.
+
+    Returns:
+        Path of the manifest.
+
+    Raises:
+        ValueError: a number that has no meaning, or `out` holds something else.
+        OSError: `out` cannot be written.
+    """
+    _check(world, clips, workers, test_share)
+    claim(out, world)
+    jobs = [Job(out, world, index) for index in range(clips)]
+    try:
+        found = _watched(_rendered(jobs, min(workers or cores(), clips)), clips, progress)
+    finally:
+        sweep(out / MEDIA)
+    rows, tables = zip(*(found[index] for index in range(clips)), strict=True)
+    with replacing(out / TRUTH) as part:
+        pq.write_table(pa.concat_tables(tables), part)
+    splits = ["test" if _is_test(index, test_share) else "train" for index in range(clips)]
+    write_manifest(out / NAME, [Row(**(row | {"split": split})) for row, split in zip(rows, splits, strict=True)])
+    return out / NAME
+
+
+Result = tuple[dict[str, object], pa.Table]
+
+
+def render(job: Job) -> Result:
+    """Write a scene's files where they are missing.
+
+    Returns:
+        Its row of the manifest, without the split, and its truth.
+    """
+    world, scene = job.world, job.world.describe(job.index)
+    if not (job.out / job.sound).is_file():
+        write_sound(job.out / job.sound, world.sound(scene), world.form.sample_rate)
+    if not (job.out / job.video).is_file():
+        write_video(job.out / job.video, world.frames(scene), world.form.frame_rate, gop=GOP)
+    return _row(job, scene.key), world.truth(scene)
+
+
+def _render_alone(job: Job) -> Result:
+    """As one of several processes, each with one thread."""
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)
+    return render(job)
+
+
+def _row(job: Job, key: str) -> dict[str, object]:
+    world, lens = job.world, job.world.form.lens()
+    sound, rate = soundfile.read(job.out / job.sound, dtype="float32", always_2d=True)
+    azimuth, elevation, diffuseness = world.direction(sound.T.copy(), rate)
+    return {
+        "key": key,
+        "video": job.video,
+        "sound": job.sound,
+        "start": 0.0,
+        "seconds": len(sound) / rate,
+        "frame_rate": world.form.frame_rate,
+        "width": lens.width,
+        "height": lens.height,
+        "sample_rate": rate,
+        "layout": world.layout,
+        "silent_channels": "",
+        "azimuth": azimuth,
+        "elevation": elevation,
+        "diffuseness": diffuseness,
+        "source": f"{world.name}-{world.seed}-{key}",
+    }
+
+
+def _rendered(jobs: list[Job], workers: int) -> Iterator[tuple[int, Result]]:
+    if workers == 1:
+        yield from ((job.index, render(job)) for job in jobs)
+        return
+    for job, outcome in outcomes(_render_alone, jobs, workers):
+        if isinstance(outcome, CrashError):
+            raise ValueError(f"{job.out}: scene {job.index} cannot be rendered: {outcome}") from outcome
+        if isinstance(outcome, BaseException):
+            raise outcome
+        yield job.index, outcome
+
+
+def _watched(results: Iterator[tuple[int, Result]], clips: int, progress: bool) -> dict[int, Result]:
+    bar = Progress(
+        TextColumn("rendering"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]} clips/s"),
+        TimeElapsedColumn(), TimeRemainingColumn(), console=Console(stderr=True), disable=not progress,
+    )  # fmt: skip
+    found = {}
+    with bar:
+        task = bar.add_task("", total=clips, rate="-")
+        for index, result in results:
+            found[index] = result
+            bar.update(task, advance=1, rate=f"{bar.tasks[0].speed or 0:.1f}")
+    return found
+
+
+def _is_test(index: int, share: float) -> bool:
+    """Spreads the share evenly: of every 1/share scenes, the last is a test scene."""
+    return math.floor((index + 1) * share + 1e-9) > math.floor(index * share + 1e-9)
+
+
+def _check(world: World[Any], clips: int, workers: int | None, test_share: float) -> None:
+    demands = (
+        (clips >= 1, f"clips is at least 1, not {clips}"),
+        *world.demands(),
+        (workers is None or workers >= 1, f"workers is at least 1, not {workers}"),
+        (0 <= test_share <= 1, f"test_share lies in 0..1, not {test_share}"),
+    )
+    for met, demand in demands:
+        if not met:
+            raise ValueError(f"{world.name}: {demand}")

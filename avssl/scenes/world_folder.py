@@ -1,0 +1,49 @@
+"""The folder of a made-up world: what lies in it, and whose it is."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from avssl.data.atomic import write_text
+from avssl.data.manifest import NAME
+from avssl.scenes.world import World
+
+SETTINGS = "scenes.json"
+TRUTH = "truth.parquet"
+MEDIA = "media"
+
+
+def claim(out: Path, world: World[Any]) -> None:
+    """Make a folder this world's.
+
+    Raises:
+        ValueError: it is a file, or holds another world or something else.
+        OSError: it cannot be written.
+    """
+    if out.exists() and not out.is_dir():
+        raise ValueError(f"{out}: expected a folder to write to, this is a file")
+    note, settings = out / SETTINGS, world.settings()
+    if note.is_file():
+        found = _read_settings(note)
+        differing = [name for name, value in settings.items() if found.get(name) != value]
+        if differing:
+            name = differing[0]
+            raise ValueError(
+                f"{out}: holds a world of {name} {found.get(name)!r}, not {settings[name]!r}; give another folder"
+            )
+    elif (out / NAME).exists():
+        raise ValueError(f"{out}: holds a manifest that {world.name} did not write; give another folder")
+    (out / MEDIA).mkdir(parents=True, exist_ok=True)
+    write_text(note, json.dumps(settings, indent=1) + "\n")
+
+
+def _read_settings(note: Path) -> dict[str, object]:
+    try:
+        found = json.loads(note.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{note}: expected the settings of a world, cannot read them: {error}") from error
+    if not isinstance(found, dict):
+        raise ValueError(f"{note}: expected the settings of a world, it holds {found!r:.40}")
+    return found
