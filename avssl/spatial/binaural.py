@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import lru_cache
 
 import torch
@@ -44,23 +45,27 @@ def render(signal: Tensor, azimuth: Angle, elevation: Angle, hrirs: Hrirs, dista
         ValueError: a signal that is not `(samples,)`, a path of another length, angles that are no numbers, or a
             distance that is not above 0.
     """
-    if signal.ndim != 1:
-        raise ValueError(f"a source's signal is (samples,), this is {tuple(signal.shape)}")
+    if signal.ndim != 1 or not len(signal):
+        raise ValueError(f"a source's signal is (samples,) and not empty, this is {tuple(signal.shape)}")
     across, up, far = (_path(each, signal) for each in (azimuth, elevation, 1.0 if distance is None else distance))
     if not bool((far > 0).all()):
         raise ValueError("a source's distance is a number of metres above 0")
     if distance is None and len(across) == len(up) == 1:
         return convolve(signal, hrirs.between.responses(across, up)[0])
     travel = torch.zeros(1).double() if distance is None else far / SPEED_OF_SOUND * hrirs.sample_rate
-    moved = _move(signal, *(each.expand(len(signal)) for each in (across, up, travel)), hrirs)
-    return moved / far.to(signal)
+    paths = torch.stack([each.expand(len(signal)) for each in (across, up, travel)])
+    # Aligned responses are late and their delays negative: what they read ahead of the beginning is not to be lost.
+    ahead = math.ceil(-float(hrirs.between.delays.min()))
+    early = paths[:, :1].expand(3, ahead)
+    return _move(pad(signal, (ahead, 0)), torch.cat([early, paths], 1), hrirs)[:, ahead:] / far.to(signal)
 
 
 def convolve(signal: Tensor, filters: Tensor) -> Tensor:
     """Filter `(samples,)` by each of `(filters, taps)`: `(filters, samples)`, the onset kept and the tail cut."""
     size = 1 << (len(signal) + filters.shape[-1] - 1).bit_length()
     spectrum = torch.fft.rfft(signal, size) * torch.fft.rfft(filters.to(signal), size)
-    return torch.fft.irfft(spectrum, size)[..., : len(signal)]
+    heard: Tensor = torch.fft.irfft(spectrum, size)
+    return heard[..., : len(signal)]
 
 
 def _path(value: Angle, signal: Tensor) -> Tensor:
@@ -73,15 +78,15 @@ def _path(value: Angle, signal: Tensor) -> Tensor:
     return path
 
 
-def _move(signal: Tensor, azimuth: Tensor, elevation: Tensor, travel: Tensor, hrirs: Hrirs) -> Tensor:
-    """Left and right of a moving source; `travel` is its delay on the way, in samples."""
+def _move(signal: Tensor, paths: Tensor, hrirs: Hrirs) -> Tensor:
+    """Left and right of a moving source; `paths` are azimuth, elevation and delay on the way, `(3, samples)`."""
     hop = max(8, round(_STEP * hrirs.sample_rate))
     total = signal.new_zeros(2, len(signal) + hop)
     for begin in range(0, len(signal), _SEGMENT * hop):
         end = min(begin + _SEGMENT * hop, len(signal))
-        at = torch.arange(begin, end + hop, hop)
-        delays, filters = hrirs.between.towards(*(path[at.clamp(max=len(path) - 1)] for path in (azimuth, elevation)))
-        instants = torch.arange(begin, end) - travel[begin:end] - _gliding(delays, hop)[:, : end - begin]
+        at = torch.arange(begin, end + hop, hop).clamp(max=len(signal) - 1)
+        delays, filters = hrirs.between.towards(paths[0, at], paths[1, at])
+        instants = torch.arange(begin, end) - paths[2, begin:end] - _gliding(delays, hop)[:, : end - begin]
         heard = _faded(_read(signal, instants.to(signal.device)), filters.to(signal), hop)[:, : total.shape[1] - begin]
         total[:, begin : begin + heard.shape[1]] += heard
     return total[:, : len(signal)]
@@ -107,16 +112,17 @@ def _read(signal: Tensor, instants: Tensor) -> Tensor:
 def _sinc() -> Tensor:
     """`(phases + 1, taps)`: weights of the samples around an instant, Kaiser-windowed."""
     place = torch.arange(1 - _TAPS // 2, _TAPS // 2 + 1) - torch.linspace(0, 1, _PHASES + 1).double()[:, None]
-    window = torch.special.i0(8.0 * (1 - (place / (_TAPS / 2 + 1)) ** 2).sqrt())
-    weights = torch.sinc(place) * window
-    return (weights / weights.sum(1, keepdim=True)).float()
+    window = torch.special.i0(6.0 * (1 - (place / (_TAPS / 2 + 1)) ** 2).sqrt())
+    weights: Tensor = torch.sinc(place) * window
+    weights /= weights.sum(1, keepdim=True)
+    return weights.float()
 
 
 def _faded(heard: Tensor, filters: Tensor, hop: int) -> Tensor:
     """Filter `(ears, samples)` by `(steps, ears, taps)`, one filter every `hop` samples fading into the next."""
     steps, _, taps = filters.shape
     size = 1 << (2 * hop + taps - 2).bit_length()
-    fade = 1 - torch.arange(1 - hop, hop, dtype=heard.dtype).abs() / hop
+    fade = 1 - torch.arange(1 - hop, hop, dtype=heard.dtype, device=heard.device).abs() / hop
     padded = pad(heard, (hop - 1, steps * hop - heard.shape[1]))
     blocks = padded.unfold(1, 2 * hop - 1, hop)[:, :steps] * fade
     spectrum = torch.fft.rfft(blocks, size) * torch.fft.rfft(filters, size).transpose(0, 1)

@@ -20,7 +20,7 @@ _SECONDS = 0.006
 """Length of the responses; what a sphere does is over in 2 ms."""
 _LEAD = 0.0006
 """Seconds before the sound reaches the middle of the head; the nearer ear hears it up to 0.26 ms sooner."""
-_PASSED = 0.9
+_PASSED = 0.8
 """Share of the band below half the sample rate that is left as it is; above, a fade keeps the ringing short."""
 _STEP = 5
 """Degrees between the directions, and between the angles that the series is summed for."""

@@ -1,0 +1,247 @@
+"""A rigid sphere against closed forms; a source for two ears, still and moving, against convolution and physics."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from scipy.signal import fftconvolve, firwin
+
+from avssl.spatial.ambisonics import direction
+from avssl.spatial.binaural import Hrirs, render, spherical_head
+from avssl.spatial.head import pressure
+
+RATE = 24000
+RADIUS, SPEED = 0.0875, 343.0
+LEFT, RIGHT = 0, 1
+
+
+@pytest.fixture(scope="module")
+def head() -> Hrirs:
+    return spherical_head(RATE)
+
+
+@pytest.fixture(scope="module")
+def noise() -> torch.Tensor:
+    """Four seconds below 3 kHz: what a click would add stands alone above."""
+    white = np.random.default_rng(0).standard_normal(4 * RATE)
+    return torch.from_numpy(fftconvolve(white, firwin(1025, 3000, fs=RATE), mode="same").astype(np.float32))
+
+
+@pytest.fixture(scope="module")
+def some() -> Hrirs:
+    """Responses that no head has: noise in 300 directions, to be found again."""
+    generator = torch.Generator().manual_seed(3)
+    azimuth = (torch.rand(300, generator=generator) * 2 - 1) * torch.pi
+    elevation = torch.asin(torch.rand(300, generator=generator) * 2 - 1)
+    return Hrirs(torch.stack([azimuth, elevation], -1), torch.randn(300, 2, 50, generator=generator), RATE)
+
+
+def _onset(response: torch.Tensor, share: float = 0.5) -> float:
+    """Seconds until a share of the peak is reached, read 32 times finer than sampled."""
+    taps = len(response)
+    fine = np.abs(np.fft.irfft(np.fft.rfft(response.double().numpy()), taps * 32))
+    return int(np.argmax(fine > share * fine.max())) / 32 / RATE
+
+
+def _impulse(azimuth: float, elevation: float, hrirs: Hrirs) -> torch.Tensor:
+    click = torch.zeros(256)
+    click[0] = 1
+    return render(click, azimuth, elevation, hrirs)
+
+
+def _high(sound: torch.Tensor) -> float:
+    """Level above 6 kHz in dB."""
+    spectrum = torch.fft.rfft(sound.double() * torch.hann_window(sound.shape[-1], dtype=torch.float64))
+    above = torch.fft.rfftfreq(sound.shape[-1], 1 / RATE) > 6000
+    return float(10 * torch.log10(spectrum[..., above].abs().square().sum()))
+
+
+def test_left_is_louder_and_earlier_in_the_left_ear_and_right_in_the_right(head):
+    for azimuth, near, far in ((math.pi / 2, LEFT, RIGHT), (-math.pi / 2, RIGHT, LEFT), (0.6, LEFT, RIGHT)):
+        heard = _impulse(azimuth, 0.0, head)
+        energy = heard.square().sum(-1)
+        assert energy[near] > 1.5 * energy[far]
+        assert _onset(heard[near]) < _onset(heard[far]) - 2e-4
+
+
+def test_onsets_of_the_sphere_follow_woodworth(head):
+    for degrees in range(0, 91, 15):
+        angle = math.radians(degrees)
+        woodworth = RADIUS / SPEED * (angle + math.sin(angle))
+        for azimuth in (angle, math.pi - angle):
+            heard = _impulse(azimuth, 0.0, head)
+            assert _onset(heard[RIGHT]) - _onset(heard[LEFT]) == pytest.approx(woodworth, abs=30e-6)
+
+
+def test_a_wider_head_hears_a_longer_difference():
+    for radius in (0.07, 0.1):
+        heard = _impulse(math.pi / 2, 0.0, spherical_head(RATE, radius))
+        woodworth = radius / SPEED * (math.pi / 2 + 1)
+        assert _onset(heard[RIGHT]) - _onset(heard[LEFT]) == pytest.approx(woodworth, abs=30e-6)
+
+
+def test_low_tones_reach_the_ears_three_radii_apart(head):
+    """Kuhn 1977: far below k r = 1 the difference in phase is 3 r/c sin(azimuth), half as much again as geometry's."""
+    for degrees in (20, 45, 90):
+        heard = torch.fft.rfft(_impulse(math.radians(degrees), 0.0, head).double(), RATE)[:, 200]
+        late = float((heard[LEFT] / heard[RIGHT]).angle()) / (2 * math.pi * 200)
+        assert late == pytest.approx(3 * RADIUS / SPEED * math.sin(math.radians(degrees)), rel=0.03)
+
+
+def test_sphere_doubles_the_pressure_where_a_short_wave_strikes_it_and_leaves_a_long_one_alone():
+    strong, weak = pressure(np.array([0.0]), np.array([60.0, 1e-3]))[0]
+    assert abs(strong) == pytest.approx(2, rel=0.01)
+    assert abs(weak) == pytest.approx(1, rel=1e-5)
+
+
+def test_front_and_above_sound_alike_in_both_ears(head):
+    for azimuth, elevation in ((0.0, 0.0), (math.pi, 0.0), (0.0, 0.7), (1.0, math.pi / 2)):
+        left, right = _impulse(azimuth, elevation, head)
+        torch.testing.assert_close(left, right, atol=1e-4, rtol=0)
+
+
+def test_a_mirrored_path_is_heard_with_exchanged_ears(head, noise):
+    azimuth = torch.linspace(-2, 3, len(noise))
+    heard, mirrored = render(noise, azimuth, 0.3, head), render(noise, -azimuth, 0.3, head)
+    assert (heard - mirrored.flip(0)).square().sum() < 1e-8 * heard.square().sum()
+
+
+def test_a_still_source_is_the_convolution_with_its_measured_responses(some, generator):
+    signal = torch.randn(2000, generator=generator)
+    for index in (0, 17, 250):
+        heard = render(signal, *some.directions[index].tolist(), some)
+        for ear in (LEFT, RIGHT):
+            wanted = fftconvolve(signal.numpy(), some.responses[index, ear].numpy())[:2000]
+            np.testing.assert_allclose(heard[ear].numpy(), wanted, atol=1e-3)
+
+
+def test_a_path_that_stays_is_the_still_source(head, noise):
+    still, path = render(noise, 1.0, 0.2, head), render(noise, torch.full_like(noise, 1.0), 0.2, head)
+    assert (still - path).square().sum() < 1e-5 * still.square().sum()
+
+
+def test_a_slow_source_sounds_at_each_instant_as_if_it_stood_there(head, noise):
+    azimuth = torch.linspace(-math.pi, math.pi, len(noise))
+    moving = render(noise, azimuth, 0.1, head)
+    at = torch.arange(4000, len(noise), 7001)
+    still = torch.stack([render(noise, float(azimuth[i]), 0.1, head)[:, i] for i in at], -1)
+    assert (moving[:, at] - still).square().sum() < 2e-3 * still.square().sum()
+
+
+def test_circling_once_a_second_adds_neither_jumps_nor_high_frequencies(head, noise):
+    time = torch.arange(len(noise)) / RATE
+    for signal in (noise, torch.sin(2 * math.pi * 1000 * time)):
+        moving = render(signal, 2 * math.pi * time, 0.0, head)[:, RATE // 10 : -RATE // 10]
+        still = [render(signal, angle, 0.0, head)[:, RATE // 10 : -RATE // 10] for angle in np.arange(0, 6.2, 0.5)]
+        jump = max(float(each.diff().abs().max()) for each in still)
+        assert float(moving.diff().abs().max()) < 1.05 * jump
+        assert _high(moving) < max(_high(each) for each in still) + 1
+
+
+def test_a_path_across_the_back_and_over_the_top_has_no_seam(head, noise):
+    azimuth = torch.linspace(3.0, 3.3, len(noise))
+    wrapped = (azimuth + math.pi) % (2 * math.pi) - math.pi
+    torch.testing.assert_close(render(noise, azimuth, 0.0, head), render(noise, wrapped, 0.0, head), atol=1e-4, rtol=0)
+    over = torch.linspace(1.2, math.pi - 1.2, len(noise))
+    folded = torch.where(over > math.pi / 2, math.pi - over, over), torch.where(over > math.pi / 2, math.pi, 0.0)
+    moving = render(noise, folded[1], folded[0], head)
+    assert _high(moving) < _high(render(noise, 0.0, 1.2, head)) + 3
+
+
+def test_sound_takes_its_time_and_fades_with_distance(head, noise):
+    near, far = render(noise, 0.5, 0.0, head, 1.0), render(noise, 0.5, 0.0, head, 1 + 34.3)
+    late = RATE // 10
+    assert far[:, : late - 100].abs().max() < 1e-6
+    expected = near[:, :-late] / 35.3
+    assert (far[:, late:] - expected)[:, 200:].square().sum() < 1e-5 * expected.square().sum()
+
+
+def test_a_source_that_comes_nearer_is_heard_higher(head):
+    time = torch.arange(4 * RATE, dtype=torch.float64) / RATE
+    tone = torch.sin(2 * math.pi * 1000 * time).float()
+    heard = render(tone, 0.0, 0.0, head, 60 - 10 * time)[LEFT, RATE:]
+    found = torch.fft.rfft(heard * torch.hann_window(len(heard))).abs().argmax() * RATE / len(heard)
+    assert float(found) == pytest.approx(1000 * (1 + 10 / SPEED), abs=0.5)
+
+
+def test_between_measured_directions_a_coarse_sphere_is_a_fine_one(head):
+    """Left out of a grid of 5 degrees, every other direction is found again."""
+    coarse = Hrirs(head.directions[::2], head.responses[::2], RATE)
+    found = coarse.between.responses(*head.directions[1::2].unbind(-1))[..., : head.responses.shape[-1]]
+    wanted = head.responses[1::2]
+    error = (found - wanted).square().sum((1, 2)) / wanted.square().sum((1, 2))
+    assert error.max() < 0.05
+    assert error.median() < 0.005
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 8])
+def test_any_number_of_directions_surrounds_the_head(head, count):
+    ring = torch.arange(count) * 2 * math.pi / count
+    directions = torch.stack([ring, torch.zeros(count)], -1)
+    few = Hrirs(directions, head.between.responses(*directions.unbind(-1)), RATE)
+    back = few.between.responses(*directions.unbind(-1))[..., : few.responses.shape[-1]]
+    torch.testing.assert_close(back, few.responses, atol=1e-5, rtol=0)
+    azimuth = torch.linspace(-9, 9, RATE)
+    assert bool(render(torch.ones(RATE), azimuth, azimuth.sin() * math.pi / 2, few).isfinite().all())
+
+
+def test_another_rate_keeps_gain_and_arrival(head):
+    assert head.at(RATE) is head
+    for rate in (16000, 44100):
+        changed = head.at(rate)
+        assert changed.sample_rate == rate
+        for frequency in (300, 3000):
+            at, was = (
+                torch.einsum("met,t->me", hrirs.responses.cfloat(), _wave(frequency, hrirs))
+                for hrirs in (changed, head)
+            )
+            torch.testing.assert_close(at, was, atol=0.03, rtol=0)
+
+
+def _wave(frequency: float, hrirs: Hrirs) -> torch.Tensor:
+    phase = -2 * math.pi * frequency / hrirs.sample_rate * torch.arange(hrirs.responses.shape[-1])
+    return torch.polar(torch.ones_like(phase), phase)
+
+
+def test_every_direction_of_the_sphere_is_there_once(head):
+    vectors = direction(*head.directions.double().unbind(-1))
+    closest = (vectors @ vectors.T - 2 * torch.eye(len(vectors))).amax(1)
+    assert math.degrees(math.acos(float(closest.max()))) > 2
+    assert math.degrees(math.acos(float(closest.min()))) < 7
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"signal": torch.zeros(2, 10)}, "samples"),
+        ({"signal": torch.zeros(0)}, "not empty"),
+        ({"azimuth": torch.zeros(9)}, "expected 10, got 9"),
+        ({"elevation": math.nan}, "finite"),
+        ({"distance": 0.0}, "above 0"),
+        ({"distance": torch.full((10,), -1.0)}, "above 0"),
+    ],
+)
+def test_what_is_no_source_is_refused(head, change, message):
+    source = {"signal": torch.zeros(10), "azimuth": 0.0, "elevation": 0.0, "hrirs": head}
+    with pytest.raises(ValueError, match=message):
+        render(**(source | change))
+
+
+@pytest.mark.parametrize(
+    ("directions", "responses", "rate"),
+    [
+        (torch.zeros(0, 2), torch.zeros(0, 2, 8), RATE),
+        (torch.zeros(3, 2), torch.zeros(3, 1, 8), RATE),
+        (torch.zeros(3, 2), torch.zeros(4, 2, 8), RATE),
+        (torch.zeros(3, 2), torch.full((3, 2, 8), math.nan), RATE),
+        (torch.zeros(3, 2), torch.zeros(3, 2, 8), 0),
+    ],
+)
+def test_what_is_no_set_of_responses_is_refused(directions, responses, rate):
+    with pytest.raises(ValueError, match=r"directions|responses|rate"):
+        Hrirs(directions, responses, rate)
+    with pytest.raises(ValueError, match="radius"):
+        spherical_head(RATE, -1.0)
