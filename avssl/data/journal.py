@@ -63,7 +63,7 @@ class Journal:
 
 
 def fingerprint(recording: Recording) -> list[list[str | int]]:
-    """Name, size and time of change of a recording's files, of a folder those of its files; what is gone has size -1."""
+    """Name, size and time of change of a recording's files, of a folder those of its files; size -1 if gone."""
     return [_file_facts(path) for path in (recording.video, recording.sound)]
 
 

@@ -12,9 +12,10 @@ from collections.abc import Sequence
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 
-from avssl.data.layouts.lists import choose, clip_name, sets_of_lists, splits_of, table
+from avssl.data.layouts.lists import clip_name, table
 from avssl.data.layouts.pairing import Kind, gather, paired
 from avssl.data.layouts.recording import Listing
+from avssl.data.layouts.splits import choose, sets_of_lists, splits_of
 
 CLIP = re.compile(r"[\w-]+_\d+_\d+")
 COLUMNS = (

@@ -11,9 +11,10 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from avssl.data.layouts.lists import choose, clip_name, sets_of_lists, splits_of, table
+from avssl.data.layouts.lists import clip_name, table
 from avssl.data.layouts.pairing import Kind, gather, paired
 from avssl.data.layouts.recording import Listing
+from avssl.data.layouts.splits import choose, sets_of_lists, splits_of
 
 STEREO = Kind("stereo", own_sound=True)
 
@@ -36,7 +37,7 @@ def find(root: Path, leave_out: Path, split: str = "") -> Listing:
     splits = splits_of(root / chosen, named)
     listed = splits.keys() | {name for path in _json_lists(root, leave_out) for name in _json_names(path)}
     if not listed:
-        raise ValueError(f"{root}: expected MUSIC's lists (MUSIC_solo_videos.json, or train.csv), found none")
+        raise ValueError(f"{root}: expected clips in MUSIC's lists (MUSIC_solo_videos.json, or train.csv), found none")
     return paired(root, gather(root, leave_out, listed.__contains__), STEREO, splits, listed, chosen)
 
 

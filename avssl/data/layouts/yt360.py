@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from avssl.data.layouts.lists import lines
 from avssl.data.layouts.recording import Listing, Recording, listing, safe_key
 
 ID_LENGTH = 11
@@ -88,9 +89,5 @@ def _lines(root: Path, base: Path, name: str) -> list[str]:
     """The lines of a list, wherever it lies; none if it is not there."""
     for folder in (root, base, base.parent, root.absolute().parent):
         if (folder / name).is_file():
-            try:
-                text = (folder / name).read_text(encoding="utf-8-sig")
-            except UnicodeDecodeError as error:
-                raise ValueError(f"{folder / name}: expected a text file with a line an id: {error}") from error
-            return [line.strip() for line in text.splitlines() if line.strip()]
+            return lines(folder / name)
     return []
