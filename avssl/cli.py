@@ -130,8 +130,9 @@ def downstream() -> None:
 @click.option("--height", default=224, show_default=True, help="Rows of the proxies; worlds are twice as wide.")
 @click.option("--frame-rate", default=16.0, show_default=True, help="Most pictures a second of the proxies.")
 @click.option("--sample-rate", default=24000, show_default=True, help="Samples a second of the prepared sound, in Hz.")
+@click.option("--detect", "model", metavar="MODEL", help="Look for objects too; see `avssl detect`.")
 @click.option("--workers", type=int, help="Processes.  [default: one a core]")
-def prepare(root: Path, out: Path, layout: str, **options: Any) -> None:
+def prepare(root: Path, out: Path, layout: str, model: str | None, **options: Any) -> None:
     """Turn recordings under ROOT into a manifest and small proxies in OUT.
 
     Continues what was begun. Exit code 0: all done; 1: some recordings failed, see OUT/failed.parquet;
@@ -139,8 +140,53 @@ def prepare(root: Path, out: Path, layout: str, **options: Any) -> None:
     """
     from avssl.data.prepare import prepare as run
 
+    if model is not None:
+        from avssl.data.detectors import load_detector
+
+        load_detector(model)  # so that one that cannot be read is known before hours of work
     report = run(root, out, layout, **options)
+    if model is not None and report.rows:
+        from avssl.data.detect import detect as look
+
+        click.echo(look(out, model))
     sys.exit(1 if report.failed else 0)
+
+
+@main.command()
+@click.argument("data", type=click.Path(path_type=Path))
+@click.option(
+    "--model", required=True, help="Path of a detector, torchvision/NAME:WEIGHTS, or truth of a rendered world."
+)
+@click.option("--rate", default=2.0, show_default=True, help="Frames looked at a second.")
+@click.option(
+    "--views", help="viewports or equirect: overlapping views, or the whole frame alone.  [default: the model's]"
+)
+@click.option("--least-score", default=0.25, show_default=True, help="Objects of a lower score are left out.")
+def detect(data: Path, model: str, **options: Any) -> None:
+    """Look for objects in the 360-degree clips of the manifest in DATA, and keep them beside it.
+
+    MODEL is a .pt or .onnx file or an OpenVINO folder that ultralytics reads, or a folder of `avssl detector`. Nothing
+    is downloaded. ultralytics (extra `detect`) is AGPL-3.0, and so are the weights that come from it.
+    """
+    from avssl.data.detect import detect as run
+
+    click.echo(run(data, model, **options))
+
+
+@main.command()
+@click.argument("world", type=click.Path(path_type=Path))
+@click.argument("out", type=click.Path(path_type=Path))
+@click.option("--recipe", default="detect/synth360", show_default=True, help="Name of a shipped recipe or a path.")
+@SET
+def detector(world: Path, out: Path, recipe: str, settings: tuple[str, ...]) -> None:
+    """Train a detector on the truth of a rendered WORLD; the folder OUT is then a MODEL of `avssl detect`.
+
+    ultralytics (extra `detect`) trains it from random weights; its AGPL-3.0, its makers say, binds the network too.
+    """
+    from avssl.train.detector import configured, train_detector
+
+    for key, value in train_detector(world, out, configured(recipe, _dotted(settings))).items():
+        click.echo(f"{key:24} {value:.4f}")
 
 
 @main.group(cls=Commands)

@@ -37,9 +37,9 @@ just holds the object; `score` in 0..1; `model`: name and sha256 of the weights.
 
 
 class Looked(NamedTuple):
-    """Which instants of a clip were looked at: (i + phase) * step for i below count."""
+    """Which instants of a clip were looked at: (i + phase) * step for i below frames."""
 
-    count: int
+    frames: int
     step: float
     """Seconds."""
     phase: float
@@ -47,7 +47,7 @@ class Looked(NamedTuple):
 
     def times(self) -> NDArray[np.float64]:
         """The instants in seconds from the clip's beginning, ascending."""
-        return (np.arange(self.count) + self.phase) * self.step
+        return (np.arange(self.frames, dtype=np.float64) + self.phase) * self.step
 
 
 @dataclass(frozen=True)
@@ -200,4 +200,4 @@ def _column(table: pa.Table, name: str) -> NDArray[np.float32]:
 
 def _solid_angle(table: pa.Table) -> NDArray[np.float32]:
     """What an object covers, up to a factor."""
-    return _column(table, "width") * np.sin(np.radians(_column(table, "height") / 2))
+    return np.asarray(_column(table, "width") * np.sin(np.radians(_column(table, "height") / 2)), np.float32)

@@ -1,0 +1,63 @@
+"""What every detector does, whichever library it comes from."""
+
+from __future__ import annotations
+
+import hashlib
+from abc import ABC, abstractmethod
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+BLOCK = 2**20
+
+
+class Found(NamedTuple):
+    """The objects of one picture."""
+
+    edges: NDArray[np.float32]
+    """`(N, 4)` left, top, right and bottom in pixels."""
+    scores: NDArray[np.float32]
+    """`(N,)` in 0..1."""
+    labels: list[str]
+    """What each was taken for."""
+
+
+class Detector(ABC):
+    """Finds objects in pictures."""
+
+    name: str
+    """Of the model."""
+    sha256: str
+    """Of its weights."""
+    side = 640
+    """Pixels of the square that a picture is best scaled to."""
+    views = "viewports"
+    """How it is best shown a panorama: as `viewports`, or whole (`equirect`)."""
+
+    @abstractmethod
+    def find(self, pictures: NDArray[np.uint8], least_score: float) -> list[Found]:
+        """Look at pictures of one size.
+
+        Args:
+            pictures: `(pictures, height, width, 3)`, RGB; neither side longer than `side`.
+            least_score: objects of a lower score are left out.
+
+        Returns:
+            What is found in each.
+        """
+
+
+def sha256(*paths: Path) -> str:
+    """Hexadecimal sha256 of the contents of some files, one after the other.
+
+    Raises:
+        OSError: one cannot be read.
+    """
+    total = hashlib.sha256()
+    for path in paths:
+        with path.open("rb") as file:
+            while block := file.read(BLOCK):
+                total.update(block)
+    return total.hexdigest()

@@ -1,0 +1,71 @@
+"""The only place that imports ultralytics, which is AGPL-3.0: the extra `detect` installs it, nothing else needs it."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from importlib import import_module
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+
+OFFLINE = {"YOLO_OFFLINE": "1", "YOLO_AUTOINSTALL": "0", "YOLO_VERBOSE": "0"}
+"""Neither asks the network for anything nor installs anything, and says nothing."""
+PARTS = ("nn.autobackend", "nn.tasks", "utils.nms", "models.yolo.detect", "cfg")
+
+
+@cache
+def ultralytics() -> Any:
+    """The package, with its networks, its suppression and its trainer imported.
+
+    It comes without network, telemetry and plug-ins, keeps its settings in a folder that goes when the process ends,
+    and leaves the process as it was: on import it would change environment, OpenCV's threads, `torch.save` and how
+    arrays are printed.
+
+    Raises:
+        ValueError: it is not installed.
+    """
+    os.environ.update(OFFLINE)
+    with _unchanged(), tempfile.TemporaryDirectory(prefix="avssl-ultralytics-") as settings:
+        os.environ["YOLO_CONFIG_DIR"] = settings
+        try:
+            package = import_module("ultralytics")
+        except ImportError as error:
+            raise ValueError(f"ultralytics is missing ({error}): pip install 'avssl[detect]'") from error
+        for part in PARTS:
+            import_module(f"ultralytics.{part}")
+        _silence(package)
+    return package
+
+
+def _silence(package: Any) -> None:
+    """No trackers of runs; settings are no longer written, as their folder is gone."""
+    settings = package.settings
+    settings._save = lambda: None
+    for name, value in settings.items():
+        if value is True:
+            dict.__setitem__(settings, name, False)
+
+
+@contextmanager
+def _unchanged() -> Iterator[None]:
+    """Undo what an import changes for everybody."""
+    environment, threads, printed = dict(os.environ), cv2.getNumThreads(), np.get_printoptions()
+    patched = [(torch, "save"), (cv2, "imread"), (cv2, "imwrite"), (cv2, "imshow")]
+    before = [(module, name, getattr(module, name, None)) for module, name in patched]
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(environment)
+        cv2.setNumThreads(threads)
+        np.set_printoptions(**printed)
+        torch.set_printoptions(profile="default")  # type: ignore[no-untyped-call]
+        for module, name, value in before:
+            if value is not None:
+                setattr(module, name, value)

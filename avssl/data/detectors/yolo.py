@@ -1,0 +1,124 @@
+"""Detectors that ultralytics reads: checkpoints, ONNX files and OpenVINO folders, and networks already in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from avssl.data.detectors.checkpoint import read_checkpoint
+from avssl.data.detectors.detector import Detector, Found, sha256
+from avssl.data.detectors.library import ultralytics
+
+GREY = 114 / 255
+"""What pictures are padded with in the training of these networks."""
+BATCH = 16
+"""Pictures that a network sees at once."""
+OVERLAP = 0.7
+"""Intersection over union above which the lesser of two boxes of one picture goes: the predictor's own."""
+
+
+class Yolo(Detector):
+    """A network of ultralytics, whatever it was saved as.
+
+    Networks of torch work in bfloat16 with colours innermost, on the accelerator if there is one.
+
+    Args:
+        model: a network, or the file or folder of an exported one.
+        name: of the model.
+        digest: sha256 of its weights.
+        side: pixels of the square that pictures are scaled to; exported networks say it themselves.
+
+    Raises:
+        ValueError: it is no detector.
+    """
+
+    def __init__(self, model: nn.Module | Path, name: str, digest: str, side: int = 640) -> None:
+        self.name, self.sha256, self.side = name, digest, side
+        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        source = model if isinstance(model, nn.Module) else str(model)
+        backend = ultralytics().nn.autobackend.AutoBackend(source, self.device, verbose=False)
+        task = getattr(backend, "task", None) or "detect"
+        if task not in ("detect", "segment", "pose"):
+            raise ValueError(f"expected a detector of objects, its task is {task!r}")
+        self.network, self.of_torch = backend.eval(), isinstance(model, nn.Module)
+        self.labels: dict[int, str] = backend.names
+        self.fixed = not self.of_torch and not getattr(backend, "dynamic", False)
+        if self.fixed:
+            self.side = max(backend.imgsz)
+
+    @torch.inference_mode()
+    def find(self, pictures: NDArray[np.uint8], least_score: float) -> list[Found]:
+        """See `Detector.find`."""
+        size = pictures.shape[1:3]
+        found: list[Found] = []
+        for batch in self._batches(pictures):
+            suppressed = ultralytics().utils.nms.non_max_suppression(
+                self.raw(batch),
+                least_score,
+                OVERLAP,
+                nc=len(self.labels),
+                end2end=getattr(self.network, "end2end", False),
+            )
+            found += [self._found(each, size) for each in suppressed]
+        return found
+
+    def raw(self, batch: Tensor) -> Tensor:
+        """The network's output for colours in 0..1, `(pictures, 3, height, width)`: boxes and scores, float32."""
+        batch = batch.to(self.device)
+        mixed = torch.autocast(self.device.type, torch.bfloat16) if self.of_torch else nullcontext()
+        with mixed:
+            output = self.network(batch.contiguous(memory_format=torch.channels_last) if self.of_torch else batch)
+        first: Tensor = output[0] if isinstance(output, list | tuple) else output
+        return first.float()
+
+    def _batches(self, pictures: NDArray[np.uint8]) -> Iterator[Tensor]:
+        for start in range(0, len(pictures), BATCH):
+            block = torch.from_numpy(pictures[start : start + BATCH]).permute(0, 3, 1, 2)
+            height, width = block.shape[-2:]
+            right, below = (self._beyond(length) for length in (width, height))
+            yield nn.functional.pad(block.float() / 255, (0, right, 0, below), value=GREY)
+
+    def _beyond(self, length: int) -> int:
+        """Pixels that a picture lacks, to the fixed side or to a multiple of the coarsest stride."""
+        return self.side - length if self.fixed else -length % 32
+
+    def _found(self, boxes: Tensor, size: Sequence[int]) -> Found:
+        height, width = size
+        rows = boxes.cpu().numpy()
+        edges = np.clip(rows[:, :4], 0, (width, height, width, height)).astype(np.float32)
+        some = (edges[:, 2] > edges[:, 0]) & (edges[:, 3] > edges[:, 1])
+        labels = [self.labels.get(int(each), str(int(each))) for each in rows[some, 5]]
+        return Found(edges[some], rows[some, 4].astype(np.float32), labels)
+
+
+def read_yolo(path: Path) -> Yolo:
+    """A detector from a `.pt` checkpoint, an `.onnx` file or an OpenVINO folder; nothing is unpickled that runs code.
+
+    Raises:
+        ValueError: it cannot be read, or is no detector.
+    """
+    library = ultralytics()
+    files = sorted(each for each in path.iterdir() if each.suffix in (".bin", ".xml")) if path.is_dir() else [path]
+    digest = sha256(*files)
+    try:
+        if path.suffix == ".pt":
+            network = read_checkpoint(path)
+            return Yolo(network, path.stem, digest, _side(network))
+        return Yolo(path, path.stem, digest)
+    except Exception as error:  # each format's library has errors of its own, from RuntimeError to protobuf's
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        raise ValueError(f"{path}: not a detector that ultralytics {library.__version__} reads: {reason}") from error
+
+
+def _side(network: Any) -> int:
+    """Pixels that a network was trained at, as its checkpoint notes them."""
+    notes = getattr(network, "args", None)
+    noted = notes.get("imgsz", 640) if isinstance(notes, dict) else getattr(notes, "imgsz", 640)
+    return int(max(noted) if isinstance(noted, list | tuple) else noted)

@@ -1,0 +1,64 @@
+"""Where the pictures of 360-degree clips are largest: the recordings, while they are there, else the proxies."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import NamedTuple
+
+from avssl.data.journal import SETTINGS
+from avssl.data.manifest import Manifest, Row
+from avssl.data.media.whole import Pictures
+
+
+class Panorama(NamedTuple):
+    """Equirectangular pictures of a clip."""
+
+    path: Path
+    """The video."""
+    stream: int
+    """Which of its picture streams."""
+    start: float
+    """Seconds from the file's beginning to the clip's."""
+    rows: int
+    """Pixels; columns are twice as many once a stored 16:9 world is drawn apart."""
+
+
+def panoramas(manifest: Manifest) -> dict[str, Panorama]:
+    """The pictures of every clip, by its key.
+
+    Raises:
+        ValueError: a clip's pictures are no panoramas.
+    """
+    flat = next((row for row in manifest if row.width != 2 * row.height), None)
+    if flat is not None:
+        raise ValueError(
+            f"{manifest.root}: objects are looked for in 360-degree pictures (2:1), clip {flat.key!r} is "
+            f"{flat.width}x{flat.height}"
+        )
+    root = _recordings(manifest.root)
+    return {row.key: _panorama(row, manifest.root, root) for row in manifest}
+
+
+def _panorama(row: Row, folder: Path, root: Path | None) -> Panorama:
+    recording = _recording(row, root) if root else None
+    if recording is None:
+        return Panorama(folder / row.video, 0, row.start, row.height)
+    pictures = Pictures(recording)
+    return Panorama(recording, pictures.stream, row.start, max(pictures.height, row.height))
+
+
+def _recordings(folder: Path) -> Path | None:
+    """The folder that `avssl prepare` read, as its settings have it, if it is still there."""
+    try:
+        root = Path(json.loads((folder / SETTINGS).read_text(encoding="utf-8"))["root"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return root if root.is_dir() else None
+
+
+def _recording(row: Row, root: Path) -> Path | None:
+    """The file under a root that a row names as its source, by a path that may begin elsewhere."""
+    parts = Path(row.source).parts
+    tails = (root.joinpath(*parts[first:]) for first in range(len(parts)))
+    return next((path for path in tails if path.is_file() and path.is_relative_to(root)), None)
