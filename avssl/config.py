@@ -250,11 +250,15 @@ def shipped_recipes() -> list[str]:
     return sorted(path.relative_to(folder).with_suffix("").as_posix() for path in folder.rglob("*.yaml"))
 
 
-def read_recipe(name: str) -> Any:
+def read_recipe(name: str, kind: type = RunConfig) -> Any:
     """A recipe as an OmegaConf config; `base: other` in it puts another recipe beneath.
 
+    Args:
+        name: of a shipped recipe, or a path.
+        kind: whose keys it may have: those of a run, or of a head's options.
+
     Raises:
-        ValueError: there is none, it is not YAML, or a key or value is not one of a run's.
+        ValueError: there is none, it is not YAML, or a key or value is not one of `kind`.
     """
     path = recipe_path(name)
     try:
@@ -264,9 +268,9 @@ def read_recipe(name: str) -> Any:
     if not OmegaConf.is_dict(recipe):
         raise ValueError(f"{path}: a recipe is a mapping of keys to values, this is a list")
     base = recipe.pop("base", None)
-    with _told(RunConfig, str(path)):
-        _merged(RunConfig, recipe)
-    return OmegaConf.merge(read_recipe(base), recipe) if base else recipe
+    with _told(kind, str(path)):
+        _merged(kind, recipe)
+    return OmegaConf.merge(read_recipe(base, kind), recipe) if base else recipe
 
 
 def _merged(kind: type, *layers: Any) -> Any:

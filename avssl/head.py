@@ -19,11 +19,22 @@ class Head(ABC):
     """
 
     Options: ClassVar[type] = NoOptions
-    """Frozen dataclass; a recipe's `options:` fills it."""
+    """Frozen dataclass; a recipe fills it."""
+    needs_encoders: ClassVar[bool] = True
+    """False: it can be made without encoders, and gets None."""
 
     def __init__(self, encoders: Encoders, options: Any) -> None:
         self.encoders = encoders
         self.options = options
+
+    @classmethod
+    def load(cls, folder: Path, settings: Any) -> Head:
+        """A head that was fitted in `folder`; `settings` change options that matter to `apply`.
+
+        Raises:
+            ValueError: heads of this kind are not kept.
+        """
+        raise ValueError(f"{folder}: {cls.__name__} keeps nothing that could be loaded; it only evaluates")
 
     @abstractmethod
     def fit(self, folder: Path) -> dict[str, float]:

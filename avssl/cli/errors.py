@@ -1,0 +1,36 @@
+"""What users got wrong, in one line and exit code 2."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import click
+
+
+class UserError(click.ClickException):
+    """What a user gave cannot be worked with: one line, exit code 2."""
+
+    exit_code = 2
+
+
+class Commands(click.Group):
+    """A group whose commands report what users got wrong in one line; `AVSSL_DEBUG=1` shows the traceback."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; `ValueError` and `OSError` become one line."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            raise
+        except (ValueError, OSError) as error:
+            if os.environ.get("AVSSL_DEBUG"):
+                raise
+            raise UserError(_line(error)) from error
+
+
+def _line(error: ValueError | OSError) -> str:
+    """One line that says what went wrong, and where."""
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    return " ".join(str(error).split())

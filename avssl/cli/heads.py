@@ -1,0 +1,148 @@
+"""`avssl downstream`: one command an installed head."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+
+from avssl import plugins
+from avssl.cli.errors import Commands, UserError
+from avssl.cli.settings import SET, dotted
+
+PATH = click.Path(path_type=Path)
+
+
+class Heads(Commands):
+    """The installed downstream heads as commands, each imported only when it is run."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Names of the installed heads."""
+        return list(plugins.names(plugins.HEADS))
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of one head.
+
+        Raises:
+            UserError: no head has this name.
+        """
+        known = plugins.names(plugins.HEADS)
+        if cmd_name not in known:
+            near = plugins.hint(cmd_name, known)
+            raise UserError(f"no downstream head named {cmd_name!r}; installed: {', '.join(known)}{near}")
+        return _command(cmd_name, known[cmd_name])
+
+
+@click.group(cls=Heads)
+def downstream() -> None:
+    """Use pretrained encoders: one command an installed head."""
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What a user asked of a head."""
+
+    name: str
+    encoders: Path | None
+    recipe: str | None
+    data: str | None
+    head: Path | None
+    source: Path | None
+    target: Path | None
+    out: Path | None
+    settings: tuple[str, ...]
+
+    def folder(self) -> Path:
+        """Where the results go."""
+        if self.out is None and self.encoders is None:
+            return Path("runs") / self.name
+        return self.out or Path(str(self.encoders)) / self.name
+
+
+def _command(name: str, distribution: str) -> click.Command:
+    """The command of one head: any option of it is a flag too, so that nothing is imported to show help."""
+    options: list[Callable[..., Any]] = [
+        click.option("--encoders", type=PATH, help="Run folder, or its encoders folder."),
+        click.option("--recipe", help="Name or path of a recipe of this head."),
+        click.option("--data", help="A manifest.parquet or its folder."),
+        click.option("--apply", "source", type=PATH, help="Apply the head to this file."),
+        click.option("--to", "target", type=PATH, help="Where the result of --apply goes."),
+        click.option("--head", type=PATH, help="Folder of a fitted head, for --apply."),
+        click.option("--out", type=PATH, help=f"Folder of results.  [default: ENCODERS/{name}, or runs/{name}]"),
+        SET,
+    ]
+
+    def run(settings: tuple[str, ...], further: tuple[str, ...], **given: Any) -> None:
+        _run(Wish(name, settings=(*settings, *_as_settings(further)), **given))
+
+    text = f"The head {name!r} of {distribution}. Any of its options can be given as --set KEY=VALUE or --KEY VALUE."
+    command = click.command(name=name, help=text, context_settings={"ignore_unknown_options": True})(run)
+    command.params.append(click.Argument(["further"], nargs=-1, type=click.UNPROCESSED, metavar="[--KEY VALUE]..."))
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def _as_settings(further: Sequence[str]) -> list[str]:
+    """`--some-key VALUE` and `--some-key=VALUE` as `some_key=VALUE`."""
+    settings, waiting = [], list(further)
+    while waiting:
+        flag = waiting.pop(0)
+        if not flag.startswith("--") or len(flag) == 2:
+            raise UserError(f"expected --KEY VALUE, got {flag!r}")
+        key, given, value = flag[2:].partition("=")
+        if not given:
+            if not waiting:
+                raise UserError(f"--{key} wants a value")
+            value = waiting.pop(0)
+        settings.append(f"{key.replace('-', '_')}={value}")
+    return settings
+
+
+def _run(wish: Wish) -> None:
+    """Load a head and its encoders; fit it, or apply it to a file."""
+    if (wish.source is None) != (wish.target is None):
+        raise UserError("--apply and --to go together: the file to read and the file to make")
+    if wish.head is not None and wish.source is None:
+        raise UserError("--head names a fitted head for --apply IN --to OUT; without --apply, a head is fitted anew")
+    kind = plugins.load(plugins.HEADS, wish.name)
+    if wish.source is not None and wish.target is not None:
+        _applied(kind, wish).apply(wish.source, wish.target)
+        return
+    for key, value in _fitted(_made(kind, wish), wish.folder()).items():
+        click.echo(f"{key:24} {value:.4f}")
+
+
+def _applied(kind: Any, wish: Wish) -> Any:
+    """The head that is applied: fitted before, or one that needs no fitting."""
+    return _made(kind, wish) if wish.head is None else kind.load(wish.head, dotted(wish.settings))
+
+
+def _made(kind: Any, wish: Wish) -> Any:
+    """A new head around its encoders."""
+    from avssl.config import fill, keys, read_recipe
+    from avssl.models.encoders import Encoders
+
+    if wish.data is not None and "manifest" not in keys(kind.Options):
+        raise UserError(f"the head {wish.name!r} reads no manifest: leave out --data {wish.data}")
+    if wish.encoders is None and kind.needs_encoders:
+        raise UserError(f"the head {wish.name!r} needs --encoders: a run folder, or its encoders folder")
+    layers = [read_recipe(wish.recipe, kind.Options)] if wish.recipe else []
+    layers += [{"manifest": wish.data}] if wish.data is not None else []
+    options = fill(kind.Options, *layers, dotted(wish.settings), where=wish.name)
+    return kind(Encoders.from_pretrained(wish.encoders) if wish.encoders else None, options)
+
+
+def _fitted(head: Any, folder: Path) -> dict[str, float]:
+    """Fit a head in a folder that is there; one made for it that stays empty is taken away again."""
+    new = not folder.exists()
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        found: dict[str, float] = head.fit(folder)
+        return found
+    finally:
+        if new and folder.is_dir() and not any(folder.iterdir()):
+            folder.rmdir()

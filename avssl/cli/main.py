@@ -1,0 +1,159 @@
+"""`avssl` and its commands."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from avssl import __version__, plugins
+from avssl.cli.errors import Commands
+from avssl.cli.heads import downstream
+from avssl.cli.scenes import scenes
+from avssl.cli.settings import SET, dotted
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="avssl")
+def main() -> None:
+    """Self-supervised learning from the spatial alignment of sight and sound."""
+
+
+main.add_command(downstream)
+main.add_command(scenes)
+
+
+@main.command()
+@click.option("--task", help="Pretext task; `avssl list` shows the installed ones.  [default: the recipe's, else avsa]")
+@click.option("--features", help="Input of the audio tower, such as foa-iv or foa-logmel.")
+@click.option("--recipe", help="Name of a shipped recipe (avsa/small) or a path.  [default: TASK/small]")
+@click.option("--data", help="A manifest.parquet or its folder.  [default: the built-in synth360 world]")
+@click.option("--init", help="Encoders or run folder to start from.  [default: random weights]")
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="Run folder; continued if begun.  [default: runs/TASK-FEATURES]"
+)
+@SET
+def pretrain(
+    task: str | None,
+    features: str | None,
+    recipe: str | None,
+    data: str | None,
+    init: str | None,
+    out: Path | None,
+    settings: tuple[str, ...],
+) -> None:
+    """Train audio and video encoders on a pretext task."""
+    from avssl.config import RunConfig, fill, read_recipe
+
+    flags = [("features", "name", features), ("data", "manifest", data), ("model", "weights", init)]
+    given: dict[str, Any] = {section: {key: value} for section, key, value in flags if value is not None}
+    given |= {"task": task} if task is not None else {}
+    name = recipe or _default_recipe(task or "avsa")
+    layers = [read_recipe(name)] if name else []
+    config = fill(RunConfig, *layers, given, dotted(settings))
+    from avssl.train.pretrain import pretrain as run
+
+    run(config, out or Path("runs") / f"{config.task}-{config.features.name}", recipe=name, command=sys.argv)
+
+
+@main.command()
+@click.argument("root", type=click.Path(path_type=Path))
+@click.argument("out", type=click.Path(path_type=Path))
+@click.option(
+    "--layout",
+    required=True,
+    type=click.Choice(["yt360", "fair-play", "music", "youtube-asmr", "files"]),
+    help="How ROOT is organised.",
+)
+@click.option(
+    "--split", default="", help="Lists of FAIR-Play (new_splits/split2) and the like to split by.  [default: the first]"
+)
+@click.option(
+    "--projection",
+    default="auto",
+    type=click.Choice(["auto", "equirect", "flat"]),
+    show_default=True,
+    help="Declare pictures equirectangular, or of an ordinary field of view, where nothing says so.",
+)
+@click.option(
+    "--sound-layout",
+    default="auto",
+    show_default=True,
+    help="Declare channels: ambix, fuma, acn-n3d, wxy, youtube-327, stereo, binaural…",
+)
+@click.option("--height", default=224, show_default=True, help="Rows of the proxies; worlds are twice as wide.")
+@click.option("--frame-rate", default=16.0, show_default=True, help="Most pictures a second of the proxies.")
+@click.option("--sample-rate", default=24000, show_default=True, help="Samples a second of the prepared sound, in Hz.")
+@click.option("--workers", type=int, help="Processes.  [default: one a core]")
+def prepare(root: Path, out: Path, layout: str, **options: Any) -> None:
+    """Turn recordings under ROOT into a manifest and small proxies in OUT.
+
+    Continues what was begun. Exit code 0: all done; 1: some recordings failed, see OUT/failed.parquet;
+    2: nothing could be begun.
+    """
+    from avssl.data.prepare import prepare as run
+
+    report = run(root, out, layout, **options)
+    sys.exit(1 if report.failed else 0)
+
+
+@main.command()
+@click.option("--only", multiple=True, metavar="NAME", help="crops, features, rotation, infonce, frames or sound.")
+@click.option("--repeats", default=15, show_default=True, help="Times that each side is run.")
+@click.option("--threads", type=int, help="Threads of torch, OpenCV and PyAV.  [default: one a core]")
+@click.option("--json", "target", type=click.Path(path_type=Path), help="Write every single time to this file too.")
+def bench(only: tuple[str, ...], repeats: int, threads: int | None, target: Path | None) -> None:
+    """Speed beside that of other libraries, measured here: ratios of medians, once both sides agree."""
+    from avssl.bench.run import bench as run
+
+    run(only, repeats, threads, target)
+
+
+@main.command()
+@click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--out", type=click.Path(path_type=Path), help="Folder for table, CSV and figure.")
+@click.option("--into", type=click.Path(path_type=Path), help="Markdown file whose marked part is rewritten.")
+@click.option("--baseline", default="", metavar="TITLE", help="Row to compare with.  [default: first of each task]")
+@click.option("--metric", "metrics", multiple=True, metavar="NAME", help="Show this one, as in metrics.json.")
+@click.option("--same", multiple=True, metavar="KEY", help="Runs of one row may differ in this setting, too.")
+def report(runs: tuple[Path, ...], out: Path | None, into: Path | None, **options: Any) -> None:
+    """One table and one figure of finished RUNS: a row for those that differ only in the seed.
+
+    The table is printed; --into puts it between the lines <!-- avssl report --> and <!-- end of report -->.
+    """
+    from avssl.report.report import report as make
+
+    click.echo(make(runs, out, into, say=lambda line: click.echo(line, err=True), **options), nl=False)
+
+
+@main.command(name="list")
+def list_installed() -> None:
+    """Installed tasks and heads, shipped recipes."""
+    from avssl.config import shipped_recipes
+
+    for title, group in (("tasks", plugins.TASKS), ("downstream heads", plugins.HEADS)):
+        click.echo(f"{title}:")
+        for name, distribution in plugins.names(group).items():
+            click.echo(f"  {name:20} {distribution}")
+    click.echo("recipes:")
+    for name in shipped_recipes():
+        click.echo(f"  {name}")
+
+
+@main.command()
+@click.argument("name")
+def recipe(name: str) -> None:
+    """Print a shipped recipe, to copy and change."""
+    from avssl.config import recipe_path
+
+    click.echo(recipe_path(name).read_text(encoding="utf-8"), nl=False)
+
+
+def _default_recipe(task: str) -> str:
+    """`TASK/small` if avssl ships it, else none."""
+    from avssl.config import shipped_recipes
+
+    name = f"{task}/small"
+    return name if name in shipped_recipes() else ""

@@ -1,0 +1,29 @@
+"""`--set KEY=VALUE`, the one way to change a key."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+from avssl.cli.errors import UserError
+
+SET = click.option(
+    "--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change one key, such as optim.lr=1e-4."
+)
+
+
+def dotted(settings: Sequence[str]) -> Any:
+    """`a.b=1` strings as a nested config."""
+    from omegaconf import OmegaConf
+
+    made = OmegaConf.create()
+    for setting in settings:
+        if "=" not in setting:
+            raise UserError(f"--set takes KEY=VALUE, not {setting!r}")
+        try:
+            made.merge_with_dotlist([setting])
+        except Exception as error:  # YAML and OmegaConf have a dozen kinds
+            raise UserError(f"--set {setting}: {' '.join(str(error).split())}") from error
+    return made
