@@ -84,15 +84,18 @@ def columns(metrics: Collection[str], wanted: Sequence[str] = ()) -> list[Column
         wanted: names to show instead, in this order.
 
     Raises:
-        ValueError: no run has a wanted metric.
+        ValueError: no run has a wanted metric, or there is none to show.
     """
     for name in wanted:
         if name not in metrics:
             raise ValueError(f"no run has the metric {name!r}{hint(name, metrics)}; there are {', '.join(metrics)}")
-    measured = [name for name in metrics if f"{name}_low" in metrics and f"{name}_high" in metrics]
+    measured = [name for name in metrics if name in CHANCE or {f"{name}_low", f"{name}_high"} <= set(metrics)]
     tested = [name for name in metrics if name.startswith(HELD_OUT) and name != f"{HELD_OUT}loss"]
     speed = [name for name in metrics if name == SPEED]
-    return [Column(name) for name in dict.fromkeys(wanted or [*_in_order(measured), *_in_order(tested), *speed])]
+    shown = dict.fromkeys(wanted or [*_in_order(measured), *_in_order(tested), *speed])
+    if not shown:
+        raise ValueError(f"no run was measured on held-out clips; choose metrics to show, of {', '.join(metrics)}")
+    return [Column(name) for name in shown]
 
 
 def _in_order(names: Collection[str]) -> list[str]:

@@ -88,7 +88,7 @@ def compare(
 
 def _cell(row: Row, baseline: Row, column: Column) -> Cell:
     mine, theirs = row.by_seed(column.name), baseline.by_seed(column.name)
-    published, other = row.published(column.name), baseline.published(column.name)
+    published, other = row.published.get(column.name), baseline.published.get(column.name)
     apart = row is not baseline and column.compared
     return Cell(
         row.estimate(column),
@@ -99,7 +99,7 @@ def _cell(row: Row, baseline: Row, column: Column) -> Cell:
 
 
 def _unused(found: Sequence[Row], names: Sequence[str]) -> list[str]:
-    published = dict.fromkeys((name, row.title) for row in found for run in row.runs for name in run.published)
+    published = dict.fromkeys((name, row.title) for row in found for name in row.published)
     return [
         f"{title}: published.{name} is shown nowhere, no run has it" for name, title in published if name not in names
     ]

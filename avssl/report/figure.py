@@ -19,6 +19,10 @@ STYLE: dict[Any, Any] = {
     "pdf.fonttype": 42,
     "text.parse_math": False,
 }  # fmt: skip
+PUBLISHED: dict[str, Any] = {
+    "marker": "D", "markerfacecolor": "white", "markeredgecolor": "black", "markersize": 4.5, "markeredgewidth": 0.9,
+    "linestyle": "none", "zorder": 3,
+}  # fmt: skip
 OF_ONE_RUN = (0, (1, 1))
 """Dashes of an interval over clips."""
 LABEL_WIDTH = 34
@@ -80,13 +84,7 @@ def _row(axes: Any, at: int, cell: Cell, seeds: list[float], scale: float, colou
         axes.plot([scale * ours.low, scale * ours.high], [at, at], color=colour, linewidth=1.3, linestyle=dashes)
         axes.plot(scale * ours.value, at, "o", color=colour, markersize=4.5)
     if cell.published is not None:
-        axes.plot(scale * cell.published, at, **_PAPER)
-
-
-_PAPER: dict[str, Any] = {
-    "marker": "D", "markerfacecolor": "white", "markeredgecolor": "black", "markersize": 4.5, "markeredgewidth": 0.9,
-    "linestyle": "none", "zorder": 3,
-}  # fmt: skip
+        axes.plot(scale * cell.published, at - 0.24, **PUBLISHED)
 
 
 def _rows(axes: Any, found: Comparison) -> None:
@@ -115,7 +113,7 @@ def _legend(found: Comparison, shown: Sequence[Column]) -> list[Any]:
         dotted: dict[str, Any] = {"color": "0.2", "markersize": 4.5, "linestyle": OF_ONE_RUN}
         marks.append(Line2D([], [], marker="o", label="one run, 95 % interval over clips", **dotted))
     if any(cell.published is not None for cell in cells):
-        marks.append(Line2D([], [], label="published", **_PAPER))
+        marks.append(Line2D([], [], label="published", **PUBLISHED))
     if any(column.chance is not None for column in shown):
         marks.append(Line2D([], [], color="0.4", linestyle=(0, (4, 3)), linewidth=0.9, label="chance"))
     return marks

@@ -26,6 +26,8 @@ class Row:
     """Unique among the rows of its task."""
     task: str
     runs: tuple[Run, ...]
+    published: dict[str, float]
+    """Metric -> the paper's number."""
 
     @property
     def seeds(self) -> list[int]:
@@ -52,18 +54,6 @@ class Row:
         if len(having) == 1:
             found = _own_interval(having[0], column.name, found)
         return found.within(0.0, 1.0) if column.share else found
-
-    def published(self, metric: str) -> float | None:
-        """The paper's number.
-
-        Raises:
-            ValueError: its runs name different ones.
-        """
-        named = {run.published[metric]: run.folder for run in self.runs if metric in run.published}
-        if len(named) > 1:
-            found = ", ".join(f"{value:g} in {folder}" for value, folder in named.items())
-            raise ValueError(f"published.{metric} of the row {self.title!r} is {found}: make them the same")
-        return next(iter(named), None)
 
 
 def rows(runs: Sequence[Run]) -> list[Row]:
@@ -102,10 +92,26 @@ def _titled(task: str, groups: list[list[Run]]) -> list[Row]:
     for group in groups:
         by_label[group[0].label].append(group[0])
     titles = [_title(group[0], by_label[group[0].label]) for group in groups]
-    return [
-        Row(title if titles.count(title) == 1 else f"{title}, as {group[0].folder.name}", task, tuple(group))
+    unique = [
+        title if titles.count(title) == 1 else f"{title}, as {group[0].folder.name}"
         for title, group in zip(titles, groups, strict=True)
     ]
+    return [Row(title, task, tuple(group), _published(group)) for title, group in zip(unique, groups, strict=True)]
+
+
+def _published(runs: Sequence[Run]) -> dict[str, float]:
+    """What the runs of a row name as published; not all must.
+
+    Raises:
+        ValueError: they name different numbers.
+    """
+    found: dict[str, float] = {}
+    for run in runs:
+        for name, value in run.published.items():
+            if found.setdefault(name, value) != value:
+                before = f"{found[name]:g} in other runs of its row"
+                raise ValueError(f"{run.folder}: published.{name} is {value:g}, {before}: make them the same")
+    return found
 
 
 def _title(run: Run, same_label: list[Run]) -> str:

@@ -19,6 +19,8 @@ WITHOUT_EFFECT = ("data.workers", "probe.workers", "train.log_every", "train.sav
 """Settings that change no number."""
 PUBLISHED = "published."
 START = "model.weights"
+ROUNDING = 1e-6
+"""A mean of single precision may be that much over 1."""
 
 
 @dataclass(frozen=True)
@@ -47,9 +49,7 @@ class Run:
     @property
     def identity(self) -> str:
         """The same for runs that differ in nothing but the seed."""
-        return json.dumps(
-            [self.title, {key: _plain(value) for key, value in self.settings.items()}], sort_keys=True, default=str
-        )
+        return json.dumps([self.title, self.settings], sort_keys=True, default=str)
 
 
 def is_run(folder: Path) -> bool:
@@ -66,17 +66,16 @@ def read_run(folder: Path, ignored: Collection[str] = ()) -> Run:
     settings = all_settings(folder)
     title, task, features = (" ".join(str(settings[key] or "").split()) for key in ("title", "task", "features.name"))
     without = ("title", *SEEDS, *WITHOUT_EFFECT, *ignored)
-    kept = {key: value for key, value in settings.items() if key not in without and not key.startswith(PUBLISHED)}
+    kept = {
+        key: int(value) if isinstance(value, float) and value.is_integer() else value  # 75.0 is 75
+        for key, value in settings.items()
+        if key not in without and not key.startswith(PUBLISHED)
+    }
     if kept.get(START):
         kept[START] = _start(Path(str(kept[START])))
     metrics, published = read_metrics(folder), _published(folder, settings)
     _check_shares(f"{folder / METRICS}: ", metrics)
     return Run(folder, title, task, features, settings["train.seed"], settings["train.steps"], kept, metrics, published)
-
-
-def _plain(value: Any) -> Any:
-    """A setting so that equal ones are written alike: 75 is 75.0."""
-    return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
 def all_settings(folder: Path) -> dict[str, Any]:
@@ -109,7 +108,7 @@ def _published(folder: Path, settings: dict[str, Any]) -> dict[str, float]:
 
 def _check_shares(where: str, numbers: dict[str, float]) -> None:
     for name, value in numbers.items():
-        if is_share(name) and (value < 0 or value > 1):
+        if is_share(name) and (value < 0 or value > 1 + ROUNDING):
             raise ValueError(f"{where}{name} is {value:g}, expected a share from 0 to 1, such as 0.71")
 
 
