@@ -239,10 +239,11 @@ def build_encoders(model: ModelConfig, features: FeatureConfig) -> Encoders:
     encoders = Encoders(model, features)
     if not model.weights:
         return encoders
-    if Path(model.weights).is_dir():
-        _start_from(encoders, Path(model.weights))
+    path = Path(model.weights)
+    if path.is_file() or path.suffix == ".safetensors":
+        load_published(encoders, path)
     else:
-        load_published(encoders, model.weights)
+        _start_from(encoders, path)
     return encoders
 
 
