@@ -31,7 +31,7 @@ def ultralytics() -> Any:
         ValueError: it is not installed.
     """
     os.environ.update(OFFLINE)
-    with _unchanged(), tempfile.TemporaryDirectory(prefix="avssl-ultralytics-") as settings:
+    with unchanged(), tempfile.TemporaryDirectory(prefix="avssl-ultralytics-") as settings:
         os.environ["YOLO_CONFIG_DIR"] = settings
         try:
             package = import_module("ultralytics")
@@ -43,19 +43,11 @@ def ultralytics() -> Any:
     return package
 
 
-def _silence(package: Any) -> None:
-    """No trackers of runs; settings are no longer written, as their folder is gone."""
-    settings = package.settings
-    settings._save = lambda: None
-    for name, value in settings.items():
-        if value is True:
-            dict.__setitem__(settings, name, False)
-
-
 @contextmanager
-def _unchanged() -> Iterator[None]:
-    """Undo what an import changes for everybody."""
-    environment, threads, printed = dict(os.environ), cv2.getNumThreads(), np.get_printoptions()
+def unchanged() -> Iterator[None]:
+    """Undo in the end what ultralytics changes for everybody, on import and in training."""
+    environment, printed = dict(os.environ), np.get_printoptions()
+    threads, of_torch = cv2.getNumThreads(), torch.get_num_threads()
     patched = [(torch, "save"), (cv2, "imread"), (cv2, "imwrite"), (cv2, "imshow")]
     before = [(module, name, getattr(module, name, None)) for module, name in patched]
     try:
@@ -64,8 +56,18 @@ def _unchanged() -> Iterator[None]:
         os.environ.clear()
         os.environ.update(environment)
         cv2.setNumThreads(threads)
+        torch.set_num_threads(of_torch)
         np.set_printoptions(**printed)
         torch.set_printoptions(profile="default")  # type: ignore[no-untyped-call]
         for module, name, value in before:
             if value is not None:
                 setattr(module, name, value)
+
+
+def _silence(package: Any) -> None:
+    """No trackers of runs; settings are no longer written, as their folder is gone."""
+    settings = package.settings
+    settings._save = lambda: None
+    for name, value in settings.items():
+        if value is True:
+            dict.__setitem__(settings, name, False)

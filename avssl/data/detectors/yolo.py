@@ -50,8 +50,9 @@ class Yolo(Detector):
         self.network, self.of_torch = backend.eval(), isinstance(model, nn.Module)
         self.labels: dict[int, str] = backend.names
         self.fixed = not self.of_torch and not getattr(backend, "dynamic", False)
+        self.batch = BATCH
         if self.fixed:
-            self.side = max(backend.imgsz)
+            self.side, self.batch = max(backend.imgsz), max(1, int(backend.batch))
 
     @torch.inference_mode()
     def find(self, pictures: NDArray[np.uint8], least_score: float) -> list[Found]:
@@ -79,8 +80,8 @@ class Yolo(Detector):
         return first.float()
 
     def _batches(self, pictures: NDArray[np.uint8]) -> Iterator[Tensor]:
-        for start in range(0, len(pictures), BATCH):
-            block = torch.from_numpy(pictures[start : start + BATCH]).permute(0, 3, 1, 2)
+        for start in range(0, len(pictures), self.batch):
+            block = torch.from_numpy(pictures[start : start + self.batch]).permute(0, 3, 1, 2)
             height, width = block.shape[-2:]
             right, below = (self._beyond(length) for length in (width, height))
             yield nn.functional.pad(block.float() / 255, (0, right, 0, below), value=GREY)
