@@ -11,6 +11,7 @@ import click
 from avssl import __version__, plugins
 from avssl.cli.errors import Commands
 from avssl.cli.heads import downstream
+from avssl.cli.objects import detect, detector
 from avssl.cli.scenes import scenes
 from avssl.cli.settings import SET, dotted
 
@@ -21,6 +22,8 @@ def main() -> None:
     """Self-supervised learning from the spatial alignment of sight and sound."""
 
 
+main.add_command(detect)
+main.add_command(detector)
 main.add_command(downstream)
 main.add_command(scenes)
 
@@ -86,8 +89,9 @@ def pretrain(
 @click.option("--height", default=224, show_default=True, help="Rows of the proxies; worlds are twice as wide.")
 @click.option("--frame-rate", default=16.0, show_default=True, help="Most pictures a second of the proxies.")
 @click.option("--sample-rate", default=24000, show_default=True, help="Samples a second of the prepared sound, in Hz.")
+@click.option("--detect", "model", metavar="MODEL", help="Look for objects too; see `avssl detect`.")
 @click.option("--workers", type=int, help="Processes.  [default: one a core]")
-def prepare(root: Path, out: Path, layout: str, **options: Any) -> None:
+def prepare(root: Path, out: Path, layout: str, model: str | None, **options: Any) -> None:
     """Turn recordings under ROOT into a manifest and small proxies in OUT.
 
     Continues what was begun. Exit code 0: all done; 1: some recordings failed, see OUT/failed.parquet;
@@ -95,7 +99,15 @@ def prepare(root: Path, out: Path, layout: str, **options: Any) -> None:
     """
     from avssl.data.prepare import prepare as run
 
+    if model is not None:
+        from avssl.data.detectors import load_detector
+
+        load_detector(model)  # what cannot be read is refused before hours of work
     report = run(root, out, layout, **options)
+    if model is not None and report.rows:
+        from avssl.data.detect import detect as look
+
+        click.echo(look(out, model))
     sys.exit(1 if report.failed else 0)
 
 
