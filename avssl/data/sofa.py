@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import warnings
 from pathlib import Path
-from typing import Any
 
 import h5py
 import numpy as np
@@ -12,15 +11,12 @@ import torch
 from numpy.typing import NDArray
 
 from avssl.data.hrir_folder import read_folder
+from avssl.data.sofa_file import Array, SofaFile
 from avssl.spatial.ambisonics import angles
 from avssl.spatial.between import shifted
 from avssl.spatial.hrir import Hrirs
 
-Array = NDArray[np.float64]
-
 _CONVENTION = "SimpleFreeFieldHRIR"
-_MOST = 200_000_000
-"""Numbers in one variable; ten times the largest set of responses published."""
 _LATEST = 1.0
 """Seconds of `Data.Delay`; more is no head."""
 _AUDIBLE = 3.0
@@ -44,163 +40,129 @@ def read_hrirs(path: Path) -> Hrirs:
         raise FileNotFoundError(f"{path}: no such file or folder of head-related responses")
     try:
         with h5py.File(path, "r") as file:
-            return _read(path, file)
+            return _read(SofaFile(path, file))
+    except PermissionError:
+        raise
     except (OSError, RuntimeError, KeyError) as error:
-        if isinstance(error, PermissionError):
-            raise
-        raise ValueError(f"{path}: expected a SOFA file, this one cannot be read ({_one_line(error)})") from error
+        reason = " ".join(str(error).split())
+        raise ValueError(f"{path}: expected a SOFA file, this one cannot be read ({reason})") from error
 
 
-def _read(path: Path, file: h5py.File) -> Hrirs:
-    _require_convention(path, file)
-    impulses, rate = _numbers(path, file, "Data.IR"), _rate(path, file)
+def _read(sofa: SofaFile) -> Hrirs:
+    _require_convention(sofa)
+    impulses, rate = sofa.numbers("Data.IR"), _rate(sofa)
     if impulses.ndim != 3 or impulses.shape[1] != 2 or not impulses.size:
-        raise ValueError(f"{path}: Data.IR is (measurements, 2 receivers, samples), this is {impulses.shape}")
-    sources = _sources(path, file, len(impulses))
-    delayed = _delayed(path, impulses, _rows(path, file, "Data.Delay", len(impulses), 2), rate)
-    left = _left_receiver(path, file, impulses, sources)
+        raise ValueError(f"{sofa.path}: Data.IR is (measurements, 2 receivers, samples), this is {impulses.shape}")
+    sources = _sources(sofa, len(impulses))
+    left = _left_receiver(sofa, impulses, sources)
+    delayed = _delayed(sofa, impulses, rate)
     kept = _farthest(sources)
     towards = torch.stack(angles(torch.from_numpy(sources[kept])), -1).float()
     ears = delayed[torch.from_numpy(kept)][:, [left, 1 - left]]
     return Hrirs(towards, ears.float().contiguous(), rate)
 
 
-def _require_convention(path: Path, file: h5py.File) -> None:
-    found = _text(file.attrs.get("SOFAConventions"))
-    if _text(file.attrs.get("Conventions")) != "SOFA" or not found:
-        raise ValueError(f"{path}: expected a SOFA file, this HDF5 file does not say that it is one")
-    if found != _CONVENTION or _text(file.attrs.get("DataType")) != "FIR":
-        kind = _text(file.attrs.get("DataType")) or "no data type"
+def _require_convention(sofa: SofaFile) -> None:
+    found, kind = sofa.text("SOFAConventions"), sofa.text("DataType") or "no"
+    if sofa.text("Conventions") != "SOFA" or not found:
+        raise ValueError(f"{sofa.path}: expected a SOFA file, this HDF5 file does not say that it is one")
+    if found != _CONVENTION or kind != "FIR":
         raise ValueError(
-            f"{path}: expected the SOFA convention {_CONVENTION} with FIR data, this is {found} with {kind}"
+            f"{sofa.path}: expected the SOFA convention {_CONVENTION} with FIR data, this is {found} with {kind} data"
         )
 
 
-def _rate(path: Path, file: h5py.File) -> int:
-    rates = np.unique(_numbers(path, file, "Data.SamplingRate"))
+def _rate(sofa: SofaFile) -> int:
+    rates = np.unique(sofa.numbers("Data.SamplingRate"))
     if len(rates) != 1 or not 1000 <= rates[0] <= 1_000_000 or rates[0] != round(rates[0]):
-        raise ValueError(f"{path}: Data.SamplingRate is one whole number of hertz, not {rates[:4].tolist()}")
+        raise ValueError(f"{sofa.path}: Data.SamplingRate is one whole number of hertz, not {rates[:4].tolist()}")
     return int(rates[0])
 
 
-def _sources(path: Path, file: h5py.File, count: int) -> Array:
+def _sources(sofa: SofaFile, count: int) -> Array:
     """Where the sources are, as the listener sees them: `(measurements, 3)` along x, y, z in metres."""
-    place = _positions(path, file, "SourcePosition", count)
-    if "ListenerPosition" in file:
-        place = place - _positions(path, file, "ListenerPosition", count)
-    if "ListenerView" in file and "ListenerUp" in file:
-        kind = _text(file["ListenerView"].attrs.get("Type")) or "cartesian"
-        front, up = (_positions(path, file, name, count, kind) for name in ("ListenerView", "ListenerUp"))
-        left = np.cross(up, front)
-        axes = np.stack([front, left, np.cross(front, left)], 1)
-        length = np.linalg.norm(axes, axis=-1, keepdims=True)
-        if not length.all():
-            raise ValueError(f"{path}: ListenerView and ListenerUp point the same way or nowhere")
-        place = np.einsum("mij,mj->mi", axes / length, place)
+    place = sofa.positions("SourcePosition", count)
+    if "ListenerPosition" in sofa:
+        place = place - sofa.positions("ListenerPosition", count)
+    if "ListenerView" in sofa and "ListenerUp" in sofa:
+        kind = sofa.text("Type", "ListenerView").lower() or "cartesian"
+        place = _turned(sofa, place, *(sofa.positions(name, count, kind) for name in ("ListenerView", "ListenerUp")))
     if not np.linalg.norm(place, axis=-1).all():
-        raise ValueError(f"{path}: a source stands in the middle of the head, and has no direction")
+        raise ValueError(f"{sofa.path}: a source stands in the middle of the head, and has no direction")
     return place
 
 
-def _positions(path: Path, file: h5py.File, name: str, count: int, kind: str = "") -> Array:
-    """A position of each measurement, `(measurements, 3)`, along x, y, z."""
-    return _cartesian(path, file, name, _rows(path, file, name, count, 3), kind)
+def _turned(sofa: SofaFile, place: Array, front: Array, up: Array) -> Array:
+    """Places `(measurements, 3)` along front, left and up of who looks to the front."""
+    left = np.cross(up, front)
+    axes = np.stack([front, left, np.cross(front, left)], 1)
+    length = np.linalg.norm(axes, axis=-1, keepdims=True)
+    if not length.all():
+        raise ValueError(f"{sofa.path}: ListenerView and ListenerUp point the same way or nowhere")
+    return np.asarray(np.einsum("mij,mj->mi", axes / length, place))
 
 
-def _cartesian(path: Path, file: h5py.File, name: str, values: Array, kind: str = "") -> Array:
-    """Positions `(..., 3)` along x, y, z, whatever type the file gives them in."""
-    kind = kind or _text(file[name].attrs.get("Type")).lower()
-    if kind == "cartesian":
-        return values
-    if kind != "spherical":
-        raise ValueError(f"{path}: the type of {name} is spherical or cartesian, not {kind!r}")
-    azimuth, elevation, distance = np.radians(values[..., 0]), np.radians(values[..., 1]), values[..., 2]
-    level = np.cos(elevation)
-    unit = np.stack([np.cos(azimuth) * level, np.sin(azimuth) * level, np.sin(elevation)], -1)
-    return np.asarray(unit * distance[..., None])
-
-
-def _delayed(path: Path, impulses: Array, delays: Array, rate: int) -> torch.Tensor:
+def _delayed(sofa: SofaFile, impulses: Array, rate: int) -> torch.Tensor:
     """Responses `(measurements, 2, samples)` with their delays, in samples, put back in front."""
+    delays = sofa.rows("Data.Delay", len(impulses), 2)
     if not 0 <= delays.min() <= delays.max() <= _LATEST * rate:
         raise ValueError(
-            f"{path}: Data.Delay is between 0 and {_LATEST * rate:.0f} samples, "
+            f"{sofa.path}: Data.Delay is between 0 and {_LATEST * rate:.0f} samples, "
             f"this goes from {delays.min():g} to {delays.max():g}"
         )
     if not delays.any():
         return torch.from_numpy(impulses)
-    longer = int(np.ceil(delays.max())) + 1
-    taps = (impulses.shape[2] + longer) | 1
-    return shifted(
-        torch.from_numpy(np.pad(impulses, ((0, 0), (0, 0), (0, taps - impulses.shape[2])))), torch.from_numpy(delays)
-    )
+    # An odd number of taps moves by a fraction of a sample without loss.
+    longer = (impulses.shape[2] + int(np.ceil(delays.max())) + 1) | 1
+    padded = np.pad(impulses, ((0, 0), (0, 0), (0, longer - impulses.shape[2])))
+    return shifted(torch.from_numpy(padded), torch.from_numpy(delays))
 
 
-def _left_receiver(path: Path, file: h5py.File, impulses: Array, sources: Array) -> int:
+def _left_receiver(sofa: SofaFile, impulses: Array, sources: Array) -> int:
     """Which receiver is the left ear: by its position, unless the sound itself says the other.
 
     A head shades its far ear; published files are known whose positions are exchanged and whose responses are not.
     """
-    stated = _stated_left(path, file)
-    side = sources[:, 1] / np.linalg.norm(sources, axis=-1)
-    energy = (impulses**2).sum(-1).T
-    same, other = (energy * np.stack([np.clip(sign * side, 0, 1), np.clip(-sign * side, 0, 1)]) for sign in (1, -1))
-    louder = 10 * np.log10((same.sum() + 1e-30) / (other.sum() + 1e-30))
-    heard = None if abs(louder) < _AUDIBLE else int(louder < 0)
-    if heard is None and stated is None:
-        raise ValueError(f"{path}: neither ReceiverPosition nor the responses tell the left ear from the right")
-    if heard is not None and stated is not None and heard != stated:
+    stated, louder = _stated_left(sofa), _louder_near_first(impulses, sources)
+    if abs(louder) < _AUDIBLE:
+        if stated is None:
+            raise ValueError(
+                f"{sofa.path}: neither ReceiverPosition nor the responses tell the left ear from the right"
+            )
+        return stated
+    heard = int(louder < 0)
+    if stated not in (None, heard):
         warnings.warn(
-            f"{path}: ReceiverPosition exchanges the ears; sources at the sides are {abs(louder):.0f} dB louder in the "
-            "near ear the other way round, and so they are read",
-            stacklevel=4,
+            f"{sofa.path}: ReceiverPosition exchanges the ears; sources at the sides are {abs(louder):.0f} dB louder "
+            "in the near ear the other way round, and so they are read",
+            stacklevel=5,
         )
-    return int(stated if heard is None else heard)  # type: ignore[arg-type]
+    return heard
 
 
-def _stated_left(path: Path, file: h5py.File) -> int | None:
-    if "ReceiverPosition" not in file:
+def _louder_near_first(impulses: Array, sources: Array) -> float:
+    """Decibels by which sources at the sides are louder in the near ear, were the first receiver the left one."""
+    side = sources[:, 1] / np.linalg.norm(sources, axis=-1)
+    energy = (impulses**2).sum(-1)
+    left, right = np.clip(side, 0, 1) @ energy, np.clip(-side, 0, 1) @ energy
+    quiet = np.finfo(np.float64).tiny
+    return float(10 * np.log10((left[0] + right[1] + quiet) / (left[1] + right[0] + quiet)))
+
+
+def _stated_left(sofa: SofaFile) -> int | None:
+    if "ReceiverPosition" not in sofa:
         return None
-    values = _numbers(path, file, "ReceiverPosition")
+    values = sofa.numbers("ReceiverPosition")
     if values.shape[:2] != (2, 3):
-        raise ValueError(f"{path}: ReceiverPosition has 2 receivers (two ears), this is {values.shape}")
-    side = _cartesian(path, file, "ReceiverPosition", values.reshape(2, 3, -1)[..., 0])[:, 1]
+        raise ValueError(f"{sofa.path}: ReceiverPosition has 2 receivers (two ears), this is {values.shape}")
+    side = sofa.cartesian("ReceiverPosition", values.reshape(2, 3, -1)[..., 0])[:, 1]
     return None if abs(side[0] - side[1]) < 1e-4 else int(side[1] > side[0])
 
 
 def _farthest(sources: Array) -> NDArray[np.intp]:
-    """Measurements to keep, in order: of several distances in one direction the farthest; sources are far away here."""
+    """Measurements to keep, in order: of several distances in a direction the farthest; sources are far away here."""
     distance = np.linalg.norm(sources, axis=-1)
     _, group = np.unique(np.round(sources / distance[:, None], 3), axis=0, return_inverse=True)
-    most = np.zeros(group.max() + 1)
+    most = np.zeros(len(sources))
     np.maximum.at(most, group.ravel(), distance)
     return np.flatnonzero(distance >= most[group.ravel()] * 0.999)
-
-
-def _rows(path: Path, file: h5py.File, name: str, count: int, columns: int) -> Array:
-    """A variable with a row a measurement, or one row for all: `(measurements, columns)`."""
-    values = _numbers(path, file, name)
-    if values.shape not in ((1, columns), (count, columns)):
-        raise ValueError(f"{path}: {name} is (1 or {count}, {columns}), this is {values.shape}")
-    return np.asarray(np.broadcast_to(values, (count, columns)))
-
-
-def _numbers(path: Path, file: h5py.File, name: str) -> Array:
-    dataset = file.get(name)
-    if not isinstance(dataset, h5py.Dataset) or dataset.dtype.kind not in "fiu" or dataset.shape is None:
-        raise ValueError(f"{path}: a SOFA file has numbers named {name}, this one has not")
-    if dataset.size > _MOST:
-        raise ValueError(f"{path}: {name} has {dataset.size} numbers, more than any set of head-related responses")
-    values = np.asarray(dataset[()], np.float64)
-    if not np.isfinite(values).all():
-        raise ValueError(f"{path}: {name} is made of finite numbers, here are others")
-    return values
-
-
-def _text(value: Any) -> str:
-    value = value.item() if isinstance(value, np.ndarray) and value.size == 1 else value
-    return value.decode("utf-8", "replace").strip() if isinstance(value, bytes) else str(value or "").strip()
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())

@@ -19,7 +19,7 @@ def arrivals(responses: Tensor) -> Tensor:
     wave front is weak.
     """
     flat = responses.flatten(0, -2)
-    return torch.cat([_arrivals(part) for part in flat.split(_CHUNK)]).reshape(responses.shape[:-1])
+    return torch.cat([_arrivals(part) for part in torch.split(flat, _CHUNK)]).reshape(responses.shape[:-1])
 
 
 def minimum_phase(spectrum: Tensor) -> Tensor:
@@ -28,12 +28,13 @@ def minimum_phase(spectrum: Tensor) -> Tensor:
     Source: Oppenheim and Schafer, Discrete-Time Signal Processing, the folded cepstrum.
     """
     magnitude = spectrum.abs()
-    floor = magnitude.amax(-1, keepdim=True).clamp(min=torch.finfo(magnitude.dtype).tiny) * 1e-5
+    floor = (magnitude.amax(-1, keepdim=True) * 1e-5).clamp(min=torch.finfo(magnitude.dtype).tiny)
     cepstrum = torch.fft.irfft(torch.maximum(magnitude, floor).log())
     half = cepstrum.shape[-1] // 2
     cepstrum[..., 1:half] *= 2
     cepstrum[..., half + 1 :] = 0
-    return torch.fft.rfft(cepstrum).exp()
+    found: Tensor = torch.fft.rfft(cepstrum).exp()
+    return found
 
 
 def _arrivals(responses: Tensor) -> Tensor:
@@ -45,4 +46,6 @@ def _arrivals(responses: Tensor) -> Tensor:
     around = likeness.gather(1, (best[:, None] + torch.tensor([-1, 0, 1], device=best.device)) % (size * _FINER))
     before, top, after = around.unbind(1)
     bend = before - 2 * top + after
-    return (best + torch.where(bend < 0, (before - after) / (2 * bend), 0.0)) / _FINER
+    finer = torch.where(bend < 0, (before - after) / (2 * bend), 0.0)
+    found: Tensor = (best + finer) / _FINER
+    return found

@@ -18,7 +18,7 @@ __all__ = ["Hrirs", "ambisonic_filters", "render", "spherical_head", "to_binaura
 
 _STEP = 0.005
 """Seconds between the directions that a moving source is filtered for; they cross-fade from one to the next."""
-_SEGMENT = 2000
+_SEGMENT = 1000
 """Steps at a time: bounds the memory."""
 _TAPS, _PHASES = 24, 16384
 """Of the windowed sinc that reads a signal between its samples."""

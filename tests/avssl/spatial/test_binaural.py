@@ -9,6 +9,7 @@ import pytest
 import torch
 from scipy.signal import fftconvolve, firwin
 
+from avssl.spatial import binaural
 from avssl.spatial.ambisonics import direction
 from avssl.spatial.binaural import Hrirs, render, spherical_head
 from avssl.spatial.head import pressure
@@ -149,6 +150,21 @@ def test_a_path_across_the_back_and_over_the_top_has_no_seam(head, noise):
     folded = torch.where(over > math.pi / 2, math.pi - over, over), torch.where(over > math.pi / 2, math.pi, 0.0)
     moving = render(noise, folded[1], folded[0], head)
     assert _high(moving) < _high(render(noise, 0.0, 1.2, head)) + 3
+
+
+def test_a_long_path_is_filtered_in_parts_without_a_seam(head, noise, monkeypatch):
+    azimuth = torch.linspace(0, 9, len(noise))
+    whole = render(noise, azimuth, 0.2, head, 2.0)
+    monkeypatch.setattr(binaural, "_SEGMENT", 70)
+    torch.testing.assert_close(render(noise, azimuth, 0.2, head, 2.0), whole, atol=1e-5, rtol=0)
+
+
+def test_silence_stays_silent_and_silent_responses_are_no_trouble(head):
+    assert float(render(torch.zeros(500), torch.linspace(0, 1, 500), 0.0, head).abs().max()) == 0
+    mute = Hrirs(head.directions, head.responses * torch.tensor([1.0, 0.0])[:, None], RATE)
+    left, right = render(torch.ones(500), torch.linspace(0, 1, 500), 0.0, mute)
+    assert float(left.abs().max()) > 0.5
+    assert float(right.abs().max()) < 1e-6
 
 
 def test_sound_takes_its_time_and_fades_with_distance(head, noise):

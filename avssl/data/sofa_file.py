@@ -1,0 +1,84 @@
+"""What a SOFA file (AES69, in HDF5) says, checked as it is read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+_MOST = 200_000_000
+"""Numbers in one variable; ten times the largest set of responses published."""
+
+
+class SofaFile:
+    """An open SOFA file; every error names its path and the variable.
+
+    Args:
+        path: of the file, for the errors.
+        file: open for reading.
+    """
+
+    def __init__(self, path: Path, file: h5py.File) -> None:
+        self.path = path
+        self._file = file
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._file
+
+    def text(self, attribute: str, variable: str = "") -> str:
+        """An attribute of the file or of a variable; "" where it is missing."""
+        value: Any = (self._file[variable] if variable else self._file).attrs.get(attribute)
+        value = value.item() if isinstance(value, np.ndarray) and value.size == 1 else value
+        return value.decode("utf-8", "replace").strip() if isinstance(value, bytes) else str(value or "").strip()
+
+    def numbers(self, name: str) -> Array:
+        """A variable, of any shape.
+
+        Raises:
+            ValueError: it is missing, no numbers, too large to be true, or not finite.
+        """
+        variable = self._file.get(name)
+        if not isinstance(variable, h5py.Dataset) or variable.dtype.kind not in "fiu" or variable.shape is None:
+            raise ValueError(f"{self.path}: a SOFA file has numbers named {name}, this one has not")
+        if variable.size > _MOST:
+            raise ValueError(f"{self.path}: {name} has {variable.size} numbers, more than any set of responses")
+        values = np.asarray(variable[()], np.float64)
+        if not np.isfinite(values).all():
+            raise ValueError(f"{self.path}: {name} is made of finite numbers, here are others")
+        return values
+
+    def rows(self, name: str, count: int, columns: int) -> Array:
+        """A variable with a row a measurement, or one row for all: `(count, columns)`.
+
+        Raises:
+            ValueError: another shape, or as `numbers`.
+        """
+        values = self.numbers(name)
+        if values.shape not in ((1, columns), (count, columns)):
+            raise ValueError(f"{self.path}: {name} is (1 or {count}, {columns}), this is {values.shape}")
+        return np.array(np.broadcast_to(values, (count, columns)))
+
+    def positions(self, name: str, count: int, kind: str = "") -> Array:
+        """A position of each measurement, `(count, 3)`, along x, y, z.
+
+        Raises:
+            ValueError: another type than spherical or cartesian, or as `rows`.
+        """
+        return self.cartesian(name, self.rows(name, count, 3), kind)
+
+    def cartesian(self, name: str, values: Array, kind: str = "") -> Array:
+        """Positions `(..., 3)` of a variable along x, y, z, whatever its type, or `kind` where it names none."""
+        kind = self.text("Type", name).lower() or kind
+        if kind == "cartesian":
+            return values
+        if kind != "spherical":
+            raise ValueError(f"{self.path}: the type of {name} is spherical or cartesian, not {kind!r}")
+        azimuth, elevation, distance = np.radians(values[..., 0]), np.radians(values[..., 1]), values[..., 2]
+        level = np.cos(elevation)
+        unit = np.stack([np.cos(azimuth) * level, np.sin(azimuth) * level, np.sin(elevation)], -1)
+        return np.asarray(unit * distance[..., None])
