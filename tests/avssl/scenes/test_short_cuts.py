@@ -15,6 +15,7 @@ from avssl.scenes.kinds import KINDS
 from avssl.scenes.lens import Panorama
 from avssl.scenes.picture import render_frames
 from avssl.scenes.scene import Format, describe
+from avssl.scenes.stage import Shot, Stage
 from avssl.scenes.truth import truth
 from avssl.spatial.ambisonics import angle_between, intensity_direction
 
@@ -157,3 +158,63 @@ def _measured(scene, form):
         size = [row["right"] - row["left"], row["bottom"] - row["top"], row["azimuth"], row["elevation"]]
         measured.append([*inside.mean((0, 1, 2)), *inside.std((0, 1, 2)), inside.std(0).mean(), *size])
     return np.array(measured)
+
+
+@pytest.fixture(scope="module")
+def staged():
+    """Scenes on the stage, their second second of sound, and coins that say where its ears are exchanged."""
+    stage = Stage(31, Shot(seconds=2.0, width=112, height=64, frame_rate=0.5))
+    scenes = [stage.describe(index) for index in range(160)]
+    sounds = [stage.sound(scene)[:, stage.form.sample_rate :] for scene in scenes]
+    return stage, scenes, sounds, np.random.default_rng(0).random(len(scenes)) < 0.5
+
+
+def lag(sound):
+    """Samples by which the left ear hears later than the right, at most 1 ms: the peak of their cross-correlation."""
+    size = 2 * sound.shape[1]
+    left, right = np.fft.rfft(sound, size)
+    likeness = np.fft.irfft(left * right.conj(), size)
+    return int(np.roll(likeness, 24)[:49].argmax()) - 24
+
+
+def test_ears_and_truth_together_tell_whether_the_ears_were_exchanged(staged):
+    stage, scenes, sounds, exchanged = staged
+    right = []
+    for scene, sound, coin in zip(scenes, sounds, exchanged, strict=True):
+        rows = stage.truth(scene).to_pylist()
+        sides = {np.sign(row["azimuth"]) for row in rows if row["sounding"]}
+        assert len(sides) == 1
+        heard = -np.sign(lag(sound[::-1] if coin else sound))
+        right.append((heard not in sides) == coin)
+    assert np.mean(right) >= 0.95
+
+
+def test_half_of_the_stages_are_mirrored():
+    stage = Stage(32, Shot())
+    assert is_chance(sum(stage.describe(index).mirrored for index in range(1000)), 1000)
+
+
+def test_sound_alone_does_not_tell_that_the_ears_were_exchanged(staged):
+    _, scenes, sounds, exchanged = staged
+    heard = [sound[::-1] if coin else sound for sound, coin in zip(sounds, exchanged, strict=True)]
+    features = np.stack([*map(_two_ears, heard)])
+    assert is_chance(*hits(features, exchanged))
+    # The same features do say on which side it sounds.
+    right, asked = hits(features, np.array([scene.mirrored for scene in scenes]) != exchanged)
+    assert right / asked > 0.95
+
+
+def _two_ears(sound):
+    """Time difference, levels and level differences in eight bands, peaks."""
+    bands = np.log((np.abs(np.fft.rfft(sound))[:, :12000] ** 2).reshape(2, 8, -1).mean(-1) + 1e-9)
+    return np.array([lag(sound), *bands[0], *bands[1], *(bands[0] - bands[1]), *np.abs(sound).max(1)])
+
+
+def test_pictures_alone_do_not_tell_that_they_were_mirrored(staged):
+    stage, scenes, _, mirrored = staged
+    pictures = [next(iter(stage.frames(scene))) for scene in scenes]
+    thumbnails = [
+        cv2.resize(np.ascontiguousarray(each[:, ::-1] if coin else each), (14, 8), interpolation=cv2.INTER_AREA)
+        for each, coin in zip(pictures, mirrored, strict=True)
+    ]
+    assert is_chance(*hits(np.stack(thumbnails).reshape(len(scenes), -1) / 255, mirrored))
