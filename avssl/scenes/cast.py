@@ -15,7 +15,7 @@ MIRROR = 4
 """Stream of randomness, besides those of `avssl.scenes.scene`."""
 COUNTS = (0.5, 0.3, 0.2)
 """Shares of the scenes with one, two and three objects."""
-ACROSS = 0.15
+ACROSS = 0.1
 """Share of the scenes with several objects in which the last one stands, silent, on the other side."""
 # Degrees, for a camera of 90 degrees; they shrink and grow with its field of view.
 INNER, OUTER = 12.0, 38.0
