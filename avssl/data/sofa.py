@@ -41,9 +41,10 @@ def read_hrirs(path: Path) -> Hrirs:
     try:
         with h5py.File(path, "r") as file:
             return _read(SofaFile(path, file))
-    except PermissionError:
-        raise
-    except (OSError, RuntimeError, KeyError) as error:
+    except (OSError, RuntimeError, KeyError, TypeError, ValueError) as error:
+        # h5py lets spoiled bytes surface as any of these; what is said of this file already stays as it is.
+        if isinstance(error, PermissionError) or str(error).startswith(f"{path}: "):
+            raise
         reason = " ".join(str(error).split())
         raise ValueError(f"{path}: expected a SOFA file, this one cannot be read ({reason})") from error
 
