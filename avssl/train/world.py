@@ -12,6 +12,7 @@ from avssl.config import DataConfig
 from avssl.data.crops import CropOptions, check_guide
 from avssl.data.manifest import Manifest, read_manifest
 from avssl.data.objects import objects_path, read_about
+from avssl.data.truth import TRUTH
 from avssl.plugins import hint
 
 WORLDS = ("synth360", "stage")
@@ -30,10 +31,8 @@ def clips(config: DataConfig, sample_rate: int, progress: bool = True) -> tuple[
     """
     path = Path(config.manifest) if config.manifest else _rendered(config, sample_rate, progress)
     manifest = read_manifest(path)
-    if config.detector and not _looked_through(manifest, config.detector):
-        from avssl.data.detect import detect
-
-        detect(manifest.root, config.detector, progress=progress)
+    if config.detector:
+        _look_for_objects(manifest, config.detector, progress)
     return path, manifest
 
 
@@ -68,10 +67,25 @@ def cache() -> Path:
     return Path(os.environ.get("AVSSL_CACHE") or Path.home() / ".cache" / "avssl")
 
 
-def _looked_through(manifest: Manifest, detector: str) -> bool:
-    """Whether the objects of all clips are known."""
+def _look_for_objects(manifest: Manifest, detector: str, progress: bool) -> None:
+    """See that the objects of all clips are known; weights need not be here if they are."""
+    from avssl.data.detect import detect
+
     path = objects_path(manifest.root, detector)
-    return path.is_file() and {row.key for row in manifest} <= read_about(path)[1].keys()
+    settings: dict[str, Any] = {}
+    if path.is_file():
+        about, looked = read_about(path)
+        # Weights may have been copied only: that they are the same ones, `detect` knows from their contents.
+        if {row.key for row in manifest} <= looked.keys() and _changed(Path(detector)) <= path.stat().st_mtime:
+            return
+        if detector != TRUTH:
+            settings = {"rate": about.rate, "views": about.views, "least_score": about.least_score}
+    detect(manifest.root, detector, **settings, progress=progress)
+
+
+def _changed(path: Path) -> float:
+    """When a file, or the last one in a folder, was changed; 0 where there is none."""
+    return max((each.stat().st_mtime for each in (path, *path.glob("*")) if each.is_file()), default=0.0)
 
 
 def _rendered(config: DataConfig, sample_rate: int, progress: bool) -> Path:
@@ -82,6 +96,10 @@ def _rendered(config: DataConfig, sample_rate: int, progress: bool) -> Path:
     manifest = cache() / name / "manifest.parquet"
     if manifest.is_file():
         return manifest
+    if config.detector not in ("", TRUTH):
+        from avssl.data.detectors import load_detector
+
+        load_detector(config.detector)  # says what is wrong with it before minutes of rendering
     return render(
         manifest.parent,
         config.clips,

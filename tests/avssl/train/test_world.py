@@ -1,5 +1,6 @@
 """What a run asks of its clips before it trains: a world, and the objects in it."""
 
+import os
 import shutil
 from pathlib import Path
 
@@ -24,11 +25,11 @@ def asked(monkeypatch):
     """The calls of the detector, which finds nothing."""
     calls = []
 
-    def detect(folder: Path, model: str, *, progress: bool = True) -> Path:
-        calls.append((folder, model))
+    def detect(folder: Path, model: str, *, progress: bool = True, **settings: object) -> Path:
+        calls.append((folder, model, settings))
         looked = {row.key: Looked(1, 0.5, 0.5) for row in read_manifest(folder)}
         path = objects_path(folder, model)
-        write(path, SCHEMA.empty_table(), About(model, "viewports", 2.0, 0.25), looked)
+        write(path, SCHEMA.empty_table(), About(model, "equirect", 3.0, 0.5), looked)
         return path
 
     monkeypatch.setattr(avssl.data.detect, "detect", detect)
@@ -42,10 +43,35 @@ def test_objects_are_looked_for_once_and_again_where_clips_were_added(rendered, 
     write_manifest(folder, rows[:2])
     for _ in range(2):
         world.clips(DataConfig(manifest=str(folder), detector="best.pt"), 24000, progress=False)
-    assert asked == [(folder, "best.pt")]
+    assert asked == [(folder, "best.pt", {})]
     write_manifest(folder, rows)
     world.clips(DataConfig(manifest=str(folder / "manifest.parquet"), detector="best.pt"), 24000, progress=False)
-    assert asked == [(folder, "best.pt")] * 2
+    as_before = {"rate": 3.0, "views": "equirect", "least_score": 0.5}
+    assert asked == [(folder, "best.pt", {}), (folder, "best.pt", as_before)]
+
+
+@pytest.mark.parametrize("weights", ["best.pt", "detector/model.safetensors"])
+def test_weights_that_changed_are_compared_with_those_that_were_used(rendered, tmp_path, asked, weights):
+    folder, file = tmp_path / "world", tmp_path / weights
+    shutil.copytree(rendered.parent, folder)
+    file.parent.mkdir(exist_ok=True)
+    file.write_bytes(b"1")
+    os.utime(file, (0, 0))
+    config = DataConfig(manifest=str(folder), detector=str(tmp_path / Path(weights).parts[0]))
+    for _ in range(2):
+        world.clips(config, 24000, progress=False)
+    assert len(asked) == 1
+    os.utime(file, (2**33, 2**33))
+    world.clips(config, 24000, progress=False)
+    assert len(asked) == 2
+
+
+def test_a_detector_that_is_not_there_is_told_before_anything_is_rendered(tmp_path, monkeypatch):
+    monkeypatch.setenv("AVSSL_CACHE", str(tmp_path / "cache"))
+    with pytest.raises(ValueError, match=r"nowhere\.pt") as caught:
+        world.clips(DataConfig(detector="nowhere.pt"), 24000, progress=False)
+    assert "\n" not in str(caught.value)
+    assert not list(tmp_path.iterdir())
 
 
 def test_without_a_detector_nothing_is_looked_for(rendered, asked):
