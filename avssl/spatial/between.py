@@ -67,7 +67,8 @@ class Between:
             azimuth: `(directions,)`.
             elevation: `(directions,)`.
         """
-        found = [self._weights(some) for some in direction(azimuth.double(), elevation.double()).split(_CHUNK)]
+        vectors = direction(azimuth.double(), elevation.double())
+        found = [self._weights(some) for some in torch.split(vectors, _CHUNK)]
         corner, weight = (torch.cat(parts) for parts in zip(*found, strict=True))
         delays = (weight[:, :, None] * self.delays[corner]).sum(1)
         return delays, torch.einsum("dc,dcet->det", weight.float(), self.aligned[corner])
@@ -79,7 +80,7 @@ class Between:
 
     def _weights(self, vectors: Tensor) -> tuple[Tensor, Tensor]:
         """Corners and weights, each `(directions, 3)`, of the triangle around each direction `(directions, 3)`."""
-        weights = (vectors.float() @ self.inverses.flatten(0, 1).T).unflatten(1, (3, -1))
+        weights = (vectors.float() @ self.inverses.flatten(0, 1).T).reshape(len(vectors), 3, -1)
         # Cheaper than a minimum over an axis of three.
         inside = torch.minimum(torch.minimum(weights[:, 0], weights[:, 1]), weights[:, 2]).argmax(1)
         weight = weights[torch.arange(len(vectors)), :, inside].clamp(min=0).double()
@@ -94,7 +95,8 @@ def shifted(responses: Tensor, samples: Tensor) -> Tensor:
     taps = responses.shape[-1]
     turn = -2 * math.pi / taps * torch.arange(taps // 2 + 1) * samples[..., None].double()
     spectrum = torch.fft.rfft(responses.double()) * torch.polar(torch.ones_like(turn), turn)
-    return torch.fft.irfft(spectrum, taps).to(responses.dtype)
+    moved: Tensor = torch.fft.irfft(spectrum, taps)
+    return moved.to(responses.dtype)
 
 
 def _align(responses: Tensor, arrived: Tensor) -> tuple[Tensor, float]:

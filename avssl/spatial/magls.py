@@ -98,5 +98,5 @@ def to_binaural(foa: Tensor, filters: Tensor) -> Tensor:
     # B ear, C channel, N block, F frequency
     field_CNF = torch.fft.rfft(blocks)
     filters_BCF = torch.fft.rfft(filters.to(foa), size)
-    heard = torch.fft.irfft((field_CNF.unsqueeze(-4) * filters_BCF.unsqueeze(-2)).sum(-3), size)
+    heard: Tensor = torch.fft.irfft((field_CNF.unsqueeze(-4) * filters_BCF.unsqueeze(-2)).sum(-3), size)
     return heard[..., taps - 1 :].flatten(-2)[..., :samples]
