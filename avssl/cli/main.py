@@ -32,7 +32,7 @@ main.add_command(scenes)
 @click.option("--task", help="Pretext task; `avssl list` shows the installed ones.  [default: the recipe's, else avsa]")
 @click.option("--features", help="Input of the audio tower, such as foa-iv or foa-logmel.")
 @click.option("--recipe", help="Name of a shipped recipe (avsa/small) or a path.  [default: TASK/small]")
-@click.option("--data", help="A manifest.parquet or its folder.  [default: the built-in synth360 world]")
+@click.option("--data", help="A manifest.parquet or its folder.  [default: the built-in world]")
 @click.option("--init", help="Encoders or run folder to start from.  [default: random weights]")
 @click.option(
     "--out", type=click.Path(path_type=Path), help="Run folder; continued if begun.  [default: runs/TASK-FEATURES]"
