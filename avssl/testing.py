@@ -11,14 +11,14 @@ from torch import Tensor
 from torch.utils.data import default_collate
 
 from avssl.data.clip import Clip
-from avssl.spatial.ambisonics import encode
+from avssl.spatial.ambisonics import encode, stereo
 from avssl.task import Task
 
 Views = dict[str, Tensor]
 
 
 def make_clips(
-    count: int = 4, seed: int = 0, seconds: float = 0.5, frames: int = 4, sample_rate: int = 24000
+    count: int = 4, seed: int = 0, seconds: float = 0.5, frames: int = 4, sample_rate: int = 24000, channels: int = 4
 ) -> list[Clip]:
     """Small clips in which a coloured disc sounds: a tone whose pitch goes with the colour, from where the disc is.
 
@@ -26,11 +26,17 @@ def make_clips(
         count: clips.
         seed: same seed, same clips.
         seconds: of sound.
-        frames: equirectangular pictures of 32 x 64 pixels.
+        frames: pictures of 32 x 64 pixels.
         sample_rate: Hz.
+        channels: 4: ambiX with equirectangular pictures; 2: left and right with the 90 degrees in front of a camera.
+
+    Raises:
+        ValueError: another number of channels.
     """
+    if channels not in (2, 4):
+        raise ValueError(f"clips are made with 2 or 4 channels, not {channels}")
     rng = np.random.default_rng(seed)
-    return [_clip(f"made-{seed}-{index}", rng, seconds, frames, sample_rate) for index in range(count)]
+    return [_clip(f"made-{seed}-{index}", rng, seconds, frames, sample_rate, channels) for index in range(count)]
 
 
 def check_task(task: Task, clips: Sequence[Clip], seed: int = 0) -> None:
@@ -42,7 +48,7 @@ def check_task(task: Task, clips: Sequence[Clip], seed: int = 0) -> None:
 
     Args:
         task: its parameters' gradients are overwritten.
-        clips: at least two, such as `make_clips` gives.
+        clips: at least two, such as `make_clips` gives; with as many channels as the task and its features take.
         seed: of the views.
 
     Raises:
@@ -61,8 +67,9 @@ def check_task(task: Task, clips: Sequence[Clip], seed: int = 0) -> None:
     _check_embeddings(task, batch)
 
 
-def _clip(key: str, rng: np.random.Generator, seconds: float, frames: int, sample_rate: int) -> Clip:
-    azimuth, elevation, hue = rng.uniform(-np.pi, np.pi), rng.uniform(-0.5, 0.5), rng.random()
+def _clip(key: str, rng: np.random.Generator, seconds: float, frames: int, sample_rate: int, channels: int) -> Clip:
+    span = 1.0 if channels == 4 else 0.25  # of the world's angles
+    azimuth, elevation, hue = span * rng.uniform(-np.pi, np.pi), span * rng.uniform(-0.5, 0.5), rng.random()
     time = torch.arange(round(seconds * sample_rate)) / sample_rate
     tone = (
         0.2
@@ -72,16 +79,17 @@ def _clip(key: str, rng: np.random.Generator, seconds: float, frames: int, sampl
     )
     noise = 1e-3 * torch.from_numpy(rng.standard_normal((4, len(time)))).float()
     rows, columns = torch.meshgrid(
-        torch.linspace(np.pi / 2, -np.pi / 2, 32), torch.linspace(np.pi, -np.pi, 64), indexing="ij"
+        span * torch.linspace(np.pi / 2, -np.pi / 2, 32), span * torch.linspace(np.pi, -np.pi, 64), indexing="ij"
     )
     disc = (
         torch.cos(columns - azimuth) * torch.cos(rows) * np.cos(elevation) + torch.sin(rows) * np.sin(elevation) > 0.9
     )
     picture = torch.from_numpy(rng.integers(0, 60, (3, 32, 64), dtype=np.uint8))
     picture[:, disc] = (255 * torch.tensor([hue, 1 - hue, 0.5])).to(torch.uint8)[:, None]
+    sound = encode(tone, azimuth, elevation) + noise
     return Clip(
         frames=picture.repeat(frames, 1, 1, 1),
-        sound=encode(tone, azimuth, elevation) + noise,
+        sound=sound if channels == 4 else stereo(sound) / 2,
         sample_rate=sample_rate,
         key=key,
         objects=torch.tensor([[azimuth, elevation, 1.0]]),

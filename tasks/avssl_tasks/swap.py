@@ -16,10 +16,12 @@ from avssl.data.augment import Colour, jitter_colour, jitter_level
 from avssl.data.clip import Clip
 from avssl.data.crops import CropOptions, draw_crops
 from avssl.data.manifest import Row
+from avssl.data.sofa import read_hrirs
 from avssl.models.encoders import Encoders
 from avssl.models.fusion import Fusion
 from avssl.models.unpooled import Unpooled
 from avssl.spatial.ambisonics import mirror, rotate
+from avssl.spatial.binaural import ambisonic_filters, to_binaural
 from avssl.task import Task
 
 
@@ -85,7 +87,7 @@ class Swap(Task):
         super().__init__(encoders, options)
         self.fusion = Fusion(encoders, options.rows, options.columns)
         # No buffer: `views` stays on the CPU while the task moves to the device.
-        self._head = _head(options.hrirs, encoders) if options.hrirs else None
+        self._ears = _ears(options.hrirs, encoders) if options.hrirs else None
 
     def refuses(self, row: Row) -> str:
         """Sound in which an exchange of left and right changes nothing."""
@@ -148,9 +150,8 @@ class Swap(Task):
     def _crop(self, clip: Clip, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
         crops = draw_crops(self.options, rng, flip=self.options.flip, objects=clip.objects)
         sound = rotate(clip.sound, crops.to_front()[0])
-        return crops.pictures(clip.frames, self.options.size)[0], sound if self._head is None else _heard(
-            sound, self._head
-        )
+        heard = sound if self._ears is None else to_binaural(sound, self._ears)
+        return crops.pictures(clip.frames, self.options.size)[0], heard
 
 
 def exchanged(sound: Tensor) -> Tensor:
@@ -158,17 +159,8 @@ def exchanged(sound: Tensor) -> Tensor:
     return sound.flip(-2) if sound.shape[-2] == 2 else mirror(sound, "left-right")
 
 
-def _head(path: str, encoders: Encoders) -> Tensor:
+def _ears(path: str, encoders: Encoders) -> Tensor:
     """Filters `(2, 4, taps)` from ambiX to two ears."""
-    from avssl.data.sofa import read_hrirs
-    from avssl.spatial.binaural import ambisonic_filters
-
     if 2 not in encoders.features.accepted:
         raise ValueError(f"hrirs give 2 ears, and features {encoders.features.name} do not start from 2 channels")
     return ambisonic_filters(read_hrirs(Path(path)).at(encoders.sample_rate))
-
-
-def _heard(sound: Tensor, filters: Tensor) -> Tensor:
-    from avssl.spatial.binaural import to_binaural
-
-    return to_binaural(sound, filters)

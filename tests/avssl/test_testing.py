@@ -115,3 +115,14 @@ def test_made_clips_repeat_and_sound_where_the_disc_is() -> None:
         row = round((0.5 - float(elevation) / np.pi) * 31)
         column = round((0.5 - float(azimuth) / (2 * np.pi)) * 63)
         assert bright[row, column]
+
+
+def test_made_pairs_are_louder_on_the_side_where_the_disc_is() -> None:
+    for clip in make_clips(8, seed=1, channels=2):
+        across = (clip.frames[0].amax(0) >= 60).float().sum(0)
+        side = float((across * torch.linspace(1, -1, 64)).sum() / across.sum())
+        left, right = clip.sound.square().mean(1)
+        assert clip.sound.shape[0] == 2
+        assert abs(side) < 0.05 or (left > right) == (side > 0)
+    with pytest.raises(ValueError, match="2 or 4 channels, not 1"):
+        make_clips(channels=1)

@@ -19,7 +19,7 @@ from avssl.models.encoders import build_encoders
 from avssl.task import Task
 from avssl.testing import check_task, make_clips
 
-FEATURES = ["mono-logmel", "stereo-logmel", "foa-logmel", "foa-iv", "beam-logmel"]
+FEATURES = ["mono-logmel", "stereo-logmel", "stereo-phase", "foa-logmel", "foa-iv", "beam-logmel"]
 
 
 def make(kind: Any, features: str = "foa-iv", **options: Any) -> Task:
