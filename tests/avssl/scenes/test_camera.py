@@ -16,13 +16,6 @@ from avssl.spatial.viewport import crop, project
 CAMERA = Camera(448, 256, math.radians(90))
 
 
-def disc(side=256):
-    """A white disc that fills its picture."""
-    rows, columns = np.mgrid[0:side, 0:side] + 0.5
-    inside = np.hypot(rows - side / 2, columns - side / 2) < side / 2 - 1
-    return np.repeat(inside[..., None] * np.uint8(255), 4, axis=-1)
-
-
 @pytest.mark.parametrize("fov", [40, 90, 120])
 def test_rays_fall_on_the_centres_of_their_pixels(fov):
     camera = Camera(64, 36, math.radians(fov))
@@ -34,19 +27,19 @@ def test_rays_fall_on_the_centres_of_their_pixels(fov):
 
 
 @pytest.mark.parametrize("place", [(0, 0), (30, 10), (-25, -12), (44, 0), (0, 29)])
-def test_a_disc_covers_just_the_directions_within_its_radius(place):
+def test_a_disc_covers_just_the_directions_within_its_radius(disc, place):
     frame = np.zeros((256, 448, 3), np.uint8)
     basis = tangent_basis(*map(np.asarray, np.radians([*place, 70.0])))
-    CAMERA.stamp(frame, disc(), basis, math.tan(math.radians(9)))
+    CAMERA.stamp(frame, disc, basis, math.tan(math.radians(9)))
     off = np.degrees(np.arccos(CAMERA.rays() @ basis[2]))
     wrong = (frame[..., 0] > 127) != (off < 9)
     assert not wrong[np.abs(off - 9) > 0.25].any()
 
 
-def test_what_is_behind_or_beside_the_camera_is_not_drawn():
+def test_what_is_behind_or_beside_the_camera_is_not_drawn(disc):
     frame = np.zeros((256, 448, 3), np.uint8)
     for azimuth in (180, 90, -120):
-        CAMERA.stamp(frame, disc(), tangent_basis(*map(np.asarray, np.radians([azimuth, 0.0, 0.0]))), 0.2)
+        CAMERA.stamp(frame, disc, tangent_basis(*map(np.asarray, np.radians([azimuth, 0.0, 0.0]))), 0.2)
     assert not frame.any()
 
 

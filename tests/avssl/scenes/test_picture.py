@@ -18,13 +18,6 @@ def still(azimuth, elevation, distance=2.0):
     return Path(float(np.radians(azimuth)), float(np.radians(elevation)), distance, 0.0, STILL, STILL, STILL)
 
 
-def disc(side=256):
-    """A white disc that fills its picture."""
-    rows, columns = np.mgrid[0:side, 0:side] + 0.5
-    inside = np.hypot(rows - side / 2, columns - side / 2) < side / 2 - 1
-    return np.repeat(inside[..., None] * np.uint8(255), 4, axis=-1)
-
-
 def only(scene, *things):
     return replace(scene, things=tuple(replace(thing, number=k) for k, thing in enumerate(things)))
 
@@ -39,11 +32,11 @@ def pixel_rays(width):
 
 @pytest.mark.parametrize("azimuth", [0, 75, 180, -179])
 @pytest.mark.parametrize("elevation", [0, 40, 80, 90, -65])
-def test_a_disc_has_its_true_size_and_place_seam_and_poles_included(azimuth, elevation):
+def test_a_disc_has_its_true_size_and_place_seam_and_poles_included(disc, azimuth, elevation):
     radius = np.radians(15)
     frame = np.zeros((512, 1024, 3), np.uint8)
     angles = np.radians([azimuth, elevation, 33.0])
-    stamp(frame, disc(), tangent_basis(*map(np.asarray, angles)), float(np.tan(radius)))
+    stamp(frame, disc, tangent_basis(*map(np.asarray, angles)), float(np.tan(radius)))
     rays, area = pixel_rays(1024)
     weight = frame[..., 0] / 255 * area
     solid_angle = weight.sum() * (2 * np.pi / 1024) ** 2
@@ -61,13 +54,6 @@ def test_a_picture_is_upright_and_not_mirrored():
     assert frame[:128, 256:].any()
     assert not frame[130:].any()
     assert not frame[:, :254].any()
-
-
-@pytest.fixture
-def grey(monkeypatch):
-    monkeypatch.setattr(
-        picture, "draw_background", lambda seed, lens: np.full((lens.height, lens.width, 3), 128, np.uint8)
-    )
 
 
 @pytest.mark.parametrize("azimuth", [0, 90, 179, -178])

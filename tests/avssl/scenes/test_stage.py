@@ -14,7 +14,6 @@ import pytest
 import soundfile
 
 from avssl.data.manifest import read_manifest
-from avssl.scenes import picture
 from avssl.scenes.stage import Shot, Stage, stage
 from avssl.spatial.viewport import project
 
@@ -97,10 +96,7 @@ def test_the_truth_says_where_in_the_picture_objects_are(world):
 
 
 @pytest.mark.parametrize("index", range(8))
-def test_the_box_of_the_truth_holds_exactly_the_drawn_object(monkeypatch, index):
-    monkeypatch.setattr(
-        picture, "draw_background", lambda seed, lens: np.full((lens.height, lens.width, 3), 128, np.uint8)
-    )
+def test_the_box_of_the_truth_holds_exactly_the_drawn_object(grey, index):
     large = replace(WORLD, form=Shot(0.25, 448, 16.0, 24000, 256))
     scene = large.describe(index)
     scene = replace(scene, things=scene.things[:1])
