@@ -27,7 +27,7 @@ def read_checkpoint(path: Path) -> nn.Module:
     Raises:
         ValueError: not such a checkpoint, or one that asks for other things than layers.
     """
-    ultralytics()
+    kind = ultralytics().nn.tasks.DetectionModel
     try:
         names = torch.serialization.get_unsafe_globals_in_checkpoint(path)
     except Exception as error:  # a zip, a pickle or neither: each has errors of its own
@@ -35,9 +35,10 @@ def read_checkpoint(path: Path) -> nn.Module:
     with torch.serialization.safe_globals([*map(_allowed, names), *NUMBERS]):
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
     network = checkpoint.get("ema") or checkpoint.get("model") if isinstance(checkpoint, dict) else None
-    if not isinstance(network, nn.Module):
-        raise ValueError("a checkpoint of ultralytics holds a network under 'model'; this holds none")
-    return network.float().eval()
+    if not isinstance(network, kind):
+        raise ValueError("a checkpoint of a detector holds one under 'model'; this does not")
+    detector: nn.Module = network.float().eval()
+    return detector
 
 
 def _allowed(name: str) -> Any:

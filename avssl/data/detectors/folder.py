@@ -60,7 +60,10 @@ def read_folder(folder: Path) -> Yolo:
     config = _read_config(folder / CONFIG)
     if not (folder / WEIGHTS).is_file():
         raise ValueError(f"{folder / WEIGHTS}: expected the detector's weights; there are none")
-    network = build(config)
+    try:
+        network = build(config)
+    except ValueError as error:
+        raise ValueError(f"{folder / CONFIG}: {error}") from error
     try:
         network.load_state_dict(load_file(folder / WEIGHTS))
     except (SafetensorError, OSError, RuntimeError) as error:
