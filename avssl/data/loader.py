@@ -90,7 +90,10 @@ def _seen(objects: Objects | None, key: str, time: float) -> Tensor:
     if objects is None:
         return torch.empty(0, 3)
     directions, scores = objects.at(key, time)
-    return torch.column_stack([torch.as_tensor(directions), torch.as_tensor(scores)]).float()
+    found = torch.column_stack([torch.as_tensor(directions), torch.as_tensor(scores)]).float()
+    if not bool(found.isfinite().all()):
+        raise ValueError(f"clip {key!r}: objects have finite directions and scores, here are others near {time:.2f} s")
+    return found
 
 
 class Batches:

@@ -13,7 +13,7 @@ from avssl.config import DataConfig, FeatureConfig, ModelConfig
 from avssl.data.loader import Batches, read_clip
 from avssl.data.manifest import Row, read_manifest, write_manifest
 from avssl.data.media import write_sound, write_video
-from avssl.data.objects import SCHEMA, About, Looked, objects_path, read, write
+from avssl.data.objects import SCHEMA, About, Looked, Objects, objects_path, read, write
 from avssl.models.encoders import build_encoders
 from avssl.spatial.ambisonics import angles
 
@@ -125,4 +125,13 @@ def test_a_clip_that_was_not_looked_at_is_named(manifest, workers):
     batches = Batches(stranger, views_of("objects"), dataclasses.replace(DATA, workers=workers), RATE, 0)
     with pytest.raises(ValueError, match="stranger.*avssl detect") as caught:
         list(batches.between(0, 1))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("column", ["azimuth", "elevation", "score"])
+def test_objects_that_are_no_numbers_are_refused_with_their_clip(manifest, column):
+    rows = [{**each, column: math.nan} for each in seen(0, 4)]
+    objects = Objects(pa.Table.from_pylist(rows, SCHEMA), {"clip-0": Looked(8, STEP, 0.0)})
+    with pytest.raises(ValueError, match="clip-0.*finite") as caught:
+        read_clip(manifest.rows[0], manifest.root, DATA, RATE, None, objects)
     assert "\n" not in str(caught.value)
