@@ -52,6 +52,7 @@ Code: Apache-2.0. The terms of the recordings they were trained on may bind the 
 """
 
 FOA = "First-order ambisonics, ambiX: channels in ACN order W, Y, Z, X with SN3D gain."
+EARS = "Two channels, left and right, are taken as well."
 OTHER = {1: "One channel: mono, or W of ambiX sound.", 2: "Two channels: left, right."}
 
 
@@ -74,7 +75,7 @@ def model_card(config: Mapping[str, Any]) -> str:
         audio_width=sound["width"],
         video_width=picture["width"],
         channels=sound["channels"],
-        order=OTHER.get(sound["channels"], FOA),
+        order=_order(features["name"], sound["channels"]),
         maps=sound["maps"],
         feature=features["name"],
         mels=features["mels"],
@@ -82,6 +83,12 @@ def model_card(config: Mapping[str, Any]) -> str:
         hop=features["hop"],
         training=_table(config["training"]),
     )
+
+
+def _order(feature: str, channels: int) -> str:
+    """What the channels are."""
+    order = OTHER.get(channels, FOA)
+    return f"{order} {EARS}" if feature.startswith("stereo") and channels == 4 else order
 
 
 def _table(training: Mapping[str, Any]) -> str:

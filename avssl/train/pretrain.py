@@ -157,12 +157,13 @@ def finish(task: Task, config: RunConfig, folder: Path, metrics: dict[str, float
 
 def save_encoders(encoders: Encoders, config: RunConfig, folder: Path, metrics: dict[str, float]) -> None:
     """Publish the encoders: what they are, how they were trained, weights."""
+    data = config.data
     training = {
         "task": config.task,
         "options": config.options,
         "steps": int(metrics["steps"]),
-        "clips a step": config.data.batch,
-        "data": config.data.manifest or f"synth360, {config.data.clips} scenes of {config.data.clip_seconds:g} s",
+        "clips a step": data.batch,
+        "data": data.manifest or f"{data.world}, {data.clips} scenes of {data.clip_seconds:g} s",
         "optimiser": asdict(config.optim),
         "seed": config.train.seed,
         "loss": round(metrics["loss"], 4),

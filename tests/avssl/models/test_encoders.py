@@ -167,6 +167,12 @@ def test_the_model_card_and_its_numbers(encoders, folder):
         assert said in card
 
 
+def test_the_card_says_that_ears_are_taken_where_they_are(tmp_path):
+    for name, said in (("stereo-phase", True), ("foa-iv", False)):
+        Encoders(ModelConfig(), FeatureConfig(name=name)).save(tmp_path / name)
+        assert ("left and right, are taken" in (tmp_path / name / "README.md").read_text()) is said
+
+
 def test_the_lines_of_the_model_card_run(encoders, folder):
     code = (folder / "README.md").read_text().split("```python")[1].split("```")[0]
     names = {"sound": sounds(4, 24000), "frames": frames(1, 3, 64, 64)}
