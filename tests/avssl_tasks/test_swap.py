@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,12 +14,13 @@ from avssl_tasks.swap import Swap, SwapOptions, exchanged
 from torch import Tensor
 from torch.utils.data import default_collate
 
-from avssl.config import FeatureConfig, ModelConfig, fill
+from avssl.config import DataConfig, FeatureConfig, ModelConfig, fill
 from avssl.data.clip import Clip
-from avssl.data.manifest import Row
+from avssl.data.manifest import Manifest, Row
 from avssl.models.encoders import build_encoders
 from avssl.spatial.ambisonics import intensity_direction, mirror, stereo
 from avssl.testing import check_task, make_clips
+from avssl.train.useful import useful
 
 PLAIN = {"flip": 0.0, "level": 0.0, "colour": {"brightness": 0, "contrast": 0, "saturation": 0, "hue": 0}}
 ROW = Row("a", "train", "a.mp4", "a.wav", 0, 4, 16, 224, 128, 48000, "binaural", "", np.nan, np.nan, np.nan, "a")
@@ -121,8 +123,6 @@ def test_ears_of_a_real_head_hear_the_left_on_the_left(media_head: Path) -> None
 
 @pytest.fixture
 def media_head() -> Path:
-    import os
-
     root = Path(os.environ.get("AVSSL_TEST_MEDIA", Path(__file__).parents[3] / "shared" / "data"))
     found = root / "free" / "hrtf" / "sadie_subject002"
     if not found.exists():
@@ -205,6 +205,31 @@ def test_one_order_alone_learns_a_batch_by_heart() -> None:
 def test_rows_in_which_an_exchange_changes_nothing_are_refused(layout: str, silent: str, reason: str) -> None:
     found = make().refuses(replace(ROW, layout=layout, silent_channels=silent))
     assert (reason in found) if reason else not found
+
+
+def test_refused_rows_are_left_out_and_counted_and_an_error_if_they_are_all() -> None:
+    rows = tuple(replace(ROW, key=str(index), silent_channels="L-R" if index < 3 else "") for index in range(5))
+    lines: list[str] = []
+    kept = useful(Manifest(rows, Path("data")), make(), lines.append)
+    assert [row.key for row in kept] == ["3", "4"]
+    assert len(lines) == 1
+    assert "3 of 5 clips are left out: swap needs left and right, the two channels of the sound are" in lines[0]
+    with pytest.raises(ValueError, match="3 of 3: swap needs left and right"):
+        useful(Manifest(rows[:3], Path("data")), make(), lines.append)
+
+
+def test_a_head_that_is_not_there_is_refused_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "broken.sofa").write_bytes(b"no head")
+    for name in ("missing.sofa", "broken.sofa"):
+        with pytest.raises((ValueError, OSError), match=name) as caught:
+            make(hrirs=str(tmp_path / name))
+        assert "\n" not in str(caught.value)
+
+
+def test_the_papers_eighteen_pictures_fit_into_its_seconds_and_no_more() -> None:
+    assert fill(DataConfig, {"seconds": 2.87, "frames": 18, "frame_rate": 6}).frames == 18
+    with pytest.raises(ValueError, match="19 frames"):
+        fill(DataConfig, {"seconds": 2.87, "frames": 19, "frame_rate": 6})
 
 
 def test_sound_of_one_channel_is_refused_with_its_key() -> None:
