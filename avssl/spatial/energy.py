@@ -3,11 +3,30 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
+from typing import NamedTuple
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from avssl.spatial.ambisonics import gains, require_foa
+from avssl.spatial.transport import great_circles, least_work, least_work_with_penalty
+
+POINTS = 252
+"""Directions in which two fields are compared, each for the same solid angle: 7 degrees to the next."""
+LEGACY_SCALE = math.sqrt(4800.0)
+"""By which the tables of Morgado et al. 2018 multiply."""
+
+
+class Emd(NamedTuple):
+    """How far two energy maps are apart."""
+
+    degrees: float
+    """Mean angle that a unit of the mass has to move."""
+    mass_ratio: float
+    """Mass of the first map over that of the second: how much louder it is."""
 
 
 def energy_map(foa: Tensor, height: int = 32, width: int = 64) -> Tensor:
@@ -59,3 +78,64 @@ def equal_area_grid(points: int) -> tuple[Tensor, Tensor]:
     elevation = torch.asin(1 - (2 * index + 1) / points)
     turns = index.double() * (math.sqrt(5) - 1) / 2
     return ((turns - turns.round()) * 2 * math.pi).float(), elevation
+
+
+def emd(map: Tensor, other: Tensor) -> Emd:
+    """Earth mover's distance between two energy maps, each scaled to a mass of 1, over great circles.
+
+    Two single points are their angle apart. Two plane waves an angle `a` apart are 45 sin(a / 2) degrees apart, since
+    first-order beams are wide: the difference of their maps is symmetric about one axis, and moves along meridians.
+
+    Args:
+        map: `(points,)`, such as `energy_towards` gives on `equal_area_grid(points)`; not negative.
+        other: likewise.
+
+    Returns:
+        Degrees, and the ratio of what the masses were before.
+
+    Raises:
+        ValueError: maps of different shapes, or without any mass, or with negative values.
+    """
+    one, two = _masses(map), _masses(other)
+    if one.shape != two.shape:
+        raise ValueError(f"expected two maps on one grid, got {one.shape} and {two.shape} points")
+    if not (one.sum() > 0 and two.sum() > 0):
+        raise ValueError("a map that is silent in every direction has no distance from another")
+    work = least_work(one / one.sum(), two / two.sum(), _equal_area_ground(len(one)))
+    return Emd(math.degrees(work), float(one.sum() / two.sum()))
+
+
+def legacy_grid() -> tuple[Tensor, Tensor]:
+    """Azimuth and elevation, each `(84,)`, of the grid of Morgado et al. 2018: every 30 degrees, both poles 12 times."""
+    azimuth, elevation = torch.arange(12) * math.pi / 6 - math.pi, (torch.arange(7) - 3) * math.pi / 6
+    up, across = torch.meshgrid(elevation, azimuth, indexing="ij")
+    return across.flatten(), up.flatten()
+
+
+def emd_legacy(map: Tensor, other: Tensor, scale: float = LEGACY_SCALE) -> float:
+    """Earth mover's distance as Morgado et al. 2018 print it, to match their numbers only.
+
+    Masses are root mean squares over 84, not scaled to 1, on a grid that crowds at the poles; ground in radians; each
+    unit that one map has more costs as much as the longest way.
+
+    Args:
+        map: `(84,)`, such as `energy_towards` gives on `legacy_grid()`.
+        other: likewise.
+        scale: 1 for what their program measures, the root of 4,800 for what their tables print.
+
+    Raises:
+        ValueError: maps of another size, or with negative values.
+    """
+    one, two = _masses(map), _masses(other)
+    if one.shape != (84,) or two.shape != (84,):
+        raise ValueError(f"the published grid has 84 points, these maps have {one.shape} and {two.shape}")
+    return scale * least_work_with_penalty(one / 84, two / 84, great_circles(*legacy_grid()))
+
+
+def _masses(map: Tensor) -> NDArray[np.float64]:
+    return map.detach().cpu().double().numpy()
+
+
+@lru_cache(maxsize=4)
+def _equal_area_ground(points: int) -> NDArray[np.float64]:
+    return great_circles(*equal_area_grid(points))
