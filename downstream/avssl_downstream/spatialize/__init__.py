@@ -1,0 +1,1 @@
+"""Mono sound and pictures to spatial sound."""

@@ -1,0 +1,128 @@
+"""The contract of a generator: mono sound and pictures in, two ears or ambisonics out."""
+
+# B windows, C channels of the output, S samples and T pictures of a window
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any, ClassVar, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from avssl.config import NoOptions
+from avssl.data.clip import Clip
+from avssl.models.picture import PictureBranch
+
+CHANNELS = {"binaural": 2, "foa": 4}
+
+
+class Branches(Protocol):
+    """Makes picture branches, each with weights of its own: one for every stream of pictures, such as RGB and flow."""
+
+    def __call__(self, stages: int = 4) -> PictureBranch:
+        """A new branch; of torchvision's ResNets so many stages."""
+
+
+class Generator(nn.Module, ABC):
+    """Mono sound and pictures to spatial sound, window by window.
+
+    `views` runs in a loader process; `forward` is what training calls; `see` and `hear` are what applying calls, each
+    picture being looked at once however many windows share it. No word about files, devices or precision in it.
+
+    A subclass sets the attributes below from its options.
+
+    Args:
+        options: an instance of `Options`.
+        branch: makes the picture branches, which the user chooses.
+    """
+
+    Options: ClassVar[type] = NoOptions
+    """Frozen dataclass; the head's `generator_options` fill it."""
+    output: ClassVar[str]
+    """`binaural`: left, right; `foa`: ambiX W, Y, Z, X, of which W is the mono sound itself."""
+    panoramic: ClassVar[bool] = False
+    """Whether pictures are equirectangular, all around; else what a camera looking to the front sees."""
+
+    sample_rate: int
+    """Hz, of sound in and out."""
+    seconds: float
+    """Length of a window."""
+    margin: float = 0.0
+    """Seconds at both ends of a window that are context only: nothing that `hear` gives there is used."""
+    hop: float
+    """Seconds between windows when a whole file is made; at most half of what a window gives."""
+    frames: int
+    """Pictures of a window, T, about its middle."""
+    frame_rate: float
+    """Pictures a second."""
+    size: tuple[int, int]
+    """Rows and columns of the pictures."""
+
+    def __init__(self, options: Any, branch: Branches) -> None:
+        super().__init__()
+        self.options = options
+
+    @property
+    def samples(self) -> int:
+        """Of a window."""
+        return round(self.seconds * self.sample_rate)
+
+    @property
+    def channels(self) -> int:
+        """Of the output."""
+        return CHANNELS[self.output]
+
+    @abstractmethod
+    def views(self, clip: Clip, rng: np.random.Generator) -> dict[str, Tensor]:
+        """The tensors that one clip contributes to a batch; the same `rng` state gives the same tensors.
+
+        Args:
+            clip: one window; its sound is the truth, of `channels` channels at `sample_rate`; its frames have the
+                data's size (see `scaled`).
+            rng: of augmentation.
+        """
+
+    @abstractmethod
+    def forward(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        """`{"loss": scalar, ...}`: the loss to minimise, and further scalars to log."""
+
+    @abstractmethod
+    def see(self, frames: Tensor) -> Tensor:
+        """What `hear` needs of the pictures: uint8 `(B, T, 3, *size)` to `(B, ...)`. Blank ones are all 0."""
+
+    @abstractmethod
+    def hear(self, mono: Tensor, seen: Tensor) -> Tensor:
+        """Spatial sound `(B, C, S)` of mono sound `(B, S)` of any level, at that level; see `mix_down`."""
+
+    @abstractmethod
+    def oracle(self, truth: Tensor) -> Tensor:
+        """The best that this generator could do, given the truth `(B, C, S)`: its masks taken from it."""
+
+    def spatialize(self, mono: Tensor, frames: Tensor) -> Tensor:
+        """Spatial sound `(B, C, S)` of mono sound `(B, S)` and pictures uint8 `(B, T, 3, *size)` of the same windows."""
+        return self.hear(mono, self.see(frames))
+
+
+def mix_down(truth: Tensor) -> Tensor:
+    """The mono sound that is spatialized: `(..., 2, samples)` to half of left plus right, `(..., 4, samples)` to W.
+
+    Networks of two ears are fed left plus right, twice of it; so that a mono file comes back at its own level.
+
+    Raises:
+        ValueError: another number of channels.
+    """
+    if truth.shape[-2] not in CHANNELS.values():
+        raise ValueError(f"spatial sound is of 2 (binaural) or 4 (ambiX) channels, this is of {truth.shape[-2]}")
+    return truth.mean(-2) if truth.shape[-2] == 2 else truth[..., 0, :]
+
+
+def scaled(frames: Tensor, size: tuple[int, int]) -> Tensor:
+    """Pictures uint8 `(..., 3, height, width)` scaled to rows and columns, uint8."""
+    if tuple(frames.shape[-2:]) == tuple(size):
+        return frames
+    flat = frames.flatten(0, -4).float()
+    small = functional.interpolate(flat, size, mode="bilinear", antialias=True).round().clamp(0, 255)
+    return small.to(torch.uint8).unflatten(0, frames.shape[:-3])
