@@ -30,6 +30,8 @@ class Size:
     """Pairs of embeddings."""
     width: int = 128
     """Numbers of an embedding."""
+    detector_height: int = 512
+    """Rows of a panorama that a detector sees; twice as many columns."""
     source_height: int = 960
     """Rows of a source video; twice as many columns."""
     video_seconds: float = 3.0

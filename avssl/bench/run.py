@@ -8,7 +8,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from avssl.bench import contrast, crops, fields, reading
+from avssl.bench import contrast, crops, detector, fields, reading
 from avssl.bench.case import Case, Size
 from avssl.bench.show import machine, machine_line, table, write_json
 from avssl.bench.timing import Timing, measure, threads
@@ -23,6 +23,7 @@ CASES: dict[str, Callable[[Size, Path], list[Case]]] = {
     "infonce": contrast.cases,
     "frames": reading.frame_cases,
     "sound": reading.sound_cases,
+    "detector": detector.cases,
 }
 WIDTH = 110
 """Columns of the table where it does not go to a terminal."""

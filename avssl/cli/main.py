@@ -112,7 +112,9 @@ def prepare(root: Path, out: Path, layout: str, model: str | None, **options: An
 
 
 @main.command()
-@click.option("--only", multiple=True, metavar="NAME", help="crops, features, rotation, infonce, frames or sound.")
+@click.option(
+    "--only", multiple=True, metavar="NAME", help="crops, features, rotation, infonce, frames, sound or detector."
+)
 @click.option("--repeats", default=15, show_default=True, help="Times that each side is run.")
 @click.option("--threads", type=int, help="Threads of torch, OpenCV and PyAV.  [default: one a core]")
 @click.option("--json", "target", type=click.Path(path_type=Path), help="Write every single time to this file too.")

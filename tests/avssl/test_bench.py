@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from importlib.util import find_spec
 
 import pytest
 import torch
@@ -17,9 +18,10 @@ from avssl.data.media import probe, read_frames
 
 TINY = Size(
     height=64, views=2, side=24, frames=3, clips=2, samples=4800, batch=12, width=8,
-    source_height=128, video_seconds=1.0, sound_seconds=4.0,
+    detector_height=64, source_height=128, video_seconds=1.0, sound_seconds=4.0,
 )  # fmt: skip
 ROWS = {"crops": 1, "features": 2, "rotation": 1, "infonce": 3, "frames": 4, "sound": 1}
+ROWS["detector"] = int(find_spec("ultralytics") is not None)
 
 
 @pytest.mark.parametrize("name", CASES)
