@@ -102,7 +102,7 @@ class Generator(nn.Module, ABC):
         """The best that this generator could do, given the truth `(B, C, S)`: its masks taken from it."""
 
     def spatialize(self, mono: Tensor, frames: Tensor) -> Tensor:
-        """Spatial sound `(B, C, S)` of mono sound `(B, S)` and pictures uint8 `(B, T, 3, *size)` of the same windows."""
+        """Spatial sound `(B, C, S)` of mono sound `(B, S)` and its pictures, uint8 `(B, T, 3, *size)`."""
         return self.hear(mono, self.see(frames))
 
 
