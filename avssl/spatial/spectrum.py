@@ -177,6 +177,21 @@ def ideal_masks(channels: Tensor, mix: Tensor, kind: str = "complex") -> Tensor:
     return channels * mix.conj() / (mix.abs().square() + _TINY)
 
 
+def two_sided(magnitude: Tensor) -> Tensor:
+    """Rows of positive frequencies `(..., n_fft // 2 + 1, T)` to all rows of the transform, `(..., n_fft, T)`."""
+    return torch.cat([magnitude, magnitude[..., 1:-1, :].flip(-2)], -2)
+
+
+def one_sided(mask: Tensor) -> Tensor:
+    """The mask of positive frequencies that does what a real one of all `(..., n_fft, T)` does to a real sound.
+
+    Rows of opposite frequencies are averaged: that is the real part of the masked sound, `(..., n_fft // 2 + 1, T)`.
+    """
+    rows = mask.shape[-2] // 2 + 1
+    opposite = torch.cat([mask[..., :1, :], mask[..., 1:, :].flip(-2)], -2)
+    return (mask[..., :rows, :] + opposite[..., :rows, :]) / 2
+
+
 def level(mix: Tensor) -> Tensor:
     """What the mono mix is divided by, so that its root mean square is 0.1; never the channels to be found.
 
