@@ -73,4 +73,5 @@ def _covariances(foa: Tensor, size: int, sample_rate: int) -> Tensor:
 def _directed(covariance: Tensor) -> Tensor:
     """Whether a field has an intensity that is more than rounding."""
     energy = covariance.diagonal(dim1=-2, dim2=-1).sum(-1)
-    return torch.linalg.vector_norm(covariance[..., 0, 1:], dim=-1) > 1e-6 * energy
+    length: Tensor = torch.linalg.vector_norm(covariance[..., 0, 1:], dim=-1)
+    return length > 1e-6 * energy

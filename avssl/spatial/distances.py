@@ -127,14 +127,9 @@ def envelope_distance(predicted: Tensor, target: Tensor, reduce: str = "sum") ->
 
 def envelope(sound: Tensor) -> Tensor:
     """Modulus of the analytic signal of the whole of a sound `(..., samples)`, as `scipy.signal.hilbert` has it."""
-    samples = sound.shape[-1]
-    spectrum = torch.fft.rfft(sound)
-    turn = torch.full_like(spectrum[..., :1], -1j).expand_as(spectrum).clone()
-    turn[..., 0] = 0
-    if samples % 2 == 0:
-        turn[..., -1] = 0
-    quadrature = torch.fft.irfft(spectrum * turn, samples)
-    return (sound.square() + quadrature.square()).clamp(min=_LEAST**2).sqrt()
+    # What is left at 0 Hz and at Nyquist's frequency is imaginary, and dropped.
+    quadrature = torch.fft.irfft(-1j * torch.fft.rfft(sound), sound.shape[-1])
+    return (sound.square() + quadrature.square()).clamp(min=1e-30).sqrt()
 
 
 def snr(predicted: Tensor, target: Tensor) -> Tensor:
@@ -149,7 +144,7 @@ def published_snr(predicted: Tensor, target: Tensor) -> Tensor:
 
 
 def peak_normalised(sound: Tensor) -> Tensor:
-    """A sound `(..., C, samples)` with its highest peak over all channels at 1, as some papers measure; silence stays."""
+    """A sound `(..., C, samples)` with the highest peak of all channels at 1, as some papers measure; silence stays."""
     peak = sound.abs().amax((-2, -1), keepdim=True)
     return sound / torch.where(peak > 0, peak, 1.0)
 

@@ -106,7 +106,7 @@ def emd(map: Tensor, other: Tensor) -> Emd:
 
 
 def legacy_grid() -> tuple[Tensor, Tensor]:
-    """Azimuth and elevation, each `(84,)`, of the grid of Morgado et al. 2018: every 30 degrees, both poles 12 times."""
+    """Azimuth and elevation, each `(84,)`, of the grid of Morgado et al. 2018: each 30 degrees, both poles 12 times."""
     azimuth, elevation = torch.arange(12) * math.pi / 6 - math.pi, (torch.arange(7) - 3) * math.pi / 6
     up, across = torch.meshgrid(elevation, azimuth, indexing="ij")
     return across.flatten(), up.flatten()

@@ -1,5 +1,6 @@
-"""What a listener's two ears are given to tell a direction: differences of level, time and phase, and how far two
-sounds differ in them. Positive means left: louder, or earlier, there.
+"""What two ears are given to tell a direction, and how far two sounds are apart in it: level, time and phase.
+
+Positive means left: louder, or earlier, there.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ class Interaural(NamedTuple):
     time: Tensor
     """Seconds, `(...)`, from -1 to 1 ms, of what lies below 1.5 kHz."""
     phase: Tensor
-    """Radians by which left leads: `(..., frequencies)`; between two sounds the mean of what they are apart, `(...)`."""
+    """Radians by which left leads, `(..., frequencies)`; between two sounds the mean of what they differ, `(...)`."""
 
 
 def spectrum_for(sample_rate: int) -> StftConfig:

@@ -103,7 +103,7 @@ def _allrad(layout: str) -> Tensor:
 
 
 def _spaudiopy_decoding() -> Any:
-    """spaudiopy's decoders: 1.2 s, which only those wait for who decode, and a word about a sound card on the way."""
+    """Decoders of spaudiopy: 1.2 s, which only those wait for who decode, and a word about a sound card on the way."""
     with warnings.catch_warnings(), redirect_stdout(StringIO()):
         warnings.simplefilter("ignore")
         from spaudiopy import decoder as decoding

@@ -70,7 +70,7 @@ def write_sound(path: Path | str, sound: Tensor | np.ndarray, sample_rate: int, 
     kind = target.suffix[1:].upper()
     if not soundfile.check_format(kind, subtype):
         raise ValueError(f"{target}: libsndfile writes no {kind or 'nameless'} files of {subtype}")
-    with replacing(target) as part, _writing(target):
+    with replacing(target) as part, writing(target):
         soundfile.write(part, samples.T, sample_rate, subtype=subtype, format=kind)
 
 
@@ -81,14 +81,14 @@ class _Film:
         self.path, self.rate, self.options = path, rate, options
         self.frames = 0
         self.stream: VideoStream | None = None
-        with _writing(path):
+        with writing(path):
             self.container = av.open(f"file:{part}", "w", format="mp4", options={"movflags": "+faststart"})
 
     def write(self, frame: np.ndarray) -> None:
         """Append one frame, uint8 RGB `(height, width, 3)`."""
         if frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] != 3:
             raise ValueError(f"{self.path}: frames are uint8 (height, width, 3), this is {frame.dtype} {frame.shape}")
-        with _writing(self.path):
+        with writing(self.path):
             stream = self.stream = self.stream or self._open(*frame.shape[:2])
             if frame.shape[:2] != (stream.height, stream.width):
                 raise ValueError(f"{self.path}: frames are {stream.height} x {stream.width}, this is {frame.shape[:2]}")
@@ -111,7 +111,7 @@ class _Film:
     def _finish(self) -> None:
         if self.stream is None:
             raise ValueError(f"{self.path}: a video has at least one frame, this has none")
-        with _writing(self.path):
+        with writing(self.path):
             self.container.mux(self.stream.encode(None))
             self.container.close()
 
@@ -128,7 +128,7 @@ class _Film:
 
 
 @contextmanager
-def _writing(path: Path) -> Iterator[None]:
+def writing(path: Path) -> Iterator[None]:
     """One line with the path, whatever library could not write."""
     try:
         yield

@@ -1,0 +1,194 @@
+"""Pictures as they are with new sound, in an mp4 that players and YouTube take as spatial."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from fractions import Fraction
+from heapq import merge
+from itertools import chain
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import av
+import numpy as np
+import torch
+from av.audio.stream import AudioStream
+from av.packet import Packet
+from av.video.stream import VideoStream
+from torch import Tensor
+
+from avssl.data.atomic import replacing
+from avssl.data.media.containers import Opened, open_stream, reading
+from avssl.data.media.faststart import finish
+from avssl.data.media.isobmff import Box
+from avssl.data.media.spherical import clear_sphere, entries, mark_ambisonics, mark_sphere
+from avssl.data.media.whole import Pictures
+from avssl.data.media.write import write_video, writing
+
+COPIED = frozenset(("h264", "hevc", "av1", "vp9"))
+"""Codecs that mp4 players expect; others are encoded anew."""
+LAYOUTS = {1: "mono", 2: "stereo", 4: "4.0", 6: "5.1"}
+"""What FFmpeg calls so many channels: those with an AAC configuration of their own, so that every decoder gives them
+back in this order."""
+BIT_RATE = 128_000
+"""A channel, at 44.1 kHz or more: at half of it the direction of a field turns by a degree."""
+# Noise made up, and intensities for waveforms, save bits where phases between channels are not listened for. The fast
+# coder is at these rates three times as fast as the other and as true.
+AAC = {"aac_pns": "0", "aac_is": "0", "aac_coder": "fast"}
+_SOUND = {"aac": "fltp", "pcm_s24le": "s32"}
+GOP, CRF = 50, 18.0
+
+
+def write_spatial_mp4(
+    path: Path | str,
+    pictures: Path | str,
+    sound: Iterable[Tensor],
+    sample_rate: int,
+    *,
+    panoramic: bool,
+    codec: str = "aac",
+) -> None:
+    """Write a video's pictures, bit for bit, with other sound, and say which of them are a sphere.
+
+    Both begin where the file with the pictures does. Pictures that mp4 does not hold, or that come from an AVI, are
+    encoded anew as H.264. Memory does not grow with the length. The header comes first: it plays while it loads.
+
+    Args:
+        path: the `.mp4` to write, or `.mov`.
+        pictures: the video whose largest picture stream is taken.
+        sound: its blocks one after the other, `(channels, samples)`, full scale 1: 4 channels are ambiX (W, Y, Z, X;
+            SN3D) and marked so, 2 are left and right, 6 are L R C LFE Ls Rs.
+        sample_rate: Hz; YouTube wants 48,000.
+        panoramic: the pictures are whole equirectangular worlds.
+        codec: `aac`, or `pcm` for 24 bits without loss, which YouTube takes in a `.mov`.
+
+    Raises:
+        ValueError: no pictures, no sound, a number of channels that no layout has, blocks that differ or are not
+            finite, or another codec or suffix.
+        OSError: the file cannot be written.
+    """
+    target, source = Path(path), Path(pictures)
+    if target.suffix.lower() not in (".mp4", ".mov") or codec not in ("aac", "pcm"):
+        raise ValueError(f"{target}: expected a .mp4 or .mov with aac or pcm sound, got {codec} in {target.suffix!r}")
+    blocks = _checked(target, sound)
+    first = next(blocks)
+    blocks = chain([first], blocks)
+    header = Pictures(source)
+    with replacing(target) as part:
+        if _is_copied(source, header):
+            _mux(target, part, source, header.stream, blocks, len(first), sample_rate, codec)
+        else:
+            with writing(target), TemporaryDirectory(prefix=f".{target.stem}-", dir=target.parent) as folder:
+                film = Path(folder) / "pictures.mp4"
+                _encode(film, header)
+                _mux(target, part, film, 0, blocks, len(first), sample_rate, codec)
+        with writing(target):
+            finish(part, lambda moov: _mark(moov, panoramic, len(first) == 4))
+
+
+def _mark(moov: Box, panoramic: bool, ambisonic: bool) -> None:
+    for track in moov.all(b"trak"):
+        handler = track.find(b"mdia", b"hdlr")
+        kind = handler.body[8:12] if handler else b""
+        if kind == b"vide":
+            mark_sphere(track) if panoramic else clear_sphere(track)
+        if kind == b"soun" and ambisonic:
+            for entry in entries(Box(b"moov", b"", [track])):
+                mark_ambisonics(entry)
+
+
+def _is_copied(path: Path, header: Pictures) -> bool:
+    with reading(path), open_stream(path, VideoStream, header.stream) as opened:
+        # AVI has no time stamps to copy.
+        return opened.stream.codec_context.name in COPIED and opened.container.format.name != "avi"
+
+
+def _encode(path: Path, pictures: Pictures) -> None:
+    """All pictures as H.264, upright, with square pixels."""
+    rate = pictures.frame_rate or 25.0
+    times = np.arange(max(1, round(pictures.length() * rate))) / rate
+    size = (_even(pictures.height), _even(pictures.height * pictures.aspect))
+    frames = (np.rot90(frame, pictures.turns) for frame in pictures.frames(list(times), size))
+    write_video(path, frames, rate, gop=GOP, crf=CRF)
+
+
+def _even(length: float) -> int:
+    return max(2, 2 * round(length / 2))
+
+
+def _mux(
+    target: Path, part: Path, source: Path, stream: int, blocks: Iterator[Tensor], channels: int, rate: int, codec: str
+) -> None:
+    """Copy pictures and encode sound into a file whose header still comes last, in the order of time."""
+    form = "mov" if target.suffix.lower() == ".mov" else "mp4"
+    with (
+        reading(source),
+        open_stream(source, VideoStream, stream) as opened,
+        writing(target),
+        av.open(f"file:{part}", "w", format=form) as container,
+    ):
+        film = container.add_stream_from_template(opened.stream)
+        voice = _voice(container, channels, rate, codec)
+        for packet in merge(_pictures(opened, film), _encoded(voice, blocks, rate), key=_instant):
+            container.mux(packet)
+
+
+def _voice(container: Any, channels: int, rate: int, codec: str) -> AudioStream:
+    options = AAC if codec == "aac" else {}
+    stream: AudioStream = container.add_stream(
+        "aac" if codec == "aac" else "pcm_s24le", rate=rate, layout=LAYOUTS[channels], options=options
+    )
+    if codec == "aac":
+        stream.bit_rate = round(BIT_RATE * channels * min(1.0, rate / 44100))
+    return stream
+
+
+def _pictures(opened: Opened[VideoStream], film: Any) -> Iterator[Packet[Any]]:
+    """The packets of a stream, the file's beginning at 0."""
+    for packet in opened.packets():
+        if packet.dts is None or packet.pts is None:
+            continue
+        packet.dts, packet.pts = packet.dts - opened.origin, packet.pts - opened.origin
+        packet.stream = film
+        yield packet
+
+
+def _encoded(stream: AudioStream, blocks: Iterator[Tensor], rate: int) -> Iterator[Packet[Any]]:
+    form, position = _SOUND[stream.codec_context.name], 0
+    for block in blocks:
+        for piece in torch.split(block, rate, 1):  # type: ignore[no-untyped-call]
+            frame = _frame(piece, form, stream.codec_context.layout.name)
+            frame.sample_rate, frame.pts, frame.time_base = rate, position, Fraction(1, rate)
+            position += piece.shape[1]
+            yield from stream.encode(frame)
+    yield from stream.encode(None)
+
+
+def _frame(piece: Tensor, form: str, layout: str) -> av.AudioFrame:
+    samples = np.ascontiguousarray(piece.float().cpu().numpy())
+    if form == "fltp":
+        return av.AudioFrame.from_ndarray(samples, format=form, layout=layout)
+    whole = np.round(np.clip(samples.astype(np.float64), -1, 1 - 2**-23) * 2**23).astype(np.int32) << 8
+    return av.AudioFrame.from_ndarray(np.ascontiguousarray(whole.T).reshape(1, -1), format=form, layout=layout)
+
+
+def _instant(packet: Packet[Any]) -> float:
+    stamp = packet.dts if packet.dts is not None else packet.pts
+    return float((stamp or 0) * packet.time_base)
+
+
+def _checked(path: Path, sound: Iterable[Tensor]) -> Iterator[Tensor]:
+    """Blocks that are not empty."""
+    channels = 0
+    for block in sound:
+        if block.ndim != 2 or len(block) not in LAYOUTS or (channels and len(block) != channels):
+            expected = f"({channels}, samples)" if channels else "(1, 2, 4 or 6 channels, samples)"
+            raise ValueError(f"{path}: expected blocks of sound {expected}, got {tuple(block.shape)}")
+        if not bool(block.isfinite().all()):
+            raise ValueError(f"{path}: expected sound of finite numbers, got others")
+        channels = len(block)
+        if block.shape[1]:
+            yield block
+    if not channels:
+        raise ValueError(f"{path}: expected sound, there is none")
