@@ -56,6 +56,9 @@ class ModelConfig:
     """Folder of encoders to start from; empty: random."""
 
 
+INSTANTS = ("random", "middle")
+
+
 @dataclass(frozen=True)
 class DataConfig:
     """Where clips come from, and how much of each is read."""
@@ -78,6 +81,8 @@ class DataConfig:
     """Pictures read for one clip, from within the seconds of sound."""
     frame_rate: float = 16.0
     """Pictures a second."""
+    instant: str = "random"
+    """Where in the seconds of sound the pictures lie: random or middle."""
     batch: int = 32
     """Clips a step, over all processes."""
     workers: int = 2
@@ -93,9 +98,11 @@ class DataConfig:
             )
         for name in ("world_seed", "workers"):
             _not_negative("data", name, getattr(self, name))
+        if self.instant not in INSTANTS:
+            raise ValueError(f"data.instant is {' or '.join(INSTANTS)}, not {self.instant!r}")
 
 
-SCHEDULES = ("constant", "cosine", "steps")
+SCHEDULES = ("constant", "cosine", "steps", "exponential")
 
 
 @dataclass(frozen=True)
@@ -109,7 +116,12 @@ class OptimConfig:
     decoupled: bool = True
     """True: AdamW; False: the decay is part of the gradient (Adam with L2, as AVSA has it)."""
     schedule: str = "constant"
-    """constant (AVSA's), cosine (to zero at the last step) or steps (a tenth of the rate after each milestone)."""
+    """constant (AVSA's), cosine (to zero at the last step), steps (a tenth of the rate after each milestone) or
+    exponential (to `remains` at the last step)."""
+    remains: float = 0.01
+    """Of `exponential`: share of the rate at the end."""
+    shares: dict[str, float] = field(default_factory=dict)
+    """Parameters whose name begins with a key have this share of the rate, such as 0.1 for a pretrained part."""
     milestones: list[float] = field(default_factory=list)
     """Of `steps`: shares of the run, in 0..1."""
     warmup: int = 0
@@ -120,6 +132,7 @@ class OptimConfig:
     def __post_init__(self) -> None:
         """Refuse what has no meaning."""
         _positive("optim", "lr", self.lr)
+        _positive("optim", "remains", self.remains)
         for name in ("weight_decay", "warmup", "clip_norm"):
             _not_negative("optim", name, getattr(self, name))
         if self.schedule not in SCHEDULES:
@@ -127,6 +140,8 @@ class OptimConfig:
             raise ValueError(f"optim.schedule is {', '.join(SCHEDULES)}, not {self.schedule!r}{near}")
         for share in self.milestones:
             check_range("optim", "milestones", share, 0.0, 1.0)
+        for share in self.shares.values():
+            _not_negative("optim", "shares", share)
 
 
 @dataclass(frozen=True)

@@ -66,6 +66,7 @@ def read_clip(
     """
     seconds = min(config.seconds, row.seconds)
     sound_at, frames_at = (0.5, 0.5) if rng is None else rng.random(2)
+    frames_at = 0.5 if config.instant == "middle" else frames_at
     start = (row.seconds - seconds) * sound_at
     frame_start = start + max(0.0, seconds - config.frames / config.frame_rate) * frames_at
     sound, rate = read_sound(root / row.sound, row.start + start, seconds)

@@ -159,7 +159,7 @@ class Trainer:
     def step(self, batch: Batch) -> dict[str, Tensor]:
         """Forward, backward, update."""
         for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate(self.optim, self.run.step, self.config.steps)
+            group["lr"] = group.get("share", 1.0) * learning_rate(self.optim, self.run.step, self.config.steps)
         rank, world = self.fabric.global_rank, self.fabric.world_size
         torch.manual_seed((((self.config.seed << 32) + self.run.step) * world + rank) % 2**64)
         out: dict[str, Tensor] = self.module(batch)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from torch import nn
@@ -15,21 +16,37 @@ def optimizer(network: nn.Module, config: OptimConfig, *, fused: bool = True) ->
 
     Args:
         network: what is trained; parameters that require no gradient are left out.
-        config: rate and decay.
+        config: rate, its shares, and decay.
         fused: one kernel for all; not possible with the loss scaling of float16.
 
+    Returns:
+        Groups of parameters carry their `share` of the rate.
+
     Raises:
-        ValueError: nothing in `network` is trained.
+        ValueError: nothing in `network` is trained, or `shares` names parts that it does not have.
     """
-    trained = [each for each in network.parameters() if each.requires_grad]
+    trained = {name: each for name, each in network.named_parameters() if each.requires_grad}
     if not trained:
         raise ValueError(f"{type(network).__name__} has no parameter to train")
     kind = torch.optim.AdamW if config.decoupled else torch.optim.Adam
-    return kind(trained, lr=config.lr, weight_decay=config.weight_decay, fused=fused)
+    return kind(_groups(trained, config.shares), lr=config.lr, weight_decay=config.weight_decay, fused=fused)
+
+
+def _groups(trained: dict[str, nn.Parameter], shares: dict[str, float]) -> list[dict[str, Any]]:
+    """Parameters of the same share of the rate, together; the longest key that fits a name decides."""
+    for key in shares:
+        if not any(name.startswith(key) for name in trained):
+            known = sorted({name.split(".")[0] for name in trained})
+            raise ValueError(f"optim.shares: nothing that is trained begins with {key!r}; there is {', '.join(known)}")
+    found: dict[float, list[nn.Parameter]] = {}
+    for name, each in trained.items():
+        fitting = max((key for key in shares if name.startswith(key)), key=len, default="")
+        found.setdefault(shares.get(fitting, 1.0), []).append(each)
+    return [{"params": each, "share": share} for share, each in found.items()]
 
 
 def learning_rate(config: OptimConfig, step: int, steps: int) -> float:
-    """The rate of one step: linear warm-up, then constant, a half cosine to zero, or a tenth after each milestone.
+    """The rate of one step: linear warm-up, then what the schedule says.
 
     Args:
         config: peak rate, schedule and warm-up.
@@ -43,4 +60,6 @@ def learning_rate(config: OptimConfig, step: int, steps: int) -> float:
     if config.schedule == "steps":
         return config.lr * 0.1 ** sum(step >= share * steps for share in config.milestones)
     share = (step - config.warmup) / max(1, steps - config.warmup)
+    if config.schedule == "exponential":
+        return config.lr * config.remains ** min(1.0, share)
     return config.lr * 0.5 * (1 + math.cos(math.pi * min(1.0, share)))
