@@ -97,11 +97,11 @@ def paired(
         "sound": sorted(pictures.keys() - sounds.keys()),
         "picture": sorted(sounds.keys() - pictures.keys()),
     }
-    recordings = [recording(name, pictures[name], sounds[name], kind, splits.get(name, "")) for name in both]
+    recordings = [_recording(name, pictures[name], sounds[name], kind, splits.get(name, "")) for name in both]
     return listing(base, recordings, missing, lists)
 
 
-def recording(name: str, pictures: Sequence[Path], sounds: Sequence[Path], kind: Kind, split: str) -> Recording:
+def _recording(name: str, pictures: Sequence[Path], sounds: Sequence[Path], kind: Kind, split: str) -> Recording:
     """A clip by its files; several of a sort are a problem, not a choice."""
     twice = next((paths for paths in (pictures, sounds) if len(paths) > 1), None)
     return Recording(
