@@ -53,3 +53,87 @@ def stage(out: Path, clips: int, seconds: float, seed: int, **options: Any) -> N
     from avssl.scenes.stage import stage as render
 
     click.echo(render(out, clips, seconds, seed, **options))
+
+
+def _of_sources(cut_rate: float) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """What is asked for where sources may be a user's own."""
+
+    def options(command: Callable[..., None]) -> Callable[..., None]:
+        for option in (
+            click.option(
+                "--cut-rate", default=cut_rate, show_default=True, help="Pictures a second that are cut out of clips."
+            ),
+            click.option(
+                "--segmenter",
+                default="",
+                metavar="MODEL",
+                help="What cuts sources out of clips: torchvision/maskrcnn_resnet50_fpn:WEIGHTS, or a .pt, .onnx or "
+                "OpenVINO model of ultralytics.  [default: their boxes]",
+            ),
+            click.option(
+                "--sources",
+                type=click.Path(path_type=Path),
+                help="Clips to take the sources from: annotations in JSON, or a folder of LABEL/clip.mp4.  "
+                "[default: built-in objects]",
+            ),
+        ):
+            command = option(command)
+        return command
+
+    return options
+
+
+@scenes.command()
+@_of_any_world
+@_of_sources(cut_rate=4.0)
+@click.option("--width", default=320, show_default=True, help="Columns of the frames.")
+@click.option("--height", default=180, show_default=True, help="Rows of the frames.")
+@click.option(
+    "--type",
+    default="mixed",
+    show_default=True,
+    type=click.Choice(["P1", "P2", "P3", "P4", "mixed"]),
+    help="P1: one source; P2: several kinds; P3: several of one kind; P4: before a background, with ambient sound and "
+    "somebody silent in the way.",
+)
+@click.option(
+    "--fraction", default=0.25, show_default=True, help="Share of a walk's places drawn; others interpolated."
+)
+@click.option("--step", default=0.25, show_default=True, help="Largest step between drawn places, in half canvases.")
+@click.option("--deviation", default=0.2, show_default=True, help="How far beyond the frame, in half canvases.")
+def mono3d(out: Path, clips: int, seconds: float, seed: int, **options: Any) -> None:
+    """Cut-outs on random walks in three dimensions: flat video, first-order ambisonics, and the truth per frame."""
+    from avssl.scenes.mono3d import mono3d as render
+
+    click.echo(render(out, clips, seconds, seed, **options))
+
+
+@scenes.command("pseudo-binaural")
+@_of_any_world
+@_of_sources(cut_rate=10.0)
+@click.option("--width", default=640, show_default=True, help="Columns of the frames.")
+@click.option("--height", default=360, show_default=True, help="Rows of the frames.")
+@click.option("--fov", default=120.0, show_default=True, help="Degrees of azimuth that the frame is wide.")
+@click.option(
+    "--way",
+    default="ambisonic",
+    show_default=True,
+    type=click.Choice(["ambisonic", "direct", "ambidirect"]),
+    help="To two ears: by way of eight loudspeakers, by each source's own direction, or by two cardioids.",
+)
+@click.option("--hrirs", type=click.Path(path_type=Path), help="SOFA file, CIPIC or SADIE folder.  [default: a sphere]")
+@click.option("--background", default="blank", show_default=True, help="blank, drawn, a picture, or a folder of them.")
+@click.option(
+    "--blend",
+    default="poisson",
+    show_default=True,
+    type=click.Choice(["poisson", "paste"]),
+    help="How patches are put on a background that is not blank.",
+)
+@click.option("--size-by-loudness", is_flag=True, help="The louder a recording is, the smaller is its patch.")
+@click.option("--one-level/--own-levels", default=True, show_default=True, help="Whether all are equally loud.")
+def pseudo_binaural(out: Path, clips: int, seconds: float, seed: int, **options: Any) -> None:
+    """Patches of mono sources side by side, each heard from where it is seen: video, binaural sound, and the truth."""
+    from avssl.scenes.pseudo_binaural import pseudo_binaural as render
+
+    click.echo(render(out, clips, seconds, seed, **options))

@@ -45,6 +45,11 @@ class Job:
         """Its sound, relative to the folder."""
         return f"{MEDIA}/{self.index:05d}.wav"
 
+    @property
+    def sources(self) -> str:
+        """Its sources one by one, relative to the folder."""
+        return f"{MEDIA}/{self.index:05d}-sources.wav"
+
 
 def write_world(
     out: Path, world: World[Any], clips: int, *, workers: int | None, test_share: float, progress: bool
@@ -71,6 +76,7 @@ def write_world(
     """
     _check(world, clips, workers, test_share)
     claim(out, world)
+    world.prepare(out, progress)
     jobs = [Job(out, world, index) for index in range(clips)]
     try:
         found = _watched(_rendered(jobs, min(workers or cores(), clips)), clips, progress)
@@ -96,6 +102,8 @@ def render(job: Job) -> Result:
     world, scene = job.world, job.world.describe(job.index)
     if not (job.out / job.sound).is_file():
         write_sound(job.out / job.sound, world.sound(scene), world.form.sample_rate)
+    if world.apart and not (job.out / job.sources).is_file():
+        write_sound(job.out / job.sources, world.sources(scene), world.form.sample_rate)
     if not (job.out / job.video).is_file():
         write_video(job.out / job.video, world.frames(scene), world.form.frame_rate, gop=GOP)
     return _row(job, scene.key), world.truth(scene)

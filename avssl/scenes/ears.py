@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from functools import lru_cache
 from pathlib import Path
 
@@ -22,22 +23,33 @@ Ears = NDArray[np.float32]
 
 
 @lru_cache(maxsize=1)
-def listener(path: str, sample_rate: int) -> tuple[Hrirs, Tensor]:
-    """A head, and what makes a first-order field heard by it.
+def head_responses(path: str, sample_rate: int) -> Hrirs:
+    """The responses of a head.
 
     Args:
-        path: of its responses, see `read_hrirs`; empty: a sphere.
-        sample_rate: Hz.
-
-    Returns:
-        The responses at this rate, and filters `(2, 4, taps)`.
+        path: see `read_hrirs`; empty: a sphere.
+        sample_rate: Hz that they are wanted at.
 
     Raises:
         ValueError: the file is none of head-related responses.
         OSError: there is none.
     """
-    hrirs = read_hrirs(Path(path)).at(sample_rate) if path else spherical_head(sample_rate)
-    return hrirs, ambisonic_filters(hrirs)
+    return read_hrirs(Path(path)).at(sample_rate) if path else spherical_head(sample_rate)
+
+
+@lru_cache(maxsize=1)
+def _field_filters(path: str, sample_rate: int) -> Tensor:
+    """What makes a first-order field heard by a head, `(2, 4, taps)`."""
+    return ambisonic_filters(head_responses(path, sample_rate))
+
+
+def fingerprint(path: str, sample_rate: int) -> str:
+    """Tells heads apart by their responses, not by where these lie."""
+    if not path:
+        return "sphere"
+    hrirs = head_responses(path, sample_rate)
+    content = hrirs.directions.numpy().tobytes() + hrirs.responses.numpy().tobytes()
+    return hashlib.sha256(content).hexdigest()[:16]
 
 
 def render_ears(scene: Scene, form: Format, head: str) -> Ears:
@@ -54,7 +66,7 @@ def render_ears(scene: Scene, form: Format, head: str) -> Ears:
     Returns:
         float32 `(2, samples)`: left, right.
     """
-    hrirs, filters = listener(head, form.sample_rate)
+    hrirs, filters = head_responses(head, form.sample_rate), _field_filters(head, form.sample_rate)
     samples = len(form.sample_times())
     total = np.zeros((2, samples), np.float32)
     around = np.zeros((4, samples), np.float32)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -16,7 +15,7 @@ from numpy.typing import NDArray
 from avssl.scenes.camera import Camera
 from avssl.scenes.cast import StageScene, describe
 from avssl.scenes.dataset import write_world
-from avssl.scenes.ears import listener, render_ears
+from avssl.scenes.ears import fingerprint, render_ears
 from avssl.scenes.picture import render_frames
 from avssl.scenes.scene import Format
 from avssl.scenes.stage_truth import stage_truth
@@ -127,7 +126,7 @@ class Stage(World[StageScene]):
 
     def settings(self) -> dict[str, object]:
         """All that the scenes depend on; the responses by what they are, not by where they lie."""
-        head = _fingerprint(self.head, self.form.sample_rate) if self.head else "sphere"
+        head = fingerprint(self.head, self.form.sample_rate)
         return super().settings() | {"fov": round(math.degrees(self.form.fov), 9), "head": head, "room": self.room}
 
     def demands(self) -> Iterator[tuple[bool, str]]:
@@ -138,10 +137,3 @@ class Stage(World[StageScene]):
         fov = math.degrees(self.form.fov)
         fits = NARROWEST - 1e-9 <= fov <= WIDEST + 1e-9
         yield fits, f"fov is from {NARROWEST:g} to {WIDEST:g} degrees, not {fov:g}"
-
-
-def _fingerprint(head: str, sample_rate: int) -> str:
-    """Tells sets of responses apart."""
-    hrirs, _ = listener(head, sample_rate)
-    content = hrirs.directions.numpy().tobytes() + hrirs.responses.numpy().tobytes()
-    return hashlib.sha256(content).hexdigest()[:16]

@@ -6,16 +6,27 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from typing import ClassVar, Generic, TypeVar
+from pathlib import Path
+from typing import ClassVar, Generic, Protocol, TypeVar
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
 from avssl.data.media.write import SLOWEST
-from avssl.scenes.scene import Format, Scene
+from avssl.scenes.scene import Format
 
-Told = TypeVar("Told", bound=Scene)
+
+class Keyed(Protocol):
+    """All that worlds have in common about their scenes."""
+
+    @property
+    def key(self) -> str:
+        """Names the scene in its world."""
+        ...
+
+
+Told = TypeVar("Told", bound=Keyed)
 """The kind of scenes of a world."""
 
 
@@ -28,6 +39,8 @@ class World(ABC, Generic[Told]):
     """Raised whenever the same seed gives another scene."""
     layout: ClassVar[str]
     """Of the sound, as the manifest calls it."""
+    apart: ClassVar[bool] = False
+    """Whether the sources are written one by one too."""
     seed: int
     form: Format
 
@@ -46,6 +59,18 @@ class World(ABC, Generic[Told]):
     @abstractmethod
     def truth(self, scene: Told) -> pa.Table:
         """What is where: one row a frame and object, frames first."""
+
+    def sources(self, scene: Told) -> NDArray[np.float32]:
+        """What each source gives to the sound, before it is heard from anywhere: float32 `(sources, samples)`."""
+        raise NotImplementedError(f"{self.name} does not keep its sources apart")
+
+    def prepare(self, out: Path, progress: bool) -> None:
+        """Make what all scenes share, before the first is rendered.
+
+        Args:
+            out: folder of the world.
+            progress: whether a bar shows how far it is.
+        """
 
     def direction(self, sound: NDArray[np.float32], sample_rate: int) -> tuple[float, float, float]:
         """Azimuth, elevation (degrees) and diffuseness of what was written; nan where this has no meaning."""

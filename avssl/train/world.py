@@ -15,7 +15,7 @@ from avssl.data.objects import objects_path, read_about
 from avssl.data.truth import TRUTH
 from avssl.plugins import hint
 
-WORLDS = ("synth360", "stage")
+WORLDS = ("synth360", "stage", "mono3d", "pseudo-binaural")
 
 
 def clips(config: DataConfig, sample_rate: int, progress: bool = True) -> tuple[Path, Manifest]:
@@ -115,5 +115,6 @@ def _world(name: str) -> tuple[int, Callable[..., Path]]:
     """Version of a built-in world, and what renders it."""
     if name not in WORLDS:
         raise ValueError(f"data.world is {' or '.join(WORLDS)}, not {name!r}{hint(name, WORLDS)}")
-    module = import_module(f"avssl.scenes.{name}")
-    return module.VERSION, getattr(module, name)
+    function = name.replace("-", "_")
+    module = import_module(f"avssl.scenes.{function}")
+    return module.VERSION, getattr(module, function)

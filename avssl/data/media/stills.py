@@ -34,7 +34,7 @@ class Stills:
         numbered = _numbered(folder)
         self.files = [path for _, path in numbered]
         self.steps = [number - numbered[0][0] for number, _ in numbered]
-        self.height, self.width = _decoded(self.files[0]).shape[:2]
+        self.height, self.width = decoded(self.files[0]).shape[:2]
         self.aspect = self.width / self.height
         self.projection = self.stereo = ""
         self.turns = 0
@@ -66,7 +66,7 @@ class Stills:
             yield picture
 
     def _scaled(self, path: Path, size: tuple[int, int]) -> np.ndarray:
-        picture = _decoded(path)
+        picture = decoded(path)
         if picture.shape[:2] != (self.height, self.width):
             found = f"{picture.shape[1]}x{picture.shape[0]}"
             raise ValueError(f"{path}: expected {self.width}x{self.height} like the first picture, this is {found}")
@@ -89,8 +89,13 @@ def _numbered(folder: Path) -> list[tuple[int, Path]]:
     return sorted(found.items())
 
 
-def _decoded(path: Path) -> np.ndarray:
-    """uint8 RGB `(height, width, 3)`."""
+def decoded(path: Path) -> np.ndarray:
+    """A picture, turned as its tags say: uint8 RGB `(height, width, 3)`.
+
+    Raises:
+        ValueError: it cannot be read.
+        OSError: it is not there.
+    """
     from torchvision.io import ImageReadMode, decode_image  # seconds to import, for those who need it
 
     try:
