@@ -128,8 +128,9 @@ def envelope_distance(predicted: Tensor, target: Tensor, reduce: str = "sum") ->
 def envelope(sound: Tensor) -> Tensor:
     """Modulus of the analytic signal of the whole of a sound `(..., samples)`, as `scipy.signal.hilbert` has it."""
     # What is left at 0 Hz and at Nyquist's frequency is imaginary, and dropped.
-    quadrature = torch.fft.irfft(-1j * torch.fft.rfft(sound), sound.shape[-1])
-    return (sound.square() + quadrature.square()).clamp(min=1e-30).sqrt()
+    quadrature: Tensor = torch.fft.irfft(-1j * torch.fft.rfft(sound), sound.shape[-1])
+    modulus: Tensor = (sound.square() + quadrature.square()).clamp(min=1e-30).sqrt()
+    return modulus
 
 
 def snr(predicted: Tensor, target: Tensor) -> Tensor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from heapq import merge
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -38,6 +38,8 @@ BIT_RATE = 128_000
 AAC = {"aac_pns": "0", "aac_is": "0", "aac_coder": "fast"}
 _SOUND = {"aac": "fltp", "pcm_s24le": "s32"}
 GOP, CRF = 50, 18.0
+REORDER = 64
+"""Packets among which one must say when it is decoded."""
 
 
 def write_spatial_mp4(
@@ -99,9 +101,12 @@ def _mark(moov: Box, panoramic: bool, ambisonic: bool) -> None:
 
 
 def _is_copied(path: Path, header: Pictures) -> bool:
+    """Whether mp4 holds such pictures, and their time stamps can be trusted: AVI has none, and is shuffled."""
     with reading(path), open_stream(path, VideoStream, header.stream) as opened:
-        # AVI has no time stamps to copy.
-        return opened.stream.codec_context.name in COPIED and opened.container.format.name != "avi"
+        if opened.stream.codec_context.name not in COPIED or opened.container.format.name == "avi":
+            return False
+        first = [packet for packet in islice(opened.packets(), REORDER) if packet.size]
+        return all(packet.pts is not None for packet in first) and any(packet.dts is not None for packet in first)
 
 
 def _encode(path: Path, pictures: Pictures) -> None:
@@ -146,12 +151,25 @@ def _voice(container: Any, channels: int, rate: int, codec: str) -> AudioStream:
 
 def _pictures(opened: Opened[VideoStream], film: Any) -> Iterator[Packet[Any]]:
     """The packets of a stream, the file's beginning at 0."""
-    for packet in opened.packets():
-        if packet.dts is None or packet.pts is None:
-            continue
+    whole = (packet for packet in opened.packets() if packet.size and packet.pts is not None)
+    for packet in _ordered(whole, opened):
         packet.dts, packet.pts = packet.dts - opened.origin, packet.pts - opened.origin
         packet.stream = film
         yield packet
+
+
+def _ordered(packets: Iterator[Packet[Any]], opened: Opened[VideoStream]) -> Iterator[Packet[Any]]:
+    """The same packets, all with the time when they are decoded: Matroska leaves it out for the first few."""
+    waiting: list[Packet[Any]] = []
+    for packet in packets:
+        waiting.append(packet)
+        if packet.dts is None:
+            continue
+        step = packet.duration or round(1 / (opened.stream.average_rate or 25) / opened.tick)
+        for back, late in enumerate(reversed(waiting)):
+            late.dts = packet.dts - back * step
+        yield from waiting
+        waiting = []
 
 
 def _encoded(stream: AudioStream, blocks: Iterator[Tensor], rate: int) -> Iterator[Packet[Any]]:
