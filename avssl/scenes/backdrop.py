@@ -94,7 +94,7 @@ def clone(frame: Image, picture: Image, spot: Spot, light: float = 1.0) -> None:
     colour = np.clip(piece.pixels[..., :3] / solid * np.float32(light), 0, 255).astype(np.uint8)
     inside = slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
     # The solver wants to stand clear of the edges, and is told the middle of what the mask holds.
-    wide = cv2.copyMakeBorder(frame, *[_MARGIN] * 4, cv2.BORDER_REPLICATE)
+    wide = cv2.copyMakeBorder(frame, _MARGIN, _MARGIN, _MARGIN, _MARGIN, cv2.BORDER_REPLICATE)
     left, top = piece.columns.start + columns[0] + _MARGIN, piece.rows.start + rows[0] + _MARGIN
     middle = int(left + (np.ptp(columns) + 1) // 2), int(top + (np.ptp(rows) + 1) // 2)
     source, held = np.ascontiguousarray(colour[inside]), np.ascontiguousarray(mask[inside])

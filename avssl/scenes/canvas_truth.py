@@ -134,7 +134,8 @@ def _visible(placed: Sequence[Placed], order: NDArray[np.int64], form: Canvas) -
         free, shares = np.ones(size, np.float32), np.zeros(len(placed))
         for number in reversed(painted.tolist()):
             if placed[number].drawn(frame):
-                shares[number] = _take(free, *placed[number].shown(frame), scale)
+                picture, spot = placed[number].shown(frame)
+                shares[number] = _take(free, picture, spot, scale)
         yield shares
 
 

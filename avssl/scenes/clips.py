@@ -83,7 +83,7 @@ class Clips(Company):
     def actors(self, rng: np.random.Generator, kinds: Sequence[str], form: Format) -> list[Actor]:
         """See `Company.actors`."""
         order = rng.permutation(len(self.stretches)).tolist()
-        found = []
+        found: list[Actor] = []
         for kind in kinds:
             number = next(number for number in order if self.stretches[number].label == kind)
             order.remove(number)

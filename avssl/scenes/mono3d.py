@@ -17,7 +17,8 @@ from avssl.scenes.actors import USUAL, BuiltIn, Company
 from avssl.scenes.backgrounds import draw_background
 from avssl.scenes.canvas import Canvas, paste
 from avssl.scenes.canvas_truth import Placed, truth
-from avssl.scenes.clips import Cutting, clip_company
+from avssl.scenes.clips import clip_company
+from avssl.scenes.cutouts import Cutting
 from avssl.scenes.dataset import write_world
 from avssl.scenes.field import level
 from avssl.scenes.mono3d_scene import TYPES, Walker, WalkScene, Wandering, describe, lacking
@@ -140,7 +141,8 @@ class Mono3d(World[WalkScene]):
             picture = backdrop.copy()
             for each in (placed[number] for number in painted):
                 if each.drawn(frame):
-                    paste(picture, *each.shown(frame), float(each.look.light[frame]))
+                    seen, spot = each.shown(frame)
+                    paste(picture, seen, spot, float(each.look.light[frame]))
             yield picture
 
     def truth(self, scene: WalkScene) -> pa.Table:

@@ -17,7 +17,8 @@ from avssl.scenes.arrangement import Arrangement, Patch, arrange
 from avssl.scenes.backdrop import BLENDS, Backdrop
 from avssl.scenes.canvas import Canvas
 from avssl.scenes.canvas_truth import Placed, truth
-from avssl.scenes.clips import Cutting, clip_company
+from avssl.scenes.clips import clip_company
+from avssl.scenes.cutouts import Cutting
 from avssl.scenes.dataset import write_world
 from avssl.scenes.ears import fingerprint, head_responses
 from avssl.scenes.field import level
