@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import IO, Any
@@ -16,7 +16,7 @@ from avssl.data.looking import Sighting
 from avssl.data.manifest import Manifest, Row
 from avssl.data.objects import SCHEMA, About, Looked, read_about, write
 from avssl.data.overlay import write_overlay
-from avssl.data.panoramas import Panorama
+from avssl.data.panoramas import Panoramas
 
 FACTS = [name for name in SCHEMA.names if name not in ("key", "model")]
 
@@ -75,7 +75,7 @@ class Findings:
         self._lock.flush()
         self._new = True
 
-    def write(self, panoramas: Mapping[str, Panorama]) -> Path:
+    def write(self, panoramas: Panoramas) -> Path:
         """Write the parquet file of all clips, and a picture of what was found; returns the file.
 
         Args:

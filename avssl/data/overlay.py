@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from numpy.typing import NDArray
 
 from avssl.data.atomic import replacing
 from avssl.data.media import read_frames
-from avssl.data.panoramas import Panorama
+from avssl.data.panoramas import Panorama, Panoramas
 from avssl.spatial.boxes import outline
 
 CLIPS = 6
@@ -25,7 +24,7 @@ COLOURS = ((80, 220, 80), (240, 200, 60), (70, 160, 250), (240, 110, 110), (210,
 """RGB, one a label in turn."""
 
 
-def write_overlay(path: Path, table: pa.Table, panoramas: Mapping[str, Panorama]) -> None:
+def write_overlay(path: Path, table: pa.Table, panoramas: Panoramas) -> None:
     """Draw the best instants of a few clips below one another; nothing is written where nothing was found.
 
     Args:

@@ -24,28 +24,33 @@ class Panorama(NamedTuple):
     """Pixels; columns are twice as many once a stored 16:9 world is drawn apart."""
 
 
-def panoramas(manifest: Manifest) -> dict[str, Panorama]:
-    """The pictures of every clip, by its key.
+class Panoramas:
+    """The pictures of a manifest's clips, by key; files are opened when they are asked for.
+
+    Args:
+        manifest: the clips.
 
     Raises:
         ValueError: a clip's pictures are no panoramas.
     """
-    flat = next((row for row in manifest if row.width != 2 * row.height), None)
-    if flat is not None:
-        raise ValueError(
-            f"{manifest.root}: objects are looked for in 360-degree pictures (2:1), clip {flat.key!r} is "
-            f"{flat.width}x{flat.height}"
-        )
-    root = _recordings(manifest.root)
-    return {row.key: _panorama(row, manifest.root, root) for row in manifest}
 
+    def __init__(self, manifest: Manifest) -> None:
+        flat = next((row for row in manifest if row.width != 2 * row.height), None)
+        if flat is not None:
+            raise ValueError(
+                f"{manifest.root}: objects are looked for in 360-degree pictures (2:1), clip {flat.key!r} is "
+                f"{flat.width}x{flat.height}"
+            )
+        self._folder, self._recordings = manifest.root, _recordings(manifest.root)
+        self._rows = {row.key: row for row in manifest}
 
-def _panorama(row: Row, folder: Path, root: Path | None) -> Panorama:
-    recording = _recording(row, root) if root else None
-    if recording is None:
-        return Panorama(folder / row.video, 0, row.start, row.height)
-    pictures = Pictures(recording)
-    return Panorama(recording, pictures.stream, row.start, max(pictures.height, row.height))
+    def __getitem__(self, key: str) -> Panorama:
+        row = self._rows[key]
+        recording = _recording(row, self._recordings) if self._recordings else None
+        if recording is None:
+            return Panorama(self._folder / row.video, 0, row.start, row.height)
+        pictures = Pictures(recording)
+        return Panorama(recording, pictures.stream, row.start, max(pictures.height, row.height))
 
 
 def _recordings(folder: Path) -> Path | None:

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from avssl.data.detectors.detector import sha256
+from avssl.data.digest import sha256
 from avssl.data.manifest import Manifest
 from avssl.data.objects import SCHEMA, About, Looked, objects_path, write
 from avssl.spatial.boxes import from_frame

@@ -27,15 +27,15 @@ def read_checkpoint(path: Path) -> nn.Module:
     Raises:
         ValueError: not such a checkpoint, or one that asks for other things than layers.
     """
-    kind = ultralytics().nn.tasks.DetectionModel
+    tasks = ultralytics().nn.tasks
     try:
         names = torch.serialization.get_unsafe_globals_in_checkpoint(path)
     except Exception as error:  # a zip, a pickle or neither: each has errors of its own
         raise ValueError(f"not a checkpoint of torch ({' '.join(str(error).split())[:120]})") from error
     with torch.serialization.safe_globals([*map(_allowed, names), *NUMBERS]):
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-    network = checkpoint.get("ema") or checkpoint.get("model") if isinstance(checkpoint, dict) else None
-    if not isinstance(network, kind):
+    network: Any = checkpoint.get("ema") or checkpoint.get("model") if isinstance(checkpoint, dict) else None
+    if type(network) not in (tasks.DetectionModel, tasks.SegmentationModel, tasks.PoseModel):
         raise ValueError("a checkpoint of a detector holds one under 'model'; this does not")
     detector: nn.Module = network.float().eval()
     return detector

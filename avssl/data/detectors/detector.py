@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 from abc import ABC, abstractmethod
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-
-BLOCK = 2**20
 
 
 class Found(NamedTuple):
@@ -47,17 +43,3 @@ class Detector(ABC):
         Returns:
             What is found in each.
         """
-
-
-def sha256(*paths: Path) -> str:
-    """Hexadecimal sha256 of the contents of some files, one after the other.
-
-    Raises:
-        OSError: one cannot be read.
-    """
-    total = hashlib.sha256()
-    for path in paths:
-        with path.open("rb") as file:
-            while block := file.read(BLOCK):
-                total.update(block)
-    return total.hexdigest()

@@ -13,9 +13,9 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from avssl.data.atomic import replacing, write_text
-from avssl.data.detectors.detector import sha256
 from avssl.data.detectors.library import ultralytics
 from avssl.data.detectors.yolo import Yolo
+from avssl.data.digest import sha256
 
 FORMAT = "avssl-detector"
 VERSION = 1

@@ -11,7 +11,8 @@ import torchvision
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from avssl.data.detectors.detector import Detector, Found, sha256
+from avssl.data.detectors.detector import Detector, Found
+from avssl.data.digest import sha256
 from avssl.plugins import hint
 
 PREFIX = "torchvision/"

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from avssl.data.detectors.checkpoint import read_checkpoint
-from avssl.data.detectors.detector import Detector, Found, sha256
+from avssl.data.detectors.detector import Detector, Found
 from avssl.data.detectors.library import ultralytics
+from avssl.data.digest import sha256
 
 GREY = 114 / 255
 """What pictures are padded with in the training of these networks."""
@@ -70,6 +71,20 @@ class Yolo(Detector):
             found += [self._found(each, size) for each in suppressed]
         return found
 
+    @torch.inference_mode()
+    def try_out(self) -> None:
+        """Look at nothing, so that a network that does not do what its file says is known at once.
+
+        Raises:
+            ValueError: its output is not that of a detector of these objects.
+            RuntimeError: whatever the network itself raises.
+        """
+        output = self.raw(torch.zeros(1, 3, self.side, self.side))
+        if output.ndim != 3 or (output.shape[1] < 4 + len(self.labels) and output.shape[2] < 6):
+            raise ValueError(f"expected boxes with scores of {len(self.labels)} kinds, it says {tuple(output.shape)}")
+        if output.shape[2] == 4 + len(self.labels):
+            raise ValueError("networks that say boxes one by one (RT-DETR) are not read")
+
     def raw(self, batch: Tensor) -> Tensor:
         """The network's output for colours in 0..1, `(pictures, 3, height, width)`: boxes and scores, float32."""
         batch = batch.to(self.device)
@@ -111,11 +126,14 @@ def read_yolo(path: Path) -> Yolo:
     try:
         if path.suffix == ".pt":
             network = read_checkpoint(path)
-            return Yolo(network, path.stem, digest, _side(network))
-        return Yolo(path, path.stem, digest)
+            detector = Yolo(network, path.stem, digest, _side(network))
+        else:
+            detector = Yolo(path, path.stem, digest)
+        detector.try_out()
     except Exception as error:  # each format's library has errors of its own, from RuntimeError to protobuf's
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise ValueError(f"{path}: not a detector that ultralytics {library.__version__} reads: {reason}") from error
+    return detector
 
 
 def _side(network: Any) -> int:

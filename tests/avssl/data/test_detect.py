@@ -12,11 +12,12 @@ import pytest
 import torch
 
 from avssl.data import detect as passing
-from avssl.data.detect import detect, instants
+from avssl.data.detect import detect
 from avssl.data.detectors import Detector, Found
 from avssl.data.manifest import Row, write_manifest
 from avssl.data.media import write_video
 from avssl.data.objects import read
+from avssl.data.pieces import instants
 from avssl.spatial.ambisonics import angle_between
 
 ROWS = 128

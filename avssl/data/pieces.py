@@ -1,0 +1,98 @@
+"""Clips cut into pieces of a few instants, and read ahead of the detector by threads."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+
+from avssl.data.looking import Shown, rows_for, show
+from avssl.data.manifest import Row
+from avssl.data.media import iterate_frames
+from avssl.data.objects import Looked
+from avssl.data.panoramas import Panoramas
+from avssl.data.pool import cores
+
+TOGETHER = {"viewports": 4, "equirect": 16}
+"""Instants that are shown at once."""
+THREADS = 4
+"""At most; each holds some 50 MB of views."""
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Some instants of a clip, or all."""
+
+    row: Row
+    looked: Looked
+    first: int
+    """Of the clip's instants."""
+    times: tuple[float, ...]
+    """Seconds from the clip's beginning."""
+
+    @property
+    def ends(self) -> bool:
+        """Nothing of the clip follows."""
+        return self.first + len(self.times) == self.looked.frames
+
+
+def instants(seconds: float, rate: float) -> Looked:
+    """The instants of a clip to look at, evenly spread; at least one.
+
+    Args:
+        seconds: length of the clip.
+        rate: instants a second; a clip may get up to half an instant less or more.
+    """
+    frames = max(1, round(seconds * rate))
+    return Looked(frames, seconds / frames, 0.5)
+
+
+def pieces(rows: Iterable[Row], rate: float, views: str) -> Iterator[Piece]:
+    """Clips in pieces, one after the other."""
+    for row in rows:
+        looked = instants(row.seconds, rate)
+        times = looked.times().tolist()
+        for first in range(0, looked.frames, TOGETHER[views]):
+            yield Piece(row, looked, first, tuple(times[first : first + TOGETHER[views]]))
+
+
+def read_ahead(cut: Iterable[Piece], panoramas: Panoramas, side: int, views: str) -> Iterator[tuple[Piece, Shown]]:
+    """Pieces in order with what a detector is shown of them, a few pieces ahead.
+
+    Args:
+        cut: the pieces.
+        panoramas: the clips' pictures.
+        side: pixels of what is shown.
+        views: viewports or equirect.
+
+    Yields:
+        Each piece with its pictures.
+
+    Raises:
+        ValueError: a video is broken.
+    """
+
+    def read(piece: Piece) -> Shown:
+        panorama = panoramas[piece.row.key]
+        rows = rows_for(side, panorama.rows, views)
+        times = [panorama.start + time for time in piece.times]
+        frames = iterate_frames(panorama.path, times, (rows, 2 * rows), panorama.stream)
+        wholes, parts = zip(*(show(frame, side, views) for frame in frames), strict=True)
+        return Shown(np.stack(wholes), np.stack(parts))
+
+    threads = min(THREADS, cores())
+    waiting: deque[tuple[Piece, Future[Shown]]] = deque()
+    pool = ThreadPoolExecutor(threads, thread_name_prefix="frames")
+    try:
+        for piece in cut:
+            waiting.append((piece, pool.submit(read, piece)))
+            if len(waiting) > threads:
+                begun, future = waiting.popleft()
+                yield begun, future.result()
+        for begun, future in waiting:
+            yield begun, future.result()
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
