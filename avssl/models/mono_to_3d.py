@@ -9,6 +9,8 @@ from einops import rearrange
 from torch import Tensor, nn
 from torch.nn import functional
 
+from avssl.models.unet25d import down
+
 # B sounds, C channels of the picture's maps, T' their instants, F rows and T columns of a spectrum
 
 MOST = 8
@@ -47,7 +49,7 @@ class MonoTo3DNet(nn.Module):
             raise ValueError(f"the U-Net of MonoTo3D has at least 2 halvings, not {depth}")
         planes = [2, *(width * min(2**level, MOST) for level in range(depth))]
         self.frames = _frames(picture_channels * instants, picture_width)
-        self.downs = nn.ModuleList(_down(before, after) for before, after in pairwise(planes))
+        self.downs = nn.ModuleList(down(before, after, "batch") for before, after in pairwise(planes))
         self.join = min(JOIN, depth - 1)
         self.ups = nn.ModuleList(
             _Up(self._incoming(planes, step, picture_width), planes[depth - step - 1]) for step in range(depth - 1)
@@ -87,8 +89,8 @@ class MonoTo3DNet(nn.Module):
         if min(mix.shape[-2:]) < 2 ** len(self.downs):
             raise ValueError(f"{len(self.downs)} halvings need as many rows and columns, not {tuple(mix.shape[-2:])}")
         levels = [mix]
-        for down in self.downs:
-            levels.append(down(levels[-1]))
+        for halve in self.downs:
+            levels.append(halve(levels[-1]))
         return levels[1:]
 
 
@@ -102,10 +104,6 @@ class _Up(nn.Module):
 
     def forward(self, x: Tensor, size: torch.Size) -> Tensor:
         return functional.relu(self.norm(self.convolution(x, output_size=list(size))))
-
-
-def _down(channels_in: int, channels: int) -> nn.Sequential:
-    return nn.Sequential(nn.Conv2d(channels_in, channels, 4, 2, 1), nn.BatchNorm2d(channels), nn.LeakyReLU(0.2))
 
 
 def _frames(channels: int, width: int) -> nn.Sequential:

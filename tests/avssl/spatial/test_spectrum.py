@@ -7,7 +7,19 @@ import pytest
 import scipy.signal
 import torch
 
-from avssl.spatial.spectrum import MASKS, StftConfig, apply_mask, from_parts, ideal_masks, istft, level, parts, stft
+from avssl.spatial.spectrum import (
+    MASKS,
+    StftConfig,
+    apply_mask,
+    from_parts,
+    ideal_masks,
+    istft,
+    level,
+    one_sided,
+    parts,
+    stft,
+    two_sided,
+)
 
 CONFIG = StftConfig()
 SAMPLES = 10_080
@@ -142,3 +154,17 @@ def test_sizes_that_do_not_fit_are_said_in_one_line():
     ):
         with pytest.raises(ValueError, match=r"\A.+\Z"):
             call()
+
+
+def test_a_mask_of_all_rows_does_to_a_real_sound_what_its_one_sided_form_does():
+    windows = np.random.default_rng(0).standard_normal((64, 5))
+    mask = torch.rand(64, 5)
+    whole = np.fft.ifft(mask.numpy() * np.fft.fft(windows, axis=0), axis=0).real
+    half = np.fft.irfft(one_sided(mask).numpy() * np.fft.rfft(windows, axis=0), 64, axis=0)
+    np.testing.assert_allclose(half, whole, atol=1e-6)
+
+
+def test_all_rows_of_a_magnitude_are_those_of_the_whole_transform():
+    windows = np.random.default_rng(0).standard_normal((64, 5))
+    found = two_sided(torch.from_numpy(np.abs(np.fft.rfft(windows, axis=0))))
+    np.testing.assert_allclose(found.numpy(), np.abs(np.fft.fft(windows, axis=0)), atol=1e-12)
