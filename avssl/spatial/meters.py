@@ -107,25 +107,27 @@ class DistanceMeter:
     def _hear_columns(self, both: Tensor | None) -> None:
         if both is None:
             return
+        predicted, target = both.unbind()
         self.columns += both.shape[-1]
-        self._sum("stft", complex_error(*both).double().sum(-1))
-        self._sum("mag", magnitude_error(*both).double().sum(-1))
-        self._sum("log", log_error(*both, self.least).double().sum(-1))
+        self._sum("stft", complex_error(predicted, target).double().sum(-1))
+        self._sum("mag", magnitude_error(predicted, target).double().sum(-1))
+        self._sum("log", log_error(predicted, target, self.least).double().sum(-1))
         if self.channels == 2:
-            self._sum("phase", phase_error(*both).double().sum(-1))
+            self._sum("phase", phase_error(predicted, target).double().sum(-1))
 
     def _hear_stretch(self, name: str, both: Tensor | None) -> None:
         if both is None:
             return
+        predicted, target = both.unbind()
         if name == "envelope":
             margin = self.stretches[name].margin
             one, other = envelope(both)[..., margin : both.shape[-1] - margin]
             self._sum("env", (one - other).double().square().sum(-1))
         elif name == "ears":
-            apart, energy = interaural_moments(*both, self.sample_rate)
+            apart, energy = interaural_moments(predicted, target, self.sample_rate)
             self._note(name, torch.stack([*apart, energy]))
         elif name == "direction":
-            self._note(name, torch.stack(moments(*both, self.sample_rate)))
+            self._note(name, torch.stack(moments(predicted, target, self.sample_rate)))
         else:
             size = self.stretches[name].size
             self._note(name, torch.stack([_mapped(*each) for each in both.unfold(-1, size, size).unbind(-2)], -1))

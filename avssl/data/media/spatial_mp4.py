@@ -153,6 +153,8 @@ def _pictures(opened: Opened[VideoStream], film: Any) -> Iterator[Packet[Any]]:
     """The packets of a stream, the file's beginning at 0."""
     whole = (packet for packet in opened.packets() if packet.size and packet.pts is not None)
     for packet in _ordered(whole, opened):
+        assert packet.dts is not None
+        assert packet.pts is not None
         packet.dts, packet.pts = packet.dts - opened.origin, packet.pts - opened.origin
         packet.stream = film
         yield packet
@@ -165,7 +167,7 @@ def _ordered(packets: Iterator[Packet[Any]], opened: Opened[VideoStream]) -> Ite
         waiting.append(packet)
         if packet.dts is None:
             continue
-        step = packet.duration or round(1 / (opened.stream.average_rate or 25) / opened.tick)
+        step = packet.duration or round(1 / float(opened.stream.average_rate or 25) / opened.tick)
         for back, late in enumerate(reversed(waiting)):
             late.dts = packet.dts - back * step
         yield from waiting

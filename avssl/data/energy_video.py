@@ -1,0 +1,141 @@
+"""Where it sounds, drawn on the picture: an overlay of directional energy on 360-degree video, with its sound."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.progress import track
+from torch import Tensor
+
+from avssl.data.ambix import NAMES, SoundLayout, declared_layout, recognised_layout
+from avssl.data.equirect import check_equirect
+from avssl.data.media import write_video
+from avssl.data.media.spatial_mp4 import write_spatial_mp4
+from avssl.data.media.whole import Pictures, Sound
+from avssl.spatial.energy import energy_map
+from avssl.spatial.speakers import preview
+
+BLOCK = 5.0
+"""Seconds of sound in memory at once."""
+ROWS = 32
+"""Of the map; a first-order field has nothing finer."""
+SMOOTH = 0.5
+"""Share of the map before that stays in the next: at 10 pictures a second, halved in 0.1 s."""
+OPAQUE = 0.65
+"""Of the loudest direction."""
+RANGE_DB = 30.0
+"""Below the loudest picture so far, where the overlay has faded out."""
+
+
+def write_energy_video(
+    path: Path | str,
+    pictures: Path | str,
+    field: Path | str,
+    *,
+    layout: str = "auto",
+    frame_rate: float = 10.0,
+    height: int = 448,
+    declared: bool = False,
+    progress: bool = True,
+) -> None:
+    """Draw on each picture how loud the field is in every direction, bright where it is loudest, and keep its sound.
+
+    Pictures and sound begin together and the shorter one ends it. Memory does not grow with the length.
+
+    Args:
+        path: the mp4 to write; its sound is the stereo preview of the field.
+        pictures: a video of equirectangular pictures.
+        field: a file with a first-order field, which may be the same.
+        layout: of the field's channels, as `prepare` has it: auto, or one of `avssl.data.ambix.NAMES`.
+        frame_rate: pictures a second to draw.
+        height: of the pictures drawn, in pixels; twice as wide.
+        declared: the pictures are equirectangular whatever their header or shape says.
+        progress: whether to show a bar.
+
+    Raises:
+        ValueError: pictures that are not equirectangular, or sound that is no first-order field.
+        OSError: the file cannot be written.
+    """
+    film, sound = Pictures(Path(pictures)), Sound(Path(field))
+    try:
+        check_equirect(film, declared=declared, vouched=False)
+        known = (
+            declared_layout(layout, sound.channels)
+            if layout in NAMES
+            else recognised_layout(sound.channels, sound.codec)
+        )
+    except ValueError as error:
+        raise ValueError(f"{pictures if film.path != sound.path else field}: {error}") from error
+    target, size = Path(path), (height // 2 * 2, height // 2 * 4)
+    times = list(np.arange(max(1, int(film.length() * frame_rate))) / frame_rate)
+    shown: Iterable[float] = times
+    if progress:
+        shown = track(times, "drawing where it sounds", console=Console(stderr=True), transient=True)
+    frames = film.frames(times, size)
+    maps = _maps(sound, known.to_ambix, frame_rate)
+    drawn = (_drawn(frame, level) for _, frame, level in zip(shown, frames, maps, strict=False))
+    with TemporaryDirectory(prefix=f".{target.stem}-", dir=_folder(target)) as folder:
+        silent = Path(folder) / "drawn.mp4"
+        write_video(silent, drawn, frame_rate, gop=round(2 * frame_rate) or 1)
+        seconds = Pictures(silent).length()
+        heard = _heard(sound, known, seconds)
+        write_spatial_mp4(target, silent, heard, sound.sample_rate, panoramic=True)
+
+
+def _folder(target: Path) -> Path:
+    if not target.parent.is_dir():
+        raise OSError(f"{target}: cannot be written: there is no folder {target.parent}")
+    return target.parent
+
+
+def _heard(sound: Sound, layout: SoundLayout, seconds: float) -> Iterator[Tensor]:
+    left = round(seconds * sound.sample_rate)
+    for block in sound.play(BLOCK):
+        yield preview(layout.to_ambix(block[:, :left]))
+        left -= min(left, block.shape[1])
+        if not left:
+            return
+
+
+def _maps(sound: Sound, prepared: Callable[[Tensor], Tensor], frame_rate: float) -> Iterator[NDArray[np.float32]]:
+    """For each picture how strong its overlay is in every direction, 0 to 1: `(ROWS, 2 ROWS)`."""
+    power: Tensor | None = None
+    loudest = 1e-12
+    step = sound.sample_rate / frame_rate
+    for piece in _pieces(map(prepared, sound.play(BLOCK)), step):
+        now = energy_map(piece, ROWS, 2 * ROWS).square()
+        power = now if power is None else SMOOTH * power + (1 - SMOOTH) * now
+        peak = float(power.max())
+        loudest = max(loudest, peak)
+        presence = min(1.0, max(0.0, 1 + 10 * np.log10(max(peak, 1e-12) / loudest) / RANGE_DB))
+        low = power.min()
+        # A first-order beam is wide: what is drawn is where it stands out.
+        yield (presence * ((power - low) / (power.max() - low).clamp(min=1e-12))).numpy().astype(np.float32)
+
+
+def _pieces(blocks: Iterable[Tensor], step: float) -> Iterator[Tensor]:
+    """The sound of each picture, from where it begins to where the next one does."""
+    held: Tensor | None = None
+    index, dropped = 0, 0
+    for block in blocks:
+        held = block if held is None else torch.cat([held, block], 1)
+        while held.shape[1] >= (length := round((index + 1) * step) - dropped):
+            yield held[:, :length]
+            held, dropped, index = held[:, length:], dropped + length, index + 1
+
+
+def _drawn(frame: NDArray[np.uint8], strength: NDArray[np.float32]) -> NDArray[np.uint8]:
+    # The left edge goes on at the right one.
+    height, width = frame.shape[:2]
+    wide = cv2.resize(np.hstack([strength] * 3), (3 * width, height), interpolation=cv2.INTER_CUBIC)
+    smooth = np.clip(wide[:, width : 2 * width], 0, 1)
+    colours = cv2.applyColorMap((255 * smooth).astype(np.uint8), cv2.COLORMAP_INFERNO)[..., ::-1]
+    share = (OPAQUE * smooth**2)[..., None]
+    return np.asarray(frame * (1 - share) + colours * share).round().astype(np.uint8)
