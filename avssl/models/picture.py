@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from avssl.config import ModelConfig
 from avssl.models.backbones import LIBRARIES
 from avssl.models.encoders import Encoders, VideoEncoder
-from avssl.models.visualnet import VisualNet, is_resnet
+from avssl.models.visualnet import LAYERS, VisualNet, is_resnet
 from avssl.models.weights import load_weights
 from avssl.plugins import hint
 
@@ -51,11 +51,13 @@ class PictureBranch(nn.Module):
         source: str = "scratch",
         encoders: Encoders | None = None,
         weights: str = "",
-        stages: int = 4,
+        stages: int = len(LAYERS),
         fine_tune: bool = True,
     ) -> None:
         super().__init__()
         self.source, self.fine_tune = source, fine_tune
+        if stages != len(LAYERS) and not is_resnet(source.removeprefix("torchvision/")):
+            raise ValueError(f"{stages} stages are of a ResNet of torchvision, not of {source!r}")
         self.network = _network(source, encoders, stages)
         if weights:
             _load(self.network, source, weights)
