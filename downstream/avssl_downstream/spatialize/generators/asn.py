@@ -1,0 +1,240 @@
+"""Mono to two ears by a mask for each, on spectra whose frequency is logarithmic; left and right are judged together.
+
+Lu, Lee, Tseng & Yang, "Self-Supervised Audio Spatialization with Correspondence Classifier", ICIP 2019. Neither code
+nor data were published; what the paper leaves open follows Morgado et al. 2018, as the paper's network does.
+"""
+
+# B windows, S samples, T pictures; C = 2 ears, F bins or K bands and T' columns of a spectrum
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from avssl.config import check_range
+from avssl.data.augment import Colour, jitter_colour
+from avssl.data.clip import Clip
+from avssl.data.flow import METHODS, flow_estimator, paint
+from avssl.models.asn import FULL, SMALL, AsnNet, OrderJudge
+from avssl.plugins import hint
+from avssl.spatial.log_frequency import LogFrequency
+from avssl.spatial.spectrum import MASKS, StftConfig, apply_mask, from_parts, ideal_masks, level
+from avssl_downstream.spatialize.generator import Branches, Generator, scaled
+
+NETWORKS = {"full": FULL, "small": SMALL}
+_LEAST = 1e-4
+
+
+def _published() -> StftConfig:
+    return StftConfig(2048, 1764, 441)
+
+
+@dataclass(frozen=True)
+class AsnOptions:
+    """Masks, classifier, spectra, pictures; the defaults are the paper's, or what it leaves open."""
+
+    irm: str = "sqrt_power"
+    """Masks: sqrt_power as published, which is 3 dB too loud where the ears agree; amplitude_over_mix; or complex."""
+    classifier: float = 0.1
+    """Weight of telling the order of the ears; 0: there is no classifier."""
+    weighted: bool = False
+    """Errors of the masks count by the mix's magnitude; the paper has every band and window count alike."""
+    mirror: float = 0.5
+    """Probability that pictures and ears are mirrored, together, in training."""
+    colour: float = 0.0
+    """Brightness and saturation change by up to this in training."""
+    flow: str = "dis"
+    """Optical flow as a second stream of pictures: dis, raft_small or raft_large; empty: colours alone."""
+    flow_weights: str = ""
+    """A `.safetensors` file of RAFT's weights."""
+    most_flow: float = 16.0
+    """Pixels between two pictures that are full scale."""
+    network: str = "full"
+    """full (SAG's layers) or small (two CPU cores)."""
+    norm: bool = False
+    """Batch norm in the network."""
+    sample_rate: int = 44100
+    """Hz."""
+    spectrum: StftConfig = field(default_factory=_published)
+    """Windows of 40 ms every 10 ms. Elsewhere the paper says 44 a second: a hop of 1002."""
+    bands: int = 1025
+    """Of the logarithmic axis."""
+    lowest: float = 1.0
+    """Bin of the lowest band."""
+    compression: float = 1.0
+    """Networks get magnitudes to this power."""
+    seconds: float = 1.0
+    """Of a window."""
+    hop: float = 0.5
+    """Seconds between the windows of a whole file."""
+    frames: int = 10
+    """Pictures of a window."""
+    frame_rate: float = 10.0
+    """Pictures a second."""
+    rows: int = 224
+    """Of a picture."""
+    columns: int = 448
+    """Of a picture."""
+    grid_rows: int = 7
+    """That the pictures' maps are averaged into."""
+    grid_columns: int = 14
+    """Likewise."""
+
+    def __post_init__(self) -> None:
+        """Refuse what has no meaning."""
+        for name, known in (("irm", MASKS), ("flow", ("", *METHODS)), ("network", tuple(NETWORKS))):
+            if (value := getattr(self, name)) not in known:
+                raise ValueError(f"asn.{name} is {', '.join(filter(None, known))}, not {value!r}{hint(value, known)}")
+        for name, least, most in (("classifier", 0, 100), ("mirror", 0, 1), ("colour", 0, 1), ("compression", 0.1, 1)):
+            check_range("asn", name, getattr(self, name), least, most)
+        for name in ("sample_rate", "frames", "rows", "columns", "grid_rows", "grid_columns"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"asn.{name} is at least 1, not {getattr(self, name)}")
+        for name in ("seconds", "frame_rate", "most_flow"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"asn.{name} must be positive, not {getattr(self, name)}")
+        if not 0 < self.hop <= self.seconds / 2:
+            raise ValueError(f"asn.hop is above 0 and at most half of the {self.seconds} s of a window, not {self.hop}")
+
+
+class Asn(Generator):
+    """A U-Net gives each ear its mask of the mix; a classifier hears whether the ears are where the pictures say.
+
+    The classifier reads true and reconstructed spectra, in their order and exchanged, and trains network and picture
+    branches too.
+
+    Args:
+        options: masks, classifier, spectra, pictures.
+        branch: makes a picture branch for colours and one for flow; the paper's are `torchvision/resnet18`.
+
+    Raises:
+        ValueError: RAFT without weights, or a window too short for the network.
+    """
+
+    Options = AsnOptions
+    output: ClassVar[str] = "binaural"
+    options: AsnOptions
+
+    def __init__(self, options: AsnOptions, branch: Branches) -> None:
+        super().__init__(options, branch)
+        self.sample_rate, self.seconds, self.hop = options.sample_rate, options.seconds, options.hop
+        self.frames, self.frame_rate = options.frames, options.frame_rate
+        self.size = options.rows, options.columns
+        self.spectrum = options.spectrum
+        self.axis = LogFrequency(self.spectrum.bins, options.bands, options.lowest)
+        self.picture = nn.ModuleDict({"colour": branch()} | ({"flow": branch()} if options.flow else {}))
+        self._follow = flow_estimator(options.flow, options.flow_weights) if options.flow else None
+        self.network = AsnNet(
+            (options.bands, self.spectrum.frames(self.samples)),
+            [each.channels for each in self.picture.values()],
+            4 if options.irm == "complex" else 2,
+            NETWORKS[options.network],
+            (options.grid_rows, options.grid_columns),
+            options.norm,
+        )
+        self.judge = OrderJudge(self.network.instants.width, options.bands) if options.classifier else None
+
+    def views(self, clip: Clip, rng: np.random.Generator) -> dict[str, Tensor]:
+        """`sound` `(2, S)`, `frames` and `flow` uint8 `(T, 3, rows, columns)`; left and right exchanged in all or none.
+
+        Raises:
+            ValueError: the sound has not two channels.
+        """
+        if len(clip.sound) != 2:
+            raise ValueError(f"{clip.key}: sound for two ears has 2 channels, this has {len(clip.sound)}")
+        frames, sound = scaled(clip.frames, self.size), clip.sound
+        if rng.random() < self.options.mirror:
+            frames, sound = frames.flip(-1), sound.flip(0)
+        flow = {"flow": self._flow(frames)} if self._follow else {}
+        strength = Colour(self.options.colour, 0.0, self.options.colour, 0.0)
+        return {"sound": sound, "frames": jitter_colour(frames[None], strength, rng)[0], **flow}
+
+    def forward(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        """`loss`; `masks`: their error; `order` and `order_acc` of the classifier; `of_mono`.
+
+        `of_mono` is the squared error of the spectra over what it is for half the mix at both ears.
+        """
+        ears = batch["sound"]
+        mix = ears.sum(-2)
+        truth = self.spectrum.stft(ears / level(mix)[:, None])
+        spectrum, seen = truth.sum(-3), self._look(batch["frames"], batch.get("flow"))
+        masks = self._masks(spectrum, seen)
+        at_bins = self._at_bins(masks)
+        found = {"masks": self._error(at_bins, truth, spectrum)}
+        loss = found["masks"]
+        if self.judge:
+            real, made = self.axis(truth.abs()), masks.abs() * self.axis(spectrum.abs())[:, None]
+            found |= self._judged(self.judge, seen, torch.cat([real, made]))
+            loss = loss + self.options.classifier * found["order"]
+        wrong = apply_mask(at_bins.detach(), spectrum[:, None]) - truth
+        found["of_mono"] = _power(wrong) / _power(truth - spectrum[:, None] / 2).clamp(min=1e-12)
+        return {"loss": loss, **found}
+
+    def see(self, frames: Tensor) -> Tensor:
+        """What is seen at every instant, `(B, D, instants)`; flow is followed here."""
+        flow = torch.stack([self._flow(each.cpu()) for each in frames]).to(frames.device) if self._follow else None
+        return self._look(frames, flow)
+
+    def hear(self, mono: Tensor, seen: Tensor) -> Tensor:
+        """Left and right: the mix's spectrum in its own phase, or with the phase of complex masks."""
+        mix = 2 * mono
+        gain = level(mix)
+        spectrum = self.spectrum.stft(mix / gain)
+        made = apply_mask(self._at_bins(self._masks(spectrum, seen)), spectrum[:, None])
+        return gain[:, None] * self.spectrum.istft(made, mono.shape[-1])
+
+    def oracle(self, truth: Tensor) -> Tensor:
+        """By the true masks at every bin, before bands are made of them; complex ones are not within 1 and -1."""
+        channels = self.spectrum.stft(truth)
+        mix = channels.sum(-3)
+        masks = ideal_masks(channels, mix, self.options.irm)
+        return self.spectrum.istft(apply_mask(masks, mix[..., None, :, :]), truth.shape[-1])
+
+    def _flow(self, frames: Tensor) -> Tensor:
+        """Flow of `(T, 3, rows, columns)` as a picture of that size."""
+        assert self._follow is not None
+        return paint(self._follow(frames), self.options.most_flow)
+
+    def _look(self, frames: Tensor, flow: Tensor | None) -> Tensor:
+        streams = {"colour": frames} | ({"flow": flow} if flow is not None else {})
+        return self.network.look([self.picture[name](each) for name, each in streams.items()])
+
+    def _masks(self, spectrum: Tensor, seen: Tensor) -> Tensor:
+        """Of the mix `(B, F, T')`, on the logarithmic axis: `(B, 2, K, T')`, real or complex."""
+        planes: Tensor = self.network(self._compressed(self.axis(spectrum.abs()))[:, None], seen).float()
+        return from_parts(2 * planes.unflatten(1, (2, 2)) - 1) if self.options.irm == "complex" else planes
+
+    def _compressed(self, magnitude: Tensor) -> Tensor:
+        # The root of 0 has no gradient.
+        return magnitude.clamp(min=_LEAST) ** self.options.compression
+
+    def _at_bins(self, masks: Tensor) -> Tensor:
+        if not masks.is_complex():
+            return self.axis.inverse(masks)
+        return torch.complex(self.axis.inverse(masks.real).float(), self.axis.inverse(masks.imag).float())
+
+    def _error(self, masks: Tensor, truth: Tensor, spectrum: Tensor) -> Tensor:
+        """Mean modulus of what masks `(B, 2, F, T')` are off, of both ears added."""
+        wanted = ideal_masks(truth, spectrum, self.options.irm)
+        if wanted.is_complex():
+            wanted = wanted / wanted.abs().clamp(min=1)
+        off = (masks - wanted).abs().sum(1)
+        weight = spectrum.abs() if self.options.weighted else torch.ones_like(off)
+        return (off * weight).sum() / weight.sum().clamp(min=_LEAST)
+
+    def _judged(self, judge: OrderJudge, seen: Tensor, ears: Tensor) -> dict[str, Tensor]:
+        """What the classifier says to true and made spectra `(2B, 2, K, T')` in their order, and exchanged."""
+        left, right = self._compressed(ears).unbind(1)
+        logit = judge(seen.repeat(4, 1, 1), torch.cat([left, right]), torch.cat([right, left])).float()
+        ordered = torch.cat([torch.ones_like(logit[::2]), torch.zeros_like(logit[::2])])
+        right_said = ((logit > 0) == (ordered > 0.5)).float().mean()
+        return {"order": functional.binary_cross_entropy_with_logits(logit, ordered), "order_acc": right_said}
+
+
+def _power(spectrum: Tensor) -> Tensor:
+    return spectrum.abs().square().mean()
