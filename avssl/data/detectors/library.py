@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,8 +15,8 @@ import cv2
 import numpy as np
 import torch
 
-OFFLINE = {"YOLO_OFFLINE": "1", "YOLO_AUTOINSTALL": "0", "YOLO_VERBOSE": "0"}
-"""Neither asks the network for anything nor installs anything, and says nothing."""
+OFFLINE = {"YOLO_OFFLINE": "1", "YOLO_AUTOINSTALL": "0", "YOLO_VERBOSE": "0", "ORT_DISABLE_TELEMETRY": "1"}
+"""It neither asks the network for anything nor installs anything, and says nothing; nor does ONNX Runtime report."""
 PARTS = ("nn.autobackend", "nn.tasks", "utils.nms", "models.yolo.detect", "cfg")
 
 
@@ -31,6 +32,8 @@ def ultralytics() -> Any:
         ValueError: it is not installed.
     """
     os.environ.update(OFFLINE)
+    # OpenVINO, which is imported for its models, reports its use to a web service unless this module is missing.
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
     with unchanged(), tempfile.TemporaryDirectory(prefix="avssl-ultralytics-") as settings:
         os.environ["YOLO_CONFIG_DIR"] = settings
         try:

@@ -91,8 +91,10 @@ class Yolo(Detector):
         mixed = torch.autocast(self.device.type, torch.bfloat16) if self.of_torch else nullcontext()
         with mixed:
             output = self.network(batch.contiguous(memory_format=torch.channels_last) if self.of_torch else batch)
-        first: Tensor = output[0] if isinstance(output, list | tuple) else output
-        return first.float()
+        while isinstance(output, list | tuple):  # masks, poses and the trainer's raw maps follow the boxes
+            output = output[0]
+        boxes: Tensor = output.float()
+        return boxes
 
     def _batches(self, pictures: NDArray[np.uint8]) -> Iterator[Tensor]:
         for start in range(0, len(pictures), self.batch):

@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import textwrap
+import warnings
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from safetensors.torch import save_file
 
 from avssl.data.detectors import load_detector
 from avssl.data.detectors.folder import Config, build, write_folder
+from avssl.data.detectors.library import ultralytics
 
 # Not `importorskip`: that would import it as it is, online and with settings in the user's home.
 pytestmark = pytest.mark.skipif(find_spec("ultralytics") is None, reason="needs the extra `detect`")
@@ -83,26 +85,41 @@ def test_checkpoint_finds_what_our_folder_finds(network, folder, tmp_path):
     same(detector.find(PICTURES, 0.3), load_detector(str(folder)).find(PICTURES, 0.3))
 
 
-def test_onnx_finds_what_the_checkpoint_finds(network, tmp_path):
-    pytest.importorskip("onnx", reason="exporting a network to ONNX needs onnx")
-    example = torch.zeros(1, 3, 128, 128)
-    torch.onnx.export(network, example, tmp_path / "net.onnx", dynamo=False, input_names=["images"])
-    import onnx
-
-    model = onnx.load(tmp_path / "net.onnx")
+@pytest.fixture(scope="module")
+def exported(network, tmp_path_factory):
+    """The network as an ONNX file and as an OpenVINO folder."""
+    onnx = pytest.importorskip("onnx", reason="exporting a network needs onnx")
+    folder = tmp_path_factory.mktemp("exported")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        example = torch.zeros(1, 3, 128, 128)
+        torch.onnx.export(network, example, folder / "net.onnx", dynamo=False, input_names=["images"])
     notes = {"names": dict(enumerate(CONFIG.labels)), "imgsz": [128, 128], "stride": 32, "batch": 1, "task": "detect"}
+    model = onnx.load(folder / "net.onnx")
     for name, value in notes.items():
         model.metadata_props.add(key=name, value=str(value))
-    onnx.save(model, tmp_path / "net.onnx")
-    detector = load_detector(str(tmp_path / "net.onnx"))
-    assert detector.side == 128
+    onnx.save(model, folder / "net.onnx")
+    ultralytics()  # so that OpenVINO stays silent
+    openvino = pytest.importorskip("openvino")
+    (folder / "net_openvino_model").mkdir()
+    openvino.save_model(openvino.Core().read_model(folder / "net.onnx"), folder / "net_openvino_model" / "net.xml")
+    # JSON is YAML.
+    (folder / "net_openvino_model" / "metadata.yaml").write_text(json.dumps(notes | {"names": CONFIG.labels}))
+    return folder
+
+
+@pytest.mark.parametrize("name", ["net.onnx", "net_openvino_model"])
+def test_exports_find_what_the_checkpoint_finds(network, exported, tmp_path, name):
+    detector = load_detector(str(exported / name))
+    assert (detector.side, detector.fixed) == (128, True)
     square = np.pad(PICTURES, ((0, 0), (0, 56), (0, 0), (0, 0)), constant_values=114)
     torch.save({"model": network}, tmp_path / "same.pt")
     others = load_detector(str(tmp_path / "same.pt")).find(square, 0.4)
-    for mine, other in zip(detector.find(square, 0.4), others, strict=True):
+    for mine, other in zip(detector.find(PICTURES, 0.4), others, strict=True):
         best = min(len(mine.scores), len(other.scores), 3)
         assert best
         assert mine.scores[:best] == pytest.approx(other.scores[:best], abs=0.05)
+        assert set(mine.labels) <= set(CONFIG.labels)
 
 
 def test_torchvision_finds_what_torchvision_finds(tmp_path):
@@ -216,7 +233,7 @@ def test_torchvision_names_and_weights_that_are_missing_are_refused(monkeypatch,
     assert "\n" not in str(caught.value)
 
 
-def test_ultralytics_stays_offline_and_leaves_nothing_behind(folder, tmp_path):
+def test_libraries_stay_offline_and_leave_nothing_behind(folder, exported, tmp_path):
     """In a process of its own: no address is looked up, no file appears, the process is as it was."""
     script = """
         import os, socket, sys
@@ -228,20 +245,22 @@ def test_ultralytics_stays_offline_and_leaves_nothing_behind(folder, tmp_path):
         socket.getaddrinfo = socket.socket.connect = refuse
         before = dict(os.environ), cv2.getNumThreads(), torch.save, numpy.get_printoptions(), torch.get_num_threads()
         from avssl.data.detectors import load_detector
-        load_detector(sys.argv[1]).find(numpy.zeros((1, 64, 128, 3), numpy.uint8), 0.5)
+        for model in sys.argv[1:]:
+            load_detector(model).find(numpy.zeros((1, 64, 128, 3), numpy.uint8), 0.5)
         after = dict(os.environ), cv2.getNumThreads(), torch.save, numpy.get_printoptions(), torch.get_num_threads()
         added = {name for name in after[0] if before[0].get(name) != after[0][name]}
-        assert added <= {"YOLO_OFFLINE", "YOLO_AUTOINSTALL", "YOLO_VERBOSE"}, added
+        assert added <= {"YOLO_OFFLINE", "YOLO_AUTOINSTALL", "YOLO_VERBOSE", "ORT_DISABLE_TELEMETRY"}, added
         assert before[1:] == after[1:]
     """
     home, here = tmp_path / "home", tmp_path / "here"
     home.mkdir()
     here.mkdir()
     environment = os.environ | {"HOME": str(home), "XDG_CONFIG_HOME": str(home), "MPLCONFIGDIR": str(tmp_path / "mpl")}
-    command = [sys.executable, "-c", textwrap.dedent(script), str(folder)]
+    models = [str(folder), str(exported / "net.onnx"), str(exported / "net_openvino_model")]
+    command = [sys.executable, "-c", textwrap.dedent(script), *models]
     done = subprocess.run(command, cwd=here, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert done.stdout == ""
+    assert (done.stdout, done.stderr) == ("", "")
     assert not [*home.rglob("*"), *here.rglob("*")]
 
 
