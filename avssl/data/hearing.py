@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,12 +14,8 @@ from avssl.data.ambix import NAMES, PAIRS, check_pair, declared_layout, recognis
 from avssl.data.ears import EarsMeter
 from avssl.data.field import FieldMeter
 from avssl.data.media.whole import Sound
-from avssl.data.resample import resample
+from avssl.data.resample import BLOCK, resample_blocks
 
-BLOCK = 10.0
-"""Seconds of sound in memory at once."""
-MARGIN = 1.0
-"""Seconds of sound on either side of a block that its resampling sees: more than the filter is long."""
 LARGEST_WAV = 2**32 - 4096
 """Bytes; RF64 is the same with a longer header."""
 LOST = 0.5
@@ -118,27 +114,9 @@ def write_heard(target: Path, heard: Heard, seconds: float, sample_rate: int) ->
     left = round(seconds * sample_rate)
     kind = "WAV" if left * heard.channels * 2 < LARGEST_WAV else "RF64"
     with soundfile.SoundFile(target, "w", sample_rate, heard.channels, "PCM_16", format=kind) as file:
-        for block in _resampled(heard, sample_rate):
+        native = (heard.prepared(block) for block in heard.sound.play(BLOCK))
+        for block in resample_blocks(native, heard.sound.sample_rate, sample_rate):
             file.write((gain * block[:, :left]).clamp(-1, 1).T.numpy())
             left -= min(left, block.shape[1])
             if not left:
                 break
-
-
-def _resampled(heard: Heard, sample_rate: int) -> Iterator[Tensor]:
-    """The whole sound at another rate, block by block, as if it were resampled in one piece.
-
-    Blocks and margins are whole seconds, so that they begin on a sample at either rate.
-    """
-    source = heard.sound.sample_rate
-    margin, wanted = round(MARGIN * source), round(MARGIN * sample_rate)
-    nothing = torch.zeros(heard.channels, 0)
-    before, held = nothing, nothing
-    for native in heard.sound.play(BLOCK):
-        block = heard.prepared(native)
-        if held.numel():
-            wide = resample(torch.cat([before, held, block[:, :margin]], 1), source, sample_rate)
-            yield wide[:, wanted * bool(before.numel()) :][:, : round(BLOCK * sample_rate)]
-            before = held[:, -margin:]
-        held = block
-    yield resample(torch.cat([before, held], 1), source, sample_rate)[:, wanted * bool(before.numel()) :]

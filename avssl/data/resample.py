@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from math import gcd
 
@@ -14,6 +15,10 @@ CROSSINGS = 32
 """Zero crossings of the low-pass filter on either side: it fades out over a tenth of the lower rate's band."""
 STOP_DB = 100.0
 """What is left of what lies above the band: nothing that 16 bits could hold."""
+BLOCK = 10
+"""Seconds of sound in memory at once."""
+MARGIN = 1
+"""Seconds of sound on either side of a block that its resampling sees: more than the filter is long."""
 
 
 def resample(sound: Tensor, source: int, target: int) -> Tensor:
@@ -33,6 +38,37 @@ def resample(sound: Tensor, source: int, target: int) -> Tensor:
     up, down = target // common, source // common
     changed = resample_poly(sound.numpy(), up, down, axis=1, window=_low_pass(max(up, down)))
     return torch.from_numpy(np.ascontiguousarray(changed, np.float32))
+
+
+def resample_blocks(blocks: Iterable[Tensor], source: int, target: int) -> Iterator[Tensor]:
+    """A sound that comes in blocks `(channels, samples)` of any lengths, as if it were resampled in one piece.
+
+    What is resampled at once are whole seconds, so that it begins on a sample at either rate.
+    """
+    margin, before, held = MARGIN * source, torch.zeros(0), torch.zeros(0)
+    for block in in_blocks(blocks, BLOCK * source):
+        if held.numel():
+            wide = resample(torch.cat([before, held, block[:, :margin]], 1), source, target)
+            yield wide[:, bool(before.numel()) * MARGIN * target :][:, : BLOCK * target]
+        before, held = held[:, -margin:] if held.numel() else block[:, :0], block
+    if held.numel():
+        wide = resample(torch.cat([before, held], 1), source, target)
+        yield wide[:, bool(before.numel()) * MARGIN * target :]
+
+
+def in_blocks(blocks: Iterable[Tensor], samples: int) -> Iterator[Tensor]:
+    """The same sound in blocks of so many samples, the last one of fewer."""
+    waiting: list[Tensor] = []
+    held = 0
+    for block in blocks:
+        waiting.append(block)
+        held += block.shape[1]
+        while held >= samples:
+            joined = torch.cat(waiting, 1)
+            yield joined[:, :samples]
+            waiting, held = [joined[:, samples:]], held - samples
+    if held:
+        yield torch.cat(waiting, 1)
 
 
 @lru_cache(maxsize=8)

@@ -20,6 +20,7 @@ from avssl.data.media.containers import open_container, reading, streams_of
 from avssl.data.media.pictures import iterate_frames
 from avssl.data.media.probe import probe
 from avssl.data.media.stretch import native_samples
+from avssl.data.resample import in_blocks
 
 LONGEST_JUMP = 600.0
 """Seconds between neighbouring pieces of sound; more is a broken time stamp, not a pause."""
@@ -111,17 +112,8 @@ class Sound:
 
         Time zero is where the file begins; what lacks before the sound and in gaps is silence.
         """
-        size, held = round(seconds * self.sample_rate), 0
-        waiting: list[Tensor] = []
-        for piece in self._raw_pieces() if self.raw else self._pieces():
-            waiting.append(piece)
-            held += piece.shape[1]
-            while held >= size:
-                joined = torch.cat(waiting, 1)
-                yield joined[:, :size]
-                waiting, held = [joined[:, size:]], held - size
-        if held:
-            yield torch.cat(waiting, 1)
+        pieces = self._raw_pieces() if self.raw else self._pieces()
+        yield from in_blocks(pieces, round(seconds * self.sample_rate))
 
     def _raw_pieces(self) -> Iterator[Tensor]:
         with _opened_raw(self.path) as file:

@@ -9,7 +9,8 @@ import torch
 from avssl.data.ambix import check_name, declared_layout, recognised_layout
 from avssl.data.equirect import check_equirect
 from avssl.data.field import FieldMeter
-from avssl.data.hearing import BLOCK, hear, write_heard
+from avssl.data.hearing import hear, write_heard
+from avssl.data.resample import BLOCK
 from avssl.spatial.ambisonics import convert, encode, intensity_direction
 
 
@@ -121,8 +122,8 @@ def test_block_by_block_is_the_same_as_in_one_piece(tmp_path, monkeypatch):
     foa = wave(30.0, 10.0, 44100 * 5 + 1234)
     soundfile.write(tmp_path / "a.wav", foa.T.numpy(), 44100, subtype="FLOAT")
     written = []
-    for block in (BLOCK, 1.0):
-        monkeypatch.setattr("avssl.data.hearing.BLOCK", block)
+    for block in (BLOCK, 1):
+        monkeypatch.setattr("avssl.data.resample.BLOCK", block)
         heard = hear(tmp_path / "a.wav", "auto", 5.0)
         write_heard(tmp_path / "b.wav", heard, 5.0, 24000)
         written.append(torch.from_numpy(soundfile.read(tmp_path / "b.wav")[0]))
