@@ -85,7 +85,7 @@ class UNet25D(nn.Module):
 
     def _tiled(self, maps: Tensor, like: Tensor) -> Tensor:
         """The whole picture as one vector, at every place of a map of sound."""
-        cells = self.conv1x1(functional.adaptive_avg_pool2d(maps, self.grid))
+        cells: Tensor = self.conv1x1(functional.adaptive_avg_pool2d(maps, self.grid))
         return cells.flatten(1)[:, :, None, None].expand(-1, -1, *like.shape[-2:])
 
 

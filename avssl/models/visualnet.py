@@ -48,7 +48,8 @@ class VisualNet(nn.Module):
     def maps(self, frames: Tensor) -> Tensor:
         """Frames `(clips, time, 3, height, width)`, RGB in 0..255, to `(clips, channels, time, rows, columns)`."""
         pixels = (rearrange(frames, "B T C H W -> (B T) C H W") / 255 - self.mean) * self.scale
-        return rearrange(self.feature_extraction(pixels), "(B T) C H W -> B C T H W", B=len(frames))
+        maps: Tensor = self.feature_extraction(pixels)
+        return rearrange(maps, "(B T) C H W -> B C T H W", B=len(frames))
 
     def load(self, path: Path | str) -> None:
         """Read weights under torchvision's names, classifier or not, or under the published ones.
