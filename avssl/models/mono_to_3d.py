@@ -103,6 +103,7 @@ class _Up(nn.Module):
         self.norm = nn.BatchNorm2d(channels)
 
     def forward(self, x: Tensor, size: torch.Size) -> Tensor:
+        """`(B, channels_in, F, T)` to `(B, channels, *size)`."""
         return functional.relu(self.norm(self.convolution(x, output_size=list(size))))
 
 
