@@ -117,11 +117,15 @@ def _split(world: Path, name: str) -> Manifest:
 
 
 def _trained(data: Path, folder: Path, config: DetectorConfig, progress: bool) -> tuple[Path, dict[str, Any]]:
-    """The best epoch's checkpoint, and what was measured of it."""
+    """The last epoch's checkpoint, and what was measured of it."""
     settings = {
         "model": config.architecture, "pretrained": False, "data": str(data), "imgsz": config.side,
         "epochs": config.epochs, "batch": config.batch, "seed": config.seed, "deterministic": True,
         "project": str(folder), "name": "run", "exist_ok": True, "plots": False, "verbose": False,
+        # Panoramas are twice as wide as high: in squares, half of the work would be on grey.
+        "rect": True,
+        # Measured once, in the end: to pick an epoch by what it finds on held-out panoramas would flatter it.
+        "val": False,
         "device": "0" if torch.cuda.is_available() else "cpu", "workers": min(4, cores()),
         # Never True: that compares results with those of a network it would download.
         "amp": "bf16" if torch.cuda.is_available() and torch.cuda.is_bf16_supported() else False,
@@ -141,4 +145,4 @@ def _trained(data: Path, folder: Path, config: DetectorConfig, progress: bool) -
 
         trainer.add_callback("on_train_batch_end", step)
         trainer.train()
-    return Path(trainer.best), trainer.metrics
+    return Path(trainer.last), trainer.metrics
