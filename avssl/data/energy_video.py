@@ -19,6 +19,7 @@ from avssl.data.equirect import check_equirect
 from avssl.data.media import write_video
 from avssl.data.media.spatial_mp4 import write_spatial_mp4
 from avssl.data.media.whole import Pictures, Sound
+from avssl.data.media.write import require_folder
 from avssl.spatial.energy import energy_map
 from avssl.spatial.speakers import preview
 
@@ -28,7 +29,7 @@ ROWS = 32
 """Of the map; a first-order field has nothing finer."""
 SMOOTH = 0.5
 """Share of the map before that stays in the next: at 10 pictures a second, halved in 0.1 s."""
-OPAQUE = 0.65
+OPAQUE = 0.6
 """Of the loudest direction."""
 RANGE_DB = 30.0
 """Below the loudest picture so far, where the overlay has faded out."""
@@ -73,26 +74,20 @@ def write_energy_video(
         )
     except ValueError as error:
         raise ValueError(f"{pictures if film.path != sound.path else field}: {error}") from error
-    target, size = Path(path), (height // 2 * 2, height // 2 * 4)
+    target, size = require_folder(Path(path)), (height // 2 * 2, height // 2 * 4)
     times = list(np.arange(max(1, int(film.length() * frame_rate))) / frame_rate)
     shown: Iterable[float] = times
     if progress:
         shown = track(times, "drawing where it sounds", console=Console(stderr=True), transient=True)
     frames = film.frames(times, size)
     maps = _maps(sound, known.to_ambix, frame_rate)
-    drawn = (_drawn(frame, level) for _, frame, level in zip(shown, frames, maps, strict=False))
-    with TemporaryDirectory(prefix=f".{target.stem}-", dir=_folder(target)) as folder:
+    drawn = (_drawn(frame, *level) for _, frame, level in zip(shown, frames, maps, strict=False))
+    with TemporaryDirectory(prefix=f".{target.stem}-", dir=target.parent) as folder:
         silent = Path(folder) / "drawn.mp4"
         write_video(silent, drawn, frame_rate, gop=round(2 * frame_rate) or 1)
         seconds = Pictures(silent).length()
         heard = _heard(sound, known, seconds)
         write_spatial_mp4(target, silent, heard, sound.sample_rate, panoramic=True)
-
-
-def _folder(target: Path) -> Path:
-    if not target.parent.is_dir():
-        raise OSError(f"{target}: cannot be written: there is no folder {target.parent}")
-    return target.parent
 
 
 def _heard(sound: Sound, layout: SoundLayout, seconds: float) -> Iterator[Tensor]:
@@ -104,8 +99,10 @@ def _heard(sound: Sound, layout: SoundLayout, seconds: float) -> Iterator[Tensor
             return
 
 
-def _maps(sound: Sound, prepared: Callable[[Tensor], Tensor], frame_rate: float) -> Iterator[NDArray[np.float32]]:
-    """For each picture how strong its overlay is in every direction, 0 to 1: `(ROWS, 2 ROWS)`."""
+def _maps(
+    sound: Sound, prepared: Callable[[Tensor], Tensor], frame_rate: float
+) -> Iterator[tuple[NDArray[np.float32], float]]:
+    """For each picture how far every direction stands out, 0 to 1, `(ROWS, 2 ROWS)`; and how loud it is, 0 to 1."""
     power: Tensor | None = None
     loudest = 1e-12
     step = sound.sample_rate / frame_rate
@@ -117,7 +114,7 @@ def _maps(sound: Sound, prepared: Callable[[Tensor], Tensor], frame_rate: float)
         presence = min(1.0, max(0.0, 1 + 10 * np.log10(max(peak, 1e-12) / loudest) / RANGE_DB))
         low = power.min()
         # A first-order beam is wide: what is drawn is where it stands out.
-        yield (presence * ((power - low) / (power.max() - low).clamp(min=1e-12))).numpy().astype(np.float32)
+        yield ((power - low) / (power.max() - low).clamp(min=1e-12)).numpy().astype(np.float32), presence
 
 
 def _pieces(blocks: Iterable[Tensor], step: float) -> Iterator[Tensor]:
@@ -131,11 +128,11 @@ def _pieces(blocks: Iterable[Tensor], step: float) -> Iterator[Tensor]:
             held, dropped, index = held[:, length:], dropped + length, index + 1
 
 
-def _drawn(frame: NDArray[np.uint8], strength: NDArray[np.float32]) -> NDArray[np.uint8]:
+def _drawn(frame: NDArray[np.uint8], strength: NDArray[np.float32], presence: float) -> NDArray[np.uint8]:
     # The left edge goes on at the right one.
     height, width = frame.shape[:2]
     wide = cv2.resize(np.hstack([strength] * 3), (3 * width, height), interpolation=cv2.INTER_CUBIC)
     smooth = np.clip(wide[:, width : 2 * width], 0, 1)
-    colours = cv2.applyColorMap((255 * smooth).astype(np.uint8), cv2.COLORMAP_INFERNO)[..., ::-1]
-    share = (OPAQUE * smooth**2)[..., None]
+    colours = cv2.applyColorMap((255 * smooth).astype(np.uint8), cv2.COLORMAP_TURBO)[..., ::-1]
+    share = (OPAQUE * presence * smooth)[..., None]
     return np.asarray(frame * (1 - share) + colours * share).round().astype(np.uint8)

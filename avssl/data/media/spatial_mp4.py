@@ -24,7 +24,7 @@ from avssl.data.media.faststart import finish
 from avssl.data.media.isobmff import Box
 from avssl.data.media.spherical import clear_sphere, entries, mark_ambisonics, mark_sphere
 from avssl.data.media.whole import Pictures
-from avssl.data.media.write import write_video, writing
+from avssl.data.media.write import require_folder, write_video, writing
 
 COPIED = frozenset(("h264", "hevc", "av1", "vp9"))
 """Codecs that mp4 players expect; others are encoded anew."""
@@ -33,6 +33,8 @@ LAYOUTS = {1: "mono", 2: "stereo", 4: "4.0", 6: "5.1"}
 back in this order."""
 BIT_RATE = 128_000
 """A channel, at 44.1 kHz or more: at half of it the direction of a field turns by a degree."""
+AAC_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 64000, 88200, 96000)
+"""Hz."""
 # Noise made up, and intensities for waveforms, save bits where phases between channels are not listened for. The fast
 # coder is at these rates three times as fast as the other and as true.
 AAC = {"aac_pns": "0", "aac_is": "0", "aac_coder": "fast"}
@@ -73,6 +75,9 @@ def write_spatial_mp4(
     target, source = Path(path), Path(pictures)
     if target.suffix.lower() not in (".mp4", ".mov") or codec not in ("aac", "pcm"):
         raise ValueError(f"{target}: expected a .mp4 or .mov with aac or pcm sound, got {codec} in {target.suffix!r}")
+    if codec == "aac" and sample_rate not in AAC_RATES:
+        raise ValueError(f"{target}: aac has rates of {', '.join(map(str, AAC_RATES))} Hz, not {sample_rate}")
+    require_folder(target)
     blocks = _checked(target, sound)
     first = next(blocks)
     blocks = chain([first], blocks)
@@ -200,15 +205,15 @@ def _instant(packet: Packet[Any]) -> float:
 
 def _checked(path: Path, sound: Iterable[Tensor]) -> Iterator[Tensor]:
     """Blocks that are not empty."""
-    channels = 0
+    channels = samples = 0
     for block in sound:
         if block.ndim != 2 or len(block) not in LAYOUTS or (channels and len(block) != channels):
             expected = f"({channels}, samples)" if channels else "(1, 2, 4 or 6 channels, samples)"
             raise ValueError(f"{path}: expected blocks of sound {expected}, got {tuple(block.shape)}")
         if not bool(block.isfinite().all()):
             raise ValueError(f"{path}: expected sound of finite numbers, got others")
-        channels = len(block)
+        channels, samples = len(block), samples + block.shape[1]
         if block.shape[1]:
             yield block
-    if not channels:
+    if not samples:
         raise ValueError(f"{path}: expected sound, there is none")

@@ -74,6 +74,17 @@ def write_sound(path: Path | str, sound: Tensor | np.ndarray, sample_rate: int, 
         soundfile.write(part, samples.T, sample_rate, subtype=subtype, format=kind)
 
 
+def require_folder(path: Path) -> Path:
+    """The path of a file to be written, whose folder is there.
+
+    Raises:
+        OSError: it is not.
+    """
+    if not path.parent.is_dir():
+        raise OSError(f"{path}: cannot be written: there is no folder {path.parent}")
+    return path
+
+
 class _Film:
     """An H.264 mp4 under way; a context manager that ends it."""
 
