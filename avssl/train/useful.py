@@ -5,12 +5,20 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Protocol
 
-from avssl.data.manifest import Manifest
-from avssl.task import Task
+from avssl.data.manifest import Manifest, Row
 
 
-def useful(manifest: Manifest, task: Task, say: Callable[[str], object]) -> Manifest:
+class Choosy(Protocol):
+    """What refuses clips: a task, or another network that is trained on them."""
+
+    def refuses(self, row: Row) -> str:
+        """Why a clip is of no use; empty if it is."""
+        ...
+
+
+def useful(manifest: Manifest, task: Choosy, say: Callable[[str], object]) -> Manifest:
     """The rows that the task does not refuse; how many it does, and why, is said in a line a reason.
 
     Args:

@@ -13,7 +13,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from avssl.config import NoOptions
+from avssl.data.ambix import PAIRS
 from avssl.data.clip import Clip
+from avssl.data.manifest import Row
 from avssl.models.picture import PictureBranch
 
 CHANNELS = {"binaural": 2, "foa": 4}
@@ -75,6 +77,15 @@ class Generator(nn.Module, ABC):
         """Of the output."""
         return CHANNELS[self.output]
 
+    def refuses(self, row: Row) -> str:
+        """Why a clip of this manifest row is of no use; empty if it is. Asked before anything is read."""
+        if row.layout and (row.layout in PAIRS) != (self.output == "binaural"):
+            wanted = "two ears" if self.output == "binaural" else "ambisonics"
+            return f"sound is {row.layout}, this generator makes {wanted}"
+        if self.panoramic and not 1.7 < row.width / max(1, row.height) < 2.1:
+            return f"pictures of {row.width}x{row.height} are not all around, this generator needs 360 degrees"
+        return "left and right are the same" if row.silent_channels == "L-R" else ""
+
     @abstractmethod
     def views(self, clip: Clip, rng: np.random.Generator) -> dict[str, Tensor]:
         """The tensors that one clip contributes to a batch; the same `rng` state gives the same tensors.
@@ -125,4 +136,4 @@ def scaled(frames: Tensor, size: tuple[int, int]) -> Tensor:
         return frames
     flat = frames.flatten(0, -4).float()
     small = functional.interpolate(flat, size, mode="bilinear", antialias=True).round().clamp(0, 255)
-    return small.to(torch.uint8).unflatten(0, frames.shape[:-3])
+    return small.to(torch.uint8).reshape(*frames.shape[:-2], *size)

@@ -1,0 +1,92 @@
+"""A file with mono or stereo sound into one with spatial sound, of any length, in flat memory."""
+
+# C channels of the output
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import torch
+from lightning_fabric import Fabric
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from torch import Tensor
+
+from avssl.data.media.whole import Sound
+from avssl.data.resample import resample_blocks
+from avssl_downstream.spatialize.file import BLOCK, Source
+from avssl_downstream.spatialize.generator import Generator
+from avssl_downstream.spatialize.making import Delayed, Pace, make
+from avssl_downstream.spatialize.options import SpatializeOptions
+from avssl_downstream.spatialize.output import WAV, check_target, converted, write
+
+
+def apply(source: Path, target: Path, generator: Generator, options: SpatializeOptions, fabric: Fabric) -> None:
+    """Make a file with spatial sound; it appears when it is whole.
+
+    Args:
+        source: a video with sound.
+        target: a `.mp4` or `.mov`, whose pictures are the source's, or a `.wav`.
+        generator: fitted, in evaluation mode, on the fabric's device.
+        options: pace, mix, target.
+        fabric: precision.
+
+    Raises:
+        FileNotFoundError: there is no such source.
+        ValueError: the source has no sound or no pictures, or others than the generator is made for; see `Source` and
+            `check_target`.
+        OSError: the target cannot be written.
+    """
+    check_target(source, target, generator, options.target)
+    file = Source(source, generator, options)
+    pace = Pace(options.hop, options.windows)
+    pace.overlap(generator)
+    whole = shown(spatial(file, generator, fabric, pace), file, target.name)
+    write(target, file, converted(whole, options.target, file.sample_rate), generator.panoramic)
+    if generator.output == "foa" and options.target in ("", "ambix") and target.suffix.lower() == WAV:
+        say = Console(stderr=True, highlight=False, soft_wrap=True).print
+        say(f"{target}: W is the mono sound, they differ by {largest_difference(target, file):g} at most", markup=False)
+
+
+def spatial(file: Source, generator: Generator, fabric: Fabric, pace: Pace) -> Iterator[Tensor]:
+    """Spatial sound at the rate of the file, in blocks `(C, samples)`.
+
+    The generator works at its own rate, and says by how much each channel differs from the mono sound. That goes to the
+    file's rate and is added to what the file has: what lies above the generator's band stays, from straight ahead or
+    all around, and W is the file's own sound, bit for bit.
+    """
+    native = Delayed(file.mono())
+    low = Delayed(resample_blocks(native, file.sample_rate, generator.sample_rate))
+    made = make(generator, low, file.sights(generator), fabric, pace)
+    added = (_added(block, low.take(block.shape[1]), generator) for block in made)
+    for block in resample_blocks(added, generator.sample_rate, file.sample_rate):
+        mono = native.take(block.shape[1])  # less than the block at the end, where rates do not divide
+        yield _joined(mono, block[:, : mono.shape[1]], generator)
+
+
+def shown(blocks: Iterable[Tensor], file: Source, title: str) -> Iterator[Tensor]:
+    """The same blocks, while a bar shows how far into the file they are."""
+    console = Console(stderr=True)
+    columns = TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed:.0f} s"), TimeRemainingColumn()
+    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
+        bar = progress.add_task(title, total=file.seconds or None)
+        for block in blocks:
+            yield block
+            progress.advance(bar, block.shape[1] / file.sample_rate)
+
+
+def largest_difference(target: Path, file: Source) -> float:
+    """How far W of a written ambiX wav is from the mono sound it was made of, full scale 1."""
+    written = (block[:1] for block in Sound(target).play(BLOCK))
+    return max((float((one - other).abs().max()) for one, other in zip(written, file.mono(), strict=True)), default=0.0)
+
+
+def _added(made: Tensor, mono: Tensor, generator: Generator) -> Tensor:
+    """What is not the mono sound itself."""
+    return made[1:] if generator.output == "foa" else made - mono
+
+
+def _joined(mono: Tensor, added: Tensor, generator: Generator) -> Tensor:
+    """`(C, samples)`."""
+    return torch.cat([mono, added]) if generator.output == "foa" else mono + added

@@ -1,0 +1,32 @@
+"""A generator from what the head was told."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import torch
+
+from avssl.config import fill
+from avssl.models.encoders import Encoders
+from avssl.models.picture import PictureBranch
+from avssl_downstream.spatialize.generator import Generator
+from avssl_downstream.spatialize.generators import find
+from avssl_downstream.spatialize.options import SpatializeOptions
+
+
+def build(options: SpatializeOptions, encoders: Encoders | None) -> Generator:
+    """A generator with its picture branches; the same weights for the same seed.
+
+    Args:
+        options: names it, fills its options, chooses the picture branch.
+        encoders: of a pretraining run, for the picture branch `encoders`.
+
+    Raises:
+        ValueError: unknown names, options out of their range, encoders that are missing, weights that do not fit.
+    """
+    kind = find(options.generator)
+    own: Any = fill(kind.Options, options.generator_options, where=f"{options.generator}: generator_options")
+    branch = partial(PictureBranch, options.picture, encoders, options.picture_weights, fine_tune=options.fine_tune)
+    torch.manual_seed(options.train.seed)
+    return kind(own, branch)

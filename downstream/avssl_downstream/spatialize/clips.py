@@ -1,0 +1,65 @@
+"""Clips of a manifest, whole: their true sound and their pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from avssl.data.manifest import Manifest, Row
+from avssl.data.media import iterate_frames, read_sound
+from avssl.data.resample import resample
+from avssl_downstream.spatialize.generator import Generator, mix_down
+from avssl_downstream.spatialize.sights import Sights
+
+Changed = Callable[[Tensor], Tensor]
+MOST_FOR_PRIOR = 200
+"""Training clips that the spatial prior is made of, evenly spread."""
+
+
+def true_sound(row: Row, manifest: Manifest, generator: Generator) -> Tensor:
+    """`(C, samples)` at the generator's rate.
+
+    Raises:
+        ValueError: another number of channels than the generator makes, or samples that are no numbers.
+    """
+    path = manifest.root / row.sound
+    sound, rate = read_sound(path, row.start, row.seconds)
+    if len(sound) != generator.channels:
+        raise ValueError(f"{path}: {generator.output} sound has {generator.channels} channels, this has {len(sound)}")
+    if not bool(sound.isfinite().all()):
+        raise ValueError(f"{path}: sound is made of finite numbers, here are others")
+    return resample(sound, rate, generator.sample_rate)
+
+
+def sights(row: Row, manifest: Manifest, generator: Generator, changed: Changed | None = None) -> Sights:
+    """What the generator sees of a clip."""
+
+    def frames(times: Sequence[float], size: tuple[int, int]) -> Iterator[np.ndarray]:
+        return iterate_frames(manifest.root / row.video, [row.start + time for time in times], size)
+
+    return Sights(generator, frames, row.seconds, changed)
+
+
+def spatial_prior(manifest: Manifest, generator: Generator) -> Tensor:
+    """By how much each channel is the mono sound, on average of training clips (Morgado et al. 2018): `(C,)`.
+
+    Raises:
+        ValueError: no training clip has a sound, or one cannot be read.
+    """
+    with_mono, power = torch.zeros(generator.channels, dtype=torch.float64), 0.0
+    for row in spread(manifest.rows, MOST_FOR_PRIOR):
+        truth = true_sound(row, manifest, generator).double()
+        mono = mix_down(truth)
+        with_mono += truth @ mono
+        power += float(mono.square().sum())
+    if not power:
+        raise ValueError(f"{manifest.root}: the training clips are silent, there is no spatial prior")
+    return (with_mono / power).float()
+
+
+def spread(rows: Sequence[Row], most: int) -> Sequence[Row]:
+    """So many of some rows at most, evenly spread; 0: all."""
+    return rows if not most else rows[:: -(-len(rows) // most)]

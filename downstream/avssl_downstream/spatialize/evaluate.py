@@ -1,0 +1,104 @@
+"""A generator on held-out clips, beside what it must beat and what could be reached."""
+
+# C channels, S samples
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from lightning_fabric import Fabric
+from rich.console import Console
+from rich.progress import track
+from torch import Tensor
+
+from avssl.data.manifest import Manifest, Row
+from avssl.train.monitor import evaluating
+from avssl_downstream.spatialize.clips import Changed, sights, spread, true_sound
+from avssl_downstream.spatialize.generator import Generator, mix_down
+from avssl_downstream.spatialize.making import Pace, make, remake
+from avssl_downstream.spatialize.metrics import Numbers, mean, measure
+from avssl_downstream.spatialize.options import SpatializeOptions
+
+MODEL = "test"
+SEEING: dict[str, Changed | None] = {
+    MODEL: None,
+    "audio_only": torch.zeros_like,
+    "flipped": lambda frames: frames.flip(-1),
+}
+"""What is done to the pictures."""
+BELOW = ("mono", "prior", "audio_only", "flipped")
+COMPARED = ("stft", "env", "emd_degrees", "direction_error")
+
+Made = dict[str, Tensor]
+
+
+class Evaluation:
+    """Measures a generator, and beside it what it must beat and what could be reached.
+
+    - `mono`: the mono sound in every channel;
+    - `prior`: the mono sound in each channel as much as on average of the training clips;
+    - `audio_only`: the generator before black pictures;
+    - `flipped`: the generator before pictures with left and right exchanged;
+    - `oracle`: the true masks.
+
+    Args:
+        generator: on the fabric's device.
+        prior: of the training clips, `(C,)`; see `clips.spatial_prior`.
+        options: pace, normalisation.
+        fabric: precision.
+    """
+
+    def __init__(self, generator: Generator, prior: Tensor, options: SpatializeOptions, fabric: Fabric) -> None:
+        self.generator, self.prior, self.options, self.fabric = generator, prior, options, fabric
+        self.pace = Pace(options.hop, options.windows)
+
+    def run(self, manifest: Manifest, say: Callable[[Row, Made, Tensor], object] | None = None) -> Numbers:
+        """Means over clips: `test_stft` of the generator, `mono_stft`, ... and `test_stft_below_mono`, a share.
+
+        Args:
+            manifest: held-out clips.
+            say: is given what was made of each, by name, and the truth.
+
+        Raises:
+            ValueError: a file is broken, or has other channels.
+        """
+        rows = spread(manifest.rows, self.options.most_clips)
+        console = Console(stderr=True)
+        found: dict[str, list[Numbers]] = {}
+        with evaluating(self.generator):
+            for row in track(rows, "held-out clips", console=console, disable=not console.is_terminal):
+                truth = true_sound(row, manifest, self.generator)
+                made = self.made(row, manifest, truth)
+                for name, sound in made.items():
+                    numbers = measure(sound, truth, self.generator.sample_rate, self.options.normalisation)
+                    found.setdefault(name, []).append(numbers)
+                if say:
+                    say(row, made, truth)
+        return _compared({name: mean(clips) for name, clips in found.items()}) | {"tested_clips": float(len(rows))}
+
+    def made(self, row: Row, manifest: Manifest, truth: Tensor) -> Made:
+        """What each of them makes of a clip, `(C, S)`."""
+        mono = mix_down(truth)[None]
+        made = {name: self._seeing(row, manifest, mono, changed) for name, changed in SEEING.items()}
+        return made | {
+            "mono": mono.expand_as(truth),
+            "prior": self.prior[:, None] * mono,
+            "oracle": remake(self.generator, truth, self.pace),
+        }
+
+    def _seeing(self, row: Row, manifest: Manifest, mono: Tensor, changed: Changed | None) -> Tensor:
+        seen = sights(row, manifest, self.generator, changed)
+        return torch.cat(list(make(self.generator, [mono], seen, self.fabric, self.pace)), 1)
+
+
+def _compared(methods: dict[str, Numbers]) -> Numbers:
+    """All numbers in one mapping, and by which share of theirs the generator is below others."""
+    flat = {f"{method}_{name}": value for method, numbers in methods.items() for name, value in numbers.items()}
+    for name in COMPARED:
+        mine = flat.get(f"{MODEL}_{name}")
+        for other in BELOW:
+            theirs = flat.get(f"{other}_{name}")
+            if mine is not None and theirs:
+                flat[f"{MODEL}_{name}_below_{other}"] = 1 - mine / theirs
+    return flat

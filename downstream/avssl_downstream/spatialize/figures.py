@@ -1,0 +1,68 @@
+"""Pictures of what a generator made of held-out clips."""
+
+# C channels, F rows and T columns of a spectrum
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from avssl.data.atomic import replacing
+from avssl.data.manifest import Row
+from avssl.spatial.spectrum import StftConfig
+from avssl_downstream.spatialize.evaluate import MODEL
+from avssl_downstream.spatialize.generator import Generator
+
+CLIPS = 4
+NAMES = {2: ("left", "right"), 4: ("W", "Y", "Z", "X")}
+RANGE_DB = 60.0
+
+
+class Figures:
+    """Draws the first few clips.
+
+    Args:
+        folder: takes `spatialized-KEY.png`.
+        generator: whose sound they are of.
+    """
+
+    def __init__(self, folder: Path, generator: Generator) -> None:
+        self.folder, self.generator, self.left = folder, generator, CLIPS
+
+    def add(self, row: Row, made: dict[str, Tensor], truth: Tensor) -> None:
+        """Draw a clip: the truth, what was made, and what was made of flipped pictures; without the mono sound."""
+        if not self.left:
+            return
+        self.left -= 1
+        name = "".join(each if each.isalnum() or each in "-_" else "_" for each in row.key)
+        with replacing(self.folder / f"spatialized-{name}.png") as part:
+            draw(part, {"true": truth, "made": made[MODEL], "flipped picture": made["flipped"]}, made["mono"])
+
+
+def draw(path: Path, sounds: dict[str, Tensor], mono: Tensor) -> None:
+    """Spectra of sounds `(C, samples)` less the mono sound: a column a sound, a row a channel; in dB.
+
+    Of a field, channel W is the mono sound and left out.
+    """
+    from matplotlib.figure import Figure
+
+    names = NAMES[len(mono)]
+    rows = [index for index, name in enumerate(names) if name != "W"]
+    given = mono if len(mono) == 2 else torch.zeros_like(mono)
+    levels = {title: decibels(sound - given) for title, sound in sounds.items()}
+    top = max(float(each[rows].max()) for each in levels.values())
+    figure = Figure(figsize=(4 * len(sounds), 2.2 * len(rows)), layout="constrained")
+    axes = figure.subplots(len(rows), len(sounds), squeeze=False, sharex=True, sharey=True)
+    for column, (title, level) in enumerate(levels.items()):
+        for place, index in enumerate(rows):
+            axes[place][column].imshow(level[index], origin="lower", aspect="auto", vmin=top - RANGE_DB, vmax=top)
+            axes[place][0].set_ylabel(names[index])
+        axes[0][column].set_title(title)
+    figure.savefig(path, dpi=80)
+
+
+def decibels(sound: Tensor) -> Tensor:
+    """Levels of the spectrum of a sound: `(C, F, T)`."""
+    return 20 * StftConfig().stft(sound).abs().clamp(min=1e-8).log10()

@@ -1,0 +1,147 @@
+"""Mono sound and pictures to spatial sound: train a generator, measure it, use it."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from omegaconf import OmegaConf
+
+from avssl.data.atomic import write_text
+from avssl.data.manifest import Manifest
+from avssl.head import Head
+from avssl.models.encoders import Encoders
+from avssl.train.checkpoint import LAST
+from avssl.train.launch import alone
+from avssl.train.outcome import CONFIG, flat, read_config
+from avssl.train.run_folder import FIGURES, add_metrics
+from avssl.train.stop import interrupting
+from avssl_downstream.spatialize.apply import apply
+from avssl_downstream.spatialize.build import build
+from avssl_downstream.spatialize.clips import spatial_prior
+from avssl_downstream.spatialize.evaluate import Evaluation
+from avssl_downstream.spatialize.figures import Figures
+from avssl_downstream.spatialize.folder import read_generator, write_generator
+from avssl_downstream.spatialize.generator import Generator
+from avssl_downstream.spatialize.options import SpatializeOptions
+from avssl_downstream.spatialize.training import manifests, train
+
+MAY_CHANGE = (
+    "train.steps", "train.log_every", "train.save_every", "train.show_every", "workers", "split", "most_clips",
+    "normalisation", "hop", "windows", "mix", "panorama", "target", "title", "published",
+)  # fmt: skip
+"""Settings that a run may be continued with though it was begun with others."""
+
+
+class Spatialize(Head):
+    """Trains a generator of spatial sound and measures it on held-out clips; or makes files with a fitted one.
+
+    Args:
+        encoders: pretrained towers for the picture branch `encoders`, or None.
+        options: generator, data, training, evaluation.
+
+    Raises:
+        ValueError: see `build`.
+    """
+
+    Options = SpatializeOptions
+    needs_encoders = False
+    encoders: Encoders | None  # type: ignore[assignment]
+    options: SpatializeOptions
+
+    def __init__(self, encoders: Encoders | None, options: SpatializeOptions) -> None:
+        if encoders is None and options.picture == "encoders":
+            raise ValueError("picture=encoders needs --encoders: a run folder, or its encoders folder")
+        self.encoders, self.options = encoders, options
+        self.generator: Generator | None = None
+
+    @classmethod
+    def load(cls, folder: Path, settings: Any) -> Spatialize:
+        """A head fitted in `folder`; `settings` may change how files are made, see `folder.FREE`.
+
+        Raises:
+            ValueError: no such folder, a broken file, or settings that need another fit.
+        """
+        generator, options = read_generator(folder, settings)
+        head = cls.__new__(cls)
+        head.encoders, head.options, head.generator = None, options, generator
+        return head
+
+    def fit(self, folder: Path) -> dict[str, float]:
+        """Train, save, measure; what was begun in the folder is continued.
+
+        Leaves `config.yaml`, checkpoints, `generator.safetensors`, `config.json`, `metrics.json` and figures.
+
+        Returns:
+            What `metrics.json` holds: `test_stft` and the like of the generator, `mono_stft` and the like of what it
+            must beat, settings that the numbers depend on; see `Evaluation` and `measure`.
+
+        Raises:
+            ValueError: unusable data, or a folder of another run.
+            OSError: something cannot be read or written.
+            SystemExit: with code 0, after saving, when SIGTERM or Ctrl-C came.
+        """
+        check_folder(folder, self.options)
+        generator = build(self.options, self.encoders)
+        training, further, held_out = manifests(generator, self.options)
+        fabric = alone(self.options.train.precision)
+        write_text(folder / CONFIG, OmegaConf.to_yaml(OmegaConf.create(run_config(self.options))))
+        found = train(generator, training, further, self.options, folder, fabric)
+        write_generator(folder, generator, self.options, self.encoders)
+        add_metrics(folder, found)
+        self.generator = generator
+        measured = self._measured(generator.to(fabric.device), training if len(training) else further, held_out, folder)
+        return add_metrics(folder, measured)
+
+    def apply(self, source: Path, target: Path) -> None:
+        """Make a file with spatial sound of one without; see `avssl_downstream.spatialize.apply.apply`.
+
+        Raises:
+            ValueError: the head was not fitted, or see there.
+            OSError: see there.
+        """
+        if self.generator is None:
+            raise ValueError(f"{source}: spatialize needs a fitted generator: give its folder (--head)")
+        fabric = alone(self.options.train.precision)
+        with interrupting():
+            apply(source, target, self.generator.to(fabric.device).eval(), self.options, fabric)
+
+    def _measured(self, generator: Generator, training: Manifest, held_out: Manifest, folder: Path) -> dict[str, float]:
+        fabric = alone(self.options.train.precision)
+        (folder / FIGURES).mkdir(exist_ok=True)
+        figures = Figures(folder / FIGURES, generator)
+        with interrupting():
+            prior = spatial_prior(training, generator)
+            numbers = Evaluation(generator, prior, self.options, fabric).run(held_out, figures.add)
+        return numbers | {
+            "sample_rate": float(generator.sample_rate),
+            "normalised_to_peak": float(self.options.normalisation == "peak"),
+            "seed": float(self.options.train.seed),
+            "training_clips": float(len(training)),
+        }
+
+
+def run_config(options: SpatializeOptions) -> dict[str, Any]:
+    """What `config.yaml` says, as `avssl report` reads it."""
+    settings = asdict(options)
+    title = options.title or f"{options.generator} {options.picture}"
+    return {"task": "spatialize", "features": {"name": options.generator}, **settings, "title": title}
+
+
+def check_folder(folder: Path, options: SpatializeOptions) -> None:
+    """See that a run may live in a folder.
+
+    Raises:
+        ValueError: it belongs to a run of other options.
+    """
+    if not (folder / CONFIG).is_file():
+        if (folder / LAST).is_file():
+            raise ValueError(f"{folder}: holds a checkpoint but no {CONFIG}; use another folder")
+        return
+    before, now = flat(read_config(folder)), flat(run_config(options))
+    different = [key for key in sorted(before.keys() | now.keys()) if before.get(key) != now.get(key)]
+    refused = [key for key in different if not key.startswith(MAY_CHANGE)]
+    if refused:
+        changes = ", ".join(f"{key} was {before.get(key)!r}, is {now.get(key)!r}" for key in refused)
+        raise ValueError(f"{folder}: belongs to another run ({changes}); use another folder or the same options")

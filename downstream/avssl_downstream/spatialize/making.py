@@ -1,0 +1,103 @@
+"""A generator over a sound of any length."""
+
+# C channels of the output, S samples of a window
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor
+
+from avssl_downstream.spatialize.generator import Generator
+from avssl_downstream.spatialize.overlap import Overlap
+from avssl_downstream.spatialize.sights import Sights
+
+
+class Pace(NamedTuple):
+    """How windows are laid over a sound."""
+
+    hop: float
+    """Seconds between them; 0: the generator's."""
+    together: int
+    """Computed at once."""
+
+    def overlap(self, generator: Generator) -> Overlap:
+        """Of a generator's windows.
+
+        Raises:
+            ValueError: they would not overlap by half.
+        """
+        rate = generator.sample_rate
+        hop = round((self.hop or generator.hop) * rate)
+        margin = round(generator.margin * rate)
+        longest = (generator.samples - 2 * margin) // 2
+        if not 1 <= hop <= longest:
+            raise ValueError(f"hop is up to {longest / rate:g} s, half of what a window gives, not {hop / rate:g} s")
+        return Overlap(generator.samples, hop, margin)
+
+
+def make(generator: Generator, mono: Iterable[Tensor], sights: Sights, fabric: Fabric, pace: Pace) -> Iterator[Tensor]:
+    """Spatial sound of a mono sound, block by block.
+
+    Args:
+        generator: in evaluation mode, on the fabric's device.
+        mono: blocks `(1, samples)`, at the generator's rate.
+        sights: what is seen meanwhile.
+        fabric: precision.
+        pace: of the windows.
+
+    Yields:
+        `(C, samples)`; of a field, W is the mono sound itself, bit for bit.
+    """
+
+    def heard(windows: Tensor, starts: list[int]) -> Tensor:
+        middles = [(start + generator.samples / 2) / generator.sample_rate for start in starts]
+        with torch.no_grad(), fabric.autocast():
+            return generator.hear(windows[:, 0].to(fabric.device), sights.at(middles)).float().cpu()
+
+    given = Delayed(mono)
+    for block in pace.overlap(generator).process(given, heard, pace.together):
+        same = given.take(block.shape[1])
+        yield torch.cat([same, block[1:]]) if generator.output == "foa" else block
+
+
+def remake(generator: Generator, truth: Tensor, pace: Pace) -> Tensor:
+    """What the generator's masks could make at best of a whole sound `(C, samples)`: see `Generator.oracle`."""
+
+    def heard(windows: Tensor, starts: list[int]) -> Tensor:
+        with torch.no_grad():
+            return generator.oracle(windows)
+
+    return torch.cat(list(pace.overlap(generator).process([truth], heard, pace.together)), 1)
+
+
+class Delayed:
+    """Blocks that go by, kept until they are taken.
+
+    Args:
+        blocks: `(channels, samples)` each.
+    """
+
+    def __init__(self, blocks: Iterable[Tensor]) -> None:
+        self._blocks = blocks
+        self._kept: deque[Tensor] = deque()
+
+    def __iter__(self) -> Iterator[Tensor]:
+        for block in self._blocks:
+            self._kept.append(block)
+            yield block
+
+    def take(self, samples: int) -> Tensor:
+        """The first so many samples that have gone by and were not taken; fewer if there are no more."""
+        found, missing = [], samples
+        while missing and self._kept:
+            block = self._kept.popleft()
+            found.append(block[:, :missing])
+            if block.shape[1] > missing:
+                self._kept.appendleft(block[:, missing:])
+            missing -= found[-1].shape[1]
+        return torch.cat(found, 1) if found else torch.zeros(1, 0)

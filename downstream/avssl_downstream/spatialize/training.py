@@ -1,0 +1,114 @@
+"""Clips that a generator is trained on, real and further ones, and its fit to them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, closing
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from lightning_fabric import Fabric
+from rich.console import Console
+from torch import Tensor
+
+from avssl.config import DataConfig
+from avssl.data.loader import Batches
+from avssl.data.manifest import Manifest, read_manifest
+from avssl.train import world
+from avssl.train.loop import fit
+from avssl.train.useful import useful
+from avssl_downstream.spatialize.generator import Generator
+from avssl_downstream.spatialize.options import SpatializeOptions
+
+WORLD_FRAME_RATE = 10.0
+"""Pictures a second of built-in worlds, unless a generator wants more."""
+CHOICE = 0
+"""Seed of which training clips are left out: the same for all runs."""
+
+
+class Mixed:
+    """Batches that are each joined of several.
+
+    Args:
+        streams: at least one.
+    """
+
+    def __init__(self, streams: list[Batches]) -> None:
+        self.streams = streams
+
+    def between(self, start: int, stop: int) -> Iterator[dict[str, Tensor]]:
+        """The batches of steps `start` to `stop - 1`; closing the iterator ends all loader processes."""
+        with ExitStack() as stack:
+            parts = [stack.enter_context(closing(each.between(start, stop))) for each in self.streams]
+            for batches in zip(*parts, strict=True):
+                yield {name: torch.cat([each[name] for each in batches]) for name in batches[0]}
+
+
+def manifests(generator: Generator, options: SpatializeOptions) -> tuple[Manifest, Manifest, Manifest]:
+    """Clips to train on, further ones to train on (maybe none), and held-out ones; built-in worlds are rendered.
+
+    Raises:
+        ValueError: a manifest that cannot be used, no clip of the split, or none that is of use to this generator.
+    """
+    whole = _clips(generator, options, options.manifest, options.world)
+    held_out = whole.select(options.split)
+    if not len(held_out):
+        known = sorted({row.split for row in whole})
+        raise ValueError(f"{whole.root}: no clip of split {options.split!r} to evaluate, only of {known}")
+    further = replace(whole, rows=())
+    if options.augment:
+        named = options.augment in world.WORLDS
+        further = _clips(generator, options, "" if named else options.augment, options.augment if named else "")
+        further = _useful(world.training(further), generator)
+    training = _share(_useful(world.training(whole), generator), options.train_share)
+    return training, further, _useful(held_out, generator)
+
+
+def train(
+    generator: Generator,
+    training: Manifest,
+    further: Manifest,
+    options: SpatializeOptions,
+    folder: Path,
+    fabric: Fabric,
+) -> dict[str, float]:
+    """Fit the weights; continues what the folder holds.
+
+    Returns:
+        What `avssl.train.loop.fit` does.
+
+    Raises:
+        ValueError: see `fit`.
+        SystemExit: with code 0, after saving, when SIGTERM or Ctrl-C came.
+    """
+    extra = round(options.batch * (options.augment_share if len(training) else 1.0)) if len(further) else 0
+    counts = ((training, options.batch - extra), (further, extra))
+    streams = [_batches(generator, clips, options, count) for clips, count in counts if len(clips) and count]
+    return fit(generator, Mixed(streams), options.train, options.optim, folder, fabric=fabric, title=options.generator)
+
+
+def _batches(generator: Generator, clips: Manifest, options: SpatializeOptions, count: int) -> Batches:
+    data = options.data(generator, "", count)
+    return Batches(clips, generator.views, data, generator.sample_rate, options.train.seed)
+
+
+def _clips(generator: Generator, options: SpatializeOptions, manifest: str, name: str) -> Manifest:
+    """All clips of a manifest, or else of a built-in world."""
+    if manifest:
+        return read_manifest(manifest)
+    data: DataConfig = options.data(generator, "", options.batch)
+    rate = max(WORLD_FRAME_RATE, generator.frame_rate)
+    data = replace(data, world=name or data.world, frame_rate=rate, instant="random")
+    return world.clips(data, generator.sample_rate)[1]
+
+
+def _useful(clips: Manifest, generator: Generator) -> Manifest:
+    return useful(clips, generator, Console(stderr=True, soft_wrap=True, highlight=False, markup=False).print)
+
+
+def _share(clips: Manifest, share: float) -> Manifest:
+    """So many of the clips, drawn once for all."""
+    kept = np.sort(np.random.default_rng(CHOICE).permutation(len(clips))[: round(share * len(clips))])
+    return replace(clips, rows=tuple(clips.rows[index] for index in kept))
