@@ -193,7 +193,7 @@ def floor(spectrum: StftConfig) -> float:
 def ratio_db(wanted: Tensor, wrong: Tensor) -> Tensor:
     """Ratio of two energies in dB, within -200 and 200."""
     least = _LEAST * torch.maximum(wanted, wrong).clamp(min=_LEAST)
-    return 10 * ((wanted + least) / (wrong + least)).log10()
+    return 10 * ((wanted + least).log10() - (wrong + least).log10())
 
 
 def reduced(values: Tensor, reduce: str) -> Tensor:
