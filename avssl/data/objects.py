@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -139,16 +140,10 @@ def read(folder: Path, model: str) -> Objects:
     path = objects_path(folder, model)
     if not path.is_file():
         raise ValueError(f"{path}: expected objects, there is no such file; `avssl detect {folder} --model {model}`")
-    try:
+    with _refused(path):
         table = pq.ParquetFile(path).read()
-        note = _note(table)
-        looked = {key: Looked(*values) for key, values in note["looked"].items()}
+        looked = _looked(_note(table.schema))
         return Objects(table.select(SCHEMA.names).cast(SCHEMA), looked)
-    except (pa.ArrowException, OSError, KeyError, TypeError, ValueError) as error:
-        reason = next(iter(str(error).splitlines()), type(error).__name__)
-        raise ValueError(
-            f"{path}: expected objects of avssl (parquet): {reason}; delete it and detect again"
-        ) from error
 
 
 def read_about(path: Path) -> tuple[About, dict[str, Looked]]:
@@ -157,14 +152,9 @@ def read_about(path: Path) -> tuple[About, dict[str, Looked]]:
     Raises:
         ValueError: it is broken, or of another kind.
     """
-    try:
+    with _refused(path):
         note = _note(pq.ParquetFile(path).schema_arrow)
-        return About(**note["about"]), {key: Looked(*values) for key, values in note["looked"].items()}
-    except (pa.ArrowException, OSError, KeyError, TypeError, ValueError) as error:
-        reason = next(iter(str(error).splitlines()), type(error).__name__)
-        raise ValueError(
-            f"{path}: expected objects of avssl (parquet): {reason}; delete it and detect again"
-        ) from error
+        return About(**note["about"]), _looked(note)
 
 
 def write(path: Path, table: pa.Table, about: About, looked: Mapping[str, Looked]) -> None:
@@ -185,13 +175,28 @@ def write(path: Path, table: pa.Table, about: About, looked: Mapping[str, Looked
         pq.write_table(ordered, part)
 
 
-def _note(table: Any) -> dict[str, Any]:
+@contextmanager
+def _refused(path: Path) -> Iterator[None]:
+    """What is no file of objects, in one line."""
+    try:
+        yield
+    except (pa.ArrowException, OSError, KeyError, TypeError, ValueError) as error:
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
+        raise ValueError(
+            f"{path}: expected objects of avssl (parquet): {reason}; delete it and detect again"
+        ) from error
+
+
+def _note(schema: pa.Schema) -> dict[str, Any]:
     """What lies in the schema's metadata."""
-    metadata = (table.schema if isinstance(table, pa.Table) else table).metadata or {}
-    note = json.loads(metadata.get(b"avssl", b"{}"))
+    note = json.loads((schema.metadata or {}).get(b"avssl", b"{}"))
     if note.get("format") != FORMAT or note.get("version") != VERSION:
         raise ValueError(f"its metadata do not say {FORMAT!r}, version {VERSION}")
     return dict(note)
+
+
+def _looked(note: dict[str, Any]) -> dict[str, Looked]:
+    return {key: Looked(*values) for key, values in note["looked"].items()}
 
 
 def _column(table: pa.Table, name: str) -> NDArray[np.float32]:

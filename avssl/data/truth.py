@@ -77,13 +77,12 @@ def _objects(table: pa.Table, about: About, least_score: float) -> pa.Table:
 
 def _looked(table: pa.Table) -> dict[str, Looked]:
     """The frames of every clip, which are evenly spaced from its beginning."""
-    times = table.group_by("key").aggregate([("frame", "count_distinct"), ("time", "max")])
-    rows = times.select(["key", "frame_count_distinct", "time_max"]).to_pylist()
-    return {
-        row["key"]: Looked(frames, row["time_max"] / max(1, frames - 1), 0.0)
-        for row in rows
-        for frames in [row["frame_count_distinct"]]
-    }
+    clips = table.group_by("key").aggregate([("frame", "count_distinct"), ("time", "max")]).to_pylist()
+    return {clip["key"]: _evenly(clip["frame_count_distinct"], clip["time_max"]) for clip in clips}
+
+
+def _evenly(frames: int, last: float) -> Looked:
+    return Looked(frames, last / (frames - 1) if frames > 1 else 1.0, 0.0)
 
 
 def _first_line(error: BaseException) -> str:
