@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.progress import track
 from torch import Tensor
 
-from avssl.data.ambix import NAMES, SoundLayout, declared_layout, recognised_layout
+from avssl.data.ambix import NAMES, SoundLayout, check_name, declared_layout, recognised_layout
 from avssl.data.equirect import check_equirect
 from avssl.data.media import write_video
 from avssl.data.media.spatial_mp4 import write_spatial_mp4
@@ -64,16 +64,7 @@ def write_energy_video(
         ValueError: pictures that are not equirectangular, or sound that is no first-order field.
         OSError: the file cannot be written.
     """
-    film, sound = Pictures(Path(pictures)), Sound(Path(field))
-    try:
-        check_equirect(film, declared=declared, vouched=False)
-        known = (
-            declared_layout(layout, sound.channels)
-            if layout in NAMES
-            else recognised_layout(sound.channels, sound.codec)
-        )
-    except ValueError as error:
-        raise ValueError(f"{pictures if film.path != sound.path else field}: {error}") from error
+    film, (sound, known) = _sphere(Path(pictures), declared), _field(Path(field), layout)
     target, size = require_folder(Path(path)), (height // 2 * 2, height // 2 * 4)
     times = list(np.arange(max(1, int(film.length() * frame_rate))) / frame_rate)
     shown: Iterable[float] = times
@@ -85,9 +76,28 @@ def write_energy_video(
     with TemporaryDirectory(prefix=f".{target.stem}-", dir=target.parent) as folder:
         silent = Path(folder) / "drawn.mp4"
         write_video(silent, drawn, frame_rate, gop=round(2 * frame_rate) or 1)
-        seconds = Pictures(silent).length()
-        heard = _heard(sound, known, seconds)
+        heard = _heard(sound, known, Pictures(silent).length())
         write_spatial_mp4(target, silent, heard, sound.sample_rate, panoramic=True)
+
+
+def _sphere(path: Path, declared: bool) -> Pictures:
+    pictures = Pictures(path)
+    try:
+        check_equirect(pictures, declared=declared, vouched=False)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+    return pictures
+
+
+def _field(path: Path, name: str) -> tuple[Sound, SoundLayout]:
+    sound = Sound(path)
+    try:
+        check_name(name)
+        declared = name in NAMES
+        layout = declared_layout(name, sound.channels) if declared else recognised_layout(sound.channels, sound.codec)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+    return sound, layout
 
 
 def _heard(sound: Sound, layout: SoundLayout, seconds: float) -> Iterator[Tensor]:

@@ -1,0 +1,73 @@
+"""The overlay is bright where the sound is, and the film plays in time with it."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from avssl.data.energy_video import write_energy_video
+from avssl.data.media import probe, read_all_sound, read_frames, write_sound, write_video
+from avssl.data.media.spherical import read_spatial
+from avssl.spatial.ambisonics import encode
+
+RATE = 16000
+
+
+@pytest.fixture
+def scene(tmp_path):
+    """Grey pictures of 3 s, and noise that stands for a second each at 90, 0 and -90 degrees."""
+    write_video(tmp_path / "grey.mp4", [np.full((64, 128, 3), 110, np.uint8)] * 30, 10.0)
+    voice = 0.2 * torch.randn(3 * RATE, generator=torch.Generator().manual_seed(0))
+    azimuth = torch.tensor([90.0, 0.0, -90.0]).deg2rad().repeat_interleave(RATE)
+    write_sound(tmp_path / "field.wav", encode(voice, azimuth, torch.zeros(3 * RATE)), RATE)
+    return tmp_path
+
+
+def test_it_glows_where_it_sounds(scene):
+    write_energy_video(scene / "out.mp4", scene / "grey.mp4", scene / "field.wav", height=64, progress=False)
+    for time, column in ((0.75, 32), (1.75, 64), (2.75, 96)):
+        picture = read_frames(scene / "out.mp4", [time])[0].float()
+        red = (picture[0] - picture[2]).mean(0)  # red is loud, blue is not
+        found = math.atan2(
+            *[
+                float((red.clamp(min=0) * wave(torch.arange(128) * math.pi / 64)).sum())
+                for wave in (torch.sin, torch.cos)
+            ]
+        )
+        assert found % (2 * math.pi) == pytest.approx(column * math.pi / 64, abs=0.12)
+
+
+def test_the_film_is_a_sphere_with_a_stereo_preview_of_the_same_length(scene):
+    write_energy_video(scene / "out.mp4", scene / "grey.mp4", scene / "field.wav", height=64, progress=False)
+    info = probe(scene / "out.mp4")
+    assert (info.video.width, info.video.height, info.video.frame_rate) == (128, 64, 10)
+    assert info.sound.channels == 2
+    assert info.video.seconds == pytest.approx(3, abs=0.01)
+    assert info.sound.seconds == pytest.approx(3, abs=0.01)
+    assert read_spatial(scene / "out.mp4").sphere.projection == "equirectangular"
+    heard, _ = read_all_sound(scene / "out.mp4")
+    left, right = heard[:, 2000:14000].square().mean(1)
+    assert left > 100 * right  # at 90 degrees the right cardioid hears nothing
+    assert {each.name for each in scene.iterdir()} == {"grey.mp4", "field.wav", "out.mp4"}
+
+
+def test_silence_leaves_the_pictures_alone(scene):
+    write_sound(scene / "field.wav", torch.zeros(4, 3 * RATE), RATE)
+    write_energy_video(scene / "out.mp4", scene / "grey.mp4", scene / "field.wav", height=64, progress=False)
+    picture = read_frames(scene / "out.mp4", [1.0]).float()
+    assert (picture - 110).abs().max() < 4
+
+
+def test_what_is_no_sphere_or_no_field_is_refused_in_a_line(scene):
+    write_video(scene / "flat.mp4", [np.zeros((64, 96, 3), np.uint8)] * 3, 10.0)
+    with pytest.raises(ValueError, match=r"flat\.mp4: expected equirectangular pictures"):
+        write_energy_video(scene / "out.mp4", scene / "flat.mp4", scene / "field.wav", progress=False)
+    write_sound(scene / "two.wav", torch.zeros(2, RATE), RATE)
+    with pytest.raises(ValueError, match=r"two\.wav: expected ambisonics"):
+        write_energy_video(scene / "out.mp4", scene / "grey.mp4", scene / "two.wav", progress=False)
+    with pytest.raises(OSError, match="there is no folder"):
+        write_energy_video(scene / "no" / "out.mp4", scene / "grey.mp4", scene / "field.wav", progress=False)
+    assert not (scene / "out.mp4").exists()
