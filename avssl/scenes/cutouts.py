@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
+from zipfile import BadZipFile
 
 import cv2
 import numpy as np
@@ -120,7 +122,7 @@ def read_cut_out(path: Path) -> CutOut:
     try:
         with np.load(path, allow_pickle=False) as stored:
             found = CutOut(*(stored[name] for name in CutOut._fields))
-    except (ValueError, KeyError, EOFError) as error:
+    except (ValueError, KeyError, EOFError, BadZipFile, zlib.error) as error:
         raise ValueError(f"{path}: expected a cut-out, cannot be read; remove it to have it cut out again") from error
     for each in found[:3]:
         each.setflags(write=False)

@@ -183,7 +183,7 @@ class YoloSegmenter(Segmenter):
         values = rows[kept].cpu().numpy()
         labels = [self.yolo.labels.get(int(each), str(int(each))) for each in values[:, 5]]
         return Instances(
-            (values[:, :4] * stretch).astype(np.float32),
+            np.clip(values[:, :4] * stretch, 0, (size[1], size[0], size[1], size[0])).astype(np.float32),
             values[:, 4].astype(np.float32),
             labels,
             np.stack([masks[number] for number in kept]) if kept else np.zeros((0, *size), bool),
