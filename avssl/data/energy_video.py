@@ -16,8 +16,7 @@ from torch import Tensor
 
 from avssl.data.ambix import NAMES, SoundLayout, check_name, declared_layout, recognised_layout
 from avssl.data.equirect import check_equirect
-from avssl.data.media import write_video
-from avssl.data.media.spatial_mp4 import write_spatial_mp4
+from avssl.data.media import write_spatial_mp4, write_video
 from avssl.data.media.whole import Pictures, Sound
 from avssl.data.media.write import require_folder
 from avssl.spatial.energy import energy_map

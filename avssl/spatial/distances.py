@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from avssl.spatial.direction_error import direction_error
+from avssl.spatial.energy import LEGACY_SCALE
 from avssl.spatial.interaural import Interaural, interaural, interaural_error
 from avssl.spatial.spectrum import StftConfig
 
@@ -39,8 +40,6 @@ BINAURAL = StftConfig()
 """Of 2.5D Visual Sound and its successors, at 16 kHz."""
 FIELD = StftConfig(2048, 2048, 1024, "none")
 """Of Morgado et al. 2018, at 48 kHz."""
-FIELD_SCALE = math.sqrt(4800.0)
-"""By which their tables multiply root mean squares over 0.1 s at 48 kHz."""
 FLOOR_DB = -100.0
 """Below a sine of full scale: what is quieter counts as this quiet in logarithms."""
 _LEAST = 1e-20
@@ -159,7 +158,7 @@ def published_field_stft(predicted: Tensor, target: Tensor) -> Tensor:
 
 def published_field_envelope(predicted: Tensor, target: Tensor) -> Tensor:
     """Envelope distance as Morgado et al. 2018 print it: the mean over channels, times the root of 4,800."""
-    return FIELD_SCALE * envelope_distance(predicted, target, "mean")
+    return LEGACY_SCALE * envelope_distance(predicted, target, "mean")
 
 
 def complex_error(predicted_CFT: Tensor, target_CFT: Tensor) -> Tensor:

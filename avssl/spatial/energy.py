@@ -17,7 +17,7 @@ from avssl.spatial.transport import great_circles, least_work, least_work_with_p
 POINTS = 252
 """Directions in which two fields are compared, each for the same solid angle: 7 degrees to the next."""
 LEGACY_SCALE = math.sqrt(4800.0)
-"""By which the tables of Morgado et al. 2018 multiply."""
+"""By which the tables of Morgado et al. 2018 multiply root mean squares over 0.1 s at 48 kHz."""
 
 
 class Emd(NamedTuple):
@@ -129,11 +129,16 @@ def emd_legacy(map: Tensor, other: Tensor, scale: float = LEGACY_SCALE) -> float
     one, two = _masses(map), _masses(other)
     if one.shape != (84,) or two.shape != (84,):
         raise ValueError(f"the published grid has 84 points, these maps have {one.shape} and {two.shape}")
-    return scale * least_work_with_penalty(one / 84, two / 84, great_circles(*legacy_grid()))
+    return scale * least_work_with_penalty(one / 84, two / 84, _legacy_ground())
 
 
 def _masses(map: Tensor) -> NDArray[np.float64]:
     return map.detach().cpu().double().numpy()
+
+
+@lru_cache(maxsize=1)
+def _legacy_ground() -> NDArray[np.float64]:
+    return great_circles(*legacy_grid())
 
 
 @lru_cache(maxsize=4)

@@ -4,6 +4,8 @@ from avssl.data.media.containers import close_all
 from avssl.data.media.pictures import iterate_frames, read_frames
 from avssl.data.media.probe import MediaInfo, SoundStream, VideoStream, probe
 from avssl.data.media.sound import read_all_sound, read_sound
+from avssl.data.media.spatial_mp4 import write_spatial_mp4
+from avssl.data.media.spherical import read_spatial
 from avssl.data.media.write import write_sound, write_video
 
 __all__ = [
@@ -16,6 +18,8 @@ __all__ = [
     "read_all_sound",
     "read_frames",
     "read_sound",
+    "read_spatial",
     "write_sound",
+    "write_spatial_mp4",
     "write_video",
 ]

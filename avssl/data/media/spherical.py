@@ -19,7 +19,7 @@ SOURCE = "avssl"
 XML = bytes.fromhex("ffcc8263f8554a938814587a02521fdd")
 """The UUID of the older way to say that pictures are spherical."""
 _STEREO = ("mono", "top-bottom", "left-right", "custom", "right-left")
-_STEREO_BEFORE = {b"pasp", b"clap", b"colr", b"btrt", b"fiel", b"mdcv", b"clli"}
+_OPTIONAL = {b"pasp", b"clap", b"colr", b"btrt", b"fiel", b"mdcv", b"clli"}
 _PROJECTIONS = {b"equi": "equirectangular", b"cbmp": "cubemap", b"mshp": "mesh"}
 
 
@@ -116,7 +116,7 @@ def _mark_entry(entry: Box) -> None:
     bounds = full_box(b"equi", struct.pack(">4I", 0, 0, 0, 0))
     about = full_box(b"svhd", SOURCE.encode() + b"\0")
     sphere = Box(b"sv3d", b"", [about, Box(b"proj", b"", [pose, bounds])])
-    at = next((i for i, child in enumerate(entry.children) if child.kind in _STEREO_BEFORE), len(entry.children))
+    at = next((i for i, child in enumerate(entry.children) if child.kind in _OPTIONAL), len(entry.children))
     entry.children[at:at] = [full_box(b"st3d", b"\0"), sphere]
 
 
