@@ -1,0 +1,124 @@
+"""Mono sound and a 360-degree picture to first-order ambisonics, after Morgado et al. (NeurIPS 2018).
+
+"Self-Supervised Generation of Spatial Audio for 360 Video": the mono sound is W and stays as it is, to the bit; tracks
+are separated from it, and each is given weights in Y, Z and X by what is seen and heard.
+"""
+
+# B windows, S samples, T pictures; F rows and T columns of a spectrum; h and w rows and columns of maps
+
+from __future__ import annotations
+
+import math
+from typing import ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from avssl.data.clip import Clip
+from avssl.data.flow import flow_estimator, paint
+from avssl.spatial.ambisonics import rotate, rotation
+from avssl.spatial.distances import complex_error
+from avssl.spatial.spectrum import ideal_masks, level
+from avssl_downstream.spatialize.generator import Branches, Generator, mix_down, scaled
+from avssl_downstream.spatialize.generators.foa360_options import STREAMS, Foa360Options, build
+
+
+class Foa360(Generator):
+    """W as it came; Y, Z and X made of it."""
+
+    Options: ClassVar[type] = Foa360Options
+    output: ClassVar[str] = "foa"
+    panoramic: ClassVar[bool] = True
+
+    def __init__(self, options: Foa360Options, branch: Branches) -> None:
+        super().__init__(options, branch)
+        sizes = options.sizes
+        self.sample_rate, self.frame_rate = options.sample_rate, options.frame_rate
+        self.size = (options.rows, options.columns)
+        self.seconds, self.margin = (each / self.sample_rate for each in (sizes.samples, sizes.margin))
+        self.hop = (sizes.samples - 2 * sizes.margin) // 2 / self.sample_rate
+        self.streams = STREAMS[options.variant]
+        self.frames = 2 if "flow" in self.streams else 1
+        self.picture = nn.ModuleDict({name: branch() for name in self.streams})
+        self.planes = [each.channels for each in self.picture.values()]
+        self.form = build(options, self.planes, self._cells())
+        self.moved = flow_estimator(options.flow, options.flow_weights, panoramic=True)
+
+    def views(self, clip: Clip, rng: np.random.Generator) -> dict[str, Tensor]:
+        """The field, what each stream sees, and which of Y, Z and X there are: Z may be silent, and teaches nothing.
+
+        With yaw, sources turn to the left as columns of the picture do: any whole number of them.
+        """
+        frames, sound = scaled(clip.frames, self.size), clip.sound
+        if self.options.yaw:
+            turn = int(rng.integers(self.options.columns))
+            frames = frames.roll(-turn, -1)
+            sound = rotate(sound, rotation(2 * math.pi * turn / self.options.columns))
+        silent = "Z" in str(clip.labels.get("silent_channels", "")) or not bool(clip.sound[2].any())
+        return {"sound": sound, "pictures": self._pictures(frames), "present": torch.tensor([True, not silent, True])}
+
+    def forward(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        """The paper's loss, the squared difference of spectra, of sound whose mix is at a level of 0.1.
+
+        `explained` is the share of the energy of Y, Z and X that is found: 0 for W alone, 1 for the truth.
+        """
+        truth = batch["sound"]
+        loud = level(mix_down(truth))
+        maps = self._split(self._look(batch["pictures"]))
+        found, wanted = self.form.spectra(mix_down(truth) / loud, maps, truth[:, 1:] / loud[..., None])
+        error, energy = (self._mean(complex_error(each, wanted), batch) for each in (found, torch.zeros_like(wanted)))
+        return {"loss": error, "explained": 1 - error.detach() / energy.clamp(min=1e-9)}
+
+    def see(self, frames: Tensor) -> Tensor:
+        """Maps of all streams, one after the other, `(B, channels, h, w)`; without streams `(B, 0, 1, 1)`."""
+        pictures = torch.stack([self._pictures(each) for each in frames.cpu()])
+        return self._look(pictures.to(frames.device))
+
+    def hear(self, mono: Tensor, seen: Tensor) -> Tensor:
+        """See `Generator.hear`."""
+        loud = level(mono)
+        made = self.form(mono / loud, self._split(seen)) * loud[..., None]
+        return torch.cat([mono[:, None], made], 1)
+
+    def oracle(self, truth: Tensor) -> Tensor:
+        """The truth's own masks of W: real ones, as weighted tracks are, or complex ones of the U-Net.
+
+        Real masks give back any plane wave; of several that share a bin, or of reflections, what is in phase with W.
+        """
+        stft, mono = self.options.sizes.stft, mix_down(truth)
+        spectrum = stft.stft(mono)
+        masks = ideal_masks(stft.stft(truth[:, 1:]), spectrum)
+        masks = masks if self.options.variant == "unet" else masks.real
+        return torch.cat([mono[:, None], stft.istft(masks * spectrum[:, None], mono.shape[-1])], 1)
+
+    def _mean(self, error: Tensor, batch: dict[str, Tensor]) -> Tensor:
+        """Over time, and over the channels that there are; `(B, 3, T)` to a number."""
+        present = batch["present"].to(error)
+        return (error.mean(-1) * present).sum() / present.sum()
+
+    def _pictures(self, frames: Tensor) -> Tensor:
+        """What each stream sees of the frames of a window: uint8 `(T, 3, H, W)` to `(streams, 3, H, W)`."""
+        seen = {"colours": lambda: frames[len(frames) // 2], "flow": lambda: paint(self.moved(frames)[0])}
+        return torch.stack([seen[name]() for name in self.streams]) if self.streams else frames[:0]
+
+    def _look(self, pictures: Tensor) -> Tensor:
+        """uint8 `(B, streams, 3, H, W)` to maps `(B, channels, h, w)`."""
+        if not self.streams:
+            return torch.zeros(len(pictures), 0, 1, 1, device=pictures.device)
+        seam = self.options.seam
+        around = torch.cat([pictures[..., pictures.shape[-1] - seam :], pictures, pictures[..., :seam]], -1)
+        maps = [branch(around[:, [place]]).mean(2) for place, branch in enumerate(self.picture.values())]
+        beyond = round(maps[0].shape[-1] * seam / around.shape[-1])
+        return torch.cat(maps, 1)[..., beyond : maps[0].shape[-1] - beyond]
+
+    def _split(self, seen: Tensor) -> list[Tensor]:
+        return list(seen.split(self.planes, 1)) if self.planes else []
+
+    def _cells(self) -> tuple[int, int]:
+        """Rows and columns of the maps."""
+        height, width = self.size
+        shapes = [branch.shape(1, height, width)[2:] for branch in self.picture.values()]
+        if len(set(shapes)) > 1:
+            raise ValueError(f"foa360 needs maps of one size of all its pictures, not {shapes}")
+        return shapes[0] if shapes else (1, 1)

@@ -1,0 +1,171 @@
+"""How Morgado's network turns mono sound and maps of a panorama into Y, Z and X: as published, or as spectral masks."""
+
+# B windows, S samples, F rows and T columns of a spectrum; the given part is the middle of a window, which is used
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from avssl.models.foa360 import synthesise
+from avssl.models.pointing import channel_masks
+from avssl.spatial.log_frequency import LogFrequency
+from avssl.spatial.spectrum import StftConfig, from_parts, one_sided, two_sided
+
+LOSS_SECONDS = 0.025
+"""Windows of the loss have the power of two from here up: 2048 samples at 48 kHz, 1024 at 24 kHz."""
+LOUD = 5.0
+"""Magnitudes of sound at a level of 0.1, times this, are of the order of 1 to 100: their logarithm is taken."""
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Of a window."""
+
+    stft: StftConfig
+    columns: int
+    """Of its spectrum."""
+    given: float
+    """Seconds in its middle that are used."""
+    sample_rate: int
+    """Hz."""
+
+    @property
+    def samples(self) -> int:
+        """Of a window; no spectrum reaches beyond it."""
+        return (self.columns - 1) * self.stft.hop + self.stft.n_fft
+
+    @property
+    def margin(self) -> int:
+        """Samples at both ends that are only context."""
+        return (self.samples - round(self.given * self.sample_rate)) // 2
+
+    @property
+    def loss(self) -> StftConfig:
+        """Spectrum that the paper's loss is measured in, half of each window overlapping."""
+        size = 2 ** math.ceil(math.log2(LOSS_SECONDS * self.sample_rate))
+        return StftConfig(size, size, size // 2, "none")
+
+    def middle(self, sound: Tensor) -> Tensor:
+        """The given part of sound `(..., S)`."""
+        return sound[..., self.margin : self.samples - self.margin]
+
+    def middle_columns(self, spectrum: Tensor) -> Tensor:
+        """Columns of a spectrum `(..., F, T)` that hear nothing but the given part."""
+        first = -(-self.margin // self.stft.hop)
+        last = (self.samples - self.margin - self.stft.n_fft) // self.stft.hop
+        return spectrum[..., first : last + 1]
+
+
+class Form(nn.Module, ABC):
+    """A network with the way from sound to its input and from its output to sound.
+
+    Args:
+        sizes: of windows.
+        axis: of frequency.
+        net: its localisation and separation.
+    """
+
+    def __init__(self, sizes: Sizes, axis: nn.Module, net: nn.Module) -> None:
+        super().__init__()
+        self.sizes, self.axis, self.net = sizes, axis, net
+
+    @abstractmethod
+    def forward(self, mono: Tensor, maps: Sequence[Tensor]) -> Tensor:
+        """Y, Z and X `(B, 3, S)` of mono `(B, S)` at a level of 0.1 and maps of a picture a stream."""
+
+    @abstractmethod
+    def spectra(self, mono: Tensor, maps: Sequence[Tensor], truth: Tensor) -> tuple[Tensor, Tensor]:
+        """Found and true spectra `(B, 3, F, T)` of the given part, which the loss compares; truth is `(B, 3, S)`."""
+
+
+class Tracks(Form):
+    """As published: every track becomes a sound, and sounds are weighted, step by step, and added up."""
+
+    def forward(self, mono: Tensor, maps: Sequence[Tensor]) -> Tensor:
+        """See `Form`."""
+        return functional.pad(self._middle(mono, maps), (self.sizes.margin, self.sizes.margin))
+
+    def spectra(self, mono: Tensor, maps: Sequence[Tensor], truth: Tensor) -> tuple[Tensor, Tensor]:
+        """See `Form`."""
+        loss = self.sizes.loss
+        return loss.stft(self._middle(mono, maps)), loss.stft(self.sizes.middle(truth))
+
+    def _middle(self, mono: Tensor, maps: Sequence[Tensor]) -> Tensor:
+        spectrum = self.sizes.stft.stft(mono)
+        found = self.net(self.axis(spectrum.abs())[:, None], maps)
+        tracks = mono[:, None]
+        if found.masks is not None:
+            masks = self.axis.inverse(found.masks.float())  # type: ignore[operator]
+            tracks = self.sizes.stft.istft(masks * spectrum[:, None], mono.shape[-1])
+        return synthesise(found.weights.float(), found.bias.float(), self.sizes.middle(tracks), smooth=True)
+
+
+class Masked(Form):
+    """One mask of the mono spectrum for every channel."""
+
+    def forward(self, mono: Tensor, maps: Sequence[Tensor]) -> Tensor:
+        """See `Form`."""
+        return self.sizes.stft.istft(self._product(mono, maps), mono.shape[-1])
+
+    def spectra(self, mono: Tensor, maps: Sequence[Tensor], truth: Tensor) -> tuple[Tensor, Tensor]:
+        """See `Form`; of the spectrum that is masked, with no way to sound and back."""
+        found, wanted = self._product(mono, maps), self.sizes.stft.stft(truth)
+        return self.sizes.middle_columns(found), self.sizes.middle_columns(wanted)
+
+    def _product(self, mono: Tensor, maps: Sequence[Tensor]) -> Tensor:
+        spectrum = self.sizes.stft.stft(mono)
+        return self.masks(self.axis(spectrum.abs())[:, None], maps) * spectrum[:, None]
+
+    @abstractmethod
+    def masks(self, magnitude: Tensor, maps: Sequence[Tensor]) -> Tensor:
+        """`(B, 3, F, T)`, real or complex, or with one row that stands for all."""
+
+
+class TrackMasks(Masked):
+    """Weighted tracks, added up as masks; the weights' bias is left out."""
+
+    def masks(self, magnitude: Tensor, maps: Sequence[Tensor]) -> Tensor:
+        """See `Masked`."""
+        found = self.net(magnitude, maps)
+        masks = channel_masks(found, magnitude.shape[-1])
+        return masks if found.masks is None else self._rows(masks)
+
+    def _rows(self, masks: Tensor) -> Tensor:
+        rows: Tensor = self.axis.inverse(masks)  # type: ignore[operator]
+        return rows
+
+
+class ComplexMasks(Masked):
+    """The paper's U-Net baseline."""
+
+    def masks(self, magnitude: Tensor, maps: Sequence[Tensor]) -> Tensor:
+        """See `Masked`."""
+        planes: Tensor = self.axis.inverse(self.net(magnitude, maps).float())  # type: ignore[operator]
+        return from_parts(planes)
+
+
+class TwoSided(nn.Module):
+    """All rows of the transform, as the paper has them: those of opposite frequencies too."""
+
+    def forward(self, magnitude: Tensor) -> Tensor:
+        """`(..., F, T)` to `(..., n_fft, T)`."""
+        return two_sided(magnitude)
+
+    def inverse(self, mask: Tensor) -> Tensor:
+        """`(..., n_fft, T)` to `(..., F, T)`."""
+        return one_sided(mask)
+
+
+class LoudBands(LogFrequency):
+    """Logarithm of magnitudes on a logarithmic axis of frequency."""
+
+    def forward(self, spectrum: Tensor) -> Tensor:
+        """`(..., F, T)` to `(..., bands, T)`, from 0 up."""
+        return torch.log1p(LOUD * super().forward(spectrum))

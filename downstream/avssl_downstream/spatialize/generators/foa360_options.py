@@ -1,0 +1,137 @@
+"""What `foa360` can be told, and the network that comes of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from torch import nn
+
+from avssl.data.flow import METHODS
+from avssl.models.foa360 import Foa360Net, Foa360UNet, Trunk
+from avssl.models.pointing import PointingNet
+from avssl.models.strided import FULL, SMALL
+from avssl.plugins import hint
+from avssl.spatial.spectrum import StftConfig
+from avssl_downstream.spatialize.generators.foa360_forms import (
+    ComplexMasks,
+    Form,
+    LoudBands,
+    Sizes,
+    TrackMasks,
+    Tracks,
+    TwoSided,
+)
+
+STREAMS = {
+    "full": ("colours", "flow"),
+    "no_video": (),
+    "no_rgb": ("flow",),
+    "no_flow": ("colours",),
+    "no_separation": ("colours", "flow"),
+    "unet": ("colours", "flow"),
+}
+"""Variant -> what it sees."""
+FORMS = ("published", "small")
+
+
+@dataclass(frozen=True)
+class Foa360Options:
+    """Sizes, pictures and variants; the defaults are the paper's published code."""
+
+    variant: str = "full"
+    """full, no_video, no_rgb, no_flow, no_separation (the mono sound is the only track) or unet."""
+    form: str = "published"
+    """published: two-sided spectra, fully connected localisation; small: logarithmic axes, and tracks that point to the
+    cells of the picture that look as they sound."""
+    sample_rate: int = 48000
+    """Hz."""
+    n_fft: int = 1024
+    """Samples of a short-time spectrum's window."""
+    hop: int = 256
+    """Samples between them."""
+    spectra: int = 127
+    """Short-time spectra of a window, which is as long as they need."""
+    given: float = 0.1
+    """Seconds in the middle of a window that are used."""
+    bands: int = 64
+    """Of the logarithmic axis of frequency, in the small form."""
+    tracks: int = 32
+    """That the sound is separated into."""
+    units: int = 512
+    """Numbers that each picture becomes; half as many as the sound does."""
+    compared: int = 64
+    """Numbers by which tracks and cells are compared, in the small form."""
+    rows: int = 224
+    """Of a picture."""
+    columns: int = 448
+    """Of a picture."""
+    seam: int = 0
+    """Columns by which a picture is laid around itself on either side, so that nothing ends at its edges."""
+    frame_rate: float = 10.0
+    """Pictures a second: flow is that from one to the next."""
+    flow: str = "dis"
+    """dis, raft_small or raft_large."""
+    flow_weights: str = ""
+    """A `.safetensors` file of RAFT's."""
+    yaw: bool = True
+    """Turn picture and sound together at random in training."""
+
+    def __post_init__(self) -> None:
+        """Refuse what has no meaning."""
+        for name, known in (("variant", tuple(STREAMS)), ("form", FORMS), ("flow", METHODS)):
+            if (value := getattr(self, name)) not in known:
+                raise ValueError(f"foa360.{name} is {', '.join(known)}, not {value!r}{hint(value, known)}")
+        for name in ("sample_rate", "spectra", "bands", "tracks", "units", "compared", "rows", "columns", "frame_rate"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"foa360.{name} must be positive, not {getattr(self, name)}")
+        if not 0 <= self.seam <= self.columns:
+            raise ValueError(f"foa360.seam is from 0 to the {self.columns} columns of a picture, not {self.seam}")
+        least, most = (each / self.sample_rate for each in (self._least, self.sizes.samples))
+        if not least <= self.given <= most:
+            raise ValueError(
+                f"foa360.given is from {least:.3f} s, what the loss needs, to {most:.3f} s, the whole window of "
+                f"{self.spectra} spectra; not {self.given}"
+            )
+
+    @property
+    def sizes(self) -> Sizes:
+        """Of windows and their spectra."""
+        return Sizes(StftConfig(self.n_fft, self.n_fft, self.hop, "none"), self.spectra, self.given, self.sample_rate)
+
+    @property
+    def _least(self) -> int:
+        """Samples in the middle that hold a window of the loss, and one column of the spectrum wherever it lies."""
+        return max(self.sizes.loss.n_fft, self.n_fft + self.hop)
+
+
+def build(options: Foa360Options, streams: Sequence[int], grid: tuple[int, int]) -> Form:
+    """The network of a variant.
+
+    Args:
+        options: name form, variant and sizes.
+        streams: channels of the maps of each picture stream.
+        grid: rows and columns of these maps.
+
+    Raises:
+        ValueError: spectra too small for the layers.
+    """
+    bins = options.sizes.stft.bins
+    axis = LoudBands(bins, options.bands, max(1.0, bins / 170)) if options.form == "small" else TwoSided()
+    if options.variant == "unet":
+        return ComplexMasks(options.sizes, axis, Foa360UNet(_trunk(options, streams, grid)))
+    kind = TrackMasks if options.form == "small" else Tracks
+    return kind(options.sizes, axis, _net(options, streams, grid))
+
+
+def _net(options: Foa360Options, streams: Sequence[int], grid: tuple[int, int]) -> nn.Module:
+    separate = options.variant != "no_separation"
+    if options.form == "small" and streams:
+        return PointingNet(_trunk(options, (), grid), streams, options.tracks, separate, options.compared)
+    return Foa360Net(_trunk(options, streams, grid), options.tracks, separate=separate, units=options.units)
+
+
+def _trunk(options: Foa360Options, streams: Sequence[int], grid: tuple[int, int]) -> Trunk:
+    if options.form == "small":
+        return Trunk((options.bands, options.spectra), streams, 1, SMALL, options.units, grid, norm=True)
+    return Trunk((options.n_fft, options.spectra), streams, 1, FULL, options.units, grid)
