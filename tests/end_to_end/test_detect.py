@@ -12,8 +12,8 @@ from click.testing import CliRunner
 from avssl.cli import main
 from avssl.data.crops import CropOptions, draw_crops
 from avssl.data.manifest import read_manifest
-from avssl.data.media import read_all_sound
-from avssl.data.objects import objects_path, read
+from avssl.data.media import read_all_sound, write_sound, write_video
+from avssl.data.objects import objects_path, read, read_about
 from avssl.scenes.synth360 import synth360
 from avssl.spatial.ambisonics import angle_between, beamform, rotate
 
@@ -101,6 +101,23 @@ def test_overlay_and_table_lie_beside_the_manifest_and_a_second_pass_has_nothing
     result = run("detect", looked, "--model", MODEL, "--rate", 0.5)
     assert (result.exit_code, path.stat().st_mtime_ns) == (0, before)
     assert result.output.strip().splitlines()[-1] == str(path)
+
+
+def test_prepare_looks_for_objects_in_what_it_prepared(tmp_path):
+    pytest.importorskip("openvino")
+    if not MODEL.is_dir():
+        pytest.skip(f"no detector at {MODEL}: set AVSSL_TEST_MEDIA")
+    (tmp_path / "in").mkdir()
+    picture = np.random.default_rng(0).integers(0, 256, (96, 192, 3), dtype=np.uint8)
+    write_video(tmp_path / "in" / "clip.mp4", [picture] * 5, 10.0)
+    write_sound(tmp_path / "in" / "clip.wav", 0.1 * torch.randn(4, 12000), 24000)
+    result = run("prepare", tmp_path / "in", tmp_path / "out", "--layout", "files", "--workers", 1, "--detect", MODEL)
+    assert result.exit_code == 0, result.output
+    path = objects_path(tmp_path / "out", str(MODEL))
+    assert str(path) in result.output
+    about, looked = read_about(path)
+    assert about.model.startswith("yolo11n_int8_openvino_model sha256:")
+    assert looked["clip"].times().tolist() == [0.25]
 
 
 @pytest.mark.parametrize("command", ["detect", "prepare"])
