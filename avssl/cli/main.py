@@ -67,7 +67,7 @@ def pretrain(
 @click.option(
     "--layout",
     required=True,
-    type=click.Choice(["yt360", "fair-play", "music", "youtube-asmr", "files"]),
+    type=click.Choice(["yt360", "rec-street", "fair-play", "music", "music-stereo", "youtube-asmr", "files"]),
     help="How ROOT is organised.",
 )
 @click.option(

@@ -47,6 +47,11 @@ class EarsMeter:
         floor = max(left, right) * 10 ** (SILENT_DB / 10)
         return "L" if left <= floor else "R" if right <= floor else ""
 
+    def difference(self) -> float:
+        """Level of left minus right below left plus right, in dB."""
+        apart, total = self.energy[2:].tolist()
+        return 10 * math.log10(max(apart, 1e-30) / max(total, 1e-30))
+
     def direction(self) -> tuple[float, float, float]:
         """Not a number, three times: two ears have no intensity."""
         return math.nan, math.nan, math.nan

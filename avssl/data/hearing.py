@@ -13,6 +13,7 @@ from torch import Tensor
 from avssl.data.ambix import NAMES, PAIRS, check_pair, declared_layout, recognised_layout
 from avssl.data.ears import EarsMeter
 from avssl.data.field import FieldMeter
+from avssl.data.media.pieces import Pieces
 from avssl.data.media.whole import Sound
 from avssl.data.resample import BLOCK, resample_blocks
 
@@ -26,7 +27,7 @@ LOST = 0.5
 class Heard:
     """A recording's sound after the first hearing."""
 
-    sound: Sound
+    sound: Sound | Pieces
     name: str
     """What it was: one of `avssl.data.ambix.NAMES` or `PAIRS`, or hoa-acn."""
     prepared: Callable[[Tensor], Tensor]
@@ -46,14 +47,14 @@ def hear(path: Path, name: str, longest: float) -> Heard:
     """Listen once to what belongs to the pictures, and refuse what is neither first-order ambisonics nor for two ears.
 
     Args:
-        path: the file with the sound.
+        path: the file with the sound, or a folder of its pieces.
         name: auto (ambisonics), or a declared layout, one of `avssl.data.ambix.NAMES` or `PAIRS`.
         longest: seconds to listen to.
 
     Raises:
         ValueError: cannot be read, breaks off early, is silent, or is no such sound.
     """
-    sound = Sound(path)
+    sound = Pieces(path) if path.is_dir() else Sound(path)
     energy = torch.zeros(sound.channels, dtype=torch.float64)
     if name in PAIRS:
         check_pair(name, sound.channels)
@@ -68,7 +69,7 @@ def hear(path: Path, name: str, longest: float) -> Heard:
 
 
 def _listen(
-    sound: Sound,
+    sound: Sound | Pieces,
     longest: float,
     prepared: Callable[[Tensor], Tensor],
     meter: FieldMeter | EarsMeter,

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from avssl.data.journal import Journal, claim
-from avssl.data.layouts import asmr, fair_play, files, music, yt360
+from avssl.data.layouts import asmr, fair_play, files, music, music_stereo, rec_street, yt360
 from avssl.data.layouts.recording import Listing
 from avssl.data.manifest import NAME, Row, write_manifest
 from avssl.data.pool import cores, outcomes
@@ -23,7 +23,13 @@ from avssl.data.report import Failure, PrepareReport, by_key, printable
 from avssl.plugins import hint
 
 LAYOUTS = {"files": files.find, "yt360": yt360.find}
-SPLIT_BY_CHOICE = {"fair-play": fair_play.find, "music": music.find, "youtube-asmr": asmr.find}
+SPLIT_BY_CHOICE = {
+    "rec-street": rec_street.find,
+    "fair-play": fair_play.find,
+    "music": music.find,
+    "music-stereo": music_stereo.find,
+    "youtube-asmr": asmr.find,
+}
 """Layouts that may come with several sets of lists."""
 
 
@@ -122,7 +128,7 @@ def _run(found: Listing, journal: Journal, options: Options, workers: int, conso
         else:
             failures.append(outcome)
     rows.sort(key=lambda row: row.key)
-    return PrepareReport(journal.out, rows, by_key(failures), skipped, found.missing, found.lists)
+    return PrepareReport(journal.out, rows, by_key(failures), skipped, found.missing, found.lists, found.leakage)
 
 
 def _shown(jobs: Sequence[Job], workers: int, console: Console) -> Iterator[tuple[Job, Row | Failure]]:

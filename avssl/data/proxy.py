@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from avssl.data.ambix import check_name
+from avssl.data.ears import EarsMeter
 from avssl.data.equirect import check_equirect, check_flat
 from avssl.data.hearing import Heard, check_length, hear, write_heard
 from avssl.data.layouts.recording import Recording
@@ -151,6 +152,7 @@ def _examined(recording: Recording, options: Options) -> tuple[Pictures | Stills
     try:
         declared = recording.sound_layout if options.sound_layout == "auto" else options.sound_layout
         heard = hear(recording.sound, declared, length)
+        _check_difference(heard, recording.least_difference)
     except ValueError as error:
         refusals.append(str(error))
     if refusals or heard is None:
@@ -158,6 +160,13 @@ def _examined(recording: Recording, options: Options) -> tuple[Pictures | Stills
     seconds = min(length, heard.seconds)
     _check_least(recording.sound, seconds)
     return pictures, heard, seconds
+
+
+def _check_difference(heard: Heard, least: float) -> None:
+    if isinstance(heard.meter, EarsMeter) and (found := heard.meter.difference()) < least:
+        raise ValueError(
+            f"{heard.sound.path}: expected left and right to differ by {least:.0f} dB, found {found:.0f} dB"
+        )
 
 
 def _check_least(path: Path, seconds: float) -> None:

@@ -56,6 +56,8 @@ class PrepareReport:
     """What the data set's lists promise and the disk lacks: kind -> names."""
     lists: str = ""
     """Which of several sets of lists says how the clips are split."""
+    leakage: dict[str, dict[str, int]] = field(default_factory=dict)
+    """Set of lists -> how many clips it tests, and how many of them stand in each other list."""
 
     @property
     def done(self) -> int:
@@ -79,6 +81,7 @@ class PrepareReport:
             "silent_channels": dict(Counter(row.silent_channels for row in self.rows if row.silent_channels)),
             "splits": dict(Counter(row.split for row in self.rows if row.split)),
             "lists": self.lists,
+            "leakage": self.leakage,
             "missing": {kind: {"count": len(names), "names": names} for kind, names in self.missing.items()},
             "rows": [{name: _finite(getattr(row, name)) for name in FACTS} for row in self.rows],
         }
@@ -110,6 +113,10 @@ class PrepareReport:
             table.add_row(title.replace("_", " "), counts or "none")
         if self.lists:
             table.add_row("split by", escape(printable(self.lists)))
+        for name, count in self.leakage.get(self.lists, {}).items():
+            if count and name != "test":
+                tested = self.leakage[self.lists]["test"]
+                table.add_row("leakage", f"{count} of {tested} test clips are in {escape(printable(name))}")
         for kind, names in self.missing.items():
             table.add_row(f"missing {kind}", str(len(names)))
         return table

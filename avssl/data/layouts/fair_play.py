@@ -3,7 +3,8 @@
 Sound is `binaural_audios/{id}.wav`, or Sep-Stereo's `audio_resave/{id}.mp3`, or the 16 kHz copies in `binaural16k`;
 pictures are `videos/{id}.mp4`, or where there is none `frames/{id}` or `frames/{id}.mp4` with numbered pictures, 10 a
 second. Clips are split by the ten sets of `splits` (h5), by PseudoBinaural's non-overlapping ones (`new_splits`, txt),
-or by any other folder of such lists. A clip handed out alone is a folder with `audio/audio.wav` and `frames`.
+or by any other folder of such lists; test clips that stand in other lists too are counted. A clip handed out alone is a
+folder with `audio/audio.wav` and `frames`.
 """
 
 from __future__ import annotations
@@ -13,10 +14,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from avssl.data.layouts.leakage import leakage
 from avssl.data.layouts.lists import clip_name, h5_names, lines
 from avssl.data.layouts.pairing import FRAMES, Kind, Media, gather, paired, preferred
 from avssl.data.layouts.recording import Listing
-from avssl.data.layouts.splits import choose, sets_of_lists, splits_of
+from avssl.data.layouts.splits import SPLITS, choose, sets_of_lists, splits_of
 
 H5 = (".h5", ".hdf5")
 SOUNDS = ("binaural_audios", "audio_resave", "binaural16k")
@@ -38,16 +40,36 @@ def find(root: Path, leave_out: Path, split: str = "") -> Listing:
     base = root / "FAIR-Play" if (root / "FAIR-Play").is_dir() else root
     sets = sets_of_lists(base, (".txt", *H5))
     chosen = choose(base, sets, split)
-    splits = _splits(base / chosen, sets.get(chosen, ()))
-    return paired(base, _media(base, leave_out), BINAURAL, splits, splits.keys(), chosen)
+    named = {name: _named(lists) for name, lists in sets.items()}
+    splits = splits_of(base / chosen, named.get(chosen, {}))
+    found = paired(base, _media(base, leave_out), BINAURAL, splits, splits.keys(), chosen)
+    return replace(found, leakage=leakage(named, _mono_sources(base)))
 
 
-def _splits(folder: Path, lists: Sequence[Path]) -> dict[str, str]:
+def _named(lists: Sequence[Path]) -> dict[str, set[str]]:
+    """Split -> clips."""
     named: dict[str, set[str]] = {}
     for path in lists:
-        paths = h5_names(path, "audio") if path.suffix in H5 else [line.split(",")[0] for line in lines(path)]
-        named.setdefault(path.stem, set()).update(filter(None, map(clip_name, paths)))
-    return splits_of(folder, named)
+        named.setdefault(path.stem, set()).update(_clips(path))
+    return named
+
+
+def _clips(path: Path) -> set[str]:
+    paths = h5_names(path, "audio") if path.suffix in H5 else [line.split(",")[0] for line in lines(path)]
+    return set(filter(None, map(clip_name, paths)))
+
+
+def _mono_sources(base: Path) -> dict[str, set[str]]:
+    """PseudoBinaural's lists of mono sources, "SOUND,PATCHES" a line, wherever they lie up to two folders down."""
+    texts = (path for depth in ("", "*/", "*/*/") for path in sorted(base.glob(f"{depth}*.txt")))
+    return {path.relative_to(base).as_posix(): _clips(path) for path in texts if _is_mono(path)}
+
+
+def _is_mono(path: Path) -> bool:
+    with path.open("rb") as file:
+        fields = file.readline(4096).decode("utf-8", "replace").split(",")
+    names = {clip_name(each) for each in fields}
+    return path.stem not in SPLITS and len(fields) == 2 and len(names) == 1 and names.pop().isdecimal()
 
 
 def _media(base: Path, leave_out: Path) -> Media:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import zlib
@@ -22,7 +23,7 @@ class Recording:
     video: Path
     """The file with the pictures, or a folder of numbered ones."""
     sound: Path
-    """The file with the sound; may be `video`."""
+    """The file with the sound, or a folder of its numbered pieces; may be `video`."""
     split: str = ""
     """train, val, test, or nothing."""
     equirect: bool = False
@@ -31,6 +32,8 @@ class Recording:
     """The layout vouches for pictures of an ordinary field of view."""
     sound_layout: str = "auto"
     """What the layout says of the sound: stereo, binaural, or auto where it says nothing."""
+    least_difference: float = -math.inf
+    """dB of left minus right below left plus right; sound for two ears that has less of it is refused."""
     frame_rate: float = 0.0
     """Pictures a second, of a folder of them."""
     problem: str = ""
@@ -47,6 +50,8 @@ class Listing:
     """What the lists promise and the disk lacks: kind -> names."""
     lists: str = ""
     """Which of several sets of lists says how the recordings are split; nothing where there is no choice."""
+    leakage: dict[str, dict[str, int]] = field(default_factory=dict)
+    """Set of lists -> how many clips it tests, and how many of them stand in each other list."""
 
 
 def safe_key(path: Path) -> str:

@@ -53,12 +53,12 @@ def sets_of_lists(base: Path, suffixes: Collection[str]) -> dict[str, list[Path]
     return found
 
 
-def choose(base: Path, sets: Mapping[str, Sequence[Path]], wanted: str) -> str:
+def choose(base: Path, sets: Collection[str], wanted: str) -> str:
     """The name of one of several sets of lists, the first where nothing is wanted, nothing where there are none.
 
     Args:
         base: the data set, for the errors.
-        sets: as `sets_of_lists` gives them.
+        sets: their names.
         wanted: a name, or its last part where that is enough.
 
     Raises:
