@@ -127,16 +127,19 @@ class Asn(Generator):
         self.size = options.rows, options.columns
         self.spectrum = options.spectrum
         self.axis = LogFrequency(self.spectrum.bins, options.bands, options.lowest)
-        self.picture = nn.ModuleDict({"colour": branch()} | ({"flow": branch()} if options.flow else {}))
+        branches = {"colour": branch()} | ({"flow": branch()} if options.flow else {})
+        self.picture = nn.ModuleDict(branches)
         self._follow = flow_estimator(options.flow, options.flow_weights) if options.flow else None
         self.network = AsnNet(
             (options.bands, self.spectrum.frames(self.samples)),
-            [each.channels for each in self.picture.values()],
+            [each.channels for each in branches.values()],
             4 if options.irm == "complex" else 2,
             NETWORKS[options.network],
             (options.grid_rows, options.grid_columns),
             options.norm,
         )
+        if options.irm == "complex":
+            self._start_at_half()
         self.judge = OrderJudge(self.network.instants.width, options.bands) if options.classifier else None
 
     def views(self, clip: Clip, rng: np.random.Generator) -> dict[str, Tensor]:
@@ -195,6 +198,13 @@ class Asn(Generator):
         masks = ideal_masks(channels, mix, self.options.irm)
         return self.spectrum.istft(apply_mask(masks, mix[..., None, :, :]), truth.shape[-1])
 
+    def _start_at_half(self) -> None:
+        """Masks about half the mix at both ears, from which it is nearer to left and right than from silence."""
+        real, imag = torch.tensor(0.5), torch.tensor(0.0)
+        last: nn.Module = self.network.decoder.convolutions[0]
+        assert isinstance(last.bias, Tensor)
+        last.bias.data.copy_(((torch.stack([real, imag, real, imag]) + 1) / 2).logit())
+
     def _flow(self, frames: Tensor) -> Tensor:
         """Flow of `(T, 3, rows, columns)` as a picture of that size."""
         assert self._follow is not None
@@ -207,7 +217,9 @@ class Asn(Generator):
     def _masks(self, spectrum: Tensor, seen: Tensor) -> Tensor:
         """Of the mix `(B, F, T')`, on the logarithmic axis: `(B, 2, K, T')`, real or complex."""
         planes: Tensor = self.network(self._compressed(self.axis(spectrum.abs()))[:, None], seen).float()
-        return from_parts(2 * planes.unflatten(1, (2, 2)) - 1) if self.options.irm == "complex" else planes
+        if self.options.irm != "complex":
+            return planes
+        return from_parts(2 * planes.reshape(len(planes), 2, 2, *planes.shape[2:]) - 1)
 
     def _compressed(self, magnitude: Tensor) -> Tensor:
         # The root of 0 has no gradient.
