@@ -15,13 +15,17 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from avssl.data.augment import Colour, jitter_colour
 from avssl.data.clip import Clip
 from avssl.data.flow import flow_estimator, paint
-from avssl.spatial.ambisonics import rotate, rotation
+from avssl.spatial.ambisonics import mirror, rotate, rotation
 from avssl.spatial.distances import complex_error
 from avssl.spatial.spectrum import ideal_masks, level
 from avssl_downstream.spatialize.generator import Branches, Generator, mix_down, scaled
 from avssl_downstream.spatialize.generators.foa360_options import STREAMS, Foa360Options, build
+
+HUE = 0.1
+"""Of the strength with which other colours are changed: hue tells things apart."""
 
 
 class Foa360(Generator):
@@ -46,15 +50,12 @@ class Foa360(Generator):
         self.moved = flow_estimator(options.flow, options.flow_weights, panoramic=True)
 
     def views(self, clip: Clip, rng: np.random.Generator) -> dict[str, Tensor]:
-        """The field, what each stream sees, and which of Y, Z and X there are: Z may be silent, and teaches nothing.
-
-        With yaw, sources turn to the left as columns of the picture do: any whole number of them.
-        """
-        frames, sound = scaled(clip.frames, self.size), clip.sound
-        if self.options.yaw:
-            turn = int(rng.integers(self.options.columns))
-            frames = frames.roll(-turn, -1)
-            sound = rotate(sound, rotation(2 * math.pi * turn / self.options.columns))
+        """The field, what each stream sees, and which of Y, Z and X there are: Z may be silent, and teaches nothing."""
+        frames, sound = self._turned(scaled(clip.frames, self.size), clip.sound, rng)
+        if self.options.colour:
+            strength = self.options.colour
+            colour = Colour(strength, strength, strength, min(0.5, HUE * strength))
+            frames = jitter_colour(frames[None], colour, rng)[0]
         silent = "Z" in str(clip.labels.get("silent_channels", "")) or not bool(clip.sound[2].any())
         return {"sound": sound, "pictures": self._pictures(frames), "present": torch.tensor([True, not silent, True])}
 
@@ -91,6 +92,16 @@ class Foa360(Generator):
         masks = ideal_masks(stft.stft(truth[:, 1:]), spectrum)
         masks = masks if self.options.variant == "unet" else masks.real
         return torch.cat([mono[:, None], stft.istft(masks * spectrum[:, None], mono.shape[-1])], 1)
+
+    def _turned(self, frames: Tensor, sound: Tensor, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+        """Picture and sound turned about the vertical, by a whole number of columns, and mirrored, both alike."""
+        if self.options.yaw:
+            turn = int(rng.integers(self.options.columns))
+            frames = frames.roll(-turn, -1)
+            sound = rotate(sound, rotation(2 * math.pi * turn / self.options.columns))
+        if self.options.mirror and rng.random() < 0.5:
+            frames, sound = frames.flip(-1), mirror(sound, "left-right")
+        return frames, sound
 
     def _mean(self, error: Tensor, batch: dict[str, Tensor]) -> Tensor:
         """Over time, and over the channels that there are; `(B, 3, T)` to a number."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from torch import nn
 
+from avssl.config import check_range
 from avssl.data.flow import METHODS
 from avssl.models.foa360 import Foa360Net, Foa360UNet, Trunk
 from avssl.models.pointing import PointingNet
@@ -76,6 +77,10 @@ class Foa360Options:
     """A `.safetensors` file of RAFT's."""
     yaw: bool = True
     """Turn picture and sound together at random in training."""
+    mirror: bool = False
+    """Exchange left and right of picture and sound, together, in half of the training windows; the paper does not."""
+    colour: float = 0.0
+    """Brightness, contrast and saturation change by up to this in training, hue by up to a tenth of it."""
 
     def __post_init__(self) -> None:
         """Refuse what has no meaning."""
@@ -85,6 +90,7 @@ class Foa360Options:
         for name in ("sample_rate", "spectra", "bands", "tracks", "units", "compared", "rows", "columns", "frame_rate"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"foa360.{name} must be positive, not {getattr(self, name)}")
+        check_range("foa360", "colour", self.colour, 0.0, 1.0)
         if not 0 <= self.seam <= self.columns:
             raise ValueError(f"foa360.seam is from 0 to the {self.columns} columns of a picture, not {self.seam}")
         least, most = (each / self.sample_rate for each in (self._least, self.sizes.samples))

@@ -1,0 +1,185 @@
+"""Mono sound and eight pictures of a camera to first-order ambisonics: MonoTo3D (anonymous ICCV submission).
+
+Three complex masks of the mono spectrum become X, Y and Z; W is the mono sound itself. The scenes that it learns from,
+and how their picture's axes become those of the field, are in `avssl.scenes.mono3d`.
+"""
+
+# B windows, S samples, T pictures; F rows and T' columns of a spectrum; h and w rows and columns of maps
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from avssl.data.clip import Clip
+from avssl.models.mono_to_3d import MonoTo3DNet
+from avssl.spatial.spectrum import StftConfig, apply_mask, from_parts, ideal_masks, level, parts
+from avssl_downstream.spatialize.generator import Branches, Generator, mix_down, scaled
+
+TO_AMBIX = (1, 2, 0)
+"""Where Y, Z and X stand in the paper's order X, Y, Z."""
+LEAST = 1e-3
+"""Magnitude below which logarithms are cut: 80 dB below a tone at the level that mixes are brought to."""
+FAINT = 0.1
+"""Of the mix: what a channel's spectrum is taken to be at least when an error is divided by it."""
+
+
+@dataclass(frozen=True)
+class MonoTo3DOptions:
+    """Sizes and pictures; the defaults are the paper's."""
+
+    sample_rate: int = 16000
+    """Hz."""
+    seconds: float = 4.0
+    """Of a window."""
+    n_fft: int = 512
+    """Samples of a short-time spectrum."""
+    window_length: int = 400
+    """Samples of its window."""
+    spectrum_hop: int = 160
+    """Samples between spectra."""
+    hop: float = 1.0
+    """Seconds between windows of a whole file."""
+    frames: int = 8
+    """Pictures of a window."""
+    frame_rate: float = 2.0
+    """Pictures a second."""
+    rows: int = 300
+    """Of a picture."""
+    columns: int = 300
+    """Of a picture."""
+    stages: int = 4
+    """Layers of a torchvision ResNet, if that is the picture branch; the paper keeps 3."""
+    coordinates: bool = False
+    """Tell the network where in the picture each cell lies, instead of leaving it to edges: for short training."""
+    width: int = 64
+    """Channels of the U-Net after its first halving."""
+    picture_width: int = 1024
+    """Channels of what the pictures become over time."""
+    depth: int = 7
+    """Halvings of the U-Net."""
+    signed: bool = True
+    """Compare real and imaginary parts with their signs. The paper's formula has bars around them: false takes these
+    for moduli, and cannot tell left from right."""
+
+    def __post_init__(self) -> None:
+        """Refuse what has no meaning."""
+        for name in ("sample_rate", "seconds", "hop", "frames", "frame_rate", "rows", "columns", "width"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"mono_to_3d.{name} must be positive, not {getattr(self, name)}")
+        if self.hop > self.seconds / 2:
+            raise ValueError(f"mono_to_3d.hop is at most half of the {self.seconds} s of a window, not {self.hop}")
+        columns = self.spectrum.frames(round(self.seconds * self.sample_rate))
+        if min(self.spectrum.bins, columns) < 2**self.depth:
+            raise ValueError(
+                f"mono_to_3d.depth: {self.depth} halvings need {2**self.depth} rows and columns of spectrum, there are "
+                f"{self.spectrum.bins} and {columns}"
+            )
+
+    @property
+    def spectrum(self) -> StftConfig:
+        """Sizes of the short-time spectra."""
+        return StftConfig(self.n_fft, self.window_length, self.spectrum_hop)
+
+
+class MonoTo3D(Generator):
+    """W as it came; X, Y and Z by complex masks."""
+
+    Options: ClassVar[type] = MonoTo3DOptions
+    output: ClassVar[str] = "foa"
+
+    def __init__(self, options: MonoTo3DOptions, branch: Branches) -> None:
+        super().__init__(options, branch)
+        self.sample_rate, self.seconds, self.hop = options.sample_rate, options.seconds, options.hop
+        self.frames, self.frame_rate, self.size = options.frames, options.frame_rate, (options.rows, options.columns)
+        self.stft = options.spectrum
+        self.picture = branch(options.stages)
+        channels, instants, *_ = self.picture.shape(self.frames, *self.size)
+        seen = channels + 2 * options.coordinates
+        self.net = MonoTo3DNet(options.width, seen, instants, options.picture_width, options.depth)
+
+    def views(self, clip: Clip, rng: np.random.Generator) -> dict[str, Tensor]:
+        """The field and the pictures, as they are."""
+        return {"sound": clip.sound, "frames": scaled(clip.frames, self.size)}
+
+    def forward(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        """The paper's three losses, each summed over the channels, of sound whose mix is at a level of 0.1.
+
+        `explained` is the share of the energy of X, Y and Z that is found: 0 for W alone, 1 for the truth.
+        """
+        truth = batch["sound"]
+        spectra = self.stft.stft(truth / level(mix_down(truth))[..., None])
+        mix, wanted = spectra[:, 0], spectra[:, 1:]
+        found = self._spectra(mix, self.see(batch["frames"]))
+        terms = losses(found, wanted, mix, self.options.signed)
+        wrong, energy = ((each.detach().abs().square()).sum() for each in (found - wanted, wanted))
+        return {"loss": torch.stack(list(terms.values())).sum(), **terms, "explained": 1 - wrong / energy.clamp(1e-9)}
+
+    def see(self, frames: Tensor) -> Tensor:
+        """Maps of every picture, `(B, channels, T, h, w)`."""
+        maps = self.picture(frames)
+        return _with_coordinates(maps) if self.options.coordinates else maps
+
+    def hear(self, mono: Tensor, seen: Tensor) -> Tensor:
+        """See `Generator.hear`."""
+        loud = level(mono)
+        found = self._spectra(self.stft.stft(mono / loud), seen)
+        made = self.stft.istft(found, mono.shape[-1]) * loud[..., None]
+        return torch.cat([mono[:, None], made], 1)
+
+    def oracle(self, truth: Tensor) -> Tensor:
+        """The complex masks that give the truth."""
+        mono = mix_down(truth)
+        mix = self.stft.stft(mono)
+        masks = ideal_masks(self.stft.stft(truth[:, 1:]), mix)
+        return torch.cat([mono[:, None], self.stft.istft(apply_mask(masks, mix[:, None]), mono.shape[-1])], 1)
+
+    def _spectra(self, mix: Tensor, seen: Tensor) -> Tensor:
+        """Y, Z and X, complex `(B, 3, F, T')`, of the mix `(B, F, T')`."""
+        masks = self.net(parts(mix), seen)[:, TO_AMBIX]
+        return apply_mask(from_parts(masks), mix[:, None])
+
+
+def losses(found: Tensor, wanted: Tensor, mix: Tensor, signed: bool = True) -> dict[str, Tensor]:
+    """The three losses of MonoTo3D: each the mean over windows of a sum over channels.
+
+    Args:
+        found: complex `(B, C, F, T')`.
+        wanted: likewise.
+        mix: `(B, F, T')`.
+        signed: real and imaginary parts are compared with their signs.
+
+    Returns:
+        `convergence` (Arik et al. 2019), the difference of magnitudes over the magnitude; `logarithm`, the mean
+        difference of their logarithms; `spatial`, the convergence of real parts and of imaginary ones.
+    """
+    least = FAINT * torch.linalg.vector_norm(mix, dim=(-2, -1))[:, None]
+    moduli, sides = (found.abs(), wanted.abs()), (torch.view_as_real(found), torch.view_as_real(wanted))
+    if not signed:
+        sides = (sides[0].abs(), sides[1].abs())
+    logarithms = [each.clamp(min=LEAST).log() for each in moduli]
+    real, imaginary = (_convergence(sides[0][..., part], sides[1][..., part], least / 2**0.5) for part in (0, 1))
+    terms = {
+        "convergence": _convergence(*moduli, least),
+        "logarithm": (logarithms[0] - logarithms[1]).abs().mean((-2, -1)),
+        "spatial": real + imaginary,
+    }
+    return {name: term.sum(1).mean() for name, term in terms.items()}
+
+
+def _convergence(found: Tensor, wanted: Tensor, least: Tensor) -> Tensor:
+    """Norm of the difference over that of what is wanted, `(B, C)`."""
+    wrong, size = (torch.linalg.vector_norm(each, dim=(-2, -1)) for each in (found - wanted, wanted))
+    # What is silent in truth and in the mix has nothing to converge to.
+    return wrong / torch.maximum(size, least).clamp(min=LEAST)
+
+
+def _with_coordinates(maps: Tensor) -> Tensor:
+    """Maps and two more: how far right and how far down each cell lies, from -1 to 1."""
+    down, right = (torch.linspace(-1, 1, size, device=maps.device, dtype=maps.dtype) for size in maps.shape[-2:])
+    planes = torch.stack(torch.meshgrid(down, right, indexing="ij")).expand(len(maps), 2, *maps.shape[-2:])
+    return torch.cat([maps, planes[:, :, None].expand(-1, -1, maps.shape[2], -1, -1)], 1)
