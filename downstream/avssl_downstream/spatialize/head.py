@@ -86,6 +86,7 @@ class Spatialize(Head):
         generator = build(self.options, self.encoders)
         training, further, held_out = manifests(generator, self.options)
         fabric = alone(self.options.train.precision)
+        folder.mkdir(parents=True, exist_ok=True)
         write_text(folder / CONFIG, OmegaConf.to_yaml(OmegaConf.create(run_config(self.options))))
         found = train(generator, training, further, self.options, folder, fabric)
         write_generator(folder, generator, self.options, self.encoders)

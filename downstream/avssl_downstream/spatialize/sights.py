@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
@@ -56,7 +57,8 @@ class Sights:
 
     def _first(self, seconds: float) -> int:
         """Which instant is the first of the group about a time, as training places it: may be before the beginning."""
-        return round(seconds * self.generator.frame_rate - self.generator.frames / 2)
+        # Not `round`, which goes to even numbers half-way and so leaves out every other instant.
+        return math.floor(seconds * self.generator.frame_rate - self.generator.frames / 2 + 0.5 + 1e-6)
 
     def _group(self, first: int) -> Tensor:
         """uint8 `(T, 3, height, width)`."""

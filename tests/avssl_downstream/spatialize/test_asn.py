@@ -76,7 +76,8 @@ def noise(channels: int = 2, seed: int = 0) -> Tensor:
     """Independent noise below 7 kHz, `(channels, 6400)`."""
     spectrum = torch.fft.rfft(torch.randn(channels, 6400, generator=torch.Generator().manual_seed(seed)))
     spectrum[:, 2800:] = 0
-    return 0.1 * torch.fft.irfft(spectrum)
+    sound: Tensor = 0.1 * torch.fft.irfft(spectrum)
+    return sound
 
 
 @pytest.mark.parametrize(
@@ -94,7 +95,7 @@ def test_contract(options: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("name", [each for each in shipped_recipes() if each.startswith("spatialize/asn-")])
 def test_recipes_fill_head_and_generator_and_differ_from_their_base_in_what_they_are_named_for(name: str) -> None:
-    options, base = (fill(SpatializeOptions, read_recipe(each)) for each in (name, "-".join(name.split("-")[:2])))
+    options, base = (fill(SpatializeOptions, read_recipe(each, SpatializeOptions)) for each in (name, "-".join(name.split("-")[:2])))
     own, theirs = (fill(AsnOptions, each.generator_options) for each in (options, base))
     changed = {key: value for key, value in vars(own).items() if value != getattr(theirs, key)}
     named = {"no-classifier": {"classifier": 0.0}, "ratio": {"irm": "sqrt_power"}}
@@ -103,7 +104,7 @@ def test_recipes_fill_head_and_generator_and_differ_from_their_base_in_what_they
 
 
 def test_the_full_recipe_has_the_papers_numbers() -> None:
-    options = fill(SpatializeOptions, read_recipe("spatialize/asn-full"))
+    options = fill(SpatializeOptions, read_recipe("spatialize/asn-full", SpatializeOptions))
     own = fill(AsnOptions, options.generator_options)
     assert (own.irm, own.classifier, own.weighted, own.compression, own.seconds) == ("sqrt_power", 0.1, False, 1.0, 1.0)
     assert (own.spectrum.n_fft, own.spectrum.window_length, own.spectrum.hop, own.bands) == (2048, 1764, 441, 1025)
@@ -186,7 +187,7 @@ def test_halves_are_one_wrong_where_one_ear_hears_all(weighted: bool) -> None:
     """True masks are 1 and 0; half and half is wrong by a half at each ear, and is what a copied mono sound is."""
     generator = still(make(classifier=0.0, weighted=weighted, mirror=0.0), 0.5, 0.5)
     clip = Clip(scene().frames, torch.cat([noise(1), torch.zeros(1, 6400)]), RATE, "left")
-    found = generator(batch_of(generator, [clip]))
+    found = {name: each.detach() for name, each in generator(batch_of(generator, [clip])).items()}
     assert set(found) == {"loss", "masks", "of_mono"}
     assert float(found["loss"]) == float(found["masks"]) == pytest.approx(1.0, abs=1e-4)
     assert float(found["of_mono"]) == pytest.approx(1.0, abs=1e-4)
@@ -217,12 +218,11 @@ def test_the_classifier_trains_masks_and_pictures() -> None:
         assert any(each.grad is not None and bool(each.grad.abs().sum() > 0) for each in part.parameters())
 
 
-@pytest.mark.parametrize("irm", ["complex", "amplitude_over_mix"])
-def test_it_learns_from_the_picture_which_ear_to_give_the_sound(irm: str) -> None:
-    generator = make(irm=irm, flow="")
+def test_it_learns_from_the_picture_which_ear_to_give_the_sound() -> None:
+    generator = make(irm="complex", flow="")
     clips = [scene(seed, left=seed % 2 == 0) for seed in range(8)]
     optimiser = torch.optim.Adam(generator.parameters(), 3e-3)
-    for _ in range(50):
+    for _ in range(40):
         optimiser.zero_grad()
         generator(batch_of(generator, clips))["loss"].backward()
         optimiser.step()

@@ -1,0 +1,99 @@
+"""A generator whose answer is known, and files for it."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+import torch
+from avssl_downstream.spatialize.generator import Generator
+from torch import Tensor, nn
+
+from avssl.config import NoOptions
+from avssl.data.media import write_video
+from avssl.data.media.spatial_mp4 import write_spatial_mp4
+
+RATE = 16000
+
+
+@dataclass
+class Looks:
+    """How often pictures were looked at."""
+
+    pictures: int = 0
+
+
+class Pan(Generator):
+    """All sound goes to the side of the picture that is brighter; counts the pictures that it looks at."""
+
+    Options = NoOptions
+    output = "binaural"
+    sample_rate, seconds, hop, frames, frame_rate, size = RATE, 0.2, 0.05, 1, 10.0, (8, 16)
+
+    def __init__(self, options: object = None, branch: object = None) -> None:
+        super().__init__(options, branch)
+        self.device, self.looks = nn.Parameter(torch.zeros(())), Looks()
+
+    def views(self, clip, rng):
+        return {"sound": clip.sound}
+
+    def forward(self, batch):
+        return {"loss": self.device}
+
+    def see(self, frames: Tensor) -> Tensor:
+        self.looks.pictures += len(frames)
+        half = frames.float().mean((1, 2, 3)).unflatten(-1, (2, 8)).mean(-1)
+        return torch.softmax(half, -1)
+
+    def hear(self, mono: Tensor, seen: Tensor) -> Tensor:
+        return 2 * mono[:, None] * seen[:, :, None]
+
+    def oracle(self, truth: Tensor) -> Tensor:
+        return truth
+
+
+class Round(Pan):
+    """The same all around: left is Y."""
+
+    output, panoramic = "foa", True
+
+    def hear(self, mono: Tensor, seen: Tensor) -> Tensor:
+        side = (seen[:, :1] - seen[:, 1:]) * mono
+        return torch.stack([mono, side, 0 * mono, 0 * mono], 1)
+
+
+@pytest.fixture
+def pan() -> Pan:
+    return Pan().eval()
+
+
+@pytest.fixture
+def around() -> Round:
+    return Round().eval()
+
+
+@pytest.fixture
+def film(tmp_path):
+    """Writes a video of so many seconds that is bright on the right from an instant on, and its sound."""
+
+    def write(name="in.mp4", sound=None, seconds=3.0, at=1.0, rate=RATE, size=(90, 160), frame_rate=20.0):
+        pictures = np.zeros((round(seconds * frame_rate), *size, 3), np.uint8)
+        pictures[: round(at * frame_rate), :, : size[1] // 2] = 255
+        pictures[round(at * frame_rate) :, :, size[1] // 2 :] = 255
+        silent = tmp_path / f"silent-{name}"
+        write_video(silent, pictures, frame_rate)
+        if sound is None:
+            return silent
+        write_spatial_mp4(tmp_path / name, silent, [sound], rate, panoramic=False)
+        return tmp_path / name
+
+    return write
+
+
+@pytest.fixture
+def tone():
+    """Makes a sine, `(1, samples)`."""
+
+    def made(seconds=3.0, hertz=440.0, rate=RATE, level=0.3) -> Tensor:
+        return level * torch.sin(2 * torch.pi * hertz * torch.arange(round(seconds * rate)) / rate)[None]
+
+    return made

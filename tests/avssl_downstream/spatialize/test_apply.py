@@ -1,0 +1,173 @@
+"""Files in and out: in place, in sync, at their own rate; and what is refused, before anything is written."""
+
+import os
+from dataclasses import replace
+
+import pytest
+import soundfile
+import torch
+from avssl_downstream.spatialize.apply import apply, largest_difference
+from avssl_downstream.spatialize.file import Source
+from avssl_downstream.spatialize.options import SpatializeOptions
+
+from avssl.data.media import read_all_sound, read_frames
+from avssl.train.launch import alone
+
+RATE = 16000
+OPTIONS = SpatializeOptions(windows=3)
+
+
+def spatialized(source, target, generator, options=OPTIONS):
+    apply(source, target, generator, options, alone("32-true"))
+    return read_all_sound(target)
+
+
+def louder_left(sound, rate, seconds=0.02):
+    """Level of left over right in dB, every `seconds`."""
+    power = sound[:, : sound.shape[1] // round(seconds * rate) * round(seconds * rate)].square()
+    levels = power.unflatten(-1, (-1, round(seconds * rate))).sum(-1) + 1e-9
+    return 10 * (levels[0] / levels[1]).log10()
+
+
+@pytest.mark.parametrize("suffix", [".wav", ".mp4"])
+def test_sound_goes_where_the_picture_is_bright_when_it_is(tmp_path, film, pan, tone, suffix):
+    sound, rate = spatialized(film(sound=tone(rate=48000), rate=48000), tmp_path / f"out{suffix}", pan)
+    assert (rate, sound.shape[0]) == (48000, 2)
+    left = louder_left(sound, rate)
+    assert left[:35].min() > 20
+    assert left[65:-2].max() < -20
+    crossing = 0.02 * (int((left > 0).sum()) + 0.5)
+    assert crossing == pytest.approx(1.0, abs=0.11)  # the generator sees ten pictures a second
+
+
+def test_pictures_of_an_mp4_are_the_source_s_bit_for_bit_and_sound_is_in_place(tmp_path, film, pan, tone):
+    click = tone(level=0.0)
+    click[0, 24000:24080] = 0.5
+    source = film(sound=click)
+    sound, rate = spatialized(source, tmp_path / "out.mp4", pan)
+    times = [index / 20 for index in range(60)]
+    assert torch.equal(read_frames(source, times), read_frames(tmp_path / "out.mp4", times))
+    begins = int((sound.abs().amax(0) > 0.1).nonzero()[0])
+    before = int((read_all_sound(source)[0].abs().amax(0) > 0.1).nonzero()[0])
+    assert abs(begins - before) <= 2
+    assert sound.shape[1] == pytest.approx(3 * rate, abs=1100)
+
+
+@pytest.mark.parametrize("rate", [8000, 16000, 44100, 48000])
+def test_w_is_the_file_s_own_sound_bit_for_bit_at_any_rate(tmp_path, film, around, rate):
+    noise = 0.1 * torch.randn(1, 3 * rate, generator=torch.Generator().manual_seed(0))
+    source = film("in.mp4", noise, rate=rate, size=(80, 160))
+    sound, _ = spatialized(source, tmp_path / "out.wav", around)
+    own = read_all_sound(source)[0]
+    assert sound.shape == (4, own.shape[1])
+    assert torch.equal(sound[:1], own)
+    assert largest_difference(tmp_path / "out.wav", Source(source, around, OPTIONS)) == 0
+
+
+def test_left_plus_right_is_the_sum_of_a_stereo_file(tmp_path, film, pan):
+    stereo = 0.1 * torch.randn(2, 3 * 44100, generator=torch.Generator().manual_seed(0))
+    source = film("in.mp4", stereo, rate=44100)
+    sound, _ = spatialized(source, tmp_path / "out.wav", pan)
+    own = read_all_sound(source)[0]
+    torch.testing.assert_close(sound.sum(0), own.sum(0), atol=1e-5, rtol=0)
+
+
+def test_each_picture_is_looked_at_once(tmp_path, film, pan, tone):
+    spatialized(film(sound=tone()), tmp_path / "out.wav", pan, replace(OPTIONS, hop=0.01))
+    assert pan.looks.pictures <= 30
+    many = pan.looks.pictures
+    spatialized(film(sound=tone()), tmp_path / "out.wav", pan, replace(OPTIONS, hop=0.1))
+    assert pan.looks.pictures == pytest.approx(2 * many, abs=2)
+
+
+def test_hop_and_windows_at_once_change_little(tmp_path, film, pan, tone):
+    source, made = film(sound=tone()), []
+    for name, windows, hop in (("a", 1, 0.05), ("b", 7, 0.05), ("c", 3, 0.02)):
+        made.append(spatialized(source, tmp_path / f"{name}.wav", pan, replace(OPTIONS, windows=windows, hop=hop))[0])
+    assert torch.equal(made[0], made[1])
+    assert (made[0] - made[2]).square().mean() < 0.03 * made[0].square().mean()
+
+
+@pytest.mark.parametrize(("target", "channels"), [("binaural", 2), ("stereo", 2), ("5.1", 6), ("7.1", 8), ("ambix", 4)])
+def test_a_field_becomes_what_is_asked_for(tmp_path, film, around, tone, target, channels):
+    source = film("in.mp4", tone(1.0, 3000.0), 1.0, size=(80, 160))
+    sound, _ = spatialized(source, tmp_path / "out.wav", around, replace(OPTIONS, target=target))
+    assert sound.shape[0] == channels
+    left, right = {"7.1": (4, 5), "5.1": (4, 5), "ambix": (1, 2)}.get(target, (0, 1))
+    assert sound[left].square().sum() > 2 * sound[right].square().sum()  # the bright side is on the left
+
+
+def test_ends_that_are_no_whole_windows_and_short_files_are_whole(tmp_path, film, pan, tone):
+    for seconds in (0.05, 0.33, 10.07):
+        sound, _ = spatialized(film("in.mp4", tone(seconds, rate=44100), seconds, rate=44100), tmp_path / "o.wav", pan)
+        assert sound.shape[1] >= round(seconds * 44100)
+        assert sound.abs().max() > 0.2
+
+
+def refused(source, target, generator, options=OPTIONS):
+    before = sorted(target.parent.iterdir()) if target.parent.is_dir() else []
+    with pytest.raises((ValueError, OSError)) as error:
+        apply(source, target, generator, options, alone("32-true"))
+    assert (sorted(target.parent.iterdir()) if target.parent.is_dir() else []) == before, "something was written"
+    assert "\n" not in str(error.value)
+    return str(error.value)
+
+
+def test_files_without_sound_or_pictures_are_refused(tmp_path, film, pan, tone):
+    soundfile.write(tmp_path / "only.wav", tone()[0].numpy(), RATE)
+    (tmp_path / "text.mp4").write_text("no video")
+    assert "no sound stream" in refused(film(), tmp_path / "out.mp4", pan)
+    assert "picture" in refused(tmp_path / "only.wav", tmp_path / "out.mp4", pan)
+    assert "text.mp4" in refused(tmp_path / "text.mp4", tmp_path / "out.mp4", pan)
+    assert "no such file" in refused(tmp_path / "nothing.mp4", tmp_path / "out.mp4", pan)
+
+
+def test_pictures_of_another_field_of_view_are_refused_unless_declared(tmp_path, film, pan, around, tone):
+    flat = film("flat.mp4", tone())
+    assert "panorama=true" in refused(flat, tmp_path / "out.mp4", around)
+    spatialized(flat, tmp_path / "out.mp4", around, replace(OPTIONS, panorama=True))
+    assert "equirectangular" in refused(
+        tmp_path / "out.mp4", tmp_path / "again.mp4", pan, replace(OPTIONS, mix="first")
+    )
+
+
+def test_sound_of_many_channels_wants_a_word(tmp_path, film, around, tone):
+    source = film("field.mp4", torch.cat([tone(), 0 * tone(), 0 * tone(), tone()]), size=(80, 160))
+    assert "mix=first" in refused(source, tmp_path / "out.wav", around)
+    sound, _ = spatialized(source, tmp_path / "out.wav", around, replace(OPTIONS, mix="first"))
+    assert torch.equal(sound[0], read_all_sound(source)[0][0])
+
+
+def test_targets_that_cannot_be_written_are_refused(tmp_path, film, pan, tone):
+    source = film(sound=tone())
+    (tmp_path / "folder.mp4").mkdir()
+    assert "folder" in refused(source, tmp_path / "gone" / "out.mp4", pan)
+    assert "a folder" in refused(source, tmp_path / "folder.mp4", pan)
+    assert ".wav" in refused(source, tmp_path / "out.avi", pan)
+    assert "to be read" in refused(source, source, pan)
+    assert "two ears" in refused(source, tmp_path / "out.wav", pan, replace(OPTIONS, target="5.1"))
+    assert "half" in refused(source, tmp_path / "out.wav", pan, replace(OPTIONS, hop=0.15))
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_a_folder_without_permission_is_refused(tmp_path, film, pan, tone):
+    (tmp_path / "locked").mkdir(mode=0o500)
+    assert "cannot be written" in refused(film(sound=tone()), tmp_path / "locked" / "out.wav", pan)
+
+
+@pytest.mark.parametrize("suffix", [".wav", ".mp4"])
+def test_an_interruption_leaves_nothing_under_the_target_s_name(tmp_path, film, pan, tone, suffix):
+    source, target = film(sound=tone()), tmp_path / f"out{suffix}"
+    target.write_bytes(b"before")
+    heard = pan.hear
+
+    def interrupted(mono, seen):
+        if pan.looks.pictures > 15:
+            raise KeyboardInterrupt
+        return heard(mono, seen)
+
+    pan.hear = interrupted
+    with pytest.raises(KeyboardInterrupt):
+        apply(source, target, pan, OPTIONS, alone("32-true"))
+    assert target.read_bytes() == b"before"
+    assert {each.name for each in tmp_path.iterdir()} == {target.name, source.name, f"silent-{source.name}"}

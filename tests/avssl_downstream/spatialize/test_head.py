@@ -1,0 +1,201 @@
+"""From clips to a fitted folder and back: what is learned, kept, compared, continued and refused."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from avssl_downstream.spatialize import Spatialize
+from avssl_downstream.spatialize.build import build
+from avssl_downstream.spatialize.options import SpatializeOptions
+from avssl_downstream.spatialize.training import manifests
+
+from avssl.config import FeatureConfig, ModelConfig, OptimConfig, TrainConfig, fill
+from avssl.data.manifest import Row, write_manifest
+from avssl.data.media import read_all_sound, write_sound, write_video
+from avssl.models.encoders import Encoders
+from avssl.report.runs import read_runs
+
+RATE = 16000
+SECONDS = 1.0
+SMALL = {
+    "width": 4, "rows": 32, "columns": 64, "grid_rows": 1, "grid_columns": 2, "fusion": "none", "crop": False,
+    "hop": 0.2, "colour": 0.0,
+}  # fmt: skip
+
+
+def write_clips(folder, count, seed=0, layout="binaural", silent=""):
+    """Noise on the side of the bright half of the picture."""
+    rng = np.random.default_rng(seed)
+    rows = []
+    for index in range(count):
+        left = index % 2
+        picture = np.zeros((10, 32, 64, 3), np.uint8)
+        picture[:, :, 32 * (1 - left) : 32 * (1 - left) + 32] = 255
+        noise = torch.from_numpy(0.1 * rng.standard_normal(round(RATE * SECONDS))).float()
+        write_video(folder / f"{index}.mp4", picture, 10.0)
+        write_sound(folder / f"{index}.wav", torch.stack([noise * left, noise * (1 - left)]) + 0.02 * noise, RATE)
+        split = "test" if index >= count - 4 else "train"
+        video, sound = f"{index}.mp4", f"{index}.wav"
+        nan = float("nan")
+        rows.append(
+            Row(f"clip-{seed}-{index}", split, video, sound, 0.0, SECONDS, 10.0, 64, 32, RATE, layout, silent, nan, nan,
+                nan, "")
+        )  # fmt: skip
+    write_manifest(folder, rows)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory):
+    return write_clips(tmp_path_factory.mktemp("clips"), 12)
+
+
+def options(clips, **changed):
+    made = {
+        "generator_options": SMALL,
+        "manifest": str(clips),
+        "batch": 4,
+        "workers": 0,
+        "train": TrainConfig(steps=40, precision="32-true", log_every=10, save_every=20),
+        "optim": OptimConfig(lr=3e-3),
+    }
+    return SpatializeOptions(**(made | changed))
+
+
+@pytest.fixture(scope="module")
+def fitted(clips, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("fitted")
+    return folder, Spatialize(None, options(clips)).fit(folder)
+
+
+def test_where_the_sound_is_is_learned_from_pictures(fitted):
+    _, found = fitted
+    assert found["test_stft_below_mono"] > 0.5
+    assert found["test_stft_below_flipped"] > 0.5
+    assert found["test_stft_below_audio_only"] > 0.3
+
+
+def test_every_baseline_has_every_metric(fitted):
+    _, found = fitted
+    metrics = {name.removeprefix("mono_") for name in found if name.startswith("mono_")}
+    assert {"stft", "env", "mag", "published_mag", "phase", "snr", "lsd", "level_error_db", "time_error_us"} <= metrics
+    for method in ("test", "audio_only", "flipped", "prior", "oracle"):
+        assert {f"{method}_{name}" for name in metrics} <= found.keys()
+    assert found["oracle_snr"] > 60
+    assert found["mono_phase"] == pytest.approx(np.pi / 2, abs=0.1)
+    assert found["mono_published_mag"] == pytest.approx(2 * found["mono_stft"], rel=1e-5)
+    assert (found["sample_rate"], found["normalised_to_peak"], found["seed"]) == (RATE, 0.0, 0.0)
+
+
+def test_a_report_reads_the_folder(fitted):
+    folder, found = fitted
+    runs, left_out = read_runs([folder])
+    assert not left_out
+    assert runs[0].task == "spatialize"
+    assert runs[0].metrics["test_stft"] == found["test_stft"]
+    assert json.loads((folder / "metrics.json").read_text())["test_env"] == found["test_env"]
+    assert list((folder / "figures").glob("spatialized-*.png"))
+
+
+def test_a_head_that_was_loaded_makes_the_same(fitted, tmp_path, film, tone):
+    folder, _ = fitted
+    source, made = film(sound=tone()), []
+    for head in (Spatialize.load(folder, {"hop": 0.1}), Spatialize.load(folder, {"hop": 0.1})):
+        head.apply(source, tmp_path / "out.wav")
+        made.append(read_all_sound(tmp_path / "out.wav")[0])
+    assert torch.equal(*made)
+    left, right = made[0].square()[:, : RATE // 2].sum(-1)
+    assert left > 4 * right  # the picture is bright on the left at first, where the clips' sound is then
+
+
+def test_twelve_steps_are_six_and_six(clips, tmp_path):
+    short = options(clips, train=TrainConfig(steps=6, precision="32-true", save_every=6))
+    long = replace(short, train=replace(short.train, steps=12))
+    Spatialize(None, short).fit(tmp_path / "a")
+    Spatialize(None, long).fit(tmp_path / "a")
+    Spatialize(None, long).fit(tmp_path / "b")
+    assert (tmp_path / "a/generator.safetensors").read_bytes() == (tmp_path / "b/generator.safetensors").read_bytes()
+
+
+def test_a_folder_of_another_run_is_refused(fitted, clips):
+    with pytest.raises(ValueError, match=r"another run \(batch was 4, is 2\)"):
+        Spatialize(None, options(clips, batch=2)).fit(fitted[0])
+
+
+@pytest.mark.parametrize(
+    ("settings", "why"),
+    [
+        ({"generator_options": {"width": 8}}, "fitted with generator_options.width 4, not 8"),
+        ({"field_of_view": 60.0}, "fitted with field_of_view 90.0, not 60.0"),
+        ({"generator": "asn"}, "fitted with generator pseudo_binaural, not asn"),
+    ],
+)
+def test_settings_for_another_head_are_refused(fitted, settings, why):
+    with pytest.raises(ValueError, match=why):
+        Spatialize.load(fitted[0], settings)
+
+
+def test_spoiled_folders_are_refused(fitted, tmp_path):
+    for name, text in (("config.json", "{"), ("config.json", "{}"), ("generator.safetensors", "spoiled")):
+        for each in ("config.json", "generator.safetensors"):
+            (tmp_path / each).write_bytes((fitted[0] / each).read_bytes())
+        (tmp_path / name).write_text(text)
+        with pytest.raises(ValueError, match=name):
+            Spatialize.load(tmp_path, {})
+    with pytest.raises(ValueError, match="no config.json"):
+        Spatialize.load(tmp_path / "nothing", {})
+
+
+def test_a_generator_around_encoders_is_loaded_without_them(clips, tmp_path):
+    torch.manual_seed(1)
+    encoders = Encoders(ModelConfig(), FeatureConfig())
+    settings = options(clips, picture="encoders", train=TrainConfig(steps=1, precision="32-true"), most_clips=1)
+    head = Spatialize(encoders, settings)
+    head.fit(tmp_path)
+    weights = Spatialize.load(tmp_path, {}).generator.state_dict()
+    assert all(torch.equal(weights[name], each.cpu()) for name, each in head.generator.state_dict().items())
+    with pytest.raises(ValueError, match="--encoders"):
+        Spatialize(None, settings)
+
+
+def test_real_and_further_clips_are_mixed_in_the_share_asked_for(clips, tmp_path):
+    from avssl_downstream.spatialize.training import Mixed, _batches
+
+    more = write_clips(tmp_path, 6, seed=1)
+    settings = options(clips, augment=str(more), augment_share=0.25, train_share=0.5)
+    generator = build(settings, None)
+    training, further, held_out = manifests(generator, settings)
+    assert (len(training), len(further), len(held_out)) == (4, 2, 4)
+    assert {row.split for row in further} == {"train"}
+    again = manifests(generator, replace(settings, train=replace(settings.train, seed=5)))[0]
+    assert [row.key for row in again] == [row.key for row in training]
+    streams = [_batches(generator, training, settings, 3), _batches(generator, further, settings, 1)]
+    batch = next(Mixed(streams).between(0, 2))
+    assert batch["sound"].shape[0] == 4
+    alone = next(streams[1].between(0, 1))
+    assert torch.equal(batch["sound"][3:], alone["sound"])
+
+
+def test_clips_of_no_use_are_refused(tmp_path):
+    for name, layout, silent, why in (("a", "ambix", "", "makes two ears"), ("b", "stereo", "L-R", "the same")):
+        (tmp_path / name).mkdir()
+        settings = options(write_clips(tmp_path / name, 6, layout=layout, silent=silent))
+        with pytest.raises(ValueError, match=why):
+            manifests(build(settings, None), settings)
+
+
+def test_a_split_without_clips_is_refused(clips):
+    settings = options(clips, split="val")
+    with pytest.raises(ValueError, match="no clip of split 'val'"):
+        manifests(build(settings, None), settings)
+
+
+def test_unknown_names_are_told():
+    with pytest.raises(ValueError, match="did you mean 'foa360'"):
+        fill(SpatializeOptions, {"generator": "foa36"})
+    with pytest.raises(ValueError, match="peak"):
+        fill(SpatializeOptions, {"normalisation": "rms"})
+    with pytest.raises(ValueError, match="nothing to train on"):
+        fill(SpatializeOptions, {"train_share": 0.0})
