@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from avssl.data.media import probe
+from avssl.data.media import MediaInfo, probe
 from avssl.scenes.actors import Actor, Appearance, Company
 from avssl.scenes.annotations import Annotation, read_annotations
 from avssl.scenes.cutouts import CutOut, Cutting, cut_all, read_cut_out
@@ -128,7 +128,7 @@ def clip_company(out: Path, sources: Path, cutting: Cutting) -> Clips:
         OSError: they cannot be read.
     """
     cutting.check()
-    known: dict[Path, float] = {}
+    known: dict[Path, MediaInfo] = {}
     stretches = tuple(part for each in read_annotations(sources) for part in _parts(sources, each, known))
     files = sorted({path for each in stretches for path in (each.video, each.sound)})
     said = repr([(each.video.name, each.sound.name, *list(vars(each).values())[2:]) for each in stretches])
@@ -136,11 +136,9 @@ def clip_company(out: Path, sources: Path, cutting: Cutting) -> Clips:
     return Clips(out / SOURCES, stretches, cutting, digest)
 
 
-def _parts(path: Path, whole: Annotation, known: dict[Path, float]) -> list[Annotation]:
+def _parts(path: Path, whole: Annotation, known: dict[Path, MediaInfo]) -> list[Annotation]:
     """Equal parts of a stretch, none longer than `LONGEST`."""
-    if whole.video not in known:
-        known[whole.video] = _seconds(whole.video)
-    there = known[whole.video]
+    there = _seconds(whole, known)
     end = min(whole.end, there)
     if end < whole.end - SLACK and whole.end != float("inf"):
         raise ValueError(f"{path}: a stretch of {whole.video} ends at {whole.end} s, the video at {there:.2f} s")
@@ -152,8 +150,14 @@ def _parts(path: Path, whole: Annotation, known: dict[Path, float]) -> list[Anno
     return [Annotation(**fixed, start=edges[k], end=edges[k + 1]) for k in range(count)]
 
 
-def _seconds(video: Path) -> float:
-    info = probe(video)
-    if info.video is None:
-        raise ValueError(f"{video}: expected a video, it has no picture stream")
-    return info.video.seconds or info.seconds
+def _seconds(stretch: Annotation, known: dict[Path, MediaInfo]) -> float:
+    """Length of the video, after a look at whether there is something to see and to hear."""
+    for path in (stretch.video, stretch.sound):
+        if path not in known:
+            known[path] = probe(path)
+    video = known[stretch.video].video
+    if video is None:
+        raise ValueError(f"{stretch.video}: expected a video, it has no picture stream")
+    if not known[stretch.sound].sounds:
+        raise ValueError(f"{stretch.sound}: expected a source that is heard, it has no sound stream")
+    return video.seconds or known[stretch.video].seconds

@@ -102,7 +102,7 @@ def cut_all(
         task = bar.add_task("", total=len(waiting), rate="-")
         for stretch, path in waiting:
             missed += [] if _cut(stretch, path, cutting.rate, sample_rate, segmenter) else [stretch]
-            bar.update(task, advance=1, rate=f"{bar.tasks[0].speed or 0:.1f}")
+            bar.update(task, advance=1, rate=f"{bar.tasks[0].speed or 0:.2g}")
     if missed:
         named = ", ".join(f"{each.video.name} {each.start:.1f}-{each.end:.1f} s" for each in missed[:5])
         raise ValueError(

@@ -179,13 +179,18 @@ def test_annotations_that_do_not_fit_the_files_are_told_before_anything_is_writt
 
 
 def test_a_video_without_sound_and_types_that_want_more_kinds_are_told(clips, tmp_path):
-    for change, message in (({"type": "P1"}, "red.mp4"), ({"type": "P2"}, "P2 want sources of at least two kinds")):
+    one = {"video": "red.mp4", "label": "red"}
+    for kind, entry, message in (
+        ("P1", one, "red.mp4: expected a source that is heard"),
+        ("P2", one | {"sound": "red.wav"}, "P2 want sources of at least two kinds, here are only red"),
+        ("P3", one | {"sound": "red.wav"}, "P3 want two sources of one kind"),
+    ):
         path = clips / "silent.json"
-        entry = {"video": "red.mp4", "label": "red"}
         path.write_text(json.dumps({"format": "avssl-sources", "version": 1, "sources": [entry]}))
         with pytest.raises(ValueError, match=message) as caught:
-            mono3d(tmp_path / "out", 1, 1.0, 0, sources=path, **change, **SMALL)
+            mono3d(tmp_path / "out", 1, 1.0, 0, sources=path, type=kind, **SMALL)
         assert "\n" not in str(caught.value)
+        assert not (tmp_path / "out").exists()
 
 
 def test_long_stretches_are_cut_in_equal_parts(clips, tmp_path, monkeypatch):
