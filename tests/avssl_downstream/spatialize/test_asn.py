@@ -95,7 +95,9 @@ def test_contract(options: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("name", [each for each in shipped_recipes() if each.startswith("spatialize/asn-")])
 def test_recipes_fill_head_and_generator_and_differ_from_their_base_in_what_they_are_named_for(name: str) -> None:
-    options, base = (fill(SpatializeOptions, read_recipe(each, SpatializeOptions)) for each in (name, "-".join(name.split("-")[:2])))
+    options, base = (
+        fill(SpatializeOptions, read_recipe(each, SpatializeOptions)) for each in (name, "-".join(name.split("-")[:2]))
+    )
     own, theirs = (fill(AsnOptions, each.generator_options) for each in (options, base))
     changed = {key: value for key, value in vars(own).items() if value != getattr(theirs, key)}
     named = {"no-classifier": {"classifier": 0.0}, "ratio": {"irm": "sqrt_power"}}
@@ -222,7 +224,7 @@ def test_it_learns_from_the_picture_which_ear_to_give_the_sound() -> None:
     generator = make(irm="complex", flow="")
     clips = [scene(seed, left=seed % 2 == 0) for seed in range(8)]
     optimiser = torch.optim.Adam(generator.parameters(), 3e-3)
-    for _ in range(40):
+    for _ in range(60):
         optimiser.zero_grad()
         generator(batch_of(generator, clips))["loss"].backward()
         optimiser.step()
