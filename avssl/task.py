@@ -19,7 +19,8 @@ class Task(nn.Module, ABC):
 
     `views` runs in a loader process and uses only the clip and `rng`; `forward` runs on the device. A task says no word
     about devices, processes, precision or files. A task with a method `embeddings(batch) -> {name: (rows, width)}` has
-    them watched for collapse.
+    them watched for collapse; one with `refuses_sound((channels, samples)) -> str` hears clips before training, since
+    rows may not say all.
 
     Args:
         encoders: the shared towers that the task trains.

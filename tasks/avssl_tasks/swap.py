@@ -15,6 +15,7 @@ from torch.nn import functional
 from avssl.data.augment import Colour, jitter_colour, jitter_level
 from avssl.data.clip import Clip
 from avssl.data.crops import CropOptions, draw_crops
+from avssl.data.ears import SAME_DB
 from avssl.data.manifest import Row
 from avssl.data.sofa import read_hrirs
 from avssl.models.encoders import Encoders
@@ -23,6 +24,9 @@ from avssl.models.unpooled import Unpooled
 from avssl.spatial.ambisonics import mirror, rotate
 from avssl.spatial.binaural import ambisonic_filters, to_binaural
 from avssl.task import Task
+
+ONE = "swap needs left and right, the sound has one channel"
+SAME = "swap needs left and right, the two channels of the sound are identical"
 
 
 @dataclass(frozen=True)
@@ -92,10 +96,20 @@ class Swap(Task):
     def refuses(self, row: Row) -> str:
         """Sound in which an exchange of left and right changes nothing."""
         if row.layout == "mono":
-            return "swap needs left and right, the sound has one channel"
+            return ONE
         if "L-R" in row.silent_channels:
-            return "swap needs left and right, the two channels of the sound are identical"
+            return SAME
         return "swap needs left and right, Y of the sound is silent" if "Y" in row.silent_channels else ""
+
+    def refuses_sound(self, sound: Tensor) -> str:
+        """Likewise of what is heard, for manifests in which nobody wrote down that channels are silent."""
+        if len(sound) == 1:
+            return ONE
+        signals = torch.stack([sound[0] + sound[1], sound[0] - sound[1]] if len(sound) == 2 else [*sound])
+        total, *sides = signals.double().square().sum(-1).tolist()
+        if any(side > total * 10 ** (SAME_DB / 10) for side in sides):
+            return ""
+        return SAME if len(sound) == 2 else "swap needs left and right, only the first channel sounds"
 
     def views(self, clip: Clip, rng: np.random.Generator) -> dict[str, Tensor]:
         """One view, its sound, and whether left and right of it were exchanged.

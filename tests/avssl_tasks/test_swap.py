@@ -17,10 +17,11 @@ from torch.utils.data import default_collate
 from avssl.config import DataConfig, FeatureConfig, ModelConfig, fill
 from avssl.data.clip import Clip
 from avssl.data.manifest import Manifest, Row
+from avssl.data.media import write_sound
 from avssl.models.encoders import build_encoders
 from avssl.spatial.ambisonics import intensity_direction, mirror, stereo
 from avssl.testing import check_task, make_clips
-from avssl.train.useful import useful
+from avssl.train.useful import HEARD, useful
 
 PLAIN = {"flip": 0.0, "level": 0.0, "colour": {"brightness": 0, "contrast": 0, "saturation": 0, "hue": 0}}
 ROW = Row("a", "train", "a.mp4", "a.wav", 0, 4, 16, 224, 128, 48000, "binaural", "", np.nan, np.nan, np.nan, "a")
@@ -207,15 +208,60 @@ def test_rows_in_which_an_exchange_changes_nothing_are_refused(layout: str, sile
     assert (reason in found) if reason else not found
 
 
-def test_refused_rows_are_left_out_and_counted_and_an_error_if_they_are_all() -> None:
-    rows = tuple(replace(ROW, key=str(index), silent_channels="L-R" if index < 3 else "") for index in range(5))
+def manifest_of(folder: Path, sounds: list[Tensor], silent: str = "") -> Manifest:
+    """A clip a sound; of them all, the rows say the same."""
+    rows = []
+    for index, sound in enumerate(sounds):
+        write_sound(folder / f"{index}.wav", sound, 8000)
+        rows.append(replace(ROW, key=str(index), sound=f"{index}.wav", layout="stereo", silent_channels=silent))
+    return Manifest(tuple(rows), folder)
+
+
+def noise(channels: int, seed: int = 0) -> Tensor:
+    return 0.1 * torch.randn(channels, 4000, generator=torch.Generator().manual_seed(seed))
+
+
+def test_refused_rows_are_left_out_and_counted_and_an_error_if_they_are_all(tmp_path: Path) -> None:
+    clips = manifest_of(tmp_path, [noise(2)] * 5)
+    rows = tuple(replace(row, silent_channels="L-R" if int(row.key) < 3 else "") for row in clips)
     lines: list[str] = []
-    kept = useful(Manifest(rows, Path("data")), make(), lines.append)
+    kept = useful(replace(clips, rows=rows), make(), lines.append)
     assert [row.key for row in kept] == ["3", "4"]
     assert len(lines) == 1
     assert "3 of 5 clips are left out: swap needs left and right, the two channels of the sound are" in lines[0]
     with pytest.raises(ValueError, match="3 of 3: swap needs left and right"):
-        useful(Manifest(rows[:3], Path("data")), make(), lines.append)
+        useful(replace(clips, rows=rows[:3]), make(), lines.append)
+
+
+@pytest.mark.parametrize(
+    ("sound", "reason"),
+    [
+        (noise(2), ""),
+        (noise(2) * torch.tensor([[1.0], [0.0]]), ""),
+        (noise(1).expand(2, -1), "the two channels of the sound are identical"),
+        (torch.zeros(2, 4000), "the two channels of the sound are identical"),
+        (noise(1), "one channel"),
+        (noise(4), ""),
+        (noise(4) * torch.tensor([[1.0], [0.0], [0.0], [0.0]]), "only the first channel sounds"),
+    ],
+)
+def test_channels_are_heard_where_the_manifest_does_not_say(tmp_path: Path, sound: Tensor, reason: str) -> None:
+    lines: list[str] = []
+    clips = manifest_of(tmp_path, [noise(2, seed=1), sound])
+    kept = useful(clips, make(), lines.append)
+    assert [row.key for row in kept] == (["0"] if reason else ["0", "1"])
+    assert [reason in line and "1 of 2 clips" in line for line in lines] == [True] * bool(reason)
+    if reason:
+        with pytest.raises(ValueError, match=f"no clip is of use.*{reason}"):
+            useful(replace(clips, rows=clips.rows[1:]), make(), lines.append)
+
+
+def test_all_clips_of_a_large_manifest_are_heard_once_a_few_are_of_no_use(tmp_path: Path) -> None:
+    clips = manifest_of(tmp_path, [noise(2), noise(1).expand(2, -1)])
+    good, bad = clips
+    rows = [replace(bad if index in (0, 7) else good, key=str(index)) for index in range(2 * HEARD)]
+    kept = useful(replace(clips, rows=tuple(rows)), make(), print)
+    assert [int(row.key) for row in kept] == [index for index in range(2 * HEARD) if index not in (0, 7)]
 
 
 def test_a_head_that_is_not_there_is_refused_in_one_line(tmp_path: Path) -> None:
