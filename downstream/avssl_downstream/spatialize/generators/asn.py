@@ -50,8 +50,8 @@ class AsnOptions:
     """Brightness and saturation change by up to this in training."""
     flow: str = "dis"
     """Optical flow as a second stream of pictures: dis, raft_small or raft_large; empty: colours alone."""
-    flow_weights: str = ""
-    """A `.safetensors` file of RAFT's weights."""
+    raft: str = ""
+    """A `.safetensors` file of RAFT's weights; it is no part of the generator, and needed whenever that is used."""
     most_flow: float = 16.0
     """Pixels between two pictures that are full scale."""
     network: str = "full"
@@ -129,7 +129,7 @@ class Asn(Generator):
         self.axis = LogFrequency(self.spectrum.bins, options.bands, options.lowest)
         branches = {"colour": branch()} | ({"flow": branch()} if options.flow else {})
         self.picture = nn.ModuleDict(branches)
-        self._follow = flow_estimator(options.flow, options.flow_weights) if options.flow else None
+        self._follow = flow_estimator(options.flow, options.raft) if options.flow else None
         self.network = AsnNet(
             (options.bands, self.spectrum.frames(self.samples)),
             [each.channels for each in branches.values()],
