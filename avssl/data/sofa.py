@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from avssl.data.hrir_folder import read_folder
 from avssl.data.sofa_file import Array, SofaFile
-from avssl.spatial.ambisonics import angles
+from avssl.spatial.ambisonics import angles, direction
 from avssl.spatial.between import shifted
 from avssl.spatial.hrir import Hrirs
 
@@ -21,6 +21,8 @@ _LATEST = 1.0
 """Seconds of `Data.Delay`; more is no head."""
 _AUDIBLE = 3.0
 """Decibels between the ears, on average over sources at the sides, that tell left from right."""
+_WIDTH = 0.25
+"""From the rightmost to the leftmost source on the unit sphere, at least."""
 
 
 def read_hrirs(path: Path) -> Hrirs:
@@ -34,10 +36,14 @@ def read_hrirs(path: Path) -> Hrirs:
         OSError: it cannot be read.
     """
     path = Path(path)
-    if path.is_dir():
-        return read_folder(path)
-    if not path.is_file():
+    if not path.exists():
         raise FileNotFoundError(f"{path}: no such file or folder of head-related responses")
+    hrirs = read_folder(path) if path.is_dir() else _read_file(path)
+    _require_ears(path, hrirs)
+    return hrirs
+
+
+def _read_file(path: Path) -> Hrirs:
     try:
         with h5py.File(path, "r") as file:
             return _read(SofaFile(path, file))
@@ -47,6 +53,16 @@ def read_hrirs(path: Path) -> Hrirs:
             raise
         reason = " ".join(str(error).split())
         raise ValueError(f"{path}: expected a SOFA file, this one cannot be read ({reason})") from error
+
+
+def _require_ears(path: Path, hrirs: Hrirs) -> None:
+    """See that both ears hear, and that sound comes from more to the left and more to the right."""
+    for ear, loudest in zip(("left", "right"), hrirs.responses.abs().amax((0, 2)).tolist(), strict=True):
+        if loudest == 0:
+            raise ValueError(f"{path}: expected responses of two ears, the {ear} one hears nothing from anywhere")
+    side = direction(*hrirs.directions.T)[:, 1]
+    if side.max() - side.min() < _WIDTH:
+        raise ValueError(f"{path}: expected responses to sources around a head, all are in one sagittal plane")
 
 
 def _read(sofa: SofaFile) -> Hrirs:

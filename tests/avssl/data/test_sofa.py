@@ -232,6 +232,10 @@ def test_of_several_distances_in_a_direction_the_farthest_is_kept(sofa):
         ({}, {"Data.IR": np.zeros((4, 3, 32))}, "2 receivers"),
         ({}, {"Data.IR": np.zeros((4, 2, 0))}, "2 receivers"),
         ({}, {"Data.IR": np.full((4, 2, 32), math.nan)}, "Data.IR.*finite"),
+        ({}, {"Data.IR": np.zeros((4, 2, 32))}, "left one hears nothing"),
+        ({}, {"Data.IR": np.ones((4, 2, 32)) * [[[1.0], [0.0]]]}, "right one hears nothing"),
+        ({}, {"SourcePosition": np.array([[0.0, 0, 1], [0, 30, 1], [0, 90, 1], [180, 0, 1]])}, "one sagittal plane"),
+        ({}, {"SourcePosition": np.array([[20.0, 0, 1]] * 4)}, "one sagittal plane"),
         ({}, {"Data.IR": None}, "Data.IR"),
         ({}, {"Data.SamplingRate": np.array([0.0])}, "Data.SamplingRate"),
         ({}, {"Data.SamplingRate": np.array([math.nan])}, "Data.SamplingRate"),
@@ -312,6 +316,7 @@ def written(tmp_path):
         ({"0azleft.wav": (50, 200), "0azright.wav": (50, 100)}, "one rate and length|shape"),
         ({"azi_0_ele_0.wav": (256, 1)}, "2 channels"),
         ({"azi_0_ele_0.wav": (256, 2), "azi_90_ele_0.wav": (128, 2)}, "one rate and length"),
+        ({"azi_0_ele_0.wav": (256, 2)}, "one sagittal plane"),
         ({"azi_0_ele_0_DFC.wav": (256, 2), "azi_0_ele_0_RAW.wav": (256, 2)}, "second response"),
     ],
 )
