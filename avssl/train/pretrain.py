@@ -80,7 +80,8 @@ def _trained(
     with fabric.rank_zero_first(local=True):
         path, manifest = world.clips(config.data, config.features.sample_rate, progress and first)
     if not run_folder.complete(folder, config.train.steps):
-        clips = useful(world.training(manifest), task, Console(stderr=True, quiet=not (progress and first)).print)
+        said = Console(stderr=True, quiet=not (progress and first), highlight=False, markup=False, soft_wrap=True)
+        clips = useful(world.training(manifest), task, said.print)
         if not (folder / checkpoint.LAST).is_file():
             fit_statistics(task.encoders, config, clips)
         if first:
