@@ -10,8 +10,10 @@ import torch
 from torch import Tensor
 
 from avssl.data.atomic import replacing
-from avssl.data.manifest import Row
+from avssl.data.manifest import Manifest, Row
 from avssl.spatial.spectrum import StftConfig
+from avssl_downstream.spatialize.activation import activations, draw_activations
+from avssl_downstream.spatialize.clips import sights
 from avssl_downstream.spatialize.evaluate import MODEL
 from avssl_downstream.spatialize.generator import Generator
 
@@ -24,12 +26,13 @@ class Figures:
     """Draws the first few clips.
 
     Args:
-        folder: takes `spatialized-KEY.png`.
-        generator: whose sound they are of.
+        folder: takes `spatialized-KEY.png` and `activation-KEY.png`.
+        generator: whose sound they are of, in evaluation mode when it is measured.
+        manifest: whose clips.
     """
 
-    def __init__(self, folder: Path, generator: Generator) -> None:
-        self.folder, self.generator, self.left = folder, generator, CLIPS
+    def __init__(self, folder: Path, generator: Generator, manifest: Manifest) -> None:
+        self.folder, self.generator, self.manifest, self.left = folder, generator, manifest, CLIPS
 
     def add(self, row: Row, made: dict[str, Tensor], truth: Tensor) -> None:
         """Draw a clip: the truth, what was made, and what was made of flipped pictures; without the mono sound."""
@@ -39,6 +42,9 @@ class Figures:
         name = "".join(each if each.isalnum() or each in "-_" else "_" for each in row.key)
         with replacing(self.folder / f"spatialized-{name}.png") as part:
             draw(part, {"true": truth, "made": made[MODEL], "flipped picture": made["flipped"]}, made["mono"])
+        frames = sights(row, self.manifest, self.generator).pictures(row.seconds / 2)
+        with replacing(self.folder / f"activation-{name}.png") as part:
+            draw_activations(part, frames[len(frames) // 2], activations(self.generator, frames))
 
 
 def draw(path: Path, sounds: dict[str, Tensor], mono: Tensor) -> None:

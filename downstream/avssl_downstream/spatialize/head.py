@@ -111,7 +111,7 @@ class Spatialize(Head):
     def _measured(self, generator: Generator, training: Manifest, held_out: Manifest, folder: Path) -> dict[str, float]:
         fabric = alone(self.options.train.precision)
         (folder / FIGURES).mkdir(exist_ok=True)
-        figures = Figures(folder / FIGURES, generator)
+        figures = Figures(folder / FIGURES, generator, held_out)
         with interrupting():
             prior = spatial_prior(training, generator)
             numbers = Evaluation(generator, prior, self.options, fabric).run(held_out, figures.add)

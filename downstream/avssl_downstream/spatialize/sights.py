@@ -55,13 +55,17 @@ class Sights:
             self._seen.popitem(last=False)
         return found
 
+    def pictures(self, seconds: float) -> Tensor:
+        """Those about a time, uint8 `(T, 3, height, width)`."""
+        return self._group(self._first(seconds))
+
     def _first(self, seconds: float) -> int:
         """Which instant is the first of the group about a time, as training places it: may be before the beginning."""
         # Not `round`, which goes to even numbers half-way and so leaves out every other instant.
         return math.floor(seconds * self.generator.frame_rate - self.generator.frames / 2 + 0.5 + 1e-6)
 
     def _group(self, first: int) -> Tensor:
-        """uint8 `(T, 3, height, width)`."""
+        """Pictures from an instant on."""
         wanted = range(first, first + self.generator.frames)
         return torch.stack([self._shown[min(max(each, 0), self.last)] for each in wanted])
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from avssl_downstream.spatialize import Spatialize
+from avssl_downstream.spatialize.activation import activations
 from avssl_downstream.spatialize.build import build
 from avssl_downstream.spatialize.options import SpatializeOptions
 from avssl_downstream.spatialize.training import manifests
@@ -96,7 +97,7 @@ def test_a_report_reads_the_folder(fitted):
     assert runs[0].task == "spatialize"
     assert runs[0].metrics["test_stft"] == found["test_stft"]
     assert json.loads((folder / "metrics.json").read_text())["test_env"] == found["test_env"]
-    assert list((folder / "figures").glob("spatialized-*.png"))
+    assert {each.name.split("-")[0] for each in (folder / "figures").iterdir()} == {"spatialized", "activation"}
 
 
 def test_a_head_that_was_loaded_makes_the_same(fitted, tmp_path, film, tone):
@@ -199,3 +200,14 @@ def test_unknown_names_are_told():
         fill(SpatializeOptions, {"normalisation": "rms"})
     with pytest.raises(ValueError, match="nothing to train on"):
         fill(SpatializeOptions, {"train_share": 0.0})
+
+
+def test_activation_is_where_the_branch_looks():
+    generator = build(SpatializeOptions(generator_options={**SMALL, "columns": 256, "rows": 128}), None).eval()
+    black = torch.zeros(1, 3, 128, 256, dtype=torch.uint8)
+    bright = black.clone()
+    bright[..., 32:96, :64] = 255
+    plain, found = (activations(generator, each)["picture"] for each in (black, bright))
+    changed = (found - plain).abs()
+    assert changed.ndim == 2
+    assert changed[:, : changed.shape[1] // 2].sum() > 2 * changed[:, changed.shape[1] // 2 :].sum()
