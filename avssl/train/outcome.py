@@ -22,12 +22,15 @@ def read_config(folder: Path) -> dict[str, Any]:
     """
     path = folder / CONFIG
     try:
-        return dict(OmegaConf.to_container(OmegaConf.load(path)))  # type: ignore[arg-type]
+        found = OmegaConf.to_container(OmegaConf.load(path))
     except OSError:
         raise
     except Exception as error:  # YAML and OmegaConf have a dozen kinds
         reason = (str(error) or repr(error)).splitlines()[0]
         raise ValueError(f"{path}: not the config of a run: {reason}") from error
+    if not isinstance(found, dict):
+        raise ValueError(f"{path}: not the config of a run: expected a mapping of keys, it is a {type(found).__name__}")
+    return {str(key): value for key, value in found.items()}
 
 
 def read_metrics(folder: Path) -> dict[str, float]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from importlib import import_module
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import numpy as np
@@ -33,7 +34,10 @@ def read_checkpoint(path: Path) -> nn.Module:
     except Exception as error:  # a zip, a pickle or neither: each has errors of its own
         raise ValueError(f"not a checkpoint of torch ({' '.join(str(error).split())[:120]})") from error
     with torch.serialization.safe_globals([*map(_allowed, names), *NUMBERS]):
-        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+        try:
+            checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+        except UnpicklingError as error:  # whose text recommends to run what lies in the file
+            raise ValueError("it is spoiled, or asks for more than layers; nothing was run") from error
     network: Any = checkpoint.get("ema") or checkpoint.get("model") if isinstance(checkpoint, dict) else None
     if type(network) not in (tasks.DetectionModel, tasks.SegmentationModel, tasks.PoseModel):
         raise ValueError("a checkpoint of a detector holds one under 'model'; this does not")

@@ -7,9 +7,9 @@ from pathlib import Path
 from avssl.data.detectors.detector import Detector
 from avssl.data.detectors.folder import CONFIG, read_folder
 from avssl.data.detectors.vision import PREFIX, read_vision
-from avssl.data.detectors.yolo import read_yolo
+from avssl.data.detectors.yolo import OPENVINO, read_yolo
 
-ENDINGS = ("", ".pt", ".onnx", "_openvino_model")
+ENDINGS = ("", ".pt", ".onnx", OPENVINO)
 KINDS = "a .pt or .onnx file, an OpenVINO folder, a folder of `avssl detector`, or torchvision/NAME:WEIGHTS"
 
 

@@ -81,5 +81,10 @@ def _state(path: Path) -> dict[str, Tensor]:
         from safetensors.torch import load_file
 
         return load_file(path)
-    state: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
+    try:
+        state: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # of many kinds; some of torch's recommend to run what lies in the file
+        raise ValueError(
+            "expected tensors alone, as `torch.save` or safetensors write them; nothing was run"
+        ) from error
     return state

@@ -21,6 +21,8 @@ GREY = 114 / 255
 """What pictures are padded with in the training of these networks."""
 BATCH = 16
 """Pictures that a network sees at once."""
+OPENVINO = "_openvino_model"
+"""What the name of an OpenVINO folder ends on."""
 OVERLAP = 0.7
 """Intersection over union above which the lesser of two boxes of one picture goes: the predictor's own."""
 
@@ -53,6 +55,8 @@ class Yolo(Detector):
         self.fixed = not self.of_torch and not getattr(backend, "dynamic", False)
         self.batch = BATCH
         if self.fixed:
+            if not hasattr(backend, "imgsz"):
+                raise ValueError("it does not say imgsz, batch and names, as what ultralytics exports does")
             self.side, self.batch = max(backend.imgsz), max(1, int(backend.batch))
 
     @torch.inference_mode()
@@ -122,6 +126,8 @@ def read_yolo(path: Path) -> Yolo:
     Raises:
         ValueError: it cannot be read, or is no detector.
     """
+    if path.is_dir() and not path.name.endswith(OPENVINO):
+        raise ValueError(f"{path}: ultralytics tells OpenVINO folders by their names; call it {path.name}{OPENVINO}")
     library = ultralytics()
     files = sorted(each for each in path.iterdir() if each.suffix in (".bin", ".xml")) if path.is_dir() else [path]
     digest = sha256(*files)

@@ -4,6 +4,7 @@ import json
 import os
 import pickle
 import re
+import shutil
 import subprocess
 import sys
 import textwrap
@@ -191,6 +192,17 @@ def test_a_broken_export_is_refused_in_one_line(tmp_path, name, content):
     assert "\n" not in str(caught.value)
 
 
+def test_an_openvino_folder_of_another_name_or_without_its_notes_is_told_what_to_do(exported, tmp_path):
+    renamed = shutil.copytree(exported / "net_openvino_model", tmp_path / "mine")
+    with pytest.raises(ValueError, match="call it mine_openvino_model"):
+        load_detector(str(renamed))
+    named = renamed.rename(tmp_path / "mine_openvino_model")
+    assert load_detector(str(named)).side == 128
+    (named / "metadata.yaml").unlink()
+    with pytest.raises(ValueError, match="does not say imgsz, batch and names"):
+        load_detector(str(named))
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -227,10 +239,11 @@ def test_torchvision_names_and_weights_that_are_missing_are_refused(monkeypatch,
         load_detector("torchvision/retinanet_resnet50_fp")
     with pytest.raises(ValueError, match="no such weights, and none are downloaded"):
         load_detector("torchvision/retinanet_resnet50_fpn")
-    (tmp_path / "w.pth").write_bytes(b"junk")
-    with pytest.raises(ValueError, match=r"w\.pth: not weights of retinanet_resnet50_fpn") as caught:
+    (tmp_path / "w.pth").write_bytes(b"\x80\x02cposix\nsystem\n.")
+    with pytest.raises(ValueError, match=r"w\.pth: not weights of retinanet_resnet50_fpn: expected tensors") as caught:
         load_detector(f"torchvision/retinanet_resnet50_fpn:{tmp_path / 'w.pth'}")
     assert "\n" not in str(caught.value)
+    assert "weights_only" not in str(caught.value)  # torch recommends to run what lies in the file
 
 
 def test_libraries_stay_offline_and_leave_nothing_behind(folder, exported, tmp_path):

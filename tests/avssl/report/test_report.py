@@ -180,7 +180,7 @@ def test_reporting_does_not_import_torch(folders, tmp_path):
     ("file", "content", "message"),
     [
         ("config.yaml", "task: [", "config.yaml: not the config of a run"),
-        ("config.yaml", "- a\n", "config.yaml: not the config of a run"),
+        ("config.yaml", "- a\n", "config.yaml: not the config of a run: expected a mapping"),
         ("config.yaml", "", "config.yaml: expected the config of a run, it names no task"),
         ("config.yaml", b"\x00\xff", "config.yaml: not the config of a run"),
         ("config.yaml", "task: avsa\ntrain: 3\n", "config.yaml: train is a mapping of names to values, not 3"),
