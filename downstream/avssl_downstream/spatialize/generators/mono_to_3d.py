@@ -62,6 +62,9 @@ class MonoTo3DOptions:
     """Channels of what the pictures become over time."""
     depth: int = 7
     """Halvings of the U-Net."""
+    moduli: float = 1.0
+    """Weight of the two losses of magnitudes, 1 in the paper. They are as low at the truth as at its negative and high
+    between, so that a mask that began with the wrong sign keeps it: less of them lets short training turn it round."""
     signed: bool = True
     """Compare real and imaginary parts with their signs. The paper's formula has bars around them: false takes these
     for moduli, and cannot tell left from right."""
@@ -97,7 +100,7 @@ class MonoTo3D(Generator):
         self.sample_rate, self.seconds, self.hop = options.sample_rate, options.seconds, options.hop
         self.frames, self.frame_rate, self.size = options.frames, options.frame_rate, (options.rows, options.columns)
         self.stft = options.spectrum
-        self.picture = branch(options.stages)
+        self.picture = branch(stages=options.stages)
         channels, instants, *_ = self.picture.shape(self.frames, *self.size)
         seen = channels + 2 * options.coordinates
         self.net = MonoTo3DNet(options.width, seen, instants, options.picture_width, options.depth)
@@ -117,7 +120,8 @@ class MonoTo3D(Generator):
         found = self._spectra(mix, self.see(batch["frames"]))
         terms = losses(found, wanted, mix, self.options.signed)
         wrong, energy = ((each.detach().abs().square()).sum() for each in (found - wanted, wanted))
-        return {"loss": torch.stack(list(terms.values())).sum(), **terms, "explained": 1 - wrong / energy.clamp(1e-9)}
+        loss = self.options.moduli * (terms["convergence"] + terms["logarithm"]) + terms["spatial"]
+        return {"loss": loss, **terms, "explained": 1 - wrong / energy.clamp(1e-9)}
 
     def see(self, frames: Tensor) -> Tensor:
         """Maps of every picture, `(B, channels, T, h, w)`."""
