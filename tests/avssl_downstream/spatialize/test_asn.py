@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 import torch
 from avssl_downstream.spatialize.generator import mix_down
-from avssl_downstream.spatialize.generators.asn import Asn, AsnOptions
+from avssl_downstream.spatialize.generators.asn import Asn
+from avssl_downstream.spatialize.generators.asn_options import AsnOptions
 from avssl_downstream.spatialize.options import SpatializeOptions
 from avssl_downstream.spatialize.testing import check_generator
 from torch import Tensor, nn
@@ -207,7 +208,8 @@ def test_the_order_that_is_called_true_is_left_then_right(left: bool, right_said
     """Of real and made spectra; the made ones are always louder on the left."""
     generator = still(make(classifier=0.25, mirror=0.0), 0.9, 0.2)
     generator.judge = Louder()  # type: ignore[assignment]
-    found = generator(batch_of(generator, [scene(seed, left) for seed in range(3)]))
+    with torch.no_grad():
+        found = generator(batch_of(generator, [scene(seed, left) for seed in range(3)]))
     assert float(found["order_acc"]) == right_said
     assert float(found["loss"]) == pytest.approx(float(found["masks"] + 0.25 * found["order"]), rel=1e-5)
     assert (float(found["order"]) < math.log(2)) == left

@@ -8,7 +8,6 @@ nor data were published; what the paper leaves open follows Morgado et al. 2018,
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import ClassVar
 
 import numpy as np
@@ -16,90 +15,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from avssl.config import check_range
 from avssl.data.augment import Colour, jitter_colour
 from avssl.data.clip import Clip
-from avssl.data.flow import METHODS, flow_estimator, paint
-from avssl.models.asn import FULL, SMALL, AsnNet, OrderJudge
-from avssl.plugins import hint
+from avssl.data.flow import flow_estimator, paint
+from avssl.models.asn import AsnNet, OrderJudge
 from avssl.spatial.log_frequency import LogFrequency
-from avssl.spatial.spectrum import MASKS, StftConfig, apply_mask, from_parts, ideal_masks, level
+from avssl.spatial.spectrum import apply_mask, from_parts, ideal_masks, level
 from avssl_downstream.spatialize.generator import Branches, Generator, scaled
+from avssl_downstream.spatialize.generators.asn_options import NETWORKS, AsnOptions
 
-NETWORKS = {"full": FULL, "small": SMALL}
 _LEAST = 1e-4
-
-
-def _published() -> StftConfig:
-    return StftConfig(2048, 1764, 441)
-
-
-@dataclass(frozen=True)
-class AsnOptions:
-    """Masks, classifier, spectra, pictures; the defaults are the paper's, or what it leaves open."""
-
-    irm: str = "sqrt_power"
-    """Masks: sqrt_power as published, which is 3 dB too loud where the ears agree; amplitude_over_mix; or complex."""
-    classifier: float = 0.1
-    """Weight of telling the order of the ears; 0: there is no classifier."""
-    weighted: bool = False
-    """Errors of the masks count by the mix's magnitude; the paper has every band and window count alike."""
-    mirror: float = 0.5
-    """Probability that pictures and ears are mirrored, together, in training."""
-    colour: float = 0.0
-    """Brightness and saturation change by up to this in training."""
-    flow: str = "dis"
-    """Optical flow as a second stream of pictures: dis, raft_small or raft_large; empty: colours alone."""
-    raft: str = ""
-    """A `.safetensors` file of RAFT's weights; it is no part of the generator, and needed whenever that is used."""
-    most_flow: float = 16.0
-    """Pixels between two pictures that are full scale."""
-    network: str = "full"
-    """full (SAG's layers) or small (two CPU cores)."""
-    norm: bool = False
-    """Batch norm in the network."""
-    sample_rate: int = 44100
-    """Hz."""
-    spectrum: StftConfig = field(default_factory=_published)
-    """Windows of 40 ms every 10 ms. Elsewhere the paper says 44 a second: a hop of 1002."""
-    bands: int = 1025
-    """Of the logarithmic axis."""
-    lowest: float = 1.0
-    """Bin of the lowest band."""
-    compression: float = 1.0
-    """Networks get magnitudes to this power."""
-    seconds: float = 1.0
-    """Of a window."""
-    hop: float = 0.5
-    """Seconds between the windows of a whole file."""
-    frames: int = 10
-    """Pictures of a window."""
-    frame_rate: float = 10.0
-    """Pictures a second."""
-    rows: int = 224
-    """Of a picture."""
-    columns: int = 448
-    """Of a picture."""
-    grid_rows: int = 7
-    """That the pictures' maps are averaged into."""
-    grid_columns: int = 14
-    """Likewise."""
-
-    def __post_init__(self) -> None:
-        """Refuse what has no meaning."""
-        for name, known in (("irm", MASKS), ("flow", ("", *METHODS)), ("network", tuple(NETWORKS))):
-            if (value := getattr(self, name)) not in known:
-                raise ValueError(f"asn.{name} is {', '.join(filter(None, known))}, not {value!r}{hint(value, known)}")
-        for name, least, most in (("classifier", 0, 100), ("mirror", 0, 1), ("colour", 0, 1), ("compression", 0.1, 1)):
-            check_range("asn", name, getattr(self, name), least, most)
-        for name in ("sample_rate", "frames", "rows", "columns", "grid_rows", "grid_columns"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"asn.{name} is at least 1, not {getattr(self, name)}")
-        for name in ("seconds", "frame_rate", "most_flow"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"asn.{name} must be positive, not {getattr(self, name)}")
-        if not 0 < self.hop <= self.seconds / 2:
-            raise ValueError(f"asn.hop is above 0 and at most half of the {self.seconds} s of a window, not {self.hop}")
+"""Of magnitudes, at a level of 0.1."""
 
 
 class Asn(Generator):
