@@ -1,10 +1,11 @@
-"""Tracks that point into a panorama: sound is compared with every cell of the picture, whose direction is known.
+"""Tracks that point into a panorama: each is a kind of thing, which is looked for in the picture's cells.
 
-The small form of `avssl.models.foa360`, for minutes on two CPU cores: its fully connected layers have to learn where
-every cell lies before they learn what sounds; here the first is closed form and only the second is learnt.
+The small form of `avssl.models.foa360`, for minutes on two CPU cores. There, fully connected layers have to learn where
+every cell lies before they learn what sounds, and can learn clips by heart; here directions are closed form, the
+picture alone says where a kind is, and sound alone says how much of it there is.
 """
 
-# B sounds, S steps in time, N tracks, P cells of the picture, D numbers that are compared, O channels that leave
+# B sounds, S steps in time, N tracks, P cells of the picture, O channels that leave
 # K bands and T columns of a spectrum
 
 from __future__ import annotations
@@ -23,44 +24,40 @@ from avssl.spatial.energy import equirectangular_grid
 
 
 class Pointing(nn.Module):
-    """How much of each track belongs into every channel: its mean direction over the cells that look as it sounds.
+    """Where each kind of thing is: its mean direction over the cells that look like it.
 
-    A track is shared out among all cells and one more, which is nowhere: what is diffuse, or belongs to nothing seen.
+    A kind is shared out among all cells and one more, which is nowhere: what is diffuse, or is not in the picture.
 
     Args:
-        heard: numbers of a sound at one step.
         channels: of the picture's maps.
-        tracks: that there are.
-        width: numbers that are compared.
+        kinds: that are told apart.
     """
 
-    def __init__(self, heard: int, channels: int, tracks: int, width: int = 64) -> None:
+    def __init__(self, channels: int, kinds: int) -> None:
         super().__init__()
-        self.tracks = tracks
-        self.ask = nn.Sequential(nn.Linear(heard, heard), nn.ReLU(), nn.Linear(heard, tracks * width))
-        self.nowhere = nn.Linear(heard, tracks)
-        self.answer = nn.Sequential(nn.Conv2d(channels, width, 1), nn.ReLU(), nn.Conv2d(width, width, 1))
+        self.looks = nn.Conv2d(channels, kinds, 1)
+        self.nowhere = nn.Parameter(torch.zeros(kinds))
         self.apply(xavier)
 
-    def attention(self, heard: Tensor, maps: Tensor) -> Tensor:
-        """Shares of the cells in every track, the last one nowhere.
+    def attention(self, maps: Tensor) -> Tensor:
+        """Shares of the cells in every kind, the last one nowhere.
 
         Args:
-            heard: `(B, S, heard)`.
             maps: of an equirectangular picture, `(B, channels, h, w)`.
 
         Returns:
-            `(B, S, N, h * w + 1)`.
+            `(B, N, h * w + 1)`, float32.
         """
-        wanted = rearrange(self.ask(heard), "B S (N D) -> B S N D", N=self.tracks)
-        likeness = torch.einsum("BSND,BDP->BSNP", wanted, self.answer(maps).flatten(2)) / wanted.shape[-1] ** 0.5
-        return torch.cat([likeness, self.nowhere(heard)[..., None]], -1).softmax(-1)
+        likeness = self.looks(maps).flatten(2).float()
+        nowhere = self.nowhere[None, :, None].expand(len(maps), -1, 1)
+        return torch.cat([likeness, nowhere], -1).softmax(-1)
 
-    def forward(self, heard: Tensor, maps: Tensor) -> Tensor:
-        """Weights `(B, S, 3, N)` of Y, Z and X; see `attention`."""
+    def forward(self, maps: Tensor) -> Tensor:
+        """Weights `(B, 3, N)` of Y, Z and X, of length 1 at most; see `attention`."""
         azimuth, elevation = equirectangular_grid(maps.shape[-2], maps.shape[-1])
-        directions = gains(azimuth.flatten(), elevation.flatten())[:, 1:].to(maps)
-        return torch.einsum("BSNP,PO->BSON", self.attention(heard, maps)[..., :-1], directions)
+        directions_PO = gains(azimuth.flatten(), elevation.flatten())[:, 1:].to(maps.device)
+        with torch.autocast(maps.device.type, enabled=False):
+            return rearrange(self.attention(maps)[..., :-1] @ directions_PO, "B N O -> B O N")
 
 
 class PointingNet(nn.Module):
@@ -69,24 +66,24 @@ class PointingNet(nn.Module):
     Args:
         trunk: of sound alone.
         streams: channels of the maps of each picture stream.
-        tracks: that the sound is separated into.
-        separate: whether it is; else the mono sound is the only track.
-        width: numbers that are compared.
+        kinds: that are told apart; as many tracks.
+        separate: whether the sound is separated into tracks; else it is the only one, shared out among the kinds.
     """
 
-    def __init__(
-        self, trunk: Trunk, streams: Sequence[int], tracks: int = 8, separate: bool = True, width: int = 64
-    ) -> None:
+    def __init__(self, trunk: Trunk, streams: Sequence[int], kinds: int = 16, separate: bool = True) -> None:
         super().__init__()
         self.trunk = trunk
-        self.localisation = Pointing(trunk.width, sum(streams), tracks if separate else 1, width)
-        self.separation = Masks(trunk, tracks) if separate else None
+        self.localisation = Pointing(sum(streams), kinds)
+        self.separation = Masks(trunk, kinds) if separate else None
+        self.shares = None if separate else nn.Linear(trunk.width, kinds)
 
     def forward(self, magnitude: Tensor, maps: Sequence[Tensor]) -> Localised:
         """Weights, masks that add up to 1, and no bias; for the arguments see `Trunk.forward`."""
         heard, levels = self.trunk(magnitude, ())
-        weights = self.localisation(heard, torch.cat(list(maps), 1))
-        masks = self.separation(heard, levels).softmax(1) if self.separation else None
+        weights = self.localisation(torch.cat(list(maps), 1))[:, None].expand(-1, heard.shape[1], -1, -1)
+        if self.shares is not None:
+            weights = weights @ self.shares(heard).float().softmax(-1)[..., None]
+        masks = self.separation(heard, levels).float().softmax(1) if self.separation is not None else None
         return Localised(weights, weights.new_zeros(weights.shape[:3]), masks)
 
 
@@ -101,11 +98,12 @@ def channel_masks(found: Localised, columns: int) -> Tensor:
         columns: of the spectrum; weights go from the middle of one step to that of the next along a straight line.
 
     Returns:
-        `(B, O, K, columns)`; K is 1 if nothing was separated.
+        `(B, O, K, columns)`, float32; K is 1 if nothing was separated.
     """
     flat = rearrange(found.weights.float(), "B S O N -> B (O N) S")
     timed = functional.interpolate(flat, columns, mode="linear")
     timed_BONT = rearrange(timed, "B (O N) T -> B O N T", O=found.weights.shape[2])
     if found.masks is None:
         return timed_BONT
-    return torch.einsum("BONT,BNKT->BOKT", timed_BONT, found.masks.float())
+    with torch.autocast(flat.device.type, enabled=False):
+        return torch.einsum("BONT,BNKT->BOKT", timed_BONT, found.masks.float())

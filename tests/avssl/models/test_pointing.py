@@ -14,16 +14,12 @@ from avssl.spatial.ambisonics import angles
 from avssl.spatial.spectrum import StftConfig
 
 
-def one_likeness(pointing: Pointing) -> Pointing:
-    """Every track looks for cells of which the first map is 1; nothing is nowhere."""
-    torch.nn.init.zeros_(pointing.ask[-1].weight)
-    torch.nn.init.constant_(pointing.ask[-1].bias, 40.0)
-    torch.nn.init.zeros_(pointing.nowhere.weight)
-    torch.nn.init.constant_(pointing.nowhere.bias, -40.0)
-    for layer in (pointing.answer[0], pointing.answer[2]):
-        torch.nn.init.zeros_(layer.weight)
-        torch.nn.init.zeros_(layer.bias)
-        layer.weight.data[:, 0] = 1
+def looking_for_the_first_map(nowhere: float = -40.0) -> Pointing:
+    """All kinds look like cells of which the first map is 1."""
+    pointing = Pointing(channels=5, kinds=3)
+    torch.nn.init.zeros_(pointing.looks.weight)
+    torch.nn.init.constant_(pointing.nowhere, nowhere)
+    pointing.looks.weight.data[:, 0] = 40
     return pointing
 
 
@@ -33,10 +29,10 @@ def maps_with(row: int, column: int) -> Tensor:
     return maps
 
 
-def test_a_track_points_to_the_cell_that_looks_like_it():
-    pointing = one_likeness(Pointing(heard=6, channels=5, tracks=3, width=4))
+def test_a_kind_points_to_the_cell_that_looks_like_it():
+    pointing = looking_for_the_first_map()
     for row, column in ((0, 0), (3, 8), (6, 15)):
-        y, z, x = pointing(torch.randn(1, 2, 6), maps_with(row, column))[0, 1, :, 2].detach()
+        y, z, x = pointing(maps_with(row, column))[0, :, 2].detach()
         azimuth, elevation = angles(torch.stack([x, y, z]))
         assert math.isclose(azimuth, (1 - 2 * (column + 0.5) / 16) * math.pi, abs_tol=1e-3)
         assert math.isclose(elevation, (0.5 - (row + 0.5) / 8) * math.pi, abs_tol=1e-3)
@@ -44,18 +40,28 @@ def test_a_track_points_to_the_cell_that_looks_like_it():
 
 
 def test_what_is_nowhere_has_no_direction():
-    pointing = one_likeness(Pointing(6, 5, 3, 4))
-    torch.nn.init.constant_(pointing.nowhere.bias, 1000.0)
-    assert pointing(torch.randn(1, 2, 6), maps_with(2, 5)).abs().max() < 1e-6
+    assert looking_for_the_first_map(1000.0)(maps_with(2, 5)).abs().max() < 1e-6
 
 
 def test_a_turned_picture_turns_the_weights():
     torch.manual_seed(0)
-    pointing, heard, maps = Pointing(6, 5, 3), torch.randn(2, 4, 6), torch.randn(2, 5, 8, 16)
-    y, z, x = pointing(heard, maps).unbind(2)
-    turned_y, turned_z, turned_x = pointing(heard, maps.roll(-4, -1)).unbind(2)  # a quarter to the left
+    pointing, maps = Pointing(5, 3), torch.randn(2, 5, 8, 16)
+    y, z, x = pointing(maps).unbind(1)
+    turned_y, turned_z, turned_x = pointing(maps.roll(-4, -1)).unbind(1)  # a quarter to the left
     for found, wanted in ((turned_y, x), (turned_x, -y), (turned_z, z)):
-        torch.testing.assert_close(found, wanted)
+        torch.testing.assert_close(found, wanted, atol=1e-6, rtol=1e-5)
+
+
+def test_unseparated_sound_is_shared_out_among_the_kinds():
+    torch.manual_seed(0)
+    net = PointingNet(Trunk((32, 32), (), 1, SMALL, 8), (5,), kinds=3, separate=False)
+    torch.nn.init.zeros_(net.shares.weight)
+    net.shares.bias.data = torch.tensor([0.2, 0.5, 0.3]).log()
+    maps = torch.randn(2, 5, 8, 16)
+    found = net(torch.rand(2, 1, 32, 32), [maps])
+    wanted = net.localisation(maps) @ torch.tensor([0.2, 0.5, 0.3])
+    assert found.masks is None
+    torch.testing.assert_close(found.weights[..., 0], wanted[:, None].expand(-1, 2, -1))
 
 
 def test_masks_of_channels_are_tracks_weighted_and_added_up():
@@ -71,7 +77,7 @@ def test_masks_of_channels_are_tracks_weighted_and_added_up():
 
 def test_tracks_add_up_to_the_mono_sound_and_every_parameter_is_trained():
     torch.manual_seed(0)
-    net = PointingNet(Trunk((32, 32), (), 1, SMALL, 8, norm=True), (3, 4), tracks=5)
+    net = PointingNet(Trunk((32, 32), (), 1, SMALL, 8, norm=True), (3, 4), kinds=5)
     found = net(torch.rand(2, 1, 32, 32), [torch.rand(2, 3, 4, 8), torch.rand(2, 4, 4, 8)])
     assert found.masks is not None
     torch.testing.assert_close(found.masks.sum(1), torch.ones(2, 32, 32))

@@ -43,8 +43,8 @@ class Foa360Options:
     variant: str = "full"
     """full, no_video, no_rgb, no_flow, no_separation (the mono sound is the only track) or unet."""
     form: str = "published"
-    """published: two-sided spectra, fully connected localisation; small: logarithmic axes, and tracks that point to the
-    cells of the picture that look as they sound."""
+    """published: two-sided spectra, fully connected localisation; small: logarithmic axes, and tracks that are kinds of
+    things and point to the cells of the picture that look like them."""
     sample_rate: int = 48000
     """Hz."""
     n_fft: int = 1024
@@ -61,8 +61,6 @@ class Foa360Options:
     """That the sound is separated into."""
     units: int = 512
     """Numbers that each picture becomes; half as many as the sound does."""
-    compared: int = 64
-    """Numbers by which tracks and cells are compared, in the small form."""
     rows: int = 224
     """Of a picture."""
     columns: int = 448
@@ -87,7 +85,7 @@ class Foa360Options:
         for name, known in (("variant", tuple(STREAMS)), ("form", FORMS), ("flow", METHODS)):
             if (value := getattr(self, name)) not in known:
                 raise ValueError(f"foa360.{name} is {', '.join(known)}, not {value!r}{hint(value, known)}")
-        for name in ("sample_rate", "spectra", "bands", "tracks", "units", "compared", "rows", "columns", "frame_rate"):
+        for name in ("sample_rate", "spectra", "bands", "tracks", "units", "rows", "columns", "frame_rate"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"foa360.{name} must be positive, not {getattr(self, name)}")
         check_range("foa360", "colour", self.colour, 0.0, 1.0)
@@ -133,7 +131,7 @@ def build(options: Foa360Options, streams: Sequence[int], grid: tuple[int, int])
 def _net(options: Foa360Options, streams: Sequence[int], grid: tuple[int, int]) -> nn.Module:
     separate = options.variant != "no_separation"
     if options.form == "small" and streams:
-        return PointingNet(_trunk(options, (), grid), streams, options.tracks, separate, options.compared)
+        return PointingNet(_trunk(options, (), grid), streams, options.tracks, separate)
     return Foa360Net(_trunk(options, streams, grid), options.tracks, separate=separate, units=options.units)
 
 

@@ -1,0 +1,182 @@
+"""foa360: its sizes, what is turned with what, what its masks can do, that silence teaches nothing, that it looks."""
+
+from __future__ import annotations
+
+import math
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from avssl_downstream.spatialize.generator import mix_down
+from avssl_downstream.spatialize.generators.foa360 import Foa360
+from avssl_downstream.spatialize.generators.foa360_options import STREAMS, Foa360Options
+from avssl_downstream.spatialize.testing import check_generator
+from torch import Tensor
+from torch.nn import functional
+from torch.utils.data import default_collate
+
+from avssl.config import fill
+from avssl.data.clip import Clip
+from avssl.models.picture import PictureBranch
+from avssl.spatial.ambisonics import encode, intensity_direction
+from avssl.spatial.distances import snr
+from avssl.testing import make_clips
+
+RATE = 16000
+TINY = {
+    "form": "small",
+    "sample_rate": RATE,
+    "n_fft": 512,
+    "hop": 256,
+    "spectra": 32,
+    "given": 0.4,
+    "bands": 32,
+    "tracks": 3,
+    "units": 16,
+    "rows": 32,
+    "columns": 64,
+    "seam": 8,
+}
+PUBLISHED = {"form": "published", "n_fft": 1024, "spectra": 100, "tracks": 2, "units": 8, "seam": 0}
+
+
+def make(**options: Any) -> Foa360:
+    torch.manual_seed(0)
+    return Foa360(fill(Foa360Options, {**TINY, **options}), partial(PictureBranch, "scratch"))
+
+
+def windows(generator: Foa360, count: int = 2, seed: int = 0) -> list[Clip]:
+    return make_clips(count, seed, generator.samples / RATE, generator.frames, RATE)
+
+
+def batch_of(generator: Foa360, clips: list[Clip], seed: int = 0) -> dict[str, Tensor]:
+    rng = np.random.default_rng(seed)
+    batch: dict[str, Tensor] = default_collate([generator.views(each, rng) for each in clips])
+    return batch
+
+
+def noise(channels: int, samples: int) -> Tensor:
+    """Independent noise of 200 to 7000 Hz, `(channels, samples)`."""
+    spectrum = torch.fft.rfft(torch.randn(channels, samples, generator=torch.Generator().manual_seed(0)))
+    hertz = torch.fft.rfftfreq(samples, 1 / RATE)
+    return 0.1 * torch.fft.irfft(spectrum * ((hertz > 200) & (hertz < 7000)), samples)
+
+
+@pytest.mark.parametrize("variant", STREAMS)
+def test_every_variant_keeps_the_contract_and_w_to_the_bit(variant):
+    generator = make(variant=variant, mirror=True, colour=0.3)
+    clips = windows(generator)
+    check_generator(generator, clips)
+    mono = mix_down(torch.stack([clip.sound for clip in clips]))
+    made = generator.eval().hear(mono, generator.see(torch.randint(256, (2, generator.frames, 3, 32, 64)).byte()))
+    assert torch.equal(made[:, 0], mono)
+
+
+@pytest.mark.parametrize("variant", ["full", "unet"])
+def test_the_published_form_keeps_the_contract(variant):
+    generator = make(variant=variant, **PUBLISHED)
+    check_generator(generator, windows(generator))
+    assert generator.form.net.trunk.encoder.sizes[0] == (1024, 100)
+
+
+def test_the_paper_gives_a_tenth_of_a_second_of_127_spectra_at_48_khz():
+    sizes = Foa360Options().sizes
+    assert (sizes.samples, sizes.samples - 2 * sizes.margin) == (126 * 256 + 1024, 4800)
+    assert (sizes.loss.n_fft, sizes.loss.hop) == (2048, 1024)
+    assert sizes.middle(torch.zeros(sizes.samples)).shape == (4800,)
+
+
+def test_columns_in_the_middle_hear_nothing_of_the_margins():
+    sizes = make().options.sizes
+    outside = torch.ones(sizes.samples)
+    outside[sizes.margin : sizes.samples - sizes.margin] = 0
+    heard = sizes.stft.stft(outside).abs().sum(0) > 1e-3
+    inside = sizes.middle_columns((~heard)[None])
+    assert bool(inside.all())
+    assert inside.shape[-1] == int((~heard).sum())
+
+
+def test_picture_and_sound_are_turned_and_mirrored_alike():
+    generator = make(variant="no_flow", mirror=True)
+    for seed in range(8):
+        clip = make_clips(1, seed, generator.samples / RATE, 1, RATE)[0]
+        views = generator.views(clip, np.random.default_rng(seed))
+        bright = views["pictures"][0].float().sum(0).clamp(min=180) - 180
+        columns = (1 - 2 * (torch.arange(64) + 0.5) / 64) * math.pi
+        seen = torch.atan2((bright.sum(0) * columns.sin()).sum(), (bright.sum(0) * columns.cos()).sum())
+        heard = intensity_direction(views["sound"], RATE)[0]
+        assert abs(math.remainder(float(seen - heard), 2 * math.pi)) < math.radians(8)
+
+
+def test_a_disc_that_moves_right_is_painted_red_and_stillness_grey():
+    generator = make(variant="no_rgb", yaw=False)
+    texture = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (3, 32, 64), dtype=np.uint8))
+    texture = functional.avg_pool2d(texture.float(), 5, 1, 2).to(torch.uint8)
+    sound = torch.zeros(4, generator.samples)
+    moving = generator.views(Clip(torch.stack([texture, texture.roll(2, -1)]), sound, RATE, "moves"), None)
+    still = generator.views(Clip(texture.expand(2, -1, -1, -1), sound, RATE, "rests"), None)
+    assert float(moving["pictures"][0, 0].float().median()) > 135
+    assert torch.equal(
+        still["pictures"][0], torch.tensor([128, 128, 0], dtype=torch.uint8)[:, None, None].expand(3, 32, 64)
+    )
+
+
+def test_true_masks_give_back_a_plane_wave_and_the_unets_any_field():
+    generator = make()
+    given = slice(generator.options.sizes.margin, -generator.options.sizes.margin)
+    wave = encode(noise(1, generator.samples), torch.tensor([2.0]), torch.tensor([-0.4]))
+    assert snr(generator.oracle(wave)[..., given], wave[..., given]).item() > 60
+    field = noise(4, generator.samples)[None]
+    assert snr(make(variant="unet").oracle(field)[..., given], field[..., given]).item() > 60
+
+
+def test_a_silent_z_teaches_nothing():
+    generator = make().eval()
+    clips = windows(generator)
+    silent = [Clip(each.frames, each.sound * torch.tensor([[1], [1], [0], [1]]), RATE, each.key) for each in clips]
+    labelled = [Clip(each.frames, each.sound, RATE, each.key, {"silent_channels": "Z"}) for each in clips]
+    losses = [generator(batch_of(generator, each))["loss"].item() for each in (clips, silent, labelled)]
+    assert math.isclose(losses[1], losses[2], rel_tol=1e-5)
+    assert not math.isclose(losses[0], losses[2], rel_tol=1e-3)
+
+
+def test_the_loss_is_the_squared_difference_of_spectra_at_the_level_of_the_mix():
+    generator = make().eval()
+    clips = windows(generator)
+    batch = batch_of(generator, clips)
+    torch.nn.init.constant_(generator.form.net.localisation.nowhere, 1e6)  # nothing has a direction
+    sizes = generator.options.sizes
+    quiet = batch["sound"] / (10 * batch["sound"][:, :1].square().mean(-1, keepdim=True).sqrt())
+    inside = sizes.middle_columns(sizes.stft.stft(quiet[:, 1:]))
+    out = generator(batch)
+    assert math.isclose(out["loss"].item(), inside.abs().square().mean() / 2, rel_tol=1e-4)
+    assert math.isclose(out["explained"], 0, abs_tol=1e-5)
+
+
+def test_it_learns_by_looking_where_the_sound_is():
+    clips = windows(make(), 6, seed=3)
+    explained = {}
+    for variant in ("no_flow", "no_video"):
+        generator = make(variant=variant)
+        optimizer = torch.optim.Adam(generator.parameters(), 3e-3)
+        for step in range(60):
+            out = generator(batch_of(generator, clips, step))
+            out["loss"].backward()
+            optimizer.step()
+            optimizer.zero_grad()
+        explained[variant] = out["explained"].item()
+    assert explained["no_flow"] > 0.6
+    assert explained["no_video"] < 0.2
+
+
+def test_sizes_that_cannot_be_are_refused():
+    for options, message in (
+        ({"given": 2.0}, "given"),
+        ({"given": 0.01}, "given"),
+        ({"variant": "no-video"}, "no_video"),
+        ({"seam": 65}, "seam"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            make(**options)
