@@ -126,7 +126,8 @@ def test_the_same_head_makes_the_same_sound(fitted: Path, film: Path, tmp_path: 
         result = call("downstream", "spatialize", "--head", fitted, "--apply", film, "--to", tmp_path / name)
         assert result.exit_code == 0, result.output
         sound, rate = soundfile.read(tmp_path / name)
-        assert (sound.shape, rate) == ((3 * 48000, 2), 48000)
+        assert sound.shape == (read_all_sound(film)[0].shape[1], 2)  # a little more than 3 s: whole blocks of AAC
+        assert rate == 48000
         made.append(sound)
     np.testing.assert_array_equal(*made)
 
