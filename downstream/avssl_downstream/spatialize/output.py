@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator
 from itertools import chain
 from pathlib import Path
+from tempfile import TemporaryFile
 
 import soundfile
 import torch
@@ -31,7 +31,7 @@ def check_target(source: Path, target: Path, generator: Generator, kind: str) ->
     Raises:
         ValueError: another suffix, the source itself, a folder, or a kind of sound that this generator cannot make or
             this file cannot hold.
-        PermissionError: its folder cannot be written.
+        OSError: its folder cannot be written.
     """
     if target.suffix.lower() not in (*FILMS, WAV):
         raise ValueError(f"{target}: expected the name of a .mp4, .mov or .wav file to write")
@@ -40,14 +40,17 @@ def check_target(source: Path, target: Path, generator: Generator, kind: str) ->
     folder = target.absolute().parent
     if not folder.is_dir():
         raise ValueError(f"{target}: expected a folder to write in, {folder} is none")
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise PermissionError(f"{target}: its folder cannot be written")
     if target.exists() and source.exists() and target.samefile(source):
         raise ValueError(f"{target}: is the file to be read; write another one")
     if generator.output == "binaural" and kind not in ("", "binaural"):
         raise ValueError(f"target is binaural for this generator, which makes sound for two ears, not {kind!r}")
     if kind == "7.1" and target.suffix.lower() != WAV:
         raise ValueError(f"{target}: 7.1 is written to a .wav")
+    try:
+        with TemporaryFile(dir=folder):  # a folder may say it can be written and refuse all the same
+            pass
+    except OSError as error:
+        raise OSError(f"{target}: its folder cannot be written: {error.strerror}") from error
 
 
 def converted(blocks: Iterable[Tensor], kind: str, sample_rate: int) -> Iterator[Tensor]:

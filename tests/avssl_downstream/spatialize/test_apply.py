@@ -2,6 +2,7 @@
 
 import os
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import soundfile
@@ -104,11 +105,15 @@ def test_ends_that_are_no_whole_windows_and_short_files_are_whole(tmp_path, film
         assert sound.abs().max() > 0.2
 
 
+def listed(target):
+    return sorted(target.parent.iterdir()) if target.parent.is_dir() else []
+
+
 def refused(source, target, generator, options=OPTIONS):
-    before = sorted(target.parent.iterdir()) if target.parent.is_dir() else []
+    before = listed(target)
     with pytest.raises((ValueError, OSError)) as error:
         apply(source, target, generator, options, alone("32-true"))
-    assert (sorted(target.parent.iterdir()) if target.parent.is_dir() else []) == before, "something was written"
+    assert listed(target) == before, "something was written"
     assert "\n" not in str(error.value)
     return str(error.value)
 
@@ -147,6 +152,12 @@ def test_targets_that_cannot_be_written_are_refused(tmp_path, film, pan, tone):
     assert "to be read" in refused(source, source, pan)
     assert "two ears" in refused(source, tmp_path / "out.wav", pan, replace(OPTIONS, target="5.1"))
     assert "half" in refused(source, tmp_path / "out.wav", pan, replace(OPTIONS, hop=0.15))
+
+
+@pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="no folder that even root may not write to")
+def test_a_folder_that_only_seems_writable_is_refused_before_any_work(film, pan, tone):
+    assert "cannot be written" in refused(film(sound=tone()), Path("/proc/self/out.wav"), pan)
+    assert not pan.looks.pictures
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
