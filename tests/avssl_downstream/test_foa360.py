@@ -161,13 +161,13 @@ def test_it_learns_by_looking_where_the_sound_is():
     for variant in ("no_flow", "no_video"):
         generator = make(variant=variant)
         optimizer = torch.optim.Adam(generator.parameters(), 3e-3)
-        for step in range(60):
+        for step in range(40):
             out = generator(batch_of(generator, clips, step))
             out["loss"].backward()
             optimizer.step()
             optimizer.zero_grad()
         explained[variant] = out["explained"].item()
-    assert explained["no_flow"] > 0.6
+    assert explained["no_flow"] > 0.5
     assert explained["no_video"] < 0.2
 
 
@@ -177,6 +177,7 @@ def test_sizes_that_cannot_be_are_refused():
         ({"given": 0.01}, "given"),
         ({"variant": "no-video"}, "no_video"),
         ({"seam": 65}, "seam"),
+        ({"seam": 5}, "8 columns"),
     ):
         with pytest.raises(ValueError, match=message):
             make(**options)

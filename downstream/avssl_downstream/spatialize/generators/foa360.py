@@ -9,6 +9,7 @@ are separated from it, and each is given weights in Y, Z and X by what is seen a
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import ClassVar
 
 import numpy as np
@@ -18,6 +19,7 @@ from torch import Tensor, nn
 from avssl.data.augment import Colour, jitter_colour
 from avssl.data.clip import Clip
 from avssl.data.flow import flow_estimator, paint
+from avssl.models.picture import PictureBranch
 from avssl.spatial.ambisonics import mirror, rotate, rotation
 from avssl.spatial.distances import complex_error
 from avssl.spatial.spectrum import ideal_masks, level
@@ -45,7 +47,7 @@ class Foa360(Generator):
         self.streams = STREAMS[options.variant]
         self.frames = 2 if "flow" in self.streams else 1
         self.picture = nn.ModuleDict({name: branch() for name in self.streams})
-        self.planes = [each.channels for each in self.picture.values()]
+        self.planes = [branch.channels for branch in self._branches]
         self.form = build(options, self.planes, self._cells())
         self.moved = flow_estimator(options.flow, options.flow_weights, panoramic=True)
 
@@ -119,17 +121,32 @@ class Foa360(Generator):
             return torch.zeros(len(pictures), 0, 1, 1, device=pictures.device)
         seam = self.options.seam
         around = torch.cat([pictures[..., pictures.shape[-1] - seam :], pictures, pictures[..., :seam]], -1)
-        maps = [branch(around[:, [place]]).mean(2) for place, branch in enumerate(self.picture.values())]
-        beyond = round(maps[0].shape[-1] * seam / around.shape[-1])
-        return torch.cat(maps, 1)[..., beyond : maps[0].shape[-1] - beyond]
+        maps = torch.cat([branch(around[:, [place]]).mean(2) for place, branch in enumerate(self._branches)], 1)
+        beyond = round(maps.shape[-1] * seam / around.shape[-1])
+        return maps[..., beyond : maps.shape[-1] - beyond]
 
-    def _split(self, seen: Tensor) -> list[Tensor]:
-        return list(seen.split(self.planes, 1)) if self.planes else []
+    def _split(self, seen: Tensor) -> Sequence[Tensor]:
+        return torch.split(seen, self.planes, 1) if self.planes else ()
+
+    @property
+    def _branches(self) -> list[PictureBranch]:
+        return [each for each in self.picture.values() if isinstance(each, PictureBranch)]
 
     def _cells(self) -> tuple[int, int]:
-        """Rows and columns of the maps."""
-        height, width = self.size
-        shapes = [branch.shape(1, height, width)[2:] for branch in self.picture.values()]
-        if len(set(shapes)) > 1:
-            raise ValueError(f"foa360 needs maps of one size of all its pictures, not {shapes}")
-        return shapes[0] if shapes else (1, 1)
+        """Rows and columns of the maps.
+
+        Raises:
+            ValueError: cells of the picture that is laid around itself are not those of the picture.
+        """
+        if not self.streams:
+            return 1, 1
+        (height, width), seam = self.size, self.options.seam
+        (rows, columns), (_, around) = (
+            self._branches[0].shape(1, height, each)[2:] for each in (width, width + 2 * seam)
+        )
+        if around * width != columns * (width + 2 * seam):
+            raise ValueError(
+                f"foa360.seam is a multiple of the size of a cell of the picture branch, {width / columns:g} columns, "
+                f"not {seam}"
+            )
+        return rows, columns

@@ -179,7 +179,7 @@ def _convergence(found: Tensor, wanted: Tensor, least: Tensor) -> Tensor:
     """Norm of the difference over that of what is wanted, `(B, C)`."""
     wrong, size = (torch.linalg.vector_norm(each, dim=(-2, -1)) for each in (found - wanted, wanted))
     # What is silent in truth and in the mix has nothing to converge to.
-    return wrong / torch.maximum(size, least).clamp(min=LEAST)
+    return torch.div(wrong, torch.maximum(size, least).clamp(min=LEAST))
 
 
 def _with_coordinates(maps: Tensor) -> Tensor:
