@@ -56,8 +56,9 @@ class Pointing(nn.Module):
         """Weights `(B, 3, N)` of Y, Z and X, of length 1 at most; see `attention`."""
         azimuth, elevation = equirectangular_grid(maps.shape[-2], maps.shape[-1])
         directions_PO = gains(azimuth.flatten(), elevation.flatten())[:, 1:].to(maps.device)
+        shares = self.attention(maps)[..., :-1]
         with torch.autocast(maps.device.type, enabled=False):
-            return rearrange(self.attention(maps)[..., :-1] @ directions_PO, "B N O -> B O N")
+            return rearrange(shares @ directions_PO, "B N O -> B O N")
 
 
 class PointingNet(nn.Module):

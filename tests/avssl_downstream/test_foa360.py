@@ -81,6 +81,20 @@ def test_the_published_form_keeps_the_contract(variant):
     assert generator.form.net.trunk.encoder.sizes[0] == (1024, 100)
 
 
+@pytest.mark.parametrize("options", [{}, {"variant": "no_separation"}, {"variant": "unet"}, PUBLISHED])
+def test_half_precision_hears_the_same(options):
+    generator = make(**options).eval()
+    clips = windows(generator)
+    mono, frames = torch.stack([clip.sound[0] for clip in clips]), torch.stack([clip.frames for clip in clips])
+    with torch.no_grad():
+        whole = generator.spatialize(mono, frames)
+        with torch.autocast("cpu", torch.bfloat16):
+            half = generator.spatialize(mono, frames)
+            loss = generator(batch_of(generator, clips))["loss"]
+    assert snr(half, whole).min() > 30
+    assert loss.dtype == torch.float32
+
+
 def test_the_paper_gives_a_tenth_of_a_second_of_127_spectra_at_48_khz():
     sizes = Foa360Options().sizes
     assert (sizes.samples, sizes.samples - 2 * sizes.margin) == (126 * 256 + 1024, 4800)

@@ -80,6 +80,18 @@ class Form(nn.Module, ABC):
     def forward(self, mono: Tensor, maps: Sequence[Tensor]) -> Tensor:
         """Y, Z and X `(B, 3, S)` of mono `(B, S)` at a level of 0.1 and maps of a picture a stream."""
 
+    def magnitude(self, spectrum: Tensor) -> Tensor:
+        """What the network takes in, `(B, 1, rows, T)`, of a spectrum `(B, F, T)`; float32 inside autocast too."""
+        with torch.autocast(spectrum.device.type, enabled=False):
+            found: Tensor = self.axis(spectrum.abs())
+        return found[:, None]
+
+    def rows(self, mask: Tensor) -> Tensor:
+        """Masks of what the network takes in, `(..., rows, T)`, as those of a spectrum, `(..., F, T)`; likewise."""
+        with torch.autocast(mask.device.type, enabled=False):
+            found: Tensor = self.axis.inverse(mask.float())  # type: ignore[operator]
+        return found
+
     @abstractmethod
     def spectra(self, mono: Tensor, maps: Sequence[Tensor], truth: Tensor) -> tuple[Tensor, Tensor]:
         """Found and true spectra `(B, 3, F, T)` of the given part, which the loss compares; truth is `(B, 3, S)`."""
@@ -99,11 +111,10 @@ class Tracks(Form):
 
     def _middle(self, mono: Tensor, maps: Sequence[Tensor]) -> Tensor:
         spectrum = self.sizes.stft.stft(mono)
-        found = self.net(self.axis(spectrum.abs())[:, None], maps)
+        found = self.net(self.magnitude(spectrum), maps)
         tracks = mono[:, None]
         if found.masks is not None:
-            masks = self.axis.inverse(found.masks.float())  # type: ignore[operator]
-            tracks = self.sizes.stft.istft(masks * spectrum[:, None], mono.shape[-1])
+            tracks = self.sizes.stft.istft(self.rows(found.masks) * spectrum[:, None], mono.shape[-1])
         return synthesise(found.weights.float(), found.bias.float(), self.sizes.middle(tracks), smooth=True)
 
 
@@ -121,7 +132,7 @@ class Masked(Form):
 
     def _product(self, mono: Tensor, maps: Sequence[Tensor]) -> Tensor:
         spectrum = self.sizes.stft.stft(mono)
-        return self.masks(self.axis(spectrum.abs())[:, None], maps) * spectrum[:, None]
+        return self.masks(self.magnitude(spectrum), maps) * spectrum[:, None]
 
     @abstractmethod
     def masks(self, magnitude: Tensor, maps: Sequence[Tensor]) -> Tensor:
@@ -135,11 +146,7 @@ class TrackMasks(Masked):
         """See `Masked`."""
         found = self.net(magnitude, maps)
         masks = channel_masks(found, magnitude.shape[-1])
-        return masks if found.masks is None else self._rows(masks)
-
-    def _rows(self, masks: Tensor) -> Tensor:
-        rows: Tensor = self.axis.inverse(masks)  # type: ignore[operator]
-        return rows
+        return masks if found.masks is None else self.rows(masks)
 
 
 class ComplexMasks(Masked):
@@ -147,8 +154,7 @@ class ComplexMasks(Masked):
 
     def masks(self, magnitude: Tensor, maps: Sequence[Tensor]) -> Tensor:
         """See `Masked`."""
-        planes: Tensor = self.axis.inverse(self.net(magnitude, maps).float())  # type: ignore[operator]
-        return from_parts(planes)
+        return from_parts(self.rows(self.net(magnitude, maps)))
 
 
 class TwoSided(nn.Module):
