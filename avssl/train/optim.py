@@ -61,5 +61,5 @@ def learning_rate(config: OptimConfig, step: int, steps: int) -> float:
         return config.lr * 0.1 ** sum(step >= share * steps for share in config.milestones)
     share = (step - config.warmup) / max(1, steps - config.warmup)
     if config.schedule == "exponential":
-        return config.lr * config.remains ** min(1.0, share)
+        return config.lr * math.pow(config.remains, min(1.0, share))
     return config.lr * 0.5 * (1 + math.cos(math.pi * min(1.0, share)))

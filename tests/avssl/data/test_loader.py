@@ -304,3 +304,12 @@ def test_memory_is_flat(manifest):
     grown = own_memory() - before
     print(f"360 clips: {grown / 1e6:+.1f} MB")
     assert grown < 0.03 * before
+
+
+def test_pictures_lie_in_the_middle_of_the_sound_where_that_is_asked_for(manifest):
+    config = DataConfig(seconds=0.5, frames=1, frame_rate=10.0, instant="middle")
+    for seed in range(5):
+        labels = read_clip(manifest.rows[0], manifest.root, config, 8000, np.random.default_rng(seed)).labels
+        assert labels["frame_start"] == pytest.approx(labels["start"] + 0.2)
+    with pytest.raises(ValueError, match="random or middle"):
+        DataConfig(instant="end")
