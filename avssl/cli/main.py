@@ -9,11 +9,14 @@ from typing import Any
 import click
 
 from avssl import __version__, plugins
-from avssl.cli.errors import Commands
+from avssl.cli.errors import Commands, UserError
 from avssl.cli.heads import downstream
 from avssl.cli.objects import detect, detector
 from avssl.cli.scenes import scenes
 from avssl.cli.settings import SET, dotted
+
+FLAT = ("fair-play", "music", "music-stereo", "youtube-asmr")
+"""Layouts whose pictures are of an ordinary field of view."""
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -102,6 +105,8 @@ def prepare(root: Path, out: Path, layout: str, model: str | None, **options: An
     if model is not None:
         from avssl.data.detectors import load_detector
 
+        if layout in FLAT or options["projection"] == "flat":
+            raise UserError("--detect looks for objects all around: these pictures are of an ordinary field of view")
         load_detector(model)  # what cannot be read is refused before hours of work
     report = run(root, out, layout, **options)
     if model is not None and report.rows:

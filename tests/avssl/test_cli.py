@@ -59,6 +59,8 @@ def test_list_names_what_is_installed():
         (["downstream", "correspondence", "--head", "x"], "without --apply"),
         (["downstream", "correspondence", "--head", "x", "--apply", "y", "--to", "z"], "only evaluates"),
         (["prepare", "nowhere", "out", "--layout", "files"], "nowhere"),
+        (["prepare", ".", "out", "--layout", "fair-play", "--detect", "x.pt"], "ordinary field of view"),
+        (["prepare", ".", "out", "--layout", "files", "--projection", "flat", "--detect", "x.pt"], "ordinary field"),
     ],
 )
 def test_a_mistake_is_answered_in_one_line_with_exit_code_2(arguments, message, tmp_path, monkeypatch):

@@ -49,7 +49,7 @@ class Foa360(Generator):
         self.picture = nn.ModuleDict({name: branch() for name in self.streams})
         self.planes = [branch.channels for branch in self._branches]
         self.form = build(options, self.planes, self._cells())
-        self.moved = flow_estimator(options.flow, options.flow_weights, panoramic=True)
+        self.moved = flow_estimator(options.flow, options.raft, panoramic=True)
 
     def views(self, clip: Clip, rng: np.random.Generator) -> dict[str, Tensor]:
         """The field, what each stream sees, and which of Y, Z and X there are: Z may be silent, and teaches nothing."""

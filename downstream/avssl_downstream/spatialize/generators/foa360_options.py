@@ -71,7 +71,7 @@ class Foa360Options:
     """Pictures a second: flow is that from one to the next."""
     flow: str = "dis"
     """dis, raft_small or raft_large."""
-    flow_weights: str = ""
+    raft: str = ""
     """A `.safetensors` file of RAFT's."""
     yaw: bool = True
     """Turn picture and sound together at random in training."""
