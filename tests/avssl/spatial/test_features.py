@@ -31,7 +31,15 @@ def field(generator):
 
 
 @pytest.mark.parametrize(
-    ("name", "maps"), [("mono-logmel", 1), ("stereo-logmel", 2), ("stereo-phase", 6), ("foa-logmel", 4), ("foa-iv", 7), ("beam-logmel", 1)]
+    ("name", "maps"),
+    [
+        ("mono-logmel", 1),
+        ("stereo-logmel", 2),
+        ("stereo-phase", 6),
+        ("foa-logmel", 4),
+        ("foa-iv", 7),
+        ("beam-logmel", 1),
+    ],
 )
 def test_each_feature_has_its_maps_and_a_frame_a_hop(field, name, maps):
     module = features(name)
