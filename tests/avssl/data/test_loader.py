@@ -66,8 +66,18 @@ def same(one, two):
     return one.keys() == two.keys() and all(torch.equal(one[name], two[name]) for name in one)
 
 
+OTHERS = set()
+"""Processes that other tests left behind, such as multiprocessing's resource tracker: not the loader's."""
+
+
+@pytest.fixture(autouse=True)
+def _others():
+    OTHERS.clear()
+    OTHERS.update(psutil.Process().children(recursive=True))
+
+
 def children():
-    return psutil.Process().children(recursive=True)
+    return [each for each in psutil.Process().children(recursive=True) if each not in OTHERS]
 
 
 def test_a_window_of_sound_and_the_frames_inside_it(manifest):

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from avssl.data.clip import Clip
 from avssl.models.mono_to_3d import MonoTo3DNet
+from avssl.models.points import Points
 from avssl.spatial.spectrum import StftConfig, apply_mask, from_parts, ideal_masks, level, parts
 from avssl_downstream.spatialize.generator import Branches, Generator, mix_down, scaled
 
@@ -54,8 +55,9 @@ class MonoTo3DOptions:
     """Of a picture."""
     stages: int = 4
     """Layers of a torchvision ResNet, if that is the picture branch; the paper keeps 3."""
-    coordinates: bool = False
-    """Tell the network where in the picture each cell lies, instead of leaving it to edges: for short training."""
+    points: int = 0
+    """Things whose place in the picture the network is told, see `avssl.models.points`; the paper leaves it to find
+    places by the edges of its convolutions, which takes long."""
     width: int = 64
     """Channels of the U-Net after its first halving."""
     picture_width: int = 1024
@@ -102,8 +104,12 @@ class MonoTo3D(Generator):
         self.stft = options.spectrum
         self.picture = branch(stages=options.stages)
         channels, instants, *_ = self.picture.shape(self.frames, *self.size)
-        seen = channels + 2 * options.coordinates
+        self.points = Points(channels, options.points) if options.points else None
+        seen = self.points.channels if self.points else channels
         self.net = MonoTo3DNet(options.width, seen, instants, options.picture_width, options.depth)
+        # Masks without bounds begin near 0, not ten times as loud as the truth.
+        torch.nn.init.normal_(self.net.last.weight, std=1e-3)
+        torch.nn.init.zeros_(self.net.last.bias)
 
     def views(self, clip: Clip, rng: np.random.Generator) -> dict[str, Tensor]:
         """The field and the pictures, as they are."""
@@ -125,8 +131,8 @@ class MonoTo3D(Generator):
 
     def see(self, frames: Tensor) -> Tensor:
         """Maps of every picture, `(B, channels, T, h, w)`."""
-        maps = self.picture(frames)
-        return _with_coordinates(maps) if self.options.coordinates else maps
+        maps: Tensor = self.picture(frames)
+        return self.points(maps) if self.points else maps
 
     def hear(self, mono: Tensor, seen: Tensor) -> Tensor:
         """See `Generator.hear`."""
@@ -181,9 +187,3 @@ def _convergence(found: Tensor, wanted: Tensor, least: Tensor) -> Tensor:
     # What is silent in truth and in the mix has nothing to converge to.
     return torch.div(wrong, torch.maximum(size, least).clamp(min=LEAST))
 
-
-def _with_coordinates(maps: Tensor) -> Tensor:
-    """Maps and two more: how far right and how far down each cell lies, from -1 to 1."""
-    down, right = (torch.linspace(-1, 1, size, device=maps.device, dtype=maps.dtype) for size in maps.shape[-2:])
-    planes = torch.stack(torch.meshgrid(down, right, indexing="ij")).expand(len(maps), 2, *maps.shape[-2:])
-    return torch.cat([maps, planes[:, :, None].expand(-1, -1, maps.shape[2], -1, -1)], 1)
