@@ -18,6 +18,7 @@ from torch import Tensor
 from avssl.data.clip import Clip
 from avssl.models.mono_to_3d import MonoTo3DNet
 from avssl.models.points import Points
+from avssl.plugins import hint
 from avssl.spatial.spectrum import StftConfig, apply_mask, from_parts, ideal_masks, level, parts
 from avssl_downstream.spatialize.generator import Branches, Generator, mix_down, scaled
 
@@ -27,6 +28,8 @@ LEAST = 1e-3
 """Magnitude below which logarithms are cut: 80 dB below a tone at the level that mixes are brought to."""
 FAINT = 0.1
 """Of the mix: what a channel's spectrum is taken to be at least when an error is divided by it."""
+
+SPATIAL = ("signed", "barred", "energy")
 
 
 @dataclass(frozen=True)
@@ -67,15 +70,19 @@ class MonoTo3DOptions:
     moduli: float = 1.0
     """Weight of the two losses of magnitudes, 1 in the paper. They are as low at the truth as at its negative and high
     between, so that a mask that began with the wrong sign keeps it: less of them lets short training turn it round."""
-    signed: bool = True
-    """Compare real and imaginary parts with their signs. The paper's formula has bars around them: false takes these
-    for moduli, and cannot tell left from right."""
+    spatial: str = "signed"
+    """The loss of real and imaginary parts. The paper's formula has bars around them: barred takes these for moduli,
+    and cannot tell left from right; signed compares them with their signs; energy is the squared difference over the
+    energy of the mix, to which loud channels matter more than faint ones: it is learnt in fewer steps."""
 
     def __post_init__(self) -> None:
         """Refuse what has no meaning."""
         for name in ("sample_rate", "seconds", "hop", "frames", "frame_rate", "rows", "columns", "width"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"mono_to_3d.{name} must be positive, not {getattr(self, name)}")
+        if self.spatial not in SPATIAL:
+            near = hint(self.spatial, SPATIAL)
+            raise ValueError(f"mono_to_3d.spatial is {', '.join(SPATIAL)}, not {self.spatial!r}{near}")
         if self.hop > self.seconds / 2:
             raise ValueError(f"mono_to_3d.hop is at most half of the {self.seconds} s of a window, not {self.hop}")
         columns = self.spectrum.frames(round(self.seconds * self.sample_rate))
@@ -108,8 +115,8 @@ class MonoTo3D(Generator):
         seen = self.points.channels if self.points else channels
         self.net = MonoTo3DNet(options.width, seen, instants, options.picture_width, options.depth)
         # Masks without bounds begin near 0, not ten times as loud as the truth.
-        torch.nn.init.normal_(self.net.last.weight, std=1e-3)
-        torch.nn.init.zeros_(self.net.last.bias)
+        for each in self.net.last.parameters():
+            torch.nn.init.normal_(each, std=1e-3)
 
     def views(self, clip: Clip, rng: np.random.Generator) -> dict[str, Tensor]:
         """The field and the pictures, as they are."""
@@ -124,7 +131,7 @@ class MonoTo3D(Generator):
         spectra = self.stft.stft(truth / level(mix_down(truth))[..., None])
         mix, wanted = spectra[:, 0], spectra[:, 1:]
         found = self._spectra(mix, self.see(batch["frames"]))
-        terms = losses(found, wanted, mix, self.options.signed)
+        terms = losses(found, wanted, mix, self.options.spatial)
         wrong, energy = ((each.detach().abs().square()).sum() for each in (found - wanted, wanted))
         loss = self.options.moduli * (terms["convergence"] + terms["logarithm"]) + terms["spatial"]
         return {"loss": loss, **terms, "explained": 1 - wrong / energy.clamp(1e-9)}
@@ -154,36 +161,40 @@ class MonoTo3D(Generator):
         return apply_mask(from_parts(masks), mix[:, None])
 
 
-def losses(found: Tensor, wanted: Tensor, mix: Tensor, signed: bool = True) -> dict[str, Tensor]:
+def losses(found: Tensor, wanted: Tensor, mix: Tensor, spatial: str = "signed") -> dict[str, Tensor]:
     """The three losses of MonoTo3D: each the mean over windows of a sum over channels.
 
     Args:
         found: complex `(B, C, F, T')`.
         wanted: likewise.
         mix: `(B, F, T')`.
-        signed: real and imaginary parts are compared with their signs.
+        spatial: one of `SPATIAL`.
 
     Returns:
         `convergence` (Arik et al. 2019), the difference of magnitudes over the magnitude; `logarithm`, the mean
-        difference of their logarithms; `spatial`, the convergence of real parts and of imaginary ones.
+        difference of their logarithms; `spatial`, the convergence of real parts and of imaginary ones, or what stands
+        in its place.
     """
-    least = FAINT * torch.linalg.vector_norm(mix, dim=(-2, -1))[:, None]
-    moduli, sides = (found.abs(), wanted.abs()), (torch.view_as_real(found), torch.view_as_real(wanted))
-    if not signed:
-        sides = (sides[0].abs(), sides[1].abs())
+    loud = torch.linalg.vector_norm(mix, dim=(-2, -1))[:, None]
+    moduli = found.abs(), wanted.abs()
     logarithms = [each.clamp(min=LEAST).log() for each in moduli]
-    real, imaginary = (_convergence(sides[0][..., part], sides[1][..., part], least / 2**0.5) for part in (0, 1))
     terms = {
-        "convergence": _convergence(*moduli, least),
+        "convergence": _convergence(*moduli, loud),
         "logarithm": (logarithms[0] - logarithms[1]).abs().mean((-2, -1)),
-        "spatial": real + imaginary,
+        "spatial": _spatial(found, wanted, loud, spatial),
     }
     return {name: term.sum(1).mean() for name, term in terms.items()}
 
 
-def _convergence(found: Tensor, wanted: Tensor, least: Tensor) -> Tensor:
-    """Norm of the difference over that of what is wanted, `(B, C)`."""
-    wrong, size = (torch.linalg.vector_norm(each, dim=(-2, -1)) for each in (found - wanted, wanted))
-    # What is silent in truth and in the mix has nothing to converge to.
-    return torch.div(wrong, torch.maximum(size, least).clamp(min=LEAST))
+def _spatial(found: Tensor, wanted: Tensor, loud: Tensor, kind: str) -> Tensor:
+    if kind == "energy":
+        return (found - wanted).abs().square().sum((-2, -1)) / loud.clamp(min=LEAST).square()
+    sides = [torch.view_as_real(each).movedim(-1, 0) for each in (found, wanted)]
+    ours, theirs = sides if kind == "signed" else [each.abs() for each in sides]
+    return _convergence(ours[0], theirs[0], loud / 2**0.5) + _convergence(ours[1], theirs[1], loud / 2**0.5)
 
+
+def _convergence(found: Tensor, wanted: Tensor, loud: Tensor) -> Tensor:
+    """Norm of the difference over that of what is wanted, or over a share of the mix's if that is more: `(B, C)`."""
+    wrong, size = (torch.linalg.vector_norm(each, dim=(-2, -1)) for each in (found - wanted, wanted))
+    return torch.div(wrong, torch.maximum(size, FAINT * loud).clamp(min=LEAST))
