@@ -84,7 +84,7 @@ def stft(sound: Tensor, n_fft: int, window_length: int, hop: int, pad: str = "re
     with torch.autocast(sound.device.type, enabled=False):
         flat = _float(sound).reshape(-1, sound.shape[-1])
         mode, centred = (pad, True) if config.pad != "none" else ("constant", False)
-        window = torch.hann_window(window_length).to(flat)
+        window = _hann(window_length, flat)
         spectrum = torch.stft(flat, n_fft, hop, window_length, window, centred, mode, return_complex=True)
     return spectrum.reshape(*sound.shape[:-1], *spectrum.shape[-2:])
 
@@ -112,7 +112,7 @@ def istft(spectrum: Tensor, n_fft: int, window_length: int, hop: int, samples: i
     config = StftConfig(n_fft, window_length, hop, pad)
     whole = _with_nyquist(spectrum, config.bins)
     with torch.autocast(spectrum.device.type, enabled=False):
-        window = functional.pad(torch.hann_window(window_length), _sides(n_fft - window_length)).to(whole.real)
+        window = functional.pad(_hann(window_length, whole.real), _sides(n_fft - window_length))
         windows_NST = torch.fft.irfft(whole.reshape(-1, *whole.shape[-2:]), n_fft, dim=-2) * window[:, None]
         weight_1ST = window.square()[None, :, None].expand(1, -1, windows_NST.shape[-1])
         sound, weight = _overlap_add(windows_NST, hop), _overlap_add(weight_1ST, hop)
@@ -208,6 +208,10 @@ def level(mix: Tensor) -> Tensor:
 
 def _float(sound: Tensor) -> Tensor:
     return sound if sound.dtype == torch.float64 else sound.float()
+
+
+def _hann(length: int, like: Tensor) -> Tensor:
+    return torch.hann_window(length, dtype=like.dtype, device=like.device)
 
 
 def _sides(total: int) -> tuple[int, int]:
