@@ -13,20 +13,14 @@ from numpy.typing import NDArray
 
 from avssl.scenes.actors import Appearance
 from avssl.scenes.canvas import Canvas, Spot, lay
+from avssl.scenes.truth import WHO
 
 Floats = NDArray[np.float64]
 Image = NDArray[np.uint8]
 
 SCHEMA = pa.schema(
     [
-        ("key", pa.string()),
-        ("frame", pa.int32()),
-        ("time", pa.float32()),
-        ("object", pa.int32()),
-        ("kind", pa.string()),
-        ("sounding", pa.bool_()),
-        ("azimuth", pa.float32()),
-        ("elevation", pa.float32()),
+        *WHO,
         ("x_min", pa.float32()),
         ("y_min", pa.float32()),
         ("x_max", pa.float32()),

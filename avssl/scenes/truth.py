@@ -16,16 +16,20 @@ from avssl.scenes.scene import Format, Scene, Thing
 
 Floats = NDArray[np.float64]
 
+WHO = (
+    ("key", pa.string()),
+    ("frame", pa.int32()),
+    ("time", pa.float32()),
+    ("object", pa.int32()),
+    ("kind", pa.string()),
+    ("sounding", pa.bool_()),
+    ("azimuth", pa.float32()),
+    ("elevation", pa.float32()),
+)
+"""Columns that begin the truth of every world: who is heard when, and from where."""
 SCHEMA = pa.schema(
     [
-        ("key", pa.string()),
-        ("frame", pa.int32()),
-        ("time", pa.float32()),
-        ("object", pa.int32()),
-        ("kind", pa.string()),
-        ("sounding", pa.bool_()),
-        ("azimuth", pa.float32()),
-        ("elevation", pa.float32()),
+        *WHO,
         ("distance", pa.float32()),
         ("angular_radius", pa.float32()),
         ("left", pa.float32()),
