@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from avssl.spatial.ambisonics import direction
+from avssl.spatial.ambisonics import angle_between
 
 Masses = NDArray[np.float64]
 MOST_STEPS = 10_000_000
@@ -16,9 +15,8 @@ MOST_STEPS = 10_000_000
 
 def great_circles(azimuth: Tensor, elevation: Tensor) -> NDArray[np.float64]:
     """Angles between every two of some directions, each `(points,)`: `(points, points)` in radians."""
-    places = direction(azimuth.double(), elevation.double())
-    apart = torch.linalg.vector_norm(places[:, None] - places, dim=-1)
-    angle: NDArray[np.float64] = (2 * torch.asin((apart / 2).clamp(max=1))).numpy()
+    across, up = azimuth.double(), elevation.double()
+    angle: NDArray[np.float64] = angle_between(across[:, None], up[:, None], across, up).numpy()
     return angle
 
 
