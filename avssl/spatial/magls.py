@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from avssl.spatial.ambisonics import gains
+from avssl.spatial.ambisonics import gains, require_foa
 from avssl.spatial.arrival import arrivals
 from avssl.spatial.energy import equal_area_grid
 from avssl.spatial.hrir import Hrirs
@@ -87,8 +87,7 @@ def to_binaural(foa: Tensor, filters: Tensor) -> Tensor:
     Raises:
         ValueError: not 4 channels, or filters of another shape.
     """
-    if foa.ndim < 2 or foa.shape[-2] != 4:
-        raise ValueError(f"ambiX sound of order 1 has shape (..., 4, samples), this has {tuple(foa.shape)}")
+    require_foa(foa)
     if filters.ndim != 3 or filters.shape[:2] != (2, 4):
         raise ValueError(f"filters to two ears have shape (2, 4, taps), these have {tuple(filters.shape)}")
     samples, taps = foa.shape[-1], filters.shape[-1]
