@@ -78,11 +78,6 @@ class MediaInfo:
         """The first of the sound streams."""
         return next(iter(self.sounds), None)
 
-    @property
-    def sound_streams(self) -> int:
-        """How many there are."""
-        return len(self.sounds)
-
 
 def probe(path: Path | str) -> MediaInfo:
     """Read the header of a video or sound file, and its packets where the header gives no duration.

@@ -265,5 +265,5 @@ def test_a_truncated_file_gives_what_is_there(tmp_path, sines, encode):
 
 def test_two_sound_streams_are_told_apart(media):
     path = media("free/action/nasa_13013.mp4")
-    assert probe(path).sound_streams == 2
+    assert len(probe(path).sounds) == 2
     assert [read_sound(path, 1.0, 1.0, stream=stream)[1] for stream in (0, 1)] == [8000, 16000]
