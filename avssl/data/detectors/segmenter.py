@@ -11,12 +11,12 @@ import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 from torchvision.ops import box_iou
 
 from avssl.data.detectors.library import ultralytics
 from avssl.data.detectors.vision import PREFIX, Vision, read_vision
-from avssl.data.detectors.yolo import GREY, OVERLAP, Yolo, read_yolo
+from avssl.data.detectors.yolo import Yolo, read_yolo
 
 LEAST_SCORE = 0.25
 """Below it an object is not taken for one."""
@@ -114,9 +114,7 @@ class MaskRcnn(Segmenter):
         masks = output["masks"][:, 0] > SOLID
         kept = (output["scores"] >= LEAST_SCORE) & masks.flatten(1).any(1)
         edges, scores, numbers = (output[name][kept].cpu().numpy() for name in ("boxes", "scores", "labels"))
-        known = self.vision.labels
-        labels = [known[each] if each < len(known) else str(each) for each in numbers.tolist()]
-        return Instances(edges, scores, labels, masks[kept].cpu().numpy())
+        return Instances(edges, scores, self.vision.named(numbers.tolist()), masks[kept].cpu().numpy())
 
 
 class YoloSegmenter(Segmenter):
@@ -146,18 +144,10 @@ class YoloSegmenter(Segmenter):
         return found
 
     def _segment(self, scaled: NDArray[np.uint8], size: tuple[int, int]) -> list[Instances]:
-        planes = torch.from_numpy(scaled).permute(0, 3, 1, 2).float() / 255
-        inner = scaled.shape[1], scaled.shape[2]
-        below, right = (self._beyond(length) for length in inner)
-        outputs, prototypes = self._raw(nn.functional.pad(planes, (0, right, 0, below), value=GREY))
-        suppressed = ultralytics().utils.nms.non_max_suppression(
-            outputs,
-            LEAST_SCORE,
-            OVERLAP,
-            nc=len(self.yolo.labels),
-            end2end=getattr(self.yolo.network, "end2end", False),
-        )
-        padded = inner[0] + below, inner[1] + right
+        inner, batch = (scaled.shape[1], scaled.shape[2]), self.yolo.padded(scaled)
+        outputs, prototypes = self._raw(batch)
+        suppressed = self.yolo.suppressed(outputs, LEAST_SCORE)
+        padded = batch.shape[2], batch.shape[3]
         return [self._found(*each, padded, inner, size) for each in zip(suppressed, prototypes, strict=True)]
 
     def _raw(self, batch: Tensor) -> tuple[Tensor, Tensor]:
@@ -168,10 +158,6 @@ class YoloSegmenter(Segmenter):
         boxes, second = first[:2] if isinstance(first, tuple) else (first, output[1] if len(output) > 1 else first)
         return boxes.float(), second.float() if isinstance(second, Tensor) else boxes.float()
 
-    def _beyond(self, length: int) -> int:
-        """Pixels that a picture lacks, to the fixed side or to a multiple of the coarsest stride."""
-        return self.yolo.side - length if self.yolo.fixed else -length % 32
-
     def _found(
         self, rows: Tensor, prototypes: Tensor, padded: tuple[int, int], inner: tuple[int, int], size: tuple[int, int]
     ) -> Instances:
@@ -181,10 +167,9 @@ class YoloSegmenter(Segmenter):
         kept = [number for number, mask in enumerate(masks) if mask.any()]
         stretch = np.array([size[1] / inner[1], size[0] / inner[0]] * 2, np.float32)
         values = rows[kept].cpu().numpy()
-        labels = [self.yolo.labels.get(int(each), str(int(each))) for each in values[:, 5]]
         return Instances(
             np.clip(values[:, :4] * stretch, 0, (size[1], size[0], size[1], size[0])).astype(np.float32),
             values[:, 4].astype(np.float32),
-            labels,
+            self.yolo.named(values[:, 5]),
             np.stack([masks[number] for number in kept]) if kept else np.zeros((0, *size), bool),
         )

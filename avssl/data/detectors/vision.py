@@ -46,8 +46,11 @@ class Vision(Detector):
     def _found(self, output: dict[str, Tensor], least_score: float) -> Found:
         kept = output["scores"] >= least_score
         edges, scores, numbers = (output[name][kept].cpu().numpy() for name in ("boxes", "scores", "labels"))
-        labels = [self.labels[each] if each < len(self.labels) else str(each) for each in numbers.tolist()]
-        return Found(edges.astype(np.float32), scores.astype(np.float32), labels)
+        return Found(edges.astype(np.float32), scores.astype(np.float32), self.named(numbers.tolist()))
+
+    def named(self, numbers: list[int]) -> list[str]:
+        """Labels by number; the number itself where there is none."""
+        return [self.labels[each] if each < len(self.labels) else str(each) for each in numbers]
 
 
 def read_vision(model: str) -> Vision:

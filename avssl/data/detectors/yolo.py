@@ -65,14 +65,7 @@ class Yolo(Detector):
         size = pictures.shape[1:3]
         found: list[Found] = []
         for batch in self._batches(pictures):
-            suppressed = ultralytics().utils.nms.non_max_suppression(
-                self.raw(batch),
-                least_score,
-                OVERLAP,
-                nc=len(self.labels),
-                end2end=getattr(self.network, "end2end", False),
-            )
-            found += [self._found(each, size) for each in suppressed]
+            found += [self._found(each, size) for each in self.suppressed(self.raw(batch), least_score)]
         return found
 
     @torch.inference_mode()
@@ -100,12 +93,31 @@ class Yolo(Detector):
         boxes: Tensor = output.float()
         return boxes
 
+    def suppressed(self, output: Tensor, least_score: float) -> list[Tensor]:
+        """For each picture the boxes that stay of what `raw` says: edges, score, number of the label, and what follows.
+
+        Args:
+            output: of the network, float32.
+            least_score: objects of a lower score are left out.
+        """
+        end2end = getattr(self.network, "end2end", False)
+        suppress: Any = ultralytics().utils.nms.non_max_suppression
+        found: list[Tensor] = suppress(output, least_score, OVERLAP, nc=len(self.labels), end2end=end2end)
+        return found
+
+    def named(self, numbers: NDArray[np.float32]) -> list[str]:
+        """Labels by number; the number itself where there is none."""
+        return [self.labels.get(int(each), str(int(each))) for each in numbers]
+
+    def padded(self, pictures: NDArray[np.uint8]) -> Tensor:
+        """Colours in 0..1, `(pictures, 3, height, width)`, grey on the right and below where the network wants more."""
+        block = torch.from_numpy(pictures).permute(0, 3, 1, 2)
+        below, right = (self._beyond(length) for length in block.shape[-2:])
+        return nn.functional.pad(block.float() / 255, (0, right, 0, below), value=GREY)
+
     def _batches(self, pictures: NDArray[np.uint8]) -> Iterator[Tensor]:
         for start in range(0, len(pictures), self.batch):
-            block = torch.from_numpy(pictures[start : start + self.batch]).permute(0, 3, 1, 2)
-            height, width = block.shape[-2:]
-            right, below = (self._beyond(length) for length in (width, height))
-            yield nn.functional.pad(block.float() / 255, (0, right, 0, below), value=GREY)
+            yield self.padded(pictures[start : start + self.batch])
 
     def _beyond(self, length: int) -> int:
         """Pixels that a picture lacks, to the fixed side or to a multiple of the coarsest stride."""
@@ -116,8 +128,7 @@ class Yolo(Detector):
         rows = boxes.cpu().numpy()
         edges = np.clip(rows[:, :4], 0, (width, height, width, height)).astype(np.float32)
         some = (edges[:, 2] > edges[:, 0]) & (edges[:, 3] > edges[:, 1])
-        labels = [self.labels.get(int(each), str(int(each))) for each in rows[some, 5]]
-        return Found(edges[some], rows[some, 4].astype(np.float32), labels)
+        return Found(edges[some], rows[some, 4].astype(np.float32), self.named(rows[some, 5]))
 
 
 def read_yolo(path: Path) -> Yolo:
