@@ -5,6 +5,7 @@ Positive means left: louder, or earlier, there.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import NamedTuple
 
 import torch
@@ -115,11 +116,17 @@ def _powers(binaural: Tensor, config: StftConfig) -> tuple[Tensor, Tensor, Tenso
 def _differences(energy: Tensor, real: Tensor, imag: Tensor, config: StftConfig, sample_rate: int) -> Interaural:
     least = energy.amax(-1, keepdim=True) * 10 ** (-LIMIT_DB / 10) + 1e-30
     left, right = (10 * energy.clamp(min=least).log10()).unbind(-1)
-    times = lags(LAGS)
-    correlation = torch.cat([real, imag], -1) @ lag_steering(times, config.n_fft, sample_rate).to(real)
+    # A lag of a grid has no gradient.
+    correlation = torch.cat([real, imag], -1).detach() @ _steering(config.n_fft, sample_rate).to(real)
     best = correlation.argmax(-1)
-    time = torch.where(correlation.amax(-1) > 0, times.to(real)[best], 0.0)
+    time = torch.where(correlation.amax(-1) > 0, lags(LAGS).to(real)[best], 0.0)
     return Interaural(left - right, time, torch.atan2(imag, real + 0.0))
+
+
+@lru_cache(maxsize=4)
+def _steering(n_fft: int, sample_rate: int) -> Tensor:
+    """Of every lag compared: more work than everything else about a moment."""
+    return lag_steering(lags(LAGS), n_fft, sample_rate)
 
 
 def _below(config: StftConfig, sample_rate: int) -> Tensor:
