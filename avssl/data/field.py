@@ -7,35 +7,29 @@ import math
 import torch
 from torch import Tensor
 
+from avssl.data.meter import Meter
 from avssl.spatial.ambisonics import band_covariance, field_direction
 
 LETTERS = "WYZX"
-SILENT_DB = -70.0
-"""Below the loudest channel: far under any microphone's noise, above what lossy coding leaves in an empty channel."""
 LOW, HIGH = 150.0, 4000.0
 """Hz; below, walls dominate; above, first-order microphones alias."""
 
 
-class FieldMeter:
-    """Sums over the blocks of one recording; the numbers do not depend on where it was cut.
+class FieldMeter(Meter):
+    """Sums over the blocks of one first-order recording.
 
     Args:
         sample_rate: Hz.
     """
 
     def __init__(self, sample_rate: int) -> None:
-        self.sample_rate = sample_rate
-        self.samples = 0
-        self.peak = 0.0
-        self.energy = torch.zeros(4, dtype=torch.float64)
+        super().__init__(sample_rate, len(LETTERS))
         self.band = torch.zeros(4, 4, dtype=torch.float64)  # covariance between channels, 150-4000 Hz
 
-    def add(self, foa: Tensor) -> None:
+    def add(self, sound: Tensor) -> None:
         """Hear the next block, ambiX `(4, samples)`."""
-        self.samples += foa.shape[-1]
-        self.peak = max(self.peak, float(foa.abs().max()))
-        self.energy += foa.double().square().sum(-1)
-        self.band += band_covariance(foa, self.sample_rate, LOW, HIGH).double()
+        super().add(sound)
+        self.band += band_covariance(sound, self.sample_rate, LOW, HIGH).double()
 
     def silent_channels(self) -> str:
         """Letters of the silent channels, such as Z.
@@ -45,7 +39,7 @@ class FieldMeter:
         """
         if self.peak == 0.0:
             raise ValueError("expected ambisonics, the sound is silent throughout")
-        floor = float(self.energy.max()) * 10 ** (SILENT_DB / 10)
+        floor = self.floor()
         silent = "".join(letter for letter, energy in zip(LETTERS, self.energy, strict=True) if energy <= floor)
         if "W" in silent:
             raise ValueError(f"expected ambisonics, channel W is silent (silent: {silent})")
