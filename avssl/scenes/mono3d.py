@@ -13,17 +13,17 @@ import pyarrow as pa
 import torch
 from numpy.typing import NDArray
 
-from avssl.scenes.actors import USUAL, BuiltIn, Company
+from avssl.scenes.actors import USUAL, BuiltIn
 from avssl.scenes.backgrounds import draw_background
 from avssl.scenes.canvas import Canvas, paste
 from avssl.scenes.canvas_truth import Placed, truth
+from avssl.scenes.canvas_world import CanvasWorld
 from avssl.scenes.clips import clip_company
 from avssl.scenes.cutouts import Cutting
 from avssl.scenes.dataset import write_world
 from avssl.scenes.field import level
 from avssl.scenes.mono3d_scene import TYPES, Walker, WalkScene, Wandering, describe, lacking
 from avssl.scenes.rooms import background
-from avssl.scenes.world import World
 from avssl.spatial.ambisonics import intensity_direction
 
 VERSION = 1
@@ -94,7 +94,7 @@ def mono3d(
 
 
 @dataclass(frozen=True)
-class Mono3d(World[WalkScene]):
+class Mono3d(CanvasWorld[WalkScene]):
     """Flat pictures and ambiX sound.
 
     MonoTo3D names its channels by the axes of the picture; here what is to the right is heard on the right and what is
@@ -104,9 +104,7 @@ class Mono3d(World[WalkScene]):
     name: ClassVar[str] = "mono3d"
     version: ClassVar[int] = VERSION
     layout: ClassVar[str] = "ambix"
-    apart: ClassVar[bool] = True
-    form: Canvas
-    company: Company
+    channels: ClassVar[int] = 4
     type: str
     how: Wandering
 
@@ -115,21 +113,9 @@ class Mono3d(World[WalkScene]):
         """Types of its scenes."""
         return TYPES if self.type == "mixed" else (self.type,)
 
-    def prepare(self, out: Path, progress: bool) -> None:
-        """Cut the sources out."""
-        self.company.prepare(self.form, progress)
-
     def describe(self, index: int) -> WalkScene:
         """See `avssl.scenes.mono3d_scene.describe`."""
         return describe(self.seed, index, self.types, self.company, self.form, self.how)
-
-    def sound(self, scene: WalkScene) -> NDArray[np.float32]:
-        """W is the sum of the sources, Y, Z, X that of the sources times their places over the root of three."""
-        return self._heard(scene)[:4]
-
-    def sources(self, scene: WalkScene) -> NDArray[np.float32]:
-        """Those that sound, as they are in W."""
-        return self._heard(scene)[4:]
 
     def frames(self, scene: WalkScene) -> Iterator[NDArray[np.uint8]]:
         """Nearer ones hide farther ones; those behind the viewer are not drawn."""
@@ -163,10 +149,8 @@ class Mono3d(World[WalkScene]):
         return super().settings() | {"type": self.type} | asdict(self.how) | self.company.settings()
 
     def demands(self) -> Iterator[tuple[bool, str]]:
-        """Those of every world, sides that H.264 can take, walks that move, and the sources that the types want."""
+        """Those of every canvas, walks that move, and the sources that the types want."""
         yield from super().demands()
-        for name, size in (("width", self.form.width), ("height", self.form.height)):
-            yield size >= 32 and size % 2 == 0, f"{name} is an even number from 32 up, not {size}"
         yield self.type in ("mixed", *TYPES), f"type is {', '.join(TYPES)} or mixed, not {self.type!r}"
         yield 0 < self.how.fraction <= 1, f"fraction is above 0 and at most 1, not {self.how.fraction}"
         yield 0 <= self.how.step < math.inf, f"step is not negative, this is {self.how.step}"
@@ -177,8 +161,11 @@ class Mono3d(World[WalkScene]):
     def _placed(self, scene: WalkScene) -> list[Placed]:
         return [_place(walker, self.form, self.how.deviation) for walker in scene.walkers]
 
-    def _heard(self, scene: WalkScene) -> NDArray[np.float32]:
-        """W, Y, Z, X and after them the sources `(4 + sources, samples)`."""
+    def heard(self, scene: WalkScene) -> NDArray[np.float32]:
+        """W, Y, Z, X and after them the sources that sound, as they are in W: `(4 + sources, samples)`.
+
+        W is the sum of the sources, Y, Z, X that of the sources times their places over the root of three.
+        """
         times = self.form.sample_times()
         sounding = [walker for walker in scene.walkers if walker.gain > 0]
         dry = np.stack([_evened(walker, self.form)[-len(times) :] for walker in sounding])

@@ -12,18 +12,18 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from avssl.scenes.actors import USUAL, BuiltIn, Company
+from avssl.scenes.actors import USUAL, BuiltIn
 from avssl.scenes.arrangement import Arrangement, Patch, arrange
 from avssl.scenes.backdrop import BLENDS, Backdrop
 from avssl.scenes.canvas import Canvas
 from avssl.scenes.canvas_truth import Placed, truth
+from avssl.scenes.canvas_world import CanvasWorld
 from avssl.scenes.clips import clip_company
 from avssl.scenes.cutouts import Cutting
 from avssl.scenes.dataset import write_world
 from avssl.scenes.ears import fingerprint, head_responses
 from avssl.scenes.field import level
 from avssl.scenes.pseudo_ears import WAYS, hear
-from avssl.scenes.world import World
 
 VERSION = 1
 """Of the world: raised whenever the same seed gives another scene."""
@@ -103,15 +103,13 @@ def pseudo_binaural(
 
 
 @dataclass(frozen=True)
-class PseudoBinaural(World[Arrangement]):
+class PseudoBinaural(CanvasWorld[Arrangement]):
     """Patches on a canvas, sound for two ears."""
 
     name: ClassVar[str] = "pseudo-binaural"
     version: ClassVar[int] = VERSION
     layout: ClassVar[str] = "binaural"
-    apart: ClassVar[bool] = True
-    form: Canvas
-    company: Company
+    channels: ClassVar[int] = 2
     fov: float
     """Radians of azimuth that the canvas is wide."""
     way: str
@@ -123,21 +121,9 @@ class PseudoBinaural(World[Arrangement]):
     one_level: bool
     """Whether all sources are equally loud."""
 
-    def prepare(self, out: Path, progress: bool) -> None:
-        """Cut the sources out."""
-        self.company.prepare(self.form, progress)
-
     def describe(self, index: int) -> Arrangement:
         """See `avssl.scenes.arrangement.arrange`."""
         return arrange(self.seed, index, self.company, self.form, self.fov, self.by_loudness)
-
-    def sound(self, scene: Arrangement) -> NDArray[np.float32]:
-        """Left and right."""
-        return self._heard(scene)[:2]
-
-    def sources(self, scene: Arrangement) -> NDArray[np.float32]:
-        """Each patch's own sound, at the level that it is heard at."""
-        return self._heard(scene)[2:]
 
     def frames(self, scene: Arrangement) -> Iterator[NDArray[np.uint8]]:
         """The patches over what lies behind them."""
@@ -168,16 +154,14 @@ class PseudoBinaural(World[Arrangement]):
         return super().settings() | mine | self.backdrop.settings() | self.company.settings()
 
     def demands(self) -> Iterator[tuple[bool, str]]:
-        """Those of every world, sides that H.264 can take, a field of view, and names that mean something."""
+        """Those of every canvas, a field of view, and names that mean something."""
         yield from super().demands()
-        for name, size in (("width", self.form.width), ("height", self.form.height)):
-            yield size >= 32 and size % 2 == 0, f"{name} is an even number from 32 up, not {size}"
         fov = math.degrees(self.fov)
         yield 0 < fov <= 180 + 1e-9, f"fov is above 0 and at most 180 degrees, not {fov:g}"
         yield self.way in WAYS, f"way is {', '.join(WAYS)}, not {self.way!r}"
         yield self.backdrop.blend in BLENDS, f"blend is {' or '.join(BLENDS)}, not {self.backdrop.blend!r}"
 
-    def _heard(self, scene: Arrangement) -> NDArray[np.float32]:
+    def heard(self, scene: Arrangement) -> NDArray[np.float32]:
         """Left, right and after them the sources `(2 + sources, samples)`; what sounds before the scene rings on."""
         hrirs = head_responses(self.head, self.form.sample_rate)
         dry = [self._dry(patch) for patch in scene.patches]

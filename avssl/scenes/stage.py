@@ -19,7 +19,7 @@ from avssl.scenes.ears import fingerprint, render_ears
 from avssl.scenes.picture import render_frames
 from avssl.scenes.scene import Format
 from avssl.scenes.stage_truth import stage_truth
-from avssl.scenes.world import World
+from avssl.scenes.world import World, even_sides
 
 VERSION = 1
 """Of the world: raised whenever the same seed gives another scene."""
@@ -132,8 +132,7 @@ class Stage(World[StageScene]):
     def demands(self) -> Iterator[tuple[bool, str]]:
         """Those of every world, sides that H.264 can take, and a field of view that objects fit into."""
         yield from super().demands()
-        for name, size in (("width", self.form.width), ("height", self.form.height)):
-            yield size >= 32 and size % 2 == 0, f"{name} is an even number from 32 up, not {size}"
+        yield from even_sides(self.form.width, self.form.height)
         fov = math.degrees(self.form.fov)
         fits = NARROWEST - 1e-9 <= fov <= WIDEST + 1e-9
         yield fits, f"fov is from {NARROWEST:g} to {WIDEST:g} degrees, not {fov:g}"

@@ -87,3 +87,9 @@ class World(ABC, Generic[Told]):
         yield self.seed >= 0, f"seed is not negative, this is {self.seed}"
         yield SLOWEST <= form.frame_rate < math.inf, f"frame_rate is at least {SLOWEST}, not {form.frame_rate}"
         yield form.sample_rate >= 16000, f"sample_rate is at least 16000 Hz, not {form.sample_rate}"
+
+
+def even_sides(width: int, height: int) -> Iterator[tuple[bool, str]]:
+    """Demands of a world on its pictures: sides that H.264 can take, and something to see."""
+    for name, size in (("width", width), ("height", height)):
+        yield size >= 32 and size % 2 == 0, f"{name} is an even number from 32 up, not {size}"
