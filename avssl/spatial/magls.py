@@ -56,9 +56,10 @@ def _with_magnitudes(plain: Tensor, wanted: Tensor, fit: Tensor, inverse: Tensor
     )
     filters = torch.fft.rfft(plain, size) * late[:, None]
     loud = torch.fft.rfft(wanted.double(), size).abs()
+    fit, inverse = fit.to(filters.dtype), inverse.to(filters.dtype)
     for bin in range(max(1, math.ceil(_ALIASED / sample_rate * size)), len(frequency)):
-        phase = torch.einsum("pc,ec->pe", fit.to(filters.dtype), filters[..., bin - 1]).angle()
-        filters[..., bin] = torch.einsum("cp,pe->ec", inverse.to(filters.dtype), torch.polar(loud[..., bin], phase))
+        phase = torch.einsum("pc,ec->pe", fit, filters[..., bin - 1]).angle()
+        filters[..., bin] = torch.einsum("cp,pe->ec", inverse, torch.polar(loud[..., bin], phase))
     return _cut(torch.fft.irfft(filters * late[:, None].conj(), size), taps)
 
 
