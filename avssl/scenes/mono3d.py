@@ -10,7 +10,6 @@ from typing import ClassVar
 
 import numpy as np
 import pyarrow as pa
-import torch
 from numpy.typing import NDArray
 
 from avssl.scenes.actors import USUAL, BuiltIn
@@ -24,7 +23,6 @@ from avssl.scenes.dataset import write_world
 from avssl.scenes.field import level
 from avssl.scenes.mono3d_scene import TYPES, Walker, WalkScene, Wandering, describe, lacking
 from avssl.scenes.rooms import background
-from avssl.spatial.ambisonics import intensity_direction
 
 VERSION = 1
 """Of the world: raised whenever the same seed gives another scene."""
@@ -138,11 +136,6 @@ class Mono3d(CanvasWorld[WalkScene]):
         depth = np.stack([each.walk.at(self.form.frame_times())[:, 2] for each in scene.walkers], 1).reshape(-1)
         table = table.append_column("z", pa.array(depth, pa.float32()))
         return table.append_column("type", pa.array([scene.type] * len(table)))
-
-    def direction(self, sound: NDArray[np.float32], sample_rate: int) -> tuple[float, float, float]:
-        """Of the active intensity."""
-        azimuth, elevation, diffuseness = intensity_direction(torch.from_numpy(sound), sample_rate)
-        return math.degrees(azimuth), math.degrees(elevation), float(diffuseness)
 
     def settings(self) -> dict[str, object]:
         """All that the scenes depend on."""

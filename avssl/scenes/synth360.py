@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +9,6 @@ from typing import ClassVar
 
 import numpy as np
 import pyarrow as pa
-import torch
 from numpy.typing import NDArray
 
 from avssl.scenes.dataset import write_world
@@ -19,7 +17,6 @@ from avssl.scenes.picture import render_frames
 from avssl.scenes.scene import Format, Scene, describe
 from avssl.scenes.truth import truth
 from avssl.scenes.world import World
-from avssl.spatial.ambisonics import intensity_direction
 
 VERSION = 2
 """Of the world: raised whenever the same seed gives another scene."""
@@ -88,11 +85,6 @@ class Synth360(World[Scene]):
     def truth(self, scene: Scene) -> pa.Table:
         """See `avssl.scenes.truth.SCHEMA`."""
         return truth(scene, self.form)
-
-    def direction(self, sound: NDArray[np.float32], sample_rate: int) -> tuple[float, float, float]:
-        """Of the active intensity."""
-        azimuth, elevation, diffuseness = intensity_direction(torch.from_numpy(sound), sample_rate)
-        return math.degrees(azimuth), math.degrees(elevation), float(diffuseness)
 
     def demands(self) -> Iterator[tuple[bool, str]]:
         """Those of every world, and a width that the lens and H.264 can take."""

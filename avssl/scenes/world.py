@@ -11,10 +11,12 @@ from typing import ClassVar, Generic, Protocol, TypeVar
 
 import numpy as np
 import pyarrow as pa
+import torch
 from numpy.typing import NDArray
 
 from avssl.data.media.write import SLOWEST
 from avssl.scenes.scene import Format
+from avssl.spatial.ambisonics import intensity_direction
 
 
 class Keyed(Protocol):
@@ -73,8 +75,11 @@ class World(ABC, Generic[Told]):
         """
 
     def direction(self, sound: NDArray[np.float32], sample_rate: int) -> tuple[float, float, float]:
-        """Azimuth, elevation (degrees) and diffuseness of what was written; nan where this has no meaning."""
-        return math.nan, math.nan, math.nan
+        """Of the active intensity of what was written: azimuth, elevation (degrees), diffuseness; nan but for ambiX."""
+        if self.layout != "ambix":
+            return math.nan, math.nan, math.nan
+        azimuth, elevation, diffuseness = intensity_direction(torch.from_numpy(sound), sample_rate)
+        return math.degrees(azimuth), math.degrees(elevation), float(diffuseness)
 
     def settings(self) -> dict[str, object]:
         """All that the scenes depend on."""
