@@ -61,14 +61,7 @@ def read_config(folder: Path) -> dict[str, Any]:
         ValueError: not JSON, not ours, of another version or convention, or not whole.
     """
     path = folder / CONFIG
-    try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{path}: not JSON: {str(error).splitlines()[0]}") from error
-    if not isinstance(config, dict) or config.get("format") != FORMAT:
-        raise ValueError(f"{path}: expected encoders of avssl (format {FORMAT!r}); this is something else")
-    if config.get("version") != VERSION:
-        raise ValueError(f"{path}: this avssl reads version {VERSION} of the format, this is {config.get('version')!r}")
+    config = read_format(path, FORMAT, VERSION, "encoders")
     if config.get("convention") != CONVENTION:
         raise ValueError(
             f"{path}: sound is in convention {CONVENTION!r} here, in these encoders {config.get('convention')!r}"
@@ -76,6 +69,29 @@ def read_config(folder: Path) -> dict[str, Any]:
     for section in ("model", "features"):
         if not isinstance(config.get(section), dict):
             raise ValueError(f"{path}: expected a section {section!r}; there is none")
+    return config
+
+
+def read_format(path: Path, kind: str, version: int, what: str) -> dict[str, Any]:
+    """The JSON mapping of a format of ours.
+
+    Args:
+        path: of the file.
+        kind: what its `format` says.
+        version: what its `version` says.
+        what: it describes, for errors.
+
+    Raises:
+        ValueError: not JSON, not of this format, or of another version.
+    """
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path}: not JSON: {str(error).splitlines()[0]}") from error
+    if not isinstance(config, dict) or config.get("format") != kind:
+        raise ValueError(f"{path}: expected {what} of avssl (format {kind!r}); this is something else")
+    if config.get("version") != version:
+        raise ValueError(f"{path}: this avssl reads version {version} of the format, this is {config.get('version')!r}")
     return config
 
 

@@ -13,7 +13,7 @@ from avssl import __version__
 from avssl.config import FeatureConfig, ModelConfig, fill
 from avssl.data.atomic import replacing, write_text
 from avssl.models.encoders import Encoders
-from avssl.models.folder import load_tensors, read_tensors
+from avssl.models.folder import load_tensors, read_format, read_tensors
 from avssl.train.outcome import flat
 from avssl_downstream.spatialize.build import build
 from avssl_downstream.spatialize.generator import Generator
@@ -82,14 +82,7 @@ def read_generator(folder: Path, settings: Any) -> tuple[Generator, SpatializeOp
 def _read_config(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise ValueError(f"{path.parent}: expected a fitted head ({CONFIG}, {WEIGHTS}), it has no {CONFIG}")
-    try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{path}: not JSON: {str(error).splitlines()[0]}") from error
-    if not isinstance(config, dict) or config.get("format") != FORMAT:
-        raise ValueError(f"{path}: expected a generator of avssl (format {FORMAT!r}); this is something else")
-    if config.get("version") != VERSION:
-        raise ValueError(f"{path}: this avssl reads version {VERSION} of the format, this is {config.get('version')!r}")
+    config = read_format(path, FORMAT, VERSION, "a generator")
     towers = config.get("encoders")
     if not isinstance(config.get("options"), dict) or not (towers is None or {"model", "features"} <= set(towers)):
         raise ValueError(f"{path}: expected sections options and encoders; one is missing or broken")
