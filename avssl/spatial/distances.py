@@ -1,7 +1,6 @@
 """How far a predicted sound is from the true one: spectra, envelopes, phases, levels; and the published forms of it.
 
-Axes: C channel, F frequency, T time. Everything keeps leading axes and has a gradient; `avssl.spatial.meters` gives the
-same numbers of sounds that do not fit into memory.
+Axes: C channel, F frequency, T time. Everything keeps leading axes and has a gradient.
 """
 
 from __future__ import annotations
