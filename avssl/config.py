@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -135,9 +135,7 @@ class OptimConfig:
         _positive("optim", "remains", self.remains)
         for name in ("weight_decay", "warmup", "clip_norm"):
             _not_negative("optim", name, getattr(self, name))
-        if self.schedule not in SCHEDULES:
-            near = hint(self.schedule, SCHEDULES)
-            raise ValueError(f"optim.schedule is {', '.join(SCHEDULES)}, not {self.schedule!r}{near}")
+        check_choice("optim.schedule", self.schedule, SCHEDULES)
         for share in self.milestones:
             check_range("optim", "milestones", share, 0.0, 1.0)
         for share in self.shares.values():
@@ -216,8 +214,17 @@ def check_precision(section: str, name: str) -> None:
     Raises:
         ValueError: it is not.
     """
-    if name not in PRECISIONS:
-        raise ValueError(f"{section}.precision is {', '.join(PRECISIONS)}, not {name!r}{hint(name, PRECISIONS)}")
+    check_choice(f"{section}.precision", name, PRECISIONS)
+
+
+def check_choice(key: str, value: str, known: Sequence[str]) -> None:
+    """See that a name is one of those known.
+
+    Raises:
+        ValueError: it is not.
+    """
+    if value not in known:
+        raise ValueError(f"{key} is {', '.join(filter(None, known))}, not {value!r}{hint(value, known)}")
 
 
 def check_range(section: str, name: str, value: float, least: float, most: float) -> None:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from avssl.config import DataConfig, OptimConfig, check_precision
+from avssl.config import DataConfig, OptimConfig, check_choice, check_precision
 from avssl.data.crops import CropOptions, check_guide
-from avssl.plugins import hint
 
 MISALIGNMENTS = ("yaw", "pitch-yaw", "any")
 
@@ -71,11 +70,7 @@ class CorrespondenceOptions(CropOptions):
         for name in ("train_draws", "test_draws", "per_window", "hidden", "epochs", "batch", "bootstrap"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is at least 1, not {getattr(self, name)}")
-        if self.misalignment not in MISALIGNMENTS:
-            known = ", ".join(MISALIGNMENTS)
-            raise ValueError(
-                f"misalignment is {known}, not {self.misalignment!r}{hint(self.misalignment, MISALIGNMENTS)}"
-            )
+        check_choice("misalignment", self.misalignment, MISALIGNMENTS)
         if not (0 <= self.least_misalignment < 180 and 0 <= self.dropout < 1):
             values = f"{self.least_misalignment} and {self.dropout}"
             raise ValueError(f"0 <= least_misalignment < 180 degrees and 0 <= dropout < 1, not {values}")

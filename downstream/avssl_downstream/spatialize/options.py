@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from avssl.config import DataConfig, OptimConfig, TrainConfig, check_precision, check_range
-from avssl.plugins import hint
+from avssl.config import DataConfig, OptimConfig, TrainConfig, check_choice, check_precision, check_range
 from avssl_downstream.spatialize.generator import Generator
 from avssl_downstream.spatialize.generators import GENERATORS
 
@@ -80,10 +79,10 @@ class SpatializeOptions:
 
     def __post_init__(self) -> None:
         """Refuse what has no meaning."""
-        _check_name("generator", self.generator, tuple(GENERATORS))
-        _check_name("normalisation", self.normalisation, NORMALISATIONS)
-        _check_name("mix", self.mix, MIXES)
-        _check_name("target", self.target, ("", *TARGETS))
+        check_choice("generator", self.generator, tuple(GENERATORS))
+        check_choice("normalisation", self.normalisation, NORMALISATIONS)
+        check_choice("mix", self.mix, MIXES)
+        check_choice("target", self.target, ("", *TARGETS))
         for name in ("train_share", "augment_share"):
             check_range("spatialize", name, getattr(self, name), 0.0, 1.0)
         check_range("spatialize", "field_of_view", self.field_of_view, 1.0, 360.0)
@@ -112,8 +111,3 @@ class SpatializeOptions:
             batch=batch,
             workers=self.workers,
         )
-
-
-def _check_name(key: str, value: str, known: tuple[str, ...]) -> None:
-    if value not in known:
-        raise ValueError(f"{key} is {', '.join(filter(None, known))}, not {value!r}{hint(value, known)}")

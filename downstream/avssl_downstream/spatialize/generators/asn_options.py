@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from avssl.config import check_range
+from avssl.config import check_choice, check_range
 from avssl.data.flow import METHODS
 from avssl.models.asn import FULL, SMALL
-from avssl.plugins import hint
 from avssl.spatial.spectrum import MASKS, StftConfig
 
 NETWORKS = {"full": FULL, "small": SMALL}
@@ -71,8 +70,7 @@ class AsnOptions:
     def __post_init__(self) -> None:
         """Refuse what has no meaning."""
         for name, known in (("irm", MASKS), ("flow", ("", *METHODS)), ("network", tuple(NETWORKS))):
-            if (value := getattr(self, name)) not in known:
-                raise ValueError(f"asn.{name} is {', '.join(filter(None, known))}, not {value!r}{hint(value, known)}")
+            check_choice(f"asn.{name}", getattr(self, name), known)
         for name, least, most in (("classifier", 0, 100), ("mirror", 0, 1), ("colour", 0, 1), ("compression", 0.1, 1)):
             check_range("asn", name, getattr(self, name), least, most)
         for name in ("sample_rate", "frames", "rows", "columns", "grid_rows", "grid_columns"):

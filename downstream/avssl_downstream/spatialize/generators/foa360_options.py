@@ -7,12 +7,11 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from avssl.config import check_range
+from avssl.config import check_choice, check_range
 from avssl.data.flow import METHODS
 from avssl.models.foa360 import Foa360Net, Foa360UNet, Trunk
 from avssl.models.pointing import PointingNet
 from avssl.models.strided import FULL, SMALL
-from avssl.plugins import hint
 from avssl.spatial.spectrum import StftConfig
 from avssl_downstream.spatialize.generators.foa360_forms import (
     ComplexMasks,
@@ -83,8 +82,7 @@ class Foa360Options:
     def __post_init__(self) -> None:
         """Refuse what has no meaning."""
         for name, known in (("variant", tuple(STREAMS)), ("form", FORMS), ("flow", METHODS)):
-            if (value := getattr(self, name)) not in known:
-                raise ValueError(f"foa360.{name} is {', '.join(known)}, not {value!r}{hint(value, known)}")
+            check_choice(f"foa360.{name}", getattr(self, name), known)
         for name in ("sample_rate", "spectra", "bands", "tracks", "units", "rows", "columns", "frame_rate"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"foa360.{name} must be positive, not {getattr(self, name)}")

@@ -15,10 +15,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from avssl.config import check_choice
 from avssl.data.clip import Clip
 from avssl.models.mono_to_3d import MonoTo3DNet
 from avssl.models.points import Points
-from avssl.plugins import hint
 from avssl.spatial.spectrum import StftConfig, apply_mask, from_parts, ideal_masks, level, parts
 from avssl_downstream.spatialize.generator import Branches, Generator, mix_down, scaled
 
@@ -80,9 +80,7 @@ class MonoTo3DOptions:
         for name in ("sample_rate", "seconds", "hop", "frames", "frame_rate", "rows", "columns", "width"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"mono_to_3d.{name} must be positive, not {getattr(self, name)}")
-        if self.spatial not in SPATIAL:
-            near = hint(self.spatial, SPATIAL)
-            raise ValueError(f"mono_to_3d.spatial is {', '.join(SPATIAL)}, not {self.spatial!r}{near}")
+        check_choice("mono_to_3d.spatial", self.spatial, SPATIAL)
         if self.hop > self.seconds / 2:
             raise ValueError(f"mono_to_3d.hop is at most half of the {self.seconds} s of a window, not {self.hop}")
         columns = self.spectrum.frames(round(self.seconds * self.sample_rate))

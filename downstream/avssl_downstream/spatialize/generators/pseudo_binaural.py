@@ -16,13 +16,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from avssl.config import check_range
+from avssl.config import check_choice, check_range
 from avssl.data.augment import Colour, jitter_colour
 from avssl.data.clip import Clip
 from avssl.models.apnet import APNet, AssoConv, Ears, side_by_side
 from avssl.models.unet25d import UNet25D
 from avssl.models.weights import load_weights
-from avssl.plugins import hint
 from avssl.spatial.spectrum import StftConfig, apply_mask, from_parts, ideal_masks, level, parts
 from avssl_downstream.spatialize.generator import Branches, Generator, scaled
 
@@ -77,8 +76,7 @@ class PseudoBinauralOptions:
     def __post_init__(self) -> None:
         """Refuse what has no meaning."""
         for name, known in (("loss", tuple(LOSSES)), ("fusion", FUSIONS)):
-            if (value := getattr(self, name)) not in known:
-                raise ValueError(f"pseudo_binaural.{name} is {', '.join(known)}, not {value!r}{hint(value, known)}")
+            check_choice(f"pseudo_binaural.{name}", getattr(self, name), known)
         check_range("pseudo_binaural", "colour", self.colour, 0.0, 1.0)
         for name in ("fusion_weight", "separation"):
             check_range("pseudo_binaural", name, getattr(self, name), 0.0, 100.0)
