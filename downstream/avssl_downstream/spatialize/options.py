@@ -96,10 +96,9 @@ class SpatializeOptions:
             raise ValueError("spatialize: train_share is 0 and augment names nothing: there is nothing to train on")
         check_precision("spatialize", self.train.precision)
 
-    def data(self, generator: Generator, manifest: str, batch: int) -> DataConfig:
+    def data(self, generator: Generator, batch: int) -> DataConfig:
         """How windows are read for a generator: its pictures lie about the middle of its sound."""
         return DataConfig(
-            manifest=manifest,
             world=self.world or ("synth360" if generator.panoramic else "stage"),
             clips=self.clips,
             clip_seconds=self.clip_seconds,

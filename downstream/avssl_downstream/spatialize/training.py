@@ -90,7 +90,7 @@ def train(
 
 
 def _batches(generator: Generator, clips: Manifest, options: SpatializeOptions, count: int) -> Batches:
-    data = options.data(generator, "", count)
+    data = options.data(generator, count)
     return Batches(clips, generator.views, data, generator.sample_rate, options.train.seed)
 
 
@@ -98,7 +98,7 @@ def _clips(generator: Generator, options: SpatializeOptions, manifest: str, name
     """All clips of a manifest, or else of a built-in world."""
     if manifest:
         return read_manifest(manifest)
-    data: DataConfig = options.data(generator, "", options.batch)
+    data: DataConfig = options.data(generator, options.batch)
     rate = max(WORLD_FRAME_RATE, generator.frame_rate)
     data = replace(data, world=name or data.world, frame_rate=rate, instant="random")
     return world.clips(data, generator.sample_rate)[1]
