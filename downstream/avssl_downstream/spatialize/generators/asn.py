@@ -80,8 +80,10 @@ class Asn(Generator):
         if rng.random() < self.options.mirror:
             frames, sound = frames.flip(-1), sound.flip(0)
         flow = {"flow": self._flow(frames)} if self._follow else {}
-        strength = Colour(self.options.colour, 0.0, self.options.colour, 0.0)
-        return {"sound": sound, "frames": jitter_colour(frames[None], strength, rng)[0], **flow}
+        if self.options.colour:
+            strength = Colour(self.options.colour, 0.0, self.options.colour, 0.0)
+            frames = jitter_colour(frames[None], strength, rng)[0]
+        return {"sound": sound, "frames": frames, **flow}
 
     def forward(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """`loss`; `masks`: their error; `order` and `order_acc` of the classifier; `of_mono`.
