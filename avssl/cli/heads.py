@@ -67,7 +67,7 @@ def _command(name: str, distribution: str) -> click.Command:
     options: list[Callable[..., Any]] = [
         click.option("--encoders", type=PATH, help="Run folder, or its encoders folder."),
         click.option("--recipe", help="Name or path of a recipe of this head."),
-        click.option("--data", help="A manifest.parquet or its folder."),
+        click.option("--data", help="A manifest.parquet or its folder; the data set's folder."),
         click.option("--apply", "source", type=PATH, help="Apply the head to this file."),
         click.option("--to", "target", type=PATH, help="Where the result of --apply goes."),
         click.option("--head", type=PATH, help="Folder of a fitted head, for --apply."),
@@ -126,12 +126,13 @@ def _made(kind: Any, wish: Wish) -> Any:
     from avssl.config import fill, keys, read_recipe
     from avssl.models.encoders import Encoders
 
-    if wish.data is not None and "manifest" not in keys(kind.Options):
-        raise UserError(f"the head {wish.name!r} reads no manifest: leave out --data {wish.data}")
+    named = next((key for key in ("manifest", "root") if key in keys(kind.Options)), None)
+    if wish.data is not None and named is None:
+        raise UserError(f"the head {wish.name!r} reads no data: leave out --data {wish.data}")
     if wish.encoders is None and kind.needs_encoders:
         raise UserError(f"the head {wish.name!r} needs --encoders: a run folder, or its encoders folder")
     layers = [read_recipe(wish.recipe, kind.Options)] if wish.recipe else []
-    layers += [{"manifest": wish.data}] if wish.data is not None else []
+    layers += [{named: wish.data}] if named and wish.data is not None else []
     options = fill(kind.Options, *layers, dotted(wish.settings), where=wish.name)
     return kind(Encoders.from_pretrained(wish.encoders) if wish.encoders else None, options)
 

@@ -138,7 +138,7 @@ def test_a_strangers_head_without_options_or_manifest_is_fitted_and_applied(enco
     assert (applied.exit_code, (tmp_path / "out.txt").read_text()) == (0, "QUIET")
     for arguments, message in (
         ([], "nothing to do"),
-        (["--data", "x"], "the head 'refuse' reads no manifest"),
+        (["--data", "x"], "the head 'refuse' reads no data"),
         (["--set", "scal=2"], "did you mean 'scale'"),
         (["--apply", "x", "--to", "y"], "Refuse makes nothing from x"),
     ):
