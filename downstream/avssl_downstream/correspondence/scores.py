@@ -12,10 +12,10 @@ BINS = 9
 
 
 def accuracy(right: Tensor, clip: Tensor, resamplings: int, seed: int) -> tuple[float, float, float]:
-    """Mean accuracy over clips and its 95 % bootstrap interval.
+    """Share of judgements that are right and its 95 % bootstrap interval.
 
     Clips are resampled, not draws: draws of one clip are alike, and taking them for independent would make the interval
-    too narrow.
+    too narrow. The same goes for other groups of what is judged, such as the clips of one recording.
 
     Args:
         right: `(judgements,)` bool.
@@ -27,10 +27,10 @@ def accuracy(right: Tensor, clip: Tensor, resamplings: int, seed: int) -> tuple[
         Accuracy, and the 2.5 % and 97.5 % quantiles.
     """
     _, place = np.unique(clip.numpy(), return_inverse=True)
-    share = np.bincount(place, right.numpy().astype(float)) / np.bincount(place)
-    picked = np.random.default_rng(seed).integers(len(share), size=(resamplings, len(share)))
-    low, high = np.quantile(share[picked].mean(1), [0.025, 0.975])
-    return float(share.mean()), float(low), float(high)
+    hits, count = np.bincount(place, right.numpy().astype(float)), np.bincount(place)
+    picked = np.random.default_rng(seed).integers(len(count), size=(resamplings, len(count)))
+    low, high = np.quantile(hits[picked].sum(1) / count[picked].sum(1), [0.025, 0.975])
+    return float(hits.sum() / count.sum()), float(low), float(high)
 
 
 def draw_angles(path: Path, noticed: Tensor, angle: Tensor, kept: Tensor) -> None:

@@ -1,0 +1,124 @@
+"""What is written of a classification: numbers, a confusion matrix, a table of classes, every prediction."""
+
+# N examples, C classes
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from statistics import fmean, stdev
+
+import numpy as np
+from torch import Tensor
+
+from avssl.data.atomic import replacing
+from avssl_downstream.classification.confusion import confusion, draw_confusion
+from avssl_downstream.correspondence.scores import accuracy
+
+TOP = 5
+RESAMPLINGS = 2000
+LEAST = 1e-12
+"""A probability of zero would cost infinitely much; scikit-learn's and DCASE's log-losses have floors, too."""
+
+
+def write_outcome(
+    folder: Path,
+    labelled_name: str,
+    fold: str,
+    classes: Sequence[str],
+    keys: Sequence[str],
+    labels: Tensor,
+    scores: Tensor,
+    *,
+    groups: Sequence[str] = (),
+    seed: int = 0,
+) -> dict[str, float]:
+    """Leave `confusion.png`, `classes.csv` and `predictions.csv` in a folder, and return what they come to.
+
+    Args:
+        folder: made if missing.
+        labelled_name: of the data set; stands in the picture.
+        fold: likewise.
+        classes: their names.
+        keys: name each example.
+        labels: `(N,)` class of each.
+        scores: `(N, C)` probabilities.
+        groups: of each example: what is resampled for the interval, as examples of one recording are alike; by
+            default each example for itself.
+        seed: of the resampling.
+
+    Returns:
+        `accuracy`, with `accuracy_low` and `accuracy_high` its 95 % bootstrap interval; `top5`, whether the class is
+        among the five most probable; `class_accuracy`, the mean over classes of each one's accuracy; `log_loss`.
+
+    Raises:
+        ValueError: no examples.
+    """
+    if not len(keys):
+        raise ValueError(f"{labelled_name}: {fold} has no example to test")
+    counts = confusion(labels, scores)
+    folder.mkdir(parents=True, exist_ok=True)
+    with replacing(folder / "confusion.png") as part:
+        draw_confusion(part, counts, classes, f"{labelled_name}, {fold}")
+    _write_csv(folder / "classes.csv", ("class", "examples", "accuracy", "most_confused_with"), _table(counts, classes))
+    names = ("key", "class", "predicted", *(f"p_{name}" for name in classes))
+    _write_csv(folder / "predictions.csv", names, _predictions(classes, keys, labels, scores))
+    return measure(labels, scores, groups or keys, seed)
+
+
+def measure(labels: Tensor, scores: Tensor, groups: Sequence[str], seed: int = 0) -> dict[str, float]:
+    """The numbers alone; see `write_outcome`."""
+    right = scores.argmax(1) == labels
+    _, group = np.unique(np.asarray(groups), return_inverse=True)
+    mean, low, high = accuracy(right, labels.new_tensor(group), RESAMPLINGS, seed)
+    counts = confusion(labels, scores)
+    there = counts.sum(1) > 0
+    among = (scores.topk(min(TOP, scores.shape[1]), 1).indices == labels[:, None]).any(1)
+    own = scores.double().gather(1, labels[:, None]).clamp(min=LEAST)
+    return {
+        "accuracy": mean,
+        "accuracy_low": low,
+        "accuracy_high": high,
+        "top5": float(among.float().mean()),
+        "class_accuracy": float((counts.diagonal()[there] / counts.sum(1)[there]).mean()),
+        "log_loss": float(-own.log().mean()),
+    }
+
+
+def over_folds(found: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
+    """Numbers of several folds as one: their mean, `NAME_deviation` (n - 1) beside it, and `NAME_FOLD` of each.
+
+    Intervals within a fold are left out of several: the deviation says more. One fold keeps its own.
+    """
+    if len(found) == 1:
+        return dict(next(iter(found.values())))
+    folds = list(found.values())
+    names = [name for name in folds[0] if not name.endswith(("_low", "_high"))]
+    means = {name: fmean(each[name] for each in folds) for name in names}
+    deviations = {f"{name}_deviation": stdev(each[name] for each in folds) for name in names}
+    return means | deviations | {f"{name}_{fold}": each[name] for fold, each in found.items() for name in names}
+
+
+def _table(counts: np.ndarray, classes: Sequence[str]) -> Iterable[tuple[object, ...]]:
+    """Of each class: examples, accuracy, and with what it is most often confused."""
+    for place, name in enumerate(classes):
+        total, wrong = int(counts[place].sum()), counts[place].copy()
+        wrong[place] = 0
+        share = f"{counts[place, place] / total:.4f}" if total else ""
+        yield name, total, share, classes[int(wrong.argmax())] if wrong.any() else ""
+
+
+def _predictions(
+    classes: Sequence[str], keys: Sequence[str], labels: Tensor, scores: Tensor
+) -> Iterable[tuple[object, ...]]:
+    best = scores.argmax(1).tolist()
+    for key, label, most, row in zip(keys, labels.tolist(), best, scores.tolist(), strict=True):
+        yield key, classes[label], classes[most], *(f"{value:.6f}" for value in row)
+
+
+def _write_csv(path: Path, names: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    with replacing(path) as part, part.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(names)
+        writer.writerows(rows)
