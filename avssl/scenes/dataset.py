@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import cv2
 import pyarrow as pa
 import pyarrow.parquet as pq
 import soundfile
-import torch
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from avssl.data.atomic import replacing, sweep
 from avssl.data.manifest import NAME, Row, write_manifest
 from avssl.data.media import write_sound, write_video
-from avssl.data.pool import CrashError, cores, outcomes
+from avssl.scenes.rendering import rendered
 from avssl.scenes.world import World
 from avssl.scenes.world_folder import MEDIA, TRUTH, claim
 
@@ -34,6 +29,9 @@ class Job:
     out: Path
     world: World[Any]
     index: int
+
+    def __str__(self) -> str:
+        return f"{self.out}: scene {self.index}"
 
     @property
     def video(self) -> str:
@@ -75,14 +73,15 @@ def write_world(
         OSError: `out` cannot be written.
     """
     _check(world, clips, workers, test_share)
-    claim(out, world)
+    claim(out, world.name, world.settings())
+    (out / MEDIA).mkdir(exist_ok=True)
     world.prepare(out, progress)
     jobs = [Job(out, world, index) for index in range(clips)]
     try:
-        found = _watched(_rendered(jobs, min(workers or cores(), clips)), clips, progress)
+        found = rendered(render, jobs, workers, progress)
     finally:
         sweep(out / MEDIA)
-    rows, tables = zip(*(found[index] for index in range(clips)), strict=True)
+    rows, tables = zip(*found, strict=True)
     with replacing(out / TRUTH) as part:
         pq.write_table(pa.concat_tables(tables), part)
     splits = ["test" if _is_test(index, test_share) else "train" for index in range(clips)]
@@ -109,13 +108,6 @@ def render(job: Job) -> Result:
     return _row(job, scene.key), world.truth(scene)
 
 
-def _render_alone(job: Job) -> Result:
-    """As one of several processes, each with one thread."""
-    torch.set_num_threads(1)
-    cv2.setNumThreads(1)
-    return render(job)
-
-
 def _row(job: Job, key: str) -> dict[str, object]:
     world, lens = job.world, job.world.form.lens()
     sound, rate = soundfile.read(job.out / job.sound, dtype="float32", always_2d=True)
@@ -137,32 +129,6 @@ def _row(job: Job, key: str) -> dict[str, object]:
         "diffuseness": diffuseness,
         "source": f"{world.name}-{world.seed}-{key}",
     }
-
-
-def _rendered(jobs: list[Job], workers: int) -> Iterator[tuple[int, Result]]:
-    if workers == 1:
-        yield from ((job.index, render(job)) for job in jobs)
-        return
-    for job, outcome in outcomes(_render_alone, jobs, workers):
-        if isinstance(outcome, CrashError):
-            raise ValueError(f"{job.out}: scene {job.index} cannot be rendered: {outcome}") from outcome
-        if isinstance(outcome, BaseException):
-            raise outcome
-        yield job.index, outcome
-
-
-def _watched(results: Iterator[tuple[int, Result]], clips: int, progress: bool) -> dict[int, Result]:
-    bar = Progress(
-        TextColumn("rendering"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]} clips/s"),
-        TimeElapsedColumn(), TimeRemainingColumn(), console=Console(stderr=True), disable=not progress,
-    )  # fmt: skip
-    found = {}
-    with bar:
-        task = bar.add_task("", total=clips, rate="-")
-        for index, result in results:
-            found[index] = result
-            bar.update(task, advance=1, rate=f"{bar.tasks[0].speed or 0:.1f}")
-    return found
 
 
 def _is_test(index: int, share: float) -> bool:

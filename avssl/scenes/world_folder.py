@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 from avssl.data.atomic import write_text
+from avssl.data.layouts.made_up import SETTINGS as SETTINGS
 from avssl.data.manifest import NAME
-from avssl.scenes.world import World
 
-SETTINGS = "scenes.json"
 TRUTH = "truth.parquet"
 MEDIA = "media"
 
 
-def claim(out: Path, world: World[Any]) -> None:
-    """Make a folder this world's.
+def claim(out: Path, world: str, settings: dict[str, object]) -> None:
+    """Make a folder a world's.
+
+    Args:
+        out: the folder; made if it is not there.
+        world: its name.
+        settings: all that it depends on.
 
     Raises:
         ValueError: it is a file, or holds another world or something else.
@@ -24,7 +27,7 @@ def claim(out: Path, world: World[Any]) -> None:
     """
     if out.exists() and not out.is_dir():
         raise ValueError(f"{out}: expected a folder to write to, this is a file")
-    note, settings = out / SETTINGS, world.settings()
+    note = out / SETTINGS
     if note.is_file():
         found = _read_settings(note)
         differing = [name for name, value in settings.items() if found.get(name) != value]
@@ -34,8 +37,8 @@ def claim(out: Path, world: World[Any]) -> None:
                 f"{out}: holds a world of {name} {found.get(name)!r}, not {settings[name]!r}; give another folder"
             )
     elif (out / NAME).exists():
-        raise ValueError(f"{out}: holds a manifest that {world.name} did not write; give another folder")
-    (out / MEDIA).mkdir(parents=True, exist_ok=True)
+        raise ValueError(f"{out}: holds a manifest that {world} did not write; give another folder")
+    out.mkdir(parents=True, exist_ok=True)
     write_text(note, json.dumps(settings, indent=1) + "\n")
 
 

@@ -149,7 +149,7 @@ def test_settings_that_are_none_are_refused(tmp_path, text):
 
 def test_a_process_that_dies_is_one_line_with_the_scene(tmp_path, monkeypatch):
     crash = CrashError("its worker process died")
-    monkeypatch.setattr("avssl.scenes.dataset.outcomes", lambda work, jobs, workers: iter([(jobs[1], crash)]))
+    monkeypatch.setattr("avssl.scenes.rendering.outcomes", lambda work, jobs, workers: iter([(jobs[1], crash)]))
     with pytest.raises(ValueError, match=r"out: scene 1 cannot be rendered: its worker process died$"):
         synth360(tmp_path / "out", 2, 1.0, 0, workers=2, **SMALL)
     assert not (tmp_path / "out" / "manifest.parquet").exists()

@@ -1,0 +1,67 @@
+"""Scenes are rendered one a core, with a bar that shows how far it is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import TypeVar
+
+import cv2
+import torch
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from avssl.data.pool import CrashError, cores, outcomes
+
+Job = TypeVar("Job")
+Result = TypeVar("Result")
+
+
+def rendered(
+    render: Callable[[Job], Result], jobs: Sequence[Job], workers: int | None, progress: bool, unit: str = "clips"
+) -> list[Result]:
+    """Render all, in any order.
+
+    Args:
+        render: a function of a module.
+        jobs: what it is called with; pickled. Their text names them in messages.
+        workers: processes; 1 renders in this one, None takes one a core.
+        progress: whether a bar shows how far it is, on stderr.
+        unit: what a job makes one of.
+
+    Returns:
+        What it returned, in the order of the jobs.
+
+    Raises:
+        ValueError: a job killed its process.
+    """
+    found: dict[int, Result] = {}
+    bar = Progress(
+        TextColumn("rendering"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]} " + f"{unit}/s"),
+        TimeElapsedColumn(), TimeRemainingColumn(), console=Console(stderr=True), disable=not progress,
+    )  # fmt: skip
+    with bar:
+        task = bar.add_task("", total=len(jobs), rate="-")
+        for number, result in _results(render, jobs, min(workers or cores(), len(jobs))):
+            found[number] = result
+            bar.update(task, advance=1, rate=f"{bar.tasks[0].speed or 0:.1f}")
+    return [found[number] for number in range(len(jobs))]
+
+
+def _results(render: Callable[[Job], Result], jobs: Sequence[Job], workers: int) -> Iterator[tuple[int, Result]]:
+    if workers == 1:
+        yield from ((number, render(job)) for number, job in enumerate(jobs))
+        return
+    for (number, job), outcome in outcomes(partial(_alone, render), list(enumerate(jobs)), workers):
+        if isinstance(outcome, CrashError):
+            raise ValueError(f"{job} cannot be rendered: {outcome}") from outcome
+        if isinstance(outcome, BaseException):
+            raise outcome
+        yield number, outcome
+
+
+def _alone(render: Callable[[Job], Result], numbered: tuple[int, Job]) -> Result:
+    """As one of several processes, each with one thread."""
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)
+    return render(numbered[1])
