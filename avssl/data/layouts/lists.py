@@ -22,15 +22,19 @@ def lines(path: Path) -> list[str]:
     return [line.strip() for line in text.splitlines() if line.strip()]
 
 
-def table(path: Path) -> list[list[str]]:
+def table(path: Path, separator: str = ",") -> list[list[str]]:
     """The rows of a csv file that are not blank, fields without the space around them.
+
+    Args:
+        path: the file.
+        separator: between fields.
 
     Raises:
         ValueError: not UTF-8, or no csv.
     """
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            rows = [[field.strip() for field in row] for row in csv.reader(file)]
+            rows = [[field.strip() for field in row] for row in csv.reader(file, delimiter=separator)]
     except (UnicodeDecodeError, csv.Error) as error:
         raise ValueError(f"{path}: expected a csv file: {error}") from error
     return [row for row in rows if any(row)]
