@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import warnings
 
 import pytest
 from click.testing import CliRunner
@@ -147,3 +148,16 @@ def test_a_strangers_head_without_options_or_manifest_is_fitted_and_applied(enco
         assert message in refused.output
         assert refused.output.strip().count("\n") == 0
     assert not (encoders / "refuse").exists()
+
+
+def test_a_stop_and_a_warning_are_a_line_each(monkeypatch, tmp_path):
+    def stopped(*_, **__):
+        warnings.warn("the ears\nare exchanged", stacklevel=2)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("avssl.scenes.stage.stage", stopped)
+    result = CliRunner().invoke(main, ["scenes", "stage", str(tmp_path / "out")])
+    assert result.exit_code == 130
+    warned, said = result.stderr.splitlines()
+    assert warned == "Warning: the ears are exchanged"
+    assert "nothing is half-written" in said
