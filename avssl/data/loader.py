@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-import shutil
-import signal
-import traceback
-from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Generator
 from dataclasses import asdict, dataclass
 from functools import lru_cache
-from multiprocessing import get_all_start_methods
 from pathlib import Path
-from typing import Any
 from zlib import crc32
 
-import cv2
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import pad
-from torch.utils.data import DataLoader, Dataset, default_collate, get_worker_info
+from torch.utils.data import default_collate
 
 from avssl.config import DataConfig
 from avssl.data.clip import Clip
@@ -27,13 +20,10 @@ from avssl.data.manifest import Manifest, Row
 from avssl.data.media import read_frames, read_sound
 from avssl.data.objects import Objects
 from avssl.data.objects import read as read_objects
+from avssl.data.processes import Batch, in_loader, in_order
 from avssl.data.resample import resample
 
-Batch = dict[str, Tensor]
 Views = Callable[[Clip, np.random.Generator], Batch]
-SHARED_MEMORY = Path("/dev/shm")
-ROOMY = 2**31
-"""Bytes free in shared memory with which batches travel through it: containers often have 64 MiB."""
 
 
 def read_clip(
@@ -142,36 +132,11 @@ class Batches:
         Raises:
             ValueError: a file is broken or gone.
         """
-        if not self.workers:
-            for step in range(start, stop):
-                with _one_thread():
-                    batch = self.steps[step]
-                yield _unwrapped(batch)
-            return
-        loader: Any = iter(self._loader(range(start, stop)))
-        try:
-            for batch in loader:
-                yield _unwrapped(batch)
-        finally:
-            # What its `__del__` does, and does too late where the traceback of an error keeps it alive.
-            loader._shutdown_workers()
-
-    def _loader(self, steps: Sequence[int]) -> DataLoader[Batch | Exception]:
-        # Forked, because `views` belongs to a task that may already be on a GPU, which cannot be pickled.
-        context = "fork" if "fork" in get_all_start_methods() else None
-        return DataLoader(
-            self.steps,
-            batch_size=None,
-            sampler=steps,
-            num_workers=min(self.workers, max(1, len(steps))),
-            collate_fn=_as_it_is,
-            worker_init_fn=_settle,
-            multiprocessing_context=context,
-        )
+        yield from in_order(self.steps, range(start, stop), self.workers)
 
 
 @dataclass(frozen=True)
-class _Steps(Dataset[Any]):
+class _Steps:
     """Step -> the slice of its batch that this rank takes."""
 
     manifest: Manifest
@@ -183,23 +148,15 @@ class _Steps(Dataset[Any]):
     world: int
     objects: Objects | None
 
-    def __getitem__(self, step: int) -> Any:
-        try:
-            views = [self._views(self.manifest.rows[index], step) for index in self._indices(step)]
-        except _Refused as refused:
-            return refused.error  # raised in the main process: there it is one line, not a worker's traceback
-        if get_worker_info() is None:
-            return _stacked(views)
-        return default_collate(views) if _roomy() else {name: each.numpy() for name, each in _stacked(views).items()}
+    def __call__(self, step: int) -> Batch:
+        views = [self._views(self.manifest.rows[index], step) for index in self._indices(step)]
+        # `default_collate` stacks into shared memory; elsewhere that would be a copy more.
+        return default_collate(views) if in_loader() else _stacked(views)
 
     def _views(self, row: Row, step: int) -> Batch:
         rng = np.random.default_rng((self.seed, step, crc32(row.key.encode())))
-        try:
-            clip = read_clip(row, self.manifest.root, self.data, self.sample_rate, rng, self.objects)
-            return self.views(clip, rng)
-        except (ValueError, OSError) as error:
-            error.add_note(traceback.format_exc())  # a traceback does not travel between processes, notes do
-            raise _Refused(error) from error
+        clip = read_clip(row, self.manifest.root, self.data, self.sample_rate, rng, self.objects)
+        return self.views(clip, rng)
 
     def _indices(self, step: int) -> np.ndarray:
         clips, batch = len(self.manifest), self.data.batch
@@ -213,14 +170,6 @@ class _Steps(Dataset[Any]):
         return whole[:batch][self.rank * share : (self.rank + 1) * share]
 
 
-class _Refused(Exception):  # noqa: N818
-    """A file could not be read, or a task refused what was in it."""
-
-    def __init__(self, error: Exception) -> None:
-        super().__init__(str(error))
-        self.error = error
-
-
 @lru_cache(maxsize=2)
 def _permutation(clips: int, seed: int, epoch: int) -> np.ndarray:
     return np.random.default_rng((seed, epoch, crc32(b"epoch"))).permutation(clips)
@@ -228,37 +177,3 @@ def _permutation(clips: int, seed: int, epoch: int) -> np.ndarray:
 
 def _stacked(views: list[Batch]) -> Batch:
     return {name: torch.stack([each[name] for each in views]) for name in views[0]}
-
-
-def _unwrapped(batch: Any) -> Batch:
-    if isinstance(batch, Exception):
-        raise batch
-    return {name: torch.as_tensor(each) for name, each in batch.items()}
-
-
-def _as_it_is(batch: Any) -> Any:
-    return batch
-
-
-@lru_cache(maxsize=1)
-def _roomy() -> bool:
-    return not SHARED_MEMORY.is_dir() or shutil.disk_usage(SHARED_MEMORY).free > ROOMY
-
-
-def _settle(worker: int) -> None:
-    """A loader process computes on one core, and leaves signals to the process that trains, which ends it."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    torch.set_num_threads(1)
-    cv2.setNumThreads(0)
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """As in a loader process: several threads may round differently."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)

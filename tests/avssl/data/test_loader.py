@@ -15,7 +15,7 @@ import soundfile
 import torch
 
 from avssl.config import DataConfig
-from avssl.data import loader
+from avssl.data import processes
 from avssl.data.loader import Batches, read_clip, resample
 from avssl.data.manifest import Row, read_manifest, write_manifest
 from avssl.data.media import write_sound, write_video
@@ -246,7 +246,7 @@ def test_processes_end_with_the_iterator(manifest):
 
 def test_a_small_shared_memory_is_left_alone(manifest, monkeypatch):
     expected = list(batches(manifest).between(0, 3))
-    monkeypatch.setattr(loader, "ROOMY", 2**60)
+    monkeypatch.setattr(processes, "ROOMY", 2**60)
     found = list(batches(manifest, 2).between(0, 3))
     assert all(same(one, two) for one, two in zip(expected, found, strict=True))
     assert not found[0]["frames"].is_shared()
