@@ -8,7 +8,6 @@ from typing import Any
 
 import click
 
-
 STOPPED = 130
 """Exit code after Ctrl-C, as shells have it."""
 
