@@ -1,4 +1,4 @@
-"""First-order ambisonics: encode, turn, mirror, listen to and convert a sound field, and read its direction.
+"""Ambisonics, first-order unless said: encode, turn, mirror, listen to and convert a field, and read its direction.
 
 Everywhere: ambiX (ACN order W, Y, Z, X; SN3D gain), axes x front, y left, z up, radians, azimuth counter-clockwise from
 the front, elevation up. Functions keep the dtype and device of their input, broadcast over leading axes and have a
@@ -12,6 +12,8 @@ from typing import TypeVar
 
 import torch
 from torch import Tensor
+
+from avssl.spatial.harmonics import harmonics
 
 T = TypeVar("T")
 Angle = Tensor | float
@@ -65,27 +67,27 @@ def angle_between(azimuth: Angle, elevation: Angle, other_azimuth: Angle, other_
     return 2 * torch.atan2(torch.linalg.vector_norm(one - other, dim=-1), torch.linalg.vector_norm(one + other, dim=-1))
 
 
-def gains(azimuth: Angle, elevation: Angle) -> Tensor:
-    """SN3D encoding gains of a direction: angles `(...)` to `(..., 4)` for W, Y, Z, X."""
-    x, y, z = direction(azimuth, elevation).unbind(-1)
-    return torch.stack([torch.ones_like(x), y, z, x], -1)
+def gains(azimuth: Angle, elevation: Angle, order: int = 1) -> Tensor:
+    """SN3D encoding gains of a direction: angles `(...)` to `(..., 4)` for W, Y, Z, X; more of a higher order."""
+    return harmonics(direction(azimuth, elevation), order)
 
 
-def encode(signal: Tensor, azimuth: Angle, elevation: Angle) -> Tensor:
+def encode(signal: Tensor, azimuth: Angle, elevation: Angle, order: int = 1) -> Tensor:
     """Plane wave that carries a signal from a direction.
 
     Args:
         signal: `(..., samples)`.
         azimuth: one direction per signal, `(...)` or a number; or a path, `(..., samples)`, for a moving source.
         elevation: likewise.
+        order: of the sound field.
 
     Returns:
-        `(..., 4, samples)`.
+        `(..., 4, samples)`, or `(order + 1) ** 2` channels.
 
     Raises:
         ValueError: a path of another number of samples than the signal.
     """
-    gain = gains(azimuth, elevation).to(signal)
+    gain = gains(azimuth, elevation, order).to(signal)
     if gain.ndim <= signal.ndim:
         return gain.unsqueeze(-1) * signal.unsqueeze(-2)
     if gain.shape[-2] != signal.shape[-1]:

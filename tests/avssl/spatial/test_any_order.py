@@ -1,0 +1,70 @@
+"""Harmonics of any order against scipy and spaudiopy; fields turned and mirrored against ones encoded there."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from scipy.special import assoc_legendre_p, gammaln
+
+from avssl.spatial.ambisonics import encode, gains, mirror, rotate, rotation
+from avssl.spatial.any_order import exchange_sides, require_field, turn_left
+
+
+def published(azimuth: np.ndarray, elevation: np.ndarray, degree: int, turns: int) -> np.ndarray:
+    """SN3D's definition (Nachbar et al. 2011), which has no Condon-Shortley phase and scipy's functions have."""
+    size = abs(turns)
+    scale = np.sqrt((2 if size else 1) * np.exp(gammaln(degree - size + 1) - gammaln(degree + size + 1)))
+    around = np.sin(size * azimuth) if turns < 0 else np.cos(size * azimuth)
+    return scale * (-1) ** size * assoc_legendre_p(degree, size, np.sin(elevation))[0] * around
+
+
+def test_gains_are_sn3d_by_definition(directions):
+    azimuth, elevation = (angle.double() for angle in directions)
+    found = gains(azimuth, elevation, 5)
+    for channel in range(36):
+        degree = math.isqrt(channel)
+        wanted = published(azimuth.numpy(), elevation.numpy(), degree, channel - degree * (degree + 1))
+        np.testing.assert_allclose(found[:, channel], wanted, atol=1e-12)
+
+
+def test_gains_of_order_four_agree_with_spaudiopy(directions):
+    spaudiopy = pytest.importorskip("spaudiopy")
+    azimuth, elevation = (angle.double().numpy() for angle in directions)
+    theirs = spaudiopy.sph.sh_matrix(4, azimuth, np.pi / 2 - elevation, "real") * np.sqrt(4 * np.pi)
+    degrees = np.sqrt(np.arange(25)).astype(int)
+    np.testing.assert_allclose(gains(*directions, 4), theirs / np.sqrt(2 * degrees + 1), atol=2e-6)
+
+
+def test_every_degree_has_the_energy_of_w_and_the_first_order_is_unchanged(directions):
+    found = gains(*directions, 3)
+    for degree in range(4):
+        squares = found[:, degree**2 : (degree + 1) ** 2].square().sum(-1)
+        torch.testing.assert_close(squares, torch.ones(1000), atol=1e-5, rtol=0)
+    assert torch.equal(found[:, :4], gains(*directions))
+
+
+def test_what_is_turned_and_mirrored_is_as_if_it_had_come_from_there(directions, generator):
+    signal, (azimuth, elevation) = torch.randn(1000, 20, generator=generator), directions
+    field = encode(signal, azimuth, elevation, 3)
+    torch.testing.assert_close(turn_left(field, 1.2), encode(signal, azimuth + 1.2, elevation, 3), atol=1e-4, rtol=0)
+    torch.testing.assert_close(exchange_sides(field), encode(signal, -azimuth, elevation, 3), atol=1e-5, rtol=0)
+    first = field[:, :4]
+    torch.testing.assert_close(turn_left(first, 1.2), rotate(first, rotation(1.2)), atol=1e-6, rtol=0)
+    assert torch.equal(exchange_sides(first), mirror(first, "left-right"))
+
+
+def test_paths_are_encoded_sample_by_sample(generator):
+    azimuth = torch.linspace(0, 2, 50)
+    field = encode(torch.ones(50), azimuth, torch.zeros(50), 2)
+    torch.testing.assert_close(field[8], math.sqrt(0.75) * torch.cos(2 * azimuth))
+    torch.testing.assert_close(field[4], math.sqrt(0.75) * torch.sin(2 * azimuth))
+
+
+def test_numbers_of_channels_that_are_no_order_are_refused():
+    assert [require_field(torch.zeros(count, 5)) for count in (4, 9, 25)] == [1, 2, 4]
+    for shape in ((1, 5), (6, 5), (4,)):
+        with pytest.raises(ValueError, match="this has"):
+            require_field(torch.zeros(shape))
