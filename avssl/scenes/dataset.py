@@ -15,7 +15,7 @@ from avssl.data.atomic import replacing, sweep
 from avssl.data.manifest import NAME, Row, write_manifest
 from avssl.data.media import write_sound, write_video
 from avssl.scenes.rendering import rendered
-from avssl.scenes.world import World
+from avssl.scenes.world import World, require
 from avssl.scenes.world_folder import MEDIA, TRUTH, claim
 
 GOP = 8
@@ -143,6 +143,4 @@ def _check(world: World[Any], clips: int, workers: int | None, test_share: float
         (workers is None or workers >= 1, f"workers is at least 1, not {workers}"),
         (0 <= test_share <= 1, f"test_share lies in 0..1, not {test_share}"),
     )
-    for met, demand in demands:
-        if not met:
-            raise ValueError(f"{world.name}: {demand}")
+    require(world.name, demands)

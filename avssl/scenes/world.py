@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import ClassVar, Generic, Protocol, TypeVar
@@ -98,3 +98,14 @@ def even_sides(width: int, height: int) -> Iterator[tuple[bool, str]]:
     """Demands of a world on its pictures: sides that H.264 can take, and something to see."""
     for name, size in (("width", width), ("height", height)):
         yield size >= 32 and size % 2 == 0, f"{name} is an even number from 32 up, not {size}"
+
+
+def require(name: str, demands: Iterable[tuple[bool, str]]) -> None:
+    """See that what is asked of a world's numbers is met.
+
+    Raises:
+        ValueError: something is not.
+    """
+    for met, demand in demands:
+        if not met:
+            raise ValueError(f"{name}: {demand}")

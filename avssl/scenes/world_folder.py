@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 
 from avssl.data.atomic import write_text
@@ -13,13 +14,14 @@ TRUTH = "truth.parquet"
 MEDIA = "media"
 
 
-def claim(out: Path, world: str, settings: dict[str, object]) -> None:
+def claim(out: Path, world: str, settings: dict[str, object], marks: Iterable[str] = (NAME,)) -> None:
     """Make a folder a world's.
 
     Args:
         out: the folder; made if it is not there.
         world: its name.
         settings: all that it depends on.
+        marks: what shows, where no settings lie beside it, that somebody else wrote here.
 
     Raises:
         ValueError: it is a file, or holds another world or something else.
@@ -36,8 +38,9 @@ def claim(out: Path, world: str, settings: dict[str, object]) -> None:
             raise ValueError(
                 f"{out}: holds a world of {name} {found.get(name)!r}, not {settings[name]!r}; give another folder"
             )
-    elif (out / NAME).exists():
-        raise ValueError(f"{out}: holds a manifest that {world} did not write; give another folder")
+    for mark in () if note.is_file() else marks:
+        if (out / mark).exists():
+            raise ValueError(f"{out}: holds {mark}, which {world} did not write; give another folder")
     out.mkdir(parents=True, exist_ok=True)
     write_text(note, json.dumps(settings, indent=1) + "\n")
 
