@@ -13,13 +13,13 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor
 
-from avssl.data.media.whole import Sound
 from avssl.data.resample import resample_blocks
-from avssl_downstream.spatialize.file import BLOCK, Source
+from avssl_downstream.spatialize.certificate import certificate
+from avssl_downstream.spatialize.file import Source
 from avssl_downstream.spatialize.generator import Generator
 from avssl_downstream.spatialize.making import Delayed, Pace, make
 from avssl_downstream.spatialize.options import SpatializeOptions
-from avssl_downstream.spatialize.output import WAV, check_target, converted, write
+from avssl_downstream.spatialize.output import check_target, converted, write
 
 
 def apply(source: Path, target: Path, generator: Generator, options: SpatializeOptions, fabric: Fabric) -> None:
@@ -43,10 +43,10 @@ def apply(source: Path, target: Path, generator: Generator, options: SpatializeO
     pace = Pace(options.hop, options.windows)
     pace.overlap(generator)
     whole = shown(spatial(file, generator, fabric, pace), file, target.name)
-    write(target, file, converted(whole, options.target, file.sample_rate), generator.panoramic)
-    if generator.output == "foa" and options.target in ("", "ambix") and target.suffix.lower() == WAV:
+    write(target, file, converted(whole, options.target, file.sample_rate), generator.panoramic, options.codec)
+    if generator.output == "foa" and options.target in ("", "ambix"):
         say = Console(stderr=True, highlight=False, soft_wrap=True).print
-        say(f"{target}: W is the mono sound, they differ by {largest_difference(target, file):g} at most", markup=False)
+        say(certificate(target, file), markup=False)
 
 
 def spatial(file: Source, generator: Generator, fabric: Fabric, pace: Pace) -> Iterator[Tensor]:
@@ -74,12 +74,6 @@ def shown(blocks: Iterable[Tensor], file: Source, title: str) -> Iterator[Tensor
         for block in blocks:
             yield block
             progress.advance(bar, block.shape[1] / file.sample_rate)
-
-
-def largest_difference(target: Path, file: Source) -> float:
-    """How far W of a written ambiX wav is from the mono sound it was made of, full scale 1."""
-    written = (block[:1] for block in Sound(target).play(BLOCK))
-    return max((float((one - other).abs().max()) for one, other in zip(written, file.mono(), strict=True)), default=0.0)
 
 
 def _added(made: Tensor, mono: Tensor, generator: Generator) -> Tensor:

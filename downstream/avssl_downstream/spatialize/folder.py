@@ -23,7 +23,7 @@ CONFIG = "config.json"
 WEIGHTS = "generator.safetensors"
 FORMAT = "avssl-generator"
 VERSION = 1
-FREE = ("hop", "windows", "mix", "panorama", "target", "workers", "train.precision")
+FREE = ("hop", "windows", "mix", "panorama", "target", "codec", "workers", "train.precision")
 """Settings that a fitted generator may be used with, whatever it was fitted with."""
 
 

@@ -11,6 +11,7 @@ from avssl_downstream.spatialize.generators import GENERATORS
 
 NORMALISATIONS = ("none", "peak")
 MIXES = ("auto", "mean", "first")
+CODECS = ("aac", "pcm")
 TARGETS = ("ambix", "binaural", "stereo", "5.1", "7.1")
 
 
@@ -72,6 +73,8 @@ class SpatializeOptions:
     """The user vouches that a file's pictures are equirectangular, though it does not say so."""
     target: str = ""
     """What is made of a file: ambix, binaural, stereo, 5.1 or 7.1 of a sound field; empty: what the generator gives."""
+    codec: str = "aac"
+    """Of the sound of a film that is made: aac, or pcm, 24 bits without loss, which YouTube takes in a .mov."""
     title: str = ""
     """What `avssl report` calls the row; empty: the generator's name."""
     published: dict[str, float] = field(default_factory=dict)
@@ -83,6 +86,7 @@ class SpatializeOptions:
         check_choice("normalisation", self.normalisation, NORMALISATIONS)
         check_choice("mix", self.mix, MIXES)
         check_choice("target", self.target, ("", *TARGETS))
+        check_choice("codec", self.codec, CODECS)
         for name in ("train_share", "augment_share"):
             check_range("spatialize", name, getattr(self, name), 0.0, 1.0)
         check_range("spatialize", "field_of_view", self.field_of_view, 1.0, 360.0)

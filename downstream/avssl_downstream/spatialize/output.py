@@ -72,15 +72,15 @@ def _heard(blocks: Iterable[Tensor], filters: Tensor) -> Iterator[Tensor]:
         before = longer[:, longer.shape[1] - before.shape[1] :]
 
 
-def write(target: Path, source: Source, blocks: Iterable[Tensor], panoramic: bool) -> None:
-    """Write blocks `(channels, samples)`, whole or not at all: 32-bit float in a wav, AAC beside copied pictures.
+def write(target: Path, source: Source, blocks: Iterable[Tensor], panoramic: bool, codec: str) -> None:
+    """Write blocks `(channels, samples)`, whole or not at all: 32-bit float in a wav, a codec beside copied pictures.
 
     Raises:
         ValueError: there is no sound.
         OSError: the file cannot be written.
     """
     if target.suffix.lower() in FILMS:
-        write_spatial_mp4(target, source.path, blocks, source.sample_rate, panoramic=panoramic)
+        write_spatial_mp4(target, source.path, blocks, source.sample_rate, panoramic=panoramic, codec=codec)
         return
     waiting = iter(blocks)
     first = next(waiting, None)

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import soundfile
 import torch
-from avssl_downstream.spatialize.apply import apply, largest_difference
-from avssl_downstream.spatialize.file import Source
+from avssl_downstream.spatialize.apply import apply
+from avssl_downstream.spatialize.certificate import difference
 from avssl_downstream.spatialize.options import SpatializeOptions
 
 from avssl.data.media import read_all_sound, read_frames
@@ -55,14 +55,43 @@ def test_pictures_of_an_mp4_are_the_source_s_bit_for_bit_and_sound_is_in_place(t
 
 
 @pytest.mark.parametrize("rate", [8000, 16000, 44100, 48000])
-def test_w_is_the_file_s_own_sound_bit_for_bit_at_any_rate(tmp_path, film, around, rate):
+def test_w_is_the_file_s_own_sound_bit_for_bit_at_any_rate(tmp_path, film, around, rate, capfd):
     noise = 0.1 * torch.randn(1, 3 * rate, generator=torch.Generator().manual_seed(0))
     source = film("in.mp4", noise, rate=rate, size=(80, 160))
     sound, _ = spatialized(source, tmp_path / "out.wav", around)
     own = read_all_sound(source)[0]
     assert sound.shape == (4, own.shape[1])
     assert torch.equal(sound[:1], own)
-    assert largest_difference(tmp_path / "out.wav", Source(source, around, OPTIONS)) == 0
+    assert "out.wav: W is the mono sound, they differ by 0 at most\n" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(("name", "codec", "least"), [("out.mp4", "aac", 1e-4), ("out.mov", "pcm", 0.0)])
+def test_a_film_s_w_is_the_mono_sound_as_the_codec_keeps_it_and_a_line_says_how_far(
+    tmp_path, film, around, tone, capfd, name, codec, least
+):
+    source = film("in.mp4", tone(rate=48000), rate=48000, size=(80, 160))
+    sound, _ = spatialized(source, tmp_path / name, around, replace(OPTIONS, codec=codec))
+    own = read_all_sound(source)[0]
+    count = min(own.shape[1], sound.shape[1])
+    off = sound[0, :count] - own[0, :count]
+    largest = float(off.abs().max())
+    assert least <= largest < {"aac": 0.05, "pcm": 2**-24 * 1.01}[codec]
+    line = capfd.readouterr().err
+    assert f"W is the mono sound as {'aac' if codec == 'aac' else 'pcm_s24le'} keeps it" in line
+    said = float(line.split("differ by ")[1].split()[0])
+    assert said == pytest.approx(largest, rel=1e-4)
+    decibels = 10 * float((off.square().sum() / own[0, :count].square().sum()).log10())
+    assert float(line.split("at most, ")[1].split()[0]) == pytest.approx(decibels, abs=0.6)
+
+
+def test_a_difference_is_found_wherever_it_is_and_however_blocks_lie():
+    one, other = torch.randn(2, 1000, generator=torch.Generator().manual_seed(0)), torch.zeros(2, 900)
+    other += one[:, :900]
+    assert difference([one], other.split(7, 1)).largest == 0
+    other[1, 899] += 0.25
+    found = difference(one.split(64, 1), other.split(7, 1))
+    assert found.largest == pytest.approx(0.25)
+    assert found.decibels == pytest.approx(10 * float((0.25**2 / other.square().sum()).log10()), abs=1e-3)
 
 
 def test_left_plus_right_is_the_sum_of_a_stereo_file(tmp_path, film, pan):

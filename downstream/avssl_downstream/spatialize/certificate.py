@@ -1,0 +1,68 @@
+"""Whether a written field has the sound it was made of: read back, and held against the source."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from avssl.data.media.whole import Sound
+from avssl_downstream.spatialize.file import BLOCK, Source
+
+
+class Difference(NamedTuple):
+    """How far two sounds are apart."""
+
+    largest: float
+    """Of all samples, full scale 1."""
+    decibels: float
+    """Energy of the difference over that of the second sound; -inf where they are the same."""
+
+
+def certificate(target: Path, source: Source) -> str:
+    """A line that says by how much W of a written ambiX file differs from the mono sound it was made of.
+
+    In a wav it is the same, bit for bit; in a film it is what the codec leaves of it.
+
+    Args:
+        target: what was written.
+        source: what it was made of.
+    """
+    written = Sound(target)
+    found = difference((block[:1] for block in written.play(BLOCK)), source.mono())
+    if written.raw:
+        return f"{target}: W is the mono sound, they differ by {found.largest:g} at most"
+    return (
+        f"{target}: W is the mono sound as {written.codec} keeps it, they differ by {found.largest:g} at most, "
+        f"{found.decibels:.0f} dB"
+    )
+
+
+def difference(one: Iterable[Tensor], other: Iterable[Tensor]) -> Difference:
+    """Between two sounds in blocks `(channels, samples)` of any lengths, as far as both go."""
+    largest = wrong = energy = 0.0
+    for mine, theirs in abreast(one, other):
+        off = mine - theirs
+        largest = max(largest, float(off.abs().max()))
+        wrong += float(off.double().square().sum())
+        energy += float(theirs.double().square().sum())
+    return Difference(largest, 10 * math.log10(wrong / energy) if wrong and energy else -math.inf)
+
+
+def abreast(one: Iterable[Tensor], other: Iterable[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
+    """Pieces of two sounds at the same samples, until the shorter one ends."""
+    waiting, held = (iter(one), iter(other)), [torch.zeros(1, 0)] * 2
+    while True:
+        for place, blocks in enumerate(waiting):
+            while not held[place].shape[1]:
+                block = next(blocks, None)
+                if block is None:
+                    return
+                held[place] = block
+        count = min(each.shape[1] for each in held)
+        yield held[0][:, :count], held[1][:, :count]
+        held = [each[:, count:] for each in held]
