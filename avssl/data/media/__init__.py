@@ -1,5 +1,6 @@
 """Read and write video and sound: the only folder that imports `av`."""
 
+from avssl.data.media.avi import write_avi
 from avssl.data.media.containers import close_all
 from avssl.data.media.pictures import iterate_frames, read_frames
 from avssl.data.media.probe import MediaInfo, SoundStream, VideoStream, probe
@@ -19,6 +20,7 @@ __all__ = [
     "read_frames",
     "read_sound",
     "read_spatial",
+    "write_avi",
     "write_sound",
     "write_spatial_mp4",
     "write_video",

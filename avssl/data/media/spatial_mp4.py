@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from fractions import Fraction
 from heapq import merge
 from itertools import chain, islice
 from pathlib import Path
@@ -12,7 +11,6 @@ from typing import Any
 
 import av
 import numpy as np
-import torch
 from av.audio.stream import AudioStream
 from av.packet import Packet
 from av.video.stream import VideoStream
@@ -20,6 +18,7 @@ from torch import Tensor
 
 from avssl.data.atomic import replacing
 from avssl.data.media.containers import Opened, open_stream, reading
+from avssl.data.media.encoded import encoded, instant
 from avssl.data.media.faststart import finish
 from avssl.data.media.isobmff import Box
 from avssl.data.media.spherical import clear_sphere, entries, mark_ambisonics, mark_sphere
@@ -38,7 +37,6 @@ AAC_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 64000
 # Noise made up, and intensities for waveforms, save bits where phases between channels are not listened for. The fast
 # coder is at these rates three times as fast as the other and as true.
 AAC = {"aac_pns": "0", "aac_is": "0", "aac_coder": "fast"}
-_SOUND = {"aac": "fltp", "pcm_s24le": "s32"}
 GOP, CRF = 50, 18.0
 REORDER = 64
 """Packets among which one must say when it is decoded."""
@@ -140,7 +138,7 @@ def _mux(
     ):
         film = container.add_stream_from_template(opened.stream)
         voice = _voice(container, channels, rate, codec)
-        for packet in merge(_pictures(opened, film), _encoded(voice, blocks, rate), key=_instant):
+        for packet in merge(_pictures(opened, film), encoded(voice, blocks, rate), key=instant):
             container.mux(packet)
 
 
@@ -177,30 +175,6 @@ def _ordered(packets: Iterator[Packet[Any]], opened: Opened[VideoStream]) -> Ite
             late.dts = packet.dts - back * step
         yield from waiting
         waiting = []
-
-
-def _encoded(stream: AudioStream, blocks: Iterator[Tensor], rate: int) -> Iterator[Packet[Any]]:
-    form, position = _SOUND[stream.codec_context.name], 0
-    for block in blocks:
-        for piece in torch.split(block, rate, 1):  # type: ignore[no-untyped-call]
-            frame = _frame(piece, form, stream.codec_context.layout.name)
-            frame.sample_rate, frame.pts, frame.time_base = rate, position, Fraction(1, rate)
-            position += piece.shape[1]
-            yield from stream.encode(frame)
-    yield from stream.encode(None)
-
-
-def _frame(piece: Tensor, form: str, layout: str) -> av.AudioFrame:
-    samples = np.ascontiguousarray(piece.float().cpu().numpy())
-    if form == "fltp":
-        return av.AudioFrame.from_ndarray(samples, format=form, layout=layout)
-    whole = np.round(np.clip(samples.astype(np.float64), -1, 1 - 2**-23) * 2**23).astype(np.int32) << 8
-    return av.AudioFrame.from_ndarray(np.ascontiguousarray(whole.T).reshape(1, -1), format=form, layout=layout)
-
-
-def _instant(packet: Packet[Any]) -> float:
-    stamp = packet.dts if packet.dts is not None else packet.pts
-    return float((stamp or 0) * packet.time_base)
 
 
 def _checked(path: Path, sound: Iterable[Tensor]) -> Iterator[Tensor]:
