@@ -197,6 +197,24 @@ def stereo(foa: Tensor) -> Tensor:
     return torch.stack([w + y, w - y], -2)
 
 
+def from_stereo(sound: Tensor) -> Tensor:
+    """A first-order field of left and right, `(..., 2, samples)`, as its two sides: what `stereo` undoes.
+
+    One channel becomes W: a sound from nowhere.
+
+    Returns:
+        `(..., 4, samples)`, ambiX order W, Y, Z, X.
+
+    Raises:
+        ValueError: neither one channel nor two.
+    """
+    if sound.ndim < 2 or sound.shape[-2] not in (1, 2):
+        raise ValueError(f"a field is made from (..., 1 or 2 channels, samples), not {tuple(sound.shape)}")
+    left, right = sound[..., 0, :], sound[..., -1, :]
+    nothing = torch.zeros_like(left)
+    return torch.stack([(left + right) / 2, (left - right) / 2, nothing, nothing], -2)
+
+
 def convert(foa: Tensor, source: str, target: str) -> Tensor:
     """Reorder and rescale the channels of a first-order field `(..., 4, samples)`.
 

@@ -1,0 +1,208 @@
+"""Frozen encoders over any number of files: windows in, embeddings out, in order, with flat memory."""
+
+# N windows, C channels
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor
+
+from avssl.config import check_choice, check_precision
+from avssl.data.processes import Batch, in_order
+from avssl.data.windows import (
+    TOWERS,
+    Reading,
+    Source,
+    iterate_window_frames,
+    read_sounds,
+    read_window_frames,
+    read_window_sound,
+)
+from avssl.models.encoders import Encoders
+from avssl.spatial.features import Features
+from avssl.train.counter import Counter
+from avssl.train.launch import alone
+from avssl.train.monitor import evaluating
+
+__all__ = ["TOWERS", "Broken", "Reading", "Source", "embed", "read_window_frames", "read_window_sound"]
+
+BATCH = 32
+"""Windows in one pass through a tower, and read from one file in one go at most."""
+NUMBERS = 10_000_000
+"""Samples or pixels' colours likewise."""
+STRETCH = 10.0
+"""Seconds between the first and the last window that are read in one go."""
+GAP = 4.0
+"""Seconds between two windows that are cheaper to jump over than to read."""
+
+Broken = Callable[[Source, Exception], None]
+
+
+def embed(
+    encoders: Encoders,
+    sources: Sequence[Source],
+    tower: str,
+    reading: Reading,
+    *,
+    precision: str = "bf16-mixed",
+    workers: int = 2,
+    progress: bool = True,
+    title: str = "",
+    broken: Broken | None = None,
+) -> Iterator[tuple[Source, Tensor]]:
+    """Embeddings of the windows of files; a progress bar counts windows.
+
+    Args:
+        encoders: in evaluation mode here, whatever mode they are in.
+        sources: files and their windows; in memory are no more than a few windows, and the embeddings of one source.
+        tower: audio or video.
+        reading: how windows are read; sound comes at the encoders' sample rate.
+        precision: Lightning Fabric's name.
+        workers: loader processes; 0: none.
+        progress: show the bar, on a terminal.
+        title: of the bar.
+        broken: told of each source that cannot be read, and why, which is then left out; None: the first is an error.
+
+    Yields:
+        Each source, in order, with float32 `(len(starts), width)` on the CPU.
+
+    Raises:
+        ValueError: unknown tower or precision; a file is broken, or has not as many channels as the features take.
+        FileNotFoundError: a file is gone.
+    """
+    check_choice("tower", tower, TOWERS)
+    check_precision("embed", precision)
+    read = _Reader(tower, reading, encoders.features, broken is not None)
+    jobs = [_split(source, read) for source in sources]
+    flat = [job for some in jobs for job in some]
+    network, fabric = getattr(encoders, tower), alone(precision)
+    at = next(network.parameters()).device
+    network.to(fabric.device)
+    try:
+        with evaluating(network), Counter(title or f"{tower} windows", sum(map(len, flat)), progress) as counter:
+            parts = _embedded(network, in_order(read, flat, workers), fabric, counter)
+            for source, some in zip(sources, jobs, strict=True):
+                found = list(islice(parts, len(some)))
+                refused = next((each for each in found if isinstance(each, Exception)), None)
+                if refused is None:
+                    yield source, _in_their_order(source, found, network.width)
+                elif broken is not None:
+                    broken(source, refused)
+    finally:
+        network.to(at)
+
+
+@dataclass(frozen=True)
+class _Job:
+    """Windows read in one go."""
+
+    path: Path
+    starts: tuple[float, ...]
+    """Ascending."""
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+
+@dataclass(frozen=True)
+class _Reader:
+    """Reads jobs; runs in a loader process."""
+
+    tower: str
+    reading: Reading
+    features: Features
+    patient: bool
+    """Whether errors are results."""
+
+    def __call__(self, job: _Job) -> Batch:
+        try:
+            return {"windows": self._windows(job)}
+        except (ValueError, OSError) as error:
+            if not self.patient:
+                raise
+            return {"refused": torch.tensor(list(_reason(error).encode()), dtype=torch.uint8)}
+
+    def _windows(self, job: _Job) -> Tensor:
+        if self.tower == "video":
+            return torch.stack(list(iterate_window_frames(job.path, job.starts, self.reading)))
+        sounds = read_sounds(job.path, job.starts, self.reading, self.features.config.sample_rate)
+        accepted, count = sorted(self.features.accepted), sounds.shape[1]
+        if count not in accepted:
+            takes = " or ".join(map(str, accepted))
+            hint = "; channels=4 takes the first four" if count > 4 else ""
+            raise ValueError(f"features {self.features.name} take {takes} channels, {job.path} has {count}{hint}")
+        return sounds
+
+    @property
+    def most(self) -> int:
+        """Windows read in one go."""
+        if self.tower == "audio":
+            each = self.reading.seconds * self.features.config.sample_rate * self.features.sound_channels
+        else:
+            each = 3 * self.reading.frames * (self.reading.size or self.reading.resize or BATCH**2) ** 2
+        return max(1, min(BATCH, int(NUMBERS / each)))
+
+
+def _split(source: Source, read: _Reader) -> list[_Job]:
+    """The windows of a file in the order of time, cut into jobs."""
+    jobs: list[list[float]] = []
+    for start in sorted(source.starts):
+        together = jobs and len(jobs[-1]) < read.most and start - jobs[-1][0] <= STRETCH
+        if together and start - jobs[-1][-1] <= read.reading.seconds + GAP:
+            jobs[-1].append(start)
+        else:
+            jobs.append([start])
+    return [_Job(source.path, tuple(starts)) for starts in jobs]
+
+
+def _embedded(
+    network: torch.nn.Module, batches: Iterable[Batch], fabric: Fabric, counter: Counter
+) -> Iterator[Tensor | ValueError]:
+    """For each batch of windows their embeddings, or why they could not be read."""
+    waiting: list[Tensor] = []
+    for batch in batches:
+        if "refused" in batch:
+            yield from _passed(network, waiting, fabric, counter)
+            yield ValueError(bytes(batch["refused"].tolist()).decode())
+            waiting = []
+            continue
+        windows = batch["windows"]
+        held = sum(len(each) for each in waiting)
+        full = held + len(windows) > BATCH or (held + len(windows)) * windows[0].numel() > NUMBERS
+        if waiting and (full or windows.shape[1:] != waiting[0].shape[1:]):
+            yield from _passed(network, waiting, fabric, counter)
+            waiting = []
+        waiting.append(windows)
+    yield from _passed(network, waiting, fabric, counter)
+
+
+def _passed(network: torch.nn.Module, waiting: list[Tensor], fabric: Fabric, counter: Counter) -> Iterator[Tensor]:
+    """The embeddings of batches of windows that go through the tower together."""
+    if waiting:
+        with torch.inference_mode(), fabric.autocast():
+            embeddings = network(fabric.to_device(torch.cat(waiting))).float().cpu()
+        counter.advance(len(embeddings))
+        # Clones: tensors made in inference mode could not be trained on.
+        yield from (part.clone() for part in embeddings.split([len(each) for each in waiting]))
+
+
+def _in_their_order(source: Source, parts: Sequence[Tensor | Exception], width: int) -> Tensor:
+    """`(len(starts), width)` in the order of the source, of parts in the order of time."""
+    joined = torch.cat([torch.empty(0, width), *(part for part in parts if isinstance(part, Tensor))])
+    by_time = sorted(range(len(source.starts)), key=lambda place: source.starts[place])
+    embeddings = torch.empty_like(joined)
+    embeddings[by_time] = joined
+    return embeddings
+
+
+def _reason(error: Exception) -> str:
+    """What is wrong with a file, in one line."""
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}"
+    return " ".join(str(error).split())
