@@ -137,3 +137,19 @@ def pseudo_binaural(out: Path, clips: int, seconds: float, seed: int, **options:
     from avssl.scenes.pseudo_binaural import pseudo_binaural as render
 
     click.echo(render(out, clips, seconds, seed, **options))
+
+
+@scenes.command()
+@click.option("--workers", type=int, help="Processes.  [default: one a core]")
+@click.option("--classes", default="", metavar="A,B,...", help="Which classes.  [default: all eight]")
+@click.option("--sample-rate", default=48000, show_default=True, help="Samples a second, in Hz.")
+@click.option("--order", default=4, show_default=True, help="Of the ambisonics; 4 has 25 channels.")
+@click.option("--seed", default=0, show_default=True, help="Same seed, same recordings.")
+@click.option("--seconds", default=60.0, show_default=True, help="Length of each recording.")
+@click.option("--recordings", default=8, show_default=True, help="Of each class.")
+@click.argument("out", type=click.Path(path_type=Path))
+def ambience(out: Path, classes: str, **options: Any) -> None:
+    """Made-up places in the shape of EigenScape: what sounds, from where, how diffuse and how it moves tells them."""
+    from avssl.scenes.ambience import ambience as render
+
+    click.echo(render(out, classes=[each for each in classes.split(",") if each], **options))

@@ -1,0 +1,109 @@
+"""Passers of an ambience: single sounds that come, move and go."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.fft import irfft, next_fast_len
+
+from avssl.scenes.beds import Sound, Tint
+from avssl.scenes.kinds import BY_NAME
+from avssl.scenes.voices import Signal, Span, Voice
+from avssl.spatial.ambisonics import angles, encode
+
+Floats = NDArray[np.float64]
+
+_EDGE = 0.15
+"""Share of a sound in which it fades in, and out."""
+_STEP = 0.01
+"""Seconds between the directions that are worked out; gains glide from one to the next."""
+
+
+@dataclass(frozen=True)
+class Line:
+    """A straight and level way past the listener; of speed 0, a place."""
+
+    bearing: float
+    """Azimuth of its nearest point, radians."""
+    nearest: float
+    """Metres to that point, along the ground."""
+    height: float = 0.0
+    """Metres above the ears."""
+    speed: float = 0.0
+    """Metres a second; positive passes from right to left."""
+    passing: float = 0.0
+    """Seconds after the sound's beginning at which it is nearest."""
+
+    def at(self, times: Floats) -> Floats:
+        """Places `(..., 3)` in metres along x, y, z, seconds `(...)` after the sound's beginning."""
+        cosine, sine = np.cos(self.bearing), np.sin(self.bearing)
+        along = self.speed * (times - self.passing)
+        x, y = self.nearest * cosine - along * sine, self.nearest * sine + along * cosine
+        return np.stack([x, y, np.full_like(x, self.height)], -1)
+
+    def distance(self, times: Floats) -> Floats:
+        """Metres to the listener."""
+        return np.asarray(np.linalg.norm(self.at(times), axis=-1))
+
+
+@dataclass(frozen=True)
+class Passer:
+    """One sound."""
+
+    onset: float
+    """Seconds from the beginning of the recording; may be negative."""
+    seconds: float
+    source: str | Tint
+    """A kind of objects, or the spectrum of a noise."""
+    voice: Voice
+    line: Line
+    level: float
+    """Decibels at the nearest point of its way."""
+    wet: float
+    """Share of its power that arrives from all round, 0..1."""
+
+    def dry(self, sample_rate: int) -> Signal:
+        """What arrives of it, from anywhere: it fades in and out and is louder the nearer it is."""
+        span = Span(0.0, round(self.seconds * sample_rate), sample_rate)
+        sound = self._sounded(span)
+        times = span.times()
+        edge = np.clip(np.minimum(times, self.seconds - times) / (_EDGE * self.seconds), 0, 1)
+        far = self.line.distance(times) / self.line.distance(np.array(self.line.passing))
+        gain = 10 ** (self.level / 20) / (np.sqrt((sound**2).mean()) + 1e-9)
+        return (sound * gain * np.sin(0.5 * np.pi * edge) ** 2 / far).astype(np.float32)
+
+    def _sounded(self, span: Span) -> Signal:
+        if isinstance(self.source, str):
+            return BY_NAME[self.source].sound(self.voice, span)
+        length = next_fast_len(span.samples, real=True)
+        gains = self.source.amplitudes(np.fft.rfftfreq(length, 1 / span.sample_rate)).astype(np.float32)
+        noise = np.random.default_rng(self.voice.seed).standard_normal(2 * len(gains), np.float32)
+        return np.asarray(irfft(noise.view(np.complex64) * gains, length)[: span.samples])
+
+    def directed(self, stretch: Signal, begin: float, sample_rate: int, order: int) -> Sound:
+        """A stretch of the sound from where it is.
+
+        Args:
+            stretch: `(samples,)` of it.
+            begin: seconds after the sound's beginning.
+            sample_rate: Hz.
+            order: of the field.
+
+        Returns:
+            float32 `(channels, samples)`, without the share that arrives from all round.
+        """
+        straight = torch.from_numpy(stretch * np.float32(np.sqrt(1 - self.wet)))
+        if not self.line.speed:
+            return np.asarray(encode(straight, *_angles(self.line, np.zeros(())), order).numpy())
+        seconds = len(stretch) / sample_rate
+        instants = begin + np.linspace(0, seconds, 2 + int(seconds / _STEP))
+        gains = encode(torch.ones(len(instants)), *_angles(self.line, instants), order)
+        gliding = torch.nn.functional.interpolate(gains[None], len(stretch), mode="linear", align_corners=True)[0]
+        return np.asarray((gliding * straight).numpy())
+
+
+def _angles(line: Line, times: Floats) -> tuple[torch.Tensor, torch.Tensor]:
+    return angles(torch.from_numpy(line.at(times)).float())
