@@ -16,7 +16,7 @@ ODD = "[HD] Tom & Jerry #2 (1)_wave_f_nm_np1_fr_med_0.avi"
 def touch(path: Path) -> None:
     if not path.parent.is_dir():
         path.parent.mkdir(parents=True)
-    path.open("x").close()
+    path.touch()
 
 
 def spelled(label: str) -> str:
