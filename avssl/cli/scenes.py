@@ -153,3 +153,22 @@ def ambience(out: Path, classes: str, **options: Any) -> None:
     from avssl.scenes.ambience import ambience as render
 
     click.echo(render(out, classes=[each for each in classes.split(",") if each], **options))
+
+
+@scenes.command()
+@click.option("--layout", default="ucf101", show_default=True, type=click.Choice(["ucf101", "hmdb51"]))
+@click.option("--classes", default=8, show_default=True, help="Kinds of motion, in pairs, up to 16.")
+@click.option("--groups", default=25, show_default=True, help="Sets of objects and backgrounds; none is in two splits.")
+@click.option("--clips", default=4, show_default=True, help="Of each class in each group.")
+@click.option("--seconds", default=3.0, show_default=True, help="Length of each clip.")
+@click.option("--seed", default=0, show_default=True, help="Same seed, same world.")
+@click.option("--width", default=320, show_default=True, help="Columns of the frames.")
+@click.option("--height", default=240, show_default=True, help="Rows of the frames.")
+@click.option("--frame-rate", default=25.0, show_default=True, help="Pictures a second.")
+@click.option("--workers", type=int, help="Processes.  [default: one a core]")
+@click.argument("out", type=click.Path(path_type=Path))
+def actions(out: Path, **options: Any) -> None:
+    """Motions that no single picture tells apart: video in the files and lists of UCF101 or HMDB51."""
+    from avssl.scenes.actions import actions as render
+
+    click.echo(render(out, **options))

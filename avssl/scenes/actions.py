@@ -1,0 +1,135 @@
+"""actions: made-up videos of motions, in the shape of a data set of human actions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from avssl.data.atomic import sweep
+from avssl.data.media import write_avi
+from avssl.plugins import hint
+from avssl.scenes.action_lists import SPLITS, TREES, Name
+from avssl.scenes.canvas import Canvas
+from avssl.scenes.motions import MOTIONS
+from avssl.scenes.performance import draw_clip, render_frames, render_sound
+from avssl.scenes.rendering import rendered
+from avssl.scenes.world import even_sides, require
+from avssl.scenes.world_folder import claim
+
+NAME = "actions"
+VERSION = 1
+"""Of the world: raised whenever the same seed gives another clip."""
+SAMPLE_RATE = 24000
+"""Hz, of the clips that have sound."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One clip to render."""
+
+    out: Path
+    layout: str
+    seed: int
+    name: Name
+    form: Canvas
+
+    def __str__(self) -> str:
+        return str(self.path)
+
+    @property
+    def path(self) -> Path:
+        """Of its file."""
+        return self.out / TREES[self.layout].path(self.name)
+
+
+def actions(
+    out: Path,
+    layout: str = "ucf101",
+    *,
+    classes: int = 8,
+    groups: int = 25,
+    clips: int = 4,
+    seconds: float = 3.0,
+    seed: int = 0,
+    width: int = 320,
+    height: int = 240,
+    frame_rate: float = 25.0,
+    workers: int | None = None,
+    progress: bool = True,
+) -> Path:
+    """Render a made-up data set of actions: XviD AVI, some with sound, and the lists of three splits.
+
+    Its classes are `avssl.scenes.motions.MOTIONS`, from the first on. Objects, backgrounds and sound are those of the
+    group, the same in all classes; a group is never both trained on and tested. What an earlier, interrupted run of
+    the same world left in `out` is kept, and a larger world of the same seed has the clips of the smaller one.
+
+    Args:
+        out: folder to write to; made if it is not there.
+        layout: whose tree it is, `ucf101` or `hmdb51`.
+        classes: an even number, since motions come in pairs, up to 16.
+        groups: at least 3; UCF101 has 25.
+        clips: of each class in a group.
+        seconds: length of a clip.
+        seed: same seed, same world.
+        width: columns of a frame, even.
+        height: rows of a frame, even.
+        frame_rate: frames a second.
+        workers: processes; 1 renders in this one, None takes one a core.
+        progress: whether a bar shows how far it is.
+
+    Returns:
+        `out`.
+
+    Raises:
+        ValueError: a number that has no meaning, no such layout, or `out` holds something else.
+        OSError: `out` cannot be written.
+    """
+    form = Canvas(seconds, width, frame_rate, SAMPLE_RATE, height)
+    require(NAME, _demands(layout, classes, groups, clips, seed, form, workers))
+    tree, settings = TREES[layout], {"world": NAME, "version": VERSION, "layout": layout, "seed": seed}
+    claim(out, NAME, settings | asdict(form), tree.marks)
+    motions = [motion.name for motion in MOTIONS[:classes]]
+    # Group by group, so that backgrounds are drawn once.
+    names = [
+        Name(motion, group, number)
+        for group in range(1, groups + 1)
+        for motion in motions
+        for number in range(1, clips + 1)
+    ]
+    jobs = [Job(out, layout, seed, name, form) for name in names]
+    folders = {job.path.parent for job in jobs}
+    for folder in folders:
+        folder.mkdir(parents=True, exist_ok=True)
+    try:
+        rendered(render, jobs, workers, progress)
+    finally:
+        for folder in folders:
+            sweep(folder)
+    tree.write_lists(out, names)
+    return out
+
+
+def render(job: Job) -> None:
+    """Write a clip's file where it is missing."""
+    if job.path.is_file():
+        return
+    motion = next(each for each in MOTIONS if each.name == job.name.motion)
+    clip = draw_clip(job.seed, motion, job.name.group, job.name.number, job.form)
+    frames, sound = render_frames(clip, job.form), render_sound(clip, job.form)
+    write_avi(job.path, frames, job.form.frame_rate, sound, job.form.sample_rate)
+
+
+def _demands(
+    layout: str, classes: int, groups: int, clips: int, seed: int, form: Canvas, workers: int | None
+) -> Iterator[tuple[bool, str]]:
+    yield layout in TREES, f"layout is {' or '.join(TREES)}, not {layout!r}{hint(layout, TREES)}"
+    pairs = classes in range(2, len(MOTIONS) + 1, 2)
+    yield pairs, f"classes is an even number from 2 to {len(MOTIONS)}, since motions come in pairs, not {classes}"
+    yield groups >= len(SPLITS), f"groups is at least {len(SPLITS)}, one for each split to test, not {groups}"
+    yield clips >= 1, f"clips is at least 1, not {clips}"
+    yield seed >= 0, f"seed is not negative, this is {seed}"
+    yield 0.25 <= form.seconds <= 600, f"seconds is from 0.25 to 600, not {form.seconds}"
+    yield 1 <= form.frame_rate <= 120, f"frame_rate is from 1 to 120, not {form.frame_rate}"
+    yield from even_sides(form.width, form.height)
+    yield workers is None or workers >= 1, f"workers is at least 1, not {workers}"
