@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 
 import torch
@@ -82,7 +82,7 @@ def embed(
     jobs = [_split(source, read) for source in sources]
     flat = [job for some in jobs for job in some]
     network, fabric = getattr(encoders, tower), alone(precision)
-    at = next(network.parameters()).device
+    at = next(chain(network.parameters(), network.buffers())).device  # statistics have buffers alone
     network.to(fabric.device)
     try:
         with evaluating(network), Counter(title or f"{tower} windows", sum(map(len, flat)), progress) as counter:
