@@ -5,8 +5,9 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,13 +37,21 @@ class CanvasWorld(World[Told]):
 
     def sound(self, scene: Told) -> NDArray[np.float32]:
         """The first channels of what is heard."""
-        return self.heard(scene)[: self.channels]
+        return _heard(self, scene)[: self.channels]
 
     def sources(self, scene: Told) -> NDArray[np.float32]:
         """What follows them."""
-        return self.heard(scene)[self.channels :]
+        return _heard(self, scene)[self.channels :]
 
     def demands(self) -> Iterator[tuple[bool, str]]:
         """Those of every world, and sides that H.264 can take."""
         yield from super().demands()
         yield from even_sides(self.form.width, self.form.height)
+
+
+@lru_cache(maxsize=1)
+def _heard(world: CanvasWorld[Any], scene: Any) -> NDArray[np.float32]:
+    """What is heard in the last scene asked for: its sound and its sources are written one after the other."""
+    heard = world.heard(scene)
+    heard.setflags(write=False)
+    return heard

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from avssl_downstream.spatialize.generator import mix_down
+from avssl_downstream.spatialize.generators import foa360
 from avssl_downstream.spatialize.generators.foa360 import Foa360
 from avssl_downstream.spatialize.generators.foa360_options import STREAMS, Foa360Options
 from avssl_downstream.spatialize.testing import check_generator
@@ -135,6 +136,19 @@ def test_a_disc_that_moves_right_is_painted_red_and_stillness_grey():
     assert torch.equal(
         still["pictures"][0], torch.tensor([128, 128, 0], dtype=torch.uint8)[:, None, None].expand(3, 32, 64)
     )
+
+
+@pytest.mark.parametrize("variant", [name for name, streams in STREAMS.items() if "flow" not in streams])
+def test_variants_without_flow_neither_build_nor_compute_it(variant, monkeypatch):
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("flow")
+
+    monkeypatch.setattr(foa360, "flow_estimator", refuse)
+    monkeypatch.setattr(foa360, "paint", refuse)
+    generator = make(variant=variant, flow="raft_small")  # whose weights are not there
+    assert generator.frames == 1
+    generator.see(torch.zeros(1, 1, 3, 32, 64, dtype=torch.uint8))
+    generator.views(windows(generator)[0], np.random.default_rng(0))
 
 
 def test_true_masks_give_back_a_plane_wave_and_the_unets_any_field():

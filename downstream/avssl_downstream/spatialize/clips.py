@@ -12,7 +12,7 @@ from avssl.data.manifest import Manifest, Row
 from avssl.data.media import iterate_frames, read_sound
 from avssl.data.resample import resample
 from avssl_downstream.spatialize.generator import Generator, mix_down
-from avssl_downstream.spatialize.sights import Sights
+from avssl_downstream.spatialize.sights import Frames
 
 Changed = Callable[[Tensor], Tensor]
 MOST_FOR_PRIOR = 200
@@ -34,13 +34,13 @@ def true_sound(row: Row, manifest: Manifest, generator: Generator) -> Tensor:
     return resample(sound, rate, generator.sample_rate)
 
 
-def sights(row: Row, manifest: Manifest, generator: Generator, changed: Changed | None = None) -> Sights:
-    """What the generator sees of a clip."""
+def frames_of(row: Row, manifest: Manifest) -> Frames:
+    """The pictures of a clip, as `Sights` wants them."""
 
     def frames(times: Sequence[float], size: tuple[int, int]) -> Iterator[np.ndarray]:
         return iterate_frames(manifest.root / row.video, [row.start + time for time in times], size)
 
-    return Sights(generator, frames, row.seconds, changed)
+    return frames
 
 
 def spatial_prior(manifest: Manifest, generator: Generator) -> Tensor:

@@ -14,11 +14,12 @@ from torch import Tensor
 
 from avssl.data.manifest import Manifest, Row
 from avssl.train.monitor import evaluating
-from avssl_downstream.spatialize.clips import Changed, sights, spread, true_sound
+from avssl_downstream.spatialize.clips import Changed, frames_of, spread, true_sound
 from avssl_downstream.spatialize.generator import Generator, mix_down
 from avssl_downstream.spatialize.making import Pace, make, remake
 from avssl_downstream.spatialize.metrics import Numbers, mean, measure
 from avssl_downstream.spatialize.options import SpatializeOptions
+from avssl_downstream.spatialize.sights import Frames, Kept, Sights
 
 MODEL = "test"
 SEEING: dict[str, Changed | None] = {
@@ -79,16 +80,16 @@ class Evaluation:
 
     def made(self, row: Row, manifest: Manifest, truth: Tensor) -> Made:
         """What each of them makes of a clip, `(C, S)`."""
-        mono = mix_down(truth)[None]
-        made = {name: self._seeing(row, manifest, mono, changed) for name, changed in SEEING.items()}
+        mono, frames = mix_down(truth)[None], Kept(frames_of(row, manifest))
+        made = {name: self._seeing(frames, row.seconds, mono, changed) for name, changed in SEEING.items()}
         return made | {
             "mono": mono.expand_as(truth),
             "prior": self.prior[:, None] * mono,
             "oracle": remake(self.generator, truth, self.pace),
         }
 
-    def _seeing(self, row: Row, manifest: Manifest, mono: Tensor, changed: Changed | None) -> Tensor:
-        seen = sights(row, manifest, self.generator, changed)
+    def _seeing(self, frames: Frames, seconds: float, mono: Tensor, changed: Changed | None) -> Tensor:
+        seen = Sights(self.generator, frames, seconds, changed)
         return torch.cat(list(make(self.generator, [mono], seen, self.fabric, self.pace)), 1)
 
 

@@ -13,9 +13,10 @@ from avssl.data.atomic import replacing
 from avssl.data.manifest import Manifest, Row
 from avssl.spatial.spectrum import StftConfig
 from avssl_downstream.spatialize.activation import activations, draw_activations
-from avssl_downstream.spatialize.clips import sights
+from avssl_downstream.spatialize.clips import frames_of
 from avssl_downstream.spatialize.evaluate import MODEL
 from avssl_downstream.spatialize.generator import Generator
+from avssl_downstream.spatialize.sights import Sights
 
 CLIPS = 4
 NAMES = {2: ("left", "right"), 4: ("W", "Y", "Z", "X")}
@@ -42,7 +43,7 @@ class Figures:
         name = "".join(each if each.isalnum() or each in "-_" else "_" for each in row.key)
         with replacing(self.folder / f"spatialized-{name}.png") as part:
             draw(part, {"true": truth, "made": made[MODEL], "flipped picture": made["flipped"]}, made["mono"])
-        frames = sights(row, self.manifest, self.generator).pictures(row.seconds / 2)
+        frames = Sights(self.generator, frames_of(row, self.manifest), row.seconds).pictures(row.seconds / 2)
         with replacing(self.folder / f"activation-{name}.png") as part:
             draw_activations(part, frames[len(frames) // 2], activations(self.generator, frames))
 

@@ -70,6 +70,26 @@ class Sights:
         return torch.stack([self._shown[min(max(each, 0), self.last)] for each in wanted])
 
 
+class Kept:
+    """Pictures of a clip that several look at one after the other, at the same instants: each is decoded once.
+
+    Args:
+        frames: of the clip.
+    """
+
+    def __init__(self, frames: Frames) -> None:
+        self._frames, self._kept = frames, list[np.ndarray]()
+        self._waiting: Iterator[np.ndarray] | None = None
+
+    def __call__(self, times: Sequence[float], size: tuple[int, int]) -> Iterator[np.ndarray]:
+        """See `Frames`."""
+        self._waiting = self._waiting or iter(self._frames(times, size))
+        for index in range(len(times)):
+            if index == len(self._kept):
+                self._kept.append(next(self._waiting))
+            yield self._kept[index]
+
+
 class _Shown:
     """Pictures by instant, read in order; those of some groups are kept."""
 

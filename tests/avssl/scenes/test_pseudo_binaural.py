@@ -89,6 +89,22 @@ def test_a_mirrored_scene_has_its_ears_exchanged(way):
         assert np.abs(here[::-1] - there).max() < 2e-5
 
 
+def test_a_scene_is_heard_once_though_its_sources_are_written_too(tmp_path, monkeypatch):
+    from avssl.scenes import pseudo_binaural as module
+
+    heard, convolve = [], module.hear
+
+    def counted(sound, *more):
+        heard.append(len(sound))
+        return convolve(sound, *more)
+
+    monkeypatch.setattr(module, "hear", counted)
+    pseudo_binaural(tmp_path, 3, 0.5, 5, workers=1, **SMALL)
+    sources = [soundfile.info(path).channels for path in sorted(tmp_path.rglob("*-sources.wav"))]
+    assert len(sources) == 3
+    assert len(heard) == sum(sources)
+
+
 def test_a_source_on_the_left_is_louder_in_the_left_ear_and_comes_there_first():
     noise = np.random.default_rng(0).standard_normal(4800).astype(np.float32)
     for way in WAYS:

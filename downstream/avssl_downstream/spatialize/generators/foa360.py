@@ -49,7 +49,7 @@ class Foa360(Generator):
         self.picture = nn.ModuleDict({name: branch() for name in self.streams})
         self.planes = [branch.channels for branch in self._branches]
         self.form = build(options, self.planes, self._cells())
-        self.moved = flow_estimator(options.flow, options.raft, panoramic=True)
+        self.moved = flow_estimator(options.flow, options.raft, panoramic=True) if "flow" in self.streams else None
 
     def views(self, clip: Clip, rng: np.random.Generator) -> dict[str, Tensor]:
         """The field, what each stream sees, and which of Y, Z and X there are: Z may be silent, and teaches nothing."""
@@ -112,8 +112,9 @@ class Foa360(Generator):
 
     def _pictures(self, frames: Tensor) -> Tensor:
         """What each stream sees of the frames of a window: uint8 `(T, 3, H, W)` to `(streams, 3, H, W)`."""
-        seen = {"colours": lambda: frames[len(frames) // 2], "flow": lambda: paint(self.moved(frames)[0])}
-        return torch.stack([seen[name]() for name in self.streams]) if self.streams else frames[:0]
+        seen = [paint(self.moved(frames)[0])] if self.moved else []
+        seen = [frames[len(frames) // 2], *seen] if "colours" in self.streams else seen
+        return torch.stack(seen) if seen else frames[:0]
 
     def _look(self, pictures: Tensor) -> Tensor:
         """uint8 `(B, streams, 3, H, W)` to maps `(B, channels, h, w)`."""
