@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import csv
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from statistics import fmean, stdev
@@ -12,7 +13,7 @@ from statistics import fmean, stdev
 import numpy as np
 from torch import Tensor
 
-from avssl.data.atomic import replacing
+from avssl.data.atomic import replacing, write_text
 from avssl_downstream.classification.confusion import confusion, draw_confusion
 from avssl_downstream.correspondence.scores import accuracy
 
@@ -34,7 +35,7 @@ def write_outcome(
     groups: Sequence[str] = (),
     seed: int = 0,
 ) -> dict[str, float]:
-    """Leave `confusion.png`, `classes.csv` and `predictions.csv` in a folder, and return what they come to.
+    """Leave `confusion.png`, `classes.csv`, `predictions.csv` and `outcome.json` in a folder, and return the numbers.
 
     Args:
         folder: made if missing.
@@ -64,7 +65,10 @@ def write_outcome(
     _write_csv(folder / "classes.csv", ("class", "examples", "accuracy", "most_confused_with"), _table(counts, classes))
     names = ("key", "class", "predicted", *(f"p_{name}" for name in classes))
     _write_csv(folder / "predictions.csv", names, _predictions(classes, keys, labels, scores))
-    return measure(labels, scores, groups or keys, seed)
+    found = measure(labels, scores, groups or keys, seed)
+    about = {"data": labelled_name, "fold": fold, "examples": len(keys), "classes": len(classes)}
+    write_text(folder / "outcome.json", json.dumps(about | found, indent=2, ensure_ascii=False) + "\n")
+    return found
 
 
 def measure(labels: Tensor, scores: Tensor, groups: Sequence[str], seed: int = 0) -> dict[str, float]:
@@ -118,7 +122,7 @@ def _predictions(
 
 
 def _write_csv(path: Path, names: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    with replacing(path) as part, part.open("w", encoding="utf-8", newline="") as file:
+    with replacing(path) as part, part.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(names)
         writer.writerows(rows)

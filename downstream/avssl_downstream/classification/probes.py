@@ -1,13 +1,14 @@
 """Classifiers on frozen embeddings, by name; each standardises what it is fitted to."""
 
-# N embeddings, W numbers of each, C classes
+# N embeddings, W numbers of each, C classes, K of them learned
 
 from __future__ import annotations
 
 import warnings
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from typing import Any, Self
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -20,16 +21,16 @@ SHARPNESS = 4.0
 """Margins of the support vector machine are multiplied by this before softmax; it changes no decision."""
 
 
-class Classifier:
+class Classifier(ABC):
     """Standardised embeddings to probabilities of classes.
 
     Args:
-        model: of scikit-learn, with `fit`, `classes_`, and `predict_proba` or else `decision_function`.
+        state: of one that was fitted.
     """
 
-    def __init__(self, model: Any) -> None:
-        self.model = model
-        self.mean, self.scale = np.zeros(1), np.ones(1)
+    def __init__(self, state: Mapping[str, Tensor] | None = None) -> None:
+        self.state = dict(state or {})
+        """Tensors that say all that was learned."""
 
     def fit(self, embeddings: Tensor, labels: Tensor) -> Self:
         """Learn from `(N, W)` embeddings of classes `(N,)`.
@@ -37,47 +38,96 @@ class Classifier:
         Raises:
             ValueError: fewer than two classes among them, or numbers that are not finite.
         """
-        if len(labels.unique()) < 2:
+        known = labels.unique()
+        if len(known) < 2:
             raise ValueError(f"a classifier learns from two or more classes, {len(labels)} examples show fewer")
-        rows = _rows(embeddings)
-        self.mean, self.scale = rows.mean(0), 1 / (rows.std(0) + 1e-6)
-        if (count := getattr(self.model, "n_neighbors", 0)) > len(rows):
-            raise ValueError(f"{count} nearest neighbours cannot be found among {len(rows)} examples")
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of not having converged: what it has found by then is used
-            self.model.fit(self._standard(rows), labels.numpy())
+        rows = _finite(embeddings)
+        self.state = {"known": known, "mean": rows.mean(0), "scale": 1 / (rows.std(0, correction=0) + 1e-6)}
+        self.state |= self._learned(self._standard(rows), labels)
         return self
 
     def probabilities(self, embeddings: Tensor, classes: int) -> Tensor:
         """Float64 `(N, C)`; a class that was not learned from has probability 0.
 
-        The support vector machine knows margins, not probabilities: these are a softmax of them.
-
         Args:
             embeddings: `(N, W)`.
             classes: of the data set.
         """
-        rows = self._standard(_rows(embeddings))
-        if hasattr(self.model, "predict_proba"):
-            known = self.model.predict_proba(rows)
-        else:
-            margins = self.model.decision_function(rows)
-            margins = np.stack([-margins, margins], 1) if margins.ndim == 1 else margins
-            known = torch.from_numpy(SHARPNESS * margins).softmax(1).numpy()
-        found = np.zeros((len(rows), classes))
-        found[:, self.model.classes_] = known
-        return torch.from_numpy(found)
+        rows = self._standard(_finite(embeddings))
+        found = rows.new_zeros(len(rows), classes)
+        found[:, self.state["known"]] = self._of_known(rows)
+        return found
 
-    def _standard(self, rows: np.ndarray) -> np.ndarray:
-        standard: np.ndarray = (rows - self.mean) * self.scale
-        return standard
+    @abstractmethod
+    def _learned(self, rows: Tensor, labels: Tensor) -> dict[str, Tensor]:
+        """What the state holds beside the standardisation."""
+
+    @abstractmethod
+    def _of_known(self, rows: Tensor) -> Tensor:
+        """Probabilities `(N, K)`."""
+
+    def _standard(self, rows: Tensor) -> Tensor:
+        return (rows - self.state["mean"]) * self.state["scale"]
+
+
+class Linear(Classifier):
+    """A weight for each number and class, then softmax.
+
+    Args:
+        model: of scikit-learn, linear; None where the state is given.
+        sharpness: margins are multiplied by this before softmax.
+        state: of one that was fitted.
+    """
+
+    def __init__(self, model: Any = None, sharpness: float = 1.0, state: Mapping[str, Tensor] | None = None) -> None:
+        super().__init__(state)
+        self.model, self.sharpness = model, sharpness
+
+    def _learned(self, rows: Tensor, labels: Tensor) -> dict[str, Tensor]:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of not having converged: what it has found by then is used
+            self.model.fit(rows.numpy(), labels.numpy())
+        weight, bias = (self.sharpness * torch.from_numpy(each) for each in (self.model.coef_, self.model.intercept_))
+        if len(weight) == 1:  # of two classes scikit-learn keeps the margin of the second
+            weight, bias = torch.cat([-weight / 2, weight / 2]), torch.cat([-bias / 2, bias / 2])
+        return {"weight": weight, "bias": bias}
+
+    def _of_known(self, rows: Tensor) -> Tensor:
+        return (rows @ self.state["weight"].T + self.state["bias"]).softmax(1)
+
+
+class Nearest(Classifier):
+    """The classes of the nearest embeddings by angle, the nearer the weightier.
+
+    Args:
+        neighbours: how many.
+        state: of one that was fitted.
+    """
+
+    def __init__(self, neighbours: int = 5, state: Mapping[str, Tensor] | None = None) -> None:
+        super().__init__(state)
+        self.neighbours = neighbours
+
+    def _learned(self, rows: Tensor, labels: Tensor) -> dict[str, Tensor]:
+        if self.neighbours > len(rows):
+            raise ValueError(f"{self.neighbours} nearest neighbours cannot be found among {len(rows)} examples")
+        return {"rows": rows, "labels": labels, "neighbours": torch.tensor(self.neighbours)}
+
+    def _of_known(self, rows: Tensor) -> Tensor:
+        from sklearn.neighbors import KNeighborsClassifier
+
+        model = KNeighborsClassifier(int(self.state["neighbours"]), weights="distance", metric="cosine")
+        model.fit(self.state["rows"].numpy(), self.state["labels"].numpy())
+        return torch.from_numpy(model.predict_proba(rows.numpy()))
 
 
 def make_classifier(name: str, seed: int = 0, *, strength: float = 1.0, neighbours: int = 5) -> Classifier:
     """A classifier that is yet to be fitted.
 
+    The support vector machine knows margins, not probabilities: a softmax of them stands in.
+
     Args:
-        name: logistic (multinomial), svm (linear, one against the rest) or knn (cosine, the nearer the weightier).
+        name: logistic (multinomial), svm (linear, one against the rest) or knn (nearest neighbours).
         seed: of what is random in it.
         strength: inverse of the regularisation of the first two, scikit-learn's C.
         neighbours: of knn.
@@ -89,17 +139,20 @@ def make_classifier(name: str, seed: int = 0, *, strength: float = 1.0, neighbou
     if name == "logistic":
         from sklearn.linear_model import LogisticRegression
 
-        return Classifier(LogisticRegression(C=strength, max_iter=ITERATIONS, random_state=seed))
+        return Linear(LogisticRegression(C=strength, max_iter=ITERATIONS, random_state=seed))
     if name == "svm":
         from sklearn.svm import LinearSVC
 
-        return Classifier(LinearSVC(C=strength, random_state=seed))
-    from sklearn.neighbors import KNeighborsClassifier
-
-    return Classifier(KNeighborsClassifier(neighbours, weights="distance", metric="cosine"))
+        return Linear(LinearSVC(C=strength, random_state=seed), SHARPNESS)
+    return Nearest(neighbours)
 
 
-def _rows(embeddings: Tensor) -> np.ndarray:
+def fitted(state: Mapping[str, Tensor]) -> Classifier:
+    """The classifier that had this state."""
+    return Nearest(state=state) if "rows" in state else Linear(state=state)
+
+
+def _finite(embeddings: Tensor) -> Tensor:
     if not bool(embeddings.isfinite().all()):
         raise ValueError("embeddings are made of finite numbers, here are others: the encoders are broken")
-    return embeddings.double().numpy()
+    return embeddings.double()

@@ -1,6 +1,7 @@
 """What is written of a classification, against scikit-learn."""
 
 import csv
+import json
 from pathlib import Path
 
 import numpy as np
@@ -50,6 +51,8 @@ def test_tables_hold_what_the_numbers_are_made_of(tmp_path: Path) -> None:
     keys = [f"a, b/{place}.avi" for place in range(len(labels))]
     found = write_outcome(tmp_path / "new", "made up $", "split1", CLASSES, keys, labels, scores)
     assert (tmp_path / "new" / "confusion.png").read_bytes().startswith(b"\x89PNG")
+    about = json.loads((tmp_path / "new" / "outcome.json").read_text(encoding="utf-8"))
+    assert about == {"data": "made up $", "fold": "split1", "examples": 200, "classes": 7, **found}
     with (tmp_path / "new" / "predictions.csv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     assert [row["key"] for row in rows] == keys

@@ -2,7 +2,10 @@
 
 import pytest
 import torch
-from avssl_downstream.classification import CLASSIFIERS, make_classifier
+from avssl_downstream.classification import CLASSIFIERS, fitted, make_classifier
+from sklearn.linear_model import LogisticRegression
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.svm import LinearSVC
 from torch import Tensor
 
 
@@ -35,6 +38,31 @@ def test_two_classes_that_are_not_the_first_keep_their_columns(name: str) -> Non
     some = (labels == 1) | (labels == 3)
     found = make_classifier(name).fit(embeddings[some], labels[some]).probabilities(embeddings[some], 4)
     assert float((found.argmax(1) == labels[some]).double().mean()) > 0.95
+
+
+@pytest.mark.parametrize("classes", [2, 4])
+def test_probabilities_are_scikit_learns(classes: int) -> None:
+    (embeddings, labels), (others, _) = made(120, 1), made(60, 1, seed=1)
+    embeddings, labels = embeddings[labels < classes], labels[labels < classes]
+    mean, scale = embeddings.double().mean(0), embeddings.double().std(0, correction=0) + 1e-6
+    rows, tested = (((each.double() - mean) / scale).numpy() for each in (embeddings, others))
+    theirs = LogisticRegression(C=0.3, max_iter=2000).fit(rows, labels).predict_proba(tested)
+    ours = make_classifier("logistic", strength=0.3).fit(embeddings, labels).probabilities(others, classes)
+    assert torch.allclose(ours, torch.from_numpy(theirs), atol=1e-9)
+    theirs = KNeighborsClassifier(7, weights="distance", metric="cosine").fit(rows, labels).predict_proba(tested)
+    ours = make_classifier("knn", neighbours=7).fit(embeddings, labels).probabilities(others, classes)
+    assert torch.allclose(ours, torch.from_numpy(theirs), atol=1e-9)
+    decided = LinearSVC(random_state=3).fit(rows, labels).predict(tested)
+    ours = make_classifier("svm", 3).fit(embeddings, labels).probabilities(others, classes)
+    assert ours.argmax(1).tolist() == decided.tolist()
+
+
+@pytest.mark.parametrize("name", CLASSIFIERS)
+def test_a_classifier_is_its_state(name: str) -> None:
+    others = made(40, seed=2)[0]
+    first = make_classifier(name, neighbours=3).fit(*made(100))
+    again = fitted({key: tensor.clone() for key, tensor in first.state.items()})
+    assert torch.equal(first.probabilities(others, 4), again.probabilities(others, 4))
 
 
 def test_what_cannot_be_learned_from_is_said() -> None:
