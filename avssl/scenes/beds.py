@@ -40,13 +40,24 @@ class Tint:
     """Decibels an octave, of power."""
 
     def amplitudes(self, frequencies: Floats) -> Floats:
-        """At some frequencies in Hz; noise of this spectrum has unit power."""
+        """At some frequencies in Hz, in no unit."""
         above = np.maximum(frequencies, 1e-3)
-        shape = (
-            above ** (self.slope / 6.02) / np.hypot(1, (self.low / above) ** 2) / np.hypot(1, (above / self.high) ** 2)
-        )
-        shape[frequencies == 0] = 0
-        return np.asarray(shape / np.sqrt((shape**2).mean()))
+        edges = np.hypot(1, (self.low / above) ** 2) * np.hypot(1, (above / self.high) ** 2)
+        return np.where(frequencies > 0, above ** (self.slope / 6.02) / edges, 0.0)
+
+    def noise(self, rng: np.random.Generator, shape: tuple[int, int], sample_rate: int) -> Sound:
+        """Gaussian noise of unit power, float32 `(channels, samples)`; no channel knows of another."""
+        length = next_fast_len(shape[1], real=True)
+        gains = _amplitudes(self, length, sample_rate)
+        spectrum = rng.standard_normal((shape[0], 2 * len(gains)), np.float32).view(np.complex64)
+        return np.asarray(irfft(spectrum * gains, length, overwrite_x=True)[:, : shape[1]], np.float32)
+
+
+@lru_cache(maxsize=16)
+def _amplitudes(tint: Tint, length: int, sample_rate: int) -> Sound:
+    """Of the bins of a spectrum whose real and imaginary parts have unit variance."""
+    shape = tint.amplitudes(np.arange(length // 2 + 1) * (sample_rate / length))
+    return np.asarray(shape * np.sqrt(length / 2 / (shape**2).mean()), np.float32)
 
 
 @dataclass(frozen=True)
@@ -124,19 +135,9 @@ class Bed:
 
     def _stretch(self, number: int, samples: int, sample_rate: int, order: int) -> Sound:
         """Noise of one level, float32 `(channels, samples)`."""
-        length = next_fast_len(samples, real=True)
-        gains = _amplitudes(self.tint, length, sample_rate) * np.float32(10 ** (self.level / 20))
         rng = np.random.default_rng((self.seed, number))
-        spectrum = rng.standard_normal((channels(order), 2 * len(gains)), np.float32).view(np.complex64)
-        noise = irfft(spectrum * gains, length, overwrite_x=True)[:, :samples]
+        noise = self.tint.noise(rng, (channels(order), samples), sample_rate) * np.float32(10 ** (self.level / 20))
         return np.asarray(_root(self.spread, order) @ noise)
-
-
-@lru_cache(maxsize=16)
-def _amplitudes(tint: Tint, length: int, sample_rate: int) -> Sound:
-    """Of the bins of a spectrum whose real and imaginary parts have unit variance."""
-    wanted = tint.amplitudes(np.fft.rfftfreq(length, 1 / sample_rate))
-    return np.asarray(wanted * np.sqrt(length / 2), np.float32)
 
 
 @lru_cache(maxsize=64)

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.fft import irfft, next_fast_len
 
 from avssl.scenes.beds import Sound, Tint
 from avssl.scenes.kinds import BY_NAME
@@ -73,15 +72,13 @@ class Passer:
         edge = np.clip(np.minimum(times, self.seconds - times) / (_EDGE * self.seconds), 0, 1)
         far = self.line.distance(times) / self.line.distance(np.array(self.line.passing))
         gain = 10 ** (self.level / 20) / (np.sqrt((sound**2).mean()) + 1e-9)
-        return (sound * gain * np.sin(0.5 * np.pi * edge) ** 2 / far).astype(np.float32)
+        return np.asarray(sound * gain * np.sin(0.5 * np.pi * edge) ** 2 / far, np.float32)
 
     def _sounded(self, span: Span) -> Signal:
         if isinstance(self.source, str):
             return BY_NAME[self.source].sound(self.voice, span)
-        length = next_fast_len(span.samples, real=True)
-        gains = self.source.amplitudes(np.fft.rfftfreq(length, 1 / span.sample_rate)).astype(np.float32)
-        noise = np.random.default_rng(self.voice.seed).standard_normal(2 * len(gains), np.float32)
-        return np.asarray(irfft(noise.view(np.complex64) * gains, length)[: span.samples])
+        rng = np.random.default_rng(self.voice.seed)
+        return self.source.noise(rng, (1, span.samples), span.sample_rate)[0]
 
     def directed(self, stretch: Signal, begin: float, sample_rate: int, order: int) -> Sound:
         """A stretch of the sound from where it is.
@@ -97,10 +94,10 @@ class Passer:
         """
         straight = torch.from_numpy(stretch * np.float32(np.sqrt(1 - self.wet)))
         if not self.line.speed:
-            return np.asarray(encode(straight, *_angles(self.line, np.zeros(())), order).numpy())
+            return np.asarray(encode(straight, *_angles(self.line, np.zeros(())), order=order).numpy())
         seconds = len(stretch) / sample_rate
         instants = begin + np.linspace(0, seconds, 2 + int(seconds / _STEP))
-        gains = encode(torch.ones(len(instants)), *_angles(self.line, instants), order)
+        gains = encode(torch.ones(len(instants)), *_angles(self.line, instants), order=order)
         gliding = torch.nn.functional.interpolate(gains[None], len(stretch), mode="linear", align_corners=True)[0]
         return np.asarray((gliding * straight).numpy())
 

@@ -67,12 +67,12 @@ def angle_between(azimuth: Angle, elevation: Angle, other_azimuth: Angle, other_
     return 2 * torch.atan2(torch.linalg.vector_norm(one - other, dim=-1), torch.linalg.vector_norm(one + other, dim=-1))
 
 
-def gains(azimuth: Angle, elevation: Angle, order: int = 1) -> Tensor:
+def gains(azimuth: Angle, elevation: Angle, *, order: int = 1) -> Tensor:
     """SN3D encoding gains of a direction: angles `(...)` to `(..., 4)` for W, Y, Z, X; more of a higher order."""
     return harmonics(direction(azimuth, elevation), order)
 
 
-def encode(signal: Tensor, azimuth: Angle, elevation: Angle, order: int = 1) -> Tensor:
+def encode(signal: Tensor, azimuth: Angle, elevation: Angle, *, order: int = 1) -> Tensor:
     """Plane wave that carries a signal from a direction.
 
     Args:
@@ -87,7 +87,7 @@ def encode(signal: Tensor, azimuth: Angle, elevation: Angle, order: int = 1) -> 
     Raises:
         ValueError: a path of another number of samples than the signal.
     """
-    gain = gains(azimuth, elevation, order).to(signal)
+    gain = gains(azimuth, elevation, order=order).to(signal)
     if gain.ndim <= signal.ndim:
         return gain.unsqueeze(-1) * signal.unsqueeze(-2)
     if gain.shape[-2] != signal.shape[-1]:
