@@ -26,13 +26,16 @@ SECONDS = 10.0
 Rows = list[dict[str, str]]
 
 
-def find(root: Path, towers: tuple[str, ...] = ("audio", "video"), missing: float = 0.0) -> Labelled:
+def find(
+    root: Path, towers: tuple[str, ...] = ("audio", "video"), missing: float = 0.0, seconds: float = SECONDS
+) -> Labelled:
     """What the fold files name, those files that are there; no media are opened.
 
     Args:
         root: the development set's folder, or one that holds it.
         towers: which of audio and video must be there.
         missing: so large a share of the files named may be missing.
+        seconds: length of every file.
 
     Raises:
         FileNotFoundError: no such folder, or no fold files in it.
@@ -41,7 +44,9 @@ def find(root: Path, towers: tuple[str, ...] = ("audio", "video"), missing: floa
     base = root / FOLDER if (root / FOLDER).is_dir() else root
     lists = _lists(base)
     rows = {fold: tuple(map(_read, pair)) for fold, pair in lists.items()}
-    examples, absent = _examples(base, [row for pair in rows.values() for part in pair for row in part], towers)
+    examples, absent = _examples(
+        base, [row for pair in rows.values() for part in pair for row in part], towers, seconds
+    )
     folds = tuple(Fold(fold, *(_keys(part, examples) for part in pair)) for fold, pair in rows.items())
     found = Labelled(set_name(root, NAME), base, CLASSES, tuple(examples.values()), folds, tuple(absent))
     check_missing(found, missing, str(base / SETUP))
@@ -92,7 +97,7 @@ def _key(audio: str) -> str:
     return PurePosixPath(audio).stem
 
 
-def _examples(base: Path, rows: Rows, towers: tuple[str, ...]) -> tuple[dict[str, Example], list[str]]:
+def _examples(base: Path, rows: Rows, towers: tuple[str, ...], seconds: float) -> tuple[dict[str, Example], list[str]]:
     """Key -> what is there of it, and the files that are not."""
     found: dict[str, Example] = {}
     absent: dict[str, None] = {}
@@ -102,7 +107,7 @@ def _examples(base: Path, rows: Rows, towers: tuple[str, ...]) -> tuple[dict[str
         absent |= dict.fromkeys(lacking)
         if not lacking:
             place = "-".join(key.split("-")[1:3]) or key
-            found[key] = Example(key, row["label"], row["video"], row["audio"], seconds=SECONDS, group=place)
+            found[key] = Example(key, row["label"], row["video"], row["audio"], seconds=seconds, group=place)
     return found, list(absent)
 
 

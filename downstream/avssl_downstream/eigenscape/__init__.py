@@ -1,0 +1,5 @@
+"""Acoustic scenes in ambisonics: EigenScape."""
+
+from avssl_downstream.eigenscape.head import Eigenscape
+
+__all__ = ["Eigenscape"]

@@ -1,0 +1,73 @@
+"""Frozen or fine-tuned encoders on EigenScape, beside the data set's own system."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+
+from avssl.data.labelled import Labelled
+from avssl.data.layouts import eigenscape
+from avssl.data.windows import Reading
+from avssl.models.encoders import Encoders
+from avssl.train.kept import remembered
+from avssl_downstream.eigenscape.dirac import dirac, mixtures
+from avssl_downstream.eigenscape.options import EigenscapeOptions
+from avssl_downstream.scenes.baselines import random_encoders
+from avssl_downstream.scenes.finetune import finetuned
+from avssl_downstream.scenes.head import SegmentHead
+from avssl_downstream.scenes.judge import Predict, probe
+
+
+class Eigenscape(SegmentHead):
+    """Eight classes of scenes in ambisonics of order 1.
+
+    Args:
+        encoders: pretrained towers, or None.
+        options: see `EigenscapeOptions`.
+
+    Raises:
+        ValueError: see `SegmentHead`.
+    """
+
+    Options = EigenscapeOptions
+    layout = "eigenscape"
+    options: EigenscapeOptions
+
+    def _labelled(self, root: Path) -> Labelled:
+        cut = self.options.cut()
+        found = remembered(root, {"layout": "eigenscape", **asdict(cut)}, lambda: eigenscape.find(root, cut, _say))
+        if "Park" in found.classes:
+            how = "exchanged here" if cut.swap_park else "taken as they are named; swap_park=true exchanges them"
+            _say(f"recordings 6 and 8 of Park differ between EigenScape's raw and ambisonic files: {how}")
+        return found
+
+    def _reading(self) -> Reading:
+        return self.options.reading()
+
+    def _check(self, encoders: Encoders) -> None:
+        if eigenscape.CHANNELS not in encoders.features.accepted:
+            takes = " or ".join(map(str, encoders.features.accepted))
+            raise ValueError(f"eigenscape: recordings have 4 channels, features {encoders.features.name} take {takes}")
+
+    def _rows(self, labelled: Labelled, folder: Path) -> Iterator[tuple[str, Predict]]:
+        options = self.options
+        if self.encoders is not None and options.mode == "finetune":
+            yield "", finetuned(self.encoders, labelled, ("audio",), self._reading(), options, folder)
+        elif self.encoders is not None:
+            yield "", probe(self._embedded(self.encoders, labelled, "audio", "encoders"), options)
+        if self.encoders is not None and "random" in options.baselines:
+            other = random_encoders(self.encoders, options.seed)
+            yield "random", probe(self._embedded(other, labelled, "audio", "random encoders"), options)
+        yield from self._sound_rows(labelled, eigenscape.CHANNELS)
+        if "dirac_gmm" in options.baselines:
+            listener = dirac(options.window, options.legacy)
+            yield (
+                "dirac_gmm",
+                mixtures(self._windows(listener, labelled, "audio", self._reading(), "DirAC"), options.seed),
+            )
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr)

@@ -1,0 +1,44 @@
+"""What the head `eigenscape` can be told."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from avssl.config import check_choice
+from avssl.data.layouts.eigenscape import CHANNELS, Cut
+from avssl.data.windows import Reading
+from avssl_downstream.scenes.options import SegmentOptions
+
+BASELINES = ("random", "logmel", "dirac_gmm")
+
+
+@dataclass(frozen=True)
+class EigenscapeOptions(SegmentOptions):
+    """Segments, folds and baselines; the defaults are those of the data set's own evaluation, on fixed folds."""
+
+    segment: float = 30.0
+    """Seconds of a segment."""
+    folds: str = "fixed"
+    """fixed (recordings 1 and 2, 3 and 4, ...), leave-one-out (each recording number) or seeded (the original's)."""
+    swap_park: bool = False
+    """Take recording 6 of the class Park for 8, and 8 for 6: they are exchanged between the raw set and this one."""
+    baselines: list[str] = field(default_factory=lambda: list(BASELINES))
+    """Rows beside the encoders': random (the same towers with random weights), logmel (statistics of the spectrum) and
+    dirac_gmm (the data set's own system)."""
+    legacy: bool = False
+    """dirac_gmm with both faults of the published code: X one sample late, inclination for elevation."""
+
+    def __post_init__(self) -> None:
+        """Refuse what has no meaning."""
+        super().__post_init__()
+        for each in self.baselines:
+            check_choice("baselines", each, BASELINES)
+        self.cut()
+
+    def cut(self) -> Cut:
+        """How recordings become what is trained on and tested."""
+        return Cut(self.segment, self.folds, self.seed, self.swap_park, self.missing)
+
+    def reading(self) -> Reading:
+        """How a window is read."""
+        return Reading(self.window, channels=CHANNELS)

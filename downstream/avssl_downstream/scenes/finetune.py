@@ -1,0 +1,151 @@
+"""Towers trained on segments of a data set, under a linear classifier."""
+
+# B windows, W width of an embedding
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from copy import deepcopy
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import save_file
+from torch import Tensor, nn
+from torch.nn import functional
+
+from avssl.config import TrainConfig
+from avssl.data.atomic import replacing
+from avssl.data.augment import jitter_level
+from avssl.data.labelled import Example, Labelled
+from avssl.data.processes import Batch, in_order
+from avssl.data.windows import Reading, read_window_frames, read_window_sound
+from avssl.models.encoders import Encoders
+from avssl.train.embed import embed
+from avssl.train.loop import fit
+from avssl_downstream.scenes.judge import Predict, Split
+from avssl_downstream.scenes.options import SegmentOptions
+from avssl_downstream.scenes.segments import by_segment, sources
+
+LOUDER = 0.1
+"""Sound is multiplied by up to so much more or less, as AVSA's is."""
+
+
+class Network(nn.Module):
+    """Embeddings of the towers, side by side, to classes.
+
+    Args:
+        encoders: trained in place; a tower that is not used stays as it is.
+        towers: audio, video or both.
+        classes: number of them.
+        dropout: share of the embedding dropped.
+    """
+
+    def __init__(self, encoders: Encoders, towers: tuple[str, ...], classes: int, dropout: float) -> None:
+        super().__init__()
+        self.towers = nn.ModuleDict({tower: getattr(encoders, tower) for tower in towers})
+        self.requires_grad_(True)
+        self.head = nn.Sequential(
+            nn.Dropout(dropout), nn.Linear(sum(each.width for each in self.towers.values()), classes)
+        )
+
+    def forward(self, batch: Batch) -> dict[str, Tensor]:
+        """Loss and accuracy of windows; `batch` holds one for each tower, and `label` `(B,)`."""
+        embeddings = [tower(batch[name]) for name, tower in self.towers.items()]
+        logits = self.head(torch.cat(embeddings, -1)).float()
+        right = (logits.argmax(1) == batch["label"]).float().mean()
+        return {"loss": functional.cross_entropy(logits, batch["label"]), "accuracy": right}
+
+
+@dataclass(frozen=True)
+class Windows:
+    """Batches of windows at random instants of segments; each pass shows every segment equally often."""
+
+    examples: Sequence[Example]
+    labels: tuple[int, ...]
+    root: Path
+    towers: tuple[str, ...]
+    reading: Reading
+    sample_rate: int
+    options: SegmentOptions
+
+    def between(self, start: int, stop: int) -> Iterator[Batch]:
+        """The batches of steps `start` to `stop - 1`."""
+        return in_order(self.read, range(start, stop), self.options.workers)
+
+    @property
+    def steps(self) -> int:
+        """Of all passes."""
+        return max(1, self.options.epochs * self.options.draws * len(self.examples) // self.options.batch)
+
+    def read(self, step: int) -> Batch:
+        """One batch."""
+        batch = self.options.batch
+        chosen = [self._chosen(draw) for draw in range(step * batch, (step + 1) * batch)]
+        rng = np.random.default_rng((self.options.seed, step))
+        windows = [self._window(self.examples[place], rng) for place in chosen]
+        found = {name: torch.stack([each[name] for each in windows]) for name in self.towers}
+        return found | {"label": torch.tensor([self.labels[place] for place in chosen])}
+
+    def _chosen(self, draw: int) -> int:
+        epoch, place = divmod(draw, len(self.examples))
+        return int(np.random.default_rng((self.options.seed, epoch, 1)).permutation(len(self.examples))[place])
+
+    def _window(self, example: Example, rng: np.random.Generator) -> Batch:
+        start = example.start + rng.uniform(0, max(0.0, example.seconds - self.reading.seconds))
+        found = {}
+        if "audio" in self.towers:
+            sound = read_window_sound(self.root / example.sound, start, self.reading, self.sample_rate)
+            found["audio"] = jitter_level(sound, LOUDER, rng)
+        if "video" in self.towers:
+            frames = read_window_frames(self.root / example.video, start, self.reading)
+            found["video"] = frames.flip(-1) if rng.random() < 0.5 else frames
+        return found
+
+
+def finetuned(
+    encoders: Encoders, labelled: Labelled, towers: tuple[str, ...], reading: Reading, options: SegmentOptions,
+    folder: Path,
+) -> Predict:  # fmt: skip
+    """Predictions by towers trained anew for each fold; a segment's are the mean of its windows'.
+
+    Leaves `FOLD/encoders` and `FOLD/classifier.safetensors` in the folder.
+    """
+
+    def predict(split: Split) -> Tensor:
+        torch.manual_seed(options.seed)
+        tuned = deepcopy(encoders)
+        network = Network(tuned, towers, split.classes, options.dropout)
+        examples = [labelled.examples[place] for place in split.train.tolist()]
+        labels = tuple(split.labels[split.train].tolist())
+        windows = Windows(examples, labels, labelled.root, towers, reading, encoders.sample_rate, options)
+        steps = windows.steps
+        config = TrainConfig(steps, options.seed, options.precision, save_every=steps, show_every=steps)
+        fit(network, windows, config, options.optim, None, title=f"fine-tuning {split.name}")
+        network.cpu().eval()
+        _save(tuned, network, folder / split.name)
+        return _predicted(tuned, network, labelled, split, reading, options)
+
+    return predict
+
+
+@torch.inference_mode()
+def _predicted(
+    encoders: Encoders, network: Network, labelled: Labelled, split: Split, reading: Reading, options: SegmentOptions
+) -> Tensor:
+    """Probabilities `(tested, C)`."""
+    tested = [labelled.examples[place] for place in split.test.tolist()]
+    found = []
+    for tower in network.towers:
+        files = sources(tested, labelled, tower, reading.seconds, options.hop)
+        settings = {"precision": options.precision, "workers": options.workers, "title": f"testing {split.name}"}
+        rows = [each for _, each in embed(encoders, files, tower, reading, **settings)]
+        found.append(by_segment(files, rows, tested, tower, reading.seconds, options.hop))
+    return torch.stack([network.head(torch.cat(parts, -1)).softmax(-1).mean(0) for parts in zip(*found, strict=True)])
+
+
+def _save(encoders: Encoders, network: Network, folder: Path) -> None:
+    encoders.save(folder / "encoders")
+    with replacing(folder / "classifier.safetensors") as part:
+        save_file(network.head.state_dict(), part)

@@ -1,0 +1,120 @@
+"""What heads that recognise scenes can be told."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from avssl.config import OptimConfig, check_choice, check_precision, check_range
+from avssl.data.layouts.tau import SECONDS
+from avssl.data.windows import Reading
+from avssl.models.encoders import Encoders
+from avssl_downstream.classification import CLASSIFIERS
+from avssl_downstream.scenes.pool import POOLS
+from avssl_downstream.scenes.silenced import ABLATIONS
+
+MODES = ("frozen", "finetune")
+TOWERS = ("audio", "video", "both")
+BASELINES = ("random", "logmel")
+
+
+@dataclass(frozen=True)
+class SegmentOptions:
+    """How segments are embedded and told apart, whatever the data set."""
+
+    root: str = ""
+    """The data set's folder; empty: a built-in stand-in of its shape."""
+    mode: str = "frozen"
+    """frozen (embeddings computed once, and a classifier) or finetune (the towers are trained too)."""
+    window: float = 1.0
+    """Seconds of sound in one embedding."""
+    hop: float = 1.0
+    """Seconds between the windows of a segment."""
+    pool: str = "mean"
+    """How the windows' embeddings become a segment's: mean, mean+max or mean+std."""
+    classifier: str = "logistic"
+    """logistic, svm or knn."""
+    strength: float = 0.01
+    """Inverse of the regularisation of logistic and svm."""
+    neighbours: int = 5
+    """Of knn."""
+    baselines: list[str] = field(default_factory=lambda: list(BASELINES))
+    """Rows beside the encoders': random (the same towers with random weights), logmel (statistics of the spectrum)."""
+    ablate: str = ""
+    """Maps of the sound tower's input that are silenced in two further rows: iv (direction) or level (log-mel)."""
+    missing: float = 0.0
+    """So large a share of the files that the data set names may be missing."""
+    epochs: int = 10
+    """Of fine-tuning: passes over the segments."""
+    draws: int = 4
+    """Of fine-tuning: windows drawn of a segment in one pass."""
+    batch: int = 32
+    """Of fine-tuning: windows a step."""
+    dropout: float = 0.5
+    """Of fine-tuning: share of the embedding dropped."""
+    optim: OptimConfig = field(default_factory=lambda: OptimConfig(schedule="cosine"))
+    """Of fine-tuning."""
+    precision: str = "bf16-mixed"
+    """In which the towers run; Lightning Fabric's name."""
+    workers: int = 2
+    """Loader processes."""
+    seed: int = 0
+    """Seeds random encoders, shuffled folds, classifiers, fine-tuning, resampling."""
+    title: str = ""
+    """What `avssl report` calls the row; empty: made from the features."""
+    published: dict[str, float] = field(default_factory=dict)
+    """Metric -> the paper's number for this row."""
+
+    def __post_init__(self) -> None:
+        """Refuse what has no meaning."""
+        check_choice("mode", self.mode, MODES)
+        check_choice("pool", self.pool, tuple(POOLS))
+        check_choice("classifier", self.classifier, CLASSIFIERS)
+        check_choice("ablate", self.ablate, ("", *ABLATIONS))
+        check_precision("scenes", self.precision)
+        check_range("scenes", "missing", self.missing, 0.0, 1.0)
+        for name in ("window", "hop", "strength", "neighbours", "epochs", "draws", "batch"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} must be positive, not {getattr(self, name)}")
+        if self.seed < 0 or self.workers < 0 or not 0 <= self.dropout < 1:
+            values = f"{self.seed}, {self.workers} and {self.dropout}"
+            raise ValueError(f"seed and workers are not negative and 0 <= dropout < 1, they are {values}")
+
+
+@dataclass(frozen=True)
+class ScenesOptions(SegmentOptions):
+    """What the head `scenes` can be told; window and pictures default to what AVSA's encoders were trained on."""
+
+    tower: str = "both"
+    """audio, video or both."""
+    segment: float = SECONDS
+    """Seconds of a file."""
+    frames: int = 8
+    """Pictures of a window."""
+    frame_rate: float = 16.0
+    """Pictures a second."""
+    resize: int = 128
+    """Rows and columns that pictures are scaled to, the shorter of both."""
+    size: int = 112
+    """Rows and columns of the middle that is looked at."""
+    upmix: bool = False
+    """Let encoders of ambisonics hear stereo: W = (L + R) / 2, Y = (L - R) / 2, nothing in Z and X."""
+
+    def __post_init__(self) -> None:
+        """Refuse what has no meaning."""
+        super().__post_init__()
+        check_choice("tower", self.tower, TOWERS)
+        for each in self.baselines:
+            check_choice("baselines", each, BASELINES)
+        for name in ("segment", "frames", "frame_rate", "resize", "size"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} must be positive, not {getattr(self, name)}")
+
+    @property
+    def towers(self) -> tuple[str, ...]:
+        """Which of audio and video are used."""
+        return ("audio", "video") if self.tower == "both" else (self.tower,)
+
+    def reading(self, encoders: Encoders | None = None) -> Reading:
+        """How a window is read for these encoders."""
+        upmix = self.upmix and encoders is not None and 2 not in encoders.features.accepted
+        return Reading(self.window, self.frames, self.frame_rate, self.resize, self.size, upmix=upmix)
