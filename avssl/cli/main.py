@@ -9,6 +9,8 @@ from typing import Any
 import click
 
 from avssl import __version__, plugins
+from avssl.cli.energy import energy
+from avssl.cli.embed import embed
 from avssl.cli.errors import Commands, UserError
 from avssl.cli.heads import downstream
 from avssl.cli.objects import detect, detector
@@ -28,6 +30,8 @@ def main() -> None:
 main.add_command(detect)
 main.add_command(detector)
 main.add_command(downstream)
+main.add_command(embed)
+main.add_command(energy)
 main.add_command(scenes)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -18,10 +19,11 @@ from avssl.data.ambix import NAMES, SoundLayout, check_name, declared_layout, re
 from avssl.data.equirect import check_equirect
 from avssl.data.media import write_spatial_mp4, write_video
 from avssl.data.media.whole import Pictures, Sound
-from avssl.data.media.write import require_folder
+from avssl.data.media.write import SLOWEST, require_folder
 from avssl.spatial.energy import energy_map
 from avssl.spatial.speakers import preview
 
+FILMS = (".mp4", ".mov")
 BLOCK = 5.0
 """Seconds of sound in memory at once."""
 ROWS = 32
@@ -60,11 +62,13 @@ def write_energy_video(
         progress: whether to show a bar.
 
     Raises:
-        ValueError: pictures that are not equirectangular, or sound that is no first-order field.
+        ValueError: pictures that are not equirectangular, sound that is no first-order field, numbers that have no
+            meaning, or a target that is no .mp4 or .mov, or one of the files to be read.
         OSError: the file cannot be written.
     """
+    _check(frame_rate, height)
     film, (sound, known) = _sphere(Path(pictures), declared), _field(Path(field), layout)
-    target, size = require_folder(Path(path)), (height // 2 * 2, height // 2 * 4)
+    target, size = _target(Path(path), film.path, sound.path), (height // 2 * 2, height // 2 * 4)
     times = list(np.arange(max(1, int(film.length() * frame_rate))) / frame_rate)
     shown: Iterable[float] = times
     if progress:
@@ -77,6 +81,24 @@ def write_energy_video(
         write_video(silent, drawn, frame_rate, gop=round(2 * frame_rate) or 1)
         heard = _heard(sound, known, Pictures(silent).length())
         write_spatial_mp4(target, silent, heard, sound.sample_rate, panoramic=True)
+
+
+def _check(frame_rate: float, height: int) -> None:
+    if not SLOWEST <= frame_rate < math.inf:
+        raise ValueError(f"frame_rate is {SLOWEST} pictures a second or more, not {frame_rate}")
+    if height < ROWS:
+        raise ValueError(f"height is {ROWS} rows or more, not {height}")
+
+
+def _target(path: Path, *read: Path) -> Path:
+    """The film to be written, seen to before any work."""
+    if path.suffix.lower() not in FILMS:
+        raise ValueError(f"{path}: expected the name of a .mp4 or .mov file to write")
+    if path.is_dir():
+        raise ValueError(f"{path}: expected a file to write, this is a folder")
+    if path.exists() and any(path.samefile(each) for each in read):
+        raise ValueError(f"{path}: is a file to be read; write another one")
+    return require_folder(path)
 
 
 def _sphere(path: Path, declared: bool) -> Pictures:

@@ -7,7 +7,9 @@ import math
 import numpy as np
 import pytest
 import torch
+from click.testing import CliRunner
 
+from avssl.cli import main
 from avssl.data.energy_video import write_energy_video
 from avssl.data.media import probe, read_all_sound, read_frames, write_sound, write_video
 from avssl.data.media.spherical import read_spatial
@@ -68,6 +70,45 @@ def test_what_is_no_sphere_or_no_field_is_refused_in_a_line(scene):
     write_sound(scene / "two.wav", torch.zeros(2, RATE), RATE)
     with pytest.raises(ValueError, match=r"two\.wav: expected ambisonics"):
         write_energy_video(scene / "out.mp4", scene / "grey.mp4", scene / "two.wav", progress=False)
+    with pytest.raises(ValueError, match=r"out\.avi: expected the name of a \.mp4 or \.mov"):
+        write_energy_video(scene / "out.avi", scene / "grey.mp4", scene / "field.wav", progress=False)
+    with pytest.raises(ValueError, match=r"grey\.mp4: is a file to be read"):
+        write_energy_video(scene / "grey.mp4", scene / "grey.mp4", scene / "field.wav", progress=False)
+    for change in ({"frame_rate": 0.0}, {"frame_rate": float("nan")}, {"height": 8}):
+        with pytest.raises(ValueError, match=next(iter(change))):
+            write_energy_video(scene / "out.mp4", scene / "grey.mp4", scene / "field.wav", progress=False, **change)
     with pytest.raises(OSError, match="there is no folder"):
         write_energy_video(scene / "no" / "out.mp4", scene / "grey.mp4", scene / "field.wav", progress=False)
     assert not (scene / "out.mp4").exists()
+
+
+def test_the_command_draws_the_same_film_and_says_in_a_line_what_it_cannot_read(scene):
+    write_energy_video(scene / "out.mp4", scene / "grey.mp4", scene / "field.wav", height=64, progress=False)
+    words = ["energy", str(scene / "grey.mp4"), str(scene / "film.mp4"), "--sound", str(scene / "field.wav")]
+    done = CliRunner().invoke(main, [*words, "--height", "64"])
+    assert (done.exit_code, done.stdout) == (0, f"{scene / 'film.mp4'}\n")
+    times = [0.5, 1.5, 2.5]
+    assert torch.equal(read_frames(scene / "film.mp4", times), read_frames(scene / "out.mp4", times))
+    refused = CliRunner().invoke(main, ["energy", str(scene / "grey.mp4"), str(scene / "other.mp4")])
+    assert (refused.exit_code, refused.stderr.count("\n")) == (2, 1)
+    assert "grey.mp4: expected sound, it has no sound stream" in refused.stderr
+    assert {each.name for each in scene.iterdir()} == {"grey.mp4", "field.wav", "out.mp4", "film.mp4"}
+
+
+def test_ctrl_c_leaves_nothing_behind(scene, monkeypatch):
+    from avssl.data import energy_video
+
+    drawn, draw = [], energy_video._drawn
+
+    def interrupted(*given):
+        if len(drawn) == 7:
+            raise KeyboardInterrupt
+        drawn.append(1)
+        return draw(*given)
+
+    monkeypatch.setattr(energy_video, "_drawn", interrupted)
+    words = ["energy", str(scene / "grey.mp4"), str(scene / "film.mp4"), "--sound", str(scene / "field.wav")]
+    stopped = CliRunner().invoke(main, [*words, "--height", "64"])
+    assert stopped.exit_code == 130
+    assert stopped.stderr.strip().count("\n") == 0
+    assert {each.name for each in scene.iterdir()} == {"grey.mp4", "field.wav"}
