@@ -9,8 +9,8 @@ from typing import Any
 import click
 
 from avssl import __version__, plugins
-from avssl.cli.energy import energy
 from avssl.cli.embed import embed
+from avssl.cli.energy import energy
 from avssl.cli.errors import Commands, UserError
 from avssl.cli.heads import downstream
 from avssl.cli.objects import detect, detector

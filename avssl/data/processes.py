@@ -20,6 +20,8 @@ from torch.utils.data import DataLoader, Dataset, get_worker_info
 
 Job = TypeVar("Job")
 Batch = dict[str, Tensor]
+REFUSED = "refused"
+"""Of a batch that could not be read: why."""
 SHARED_MEMORY = Path("/dev/shm")
 ROOMY = 2**31
 """Bytes free in shared memory with which batches travel through it: containers often have 64 MiB."""
@@ -52,6 +54,26 @@ def in_order(read: Callable[[Job], Batch], jobs: Sequence[Job], workers: int) ->
         loader._shutdown_workers()
 
 
+@dataclass(frozen=True)
+class Patient(Generic[Job]):
+    """Reads jobs, and takes for a result that one cannot be read; see `refusal`."""
+
+    read: Callable[[Job], Batch]
+
+    def __call__(self, job: Job) -> Batch:
+        """What was read, or why it could not be."""
+        try:
+            return self.read(job)
+        except (ValueError, OSError) as error:
+            return {REFUSED: torch.tensor(list(_line(error).encode("utf-8", "replace")), dtype=torch.uint8)}
+
+
+def refusal(batch: Batch) -> ValueError | None:
+    """Why a batch of a `Patient` could not be read, if it could not."""
+    said = batch.get(REFUSED)
+    return None if said is None else ValueError(bytes(said.tolist()).decode())
+
+
 def in_loader() -> bool:
     """Whether this is a loader process whose tensors travel through shared memory."""
     return get_worker_info() is not None and _roomy()
@@ -73,6 +95,12 @@ class _Jobs(Dataset[Any], Generic[Job]):
         except (ValueError, OSError) as error:
             return error  # raised in the main process: there it is one line, not a worker's traceback
         return batch if _roomy() else {name: each.numpy() for name, each in batch.items()}
+
+
+def _line(error: ValueError | OSError) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}"
+    return " ".join(str(error).split())
 
 
 def _noted(read: Callable[[Job], Batch], job: Job) -> Batch:

@@ -14,7 +14,7 @@ from lightning_fabric import Fabric
 from torch import Tensor
 
 from avssl.config import check_choice, check_precision
-from avssl.data.processes import Batch, in_order
+from avssl.data.processes import Batch, Patient, in_order, refusal
 from avssl.data.windows import (
     TOWERS,
     Reading,
@@ -78,7 +78,7 @@ def embed(
     """
     check_choice("tower", tower, TOWERS)
     check_precision("embed", precision)
-    read = _Reader(tower, reading, encoders.features, broken is not None)
+    read = _Reader(tower, reading, encoders.features)
     jobs = [_split(source, read) for source in sources]
     flat = [job for some in jobs for job in some]
     network, fabric = getattr(encoders, tower), alone(precision)
@@ -86,7 +86,8 @@ def embed(
     network.to(fabric.device)
     try:
         with evaluating(network), Counter(title or f"{tower} windows", sum(map(len, flat)), progress) as counter:
-            parts = _embedded(network, in_order(read, flat, workers), fabric, counter)
+            batches = in_order(read if broken is None else Patient(read), flat, workers)
+            parts = _embedded(network, batches, fabric, counter)
             for source, some in zip(sources, jobs, strict=True):
                 found = list(islice(parts, len(some)))
                 refused = next((each for each in found if isinstance(each, Exception)), None)
@@ -117,27 +118,17 @@ class _Reader:
     tower: str
     reading: Reading
     features: Features
-    patient: bool
-    """Whether errors are results."""
 
     def __call__(self, job: _Job) -> Batch:
-        try:
-            return {"windows": self._windows(job)}
-        except (ValueError, OSError) as error:
-            if not self.patient:
-                raise
-            return {"refused": torch.tensor(list(_reason(error).encode()), dtype=torch.uint8)}
-
-    def _windows(self, job: _Job) -> Tensor:
         if self.tower == "video":
-            return torch.stack(list(iterate_window_frames(job.path, job.starts, self.reading)))
+            return {"windows": torch.stack(list(iterate_window_frames(job.path, job.starts, self.reading)))}
         sounds = read_sounds(job.path, job.starts, self.reading, self.features.config.sample_rate)
         accepted, count = sorted(self.features.accepted), sounds.shape[1]
         if count not in accepted:
             takes = " or ".join(map(str, accepted))
             hint = "; channels=4 takes the first four" if count > 4 else ""
             raise ValueError(f"features {self.features.name} take {takes} channels, {job.path} has {count}{hint}")
-        return sounds
+        return {"windows": sounds}
 
     @property
     def most(self) -> int:
@@ -167,9 +158,9 @@ def _embedded(
     """For each batch of windows their embeddings, or why they could not be read."""
     waiting: list[Tensor] = []
     for batch in batches:
-        if "refused" in batch:
+        if refused := refusal(batch):
             yield from _passed(network, waiting, fabric, counter)
-            yield ValueError(bytes(batch["refused"].tolist()).decode())
+            yield refused
             waiting = []
             continue
         windows = batch["windows"]
@@ -199,10 +190,3 @@ def _in_their_order(source: Source, parts: Sequence[Tensor | Exception], width: 
     embeddings = torch.empty_like(joined)
     embeddings[by_time] = joined
     return embeddings
-
-
-def _reason(error: Exception) -> str:
-    """What is wrong with a file, in one line."""
-    if isinstance(error, OSError) and error.strerror:
-        return f"{error.filename}: {error.strerror}"
-    return " ".join(str(error).split())

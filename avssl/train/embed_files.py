@@ -1,0 +1,91 @@
+"""`avssl embed`: embeddings of one's own media, in a file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from avssl.data.windows import Reading
+from avssl.models.encoders import Encoders
+from avssl.train.embed import embed
+from avssl.train.embedding_table import embedding_table
+from avssl.train.own_files import Found, find, media
+
+
+def embed_files(
+    root: Path,
+    out: Path,
+    encoders: Encoders,
+    towers: Sequence[str],
+    reading: Reading,
+    *,
+    hop: float = 1.0,
+    precision: str = "bf16-mixed",
+    workers: int = 2,
+    say: Callable[[str], None] = print,
+) -> dict[str, str]:
+    """Embed windows of all media below a folder, of a manifest, or of one file.
+
+    Windows of sound and pictures begin at the same times: `hop` seconds apart, from the beginning, as long as a whole
+    one is there; a file shorter than a window has one.
+
+    Args:
+        root: where the media are.
+        out: `.parquet` or `.npz`, see `embedding_table`; there only if anything could be embedded.
+        encoders: pretrained.
+        towers: audio, video.
+        reading: how windows are read.
+        hop: seconds from one window to the next.
+        precision: Lightning Fabric's name.
+        workers: loader processes.
+        say: gets a line for each thing that a person should know.
+
+    Returns:
+        What could not be read, name -> why.
+
+    Raises:
+        ValueError: no media, or nothing in them that the towers could take; an output of another kind.
+    """
+    if not hop > 0:
+        raise ValueError(f"windows are a hop > 0 seconds apart, not {hop}")
+    table = embedding_table(out, reading.seconds)
+    there = media(root, out)
+    found = find(there, towers, reading.seconds, hop, workers)
+    if not found.broken and not any(found.sources.values()):
+        raise ValueError(f"{root}: has nothing for the tower {' or '.join(towers)} among its {len(there)} media")
+    _say_rates(found, encoders.sample_rate, say)
+    offsets = {medium.name: medium.start for medium in there}
+    out.parent.mkdir(parents=True, exist_ok=True)
+    rows = 0
+    try:
+        with table as add:
+            for tower in towers:
+                for source, embeddings in embed(
+                    encoders,
+                    found.sources[tower],
+                    tower,
+                    reading,
+                    precision=precision,
+                    workers=workers,
+                    broken=lambda source, error: found.broken.__setitem__(source.key, str(error)),
+                ):
+                    add(source.key, [start - offsets[source.key] for start in source.starts], tower, embeddings)
+                    rows += len(embeddings)
+            if not rows:
+                raise _NothingError
+    except _NothingError:
+        say(f"{out}: not written, none of the {len(there)} media could be embedded")
+    else:
+        say(f"{out}: {rows} windows of {len(there) - len(found.broken)} media")
+    for name, why in found.broken.items():
+        say(f"{name}: {why}")
+    return found.broken
+
+
+class _NothingError(Exception):
+    """There is nothing to write."""
+
+
+def _say_rates(found: Found, sample_rate: int, say: Callable[[str], None]) -> None:
+    if others := sorted(found.rates - {sample_rate}):
+        say(f"sound at {', '.join(map(str, others))} Hz is resampled to the encoders' {sample_rate} Hz")
