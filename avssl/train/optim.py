@@ -58,7 +58,8 @@ def learning_rate(config: OptimConfig, step: int, steps: int) -> float:
     if config.schedule == "constant":
         return config.lr
     if config.schedule == "steps":
-        return config.lr * 0.1 ** sum(step >= share * steps for share in config.milestones)
+        passed = sum(step >= share * steps for share in config.milestones)
+        return config.lr * math.pow(config.factor, passed)
     share = (step - config.warmup) / max(1, steps - config.warmup)
     if config.schedule == "exponential":
         return config.lr * math.pow(config.remains, min(1.0, share))

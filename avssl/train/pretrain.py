@@ -60,6 +60,7 @@ def pretrain(
         if not heldout.done(folder):
             heldout.run(trained(config, folder), config, folder, manifest, console)
         probe.run(config, folder, path, manifest, console)
+    run_folder.entitle(folder, config)
     metrics = run_folder.read_metrics(folder)
     if scalars := heldout.line(metrics):
         console.print(scalars)

@@ -10,7 +10,7 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -51,11 +51,31 @@ def check(folder: Path, config: RunConfig) -> None:
         if any(folder.glob("*.ckpt")):
             raise ValueError(f"{folder}: holds a checkpoint but no {CONFIG}, so it is not a run folder")
         return
-    before, now = flat(asdict(fill(RunConfig, read_config(folder), where=str(path)))), flat(asdict(config))
-    different = [key for key in sorted(before.keys() | now.keys()) if before.get(key) != now.get(key)]
-    refused = [key for key in different if not key.startswith(MAY_CHANGE)]
+    check_same(folder, asdict(fill(RunConfig, read_config(folder), where=str(path))), asdict(config), MAY_CHANGE)
+
+
+def check_same(
+    folder: Path, before: Mapping[str, Any], now: Mapping[str, Any], may_change: tuple[str, ...] = ()
+) -> None:
+    """See that the settings of what a folder holds are those of what is to be continued there.
+
+    Args:
+        folder: for the message.
+        before: nested settings.
+        now: likewise.
+        may_change: keys, as `a.b`, that may differ, and all that begin so.
+
+    Raises:
+        ValueError: others differ; the message lists them.
+    """
+    old, new = flat(before), flat(now)
+    refused = [
+        key
+        for key in sorted(old.keys() | new.keys())
+        if old.get(key) != new.get(key) and not key.startswith(may_change)
+    ]
     if refused:
-        changes = ", ".join(f"{key} was {before.get(key)!r}, is {now.get(key)!r}" for key in refused)
+        changes = ", ".join(f"{key} was {old.get(key)!r}, is {new.get(key)!r}" for key in refused)
         raise ValueError(f"{folder}: belongs to another run ({changes}); use another folder or the same config")
 
 
@@ -66,10 +86,17 @@ def begin(folder: Path, config: RunConfig, recipe: str = "", command: Sequence[s
         OSError: the folder cannot be made or written.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    with replacing(folder / CONFIG) as part:
-        part.write_text(OmegaConf.to_yaml(OmegaConf.create(asdict(config))), encoding="utf-8")
+    _write_config(folder, config)
     path = folder / ENVIRONMENT
     _write_json(path, {"starts": [*_starts(path), environment(recipe, command)]})
+
+
+def entitle(folder: Path, config: RunConfig) -> None:
+    """Let the title and the published numbers of a finished run be those of `config`; all else stays as it was run."""
+    before = fill(RunConfig, read_config(folder), where=str(folder / CONFIG))
+    now = replace(before, title=config.title, published=config.published)
+    if now != before:
+        _write_config(folder, now)
 
 
 def environment(recipe: str = "", command: Sequence[str] = ()) -> dict[str, Any]:
@@ -123,6 +150,11 @@ def _versions() -> dict[str, str]:
 
 def _git(root: Path, *command: str) -> str:
     return subprocess.run(["git", "-C", str(root), *command], capture_output=True, text=True, check=True).stdout.strip()
+
+
+def _write_config(folder: Path, config: RunConfig) -> None:
+    with replacing(folder / CONFIG) as part:
+        part.write_text(OmegaConf.to_yaml(OmegaConf.create(asdict(config))), encoding="utf-8")
 
 
 def _write_json(path: Path, content: Any) -> None:

@@ -22,6 +22,7 @@ from avssl.data.manifest import Row, read_manifest, write_manifest
 from avssl.models.encoders import Encoders, build_encoders
 from avssl.scenes.synth360 import synth360
 from avssl.train import checkpoint
+from avssl.train.outcome import read_config
 from avssl.train.pretrain import fit_statistics, pretrain
 
 
@@ -110,6 +111,18 @@ def test_a_finished_run_is_left_as_it_is(run, small_world):
     assert "already complete" in text.getvalue()
     assert "AVSA-Bin" in text.getvalue()
     assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before
+
+
+def test_a_finished_run_takes_a_title_and_nothing_else(run, small_world):
+    folder, metrics = run
+    named = replace(config(small_world), title="first row")
+    before = read_config(folder)
+    weights = (folder / checkpoint.LAST).stat().st_mtime_ns
+    workers = replace(named, data=replace(named.data, workers=named.data.workers + 1))
+    assert pretrain(workers, folder, progress=False) == metrics
+    assert read_config(folder) == before | {"title": "first row"}
+    assert (folder / checkpoint.LAST).stat().st_mtime_ns == weights
+    pretrain(config(small_world), folder, progress=False)
 
 
 def test_a_lost_probe_is_measured_again_without_training(run, small_world):
