@@ -116,7 +116,7 @@ class OptimConfig:
     decoupled: bool = True
     """True: AdamW; False: the decay is part of the gradient (Adam with L2, as AVSA has it)."""
     schedule: str = "constant"
-    """constant (AVSA's), cosine (to zero at the last step), steps (a tenth of the rate after each milestone) or
+    """constant (AVSA's), cosine (to zero at the last step), steps (`factor` of the rate after each milestone) or
     exponential (to `remains` at the last step)."""
     remains: float = 0.01
     """Of `exponential`: share of the rate at the end."""
@@ -124,6 +124,8 @@ class OptimConfig:
     """Parameters whose name begins with a key have this share of the rate, such as 0.1 for a pretrained part."""
     milestones: list[float] = field(default_factory=list)
     """Of `steps`: shares of the run, in 0..1."""
+    factor: float = 0.1
+    """Of `steps`: the rate is multiplied by this at each milestone."""
     warmup: int = 0
     """Steps of linear warm-up."""
     clip_norm: float = 0.0
@@ -133,6 +135,7 @@ class OptimConfig:
         """Refuse what has no meaning."""
         _positive("optim", "lr", self.lr)
         _positive("optim", "remains", self.remains)
+        _positive("optim", "factor", self.factor)
         for name in ("weight_decay", "warmup", "clip_norm"):
             _not_negative("optim", name, getattr(self, name))
         check_choice("optim.schedule", self.schedule, SCHEDULES)

@@ -162,16 +162,17 @@ class _Steps:
         clips, batch = len(self.manifest), self.data.batch
         if clips >= batch:
             epoch, place = divmod(step, clips // batch)
-            whole = _permutation(clips, self.seed, epoch)[place * batch : (place + 1) * batch]
+            whole = permutation(clips, self.seed, epoch)[place * batch : (place + 1) * batch]
         else:
             rounds = -(-batch // clips)
-            whole = np.concatenate([_permutation(clips, self.seed, step * rounds + each) for each in range(rounds)])
+            whole = np.concatenate([permutation(clips, self.seed, step * rounds + each) for each in range(rounds)])
         share = batch // self.world
         return whole[:batch][self.rank * share : (self.rank + 1) * share]
 
 
 @lru_cache(maxsize=2)
-def _permutation(clips: int, seed: int, epoch: int) -> np.ndarray:
+def permutation(clips: int, seed: int, epoch: int) -> np.ndarray:
+    """The order in which an epoch shows so many clips."""
     return np.random.default_rng((seed, epoch, crc32(b"epoch"))).permutation(clips)
 
 

@@ -14,8 +14,8 @@ from avssl.head import Head
 from avssl.models.encoders import Encoders
 from avssl.train.checkpoint import LAST
 from avssl.train.launch import alone
-from avssl.train.outcome import CONFIG, flat, read_config
-from avssl.train.run_folder import FIGURES, add_metrics
+from avssl.train.outcome import CONFIG, read_config
+from avssl.train.run_folder import FIGURES, add_metrics, check_same
 from avssl.train.stop import interrupting
 from avssl_downstream.spatialize.apply import apply
 from avssl_downstream.spatialize.build import build
@@ -131,7 +131,7 @@ def run_config(options: SpatializeOptions) -> dict[str, Any]:
 
 
 def check_folder(folder: Path, options: SpatializeOptions) -> None:
-    """See that a run may live in a folder.
+    """See that a run may live in a folder; keys that are newer than the folder have their defaults.
 
     Raises:
         ValueError: it belongs to a run of other options.
@@ -140,9 +140,6 @@ def check_folder(folder: Path, options: SpatializeOptions) -> None:
         if (folder / LAST).is_file():
             raise ValueError(f"{folder}: holds a checkpoint but no {CONFIG}; use another folder")
         return
-    before, now = flat(read_config(folder)), flat(run_config(options))
-    different = [key for key in sorted(before.keys() | now.keys()) if before.get(key) != now.get(key)]
-    refused = [key for key in different if not key.startswith(MAY_CHANGE)]
-    if refused:
-        changes = ", ".join(f"{key} was {before.get(key)!r}, is {now.get(key)!r}" for key in refused)
-        raise ValueError(f"{folder}: belongs to another run ({changes}); use another folder or the same options")
+    defaults = OmegaConf.create(run_config(SpatializeOptions()))
+    before: Any = OmegaConf.to_container(OmegaConf.merge(defaults, read_config(folder)))
+    check_same(folder, before, run_config(options), MAY_CHANGE)

@@ -10,10 +10,11 @@ from avssl.config import OptimConfig
 from avssl.train.optim import learning_rate, optimizer
 
 
-def test_steps_are_those_of_multi_step_lr() -> None:
-    config = OptimConfig(lr=1e-5, schedule="steps", milestones=[0.5, 0.8])
+@pytest.mark.parametrize("factor", [0.1, 0.3])
+def test_steps_are_those_of_multi_step_lr(factor: float) -> None:
+    config = OptimConfig(lr=1e-5, schedule="steps", milestones=[0.5, 0.8], factor=factor)
     theirs = torch.optim.Adam([nn.Parameter(torch.zeros(1))], lr=1e-5)
-    schedule = torch.optim.lr_scheduler.MultiStepLR(theirs, [5, 8])
+    schedule = torch.optim.lr_scheduler.MultiStepLR(theirs, [5, 8], factor)
     for step in range(10):
         assert learning_rate(config, step, 10) == pytest.approx(theirs.param_groups[0]["lr"])
         theirs.step()
