@@ -27,18 +27,20 @@ LARGEST_TROUPE = 3
 MUTE = 0.5
 """Share of the groups without sound."""
 # All lengths are in heights of the picture.
-SCALE = 0.65
+SCALE = 0.75
 """Of a made-up object's own size."""
-ZOOM = 3.0
+ZOOM = 2.5
 """How many times as large an object is when it is nearest."""
-PULSE = 0.2
+PULSE = 0.25
 """Natural logarithm of the size by which a pulse changes it, up or down."""
-LIGHT = (0.3, 1.2)
+LIGHT = (0.4, 1.2)
 MARGIN = 0.2
 """Share of the picture, on each side, into which the way across does not lead."""
 PAN, TILT, SHAKE = 0.08, 0.03, 0.008
 """Largest amplitude of the camera's movements."""
-AROUND = 0.2
+ELSEWHERE = 0.2
+"""Farthest that a clip's view lies from the middle of the group's background, to the sides, up and down."""
+AROUND = ELSEWHERE + 2 * (PAN + SHAKE)
 """By which the background is larger than the picture on all sides."""
 
 
@@ -77,8 +79,9 @@ class Clip:
     acting: int
     """So many of the players, the first, do it; the others hold still."""
     camera: Floats
-    """`(2, frames)`: heights of the picture by which it looks to the right and down of where the background's middle
-    is; the objects stay before that."""
+    """`(2, frames)`: heights of the picture by which it moves to the right and down."""
+    view: tuple[float, float]
+    """Where in the background it begins, likewise."""
 
 
 @lru_cache(maxsize=8)
@@ -101,14 +104,15 @@ def draw_clip(seed: int, motion: Motion, group: int, number: int, form: Canvas) 
     camera = _draw_camera(rng, form)
     players = [(troupe.players[k], _draw_pose(rng, troupe.players[k], motion, place < acting, form))
                for place, k in enumerate(who)]  # fmt: skip
-    return Clip(motion, troupe, tuple(players), acting, camera)
+    across, down = rng.uniform(-ELSEWHERE, ELSEWHERE, 2).tolist()
+    return Clip(motion, troupe, tuple(players), acting, camera, (across, down))
 
 
 def render_frames(clip: Clip, form: Canvas) -> Iterator[Image]:
     """Frames `(height, width, 3)`, uint8 RGB, one after the other; later players hide earlier ones."""
     backdrop = _backdrop(clip.troupe.background, form)
     size, unit = (form.width, form.height), form.height
-    middle = backdrop.shape[1] / 2 - 0.5, backdrop.shape[0] / 2 - 0.5
+    middle = (backdrop.shape[1] - 1) / 2 + clip.view[0] * unit, (backdrop.shape[0] - 1) / 2 + clip.view[1] * unit
     for frame, (right, down) in enumerate(clip.camera.T * unit):
         picture = np.asarray(cv2.getRectSubPix(backdrop, size, (middle[0] + right, middle[1] + down)), np.uint8)
         for player, pose in clip.players:
