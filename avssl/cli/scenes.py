@@ -34,8 +34,9 @@ def _of_any_world(command: Callable[..., None]) -> Callable[..., None]:
 @scenes.command()
 @_of_any_world
 @click.option("--width", default=448, show_default=True, help="Columns of the frames; rows are half as many.")
+@click.option("--order", default=1, show_default=True, help="Ambisonic order of the sound, 1 to 4.")
 def synth360(out: Path, clips: int, seconds: float, seed: int, **options: Any) -> None:
-    """Sounding objects around a 360-degree camera: video, first-order ambisonics, and the truth per frame."""
+    """Sounding objects around a 360-degree camera: video, ambisonics, and the truth per frame."""
     from avssl.scenes.synth360 import synth360 as render
 
     click.echo(render(out, clips, seconds, seed, **options))

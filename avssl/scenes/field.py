@@ -1,4 +1,4 @@
-"""The sound of a scene at the listener, as first-order ambisonics."""
+"""The sound of a scene at the listener, as ambisonics."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from avssl.scenes.rooms import SPEED_OF_SOUND, Room, background, images, tail
 from avssl.scenes.scene import Format, Scene, Thing, dry
 from avssl.scenes.voices import Signal
 from avssl.spatial.ambisonics import encode
+from avssl.spatial.harmonics import channels, harmonics
 
 BLOCK = 0.25
 """Seconds between the instants that reflections are worked out for; they cross-fade from one to the next."""
@@ -20,25 +21,25 @@ PEAK = 0.9
 """No sample exceeds this."""
 
 
-def render_sound(scene: Scene, form: Format) -> NDArray[np.float32]:
-    """What a first-order microphone at the listener records.
+def render_sound(scene: Scene, form: Format, order: int = 1) -> NDArray[np.float32]:
+    """What an ambisonic microphone at the listener records.
 
     Direct sound follows the object sample by sample (direction, 1/distance, delay with its Doppler shift); reflections
     and tail are the room's; background noise comes last.
 
     Returns:
-        float32 `(4, samples)`, ambiX.
+        float32 `(4, samples)`, ambiX, or `(order + 1) ** 2` channels.
     """
-    total = np.zeros((4, len(form.sample_times())), np.float32)
+    total = np.zeros((channels(order), len(form.sample_times())), np.float32)
     at_one_metre = np.zeros(form.span().samples, np.float32)
     for thing, source in sources(scene, form):
         at_one_metre += source
-        total += direct(thing, source, form)
+        total += direct(thing, source, form, order)
         if any(scene.room.reflection):
-            total += early(scene.room, thing, source, form)
+            total += early(scene.room, thing, source, form, order)
     if scene.room.reverberation > 0:
-        total += tail(scene.room, at_one_metre, form.sample_rate)[:, -total.shape[1] :]
-    heard = _with_background(total, scene, form)
+        total += tail(scene.room, at_one_metre, form.sample_rate, order)[:, -total.shape[1] :]
+    heard = _with_background(total, scene, form, order)
     return level(heard, heard[0], scene.room.level)
 
 
@@ -54,23 +55,24 @@ def _strength(thing: Thing) -> float:
     return float(thing.path.distance * 10 ** (thing.loudness / 20))
 
 
-def direct(thing: Thing, source: Signal, form: Format) -> NDArray[np.float32]:
+def direct(thing: Thing, source: Signal, form: Format, order: int = 1) -> NDArray[np.float32]:
     """Sound that comes straight from a moving object.
 
     Args:
         thing: what moves.
         source: its sound at 1 m, `(span samples,)`, the lead included.
         form: of the recording.
+        order: of the field.
 
     Returns:
-        float32 `(4, samples)`.
+        float32 `(4, samples)`, or `(order + 1) ** 2` channels.
     """
     times = form.sample_times()
     azimuth, elevation, distance = thing.path.at(times)
     instants = (times - form.span().start - distance / SPEED_OF_SOUND) * form.sample_rate
     heard = interpolate(source, instants) / distance
     tensors = (torch.from_numpy(each.astype(np.float32)) for each in (heard, _wrap(azimuth), elevation))
-    return np.asarray(encode(*tensors).numpy())
+    return np.asarray(encode(*tensors, order=order).numpy())
 
 
 def interpolate(signal: Signal, instants: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -82,7 +84,7 @@ def interpolate(signal: Signal, instants: NDArray[np.float64]) -> NDArray[np.flo
     return np.asarray(sum(weight * signal[whole + k - 1] for k, weight in enumerate(weights)))
 
 
-def early(room: Room, thing: Thing, source: Signal, form: Format) -> NDArray[np.float32]:
+def early(room: Room, thing: Thing, source: Signal, form: Format, order: int = 1) -> NDArray[np.float32]:
     """Sound that reaches the listener by way of one wall.
 
     Args:
@@ -90,40 +92,42 @@ def early(room: Room, thing: Thing, source: Signal, form: Format) -> NDArray[np.
         thing: what moves.
         source: its sound at 1 m, `(span samples,)`, the lead included.
         form: of the recording.
+        order: of the field.
 
     Returns:
-        float32 `(4, samples)`.
+        float32 `(4, samples)`, or `(order + 1) ** 2` channels.
     """
     rate = form.sample_rate
     hop = round(BLOCK * rate)
     fade = np.bartlett(2 * hop + 1)[1:-1].astype(np.float32)
     padded = np.pad(source, (hop, 3 * hop + rate // 4))
-    total = np.zeros((4, len(padded)), np.float32)
+    total = np.zeros((channels(order), len(padded)), np.float32)
     for begin in range(0, len(source) + hop, hop):
         # The block is loudest at `begin + hop` of the padded sound, which is `begin` of the sound.
         block = padded[begin : begin + len(fade)] * fade
-        gains, delays = _taps(room, thing, form.span().start + begin / rate, rate)
+        gains, delays = _taps(room, thing, form.span().start + begin / rate, rate, order)
         for gain, delay in zip(gains, delays, strict=True):
             total[:, begin + delay : begin + delay + len(block)] += gain[:, None] * block
     lead = len(source) - len(form.sample_times())
     return total[:, hop + lead : hop + len(source)]
 
 
-def _taps(room: Room, thing: Thing, time: float, rate: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """Gains of W, Y, Z, X `(6, 4)` and delays in samples `(6,)` of the reflections at one instant."""
+def _taps(
+    room: Room, thing: Thing, time: float, rate: int, order: int
+) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Gains of all channels `(6, channels)` and delays in samples `(6,)` of the reflections at one instant."""
     azimuth, elevation, distance = thing.path.at(np.array(time))
     mirrored, kept = images(room, unit_vector(azimuth, elevation) * distance)
     far = np.linalg.norm(mirrored, axis=-1)
-    x, y, z = (mirrored / far[:, None]).T
-    gains = np.stack([np.ones_like(x), y, z, x], axis=1) * (kept / far)[:, None]
+    gains = harmonics(torch.from_numpy(mirrored / far[:, None]), order).numpy() * (kept / far)[:, None]
     return gains.astype(np.float32), np.round(far / SPEED_OF_SOUND * rate).astype(np.int64)
 
 
-def _with_background(total: NDArray[np.float32], scene: Scene, form: Format) -> NDArray[np.float32]:
+def _with_background(total: NDArray[np.float32], scene: Scene, form: Format, order: int) -> NDArray[np.float32]:
     if np.isinf(scene.room.noise):
         return total
     power = np.sqrt((total[0] ** 2).mean()) * 10 ** (-scene.room.noise / 20)
-    return total + np.float32(power) * background(scene.room, total.shape[1], form.sample_rate)
+    return total + np.float32(power) * background(scene.room, total.shape[1], form.sample_rate, order)
 
 
 def level(total: NDArray[np.float32], measured: NDArray[np.float32], wanted: float) -> NDArray[np.float32]:

@@ -12,8 +12,6 @@ Floats = NDArray[np.float64]
 
 SPEED_OF_SOUND = 343.0
 """Metres a second."""
-DIFFUSE = np.array([1.0, 1.0, 1.0, 1.0]) / np.sqrt([1.0, 3.0, 3.0, 3.0])
-"""Root mean square of W, Y, Z, X (SN3D) in a diffuse field of unit pressure."""
 
 
 @dataclass(frozen=True)
@@ -73,34 +71,43 @@ def images(room: Room, positions: Floats) -> tuple[Floats, Floats]:
     return mirrored, np.array(room.reflection)
 
 
-def tail(room: Room, source: NDArray[np.float32], sample_rate: int) -> NDArray[np.float32]:
+def diffuse(order: int) -> Floats:
+    """Root mean square of each channel (ACN, SN3D) of a diffuse field of unit pressure."""
+    degrees = np.arange(order + 1)
+    return np.asarray(np.repeat(1 / np.sqrt(2.0 * degrees + 1), 2 * degrees + 1))
+
+
+def tail(room: Room, source: NDArray[np.float32], sample_rate: int, order: int = 1) -> NDArray[np.float32]:
     """Diffuse reverberation of a signal.
 
     Args:
         room: where.
         source: `(samples,)`, all sounding objects as they are at 1 m.
         sample_rate: Hz.
+        order: of the field; a higher one begins with the lower ones' channels.
 
     Returns:
-        `(4, samples)`, W, Y, Z, X.
+        `(4, samples)`, W, Y, Z, X, or `(order + 1) ** 2` channels.
     """
     rng = np.random.default_rng((room.seed, 0))
     times = np.arange(int(1.1 * room.reverberation * sample_rate)) / sample_rate
     rise = np.clip((times - 0.012) / 0.01, 0, 1)
     shape = rise * 10 ** (-3 * times / room.reverberation)
-    responses = rng.standard_normal((4, len(times))) * shape * DIFFUSE[:, None]
+    powers = diffuse(order)[:, None]
+    responses = rng.standard_normal((len(powers), len(times))) * shape * powers
     responses /= np.sqrt((shape**2).sum()) * room.critical_distance
     wet = fftconvolve(source[None], responses.astype(np.float32), axes=-1)
     return np.asarray(wet[:, : len(source)], np.float32)
 
 
-def background(room: Room, samples: int, sample_rate: int) -> NDArray[np.float32]:
-    """Diffuse noise `(4, samples)` of unit power in W, with the room's spectral slope above 100 Hz."""
+def background(room: Room, samples: int, sample_rate: int, order: int = 1) -> NDArray[np.float32]:
+    """Diffuse noise `(4, samples)` of unit power in W, with the room's spectral slope above 100 Hz; see `tail`."""
     rng = np.random.default_rng((room.seed, 1))
     length = 1 << (samples - 1).bit_length()
     frequencies = np.fft.rfftfreq(length, 1 / sample_rate)
     gain = np.where(frequencies > 40, np.maximum(frequencies, 100.0) ** (room.noise_slope / 6.02), 0.0)
-    spectrum = rng.standard_normal((4, len(frequencies), 2)).view(np.complex128)[..., 0] * gain
+    powers = diffuse(order)
+    spectrum = rng.standard_normal((len(powers), len(frequencies), 2)).view(np.complex128)[..., 0] * gain
     noise = np.fft.irfft(spectrum)[:, :samples]
-    noise *= (DIFFUSE / np.sqrt((noise**2).mean(1)))[:, None]
+    noise *= (powers / np.sqrt((noise**2).mean(1)))[:, None]
     return noise.astype(np.float32)

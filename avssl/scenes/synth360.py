@@ -1,4 +1,4 @@
-"""synth360: sounding objects all around a 360-degree camera, heard by a first-order microphone."""
+"""synth360: sounding objects all around a 360-degree camera, heard by an ambisonic microphone."""
 
 from __future__ import annotations
 
@@ -20,6 +20,8 @@ from avssl.scenes.world import World
 
 VERSION = 2
 """Of the world: raised whenever the same seed gives another scene."""
+HIGHEST = 4
+"""Order of a sound field."""
 
 
 def synth360(
@@ -31,11 +33,12 @@ def synth360(
     width: int = 448,
     frame_rate: float = 16.0,
     sample_rate: int = 24000,
+    order: int = 1,
     workers: int | None = None,
     test_share: float = 0.25,
     progress: bool = True,
 ) -> Path:
-    """Render a made-up world: H.264 video, four-channel sound, manifest and truth.
+    """Render a made-up world: H.264 video, ambisonic sound, manifest and truth.
 
     Scene i depends on `seed` and i alone; see `avssl.scenes.dataset.write_world`.
 
@@ -47,6 +50,7 @@ def synth360(
         width: columns of a frame, a multiple of 4; half as many rows.
         frame_rate: frames a second.
         sample_rate: Hz.
+        order: of the sound field; 1: four channels, 2: nine, which begin with those four.
         workers: processes; 1 renders in this one, None takes one a core.
         test_share: share of the scenes that the manifest calls test, spread evenly.
         progress: whether a bar shows how far it is.
@@ -58,7 +62,7 @@ def synth360(
         ValueError: a number that has no meaning, or `out` holds something else.
         OSError: `out` cannot be written.
     """
-    world = Synth360(seed, Format(seconds, width, frame_rate, sample_rate))
+    world = Synth360(seed, Format(seconds, width, frame_rate, sample_rate), order)
     return write_world(out, world, clips, workers=workers, test_share=test_share, progress=progress)
 
 
@@ -69,14 +73,16 @@ class Synth360(World[Scene]):
     name: ClassVar[str] = "synth360"
     version: ClassVar[int] = VERSION
     layout: ClassVar[str] = "ambix"
+    order: int = 1
+    """Of the sound field."""
 
     def describe(self, index: int) -> Scene:
         """See `avssl.scenes.scene.describe`."""
         return describe(self.seed, index)
 
     def sound(self, scene: Scene) -> NDArray[np.float32]:
-        """Four channels, ambiX."""
-        return render_sound(scene, self.form)
+        """As many channels as the order has, ambiX."""
+        return render_sound(scene, self.form, self.order)
 
     def frames(self, scene: Scene) -> Iterator[NDArray[np.uint8]]:
         """Equirectangular frames."""
@@ -86,8 +92,13 @@ class Synth360(World[Scene]):
         """See `avssl.scenes.truth.SCHEMA`."""
         return truth(scene, self.form)
 
+    def settings(self) -> dict[str, object]:
+        """All that the scenes depend on."""
+        return super().settings() | ({"order": self.order} if self.order > 1 else {})
+
     def demands(self) -> Iterator[tuple[bool, str]]:
         """Those of every world, and a width that the lens and H.264 can take."""
         yield from super().demands()
+        yield 1 <= self.order <= HIGHEST, f"order is from 1 to {HIGHEST}, not {self.order}"
         width = self.form.width
         yield width >= 32 and width % 4 == 0, f"width is a multiple of 4 from 32 up, not {width}"

@@ -78,7 +78,7 @@ class World(ABC, Generic[Told]):
         """Of the active intensity of what was written: azimuth, elevation (degrees), diffuseness; nan but for ambiX."""
         if self.layout != "ambix":
             return math.nan, math.nan, math.nan
-        azimuth, elevation, diffuseness = intensity_direction(torch.from_numpy(sound), sample_rate)
+        azimuth, elevation, diffuseness = intensity_direction(torch.from_numpy(sound[:4]), sample_rate)
         return math.degrees(azimuth), math.degrees(elevation), float(diffuseness)
 
     def settings(self) -> dict[str, object]:
