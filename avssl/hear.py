@@ -9,9 +9,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from avssl.data.resample import resample
 from avssl.models.encoders import Encoders
 from avssl.spatial.ambisonics import from_stereo
 
+RATES = (16000, 22050, 44100, 48000)
+"""Hz that HEAR gives sound in."""
 BATCH = 64
 """Windows in one pass through the tower."""
 
@@ -33,12 +36,18 @@ class HearModel(nn.Module):
         if not (seconds > 0 and hop > 0):
             raise ValueError(f"HEAR's windows want seconds > 0 and hop > 0, not {seconds} and {hop}")
         self.audio = encoders.audio
-        self.sample_rate = encoders.sample_rate
-        """Hz that sound must have."""
+        self.heard_rate = encoders.sample_rate
+        """Hz that the encoders take."""
+        self.sample_rate = next((rate for rate in RATES if rate % self.heard_rate == 0), RATES[-1])
+        """Hz that sound must have: one of HEAR's, resampled here where the encoders take another."""
         self.scene_embedding_size = self.timestamp_embedding_size = encoders.audio_width
         self.samples = round(seconds * encoders.sample_rate)
         """Of a window."""
         self.hop = hop
+
+    def heard(self, audio: Tensor) -> Tensor:
+        """`(sounds, samples)` at the encoders' rate."""
+        return resample(audio.detach().cpu().float(), self.sample_rate, self.heard_rate).to(audio.device)
 
     def forward(self, windows: Tensor) -> Tensor:
         """Embed `(windows, samples)` of mono sound: `(windows, width)`."""
@@ -84,9 +93,8 @@ def get_timestamp_embeddings(audio: Tensor, model: HearModel) -> tuple[Tensor, T
     _check(audio, model)
     count = 1 + int(audio.shape[1] * 1000 / model.sample_rate / model.hop)
     stamps = torch.arange(count, dtype=torch.float32, device=audio.device) * model.hop
-    begins = [round(stamp * model.sample_rate / 1000) for stamp in stamps.tolist()]
-    half = model.samples // 2
-    wide = nn.functional.pad(audio, (half, model.samples))
+    begins = [round(stamp * model.heard_rate / 1000) for stamp in stamps.tolist()]
+    wide = nn.functional.pad(model.heard(audio), (model.samples // 2, model.samples))
     with torch.no_grad():
         found = [model(torch.stack([sound[at : at + model.samples] for at in begins])) for sound in wide]
     return torch.stack(found), stamps.expand(len(audio), -1).contiguous()
@@ -106,10 +114,11 @@ def get_scene_embeddings(audio: Tensor, model: HearModel) -> Tensor:
         ValueError: not a model of ours, or sound of another shape.
     """
     _check(audio, model)
-    wide = nn.functional.pad(audio, (0, max(0, model.samples - audio.shape[1])))
+    sound = model.heard(audio)
+    wide = nn.functional.pad(sound, (0, max(0, model.samples - sound.shape[1])))
     windows = wide.unfold(1, model.samples, max(1, model.samples // 2))
     with torch.no_grad():
-        return torch.stack([model(sound).mean(0) for sound in windows])
+        return torch.stack([model(some).mean(0) for some in windows])
 
 
 def _check(audio: Tensor, model: HearModel) -> None:
