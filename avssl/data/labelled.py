@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -96,9 +97,10 @@ def check_missing(found: Labelled, share: float, lists: str) -> None:
     """
     named = len(found.examples) + len(found.missing)
     if len(found.missing) > share * named:
+        enough = math.ceil(100 * len(found.missing) / named) / 100
         raise ValueError(
             f"{lists}: names {named} files, {len(found.missing)} are missing below {found.root}, "
-            f"the first is {found.missing[0]!r}; --missing {len(found.missing) / named:.2f} would go on without them"
+            f"the first is {found.missing[0]!r}; --missing {enough:.2f} would go on without them"
         )
 
 
