@@ -24,13 +24,24 @@ LEVELS = (-38.0, -30.0)
 """Decibels of a recording below full scale, about."""
 
 
+def _anywhere(sketch: Sketch) -> None:
+    """What says nothing of the place: wind in the microphone, and a machine that hums somewhere."""
+    sketch.bed(_any_tint(sketch), sketch.between(-20, -5), sketch.between(0, 0.5))
+    sketch.bed(_any_tint(sketch), sketch.between(-20, -5), sketch.between(20, 99), sketch.between(-30, 40), around=True)
+
+
+def _any_tint(sketch: Sketch) -> Tint:
+    low = 10 ** sketch.between(1.7, 2.7)
+    return Tint(low, low * 10 ** sketch.between(0.5, 1.3), sketch.between(-5, 0))
+
+
 def _beach(sketch: Sketch) -> None:
-    _weather(sketch, concentration=sketch.between(4, 9))
+    _weather(sketch, concentration=sketch.between(2, 7))
     sketch.flying("bird", every=2.5, level=-7)
 
 
 def _woodland(sketch: Sketch) -> None:
-    _weather(sketch, concentration=sketch.between(0, 0.3))
+    _weather(sketch, concentration=sketch.between(0, 0.8))
     sketch.standing("bird", every=2.5, level=-7, nearest=(5, 15), height=(3, 8))
 
 
@@ -41,11 +52,11 @@ def _weather(sketch: Sketch, concentration: float) -> None:
 
 
 def _busy_street(sketch: Sketch) -> None:
-    _traffic(sketch, wet=sketch.between(0.03, 0.12))
+    _traffic(sketch, wet=sketch.between(0.05, 0.4))
 
 
 def _quiet_street(sketch: Sketch) -> None:
-    _traffic(sketch, wet=sketch.between(0.93, 0.99))
+    _traffic(sketch, wet=sketch.between(0.75, 0.98))
 
 
 def _traffic(sketch: Sketch, wet: float) -> None:
@@ -58,11 +69,11 @@ def _traffic(sketch: Sketch, wet: float) -> None:
 
 
 def _pedestrian_zone(sketch: Sketch) -> None:
-    _crowd(sketch, wet=sketch.between(0.03, 0.12))
+    _crowd(sketch, wet=sketch.between(0.05, 0.4))
 
 
 def _shopping_centre(sketch: Sketch) -> None:
-    _crowd(sketch, wet=sketch.between(0.93, 0.99))
+    _crowd(sketch, wet=sketch.between(0.75, 0.98))
 
 
 def _crowd(sketch: Sketch, wet: float) -> None:
@@ -117,4 +128,5 @@ def describe(
     rng = np.random.default_rng((seed, list(sketches).index(label), number))
     sketch = Sketch(rng, seconds)
     sketches[label](sketch)
+    _anywhere(sketch)
     return sketch.place(sketch.between(*LEVELS)).turned(float(rng.uniform(-np.pi, np.pi)))

@@ -15,12 +15,12 @@ from avssl.scenes.stamp import tangent_basis
 Image = NDArray[np.float32]
 
 
-def draw_background(seed: int, lens: Lens) -> NDArray[np.uint8]:
-    """A random surrounding: uint8 `(height, width, 3)`, RGB."""
+def draw_background(seed: int, lens: Lens, family: str = "") -> NDArray[np.uint8]:
+    """A random surrounding: uint8 `(height, width, 3)`, RGB; of one of `FAMILIES`, or of any."""
     rng = np.random.default_rng(seed)
     rays = _rays(lens)
-    family = (_outdoors, _room, _city, _haze)[rng.integers(4)]
-    image = family(rng, rays @ _yaw(rng))
+    drawn = FAMILIES[rng.integers(len(FAMILIES))]
+    image = _DRAWN[family or drawn](rng, rays @ _yaw(rng))
     image = image * (1 + 0.04 * _noise(rng, rays, rng.uniform(20, 70), 8))[..., None]
     frame = (np.clip(image, 0, 1) * 255).astype(np.uint8)
     for _ in range(rng.integers(0, 6)):
@@ -127,3 +127,8 @@ def _clutter(rng: np.random.Generator, frame: NDArray[np.uint8], lens: Lens) -> 
     picture = np.concatenate([brush.colour * alpha, alpha], axis=-1).astype(np.uint8)
     angles = rng.uniform(-np.pi, np.pi), np.arcsin(rng.uniform(-0.9, 0.9)), rng.uniform(0, 2 * np.pi)
     lens.stamp(frame, picture, tangent_basis(*map(np.asarray, angles)), float(np.tan(np.radians(rng.uniform(3, 10)))))
+
+
+_DRAWN = {"outdoors": _outdoors, "room": _room, "city": _city, "haze": _haze}
+FAMILIES = tuple(_DRAWN)
+"""Kinds of surroundings."""

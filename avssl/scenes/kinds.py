@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
+
 from avssl.scenes import silhouettes, struck, sustained
 from avssl.scenes.brush import Brush
 from avssl.scenes.voices import Signal, Span, Voice
@@ -43,3 +45,15 @@ KINDS = (
     Kind("face", 342, silhouettes.face, sustained.face, (110, 260), (3, 5)),
 )
 BY_NAME = {kind.name: kind for kind in KINDS}
+
+
+def draw_voice(rng: np.random.Generator, kind: Kind) -> Voice:
+    """A random individual's way of sounding."""
+    low, high = kind.pitch
+    return Voice(
+        pitch=float(low * (high / low) ** rng.random()),
+        rate=float(rng.uniform(*kind.rate)),
+        phase=float(rng.random()),
+        timbre=float(rng.random()),
+        seed=int(rng.integers(2**31)),
+    )

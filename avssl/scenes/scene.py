@@ -8,7 +8,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from avssl.scenes.kinds import BY_NAME, KINDS
+from avssl.scenes.kinds import BY_NAME, KINDS, draw_voice
 from avssl.scenes.lens import Lens, Panorama
 from avssl.scenes.looks import Look, draw_look
 from avssl.scenes.paths import Path, draw_path, spread
@@ -128,14 +128,7 @@ def draw_thing(
     """
     own = BY_NAME[kind]
     look = draw_look(rng, own.hue / 360, own.spins, path.distance, radii)
-    low, high = own.pitch
-    voice = Voice(
-        pitch=float(low * (high / low) ** rng.random()),
-        rate=float(rng.uniform(*own.rate)),
-        phase=float(rng.random()),
-        timbre=float(rng.random()),
-        seed=int(rng.integers(2**31)),
-    )
+    voice = draw_voice(rng, own)
     return Thing(number, kind, look, voice, path, float(rng.uniform(-2.5, 2.5)), sounding=False)
 
 

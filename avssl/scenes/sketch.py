@@ -7,16 +7,15 @@ from dataclasses import replace
 import numpy as np
 
 from avssl.scenes.beds import Bed, Spread, Swell, Tint
-from avssl.scenes.kinds import BY_NAME
+from avssl.scenes.kinds import BY_NAME, draw_voice
 from avssl.scenes.passers import Line, Passer
 from avssl.scenes.place import Hall, Place
-from avssl.scenes.voices import Voice
 
 Range = tuple[float, float]
 
-_LEVEL = 2.0
+_LEVEL = 3.0
 """Decibels by which the level of each sound differs from recording to recording, and of each passer from the next."""
-_TILT = 1.0
+_TILT = 1.5
 """Decibels an octave by which spectra differ from recording to recording."""
 
 
@@ -37,16 +36,29 @@ class Sketch:
         """A random number."""
         return float(self.rng.uniform(low, high))
 
-    def bed(self, tint: Tint, level: float, concentration: float, elevation: float = 0.0, depth: float = 1.0) -> None:
-        """Noise that goes on, from about straight ahead; elevation in degrees, depth of its swell in decibels."""
-        spread = Spread(0.0, float(np.radians(elevation + self.between(-5, 5))), concentration)
+    def bed(
+        self, tint: Tint, level: float, concentration: float, elevation: float = 0.0, depth: float = 1.0,
+        around: bool = False,
+    ) -> None:  # fmt: skip
+        """Noise that goes on.
+
+        Args:
+            tint: its spectrum.
+            level: decibels.
+            concentration: of its directions, see `Spread`.
+            elevation: degrees.
+            depth: of its swell, decibels.
+            around: whether it comes from any side, rather than from in front.
+        """
+        azimuth = self.between(-np.pi, np.pi) if around else 0.0
+        spread = Spread(azimuth, float(np.radians(elevation + self.between(-5, 5))), concentration)
         swell = Swell(depth * self.between(0.7, 1.3), self.between(0.06, 0.15), self._seed())
         self.beds.append(Bed(self._tinted(tint), spread, level + self._off(), swell, self._seed()))
 
     def driving(self, source: str | Tint, every: float, level: float, wet: float, speed: Range = (7, 13)) -> None:
         """Vehicles both ways along a street that runs from left to right, in front."""
         nearest, level = self.between(3, 6), level + self._off()
-        source = self._tinted(source)
+        source = source if isinstance(source, str) else self._tinted(source)
         for onset in self._onsets(every, 8.0):
             pace = self.between(*speed)
             line = Line(0.0, nearest * self.between(0.9, 1.4), -0.5, pace * self.rng.choice([-1, 1]), 40 / pace)
@@ -83,14 +95,16 @@ class Sketch:
         """One sound that never stops, from one place; its repeats overlap."""
         level += self._off()
         line = Line(self.between(-np.pi, np.pi), self.between(3, 8), self.between(0, 1))
-        voice = self._voice(source)
+        voice = draw_voice(self.rng, BY_NAME[source])
         for onset in np.arange(-5.0, self.seconds, 10.0):
             self._pass(float(onset), 12.0, source, line, level, wet)
             self.passers[-1] = replace(self.passers[-1], voice=voice)
 
     def _pass(self, onset: float, seconds: float, source: str | Tint, line: Line, level: float, wet: float) -> None:
         level += self._off()
-        self.passers.append(Passer(onset, seconds, source, self._voice(source), line, level, wet))
+        # A noise has nothing of a voice but its seed.
+        voice = draw_voice(self.rng, BY_NAME[source if isinstance(source, str) else "fan"])
+        self.passers.append(Passer(onset, seconds, source, voice, line, level, wet))
 
     def _onsets(self, every: float, before: float) -> list[float]:
         """Seconds at which sounds begin, at random; those under way when the recording begins included."""
@@ -98,14 +112,8 @@ class Sketch:
         slots = (np.arange(count) + self.rng.random(count)) * (self.seconds + before) / count
         return [float(each) for each in slots - before]
 
-    def _voice(self, source: str | Tint) -> Voice:
-        pitch, rate = (BY_NAME[source].pitch, BY_NAME[source].rate) if isinstance(source, str) else ((1, 1), (1, 1))
-        return Voice(self.between(*pitch), self.between(*rate), self.between(0, 1), self.between(0, 1), self._seed())
-
-    def _tinted(self, source: str | Tint) -> str | Tint:
-        if isinstance(source, str):
-            return source
-        return replace(source, slope=source.slope + self.tilt)
+    def _tinted(self, tint: Tint) -> Tint:
+        return replace(tint, slope=tint.slope + self.tilt)
 
     def _off(self) -> float:
         return self.between(-_LEVEL, _LEVEL)
