@@ -1,0 +1,143 @@
+"""Action recognition: what encoders know of what people do (protocol of Morgado 2020)."""
+
+from __future__ import annotations
+
+import csv
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from omegaconf import OmegaConf
+from torch import nn
+
+from avssl.data.atomic import replacing, write_text
+from avssl.data.labelled import Labelled
+from avssl.data.layouts.files import PICTURES
+from avssl.data.layouts.walk import walk
+from avssl.head import Head
+from avssl.models.encoders import Encoders
+from avssl.train.outcome import CONFIG
+from avssl.train.run_folder import add_metrics
+from avssl.train.stop import interrupting
+from avssl_downstream.action import folder as folders
+from avssl_downstream.action.data import read_labelled
+from avssl_downstream.action.fitting import Fitting
+from avssl_downstream.action.folder import Recogniser
+from avssl_downstream.action.options import ActionOptions
+from avssl_downstream.action.whole import recognise
+from avssl_downstream.classification import over_folds
+from avssl_downstream.scenes.baselines import random_encoders
+from avssl_downstream.scenes.judge import judge
+
+
+class Action(Head):
+    """Tells what is done in videos: UCF101, HMDB51, any folder of classes, or the built-in actions.
+
+    Args:
+        encoders: pretrained towers; left as they are.
+        options: data, clips, classifier, fine-tuning.
+
+    Raises:
+        ValueError: the encoders have no video tower.
+    """
+
+    Options = ActionOptions
+    encoders: Encoders
+    options: ActionOptions
+
+    def __init__(self, encoders: Encoders, options: ActionOptions) -> None:
+        if not isinstance(getattr(encoders, "video", None), nn.Module):
+            raise ValueError("action needs encoders with a video tower, these have none")
+        self.encoders = random_encoders(encoders, options.seed) if options.from_scratch else encoders
+        self.options = options
+        self.recogniser: Recogniser | None = None
+
+    @classmethod
+    def load(cls, folder: Path, settings: Any) -> Action:
+        """A head fitted in `folder`; `settings` may change how files are read, see `folder.FREE`.
+
+        Raises:
+            ValueError: no such folder, a broken file, or settings that need another fit.
+        """
+        recogniser, options = folders.read(folder, settings)
+        head = cls(recogniser.encoders, options)
+        head.recogniser = recogniser
+        return head
+
+    def fit(self, folder: Path) -> dict[str, float]:
+        """Learn and test, each split asked for; fine-tuning that was begun in the folder is continued.
+
+        Leaves `config.json` and `action.safetensors` (of several splits, each in a folder of its own), `config.yaml`,
+        `metrics.json`, `confusion.png`, `classes.csv`, `predictions.csv`, and `missing.txt` where files are missing.
+
+        Returns:
+            Of videos `accuracy`, `top5`, `class_accuracy`, `log_loss`; of single clips `clip_accuracy`, `clip_top5`; of
+            several splits their means, each with `_deviation`; `accuracy_low` and `accuracy_high`, the 95 % interval
+            with recordings resampled; how many videos were trained on and tested.
+
+        Raises:
+            ValueError: unusable data, or a folder of another run.
+            OSError: something cannot be read or written.
+            SystemExit: with code 0, after saving, when SIGTERM or Ctrl-C came while training.
+        """
+        with interrupting():
+            labelled = read_labelled(self.options)
+            _report(labelled, folder)
+            fitting = Fitting(self.encoders, labelled, self.options, folder)
+            found = judge(labelled, fitting.predict, folder, self.options.seed)
+        write_text(folder / CONFIG, OmegaConf.to_yaml(OmegaConf.create(self._config(labelled))))
+        videos = {
+            f"{part}_videos": fmean(len(getattr(fold, part)) for fold in labelled.folds) for part in ("train", "test")
+        }
+        about = {"seed": float(self.options.seed), "classes": float(len(labelled.classes))}
+        # Recordings that decide together are of scenes; a recording of actions is of several.
+        videos_alone = {name: value for name, value in found.items() if not name.startswith("recording_")}
+        return add_metrics(folder, videos_alone | over_folds(fitting.found) | videos | about)
+
+    def apply(self, source: Path, target: Path) -> None:
+        """Write what is probably done in a video, or in each below a folder: a csv with a probability for each class.
+
+        Raises:
+            ValueError: the head was not fitted, no video, or a broken one.
+            OSError: something cannot be read or written.
+        """
+        if self.recogniser is None:
+            raise ValueError(f"{source}: action needs a fitted head: give its folder (--head)")
+        paths = [source]
+        if source.is_dir():
+            paths = [
+                at / name for at, _, names in walk(source) for name in names if Path(name).suffix.lower() in PICTURES
+            ]
+            if not paths:
+                raise ValueError(f"{source}: expected a video, or a folder of videos; this folder has none")
+        base = source if source.is_dir() else source.parent
+        with interrupting(), replacing(target) as part, part.open("w", encoding="utf-8", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow(("file", "predicted", *(f"p_{name}" for name in self.recogniser.classes)))
+            for path, scores in recognise(self.recogniser, paths, self.options):
+                best = self.recogniser.classes[int(scores.argmax())]
+                writer.writerow((path.relative_to(base), best, *(f"{score:.6f}" for score in scores.tolist())))
+
+    def _config(self, labelled: Labelled) -> dict[str, Any]:
+        """What `config.yaml` says, as `avssl report` reads it."""
+        options, model = self.options, asdict(self.encoders.model_config)
+        settings = {key: value for key, value in asdict(options).items() if key not in ("seed", "root", "workers")}
+        features = self.encoders.feature_config.name
+        kinds = ("from scratch" if options.from_scratch else "", "single frames" if options.single_frame else "")
+        title = options.title or ", ".join(filter(None, (labelled.name, features, options.mode, *kinds)))
+        about = {"task": "action", "features": {"name": features}, "model": model, "train": {"seed": options.seed}}
+        return {**settings, **about, "data_set": labelled.name, "title": title}
+
+
+def _report(labelled: Labelled, folder: Path) -> None:
+    """Say what is missing, and list it."""
+    if labelled.missing:
+        folder.mkdir(parents=True, exist_ok=True)
+        write_text(folder / "missing.txt", "".join(f"{name}\n" for name in labelled.missing))
+        print(
+            f"{labelled.root}: goes on without {len(labelled.missing)} videos that are missing, listed in "
+            f"{folder / 'missing.txt'}",
+            file=sys.stderr,
+        )

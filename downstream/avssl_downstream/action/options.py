@@ -1,0 +1,122 @@
+"""What the head `action` can be told."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from avssl.config import OptimConfig, TrainConfig, check_choice, check_precision, check_range
+from avssl.data.augment import Colour
+from avssl.data.windows import Reading
+from avssl_downstream.classification import CLASSIFIERS
+
+LAYOUTS = ("auto", "ucf101", "hmdb51", "folders")
+MODES = ("frozen", "finetune")
+STILL = 1e7
+"""Pictures a second at which a window is one instant."""
+
+
+def _adam() -> OptimConfig:
+    """Morgado 2020's: rates times 0.3 after epochs 8, 12 and 16 of 20."""
+    steps = {"schedule": "steps", "milestones": [0.4, 0.6, 0.8], "factor": 0.3}
+    return OptimConfig(lr=1e-4, weight_decay=0.0, decoupled=False, **steps)  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True)
+class ActionOptions:
+    """Data, clips, classifier, fine-tuning; all defaults are Morgado 2020's (AVSA), but for the frozen classifier."""
+
+    root: str = ""
+    """The data set's folder; empty: the built-in actions."""
+    layout: str = "auto"
+    """ucf101, hmdb51, folders (one a class) or auto: what the folder looks like. Of the built-in actions: which they
+    have, auto is ucf101."""
+    split: int = 1
+    """Which of the official splits; 0: all, and their mean and deviation."""
+    missing: float = 0.0
+    """So large a share of the files that the lists name may be missing."""
+    test_share: float = 0.25
+    """Share of the videos tested, of folders that are not split already."""
+    groups: int = 25
+    """Of the built-in actions: recordings of each class."""
+    world_seed: int = 0
+    """Of the built-in actions."""
+    mode: str = "frozen"
+    """frozen (embeddings computed once, and a classifier) or finetune (the tower is trained too)."""
+    from_scratch: bool = False
+    """Random weights in the same architecture: what pretraining must beat."""
+    single_frame: bool = False
+    """Show one picture of each clip, again and again: what motion must beat."""
+    frames: int = 8
+    """Pictures of a clip."""
+    frame_rate: float = 16.0
+    """Pictures a second."""
+    size: int = 112
+    """Rows and columns that the tower sees."""
+    resize: int = 128
+    """Shorter side that pictures are scaled to before their middle is cut out; not so when the tower is trained."""
+    test_clips: int = 25
+    """Clips of a tested video, evenly spread; its probabilities are their mean."""
+    train_clips: int = 0
+    """Clips of a training video: evenly spread if frozen, else drawn each epoch; 0: 10 of HMDB51, else 5."""
+    classifier: str = "logistic"
+    """Of frozen embeddings: logistic, svm or knn."""
+    strength: float = 0.01
+    """Inverse of the regularisation of logistic and svm."""
+    neighbours: int = 5
+    """Of knn."""
+    epochs: int = 20
+    """Of fine-tuning: each shows every video `train_clips` times."""
+    batch: int = 28
+    """Of fine-tuning: clips a step."""
+    dropout: float = 0.5
+    """Of fine-tuning: share of the embedding dropped before the classifier."""
+    optim: OptimConfig = field(default_factory=_adam)
+    """Of fine-tuning; `shares` gives parts, such as towers, a share of the rate."""
+    smallest: float = 0.08
+    """Of fine-tuning: least share of a picture that is cut out."""
+    flip: float = 0.5
+    """Of fine-tuning: share of clips that are mirrored."""
+    colour: Colour = field(default_factory=Colour)
+    """Of fine-tuning: how much colours vary."""
+    save_every: int = 500
+    """Of fine-tuning: steps between checkpoints."""
+    precision: str = "bf16-mixed"
+    """In which the tower runs; Lightning Fabric's name."""
+    workers: int = 2
+    """Loader processes."""
+    seed: int = 0
+    """Seeds random weights, drawn clips, folders' splits, resampling."""
+    title: str = ""
+    """What `avssl report` calls the row; empty: made from data, features and mode."""
+    published: dict[str, float] = field(default_factory=dict)
+    """Metric -> the paper's number for this row."""
+
+    def __post_init__(self) -> None:
+        """Refuse what has no meaning."""
+        check_choice("layout", self.layout, LAYOUTS)
+        check_choice("mode", self.mode, MODES)
+        check_choice("classifier", self.classifier, CLASSIFIERS)
+        check_precision("action", self.precision)
+        for name in ("missing", "test_share", "smallest", "flip"):
+            check_range("action", name, getattr(self, name), 0.0, 1.0)
+        for name in ("frame_rate", "strength", "smallest"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"action.{name} must be positive, not {getattr(self, name)}")
+        for name in ("frames", "size", "resize", "test_clips", "neighbours", "epochs", "batch", "save_every", "groups"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"action.{name} is at least 1, not {getattr(self, name)}")
+        for name in ("split", "train_clips", "workers", "seed", "world_seed"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"action.{name} must not be negative, it is {getattr(self, name)}")
+        if not 0 <= self.dropout < 1:
+            raise ValueError(f"action.dropout is from 0 to below 1, not {self.dropout}")
+        self.reading()
+
+    def reading(self) -> Reading:
+        """How a clip is read where nothing is drawn."""
+        rate = STILL if self.single_frame else self.frame_rate
+        return Reading(frames=self.frames, frame_rate=rate, resize=self.resize, size=self.size)
+
+    def training(self, steps: int) -> TrainConfig:
+        """Length and intervals of fine-tuning."""
+        return TrainConfig(steps, self.seed, self.precision, save_every=self.save_every, show_every=steps)

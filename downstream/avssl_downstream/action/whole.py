@@ -1,0 +1,34 @@
+"""What is done in videos that belong to no data set."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from torch import Tensor
+
+from avssl.data.labelled import Example, Labelled
+from avssl.train.embed import embed
+from avssl_downstream.action.data import spread
+from avssl_downstream.action.folder import Recogniser
+from avssl_downstream.action.options import ActionOptions
+
+
+def recognise(recogniser: Recogniser, paths: Sequence[Path], options: ActionOptions) -> Iterator[tuple[Path, Tensor]]:
+    """Videos with the probabilities `(classes,)` of each, the mean over clips.
+
+    Args:
+        recogniser: that was fitted.
+        paths: of videos.
+        options: how many clips, and how they are read.
+
+    Raises:
+        ValueError: a video is broken.
+        FileNotFoundError: there is none.
+    """
+    examples = tuple(Example(str(path), "", video=str(path)) for path in paths)
+    unknown = Labelled("", Path(), recogniser.classes, examples, ())
+    videos = spread(unknown, examples, options.reading(), options.test_clips, options.workers)
+    settings = {"precision": options.precision, "workers": options.workers, "title": "clips"}
+    for video, embeddings in embed(recogniser.encoders, videos, "video", options.reading(), **settings):
+        yield video.path, recogniser.classifier.probabilities(embeddings, len(recogniser.classes)).mean(0)
