@@ -51,7 +51,7 @@ class Fitting:
         """Learn from what a fold trains on, keep it, and give probabilities `(tested, C)` of what it tests."""
         options, data = self.options, self.labelled
         folder = self.folder if len(data.folds) == 1 else self.folder / split.name
-        folders.begin(folder, folders.describe(self.encoders, options, data.classes, data.name, split.name))
+        folders.begin(folder, folders.describe(self.encoders, options, data, split.name))
         training, tested = ([data.examples[place] for place in each.tolist()] for each in (split.train, split.test))
         learn = self._frozen if options.mode == "frozen" else self._finetuned
         recogniser, numbers = learn(split, training, folder)

@@ -13,6 +13,7 @@ from torch import Tensor
 from avssl import __version__
 from avssl.config import FeatureConfig, ModelConfig, fill
 from avssl.data.atomic import replacing, write_text
+from avssl.data.labelled import Labelled
 from avssl.models.encoders import Encoders
 from avssl.models.folder import load_tensors, read_format, read_tensors
 from avssl.train.checkpoint import LAST
@@ -40,25 +41,22 @@ class Recogniser:
     classes: tuple[str, ...]
 
 
-def describe(
-    encoders: Encoders, options: ActionOptions, classes: tuple[str, ...], data: str, fold: str
-) -> dict[str, Any]:
+def describe(encoders: Encoders, options: ActionOptions, labelled: Labelled, fold: str) -> dict[str, Any]:
     """What `config.json` says of a head.
 
     Args:
         encoders: that it begins with.
         options: of it.
-        classes: in their order.
-        data: name of the data set.
+        labelled: the data set.
         fold: that it is fitted to.
     """
     return {
         "format": FORMAT,
         "version": VERSION,
         "avssl": __version__,
-        "data": data,
+        "data": labelled.name,
         "fold": fold,
-        "classes": list(classes),
+        "classes": list(labelled.classes),
         "options": asdict(options),
         "model": asdict(encoders.model_config),
         "features": asdict(encoders.feature_config),

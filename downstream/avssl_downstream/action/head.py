@@ -88,13 +88,16 @@ class Action(Head):
             fitting = Fitting(self.encoders, labelled, self.options, folder)
             found = judge(labelled, fitting.predict, folder, self.options.seed)
         write_text(folder / CONFIG, OmegaConf.to_yaml(OmegaConf.create(self._config(labelled))))
-        videos = {
-            f"{part}_videos": fmean(len(getattr(fold, part)) for fold in labelled.folds) for part in ("train", "test")
+        about = {
+            "train_videos": fmean(len(fold.train) for fold in labelled.folds),
+            "test_videos": fmean(len(fold.test) for fold in labelled.folds),
+            "missing_videos": float(len(labelled.missing)),
+            "classes": float(len(labelled.classes)),
+            "seed": float(self.options.seed),
         }
-        about = {"seed": float(self.options.seed), "classes": float(len(labelled.classes))}
         # Recordings that decide together are of scenes; a recording of actions is of several.
         videos_alone = {name: value for name, value in found.items() if not name.startswith("recording_")}
-        return add_metrics(folder, videos_alone | over_folds(fitting.found) | videos | about)
+        return add_metrics(folder, videos_alone | over_folds(fitting.found) | about)
 
     def apply(self, source: Path, target: Path) -> None:
         """Write what is probably done in a video, or in each below a folder: a csv with a probability for each class.
@@ -105,14 +108,7 @@ class Action(Head):
         """
         if self.recogniser is None:
             raise ValueError(f"{source}: action needs a fitted head: give its folder (--head)")
-        paths = [source]
-        if source.is_dir():
-            paths = [
-                at / name for at, _, names in walk(source) for name in names if Path(name).suffix.lower() in PICTURES
-            ]
-            if not paths:
-                raise ValueError(f"{source}: expected a video, or a folder of videos; this folder has none")
-        base = source if source.is_dir() else source.parent
+        paths, base = _videos(source), source if source.is_dir() else source.parent
         with interrupting(), replacing(target) as part, part.open("w", encoding="utf-8", newline="") as file:
             writer = csv.writer(file)
             writer.writerow(("file", "predicted", *(f"p_{name}" for name in self.recogniser.classes)))
@@ -129,6 +125,17 @@ class Action(Head):
         title = options.title or ", ".join(filter(None, (labelled.name, features, options.mode, *kinds)))
         about = {"task": "action", "features": {"name": features}, "model": model, "train": {"seed": options.seed}}
         return {**settings, **about, "data_set": labelled.name, "title": title}
+
+
+def _videos(source: Path) -> list[Path]:
+    """A video, or those below a folder."""
+    if not source.is_dir():
+        return [source]
+    found = [folder / name for folder, _, names in walk(source) for name in names]
+    videos = [path for path in found if path.suffix.lower() in PICTURES]
+    if not videos:
+        raise ValueError(f"{source}: expected a video, or a folder of videos; this folder has none")
+    return videos
 
 
 def _report(labelled: Labelled, folder: Path) -> None:
