@@ -23,7 +23,7 @@ def published(azimuth: np.ndarray, elevation: np.ndarray, degree: int, turns: in
 
 def test_gains_are_sn3d_by_definition(directions):
     azimuth, elevation = (angle.double() for angle in directions)
-    found = gains(azimuth, elevation, 5)
+    found = gains(azimuth, elevation, order=5)
     for channel in range(36):
         degree = math.isqrt(channel)
         wanted = published(azimuth.numpy(), elevation.numpy(), degree, channel - degree * (degree + 1))
@@ -35,11 +35,11 @@ def test_gains_of_order_four_agree_with_spaudiopy(directions):
     azimuth, elevation = (angle.double().numpy() for angle in directions)
     theirs = spaudiopy.sph.sh_matrix(4, azimuth, np.pi / 2 - elevation, "real") * np.sqrt(4 * np.pi)
     degrees = np.sqrt(np.arange(25)).astype(int)
-    np.testing.assert_allclose(gains(*directions, 4), theirs / np.sqrt(2 * degrees + 1), atol=2e-6)
+    np.testing.assert_allclose(gains(*directions, order=4), theirs / np.sqrt(2 * degrees + 1), atol=2e-6)
 
 
 def test_every_degree_has_the_energy_of_w_and_the_first_order_is_unchanged(directions):
-    found = gains(*directions, 3)
+    found = gains(*directions, order=3)
     for degree in range(4):
         squares = found[:, degree**2 : (degree + 1) ** 2].square().sum(-1)
         torch.testing.assert_close(squares, torch.ones(1000), atol=1e-5, rtol=0)
@@ -48,9 +48,9 @@ def test_every_degree_has_the_energy_of_w_and_the_first_order_is_unchanged(direc
 
 def test_what_is_turned_and_mirrored_is_as_if_it_had_come_from_there(directions, generator):
     signal, (azimuth, elevation) = torch.randn(1000, 20, generator=generator), directions
-    field = encode(signal, azimuth, elevation, 3)
-    torch.testing.assert_close(turn_left(field, 1.2), encode(signal, azimuth + 1.2, elevation, 3), atol=1e-4, rtol=0)
-    torch.testing.assert_close(exchange_sides(field), encode(signal, -azimuth, elevation, 3), atol=1e-5, rtol=0)
+    field = encode(signal, azimuth, elevation, order=3)
+    torch.testing.assert_close(turn_left(field, 1.2), encode(signal, azimuth + 1.2, elevation, order=3), atol=1e-4, rtol=0)
+    torch.testing.assert_close(exchange_sides(field), encode(signal, -azimuth, elevation, order=3), atol=1e-5, rtol=0)
     first = field[:, :4]
     torch.testing.assert_close(turn_left(first, 1.2), rotate(first, rotation(1.2)), atol=1e-6, rtol=0)
     assert torch.equal(exchange_sides(first), mirror(first, "left-right"))
@@ -58,7 +58,7 @@ def test_what_is_turned_and_mirrored_is_as_if_it_had_come_from_there(directions,
 
 def test_paths_are_encoded_sample_by_sample(generator):
     azimuth = torch.linspace(0, 2, 50)
-    field = encode(torch.ones(50), azimuth, torch.zeros(50), 2)
+    field = encode(torch.ones(50), azimuth, torch.zeros(50), order=2)
     torch.testing.assert_close(field[8], math.sqrt(0.75) * torch.cos(2 * azimuth))
     torch.testing.assert_close(field[4], math.sqrt(0.75) * torch.sin(2 * azimuth))
 
