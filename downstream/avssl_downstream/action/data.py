@@ -69,9 +69,11 @@ def _read(root: Path, options: ActionOptions) -> Labelled:
     layout = options.layout
     if layout == "auto":
         layout = "ucf101" if ucf101.is_here(root) else "hmdb51" if hmdb51.is_here(root) else "folders"
-    if layout == "folders":
-        return class_folders.find(root, options.test_share, options.seed)
-    return {"ucf101": ucf101, "hmdb51": hmdb51}[layout].find(root, options.missing)
+    if layout == "ucf101":
+        return ucf101.find(root, options.missing)
+    if layout == "hmdb51":
+        return hmdb51.find(root, options.missing)
+    return class_folders.find(root, options.test_share, options.seed)
 
 
 def _stand_in(options: ActionOptions) -> Path:

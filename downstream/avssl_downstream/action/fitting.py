@@ -7,9 +7,10 @@ from __future__ import annotations
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from avssl.data.labelled import Example, Labelled
 from avssl.models.encoders import Encoders
@@ -95,7 +96,11 @@ class Fitting:
         options = self.options
         reading = options.reading()
         videos = spread(self.labelled, examples, reading, clips, options.workers)
-        settings = {"precision": options.precision, "workers": options.workers, "title": f"{title}, clips"}
+        settings: dict[str, Any] = {
+            "precision": options.precision,
+            "workers": options.workers,
+            "title": f"{title}, clips",
+        }
         if options.mode == "frozen":
             return kept(encoders, videos, "video", reading, **settings)
         return [each for _, each in embed(encoders, videos, "video", reading, **settings)]
@@ -104,6 +109,7 @@ class Fitting:
 def _linear(network: Network) -> dict[str, Tensor]:
     """The linear layer of a network as the state of a classifier, which standardises nothing."""
     layer = network.head[-1]
+    assert isinstance(layer, nn.Linear)
     weight, bias = layer.weight.detach().double(), layer.bias.detach().double()
     width = weight.new_ones(weight.shape[1])
     return {"known": torch.arange(len(bias)), "mean": 0 * width, "scale": width, "weight": weight, "bias": bias}

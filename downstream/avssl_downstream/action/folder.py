@@ -103,8 +103,8 @@ def read(folder: Path, settings: Any) -> tuple[Recogniser, ActionOptions]:
         near = f"; its folder {some[0]} has" if some else ""
         raise ValueError(f"{folder}: expected a fitted head ({CONFIG}, {WEIGHTS}), it has no {CONFIG}{near}")
     config = _read(path)
-    before, options = (fill(ActionOptions, config["options"], each, where=str(path)) for each in ({}, settings))
-    check_same(folder, asdict(before), asdict(options), FREE)
+    options = fill(ActionOptions, config["options"], settings, where=str(path))
+    check_same(folder, asdict(fill(ActionOptions, config["options"], where=str(path))), asdict(options), FREE)
     encoders = Encoders(
         fill(ModelConfig, config["model"], where=str(path)), fill(FeatureConfig, config["features"], where=str(path))
     )

@@ -13,7 +13,8 @@ from torch.nn.functional import interpolate
 from avssl.data.augment import jitter_colour
 from avssl_downstream.action.options import ActionOptions
 
-ASPECTS = (3 / 4, 4 / 3)
+NARROWEST, WIDEST = 3 / 4, 4 / 3
+"""Width over height."""
 TRIES = 10
 
 Box = tuple[int, int, int, int]
@@ -31,7 +32,7 @@ def view(frames: Tensor, options: ActionOptions, rng: np.random.Generator) -> Te
     Returns:
         uint8 `(T, 3, size, size)`.
     """
-    top, left, height, width = draw_box(*frames.shape[-2:], options.smallest, rng)
+    top, left, height, width = draw_box(frames.shape[-2], frames.shape[-1], options.smallest, rng)
     part = frames[..., top : top + height, left : left + width]
     # Antialiased, as scaling is where nothing is drawn.
     seen = interpolate(part, (options.size, options.size), mode="bilinear", antialias=True)
@@ -50,10 +51,10 @@ def draw_box(rows: int, columns: int, smallest: float, rng: np.random.Generator)
     """
     for _ in range(TRIES):
         area = rows * columns * rng.uniform(smallest, 1)
-        aspect = math.exp(rng.uniform(*map(math.log, ASPECTS)))
+        aspect = math.exp(rng.uniform(math.log(NARROWEST), math.log(WIDEST)))
         height, width = round(math.sqrt(area / aspect)), round(math.sqrt(area * aspect))
         if 0 < height <= rows and 0 < width <= columns:
             return int(rng.integers(rows - height + 1)), int(rng.integers(columns - width + 1)), height, width
-    height = min(rows, max(1, round(columns / ASPECTS[0])))
-    width = min(columns, max(1, round(rows * ASPECTS[1])))
+    height = min(rows, max(1, round(columns / NARROWEST)))
+    width = min(columns, max(1, round(rows * WIDEST)))
     return (rows - height) // 2, (columns - width) // 2, height, width

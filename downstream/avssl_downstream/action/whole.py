@@ -29,6 +29,14 @@ def recognise(recogniser: Recogniser, paths: Sequence[Path], options: ActionOpti
     examples = tuple(Example(str(path), "", video=str(path)) for path in paths)
     unknown = Labelled("", Path(), recogniser.classes, examples, ())
     videos = spread(unknown, examples, options.reading(), options.test_clips, options.workers)
-    settings = {"precision": options.precision, "workers": options.workers, "title": "clips"}
-    for video, embeddings in embed(recogniser.encoders, videos, "video", options.reading(), **settings):
+    run = embed(
+        recogniser.encoders,
+        videos,
+        "video",
+        options.reading(),
+        precision=options.precision,
+        workers=options.workers,
+        title="clips",
+    )
+    for video, embeddings in run:
         yield video.path, recogniser.classifier.probabilities(embeddings, len(recogniser.classes)).mean(0)

@@ -38,7 +38,7 @@ class Classifier(ABC):
         Raises:
             ValueError: fewer than two classes among them, or numbers that are not finite.
         """
-        known = labels.unique()
+        known: Tensor = labels.unique()  # type: ignore[no-untyped-call]
         if len(known) < 2:
             raise ValueError(f"a classifier learns from two or more classes, {len(labels)} examples show fewer")
         rows = _finite(embeddings)
