@@ -15,22 +15,12 @@ from torch import Tensor
 
 from avssl.config import check_choice, check_precision
 from avssl.data.processes import Batch, Patient, in_order, refusal
-from avssl.data.windows import (
-    TOWERS,
-    Reading,
-    Source,
-    iterate_window_frames,
-    read_sounds,
-    read_window_frames,
-    read_window_sound,
-)
+from avssl.data.windows import TOWERS, Reading, Source, iterate_window_frames, read_sounds
 from avssl.models.encoders import Encoders
 from avssl.spatial.features import Features
 from avssl.train.counter import Counter
 from avssl.train.launch import alone
 from avssl.train.monitor import evaluating
-
-__all__ = ["TOWERS", "Broken", "Reading", "Source", "embed", "read_window_frames", "read_window_sound"]
 
 BATCH = 32
 """Windows in one pass through a tower, and read from one file in one go at most."""

@@ -6,7 +6,7 @@ import math
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from heapq import heappop, heappush
-from itertools import chain, pairwise
+from itertools import chain, islice, pairwise
 from pathlib import Path
 
 import numpy as np
@@ -164,8 +164,10 @@ def _settled(opened: Opened[VideoStream]) -> Opened[VideoStream]:
     """With the first frame at 0 s, where the container cannot say otherwise."""
     if _unstamped(opened) and opened.anchor is None:
         opened.rewind()
-        first = next(_decoded(opened, opened.packets(), None), None)
-        opened.anchor = opened.origin = _stamp(first) if first else 0
+        stamps = [_stamp(frame) for frame in islice(_decoded(opened, opened.packets(), None), 2)] or [0]
+        # XviD fills its delay with an empty packet behind the first picture, which would stand for two pictures' time.
+        lag = stamps[-1] - stamps[0] == 2 and opened.stream.codec_context.name == "mpeg4"
+        opened.anchor = opened.origin = stamps[0] + lag
     return opened
 
 
