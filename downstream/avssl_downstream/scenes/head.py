@@ -64,7 +64,6 @@ class SegmentHead(Head):
             )
         if encoders is not None:
             self._check(encoders)
-        self.encoders, self.options = encoders, options
 
     def fit(self, folder: Path) -> dict[str, float]:
         """Embed, learn and test; leave `table.csv`, `metrics.json` and `config.yaml`.

@@ -105,9 +105,9 @@ class ScenesOptions(SegmentOptions):
         check_choice("tower", self.tower, TOWERS)
         for each in self.baselines:
             check_choice("baselines", each, BASELINES)
-        for name in ("segment", "frames", "frame_rate", "resize", "size"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name} must be positive, not {getattr(self, name)}")
+        if not self.segment > 0:
+            raise ValueError(f"segment is a length above 0 seconds, not {self.segment}")
+        self.reading()
 
     @property
     def towers(self) -> tuple[str, ...]:

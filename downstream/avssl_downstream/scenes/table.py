@@ -40,9 +40,8 @@ def write_table(folder: Path, labelled: Labelled, rows: Mapping[str, Mapping[str
     for name, row in rows.items():
         deviation = f" ± {100 * row['accuracy_deviation']:.1f}" if "accuracy_deviation" in row else ""
         interval = f"{100 * row['accuracy_low']:.1f} - {100 * row['accuracy_high']:.1f}"
-        recordings = f"{100 * row['recording_accuracy']:.1f}" if "recording_accuracy" in row else ""
-        accuracy = f"{100 * row['accuracy']:.1f}{deviation}"
-        table.add_row(_title(name), accuracy, interval, recordings, f"{row['log_loss']:.3f}")
+        accuracy, recordings = (f"{100 * row[key]:.1f}" for key in ("accuracy", "recording_accuracy"))
+        table.add_row(_title(name), accuracy + deviation, interval, recordings, f"{row['log_loss']:.3f}")
     Console(stderr=True).print(table)
 
 
