@@ -53,7 +53,8 @@ class Shards:
         found: dict[str, Tensor] = {}
         for path in {self.held[name] for name in names}:
             with safe_open(path, "pt") as shard:
-                found.update({name: shard.get_tensor(name) for name in set(names) if self.held[name] == path})
+                # Clones: what `safe_open` gives lies in the file, and goes when that does.
+                found.update({name: shard.get_tensor(name).clone() for name in set(names) if self.held[name] == path})
         return [found[name] for name in names]
 
     def _write(self) -> None:

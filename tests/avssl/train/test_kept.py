@@ -1,0 +1,148 @@
+import os
+
+import numpy as np
+import pytest
+import torch
+
+import avssl.train.embed
+from avssl.config import FeatureConfig, ModelConfig
+from avssl.data.labelled import Example, Fold, Labelled
+from avssl.data.media import write_sound, write_video
+from avssl.data.windows import Reading, Source
+from avssl.models.encoders import Encoders
+from avssl.train import kept as module
+from avssl.train.kept import kept, lengths, remembered
+
+READING = Reading(seconds=0.3)
+RATE = 8000
+
+
+@pytest.fixture
+def encoders():
+    torch.manual_seed(1)
+    return Encoders(ModelConfig(), FeatureConfig(name="mono-logmel", sample_rate=RATE, n_fft=256, hop=80, mels=32))
+
+
+@pytest.fixture
+def sources(tmp_path):
+    (tmp_path / "media").mkdir()
+    for number in range(4):
+        write_sound(tmp_path / "media" / f"{number}.wav", torch.rand(1, RATE) - 0.5, RATE)
+    return [Source(str(number), tmp_path / "media" / f"{number}.wav", (0.0, 0.5)) for number in range(4)]
+
+
+@pytest.fixture
+def computed(monkeypatch):
+    """Keys of the sources that were embedded, one list a call."""
+    calls = []
+
+    def watched(encoders, sources, *more, **settings):
+        calls.append([source.key for source in sources])
+        return embed(encoders, sources, *more, **settings)
+
+    embed = module.embed
+    monkeypatch.setattr(module, "embed", watched)
+    return calls
+
+
+@pytest.fixture
+def keep(encoders, tmp_path):
+    def run(sources, encoders=encoders, reading=READING, tower="audio"):
+        return kept(encoders, sources, tower, reading, place=tmp_path / "kept", workers=0, precision="32-true")
+
+    return run
+
+
+def test_embeddings_are_found_again_though_the_media_are_gone(keep, sources, computed):
+    first = keep(sources)
+    (folder := sources[0].path.parent).rename(folder.with_name("moved"))
+    again = keep([sources[2], sources[0], sources[2]])
+    assert computed == [["0", "1", "2", "3"]]
+    assert torch.equal(again[0], first[2])
+    assert torch.equal(again[1], first[0])
+    assert torch.equal(again[2], first[2])
+    with pytest.raises(FileNotFoundError, match=r"0\.wav"):
+        keep([Source("0", sources[0].path, (0.1,))])  # windows that were never asked for
+
+
+def test_only_what_has_changed_is_computed_anew(keep, sources, computed):
+    first = keep(sources)
+    write_sound(sources[1].path, torch.rand(1, RATE) - 0.5, RATE)
+    os.utime(sources[1].path, ns=(1, 1))
+    second = keep(sources)
+    assert computed[1:] == [["1"]]
+    assert [torch.equal(one, two) for one, two in zip(first, second, strict=True)] == [True, False, True, True]
+    sources[1].path.unlink()
+    assert torch.equal(keep(sources)[1], second[1])  # of a file that is gone, what was last there
+
+
+def test_other_weights_and_readings_are_kept_apart(keep, sources, computed, encoders):
+    keep(sources[:1])
+    keep(sources[:1], reading=Reading(seconds=0.3, frames=16, size=0))  # nothing that the audio tower notices
+    assert len(computed) == 1
+    keep(sources[:1], reading=Reading(seconds=0.4))
+    torch.manual_seed(2)
+    keep(sources[:1], encoders=Encoders(encoders.model_config, encoders.feature_config))
+    assert len(computed) == 3
+
+
+def test_a_run_that_was_stopped_goes_on_where_it_was(keep, sources, computed, monkeypatch):
+    monkeypatch.setattr(avssl.train.embed, "BATCH", 2)  # a file at a time
+    whole = sources[2].path.read_bytes()
+    sources[2].path.write_bytes(b"RIFF of nothing")
+    with pytest.raises(ValueError, match=r"2\.wav"):
+        keep(sources)
+    sources[2].path.write_bytes(whole)
+    found = keep(sources)
+    assert computed[1] == ["1", "2", "3"]  # the second was waiting for the third
+    assert len(found) == 4
+
+
+def test_a_broken_shard_is_computed_again(keep, sources, computed, tmp_path):
+    first = keep(sources)
+    [shard] = (tmp_path / "kept").rglob("*.safetensors")
+    shard.write_bytes(shard.read_bytes()[:100])
+    assert all(torch.equal(one, two) for one, two in zip(first, keep(sources), strict=True))
+    assert len(computed) == 2
+
+
+def test_lengths_are_those_of_what_is_there_and_measured_once(tmp_path):
+    write_sound(tmp_path / "a.wav", torch.zeros(2, 12345), RATE)
+    write_video(tmp_path / "b.mp4", [np.zeros((32, 32, 3), np.uint8)] * 10, 8.0)
+    place = tmp_path / "kept"
+    assert lengths([tmp_path / "a.wav"], "audio", place=place, workers=0) == [pytest.approx(12345 / RATE)]
+    assert lengths([tmp_path / "b.mp4"] * 2, "video", place=place, workers=0) == [pytest.approx(1.25)] * 2
+    for name in ("a.wav", "b.mp4"):
+        (tmp_path / name).unlink()
+    assert lengths([tmp_path / "b.mp4"], "video", place=place) == [pytest.approx(1.25)]
+    with pytest.raises(FileNotFoundError, match=r"b\.mp4"):
+        lengths([tmp_path / "b.mp4"], "audio", place=place, workers=0)
+
+
+def test_a_labelled_set_is_remembered_once_its_media_are_gone(tmp_path, capsys):
+    root = tmp_path / "set"
+    root.mkdir()
+    (root / "a.wav").touch()
+    found = Labelled("sounds", root, ("x",), (Example("a", "x", sound="a.wav"),), (Fold("1", ("a",), ("a",)),))
+
+    def read():
+        if not root.is_dir():
+            raise ValueError(f"{root}: expected sounds")
+        return found
+
+    def refuse():
+        raise ValueError("a list is broken")
+
+    def ask(reader, **settings):
+        return remembered(root, settings, reader, tmp_path / "kept")
+
+    assert ask(read, split=1) == found
+    with pytest.raises(ValueError, match="a list is broken"):
+        ask(refuse, split=1)  # the media are there: what is wrong matters
+    root.rename(tmp_path / "away")
+    assert ask(read, split=1) == found
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert "sounds" in said
+    with pytest.raises(ValueError, match="expected sounds"):
+        ask(read, split=2)
