@@ -142,15 +142,16 @@ def pseudo_binaural(out: Path, clips: int, seconds: float, seed: int, **options:
 
 @scenes.command()
 @click.option("--workers", type=int, help="Processes.  [default: one a core]")
-@click.option("--classes", default="", metavar="A,B,...", help="Which classes.  [default: all eight]")
+@click.option("--classes", default="", metavar="A,B,...", help="Which classes.  [default: all]")
 @click.option("--sample-rate", default=48000, show_default=True, help="Samples a second, in Hz.")
-@click.option("--order", default=4, show_default=True, help="Of the ambisonics; 4 has 25 channels.")
+@click.option("--order", default=4, show_default=True, help="Of the ambisonics of eigenscape; 4 has 25 channels.")
 @click.option("--seed", default=0, show_default=True, help="Same seed, same recordings.")
-@click.option("--seconds", default=60.0, show_default=True, help="Length of each recording.")
-@click.option("--recordings", default=8, show_default=True, help="Of each class.")
+@click.option("--seconds", type=float, help="Length of each recording.  [default: 60; of tau 10]")
+@click.option("--recordings", default=8, show_default=True, help="Of each class; of tau: places, with two clips each.")
+@click.option("--layout", default="eigenscape", show_default=True, type=click.Choice(["eigenscape", "tau"]))
 @click.argument("out", type=click.Path(path_type=Path))
 def ambience(out: Path, classes: str, **options: Any) -> None:
-    """Made-up places in the shape of EigenScape: what sounds, from where, how diffuse and how it moves tells them."""
+    """Places that differ in what sounds, from where and how it moves: in the files of EigenScape or TAU."""
     from avssl.scenes.ambience import ambience as render
 
     click.echo(render(out, classes=[each for each in classes.split(",") if each], **options))

@@ -3,69 +3,45 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
-from avssl.data.atomic import sweep
-from avssl.data.media import write_recording
-from avssl.plugins import hint
-from avssl.scenes.ambiences import AMBIENCES, describe
+from avssl.config import check_choice
+from avssl.data.atomic import sweep, write_text
+from avssl.scenes.recordings import EigenScape, Tree
 from avssl.scenes.rendering import rendered
+from avssl.scenes.tau import Tau
 from avssl.scenes.world import require
 from avssl.scenes.world_folder import claim
-from avssl.spatial.harmonics import channels
 
 NAME = "ambience"
 VERSION = 1
 """Of the world: raised whenever the same seed gives other recordings."""
+TREES: dict[str, type[Tree]] = {"eigenscape": EigenScape, "tau": Tau}
+SECONDS = {"eigenscape": 60.0, "tau": 10.0}
+"""Of a recording unless said otherwise; EigenScape's have 600."""
 
 
 @dataclass(frozen=True)
-class Form:
-    """All that the recordings depend on."""
-
-    seed: int
-    seconds: float
-    order: int
-    sample_rate: int
-    """Hz."""
-
-    def settings(self) -> dict[str, object]:
-        """What tells this world from others."""
-        return {"world": NAME, "version": VERSION, "layout": "eigenscape"} | asdict(self)
-
-    def demands(self) -> Iterator[tuple[bool, str]]:
-        """What is asked of the numbers: whether it is met, and what it is."""
-        yield self.seed >= 0, f"seed is not negative, this is {self.seed}"
-        yield 1 <= self.seconds <= 3600, f"seconds lie in 1..3600, not {self.seconds}"
-        yield 1 <= self.order <= 7, f"order lies in 1..7, not {self.order}"
-        yield 16000 <= self.sample_rate <= 192000, f"sample_rate lies in 16000..192000 Hz, not {self.sample_rate}"
-
-
-@dataclass(frozen=True)
-class Recording:
-    """One recording to make."""
+class Job:
+    """One place to record."""
 
     out: Path
-    form: Form
+    tree: Tree
     label: str
     number: int
     """From 1."""
 
     def __str__(self) -> str:
-        return f"{self.out}: recording {self.label}.{self.number}"
-
-    @property
-    def path(self) -> Path:
-        """As EigenScape names it."""
-        return self.out / self.label / f"{self.label}.{self.number}.wav"
+        return f"{self.out}: recording {self.number} of {self.label}"
 
 
 def ambience(
     out: Path,
+    layout: str = "eigenscape",
     *,
     recordings: int = 8,
-    seconds: float = 60.0,
+    seconds: float | None = None,
     seed: int = 0,
     order: int = 4,
     sample_rate: int = 48000,
@@ -73,19 +49,20 @@ def ambience(
     workers: int | None = None,
     progress: bool = True,
 ) -> Path:
-    """Make recordings of places: EigenScape's tree, `{Class}/{Class}.{N}.wav`, ACN/SN3D, 24 bits.
+    """Make recordings of made-up places, 24 bits: EigenScape's eight classes, or TAU's ten with pictures.
 
     A recording depends on seed, class, number, length, order and rate alone, whatever else is made. What an earlier,
     interrupted run of the same world left in `out` is kept.
 
     Args:
         out: folder to write to; made if it is not there.
-        recordings: of each class.
-        seconds: length of a recording; EigenScape's have 600.
+        layout: `eigenscape`: `{Class}/{Class}.{N}.wav`, ACN/SN3D; or `tau`: clips for two ears with video, and a fold.
+        recordings: of each class; of `tau`: places, each with two clips.
+        seconds: length of a file; None: 60, and 10 of `tau`.
         seed: same seed, same world.
-        order: of the ambisonics; 4 has 25 channels.
+        order: of the ambisonics; 4 has 25 channels. `tau` has two ears, whatever is said.
         sample_rate: Hz.
-        classes: which of `AMBIENCES`; none: all.
+        classes: which of the layout's; none: all.
         workers: processes; 1 makes them in this one, None takes one a core.
         progress: whether a bar shows how far it is.
 
@@ -93,43 +70,35 @@ def ambience(
         The folder.
 
     Raises:
-        ValueError: a number that has no meaning, a class that is not known, or `out` holds something else.
+        ValueError: a number that has no meaning, a layout or class that is not known, or `out` holds something else.
         OSError: `out` cannot be written.
     """
-    form = Form(seed, seconds, order, sample_rate)
-    require(NAME, form.demands())
-    require(NAME, _counts(recordings, workers))
-    labels = _known(classes) or list(AMBIENCES)
-    claim(out, NAME, form.settings(), AMBIENCES)
-    for label in labels:
-        (out / label).mkdir(exist_ok=True)
-    jobs = [Recording(out, form, label, number + 1) for number in range(recordings) for label in labels]
+    check_choice(f"{NAME}: layout", layout, list(TREES))
+    tree = TREES[layout](seed, SECONDS[layout] if seconds is None else seconds, order, sample_rate)
+    require(NAME, tree.demands())
+    require(NAME, _counts(recordings, tree.least, workers))
+    for label in classes:
+        check_choice(f"{NAME}: a class of {layout}", label, list(tree.sounds))
+    labels = [label for label in tree.sounds if not classes or label in classes]
+    claim(out, NAME, {"world": NAME, "version": VERSION} | tree.settings(), tree.marks)
+    folders = [out / name for name in tree.folders(labels)]
+    for folder in folders:
+        folder.mkdir(exist_ok=True)
+    jobs = [Job(out, tree, label, number) for number in range(1, recordings + 1) for label in labels]
     try:
-        rendered(record, jobs, workers, progress, "recordings")
+        rendered(_record, jobs, workers, progress, "recordings")
     finally:
-        for label in labels:
-            sweep(out / label)
+        for folder in folders:
+            sweep(folder)
+    for path, text in tree.lists(labels, recordings).items():
+        write_text(out / path, text)
     return out
 
 
-def record(job: Recording) -> None:
-    """Write a recording where it is missing, a few seconds at a time."""
-    if job.path.is_file():
-        return
-    form = job.form
-    place = describe(AMBIENCES, job.label, form.seed, job.number, form.seconds)
-    blocks = place.blocks(form.seconds, form.sample_rate, form.order)
-    write_recording(job.path, blocks, channels(form.order), form.sample_rate, form.seconds)
+def _record(job: Job) -> None:
+    job.tree.record(job.out, job.label, job.number)
 
 
-def _counts(recordings: int, workers: int | None) -> Iterator[tuple[bool, str]]:
-    yield recordings >= 1, f"recordings is at least 1, not {recordings}"
+def _counts(recordings: int, least: int, workers: int | None) -> Iterator[tuple[bool, str]]:
+    yield least <= recordings <= 999, f"recordings lie in {least}..999, not {recordings}"
     yield workers is None or workers >= 1, f"workers is at least 1, not {workers}"
-
-
-def _known(classes: Sequence[str]) -> list[str]:
-    for label in classes:
-        if label not in AMBIENCES:
-            known = ", ".join(AMBIENCES)
-            raise ValueError(f"{NAME}: unknown class {label!r}{hint(label, AMBIENCES)}; one of {known}")
-    return list(dict.fromkeys(classes))

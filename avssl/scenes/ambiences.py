@@ -69,14 +69,14 @@ def _traffic(sketch: Sketch, wet: float) -> None:
 
 
 def _pedestrian_zone(sketch: Sketch) -> None:
-    _crowd(sketch, wet=sketch.between(0.05, 0.4))
+    crowd(sketch, wet=sketch.between(0.05, 0.4))
 
 
 def _shopping_centre(sketch: Sketch) -> None:
-    _crowd(sketch, wet=sketch.between(0.75, 0.98))
+    crowd(sketch, wet=sketch.between(0.75, 0.98))
 
 
-def _crowd(sketch: Sketch, wet: float) -> None:
+def crowd(sketch: Sketch, wet: float) -> None:
     """People who walk and talk, their steps, and music that stays where it is."""
     sketch.bed(Tint(200, 1500, -3), -14, sketch.between(0, 0.5))
     sketch.walking("face", every=2, level=-3, wet=wet)
@@ -84,7 +84,7 @@ def _crowd(sketch: Sketch, wet: float) -> None:
     sketch.staying("guitar", level=-12, wet=wet)
 
 
-def _train_station(sketch: Sketch) -> None:
+def trains(sketch: Sketch) -> None:
     """Trains that arrive slowly, bells and announcements from above, in a large hall."""
     sketch.bed(Tint(50, 900, -4), -8, sketch.between(0, 0.5))
     sketch.driving(Tint(50, 900, -4), every=25, level=5, wet=sketch.between(0.2, 0.5), speed=(2, 4))
@@ -108,7 +108,7 @@ AMBIENCES: dict[str, Callable[[Sketch], None]] = {
     "PedestrianZone": _pedestrian_zone,
     "QuietStreet": _quiet_street,
     "ShoppingCentre": _shopping_centre,
-    "TrainStation": _train_station,
+    "TrainStation": trains,
     "Woodland": _woodland,
 }
 

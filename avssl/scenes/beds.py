@@ -56,7 +56,7 @@ class Tint:
 @lru_cache(maxsize=16)
 def _amplitudes(tint: Tint, length: int, sample_rate: int) -> Sound:
     """Of the bins of a spectrum whose real and imaginary parts have unit variance."""
-    shape = tint.amplitudes(np.arange(length // 2 + 1) * (sample_rate / length))
+    shape = tint.amplitudes(np.arange(length // 2 + 1, dtype=np.float64) * (sample_rate / length))
     return np.asarray(shape * np.sqrt(length / 2 / (shape**2).mean()), np.float32)
 
 

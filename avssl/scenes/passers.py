@@ -78,7 +78,7 @@ class Passer:
         if isinstance(self.source, str):
             return BY_NAME[self.source].sound(self.voice, span)
         rng = np.random.default_rng(self.voice.seed)
-        return self.source.noise(rng, (1, span.samples), span.sample_rate)[0]
+        return np.asarray(self.source.noise(rng, (1, span.samples), span.sample_rate)[0])
 
     def directed(self, stretch: Signal, begin: float, sample_rate: int, order: int) -> Sound:
         """A stretch of the sound from where it is.
