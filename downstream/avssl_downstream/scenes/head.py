@@ -52,6 +52,7 @@ class SegmentHead(Head):
     options: SegmentOptions
 
     def __init__(self, encoders: Encoders | None, options: SegmentOptions) -> None:
+        self.encoders, self.options = encoders, options
         for what, asked in (
             ("mode=finetune", options.mode == "finetune"),
             (f"ablate={options.ablate}", options.ablate),
