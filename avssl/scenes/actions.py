@@ -6,9 +6,8 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from avssl.data.atomic import sweep
+from avssl.config import check_choice
 from avssl.data.media import write_avi
-from avssl.plugins import hint
 from avssl.scenes.action_lists import SPLITS, TREES, Name
 from avssl.scenes.canvas import Canvas
 from avssl.scenes.motions import MOTIONS
@@ -86,7 +85,8 @@ def actions(
         OSError: `out` cannot be written.
     """
     form = Canvas(seconds, width, frame_rate, SAMPLE_RATE, height)
-    require(NAME, _demands(layout, classes, groups, clips, seed, form, workers))
+    check_choice(f"{NAME}: layout", layout, tuple(TREES))
+    require(NAME, _demands(classes, groups, clips, seed, form, workers))
     tree, settings = TREES[layout], {"world": NAME, "version": VERSION, "layout": layout, "seed": seed}
     claim(out, NAME, settings | asdict(form), tree.marks)
     motions = [motion.name for motion in MOTIONS[:classes]]
@@ -98,14 +98,7 @@ def actions(
         for number in range(1, clips + 1)
     ]
     jobs = [Job(out, layout, seed, name, form) for name in names]
-    folders = {job.path.parent for job in jobs}
-    for folder in folders:
-        folder.mkdir(parents=True, exist_ok=True)
-    try:
-        rendered(render, jobs, workers, progress)
-    finally:
-        for folder in folders:
-            sweep(folder)
+    rendered(render, jobs, workers, progress, folders={job.path.parent for job in jobs})
     tree.write_lists(out, names)
     return out
 
@@ -121,9 +114,8 @@ def render(job: Job) -> None:
 
 
 def _demands(
-    layout: str, classes: int, groups: int, clips: int, seed: int, form: Canvas, workers: int | None
+    classes: int, groups: int, clips: int, seed: int, form: Canvas, workers: int | None
 ) -> Iterator[tuple[bool, str]]:
-    yield layout in TREES, f"layout is {' or '.join(TREES)}, not {layout!r}{hint(layout, TREES)}"
     pairs = classes in range(2, len(MOTIONS) + 1, 2)
     yield pairs, f"classes is an even number from 2 to {len(MOTIONS)}, since motions come in pairs, not {classes}"
     yield groups >= len(SPLITS), f"groups is at least {len(SPLITS)}, one for each split to test, not {groups}"

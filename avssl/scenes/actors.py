@@ -129,7 +129,7 @@ class BuiltIn(Company):
 
     def actors(self, rng: np.random.Generator, kinds: Sequence[str], form: Format) -> list[Actor]:
         """See `Company.actors`."""
-        return [_made_up(rng, kind) for kind in kinds]
+        return [made_up(rng, kind) for kind in kinds]
 
     def trio(self, rng: np.random.Generator, index: int, count: int, form: Format) -> list[Actor]:
         """See `Company.trio`."""
@@ -145,7 +145,8 @@ class BuiltIn(Company):
         """They are made up as they are needed."""
 
 
-def _made_up(rng: np.random.Generator, kind: str) -> MadeUp:
+def made_up(rng: np.random.Generator, kind: str) -> MadeUp:
+    """Draw an individual of a built-in kind, named."""
     radii = np.degrees(np.arctan(np.array(_SHARES) / 2))
     thing = draw_thing(rng, 0, kind, _STILL, (float(radii[0]), float(radii[1])))
     return MadeUp(replace(thing, loudness=float(rng.uniform(-_LOUDEST, _LOUDEST)), sounding=True))

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import soundfile
 
-from avssl.data.atomic import replacing, sweep
+from avssl.data.atomic import replacing
 from avssl.data.manifest import NAME, Row, write_manifest
 from avssl.data.media import write_sound, write_video
 from avssl.scenes.rendering import rendered
@@ -74,13 +74,9 @@ def write_world(
     """
     _check(world, clips, workers, test_share)
     claim(out, world.name, world.settings())
-    (out / MEDIA).mkdir(exist_ok=True)
     world.prepare(out, progress)
     jobs = [Job(out, world, index) for index in range(clips)]
-    try:
-        found = rendered(render, jobs, workers, progress)
-    finally:
-        sweep(out / MEDIA)
+    found = rendered(render, jobs, workers, progress, folders=[out / MEDIA])
     rows, tables = zip(*found, strict=True)
     with replacing(out / TRUTH) as part:
         pq.write_table(pa.concat_tables(tables), part)

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from avssl.scenes.actors import BuiltIn, MadeUp
+from avssl.scenes.actors import MadeUp, made_up
 from avssl.scenes.backgrounds import draw_background
 from avssl.scenes.camera import Camera
 from avssl.scenes.canvas import Canvas, Spot, paste
@@ -73,7 +73,6 @@ class Pose:
 class Clip:
     """One performance; described before anything is drawn."""
 
-    motion: Motion
     troupe: Troupe
     players: tuple[tuple[MadeUp, Pose], ...]
     acting: int
@@ -85,19 +84,17 @@ class Clip:
 
 
 @lru_cache(maxsize=8)
-def draw_troupe(seed: int, group: int, form: Canvas) -> Troupe:
+def draw_troupe(seed: int, group: int) -> Troupe:
     """Who plays in the clips of a group: a pure function of its number."""
     rng = np.random.default_rng((seed, TROUPE, group))
-    kinds = [KINDS[number].name for number in rng.permutation(len(KINDS))[:LARGEST_TROUPE]]
-    players = BuiltIn().actors(rng, kinds, form)
-    return Troupe(
-        tuple(each for each in players if isinstance(each, MadeUp)), int(rng.integers(2**31)), rng.random() >= MUTE
-    )
+    numbers = rng.permutation(len(KINDS))[:LARGEST_TROUPE]
+    players = tuple(made_up(rng, KINDS[number].name) for number in numbers)
+    return Troupe(players, int(rng.integers(2**31)), rng.random() >= MUTE)
 
 
 def draw_clip(seed: int, motion: Motion, group: int, number: int, form: Canvas) -> Clip:
     """One clip: a pure function of the seed, the motion, the group and its number in the group."""
-    troupe = draw_troupe(seed, group, form)
+    troupe = draw_troupe(seed, group)
     rng = np.random.default_rng((seed, CLIP, MOTIONS.index(motion), group, number))
     acting, still = int(rng.integers(1, 3)), int(rng.integers(2))
     who = rng.permutation(len(troupe.players))[: acting + still].tolist()
@@ -105,7 +102,7 @@ def draw_clip(seed: int, motion: Motion, group: int, number: int, form: Canvas) 
     players = [(troupe.players[k], _draw_pose(rng, troupe.players[k], motion, place < acting, form))
                for place, k in enumerate(who)]  # fmt: skip
     across, down = rng.uniform(-ELSEWHERE, ELSEWHERE, 2).tolist()
-    return Clip(motion, troupe, tuple(players), acting, camera, (across, down))
+    return Clip(troupe, tuple(players), acting, camera, (across, down))
 
 
 def render_frames(clip: Clip, form: Canvas) -> Iterator[Image]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, Sequence
+from contextlib import closing
 from functools import partial
+from pathlib import Path
 from typing import TypeVar
 
 import cv2
@@ -11,6 +13,7 @@ import torch
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from avssl.data.atomic import sweep
 from avssl.data.pool import CrashError, cores, outcomes
 
 Job = TypeVar("Job")
@@ -18,7 +21,12 @@ Result = TypeVar("Result")
 
 
 def rendered(
-    render: Callable[[Job], Result], jobs: Sequence[Job], workers: int | None, progress: bool, unit: str = "clips"
+    render: Callable[[Job], Result],
+    jobs: Sequence[Job],
+    workers: int | None,
+    progress: bool,
+    unit: str = "clips",
+    folders: Collection[Path] = (),
 ) -> list[Result]:
     """Render all, in any order.
 
@@ -28,6 +36,7 @@ def rendered(
         workers: processes; 1 renders in this one, None takes one a core.
         progress: whether a bar shows how far it is, on stderr.
         unit: what a job makes one of.
+        folders: what is written into; made if they are not there, and rid of what was begun and not ended.
 
     Returns:
         What it returned, in the order of the jobs.
@@ -35,20 +44,33 @@ def rendered(
     Raises:
         ValueError: a job killed its process.
     """
+    for folder in folders:
+        folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with closing(_results(render, jobs, min(workers or cores(), len(jobs)))) as results:
+            return _watched(results, len(jobs), progress, unit)
+    finally:
+        for folder in folders:
+            sweep(folder)
+
+
+def _watched(results: Iterator[tuple[int, Result]], total: int, progress: bool, unit: str) -> list[Result]:
     found: dict[int, Result] = {}
     bar = Progress(
         TextColumn("rendering"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]} " + f"{unit}/s"),
         TimeElapsedColumn(), TimeRemainingColumn(), console=Console(stderr=True), disable=not progress,
     )  # fmt: skip
     with bar:
-        task = bar.add_task("", total=len(jobs), rate="-")
-        for number, result in _results(render, jobs, min(workers or cores(), len(jobs))):
+        task = bar.add_task("", total=total, rate="-")
+        for number, result in results:
             found[number] = result
             bar.update(task, advance=1, rate=f"{bar.tasks[0].speed or 0:.1f}")
-    return [found[number] for number in range(len(jobs))]
+    return [found[number] for number in range(total)]
 
 
-def _results(render: Callable[[Job], Result], jobs: Sequence[Job], workers: int) -> Iterator[tuple[int, Result]]:
+def _results(
+    render: Callable[[Job], Result], jobs: Sequence[Job], workers: int
+) -> Generator[tuple[int, Result], None, None]:
     if workers == 1:
         yield from ((number, render(job)) for number, job in enumerate(jobs))
         return

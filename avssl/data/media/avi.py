@@ -37,13 +37,15 @@ def write_avi(
         sample_rate: Hz, one of MP3's.
 
     Raises:
-        ValueError: no frames, or odd sides.
+        ValueError: no frames, odd sides, or more channels.
         OSError: the file cannot be written.
     """
     target, frames = Path(path), iter(frames)
     first = next(frames, None)
     if first is None or first.shape[0] % 2 or first.shape[1] % 2:
         raise ValueError(f"{target}: expected frames of even sides, got {'none' if first is None else first.shape}")
+    if sound is not None and len(sound) not in LAYOUTS:
+        raise ValueError(f"{target}: expected sound of 1 or 2 channels, got {len(sound)}")
     with replacing(target) as part, writing(target), av.open(f"file:{part}", "w", format="avi") as container:
         streams = [_pictures(_film(container, first, frame_rate), chain([first], frames))]
         if sound is not None:
