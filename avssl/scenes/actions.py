@@ -98,15 +98,14 @@ def actions(
         for number in range(1, clips + 1)
     ]
     jobs = [Job(out, layout, seed, name, form) for name in names]
-    rendered(render, jobs, workers, progress, folders={job.path.parent for job in jobs})
+    missing = [job for job in jobs if not job.path.is_file()]
+    rendered(render, missing, workers, progress, folders={job.path.parent for job in jobs})
     tree.write_lists(out, names)
     return out
 
 
 def render(job: Job) -> None:
-    """Write a clip's file where it is missing."""
-    if job.path.is_file():
-        return
+    """Write a clip's file."""
     motion = next(each for each in MOTIONS if each.name == job.name.motion)
     clip = draw_clip(job.seed, motion, job.name.group, job.name.number, job.form)
     frames, sound = render_frames(clip, job.form), render_sound(clip, job.form)

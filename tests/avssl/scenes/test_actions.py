@@ -127,6 +127,11 @@ def test_an_interrupted_run_is_taken_up(world, tmp_path):
     assert files(tmp_path) == files(world)
 
 
+def test_where_nothing_is_missing_no_process_is_started(world, monkeypatch):
+    monkeypatch.setattr("avssl.data.pool._Pool", None)
+    actions(world, workers=2, seed=3, **SMALL)
+
+
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
