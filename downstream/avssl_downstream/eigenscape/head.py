@@ -54,7 +54,7 @@ class Eigenscape(SegmentHead):
     def _rows(self, labelled: Labelled, folder: Path) -> Iterator[tuple[str, Predict]]:
         options = self.options
         if self.encoders is not None and options.mode == "finetune":
-            yield "", finetuned(self.encoders, labelled, ("audio",), self._reading(), options, folder)
+            yield "", finetuned(self.encoders, labelled, options.towers, self._reading(), options, folder)
         elif self.encoders is not None:
             yield "", probe(self._embedded(self.encoders, labelled, "audio", "encoders"), options)
         if self.encoders is not None and "random" in options.baselines:

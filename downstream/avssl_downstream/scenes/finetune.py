@@ -4,10 +4,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,18 +18,24 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from avssl.config import TrainConfig
-from avssl.data.atomic import replacing
+from avssl.data.atomic import replacing, write_text
 from avssl.data.augment import jitter_level
 from avssl.data.labelled import Example, Labelled
+from avssl.data.loader import permutation
 from avssl.data.processes import Batch, in_order
 from avssl.data.windows import Reading, read_window_frames, read_window_sound
 from avssl.models.encoders import Encoders
+from avssl.train.checkpoint import LAST
 from avssl.train.embed import embed
 from avssl.train.loop import fit
+from avssl.train.run_folder import check_same
 from avssl_downstream.scenes.judge import Predict, Split
 from avssl_downstream.scenes.options import SegmentOptions
 from avssl_downstream.scenes.segments import by_segment, sources
 
+SETTINGS = "finetune.json"
+MAY_CHANGE = ("root", "workers", "title", "published", "baselines", "ablate")
+"""Settings that fine-tuning may be continued with though it was begun with others."""
 LOUDER = 0.1
 """Sound is multiplied by up to so much more or less, as AVSA's is."""
 
@@ -46,9 +54,8 @@ class Network(nn.Module):
         super().__init__()
         self.towers = nn.ModuleDict({tower: getattr(encoders, tower) for tower in towers})
         self.requires_grad_(True)
-        self.head = nn.Sequential(
-            nn.Dropout(dropout), nn.Linear(sum(each.width for each in self.towers.values()), classes)
-        )
+        width = sum(getattr(encoders, tower).width for tower in towers)
+        self.head = nn.Sequential(nn.Dropout(dropout), nn.Linear(width, classes))
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """Loss and accuracy of windows; `batch` holds one for each tower, and `label` `(B,)`."""
@@ -90,7 +97,7 @@ class Windows:
 
     def _chosen(self, draw: int) -> int:
         epoch, place = divmod(draw, len(self.examples))
-        return int(np.random.default_rng((self.options.seed, epoch, 1)).permutation(len(self.examples))[place])
+        return int(permutation(len(self.examples), self.options.seed, epoch)[place])
 
     def _window(self, example: Example, rng: np.random.Generator) -> Batch:
         start = example.start + rng.uniform(0, max(0.0, example.seconds - self.reading.seconds))
@@ -110,8 +117,12 @@ def finetuned(
 ) -> Predict:  # fmt: skip
     """Predictions by towers trained anew for each fold; a segment's are the mean of its windows'.
 
-    Leaves `FOLD/encoders` and `FOLD/classifier.safetensors` in the folder.
+    Training that was begun in the folder is continued. Leaves `FOLD/encoders` and `FOLD/classifier.safetensors`.
+
+    Raises:
+        ValueError: what was begun there began with other encoders, data or options.
     """
+    _begin(folder, {**asdict(options), "data_set": labelled.name, "begins_with": encoders.fingerprint()})
 
     def predict(split: Split) -> Tensor:
         torch.manual_seed(options.seed)
@@ -120,14 +131,21 @@ def finetuned(
         examples = [labelled.examples[place] for place in split.train.tolist()]
         labels = tuple(split.labels[split.train].tolist())
         windows = Windows(examples, labels, labelled.root, towers, reading, encoders.sample_rate, options)
-        steps = windows.steps
-        config = TrainConfig(steps, options.seed, options.precision, save_every=steps, show_every=steps)
-        fit(network, windows, config, options.optim, None, title=f"fine-tuning {split.name}")
+        config = TrainConfig(windows.steps, options.seed, options.precision)
+        fit(network, windows, config, options.optim, folder / split.name, title=f"fine-tuning {split.name}")
         network.cpu().eval()
         _save(tuned, network, folder / split.name)
         return _predicted(tuned, network, labelled, split, reading, options)
 
     return predict
+
+
+def _begin(folder: Path, settings: dict[str, Any]) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / SETTINGS
+    if path.is_file() and any(folder.glob(f"*/{LAST}")):
+        check_same(folder, json.loads(path.read_text(encoding="utf-8")), settings, MAY_CHANGE)
+    write_text(path, json.dumps(settings, indent=2) + "\n")
 
 
 @torch.inference_mode()
@@ -139,8 +157,9 @@ def _predicted(
     found = []
     for tower in network.towers:
         files = sources(tested, labelled, tower, reading.seconds, options.hop)
-        settings = {"precision": options.precision, "workers": options.workers, "title": f"testing {split.name}"}
-        rows = [each for _, each in embed(encoders, files, tower, reading, **settings)]
+        title = f"testing {split.name}"
+        run = embed(encoders, files, tower, reading, precision=options.precision, workers=options.workers, title=title)
+        rows = [each for _, each in run]
         found.append(by_segment(files, rows, tested, tower, reading.seconds, options.hop))
     return torch.stack([network.head(torch.cat(parts, -1)).softmax(-1).mean(0) for parts in zip(*found, strict=True)])
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 from omegaconf import OmegaConf
-from torch import Tensor
+from torch import Tensor, nn
 
 from avssl.data.atomic import write_text
 from avssl.data.labelled import Labelled
@@ -20,6 +20,7 @@ from avssl.models.encoders import Encoders
 from avssl.train.kept import remembered
 from avssl.train.outcome import CONFIG
 from avssl.train.run_folder import add_metrics
+from avssl.train.stop import interrupting
 from avssl_downstream.scenes.baselines import logmel_statistics, random_encoders
 from avssl_downstream.scenes.finetune import finetuned
 from avssl_downstream.scenes.judge import Predict, judge, late, named, probe
@@ -64,6 +65,9 @@ class SegmentHead(Head):
                 "without --encoders there are baselines alone, and none is asked for; set baselines=[logmel]"
             )
         if encoders is not None:
+            for tower in options.towers:
+                if not isinstance(getattr(encoders, tower, None), nn.Module):
+                    raise ValueError(f"{self.layout}: needs encoders with the tower {tower}, these have none")
             self._check(encoders)
 
     def fit(self, folder: Path) -> dict[str, float]:
@@ -77,12 +81,15 @@ class SegmentHead(Head):
         Raises:
             ValueError: a data set or file that cannot be used; see the data set's reader.
             OSError: something cannot be read or written.
+            SystemExit: with code 0, after saving, when SIGTERM or Ctrl-C came while fine-tuning.
         """
         root = Path(self.options.root) if self.options.root else stand_in(self.layout)
         labelled = self._labelled(root)
-        rows = {}
-        for name, predict in self._rows(labelled, folder):
-            rows[name] = judge(labelled, predict, folder / name if name else folder, self.options.seed)
+        with interrupting():
+            rows = {
+                name: judge(labelled, predict, folder / name, self.options.seed)
+                for name, predict in self._rows(labelled, folder)
+            }
         write_table(folder, labelled, rows)
         write_text(folder / CONFIG, OmegaConf.to_yaml(OmegaConf.create(self._config(labelled))))
         found = {key: value for name, row in rows.items() for key, value in (named(row, name) if name else row).items()}

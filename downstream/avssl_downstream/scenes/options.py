@@ -79,6 +79,11 @@ class SegmentOptions:
             values = f"{self.seed}, {self.workers} and {self.dropout}"
             raise ValueError(f"seed and workers are not negative and 0 <= dropout < 1, they are {values}")
 
+    @property
+    def towers(self) -> tuple[str, ...]:
+        """Which of audio and video are used."""
+        return ("audio",)
+
 
 @dataclass(frozen=True)
 class ScenesOptions(SegmentOptions):

@@ -2,6 +2,7 @@
 
 import csv
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -98,11 +99,15 @@ def test_without_encoders_baselines_are_measured_and_what_needs_encoders_is_refu
             Eigenscape(None, eigenscape(recordings, **wrong))
 
 
-def test_encoders_that_take_two_channels_cannot_hear_ambisonics() -> None:
+def test_encoders_that_lack_channels_or_a_tower_are_refused() -> None:
     stereo = encoders("stereo-logmel")
     stereo.features._accepted = (2,)
     with pytest.raises(ValueError, match="recordings have 4 channels, features stereo-logmel take 2"):
         Eigenscape(stereo, Eigenscape.Options())
+    del stereo.video
+    Scenes(stereo, Scenes.Options(tower="audio"))
+    with pytest.raises(ValueError, match="needs encoders with the tower video, these have none"):
+        Scenes(stereo, Scenes.Options())
 
 
 def test_fine_tuned_towers_learn_the_scenes_and_are_kept(recordings: Path, tmp_path: Path) -> None:
@@ -114,7 +119,9 @@ def test_fine_tuned_towers_learn_the_scenes_and_are_kept(recordings: Path, tmp_p
     tuned = Encoders.from_pretrained(tmp_path / "out" / "fold1" / "encoders")
     assert tuned.fingerprint() != before
     assert (tmp_path / "out" / "fold2" / "classifier.safetensors").is_file()
-    assert 0 <= found["accuracy"] <= 1
+    assert Eigenscape(start, options).fit(tmp_path / "out") == found  # nothing is left to train
+    with pytest.raises(ValueError, match="belongs to another run .epochs was 2, is 3"):
+        Eigenscape(start, replace(options, epochs=3)).fit(tmp_path / "out")
 
 
 @pytest.fixture

@@ -1,0 +1,21 @@
+"""Every shipped recipe of the scene heads fills their options, and says what the papers measured."""
+
+import pytest
+
+from avssl import plugins
+from avssl.config import fill, read_recipe, shipped_recipes
+
+RECIPES = [name for name in shipped_recipes() if name.split("/")[0] in ("eigenscape", "scenes")]
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_recipe_is_whole(name: str) -> None:
+    kind = plugins.load(plugins.HEADS, name.split("/")[0]).Options
+    assert isinstance(fill(kind, read_recipe(name, kind), where=name), kind)
+
+
+def test_the_papers_numbers_stand_beside_the_rows() -> None:
+    kind = plugins.load(plugins.HEADS, "eigenscape").Options
+    rows = {name: fill(kind, read_recipe(f"eigenscape/{name}", kind)).published for name in
+            ("avc-baseline", "avc-iv", "avsa-baseline", "avsa-iv", "original")}  # fmt: skip
+    assert [sum(row.values()) for row in rows.values()] == [0.825, 0.825, 0.894, 0.741, 0.69]
