@@ -165,10 +165,10 @@ class Foa360Net(nn.Module):
         self, trunk: Trunk, tracks: int = 32, outputs: int = 3, separate: bool = True, units: int = 512
     ) -> None:
         super().__init__()
-        inputs = trunk.encoder.planes[0]
+        self.inputs = trunk.encoder.planes[0]
         self.trunk = trunk
-        self.localisation = Localisation(trunk.width, inputs * (tracks if separate else 1), outputs, units)
-        self.separation = Masks(trunk, inputs * tracks) if separate else None
+        self.localisation = Localisation(trunk.width, self.inputs * (tracks if separate else 1), outputs, units)
+        self.separation = Masks(trunk, self.inputs * tracks) if separate else None
 
     def forward(self, magnitude: Tensor, maps: Sequence[Tensor]) -> Localised:
         """Weights, bias and masks; for the arguments see `Trunk.forward`."""

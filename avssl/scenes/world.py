@@ -27,6 +27,10 @@ class Keyed(Protocol):
         """Names the scene in its world."""
         ...
 
+    def __hash__(self) -> int:
+        """Tells it from others while it is kept in mind."""
+        ...
+
 
 Told = TypeVar("Told", bound=Keyed)
 """The kind of scenes of a world."""

@@ -11,7 +11,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from avssl.spatial.ambisonics import gains, require_foa
+from avssl.spatial.ambisonics import gains
+from avssl.spatial.any_order import require_field
 from avssl.spatial.transport import great_circles, least_work, least_work_with_penalty
 
 POINTS = 252
@@ -52,14 +53,16 @@ def energy_map(foa: Tensor, height: int = 32, width: int = 64) -> Tensor:
 def energy_towards(foa: Tensor, azimuth: Tensor, elevation: Tensor) -> Tensor:
     """Root mean square over time of a field `(..., 4, samples)` in directions `(directions,)`: `(..., directions)`.
 
+    A field of higher order is as loud where a plane wave comes from, times its order plus 1, and less beside it.
+
     Raises:
-        ValueError: not 4 channels.
+        ValueError: no order has so many channels.
     """
-    require_foa(foa)
+    order = require_field(foa)
     with torch.autocast(foa.device.type, enabled=False):
         # The covariance says it all, and has 16 numbers where the beams have `samples` each.
         covariance = foa @ foa.mT / foa.shape[-1]
-        beam = gains(azimuth, elevation).to(foa)
+        beam = gains(azimuth, elevation, order=order).to(foa)
         power = (beam @ covariance * beam).sum(-1)
     # Rounding can leave a direction without sound below 0; a root at 0 has no gradient.
     return power.clamp(min=torch.finfo(foa.dtype).tiny).sqrt()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -21,8 +22,9 @@ from torch.utils.data import default_collate
 from avssl.config import fill
 from avssl.data.clip import Clip
 from avssl.models.picture import PictureBranch
-from avssl.spatial.ambisonics import encode, intensity_direction
+from avssl.spatial.ambisonics import encode, gains, intensity_direction
 from avssl.spatial.distances import snr
+from avssl.spatial.energy import equirectangular_grid
 from avssl.testing import make_clips
 
 RATE = 16000
@@ -199,12 +201,95 @@ def test_it_learns_by_looking_where_the_sound_is():
     assert explained["no_video"] < 0.2
 
 
+def second_order(generator: Foa360, count: int = 2, seed: int = 0) -> list[Clip]:
+    """The disc's tone from where it is, as a plane wave of second order."""
+    clips = windows(generator, count, seed)
+    return [replace(clip, sound=raised(clip.sound)) for clip in clips]
+
+
+def raised(first: Tensor) -> Tensor:
+    """A plane wave of first order as one of second."""
+    azimuth, elevation, _ = intensity_direction(first, RATE)
+    return encode(first[0], azimuth, elevation, order=2)
+
+
+@pytest.mark.parametrize("options", [*({"variant": variant} for variant in STREAMS), PUBLISHED])
+def test_a_field_becomes_one_of_second_order_and_stays_to_the_bit(options):
+    generator = make(order=2, mirror=True, **options)
+    assert (generator.output, generator.given, generator.channels) == ("second-order", 4, 9)
+    clips = second_order(generator)
+    check_generator(generator, clips)
+    given = torch.stack([clip.sound[:4] for clip in clips])
+    seen = generator.see(torch.randint(256, (2, generator.frames, 3, 32, 64)).byte())
+    assert torch.equal(generator.eval().hear(given, seen)[:, :4], given)
+
+
+def test_a_field_of_second_order_is_turned_and_mirrored_with_its_picture():
+    generator = make(variant="no_flow", order=2, mirror=True)
+    for seed in range(4):
+        clip = second_order(generator, 1, seed)[0]
+        sound = generator.views(clip, np.random.default_rng(seed))["sound"]
+        torch.testing.assert_close(sound, raised(sound[:4]), atol=2e-4, rtol=0)
+
+
+def test_kinds_that_are_where_the_sound_arrives_from_give_the_second_order_of_a_plane_wave():
+    generator = make(variant="no_flow", order=2).eval()
+    net = generator.form.net
+    given = slice(generator.options.sizes.margin, -generator.options.sizes.margin)
+    with torch.no_grad():
+        net.localisation.looks.weight.zero_()
+        net.localisation.looks.weight[:, :2] = torch.tensor([[50.0, 0], [0, 50.0], [0, 0]])[..., None, None]
+        net.localisation.nowhere.fill_(-20)
+        net.separation.decoder.convolutions[0].weight.zero_()
+        net.steering.fill_(30)
+        rows, columns = generator._cells()
+        maps = torch.zeros(1, net.localisation.looks.in_channels, rows, columns)
+        maps[0, 0, 1, 2] = maps[0, 1, 2, columns - 3] = 1
+        azimuth, elevation = equirectangular_grid(rows, columns)
+        sounds = noise(2, generator.samples)
+        for kind, cell in enumerate([(1, 2), (2, columns - 3)]):
+            wave = encode(sounds[kind], azimuth[cell], elevation[cell], order=2)[None]
+            made = generator.hear(wave[:, :4], maps)
+            assert snr(made[:, 4:, given], wave[:, 4:, given]).item() > 40
+
+
+def test_true_masks_give_back_the_second_order_of_a_plane_wave():
+    generator = make(order=2)
+    given = slice(generator.options.sizes.margin, -generator.options.sizes.margin)
+    wave = encode(noise(1, generator.samples), torch.tensor([2.0]), torch.tensor([-0.4]), order=2)
+    assert snr(generator.oracle(wave)[:, 4:, given], wave[:, 4:, given]).item() > 60
+
+
+def test_a_band_arrives_from_where_its_wave_does_and_a_diffuse_field_from_nowhere():
+    generator = make(order=2)
+    sizes, axis = generator.options.sizes, generator.form.axis
+    wave = encode(noise(1, generator.samples), torch.tensor([2.0]), torch.tensor([-0.4]))
+    arriving = axis.arriving(sizes.stft.stft(wave))[0, :, 20]
+    torch.testing.assert_close(arriving, gains(2.0, -0.4)[1:, None].expand_as(arriving), atol=1e-4, rtol=0)
+    diffuse = noise(4, generator.samples) * torch.tensor([1, 3**-0.5, 3**-0.5, 3**-0.5])[:, None]
+    assert axis.arriving(sizes.stft.stft(diffuse[None])).mean(-1)[0, :, 20:].abs().max() < 0.3
+    assert not axis.arriving(torch.zeros(1, 4, sizes.stft.bins, 5, dtype=torch.complex64)).any()
+
+
+def test_it_learns_the_second_order_from_where_things_are_seen():
+    clips = second_order(make(), 6, seed=3)
+    generator = make(variant="no_flow", order=2)
+    optimizer = torch.optim.Adam(generator.parameters(), 3e-3)
+    for step in range(40):
+        out = generator(batch_of(generator, clips, step))
+        out["loss"].backward()
+        optimizer.step()
+        optimizer.zero_grad()
+    assert out["explained"].item() > 0.4
+
+
 def test_sizes_that_cannot_be_are_refused():
     for options, message in (
         ({"given": 2.0}, "given"),
         ({"given": 0.01}, "given"),
         ({"variant": "no-video"}, "no_video"),
         ({"seam": 65}, "seam"),
+        ({"order": 3}, "order is 1 or 2"),
         ({"seam": 5}, "8 columns"),
     ):
         with pytest.raises(ValueError, match=message):

@@ -44,7 +44,7 @@ def apply(source: Path, target: Path, generator: Generator, options: SpatializeO
     pace.overlap(generator)
     whole = shown(spatial(file, generator, fabric, pace), file, target.name)
     write(target, file, converted(whole, options.target, file.sample_rate), generator.panoramic, options.codec)
-    if generator.output == "foa" and options.target in ("", "ambix"):
+    if generator.output != "binaural" and options.target in ("", "ambix"):
         say = Console(stderr=True, highlight=False, soft_wrap=True).print
         say(certificate(target, file), markup=False)
 
@@ -54,15 +54,15 @@ def spatial(file: Source, generator: Generator, fabric: Fabric, pace: Pace) -> I
 
     The generator works at its own rate, and says by how much each channel differs from the mono sound. That goes to the
     file's rate and is added to what the file has: what lies above the generator's band stays, from straight ahead or
-    all around, and W is the file's own sound, bit for bit.
+    all around, and W is the file's own sound, bit for bit; so are all four channels where a field is given.
     """
-    native = Delayed(file.mono())
+    native = Delayed(file.given())
     low = Delayed(resample_blocks(native, file.sample_rate, generator.sample_rate))
     made = make(generator, low, file.sights(generator), fabric, pace)
     added = (_added(block, low.take(block.shape[1]), generator) for block in made)
     for block in resample_blocks(added, generator.sample_rate, file.sample_rate):
-        mono = native.take(block.shape[1])  # less than the block at the end, where rates do not divide
-        yield _joined(mono, block[:, : mono.shape[1]], generator)
+        given = native.take(block.shape[1])  # less than the block at the end, where rates do not divide
+        yield _joined(given, block[:, : given.shape[1]], generator)
 
 
 def shown(blocks: Iterable[Tensor], file: Source, title: str) -> Iterator[Tensor]:
@@ -76,11 +76,11 @@ def shown(blocks: Iterable[Tensor], file: Source, title: str) -> Iterator[Tensor
             progress.advance(bar, block.shape[1] / file.sample_rate)
 
 
-def _added(made: Tensor, mono: Tensor, generator: Generator) -> Tensor:
-    """What is not the mono sound itself."""
-    return made[1:] if generator.output == "foa" else made - mono
+def _added(made: Tensor, given: Tensor, generator: Generator) -> Tensor:
+    """What is not the given sound itself."""
+    return made - given if generator.output == "binaural" else made[generator.given :]
 
 
-def _joined(mono: Tensor, added: Tensor, generator: Generator) -> Tensor:
+def _joined(given: Tensor, added: Tensor, generator: Generator) -> Tensor:
     """`(C, samples)`."""
-    return torch.cat([mono, added]) if generator.output == "foa" else mono + added
+    return given + added if generator.output == "binaural" else torch.cat([given, added])

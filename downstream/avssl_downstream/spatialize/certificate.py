@@ -26,18 +26,20 @@ class Difference(NamedTuple):
 def certificate(target: Path, source: Source) -> str:
     """A line that says by how much W of a written ambiX file differs from the mono sound it was made of.
 
-    In a wav it is the same, bit for bit; in a film it is what the codec leaves of it.
+    Or its first four channels from the field that was given. In a wav it is the same, bit for bit; in a film it is what
+    the codec leaves of it.
 
     Args:
         target: what was written.
         source: what it was made of.
     """
     written = Sound(target)
-    found = difference((block[:1] for block in written.play(BLOCK)), source.mono())
+    found = difference((block[: source.channels] for block in written.play(BLOCK)), source.given())
+    same = "W is the mono sound" if source.channels == 1 else "W, Y, Z and X are the field that was given"
     if written.raw:
-        return f"{target}: W is the mono sound, they differ by {found.largest:g} at most"
+        return f"{target}: {same}, they differ by {found.largest:g} at most"
     return (
-        f"{target}: W is the mono sound as {written.codec} keeps it, they differ by {found.largest:g} at most, "
+        f"{target}: {same} as {written.codec} keeps it, they differ by {found.largest:g} at most, "
         f"{found.decibels:.0f} dB"
     )
 

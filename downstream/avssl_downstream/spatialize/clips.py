@@ -11,7 +11,7 @@ from torch import Tensor
 from avssl.data.manifest import Manifest, Row
 from avssl.data.media import iterate_frames, read_sound
 from avssl.data.resample import resample
-from avssl_downstream.spatialize.generator import Generator, mix_down
+from avssl_downstream.spatialize.generator import Generator
 from avssl_downstream.spatialize.sights import Frames
 
 Changed = Callable[[Tensor], Tensor]
@@ -44,20 +44,24 @@ def frames_of(row: Row, manifest: Manifest) -> Frames:
 
 
 def spatial_prior(manifest: Manifest, generator: Generator) -> Tensor:
-    """By how much each channel is the mono sound, on average of training clips (Morgado et al. 2018): `(C,)`.
+    """By how much each channel is the mono sound, on average of training clips (Morgado et al. 2018): `(C, I)`.
+
+    Where a field is given, by how much it is each of its channels.
 
     Raises:
         ValueError: no training clip has a sound, or one cannot be read.
     """
-    with_mono, power = torch.zeros(generator.channels, dtype=torch.float64), 0.0
+    shape = generator.channels, generator.given
+    shared, power = (torch.zeros(rows, generator.given, dtype=torch.float64) for rows in shape)
     for row in spread(manifest.rows, MOST_FOR_PRIOR):
         truth = true_sound(row, manifest, generator).double()
-        mono = mix_down(truth)
-        with_mono += truth @ mono
-        power += float(mono.square().sum())
-    if not power:
+        given = generator.start(truth)
+        shared += truth @ given.T
+        power += given @ given.T
+    if not bool(power.any()):
         raise ValueError(f"{manifest.root}: the training clips are silent, there is no spatial prior")
-    return (with_mono / power).float()
+    prior: Tensor = shared @ torch.linalg.pinv(power, hermitian=True)
+    return prior.float()
 
 
 def spread(rows: Sequence[Row], most: int) -> Sequence[Row]:

@@ -38,14 +38,14 @@ class Evaluation:
     """Measures a generator, and beside it what it must beat and what could be reached.
 
     - `mono`: the mono sound in every channel;
-    - `prior`: the mono sound in each channel as much as on average of the training clips;
+    - `prior`: what is given in each channel as much as on average of the training clips;
     - `audio_only`: the generator before black pictures;
     - `flipped`: the generator before pictures with left and right exchanged;
     - `oracle`: the true masks.
 
     Args:
         generator: on the fabric's device.
-        prior: of the training clips, `(C,)`; see `clips.spatial_prior`.
+        prior: of the training clips, `(C, I)`; see `clips.spatial_prior`.
         options: pace, normalisation.
         fabric: precision.
     """
@@ -80,17 +80,17 @@ class Evaluation:
 
     def made(self, row: Row, manifest: Manifest, truth: Tensor) -> Made:
         """What each of them makes of a clip, `(C, S)`."""
-        mono, frames = mix_down(truth)[None], Kept(frames_of(row, manifest))
-        made = {name: self._seeing(frames, row.seconds, mono, changed) for name, changed in SEEING.items()}
+        given, frames = self.generator.start(truth), Kept(frames_of(row, manifest))
+        made = {name: self._seeing(frames, row.seconds, given, changed) for name, changed in SEEING.items()}
         return made | {
-            "mono": mono.expand_as(truth),
-            "prior": self.prior[:, None] * mono,
+            "mono": mix_down(truth)[None].expand_as(truth),
+            "prior": self.prior @ given,
             "oracle": remake(self.generator, truth, self.pace),
         }
 
-    def _seeing(self, frames: Frames, seconds: float, mono: Tensor, changed: Changed | None) -> Tensor:
+    def _seeing(self, frames: Frames, seconds: float, given: Tensor, changed: Changed | None) -> Tensor:
         seen = Sights(self.generator, frames, seconds, changed)
-        return torch.cat(list(make(self.generator, [mono], seen, self.fabric, self.pace)), 1)
+        return torch.cat(list(make(self.generator, [given], seen, self.fabric, self.pace)), 1)
 
 
 def _compared(methods: dict[str, Numbers]) -> Numbers:

@@ -15,11 +15,11 @@ from avssl.spatial.spectrum import StftConfig
 from avssl_downstream.spatialize.activation import activations, draw_activations
 from avssl_downstream.spatialize.clips import frames_of
 from avssl_downstream.spatialize.evaluate import MODEL
-from avssl_downstream.spatialize.generator import Generator
+from avssl_downstream.spatialize.generator import GIVEN, Generator
 from avssl_downstream.spatialize.sights import Sights
 
 CLIPS = 4
-NAMES = {2: ("left", "right"), 4: ("W", "Y", "Z", "X")}
+NAMES = {2: ("left", "right"), 4: ("W", "Y", "Z", "X"), 9: ("W", "Y", "Z", "X", "V", "T", "R", "S", "U")}
 RANGE_DB = 60.0
 
 
@@ -51,15 +51,15 @@ class Figures:
 def draw(path: Path, sounds: dict[str, Tensor], mono: Tensor) -> None:
     """Spectra of sounds `(C, samples)` less the mono sound: a column a sound, a row a channel; in dB.
 
-    Of a field, channel W is the mono sound and left out.
+    Of a field, what was given is left out, such as W.
     """
     from matplotlib.figure import Figure
 
     names = NAMES[len(mono)]
-    rows = [index for index, name in enumerate(names) if name != "W"]
+    rows = range(GIVEN[len(mono)], len(mono))
     given = mono if len(mono) == 2 else torch.zeros_like(mono)
     levels = {title: decibels(sound - given) for title, sound in sounds.items()}
-    top = max(float(each[rows].max()) for each in levels.values())
+    top = max(float(each[rows.start :].max()) for each in levels.values())
     figure = Figure(figsize=(4 * len(sounds), 2.2 * len(rows)), layout="constrained")
     axes = figure.subplots(len(rows), len(sounds), squeeze=False, sharex=True, sharey=True)
     for column, (title, level) in enumerate(levels.items()):

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 from torch import Tensor
 
+from avssl.data.ambix import recognised_layout
 from avssl.data.equirect import check_equirect, check_flat
 from avssl.data.media.whole import Pictures, Sound
 from avssl_downstream.spatialize.generator import Generator
@@ -19,7 +20,7 @@ BLOCK = 1.0
 
 
 class Source:
-    """A video with mono or stereo sound, read once from beginning to end.
+    """A video with mono or stereo sound, or with the field that a generator starts from.
 
     Args:
         path: any video that FFmpeg reads.
@@ -37,11 +38,12 @@ class Source:
             raise FileNotFoundError(f"{path}: expected a video, there is no such file")
         self.path, self.pictures, self.sound = path, Pictures(path), Sound(path)
         self.sample_rate, self.seconds = self.sound.sample_rate, self.sound.seconds
-        self._first = _is_first(path, self.sound.channels, options.mix)
+        self.channels = generator.given
+        self._mixed = _mix(path, self.sound, options.mix) if self.channels == 1 else _field(path, self.sound)
         _check_view(path, self.pictures, generator, options.panorama)
 
-    def mono(self) -> Iterator[Tensor]:
-        """Its sound, mixed down, in blocks `(1, samples)` at its own rate.
+    def given(self) -> Iterator[Tensor]:
+        """What the generator starts from, in blocks `(I, samples)` at its own rate: the sound mixed down, or a field.
 
         Raises:
             ValueError: samples that are no numbers, or none at all.
@@ -50,7 +52,7 @@ class Source:
         for block in self.sound.play(BLOCK):
             if not bool(block.isfinite().all()):
                 raise ValueError(f"{self.sound.path}: expected sound, some of its samples are not finite numbers")
-            yield block[:1] if self._first else block.mean(0, keepdim=True)
+            yield self._mixed(block)
         if block is None:
             raise ValueError(f"{self.sound.path}: expected sound, its stream has none to decode")
 
@@ -64,13 +66,24 @@ class Source:
             yield np.rot90(frame, turns)
 
 
-def _is_first(path: Path, channels: int, mix: str) -> bool:
-    if mix == "auto" and channels > 2:
+def _mix(path: Path, sound: Sound, mix: str) -> Callable[[Tensor], Tensor]:
+    """What makes one channel of a file's."""
+    if mix == "auto" and sound.channels > 2:
         raise ValueError(
-            f"{path}: expected mono or stereo sound, this has {channels} channels; say mix=mean, or mix=first for W of "
-            "ambisonics"
+            f"{path}: expected mono or stereo sound, this has {sound.channels} channels; say mix=mean, or mix=first "
+            "for W of ambisonics"
         )
-    return mix == "first" or channels == 1
+    first = mix == "first" or sound.channels == 1
+    return lambda block: block[:1] if first else block.mean(0, keepdim=True)
+
+
+def _field(path: Path, sound: Sound) -> Callable[[Tensor], Tensor]:
+    """What makes W, Y, Z and X of a file's channels."""
+    try:
+        return recognised_layout(sound.channels, sound.codec).to_ambix
+    except ValueError as error:
+        expected = str(error).partition(";")[0]  # what follows is advice for `prepare`
+        raise ValueError(f"{path}: {expected}") from error
 
 
 def _check_view(path: Path, pictures: Pictures, generator: Generator, panorama: bool) -> None:

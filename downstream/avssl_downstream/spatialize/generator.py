@@ -1,6 +1,6 @@
-"""The contract of a generator: mono sound and pictures in, two ears or ambisonics out."""
+"""The contract of a generator: mono sound and pictures in, two ears or ambisonics out; or a field of higher order."""
 
-# B windows, C channels of the output, S samples and T pictures of a window
+# B windows, I channels that are given, C channels of the output, S samples and T pictures of a window
 
 from __future__ import annotations
 
@@ -18,7 +18,9 @@ from avssl.data.clip import Clip
 from avssl.data.manifest import Row
 from avssl.models.picture import PictureBranch
 
-CHANNELS = {"binaural": 2, "foa": 4}
+CHANNELS = {"binaural": 2, "foa": 4, "second-order": 9}
+GIVEN = {2: 0, 4: 1, 9: 4}
+"""Channels of an output that are given, and so nothing that is made; by the number of its channels."""
 
 
 class Branches(Protocol):
@@ -43,8 +45,9 @@ class Generator(nn.Module, ABC):
 
     Options: ClassVar[type] = NoOptions
     """Frozen dataclass; the head's `generator_options` fill it."""
-    output: ClassVar[str]
-    """`binaural`: left, right; `foa`: ambiX W, Y, Z, X, of which W is the mono sound itself."""
+    output: str
+    """`binaural`: left, right; `foa`: ambiX W, Y, Z, X, of which W is the mono sound itself; `second-order`: nine
+    channels, ambiX, of which the first four are the field that is given instead of mono sound."""
     panoramic: ClassVar[bool] = False
     """Whether pictures are equirectangular, all around; else what a camera looking to the front sees."""
 
@@ -77,6 +80,15 @@ class Generator(nn.Module, ABC):
         """Of the output."""
         return CHANNELS[self.output]
 
+    @property
+    def given(self) -> int:
+        """Channels I that it starts from: 1 is mono sound."""
+        return max(1, GIVEN[self.channels])
+
+    def start(self, truth: Tensor) -> Tensor:
+        """What it starts from, `(..., I, samples)`, of the truth `(..., C, samples)`."""
+        return mix_down(truth).unsqueeze(-2) if self.given == 1 else truth[..., : self.given, :]
+
     def refuses(self, row: Row) -> str:
         """Why a clip of this manifest row is of no use; empty if it is. Asked before anything is read."""
         if row.layout and (row.layout in PAIRS) != (self.output == "binaural"):
@@ -106,7 +118,10 @@ class Generator(nn.Module, ABC):
 
     @abstractmethod
     def hear(self, mono: Tensor, seen: Tensor) -> Tensor:
-        """Spatial sound `(B, C, S)` of mono sound `(B, S)` of any level, at that level; see `mix_down`."""
+        """Spatial sound `(B, C, S)` of mono sound `(B, S)` of any level, at that level; see `mix_down`.
+
+        Where a field is given, it comes as `(B, I, S)`.
+        """
 
     @abstractmethod
     def oracle(self, truth: Tensor) -> Tensor:
@@ -118,7 +133,7 @@ class Generator(nn.Module, ABC):
 
 
 def mix_down(truth: Tensor) -> Tensor:
-    """The mono sound that is spatialized: `(..., 2, samples)` to half of left plus right, `(..., 4, samples)` to W.
+    """The mono sound that is spatialized: `(..., 2, samples)` to half of left plus right, a field to its W.
 
     Networks of two ears are fed left plus right, twice of it; so that a mono file comes back at its own level.
 
@@ -126,7 +141,7 @@ def mix_down(truth: Tensor) -> Tensor:
         ValueError: another number of channels.
     """
     if truth.shape[-2] not in CHANNELS.values():
-        raise ValueError(f"spatial sound is of 2 (binaural) or 4 (ambiX) channels, this is of {truth.shape[-2]}")
+        raise ValueError(f"spatial sound is of 2 (binaural), 4 or 9 (ambiX) channels, this is of {truth.shape[-2]}")
     return truth.mean(-2) if truth.shape[-2] == 2 else truth[..., 0, :]
 
 

@@ -40,29 +40,29 @@ class Pace(NamedTuple):
         return Overlap(generator.samples, hop, margin)
 
 
-def make(generator: Generator, mono: Iterable[Tensor], sights: Sights, fabric: Fabric, pace: Pace) -> Iterator[Tensor]:
-    """Spatial sound of a mono sound, block by block.
+def make(generator: Generator, given: Iterable[Tensor], sights: Sights, fabric: Fabric, pace: Pace) -> Iterator[Tensor]:
+    """Spatial sound of a sound, block by block.
 
     Args:
         generator: in evaluation mode, on the fabric's device.
-        mono: blocks `(1, samples)`, at the generator's rate.
+        given: blocks `(I, samples)` of what the generator starts from, at its rate.
         sights: what is seen meanwhile.
         fabric: precision.
         pace: of the windows.
 
     Yields:
-        `(C, samples)`; of a field, W is the mono sound itself, bit for bit.
+        `(C, samples)`; of a field, what was given is itself, bit for bit.
     """
 
     def heard(windows: Tensor, starts: list[int]) -> Tensor:
         middles = [(start + generator.samples / 2) / generator.sample_rate for start in starts]
         with torch.no_grad(), fabric.autocast():
-            return generator.hear(windows[:, 0].to(fabric.device), sights.at(middles)).float().cpu()
+            return generator.hear(windows.squeeze(1).to(fabric.device), sights.at(middles)).float().cpu()
 
-    given = Delayed(mono)
-    for block in pace.overlap(generator).process(given, heard, pace.together):
-        same = given.take(block.shape[1])
-        yield torch.cat([same, block[1:]]) if generator.output == "foa" else block
+    waiting = Delayed(given)
+    for block in pace.overlap(generator).process(waiting, heard, pace.together):
+        same = waiting.take(block.shape[1])
+        yield block if generator.output == "binaural" else torch.cat([same, block[generator.given :]])
 
 
 def remake(generator: Generator, truth: Tensor, pace: Pace) -> Tensor:
@@ -85,10 +85,12 @@ class Delayed:
     def __init__(self, blocks: Iterable[Tensor]) -> None:
         self._blocks = blocks
         self._kept: deque[Tensor] = deque()
+        self._nothing = torch.zeros(1, 0)
 
     def __iter__(self) -> Iterator[Tensor]:
         for block in self._blocks:
             self._kept.append(block)
+            self._nothing = block[:, :0]
             yield block
 
     def take(self, samples: int) -> Tensor:
@@ -100,4 +102,4 @@ class Delayed:
             if block.shape[1] > missing:
                 self._kept.appendleft(block[:, missing:])
             missing -= found[-1].shape[1]
-        return torch.cat(found, 1) if found else torch.zeros(1, 0)
+        return torch.cat(found, 1) if found else self._nothing

@@ -13,6 +13,7 @@ from avssl.spatial import distances
 from avssl.spatial.direction_error import direction_error
 from avssl.spatial.energy import POINTS, emd, emd_legacy, energy_towards, equal_area_grid, legacy_grid
 from avssl.spatial.interaural import interaural_error
+from avssl_downstream.spatialize.generator import GIVEN
 
 MOMENT = 1.0
 """Seconds over which energy maps are compared."""
@@ -26,19 +27,19 @@ def measure(made: Tensor, truth: Tensor, sample_rate: int, normalisation: str = 
     """All metrics of one clip by name; nan where the truth does not say.
 
     Args:
-        made: `(C, S)`: left, right, or ambiX W, Y, Z, X.
+        made: `(C, S)`: left, right; or ambiX W, Y, Z, X; or the nine channels of the second order.
         truth: likewise.
         sample_rate: Hz.
         normalisation: `peak` divides both by their own highest peak first, as PseudoBinaural does.
 
     Returns:
         Distances are smaller, `snr` is larger where the two are nearer. Of a field, spectra and envelopes are those of
-        Y, Z, X: W is given.
+        the channels that are not given: Y, Z, X without W, or the five of the second order without the first.
     """
     if normalisation == "peak":
         made, truth = distances.peak_normalised(made), distances.peak_normalised(truth)
     spectrum = distances.FIELD if sample_rate >= WIDE else distances.BINAURAL
-    pair = (made, truth) if len(truth) == 2 else (made[1:], truth[1:])
+    pair = made[GIVEN[len(truth)] :], truth[GIVEN[len(truth)] :]
     found = {
         "stft": distances.stft_distance(*pair, spectrum),
         "env": distances.envelope_distance(*pair),
@@ -48,7 +49,7 @@ def measure(made: Tensor, truth: Tensor, sample_rate: int, normalisation: str = 
         "lsd": distances.log_spectral_distance(*pair, spectrum),
     }
     numbers = {name: float(value) for name, value in found.items()}
-    return numbers | (_ears if len(truth) == 2 else _field)(made, truth, sample_rate)
+    return numbers | {2: _ears, 4: _field, 9: _sharper_field}[len(truth)](made, truth, sample_rate)
 
 
 def mean(clips: Iterable[Numbers]) -> Numbers:
@@ -73,21 +74,30 @@ def _ears(made: Tensor, truth: Tensor, sample_rate: int) -> Numbers:
 
 def _field(made: Tensor, truth: Tensor, sample_rate: int) -> Numbers:
     """Where the energy comes from."""
-    size = min(round(MOMENT * sample_rate), truth.shape[-1])
-    moments = [each.unfold(-1, size, size).movedim(-2, 0) for each in (made, truth)]
-    maps = [energy_towards(each, *equal_area_grid(POINTS)) for each in moments]
-    legacy = [energy_towards(each, *legacy_grid()) for each in moments]
-    sounding = [index for index, each in enumerate(truth.unfold(-1, size, size).square().sum((0, 2))) if each > 0]
-    moved = [emd(maps[0][index], maps[1][index]) for index in sounding]
-    old = [emd_legacy(legacy[0][index], legacy[1][index]) for index in sounding]
-    return {
-        "emd_degrees": _average(each.degrees for each in moved),
-        "mass_ratio": _average(each.mass_ratio for each in moved),
+    old = [emd_legacy(*maps) for maps in _maps(made, truth, sample_rate, *legacy_grid())]
+    return _sharper_field(made, truth, sample_rate) | {
         "legacy_emd": _average(old),
         "legacy_stft": float(distances.published_field_stft(made, truth)),
         "legacy_env": float(distances.published_field_envelope(made, truth)),
         "direction_error": float(direction_error(made, truth, sample_rate)),
     }
+
+
+def _sharper_field(made: Tensor, truth: Tensor, sample_rate: int) -> Numbers:
+    """Where the energy comes from, as finely as the order says."""
+    moved = [emd(*maps) for maps in _maps(made, truth, sample_rate, *equal_area_grid(POINTS))]
+    return {
+        "emd_degrees": _average(each.degrees for each in moved),
+        "mass_ratio": _average(each.mass_ratio for each in moved),
+    }
+
+
+def _maps(made: Tensor, truth: Tensor, sample_rate: int, *grid: Tensor) -> list[tuple[Tensor, Tensor]]:
+    """Energy maps of every moment in which there is something to hear, made and true."""
+    size = min(round(MOMENT * sample_rate), truth.shape[-1])
+    moments = [each.unfold(-1, size, size).movedim(-2, 0) for each in (made, truth)]
+    found, true = (energy_towards(each, *grid) for each in moments)
+    return [(found[index], true[index]) for index, each in enumerate(moments[1]) if each.any()]
 
 
 def _average(values: Iterable[float]) -> float:

@@ -33,7 +33,8 @@ class SpatializeOptions:
     """A `manifest.parquet` or its folder, with clips of split train and of the split that is evaluated; empty: the
     built-in world."""
     world: str = ""
-    """Built-in world; empty: synth360 for 360-degree generators, stage for others."""
+    """Built-in world; empty: synth360 for 360-degree generators (synth360-order-2 for second order), stage for
+    others."""
     clips: int = 800
     """Scenes of a built-in world."""
     clip_seconds: float = 4.0
@@ -102,8 +103,9 @@ class SpatializeOptions:
 
     def data(self, generator: Generator, batch: int) -> DataConfig:
         """How windows are read for a generator: its pictures lie about the middle of its sound."""
+        around = "synth360-order-2" if generator.output == "second-order" else "synth360"
         return DataConfig(
-            world=self.world or ("synth360" if generator.panoramic else "stage"),
+            world=self.world or (around if generator.panoramic else "stage"),
             clips=self.clips,
             clip_seconds=self.clip_seconds,
             world_seed=self.world_seed,

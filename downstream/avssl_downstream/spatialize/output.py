@@ -44,6 +44,8 @@ def check_target(source: Path, target: Path, generator: Generator, kind: str) ->
         raise ValueError(f"{target}: is the file to be read; write another one")
     if generator.output == "binaural" and kind not in ("", "binaural"):
         raise ValueError(f"target is binaural for this generator, which makes sound for two ears, not {kind!r}")
+    if generator.output == "second-order" and (kind not in ("", "ambix") or target.suffix.lower() != WAV):
+        raise ValueError(f"{target}: a field of second order is written to a .wav of nine channels, ambix")
     if kind == "7.1" and target.suffix.lower() != WAV:
         raise ValueError(f"{target}: 7.1 is written to a .wav")
     try:

@@ -12,7 +12,7 @@ from avssl.data.clip import Clip
 from avssl.task import Task
 from avssl.testing import check_task
 from avssl.train.monitor import evaluating
-from avssl_downstream.spatialize.generator import Generator, mix_down, scaled
+from avssl_downstream.spatialize.generator import Generator, scaled
 
 LEVEL = 0.25
 """By which the mono sound is made quieter; a power of two, so that nothing is rounded."""
@@ -38,7 +38,7 @@ def check_generator(generator: Generator, clips: Sequence[Clip], seed: int = 0) 
     frames = torch.stack([scaled(clip.frames, generator.size) for clip in clips])
     shape = (len(clips), generator.channels, generator.samples)
     assert truth.shape == shape, f"clips are {tuple(truth.shape)}, a generator of these sizes takes {shape}"
-    mono = mix_down(truth)
+    mono = generator.start(truth).squeeze(1)
     with evaluating(generator), torch.no_grad():
         made = generator.spatialize(mono, frames)
         assert made.shape == shape, f"spatialize gives {tuple(made.shape)}, not {shape}"

@@ -61,6 +61,20 @@ class Round(Pan):
         return torch.stack([mono, side, 0 * mono, 0 * mono], 1)
 
 
+class Sharper(Pan):
+    """A field gets a second order: U is X, the rest is silent."""
+
+    output, panoramic = "second-order", True
+
+    def hear(self, mono: Tensor, seen: Tensor) -> Tensor:
+        return torch.cat([mono, torch.zeros(len(mono), 4, mono.shape[-1]), mono[:, 3:]], 1)
+
+
+@pytest.fixture
+def sharper() -> Sharper:
+    return Sharper().eval()
+
+
 @pytest.fixture
 def pan() -> Pan:
     return Pan().eval()

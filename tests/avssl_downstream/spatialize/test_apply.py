@@ -134,6 +134,33 @@ def test_ends_that_are_no_whole_windows_and_short_files_are_whole(tmp_path, film
         assert sound.abs().max() > 0.2
 
 
+@pytest.mark.parametrize("rate", [16000, 48000])
+def test_a_field_is_kept_to_the_bit_and_given_five_more_channels(tmp_path, film, sharper, rate, capfd):
+    field = 0.1 * torch.randn(4, 3 * rate, generator=torch.Generator().manual_seed(0))
+    for _ in range(3):  # within the band of both rates
+        field = torch.nn.functional.avg_pool1d(field, 9, 1, 4)
+    source = film("in.mp4", field, rate=rate, size=(80, 160))
+    sound, _ = spatialized(source, tmp_path / "out.wav", sharper)
+    own = read_all_sound(source)[0]
+    assert sound.shape == (9, own.shape[1])
+    assert torch.equal(sound[:4], own)
+    assert "W, Y, Z and X are the field that was given, they differ by 0 at most" in capfd.readouterr().err
+    assert not sound[4:8].any()
+    middle = slice(rate // 2, -rate // 2)
+    off = (sound[8] - own[3])[middle].square().mean() / own[3, middle].square().mean()
+    assert off < 0.02
+
+
+def test_what_a_field_of_second_order_cannot_be_made_of_or_into_is_refused(tmp_path, film, sharper, tone):
+    source = film("in.mp4", torch.cat([tone(), tone(), 0 * tone(), tone()]), size=(80, 160))
+    assert "nine channels" in refused(source, tmp_path / "out.mp4", sharper)
+    assert "nine channels" in refused(source, tmp_path / "out.wav", sharper, replace(OPTIONS, target="binaural"))
+    mono = film("mono.mp4", tone(), size=(80, 160))
+    message = refused(mono, tmp_path / "out.wav", sharper)
+    assert "mono.mp4: expected ambisonics (4 channels or more), this sound is mono" in message
+    assert "--" not in message
+
+
 def listed(target):
     return sorted(target.parent.iterdir()) if target.parent.is_dir() else []
 

@@ -38,7 +38,7 @@ def test_pictures_are_decoded_once_for_all_that_look_at_them(clip, pan, monkeypa
 
     monkeypatch.setattr(clips, "iterate_frames", counted)
     fabric = alone("32-true")
-    evaluation = Evaluation(pan, torch.ones(2), SpatializeOptions(), fabric)
+    evaluation = Evaluation(pan, torch.ones(2, 1), SpatializeOptions(), fabric)
     truth = clips.true_sound(row, manifest, pan)
     made = evaluation.made(row, manifest, truth)
     assert len(decoded) == len(set(decoded)) <= SECONDS * pan.frame_rate

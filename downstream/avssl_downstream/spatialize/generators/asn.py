@@ -8,8 +8,6 @@ nor data were published; what the paper leaves open follows Morgado et al. 2018,
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -43,7 +41,7 @@ class Asn(Generator):
     """
 
     Options = AsnOptions
-    output: ClassVar[str] = "binaural"
+    output = "binaural"
     options: AsnOptions
 
     def __init__(self, options: AsnOptions, branch: Branches) -> None:

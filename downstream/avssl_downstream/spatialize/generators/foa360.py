@@ -1,10 +1,12 @@
 """Mono sound and a 360-degree picture to first-order ambisonics, after Morgado et al. (NeurIPS 2018).
 
 "Self-Supervised Generation of Spatial Audio for 360 Video": the mono sound is W and stays as it is, to the bit; tracks
-are separated from it, and each is given weights in Y, Z and X by what is seen and heard.
+are separated from it, and each is given weights in Y, Z and X by what is seen and heard. Likewise a first-order field
+stays, and is given the five channels of the second order.
 """
 
-# B windows, S samples, T pictures; F rows and T columns of a spectrum; h and w rows and columns of maps
+# B windows, I channels that come, S samples, T pictures
+# F rows and T columns of a spectrum; h and w rows and columns of maps
 
 from __future__ import annotations
 
@@ -20,7 +22,7 @@ from avssl.data.augment import Colour, jitter_colour
 from avssl.data.clip import Clip
 from avssl.data.flow import flow_estimator, paint
 from avssl.models.picture import PictureBranch
-from avssl.spatial.ambisonics import mirror, rotate, rotation
+from avssl.spatial.any_order import exchange_sides, turn_left
 from avssl.spatial.distances import complex_error
 from avssl.spatial.spectrum import ideal_masks, level
 from avssl_downstream.spatialize.generator import Branches, Generator, mix_down, scaled
@@ -31,15 +33,14 @@ HUE = 0.1
 
 
 class Foa360(Generator):
-    """W as it came; Y, Z and X made of it."""
+    """W as it came; Y, Z and X made of it. Or these four as they came, and five made of them."""
 
     Options: ClassVar[type] = Foa360Options
-    output: ClassVar[str] = "foa"
     panoramic: ClassVar[bool] = True
 
     def __init__(self, options: Foa360Options, branch: Branches) -> None:
         super().__init__(options, branch)
-        sizes = options.sizes
+        sizes, self.output = options.sizes, "foa" if options.order == 1 else "second-order"
         self.sample_rate, self.frame_rate = options.sample_rate, options.frame_rate
         self.size = (options.rows, options.columns)
         self.seconds, self.margin = (each / self.sample_rate for each in (sizes.samples, sizes.margin))
@@ -52,24 +53,24 @@ class Foa360(Generator):
         self.moved = flow_estimator(options.flow, options.raft, panoramic=True) if "flow" in self.streams else None
 
     def views(self, clip: Clip, rng: np.random.Generator) -> dict[str, Tensor]:
-        """The field, what each stream sees, and which of Y, Z and X there are: Z may be silent, and teaches nothing."""
+        """The field, what each stream sees, and which channels there are: Z may be silent, and teaches nothing."""
         frames, sound = self._turned(scaled(clip.frames, self.size), clip.sound, rng)
         if self.options.colour:
             strength = self.options.colour
             colour = Colour(strength, strength, strength, min(0.5, HUE * strength))
             frames = jitter_colour(frames[None], colour, rng)[0]
         silent = "Z" in str(clip.labels.get("silent_channels", "")) or not bool(clip.sound[2].any())
-        return {"sound": sound, "pictures": self._pictures(frames), "present": torch.tensor([True, not silent, True])}
+        present = [index != 2 or not silent for index in range(self.given, self.channels)]
+        return {"sound": sound, "pictures": self._pictures(frames), "present": torch.tensor(present)}
 
     def forward(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """The paper's loss, the squared difference of spectra, of sound whose mix is at a level of 0.1.
 
-        `explained` is the share of the energy of Y, Z and X that is found: 0 for W alone, 1 for the truth.
+        `explained` is the share of the energy of the channels made that is found: 0 for none, 1 for the truth.
         """
-        truth = batch["sound"]
-        loud = level(mix_down(truth))
+        truth = batch["sound"] / level(mix_down(batch["sound"]))[..., None]
         maps = self._split(self._look(batch["pictures"]))
-        found, wanted = self.form.spectra(mix_down(truth) / loud, maps, truth[:, 1:] / loud[..., None])
+        found, wanted = self.form.spectra(self.start(truth), maps, truth[:, self.given :])
         error, energy = (self._mean(complex_error(each, wanted), batch) for each in (found, torch.zeros_like(wanted)))
         return {"loss": error, "explained": 1 - error.detach() / energy.clamp(min=1e-9)}
 
@@ -80,33 +81,33 @@ class Foa360(Generator):
 
     def hear(self, mono: Tensor, seen: Tensor) -> Tensor:
         """See `Generator.hear`."""
-        loud = level(mono)
-        made = self.form(mono / loud, self._split(seen)) * loud[..., None]
-        return torch.cat([mono[:, None], made], 1)
+        given = mono[:, None] if self.given == 1 else mono
+        loud = level(given[:, :1])
+        return torch.cat([given, self.form(given / loud, self._split(seen)) * loud], 1)
 
     def oracle(self, truth: Tensor) -> Tensor:
         """The truth's own masks of W: real ones, as weighted tracks are, or complex ones of the U-Net.
 
         Real masks give back any plane wave; of several that share a bin, or of reflections, what is in phase with W.
         """
-        stft, mono = self.options.sizes.stft, mix_down(truth)
-        spectrum = stft.stft(mono)
-        masks = ideal_masks(stft.stft(truth[:, 1:]), spectrum)
+        stft, given = self.options.sizes.stft, self.start(truth)
+        spectrum = stft.stft(mix_down(truth))
+        masks = ideal_masks(stft.stft(truth[:, self.given :]), spectrum)
         masks = masks if self.options.variant == "unet" else masks.real
-        return torch.cat([mono[:, None], stft.istft(masks * spectrum[:, None], mono.shape[-1])], 1)
+        return torch.cat([given, stft.istft(masks * spectrum[:, None], given.shape[-1])], 1)
 
     def _turned(self, frames: Tensor, sound: Tensor, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
         """Picture and sound turned about the vertical, by a whole number of columns, and mirrored, both alike."""
         if self.options.yaw:
             turn = int(rng.integers(self.options.columns))
             frames = frames.roll(-turn, -1)
-            sound = rotate(sound, rotation(2 * math.pi * turn / self.options.columns))
+            sound = turn_left(sound, 2 * math.pi * turn / self.options.columns)
         if self.options.mirror and rng.random() < 0.5:
-            frames, sound = frames.flip(-1), mirror(sound, "left-right")
+            frames, sound = frames.flip(-1), exchange_sides(sound)
         return frames, sound
 
     def _mean(self, error: Tensor, batch: dict[str, Tensor]) -> Tensor:
-        """Over time, and over the channels that there are; `(B, 3, T)` to a number."""
+        """Over time, and over the channels that there are; `(B, channels made, T)` to a number."""
         present = batch["present"].to(error)
         return (error.mean(-1) * present).sum() / present.sum()
 

@@ -1,6 +1,10 @@
-"""How Morgado's network turns mono sound and maps of a panorama into Y, Z and X: as published, or as spectral masks."""
+"""How Morgado's network turns mono sound and maps of a panorama into Y, Z and X: as published, or as spectral masks.
 
-# B windows, S samples, F rows and T columns of a spectrum; the given part is the middle of a window, which is used
+Or the four channels of a first-order field into the five that the second order adds.
+"""
+
+# B windows, I channels that come, O channels that are made, S samples, F rows and T columns of a spectrum
+# the given part is the middle of a window, which is used
 
 from __future__ import annotations
 
@@ -13,13 +17,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from avssl.models.foa360 import synthesise
-from avssl.models.pointing import channel_masks
+from avssl.models.foa360 import Foa360Net, Localised, synthesise
+from avssl.models.pointing import PointingNet, channel_masks
 from avssl.spatial.log_frequency import LogFrequency
 from avssl.spatial.spectrum import StftConfig, from_parts, one_sided, two_sided
 
 LOSS_SECONDS = 0.025
 """Windows of the loss have the power of two from here up: 2048 samples at 48 kHz, 1024 at 24 kHz."""
+SILENT = 1e-12
+"""Energy of a band below which it arrives from nowhere."""
 LOUD = 5.0
 """Magnitudes of sound at a level of 0.1, times this, are of the order of 1 to 100: their logarithm is taken."""
 
@@ -77,14 +83,14 @@ class Form(nn.Module, ABC):
         self.sizes, self.axis, self.net = sizes, axis, net
 
     @abstractmethod
-    def forward(self, mono: Tensor, maps: Sequence[Tensor]) -> Tensor:
-        """Y, Z and X `(B, 3, S)` of mono `(B, S)` at a level of 0.1 and maps of a picture a stream."""
+    def forward(self, sound: Tensor, maps: Sequence[Tensor]) -> Tensor:
+        """`(B, O, S)` of sound `(B, I, S)` whose mono part is at a level of 0.1 and maps of a picture a stream."""
 
     def magnitude(self, spectrum: Tensor) -> Tensor:
-        """What the network takes in, `(B, 1, rows, T)`, of a spectrum `(B, F, T)`; float32 inside autocast too."""
+        """What the network takes in, `(B, I, rows, T)`, of a spectrum `(B, I, F, T)`; float32 inside autocast too."""
         with torch.autocast(spectrum.device.type, enabled=False):
             found: Tensor = self.axis(spectrum.abs())
-        return found[:, None]
+        return found
 
     def rows(self, mask: Tensor) -> Tensor:
         """Masks of what the network takes in, `(..., rows, T)`, as those of a spectrum, `(..., F, T)`; likewise."""
@@ -93,68 +99,89 @@ class Form(nn.Module, ABC):
         return found
 
     @abstractmethod
-    def spectra(self, mono: Tensor, maps: Sequence[Tensor], truth: Tensor) -> tuple[Tensor, Tensor]:
-        """Found and true spectra `(B, 3, F, T)` of the given part, which the loss compares; truth is `(B, 3, S)`."""
+    def spectra(self, sound: Tensor, maps: Sequence[Tensor], truth: Tensor) -> tuple[Tensor, Tensor]:
+        """Found and true spectra `(B, O, F, T)` of the given part, which the loss compares; truth is `(B, O, S)`."""
 
 
 class Tracks(Form):
     """As published: every track becomes a sound, and sounds are weighted, step by step, and added up."""
 
-    def forward(self, mono: Tensor, maps: Sequence[Tensor]) -> Tensor:
+    def forward(self, sound: Tensor, maps: Sequence[Tensor]) -> Tensor:
         """See `Form`."""
-        return functional.pad(self._middle(mono, maps), (self.sizes.margin, self.sizes.margin))
+        return functional.pad(self._middle(sound, maps), (self.sizes.margin, self.sizes.margin))
 
-    def spectra(self, mono: Tensor, maps: Sequence[Tensor], truth: Tensor) -> tuple[Tensor, Tensor]:
+    def spectra(self, sound: Tensor, maps: Sequence[Tensor], truth: Tensor) -> tuple[Tensor, Tensor]:
         """See `Form`."""
         loss = self.sizes.loss
-        return loss.stft(self._middle(mono, maps)), loss.stft(self.sizes.middle(truth))
+        return loss.stft(self._middle(sound, maps)), loss.stft(self.sizes.middle(truth))
 
-    def _middle(self, mono: Tensor, maps: Sequence[Tensor]) -> Tensor:
-        spectrum = self.sizes.stft.stft(mono)
-        found = self.net(self.magnitude(spectrum), maps)
-        tracks = mono[:, None]
+    def _middle(self, sound: Tensor, maps: Sequence[Tensor]) -> Tensor:
+        spectrum = self.sizes.stft.stft(sound)
+        found, tracks = self.net(self.magnitude(spectrum), maps), sound
         if found.masks is not None:
-            tracks = self.sizes.stft.istft(self.rows(found.masks) * spectrum[:, None], mono.shape[-1])
+            masks = self.rows(found.masks)
+            each = spectrum.repeat_interleave(masks.shape[1] // spectrum.shape[1], 1)
+            tracks = self.sizes.stft.istft(masks * each, sound.shape[-1])
         return synthesise(found.weights.float(), found.bias.float(), self.sizes.middle(tracks), smooth=True)
 
 
 class Masked(Form):
-    """One mask of the mono spectrum for every channel."""
+    """For every channel that is made a mask of each that comes, or of the first, W."""
 
-    def forward(self, mono: Tensor, maps: Sequence[Tensor]) -> Tensor:
+    def forward(self, sound: Tensor, maps: Sequence[Tensor]) -> Tensor:
         """See `Form`."""
-        return self.sizes.stft.istft(self._product(mono, maps), mono.shape[-1])
+        return self.sizes.stft.istft(self._product(sound, maps), sound.shape[-1])
 
-    def spectra(self, mono: Tensor, maps: Sequence[Tensor], truth: Tensor) -> tuple[Tensor, Tensor]:
+    def spectra(self, sound: Tensor, maps: Sequence[Tensor], truth: Tensor) -> tuple[Tensor, Tensor]:
         """See `Form`; of the spectrum that is masked, with no way to sound and back."""
-        found, wanted = self._product(mono, maps), self.sizes.stft.stft(truth)
+        found, wanted = self._product(sound, maps), self.sizes.stft.stft(truth)
         return self.sizes.middle_columns(found), self.sizes.middle_columns(wanted)
 
-    def _product(self, mono: Tensor, maps: Sequence[Tensor]) -> Tensor:
-        spectrum = self.sizes.stft.stft(mono)
-        return self.masks(self.magnitude(spectrum), maps) * spectrum[:, None]
+    def _product(self, sound: Tensor, maps: Sequence[Tensor]) -> Tensor:
+        spectrum = self.sizes.stft.stft(sound)
+        masks = self.masks(spectrum, maps)
+        return (masks * spectrum[:, None, : masks.shape[2]]).sum(2)
 
     @abstractmethod
-    def masks(self, magnitude: Tensor, maps: Sequence[Tensor]) -> Tensor:
-        """`(B, 3, F, T)`, real or complex, or with one row that stands for all."""
+    def masks(self, spectrum: Tensor, maps: Sequence[Tensor]) -> Tensor:
+        """`(B, O, I, F, T)`, real or complex, or with one row that stands for all, or with W's alone."""
 
 
 class TrackMasks(Masked):
     """Weighted tracks, added up as masks; the weights' bias is left out."""
 
-    def masks(self, magnitude: Tensor, maps: Sequence[Tensor]) -> Tensor:
+    net: Foa360Net | PointingNet
+
+    def masks(self, spectrum: Tensor, maps: Sequence[Tensor]) -> Tensor:
         """See `Masked`."""
-        found = self.net(magnitude, maps)
-        masks = channel_masks(found, magnitude.shape[-1])
+        found = self.localised(spectrum, maps)
+        masks = channel_masks(found, spectrum.shape[-1], self.net.inputs)
         return masks if found.masks is None else self.rows(masks)
+
+    def localised(self, spectrum: Tensor, maps: Sequence[Tensor]) -> Localised:
+        """Tracks and their weights."""
+        found: Localised = self.net(self.magnitude(spectrum), maps)
+        return found
+
+
+class SteeredMasks(TrackMasks):
+    """The same of a first-order field, of which every band tells from where it arrives."""
+
+    axis: LoudBands
+    net: PointingNet
+
+    def localised(self, spectrum: Tensor, maps: Sequence[Tensor]) -> Localised:
+        """See `TrackMasks`."""
+        found: Localised = self.net(self.magnitude(spectrum), maps, self.axis.arriving(spectrum))
+        return found
 
 
 class ComplexMasks(Masked):
     """The paper's U-Net baseline."""
 
-    def masks(self, magnitude: Tensor, maps: Sequence[Tensor]) -> Tensor:
-        """See `Masked`."""
-        return from_parts(self.rows(self.net(magnitude, maps)))
+    def masks(self, spectrum: Tensor, maps: Sequence[Tensor]) -> Tensor:
+        """See `Masked`; of W."""
+        return from_parts(self.rows(self.net(self.magnitude(spectrum), maps)))[:, :, None]
 
 
 class TwoSided(nn.Module):
@@ -175,3 +202,13 @@ class LoudBands(LogFrequency):
     def forward(self, spectrum: Tensor) -> Tensor:
         """`(..., F, T)` to `(..., bands, T)`, from 0 up."""
         return torch.log1p(LOUD * super().forward(spectrum))
+
+    def arriving(self, spectrum: Tensor) -> Tensor:
+        """From where a first-order field comes: its active intensity over its energy, along y, z and x.
+
+        Complex `(..., 4, F, T)` to `(..., 3, bands, T)`, of length 1 for one plane wave; 0 in silence.
+        """
+        with torch.autocast(spectrum.device.type, enabled=False):
+            intensity = super().forward((spectrum[..., :1, :, :].conj() * spectrum[..., 1:, :, :]).real)
+            energy = super().forward(spectrum.abs().square().sum(-3, keepdim=True)) / 2
+            return intensity / energy.clamp(min=SILENT)

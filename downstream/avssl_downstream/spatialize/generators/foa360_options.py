@@ -18,6 +18,7 @@ from avssl_downstream.spatialize.generators.foa360_forms import (
     Form,
     LoudBands,
     Sizes,
+    SteeredMasks,
     TrackMasks,
     Tracks,
     TwoSided,
@@ -41,6 +42,8 @@ class Foa360Options:
 
     variant: str = "full"
     """full, no_video, no_rgb, no_flow, no_separation (the mono sound is the only track) or unet."""
+    order: int = 1
+    """Of the field that is made: 1, of mono sound; 2, of a first-order field, as the paper's section 5 has it."""
     form: str = "published"
     """published: two-sided spectra, fully connected localisation; small: logarithmic axes, and tracks that are kinds of
     things and point to the cells of the picture that look like them."""
@@ -86,6 +89,8 @@ class Foa360Options:
         for name in ("sample_rate", "spectra", "bands", "tracks", "units", "rows", "columns", "frame_rate"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"foa360.{name} must be positive, not {getattr(self, name)}")
+        if self.order not in (1, 2):
+            raise ValueError(f"foa360.order is 1 or 2, not {self.order}")
         check_range("foa360", "colour", self.colour, 0.0, 1.0)
         if not 0 <= self.seam <= self.columns:
             raise ValueError(f"foa360.seam is from 0 to the {self.columns} columns of a picture, not {self.seam}")
@@ -100,6 +105,16 @@ class Foa360Options:
     def sizes(self) -> Sizes:
         """Of windows and their spectra."""
         return Sizes(StftConfig(self.n_fft, self.n_fft, self.hop, "none"), self.spectra, self.given, self.sample_rate)
+
+    @property
+    def inputs(self) -> int:
+        """Channels that come."""
+        return 1 if self.order == 1 else 4
+
+    @property
+    def outputs(self) -> int:
+        """Channels that are made of them."""
+        return 3 if self.order == 1 else 5
 
     @property
     def _least(self) -> int:
@@ -121,19 +136,24 @@ def build(options: Foa360Options, streams: Sequence[int], grid: tuple[int, int])
     bins = options.sizes.stft.bins
     axis = LoudBands(bins, options.bands, max(1.0, bins / 170)) if options.form == "small" else TwoSided()
     if options.variant == "unet":
-        return ComplexMasks(options.sizes, axis, Foa360UNet(_trunk(options, streams, grid)))
-    kind = TrackMasks if options.form == "small" else Tracks
-    return kind(options.sizes, axis, _net(options, streams, grid))
+        return ComplexMasks(options.sizes, axis, Foa360UNet(_trunk(options, streams, grid), options.outputs))
+    net = _net(options, streams, grid)
+    if isinstance(axis, LoudBands):
+        kind = SteeredMasks if isinstance(net, PointingNet) and options.order == 2 else TrackMasks
+        return kind(options.sizes, axis, net)
+    return Tracks(options.sizes, axis, net)
 
 
 def _net(options: Foa360Options, streams: Sequence[int], grid: tuple[int, int]) -> nn.Module:
     separate = options.variant != "no_separation"
     if options.form == "small" and streams:
-        return PointingNet(_trunk(options, (), grid), streams, options.tracks, separate)
-    return Foa360Net(_trunk(options, streams, grid), options.tracks, separate=separate, units=options.units)
+        return PointingNet(_trunk(options, (), grid), streams, options.tracks, separate, options.order)
+    trunk = _trunk(options, streams, grid)
+    return Foa360Net(trunk, options.tracks, options.outputs, separate=separate, units=options.units)
 
 
 def _trunk(options: Foa360Options, streams: Sequence[int], grid: tuple[int, int]) -> Trunk:
     if options.form == "small":
-        return Trunk((options.bands, options.spectra), streams, 1, SMALL, options.units, grid, norm=True)
-    return Trunk((options.n_fft, options.spectra), streams, 1, FULL, options.units, grid)
+        size, inputs = (options.bands, options.spectra), options.inputs
+        return Trunk(size, streams, inputs, SMALL, options.units, grid, norm=True)
+    return Trunk((options.n_fft, options.spectra), streams, options.inputs, FULL, options.units, grid)

@@ -100,7 +100,7 @@ class MonoTo3D(Generator):
     """W as it came; X, Y and Z by complex masks."""
 
     Options: ClassVar[type] = MonoTo3DOptions
-    output: ClassVar[str] = "foa"
+    output = "foa"
 
     def __init__(self, options: MonoTo3DOptions, branch: Branches) -> None:
         super().__init__(options, branch)

@@ -9,7 +9,6 @@ Binaural Audio Generation without Binaural Audios", CVPR 2021. With which data i
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 import numpy as np
 import torch
@@ -104,7 +103,7 @@ class PseudoBinaural(Generator):
     """
 
     Options = PseudoBinauralOptions
-    output: ClassVar[str] = "binaural"
+    output = "binaural"
     options: PseudoBinauralOptions
     sample_rate = RATE
     frames, frame_rate = 1, PICTURES_A_SECOND
