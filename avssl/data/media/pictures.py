@@ -96,6 +96,17 @@ def iterate_frames(
             yield _picture(opened, frame, size)
 
 
+def beginning(path: Path, stream: int = 0) -> float:
+    """Seconds on the clock of a file's packets at which its pictures have 0 s.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: not a video, or no such stream.
+    """
+    with reading(path), open_stream(path, VideoStream, stream) as opened:
+        return float(_settled(opened).origin * opened.tick)
+
+
 def _stamps(opened: Opened[VideoStream], times: Sequence[float]) -> list[int]:
     """Time stamps of instants, none before the stream's first frame."""
     if not len(times) or any(later < earlier for earlier, later in pairwise(times)):

@@ -17,7 +17,7 @@ from av.sidedata.sidedata import Type
 from torch import Tensor
 
 from avssl.data.media.containers import open_container, reading, streams_of
-from avssl.data.media.pictures import iterate_frames
+from avssl.data.media.pictures import beginning, iterate_frames
 from avssl.data.media.probe import probe
 from avssl.data.media.stretch import native_samples
 from avssl.data.resample import in_blocks
@@ -64,8 +64,8 @@ class Pictures:
     def length(self) -> float:
         """Seconds from the file's beginning to the end of the last picture that is there: no header is believed."""
         with self._opened() as (container, stream):
-            ends = (_end(packet) for packet in _packets(container, stream))
-            return max(0.0, max(ends, default=0.0) - _zero(container))
+            last = max((_end(packet) for packet in _packets(container, stream)), default=0.0)
+        return max(0.0, last - beginning(self.path, self.stream))
 
     def frames(self, times: Sequence[float], size: tuple[int, int]) -> Iterator[np.ndarray]:
         """The picture shown at each instant, scaled to `(height, width)`, not turned; see `iterate_frames`."""
