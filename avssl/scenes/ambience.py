@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from avssl.config import check_choice
-from avssl.data.atomic import sweep, write_text
+from avssl.data.atomic import write_text
 from avssl.scenes.recordings import EigenScape, Tree
 from avssl.scenes.rendering import rendered
 from avssl.scenes.tau import Tau
@@ -34,6 +34,11 @@ class Job:
 
     def __str__(self) -> str:
         return f"{self.out}: recording {self.number} of {self.label}"
+
+    @property
+    def paths(self) -> list[Path]:
+        """Of all its files."""
+        return [self.out / name for name in self.tree.files(self.label, self.number)]
 
 
 def ambience(
@@ -81,17 +86,13 @@ def ambience(
         check_choice(f"{NAME}: a class of {layout}", label, list(tree.sounds))
     labels = [label for label in tree.sounds if not classes or label in classes]
     claim(out, NAME, {"world": NAME, "version": VERSION} | tree.settings(), tree.marks)
-    folders = [out / name for name in tree.folders(labels)]
-    for folder in folders:
-        folder.mkdir(exist_ok=True)
     jobs = [Job(out, tree, label, number) for number in range(1, recordings + 1) for label in labels]
-    try:
-        rendered(_record, jobs, workers, progress, "recordings")
-    finally:
-        for folder in folders:
-            sweep(folder)
-    for path, text in tree.lists(labels, recordings).items():
-        write_text(out / path, text)
+    missing = [job for job in jobs if not all(path.is_file() for path in job.paths)]
+    folders = {path.parent for job in jobs for path in job.paths}
+    rendered(_record, missing, workers, progress, "recordings", folders)
+    for name, text in tree.lists(labels, recordings).items():
+        (out / name).parent.mkdir(exist_ok=True)
+        write_text(out / name, text)
     return out
 
 

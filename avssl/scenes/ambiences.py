@@ -69,7 +69,7 @@ def _traffic(sketch: Sketch, wet: float) -> None:
 
 
 def _pedestrian_zone(sketch: Sketch) -> None:
-    crowd(sketch, wet=sketch.between(0.05, 0.4))
+    crowd(sketch, wet=sketch.between(0.05, 0.3))
 
 
 def _shopping_centre(sketch: Sketch) -> None:
@@ -78,7 +78,7 @@ def _shopping_centre(sketch: Sketch) -> None:
 
 def crowd(sketch: Sketch, wet: float) -> None:
     """People who walk and talk, their steps, and music that stays where it is."""
-    sketch.bed(Tint(200, 1500, -3), -14, sketch.between(0, 0.5))
+    sketch.bed(Tint(200, 1500, -3), -17, sketch.between(0, 0.5))
     sketch.walking("face", every=2, level=-3, wet=wet)
     sketch.walking("metronome", every=4, level=-12, wet=wet)
     sketch.staying("guitar", level=-12, wet=wet)

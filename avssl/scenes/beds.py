@@ -123,7 +123,7 @@ class Bed:
         fade = min(round(FADE * sample_rate), samples)
         rise = np.sin(0.5 * np.pi * (np.arange(fade) + 0.5) / fade).astype(np.float32)
         times = np.arange(samples) / sample_rate
-        tail = self._stretch(0, samples + fade, sample_rate, order)[:, samples:]
+        tail = self._stretch(0, fade, sample_rate, order)
         number = 0
         while True:
             number += 1

@@ -38,7 +38,7 @@ def head_responses(path: str, sample_rate: int) -> Hrirs:
 
 
 @lru_cache(maxsize=1)
-def _field_filters(path: str, sample_rate: int) -> Tensor:
+def field_filters(path: str, sample_rate: int) -> Tensor:
     """What makes a first-order field heard by a head, `(2, 4, taps)`."""
     return ambisonic_filters(head_responses(path, sample_rate))
 
@@ -66,7 +66,7 @@ def render_ears(scene: Scene, form: Format, head: str) -> Ears:
     Returns:
         float32 `(2, samples)`: left, right.
     """
-    hrirs, filters = head_responses(head, form.sample_rate), _field_filters(head, form.sample_rate)
+    hrirs, filters = head_responses(head, form.sample_rate), field_filters(head, form.sample_rate)
     samples = len(form.sample_times())
     total = np.zeros((2, samples), np.float32)
     around = np.zeros((4, samples), np.float32)

@@ -33,12 +33,12 @@ class Tree(ABC):
     """Hz."""
 
     @abstractmethod
-    def folders(self, classes: Sequence[str]) -> list[str]:
-        """Where files of some classes go, relative to the root."""
+    def files(self, label: str, number: int) -> list[str]:
+        """Of a place of a class, numbered from 1; paths relative to the root."""
 
     @abstractmethod
     def record(self, out: Path, label: str, number: int) -> None:
-        """Write what is missing of a place of a class, numbered from 1."""
+        """Write what is missing of a place of a class."""
 
     def lists(self, classes: Sequence[str], places: int) -> dict[str, str]:
         """What comes with the recordings: text of files by their paths relative to the root."""
@@ -63,15 +63,13 @@ class EigenScape(Tree):
     sounds = AMBIENCES
     marks = tuple(AMBIENCES)
 
-    def folders(self, classes: Sequence[str]) -> list[str]:
-        """One a class."""
-        return list(classes)
+    def files(self, label: str, number: int) -> list[str]:
+        """One recording."""
+        return [f"{label}/{label}.{number}.wav"]
 
     def record(self, out: Path, label: str, number: int) -> None:
-        """One file, a few seconds at a time."""
-        path = out / label / f"{label}.{number}.wav"
-        if not path.is_file():
-            blocks = describe(AMBIENCES, label, self.seed, number, self.seconds).blocks(
-                self.seconds, self.sample_rate, self.order
-            )
-            write_recording(path, blocks, channels(self.order), self.sample_rate, self.seconds)
+        """A few seconds at a time."""
+        place = describe(AMBIENCES, label, self.seed, number, self.seconds)
+        blocks = place.blocks(self.seconds, self.sample_rate, self.order)
+        (name,) = self.files(label, number)
+        write_recording(out / name, blocks, channels(self.order), self.sample_rate, self.seconds)

@@ -12,10 +12,11 @@ from avssl.data.layouts.tau import SETUP
 from avssl.data.media import write_recording, write_video
 from avssl.scenes.ambiences import describe
 from avssl.scenes.canvas import Canvas
+from avssl.scenes.ears import field_filters
 from avssl.scenes.recordings import Tree
 from avssl.scenes.sights import draw_vista, render_vista
 from avssl.scenes.urban import SIGHTS, SOUNDS
-from avssl.spatial.binaural import ambisonic_filters, spherical_head, to_binaural
+from avssl.spatial.binaural import to_binaural
 
 SEGMENTS = 2
 """Clips of each place."""
@@ -36,28 +37,29 @@ class Tau(Tree):
     marks = ("audio", "video", SETUP)
     least = 2
 
-    def folders(self, classes: Sequence[str]) -> list[str]:
-        """The same for all classes."""
-        return list(self.marks)
+    def files(self, label: str, number: int) -> list[str]:
+        """Sound of all clips, then pictures."""
+        names = _names(label, number)
+        return [f"audio/{name}.wav" for name in names] + [f"video/{name}.mp4" for name in names]
 
     def record(self, out: Path, label: str, number: int) -> None:
         """The clips of a place, one after the other."""
-        names = _names(label, number)
-        sounds = [out / f"audio/{name}.wav" for name in names]
+        paths = [out / name for name in self.files(label, number)]
+        sounds, videos = paths[:SEGMENTS], paths[SEGMENTS:]
         if not all(path.is_file() for path in sounds):
             heard = self._heard(label, number)
             for path, stretch in zip(sounds, np.array_split(heard, SEGMENTS, axis=1), strict=True):
                 write_recording(path, [stretch], 2, self.sample_rate, self.seconds)
-        for segment, name in enumerate(names):
-            if not (out / f"video/{name}.mp4").is_file():
-                self._film(out / f"video/{name}.mp4", label, number, segment)
+        for segment, path in enumerate(videos):
+            if not path.is_file():
+                self._film(path, label, number, segment)
 
     def _heard(self, label: str, number: int) -> np.ndarray:
         """Left and right in all clips of a place."""
         seconds = SEGMENTS * self.seconds
         blocks = describe(SOUNDS, label, self.seed, number, seconds).blocks(seconds, self.sample_rate, 1)
         field = torch.from_numpy(np.concatenate(list(blocks), 1))
-        return np.asarray(to_binaural(field, ambisonic_filters(spherical_head(self.sample_rate))).numpy())
+        return np.asarray(to_binaural(field, field_filters("", self.sample_rate)).numpy())
 
     def _film(self, path: Path, label: str, number: int, segment: int) -> None:
         form = Canvas(self.seconds, SIZE[0], FRAME_RATE, self.sample_rate, SIZE[1])
