@@ -16,8 +16,8 @@ from avssl_downstream.eigenscape.dirac import dirac, mixtures
 from avssl_downstream.eigenscape.options import EigenscapeOptions
 from avssl_downstream.scenes.baselines import random_encoders
 from avssl_downstream.scenes.finetune import finetuned
-from avssl_downstream.scenes.head import SegmentHead
 from avssl_downstream.scenes.judge import Predict, probe
+from avssl_downstream.scenes.segment_head import SegmentHead
 
 
 class Eigenscape(SegmentHead):

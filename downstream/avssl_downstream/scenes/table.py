@@ -34,7 +34,7 @@ def write_table(folder: Path, labelled: Labelled, rows: Mapping[str, Mapping[str
         writer.writerow(["row", *COLUMNS])
         writer.writerows([_title(name), *(_number(row, column) for column in COLUMNS)] for name, row in rows.items())
     counts = f"{len(labelled.examples)} segments of {len({each.group for each in labelled.examples})} recordings"
-    table = Table(title=f"{labelled.name}: {counts}, {len(labelled.folds)} folds")
+    table = Table(title=f"{labelled.name}: {counts}, {len(labelled.folds)} fold" + "s" * (len(labelled.folds) > 1))
     for heading in ("row", "accuracy", "95 %", "by recording", "log-loss"):
         table.add_column(heading)
     for name, row in rows.items():

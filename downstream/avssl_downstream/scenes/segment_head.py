@@ -1,0 +1,148 @@
+"""What all heads that recognise scenes do: rows of encoders and of what they must beat, judged fold by fold."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+
+from omegaconf import OmegaConf
+from torch import Tensor, nn
+
+from avssl.data.atomic import write_text
+from avssl.data.labelled import Labelled
+from avssl.data.windows import Reading
+from avssl.head import Head
+from avssl.models.encoders import Encoders
+from avssl.train.outcome import CONFIG
+from avssl.train.run_folder import add_metrics
+from avssl.train.stop import interrupting
+from avssl_downstream.scenes.baselines import logmel_statistics
+from avssl_downstream.scenes.judge import Predict, judge, named, probe
+from avssl_downstream.scenes.options import SegmentOptions
+from avssl_downstream.scenes.pool import MOMENTS, pooled
+from avssl_downstream.scenes.segments import Rows, embed_windows
+from avssl_downstream.scenes.silenced import silenced
+from avssl_downstream.scenes.stand_in import stand_in
+from avssl_downstream.scenes.table import write_table
+
+RATE = 24000
+"""Hz at which baselines listen that no encoders come with."""
+
+
+class SegmentHead(Head):
+    """Tells segments of recordings apart, fold by fold.
+
+    Args:
+        encoders: pretrained towers, left as they are; None: baselines alone.
+        options: data, embedding, classifier, baselines.
+
+    Raises:
+        ValueError: something is asked of encoders that are not given, or cannot do it.
+    """
+
+    needs_encoders = False
+    layout = ""
+    """Of the built-in stand-in."""
+    encoders: Encoders | None  # type: ignore[assignment]
+    options: SegmentOptions
+
+    def __init__(self, encoders: Encoders | None, options: SegmentOptions) -> None:
+        self.encoders, self.options = encoders, options
+        for what, asked in (
+            ("mode=finetune", options.mode == "finetune"),
+            (f"ablate={options.ablate}", options.ablate),
+        ):
+            if asked and encoders is None:
+                raise ValueError(f"{what} needs --encoders: a run folder, or its encoders folder")
+        if encoders is None and set(options.baselines) <= {"random"}:
+            raise ValueError(
+                "without --encoders there are baselines alone, and none is asked for; set baselines=[logmel]"
+            )
+        if encoders is not None:
+            for tower in options.towers:
+                if not isinstance(getattr(encoders, tower, None), nn.Module):
+                    raise ValueError(f"{self.layout}: needs encoders with the tower {tower}, these have none")
+            self._check(encoders)
+
+    def fit(self, folder: Path) -> dict[str, float]:
+        """Embed, learn and test; leave `table.csv`, `metrics.json` and `config.yaml`.
+
+        Beside them, and in a folder a further row, lie `confusion.png`, `classes.csv` and `predictions.csv`.
+
+        Returns:
+            What `judge` gives of the encoders, and `accuracy_ROW` and the like of every further row.
+
+        Raises:
+            ValueError: a data set or file that cannot be used; see the data set's reader.
+            OSError: something cannot be read or written.
+            SystemExit: with code 0, after saving, when SIGTERM or Ctrl-C came while fine-tuning.
+        """
+        root = Path(self.options.root) if self.options.root else stand_in(self.layout)
+        labelled = self._labelled(root)
+        with interrupting():
+            rows = {
+                name: judge(labelled, predict, folder / name, self.options.seed)
+                for name, predict in self._rows(labelled, folder)
+            }
+        write_table(folder, labelled, rows)
+        write_text(folder / CONFIG, OmegaConf.to_yaml(OmegaConf.create(self._config(labelled))))
+        found = {key: value for name, row in rows.items() for key, value in (named(row, name) if name else row).items()}
+        return add_metrics(
+            folder, found | {"segments": float(len(labelled.examples)), "seed": float(self.options.seed)}
+        )
+
+    @abstractmethod
+    def _labelled(self, root: Path) -> Labelled:
+        """The data set's segments and folds."""
+
+    @abstractmethod
+    def _reading(self) -> Reading:
+        """How a window is read."""
+
+    @abstractmethod
+    def _rows(self, labelled: Labelled, folder: Path) -> Iterator[tuple[str, Predict]]:
+        """Name of each row, none of the encoders' own, and its predictions."""
+
+    def _check(self, encoders: Encoders) -> None:
+        """Refuse encoders that cannot do what is asked."""
+
+    def _windows(self, listener: Encoders, labelled: Labelled, tower: str, reading: Reading, title: str) -> Rows:
+        how = (self.options.hop, self.options.precision, self.options.workers, f"{title}, {tower}")
+        return embed_windows(listener, labelled, tower, reading, *how)
+
+    def _embedded(self, encoders: Encoders, labelled: Labelled, tower: str, title: str) -> Tensor:
+        """Of each segment, by encoders."""
+        return pooled(self._windows(encoders, labelled, tower, self._reading(), title), self.options.pool)
+
+    def _sound_rows(self, labelled: Labelled, channels: int) -> Iterator[tuple[str, Predict]]:
+        """Of maps silenced, and of baselines that only listen."""
+        if self.encoders is not None and self.options.ablate:
+            yield from self._ablated(self.encoders, labelled)
+        if "logmel" in self.options.baselines:
+            listener = logmel_statistics(channels, self.encoders.sample_rate if self.encoders else RATE)
+            reading = Reading(self.options.window, channels=channels)
+            windows = self._windows(listener, labelled, "audio", reading, "log-mel statistics")
+            yield "logmel", probe(pooled(windows, MOMENTS), self.options)
+
+    def _ablated(self, encoders: Encoders, labelled: Labelled) -> Iterator[tuple[str, Predict]]:
+        """Maps silenced when learning and testing, and when testing alone."""
+        maps = self.options.ablate
+        without = self._embedded(silenced(encoders, maps), labelled, "audio", f"without {maps}")
+        yield f"without_{maps}", probe(without, self.options)
+        whole = self._embedded(encoders, labelled, "audio", "encoders")
+        yield f"losing_{maps}", probe(whole, self.options, without)
+
+    def _config(self, labelled: Labelled) -> dict[str, object]:
+        """What `config.yaml` says, as `avssl report` reads it."""
+        settings = {key: value for key, value in asdict(self.options).items() if key not in ("seed", "root", "workers")}
+        features = self.encoders.feature_config.name if self.encoders else "none"
+        model = {"model": asdict(self.encoders.model_config)} if self.encoders else {}
+        about = {
+            "task": type(self).__name__.lower(),
+            "features": {"name": features},
+            "train": {"seed": self.options.seed},
+        }
+        title = self.options.title or f"{labelled.name}, {features} {self.options.mode}"
+        return {**settings, **about, **model, "data_set": labelled.name, "title": title}
