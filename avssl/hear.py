@@ -51,7 +51,7 @@ class HearModel(nn.Module):
 
     def forward(self, windows: Tensor) -> Tensor:
         """Embed `(windows, samples)` of mono sound: `(windows, width)`."""
-        return torch.cat([self.audio(self._spread(some[:, None])) for some in windows.split(BATCH)])
+        return torch.cat([self.audio(self._spread(some[:, None])) for some in torch.split(windows, BATCH)])
 
     def _spread(self, sound: Tensor) -> Tensor:
         """`(windows, 1, samples)` to the channels that the features start from."""

@@ -68,10 +68,13 @@ def embed(
     """
     check_choice("tower", tower, TOWERS)
     check_precision("embed", precision)
+    network = getattr(encoders, tower, None)
+    if network is None:
+        raise ValueError(f"embeddings of {tower} want encoders with a tower for it; these have none")
     read = _Reader(tower, reading, encoders.features)
     jobs = [_split(source, read) for source in sources]
     flat = [job for some in jobs for job in some]
-    network, fabric = getattr(encoders, tower), alone(precision)
+    fabric = alone(precision)
     at = next(chain(network.parameters(), network.buffers())).device  # statistics have buffers alone
     network.to(fabric.device)
     try:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from avssl.data.windows import Reading
+from avssl.data.windows import Reading, Source
 from avssl.models.encoders import Encoders
 from avssl.train.embed import embed
-from avssl.train.embedding_table import embedding_table
-from avssl.train.own_files import Found, find, media
+from avssl.train.embedding_table import Add, embedding_table
+from avssl.train.own_files import Found, Medium, find, media
 
 
 def embed_files(
@@ -54,25 +54,10 @@ def embed_files(
     if not found.broken and not any(found.sources.values()):
         raise ValueError(f"{root}: has nothing for the tower {' or '.join(towers)} among its {len(there)} media")
     _say_rates(found, encoders.sample_rate, say)
-    offsets = {medium.name: medium.start for medium in there}
     out.parent.mkdir(parents=True, exist_ok=True)
-    rows = 0
     try:
         with table as add:
-            for tower in towers:
-                for source, embeddings in embed(
-                    encoders,
-                    found.sources[tower],
-                    tower,
-                    reading,
-                    precision=precision,
-                    workers=workers,
-                    broken=lambda source, error: found.broken.__setitem__(source.key, str(error)),
-                ):
-                    add(source.key, [start - offsets[source.key] for start in source.starts], tower, embeddings)
-                    rows += len(embeddings)
-            if not rows:
-                raise _NothingError
+            rows = _add_all(add, found, there, encoders, reading, precision, workers)
     except _NothingError:
         say(f"{out}: not written, none of the {len(there)} media could be embedded")
     else:
@@ -80,6 +65,27 @@ def embed_files(
     for name, why in found.broken.items():
         say(f"{name}: {why}")
     return found.broken
+
+
+def _add_all(
+    add: Add, found: Found, there: Sequence[Medium], encoders: Encoders, reading: Reading, precision: str, workers: int
+) -> int:
+    """Embed what was found, one tower after the other; how many windows there were."""
+    offsets = {medium.name: medium.start for medium in there}
+    rows = 0
+
+    def fail(source: Source, error: Exception) -> None:
+        found.broken[source.key] = str(error)
+
+    for tower, sources in found.sources.items():
+        for source, embeddings in embed(
+            encoders, sources, tower, reading, precision=precision, workers=workers, broken=fail
+        ):
+            add(source.key, [start - offsets[source.key] for start in source.starts], tower, embeddings)
+            rows += len(embeddings)
+    if not rows:
+        raise _NothingError
+    return rows
 
 
 class _NothingError(Exception):

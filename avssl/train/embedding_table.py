@@ -18,6 +18,7 @@ from torch import Tensor
 
 from avssl.data.atomic import replacing
 
+NPY: Any = np.lib.format
 GROUP = 4096
 """Rows of a parquet row group, at least."""
 SCHEMA = pa.schema(
@@ -114,13 +115,13 @@ def _npz(path: Path, seconds: float) -> Iterator[Add]:
 
 def _write(archive: zipfile.ZipFile, name: str, values: Any) -> None:
     with archive.open(f"{name}.npy", "w", force_zip64=True) as entry:
-        np.lib.format.write_array(entry, np.asarray(values), allow_pickle=False)
+        NPY.write_array(entry, np.asarray(values), allow_pickle=False)
 
 
 def _copy(archive: zipfile.ZipFile, name: str, rows: IO[bytes], shape: tuple[int, int]) -> None:
     """Float32 numbers of a file as an array, without having them all in memory."""
     with archive.open(f"{name}.npy", "w", force_zip64=True) as entry:
         header = {"descr": "<f4", "fortran_order": False, "shape": shape}
-        np.lib.format.write_array_header_1_0(entry, header)
+        NPY.write_array_header_1_0(entry, header)
         rows.seek(0)
         copyfileobj(rows, entry, 1 << 20)

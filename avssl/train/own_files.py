@@ -41,7 +41,7 @@ class Medium:
 class Found:
     """What there is to embed."""
 
-    sources: dict[str, list[Source]] = field(default_factory=lambda: {"audio": [], "video": []})
+    sources: dict[str, list[Source]]
     """By tower; in order, a file's one after the other."""
     rates: set[int] = field(default_factory=set)
     """Hz of the sounds."""
@@ -77,7 +77,7 @@ def find(found: Sequence[Medium], towers: Sequence[str], seconds: float, hop: fl
         hop: seconds from one window to the next.
         workers: loader processes that read headers.
     """
-    made = Found()
+    made = Found({tower: [] for tower in towers})
     jobs = [(medium, tower) for medium in found for tower in towers]
     with Counter("looking at files", len(jobs)) as counter:
         for (medium, tower), batch in zip(jobs, in_order(Patient(_measured), jobs, workers), strict=True):

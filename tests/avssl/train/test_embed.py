@@ -124,3 +124,10 @@ def test_broken_files_are_told_of_and_left_out(encoders, sounds, tmp_path, worke
 def test_an_unknown_tower_is_refused(encoders):
     with pytest.raises(ValueError, match="audio.*video"):
         list(embed(encoders, [], "smell", READING))
+
+
+def test_encoders_without_the_tower_are_refused(encoders):
+    deaf = Encoders(encoders.model_config, encoders.feature_config)
+    del deaf.audio
+    with pytest.raises(ValueError, match="audio want encoders with a tower"):
+        list(embed(deaf, [], "audio", READING))
