@@ -64,7 +64,7 @@ def _watched(results: Iterator[tuple[int, Result]], total: int, progress: bool, 
         task = bar.add_task("", total=total, rate="-")
         for number, result in results:
             found[number] = result
-            bar.update(task, advance=1, rate=f"{bar.tasks[0].speed or 0:.1f}")
+            bar.update(task, advance=1, rate=f"{bar.tasks[0].speed or 0:.3g}")
     return [found[number] for number in range(total)]
 
 
