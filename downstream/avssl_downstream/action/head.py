@@ -140,7 +140,9 @@ def _videos(source: Path) -> list[Path]:
 
 def _report(labelled: Labelled, folder: Path) -> None:
     """Say what is learned from and tested, and what is missing; list that."""
-    folds = ", ".join(f"{each.name} ({len(each.train)} to train on, {len(each.test)} to test)" for each in labelled.folds)
+    folds = ", ".join(
+        f"{each.name} ({len(each.train)} to train on, {len(each.test)} tested)" for each in labelled.folds
+    )
     print(f"{labelled.name}: {len(labelled.classes)} classes, videos of {folds}", file=sys.stderr)
     if labelled.missing:
         folder.mkdir(parents=True, exist_ok=True)
