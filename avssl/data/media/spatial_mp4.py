@@ -25,13 +25,15 @@ from avssl.data.media.spherical import clear_sphere, entries, mark_ambisonics, m
 from avssl.data.media.whole import Pictures
 from avssl.data.media.write import require_folder, write_video, writing
 
-COPIED = frozenset(("h264", "hevc", "av1", "vp9"))
-"""Codecs that mp4 players expect; others are encoded anew."""
+COPIED = {".mp4": frozenset(("h264", "hevc", "av1", "vp9")), ".mov": frozenset(("h264", "hevc"))}
+"""Codecs that players expect in such a file; others are encoded anew."""
 LAYOUTS = {1: "mono", 2: "stereo", 4: "4.0", 6: "5.1"}
 """What FFmpeg calls so many channels: those with an AAC configuration of their own, so that every decoder gives them
 back in this order."""
 BIT_RATE = 128_000
-"""A channel, at 44.1 kHz or more: at half of it the direction of a field turns by a degree."""
+"""A channel: at half of it the direction of a field turns by a degree."""
+BITS = 5
+"""A sample, at low rates: AAC has 6 at most, and at 3 the difference from 8 kHz sound is 11 dB louder."""
 AAC_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 64000, 88200, 96000)
 """Hz."""
 # Noise made up, and intensities for waveforms, save bits where phases between channels are not listened for. The fast
@@ -53,8 +55,8 @@ def write_spatial_mp4(
 ) -> None:
     """Write a video's pictures, bit for bit, with other sound, and say which of them are a sphere.
 
-    Both begin where the file with the pictures does. Pictures that mp4 does not hold, or that come from an AVI, are
-    encoded anew as H.264. Memory does not grow with the length. The header comes first: it plays while it loads.
+    Both begin where the file with the pictures does. Pictures that the file does not hold, or that come from an AVI,
+    are encoded anew as H.264. Memory does not grow with the length. The header comes first: it plays while it loads.
 
     Args:
         path: the `.mp4` to write, or `.mov`.
@@ -81,7 +83,7 @@ def write_spatial_mp4(
     blocks = chain([first], blocks)
     header = Pictures(source)
     with replacing(target) as part:
-        if _is_copied(source, header):
+        if _is_copied(source, header, COPIED[target.suffix.lower()]):
             _mux(target, part, source, header.stream, blocks, len(first), sample_rate, codec)
         else:
             with writing(target), TemporaryDirectory(prefix=f".{target.stem}-", dir=target.parent) as folder:
@@ -103,10 +105,10 @@ def _mark(moov: Box, panoramic: bool, ambisonic: bool) -> None:
                 mark_ambisonics(entry)
 
 
-def _is_copied(path: Path, header: Pictures) -> bool:
-    """Whether mp4 holds such pictures, and their time stamps can be trusted: AVI has none, and is shuffled."""
+def _is_copied(path: Path, header: Pictures, codecs: frozenset[str]) -> bool:
+    """Whether the file holds such pictures, and their time stamps can be trusted: AVI has none, and is shuffled."""
     with reading(path), open_stream(path, VideoStream, header.stream) as opened:
-        if opened.stream.codec_context.name not in COPIED or opened.container.format.name == "avi":
+        if opened.stream.codec_context.name not in codecs or opened.container.format.name == "avi":
             return False
         first = [packet for packet in islice(opened.packets(), REORDER) if packet.size]
         return all(packet.pts is not None for packet in first) and any(packet.dts is not None for packet in first)
@@ -148,7 +150,7 @@ def _voice(container: Any, channels: int, rate: int, codec: str) -> AudioStream:
         "aac" if codec == "aac" else "pcm_s24le", rate=rate, layout=LAYOUTS[channels], options=options
     )
     if codec == "aac":
-        stream.bit_rate = round(BIT_RATE * channels * min(1.0, rate / 44100))
+        stream.bit_rate = channels * min(BIT_RATE, BITS * rate)
     return stream
 
 

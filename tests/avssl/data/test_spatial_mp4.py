@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from avssl.data.media import probe, read_all_sound, read_frames, write_video
+from avssl.data.media import probe, read_all_sound, read_frames, spatial_mp4, write_video
 from avssl.data.media.spatial_mp4 import write_spatial_mp4
 from avssl.data.media.spherical import read_spatial
 
@@ -190,6 +190,40 @@ def test_pictures_that_mp4_lacks_are_encoded_anew(tmp_path, counted):
     shown = read_frames(tmp_path / "out.mp4", [number / 20 + 0.025 for number in range(40)]).float().mean((1, 2, 3))
     assert (shown - torch.tensor([10.0 + 5 * number for number in range(40)])).abs().max() < 2.5
     assert {each.name for each in tmp_path.iterdir()} == {"a.avi", "out.mp4"}
+
+
+def test_pictures_of_youtube_go_into_an_mp4_as_they_are_and_into_a_mov_anew(tmp_path, counted):
+    path = tmp_path / "a.webm"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libvpx-vp9", rate=20, options={"deadline": "realtime", "cpu-used": "8"})
+        stream.width, stream.height, stream.pix_fmt, stream.bit_rate = 128, 64, "yuv420p", 4_000_000
+        for frame in counted(20):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
+        container.mux(stream.encode(None))
+    found = {}
+    for name, codec in (("out.mp4", "aac"), ("out.mov", "pcm")):
+        write_spatial_mp4(tmp_path / name, path, [tones(1.0)], RATE, panoramic=True, codec=codec)
+        found[name] = probe(tmp_path / name).video.codec
+        shown = read_frames(tmp_path / name, [number / 20 + 0.025 for number in range(20)]).float().mean((1, 2, 3))
+        assert (shown - torch.tensor([10.0 + 5 * number for number in range(20)])).abs().max() < 3
+    assert found == {"out.mp4": "vp9", "out.mov": "h264"}
+
+
+def lost_of_noise(folder, film, rate):
+    """Energy that AAC adds to pink noise of four channels, in dB of it."""
+    spectrum = torch.fft.rfft(torch.randn(4, 2 * rate, generator=torch.Generator().manual_seed(0)))
+    noise = torch.fft.irfft(spectrum / torch.arange(1, spectrum.shape[1] + 1).sqrt())
+    noise *= 0.1 / noise.square().mean().sqrt()
+    write_spatial_mp4(folder / "out.mp4", film, [noise], rate, panoramic=True)
+    found, middle = read_all_sound(folder / "out.mp4")[0][:, : noise.shape[1]], slice(rate // 4, -rate // 4)
+    return 10 * float(((found - noise)[:, middle].square().sum() / noise[:, middle].square().sum()).log10())
+
+
+def test_sound_of_a_low_rate_loses_no_more_than_that_of_48_khz(tmp_path, film, monkeypatch):
+    lost = [lost_of_noise(tmp_path, film, rate) for rate in (8000, 16000, 48000)]
+    assert max(lost[:2]) < lost[2] < -14
+    monkeypatch.setattr(spatial_mp4, "BITS", 3)
+    assert lost_of_noise(tmp_path, film, 8000) > lost[0] + 5
 
 
 def test_marks_of_the_source_are_replaced(tmp_path, film):
