@@ -13,6 +13,7 @@ TITLES = {
     "avc_bin": "AVC-Bin",
     "avsa_bin_1": "1-crop AVSA-Bin",
     "avc_bin_1": "1-crop AVC-Bin",
+    "accuracy": "accuracy",
     "test_swap_acc": "Swap-Acc",
     "test_avsa_acc": "AVSA-Acc",
     "test_avc_acc": "AVC-Acc",
@@ -26,7 +27,8 @@ SPEED = "clips_per_second"
 COSTS = (SPEED, "train_seconds", "peak_memory_mb", "peak_gpu_memory_mb", "wait_share", "memory_mb")
 """Of the machine, not of the encoders: no differences are made of them."""
 HELD_OUT = "test_"
-_SHARE = re.compile(r"_(acc|bin(_\d+)?|share)(_low|_high)?$")
+_SHARE = re.compile(r"(^|_)(accuracy|top5)(_|$)|_(acc|bin(_\d+)?|share)(_low|_high)?$")
+_GAIN = re.compile(r"_below_[a-z_]+$")
 
 
 @dataclass(frozen=True)
@@ -44,8 +46,8 @@ class Column:
 
     @property
     def share(self) -> bool:
-        """Whether it is a share from 0 to 1, shown in per cent."""
-        return is_share(self.name)
+        """Whether it is shown in per cent: a share from 0 to 1, or by which share something is below another."""
+        return is_share(self.name) or bool(_GAIN.search(self.name))
 
     @property
     def chance(self) -> float | None:

@@ -12,6 +12,7 @@ from click.testing import CliRunner
 from scipy import stats
 
 from avssl.cli import main
+from avssl.report.column import Column
 from avssl.report.comparison import compare
 from avssl.report.figure import figure
 from avssl.report.report import report
@@ -225,3 +226,11 @@ def test_what_cannot_be_reported_is_told_in_one_line(make_run, tmp_path):
         assert result.exit_code == 2, result.output
         assert message in result.output
         assert "Traceback" not in result.output
+
+
+def test_accuracies_and_gains_are_shown_in_per_cent():
+    for name in ("accuracy", "accuracy_random", "clip_top5", "avsa_bin_1_low", "test_stft_below_mono"):
+        assert Column(name).text(0.125, 0.5) == "12.5", name
+    assert Column("test_stft_below_mono").text(-0.04, 0.1) == "-4.0"
+    for name in ("test_stft", "log_loss", "recording", "accurate"):
+        assert not Column(name).share, name
