@@ -172,6 +172,20 @@ def test_a_silent_z_teaches_nothing():
     assert not math.isclose(losses[0], losses[2], rel_tol=1e-3)
 
 
+def test_a_faint_window_teaches_nothing_and_a_batch_of_them_is_no_error():
+    generator = make(faint=0.05, yaw=False).eval()
+    clips = windows(generator)
+    level = float(clips[0].sound[0].square().mean().sqrt())
+    assert level > 0.05
+    faint = replace(clips[1], sound=clips[1].sound * 0.04 / float(clips[1].sound[0].square().mean().sqrt()))
+    alone = generator(batch_of(generator, clips[:1]))["loss"].item()
+    assert math.isclose(generator(batch_of(generator, [clips[0], faint]))["loss"].item(), alone, rel_tol=1e-4)
+    nothing = generator(batch_of(generator, [faint]))
+    assert (nothing["loss"].item(), nothing["explained"].item()) == (0, 1)
+    nothing["loss"].backward()
+    assert not any(bool(each.grad.any()) for each in generator.parameters() if each.grad is not None)
+
+
 def test_the_loss_is_the_squared_difference_of_spectra_at_the_level_of_the_mix():
     generator = make().eval()
     clips = windows(generator)
@@ -290,6 +304,7 @@ def test_sizes_that_cannot_be_are_refused():
         ({"variant": "no-video"}, "no_video"),
         ({"seam": 65}, "seam"),
         ({"order": 3}, "order is 1 or 2"),
+        ({"faint": -0.1}, "faint"),
         ({"seam": 5}, "8 columns"),
     ):
         with pytest.raises(ValueError, match=message):

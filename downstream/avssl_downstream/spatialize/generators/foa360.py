@@ -53,14 +53,15 @@ class Foa360(Generator):
         self.moved = flow_estimator(options.flow, options.raft, panoramic=True) if "flow" in self.streams else None
 
     def views(self, clip: Clip, rng: np.random.Generator) -> dict[str, Tensor]:
-        """The field, what each stream sees, and which channels there are: Z may be silent, and teaches nothing."""
+        """The field, what each stream sees, and which channels teach: not a silent Z, and none of a faint window."""
         frames, sound = self._turned(scaled(clip.frames, self.size), clip.sound, rng)
         if self.options.colour:
             strength = self.options.colour
             colour = Colour(strength, strength, strength, min(0.5, HUE * strength))
             frames = jitter_colour(frames[None], colour, rng)[0]
         silent = "Z" in str(clip.labels.get("silent_channels", "")) or not bool(clip.sound[2].any())
-        present = [index != 2 or not silent for index in range(self.given, self.channels)]
+        loud = bool(clip.sound[0].square().mean().sqrt() >= self.options.faint)
+        present = [loud and (index != 2 or not silent) for index in range(self.given, self.channels)]
         return {"sound": sound, "pictures": self._pictures(frames), "present": torch.tensor(present)}
 
     def forward(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -107,9 +108,9 @@ class Foa360(Generator):
         return frames, sound
 
     def _mean(self, error: Tensor, batch: dict[str, Tensor]) -> Tensor:
-        """Over time, and over the channels that there are; `(B, channels made, T)` to a number."""
+        """Over time, and over the channels that teach; `(B, channels made, T)` to a number."""
         present = batch["present"].to(error)
-        return (error.mean(-1) * present).sum() / present.sum()
+        return (error.mean(-1) * present).sum() / present.sum().clamp(min=1)
 
     def _pictures(self, frames: Tensor) -> Tensor:
         """What each stream sees of the frames of a window: uint8 `(T, 3, H, W)` to `(streams, 3, H, W)`."""

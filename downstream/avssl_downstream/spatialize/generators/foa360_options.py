@@ -79,6 +79,8 @@ class Foa360Options:
     """Turn picture and sound together at random in training."""
     mirror: bool = False
     """Exchange left and right of picture and sound, together, in half of the training windows; the paper does not."""
+    faint: float = 0.0
+    """Root mean square of W below which a window teaches nothing; the paper's is 0.2, and 0.01 for REC-STREET."""
     colour: float = 0.0
     """Brightness, contrast and saturation change by up to this in training, hue by up to a tenth of it."""
 
@@ -91,7 +93,8 @@ class Foa360Options:
                 raise ValueError(f"foa360.{name} must be positive, not {getattr(self, name)}")
         if self.order not in (1, 2):
             raise ValueError(f"foa360.order is 1 or 2, not {self.order}")
-        check_range("foa360", "colour", self.colour, 0.0, 1.0)
+        for name in ("colour", "faint"):
+            check_range("foa360", name, getattr(self, name), 0.0, 1.0)
         if not 0 <= self.seam <= self.columns:
             raise ValueError(f"foa360.seam is from 0 to the {self.columns} columns of a picture, not {self.seam}")
         least, most = (each / self.sample_rate for each in (self._least, self.sizes.samples))
