@@ -23,6 +23,7 @@ from avssl.data.layouts.made_up import set_name
 from avssl.data.layouts.walk import walk
 from avssl.data.media.whole import Sound
 
+NAME = "EigenScape"
 CLASSES = (
     "Beach", "BusyStreet", "Park", "PedestrianZone", "QuietStreet", "ShoppingCentre", "TrainStation", "Woodland",
 )  # fmt: skip
@@ -137,7 +138,7 @@ def _whole(root: Path, recordings: list[Recording], classes: tuple[str, ...]) ->
         for each in recordings
     )
     missing = tuple(name for name in names if name not in there)
-    return Labelled(set_name(root, "EigenScape"), root, classes, tuple(examples), (), missing)
+    return Labelled(set_name(root, NAME), root, classes, tuple(examples), (), missing)
 
 
 def _opened(path: Path) -> Sound:

@@ -38,7 +38,7 @@ class Eigenscape(SegmentHead):
     def _labelled(self, root: Path) -> Labelled:
         cut = self.options.cut()
         found = remembered(root, {"layout": "eigenscape", **asdict(cut)}, lambda: eigenscape.find(root, cut, _say))
-        if "Park" in found.classes:
+        if "Park" in found.classes and found.name == eigenscape.NAME:
             how = "exchanged here" if cut.swap_park else "taken as they are named; swap_park=true exchanges them"
             _say(f"recordings 6 and 8 of Park differ between EigenScape's raw and ambisonic files: {how}")
         return found
