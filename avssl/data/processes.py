@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import signal
 import traceback
+import warnings
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -114,14 +115,16 @@ def _noted(read: Callable[[Job], Batch], job: Job) -> Batch:
 def _loader(jobs: _Jobs[Any], workers: int) -> DataLoader[Any]:
     # Forked, because `read` may belong to a task that is already on a GPU, which cannot be pickled.
     context = "fork" if "fork" in get_all_start_methods() else None
-    return DataLoader(
-        jobs,
-        batch_size=None,
-        num_workers=workers,
-        collate_fn=_as_it_is,
-        worker_init_fn=_settle,
-        multiprocessing_context=context,
-    )
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "This DataLoader will create")  # more processes than cores do no harm
+        return DataLoader(
+            jobs,
+            batch_size=None,
+            num_workers=workers,
+            collate_fn=_as_it_is,
+            worker_init_fn=_settle,
+            multiprocessing_context=context,
+        )
 
 
 def _unwrapped(batch: Any) -> Batch:
