@@ -46,7 +46,9 @@ def in_order(read: Callable[[Job], Batch], jobs: Sequence[Job], workers: int) ->
                 batch = _noted(read, job)
             yield batch
         return
-    loader: Any = iter(_loader(_Jobs(read, jobs), min(workers, max(1, len(jobs)))))
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "This DataLoader will create")  # more processes than cores do no harm
+        loader: Any = iter(_loader(_Jobs(read, jobs), min(workers, max(1, len(jobs)))))
     try:
         for batch in loader:
             yield _unwrapped(batch)
@@ -115,16 +117,14 @@ def _noted(read: Callable[[Job], Batch], job: Job) -> Batch:
 def _loader(jobs: _Jobs[Any], workers: int) -> DataLoader[Any]:
     # Forked, because `read` may belong to a task that is already on a GPU, which cannot be pickled.
     context = "fork" if "fork" in get_all_start_methods() else None
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "This DataLoader will create")  # more processes than cores do no harm
-        return DataLoader(
-            jobs,
-            batch_size=None,
-            num_workers=workers,
-            collate_fn=_as_it_is,
-            worker_init_fn=_settle,
-            multiprocessing_context=context,
-        )
+    return DataLoader(
+        jobs,
+        batch_size=None,
+        num_workers=workers,
+        collate_fn=_as_it_is,
+        worker_init_fn=_settle,
+        multiprocessing_context=context,
+    )
 
 
 def _unwrapped(batch: Any) -> Batch:
