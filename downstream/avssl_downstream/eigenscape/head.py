@@ -16,6 +16,7 @@ from avssl_downstream.eigenscape.dirac import dirac, mixtures
 from avssl_downstream.eigenscape.options import EigenscapeOptions
 from avssl_downstream.scenes.baselines import random_encoders
 from avssl_downstream.scenes.finetune import finetuned
+from avssl_downstream.scenes.headings import all_round
 from avssl_downstream.scenes.judge import Predict, probe
 from avssl_downstream.scenes.segment_head import SegmentHead
 
@@ -50,6 +51,9 @@ class Eigenscape(SegmentHead):
         if eigenscape.CHANNELS not in encoders.features.accepted:
             takes = " or ".join(map(str, encoders.features.accepted))
             raise ValueError(f"eigenscape: recordings have 4 channels, features {encoders.features.name} take {takes}")
+
+    def _listening(self, encoders: Encoders, layer: str = "") -> Encoders:
+        return all_round(encoders, self.options.turns, layer or self.options.layer)
 
     def _rows(self, labelled: Labelled, folder: Path) -> Iterator[tuple[str, Predict]]:
         options = self.options

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from avssl.config import check_choice
 from avssl.data.layouts.eigenscape import CHANNELS, Cut
 from avssl.data.windows import Reading
+from avssl_downstream.scenes.headings import LAYERS
 from avssl_downstream.scenes.options import SegmentOptions
 
 BASELINES = ("random", "logmel", "dirac_gmm")
@@ -14,10 +15,17 @@ BASELINES = ("random", "logmel", "dirac_gmm")
 
 @dataclass(frozen=True)
 class EigenscapeOptions(SegmentOptions):
-    """Segments, folds and baselines; the defaults are those of the data set's own evaluation, on fixed folds."""
+    """Segments, folds and baselines; segments are those of the data set's own evaluation, on fixed folds."""
 
     segment: float = 30.0
     """Seconds of a segment."""
+    pool: str = "mean+std"
+    """How the windows' embeddings become a segment's: mean, mean+max or mean+std."""
+    turns: int = 4
+    """Of frozen embeddings: headings, evenly spread, from which a window is heard; their mean counts. 1: one, as
+    published. Encoders that know from where a sound comes take it for the scene: recordings face anywhere."""
+    layer: str = "maps"
+    """Of frozen embeddings: maps (mean and maximum of the tower's last ones) or embedding, as published."""
     folds: str = "fixed"
     """fixed (recordings 1 and 2, 3 and 4, ...), leave-one-out (each recording number) or seeded (the original's)."""
     swap_park: bool = False
@@ -31,6 +39,9 @@ class EigenscapeOptions(SegmentOptions):
     def __post_init__(self) -> None:
         """Refuse what has no meaning."""
         super().__post_init__()
+        check_choice("layer", self.layer, LAYERS)
+        if self.turns < 1:
+            raise ValueError(f"turns is at least 1, not {self.turns}")
         for each in self.baselines:
             check_choice("baselines", each, BASELINES)
         self.cut()

@@ -114,14 +114,20 @@ class SegmentHead(Head):
 
     def _embedded(self, encoders: Encoders, labelled: Labelled, tower: str, title: str) -> Tensor:
         """Of each segment, by encoders."""
-        return pooled(self._windows(encoders, labelled, tower, self._reading(), title), self.options.pool)
+        listening = self._listening(encoders) if tower == "audio" else encoders
+        return pooled(self._windows(listening, labelled, tower, self._reading(), title), self.options.pool)
+
+    def _listening(self, encoders: Encoders, layer: str = "") -> Encoders:
+        """How frozen encoders hear a window; `layer` is what they are asked for, whatever the options say."""
+        return encoders
 
     def _sound_rows(self, labelled: Labelled, channels: int) -> Iterator[tuple[str, Predict]]:
         """Of maps silenced, and of baselines that only listen."""
         if self.encoders is not None and self.options.ablate:
             yield from self._ablated(self.encoders, labelled)
         if "logmel" in self.options.baselines:
-            listener = logmel_statistics(channels, self.encoders.sample_rate if self.encoders else RATE)
+            statistics = logmel_statistics(channels, self.encoders.sample_rate if self.encoders else RATE)
+            listener = self._listening(statistics, "embedding")
             reading = Reading(self.options.window, channels=channels)
             windows = self._windows(listener, labelled, "audio", reading, "log-mel statistics")
             yield "logmel", probe(pooled(windows, MOMENTS), self.options)

@@ -8,6 +8,7 @@ import pytest
 import torch
 from avssl_downstream.eigenscape.dirac import BANDS, DiracFeatures, dirac, mixtures
 from avssl_downstream.scenes.baselines import logmel_statistics, random_encoders
+from avssl_downstream.scenes.headings import all_round
 from avssl_downstream.scenes.judge import Split, by_recording, judge, late, named
 from avssl_downstream.scenes.pool import MOMENTS, pooled
 from avssl_downstream.scenes.segments import by_segment, sources, window_starts
@@ -19,7 +20,7 @@ from torch import Tensor
 from avssl.config import FeatureConfig, ModelConfig
 from avssl.data.labelled import Example, Fold, Labelled
 from avssl.models.encoders import Encoders
-from avssl.spatial.ambisonics import encode
+from avssl.spatial.ambisonics import encode, rotate, rotation
 
 
 def noise(*shape: int, seed: int = 0) -> Tensor:
@@ -133,6 +134,39 @@ def test_silenced_encoders_lack_those_maps_hear_the_others_and_have_a_fingerprin
 def test_log_mel_features_have_no_direction_to_silence() -> None:
     with pytest.raises(ValueError, match="foa-logmel has log-mel maps alone"):
         silenced(encoders("foa-logmel"), "iv")
+
+
+@pytest.mark.parametrize("layer", ["embedding", "maps"])
+def test_heard_all_round_a_field_that_is_turned_by_one_heading_is_the_same(layer: str) -> None:
+    field = encode(noise(24000), torch.tensor(0.4), torch.tensor(0.2))
+    plain, listening = encoders(), all_round(encoders(), 4, layer)
+    with torch.no_grad():
+        heard = [listening.audio(rotate(field, rotation(torch.tensor(angle)))[None]) for angle in (0.0, math.pi / 2)]
+        once = [plain.audio(rotate(field, rotation(torch.tensor(angle)))[None]) for angle in (0.0, math.pi / 2)]
+    assert torch.allclose(*heard, atol=1e-4)
+    assert not torch.allclose(*once, atol=1e-2)
+    assert heard[0].shape == (1, listening.audio_width)
+
+
+def test_one_heading_is_the_mean_of_its_own_and_maps_are_their_mean_and_maximum() -> None:
+    plain, field = encoders(), noise(2, 4, 24000)
+    assert all_round(plain, 1, "embedding") is plain
+    with torch.no_grad():
+        maps = plain.audio.unpooled(field).maps
+        found = all_round(plain, 1, "maps").audio(field)
+        turned = [plain.audio(rotate(field, rotation(torch.tensor(2 * math.pi * k / 3)))) for k in range(3)]
+        mean = all_round(plain, 3, "embedding").audio(field)
+    assert torch.allclose(found, torch.cat([maps.mean((2, 3)), maps.amax((2, 3))], 1))
+    assert torch.allclose(mean, torch.stack(turned).mean(0), atol=1e-4)
+
+
+def test_kinds_of_listening_are_kept_apart() -> None:
+    kinds = [(1, "embedding"), (1, "maps"), (4, "maps"), (4, "embedding"), (8, "maps")]
+    assert len({all_round(encoders(), *kind).fingerprint() for kind in kinds}) == len(kinds)
+    with pytest.raises(ValueError, match="layer"):
+        all_round(encoders(), 1, "last")
+    ears = Encoders(ModelConfig(), FeatureConfig("stereo-logmel", hop=480, mels=32))
+    assert all_round(ears, 4, "embedding").audio_width  # of a field, by W + Y and W - Y
 
 
 def test_random_encoders_share_features_and_architecture_alone_and_leave_chance_alone() -> None:

@@ -1,0 +1,83 @@
+"""Encoders of ambisonics made deaf to where a listener happens to look."""
+
+# N sounds, K headings, C channels, S samples, W numbers of an embedding
+
+from __future__ import annotations
+
+import math
+from copy import deepcopy
+
+import torch
+from einops import rearrange
+from torch import Tensor
+
+from avssl.config import check_choice
+from avssl.models.encoders import AudioEncoder, Encoders
+from avssl.models.unpooled import Unpooled
+from avssl.spatial.ambisonics import rotate, rotation
+
+LAYERS = ("embedding", "maps")
+
+
+class Headings(AudioEncoder):
+    """Sound as it is heard from several headings, evenly spread over the horizon; their mean is one embedding.
+
+    Alignment teaches a tower from which side a sound comes. A scene has no side: its recordings face anywhere, and a
+    classifier of a few of them takes the side for the scene. The mean over headings keeps how directed the sound is and
+    how that changes, and loses towards where. So do the tower's maps keep what its last layers left out.
+
+    Args:
+        audio: pretrained; left as it is.
+        turns: headings; 1: the sound as it is.
+        layer: embedding (what the tower is trained to give), or maps (mean and maximum of its last maps).
+
+    Raises:
+        ValueError: an unknown layer, fewer than one heading, or several of sound that is not ambisonics.
+    """
+
+    rotations: Tensor
+    from_maps: Tensor
+
+    def __init__(self, audio: AudioEncoder, turns: int, layer: str) -> None:
+        torch.nn.Module.__init__(self)
+        check_choice("layer", layer, LAYERS)
+        if turns < 1 or (turns > 1 and 4 not in audio.features.accepted):
+            raise ValueError(f"turns is 1 or more, and 1 for features {audio.features.name} of sound for ears: {turns}")
+        self.features, self.tower = audio.features, audio.tower
+        # Kept with the weights, so that such encoders have a fingerprint of their own.
+        self.register_buffer("rotations", rotation(2 * math.pi * torch.arange(turns) / turns))
+        self.register_buffer("from_maps", torch.tensor(layer == "maps"))
+        self.layer = layer
+        self.width = self._width(audio)
+
+    def forward(self, sound: Tensor) -> Tensor:
+        """Embed sounds `(N, C, S)`: `(N, width)`, float32."""
+        turns = len(self.rotations)
+        if turns > 1:
+            sound = rearrange(rotate(sound[:, None], self.rotations[None]), "N K C S -> (N K) C S")
+        heard = _of(self.unpooled(sound), self.layer).float()
+        return rearrange(heard, "(N K) W -> N K W", K=turns).mean(1)
+
+    def _width(self, audio: AudioEncoder) -> int:
+        if self.layer == "embedding":
+            return audio.width
+        samples = round(audio.features.config.sample_rate)
+        with torch.no_grad():
+            tried = self.unpooled(torch.zeros(1, audio.features.sound_channels, samples))
+        return 2 * tried.maps.shape[1]
+
+
+def all_round(encoders: Encoders, turns: int, layer: str) -> Encoders:
+    """Encoders that listen from several headings, a copy; see `Headings`."""
+    if turns == 1 and layer == "embedding":
+        return encoders
+    copy = deepcopy(encoders)
+    copy.audio = Headings(copy.audio.eval(), turns, layer)
+    return copy.eval()
+
+
+def _of(found: Unpooled, layer: str) -> Tensor:
+    """`(N, W)` of what a tower gives."""
+    if layer == "embedding":
+        return found.embedding
+    return torch.cat([found.maps.mean((2, 3)), found.maps.amax((2, 3))], 1)
