@@ -138,6 +138,7 @@ def bench(only: tuple[str, ...], repeats: int, threads: int | None, target: Path
 @click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--out", type=click.Path(path_type=Path), help="Folder for table, CSV and figure.")
 @click.option("--into", type=click.Path(path_type=Path), help="Markdown file whose marked part is rewritten.")
+@click.option("--part", default="", metavar="NAME", help="Which, between <!-- avssl report NAME --> and its end.")
 @click.option("--baseline", default="", metavar="TITLE", help="Row to compare with.  [default: first of each task]")
 @click.option("--metric", "metrics", multiple=True, metavar="NAME", help="Show this one, as in metrics.json.")
 @click.option("--same", multiple=True, metavar="KEY", help="Runs of one row may differ in this setting, too.")

@@ -17,21 +17,23 @@ class Insertion:
 
     Args:
         path: the file; a link is followed.
+        part: a name that both lines have before their `-->`, where a file has places for several reports.
 
     Raises:
         ValueError: it is not UTF-8, or has not these two lines once and in this order.
         OSError: it cannot be read.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, part: str = "") -> None:
         self.path = path.resolve()
         try:
             self.lines = path.read_bytes().decode("utf-8").splitlines(keepends=True)
         except UnicodeDecodeError as error:
             raise ValueError(f"{path}: expected Markdown in UTF-8: {error.reason} at byte {error.start}") from error
-        self.begin, self.end = (_only(path, self.lines, mark) for mark in (BEGIN, END))
+        self.begin, self.end = (_only(path, self.lines, mark) for mark in marks(part))
         if self.end < self.begin:
-            raise ValueError(f"{path}: the line {END!r} comes before {BEGIN!r}: exchange them")
+            begin, end = marks(part)
+            raise ValueError(f"{path}: the line {end!r} comes before {begin!r}: exchange them")
 
     def write(self, text: str) -> None:
         """Put a text between the two lines, whole or not at all; every other byte stays.
@@ -49,6 +51,12 @@ class Insertion:
     def link(self, target: Path) -> str:
         """A file's address as seen from this one."""
         return Path(os.path.relpath(target.resolve(), self.path.parent)).as_posix().replace(" ", "%20")
+
+
+def marks(part: str = "") -> tuple[str, str]:
+    """The lines around a place."""
+    begin, end = (f"{mark.removesuffix('-->')}{part} -->" if part else mark for mark in (BEGIN, END))
+    return begin, end
 
 
 def _only(path: Path, lines: list[str], mark: str) -> int:

@@ -21,6 +21,7 @@ def report(
     folders: Sequence[Path],
     out: Path | None = None,
     into: Path | None = None,
+    part: str = "",
     *,
     baseline: str = "",
     metrics: Sequence[str] = (),
@@ -35,6 +36,7 @@ def report(
         folders: run folders.
         out: folder for the table (Markdown), the statistics and every run's numbers (CSV) and the figure (PNG, PDF).
         into: Markdown file whose part between two marks is rewritten.
+        part: which, where the file has several; see `Insertion`.
         baseline: title of the row to compare with; empty: the first of each task.
         metrics: to show; empty: those that matter.
         same: settings in which runs of one row may differ, beside the seed.
@@ -53,7 +55,7 @@ def report(
     notes = [f"Rows join runs that differ in {', '.join(same)}."] if same else []
     notes += [f"{folder.name}: {reason}, left out" for folder, reason in left_out.items() if is_run(folder)]
     found = compare(runs, baseline, metrics, notes)
-    place, text = Insertion(into) if into else None, markdown(found)
+    place, text = Insertion(into, part) if into else None, markdown(found)
     drawn = _write(out, found, text) if out else False
     if place:
         place.write(text + (_picture(found, place.link(out / FIGURE)) if out and drawn else ""))

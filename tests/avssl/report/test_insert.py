@@ -6,7 +6,7 @@ import pytest
 from click.testing import CliRunner
 
 from avssl.cli import main
-from avssl.report.insert import BEGIN, END, Insertion
+from avssl.report.insert import BEGIN, END, Insertion, marks
 
 
 @pytest.fixture
@@ -36,6 +36,24 @@ def test_a_code_block_may_show_the_lines(tmp_path):
     path.write_text(f"`{BEGIN}` and\n```\n{BEGIN}\n{END}\n```\n{BEGIN}\n{END}\n")
     Insertion(path).write("new\n")
     assert path.read_text() == f"`{BEGIN}` and\n```\n{BEGIN}\n{END}\n```\n{BEGIN}\n\nnew\n\n{END}\n"
+
+
+def test_a_part_is_found_by_its_name_and_the_others_stay(tmp_path, runs):
+    path = tmp_path / "a.md"
+    places = [
+        f"{begin}\n{old}\n{end}\n" for old, (begin, end) in zip("xyz", map(marks, ("", "one", "two")), strict=True)
+    ]
+    path.write_text("".join(places))
+    assert "<!-- avssl report one -->" in places[1]
+    assert "<!-- end of report one -->" in places[1]
+    assert CliRunner().invoke(main, ["report", *runs, "--into", str(path), "--part", "one"]).exit_code == 0
+    text = path.read_text()
+    assert text.startswith(places[0])
+    assert text.endswith(places[2])
+    assert "\ny\n" not in text
+    result = CliRunner().invoke(main, ["report", *runs, "--into", str(path), "--part", "three"])
+    assert result.exit_code == 2
+    assert "expected one line '<!-- avssl report three -->'" in result.output
 
 
 def test_a_link_stays_a_link_and_the_mode_stays(tmp_path):
