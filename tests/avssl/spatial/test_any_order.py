@@ -49,7 +49,9 @@ def test_every_degree_has_the_energy_of_w_and_the_first_order_is_unchanged(direc
 def test_what_is_turned_and_mirrored_is_as_if_it_had_come_from_there(directions, generator):
     signal, (azimuth, elevation) = torch.randn(1000, 20, generator=generator), directions
     field = encode(signal, azimuth, elevation, order=3)
-    torch.testing.assert_close(turn_left(field, 1.2), encode(signal, azimuth + 1.2, elevation, order=3), atol=1e-4, rtol=0)
+    torch.testing.assert_close(
+        turn_left(field, 1.2), encode(signal, azimuth + 1.2, elevation, order=3), atol=1e-4, rtol=0
+    )
     torch.testing.assert_close(exchange_sides(field), encode(signal, -azimuth, elevation, order=3), atol=1e-5, rtol=0)
     first = field[:, :4]
     torch.testing.assert_close(turn_left(first, 1.2), rotate(first, rotation(1.2)), atol=1e-6, rtol=0)
