@@ -23,9 +23,9 @@ from avssl_downstream.action.folder import Recogniser
 from avssl_downstream.action.options import ActionOptions
 from avssl_downstream.action.training import Clips
 from avssl_downstream.classification import fitted, make_classifier
+from avssl_downstream.classification.judge import Split
+from avssl_downstream.classification.network import Network
 from avssl_downstream.classification.outcome import measure
-from avssl_downstream.scenes.finetune import Network
-from avssl_downstream.scenes.judge import Split
 
 
 @dataclass

@@ -28,8 +28,8 @@ from avssl_downstream.action.folder import Recogniser
 from avssl_downstream.action.options import ActionOptions
 from avssl_downstream.action.whole import recognise
 from avssl_downstream.classification import over_folds
-from avssl_downstream.scenes.baselines import random_encoders
-from avssl_downstream.scenes.judge import judge
+from avssl_downstream.classification.judge import judge
+from avssl_downstream.classification.untrained import random_encoders
 
 
 class Action(Head):

@@ -15,8 +15,8 @@ from avssl.config import FeatureConfig
 from avssl.models.unpooled import Tower, Unpooled
 from avssl.spatial.ambisonics import angles
 from avssl.spatial.features import Features
+from avssl_downstream.classification.judge import Predict, Split
 from avssl_downstream.scenes.baselines import Listener
-from avssl_downstream.scenes.judge import Predict, Split
 from avssl_downstream.scenes.segments import Rows
 
 RATE, BANDS, WINDOW, HOP = 24000, 20, 2048, 512

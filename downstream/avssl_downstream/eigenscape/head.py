@@ -12,12 +12,13 @@ from avssl.data.layouts import eigenscape
 from avssl.data.windows import Reading
 from avssl.models.encoders import Encoders
 from avssl.train.kept import remembered
+from avssl_downstream.classification.judge import Predict
+from avssl_downstream.classification.untrained import random_encoders
 from avssl_downstream.eigenscape.dirac import dirac, mixtures
 from avssl_downstream.eigenscape.options import EigenscapeOptions
-from avssl_downstream.scenes.baselines import random_encoders
 from avssl_downstream.scenes.finetune import finetuned
 from avssl_downstream.scenes.headings import all_round
-from avssl_downstream.scenes.judge import Predict, probe
+from avssl_downstream.scenes.probe import probe
 from avssl_downstream.scenes.segment_head import SegmentHead
 
 

@@ -1,4 +1,4 @@
-"""What encoders must beat: the same towers with random weights, and statistics of the spectrum."""
+"""What encoders must beat: statistics of the spectrum."""
 
 from __future__ import annotations
 
@@ -54,15 +54,6 @@ class Moments(Tower):
         """`(N, C, T, M)` to `(N, 2 C M)`: all means, then all mean squares."""
         moments = torch.stack([x.mean(2), x.square().mean(2)], 1)
         return Unpooled(rearrange(moments, "N two C M -> N (two C M)"), x)
-
-
-def random_encoders(encoders: Encoders, seed: int) -> Encoders:
-    """The same architecture with random weights, on features with the same statistics."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        found = Encoders(encoders.model_config, encoders.feature_config)
-    found.features.load_state_dict(encoders.features.state_dict())
-    return found.eval()
 
 
 def logmel_statistics(channels: int, sample_rate: int) -> Listener:

@@ -14,8 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 from safetensors.torch import save_file
-from torch import Tensor, nn
-from torch.nn import functional
+from torch import Tensor
 
 from avssl.config import TrainConfig
 from avssl.data.atomic import replacing, write_text
@@ -29,7 +28,8 @@ from avssl.train.checkpoint import LAST
 from avssl.train.embed import embed
 from avssl.train.loop import fit
 from avssl.train.run_folder import check_same
-from avssl_downstream.scenes.judge import Predict, Split
+from avssl_downstream.classification.judge import Predict, Split
+from avssl_downstream.classification.network import Network
 from avssl_downstream.scenes.options import SegmentOptions
 from avssl_downstream.scenes.segments import by_segment, sources
 
@@ -38,31 +38,6 @@ MAY_CHANGE = ("root", "workers", "title", "published", "baselines", "ablate")
 """Settings that fine-tuning may be continued with though it was begun with others."""
 LOUDER = 0.1
 """Sound is multiplied by up to so much more or less, as AVSA's is."""
-
-
-class Network(nn.Module):
-    """Embeddings of the towers, side by side, to classes.
-
-    Args:
-        encoders: trained in place; a tower that is not used stays as it is.
-        towers: audio, video or both.
-        classes: number of them.
-        dropout: share of the embedding dropped.
-    """
-
-    def __init__(self, encoders: Encoders, towers: tuple[str, ...], classes: int, dropout: float) -> None:
-        super().__init__()
-        self.towers = nn.ModuleDict({tower: getattr(encoders, tower) for tower in towers})
-        self.requires_grad_(True)
-        width = sum(getattr(encoders, tower).width for tower in towers)
-        self.head = nn.Sequential(nn.Dropout(dropout), nn.Linear(width, classes))
-
-    def forward(self, batch: Batch) -> dict[str, Tensor]:
-        """Loss and accuracy of windows; `batch` holds one for each tower, and `label` `(B,)`."""
-        embeddings = [tower(batch[name]) for name, tower in self.towers.items()]
-        logits = self.head(torch.cat(embeddings, -1)).float()
-        right = (logits.argmax(1) == batch["label"]).float().mean()
-        return {"loss": functional.cross_entropy(logits, batch["label"]), "accuracy": right}
 
 
 @dataclass(frozen=True)

@@ -12,10 +12,11 @@ from avssl.data.layouts import tau
 from avssl.data.windows import Reading
 from avssl.models.encoders import Encoders
 from avssl.train.kept import remembered
-from avssl_downstream.scenes.baselines import random_encoders
+from avssl_downstream.classification.judge import Predict, late
+from avssl_downstream.classification.untrained import random_encoders
 from avssl_downstream.scenes.finetune import finetuned
-from avssl_downstream.scenes.judge import Predict, late, probe
 from avssl_downstream.scenes.options import ScenesOptions
+from avssl_downstream.scenes.probe import probe
 from avssl_downstream.scenes.segment_head import SegmentHead
 
 

@@ -18,10 +18,11 @@ from avssl.models.encoders import Encoders
 from avssl.train.outcome import CONFIG
 from avssl.train.run_folder import add_metrics
 from avssl.train.stop import interrupting
+from avssl_downstream.classification.judge import Predict, judge, named
 from avssl_downstream.scenes.baselines import logmel_statistics
-from avssl_downstream.scenes.judge import Predict, judge, named, probe
 from avssl_downstream.scenes.options import SegmentOptions
 from avssl_downstream.scenes.pool import MOMENTS, pooled
+from avssl_downstream.scenes.probe import probe
 from avssl_downstream.scenes.segments import Rows, embed_windows
 from avssl_downstream.scenes.silenced import silenced
 from avssl_downstream.scenes.stand_in import stand_in

@@ -6,10 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from avssl_downstream.classification.judge import Split, by_recording, judge, late, named
+from avssl_downstream.classification.untrained import random_encoders
 from avssl_downstream.eigenscape.dirac import BANDS, DiracFeatures, dirac, mixtures
-from avssl_downstream.scenes.baselines import logmel_statistics, random_encoders
+from avssl_downstream.scenes.baselines import logmel_statistics
 from avssl_downstream.scenes.headings import all_round
-from avssl_downstream.scenes.judge import Split, by_recording, judge, late, named
 from avssl_downstream.scenes.pool import MOMENTS, pooled
 from avssl_downstream.scenes.segments import by_segment, sources, window_starts
 from avssl_downstream.scenes.silenced import silenced

@@ -1,4 +1,4 @@
-"""How well segments are told apart over the folds of a data set, by segment and by recording."""
+"""How well examples are told apart over the folds of a data set, by example and by recording."""
 
 # N segments, C classes
 
@@ -13,9 +13,7 @@ import torch
 from torch import Tensor
 
 from avssl.data.labelled import Fold, Labelled
-from avssl_downstream.classification import make_classifier, over_folds, write_outcome
-from avssl_downstream.classification.outcome import LEAST, measure
-from avssl_downstream.scenes.options import SegmentOptions
+from avssl_downstream.classification.outcome import LEAST, measure, over_folds, write_outcome
 
 
 class Split(NamedTuple):
@@ -62,19 +60,6 @@ def judge(labelled: Labelled, predict: Predict, folder: Path, seed: int) -> dict
         folder, labelled.name, title, labelled.classes, keys, labels[tested], joined, groups=all_groups, seed=seed
     )
     return over_folds(found) | {name: whole[name] for name in ("accuracy_low", "accuracy_high")}
-
-
-def probe(embeddings: Tensor, options: SegmentOptions, tested: Tensor | None = None) -> Predict:
-    """Predictions by a classifier on embeddings `(N, W)`, or on others `tested` of the same segments."""
-
-    def predict(split: Split) -> Tensor:
-        classifier = make_classifier(
-            options.classifier, options.seed, strength=options.strength, neighbours=options.neighbours
-        )
-        classifier.fit(embeddings[split.train], split.labels[split.train])
-        return classifier.probabilities((embeddings if tested is None else tested)[split.test], split.classes)
-
-    return predict
 
 
 def late(predictions: Sequence[Predict]) -> Predict:

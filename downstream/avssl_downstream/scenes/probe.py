@@ -1,0 +1,24 @@
+"""Classifiers of segments by their embeddings."""
+
+# N segments, W numbers of an embedding
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from avssl_downstream.classification import make_classifier
+from avssl_downstream.classification.judge import Predict, Split
+from avssl_downstream.scenes.options import SegmentOptions
+
+
+def probe(embeddings: Tensor, options: SegmentOptions, tested: Tensor | None = None) -> Predict:
+    """Predictions by a classifier on embeddings `(N, W)`, or on others `tested` of the same segments."""
+
+    def predict(split: Split) -> Tensor:
+        classifier = make_classifier(
+            options.classifier, options.seed, strength=options.strength, neighbours=options.neighbours
+        )
+        classifier.fit(embeddings[split.train], split.labels[split.train])
+        return classifier.probabilities((embeddings if tested is None else tested)[split.test], split.classes)
+
+    return predict
