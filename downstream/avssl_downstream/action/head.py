@@ -29,6 +29,7 @@ from avssl_downstream.action.options import ActionOptions
 from avssl_downstream.action.whole import recognise
 from avssl_downstream.classification import over_folds
 from avssl_downstream.classification.judge import judge
+from avssl_downstream.classification.missing import report_missing
 from avssl_downstream.classification.untrained import random_encoders
 
 
@@ -139,16 +140,9 @@ def _videos(source: Path) -> list[Path]:
 
 
 def _report(labelled: Labelled, folder: Path) -> None:
-    """Say what is learned from and tested, and what is missing; list that."""
+    """Say what is learned from and tested, and what is missing."""
     folds = ", ".join(
         f"{each.name} ({len(each.train)} to train on, {len(each.test)} tested)" for each in labelled.folds
     )
     print(f"{labelled.name}: {len(labelled.classes)} classes, videos of {folds}", file=sys.stderr)
-    if labelled.missing:
-        folder.mkdir(parents=True, exist_ok=True)
-        write_text(folder / "missing.txt", "".join(f"{name}\n" for name in labelled.missing))
-        print(
-            f"{labelled.root}: goes on without {len(labelled.missing)} videos that are missing, listed in "
-            f"{folder / 'missing.txt'}",
-            file=sys.stderr,
-        )
+    report_missing(labelled, folder, "videos")
