@@ -96,7 +96,7 @@ def find(root: Path, cut: Cut, say: Callable[[str], None] = lambda _: None) -> L
     sounds = [_opened(each.path) for each in recordings]
     if others := [each for each in sounds if each.sample_rate != RATE]:
         first = f"{others[0].path.name}: {others[0].sample_rate} Hz"
-        say(f"{len(others)} of {len(sounds)} recordings are not at {RATE} Hz as EigenScape's are ({first})")
+        say(f"{len(others)} of {len(sounds)} recordings are resampled: not at {RATE} Hz as EigenScape's are ({first})")
     pairs = zip(whole.examples, sounds, strict=True)
     examples = tuple(part for each, sound in pairs for part in _segments(each, sound.seconds, cut.segment))
     return replace(whole, examples=examples, folds=_folds(examples, recordings, cut))

@@ -6,12 +6,14 @@ Files are `audio/{scene}-{city}-{location}-{segment}.wav` and `video/....mp4`; `
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 
 from avssl.config import check_choice
 from avssl.data.labelled import Example, Fold, Labelled, check_missing
 from avssl.data.layouts.lists import table
 from avssl.data.layouts.made_up import set_name
+from avssl.data.media.whole import Sound
 
 NAME = "TAU Urban Audio-Visual Scenes 2021"
 FOLDER = "TAU-urban-audio-visual-scenes-2021-development"
@@ -22,24 +24,32 @@ CLASSES = (
 )  # fmt: skip
 SECONDS = 10.0
 """Of each file."""
+RATE = 48000
+"""Hz of the official files."""
 
 Rows = list[dict[str, str]]
 
 
 def find(
-    root: Path, towers: tuple[str, ...] = ("audio", "video"), missing: float = 0.0, seconds: float = SECONDS
+    root: Path,
+    towers: tuple[str, ...] = ("audio", "video"),
+    missing: float = 0.0,
+    seconds: float = SECONDS,
+    say: Callable[[str], None] | None = None,
 ) -> Labelled:
-    """What the fold files name, those files that are there; no media are opened.
+    """What the fold files name, those files that are there; no more than headers are read.
 
     Args:
         root: the development set's folder, or one that holds it.
         towers: which of audio and video must be there.
         missing: so large a share of the files named may be missing.
         seconds: length of every file.
+        say: takes a line for a person where there is something to know of the sounds; None: they are not opened.
 
     Raises:
         FileNotFoundError: no such folder, or no fold files in it.
-        ValueError: more missing than allowed, a list that cannot be read, or a label that the set does not have.
+        ValueError: more missing than allowed, a list or a sound that cannot be read, or a label that the set does not
+            have.
     """
     base = root / FOLDER if (root / FOLDER).is_dir() else root
     lists = _lists(base)
@@ -55,7 +65,16 @@ def find(
             raise ValueError(
                 f"{base}: {fold.name} has {len(fold.train)} files to train on and {len(fold.test)} to test"
             )
+    if say is not None and "audio" in towers:
+        _tell_rates(found, say)
     return found
+
+
+def _tell_rates(found: Labelled, say: Callable[[str], None]) -> None:
+    rates = {each.sound: Sound(found.root / each.sound).sample_rate for each in found.examples}
+    if others := [name for name, rate in rates.items() if rate != RATE]:
+        first = f"{others[0]}: {rates[others[0]]} Hz"
+        say(f"{len(others)} of {len(rates)} sounds are resampled: not at {RATE} Hz as TAU's are ({first})")
 
 
 def _lists(base: Path) -> dict[str, tuple[Path, Path]]:

@@ -13,7 +13,6 @@ from avssl.data.windows import Reading
 from avssl.models.encoders import Encoders
 from avssl.train.kept import remembered
 from avssl_downstream.classification.judge import Predict
-from avssl_downstream.classification.untrained import random_encoders
 from avssl_downstream.eigenscape.dirac import dirac, mixtures
 from avssl_downstream.eigenscape.options import EigenscapeOptions
 from avssl_downstream.scenes.finetune import finetuned
@@ -58,13 +57,11 @@ class Eigenscape(SegmentHead):
 
     def _rows(self, labelled: Labelled, folder: Path) -> Iterator[tuple[str, Predict]]:
         options = self.options
-        if self.encoders is not None and options.mode == "finetune":
-            yield "", finetuned(self.encoders, labelled, options.towers, self._reading(), options, folder)
-        elif self.encoders is not None:
-            yield "", probe(self._embedded(self.encoders, labelled, "audio", "encoders"), options)
-        if self.encoders is not None and "random" in options.baselines:
-            other = random_encoders(self.encoders, options.seed)
-            yield "random", probe(self._embedded(other, labelled, "audio", "random encoders"), options)
+        for name, each in self._compared().items():
+            if options.mode == "finetune":
+                yield name, finetuned(each, labelled, options.towers, self._reading(), options, folder / name)
+            else:
+                yield name, probe(self._embedded(each, labelled, "audio", f"{name} encoders".lstrip()), options)
         yield from self._sound_rows(labelled, eigenscape.CHANNELS)
         if "dirac_gmm" in options.baselines:
             listener = dirac(options.window, options.legacy)

@@ -31,8 +31,8 @@ class EigenscapeOptions(SegmentOptions):
     swap_park: bool = False
     """Take recording 6 of the class Park for 8, and 8 for 6: they are exchanged between the raw set and this one."""
     baselines: list[str] = field(default_factory=lambda: list(BASELINES))
-    """Rows beside the encoders': random (the same towers with random weights), logmel (statistics of the spectrum) and
-    dirac_gmm (the data set's own system)."""
+    """Rows beside the encoders': random (the same towers from random weights, fine-tuned if the encoders are), logmel
+    (statistics of the spectrum) and dirac_gmm (the data set's own system)."""
     legacy: bool = False
     """dirac_gmm with both faults of the published code: X one sample late, inclination for elevation."""
 

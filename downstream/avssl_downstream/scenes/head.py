@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,7 +14,6 @@ from avssl.data.windows import Reading
 from avssl.models.encoders import Encoders
 from avssl.train.kept import remembered
 from avssl_downstream.classification.judge import Predict, late
-from avssl_downstream.classification.untrained import random_encoders
 from avssl_downstream.scenes.finetune import finetuned
 from avssl_downstream.scenes.options import ScenesOptions
 from avssl_downstream.scenes.probe import probe
@@ -43,7 +43,9 @@ class Scenes(SegmentHead):
             "segment": options.segment,
             "missing": options.missing,
         }
-        return remembered(root, settings, lambda: tau.find(root, options.towers, options.missing, options.segment))
+        return remembered(
+            root, settings, lambda: tau.find(root, options.towers, options.missing, options.segment, _say)
+        )
 
     def _reading(self) -> Reading:
         return self.options.reading(self.encoders)
@@ -58,12 +60,11 @@ class Scenes(SegmentHead):
 
     def _rows(self, labelled: Labelled, folder: Path) -> Iterator[tuple[str, Predict]]:
         towers, options = self.options.towers, self.options
-        if self.encoders is not None and options.mode == "finetune":
-            yield "", finetuned(self.encoders, labelled, towers, self._reading(), options, folder)
-        elif self.encoders is not None:
-            yield from self._fused(self.encoders, labelled, "")
-        if self.encoders is not None and "random" in options.baselines:
-            yield from self._fused(random_encoders(self.encoders, options.seed), labelled, "random")
+        for name, each in self._compared().items():
+            if options.mode == "finetune":
+                yield name, finetuned(each, labelled, towers, self._reading(), options, folder / name)
+            else:
+                yield from self._fused(each, labelled, name)
         if "audio" in towers:
             yield from self._sound_rows(labelled, channels=2)
 
@@ -76,3 +77,7 @@ class Scenes(SegmentHead):
             alone = {tower: probe(each, self.options) for tower, each in embeddings.items()}
             together = {**alone, "late": late(list(alone.values()))}
             yield from ((f"{name}_{each}".lstrip("_"), predict) for each, predict in together.items())
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr)

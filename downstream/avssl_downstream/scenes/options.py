@@ -10,7 +10,7 @@ from avssl.data.windows import Reading
 from avssl.models.encoders import Encoders
 from avssl_downstream.classification import CLASSIFIERS
 from avssl_downstream.scenes.pool import POOLS
-from avssl_downstream.scenes.silenced import ABLATIONS
+from avssl_downstream.scenes.silenced import ABLATIONS, ALL
 
 MODES = ("frozen", "finetune")
 TOWERS = ("audio", "video", "both")
@@ -38,9 +38,11 @@ class SegmentOptions:
     neighbours: int = 5
     """Of knn."""
     baselines: list[str] = field(default_factory=lambda: list(BASELINES))
-    """Rows beside the encoders': random (the same towers with random weights), logmel (statistics of the spectrum)."""
+    """Rows beside the encoders': random (the same towers from random weights, fine-tuned if the encoders are), logmel
+    (statistics of the spectrum)."""
     ablate: str = ""
-    """Maps of the sound tower's input that are silenced in two further rows: iv (direction) or level (log-mel)."""
+    """Of frozen embeddings: maps of the sound tower's input that are silenced in two further rows: iv (direction),
+    level (log-mels), dipoles (log-mels of Y, Z, X), space (all but W's log-mel), or all of these that there are."""
     missing: float = 0.0
     """So large a share of the files that the data set names may be missing."""
     epochs: int = 10
@@ -69,7 +71,9 @@ class SegmentOptions:
         check_choice("mode", self.mode, MODES)
         check_choice("pool", self.pool, tuple(POOLS))
         check_choice("classifier", self.classifier, CLASSIFIERS)
-        check_choice("ablate", self.ablate, ("", *ABLATIONS))
+        check_choice("ablate", self.ablate, ("", *ABLATIONS, ALL))
+        if self.ablate and self.mode == "finetune":
+            raise ValueError(f"ablate={self.ablate} is of frozen embeddings, leave it out with mode=finetune")
         check_precision("scenes", self.precision)
         check_range("scenes", "missing", self.missing, 0.0, 1.0)
         for name in ("window", "hop", "strength", "neighbours", "epochs", "draws", "batch"):

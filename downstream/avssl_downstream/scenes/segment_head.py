@@ -19,12 +19,14 @@ from avssl.train.outcome import CONFIG
 from avssl.train.run_folder import add_metrics
 from avssl.train.stop import interrupting
 from avssl_downstream.classification.judge import Predict, judge, named
+from avssl_downstream.classification.missing import report_missing
+from avssl_downstream.classification.untrained import random_encoders
 from avssl_downstream.scenes.baselines import logmel_statistics
 from avssl_downstream.scenes.options import SegmentOptions
 from avssl_downstream.scenes.pool import MOMENTS, pooled
 from avssl_downstream.scenes.probe import probe
 from avssl_downstream.scenes.segments import Rows, embed_windows
-from avssl_downstream.scenes.silenced import silenced
+from avssl_downstream.scenes.silenced import ablations, silenced
 from avssl_downstream.scenes.stand_in import stand_in
 from avssl_downstream.scenes.table import write_table
 
@@ -66,9 +68,10 @@ class SegmentHead(Head):
                 if not isinstance(getattr(encoders, tower, None), nn.Module):
                     raise ValueError(f"{self.layout}: needs encoders with the tower {tower}, these have none")
             self._check(encoders)
+            ablations(encoders.features, options.ablate)
 
     def fit(self, folder: Path) -> dict[str, float]:
-        """Embed, learn and test; leave `table.csv`, `metrics.json` and `config.yaml`.
+        """Embed, learn and test; leave `table.csv`, `metrics.json`, `config.yaml`, and `missing.txt` of missing files.
 
         Beside them, and in a folder a further row, lie `confusion.png`, `classes.csv` and `predictions.csv`.
 
@@ -82,6 +85,7 @@ class SegmentHead(Head):
         """
         root = Path(self.options.root) if self.options.root else stand_in(self.layout)
         labelled = self._labelled(root)
+        report_missing(labelled, folder, "files")
         with interrupting():
             rows = {
                 name: judge(labelled, predict, folder / name, self.options.seed)
@@ -90,9 +94,8 @@ class SegmentHead(Head):
         write_table(folder, labelled, rows)
         write_text(folder / CONFIG, OmegaConf.to_yaml(OmegaConf.create(self._config(labelled))))
         found = {key: value for name, row in rows.items() for key, value in (named(row, name) if name else row).items()}
-        return add_metrics(
-            folder, found | {"segments": float(len(labelled.examples)), "seed": float(self.options.seed)}
-        )
+        counts = {"segments": len(labelled.examples), "missing_files": len(labelled.missing), "seed": self.options.seed}
+        return add_metrics(folder, found | {name: float(count) for name, count in counts.items()})
 
     @abstractmethod
     def _labelled(self, root: Path) -> Labelled:
@@ -108,6 +111,13 @@ class SegmentHead(Head):
 
     def _check(self, encoders: Encoders) -> None:
         """Refuse encoders that cannot do what is asked."""
+
+    def _compared(self) -> dict[str, Encoders]:
+        """Encoders of each row that has some."""
+        if self.encoders is None:
+            return {}
+        random = "random" in self.options.baselines
+        return {"": self.encoders} | ({"random": random_encoders(self.encoders, self.options.seed)} if random else {})
 
     def _windows(self, listener: Encoders, labelled: Labelled, tower: str, reading: Reading, title: str) -> Rows:
         how = (self.options.hop, self.options.precision, self.options.workers, f"{title}, {tower}")
@@ -135,11 +145,11 @@ class SegmentHead(Head):
 
     def _ablated(self, encoders: Encoders, labelled: Labelled) -> Iterator[tuple[str, Predict]]:
         """Maps silenced when learning and testing, and when testing alone."""
-        maps = self.options.ablate
-        without = self._embedded(silenced(encoders, maps), labelled, "audio", f"without {maps}")
-        yield f"without_{maps}", probe(without, self.options)
         whole = self._embedded(encoders, labelled, "audio", "encoders")
-        yield f"losing_{maps}", probe(whole, self.options, without)
+        for maps in ablations(encoders.features, self.options.ablate):
+            without = self._embedded(silenced(encoders, maps), labelled, "audio", f"without {maps}")
+            yield f"without_{maps}", probe(without, self.options)
+            yield f"losing_{maps}", probe(whole, self.options, without)
 
     def _config(self, labelled: Labelled) -> dict[str, object]:
         """What `config.yaml` says, as `avssl report` reads it."""

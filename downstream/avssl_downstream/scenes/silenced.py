@@ -10,7 +10,9 @@ from torch import Tensor
 from avssl.models.encoders import Encoders
 from avssl.spatial.features import Features
 
-ABLATIONS = ("iv", "level")
+ABLATIONS = ("iv", "level", "dipoles", "space")
+ALL = "all"
+"""Each of them that takes something away, leaves something, and is no other one again."""
 
 
 class Silenced(Features):
@@ -18,21 +20,21 @@ class Silenced(Features):
 
     Args:
         features: as the encoders have them; statistics are copied.
-        maps: iv silences the maps of direction, level those of log-mels.
+        maps: iv silences the maps of direction, level those of log-mels, dipoles the log-mels of Y, Z and X, and space
+            all but that of W.
 
     Raises:
-        ValueError: there is nothing to silence.
+        ValueError: there is nothing to silence, or nothing would be left.
     """
 
     heard: Tensor
 
     def __init__(self, features: Features, maps: str) -> None:
         super().__init__(features.config)
-        if maps == "iv" and self.levels == self.maps:
-            raise ValueError(f"ablate=iv: {features.name} has log-mel maps alone, none of direction beside them")
+        ablations(features, maps)
         self.load_state_dict(features.state_dict())
         heard = torch.ones(self.maps, 1, 1)
-        heard[slice(self.levels, None) if maps == "iv" else slice(self.levels)] = 0
+        heard[_gone(features, maps)] = 0
         # Kept with the weights, so that such encoders have a fingerprint of their own.
         self.register_buffer("heard", heard)
 
@@ -46,3 +48,39 @@ def silenced(encoders: Encoders, maps: str) -> Encoders:
     copy = deepcopy(encoders)
     copy.audio.features = Silenced(encoders.features, maps)
     return copy.eval()
+
+
+def ablations(features: Features, wanted: str) -> tuple[str, ...]:
+    """What is to be silenced, one after the other.
+
+    Args:
+        features: of the encoders.
+        wanted: one of `ABLATIONS`, all, or nothing.
+
+    Raises:
+        ValueError: there is nothing to silence, or nothing would be left.
+    """
+    if not wanted:
+        return ()
+    kinds = {maps: range(features.maps)[_gone(features, maps)] for maps in ABLATIONS if wanted in (maps, ALL)}
+    # Of two that are the same, the first; without intensity, space is dipoles.
+    fitting = {places: maps for maps, places in reversed(kinds.items()) if 0 < len(places) < features.maps}
+    if not fitting:
+        raise ValueError(_why(features, wanted))
+    return tuple(reversed(fitting.values()))
+
+
+def _gone(features: Features, maps: str) -> slice:
+    """The maps that are silenced: log-mels come first, W's foremost."""
+    if maps in ("dipoles", "space") and features.levels != 4:
+        return slice(0)
+    ends = {"iv": (features.levels, None), "level": (0, features.levels), "dipoles": (1, features.levels)}
+    return slice(*ends.get(maps, (1, None)))
+
+
+def _why(features: Features, maps: str) -> str:
+    if maps == "iv":
+        return f"ablate=iv: {features.name} has log-mel maps alone, none of direction beside them"
+    if maps == "level":
+        return f"ablate=level: {features.name} has log-mel maps alone, nothing would be left"
+    return f"ablate={maps}: {features.name} has no log-mels of Y, Z and X beside that of W"

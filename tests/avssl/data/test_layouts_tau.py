@@ -3,7 +3,9 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
 
 from avssl.data.layouts.tau import CLASSES, FOLDER, find
 
@@ -72,6 +74,22 @@ def test_missing_files_are_counted_for_the_tower_that_needs_them(tmp_path: Path)
     found = find(tmp_path, missing=0.1)
     assert found.missing == ("video/bus-lisbon-1002-0.mp4",)
     assert len(found.folds[0].train) == 19
+
+
+def test_sounds_of_another_rate_are_counted_once_and_only_if_they_are_heard(tmp_path: Path) -> None:
+    base = tree(tmp_path) / FOLDER
+    for path in (base / "audio").iterdir():
+        rate = 44100 if path.name.startswith("bus-lisbon-1002-") else 48000
+        soundfile.write(path, np.zeros((480, 2)), rate)
+    said: list[str] = []
+    find(tmp_path, say=said.append)
+    names = "(audio/bus-lisbon-1002-0.wav: 44100 Hz)"
+    assert said == [f"2 of 40 sounds are resampled: not at 48000 Hz as TAU's are {names}"]
+    find(tmp_path, ("video",), say=said.append)
+    assert len(said) == 1
+    (base / "audio" / "bus-lisbon-1002-0.wav").write_bytes(b"no sound")
+    with pytest.raises(ValueError, match=r"bus-lisbon-1002-0\.wav"):
+        find(tmp_path, say=said.append)
 
 
 def test_a_label_that_the_set_does_not_have_is_named_with_its_list(tmp_path: Path) -> None:

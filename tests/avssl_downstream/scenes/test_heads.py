@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from avssl_downstream.classification.untrained import random_encoders
 from avssl_downstream.eigenscape import Eigenscape
 from avssl_downstream.scenes import Scenes
 from click.testing import CliRunner
@@ -124,6 +125,39 @@ def test_fine_tuned_towers_learn_the_scenes_and_are_kept(recordings: Path, tmp_p
         Eigenscape(start, replace(options, epochs=3)).fit(tmp_path / "out")
 
 
+def test_random_towers_are_fine_tuned_as_the_encoders_are(recordings: Path, tmp_path: Path) -> None:
+    start = encoders("mono-logmel")
+    options = eigenscape(recordings, mode="finetune", baselines=["random"], epochs=1, draws=1, batch=4)
+    found = Eigenscape(start, options).fit(tmp_path / "out")
+    random = random_encoders(start, options.seed)
+    alone = Eigenscape(random, replace(options, baselines=[])).fit(tmp_path / "alone")
+    assert found["accuracy_random"] == alone["accuracy"]
+    assert found["log_loss_random"] == pytest.approx(alone["log_loss"])
+    ours, theirs = (
+        Encoders.from_pretrained(tmp_path / each / "fold1" / "encoders") for each in ("out/random", "alone")
+    )
+    assert ours.fingerprint() == theirs.fingerprint() != random.fingerprint()
+
+
+def test_missing_files_are_counted_and_listed(
+    tau: Path, recordings: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tau / "audio" / "bus-lisbon-0-0.wav").unlink()
+    (recordings / "Park" / "Park.2.wav").rename(recordings / "Park" / "Park.3.wav")
+    with pytest.raises(ValueError, match="names 8 files, 1 are missing .* --missing 0.13 would go on"):
+        Scenes(None, scenes(tau, tower="audio", baselines=["logmel"])).fit(tmp_path / "none")
+    options = scenes(tau, tower="audio", baselines=["logmel"], missing=0.13)
+    found = Scenes(None, options).fit(tmp_path / "tau out")
+    assert (found["missing_files"], found["segments"]) == (1, 7)
+    assert (tmp_path / "tau out" / "missing.txt").read_text() == "audio/bus-lisbon-0-0.wav\n"
+    few = eigenscape(recordings, baselines=["logmel"], missing=0.9)
+    Eigenscape(None, few).fit(tmp_path / "eigen out")
+    assert "Park.2\n" in (tmp_path / "eigen out" / "missing.txt").read_text()
+    said = capsys.readouterr().err
+    assert "goes on without 1 files that are missing" in said
+    assert str(tmp_path / "eigen out" / "missing.txt") in said
+
+
 @pytest.fixture
 def tau(tmp_path: Path) -> Path:
     """Buses that are red and hum, parks that are green and hiss; three places to train on, one to test."""
@@ -198,7 +232,8 @@ def test_both_towers_are_fine_tuned_together(tau: Path, tmp_path: Path) -> None:
     [
         (Eigenscape, {"folds": "leave-one"}, "did you mean 'leave-one-out'"),
         (Eigenscape, {"baselines": ["dirac"]}, "baselines is random, logmel, dirac_gmm, not 'dirac'"),
-        (Eigenscape, {"ablate": "level maps"}, "ablate is iv, level, not 'level maps'"),
+        (Eigenscape, {"ablate": "level maps"}, "ablate is iv, level, dipoles, space, all, not 'level maps'"),
+        (Eigenscape, {"ablate": "iv", "mode": "finetune"}, "ablate=iv is of frozen embeddings"),
         (Eigenscape, {"segment": 0}, "segment is a length above 0"),
         (Eigenscape, {"missing": 1.5}, "missing is from 0 to 1"),
         (Eigenscape, {"hop": 0}, "hop must be positive"),

@@ -8,12 +8,13 @@ import pytest
 import torch
 from avssl_downstream.classification.judge import Split, by_recording, judge, late, named
 from avssl_downstream.classification.untrained import random_encoders
+from avssl_downstream.eigenscape import Eigenscape
 from avssl_downstream.eigenscape.dirac import BANDS, DiracFeatures, dirac, mixtures
 from avssl_downstream.scenes.baselines import logmel_statistics
 from avssl_downstream.scenes.headings import all_round
 from avssl_downstream.scenes.pool import MOMENTS, pooled
 from avssl_downstream.scenes.segments import by_segment, sources, window_starts
-from avssl_downstream.scenes.silenced import silenced
+from avssl_downstream.scenes.silenced import ABLATIONS, ablations, silenced
 from sklearn.metrics import accuracy_score
 from sklearn.mixture import GaussianMixture
 from torch import Tensor
@@ -117,13 +118,14 @@ def test_mixtures_sum_the_log_likelihoods_of_frames_as_scikit_learn_gives_them()
     assert torch.allclose(scores, sums.softmax(1), atol=1e-6)
 
 
-@pytest.mark.parametrize("maps", ["iv", "level"])
+@pytest.mark.parametrize("maps", ["iv", "level", "dipoles", "space"])
 def test_silenced_encoders_lack_those_maps_hear_the_others_and_have_a_fingerprint_of_their_own(maps: str) -> None:
     whole, sound = encoders(), noise(2, 4, 24000)
     whole.fit_features([sound])
     less = silenced(whole, maps)
     before, after = whole.features(sound), less.features(sound)
-    gone, kept = (slice(4, 7), slice(0, 4)) if maps == "iv" else (slice(0, 4), slice(4, 7))
+    gone = {"iv": [4, 5, 6], "level": [0, 1, 2, 3], "dipoles": [1, 2, 3], "space": [1, 2, 3, 4, 5, 6]}[maps]
+    kept = [place for place in range(7) if place not in gone]
     assert not after[:, gone].any()
     assert torch.equal(after[:, kept], before[:, kept])
     assert less.fingerprint() != whole.fingerprint()
@@ -135,6 +137,29 @@ def test_silenced_encoders_lack_those_maps_hear_the_others_and_have_a_fingerprin
 def test_log_mel_features_have_no_direction_to_silence() -> None:
     with pytest.raises(ValueError, match="foa-logmel has log-mel maps alone"):
         silenced(encoders("foa-logmel"), "iv")
+
+
+@pytest.mark.parametrize(
+    ("name", "found"),
+    [
+        ("foa-iv", ("iv", "level", "dipoles", "space")),
+        ("foa-logmel", ("dipoles",)),
+        ("stereo-phase", ("iv", "level")),
+    ],
+)
+def test_all_ablations_take_something_leave_something_and_differ(name: str, found: tuple[str, ...]) -> None:
+    features = encoders(name).features
+    assert ablations(features, "all") == found
+    assert ablations(features, "") == ()
+    assert ablations(encoders("foa-logmel").features, "space") == ("space",)
+    for maps in set(ABLATIONS) - {*found, "space" if features.levels == 4 else ""}:
+        with pytest.raises(ValueError, match=f"ablate={maps}: {name} has"):
+            ablations(features, maps)
+
+
+def test_encoders_without_what_is_to_be_silenced_are_refused_before_anything_is_read() -> None:
+    with pytest.raises(ValueError, match="ablate=all: mono-logmel has no"):
+        Eigenscape(encoders("mono-logmel"), Eigenscape.Options(ablate="all"))
 
 
 @pytest.mark.parametrize("layer", ["embedding", "maps"])
