@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from pathlib import Path
 
 from avssl.data.windows import Reading, Source
 from avssl.models.encoders import Encoders
-from avssl.train.embed import embed
 from avssl.train.embedding_table import Add, embedding_table
+from avssl.train.kept import keeping
 from avssl.train.own_files import Found, Medium, find, media
 
 
@@ -27,7 +28,8 @@ def embed_files(
     """Embed windows of all media below a folder, of a manifest, or of one file.
 
     Windows of sound and pictures begin at the same times: `hop` seconds apart, from the beginning, as long as a whole
-    one is there; a file shorter than a window has one.
+    one is there; a file shorter than a window has one. What was embedded before is read from the cache, so that a run
+    that was stopped goes on where it was.
 
     Args:
         root: where the media are.
@@ -78,11 +80,11 @@ def _add_all(
         found.broken[source.key] = str(error)
 
     for tower, sources in found.sources.items():
-        for source, embeddings in embed(
-            encoders, sources, tower, reading, precision=precision, workers=workers, broken=fail
-        ):
-            add(source.key, [start - offsets[source.key] for start in source.starts], tower, embeddings)
-            rows += len(embeddings)
+        run = keeping(encoders, sources, tower, reading, precision=precision, workers=workers, broken=fail)
+        with closing(run):  # keeps what it has by then, should this be stopped
+            for source, embeddings in run:
+                add(source.key, [start - offsets[source.key] for start in source.starts], tower, embeddings)
+                rows += len(embeddings)
     if not rows:
         raise _NothingError
     return rows

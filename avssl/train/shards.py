@@ -15,6 +15,8 @@ from avssl.train.names import digest
 
 FILES = 256
 """Tensors a shard."""
+NUMBERS = 4_000_000
+"""Of tensors that wait to be written, so that memory is flat."""
 SECONDS = 120.0
 """Between one shard and the next at most: so much is lost when a run is killed."""
 
@@ -42,11 +44,21 @@ class Shards:
     def __exit__(self, *_: object) -> None:
         self._write()
 
+    def __contains__(self, name: str) -> bool:
+        """Whether a tensor of this name is held, or waits to be written."""
+        return name in self.held or name in self._waiting
+
     def add(self, name: str, tensor: Tensor) -> None:
         """Keep a tensor."""
         self._waiting[name] = tensor
-        if len(self._waiting) >= FILES or time.monotonic() - self._begun > SECONDS:
+        numbers = sum(each.numel() for each in self._waiting.values())
+        late = time.monotonic() - self._begun > SECONDS
+        if late or len(self._waiting) >= FILES or numbers >= NUMBERS:
             self._write()
+
+    def one(self, name: str) -> Tensor:
+        """The tensor of this name."""
+        return self._waiting[name] if name in self._waiting else self.read([name])[0]
 
     def read(self, names: Sequence[str]) -> list[Tensor]:
         """The tensors of these names."""

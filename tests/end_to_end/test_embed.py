@@ -13,8 +13,8 @@ from avssl.cli import main
 from avssl.config import FeatureConfig, ModelConfig
 from avssl.data.manifest import Row, write_manifest
 from avssl.data.media import write_sound, write_spatial_mp4, write_video
-from avssl.models.encoders import Encoders
-from avssl.train import own_files
+from avssl.models.encoders import AudioEncoder, Encoders, VideoEncoder
+from avssl.train import embedding_table, own_files
 
 SMALL = ("--seconds", 0.4, "--hop", 0.2, "--frames", 2, "--frame-rate", 8, "--resize", 32, "--size", 32)
 EXACT = (*SMALL, "--workers", 0, "--precision", "32-true")
@@ -45,6 +45,11 @@ def folder(tmp_path_factory):
     write_sound(root / "deep & [odd] #1" / "a.wav", torch.rand(9, 8000) - 0.5, 8000)
     (root / "notes.txt").write_text("no media")
     return root
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path_factory, monkeypatch):
+    monkeypatch.setenv("AVSSL_CACHE", str(tmp_path_factory.mktemp("cache")))
 
 
 def rows(path):
@@ -105,6 +110,22 @@ def test_files_that_cannot_be_read_are_listed_and_the_others_done(encoders, fold
     upmixed = run(root / "pair.wav", tmp_path / "pair.npz", "--encoders", encoders, "--upmix", *EXACT)
     assert upmixed.exit_code == 0, upmixed.output
     assert np.load(tmp_path / "pair.npz")["audio"].shape[0] == 4
+
+
+def test_a_run_that_is_stopped_writes_nothing_and_goes_on_where_it_was(encoders, folder, tmp_path, monkeypatch):
+    def stop(*_, **__):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(embedding_table.pq.ParquetWriter, "write_table", stop)
+        stopped = run(folder, tmp_path / "out.parquet", "--encoders", encoders, "--channels", 4, *EXACT)
+    assert stopped.exit_code == 130
+    assert not list(tmp_path.iterdir())
+    monkeypatch.setattr(AudioEncoder, "forward", stop)
+    monkeypatch.setattr(VideoEncoder, "forward", stop)
+    again = run(folder, tmp_path / "out.parquet", "--encoders", encoders, "--channels", 4, *EXACT)
+    assert again.exit_code == 0, again.output
+    assert len(rows(tmp_path / "out.parquet")) == 20
 
 
 def test_nothing_is_written_where_nothing_could_be_read(encoders, tmp_path):

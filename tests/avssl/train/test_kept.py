@@ -11,7 +11,8 @@ from avssl.data.media import write_sound, write_video
 from avssl.data.windows import Reading, Source
 from avssl.models.encoders import Encoders
 from avssl.train import kept as module
-from avssl.train.kept import kept, lengths, remembered
+from avssl.train import shards
+from avssl.train.kept import keeping, kept, lengths, remembered
 
 READING = Reading(seconds=0.3)
 RATE = 8000
@@ -96,6 +97,39 @@ def test_a_run_that_was_stopped_goes_on_where_it_was(keep, sources, computed, mo
     found = keep(sources)
     assert computed[1] == ["1", "2", "3"]  # the second was waiting for the third
     assert len(found) == 4
+
+
+def test_keeping_is_embedding_and_goes_on_where_it_was_closed(encoders, sources, computed, tmp_path):
+    (tmp_path / "media" / "1.wav").write_bytes(b"no sound")
+    twice = [*sources, Source("again", sources[3].path, sources[3].starts), Source("bad", sources[1].path, (0.0, 0.5))]
+    told = []
+
+    def run(some):
+        how = {"place": tmp_path / "kept", "workers": 0, "precision": "32-true"}
+        return keeping(encoders, some, "audio", READING, broken=lambda source, _: told.append(source.key), **how)
+
+    stopped = run(twice)
+    assert next(stopped)[0].key == "0"
+    stopped.close()
+    found = {source.key: each for source, each in run(twice)}
+    assert list(found) == ["0", "2", "3", "again"]
+    assert told == ["1", "bad"]
+    good = [sources[0], sources[2], sources[3]]
+    expected = [each for _, each in module.embed(encoders, good, "audio", READING, workers=0, precision="32-true")]
+    assert all(torch.equal(found[source.key], each) for source, each in zip(good, expected, strict=True))
+    assert torch.equal(found["again"], found["3"])
+    assert computed[0] == ["0", "bad", "2", "again"]
+    assert computed[1] == ["bad", "2", "again"]
+
+
+def test_what_waits_to_be_written_is_bounded(tmp_path, monkeypatch):
+    monkeypatch.setattr(shards, "NUMBERS", 10)
+    with shards.Shards(tmp_path / "kept") as kept_tensors:
+        for number in range(5):
+            kept_tensors.add(str(number), torch.full((2, 3), float(number)))
+            assert len(kept_tensors._waiting) < 2
+            assert kept_tensors.one(str(number)).unique().tolist() == [number]
+    assert len(list((tmp_path / "kept").iterdir())) == 3
 
 
 def test_a_broken_shard_is_computed_again(keep, sources, computed, tmp_path):
