@@ -46,7 +46,8 @@ class SwapOptions(CropOptions):
     level: float = 0.1
     """Sound is multiplied by 1 plus or minus up to this."""
     hrirs: str = ""
-    """Of 360 degrees: responses of a head that listens, a SOFA file or a folder; empty: W + Y and W - Y."""
+    """Of 360 degrees: responses of a head that listens, a SOFA file or a folder, half of the time mirrored;
+    empty: W + Y and W - Y."""
     rows: int = 7
     """Of places in the picture that the classifier looks at."""
     columns: int = 7
@@ -164,13 +165,24 @@ class Swap(Task):
     def _crop(self, clip: Clip, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
         crops = draw_crops(self.options, rng, flip=self.options.flip, objects=clip.objects)
         sound = rotate(clip.sound, crops.to_front()[0])
-        heard = sound if self._ears is None else to_binaural(sound, self._ears)
+        heard = sound if self._ears is None else _worn(sound, self._ears, rng)
         return crops.pictures(clip.frames, self.options.size)[0], heard
 
 
 def exchanged(sound: Tensor) -> Tensor:
     """Sound with left and right exchanged: `(..., 2, samples)`, or ambiX `(..., 4, samples)`, whose Y changes sign."""
     return sound.flip(-2) if sound.shape[-2] == 2 else mirror(sound, "left-right")
+
+
+def _worn(foa: Tensor, ears: Tensor, rng: np.random.Generator) -> Tensor:
+    """What a head hears `(2, samples)` that is worn either way round: as measured, or as its own mirror image.
+
+    No head is that, and a mirror of the field does not mirror the head: which ear is which would be told from the sound
+    alone, whatever is seen.
+    """
+    if rng.random() < 0.5:
+        return exchanged(to_binaural(exchanged(foa), ears))
+    return to_binaural(foa, ears)
 
 
 def _ears(path: str, encoders: Encoders) -> Tensor:
