@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 import time
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
+import pyarrow.parquet as pq
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -58,7 +60,7 @@ def detect(
     _check(rate, views, least_score)
     manifest = read_manifest(folder)
     if model == TRUTH:
-        return objects_of_world(manifest, least_score)
+        return _said(objects_of_world(manifest, least_score))
     panoramas = Panoramas(manifest)
     detector = load_detector(model)
     about = About(f"{detector.name} sha256:{detector.sha256}", views or detector.views, rate, least_score)
@@ -67,7 +69,14 @@ def detect(
         read = read_ahead(pieces(missing, rate, about.views), panoramas, detector.side, about.views)
         for row, looked, sightings in _shown(_found(detector, read, least_score), len(missing), progress):
             findings.add(row, looked, sightings)
-        return findings.write(panoramas)
+        return _said(findings.write(panoramas))
+
+
+def _said(path: Path) -> Path:
+    """The file, and a warning where nothing was found in any clip: crops that it guides are random ones."""
+    if not pq.ParquetFile(path).metadata.num_rows:
+        warnings.warn(f"{path}: no objects in any clip; crops guided by them are random", stacklevel=3)
+    return path
 
 
 def _found(detector: Detector, read: Iterator[tuple[Piece, Shown]], least_score: float) -> Iterator[Clip]:

@@ -18,6 +18,7 @@ from avssl.data.objects import SCHEMA, About, Looked, read_about, write
 from avssl.data.overlay import write_overlay
 from avssl.data.panoramas import Panoramas
 
+ENTRY = ("key", "video", "looked", "rows")
 FACTS = [name for name in SCHEMA.names if name not in ("key", "model")]
 
 
@@ -99,7 +100,7 @@ class Findings:
         return [row.video, status.st_size, status.st_mtime_ns, row.start, row.seconds]
 
     def _locked(self) -> IO[str]:
-        file = self.entries.open("a+", encoding="utf-8")
+        file = self.entries.open("a+", encoding="utf-8", errors="replace")
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -133,12 +134,14 @@ class Findings:
 
 
 def _entry(line: str) -> dict[str, Any]:
-    """A line of the journal; nothing where a crash cut it short."""
+    """A line of the journal; nothing where a crash cut it short, or it is of another version."""
     try:
         entry = json.loads(line)
-    except ValueError:
+        if "about" in entry:
+            return {"about": asdict(About(**entry["about"]))}
+        return {name: entry[name] for name in ENTRY}
+    except (ValueError, TypeError, KeyError):
         return {}
-    return entry if isinstance(entry, dict) else {}
 
 
 def _table(entries: Sequence[dict[str, Any]], about: About) -> pa.Table:

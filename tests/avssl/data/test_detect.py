@@ -150,6 +150,27 @@ def test_an_interrupted_pass_continues_and_ends_as_one_that_was_not(world, toy, 
     ]
 
 
+@pytest.mark.parametrize("spoiled", [b"\xfa\x00\xff" * 100, b'{"about": {"model": 1}}\n', b'{"key": "late"}\n[1]\n7\n'])
+def test_a_spoiled_journal_is_begun_anew(world, toy, spoiled):
+    whole = pq.read_table(detect(world, "toy", progress=False))
+    (world / "objects-toy.parquet").unlink()
+    (world / "objects-toy.jsonl").write_bytes(spoiled)
+    assert pq.read_table(detect(world, "toy", progress=False)).equals(whole)
+    seen = toy.seen
+    detect(world, "toy", progress=False)
+    assert toy.seen == seen
+
+
+def test_that_nothing_was_found_in_any_clip_is_said(world, toy):
+    write_manifest(world, [row("empty", "empty.mp4")])
+    with pytest.warns(
+        UserWarning, match=r"objects-toy\.parquet: no objects in any clip; crops guided by them are random"
+    ):
+        path = detect(world, "toy", progress=False)
+    assert len(pq.read_table(path)) == 0
+    assert read(world, "toy").at("empty", 1.0)[0].shape == (0, 2)
+
+
 def test_a_clip_that_was_prepared_anew_is_looked_at_again(world, toy):
     detect(world, "toy", progress=False)
     write_video(world / "empty.mp4", [panorama((0, 0, 15, "blue"))] * 8, 4.0)
