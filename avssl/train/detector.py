@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import tempfile
 import time
 from dataclasses import asdict, dataclass
@@ -17,7 +18,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from avssl.config import fill, recipe_path
 from avssl.data.atomic import write_text
 from avssl.data.detectors.checkpoint import read_checkpoint
-from avssl.data.detectors.folder import CONFIG, Config, build, write_folder
+from avssl.data.detectors.folder import Config, build, write_folder
 from avssl.data.detectors.library import ultralytics, unchanged
 from avssl.data.manifest import Manifest, read_manifest
 from avssl.data.pool import cores
@@ -97,8 +98,7 @@ def train_detector(world: Path, out: Path, config: DetectorConfig, progress: boo
         ValueError: no such world, no held-out clips in it, no such architecture, or `out` is something else.
         OSError: `out` cannot be written.
     """
-    if (out / CONFIG).exists() or out.is_file():
-        raise ValueError(f"{out}: expected a new folder for the detector; this holds something already")
+    _check_new(out)
     train, test = (_split(world, name) for name in ("train", "test"))
     truth = read_truth(train.root / FILE)
     described = Config(config.architecture, config.side, "equirect", sorted(set(truth["kind"].to_pylist())))
@@ -114,6 +114,15 @@ def train_detector(world: Path, out: Path, config: DetectorConfig, progress: boo
         write_folder(out, described, read_checkpoint(weights).state_dict())
     write_text(out / METRICS, json.dumps(metrics | {"trained": asdict(config)}, indent=1) + "\n")
     return metrics
+
+
+def _check_new(out: Path) -> None:
+    """See before minutes of training that the folder can be made, and that what it would replace is nothing."""
+    if out.is_file() or (out.is_dir() and any(out.iterdir())):
+        raise ValueError(f"{out}: expected a new folder for the detector; this holds something already")
+    nearest = next(each for each in (out, *out.absolute().parents) if each.exists())
+    if not nearest.is_dir() or not os.access(nearest, os.W_OK):
+        raise ValueError(f"{out}: expected a new folder for the detector; none can be made in {nearest}")
 
 
 def _split(world: Path, name: str) -> Manifest:

@@ -107,6 +107,18 @@ def test_settings_without_meaning_are_refused(change, message):
         configured("detect/synth360", change)
 
 
+@pytest.mark.parametrize(
+    ("out", "message"), [("world", "holds something already"), ("file/net", "none can be made in")]
+)
+def test_a_folder_that_is_no_new_one_is_refused_before_training(tmp_path, out, message):
+    (tmp_path / "world").mkdir()
+    for name in ("world/manifest.parquet", "file"):
+        (tmp_path / name).touch()
+    with pytest.raises(ValueError, match=message):
+        train_detector(tmp_path / "nowhere", tmp_path / out, DetectorConfig(), progress=False)
+    assert sorted(each.name for each in tmp_path.rglob("*")) == ["file", "manifest.parquet", "world"]
+
+
 def test_a_world_without_held_out_clips_is_refused_before_anything_is_written(tmp_path):
     synth360(tmp_path / "world", 1, 0.25, seed=0, width=32, workers=1, test_share=0.0, progress=False)
     with pytest.raises(ValueError, match="no clip of split 'test'"):
