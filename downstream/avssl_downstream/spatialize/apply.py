@@ -29,21 +29,22 @@ def apply(source: Path, target: Path, generator: Generator, options: SpatializeO
         source: a video with sound.
         target: a `.mp4` or `.mov`, whose pictures are the source's, or a `.wav`.
         generator: fitted, in evaluation mode, on the fabric's device.
-        options: pace, mix, target.
+        options: pace, mix, target, ears.
         fabric: precision.
 
     Raises:
         FileNotFoundError: there is no such source.
-        ValueError: the source has no sound or no pictures, or others than the generator is made for; see `Source` and
-            `check_target`.
+        ValueError: the source has no sound or no pictures, or others than the generator is made for; see `Source`,
+            `check_target` and `converted`.
         OSError: the target cannot be written.
     """
-    check_target(source, target, generator, options.target)
+    check_target(source, target, generator, options)
     file = Source(source, generator, options)
     pace = Pace(options.hop, options.windows)
     pace.overlap(generator)
     whole = shown(spatial(file, generator, fabric, pace), file, target.name)
-    write(target, file, converted(whole, options.target, file.sample_rate), generator.panoramic, options.codec)
+    wanted = converted(whole, generator, options, file.sample_rate)
+    write(target, file, wanted, generator.panoramic, options.codec)
     if generator.output != "binaural" and options.target in ("", "ambix"):
         say = Console(stderr=True, highlight=False, soft_wrap=True).print
         say(certificate(target, file), markup=False)

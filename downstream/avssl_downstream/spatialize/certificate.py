@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from avssl.data.media.whole import Sound
+from avssl.data.resample import resample_blocks
 from avssl_downstream.spatialize.file import BLOCK, Source
 
 
@@ -34,7 +35,10 @@ def certificate(target: Path, source: Source) -> str:
         source: what it was made of.
     """
     written = Sound(target)
-    found = difference((block[: source.channels] for block in written.play(BLOCK)), source.given())
+    given = source.given()
+    if written.sample_rate != source.sample_rate:
+        given = resample_blocks(given, source.sample_rate, written.sample_rate)
+    found = difference((block[: source.channels] for block in written.play(BLOCK)), given)
     same = "W is the mono sound" if source.channels == 1 else "W, Y, Z and X are the field that was given"
     if written.raw:
         return f"{target}: {same}, they differ by {found.largest:g} at most"

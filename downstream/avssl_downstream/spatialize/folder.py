@@ -17,13 +17,14 @@ from avssl.models.folder import load_tensors, read_format, read_tensors
 from avssl.train.outcome import flat
 from avssl_downstream.spatialize.build import build
 from avssl_downstream.spatialize.generator import Generator
+from avssl_downstream.spatialize.generators import find
 from avssl_downstream.spatialize.options import SpatializeOptions
 
 CONFIG = "config.json"
 WEIGHTS = "generator.safetensors"
 FORMAT = "avssl-generator"
 VERSION = 1
-FREE = ("hop", "windows", "mix", "panorama", "target", "codec", "workers", "train.precision")
+FREE = ("hop", "windows", "mix", "panorama", "target", "hrirs", "filters", "codec", "workers", "train.precision")
 """Settings that a fitted generator may be used with, whatever it was fitted with."""
 
 
@@ -91,10 +92,17 @@ def _read_config(path: Path) -> dict[str, Any]:
 
 def _check_same(folder: Path, fitted: SpatializeOptions, options: SpatializeOptions) -> None:
     """Refuse settings that would need another fit, such as another rate or field of view."""
-    before, now = flat(asdict(fitted)), flat(asdict(options))
+    own = find(fitted.generator).Options
+    before, now = _settings(fitted, own, folder), _settings(options, own, folder)
     for key in sorted(before.keys() | now.keys()):
         if before.get(key) != now.get(key) and key not in FREE:
             raise ValueError(
-                f"{folder}: this head was fitted with {key} {before.get(key, 'of its own')}, not {now.get(key)}; "
+                f"{folder}: this head was fitted with {key} {before.get(key)}, not {now.get(key)}; "
                 f"only {', '.join(FREE)} may change"
             )
+
+
+def _settings(options: SpatializeOptions, own: type, folder: Path) -> dict[str, Any]:
+    """All of them by name; those of the generator, which `own` has, also where nobody said them."""
+    said: Any = fill(own, options.generator_options, where=f"{folder}: generator_options")
+    return flat(asdict(options) | {"generator_options": asdict(said)})

@@ -29,7 +29,7 @@ from avssl_downstream.spatialize.training import manifests, train
 
 MAY_CHANGE = (
     "train.steps", "train.log_every", "train.save_every", "train.show_every", "workers", "split", "most_clips",
-    "normalisation", "hop", "windows", "mix", "panorama", "target", "codec", "title", "published",
+    "normalisation", "hop", "windows", "mix", "panorama", "target", "hrirs", "filters", "codec", "title", "published",
 )  # fmt: skip
 """Settings that a run may be continued with though it was begun with others."""
 

@@ -13,6 +13,7 @@ NORMALISATIONS = ("none", "peak")
 MIXES = ("auto", "mean", "first")
 CODECS = ("aac", "pcm")
 TARGETS = ("ambix", "binaural", "stereo", "5.1", "7.1")
+FILTERS = ("magls", "plain")
 
 
 @dataclass(frozen=True)
@@ -74,6 +75,11 @@ class SpatializeOptions:
     """The user vouches that a file's pictures are equirectangular, though it does not say so."""
     target: str = ""
     """What is made of a file: ambix, binaural, stereo, 5.1 or 7.1 of a sound field; empty: what the generator gives."""
+    hrirs: str = ""
+    """Whose ears hear a field where `target` is binaural: a SOFA file, or a folder of CIPIC or SADIE wavs; empty: those
+    of a sphere."""
+    filters: str = "magls"
+    """How: magls, right in level above 624 Hz, or plain, the least squares."""
     codec: str = "aac"
     """Of the sound of a film that is made: aac, or pcm, 24 bits without loss, which YouTube takes in a .mov."""
     title: str = ""
@@ -87,6 +93,7 @@ class SpatializeOptions:
         check_choice("normalisation", self.normalisation, NORMALISATIONS)
         check_choice("mix", self.mix, MIXES)
         check_choice("target", self.target, ("", *TARGETS))
+        check_choice("filters", self.filters, FILTERS)
         check_choice("codec", self.codec, CODECS)
         for name in ("train_share", "augment_share"):
             check_range("spatialize", name, getattr(self, name), 0.0, 1.0)

@@ -12,32 +12,37 @@ import torch
 from torch import Tensor
 
 from avssl.data.atomic import replacing
-from avssl.data.media.spatial_mp4 import write_spatial_mp4
+from avssl.data.media.spatial_mp4 import AAC_RATES, write_spatial_mp4
 from avssl.data.media.write import writing
+from avssl.data.resample import resample_blocks
+from avssl.data.sofa import read_hrirs
 from avssl.spatial.binaural import ambisonic_filters, spherical_head, to_binaural
 from avssl.spatial.speakers import decode, preview
 from avssl_downstream.spatialize.file import Source
 from avssl_downstream.spatialize.generator import Generator
+from avssl_downstream.spatialize.options import SpatializeOptions
 
 FILMS = (".mp4", ".mov")
 WAV = ".wav"
+FILM_RATE = 48000
+"""Hz, of a film whose source has a rate that its codec lacks."""
 LARGEST_WAV = 2**32 - 4096
 """Bytes; RF64 is the same with a longer header."""
 
 
-def check_target(source: Path, target: Path, generator: Generator, kind: str) -> None:
+def check_target(source: Path, target: Path, generator: Generator, options: SpatializeOptions) -> None:
     """See before any work that a file can be written.
 
     Raises:
-        ValueError: another suffix, the source itself, a folder, or a kind of sound that this generator cannot make or
-            this file cannot hold.
+        ValueError: another suffix, the source itself, a folder, a kind of sound that this generator cannot make or
+            this file cannot hold, or ears for what is not heard by any.
         OSError: its folder cannot be written.
     """
     if target.suffix.lower() not in (*FILMS, WAV):
         raise ValueError(f"{target}: expected the name of a .mp4, .mov or .wav file to write")
     if target.is_dir():
         raise ValueError(f"{target}: expected a file to write, this is a folder")
-    folder = target.absolute().parent
+    folder, kind = target.absolute().parent, options.target
     if not folder.is_dir():
         raise ValueError(f"{target}: expected a folder to write in, {folder} is none")
     if target.exists() and source.exists() and target.samefile(source):
@@ -46,6 +51,8 @@ def check_target(source: Path, target: Path, generator: Generator, kind: str) ->
         raise ValueError(f"target is binaural for this generator, which makes sound for two ears, not {kind!r}")
     if generator.output == "second-order" and (kind not in ("", "ambix") or target.suffix.lower() != WAV):
         raise ValueError(f"{target}: a field of second order is written to a .wav of nine channels, ambix")
+    if options.hrirs and (kind != "binaural" or generator.output == "binaural"):
+        raise ValueError("hrirs are for a sound field that is made binaural (target=binaural), this is none")
     if kind == "7.1" and target.suffix.lower() != WAV:
         raise ValueError(f"{target}: 7.1 is written to a .wav")
     try:
@@ -55,14 +62,22 @@ def check_target(source: Path, target: Path, generator: Generator, kind: str) ->
         raise OSError(f"{target}: its folder cannot be written: {error.strerror}") from error
 
 
-def converted(blocks: Iterable[Tensor], kind: str, sample_rate: int) -> Iterator[Tensor]:
-    """Blocks of a sound field as another kind of sound, one of `options.TARGETS`."""
-    if kind in ("", "ambix"):
-        yield from blocks
-    elif kind == "binaural":
-        yield from _heard(blocks, ambisonic_filters(spherical_head(sample_rate)))
-    else:
-        yield from (preview(block) if kind == "stereo" else decode(block, kind) for block in blocks)
+def converted(
+    blocks: Iterable[Tensor], generator: Generator, options: SpatializeOptions, sample_rate: int
+) -> Iterable[Tensor]:
+    """Blocks of what a generator made as another kind of sound, that of `options.target`.
+
+    Raises:
+        ValueError: `options.hrirs` are no head-related responses.
+        OSError: there are none.
+    """
+    kind = options.target
+    if generator.output == "binaural" or kind in ("", "ambix"):
+        return blocks
+    if kind == "binaural":
+        head = read_hrirs(Path(options.hrirs)).at(sample_rate) if options.hrirs else spherical_head(sample_rate)
+        return _heard(blocks, ambisonic_filters(head, options.filters))
+    return (preview(block) if kind == "stereo" else decode(block, kind) for block in blocks)
 
 
 def _heard(blocks: Iterable[Tensor], filters: Tensor) -> Iterator[Tensor]:
@@ -77,12 +92,16 @@ def _heard(blocks: Iterable[Tensor], filters: Tensor) -> Iterator[Tensor]:
 def write(target: Path, source: Source, blocks: Iterable[Tensor], panoramic: bool, codec: str) -> None:
     """Write blocks `(channels, samples)`, whole or not at all: 32-bit float in a wav, a codec beside copied pictures.
 
+    A film has the rate of its source, or 48 kHz where AAC has no such rate.
+
     Raises:
         ValueError: there is no sound.
         OSError: the file cannot be written.
     """
     if target.suffix.lower() in FILMS:
-        write_spatial_mp4(target, source.path, blocks, source.sample_rate, panoramic=panoramic, codec=codec)
+        rate = source.sample_rate if codec == "pcm" or source.sample_rate in AAC_RATES else FILM_RATE
+        sound = resample_blocks(blocks, source.sample_rate, rate) if rate != source.sample_rate else blocks
+        write_spatial_mp4(target, source.path, sound, rate, panoramic=panoramic, codec=codec)
         return
     waiting = iter(blocks)
     first = next(waiting, None)

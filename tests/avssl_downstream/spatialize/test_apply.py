@@ -12,8 +12,12 @@ from avssl_downstream.spatialize.certificate import difference
 from avssl_downstream.spatialize.options import SpatializeOptions
 
 from avssl.data.media import read_all_sound, read_frames
+from avssl.data.media.spatial_mp4 import write_spatial_mp4
+from avssl.data.sofa import read_hrirs
+from avssl.spatial.binaural import ambisonic_filters, to_binaural
 from avssl.train.launch import alone
 
+MEDIA = Path(os.environ.get("AVSSL_TEST_MEDIA", Path(__file__).parents[4] / "shared" / "data"))
 RATE = 16000
 OPTIONS = SpatializeOptions(windows=3)
 
@@ -21,6 +25,12 @@ OPTIONS = SpatializeOptions(windows=3)
 def spatialized(source, target, generator, options=OPTIONS):
     apply(source, target, generator, options, alone("32-true"))
     return read_all_sound(target)
+
+
+def media(name):
+    if not (MEDIA / name).exists():
+        pytest.skip(f"no {MEDIA / name}; set AVSSL_TEST_MEDIA to the folder of test media")
+    return MEDIA / name
 
 
 def louder_left(sound, rate, seconds=0.02):
@@ -127,6 +137,46 @@ def test_a_field_becomes_what_is_asked_for(tmp_path, film, around, tone, target,
     assert sound[left].square().sum() > 2 * sound[right].square().sum()  # the bright side is on the left
 
 
+def test_a_film_of_a_rate_that_its_codec_lacks_has_48_khz(tmp_path, film, around, tone, capfd):
+    sound = tone(3.0, 440.0, 192000)
+    write_spatial_mp4(tmp_path / "in.mov", film(size=(80, 160)), [sound], 192000, panoramic=False, codec="pcm")
+    made, rate = spatialized(tmp_path / "in.mov", tmp_path / "out.mp4", around)
+    assert (rate, made.shape[0]) == (48000, 4)
+    torch.testing.assert_close(made[0, 4800:139200], sound[0, ::4][4800:139200], atol=0.01, rtol=0)
+    said = capfd.readouterr().err
+    assert "W is the mono sound as aac keeps it" in said
+    assert float(said.split()[-2]) < -40  # dB
+    assert spatialized(tmp_path / "in.mov", tmp_path / "out.wav", around)[1] == 192000
+
+
+@pytest.mark.parametrize("filters", ["magls", "plain"])
+def test_a_field_is_heard_with_the_ears_that_are_named(tmp_path, film, around, filters):
+    noise = 0.1 * torch.randn(1, 3 * 44100, generator=torch.Generator().manual_seed(0))
+    source = film("in.mp4", noise, rate=44100, size=(80, 160))
+    field, rate = spatialized(source, tmp_path / "field.wav", around)
+    folder = media("free/hrtf/cipic_subject03_wav")
+    ears = replace(OPTIONS, target="binaural", hrirs=str(folder), filters=filters)
+    heard, _ = spatialized(source, tmp_path / "ears.wav", around, ears)
+    whole = to_binaural(field, ambisonic_filters(read_hrirs(folder).at(rate), filters))
+    torch.testing.assert_close(heard, whole, atol=1e-5, rtol=0)
+
+
+@pytest.mark.filterwarnings("ignore:.*ReceiverPosition")
+@pytest.mark.parametrize("form", ["sofa/CIPIC_subject_003_hrir_final.sofa", "cipic_subject03_wav", "sadie_subject002"])
+def test_azimuth_90_is_left_for_every_form_of_real_ears(tmp_path, film, around, form):
+    noise = 0.1 * torch.randn(1, 3 * 48000, generator=torch.Generator().manual_seed(0))
+    source = film("in.mp4", noise, rate=48000, size=(80, 160), at=3.0)  # bright on the left throughout
+    options = replace(OPTIONS, target="binaural", hrirs=str(media(f"free/hrtf/{form}")))
+    (left, right), rate = spatialized(source, tmp_path / "ears.wav", around, options)
+    assert float(left.square().sum()) > 2 * float(right.square().sum())
+    spectra = torch.fft.rfft(torch.stack([left, right]), 2 * len(left))
+    spectra[:, round(600 * 2 * len(left) / rate) :] = 0  # where the phase of a first-order field is that of the ears
+    together = torch.fft.irfft(spectra[1] * spectra[0].conj())
+    most = rate // 500
+    lag = (int(torch.cat([together[-most:], together[:most]]).argmax()) - most) / rate
+    assert 0.0003 < lag < 0.001
+
+
 def test_ends_that_are_no_whole_windows_and_short_files_are_whole(tmp_path, film, pan, tone):
     for seconds in (0.05, 0.33, 10.07):
         sound, _ = spatialized(film("in.mp4", tone(seconds, rate=44100), seconds, rate=44100), tmp_path / "o.wav", pan)
@@ -199,7 +249,7 @@ def test_sound_of_many_channels_wants_a_word(tmp_path, film, around, tone):
     assert torch.equal(sound[0], read_all_sound(source)[0][0])
 
 
-def test_targets_that_cannot_be_written_are_refused(tmp_path, film, pan, tone):
+def test_targets_that_cannot_be_written_are_refused(tmp_path, film, pan, around, tone):
     source = film(sound=tone())
     (tmp_path / "folder.mp4").mkdir()
     assert "folder" in refused(source, tmp_path / "gone" / "out.mp4", pan)
@@ -208,6 +258,17 @@ def test_targets_that_cannot_be_written_are_refused(tmp_path, film, pan, tone):
     assert "to be read" in refused(source, source, pan)
     assert "two ears" in refused(source, tmp_path / "out.wav", pan, replace(OPTIONS, target="5.1"))
     assert "half" in refused(source, tmp_path / "out.wav", pan, replace(OPTIONS, hop=0.15))
+    ears = replace(OPTIONS, target="binaural", hrirs=str(source))
+    assert "target=binaural" in refused(source, tmp_path / "out.wav", pan, ears)
+    assert "target=binaural" in refused(source, tmp_path / "out.wav", around, replace(ears, target="ambix", mix="mean"))
+
+
+def test_ears_that_are_none_are_refused_before_any_work(tmp_path, film, around, tone):
+    source = film(sound=tone(), size=(80, 160))
+    for name, why in (("nothing.sofa", "no such file"), (source.name, "expected a SOFA file")):
+        options = replace(OPTIONS, target="binaural", hrirs=str(tmp_path / name))
+        assert why in refused(source, tmp_path / "out.wav", around, options)
+    assert not around.looks.pictures
 
 
 @pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="no folder that even root may not write to")

@@ -129,6 +129,7 @@ def test_a_folder_of_another_run_is_refused(fitted, clips):
     ("settings", "why"),
     [
         ({"generator_options": {"width": 8}}, "fitted with generator_options.width 4, not 8"),
+        ({"generator_options": {"norm": "instance"}}, "fitted with generator_options.norm batch, not instance"),
         ({"field_of_view": 60.0}, "fitted with field_of_view 90.0, not 60.0"),
         ({"generator": "asn"}, "fitted with generator pseudo_binaural, not asn"),
     ],
