@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from fractions import Fraction
@@ -21,6 +22,8 @@ from avssl.data.atomic import replacing
 
 # No B frames and closed groups make any instant cheap to reach; fastdecode gives up CABAC and deblocking.
 X264 = {"preset": "veryfast", "tune": "fastdecode", "bf": "0", "sc_threshold": "0"}
+LEFT = 1 << 16
+"""Bytes: with fewer free a disk is full. libsndfile says no more than "System error" of that."""
 SLOWEST = 0.001
 """Pictures a second; slower rates are no fractions of the size that containers store."""
 
@@ -146,4 +149,9 @@ def writing(path: Path) -> Iterator[None]:
     except FFmpegError as error:
         raise OSError(f"{path}: cannot be written: {error.strerror}") from error
     except soundfile.LibsndfileError as error:
-        raise OSError(f"{path}: cannot be written: {error.error_string}") from error
+        reason = "No space left on device" if _is_full(path.absolute().parent) else error.error_string
+        raise OSError(f"{path}: cannot be written: {reason}") from error
+
+
+def _is_full(folder: Path) -> bool:
+    return folder.is_dir() and shutil.disk_usage(folder).free < LEFT

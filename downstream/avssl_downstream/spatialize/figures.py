@@ -21,13 +21,15 @@ from avssl_downstream.spatialize.sights import Sights
 CLIPS = 4
 NAMES = {2: ("left", "right"), 4: ("W", "Y", "Z", "X"), 9: ("W", "Y", "Z", "X", "V", "T", "R", "S", "U")}
 RANGE_DB = 60.0
+MOST = 2.0
+"""Of a mask: all of a source on one side is twice the mono sound, half of left plus right."""
 
 
 class Figures:
     """Draws the first few clips.
 
     Args:
-        folder: takes `spatialized-KEY.png` and `activation-KEY.png`.
+        folder: takes `spatialized-KEY.png`, `mask-KEY.png` and `activation-KEY.png`.
         generator: whose sound they are of, in evaluation mode when it is measured.
         manifest: whose clips.
     """
@@ -41,8 +43,11 @@ class Figures:
             return
         self.left -= 1
         name = "".join(each if each.isalnum() or each in "-_" else "_" for each in row.key)
+        sounds = {"true": truth, "made": made[MODEL], "flipped picture": made["flipped"]}
         with replacing(self.folder / f"spatialized-{name}.png") as part:
-            draw(part, {"true": truth, "made": made[MODEL], "flipped picture": made["flipped"]}, made["mono"])
+            draw(part, sounds, made["mono"])
+        with replacing(self.folder / f"mask-{name}.png") as part:
+            draw_masks(part, sounds, made["mono"])
         frames = Sights(self.generator, frames_of(row, self.manifest), row.seconds).pictures(row.seconds / 2)
         with replacing(self.folder / f"activation-{name}.png") as part:
             draw_activations(part, frames[len(frames) // 2], activations(self.generator, frames))
@@ -53,20 +58,39 @@ def draw(path: Path, sounds: dict[str, Tensor], mono: Tensor) -> None:
 
     Of a field, what was given is left out, such as W.
     """
-    from matplotlib.figure import Figure
-
-    names = NAMES[len(mono)]
-    rows = range(GIVEN[len(mono)], len(mono))
     given = mono if len(mono) == 2 else torch.zeros_like(mono)
     levels = {title: decibels(sound - given) for title, sound in sounds.items()}
-    top = max(float(each[rows.start :].max()) for each in levels.values())
-    figure = Figure(figsize=(4 * len(sounds), 2.2 * len(rows)), layout="constrained")
-    axes = figure.subplots(len(rows), len(sounds), squeeze=False, sharex=True, sharey=True)
-    for column, (title, level) in enumerate(levels.items()):
+    top = max(float(each[GIVEN[len(mono)] :].max()) for each in levels.values())
+    _draw_planes(path, levels, top - RANGE_DB, top)
+
+
+def draw_masks(path: Path, sounds: dict[str, Tensor], mono: Tensor) -> None:
+    """Magnitudes of the masks that make sounds `(C, samples)` of the mono sound, laid out as by `draw`."""
+    _draw_planes(path, {title: masks(sound, mono) for title, sound in sounds.items()}, 0.0, MOST)
+
+
+def masks(sound: Tensor, mono: Tensor) -> Tensor:
+    """Magnitude of the spectrum of each channel over that of the mono sound: `(C, F, T)`; nan where that is faint."""
+    given = StftConfig().stft(mono).abs()
+    ratio = StftConfig().stft(sound).abs() / given.clamp(min=1e-8)
+    faint = given <= given.max() * 10 ** (-RANGE_DB / 20)
+    return ratio.masked_fill(faint, torch.nan)
+
+
+def _draw_planes(path: Path, planes: dict[str, Tensor], low: float, high: float) -> None:
+    """Planes `(C, F, T)` in colours: a column each, a row a channel that is not given."""
+    from matplotlib.figure import Figure
+
+    count = len(next(iter(planes.values())))
+    rows = range(GIVEN[count], count)
+    figure = Figure(figsize=(4 * len(planes), 2.2 * len(rows)), layout="constrained")
+    axes = figure.subplots(len(rows), len(planes), squeeze=False, sharex=True, sharey=True)
+    for column, (title, plane) in enumerate(planes.items()):
         for place, index in enumerate(rows):
-            axes[place][column].imshow(level[index], origin="lower", aspect="auto", vmin=top - RANGE_DB, vmax=top)
-            axes[place][0].set_ylabel(names[index])
+            shown = axes[place][column].imshow(plane[index], origin="lower", aspect="auto", vmin=low, vmax=high)
+            axes[place][0].set_ylabel(NAMES[count][index])
         axes[0][column].set_title(title)
+    figure.colorbar(shown, ax=axes)
     figure.savefig(path, dpi=80)
 
 

@@ -1,3 +1,4 @@
+import shutil
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -134,6 +135,19 @@ def test_a_folder_that_is_not_there_is_named(tmp_path, counted):
         write_video(missing / "a.mp4", counted(2), 8.0)
     with pytest.raises(OSError, match=r"none/a.wav: cannot be written"):
         write_sound(missing / "a.wav", torch.zeros(4, 10), 24000)
+
+
+def test_a_disk_on_which_nothing_is_left_is_told_where_libsndfile_says_system_error(tmp_path, monkeypatch):
+    def full(path, *more, **settings):
+        raise soundfile.LibsndfileError(2)
+
+    monkeypatch.setattr("soundfile.write", full)
+    left = shutil.disk_usage(tmp_path)._replace(free=100)
+    with pytest.raises(OSError, match=r"a.wav: cannot be written: System error"):
+        write_sound(tmp_path / "a.wav", torch.zeros(1, 10), 8000)
+    monkeypatch.setattr("shutil.disk_usage", lambda folder: left)
+    with pytest.raises(OSError, match=r"a.wav: cannot be written: No space left on device"):
+        write_sound(tmp_path / "a.wav", torch.zeros(1, 10), 8000)
 
 
 @pytest.mark.skipif(not Path("/dev/full").is_char_device(), reason="no /dev/full to stand for a full disk")

@@ -9,6 +9,7 @@ import torch
 from avssl_downstream.spatialize import Spatialize
 from avssl_downstream.spatialize.activation import activations
 from avssl_downstream.spatialize.build import build
+from avssl_downstream.spatialize.figures import masks
 from avssl_downstream.spatialize.options import SpatializeOptions
 from avssl_downstream.spatialize.training import manifests
 
@@ -97,7 +98,16 @@ def test_a_report_reads_the_folder(fitted):
     assert runs[0].task == "spatialize"
     assert runs[0].metrics["test_stft"] == found["test_stft"]
     assert json.loads((folder / "metrics.json").read_text())["test_env"] == found["test_env"]
-    assert {each.name.split("-")[0] for each in (folder / "figures").iterdir()} == {"spatialized", "activation"}
+    assert {each.name.split("-")[0] for each in (folder / "figures").iterdir()} == {"spatialized", "mask", "activation"}
+
+
+def test_a_mask_is_by_how_much_a_channel_is_louder_than_the_mono_sound_and_blank_where_that_is_silent():
+    noise = torch.randn(1, 8000, generator=torch.Generator().manual_seed(0))
+    noise[:, 4000:] = 0
+    found = masks(torch.cat([1.5 * noise, -0.5 * noise]), noise.expand(2, -1))
+    assert found[:, :, :20].nanmean((1, 2)).tolist() == pytest.approx([1.5, 0.5])
+    assert bool(found[:, :, 30:].isnan().all())
+    assert not bool(found[:, :, :20].isnan().any())
 
 
 def test_a_head_that_was_loaded_makes_the_same(fitted, tmp_path, film, tone):
