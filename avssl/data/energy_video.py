@@ -19,7 +19,7 @@ from avssl.data.ambix import NAMES, SoundLayout, check_name, declared_layout, re
 from avssl.data.equirect import check_equirect
 from avssl.data.media import write_spatial_mp4, write_video
 from avssl.data.media.whole import Pictures, Sound
-from avssl.data.media.write import SLOWEST, require_folder
+from avssl.data.media.write import SLOWEST, require_writable
 from avssl.spatial.energy import energy_map
 from avssl.spatial.speakers import preview
 
@@ -98,7 +98,7 @@ def _target(path: Path, *read: Path) -> Path:
         raise ValueError(f"{path}: expected a file to write, this is a folder")
     if path.exists() and any(path.samefile(each) for each in read):
         raise ValueError(f"{path}: is a file to be read; write another one")
-    return require_folder(path)
+    return require_writable(path)
 
 
 def _sphere(path: Path, declared: bool) -> Pictures:
@@ -106,7 +106,8 @@ def _sphere(path: Path, declared: bool) -> Pictures:
     try:
         check_equirect(pictures, declared=declared, vouched=False)
     except ValueError as error:
-        raise ValueError(f"{path}: {error}") from error
+        declare = str(error).replace("declare --projection equirect", "say so (--panorama)")
+        raise ValueError(f"{path}: {declare}") from error
     return pictures
 
 

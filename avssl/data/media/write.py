@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from fractions import Fraction
 from pathlib import Path
+from tempfile import TemporaryFile
 from types import TracebackType
 
 import av
@@ -86,6 +87,21 @@ def require_folder(path: Path) -> Path:
     if not path.parent.is_dir():
         raise OSError(f"{path}: cannot be written: there is no folder {path.parent}")
     return path
+
+
+def require_writable(path: Path) -> Path:
+    """The path of a file to be written, whose folder takes new files, as one that was put there for a moment shows.
+
+    Raises:
+        OSError: it does not.
+    """
+    try:
+        with TemporaryFile(dir=require_folder(path).parent):  # a folder may say it can be written and refuse
+            return path
+    except OSError as error:
+        if str(error).startswith(f"{path}: "):
+            raise
+        raise OSError(f"{path}: its folder cannot be written: {error.strerror}") from error
 
 
 class _Film:

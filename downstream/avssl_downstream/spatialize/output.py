@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from itertools import chain
 from pathlib import Path
-from tempfile import TemporaryFile
 
 import soundfile
 import torch
@@ -13,7 +12,7 @@ from torch import Tensor
 
 from avssl.data.atomic import replacing
 from avssl.data.media.spatial_mp4 import AAC_RATES, write_spatial_mp4
-from avssl.data.media.write import writing
+from avssl.data.media.write import require_writable, writing
 from avssl.data.resample import resample_blocks
 from avssl.data.sofa import read_hrirs
 from avssl.spatial.binaural import ambisonic_filters, spherical_head, to_binaural
@@ -55,11 +54,7 @@ def check_target(source: Path, target: Path, generator: Generator, options: Spat
         raise ValueError("hrirs are for a sound field that is made binaural (target=binaural), this is none")
     if kind == "7.1" and target.suffix.lower() != WAV:
         raise ValueError(f"{target}: 7.1 is written to a .wav")
-    try:
-        with TemporaryFile(dir=folder):  # a folder may say it can be written and refuse all the same
-            pass
-    except OSError as error:
-        raise OSError(f"{target}: its folder cannot be written: {error.strerror}") from error
+    require_writable(target)
 
 
 def converted(

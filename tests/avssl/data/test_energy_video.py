@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -77,9 +79,18 @@ def test_what_is_no_sphere_or_no_field_is_refused_in_a_line(scene):
     for change in ({"frame_rate": 0.0}, {"frame_rate": float("nan")}, {"height": 8}):
         with pytest.raises(ValueError, match=next(iter(change))):
             write_energy_video(scene / "out.mp4", scene / "grey.mp4", scene / "field.wav", progress=False, **change)
+    write_video(scene / "wide.mp4", [np.zeros((72, 128, 3), np.uint8)] * 3, 10.0)
+    with pytest.raises(ValueError, match=r"stored 16:9, say so \(--panorama\)$"):
+        write_energy_video(scene / "out.mp4", scene / "wide.mp4", scene / "field.wav", progress=False)
     with pytest.raises(OSError, match="there is no folder"):
         write_energy_video(scene / "no" / "out.mp4", scene / "grey.mp4", scene / "field.wav", progress=False)
     assert not (scene / "out.mp4").exists()
+
+
+@pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="no folder that even root may not write to")
+def test_a_folder_that_only_seems_writable_is_named_with_the_target(scene):
+    with pytest.raises(OSError, match=r"^/proc/self/out\.mp4: its folder cannot be written"):
+        write_energy_video("/proc/self/out.mp4", scene / "grey.mp4", scene / "field.wav", progress=False)
 
 
 def test_the_command_draws_the_same_film_and_says_in_a_line_what_it_cannot_read(scene):
