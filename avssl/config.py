@@ -278,6 +278,8 @@ def shipped_recipes() -> list[str]:
 def read_recipe(name: str, kind: type = RunConfig) -> Any:
     """A recipe as an OmegaConf config; `base: other` in it puts another recipe beneath.
 
+    All but its published numbers, which are those of one row.
+
     Args:
         name: of a shipped recipe, or a path.
         kind: whose keys it may have: those of a run, or of a head's options.
@@ -295,7 +297,11 @@ def read_recipe(name: str, kind: type = RunConfig) -> Any:
     base = recipe.pop("base", None)
     with _told(kind, str(path)):
         _merged(kind, recipe)
-    return OmegaConf.merge(read_recipe(base, kind), recipe) if base else recipe
+    if not base:
+        return recipe
+    beneath = read_recipe(base, kind)
+    beneath.pop("published", None)
+    return OmegaConf.merge(beneath, recipe)
 
 
 def _merged(kind: type, *layers: Any) -> Any:

@@ -36,6 +36,14 @@ def test_a_recipe_may_stand_on_another(tmp_path):
     assert (config.task, config.optim.lr, config.optim.warmup) == ("avc", 2.0, 5)
 
 
+def test_published_numbers_are_those_of_their_own_recipe_alone(tmp_path):
+    (tmp_path / "base.yaml").write_text("task: avc\ntitle: row\npublished: {accuracy: 0.5}\n")
+    top = tmp_path / "top.yaml"
+    top.write_text(f"base: {tmp_path / 'base.yaml'}\ntitle: another\n")
+    assert dict(read_recipe(str(tmp_path / "base.yaml")).published) == {"accuracy": 0.5}
+    assert dict(read_recipe(str(top))) == {"task": "avc", "title": "another"}
+
+
 def test_an_unknown_recipe_is_answered_with_the_nearest():
     with pytest.raises(ValueError, match="did you mean 'avsa/small'"):
         recipe_path("avsa/smal")

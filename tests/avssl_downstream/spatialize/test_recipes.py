@@ -34,4 +34,25 @@ def test_rows_of_pseudo_binaural_differ_in_data_alone():
         "-third": {"train_share"},
         "-third-supervised": {"train_share", "augment"},
     }.items():
-        assert {key for key, value in small(row).items() if value != whole[key]} == {*different, "title"}
+        assert {key for key, value in small(row).items() if value != whole[key]} == {*different, "title", "published"}
+
+
+@pytest.mark.parametrize(
+    ("row", "stft", "baseline"),
+    [
+        ("foa360-small", 3.524, 4.652),
+        ("foa360-small-no-video", 4.220, 4.652),
+        ("mono_to_3d-small", 0.35, 1.29),
+        ("pseudo_binaural-small", 0.878, 1.024),
+        ("pseudo_binaural-small-unsupervised", 0.944, 1.024),
+    ],
+)
+def test_small_rows_have_the_papers_gain_beside_them(row, stft, baseline):
+    published = read_recipe(f"spatialize/{row}", SpatializeOptions).published
+    gains = [value for name, value in published.items() if name in ("test_stft_below_prior", "test_stft_below_mono")]
+    assert gains == [pytest.approx(1 - stft / baseline, abs=6e-4)]
+
+
+def test_rows_that_no_paper_has_are_beside_no_number():
+    for row in ("foa360-small-second-order", "pseudo_binaural-small-third-supervised"):
+        assert not fill(SpatializeOptions, read_recipe(f"spatialize/{row}", SpatializeOptions)).published
