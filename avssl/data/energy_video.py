@@ -104,10 +104,9 @@ def _target(path: Path, *read: Path) -> Path:
 def _sphere(path: Path, declared: bool) -> Pictures:
     pictures = Pictures(path)
     try:
-        check_equirect(pictures, declared=declared, vouched=False)
+        check_equirect(pictures, declared=declared, vouched=False, declare="--panorama")
     except ValueError as error:
-        declare = str(error).replace("declare --projection equirect", "say so (--panorama)")
-        raise ValueError(f"{path}: {declare}") from error
+        raise ValueError(f"{path}: {error}") from error
     return pictures
 
 

@@ -12,13 +12,16 @@ STORED_WIDE = 16 / 9
 """YouTube stores 2:1 worlds as 640x360 and the like."""
 
 
-def check_equirect(pictures: Pictures | Stills, *, declared: bool, vouched: bool) -> None:
+def check_equirect(
+    pictures: Pictures | Stills, *, declared: bool, vouched: bool, declare: str = "--projection equirect"
+) -> None:
     """Refuse pictures that are not one equirectangular world.
 
     Args:
         pictures: the header of the file.
         declared: the user says it is equirectangular, which counts more than the header.
         vouched: the data set says so, which counts less than the header.
+        declare: how the user says it, for the error where only that is missing.
 
     Raises:
         ValueError: with what was expected and what came.
@@ -38,7 +41,7 @@ def check_equirect(pictures: Pictures | Stills, *, declared: bool, vouched: bool
     if not (declared or vouched):
         raise ValueError(
             f"expected equirectangular pictures (2:1), these are {size}; if they are 2:1 worlds stored 16:9, declare "
-            "--projection equirect"
+            f"{declare}"
         )
 
 

@@ -89,9 +89,8 @@ def _field(path: Path, sound: Sound) -> Callable[[Tensor], Tensor]:
 def _check_view(path: Path, pictures: Pictures, generator: Generator, panorama: bool) -> None:
     try:
         if generator.panoramic:
-            check_equirect(pictures, declared=panorama, vouched=False)
+            check_equirect(pictures, declared=panorama, vouched=False, declare="panorama=true")
         else:
             check_flat(pictures)
     except ValueError as error:
-        declare = str(error).replace("--projection equirect", "panorama=true")
-        raise ValueError(f"{path}: {declare}") from error
+        raise ValueError(f"{path}: {error}") from error

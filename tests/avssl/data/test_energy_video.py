@@ -79,7 +79,7 @@ def test_what_is_no_sphere_or_no_field_is_refused_in_a_line(scene):
         with pytest.raises(ValueError, match=next(iter(change))):
             write_energy_video(scene / "out.mp4", scene / "grey.mp4", scene / "field.wav", progress=False, **change)
     write_video(scene / "wide.mp4", [np.zeros((72, 128, 3), np.uint8)] * 3, 10.0)
-    with pytest.raises(ValueError, match=r"stored 16:9, say so \(--panorama\)$"):
+    with pytest.raises(ValueError, match=r"stored 16:9, declare --panorama$"):
         write_energy_video(scene / "out.mp4", scene / "wide.mp4", scene / "field.wav", progress=False)
     with pytest.raises(OSError, match="there is no folder"):
         write_energy_video(scene / "no" / "out.mp4", scene / "grey.mp4", scene / "field.wav", progress=False)
