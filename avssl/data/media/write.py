@@ -95,12 +95,11 @@ def require_writable(path: Path) -> Path:
     Raises:
         OSError: it does not.
     """
+    folder = require_folder(path).parent
     try:
-        with TemporaryFile(dir=require_folder(path).parent):  # a folder may say it can be written and refuse
+        with TemporaryFile(dir=folder):  # a folder may say it can be written and refuse
             return path
     except OSError as error:
-        if str(error).startswith(f"{path}: "):
-            raise
         raise OSError(f"{path}: its folder cannot be written: {error.strerror}") from error
 
 
