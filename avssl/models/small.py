@@ -14,6 +14,8 @@ from avssl.models.unpooled import Tower, Unpooled
 # B clips or sounds, C channels, T time, H and W rows and columns of the picture, S = H W cells, M mel bands
 
 Strides = tuple[int | tuple[int, int], ...]
+_FIRST = 4
+"""Stages up to the first block: convolution, norm, rectifier, block."""
 
 
 class Block(nn.Module):
@@ -43,7 +45,8 @@ class SmallVideo(Tower):
     """Picture tower of the `small` preset; pictures of 32 x 32 upwards, one of them or several.
 
     Pooling ends at a grid instead of a point, so that an embedding can tell where in a view a thing is. Time is mixed
-    on that grid, by one temporal convolution, and then averaged.
+    twice: after the first block the difference of the pictures before and after is added, where an edge still shows
+    which way it moves, and on the grid a temporal convolution; then it is averaged. One picture differs from nothing.
 
     Args:
         width: numbers of one embedding.
@@ -57,7 +60,10 @@ class SmallVideo(Tower):
         super().__init__()
         self.width, self.grid = width, grid
         self.stages = _stages(3, 3, self.planes, (2, 2, 1))
-        last = self.planes[-1]
+        first, last = self.planes[1], self.planes[-1]
+        # No random numbers, so that towers trained on single pictures are what they would be without it.
+        self.difference = nn.Conv2d(first, first, 3, padding=1, bias=False, device="meta").to_empty(device="cpu")
+        nn.init.dirac_(self.difference.weight)
         self.motion = nn.Conv2d(last, last, (3, 1), padding=(1, 0), bias=False)
         self.motion_bn = nn.BatchNorm2d(last)
         self.out = nn.Linear(last * grid * grid, width)
@@ -66,7 +72,8 @@ class SmallVideo(Tower):
     def unpooled(self, x: Tensor) -> Unpooled:
         """Pictures `(clips, 3, time, height, width)` to embeddings, and 128 maps of an eighth of their size."""
         clips = len(x)
-        x = self.stages(rearrange(x, "B C T H W -> (B T) C H W"))
+        x = self.stages[:_FIRST](rearrange(x, "B C T H W -> (B T) C H W"))
+        x = self.stages[_FIRST:](functional.relu(x + self.difference(_differences(x, clips))))
         cells_BCTS = rearrange(functional.adaptive_avg_pool2d(x, self.grid), "(B T) C H W -> B C T (H W)", B=clips)
         moved = functional.relu(self.motion_bn(self.motion(cells_BCTS)))
         embedding = self.norm(self.out((cells_BCTS + moved).mean(2).flatten(1)))
@@ -100,6 +107,13 @@ class SmallAudio(Tower):
         pooled = torch.cat([x.mean(2), x.amax(2)], dim=1)
         embedding = self.norm(self.out(functional.adaptive_avg_pool1d(pooled, self.bands).flatten(1)))
         return Unpooled(embedding, x)
+
+
+def _differences(x: Tensor, clips: int) -> Tensor:
+    """What follows less what went before, of maps `(B T, C, H, W)`; at both ends less the map itself."""
+    maps = rearrange(x, "(B T) C H W -> B T C H W", B=clips)
+    later, earlier = torch.cat([maps[:, 1:], maps[:, -1:]], 1), torch.cat([maps[:, :1], maps[:, :-1]], 1)
+    return (later - earlier).flatten(0, 1)
 
 
 def _stages(maps: int, kernel: int, planes: tuple[int, ...], strides: Strides) -> nn.Sequential:
