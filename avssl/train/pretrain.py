@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 from lightning_fabric import Fabric
 from rich.console import Console
+from safetensors.torch import save_file
 from torch import Tensor
 
 from avssl import plugins
@@ -149,12 +150,13 @@ def sounds(manifest: Manifest, config: RunConfig, encoders: Encoders) -> Iterato
 
 
 def finish(task: Task, config: RunConfig, folder: Path, metrics: dict[str, float]) -> None:
-    """Leave encoders, metrics and the curve of the loss in the folder."""
+    """Leave encoders, what the task has beside them, metrics and the curve of the loss in the folder."""
     if torch.cuda.is_available():
         metrics = {**metrics, "peak_gpu_memory_mb": torch.cuda.max_memory_allocated() / 1e6}
     run_folder.add_metrics(folder, {**metrics, "peak_memory_mb": peak_mb()})
     draw_curve(folder / run_folder.FIGURES / "loss.png", checkpoint.load(folder / checkpoint.LAST)["run"]["curve"])
     save_encoders(task.encoders, config, folder, metrics)
+    save_task(task, folder)
 
 
 def save_encoders(encoders: Encoders, config: RunConfig, folder: Path, metrics: dict[str, float]) -> None:
@@ -171,3 +173,11 @@ def save_encoders(encoders: Encoders, config: RunConfig, folder: Path, metrics: 
         "loss": round(metrics["loss"], 4),
     }
     encoders.save(folder / run_folder.ENCODERS, training=training)
+
+
+def save_task(task: Task, folder: Path) -> None:
+    """Keep what the task trained beside the encoders; nothing, if that is nothing."""
+    state = {name: each.cpu().contiguous() for name, each in task.state_dict().items()}
+    if own := {name: each for name, each in state.items() if not name.startswith("encoders.")}:
+        with checkpoint.replacing(folder / run_folder.TASK) as part:
+            save_file(own, part)

@@ -25,6 +25,8 @@ from avssl.train.outcome import read_metrics as read_metrics
 ENVIRONMENT = "environment.json"
 FIGURES = "figures"
 ENCODERS = "encoders"
+TASK = "task.safetensors"
+"""What the task trained beside the encoders: its heads and transformers."""
 MAY_CHANGE = (
     "train.steps", "train.log_every", "train.save_every", "train.show_every", "data.workers", "probe", "title",
     "published",

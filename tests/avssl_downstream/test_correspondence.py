@@ -15,13 +15,14 @@ from avssl_downstream.correspondence.draws import Draws, draw_misalignment
 from avssl_downstream.correspondence.options import CorrespondenceOptions
 from avssl_downstream.correspondence.probe import Pairs, judge, train
 from avssl_downstream.correspondence.scores import accuracy
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from avssl import plugins
 from avssl.config import fill
 from avssl.data.manifest import Row, write_manifest
 from avssl.data.media import write_sound, write_video
+from avssl.models.translator import Translator
 from avssl.testing import make_clips
 
 RATE = 8000
@@ -57,7 +58,7 @@ class Listen(nn.Module):
 class Oracle(nn.Module):
     """Encoders made by hand."""
 
-    sample_rate = RATE
+    sample_rate, video_width = RATE, 6
 
     def __init__(self, spatial: bool = True) -> None:
         super().__init__()
@@ -111,6 +112,47 @@ def test_numbers_repeat_and_encoders_are_left_as_they_were(world: Path, tmp_path
     first, again = (Correspondence(encoders, settings).fit(tmp_path / name) for name in ("a", "b"))
     assert first == again
     assert [each.training for each in encoders.modules()] == modes
+
+
+def saved_transformer(path: Path, width: int = 6, depth: int = 2) -> Translator:
+    """A transformer of new weights, saved as a run of `avsa` saves what it has beside its encoders."""
+    torch.manual_seed(1)
+    made = Translator(width, depth).eval()
+    save_file({f"v2a_transformer.{name}": each for name, each in made.state_dict().items()}, path)
+    return made
+
+
+def test_what_a_transformer_predicts_is_probed_in_the_pictures_place(world: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    run.mkdir()
+    made = saved_transformer(run / "task.safetensors")
+    settings = options(world, train_draws=4, epochs=4, crops=2, least_misalignment=60.0)
+    head = Correspondence(Oracle(), replace(settings, transformer=str(run)))
+    found = head.fit(tmp_path / "with")
+    plain = Correspondence(Oracle(), settings).fit(tmp_path / "without")
+    assert found.items() > plain.items()
+    training, test = head._embed({name: head._clips(name) for name in ("train", "test")})
+    training, test = (each._replace(video=made(each.video).detach()) for each in (training, test))
+    kept, noticed = judge(train(training, "avsa", settings, ""), test, "avsa", settings.seed)
+    assert found["avsa_bin_transf"] == pytest.approx(torch.cat([kept, noticed]).float().mean().item())
+    assert (tmp_path / "with" / "avsa_bin_transf.safetensors").is_file()
+    one = Correspondence(Oracle(), replace(settings, transformer=str(run / "task.safetensors"), crops=1)).fit(tmp_path)
+    assert one["avc_bin_transf_1_low"] == one["avc_bin_transf_low"]
+
+
+def test_no_transformer_or_one_of_another_width_is_refused(world: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    run.mkdir()
+    head = Correspondence(Oracle(), options(world, transformer=str(run)))
+    with pytest.raises(ValueError, match=r"task.safetensors: expected a safetensors file"):
+        head.fit(tmp_path / "out")
+    save_file({"video_head.weight": torch.zeros(2, 2)}, run / "task.safetensors")
+    with pytest.raises(ValueError, match="holds no transformer, which"):
+        head.fit(tmp_path / "out")
+    saved_transformer(run / "task.safetensors", width=8)
+    with pytest.raises(ValueError, match="other shapes"):
+        head.fit(tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 def known_draws(clips: int = 30, each: int = 6, noise: float = 0.1) -> Draws:

@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 import soundfile
 import torch
+from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from avssl.config import RunConfig, fill, read_recipe
@@ -77,6 +78,8 @@ def test_the_run_folder_holds_all_that_a_report_reads(run):
         "figures/views.png",
     } <= names
     assert {"encoders/config.json", "encoders/model.safetensors", "encoders/README.md"} <= names
+    own = {name for name in checkpoint.load(folder / checkpoint.LAST)["task"] if not name.startswith("encoders.")}
+    assert load_file(folder / "task.safetensors").keys() == own > {"video_head.weight", "audio_head.weight"}
     assert not [name for name in names if ".part" in name]
 
 

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from typing import NamedTuple
@@ -43,6 +43,11 @@ class Draws(NamedTuple):
     """`(N,)` radians of that turn."""
     clip: Tensor
     """`(N,)` place of the clip in its split."""
+
+    def predicted(self, sound_of_pictures: Callable[[Tensor], Tensor]) -> Draws:
+        """Draws with what is made of the pictures `(N, K, V)` instead of them."""
+        with torch.inference_mode():
+            return self._replace(video=sound_of_pictures(self.video.float()))
 
     def single(self) -> Draws:
         """Every crop as a draw of its own."""

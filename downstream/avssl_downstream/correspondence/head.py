@@ -14,6 +14,7 @@ from avssl.train.launch import alone
 from avssl.train.monitor import evaluating
 from avssl_downstream.correspondence.draws import Draws, embed
 from avssl_downstream.correspondence.options import CorrespondenceOptions
+from avssl_downstream.correspondence.predicted import sound_of_pictures
 from avssl_downstream.correspondence.probe import PAIRINGS, judge, train
 from avssl_downstream.correspondence.scores import accuracy, draw_angles
 
@@ -36,24 +37,33 @@ class Correspondence(Head):
         """Train and evaluate; leave `avc_bin.safetensors`, `avsa_bin.safetensors` and `avsa_bin_by_angle.png`.
 
         Returns:
-            `avc_bin` and `avsa_bin` with all crops, `avc_bin_1` and `avsa_bin_1` with one; beside each `_low` and
-            `_high`, the 95 % interval over clips.
+            `avc_bin` and `avsa_bin` with all crops, `avc_bin_1` and `avsa_bin_1` with one; with a transformer the same
+            of what it predicts, as `avc_bin_transf` and so on; beside each `_low` and `_high`, the 95 % interval over
+            clips.
 
         Raises:
-            ValueError: no manifest, or a split with fewer than two clips.
+            ValueError: no manifest, a split with fewer than two clips, or a transformer that does not fit.
         """
         splits = {name: self._clips(name) for name in ("train", "test")}
+        predict = sound_of_pictures(Path(self.options.transformer), self.encoders) if self.options.transformer else None
         folder.mkdir(parents=True, exist_ok=True)
-        draws = self._embed(splits)
+        training, test = self._embed(splits)
+        found = self._scores("", training, test, folder)
+        if predict:
+            found |= self._scores("_transf", training.predicted(predict), test.predicted(predict), folder)
+        if self.options.crops == 1:
+            return found | {_of_one(name): value for name, value in found.items()}
+        training, test = training.single(), test.single()
+        found |= self._scores("_1", training, test)
+        if predict:
+            found |= self._scores("_transf_1", training.predicted(predict), test.predicted(predict))
+        return found
+
+    def _scores(self, end: str, training: Draws, test: Draws, folder: Path | None = None) -> dict[str, float]:
+        """Of both pairings, under their names and this ending."""
         found: dict[str, float] = {}
         for pairing in PAIRINGS:
-            found |= self._score(f"{pairing}_bin", pairing, draws["train"], draws["test"], folder)
-        if self.options.crops == 1:
-            return found | {
-                f"{p}_bin_1{end}": found[f"{p}_bin{end}"] for p in PAIRINGS for end in ("", "_low", "_high")
-            }
-        for pairing in PAIRINGS:
-            found |= self._score(f"{pairing}_bin_1", pairing, draws["train"].single(), draws["test"].single(), None)
+            found |= self._score(f"{pairing}_bin{end}", pairing, training, test, folder)
         return found
 
     def _clips(self, split: str) -> Manifest:
@@ -64,15 +74,16 @@ class Correspondence(Head):
             raise ValueError(f"{self.options.manifest}: split {split!r} has {len(clips)} clip, correspondence needs 2")
         return clips
 
-    def _embed(self, splits: dict[str, Manifest]) -> dict[str, Draws]:
-        """Draws of each split."""
+    def _embed(self, splits: dict[str, Manifest]) -> tuple[Draws, Draws]:
+        """Draws of training and of test."""
         fabric = alone(self.options.precision)
         counts = {"train": self.options.train_draws, "test": self.options.test_draws}
         with evaluating(self.encoders.to(fabric.device)):
-            return {
-                name: embed(self.encoders, clips, self.options, counts[name], fabric, f"embedding {name} clips")
+            training, test = (
+                embed(self.encoders, clips, self.options, counts[name], fabric, f"embedding {name} clips")
                 for name, clips in splits.items()
-            }
+            )
+        return training, test
 
     def _score(self, name: str, pairing: str, training: Draws, test: Draws, folder: Path | None) -> dict[str, float]:
         """Train one probe and measure it."""
@@ -87,3 +98,9 @@ class Correspondence(Head):
         settings = self.options.bootstrap, self.options.seed
         mean, low, high = accuracy(torch.cat([kept, noticed]), test.clip.repeat(2), *settings)
         return {name: mean, f"{name}_low": low, f"{name}_high": high}
+
+
+def _of_one(name: str) -> str:
+    """The name of a number, or of an end of its interval, that is of one crop: `avc_bin_low` -> `avc_bin_1_low`."""
+    stem, end = next((name.removesuffix(each), each) for each in ("_low", "_high", "") if name.endswith(each))
+    return f"{stem}_1{end}"

@@ -32,6 +32,9 @@ class CorrespondenceOptions(CropOptions):
     """Pictures read for one draw, from within the seconds of sound."""
     frame_rate: float = 16.0
     """Pictures a second."""
+    transformer: str = ""
+    """Run folder of `avsa` with transformers, or its `task.safetensors`: further probes get, instead of a crop's
+    embedding, the sound that its transformer predicts from all crops (published as transf)."""
     train_draws: int = 8
     """Draws of each training clip: instant, crops, misalignment."""
     test_draws: int = 4
