@@ -24,8 +24,9 @@ class EigenscapeOptions(SegmentOptions):
     turns: int = 4
     """Of frozen embeddings: headings, evenly spread, from which a window is heard; their mean counts. 1: one, as
     published. Encoders that know from where a sound comes take it for the scene: recordings face anywhere."""
-    layer: str = "maps"
-    """Of frozen embeddings: maps (mean and maximum of the tower's last ones) or embedding, as published."""
+    layer: str = "early"
+    """Of frozen embeddings: early (maps of the tower's first block, their mean and maximum over time in eight bands) or
+    embedding, as published. The last layers of encoders that know directions know little else."""
     folds: str = "fixed"
     """fixed (recordings 1 and 2, 3 and 4, ...), leave-one-out (each recording number) or seeded (the original's)."""
     swap_park: bool = False

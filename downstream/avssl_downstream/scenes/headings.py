@@ -12,11 +12,13 @@ from einops import rearrange
 from torch import Tensor
 
 from avssl.config import check_choice
+from avssl.models.early import early_maps, over_time
 from avssl.models.encoders import AudioEncoder, Encoders
-from avssl.models.unpooled import Unpooled
 from avssl.spatial.ambisonics import rotate, rotation
 
-LAYERS = ("embedding", "maps")
+LAYERS = ("embedding", "early")
+BANDS = 8
+"""Of frequency that are kept apart early in a tower."""
 
 
 class Headings(AudioEncoder):
@@ -24,19 +26,22 @@ class Headings(AudioEncoder):
 
     Alignment teaches a tower from which side a sound comes. A scene has no side: its recordings face anywhere, and a
     classifier of a few of them takes the side for the scene. The mean over headings keeps how directed the sound is and
-    how that changes, and loses towards where. So do the tower's maps keep what its last layers left out.
+    how that changes, and loses towards where. So do the maps of the tower's first block keep what its last layers leave
+    out: which bands of frequency sound, and how.
 
     Args:
         audio: pretrained; left as it is.
         turns: headings; 1: the sound as it is.
-        layer: embedding (what the tower is trained to give), or maps (mean and maximum of its last maps).
+        layer: embedding (what the tower is trained to give), or early (mean and maximum over time of the maps of its
+            first block, in eight bands).
 
     Raises:
-        ValueError: an unknown layer, fewer than one heading, or several of sound that is not ambisonics.
+        ValueError: an unknown layer, one that the tower lacks, fewer than one heading, or several of sound that is not
+            ambisonics.
     """
 
     rotations: Tensor
-    from_maps: Tensor
+    from_early: Tensor
 
     def __init__(self, audio: AudioEncoder, turns: int, layer: str) -> None:
         torch.nn.Module.__init__(self)
@@ -46,7 +51,7 @@ class Headings(AudioEncoder):
         self.features, self.tower = audio.features, audio.tower
         # Kept with the weights, so that such encoders have a fingerprint of their own.
         self.register_buffer("rotations", rotation(2 * math.pi * torch.arange(turns) / turns))
-        self.register_buffer("from_maps", torch.tensor(layer == "maps"))
+        self.register_buffer("from_early", torch.tensor(layer == "early"))
         self.layer = layer
         self.width = self._width(audio)
 
@@ -55,16 +60,17 @@ class Headings(AudioEncoder):
         turns = len(self.rotations)
         if turns > 1:
             sound = rearrange(rotate(sound[:, None], self.rotations[None]), "N K C S -> (N K) C S")
-        heard = _of(self.unpooled(sound), self.layer).float()
-        return rearrange(heard, "(N K) W -> N K W", K=turns).mean(1)
+        heard = self._heard(sound)
+        found = self.tower(heard) if self.layer == "embedding" else over_time(early_maps(self.tower, heard), BANDS)
+        return rearrange(found.float(), "(N K) W -> N K W", K=turns).mean(1)
 
     def _width(self, audio: AudioEncoder) -> int:
         if self.layer == "embedding":
             return audio.width
         samples = round(audio.features.config.sample_rate)
+        silence = torch.zeros(1, audio.features.sound_channels, samples)
         with torch.no_grad():
-            tried = self.unpooled(torch.zeros(1, audio.features.sound_channels, samples))
-        return 2 * tried.maps.shape[1]
+            return 2 * BANDS * early_maps(self.tower, self._heard(silence)).shape[1]
 
 
 def all_round(encoders: Encoders, turns: int, layer: str) -> Encoders:
@@ -74,10 +80,3 @@ def all_round(encoders: Encoders, turns: int, layer: str) -> Encoders:
     copy = deepcopy(encoders)
     copy.audio = Headings(copy.audio.eval(), turns, layer)
     return copy.eval()
-
-
-def _of(found: Unpooled, layer: str) -> Tensor:
-    """`(N, W)` of what a tower gives."""
-    if layer == "embedding":
-        return found.embedding
-    return torch.cat([found.maps.mean((2, 3)), found.maps.amax((2, 3))], 1)

@@ -21,6 +21,7 @@ from torch import Tensor
 
 from avssl.config import FeatureConfig, ModelConfig
 from avssl.data.labelled import Example, Fold, Labelled
+from avssl.models.early import over_time
 from avssl.models.encoders import Encoders
 from avssl.spatial.ambisonics import encode, rotate, rotation
 
@@ -162,7 +163,7 @@ def test_encoders_without_what_is_to_be_silenced_are_refused_before_anything_is_
         Eigenscape(encoders("mono-logmel"), Eigenscape.Options(ablate="all"))
 
 
-@pytest.mark.parametrize("layer", ["embedding", "maps"])
+@pytest.mark.parametrize("layer", ["embedding", "early"])
 def test_heard_all_round_a_field_that_is_turned_by_one_heading_is_the_same(layer: str) -> None:
     field = encode(noise(24000), torch.tensor(0.4), torch.tensor(0.2))
     plain, listening = encoders(), all_round(encoders(), 4, layer)
@@ -174,20 +175,20 @@ def test_heard_all_round_a_field_that_is_turned_by_one_heading_is_the_same(layer
     assert heard[0].shape == (1, listening.audio_width)
 
 
-def test_one_heading_is_the_mean_of_its_own_and_maps_are_their_mean_and_maximum() -> None:
+def test_one_heading_is_the_mean_of_its_own_and_early_is_what_leaves_a_towers_first_block() -> None:
     plain, field = encoders(), noise(2, 4, 24000)
     assert all_round(plain, 1, "embedding") is plain
     with torch.no_grad():
-        maps = plain.audio.unpooled(field).maps
-        found = all_round(plain, 1, "maps").audio(field)
+        early = over_time(plain.audio.tower.stages[:4](plain.audio.features(field)), 8)
+        found = all_round(plain, 1, "early").audio(field)
         turned = [plain.audio(rotate(field, rotation(torch.tensor(2 * math.pi * k / 3)))) for k in range(3)]
         mean = all_round(plain, 3, "embedding").audio(field)
-    assert torch.allclose(found, torch.cat([maps.mean((2, 3)), maps.amax((2, 3))], 1))
+    assert torch.allclose(found, early, atol=1e-5)
     assert torch.allclose(mean, torch.stack(turned).mean(0), atol=1e-4)
 
 
 def test_kinds_of_listening_are_kept_apart() -> None:
-    kinds = [(1, "embedding"), (1, "maps"), (4, "maps"), (4, "embedding"), (8, "maps")]
+    kinds = [(1, "embedding"), (1, "early"), (4, "early"), (4, "embedding"), (8, "early")]
     assert len({all_round(encoders(), *kind).fingerprint() for kind in kinds}) == len(kinds)
     with pytest.raises(ValueError, match="layer"):
         all_round(encoders(), 1, "last")
