@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -88,7 +89,9 @@ class Action(Head):
             _report(labelled, folder)
             fitting = Fitting(self.encoders, labelled, self.options, folder)
             found = judge(labelled, fitting.predict, folder, self.options.seed)
-        write_text(folder / CONFIG, OmegaConf.to_yaml(OmegaConf.create(self._config(labelled))))
+        numbers = over_folds(fitting.found)
+        config = self._config(labelled, math.floor(numbers.get("steps", 0)))
+        write_text(folder / CONFIG, OmegaConf.to_yaml(OmegaConf.create(config)))
         about = {
             "train_videos": fmean(len(fold.train) for fold in labelled.folds),
             "test_videos": fmean(len(fold.test) for fold in labelled.folds),
@@ -98,7 +101,7 @@ class Action(Head):
         }
         # Recordings that decide together are of scenes; a recording of actions is of several.
         videos_alone = {name: value for name, value in found.items() if not name.startswith("recording_")}
-        return add_metrics(folder, videos_alone | over_folds(fitting.found) | about)
+        return add_metrics(folder, videos_alone | numbers | about)
 
     def apply(self, source: Path, target: Path) -> None:
         """Write what is probably done in a video, or in each below a folder: a csv with a probability for each class.
@@ -117,14 +120,15 @@ class Action(Head):
                 best = self.recogniser.classes[int(scores.argmax())]
                 writer.writerow((path.relative_to(base), best, *(f"{score:.6f}" for score in scores.tolist())))
 
-    def _config(self, labelled: Labelled) -> dict[str, Any]:
-        """What `config.yaml` says, as `avssl report` reads it."""
+    def _config(self, labelled: Labelled, steps: int) -> dict[str, Any]:
+        """What `config.yaml` says, as `avssl report` reads it; `steps` of fine-tuning, or 0."""
         options, model = self.options, asdict(self.encoders.model_config)
         settings = {key: value for key, value in asdict(options).items() if key not in ("seed", "root", "workers")}
         features = self.encoders.feature_config.name
         kinds = ("from scratch" if options.from_scratch else "", "single frames" if options.single_frame else "")
         title = options.title or ", ".join(filter(None, (labelled.name, features, options.mode, *kinds)))
-        about = {"task": "action", "features": {"name": features}, "model": model, "train": {"seed": options.seed}}
+        train = {"seed": options.seed} | ({"steps": steps} if steps else {})
+        about = {"task": "action", "features": {"name": features}, "model": model, "train": train}
         return {**settings, **about, "data_set": labelled.name, "title": title}
 
 

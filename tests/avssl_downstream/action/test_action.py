@@ -16,6 +16,7 @@ from safetensors.torch import load_file
 from avssl.config import FeatureConfig, ModelConfig, fill, read_recipe, shipped_recipes
 from avssl.data.media import read_frames
 from avssl.models.encoders import Encoders
+from avssl.report.runs import read_runs
 from avssl.train.embed import embed
 
 
@@ -99,6 +100,10 @@ def test_a_tower_learns_what_its_classifier_alone_cannot(learner: Encoders, opti
     assert tuned["accuracy"] == 1.0
     assert frozen["accuracy"] < 0.8
     assert tuned["steps"] == 8 * 2 * 12 // 4
+    assert [run.metrics["accuracy"] for run in read_runs([tmp_path / "frozen", tmp_path / "tuned"])[0]] == [
+        frozen["accuracy"],
+        1.0,
+    ]
     assert all(torch.equal(each, before[name]) for name, each in learner.state_dict().items())
     # Done already: the same folder gives the same numbers, other options are refused.
     again = Action(learner, options(mode="finetune", **fast)).fit(tmp_path / "tuned")
