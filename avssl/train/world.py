@@ -15,7 +15,7 @@ from avssl.data.objects import objects_path, read_about
 from avssl.data.truth import TRUTH
 from avssl.plugins import hint
 
-WORLDS = ("synth360", "synth360-order-2", "stage", "mono3d", "pseudo-binaural")
+WORLDS = ("synth360", "synth360-order-2", "stage", "mono3d", "pseudo-binaural", "pseudo-binaural-stage")
 
 
 def clips(config: DataConfig, sample_rate: int, progress: bool = True) -> tuple[Path, Manifest]:

@@ -243,4 +243,4 @@ def test_the_command_prints_the_manifest(tmp_path):
 
 
 def test_it_is_a_built_in_world():
-    assert {"mono3d", "pseudo-binaural"} < set(WORLDS)
+    assert {"mono3d", "pseudo-binaural", "pseudo-binaural-stage"} < set(WORLDS)

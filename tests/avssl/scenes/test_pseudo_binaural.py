@@ -1,3 +1,4 @@
+import json
 import os
 from collections import Counter
 from dataclasses import dataclass, replace
@@ -11,6 +12,7 @@ import pytest
 import soundfile
 import torch
 
+from avssl.config import DataConfig
 from avssl.data.manifest import read_manifest
 from avssl.data.sofa import read_hrirs
 from avssl.scenes.actors import Actor, BuiltIn
@@ -19,8 +21,10 @@ from avssl.scenes.backdrop import Backdrop, clone
 from avssl.scenes.canvas import Canvas, Spot, paste
 from avssl.scenes.pseudo_binaural import PseudoBinaural, pseudo_binaural
 from avssl.scenes.pseudo_ears import WAYS, hear
+from avssl.scenes.stage import stage
 from avssl.spatial.ambisonics import encode
 from avssl.spatial.binaural import render, spherical_head
+from avssl.train import world as worlds
 
 SMALL = {"width": 96, "height": 64, "progress": False}
 FORM = Canvas(0.5, 96, 16.0, 24000, 64)
@@ -290,3 +294,17 @@ def test_what_has_no_meaning_is_refused_before_anything_is_written(tmp_path, cha
         pseudo_binaural(tmp_path / "out", **settings)
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "out").exists()
+
+
+def test_pairs_for_the_stage_are_a_built_in_world_as_wide_as_the_stage(tmp_path, monkeypatch):
+    monkeypatch.setenv("AVSSL_CACHE", str(tmp_path))
+    config = DataConfig(world="pseudo-binaural-stage", clips=1, clip_seconds=0.5, seconds=0.5, frames=1, frame_rate=2.0)
+    _, manifest = worlds.clips(config, 16000, progress=False)
+    settings = json.loads((manifest.root / "scenes.json").read_text())
+    wanted = {"fov": 90.0, "way": "direct", "background": "drawn", "width": 224, "height": 128}
+    assert wanted.items() <= settings.items()
+    own = stage(tmp_path / "stage", 1, 0.5, 0, frame_rate=2.0, sample_rate=16000, progress=False).parent
+    both = json.loads((own / "scenes.json").read_text())
+    assert {key: both[key] for key in ("fov", "width", "height")} == {
+        key: settings[key] for key in ("fov", "width", "height")
+    }
