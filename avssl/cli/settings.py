@@ -23,7 +23,8 @@ def dotted(settings: Sequence[str]) -> Any:
         if "=" not in setting:
             raise UserError(f"--set takes KEY=VALUE, not {setting!r}")
         try:
-            made.merge_with_dotlist([setting])
+            # Nothing behind the sign is an empty text, not the null that YAML makes of it.
+            made.merge_with_dotlist([f'{setting}""' if setting.endswith("=") else setting])
         except Exception as error:  # YAML and OmegaConf have a dozen kinds
             raise UserError(f"--set {setting}: {' '.join(str(error).split())}") from error
     return made

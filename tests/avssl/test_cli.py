@@ -8,6 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from avssl.cli import main
+from avssl.cli.settings import dotted
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["list"], ["downstream", "--help"], ["recipe", "avsa/small"]])
@@ -161,3 +162,8 @@ def test_a_stop_and_a_warning_are_a_line_each(monkeypatch, tmp_path):
     warned, said = result.stderr.splitlines()
     assert warned == "Warning: the ears are exchanged"
     assert "nothing is half-written" in said
+
+
+def test_a_key_is_emptied_by_nothing_behind_the_sign():
+    given = dotted(["ablate=", "optim.lr=1e-3", "names=[]", "title=a=b"])
+    assert given == {"ablate": "", "optim": {"lr": 1e-3}, "names": [], "title": "a=b"}
