@@ -61,7 +61,7 @@ class SmallVideo(Tower):
         self.width, self.grid = width, grid
         self.stages = _stages(3, 3, self.planes, (2, 2, 1))
         first, last = self.planes[1], self.planes[-1]
-        # No random numbers, so that towers trained on single pictures are what they would be without it.
+        # It draws no random numbers: all other weights begin as they would without it.
         self.difference = nn.Conv2d(first, first, 3, padding=1, bias=False, device="meta").to_empty(device="cpu")
         nn.init.dirac_(self.difference.weight)
         self.motion = nn.Conv2d(last, last, (3, 1), padding=(1, 0), bias=False)
