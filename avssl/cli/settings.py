@@ -22,9 +22,10 @@ def dotted(settings: Sequence[str]) -> Any:
     for setting in settings:
         if "=" not in setting:
             raise UserError(f"--set takes KEY=VALUE, not {setting!r}")
+        # Nothing behind the sign is an empty text, not the null that YAML makes of it.
+        whole = f'{setting}""' if setting.partition("=")[2] == "" else setting
         try:
-            # Nothing behind the sign is an empty text, not the null that YAML makes of it.
-            made.merge_with_dotlist([f'{setting}""' if setting.endswith("=") else setting])
+            made.merge_with_dotlist([whole])
         except Exception as error:  # YAML and OmegaConf have a dozen kinds
             raise UserError(f"--set {setting}: {' '.join(str(error).split())}") from error
     return made

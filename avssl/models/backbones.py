@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import timm
@@ -41,6 +42,24 @@ class Backbone(Tower):
             return Unpooled(self.network(x), taken[-1])
         finally:
             hook.remove()
+
+    def early(self, x: Tensor) -> Tensor:
+        """What leaves the first block: the first part, of whatever sequences the network is made, with convolutions.
+
+        Raises:
+            ValueError: there is none, or none of its convolutions made these maps: they are tokens, or channels last.
+        """
+        taken: list[Tensor] = []
+        block = next(_blocks(self.network), nn.Identity())
+        hook = block.register_forward_hook(lambda _module, _inputs, output: taken.append(output))
+        try:
+            self.network(x)
+        finally:
+            hook.remove()
+        made = {each.out_channels for each in block.modules() if isinstance(each, nn.Conv2d)}
+        if not taken or taken[0].ndim != x.ndim or taken[0].shape[1] not in made:
+            return super().early(x)
+        return taken[0]
 
     def forward(self, x: Tensor) -> Tensor:
         """What any network takes, `(batch, channels, ...)`, to `(batch, width)`."""
@@ -89,6 +108,15 @@ def audio_backbone(name: str, maps: int) -> Tower:
         ValueError: unknown name, or a network of clips.
     """
     return Backbone(*_network(name, maps))
+
+
+def _blocks(network: nn.Module) -> Iterator[nn.Module]:
+    """Parts of a network that have parts themselves, a convolution among them, in order; sequences are looked into."""
+    for each in network.children():
+        if isinstance(each, nn.Sequential | nn.ModuleList):
+            yield from _blocks(each)
+        elif any(isinstance(part, nn.Conv2d) for part in list(each.modules())[1:]):
+            yield each
 
 
 def _pooling(network: nn.Module) -> nn.Module:

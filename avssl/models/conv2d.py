@@ -48,8 +48,12 @@ class Conv2D10(Tower):
         self.block3 = Block(128, 256, 2)
         self.block4 = Block(256, 512)
 
+    def early(self, x: Tensor) -> Tensor:
+        """64 maps of half of the spectra's size."""
+        found: Tensor = self.block1(self.conv1(x))
+        return found
+
     def unpooled(self, x: Tensor) -> Unpooled:
         """Spectra `(sounds, maps, time, mels)` to the greatest over time and mel band, and 512 maps."""
-        x = self.block2(self.block1(self.conv1(x)))
-        x = self.block4(self.block3(x))
+        x = self.block4(self.block3(self.block2(self.early(x))))
         return Unpooled(x.amax(dim=(2, 3)), x)

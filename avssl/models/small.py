@@ -101,6 +101,11 @@ class SmallAudio(Tower):
         self.out = nn.Linear(2 * self.planes[-1] * bands, width)
         self.norm = nn.LayerNorm(width)
 
+    def early(self, x: Tensor) -> Tensor:
+        """32 maps of a quarter of the spectra's size."""
+        found: Tensor = self.stages[:_FIRST](x)
+        return found
+
     def unpooled(self, x: Tensor) -> Unpooled:
         """Spectra `(sounds, maps, time, mels)` to embeddings, and 96 maps of 1/16 and 1/4 of their size."""
         x = self.stages(x)

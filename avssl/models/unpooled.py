@@ -39,3 +39,14 @@ class Tower(nn.Module, ABC):
     def maps(self, x: Tensor) -> Tensor:
         """The maps alone."""
         return self.unpooled(x).maps
+
+    def early(self, x: Tensor) -> Tensor:
+        """The maps that leave the first block, where what the task does not ask for is not yet forgotten.
+
+        Args:
+            x: as `unpooled` takes it.
+
+        Raises:
+            ValueError: the tower has no such maps.
+        """
+        raise ValueError(f"{type(self).__name__} gives no early maps: take its embedding (layer=embedding)")

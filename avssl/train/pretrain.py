@@ -177,7 +177,7 @@ def save_encoders(encoders: Encoders, config: RunConfig, folder: Path, metrics: 
 
 def save_task(task: Task, folder: Path) -> None:
     """Keep what the task trained beside the encoders; nothing, if that is nothing."""
-    state = {name: each.cpu().contiguous() for name, each in task.state_dict().items()}
-    if own := {name: each for name, each in state.items() if not name.startswith("encoders.")}:
+    own = {name: each for name, each in task.state_dict().items() if not name.startswith("encoders.")}
+    if own:
         with checkpoint.replacing(folder / run_folder.TASK) as part:
-            save_file(own, part)
+            save_file({name: each.cpu().contiguous() for name, each in own.items()}, part)

@@ -165,5 +165,5 @@ def test_a_stop_and_a_warning_are_a_line_each(monkeypatch, tmp_path):
 
 
 def test_a_key_is_emptied_by_nothing_behind_the_sign():
-    given = dotted(["ablate=", "optim.lr=1e-3", "names=[]", "title=a=b"])
-    assert given == {"ablate": "", "optim": {"lr": 1e-3}, "names": [], "title": "a=b"}
+    given = dotted(["ablate=", "optim.lr=1e-3", "names=[]", "title=a=b", "root=a="])
+    assert given == {"ablate": "", "optim": {"lr": 1e-3}, "names": [], "title": "a=b", "root": "a="}

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import torch
-
 from avssl.models.encoders import Encoders
 from avssl.models.folder import load_tensors, read_tensors
 from avssl.models.translator import Translator
+from avssl.train.run_folder import TASK
 
-FILE = "task.safetensors"
 PART = "v2a_transformer."
 LAYER = "transformer"
 
@@ -25,12 +23,11 @@ def sound_of_pictures(run: Path, encoders: Encoders) -> Translator:
     Raises:
         ValueError: no such file, no transformer in it, or one of other encoders' width.
     """
-    path = run / FILE if run.is_dir() else run
+    path = run / TASK if run.is_dir() else run
     state = {name.removeprefix(PART): each for name, each in read_tensors(path).items() if name.startswith(PART)}
     depth = len({name.split(".")[1] for name in state if name.startswith(LAYER)})
     if not depth:
         raise ValueError(f"{path}: holds no transformer, which `avssl pretrain --recipe avsa/small-transformer` trains")
-    with torch.random.fork_rng(devices=[]):
-        found = Translator(encoders.video_width, depth)
+    found = Translator(encoders.video_width, depth)
     load_tensors(found, state, str(path))
     return found.eval()

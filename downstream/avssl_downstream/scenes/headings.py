@@ -1,6 +1,6 @@
 """Encoders of ambisonics made deaf to where a listener happens to look."""
 
-# N sounds, K headings, C channels, S samples, W numbers of an embedding
+# N sounds, K headings, C channels, S samples, W numbers of an embedding; T time, M bands of maps, B bands that are kept
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from copy import deepcopy
 import torch
 from einops import rearrange
 from torch import Tensor
+from torch.nn import functional
 
 from avssl.config import check_choice
-from avssl.models.early import early_maps, over_time
 from avssl.models.encoders import AudioEncoder, Encoders
 from avssl.spatial.ambisonics import rotate, rotation
 
@@ -61,7 +61,7 @@ class Headings(AudioEncoder):
         if turns > 1:
             sound = rearrange(rotate(sound[:, None], self.rotations[None]), "N K C S -> (N K) C S")
         heard = self._heard(sound)
-        found = self.tower(heard) if self.layer == "embedding" else over_time(early_maps(self.tower, heard), BANDS)
+        found = self.tower(heard) if self.layer == "embedding" else over_time(self.tower.early(heard), BANDS)
         return rearrange(found.float(), "(N K) W -> N K W", K=turns).mean(1)
 
     def _width(self, audio: AudioEncoder) -> int:
@@ -70,7 +70,7 @@ class Headings(AudioEncoder):
         samples = round(audio.features.config.sample_rate)
         silence = torch.zeros(1, audio.features.sound_channels, samples)
         with torch.no_grad():
-            return 2 * BANDS * early_maps(self.tower, self._heard(silence)).shape[1]
+            return 2 * BANDS * self.tower.early(self._heard(silence)).shape[1]
 
 
 def all_round(encoders: Encoders, turns: int, layer: str) -> Encoders:
@@ -80,3 +80,9 @@ def all_round(encoders: Encoders, turns: int, layer: str) -> Encoders:
     copy = deepcopy(encoders)
     copy.audio = Headings(copy.audio.eval(), turns, layer)
     return copy.eval()
+
+
+def over_time(maps: Tensor, bands: int) -> Tensor:
+    """Mean and maximum over time of maps `(N, C, T, M)`, each in so many bands: `(N, 2 C B)`."""
+    found = torch.cat([maps.mean(2), maps.amax(2)], 1)
+    return functional.adaptive_avg_pool1d(found, bands).flatten(1)

@@ -265,3 +265,44 @@ def test_convolutions_lie_channels_last():
     audio, video = audio_tower(ModelConfig(preset="avsa"), 4), video_tower(ModelConfig(preset="avsa"))
     assert audio.block2.conv1.weight.is_contiguous(memory_format=torch.channels_last)
     assert video.conv3x[0].spt_conv1.weight.is_contiguous(memory_format=torch.channels_last_3d)
+
+
+SPECTRA = torch.randn(2, 4, 50, 64, generator=torch.Generator().manual_seed(0))
+
+
+def test_early_are_the_maps_of_the_first_block():
+    small, published = SmallAudio(4).eval(), Conv2D10(4).eval()
+    with torch.no_grad():
+        assert torch.equal(small.early(SPECTRA), small.stages[:4](SPECTRA))
+        assert small.early(SPECTRA).shape == (2, 32, 13, 16)
+        assert torch.equal(published.early(SPECTRA), published.block1(published.conv1(SPECTRA)))
+        assert published.early(SPECTRA).shape == (2, 64, 25, 32)
+
+
+@pytest.mark.parametrize("name", ["torchvision/resnet18", "timm/resnet18"])
+def test_of_a_resnet_they_are_those_of_its_first_layers_first_block(name):
+    tower = audio_backbone(name, 4).eval()
+    taken = []
+    tower.network.layer1[0].register_forward_hook(lambda *given: taken.append(given[-1]))
+    with torch.no_grad():
+        assert torch.equal(tower.early(SPECTRA), taken[0])
+
+
+@pytest.mark.parametrize(
+    "name", ["torchvision/mobilenet_v3_small", "timm/mobilenetv3_small_100", "torchvision/convnext_tiny"]
+)
+def test_of_other_convolutions_they_have_time_before_frequency_and_no_hook_is_left(name):
+    tower = audio_backbone(name, 4).eval()
+    with torch.no_grad():
+        square, long = (tower.early(each).shape for each in (SPECTRA[..., :50, :50], SPECTRA))
+    assert square[:3] == long[:3]
+    assert square[2] == square[3] < long[3]
+    assert not any(module._forward_hooks for module in tower.modules())
+
+
+@pytest.mark.parametrize("name", ["timm/vit_tiny_patch16_224", "torchvision/swin_t", "torchvision/vgg11"])
+def test_tokens_channels_last_and_networks_without_blocks_have_none(name):
+    with pytest.raises(ValueError, match="no early maps: take its embedding"):
+        audio_backbone(name, 4).eval().early(SPECTRA)
+    with pytest.raises(ValueError, match="no early maps"):
+        SmallVideo().early(torch.zeros(1, 3, 1, 64, 64))

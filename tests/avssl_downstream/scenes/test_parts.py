@@ -11,7 +11,7 @@ from avssl_downstream.classification.untrained import random_encoders
 from avssl_downstream.eigenscape import Eigenscape
 from avssl_downstream.eigenscape.dirac import BANDS, DiracFeatures, dirac, mixtures
 from avssl_downstream.scenes.baselines import logmel_statistics
-from avssl_downstream.scenes.headings import all_round
+from avssl_downstream.scenes.headings import all_round, over_time
 from avssl_downstream.scenes.pool import MOMENTS, pooled
 from avssl_downstream.scenes.segments import by_segment, sources, window_starts
 from avssl_downstream.scenes.silenced import ABLATIONS, ablations, silenced
@@ -21,7 +21,6 @@ from torch import Tensor
 
 from avssl.config import FeatureConfig, ModelConfig
 from avssl.data.labelled import Example, Fold, Labelled
-from avssl.models.early import over_time
 from avssl.models.encoders import Encoders
 from avssl.spatial.ambisonics import encode, rotate, rotation
 
@@ -185,6 +184,15 @@ def test_one_heading_is_the_mean_of_its_own_and_early_is_what_leaves_a_towers_fi
         mean = all_round(plain, 3, "embedding").audio(field)
     assert torch.allclose(found, early, atol=1e-5)
     assert torch.allclose(mean, torch.stack(turned).mean(0), atol=1e-4)
+
+
+def test_time_is_pooled_away_and_bands_stay() -> None:
+    maps = torch.zeros(1, 2, 5, 16)
+    maps[0, 0, 2, 4:6], maps[0, 1, :, 15] = 5.0, 1.0
+    mean, most = over_time(maps, 8).reshape(2, 2, 8)
+    wanted = torch.zeros(2, 2, 8)
+    wanted[0, 0, 2], wanted[1, 0, 2], wanted[:, 1, 7] = 1.0, 5.0, 0.5
+    assert torch.allclose(torch.stack([mean, most]), wanted)
 
 
 def test_kinds_of_listening_are_kept_apart() -> None:
