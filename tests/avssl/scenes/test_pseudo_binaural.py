@@ -301,7 +301,7 @@ def test_pairs_for_the_stage_are_a_built_in_world_as_wide_as_the_stage(tmp_path,
     config = DataConfig(world="pseudo-binaural-stage", clips=1, clip_seconds=0.5, seconds=0.5, frames=1, frame_rate=2.0)
     _, manifest = worlds.clips(config, 16000, progress=False)
     settings = json.loads((manifest.root / "scenes.json").read_text())
-    wanted = {"fov": 90.0, "way": "direct", "background": "drawn", "width": 224, "height": 128}
+    wanted = {"fov": 90.0, "way": "direct", "background": "drawn", "blend": "paste", "width": 224, "height": 128}
     assert wanted.items() <= settings.items()
     own = stage(tmp_path / "stage", 1, 0.5, 0, frame_rate=2.0, sample_rate=16000, progress=False).parent
     both = json.loads((own / "scenes.json").read_text())

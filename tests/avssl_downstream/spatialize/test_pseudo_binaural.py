@@ -20,6 +20,15 @@ def small(**options):
     return build(SpatializeOptions(generator_options={**SMALL, **options}), None)
 
 
+def silent():
+    """Its masks are 0."""
+    generator = small(fusion="none")
+    with torch.no_grad():
+        generator.audio.audionet_upconvlayer5[0].weight.zero_()
+        generator.audio.audionet_upconvlayer5[0].bias.zero_()
+    return generator
+
+
 @pytest.mark.parametrize(
     "options",
     [
@@ -69,23 +78,31 @@ def test_true_masks_give_band_limited_sound_back_above_60_db():
 
 def test_the_loss_of_a_network_that_says_nothing_is_the_difference_s_energy():
     """Masks of 0 leave the difference at 0: 2.5D Visual Sound's loss is then the mean square of the difference."""
-    generator = small(fusion="none")
-    with torch.no_grad():
-        generator.audio.audionet_upconvlayer5[0].weight.zero_()
-        generator.audio.audionet_upconvlayer5[0].bias.zero_()
+    generator = silent()
     sound = torch.stack([clip.sound for clip in CLIPS])
     batch = {"sound": sound, "frames": torch.zeros(3, 1, 3, 32, 64, dtype=torch.uint8)}
     with torch.no_grad():
         out = generator(batch)
-    mix, side = sound.sum(1), sound[:, 0] - sound[:, 1]
-    gain = mix.square().mean(-1, keepdim=True).sqrt() / 0.1
-    spectrum = torch.stft(side / gain, 512, 160, 400, torch.hann_window(400), return_complex=True)[:, :256]
+    side = sound[:, 0] - sound[:, 1]
+    both = 2 * sound.square().mean((1, 2))[:, None].sqrt() / 0.1
+    spectrum = torch.stft(side / both, 512, 160, 400, torch.hann_window(400), return_complex=True)[:, :256]
     expected = torch.view_as_real(spectrum).square().mean()
     assert float(out["loss"]) == pytest.approx(float(expected), rel=1e-4)
     assert float(out["of_mono"]) == pytest.approx(1.0, abs=1e-4)
     mono = sound.mean(1)
     made = generator.eval().spatialize(mono, batch["frames"])
     torch.testing.assert_close(made, mono[:, None].expand_as(made), atol=1e-5, rtol=0)
+
+
+def test_windows_whose_ears_cancel_count_no_more_than_others():
+    """Ears almost in opposite phase, as a pure tone from the side is heard: the mix is faint, the difference is not."""
+    generator = silent()
+    left = torch.randn(1, 10080, generator=torch.Generator().manual_seed(0)) * 0.1
+    frames = torch.zeros(1, 1, 3, 32, 64, dtype=torch.uint8)
+    with torch.no_grad():
+        loss = [generator({"sound": torch.stack([left, k * left], 1), "frames": frames})["loss"] for k in (-0.95, 0.0)]
+    # Of the level of both ears, all is difference in one window, and half in the other.
+    assert float(loss[0] / loss[1]) == pytest.approx(2, abs=0.01)
 
 
 def test_mirroring_exchanges_the_ears_and_turns_the_picture_round():

@@ -172,13 +172,19 @@ class PseudoBinaural(Generator):
         return self._ears(mix, apply_mask(mask, spectrum))
 
     def _losses(self, ears: Tensor, maps: Tensor) -> dict[str, Tensor]:
-        """Of the difference's mask, and of the fusion's."""
+        """Of the difference's mask, and of the fusion's.
+
+        The network hears the mix at one level, as it does of files. The losses are of spectra at one level of both ears
+        together, as 2.5D Visual Sound has them: of the mix's, a few windows whose ears nearly cancel in it would count
+        for more than all others.
+        """
         mix = ears.sum(-2)
-        gain = level(mix)
+        gain, both = level(mix), 2 * level(ears.flatten(-2))
         spectrum = self.spectrum.stft(mix / gain)
         difference, masks = self._masks(spectrum, maps)
         rows = difference.shape[-2]
-        wanted = parts(self.spectrum.stft((ears[:, 0] - ears[:, 1]) / gain)[..., :rows, :])
+        spectrum = spectrum * (gain / both)[..., None]
+        wanted = parts(self.spectrum.stft((ears[:, 0] - ears[:, 1]) / both)[..., :rows, :])
         measure, mixed = LOSSES[self.options.loss], parts(spectrum[..., :rows, :])
         found = {"difference": measure(parts(apply_mask(difference, spectrum)), wanted)}
         found["of_mono"] = found["difference"].detach() / measure(0 * wanted, wanted).clamp(min=1e-12)
