@@ -29,7 +29,7 @@ class Head(ABC):
 
     @classmethod
     def load(cls, folder: Path, settings: Any) -> Head:
-        """A head that was fitted in `folder`; `settings` change options that matter to `apply`.
+        """A head that was fitted in `folder`; `settings` change options that matter to `apply` and `measure`.
 
         Raises:
             ValueError: heads of this kind are not kept.
@@ -39,6 +39,14 @@ class Head(ABC):
     @abstractmethod
     def fit(self, folder: Path) -> dict[str, float]:
         """Train and evaluate; leave weights and plots in `folder`; return flat name -> number."""
+
+    def measure(self, folder: Path) -> dict[str, float]:
+        """Evaluate a loaded head on the data that its options name; leave plots in `folder`; return name -> number.
+
+        Raises:
+            ValueError: heads of this kind are evaluated only where they are fitted.
+        """
+        raise ValueError(f"{type(self).__name__} is measured when it is fitted, not on other data; results: {folder}")
 
     def apply(self, source: Path, target: Path) -> None:
         """Make `target` from `source`; only heads that make something.

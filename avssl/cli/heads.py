@@ -13,6 +13,8 @@ from avssl import plugins
 from avssl.cli.errors import Commands, UserError
 from avssl.cli.settings import SET, dotted
 
+MEASURED = "measured"
+"""Folder, in that of a fitted head, of its results on other data."""
 PATH = click.Path(path_type=Path)
 
 
@@ -57,6 +59,8 @@ class Wish:
 
     def folder(self) -> Path:
         """Where the results go."""
+        if self.head is not None:
+            return self.out or self.head / MEASURED
         if self.out is None and self.encoders is None:
             return Path("runs") / self.name
         return self.out or Path(str(self.encoders)) / self.name
@@ -70,8 +74,10 @@ def _command(name: str, distribution: str) -> click.Command:
         click.option("--data", help="A manifest.parquet or its folder; the data set's folder."),
         click.option("--apply", "source", type=PATH, help="Apply the head to this file."),
         click.option("--to", "target", type=PATH, help="Where the result of --apply goes."),
-        click.option("--head", type=PATH, help="Folder of a fitted head, for --apply."),
-        click.option("--out", type=PATH, help=f"Folder of results.  [default: ENCODERS/{name}, or runs/{name}]"),
+        click.option("--head", type=PATH, help="Folder of a fitted head: for --apply, or to be measured on --data."),
+        click.option(
+            "--out", type=PATH, help=f"Folder of results.  [default: ENCODERS/{name}, HEAD/{MEASURED} or runs/{name}]"
+        ),
         SET,
     ]
 
@@ -103,47 +109,63 @@ def _as_settings(further: Sequence[str]) -> list[str]:
 
 
 def _run(wish: Wish) -> None:
-    """Load a head and its encoders; fit it, or apply it to a file."""
+    """Load a head and its encoders; fit it, apply it to a file, or measure it on other data."""
     if (wish.source is None) != (wish.target is None):
         raise UserError("--apply and --to go together: the file to read and the file to make")
-    if wish.head is not None and wish.source is None:
-        raise UserError("--head names a fitted head for --apply IN --to OUT; without --apply, a head is fitted anew")
+    if wish.head is not None and wish.source is None and wish.data is None:
+        raise UserError("--head names a fitted head for --apply IN --to OUT, or for --data SET to be measured on")
     kind = plugins.load(plugins.HEADS, wish.name)
     if wish.source is not None and wish.target is not None:
         _applied(kind, wish).apply(wish.source, wish.target)
         return
-    for key, value in _fitted(_made(kind, wish), wish.folder()).items():
+    head, folder = _loaded(kind, wish) if wish.head is not None else _made(kind, wish), wish.folder()
+    for key, value in _left(folder, head.fit if wish.head is None else head.measure).items():
         click.echo(f"{key:24} {value:.4f}")
 
 
 def _applied(kind: Any, wish: Wish) -> Any:
     """The head that is applied: fitted before, or one that needs no fitting."""
-    return _made(kind, wish) if wish.head is None else kind.load(wish.head, dotted(wish.settings))
+    return _made(kind, wish) if wish.head is None else _loaded(kind, wish)
+
+
+def _loaded(kind: Any, wish: Wish) -> Any:
+    """A head fitted before, for the data that are named."""
+    from omegaconf import OmegaConf
+
+    return kind.load(wish.head, OmegaConf.merge(_data(kind, wish), dotted(wish.settings)))
+
+
+def _data(kind: Any, wish: Wish) -> dict[str, Any]:
+    """The setting that names a head's data."""
+    from avssl.config import keys
+
+    if wish.data is None:
+        return {}
+    named = next((key for key in ("manifest", "root") if key in keys(kind.Options)), None)
+    if named is None:
+        raise UserError(f"the head {wish.name!r} reads no data: leave out --data {wish.data}")
+    return {named: wish.data}
 
 
 def _made(kind: Any, wish: Wish) -> Any:
     """A new head around its encoders."""
-    from avssl.config import fill, keys, read_recipe
+    from avssl.config import fill, read_recipe
     from avssl.models.encoders import Encoders
 
-    named = next((key for key in ("manifest", "root") if key in keys(kind.Options)), None)
-    if wish.data is not None and named is None:
-        raise UserError(f"the head {wish.name!r} reads no data: leave out --data {wish.data}")
+    data = _data(kind, wish)
     if wish.encoders is None and kind.needs_encoders:
         raise UserError(f"the head {wish.name!r} needs --encoders: a run folder, or its encoders folder")
     layers = [read_recipe(wish.recipe, kind.Options)] if wish.recipe else []
-    layers += [{named: wish.data}] if named and wish.data is not None else []
-    options = fill(kind.Options, *layers, dotted(wish.settings), where=wish.name)
+    options = fill(kind.Options, *layers, data, dotted(wish.settings), where=wish.name)
     return kind(Encoders.from_pretrained(wish.encoders) if wish.encoders else None, options)
 
 
-def _fitted(head: Any, folder: Path) -> dict[str, float]:
-    """Fit a head in a folder that is there; one made for it that stays empty is taken away again."""
+def _left(folder: Path, work: Callable[[Path], dict[str, float]]) -> dict[str, float]:
+    """Fit or measure in a folder that is there; one made for it that stays empty is taken away again."""
     new = not folder.exists()
     folder.mkdir(parents=True, exist_ok=True)
     try:
-        found: dict[str, float] = head.fit(folder)
-        return found
+        return work(folder)
     finally:
         if new and folder.is_dir() and not any(folder.iterdir()):
             folder.rmdir()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import torch
 from click.testing import CliRunner, Result
 
 from avssl.cli import main
+from avssl.data.manifest import read_manifest, write_manifest
 from avssl.data.media import probe, read_all_sound, write_video
 from avssl.data.media.spatial_mp4 import write_spatial_mp4
 from avssl.scenes.stage import stage
@@ -96,6 +98,37 @@ def test_a_finished_run_is_measured_again_to_the_same_numbers(fitted: Path, worl
     assert {name: value for name, value in after.items() if name.startswith(("test_", "mono_"))} == {
         name: value for name, value in before.items() if name.startswith(("test_", "mono_"))
     }
+
+
+def test_a_fitted_head_is_measured_on_other_data(fitted: Path, world: Path, tmp_path: Path) -> None:
+    words = ("downstream", "spatialize", "--head", fitted)
+    assert call(*words, "--data", world).exit_code == 0
+    own, again = (json.loads((folder / "metrics.json").read_text()) for folder in (fitted, fitted / "measured"))
+    assert again == {name: own[name] for name in again}
+    assert {"test_stft", "test_stft_below_prior", "mono_stft"} <= again.keys()
+    others = stage(tmp_path / "others", 4, 1.0, 7, frame_rate=10.0, sample_rate=RATE, test_share=0.0, progress=False)
+    out = tmp_path / "out"
+    refused = call(*words, "--data", others, "--out", out)
+    assert refused.exit_code == 2
+    assert "no clip of split 'test' to evaluate, only of ['train']" in refused.output
+    result = call(*words, "--data", others, "--split", "train", "--title", "others", "--out", out)
+    assert result.exit_code == 0, result.output
+    found = json.loads((out / "metrics.json").read_text())
+    assert found["tested_clips"] == 4
+    assert found["test_stft"] != own["test_stft"]
+    assert "others" in call("report", out, "--out", tmp_path / "report").output
+    assert call(*words, "--data", world, "--out", out).exit_code == 2  # holds what is of other data
+
+
+def test_where_nothing_is_labelled_a_fitted_head_is_measured_on_all(fitted: Path, tmp_path: Path) -> None:
+    others = stage(tmp_path / "others", 2, 1.0, 7, frame_rate=10.0, sample_rate=RATE, test_share=0.0, progress=False)
+    manifest = read_manifest(others)
+    write_manifest(others, [replace(row, split="") for row in manifest])
+    result = call("downstream", "spatialize", "--head", fitted, "--data", others, "--out", tmp_path / "out")
+    assert result.exit_code == 0, result.output
+    found = json.loads((tmp_path / "out" / "metrics.json").read_text())
+    assert found["tested_clips"] == 2
+    assert "prior_stft" not in found
 
 
 def test_the_report_names_the_row_as_the_recipe_does(fitted: Path, tmp_path: Path) -> None:

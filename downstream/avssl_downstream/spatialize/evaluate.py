@@ -45,12 +45,12 @@ class Evaluation:
 
     Args:
         generator: on the fabric's device.
-        prior: of the training clips, `(C, I)`; see `clips.spatial_prior`.
+        prior: of the training clips, `(C, I)`; see `clips.spatial_prior`. None: there are no such clips, and no row.
         options: pace, normalisation.
         fabric: precision.
     """
 
-    def __init__(self, generator: Generator, prior: Tensor, options: SpatializeOptions, fabric: Fabric) -> None:
+    def __init__(self, generator: Generator, prior: Tensor | None, options: SpatializeOptions, fabric: Fabric) -> None:
         self.generator, self.prior, self.options, self.fabric = generator, prior, options, fabric
         self.pace = Pace(options.hop, options.windows)
 
@@ -82,11 +82,10 @@ class Evaluation:
         """What each of them makes of a clip, `(C, S)`."""
         given, frames = self.generator.start(truth), Kept(frames_of(row, manifest))
         made = {name: self._seeing(frames, row.seconds, given, changed) for name, changed in SEEING.items()}
-        return made | {
-            "mono": mix_down(truth)[None].expand_as(truth),
-            "prior": self.prior @ given,
-            "oracle": remake(self.generator, truth, self.pace),
-        }
+        made["mono"] = mix_down(truth)[None].expand_as(truth)
+        if self.prior is not None:
+            made["prior"] = self.prior @ given
+        return made | {"oracle": remake(self.generator, truth, self.pace)}
 
     def _seeing(self, frames: Frames, seconds: float, given: Tensor, changed: Changed | None) -> Tensor:
         seen = Sights(self.generator, frames, seconds, changed)

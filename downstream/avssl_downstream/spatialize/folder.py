@@ -24,7 +24,10 @@ CONFIG = "config.json"
 WEIGHTS = "generator.safetensors"
 FORMAT = "avssl-generator"
 VERSION = 1
-FREE = ("hop", "windows", "mix", "panorama", "target", "hrirs", "filters", "codec", "workers", "train.precision")
+FREE = (
+    "hop", "windows", "mix", "panorama", "target", "hrirs", "filters", "codec", "workers", "train.precision",
+    "manifest", "split", "most_clips", "normalisation", "title",
+)  # fmt: skip
 """Settings that a fitted generator may be used with, whatever it was fitted with."""
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ from avssl_downstream.spatialize.figures import Figures
 from avssl_downstream.spatialize.folder import read_generator, write_generator
 from avssl_downstream.spatialize.generator import Generator
 from avssl_downstream.spatialize.options import SpatializeOptions
-from avssl_downstream.spatialize.training import manifests, train
+from avssl_downstream.spatialize.training import manifests, measured, train
 
 MAY_CHANGE = (
     "train.steps", "train.log_every", "train.save_every", "train.show_every", "workers", "split", "most_clips",
@@ -35,7 +35,7 @@ MAY_CHANGE = (
 
 
 class Spatialize(Head):
-    """Trains a generator of spatial sound and measures it on held-out clips; or makes files with a fitted one.
+    """Trains a generator of spatial sound and measures it; measures a fitted one on other clips, makes files with it.
 
     Args:
         encoders: pretrained towers for the picture branch `encoders`, or None.
@@ -58,7 +58,7 @@ class Spatialize(Head):
 
     @classmethod
     def load(cls, folder: Path, settings: Any) -> Spatialize:
-        """A head fitted in `folder`; `settings` may change how files are made, see `folder.FREE`.
+        """A head fitted in `folder`; `settings` may change how files are made and what is measured, see `folder.FREE`.
 
         Raises:
             ValueError: no such folder, a broken file, or settings that need another fit.
@@ -92,8 +92,32 @@ class Spatialize(Head):
         write_generator(folder, generator, self.options, self.encoders)
         add_metrics(folder, found)
         self.generator = generator
-        measured = self._measured(generator.to(fabric.device), training if len(training) else further, held_out, folder)
-        return add_metrics(folder, measured)
+        seen = training if len(training) else further
+        found = self._measured(generator.to(fabric.device), seen, held_out, folder)
+        return add_metrics(folder, found | {"training_clips": float(len(seen))})
+
+    def measure(self, folder: Path) -> dict[str, float]:
+        """Measure a fitted generator on the held-out clips of `manifest`, or on all where none is labelled.
+
+        Leaves `config.yaml`, `metrics.json` and figures, as `fit` does. Where the manifest has clips to train on, the
+        spatial prior is theirs; else there is none.
+
+        Returns:
+            What `metrics.json` holds; see `fit`.
+
+        Raises:
+            ValueError: the head was not fitted, no data are named, unusable data, or a folder of another run.
+            OSError: something cannot be read or written.
+        """
+        if self.generator is None or not self.options.manifest:
+            raise ValueError(f"{folder}: spatialize measures a fitted generator (--head) on a manifest (--data)")
+        self.options = replace(self.options, published={})
+        check_folder(folder, self.options)
+        training, held_out = measured(self.generator, self.options)
+        folder.mkdir(parents=True, exist_ok=True)
+        write_text(folder / CONFIG, OmegaConf.to_yaml(OmegaConf.create(run_config(self.options))))
+        generator = self.generator.to(alone(self.options.train.precision).device)
+        return add_metrics(folder, self._measured(generator, training, held_out, folder))
 
     def apply(self, source: Path, target: Path) -> None:
         """Make a file with spatial sound of one without; see `avssl_downstream.spatialize.apply.apply`.
@@ -113,13 +137,12 @@ class Spatialize(Head):
         (folder / FIGURES).mkdir(exist_ok=True)
         figures = Figures(folder / FIGURES, generator, held_out)
         with interrupting():
-            prior = spatial_prior(training, generator)
+            prior = spatial_prior(training, generator) if len(training) else None
             numbers = Evaluation(generator, prior, self.options, fabric).run(held_out, figures.add)
         return numbers | {
             "sample_rate": float(generator.sample_rate),
             "normalised_to_peak": float(self.options.normalisation == "peak"),
             "seed": float(self.options.train.seed),
-            "training_clips": float(len(training)),
         }
 
 

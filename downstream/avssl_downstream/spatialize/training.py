@@ -53,10 +53,7 @@ def manifests(generator: Generator, options: SpatializeOptions) -> tuple[Manifes
         ValueError: a manifest that cannot be used, no clip of the split, or none that is of use to this generator.
     """
     whole = _clips(generator, options, options.manifest, options.world)
-    held_out = whole.select(options.split)
-    if not len(held_out):
-        known = sorted({row.split for row in whole})
-        raise ValueError(f"{whole.root}: no clip of split {options.split!r} to evaluate, only of {known}")
+    held_out = _held_out(whole, options)
     further = replace(whole, rows=())
     if options.augment:
         named = options.augment in world.WORLDS
@@ -64,6 +61,17 @@ def manifests(generator: Generator, options: SpatializeOptions) -> tuple[Manifes
         further = _useful(world.training(further), generator)
     training = _share(_useful(world.training(whole), generator), options.train_share)
     return training, further, _useful(held_out, generator)
+
+
+def measured(generator: Generator, options: SpatializeOptions) -> tuple[Manifest, Manifest]:
+    """Clips to train on (maybe none), and those to measure on: held-out ones, or all where none is labelled.
+
+    Raises:
+        ValueError: a manifest that cannot be used, no clip of the split, or none that is of use to this generator.
+    """
+    whole = read_manifest(options.manifest)
+    chosen = _held_out(whole, options) if any(row.split for row in whole) else whole
+    return whole.select("train"), _useful(chosen, generator)
 
 
 def train(
@@ -106,6 +114,14 @@ def _clips(generator: Generator, options: SpatializeOptions, manifest: str, name
 
 def _useful(clips: Manifest, generator: Generator) -> Manifest:
     return useful(clips, generator, Console(stderr=True, soft_wrap=True, highlight=False, markup=False).print)
+
+
+def _held_out(whole: Manifest, options: SpatializeOptions) -> Manifest:
+    chosen = whole.select(options.split)
+    if not len(chosen):
+        known = sorted({row.split for row in whole})
+        raise ValueError(f"{whole.root}: no clip of split {options.split!r} to evaluate, only of {known}")
+    return chosen
 
 
 def _share(clips: Manifest, share: float) -> Manifest:
