@@ -111,7 +111,7 @@ def test_a_fitted_head_is_measured_on_other_data(fitted: Path, world: Path, tmp_
     refused = call(*words, "--data", others, "--out", out)
     assert refused.exit_code == 2
     assert "no clip of split 'test' to evaluate, only of ['train']" in refused.output
-    result = call(*words, "--data", others, "--split", "train", "--title", "others", "--out", out)
+    result = call(*words, "--data", others, "--split", "", "--title", "others", "--out", out)
     assert result.exit_code == 0, result.output
     found = json.loads((out / "metrics.json").read_text())
     assert found["tested_clips"] == 4

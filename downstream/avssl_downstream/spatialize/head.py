@@ -97,7 +97,7 @@ class Spatialize(Head):
         return add_metrics(folder, found | {"training_clips": float(len(seen))})
 
     def measure(self, folder: Path) -> dict[str, float]:
-        """Measure a fitted generator on the held-out clips of `manifest`, or on all where none is labelled.
+        """Measure a fitted generator on the clips of `manifest` of a split, or on all where none is named or labelled.
 
         Leaves `config.yaml`, `metrics.json` and figures, as `fit` does. Where the manifest has clips to train on, the
         spatial prior is theirs; else there is none.

@@ -59,7 +59,7 @@ class SpatializeOptions:
     field_of_view: float = 90.0
     """Degrees that pictures span from left to right, where they are not all around."""
     split: str = "test"
-    """Split that is evaluated."""
+    """Split that is evaluated; empty, for a fitted head on other data: all clips."""
     most_clips: int = 0
     """Clips evaluated at most, evenly spread; 0: all."""
     normalisation: str = "none"

@@ -64,14 +64,15 @@ def manifests(generator: Generator, options: SpatializeOptions) -> tuple[Manifes
 
 
 def measured(generator: Generator, options: SpatializeOptions) -> tuple[Manifest, Manifest]:
-    """Clips to train on (maybe none), and those to measure on: held-out ones, or all where none is labelled.
+    """Clips to train on (maybe none), and those to measure on: of the split, or all where none is named or labelled.
 
     Raises:
         ValueError: a manifest that cannot be used, no clip of the split, or none that is of use to this generator.
     """
     whole = read_manifest(options.manifest)
-    chosen = _held_out(whole, options) if any(row.split for row in whole) else whole
-    return whole.select("train"), _useful(chosen, generator)
+    if not options.split or not any(row.split for row in whole):
+        return replace(whole, rows=()), _useful(whole, generator)
+    return whole.select("train"), _useful(_held_out(whole, options), generator)
 
 
 def train(
