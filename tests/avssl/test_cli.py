@@ -107,6 +107,28 @@ class Refuse(Head):
 
     def fit(self, folder):
         raise ValueError("nothing to do")
+
+@dataclass(frozen=True)
+class KeepOptions:
+    root: str = ""
+    scale: float = 1.0
+
+class Keep(Head):
+    Options = KeepOptions
+
+    def fit(self, folder):
+        (folder / "kept.txt").write_text("21")
+        return {}
+
+    @classmethod
+    def load(cls, folder, settings):
+        head = cls(None, KeepOptions(**settings))
+        head.kept = int((folder / "kept.txt").read_text())
+        return head
+
+    def measure(self, folder):
+        (folder / "root.txt").write_text(self.options.root)
+        return {"answer": self.kept * self.options.scale}
 """
 
 
@@ -120,7 +142,7 @@ def encoders(tmp_path, monkeypatch):
     info.mkdir(parents=True)
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: strange\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text(
-        "[avssl.downstream]\nnote = strange_heads:Note\nrefuse = strange_heads:Refuse\n"
+        "[avssl.downstream]\nnote = strange_heads:Note\nrefuse = strange_heads:Refuse\nkeep = strange_heads:Keep\n"
     )
     (info.parent / "strange_heads.py").write_text(HEADS)
     monkeypatch.syspath_prepend(info.parent)
@@ -150,6 +172,18 @@ def test_a_strangers_head_without_options_or_manifest_is_fitted_and_applied(enco
         assert message in refused.output
         assert refused.output.strip().count("\n") == 0
     assert not (encoders / "refuse").exists()
+
+
+def test_a_strangers_fitted_head_is_measured_on_other_data(encoders, tmp_path):
+    def downstream(*arguments):
+        return CliRunner().invoke(main, ["downstream", "keep", *map(str, arguments)])
+
+    assert downstream("--encoders", encoders, "--out", tmp_path / "fitted").exit_code == 0
+    measured = downstream("--head", tmp_path / "fitted", "--data", "other", "--scale", "2")
+    assert (measured.exit_code, measured.output.split()) == (0, ["answer", "42.0000"])
+    assert (tmp_path / "fitted" / "measured" / "root.txt").read_text() == "other"
+    refused = downstream("--head", tmp_path / "fitted")
+    assert (refused.exit_code, "--data SET to be measured on" in refused.output) == (2, True)
 
 
 def test_a_stop_and_a_warning_are_a_line_each(monkeypatch, tmp_path):
