@@ -105,6 +105,19 @@ def test_windows_whose_ears_cancel_count_no_more_than_others():
     assert float(loss[0] / loss[1]) == pytest.approx(2, abs=0.01)
 
 
+def test_separation_leaves_the_statistics_that_files_are_normalised_by():
+    batch = {"sound": torch.stack([clip.sound for clip in CLIPS]), "frames": torch.zeros(3, 1, 3, 32, 64).byte()}
+    found = []
+    for weight in (0.0, 0.5):
+        torch.manual_seed(0)
+        generator = small(separation=weight).train()
+        assert ("separation" in generator(batch)) == (weight > 0)
+        found.append({name: each for name, each in generator.state_dict().items() if "running" in name})
+        assert all(each.track_running_stats for each in generator.modules() if isinstance(each, torch.nn.BatchNorm2d))
+    assert len(found[0]) > 10
+    assert all(torch.equal(found[0][name], found[1][name]) for name in found[0])
+
+
 def test_mirroring_exchanges_the_ears_and_turns_the_picture_round():
     generator = small(mirror=True, crop=False, colour=0.0, rows=32, columns=64)
     clip = CLIPS[0]

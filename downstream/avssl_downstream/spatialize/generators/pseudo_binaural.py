@@ -8,11 +8,13 @@ Binaural Audio Generation without Binaural Audios", CVPR 2021. With which data i
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from avssl.config import check_choice, check_range
@@ -31,6 +33,19 @@ ROOM = 15 / 14
 """Training pictures are that much larger than the window that is cut out of them: 240 x 480 and 224 x 448."""
 LOSSES = {"l2": functional.mse_loss, "l1": functional.l1_loss}
 FUSIONS = ("none", "assoconv", "apnet")
+
+
+@contextmanager
+def _statistics_kept(module: nn.Module) -> Iterator[None]:
+    """Batches of other sounds than files hold are normalised by themselves, and leave no trace in what files are by."""
+    norms = [each for each in module.modules() if isinstance(each, nn.BatchNorm2d) and each.track_running_stats]
+    for each in norms:
+        each.track_running_stats = False
+    try:
+        yield
+    finally:
+        for each in norms:
+            each.track_running_stats = True
 
 
 @dataclass(frozen=True)
@@ -143,7 +158,8 @@ class PseudoBinaural(Generator):
         if self.options.separation and len(ears) > 1:
             solo = ears.mean(-2, keepdim=True)
             solo = solo / level(solo)
-            apart = self._losses(torch.cat([solo, solo.roll(1, 0)], -2), side_by_side(maps, maps.roll(1, 0)))
+            with _statistics_kept(self):
+                apart = self._losses(torch.cat([solo, solo.roll(1, 0)], -2), side_by_side(maps, maps.roll(1, 0)))
             found["separation"] = apart["difference"] + self.options.fusion_weight * apart.get("fusion", 0.0)
             loss = loss + self.options.separation * found["separation"]
         return {"loss": loss, **found}
