@@ -23,18 +23,22 @@ def test_every_generator_has_a_small_and_a_full_recipe(generator):
     assert {f"spatialize/{generator}-{size}" for size in ("small", "full")} <= set(RECIPES)
 
 
-def test_rows_of_pseudo_binaural_differ_in_data_alone():
+def test_rows_of_pseudo_binaural_differ_in_data_and_are_shown_as_much_of_them_a_step():
     def small(row):
         return vars(fill(SpatializeOptions, read_recipe(f"spatialize/pseudo_binaural-small{row}", SpatializeOptions)))
 
     whole = small("")
     for row, different in {
-        "-supervised": {"augment"},
-        "-unsupervised": {"train_share", "augment_share"},
+        "-supervised": {"augment", "batch"},
+        "-unsupervised": {"train_share", "augment_share", "batch"},
         "-third": {"train_share"},
-        "-third-supervised": {"train_share", "augment"},
+        "-third-supervised": {"train_share", "augment", "batch"},
     }.items():
-        assert {key for key, value in small(row).items() if value != whole[key]} == {*different, "title", "published"}
+        found = small(row)
+        assert {key for key, value in found.items() if value != whole[key]} == {*different, "title", "published"}
+        assert found["batch"] == whole["batch"] * (0.5 if "batch" in different else 1)
+        if "third" in row:
+            assert found["train_share"] == pytest.approx(whole["train_share"] / 3, abs=1e-4)
 
 
 @pytest.mark.parametrize(
