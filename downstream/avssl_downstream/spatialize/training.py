@@ -72,7 +72,8 @@ def measured(generator: Generator, options: SpatializeOptions) -> tuple[Manifest
     whole = read_manifest(options.manifest)
     if not options.split or not any(row.split for row in whole):
         return replace(whole, rows=()), _useful(whole, generator)
-    return whole.select("train"), _useful(_held_out(whole, options), generator)
+    training = whole.select("train")
+    return _useful(training, generator) if len(training) else training, _useful(_held_out(whole, options), generator)
 
 
 def train(
