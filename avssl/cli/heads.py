@@ -114,18 +114,15 @@ def _run(wish: Wish) -> None:
         raise UserError("--apply and --to go together: the file to read and the file to make")
     if wish.head is not None and wish.source is None and wish.data is None:
         raise UserError("--head names a fitted head for --apply IN --to OUT, or for --data SET to be measured on")
+    if wish.head is not None and (wish.encoders is not None or wish.recipe is not None):
+        raise UserError("--head names a fitted head, which brings its own: leave out --encoders and --recipe")
     kind = plugins.load(plugins.HEADS, wish.name)
+    head = _made(kind, wish) if wish.head is None else _loaded(kind, wish)
     if wish.source is not None and wish.target is not None:
-        _applied(kind, wish).apply(wish.source, wish.target)
+        head.apply(wish.source, wish.target)
         return
-    head, folder = _loaded(kind, wish) if wish.head is not None else _made(kind, wish), wish.folder()
-    for key, value in _left(folder, head.fit if wish.head is None else head.measure).items():
+    for key, value in _left(wish.folder(), head.fit if wish.head is None else head.measure).items():
         click.echo(f"{key:24} {value:.4f}")
-
-
-def _applied(kind: Any, wish: Wish) -> Any:
-    """The head that is applied: fitted before, or one that needs no fitting."""
-    return _made(kind, wish) if wish.head is None else _loaded(kind, wish)
 
 
 def _loaded(kind: Any, wish: Wish) -> Any:

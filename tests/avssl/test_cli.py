@@ -60,6 +60,7 @@ def test_list_names_what_is_installed():
         (["downstream", "correspondence", "--encoders", "x", "--recipe", "avsa/small"], "unknown key"),
         (["downstream", "correspondence", "--head", "x"], "or for --data SET"),
         (["downstream", "correspondence", "--head", "x", "--data", "y"], "only evaluates"),
+        (["downstream", "correspondence", "--head", "x", "--data", "y", "--encoders", "z"], "leave out --encoders"),
         (["downstream", "correspondence", "--head", "x", "--apply", "y", "--to", "z"], "only evaluates"),
         (["prepare", "nowhere", "out", "--layout", "files"], "nowhere"),
         (["prepare", ".", "out", "--layout", "fair-play", "--detect", "x.pt"], "ordinary field of view"),
