@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from omegaconf import OmegaConf
 from omegaconf.errors import ConfigKeyError, OmegaConfBaseException
 
+from avssl.errors import InputError
 from avssl.plugins import hint
 
 T = TypeVar("T")
@@ -93,13 +94,13 @@ class DataConfig:
         for name in ("clips", "clip_seconds", "seconds", "frames", "frame_rate", "batch"):
             _positive("data", name, getattr(self, name))
         if (self.frames - 1) / self.frame_rate >= self.seconds:
-            raise ValueError(
+            raise InputError(
                 f"data: {self.frames} frames at {self.frame_rate} a second do not fit into {self.seconds} s"
             )
         for name in ("world_seed", "workers"):
             _not_negative("data", name, getattr(self, name))
         if self.instant not in INSTANTS:
-            raise ValueError(f"data.instant is {' or '.join(INSTANTS)}, not {self.instant!r}")
+            raise InputError(f"data.instant is {' or '.join(INSTANTS)}, not {self.instant!r}")
 
 
 SCHEDULES = ("constant", "cosine", "steps", "exponential")
@@ -205,7 +206,7 @@ def fill(kind: type[T], *layers: Any, where: str = "") -> T:
         where: named in errors, such as the recipe's path.
 
     Raises:
-        ValueError: an unknown key, or a value of another type or out of its range.
+        InputError: an unknown key, or a value of another type or out of its range.
     """
     with _told(kind, where):
         return OmegaConf.to_object(_merged(kind, *layers))  # type: ignore[return-value]
@@ -215,7 +216,7 @@ def check_precision(section: str, name: str) -> None:
     """See that a precision is one of `PRECISIONS`; others of Lightning Fabric's need further packages.
 
     Raises:
-        ValueError: it is not.
+        InputError: it is not.
     """
     check_choice(f"{section}.precision", name, PRECISIONS)
 
@@ -224,20 +225,20 @@ def check_choice(key: str, value: str, known: Sequence[str]) -> None:
     """See that a name is one of those known.
 
     Raises:
-        ValueError: it is not.
+        InputError: it is not.
     """
     if value not in known:
-        raise ValueError(f"{key} is {', '.join(filter(None, known))}, not {value!r}{hint(value, known)}")
+        raise InputError(f"{key} is {', '.join(filter(None, known))}, not {value!r}{hint(value, known)}")
 
 
 def check_range(section: str, name: str, value: float, least: float, most: float) -> None:
     """See that a number lies in a range, ends included.
 
     Raises:
-        ValueError: it does not.
+        InputError: it does not.
     """
     if not least <= value <= most:
-        raise ValueError(f"{section}.{name} is from {least:g} to {most:g}, not {value}")
+        raise InputError(f"{section}.{name} is from {least:g} to {most:g}, not {value}")
 
 
 def keys(kind: type) -> list[str]:
@@ -260,13 +261,13 @@ def recipe_path(name: str) -> Path:
     """The file of a recipe given by its name (`avsa/small`) or its path.
 
     Raises:
-        ValueError: there is none; the message lists the shipped ones.
+        InputError: there is none; the message lists the shipped ones.
     """
     for path in (Path(name), recipes_folder() / f"{name}.yaml"):
         if path.is_file():
             return path
     shipped = shipped_recipes()
-    raise ValueError(f"no recipe {name!r}{hint(name, shipped)}; shipped: {', '.join(shipped)}")
+    raise InputError(f"no recipe {name!r}{hint(name, shipped)}; shipped: {', '.join(shipped)}")
 
 
 def shipped_recipes() -> list[str]:
@@ -285,15 +286,15 @@ def read_recipe(name: str, kind: type = RunConfig) -> Any:
         kind: whose keys it may have: those of a run, or of a head's options.
 
     Raises:
-        ValueError: there is none, it is not YAML, or a key or value is not one of `kind`.
+        InputError: there is none, it is not YAML, or a key or value is not one of `kind`.
     """
     path = recipe_path(name)
     try:
         recipe: Any = OmegaConf.load(path)
     except Exception as error:
-        raise ValueError(f"{path}: not a YAML recipe: {str(error).splitlines()[0]}") from error
+        raise InputError(f"{path}: not a YAML recipe: {str(error).splitlines()[0]}") from error
     if not OmegaConf.is_dict(recipe):
-        raise ValueError(f"{path}: a recipe is a mapping of keys to values, this is a list")
+        raise InputError(f"{path}: a recipe is a mapping of keys to values, this is a list")
     base = recipe.pop("base", None)
     with _told(kind, str(path)):
         _merged(kind, recipe)
@@ -316,17 +317,17 @@ def _told(kind: type, where: str) -> Iterator[None]:
         yield
     except ConfigKeyError as error:
         near = hint(str(error.key), keys(kind))
-        raise ValueError(f"{prefix}unknown key {error.full_key!r}{near}") from error
+        raise InputError(f"{prefix}unknown key {error.full_key!r}{near}") from error
     except OmegaConfBaseException as error:
         key = f" ({error.full_key})" if error.full_key else ""
-        raise ValueError(f"{prefix}{str(error).splitlines()[0]}{key}") from error
+        raise InputError(f"{prefix}{str(error).splitlines()[0]}{key}") from error
 
 
 def _positive(section: str, name: str, value: float) -> None:
     if not value > 0:
-        raise ValueError(f"{section}.{name} must be positive, not {value}")
+        raise InputError(f"{section}.{name} must be positive, not {value}")
 
 
 def _not_negative(section: str, name: str, value: float) -> None:
     if not value >= 0:
-        raise ValueError(f"{section}.{name} must not be negative, it is {value}")
+        raise InputError(f"{section}.{name} must not be negative, it is {value}")

@@ -6,6 +6,8 @@ import difflib
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
+from avssl.errors import InputError
+
 TASKS = "avssl.tasks"
 HEADS = "avssl.downstream"
 
@@ -19,20 +21,20 @@ def load(group: str, name: str) -> Any:
     """Import the class registered under a name.
 
     Raises:
-        ValueError: nothing, or more than one distribution, is registered under `name`, or its import fails.
+        InputError: nothing, or more than one distribution, is registered under `name`, or its import fails.
     """
     found = _distinct(entry_points(group=group, name=name))
     if not found:
-        raise ValueError(
+        raise InputError(
             f"no {group} plug-in named {name!r}; installed: {', '.join(names(group))}{hint(name, names(group))}"
         )
     if len(found) > 1:
         owners = " and ".join(sorted(entry.dist.name if entry.dist else "?" for entry in found))
-        raise ValueError(f"{group} plug-in {name!r} is registered by both {owners}; uninstall one")
+        raise InputError(f"{group} plug-in {name!r} is registered by both {owners}; uninstall one")
     try:
         return found[0].load()
     except Exception as error:
-        raise ValueError(f"{group} plug-in {name!r} ({found[0].value}) does not import: {error!r}") from error
+        raise InputError(f"{group} plug-in {name!r} ({found[0].value}) does not import: {error!r}") from error
 
 
 def hint(name: str, known: Any) -> str:

@@ -1,4 +1,4 @@
-"""What users got wrong, in one line and exit code 2."""
+"""Exit codes of the command line: one line and code 2 for user input, a traceback and code 1 for every bug."""
 
 from __future__ import annotations
 
@@ -8,21 +8,23 @@ from typing import Any
 
 import click
 
+from avssl.errors import is_input_error, one_line
+
 STOPPED = 130
 """Exit code after Ctrl-C, as shells have it."""
 
 
 class UserError(click.ClickException):
-    """What a user gave cannot be worked with: one line, exit code 2."""
+    """Invalid user input: one line, exit code 2."""
 
     exit_code = 2
 
 
 class Commands(click.Group):
-    """A group whose commands report what users got wrong in one line; `AVSSL_DEBUG=1` shows the traceback."""
+    """A group whose commands report invalid user input in one line; `AVSSL_DEBUG=1` shows the traceback."""
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command; `ValueError`, `OSError`, Ctrl-C and warnings become one line each."""
+        """Run the command; `InputError`, the system's `OSError`, Ctrl-C and warnings become one line each."""
         try:
             with warnings.catch_warnings():
                 warnings.showwarning = _show
@@ -32,18 +34,11 @@ class Commands(click.Group):
         except KeyboardInterrupt:
             click.echo("Stopped: what is complete stays, nothing is half-written.", err=True)
             raise SystemExit(STOPPED) from None
-        except (ValueError, OSError) as error:
-            if os.environ.get("AVSSL_DEBUG"):
+        except Exception as error:
+            if not is_input_error(error) or os.environ.get("AVSSL_DEBUG"):
                 raise
-            raise UserError(_line(error)) from error
+            raise UserError(one_line(error)) from error
 
 
 def _show(message: Warning | str, *_: Any, **__: Any) -> None:
     click.echo(f"Warning: {' '.join(str(message).split())}", err=True)
-
-
-def _line(error: ValueError | OSError) -> str:
-    """One line that says what went wrong, and where."""
-    if isinstance(error, OSError) and error.strerror:
-        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
-    return " ".join(str(error).split())

@@ -8,6 +8,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from safetensors import SafetensorError
+
+from avssl.errors import OutputError, one_line
+
 MARK = "part"
 
 
@@ -17,12 +21,17 @@ def replacing(path: Path) -> Iterator[Path]:
 
     The name tells machine and process, so that two that write the same file do not meet; what killed processes of this
     machine left of this file is removed.
+
+    Raises:
+        OSError: the file cannot be written; `path` is as before.
     """
     sweep(path.parent, _glob(path.stem), _glob(path.suffix))
     part = path.with_name(f".{path.stem}.{MARK}-{platform.node()}-{os.getpid()}{path.suffix}")
     try:
         yield part
         part.replace(path)
+    except SafetensorError as error:  # of a full disk too
+        raise OutputError(f"{path}: cannot be written: {one_line(error)}") from error
     finally:
         part.unlink(missing_ok=True)
 

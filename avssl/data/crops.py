@@ -14,6 +14,7 @@ from scipy.spatial.transform import Rotation
 from torch import Tensor
 
 from avssl.data.directions import TRIES_AT_FIRST, Room, draw_apart, draw_around
+from avssl.errors import InputError
 from avssl.plugins import hint
 from avssl.spatial.ambisonics import angles, direction, rotation
 from avssl.spatial.viewport import crop
@@ -48,17 +49,17 @@ class CropOptions:
     def __post_init__(self) -> None:
         """Refuse what has no meaning, and crops that do not fit beside one another."""
         if self.crops < 1 or self.size < 1:
-            raise ValueError(f"crops and size are at least 1, not {self.crops} and {self.size}")
+            raise InputError(f"crops and size are at least 1, not {self.crops} and {self.size}")
         if not 0 < self.narrowest <= self.widest < 180:
-            raise ValueError(f"0 < narrowest <= widest < 180 degrees, not {self.narrowest} and {self.widest}")
+            raise InputError(f"0 < narrowest <= widest < 180 degrees, not {self.narrowest} and {self.widest}")
         if not -90 <= self.lowest <= self.highest <= 90:
-            raise ValueError(f"-90 <= lowest <= highest <= 90 degrees, not {self.lowest} and {self.highest}")
+            raise InputError(f"-90 <= lowest <= highest <= 90 degrees, not {self.lowest} and {self.highest}")
         if not 0 <= self.least_angle <= 180:
-            raise ValueError(f"least_angle is from 0 to 180 degrees, not {self.least_angle}")
+            raise InputError(f"least_angle is from 0 to 180 degrees, not {self.least_angle}")
         if not self.aspect >= 1:
-            raise ValueError(f"aspect is at least 1, not {self.aspect}")
+            raise InputError(f"aspect is at least 1, not {self.aspect}")
         if self.guide not in GUIDES:
-            raise ValueError(f"guide is {' or '.join(GUIDES)}, not {self.guide!r}{hint(self.guide, GUIDES)}")
+            raise InputError(f"guide is {' or '.join(GUIDES)}, not {self.guide!r}{hint(self.guide, GUIDES)}")
         draw_apart(self.room(), np.random.default_rng(0), TRIES_AT_FIRST)
 
     def room(self) -> Room:
@@ -131,7 +132,7 @@ def draw_crops(
         objects: `(N, 3)` azimuth, elevation and score of the clip's objects; unused by random crops.
 
     Raises:
-        ValueError: `world` is none of these; crops are guided, but without objects or with some that are no numbers.
+        InputError: `world` is none of these; crops are guided, but without objects or with some that are no numbers.
     """
     if options.guide == "objects":
         turned = draw_rotation(world, rng)
@@ -150,10 +151,10 @@ def check_guide(options: CropOptions, detector: str) -> None:
     """See that crops guided by objects have a detector that finds them.
 
     Raises:
-        ValueError: none is named.
+        InputError: none is named.
     """
     if options.guide == "objects" and not detector:
-        raise ValueError(
+        raise InputError(
             "guide is objects, but no detector is named that finds them: give a model's path, or truth in a made-up "
             "world (data.detector in a run, detector in a head)"
         )
@@ -168,7 +169,7 @@ def draw_rotation(kind: str, rng: np.random.Generator) -> Tensor:
         rng: the only source of chance.
 
     Raises:
-        ValueError: `kind` is none of these.
+        InputError: `kind` is none of these.
     """
     if kind == "none":
         return torch.eye(3)
@@ -176,7 +177,7 @@ def draw_rotation(kind: str, rng: np.random.Generator) -> Tensor:
         # A quaternion of normal deviates, w first, gives all rotations alike.
         return torch.from_numpy(Rotation.from_quat(np.roll(rng.standard_normal(4), -1)).as_matrix()).float()
     if kind not in ("yaw", "pitch-yaw"):
-        raise ValueError(f"a rotation is none, yaw, pitch-yaw or any, not {kind!r}")
+        raise InputError(f"a rotation is none, yaw, pitch-yaw or any, not {kind!r}")
     yaw = rng.uniform(-np.pi, np.pi)
     pitch = rng.uniform(-np.pi / 2, np.pi / 2) if kind == "pitch-yaw" else 0.0
     return rotation(torch.tensor(yaw, dtype=torch.float32), torch.tensor(pitch, dtype=torch.float32))
@@ -194,8 +195,8 @@ def _ranked(objects: Tensor | None, turned: Tensor) -> np.ndarray:
     """Directions `(N, 2)` of a clip's objects in the turned world, best first."""
     if objects is None or objects.ndim != 2 or objects.shape[1] != 3:
         found = "none" if objects is None else tuple(objects.shape)
-        raise ValueError(f"guide is objects: azimuth, elevation and score of a clip's objects are (N, 3), not {found}")
+        raise InputError(f"guide is objects: azimuth, elevation and score of a clip's objects are (N, 3), not {found}")
     if not bool(objects.isfinite().all()):
-        raise ValueError("guide is objects: azimuth, elevation and score are finite numbers, here are others")
+        raise InputError("guide is objects: azimuth, elevation and score are finite numbers, here are others")
     best = objects.double()[objects[:, 2].argsort(descending=True, stable=True)]
     return torch.stack(angles(direction(best[:, 0], best[:, 1]) @ turned.double().T), 1).numpy()

@@ -20,6 +20,7 @@ from avssl.data.objects import About, Looked, objects_path
 from avssl.data.panoramas import Panoramas
 from avssl.data.pieces import Piece, pieces, read_ahead
 from avssl.data.truth import TRUTH, objects_of_world
+from avssl.errors import InputError
 from avssl.plugins import hint
 
 Clip = tuple[Row, Looked, list[Sighting]]
@@ -53,7 +54,7 @@ def detect(
         The parquet file; `objects.read(folder, model)` reads it. Beside it lies a picture of what was found.
 
     Raises:
-        ValueError: no such model, one that cannot be read, clips that are no panoramas, or the folder holds another
+        InputError: no such model, one that cannot be read, clips that are no panoramas, or the folder holds another
             model's objects of that name.
         OSError: the files cannot be written.
     """
@@ -105,8 +106,8 @@ def _shown(results: Iterator[Clip], clips: int, progress: bool) -> Iterator[Clip
 
 def _check(rate: float, views: str | None, least_score: float) -> None:
     if not 0 < rate < math.inf:
-        raise ValueError(f"rate is above 0, not {rate}")
+        raise InputError(f"rate is above 0, not {rate}")
     if views is not None and views not in WAYS:
-        raise ValueError(f"views are {' or '.join(WAYS)}, not {views!r}{hint(views, WAYS)}")
+        raise InputError(f"views are {' or '.join(WAYS)}, not {views!r}{hint(views, WAYS)}")
     if not 0 < least_score < 1:
-        raise ValueError(f"least_score lies between 0 and 1, not {least_score}")
+        raise InputError(f"least_score lies between 0 and 1, not {least_score}")

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from avssl.errors import InputError
+
 Floats = NDArray[np.float64]
 
 # Draws of a whole set before giving up; a configuration, or a choice of what is given, is accepted only if far fewer
@@ -37,12 +39,12 @@ def draw_apart(room: Room, rng: np.random.Generator, tries: int = TRIES) -> Floa
     """Azimuth and elevation `(K, 2)` of random directions, one after the other, each far enough from those before it.
 
     Raises:
-        ValueError: so many this far apart were not found; some tries are enough wherever there is room.
+        InputError: so many this far apart were not found; some tries are enough wherever there is room.
     """
     found = _completed(NOWHERE, room, rng, tries)
     if found is None:
         least, lowest, highest = (math.degrees(each) for each in (room.least_angle, room.lowest, room.highest))
-        raise ValueError(
+        raise InputError(
             f"{room.count} crops do not fit {least:g} degrees apart between elevations {lowest:g} and {highest:g}: "
             "fewer crops or a smaller least_angle"
         )

@@ -20,6 +20,7 @@ from avssl.data.equirect import check_equirect
 from avssl.data.media import write_spatial_mp4, write_video
 from avssl.data.media.whole import Pictures, Sound
 from avssl.data.media.write import SLOWEST, require_writable
+from avssl.errors import InputError
 from avssl.spatial.energy import energy_map
 from avssl.spatial.speakers import preview
 
@@ -62,7 +63,7 @@ def write_energy_video(
         progress: whether to show a bar.
 
     Raises:
-        ValueError: pictures that are not equirectangular, sound that is no first-order field, numbers that have no
+        InputError: pictures that are not equirectangular, sound that is no first-order field, numbers that have no
             meaning, or a target that is no .mp4 or .mov, or one of the files to be read.
         OSError: the file cannot be written.
     """
@@ -85,19 +86,19 @@ def write_energy_video(
 
 def _check(frame_rate: float, height: int) -> None:
     if not SLOWEST <= frame_rate < math.inf:
-        raise ValueError(f"frame_rate is {SLOWEST} pictures a second or more, not {frame_rate}")
+        raise InputError(f"frame_rate is {SLOWEST} pictures a second or more, not {frame_rate}")
     if height < ROWS:
-        raise ValueError(f"height is {ROWS} rows or more, not {height}")
+        raise InputError(f"height is {ROWS} rows or more, not {height}")
 
 
 def _target(path: Path, *read: Path) -> Path:
     """The film to be written, seen to before any work."""
     if path.suffix.lower() not in FILMS:
-        raise ValueError(f"{path}: expected the name of a .mp4 or .mov file to write")
+        raise InputError(f"{path}: expected the name of a .mp4 or .mov file to write")
     if path.is_dir():
-        raise ValueError(f"{path}: expected a file to write, this is a folder")
+        raise InputError(f"{path}: expected a file to write, this is a folder")
     if path.exists() and any(path.samefile(each) for each in read):
-        raise ValueError(f"{path}: is a file to be read; write another one")
+        raise InputError(f"{path}: is a file to be read; write another one")
     return require_writable(path)
 
 
@@ -105,8 +106,8 @@ def _sphere(path: Path, declared: bool) -> Pictures:
     pictures = Pictures(path)
     try:
         check_equirect(pictures, declared=declared, vouched=False, declare="--panorama")
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}") from error
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
     return pictures
 
 
@@ -116,8 +117,8 @@ def _field(path: Path, name: str) -> tuple[Sound, SoundLayout]:
         check_name(name)
         declared = name in NAMES
         layout = declared_layout(name, sound.channels) if declared else recognised_layout(sound.channels, sound.codec)
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}") from error
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
     return sound, layout
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from avssl.data.media.stills import Stills
 from avssl.data.media.whole import Pictures
+from avssl.errors import InputError
 
 TOLERANCE = 0.02
 """Relative; encoders round sizes to multiples of 16."""
@@ -24,22 +25,22 @@ def check_equirect(
         declare: how the user says it, for the error where only that is missing.
 
     Raises:
-        ValueError: with what was expected and what came.
+        InputError: with what was expected and what came.
     """
     aspect, projection, stereo = pictures.aspect, pictures.projection, pictures.stereo
     size = f"{pictures.width}x{pictures.height}"
     if not declared and stereo:
-        raise ValueError(f"expected one eye's equirectangular pictures, the header says {stereo} stereo ({size})")
+        raise InputError(f"expected one eye's equirectangular pictures, the header says {stereo} stereo ({size})")
     if not declared and projection == "equirectangular":
         return
     if not declared and projection:
-        raise ValueError(f"expected equirectangular pictures, the header says {projection} ({size})")
+        raise InputError(f"expected equirectangular pictures, the header says {projection} ({size})")
     if _is_near(aspect, WORLD):
         return
     if not _is_near(aspect, STORED_WIDE):
-        raise ValueError(f"expected equirectangular pictures (2:1), these are {size}{_guess(aspect)}")
+        raise InputError(f"expected equirectangular pictures (2:1), these are {size}{_guess(aspect)}")
     if not (declared or vouched):
-        raise ValueError(
+        raise InputError(
             f"expected equirectangular pictures (2:1), these are {size}; if they are 2:1 worlds stored 16:9, declare "
             f"{declare}"
         )
@@ -49,11 +50,11 @@ def check_flat(pictures: Pictures | Stills) -> None:
     """Refuse pictures that a layout takes for an ordinary field of view, and whose header says otherwise.
 
     Raises:
-        ValueError: with what the header says.
+        InputError: with what the header says.
     """
     found = " ".join(each for each in (pictures.projection, pictures.stereo and f"{pictures.stereo} stereo") if each)
     if found and found != "rectilinear":
-        raise ValueError(f"expected pictures of an ordinary field of view, the header says {found}")
+        raise InputError(f"expected pictures of an ordinary field of view, the header says {found}")
 
 
 def _guess(aspect: float) -> str:

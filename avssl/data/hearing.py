@@ -16,6 +16,7 @@ from avssl.data.field import FieldMeter
 from avssl.data.media.pieces import Pieces
 from avssl.data.media.whole import Sound
 from avssl.data.resample import BLOCK, resample_blocks
+from avssl.errors import InputError
 
 LARGEST_WAV = 2**32 - 4096
 """Bytes; RF64 is the same with a longer header."""
@@ -52,7 +53,7 @@ def hear(path: Path, name: str, longest: float) -> Heard:
         longest: seconds to listen to.
 
     Raises:
-        ValueError: cannot be read, breaks off early, is silent, or is no such sound.
+        InputError: cannot be read, breaks off early, is silent, or is no such sound.
     """
     sound = Pieces(path) if path.is_dir() else Sound(path)
     energy = torch.zeros(sound.channels, dtype=torch.float64)
@@ -84,7 +85,7 @@ def _listen(
         if not left:
             break
     if not energy.isfinite().all():
-        raise ValueError(f"{sound.path}: expected sound, some of its samples are not finite numbers")
+        raise InputError(f"{sound.path}: expected sound, some of its samples are not finite numbers")
     check_length(sound.path, meter.samples / sound.sample_rate, min(sound.seconds, longest))
 
 
@@ -96,10 +97,10 @@ def check_length(path: Path, found: float, promised: float) -> None:
     """Refuse a file that ends long before what its header promises.
 
     Raises:
-        ValueError: it breaks off.
+        InputError: it breaks off.
     """
     if found < 0.9 * promised - LOST:
-        raise ValueError(f"{path}: expected {promised:.1f} s, the file breaks off after {found:.1f} s")
+        raise InputError(f"{path}: expected {promised:.1f} s, the file breaks off after {found:.1f} s")
 
 
 def write_heard(target: Path, heard: Heard, seconds: float, sample_rate: int) -> None:

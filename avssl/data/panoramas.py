@@ -9,6 +9,7 @@ from typing import NamedTuple
 from avssl.data.journal import SETTINGS
 from avssl.data.manifest import Manifest, Row
 from avssl.data.media.whole import Pictures
+from avssl.errors import InputError
 
 
 class Panorama(NamedTuple):
@@ -31,13 +32,13 @@ class Panoramas:
         manifest: the clips.
 
     Raises:
-        ValueError: a clip's pictures are no panoramas.
+        InputError: a clip's pictures are no panoramas.
     """
 
     def __init__(self, manifest: Manifest) -> None:
         flat = next((row for row in manifest if row.width != 2 * row.height), None)
         if flat is not None:
-            raise ValueError(
+            raise InputError(
                 f"{manifest.root}: objects are looked for in 360-degree pictures (2:1), clip {flat.key!r} is "
                 f"{flat.width}x{flat.height}"
             )

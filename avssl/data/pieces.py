@@ -72,7 +72,7 @@ def read_ahead(cut: Iterable[Piece], panoramas: Panoramas, side: int, views: str
         Each piece with its pictures.
 
     Raises:
-        ValueError: a video is broken.
+        InputError: a video is broken.
     """
 
     def read(piece: Piece) -> Shown:

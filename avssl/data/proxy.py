@@ -23,6 +23,7 @@ from avssl.data.media.stills import Stills
 from avssl.data.media.whole import Pictures
 from avssl.data.media.write import write_video
 from avssl.data.report import Failure, printable
+from avssl.errors import InputError
 
 MEDIA = "media"
 PARTIAL = ".partial"
@@ -51,14 +52,14 @@ class Options:
     def __post_init__(self) -> None:
         """Refuse what has no meaning."""
         if self.projection not in ("auto", "equirect", "flat"):
-            raise ValueError(f"projection is auto, equirect or flat, not {self.projection!r}")
+            raise InputError(f"projection is auto, equirect or flat, not {self.projection!r}")
         check_name(self.sound_layout)
         if self.height < 16 or self.height % 2:
-            raise ValueError(f"height is an even number of pixels, 16 or more, not {self.height}")
+            raise InputError(f"height is an even number of pixels, 16 or more, not {self.height}")
         if not 0 < self.frame_rate < math.inf:
-            raise ValueError(f"frame rate must be positive, not {self.frame_rate}")
+            raise InputError(f"frame rate must be positive, not {self.frame_rate}")
         if self.sample_rate < 8000:
-            raise ValueError(
+            raise InputError(
                 f"sample rate must be 8000 Hz or more (directions are read up to 4 kHz), not {self.sample_rate}"
             )
 
@@ -147,16 +148,16 @@ def _examined(recording: Recording, options: Options) -> tuple[Pictures | Stills
     try:
         check_length(recording.video, length, pictures.seconds)
         _check_projection(pictures, recording, options)
-    except ValueError as error:
+    except InputError as error:
         refusals.append(str(error))
     try:
         declared = recording.sound_layout if options.sound_layout == "auto" else options.sound_layout
         heard = hear(recording.sound, declared, length)
         _check_difference(heard, recording.least_difference)
-    except ValueError as error:
+    except InputError as error:
         refusals.append(str(error))
     if refusals or heard is None:
-        raise ValueError("; ".join(refusals))
+        raise InputError("; ".join(refusals))
     seconds = min(length, heard.seconds)
     _check_least(recording.sound, seconds)
     return pictures, heard, seconds
@@ -164,14 +165,14 @@ def _examined(recording: Recording, options: Options) -> tuple[Pictures | Stills
 
 def _check_difference(heard: Heard, least: float) -> None:
     if isinstance(heard.meter, EarsMeter) and (found := heard.meter.difference()) < least:
-        raise ValueError(
+        raise InputError(
             f"{heard.sound.path}: expected left and right to differ by {least:.0f} dB, found {found:.0f} dB"
         )
 
 
 def _check_least(path: Path, seconds: float) -> None:
     if seconds < LEAST:
-        raise ValueError(f"{path}: expected pictures and sound of {LEAST} s at least, found {seconds:.2f} s")
+        raise InputError(f"{path}: expected pictures and sound of {LEAST} s at least, found {seconds:.2f} s")
 
 
 def _opened(recording: Recording) -> Pictures | Stills:

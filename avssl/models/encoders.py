@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from avssl import __version__
 from avssl.config import FeatureConfig, ModelConfig, fill
+from avssl.errors import InputError
 from avssl.models.folder import (
     CONFIG,
     CONVENTION,
@@ -254,7 +255,7 @@ def _start_from(encoders: Encoders, folder: Path) -> None:
         theirs, ours = (asdict(getattr(each, name)) for each in (found, encoders))
         different = [f"{key} is {theirs[key]!r} there, {ours[key]!r} here" for key in ours if theirs[key] != ours[key]]
         if different:
-            raise ValueError(f"{folder}: these encoders have another {section} config: {', '.join(different)}")
+            raise InputError(f"{folder}: these encoders have another {section} config: {', '.join(different)}")
     encoders.load_state_dict(found.state_dict())
 
 

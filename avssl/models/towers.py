@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from avssl.config import ModelConfig
+from avssl.errors import InputError
 from avssl.models.backbones import audio_backbone, video_backbone
 from avssl.models.conv2d import Conv2D10
 from avssl.models.r2plus1d import R2Plus1D
@@ -40,7 +41,7 @@ def audio_tower(config: ModelConfig, maps: int) -> Tower:
 
 def _preset(config: ModelConfig) -> str:
     if config.preset not in PRESETS:
-        raise ValueError(f"model.preset is {' or '.join(PRESETS)}, not {config.preset!r}{hint(config.preset, PRESETS)}")
+        raise InputError(f"model.preset is {' or '.join(PRESETS)}, not {config.preset!r}{hint(config.preset, PRESETS)}")
     return config.preset
 
 

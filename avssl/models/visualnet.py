@@ -9,6 +9,7 @@ import torchvision
 from einops import rearrange
 from torch import Tensor, nn
 
+from avssl.errors import InputError
 from avssl.models.encoders import PIXEL_MEAN, PIXEL_STD
 from avssl.models.weights import load_weights
 from avssl.plugins import hint
@@ -36,9 +37,9 @@ class VisualNet(nn.Module):
         super().__init__()
         known = [each for each in torchvision.models.list_models(module=torchvision.models) if is_resnet(each)]
         if name not in known:
-            raise ValueError(f"torchvision has no ResNet {name!r}{hint(name, known)}; one of {', '.join(known)}")
+            raise InputError(f"torchvision has no ResNet {name!r}{hint(name, known)}; one of {', '.join(known)}")
         if not 1 <= stages <= len(LAYERS):
-            raise ValueError(f"a ResNet has 1 to {len(LAYERS)} stages, not {stages}")
+            raise InputError(f"a ResNet has 1 to {len(LAYERS)} stages, not {stages}")
         network = torchvision.models.get_model(name, weights=None)
         kept = [getattr(network, each) for each in (*STEM, *LAYERS[:stages])]
         self.feature_extraction = nn.Sequential(*kept)

@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from avssl.data.media.write import SLOWEST
+from avssl.errors import InputError
 from avssl.scenes.scene import Format
 from avssl.spatial.ambisonics import intensity_direction
 
@@ -108,8 +109,8 @@ def require(name: str, demands: Iterable[tuple[bool, str]]) -> None:
     """See that what is asked of a world's numbers is met.
 
     Raises:
-        ValueError: something is not.
+        InputError: something is not.
     """
     for met, demand in demands:
         if not met:
-            raise ValueError(f"{name}: {demand}")
+            raise InputError(f"{name}: {demand}")

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from avssl.config import FeatureConfig
+from avssl.errors import InputError
 from avssl.plugins import hint
 from avssl.spatial.ambisonics import beamform, beams, stereo
 from avssl.spatial.stereo import cross_spectrum, gcc_phat, lag_steering, lags, level_difference, phase_difference
@@ -71,15 +72,15 @@ class Features(nn.Module):
     def __init__(self, config: FeatureConfig, channels: int | None = None) -> None:
         super().__init__()
         if config.name not in _KINDS:
-            raise ValueError(f"unknown features {config.name!r}{hint(config.name, _KINDS)}; one of {', '.join(_KINDS)}")
+            raise InputError(f"unknown features {config.name!r}{hint(config.name, _KINDS)}; one of {', '.join(_KINDS)}")
         if config.beam not in beams():
             known = ", ".join(beams())
-            raise ValueError(f"features.beam is {known}, not {config.beam!r}{hint(config.beam, beams())}")
+            raise InputError(f"features.beam is {known}, not {config.beam!r}{hint(config.beam, beams())}")
         self.config, self.name = config, config.name
         self.levels, flows, self._accepted = _KINDS[config.name]
         self.maps = self.levels + flows
         if channels is not None and channels not in self._accepted:
-            raise ValueError(f"{self.name} starts from {_or(self._accepted)} channels, not {channels}")
+            raise InputError(f"{self.name} starts from {_or(self._accepted)} channels, not {channels}")
         self._accepted = self._accepted if channels is None else (channels,)
         self.sound_channels = self._accepted[0]
         bank = _filterbank(config)
@@ -134,7 +135,7 @@ class Features(nn.Module):
             total = total + maps.sum(0)
             squares = squares + maps.square().sum(0)
         if not count:
-            raise ValueError(f"{self.name}: statistics need at least one sound")
+            raise InputError(f"{self.name}: statistics need at least one sound")
         std = (squares / count - (total / count).square()).clamp(min=0).sqrt()
         self.mean.copy_(total / count)
         # A band that never changes, such as an empty filter's, has nothing to scale.
@@ -147,10 +148,10 @@ class Features(nn.Module):
     def _check(self, sound: Tensor) -> None:
         if sound.ndim < 2 or sound.shape[-2] not in self._accepted:
             expected = f"(..., {_or(self._accepted)} channels, samples)"
-            raise ValueError(f"{self.name} takes {expected}, got {tuple(sound.shape)}")
+            raise InputError(f"{self.name} takes {expected}, got {tuple(sound.shape)}")
         least = max(self.config.n_fft // 2 + 1, self.config.hop)
         if sound.shape[-1] < least:
-            raise ValueError(f"{self.name} needs at least {least} samples, got {sound.shape[-1]}")
+            raise InputError(f"{self.name} needs at least {least} samples, got {sound.shape[-1]}")
 
     def _in_chunks(self, sound: Tensor) -> Tensor:
         learning = torch.is_grad_enabled() and sound.requires_grad
@@ -227,7 +228,7 @@ def intensity(foa: Tensor, eps: float = 1e-10) -> Tensor:
         ValueError: `foa` has not 4 channels.
     """
     if foa.ndim < 3 or foa.shape[-3] != 4:
-        raise ValueError(f"an ambiX spectrum of order 1 has shape (..., 4, frequency, time), not {tuple(foa.shape)}")
+        raise InputError(f"an ambiX spectrum of order 1 has shape (..., 4, frequency, time), not {tuple(foa.shape)}")
     real, imag = _parts(foa)
     return _ratio(_flow(real, imag), _power(real, imag).sum(-3, keepdim=True) / 2, eps)
 

@@ -23,6 +23,7 @@ from avssl.data.detectors.library import ultralytics, unchanged
 from avssl.data.manifest import Manifest, read_manifest
 from avssl.data.pool import cores
 from avssl.data.truth import FILE, read_truth
+from avssl.errors import InputError
 from avssl.train.panorama_set import write_panorama_set
 
 METRICS = "metrics.json"
@@ -55,13 +56,13 @@ class DetectorConfig:
         """Refuse what has no meaning."""
         for name in ("panoramas", "held_out", "epochs", "batch"):
             if getattr(self, name) < 1:
-                raise ValueError(f"{name} is at least 1, not {getattr(self, name)}")
+                raise InputError(f"{name} is at least 1, not {getattr(self, name)}")
         if self.side < 32 or self.side % 32:
-            raise ValueError(f"side is a multiple of 32, not {self.side}")
+            raise InputError(f"side is a multiple of 32, not {self.side}")
         if not self.lr > 0:
-            raise ValueError(f"lr is above 0, not {self.lr}")
+            raise InputError(f"lr is above 0, not {self.lr}")
         if self.seed < 0:
-            raise ValueError(f"seed is not negative, this is {self.seed}")
+            raise InputError(f"seed is not negative, this is {self.seed}")
 
 
 def configured(recipe: str, *layers: Any) -> DetectorConfig:
@@ -72,13 +73,13 @@ def configured(recipe: str, *layers: Any) -> DetectorConfig:
         layers: mappings, later ones first.
 
     Raises:
-        ValueError: there is no such recipe, or it holds something else.
+        InputError: there is no such recipe, or it holds something else.
     """
     path = recipe_path(recipe)
     try:
         found = OmegaConf.load(path)
     except Exception as error:  # YAML has a dozen kinds
-        raise ValueError(f"{path}: not a YAML recipe: {str(error).splitlines()[0]}") from error
+        raise InputError(f"{path}: not a YAML recipe: {str(error).splitlines()[0]}") from error
     return fill(DetectorConfig, found, *layers, where=str(path))
 
 
@@ -95,7 +96,7 @@ def train_detector(world: Path, out: Path, config: DetectorConfig, progress: boo
         What is measured on held-out panoramas, and how long it took: `map50`, `map50_95`, `seconds`.
 
     Raises:
-        ValueError: no such world, no held-out clips in it, no such architecture, or `out` is something else.
+        InputError: no such world, no held-out clips in it, no such architecture, or `out` is something else.
         OSError: `out` cannot be written.
     """
     _check_new(out)
@@ -119,10 +120,10 @@ def train_detector(world: Path, out: Path, config: DetectorConfig, progress: boo
 def _check_new(out: Path) -> None:
     """See before minutes of training that the folder can be made, and that what it would replace is nothing."""
     if out.is_file() or (out.is_dir() and any(out.iterdir())):
-        raise ValueError(f"{out}: expected a new folder for the detector; this holds something already")
+        raise InputError(f"{out}: expected a new folder for the detector; this holds something already")
     nearest = next(each for each in (out, *out.absolute().parents) if each.exists())
     if not nearest.is_dir() or not os.access(nearest, os.W_OK):
-        raise ValueError(f"{out}: expected a new folder for the detector; none can be made in {nearest}")
+        raise InputError(f"{out}: expected a new folder for the detector; none can be made in {nearest}")
 
 
 def _split(world: Path, name: str) -> Manifest:

@@ -16,6 +16,7 @@ from torch import Tensor
 from avssl.config import check_choice, check_precision
 from avssl.data.processes import Batch, Patient, in_order, refusal
 from avssl.data.windows import TOWERS, Reading, Source, iterate_window_frames, read_sounds
+from avssl.errors import InputError
 from avssl.models.encoders import Encoders
 from avssl.spatial.features import Features
 from avssl.train.counter import Counter
@@ -63,14 +64,14 @@ def embed(
         Each source, in order, with float32 `(len(starts), width)` on the CPU.
 
     Raises:
-        ValueError: unknown tower or precision; a file is broken, or has not as many channels as the features take.
+        InputError: unknown tower or precision; a file is broken, or has not as many channels as the features take.
         FileNotFoundError: a file is gone.
     """
     check_choice("tower", tower, TOWERS)
     check_precision("embed", precision)
     network = getattr(encoders, tower, None)
     if network is None:
-        raise ValueError(f"embeddings of {tower} want encoders with a tower for it; these have none")
+        raise InputError(f"embeddings of {tower} want encoders with a tower for it; these have none")
     read = _Reader(tower, reading, encoders.features)
     jobs = [_split(source, read) for source in sources]
     flat = [job for some in jobs for job in some]
@@ -120,7 +121,7 @@ class _Reader:
         if count not in accepted:
             takes = " or ".join(map(str, accepted))
             hint = "; channels=4 takes the first four" if count > 4 else ""
-            raise ValueError(f"features {self.features.name} take {takes} channels, {job.path} has {count}{hint}")
+            raise InputError(f"features {self.features.name} take {takes} channels, {job.path} has {count}{hint}")
         return {"windows": sounds}
 
     @property
@@ -147,7 +148,7 @@ def _split(source: Source, read: _Reader) -> list[_Job]:
 
 def _embedded(
     network: torch.nn.Module, batches: Iterable[Batch], fabric: Fabric, counter: Counter
-) -> Iterator[Tensor | ValueError]:
+) -> Iterator[Tensor | InputError]:
     """For each batch of windows their embeddings, or why they could not be read."""
     waiting: list[Tensor] = []
     for batch in batches:

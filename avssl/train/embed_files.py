@@ -7,6 +7,7 @@ from contextlib import closing
 from pathlib import Path
 
 from avssl.data.windows import Reading, Source
+from avssl.errors import InputError
 from avssl.models.encoders import Encoders
 from avssl.train.embedding_table import Add, embedding_table
 from avssl.train.kept import keeping
@@ -46,15 +47,15 @@ def embed_files(
         What could not be read, name -> why.
 
     Raises:
-        ValueError: no media, or nothing in them that the towers could take; an output of another kind.
+        InputError: no media, or nothing in them that the towers could take; an output of another kind.
     """
     if not hop > 0:
-        raise ValueError(f"windows are a hop > 0 seconds apart, not {hop}")
+        raise InputError(f"windows are a hop > 0 seconds apart, not {hop}")
     table = embedding_table(out, reading.seconds)
     there = media(root, out)
     found = find(there, towers, reading.seconds, hop, workers)
     if not found.broken and not any(found.sources.values()):
-        raise ValueError(f"{root}: has nothing for the tower {' or '.join(towers)} among its {len(there)} media")
+        raise InputError(f"{root}: has nothing for the tower {' or '.join(towers)} among its {len(there)} media")
     _say_rates(found, encoders.sample_rate, say)
     out.parent.mkdir(parents=True, exist_ok=True)
     try:

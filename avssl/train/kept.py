@@ -55,7 +55,7 @@ def kept(
         Of each source float32 `(len(starts), width)`.
 
     Raises:
-        ValueError: see `embed`.
+        InputError: see `embed`.
         FileNotFoundError: a file is gone, and nothing is known of it.
     """
     shards = Shards((place or cache() / "embeddings") / _name(encoders, tower, reading))
@@ -108,7 +108,7 @@ def keeping(
         Each source that can be read, in order, with float32 `(len(starts), width)`.
 
     Raises:
-        ValueError: see `embed`.
+        InputError: see `embed`.
         FileNotFoundError: a file is gone, and nothing is known of it.
     """
     shards = Shards((place or cache() / "embeddings") / _name(encoders, tower, reading, precision))

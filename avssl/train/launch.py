@@ -29,7 +29,7 @@ def processes(precision: str) -> Iterator[Fabric]:
         precision: Lightning Fabric's name, such as bf16-mixed.
 
     Raises:
-        ValueError: Fabric knows no such precision, or it does not work on this device.
+        InputError: Fabric knows no such precision, or it does not work on this device.
     """
     fabric = _joined(precision)
     try:

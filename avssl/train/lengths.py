@@ -12,6 +12,7 @@ import torch
 from avssl.data.media import probe
 from avssl.data.media.whole import Pictures, Sound
 from avssl.data.processes import Batch, in_order
+from avssl.errors import MissingFileError
 from avssl.train.counter import Counter
 from avssl.train.names import Names
 from avssl.train.world import cache
@@ -30,7 +31,7 @@ def lengths(
         title: of the bar.
 
     Raises:
-        ValueError: a file is broken, or has no such stream.
+        InputError: a file is broken, or has no such stream.
         FileNotFoundError: a file is gone, and nothing is known of it.
     """
     file = (place or cache() / "embeddings") / "lengths.jsonl"
@@ -53,11 +54,11 @@ def length(path: Path, tower: str) -> float:
     """Seconds of the sound (tower audio) or of the pictures (tower video) of a file.
 
     Raises:
-        ValueError: it is broken, or has no such stream.
+        InputError: it is broken, or has no such stream.
         FileNotFoundError: it is gone.
     """
     if not path.is_file():
-        raise FileNotFoundError(f"{path}: expected {tower}, there is no such file")
+        raise MissingFileError(f"{path}: expected {tower}, there is no such file")
     if tower == "video":
         return Pictures(path).length()
     # Headers of what was streamed tell no length: then by all of its packets.

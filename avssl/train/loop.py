@@ -12,6 +12,7 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from avssl.config import OptimConfig, TrainConfig
+from avssl.errors import InputError
 from avssl.train import checkpoint, launch
 from avssl.train.memory import keep_freed
 from avssl.train.monitor import collapse
@@ -57,7 +58,7 @@ def fit(
         `clips_per_second`, `wait_share`.
 
     Raises:
-        ValueError: the loss is not finite, or the folder's checkpoint belongs to another network.
+        InputError: the loss is not finite, or the folder's checkpoint belongs to another network.
         SystemExit: with code 0, after saving, when SIGTERM or Ctrl-C came.
         KeyboardInterrupt: likewise, where no folder is there to save in.
     """
@@ -103,7 +104,7 @@ class Trainer:
         """Take up the folder's last checkpoint, if there is one.
 
         Raises:
-            ValueError: it is of another network, or not all processes see it.
+            InputError: it is of another network, or not all processes see it.
         """
         path = self.folder / checkpoint.LAST if self.folder else None
         if path and path.is_file():
@@ -111,7 +112,7 @@ class Trainer:
             self.run = Run(**checkpoint.restore(path, self.task, *others))
         first = self.fabric.broadcast(self.run.step)
         if first != self.run.step:
-            raise ValueError(f"{path}: at step {self.run.step} here, at {first} in the first process; share the folder")
+            raise InputError(f"{path}: at step {self.run.step} here, at {first} in the first process; share the folder")
 
     def save(self) -> None:
         """Write the last checkpoint, and the best one if this is it; only the first process writes."""
@@ -195,7 +196,7 @@ class Trainer:
     def _finite(self, loss: Tensor) -> float:
         value = float(loss)
         if not math.isfinite(value):
-            raise ValueError(
+            raise InputError(
                 f"the loss is {value} at step {self.run.step + 1}; nothing of it is saved. "
                 "A lower optim.lr, optim.clip_norm=1 or train.precision=32-true may help"
             )

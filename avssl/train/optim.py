@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from avssl.config import OptimConfig
+from avssl.errors import InputError
 
 
 def optimizer(network: nn.Module, config: OptimConfig, *, fused: bool = True) -> torch.optim.Adam:
@@ -23,11 +24,11 @@ def optimizer(network: nn.Module, config: OptimConfig, *, fused: bool = True) ->
         Groups of parameters carry their `share` of the rate.
 
     Raises:
-        ValueError: nothing in `network` is trained, or `shares` names parts that it does not have.
+        InputError: nothing in `network` is trained, or `shares` names parts that it does not have.
     """
     trained = {name: each for name, each in network.named_parameters() if each.requires_grad}
     if not trained:
-        raise ValueError(f"{type(network).__name__} has no parameter to train")
+        raise InputError(f"{type(network).__name__} has no parameter to train")
     kind = torch.optim.AdamW if config.decoupled else torch.optim.Adam
     return kind(_groups(trained, config.shares), lr=config.lr, weight_decay=config.weight_decay, fused=fused)
 
@@ -37,7 +38,7 @@ def _groups(trained: dict[str, nn.Parameter], shares: dict[str, float]) -> list[
     for key in shares:
         if not any(name.startswith(key) for name in trained):
             known = sorted({name.split(".")[0] for name in trained})
-            raise ValueError(f"optim.shares: nothing that is trained begins with {key!r}; there is {', '.join(known)}")
+            raise InputError(f"optim.shares: nothing that is trained begins with {key!r}; there is {', '.join(known)}")
     found: dict[float, list[nn.Parameter]] = {}
     for name, each in trained.items():
         fitting = max((key for key in shares if name.startswith(key)), key=len, default="")

@@ -16,6 +16,7 @@ from avssl.data.media import probe
 from avssl.data.media.whole import Sound
 from avssl.data.processes import Batch, Patient, in_order, refusal
 from avssl.data.windows import Source
+from avssl.errors import InputError
 from avssl.train.counter import Counter
 from avssl.train.lengths import length
 
@@ -53,17 +54,17 @@ def media(root: Path, leave_out: Path) -> list[Medium]:
     """The media of a manifest or below a folder, subfolders and linked ones included; or one file.
 
     Raises:
-        ValueError: there are none, or the manifest cannot be used.
+        InputError: there are none, or the manifest cannot be used.
     """
     if root.suffix == ".parquet" or (root / NAME).is_file():
         manifest = read_manifest(root)
         paths = [(row, manifest.root / row.video, manifest.root / row.sound) for row in manifest]
         return [Medium(row.key, video, sound, row.start, row.seconds) for row, video, sound in paths]
     if not root.exists():
-        raise ValueError(f"{root}: expected a folder of media, a manifest or a media file; there is nothing")
+        raise InputError(f"{root}: expected a folder of media, a manifest or a media file; there is nothing")
     files = [root] if root.is_file() else _below(root, leave_out)
     if not files:
-        raise ValueError(f"{root}: expected media (.mp4, .webm, .avi, .wav, .flac, ...) below it, found none")
+        raise InputError(f"{root}: expected media (.mp4, .webm, .avi, .wav, .flac, ...) below it, found none")
     return [_medium(path.name if path == root else path.relative_to(root).as_posix(), path) for path in files]
 
 

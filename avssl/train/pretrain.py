@@ -16,6 +16,7 @@ from avssl import plugins
 from avssl.config import RunConfig, fill
 from avssl.data.loader import Batches, read_clip
 from avssl.data.manifest import Manifest
+from avssl.errors import InputError
 from avssl.models.encoders import Encoders, build_encoders
 from avssl.task import Task
 from avssl.train import checkpoint, heldout, launch, probe, run_folder, world
@@ -45,7 +46,7 @@ def pretrain(
         What `metrics.json` holds.
 
     Raises:
-        ValueError: unknown task, options, features or weights; unusable data; a folder of another run.
+        InputError: unknown task, options, features or weights; unusable data; a folder of another run.
         OSError: something cannot be read or written.
         SystemExit: with code 0, after saving, when SIGTERM or Ctrl-C came.
     """
@@ -98,7 +99,7 @@ def build_task(config: RunConfig, recipe: str = "") -> Task:
     """The task of a run around new encoders; the same weights for the same seed.
 
     Raises:
-        ValueError: unknown task, options, features or weights.
+        InputError: unknown task, options, features or weights.
     """
     kind = plugins.load(plugins.TASKS, config.task)
     options = fill(kind.Options, config.options, where=f"{recipe or config.task}: options")
@@ -132,7 +133,7 @@ def fit_statistics(encoders: Encoders, config: RunConfig, manifest: Manifest) ->
     A folder of encoders to start from brings statistics of its own; AVSA's published file has none.
 
     Raises:
-        ValueError: a file is broken, or its sound has other channels than the features start from.
+        InputError: a file is broken, or its sound has other channels than the features start from.
     """
     if not (config.model.weights and Path(config.model.weights).is_dir()):
         encoders.fit_features(sounds(manifest, config, encoders))
@@ -145,7 +146,7 @@ def sounds(manifest: Manifest, config: RunConfig, encoders: Encoders) -> Iterato
         sound = read_clip(row, manifest.root, config.data, encoders.sample_rate, None).sound
         if len(sound) not in accepted:
             wanted = f"{encoders.features.name} starts from {' or '.join(map(str, accepted))} channels of sound"
-            raise ValueError(f"{manifest.root / row.sound}: {wanted}, this has {len(sound)}")
+            raise InputError(f"{manifest.root / row.sound}: {wanted}, this has {len(sound)}")
         yield sound
 
 

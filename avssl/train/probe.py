@@ -26,7 +26,7 @@ def check(config: RunConfig) -> None:
     """See before anything is rendered or written that the head can be made.
 
     Raises:
-        ValueError: it is not installed, or `probe` holds a key that it does not know.
+        InputError: it is not installed, or `probe` holds a key that it does not know.
     """
     if _wanted(config):
         _options(config, Path())

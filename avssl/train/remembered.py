@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from avssl.data.labelled import Labelled
+from avssl.errors import InputError
 from avssl.train.names import digest, located
 from avssl.train.world import cache
 
@@ -25,14 +26,14 @@ def remembered(
         place: where it is kept; None: `labelled` in the cache.
 
     Raises:
-        ValueError: `read` did, and media are there or nothing is remembered.
+        InputError: `read` did, and media are there or nothing is remembered.
         FileNotFoundError: likewise.
     """
     name = digest(located(root), json.dumps(dict(settings), sort_keys=True, default=str))
     path = (place or cache() / "labelled") / f"{name}.json"
     try:
         found = read()
-    except (ValueError, OSError):
+    except (InputError, OSError):
         if not path.is_file():
             raise
         found = Labelled.load(path)

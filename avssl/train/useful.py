@@ -14,6 +14,7 @@ from torch import Tensor
 
 from avssl.data.manifest import Manifest, Row
 from avssl.data.media import read_sound
+from avssl.errors import InputError
 
 HEARD = 96
 """Clips that are heard, spread over the manifest; all of them where one of these is of no use."""
@@ -36,7 +37,7 @@ def useful(manifest: Manifest, task: Choosy, say: Callable[[str], object]) -> Ma
         say: takes a line.
 
     Raises:
-        ValueError: it refuses all of them, or one that is heard is broken.
+        InputError: it refuses all of them, or one that is heard is broken.
     """
     refused = {row.key: reason for row in manifest if (reason := task.refuses(row))}
     if hear := getattr(task, "refuses_sound", None):
@@ -45,7 +46,7 @@ def useful(manifest: Manifest, task: Choosy, say: Callable[[str], object]) -> Ma
     reasons = Counter(refused.values())
     if not kept:
         reason, times = reasons.most_common(1)[0]
-        raise ValueError(f"{manifest.root}: no clip is of use to this task; {times} of {len(manifest)}: {reason}")
+        raise InputError(f"{manifest.root}: no clip is of use to this task; {times} of {len(manifest)}: {reason}")
     for reason, times in reasons.most_common():
         say(f"{manifest.root}: {times} of {len(manifest)} clips are left out: {reason}")
     return replace(manifest, rows=kept)

@@ -13,6 +13,7 @@ from avssl.data.crops import CropOptions, check_guide
 from avssl.data.manifest import Manifest, read_manifest
 from avssl.data.objects import objects_path, read_about
 from avssl.data.truth import TRUTH
+from avssl.errors import InputError
 from avssl.plugins import hint
 
 WORLDS = ("synth360", "synth360-order-2", "stage", "mono3d", "pseudo-binaural", "pseudo-binaural-stage")
@@ -27,7 +28,7 @@ def clips(config: DataConfig, sample_rate: int, progress: bool = True) -> tuple[
         progress: show what is being rendered.
 
     Raises:
-        ValueError: the manifest cannot be used, see `read_manifest`; or the detector, see `detect`.
+        InputError: the manifest cannot be used, see `read_manifest`; or the detector, see `detect`.
     """
     path = Path(config.manifest) if config.manifest else _rendered(config, sample_rate, progress)
     manifest = read_manifest(path)
@@ -40,7 +41,7 @@ def check(config: DataConfig, options: Any) -> None:
     """See before anything is rendered that the clips will have what a task's options ask of them.
 
     Raises:
-        ValueError: crops are guided by objects, and no detector is named.
+        InputError: crops are guided by objects, and no detector is named.
     """
     if isinstance(options, CropOptions):
         check_guide(options, config.detector)
@@ -50,13 +51,13 @@ def training(manifest: Manifest) -> Manifest:
     """The rows of the split train, or all rows where nothing is labelled.
 
     Raises:
-        ValueError: rows are labelled, and none is train.
+        InputError: rows are labelled, and none is train.
     """
     if not any(row.split for row in manifest):
         return manifest
     chosen = manifest.select("train")
     if not len(chosen):
-        raise ValueError(
+        raise InputError(
             f"{manifest.root}: no clip of split 'train', only of {sorted({row.split for row in manifest})}"
         )
     return chosen
@@ -114,7 +115,7 @@ def _rendered(config: DataConfig, sample_rate: int, progress: bool) -> Path:
 def _world(name: str) -> tuple[int, Callable[..., Path]]:
     """Version of a built-in world, and what renders it."""
     if name not in WORLDS:
-        raise ValueError(f"data.world is {' or '.join(WORLDS)}, not {name!r}{hint(name, WORLDS)}")
+        raise InputError(f"data.world is {' or '.join(WORLDS)}, not {name!r}{hint(name, WORLDS)}")
     function = name.replace("-", "_")
     module = import_module(f"avssl.scenes.{function}")
     return module.VERSION, getattr(module, function)

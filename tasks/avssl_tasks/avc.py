@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from avssl.data.augment import Colour, jitter_colour, jitter_level
 from avssl.data.clip import Clip
 from avssl.data.crops import WORLDS, CropOptions, draw_crops
+from avssl.errors import InputError
 from avssl.losses import alignment_accuracy, info_nce
 from avssl.models.encoders import Encoders
 from avssl.plugins import hint
@@ -50,11 +51,11 @@ class AvcOptions(CropOptions):
         for name, known in (("sound", SOUNDS), ("world_rotation", WORLDS)):
             value = getattr(self, name)
             if value not in known:
-                raise ValueError(f"{name} is {' or '.join(known)}, not {value!r}{hint(value, known)}")
+                raise InputError(f"{name} is {' or '.join(known)}, not {value!r}{hint(value, known)}")
         if not (0 <= self.flip <= 1 and 0 <= self.level < 1):
-            raise ValueError(f"0 <= flip <= 1 and 0 <= level < 1, not {self.flip} and {self.level}")
+            raise InputError(f"0 <= flip <= 1 and 0 <= level < 1, not {self.flip} and {self.level}")
         if self.embedding < 1 or not self.temperature > 0:
-            raise ValueError(f"embedding and temperature are positive, not {self.embedding} and {self.temperature}")
+            raise InputError(f"embedding and temperature are positive, not {self.embedding} and {self.temperature}")
 
 
 class Avc(Task):
@@ -80,10 +81,10 @@ class Avc(Task):
             `frames` uint8 `(K, time, 3, size, size)`, `sound` float32 `(4, samples)`, `rotation` `(K, 3, 3)`.
 
         Raises:
-            ValueError: the clip's sound is not ambiX of order 1, or its objects are no numbers.
+            InputError: the clip's sound is not ambiX of order 1, or its objects are no numbers.
         """
         if len(clip.sound) != 4:
-            raise ValueError(f"{clip.key}: ambiX sound of order 1 has 4 channels, this has {len(clip.sound)}")
+            raise InputError(f"{clip.key}: ambiX sound of order 1 has 4 channels, this has {len(clip.sound)}")
         crops = draw_crops(self.options, rng, self.options.world_rotation, self.options.flip, clip.objects)
         return {
             "frames": jitter_colour(crops.pictures(clip.frames, self.options.size), self.options.colour, rng),

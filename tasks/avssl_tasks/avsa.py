@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from einops import rearrange
 from torch import Tensor, nn
 
+from avssl.errors import InputError
 from avssl.losses import NEGATIVES, alignment_accuracy, alignment_loss
 from avssl.models.encoders import Encoders
 from avssl.models.translator import Translator
@@ -35,14 +36,14 @@ class AvsaOptions(AvcOptions):
         """Refuse what has no meaning."""
         super().__post_init__()
         if self.crops < 2:
-            raise ValueError(f"avsa tells crops of one clip apart and needs at least 2, not {self.crops}")
+            raise InputError(f"avsa tells crops of one clip apart and needs at least 2, not {self.crops}")
         if self.sound != "rotate":
-            raise ValueError(f"avsa hears each crop with the sound turned to it: sound is rotate, not {self.sound!r}")
+            raise InputError(f"avsa hears each crop with the sound turned to it: sound is rotate, not {self.sound!r}")
         if self.transformer < 0 or not 0 <= self.dropout < 1:
-            raise ValueError(f"transformer >= 0 and 0 <= dropout < 1, not {self.transformer} and {self.dropout}")
+            raise InputError(f"transformer >= 0 and 0 <= dropout < 1, not {self.transformer} and {self.dropout}")
         if self.negatives not in NEGATIVES:
             known = ", ".join(NEGATIVES)
-            raise ValueError(f"negatives are {known}, not {self.negatives!r}{hint(self.negatives, NEGATIVES)}")
+            raise InputError(f"negatives are {known}, not {self.negatives!r}{hint(self.negatives, NEGATIVES)}")
 
 
 class Avsa(Avc):

@@ -9,6 +9,7 @@ from pathlib import Path
 from avssl.data.layouts.files import PICTURES, SOUNDS
 from avssl.data.layouts.recording import Listing, Recording, listing, safe_key
 from avssl.data.layouts.walk import walk
+from avssl.errors import InputError
 
 FRAMES = "frames"
 """Name of the folder that holds the folders of numbered pictures."""
@@ -84,14 +85,14 @@ def paired(
         lists: which of several sets of lists was used.
 
     Raises:
-        ValueError: no clip has both.
+        InputError: no clip has both.
     """
     pictures, sounds = media.pictures(), media.sounds
     if kind.own_sound:
         sounds = media.videos | sounds
     both = sorted(pictures.keys() & sounds.keys())
     if not both:
-        raise ValueError(f"{base}: expected clips with pictures and sound of one name, found {_counted(media)}")
+        raise InputError(f"{base}: expected clips with pictures and sound of one name, found {_counted(media)}")
     missing = {
         "clips": sorted(set(listed) - pictures.keys() - sounds.keys()),
         "sound": sorted(pictures.keys() - sounds.keys()),

@@ -18,6 +18,7 @@ from av.video.reformatter import ColorRange, Colorspace
 from avssl.data.atomic import replacing
 from avssl.data.media.encoded import encoded, instant
 from avssl.data.media.write import writing
+from avssl.errors import InputError
 
 MPEG4 = {"qmin": "3", "qmax": "3", "g": "12"}
 """Quality is held, not rate, so that quick pictures come out no coarser than slow ones."""
@@ -37,15 +38,15 @@ def write_avi(
         sample_rate: Hz, one of MP3's.
 
     Raises:
-        ValueError: no frames, odd sides, or more channels.
+        InputError: no frames, odd sides, or more channels.
         OSError: the file cannot be written.
     """
     target, frames = Path(path), iter(frames)
     first = next(frames, None)
     if first is None or first.shape[0] % 2 or first.shape[1] % 2:
-        raise ValueError(f"{target}: expected frames of even sides, got {'none' if first is None else first.shape}")
+        raise InputError(f"{target}: expected frames of even sides, got {'none' if first is None else first.shape}")
     if sound is not None and len(sound) not in LAYOUTS:
-        raise ValueError(f"{target}: expected sound of 1 or 2 channels, got {len(sound)}")
+        raise InputError(f"{target}: expected sound of 1 or 2 channels, got {len(sound)}")
     with replacing(target) as part, writing(target), av.open(f"file:{part}", "w", format="avi") as container:
         streams = [_pictures(_film(container, first, frame_rate), chain([first], frames))]
         if sound is not None:

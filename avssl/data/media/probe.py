@@ -15,6 +15,7 @@ from av.stream import Stream
 from av.video.stream import VideoStream as _Video
 
 from avssl.data.media.containers import open_container, reading, streams_of
+from avssl.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -84,13 +85,13 @@ def probe(path: Path | str) -> MediaInfo:
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: neither video nor sound, or broken off before its header.
+        InputError: neither video nor sound, or broken off before its header.
     """
     path = Path(path)
     with reading(path), open_container(path) as container:
         videos, sounds = streams_of(container, "video"), streams_of(container, "audio")
         if not videos and not sounds:
-            raise ValueError(f"{path}: expected video or sound, it has neither")
+            raise InputError(f"{path}: expected video or sound, it has neither")
         return MediaInfo(
             seconds=_seconds(container),
             videos=tuple(map(_video, videos)),

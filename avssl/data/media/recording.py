@@ -10,6 +10,7 @@ import soundfile
 
 from avssl.data.atomic import replacing
 from avssl.data.media.write import writing
+from avssl.errors import InputError
 
 _LARGEST = 4_000_000_000
 """Bytes of sound that a wav's 32-bit sizes can tell; longer ones are RF64, which readers of wav know."""
@@ -31,7 +32,7 @@ def write_recording(
         subtype: libsndfile's name: PCM_16, PCM_24, FLOAT.
 
     Raises:
-        ValueError: a block of another number of channels, or with values that are not finite.
+        InputError: a block of another number of channels, or with values that are not finite.
         OSError: the file cannot be written.
     """
     target = Path(path)
@@ -43,5 +44,5 @@ def write_recording(
     ):
         for block in blocks:
             if block.ndim != 2 or len(block) != channels or not np.isfinite(block).all():
-                raise ValueError(f"{target}: blocks are finite ({channels}, samples), this is {block.shape}")
+                raise InputError(f"{target}: blocks are finite ({channels}, samples), this is {block.shape}")
             file.write(block.T)

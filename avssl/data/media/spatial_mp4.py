@@ -24,6 +24,7 @@ from avssl.data.media.isobmff import Box
 from avssl.data.media.spherical import clear_sphere, entries, mark_ambisonics, mark_sphere
 from avssl.data.media.whole import Pictures
 from avssl.data.media.write import require_folder, write_video, writing
+from avssl.errors import InputError
 
 COPIED = {".mp4": frozenset(("h264", "hevc", "av1", "vp9")), ".mov": frozenset(("h264", "hevc"))}
 """Codecs that players expect in such a file; others are encoded anew."""
@@ -68,15 +69,15 @@ def write_spatial_mp4(
         codec: `aac`, or `pcm` for 24 bits without loss, which YouTube takes in a `.mov`.
 
     Raises:
-        ValueError: no pictures, no sound, a number of channels that no layout has, blocks that differ or are not
+        InputError: no pictures, no sound, a number of channels that no layout has, blocks that differ or are not
             finite, or another codec or suffix.
         OSError: the file cannot be written.
     """
     target, source = Path(path), Path(pictures)
     if target.suffix.lower() not in (".mp4", ".mov") or codec not in ("aac", "pcm"):
-        raise ValueError(f"{target}: expected a .mp4 or .mov with aac or pcm sound, got {codec} in {target.suffix!r}")
+        raise InputError(f"{target}: expected a .mp4 or .mov with aac or pcm sound, got {codec} in {target.suffix!r}")
     if codec == "aac" and sample_rate not in AAC_RATES:
-        raise ValueError(f"{target}: aac has rates of {', '.join(map(str, AAC_RATES))} Hz, not {sample_rate}")
+        raise InputError(f"{target}: aac has rates of {', '.join(map(str, AAC_RATES))} Hz, not {sample_rate}")
     require_folder(target)
     blocks = _checked(target, sound)
     first = next(blocks)
@@ -185,11 +186,11 @@ def _checked(path: Path, sound: Iterable[Tensor]) -> Iterator[Tensor]:
     for block in sound:
         if block.ndim != 2 or len(block) not in LAYOUTS or (channels and len(block) != channels):
             expected = f"({channels}, samples)" if channels else "(1, 2, 4 or 6 channels, samples)"
-            raise ValueError(f"{path}: expected blocks of sound {expected}, got {tuple(block.shape)}")
+            raise InputError(f"{path}: expected blocks of sound {expected}, got {tuple(block.shape)}")
         if not bool(block.isfinite().all()):
-            raise ValueError(f"{path}: expected sound of finite numbers, got others")
+            raise InputError(f"{path}: expected sound of finite numbers, got others")
         channels, samples = len(block), samples + block.shape[1]
         if block.shape[1]:
             yield block
     if not samples:
-        raise ValueError(f"{path}: expected sound, there is none")
+        raise InputError(f"{path}: expected sound, there is none")

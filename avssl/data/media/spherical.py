@@ -13,6 +13,7 @@ from pathlib import Path
 from xml.sax.saxutils import escape
 
 from avssl.data.media.isobmff import Box, full_box, read_header
+from avssl.errors import InputError
 
 SOURCE = "avssl"
 """Who made it, as the boxes have it."""
@@ -66,17 +67,17 @@ def read_spatial(path: Path | str) -> Spatial:
 
     Raises:
         OSError: there is no such file.
-        ValueError: no mp4, or one with a broken header.
+        InputError: no mp4, or one with a broken header.
     """
     path = Path(path)
     header = read_header(path)
     if header is None:
-        raise ValueError(f"{path}: expected an mp4 or mov, it has no moov box")
+        raise InputError(f"{path}: expected an mp4 or mov, it has no moov box")
     try:
         sounds = [_ambisonics(box) for entry in entries(header) for box in entry.all(b"SA3D")]
         spheres = [sphere for track in header.all(b"trak") if (sphere := _sphere(track))]
     except struct.error as error:
-        raise ValueError(f"{path}: expected an mp4, its boxes about the sphere are broken") from error
+        raise InputError(f"{path}: expected an mp4, its boxes about the sphere are broken") from error
     return Spatial(next(iter(sounds), None), next(iter(spheres), None))
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from avssl.data.labelled import Example, Labelled
 from avssl.data.layouts import class_folders, hmdb51, ucf101
 from avssl.data.windows import Reading, Source
+from avssl.errors import InputError
 from avssl.train.kept import lengths, remembered
 from avssl.train.world import cache
 from avssl_downstream.action.options import ActionOptions
@@ -26,7 +27,7 @@ def read_labelled(options: ActionOptions) -> Labelled:
     """The data set that the options name, with the folds that are asked for; the built-in actions where none is.
 
     Raises:
-        ValueError: see the readers; or there is no such split.
+        InputError: see the readers; or there is no such split.
     """
     root = Path(options.root) if options.root else _stand_in(options)
     settings = {name: getattr(options, name) for name in ("layout", "missing", "test_share", "seed")}
@@ -35,7 +36,7 @@ def read_labelled(options: ActionOptions) -> Labelled:
         return found
     names = [fold.name for fold in found.folds]
     if f"split{options.split}" not in names:
-        raise ValueError(f"{root}: has {', '.join(names)}, not split{options.split}; split=0 takes all")
+        raise InputError(f"{root}: has {', '.join(names)}, not split{options.split}; split=0 takes all")
     return replace(found, folds=(found.folds[names.index(f"split{options.split}")],))
 
 
@@ -48,7 +49,7 @@ def spread(labelled: Labelled, examples: Sequence[Example], reading: Reading, cl
     """Videos with so many windows each, the first at the beginning, the last at the end, the others evenly between.
 
     Raises:
-        ValueError: a video is broken.
+        InputError: a video is broken.
         FileNotFoundError: one is gone, and its length is not known from before.
     """
     ends = latest(labelled, examples, reading, workers)

@@ -23,7 +23,7 @@ def recognise(recogniser: Recogniser, paths: Sequence[Path], options: ActionOpti
         options: how many clips, and how they are read.
 
     Raises:
-        ValueError: a video is broken.
+        InputError: a video is broken.
         FileNotFoundError: there is none.
     """
     examples = tuple(Example(str(path), "", video=str(path)) for path in paths)

@@ -8,6 +8,7 @@ import torch
 from safetensors.torch import save_file
 
 from avssl.data.manifest import Manifest, read_manifest
+from avssl.errors import InputError
 from avssl.head import Head
 from avssl.train.checkpoint import replacing
 from avssl.train.launch import alone
@@ -42,7 +43,7 @@ class Correspondence(Head):
             clips.
 
         Raises:
-            ValueError: no manifest, a split with fewer than two clips, or a transformer that does not fit.
+            InputError: no manifest, a split with fewer than two clips, or a transformer that does not fit.
         """
         splits = {name: self._clips(name) for name in ("train", "test")}
         predict = sound_of_pictures(Path(self.options.transformer), self.encoders) if self.options.transformer else None
@@ -68,10 +69,10 @@ class Correspondence(Head):
 
     def _clips(self, split: str) -> Manifest:
         if not self.options.manifest:
-            raise ValueError("correspondence needs clips: give a manifest.parquet or its folder (--data)")
+            raise InputError("correspondence needs clips: give a manifest.parquet or its folder (--data)")
         clips = read_manifest(self.options.manifest, split)
         if len(clips) < 2:
-            raise ValueError(f"{self.options.manifest}: split {split!r} has {len(clips)} clip, correspondence needs 2")
+            raise InputError(f"{self.options.manifest}: split {split!r} has {len(clips)} clip, correspondence needs 2")
         return clips
 
     def _embed(self, splits: dict[str, Manifest]) -> tuple[Draws, Draws]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from avssl.config import DataConfig, OptimConfig, check_choice, check_precision
 from avssl.data.crops import CropOptions, check_guide
+from avssl.errors import InputError
 
 MISALIGNMENTS = ("yaw", "pitch-yaw", "any")
 
@@ -72,13 +73,13 @@ class CorrespondenceOptions(CropOptions):
         check_guide(self, self.detector)
         for name in ("train_draws", "test_draws", "per_window", "hidden", "epochs", "batch", "bootstrap"):
             if getattr(self, name) < 1:
-                raise ValueError(f"{name} is at least 1, not {getattr(self, name)}")
+                raise InputError(f"{name} is at least 1, not {getattr(self, name)}")
         check_choice("misalignment", self.misalignment, MISALIGNMENTS)
         if not (0 <= self.least_misalignment < 180 and 0 <= self.dropout < 1):
             values = f"{self.least_misalignment} and {self.dropout}"
-            raise ValueError(f"0 <= least_misalignment < 180 degrees and 0 <= dropout < 1, not {values}")
+            raise InputError(f"0 <= least_misalignment < 180 degrees and 0 <= dropout < 1, not {values}")
         if self.seed < 0:
-            raise ValueError(f"seed must not be negative, it is {self.seed}")
+            raise InputError(f"seed must not be negative, it is {self.seed}")
         check_precision("correspondence", self.precision)
         self.data()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from avssl.errors import InputError
 from avssl.models.encoders import Encoders
 from avssl.models.folder import load_tensors, read_tensors
 from avssl.models.translator import Translator
@@ -21,13 +22,13 @@ def sound_of_pictures(run: Path, encoders: Encoders) -> Translator:
         encoders: whose pictures' embeddings it takes.
 
     Raises:
-        ValueError: no such file, no transformer in it, or one of other encoders' width.
+        InputError: no such file, no transformer in it, or one of other encoders' width.
     """
     path = run / TASK if run.is_dir() else run
     state = {name.removeprefix(PART): each for name, each in read_tensors(path).items() if name.startswith(PART)}
     depth = len({name.split(".")[1] for name in state if name.startswith(LAYER)})
     if not depth:
-        raise ValueError(f"{path}: holds no transformer, which `avssl pretrain --recipe avsa/small-transformer` trains")
+        raise InputError(f"{path}: holds no transformer, which `avssl pretrain --recipe avsa/small-transformer` trains")
     found = Translator(encoders.video_width, depth)
     load_tensors(found, state, str(path))
     return found.eval()

@@ -10,6 +10,7 @@ from pathlib import Path
 from avssl.data.labelled import Labelled
 from avssl.data.layouts import eigenscape
 from avssl.data.windows import Reading
+from avssl.errors import InputError
 from avssl.models.encoders import Encoders
 from avssl.train.kept import remembered
 from avssl_downstream.classification.judge import Predict
@@ -29,7 +30,7 @@ class Eigenscape(SegmentHead):
         options: see `EigenscapeOptions`.
 
     Raises:
-        ValueError: see `SegmentHead`.
+        InputError: see `SegmentHead`.
     """
 
     Options = EigenscapeOptions
@@ -50,7 +51,7 @@ class Eigenscape(SegmentHead):
     def _check(self, encoders: Encoders) -> None:
         if eigenscape.CHANNELS not in encoders.features.accepted:
             takes = " or ".join(map(str, encoders.features.accepted))
-            raise ValueError(f"eigenscape: recordings have 4 channels, features {encoders.features.name} take {takes}")
+            raise InputError(f"eigenscape: recordings have 4 channels, features {encoders.features.name} take {takes}")
 
     def _listening(self, encoders: Encoders, layer: str = "") -> Encoders:
         return all_round(encoders, self.options.turns, layer or self.options.layer)

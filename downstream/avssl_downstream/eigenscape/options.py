@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from avssl.config import check_choice
 from avssl.data.layouts.eigenscape import CHANNELS, Cut
 from avssl.data.windows import Reading
+from avssl.errors import InputError
 from avssl_downstream.scenes.headings import LAYERS
 from avssl_downstream.scenes.options import SegmentOptions
 
@@ -42,7 +43,7 @@ class EigenscapeOptions(SegmentOptions):
         super().__post_init__()
         check_choice("layer", self.layer, LAYERS)
         if self.turns < 1:
-            raise ValueError(f"turns is at least 1, not {self.turns}")
+            raise InputError(f"turns is at least 1, not {self.turns}")
         for each in self.baselines:
             check_choice("baselines", each, BASELINES)
         self.cut()

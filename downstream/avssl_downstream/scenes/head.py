@@ -11,6 +11,7 @@ import torch
 from avssl.data.labelled import Labelled
 from avssl.data.layouts import tau
 from avssl.data.windows import Reading
+from avssl.errors import InputError
 from avssl.models.encoders import Encoders
 from avssl.train.kept import remembered
 from avssl_downstream.classification.judge import Predict, late
@@ -28,7 +29,7 @@ class Scenes(SegmentHead):
         options: see `ScenesOptions`.
 
     Raises:
-        ValueError: encoders of ambisonics, and stereo is not to be mixed up for them.
+        InputError: encoders of ambisonics, and stereo is not to be mixed up for them.
     """
 
     Options = ScenesOptions
@@ -53,7 +54,7 @@ class Scenes(SegmentHead):
     def _check(self, encoders: Encoders) -> None:
         takes = encoders.features.accepted
         if "audio" in self.options.towers and 2 not in takes and not self.options.upmix:
-            raise ValueError(
+            raise InputError(
                 f"scenes: the set's sound has 2 channels, features {encoders.features.name} take {takes[0]}; "
                 "set upmix=true to let them hear W = (L + R) / 2 and Y = (L - R) / 2, or tower=video"
             )

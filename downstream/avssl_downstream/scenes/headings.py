@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from avssl.config import check_choice
+from avssl.errors import InputError
 from avssl.models.encoders import AudioEncoder, Encoders
 from avssl.spatial.ambisonics import rotate, rotation
 
@@ -36,7 +37,7 @@ class Headings(AudioEncoder):
             first block, in eight bands).
 
     Raises:
-        ValueError: an unknown layer, one that the tower lacks, fewer than one heading, or several of sound that is not
+        InputError: an unknown layer, one that the tower lacks, fewer than one heading, or several of sound that is not
             ambisonics.
     """
 
@@ -47,7 +48,7 @@ class Headings(AudioEncoder):
         torch.nn.Module.__init__(self)
         check_choice("layer", layer, LAYERS)
         if turns < 1 or (turns > 1 and 4 not in audio.features.accepted):
-            raise ValueError(f"turns is 1 or more, and 1 for features {audio.features.name} of sound for ears: {turns}")
+            raise InputError(f"turns is 1 or more, and 1 for features {audio.features.name} of sound for ears: {turns}")
         self.features, self.tower = audio.features, audio.tower
         # Kept with the weights, so that such encoders have a fingerprint of their own.
         self.register_buffer("rotations", rotation(2 * math.pi * torch.arange(turns) / turns))

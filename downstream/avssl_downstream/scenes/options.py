@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from avssl.config import OptimConfig, check_choice, check_precision, check_range
 from avssl.data.layouts.tau import SECONDS
 from avssl.data.windows import Reading
+from avssl.errors import InputError
 from avssl.models.encoders import Encoders
 from avssl_downstream.classification import CLASSIFIERS
 from avssl_downstream.scenes.pool import POOLS
@@ -73,15 +74,15 @@ class SegmentOptions:
         check_choice("classifier", self.classifier, CLASSIFIERS)
         check_choice("ablate", self.ablate, ("", *ABLATIONS, ALL))
         if self.ablate and self.mode == "finetune":
-            raise ValueError(f"ablate={self.ablate} is of frozen embeddings, leave it out with mode=finetune")
+            raise InputError(f"ablate={self.ablate} is of frozen embeddings, leave it out with mode=finetune")
         check_precision("scenes", self.precision)
         check_range("scenes", "missing", self.missing, 0.0, 1.0)
         for name in ("window", "hop", "strength", "neighbours", "epochs", "draws", "batch"):
             if not getattr(self, name) > 0:
-                raise ValueError(f"{name} must be positive, not {getattr(self, name)}")
+                raise InputError(f"{name} must be positive, not {getattr(self, name)}")
         if self.seed < 0 or self.workers < 0 or not 0 <= self.dropout < 1:
             values = f"{self.seed}, {self.workers} and {self.dropout}"
-            raise ValueError(f"seed and workers are not negative and 0 <= dropout < 1, they are {values}")
+            raise InputError(f"seed and workers are not negative and 0 <= dropout < 1, they are {values}")
 
     @property
     def towers(self) -> tuple[str, ...]:
@@ -115,7 +116,7 @@ class ScenesOptions(SegmentOptions):
         for each in self.baselines:
             check_choice("baselines", each, BASELINES)
         if not self.segment > 0:
-            raise ValueError(f"segment is a length above 0 seconds, not {self.segment}")
+            raise InputError(f"segment is a length above 0 seconds, not {self.segment}")
         self.reading()
 
     @property

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from avssl.data.atomic import write_text
 from avssl.data.labelled import Labelled
 from avssl.data.windows import Reading
+from avssl.errors import InputError
 from avssl.head import Head
 from avssl.models.encoders import Encoders
 from avssl.train.outcome import CONFIG
@@ -42,7 +43,7 @@ class SegmentHead(Head):
         options: data, embedding, classifier, baselines.
 
     Raises:
-        ValueError: something is asked of encoders that are not given, or cannot do it.
+        InputError: something is asked of encoders that are not given, or cannot do it.
     """
 
     needs_encoders = False
@@ -58,15 +59,15 @@ class SegmentHead(Head):
             (f"ablate={options.ablate}", options.ablate),
         ):
             if asked and encoders is None:
-                raise ValueError(f"{what} needs --encoders: a run folder, or its encoders folder")
+                raise InputError(f"{what} needs --encoders: a run folder, or its encoders folder")
         if encoders is None and set(options.baselines) <= {"random"}:
-            raise ValueError(
+            raise InputError(
                 "without --encoders there are baselines alone, and none is asked for; set baselines=[logmel]"
             )
         if encoders is not None:
             for tower in options.towers:
                 if not isinstance(getattr(encoders, tower, None), nn.Module):
-                    raise ValueError(f"{self.layout}: needs encoders with the tower {tower}, these have none")
+                    raise InputError(f"{self.layout}: needs encoders with the tower {tower}, these have none")
             self._check(encoders)
             ablations(encoders.features, options.ablate)
 
@@ -79,7 +80,7 @@ class SegmentHead(Head):
             What `judge` gives of the encoders, and `accuracy_ROW` and the like of every further row.
 
         Raises:
-            ValueError: a data set or file that cannot be used; see the data set's reader.
+            InputError: a data set or file that cannot be used; see the data set's reader.
             OSError: something cannot be read or written.
             SystemExit: with code 0, after saving, when SIGTERM or Ctrl-C came while fine-tuning.
         """

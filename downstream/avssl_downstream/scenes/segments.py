@@ -47,7 +47,7 @@ def embed_windows(
         title: of the bar.
 
     Raises:
-        ValueError: a file cannot be read, or has channels that the features do not take.
+        InputError: a file cannot be read, or has channels that the features do not take.
     """
     files = sources(labelled.examples, labelled, tower, reading.seconds, hop)
     found = kept(encoders, files, tower, reading, precision=precision, workers=workers, title=title)

@@ -7,6 +7,7 @@ from copy import deepcopy
 import torch
 from torch import Tensor
 
+from avssl.errors import InputError
 from avssl.models.encoders import Encoders
 from avssl.spatial.features import Features
 
@@ -24,7 +25,7 @@ class Silenced(Features):
             all but that of W.
 
     Raises:
-        ValueError: there is nothing to silence, or nothing would be left.
+        InputError: there is nothing to silence, or nothing would be left.
     """
 
     heard: Tensor
@@ -58,7 +59,7 @@ def ablations(features: Features, wanted: str) -> tuple[str, ...]:
         wanted: one of `ABLATIONS`, all, or nothing.
 
     Raises:
-        ValueError: there is nothing to silence, or nothing would be left.
+        InputError: there is nothing to silence, or nothing would be left.
     """
     if not wanted:
         return ()
@@ -66,7 +67,7 @@ def ablations(features: Features, wanted: str) -> tuple[str, ...]:
     # Of two that are the same, the first; without intensity, space is dipoles.
     fitting = {places: maps for maps, places in reversed(kinds.items()) if 0 < len(places) < features.maps}
     if not fitting:
-        raise ValueError(_why(features, wanted))
+        raise InputError(_why(features, wanted))
     return tuple(reversed(fitting.values()))
 
 

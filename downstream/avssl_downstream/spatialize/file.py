@@ -11,6 +11,7 @@ from torch import Tensor
 from avssl.data.ambix import recognised_layout
 from avssl.data.equirect import check_equirect, check_flat
 from avssl.data.media.whole import Pictures, Sound
+from avssl.errors import InputError, MissingFileError
 from avssl_downstream.spatialize.generator import Generator
 from avssl_downstream.spatialize.options import SpatializeOptions
 from avssl_downstream.spatialize.sights import Sights
@@ -29,13 +30,13 @@ class Source:
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: no sound, no pictures, more channels than `mix` knows what to do with, or pictures of another field
+        InputError: no sound, no pictures, more channels than `mix` knows what to do with, or pictures of another field
             of view than the generator's.
     """
 
     def __init__(self, path: Path, generator: Generator, options: SpatializeOptions) -> None:
         if not path.is_file():
-            raise FileNotFoundError(f"{path}: expected a video, there is no such file")
+            raise MissingFileError(f"{path}: expected a video, there is no such file")
         self.path, self.pictures, self.sound = path, Pictures(path), Sound(path)
         self.sample_rate, self.seconds = self.sound.sample_rate, self.sound.seconds
         self.channels = generator.given
@@ -46,15 +47,15 @@ class Source:
         """What the generator starts from, in blocks `(I, samples)` at its own rate: the sound mixed down, or a field.
 
         Raises:
-            ValueError: samples that are no numbers, or none at all.
+            InputError: samples that are no numbers, or none at all.
         """
         block = None
         for block in self.sound.play(BLOCK):
             if not bool(block.isfinite().all()):
-                raise ValueError(f"{self.sound.path}: expected sound, some of its samples are not finite numbers")
+                raise InputError(f"{self.sound.path}: expected sound, some of its samples are not finite numbers")
             yield self._mixed(block)
         if block is None:
-            raise ValueError(f"{self.sound.path}: expected sound, its stream has none to decode")
+            raise InputError(f"{self.sound.path}: expected sound, its stream has none to decode")
 
     def sights(self, generator: Generator) -> Sights:
         """What a generator sees of its pictures."""
@@ -69,7 +70,7 @@ class Source:
 def _mix(path: Path, sound: Sound, mix: str) -> Callable[[Tensor], Tensor]:
     """What makes one channel of a file's."""
     if mix == "auto" and sound.channels > 2:
-        raise ValueError(
+        raise InputError(
             f"{path}: expected mono or stereo sound, this has {sound.channels} channels; say mix=mean, or mix=first "
             "for W of ambisonics"
         )
@@ -81,9 +82,9 @@ def _field(path: Path, sound: Sound) -> Callable[[Tensor], Tensor]:
     """What makes W, Y, Z and X of a file's channels."""
     try:
         return recognised_layout(sound.channels, sound.codec).to_ambix
-    except ValueError as error:
+    except InputError as error:
         expected = str(error).partition(";")[0]  # what follows is advice for `prepare`
-        raise ValueError(f"{path}: {expected}") from error
+        raise InputError(f"{path}: {expected}") from error
 
 
 def _check_view(path: Path, pictures: Pictures, generator: Generator, panorama: bool) -> None:
@@ -92,5 +93,5 @@ def _check_view(path: Path, pictures: Pictures, generator: Generator, panorama: 
             check_equirect(pictures, declared=panorama, vouched=False, declare="panorama=true")
         else:
             check_flat(pictures)
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}") from error
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error

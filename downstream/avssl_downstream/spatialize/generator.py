@@ -16,6 +16,7 @@ from avssl.config import NoOptions
 from avssl.data.ambix import PAIRS
 from avssl.data.clip import Clip
 from avssl.data.manifest import Row
+from avssl.errors import InputError
 from avssl.models.picture import PictureBranch
 
 CHANNELS = {"binaural": 2, "foa": 4, "second-order": 9}
@@ -138,10 +139,10 @@ def mix_down(truth: Tensor) -> Tensor:
     Networks of two ears are fed left plus right, twice of it; so that a mono file comes back at its own level.
 
     Raises:
-        ValueError: another number of channels.
+        InputError: another number of channels.
     """
     if truth.shape[-2] not in CHANNELS.values():
-        raise ValueError(f"spatial sound is of 2 (binaural), 4 or 9 (ambiX) channels, this is of {truth.shape[-2]}")
+        raise InputError(f"spatial sound is of 2 (binaural), 4 or 9 (ambiX) channels, this is of {truth.shape[-2]}")
     return truth.mean(-2) if truth.shape[-2] == 2 else truth[..., 0, :]
 
 

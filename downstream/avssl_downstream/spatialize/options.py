@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from avssl.config import DataConfig, OptimConfig, TrainConfig, check_choice, check_precision, check_range
+from avssl.errors import InputError
 from avssl_downstream.spatialize.generator import Generator
 from avssl_downstream.spatialize.generators import GENERATORS
 
@@ -100,12 +101,12 @@ class SpatializeOptions:
         check_range("spatialize", "field_of_view", self.field_of_view, 1.0, 360.0)
         for name in ("clips", "batch", "windows"):
             if getattr(self, name) < 1:
-                raise ValueError(f"spatialize.{name} is at least 1, not {getattr(self, name)}")
+                raise InputError(f"spatialize.{name} is at least 1, not {getattr(self, name)}")
         for name in ("hop", "most_clips", "workers"):
             if getattr(self, name) < 0:
-                raise ValueError(f"spatialize.{name} must not be negative, it is {getattr(self, name)}")
+                raise InputError(f"spatialize.{name} must not be negative, it is {getattr(self, name)}")
         if not self.augment and not self.train_share:
-            raise ValueError("spatialize: train_share is 0 and augment names nothing: there is nothing to train on")
+            raise InputError("spatialize: train_share is 0 and augment names nothing: there is nothing to train on")
         check_precision("spatialize", self.train.precision)
 
     def data(self, generator: Generator, batch: int) -> DataConfig:

@@ -9,6 +9,7 @@ from avssl.config import FeatureConfig, ModelConfig
 from avssl.data.labelled import Example, Fold, Labelled
 from avssl.data.media import write_sound, write_video
 from avssl.data.windows import Reading, Source
+from avssl.errors import InputError
 from avssl.models.encoders import Encoders
 from avssl.train import kept as module
 from avssl.train import shards
@@ -161,11 +162,11 @@ def test_a_labelled_set_is_remembered_once_its_media_are_gone(tmp_path, capsys):
 
     def read():
         if not root.is_dir():
-            raise ValueError(f"{root}: expected sounds")
+            raise InputError(f"{root}: expected sounds")
         return found
 
     def refuse():
-        raise ValueError("a list is broken")
+        raise InputError("a list is broken")
 
     def ask(reader, **settings):
         return remembered(root, settings, reader, tmp_path / "kept")

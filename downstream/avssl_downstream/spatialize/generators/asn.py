@@ -16,6 +16,7 @@ from torch.nn import functional
 from avssl.data.augment import Colour, jitter_colour
 from avssl.data.clip import Clip
 from avssl.data.flow import flow_estimator, paint
+from avssl.errors import InputError
 from avssl.models.asn import AsnNet, OrderJudge
 from avssl.spatial.log_frequency import LogFrequency
 from avssl.spatial.spectrum import apply_mask, from_parts, ideal_masks, level
@@ -37,7 +38,7 @@ class Asn(Generator):
         branch: makes a picture branch for colours and one for flow; the paper's are `torchvision/resnet18`.
 
     Raises:
-        ValueError: RAFT without weights, or a window too short for the network.
+        InputError: RAFT without weights, or a window too short for the network.
     """
 
     Options = AsnOptions
@@ -70,10 +71,10 @@ class Asn(Generator):
         """`sound` `(2, S)`, `frames` and `flow` uint8 `(T, 3, rows, columns)`; left and right exchanged in all or none.
 
         Raises:
-            ValueError: the sound has not two channels.
+            InputError: the sound has not two channels.
         """
         if len(clip.sound) != 2:
-            raise ValueError(f"{clip.key}: sound for two ears has 2 channels, this has {len(clip.sound)}")
+            raise InputError(f"{clip.key}: sound for two ears has 2 channels, this has {len(clip.sound)}")
         frames, sound = scaled(clip.frames, self.size), clip.sound
         if rng.random() < self.options.mirror:
             frames, sound = frames.flip(-1), sound.flip(0)

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from avssl.data.augment import Colour, jitter_colour
 from avssl.data.clip import Clip
 from avssl.data.flow import flow_estimator, paint
+from avssl.errors import InputError
 from avssl.models.picture import PictureBranch
 from avssl.spatial.any_order import exchange_sides, turn_left
 from avssl.spatial.distances import complex_error
@@ -139,7 +140,7 @@ class Foa360(Generator):
         """Rows and columns of the maps.
 
         Raises:
-            ValueError: cells of the picture that is laid around itself are not those of the picture.
+            InputError: cells of the picture that is laid around itself are not those of the picture.
         """
         if not self.streams:
             return 1, 1
@@ -148,7 +149,7 @@ class Foa360(Generator):
             self._branches[0].shape(1, height, each)[2:] for each in (width, width + 2 * seam)
         )
         if around * width != columns * (width + 2 * seam):
-            raise ValueError(
+            raise InputError(
                 f"foa360.seam is a multiple of the size of a cell of the picture branch, {width / columns:g} columns, "
                 f"not {seam}"
             )

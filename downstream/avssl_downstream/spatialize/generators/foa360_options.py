@@ -9,6 +9,7 @@ from torch import nn
 
 from avssl.config import check_choice, check_range
 from avssl.data.flow import METHODS
+from avssl.errors import InputError
 from avssl.models.foa360 import Foa360Net, Foa360UNet, Trunk
 from avssl.models.pointing import PointingNet
 from avssl.models.strided import FULL, SMALL
@@ -90,16 +91,16 @@ class Foa360Options:
             check_choice(f"foa360.{name}", getattr(self, name), known)
         for name in ("sample_rate", "spectra", "bands", "tracks", "units", "rows", "columns", "frame_rate"):
             if not getattr(self, name) > 0:
-                raise ValueError(f"foa360.{name} must be positive, not {getattr(self, name)}")
+                raise InputError(f"foa360.{name} must be positive, not {getattr(self, name)}")
         if self.order not in (1, 2):
-            raise ValueError(f"foa360.order is 1 or 2, not {self.order}")
+            raise InputError(f"foa360.order is 1 or 2, not {self.order}")
         for name in ("colour", "faint"):
             check_range("foa360", name, getattr(self, name), 0.0, 1.0)
         if not 0 <= self.seam <= self.columns:
-            raise ValueError(f"foa360.seam is from 0 to the {self.columns} columns of a picture, not {self.seam}")
+            raise InputError(f"foa360.seam is from 0 to the {self.columns} columns of a picture, not {self.seam}")
         least, most = (each / self.sample_rate for each in (self._least, self.sizes.samples))
         if not least <= self.given <= most:
-            raise ValueError(
+            raise InputError(
                 f"foa360.given is from {least:.3f} s, what the loss needs, to {most:.3f} s, the whole window of "
                 f"{self.spectra} spectra; not {self.given}"
             )
@@ -134,7 +135,7 @@ def build(options: Foa360Options, streams: Sequence[int], grid: tuple[int, int])
         grid: rows and columns of these maps.
 
     Raises:
-        ValueError: spectra too small for the layers.
+        InputError: spectra too small for the layers.
     """
     bins = options.sizes.stft.bins
     axis = LoudBands(bins, options.bands, max(1.0, bins / 170)) if options.form == "small" else TwoSided()

@@ -20,6 +20,7 @@ from torch.nn import functional
 from avssl.config import check_choice, check_range
 from avssl.data.augment import Colour, jitter_colour
 from avssl.data.clip import Clip
+from avssl.errors import InputError
 from avssl.models.apnet import APNet, AssoConv, Ears, side_by_side
 from avssl.models.unet25d import UNet25D
 from avssl.models.weights import load_weights
@@ -96,9 +97,9 @@ class PseudoBinauralOptions:
             check_range("pseudo_binaural", name, getattr(self, name), 0.0, 100.0)
         for name in ("width", "rows", "columns", "grid_rows", "grid_columns"):
             if getattr(self, name) < 1:
-                raise ValueError(f"pseudo_binaural.{name} is at least 1, not {getattr(self, name)}")
+                raise InputError(f"pseudo_binaural.{name} is at least 1, not {getattr(self, name)}")
         if self.columns_of_spectrum % 32:
-            raise ValueError(
+            raise InputError(
                 f"pseudo_binaural.seconds makes {self.columns_of_spectrum} columns of spectrum, the U-Net needs a "
                 "multiple of 32: 0.31, 0.63, 0.95, 1.27, ..."
             )
@@ -141,7 +142,7 @@ class PseudoBinaural(Generator):
     def views(self, clip: Clip, rng: np.random.Generator) -> dict[str, Tensor]:
         """`sound` `(2, S)` and `frames` uint8 `(T, 3, rows, columns)`."""
         if len(clip.sound) != 2:
-            raise ValueError(f"{clip.key}: sound for two ears has 2 channels, this has {len(clip.sound)}")
+            raise InputError(f"{clip.key}: sound for two ears has 2 channels, this has {len(clip.sound)}")
         frames, sound = self._cut(clip.frames, rng), clip.sound
         if self.options.colour:
             strength = Colour(self.options.colour, 0.0, self.options.colour, 0.0)
