@@ -36,7 +36,7 @@ class OutputError(InputError, OSError):
 
 
 def is_input_error(error: BaseException) -> bool:
-    """Whether an exception is about user input: an `InputError`, or the operating system's refusal, as of a full disk."""
+    """Whether an exception is about user input: `InputError`, or an environment's `OSError`, such as a full disk."""
     return isinstance(error, InputError) or (isinstance(error, OSError) and error.errno in _ENVIRONMENT)
 
 

@@ -42,6 +42,8 @@ def in_order(read: Callable[[Job], Batch], jobs: Sequence[Job], workers: int) ->
         InputError: `read` did.
         OSError: likewise.
     """
+    if workers < 0:
+        raise InputError(f"expected 0 or more loader processes (workers), got {workers}")
     if not workers:
         for job in jobs:
             with _one_thread():

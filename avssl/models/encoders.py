@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -70,7 +71,7 @@ class AudioEncoder(nn.Module):
     def _heard(self, sound: Tensor) -> Tensor:
         if sound.ndim < 2:
             raise ValueError(f"sound is (..., channels, samples), not {tuple(sound.shape)}")
-        maps: Tensor = self.features(sound.reshape(-1, *sound.shape[-2:]))
+        maps: Tensor = self.features(sound.reshape(math.prod(sound.shape[:-2]), *sound.shape[-2:]))
         return maps.contiguous(memory_format=torch.channels_last)
 
 

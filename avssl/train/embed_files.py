@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -49,7 +50,7 @@ def embed_files(
     Raises:
         InputError: no media, or nothing in them that the towers could take; an output of another kind.
     """
-    if not hop > 0:
+    if not 0 < hop < math.inf:
         raise InputError(f"windows are a hop > 0 seconds apart, not {hop}")
     table = embedding_table(out, reading.seconds)
     there = media(root, out)
