@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,12 +17,14 @@ def replacing(path: Path) -> Iterator[Path]:
     """A temporary path beside `path`, of the same suffix, which it replaces once the body has ended well.
 
     The name tells machine and process, so that two that write the same file do not meet; what killed processes of this
-    machine left of this file is removed.
+    machine left of this file is removed. The file gets the mode of a new file in its folder, whatever the body's
+    library chose: safetensors writes files that nobody else may read.
     """
     sweep(path.parent, _glob(path.stem), _glob(path.suffix))
     part = path.with_name(f".{path.stem}.{MARK}-{platform.node()}-{os.getpid()}{path.suffix}")
     try:
         yield part
+        _give_mode(part)
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
@@ -48,6 +51,22 @@ def write_text(path: Path, text: str) -> None:
     """
     with replacing(path) as part:
         part.write_text(text, encoding="utf-8")
+
+
+def _give_mode(part: Path) -> None:
+    """Give a temporary file the mode that umask and access lists give a new one, as a probe beside it shows.
+
+    The umask itself cannot be read without changing it for other threads.
+    """
+    stem, end = part.name.rsplit(f".{MARK}-", 1)
+    probe = part.with_name(f"{stem}~mode.{MARK}-{end}")
+    try:
+        probe.touch()
+        wanted = stat.S_IMODE(probe.stat().st_mode)
+    finally:
+        probe.unlink(missing_ok=True)
+    if stat.S_IMODE(part.stat().st_mode) != wanted:
+        part.chmod(wanted)
 
 
 def _glob(text: str) -> str:
