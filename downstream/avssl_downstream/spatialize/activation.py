@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from avssl.models.picture import PictureBranch
 from avssl_downstream.spatialize.generator import Generator
+from avssl_downstream.spatialize.networks.visual_branch import PictureBranch
 
 
 @torch.no_grad()

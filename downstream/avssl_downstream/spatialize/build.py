@@ -9,9 +9,9 @@ import torch
 
 from avssl.config import fill
 from avssl.models.encoders import Encoders
-from avssl.models.picture import PictureBranch
 from avssl_downstream.spatialize.generator import Generator
 from avssl_downstream.spatialize.generators import find
+from avssl_downstream.spatialize.networks.visual_branch import PictureBranch
 from avssl_downstream.spatialize.options import SpatializeOptions
 
 

@@ -16,7 +16,7 @@ from avssl.config import NoOptions
 from avssl.data.ambix import PAIRS
 from avssl.data.clip import Clip
 from avssl.data.manifest import Row
-from avssl.models.picture import PictureBranch
+from avssl_downstream.spatialize.networks.visual_branch import PictureBranch
 
 CHANNELS = {"binaural": 2, "foa": 4, "second-order": 9}
 GIVEN = {2: 0, 4: 1, 9: 4}

@@ -16,11 +16,11 @@ from torch.nn import functional
 from avssl.data.augment import Colour, jitter_colour
 from avssl.data.clip import Clip
 from avssl.data.flow import flow_estimator, paint
-from avssl.models.asn import AsnNet, OrderJudge
-from avssl.spatial.log_frequency import LogFrequency
 from avssl.spatial.spectrum import apply_mask, from_parts, ideal_masks, level
 from avssl_downstream.spatialize.generator import Branches, Generator, scaled
 from avssl_downstream.spatialize.generators.asn_options import NETWORKS, AsnOptions
+from avssl_downstream.spatialize.networks.asn import AsnNet, OrderJudge
+from avssl_downstream.spatialize.networks.log_frequency import LogFrequency
 
 _LEAST = 1e-4
 """Of magnitudes, at a level of 0.1."""

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 
 from avssl.config import check_choice, check_range
 from avssl.data.flow import METHODS
-from avssl.models.asn import FULL, SMALL
 from avssl.spatial.spectrum import MASKS, StftConfig
+from avssl_downstream.spatialize.networks.asn import FULL, SMALL
 
 NETWORKS = {"full": FULL, "small": SMALL}
 

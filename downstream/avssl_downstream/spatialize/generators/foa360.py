@@ -21,12 +21,12 @@ from torch import Tensor, nn
 from avssl.data.augment import Colour, jitter_colour
 from avssl.data.clip import Clip
 from avssl.data.flow import flow_estimator, paint
-from avssl.models.picture import PictureBranch
 from avssl.spatial.any_order import exchange_sides, turn_left
 from avssl.spatial.distances import complex_error
 from avssl.spatial.spectrum import ideal_masks, level
 from avssl_downstream.spatialize.generator import Branches, Generator, mix_down, scaled
 from avssl_downstream.spatialize.generators.foa360_options import STREAMS, Foa360Options, build
+from avssl_downstream.spatialize.networks.visual_branch import PictureBranch
 
 HUE = 0.1
 """Of the strength with which other colours are changed: hue tells things apart."""

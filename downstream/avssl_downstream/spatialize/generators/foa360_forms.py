@@ -17,10 +17,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from avssl.models.foa360 import Foa360Net, Localised, synthesise
-from avssl.models.pointing import PointingNet, channel_masks
-from avssl.spatial.log_frequency import LogFrequency
 from avssl.spatial.spectrum import StftConfig, from_parts, one_sided, two_sided
+from avssl_downstream.spatialize.networks.foa360 import Foa360Net, Localised, synthesise
+from avssl_downstream.spatialize.networks.log_frequency import LogFrequency
+from avssl_downstream.spatialize.networks.track_localization import PointingNet, channel_masks
 
 LOSS_SECONDS = 0.025
 """Windows of the loss have the power of two from here up: 2048 samples at 48 kHz, 1024 at 24 kHz."""

@@ -9,9 +9,6 @@ from torch import nn
 
 from avssl.config import check_choice, check_range
 from avssl.data.flow import METHODS
-from avssl.models.foa360 import Foa360Net, Foa360UNet, Trunk
-from avssl.models.pointing import PointingNet
-from avssl.models.strided import FULL, SMALL
 from avssl.spatial.spectrum import StftConfig
 from avssl_downstream.spatialize.generators.foa360_forms import (
     ComplexMasks,
@@ -23,6 +20,9 @@ from avssl_downstream.spatialize.generators.foa360_forms import (
     Tracks,
     TwoSided,
 )
+from avssl_downstream.spatialize.networks.conv_unet import FULL, SMALL
+from avssl_downstream.spatialize.networks.foa360 import Foa360Net, Foa360UNet, Trunk
+from avssl_downstream.spatialize.networks.track_localization import PointingNet
 
 STREAMS = {
     "full": ("colours", "flow"),

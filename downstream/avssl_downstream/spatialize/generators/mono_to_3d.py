@@ -17,10 +17,10 @@ from torch import Tensor
 
 from avssl.config import check_choice
 from avssl.data.clip import Clip
-from avssl.models.mono_to_3d import MonoTo3DNet
-from avssl.models.points import Points
 from avssl.spatial.spectrum import StftConfig, apply_mask, from_parts, ideal_masks, level, parts
 from avssl_downstream.spatialize.generator import Branches, Generator, mix_down, scaled
+from avssl_downstream.spatialize.networks.mono_to_3d import MonoTo3DNet
+from avssl_downstream.spatialize.networks.spatial_softmax import Points
 
 TO_AMBIX = (1, 2, 0)
 """Where Y, Z and X stand in the paper's order X, Y, Z."""
@@ -59,8 +59,8 @@ class MonoTo3DOptions:
     stages: int = 4
     """Layers of a torchvision ResNet, if that is the picture branch; the paper keeps 3."""
     points: int = 0
-    """Things whose place in the picture the network is told, see `avssl.models.points`; the paper leaves it to find
-    places by the edges of its convolutions, which takes long."""
+    """Keypoints whose image coordinates are appended to the visual features (see `networks.spatial_softmax`); 0: none, as
+    in the paper, which takes longer to train."""
     width: int = 64
     """Channels of the U-Net after its first halving."""
     picture_width: int = 1024

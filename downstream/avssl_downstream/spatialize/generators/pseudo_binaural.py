@@ -20,11 +20,11 @@ from torch.nn import functional
 from avssl.config import check_choice, check_range
 from avssl.data.augment import Colour, jitter_colour
 from avssl.data.clip import Clip
-from avssl.models.apnet import APNet, AssoConv, Ears, side_by_side
-from avssl.models.unet25d import UNet25D
 from avssl.models.weights import load_weights
 from avssl.spatial.spectrum import StftConfig, apply_mask, from_parts, ideal_masks, level, parts
 from avssl_downstream.spatialize.generator import Branches, Generator, scaled
+from avssl_downstream.spatialize.networks.apnet import APNet, AssoConv, Ears, side_by_side
+from avssl_downstream.spatialize.networks.unet25d import UNet25D
 
 RATE = 16000
 """Hz; the sizes of the spectrum are meant for it."""

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import torch
-
-from avssl.models.points import Points
+from avssl_downstream.spatialize.networks.spatial_softmax import Points
 
 
 def looking_for_the_first_map() -> Points:

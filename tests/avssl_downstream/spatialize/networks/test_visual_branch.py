@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 import torch
 import torchvision
+from avssl_downstream.spatialize.networks.resnet_trunk import VisualNet
+from avssl_downstream.spatialize.networks.visual_branch import PictureBranch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from avssl.config import FeatureConfig, ModelConfig
 from avssl.models.encoders import Encoders
-from avssl.models.picture import PictureBranch
-from avssl.models.visualnet import VisualNet
 
 
 @pytest.fixture(scope="module")

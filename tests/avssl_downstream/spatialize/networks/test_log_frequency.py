@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-
-from avssl.spatial.log_frequency import LogFrequency, centres
+from avssl_downstream.spatialize.networks.log_frequency import LogFrequency, centres
 
 BINS, BANDS = 1025, 256
 

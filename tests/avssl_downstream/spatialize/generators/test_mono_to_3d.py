@@ -11,13 +11,13 @@ import pytest
 import torch
 from avssl_downstream.spatialize.generator import mix_down
 from avssl_downstream.spatialize.generators.mono_to_3d import MonoTo3D, MonoTo3DOptions, losses
+from avssl_downstream.spatialize.networks.visual_branch import PictureBranch
 from avssl_downstream.spatialize.testing import check_generator
 from torch import Tensor
 from torch.utils.data import default_collate
 
 from avssl.config import fill
 from avssl.data.clip import Clip
-from avssl.models.picture import PictureBranch
 from avssl.spatial.distances import snr
 from avssl.testing import make_clips
 

@@ -10,9 +10,9 @@ from torch import Tensor, nn
 from avssl.config import ModelConfig
 from avssl.models.backbones import LIBRARIES
 from avssl.models.encoders import Encoders, VideoEncoder
-from avssl.models.visualnet import LAYERS, VisualNet, is_resnet
 from avssl.models.weights import load_weights
 from avssl.plugins import hint
+from avssl_downstream.spatialize.networks.resnet_trunk import LAYERS, VisualNet, is_resnet
 
 # B clips, C channels, T' steps in time, h and w rows and columns
 

@@ -10,7 +10,7 @@ from einops import rearrange
 from torch import Tensor, nn
 from torch.nn import functional
 
-from avssl.models.strided import FULL, Decoder, Encoder, Layer, xavier
+from avssl_downstream.spatialize.networks.conv_unet import FULL, Decoder, Encoder, Layer, xavier
 
 # B sounds, I channels that come, O channels that leave, N tracks, S steps in time, U units
 # F rows and T columns of spectra

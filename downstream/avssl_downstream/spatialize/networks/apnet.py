@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from avssl.models.unet25d import Decoded, outermost, start, up
+from avssl_downstream.spatialize.networks.unet25d import Decoded, outermost, start, up
 
 # B sounds, C channels of the picture's maps, K cells of the picture, F rows and T columns of a map of sound
 

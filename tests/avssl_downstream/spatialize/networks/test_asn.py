@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import torch
+from avssl_downstream.spatialize.networks.asn import SMALL, AsnNet, Instants, OrderJudge
 from torch.nn import functional
-
-from avssl.models.asn import SMALL, AsnNet, Instants, OrderJudge
 
 
 def test_a_second_of_the_paper_gives_two_ratio_masks():

@@ -14,6 +14,7 @@ from avssl_downstream.spatialize.generator import mix_down
 from avssl_downstream.spatialize.generators import foa360
 from avssl_downstream.spatialize.generators.foa360 import Foa360
 from avssl_downstream.spatialize.generators.foa360_options import STREAMS, Foa360Options
+from avssl_downstream.spatialize.networks.visual_branch import PictureBranch
 from avssl_downstream.spatialize.testing import check_generator
 from torch import Tensor
 from torch.nn import functional
@@ -21,7 +22,6 @@ from torch.utils.data import default_collate
 
 from avssl.config import fill
 from avssl.data.clip import Clip
-from avssl.models.picture import PictureBranch
 from avssl.spatial.ambisonics import encode, gains, intensity_direction
 from avssl.spatial.distances import snr
 from avssl.spatial.energy import equirectangular_grid

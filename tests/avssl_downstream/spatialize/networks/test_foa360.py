@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import pytest
 import torch
+from avssl_downstream.spatialize.networks.conv_unet import SMALL
+from avssl_downstream.spatialize.networks.foa360 import Foa360Net, Foa360UNet, Localised, Trunk, synthesise
 from torch import Tensor
 from torch.nn import functional
-
-from avssl.models.foa360 import Foa360Net, Foa360UNet, Localised, Trunk, synthesise
-from avssl.models.strided import SMALL
 
 SIZE = (1024, 127)
 KERNELS = ((1, 32, 16 * 7), (32, 64, 7 * 3), (64, 128, 5 * 3), (128, 256, 5 * 3), (256, 512, 5 * 3))

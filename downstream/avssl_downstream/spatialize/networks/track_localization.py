@@ -1,8 +1,8 @@
-"""Tracks that point into a panorama: each is a kind of thing, which is looked for in the picture's cells.
+"""Localization of separated tracks by attention over the cells of an equirectangular frame.
 
-The small form of `avssl.models.foa360`, for minutes on two CPU cores. There, fully connected layers have to learn where
-every cell lies before they learn what sounds, and can learn clips by heart; here directions are closed form, the
-picture alone says where a kind is, and sound alone says how much of it there is.
+The small variant of `foa360`, trained in minutes on two CPU cores. The fully connected layers of `foa360` must learn
+the direction of every cell before any source, and can overfit single clips; here directions are closed form, visual
+features alone locate a source class, and audio alone sets its level.
 """
 
 # B sounds, S steps in time, N tracks, P cells of the picture, I channels that come, O channels that leave
@@ -17,10 +17,10 @@ from einops import rearrange
 from torch import Tensor, nn
 from torch.nn import functional
 
-from avssl.models.foa360 import Localised, Masks, Trunk
-from avssl.models.strided import xavier
 from avssl.spatial.ambisonics import gains
 from avssl.spatial.energy import equirectangular_grid
+from avssl_downstream.spatialize.networks.conv_unet import xavier
+from avssl_downstream.spatialize.networks.foa360 import Localised, Masks, Trunk
 
 STEERING = 4.0
 """By which what arrives from where a kind is counts as this kind's, to begin with: up to a factor of e to the 4."""

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 import torch
+from avssl_downstream.spatialize.networks.apnet import APNet, AssoConv, AVFusionBlock, side_by_side
+from avssl_downstream.spatialize.networks.unet25d import Decoded, UNet25D
 from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional
 
-from avssl.models.apnet import APNet, AssoConv, AVFusionBlock, side_by_side
-from avssl.models.unet25d import Decoded, UNet25D
 from avssl.models.weights import load_weights
 
 # Block -> weight's shape, and what comes out of two spectra of 257 x 64.

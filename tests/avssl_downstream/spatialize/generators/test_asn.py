@@ -12,6 +12,7 @@ import torch
 from avssl_downstream.spatialize.generator import mix_down
 from avssl_downstream.spatialize.generators.asn import Asn
 from avssl_downstream.spatialize.generators.asn_options import AsnOptions
+from avssl_downstream.spatialize.networks.visual_branch import PictureBranch
 from avssl_downstream.spatialize.options import SpatializeOptions
 from avssl_downstream.spatialize.testing import check_generator
 from torch import Tensor, nn
@@ -19,7 +20,6 @@ from torch.nn import functional
 
 from avssl.config import fill, read_recipe, shipped_recipes
 from avssl.data.clip import Clip
-from avssl.models.picture import PictureBranch
 from avssl.spatial.distances import snr
 
 RATE = 16000

@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 
 import torch
+from avssl_downstream.spatialize.networks.conv_unet import SMALL
+from avssl_downstream.spatialize.networks.foa360 import Localised, Trunk, synthesise
+from avssl_downstream.spatialize.networks.track_localization import Pointing, PointingNet, channel_masks
 from torch import Tensor
 
-from avssl.models.foa360 import Localised, Trunk, synthesise
-from avssl.models.pointing import Pointing, PointingNet, channel_masks
-from avssl.models.strided import SMALL
 from avssl.spatial.ambisonics import angles
 from avssl.spatial.spectrum import StftConfig
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import pytest
 import torch
+from avssl_downstream.spatialize.networks.mono_to_3d import MonoTo3DNet
 from torch.nn import functional
-
-from avssl.models.mono_to_3d import MonoTo3DNet
 
 
 def test_four_seconds_are_halved_as_in_the_paper():

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from avssl.models.strided import Decoder, Encoder, Layer, xavier
+from avssl_downstream.spatialize.networks.conv_unet import Decoder, Encoder, Layer, xavier
 
 # B sounds, C channels of the picture's maps, T' instants of pictures, D numbers of one instant, K bands, T windows
 
