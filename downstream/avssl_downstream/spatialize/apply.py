@@ -14,12 +14,12 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor
 
 from avssl.data.resample import resample_blocks
-from avssl_downstream.spatialize.certificate import certificate
-from avssl_downstream.spatialize.file import Source
 from avssl_downstream.spatialize.generator import Generator
-from avssl_downstream.spatialize.making import Delayed, Pace, make
+from avssl_downstream.spatialize.inference import Delayed, Pace, make
+from avssl_downstream.spatialize.input_media import Source
 from avssl_downstream.spatialize.options import SpatializeOptions
-from avssl_downstream.spatialize.output import check_target, converted, write
+from avssl_downstream.spatialize.output_media import check_target, converted, write
+from avssl_downstream.spatialize.verify_output import certificate
 
 
 def apply(source: Path, target: Path, generator: Generator, options: SpatializeOptions, fabric: Fabric) -> None:

@@ -14,12 +14,12 @@ from torch import Tensor
 
 from avssl.data.manifest import Manifest, Row
 from avssl.train.monitor import evaluating
-from avssl_downstream.spatialize.clips import Changed, frames_of, spread, true_sound
+from avssl_downstream.spatialize.evaluation_clips import Changed, frames_of, spread, true_sound
+from avssl_downstream.spatialize.frame_features import Frames, Kept, Sights
 from avssl_downstream.spatialize.generator import Generator, mix_down
-from avssl_downstream.spatialize.making import Pace, make, remake
+from avssl_downstream.spatialize.inference import Pace, make, remake
 from avssl_downstream.spatialize.metrics import Numbers, mean, measure
 from avssl_downstream.spatialize.options import SpatializeOptions
-from avssl_downstream.spatialize.sights import Frames, Kept, Sights
 
 MODEL = "test"
 SEEING: dict[str, Changed | None] = {

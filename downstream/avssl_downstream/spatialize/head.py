@@ -19,12 +19,12 @@ from avssl.train.run_folder import FIGURES, add_metrics, check_same
 from avssl.train.stop import interrupting
 from avssl_downstream.spatialize.apply import apply
 from avssl_downstream.spatialize.build import build
-from avssl_downstream.spatialize.clips import spatial_prior
 from avssl_downstream.spatialize.evaluate import Evaluation
-from avssl_downstream.spatialize.figures import Figures
-from avssl_downstream.spatialize.folder import read_generator, write_generator
+from avssl_downstream.spatialize.evaluation_clips import spatial_prior
 from avssl_downstream.spatialize.generator import Generator
+from avssl_downstream.spatialize.generator_io import read_generator, write_generator
 from avssl_downstream.spatialize.options import SpatializeOptions
+from avssl_downstream.spatialize.plots import Figures
 from avssl_downstream.spatialize.training import manifests, measured, train
 
 MAY_CHANGE = (

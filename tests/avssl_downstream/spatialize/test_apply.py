@@ -8,8 +8,8 @@ import pytest
 import soundfile
 import torch
 from avssl_downstream.spatialize.apply import apply
-from avssl_downstream.spatialize.certificate import difference
 from avssl_downstream.spatialize.options import SpatializeOptions
+from avssl_downstream.spatialize.verify_output import difference
 
 from avssl.data.media import read_all_sound, read_frames
 from avssl.data.media.spatial_mp4 import write_spatial_mp4

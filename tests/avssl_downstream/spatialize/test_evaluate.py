@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 import torch
-from avssl_downstream.spatialize import clips
+from avssl_downstream.spatialize import evaluation_clips
 from avssl_downstream.spatialize.evaluate import SEEING, Evaluation
-from avssl_downstream.spatialize.making import make
+from avssl_downstream.spatialize.frame_features import Kept, Sights
+from avssl_downstream.spatialize.inference import make
 from avssl_downstream.spatialize.options import SpatializeOptions
-from avssl_downstream.spatialize.sights import Kept, Sights
 
 from avssl.data.manifest import Manifest, Row
 from avssl.data.media import write_sound
@@ -29,21 +29,21 @@ def clip(film, tone, tmp_path):
 
 def test_pictures_are_decoded_once_for_all_that_look_at_them(clip, pan, monkeypatch):
     row, manifest = clip
-    decoded, read = [], clips.iterate_frames
+    decoded, read = [], evaluation_clips.iterate_frames
 
     def counted(path, times, *more):
         for time, frame in zip(times, read(path, times, *more), strict=True):
             decoded.append(time)
             yield frame
 
-    monkeypatch.setattr(clips, "iterate_frames", counted)
+    monkeypatch.setattr(evaluation_clips, "iterate_frames", counted)
     fabric = alone("32-true")
     evaluation = Evaluation(pan, torch.ones(2, 1), SpatializeOptions(), fabric)
-    truth = clips.true_sound(row, manifest, pan)
+    truth = evaluation_clips.true_sound(row, manifest, pan)
     made = evaluation.made(row, manifest, truth)
     assert len(decoded) == len(set(decoded)) <= SECONDS * pan.frame_rate
     for name, changed in SEEING.items():
-        sights = Sights(pan, clips.frames_of(row, manifest), SECONDS, changed)
+        sights = Sights(pan, evaluation_clips.frames_of(row, manifest), SECONDS, changed)
         apart = torch.cat(list(make(pan, [truth.mean(0, keepdim=True)], sights, fabric, evaluation.pace)), 1)
         assert torch.equal(made[name], apart)
     left = [made[name][0, :8000].square().sum() / made[name][1, :8000].square().sum() for name in ("test", "flipped")]

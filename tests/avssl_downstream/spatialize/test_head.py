@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import torch
 from avssl_downstream.spatialize import Spatialize
-from avssl_downstream.spatialize.activation import activations
+from avssl_downstream.spatialize.activation_maps import activations
 from avssl_downstream.spatialize.build import build
-from avssl_downstream.spatialize.figures import masks
 from avssl_downstream.spatialize.options import SpatializeOptions
+from avssl_downstream.spatialize.plots import masks
 from avssl_downstream.spatialize.training import manifests
 
 from avssl.config import FeatureConfig, ModelConfig, OptimConfig, TrainConfig, fill

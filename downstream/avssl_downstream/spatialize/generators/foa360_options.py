@@ -10,7 +10,7 @@ from torch import nn
 from avssl.config import check_choice, check_range
 from avssl.data.flow import METHODS
 from avssl.spatial.spectrum import StftConfig
-from avssl_downstream.spatialize.generators.foa360_forms import (
+from avssl_downstream.spatialize.generators.foa360_masking import (
     ComplexMasks,
     Form,
     LoudBands,

@@ -59,8 +59,8 @@ class MonoTo3DOptions:
     stages: int = 4
     """Layers of a torchvision ResNet, if that is the picture branch; the paper keeps 3."""
     points: int = 0
-    """Keypoints whose image coordinates are appended to the visual features (see `networks.spatial_softmax`); 0: none, as
-    in the paper, which takes longer to train."""
+    """Keypoints whose image coordinates are appended to the visual features (see `networks.spatial_softmax`); 0: none,
+    as in the paper, which takes longer to train."""
     width: int = 64
     """Channels of the U-Net after its first halving."""
     picture_width: int = 1024

@@ -11,9 +11,9 @@ from torch import Tensor
 from avssl.data.ambix import recognised_layout
 from avssl.data.equirect import check_equirect, check_flat
 from avssl.data.media.whole import Pictures, Sound
+from avssl_downstream.spatialize.frame_features import Sights
 from avssl_downstream.spatialize.generator import Generator
 from avssl_downstream.spatialize.options import SpatializeOptions
-from avssl_downstream.spatialize.sights import Sights
 
 BLOCK = 1.0
 """Seconds of sound read at once."""

@@ -12,9 +12,9 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor
 
+from avssl_downstream.spatialize.frame_features import Sights
 from avssl_downstream.spatialize.generator import Generator
-from avssl_downstream.spatialize.overlap import Overlap
-from avssl_downstream.spatialize.sights import Sights
+from avssl_downstream.spatialize.overlap_add import Overlap
 
 
 class Pace(NamedTuple):

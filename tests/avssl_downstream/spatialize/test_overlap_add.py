@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from avssl_downstream.spatialize.overlap import Overlap
+from avssl_downstream.spatialize.overlap_add import Overlap
 
 
 def same(windows, starts):

@@ -11,8 +11,8 @@ from torch import Tensor
 from avssl.data.manifest import Manifest, Row
 from avssl.data.media import iterate_frames, read_sound
 from avssl.data.resample import resample
+from avssl_downstream.spatialize.frame_features import Frames
 from avssl_downstream.spatialize.generator import Generator
-from avssl_downstream.spatialize.sights import Frames
 
 Changed = Callable[[Tensor], Tensor]
 MOST_FOR_PRIOR = 200

@@ -17,8 +17,8 @@ from avssl.data.resample import resample_blocks
 from avssl.data.sofa import read_hrirs
 from avssl.spatial.binaural import ambisonic_filters, spherical_head, to_binaural
 from avssl.spatial.speakers import decode, preview
-from avssl_downstream.spatialize.file import Source
 from avssl_downstream.spatialize.generator import Generator
+from avssl_downstream.spatialize.input_media import Source
 from avssl_downstream.spatialize.options import SpatializeOptions
 
 FILMS = (".mp4", ".mov")

@@ -12,11 +12,11 @@ from torch import Tensor
 from avssl.data.atomic import replacing
 from avssl.data.manifest import Manifest, Row
 from avssl.spatial.spectrum import StftConfig
-from avssl_downstream.spatialize.activation import activations, draw_activations
-from avssl_downstream.spatialize.clips import frames_of
+from avssl_downstream.spatialize.activation_maps import activations, draw_activations
 from avssl_downstream.spatialize.evaluate import MODEL
+from avssl_downstream.spatialize.evaluation_clips import frames_of
+from avssl_downstream.spatialize.frame_features import Sights
 from avssl_downstream.spatialize.generator import GIVEN, Generator
-from avssl_downstream.spatialize.sights import Sights
 
 CLIPS = 4
 NAMES = {2: ("left", "right"), 4: ("W", "Y", "Z", "X"), 9: ("W", "Y", "Z", "X", "V", "T", "R", "S", "U")}

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from avssl.data.media.whole import Sound
 from avssl.data.resample import resample_blocks
-from avssl_downstream.spatialize.file import BLOCK, Source
+from avssl_downstream.spatialize.input_media import BLOCK, Source
 
 
 class Difference(NamedTuple):
