@@ -10,11 +10,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from avssl_downstream.spatialize.generator import Generator
-from avssl_downstream.spatialize.networks.visual_branch import PictureBranch
+from avssl_downstream.spatialize.networks.visual_branch import VisualBranch
 
 
 @torch.no_grad()
-def activations(generator: Generator, frames: Tensor) -> dict[str, Tensor]:
+def activation_maps(generator: Generator, frames: Tensor) -> dict[str, Tensor]:
     """Root mean square of each picture branch's maps over channels and time, by the branch's name.
 
     Args:
@@ -32,17 +32,17 @@ def activations(generator: Generator, frames: Tensor) -> dict[str, Tensor]:
 
         return keep
 
-    branches = {name: each for name, each in generator.named_modules() if isinstance(each, PictureBranch)}
+    branches = {name: each for name, each in generator.named_modules() if isinstance(each, VisualBranch)}
     hooks = [each.register_forward_hook(kept(name)) for name, each in branches.items()]  # type: ignore[arg-type]
     try:
-        generator.see(frames[None].to(next(generator.parameters()).device))
+        generator.encode_video(frames[None].to(next(generator.parameters()).device))
     finally:
         for hook in hooks:
             hook.remove()
     return found
 
 
-def draw_activations(path: Path, frame: Tensor, active: dict[str, Tensor]) -> None:
+def plot_activations(path: Path, frame: Tensor, active: dict[str, Tensor]) -> None:
     """A picture uint8 `(3, rows, columns)`, and beside it the same under the activation of each branch."""
     from matplotlib.figure import Figure
 

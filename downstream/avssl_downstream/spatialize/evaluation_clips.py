@@ -11,15 +11,15 @@ from torch import Tensor
 from avssl.data.manifest import Manifest, Row
 from avssl.data.media import iterate_frames, read_sound
 from avssl.data.resample import resample
-from avssl_downstream.spatialize.frame_features import Frames
+from avssl_downstream.spatialize.frame_features import FrameReader
 from avssl_downstream.spatialize.generator import Generator
 
-Changed = Callable[[Tensor], Tensor]
+FrameTransform = Callable[[Tensor], Tensor]
 MOST_FOR_PRIOR = 200
-"""Training clips that the spatial prior is made of, evenly spread."""
+"""Training clips that the spatial prior is made of, evenly spaced."""
 
 
-def true_sound(row: Row, manifest: Manifest, generator: Generator) -> Tensor:
+def target_audio(row: Row, manifest: Manifest, generator: Generator) -> Tensor:
     """`(C, samples)` at the generator's rate.
 
     Raises:
@@ -34,8 +34,8 @@ def true_sound(row: Row, manifest: Manifest, generator: Generator) -> Tensor:
     return resample(sound, rate, generator.sample_rate)
 
 
-def frames_of(row: Row, manifest: Manifest) -> Frames:
-    """The pictures of a clip, as `Sights` wants them."""
+def clip_frames(row: Row, manifest: Manifest) -> FrameReader:
+    """The pictures of a clip, as `FrameFeatures` wants them."""
 
     def frames(times: Sequence[float], size: tuple[int, int]) -> Iterator[np.ndarray]:
         return iterate_frames(manifest.root / row.video, [row.start + time for time in times], size)
@@ -51,11 +51,11 @@ def spatial_prior(manifest: Manifest, generator: Generator) -> Tensor:
     Raises:
         ValueError: no training clip has a sound, or one cannot be read.
     """
-    shape = generator.channels, generator.given
-    shared, power = (torch.zeros(rows, generator.given, dtype=torch.float64) for rows in shape)
-    for row in spread(manifest.rows, MOST_FOR_PRIOR):
-        truth = true_sound(row, manifest, generator).double()
-        given = generator.start(truth)
+    shape = generator.channels, generator.input_channels
+    shared, power = (torch.zeros(rows, generator.input_channels, dtype=torch.float64) for rows in shape)
+    for row in evenly_spaced(manifest.rows, MOST_FOR_PRIOR):
+        truth = target_audio(row, manifest, generator).double()
+        given = generator.input_audio(truth)
         shared += truth @ given.T
         power += given @ given.T
     if not bool(power.any()):
@@ -64,6 +64,6 @@ def spatial_prior(manifest: Manifest, generator: Generator) -> Tensor:
     return prior.float()
 
 
-def spread(rows: Sequence[Row], most: int) -> Sequence[Row]:
-    """So many of some rows at most, evenly spread; 0: all."""
+def evenly_spaced(rows: Sequence[Row], most: int) -> Sequence[Row]:
+    """So many of some rows at most, evenly spaced; 0: all."""
     return rows if not most else rows[:: -(-len(rows) // most)]

@@ -14,13 +14,13 @@ from torch import Tensor
 
 from avssl_downstream.spatialize.generator import Generator
 
-Frames = Callable[[Sequence[float], tuple[int, int]], Iterable[np.ndarray]]
+FrameReader = Callable[[Sequence[float], tuple[int, int]], Iterable[np.ndarray]]
 """The picture shown at each instant, seconds ascending, scaled to rows and columns, uint8 `(height, width, 3)` RGB."""
 REMEMBERED = 64
 """Groups of pictures of which is kept what was seen."""
 
 
-class Sights:
+class FrameFeatures:
     """What a generator sees at any time of a file; times may go back by no more than the pictures kept.
 
     Instants are those of the generator's picture rate: neighbouring windows that fall on the same ones share what is
@@ -34,7 +34,11 @@ class Sights:
     """
 
     def __init__(
-        self, generator: Generator, frames: Frames, seconds: float, changed: Callable[[Tensor], Tensor] | None = None
+        self,
+        generator: Generator,
+        frames: FrameReader,
+        seconds: float,
+        changed: Callable[[Tensor], Tensor] | None = None,
     ) -> None:
         self.generator, self.changed = generator, changed
         self.last = max(0, int(seconds * generator.frame_rate - 1e-6))
@@ -49,7 +53,7 @@ class Sights:
             pictures = torch.stack([self._group(each) for each in new])
             pictures = pictures if self.changed is None else self.changed(pictures)
             device = next(self.generator.parameters()).device
-            self._seen.update(zip(new, self.generator.see(pictures.to(device)), strict=True))
+            self._seen.update(zip(new, self.generator.encode_video(pictures.to(device)), strict=True))
         found = torch.stack([self._seen[each] for each in firsts])
         while len(self._seen) > REMEMBERED:
             self._seen.popitem(last=False)
@@ -70,19 +74,19 @@ class Sights:
         return torch.stack([self._shown[min(max(each, 0), self.last)] for each in wanted])
 
 
-class Kept:
+class FrameCache:
     """Pictures of a clip that several look at one after the other, at the same instants: each is decoded once.
 
     Args:
         frames: of the clip.
     """
 
-    def __init__(self, frames: Frames) -> None:
+    def __init__(self, frames: FrameReader) -> None:
         self._frames, self._kept = frames, list[np.ndarray]()
         self._waiting: Iterator[np.ndarray] | None = None
 
     def __call__(self, times: Sequence[float], size: tuple[int, int]) -> Iterator[np.ndarray]:
-        """See `Frames`."""
+        """See `FrameReader`."""
         self._waiting = self._waiting or iter(self._frames(times, size))
         for index in range(len(times)):
             if index == len(self._kept):
@@ -93,7 +97,7 @@ class Kept:
 class _Shown:
     """Pictures by instant, read in order; those of some groups are kept."""
 
-    def __init__(self, frames: Frames, generator: Generator, last: int) -> None:
+    def __init__(self, frames: FrameReader, generator: Generator, last: int) -> None:
         times = [index / generator.frame_rate for index in range(last + 1)]
         self._frames: Iterator[np.ndarray] = iter(frames(times, generator.size))
         self._kept: OrderedDict[int, Tensor] = OrderedDict()

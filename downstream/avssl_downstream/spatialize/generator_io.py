@@ -26,7 +26,7 @@ FORMAT = "avssl-generator"
 VERSION = 1
 FREE = (
     "hop", "windows", "mix", "panorama", "target", "hrirs", "filters", "codec", "workers", "train.precision",
-    "manifest", "split", "most_clips", "normalisation", "title",
+    "manifest", "split", "max_clips", "normalisation", "title",
 )  # fmt: skip
 """Settings that a fitted generator may be used with, whatever it was fitted with."""
 
@@ -78,7 +78,7 @@ def read_generator(folder: Path, settings: Any) -> tuple[Generator, SpatializeOp
         fill(ModelConfig, towers["model"], where=str(path)), fill(FeatureConfig, towers["features"], where=str(path))
     )
     own = {key: "" if key.endswith("weights") else value for key, value in fitted.generator_options.items()}
-    generator = build(replace(fitted, picture_weights="", generator_options=own), encoders or None)
+    generator = build(replace(fitted, visual_weights="", generator_options=own), encoders or None)
     load_tensors(generator, read_tensors(folder / WEIGHTS), str(folder / WEIGHTS))
     return generator.eval(), options
 

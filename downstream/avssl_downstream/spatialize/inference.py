@@ -12,12 +12,12 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor
 
-from avssl_downstream.spatialize.frame_features import Sights
+from avssl_downstream.spatialize.frame_features import FrameFeatures
 from avssl_downstream.spatialize.generator import Generator
-from avssl_downstream.spatialize.overlap_add import Overlap
+from avssl_downstream.spatialize.overlap_add import OverlapAdd
 
 
-class Pace(NamedTuple):
+class WindowSchedule(NamedTuple):
     """How windows are laid over a sound."""
 
     hop: float
@@ -25,7 +25,7 @@ class Pace(NamedTuple):
     together: int
     """Computed at once."""
 
-    def overlap(self, generator: Generator) -> Overlap:
+    def overlap(self, generator: Generator) -> OverlapAdd:
         """Of a generator's windows.
 
         Raises:
@@ -37,10 +37,12 @@ class Pace(NamedTuple):
         longest = (generator.samples - 2 * margin) // 2
         if not 1 <= hop <= longest:
             raise ValueError(f"hop is up to {longest / rate:g} s, half of what a window gives, not {hop / rate:g} s")
-        return Overlap(generator.samples, hop, margin)
+        return OverlapAdd(generator.samples, hop, margin)
 
 
-def make(generator: Generator, given: Iterable[Tensor], sights: Sights, fabric: Fabric, pace: Pace) -> Iterator[Tensor]:
+def generate_stream(
+    generator: Generator, given: Iterable[Tensor], sights: FrameFeatures, fabric: Fabric, pace: WindowSchedule
+) -> Iterator[Tensor]:
     """Spatial sound of a sound, block by block.
 
     Args:
@@ -57,25 +59,25 @@ def make(generator: Generator, given: Iterable[Tensor], sights: Sights, fabric: 
     def heard(windows: Tensor, starts: list[int]) -> Tensor:
         middles = [(start + generator.samples / 2) / generator.sample_rate for start in starts]
         with torch.no_grad(), fabric.autocast():
-            return generator.hear(windows.squeeze(1).to(fabric.device), sights.at(middles)).float().cpu()
+            return generator.generate(windows.squeeze(1).to(fabric.device), sights.at(middles)).float().cpu()
 
-    waiting = Delayed(given)
+    waiting = DelayLine(given)
     for block in pace.overlap(generator).process(waiting, heard, pace.together):
         same = waiting.take(block.shape[1])
-        yield block if generator.output == "binaural" else torch.cat([same, block[generator.given :]])
+        yield block if generator.output == "binaural" else torch.cat([same, block[generator.input_channels :]])
 
 
-def remake(generator: Generator, truth: Tensor, pace: Pace) -> Tensor:
-    """What the generator's masks could make at best of a whole sound `(C, samples)`: see `Generator.oracle`."""
+def ideal_mask_stream(generator: Generator, truth: Tensor, pace: WindowSchedule) -> Tensor:
+    """Audio `(C, samples)` of the ideal masks of a whole recording; see `Generator.ideal_mask_output`."""
 
     def heard(windows: Tensor, starts: list[int]) -> Tensor:
         with torch.no_grad():
-            return generator.oracle(windows)
+            return generator.ideal_mask_output(windows)
 
     return torch.cat(list(pace.overlap(generator).process([truth], heard, pace.together)), 1)
 
 
-class Delayed:
+class DelayLine:
     """Blocks that go by, kept until they are taken.
 
     Args:

@@ -11,7 +11,7 @@ from torch import Tensor
 from avssl.data.ambix import recognised_layout
 from avssl.data.equirect import check_equirect, check_flat
 from avssl.data.media.whole import Pictures, Sound
-from avssl_downstream.spatialize.frame_features import Sights
+from avssl_downstream.spatialize.frame_features import FrameFeatures
 from avssl_downstream.spatialize.generator import Generator
 from avssl_downstream.spatialize.options import SpatializeOptions
 
@@ -19,7 +19,7 @@ BLOCK = 1.0
 """Seconds of sound read at once."""
 
 
-class Source:
+class InputMedia:
     """A video with mono or stereo sound, or with the field that a generator starts from.
 
     Args:
@@ -38,11 +38,11 @@ class Source:
             raise FileNotFoundError(f"{path}: expected a video, there is no such file")
         self.path, self.pictures, self.sound = path, Pictures(path), Sound(path)
         self.sample_rate, self.seconds = self.sound.sample_rate, self.sound.seconds
-        self.channels = generator.given
+        self.channels = generator.input_channels
         self._mixed = _mix(path, self.sound, options.mix) if self.channels == 1 else _field(path, self.sound)
         _check_view(path, self.pictures, generator, options.panorama)
 
-    def given(self) -> Iterator[Tensor]:
+    def audio_blocks(self) -> Iterator[Tensor]:
         """What the generator starts from, in blocks `(I, samples)` at its own rate: the sound mixed down, or a field.
 
         Raises:
@@ -56,9 +56,9 @@ class Source:
         if block is None:
             raise ValueError(f"{self.sound.path}: expected sound, its stream has none to decode")
 
-    def sights(self, generator: Generator) -> Sights:
+    def frame_features(self, generator: Generator) -> FrameFeatures:
         """What a generator sees of its pictures."""
-        return Sights(generator, self._frames, self.pictures.length())
+        return FrameFeatures(generator, self._frames, self.pictures.length())
 
     def _frames(self, times: Sequence[float], size: tuple[int, int]) -> Iterator[np.ndarray]:
         turns = self.pictures.turns

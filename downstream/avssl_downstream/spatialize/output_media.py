@@ -18,7 +18,7 @@ from avssl.data.sofa import read_hrirs
 from avssl.spatial.binaural import ambisonic_filters, spherical_head, to_binaural
 from avssl.spatial.speakers import decode, preview
 from avssl_downstream.spatialize.generator import Generator
-from avssl_downstream.spatialize.input_media import Source
+from avssl_downstream.spatialize.input_media import InputMedia
 from avssl_downstream.spatialize.options import SpatializeOptions
 
 FILMS = (".mp4", ".mov")
@@ -29,7 +29,7 @@ LARGEST_WAV = 2**32 - 4096
 """Bytes; RF64 is the same with a longer header."""
 
 
-def check_target(source: Path, target: Path, generator: Generator, options: SpatializeOptions) -> None:
+def check_output(source: Path, target: Path, generator: Generator, options: SpatializeOptions) -> None:
     """See before any work that a file can be written.
 
     Raises:
@@ -57,7 +57,7 @@ def check_target(source: Path, target: Path, generator: Generator, options: Spat
     require_writable(target)
 
 
-def converted(
+def convert_output(
     blocks: Iterable[Tensor], generator: Generator, options: SpatializeOptions, sample_rate: int
 ) -> Iterable[Tensor]:
     """Blocks of what a generator made as another kind of sound, that of `options.target`.
@@ -84,7 +84,7 @@ def _heard(blocks: Iterable[Tensor], filters: Tensor) -> Iterator[Tensor]:
         before = longer[:, longer.shape[1] - before.shape[1] :]
 
 
-def write(target: Path, source: Source, blocks: Iterable[Tensor], panoramic: bool, codec: str) -> None:
+def write_output(target: Path, source: InputMedia, blocks: Iterable[Tensor], panoramic: bool, codec: str) -> None:
     """Write blocks `(channels, samples)`, whole or not at all: 32-bit float in a wav, a codec beside copied pictures.
 
     A film has the rate of its source, or 48 kHz where AAC has no such rate.

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-Heard = Callable[[Tensor, list[int]], Tensor]
+WindowFunction = Callable[[Tensor, list[int]], Tensor]
 """Windows `(B, channels, S)` of what comes in, and at which sample each begins, to `(B, C, S)` of what goes out."""
 
 
@@ -26,7 +26,7 @@ class Window(NamedTuple):
     """Sample at which it begins; the first one begins a margin before the sound."""
 
 
-class Overlap:
+class OverlapAdd:
     """Lays windows over a sound, every `hop` samples, and adds up what is made of them with Hann's weights.
 
     The last window ends where the sound ends. The sum of the weights is divided out, so that nothing is louder
@@ -48,7 +48,7 @@ class Overlap:
         self.samples, self.hop, self.margin = samples, hop, margin
         self.weight = (math.pi * (torch.arange(given) + 0.5) / given).sin().square()
 
-    def process(self, blocks: Iterable[Tensor], heard: Heard, together: int = 1) -> Iterator[Tensor]:
+    def process(self, blocks: Iterable[Tensor], heard: WindowFunction, together: int = 1) -> Iterator[Tensor]:
         """Blocks `(channels, samples)` of any lengths to blocks `(C, samples)`, of as many samples in all.
 
         Args:

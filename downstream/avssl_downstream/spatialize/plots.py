@@ -12,10 +12,10 @@ from torch import Tensor
 from avssl.data.atomic import replacing
 from avssl.data.manifest import Manifest, Row
 from avssl.spatial.spectrum import StftConfig
-from avssl_downstream.spatialize.activation_maps import activations, draw_activations
+from avssl_downstream.spatialize.activation_maps import activation_maps, plot_activations
 from avssl_downstream.spatialize.evaluate import MODEL
-from avssl_downstream.spatialize.evaluation_clips import frames_of
-from avssl_downstream.spatialize.frame_features import Sights
+from avssl_downstream.spatialize.evaluation_clips import clip_frames
+from avssl_downstream.spatialize.frame_features import FrameFeatures
 from avssl_downstream.spatialize.generator import GIVEN, Generator
 
 CLIPS = 4
@@ -25,7 +25,7 @@ MOST = 2.0
 """Of a mask: all of a source on one side is twice the mono sound, half of left plus right."""
 
 
-class Figures:
+class ClipPlots:
     """Draws the first few clips.
 
     Args:
@@ -45,15 +45,15 @@ class Figures:
         name = "".join(each if each.isalnum() or each in "-_" else "_" for each in row.key)
         sounds = {"true": truth, "made": made[MODEL], "flipped picture": made["flipped"]}
         with replacing(self.folder / f"spatialized-{name}.png") as part:
-            draw(part, sounds, made["mono"])
+            plot_spectra(part, sounds, made["mono"])
         with replacing(self.folder / f"mask-{name}.png") as part:
-            draw_masks(part, sounds, made["mono"])
-        frames = Sights(self.generator, frames_of(row, self.manifest), row.seconds).pictures(row.seconds / 2)
+            plot_masks(part, sounds, made["mono"])
+        frames = FrameFeatures(self.generator, clip_frames(row, self.manifest), row.seconds).pictures(row.seconds / 2)
         with replacing(self.folder / f"activation-{name}.png") as part:
-            draw_activations(part, frames[len(frames) // 2], activations(self.generator, frames))
+            plot_activations(part, frames[len(frames) // 2], activation_maps(self.generator, frames))
 
 
-def draw(path: Path, sounds: dict[str, Tensor], mono: Tensor) -> None:
+def plot_spectra(path: Path, sounds: dict[str, Tensor], mono: Tensor) -> None:
     """Spectra of sounds `(C, samples)` less the mono sound: a column a sound, a row a channel; in dB.
 
     Of a field, what was given is left out, such as W.
@@ -64,12 +64,12 @@ def draw(path: Path, sounds: dict[str, Tensor], mono: Tensor) -> None:
     _draw_planes(path, levels, top - RANGE_DB, top)
 
 
-def draw_masks(path: Path, sounds: dict[str, Tensor], mono: Tensor) -> None:
-    """Magnitudes of the masks that make sounds `(C, samples)` of the mono sound, laid out as by `draw`."""
-    _draw_planes(path, {title: masks(sound, mono) for title, sound in sounds.items()}, 0.0, MOST)
+def plot_masks(path: Path, sounds: dict[str, Tensor], mono: Tensor) -> None:
+    """Magnitudes of the masks that make sounds `(C, samples)` of the mono sound, laid out as by `plot_spectra`."""
+    _draw_planes(path, {title: mask_magnitudes(sound, mono) for title, sound in sounds.items()}, 0.0, MOST)
 
 
-def masks(sound: Tensor, mono: Tensor) -> Tensor:
+def mask_magnitudes(sound: Tensor, mono: Tensor) -> Tensor:
     """Magnitude of the spectrum of each channel over that of the mono sound: `(C, F, T)`; nan where that is faint."""
     given = StftConfig().stft(mono).abs()
     ratio = StftConfig().stft(sound).abs() / given.clamp(min=1e-8)

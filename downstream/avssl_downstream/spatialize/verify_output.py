@@ -12,7 +12,7 @@ from torch import Tensor
 
 from avssl.data.media.whole import Sound
 from avssl.data.resample import resample_blocks
-from avssl_downstream.spatialize.input_media import BLOCK, Source
+from avssl_downstream.spatialize.input_media import BLOCK, InputMedia
 
 
 class Difference(NamedTuple):
@@ -24,7 +24,7 @@ class Difference(NamedTuple):
     """Energy of the difference over that of the second sound; -inf where they are the same."""
 
 
-def certificate(target: Path, source: Source) -> str:
+def verification_message(target: Path, source: InputMedia) -> str:
     """A line that says by how much W of a written ambiX file differs from the mono sound it was made of.
 
     Or its first four channels from the field that was given. In a wav it is the same, bit for bit; in a film it is what
@@ -35,7 +35,7 @@ def certificate(target: Path, source: Source) -> str:
         source: what it was made of.
     """
     written = Sound(target)
-    given = source.given()
+    given = source.audio_blocks()
     if written.sample_rate != source.sample_rate:
         given = resample_blocks(given, source.sample_rate, written.sample_rate)
     found = difference((block[: source.channels] for block in written.play(BLOCK)), given)
@@ -51,7 +51,7 @@ def certificate(target: Path, source: Source) -> str:
 def difference(one: Iterable[Tensor], other: Iterable[Tensor]) -> Difference:
     """Between two sounds in blocks `(channels, samples)` of any lengths, as far as both go."""
     largest = wrong = energy = 0.0
-    for mine, theirs in abreast(one, other):
+    for mine, theirs in zip_blocks(one, other):
         off = mine - theirs
         largest = max(largest, float(off.abs().max()))
         wrong += float(off.double().square().sum())
@@ -59,7 +59,7 @@ def difference(one: Iterable[Tensor], other: Iterable[Tensor]) -> Difference:
     return Difference(largest, 10 * math.log10(wrong / energy) if wrong and energy else -math.inf)
 
 
-def abreast(one: Iterable[Tensor], other: Iterable[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
+def zip_blocks(one: Iterable[Tensor], other: Iterable[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
     """Pieces of two sounds at the same samples, until the shorter one ends."""
     waiting, held = (iter(one), iter(other)), [torch.zeros(1, 0)] * 2
     while True:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from avssl_downstream.spatialize.overlap_add import Overlap
+from avssl_downstream.spatialize.overlap_add import OverlapAdd
 
 
 def same(windows, starts):
@@ -14,7 +14,7 @@ def same(windows, starts):
 @pytest.mark.parametrize("total", [1, 30, 99, 100, 101, 137, 1003])
 def test_windows_that_change_nothing_give_the_sound_back(samples, hop, margin, total):
     sound = torch.randn(1, total)
-    made = torch.cat(list(Overlap(samples, hop, margin).process(sound.split(37, 1), same, 3)), 1)
+    made = torch.cat(list(OverlapAdd(samples, hop, margin).process(sound.split(37, 1), same, 3)), 1)
     assert made.shape == (2, total)
     torch.testing.assert_close(made, torch.cat([sound, 2 * sound]), atol=1e-5, rtol=0)
 
@@ -27,7 +27,7 @@ def test_windows_are_given_in_place_whatever_the_blocks():
         seen.extend(zip(windows[:, 0, 40].tolist(), starts, strict=True))
         return windows
 
-    list(Overlap(120, 20, 30).process(sound.split(13, 1), look, 4))
+    list(OverlapAdd(120, 20, 30).process(sound.split(13, 1), look, 4))
     assert all(value == start + 40 for value, start in seen)
     assert [start for _, start in seen][:3] == [-30, -10, 10]
     assert seen[-1][1] == 500 + 30 - 120
@@ -42,7 +42,7 @@ def test_no_border_of_a_window_is_heard(hop, margin):
     def louder(windows, starts):
         return windows * torch.from_numpy(rng.uniform(0, 1, (len(windows), 1, 1))).float()
 
-    made = torch.cat(list(Overlap(1600, hop, margin).process([sound], louder)), 1)[0].numpy()
+    made = torch.cat(list(OverlapAdd(1600, hop, margin).process([sound], louder)), 1)[0].numpy()
     power = np.abs(np.fft.rfft(made * np.hanning(len(made)))) ** 2
     above = power[3 * 1000 :].sum() / power.sum()
     assert 10 * np.log10(above) < -70
@@ -52,7 +52,7 @@ def test_no_border_of_a_window_is_heard(hop, margin):
 
 
 def test_a_steady_gain_is_steady_to_the_last_sample():
-    made = torch.cat(list(Overlap(100, 33).process([torch.ones(1, 1234)], same)), 1)
+    made = torch.cat(list(OverlapAdd(100, 33).process([torch.ones(1, 1234)], same)), 1)
     torch.testing.assert_close(made[0], torch.ones(1234))
 
 
@@ -65,7 +65,7 @@ def test_what_is_held_does_not_grow_with_the_sound():
             taken += 50
             yield torch.zeros(1, 50)
 
-    for block in Overlap(100, 25).process(blocks(), same, 4):
+    for block in OverlapAdd(100, 25).process(blocks(), same, 4):
         given += block.shape[1]
         most = max(most, taken - given)
     assert given == 20000
@@ -75,4 +75,4 @@ def test_what_is_held_does_not_grow_with_the_sound():
 @pytest.mark.parametrize("hop", [0, 51])
 def test_windows_that_do_not_overlap_by_half_are_refused(hop):
     with pytest.raises(ValueError, match="from 1 to 50 samples"):
-        Overlap(100, hop)
+        OverlapAdd(100, hop)

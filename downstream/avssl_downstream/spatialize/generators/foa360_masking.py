@@ -18,9 +18,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from avssl.spatial.spectrum import StftConfig, from_parts, one_sided, two_sided
-from avssl_downstream.spatialize.networks.foa360 import Foa360Net, Localised, synthesise
+from avssl_downstream.spatialize.networks.foa360 import Foa360Net, LocalizedTracks, mix_tracks
 from avssl_downstream.spatialize.networks.log_frequency import LogFrequency
-from avssl_downstream.spatialize.networks.track_localization import PointingNet, channel_masks
+from avssl_downstream.spatialize.networks.track_localization import TrackLocalizationNet, channel_masks
 
 LOSS_SECONDS = 0.025
 """Windows of the loss have the power of two from here up: 2048 samples at 48 kHz, 1024 at 24 kHz."""
@@ -31,13 +31,13 @@ LOUD = 5.0
 
 
 @dataclass(frozen=True)
-class Sizes:
+class WindowSizes:
     """Of a window."""
 
     stft: StftConfig
     columns: int
     """Of its spectrum."""
-    given: float
+    output_seconds: float
     """Seconds in its middle that are used."""
     sample_rate: int
     """Hz."""
@@ -50,7 +50,7 @@ class Sizes:
     @property
     def margin(self) -> int:
         """Samples at both ends that are only context."""
-        return (self.samples - round(self.given * self.sample_rate)) // 2
+        return (self.samples - round(self.output_seconds * self.sample_rate)) // 2
 
     @property
     def loss(self) -> StftConfig:
@@ -69,7 +69,7 @@ class Sizes:
         return spectrum[..., first : last + 1]
 
 
-class Form(nn.Module, ABC):
+class MaskingModel(nn.Module, ABC):
     """A network with the way from sound to its input and from its output to sound.
 
     Args:
@@ -78,7 +78,7 @@ class Form(nn.Module, ABC):
         net: its localisation and separation.
     """
 
-    def __init__(self, sizes: Sizes, axis: nn.Module, net: nn.Module) -> None:
+    def __init__(self, sizes: WindowSizes, axis: nn.Module, net: nn.Module) -> None:
         super().__init__()
         self.sizes, self.axis, self.net = sizes, axis, net
 
@@ -103,15 +103,15 @@ class Form(nn.Module, ABC):
         """Found and true spectra `(B, O, F, T)` of the given part, which the loss compares; truth is `(B, O, S)`."""
 
 
-class Tracks(Form):
+class TrackMixing(MaskingModel):
     """As published: every track becomes a sound, and sounds are weighted, step by step, and added up."""
 
     def forward(self, sound: Tensor, maps: Sequence[Tensor]) -> Tensor:
-        """See `Form`."""
+        """See `MaskingModel`."""
         return functional.pad(self._middle(sound, maps), (self.sizes.margin, self.sizes.margin))
 
     def spectra(self, sound: Tensor, maps: Sequence[Tensor], truth: Tensor) -> tuple[Tensor, Tensor]:
-        """See `Form`."""
+        """See `MaskingModel`."""
         loss = self.sizes.loss
         return loss.stft(self._middle(sound, maps)), loss.stft(self.sizes.middle(truth))
 
@@ -122,18 +122,18 @@ class Tracks(Form):
             masks = self.rows(found.masks)
             each = spectrum.repeat_interleave(masks.shape[1] // spectrum.shape[1], 1)
             tracks = self.sizes.stft.istft(masks * each, sound.shape[-1])
-        return synthesise(found.weights.float(), found.bias.float(), self.sizes.middle(tracks), smooth=True)
+        return mix_tracks(found.weights.float(), found.bias.float(), self.sizes.middle(tracks), smooth=True)
 
 
-class Masked(Form):
+class SpectralMasking(MaskingModel):
     """For every channel that is made a mask of each that comes, or of the first, W."""
 
     def forward(self, sound: Tensor, maps: Sequence[Tensor]) -> Tensor:
-        """See `Form`."""
+        """See `MaskingModel`."""
         return self.sizes.stft.istft(self._product(sound, maps), sound.shape[-1])
 
     def spectra(self, sound: Tensor, maps: Sequence[Tensor], truth: Tensor) -> tuple[Tensor, Tensor]:
-        """See `Form`; of the spectrum that is masked, with no way to sound and back."""
+        """See `MaskingModel`; of the spectrum that is masked, with no way to sound and back."""
         found, wanted = self._product(sound, maps), self.sizes.stft.stft(truth)
         return self.sizes.middle_columns(found), self.sizes.middle_columns(wanted)
 
@@ -147,44 +147,44 @@ class Masked(Form):
         """`(B, O, I, F, T)`, real or complex, or with one row that stands for all, or with W's alone."""
 
 
-class TrackMasks(Masked):
+class TrackMasks(SpectralMasking):
     """Weighted tracks, added up as masks; the weights' bias is left out."""
 
-    net: Foa360Net | PointingNet
+    net: Foa360Net | TrackLocalizationNet
 
     def masks(self, spectrum: Tensor, maps: Sequence[Tensor]) -> Tensor:
-        """See `Masked`."""
-        found = self.localised(spectrum, maps)
+        """See `SpectralMasking`."""
+        found = self.localized_tracks(spectrum, maps)
         masks = channel_masks(found, spectrum.shape[-1], self.net.inputs)
         return masks if found.masks is None else self.rows(masks)
 
-    def localised(self, spectrum: Tensor, maps: Sequence[Tensor]) -> Localised:
-        """Tracks and their weights."""
-        found: Localised = self.net(self.magnitude(spectrum), maps)
+    def localized_tracks(self, spectrum: Tensor, maps: Sequence[Tensor]) -> LocalizedTracks:
+        """TrackMixing and their weights."""
+        found: LocalizedTracks = self.net(self.magnitude(spectrum), maps)
         return found
 
 
-class SteeredMasks(TrackMasks):
+class SteeredTrackMasks(TrackMasks):
     """The same of a first-order field, of which every band tells from where it arrives."""
 
-    axis: LoudBands
-    net: PointingNet
+    axis: LogMagnitudeBands
+    net: TrackLocalizationNet
 
-    def localised(self, spectrum: Tensor, maps: Sequence[Tensor]) -> Localised:
+    def localized_tracks(self, spectrum: Tensor, maps: Sequence[Tensor]) -> LocalizedTracks:
         """See `TrackMasks`."""
-        found: Localised = self.net(self.magnitude(spectrum), maps, self.axis.arriving(spectrum))
+        found: LocalizedTracks = self.net(self.magnitude(spectrum), maps, self.axis.arriving(spectrum))
         return found
 
 
-class ComplexMasks(Masked):
+class ComplexMasks(SpectralMasking):
     """The paper's U-Net baseline."""
 
     def masks(self, spectrum: Tensor, maps: Sequence[Tensor]) -> Tensor:
-        """See `Masked`; of W."""
+        """See `SpectralMasking`; of W."""
         return from_parts(self.rows(self.net(self.magnitude(spectrum), maps)))[:, :, None]
 
 
-class TwoSided(nn.Module):
+class TwoSidedSpectrum(nn.Module):
     """All rows of the transform, as the paper has them: those of opposite frequencies too."""
 
     def forward(self, magnitude: Tensor) -> Tensor:
@@ -196,7 +196,7 @@ class TwoSided(nn.Module):
         return one_sided(mask)
 
 
-class LoudBands(LogFrequency):
+class LogMagnitudeBands(LogFrequency):
     """Logarithm of magnitudes on a logarithmic axis of frequency."""
 
     def forward(self, spectrum: Tensor) -> Tensor:

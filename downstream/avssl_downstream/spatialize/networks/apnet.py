@@ -8,12 +8,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from avssl_downstream.spatialize.networks.unet25d import Decoded, outermost, start, up
+from avssl_downstream.spatialize.networks.unet25d import DecoderOutput, init_weights, output_layer, up
 
 # B sounds, C channels of the picture's maps, K cells of the picture, F rows and T columns of a map of sound
 
 
-class Ears(NamedTuple):
+class StereoMasks(NamedTuple):
     """Masks of both channels, each `(B, 2, F, T)` in -1..1: real and imaginary part, to be applied to the mix."""
 
     left: Tensor
@@ -27,13 +27,13 @@ class AVFusionBlock(nn.Module):
 
     Args:
         channels: of the map of sound.
-        picture_channels: of the picture's maps.
+        visual_channels: of the picture's maps.
     """
 
-    def __init__(self, channels: int, picture_channels: int) -> None:
+    def __init__(self, channels: int, visual_channels: int) -> None:
         super().__init__()
-        self.channel_mapping_conv_w = nn.Conv1d(picture_channels, channels, 1)
-        self.channel_mapping_conv_b = nn.Conv1d(picture_channels, channels, 1).requires_grad_(False)
+        self.channel_mapping_conv_w = nn.Conv1d(visual_channels, channels, 1)
+        self.channel_mapping_conv_b = nn.Conv1d(visual_channels, channels, 1).requires_grad_(False)
 
     def forward(self, sound: Tensor, cells_BCK: Tensor) -> Tensor:
         """`(B, channels, F, T)` and `(B, C, K)` to their inner products, `(B, K, F, T)`."""
@@ -46,60 +46,60 @@ class APNet(nn.Module):
 
     Args:
         width: of the U-Net.
-        picture_channels: channels of the picture's maps.
+        visual_channels: channels of the picture's maps.
         grid: rows and columns that the maps are averaged into if they have others.
         norm: `batch` or `instance`.
     """
 
     def __init__(
-        self, width: int = 64, picture_channels: int = 512, grid: tuple[int, int] = (7, 14), norm: str = "batch"
+        self, width: int = 64, visual_channels: int = 512, grid: tuple[int, int] = (7, 14), norm: str = "batch"
     ) -> None:
         super().__init__()
         self.grid, cells = grid, grid[0] * grid[1]
-        self.fusion1 = AVFusionBlock(width * 8, picture_channels)
-        self.fusion2 = AVFusionBlock(width * 4, picture_channels)
-        self.fusion3 = AVFusionBlock(width * 2, picture_channels)
-        self.fusion4 = AVFusionBlock(width, picture_channels)
+        self.fusion1 = AVFusionBlock(width * 8, visual_channels)
+        self.fusion2 = AVFusionBlock(width * 4, visual_channels)
+        self.fusion3 = AVFusionBlock(width * 2, visual_channels)
+        self.fusion4 = AVFusionBlock(width, visual_channels)
         self.fusion_upconv1 = up(cells, cells, norm)
         self.fusion_upconv2 = up(cells * 2, cells, norm)
         self.fusion_upconv3 = up(cells * 2, cells, norm)
-        self.lastconv_left = outermost(cells * 2, 2)
-        self.lastconv_right = outermost(cells * 2, 2)
-        self.apply(start)
+        self.lastconv_left = output_layer(cells * 2, 2)
+        self.lastconv_right = output_layer(cells * 2, 2)
+        self.apply(init_weights)
 
-    def forward(self, decoded: Decoded, maps: Tensor) -> Ears:
+    def forward(self, decoded: DecoderOutput, maps: Tensor) -> StereoMasks:
         """Masks of left and right.
 
         Args:
             decoded: what the U-Net made of the mix.
             maps: of the picture, `(B, C, h, w)`, as the U-Net had them.
         """
-        (u1, u2, u3, u4), cells = decoded.levels, flattened(maps, self.grid)
+        (u1, u2, u3, u4), cells = decoded.levels, pool_to_cells(maps, self.grid)
         fused = self.fusion_upconv1(self.fusion1(u1, cells))
         fused = self.fusion_upconv2(torch.cat([self.fusion2(u2, cells), fused], 1))
         fused = self.fusion_upconv3(torch.cat([self.fusion3(u3, cells), fused], 1))
         fused = torch.cat([self.fusion4(u4, cells), fused], 1)
-        return Ears(self.lastconv_left(fused) * 2 - 1, self.lastconv_right(fused) * 2 - 1)
+        return StereoMasks(self.lastconv_left(fused) * 2 - 1, self.lastconv_right(fused) * 2 - 1)
 
 
-class AssoConv(nn.Module):
+class AssociativeConv(nn.Module):
     """Associates picture and sound at the last level alone; arguments as those of `APNet`, without a norm."""
 
-    def __init__(self, width: int = 64, picture_channels: int = 512, grid: tuple[int, int] = (7, 14)) -> None:
+    def __init__(self, width: int = 64, visual_channels: int = 512, grid: tuple[int, int] = (7, 14)) -> None:
         super().__init__()
         self.grid, cells = grid, grid[0] * grid[1]
-        self.fusion = AVFusionBlock(width, picture_channels)
-        self.lastconv_left = outermost(cells, 2)
-        self.lastconv_right = outermost(cells, 2)
-        self.apply(start)
+        self.fusion = AVFusionBlock(width, visual_channels)
+        self.lastconv_left = output_layer(cells, 2)
+        self.lastconv_right = output_layer(cells, 2)
+        self.apply(init_weights)
 
-    def forward(self, decoded: Decoded, maps: Tensor) -> Ears:
+    def forward(self, decoded: DecoderOutput, maps: Tensor) -> StereoMasks:
         """Masks of left and right; see `APNet.forward`."""
-        fused = self.fusion(decoded.levels[-1], flattened(maps, self.grid))
-        return Ears(self.lastconv_left(fused) * 2 - 1, self.lastconv_right(fused) * 2 - 1)
+        fused = self.fusion(decoded.levels[-1], pool_to_cells(maps, self.grid))
+        return StereoMasks(self.lastconv_left(fused) * 2 - 1, self.lastconv_right(fused) * 2 - 1)
 
 
-def flattened(maps: Tensor, grid: tuple[int, int]) -> Tensor:
+def pool_to_cells(maps: Tensor, grid: tuple[int, int]) -> Tensor:
     """Maps `(B, C, h, w)` averaged into a grid: `(B, C, K)`, row by row."""
     return functional.adaptive_avg_pool2d(maps, grid).flatten(2)
 

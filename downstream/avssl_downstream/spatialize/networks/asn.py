@@ -8,20 +8,20 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from avssl_downstream.spatialize.networks.conv_unet import Decoder, Encoder, Layer, xavier
+from avssl_downstream.spatialize.networks.conv_unet import ConvBlock, Decoder, Encoder, init_xavier
 
 # B sounds, C channels of the picture's maps, T' instants of pictures, D numbers of one instant, K bands, T windows
 
 CELL = 8
 """Numbers of a place in the picture, as in 2.5D Visual Sound; the paper flattens maps without a word of their size."""
 _FREQUENCY = ((32, 16, 8), (64, 7, 4), (128, 5, 2), (256, 5, 1), (512, 5, 1))
-FULL = tuple(Layer(channels, (kernel, 3), (stride, 1), (0, 1)) for channels, kernel, stride in _FREQUENCY)
+FULL = tuple(ConvBlock(channels, (kernel, 3), (stride, 1), (0, 1)) for channels, kernel, stride in _FREQUENCY)
 """Morgado's layers along frequency; along time every window stays, as pictures are brought to the windows' rate."""
-SMALL = tuple(Layer(channels, (4, 3), (2, 1), (1, 1)) for channels in (16, 32, 64, 128))
+SMALL = tuple(ConvBlock(channels, (4, 3), (2, 1), (1, 1)) for channels in (16, 32, 64, 128))
 """For two CPU cores: four halvings of 16 bands upwards."""
 
 
-class Instants(nn.Module):
+class FrameEmbedding(nn.Module):
     """Maps of all picture streams as one vector an instant, which knows where in the picture a thing is.
 
     Args:
@@ -51,7 +51,7 @@ class AsnNet(nn.Module):
         streams: channels of the maps of each picture stream; none: sound alone.
         outputs: masks: 2 ratio masks of left and right, or 4 planes of complex ones.
         layers: of encoder and decoder.
-        grid: see `Instants`.
+        grid: see `FrameEmbedding`.
         norm: batch norm in both; the paper has none.
     """
 
@@ -60,18 +60,18 @@ class AsnNet(nn.Module):
         size: tuple[int, int],
         streams: Sequence[int] = (512, 512),
         outputs: int = 2,
-        layers: Sequence[Layer] = FULL,
+        layers: Sequence[ConvBlock] = FULL,
         grid: tuple[int, int] = (7, 7),
         norm: bool = False,
     ) -> None:
         super().__init__()
-        self.instants = Instants(streams, grid)
+        self.frame_embedding = FrameEmbedding(streams, grid)
         self.encoder = Encoder(1, size, layers, norm)
-        self.decoder = Decoder(self.encoder, self.instants.width, outputs)
+        self.decoder = Decoder(self.encoder, self.frame_embedding.width, outputs)
 
-    def look(self, maps: Sequence[Tensor]) -> Tensor:
-        """What is seen at every instant, `(B, D, T')`; see `Instants.forward`."""
-        found: Tensor = self.instants(maps)
+    def embed_frames(self, maps: Sequence[Tensor]) -> Tensor:
+        """What is seen at every instant, `(B, D, T')`; see `FrameEmbedding.forward`."""
+        found: Tensor = self.frame_embedding(maps)
         return found
 
     def forward(self, magnitude: Tensor, seen: Tensor | None = None) -> Tensor:
@@ -79,7 +79,7 @@ class AsnNet(nn.Module):
 
         Args:
             magnitude: of the mix, `(B, 1, K, T)`.
-            seen: from `look`, `(B, D, T')`; instants are repeated to the windows they are nearest to.
+            seen: from `embed_frames`, `(B, D, T')`; instants are repeated to the windows they are nearest to.
 
         Returns:
             `(B, outputs, K, T)` in 0..1; planes of complex masks are twice this, less 1.
@@ -93,7 +93,7 @@ class AsnNet(nn.Module):
         return masks.sigmoid()
 
 
-class OrderJudge(nn.Module):
+class ChannelOrderDiscriminator(nn.Module):
     """Are left and right where the pictures say? Three layers at every window; what they say is averaged over time.
 
     Args:
@@ -107,7 +107,7 @@ class OrderJudge(nn.Module):
         sizes = (seen + 2 * bands, units, units)
         layers = [nn.Conv1d(before, after, 1) for before, after in zip(sizes, (units, units, 1), strict=True)]
         self.layers = nn.Sequential(layers[0], nn.ReLU(), layers[1], nn.ReLU(), layers[2])
-        self.apply(xavier)
+        self.apply(init_xavier)
 
     def forward(self, seen: Tensor, left: Tensor, right: Tensor) -> Tensor:
         """How much more likely it is than not that the order is the true one.

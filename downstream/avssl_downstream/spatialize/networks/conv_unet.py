@@ -15,7 +15,7 @@ Pair = tuple[int, int]
 
 
 @dataclass(frozen=True)
-class Layer:
+class ConvBlock:
     """One convolution; sizes are of frequency, then of time."""
 
     channels: int
@@ -31,14 +31,14 @@ class Layer:
 
 
 FULL = (
-    Layer(32, (16, 7), (8, 4)),
-    Layer(64, (7, 3), (4, 2)),
-    Layer(128, (5, 3), (2, 2)),
-    Layer(256, (5, 3), (1, 1)),
-    Layer(512, (5, 3), (1, 1)),
+    ConvBlock(32, (16, 7), (8, 4)),
+    ConvBlock(64, (7, 3), (4, 2)),
+    ConvBlock(128, (5, 3), (2, 2)),
+    ConvBlock(256, (5, 3), (1, 1)),
+    ConvBlock(512, (5, 3), (1, 1)),
 )
 """Morgado's: 1024 bins of 127 windows become 6 x 3. Nothing is padded, so that what comes out knows no edges."""
-SMALL = tuple(Layer(channels, (4, 4), (2, 2), (1, 1)) for channels in (16, 32, 64, 128))
+SMALL = tuple(ConvBlock(channels, (4, 4), (2, 2), (1, 1)) for channels in (16, 32, 64, 128))
 """For two CPU cores: four halvings of any size from 16 x 16 upwards."""
 
 
@@ -55,7 +55,7 @@ class Encoder(nn.Module):
         ValueError: the spectrum is too small for the layers.
     """
 
-    def __init__(self, planes: int, size: Pair, layers: Sequence[Layer], norm: bool = False) -> None:
+    def __init__(self, planes: int, size: Pair, layers: Sequence[ConvBlock], norm: bool = False) -> None:
         super().__init__()
         self.layers, self.norm, self.sizes = tuple(layers), norm, [size]
         self.planes = [planes, *(layer.channels for layer in layers)]
@@ -69,7 +69,7 @@ class Encoder(nn.Module):
             )
             for before, layer in zip(self.planes, layers, strict=False)
         )
-        self.apply(xavier)
+        self.apply(init_xavier)
 
     def forward(self, spectrum: Tensor) -> list[Tensor]:
         """`(B, planes, F, T)` to the maps of all layers, largest first.
@@ -104,7 +104,7 @@ class Decoder(nn.Module):
             for before, after, layer in zip(ins, outs, layers, strict=True)
         )
         self.norms = nn.ModuleList(_norm(layer, encoder.norm) for layer in layers[:-1])
-        self.apply(xavier)
+        self.apply(init_xavier)
 
     def forward(self, maps: Sequence[Tensor], extra: Tensor) -> Tensor:
         """The encoder's maps, and `(B, extra, F', T')` of the smallest one's size, to `(B, planes, F, T)`, linear."""
@@ -119,7 +119,7 @@ class Decoder(nn.Module):
         return found
 
 
-def xavier(module: nn.Module) -> None:
+def init_xavier(module: nn.Module) -> None:
     """Draw the weights of one layer as Glorot & Bengio do; biases are 0."""
     if isinstance(module, (nn.Conv1d, nn.Conv2d, nn.ConvTranspose2d, nn.Linear)):
         nn.init.xavier_uniform_(module.weight)
@@ -127,5 +127,5 @@ def xavier(module: nn.Module) -> None:
             nn.init.zeros_(module.bias)
 
 
-def _norm(layer: Layer, norm: bool) -> nn.Module:
+def _norm(layer: ConvBlock, norm: bool) -> nn.Module:
     return nn.BatchNorm2d(layer.channels) if norm else nn.Identity()

@@ -10,7 +10,7 @@ from einops import rearrange
 from torch import Tensor, nn
 from torch.nn import functional
 
-from avssl_downstream.spatialize.networks.conv_unet import FULL, Decoder, Encoder, Layer, xavier
+from avssl_downstream.spatialize.networks.conv_unet import FULL, ConvBlock, Decoder, Encoder, init_xavier
 
 # B sounds, I channels that come, O channels that leave, N tracks, S steps in time, U units
 # F rows and T columns of spectra
@@ -18,7 +18,7 @@ from avssl_downstream.spatialize.networks.conv_unet import FULL, Decoder, Encode
 Grid = tuple[int, int]
 
 
-class Localised(NamedTuple):
+class LocalizedTracks(NamedTuple):
     """Which tracks there are, and how much of each belongs into every channel."""
 
     weights: Tensor
@@ -30,7 +30,7 @@ class Localised(NamedTuple):
     one. None without separation: then the channels themselves are the tracks."""
 
 
-class Glimpse(nn.Module):
+class FramePooling(nn.Module):
     """One picture as a vector: a layer at every cell, and one over all of them.
 
     Args:
@@ -51,7 +51,7 @@ class Glimpse(nn.Module):
         return functional.relu(self.whole(cells.flatten(1)))
 
 
-class Trunk(nn.Module):
+class AudioVisualTrunk(nn.Module):
     """Sound and pictures, joined at every step of the encoder's smallest map.
 
     Args:
@@ -60,7 +60,7 @@ class Trunk(nn.Module):
         inputs: channels of sound that come.
         layers: of the encoder.
         units: of each picture; twice as many of sound.
-        grid: see `Glimpse`.
+        grid: see `FramePooling`.
         norm: batch norm in encoder and decoder; the paper has none.
     """
 
@@ -69,7 +69,7 @@ class Trunk(nn.Module):
         size: tuple[int, int],
         streams: Sequence[int] = (512, 512),
         inputs: int = 1,
-        layers: Sequence[Layer] = FULL,
+        layers: Sequence[ConvBlock] = FULL,
         units: int = 512,
         grid: Grid = (7, 14),
         norm: bool = False,
@@ -78,9 +78,9 @@ class Trunk(nn.Module):
         self.encoder = Encoder(inputs, size, layers, norm)
         rows, self.steps = self.encoder.sizes[-1]
         self.heard = nn.Linear(layers[-1].channels * rows, 2 * units)
-        self.seen = nn.ModuleList(Glimpse(channels, grid, units) for channels in streams)
+        self.seen = nn.ModuleList(FramePooling(channels, grid, units) for channels in streams)
         self.width = units * (2 + len(streams))
-        self.apply(xavier)
+        self.apply(init_xavier)
 
     def forward(self, magnitude: Tensor, maps: Sequence[Tensor]) -> tuple[Tensor, list[Tensor]]:
         """What is heard and seen at every step, and the encoder's maps.
@@ -100,7 +100,7 @@ class Trunk(nn.Module):
         return torch.cat([heard, *seen], -1), levels
 
 
-class Localisation(nn.Module):
+class Localization(nn.Module):
     """How much of each track belongs into every channel; the weights start near 0.
 
     Args:
@@ -115,7 +115,7 @@ class Localisation(nn.Module):
         self.outputs = outputs
         self.hidden = nn.Sequential(nn.Linear(width, units), nn.ReLU(), nn.Linear(units, units), nn.ReLU())
         self.out = nn.Linear(units, outputs * (tracks + 1))
-        self.apply(xavier)
+        self.apply(init_xavier)
         nn.init.trunc_normal_(self.out.weight, std=1e-3, a=-2e-3, b=2e-3)
 
     def forward(self, fused: Tensor) -> tuple[Tensor, Tensor]:
@@ -124,7 +124,7 @@ class Localisation(nn.Module):
         return found[..., :-1], found[..., -1]
 
 
-class Masks(nn.Module):
+class MaskDecoder(nn.Module):
     """A way back to the size of the spectra, with what is heard and seen at its start.
 
     Args:
@@ -132,12 +132,12 @@ class Masks(nn.Module):
         planes: masks.
     """
 
-    def __init__(self, trunk: Trunk, planes: int) -> None:
+    def __init__(self, trunk: AudioVisualTrunk, planes: int) -> None:
         super().__init__()
         extra = trunk.encoder.planes[-1]
         self.join = nn.Linear(trunk.width, extra)
         self.decoder = Decoder(trunk.encoder, extra, planes)
-        self.apply(xavier)
+        self.apply(init_xavier)
 
     def forward(self, fused: Tensor, levels: Sequence[Tensor]) -> Tensor:
         """`(B, S, width)` and the encoder's maps to `(B, planes, F, T)`, linear."""
@@ -158,23 +158,23 @@ class Foa360Net(nn.Module):
         tracks: separated from each channel that comes.
         outputs: channels that leave.
         separate: whether tracks are separated; else the channels that come are weighted themselves.
-        units: of the localisation's hidden layers.
+        units: of the localization's hidden layers.
     """
 
     def __init__(
-        self, trunk: Trunk, tracks: int = 32, outputs: int = 3, separate: bool = True, units: int = 512
+        self, trunk: AudioVisualTrunk, tracks: int = 32, outputs: int = 3, separate: bool = True, units: int = 512
     ) -> None:
         super().__init__()
         self.inputs = trunk.encoder.planes[0]
         self.trunk = trunk
-        self.localisation = Localisation(trunk.width, self.inputs * (tracks if separate else 1), outputs, units)
-        self.separation = Masks(trunk, self.inputs * tracks) if separate else None
+        self.localization = Localization(trunk.width, self.inputs * (tracks if separate else 1), outputs, units)
+        self.separation = MaskDecoder(trunk, self.inputs * tracks) if separate else None
 
-    def forward(self, magnitude: Tensor, maps: Sequence[Tensor]) -> Localised:
-        """Weights, bias and masks; for the arguments see `Trunk.forward`."""
+    def forward(self, magnitude: Tensor, maps: Sequence[Tensor]) -> LocalizedTracks:
+        """Weights, bias and masks; for the arguments see `AudioVisualTrunk.forward`."""
         fused, levels = self.trunk(magnitude, maps)
-        weights, bias = self.localisation(fused)
-        return Localised(weights, bias, self.separation(fused, levels).sigmoid() if self.separation else None)
+        weights, bias = self.localization(fused)
+        return LocalizedTracks(weights, bias, self.separation(fused, levels).sigmoid() if self.separation else None)
 
 
 class Foa360UNet(nn.Module):
@@ -185,17 +185,17 @@ class Foa360UNet(nn.Module):
         outputs: channels that leave.
     """
 
-    def __init__(self, trunk: Trunk, outputs: int = 3) -> None:
+    def __init__(self, trunk: AudioVisualTrunk, outputs: int = 3) -> None:
         super().__init__()
-        self.trunk, self.masks = trunk, Masks(trunk, 2 * outputs)
+        self.trunk, self.masks = trunk, MaskDecoder(trunk, 2 * outputs)
 
     def forward(self, magnitude: Tensor, maps: Sequence[Tensor]) -> Tensor:
-        """Real and imaginary parts, `(B, O, 2, F, T)`, unbounded; for the arguments see `Trunk.forward`."""
+        """Real and imaginary parts, `(B, O, 2, F, T)`, unbounded; for the arguments see `AudioVisualTrunk.forward`."""
         found: Tensor = self.masks(*self.trunk(magnitude, maps))
         return rearrange(found, "B (O parts) F T -> B O parts F T", parts=2)
 
 
-def synthesise(weights: Tensor, bias: Tensor, tracks: Tensor, smooth: bool = False) -> Tensor:
+def mix_tracks(weights: Tensor, bias: Tensor, tracks: Tensor, smooth: bool = False) -> Tensor:
     """Tracks to channels: each is the weighted sum of all tracks, plus its bias.
 
     Args:

@@ -27,9 +27,9 @@ class MonoTo3DNet(nn.Module):
 
     Args:
         width: channels after the first halving.
-        picture_channels: channels of the maps of one frame; 256 after three stages of ResNet-18.
+        visual_channels: channels of the maps of one frame; 256 after three stages of ResNet-18.
         instants: `T'` of the maps; 8 frames in the paper.
-        picture_width: channels of what the frames become.
+        visual_width: channels of what the frames become.
         depth: halvings; 7 in the paper, for 257 x 401.
 
     Raises:
@@ -39,27 +39,27 @@ class MonoTo3DNet(nn.Module):
     def __init__(
         self,
         width: int = 64,
-        picture_channels: int = 256,
+        visual_channels: int = 256,
         instants: int = 8,
-        picture_width: int = 1024,
+        visual_width: int = 1024,
         depth: int = 7,
     ) -> None:
         super().__init__()
         if depth < 2:
             raise ValueError(f"the U-Net of MonoTo3D has at least 2 halvings, not {depth}")
         planes = [2, *(width * min(2**level, MOST) for level in range(depth))]
-        self.frames = _frames(picture_channels * instants, picture_width)
+        self.frames = _frames(visual_channels * instants, visual_width)
         self.downs = nn.ModuleList(down(before, after, "batch") for before, after in pairwise(planes))
         self.join = min(JOIN, depth - 1)
         self.ups = nn.ModuleList(
-            _Up(self._incoming(planes, step, picture_width), planes[depth - step - 1]) for step in range(depth - 1)
+            _Up(self._incoming(planes, step, visual_width), planes[depth - step - 1]) for step in range(depth - 1)
         )
-        self.last = nn.ConvTranspose2d(self._incoming(planes, depth - 1, picture_width), 6, 4, 2, 1)
+        self.last = nn.ConvTranspose2d(self._incoming(planes, depth - 1, visual_width), 6, 4, 2, 1)
 
-    def _incoming(self, planes: list[int], step: int, picture_width: int) -> int:
+    def _incoming(self, planes: list[int], step: int, visual_width: int) -> int:
         """Channels that a doubling takes in."""
         own = planes[-1] if step == 0 else 2 * planes[-1 - step]
-        return own + picture_width * (step in (0, self.join))
+        return own + visual_width * (step in (0, self.join))
 
     def forward(self, mix: Tensor, maps: Tensor) -> Tensor:
         """Masks whose complex product with the mix is X, Y and Z.

@@ -17,7 +17,7 @@ STEM = ("conv1", "bn1", "relu", "maxpool")
 LAYERS = ("layer1", "layer2", "layer3", "layer4")
 
 
-class VisualNet(nn.Module):
+class ResNetTrunk(nn.Module):
     """Convolutions of a torchvision ResNet, frame by frame, under the names `feature_extraction.{0..7}`.
 
     Args:

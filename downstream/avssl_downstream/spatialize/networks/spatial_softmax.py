@@ -1,4 +1,4 @@
-"""Points: where in a picture a few learnt things are, as numbers (spatial softmax; Finn et al., ICRA 2016)."""
+"""Spatial softmax: where in a picture a few learnt things are, as numbers (spatial softmax; Finn et al., ICRA 2016)."""
 
 # B clips, C channels, T pictures, N points, h and w rows and columns of the maps
 
@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 
-class Points(nn.Module):
+class SpatialSoftmax(nn.Module):
     """Maps, and beside them planes that say where each of some things is in the whole picture.
 
     A thing is shared out among all cells and one more, which is nowhere: its planes are its mean place, right and down

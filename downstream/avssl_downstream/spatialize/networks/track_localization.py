@@ -19,14 +19,14 @@ from torch.nn import functional
 
 from avssl.spatial.ambisonics import gains
 from avssl.spatial.energy import equirectangular_grid
-from avssl_downstream.spatialize.networks.conv_unet import xavier
-from avssl_downstream.spatialize.networks.foa360 import Localised, Masks, Trunk
+from avssl_downstream.spatialize.networks.conv_unet import init_xavier
+from avssl_downstream.spatialize.networks.foa360 import AudioVisualTrunk, LocalizedTracks, MaskDecoder
 
 STEERING = 4.0
 """By which what arrives from where a kind is counts as this kind's, to begin with: up to a factor of e to the 4."""
 
 
-class Pointing(nn.Module):
+class TrackLocalization(nn.Module):
     """Where each kind of thing is: its mean direction over the cells that look like it.
 
     A kind is shared out among all cells and one more, which is nowhere: what is diffuse, or is not in the picture.
@@ -42,7 +42,7 @@ class Pointing(nn.Module):
         self.order = order
         self.looks = nn.Conv2d(channels, kinds, 1)
         self.nowhere = nn.Parameter(torch.zeros(kinds))
-        self.apply(xavier)
+        self.apply(init_xavier)
 
     def attention(self, maps: Tensor) -> Tensor:
         """Shares of the cells in every kind, the last one nowhere.
@@ -66,7 +66,7 @@ class Pointing(nn.Module):
             return rearrange(shares @ directions_PO, "B N O -> B O N")
 
 
-class PointingNet(nn.Module):
+class TrackLocalizationNet(nn.Module):
     """Mono and a 360-degree picture to tracks that add up to the mono sound, and where each comes from.
 
     From order 1 to order 2 the tracks are those of W, and what arrives from where a kind is counts as this kind's.
@@ -82,17 +82,17 @@ class PointingNet(nn.Module):
     inputs = 1
 
     def __init__(
-        self, trunk: Trunk, streams: Sequence[int], kinds: int = 16, separate: bool = True, order: int = 1
+        self, trunk: AudioVisualTrunk, streams: Sequence[int], kinds: int = 16, separate: bool = True, order: int = 1
     ) -> None:
         super().__init__()
         self.trunk, self.order = trunk, order
-        self.localisation = Pointing(sum(streams), kinds, order)
+        self.localization = TrackLocalization(sum(streams), kinds, order)
         self.steering = nn.Parameter(torch.tensor(STEERING)) if separate and order == 2 else None
-        self.separation = Masks(trunk, kinds) if separate else None
+        self.separation = MaskDecoder(trunk, kinds) if separate else None
         self.shares = None if separate else nn.Linear(trunk.width, kinds)
 
-    def forward(self, magnitude: Tensor, maps: Sequence[Tensor], arriving: Tensor | None = None) -> Localised:
-        """Weights, masks that add up to 1, and no bias; for the arguments see `Trunk.forward`.
+    def forward(self, magnitude: Tensor, maps: Sequence[Tensor], arriving: Tensor | None = None) -> LocalizedTracks:
+        """Weights, masks that add up to 1, and no bias; for the arguments see `AudioVisualTrunk.forward`.
 
         Args:
             magnitude: see there.
@@ -100,13 +100,13 @@ class PointingNet(nn.Module):
             arriving: of order 2, along y, z and x from where what is heard arrives, `(B, 3, K, T)` of length 1 at most.
         """
         heard, levels = self.trunk(magnitude, ())
-        directions = self.localisation(torch.cat(list(maps), 1))
+        directions = self.localization(torch.cat(list(maps), 1))
         weights = directions[:, -3 if self.order == 1 else -5 :]
         weights = weights[:, None].expand(-1, heard.shape[1], -1, -1)
         if self.shares is not None:
             weights = weights @ self.shares(heard).float().softmax(-1)[..., None]
         masks = self._masks(heard, levels, directions[:, :3], arriving) if self.separation is not None else None
-        return Localised(weights, weights.new_zeros(weights.shape[:3]), masks)
+        return LocalizedTracks(weights, weights.new_zeros(weights.shape[:3]), masks)
 
     def _masks(self, heard: Tensor, levels: Sequence[Tensor], directions: Tensor, arriving: Tensor | None) -> Tensor:
         assert self.separation is not None
@@ -117,7 +117,7 @@ class PointingNet(nn.Module):
         return torch.softmax(kinds, 1)
 
 
-def channel_masks(found: Localised, columns: int, inputs: int = 1) -> Tensor:
+def channel_masks(found: LocalizedTracks, columns: int, inputs: int = 1) -> Tensor:
     """Tracks and weights as one mask of the mono spectrum for every channel.
 
     What `foa360.synthesise` does with sounds, done with their spectra: as many inverse transforms as channels instead

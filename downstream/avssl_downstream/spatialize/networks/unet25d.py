@@ -14,7 +14,7 @@ HALVINGS = 5
 NORMS: dict[str, type[nn.Module]] = {"batch": nn.BatchNorm2d, "instance": nn.InstanceNorm2d}
 
 
-class Decoded(NamedTuple):
+class DecoderOutput(NamedTuple):
     """What the decoder makes of a mix and a picture."""
 
     mask: Tensor
@@ -33,7 +33,7 @@ class UNet25D(nn.Module):
 
     Args:
         width: channels after the first halving; 64 in the paper, 16 for two CPU cores.
-        picture_channels: channels of the picture's maps.
+        visual_channels: channels of the picture's maps.
         grid: rows and columns that the maps are averaged into if they have others; 7 x 14 for 224 x 448 pixels.
         norm: `batch`, or `instance` as PseudoBinaural has it when real and made-up sounds are mixed.
 
@@ -42,7 +42,7 @@ class UNet25D(nn.Module):
     """
 
     def __init__(
-        self, width: int = 64, picture_channels: int = 512, grid: tuple[int, int] = (7, 14), norm: str = "batch"
+        self, width: int = 64, visual_channels: int = 512, grid: tuple[int, int] = (7, 14), norm: str = "batch"
     ) -> None:
         super().__init__()
         self.grid = grid
@@ -56,11 +56,11 @@ class UNet25D(nn.Module):
         self.audionet_upconvlayer2 = up(width * 16, width * 4, norm)
         self.audionet_upconvlayer3 = up(width * 8, width * 2, norm)
         self.audionet_upconvlayer4 = up(width * 4, width, norm)
-        self.audionet_upconvlayer5 = outermost(width * 2, 2)
-        self.conv1x1 = nn.Sequential(nn.Conv2d(picture_channels, 8, 1), _norm(norm, 8), nn.ReLU())
-        self.apply(start)
+        self.audionet_upconvlayer5 = output_layer(width * 2, 2)
+        self.conv1x1 = nn.Sequential(nn.Conv2d(visual_channels, 8, 1), _norm(norm, 8), nn.ReLU())
+        self.apply(init_weights)
 
-    def forward(self, mix: Tensor, maps: Tensor) -> Decoded:
+    def forward(self, mix: Tensor, maps: Tensor) -> DecoderOutput:
         """The mask of the difference, and the decoder's maps.
 
         Args:
@@ -81,7 +81,7 @@ class UNet25D(nn.Module):
         u3 = self.audionet_upconvlayer3(torch.cat([u2, d3], 1))
         u4 = self.audionet_upconvlayer4(torch.cat([u3, d2], 1))
         mask = self.audionet_upconvlayer5(torch.cat([u4, d1], 1)) * 2 - 1
-        return Decoded(mask, (u1, u2, u3, u4))
+        return DecoderOutput(mask, (u1, u2, u3, u4))
 
     def _tiled(self, maps: Tensor, like: Tensor) -> Tensor:
         """The whole picture as one vector, at every place of a map of sound."""
@@ -99,13 +99,13 @@ def up(channels_in: int, channels: int, norm: str) -> nn.Sequential:
     return nn.Sequential(nn.ConvTranspose2d(channels_in, channels, 4, 2, 1), _norm(norm, channels), nn.ReLU())
 
 
-def outermost(channels_in: int, channels: int) -> nn.Sequential:
+def output_layer(channels_in: int, channels: int) -> nn.Sequential:
     """Double a map into 0..1."""
     return nn.Sequential(nn.ConvTranspose2d(channels_in, channels, 4, 2, 1), nn.Sigmoid())
 
 
-def start(module: nn.Module) -> None:
-    """Draw the weights of one layer as the published networks start: deviation 0.02, around 1 in norms."""
+def init_weights(module: nn.Module) -> None:
+    """Draw the weights of one layer as the published networks init_weights: deviation 0.02, around 1 in norms."""
     if isinstance(module, (nn.Conv1d, nn.Conv2d, nn.ConvTranspose2d, nn.Linear)):
         nn.init.normal_(module.weight, 0.0, 0.02)
     elif isinstance(module, nn.BatchNorm2d):

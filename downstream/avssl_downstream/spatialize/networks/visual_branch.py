@@ -12,7 +12,7 @@ from avssl.models.backbones import LIBRARIES
 from avssl.models.encoders import Encoders, VideoEncoder
 from avssl.models.weights import load_weights
 from avssl.plugins import hint
-from avssl_downstream.spatialize.networks.resnet_trunk import LAYERS, VisualNet, is_resnet
+from avssl_downstream.spatialize.networks.resnet_trunk import LAYERS, ResNetTrunk, is_resnet
 
 # B clips, C channels, T' steps in time, h and w rows and columns
 
@@ -21,14 +21,14 @@ _TRIAL = (16, 128, 128)
 """Frames, height and width that every network takes."""
 
 
-class PictureBranch(nn.Module):
+class VisualBranch(nn.Module):
     """Frames to maps, by a network of one's choice.
 
     - `encoders`: a copy of the pretrained picture tower of a run.
     - `scratch`: the same network with new weights; without encoders, the picture tower of the `small` preset.
     - `torchvision/NAME`, `timm/NAME`: a backbone, with new weights or those of a local file.
 
-    ResNets of torchvision are kept as `VisualNet` and give maps of every frame; other networks stride time, rows and
+    ResNets of torchvision are kept as `ResNetTrunk` and give maps of every frame; other networks stride time, rows and
     columns as they like: ask `shape`. Parameters that the maps do not depend on are not trained.
 
     Args:
@@ -87,7 +87,7 @@ class PictureBranch(nn.Module):
             channels, steps, rows, columns = self._on_paper(time, height, width)[0].shape[1:]
         return channels, steps, rows, columns
 
-    def train(self, mode: bool = True) -> PictureBranch:
+    def train(self, mode: bool = True) -> VisualBranch:
         """Switch norms and dropout, unless the branch stays as it is."""
         super().train(mode and self.fine_tune)
         return self
@@ -120,14 +120,14 @@ def _network(source: str, encoders: Encoders | None, stages: int) -> nn.Module:
         known = (*SOURCES, *(f"{each}/NAME" for each in LIBRARIES))
         raise ValueError(f"a picture branch is {', '.join(known)}, not {source!r}{hint(source, known)}")
     if library == "torchvision" and is_resnet(name):
-        return VisualNet(name, stages)
+        return ResNetTrunk(name, stages)
     return VideoEncoder(ModelConfig(video=source))
 
 
 def _load(network: nn.Module, source: str, weights: str) -> None:
     if source in SOURCES:
         raise ValueError(f"{weights}: weights go into a backbone, torchvision/NAME or timm/NAME, not into {source!r}")
-    if isinstance(network, VisualNet):
+    if isinstance(network, ResNetTrunk):
         network.load(weights)
     else:
         load_weights(network.tower.network, weights)  # type: ignore[union-attr,arg-type]

@@ -12,7 +12,7 @@ import torch
 from avssl_downstream.spatialize.generator import mix_down
 from avssl_downstream.spatialize.generators.asn import Asn
 from avssl_downstream.spatialize.generators.asn_options import AsnOptions
-from avssl_downstream.spatialize.networks.visual_branch import PictureBranch
+from avssl_downstream.spatialize.networks.visual_branch import VisualBranch
 from avssl_downstream.spatialize.options import SpatializeOptions
 from avssl_downstream.spatialize.testing import check_generator
 from torch import Tensor, nn
@@ -25,12 +25,12 @@ from avssl.spatial.distances import snr
 RATE = 16000
 TINY = {
     "network": "small",
-    "norm": True,
+    "batch_norm": True,
     "sample_rate": RATE,
     "spectrum": {"n_fft": 512, "window_length": 400, "hop": 200},
     "bands": 32,
     "compression": 0.3,
-    "weighted": True,
+    "weight_by_magnitude": True,
     "seconds": 0.4,
     "hop": 0.2,
     "frames": 2,
@@ -44,7 +44,7 @@ DISC = 255 * (np.hypot(*(np.mgrid[0:32, 0:64] - np.array([16, 12])[:, None, None
 
 def make(**options: Any) -> Asn:
     torch.manual_seed(0)
-    return Asn(fill(AsnOptions, {**TINY, **options}), partial(PictureBranch, "scratch"))
+    return Asn(fill(AsnOptions, {**TINY, **options}), partial(VisualBranch, "scratch"))
 
 
 def scene(seed: int = 0, left: bool = True, moves: int = 0) -> Clip:
@@ -85,9 +85,9 @@ def noise(channels: int = 2, seed: int = 0) -> Tensor:
     "options",
     [
         {},
-        {"irm": "complex", "colour": 0.3},
-        {"irm": "amplitude_over_mix", "weighted": False, "compression": 1.0},
-        {"flow": "", "classifier": 0.0, "norm": False},
+        {"target_mask": "complex", "colour": 0.3},
+        {"target_mask": "amplitude_over_mix", "weight_by_magnitude": False, "compression": 1.0},
+        {"flow": "", "classifier": 0.0, "batch_norm": False},
     ],
 )
 def test_contract(options: dict[str, Any]) -> None:
@@ -101,7 +101,7 @@ def test_recipes_fill_head_and_generator_and_differ_from_their_base_in_what_they
     )
     own, theirs = (fill(AsnOptions, each.generator_options) for each in (options, base))
     changed = {key: value for key, value in vars(own).items() if value != getattr(theirs, key)}
-    named = {"no-classifier": {"classifier": 0.0}, "ratio": {"irm": "sqrt_power"}}
+    named = {"no-classifier": {"classifier": 0.0}, "ratio": {"target_mask": "sqrt_power"}}
     assert changed == named.get(name.split("-", 2)[2] if name.count("-") > 1 else "", {})
     assert (options.optim, options.train, options.batch) == (base.optim, base.train, base.batch)
 
@@ -109,7 +109,13 @@ def test_recipes_fill_head_and_generator_and_differ_from_their_base_in_what_they
 def test_the_full_recipe_has_the_papers_numbers() -> None:
     options = fill(SpatializeOptions, read_recipe("spatialize/asn-full", SpatializeOptions))
     own = fill(AsnOptions, options.generator_options)
-    assert (own.irm, own.classifier, own.weighted, own.compression, own.seconds) == ("sqrt_power", 0.1, False, 1.0, 1.0)
+    assert (own.target_mask, own.classifier, own.weight_by_magnitude, own.compression, own.seconds) == (
+        "sqrt_power",
+        0.1,
+        False,
+        1.0,
+        1.0,
+    )
     assert (own.spectrum.n_fft, own.spectrum.window_length, own.spectrum.hop, own.bands) == (2048, 1764, 441, 1025)
     assert (options.optim.lr, options.optim.weight_decay, options.batch) == (5e-5, 1e-4, 44)
     assert round(own.sample_rate / 44) == 1002
@@ -146,49 +152,51 @@ def test_flow_turns_round_with_the_picture() -> None:
 def test_what_is_applied_sees_what_was_trained_with() -> None:
     generator = make(mirror=0.0).eval()
     batch = batch_of(generator, [scene(0, moves=2), scene(1, left=False)])
-    streams = [generator.picture[name](batch[key]) for name, key in (("colour", "frames"), ("flow", "flow"))]
+    streams = [generator.visual_branch[name](batch[key]) for name, key in (("colour", "frames"), ("flow", "flow"))]
     with torch.no_grad():
-        torch.testing.assert_close(generator.see(batch["frames"]), generator.network.look(streams))
+        torch.testing.assert_close(generator.encode_video(batch["frames"]), generator.network.embed_frames(streams))
 
 
 def test_true_complex_masks_give_the_ears_back() -> None:
     truth = noise()
-    assert float(snr(make(irm="complex").oracle(truth), truth)) > 60
+    assert float(snr(make(target_mask="complex").ideal_mask_output(truth), truth)) > 60
 
 
-@pytest.mark.parametrize(("irm", "louder"), [("sqrt_power", math.sqrt(2)), ("amplitude_over_mix", 1.0)])
-def test_ears_that_agree_come_back_three_decibels_louder_by_power_ratios(irm: str, louder: float) -> None:
+@pytest.mark.parametrize(("target_mask", "louder"), [("sqrt_power", math.sqrt(2)), ("amplitude_over_mix", 1.0)])
+def test_ears_that_agree_come_back_three_decibels_louder_by_power_ratios(target_mask: str, louder: float) -> None:
     truth = noise(1).expand(2, -1)
-    torch.testing.assert_close(make(irm=irm).oracle(truth), louder * truth, atol=1e-5, rtol=1e-3)
+    torch.testing.assert_close(
+        make(target_mask=target_mask).ideal_mask_output(truth), louder * truth, atol=1e-5, rtol=1e-3
+    )
 
 
 def test_power_ratios_are_right_where_one_ear_hears_nothing() -> None:
     truth = torch.cat([noise(1), torch.zeros(1, 6400)])
-    for irm in ("sqrt_power", "amplitude_over_mix"):
-        torch.testing.assert_close(make(irm=irm).oracle(truth), truth, atol=1e-5, rtol=1e-3)
+    for target_mask in ("sqrt_power", "amplitude_over_mix"):
+        torch.testing.assert_close(make(target_mask=target_mask).ideal_mask_output(truth), truth, atol=1e-5, rtol=1e-3)
 
 
-@pytest.mark.parametrize(("irm", "planes"), [("sqrt_power", (0.3, 0.6)), ("complex", (0.65, 0.5, 0.8, 0.5))])
-def test_constant_masks_are_gains_of_the_mix_at_any_level(irm: str, planes: tuple[float, ...]) -> None:
-    generator = still(make(irm=irm), *planes).eval()
-    seen, mono = generator.see(torch.zeros(1, 2, 3, 32, 64, dtype=torch.uint8)), noise(1)
+@pytest.mark.parametrize(("target_mask", "planes"), [("sqrt_power", (0.3, 0.6)), ("complex", (0.65, 0.5, 0.8, 0.5))])
+def test_constant_masks_are_gains_of_the_mix_at_any_level(target_mask: str, planes: tuple[float, ...]) -> None:
+    generator = still(make(target_mask=target_mask), *planes).eval()
+    seen, mono = generator.encode_video(torch.zeros(1, 2, 3, 32, 64, dtype=torch.uint8)), noise(1)
     for level in (1.0, 1e-3):
-        heard = generator.hear(level * mono, seen)[0]
+        heard = generator.generate(level * mono, seen)[0]
         expected = level * torch.stack([0.3 * 2 * mono[0], 0.6 * 2 * mono[0]])
         torch.testing.assert_close(heard, expected, atol=2e-5 * level, rtol=1e-3)
 
 
 def test_a_network_begins_with_complex_masks_near_the_mono_sound_at_both_ears() -> None:
-    generator, mono = make(irm="complex").eval(), noise(1)
+    generator, mono = make(target_mask="complex").eval(), noise(1)
     nn.init.zeros_(generator.network.decoder.convolutions[0].weight)  # type: ignore[arg-type]
-    heard = generator.hear(mono, generator.see(torch.zeros(1, 2, 3, 32, 64, dtype=torch.uint8)))[0]
+    heard = generator.generate(mono, generator.encode_video(torch.zeros(1, 2, 3, 32, 64, dtype=torch.uint8)))[0]
     torch.testing.assert_close(heard, mono.expand(2, -1), atol=2e-5, rtol=1e-3)
 
 
-@pytest.mark.parametrize("weighted", [True, False])
-def test_halves_are_one_wrong_where_one_ear_hears_all(weighted: bool) -> None:
+@pytest.mark.parametrize("weight_by_magnitude", [True, False])
+def test_halves_are_one_wrong_where_one_ear_hears_all(weight_by_magnitude: bool) -> None:
     """True masks are 1 and 0; half and half is wrong by a half at each ear, and is what a copied mono sound is."""
-    generator = still(make(classifier=0.0, weighted=weighted, mirror=0.0), 0.5, 0.5)
+    generator = still(make(classifier=0.0, weight_by_magnitude=weight_by_magnitude, mirror=0.0), 0.5, 0.5)
     clip = Clip(scene().frames, torch.cat([noise(1), torch.zeros(1, 6400)]), RATE, "left")
     found = {name: each.detach() for name, each in generator(batch_of(generator, [clip])).items()}
     assert set(found) == {"loss", "masks", "of_mono"}
@@ -207,7 +215,7 @@ class Louder(nn.Module):
 def test_the_order_that_is_called_true_is_left_then_right(left: bool, right_said: float) -> None:
     """Of real and made spectra; the made ones are always louder on the left."""
     generator = still(make(classifier=0.25, mirror=0.0), 0.9, 0.2)
-    generator.judge = Louder()  # type: ignore[assignment]
+    generator.discriminator = Louder()  # type: ignore[assignment]
     with torch.no_grad():
         found = generator(batch_of(generator, [scene(seed, left) for seed in range(3)]))
     assert float(found["order_acc"]) == right_said
@@ -218,12 +226,12 @@ def test_the_order_that_is_called_true_is_left_then_right(left: bool, right_said
 def test_the_classifier_trains_masks_and_pictures() -> None:
     generator = make(mirror=0.0)
     generator(batch_of(generator, [scene(0), scene(1, left=False)]))["order"].backward()
-    for part in (generator.network.encoder, generator.network.decoder, generator.picture["colour"]):
+    for part in (generator.network.encoder, generator.network.decoder, generator.visual_branch["colour"]):
         assert any(each.grad is not None and bool(each.grad.abs().sum() > 0) for each in part.parameters())
 
 
 def test_it_learns_from_the_picture_which_ear_to_give_the_sound() -> None:
-    generator = make(irm="complex", flow="")
+    generator = make(target_mask="complex", flow="")
     clips = [scene(seed, left=seed % 2 == 0) for seed in range(8)]
     optimiser = torch.optim.Adam(generator.parameters(), 3e-3)
     for _ in range(60):
@@ -243,7 +251,7 @@ def test_it_learns_from_the_picture_which_ear_to_give_the_sound() -> None:
 @pytest.mark.parametrize(
     ("options", "why"),
     [
-        ({"irm": "sqrt"}, r"asn\.irm is sqrt_power, amplitude_over_mix, complex, not 'sqrt'"),
+        ({"target_mask": "sqrt"}, r"asn\.target_mask is sqrt_power, amplitude_over_mix, complex, not 'sqrt'"),
         ({"flow": "diss"}, r"asn\.flow is dis, raft_small, raft_large, not 'diss' \(did you mean 'dis'\?\)"),
         ({"flow": "raft_small"}, r"raft_small needs a \.safetensors file"),
         ({"hop": 0.3}, r"asn\.hop is above 0 and at most half of the 0\.4 s of a window, not 0\.3"),

@@ -14,7 +14,7 @@ from avssl_downstream.spatialize.generator import mix_down
 from avssl_downstream.spatialize.generators import foa360
 from avssl_downstream.spatialize.generators.foa360 import Foa360
 from avssl_downstream.spatialize.generators.foa360_options import STREAMS, Foa360Options
-from avssl_downstream.spatialize.networks.visual_branch import PictureBranch
+from avssl_downstream.spatialize.networks.visual_branch import VisualBranch
 from avssl_downstream.spatialize.testing import check_generator
 from torch import Tensor
 from torch.nn import functional
@@ -29,25 +29,25 @@ from avssl.testing import make_clips
 
 RATE = 16000
 TINY = {
-    "form": "small",
+    "network": "small",
     "sample_rate": RATE,
     "n_fft": 512,
     "hop": 256,
-    "spectra": 32,
-    "given": 0.4,
+    "stft_frames": 32,
+    "output_seconds": 0.4,
     "bands": 32,
     "tracks": 3,
     "units": 16,
     "rows": 32,
     "columns": 64,
-    "seam": 8,
+    "wrap_padding": 8,
 }
-PUBLISHED = {"form": "published", "n_fft": 1024, "spectra": 100, "tracks": 2, "units": 8, "seam": 0}
+PUBLISHED = {"network": "published", "n_fft": 1024, "stft_frames": 100, "tracks": 2, "units": 8, "wrap_padding": 0}
 
 
 def make(**options: Any) -> Foa360:
     torch.manual_seed(0)
-    return Foa360(fill(Foa360Options, {**TINY, **options}), partial(PictureBranch, "scratch"))
+    return Foa360(fill(Foa360Options, {**TINY, **options}), partial(VisualBranch, "scratch"))
 
 
 def windows(generator: Foa360, count: int = 2, seed: int = 0) -> list[Clip]:
@@ -73,7 +73,9 @@ def test_every_variant_keeps_the_contract_and_w_to_the_bit(variant):
     clips = windows(generator)
     check_generator(generator, clips)
     mono = mix_down(torch.stack([clip.sound for clip in clips]))
-    made = generator.eval().hear(mono, generator.see(torch.randint(256, (2, generator.frames, 3, 32, 64)).byte()))
+    made = generator.eval().generate(
+        mono, generator.encode_video(torch.randint(256, (2, generator.frames, 3, 32, 64)).byte())
+    )
     assert torch.equal(made[:, 0], mono)
 
 
@@ -81,7 +83,7 @@ def test_every_variant_keeps_the_contract_and_w_to_the_bit(variant):
 def test_the_published_form_keeps_the_contract(variant):
     generator = make(variant=variant, **PUBLISHED)
     check_generator(generator, windows(generator))
-    assert generator.form.net.trunk.encoder.sizes[0] == (1024, 100)
+    assert generator.model.net.trunk.encoder.sizes[0] == (1024, 100)
 
 
 @pytest.mark.parametrize("options", [{}, {"variant": "no_separation"}, {"variant": "unet"}, PUBLISHED])
@@ -149,7 +151,7 @@ def test_variants_without_flow_neither_build_nor_compute_it(variant, monkeypatch
     monkeypatch.setattr(foa360, "paint", refuse)
     generator = make(variant=variant, flow="raft_small")  # whose weights are not there
     assert generator.frames == 1
-    generator.see(torch.zeros(1, 1, 3, 32, 64, dtype=torch.uint8))
+    generator.encode_video(torch.zeros(1, 1, 3, 32, 64, dtype=torch.uint8))
     generator.views(windows(generator)[0], np.random.default_rng(0))
 
 
@@ -157,9 +159,9 @@ def test_true_masks_give_back_a_plane_wave_and_the_unets_any_field():
     generator = make()
     given = slice(generator.options.sizes.margin, -generator.options.sizes.margin)
     wave = encode(noise(1, generator.samples), torch.tensor([2.0]), torch.tensor([-0.4]))
-    assert snr(generator.oracle(wave)[..., given], wave[..., given]).item() > 60
+    assert snr(generator.ideal_mask_output(wave)[..., given], wave[..., given]).item() > 60
     field = noise(4, generator.samples)[None]
-    assert snr(make(variant="unet").oracle(field)[..., given], field[..., given]).item() > 60
+    assert snr(make(variant="unet").ideal_mask_output(field)[..., given], field[..., given]).item() > 60
 
 
 def test_a_silent_z_teaches_nothing():
@@ -173,7 +175,7 @@ def test_a_silent_z_teaches_nothing():
 
 
 def test_a_faint_window_teaches_nothing_and_a_batch_of_them_is_no_error():
-    generator = make(faint=0.05, yaw=False).eval()
+    generator = make(min_rms=0.05, yaw=False).eval()
     clips = windows(generator)
     level = float(clips[0].sound[0].square().mean().sqrt())
     assert level > 0.05
@@ -190,7 +192,7 @@ def test_the_loss_is_the_squared_difference_of_spectra_at_the_level_of_the_mix()
     generator = make().eval()
     clips = windows(generator)
     batch = batch_of(generator, clips)
-    torch.nn.init.constant_(generator.form.net.localisation.nowhere, 1e6)  # nothing has a direction
+    torch.nn.init.constant_(generator.model.net.localization.nowhere, 1e6)  # nothing has a direction
     sizes = generator.options.sizes
     quiet = batch["sound"] / (10 * batch["sound"][:, :1].square().mean(-1, keepdim=True).sqrt())
     inside = sizes.middle_columns(sizes.stft.stft(quiet[:, 1:]))
@@ -230,12 +232,12 @@ def raised(first: Tensor) -> Tensor:
 @pytest.mark.parametrize("options", [*({"variant": variant} for variant in STREAMS), PUBLISHED])
 def test_a_field_becomes_one_of_second_order_and_stays_to_the_bit(options):
     generator = make(order=2, mirror=True, **options)
-    assert (generator.output, generator.given, generator.channels) == ("second-order", 4, 9)
+    assert (generator.output, generator.input_channels, generator.channels) == ("second-order", 4, 9)
     clips = second_order(generator)
     check_generator(generator, clips)
     given = torch.stack([clip.sound[:4] for clip in clips])
-    seen = generator.see(torch.randint(256, (2, generator.frames, 3, 32, 64)).byte())
-    assert torch.equal(generator.eval().hear(given, seen)[:, :4], given)
+    seen = generator.encode_video(torch.randint(256, (2, generator.frames, 3, 32, 64)).byte())
+    assert torch.equal(generator.eval().generate(given, seen)[:, :4], given)
 
 
 def test_a_field_of_second_order_is_turned_and_mirrored_with_its_picture():
@@ -248,22 +250,22 @@ def test_a_field_of_second_order_is_turned_and_mirrored_with_its_picture():
 
 def test_kinds_that_are_where_the_sound_arrives_from_give_the_second_order_of_a_plane_wave():
     generator = make(variant="no_flow", order=2).eval()
-    net = generator.form.net
+    net = generator.model.net
     given = slice(generator.options.sizes.margin, -generator.options.sizes.margin)
     with torch.no_grad():
-        net.localisation.looks.weight.zero_()
-        net.localisation.looks.weight[:, :2] = torch.tensor([[50.0, 0], [0, 50.0], [0, 0]])[..., None, None]
-        net.localisation.nowhere.fill_(-20)
+        net.localization.looks.weight.zero_()
+        net.localization.looks.weight[:, :2] = torch.tensor([[50.0, 0], [0, 50.0], [0, 0]])[..., None, None]
+        net.localization.nowhere.fill_(-20)
         net.separation.decoder.convolutions[0].weight.zero_()
         net.steering.fill_(30)
         rows, columns = generator._cells()
-        maps = torch.zeros(1, net.localisation.looks.in_channels, rows, columns)
+        maps = torch.zeros(1, net.localization.looks.in_channels, rows, columns)
         maps[0, 0, 1, 2] = maps[0, 1, 2, columns - 3] = 1
         azimuth, elevation = equirectangular_grid(rows, columns)
         sounds = noise(2, generator.samples)
         for kind, cell in enumerate([(1, 2), (2, columns - 3)]):
             wave = encode(sounds[kind], azimuth[cell], elevation[cell], order=2)[None]
-            made = generator.hear(wave[:, :4], maps)
+            made = generator.generate(wave[:, :4], maps)
             assert snr(made[:, 4:, given], wave[:, 4:, given]).item() > 40
 
 
@@ -271,12 +273,12 @@ def test_true_masks_give_back_the_second_order_of_a_plane_wave():
     generator = make(order=2)
     given = slice(generator.options.sizes.margin, -generator.options.sizes.margin)
     wave = encode(noise(1, generator.samples), torch.tensor([2.0]), torch.tensor([-0.4]), order=2)
-    assert snr(generator.oracle(wave)[:, 4:, given], wave[:, 4:, given]).item() > 60
+    assert snr(generator.ideal_mask_output(wave)[:, 4:, given], wave[:, 4:, given]).item() > 60
 
 
 def test_a_band_arrives_from_where_its_wave_does_and_a_diffuse_field_from_nowhere():
     generator = make(order=2)
-    sizes, axis = generator.options.sizes, generator.form.axis
+    sizes, axis = generator.options.sizes, generator.model.axis
     wave = encode(noise(1, generator.samples), torch.tensor([2.0]), torch.tensor([-0.4]))
     arriving = axis.arriving(sizes.stft.stft(wave))[0, :, 20]
     torch.testing.assert_close(arriving, gains(2.0, -0.4)[1:, None].expand_as(arriving), atol=1e-4, rtol=0)
@@ -299,13 +301,13 @@ def test_it_learns_the_second_order_from_where_things_are_seen():
 
 def test_sizes_that_cannot_be_are_refused():
     for options, message in (
-        ({"given": 2.0}, "given"),
-        ({"given": 0.01}, "given"),
+        ({"output_seconds": 2.0}, "output_seconds"),
+        ({"output_seconds": 0.01}, "output_seconds"),
         ({"variant": "no-video"}, "no_video"),
-        ({"seam": 65}, "seam"),
+        ({"wrap_padding": 65}, "wrap_padding"),
         ({"order": 3}, "order is 1 or 2"),
-        ({"faint": -0.1}, "faint"),
-        ({"seam": 5}, "8 columns"),
+        ({"min_rms": -0.1}, "min_rms"),
+        ({"wrap_padding": 5}, "8 columns"),
     ):
         with pytest.raises(ValueError, match=message):
             make(**options)

@@ -11,7 +11,7 @@ import pytest
 import torch
 from avssl_downstream.spatialize.generator import mix_down
 from avssl_downstream.spatialize.generators.mono_to_3d import MonoTo3D, MonoTo3DOptions, losses
-from avssl_downstream.spatialize.networks.visual_branch import PictureBranch
+from avssl_downstream.spatialize.networks.visual_branch import VisualBranch
 from avssl_downstream.spatialize.testing import check_generator
 from torch import Tensor
 from torch.utils.data import default_collate
@@ -33,16 +33,16 @@ TINY = {
     "frame_rate": 4.0,
     "rows": 32,
     "columns": 64,
-    "points": 3,
+    "keypoints": 3,
     "width": 4,
-    "picture_width": 8,
+    "visual_width": 8,
     "depth": 4,
 }
 
 
 def make(**options: Any) -> MonoTo3D:
     torch.manual_seed(0)
-    return MonoTo3D(fill(MonoTo3DOptions, {**TINY, **options}), partial(PictureBranch, "scratch"))
+    return MonoTo3D(fill(MonoTo3DOptions, {**TINY, **options}), partial(VisualBranch, "scratch"))
 
 
 def scene(azimuth_sign: int, seed: int = 0) -> Clip:
@@ -62,7 +62,7 @@ def batch_of(generator: MonoTo3D, clips: list[Clip]) -> dict[str, Tensor]:
     return batch
 
 
-@pytest.mark.parametrize("options", [{}, {"points": 0}, {"spatial": "energy"}])
+@pytest.mark.parametrize("options", [{}, {"keypoints": 0}, {"spatial_loss": "energy"}])
 def test_the_contract_is_kept_and_w_to_the_bit(options):
     generator = make(**options)
     clips = make_clips(2, 0, generator.seconds, generator.frames, RATE)
@@ -94,7 +94,7 @@ def test_true_masks_give_back_any_field():
     spectrum = torch.fft.rfft(torch.randn(4, generator.samples, generator=torch.Generator().manual_seed(0)))
     spectrum[:, spectrum.shape[-1] * 7 // 8 :] = 0
     field = torch.fft.irfft(spectrum)[None]
-    assert snr(generator.oracle(field), field).item() > 60
+    assert snr(generator.ideal_mask_output(field), field).item() > 60
 
 
 def test_losses_of_a_scaled_truth_are_known():
@@ -125,7 +125,7 @@ def test_silence_costs_nothing_and_breaks_nothing():
 
 
 def test_it_learns_by_looking_on_which_side_the_sound_is():
-    generator = make(moduli=0.001, spatial="energy")
+    generator = make(magnitude_weight=0.001, spatial_loss="energy")
     optimizer = torch.optim.Adam(generator.parameters(), 3e-3)
     for step in range(60):
         out = generator(batch_of(generator, [scene(sign, 10 * step + each) for each in range(4) for sign in (1, -1)]))
@@ -147,7 +147,7 @@ def test_sizes_that_cannot_be_are_refused():
         ({"hop": 0.4}, "hop"),
         ({"depth": 9}, "halvings"),
         ({"frames": 0}, "frames"),
-        ({"spatial": "sign"}, "signed"),
+        ({"spatial_loss": "sign"}, "signed"),
     ):
         with pytest.raises(ValueError, match=message):
             make(**options)

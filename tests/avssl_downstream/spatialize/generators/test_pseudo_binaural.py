@@ -43,13 +43,13 @@ def test_contract(options):
 
 
 def test_published_sizes_and_names():
-    generator = build(SpatializeOptions(picture="torchvision/resnet18"), None)
+    generator = build(SpatializeOptions(visual_branch="torchvision/resnet18"), None)
     assert sum(each.numel() for each in generator.audio.parameters()) == 23_086_234
     assert sum(each.numel() for each in generator.fusion.parameters()) == 1_766_710
     names = generator.state_dict().keys()
     for name in ("audio.audionet_convlayer1.0.weight", "fusion.lastconv_left.0.bias", "audio.conv1x1.0.weight"):
         assert name in names
-    assert "picture.network.feature_extraction.0.weight" in names
+    assert "visual_branch.network.feature_extraction.0.weight" in names
 
 
 def test_published_weights_go_in_by_path(tmp_path):
@@ -72,7 +72,7 @@ def test_true_masks_give_band_limited_sound_back_above_60_db():
     spectrum = torch.fft.rfft(torch.randn(2, 2, 10080, generator=torch.Generator().manual_seed(0)))
     spectrum[..., round(7000 / 8000 * spectrum.shape[-1]) :] = 0
     truth = torch.fft.irfft(spectrum, 10080)
-    error = small().oracle(truth) - truth
+    error = small().ideal_mask_output(truth) - truth
     assert 10 * torch.log10(truth.square().sum() / error.square().sum()) > 60
 
 
@@ -153,4 +153,4 @@ def test_field_recordings_are_refused():
 
 def test_encoders_are_wanted_where_they_are_named():
     with pytest.raises(ValueError, match="pretraining"):
-        build(replace(SpatializeOptions(), picture="encoders"), None)
+        build(replace(SpatializeOptions(), visual_branch="encoders"), None)

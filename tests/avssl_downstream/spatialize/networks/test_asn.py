@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from avssl_downstream.spatialize.networks.asn import SMALL, AsnNet, Instants, OrderJudge
+from avssl_downstream.spatialize.networks.asn import SMALL, AsnNet, ChannelOrderDiscriminator, FrameEmbedding
 from torch.nn import functional
 
 
@@ -11,7 +11,7 @@ def test_a_second_of_the_paper_gives_two_ratio_masks():
     torch.manual_seed(0)
     network = AsnNet((1025, 44))
     with torch.no_grad():
-        seen = network.look([torch.rand(1, 512, 10, 7, 7)] * 2)
+        seen = network.embed_frames([torch.rand(1, 512, 10, 7, 7)] * 2)
         masks = network(torch.rand(1, 1, 1025, 44), seen)
     assert seen.shape == (1, 2 * 8 * 49, 10)
     assert masks.shape == (1, 2, 1025, 44)
@@ -36,7 +36,9 @@ def test_a_picture_changes_the_masks_of_its_own_time():
     other = maps.clone()
     other[:, :, 2] += 1
     with torch.no_grad():
-        change = (network(magnitude, network.look([maps])) - network(magnitude, network.look([other]))).abs()
+        change = (
+            network(magnitude, network.embed_frames([maps])) - network(magnitude, network.embed_frames([other]))
+        ).abs()
     heard = change.amax((0, 1, 2)).nonzero().flatten()
     assert 15 <= int(heard.min()) <= 20
     assert 29 <= int(heard.max()) <= 34
@@ -44,9 +46,9 @@ def test_a_picture_changes_the_masks_of_its_own_time():
 
 def test_an_instant_is_its_cells_one_after_the_other():
     torch.manual_seed(0)
-    instants, maps = Instants((3, 5), (2, 2)), [torch.rand(1, 3, 4, 2, 2), torch.rand(1, 5, 4, 2, 2)]
-    found = instants(maps).reshape(1, 2, 8, 2, 2, 4)
-    for stream, (cell, each) in enumerate(zip(instants.cells, maps, strict=True)):
+    frame_embedding, maps = FrameEmbedding((3, 5), (2, 2)), [torch.rand(1, 3, 4, 2, 2), torch.rand(1, 5, 4, 2, 2)]
+    found = frame_embedding(maps).reshape(1, 2, 8, 2, 2, 4)
+    for stream, (cell, each) in enumerate(zip(frame_embedding.cells, maps, strict=True)):
         expected = functional.relu(
             torch.einsum("oc,bcthw->bohwt", cell.weight[..., 0, 0, 0], each) + cell.bias.reshape(8, 1, 1, 1)
         )
@@ -60,7 +62,7 @@ def test_the_judge_learns_which_ear_goes_with_which_side():
     left, right = torch.rand(16, 12, 20), torch.rand(16, 12, 20)
     left[::2] *= 3
     right[1::2] *= 3
-    judge = OrderJudge(6, 12, units=32)
+    judge = ChannelOrderDiscriminator(6, 12, units=32)
     optimiser = torch.optim.Adam(judge.parameters(), 1e-2)
     for _ in range(60):
         optimiser.zero_grad()
@@ -75,7 +77,12 @@ def test_the_judge_learns_which_ear_goes_with_which_side():
 
 def test_the_judge_is_three_layers_at_every_window_averaged():
     torch.manual_seed(0)
-    judge, seen, left, right = OrderJudge(2, 3, units=4), torch.rand(1, 2, 3), torch.rand(1, 3, 6), torch.rand(1, 3, 6)
+    judge, seen, left, right = (
+        ChannelOrderDiscriminator(2, 3, units=4),
+        torch.rand(1, 2, 3),
+        torch.rand(1, 3, 6),
+        torch.rand(1, 3, 6),
+    )
     weights = [(each.weight[..., 0], each.bias) for each in judge.layers[::2]]
     logits = []
     for window in range(6):

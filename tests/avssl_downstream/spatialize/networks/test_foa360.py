@@ -5,7 +5,13 @@ from __future__ import annotations
 import pytest
 import torch
 from avssl_downstream.spatialize.networks.conv_unet import SMALL
-from avssl_downstream.spatialize.networks.foa360 import Foa360Net, Foa360UNet, Localised, Trunk, synthesise
+from avssl_downstream.spatialize.networks.foa360 import (
+    AudioVisualTrunk,
+    Foa360Net,
+    Foa360UNet,
+    LocalizedTracks,
+    mix_tracks,
+)
 from torch import Tensor
 from torch.nn import functional
 
@@ -13,8 +19,8 @@ SIZE = (1024, 127)
 KERNELS = ((1, 32, 16 * 7), (32, 64, 7 * 3), (64, 128, 5 * 3), (128, 256, 5 * 3), (256, 512, 5 * 3))
 
 
-def small(streams: tuple[int, ...] = (4,), inputs: int = 1, norm: bool = False) -> Trunk:
-    return Trunk((32, 48), streams, inputs, SMALL, units=32, grid=(2, 4), norm=norm)
+def small(streams: tuple[int, ...] = (4,), inputs: int = 1, norm: bool = False) -> AudioVisualTrunk:
+    return AudioVisualTrunk((32, 48), streams, inputs, SMALL, units=32, grid=(2, 4), norm=norm)
 
 
 def linear(before: int, after: int) -> int:
@@ -24,7 +30,7 @@ def linear(before: int, after: int) -> int:
 @pytest.fixture(scope="module")
 def full() -> Foa360Net:
     torch.manual_seed(0)
-    return Foa360Net(Trunk(SIZE))
+    return Foa360Net(AudioVisualTrunk(SIZE))
 
 
 def test_the_maps_of_the_encoder_are_the_papers(full):
@@ -37,10 +43,10 @@ def test_the_maps_of_the_encoder_are_the_papers(full):
 def test_every_layer_of_the_paper_is_there_and_no_other(full):
     encoder = sum(before * after * kernel + after for before, after, kernel in KERNELS)
     pictures = 2 * (linear(512, 128) + linear(128 * 7 * 14, 512))
-    localisation = linear(2048, 512) + linear(512, 512) + linear(512, 3 * 33)
+    localization = linear(2048, 512) + linear(512, 512) + linear(512, 3 * 33)
     ways = zip((64, 128, 256, 512, 1024), (32, 32, 64, 128, 256), KERNELS, strict=True)
     decoder = sum(before * after * kernel + after for before, after, (_, _, kernel) in ways)
-    wanted = encoder + linear(3072, 1024) + pictures + localisation + linear(2048, 512) + decoder
+    wanted = encoder + linear(3072, 1024) + pictures + localization + linear(2048, 512) + decoder
     assert sum(each.numel() for each in full.parameters()) == wanted
 
 
@@ -55,10 +61,10 @@ def test_a_second_gives_three_steps_of_99_numbers_and_32_masks(full):
 
 
 def test_it_starts_with_hardly_any_direction(full):
-    weight = full.localisation.out.weight.detach()
+    weight = full.localization.out.weight.detach()
     assert float(weight.abs().max()) <= 2e-3
     assert abs(float(weight.std()) / 1e-3 - 0.88) < 0.03  # a normal deviate cut at two deviations
-    assert not full.localisation.out.bias.any()
+    assert not full.localization.out.bias.any()
 
 
 @pytest.mark.parametrize("streams", [(), (4,), (4, 6)])
@@ -87,7 +93,7 @@ def test_the_u_net_has_a_complex_mask_for_every_channel():
 
 def test_each_channel_is_the_weighted_sum_of_tracks_in_each_step():
     weights, bias, tracks = torch.randn(2, 3, 3, 4), torch.randn(2, 3, 3), torch.randn(2, 4, 4800)
-    found = synthesise(weights, bias, tracks)
+    found = mix_tracks(weights, bias, tracks)
     for step in range(3):
         part = slice(1600 * step, 1600 * (step + 1))
         torch.testing.assert_close(found[..., part], weights[:, step] @ tracks[..., part] + bias[:, step, :, None])
@@ -95,7 +101,7 @@ def test_each_channel_is_the_weighted_sum_of_tracks_in_each_step():
 
 def test_smooth_weights_go_along_a_line_from_middle_to_middle():
     weights = torch.tensor([0.0, 1.0, -1.0]).reshape(1, 3, 1, 1)
-    found = synthesise(weights, torch.zeros(1, 3, 1), torch.ones(1, 1, 3000), smooth=True)[0, 0]
+    found = mix_tracks(weights, torch.zeros(1, 3, 1), torch.ones(1, 1, 3000), smooth=True)[0, 0]
     assert float(found.diff().abs().max()) < 2.1e-3
     torch.testing.assert_close(found[[500, 1000, 1500, 2500]], torch.tensor([0.0, 0.5, 1.0, -1.0]), atol=2e-3, rtol=0)
 
@@ -104,11 +110,11 @@ def test_a_weight_of_an_encoding_makes_a_plane_wave():
     """One track at azimuth 30 degrees: Y and X are its cosines."""
     sound = torch.randn(1, 1, 960)
     gains = torch.tensor([0.5, 0.0, 3**0.5 / 2])
-    found = synthesise(gains.reshape(1, 1, 3, 1).repeat(1, 3, 1, 1), torch.zeros(1, 3, 3), sound)
+    found = mix_tracks(gains.reshape(1, 1, 3, 1).repeat(1, 3, 1, 1), torch.zeros(1, 3, 3), sound)
     torch.testing.assert_close(found, gains[None, :, None] * sound)
 
 
-def fit(network: Foa360Net, magnitude: Tensor, maps: Tensor, target: Tensor) -> Localised:
+def fit(network: Foa360Net, magnitude: Tensor, maps: Tensor, target: Tensor) -> LocalizedTracks:
     optimiser = torch.optim.Adam(network.parameters(), 3e-3)
     for _ in range(60):
         optimiser.zero_grad()
@@ -133,4 +139,4 @@ def test_spectra_of_another_size_are_refused_in_one_line():
     with pytest.raises(ValueError, match=r"\Aspectra are \(\.\.\., 32, 48\).+\Z"):
         Foa360Net(small())(torch.rand(1, 1, 32, 50), [torch.rand(1, 4, 4, 8)])
     with pytest.raises(ValueError, match="too small"):
-        Trunk((1024, 94))
+        AudioVisualTrunk((1024, 94))

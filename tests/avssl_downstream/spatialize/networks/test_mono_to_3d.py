@@ -10,7 +10,7 @@ from torch.nn import functional
 
 def test_four_seconds_are_halved_as_in_the_paper():
     torch.manual_seed(0)
-    network = MonoTo3DNet(width=2, picture_channels=4, picture_width=8)
+    network = MonoTo3DNet(width=2, visual_channels=4, visual_width=8)
     sizes = []
     for down in network.downs:
         down.register_forward_hook(lambda _, __, out: sizes.append(tuple(out.shape[-2:])))
@@ -30,7 +30,7 @@ def test_the_frames_are_one_map_of_2048_channels_at_first():
 
 def test_the_pictures_join_at_the_smallest_map_and_after_five_doublings():
     torch.manual_seed(0)
-    network = MonoTo3DNet(width=2, picture_channels=4, instants=2, picture_width=8)
+    network = MonoTo3DNet(width=2, visual_channels=4, instants=2, visual_width=8)
     taken = {}
     for step, up in enumerate(network.ups):
         up.register_forward_hook(lambda _, inputs, __, step=step: taken.update({step: inputs[0]}))
@@ -45,14 +45,14 @@ def test_the_pictures_join_at_the_smallest_map_and_after_five_doublings():
 
 def test_fewer_halvings_take_smaller_spectra_and_train_every_parameter():
     torch.manual_seed(0)
-    network = MonoTo3DNet(width=4, picture_channels=3, instants=4, picture_width=8, depth=4)
+    network = MonoTo3DNet(width=4, visual_channels=3, instants=4, visual_width=8, depth=4)
     network(torch.randn(2, 2, 65, 51), torch.rand(2, 3, 4, 5, 5)).square().sum().backward()
     assert all(each.grad is not None for each in network.parameters())
 
 
 def test_it_learns_that_mirrored_frames_negate_x():
     torch.manual_seed(0)
-    network = MonoTo3DNet(width=8, picture_channels=3, instants=2, picture_width=16, depth=4)
+    network = MonoTo3DNet(width=8, visual_channels=3, instants=2, visual_width=16, depth=4)
     mix, maps = torch.randn(1, 2, 33, 32).repeat(4, 1, 1, 1), torch.zeros(4, 3, 2, 4, 8)
     maps[::2, ..., :2] = maps[1::2, ..., -2:] = 1
     target = torch.zeros(4, 3, 2, 33, 32)

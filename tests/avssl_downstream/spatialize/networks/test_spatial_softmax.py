@@ -1,13 +1,13 @@
-"""Points: a thing's place is the centre of the cells that look like it, and nowhere where there are none."""
+"""SpatialSoftmax: a thing's place is the centre of the cells that look like it, and nowhere where there are none."""
 
 from __future__ import annotations
 
 import torch
-from avssl_downstream.spatialize.networks.spatial_softmax import Points
+from avssl_downstream.spatialize.networks.spatial_softmax import SpatialSoftmax
 
 
-def looking_for_the_first_map() -> Points:
-    points = Points(channels=3, points=2)
+def looking_for_the_first_map() -> SpatialSoftmax:
+    points = SpatialSoftmax(channels=3, points=2)
     torch.nn.init.zeros_(points.looks.weight)
     torch.nn.init.constant_(points.looks.bias, -40.0)
     points.looks.weight.data[:, 0] = 80
@@ -30,7 +30,7 @@ def test_what_is_not_in_the_picture_is_nowhere():
 
 def test_every_cell_is_told_the_same_beside_its_own():
     torch.manual_seed(0)
-    points, maps = Points(3, 2), torch.randn(2, 3, 4, 5, 9)
+    points, maps = SpatialSoftmax(3, 2), torch.randn(2, 3, 4, 5, 9)
     told = points(maps)
     assert told.shape == (2, points.channels, 4, 5, 9)
     assert torch.equal(told[:, :3], maps)

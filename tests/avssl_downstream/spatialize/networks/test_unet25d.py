@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 import torch
-from avssl_downstream.spatialize.networks.apnet import APNet, AssoConv, AVFusionBlock, side_by_side
-from avssl_downstream.spatialize.networks.unet25d import Decoded, UNet25D
+from avssl_downstream.spatialize.networks.apnet import APNet, AssociativeConv, AVFusionBlock, side_by_side
+from avssl_downstream.spatialize.networks.unet25d import DecoderOutput, UNet25D
 from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional
@@ -86,7 +86,7 @@ def test_the_u_net_has_the_published_parameters_names_and_shapes(full):
 
 def test_the_u_net_is_the_table_in_plain_functions():
     torch.manual_seed(0)
-    network = UNet25D(width=4, picture_channels=6).eval()
+    network = UNet25D(width=4, visual_channels=6).eval()
     mix, maps = torch.randn(2, 2, 257, 64), torch.randn(2, 6, 7, 14)
     for norm in (each for each in network.modules() if isinstance(each, nn.BatchNorm2d)):
         nn.init.uniform_(norm.running_mean, -0.1, 0.1)
@@ -118,7 +118,7 @@ def test_the_nyquist_row_is_read_and_left_out_of_the_mask():
 @pytest.mark.parametrize("norm", ["batch", "instance"])
 def test_it_learns_that_the_side_of_the_picture_is_the_side_of_the_sound(norm):
     torch.manual_seed(0)
-    network = UNet25D(width=8, picture_channels=4, grid=(2, 4), norm=norm)
+    network = UNet25D(width=8, visual_channels=4, grid=(2, 4), norm=norm)
     mix, maps = torch.randn(1, 2, 65, 32).repeat(4, 1, 1, 1), torch.zeros(4, 4, 4, 8)
     maps[::2, :, :, :2] = maps[1::2, :, :, -2:] = 1
     target = torch.zeros(4, 2, 64, 32)
@@ -164,7 +164,7 @@ def test_every_cell_of_the_picture_listens_with_its_own_kernel():
         torch.testing.assert_close(found[:, cell], (sound * kernel[:, :, None, None]).sum(1))
 
 
-@pytest.mark.parametrize("head", [APNet, AssoConv])
+@pytest.mark.parametrize("head", [APNet, AssociativeConv])
 def test_heads_give_two_bounded_masks_and_train_all_they_use(head):
     torch.manual_seed(0)
     network, fusion = UNet25D(8, 16, (3, 6)), head(8, 16, (3, 6))
@@ -181,11 +181,11 @@ def test_apnet_reads_all_four_levels_and_assoconv_the_last():
     network, maps = UNet25D(4, 6, (3, 6)).eval(), torch.rand(1, 6, 3, 6)
     with torch.no_grad():
         decoded = network(torch.randn(1, 2, 257, 64), maps)
-        for head, read in ((APNet(4, 6, (3, 6)).eval(), [0, 1, 2, 3]), (AssoConv(4, 6, (3, 6)).eval(), [3])):
+        for head, read in ((APNet(4, 6, (3, 6)).eval(), [0, 1, 2, 3]), (AssociativeConv(4, 6, (3, 6)).eval(), [3])):
             before, changed = head(decoded, maps).left, []
             for level in range(4):
                 levels = [each * (1 + (place == level)) for place, each in enumerate(decoded.levels)]
-                after = head(Decoded(decoded.mask, tuple(levels)), maps).left
+                after = head(DecoderOutput(decoded.mask, tuple(levels)), maps).left
                 changed += [level] if not torch.equal(before, after) else []
             assert changed == read
 

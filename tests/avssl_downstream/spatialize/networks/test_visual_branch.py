@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 import torchvision
-from avssl_downstream.spatialize.networks.resnet_trunk import VisualNet
-from avssl_downstream.spatialize.networks.visual_branch import PictureBranch
+from avssl_downstream.spatialize.networks.resnet_trunk import ResNetTrunk
+from avssl_downstream.spatialize.networks.visual_branch import VisualBranch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
@@ -32,14 +32,14 @@ def pictures(time: int = 2, height: int = 64, width: int = 96) -> Tensor:
 
 
 def test_pretrained_maps_are_those_of_the_encoders(encoders):
-    branch = PictureBranch("encoders", encoders).eval()
+    branch = VisualBranch("encoders", encoders).eval()
     with torch.no_grad():
         torch.testing.assert_close(branch(pictures()), encoders.eval().video.maps(pictures()))
 
 
 def test_training_a_branch_leaves_the_encoders_as_they_are(encoders):
     before = encoders.fingerprint()
-    branch = PictureBranch("encoders", encoders)
+    branch = VisualBranch("encoders", encoders)
     branch(pictures()).sum().backward()
     with torch.no_grad():
         for parameter in branch.parameters():
@@ -48,7 +48,7 @@ def test_training_a_branch_leaves_the_encoders_as_they_are(encoders):
 
 
 def test_scratch_is_the_encoders_network_with_new_weights(encoders):
-    scratch, pretrained = PictureBranch("scratch", encoders), PictureBranch("encoders", encoders)
+    scratch, pretrained = VisualBranch("scratch", encoders), VisualBranch("encoders", encoders)
     shapes = [{name: each.shape for name, each in branch.state_dict().items()} for branch in (scratch, pretrained)]
     assert shapes[0] == shapes[1]
     with torch.no_grad():
@@ -58,7 +58,7 @@ def test_scratch_is_the_encoders_network_with_new_weights(encoders):
 @pytest.mark.parametrize("source", ["scratch", "torchvision/resnet18", "timm/resnet18", "torchvision/r3d_18"])
 def test_the_shape_is_known_before_and_a_mirrored_picture_mirrors_the_maps(source):
     torch.manual_seed(0)
-    branch = PictureBranch(source).eval()
+    branch = VisualBranch(source).eval()
     with torch.no_grad():
         maps = branch(pictures(4, 64, 128))
     assert maps.shape[1:] == branch.shape(4, 64, 128)
@@ -74,7 +74,7 @@ def test_the_shape_is_known_before_and_a_mirrored_picture_mirrors_the_maps(sourc
 
 @pytest.mark.parametrize("source", ["scratch", "torchvision/resnet18", "timm/resnet18"])
 def test_every_parameter_that_is_trained_has_a_gradient(source):
-    branch = PictureBranch(source)
+    branch = VisualBranch(source)
     branch(pictures()).square().sum().backward()
     trained = [each for each in branch.parameters() if each.requires_grad]
     assert trained
@@ -82,7 +82,7 @@ def test_every_parameter_that_is_trained_has_a_gradient(source):
 
 
 def test_a_branch_that_is_not_tuned_stays_as_it_is_in_training(encoders):
-    branch = PictureBranch("encoders", encoders, fine_tune=False)
+    branch = VisualBranch("encoders", encoders, fine_tune=False)
     before = {name: each.clone() for name, each in branch.state_dict().items()}
     maps = branch.train()(pictures())
     assert not maps.requires_grad
@@ -92,7 +92,7 @@ def test_a_branch_that_is_not_tuned_stays_as_it_is_in_training(encoders):
 
 def test_a_visual_net_is_torchvisions_resnet_before_it_pools(resnet, tmp_path):
     save_file(resnet.state_dict(), tmp_path / "resnet18.safetensors")
-    branch = PictureBranch("torchvision/resnet18", weights=str(tmp_path / "resnet18.safetensors")).eval()
+    branch = VisualBranch("torchvision/resnet18", weights=str(tmp_path / "resnet18.safetensors")).eval()
     normalise = torchvision.transforms.Normalize((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
     with torch.no_grad():
         maps = branch(pictures(1))
@@ -102,23 +102,23 @@ def test_a_visual_net_is_torchvisions_resnet_before_it_pools(resnet, tmp_path):
 
 def test_its_names_and_sizes_are_the_published_ones():
     with torch.device("meta"):
-        network = VisualNet()
+        network = ResNetTrunk()
     state = network.state_dict()
     assert {name.split(".")[0] for name in state} == {"feature_extraction"}
     assert {int(name.split(".")[1]) for name in state} == {0, 1, 4, 5, 6, 7}
     assert sum(each.numel() for each in network.parameters()) == 11_689_512 - 513_000
-    assert PictureBranch("torchvision/resnet18").shape(1, 224, 448) == (512, 1, 7, 14)
-    assert PictureBranch("torchvision/resnet18", stages=3).shape(8, 300, 300) == (256, 8, 19, 19)
+    assert VisualBranch("torchvision/resnet18").shape(1, 224, 448) == (512, 1, 7, 14)
+    assert VisualBranch("torchvision/resnet18", stages=3).shape(8, 300, 300) == (256, 8, 19, 19)
 
 
 def test_published_checkpoints_load_and_fewer_stages_leave_the_rest_out(resnet, tmp_path):
-    trained = VisualNet()
+    trained = ResNetTrunk()
     save_file({f"module.{name}": each for name, each in trained.state_dict().items()}, tmp_path / "visual.safetensors")
-    loaded = VisualNet()
+    loaded = ResNetTrunk()
     loaded.load(tmp_path / "visual.safetensors")
     assert all(torch.equal(each, loaded.state_dict()[name]) for name, each in trained.state_dict().items())
     save_file(resnet.state_dict(), tmp_path / "resnet18.safetensors")
-    short = VisualNet(stages=3)
+    short = ResNetTrunk(stages=3)
     short.load(tmp_path / "resnet18.safetensors")
     assert torch.equal(short.feature_extraction[6][1].conv2.weight, resnet.layer3[1].conv2.weight)
 
@@ -129,7 +129,7 @@ def test_weights_of_other_libraries_load_without_their_classifier(tmp_path):
     torch.manual_seed(0)
     trained = timm.create_model("resnet18", pretrained=False)
     save_file(trained.state_dict(), tmp_path / "timm.safetensors")
-    branch = PictureBranch("timm/resnet18", weights=str(tmp_path / "timm.safetensors"))
+    branch = VisualBranch("timm/resnet18", weights=str(tmp_path / "timm.safetensors"))
     assert torch.equal(branch.network.tower.network.layer4[1].conv2.weight, trained.layer4[1].conv2.weight)
 
 
@@ -149,5 +149,5 @@ def test_what_cannot_be_is_said_in_one_line(tmp_path, resnet):
         ({"source": "torchvision/resnet18", "weights": str(tmp_path / "none.safetensors")}, "there is none"),
     ):
         with pytest.raises(ValueError, match=said) as caught:
-            PictureBranch(**settings)
+            VisualBranch(**settings)
         assert "\n" not in str(caught.value)
