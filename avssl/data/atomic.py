@@ -13,18 +13,24 @@ MARK = "part"
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def replacing(path: Path, mode: int | None = None) -> Iterator[Path]:
     """A temporary path beside `path`, of the same suffix, which it replaces once the body has ended well.
 
     The name tells machine and process, so that two that write the same file do not meet; what killed processes of this
-    machine left of this file is removed. The file gets the mode of a new file in its folder, whatever the body's
-    library chose: safetensors writes files that nobody else may read.
+    machine left of this file is removed.
+
+    Args:
+        path: the file.
+        mode: its permission bits; None: those that the umask gives a new file, whatever the library that writes it
+            chose, as safetensors writes files that nobody else may read.
     """
     sweep(path.parent, _glob(path.stem), _glob(path.suffix))
     part = path.with_name(f".{path.stem}.{MARK}-{platform.node()}-{os.getpid()}{path.suffix}")
     try:
         yield part
-        _give_mode(part)
+        wanted = _new_mode(part) if mode is None else mode
+        if stat.S_IMODE(part.stat().st_mode) != wanted:
+            part.chmod(wanted)
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
@@ -53,8 +59,8 @@ def write_text(path: Path, text: str) -> None:
         part.write_text(text, encoding="utf-8")
 
 
-def _give_mode(part: Path) -> None:
-    """Give a temporary file the mode that umask and access lists give a new one, as a probe beside it shows.
+def _new_mode(part: Path) -> int:
+    """Permission bits that umask and access lists give a new file beside a temporary one, as a probe shows.
 
     The umask itself cannot be read without changing it for other threads.
     """
@@ -62,11 +68,9 @@ def _give_mode(part: Path) -> None:
     probe = part.with_name(f"{stem}~mode.{MARK}-{end}")
     try:
         probe.touch()
-        wanted = stat.S_IMODE(probe.stat().st_mode)
+        return stat.S_IMODE(probe.stat().st_mode)
     finally:
         probe.unlink(missing_ok=True)
-    if stat.S_IMODE(part.stat().st_mode) != wanted:
-        part.chmod(wanted)
 
 
 def _glob(text: str) -> str:
