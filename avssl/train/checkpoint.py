@@ -15,7 +15,6 @@ from avssl.data import atomic
 from avssl.errors import InputError, OutputError
 
 LAST = "last.ckpt"
-BEST = "best.ckpt"
 
 
 class Stateful(Protocol):

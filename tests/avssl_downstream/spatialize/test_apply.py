@@ -8,8 +8,8 @@ import pytest
 import soundfile
 import torch
 from avssl_downstream.spatialize.apply import apply
-from avssl_downstream.spatialize.certificate import difference
 from avssl_downstream.spatialize.options import SpatializeOptions
+from avssl_downstream.spatialize.verify_output import difference
 
 from avssl.data.media import read_all_sound, read_frames
 from avssl.data.media.spatial_mp4 import write_spatial_mp4
@@ -124,7 +124,7 @@ def test_hop_and_windows_at_once_change_little(tmp_path, film, pan, tone):
     source, made = film(sound=tone()), []
     for name, windows, hop in (("a", 1, 0.05), ("b", 7, 0.05), ("c", 3, 0.02)):
         made.append(spatialized(source, tmp_path / f"{name}.wav", pan, replace(OPTIONS, windows=windows, hop=hop))[0])
-    assert torch.equal(made[0], made[1])
+    torch.testing.assert_close(made[0], made[1], atol=1e-6, rtol=1e-5)  # batches of other sizes may round differently
     assert (made[0] - made[2]).square().mean() < 0.03 * made[0].square().mean()
 
 
@@ -287,14 +287,14 @@ def test_a_folder_without_permission_is_refused(tmp_path, film, pan, tone):
 def test_an_interruption_leaves_nothing_under_the_target_s_name(tmp_path, film, pan, tone, suffix):
     source, target = film(sound=tone()), tmp_path / f"out{suffix}"
     target.write_bytes(b"before")
-    heard = pan.hear
+    heard = pan.generate
 
     def interrupted(mono, seen):
         if pan.looks.pictures > 15:
             raise KeyboardInterrupt
         return heard(mono, seen)
 
-    pan.hear = interrupted
+    pan.generate = interrupted
     with pytest.raises(KeyboardInterrupt):
         apply(source, target, pan, OPTIONS, alone("32-true"))
     assert target.read_bytes() == b"before"
