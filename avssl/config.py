@@ -286,7 +286,7 @@ def read_recipe(name: str, kind: type = RunConfig) -> Any:
         kind: whose keys it may have: those of a run, or of a head's options.
 
     Raises:
-        ValueError: there is none, it is not YAML, a key or value is not one of `kind`, or bases form a circle.
+        InputError: there is none, it is not YAML, a key or value is not one of `kind`, or bases form a circle.
     """
     return _read_recipe(name, kind, ())
 
@@ -297,7 +297,7 @@ def _read_recipe(name: str, kind: type, above: tuple[Path, ...]) -> Any:
     chain = (*above, path)
     if any(path.samefile(each) for each in above):
         circle = " -> ".join(map(str, chain))
-        raise ValueError(f"{path}: expected a recipe whose bases end, got a circle ({circle}); remove one `base`")
+        raise InputError(f"{path}: expected a recipe whose bases end, got a circle ({circle}); remove one `base`")
     try:
         recipe: Any = OmegaConf.load(path)
     except Exception as error:

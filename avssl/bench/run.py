@@ -13,6 +13,7 @@ from avssl.bench.case import Case, Size
 from avssl.bench.show import machine, machine_line, table, write_json
 from avssl.bench.timing import Timing, measure, threads
 from avssl.data.media import close_all
+from avssl.errors import InputError, MissingFileError
 from avssl.io.cores import usable_cores
 from avssl.plugins import hint
 

@@ -20,6 +20,7 @@ from avssl.data.manifest import NAME, Row, write_manifest
 from avssl.data.pool import outcomes
 from avssl.data.proxy import MEDIA, PARTIAL, Job, Options, failure, prepare_one
 from avssl.data.report import Failure, PrepareReport, by_key, printable
+from avssl.errors import InputError, OutputError
 from avssl.io.cores import usable_cores
 from avssl.plugins import hint
 

@@ -15,6 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from avssl.data.atomic import sweep
 from avssl.data.pool import CrashError, outcomes
+from avssl.errors import InputError
 from avssl.io.cores import usable_cores
 
 Job = TypeVar("Job")

@@ -22,6 +22,7 @@ from avssl.data.detectors.folder import Config, build, write_folder
 from avssl.data.detectors.library import ultralytics, unchanged
 from avssl.data.manifest import Manifest, read_manifest
 from avssl.data.truth import FILE, read_truth
+from avssl.errors import InputError
 from avssl.io.cores import usable_cores
 from avssl.train.panorama_set import write_panorama_set
 

@@ -59,7 +59,7 @@ def fit(
         `clips_per_second`, `wait_share`.
 
     Raises:
-        ValueError: the loss is not finite, or the folder's checkpoint is of another network or another version.
+        InputError: the loss is not finite, or the folder's checkpoint is of another network or another version.
         SystemExit: with code 0, after saving, when SIGTERM or Ctrl-C came.
         KeyboardInterrupt: likewise, where no folder is there to save in.
     """
@@ -105,7 +105,7 @@ class Trainer:
         """Take up the folder's last checkpoint, if there is one.
 
         Raises:
-            ValueError: it is of another network or version, or not all processes see it.
+            InputError: it is of another network or version, or not all processes see it.
         """
         path = self.folder / checkpoint.LAST if self.folder else None
         if path and path.is_file():
@@ -203,7 +203,7 @@ class Trainer:
 def _resumed(path: Path, state: dict[str, Any]) -> Run:
     expected, got = {each.name for each in fields(Run)}, set(state)
     if got != expected:
-        raise ValueError(
+        raise InputError(
             f"{path}: written by another version of avssl, its run state differs in {', '.join(sorted(got ^ expected))}"
             "; train in a new folder"
         )

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from avssl.data.atomic import replacing, write_text
+from avssl.errors import InputError
 from avssl.evaluation.bootstrap import accuracy_interval
 from avssl_downstream.classification.confusion import confusion, draw_confusion
 

@@ -11,6 +11,7 @@ from torch import Tensor
 from avssl.data.manifest import Manifest, Row
 from avssl.data.media import iterate_frames, read_sound
 from avssl.data.resample import resample
+from avssl.errors import InputError
 from avssl_downstream.spatialize.frame_features import FrameReader
 from avssl_downstream.spatialize.generator import Generator
 

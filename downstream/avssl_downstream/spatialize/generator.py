@@ -16,6 +16,7 @@ from avssl.config import NoOptions
 from avssl.data.ambix import PAIRS
 from avssl.data.clip import Clip
 from avssl.data.manifest import Row
+from avssl.errors import InputError
 from avssl_downstream.spatialize.networks.visual_branch import VisualBranch
 
 CHANNELS = {"binaural": 2, "foa": 4, "second-order": 9}

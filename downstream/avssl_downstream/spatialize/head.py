@@ -53,9 +53,9 @@ class Spatialize(Head):
 
     def __init__(self, encoders: Encoders | None, options: SpatializeOptions) -> None:
         if encoders is None and options.visual_branch == "encoders":
-            raise ValueError("visual_branch=encoders needs --encoders: a run folder, or its encoders folder")
+            raise InputError("visual_branch=encoders needs --encoders: a run folder, or its encoders folder")
         if encoders is not None and options.visual_branch != "encoders":
-            raise ValueError(
+            raise InputError(
                 f"expected visual_branch=encoders beside --encoders, got visual_branch={options.visual_branch}, which "
                 "ignores them; set visual_branch=encoders, or leave out --encoders"
             )

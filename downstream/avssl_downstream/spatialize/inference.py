@@ -12,6 +12,7 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor
 
+from avssl.errors import InputError
 from avssl_downstream.spatialize.frame_features import FrameFeatures
 from avssl_downstream.spatialize.generator import Generator
 from avssl_downstream.spatialize.overlap_add import OverlapAdd
@@ -36,7 +37,7 @@ class WindowSchedule(NamedTuple):
         margin = round(generator.margin * rate)
         longest = (generator.samples - 2 * margin) // 2
         if not 1 <= hop <= longest:
-            raise ValueError(f"hop is up to {longest / rate:g} s, half of what a window gives, not {hop / rate:g} s")
+            raise InputError(f"hop is up to {longest / rate:g} s, half of what a window gives, not {hop / rate:g} s")
         return OverlapAdd(generator.samples, hop, margin)
 
 

@@ -11,6 +11,7 @@ from torch import Tensor
 from avssl.data.ambix import recognised_layout
 from avssl.data.equirect import check_equirect, check_flat
 from avssl.data.media.whole import Pictures, Sound
+from avssl.errors import InputError, MissingFileError
 from avssl_downstream.spatialize.frame_features import FrameFeatures
 from avssl_downstream.spatialize.generator import Generator
 from avssl_downstream.spatialize.options import SpatializeOptions

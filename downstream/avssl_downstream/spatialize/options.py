@@ -101,7 +101,7 @@ class SpatializeOptions:
         check_range("spatialize", "field_of_view", self.field_of_view, 1.0, 360.0)
         for name in ("clips", "batch", "windows"):
             if getattr(self, name) < 1:
-                raise ValueError(f"spatialize.{name} is at least 1, not {getattr(self, name)}")
+                raise InputError(f"spatialize.{name} is at least 1, not {getattr(self, name)}")
         for name in ("hop", "max_clips", "workers"):
             if getattr(self, name) < 0:
                 raise InputError(f"spatialize.{name} must not be negative, it is {getattr(self, name)}")

@@ -13,6 +13,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from avssl.errors import InputError
+
 WindowFunction = Callable[[Tensor, list[int]], Tensor]
 """Windows `(B, channels, S)` of what comes in, and at which sample each begins, to `(B, C, S)` of what goes out."""
 

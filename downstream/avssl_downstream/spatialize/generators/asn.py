@@ -16,6 +16,7 @@ from torch.nn import functional
 from avssl.data.augment import Colour, jitter_colour
 from avssl.data.clip import Clip
 from avssl.data.flow import flow_estimator, paint
+from avssl.errors import InputError
 from avssl.spatial.spectrum import apply_mask, from_parts, ideal_masks, level
 from avssl_downstream.spatialize.generator import Generator, VisualBranchFactory, resize_frames
 from avssl_downstream.spatialize.generators.asn_options import NETWORKS, AsnOptions
@@ -75,7 +76,7 @@ class Asn(Generator):
             InputError: the sound has not two channels.
         """
         if len(clip.sound) != 2:
-            raise ValueError(f"{clip.key}: sound for two ears has 2 channels, this has {len(clip.sound)}")
+            raise InputError(f"{clip.key}: sound for two ears has 2 channels, this has {len(clip.sound)}")
         frames, sound = resize_frames(clip.frames, self.size), clip.sound
         if rng.random() < self.options.mirror:
             frames, sound = frames.flip(-1), sound.flip(0)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from avssl.config import check_choice, check_range
 from avssl.data.flow import METHODS
+from avssl.errors import InputError
 from avssl.spatial.spectrum import MASKS, StftConfig
 from avssl_downstream.spatialize.networks.asn import FULL, SMALL
 
@@ -75,7 +76,7 @@ class AsnOptions:
             check_range("asn", name, getattr(self, name), least, most)
         for name in ("sample_rate", "frames", "rows", "columns", "grid_rows", "grid_columns"):
             if getattr(self, name) < 1:
-                raise ValueError(f"asn.{name} is at least 1, not {getattr(self, name)}")
+                raise InputError(f"asn.{name} is at least 1, not {getattr(self, name)}")
         for name in ("seconds", "frame_rate", "max_flow"):
             if not getattr(self, name) > 0:
                 raise InputError(f"asn.{name} must be positive, not {getattr(self, name)}")

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from avssl.data.augment import Colour, jitter_colour
 from avssl.data.clip import Clip
 from avssl.data.flow import flow_estimator, paint
+from avssl.errors import InputError
 from avssl.spatial.any_order import exchange_sides, turn_left
 from avssl.spatial.distances import complex_error
 from avssl.spatial.spectrum import ideal_masks, level
@@ -150,7 +151,7 @@ class Foa360(Generator):
             self._branches[0].shape(1, height, each)[2:] for each in (width, width + 2 * seam)
         )
         if around * width != columns * (width + 2 * seam):
-            raise ValueError(
+            raise InputError(
                 f"expected foa360.wrap_padding to be a multiple of {width / columns:g} columns, the cell size of "
                 f"the visual branch, got {seam}"
             )

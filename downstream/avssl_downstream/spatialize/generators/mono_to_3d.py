@@ -17,6 +17,7 @@ from torch import Tensor
 
 from avssl.config import check_choice
 from avssl.data.clip import Clip
+from avssl.errors import InputError
 from avssl.spatial.spectrum import StftConfig, apply_mask, from_parts, ideal_masks, level, parts
 from avssl_downstream.spatialize.generator import Generator, VisualBranchFactory, mix_down, resize_frames
 from avssl_downstream.spatialize.networks.mono_to_3d import MonoTo3DNet
@@ -79,7 +80,7 @@ class MonoTo3DOptions:
         """Refuse what has no meaning."""
         for name in ("sample_rate", "seconds", "hop", "frames", "frame_rate", "rows", "columns", "width"):
             if not getattr(self, name) > 0:
-                raise ValueError(f"mono_to_3d.{name} must be positive, not {getattr(self, name)}")
+                raise InputError(f"mono_to_3d.{name} must be positive, not {getattr(self, name)}")
         check_choice("mono_to_3d.spatial_loss", self.spatial_loss, SPATIAL)
         if self.hop > self.seconds / 2:
             raise InputError(f"mono_to_3d.hop is at most half of the {self.seconds} s of a window, not {self.hop}")

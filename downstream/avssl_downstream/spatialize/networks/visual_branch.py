@@ -127,7 +127,7 @@ def _network(source: str, encoders: Encoders | None, stages: int) -> nn.Module:
 
 def _load(network: nn.Module, source: str, weights: str) -> None:
     if source in SOURCES:
-        raise ValueError(f"{weights}: weights go into a backbone, torchvision/NAME or timm/NAME, not into {source!r}")
+        raise InputError(f"{weights}: weights go into a backbone, torchvision/NAME or timm/NAME, not into {source!r}")
     if isinstance(network, ResNetTrunk):
         network.load(weights)
     else:
