@@ -41,6 +41,8 @@ class OptionsPlugin(NamedTuple):
     """Key beside the field, whose value names the plug-in."""
     name: str = ""
     """Name of the plug-in, where no key chooses it."""
+    optional: bool = False
+    """Whether `enabled: false` among the options leaves the plug-in out."""
 
 
 def choice(default: str | Sequence[str], known: Iterable[str]) -> Any:
@@ -56,15 +58,16 @@ def choice(default: str | Sequence[str], known: Iterable[str]) -> Any:
     return field(default_factory=lambda: list(default), metadata=metadata)
 
 
-def plugin_options(group: str, *, key: str = "", name: str = "") -> Any:
+def plugin_options(group: str, *, key: str = "", name: str = "", optional: bool = False) -> Any:
     """A config field, a mapping, that fills the `Options` of a plug-in, such as a task.
 
     Args:
         group: entry-point group.
         key: of the config, whose value names the plug-in.
         name: of the plug-in, where no key chooses it.
+        optional: `enabled: false` leaves the plug-in out.
     """
-    return field(default_factory=dict, metadata={"plugin": OptionsPlugin(group, key, name)})
+    return field(default_factory=dict, metadata={"plugin": OptionsPlugin(group, key, name, optional)})
 
 
 def options_plugin(found: Field[Any]) -> OptionsPlugin | None:
@@ -257,7 +260,7 @@ class RunConfig:
     data: DataConfig = field(default_factory=DataConfig)
     optim: OptimConfig = field(default_factory=OptimConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
-    probe: dict[str, Any] = plugin_options(HEADS, name="correspondence")
+    probe: dict[str, Any] = plugin_options(HEADS, name="correspondence", optional=True)
     """Fills the `Options` of the correspondence head that ends the run; `{enabled: false}` leaves it out."""
     title: str = ""
     """What `avssl report` calls the run's row; empty: made from task and features."""
@@ -401,6 +404,7 @@ def read_recipe(name: str, kind: type = RunConfig) -> Any:
     if not OmegaConf.is_dict(recipe):
         raise ValueError(f"{path}: a recipe is a mapping of keys to values, this is a list")
     base = recipe.pop("base", None)
+    recipe.pop("format", None)  # a run folder's config.yaml is a recipe too
     with _told(kind, str(path)):
         _merged(kind, recipe)
     if not base:

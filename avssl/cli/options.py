@@ -114,6 +114,8 @@ def option_fields(
             yield from option_fields(hints[field.name], f"{key}.", value, chosen, plugin)  # type: ignore[arg-type]
         elif filler := options_plugin(field):
             group, name = filler.group, filler.name or chosen(filler.key) or _default_of(kind, filler.key)
+            if filler.optional:
+                yield OptionField(f"{key}.enabled", PLAIN[bool], True, "False: leave this out.", name)
             yield from option_fields(plugins.load_options(group, name), f"{key}.", chosen=chosen, plugin=name)
         else:
             yield OptionField(key, _value(field, hints[field.name]), value, texts.get(field.name, ""), plugin)

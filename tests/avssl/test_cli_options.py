@@ -135,6 +135,7 @@ def test_help_of_pretrain_lists_every_key_and_the_named_tasks_options():
         "--train.steps INTEGER",
         "--options.both-orders BOOLEAN",
         "--probe.epochs INTEGER",
+        "--probe.enabled BOOLEAN",
     ):
         assert each in output
     assert f"[{'|'.join(FEATURES)}]" in "".join(output.split())
