@@ -78,9 +78,19 @@ class HeadRequest:
         """Folder of the results."""
         if self.head is not None:
             return self.out or self.head / MEASURED
-        if self.out is None and self.encoders is None:
-            return Path("runs") / self.name
-        return self.out or Path(str(self.encoders)) / self.name
+        if self.out is not None:
+            return self.out
+        return (Path("runs") if self.encoders is None else _run_of(self.encoders)) / self.name
+
+
+def _run_of(encoders: Path) -> Path:
+    """Folder that takes the results of heads on encoders: their run; `runs` where they are published without one."""
+    from avssl.models.folder import CONFIG
+
+    folder = encoders.absolute()
+    if not (folder / CONFIG).is_file():
+        return encoders
+    return folder.parent if folder.name == "encoders" else Path("runs")
 
 
 def head_command(name: str, distribution: str) -> click.Command:
@@ -102,7 +112,7 @@ def head_command(name: str, distribution: str) -> click.Command:
     @click.option("--output", "target", type=PATH, help="File to make from --input.")
     @click.option("--head", type=PATH, help="Folder of a fitted head, to apply or to measure on --data.")
     @click.option(
-        "--out", type=PATH, help=f"Folder of results.  [default: ENCODERS/{name}, HEAD/{MEASURED} or runs/{name}]"
+        "--out", type=PATH, help=f"Folder of results.  [default: RUN/{name}, HEAD/{MEASURED} or runs/{name}]"
     )
     @SET
     @click.pass_context

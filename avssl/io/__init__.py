@@ -1,1 +1,1 @@
-"""Files and processes: atomic writes, hashes, worker processes, resumable journals."""
+"""Files, hashes, processes and cores, for every layer."""

@@ -16,7 +16,6 @@ from avssl.io.format_version import check_version
 from avssl.train.outcome import FORMAT
 
 LAST = "last.ckpt"
-BEST = "best.ckpt"
 
 
 class Stateful(Protocol):
