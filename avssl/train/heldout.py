@@ -16,9 +16,9 @@ from torch import Tensor
 from avssl.config import RunConfig
 from avssl.data.loader import Batches
 from avssl.data.manifest import Manifest
+from avssl.models.runtime import evaluating, single_process
 from avssl.task import Task
-from avssl.train import launch, run_folder
-from avssl.train.monitor import evaluating
+from avssl.train import run_folder
 from avssl.train.stop import interrupting
 from avssl.train.useful import useful
 
@@ -43,7 +43,9 @@ def run(task: Task, config: RunConfig, folder: Path, manifest: Manifest, console
     try:
         with interrupting():
             if len(clips):
-                found = measure(task, config, useful(clips, task, console.print), launch.alone(config.train.precision))
+                found = measure(
+                    task, config, useful(clips, task, console.print), single_process(config.train.precision)
+                )
     except KeyboardInterrupt:
         console.print(f"stopped; {folder} holds the encoders, the same command measures them")
         raise SystemExit(0) from None

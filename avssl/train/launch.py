@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import torch
 import torch.distributed as dist
 from lightning_fabric import Fabric
 from lightning_fabric.strategies.ddp import DDPStrategy
 
-
-def alone(precision: str) -> Fabric:
-    """One process on one device, whatever else runs."""
-    return _launched(devices=1, precision=precision)
+from avssl.models.runtime import launch_fabric, single_process
 
 
 @contextmanager
@@ -43,11 +38,11 @@ def processes(precision: str) -> Iterator[Fabric]:
 def _joined(precision: str) -> Fabric:
     world = int(os.environ.get("WORLD_SIZE", "1"))
     if world == 1:
-        return alone(precision)
+        return single_process(precision)
     local = int(os.environ.get("LOCAL_WORLD_SIZE", world))
     # Statistics already agree in all processes (see norm.py): nothing to broadcast at every step.
     strategy = DDPStrategy(broadcast_buffers=False)
-    fabric = _launched(devices=local, num_nodes=world // local, strategy=strategy, precision=precision)
+    fabric = launch_fabric(devices=local, num_nodes=world // local, strategy=strategy, precision=precision)
     if fabric.device.type == "cpu":  # torchrun leaves one thread to each process
         torch.set_num_threads(max(1, (os.cpu_count() or 1) // local))
     return fabric
@@ -57,10 +52,3 @@ def _part() -> None:
     if dist.is_initialized():
         dist.barrier()
         dist.destroy_process_group()
-
-
-def _launched(**settings: Any) -> Fabric:
-    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # it announces its precision
-    fabric = Fabric(accelerator="auto", **settings)
-    fabric.launch()
-    return fabric

@@ -13,7 +13,7 @@ from rich.progress import track
 from torch import Tensor
 
 from avssl.data.manifest import Manifest, Row
-from avssl.train.monitor import evaluating
+from avssl.models.runtime import evaluating
 from avssl_downstream.spatialize.clips import Changed, frames_of, spread, true_sound
 from avssl_downstream.spatialize.generator import Generator, mix_down
 from avssl_downstream.spatialize.making import Pace, make, remake

@@ -11,9 +11,9 @@ from avssl.config import DataConfig, RunConfig, TrainConfig
 from avssl.data.manifest import Row, read_manifest, write_manifest
 from avssl.data.media import write_sound, write_video
 from avssl.models.encoders import build_encoders
+from avssl.models.runtime import single_process
 from avssl.task import Task
 from avssl.train.heldout import PASSES, measure
-from avssl.train.launch import alone
 from avssl.train.useful import useful
 
 CONFIG = RunConfig(
@@ -64,7 +64,7 @@ def task():
 
 def test_held_out_scalars_are_means_in_evaluation_mode(clips, task):
     task.train()
-    found = measure(task, CONFIG, clips, alone("32-true"))
+    found = measure(task, CONFIG, clips, single_process("32-true"))
     assert found["test_loss"] == pytest.approx(0, abs=1e-4)  # dropout would make it 0.2
     assert found["test_count"] == 2
     assert task.training
@@ -80,7 +80,7 @@ def test_every_held_out_clip_is_drawn_alike_often(clips, task):
 
     task.views = views
     try:
-        measure(task, replace(CONFIG, data=replace(CONFIG.data, batch=64)), clips, alone("32-true"))
+        measure(task, replace(CONFIG, data=replace(CONFIG.data, batch=64)), clips, single_process("32-true"))
     finally:
         del task.views
     assert sorted(seen) == sorted(PASSES * ["0", "1", "2", "3", "4"])

@@ -1,0 +1,1 @@
+"""Files and processes below every other layer: the cache folder."""
