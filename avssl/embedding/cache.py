@@ -55,8 +55,8 @@ def cached_embeddings(
     keys = _keys(shards, sources)
     wanted = {key: source for source, key in zip(sources, keys, strict=True) if key not in shards.stored}
     if wanted:
-        how = {"progress": progress, "title": title}
-        run = embed(embedder, list(wanted.values()), reading, precision=precision, workers=workers, **how)
+        missing = list(wanted.values())
+        run = embed(embedder, missing, reading, precision=precision, workers=workers, progress=progress, title=title)
         with shards:
             for key, (_, embeddings) in zip(wanted, run, strict=True):
                 shards.add(key, embeddings)

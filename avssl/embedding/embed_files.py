@@ -82,8 +82,7 @@ def _add_all(
 
     for tower, sources in found.sources.items():
         embedder: Embedder = getattr(encoders, tower)
-        how = {"precision": precision, "workers": workers}
-        run = iterate_cached_embeddings(embedder, sources, reading, **how, on_error=fail)
+        run = iterate_cached_embeddings(embedder, sources, reading, precision=precision, workers=workers, on_error=fail)
         with closing(run):  # keeps what it has by then, should this be stopped
             for source, embeddings in run:
                 add(source.key, [start - offsets[source.key] for start in source.starts], tower, embeddings)

@@ -16,7 +16,8 @@ from avssl import plugins
 from avssl.config import RunConfig, fill
 from avssl.data.loader import Batches, read_clip
 from avssl.data.manifest import Manifest
-from avssl.models.encoders import Encoders, build_encoders
+from avssl.models.encoder_factory import build_encoders
+from avssl.models.encoders import Encoders
 from avssl.task import Task
 from avssl.train import checkpoint, heldout, launch, probe, run_folder, world
 from avssl.train.loop import fit

@@ -20,7 +20,7 @@ from avssl.config import DataConfig, FeatureConfig, ModelConfig, fill
 from avssl.data.clip import Clip
 from avssl.data.manifest import Manifest, Row
 from avssl.data.media import write_sound
-from avssl.models.encoders import build_encoders
+from avssl.models.encoder_factory import build_encoders
 from avssl.spatial.ambisonics import intensity_direction, mirror, stereo
 from avssl.testing import check_task, make_clips
 from avssl.train.useful import HEARD, useful

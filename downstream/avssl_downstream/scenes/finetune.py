@@ -133,8 +133,8 @@ def _predicted(
     for tower in network.towers:
         files = sources(tested, labelled, tower, reading.seconds, options.hop)
         title = f"testing {split.name}"
-        how = {"precision": options.precision, "workers": options.workers, "title": title}
-        run = embed(getattr(encoders, tower), files, reading, **how)
+        embedder, workers = getattr(encoders, tower), options.workers
+        run = embed(embedder, files, reading, precision=options.precision, workers=workers, title=title)
         rows = [each for _, each in run]
         found.append(by_segment(files, rows, tested, tower, reading.seconds, options.hop))
     return torch.stack([network.head(torch.cat(parts, -1)).softmax(-1).mean(0) for parts in zip(*found, strict=True)])

@@ -10,7 +10,7 @@ from torch import nn
 from avssl.config import DataConfig, RunConfig, TrainConfig
 from avssl.data.manifest import Row, read_manifest, write_manifest
 from avssl.data.media import write_sound, write_video
-from avssl.models.encoders import build_encoders
+from avssl.models.encoder_factory import build_encoders
 from avssl.models.runtime import single_process
 from avssl.task import Task
 from avssl.train.heldout import PASSES, measure
