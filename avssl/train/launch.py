@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TypeVar, cast
 
 import torch
 import torch.distributed as dist
@@ -12,6 +13,8 @@ from lightning_fabric import Fabric
 from lightning_fabric.strategies.ddp import DDPStrategy
 
 from avssl.models.runtime import launch_fabric, single_process
+
+T = TypeVar("T")
 
 
 @contextmanager
@@ -46,6 +49,31 @@ def _joined(precision: str) -> Fabric:
     if fabric.device.type == "cpu":  # torchrun leaves one thread to each process
         torch.set_num_threads(max(1, (os.cpu_count() or 1) // local))
     return fabric
+
+
+def on_first_rank(fabric: Fabric, work: Callable[[], T]) -> T:
+    """Result of `work`, run on rank 0 alone and broadcast to all processes; its error is raised in all of them.
+
+    Args:
+        fabric: all processes call this together.
+        work: its result is pickled.
+
+    Raises:
+        ValueError: `work` raised it.
+        OSError: likewise.
+    """
+    outcome: T | Exception | None = None
+    if fabric.is_global_zero:
+        try:
+            outcome = work()
+        except (ValueError, OSError) as error:
+            if fabric.world_size == 1:
+                raise
+            outcome = error
+    outcome = fabric.broadcast(outcome)
+    if isinstance(outcome, Exception):
+        raise outcome
+    return cast(T, outcome)
 
 
 def _part() -> None:

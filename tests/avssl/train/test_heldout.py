@@ -1,4 +1,4 @@
-"""What a trained task does on held-out clips, and which clips it is given."""
+"""Measures of a trained task on held-out clips."""
 
 from dataclasses import replace
 
@@ -14,7 +14,6 @@ from avssl.models.encoder_factory import build_encoders
 from avssl.models.runtime import single_process
 from avssl.task import Task
 from avssl.train.heldout import PASSES, measure
-from avssl.train.useful import useful
 
 CONFIG = RunConfig(
     data=DataConfig(seconds=0.25, frames=1, batch=2, workers=0), train=TrainConfig(steps=1, precision="32-true")
@@ -28,7 +27,7 @@ class Louder(Task):
         super().__init__(encoders, options)
         self.dropout = nn.Dropout(0.5)
 
-    def refuses(self, row):
+    def reject_reason(self, row):
         return "its key is odd" if int(row.key) % 2 else ""
 
     def views(self, clip, rng):
@@ -84,18 +83,3 @@ def test_every_held_out_clip_is_drawn_alike_often(clips, task):
     finally:
         del task.views
     assert sorted(seen) == sorted(PASSES * ["0", "1", "2", "3", "4"])
-
-
-def test_refused_rows_are_left_out_and_counted(clips, task):
-    said = []
-    kept = useful(clips, task, said.append)
-    assert [row.key for row in kept] == ["0", "2", "4"]
-    assert kept.root == clips.root
-    assert len(said) == 1
-    assert "2 of 5 clips are left out: its key is odd" in said[0]
-
-
-def test_a_manifest_without_a_useful_clip_is_an_error(clips, task):
-    odd = replace(clips, rows=tuple(row for row in clips if int(row.key) % 2))
-    with pytest.raises(ValueError, match="no clip is of use to this task; 2 of 2: its key is odd"):
-        useful(odd, task, print)
