@@ -6,6 +6,7 @@ import hashlib
 import logging
 import os
 from collections.abc import Iterable
+from functools import lru_cache
 from pathlib import Path
 
 from avssl.data.windows import Reading
@@ -47,13 +48,15 @@ class CacheKeys:
     def report_gone(self, values: str, level: int = logging.WARNING) -> None:
         """Log in one line how many of the files are gone, so that their cached values are used; nothing if none is.
 
+        The same line is logged once in a process: a head asks for the same files once a row of its table.
+
         Args:
             values: that are cached, such as embeddings.
             level: of the log record.
         """
         if self._gone:
             counts = f"{len(self._gone)} of {len(self._asked)} files are gone"
-            logger.log(level, "%s, their cached %s are used (first: %s)", counts, values, next(iter(self._gone)))
+            _log_once(level, f"{counts}, their cached {values} are used (first: {next(iter(self._gone))})")
 
 
 def embedder_key(embedder: Embedder, tower: str, reading: Reading, precision: str) -> str:
@@ -70,6 +73,11 @@ def embedder_key(embedder: Embedder, tower: str, reading: Reading, precision: st
     """
     geometry = repr(sorted(reading.of(tower).items()))
     return f"{tower}-{short_hash(str(VERSION), embedder.fingerprint(), tower, geometry, precision)}"
+
+
+@lru_cache(maxsize=1024)
+def _log_once(level: int, message: str) -> None:
+    logger.log(level, message)
 
 
 def short_hash(*parts: str) -> str:
