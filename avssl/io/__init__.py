@@ -1,1 +1,1 @@
-"""Files and processes below every other layer: the cache folder."""
+"""Files, hashes, processes, cores and the cache folder, for every layer."""

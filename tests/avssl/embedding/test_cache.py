@@ -152,8 +152,8 @@ def test_the_iterator_gives_embeddings_and_continues_where_it_was_closed(encoder
     assert failed == ["1", "bad"]
     good = [sources[0], sources[2], sources[3]]
     expected = [each for _, each in module.embed(encoders.audio, good, READING, workers=0, precision="32-true")]
-    # Other batches than there: equal but for rounding.
-    assert all(torch.allclose(found[source.key], each, atol=1e-4) for source, each in zip(good, expected, strict=True))
+    for source, each in zip(good, expected, strict=True):  # in batches of other sizes, whose sums may round differently
+        torch.testing.assert_close(found[source.key], each, atol=1e-5, rtol=1e-5)
     assert torch.equal(found["again"], found["3"])
     assert computed[0] == ["0", "bad", "2", "again"]
     assert computed[1] == ["bad", "2", "again"]
