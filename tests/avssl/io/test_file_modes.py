@@ -6,14 +6,14 @@ import stat
 import numpy as np
 import pytest
 import torch
-from avssl.train.embedding_table import embedding_table
-from avssl.train.shards import Shards
 from safetensors.torch import save_file
 
 from avssl.config import FeatureConfig, ModelConfig
 from avssl.data.atomic import replacing, write_text
 from avssl.data.manifest import Row, write_manifest
 from avssl.data.media import write_avi, write_recording, write_sound, write_spatial_mp4, write_video
+from avssl.embedding.table_writer import embedding_table
+from avssl.embedding.tensor_shards import TensorShards
 from avssl.models.encoder_factory import build_encoders
 from avssl.train import checkpoint
 
@@ -33,7 +33,7 @@ def spatial_mp4(path):
 
 
 def shards(path):
-    with Shards(path) as found:
+    with TensorShards(path) as found:
         found.add("a", torch.zeros(2))
 
 
