@@ -111,9 +111,7 @@ def head_command(name: str, distribution: str) -> click.Command:
     @click.option("--input", "source", type=PATH, help="Apply the head to this file.")
     @click.option("--output", "target", type=PATH, help="File to make from --input.")
     @click.option("--head", type=PATH, help="Folder of a fitted head, to apply or to measure on --data.")
-    @click.option(
-        "--out", type=PATH, help=f"Folder of results.  [default: RUN/{name}, HEAD/{MEASURED} or runs/{name}]"
-    )
+    @click.option("--out", type=PATH, help=f"Folder of results.  [default: RUN/{name}, HEAD/{MEASURED} or runs/{name}]")
     @SET
     @click.pass_context
     def run(context: click.Context, settings: tuple[str, ...], **given: Any) -> None:

@@ -13,16 +13,17 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from avssl.config import RunConfig
+from avssl.data.clip_filter import filter_clips
 from avssl.data.loader import Batches, read_clip
 from avssl.data.manifest import Manifest
-from avssl.models.encoders import Encoders, build_encoders
+from avssl.models.encoder_factory import build_encoders
+from avssl.models.encoders import Encoders
 from avssl.task import Task
 from avssl.train import checkpoint, heldout, launch, probe, run_folder, world
 from avssl.train.loop import fit
 from avssl.train.memory import peak_mb
 from avssl.train.resolved_run import ResolvedRun, resolve_run
 from avssl.train.show import draw_curve
-from avssl.train.useful import useful
 
 CLIPS_FOR_STATISTICS = 96
 
@@ -58,6 +59,7 @@ def pretrain(
             run.build_task()
             run.load_clips(fabric)
             if not run.is_trained():
+                run.filter_clips(fabric)
                 run.fit_statistics()
                 run.write_config(fabric)
                 run.train(fabric)
@@ -84,11 +86,11 @@ class PretrainRun:
     task: Task
     """Network in training; made by `build_task`."""
     path: Path
-    """Of the manifest; this and the clips are set by `load_clips`."""
+    """Of the manifest."""
     manifest: Manifest
-    """All clips."""
+    """All clips; set by `load_clips`."""
     clips: Manifest
-    """Clips that are trained on; only set where training is needed."""
+    """Clips to train on; set by `filter_clips`."""
     metrics: dict[str, float]
     """Set by `train`."""
 
@@ -110,13 +112,15 @@ class PretrainRun:
         self.task = build_task(self.resolved)
 
     def load_clips(self, fabric: Fabric) -> None:
-        """Read the manifest, rendering a synthetic dataset first where that is asked for; filter the training clips."""
+        """Read the manifest, rendering a synthetic dataset first where that is asked for."""
         shown = self.progress and fabric.is_global_zero
         with fabric.rank_zero_first(local=True):
             self.path, self.manifest = world.clips(self.config.data, self.config.features.sample_rate, shown)
-        if not self.is_trained():
-            said = Console(stderr=True, quiet=not shown, highlight=False, markup=False, soft_wrap=True)
-            self.clips = useful(world.training(self.manifest), self.task, said.print)
+
+    def filter_clips(self, fabric: Fabric) -> None:
+        """Choose the clips to train on: of the split train, without those that the task rejects."""
+        labelled, workers = world.training(self.manifest), self.config.data.workers
+        self.clips = launch.on_first_rank(fabric, lambda: filter_clips(labelled, self.task, workers=workers))
 
     def fit_statistics(self) -> None:
         """Fit the mean and deviation of the features, unless a checkpoint holds them."""
