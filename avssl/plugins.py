@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 from avssl.errors import InputError
@@ -21,7 +26,38 @@ def load(group: str, name: str) -> Any:
     """Import the class registered under a name.
 
     Raises:
-        InputError: nothing, or more than one distribution, is registered under `name`, or its import fails.
+        InputError: nothing, or more than one distribution, is registered under `name`, or it needs what is not
+            installed. Any other exception of its import is a bug of the plug-in, and is passed on.
+    """
+    entry = find_entry(group, name)
+    with _naming(entry):
+        return entry.load()
+
+
+def load_options(group: str, name: str) -> type:
+    """The `Options` of a plug-in, without importing the plug-in itself where its options have a module of their own.
+
+    That is `MODULE.options` or `MODULE_options` with a class `NAMEOptions`, for the entry point `MODULE:NAME`.
+
+    Raises:
+        InputError: see `load`; or the plug-in has no `Options`.
+    """
+    entry = find_entry(group, name)
+    with _naming(entry):
+        for module in (f"{entry.module}.options", f"{entry.module}_options"):
+            if source_file(module):
+                found = getattr(import_module(module), f"{entry.attr}Options", None)
+                if isinstance(found, type):
+                    return found
+        options: type = entry.load().Options
+        return options
+
+
+def find_entry(group: str, name: str) -> EntryPoint:
+    """The entry point of a plug-in, which is not imported.
+
+    Raises:
+        InputError: nothing, or more than one distribution, is registered under `name`.
     """
     found = _distinct(entry_points(group=group, name=name))
     if not found:
@@ -31,10 +67,31 @@ def load(group: str, name: str) -> Any:
     if len(found) > 1:
         owners = " and ".join(sorted(entry.dist.name if entry.dist else "?" for entry in found))
         raise InputError(f"{group} plug-in {name!r} is registered by both {owners}; uninstall one")
+    return found[0]
+
+
+def source_file(module: str) -> Path | None:
+    """The file of a module, found without importing it or its packages; None if there is none."""
+    top, *inner = module.split(".")
+    spec = find_spec(top)
+    for folder in (spec and spec.submodule_search_locations) or ():
+        for path in (Path(folder, *inner).with_suffix(".py"), Path(folder, *inner, "__init__.py")):
+            if path.is_file():
+                return path
+    return Path(spec.origin) if spec and spec.origin and not inner else None
+
+
+@contextmanager
+def _naming(entry: EntryPoint) -> Iterator[None]:
+    """Name a plug-in in the errors of its import: `InputError` where something is not installed, else a bug."""
+    where = f"{entry.group} plug-in {entry.name!r} ({entry.value}) does not import"
     try:
-        return found[0].load()
+        yield
+    except ImportError as error:
+        raise InputError(f"{where}: {error!r}") from error
     except Exception as error:
-        raise InputError(f"{group} plug-in {name!r} ({found[0].value}) does not import: {error!r}") from error
+        error.add_note(where)
+        raise
 
 
 def hint(name: str, known: Any) -> str:

@@ -13,6 +13,8 @@ from torch import nn
 
 from avssl.data import atomic
 from avssl.errors import InputError, OutputError
+from avssl.io.format_version import check_version
+from avssl.train.outcome import FORMAT
 
 LAST = "last.ckpt"
 
@@ -53,7 +55,7 @@ def save(path: Path, state: dict[str, Any]) -> None:
         OutputError: the file cannot be written; what was there before still is.
     """
     with replacing(path) as part:
-        torch.save(state, part)
+        torch.save({"format": FORMAT, **state}, part)
 
 
 def load(path: Path) -> dict[str, Any]:
@@ -70,6 +72,7 @@ def load(path: Path) -> dict[str, Any]:
         raise InputError(f"{path}: not a checkpoint of avssl: {_first_line(error)}") from error
     if not isinstance(state, dict) or not {"run", "task", "optimizer"} <= state.keys():
         raise InputError(f"{path}: a checkpoint holds run, task and optimizer, this does not")
+    check_version(path, state.get("format"), FORMAT)
     return state
 
 
