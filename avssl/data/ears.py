@@ -26,10 +26,10 @@ class EarsMeter(Meter):
         super().__init__(sample_rate, 2)
         self.mixed = torch.zeros(2, dtype=torch.float64)  # energy of left minus right, and of left plus right
 
-    def add(self, sound: Tensor) -> None:
+    def add(self, audio: Tensor) -> None:
         """Hear the next block, left and right `(2, samples)`."""
-        super().add(sound)
-        self.mixed += (APART_TOTAL @ sound).double().square().sum(-1)
+        super().add(audio)
+        self.mixed += (APART_TOTAL @ audio).double().square().sum(-1)
 
     def silent_channels(self) -> str:
         """L or R where that channel is silent, L-R where both carry the same.

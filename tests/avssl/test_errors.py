@@ -14,21 +14,21 @@ from safetensors import SafetensorError
 
 from avssl.config import read_recipe
 from avssl.data.atomic import replacing
-from avssl.data.labelled import Labelled
-from avssl.data.manifest import read_manifest
-from avssl.data.media import read_frames, read_sound
-from avssl.data.media.stills import decoded
 from avssl.data.pool import outcomes
-from avssl.data.processes import Patient, in_order, refusal
-from avssl.data.sofa import read_hrirs
-from avssl.data.truth import read_truth
+from avssl.data.worker_loader import ErrorsAsResults, in_order, read_error
+from avssl.datasets.labelled_dataset import Labelled
+from avssl.datasets.manifest import read_manifest
+from avssl.detection.ground_truth import read_truth
 from avssl.errors import InputError, MissingFileError, OutputError, is_input_error, one_line
+from avssl.media import read_audio, read_frames
+from avssl.media.hrir_files import read_hrirs
+from avssl.media.image_sequence import decoded
+from avssl.models.encoder_io import read_tensors
 from avssl.models.encoders import Encoders
-from avssl.models.folder import read_tensors
-from avssl.scenes.annotations import read_annotations
-from avssl.scenes.cutouts import read_cut_out
+from avssl.runs.reader import read_config, read_metrics
+from avssl.synth.user_clips.annotations import read_annotations
+from avssl.synth.user_clips.cutouts import read_cut_out
 from avssl.train import checkpoint
-from avssl.train.outcome import read_config, read_metrics
 
 KINDS = [InputError, MissingFileError, OutputError]
 PLUGIN = """
@@ -105,9 +105,9 @@ def test_loader_processes_carry_errors_as_they_are(kind, workers):
 
 @pytest.mark.parametrize("workers", [0, 1])
 def test_a_bug_in_a_loader_is_no_unreadable_file(workers):
-    assert str(refusal(next(in_order(Patient(work), [InputError("a: broken")], workers)))) == "a: broken"
+    assert str(read_error(next(in_order(ErrorsAsResults(work), [InputError("a: broken")], workers)))) == "a: broken"
     with pytest.raises(ValueError, match="shapes"):
-        next(in_order(Patient(work), [ValueError("shapes")], workers))
+        next(in_order(ErrorsAsResults(work), [ValueError("shapes")], workers))
 
 
 BORDERS = [
@@ -119,8 +119,8 @@ BORDERS = [
     ("config.yaml", lambda path: read_config(path.parent)),
     ("metrics.json", lambda path: read_metrics(path.parent)),
     ("a.mp4", lambda path: list(read_frames(path, [0.0], (16, 16)))),
-    ("a.wav", lambda path: read_sound(path, 0.0, 1.0)),
-    ("a.m4a", lambda path: read_sound(path, 0.0, 1.0)),
+    ("a.wav", lambda path: read_audio(path, 0.0, 1.0)),
+    ("a.m4a", lambda path: read_audio(path, 0.0, 1.0)),
     ("a.jpg", decoded),
     ("a.sofa", read_hrirs),
     ("truth.parquet", read_truth),

@@ -11,7 +11,7 @@ from avssl.config import ModelConfig
 from avssl.errors import InputError
 from avssl.models.backbones import LIBRARIES
 from avssl.models.encoders import Encoders, VideoEncoder
-from avssl.models.weights import load_weights
+from avssl.models.pretrained import load_weights
 from avssl.plugins import hint
 from avssl_downstream.spatialize.networks.resnet_trunk import LAYERS, ResNetTrunk, is_resnet
 
