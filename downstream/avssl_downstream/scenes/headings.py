@@ -50,7 +50,8 @@ class Headings(AudioEncoder):
             raise ValueError(f"turns is 1 or more, and 1 for features {audio.features.name} of sound for ears: {turns}")
         self.features, self.tower = audio.features, audio.tower
         # Kept with the weights, so that such encoders have a fingerprint of their own.
-        self.register_buffer("rotations", rotation(2 * math.pi * torch.arange(turns) / turns))
+        device = next(self.tower.parameters()).device
+        self.register_buffer("rotations", rotation(2 * math.pi * torch.arange(turns, device=device) / turns))
         self.register_buffer("from_early", torch.tensor(layer == "early"))
         self.layer = layer
         self.width = self._width(audio)
@@ -68,7 +69,7 @@ class Headings(AudioEncoder):
         if self.layer == "embedding":
             return audio.width
         samples = round(audio.features.config.sample_rate)
-        silence = torch.zeros(1, audio.features.sound_channels, samples)
+        silence = self.rotations.new_zeros(1, audio.features.sound_channels, samples)
         with torch.no_grad():
             return 2 * BANDS * self.tower.early(self._heard(silence)).shape[1]
 

@@ -37,6 +37,7 @@ class Silenced(Features):
         heard[_gone(features, maps)] = 0
         # Kept with the weights, so that such encoders have a fingerprint of their own.
         self.register_buffer("heard", heard)
+        self.to(features.mean.device)
 
     def forward(self, sound: Tensor) -> Tensor:
         """Maps of a sound `(..., channels, samples)`; see `Features`."""

@@ -1,6 +1,7 @@
 """The parts of scene heads against closed forms, scikit-learn and plain arithmetic."""
 
 import math
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -77,7 +78,7 @@ def test_moments_of_windows_give_mean_and_deviation_of_the_whole_spectrum() -> N
     assert torch.allclose(row[4 * 64 :], maps.std(1, correction=0).flatten(), atol=1e-3)
 
 
-def test_dirac_finds_direction_and_diffuseness_of_a_plane_wave_and_of_a_diffuse_field() -> None:
+def test_dirac_measures_direction_and_diffuseness_of_plane_and_diffuse_fields() -> None:
     azimuth, elevation = 2.0, -0.6
     wave = encode(noise(24000), azimuth, elevation)
     spread = sum(encode(noise(24000, seed=seed), *where) for seed, where in enumerate(_everywhere(60)))
@@ -119,7 +120,7 @@ def test_mixtures_sum_the_log_likelihoods_of_frames_as_scikit_learn_gives_them()
 
 
 @pytest.mark.parametrize("maps", ["iv", "level", "dipoles", "space"])
-def test_silenced_encoders_lack_those_maps_hear_the_others_and_have_a_fingerprint_of_their_own(maps: str) -> None:
+def test_ablation_zeroes_only_the_named_maps_and_changes_the_fingerprint(maps: str) -> None:
     whole, sound = encoders(), noise(2, 4, 24000)
     whole.fit_features([sound])
     less = silenced(whole, maps)
@@ -132,6 +133,14 @@ def test_silenced_encoders_lack_those_maps_hear_the_others_and_have_a_fingerprin
     assert torch.equal(whole.features(sound), before)
     with torch.no_grad():
         torch.testing.assert_close(less.audio(sound), whole.audio.tower(after), atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("layer", ["early", "embedding"])
+def test_encoders_made_of_others_are_on_their_device(layer: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch, "autocast", lambda *_, **__: nullcontext())  # knows no meta device
+    whole, sound = encoders().to("meta"), torch.zeros(2, 4, 24000, device="meta")
+    for made in (silenced(whole, "iv"), all_round(whole, 4, layer)):
+        assert made.audio(sound).device == torch.device("meta")
 
 
 def test_log_mel_features_have_no_direction_to_silence() -> None:
@@ -174,7 +183,7 @@ def test_heard_all_round_a_field_that_is_turned_by_one_heading_is_the_same(layer
     assert heard[0].shape == (1, listening.audio_width)
 
 
-def test_one_heading_is_the_mean_of_its_own_and_early_is_what_leaves_a_towers_first_block() -> None:
+def test_one_rotation_is_the_plain_embedding_and_early_the_first_block() -> None:
     plain, field = encoders(), noise(2, 4, 24000)
     assert all_round(plain, 1, "embedding") is plain
     with torch.no_grad():
@@ -204,7 +213,7 @@ def test_kinds_of_listening_are_kept_apart() -> None:
     assert all_round(ears, 4, "embedding").audio_width  # of a field, by W + Y and W - Y
 
 
-def test_random_encoders_share_features_and_architecture_alone_and_leave_chance_alone() -> None:
+def test_random_encoders_share_only_features_and_architecture() -> None:
     whole = encoders()
     whole.fit_features([noise(2, 4, 24000)])
     state = torch.get_rng_state()
