@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from copy import deepcopy
 
-import torch
 from torch import Tensor
 
 from avssl.models.encoders import Encoders
@@ -31,13 +30,13 @@ class Silenced(Features):
 
     def __init__(self, features: Features, maps: str) -> None:
         super().__init__(features.config)
+        self.to(features.mean.device)
         ablations(features, maps)
         self.load_state_dict(features.state_dict())
-        heard = torch.ones(self.maps, 1, 1)
+        heard = self.mean.new_ones(self.maps, 1, 1)
         heard[_gone(features, maps)] = 0
         # Kept with the weights, so that such encoders have a fingerprint of their own.
         self.register_buffer("heard", heard)
-        self.to(features.mean.device)
 
     def forward(self, sound: Tensor) -> Tensor:
         """Maps of a sound `(..., channels, samples)`; see `Features`."""
