@@ -10,7 +10,7 @@ from avssl.config import FeatureConfig, ModelConfig
 from avssl.data.augment import Colour, jitter_colour, jitter_level
 from avssl.data.flow import flow_estimator, paint
 from avssl.losses import alignment_accuracy, alignment_loss, info_nce
-from avssl.models.encoders import build_encoders
+from avssl.models.encoder_factory import build_encoders
 from avssl.spatial import (
     ambisonics,
     any_order,

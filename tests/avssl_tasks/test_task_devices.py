@@ -8,7 +8,7 @@ import torch
 from torch.utils.data import default_collate
 
 from avssl.config import FeatureConfig, ModelConfig, fill
-from avssl.models.encoders import build_encoders
+from avssl.models.encoder_factory import build_encoders
 from avssl.plugins import TASKS, load
 from avssl.testing import make_clips
 
