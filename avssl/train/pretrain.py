@@ -67,6 +67,8 @@ def pretrain(
         console.print(scalars)
     if probe.SCORES.keys() <= metrics.keys():
         console.print(probe.table(metrics, f"{config.task} {config.features.name}, held-out clips"))
+    if {f"{direction}_r1" for direction in probe.DIRECTIONS} <= metrics.keys():
+        console.print(probe.retrieval_table(metrics, "retrieval among windows of held-out clips"))
     console.print(f"run folder: {folder}")
     return metrics
 

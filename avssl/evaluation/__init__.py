@@ -1,0 +1,1 @@
+"""Evaluation that downstream heads share: retrieval metrics."""
