@@ -10,11 +10,12 @@ from typing import Any
 import click
 
 from avssl.cli.errors import UserError
+from avssl.cli.examples import example
 
 PATH = click.Path(path_type=Path)
 
 
-@click.command()
+@click.command(epilog=example("avssl embed VIDEOS embeddings.parquet --encoders runs/avsa-foa-iv"))
 @click.argument("source", type=PATH)
 @click.argument("out", type=PATH)
 @click.option("--encoders", required=True, type=PATH, help="Run folder, or its encoders folder.")
@@ -39,8 +40,8 @@ def embed(source: Path, out: Path, encoders: Path, tower: str, view: str | None,
     listed; 2: nothing could be begun.
     """
     from avssl.data.windows import TOWERS, Reading
+    from avssl.embedding.embed_files import embed_files
     from avssl.models.encoders import Encoders
-    from avssl.train.embed_files import embed_files
 
     names = ("seconds", "frames", "frame_rate", "resize", "size", "channels", "upmix")
     reading = Reading(**{name: options.pop(name) for name in names}, view=None if view is None else _radians(view))

@@ -1,1 +1,1 @@
-"""Evaluation that downstream heads share: retrieval metrics."""
+"""Statistics of evaluation that several heads share."""

@@ -11,18 +11,16 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from omegaconf import OmegaConf
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from avssl.config import fill, recipe_path
 from avssl.data.atomic import write_text
 from avssl.data.detectors.checkpoint import read_checkpoint
 from avssl.data.detectors.folder import Config, build, write_folder
 from avssl.data.detectors.library import ultralytics, unchanged
 from avssl.data.manifest import Manifest, read_manifest
-from avssl.data.pool import cores
 from avssl.data.truth import FILE, read_truth
+from avssl.io.cores import usable_cores
 from avssl.train.panorama_set import write_panorama_set
 
 METRICS = "metrics.json"
@@ -62,24 +60,6 @@ class DetectorConfig:
             raise ValueError(f"lr is above 0, not {self.lr}")
         if self.seed < 0:
             raise ValueError(f"seed is not negative, this is {self.seed}")
-
-
-def configured(recipe: str, *layers: Any) -> DetectorConfig:
-    """What a recipe and further layers of settings say.
-
-    Args:
-        recipe: name of a shipped recipe, such as `detect/synth360`, or a path.
-        layers: mappings, later ones first.
-
-    Raises:
-        ValueError: there is no such recipe, or it holds something else.
-    """
-    path = recipe_path(recipe)
-    try:
-        found = OmegaConf.load(path)
-    except Exception as error:  # YAML has a dozen kinds
-        raise ValueError(f"{path}: not a YAML recipe: {str(error).splitlines()[0]}") from error
-    return fill(DetectorConfig, found, *layers, where=str(path))
 
 
 def train_detector(world: Path, out: Path, config: DetectorConfig, progress: bool = True) -> dict[str, float]:
@@ -141,7 +121,7 @@ def _trained(data: Path, folder: Path, config: DetectorConfig, progress: bool) -
         "rect": True,
         # Measured once, in the end: to pick an epoch by what it finds on held-out panoramas would flatter it.
         "val": False,
-        "device": "0" if torch.cuda.is_available() else "cpu", "workers": min(4, cores()),
+        "device": "0" if torch.cuda.is_available() else "cpu", "workers": min(4, usable_cores()),
         # Never True: that compares results with those of a network it would download.
         "amp": "bf16" if torch.cuda.is_available() and torch.cuda.is_bf16_supported() else False,
     }  # fmt: skip
@@ -150,7 +130,7 @@ def _trained(data: Path, folder: Path, config: DetectorConfig, progress: bool) -
     with unchanged(), bar:
         trainer = ultralytics().models.yolo.detect.DetectionTrainer(overrides=settings)
         # It would leave a core idle.
-        trainer.add_callback("on_train_start", lambda _: torch.set_num_threads(cores()))
+        trainer.add_callback("on_train_start", lambda _: torch.set_num_threads(usable_cores()))
         task = bar.add_task("", total=None, loss=float("nan"))
 
         def step(now: Any) -> None:

@@ -1,0 +1,86 @@
+"""Durations of media files, each measured once and cached."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+import torch
+
+from avssl.data.media import probe
+from avssl.data.media.whole import Pictures, Sound
+from avssl.data.processes import Batch, in_order
+from avssl.embedding.cache_keys import CacheKeys
+from avssl.io.cache_folder import cache_folder
+from avssl.train.counter import Counter
+
+FILE = "durations.jsonl"
+
+
+def cached_durations(
+    paths: Sequence[Path], tower: str, *, folder: Path | None = None, workers: int = 2, title: str = ""
+) -> list[float]:
+    """Seconds of the audio (tower audio) or of the frames (tower video) of files.
+
+    The last known duration of a file that is gone is used; the warning comes with its cached embeddings, without which
+    a duration is of no effect.
+
+    Args:
+        paths: media.
+        tower: audio or video.
+        folder: of the cache; None: `embeddings` in the cache folder.
+        workers: loader processes.
+        title: of the progress bar.
+
+    Raises:
+        ValueError: a file is broken, or has no such stream.
+        FileNotFoundError: a file is gone, and its duration is not cached.
+    """
+    file = (folder or cache_folder() / "embeddings") / FILE
+    known = _known(file)
+    keys = CacheKeys(known)
+    names = {path: keys.of(path, tower) for path in paths}
+    keys.report_gone("durations", logging.INFO)
+    wanted = {path: name for path, name in names.items() if name not in known}
+    if wanted:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with file.open("a", encoding="utf-8") as log, Counter(title or "durations of files", len(wanted)) as counter:
+            found = in_order(partial(_measured, tower=tower), list(wanted), workers)
+            for name, seconds in zip(wanted.values(), found, strict=True):
+                known[name] = float(seconds["seconds"])
+                log.write(json.dumps([name, known[name]]) + "\n")
+                counter.advance(1)
+    return [known[names[path]] for path in paths]
+
+
+def media_duration(path: Path, tower: str) -> float:
+    """Seconds of the audio (tower audio) or of the frames (tower video) of a file.
+
+    Raises:
+        ValueError: it is broken, or has no such stream.
+        FileNotFoundError: it is gone.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: expected {tower}, there is no such file")
+    if tower == "video":
+        return Pictures(path).length()
+    # Headers of streamed files hold no duration: then it is counted over all packets.
+    return Sound(path).seconds or probe(path).seconds
+
+
+def _known(file: Path) -> dict[str, float]:
+    known: dict[str, float] = {}
+    for line in file.read_text(encoding="utf-8").splitlines() if file.is_file() else []:
+        try:
+            name, seconds = json.loads(line)
+            known[str(name)] = float(seconds)
+        except (ValueError, TypeError):
+            continue  # cut short by a crash: measured again
+    return known
+
+
+def _measured(path: Path, tower: str) -> Batch:
+    return {"seconds": torch.tensor(media_duration(path, tower), dtype=torch.float64)}

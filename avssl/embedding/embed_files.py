@@ -1,0 +1,101 @@
+"""`avssl embed`: embeddings of user media, written to a table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from pathlib import Path
+
+from avssl.data.windows import Reading, Source
+from avssl.embedding.cache import iterate_cached_embeddings
+from avssl.embedding.media_discovery import Found, Medium, find_media, find_windows
+from avssl.embedding.table_writer import Add, embedding_table
+from avssl.models.embedder import Embedder
+from avssl.models.encoders import Encoders
+
+
+def embed_files(
+    root: Path,
+    out: Path,
+    encoders: Encoders,
+    towers: Sequence[str],
+    reading: Reading,
+    *,
+    hop: float = 1.0,
+    precision: str = "bf16-mixed",
+    workers: int = 2,
+    say: Callable[[str], None] = print,
+) -> dict[str, str]:
+    """Embed windows of all media below a folder, of a manifest, or of one file.
+
+    Windows of sound and pictures begin at the same times: `hop` seconds apart, from the beginning, as long as a whole
+    one is there; a file shorter than a window has one. What was embedded before is read from the cache, so that a run
+    that was stopped goes on where it was.
+
+    Args:
+        root: where the media are.
+        out: `.parquet` or `.npz`, see `embedding_table`; there only if anything could be embedded.
+        encoders: pretrained.
+        towers: audio, video.
+        reading: how windows are read.
+        hop: seconds from one window to the next.
+        precision: Lightning Fabric's name.
+        workers: loader processes.
+        say: gets a line for each thing that a person should know.
+
+    Returns:
+        What could not be read, name -> why.
+
+    Raises:
+        ValueError: no media, or nothing in them that the towers could take; an output of another kind.
+    """
+    if not hop > 0:
+        raise ValueError(f"windows are a hop > 0 seconds apart, not {hop}")
+    table = embedding_table(out, reading.seconds)
+    there = find_media(root, out)
+    found = find_windows(there, towers, reading.seconds, hop, workers)
+    if not found.broken and not any(found.sources.values()):
+        raise ValueError(f"{root}: has nothing for the tower {' or '.join(towers)} among its {len(there)} media")
+    _say_rates(found, encoders.sample_rate, say)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with table as add:
+            rows = _add_all(add, found, there, encoders, reading, precision, workers)
+    except _NothingError:
+        say(f"{out}: not written, none of the {len(there)} media could be embedded")
+    else:
+        say(f"{out}: {rows} windows of {len(there) - len(found.broken)} media")
+    for name, why in found.broken.items():
+        say(f"{name}: {why}")
+    return found.broken
+
+
+def _add_all(
+    add: Add, found: Found, there: Sequence[Medium], encoders: Encoders, reading: Reading, precision: str, workers: int
+) -> int:
+    """Embed what was found, one tower after the other; how many windows there were."""
+    offsets = {medium.name: medium.start for medium in there}
+    rows = 0
+
+    def fail(source: Source, error: Exception) -> None:
+        found.broken[source.key] = str(error)
+
+    for tower, sources in found.sources.items():
+        embedder: Embedder = getattr(encoders, tower)
+        run = iterate_cached_embeddings(embedder, sources, reading, precision=precision, workers=workers, on_error=fail)
+        with closing(run):  # keeps what it has by then, should this be stopped
+            for source, embeddings in run:
+                add(source.key, [start - offsets[source.key] for start in source.starts], tower, embeddings)
+                rows += len(embeddings)
+    if not rows:
+        raise _NothingError
+    return rows
+
+
+class _NothingError(Exception):
+    """There is nothing to write."""
+
+
+def _say_rates(found: Found, sample_rate: int, say: Callable[[str], None]) -> None:
+    if others := sorted(found.rates - {sample_rate}):
+        say(f"sound at {', '.join(map(str, others))} Hz is resampled to the encoders' {sample_rate} Hz")

@@ -1,0 +1,134 @@
+"""Discovery of user media, and of the windows in them: a folder, a manifest or one file."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+
+from avssl.data.layouts.files import PICTURES, SOUNDS
+from avssl.data.layouts.walk import walk
+from avssl.data.manifest import NAME, read_manifest
+from avssl.data.media import probe
+from avssl.data.media.whole import Sound
+from avssl.data.processes import Batch, Patient, in_order, refusal
+from avssl.data.windows import Source
+from avssl.embedding.duration_cache import media_duration
+from avssl.train.counter import Counter
+
+WINDOWS_PER_SOURCE = 512
+"""Longer files become several sources, so that memory is flat."""
+
+
+@dataclass(frozen=True)
+class Medium:
+    """Media under one name."""
+
+    name: str
+    """Path relative to the folder, or key in the manifest."""
+    video: Path | None
+    sound: Path | None
+    start: float = 0.0
+    """Seconds from the beginning of the files to its own."""
+    seconds: float = math.inf
+    """At most so long."""
+
+
+@dataclass
+class Found:
+    """What there is to embed."""
+
+    sources: dict[str, list[Source]]
+    """By tower; in order, a file's one after the other."""
+    rates: set[int] = field(default_factory=set)
+    """Hz of the sounds."""
+    broken: dict[str, str] = field(default_factory=dict)
+    """Name -> why it cannot be read."""
+
+
+def find_media(root: Path, leave_out: Path) -> list[Medium]:
+    """The media of a manifest or below a folder, subfolders and linked ones included; or one file.
+
+    Raises:
+        ValueError: there are none, or the manifest cannot be used.
+    """
+    if root.suffix == ".parquet" or (root / NAME).is_file():
+        manifest = read_manifest(root)
+        paths = [(row, manifest.root / row.video, manifest.root / row.sound) for row in manifest]
+        return [Medium(row.key, video, sound, row.start, row.seconds) for row, video, sound in paths]
+    if not root.exists():
+        raise ValueError(f"{root}: expected a folder of media, a manifest or a media file; there is nothing")
+    files = [root] if root.is_file() else _below(root, leave_out)
+    if not files:
+        raise ValueError(f"{root}: expected media (.mp4, .webm, .avi, .wav, .flac, ...) below it, found none")
+    return [_medium(path.name if path == root else path.relative_to(root).as_posix(), path) for path in files]
+
+
+def find_windows(found: Sequence[Medium], towers: Sequence[str], seconds: float, hop: float, workers: int) -> Found:
+    """Windows of media, every `hop` seconds from the beginning as long as they fit; a short file has one.
+
+    Args:
+        found: media; a tower passes over what has nothing for it.
+        towers: audio, video.
+        seconds: of a window.
+        hop: seconds from one window to the next.
+        workers: loader processes that read headers.
+    """
+    made = Found({tower: [] for tower in towers})
+    jobs = [(medium, tower) for medium in found for tower in towers]
+    with Counter("looking at files", len(jobs)) as counter:
+        for (medium, tower), batch in zip(jobs, in_order(Patient(_measured), jobs, workers), strict=True):
+            counter.advance(1)
+            if refused := refusal(batch):
+                made.broken.setdefault(medium.name, str(refused))
+                continue
+            if rate := int(batch["rate"]):
+                made.rates.add(rate)
+            made.sources[tower] += _pieces(medium, tower, float(batch["seconds"]), seconds, hop)
+    for name in made.broken:
+        made.sources = {tower: [each for each in some if each.key != name] for tower, some in made.sources.items()}
+    return made
+
+
+def _below(root: Path, leave_out: Path) -> list[Path]:
+    known = PICTURES | SOUNDS
+    paths = (folder / name for folder, _, names in walk(root, leave_out) for name in names)
+    return sorted(path for path in paths if path.suffix.lower() in known and path.is_file())
+
+
+def _medium(name: str, path: Path) -> Medium:
+    return Medium(name, None if path.suffix.lower() in SOUNDS else path, path)
+
+
+def _measured(job: tuple[Medium, str]) -> Batch:
+    """Seconds and sample rate of what a tower finds in a medium; 0 seconds where there is nothing for it."""
+    medium, tower = job
+    path = medium.video if tower == "video" else medium.sound
+    seconds, rate = 0.0, 0
+    if path is not None and _has(path, tower):
+        rate = Sound(path).sample_rate if tower == "audio" else 0
+        seconds = min(media_duration(path, tower) - medium.start, medium.seconds)
+    return {"seconds": torch.tensor(seconds, dtype=torch.float64), "rate": torch.tensor(rate)}
+
+
+def _has(path: Path, tower: str) -> bool:
+    """Whether there are pictures, or sound, in a file that may hold both."""
+    if path.suffix.lower() in SOUNDS:
+        return True
+    there = probe(path)
+    return bool(there.videos if tower == "video" else there.sounds)
+
+
+def _pieces(medium: Medium, tower: str, length: float, seconds: float, hop: float) -> list[Source]:
+    path = medium.video if tower == "video" else medium.sound
+    if path is None or length <= 0:
+        return []
+    count = max(1, math.floor((length - seconds) / hop + 1e-6) + 1)
+    starts = [medium.start + place * hop for place in range(count)]
+    return [
+        Source(medium.name, path, tuple(starts[at : at + WINDOWS_PER_SOURCE]))
+        for at in range(0, count, WINDOWS_PER_SOURCE)
+    ]
