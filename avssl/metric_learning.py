@@ -134,7 +134,7 @@ def _share(pairs: Any, negatives: Tensor | None, rows: Tensor) -> Tensor:
 def _fixed_draws() -> Iterator[None]:
     """A random state that begins with seed 0 and leaves the outer one untouched: some losses draw triplets."""
     with torch.random.fork_rng(devices=[]):
-        torch.random.default_generator.manual_seed(0)
+        torch.default_generator.manual_seed(0)
         yield
 
 

@@ -70,7 +70,7 @@ class ClipBatches:
 
     def steps(self, epochs: int) -> int:
         """Steps that show as many draws as so many epochs hold."""
-        clips = len(self.draws.clip.unique())
+        clips = len(torch.unique(self.draws.clip))
         return epochs * max(1, len(self.draws.clip) // min(self.batch, clips))
 
 
