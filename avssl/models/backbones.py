@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-import timm
-import torchvision
 from einops import rearrange
 from torch import Tensor, nn
 
-from avssl.models.unpooled import Tower, Unpooled
+from avssl.models.tower import Tower, TowerOutput
 from avssl.plugins import hint
 
 LIBRARIES = ("torchvision", "timm")
@@ -30,7 +28,7 @@ class Backbone(Tower):
         super().__init__()
         self.network, self.width = network, width
 
-    def unpooled(self, x: Tensor) -> Unpooled:
+    def forward_features(self, x: Tensor) -> TowerOutput:
         """Embeddings, and what the network's last adaptive pooling takes in.
 
         Raises:
@@ -39,7 +37,7 @@ class Backbone(Tower):
         taken: list[Tensor] = []
         hook = _pooling(self.network).register_forward_pre_hook(lambda _, inputs: taken.append(inputs[0]))
         try:
-            return Unpooled(self.network(x), taken[-1])
+            return TowerOutput(self.network(x), taken[-1])
         finally:
             hook.remove()
 
@@ -70,10 +68,10 @@ class Backbone(Tower):
 class PerFrame(Backbone):
     """A network of single pictures, applied to every frame; the embeddings are averaged over time."""
 
-    def unpooled(self, x: Tensor) -> Unpooled:
+    def forward_features(self, x: Tensor) -> TowerOutput:
         """Embeddings averaged over time, and the maps of each frame."""
-        frames, maps = super().unpooled(rearrange(x, "B C T H W -> (B T) C H W"))
-        return Unpooled(self._mean(frames, len(x)), rearrange(maps, "(B T) C H W -> B C T H W", B=len(x)))
+        frames, maps = super().forward_features(rearrange(x, "B C T H W -> (B T) C H W"))
+        return TowerOutput(self._mean(frames, len(x)), rearrange(maps, "(B T) C H W -> B C T H W", B=len(x)))
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalised `(clips, 3, time, height, width)` to `(clips, width)`."""
@@ -135,6 +133,8 @@ def _network(name: str, channels: int) -> tuple[nn.Module, int]:
 
 
 def _timm(name: str, channels: int) -> tuple[nn.Module, int]:
+    import timm  # 2 s, with torchvision
+
     if not timm.is_model(name):
         near = hint(name.partition(".")[0], timm.list_models())
         raise ValueError(f"timm has no model {name!r}{near}; see timm.list_models()")
@@ -149,10 +149,12 @@ def _timm(name: str, channels: int) -> tuple[nn.Module, int]:
 
 
 def _torchvision(name: str, channels: int) -> tuple[nn.Module, int]:
+    from torchvision import models  # 1 s to import
+
     known = [
         each
-        for module in (torchvision.models, torchvision.models.video)
-        for each in torchvision.models.list_models(module=module)
+        for module in (models, models.video)
+        for each in models.list_models(module=module)
         if not each.startswith(FIXED_SIZE)
     ]
     if name not in known:
@@ -160,7 +162,7 @@ def _torchvision(name: str, channels: int) -> tuple[nn.Module, int]:
             f"torchvision has no model {name!r} of any size{hint(name, known)}; see torchvision.models.list_models()"
         )
     extra: dict[str, Any] = {"aux_logits": False} if name in ("googlenet", "inception_v3") else {}
-    network = torchvision.models.get_model(name, weights=None, **extra)
+    network = models.get_model(name, weights=None, **extra)
     if channels != 3:
         _widen_stem(network, channels, name)
     return network, _behead(network, name)

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,11 +17,14 @@ from avssl.data.augment import Colour, jitter_colour, jitter_level
 from avssl.data.clip import Clip
 from avssl.data.crops import WORLDS, CropOptions, draw_crops
 from avssl.losses import alignment_accuracy, info_nce
+from avssl.metric_learning import PREFIX, MetricLearningLoss
 from avssl.models.encoders import Encoders
+from avssl.plugins import hint
 from avssl.spatial.ambisonics import rotate
 from avssl.task import Task
 
-SOUNDS = ("rotate", "none")
+AUDIO = ("rotate", "none")
+INFO_NCE = "info-nce"
 
 
 @dataclass(frozen=True)
@@ -29,10 +33,10 @@ class AvcOptions(CropOptions):
 
     crops: int = 1
     """Crops of one instant."""
-    sound: str = choice("rotate", SOUNDS)
+    audio: str = choice("rotate", AUDIO)
     """rotate: turned so that the crop's centre is in front; none: as recorded."""
     world_rotation: str = choice("yaw", WORLDS)
-    """none, yaw or any: random rotation of the whole world; yaw only matters where `sound` is none."""
+    """none, yaw or any: random rotation of the whole world; yaw only matters where `audio` is none."""
     flip: float = 0.5
     """Probability that a crop is mirrored left to right, picture and sound together."""
     colour: Colour = field(default_factory=Colour)
@@ -42,7 +46,15 @@ class AvcOptions(CropOptions):
     embedding: int = 128
     """Numbers of the projections that are compared."""
     temperature: float = 0.07
-    """Divides the cosines."""
+    """Divides the cosines; of losses that have one."""
+    loss: str = INFO_NCE
+    """info-nce, or a loss of pytorch-metric-learning such as pml/SupConLoss."""
+    loss_options: dict[str, Any] = field(default_factory=dict)
+    """Parameters of that loss; pml/NAME stands for a distance, reducer or regularizer."""
+    miner: str = ""
+    """Miner of pytorch-metric-learning that chooses pairs, such as pml/MultiSimilarityMiner; empty: all pairs."""
+    miner_options: dict[str, Any] = field(default_factory=dict)
+    """Parameters of that miner."""
 
     def __post_init__(self) -> None:
         """Refuse what has no meaning."""
@@ -51,14 +63,35 @@ class AvcOptions(CropOptions):
             raise ValueError(f"0 <= flip <= 1 and 0 <= level < 1, not {self.flip} and {self.level}")
         if self.embedding < 1 or not self.temperature > 0:
             raise ValueError(f"embedding and temperature are positive, not {self.embedding} and {self.temperature}")
+        if self.loss == INFO_NCE and (self.miner or self.loss_options or self.miner_options):
+            raise ValueError(f"loss_options and miner need a loss of {PREFIX}..., this is {INFO_NCE}")
+        if self.loss != INFO_NCE and not self.loss.startswith(PREFIX):
+            raise ValueError(
+                f"expected loss {INFO_NCE} or {PREFIX}NAME, got {self.loss!r}{hint(self.loss, [INFO_NCE])}"
+            )
+        if self.miner_options and not self.miner:
+            raise ValueError(f"miner_options need a miner, got {self.miner_options} without one")
+
+    def metric_learning_loss(self) -> MetricLearningLoss | None:
+        """The loss of pytorch-metric-learning that is named here, if one is.
+
+        Raises:
+            ValueError: unknown name or parameter, or a loss or miner that cannot work across modalities.
+        """
+        if self.loss == INFO_NCE:
+            return None
+        return MetricLearningLoss(self.loss, self.loss_options, self.miner, self.miner_options, self.temperature)
 
 
 class Avc(Task):
-    """Cross-modal InfoNCE, both ways, against the other clips of the batch.
+    """Cross-modal InfoNCE, both ways, against the other clips of the batch, or a loss of pytorch-metric-learning.
 
     Args:
         encoders: the shared towers.
         options: crops, augmentation, loss.
+
+    Raises:
+        ValueError: unknown loss or miner, or one that cannot work across modalities.
     """
 
     Options = AvcOptions
@@ -68,30 +101,31 @@ class Avc(Task):
         super().__init__(encoders, options)
         self.video_head = nn.Linear(encoders.video_width, options.embedding)
         self.audio_head = nn.Linear(encoders.audio_width, options.embedding)
+        self.metric_loss = options.metric_learning_loss()
 
     def views(self, clip: Clip, rng: np.random.Generator) -> dict[str, Tensor]:
         """Crops of one instant, the sound once, and for each crop the matrix that turns the sound to it.
 
         Returns:
-            `frames` uint8 `(K, time, 3, size, size)`, `sound` float32 `(4, samples)`, `rotation` `(K, 3, 3)`.
+            `frames` uint8 `(K, time, 3, size, size)`, `audio` float32 `(4, samples)`, `rotation` `(K, 3, 3)`.
 
         Raises:
             ValueError: the clip's sound is not ambiX of order 1, or its objects are no numbers.
         """
-        if len(clip.sound) != 4:
-            raise ValueError(f"{clip.key}: ambiX sound of order 1 has 4 channels, this has {len(clip.sound)}")
+        if len(clip.audio) != 4:
+            raise ValueError(f"{clip.key}: ambiX sound of order 1 has 4 channels, this has {len(clip.audio)}")
         crops = draw_crops(self.options, rng, self.options.world_rotation, self.options.flip, clip.objects)
         return {
-            "frames": jitter_colour(crops.pictures(clip.frames, self.options.size), self.options.colour, rng),
-            "sound": jitter_level(clip.sound, self.options.level, rng),
-            "rotation": crops.to_front() if self.options.sound == "rotate" else crops.to_world(),
+            "frames": jitter_colour(crops.frames(clip.frames, self.options.size), self.options.colour, rng),
+            "audio": jitter_level(clip.audio, self.options.level, rng),
+            "rotation": crops.to_front() if self.options.audio == "rotate" else crops.to_world(),
         }
 
     def encoded(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
         """What the towers make of pictures and of sound, `(B K, width)` each, the crops of a clip one after another."""
         frames = rearrange(batch["frames"], "b k t c h w -> (b k) t c h w")
-        sound = rearrange(rotate(batch["sound"][:, None], batch["rotation"]), "b k c n -> (b k) c n")
-        return self.encoders.video(frames), self.encoders.audio(sound)
+        audio = rearrange(rotate(batch["audio"][:, None], batch["rotation"]), "b k c n -> (b k) c n")
+        return self.encoders.video(frames), self.encoders.audio(audio)
 
     def embeddings(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """Projections of both modalities, the crops of a clip one after the other.
@@ -103,10 +137,23 @@ class Avc(Task):
         return {"video": self.video_head(seen), "audio": self.audio_head(heard)}
 
     def forward(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-        """`loss`, and `avc_acc`: how often the own partner is nearest among the same crop of all clips."""
+        """`loss`, and `avc_acc`: how often the own partner is nearest among the same crop of all clips.
+
+        With a miner also `mined`: the share of negative pairs that it kept.
+        """
         video, audio = (
             rearrange(each, "(b k) d -> b k d", k=self.options.crops) for each in self.embeddings(batch).values()
         )
-        pairs = zip(video.unbind(1), audio.unbind(1), strict=True)
-        loss = torch.stack([info_nce(a, b, self.options.temperature) for a, b in pairs]).mean()
-        return {"loss": loss, "avc_acc": alignment_accuracy(video, audio).easy}
+        losses = [self._crop_loss(a, b) for a, b in zip(video.unbind(1), audio.unbind(1), strict=True)]
+        return {**mean_scalars(losses), "avc_acc": alignment_accuracy(video, audio).easy}
+
+    def _crop_loss(self, video: Tensor, audio: Tensor) -> dict[str, Tensor]:
+        """Loss of one crop of each clip, `(B, D)` in both modalities, averaged over both directions."""
+        if self.metric_loss is None:
+            return {"loss": info_nce(video, audio, self.options.temperature)}
+        return mean_scalars([self.metric_loss(video, audio), self.metric_loss(audio, video)])
+
+
+def mean_scalars(scalars: list[dict[str, Tensor]]) -> dict[str, Tensor]:
+    """Mean of each scalar."""
+    return {name: torch.stack([each[name] for each in scalars]).mean() for name in scalars[0]}
