@@ -29,7 +29,8 @@ class EarsMeter(Meter):
     def add(self, audio: Tensor) -> None:
         """Hear the next block, left and right `(2, samples)`."""
         super().add(audio)
-        self.mixed += (APART_TOTAL @ audio).double().square().sum(-1)
+        mixed = (APART_TOTAL.to(audio) @ audio).double().square().sum(-1)
+        self.mixed = self.mixed.to(audio.device) + mixed
 
     def silent_channels(self) -> str:
         """L or R where that channel is silent, L-R where both carry the same.

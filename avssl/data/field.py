@@ -30,7 +30,7 @@ class FieldMeter(Meter):
     def add(self, audio: Tensor) -> None:
         """Hear the next block, ambiX `(4, samples)`."""
         super().add(audio)
-        self.band += band_covariance(audio, self.sample_rate, LOW, HIGH).double()
+        self.band = self.band.to(audio.device) + band_covariance(audio, self.sample_rate, LOW, HIGH).double()
 
     def silent_channels(self) -> str:
         """Letters of the silent channels, such as Z.

@@ -27,7 +27,7 @@ class Meter:
         """Hear the next block, `(channels, samples)`."""
         self.samples += audio.shape[-1]
         self.peak = max(self.peak, float(audio.abs().max()))
-        self.energy += audio.double().square().sum(-1)
+        self.energy = self.energy.to(audio.device) + audio.double().square().sum(-1)
 
     def floor(self) -> float:
         """Energy up to which a channel counts as silent."""

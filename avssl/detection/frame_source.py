@@ -8,7 +8,6 @@ from typing import NamedTuple
 
 from avssl.datasets.manifest import Manifest, Row
 from avssl.datasets.prepare_journal import SETTINGS
-from avssl.errors import InputError
 from avssl.media.streams import VideoReader
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from avssl.errors import InputError
 from avssl.media.image_sequence import Stills
 from avssl.media.streams import VideoReader
 

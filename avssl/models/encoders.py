@@ -92,7 +92,7 @@ class AudioEncoder(nn.Module):
     def _extract_features(self, audio: Tensor) -> Tensor:
         if audio.ndim < 2:
             raise ValueError(f"sound is (..., channels, samples), not {tuple(audio.shape)}")
-        maps: Tensor = self.features(audio.reshape(math.prod(audio.shape[:-2]), *audio.shape[-2:]))
+        maps: Tensor = self.features(audio.reshape(-1, *audio.shape[-2:]))
         return maps.contiguous(memory_format=torch.channels_last)
 
 

@@ -16,7 +16,6 @@ from avssl.config import RunConfig
 from avssl.data.clip_filter import filter_clips
 from avssl.data.loader import Batches, read_clip
 from avssl.datasets.manifest import Manifest
-from avssl.errors import InputError
 from avssl.io.memory import peak_mb
 from avssl.models.encoder_factory import build_encoders
 from avssl.models.encoders import Encoders
@@ -182,6 +181,8 @@ class PretrainRun:
         if probe.SCORES.keys() <= metrics.keys():
             title = f"{self.config.task} {self.config.features.name}, held-out clips"
             self.console.print(probe.table(metrics, title))
+        if {f"{direction}_r1" for direction in probe.DIRECTIONS} <= metrics.keys():
+            self.console.print(probe.retrieval_table(metrics, "retrieval among windows of held-out clips"))
         self.console.print(f"run folder: {self.folder}")
 
 
@@ -221,7 +222,7 @@ def waveforms(manifest: Manifest, config: RunConfig, encoders: Encoders) -> Iter
         audio = read_clip(row, manifest.root, config.data, encoders.sample_rate, None).audio
         if len(audio) not in accepted:
             wanted = f"{encoders.features.name} starts from {' or '.join(map(str, accepted))} channels of sound"
-            raise InputError(f"{manifest.root / row.audio}: {wanted}, this has {len(audio)}")
+            raise ValueError(f"{manifest.root / row.audio}: {wanted}, this has {len(audio)}")
         yield audio
 
 

@@ -7,13 +7,11 @@ from typing import Any
 
 import numpy as np
 import torch
-import torchvision
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from avssl.data.digest import sha256
 from avssl.detection.backends.detector import Detections, Detector
-from avssl.errors import InputError
 from avssl.plugins import hint
 
 PREFIX = "torchvision/"
@@ -60,15 +58,17 @@ def read_vision(model: str) -> Vision:
     Raises:
         InputError: no such network, no such file, or weights of another network.
     """
+    from torchvision import models
+
     name, _, given = model.removeprefix(PREFIX).partition(":")
-    known = torchvision.models.list_models(module=torchvision.models.detection)
+    known = models.list_models(module=models.detection)
     if name not in known:
-        raise InputError(f"torchvision has no detector {name!r}{hint(name, known)}; {', '.join(known)}")
-    default = torchvision.models.get_model_weights(name).DEFAULT
+        raise ValueError(f"torchvision has no detector {name!r}{hint(name, known)}; {', '.join(known)}")
+    default = models.get_model_weights(name).DEFAULT
     path = Path(given) if given else _downloaded(default)
     if not path.is_file():
-        raise InputError(f"{path}: no such weights, and none are downloaded; give {PREFIX}{name}:PATH ({default.url})")
-    network = torchvision.models.get_model(name, weights=None, weights_backbone=None)
+        raise ValueError(f"{path}: no such weights, and none are downloaded; give {PREFIX}{name}:PATH ({default.url})")
+    network = models.get_model(name, weights=None, weights_backbone=None)
     try:
         network.load_state_dict(_state(path))
     except Exception as error:  # torch's pickles, safetensors and names that do not fit have errors of their own

@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 from torch import Tensor
 
-from avssl.errors import InputError, MissingFileError
 from avssl.media.channel_layouts import recognised_layout
 from avssl.media.projection_check import check_equirect, check_flat
 from avssl.media.streams import AudioReader, VideoReader
@@ -36,7 +35,7 @@ class InputMedia:
 
     def __init__(self, path: Path, generator: Generator, options: SpatializeOptions) -> None:
         if not path.is_file():
-            raise MissingFileError(f"{path}: expected a video, there is no such file")
+            raise FileNotFoundError(f"{path}: expected a video, there is no such file")
         self.path, self.frames, self.audio = path, VideoReader(path), AudioReader(path)
         self.sample_rate, self.seconds = self.audio.sample_rate, self.audio.seconds
         self.channels = generator.input_channels
@@ -52,10 +51,10 @@ class InputMedia:
         block = None
         for block in self.audio.play(BLOCK):
             if not bool(block.isfinite().all()):
-                raise InputError(f"{self.audio.path}: expected sound, some of its samples are not finite numbers")
+                raise ValueError(f"{self.audio.path}: expected sound, some of its samples are not finite numbers")
             yield self._mixed(block)
         if block is None:
-            raise InputError(f"{self.audio.path}: expected sound, its stream has none to decode")
+            raise ValueError(f"{self.audio.path}: expected sound, its stream has none to decode")
 
     def frame_features(self, generator: Generator) -> FrameFeatures:
         """What a generator sees of its pictures."""
@@ -70,7 +69,7 @@ class InputMedia:
 def _mix(path: Path, audio: AudioReader, mix: str) -> Callable[[Tensor], Tensor]:
     """What makes one channel of a file's."""
     if mix == "auto" and audio.channels > 2:
-        raise InputError(
+        raise ValueError(
             f"{path}: expected mono or stereo sound, this has {audio.channels} channels; say mix=mean, or mix=first "
             "for W of ambisonics"
         )
@@ -82,7 +81,7 @@ def _field(path: Path, audio: AudioReader) -> Callable[[Tensor], Tensor]:
     """What makes W, Y, Z and X of a file's channels."""
     try:
         return recognised_layout(audio.channels, audio.codec).to_ambix
-    except InputError as error:
+    except ValueError as error:
         expected = str(error).partition(";")[0]  # what follows is advice for `prepare`
         raise InputError(f"{path}: {expected}") from error
 
@@ -93,5 +92,5 @@ def _check_view(path: Path, frames: VideoReader, generator: Generator, panorama:
             check_equirect(frames, declared=panorama, vouched=False, declare="panorama=true")
         else:
             check_flat(frames)
-    except InputError as error:
-        raise InputError(f"{path}: {error}") from error
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
