@@ -9,6 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from avssl.errors import InputError
 from avssl.media.resample import resample
 from avssl.models.encoders import Encoders
 from avssl.spatial.ambisonics import from_stereo

@@ -12,6 +12,7 @@ from avssl.bench import ambisonic_cases, crop_cases, decode_cases, detector_case
 from avssl.bench.bench_report import machine, machine_line, table, write_json
 from avssl.bench.case import Case, Size
 from avssl.bench.timing import Timing, measure, threads
+from avssl.errors import InputError, MissingFileError
 from avssl.io.cores import usable_cores
 from avssl.media import close_all
 from avssl.plugins import hint

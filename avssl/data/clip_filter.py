@@ -21,6 +21,7 @@ from avssl import __version__
 from avssl.data.atomic import write_text
 from avssl.data.worker_loader import Batch, in_order
 from avssl.datasets.manifest import Manifest, Row
+from avssl.errors import InputError
 from avssl.io.cache_folder import cache_folder
 from avssl.media import read_audio
 

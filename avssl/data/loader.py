@@ -20,6 +20,7 @@ from avssl.data.worker_loader import Batch, in_loader, in_order
 from avssl.datasets.manifest import Manifest, Row
 from avssl.detection.object_index import Objects
 from avssl.detection.object_index import read as read_objects
+from avssl.errors import InputError
 from avssl.media import read_audio, read_frames
 from avssl.media.resample import resample
 
@@ -61,7 +62,7 @@ def read_clip(
     frame_start = start + max(0.0, seconds - config.frames / config.frame_rate) * frames_at
     audio, rate = read_audio(root / row.audio, row.start + start, seconds)
     if not bool(audio.isfinite().all()):
-        raise ValueError(f"{root / row.audio}: sound is made of finite numbers, here are others near {start:.2f} s")
+        raise InputError(f"{root / row.audio}: sound is made of finite numbers, here are others near {start:.2f} s")
     audio = resample(audio, rate, sample_rate)
     samples = round(config.seconds * sample_rate)
     last = row.start + row.seconds - 0.5 / max(row.frame_rate, 1.0)

@@ -46,7 +46,7 @@ def sample_directions(room: DirectionConstraints, rng: np.random.Generator, trie
         least, min_elevation, max_elevation = (
             math.degrees(each) for each in (room.min_separation, room.min_elevation, room.max_elevation)
         )
-        raise ValueError(
+        raise InputError(
             f"{room.count} crops do not fit {least:g} degrees apart between elevations "
             f"{min_elevation:g} and {max_elevation:g}: fewer crops or a smaller min_separation"
         )

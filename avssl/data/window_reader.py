@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from avssl.errors import InputError, MissingFileError
 from avssl.media import read_audio
 from avssl.media.resample import resample
 from avssl.media.streams import AudioReader, VideoReader
@@ -170,7 +171,7 @@ def _stretch(path: Path, start: float, seconds: float, reading: Reading) -> tupl
     count = min(file.channels, reading.channels or file.channels)
     audio, rate = read_audio(path, start, seconds, range(count), 0 if file.raw else file.stream)
     if not bool(audio.isfinite().all()):
-        raise ValueError(f"{path}: sound is made of finite numbers, here are others after {start:.2f} s")
+        raise InputError(f"{path}: sound is made of finite numbers, here are others after {start:.2f} s")
     return from_stereo(audio) if reading.upmix and count < 4 else audio, rate
 
 

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from avssl.data.ears import EarsMeter
 from avssl.data.field import FieldMeter
+from avssl.errors import InputError
 from avssl.media.channel_layouts import NAMES, PAIRS, check_pair, declared_layout, recognised_layout
 from avssl.media.numbered_audio import NumberedAudio
 from avssl.media.resample import BLOCK, resample_blocks
@@ -84,7 +85,7 @@ def _listen(
         if not left:
             break
     if not energy.isfinite().all():
-        raise ValueError(f"{audio.path}: expected sound, some of its samples are not finite numbers")
+        raise InputError(f"{audio.path}: expected sound, some of its samples are not finite numbers")
     check_length(audio.path, meter.samples / audio.sample_rate, min(audio.seconds, longest))
 
 

@@ -149,7 +149,7 @@ def _row(file: Path, values: dict[str, str | float | int | None]) -> Row:
     values = {name: MAY_LACK.get(name) if value is None else value for name, value in values.items()}
     for name, value in values.items():
         if value is None or (value == "" and name in ("key", "video", "audio")):
-            raise ValueError(f"{file}: row {values['key']!r} has no {name}")
+            raise InputError(f"{file}: row {values['key']!r} has no {name}")
     row = Row(**values)  # type: ignore[arg-type]
     if not (0 <= row.start < math.inf and 0 < row.seconds < math.inf):
         raise InputError(f"{file}: row {row.key!r} wants start >= 0, seconds > 0, has {row.start}, {row.seconds}")

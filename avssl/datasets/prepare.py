@@ -20,6 +20,7 @@ from avssl.datasets.manifest import NAME, Row, write_manifest
 from avssl.datasets.prepare_journal import Journal, init_prepare_folder
 from avssl.datasets.prepare_report import Failure, PrepareReport, by_key, printable
 from avssl.datasets.transcode import MEDIA, PARTIAL, Job, Options, failure, prepare_one
+from avssl.errors import InputError, OutputError
 from avssl.io.cores import usable_cores
 from avssl.plugins import hint
 

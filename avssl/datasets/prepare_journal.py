@@ -11,6 +11,7 @@ from typing import Any
 from avssl.data.atomic import write_text
 from avssl.datasets.layouts.recording import Recording
 from avssl.datasets.manifest import NAME, Row
+from avssl.errors import InputError
 
 SETTINGS = "prepare.json"
 ENTRIES = "prepared.jsonl"

@@ -18,6 +18,7 @@ from avssl.datasets.audio_pass import AudioSummary, analyze_audio, check_length,
 from avssl.datasets.layouts.recording import Recording
 from avssl.datasets.manifest import Row
 from avssl.datasets.prepare_report import Failure, printable
+from avssl.errors import InputError
 from avssl.media.channel_layouts import check_name
 from avssl.media.image_sequence import Stills
 from avssl.media.projection_check import check_equirect, check_flat
@@ -51,7 +52,7 @@ class Options:
     def __post_init__(self) -> None:
         """Refuse what has no meaning."""
         if self.projection not in ("auto", "equirect", "flat"):
-            raise ValueError(f"projection is auto, equirect or flat, not {self.projection!r}")
+            raise InputError(f"projection is auto, equirect or flat, not {self.projection!r}")
         check_name(self.channel_layout)
         if self.height < 16 or self.height % 2:
             raise InputError(f"height is an even number of pixels, 16 or more, not {self.height}")
@@ -164,7 +165,7 @@ def _examined(recording: Recording, options: Options) -> tuple[VideoReader | Sti
 
 def _check_difference(heard: AudioSummary, least: float) -> None:
     if isinstance(heard.meter, EarsMeter) and (found := heard.meter.difference()) < least:
-        raise ValueError(
+        raise InputError(
             f"{heard.audio.path}: expected left and right to differ by {least:.0f} dB, found {found:.0f} dB"
         )
 

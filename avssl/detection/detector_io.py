@@ -16,6 +16,7 @@ from avssl.data.atomic import replacing, write_text
 from avssl.data.digest import sha256
 from avssl.detection.backends.ultralytics import ultralytics
 from avssl.detection.backends.yolo import Yolo
+from avssl.errors import InputError
 
 FORMAT = "avssl-detector"
 VERSION = 1

@@ -17,6 +17,7 @@ from avssl.detection.frame_source import Panoramas
 from avssl.detection.object_index import SCHEMA, DetectedTimes, DetectionSettings, read_settings, write
 from avssl.detection.preview import write_overlay
 from avssl.detection.tiling import SphereDetections
+from avssl.errors import InputError
 
 ENTRY = ("key", "video", "looked", "rows")
 FACTS = [name for name in SCHEMA.names if name not in ("key", "model")]

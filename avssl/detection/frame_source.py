@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from avssl.datasets.manifest import Manifest, Row
 from avssl.datasets.prepare_journal import SETTINGS
+from avssl.errors import InputError
 from avssl.media.streams import VideoReader
 
 

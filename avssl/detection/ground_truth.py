@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 from avssl.data.digest import sha256
 from avssl.datasets.manifest import Manifest
 from avssl.detection.object_index import SCHEMA, DetectedTimes, DetectionSettings, objects_path, write
+from avssl.errors import InputError
 from avssl.spatial.boxes import from_frame
 
 TRUTH = "truth"

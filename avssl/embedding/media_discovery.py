@@ -15,6 +15,7 @@ from avssl.datasets.layouts.files import AUDIO_SUFFIXES, VIDEO_SUFFIXES
 from avssl.datasets.layouts.walk import walk
 from avssl.datasets.manifest import NAME, read_manifest
 from avssl.embedding.duration_cache import media_duration
+from avssl.errors import InputError
 from avssl.media import probe
 from avssl.media.streams import AudioReader
 from avssl.train.counter import Counter

@@ -18,6 +18,7 @@ from av.audio.stream import AudioStream
 from av.error import FFmpegError
 from torch import Tensor
 
+from avssl.errors import InputError
 from avssl.media.container_cache import Opened, borrow, reading
 
 PREROLL = 0.5

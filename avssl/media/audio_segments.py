@@ -11,6 +11,7 @@ import soundfile
 import torch
 from torch import Tensor
 
+from avssl.errors import InputError, MissingFileError
 from avssl.media.audio_decode import chosen, decode_stretch
 
 LIBSNDFILE = {".wav", ".flac", ".caf", ".aif", ".aiff", ".w64", ".rf64", ".ogg"}

@@ -127,7 +127,7 @@ def open_stream(path: Path, kind: type[S], index: int = 0) -> Opened[S]:
     if not 0 <= index < len(streams):
         container.close()
         name = "video" if kind is VideoStream else "audio"
-        raise ValueError(f"{path}: expected {name} (stream {index}), it has {len(streams)} {name} streams")
+        raise InputError(f"{path}: expected {name} (stream {index}), it has {len(streams)} {name} streams")
     stream = streams[index]
     # Frame threads deadlock when a loop over frames is left early; loaders use the cores by processes.
     stream.codec_context.thread_count = 1

@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.progress import track
 from torch import Tensor
 
+from avssl.errors import InputError
 from avssl.media import write_spatial_mp4, write_video
 from avssl.media.channel_layouts import NAMES, SoundLayout, check_name, declared_layout, recognised_layout
 from avssl.media.projection_check import check_equirect
@@ -106,7 +107,7 @@ def _sphere(path: Path, declared: bool) -> VideoReader:
     try:
         check_equirect(frames, declared=declared, vouched=False, declare="--panorama")
     except ValueError as error:
-        raise ValueError(f"{path}: {error}") from error
+        raise InputError(f"{path}: {error}") from error
     return frames
 
 
@@ -117,7 +118,7 @@ def _field(path: Path, name: str) -> tuple[AudioReader, SoundLayout]:
         declared = name in NAMES
         layout = declared_layout(name, audio.channels) if declared else recognised_layout(audio.channels, audio.codec)
     except ValueError as error:
-        raise ValueError(f"{path}: {error}") from error
+        raise InputError(f"{path}: {error}") from error
     return audio, layout
 
 

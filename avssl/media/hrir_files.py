@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from avssl.errors import InputError, MissingFileError
 from avssl.media.hrir_folder import read_folder
 from avssl.media.sofa_file import Array, SofaFile
 from avssl.spatial.ambisonics import angles, direction

@@ -84,7 +84,7 @@ def _read_sadie(folder: Path) -> HrirSet:
         if named := _SADIE.fullmatch(path.name):
             azimuth, elevation = (math.radians(float(number.replace(",", "."))) for number in named.groups())
             if (azimuth, elevation) in found:
-                raise ValueError(f"{path}: a second response from this direction; keep one version a folder")
+                raise InputError(f"{path}: a second response from this direction; keep one version a folder")
             audio, rate = _read_audio(path, (None, 2))
             found[azimuth, elevation] = audio.T
             rates.add(rate)
@@ -97,12 +97,12 @@ def _read_audio(path: Path, shape: tuple[int | None, int | None]) -> tuple[Array
     try:
         audio, rate = soundfile.read(path, dtype="float32", always_2d=True)
     except soundfile.LibsndfileError as error:
-        raise ValueError(f"{path}: expected a sound file, this one cannot be read ({error.error_string})") from error
+        raise InputError(f"{path}: expected a sound file, this one cannot be read ({error.error_string})") from error
     if not audio.size or any(want not in (None, got) for want, got in zip(shape, audio.shape, strict=True)):
         frames, channels = ("any" if want is None else want for want in shape)
-        raise ValueError(f"{path}: expected {frames} frames of {channels} channels, this has {audio.shape}")
+        raise InputError(f"{path}: expected {frames} frames of {channels} channels, this has {audio.shape}")
     if not np.isfinite(audio).all():
-        raise ValueError(f"{path}: sound is made of finite numbers, here are others")
+        raise InputError(f"{path}: sound is made of finite numbers, here are others")
     return audio, int(rate)
 
 

@@ -71,7 +71,7 @@ class Stills:
         image = decoded(path)
         if image.shape[:2] != (self.height, self.width):
             found = f"{image.shape[1]}x{image.shape[0]}"
-            raise ValueError(f"{path}: expected {self.width}x{self.height} like the first picture, this is {found}")
+            raise InputError(f"{path}: expected {self.width}x{self.height} like the first picture, this is {found}")
         smaller = size[0] < self.height
         return cv2.resize(image, size[::-1], interpolation=cv2.INTER_AREA if smaller else cv2.INTER_LINEAR)
 
@@ -105,7 +105,7 @@ def decoded(path: Path) -> np.ndarray:
         image = decode_image(stored, ImageReadMode.RGB, apply_exif_orientation=True)
     except (RuntimeError, ValueError) as error:
         reason = next(iter(str(error).splitlines()), "")
-        raise ValueError(f"{path}: expected a picture, cannot be read: {reason}") from error
+        raise InputError(f"{path}: expected a picture, cannot be read: {reason}") from error
     if image.dtype != torch.uint8:
-        raise ValueError(f"{path}: expected a picture of 8 bits a colour, this is {image.dtype}")
+        raise InputError(f"{path}: expected a picture of 8 bits a colour, this is {image.dtype}")
     return np.ascontiguousarray(image.permute(1, 2, 0).numpy())

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from torch import Tensor
 
+from avssl.errors import InputError
 from avssl.media.resample import in_blocks
 from avssl.media.streams import AudioReader
 

@@ -14,6 +14,7 @@ from av.error import FFmpegError
 from av.stream import Stream
 from av.video.stream import VideoStream as _Video
 
+from avssl.errors import InputError
 from avssl.media.container_cache import open_container, reading, streams_of
 
 
@@ -90,7 +91,7 @@ def probe(path: Path | str) -> MediaInfo:
     with reading(path), open_container(path) as container:
         videos, audio_streams = streams_of(container, "video"), streams_of(container, "audio")
         if not videos and not audio_streams:
-            raise ValueError(f"{path}: expected video or sound, it has neither")
+            raise InputError(f"{path}: expected video or sound, it has neither")
         return MediaInfo(
             seconds=_seconds(container),
             videos=tuple(map(_video, videos)),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from avssl.errors import InputError
 from avssl.media.image_sequence import Stills
 from avssl.media.streams import VideoReader
 

@@ -9,6 +9,7 @@ import numpy as np
 import soundfile
 
 from avssl.data.atomic import replacing
+from avssl.errors import InputError
 from avssl.media.video_writer import writing
 
 _LARGEST = 4_000_000_000

@@ -16,6 +16,7 @@ from av.error import FFmpegError
 from av.sidedata.sidedata import Type
 from torch import Tensor
 
+from avssl.errors import InputError
 from avssl.media.audio_decode import native_samples
 from avssl.media.container_cache import open_container, reading, streams_of
 from avssl.media.probe import probe
@@ -99,7 +100,7 @@ class AudioReader:
             return
         audio_streams = probe(path).audio_streams
         if not audio_streams:
-            raise ValueError(f"{path}: expected sound, it has no sound stream")
+            raise InputError(f"{path}: expected sound, it has no sound stream")
         self.stream = max(range(len(audio_streams)), key=lambda index: audio_streams[index].channels)
         header = audio_streams[self.stream]
         self.channels, self.sample_rate, self.codec = header.channels, header.sample_rate, header.codec

@@ -18,6 +18,7 @@ from av.video.reformatter import Interpolation
 from av.video.stream import VideoStream
 from torch import Tensor
 
+from avssl.errors import InputError
 from avssl.media.container_cache import Opened, borrow, open_stream, reading
 
 BACK = (0.0, 1.0, 4.0, 16.0, 64.0, math.inf)
@@ -90,7 +91,7 @@ def iterate_frames(
             shown = _shown(_decoded(opened, opened.packets(), None), stamps)
             first = next(shown, None)
         if first is None:
-            raise ValueError(f"{path}: no frame of it can be decoded")
+            raise InputError(f"{path}: no frame of it can be decoded")
         yield _image(opened, first, size)
         for frame in shown:
             yield _image(opened, frame, size)

@@ -121,7 +121,7 @@ class _Film:
         with writing(self.path):
             stream = self.stream = self.stream or self._open(*frame.shape[:2])
             if frame.shape[:2] != (stream.height, stream.width):
-                raise ValueError(f"{self.path}: frames are {stream.height} x {stream.width}, this is {frame.shape[:2]}")
+                raise InputError(f"{self.path}: frames are {stream.height} x {stream.width}, this is {frame.shape[:2]}")
             image = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")
             image.pts, image.time_base = self.frames, 1 / self.rate
             self.container.mux(stream.encode(image))

@@ -8,6 +8,7 @@ from typing import Any
 from einops import rearrange
 from torch import Tensor, nn
 
+from avssl.errors import InputError
 from avssl.models.tower import Tower, TowerOutput
 from avssl.plugins import hint
 

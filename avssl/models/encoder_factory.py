@@ -6,6 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from avssl.config import FeatureConfig, ModelConfig
+from avssl.errors import InputError
 from avssl.models.avsa_checkpoint import load_published
 from avssl.models.encoders import Encoders
 

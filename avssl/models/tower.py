@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from avssl.errors import InputError
 
+
 class TowerOutput(NamedTuple):
     """An embedding and what it was pooled from."""
 

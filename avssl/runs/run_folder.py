@@ -18,6 +18,7 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from avssl.config import RunConfig, fill
+from avssl.errors import InputError, OutputError
 from avssl.runs.reader import CONFIG, FORMAT, METRICS, check_format, flat, read_config
 from avssl.runs.reader import read_metrics as read_metrics
 from avssl.train.checkpoint import replacing

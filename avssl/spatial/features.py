@@ -141,10 +141,10 @@ class Features(nn.Module):
     def _check(self, audio: Tensor) -> None:
         if audio.ndim < 2 or audio.shape[-2] not in self._accepted:
             expected = f"(..., {_or(self._accepted)} channels, samples)"
-            raise ValueError(f"{self.name} takes {expected}, got {tuple(audio.shape)}")
+            raise InputError(f"{self.name} takes {expected}, got {tuple(audio.shape)}")
         least = max(self.config.n_fft // 2 + 1, self.config.hop)
         if audio.shape[-1] < least:
-            raise ValueError(f"{self.name} needs at least {least} samples, got {audio.shape[-1]}")
+            raise InputError(f"{self.name} needs at least {least} samples, got {audio.shape[-1]}")
 
     def _in_chunks(self, audio: Tensor) -> Tensor:
         learning = torch.is_grad_enabled() and audio.requires_grad

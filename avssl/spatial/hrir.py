@@ -11,6 +11,7 @@ import torch
 from scipy.signal import resample_poly
 from torch import Tensor
 
+from avssl.errors import InputError
 from avssl.spatial.between import HrirInterpolator
 
 

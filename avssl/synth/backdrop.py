@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from avssl.errors import InputError
 from avssl.media.image_sequence import SUFFIXES, decoded
 from avssl.synth.backgrounds import draw_background
 from avssl.synth.canvas.compositing import Canvas, Spot, lay, paste

@@ -14,6 +14,7 @@ import pyarrow as pa
 import torch
 from numpy.typing import NDArray
 
+from avssl.errors import InputError
 from avssl.media.video_writer import SLOWEST
 from avssl.spatial.ambisonics import intensity_direction
 from avssl.synth.scene import Format

@@ -9,6 +9,7 @@ from pathlib import Path
 from avssl.data.atomic import write_text
 from avssl.datasets.layouts.synthetic import SETTINGS as SETTINGS
 from avssl.datasets.manifest import NAME
+from avssl.errors import InputError
 
 TRUTH = "truth.parquet"
 MEDIA = "media"

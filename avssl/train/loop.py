@@ -13,6 +13,7 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from avssl.config import OptimConfig, TrainConfig
+from avssl.errors import InputError
 from avssl.io.memory import keep_freed
 from avssl.models.runtime import single_process
 from avssl.train import checkpoint

@@ -16,6 +16,7 @@ from avssl.config import RunConfig
 from avssl.data.clip_filter import filter_clips
 from avssl.data.loader import Batches, read_clip
 from avssl.datasets.manifest import Manifest
+from avssl.errors import InputError
 from avssl.io.memory import peak_mb
 from avssl.models.encoder_factory import build_encoders
 from avssl.models.encoders import Encoders
@@ -222,7 +223,7 @@ def waveforms(manifest: Manifest, config: RunConfig, encoders: Encoders) -> Iter
         audio = read_clip(row, manifest.root, config.data, encoders.sample_rate, None).audio
         if len(audio) not in accepted:
             wanted = f"{encoders.features.name} starts from {' or '.join(map(str, accepted))} channels of sound"
-            raise ValueError(f"{manifest.root / row.audio}: {wanted}, this has {len(audio)}")
+            raise InputError(f"{manifest.root / row.audio}: {wanted}, this has {len(audio)}")
         yield audio
 
 

@@ -17,6 +17,7 @@ from avssl.data.clip import Clip
 from avssl.data.crops import CropOptions, draw_crops
 from avssl.data.ears import SAME_DB
 from avssl.datasets.manifest import Row
+from avssl.errors import InputError
 from avssl.media.hrir_files import read_hrirs
 from avssl.models.encoders import Encoders
 from avssl.models.fusion import Fusion
@@ -122,7 +123,7 @@ class Swap(Task):
             InputError: the clip's sound has neither two channels nor ambiX's four.
         """
         if len(clip.audio) not in (2, 4):
-            raise ValueError(
+            raise InputError(
                 f"{clip.key}: swap needs sound of 2 channels, or of 4 (ambiX of order 1), this has {len(clip.audio)}"
             )
         frames, audio = self._ordinary(clip, rng) if len(clip.audio) == 2 else self._crop(clip, rng)

@@ -16,6 +16,7 @@ from avssl.datasets.layouts.lists import clip_name, table
 from avssl.datasets.layouts.pair_files import Kind, gather, paired
 from avssl.datasets.layouts.recording import Listing
 from avssl.datasets.layouts.splits import choose, sets_of_lists, splits_of
+from avssl.errors import InputError
 
 CLIP = re.compile(r"[\w-]+_\d+_\d+")
 COLUMNS = (

@@ -21,6 +21,7 @@ from avssl.config import check_choice
 from avssl.datasets.labelled_dataset import Example, Fold, Labelled, by_groups, check_missing
 from avssl.datasets.layouts.synthetic import set_name
 from avssl.datasets.layouts.walk import walk
+from avssl.errors import InputError, MissingFileError
 from avssl.media.streams import AudioReader
 
 NAME = "EigenScape"
@@ -92,7 +93,7 @@ def find(root: Path, cut: Cut, say: Callable[[str], None] = lambda _: None) -> L
     whole = _whole(root, recordings, classes)
     check_missing(whole, cut.missing, "EigenScape")
     if len(classes) < 2:
-        raise ValueError(f"{root}: recordings of {classes[0]} alone, there is nothing to tell apart")
+        raise InputError(f"{root}: recordings of {classes[0]} alone, there is nothing to tell apart")
     audio_files = [_opened(each.path) for each in recordings]
     if others := [each for each in audio_files if each.sample_rate != RATE]:
         first = f"{others[0].path.name}: {others[0].sample_rate} Hz"
@@ -144,7 +145,7 @@ def _whole(root: Path, recordings: list[Recording], classes: tuple[str, ...]) ->
 def _opened(path: Path) -> AudioReader:
     audio = AudioReader(path)
     if audio.channels < CHANNELS:
-        raise ValueError(f"{path}: ambisonics of order 1 have {CHANNELS} channels, this has {audio.channels}")
+        raise InputError(f"{path}: ambisonics of order 1 have {CHANNELS} channels, this has {audio.channels}")
     return audio
 
 

@@ -19,6 +19,7 @@ from avssl.datasets.layouts.lists import clip_name, h5_names, lines
 from avssl.datasets.layouts.pair_files import FRAMES, Kind, Media, gather, paired, preferred
 from avssl.datasets.layouts.recording import Listing
 from avssl.datasets.layouts.splits import SPLITS, choose, sets_of_lists, splits_of
+from avssl.errors import InputError
 
 H5 = (".h5", ".hdf5")
 AUDIO_SUFFIXES = ("binaural_audios", "audio_resave", "binaural16k")

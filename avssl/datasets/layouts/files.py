@@ -7,6 +7,7 @@ from pathlib import Path
 
 from avssl.datasets.layouts.recording import Listing, Recording, listing, safe_key
 from avssl.datasets.layouts.walk import walk
+from avssl.errors import InputError
 
 VIDEO_SUFFIXES = frozenset(
     (

@@ -14,6 +14,7 @@ from avssl.datasets.labelled_dataset import Labelled
 from avssl.datasets.layouts.lists import lines
 from avssl.datasets.layouts.synthetic import set_name
 from avssl.datasets.layouts.videos import Listed, Lists, labelled
+from avssl.errors import InputError
 from avssl.plugins import hint
 
 LIST = re.compile(r"(?P<label>.+)_test_split(?P<number>\d+)")

@@ -9,6 +9,7 @@ from pathlib import Path
 from avssl.datasets.layouts.files import AUDIO_SUFFIXES, VIDEO_SUFFIXES
 from avssl.datasets.layouts.recording import Listing, Recording, listing, safe_key
 from avssl.datasets.layouts.walk import walk
+from avssl.errors import InputError
 
 FRAMES = "frames"
 """Name of the folder that holds the folders of numbered pictures."""

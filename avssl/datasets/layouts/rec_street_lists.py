@@ -9,6 +9,7 @@ from pathlib import Path
 
 from avssl.datasets.layouts.lists import lines
 from avssl.datasets.layouts.splits import choose, splits_of
+from avssl.errors import InputError
 
 PART = re.compile(r"(?P<name>.+)\.(?P<split>train|test)\.(?P<number>\d+)\.lst")
 FORMATS = "video_formats.txt"

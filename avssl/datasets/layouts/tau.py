@@ -13,6 +13,7 @@ from avssl.config import check_choice
 from avssl.datasets.labelled_dataset import Example, Fold, Labelled, check_missing
 from avssl.datasets.layouts.lists import table
 from avssl.datasets.layouts.synthetic import set_name
+from avssl.errors import InputError, MissingFileError
 from avssl.media.streams import AudioReader
 
 NAME = "TAU Urban Audio-Visual Scenes 2021"

@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 from avssl.datasets.labelled_dataset import Example, Fold, Labelled, check_missing
 from avssl.datasets.layouts.files import VIDEO_SUFFIXES
 from avssl.datasets.layouts.walk import walk
+from avssl.errors import InputError
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from avssl.datasets.layouts.lists import lines
 from avssl.datasets.layouts.recording import Listing, Recording, listing, safe_key
+from avssl.errors import InputError
 
 ID_LENGTH = 11
 

@@ -8,6 +8,7 @@ from avssl.detection.backends.detector import Detector
 from avssl.detection.backends.torchvision import PREFIX, read_vision
 from avssl.detection.backends.yolo import OPENVINO, read_yolo
 from avssl.detection.detector_io import CONFIG, read_folder
+from avssl.errors import InputError
 
 ENDINGS = ("", ".pt", ".onnx", OPENVINO)
 KINDS = "a .pt or .onnx file, an OpenVINO folder, a folder of `avssl train-detector`, or torchvision/NAME:WEIGHTS"

@@ -16,6 +16,7 @@ from torch import Tensor
 from avssl.detection.backends.torchvision import PREFIX, Vision, read_vision
 from avssl.detection.backends.ultralytics import ultralytics
 from avssl.detection.backends.yolo import Yolo, read_yolo
+from avssl.errors import InputError
 
 LEAST_SCORE = 0.25
 """Below it an object is not taken for one."""

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from avssl.data.digest import sha256
 from avssl.detection.backends.detector import Detections, Detector
+from avssl.errors import InputError
 from avssl.plugins import hint
 
 PREFIX = "torchvision/"
@@ -63,11 +64,11 @@ def read_vision(model: str) -> Vision:
     name, _, given = model.removeprefix(PREFIX).partition(":")
     known = models.list_models(module=models.detection)
     if name not in known:
-        raise ValueError(f"torchvision has no detector {name!r}{hint(name, known)}; {', '.join(known)}")
+        raise InputError(f"torchvision has no detector {name!r}{hint(name, known)}; {', '.join(known)}")
     default = models.get_model_weights(name).DEFAULT
     path = Path(given) if given else _downloaded(default)
     if not path.is_file():
-        raise ValueError(f"{path}: no such weights, and none are downloaded; give {PREFIX}{name}:PATH ({default.url})")
+        raise InputError(f"{path}: no such weights, and none are downloaded; give {PREFIX}{name}:PATH ({default.url})")
     network = models.get_model(name, weights=None, weights_backbone=None)
     try:
         network.load_state_dict(_state(path))

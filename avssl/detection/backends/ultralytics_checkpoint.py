@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from avssl.detection.backends.ultralytics import ultralytics
+from avssl.errors import InputError
 
 LAYERS = ("torch.nn.modules.", "ultralytics.nn.")
 """Modules whose layers may be made; making one runs none of the file's code."""

@@ -16,6 +16,7 @@ from avssl.data.digest import sha256
 from avssl.detection.backends.detector import Detections, Detector
 from avssl.detection.backends.ultralytics import ultralytics
 from avssl.detection.backends.ultralytics_checkpoint import read_checkpoint
+from avssl.errors import InputError
 
 GREY = 114 / 255
 """What pictures are padded with in the training of these networks."""

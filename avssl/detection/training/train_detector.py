@@ -21,6 +21,7 @@ from avssl.detection.backends.ultralytics_checkpoint import read_checkpoint
 from avssl.detection.detector_io import Config, build, write_folder
 from avssl.detection.ground_truth import FILE, read_truth
 from avssl.detection.training.yolo_dataset import write_panorama_set
+from avssl.errors import InputError
 from avssl.io.cores import usable_cores
 
 METRICS = "metrics.json"

@@ -17,6 +17,7 @@ from av.video.stream import VideoStream
 from torch import Tensor
 
 from avssl.data.atomic import replacing
+from avssl.errors import InputError
 from avssl.media.audio_encode import encoded, instant
 from avssl.media.container_cache import Opened, open_stream, reading
 from avssl.media.mp4.faststart import finish

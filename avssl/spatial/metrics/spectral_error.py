@@ -10,6 +10,7 @@ import math
 import torch
 from torch import Tensor
 
+from avssl.errors import InputError
 from avssl.spatial.energy_map import LEGACY_SCALE
 from avssl.spatial.metrics.binaural_error import Interaural, interaural, interaural_error
 from avssl.spatial.metrics.direction_error import direction_error

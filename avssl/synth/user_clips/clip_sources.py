@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from avssl.errors import InputError
 from avssl.media import MediaInfo, probe
 from avssl.synth.scene import Format
 from avssl.synth.sources.oscillators import Signal
@@ -157,7 +158,7 @@ def _seconds(stretch: Annotation, known: dict[Path, MediaInfo]) -> float:
             known[path] = probe(path)
     video = known[stretch.video].video
     if video is None:
-        raise ValueError(f"{stretch.video}: expected a video, it has no picture stream")
+        raise InputError(f"{stretch.video}: expected a video, it has no picture stream")
     if not known[stretch.audio].audio_streams:
-        raise ValueError(f"{stretch.audio}: expected a source that is heard, it has no sound stream")
+        raise InputError(f"{stretch.audio}: expected a source that is heard, it has no sound stream")
     return video.seconds or known[stretch.video].seconds

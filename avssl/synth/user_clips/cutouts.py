@@ -19,6 +19,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from avssl.data.atomic import replacing
 from avssl.detection.backends.segmenter import Segmenter, chosen, load_segmenter
+from avssl.errors import InputError
 from avssl.media import iterate_frames, probe, read_audio
 from avssl.media.resample import resample
 from avssl.synth.sprites.drawing import SIDE

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from avssl.config import PRECISIONS, OptimConfig, check_choices, check_range, choice
 from avssl.data.window_reader import Reading
 from avssl.datasets.layouts.tau import SECONDS
+from avssl.errors import InputError
 from avssl.models.encoders import Encoders
 from avssl_downstream.acoustic_scenes.feature_ablation import ABLATIONS, ALL
 from avssl_downstream.classification import CLASSIFIERS

@@ -17,6 +17,7 @@ from avssl.data.atomic import replacing, write_text
 from avssl.datasets.labelled_dataset import Labelled
 from avssl.datasets.layouts.files import VIDEO_SUFFIXES
 from avssl.datasets.layouts.walk import walk
+from avssl.errors import InputError
 from avssl.head import Head
 from avssl.models.encoders import Encoders
 from avssl.runs.reader import CONFIG

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from avssl.config import PRECISIONS, OptimConfig, TrainConfig, check_choices, check_range, choice
 from avssl.data.augment import Colour
 from avssl.data.window_reader import Reading
+from avssl.errors import InputError
 from avssl_downstream.classification import CLASSIFIERS
 
 LAYOUTS = ("auto", "ucf101", "hmdb51", "folders")
@@ -101,7 +102,7 @@ class ActionOptions:
                 raise InputError(f"action.{name} must be positive, not {getattr(self, name)}")
         for name in ("frames", "size", "resize", "test_clips", "neighbours", "epochs", "batch", "save_every", "groups"):
             if getattr(self, name) < 1:
-                raise ValueError(f"action.{name} is at least 1, not {getattr(self, name)}")
+                raise InputError(f"action.{name} is at least 1, not {getattr(self, name)}")
         for name in ("split", "train_clips", "workers", "seed", "synthetic_seed"):
             if getattr(self, name) < 0:
                 raise InputError(f"action.{name} must not be negative, it is {getattr(self, name)}")

@@ -8,6 +8,7 @@ import torch
 from safetensors.torch import save_file
 
 from avssl.datasets.manifest import Manifest, read_manifest
+from avssl.errors import InputError
 from avssl.evaluation.bootstrap import accuracy_interval
 from avssl.head import Head
 from avssl.models.runtime import evaluating, single_process

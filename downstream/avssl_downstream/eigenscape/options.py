@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from avssl.config import choice
 from avssl.data.window_reader import Reading
 from avssl.datasets.layouts.eigenscape import CHANNELS, FOLDS, Cut
+from avssl.errors import InputError
 from avssl_downstream.acoustic_scenes.options import SegmentOptions
 from avssl_downstream.acoustic_scenes.rotation_pooling import LAYERS
 from avssl_downstream.classification.segment_pooling import POOLS

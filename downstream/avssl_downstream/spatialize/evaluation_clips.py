@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from avssl.datasets.manifest import Manifest, Row
+from avssl.errors import InputError
 from avssl.media import iterate_frames, read_audio
 from avssl.media.resample import resample
 from avssl_downstream.spatialize.frame_features import FrameReader
@@ -28,9 +29,9 @@ def target_audio(row: Row, manifest: Manifest, generator: Generator) -> Tensor:
     path = manifest.root / row.audio
     audio, rate = read_audio(path, row.start, row.seconds)
     if len(audio) != generator.channels:
-        raise ValueError(f"{path}: {generator.output} sound has {generator.channels} channels, this has {len(audio)}")
+        raise InputError(f"{path}: {generator.output} sound has {generator.channels} channels, this has {len(audio)}")
     if not bool(audio.isfinite().all()):
-        raise ValueError(f"{path}: sound is made of finite numbers, here are others")
+        raise InputError(f"{path}: sound is made of finite numbers, here are others")
     return resample(audio, rate, generator.sample_rate)
 
 

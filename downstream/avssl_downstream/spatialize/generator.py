@@ -15,6 +15,7 @@ from torch.nn import functional
 from avssl.config import NoOptions
 from avssl.data.clip import Clip
 from avssl.datasets.manifest import Row
+from avssl.errors import InputError
 from avssl.media.channel_layouts import PAIRS
 from avssl_downstream.spatialize.networks.visual_branch import VisualBranch
 

@@ -10,6 +10,7 @@ from omegaconf import OmegaConf
 
 from avssl.data.atomic import write_text
 from avssl.datasets.manifest import Manifest
+from avssl.errors import InputError
 from avssl.head import Head
 from avssl.models.encoders import Encoders
 from avssl.models.runtime import single_process

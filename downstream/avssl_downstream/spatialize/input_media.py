@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from torch import Tensor
 
+from avssl.errors import InputError, MissingFileError
 from avssl.media.channel_layouts import recognised_layout
 from avssl.media.projection_check import check_equirect, check_flat
 from avssl.media.streams import AudioReader, VideoReader
@@ -35,7 +36,7 @@ class InputMedia:
 
     def __init__(self, path: Path, generator: Generator, options: SpatializeOptions) -> None:
         if not path.is_file():
-            raise FileNotFoundError(f"{path}: expected a video, there is no such file")
+            raise MissingFileError(f"{path}: expected a video, there is no such file")
         self.path, self.frames, self.audio = path, VideoReader(path), AudioReader(path)
         self.sample_rate, self.seconds = self.audio.sample_rate, self.audio.seconds
         self.channels = generator.input_channels
@@ -51,10 +52,10 @@ class InputMedia:
         block = None
         for block in self.audio.play(BLOCK):
             if not bool(block.isfinite().all()):
-                raise ValueError(f"{self.audio.path}: expected sound, some of its samples are not finite numbers")
+                raise InputError(f"{self.audio.path}: expected sound, some of its samples are not finite numbers")
             yield self._mixed(block)
         if block is None:
-            raise ValueError(f"{self.audio.path}: expected sound, its stream has none to decode")
+            raise InputError(f"{self.audio.path}: expected sound, its stream has none to decode")
 
     def frame_features(self, generator: Generator) -> FrameFeatures:
         """What a generator sees of its pictures."""
@@ -69,7 +70,7 @@ class InputMedia:
 def _mix(path: Path, audio: AudioReader, mix: str) -> Callable[[Tensor], Tensor]:
     """What makes one channel of a file's."""
     if mix == "auto" and audio.channels > 2:
-        raise ValueError(
+        raise InputError(
             f"{path}: expected mono or stereo sound, this has {audio.channels} channels; say mix=mean, or mix=first "
             "for W of ambisonics"
         )
@@ -93,4 +94,4 @@ def _check_view(path: Path, frames: VideoReader, generator: Generator, panorama:
         else:
             check_flat(frames)
     except ValueError as error:
-        raise ValueError(f"{path}: {error}") from error
+        raise InputError(f"{path}: {error}") from error

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from avssl.data.atomic import replacing
+from avssl.errors import InputError
 from avssl.media.hrir_files import read_hrirs
 from avssl.media.mp4.spatial_mp4 import AAC_RATES, write_spatial_mp4
 from avssl.media.resample import resample_blocks

@@ -16,6 +16,7 @@ from avssl.config import DataConfig
 from avssl.data.clip_filter import filter_clips
 from avssl.data.loader import Batches
 from avssl.datasets.manifest import Manifest, read_manifest
+from avssl.errors import InputError
 from avssl.train import data_source
 from avssl.train.loop import fit
 from avssl_downstream.spatialize.generator import Generator

@@ -13,6 +13,7 @@ from avssl.embedding import tensor_shards
 from avssl.embedding.cache import cached_embeddings, iterate_cached_embeddings
 from avssl.embedding.dataset_cache import cached_dataset
 from avssl.embedding.duration_cache import cached_durations
+from avssl.errors import InputError
 from avssl.media import write_audio, write_video
 from avssl.models.encoders import Encoders
 

@@ -15,6 +15,7 @@ from torch.nn import functional
 
 from avssl.data.augment import Colour, jitter_colour
 from avssl.data.clip import Clip
+from avssl.errors import InputError
 from avssl.models.optical_flow import flow_estimator, paint
 from avssl.spatial.stft import apply_mask, from_parts, ideal_masks, level
 from avssl_downstream.spatialize.generator import Generator, VisualBranchFactory, resize_frames
@@ -75,7 +76,7 @@ class Asn(Generator):
             InputError: the sound has not two channels.
         """
         if len(clip.audio) != 2:
-            raise ValueError(f"{clip.key}: sound for two ears has 2 channels, this has {len(clip.audio)}")
+            raise InputError(f"{clip.key}: sound for two ears has 2 channels, this has {len(clip.audio)}")
         frames, audio = resize_frames(clip.frames, self.size), clip.audio
         if rng.random() < self.options.mirror:
             frames, audio = frames.flip(-1), audio.flip(0)

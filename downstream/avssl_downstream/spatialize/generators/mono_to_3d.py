@@ -17,6 +17,7 @@ from torch import Tensor
 
 from avssl.config import check_choices, choice
 from avssl.data.clip import Clip
+from avssl.errors import InputError
 from avssl.spatial.stft import StftConfig, apply_mask, from_parts, ideal_masks, level, parts
 from avssl_downstream.spatialize.generator import Generator, VisualBranchFactory, mix_down, resize_frames
 from avssl_downstream.spatialize.networks.mono_to_3d import MonoTo3DNet

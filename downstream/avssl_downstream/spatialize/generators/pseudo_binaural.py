@@ -20,6 +20,7 @@ from torch.nn import functional
 from avssl.config import check_choices, check_range, choice
 from avssl.data.augment import Colour, jitter_colour
 from avssl.data.clip import Clip
+from avssl.errors import InputError
 from avssl.models.pretrained import load_weights
 from avssl.spatial.stft import StftConfig, apply_mask, from_parts, ideal_masks, level, parts
 from avssl_downstream.spatialize.generator import Generator, VisualBranchFactory, resize_frames
@@ -140,7 +141,7 @@ class PseudoBinaural(Generator):
     def views(self, clip: Clip, rng: np.random.Generator) -> dict[str, Tensor]:
         """`audio` `(2, S)` and `frames` uint8 `(T, 3, rows, columns)`."""
         if len(clip.audio) != 2:
-            raise ValueError(f"{clip.key}: sound for two ears has 2 channels, this has {len(clip.audio)}")
+            raise InputError(f"{clip.key}: sound for two ears has 2 channels, this has {len(clip.audio)}")
         frames, audio = self._cut(clip.frames, rng), clip.audio
         if self.options.colour:
             strength = Colour(self.options.colour, 0.0, self.options.colour, 0.0)

@@ -40,7 +40,7 @@ class ResNetTrunk(nn.Module):
         if name not in known:
             raise InputError(f"torchvision has no ResNet {name!r}{hint(name, known)}; one of {', '.join(known)}")
         if not 1 <= stages <= len(LAYERS):
-            raise ValueError(f"a ResNet has 1 to {len(LAYERS)} stages, not {stages}")
+            raise InputError(f"a ResNet has 1 to {len(LAYERS)} stages, not {stages}")
         network = models.get_model(name, weights=None)
         kept = [getattr(network, each) for each in (*STEM, *LAYERS[:stages])]
         self.feature_extraction = nn.Sequential(*kept)
