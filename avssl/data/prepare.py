@@ -17,9 +17,10 @@ from avssl.data.journal import Journal, claim
 from avssl.data.layouts import asmr, fair_play, files, music, music_stereo, rec_street, yt360
 from avssl.data.layouts.recording import Listing
 from avssl.data.manifest import NAME, Row, write_manifest
-from avssl.data.pool import cores, outcomes
+from avssl.data.pool import outcomes
 from avssl.data.proxy import MEDIA, PARTIAL, Job, Options, failure, prepare_one
 from avssl.data.report import Failure, PrepareReport, by_key, printable
+from avssl.io.cores import usable_cores
 from avssl.plugins import hint
 
 LAYOUTS = {"files": files.find, "yt360": yt360.find}
@@ -81,7 +82,7 @@ def prepare(
         claim(out)
         with _workplace(out):
             journal = Journal(out, {"root": printable(root.resolve()), "layout": layout, **asdict(options)})
-            report = _run(found, journal, options, workers or cores(), Console(stderr=True, quiet=not progress))
+            report = _run(found, journal, options, workers or usable_cores(), Console(stderr=True, quiet=not progress))
             _write(report)
     if progress:
         report.show(Console())

@@ -89,7 +89,7 @@ class Generator(nn.Module, ABC):
         """Input audio `(..., I, samples)` of target audio `(..., C, samples)`."""
         return mix_down(target).unsqueeze(-2) if self.input_channels == 1 else target[..., : self.input_channels, :]
 
-    def refuses(self, row: Row) -> str:
+    def reject_reason(self, row: Row) -> str:
         """Reason why a clip cannot be used, from its manifest row alone; empty if it can."""
         if row.layout and (row.layout in PAIRS) != (self.output == "binaural"):
             expected = "binaural audio" if self.output == "binaural" else "ambisonics"

@@ -1,0 +1,1 @@
+"""Files, hashes, processes, cores and the cache folder, for every layer."""
