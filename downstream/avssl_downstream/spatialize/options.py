@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from avssl.config import DataConfig, OptimConfig, TrainConfig, check_choice, check_precision, check_range
+from avssl.config import DataConfig, OptimConfig, TrainConfig, check_choices, check_precision, check_range, choice
 from avssl_downstream.spatialize.generator import Generator
 from avssl_downstream.spatialize.generators import GENERATORS
 
@@ -20,8 +20,8 @@ FILTERS = ("magls", "plain")
 class SpatializeOptions:
     """Generator, data, training, evaluation, inference."""
 
-    generator: str = "pseudo_binaural"
-    """Generator: asn, foa360, mono_to_3d or pseudo_binaural."""
+    generator: str = choice("pseudo_binaural", GENERATORS)
+    """Network that generates spatial audio; `avssl list` describes each."""
     generator_options: dict[str, Any] = field(default_factory=dict)
     """Options of the generator."""
     visual_branch: str = "scratch"
@@ -61,23 +61,23 @@ class SpatializeOptions:
     """Split to evaluate; empty, for a fitted head on other data: all clips."""
     max_clips: int = 0
     """Clips to evaluate at most, evenly spaced; 0: all."""
-    normalisation: str = "none"
+    normalisation: str = choice("none", NORMALISATIONS)
     """Before distances: none; peak: generated audio and target are each divided by their own peak."""
     hop: float = 0.0
     """Seconds between windows in inference; 0: the generator's."""
     windows: int = 8
     """Windows computed at once in inference."""
-    mix: str = "auto"
+    mix: str = choice("auto", MIXES)
     """Mono input of a file: auto (mono, or the mean of stereo), mean of all, or first (W of ambisonics)."""
     panorama: bool = False
     """Treat a file's frames as equirectangular though its metadata does not say so."""
-    target: str = ""
+    target: str = choice("", ("", *TARGETS))
     """Output format: ambix; or binaural, stereo, 5.1 or 7.1 decoded from ambisonics; empty: the generator's."""
     hrirs: str = ""
     """HRIRs of target=binaural: a SOFA file, or a folder of CIPIC or SADIE wavs; empty: a spherical head model."""
-    filters: str = "magls"
+    filters: str = choice("magls", FILTERS)
     """Ambisonic-to-binaural filters: magls (magnitude least squares above 624 Hz) or plain (least squares)."""
-    codec: str = "aac"
+    codec: str = choice("aac", CODECS)
     """Audio codec of a video file: aac; or pcm, 24 bits, lossless (accepted by YouTube in a .mov)."""
     title: str = ""
     """Title of the row in `avssl report`; empty: generator and visual branch."""
@@ -86,12 +86,7 @@ class SpatializeOptions:
 
     def __post_init__(self) -> None:
         """Validate field values."""
-        check_choice("generator", self.generator, tuple(GENERATORS))
-        check_choice("normalisation", self.normalisation, NORMALISATIONS)
-        check_choice("mix", self.mix, MIXES)
-        check_choice("target", self.target, ("", *TARGETS))
-        check_choice("filters", self.filters, FILTERS)
-        check_choice("codec", self.codec, CODECS)
+        check_choices(self, "spatialize")
         for name in ("train_share", "augment_share"):
             check_range("spatialize", name, getattr(self, name), 0.0, 1.0)
         check_range("spatialize", "field_of_view", self.field_of_view, 1.0, 360.0)
