@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import track
 from torch import Tensor
 
-from avssl.data.manifest import Manifest, Row
+from avssl.datasets.manifest import Manifest, Row
 from avssl.models.runtime import evaluating
 from avssl_downstream.spatialize.evaluation_clips import clip_frames, evenly_spaced, target_audio
 from avssl_downstream.spatialize.frame_features import (

@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from avssl.data.manifest import Manifest, Row
-from avssl.data.media import iterate_frames, read_sound
-from avssl.data.resample import resample
+from avssl.datasets.manifest import Manifest, Row
+from avssl.media import iterate_frames, read_audio
+from avssl.media.resample import resample
 from avssl_downstream.spatialize.frame_features import FrameReader
 from avssl_downstream.spatialize.generator import Generator
 
@@ -26,8 +26,8 @@ def target_audio(row: Row, manifest: Manifest, generator: Generator) -> Tensor:
     Raises:
         ValueError: another number of channels than the generator's output has, or samples that are not finite.
     """
-    path = manifest.root / row.sound
-    audio, rate = read_sound(path, row.start, row.seconds)
+    path = manifest.root / row.audio
+    audio, rate = read_audio(path, row.start, row.seconds)
     if len(audio) != generator.channels:
         raise ValueError(f"{path}: expected {generator.channels} channels ({generator.output}), got {len(audio)}")
     if not bool(audio.isfinite().all()):

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 from torch import Tensor
 
-from avssl.data.ambix import recognised_layout
-from avssl.data.equirect import check_equirect, check_flat
-from avssl.data.media.whole import Pictures, Sound
+from avssl.media.channel_layouts import recognised_layout
+from avssl.media.projection_check import check_equirect, check_flat
+from avssl.media.streams import AudioReader, VideoReader
 from avssl_downstream.spatialize.frame_features import FrameFeatures, RecordedFrames
 from avssl_downstream.spatialize.generator import Generator
 from avssl_downstream.spatialize.options import SpatializeOptions
@@ -35,7 +35,7 @@ class InputMedia:
     def __init__(self, path: Path, generator: Generator, options: SpatializeOptions) -> None:
         if not path.is_file():
             raise FileNotFoundError(f"{path}: expected a video, got no such file")
-        self.path, self.video, self.audio = path, Pictures(path), Sound(path)
+        self.path, self.video, self.audio = path, VideoReader(path), AudioReader(path)
         self.sample_rate, self.seconds = self.audio.sample_rate, self.audio.seconds
         self.channels = generator.input_channels
         mono = self.channels == 1
@@ -66,7 +66,7 @@ class InputMedia:
             yield np.rot90(frame, turns)
 
 
-def _mono_mix(path: Path, audio: Sound, mix: str) -> Callable[[Tensor], Tensor]:
+def _mono_mix(path: Path, audio: AudioReader, mix: str) -> Callable[[Tensor], Tensor]:
     """The function from all channels of a file, `(channels, samples)`, to one."""
     if mix == "auto" and audio.channels > 2:
         raise ValueError(
@@ -77,7 +77,7 @@ def _mono_mix(path: Path, audio: Sound, mix: str) -> Callable[[Tensor], Tensor]:
     return lambda block: block[:1] if first else block.mean(0, keepdim=True)
 
 
-def _first_order(path: Path, audio: Sound) -> Callable[[Tensor], Tensor]:
+def _first_order(path: Path, audio: AudioReader) -> Callable[[Tensor], Tensor]:
     """The function from all channels of a file to ambiX W, Y, Z, X."""
     try:
         return recognised_layout(audio.channels, audio.codec).to_ambix
@@ -86,7 +86,7 @@ def _first_order(path: Path, audio: Sound) -> Callable[[Tensor], Tensor]:
         raise ValueError(f"{path}: {expected}") from error
 
 
-def _check_field_of_view(path: Path, video: Pictures, generator: Generator, panorama: bool) -> None:
+def _check_field_of_view(path: Path, video: VideoReader, generator: Generator, panorama: bool) -> None:
     try:
         if generator.panoramic:
             check_equirect(video, declared=panorama, vouched=False, declare="panorama=true")

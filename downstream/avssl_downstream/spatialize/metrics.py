@@ -9,10 +9,10 @@ from collections.abc import Iterable
 
 from torch import Tensor
 
-from avssl.spatial import distances
-from avssl.spatial.direction_error import direction_error
-from avssl.spatial.energy import POINTS, emd, emd_legacy, energy_towards, equal_area_grid, legacy_grid
-from avssl.spatial.interaural import interaural_error
+from avssl.spatial.energy_map import POINTS, emd, emd_legacy, energy_towards, equal_area_grid, legacy_grid
+from avssl.spatial.metrics import spectral_error
+from avssl.spatial.metrics.binaural_error import interaural_error
+from avssl.spatial.metrics.direction_error import direction_error
 from avssl_downstream.spatialize.generator import KEPT_CHANNELS
 
 MAP_SECONDS = 1.0
@@ -37,17 +37,17 @@ def audio_metrics(audio: Tensor, target: Tensor, sample_rate: int, normalisation
         over the generated channels: Y, Z, X; or the five of second order.
     """
     if normalisation == "peak":
-        audio, target = distances.peak_normalised(audio), distances.peak_normalised(target)
-    spectrum = distances.FIELD if sample_rate >= WIDEBAND_RATE else distances.BINAURAL
+        audio, target = spectral_error.peak_normalised(audio), spectral_error.peak_normalised(target)
+    spectrum = spectral_error.FIELD if sample_rate >= WIDEBAND_RATE else spectral_error.BINAURAL
     kept = KEPT_CHANNELS[len(target)]
     pair = audio[kept:], target[kept:]
     found = {
-        "stft": distances.stft_distance(*pair, spectrum),
-        "env": distances.envelope_distance(*pair),
-        "mag": distances.magnitude_distance(*pair, spectrum),
-        "published_mag": distances.published_mag(*pair, spectrum),
-        "snr": distances.snr(*pair),
-        "lsd": distances.log_spectral_distance(*pair, spectrum),
+        "stft": spectral_error.stft_distance(*pair, spectrum),
+        "env": spectral_error.envelope_distance(*pair),
+        "mag": spectral_error.magnitude_distance(*pair, spectrum),
+        "published_mag": spectral_error.published_mag(*pair, spectrum),
+        "snr": spectral_error.snr(*pair),
+        "lsd": spectral_error.log_spectral_distance(*pair, spectrum),
     }
     metrics = {name: float(value) for name, value in found.items()}
     return metrics | {2: _binaural, 4: _first_order, 9: _energy_maps}[len(target)](audio, target, sample_rate)
@@ -62,11 +62,11 @@ def mean_metrics(clips: Iterable[Metrics]) -> Metrics:
 
 def _binaural(audio: Tensor, target: Tensor, sample_rate: int) -> Metrics:
     """Phase distance and errors of interaural cues."""
-    spectrum = distances.FIELD if sample_rate >= WIDEBAND_RATE else distances.BINAURAL
+    spectrum = spectral_error.FIELD if sample_rate >= WIDEBAND_RATE else spectral_error.BINAURAL
     level, time, phase = interaural_error(audio, target, sample_rate)
     return {
-        "phase": float(distances.phase_distance(audio, target, spectrum)),
-        "published_snr": float(distances.published_snr(audio, target)),
+        "phase": float(spectral_error.phase_distance(audio, target, spectrum)),
+        "published_snr": float(spectral_error.published_snr(audio, target)),
         "level_error_db": float(level),
         "time_error_us": 1e6 * float(time),
         "phase_error": float(phase),
@@ -78,8 +78,8 @@ def _first_order(audio: Tensor, target: Tensor, sample_rate: int) -> Metrics:
     legacy = [emd_legacy(*maps) for maps in _map_pairs(audio, target, sample_rate, *legacy_grid())]
     return _energy_maps(audio, target, sample_rate) | {
         "legacy_emd": _mean(legacy),
-        "legacy_stft": float(distances.published_field_stft(audio, target)),
-        "legacy_env": float(distances.published_field_envelope(audio, target)),
+        "legacy_stft": float(spectral_error.published_field_stft(audio, target)),
+        "legacy_env": float(spectral_error.published_field_envelope(audio, target)),
         "direction_error": float(direction_error(audio, target, sample_rate)),
     }
 

@@ -33,13 +33,13 @@ class SpatializeOptions:
     manifest: str = ""
     """Clips of split train and of the evaluated split: a `manifest.parquet` or its folder; empty: a synthetic
     dataset."""
-    world: str = ""
+    synthetic_dataset: str = ""
     """Synthetic dataset; empty: synth360 for 360-degree generators (synth360-order-2 for second order), else stage."""
     clips: int = 800
     """Clips of the synthetic dataset."""
     clip_seconds: float = 4.0
     """Seconds of each clip of the synthetic dataset."""
-    world_seed: int = 0
+    synthetic_seed: int = 0
     """Seed of the synthetic dataset."""
     train_share: float = 1.0
     """Fraction of the training clips used, the same clips for every seed; 0: only those of `augment`."""
@@ -104,14 +104,14 @@ class SpatializeOptions:
         """Data configuration of a generator's windows: frames are centred on the middle of the audio."""
         around = "synth360-order-2" if generator.output == "second-order" else "synth360"
         return DataConfig(
-            world=self.world or (around if generator.panoramic else "stage"),
+            synthetic_dataset=self.synthetic_dataset or (around if generator.panoramic else "stage"),
             clips=self.clips,
             clip_seconds=self.clip_seconds,
-            world_seed=self.world_seed,
+            synthetic_seed=self.synthetic_seed,
             seconds=generator.seconds,
             frames=generator.frames,
             frame_rate=generator.frame_rate,
-            instant="middle",
+            frame_position="middle",
             batch=batch,
             workers=self.workers,
         )

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from avssl.data.atomic import replacing
-from avssl.data.manifest import Manifest, Row
-from avssl.spatial.spectrum import StftConfig
+from avssl.datasets.manifest import Manifest, Row
+from avssl.spatial.stft import StftConfig
 from avssl_downstream.spatialize.activation_maps import activation_maps, plot_activations
 from avssl_downstream.spatialize.evaluate import MODEL
 from avssl_downstream.spatialize.evaluation_clips import clip_frames

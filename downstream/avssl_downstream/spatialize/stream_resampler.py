@@ -7,7 +7,7 @@ from math import ceil, gcd
 import torch
 from torch import Tensor
 
-from avssl.data.resample import CROSSINGS, resample
+from avssl.media.resample import CROSSINGS, resample
 
 
 class StreamResampler:

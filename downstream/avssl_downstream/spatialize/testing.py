@@ -34,7 +34,7 @@ def check_generator(generator: Generator, clips: Sequence[Clip], seed: int = 0) 
         AssertionError: names the violated clause.
     """
     check_task(cast(Task, generator), clips, seed)
-    target = torch.stack([clip.sound for clip in clips])
+    target = torch.stack([clip.audio for clip in clips])
     frames = torch.stack([resize_frames(clip.frames, generator.size) for clip in clips])
     shape = (len(clips), generator.channels, generator.samples)
     assert target.shape == shape, f"expected clips of shape {shape}, got {tuple(target.shape)}"

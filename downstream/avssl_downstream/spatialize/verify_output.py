@@ -10,8 +10,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from avssl.data.media.whole import Sound
-from avssl.data.resample import resample_blocks
+from avssl.media.resample import resample_blocks
+from avssl.media.streams import AudioReader
 from avssl_downstream.spatialize.input_media import BLOCK, InputMedia
 
 
@@ -34,7 +34,7 @@ def verification_message(target: Path, source: InputMedia) -> str:
         target: the written file.
         source: its input.
     """
-    written = Sound(target)
+    written = AudioReader(target)
     audio = source.audio_blocks()
     if written.sample_rate != source.sample_rate:
         audio = resample_blocks(audio, source.sample_rate, written.sample_rate)

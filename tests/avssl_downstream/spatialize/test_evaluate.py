@@ -9,8 +9,8 @@ from avssl_downstream.spatialize.frame_features import FrameCache, FrameFeatures
 from avssl_downstream.spatialize.options import SpatializeOptions
 from avssl_downstream.spatialize.streaming import StreamingSpatializer, generate_stream
 
-from avssl.data.manifest import Manifest, Row
-from avssl.data.media import write_sound
+from avssl.datasets.manifest import Manifest, Row
+from avssl.media import write_audio
 from avssl.models.runtime import single_process
 
 RATE, SECONDS = 16000, 3.0
@@ -20,7 +20,7 @@ RATE, SECONDS = 16000, 3.0
 def clip(film, tone, tmp_path):
     """A tone that is louder on the left, and frames whose bright side changes."""
     film("in.mp4")
-    write_sound(tmp_path / "in.wav", torch.cat([tone(), 0.5 * tone()]), RATE)
+    write_audio(tmp_path / "in.wav", torch.cat([tone(), 0.5 * tone()]), RATE)
     nan = float("nan")
     row = Row("a", "test", "silent-in.mp4", "in.wav", 0.0, SECONDS, 20.0, 160, 90, RATE, "binaural", "", nan, nan, nan,
               "")  # fmt: skip

@@ -20,21 +20,21 @@ def processed(overlap_add: OverlapAdd, blocks: Iterable[Tensor]) -> Tensor:
 @pytest.mark.parametrize(("samples", "hop", "margin"), [(100, 25, 0), (100, 50, 0), (100, 20, 30), (100, 7, 10)])
 @pytest.mark.parametrize("total", [1, 30, 99, 100, 101, 137, 1003])
 def test_windows_that_change_nothing_return_the_input(samples, hop, margin, total):
-    sound = torch.randn(1, total)
-    made = processed(OverlapAdd(same, 2, samples, hop, margin, 3), sound.split(37, 1))
+    audio = torch.randn(1, total)
+    made = processed(OverlapAdd(same, 2, samples, hop, margin, 3), audio.split(37, 1))
     assert made.shape == (2, total)
-    torch.testing.assert_close(made, torch.cat([sound, 2 * sound]), atol=1e-5, rtol=0)
+    torch.testing.assert_close(made, torch.cat([audio, 2 * audio]), atol=1e-5, rtol=0)
 
 
 def test_windows_are_given_in_place_whatever_the_blocks():
-    sound = torch.arange(500.0)[None]
+    audio = torch.arange(500.0)[None]
     seen = []
 
     def look(windows, starts):
         seen.extend(zip(windows[:, 0, 40].tolist(), starts, strict=True))
         return windows
 
-    processed(OverlapAdd(look, 1, 120, 20, 30, 4), sound.split(13, 1))
+    processed(OverlapAdd(look, 1, 120, 20, 30, 4), audio.split(13, 1))
     assert all(value == start + 40 for value, start in seen)
     assert [start for _, start in seen][:3] == [-30, -10, 10]
     assert seen[-1][1] == 500 + 30 - 120
@@ -44,16 +44,16 @@ def test_windows_are_given_in_place_whatever_the_blocks():
 def test_window_borders_are_inaudible(hop, margin):
     """Each window is louder or quieter by chance: a low tone must stay without any high frequency."""
     rng = np.random.default_rng(0)
-    sound = torch.sin(2 * torch.pi * 100 * torch.arange(48000) / 16000)[None]
+    audio = torch.sin(2 * torch.pi * 100 * torch.arange(48000) / 16000)[None]
 
     def louder(windows, starts):
         return windows * torch.from_numpy(rng.uniform(0, 1, (len(windows), 1, 1))).float()
 
-    made = processed(OverlapAdd(louder, 1, 1600, hop, margin), [sound])[0].numpy()
+    made = processed(OverlapAdd(louder, 1, 1600, hop, margin), [audio])[0].numpy()
     power = np.abs(np.fft.rfft(made * np.hanning(len(made)))) ** 2
     above = power[3 * 1000 :].sum() / power.sum()
     assert 10 * np.log10(above) < -70
-    cut = np.concatenate([sound[0, at : at + hop] * rng.uniform(0, 1) for at in range(0, 48000, hop)])
+    cut = np.concatenate([audio[0, at : at + hop] * rng.uniform(0, 1) for at in range(0, 48000, hop)])
     clicks = np.abs(np.fft.rfft(cut * np.hanning(len(cut)))) ** 2
     assert 10 * np.log10(clicks[3 * 1000 :].sum() / clicks.sum()) > -70
 
@@ -75,26 +75,26 @@ def test_output_never_lags_by_more_than_the_stated_delay(batch):
 
 def test_output_is_the_same_bit_for_bit_however_the_stream_is_divided():
     """The function sees the same batches, also where it depends on what else is in one."""
-    sound, rng = torch.randn(1, 2000), np.random.default_rng(0)
+    audio, rng = torch.randn(1, 2000), np.random.default_rng(0)
 
     def relative(windows, starts):
         return windows / windows.abs().amax()
 
-    whole = processed(OverlapAdd(relative, 1, 100, 30, 10, 3), [sound])
+    whole = processed(OverlapAdd(relative, 1, 100, 30, 10, 3), [audio])
     sizes = rng.multinomial(2000, np.ones(150) / 150).tolist()
-    for blocks in (sound.split(1, 1), sound.split(333, 1), sound.split(sizes, 1)):
+    for blocks in (audio.split(1, 1), audio.split(333, 1), audio.split(sizes, 1)):
         assert torch.equal(processed(OverlapAdd(relative, 1, 100, 30, 10, 3), blocks), whole)
 
 
 def test_windows_wait_until_they_are_ready():
-    sound, ready = torch.randn(1, 500), 0
+    audio, ready = torch.randn(1, 500), 0
     overlap_add = OverlapAdd(same, 2, 100, 25, 0, 2, lambda start: start < ready)
-    assert overlap_add.push(sound).shape == (2, 0)
+    assert overlap_add.push(audio).shape == (2, 0)
     ready = 120
-    first = overlap_add.push(sound[:, :0])
+    first = overlap_add.push(audio[:, :0])
     assert first.shape == (2, 75)  # up to the start of the fourth window: two batches of two
     made = torch.cat([first, overlap_add.finish()], 1)
-    torch.testing.assert_close(made, torch.cat([sound, 2 * sound]), atol=1e-5, rtol=0)
+    torch.testing.assert_close(made, torch.cat([audio, 2 * audio]), atol=1e-5, rtol=0)
 
 
 def test_an_empty_stream_has_no_output():

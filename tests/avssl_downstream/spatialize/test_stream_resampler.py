@@ -5,7 +5,7 @@ import pytest
 import torch
 from avssl_downstream.spatialize.stream_resampler import StreamResampler
 
-from avssl.data.resample import resample
+from avssl.media.resample import resample
 
 RATES = [(48000, 16000), (44100, 16000), (16000, 44100), (8000, 24000), (47999, 24000), (16000, 16000)]
 
