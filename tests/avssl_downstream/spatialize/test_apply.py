@@ -228,7 +228,7 @@ def test_files_without_audio_or_video_are_refused(tmp_path, film, pan, tone):
     soundfile.write(tmp_path / "only.wav", tone()[0].numpy(), RATE)
     (tmp_path / "text.mp4").write_text("no video")
     assert "no sound stream" in refused(film(), tmp_path / "out.mp4", pan)
-    assert "image" in refused(tmp_path / "only.wav", tmp_path / "out.mp4", pan)
+    assert "expected a video" in refused(tmp_path / "only.wav", tmp_path / "out.mp4", pan)
     assert "text.mp4" in refused(tmp_path / "text.mp4", tmp_path / "out.mp4", pan)
     assert "no such file" in refused(tmp_path / "nothing.mp4", tmp_path / "out.mp4", pan)
 
