@@ -147,7 +147,7 @@ def mix_down(target: Tensor) -> Tensor:
         InputError: another number of channels.
     """
     if target.shape[-2] not in CHANNELS.values():
-        raise ValueError(f"expected 2 (binaural), 4 or 9 (ambiX) channels, got audio of shape {tuple(target.shape)}")
+        raise InputError(f"expected 2 (binaural), 4 or 9 (ambiX) channels, got audio of shape {tuple(target.shape)}")
     return target.mean(-2) if target.shape[-2] == 2 else target[..., 0, :]
 
 
