@@ -47,7 +47,7 @@ def embed(source: Path, out: Path, encoders: Path, tower: str, view: str | None,
     reading = Reading(**{name: options.pop(name) for name in names}, view=None if view is None else _radians(view))
     towers = TOWERS if tower == "both" else (tower,)
     made = Encoders.from_pretrained(encoders)
-    broken = embed_files(source, out, made, towers, reading, **options, say=lambda line: click.echo(line, err=True))
+    broken = embed_files(source, out, made, towers, reading, **options)
     sys.exit(1 if broken else 0)
 
 

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import math
-import time
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow.parquet as pq
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from avssl.datasets.manifest import Row, read_manifest
 from avssl.detection.backends import Detector, load_detector
@@ -21,7 +18,10 @@ from avssl.detection.object_index import DetectedTimes, DetectionSettings, objec
 from avssl.detection.prefetch import FrameBatch, frame_batches, read_ahead
 from avssl.detection.tiling import VIEW_MODES, DetectorInput, SphereDetections, detect_frames
 from avssl.errors import InputError
+from avssl.io.progress import SECONDS_BETWEEN_LINES, ProgressBar
 from avssl.plugins import hint
+
+logger = logging.getLogger(__name__)
 
 Clip = tuple[Row, DetectedTimes, list[SphereDetections]]
 """Which clip, where it was looked at, and what was seen at each of these instants."""
@@ -76,7 +76,7 @@ def detect_objects(
 def _said(path: Path) -> Path:
     """The file, and a warning where nothing was found in any clip: crops that it guides are random ones."""
     if not pq.ParquetFile(path).metadata.num_rows:
-        warnings.warn(f"{path}: no objects in any clip; crops guided by them are random", stacklevel=3)
+        logger.warning("%s: no objects in any clip; crops guided by them are random", path)
     return path
 
 
@@ -92,15 +92,12 @@ def _found(detector: Detector, read: Iterator[tuple[FrameBatch, DetectorInput]],
 
 def _shown(results: Iterator[Clip], clips: int, progress: bool) -> Iterator[Clip]:
     """The results, as a bar counts them."""
-    texts = [TextColumn("{task.fields[objects]} objects"), TextColumn("{task.fields[speed]:.2f} clips/s")]
-    columns = (TextColumn("detect"), BarColumn(), MofNCompleteColumn(), *texts, TimeRemainingColumn())
-    begin, objects = time.perf_counter(), 0
-    with Progress(*columns, console=Console(stderr=True, quiet=not progress), disable=not clips) as bar:
-        task = bar.add_task("detect", total=clips, objects=0, speed=0.0)
-        for done, result in enumerate(results, 1):
+    numbers, objects = ("{objects} objects", "{rate:.2f} clips/s"), 0
+    shown = progress and clips > 0
+    with ProgressBar("detect", clips, "clips", numbers=numbers, shown=shown, line_every=SECONDS_BETWEEN_LINES) as bar:
+        for result in results:
             objects += sum(len(sighting.scores) for sighting in result[2])
-            speed = done / (time.perf_counter() - begin)
-            bar.update(task, completed=done, objects=objects, speed=speed)
+            bar.advance(objects=objects)
             yield result
 
 
