@@ -34,6 +34,7 @@ class Eigenscape(SegmentHead):
     """
 
     Options = EigenscapeOptions
+    name = "eigenscape"
     layout = "eigenscape"
     options: EigenscapeOptions
 

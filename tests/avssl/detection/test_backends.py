@@ -207,7 +207,7 @@ def test_an_openvino_folder_of_another_name_or_without_its_notes_is_told_what_to
     ("change", "message"),
     [
         ({"format": "other"}, "expected a detector of avssl"),
-        ({"version": 2}, "expected a detector of avssl"),
+        ({"version": 2}, "made by a newer avssl"),
         ({"labels": []}, "expected architecture, side, views and labels"),
         ({"side": "large"}, "expected architecture, side, views and labels"),
         ({"architecture": "../yolo11n.yaml"}, "expected an architecture of ultralytics"),
