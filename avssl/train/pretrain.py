@@ -105,6 +105,7 @@ def build_task(config: RunConfig, recipe: str = "") -> Task:
     options = fill(kind.Options, config.options, where=f"{recipe or config.task}: options")
     torch.manual_seed(config.train.seed)
     task: Task = kind(build_encoders(config.model, config.features), options)
+    task.encoders.geometry = task.geometry(config.data)
     return task
 
 

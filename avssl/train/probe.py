@@ -97,5 +97,7 @@ def _options(config: RunConfig, path: Path) -> Any:
     crops: set[str] = set()
     if issubclass(plugins.load(plugins.TASKS, config.task).Options, CropOptions):
         crops = {each.name for each in fields(CropOptions)} - {"crops", "least_angle", "guide"}
-    shared = {**data, **{key: value for key, value in config.options.items() if key in crops}, "manifest": str(path)}
+    defaults = {name: getattr(CropOptions(), name) for name in ("size", "narrowest", "widest")}
+    chosen = {key: value for key, value in config.options.items() if key in crops}
+    shared = {**defaults, **data, **chosen, "manifest": str(path)}
     return fill(kind, shared, {key: value for key, value in config.probe.items() if key != "enabled"}, where="probe")

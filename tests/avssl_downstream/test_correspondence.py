@@ -21,6 +21,7 @@ from avssl import plugins
 from avssl.config import fill
 from avssl.data.manifest import Row, write_manifest
 from avssl.data.media import write_sound, write_video
+from avssl.models.geometry import InputGeometry
 from avssl.models.translator import Translator
 from avssl.testing import make_clips
 
@@ -57,7 +58,7 @@ class Listen(nn.Module):
 class Oracle(nn.Module):
     """Encoders made by hand."""
 
-    sample_rate, video_width = RATE, 6
+    sample_rate, video_width, geometry = RATE, 6, InputGeometry(1.0, 8, 16.0, 112, 25.0, 76.3)
 
     def __init__(self, spatial: bool = True) -> None:
         super().__init__()
@@ -259,3 +260,14 @@ def test_a_head_that_lacks_clips_leaves_no_folder(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="needs clips"):
         Correspondence(Oracle(), CorrespondenceOptions()).fit(tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_draws_default_to_the_geometry_of_the_encoders() -> None:
+    encoders = Oracle()
+    encoders.geometry = InputGeometry(0.5, 3, 12.0, 64, 40.0, 80.0)
+    found = Correspondence(encoders, CorrespondenceOptions(frames=2)).options
+    assert (found.seconds, found.frames, found.frame_rate) == (0.5, 2, 12.0)
+    assert (found.size, found.narrowest, found.widest) == (64, 40.0, 80.0)
+    encoders.geometry = InputGeometry(0.5, 3, 12.0)  # of a task that does not crop
+    with pytest.raises(ValueError, match=r"set size=\.\.\., narrowest=\.\.\., widest=\.\.\."):
+        Correspondence(encoders, CorrespondenceOptions())

@@ -42,7 +42,7 @@ class Action(Head):
         options: data, clips, classifier, fine-tuning.
 
     Raises:
-        ValueError: the encoders have no video tower.
+        ValueError: the encoders have no video tower, or neither they nor the options give a geometry.
     """
 
     Options = ActionOptions
@@ -53,7 +53,7 @@ class Action(Head):
         if not isinstance(getattr(encoders, "video", None), nn.Module):
             raise ValueError("action needs encoders with a video tower, these have none")
         self.encoders = random_encoders(encoders, options.seed) if options.from_scratch else encoders
-        self.options = options
+        self.options = options.with_geometry(encoders)
         self.recogniser: Recogniser | None = None
 
     @classmethod

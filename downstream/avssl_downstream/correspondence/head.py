@@ -10,6 +10,7 @@ from safetensors.torch import save_file
 from avssl.data.manifest import Manifest, read_manifest
 from avssl.evaluation.bootstrap import accuracy_interval
 from avssl.head import Head
+from avssl.models.encoders import Encoders
 from avssl.models.runtime import evaluating, single_process
 from avssl.train.checkpoint import replacing
 from avssl_downstream.correspondence.angle_plot import draw_angles
@@ -28,10 +29,16 @@ class Correspondence(Head):
     Args:
         encoders: pretrained towers; left as they are.
         options: crops, misalignment, probe.
+
+    Raises:
+        ValueError: neither the encoders nor the options give a geometry.
     """
 
     Options = CorrespondenceOptions
     options: CorrespondenceOptions
+
+    def __init__(self, encoders: Encoders, options: CorrespondenceOptions) -> None:
+        super().__init__(encoders, options.with_geometry(encoders))
 
     def fit(self, folder: Path) -> dict[str, float]:
         """Train and evaluate; leave `avc_bin.safetensors`, `avsa_bin.safetensors` and `avsa_bin_by_angle.png`.

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
 from avssl.config import DataConfig, OptimConfig, check_choice, check_precision
 from avssl.data.crops import CropOptions, check_guide
+from avssl.models.encoders import Encoders
+from avssl.models.geometry import resolve_geometry, resolved
 
 MISALIGNMENTS = ("yaw", "pitch-yaw", "any")
+GEOMETRY = {
+    "seconds": "seconds", "frames": "frames", "frame_rate": "frame_rate",
+    "size": "size", "narrowest": "min_fov", "widest": "max_fov",
+}  # fmt: skip
+"""Option -> field of the encoders' geometry that it defaults to."""
 
 
 def _decaying() -> OptimConfig:
@@ -26,12 +33,18 @@ class CorrespondenceOptions(CropOptions):
     """A `manifest.parquet` or its folder, with clips of split train and of split test."""
     detector: str = ""
     """Whose objects guide crops, if `guide` is objects: a model's path or name, truth (of a made-up world)."""
-    seconds: float = 1.0
-    """Sound read for one draw."""
-    frames: int = 8
-    """Pictures read for one draw, from within the seconds of sound."""
-    frame_rate: float = 16.0
-    """Pictures a second."""
+    seconds: float | None = None
+    """Seconds of audio read for one draw; None: as the encoders were trained."""
+    frames: int | None = None
+    """Frames read for one draw, from within the seconds of audio; None: as the encoders were trained."""
+    frame_rate: float | None = None
+    """Frames a second; None: as the encoders were trained."""
+    size: int | None = None  # type: ignore[assignment]
+    """Pixels of a side; None: as the encoders were trained."""
+    narrowest: float | None = None  # type: ignore[assignment]
+    """Degrees; least horizontal field of view. None: as the encoders were trained."""
+    widest: float | None = None  # type: ignore[assignment]
+    """Degrees; largest horizontal field of view. None: as the encoders were trained."""
     transformer: str = ""
     """Run folder of `avsa` with transformers, or its `task.safetensors`: further probes get, instead of a crop's
     embedding, the sound that its transformer predicts from all crops (published as transf)."""
@@ -68,7 +81,9 @@ class CorrespondenceOptions(CropOptions):
 
     def __post_init__(self) -> None:
         """Refuse what has no meaning."""
-        super().__post_init__()
+        self._check_crops()
+        if None not in (self.seconds, self.frames, self.frame_rate):
+            self.data()
         check_guide(self, self.detector)
         for name in ("train_draws", "test_draws", "per_window", "hidden", "epochs", "batch", "bootstrap"):
             if getattr(self, name) < 1:
@@ -80,16 +95,29 @@ class CorrespondenceOptions(CropOptions):
         if self.seed < 0:
             raise ValueError(f"seed must not be negative, it is {self.seed}")
         check_precision("correspondence", self.precision)
-        self.data()
+
+    def _check_crops(self) -> None:
+        """Validate those of `CropOptions`, with defaults in place of the encoders' geometry."""
+        fov = {"narrowest": self.narrowest or self.widest, "widest": self.widest or self.narrowest}
+        given = {each.name: getattr(self, each.name) for each in fields(CropOptions)} | fov
+        CropOptions(**{name: value for name, value in given.items() if value is not None})
+
+    def with_geometry(self, encoders: Encoders) -> CorrespondenceOptions:
+        """The options with the encoders' own geometry where none is set.
+
+        Raises:
+            ValueError: neither gives it, or crops that do not fit beside one another.
+        """
+        return resolve_geometry(self, encoders.geometry, GEOMETRY)
 
     def data(self) -> DataConfig:
         """How windows are read: one by one, so that every clip comes equally often."""
         return DataConfig(
             manifest=self.manifest,
             detector=self.detector,
-            seconds=self.seconds,
-            frames=self.frames,
-            frame_rate=self.frame_rate,
+            seconds=resolved(self.seconds),
+            frames=resolved(self.frames),
+            frame_rate=resolved(self.frame_rate),
             batch=1,
             workers=self.workers,
         )

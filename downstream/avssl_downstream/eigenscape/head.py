@@ -13,6 +13,7 @@ from avssl.data.windows import Reading
 from avssl.embedding.dataset_cache import cached_dataset
 from avssl.models.embedder import AudioEmbedder
 from avssl.models.encoders import AudioEncoder, Encoders
+from avssl.models.geometry import resolved
 from avssl_downstream.classification.judge import Predict
 from avssl_downstream.eigenscape.dirac import dirac, mixtures
 from avssl_downstream.eigenscape.options import EigenscapeOptions
@@ -65,7 +66,7 @@ class Eigenscape(SegmentHead):
                 yield name, probe(self._embedded(each.audio, labelled, f"{name} encoders".lstrip()), options)
         yield from self._sound_rows(labelled, eigenscape.CHANNELS)
         if "dirac_gmm" in options.baselines:
-            windows = self._windows(dirac(options.window, options.legacy), labelled, self._reading(), "DirAC")
+            windows = self._windows(dirac(resolved(options.window), options.legacy), labelled, self._reading(), "DirAC")
             yield "dirac_gmm", mixtures(windows, options.seed)
 
 

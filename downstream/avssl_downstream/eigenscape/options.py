@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from avssl.config import check_choice
 from avssl.data.layouts.eigenscape import CHANNELS, Cut
 from avssl.data.windows import Reading
+from avssl.models.geometry import resolved
 from avssl_downstream.scenes.headings import LAYERS
 from avssl_downstream.scenes.options import SegmentOptions
 
@@ -53,4 +54,4 @@ class EigenscapeOptions(SegmentOptions):
 
     def reading(self) -> Reading:
         """How a window is read."""
-        return Reading(self.window, channels=CHANNELS)
+        return Reading(resolved(self.window), channels=CHANNELS)
