@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Self
 
-from avssl.config import OptimConfig, check_choice, check_precision, check_range
+from avssl.config import PRECISIONS, OptimConfig, check_choices, check_range, choice
 from avssl.data.layouts.tau import SECONDS
 from avssl.data.windows import Reading
 from avssl.models.encoders import Encoders
@@ -27,24 +27,24 @@ class SegmentOptions:
 
     root: str = ""
     """The data set's folder; empty: a built-in stand-in of its shape."""
-    mode: str = "frozen"
+    mode: str = choice("frozen", MODES)
     """frozen (embeddings computed once, and a classifier) or finetune (the towers are trained too)."""
     window: float | None = None
     """Seconds of audio in one embedding; None: as the encoders were trained, 1 s without encoders."""
     hop: float | None = None
     """Seconds between the windows of a segment; None: the length of a window."""
-    pool: str = "mean"
+    pool: str = choice("mean", POOLS)
     """How the windows' embeddings become a segment's: mean, mean+max or mean+std."""
-    classifier: str = "logistic"
+    classifier: str = choice("logistic", CLASSIFIERS)
     """logistic, svm or knn."""
     strength: float = 0.01
     """Inverse of the regularisation of logistic and svm."""
     neighbours: int = 5
     """Of knn."""
-    baselines: list[str] = field(default_factory=lambda: list(BASELINES))
+    baselines: list[str] = choice(BASELINES, BASELINES)
     """Rows beside the encoders': random (the same towers from random weights, fine-tuned if the encoders are), logmel
     (statistics of the spectrum)."""
-    ablate: str = ""
+    ablate: str = choice("", ("", *ABLATIONS, ALL))
     """Of frozen embeddings: maps of the sound tower's input that are silenced in two further rows: iv (direction),
     level (log-mels), dipoles (log-mels of Y, Z, X), space (all but W's log-mel), or all of these that there are."""
     missing: float = 0.0
@@ -59,7 +59,7 @@ class SegmentOptions:
     """Of fine-tuning: share of the embedding dropped."""
     optim: OptimConfig = field(default_factory=lambda: OptimConfig(schedule="cosine"))
     """Of fine-tuning."""
-    precision: str = "bf16-mixed"
+    precision: str = choice("bf16-mixed", PRECISIONS)
     """In which the towers run; Lightning Fabric's name."""
     workers: int = 2
     """Loader processes."""
@@ -72,14 +72,10 @@ class SegmentOptions:
 
     def __post_init__(self) -> None:
         """Refuse what has no meaning."""
-        check_choice("mode", self.mode, MODES)
-        check_choice("pool", self.pool, tuple(POOLS))
-        check_choice("classifier", self.classifier, CLASSIFIERS)
-        check_choice("ablate", self.ablate, ("", *ABLATIONS, ALL))
+        check_choices(self)
         if self.ablate and self.mode == "finetune":
             raise ValueError(f"ablate={self.ablate} is of frozen embeddings, leave it out with mode=finetune")
-        check_precision("scenes", self.precision)
-        check_range("scenes", "missing", self.missing, 0.0, 1.0)
+        check_range("acoustic-scenes", "missing", self.missing, 0.0, 1.0)
         for name in ("window", "hop", "strength", "neighbours", "epochs", "draws", "batch"):
             if (value := getattr(self, name)) is not None and not value > 0:
                 raise ValueError(f"{name} must be positive, not {getattr(self, name)}")
@@ -109,7 +105,7 @@ class SegmentOptions:
 class ScenesOptions(SegmentOptions):
     """Options of the head `scenes`; windows and frames default to the geometry of the encoders."""
 
-    tower: str = "both"
+    tower: str = choice("both", TOWERS)
     """audio, video or both."""
     segment: float = SECONDS
     """Seconds of a file."""
@@ -127,9 +123,6 @@ class ScenesOptions(SegmentOptions):
     def __post_init__(self) -> None:
         """Refuse what has no meaning."""
         super().__post_init__()
-        check_choice("tower", self.tower, TOWERS)
-        for each in self.baselines:
-            check_choice("baselines", each, BASELINES)
         if not self.segment > 0:
             raise ValueError(f"segment is a length above 0 seconds, not {self.segment}")
         for name in ("frames", "frame_rate"):
