@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
 
-from avssl.config import PRECISIONS, DataConfig, OptimConfig, choice
+from avssl.config import PRECISIONS, DataConfig, OptimConfig, check_choices, choice
 from avssl.data.crops import CropOptions, check_guide
 from avssl.models.encoders import Encoders
 from avssl.models.geometry import resolve_geometry, resolved
@@ -81,6 +81,7 @@ class CorrespondenceOptions(CropOptions):
 
     def __post_init__(self) -> None:
         """Refuse what has no meaning."""
+        check_choices(self)
         self._check_crops()
         if None not in (self.seconds, self.frames, self.frame_rate):
             self.data()
