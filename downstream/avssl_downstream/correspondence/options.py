@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields
 
 from avssl.config import PRECISIONS, DataConfig, OptimConfig, check_choices, choice
-from avssl.data.crops import CropOptions, check_guide
+from avssl.data.crops import CropOptions, check_crop_guide
 from avssl.models.encoders import Encoders
 from avssl.models.geometry import resolve_geometry, resolved
 
@@ -32,7 +32,7 @@ class CorrespondenceOptions(CropOptions):
     manifest: str = ""
     """A `manifest.parquet` or its folder, with clips of split train and of split test."""
     detector: str = ""
-    """Whose objects guide crops, if `guide` is objects: a model's path or name, truth (of a made-up world)."""
+    """Whose objects guide crops, if `crop_guide` is objects: a model's path or name, truth (of a made-up world)."""
     seconds: float | None = None
     """Seconds of audio read for one draw; None: as the encoders were trained."""
     frames: int | None = None
@@ -85,7 +85,7 @@ class CorrespondenceOptions(CropOptions):
         self._check_crops()
         if None not in (self.seconds, self.frames, self.frame_rate):
             self.data()
-        check_guide(self, self.detector)
+        check_crop_guide(self, self.detector)
         for name in ("train_draws", "test_draws", "per_window", "hidden", "epochs", "batch", "bootstrap"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is at least 1, not {getattr(self, name)}")
