@@ -50,7 +50,7 @@ class Task(nn.Module, ABC):
             data: of the run.
         """
         crops = self.options if isinstance(self.options, CropOptions) else None
-        size, least, most = (crops.size, crops.narrowest, crops.widest) if crops else (None, None, None)
+        size, least, most = (crops.size, crops.min_fov, crops.max_fov) if crops else (None, None, None)
         return InputGeometry(data.seconds, data.frames, data.frame_rate, size, least, most)
 
     @abstractmethod

@@ -8,7 +8,6 @@ from math import gcd
 
 import numpy as np
 import torch
-from scipy.signal import firwin, kaiser_beta, resample_poly
 from torch import Tensor
 
 CROSSINGS = 32
@@ -34,6 +33,8 @@ def resample(audio: Tensor, source: int, target: int) -> Tensor:
     """
     if source == target:
         return audio
+    from scipy.signal import resample_poly  # 0.5 s to import
+
     common = gcd(source, target)
     up, down = target // common, source // common
     changed = resample_poly(audio.cpu().numpy(), up, down, axis=1, window=_low_pass(max(up, down)))
@@ -74,5 +75,7 @@ def in_blocks(blocks: Iterable[Tensor], samples: int) -> Iterator[Tensor]:
 @lru_cache(maxsize=8)
 def _low_pass(widest: int) -> np.ndarray:
     """Coefficients of a filter with its edge at the lower rate's Nyquist frequency."""
+    from scipy.signal import firwin, kaiser_beta
+
     taps: np.ndarray = firwin(2 * CROSSINGS * widest + 1, 1 / widest, window=("kaiser", kaiser_beta(STOP_DB)))
     return taps.astype(np.float32)

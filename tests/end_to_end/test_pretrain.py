@@ -68,6 +68,9 @@ def test_the_run_folder_holds_all_that_a_report_reads(run):
     assert json.loads((folder / "metrics.json").read_text()) == metrics
     for name in ("avc_bin", "avsa_bin"):
         assert 0 <= metrics[f"{name}_low"] <= metrics[name] <= metrics[f"{name}_high"] <= 1
+    for name in ("audio_to_video", "video_to_audio"):
+        assert 0 <= metrics[f"{name}_r1"] <= metrics[f"{name}_r5"] <= metrics[f"{name}_r10"] <= 1
+        assert 0 < metrics[f"{name}_r1_chance"] < metrics[f"{name}_r10_chance"] <= 1
     assert {"clips_per_second", "loss", "wait_share", "peak_memory_mb", "train_seconds"} <= metrics.keys()
     assert metrics["steps"] == 12
     names = {str(path.relative_to(folder)) for path in folder.rglob("*")}
@@ -98,7 +101,7 @@ def test_published_encoders_carry_the_geometry_that_they_were_trained_on(run, sm
     wanted = config(small_world)
     data, crops = wanted.data, wanted.options
     geometry = Encoders.from_pretrained(run[0]).geometry
-    assert geometry == InputGeometry(0.5, data.frames, data.frame_rate, 32, crops["narrowest"], crops["widest"])
+    assert geometry == InputGeometry(0.5, data.frames, data.frame_rate, 32, crops["min_fov"], crops["max_fov"])
 
 
 def test_tensorboard_holds_scalars_frames_and_audio(run):

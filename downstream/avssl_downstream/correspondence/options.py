@@ -10,10 +10,7 @@ from avssl.models.encoders import Encoders
 from avssl.models.geometry import resolve_geometry, resolved
 
 MISALIGNMENTS = ("yaw", "pitch-yaw", "any")
-GEOMETRY = {
-    "seconds": "seconds", "frames": "frames", "frame_rate": "frame_rate",
-    "size": "size", "narrowest": "min_fov", "widest": "max_fov",
-}  # fmt: skip
+GEOMETRY = {name: name for name in ("seconds", "frames", "frame_rate", "size", "min_fov", "max_fov")}
 """Option -> field of the encoders' geometry that it defaults to."""
 
 
@@ -41,9 +38,9 @@ class CorrespondenceOptions(CropOptions):
     """Frames a second; None: as the encoders were trained."""
     size: int | None = None  # type: ignore[assignment]
     """Pixels of a side; None: as the encoders were trained."""
-    narrowest: float | None = None  # type: ignore[assignment]
+    min_fov: float | None = None  # type: ignore[assignment]
     """Degrees; least horizontal field of view. None: as the encoders were trained."""
-    widest: float | None = None  # type: ignore[assignment]
+    max_fov: float | None = None  # type: ignore[assignment]
     """Degrees; largest horizontal field of view. None: as the encoders were trained."""
     transformer: str = ""
     """Run folder of `avsa` with transformers, or its `task.safetensors`: further probes get, instead of a crop's
@@ -70,6 +67,14 @@ class CorrespondenceOptions(CropOptions):
     """How AVC-Bin's probe is trained."""
     avsa: OptimConfig = field(default_factory=_decaying)
     """How AVSA-Bin's probe is trained."""
+    projection: int = 128
+    """Numbers of the linear projections that are compared in retrieval."""
+    temperature: float = 0.07
+    """Divides the cosines of the projections in training."""
+    retrieval_batch: int = 256
+    """Clips a step of the projections, or as many as there are."""
+    retrieval: OptimConfig = field(default_factory=_decaying)
+    """How the projections are trained."""
     bootstrap: int = 2000
     """Resamplings of the test clips for the confidence intervals."""
     precision: str = choice("bf16-mixed", PRECISIONS)
@@ -86,9 +91,12 @@ class CorrespondenceOptions(CropOptions):
         if None not in (self.seconds, self.frames, self.frame_rate):
             self.data()
         check_crop_guide(self, self.detector)
-        for name in ("train_draws", "test_draws", "per_window", "hidden", "epochs", "batch", "bootstrap"):
+        for name in ("train_draws", "test_draws", "per_window", "hidden", "epochs", "batch", "bootstrap", "projection"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is at least 1, not {getattr(self, name)}")
+        if self.retrieval_batch < 2 or not self.temperature > 0:
+            values = f"{self.retrieval_batch} and {self.temperature}"
+            raise ValueError(f"expected retrieval_batch >= 2 and temperature > 0, got {values}")
         if not (0 <= self.least_misalignment < 180 and 0 <= self.dropout < 1):
             values = f"{self.least_misalignment} and {self.dropout}"
             raise ValueError(f"0 <= least_misalignment < 180 degrees and 0 <= dropout < 1, not {values}")
@@ -97,7 +105,7 @@ class CorrespondenceOptions(CropOptions):
 
     def _check_crops(self) -> None:
         """Validate those of `CropOptions`, with defaults in place of the encoders' geometry."""
-        fov = {"narrowest": self.narrowest or self.widest, "widest": self.widest or self.narrowest}
+        fov = {"min_fov": self.min_fov or self.max_fov, "max_fov": self.max_fov or self.min_fov}
         given = {each.name: getattr(self, each.name) for each in fields(CropOptions)} | fov
         CropOptions(**{name: value for name, value in given.items() if value is not None})
 

@@ -87,7 +87,7 @@ def test_frames_are_scaled_before_the_crop_as_avsas():
 
 @pytest.mark.parametrize(
     ("options", "crops"),
-    [(CropOptions(size=48, narrowest=30, widest=60), (48, 30, 60)), (Options(), (None, None, None))],
+    [(CropOptions(size=48, min_fov=30, max_fov=60), (48, 30, 60)), (Options(), (None, None, None))],
 )
 def test_a_task_gives_the_geometry_of_its_data_and_crops(options, crops):
     task = Nothing(encoders(), options)
