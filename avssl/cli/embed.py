@@ -11,6 +11,7 @@ import click
 
 from avssl.cli.errors import UserError
 from avssl.cli.examples import example
+from avssl.errors import InputError
 
 PATH = click.Path(path_type=Path)
 OWN = "[default: as the encoders were trained]"
@@ -64,7 +65,7 @@ def _radians(view: str) -> tuple[float, float, float | None]:
     try:
         azimuth, elevation, *fov = (math.radians(float(each)) for each in view.split(","))
         if len(fov) > 1:
-            raise ValueError(view)
+            raise InputError(view)
     except ValueError:
         text = f"--view takes AZIMUTH,ELEVATION or AZIMUTH,ELEVATION,FOV in degrees, such as 0,0,90, not {view!r}"
         raise UserError(text) from None

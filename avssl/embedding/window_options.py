@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from avssl.data.window_reader import Reading
+from avssl.errors import InputError
 from avssl.models.geometry import InputGeometry, resized, resolve_geometry, resolved
 
 
@@ -40,7 +41,7 @@ class WindowOptions:
             towers: audio, video; options of frames are of no effect without video.
 
         Raises:
-            ValueError: an option is not given and the encoders carry no geometry, or a value is out of range.
+            InputError: an option is not given and the encoders carry no geometry, or a value is out of range.
         """
         own = resolve_geometry(self, geometry, {"seconds": "seconds"})
         if "video" not in towers:
@@ -64,5 +65,5 @@ class WindowOptions:
         azimuth, elevation, fov = self.view
         fov = fov or (geometry.field_of_view if geometry else None)
         if fov is None:
-            raise ValueError("expected a view AZIMUTH,ELEVATION,FOV, got one without FOV and encoders that carry none")
+            raise InputError("expected a view AZIMUTH,ELEVATION,FOV, got one without FOV and encoders that carry none")
         return azimuth, elevation, fov

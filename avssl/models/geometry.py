@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
+from avssl.errors import InputError
+
 T = TypeVar("T")
 RESIZE_RATIO = 8 / 7
 """Shorter side of frames before the centre crop, over the side of the crop (AVSA: 128 over 112 pixels)."""
@@ -32,7 +34,7 @@ class InputGeometry:
     def __post_init__(self) -> None:
         """Validate field values."""
         if not (self.seconds > 0 and self.frames >= 1 and self.frame_rate > 0 and (self.size is None or self.size > 0)):
-            raise ValueError(f"expected positive seconds, frames, frame_rate and size in a geometry, got {self}")
+            raise InputError(f"expected positive seconds, frames, frame_rate and size in a geometry, got {self}")
 
     @property
     def field_of_view(self) -> float | None:
@@ -58,7 +60,7 @@ def resolve_geometry(options: T, geometry: InputGeometry | None, names: Mapping[
     unset = {option: value for option, value in own.items() if getattr(options, option) is None}
     if missing := [option for option, value in unset.items() if value is None]:
         setting = ", ".join(f"{option}=..." for option in missing)
-        raise ValueError(
+        raise InputError(
             f"expected encoders whose config.json gives the input geometry ({', '.join(missing)}), got encoders saved "
             f"without it; set {setting}, or pretrain them again"
         )

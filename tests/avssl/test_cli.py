@@ -99,6 +99,7 @@ def test_a_wrong_key_of_a_recipe_is_told_with_its_path(tmp_path):
 
 HEADS = """
 from dataclasses import dataclass
+from avssl.errors import InputError
 from avssl.head import Head
 
 class Note(Head):
@@ -117,7 +118,7 @@ class Refuse(Head):
     Options = ScaleOptions
 
     def fit(self, folder):
-        raise ValueError("nothing to do")
+        raise InputError("nothing to do")
 
 @dataclass(frozen=True)
 class KeepOptions:

@@ -8,6 +8,7 @@ from typing import Self
 from avssl.config import PRECISIONS, OptimConfig, check_choices, check_range, choice
 from avssl.data.window_reader import Reading
 from avssl.datasets.layouts.tau import SECONDS
+from avssl.errors import InputError
 from avssl.models.encoders import Encoders
 from avssl.models.geometry import resized, resolve_geometry, resolved
 from avssl_downstream.acoustic_scenes.feature_ablation import ABLATIONS, ALL
@@ -74,14 +75,14 @@ class SegmentOptions:
         """Refuse what has no meaning."""
         check_choices(self)
         if self.ablate and self.mode == "finetune":
-            raise ValueError(f"ablate={self.ablate} is of frozen embeddings, leave it out with mode=finetune")
+            raise InputError(f"ablate={self.ablate} is of frozen embeddings, leave it out with mode=finetune")
         check_range("acoustic-scenes", "missing", self.missing, 0.0, 1.0)
         for name in ("window", "hop", "C", "neighbours", "epochs", "draws", "batch"):
             if (value := getattr(self, name)) is not None and not value > 0:
-                raise ValueError(f"{name} must be positive, not {getattr(self, name)}")
+                raise InputError(f"{name} must be positive, not {getattr(self, name)}")
         if self.seed < 0 or self.workers < 0 or not 0 <= self.dropout < 1:
             values = f"{self.seed}, {self.workers} and {self.dropout}"
-            raise ValueError(f"seed and workers are not negative and 0 <= dropout < 1, they are {values}")
+            raise InputError(f"seed and workers are not negative and 0 <= dropout < 1, they are {values}")
 
     @property
     def towers(self) -> tuple[str, ...]:
@@ -92,7 +93,7 @@ class SegmentOptions:
         """The options with the encoders' own geometry where none is set; without encoders a window of 1 s.
 
         Raises:
-            ValueError: neither gives it.
+            InputError: neither gives it.
         """
         own = self
         if encoders is not None:
@@ -124,10 +125,10 @@ class ScenesOptions(SegmentOptions):
         """Refuse what has no meaning."""
         super().__post_init__()
         if not self.segment > 0:
-            raise ValueError(f"segment is a length above 0 seconds, not {self.segment}")
+            raise InputError(f"segment is a length above 0 seconds, not {self.segment}")
         for name in ("frames", "frame_rate"):
             if (value := getattr(self, name)) is not None and not value > 0:
-                raise ValueError(f"{name} must be positive, not {value}")
+                raise InputError(f"{name} must be positive, not {value}")
         if self.size is not None and self.resize is not None:
             Reading(resize=self.resize, size=self.size)
 
@@ -140,7 +141,7 @@ class ScenesOptions(SegmentOptions):
         """The options with the encoders' own geometry where none is set; frames count with the tower video alone.
 
         Raises:
-            ValueError: neither gives it.
+            InputError: neither gives it.
         """
         own = super().with_geometry(encoders)
         if encoders is None or "video" not in self.towers:

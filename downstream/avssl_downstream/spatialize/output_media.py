@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from avssl.data.atomic import replacing
+from avssl.errors import InputError
 from avssl.media.hrir_files import read_hrirs
 from avssl.media.mp4.spatial_mp4 import AAC_RATES, write_spatial_mp4
 from avssl.media.resample import resample_blocks
@@ -33,18 +34,18 @@ def check_output(source: Path, target: Path, generator: Generator, options: Spat
     """Check before any computation that a file can be written.
 
     Raises:
-        ValueError: another suffix, the source itself, a folder, a format that this generator cannot produce or this
+        InputError: another suffix, the source itself, a folder, a format that this generator cannot produce or this
             file cannot hold, or HRIRs for an output that is not rendered with them.
         OSError: the folder cannot be written.
     """
     if target.suffix.lower() not in (*VIDEO_SUFFIXES, WAV):
-        raise ValueError(f"expected the name of a .mp4, .mov or .wav file to write, got {target}")
+        raise InputError(f"expected the name of a .mp4, .mov or .wav file to write, got {target}")
     if target.is_dir():
-        raise ValueError(f"{target}: expected a file to write, got a folder")
+        raise InputError(f"{target}: expected a file to write, got a folder")
     if not (folder := target.absolute().parent).is_dir():
-        raise ValueError(f"{target}: expected an existing folder to write in, got {folder}")
+        raise InputError(f"{target}: expected an existing folder to write in, got {folder}")
     if target.exists() and source.exists() and target.samefile(source):
-        raise ValueError(f"{target}: expected another file than the input; write to another name")
+        raise InputError(f"{target}: expected another file than the input; write to another name")
     _check_format(target, generator, options)
     require_writable(target)
 
@@ -53,13 +54,13 @@ def _check_format(target: Path, generator: Generator, options: SpatializeOptions
     """Check that a generator gives the format of `options.target`, and that the file can hold it."""
     kind, wav = options.target, target.suffix.lower() == WAV
     if generator.output == "binaural" and kind not in ("", "binaural"):
-        raise ValueError(f"expected target=binaural, the output of generator {options.generator}, got target={kind}")
+        raise InputError(f"expected target=binaural, the output of generator {options.generator}, got target={kind}")
     if generator.output == "second-order" and (kind not in ("", "ambix") or not wav):
-        raise ValueError(f"{target}: expected a .wav and target=ambix for nine channels of second order")
+        raise InputError(f"{target}: expected a .wav and target=ambix for nine channels of second order")
     if options.hrirs and (kind != "binaural" or generator.output == "binaural"):
-        raise ValueError("expected target=binaural and an ambisonic generator beside hrirs; leave out hrirs")
+        raise InputError("expected target=binaural and an ambisonic generator beside hrirs; leave out hrirs")
     if kind == "7.1" and not wav:
-        raise ValueError(f"{target}: expected a .wav for target=7.1")
+        raise InputError(f"{target}: expected a .wav for target=7.1")
 
 
 def convert_output(
@@ -68,7 +69,7 @@ def convert_output(
     """Convert blocks `(C, samples)` of a generator's output to the format of `options.target`.
 
     Raises:
-        ValueError: `options.hrirs` is no HRIR set.
+        InputError: `options.hrirs` is no HRIR set.
         OSError: it cannot be read.
     """
     kind = options.target
@@ -98,7 +99,7 @@ def write_output(
     of the source, or 48 kHz where AAC does not support that.
 
     Raises:
-        ValueError: there is no audio.
+        InputError: there is no audio.
         OSError: the file cannot be written.
     """
     if target.suffix.lower() not in VIDEO_SUFFIXES:
@@ -114,7 +115,7 @@ def _write_wav(target: Path, source: InputMedia, blocks: Iterable[Tensor]) -> No
     waiting = iter(blocks)
     first = next(waiting, None)
     if first is None:
-        raise ValueError(f"{target}: expected audio to write, got no block")
+        raise InputError(f"{target}: expected audio to write, got no block")
     size = 4 * len(first) * source.seconds * source.sample_rate
     kind = "WAV" if size < LARGEST_WAV else "RF64"
     with (
