@@ -36,6 +36,7 @@ class Eigenscape(SegmentHead):
     """
 
     Options = EigenscapeOptions
+    name = "eigenscape"
     layout = "eigenscape"
     options: EigenscapeOptions
 
