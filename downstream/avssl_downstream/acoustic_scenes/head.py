@@ -32,6 +32,7 @@ class AcousticScenes(SegmentHead):
     """
 
     Options = ScenesOptions
+    name = "acoustic-scenes"
     layout = "tau"
     options: ScenesOptions
 
