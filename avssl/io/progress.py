@@ -75,7 +75,7 @@ class ProgressBar:
         self._recent.append((self._last_line, self.done))
         if self._bar:
             _drawn.append(self)
-            self._row = self._bar.add_task(self.title, total=self.total, completed=self.done, numbers="")
+            self._row = self._bar.add_task(self.title, total=self.total, completed=int(self.done), numbers="")
             self._bar.start()
         return self
 

@@ -103,7 +103,7 @@ def _sphere(path: Path, declared: bool) -> VideoReader:
     frames = VideoReader(path)
     try:
         check_equirect(frames, declared=declared, vouched=False, declare="--panorama")
-    except ValueError as error:
+    except InputError as error:
         raise InputError(f"{path}: {error}") from error
     return frames
 
@@ -114,7 +114,7 @@ def _field(path: Path, name: str) -> tuple[AudioReader, SoundLayout]:
         check_name(name)
         declared = name in NAMES
         layout = declared_layout(name, audio.channels) if declared else recognised_layout(audio.channels, audio.codec)
-    except ValueError as error:
+    except InputError as error:
         raise InputError(f"{path}: {error}") from error
     return audio, layout
 
