@@ -13,7 +13,7 @@ from avssl.bench.case import Case, Size
 from avssl.bench.show import machine, machine_line, table, write_json
 from avssl.bench.timing import Timing, measure, threads
 from avssl.data.media import close_all
-from avssl.data.pool import cores
+from avssl.io.process_pool import cores
 from avssl.plugins import hint
 
 CASES: dict[str, Callable[[Size, Path], list[Case]]] = {

@@ -15,8 +15,8 @@ from rich.table import Table
 
 from avssl import __version__
 from avssl.bench.timing import Timing
-from avssl.data.atomic import write_text
-from avssl.data.pool import cores
+from avssl.io.atomic import write_text
+from avssl.io.process_pool import cores
 
 TUNING = ("GLIBC_TUNABLES", "MALLOC_", "LD_PRELOAD", "OMP_", "MKL_", "KMP_", "OPENBLAS_")
 """Beginnings of the environment variables that change how fast either side is."""

@@ -11,11 +11,10 @@ import torch
 from torch import Tensor
 
 from avssl.data.ambix import NAMES, PAIRS, check_pair, declared_layout, recognised_layout
-from avssl.data.ears import EarsMeter
-from avssl.data.field import FieldMeter
 from avssl.data.media.pieces import Pieces
 from avssl.data.media.whole import Sound
 from avssl.data.resample import BLOCK, resample_blocks
+from avssl.datasets.audio_stats import FoaStats, StereoStats
 
 LARGEST_WAV = 2**32 - 4096
 """Bytes; RF64 is the same with a longer header."""
@@ -34,7 +33,7 @@ class Heard:
     """From the file's channels to those written, W, Y, Z, X or left, right."""
     channels: int
     """How many are written."""
-    meter: FieldMeter | EarsMeter
+    meter: FoaStats | StereoStats
     silent: str
 
     @property
@@ -58,11 +57,11 @@ def hear(path: Path, name: str, longest: float) -> Heard:
     energy = torch.zeros(sound.channels, dtype=torch.float64)
     if name in PAIRS:
         check_pair(name, sound.channels)
-        meter = EarsMeter(sound.sample_rate)
+        meter = StereoStats(sound.sample_rate)
         _listen(sound, longest, _as_it_stands, meter, energy)
         return Heard(sound, name, _as_it_stands, 2, meter, meter.silent_channels())
     layout = declared_layout(name, sound.channels) if name in NAMES else recognised_layout(sound.channels, sound.codec)
-    field = FieldMeter(sound.sample_rate)
+    field = FoaStats(sound.sample_rate)
     _listen(sound, longest, layout.to_ambix, field, energy)
     layout.check_unused(energy)
     return Heard(sound, layout.name, layout.to_ambix, 4, field, field.silent_channels())
@@ -72,7 +71,7 @@ def _listen(
     sound: Sound | Pieces,
     longest: float,
     prepared: Callable[[Tensor], Tensor],
-    meter: FieldMeter | EarsMeter,
+    meter: FoaStats | StereoStats,
     energy: Tensor,
 ) -> None:
     """Hear the sound to a meter, and add up the energy of the file's channels."""

@@ -8,9 +8,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from avssl.data.atomic import write_text
 from avssl.data.layouts.recording import Recording
 from avssl.data.manifest import NAME, Row
+from avssl.io.atomic import write_text
 
 SETTINGS = "prepare.json"
 ENTRIES = "prepared.jsonl"

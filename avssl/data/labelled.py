@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from avssl.data.atomic import write_text
+from avssl.io.atomic import write_text
 
 
 @dataclass(frozen=True)

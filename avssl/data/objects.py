@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from avssl.data.atomic import replacing
+from avssl.io.atomic import replacing
 
 FORMAT = "avssl-objects"
 VERSION = 1

@@ -11,9 +11,9 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from avssl.data.atomic import replacing
 from avssl.data.media import read_frames
 from avssl.data.panoramas import Panorama, Panoramas
+from avssl.io.atomic import replacing
 from avssl.spatial.boxes import outline
 
 CLIPS = 6

@@ -14,7 +14,7 @@ from avssl.data.manifest import Row
 from avssl.data.media import iterate_frames
 from avssl.data.objects import Looked
 from avssl.data.panoramas import Panoramas
-from avssl.data.pool import cores
+from avssl.io.process_pool import cores
 
 TOGETHER = {"viewports": 4, "equirect": 16}
 """Instants that are shown at once."""

@@ -17,9 +17,9 @@ from avssl.data.journal import Journal, claim
 from avssl.data.layouts import asmr, fair_play, files, music, music_stereo, rec_street, yt360
 from avssl.data.layouts.recording import Listing
 from avssl.data.manifest import NAME, Row, write_manifest
-from avssl.data.pool import cores, outcomes
 from avssl.data.proxy import MEDIA, PARTIAL, Job, Options, failure, prepare_one
 from avssl.data.report import Failure, PrepareReport, by_key, printable
+from avssl.io.process_pool import cores, outcomes
 from avssl.plugins import hint
 
 LAYOUTS = {"files": files.find, "yt360": yt360.find}

@@ -14,7 +14,6 @@ import numpy as np
 import torch
 
 from avssl.data.ambix import check_name
-from avssl.data.ears import EarsMeter
 from avssl.data.equirect import check_equirect, check_flat
 from avssl.data.hearing import Heard, check_length, hear, write_heard
 from avssl.data.layouts.recording import Recording
@@ -23,6 +22,7 @@ from avssl.data.media.stills import Stills
 from avssl.data.media.whole import Pictures
 from avssl.data.media.write import write_video
 from avssl.data.report import Failure, printable
+from avssl.datasets.audio_stats import StereoStats
 
 MEDIA = "media"
 PARTIAL = ".partial"
@@ -163,7 +163,7 @@ def _examined(recording: Recording, options: Options) -> tuple[Pictures | Stills
 
 
 def _check_difference(heard: Heard, least: float) -> None:
-    if isinstance(heard.meter, EarsMeter) and (found := heard.meter.difference()) < least:
+    if isinstance(heard.meter, StereoStats) and (found := heard.meter.difference()) < least:
         raise ValueError(
             f"{heard.sound.path}: expected left and right to differ by {least:.0f} dB, found {found:.0f} dB"
         )

@@ -8,9 +8,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from avssl.data.digest import sha256
 from avssl.data.manifest import Manifest
 from avssl.data.objects import SCHEMA, About, Looked, objects_path, write
+from avssl.io.hashing import sha256
 from avssl.spatial.boxes import from_frame
 
 TRUTH = "truth"

@@ -11,7 +11,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from avssl.data.atomic import replacing, write_text
+from avssl.io.atomic import replacing, write_text
 from avssl.models.card import model_card
 
 FORMAT = "avssl-encoders"

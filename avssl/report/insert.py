@@ -6,7 +6,7 @@ import os
 import shutil
 from pathlib import Path
 
-from avssl.data.atomic import replacing
+from avssl.io.atomic import replacing
 
 BEGIN, END = "<!-- avssl report -->", "<!-- end of report -->"
 FENCES = ("```", "~~~")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from avssl.config import check_choice
-from avssl.data.atomic import write_text
+from avssl.io.atomic import write_text
 from avssl.scenes.recordings import EigenScape, Tree
 from avssl.scenes.rendering import rendered
 from avssl.scenes.tau import Tau

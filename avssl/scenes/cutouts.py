@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from avssl.data.atomic import replacing
 from avssl.data.detectors.segmenter import Segmenter, chosen, load_segmenter
 from avssl.data.media import iterate_frames, probe, read_sound
 from avssl.data.resample import resample
+from avssl.io.atomic import replacing
 from avssl.scenes.annotations import Annotation
 from avssl.scenes.brush import SIDE
 

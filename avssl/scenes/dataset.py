@@ -11,9 +11,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import soundfile
 
-from avssl.data.atomic import replacing
 from avssl.data.manifest import NAME, Row, write_manifest
 from avssl.data.media import write_sound, write_video
+from avssl.io.atomic import replacing
 from avssl.scenes.rendering import rendered
 from avssl.scenes.world import World, require
 from avssl.scenes.world_folder import MEDIA, TRUTH, claim

@@ -13,8 +13,8 @@ import torch
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from avssl.data.atomic import sweep
-from avssl.data.pool import CrashError, cores, outcomes
+from avssl.io.atomic import sweep
+from avssl.io.process_pool import CrashError, cores, outcomes
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")

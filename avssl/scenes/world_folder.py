@@ -6,9 +6,9 @@ import json
 from collections.abc import Iterable
 from pathlib import Path
 
-from avssl.data.atomic import write_text
 from avssl.data.layouts.made_up import SETTINGS as SETTINGS
 from avssl.data.manifest import NAME
+from avssl.io.atomic import write_text
 
 TRUTH = "truth.parquet"
 MEDIA = "media"

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import torch
 from torch import nn
 
-from avssl.data import atomic
+from avssl.io import atomic
 
 LAST = "last.ckpt"
 BEST = "best.ckpt"
@@ -31,7 +31,7 @@ class Stateful(Protocol):
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """As `avssl.data.atomic.replacing`, and the file has reached the disk when it returns.
+    """As `avssl.io.atomic.replacing`, and the file has reached the disk when it returns.
 
     Raises:
         OSError: the file cannot be written, such as on a full disk; `path` is as before.

@@ -16,13 +16,13 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from avssl.config import fill, recipe_path
-from avssl.data.atomic import write_text
 from avssl.data.detectors.checkpoint import read_checkpoint
 from avssl.data.detectors.folder import Config, build, write_folder
 from avssl.data.detectors.library import ultralytics, unchanged
 from avssl.data.manifest import Manifest, read_manifest
-from avssl.data.pool import cores
 from avssl.data.truth import FILE, read_truth
+from avssl.io.atomic import write_text
+from avssl.io.process_pool import cores
 from avssl.train.panorama_set import write_panorama_set
 
 METRICS = "metrics.json"

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from torch import Tensor
 
-from avssl.data.atomic import replacing
+from avssl.io.atomic import replacing
 
 NPY: Any = np.lib.format
 GROUP = 4096

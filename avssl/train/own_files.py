@@ -9,8 +9,7 @@ from pathlib import Path
 
 import torch
 
-from avssl.data.layouts.files import PICTURES, SOUNDS
-from avssl.data.layouts.walk import walk
+from avssl.data.layouts.files import PICTURES, SOUNDS, walk
 from avssl.data.manifest import NAME, read_manifest
 from avssl.data.media import probe
 from avssl.data.media.whole import Sound

@@ -10,7 +10,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from avssl.data.atomic import replacing
+from avssl.io.atomic import replacing
 from avssl.train.names import digest
 
 FILES = 256

@@ -15,9 +15,9 @@ from torch.nn import functional
 from avssl.data.augment import Colour, jitter_colour, jitter_level
 from avssl.data.clip import Clip
 from avssl.data.crops import CropOptions, draw_crops
-from avssl.data.ears import SAME_DB
 from avssl.data.manifest import Row
 from avssl.data.sofa import read_hrirs
+from avssl.datasets.audio_stats import SAME_DB
 from avssl.models.encoders import Encoders
 from avssl.models.fusion import Fusion
 from avssl.models.unpooled import Unpooled

@@ -12,10 +12,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from avssl.data.atomic import replacing, write_text
 from avssl.data.detectors.library import ultralytics
 from avssl.data.detectors.yolo import Yolo
-from avssl.data.digest import sha256
+from avssl.io.atomic import replacing, write_text
+from avssl.io.hashing import sha256
 
 FORMAT = "avssl-detector"
 VERSION = 1

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from avssl.data.detectors.detector import Detector, Found
-from avssl.data.digest import sha256
+from avssl.io.hashing import sha256
 from avssl.plugins import hint
 
 PREFIX = "torchvision/"

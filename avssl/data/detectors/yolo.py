@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from avssl.data.detectors.checkpoint import read_checkpoint
 from avssl.data.detectors.detector import Detector, Found
 from avssl.data.detectors.library import ultralytics
-from avssl.data.digest import sha256
+from avssl.io.hashing import sha256
 
 GREY = 114 / 255
 """What pictures are padded with in the training of these networks."""

@@ -12,10 +12,10 @@ from collections.abc import Sequence
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 
-from avssl.data.layouts.lists import clip_name, table
 from avssl.data.layouts.pairing import Kind, gather, paired
 from avssl.data.layouts.recording import Listing
 from avssl.data.layouts.splits import choose, sets_of_lists, splits_of
+from avssl.data.layouts.video_lists import clip_name, table
 
 CLIP = re.compile(r"[\w-]+_\d+_\d+")
 COLUMNS = (

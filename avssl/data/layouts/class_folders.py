@@ -11,9 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from avssl.data.labelled import Example, Fold, Labelled, by_groups
-from avssl.data.layouts.files import PICTURES
+from avssl.data.layouts.files import PICTURES, walk
 from avssl.data.layouts.made_up import set_name
-from avssl.data.layouts.walk import walk
 
 TRAIN = ("train", "training")
 TEST = ("test", "testing", "val", "valid", "validation")

@@ -19,8 +19,8 @@ import numpy as np
 
 from avssl.config import check_choice
 from avssl.data.labelled import Example, Fold, Labelled, by_groups, check_missing
+from avssl.data.layouts.files import walk
 from avssl.data.layouts.made_up import set_name
-from avssl.data.layouts.walk import walk
 from avssl.data.media.whole import Sound
 
 NAME = "EigenScape"

@@ -14,11 +14,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from avssl.data.layouts.leakage import leakage
-from avssl.data.layouts.lists import clip_name, h5_names, lines
 from avssl.data.layouts.pairing import FRAMES, Kind, Media, gather, paired, preferred
 from avssl.data.layouts.recording import Listing
-from avssl.data.layouts.splits import SPLITS, choose, sets_of_lists, splits_of
+from avssl.data.layouts.splits import SPLITS, choose, leakage, sets_of_lists, splits_of
+from avssl.data.layouts.video_lists import clip_name, h5_names, lines
 
 H5 = (".h5", ".hdf5")
 SOUNDS = ("binaural_audios", "audio_resave", "binaural16k")

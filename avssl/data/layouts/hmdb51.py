@@ -11,9 +11,8 @@ import re
 from pathlib import Path
 
 from avssl.data.labelled import Labelled
-from avssl.data.layouts.lists import lines
 from avssl.data.layouts.made_up import set_name
-from avssl.data.layouts.videos import Listed, Lists, labelled
+from avssl.data.layouts.video_lists import Listed, Lists, labelled, lines
 from avssl.plugins import hint
 
 LIST = re.compile(r"(?P<label>.+)_test_split(?P<number>\d+)")

@@ -6,9 +6,8 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from avssl.data.layouts.files import PICTURES, SOUNDS
+from avssl.data.layouts.files import PICTURES, SOUNDS, walk
 from avssl.data.layouts.recording import Listing, Recording, listing, safe_key
-from avssl.data.layouts.walk import walk
 
 FRAMES = "frames"
 """Name of the folder that holds the folders of numbered pictures."""

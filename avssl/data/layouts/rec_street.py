@@ -11,11 +11,10 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from avssl.data.layouts.files import PICTURES, SOUNDS
+from avssl.data.layouts.files import PICTURES, SOUNDS, walk
 from avssl.data.layouts.pairing import FRAME_RATE
 from avssl.data.layouts.rec_street_lists import FORMATS, Lists, read_formats, read_lists
 from avssl.data.layouts.recording import Listing, Recording, listing, safe_key
-from avssl.data.layouts.walk import walk
 
 PLAIN = "MONO ER"
 """Pictures of one eye, equirectangular."""

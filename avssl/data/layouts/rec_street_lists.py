@@ -7,8 +7,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from avssl.data.layouts.lists import lines
 from avssl.data.layouts.splits import choose, splits_of
+from avssl.data.layouts.video_lists import lines
 
 PART = re.compile(r"(?P<name>.+)\.(?P<split>train|test)\.(?P<number>\d+)\.lst")
 FORMATS = "video_formats.txt"

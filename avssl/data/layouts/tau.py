@@ -11,8 +11,8 @@ from pathlib import Path, PurePosixPath
 
 from avssl.config import check_choice
 from avssl.data.labelled import Example, Fold, Labelled, check_missing
-from avssl.data.layouts.lists import table
 from avssl.data.layouts.made_up import set_name
+from avssl.data.layouts.video_lists import table
 from avssl.data.media.whole import Sound
 
 NAME = "TAU Urban Audio-Visual Scenes 2021"

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from avssl.data.layouts.lists import lines
 from avssl.data.layouts.recording import Listing, Recording, listing, safe_key
+from avssl.data.layouts.video_lists import lines
 
 ID_LENGTH = 11
 

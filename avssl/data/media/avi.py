@@ -15,9 +15,9 @@ import torch
 from av.packet import Packet
 from av.video.reformatter import ColorRange, Colorspace
 
-from avssl.data.atomic import replacing
 from avssl.data.media.encoded import encoded, instant
 from avssl.data.media.write import writing
+from avssl.io.atomic import replacing
 
 MPEG4 = {"qmin": "3", "qmax": "3", "g": "12"}
 """Quality is held, not rate, so that quick pictures come out no coarser than slow ones."""

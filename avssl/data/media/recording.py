@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from avssl.data.atomic import replacing
 from avssl.data.media.write import writing
+from avssl.io.atomic import replacing
 
 _LARGEST = 4_000_000_000
 """Bytes of sound that a wav's 32-bit sizes can tell; longer ones are RF64, which readers of wav know."""

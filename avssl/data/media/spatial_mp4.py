@@ -16,7 +16,6 @@ from av.packet import Packet
 from av.video.stream import VideoStream
 from torch import Tensor
 
-from avssl.data.atomic import replacing
 from avssl.data.media.containers import Opened, open_stream, reading
 from avssl.data.media.encoded import encoded, instant
 from avssl.data.media.faststart import finish
@@ -24,6 +23,7 @@ from avssl.data.media.isobmff import Box
 from avssl.data.media.spherical import clear_sphere, entries, mark_ambisonics, mark_sphere
 from avssl.data.media.whole import Pictures
 from avssl.data.media.write import require_folder, write_video, writing
+from avssl.io.atomic import replacing
 
 COPIED = {".mp4": frozenset(("h264", "hevc", "av1", "vp9")), ".mov": frozenset(("h264", "hevc"))}
 """Codecs that players expect in such a file; others are encoded anew."""

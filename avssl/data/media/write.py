@@ -19,7 +19,7 @@ from av.video.reformatter import ColorRange, Colorspace
 from av.video.stream import VideoStream
 from torch import Tensor
 
-from avssl.data.atomic import replacing
+from avssl.io.atomic import replacing
 
 # No B frames and closed groups make any instant cheap to reach; fastdecode gives up CABAC and deblocking.
 X264 = {"preset": "veryfast", "tune": "fastdecode", "bf": "0", "sc_threshold": "0"}

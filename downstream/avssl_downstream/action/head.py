@@ -13,11 +13,10 @@ from typing import Any
 from omegaconf import OmegaConf
 from torch import nn
 
-from avssl.data.atomic import replacing, write_text
 from avssl.data.labelled import Labelled
-from avssl.data.layouts.files import PICTURES
-from avssl.data.layouts.walk import walk
+from avssl.data.layouts.files import PICTURES, walk
 from avssl.head import Head
+from avssl.io.atomic import replacing, write_text
 from avssl.models.encoders import Encoders
 from avssl.train.outcome import CONFIG
 from avssl.train.run_folder import add_metrics

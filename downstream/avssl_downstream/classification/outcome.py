@@ -13,7 +13,7 @@ from statistics import fmean, stdev
 import numpy as np
 from torch import Tensor
 
-from avssl.data.atomic import replacing, write_text
+from avssl.io.atomic import replacing, write_text
 from avssl_downstream.classification.confusion import confusion, draw_confusion
 from avssl_downstream.correspondence.scores import accuracy
 

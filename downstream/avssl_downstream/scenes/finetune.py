@@ -17,12 +17,12 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from avssl.config import TrainConfig
-from avssl.data.atomic import replacing, write_text
 from avssl.data.augment import jitter_level
 from avssl.data.labelled import Example, Labelled
 from avssl.data.loader import permutation
 from avssl.data.processes import Batch, in_order
 from avssl.data.windows import Reading, read_window_frames, read_window_sound
+from avssl.io.atomic import replacing, write_text
 from avssl.models.encoders import Encoders
 from avssl.train.checkpoint import LAST
 from avssl.train.embed import embed

@@ -10,10 +10,10 @@ from pathlib import Path
 from omegaconf import OmegaConf
 from torch import Tensor, nn
 
-from avssl.data.atomic import write_text
 from avssl.data.labelled import Labelled
 from avssl.data.windows import Reading
 from avssl.head import Head
+from avssl.io.atomic import write_text
 from avssl.models.encoders import Encoders
 from avssl.train.outcome import CONFIG
 from avssl.train.run_folder import add_metrics

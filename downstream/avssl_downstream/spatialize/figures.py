@@ -9,8 +9,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from avssl.data.atomic import replacing
 from avssl.data.manifest import Manifest, Row
+from avssl.io.atomic import replacing
 from avssl.spatial.spectrum import StftConfig
 from avssl_downstream.spatialize.activation import activations, draw_activations
 from avssl_downstream.spatialize.clips import frames_of

@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 
 from avssl import __version__
 from avssl.config import FeatureConfig, ModelConfig, fill
-from avssl.data.atomic import replacing, write_text
+from avssl.io.atomic import replacing, write_text
 from avssl.models.encoders import Encoders
 from avssl.models.folder import load_tensors, read_format, read_tensors
 from avssl.train.outcome import flat

@@ -8,9 +8,9 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-from avssl.data.atomic import write_text
 from avssl.data.manifest import Manifest
 from avssl.head import Head
+from avssl.io.atomic import write_text
 from avssl.models.encoders import Encoders
 from avssl.train.checkpoint import LAST
 from avssl.train.launch import alone

@@ -10,11 +10,11 @@ import soundfile
 import torch
 from torch import Tensor
 
-from avssl.data.atomic import replacing
 from avssl.data.media.spatial_mp4 import AAC_RATES, write_spatial_mp4
 from avssl.data.media.write import require_writable, writing
 from avssl.data.resample import resample_blocks
 from avssl.data.sofa import read_hrirs
+from avssl.io.atomic import replacing
 from avssl.spatial.binaural import ambisonic_filters, spherical_head, to_binaural
 from avssl.spatial.speakers import decode, preview
 from avssl_downstream.spatialize.file import Source

@@ -11,7 +11,7 @@ import pytest
 import soundfile
 
 from avssl.data.layouts import fair_play, music_stereo
-from avssl.data.layouts.leakage import leakage
+from avssl.data.layouts.splits import leakage
 from avssl.data.media import write_video
 from avssl.data.prepare import prepare
 

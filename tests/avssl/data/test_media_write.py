@@ -9,8 +9,8 @@ import soundfile
 import torch
 from av.video.reformatter import ColorRange, Colorspace
 
-from avssl.data.atomic import replacing
 from avssl.data.media import probe, read_frames, write_sound, write_video
+from avssl.io.atomic import replacing
 
 
 def test_a_proxy_is_h264_with_short_groups_and_no_b_frames(tmp_path, counted):

@@ -8,9 +8,9 @@ import torch
 
 from avssl.data.ambix import check_name, declared_layout, recognised_layout
 from avssl.data.equirect import check_equirect
-from avssl.data.field import FieldMeter
 from avssl.data.hearing import hear, write_heard
 from avssl.data.resample import BLOCK
+from avssl.datasets.audio_stats import FoaStats
 from avssl.spatial.ambisonics import convert, encode, intensity_direction
 
 
@@ -109,7 +109,7 @@ def test_a_wav_that_libsndfile_cannot_decode_is_left_to_ffmpeg(tmp_path, encode)
 
 def test_meter_agrees_with_the_direction_of_the_whole():
     foa = wave(100.0, 25.0, 24000) + 0.5 * wave(-20.0, 0.0, 24000, seed=1)
-    meter = FieldMeter(24000)
+    meter = FoaStats(24000)
     for block in foa.split(7000, -1):
         meter.add(block)
     azimuth, elevation, diffuseness = intensity_direction(foa, 24000)

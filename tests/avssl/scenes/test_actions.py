@@ -128,7 +128,7 @@ def test_an_interrupted_run_is_taken_up(world, tmp_path):
 
 
 def test_where_nothing_is_missing_no_process_is_started(world, monkeypatch):
-    monkeypatch.setattr("avssl.data.pool._Pool", None)
+    monkeypatch.setattr("avssl.io.process_pool._Pool", None)
     actions(world, workers=2, seed=3, **SMALL)
 
 

@@ -10,7 +10,7 @@ import soundfile
 from av.video.frame import PictureType
 
 from avssl.data.manifest import read_manifest
-from avssl.data.pool import CrashError
+from avssl.io.process_pool import CrashError
 from avssl.scenes.field import render_sound
 from avssl.scenes.picture import render_frames
 from avssl.scenes.scene import Format, describe

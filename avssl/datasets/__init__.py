@@ -1,0 +1,1 @@
+"""Data sets: audio statistics, manifests, preparation."""

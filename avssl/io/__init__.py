@@ -1,0 +1,1 @@
+"""Files and processes: atomic writes, hashes, worker processes, resumable journals."""
