@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from avssl.data.labelled import Labelled
-from avssl.data.layouts import class_folders, hmdb51, ucf101
+from avssl.data.layouts import class_folders, hmdb51, ucf101, video_lists
 
 UCF = ["ApplyEyeMakeup", "HandstandPushups", "YoYo"]
 HMDB = ["cartwheel", "ride_bike", "wave"]
