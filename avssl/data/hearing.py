@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import soundfile
 import torch
 from torch import Tensor
 
@@ -15,9 +14,8 @@ from avssl.data.media.pieces import Pieces
 from avssl.data.media.whole import Sound
 from avssl.data.resample import BLOCK, resample_blocks
 from avssl.datasets.audio_stats import FoaStats, StereoStats
+from avssl.media.wav_writer import write_wav
 
-LARGEST_WAV = 2**32 - 4096
-"""Bytes; RF64 is the same with a longer header."""
 LOST = 0.5
 """Seconds that a file may end before its header says, on top of a tenth of its length."""
 
@@ -105,18 +103,25 @@ def write_heard(target: Path, heard: Heard, seconds: float, sample_rate: int) ->
     """Write ambiX, or left and right, as a 16-bit wav, turned down as a whole where it would clip.
 
     Args:
-        target: the file; not atomic, give a temporary name.
+        target: the file, written whole or not at all.
         heard: whose sound.
         seconds: how much of it.
         sample_rate: Hz.
+
+    Raises:
+        OSError: the file cannot be written.
     """
     gain = min(1.0, 0.99 / heard.meter.peak)
-    left = round(seconds * sample_rate)
-    kind = "WAV" if left * heard.channels * 2 < LARGEST_WAV else "RF64"
-    with soundfile.SoundFile(target, "w", sample_rate, heard.channels, "PCM_16", format=kind) as file:
-        native = (heard.prepared(block) for block in heard.sound.play(BLOCK))
-        for block in resample_blocks(native, heard.sound.sample_rate, sample_rate):
-            file.write((gain * block[:, :left]).clamp(-1, 1).T.numpy())
-            left -= min(left, block.shape[1])
-            if not left:
-                break
+    native = (heard.prepared(block) for block in heard.sound.play(BLOCK))
+    changed = resample_blocks(native, heard.sound.sample_rate, sample_rate)
+    blocks = ((gain * block).clamp(-1, 1) for block in _first(changed, round(seconds * sample_rate)))
+    write_wav(target, blocks, sample_rate, "PCM_16")
+
+
+def _first(blocks: Iterable[Tensor], samples: int) -> Iterator[Tensor]:
+    """Blocks `(channels, samples)` up to a number of samples."""
+    for block in blocks:
+        yield block[:, :samples]
+        samples -= min(samples, block.shape[1])
+        if not samples:
+            return

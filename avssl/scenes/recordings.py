@@ -8,10 +8,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from avssl.data.media import write_recording
+from avssl.media.wav_writer import write_wav
 from avssl.scenes.ambiences import AMBIENCES, describe
 from avssl.scenes.sketch import Sketch
-from avssl.spatial.harmonics import channels
 
 
 @dataclass(frozen=True)
@@ -72,4 +71,4 @@ class EigenScape(Tree):
         place = describe(AMBIENCES, label, self.seed, number, self.seconds)
         blocks = place.blocks(self.seconds, self.sample_rate, self.order)
         (name,) = self.files(label, number)
-        write_recording(out / name, blocks, channels(self.order), self.sample_rate, self.seconds)
+        write_wav(out / name, blocks, self.sample_rate, "PCM_24")

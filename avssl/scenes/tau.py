@@ -9,7 +9,8 @@ import numpy as np
 import torch
 
 from avssl.data.layouts.tau import SETUP
-from avssl.data.media import write_recording, write_video
+from avssl.data.media import write_video
+from avssl.media.wav_writer import write_wav
 from avssl.scenes.ambiences import describe
 from avssl.scenes.canvas import Canvas
 from avssl.scenes.ears import field_filters
@@ -49,7 +50,7 @@ class Tau(Tree):
         if not all(path.is_file() for path in sounds):
             heard = self._heard(label, number)
             for path, stretch in zip(sounds, np.array_split(heard, SEGMENTS, axis=1), strict=True):
-                write_recording(path, [stretch], 2, self.sample_rate, self.seconds)
+                write_wav(path, [stretch], self.sample_rate, "PCM_24")
         for segment, path in enumerate(videos):
             if not path.is_file():
                 self._film(path, label, number, segment)

@@ -4,7 +4,6 @@ from avssl.data.media.avi import write_avi
 from avssl.data.media.containers import close_all
 from avssl.data.media.pictures import iterate_frames, read_frames
 from avssl.data.media.probe import MediaInfo, SoundStream, VideoStream, probe
-from avssl.data.media.recording import write_recording
 from avssl.data.media.sound import read_all_sound, read_sound
 from avssl.data.media.spatial_mp4 import write_spatial_mp4
 from avssl.data.media.spherical import read_spatial
@@ -22,7 +21,6 @@ __all__ = [
     "read_sound",
     "read_spatial",
     "write_avi",
-    "write_recording",
     "write_sound",
     "write_spatial_mp4",
     "write_video",

@@ -16,8 +16,8 @@ from av.packet import Packet
 from av.video.reformatter import ColorRange, Colorspace
 
 from avssl.data.media.encoded import encoded, instant
-from avssl.data.media.write import writing
 from avssl.io.atomic import replacing
+from avssl.media.write_errors import writing
 
 MPEG4 = {"qmin": "3", "qmax": "3", "g": "12"}
 """Quality is held, not rate, so that quick pictures come out no coarser than slow ones."""

@@ -22,8 +22,9 @@ from avssl.data.media.faststart import finish
 from avssl.data.media.isobmff import Box
 from avssl.data.media.spherical import clear_sphere, entries, mark_ambisonics, mark_sphere
 from avssl.data.media.whole import Pictures
-from avssl.data.media.write import require_folder, write_video, writing
+from avssl.data.media.write import require_folder, write_video
 from avssl.io.atomic import replacing
+from avssl.media.write_errors import writing
 
 COPIED = {".mp4": frozenset(("h264", "hevc", "av1", "vp9")), ".mov": frozenset(("h264", "hevc"))}
 """Codecs that players expect in such a file; others are encoded anew."""

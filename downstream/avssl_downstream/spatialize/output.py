@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from itertools import chain
 from pathlib import Path
 
-import soundfile
 import torch
 from torch import Tensor
 
 from avssl.data.media.spatial_mp4 import AAC_RATES, write_spatial_mp4
-from avssl.data.media.write import require_writable, writing
+from avssl.data.media.write import require_writable
 from avssl.data.resample import resample_blocks
 from avssl.data.sofa import read_hrirs
-from avssl.io.atomic import replacing
+from avssl.media.wav_writer import write_wav
 from avssl.spatial.binaural import ambisonic_filters, spherical_head, to_binaural
 from avssl.spatial.speakers import decode, preview
 from avssl_downstream.spatialize.file import Source
@@ -25,8 +23,6 @@ FILMS = (".mp4", ".mov")
 WAV = ".wav"
 FILM_RATE = 48000
 """Hz, of a film whose source has a rate that its codec lacks."""
-LARGEST_WAV = 2**32 - 4096
-"""Bytes; RF64 is the same with a longer header."""
 
 
 def check_target(source: Path, target: Path, generator: Generator, options: SpatializeOptions) -> None:
@@ -98,16 +94,4 @@ def write(target: Path, source: Source, blocks: Iterable[Tensor], panoramic: boo
         sound = resample_blocks(blocks, source.sample_rate, rate) if rate != source.sample_rate else blocks
         write_spatial_mp4(target, source.path, sound, rate, panoramic=panoramic, codec=codec)
         return
-    waiting = iter(blocks)
-    first = next(waiting, None)
-    if first is None:
-        raise ValueError(f"{target}: expected sound to write, there is none")
-    size = 4 * len(first) * source.seconds * source.sample_rate
-    kind = "WAV" if size < LARGEST_WAV else "RF64"
-    with (
-        replacing(target) as part,
-        writing(target),
-        soundfile.SoundFile(part, "w", source.sample_rate, len(first), "FLOAT", format=kind) as file,
-    ):
-        for block in chain([first], waiting):
-            file.write(block.T.numpy())
+    write_wav(target, blocks, source.sample_rate)
