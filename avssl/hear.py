@@ -9,9 +9,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from avssl.data.resample import resample
 from avssl.models.encoders import Encoders
 from avssl.spatial.ambisonics import from_stereo
+from avssl.spatial.resample import resample
 
 RATES = (16000, 22050, 44100, 48000)
 """Hz that HEAR gives sound in."""

@@ -12,9 +12,9 @@ from torch import Tensor
 from avssl.data.ambix import NAMES, PAIRS, check_pair, declared_layout, recognised_layout
 from avssl.data.media.pieces import Pieces
 from avssl.data.media.whole import Sound
-from avssl.data.resample import BLOCK, resample_blocks
 from avssl.datasets.audio_stats import FoaStats, StereoStats
 from avssl.media.wav_writer import write_wav
+from avssl.spatial.resample import BLOCK, resample_blocks
 
 LOST = 0.5
 """Seconds that a file may end before its header says, on top of a tenth of its length."""

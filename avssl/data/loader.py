@@ -17,11 +17,10 @@ from torch.utils.data import default_collate
 from avssl.config import DataConfig
 from avssl.data.clip import Clip
 from avssl.data.manifest import Manifest, Row
-from avssl.data.media import read_frames, read_sound
+from avssl.data.media import read_frames, read_resampled
 from avssl.data.objects import Objects
 from avssl.data.objects import read as read_objects
 from avssl.data.processes import Batch, in_loader, in_order
-from avssl.data.resample import resample
 
 Views = Callable[[Clip, np.random.Generator], Batch]
 
@@ -59,10 +58,9 @@ def read_clip(
     frames_at = 0.5 if config.instant == "middle" else frames_at
     start = (row.seconds - seconds) * sound_at
     frame_start = start + max(0.0, seconds - config.frames / config.frame_rate) * frames_at
-    sound, rate = read_sound(root / row.sound, row.start + start, seconds)
+    sound = read_resampled(root / row.sound, row.start + start, seconds, sample_rate)
     if not bool(sound.isfinite().all()):
         raise ValueError(f"{root / row.sound}: sound is made of finite numbers, here are others near {start:.2f} s")
-    sound = resample(sound, rate, sample_rate)
     samples = round(config.seconds * sample_rate)
     last = row.start + row.seconds - 0.5 / max(row.frame_rate, 1.0)
     times = [min(row.start + frame_start + frame / config.frame_rate, last) for frame in range(config.frames)]

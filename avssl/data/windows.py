@@ -15,15 +15,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from avssl.data.media import read_sound
+from avssl.data.media import read_resampled
 from avssl.data.media.whole import Pictures, Sound
-from avssl.data.resample import resample
 from avssl.spatial.ambisonics import from_stereo
 from avssl.spatial.viewport import crop
 
 TOWERS = ("audio", "video")
 MARGIN = 0.25
-"""Seconds of sound read on either side of windows: more than the resampling filter is long."""
+"""Seconds by which a window may begin past the end of the audio; it is silent then."""
 SLACK = 1e-6
 """Seconds by which an instant may fall short of the end through rounding."""
 _SOUND = ("seconds", "channels", "upmix")
@@ -131,10 +130,8 @@ def read_sounds(path: Path, starts: Sequence[float], reading: Reading, sample_ra
     Returns:
         float32 `(N, C, samples)`.
     """
-    # From a whole second, which is a sample at either rate: a window does not depend on those read with it.
     first = max(0, math.floor(starts[0] - MARGIN))
-    sound, rate = _stretch(path, first, starts[-1] + reading.seconds + MARGIN - first, reading)
-    sound = resample(sound, rate, sample_rate)
+    sound = _segment(path, first, starts[-1] + reading.seconds + MARGIN - first, reading, sample_rate)
     samples = round(reading.seconds * sample_rate)
     begins = [round(start * sample_rate) - first * sample_rate for start in starts]
     sound = torch.nn.functional.pad(sound, (0, max(0, begins[-1] + samples - sound.shape[1])))
@@ -165,13 +162,13 @@ def iterate_window_frames(path: Path, starts: Sequence[float], reading: Reading)
         yield torch.stack([held[instant] for instant in window])
 
 
-def _stretch(path: Path, start: float, seconds: float, reading: Reading) -> tuple[Tensor, int]:
+def _segment(path: Path, start: float, seconds: float, reading: Reading, sample_rate: int) -> Tensor:
     file = Sound(path)
     count = min(file.channels, reading.channels or file.channels)
-    sound, rate = read_sound(path, start, seconds, range(count), 0 if file.raw else file.stream)
+    sound = read_resampled(path, start, seconds, sample_rate, range(count), 0 if file.raw else file.stream)
     if not bool(sound.isfinite().all()):
         raise ValueError(f"{path}: sound is made of finite numbers, here are others after {start:.2f} s")
-    return from_stereo(sound) if reading.upmix and count < 4 else sound, rate
+    return from_stereo(sound) if reading.upmix and count < 4 else sound
 
 
 def _instants(path: Path, start: float, reading: Reading, end: float) -> list[float]:

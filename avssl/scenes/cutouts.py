@@ -18,8 +18,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from avssl.data.detectors.segmenter import Segmenter, chosen, load_segmenter
-from avssl.data.media import iterate_frames, probe, read_sound
-from avssl.data.resample import resample
+from avssl.data.media import iterate_frames, probe, read_resampled
 from avssl.io.atomic import replacing
 from avssl.scenes.annotations import Annotation
 from avssl.scenes.brush import SIDE
@@ -144,8 +143,8 @@ def _cut(stretch: Annotation, path: Path, rate: float, sample_rate: int, segment
 
 
 def _sound(stretch: Annotation, sample_rate: int) -> NDArray[np.float32]:
-    heard, rate = read_sound(stretch.sound, stretch.start, stretch.end - stretch.start)
-    return np.asarray(resample(heard.mean(0, keepdim=True), rate, sample_rate)[0].numpy(), np.float32)
+    audio = read_resampled(stretch.sound, stretch.start, stretch.end - stretch.start, sample_rate)
+    return np.asarray(audio.mean(0).numpy(), np.float32)
 
 
 Shape = tuple[NDArray[np.uint8], float]

@@ -9,7 +9,7 @@ from pathlib import Path
 from torch import Tensor
 
 from avssl.data.media.whole import Sound
-from avssl.data.resample import in_blocks
+from avssl.spatial.resample import in_blocks
 
 SUFFIXES = frozenset((".wav", ".flac"))
 

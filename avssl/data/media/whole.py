@@ -20,7 +20,7 @@ from avssl.data.media.containers import open_container, reading, streams_of
 from avssl.data.media.pictures import beginning, iterate_frames
 from avssl.data.media.probe import probe
 from avssl.data.media.stretch import native_samples
-from avssl.data.resample import in_blocks
+from avssl.spatial.resample import in_blocks
 
 LONGEST_JUMP = 600.0
 """Seconds between neighbouring pieces of sound; more is a broken time stamp, not a pause."""

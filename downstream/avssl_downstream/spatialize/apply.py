@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor
 
-from avssl.data.resample import resample_blocks
+from avssl.spatial.resample import resample_blocks
 from avssl_downstream.spatialize.certificate import certificate
 from avssl_downstream.spatialize.file import Source
 from avssl_downstream.spatialize.generator import Generator

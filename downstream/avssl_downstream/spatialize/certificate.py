@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from avssl.data.media.whole import Sound
-from avssl.data.resample import resample_blocks
+from avssl.spatial.resample import resample_blocks
 from avssl_downstream.spatialize.file import BLOCK, Source
 
 

@@ -9,8 +9,7 @@ import torch
 from torch import Tensor
 
 from avssl.data.manifest import Manifest, Row
-from avssl.data.media import iterate_frames, read_sound
-from avssl.data.resample import resample
+from avssl.data.media import iterate_frames, read_resampled
 from avssl_downstream.spatialize.generator import Generator
 from avssl_downstream.spatialize.sights import Frames
 
@@ -26,12 +25,12 @@ def true_sound(row: Row, manifest: Manifest, generator: Generator) -> Tensor:
         ValueError: another number of channels than the generator makes, or samples that are no numbers.
     """
     path = manifest.root / row.sound
-    sound, rate = read_sound(path, row.start, row.seconds)
+    sound = read_resampled(path, row.start, row.seconds, generator.sample_rate)
     if len(sound) != generator.channels:
         raise ValueError(f"{path}: {generator.output} sound has {generator.channels} channels, this has {len(sound)}")
     if not bool(sound.isfinite().all()):
         raise ValueError(f"{path}: sound is made of finite numbers, here are others")
-    return resample(sound, rate, generator.sample_rate)
+    return sound
 
 
 def frames_of(row: Row, manifest: Manifest) -> Frames:

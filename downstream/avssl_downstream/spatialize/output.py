@@ -10,10 +10,10 @@ from torch import Tensor
 
 from avssl.data.media.spatial_mp4 import AAC_RATES, write_spatial_mp4
 from avssl.data.media.write import require_writable
-from avssl.data.resample import resample_blocks
 from avssl.data.sofa import read_hrirs
 from avssl.media.wav_writer import write_wav
 from avssl.spatial.binaural import ambisonic_filters, spherical_head, to_binaural
+from avssl.spatial.resample import resample_blocks
 from avssl.spatial.speakers import decode, preview
 from avssl_downstream.spatialize.file import Source
 from avssl_downstream.spatialize.generator import Generator

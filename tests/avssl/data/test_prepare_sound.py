@@ -9,9 +9,9 @@ import torch
 from avssl.data.ambix import check_name, declared_layout, recognised_layout
 from avssl.data.equirect import check_equirect
 from avssl.data.hearing import hear, write_heard
-from avssl.data.resample import BLOCK
 from avssl.datasets.audio_stats import FoaStats
 from avssl.spatial.ambisonics import convert, encode, intensity_direction
+from avssl.spatial.resample import BLOCK
 
 
 def wave(azimuth, elevation, samples=4800, seed=0):
@@ -123,7 +123,7 @@ def test_block_by_block_is_the_same_as_in_one_piece(tmp_path, monkeypatch):
     soundfile.write(tmp_path / "a.wav", foa.T.numpy(), 44100, subtype="FLOAT")
     written = []
     for block in (BLOCK, 1):
-        monkeypatch.setattr("avssl.data.resample.BLOCK", block)
+        monkeypatch.setattr("avssl.spatial.resample.BLOCK", block)
         heard = hear(tmp_path / "a.wav", "auto", 5.0)
         write_heard(tmp_path / "b.wav", heard, 5.0, 24000)
         written.append(torch.from_numpy(soundfile.read(tmp_path / "b.wav")[0]))
