@@ -22,6 +22,10 @@ PATH = click.Path(path_type=Path)
     "--views", help="viewports or equirect: overlapping views, or whole frames alone.  [default: the model's]"
 )
 @click.option("--least-score", default=0.25, show_default=True, help="Objects of a lower score are left out.")
+@click.option(
+    "--frames",
+    help="original or proxy: the video to detect in.  [default: original where all are there]",
+)
 def detect(data: Path, model: str, **options: Any) -> None:
     """Look for objects in the 360-degree clips of the manifest in DATA, and keep them beside it.
 

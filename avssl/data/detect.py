@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import time
 import warnings
@@ -15,13 +16,15 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from avssl.data.detectors import Detector, load_detector
 from avssl.data.findings import Findings
 from avssl.data.looking import WAYS, Shown, Sighting, look
-from avssl.data.manifest import Row, read_manifest
-from avssl.data.objects import About, Looked, objects_path
-from avssl.data.panoramas import Panoramas
+from avssl.data.manifest import Manifest, Row, read_manifest
+from avssl.data.objects import About, Looked, objects_path, read_about
+from avssl.data.panoramas import FRAMES, ORIGINAL, PROXY, Panoramas, lost_recordings
 from avssl.data.pieces import Piece, pieces, read_ahead
 from avssl.data.truth import TRUTH, objects_of_world
 from avssl.plugins import hint
 
+log = logging.getLogger(__name__)
+NAMED = {ORIGINAL: "original recordings", PROXY: "proxies"}
 Clip = tuple[Row, Looked, list[Sighting]]
 """Which clip, where it was looked at, and what was seen at each of these instants."""
 
@@ -33,12 +36,12 @@ def detect(
     rate: float = 2.0,
     views: str | None = None,
     least_score: float = 0.25,
+    frames: str | None = None,
     progress: bool = True,
 ) -> Path:
-    """Look for objects in the clips of a manifest and write `objects-<model>.parquet` beside it.
+    """Look for objects in the clips of a manifest and write `objects-<model>-<hash>.parquet` beside it.
 
-    Recordings that the clips were prepared from are looked at where they are still there, being larger; else the
-    proxies. What an earlier, interrupted run of the same model found is kept; clips that are new are added.
+    What an earlier, interrupted run of the same weights found is kept; clips that are new are added.
 
     Args:
         folder: holds `manifest.parquet`.
@@ -47,29 +50,44 @@ def detect(
         views: viewports (overlapping views of a camera, and the whole frame), equirect (the whole frame alone), or
             None: what suits the detector.
         least_score: objects of a lower score are left out.
+        frames: original (the recordings that the clips were prepared from, which are larger), proxy, or None: as the
+            file of these weights has it; else original where all recordings are there.
         progress: whether a bar shows how far it is.
 
     Returns:
         The parquet file; `objects.read(folder, model)` reads it. Beside it lies a picture of what was found.
 
     Raises:
-        ValueError: no such model, one that cannot be read, clips that are no panoramas, or the folder holds another
-            model's objects of that name.
+        ValueError: no such model, one that cannot be read, clips that are no panoramas, an original recording that is
+            not there, or the folder holds objects of these weights that were detected with other settings.
         OSError: the files cannot be written.
     """
-    _check(rate, views, least_score)
+    _check(rate, views, least_score, frames)
     manifest = read_manifest(folder)
     if model == TRUTH:
         return _said(objects_of_world(manifest, least_score))
-    panoramas = Panoramas(manifest)
     detector = load_detector(model)
-    about = About(f"{detector.name} sha256:{detector.sha256}", views or detector.views, rate, least_score)
-    with Findings(objects_path(manifest.root, model), manifest, about) as findings:
+    path = objects_path(manifest.root, model, detector.sha256)
+    panoramas = Panoramas(manifest, frames or _frames(path, manifest))
+    log.info("%s: objects are detected in %s", path, NAMED[panoramas.frames])
+    name = f"{detector.name} sha256:{detector.sha256}"
+    about = About(name, views or detector.views, rate, least_score, panoramas.frames)
+    with Findings(path, manifest, about) as findings:
         missing = findings.missing()
         read = read_ahead(pieces(missing, rate, about.views), panoramas, detector.side, about.views)
         for row, looked, sightings in _shown(_found(detector, read, least_score), len(missing), progress):
-            findings.add(row, looked, sightings)
+            findings.note(row, looked, sightings)
         return _said(findings.write(panoramas))
+
+
+def _frames(path: Path, manifest: Manifest) -> str:
+    """Frames of the file that is there already; else originals if all are there."""
+    if path.is_file():
+        return read_about(path)[0].frames
+    lost = lost_recordings(manifest)
+    if 0 < lost < len(manifest):
+        log.warning("%s: %d of %d original recordings are missing, proxies are used", path, lost, len(manifest))
+    return PROXY if lost or not len(manifest) else ORIGINAL
 
 
 def _said(path: Path) -> Path:
@@ -103,10 +121,12 @@ def _shown(results: Iterator[Clip], clips: int, progress: bool) -> Iterator[Clip
             yield result
 
 
-def _check(rate: float, views: str | None, least_score: float) -> None:
+def _check(rate: float, views: str | None, least_score: float, frames: str | None) -> None:
     if not 0 < rate < math.inf:
         raise ValueError(f"rate is above 0, not {rate}")
     if views is not None and views not in WAYS:
         raise ValueError(f"views are {' or '.join(WAYS)}, not {views!r}{hint(views, WAYS)}")
     if not 0 < least_score < 1:
         raise ValueError(f"least_score lies between 0 and 1, not {least_score}")
+    if frames is not None and frames not in FRAMES:
+        raise ValueError(f"frames are {' or '.join(FRAMES)}, not {frames!r}{hint(frames, FRAMES)}")

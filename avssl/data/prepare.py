@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
@@ -79,8 +78,8 @@ def prepare(
     found = find(root, out, layout, split)
     with _disk_full_in_one_line(out):
         claim(out)
-        with _workplace(out):
-            journal = Journal(out, {"root": printable(root.resolve()), "layout": layout, **asdict(options)})
+        settings = {"root": printable(root.resolve()), "layout": layout, **asdict(options)}
+        with Journal(out, settings) as journal, _workplace(out):
             report = _run(found, journal, options, workers or cores(), Console(stderr=True, quiet=not progress))
             _write(report)
     if progress:
@@ -123,7 +122,7 @@ def _run(found: Listing, journal: Journal, options: Options, workers: int, conso
     skipped = len(rows)
     for job, outcome in _shown(jobs, workers, console):
         if isinstance(outcome, Row):
-            journal.add(job.recording, outcome)
+            journal.note(job.recording, outcome)
             rows.append(outcome)
         else:
             failures.append(outcome)
@@ -166,20 +165,15 @@ def _write(report: PrepareReport) -> None:
 
 @contextlib.contextmanager
 def _workplace(out: Path) -> Iterator[None]:
-    """The folders that workers write to, for one run at a time; what is half-written is thrown away."""
+    """The folders that workers write to; what is half-written is thrown away."""
     partial = out / PARTIAL
     (out / MEDIA).mkdir(exist_ok=True)
-    with (out / ".lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise ValueError(f"{out}: another `avssl prepare` is writing here") from None
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir()
+    try:
+        yield
+    finally:
         shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir()
-        try:
-            yield
-        finally:
-            shutil.rmtree(partial, ignore_errors=True)
 
 
 @contextlib.contextmanager

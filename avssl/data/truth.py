@@ -37,7 +37,7 @@ def objects_of_world(manifest: Manifest, least_score: float) -> Path:
     """
     source = manifest.root / FILE
     table = read_truth(source)
-    about = About(f"{TRUTH} sha256:{sha256(source)}", "", 0.0, least_score)
+    about = About(f"{TRUTH} sha256:{sha256(source)}", "", 0.0, least_score, "")
     path = objects_path(manifest.root, TRUTH)
     write(path, _objects(table, about, least_score), about, _looked(table))
     return path

@@ -43,7 +43,7 @@ class Hrirs:
             return self
         # A filter's gain is the sum of its taps, which grows with their number.
         taps = resample(self.responses.flatten(0, 1), self.sample_rate, sample_rate, RESPONSES)
-        taps = taps.unflatten(0, (-1, 2)) * (self.sample_rate / sample_rate)
+        taps = taps.reshape(len(self.directions), 2, -1) * (self.sample_rate / sample_rate)
         return Hrirs(self.directions, taps, sample_rate)
 
     @cached_property

@@ -69,9 +69,14 @@ def read_folder(folder: Path) -> Yolo:
     except (SafetensorError, OSError, RuntimeError) as error:
         reason = " ".join(str(error).split())[:200]
         raise ValueError(f"{folder / WEIGHTS}: not the weights of a {config.architecture}: {reason}") from error
-    detector = Yolo(network, folder.resolve().name, sha256(folder / WEIGHTS, folder / CONFIG), config.side)
+    detector = Yolo(network, folder.resolve().name, sha256(*folder_files(folder)), config.side)
     detector.views = config.views
     return detector
+
+
+def folder_files(folder: Path) -> list[Path]:
+    """The files whose hash is a detector's."""
+    return [folder / WEIGHTS, folder / CONFIG]
 
 
 def build(config: Config) -> nn.Module:

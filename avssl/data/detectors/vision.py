@@ -59,6 +59,23 @@ def read_vision(model: str) -> Vision:
     Raises:
         ValueError: no such network, no such file, or weights of another network.
     """
+    path = weights_path(model)
+    name = model.removeprefix(PREFIX).partition(":")[0]
+    default = torchvision.models.get_model_weights(name).DEFAULT
+    network = torchvision.models.get_model(name, weights=None, weights_backbone=None)
+    try:
+        network.load_state_dict(_state(path))
+    except Exception as error:  # torch's pickles, safetensors and names that do not fit have errors of their own
+        raise ValueError(f"{path}: not weights of {name}: {' '.join(str(error).split())[:200]}") from error
+    return Vision(network, list(default.meta["categories"]), f"torchvision-{name}", sha256(path))
+
+
+def weights_path(model: str) -> Path:
+    """The file of the weights of `torchvision/NAME:PATH`.
+
+    Raises:
+        ValueError: no such network, or no such file.
+    """
     name, _, given = model.removeprefix(PREFIX).partition(":")
     known = torchvision.models.list_models(module=torchvision.models.detection)
     if name not in known:
@@ -67,12 +84,7 @@ def read_vision(model: str) -> Vision:
     path = Path(given) if given else _downloaded(default)
     if not path.is_file():
         raise ValueError(f"{path}: no such weights, and none are downloaded; give {PREFIX}{name}:PATH ({default.url})")
-    network = torchvision.models.get_model(name, weights=None, weights_backbone=None)
-    try:
-        network.load_state_dict(_state(path))
-    except Exception as error:  # torch's pickles, safetensors and names that do not fit have errors of their own
-        raise ValueError(f"{path}: not weights of {name}: {' '.join(str(error).split())[:200]}") from error
-    return Vision(network, list(default.meta["categories"]), f"torchvision-{name}", sha256(path))
+    return path
 
 
 def _downloaded(weights: Any) -> Path:

@@ -9,7 +9,7 @@ import pytest
 
 from avssl.data.objects import SCHEMA, About, Looked, objects_path, read, read_about, slug, write
 
-ABOUT = About("toy sha256:00", "viewports", 2.0, 0.25)
+ABOUT = About("toy sha256:00", "viewports", 2.0, 0.25, "proxy")
 
 
 def rows(*given):

@@ -75,8 +75,8 @@ def test_little_of_a_long_file_is_read_at_a_time(encoders, tmp_path, monkeypatch
         asked.append(seconds)
         return wanted(path, start, seconds, *more)
 
-    wanted = windows.read_sound
-    monkeypatch.setattr(windows, "read_sound", read)
+    wanted = windows.read_resampled
+    monkeypatch.setattr(windows, "read_resampled", read)
     source = Source("long", tmp_path / "long.wav", tuple(np.arange(0, 59, 0.5)))
     [(_, found)] = list(embed(encoders, [source], "audio", READING, **EXACT))
     assert found.shape[0] == 118
