@@ -18,7 +18,8 @@ from avssl.data.layouts.recording import Listing
 from avssl.data.manifest import NAME, Row, write_manifest
 from avssl.data.proxy import MEDIA, PARTIAL, Job, Options, failure, prepare_one
 from avssl.data.report import Failure, PrepareReport, by_key, printable
-from avssl.io.process_pool import cores, outcomes
+from avssl.io.cores import usable_cores
+from avssl.io.process_pool import outcomes
 from avssl.plugins import hint
 
 LAYOUTS = {"files": files.find, "yt360": yt360.find}
@@ -80,7 +81,7 @@ def prepare(
         claim(out)
         settings = {"root": printable(root.resolve()), "layout": layout, **asdict(options)}
         with Journal(out, settings) as journal, _workplace(out):
-            report = _run(found, journal, options, workers or cores(), Console(stderr=True, quiet=not progress))
+            report = _run(found, journal, options, workers or usable_cores(), Console(stderr=True, quiet=not progress))
             _write(report)
     if progress:
         report.show(Console())

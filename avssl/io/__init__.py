@@ -1,1 +1,1 @@
-"""Files and processes: atomic writes, hashes, worker processes, resumable journals."""
+"""Files, hashes, processes, cores, resumable journals and the cache folder, for every layer."""

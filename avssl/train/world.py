@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
@@ -14,6 +13,7 @@ from avssl.data.manifest import Manifest, read_manifest
 from avssl.data.objects import About, find_objects, read_about
 from avssl.data.truth import FILE as TRUTH_FILE
 from avssl.data.truth import TRUTH
+from avssl.io.cache_folder import cache_folder
 from avssl.io.hashing import sha256
 from avssl.plugins import hint
 
@@ -64,11 +64,6 @@ def training(manifest: Manifest) -> Manifest:
     return chosen
 
 
-def cache() -> Path:
-    """Where rendered worlds are kept: `AVSSL_CACHE`, or `~/.cache/avssl`."""
-    return Path(os.environ.get("AVSSL_CACHE") or Path.home() / ".cache" / "avssl")
-
-
 def _look_for_objects(manifest: Manifest, detector: str, progress: bool) -> None:
     """See that the objects of all clips are known; weights need not be here if they are."""
     from avssl.data.detect import detect
@@ -94,7 +89,7 @@ def _rendered(config: DataConfig, sample_rate: int, progress: bool) -> Path:
     version, render = _world(config.world)
     size = f"{config.clips}x{config.clip_seconds:g}s"
     name = f"{config.world}-{version}-{size}-seed{config.world_seed}-{config.frame_rate:g}fps-{sample_rate}Hz"
-    manifest = cache() / name / "manifest.parquet"
+    manifest = cache_folder() / name / "manifest.parquet"
     if manifest.is_file():
         return manifest
     if config.detector not in ("", TRUTH):

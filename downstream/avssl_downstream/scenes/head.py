@@ -11,8 +11,8 @@ import torch
 from avssl.data.labelled import Labelled
 from avssl.data.layouts import tau
 from avssl.data.windows import Reading
+from avssl.embedding.dataset_cache import cached_dataset
 from avssl.models.encoders import Encoders
-from avssl.train.kept import remembered
 from avssl_downstream.classification.judge import Predict, late
 from avssl_downstream.scenes.finetune import finetuned
 from avssl_downstream.scenes.options import ScenesOptions
@@ -43,7 +43,7 @@ class Scenes(SegmentHead):
             "segment": options.segment,
             "missing": options.missing,
         }
-        return remembered(
+        return cached_dataset(
             root, settings, lambda: tau.find(root, options.towers, options.missing, options.segment, _say)
         )
 
@@ -71,7 +71,7 @@ class Scenes(SegmentHead):
     def _fused(self, encoders: Encoders, labelled: Labelled, name: str) -> Iterator[tuple[str, Predict]]:
         """Each tower alone, and both: early (embeddings joined) and late (probabilities multiplied)."""
         towers, title = self.options.towers, name or "encoders"
-        embeddings = {tower: self._embedded(encoders, labelled, tower, title) for tower in towers}
+        embeddings = {tower: self._embedded(getattr(encoders, tower), labelled, title) for tower in towers}
         yield name, probe(torch.cat(list(embeddings.values()), 1), self.options)
         if len(towers) == 2:
             alone = {tower: probe(each, self.options) for tower, each in embeddings.items()}

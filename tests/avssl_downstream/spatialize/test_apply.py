@@ -14,8 +14,8 @@ from avssl_downstream.spatialize.verify_output import difference
 from avssl.data.media import read_all_sound, read_frames
 from avssl.data.media.spatial_mp4 import write_spatial_mp4
 from avssl.data.sofa import read_hrirs
+from avssl.models.runtime import single_process
 from avssl.spatial.binaural import ambisonic_filters, to_binaural
-from avssl.train.launch import alone
 
 MEDIA = Path(os.environ.get("AVSSL_TEST_MEDIA", Path(__file__).parents[4] / "shared" / "data"))
 RATE = 16000
@@ -23,7 +23,7 @@ OPTIONS = SpatializeOptions(windows=3)
 
 
 def spatialized(source, target, generator, options=OPTIONS):
-    apply(source, target, generator, options, alone("32-true"))
+    apply(source, target, generator, options, single_process("32-true"))
     return read_all_sound(target)
 
 
@@ -124,7 +124,7 @@ def test_hop_and_windows_at_once_change_little(tmp_path, film, pan, tone):
     source, made = film(sound=tone()), []
     for name, windows, hop in (("a", 1, 0.05), ("b", 7, 0.05), ("c", 3, 0.02)):
         made.append(spatialized(source, tmp_path / f"{name}.wav", pan, replace(OPTIONS, windows=windows, hop=hop))[0])
-    assert torch.equal(made[0], made[1])
+    torch.testing.assert_close(made[0], made[1], atol=1e-6, rtol=1e-5)  # batches of other sizes may round differently
     assert (made[0] - made[2]).square().mean() < 0.03 * made[0].square().mean()
 
 
@@ -218,7 +218,7 @@ def listed(target):
 def refused(source, target, generator, options=OPTIONS):
     before = listed(target)
     with pytest.raises((ValueError, OSError)) as error:
-        apply(source, target, generator, options, alone("32-true"))
+        apply(source, target, generator, options, single_process("32-true"))
     assert listed(target) == before, "something was written"
     assert "\n" not in str(error.value)
     return str(error.value)
@@ -296,6 +296,6 @@ def test_an_interruption_leaves_nothing_under_the_target_s_name(tmp_path, film, 
 
     pan.generate = interrupted
     with pytest.raises(KeyboardInterrupt):
-        apply(source, target, pan, OPTIONS, alone("32-true"))
+        apply(source, target, pan, OPTIONS, single_process("32-true"))
     assert target.read_bytes() == b"before"
     assert {each.name for each in tmp_path.iterdir()} == {target.name, source.name, f"silent-{source.name}"}
