@@ -33,4 +33,4 @@ def require_same(
     for name in [*now, *(each for each in before if each not in now)]:
         was, value = before.get(name), now.get(name)
         if was != value:
-            raise ValueError(f"{path}: expected {name} {was!r} as it was written with, got {value!r}; {advice}")
+            raise ValueError(f"{path}: expected {name} {was!r}, which it was written with, got {value!r}; {advice}")

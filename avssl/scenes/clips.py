@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from avssl.data.media import MediaInfo, probe
+from avssl.io.hashing import cached_sha256
 from avssl.scenes.actors import Actor, Appearance, Company
 from avssl.scenes.annotations import Annotation, read_annotations
 from avssl.scenes.cutouts import CutOut, Cutting, cut_all, read_cut_out
@@ -73,7 +74,7 @@ class Clips(Company):
     """None longer than `LONGEST`."""
     cutting: Cutting
     fingerprint: str
-    """Of what the stretches say and of the sizes of their files."""
+    """Of the annotations and of the contents of their files."""
 
     @property
     def kinds(self) -> dict[str, int]:
@@ -132,7 +133,7 @@ def clip_company(out: Path, sources: Path, cutting: Cutting) -> Clips:
     stretches = tuple(part for each in read_annotations(sources) for part in _parts(sources, each, known))
     files = sorted({path for each in stretches for path in (each.video, each.sound)})
     said = repr([(each.video.name, each.sound.name, *list(vars(each).values())[2:]) for each in stretches])
-    digest = hashlib.sha256((said + repr([path.stat().st_size for path in files])).encode()).hexdigest()[:16]
+    digest = hashlib.sha256((said + "".join(map(cached_sha256, files))).encode()).hexdigest()[:16]
     return Clips(out / SOURCES, stretches, cutting, digest)
 
 

@@ -182,9 +182,9 @@ def test_a_clip_that_was_prepared_anew_is_looked_at_again(world, toy):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"rate": 4.0}, "expected rate 2.0 as it was written with, got 4.0"),
-        ({"views": "equirect"}, "expected views 'viewports' as it was written with, got 'equirect'"),
-        ({"least_score": 0.5}, "expected least_score 0.25 as it was written with, got 0.5"),
+        ({"rate": 4.0}, "expected rate 2.0, which it was written with, got 4.0"),
+        ({"views": "equirect"}, "expected views 'viewports', which it was written with, got 'equirect'"),
+        ({"least_score": 0.5}, "expected least_score 0.25, which it was written with, got 0.5"),
     ],
 )
 def test_another_search_under_the_same_name_is_refused_in_one_line(world, toy, change, message):
@@ -288,7 +288,7 @@ def test_the_user_may_choose_the_frames(prepared, toy):
     assert azimuths(out) == [-50, -50]
     detect(out, "toy", progress=False)  # as the file has it, though originals are there
     assert azimuths(out) == [-50, -50]
-    with pytest.raises(ValueError, match="expected frames 'proxy' as it was written with, got 'original'"):
+    with pytest.raises(ValueError, match="expected frames 'proxy', which it was written with, got 'original'"):
         detect(out, "toy", frames="original", progress=False)
 
 
@@ -323,7 +323,7 @@ def test_objects_that_were_begun_in_originals_do_not_go_on_in_proxies(prepared, 
         detect(out, "toy", progress=False)
     monkeypatch.setattr(passing, "look", look)
     (recordings / "two.mp4").unlink()
-    with pytest.raises(ValueError, match="expected frames 'original' as it was written with, got 'proxy'"):
+    with pytest.raises(ValueError, match="expected frames 'original', which it was written with, got 'proxy'"):
         detect(out, "toy", progress=False)
 
 

@@ -88,7 +88,7 @@ def test_a_folder_belongs_to_one_choice_of_options(folders):
     assert counts(again(folders, sound_layout="wxy"))[1] == 2  # nothing prepared: another try may declare otherwise
     assert counts(again(folders))[0] == 2
     before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
-    with pytest.raises(ValueError, match=r"prepared\.jsonl: expected height 224 as it was written with, got 112; give"):
+    with pytest.raises(ValueError, match=r"prepared\.jsonl: expected height 224, which it was written with, got 112"):
         again(folders, height=112)
     assert before == {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
 

@@ -10,10 +10,11 @@ from safetensors.torch import save_file
 
 from avssl.config import FeatureConfig, ModelConfig
 from avssl.data.manifest import Row, write_manifest
-from avssl.data.media import write_avi, write_recording, write_sound, write_spatial_mp4, write_video
+from avssl.data.media import write_avi, write_sound, write_spatial_mp4, write_video
 from avssl.embedding.table_writer import embedding_table
 from avssl.embedding.tensor_shards import TensorShards
 from avssl.io.atomic import replacing, write_text
+from avssl.media.wav_writer import write_wav
 from avssl.models.encoder_factory import build_encoders
 from avssl.train import checkpoint
 
@@ -52,7 +53,7 @@ WRITERS = {
     "a.parquet": table,
     "a.npz": table,
     "a.wav": lambda path: write_sound(path, SOUND, 8000),
-    "b.wav": lambda path: write_recording(path, [SOUND.numpy()], 4, 8000, 1.0),
+    "b.wav": lambda path: write_wav(path, [SOUND], 8000),
     "a.mp4": lambda path: write_video(path, FRAMES, 4.0),
     "spatial.mp4": spatial_mp4,
     "a.avi": lambda path: write_avi(path, FRAMES, 4.0, np.zeros((1, 8000), np.float32), 8000),

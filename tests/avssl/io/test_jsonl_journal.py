@@ -76,9 +76,9 @@ def test_a_journal_without_a_header_is_begun_anew(path, header):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"rate": 4.0, "size": (64, 32)}, "expected rate 2.0 as it was written with, got 4.0; delete it"),
-        ({"rate": 2.0}, r"expected size \[64, 32\] as it was written with, got None"),
-        (SETTINGS | {"more": 1}, "expected more None as it was written with, got 1"),
+        ({"rate": 4.0, "size": (64, 32)}, "expected rate 2.0, which it was written with, got 4.0; delete it"),
+        ({"rate": 2.0}, r"expected size \[64, 32\], which it was written with, got None"),
+        (SETTINGS | {"more": 1}, "expected more None, which it was written with, got 1"),
     ],
 )
 def test_other_settings_are_refused_whichever_side_has_them(path, settings, message):

@@ -181,7 +181,7 @@ def test_somebody_elses_recordings_and_other_worlds_are_left_alone(tmp_path):
     with pytest.raises(ValueError, match="holds Beach, which ambience did not write"):
         ambience(tmp_path / "real", **SMALL)
     ambience(tmp_path / "made", classes=["Beach"], order=1, **SMALL)
-    with pytest.raises(ValueError, match="holds a world of order 1, not 2; give another folder"):
+    with pytest.raises(ValueError, match="expected order 1, which it was written with, got 2; give another folder"):
         ambience(tmp_path / "made", classes=["Beach"], order=2, **SMALL)
 
 
