@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 TASKS = "avssl.tasks"
@@ -21,6 +26,36 @@ def load(group: str, name: str) -> Any:
     Raises:
         ValueError: nothing, or more than one distribution, is registered under `name`, or its import fails.
     """
+    entry = find_entry(group, name)
+    with _naming(entry):
+        return entry.load()
+
+
+def load_options(group: str, name: str) -> type:
+    """The `Options` of a plug-in, without importing the plug-in itself where its options have a module of their own.
+
+    That is `MODULE.options` or `MODULE_options` with a class `NAMEOptions`, for the entry point `MODULE:NAME`.
+
+    Raises:
+        ValueError: see `load`; or the plug-in has no `Options`.
+    """
+    entry = find_entry(group, name)
+    with _naming(entry):
+        for module in (f"{entry.module}.options", f"{entry.module}_options"):
+            if source_file(module):
+                found = getattr(import_module(module), f"{entry.attr}Options", None)
+                if isinstance(found, type):
+                    return found
+        options: type = entry.load().Options
+        return options
+
+
+def find_entry(group: str, name: str) -> EntryPoint:
+    """The entry point of a plug-in, which is not imported.
+
+    Raises:
+        ValueError: nothing, or more than one distribution, is registered under `name`.
+    """
     found = _distinct(entry_points(group=group, name=name))
     if not found:
         raise ValueError(
@@ -29,10 +64,27 @@ def load(group: str, name: str) -> Any:
     if len(found) > 1:
         owners = " and ".join(sorted(entry.dist.name if entry.dist else "?" for entry in found))
         raise ValueError(f"{group} plug-in {name!r} is registered by both {owners}; uninstall one")
+    return found[0]
+
+
+def source_file(module: str) -> Path | None:
+    """The file of a module, found without importing it or its packages; None if there is none."""
+    top, *inner = module.split(".")
+    spec = find_spec(top)
+    for folder in (spec and spec.submodule_search_locations) or ():
+        for path in (Path(folder, *inner).with_suffix(".py"), Path(folder, *inner, "__init__.py")):
+            if path.is_file():
+                return path
+    return Path(spec.origin) if spec and spec.origin and not inner else None
+
+
+@contextmanager
+def _naming(entry: EntryPoint) -> Iterator[None]:
+    """Errors of a plug-in that is imported, with its name."""
     try:
-        return found[0].load()
+        yield
     except Exception as error:
-        raise ValueError(f"{group} plug-in {name!r} ({found[0].value}) does not import: {error!r}") from error
+        raise ValueError(f"{entry.group} plug-in {entry.name!r} ({entry.value}) does not import: {error!r}") from error
 
 
 def hint(name: str, known: Any) -> str:

@@ -37,7 +37,7 @@ class AudioStats:
         """Accumulate the next block, `(channels, samples)`."""
         self.samples += sound.shape[-1]
         self.peak = max(self.peak, float(sound.abs().max()))
-        self.energy += sound.double().square().sum(-1)
+        self.energy = self.energy.to(sound.device) + sound.double().square().sum(-1)
 
     def floor(self) -> float:
         """Energy up to which a channel counts as silent."""
@@ -58,7 +58,8 @@ class StereoStats(AudioStats):
     def add(self, sound: Tensor) -> None:
         """Accumulate the next block, left and right `(2, samples)`."""
         super().add(sound)
-        self.mixed += (APART_TOTAL @ sound).double().square().sum(-1)
+        mixed = (APART_TOTAL.to(sound) @ sound).double().square().sum(-1)
+        self.mixed = self.mixed.to(sound.device) + mixed
 
     def silent_channels(self) -> str:
         """L or R where that channel is silent, L-R where both carry the same.
@@ -98,7 +99,7 @@ class FoaStats(AudioStats):
     def add(self, sound: Tensor) -> None:
         """Accumulate the next block, ambiX `(4, samples)`."""
         super().add(sound)
-        self.band += band_covariance(sound, self.sample_rate, LOW, HIGH).double()
+        self.band = self.band.to(sound.device) + band_covariance(sound, self.sample_rate, LOW, HIGH).double()
 
     def silent_channels(self) -> str:
         """Letters of the silent channels, such as Z.

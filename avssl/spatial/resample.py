@@ -70,14 +70,14 @@ def resample(sound: Tensor, source: int, target: int, low_pass: LowPass = AUDIO)
         low_pass: `RESPONSES` for filters.
 
     Returns:
-        float32 `(channels, ceil(samples * target / source))`.
+        float32 `(channels, ceil(samples * target / source))`, on the device of `sound`.
     """
     if source == target:
         return sound
     common = gcd(source, target)
     up, down = target // common, source // common
-    changed = resample_poly(sound.numpy(), up, down, axis=1, window=_taps(low_pass, max(up, down)))
-    return torch.from_numpy(np.ascontiguousarray(changed, np.float32))
+    changed = resample_poly(sound.cpu().numpy(), up, down, axis=1, window=_taps(low_pass, max(up, down)))
+    return torch.from_numpy(np.ascontiguousarray(changed, np.float32)).to(sound.device)
 
 
 def resample_blocks(blocks: Iterable[Tensor], source: int, target: int) -> Iterator[Tensor]:
@@ -96,11 +96,11 @@ def resample_blocks(blocks: Iterable[Tensor], source: int, target: int) -> Itera
     before, held = torch.zeros(0), torch.zeros(0)
     for block in in_blocks(blocks, BLOCK * source):
         if held.numel():
-            wide = resample(torch.cat([before, held, block[:, : steps * down]], 1), source, target)
+            wide = resample(torch.cat([before.to(held.device), held, block[:, : steps * down]], 1), source, target)
             yield wide[:, bool(before.numel()) * steps * up :][:, : BLOCK * target]
         before, held = held[:, held.shape[-1] - steps * down :] if held.numel() else block[:, :0], block
     if held.numel():
-        wide = resample(torch.cat([before, held], 1), source, target)
+        wide = resample(torch.cat([before.to(held.device), held], 1), source, target)
         yield wide[:, bool(before.numel()) * steps * up :]
 
 

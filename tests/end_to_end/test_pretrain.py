@@ -83,7 +83,7 @@ def test_the_run_folder_holds_all_that_a_report_reads(run):
     assert not [name for name in names if ".part" in name]
 
 
-def test_published_encoders_are_those_of_the_last_step_with_statistics_of_the_training_sound(run):
+def test_saved_encoders_are_those_of_the_last_step_with_training_statistics(run):
     folder, _ = run
     encoders = Encoders.from_pretrained(folder)
     weights = checkpoint.load(folder / checkpoint.LAST)["task"]
@@ -188,7 +188,7 @@ def test_a_stop_while_measuring_exits_with_0_and_the_same_command_measures(small
     assert "avsa_bin" in pretrain(config(small_world, steps=1), tmp_path / "run", progress=False)
 
 
-def test_encoders_to_start_from_bring_their_statistics_and_a_published_file_gets_them_fitted(run, small_world):
+def test_statistics_come_with_encoders_to_start_from_and_are_fitted_otherwise(run, small_world):
     manifest = read_manifest(small_world, "train")
     for weights, fitted in ((str(run[0]), False), ("published.safetensors", True), ("", True)):
         wanted = fill(RunConfig, {"model": {"weights": weights}, "data": {"seconds": 0.5}})

@@ -187,7 +187,7 @@ def test_somebody_elses_recordings_and_other_worlds_are_left_alone(tmp_path):
 
 def test_taus_tree_is_read_by_its_reader_seen_and_heard(tmp_path):
     options = ["--layout", "tau", "--classes", "bus,park", "--recordings", "2", "--seconds", "1", "--workers", "1"]
-    result = CliRunner().invoke(main, ["scenes", "ambience", str(tmp_path), *options])
+    result = CliRunner().invoke(main, ["synth", "ambience", str(tmp_path), *options])
     assert result.exit_code == 0, result.output
     found = tau.find(tmp_path)
     assert found.name.startswith("made-up ambience")

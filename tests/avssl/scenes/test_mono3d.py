@@ -75,7 +75,7 @@ def test_w_is_the_sum_of_the_sources(kind):
         assert len(scenes.sources(scene)) == len(scene.walkers)
 
 
-def test_a_corner_of_the_cube_is_a_plane_wave_and_the_axes_of_the_picture_are_those_of_ambix(disc):
+def test_a_source_in_a_cube_corner_is_a_plane_wave_along_ambix_axes(disc):
     scenes = world()
     w, y, z, x = scenes.sound(standing((1, -1, 1), pictures=[disc]))
     # To the right, above, near: right is -Y, up is +Z, near is in front.
@@ -228,7 +228,7 @@ def test_numbers_without_meaning_are_refused(tmp_path, change, message):
 
 
 def test_the_command_prints_the_manifest(tmp_path):
-    command = [sys.executable, "-c", "from avssl.cli import main; main()", "scenes", "mono3d", str(tmp_path / "out")]
+    command = [sys.executable, "-c", "from avssl.cli import main; main()", "synth", "mono3d", str(tmp_path / "out")]
     options = {"clips": 1, "seconds": 0.25, "width": 64, "height": 32, "type": "P2", "workers": 1, "step": 0.1}
     flags = [text for name, value in options.items() for text in (f"--{name}", str(value))]
     done = subprocess.run([*command, *flags], capture_output=True, text=True, check=True)

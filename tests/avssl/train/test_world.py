@@ -13,8 +13,9 @@ from avssl.data.detectors.load import detector_sha256
 from avssl.data.manifest import read_manifest, write_manifest
 from avssl.data.objects import SCHEMA, About, Looked, objects_path, read_about, write
 from avssl.scenes.synth360 import synth360
-from avssl.train import probe, world
+from avssl.train import world
 from avssl.train.pretrain import pretrain
+from avssl.train.resolved_run import resolve_run
 
 
 @pytest.fixture(scope="module")
@@ -108,11 +109,11 @@ def test_guided_crops_without_a_detector_are_refused_before_anything_is_rendered
     assert not list(tmp_path.iterdir())
 
 
-def test_the_probe_looks_as_it_is_told_so_that_guided_runs_are_measured_like_random_ones():
+def test_probe_crops_are_random_unless_the_probe_itself_is_guided():
     config = fill(
         RunConfig, read_recipe("avsa/small"), {"options": {"guide": "objects"}, "data": {"detector": "truth"}}
     )
-    plain = probe._options(config, Path("m"))
+    plain = resolve_run(config).probe
     assert (plain.guide, plain.detector, plain.size) == ("random", "truth", 64)
-    guided = probe._options(fill(RunConfig, config, {"probe": {"guide": "objects"}}), Path("m"))
+    guided = resolve_run(fill(RunConfig, config, {"probe": {"guide": "objects"}})).probe
     assert (guided.guide, guided.data().detector) == ("objects", "truth")

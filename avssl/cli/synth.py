@@ -1,4 +1,4 @@
-"""`avssl scenes`: made-up worlds."""
+"""`avssl synth`: synthetic datasets."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from typing import Any
 import click
 
 from avssl.cli.errors import Commands
+from avssl.cli.examples import example
 
 
-@click.group(cls=Commands)
-def scenes() -> None:
-    """Render made-up worlds with known truth."""
+@click.group(cls=Commands, epilog=example("avssl synth synth360 OUT --clips 500 --seed 0"))
+def synth() -> None:
+    """Render a synthetic dataset with ground truth."""
 
 
 def _of_any_world(command: Callable[..., None]) -> Callable[..., None]:
@@ -31,7 +32,7 @@ def _of_any_world(command: Callable[..., None]) -> Callable[..., None]:
     return command
 
 
-@scenes.command()
+@synth.command()
 @_of_any_world
 @click.option("--width", default=448, show_default=True, help="Columns of the frames; rows are half as many.")
 @click.option("--order", default=1, show_default=True, help="Ambisonic order of the sound, 1 to 4.")
@@ -42,7 +43,7 @@ def synth360(out: Path, clips: int, seconds: float, seed: int, **options: Any) -
     click.echo(render(out, clips, seconds, seed, **options))
 
 
-@scenes.command()
+@synth.command()
 @_of_any_world
 @click.option("--width", default=224, show_default=True, help="Columns of the frames.")
 @click.option("--height", default=128, show_default=True, help="Rows of the frames.")
@@ -84,7 +85,7 @@ def _of_sources(cut_rate: float) -> Callable[[Callable[..., None]], Callable[...
     return options
 
 
-@scenes.command()
+@synth.command()
 @_of_any_world
 @_of_sources(cut_rate=4.0)
 @click.option("--width", default=320, show_default=True, help="Columns of the frames.")
@@ -109,7 +110,7 @@ def mono3d(out: Path, clips: int, seconds: float, seed: int, **options: Any) -> 
     click.echo(render(out, clips, seconds, seed, **options))
 
 
-@scenes.command("pseudo-binaural")
+@synth.command("pseudo-binaural")
 @_of_any_world
 @_of_sources(cut_rate=10.0)
 @click.option("--width", default=640, show_default=True, help="Columns of the frames.")
@@ -140,7 +141,7 @@ def pseudo_binaural(out: Path, clips: int, seconds: float, seed: int, **options:
     click.echo(render(out, clips, seconds, seed, **options))
 
 
-@scenes.command()
+@synth.command()
 @click.option("--workers", type=int, help="Processes.  [default: one a core]")
 @click.option("--classes", default="", metavar="A,B,...", help="Which classes.  [default: all]")
 @click.option("--sample-rate", default=48000, show_default=True, help="Samples a second, in Hz.")
@@ -157,7 +158,7 @@ def ambience(out: Path, classes: str, **options: Any) -> None:
     click.echo(render(out, classes=[each for each in classes.split(",") if each], **options))
 
 
-@scenes.command()
+@synth.command()
 @click.option("--layout", default="ucf101", show_default=True, type=click.Choice(["ucf101", "hmdb51"]))
 @click.option("--classes", default=8, show_default=True, help="Kinds of motion, in pairs, up to 16.")
 @click.option("--groups", default=25, show_default=True, help="Sets of objects and backgrounds; none is in two splits.")
