@@ -38,7 +38,7 @@ def _of_any_world(command: Callable[..., None]) -> Callable[..., None]:
 @click.option("--order", default=1, show_default=True, help="Ambisonic order of the sound, 1 to 4.")
 def synth360(out: Path, clips: int, seconds: float, seed: int, **options: Any) -> None:
     """Sounding objects around a 360-degree camera: video, ambisonics, and the truth per frame."""
-    from avssl.scenes.synth360 import synth360 as render
+    from avssl.synth.synth360 import synth360 as render
 
     click.echo(render(out, clips, seconds, seed, **options))
 
@@ -52,7 +52,7 @@ def synth360(out: Path, clips: int, seconds: float, seed: int, **options: Any) -
 @click.option("--room/--no-room", default=True, show_default=True, help="Reflections, reverberation, background noise.")
 def stage(out: Path, clips: int, seconds: float, seed: int, **options: Any) -> None:
     """Sounding objects in front of an ordinary camera, heard by two ears: video, binaural sound, and the truth."""
-    from avssl.scenes.stage import stage as render
+    from avssl.synth.stage.stage_dataset import stage as render
 
     click.echo(render(out, clips, seconds, seed, **options))
 
@@ -105,7 +105,7 @@ def _of_sources(cut_rate: float) -> Callable[[Callable[..., None]], Callable[...
 @click.option("--deviation", default=0.2, show_default=True, help="How far beyond the frame, in half canvases.")
 def mono3d(out: Path, clips: int, seconds: float, seed: int, **options: Any) -> None:
     """Cut-outs on random walks in three dimensions: flat video, first-order ambisonics, and the truth per frame."""
-    from avssl.scenes.mono3d import mono3d as render
+    from avssl.synth.mono3d.mono3d_dataset import mono3d as render
 
     click.echo(render(out, clips, seconds, seed, **options))
 
@@ -136,7 +136,7 @@ def mono3d(out: Path, clips: int, seconds: float, seed: int, **options: Any) -> 
 @click.option("--one-level/--own-levels", default=True, show_default=True, help="Whether all are equally loud.")
 def pseudo_binaural(out: Path, clips: int, seconds: float, seed: int, **options: Any) -> None:
     """Patches of mono sources side by side, each heard from where it is seen: video, binaural sound, and the truth."""
-    from avssl.scenes.pseudo_binaural import pseudo_binaural as render
+    from avssl.synth.pseudo_binaural.pseudo_binaural_dataset import pseudo_binaural as render
 
     click.echo(render(out, clips, seconds, seed, **options))
 
@@ -153,7 +153,7 @@ def pseudo_binaural(out: Path, clips: int, seconds: float, seed: int, **options:
 @click.argument("out", type=click.Path(path_type=Path))
 def ambience(out: Path, classes: str, **options: Any) -> None:
     """Places that differ in what sounds, from where and how it moves: in the files of EigenScape or TAU."""
-    from avssl.scenes.ambience import ambience as render
+    from avssl.synth.soundscape.soundscape_dataset import ambience as render
 
     click.echo(render(out, classes=[each for each in classes.split(",") if each], **options))
 
@@ -172,6 +172,6 @@ def ambience(out: Path, classes: str, **options: Any) -> None:
 @click.argument("out", type=click.Path(path_type=Path))
 def actions(out: Path, **options: Any) -> None:
     """Motions that no single picture tells apart: video in the files and lists of UCF101 or HMDB51."""
-    from avssl.scenes.actions import actions as render
+    from avssl.synth.actions.actions_dataset import actions as render
 
     click.echo(render(out, **options))

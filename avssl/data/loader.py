@@ -16,11 +16,11 @@ from torch.utils.data import default_collate
 
 from avssl.config import DataConfig
 from avssl.data.clip import Clip
-from avssl.data.manifest import Manifest, Row
-from avssl.data.media import read_frames, read_resampled
-from avssl.data.objects import Objects
-from avssl.data.objects import read as read_objects
-from avssl.data.processes import Batch, in_loader, in_order
+from avssl.data.worker_loader import Batch, in_loader, in_order
+from avssl.datasets.manifest import Manifest, Row
+from avssl.detection.object_index import Objects
+from avssl.detection.object_index import read as read_objects
+from avssl.media import read_frames, read_resampled
 
 Views = Callable[[Clip, np.random.Generator], Batch]
 
@@ -54,19 +54,19 @@ def read_clip(
         ValueError: a file is broken.
     """
     seconds = min(config.seconds, row.seconds)
-    sound_at, frames_at = (0.5, 0.5) if rng is None else rng.random(2)
-    frames_at = 0.5 if config.instant == "middle" else frames_at
-    start = (row.seconds - seconds) * sound_at
+    audio_at, frames_at = (0.5, 0.5) if rng is None else rng.random(2)
+    frames_at = 0.5 if config.frame_position == "middle" else frames_at
+    start = (row.seconds - seconds) * audio_at
     frame_start = start + max(0.0, seconds - config.frames / config.frame_rate) * frames_at
-    sound = read_resampled(root / row.sound, row.start + start, seconds, sample_rate)
-    if not bool(sound.isfinite().all()):
-        raise ValueError(f"{root / row.sound}: sound is made of finite numbers, here are others near {start:.2f} s")
+    audio = read_resampled(root / row.audio, row.start + start, seconds, sample_rate)
+    if not bool(audio.isfinite().all()):
+        raise ValueError(f"{root / row.audio}: sound is made of finite numbers, here are others near {start:.2f} s")
     samples = round(config.seconds * sample_rate)
     last = row.start + row.seconds - 0.5 / max(row.frame_rate, 1.0)
     times = [min(row.start + frame_start + frame / config.frame_rate, last) for frame in range(config.frames)]
     return Clip(
         frames=read_frames(root / row.video, times),
-        sound=pad(sound, (0, max(0, samples - sound.shape[1])))[:, :samples],
+        audio=pad(audio, (0, max(0, samples - audio.shape[1])))[:, :samples],
         sample_rate=sample_rate,
         key=row.key,
         labels=asdict(row) | {"start": float(start), "frame_start": float(frame_start)},

@@ -33,11 +33,11 @@ class AudioStats:
         self.peak = 0.0
         self.energy = torch.zeros(channels, dtype=torch.float64)
 
-    def add(self, sound: Tensor) -> None:
+    def add(self, audio: Tensor) -> None:
         """Accumulate the next block, `(channels, samples)`."""
-        self.samples += sound.shape[-1]
-        self.peak = max(self.peak, float(sound.abs().max()))
-        self.energy = self.energy.to(sound.device) + sound.double().square().sum(-1)
+        self.samples += audio.shape[-1]
+        self.peak = max(self.peak, float(audio.abs().max()))
+        self.energy = self.energy.to(audio.device) + audio.double().square().sum(-1)
 
     def floor(self) -> float:
         """Energy up to which a channel counts as silent."""
@@ -55,11 +55,11 @@ class StereoStats(AudioStats):
         super().__init__(sample_rate, 2)
         self.mixed = torch.zeros(2, dtype=torch.float64)  # energy of left minus right, and of left plus right
 
-    def add(self, sound: Tensor) -> None:
+    def add(self, audio: Tensor) -> None:
         """Accumulate the next block, left and right `(2, samples)`."""
-        super().add(sound)
-        mixed = (APART_TOTAL.to(sound) @ sound).double().square().sum(-1)
-        self.mixed = self.mixed.to(sound.device) + mixed
+        super().add(audio)
+        mixed = (APART_TOTAL.to(audio) @ audio).double().square().sum(-1)
+        self.mixed = self.mixed.to(audio.device) + mixed
 
     def silent_channels(self) -> str:
         """L or R where that channel is silent, L-R where both carry the same.
@@ -96,10 +96,10 @@ class FoaStats(AudioStats):
         super().__init__(sample_rate, len(LETTERS))
         self.band = torch.zeros(4, 4, dtype=torch.float64)  # covariance between channels, 150-4000 Hz
 
-    def add(self, sound: Tensor) -> None:
+    def add(self, audio: Tensor) -> None:
         """Accumulate the next block, ambiX `(4, samples)`."""
-        super().add(sound)
-        self.band = self.band.to(sound.device) + band_covariance(sound, self.sample_rate, LOW, HIGH).double()
+        super().add(audio)
+        self.band = self.band.to(audio.device) + band_covariance(audio, self.sample_rate, LOW, HIGH).double()
 
     def silent_channels(self) -> str:
         """Letters of the silent channels, such as Z.

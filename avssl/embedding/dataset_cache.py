@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from avssl.data.labelled import Labelled
+from avssl.datasets.labelled_dataset import Labelled
 from avssl.embedding.cache_keys import absolute, short_hash
 from avssl.io.cache_folder import cache_folder
 
@@ -38,7 +38,7 @@ def cached_dataset(
         if not path.is_file():
             raise
         found = Labelled.load(path)
-        if any((found.root / (each.video or each.sound)).is_file() for each in found.examples):
+        if any((found.root / (each.video or each.audio)).is_file() for each in found.examples):
             raise
         logger.warning("%s: media are gone, the cached index of %s is used", root, found.name)
         return found

@@ -7,12 +7,12 @@ from functools import cached_property
 
 from torch import Tensor
 
-from avssl.spatial.between import Between
+from avssl.spatial.between import HrirInterpolator
 from avssl.spatial.resample import RESPONSES, resample
 
 
 @dataclass(frozen=True, eq=False)
-class Hrirs:
+class HrirSet:
     """Impulse responses of two ears for sources far away.
 
     Raises:
@@ -37,16 +37,16 @@ class Hrirs:
         if self.sample_rate < 1:
             raise ValueError(f"a sample rate is at least 1 Hz, not {self.sample_rate}")
 
-    def at(self, sample_rate: int) -> Hrirs:
+    def at(self, sample_rate: int) -> HrirSet:
         """The same filters at another rate in Hz: gains and times of arrival in seconds stay."""
         if sample_rate == self.sample_rate:
             return self
         # A filter's gain is the sum of its taps, which grows with their number.
         taps = resample(self.responses.flatten(0, 1), self.sample_rate, sample_rate, RESPONSES)
         taps = taps.reshape(len(self.directions), 2, -1) * (self.sample_rate / sample_rate)
-        return Hrirs(self.directions, taps, sample_rate)
+        return HrirSet(self.directions, taps, sample_rate)
 
     @cached_property
-    def between(self) -> Between:
+    def between(self) -> HrirInterpolator:
         """The responses of every direction, measured or not; worked out once."""
-        return Between.of(self.directions, self.responses)
+        return HrirInterpolator.of(self.directions, self.responses)

@@ -60,24 +60,24 @@ def widened(start: float, seconds: float, source: int, target: int) -> tuple[flo
     return first, start + seconds + wide - first
 
 
-def resample(sound: Tensor, source: int, target: int, low_pass: LowPass = AUDIO) -> Tensor:
+def resample(audio: Tensor, source: int, target: int, low_pass: LowPass = AUDIO) -> Tensor:
     """Audio at another rate, through a polyphase low-pass filter (Kaiser window), aligned with the input.
 
     Args:
-        sound: `(channels, samples)`.
+        audio: `(channels, samples)`.
         source: its rate, Hz.
         target: the rate wanted, Hz.
         low_pass: `RESPONSES` for filters.
 
     Returns:
-        float32 `(channels, ceil(samples * target / source))`, on the device of `sound`.
+        float32 `(channels, ceil(samples * target / source))`, on the device of `audio`.
     """
     if source == target:
-        return sound
+        return audio
     common = gcd(source, target)
     up, down = target // common, source // common
-    changed = resample_poly(sound.cpu().numpy(), up, down, axis=1, window=_taps(low_pass, max(up, down)))
-    return torch.from_numpy(np.ascontiguousarray(changed, np.float32)).to(sound.device)
+    changed = resample_poly(audio.cpu().numpy(), up, down, axis=1, window=_taps(low_pass, max(up, down)))
+    return torch.from_numpy(np.ascontiguousarray(changed, np.float32)).to(audio.device)
 
 
 def resample_blocks(blocks: Iterable[Tensor], source: int, target: int) -> Iterator[Tensor]:

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from avssl.data.labelled import Example, Fold, Labelled, check_missing
-from avssl.data.layouts.files import PICTURES, walk
+from avssl.datasets.labelled_dataset import Example, Fold, Labelled, check_missing
+from avssl.datasets.layouts.files import FRAMES, walk
 
 MOST = 10**7
 """Names in a list; a header that promises more is broken, and would fill the memory."""
@@ -107,7 +107,7 @@ class Videos:
         for folder, _, names in walk(root):
             below = PurePosixPath(folder.relative_to(root).as_posix())
             for path in (below / name for name in names):
-                if path.suffix.lower() in PICTURES:
+                if path.suffix.lower() in FRAMES:
                     self._by_stem.setdefault(path.stem.casefold(), []).append(path)
 
     def find(self, listed: Listed) -> str:

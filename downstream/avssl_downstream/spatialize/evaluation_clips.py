@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from avssl.data.manifest import Manifest, Row
-from avssl.data.media import iterate_frames, read_resampled
+from avssl.datasets.manifest import Manifest, Row
+from avssl.media import iterate_frames, read_resampled
 from avssl_downstream.spatialize.frame_features import FrameReader
 from avssl_downstream.spatialize.generator import Generator
 
@@ -24,13 +24,13 @@ def target_audio(row: Row, manifest: Manifest, generator: Generator) -> Tensor:
     Raises:
         ValueError: another number of channels than the generator makes, or samples that are no numbers.
     """
-    path = manifest.root / row.sound
-    sound = read_resampled(path, row.start, row.seconds, generator.sample_rate)
-    if len(sound) != generator.channels:
-        raise ValueError(f"{path}: {generator.output} sound has {generator.channels} channels, this has {len(sound)}")
-    if not bool(sound.isfinite().all()):
+    path = manifest.root / row.audio
+    audio = read_resampled(path, row.start, row.seconds, generator.sample_rate)
+    if len(audio) != generator.channels:
+        raise ValueError(f"{path}: {generator.output} sound has {generator.channels} channels, this has {len(audio)}")
+    if not bool(audio.isfinite().all()):
         raise ValueError(f"{path}: sound is made of finite numbers, here are others")
-    return sound
+    return audio
 
 
 def clip_frames(row: Row, manifest: Manifest) -> FrameReader:

@@ -7,7 +7,7 @@ import soundfile
 import torch
 from scipy.io import wavfile
 
-from avssl.data.media.whole import Sound
+from avssl.media.streams import AudioReader
 from avssl.media.wav_writer import WavWriter, write_wav
 
 STEP = {"PCM_16": 2**-15, "PCM_24": 2**-23, "FLOAT": 0.0}
@@ -62,7 +62,7 @@ def test_more_than_4_gb_become_rf64_without_a_length_known_before(tmp_path):
     rate, mapped = wavfile.read(tmp_path / "a.wav", mmap=True)
     assert (rate, mapped.shape) == (48000, (last,))
     assert np.array_equal(mapped[-1000:] / 2**15, found)
-    assert Sound(tmp_path / "a.wav").seconds == pytest.approx(last / 48000)
+    assert AudioReader(tmp_path / "a.wav").seconds == pytest.approx(last / 48000)
 
 
 def test_less_than_4_gb_stay_wav(tmp_path):

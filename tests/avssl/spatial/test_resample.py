@@ -7,9 +7,9 @@ from scipy.signal import resample as by_spectrum
 
 from avssl.config import DataConfig
 from avssl.data.loader import read_clip
-from avssl.data.manifest import Row
-from avssl.data.media import read_resampled, write_video
-from avssl.data.windows import Reading, read_window_sound
+from avssl.data.window_reader import Reading, read_window_audio
+from avssl.datasets.manifest import Row
+from avssl.media import read_resampled, write_video
 from avssl.media.wav_writer import write_wav
 from avssl.spatial.resample import resample, resample_blocks
 
@@ -73,6 +73,6 @@ def test_training_and_inference_read_the_same_samples(tmp_path):
     write_video(tmp_path / "a.mp4", [np.zeros((32, 64, 3), np.uint8)] * 24, 8.0)
     row = Row("a", "train", "a.mp4", "a.wav", 0.0, 3.0, 8.0, 64, 32, 44100, "ambix", "", 0.0, 0.0, 1.0, "")
     clip = read_clip(row, tmp_path, DataConfig(seconds=1.0), 24000)
-    window = read_window_sound(tmp_path / "a.wav", clip.labels["start"], Reading(seconds=1.0), 24000)
+    window = read_window_audio(tmp_path / "a.wav", clip.labels["start"], Reading(seconds=1.0), 24000)
     assert clip.labels["start"] == 1.0
-    assert (clip.sound - window).abs().max() < 1e-6
+    assert (clip.audio - window).abs().max() < 1e-6

@@ -1,0 +1,176 @@
+"""EigenScape (Green and Murphy 2017): acoustic scenes of eight classes, eight recordings of ten minutes of each.
+
+Recordings are `{Class}.{1..8}.wav` (the metadata write `{Class}-0N`), 25 channels of order 4 in ACN order with SN3D
+gain at 48 kHz, in a folder a class or all in one. The first four channels are ambiX of order 1. Six and eight of the
+class Park are exchanged between the set's raw and its ambisonic half (soundata #102, micarraylib #8).
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from avssl.config import check_choice
+from avssl.datasets.labelled_dataset import Example, Fold, Labelled, by_groups, check_missing
+from avssl.datasets.layouts.files import walk
+from avssl.datasets.layouts.synthetic import set_name
+from avssl.media.streams import AudioReader
+
+NAME = "EigenScape"
+CLASSES = (
+    "Beach", "BusyStreet", "Park", "PedestrianZone", "QuietStreet", "ShoppingCentre", "TrainStation", "Woodland",
+)  # fmt: skip
+FOLDS = ("fixed", "leave-one-out", "seeded")
+TESTED = 4
+"""Folds of `fixed` and `seeded`."""
+CHANNELS = 4
+"""Of order 1: the first ones of any higher order."""
+RATE = 48000
+"""Hz of the official files."""
+EXCHANGED = {("Park", 6): 8, ("Park", 8): 6}
+_NAME = re.compile(r"([A-Za-z][A-Za-z ]*?)[.\-_ ]0*(\d+)\.(?:wav|flac)", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Cut:
+    """How recordings become what is trained on and tested."""
+
+    segment: float = 30.0
+    """Seconds of a segment; a shorter recording is one segment, what is left at the end of a longer one is left out."""
+    folds: str = "fixed"
+    """fixed (recordings 1 and 2, 3 and 4, ...), leave-one-out (each recording number), or seeded (the original's: the
+    numbers shuffled, a quarter tested at a time)."""
+    seed: int = 0
+    """Of the shuffle."""
+    swap_park: bool = False
+    """Take recording 6 of the class Park for 8, and 8 for 6."""
+    missing: float = 0.0
+    """So large a share of the recordings may be missing."""
+
+    def __post_init__(self) -> None:
+        """Refuse what has no meaning."""
+        check_choice("folds", self.folds, FOLDS)
+        if not self.segment > 0:
+            raise ValueError(f"segment is a length above 0 seconds, not {self.segment}")
+
+
+class Recording(NamedTuple):
+    """One file."""
+
+    path: Path
+    label: str
+    number: int
+
+    @property
+    def name(self) -> str:
+        """As the metadata have it, but for the zero."""
+        return f"{self.label}.{self.number}"
+
+
+def find(root: Path, cut: Cut, say: Callable[[str], None] = lambda _: None) -> Labelled:
+    """Segments of every recording, and who is tested on what; reads headers only.
+
+    Args:
+        root: a folder with the recordings anywhere below it.
+        cut: segments and folds.
+        say: takes a line for a person where there is something to know.
+
+    Raises:
+        FileNotFoundError: there is no such folder.
+        ValueError: no recordings, more missing than allowed, a class that EigenScape does not have, a recording that is
+            there twice, has fewer than four channels or cannot be read, or too few recordings for folds.
+    """
+    recordings = _recordings(root, cut.swap_park)
+    classes = tuple(each for each in CLASSES if any(one.label == each for one in recordings))
+    whole = _whole(root, recordings, classes)
+    check_missing(whole, cut.missing, "EigenScape")
+    if len(classes) < 2:
+        raise ValueError(f"{root}: recordings of {classes[0]} alone, there is nothing to tell apart")
+    audio_files = [_opened(each.path) for each in recordings]
+    if others := [each for each in audio_files if each.sample_rate != RATE]:
+        first = f"{others[0].path.name}: {others[0].sample_rate} Hz"
+        say(f"{len(others)} of {len(audio_files)} recordings are not at {RATE} Hz: they are resampled ({first})")
+    pairs = zip(whole.examples, audio_files, strict=True)
+    examples = tuple(part for each, audio in pairs for part in _segments(each, audio.seconds, cut.segment))
+    return replace(whole, examples=examples, folds=_folds(examples, recordings, cut))
+
+
+def _recordings(root: Path, swap_park: bool) -> list[Recording]:
+    if not root.is_dir():
+        raise FileNotFoundError(f"{root}: expected the folder of EigenScape, there is none")
+    found: dict[str, Recording] = {}
+    for folder, _, names in walk(root):
+        for parts in filter(None, map(_NAME.fullmatch, names)):
+            path = folder / parts[0]
+            label, number = _class(path, parts[1]), int(parts[2])
+            if swap_park:
+                number = EXCHANGED.get((label, number), number)
+            one = Recording(path, label, number)
+            if one.name in found:
+                raise ValueError(f"{path}: recording {one.name} is there twice, as {found[one.name].path} too")
+            found[one.name] = one
+    if not found:
+        raise ValueError(f"{root}: no recording of EigenScape below it; they are named Beach.1.wav or Beach-01.wav")
+    return sorted(found.values(), key=lambda each: (each.label, each.number))
+
+
+def _class(path: Path, name: str) -> str:
+    known = {each.lower(): each for each in CLASSES}
+    plain = name.replace(" ", "").lower()
+    check_choice(f"{path}: the class", known.get(plain, name), CLASSES)
+    return known[plain]
+
+
+def _whole(root: Path, recordings: list[Recording], classes: tuple[str, ...]) -> Labelled:
+    """Recordings as they are, and those that are missing: each number that is there of some class, of the others."""
+    numbers = sorted({each.number for each in recordings})
+    there = {each.name for each in recordings}
+    names = [f"{label}.{number}" for label in CLASSES for number in numbers]
+    examples = (
+        Example(path := each.path.relative_to(root).as_posix(), each.label, audio=path, group=each.name)
+        for each in recordings
+    )
+    missing = tuple(name for name in names if name not in there)
+    return Labelled(set_name(root, NAME), root, classes, tuple(examples), (), missing)
+
+
+def _opened(path: Path) -> AudioReader:
+    audio = AudioReader(path)
+    if audio.channels < CHANNELS:
+        raise ValueError(f"{path}: ambisonics of order 1 have {CHANNELS} channels, this has {audio.channels}")
+    return audio
+
+
+def _segments(whole: Example, seconds: float, segment: float) -> list[Example]:
+    if seconds < segment:
+        return [replace(whole, key=f"{whole.key}#0", seconds=seconds)]
+    starts = (index * segment for index in range(math.floor(seconds / segment + 1e-6)))
+    return [replace(whole, key=f"{whole.key}#{start:g}", start=start, seconds=segment) for start in starts]
+
+
+def _folds(examples: tuple[Example, ...], recordings: list[Recording], cut: Cut) -> tuple[Fold, ...]:
+    """Recordings of one number are tested together, whatever their class."""
+    numbers = sorted({each.number for each in recordings})
+    if cut.folds == "seeded":
+        numbers = np.random.default_rng(cut.seed).permutation(numbers).tolist()
+    parts = np.array_split(numbers, len(numbers) if cut.folds == "leave-one-out" else min(TESTED, len(numbers)))
+    found = [_fold(place, set(part.tolist()), examples, recordings) for place, part in enumerate(parts, 1)]
+    for fold in found:
+        learnt = Counter(each.label for each in examples if each.key in set(fold.train))
+        if untaught := {each.label for each in recordings} - learnt.keys():
+            raise ValueError(
+                f"{recordings[0].path.parent}: {min(untaught)} has all its recordings in fold {fold.name}; "
+                "each class needs recordings of two numbers at least"
+            )
+    return tuple(found)
+
+
+def _fold(place: int, tested: set[int], examples: tuple[Example, ...], recordings: list[Recording]) -> Fold:
+    return by_groups(f"fold{place}", examples, {each.name for each in recordings if each.number in tested})

@@ -1,0 +1,84 @@
+"""Journal of `avssl prepare`: the clips that an output folder holds already."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from avssl.datasets.layouts.recording import Recording
+from avssl.datasets.manifest import NAME, Row
+from avssl.io.jsonl_journal import Entry, JsonlJournal
+
+ENTRIES = "prepared.jsonl"
+FIELDS = ("key", "source", "written", "row")
+
+
+class Journal(JsonlJournal):
+    """The prepared clips of an output folder: one line a clip, written after its files are in place.
+
+    Args:
+        out: the output folder; it exists.
+        settings: what the proxies depend on; a folder with clips in it belongs to one such choice.
+
+    Raises:
+        ValueError: on entering, `out` belongs to other settings, or another process writes to it.
+        OSError: it cannot be written.
+    """
+
+    def __init__(self, out: Path, settings: Mapping[str, Any]) -> None:
+        advice = "give another folder, or delete it"
+        super().__init__(out / ENTRIES, settings, _parsed, writer="avssl prepare", advice=advice)
+        self.out = out
+
+    def find(self, recording: Recording) -> Row | None:
+        """The row of a recording that was prepared from the same files, if its proxies are still there."""
+        entry = self.entries.get(recording.key)
+        if entry is None or entry["source"] != fingerprint(recording):
+            return None
+        row = Row(**(entry["row"] | {"split": recording.split}))
+        return row if entry["written"] == self._sizes(row) else None
+
+    def note(self, recording: Recording, row: Row) -> None:
+        """Note that a recording is prepared and its files are in place."""
+        written = self._sizes(row)
+        self.add({"key": row.key, "source": fingerprint(recording), "written": written, "row": asdict(row)})
+
+    def _sizes(self, row: Row) -> list[int]:
+        paths = (self.out / row.video, self.out / row.audio)
+        return [path.stat().st_size if path.is_file() else -1 for path in paths]
+
+
+def fingerprint(recording: Recording) -> list[list[str | int]]:
+    """Name, size and time of change of a recording's files, of a folder those of its files; size -1 if gone."""
+    return [_file_facts(path) for path in (recording.video, recording.audio)]
+
+
+def _file_facts(path: Path) -> list[str | int]:
+    name = os.fsencode(path.name).decode("utf-8", "backslashreplace")
+    try:
+        found = [each.stat() for each in (path.iterdir() if path.is_dir() else (path,))]
+        return [name, sum(each.st_size for each in found), max(each.st_mtime_ns for each in found)]
+    except (OSError, ValueError):
+        return [name, -1, -1]
+
+
+def init_prepare_folder(out: Path) -> None:
+    """Make an output folder, or see that it is one of ours.
+
+    Raises:
+        ValueError: a file, or the folder of another command.
+        OSError: it cannot be made.
+    """
+    if out.exists() and not out.is_dir():
+        raise ValueError(f"{out}: expected a folder to write to, this is a file")
+    if (out / NAME).exists() and not (out / ENTRIES).is_file():
+        raise ValueError(f"{out}: holds a manifest that `avssl prepare` did not write; give another folder")
+    out.mkdir(parents=True, exist_ok=True)
+
+
+def _parsed(entry: Entry) -> Entry:
+    Row(**entry["row"])
+    return {name: entry[name] for name in FIELDS}

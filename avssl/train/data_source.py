@@ -1,0 +1,126 @@
+"""Where a run's clips come from: a manifest, or the built-in world, rendered once and kept."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from avssl.config import DataConfig
+from avssl.data.crops import CropOptions, check_crop_guide
+from avssl.datasets.manifest import Manifest, read_manifest
+from avssl.detection.ground_truth import FILE as TRUTH_FILE
+from avssl.detection.ground_truth import TRUTH
+from avssl.detection.object_index import DetectionSettings, find_objects, read_settings
+from avssl.io.cache_folder import cache_folder
+from avssl.io.hashing import sha256
+from avssl.plugins import hint
+
+WORLDS = ("synth360", "synth360-order-2", "stage", "mono3d", "pseudo-binaural", "pseudo-binaural-stage")
+
+
+def clips(config: DataConfig, sample_rate: int, progress: bool = True) -> tuple[Path, Manifest]:
+    """The manifest of a run and its path; renders the built-in world if none is named, and looks for objects in it.
+
+    Args:
+        config: names the manifest, or says how large the world is; names the detector, if objects are wanted.
+        sample_rate: Hz of the world's sound.
+        progress: show what is being rendered.
+
+    Raises:
+        ValueError: the manifest cannot be used, see `read_manifest`; or the detector, see `detect_objects`.
+    """
+    path = Path(config.manifest) if config.manifest else _rendered(config, sample_rate, progress)
+    manifest = read_manifest(path)
+    if config.detector:
+        _look_for_objects(manifest, config.detector, progress)
+    return path, manifest
+
+
+def check(config: DataConfig, options: Any) -> None:
+    """See before anything is rendered that the clips will have what a task's options ask of them.
+
+    Raises:
+        ValueError: crops are guided by objects, and no detector is named.
+    """
+    if isinstance(options, CropOptions):
+        check_crop_guide(options, config.detector)
+
+
+def training(manifest: Manifest) -> Manifest:
+    """The rows of the split train, or all rows where nothing is labelled.
+
+    Raises:
+        ValueError: rows are labelled, and none is train.
+    """
+    if not any(row.split for row in manifest):
+        return manifest
+    chosen = manifest.select("train")
+    if not len(chosen):
+        raise ValueError(
+            f"{manifest.root}: no clip of split 'train', only of {sorted({row.split for row in manifest})}"
+        )
+    return chosen
+
+
+def _look_for_objects(manifest: Manifest, detector: str, progress: bool) -> None:
+    """See that the objects of all clips are known; weights need not be here if they are."""
+    from avssl.detection.detect import detect_objects
+
+    path = find_objects(manifest.root, detector)
+    settings: dict[str, Any] = {}
+    if path.is_file():
+        about, looked = read_settings(path)
+        if {row.key for row in manifest} <= looked.keys() and not _is_other_truth(manifest.root / TRUTH_FILE, about):
+            return
+        if detector != TRUTH:
+            settings = {name: getattr(about, name) for name in ("rate", "views", "min_score", "frames")}
+    detect_objects(manifest.root, detector, **settings, progress=progress)
+
+
+def _is_other_truth(path: Path, about: DetectionSettings) -> bool:
+    """Whether objects are of an earlier truth of a world that was rendered again."""
+    return about.model.startswith(f"{TRUTH} ") and path.is_file() and not about.model.endswith(sha256(path))
+
+
+def _rendered(config: DataConfig, sample_rate: int, progress: bool) -> Path:
+    """The world's manifest; its folder is named by all that it depends on, so that it can be used again."""
+    version, render = _world(config.synthetic_dataset)
+    size = f"{config.clips}x{config.clip_seconds:g}s"
+    seed = f"seed{config.synthetic_seed}"
+    name = f"{config.synthetic_dataset}-{version}-{size}-{seed}-{config.frame_rate:g}fps-{sample_rate}Hz"
+    manifest = cache_folder() / name / "manifest.parquet"
+    if manifest.is_file():
+        return manifest
+    if config.detector not in ("", TRUTH):
+        from avssl.detection.backends import load_detector
+
+        load_detector(config.detector)  # says what is wrong with it before minutes of rendering
+    return render(
+        manifest.parent,
+        config.clips,
+        config.clip_seconds,
+        config.synthetic_seed,
+        frame_rate=config.frame_rate,
+        sample_rate=sample_rate,
+        progress=progress,
+    )
+
+
+_MODULES = {
+    "stage": "stage.stage_dataset",
+    "mono3d": "mono3d.mono3d_dataset",
+    "pseudo-binaural": "pseudo_binaural.pseudo_binaural_dataset",
+    "pseudo-binaural-stage": "pseudo_binaural.pseudo_binaural_stage",
+}
+"""Modules of synthetic datasets that are not named as these."""
+
+
+def _world(name: str) -> tuple[int, Callable[..., Path]]:
+    """Version of a built-in world, and what renders it."""
+    if name not in WORLDS:
+        raise ValueError(f"data.synthetic_dataset is {' or '.join(WORLDS)}, not {name!r}{hint(name, WORLDS)}")
+    function = name.replace("-", "_")
+    module = import_module(f"avssl.synth.{_MODULES.get(name, function)}")
+    return module.VERSION, getattr(module, function)
