@@ -7,6 +7,7 @@ import math
 import torch
 from torch import Tensor
 
+from avssl.errors import InputError
 from avssl.spatial.ambisonics import band_covariance, field_direction
 
 SILENT_DB = -70.0
@@ -65,10 +66,10 @@ class StereoStats(AudioStats):
         """L or R where that channel is silent, L-R where both carry the same.
 
         Raises:
-            ValueError: there is no sound.
+            InputError: there is no sound.
         """
         if self.peak == 0.0:
-            raise ValueError("expected sound, it is silent throughout")
+            raise InputError("expected sound, it is silent throughout")
         apart, total = self.mixed.tolist()
         if apart <= total * 10 ** (SAME_DB / 10):
             return "L-R"
@@ -105,16 +106,16 @@ class FoaStats(AudioStats):
         """Letters of the silent channels, such as Z.
 
         Raises:
-            ValueError: there is no sound, W is silent, or nothing but W sounds.
+            InputError: there is no sound, W is silent, or nothing but W sounds.
         """
         if self.peak == 0.0:
-            raise ValueError("expected ambisonics, the sound is silent throughout")
+            raise InputError("expected ambisonics, the sound is silent throughout")
         floor = self.floor()
         silent = "".join(letter for letter, energy in zip(LETTERS, self.energy, strict=True) if energy <= floor)
         if "W" in silent:
-            raise ValueError(f"expected ambisonics, channel W is silent (silent: {silent})")
+            raise InputError(f"expected ambisonics, channel W is silent (silent: {silent})")
         if silent == "YZX":
-            raise ValueError("expected ambisonics, only channel W sounds: this is mono sound in four channels")
+            raise InputError("expected ambisonics, only channel W sounds: this is mono sound in four channels")
         return silent
 
     def direction(self) -> tuple[float, float, float]:

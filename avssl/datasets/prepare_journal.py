@@ -10,6 +10,7 @@ from typing import Any
 
 from avssl.datasets.layouts.recording import Recording
 from avssl.datasets.manifest import NAME, Row
+from avssl.errors import InputError
 from avssl.io.jsonl_journal import Entry, JsonlJournal
 
 ENTRIES = "prepared.jsonl"
@@ -24,7 +25,7 @@ class Journal(JsonlJournal):
         settings: what the proxies depend on; a folder with clips in it belongs to one such choice.
 
     Raises:
-        ValueError: on entering, `out` belongs to other settings, or another process writes to it.
+        InputError: on entering, `out` belongs to other settings, or another process writes to it.
         OSError: it cannot be written.
     """
 
@@ -69,13 +70,13 @@ def init_prepare_folder(out: Path) -> None:
     """Make an output folder, or see that it is one of ours.
 
     Raises:
-        ValueError: a file, or the folder of another command.
+        InputError: a file, or the folder of another command.
         OSError: it cannot be made.
     """
     if out.exists() and not out.is_dir():
-        raise ValueError(f"{out}: expected a folder to write to, this is a file")
+        raise InputError(f"{out}: expected a folder to write to, this is a file")
     if (out / NAME).exists() and not (out / ENTRIES).is_file():
-        raise ValueError(f"{out}: holds a manifest that `avssl prepare` did not write; give another folder")
+        raise InputError(f"{out}: holds a manifest that `avssl prepare` did not write; give another folder")
     out.mkdir(parents=True, exist_ok=True)
 
 

@@ -31,7 +31,7 @@ class DetectionJournal(JsonlJournal):
         about: how objects are looked for; a file belongs to one such choice.
 
     Raises:
-        ValueError: on entering, another process writes here, or the file belongs to another choice.
+        InputError: on entering, another process writes here, or the file belongs to another choice.
         OSError: nothing can be written here.
     """
 

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from avssl.datasets.manifest import Manifest, Row
 from avssl.datasets.prepare_journal import ENTRIES
+from avssl.errors import InputError
 from avssl.io.jsonl_journal import read_settings
 from avssl.media.streams import VideoReader
 
@@ -35,13 +36,13 @@ class Panoramas:
         frames: `ORIGINAL` (recordings, which are larger) or `PROXY`, for all clips.
 
     Raises:
-        ValueError: a clip's pictures are no panoramas.
+        InputError: a clip's pictures are no panoramas.
     """
 
     def __init__(self, manifest: Manifest, frames: str) -> None:
         flat = next((row for row in manifest if row.width != 2 * row.height), None)
         if flat is not None:
-            raise ValueError(
+            raise InputError(
                 f"{manifest.root}: objects are looked for in 360-degree pictures (2:1), clip {flat.key!r} is "
                 f"{flat.width}x{flat.height}"
             )
@@ -52,14 +53,14 @@ class Panoramas:
         """The pictures that objects are detected in.
 
         Raises:
-            ValueError: they are of an original recording, and it is not there.
+            InputError: they are of an original recording, and it is not there.
         """
         row = self._rows[key]
         if self.frames == PROXY:
             return self._proxy(row)
         recording = _recording(row, self._root)
         if recording is None:
-            raise ValueError(
+            raise InputError(
                 f"{row.source}: expected the original recording of clip {key!r} (frames is original), got none; bring "
                 "it back, or delete the file of objects and detect with frames=proxy"
             )

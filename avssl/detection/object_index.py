@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from avssl.errors import InputError
 from avssl.io.atomic import replacing
 
 FORMAT = "avssl-objects"
@@ -107,10 +108,10 @@ class Objects:
             Azimuth and elevation `(N, 2)` in radians and scores `(N,)`, best first; of equal ones the largest.
 
         Raises:
-            ValueError: the clip was not looked at.
+            InputError: the clip was not looked at.
         """
         if key not in self.looked:
-            raise ValueError(f"clip {key!r}: no objects were looked for in it; run `avssl detect` again")
+            raise InputError(f"clip {key!r}: no objects were looked for in it; run `avssl detect` again")
         times = self.looked[key].times()
         nearest = times[np.abs(times - time).argmin()]
         rows = self._rows.get(key, np.empty(0, np.int64))
@@ -153,7 +154,7 @@ def find_objects(folder: Path, model: str) -> Path:
         The file; where there is none, that which `detect` would write, as far as that is known.
 
     Raises:
-        ValueError: several detectors of that name left files, and none of their weights are here; or one is broken.
+        InputError: several detectors of that name left files, and none of their weights are here; or one is broken.
     """
     digest, there = _sha256_of(model), _files(folder, model)
     if digest:
@@ -161,7 +162,7 @@ def find_objects(folder: Path, model: str) -> Path:
         return next(iter(fitting), objects_path(folder, model, digest))
     if len(there) > 1:
         named = ", ".join(path.stem.removeprefix("objects-") for path in there)
-        raise ValueError(
+        raise InputError(
             f"{folder}: expected objects of one detector {model!r}, got those of {len(there)} with other weights; "
             f"give the path of the weights, or one of {named}"
         )
@@ -193,11 +194,11 @@ def read(folder: Path, model: str) -> Objects:
         model: see `find_objects`.
 
     Raises:
-        ValueError: there is no such file, it is broken, or of another kind; see `find_objects`.
+        InputError: there is no such file, it is broken, or of another kind; see `find_objects`.
     """
     path = find_objects(folder, model)
     if not path.is_file():
-        raise ValueError(f"{path}: expected objects, there is no such file; `avssl detect {folder} --model {model}`")
+        raise InputError(f"{path}: expected objects, there is no such file; `avssl detect {folder} --model {model}`")
     with _refused(path):
         table = pq.ParquetFile(path).read()
         looked = _looked(_note(table.schema))
@@ -208,7 +209,7 @@ def read_settings(path: Path) -> tuple[DetectionSettings, dict[str, DetectedTime
     """What a file of objects says of itself, and which clips it covers.
 
     Raises:
-        ValueError: it is broken, or of another kind.
+        InputError: it is broken, or of another kind.
     """
     with _refused(path):
         note = _note(pq.ParquetFile(path).schema_arrow)
@@ -240,7 +241,7 @@ def _refused(path: Path) -> Iterator[None]:
         yield
     except (pa.ArrowException, OSError, KeyError, TypeError, ValueError) as error:
         reason = next(iter(str(error).splitlines()), type(error).__name__)
-        raise ValueError(
+        raise InputError(
             f"{path}: expected objects of avssl (parquet): {reason}; delete it and detect again"
         ) from error
 
@@ -249,7 +250,7 @@ def _note(schema: pa.Schema) -> dict[str, Any]:
     """What lies in the schema's metadata."""
     note = json.loads((schema.metadata or {}).get(b"avssl", b"{}"))
     if note.get("format") != FORMAT or note.get("version") != VERSION:
-        raise ValueError(f"its metadata do not say {FORMAT!r}, version {VERSION}")
+        raise InputError(f"its metadata do not say {FORMAT!r}, version {VERSION}")
     return dict(note)
 
 

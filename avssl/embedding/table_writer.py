@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from torch import Tensor
 
+from avssl.errors import InputError
 from avssl.io.atomic import replacing
 
 NPY: Any = np.lib.format
@@ -47,11 +48,11 @@ def embedding_table(path: Path, seconds: float) -> AbstractContextManager[Add]:
         seconds: of a window.
 
     Raises:
-        ValueError: another suffix.
+        InputError: another suffix.
     """
     kinds = {".parquet": _parquet, ".npz": _npz}
     if path.suffix not in kinds:
-        raise ValueError(f"{path}: embeddings go to a .parquet or an .npz file, not to {path.suffix or 'this'!r}")
+        raise InputError(f"{path}: embeddings go to a .parquet or an .npz file, not to {path.suffix or 'this'!r}")
     return kinds[path.suffix](path, seconds)
 
 

@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from avssl.errors import InputError
+
 QUANTILES = (0.025, 0.975)
 """Ends of a 95 % interval."""
 CHUNK = 1_000_000
@@ -40,15 +42,16 @@ def accuracy_interval(correct: Tensor, group: Tensor, resamplings: int, seed: in
         Accuracy over all judgements, and the 2.5 % and 97.5 % quantiles of the bootstrap samples' accuracies.
 
     Raises:
-        ValueError: no judgement, or not one group for each.
+        InputError: no judgement, or not one group for each.
     """
     if not correct.numel() or correct.shape != group.shape:
-        raise ValueError(
+        raise InputError(
             f"expected one group for each of one or more judgements, got shapes {tuple(correct.shape)} and "
             f"{tuple(group.shape)}"
         )
     _, place = np.unique(group.cpu().numpy(), return_inverse=True)
-    hits, count = np.bincount(place, correct.cpu().numpy().astype(float)), np.bincount(place)
+    hits = np.bincount(place, correct.cpu().numpy().astype(float)).astype(np.float64)
+    count = np.bincount(place).astype(np.int64)
     low, high = np.quantile(_resampled(hits, count, resamplings, seed), QUANTILES)
     return Interval(float(hits.sum() / count.sum()), float(low), float(high))
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
 
+from avssl.errors import InputError
 from avssl.io.settings import require_same
 
 HEADER = "settings"
@@ -31,7 +32,7 @@ class JsonlJournal:
         advice: what to do about a journal of other settings, for the error.
 
     Raises:
-        ValueError: on entering, another process writes here, or the entries belong to other settings.
+        InputError: on entering, another process writes here, or the entries belong to other settings.
         OSError: the file cannot be written.
     """
 
@@ -74,7 +75,7 @@ class JsonlJournal:
             alone = False
         if not alone:
             file.close()
-            raise ValueError(f"{self.path}: another `{self.writer}` is writing here; wait until it ends")
+            raise InputError(f"{self.path}: another `{self.writer}` is writing here; wait until it ends")
         return file
 
     def _load(self) -> None:

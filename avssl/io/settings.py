@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from avssl.errors import InputError
+
 
 def require_same(
     path: Path,
@@ -26,11 +28,11 @@ def require_same(
         defaults: values of settings that a side may lack; None for those that are not named.
 
     Raises:
-        ValueError: a setting differs.
+        InputError: a setting differs.
     """
     base = dict(defaults or {})
     before, now = base | dict(written), base | dict(wanted)
     for name in [*now, *(each for each in before if each not in now)]:
         was, value = before.get(name), now.get(name)
         if was != value:
-            raise ValueError(f"{path}: expected {name} {was!r}, which it was written with, got {value!r}; {advice}")
+            raise InputError(f"{path}: expected {name} {was!r}, which it was written with, got {value!r}; {advice}")

@@ -11,6 +11,7 @@ import soundfile
 import torch
 from torch import Tensor
 
+from avssl.errors import InputError, MissingFileError
 from avssl.media.audio_decode import chosen, decode_stretch, stream_rate
 from avssl.spatial.resample import resample, widened
 
@@ -36,11 +37,11 @@ def read_audio(
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: no sound in the file, no such channel or stream, or nothing but what lies past its end.
+        InputError: no sound in the file, no such channel or stream, or nothing but what lies past its end.
     """
     path = Path(path)
     if start < 0 or seconds <= 0:
-        raise ValueError(f"{path}: expected start >= 0 and seconds > 0, got {start} and {seconds}")
+        raise InputError(f"{path}: expected start >= 0 and seconds > 0, got {start} and {seconds}")
     return _read(path, start, seconds, channels, stream)
 
 
@@ -69,7 +70,7 @@ def read_resampled(
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: see `read_audio`.
+        InputError: see `read_audio`.
     """
     path = Path(path)
     rate = audio_rate(path, stream)
@@ -86,7 +87,7 @@ def audio_rate(path: Path, stream: int = 0) -> int:
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: no audio in the file, or no such stream.
+        InputError: no audio in the file, or no such stream.
     """
     _require(path)
     if path.suffix.lower() in LIBSNDFILE and stream == 0:
@@ -119,7 +120,7 @@ def _read(path: Path, start: float, seconds: float, channels: Sequence[int] | No
 
 def _require(path: Path) -> None:
     if not path.is_file():
-        raise FileNotFoundError(f"{path}: expected a sound file, there is none")
+        raise MissingFileError(f"{path}: expected a sound file, there is none")
 
 
 def _seek_and_read(
@@ -127,7 +128,7 @@ def _seek_and_read(
 ) -> Tensor:
     first = round(start * file.samplerate)
     if first >= file.frames:
-        raise ValueError(f"{path}: its sound ends at {file.frames / file.samplerate:.3f} s, asked for {start:.3f} s")
+        raise InputError(f"{path}: its sound ends at {file.frames / file.samplerate:.3f} s, asked for {start:.3f} s")
     count = file.frames - first if math.isinf(seconds) else round(seconds * file.samplerate)
     file.seek(first)
     found = file.read(count, dtype="float32", always_2d=True)[:, chosen(path, channels, file.channels)]

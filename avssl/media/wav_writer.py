@@ -12,6 +12,7 @@ import numpy as np
 import soundfile
 from torch import Tensor
 
+from avssl.errors import InputError
 from avssl.io.atomic import replacing
 from avssl.media.write_errors import writing
 
@@ -64,14 +65,14 @@ class WavWriter:
             block: `(channels, samples)`, full scale 1; the PCM subtypes clip beyond.
 
         Raises:
-            ValueError: another number of channels, or samples that are not finite.
+            InputError: another number of channels, or samples that are not finite.
             OSError: the file cannot be written.
         """
         samples = np.asarray(block)
         if samples.ndim != 2 or len(samples) != self.channels:
-            raise ValueError(f"{self.path}: expected blocks ({self.channels}, samples), got {samples.shape}")
+            raise InputError(f"{self.path}: expected blocks ({self.channels}, samples), got {samples.shape}")
         if not np.isfinite(samples).all():
-            raise ValueError(f"{self.path}: expected finite samples, got NaN or Inf in a block {samples.shape}")
+            raise InputError(f"{self.path}: expected finite samples, got NaN or Inf in a block {samples.shape}")
         self.file.write(samples.T)
 
     def __exit__(
@@ -92,13 +93,13 @@ def write_wav(
         subtype: libsndfile's name: PCM_16, PCM_24, FLOAT.
 
     Raises:
-        ValueError: no block, one of another number of channels, or samples that are not finite.
+        InputError: no block, one of another number of channels, or samples that are not finite.
         OSError: the file cannot be written.
     """
     waiting = iter(blocks)
     first = next(waiting, None)
     if first is None:
-        raise ValueError(f"{path}: expected audio to write, got no block")
+        raise InputError(f"{path}: expected audio to write, got no block")
     with WavWriter(path, first.shape[0] if first.ndim == 2 else 1, sample_rate, subtype) as writer:
         for block in chain([first], waiting):
             writer.write(block)

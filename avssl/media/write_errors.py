@@ -10,6 +10,8 @@ from pathlib import Path
 import soundfile
 from av.error import FFmpegError
 
+from avssl.errors import OutputError
+
 FULL_DISK = 1 << 16
 """Bytes: a disk with fewer free is full. libsndfile reports no more than "System error" then."""
 
@@ -27,10 +29,10 @@ def writing(path: Path) -> Iterator[None]:
     try:
         yield
     except FFmpegError as error:
-        raise OSError(f"{path}: cannot be written: {error.strerror}") from error
+        raise OutputError(f"{path}: cannot be written: {error.strerror}") from error
     except soundfile.LibsndfileError as error:
         reason = "No space left on device" if _is_full(path.absolute().parent) else error.error_string
-        raise OSError(f"{path}: cannot be written: {reason}") from error
+        raise OutputError(f"{path}: cannot be written: {reason}") from error
 
 
 def _is_full(folder: Path) -> bool:

@@ -7,6 +7,7 @@ import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
+from avssl.errors import InputError
 from avssl.plugins import hint
 
 TITLES = {
@@ -15,6 +16,14 @@ TITLES = {
     "avsa_bin_1": "1-crop AVSA-Bin",
     "avc_bin_1": "1-crop AVC-Bin",
     "accuracy": "accuracy",
+    "audio_to_video_r1": "R@1 audio to video",
+    "audio_to_video_r5": "R@5 audio to video",
+    "audio_to_video_r10": "R@10 audio to video",
+    "audio_to_video_map_r": "MAP@R audio to video",
+    "video_to_audio_r1": "R@1 video to audio",
+    "video_to_audio_r5": "R@5 video to audio",
+    "video_to_audio_r10": "R@10 video to audio",
+    "video_to_audio_map_r": "MAP@R video to audio",
     "test_swap_acc": "Swap-Acc",
     "test_avsa_acc": "AVSA-Acc",
     "test_avc_acc": "AVC-Acc",
@@ -28,7 +37,9 @@ SPEED = "clips_per_second"
 COSTS = (SPEED, "train_seconds", "peak_memory_mb", "peak_gpu_memory_mb", "wait_share", "memory_mb")
 """Of the machine, not of the encoders: no differences are made of them."""
 HELD_OUT = "test_"
-_SHARE = re.compile(r"(^|_)(accuracy|top5)(_|$)|_(acc|bin(_\d+)?|share)(_low|_high)?$")
+_SHARE = re.compile(
+    r"(^|_)(accuracy|top5)(_|$)|_(acc|bin(_\d+)?|share)(_low|_high)?$|_to_(audio|video)_(r\d+|map_r)(_chance)?$"
+)
 _GAIN = re.compile(r"_below_[a-z_]+$")
 
 
@@ -94,17 +105,17 @@ def columns(metrics: Collection[str], wanted: Sequence[str] = ()) -> list[Column
         wanted: names to show instead, in this order.
 
     Raises:
-        ValueError: no run has a wanted metric, or there is none to show.
+        InputError: no run has a wanted metric, or there is none to show.
     """
     for name in wanted:
         if name not in metrics:
-            raise ValueError(f"no run has the metric {name!r}{hint(name, metrics)}; there are {', '.join(metrics)}")
+            raise InputError(f"no run has the metric {name!r}{hint(name, metrics)}; there are {', '.join(metrics)}")
     measured = [name for name in metrics if name in CHANCE or {f"{name}_low", f"{name}_high"} <= set(metrics)]
     tested = [name for name in metrics if name.startswith(HELD_OUT) and name != f"{HELD_OUT}loss"]
     speed = [name for name in metrics if name == SPEED]
     shown = dict.fromkeys(wanted or [*_in_order(measured), *_in_order(tested), *speed])
     if not shown:
-        raise ValueError(f"no run was measured on held-out clips; choose metrics to show, of {', '.join(metrics)}")
+        raise InputError(f"no run was measured on held-out clips; choose metrics to show, of {', '.join(metrics)}")
     return [Column(name) for name in shown]
 
 

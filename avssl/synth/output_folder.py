@@ -8,6 +8,7 @@ from pathlib import Path
 
 from avssl.datasets.layouts.synthetic import SETTINGS as SETTINGS
 from avssl.datasets.manifest import NAME
+from avssl.errors import InputError
 from avssl.io.atomic import write_text
 from avssl.io.settings import require_same
 
@@ -27,18 +28,18 @@ def init_output_folder(out: Path, world: str, settings: dict[str, object], marks
         marks: what shows, where no settings lie beside it, that somebody else wrote here.
 
     Raises:
-        ValueError: it is a file, or holds another world or something else.
+        InputError: it is a file, or holds another world or something else.
         OSError: it cannot be written.
     """
     if out.exists() and not out.is_dir():
-        raise ValueError(f"{out}: expected a folder to write to, this is a file")
+        raise InputError(f"{out}: expected a folder to write to, this is a file")
     note = out / SETTINGS
     if note.is_file():
         wanted = json.loads(json.dumps(settings))
         require_same(out, _read_settings(note), wanted, "give another folder", UNWRITTEN)
     for mark in () if note.is_file() else marks:
         if (out / mark).exists():
-            raise ValueError(f"{out}: holds {mark}, which {world} did not write; give another folder")
+            raise InputError(f"{out}: holds {mark}, which {world} did not write; give another folder")
     out.mkdir(parents=True, exist_ok=True)
     write_text(note, json.dumps(settings, indent=1) + "\n")
 
@@ -47,7 +48,7 @@ def _read_settings(note: Path) -> dict[str, object]:
     try:
         found = json.loads(note.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise ValueError(f"{note}: expected the settings of a world, cannot read them: {error}") from error
+        raise InputError(f"{note}: expected the settings of a world, cannot read them: {error}") from error
     if not isinstance(found, dict):
-        raise ValueError(f"{note}: expected the settings of a world, it holds {found!r:.40}")
+        raise InputError(f"{note}: expected the settings of a world, it holds {found!r:.40}")
     return found

@@ -5,15 +5,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import cast
 
 from einops import rearrange
 from torch import Tensor, nn
 
 from avssl.config import choice
-from avssl.losses import NEGATIVES, alignment_accuracy, alignment_loss
+from avssl.errors import InputError
+from avssl.losses import NEGATIVES, alignment_accuracy, alignment_loss, processes
+from avssl.metric_learning import alignment_negatives
 from avssl.models.cross_modal_transformer import CrossModalTransformer
 from avssl.models.encoders import Encoders
-from avssl_tasks.avc import Avc, AvcOptions
+from avssl_tasks.avc import Avc, AvcOptions, mean_scalars
 
 
 @dataclass(frozen=True)
@@ -35,11 +38,11 @@ class AvsaOptions(AvcOptions):
         """Refuse what has no meaning."""
         super().__post_init__()
         if self.crops < 2:
-            raise ValueError(f"avsa tells crops of one clip apart and needs at least 2, not {self.crops}")
+            raise InputError(f"avsa tells crops of one clip apart and needs at least 2, not {self.crops}")
         if self.audio != "rotate":
-            raise ValueError(f"avsa hears each crop with the sound turned to it: sound is rotate, not {self.audio!r}")
+            raise InputError(f"avsa hears each crop with the sound turned to it: sound is rotate, not {self.audio!r}")
         if self.transformer < 0 or not 0 <= self.dropout < 1:
-            raise ValueError(f"transformer >= 0 and 0 <= dropout < 1, not {self.transformer} and {self.dropout}")
+            raise InputError(f"transformer >= 0 and 0 <= dropout < 1, not {self.transformer} and {self.dropout}")
 
 
 class Avsa(Avc):
@@ -68,6 +71,8 @@ class Avsa(Avc):
     def forward(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """`loss`; `avsa_acc` among the crops of the own clip (chance 1/K), `avc_acc` among the clips (chance 1/B).
 
+        With a miner also `mined`: the share of negative pairs that it kept.
+
         Accuracies are of finding the sound from the picture.
         """
         seen, heard = (rearrange(each, "(b k) d -> b k d", k=self.options.crops) for each in self.encoded(batch))
@@ -76,7 +81,14 @@ class Avsa(Avc):
         if self.options.transformer:
             from_video = self.audio_pred_head(self.v2a_transformer(seen))
             from_audio = self.video_pred_head(self.a2v_transformer(heard))
-        settings = self.options.temperature, self.options.negatives
-        loss = (alignment_loss(from_video, audio, *settings) + alignment_loss(from_audio, video, *settings)) / 2
+        loss = mean_scalars([self._alignment(from_video, audio), self._alignment(from_audio, video)])
         accuracy = alignment_accuracy(from_video, audio)
-        return {"loss": loss, "avsa_acc": accuracy.hard, "avc_acc": accuracy.easy}
+        return {**loss, "avsa_acc": accuracy.hard, "avc_acc": accuracy.easy}
+
+    def _alignment(self, predicted: Tensor, target: Tensor) -> dict[str, Tensor]:
+        """Loss in one direction, of `(B, K, D)` in both modalities."""
+        if self.metric_loss is None:
+            return {"loss": alignment_loss(predicted, target, self.options.temperature, self.options.negatives)}
+        clips = len(predicted) * processes()
+        negatives = alignment_negatives(clips, self.options.crops, self.options.negatives, predicted.device)
+        return cast(dict[str, Tensor], self.metric_loss(predicted.flatten(0, 1), target.flatten(0, 1), negatives))

@@ -99,6 +99,7 @@ def test_a_wrong_key_of_a_recipe_is_told_with_its_path(tmp_path):
 
 HEADS = """
 from dataclasses import dataclass
+from avssl.errors import InputError
 from avssl.head import Head
 
 class Note(Head):
@@ -117,7 +118,7 @@ class Refuse(Head):
     Options = ScaleOptions
 
     def fit(self, folder):
-        raise ValueError("nothing to do")
+        raise InputError("nothing to do")
 
 @dataclass(frozen=True)
 class KeepOptions:
@@ -233,3 +234,14 @@ def test_a_stop_and_a_warning_are_a_line_each(monkeypatch, tmp_path):
 def test_a_key_is_emptied_by_nothing_behind_the_sign():
     given = dotted(["ablate=", "optim.lr=1e-3", "names=[]", "title=a=b", "root=a="])
     assert given == {"ablate": "", "optim": {"lr": 1e-3}, "names": [], "title": "a=b", "root": "a="}
+
+
+def test_what_only_some_need_is_imported_when_asked_for():
+    optional = "timm torchvision matplotlib sklearn pytorch_metric_learning spaudiopy ot tensorboard"
+    modules = "avssl_tasks.avsa avssl_tasks.swap avssl.train.pretrain avssl.hear avssl.detection.detect " + " ".join(
+        f"avssl_downstream.{name}"
+        for name in ("correspondence", "action", "acoustic_scenes", "eigenscape", "spatialize")
+    )
+    code = f"import sys, {modules.replace(' ', ', ')}; print([m for m in '{optional}'.split() if m in sys.modules])"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "[]"

@@ -67,6 +67,9 @@ def test_the_run_folder_holds_all_that_a_report_reads(run):
     assert json.loads((folder / "metrics.json").read_text()) == metrics
     for name in ("avc_bin", "avsa_bin"):
         assert 0 <= metrics[f"{name}_low"] <= metrics[name] <= metrics[f"{name}_high"] <= 1
+    for name in ("audio_to_video", "video_to_audio"):
+        assert 0 <= metrics[f"{name}_r1"] <= metrics[f"{name}_r5"] <= metrics[f"{name}_r10"] <= 1
+        assert 0 < metrics[f"{name}_r1_chance"] < metrics[f"{name}_r10_chance"] <= 1
     assert {"clips_per_second", "loss", "wait_share", "peak_memory_mb", "train_seconds"} <= metrics.keys()
     assert metrics["steps"] == 12
     names = {str(path.relative_to(folder)) for path in folder.rglob("*")}

@@ -8,6 +8,7 @@ from avssl.detection.backends.detector import Detector
 from avssl.detection.backends.torchvision import PREFIX, read_vision, weights_path
 from avssl.detection.backends.yolo import OPENVINO, read_yolo, yolo_files
 from avssl.detection.detector_io import CONFIG, folder_files, read_folder
+from avssl.errors import InputError
 from avssl.io.hashing import sha256
 
 ENDINGS = ("", ".pt", ".onnx", OPENVINO)
@@ -21,7 +22,7 @@ def load_detector(model: str) -> Detector:
         model: a path, with or without its ending, or `torchvision/NAME:PATH`.
 
     Raises:
-        ValueError: there is none, or it cannot be read.
+        InputError: there is none, or it cannot be read.
     """
     if model.startswith(PREFIX):
         return read_vision(model)
@@ -36,7 +37,7 @@ def detector_sha256(model: str) -> str:
         model: see `load_detector`.
 
     Raises:
-        ValueError: there is none.
+        InputError: there is none.
         OSError: it cannot be read.
     """
     if model.startswith(PREFIX):
@@ -49,13 +50,13 @@ def _is_ours(path: Path) -> bool:
     """Whether it is a folder of `avssl detector`; else one of ultralytics' formats.
 
     Raises:
-        ValueError: it is neither.
+        InputError: it is neither.
     """
     if (path / CONFIG).is_file():
         return True
     if (path.is_file() and path.suffix in (".pt", ".onnx")) or (path.is_dir() and any(path.glob("*.xml"))):
         return False
-    raise ValueError(f"{path}: expected a detector: {KINDS}")
+    raise InputError(f"{path}: expected a detector: {KINDS}")
 
 
 def _path(model: str) -> Path:
@@ -63,4 +64,4 @@ def _path(model: str) -> Path:
         path = Path(f"{model}{ending}")
         if path.exists() and model:
             return path
-    raise ValueError(f"{model}: no such detector here, and none is downloaded; give {KINDS}")
+    raise InputError(f"{model}: no such detector here, and none is downloaded; give {KINDS}")

@@ -8,6 +8,7 @@ import torch
 from safetensors.torch import save_file
 
 from avssl.datasets.manifest import Manifest, read_manifest
+from avssl.errors import InputError
 from avssl.evaluation.bootstrap import accuracy_interval
 from avssl.head import Head
 from avssl.models.runtime import evaluating, single_process
@@ -16,6 +17,7 @@ from avssl_downstream.correspondence.angle_plot import draw_angles
 from avssl_downstream.correspondence.options import CorrespondenceOptions
 from avssl_downstream.correspondence.pair_probe import PAIRINGS, evaluate_pairs, train
 from avssl_downstream.correspondence.pair_sampling import PairSampler, embed
+from avssl_downstream.correspondence.retrieval import evaluate_retrieval, train_projections
 from avssl_downstream.correspondence.transformer_predictions import audio_of_frames
 
 
@@ -23,7 +25,8 @@ class Correspondence(Head):
     """Trains a probe on frozen embeddings of the train split, and asks it about the test split.
 
     AVC-Bin: is the sound of this clip, or of another? AVSA-Bin: is it where the picture says, or was the whole sound
-    field turned? Chance is one half in both.
+    field turned? Chance is one half in both. Retrieval: linear projections to one space, trained on the train split, in
+    which draws of the test split are found by cosine similarity.
 
     Args:
         encoders: pretrained towers; left as they are.
@@ -34,15 +37,16 @@ class Correspondence(Head):
     options: CorrespondenceOptions
 
     def fit(self, folder: Path) -> dict[str, float]:
-        """Train and evaluate; leave `avc_bin.safetensors`, `avsa_bin.safetensors` and `avsa_bin_by_angle.png`.
+        """Train and evaluate; leave the weights of probes and projections, and `avsa_bin_by_angle.png`.
 
         Returns:
             `avc_bin` and `avsa_bin` with all crops, `avc_bin_1` and `avsa_bin_1` with one; with a transformer the same
             of what it predicts, as `avc_bin_transf` and so on; beside each `_low` and `_high`, the 95 % interval over
-            clips.
+            clips. Retrieval among all draws of the test clips: `audio_to_video_r1`, `_r5`, `_r10` and `_map_r`, and
+            `video_to_audio_r1` and so on, each with its `_chance`.
 
         Raises:
-            ValueError: no manifest, a split with fewer than two clips, or a transformer that does not fit.
+            InputError: no manifest, a split with fewer than two clips, or a transformer that does not fit.
         """
         splits = {name: self._clips(name) for name in ("train", "test")}
         predict = audio_of_frames(Path(self.options.transformer), self.encoders) if self.options.transformer else None
@@ -51,13 +55,20 @@ class Correspondence(Head):
         found = self._scores("", training, test, folder)
         if predict:
             found |= self._scores("_transf", training.predicted(predict), test.predicted(predict), folder)
+        retrieved = self._retrieval(training, test, folder)
         if self.options.crops == 1:
-            return found | {_of_one(name): value for name, value in found.items()}
+            return found | {_of_one(name): value for name, value in found.items()} | retrieved
         training, test = training.single(), test.single()
         found |= self._scores("_1", training, test)
         if predict:
             found |= self._scores("_transf_1", training.predicted(predict), test.predicted(predict))
-        return found
+        return found | retrieved
+
+    def _retrieval(self, training: PairSampler, test: PairSampler, folder: Path) -> dict[str, float]:
+        projections = train_projections(training, self.options, "retrieval")
+        with replacing(folder / "retrieval.safetensors") as part:
+            save_file(projections.state_dict(), part)
+        return evaluate_retrieval(projections, test)
 
     def _scores(
         self, end: str, training: PairSampler, test: PairSampler, folder: Path | None = None
@@ -70,10 +81,10 @@ class Correspondence(Head):
 
     def _clips(self, split: str) -> Manifest:
         if not self.options.manifest:
-            raise ValueError("correspondence needs clips: give a manifest.parquet or its folder (--data)")
+            raise InputError("correspondence needs clips: give a manifest.parquet or its folder (--data)")
         clips = read_manifest(self.options.manifest, split)
         if len(clips) < 2:
-            raise ValueError(f"{self.options.manifest}: split {split!r} has {len(clips)} clip, correspondence needs 2")
+            raise InputError(f"{self.options.manifest}: split {split!r} has {len(clips)} clip, correspondence needs 2")
         return clips
 
     def _embed(self, splits: dict[str, Manifest]) -> tuple[PairSampler, PairSampler]:

@@ -11,6 +11,7 @@ from avssl.data.window_reader import Reading
 from avssl.datasets.labelled_dataset import Labelled
 from avssl.datasets.layouts import eigenscape
 from avssl.embedding.dataset_cache import cached_dataset
+from avssl.errors import InputError
 from avssl.models.embedder import AudioEmbedder
 from avssl.models.encoders import AudioEncoder, Encoders
 from avssl_downstream.acoustic_scenes.rotation_pooling import pool_rotations
@@ -30,7 +31,7 @@ class Eigenscape(SegmentHead):
         options: see `EigenscapeOptions`.
 
     Raises:
-        ValueError: see `SegmentHead`.
+        InputError: see `SegmentHead`.
     """
 
     Options = EigenscapeOptions
@@ -51,7 +52,7 @@ class Eigenscape(SegmentHead):
     def _check(self, encoders: Encoders) -> None:
         if eigenscape.CHANNELS not in encoders.features.accepted:
             takes = " or ".join(map(str, encoders.features.accepted))
-            raise ValueError(f"eigenscape: recordings have 4 channels, features {encoders.features.name} take {takes}")
+            raise InputError(f"eigenscape: recordings have 4 channels, features {encoders.features.name} take {takes}")
 
     def _audio_embedder(self, audio: AudioEncoder, layer: str = "") -> AudioEmbedder:
         return pool_rotations(audio, self.options.turns, layer or self.options.layer)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from avssl.config import choice
 from avssl.data.window_reader import Reading
 from avssl.datasets.layouts.eigenscape import CHANNELS, FOLDS, Cut
+from avssl.errors import InputError
 from avssl_downstream.acoustic_scenes.options import SegmentOptions
 from avssl_downstream.acoustic_scenes.rotation_pooling import LAYERS
 from avssl_downstream.classification.segment_pooling import POOLS
@@ -42,7 +43,7 @@ class EigenscapeOptions(SegmentOptions):
         """Refuse what has no meaning."""
         super().__post_init__()
         if self.turns < 1:
-            raise ValueError(f"turns is at least 1, not {self.turns}")
+            raise InputError(f"turns is at least 1, not {self.turns}")
         self.cut()
 
     def cut(self) -> Cut:

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from avssl.datasets.labelled_dataset import Example, Fold, Labelled, check_missing
-from avssl.datasets.layouts.files import FRAMES, walk
+from avssl.datasets.layouts.files import VIDEO_SUFFIXES, walk
+from avssl.errors import InputError
 
 MOST = 10**7
 """Names in a list; a header that promises more is broken, and would fill the memory."""
@@ -18,12 +19,12 @@ def lines(path: Path) -> list[str]:
     """The lines of a text file that are not blank, the last one whether or not it is ended.
 
     Raises:
-        ValueError: not UTF-8.
+        InputError: not UTF-8.
     """
     try:
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
-        raise ValueError(f"{path}: expected a text file with a line an id: {error}") from error
+        raise InputError(f"{path}: expected a text file with a line an id: {error}") from error
     return [line.strip() for line in text.splitlines() if line.strip()]
 
 
@@ -35,13 +36,13 @@ def table(path: Path, separator: str = ",") -> list[list[str]]:
         separator: between fields.
 
     Raises:
-        ValueError: not UTF-8, or no csv.
+        InputError: not UTF-8, or no csv.
     """
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             rows = [[field.strip() for field in row] for row in csv.reader(file, delimiter=separator)]
     except (UnicodeDecodeError, csv.Error) as error:
-        raise ValueError(f"{path}: expected a csv file: {error}") from error
+        raise InputError(f"{path}: expected a csv file: {error}") from error
     return [row for row in rows if any(row)]
 
 
@@ -53,7 +54,7 @@ def h5_names(path: Path, key: str) -> list[str]:
         key: of the dataset: one dimension, byte strings or text.
 
     Raises:
-        ValueError: no h5 file, or no such dataset in it.
+        InputError: no h5 file, or no such dataset in it.
     """
     import h5py
 
@@ -64,9 +65,9 @@ def h5_names(path: Path, key: str) -> list[str]:
             values = list(dataset[()]) if strings and dataset.size <= MOST else [None]
     except (OSError, RuntimeError, ValueError, KeyError) as error:
         reason = next(iter(str(error).splitlines()), "")
-        raise ValueError(f"{path}: expected an h5 file with a list of names, cannot be read: {reason}") from error
+        raise InputError(f"{path}: expected an h5 file with a list of names, cannot be read: {reason}") from error
     if not all(isinstance(value, (bytes, str)) for value in values):
-        raise ValueError(f"{path}: expected an h5 file with a list of names under {key!r}, there is none")
+        raise InputError(f"{path}: expected an h5 file with a list of names under {key!r}, there is none")
     return [value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value) for value in values]
 
 
@@ -107,7 +108,7 @@ class Videos:
         for folder, _, names in walk(root):
             below = PurePosixPath(folder.relative_to(root).as_posix())
             for path in (below / name for name in names):
-                if path.suffix.lower() in FRAMES:
+                if path.suffix.lower() in VIDEO_SUFFIXES:
                     self._by_stem.setdefault(path.stem.casefold(), []).append(path)
 
     def find(self, listed: Listed) -> str:
@@ -135,7 +136,7 @@ def labelled(name: str, root: Path, classes: Sequence[str], lists: Lists, missin
         where: the lists, for errors.
 
     Raises:
-        ValueError: more are missing, a fold has nothing to train on or to test, or trains on what it tests.
+        InputError: more are missing, a fold has nothing to train on or to test, or trains on what it tests.
     """
     videos = Videos(root, classes)
     named = list(dict.fromkeys(each for parts in lists.values() for part in parts for each in part))
@@ -157,7 +158,7 @@ def labelled(name: str, root: Path, classes: Sequence[str], lists: Lists, missin
 def _check(fold: Fold, where: Path, root: Path) -> None:
     both = sorted(set(fold.train) & set(fold.test))
     if both:
-        raise ValueError(f"{where}: {fold.name} trains on {len(both)} videos that it tests, such as {both[0]!r}")
+        raise InputError(f"{where}: {fold.name} trains on {len(both)} videos that it tests, such as {both[0]!r}")
     for part in ("train", "test"):
         if not getattr(fold, part):
-            raise ValueError(f"{where}: of {fold.name}'s videos to {part}, none is below {root}")
+            raise InputError(f"{where}: of {fold.name}'s videos to {part}, none is below {root}")
