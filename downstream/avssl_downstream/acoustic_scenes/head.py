@@ -33,6 +33,7 @@ class AcousticScenes(SegmentHead):
     """
 
     Options = ScenesOptions
+    name = "acoustic-scenes"
     layout = "tau"
     options: ScenesOptions
 

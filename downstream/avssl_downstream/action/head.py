@@ -10,17 +10,15 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from omegaconf import OmegaConf
 from torch import nn
 
 from avssl.datasets.labelled_dataset import Labelled
 from avssl.datasets.layouts.files import VIDEO_SUFFIXES, walk
 from avssl.errors import InputError
 from avssl.head import Head
-from avssl.io.atomic import replacing, write_text
+from avssl.io.atomic import replacing
 from avssl.models.encoders import Encoders
-from avssl.runs.reader import CONFIG
-from avssl.runs.run_folder import add_metrics
+from avssl.runs.run_folder import add_metrics, write_config
 from avssl.train.signals import interrupting
 from avssl_downstream.action import head_io as folders
 from avssl_downstream.action.head_io import ActionClassifier
@@ -91,7 +89,7 @@ class Action(Head):
             found = cross_validate(labelled, fitting.predict, folder, self.options.seed)
         numbers = over_folds(fitting.found)
         config = self._config(labelled, math.floor(numbers.get("steps", 0)))
-        write_text(folder / CONFIG, OmegaConf.to_yaml(OmegaConf.create(config)))
+        write_config(folder, config)
         about = {
             "train_videos": fmean(len(fold.train) for fold in labelled.folds),
             "test_videos": fmean(len(fold.test) for fold in labelled.folds),

@@ -6,8 +6,8 @@ from abc import abstractmethod
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
+from typing import ClassVar
 
-from omegaconf import OmegaConf
 from torch import Tensor, nn
 
 from avssl.data.window_reader import Reading
@@ -15,11 +15,9 @@ from avssl.datasets.labelled_dataset import Labelled
 from avssl.embedding.inference import tower_of
 from avssl.errors import InputError
 from avssl.head import Head
-from avssl.io.atomic import write_text
 from avssl.models.embedder import AudioEmbedder, Embedder
 from avssl.models.encoders import AudioEncoder, Encoders, VideoEncoder
-from avssl.runs.reader import CONFIG
-from avssl.runs.run_folder import add_metrics
+from avssl.runs.run_folder import add_metrics, write_config
 from avssl.train.signals import interrupting
 from avssl_downstream.acoustic_scenes.feature_ablation import ablate, ablations
 from avssl_downstream.acoustic_scenes.options import SegmentOptions
@@ -49,6 +47,8 @@ class SegmentHead(Head):
     """
 
     needs_encoders = False
+    name: ClassVar[str]
+    """As it is registered."""
     layout = ""
     """Of the built-in stand-in."""
     encoders: Encoders | None  # type: ignore[assignment]
@@ -95,7 +95,7 @@ class SegmentHead(Head):
                 for name, predict in self._rows(labelled, folder)
             }
         write_table(folder, labelled, rows)
-        write_text(folder / CONFIG, OmegaConf.to_yaml(OmegaConf.create(self._config(labelled))))
+        write_config(folder, self._config(labelled))
         found = {key: value for name, row in rows.items() for key, value in (named(row, name) if name else row).items()}
         counts = {"segments": len(labelled.examples), "missing_files": len(labelled.missing), "seed": self.options.seed}
         return add_metrics(folder, found | {name: float(count) for name, count in counts.items()})
@@ -160,7 +160,7 @@ class SegmentHead(Head):
         features = self.encoders.feature_config.name if self.encoders else "none"
         model = {"model": asdict(self.encoders.model_config)} if self.encoders else {}
         about = {
-            "task": type(self).__name__.lower(),
+            "task": self.name,
             "features": {"name": features},
             "train": {"seed": self.options.seed},
         }

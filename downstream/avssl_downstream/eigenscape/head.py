@@ -35,6 +35,7 @@ class Eigenscape(SegmentHead):
     """
 
     Options = EigenscapeOptions
+    name = "eigenscape"
     layout = "eigenscape"
     options: EigenscapeOptions
 

@@ -11,11 +11,10 @@ from omegaconf import OmegaConf
 from avssl.datasets.manifest import Manifest
 from avssl.errors import InputError
 from avssl.head import Head
-from avssl.io.atomic import write_text
 from avssl.models.encoders import Encoders
 from avssl.models.runtime import single_process
-from avssl.runs.reader import CONFIG, read_config
-from avssl.runs.run_folder import FIGURES, add_metrics, check_same
+from avssl.runs.reader import CONFIG, check_format, read_config
+from avssl.runs.run_folder import FIGURES, add_metrics, check_same, write_config
 from avssl.train.checkpoint import LAST
 from avssl.train.signals import interrupting
 from avssl_downstream.spatialize.apply import apply
@@ -96,7 +95,7 @@ class Spatialize(Head):
         training, further, held_out = training_manifests(generator, self.options)
         fabric = single_process(self.options.train.precision)
         folder.mkdir(parents=True, exist_ok=True)
-        write_text(folder / CONFIG, OmegaConf.to_yaml(OmegaConf.create(run_config(self.options))))
+        write_config(folder, run_config(self.options))
         metrics = train(generator, training, further, self.options, folder, fabric)
         write_generator(folder, generator, self.options, self.encoders)
         add_metrics(folder, metrics)
@@ -124,7 +123,7 @@ class Spatialize(Head):
         check_folder(folder, self.options)
         training, held_out = evaluation_manifests(self.generator, self.options)
         folder.mkdir(parents=True, exist_ok=True)
-        write_text(folder / CONFIG, OmegaConf.to_yaml(OmegaConf.create(run_config(self.options))))
+        write_config(folder, run_config(self.options))
         generator = self.generator.to(single_process(self.options.train.precision).device)
         return add_metrics(folder, self._evaluated(generator, training, held_out, folder))
 
@@ -186,12 +185,13 @@ def check_folder(folder: Path, options: SpatializeOptions) -> None:
     """Check that a run may be started or continued in a folder; options newer than the folder have their defaults.
 
     Raises:
-        InputError: the folder belongs to a run of other options.
+        InputError: the folder belongs to a run of other options, or of another avssl.
     """
     if not (folder / CONFIG).is_file():
         if (folder / LAST).is_file():
             raise InputError(f"{folder}: expected {CONFIG} beside the checkpoint, got none; use another folder")
         return
+    check_format(folder)
     defaults = OmegaConf.create(run_config(SpatializeOptions()))
     before: Any = OmegaConf.to_container(OmegaConf.merge(defaults, read_config(folder)))
     check_same(folder, before, run_config(options), MAY_CHANGE)
