@@ -82,6 +82,51 @@ def resample(audio: Tensor, source: int, target: int, low_pass: LowPass = AUDIO)
     return torch.from_numpy(np.ascontiguousarray(changed, np.float32)).to(audio.device)
 
 
+class StreamResampler:
+    """Gives what `resample` gives of the whole stream, from blocks of any length, with a delay of a few milliseconds.
+
+    Args:
+        channels: of the stream.
+        source: Hz, rate of the blocks that come in.
+        target: Hz, rate of the blocks that go out.
+    """
+
+    def __init__(self, channels: int, source: int, target: int) -> None:
+        self.source, self.target = source, target
+        common = gcd(source, target)
+        self._up, self._down = target // common, source // common
+        self._context = ceil(margin(source, target) * source / self._down)  # begins on a sample of either rate
+        self._before = self._held = torch.zeros(channels, 0)
+
+    @property
+    def delay(self) -> float:
+        """Seconds by which output may lag behind input."""
+        return (self._context + 1) * self._down / self.source if self._context else 0.0
+
+    def push(self, block: Tensor) -> Tensor:
+        """Take the next block `(channels, samples)`, and return the samples that no later input changes; maybe none."""
+        if not self._context:
+            return block
+        self._held = torch.cat([self._held.to(block.device), block], 1)
+        steps = self._held.shape[1] // self._down - self._context
+        if steps < 1:
+            return block[:, :0]
+        made = self._resampled(self._held[:, : (steps + self._context) * self._down])[:, : steps * self._up]
+        past = torch.cat([self._before.to(block.device), self._held[:, : steps * self._down]], 1)
+        self._before = past[:, max(0, past.shape[1] - self._context * self._down) :]
+        self._held = self._held[:, steps * self._down :]
+        return made
+
+    def finish(self) -> Tensor:
+        """Return the rest, `(channels, samples)`; `ceil(samples * target / source)` have left in all."""
+        return self._resampled(self._held) if self._held.numel() else self._held
+
+    def _resampled(self, block: Tensor) -> Tensor:
+        """A block, resampled after the context that came before it."""
+        wide = torch.cat([self._before.to(block.device), block], 1)
+        return resample(wide, self.source, self.target)[:, self._before.shape[1] // self._down * self._up :]
+
+
 def resample_blocks(blocks: Iterable[Tensor], source: int, target: int) -> Iterator[Tensor]:
     """Audio in blocks `(channels, samples)` of any lengths, to the samples that `resample` gives of the whole.
 
@@ -91,19 +136,14 @@ def resample_blocks(blocks: Iterable[Tensor], source: int, target: int) -> Itera
         target: Hz, rate wanted.
 
     Yields:
-        Blocks of `BLOCK` seconds, the last one shorter.
+        Blocks of about `BLOCK` seconds.
     """
-    up, down = (rate // gcd(source, target) for rate in (target, source))
-    steps = ceil(margin(source, target) * source / down)  # a margin begins on a sample of either rate
-    before, held = torch.zeros(0), torch.zeros(0)
+    stream: StreamResampler | None = None
     for block in in_blocks(blocks, BLOCK * source):
-        if held.numel():
-            wide = resample(torch.cat([before.to(held.device), held, block[:, : steps * down]], 1), source, target)
-            yield wide[:, bool(before.numel()) * steps * up :][:, : BLOCK * target]
-        before, held = held[:, held.shape[-1] - steps * down :] if held.numel() else block[:, :0], block
-    if held.numel():
-        wide = resample(torch.cat([before.to(held.device), held], 1), source, target)
-        yield wide[:, bool(before.numel()) * steps * up :]
+        stream = stream or StreamResampler(len(block), source, target)
+        yield stream.push(block)
+    if stream is not None and (rest := stream.finish()).shape[1]:
+        yield rest
 
 
 def in_blocks(blocks: Iterable[Tensor], samples: int) -> Iterator[Tensor]:
