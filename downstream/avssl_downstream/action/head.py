@@ -41,7 +41,7 @@ class Action(Head):
         options: data, clips, classifier, fine-tuning.
 
     Raises:
-        InputError: the encoders have no video tower.
+        InputError: the encoders have no video tower, or neither they nor the options give a geometry.
     """
 
     Options = ActionOptions
@@ -52,7 +52,7 @@ class Action(Head):
         if not isinstance(getattr(encoders, "video", None), nn.Module):
             raise InputError("action needs encoders with a video tower, these have none")
         self.encoders = random_encoders(encoders, options.seed) if options.from_scratch else encoders
-        self.options = options
+        self.options = options.with_geometry(encoders)
         self.recogniser: ActionClassifier | None = None
 
     @classmethod
