@@ -117,7 +117,7 @@ def _measured(job: tuple[Medium, str]) -> Batch:
 
 
 def _has(path: Path, tower: str) -> bool:
-    """Whether there are pictures, or sound, in a file that may hold both."""
+    """Whether a file has a stream of frames, or of audio."""
     if path.suffix.lower() in AUDIO_SUFFIXES:
         return True
     there = probe(path)
