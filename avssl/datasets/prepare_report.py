@@ -16,8 +16,8 @@ import pyarrow.parquet as pq
 from rich.markup import escape
 from rich.table import Column, Table
 
-from avssl.data.atomic import replacing, write_text
 from avssl.datasets.manifest import Row
+from avssl.io.atomic import replacing, write_text
 from avssl.io.tables import table_text
 
 FACTS = ("key", "seconds", "sample_rate", "layout", "silent_channels", "azimuth", "elevation", "diffuseness")

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
-from avssl.data.atomic import write_text
+from avssl.io.atomic import write_text
 from avssl.report.comparison import Comparison, compare
 from avssl.report.figure import draw
 from avssl.report.insert import Insertion

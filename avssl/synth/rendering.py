@@ -11,10 +11,10 @@ from typing import TypeVar
 import cv2
 import torch
 
-from avssl.data.atomic import sweep
-from avssl.data.pool import CrashError, outcomes
 from avssl.errors import InputError
+from avssl.io.atomic import sweep
 from avssl.io.cores import usable_cores
+from avssl.io.process_pool import CrashError, outcomes
 from avssl.io.progress import SECONDS_BETWEEN_LINES, ProgressBar
 
 Job = TypeVar("Job")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
-from avssl.data.atomic import write_text
 from avssl.datasets.labelled_dataset import Labelled
+from avssl.io.atomic import write_text
 
 logger = logging.getLogger(f"avssl.{__name__}")
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from rich.table import Table
 
-from avssl.data.atomic import replacing
 from avssl.datasets.labelled_dataset import Labelled
+from avssl.io.atomic import replacing
 from avssl.io.tables import table_text
 
 logger = logging.getLogger(f"avssl.{__name__}")
