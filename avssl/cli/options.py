@@ -56,7 +56,7 @@ class FieldOption(click.Option):
     """
 
     def __init__(self, field: OptionField) -> None:
-        flag = {"is_flag": False, "flag_value": "true"} if field.value == PLAIN[bool] else {}
+        flag: dict[str, Any] = {"is_flag": False, "flag_value": "true"} if field.value == PLAIN[bool] else {}
         shown = _shown(field.default)
         super().__init__(
             [field.flag, _parameter(field.key)],
@@ -90,7 +90,7 @@ def dataclass_options(
         chosen: the value that the command line gives to a key, or an empty text; it names plug-ins.
 
     Raises:
-        ValueError: a plug-in that is named is not installed, or does not import.
+        InputError: a plug-in that is named is not installed, or does not import.
     """
     return [FieldOption(field) for field in option_fields(kind, chosen=chosen) if field.flag not in taken]
 

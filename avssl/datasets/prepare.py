@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
@@ -13,14 +12,15 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from avssl.data.pool import outcomes
 from avssl.datasets.layouts import asmr, fair_play, files, music, music_stereo, rec_street, yt360
 from avssl.datasets.layouts.recording import Listing
 from avssl.datasets.manifest import NAME, Row, write_manifest
 from avssl.datasets.prepare_journal import Journal, init_prepare_folder
 from avssl.datasets.prepare_report import Failure, PrepareReport, by_key, printable
 from avssl.datasets.transcode import MEDIA, PARTIAL, Job, Options, failure, prepare_one
+from avssl.errors import InputError, OutputError
 from avssl.io.cores import usable_cores
+from avssl.io.process_pool import outcomes
 from avssl.plugins import hint
 
 LAYOUTS = {"files": files.find, "yt360": yt360.find}
@@ -71,17 +71,17 @@ def prepare(
         What is ready, what failed, and what is missing.
 
     Raises:
-        ValueError: no recordings, an option without meaning, or `out` belongs to something else.
+        InputError: no recordings, an option without meaning, or `out` belongs to something else.
         OSError: `out` cannot be written; when the disk is full, what is complete stays and the next run continues.
     """
     options = Options(projection, channel_layout, height, frame_rate, sample_rate)
     if workers is not None and workers < 1:
-        raise ValueError(f"workers must be 1 or more, not {workers}")
+        raise InputError(f"workers must be 1 or more, not {workers}")
     found = find(root, out, layout, split)
     with _disk_full_in_one_line(out):
         init_prepare_folder(out)
-        with _workplace(out):
-            journal = Journal(out, {"root": printable(root.resolve()), "layout": layout, **asdict(options)})
+        settings = {"root": printable(root.resolve()), "layout": layout, **asdict(options)}
+        with Journal(out, settings) as journal, _workplace(out):
             report = _run(found, journal, options, workers or usable_cores(), Console(stderr=True, quiet=not progress))
             _write(report)
     if progress:
@@ -93,20 +93,20 @@ def find(root: Path, out: Path, layout: str, split: str = "") -> Listing:
     """The recordings under a root.
 
     Raises:
-        ValueError: an unknown layout, no such folder, an empty one, no such split lists, or the output would lie on top
+        InputError: an unknown layout, no such folder, an empty one, no such split lists, or the output would lie on top
             of it.
     """
     known = (*LAYOUTS, *SPLIT_BY_CHOICE)
     if layout not in known:
-        raise ValueError(f"unknown layout {layout!r}{hint(layout, known)}; {', '.join(known)}")
+        raise InputError(f"unknown layout {layout!r}{hint(layout, known)}; {', '.join(known)}")
     if split and layout not in SPLIT_BY_CHOICE:
-        raise ValueError(f"split {split!r}: the layout {layout} has no choice of split lists")
+        raise InputError(f"split {split!r}: the layout {layout} has no choice of split lists")
     if not root.is_dir():
-        raise ValueError(
+        raise InputError(
             f"{root}: expected a folder of recordings, {'this is a file' if root.exists() else 'there is none'}"
         )
     if root.resolve() == out.resolve():
-        raise ValueError(f"{out}: recordings and proxies need folders of their own, these are the same")
+        raise InputError(f"{out}: recordings and proxies need folders of their own, these are the same")
     return LAYOUTS[layout](root, out) if layout in LAYOUTS else SPLIT_BY_CHOICE[layout](root, out, split)
 
 
@@ -124,7 +124,7 @@ def _run(found: Listing, journal: Journal, options: Options, workers: int, conso
     skipped = len(rows)
     for job, outcome in _shown(jobs, workers, console):
         if isinstance(outcome, Row):
-            journal.add(job.recording, outcome)
+            journal.note(job.recording, outcome)
             rows.append(outcome)
         else:
             failures.append(outcome)
@@ -167,20 +167,15 @@ def _write(report: PrepareReport) -> None:
 
 @contextlib.contextmanager
 def _workplace(out: Path) -> Iterator[None]:
-    """The folders that workers write to, for one run at a time; what is half-written is thrown away."""
+    """The folders that workers write to; what is half-written is thrown away."""
     partial = out / PARTIAL
     (out / MEDIA).mkdir(exist_ok=True)
-    with (out / ".lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise ValueError(f"{out}: another `avssl prepare` is writing here") from None
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir()
+    try:
+        yield
+    finally:
         shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir()
-        try:
-            yield
-        finally:
-            shutil.rmtree(partial, ignore_errors=True)
 
 
 @contextlib.contextmanager
@@ -191,4 +186,4 @@ def _disk_full_in_one_line(out: Path) -> Iterator[None]:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
         line = f"{out}: the disk is full; what is complete stays, and the same command continues from there"
-        raise OSError(line) from error
+        raise OutputError(line) from error

@@ -1,4 +1,4 @@
-"""Embeddings as rows of a file that other programs read, written as they come."""
+"""Table writer of embeddings: `.parquet` or `.npz`, written as they are computed."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from torch import Tensor
 
-from avssl.data.atomic import replacing
+from avssl.errors import InputError
+from avssl.io.atomic import replacing
 
 NPY: Any = np.lib.format
 GROUP = 4096
@@ -47,11 +48,11 @@ def embedding_table(path: Path, seconds: float) -> AbstractContextManager[Add]:
         seconds: of a window.
 
     Raises:
-        ValueError: another suffix.
+        InputError: another suffix.
     """
     kinds = {".parquet": _parquet, ".npz": _npz}
     if path.suffix not in kinds:
-        raise ValueError(f"{path}: embeddings go to a .parquet or an .npz file, not to {path.suffix or 'this'!r}")
+        raise InputError(f"{path}: embeddings go to a .parquet or an .npz file, not to {path.suffix or 'this'!r}")
     return kinds[path.suffix](path, seconds)
 
 
@@ -80,7 +81,7 @@ def _parquet(path: Path, seconds: float) -> Iterator[Add]:
 
 @dataclass
 class _Columns:
-    """What is known of the windows of one tower; the embeddings lie in a file without a name."""
+    """Windows of one tower; their embeddings are buffered in an unnamed temporary file."""
 
     rows: IO[bytes]
     width: int

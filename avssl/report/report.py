@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from avssl.data.atomic import write_text
+from avssl.io.atomic import write_text
 from avssl.report.comparison import Comparison, compare
 from avssl.report.figure import draw
 from avssl.report.insert import Insertion
@@ -46,7 +46,7 @@ def report(
         The table in Markdown.
 
     Raises:
-        ValueError: a broken run folder, no finished run, an unknown baseline, metric or setting, a file without marks.
+        InputError: a broken run folder, no finished run, an unknown baseline, metric or setting, a file without marks.
         OSError: something cannot be read or written.
     """
     runs, left_out = read_runs(folders, same)

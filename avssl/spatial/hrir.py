@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from math import gcd
 
-import numpy as np
-import torch
-from scipy.signal import resample_poly
 from torch import Tensor
 
+from avssl.errors import InputError
 from avssl.spatial.between import HrirInterpolator
+from avssl.spatial.resample import RESPONSES, resample
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,19 +34,18 @@ class HrirSet:
         if self.responses.ndim != 3 or self.responses.shape[:2] != (count, 2) or not self.responses.shape[2]:
             raise ValueError(f"responses are ({count} directions, 2 ears, taps), not {tuple(self.responses.shape)}")
         if not bool(self.directions.isfinite().all() and self.responses.isfinite().all()):
-            raise ValueError("directions and responses are finite numbers, here are others")
+            raise InputError("directions and responses are finite numbers, here are others")
         if self.sample_rate < 1:
-            raise ValueError(f"a sample rate is at least 1 Hz, not {self.sample_rate}")
+            raise InputError(f"a sample rate is at least 1 Hz, not {self.sample_rate}")
 
     def at(self, sample_rate: int) -> HrirSet:
         """The same filters at another rate in Hz: gains and times of arrival in seconds stay."""
         if sample_rate == self.sample_rate:
             return self
-        common = gcd(sample_rate, self.sample_rate)
-        up, down = sample_rate // common, self.sample_rate // common
         # A filter's gain is the sum of its taps, which grows with their number.
-        changed = resample_poly(self.responses.numpy(), up, down, axis=-1) * (down / up)
-        return HrirSet(self.directions, torch.from_numpy(changed.astype(np.float32)), sample_rate)
+        taps = resample(self.responses.flatten(0, 1), self.sample_rate, sample_rate, RESPONSES)
+        taps = taps.reshape(len(self.directions), 2, -1) * (self.sample_rate / sample_rate)
+        return HrirSet(self.directions, taps, sample_rate)
 
     @cached_property
     def between(self) -> HrirInterpolator:

@@ -59,7 +59,7 @@ def synth360(
         Path of the manifest.
 
     Raises:
-        ValueError: a number that has no meaning, or `out` holds something else.
+        InputError: a number that has no meaning, or `out` holds something else.
         OSError: `out` cannot be written.
     """
     world = Synth360(seed, Format(seconds, width, frame_rate, sample_rate), order)
@@ -94,7 +94,7 @@ class Synth360(SyntheticDataset[Scene]):
 
     def settings(self) -> dict[str, object]:
         """All that the scenes depend on."""
-        return super().settings() | ({"order": self.order} if self.order > 1 else {})
+        return super().settings() | {"order": self.order}
 
     def constraints(self) -> Iterator[tuple[bool, str]]:
         """Those of every world, and a width that the lens and H.264 can take."""

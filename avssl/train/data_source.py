@@ -10,9 +10,12 @@ from typing import Any
 from avssl.config import DataConfig
 from avssl.data.crops import CropOptions, check_crop_guide
 from avssl.datasets.manifest import Manifest, read_manifest
+from avssl.detection.ground_truth import FILE as TRUTH_FILE
 from avssl.detection.ground_truth import TRUTH
-from avssl.detection.object_index import objects_path, read_settings
+from avssl.detection.object_index import DetectionSettings, find_objects, read_settings
+from avssl.errors import InputError
 from avssl.io.cache_folder import cache_folder
+from avssl.io.hashing import sha256
 from avssl.plugins import hint
 
 WORLDS = ("synth360", "synth360-order-2", "stage", "mono3d", "pseudo-binaural", "pseudo-binaural-stage")
@@ -27,7 +30,7 @@ def clips(config: DataConfig, sample_rate: int, progress: bool = True) -> tuple[
         progress: show what is being rendered.
 
     Raises:
-        ValueError: the manifest cannot be used, see `read_manifest`; or the detector, see `detect_objects`.
+        InputError: the manifest cannot be used, see `read_manifest`; or the detector, see `detect_objects`.
     """
     path = Path(config.manifest) if config.manifest else _rendered(config, sample_rate, progress)
     manifest = read_manifest(path)
@@ -40,7 +43,7 @@ def check(config: DataConfig, options: Any) -> None:
     """See before anything is rendered that the clips will have what a task's options ask of them.
 
     Raises:
-        ValueError: crops are guided by objects, and no detector is named.
+        InputError: crops are guided by objects, and no detector is named.
     """
     if isinstance(options, CropOptions):
         check_crop_guide(options, config.detector)
@@ -50,13 +53,13 @@ def training(manifest: Manifest) -> Manifest:
     """The rows of the split train, or all rows where nothing is labelled.
 
     Raises:
-        ValueError: rows are labelled, and none is train.
+        InputError: rows are labelled, and none is train.
     """
     if not any(row.split for row in manifest):
         return manifest
     chosen = manifest.select("train")
     if not len(chosen):
-        raise ValueError(
+        raise InputError(
             f"{manifest.root}: no clip of split 'train', only of {sorted({row.split for row in manifest})}"
         )
     return chosen
@@ -66,21 +69,20 @@ def _look_for_objects(manifest: Manifest, detector: str, progress: bool) -> None
     """See that the objects of all clips are known; weights need not be here if they are."""
     from avssl.detection.detect import detect_objects
 
-    path = objects_path(manifest.root, detector)
+    path = find_objects(manifest.root, detector)
     settings: dict[str, Any] = {}
     if path.is_file():
         about, looked = read_settings(path)
-        # Weights may have been copied only: that they are the same ones, `detect_objects` knows from their contents.
-        if {row.key for row in manifest} <= looked.keys() and _changed(Path(detector)) <= path.stat().st_mtime:
+        if {row.key for row in manifest} <= looked.keys() and not _is_other_truth(manifest.root / TRUTH_FILE, about):
             return
         if detector != TRUTH:
-            settings = {"rate": about.rate, "views": about.views, "min_score": about.min_score}
+            settings = {name: getattr(about, name) for name in ("rate", "views", "min_score", "frames")}
     detect_objects(manifest.root, detector, **settings, progress=progress)
 
 
-def _changed(path: Path) -> float:
-    """When a file, or the last one in a folder, was changed; 0 where there is none."""
-    return max((each.stat().st_mtime for each in (path, *path.glob("*")) if each.is_file()), default=0.0)
+def _is_other_truth(path: Path, about: DetectionSettings) -> bool:
+    """Whether objects are of an earlier truth of a world that was rendered again."""
+    return about.model.startswith(f"{TRUTH} ") and path.is_file() and not about.model.endswith(sha256(path))
 
 
 def _rendered(config: DataConfig, sample_rate: int, progress: bool) -> Path:
@@ -119,7 +121,7 @@ _MODULES = {
 def _world(name: str) -> tuple[int, Callable[..., Path]]:
     """Version of a built-in world, and what renders it."""
     if name not in WORLDS:
-        raise ValueError(f"data.synthetic_dataset is {' or '.join(WORLDS)}, not {name!r}{hint(name, WORLDS)}")
+        raise InputError(f"data.synthetic_dataset is {' or '.join(WORLDS)}, not {name!r}{hint(name, WORLDS)}")
     function = name.replace("-", "_")
     module = import_module(f"avssl.synth.{_MODULES.get(name, function)}")
     return module.VERSION, getattr(module, function)

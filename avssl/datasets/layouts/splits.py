@@ -1,4 +1,4 @@
-"""How a data set is split: lists named train, val and test, in one set or in several to choose from."""
+"""Splits of a data set: lists named train, val and test, in one set or several, and the overlap between them."""
 
 from __future__ import annotations
 
@@ -6,9 +6,12 @@ import re
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
+from avssl.errors import InputError
 from avssl.plugins import hint
 
 SPLITS = ("train", "val", "test")
+Named = Mapping[str, Collection[str]]
+TEST = "test"
 
 
 def splits_of(where: Path, named: Mapping[str, Iterable[str]]) -> dict[str, str]:
@@ -19,13 +22,13 @@ def splits_of(where: Path, named: Mapping[str, Iterable[str]]) -> dict[str, str]
         named: the clips of each split.
 
     Raises:
-        ValueError: a clip is in two of them.
+        InputError: a clip is in two of them.
     """
     found: dict[str, str] = {}
     for split, names in named.items():
         shared = sorted(name for name in set(names) if name in found)
         if shared:
-            raise ValueError(
+            raise InputError(
                 f"{where}: a clip is in one list, {shared[0]!r} is in {found[shared[0]]} and {split} "
                 f"({len(shared)} such clips)"
             )
@@ -62,7 +65,7 @@ def choose(base: Path, sets: Collection[str], wanted: str) -> str:
         wanted: a name, or its last part where that is enough.
 
     Raises:
-        ValueError: no set has that name, or several have.
+        InputError: no set has that name, or several have.
     """
     if not wanted:
         return next(iter(sets), "")
@@ -71,9 +74,32 @@ def choose(base: Path, sets: Collection[str], wanted: str) -> str:
     if len(fitting) == 1:
         return fitting[0]
     if fitting:
-        raise ValueError(f"{base}: {wanted!r} may be {' or '.join(fitting)}: say which")
+        raise InputError(f"{base}: {wanted!r} may be {' or '.join(fitting)}: say which")
     near = hint(wanted, [*sets, *(name.rpartition("/")[2] for name in sets)])
-    raise ValueError(f"{base}: no split lists named {wanted!r}{near}; {', '.join(sets) or 'there are none'}")
+    raise InputError(f"{base}: no split lists named {wanted!r}{near}; {', '.join(sets) or 'there are none'}")
+
+
+def leakage(sets: Mapping[str, Named], others: Named) -> dict[str, dict[str, int]]:
+    """How many test clips of each set of lists stand in its other lists, in further ones, and in other sets' tests.
+
+    PseudoBinaural trains on one list of mono sources for all of its five splits of FAIR-Play, which holds 123 to 147 of
+    the 187 test clips of each; and its five test sets overlap.
+
+    Args:
+        sets: set -> train, val, test -> clips.
+        others: further lists, such as of mono sources, -> clips.
+
+    Returns:
+        Set -> `test`, their number; list -> how many of them it holds; `other tests`, how many another set tests too.
+    """
+    tests = {name: set(lists[TEST]) for name, lists in sets.items() if TEST in lists}
+    found = {}
+    for name, tested in tests.items():
+        lists = {f"{name}/{part}": clips for part, clips in sets[name].items() if part != TEST}
+        shared = {each: len(tested.intersection(clips)) for each, clips in {**lists, **others}.items()}
+        elsewhere = set().union(*(clips for other, clips in tests.items() if other != name))
+        found[name] = {TEST: len(tested)} | shared | {"other tests": len(tested & elsewhere)}
+    return found
 
 
 def _folders(folder: Path) -> list[Path]:

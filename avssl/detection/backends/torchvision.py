@@ -10,8 +10,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from avssl.data.digest import sha256
 from avssl.detection.backends.detector import Detections, Detector
+from avssl.errors import InputError
+from avssl.io.hashing import sha256
 from avssl.plugins import hint
 
 PREFIX = "torchvision/"
@@ -56,24 +57,38 @@ def read_vision(model: str) -> Vision:
     """`torchvision/NAME:PATH`; without a path, the file of the default weights in torch's own folder of downloads.
 
     Raises:
-        ValueError: no such network, no such file, or weights of another network.
+        InputError: no such network, no such file, or weights of another network.
+    """
+    from torchvision import models
+
+    path = weights_path(model)
+    name = model.removeprefix(PREFIX).partition(":")[0]
+    default = models.get_model_weights(name).DEFAULT
+    network = models.get_model(name, weights=None, weights_backbone=None)
+    try:
+        network.load_state_dict(_state(path))
+    except Exception as error:  # torch's pickles, safetensors and names that do not fit have errors of their own
+        raise InputError(f"{path}: not weights of {name}: {' '.join(str(error).split())[:200]}") from error
+    return Vision(network, list(default.meta["categories"]), f"torchvision-{name}", sha256(path))
+
+
+def weights_path(model: str) -> Path:
+    """The file of the weights of `torchvision/NAME:PATH`.
+
+    Raises:
+        InputError: no such network, or no such file.
     """
     from torchvision import models
 
     name, _, given = model.removeprefix(PREFIX).partition(":")
     known = models.list_models(module=models.detection)
     if name not in known:
-        raise ValueError(f"torchvision has no detector {name!r}{hint(name, known)}; {', '.join(known)}")
+        raise InputError(f"torchvision has no detector {name!r}{hint(name, known)}; {', '.join(known)}")
     default = models.get_model_weights(name).DEFAULT
     path = Path(given) if given else _downloaded(default)
     if not path.is_file():
-        raise ValueError(f"{path}: no such weights, and none are downloaded; give {PREFIX}{name}:PATH ({default.url})")
-    network = models.get_model(name, weights=None, weights_backbone=None)
-    try:
-        network.load_state_dict(_state(path))
-    except Exception as error:  # torch's pickles, safetensors and names that do not fit have errors of their own
-        raise ValueError(f"{path}: not weights of {name}: {' '.join(str(error).split())[:200]}") from error
-    return Vision(network, list(default.meta["categories"]), f"torchvision-{name}", sha256(path))
+        raise InputError(f"{path}: no such weights, and none are downloaded; give {PREFIX}{name}:PATH ({default.url})")
+    return path
 
 
 def _downloaded(weights: Any) -> Path:
@@ -88,7 +103,7 @@ def _state(path: Path) -> dict[str, Tensor]:
     try:
         state: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # of many kinds; some of torch's recommend to run what lies in the file
-        raise ValueError(
+        raise InputError(
             "expected tensors alone, as `torch.save` or safetensors write them; nothing was run"
         ) from error
     return state

@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from avssl.data.atomic import replacing
 from avssl.detection.backends.segmenter import Segmenter, chosen, load_segmenter
-from avssl.media import iterate_frames, probe, read_audio
-from avssl.media.resample import resample
+from avssl.errors import InputError
+from avssl.io.atomic import replacing
+from avssl.media import iterate_frames, probe, read_resampled
 from avssl.synth.sprites.drawing import SIDE
 from avssl.synth.user_clips.annotations import Annotation
 
@@ -59,10 +59,10 @@ class Cutting:
         """See that the segmenter is there and the rate has a meaning, before anything is read.
 
         Raises:
-            ValueError: it is not.
+            InputError: it is not.
         """
         if not 0 < self.rate <= FASTEST:
-            raise ValueError(f"cut_rate is above 0 and at most {FASTEST:g} a second, not {self.rate}")
+            raise InputError(f"cut_rate is above 0 and at most {FASTEST:g} a second, not {self.rate}")
         if self.segmenter:
             load_segmenter(self.segmenter)
 
@@ -85,7 +85,7 @@ def cut_all(
         progress: whether a bar shows how far it is.
 
     Raises:
-        ValueError: a clip cannot be read, or the segmenter finds nothing in some.
+        InputError: a clip cannot be read, or the segmenter finds nothing in some.
         OSError: a cut-out cannot be written.
     """
     waiting = [(stretch, path) for stretch, path in zip(stretches, paths, strict=True) if not path.is_file()]
@@ -105,7 +105,7 @@ def cut_all(
             bar.update(task, advance=1, rate=f"{bar.tasks[0].speed or 0:.2g}")
     if missed:
         named = ", ".join(f"{each.video.name} {each.start:.1f}-{each.end:.1f} s" for each in missed[:5])
-        raise ValueError(
+        raise InputError(
             f"{cutting.segmenter}: finds nothing in {len(missed)} of {len(stretches)} stretches ({named}); "
             "leave them out, or cut by their boxes"
         )
@@ -116,14 +116,14 @@ def read_cut_out(path: Path) -> CutOut:
     """A cut-out that `cut_all` wrote; read-only.
 
     Raises:
-        ValueError: it is spoiled.
+        InputError: it is spoiled.
         OSError: it is not there.
     """
     try:
         with np.load(path, allow_pickle=False) as stored:
             found = CutOut(*(stored[name] for name in CutOut._fields))
     except (ValueError, KeyError, EOFError, BadZipFile, zlib.error) as error:
-        raise ValueError(f"{path}: expected a cut-out, cannot be read; remove it to have it cut out again") from error
+        raise InputError(f"{path}: expected a cut-out, cannot be read; remove it to have it cut out again") from error
     for each in found[:3]:
         each.setflags(write=False)
     return found._replace(rate=float(found.rate), seconds=float(found.seconds))
@@ -144,8 +144,8 @@ def _cut(stretch: Annotation, path: Path, rate: float, sample_rate: int, segment
 
 
 def _audio(stretch: Annotation, sample_rate: int) -> NDArray[np.float32]:
-    heard, rate = read_audio(stretch.audio, stretch.start, stretch.end - stretch.start)
-    return np.asarray(resample(heard.mean(0, keepdim=True), rate, sample_rate)[0].numpy(), np.float32)
+    audio = read_resampled(stretch.audio, stretch.start, stretch.end - stretch.start, sample_rate)
+    return np.asarray(audio.mean(0).numpy(), np.float32)
 
 
 Shape = tuple[NDArray[np.uint8], float]

@@ -33,7 +33,7 @@ def apply(source: Path, target: Path, generator: Generator, options: SpatializeO
 
     Raises:
         FileNotFoundError: the source does not exist.
-        ValueError: the source has no audio or no video, or others than the generator takes; see `InputMedia`,
+        InputError: the source has no audio or no video, or others than the generator takes; see `InputMedia`,
             `check_output` and `convert_output`.
         OSError: the target cannot be written.
     """

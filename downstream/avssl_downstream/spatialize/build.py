@@ -23,7 +23,7 @@ def build(options: SpatializeOptions, encoders: Encoders | None) -> Generator:
         encoders: of a pretraining run, for `visual_branch=encoders`.
 
     Raises:
-        ValueError: unknown names, options out of their range, encoders that are missing, weights that do not fit.
+        InputError: unknown names, options out of their range, encoders that are missing, weights that do not fit.
     """
     kind = find(options.generator)
     own: Any = fill(kind.Options, options.generator_options, where=f"{options.generator}: generator_options")

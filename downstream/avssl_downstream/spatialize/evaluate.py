@@ -71,7 +71,7 @@ class Evaluation:
             callback: called with each clip's row, outputs by method, and target.
 
         Raises:
-            ValueError: a broken file, or another number of channels.
+            InputError: a broken file, or another number of channels.
         """
         rows = evenly_spaced(manifest.rows, self.options.max_clips)
         console = Console(stderr=True)

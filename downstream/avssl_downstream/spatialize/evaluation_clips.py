@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from avssl.datasets.manifest import Manifest, Row
-from avssl.media import iterate_frames, read_audio
-from avssl.media.resample import resample
+from avssl.errors import InputError
+from avssl.media import iterate_frames, read_resampled
 from avssl_downstream.spatialize.frame_features import FrameReader
 from avssl_downstream.spatialize.generator import Generator
 
@@ -24,15 +24,15 @@ def target_audio(row: Row, manifest: Manifest, generator: Generator) -> Tensor:
     """True spatial audio of a clip, `(C, samples)` at the generator's sample rate.
 
     Raises:
-        ValueError: another number of channels than the generator's output has, or samples that are not finite.
+        InputError: another number of channels than the generator's output has, or samples that are not finite.
     """
     path = manifest.root / row.audio
-    audio, rate = read_audio(path, row.start, row.seconds)
+    audio = read_resampled(path, row.start, row.seconds, generator.sample_rate)
     if len(audio) != generator.channels:
-        raise ValueError(f"{path}: expected {generator.channels} channels ({generator.output}), got {len(audio)}")
+        raise InputError(f"{path}: expected {generator.channels} channels ({generator.output}), got {len(audio)}")
     if not bool(audio.isfinite().all()):
-        raise ValueError(f"{path}: expected finite audio samples, got NaN or Inf")
-    return resample(audio, rate, generator.sample_rate)
+        raise InputError(f"{path}: expected finite audio samples, got NaN or Inf")
+    return audio
 
 
 def clip_frames(row: Row, manifest: Manifest) -> FrameReader:
@@ -48,7 +48,7 @@ def spatial_prior(manifest: Manifest, generator: Generator) -> Tensor:
     """Least-squares gains from input to output channels over training clips (Morgado et al. 2018): `(C, I)`.
 
     Raises:
-        ValueError: all training clips are silent, or one cannot be read.
+        InputError: all training clips are silent, or one cannot be read.
     """
     shape = generator.channels, generator.input_channels
     shared, power = (torch.zeros(rows, generator.input_channels, dtype=torch.float64) for rows in shape)
@@ -58,7 +58,7 @@ def spatial_prior(manifest: Manifest, generator: Generator) -> Tensor:
         shared += target @ audio.T
         power += audio @ audio.T
     if not bool(power.any()):
-        raise ValueError(f"{manifest.root}: expected audible training clips for the spatial prior, got silence")
+        raise InputError(f"{manifest.root}: expected audible training clips for the spatial prior, got silence")
     prior: Tensor = shared @ torch.linalg.pinv(power, hermitian=True)
     return prior.float()
 

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from avssl.errors import InputError
 from avssl_downstream.spatialize.generator import Generator, resize_frames
 
 FrameReader = Callable[[Sequence[float], tuple[int, int]], Iterable[np.ndarray]]
@@ -109,13 +110,13 @@ class LiveFrames(FrameSource):
             seconds: timestamp from which it is shown; 0 is the first sample of the audio.
 
         Raises:
-            ValueError: another shape or type, or a timestamp before that of the last frame.
+            InputError: another shape or type, or a timestamp before that of the last frame.
         """
         image = torch.as_tensor(frame)
         if image.dtype != torch.uint8 or image.ndim != 3 or image.shape[-1] != 3:
-            raise ValueError(f"expected a uint8 frame (height, width, 3), got {image.dtype} {tuple(image.shape)}")
+            raise InputError(f"expected a uint8 frame (height, width, 3), got {image.dtype} {tuple(image.shape)}")
         if not self._seconds <= seconds < math.inf:
-            raise ValueError(f"expected timestamps from 0 s in ascending order, got {seconds} after {self._seconds}")
+            raise InputError(f"expected timestamps from 0 s in ascending order, got {seconds} after {self._seconds}")
         self._seconds, index = seconds, math.ceil(seconds * self.frame_rate - EPSILON)
         if self._indices and self._indices[-1] == index:  # never shown: a newer one has come before its time
             self._indices.pop()
@@ -131,10 +132,10 @@ class LiveFrames(FrameSource):
         """See `FrameSource.read`.
 
         Raises:
-            ValueError: no frame was pushed.
+            InputError: no frame was pushed.
         """
         if not self._frames:
-            raise ValueError("expected at least one frame before the end of the audio, got none")
+            raise InputError("expected at least one frame before the end of the audio, got none")
         return self._frames[max(0, bisect_right(self._indices, index) - 1)]
 
     def discard(self, index: int) -> None:

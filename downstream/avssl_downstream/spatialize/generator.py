@@ -15,6 +15,7 @@ from torch.nn import functional
 from avssl.config import NoOptions
 from avssl.data.clip import Clip
 from avssl.datasets.manifest import Row
+from avssl.errors import InputError
 from avssl.media.channel_layouts import PAIRS
 from avssl_downstream.spatialize.networks.visual_branch import VisualBranch
 
@@ -143,10 +144,10 @@ def mix_down(target: Tensor) -> Tensor:
     Networks for binaural audio take left plus right, twice of it, so that the output has the level of the mono input.
 
     Raises:
-        ValueError: another number of channels.
+        InputError: another number of channels.
     """
     if target.shape[-2] not in CHANNELS.values():
-        raise ValueError(f"expected 2 (binaural), 4 or 9 (ambiX) channels, got audio of shape {tuple(target.shape)}")
+        raise InputError(f"expected 2 (binaural), 4 or 9 (ambiX) channels, got audio of shape {tuple(target.shape)}")
     return target.mean(-2) if target.shape[-2] == 2 else target[..., 0, :]
 
 

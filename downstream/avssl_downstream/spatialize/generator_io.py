@@ -11,7 +11,8 @@ from safetensors.torch import save_file
 
 from avssl import __version__
 from avssl.config import FeatureConfig, ModelConfig, fill
-from avssl.data.atomic import replacing, write_text
+from avssl.errors import InputError
+from avssl.io.atomic import replacing, write_text
 from avssl.models.encoder_io import load_tensors, read_format, read_tensors
 from avssl.models.encoders import Encoders
 from avssl.runs.reader import flat
@@ -66,7 +67,7 @@ def read_generator(folder: Path, settings: Any) -> tuple[Generator, SpatializeOp
         settings: nested; only those of `FREE` may differ from the fit.
 
     Raises:
-        ValueError: no such folder, a broken file, or settings for another generator than this.
+        InputError: no such folder, a broken file, or settings for another generator than this.
     """
     path = folder / CONFIG
     config = _read_config(path)
@@ -85,11 +86,11 @@ def read_generator(folder: Path, settings: Any) -> tuple[Generator, SpatializeOp
 
 def _read_config(path: Path) -> dict[str, Any]:
     if not path.is_file():
-        raise ValueError(f"{path.parent}: expected a fitted head ({CONFIG}, {WEIGHTS}), got a folder without {CONFIG}")
+        raise InputError(f"{path.parent}: expected a fitted head ({CONFIG}, {WEIGHTS}), got a folder without {CONFIG}")
     config = read_format(path, FORMAT, VERSION, "a generator")
     towers = config.get("encoders")
     if not isinstance(config.get("options"), dict) or not (towers is None or {"model", "features"} <= set(towers)):
-        raise ValueError(f"{path}: expected sections options and encoders, got a missing or broken one")
+        raise InputError(f"{path}: expected sections options and encoders, got a missing or broken one")
     return config
 
 
@@ -99,7 +100,7 @@ def _check_same(folder: Path, fitted: SpatializeOptions, options: SpatializeOpti
     before, now = _settings(fitted, own, folder), _settings(options, own, folder)
     for key in sorted(before.keys() | now.keys()):
         if before.get(key) != now.get(key) and key not in FREE:
-            raise ValueError(
+            raise InputError(
                 f"{folder}: this head was fitted with {key} {before.get(key)}, got {now.get(key)}; "
                 f"only {', '.join(FREE)} may change"
             )

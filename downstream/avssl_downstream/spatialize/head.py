@@ -8,13 +8,13 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-from avssl.data.atomic import write_text
 from avssl.datasets.manifest import Manifest
+from avssl.errors import InputError
 from avssl.head import Head
 from avssl.models.encoders import Encoders
 from avssl.models.runtime import single_process
-from avssl.runs.reader import CONFIG, read_config
-from avssl.runs.run_folder import FIGURES, add_metrics, check_same
+from avssl.runs.reader import CONFIG, check_format, read_config
+from avssl.runs.run_folder import FIGURES, add_metrics, check_same, write_config
 from avssl.train.checkpoint import LAST
 from avssl.train.signals import interrupting
 from avssl_downstream.spatialize.apply import apply
@@ -45,7 +45,7 @@ class Spatialize(Head):
         options: generator, data, training, evaluation.
 
     Raises:
-        ValueError: `visual_branch=encoders` without encoders, or encoders that no visual branch uses.
+        InputError: `visual_branch=encoders` without encoders, or encoders that no visual branch uses.
     """
 
     Options = SpatializeOptions
@@ -55,9 +55,9 @@ class Spatialize(Head):
 
     def __init__(self, encoders: Encoders | None, options: SpatializeOptions) -> None:
         if encoders is None and options.visual_branch == "encoders":
-            raise ValueError("visual_branch=encoders needs --encoders: a run folder, or its encoders folder")
+            raise InputError("visual_branch=encoders needs --encoders: a run folder, or its encoders folder")
         if encoders is not None and options.visual_branch != "encoders":
-            raise ValueError(
+            raise InputError(
                 f"expected visual_branch=encoders beside --encoders, got visual_branch={options.visual_branch}, which "
                 "ignores them; set visual_branch=encoders, or leave out --encoders"
             )
@@ -69,7 +69,7 @@ class Spatialize(Head):
         """A head fitted in `folder`; `settings` may change inference and evaluation, see `generator_io.FREE`.
 
         Raises:
-            ValueError: no such folder, a broken file, or settings that need another fit.
+            InputError: no such folder, a broken file, or settings that need another fit.
         """
         generator, options = read_generator(folder, settings)
         head = cls.__new__(cls)
@@ -86,7 +86,7 @@ class Spatialize(Head):
             and settings that the numbers depend on; see `Evaluation` and `audio_metrics`.
 
         Raises:
-            ValueError: unusable data, or a folder of another run.
+            InputError: unusable data, or a folder of another run.
             OSError: a file cannot be read or written.
             SystemExit: with code 0, after saving, on SIGTERM or Ctrl-C.
         """
@@ -95,7 +95,7 @@ class Spatialize(Head):
         training, further, held_out = training_manifests(generator, self.options)
         fabric = single_process(self.options.train.precision)
         folder.mkdir(parents=True, exist_ok=True)
-        write_text(folder / CONFIG, OmegaConf.to_yaml(OmegaConf.create(run_config(self.options))))
+        write_config(folder, run_config(self.options))
         metrics = train(generator, training, further, self.options, folder, fabric)
         write_generator(folder, generator, self.options, self.encoders)
         add_metrics(folder, metrics)
@@ -114,16 +114,16 @@ class Spatialize(Head):
             The content of `metrics.json`; see `fit`.
 
         Raises:
-            ValueError: a head that is not fitted, no manifest, unusable data, or a folder of another run.
+            InputError: a head that is not fitted, no manifest, unusable data, or a folder of another run.
             OSError: a file cannot be read or written.
         """
         if self.generator is None or not self.options.manifest:
-            raise ValueError(f"{folder}: expected a fitted generator (--head) and a manifest (--data) to evaluate")
+            raise InputError(f"{folder}: expected a fitted generator (--head) and a manifest (--data) to evaluate")
         self.options = replace(self.options, published={})
         check_folder(folder, self.options)
         training, held_out = evaluation_manifests(self.generator, self.options)
         folder.mkdir(parents=True, exist_ok=True)
-        write_text(folder / CONFIG, OmegaConf.to_yaml(OmegaConf.create(run_config(self.options))))
+        write_config(folder, run_config(self.options))
         generator = self.generator.to(single_process(self.options.train.precision).device)
         return add_metrics(folder, self._evaluated(generator, training, held_out, folder))
 
@@ -131,11 +131,11 @@ class Spatialize(Head):
         """Write a file with spatial audio; see `avssl_downstream.spatialize.apply.apply`.
 
         Raises:
-            ValueError: a head that is not fitted, or see there.
+            InputError: a head that is not fitted, or see there.
             OSError: see there.
         """
         if self.generator is None:
-            raise ValueError(f"{source}: expected a fitted generator; name its folder (--head)")
+            raise InputError(f"{source}: expected a fitted generator; name its folder (--head)")
         fabric = single_process(self.options.train.precision)
         with interrupting():
             apply(source, target, self.generator.to(fabric.device).eval(), self.options, fabric)
@@ -149,10 +149,10 @@ class Spatialize(Head):
             batch: windows computed at once; more are faster and later.
 
         Raises:
-            ValueError: a head that is not fitted.
+            InputError: a head that is not fitted.
         """
         if self.generator is None:
-            raise ValueError("expected a fitted generator; load a head from its folder (Spatialize.load)")
+            raise InputError("expected a fitted generator; load a head from its folder (Spatialize.load)")
         fabric = single_process(self.options.train.precision)
         generator = self.generator.to(fabric.device).eval()
         features, schedule = FrameFeatures(generator, frames), WindowSchedule(self.options.hop, batch)
@@ -185,12 +185,13 @@ def check_folder(folder: Path, options: SpatializeOptions) -> None:
     """Check that a run may be started or continued in a folder; options newer than the folder have their defaults.
 
     Raises:
-        ValueError: the folder belongs to a run of other options.
+        InputError: the folder belongs to a run of other options, or of another avssl.
     """
     if not (folder / CONFIG).is_file():
         if (folder / LAST).is_file():
-            raise ValueError(f"{folder}: expected {CONFIG} beside the checkpoint, got none; use another folder")
+            raise InputError(f"{folder}: expected {CONFIG} beside the checkpoint, got none; use another folder")
         return
+    check_format(folder)
     defaults = OmegaConf.create(run_config(SpatializeOptions()))
     before: Any = OmegaConf.to_container(OmegaConf.merge(defaults, read_config(folder)))
     check_same(folder, before, run_config(options), MAY_CHANGE)

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from avssl.errors import InputError
 from avssl_downstream.spatialize.generator import Generator
 from avssl_downstream.spatialize.overlap_add import OverlapAdd, WindowFunction
 
@@ -33,14 +34,14 @@ class WindowSchedule(NamedTuple):
             ready: see `OverlapAdd`.
 
         Raises:
-            ValueError: windows that overlap by less than half.
+            InputError: windows that overlap by less than half.
         """
         rate = generator.sample_rate
         hop = round((self.hop or generator.hop) * rate)
         margin = round(generator.margin * rate)
         longest = (generator.samples - 2 * margin) // 2
         if not 1 <= hop <= longest:
-            raise ValueError(
+            raise InputError(
                 f"expected a hop of at most {longest / rate:g} s, half of the used window, got {hop / rate:g} s"
             )
         return OverlapAdd(function, generator.channels, generator.samples, hop, margin, self.batch, ready)

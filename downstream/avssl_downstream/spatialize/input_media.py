@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from torch import Tensor
 
+from avssl.errors import InputError, MissingFileError
 from avssl.media.channel_layouts import recognised_layout
 from avssl.media.projection_check import check_equirect, check_flat
 from avssl.media.streams import AudioReader, VideoReader
@@ -29,12 +30,12 @@ class InputMedia:
 
     Raises:
         FileNotFoundError: the file does not exist.
-        ValueError: no audio, no video, more channels than `mix` allows, or another field of view than the generator's.
+        InputError: no audio, no video, more channels than `mix` allows, or another field of view than the generator's.
     """
 
     def __init__(self, path: Path, generator: Generator, options: SpatializeOptions) -> None:
         if not path.is_file():
-            raise FileNotFoundError(f"{path}: expected a video, got no such file")
+            raise MissingFileError(f"{path}: expected a video, got no such file")
         self.path, self.video, self.audio = path, VideoReader(path), AudioReader(path)
         self.sample_rate, self.seconds = self.audio.sample_rate, self.audio.seconds
         self.channels = generator.input_channels
@@ -46,15 +47,15 @@ class InputMedia:
         """The generator's input audio, in blocks `(I, samples)` at the file's sample rate.
 
         Raises:
-            ValueError: samples that are not finite, or no sample at all.
+            InputError: samples that are not finite, or no sample at all.
         """
         block = None
         for block in self.audio.play(BLOCK):
             if not bool(block.isfinite().all()):
-                raise ValueError(f"{self.audio.path}: expected finite audio samples, got NaN or Inf")
+                raise InputError(f"{self.audio.path}: expected finite audio samples, got NaN or Inf")
             yield self._mixed(block)
         if block is None:
-            raise ValueError(f"{self.audio.path}: expected audio, got a stream without a decodable sample")
+            raise InputError(f"{self.audio.path}: expected audio, got a stream without a decodable sample")
 
     def frame_features(self, generator: Generator) -> FrameFeatures:
         """Visual features of the file's frames, decoded when they are needed."""
@@ -69,7 +70,7 @@ class InputMedia:
 def _mono_mix(path: Path, audio: AudioReader, mix: str) -> Callable[[Tensor], Tensor]:
     """The function from all channels of a file, `(channels, samples)`, to one."""
     if mix == "auto" and audio.channels > 2:
-        raise ValueError(
+        raise InputError(
             f"{path}: expected mono or stereo audio, got {audio.channels} channels; set mix=mean, or mix=first (W "
             "of ambisonics)"
         )
@@ -83,7 +84,7 @@ def _first_order(path: Path, audio: AudioReader) -> Callable[[Tensor], Tensor]:
         return recognised_layout(audio.channels, audio.codec).to_ambix
     except ValueError as error:
         expected = str(error).partition(";")[0]  # what follows is advice for `prepare`
-        raise ValueError(f"{path}: {expected}") from error
+        raise InputError(f"{path}: {expected}") from error
 
 
 def _check_field_of_view(path: Path, video: VideoReader, generator: Generator, panorama: bool) -> None:
@@ -93,4 +94,4 @@ def _check_field_of_view(path: Path, video: VideoReader, generator: Generator, p
         else:
             check_flat(video)
     except ValueError as error:
-        raise ValueError(f"{path}: {error}") from error
+        raise InputError(f"{path}: {error}") from error

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from avssl.config import DataConfig, OptimConfig, TrainConfig, check_choices, check_precision, check_range, choice
+from avssl.errors import InputError
 from avssl_downstream.spatialize.generator import Generator
 from avssl_downstream.spatialize.generators import GENERATORS
 
@@ -92,12 +93,12 @@ class SpatializeOptions:
         check_range("spatialize", "field_of_view", self.field_of_view, 1.0, 360.0)
         for name in ("clips", "batch", "windows"):
             if getattr(self, name) < 1:
-                raise ValueError(f"expected spatialize.{name} of at least 1, got {getattr(self, name)}")
+                raise InputError(f"expected spatialize.{name} of at least 1, got {getattr(self, name)}")
         for name in ("hop", "max_clips", "workers"):
             if getattr(self, name) < 0:
-                raise ValueError(f"expected spatialize.{name} of at least 0, got {getattr(self, name)}")
+                raise InputError(f"expected spatialize.{name} of at least 0, got {getattr(self, name)}")
         if not self.augment and not self.train_share:
-            raise ValueError("expected training clips, got train_share=0 without augment; set one of them")
+            raise InputError("expected training clips, got train_share=0 without augment; set one of them")
         check_precision("spatialize", self.train.precision)
 
     def data(self, generator: Generator, batch: int) -> DataConfig:

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from itertools import chain
 from pathlib import Path
 
-import soundfile
 import torch
 from torch import Tensor
 
-from avssl.data.atomic import replacing
+from avssl.errors import InputError
 from avssl.media.hrir_files import read_hrirs
 from avssl.media.mp4.spatial_mp4 import AAC_RATES, write_spatial_mp4
-from avssl.media.resample import resample_blocks
-from avssl.media.video_writer import require_writable, writing
+from avssl.media.video_writer import require_writable
+from avssl.media.wav_writer import write_wav
 from avssl.spatial.binaural import ambisonic_filters, spherical_head, to_binaural
 from avssl.spatial.loudspeakers import decode, downmix_stereo
+from avssl.spatial.resample import resample_blocks
 from avssl_downstream.spatialize.generator import Generator
 from avssl_downstream.spatialize.input_media import InputMedia
 from avssl_downstream.spatialize.options import SpatializeOptions
@@ -25,26 +24,24 @@ VIDEO_SUFFIXES = (".mp4", ".mov")
 WAV = ".wav"
 VIDEO_SAMPLE_RATE = 48000
 """Hz, of a video file whose input has a sample rate that AAC does not support."""
-LARGEST_WAV = 2**32 - 4096
-"""Bytes; RF64 is the same with a longer header."""
 
 
 def check_output(source: Path, target: Path, generator: Generator, options: SpatializeOptions) -> None:
     """Check before any computation that a file can be written.
 
     Raises:
-        ValueError: another suffix, the source itself, a folder, a format that this generator cannot produce or this
+        InputError: another suffix, the source itself, a folder, a format that this generator cannot produce or this
             file cannot hold, or HRIRs for an output that is not rendered with them.
         OSError: the folder cannot be written.
     """
     if target.suffix.lower() not in (*VIDEO_SUFFIXES, WAV):
-        raise ValueError(f"expected the name of a .mp4, .mov or .wav file to write, got {target}")
+        raise InputError(f"expected the name of a .mp4, .mov or .wav file to write, got {target}")
     if target.is_dir():
-        raise ValueError(f"{target}: expected a file to write, got a folder")
+        raise InputError(f"{target}: expected a file to write, got a folder")
     if not (folder := target.absolute().parent).is_dir():
-        raise ValueError(f"{target}: expected an existing folder to write in, got {folder}")
+        raise InputError(f"{target}: expected an existing folder to write in, got {folder}")
     if target.exists() and source.exists() and target.samefile(source):
-        raise ValueError(f"{target}: expected another file than the input; write to another name")
+        raise InputError(f"{target}: expected another file than the input; write to another name")
     _check_format(target, generator, options)
     require_writable(target)
 
@@ -53,13 +50,13 @@ def _check_format(target: Path, generator: Generator, options: SpatializeOptions
     """Check that a generator gives the format of `options.target`, and that the file can hold it."""
     kind, wav = options.target, target.suffix.lower() == WAV
     if generator.output == "binaural" and kind not in ("", "binaural"):
-        raise ValueError(f"expected target=binaural, the output of generator {options.generator}, got target={kind}")
+        raise InputError(f"expected target=binaural, the output of generator {options.generator}, got target={kind}")
     if generator.output == "second-order" and (kind not in ("", "ambix") or not wav):
-        raise ValueError(f"{target}: expected a .wav and target=ambix for nine channels of second order")
+        raise InputError(f"{target}: expected a .wav and target=ambix for nine channels of second order")
     if options.hrirs and (kind != "binaural" or generator.output == "binaural"):
-        raise ValueError("expected target=binaural and an ambisonic generator beside hrirs; leave out hrirs")
+        raise InputError("expected target=binaural and an ambisonic generator beside hrirs; leave out hrirs")
     if kind == "7.1" and not wav:
-        raise ValueError(f"{target}: expected a .wav for target=7.1")
+        raise InputError(f"{target}: expected a .wav for target=7.1")
 
 
 def convert_output(
@@ -68,7 +65,7 @@ def convert_output(
     """Convert blocks `(C, samples)` of a generator's output to the format of `options.target`.
 
     Raises:
-        ValueError: `options.hrirs` is no HRIR set.
+        InputError: `options.hrirs` is no HRIR set.
         OSError: it cannot be read.
     """
     kind = options.target
@@ -98,29 +95,13 @@ def write_output(
     of the source, or 48 kHz where AAC does not support that.
 
     Raises:
-        ValueError: there is no audio.
+        InputError: there is no audio.
         OSError: the file cannot be written.
     """
     if target.suffix.lower() not in VIDEO_SUFFIXES:
-        _write_wav(target, source, blocks)
+        write_wav(target, blocks, source.sample_rate)
         return
     own = options.codec == "pcm" or source.sample_rate in AAC_RATES
     rate = source.sample_rate if own else VIDEO_SAMPLE_RATE
     audio = blocks if own else resample_blocks(blocks, source.sample_rate, rate)
     write_spatial_mp4(target, source.path, audio, rate, panoramic=generator.panoramic, codec=options.codec)
-
-
-def _write_wav(target: Path, source: InputMedia, blocks: Iterable[Tensor]) -> None:
-    waiting = iter(blocks)
-    first = next(waiting, None)
-    if first is None:
-        raise ValueError(f"{target}: expected audio to write, got no block")
-    size = 4 * len(first) * source.seconds * source.sample_rate
-    kind = "WAV" if size < LARGEST_WAV else "RF64"
-    with (
-        replacing(target) as part,
-        writing(target),
-        soundfile.SoundFile(part, "w", source.sample_rate, len(first), "FLOAT", format=kind) as file,
-    ):
-        for block in chain([first], waiting):
-            file.write(block.T.numpy())

@@ -13,6 +13,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from avssl.errors import InputError
+
 WindowFunction = Callable[[Tensor, list[int]], Tensor]
 """Windows `(B, channels, S)` and the sample at which each begins, to their output `(B, C, S)`."""
 
@@ -44,7 +46,7 @@ class OverlapAdd:
             asked in ascending order, and not after `finish`.
 
     Raises:
-        ValueError: windows that overlap by less than half of what is used of them.
+        InputError: windows that overlap by less than half of what is used of them.
     """
 
     def __init__(
@@ -59,7 +61,7 @@ class OverlapAdd:
     ) -> None:
         used = samples - 2 * margin
         if not 1 <= hop <= used / 2:
-            raise ValueError(f"expected a hop of 1 to {used // 2} samples, half of the used window, got {hop}")
+            raise InputError(f"expected a hop of 1 to {used // 2} samples, half of the used window, got {hop}")
         self.function, self.ready = function, ready
         self.samples, self.hop, self.margin, self.batch = samples, hop, margin, batch
         self._cutter = _WindowCutter(samples, hop, margin)

@@ -13,10 +13,11 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor
 
+from avssl.errors import InputError
+from avssl.spatial.resample import StreamResampler
 from avssl_downstream.spatialize.frame_features import FrameFeatures
 from avssl_downstream.spatialize.generator import Generator
 from avssl_downstream.spatialize.inference import WindowSchedule
-from avssl_downstream.spatialize.stream_resampler import StreamResampler
 
 
 class StreamingSpatializer:
@@ -47,7 +48,7 @@ class StreamingSpatializer:
         fabric: device and precision of the generator; None: where the generator is, float32.
 
     Raises:
-        ValueError: a hop that the generator's windows do not allow.
+        InputError: a hop that the generator's windows do not allow.
     """
 
     def __init__(
@@ -81,7 +82,7 @@ class StreamingSpatializer:
             `(C, samples)` that follow the output before; maybe none.
 
         Raises:
-            ValueError: another number of channels, samples that are not finite, or a stream that is finished.
+            InputError: another number of channels, samples that are not finite, or a stream that is finished.
         """
         block = self._checked(audio)
         self._input.push(block)
@@ -93,7 +94,7 @@ class StreamingSpatializer:
         """End the stream, and return the rest of the output, `(C, samples)`.
 
         Raises:
-            ValueError: a stream that is finished, or one without a frame.
+            InputError: a stream that is finished, or one without a frame.
         """
         self._check_unfinished()
         self.finished = True
@@ -109,14 +110,14 @@ class StreamingSpatializer:
         block = torch.as_tensor(audio, dtype=torch.float32).clone()
         if block.ndim != 2 or len(block) != self.generator.input_channels:
             expected = f"({self.generator.input_channels}, samples)"
-            raise ValueError(f"expected audio {expected}, got {tuple(block.shape)}")
+            raise InputError(f"expected audio {expected}, got {tuple(block.shape)}")
         if not bool(block.isfinite().all()):
-            raise ValueError("expected finite audio samples, got NaN or Inf")
+            raise InputError("expected finite audio samples, got NaN or Inf")
         return block
 
     def _check_unfinished(self) -> None:
         if self.finished:
-            raise ValueError("expected an open stream, this one is finished; make another StreamingSpatializer")
+            raise InputError("expected an open stream, this one is finished; make another StreamingSpatializer")
 
     def _ready(self, start: int) -> bool:
         """Whether the frames of a window are available."""

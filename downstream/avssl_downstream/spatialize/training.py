@@ -16,6 +16,7 @@ from avssl.config import DataConfig
 from avssl.data.clip_filter import filter_clips
 from avssl.data.loader import Batches
 from avssl.datasets.manifest import Manifest, read_manifest
+from avssl.errors import InputError
 from avssl.train import data_source
 from avssl.train.loop import fit
 from avssl_downstream.spatialize.generator import Generator
@@ -49,7 +50,7 @@ def training_manifests(generator: Generator, options: SpatializeOptions) -> tupl
     """Training clips, additional ones (maybe none), and held-out ones; synthetic datasets are rendered.
 
     Raises:
-        ValueError: an invalid manifest, no clip of the split, or all clips rejected by the generator.
+        InputError: an invalid manifest, no clip of the split, or all clips rejected by the generator.
     """
     whole = _clips(generator, options, options.manifest, options.synthetic_dataset)
     held_out = _held_out(whole, options)
@@ -66,7 +67,7 @@ def evaluation_manifests(generator: Generator, options: SpatializeOptions) -> tu
     """Training clips (maybe none) and evaluation clips: those of the split, or all without a named or labelled split.
 
     Raises:
-        ValueError: an invalid manifest, no clip of the split, or all clips rejected by the generator.
+        InputError: an invalid manifest, no clip of the split, or all clips rejected by the generator.
     """
     whole = read_manifest(options.manifest)
     if not options.split or not any(row.split for row in whole):
@@ -90,7 +91,7 @@ def train(
         The metrics of `avssl.train.loop.fit`.
 
     Raises:
-        ValueError: see `fit`.
+        InputError: see `fit`.
         SystemExit: with code 0, after saving, on SIGTERM or Ctrl-C.
     """
     extra = round(options.batch * (options.augment_share if len(training) else 1.0)) if len(further) else 0
@@ -120,7 +121,7 @@ def _held_out(whole: Manifest, options: SpatializeOptions) -> Manifest:
     chosen = whole.select(options.split)
     if not len(chosen):
         known = sorted({row.split for row in whole})
-        raise ValueError(f"{whole.root}: expected clips of split {options.split!r} to evaluate, got clips of {known}")
+        raise InputError(f"{whole.root}: expected clips of split {options.split!r} to evaluate, got clips of {known}")
     return chosen
 
 

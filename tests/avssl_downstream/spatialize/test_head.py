@@ -160,6 +160,18 @@ def test_spoiled_folders_are_refused(fitted, tmp_path):
         Spatialize.load(tmp_path / "nothing", {})
 
 
+def test_folders_of_an_older_avssl_are_one_line_that_says_so(fitted, clips, tmp_path):
+    for each in ("config.json", "generator.safetensors", "config.yaml"):
+        (tmp_path / each).write_bytes((fitted[0] / each).read_bytes())
+    for name, stated, older in (("config.json", '"version": 2', '"version": 1'), ("config.yaml", "format: 2\n", "")):
+        assert stated in (tmp_path / name).read_text()
+        (tmp_path / name).write_text((tmp_path / name).read_text().replace(stated, older))
+    with pytest.raises(ValueError, match=r"made by an older avssl \(format 1, expected 2\); train again"):
+        Spatialize.load(tmp_path, {})
+    with pytest.raises(ValueError, match=r"made by an older avssl \(format 1, expected 2\); train again"):
+        Spatialize(None, options(clips)).fit(tmp_path)
+
+
 def test_a_generator_around_encoders_is_loaded_without_them(clips, tmp_path):
     torch.manual_seed(1)
     encoders = Encoders(ModelConfig(), FeatureConfig())

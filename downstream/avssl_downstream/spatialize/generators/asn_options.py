@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from avssl.config import check_choices, check_range, choice
+from avssl.errors import InputError
 from avssl.models.optical_flow import METHODS
 from avssl.spatial.stft import MASKS, StftConfig
 from avssl_downstream.spatialize.networks.asn import FULL, SMALL
@@ -74,11 +75,11 @@ class AsnOptions:
             check_range("asn", name, getattr(self, name), least, most)
         for name in ("sample_rate", "frames", "rows", "columns", "grid_rows", "grid_columns"):
             if getattr(self, name) < 1:
-                raise ValueError(f"expected asn.{name} of at least 1, got {getattr(self, name)}")
+                raise InputError(f"expected asn.{name} of at least 1, got {getattr(self, name)}")
         for name in ("seconds", "frame_rate", "max_flow"):
             if not getattr(self, name) > 0:
-                raise ValueError(f"expected asn.{name} above 0, got {getattr(self, name)}")
+                raise InputError(f"expected asn.{name} above 0, got {getattr(self, name)}")
         if not 0 < self.hop <= self.seconds / 2:
-            raise ValueError(
+            raise InputError(
                 f"expected asn.hop above 0 and up to {self.seconds / 2:g} s, half of a window, got {self.hop}"
             )

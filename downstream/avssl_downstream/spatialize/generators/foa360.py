@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from avssl.data.augment import Colour, jitter_colour
 from avssl.data.clip import Clip
+from avssl.errors import InputError
 from avssl.models.optical_flow import flow_estimator, paint
 from avssl.spatial.any_order import mirror_left_right, rotate_yaw
 from avssl.spatial.metrics.spectral_error import complex_error
@@ -40,7 +41,7 @@ class Foa360(Generator):
         branch: makes a visual branch for RGB frames and one for flow; the paper's are `torchvision/resnet18`.
 
     Raises:
-        ValueError: RAFT without weights, or sizes that do not fit the network.
+        InputError: RAFT without weights, or sizes that do not fit the network.
     """
 
     Options: ClassVar[type] = Foa360Options
@@ -154,7 +155,7 @@ class Foa360(Generator):
         """Rows and columns of the feature maps.
 
         Raises:
-            ValueError: padding that is no multiple of the stride of the visual branch.
+            InputError: padding that is no multiple of the stride of the visual branch.
         """
         if not self.streams:
             return 1, 1
@@ -163,7 +164,7 @@ class Foa360(Generator):
             self._branches[0].shape(1, height, each)[2:] for each in (width, width + 2 * padding)
         )
         if padded * width != columns * (width + 2 * padding):
-            raise ValueError(
+            raise InputError(
                 f"expected foa360.wrap_padding to be a multiple of {width / columns:g} columns, the cell size of the "
                 f"visual branch, got {padding}"
             )

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from avssl.config import check_choices, choice
 from avssl.data.clip import Clip
+from avssl.errors import InputError
 from avssl.spatial.stft import StftConfig, apply_mask, from_parts, ideal_masks, level, parts
 from avssl_downstream.spatialize.generator import Generator, VisualBranchFactory, mix_down, resize_frames
 from avssl_downstream.spatialize.networks.mono_to_3d import MonoTo3DNet
@@ -78,15 +79,15 @@ class MonoTo3DOptions:
         """Validate field values."""
         for name in ("sample_rate", "seconds", "hop", "frames", "frame_rate", "rows", "columns", "width"):
             if not getattr(self, name) > 0:
-                raise ValueError(f"expected mono_to_3d.{name} above 0, got {getattr(self, name)}")
+                raise InputError(f"expected mono_to_3d.{name} above 0, got {getattr(self, name)}")
         check_choices(self, "mono_to_3d")
         if self.hop > self.seconds / 2:
-            raise ValueError(
+            raise InputError(
                 f"expected mono_to_3d.hop of at most {self.seconds / 2:g} s, half of a window, got {self.hop}"
             )
         columns = self.spectrum.frames(round(self.seconds * self.sample_rate))
         if min(self.spectrum.bins, columns) < 2**self.depth:
-            raise ValueError(
+            raise InputError(
                 f"expected at least {2**self.depth} bins and frames of spectrogram for {self.depth} halvings "
                 f"(mono_to_3d.depth), got {self.spectrum.bins} and {columns}"
             )

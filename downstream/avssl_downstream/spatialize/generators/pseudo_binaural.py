@@ -20,6 +20,7 @@ from torch.nn import functional
 from avssl.config import check_choices, check_range, choice
 from avssl.data.augment import Colour, jitter_colour
 from avssl.data.clip import Clip
+from avssl.errors import InputError
 from avssl.models.pretrained import load_weights
 from avssl.spatial.stft import StftConfig, apply_mask, from_parts, ideal_masks, level, parts
 from avssl_downstream.spatialize.generator import Generator, VisualBranchFactory, resize_frames
@@ -96,9 +97,9 @@ class PseudoBinauralOptions:
             check_range("pseudo_binaural", name, getattr(self, name), 0.0, 100.0)
         for name in ("width", "rows", "columns", "grid_rows", "grid_columns"):
             if getattr(self, name) < 1:
-                raise ValueError(f"expected pseudo_binaural.{name} of at least 1, got {getattr(self, name)}")
+                raise InputError(f"expected pseudo_binaural.{name} of at least 1, got {getattr(self, name)}")
         if self.stft_frames % 32:
-            raise ValueError(
+            raise InputError(
                 "expected pseudo_binaural.seconds with a multiple of 32 STFT frames (0.31, 0.63, 0.95, 1.27, ...), got "
                 f"{self.seconds} s with {self.stft_frames}"
             )
@@ -142,10 +143,10 @@ class PseudoBinaural(Generator):
         """`audio` `(2, S)` and `frames`, uint8 `(T, 3, rows, columns)`.
 
         Raises:
-            ValueError: audio without exactly two channels.
+            InputError: audio without exactly two channels.
         """
         if len(clip.audio) != 2:
-            raise ValueError(f"{clip.key}: expected binaural audio, 2 channels, got {len(clip.audio)}")
+            raise InputError(f"{clip.key}: expected binaural audio, 2 channels, got {len(clip.audio)}")
         frames, audio = self._cropped(clip.frames, rng), clip.audio
         if self.options.colour:
             strength = Colour(self.options.colour, 0.0, self.options.colour, 0.0)

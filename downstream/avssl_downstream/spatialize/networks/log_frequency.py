@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from avssl.errors import InputError
+
 # F frequency bins, K bands, T time
 
 
@@ -29,7 +31,7 @@ class LogFrequency(nn.Module):
     def __init__(self, bins: int, bands: int, min_bin: float = 1.0) -> None:
         super().__init__()
         if bands < 2 or not 1 <= min_bin < bins - 1:
-            raise ValueError(
+            raise InputError(
                 f"expected at least 2 bands and a min_bin of 1 to {bins - 2}, got {bands} bands from bin {min_bin}"
             )
         self.bands = bands

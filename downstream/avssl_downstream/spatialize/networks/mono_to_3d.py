@@ -9,6 +9,7 @@ from einops import rearrange
 from torch import Tensor, nn
 from torch.nn import functional
 
+from avssl.errors import InputError
 from avssl_downstream.spatialize.networks.unet25d import down
 
 # B windows, C channels and T' frame times of visual feature maps, F bins and T frames of a spectrogram
@@ -46,7 +47,7 @@ class MonoTo3DNet(nn.Module):
     ) -> None:
         super().__init__()
         if depth < 2:
-            raise ValueError(f"expected at least 2 halvings of the U-Net, got {depth}")
+            raise InputError(f"expected at least 2 halvings of the U-Net, got {depth}")
         planes = [2, *(width * min(2**level, MAX_WIDTH) for level in range(depth))]
         self.frames = _frames(visual_channels * frame_times, visual_width)
         self.downs = nn.ModuleList(down(before, after, "batch") for before, after in pairwise(planes))

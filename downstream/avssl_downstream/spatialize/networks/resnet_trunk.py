@@ -8,6 +8,7 @@ import torch
 from einops import rearrange
 from torch import Tensor, nn
 
+from avssl.errors import InputError
 from avssl.models.encoders import PIXEL_MEAN, PIXEL_STD
 from avssl.models.pretrained import load_weights
 from avssl.plugins import hint
@@ -36,9 +37,9 @@ class ResNetTrunk(nn.Module):
         super().__init__()
         known = [each for each in models.list_models(module=models) if is_resnet(each)]
         if name not in known:
-            raise ValueError(f"expected a ResNet of torchvision ({', '.join(known)}), got {name!r}{hint(name, known)}")
+            raise InputError(f"expected a ResNet of torchvision ({', '.join(known)}), got {name!r}{hint(name, known)}")
         if not 1 <= stages <= len(LAYERS):
-            raise ValueError(f"expected 1 to {len(LAYERS)} stages of a ResNet, got {stages}")
+            raise InputError(f"expected 1 to {len(LAYERS)} stages of a ResNet, got {stages}")
         network = models.get_model(name, weights=None)
         kept = [getattr(network, each) for each in (*STEM, *LAYERS[:stages])]
         self.feature_extraction = nn.Sequential(*kept)

@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from avssl.errors import InputError
+
 # B windows, C channels and h, w rows and columns of visual feature maps, F bins and T frames of a spectrogram
 
 HALVINGS = 5
@@ -115,7 +117,7 @@ def init_weights(module: nn.Module) -> None:
 
 def _norm(name: str, channels: int) -> nn.Module:
     if name not in NORMS:
-        raise ValueError(f"expected a norm {' or '.join(NORMS)}, got {name!r}")
+        raise InputError(f"expected a norm {' or '.join(NORMS)}, got {name!r}")
     return NORMS[name](channels)
 
 

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from avssl.config import ModelConfig
+from avssl.errors import InputError
 from avssl.models.backbones import LIBRARIES
 from avssl.models.encoders import Encoders, VideoEncoder
 from avssl.models.pretrained import load_weights
@@ -57,7 +58,7 @@ class VisualBranch(nn.Module):
         super().__init__()
         self.source, self.fine_tune = source, fine_tune
         if stages != len(LAYERS) and not is_resnet(source.removeprefix("torchvision/")):
-            raise ValueError(f"expected a torchvision ResNet for {stages} stages, got {source!r}")
+            raise InputError(f"expected a torchvision ResNet for {stages} stages, got {source!r}")
         self.network = _network(source, encoders, stages)
         if weights:
             _load(self.network, source, weights)
@@ -113,13 +114,13 @@ def _network(source: str, encoders: Encoders | None, stages: int) -> nn.Module:
     library, _, name = source.partition("/")
     if source == "encoders":
         if encoders is None:
-            raise ValueError("visual_branch=encoders needs the encoders of a pretraining run, got none")
+            raise InputError("visual_branch=encoders needs the encoders of a pretraining run, got none")
         return deepcopy(encoders.video)
     if source == "scratch":
         return VideoEncoder(encoders.model_config if encoders else ModelConfig())
     if library not in LIBRARIES:
         known = (*SOURCES, *(f"{each}/NAME" for each in LIBRARIES))
-        raise ValueError(f"expected visual_branch {', '.join(known)}, got {source!r}{hint(source, known)}")
+        raise InputError(f"expected visual_branch {', '.join(known)}, got {source!r}{hint(source, known)}")
     if library == "torchvision" and is_resnet(name):
         return ResNetTrunk(name, stages)
     return VideoEncoder(ModelConfig(video=source))
@@ -127,7 +128,7 @@ def _network(source: str, encoders: Encoders | None, stages: int) -> nn.Module:
 
 def _load(network: nn.Module, source: str, weights: str) -> None:
     if source in SOURCES:
-        raise ValueError(f"{weights}: expected visual_branch torchvision/NAME or timm/NAME for weights, got {source!r}")
+        raise InputError(f"{weights}: expected visual_branch torchvision/NAME or timm/NAME for weights, got {source!r}")
     if isinstance(network, ResNetTrunk):
         network.load(weights)
     else:
