@@ -53,7 +53,7 @@ def test_audio_follows_the_bright_side_of_the_frames_in_time(tmp_path, film, pan
     assert left[:35].min() > 20
     assert left[65:-2].max() < -20
     crossing = 0.02 * (int((left > 0).sum()) + 0.5)
-    assert crossing == pytest.approx(1.0, abs=0.11)  # the generator sees ten pictures a second
+    assert crossing == pytest.approx(1.0, abs=0.11)  # the generator takes ten frames per second
 
 
 def test_video_of_an_mp4_is_copied_bit_for_bit_and_audio_is_in_sync(tmp_path, film, pan, tone):
@@ -161,9 +161,9 @@ def test_ambisonics_are_rendered_with_the_given_hrirs(tmp_path, film, around, fi
     field, rate = spatialized(source, tmp_path / "field.wav", around)
     folder = media("free/hrtf/cipic_subject03_wav")
     ears = replace(OPTIONS, target="binaural", hrirs=str(folder), filters=filters)
-    heard, _ = spatialized(source, tmp_path / "ears.wav", around, ears)
-    whole = to_binaural(field, ambisonic_filters(read_hrirs(folder).at(rate), filters))
-    torch.testing.assert_close(heard, whole, atol=1e-5, rtol=0)
+    rendered, _ = spatialized(source, tmp_path / "ears.wav", around, ears)
+    whole = to_binaural(field, ambisonic_filters(read_hrirs(folder).resample(rate), filters))
+    torch.testing.assert_close(rendered, whole, atol=1e-5, rtol=0)
 
 
 @pytest.mark.filterwarnings("ignore:.*ReceiverPosition")
@@ -175,7 +175,9 @@ def test_azimuth_90_is_left_for_every_format_of_real_hrirs(tmp_path, film, aroun
     (left, right), rate = spatialized(source, tmp_path / "ears.wav", around, options)
     assert float(left.square().sum()) > 2 * float(right.square().sum())
     spectra = torch.fft.rfft(torch.stack([left, right]), 2 * len(left))
-    spectra[:, round(600 * 2 * len(left) / rate) :] = 0  # where the phase of a first-order field is that of the ears
+    spectra[:, round(600 * 2 * len(left) / rate) :] = (
+        0  # where the phase of first-order ambisonics is that of the HRIRs
+    )
     together = torch.fft.irfft(spectra[1] * spectra[0].conj())
     most = rate // 500
     lag = (int(torch.cat([together[-most:], together[:most]]).argmax()) - most) / rate
