@@ -26,7 +26,7 @@ from avssl.models.geometry import InputGeometry
 from avssl.runs.reader import read_config
 from avssl.synth.synth360 import synth360
 from avssl.train import checkpoint
-from avssl.train.pretrain import fit_statistics, pretrain
+from avssl.train.pretrain import fit_statistics, pretrain, summary
 
 
 @pytest.fixture(scope="module", autouse=True)
