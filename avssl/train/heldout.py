@@ -20,7 +20,7 @@ from avssl.datasets.manifest import Manifest
 from avssl.models.runtime import evaluating, single_process
 from avssl.runs import run_folder
 from avssl.task import Task
-from avssl.train.signals import interrupting
+from avssl.train.signals import interrupt_on_sigterm
 
 SPLIT = "test"
 PASSES = 8
@@ -41,7 +41,7 @@ def run(task: Task, config: RunConfig, folder: Path, manifest: Manifest, console
     clips = manifest.select(SPLIT)
     found: dict[str, float] = {}
     try:
-        with interrupting():
+        with interrupt_on_sigterm():
             if len(clips):
                 clips = filter_clips(clips, task, workers=config.data.workers)
                 found = measure(task, config, clips, single_process(config.train.precision))

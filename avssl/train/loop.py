@@ -20,7 +20,7 @@ from avssl.models.runtime import single_process
 from avssl.train import checkpoint
 from avssl.train.collapse import collapse
 from avssl.train.data_timer import Batch, BatchSource, TimedBatches
-from avssl.train.metric_logger import Record
+from avssl.train.metric_logger import MetricLogger
 from avssl.train.optim import learning_rate, optimizer
 from avssl.train.signals import StopRequest
 from avssl.train.state import TrainState
@@ -73,7 +73,7 @@ def fit(
     ):
         stopped = trainer.train(batches, stop, bar)
         if stopped:
-            bar.say(f"{stop.asked or 'stop'}: ended after step {trainer.run.step} of {config.steps}; {trainer.kept()}")
+            bar.say(f"{stop.signal or 'stop'}: ended after step {trainer.run.step} of {config.steps}; {trainer.kept()}")
     if stopped and folder is None:
         raise KeyboardInterrupt
     if stopped:
@@ -95,7 +95,7 @@ class Trainer:
             keep_freed()
         self.run = TrainState()
         self.suspected = False
-        self.record = Record(folder if fabric.is_global_zero else None)
+        self.logger = MetricLogger(folder if fabric.is_global_zero else None)
 
     def shows_progress(self, progress: bool) -> bool:
         """Whether this process shows progress."""
@@ -130,7 +130,7 @@ class Trainer:
         """Step until the end; True if it was asked to stop before."""
         self.task.train()
         saved = self.run.step
-        with self.record, closing(TimedBatches(batches, self.run.step, self.config.steps)) as waiting:
+        with self.logger, closing(TimedBatches(batches, self.run.step, self.config.steps)) as waiting:
             while self.run.step < self.config.steps:
                 batch = waiting.next(stop)
                 if stop.agreed(self.fabric):
@@ -152,16 +152,16 @@ class Trainer:
         clips = _clips(batch) * self.fabric.world_size
         self.run.add(loss, seconds, data_wait, clips)
         bar.update(self.run.step, self.run.loss, seconds, data_wait, clips)
-        self.record.add(out, seconds, data_wait, clips)
+        self.logger.add(out, seconds, data_wait, clips)
         if self._due(self.config.log_every):
             self.log(batch, bar)
         if self._due(self.config.show_every) or self.run.step == 1:
-            self.record.show(self.run.step, self.task, batch)
+            self.logger.show(self.run.step, self.task, batch)
 
     def step(self, batch: Batch) -> dict[str, Tensor]:
         """Forward, backward, update."""
         for group in self.optimizer.param_groups:
-            group["lr"] = group.get("share", 1.0) * learning_rate(self.optim, self.run.step, self.config.steps)
+            group["lr"] = group.get("multiplier", 1.0) * learning_rate(self.optim, self.run.step, self.config.steps)
         rank, world = self.fabric.global_rank, self.fabric.world_size
         torch.manual_seed((((self.config.seed << 32) + self.run.step) * world + rank) % 2**64)
         out: dict[str, Tensor] = self.module(batch)
@@ -177,9 +177,9 @@ class Trainer:
         A network that has only begun looks collapsed too: the warning comes when it still does at the next log.
         """
         alive, warning = collapse(self.task, batch, self.fabric)
-        self.run.scalars = {**self.record.means(self.fabric), **alive}
+        self.run.scalars = {**self.logger.means(self.fabric), **alive}
         self.run.curve.append((self.run.step, self.run.scalars["loss"]))
-        self.record.write(self.run.step, {**self.run.scalars, "lr": self.optimizer.param_groups[0]["lr"]})
+        self.logger.write(self.run.step, {**self.run.scalars, "lr": self.optimizer.param_groups[0]["lr"]})
         if warning and self.suspected:
             bar.say(f"step {self.run.step}: {warning}")
         self.suspected = bool(warning)

@@ -17,6 +17,7 @@ from avssl.data.clip_filter import filter_clips
 from avssl.data.loader import Batches, read_clip
 from avssl.datasets.manifest import Manifest
 from avssl.errors import InputError
+from avssl.io.atomic import durably_replacing
 from avssl.io.memory import peak_mb
 from avssl.models.encoder_factory import build_encoders
 from avssl.models.encoders import Encoders
@@ -249,5 +250,5 @@ def save_task(task: Task, folder: Path) -> None:
     """Keep what the task trained beside the encoders; nothing, if that is nothing."""
     own = {name: each for name, each in task.state_dict().items() if not name.startswith("encoders.")}
     if own:
-        with checkpoint.replacing(folder / run_folder.TASK) as part:
+        with durably_replacing(folder / run_folder.TASK) as part:
             save_file({name: each.cpu().contiguous() for name, each in own.items()}, part)

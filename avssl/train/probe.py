@@ -15,7 +15,7 @@ from avssl.evaluation.retrieval import CHANCE as CHANCE_ENDING
 from avssl.models.encoders import Encoders
 from avssl.runs import run_folder
 from avssl.train.resolved_run import PROBE
-from avssl.train.signals import interrupting
+from avssl.train.signals import interrupt_on_sigterm
 
 SCORES = {"avc_bin": "AVC-Bin", "avsa_bin": "AVSA-Bin"}
 CHANCE = 50.0
@@ -45,7 +45,7 @@ def run(options: Any, folder: Path, path: Path, manifest: Manifest, console: Con
     options = replace(options, manifest=str(path))
     head = plugins.load(plugins.HEADS, PROBE)(Encoders.from_pretrained(folder), options)
     try:
-        with interrupting():
+        with interrupt_on_sigterm():
             found = head.fit(folder / PROBE)
     except KeyboardInterrupt:
         console.print(f"stopped; {folder} holds the encoders, the same command measures them")
