@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import warnings
+import logging
 from pathlib import Path
 
 import h5py
@@ -16,6 +16,8 @@ from avssl.media.sofa_file import Array, SofaFile
 from avssl.spatial.ambisonics import angles, direction
 from avssl.spatial.between import shifted
 from avssl.spatial.hrir import HrirSet
+
+logger = logging.getLogger(__name__)
 
 _CONVENTION = "SimpleFreeFieldHRIR"
 _LATEST = 1.0
@@ -150,11 +152,10 @@ def _left_receiver(sofa: SofaFile, impulses: Array, sources: Array) -> int:
         return stated
     heard = int(louder < 0)
     if stated not in (None, heard):
-        warnings.warn(
-            f"{sofa.path}: ReceiverPosition exchanges the ears; sources at the sides are {abs(louder):.0f} dB louder "
-            "in the near ear the other way round, and so they are read",
-            stacklevel=5,
+        message = (
+            "%s: ReceiverPosition exchanges the ears: sources at the sides are %.0f dB louder in the far one; swapped"
         )
+        logger.warning(message, sofa.path, abs(louder))
     return heard
 
 
