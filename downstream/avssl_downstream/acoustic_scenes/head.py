@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from avssl.data.window_reader import Reading
+from avssl.data.clip_options import Reading
 from avssl.datasets.labelled_dataset import Labelled
 from avssl.datasets.layouts import tau
 from avssl.embedding.dataset_cache import cached_dataset

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import Self
 
 from avssl.config import PRECISIONS, OptimConfig, check_choices, check_range, choice
-from avssl.data.window_reader import Reading
+from avssl.data.clip_options import Reading
 from avssl.datasets.layouts.tau import SECONDS
 from avssl.errors import InputError
 from avssl.models.encoders import Encoders

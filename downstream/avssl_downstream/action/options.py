@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from avssl.config import PRECISIONS, OptimConfig, TrainConfig, check_choices, check_range, choice
-from avssl.data.augment import Colour
-from avssl.data.window_reader import Reading
+from avssl.data.clip_options import Colour, Reading
 from avssl.errors import InputError
 from avssl.models.encoders import Encoders
 from avssl.models.geometry import resized, resolve_geometry, resolved

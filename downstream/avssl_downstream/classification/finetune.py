@@ -18,8 +18,9 @@ from torch import Tensor
 
 from avssl.config import TrainConfig
 from avssl.data.augment import jitter_level
+from avssl.data.clip_options import Reading
 from avssl.data.loader import permutation
-from avssl.data.window_reader import Reading, read_window_audio, read_window_frames
+from avssl.data.window_reader import read_window_audio, read_window_frames
 from avssl.data.worker_loader import Batch, in_order
 from avssl.datasets.labelled_dataset import Example, Labelled
 from avssl.embedding.inference import embed

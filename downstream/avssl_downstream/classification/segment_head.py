@@ -10,7 +10,7 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
-from avssl.data.window_reader import Reading
+from avssl.data.clip_options import Reading
 from avssl.datasets.labelled_dataset import Labelled
 from avssl.embedding.inference import tower_of
 from avssl.errors import InputError

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields
 
 from avssl.config import PRECISIONS, DataConfig, OptimConfig, check_choices, choice
-from avssl.data.crops import CropOptions, check_crop_guide
+from avssl.data.clip_options import CropOptions, check_crop_guide
 from avssl.errors import InputError
 from avssl.models.encoders import Encoders
 from avssl.models.geometry import resolve_geometry, resolved

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from avssl.config import choice
-from avssl.data.window_reader import Reading
+from avssl.data.clip_options import Reading
 from avssl.datasets.layouts.eigenscape import CHANNELS, FOLDS, Cut
 from avssl.errors import InputError
 from avssl.models.geometry import resolved
