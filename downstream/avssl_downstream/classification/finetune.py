@@ -30,9 +30,9 @@ from avssl.models.geometry import resolved
 from avssl.runs.run_folder import check_same
 from avssl.train.checkpoint import LAST
 from avssl.train.loop import fit
-from avssl_downstream.acoustic_scenes.options import SegmentOptions
 from avssl_downstream.classification.cross_validation import Predict, Split
 from avssl_downstream.classification.network import Network
+from avssl_downstream.classification.options import SegmentOptions
 from avssl_downstream.classification.segments import by_segment, sources
 
 SETTINGS = "finetune.json"
