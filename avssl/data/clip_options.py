@@ -107,9 +107,8 @@ class CropOptions:
         if not 0 < self.min_fov <= self.max_fov < 180:
             raise InputError(f"0 < min_fov <= max_fov < 180 degrees, not {self.min_fov} and {self.max_fov}")
         if not -90 <= self.min_elevation <= self.max_elevation <= 90:
-            raise InputError(
-                f"-90 <= min_elevation <= max_elevation <= 90, not {self.min_elevation} and {self.max_elevation}"
-            )
+            found = f"{self.min_elevation} and {self.max_elevation}"
+            raise InputError(f"-90 <= min_elevation <= max_elevation <= 90 degrees, not {found}")
         if not 0 <= self.min_separation <= 180:
             raise InputError(f"min_separation is from 0 to 180 degrees, not {self.min_separation}")
         if not self.aspect >= 1:

@@ -1,5 +1,7 @@
 """Options generated from config dataclasses: their help, and their way into the config."""
 
+import subprocess
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -184,3 +186,10 @@ def test_list_describes_each_plugin_and_shows_the_error_of_a_broken_one(tmp_path
     assert any(line.startswith("broken ") and "error: " in line for line in lines)
     assert any(line.startswith("absent ") and "error: " in line and "strange_absent" in line for line in lines)
     assert all(len(line.split(maxsplit=1)) == 2 for line in lines if line and not line.endswith(":"))
+
+
+@pytest.mark.parametrize("name", ["acoustic-scenes", "action", "correspondence"])
+def test_help_of_a_head_does_not_import_torch(name: str):
+    run = f"from avssl.cli import main; main(['downstream', '{name}', '--help'], standalone_mode=False)"
+    code = f"import sys; {run}; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=False).returncode == 0
