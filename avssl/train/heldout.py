@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable
 from contextlib import closing
 from dataclasses import replace
@@ -9,18 +10,19 @@ from pathlib import Path
 
 import torch
 from lightning_fabric import Fabric
-from rich.console import Console
-from rich.progress import track
 from torch import Tensor
 
 from avssl.config import RunConfig
 from avssl.data.clip_filter import filter_clips
 from avssl.data.loader import Batches
 from avssl.datasets.manifest import Manifest
+from avssl.io.progress import track
 from avssl.models.runtime import evaluating, single_process
 from avssl.runs import run_folder
 from avssl.task import Task
 from avssl.train.signals import interrupting
+
+logger = logging.getLogger(__name__)
 
 SPLIT = "test"
 PASSES = 8
@@ -29,7 +31,7 @@ DONE = "tested_steps"
 PREFIX = "test_"
 
 
-def run(task: Task, config: RunConfig, folder: Path, manifest: Manifest, console: Console) -> None:
+def run(task: Task, config: RunConfig, folder: Path, manifest: Manifest) -> None:
     """Add `test_NAME` for each scalar of the task, loss included, to the run's numbers.
 
     Without held-out clips there are none.
@@ -46,7 +48,7 @@ def run(task: Task, config: RunConfig, folder: Path, manifest: Manifest, console
                 clips = filter_clips(clips, task, workers=config.data.workers)
                 found = measure(task, config, clips, single_process(config.train.precision))
     except KeyboardInterrupt:
-        console.print(f"stopped; {folder} holds the encoders, the same command measures them")
+        logger.info("stopped; %s holds the encoders, the same command evaluates them", folder)
         raise SystemExit(0) from None
     run_folder.add_metrics(folder, {**found, DONE: run_folder.read_metrics(folder)["steps"]})
 
@@ -74,9 +76,8 @@ def measure(task: Task, config: RunConfig, clips: Manifest, fabric: Fabric) -> d
     data = replace(config.data, batch=min(config.data.batch, len(clips)))
     batches = Batches(clips, task.views, data, task.encoders.sample_rate, config.train.seed)
     steps = PASSES * len(clips) // data.batch
-    console = Console(stderr=True)
     with evaluating(task.to(fabric.device)), closing(batches.between(0, steps)) as stream:
-        shown = track(stream, "held-out clips", steps, console=console, disable=not console.is_terminal)
+        shown = track(stream, "held-out clips", "batches", steps)
         return _means(task, shown, fabric)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from contextlib import closing
 from dataclasses import asdict, fields
@@ -15,7 +16,6 @@ from torch import Tensor, nn
 from avssl.config import OptimConfig, TrainConfig
 from avssl.errors import InputError
 from avssl.io.memory import keep_freed
-from avssl.io.progress import ProgressBar
 from avssl.models.runtime import single_process
 from avssl.train import checkpoint
 from avssl.train.collapse import collapse
@@ -24,7 +24,10 @@ from avssl.train.metric_logger import Record
 from avssl.train.optim import learning_rate, optimizer
 from avssl.train.signals import StopRequest
 from avssl.train.state import TrainState
+from avssl.train.step_progress import StepProgress
 from avssl.train.sync_batchnorm import convert_sync_batchnorm
+
+logger = logging.getLogger(__name__)
 
 
 def fit(
@@ -69,11 +72,12 @@ def fit(
         trainer.resume()
     with (
         StopRequest() as stop,
-        ProgressBar(title, trainer.run.step, config.steps, trainer.shows_progress(progress)) as bar,
+        StepProgress(title, trainer.run.step, config.steps, trainer.shows_progress(progress)) as bar,
     ):
         stopped = trainer.train(batches, stop, bar)
         if stopped:
-            bar.say(f"{stop.asked or 'stop'}: ended after step {trainer.run.step} of {config.steps}; {trainer.kept()}")
+            asked, steps = stop.asked or "stop", f"step {trainer.run.step} of {config.steps}"
+            trainer.log_message(logging.INFO, f"{asked}: ended after {steps}; {trainer.kept()}")
     if stopped and folder is None:
         raise KeyboardInterrupt
     if stopped:
@@ -101,6 +105,11 @@ class Trainer:
         """Whether this process shows progress."""
         return progress and self.fabric.is_global_zero
 
+    def log_message(self, level: int, message: str) -> None:
+        """Log a message in the first process alone."""
+        if self.fabric.is_global_zero:
+            logger.log(level, "%s", message)
+
     def kept(self) -> str:
         """What a person who stopped the run should know."""
         return f"saved, the same command continues {self.folder}" if self.folder else "nothing is saved"
@@ -126,7 +135,7 @@ class Trainer:
             state["precision"] = self.fabric.strategy.precision.state_dict()
             checkpoint.save(self.folder / checkpoint.LAST, state)
 
-    def train(self, batches: BatchSource, stop: StopRequest, bar: ProgressBar) -> bool:
+    def train(self, batches: BatchSource, stop: StopRequest, bar: StepProgress) -> bool:
         """Step until the end; True if it was asked to stop before."""
         self.task.train()
         saved = self.run.step
@@ -143,7 +152,7 @@ class Trainer:
             self.save()
         return self.run.step < self.config.steps
 
-    def advance(self, batch: Batch, waiting: TimedBatches, bar: ProgressBar) -> None:
+    def advance(self, batch: Batch, waiting: TimedBatches, bar: StepProgress) -> None:
         """Do one step, count it, show it."""
         batch = self.fabric.to_device(batch)
         out = self.step(batch)
@@ -151,7 +160,7 @@ class Trainer:
         seconds, data_wait = waiting.split_times()
         clips = _clips(batch) * self.fabric.world_size
         self.run.add(loss, seconds, data_wait, clips)
-        bar.update(self.run.step, self.run.loss, seconds, data_wait, clips)
+        bar.step(self.run.loss, seconds, data_wait, clips)
         self.record.add(out, seconds, data_wait, clips)
         if self._due(self.config.log_every):
             self.log(batch, bar)
@@ -171,7 +180,7 @@ class Trainer:
         self.optimizer.zero_grad()
         return {name: value.detach() for name, value in {**out, **extra}.items()}
 
-    def log(self, batch: Batch, bar: ProgressBar) -> None:
+    def log(self, batch: Batch, bar: StepProgress) -> None:
         """Write down the means since the last time, over all processes, and the state of the embeddings.
 
         A network that has only begun looks collapsed too: the warning comes when it still does at the next log.
@@ -181,7 +190,7 @@ class Trainer:
         self.run.curve.append((self.run.step, self.run.scalars["loss"]))
         self.record.write(self.run.step, {**self.run.scalars, "lr": self.optimizer.param_groups[0]["lr"]})
         if warning and self.suspected:
-            bar.say(f"step {self.run.step}: {warning}")
+            self.log_message(logging.WARNING, f"step {self.run.step}: {warning}")
         self.suspected = bool(warning)
 
     def _clip(self) -> Tensor | None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
 import torch
 from lightning_fabric import Fabric
-from rich.console import Console
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -18,6 +18,7 @@ from avssl.data.loader import Batches, read_clip
 from avssl.datasets.manifest import Manifest
 from avssl.errors import InputError
 from avssl.io.memory import peak_mb
+from avssl.io.tables import table_text
 from avssl.models.encoder_factory import build_encoders
 from avssl.models.encoders import Encoders
 from avssl.runs import run_folder
@@ -26,6 +27,8 @@ from avssl.train import checkpoint, data_source, distributed, heldout, probe
 from avssl.train.loop import fit
 from avssl.train.resolved_run import ResolvedRun, resolve_run
 from avssl.train.visualize import draw_curve
+
+logger = logging.getLogger(__name__)
 
 CLIPS_FOR_STATISTICS = 96
 
@@ -42,7 +45,7 @@ def pretrain(
         folder: takes config, checkpoints, encoders, metrics, figures and TensorBoard events.
         recipe: where the config came from; written down, and named in errors.
         command: command line to write down.
-        progress: show bars and tables.
+        progress: show bars, or log lines where standard error is no terminal.
 
     Returns:
         The content of `metrics.json`.
@@ -55,7 +58,7 @@ def pretrain(
     run_folder.check(folder, config)
     run = PretrainRun(resolve_run(config, recipe), folder, tuple(command), progress)
     if run.is_complete():
-        run.console.print(f"{folder}: already complete")
+        logger.info("%s: already complete", folder)
     else:
         with distributed.processes(config.train.precision) as fabric:
             run.build_task()
@@ -71,7 +74,6 @@ def pretrain(
         run.evaluate_held_out()
         run.evaluate_correspondence()
     run_folder.write_title(folder, config)
-    run.print_summary()
     return run_folder.read_metrics(folder)
 
 
@@ -82,7 +84,7 @@ class PretrainRun:
         resolved: config, task and options.
         folder: of the run.
         command: command line to write down.
-        progress: show bars and tables.
+        progress: show bars, or log lines where standard error is no terminal.
     """
 
     task: Task
@@ -99,7 +101,6 @@ class PretrainRun:
     def __init__(self, resolved: ResolvedRun, folder: Path, command: tuple[str, ...], progress: bool) -> None:
         self.resolved, self.config = resolved, resolved.config
         self.folder, self.command, self.progress = folder, command, progress
-        self.console = Console(quiet=not progress, highlight=False, markup=False, soft_wrap=True)
 
     def is_trained(self) -> bool:
         """Whether the folder holds encoders of the run's length."""
@@ -168,23 +169,23 @@ class PretrainRun:
         """Add the task's scalars on held-out clips to the metrics."""
         if not heldout.done(self.folder):
             task = trained_task(self.resolved, self.folder)
-            heldout.run(task, self.config, self.folder, self.manifest, self.console)
+            heldout.run(task, self.config, self.folder, self.manifest)
 
     def evaluate_correspondence(self) -> None:
         """Add AVC-Bin and AVSA-Bin accuracies of the saved encoders to the metrics."""
-        probe.run(self.resolved.probe, self.folder, self.path, self.manifest, self.console)
+        probe.run(self.resolved.probe, self.folder, self.path, self.manifest)
 
-    def print_summary(self) -> None:
-        """Print the numbers on held-out clips and where the run lies."""
-        metrics = run_folder.read_metrics(self.folder)
-        if scalars := heldout.line(metrics):
-            self.console.print(scalars)
-        if probe.SCORES.keys() <= metrics.keys():
-            title = f"{self.config.task} {self.config.features.name}, held-out clips"
-            self.console.print(probe.table(metrics, title))
-        if {f"{direction}_r1" for direction in probe.DIRECTIONS} <= metrics.keys():
-            self.console.print(probe.retrieval_table(metrics, "retrieval among windows of held-out clips"))
-        self.console.print(f"run folder: {self.folder}")
+
+def summary(config: RunConfig, folder: Path) -> str:
+    """The numbers of a run on held-out clips, as text with tables, and its folder."""
+    metrics, parts = run_folder.read_metrics(folder), []
+    if scalars := heldout.line(metrics):
+        parts.append(scalars)
+    if probe.SCORES.keys() <= metrics.keys():
+        parts.append(table_text(probe.table(metrics, f"{config.task} {config.features.name}, held-out clips")))
+    if {f"{direction}_r1" for direction in probe.DIRECTIONS} <= metrics.keys():
+        parts.append(table_text(probe.retrieval_table(metrics, "retrieval among windows of held-out clips")))
+    return "\n".join([*parts, f"run folder: {folder}"])
 
 
 def build_task(run: ResolvedRun) -> Task:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 
 from avssl import plugins
@@ -17,12 +17,14 @@ from avssl.runs import run_folder
 from avssl.train.resolved_run import PROBE
 from avssl.train.signals import interrupting
 
+logger = logging.getLogger(__name__)
+
 SCORES = {"avc_bin": "AVC-Bin", "avsa_bin": "AVSA-Bin"}
 CHANCE = 50.0
 DIRECTIONS = {"audio_to_video": "audio -> video", "video_to_audio": "video -> audio"}
 
 
-def run(options: Any, folder: Path, path: Path, manifest: Manifest, console: Console) -> None:
+def run(options: Any, folder: Path, path: Path, manifest: Manifest) -> None:
     """Fit and evaluate the head on saved encoders, and add its numbers to the run's.
 
     Numbers that are there for this length of run are not computed again; without held-out clips there are none.
@@ -32,7 +34,6 @@ def run(options: Any, folder: Path, path: Path, manifest: Manifest, console: Con
         folder: of the run.
         path: of the manifest.
         manifest: its clips.
-        console: takes lines for a person.
 
     Raises:
         SystemExit: with code 0 when SIGTERM or Ctrl-C came: what was trained is saved, measuring begins again.
@@ -40,7 +41,7 @@ def run(options: Any, folder: Path, path: Path, manifest: Manifest, console: Con
     if done(options, folder):
         return
     if not {"train", "test"} <= {row.split for row in manifest}:
-        console.print(f"{path}: no clips of splits 'train' and 'test', so AVC-Bin and AVSA-Bin are not measured")
+        logger.warning("%s: no clips of splits 'train' and 'test', so AVC-Bin and AVSA-Bin are not measured", path)
         return
     options = replace(options, manifest=str(path))
     head = plugins.load(plugins.HEADS, PROBE)(Encoders.from_pretrained(folder), options)
@@ -48,7 +49,7 @@ def run(options: Any, folder: Path, path: Path, manifest: Manifest, console: Con
         with interrupting():
             found = head.fit(folder / PROBE)
     except KeyboardInterrupt:
-        console.print(f"stopped; {folder} holds the encoders, the same command measures them")
+        logger.info("stopped; %s holds the encoders, the same command evaluates them", folder)
         raise SystemExit(0) from None
     run_folder.add_metrics(folder, {**found, "probed_steps": run_folder.read_metrics(folder)["steps"]})
 

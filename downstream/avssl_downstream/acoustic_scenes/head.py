@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -46,7 +45,7 @@ class AcousticScenes(SegmentHead):
             "missing": options.missing,
         }
         return cached_dataset(
-            root, settings, lambda: tau.find(root, options.towers, options.missing, options.segment, _say)
+            root, settings, lambda: tau.find(root, options.towers, options.missing, options.segment, check_rates=True)
         )
 
     def _reading(self) -> Reading:
@@ -79,7 +78,3 @@ class AcousticScenes(SegmentHead):
             alone = {tower: probe(each, self.options) for tower, each in embeddings.items()}
             together = {**alone, "late": late(list(alone.values()))}
             yield from ((f"{name}_{each}".lstrip("_"), predict) for each, predict in together.items())
-
-
-def _say(line: str) -> None:
-    print(line, file=sys.stderr)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import csv
+import logging
 import math
-import sys
 from dataclasses import asdict
 from pathlib import Path
 from statistics import fmean
@@ -30,6 +30,8 @@ from avssl_downstream.classification.classification_metrics import over_folds
 from avssl_downstream.classification.cross_validation import cross_validate
 from avssl_downstream.classification.missing_files import report_missing
 from avssl_downstream.classification.random_baseline import random_encoders
+
+logger = logging.getLogger(f"avssl.{__name__}")
 
 
 class Action(Head):
@@ -146,5 +148,5 @@ def _report(labelled: Labelled, folder: Path) -> None:
     folds = ", ".join(
         f"{each.name} ({len(each.train)} to train on, {len(each.test)} tested)" for each in labelled.folds
     )
-    print(f"{labelled.name}: {len(labelled.classes)} classes, videos of {folds}", file=sys.stderr)
+    logger.info("%s: %d classes, videos of %s", labelled.name, len(labelled.classes), folds)
     report_missing(labelled, folder, "videos")

@@ -129,6 +129,6 @@ class Embedding(Line):
 
 
 @pytest.mark.parametrize(("dead", "said"), [(0, 0), (1, 0), (2, 1), (3, 2)])
-def test_a_collapse_is_said_when_it_lasts(dead, said, capsys):
+def test_a_collapse_is_said_when_it_lasts(dead, said, caplog):
     fit(Embedding(dead), Points(), TrainConfig(steps=15, **EXACT), OptimConfig(lr=0.01), None)
-    assert capsys.readouterr().err.count("video embeddings have collapsed") == said
+    assert caplog.text.count("video embeddings have collapsed") == said
