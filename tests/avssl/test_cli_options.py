@@ -12,6 +12,7 @@ from click.testing import CliRunner
 
 from avssl import plugins
 from avssl.cli import main
+from avssl.cli.catalog import GROUPS
 from avssl.cli.options import ConfigCommand, given_keys, option_fields
 from avssl.config import FEATURES, RunConfig, choice, resolve
 
@@ -93,7 +94,7 @@ def test_given_flags_become_keys_and_missing_ones_stay_with_the_recipe():
 
 
 def _configs() -> list[tuple[str, type]]:
-    groups = (plugins.TASKS, plugins.HEADS)
+    groups = GROUPS.values()
     found = [
         (f"{group} {name}", plugins.load_options(group, name)) for group in groups for name in plugins.names(group)
     ]
@@ -105,7 +106,7 @@ def test_every_key_of_ours_has_a_line_of_text(name: str, kind: type):
     assert [each.key for each in option_fields(kind) if not each.text] == []
 
 
-@pytest.mark.parametrize("group", [plugins.TASKS, plugins.HEADS])
+@pytest.mark.parametrize("group", GROUPS.values())
 def test_options_found_without_the_plugin_are_the_plugins_own(group: str):
     for name in plugins.names(group):
         assert plugins.load_options(group, name) is plugins.load(group, name).Options
