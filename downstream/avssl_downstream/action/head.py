@@ -26,7 +26,7 @@ from avssl_downstream.action.options import ActionOptions
 from avssl_downstream.action.predict import predict_actions
 from avssl_downstream.action.train_eval import FoldTrainer
 from avssl_downstream.action.video_clips import read_labelled
-from avssl_downstream.classification import over_folds
+from avssl_downstream.classification.classification_metrics import over_folds
 from avssl_downstream.classification.cross_validation import cross_validate
 from avssl_downstream.classification.missing_files import report_missing
 from avssl_downstream.classification.random_baseline import random_encoders

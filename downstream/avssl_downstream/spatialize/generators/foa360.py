@@ -18,12 +18,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from avssl.data.augment import Colour, jitter_colour
+from avssl.data.augment import jitter_colour
 from avssl.data.clip import Clip
+from avssl.data.clip_options import Colour
 from avssl.errors import InputError
 from avssl.models.optical_flow import flow_estimator, paint
-from avssl.spatial.any_order import mirror_left_right, rotate_yaw
 from avssl.spatial.metrics.spectral_error import complex_error
+from avssl.spatial.spherical_harmonics import mirror_left_right, rotate_yaw
 from avssl.spatial.stft import ideal_masks, level
 from avssl_downstream.spatialize.generator import Generator, VisualBranchFactory, mix_down, resize_frames
 from avssl_downstream.spatialize.generators.foa360_options import STREAMS, Foa360Options, build
