@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 
-from avssl.data.window_reader import Reading
+from avssl.data.clip_options import Reading
 from avssl.datasets.labelled_dataset import Labelled
 from avssl.datasets.layouts import eigenscape
 from avssl.embedding.dataset_cache import cached_dataset
