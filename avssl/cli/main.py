@@ -88,7 +88,8 @@ def pretrain(
     Any key below is a flag; a recipe's value holds where no flag is given. SIGTERM and Ctrl-C save the run, exit code
     0; the same command continues it.
     """
-    from avssl.config import RunConfig, resolve
+    from avssl.config import RunConfig
+    from avssl.recipe_files import resolve
 
     flags = [("features", "name", features), ("data", "manifest", data), ("model", "init", init)]
     given: dict[str, Any] = {section: {key: value} for section, key, value in flags if value is not None}
@@ -193,14 +194,14 @@ def report(runs: tuple[Path, ...], out: Path | None, into: Path | None, **option
 @click.argument("name")
 def recipe(name: str) -> None:
     """Print a shipped recipe, to copy and change."""
-    from avssl.config import recipe_path
+    from avssl.recipe_files import recipe_path
 
     click.echo(recipe_path(name).read_text(encoding="utf-8"), nl=False)
 
 
 def _default_recipe(task: str) -> str:
     """`TASK/small` if avssl ships it, else none."""
-    from avssl.config import shipped_recipes
+    from avssl.recipe_files import shipped_recipes
 
     name = f"{task}/small"
     return name if name in shipped_recipes() else ""

@@ -19,7 +19,7 @@ from avssl.head import Head
 from avssl.io.atomic import replacing
 from avssl.models.encoders import Encoders
 from avssl.runs.run_folder import add_metrics, write_config
-from avssl.train.signals import interrupting
+from avssl.train.signals import interrupt_on_sigterm
 from avssl_downstream.action import head_io as folders
 from avssl_downstream.action.head_io import ActionClassifier
 from avssl_downstream.action.options import ActionOptions
@@ -84,7 +84,7 @@ class Action(Head):
             OSError: something cannot be read or written.
             SystemExit: with code 0, after saving, when SIGTERM or Ctrl-C came while training.
         """
-        with interrupting():
+        with interrupt_on_sigterm():
             labelled = read_labelled(self.options)
             _report(labelled, folder)
             fitting = FoldTrainer(self.encoders, labelled, self.options, folder)
@@ -113,7 +113,7 @@ class Action(Head):
         if self.recogniser is None:
             raise InputError(f"{source}: action needs a fitted head: give its folder (--head)")
         paths, base = _videos(source), source if source.is_dir() else source.parent
-        with interrupting(), replacing(target) as part, part.open("w", encoding="utf-8", newline="") as file:
+        with interrupt_on_sigterm(), replacing(target) as part, part.open("w", encoding="utf-8", newline="") as file:
             writer = csv.writer(file)
             writer.writerow(("file", "predicted", *(f"p_{name}" for name in self.recogniser.classes)))
             for path, scores in predict_actions(self.recogniser, paths, self.options):

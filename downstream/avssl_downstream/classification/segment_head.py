@@ -19,7 +19,7 @@ from avssl.models.embedder import AudioEmbedder, Embedder
 from avssl.models.encoders import AudioEncoder, Encoders, VideoEncoder
 from avssl.models.geometry import resolved
 from avssl.runs.run_folder import add_metrics, write_config
-from avssl.train.signals import interrupting
+from avssl.train.signals import interrupt_on_sigterm
 from avssl_downstream.acoustic_scenes.feature_ablation import ablate, ablations
 from avssl_downstream.classification.cross_validation import Predict, cross_validate, named
 from avssl_downstream.classification.logmel_baseline import logmel_statistics
@@ -92,7 +92,7 @@ class SegmentHead(Head):
         root = Path(self.options.root) if self.options.root else stand_in(self.layout)
         labelled = self._labelled(root)
         report_missing(labelled, folder, "files")
-        with interrupting():
+        with interrupt_on_sigterm():
             rows = {
                 name: cross_validate(labelled, predict, folder / name, self.options.seed)
                 for name, predict in self._rows(labelled, folder)

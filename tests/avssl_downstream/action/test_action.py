@@ -13,11 +13,12 @@ from avssl_downstream.action.options import ActionOptions
 from avssl_downstream.action.video_clips import read_labelled, spread
 from safetensors.torch import load_file
 
-from avssl.config import FeatureConfig, ModelConfig, fill, read_recipe, shipped_recipes
+from avssl.config import FeatureConfig, ModelConfig, fill
 from avssl.embedding.inference import embed
 from avssl.media import read_frames
 from avssl.models.encoders import Encoders
 from avssl.models.geometry import InputGeometry
+from avssl.recipe_files import read_recipe, shipped_recipes
 from avssl.report.runs import read_runs
 
 

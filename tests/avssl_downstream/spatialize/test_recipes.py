@@ -4,7 +4,8 @@ import pytest
 from avssl_downstream.spatialize.generators import GENERATORS, find
 from avssl_downstream.spatialize.options import SpatializeOptions
 
-from avssl.config import fill, read_recipe, shipped_recipes
+from avssl.config import fill
+from avssl.recipe_files import read_recipe, shipped_recipes
 
 RECIPES = [name for name in shipped_recipes() if name.startswith("spatialize/")]
 
