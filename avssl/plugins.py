@@ -1,4 +1,4 @@
-"""Tasks and heads are plug-ins, found through entry points; nothing is imported before it is asked for."""
+"""Plug-ins, found through entry points: tasks, heads, generators, layouts, synthetic datasets; imported on request."""
 
 from __future__ import annotations
 
@@ -8,6 +8,17 @@ from typing import Any
 
 TASKS = "avssl.tasks"
 HEADS = "avssl.downstream"
+GENERATORS = "avssl.generators"
+LAYOUTS = "avssl.layouts"
+SYNTHETIC_DATASETS = "avssl.worlds"
+KINDS = {
+    TASKS: "pretext task",
+    HEADS: "downstream head",
+    GENERATORS: "generator",
+    LAYOUTS: "layout",
+    SYNTHETIC_DATASETS: "synthetic dataset",
+}
+"""Entry-point group -> noun for messages and `avssl list`."""
 
 
 def names(group: str) -> dict[str, str]:
@@ -21,18 +32,26 @@ def load(group: str, name: str) -> Any:
     Raises:
         ValueError: nothing, or more than one distribution, is registered under `name`, or its import fails.
     """
+    check_installed(group, name)
     found = _distinct(entry_points(group=group, name=name))
-    if not found:
-        raise ValueError(
-            f"no {group} plug-in named {name!r}; installed: {', '.join(names(group))}{hint(name, names(group))}"
-        )
     if len(found) > 1:
         owners = " and ".join(sorted(entry.dist.name if entry.dist else "?" for entry in found))
-        raise ValueError(f"{group} plug-in {name!r} is registered by both {owners}; uninstall one")
+        raise ValueError(f"{KINDS[group]} {name!r} is registered by both {owners}; uninstall one")
     try:
         return found[0].load()
     except Exception as error:
-        raise ValueError(f"{group} plug-in {name!r} ({found[0].value}) does not import: {error!r}") from error
+        raise ValueError(f"{KINDS[group]} {name!r} ({found[0].value}) does not import: {error!r}") from error
+
+
+def check_installed(group: str, name: str) -> None:
+    """See that a name is registered; imports nothing.
+
+    Raises:
+        ValueError: it is not; the error lists all that are.
+    """
+    known = names(group)
+    if name not in known:
+        raise ValueError(f"no {KINDS[group]} named {name!r}{hint(name, known)}; installed: {', '.join(known)}")
 
 
 def hint(name: str, known: Any) -> str:

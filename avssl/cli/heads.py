@@ -29,13 +29,10 @@ class Heads(Commands):
         """The command of one head.
 
         Raises:
-            UserError: no head has this name.
+            ValueError: no head has this name.
         """
-        known = plugins.names(plugins.HEADS)
-        if cmd_name not in known:
-            near = plugins.hint(cmd_name, known)
-            raise UserError(f"no downstream head named {cmd_name!r}; installed: {', '.join(known)}{near}")
-        return _command(cmd_name, known[cmd_name])
+        plugins.check_installed(plugins.HEADS, cmd_name)
+        return _command(cmd_name, plugins.names(plugins.HEADS)[cmd_name])
 
 
 @click.group(cls=Heads)

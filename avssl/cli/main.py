@@ -13,12 +13,10 @@ from avssl.cli.embed import embed
 from avssl.cli.energy import energy
 from avssl.cli.errors import Commands, UserError
 from avssl.cli.heads import downstream
+from avssl.cli.installed import PluginName
 from avssl.cli.objects import detect, detector
 from avssl.cli.scenes import scenes
 from avssl.cli.settings import SET, dotted
-
-FLAT = ("fair-play", "music", "music-stereo", "youtube-asmr")
-"""Layouts whose pictures are of an ordinary field of view."""
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -74,8 +72,8 @@ def pretrain(
 @click.option(
     "--layout",
     required=True,
-    type=click.Choice(["yt360", "rec-street", "fair-play", "music", "music-stereo", "youtube-asmr", "files"]),
-    help="How ROOT is organised.",
+    type=PluginName(plugins.LAYOUTS),
+    help="Directory layout of ROOT; `avssl list` describes each.",
 )
 @click.option(
     "--split", default="", help="Lists of FAIR-Play (new_splits/split2) and the like to split by.  [default: the first]"
@@ -108,8 +106,9 @@ def prepare(root: Path, out: Path, layout: str, model: str | None, **options: An
 
     if model is not None:
         from avssl.data.detectors import load_detector
+        from avssl.datasets.layout import load_layout
 
-        if layout in FLAT or options["projection"] == "flat":
+        if "flat" in (load_layout(layout).projection, options["projection"]):
             raise UserError("--detect looks for objects all around: these pictures are of an ordinary field of view")
         load_detector(model)  # what cannot be read is refused before hours of work
     report = run(root, out, layout, **options)

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from avssl.data.atomic import write_text
-from avssl.data.layouts.recording import Recording
 from avssl.data.manifest import NAME, Row
+from avssl.datasets.dataset import Recording
 
 SETTINGS = "prepare.json"
 ENTRIES = "prepared.jsonl"
@@ -21,6 +21,7 @@ class Journal:
 
     Args:
         out: the output folder, made if it is not there; nobody else may be writing to it.
+        root: folder that the paths of recordings are relative to.
         settings: what the proxies depend on; a folder with clips in it belongs to one such choice.
 
     Raises:
@@ -28,8 +29,8 @@ class Journal:
         OSError: it cannot be written.
     """
 
-    def __init__(self, out: Path, settings: dict[str, Any]) -> None:
-        self.out = out
+    def __init__(self, out: Path, root: Path, settings: dict[str, Any]) -> None:
+        self.out, self.root = out, root
         self.entries = out / ENTRIES
         self._kept = _read(self.entries)
         if self._kept:
@@ -41,7 +42,7 @@ class Journal:
     def find(self, recording: Recording) -> Row | None:
         """The row of a recording that was prepared from the same files, if what was written is still there."""
         entry = self._kept.get(recording.key)
-        if entry is None or entry["source"] != fingerprint(recording):
+        if entry is None or entry["source"] != fingerprint(self.root, recording):
             return None
         row = Row(**(entry["row"] | {"split": recording.split}))
         return row if entry["written"] == self._sizes(row) else None
@@ -50,7 +51,7 @@ class Journal:
         """Note that a recording is prepared and its files are in place."""
         entry = {
             "key": row.key,
-            "source": fingerprint(recording),
+            "source": fingerprint(self.root, recording),
             "written": self._sizes(row),
             "row": asdict(row),
         }
@@ -62,9 +63,9 @@ class Journal:
         return [path.stat().st_size if path.is_file() else -1 for path in paths]
 
 
-def fingerprint(recording: Recording) -> list[list[str | int]]:
+def fingerprint(root: Path, recording: Recording) -> list[list[str | int]]:
     """Name, size and time of change of a recording's files, of a folder those of its files; size -1 if gone."""
-    return [_file_facts(path) for path in (recording.video, recording.sound)]
+    return [_file_facts(root / path) for path in (recording.video, recording.sound)]
 
 
 def _file_facts(path: Path) -> list[str | int]:

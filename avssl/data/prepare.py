@@ -14,23 +14,12 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from avssl.data.journal import Journal, claim
-from avssl.data.layouts import asmr, fair_play, files, music, music_stereo, rec_street, yt360
-from avssl.data.layouts.recording import Listing
 from avssl.data.manifest import NAME, Row, write_manifest
 from avssl.data.pool import cores, outcomes
 from avssl.data.proxy import MEDIA, PARTIAL, Job, Options, failure, prepare_one
 from avssl.data.report import Failure, PrepareReport, by_key, printable
-from avssl.plugins import hint
-
-LAYOUTS = {"files": files.find, "yt360": yt360.find}
-SPLIT_BY_CHOICE = {
-    "rec-street": rec_street.find,
-    "fair-play": fair_play.find,
-    "music": music.find,
-    "music-stereo": music_stereo.find,
-    "youtube-asmr": asmr.find,
-}
-"""Layouts that may come with several sets of lists."""
+from avssl.datasets.dataset import Dataset
+from avssl.datasets.layout import load_layout
 
 
 def prepare(
@@ -54,7 +43,7 @@ def prepare(
     Args:
         root: the recordings; only read.
         out: where all is written; belongs to one root and one choice of options.
-        layout: one of `LAYOUTS` or `SPLIT_BY_CHOICE`.
+        layout: name of an installed layout, see `avssl.datasets.layout`, whose recordings have video and audio.
         projection: auto (by the layout, the header, then the shape), equirect, or flat: an ordinary field of view.
         sound_layout: auto (by the layout, the number of channels and the codec), or one of `avssl.data.ambix.NAMES` or
             `PAIRS`.
@@ -76,11 +65,11 @@ def prepare(
     options = Options(projection, sound_layout, height, frame_rate, sample_rate)
     if workers is not None and workers < 1:
         raise ValueError(f"workers must be 1 or more, not {workers}")
-    found = find(root, out, layout, split)
+    found = read_recordings(root, out, layout, split)
     with _disk_full_in_one_line(out):
         claim(out)
         with _workplace(out):
-            journal = Journal(out, {"root": printable(root.resolve()), "layout": layout, **asdict(options)})
+            journal = Journal(out, found.root, {"root": printable(root.resolve()), "layout": layout, **asdict(options)})
             report = _run(found, journal, options, workers or cores(), Console(stderr=True, quiet=not progress))
             _write(report)
     if progress:
@@ -88,17 +77,15 @@ def prepare(
     return report
 
 
-def find(root: Path, out: Path, layout: str, split: str = "") -> Listing:
-    """The recordings under a root.
+def read_recordings(root: Path, out: Path, layout: str, split: str = "") -> Dataset:
+    """Recordings with video and audio under a root.
 
     Raises:
-        ValueError: an unknown layout, no such folder, an empty one, no such split lists, or the output would lie on top
-            of it.
+        ValueError: an unknown layout, no such folder, an empty one, no such split lists, the output would lie on top
+            of it, or the layout's recordings lack video or audio.
     """
-    known = (*LAYOUTS, *SPLIT_BY_CHOICE)
-    if layout not in known:
-        raise ValueError(f"unknown layout {layout!r}{hint(layout, known)}; {', '.join(known)}")
-    if split and layout not in SPLIT_BY_CHOICE:
+    kind = load_layout(layout)
+    if split and not kind.has_split_choice():
         raise ValueError(f"split {split!r}: the layout {layout} has no choice of split lists")
     if not root.is_dir():
         raise ValueError(
@@ -106,20 +93,37 @@ def find(root: Path, out: Path, layout: str, split: str = "") -> Listing:
         )
     if root.resolve() == out.resolve():
         raise ValueError(f"{out}: recordings and proxies need folders of their own, these are the same")
-    return LAYOUTS[layout](root, out) if layout in LAYOUTS else SPLIT_BY_CHOICE[layout](root, out, split)
+    found = kind(kind.Options(split=split) if split else None).read(root, out)
+    _check_whole_recordings(found, layout)
+    return found
 
 
-def _run(found: Listing, journal: Journal, options: Options, workers: int, console: Console) -> PrepareReport:
+def _check_whole_recordings(found: Dataset, layout: str) -> None:
+    """See that recordings are whole files with video and audio."""
+    for name in ("video", "sound"):
+        if lacking := [each.key for each in found.recordings if not getattr(each, name)]:
+            raise ValueError(
+                f"{found.root}: `avssl prepare` expects recordings with video and audio, those of the layout {layout} "
+                f"have no {'video' if name == 'video' else 'audio of their own'}, the first is {lacking[0]!r}"
+            )
+    if cut := [each.key for each in found.recordings if each.start]:
+        raise ValueError(
+            f"{found.root}: `avssl prepare` expects whole files, the layout {layout} cuts them, the first is {cut[0]!r}"
+        )
+
+
+def _run(found: Dataset, journal: Journal, options: Options, workers: int, console: Console) -> PrepareReport:
     rows: list[Row] = []
     failures: list[Failure] = []
     jobs: list[Job] = []
     for recording in found.recordings:
+        job = Job(found.root, recording, journal.out, options)
         if recording.problem:
-            failures.append(failure(recording, recording.problem))
+            failures.append(failure(job, recording.problem))
         elif row := journal.find(recording):
             rows.append(row)
         else:
-            jobs.append(Job(recording, journal.out, options))
+            jobs.append(job)
     skipped = len(rows)
     for job, outcome in _shown(jobs, workers, console):
         if isinstance(outcome, Row):
@@ -150,7 +154,7 @@ def _shown(jobs: Sequence[Job], workers: int, console: Console) -> Iterator[tupl
             if isinstance(outcome, OSError):
                 raise outcome
             if isinstance(outcome, BaseException):
-                outcome = failure(job.recording, outcome)
+                outcome = failure(job, outcome)
             failed += isinstance(outcome, Failure)
             bar.update(task, advance=1, failed=failed, speed=bar.tasks[0].finished_speed or bar.tasks[0].speed or 0.0)
             yield job, outcome

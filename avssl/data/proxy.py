@@ -17,12 +17,12 @@ from avssl.data.ambix import check_name
 from avssl.data.ears import EarsMeter
 from avssl.data.equirect import check_equirect, check_flat
 from avssl.data.hearing import Heard, check_length, hear, write_heard
-from avssl.data.layouts.recording import Recording
 from avssl.data.manifest import Row
 from avssl.data.media.stills import Stills
 from avssl.data.media.whole import Pictures
 from avssl.data.media.write import write_video
 from avssl.data.report import Failure, printable
+from avssl.datasets.dataset import PROJECTIONS, Recording
 
 MEDIA = "media"
 PARTIAL = ".partial"
@@ -50,7 +50,7 @@ class Options:
 
     def __post_init__(self) -> None:
         """Refuse what has no meaning."""
-        if self.projection not in ("auto", "equirect", "flat"):
+        if self.projection not in PROJECTIONS:
             raise ValueError(f"projection is auto, equirect or flat, not {self.projection!r}")
         check_name(self.sound_layout)
         if self.height < 16 or self.height % 2:
@@ -65,12 +65,24 @@ class Options:
 
 @dataclass(frozen=True)
 class Job:
-    """One recording to prepare, with all that a worker process needs to know."""
+    """One recording to prepare, with all that a worker process needs."""
 
+    root: Path
+    """Folder of the data set."""
     recording: Recording
     out: Path
     """The folder of the manifest."""
     options: Options
+
+    @property
+    def video(self) -> Path:
+        """Video file, or folder of numbered frames."""
+        return self.root / self.recording.video
+
+    @property
+    def sound(self) -> Path:
+        """Audio file, or folder of numbered audio files."""
+        return self.root / self.recording.sound
 
 
 def prepare_one(job: Job) -> Row | Failure:
@@ -92,21 +104,21 @@ def prepare_one(job: Job) -> Row | Failure:
     except Exception as error:  # whatever a decoder raises over a bad file costs that file, not the run
         if _is_disk_full(error, job.out):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(job.out)) from None
-        return failure(job.recording, error)
+        return failure(job, error)
     finally:
         for path in partial:
             path.unlink(missing_ok=True)
 
 
-def failure(recording: Recording, reason: BaseException | str) -> Failure:
+def failure(job: Job, reason: BaseException | str) -> Failure:
     """A recording's row in `failed.parquet`."""
     text = str(reason) or type(reason).__name__
-    return Failure(recording.key, printable(recording.video), printable(text.splitlines()[0]))
+    return Failure(job.recording.key, printable(job.video), printable(text.splitlines()[0]))
 
 
 def _prepare(job: Job, video: Path, wave: Path) -> Row:
     recording, options = job.recording, job.options
-    pictures, heard, seconds = _examined(recording, options)
+    pictures, heard, seconds = _examined(job)
     rate = min(options.frame_rate, pictures.frame_rate or options.frame_rate)
     flat = _is_flat(recording, options)
     width = _width(pictures, options.height) if flat else 2 * options.height
@@ -130,35 +142,36 @@ def _prepare(job: Job, video: Path, wave: Path) -> Row:
         azimuth=azimuth,
         elevation=elevation,
         diffuseness=diffuseness,
-        source=printable(recording.video),
+        source=printable(job.video),
     )
 
 
 def _is_flat(recording: Recording, options: Options) -> bool:
     """Whether the pictures are of an ordinary field of view: by the user's word, else the layout's."""
-    return options.projection == "flat" or (options.projection == "auto" and recording.flat)
+    return options.projection == "flat" or (options.projection == "auto" and recording.projection == "flat")
 
 
-def _examined(recording: Recording, options: Options) -> tuple[Pictures | Stills, Heard, float]:
+def _examined(job: Job) -> tuple[Pictures | Stills, Heard, float]:
     """Pictures, sound and the seconds that both have; every reason against them in one line."""
-    pictures, heard, refusals = _opened(recording), None, []
+    recording, options = job.recording, job.options
+    pictures, heard, refusals = _opened(job), None, []
     length = pictures.length()
-    _check_least(recording.video, length)
+    _check_least(job.video, length)
     try:
-        check_length(recording.video, length, pictures.seconds)
+        check_length(job.video, length, pictures.seconds)
         _check_projection(pictures, recording, options)
     except ValueError as error:
         refusals.append(str(error))
     try:
         declared = recording.sound_layout if options.sound_layout == "auto" else options.sound_layout
-        heard = hear(recording.sound, declared, length)
-        _check_difference(heard, recording.least_difference)
+        heard = hear(job.sound, declared, length)
+        _check_difference(heard, recording.min_difference_db)
     except ValueError as error:
         refusals.append(str(error))
     if refusals or heard is None:
         raise ValueError("; ".join(refusals))
     seconds = min(length, heard.seconds)
-    _check_least(recording.sound, seconds)
+    _check_least(job.sound, seconds)
     return pictures, heard, seconds
 
 
@@ -174,15 +187,13 @@ def _check_least(path: Path, seconds: float) -> None:
         raise ValueError(f"{path}: expected pictures and sound of {LEAST} s at least, found {seconds:.2f} s")
 
 
-def _opened(recording: Recording) -> Pictures | Stills:
-    if recording.video.is_dir():
-        return Stills(recording.video, recording.frame_rate)
-    return Pictures(recording.video)
+def _opened(job: Job) -> Pictures | Stills:
+    return Stills(job.video, job.recording.frame_rate) if job.video.is_dir() else Pictures(job.video)
 
 
 def _check_projection(pictures: Pictures | Stills, recording: Recording, options: Options) -> None:
     if not _is_flat(recording, options):
-        check_equirect(pictures, declared=options.projection == "equirect", vouched=recording.equirect)
+        check_equirect(pictures, declared=options.projection == "equirect", vouched=recording.projection == "equirect")
     elif options.projection == "auto":
         check_flat(pictures)
 

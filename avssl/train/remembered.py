@@ -8,14 +8,14 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from avssl.data.labelled import Labelled
+from avssl.datasets.dataset import Dataset
 from avssl.train.names import digest, located
 from avssl.train.world import cache
 
 
 def remembered(
-    root: Path, settings: Mapping[str, Any], read: Callable[[], Labelled], place: Path | None = None
-) -> Labelled:
+    root: Path, settings: Mapping[str, Any], read: Callable[[], Dataset], place: Path | None = None
+) -> Dataset:
     """A labelled data set; once its media are moved away, as it was read the last time.
 
     Args:
@@ -35,8 +35,8 @@ def remembered(
     except (ValueError, OSError):
         if not path.is_file():
             raise
-        found = Labelled.load(path)
-        if any((found.root / (each.video or each.sound)).is_file() for each in found.examples):
+        found = Dataset.load(path)
+        if any((found.root / (each.video or each.sound)).is_file() for each in found.recordings):
             raise
         print(f"{root}: its media are gone; goes on with what is remembered of {found.name}", file=sys.stderr)
         return found

@@ -13,9 +13,11 @@ from decimal import Decimal, InvalidOperation
 from pathlib import Path
 
 from avssl.data.layouts.lists import clip_name, table
-from avssl.data.layouts.pairing import Kind, gather, paired
-from avssl.data.layouts.recording import Listing
+from avssl.data.layouts.made_up import set_name
+from avssl.data.layouts.pairing import FLAT, Kind, gather, paired
 from avssl.data.layouts.splits import choose, sets_of_lists, splits_of
+from avssl.datasets.dataset import Dataset
+from avssl.datasets.layout import Layout, SplitListOptions
 
 CLIP = re.compile(r"[\w-]+_\d+_\d+")
 COLUMNS = (
@@ -28,22 +30,30 @@ LONGEST = 10**6
 """Seconds; no video is as long."""
 
 
-def find(root: Path, leave_out: Path, split: str = "") -> Listing:
-    """Every clip with both files, its split by the lists, and what is missing.
+class YouTubeAsmr(Layout):
+    """Clips with a video and an audio file, split by csv lists."""
 
-    Args:
-        root: the folder with `data`, or several such; the lists lie in it, or in a folder of it.
-        leave_out: a folder not to look into.
-        split: the folder of the lists, where there are several; nothing: the first.
+    description = "YouTube-ASMR-300K (Yang 2020): ordinary video with stereo audio"
+    projection = FLAT
+    Options = SplitListOptions
+    options: SplitListOptions
 
-    Raises:
-        ValueError: no clip with both files, no such folder of lists, a list of other columns, or a clip in two lists.
-    """
-    sets = sets_of_lists(root, (".csv",))
-    chosen = choose(root, sets, split)
-    splits = splits_of(root / chosen, {path.stem: _names(path) for path in sets.get(chosen, ())})
-    media = gather(root, leave_out, lambda name: CLIP.fullmatch(name) is not None)
-    return paired(root, media, STEREO, splits, splits.keys(), chosen)
+    def read(self, root: Path, exclude: Path | None = None) -> Dataset:
+        """Read the clips that have both files, their splits, and the names that are missing.
+
+        Args:
+            root: the folder with `data`, or several such; the lists lie in it, or in a folder of it.
+            exclude: folder that is not searched.
+
+        Raises:
+            ValueError: no clip with both files, no such folder of lists, a list of other columns, or a clip in two
+                lists.
+        """
+        sets = sets_of_lists(root, (".csv",))
+        chosen = choose(root, sets, self.options.split)
+        splits = splits_of(root / chosen, {path.stem: _names(path) for path in sets.get(chosen, ())})
+        media = gather(root, exclude, lambda name: CLIP.fullmatch(name) is not None)
+        return paired(set_name(root, "YouTube-ASMR-300K"), root, media, STEREO, splits, splits.keys(), chosen)
 
 
 def _names(path: Path) -> list[str]:

@@ -7,10 +7,10 @@ class Park are exchanged between the set's raw and its ambisonic half (soundata 
 
 from __future__ import annotations
 
+import logging
 import math
 import re
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -18,10 +18,11 @@ from typing import NamedTuple
 import numpy as np
 
 from avssl.config import check_choice
-from avssl.data.labelled import Example, Fold, Labelled, by_groups, check_missing
 from avssl.data.layouts.made_up import set_name
 from avssl.data.layouts.walk import walk
 from avssl.data.media.whole import Sound
+from avssl.datasets.dataset import Dataset, Fold, Recording, check_missing, fold_by_groups
+from avssl.datasets.layout import Layout
 
 NAME = "EigenScape"
 CLASSES = (
@@ -35,12 +36,13 @@ CHANNELS = 4
 RATE = 48000
 """Hz of the official files."""
 EXCHANGED = {("Park", 6): 8, ("Park", 8): 6}
+log = logging.getLogger(__name__)
 _NAME = re.compile(r"([A-Za-z][A-Za-z ]*?)[.\-_ ]0*(\d+)\.(?:wav|flac)", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
-class Cut:
-    """How recordings become what is trained on and tested."""
+class EigenScapeOptions:
+    """Segments and folds of the recordings."""
 
     segment: float = 30.0
     """Seconds of a segment; a shorter recording is one segment, what is left at the end of a longer one is left out."""
@@ -55,14 +57,14 @@ class Cut:
     """So large a share of the recordings may be missing."""
 
     def __post_init__(self) -> None:
-        """Refuse what has no meaning."""
+        """Validate field values."""
         check_choice("folds", self.folds, FOLDS)
         if not self.segment > 0:
             raise ValueError(f"segment is a length above 0 seconds, not {self.segment}")
 
 
-class Recording(NamedTuple):
-    """One file."""
+class _File(NamedTuple):
+    """One audio file."""
 
     path: Path
     label: str
@@ -74,45 +76,60 @@ class Recording(NamedTuple):
         return f"{self.label}.{self.number}"
 
 
-def find(root: Path, cut: Cut, say: Callable[[str], None] = lambda _: None) -> Labelled:
-    """Segments of every recording, and who is tested on what; reads headers only.
+class EigenScape(Layout):
+    """Segments of every recording, with class, recording as group, and folds by recording number."""
 
-    Args:
-        root: a folder with the recordings anywhere below it.
-        cut: segments and folds.
-        say: takes a line for a person where there is something to know.
+    description = "EigenScape (Green 2017): audio of eight acoustic scenes in fourth-order ambisonics"
+    Options = EigenScapeOptions
+    options: EigenScapeOptions
 
-    Raises:
-        FileNotFoundError: there is no such folder.
-        ValueError: no recordings, more missing than allowed, a class that EigenScape does not have, a recording that is
-            there twice, has fewer than four channels or cannot be read, or too few recordings for folds.
-    """
-    recordings = _recordings(root, cut.swap_park)
-    classes = tuple(each for each in CLASSES if any(one.label == each for one in recordings))
-    whole = _whole(root, recordings, classes)
-    check_missing(whole, cut.missing, "EigenScape")
-    if len(classes) < 2:
-        raise ValueError(f"{root}: recordings of {classes[0]} alone, there is nothing to tell apart")
-    sounds = [_opened(each.path) for each in recordings]
+    def read(self, root: Path, exclude: Path | None = None) -> Dataset:
+        """Find the recordings by their names, cut them into segments, and assign folds; reads headers only.
+
+        Logs a warning if recordings have another sample rate than EigenScape's.
+
+        Args:
+            root: a folder with the recordings anywhere below it.
+            exclude: folder that is not searched.
+
+        Raises:
+            FileNotFoundError: there is no such folder.
+            ValueError: no recordings, more missing than allowed, a class that EigenScape does not have, a recording
+                that is there twice, has fewer than four channels or cannot be read, or too few recordings for folds.
+        """
+        options = self.options
+        files = _files(root, options.swap_park, exclude)
+        classes = tuple(each for each in CLASSES if any(one.label == each for one in files))
+        whole = _whole(root, files, classes)
+        check_missing(whole, options.missing, "EigenScape")
+        if len(classes) < 2:
+            raise ValueError(f"{root}: recordings of {classes[0]} alone, there is nothing to tell apart")
+        sounds = [_opened(each.path) for each in files]
+        _log_rates(sounds)
+        pairs = zip(whole.recordings, sounds, strict=True)
+        segments = tuple(part for each, sound in pairs for part in _segments(each, sound.seconds, options.segment))
+        return replace(whole, recordings=segments, folds=_folds(segments, files, options))
+
+
+def _log_rates(sounds: list[Sound]) -> None:
     if others := [each for each in sounds if each.sample_rate != RATE]:
-        first = f"{others[0].path.name}: {others[0].sample_rate} Hz"
-        say(f"{len(others)} of {len(sounds)} recordings are resampled: not at {RATE} Hz as EigenScape's are ({first})")
-    pairs = zip(whole.examples, sounds, strict=True)
-    examples = tuple(part for each, sound in pairs for part in _segments(each, sound.seconds, cut.segment))
-    return replace(whole, examples=examples, folds=_folds(examples, recordings, cut))
+        log.warning(
+            "%d of %d recordings are resampled: not at %d Hz as EigenScape's are (%s: %d Hz)",
+            len(others), len(sounds), RATE, others[0].path.name, others[0].sample_rate,
+        )  # fmt: skip
 
 
-def _recordings(root: Path, swap_park: bool) -> list[Recording]:
+def _files(root: Path, swap_park: bool, exclude: Path | None) -> list[_File]:
     if not root.is_dir():
         raise FileNotFoundError(f"{root}: expected the folder of EigenScape, there is none")
-    found: dict[str, Recording] = {}
-    for folder, _, names in walk(root):
+    found: dict[str, _File] = {}
+    for folder, _, names in walk(root, exclude):
         for parts in filter(None, map(_NAME.fullmatch, names)):
             path = folder / parts[0]
             label, number = _class(path, parts[1]), int(parts[2])
             if swap_park:
                 number = EXCHANGED.get((label, number), number)
-            one = Recording(path, label, number)
+            one = _File(path, label, number)
             if one.name in found:
                 raise ValueError(f"{path}: recording {one.name} is there twice, as {found[one.name].path} too")
             found[one.name] = one
@@ -128,17 +145,18 @@ def _class(path: Path, name: str) -> str:
     return known[plain]
 
 
-def _whole(root: Path, recordings: list[Recording], classes: tuple[str, ...]) -> Labelled:
-    """Recordings as they are, and those that are missing: each number that is there of some class, of the others."""
-    numbers = sorted({each.number for each in recordings})
-    there = {each.name for each in recordings}
+def _whole(root: Path, files: list[_File], classes: tuple[str, ...]) -> Dataset:
+    """Uncut recordings, and the missing ones: each number that is there of some class, of the others."""
+    numbers = sorted({each.number for each in files})
+    there = {each.name for each in files}
     names = [f"{label}.{number}" for label in CLASSES for number in numbers]
-    examples = (
-        Example(path := each.path.relative_to(root).as_posix(), each.label, sound=path, group=each.name)
-        for each in recordings
+    paths = [each.path.relative_to(root).as_posix() for each in files]
+    recordings = tuple(
+        Recording(path, sound=path, label=each.label, group=each.name, sound_layout="ambix")
+        for path, each in zip(paths, files, strict=True)
     )
     missing = tuple(name for name in names if name not in there)
-    return Labelled(set_name(root, NAME), root, classes, tuple(examples), (), missing)
+    return Dataset(set_name(root, NAME), root, recordings, classes, missing={"recordings": missing})
 
 
 def _opened(path: Path) -> Sound:
@@ -148,29 +166,29 @@ def _opened(path: Path) -> Sound:
     return sound
 
 
-def _segments(whole: Example, seconds: float, segment: float) -> list[Example]:
+def _segments(whole: Recording, seconds: float, segment: float) -> list[Recording]:
     if seconds < segment:
         return [replace(whole, key=f"{whole.key}#0", seconds=seconds)]
     starts = (index * segment for index in range(math.floor(seconds / segment + 1e-6)))
     return [replace(whole, key=f"{whole.key}#{start:g}", start=start, seconds=segment) for start in starts]
 
 
-def _folds(examples: tuple[Example, ...], recordings: list[Recording], cut: Cut) -> tuple[Fold, ...]:
+def _folds(segments: tuple[Recording, ...], files: list[_File], options: EigenScapeOptions) -> tuple[Fold, ...]:
     """Recordings of one number are tested together, whatever their class."""
-    numbers = sorted({each.number for each in recordings})
-    if cut.folds == "seeded":
-        numbers = np.random.default_rng(cut.seed).permutation(numbers).tolist()
-    parts = np.array_split(numbers, len(numbers) if cut.folds == "leave-one-out" else min(TESTED, len(numbers)))
-    found = [_fold(place, set(part.tolist()), examples, recordings) for place, part in enumerate(parts, 1)]
+    numbers = sorted({each.number for each in files})
+    if options.folds == "seeded":
+        numbers = np.random.default_rng(options.seed).permutation(numbers).tolist()
+    parts = np.array_split(numbers, len(numbers) if options.folds == "leave-one-out" else min(TESTED, len(numbers)))
+    found = [_fold(place, set(part.tolist()), segments, files) for place, part in enumerate(parts, 1)]
     for fold in found:
-        learnt = Counter(each.label for each in examples if each.key in set(fold.train))
-        if untaught := {each.label for each in recordings} - learnt.keys():
+        learnt = Counter(each.label for each in segments if each.key in set(fold.train))
+        if untaught := {each.label for each in files} - learnt.keys():
             raise ValueError(
-                f"{recordings[0].path.parent}: {min(untaught)} has all its recordings in fold {fold.name}; "
+                f"{files[0].path.parent}: {min(untaught)} has all its recordings in fold {fold.name}; "
                 "each class needs recordings of two numbers at least"
             )
     return tuple(found)
 
 
-def _fold(place: int, tested: set[int], examples: tuple[Example, ...], recordings: list[Recording]) -> Fold:
-    return by_groups(f"fold{place}", examples, {each.name for each in recordings if each.number in tested})
+def _fold(place: int, tested: set[int], segments: tuple[Recording, ...], files: list[_File]) -> Fold:
+    return fold_by_groups(f"fold{place}", segments, {each.name for each in files if each.number in tested})

@@ -1,12 +1,14 @@
-"""Any folder of clips: sound inside, or in a file of the same stem beside the picture."""
+"""Any folder of clips: audio in the video file, or in a file of the same stem beside it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
 
-from avssl.data.layouts.recording import Listing, Recording, listing, safe_key
 from avssl.data.layouts.walk import walk
+from avssl.datasets.dataset import Dataset, Recording
+from avssl.datasets.layout import Layout
+from avssl.datasets.recording_keys import safe_key, unique_keys
 
 PICTURES = frozenset(
     (
@@ -55,25 +57,31 @@ SOUNDS = frozenset(
 )
 
 
-def find(root: Path, leave_out: Path) -> Listing:
-    """Every clip under a folder, subfolders and linked folders included, hidden files and folders not.
+class Files(Layout):
+    """Every video file under a folder, subfolders and linked folders included, hidden files and folders not.
 
-    A sound file of the same stem beside a picture takes the place of the picture file's own sound; two of them are
-    a problem, not a choice.
-
-    Args:
-        root: where to look.
-        leave_out: a folder not to look into, such as where the proxies go.
-
-    Raises:
-        ValueError: no file there looks like a picture.
+    An audio file of the same stem beside a video replaces the video's own audio track; two of them are a problem of
+    the recording, not a choice.
     """
-    found = [_recording(root, path, beside) for path, beside in _pictures(root, leave_out)]
-    if not found:
-        raise ValueError(
-            f"{root}: expected 360-degree clips or ordinary ones (.mp4, .webm, .mkv, .mov, ...), found none"
-        )
-    return listing(root, found)
+
+    description = "any folder of video files, 360-degree or ordinary; audio inside, or beside in a file of that stem"
+
+    def read(self, root: Path, exclude: Path | None = None) -> Dataset:
+        """Find the video files, by their suffix, and the audio files beside them.
+
+        Args:
+            root: the folder.
+            exclude: folder that is not searched, such as the output of `prepare`.
+
+        Raises:
+            ValueError: no video file.
+        """
+        found = [_recording(root, path, beside) for path, beside in _videos(root, exclude)]
+        if not found:
+            raise ValueError(
+                f"{root}: expected 360-degree clips or ordinary ones (.mp4, .webm, .mkv, .mov, ...), found none"
+            )
+        return Dataset(root.resolve().name, root, unique_keys(found))
 
 
 def _recording(root: Path, video: Path, beside: list[Path]) -> Recording:
@@ -83,15 +91,15 @@ def _recording(root: Path, video: Path, beside: list[Path]) -> Recording:
         problem = f"expected one sound file beside the picture, found {len(beside)}: {names}"
     return Recording(
         key=safe_key(video.relative_to(root).with_suffix("")),
-        video=video,
-        sound=beside[0] if beside else video,
+        video=str(video.relative_to(root)),
+        sound=str((beside[0] if beside else video).relative_to(root)),
         problem=problem,
     )
 
 
-def _pictures(root: Path, leave_out: Path) -> Iterator[tuple[Path, list[Path]]]:
-    """Each picture file with the sound files of its stem."""
-    for folder, _, names in walk(root, leave_out):
+def _videos(root: Path, exclude: Path | None) -> Iterator[tuple[Path, list[Path]]]:
+    """Each video file with the audio files of its stem."""
+    for folder, _, names in walk(root, exclude):
         sounds: dict[str, list[Path]] = {}
         for path in (folder / name for name in names):
             if path.suffix.lower() in SOUNDS:

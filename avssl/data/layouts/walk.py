@@ -7,18 +7,18 @@ from collections.abc import Iterator
 from pathlib import Path
 
 
-def walk(root: Path, leave_out: Path | None = None) -> Iterator[tuple[Path, list[str], list[str]]]:
+def walk(root: Path, exclude: Path | None = None) -> Iterator[tuple[Path, list[str], list[str]]]:
     """Each folder once, even where links lead back to it, with its visible folders and files by name, in order.
 
     Args:
         root: where to look, linked folders included.
-        leave_out: a folder not to look into, if any.
+        exclude: a folder that is not searched, if any.
 
     Yields:
         A folder, the names of its folders, and of its files; folders removed from their list are not looked into.
     """
     seen: set[tuple[int, int]] = set()
-    skipped = leave_out and leave_out.resolve()
+    skipped = exclude and exclude.resolve()
     for name, below, names in os.walk(root, followlinks=True):
         folder = Path(name)
         status = folder.stat()

@@ -13,7 +13,7 @@ from torch import Tensor
 from avssl import __version__
 from avssl.config import FeatureConfig, ModelConfig, fill
 from avssl.data.atomic import replacing, write_text
-from avssl.data.labelled import Labelled
+from avssl.datasets.dataset import Dataset
 from avssl.models.encoders import Encoders
 from avssl.models.folder import load_tensors, read_format, read_tensors
 from avssl.train.checkpoint import LAST
@@ -41,7 +41,7 @@ class Recogniser:
     classes: tuple[str, ...]
 
 
-def describe(encoders: Encoders, options: ActionOptions, labelled: Labelled, fold: str) -> dict[str, Any]:
+def describe(encoders: Encoders, options: ActionOptions, labelled: Dataset, fold: str) -> dict[str, Any]:
     """What `config.json` says of a head.
 
     Args:

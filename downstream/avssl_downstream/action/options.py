@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from avssl import plugins
 from avssl.config import OptimConfig, TrainConfig, check_choice, check_precision, check_range
 from avssl.data.augment import Colour
 from avssl.data.windows import Reading
 from avssl_downstream.classification import CLASSIFIERS
 
-LAYOUTS = ("auto", "ucf101", "hmdb51", "folders")
+AUTO = "auto"
 MODES = ("frozen", "finetune")
 STILL = 1e7
 """Pictures a second at which a window is one instant."""
@@ -28,8 +29,8 @@ class ActionOptions:
     root: str = ""
     """The data set's folder; empty: the built-in actions."""
     layout: str = "auto"
-    """ucf101, hmdb51, folders (one a class) or auto: what the folder looks like. Of the built-in actions: which they
-    have, auto is ucf101."""
+    """ucf101, hmdb51, folders (one a class), another installed layout of labelled videos, or auto: the one that the
+    folder has. Layout of the built-in actions: ucf101 (auto) or hmdb51."""
     split: int = 1
     """Which of the official splits; 0: all, and their mean and deviation."""
     missing: float = 0.0
@@ -93,7 +94,7 @@ class ActionOptions:
 
     def __post_init__(self) -> None:
         """Refuse what has no meaning."""
-        check_choice("layout", self.layout, LAYOUTS)
+        check_choice("layout", self.layout, (AUTO, *plugins.names(plugins.LAYOUTS)))
         check_choice("mode", self.mode, MODES)
         check_choice("classifier", self.classifier, CLASSIFIERS)
         check_precision("action", self.precision)

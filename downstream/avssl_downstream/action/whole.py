@@ -7,7 +7,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from avssl.data.labelled import Example, Labelled
+from avssl.datasets.dataset import Dataset, Recording
 from avssl.train.embed import embed
 from avssl_downstream.action.data import spread
 from avssl_downstream.action.folder import Recogniser
@@ -26,8 +26,8 @@ def recognise(recogniser: Recogniser, paths: Sequence[Path], options: ActionOpti
         ValueError: a video is broken.
         FileNotFoundError: there is none.
     """
-    examples = tuple(Example(str(path), "", video=str(path)) for path in paths)
-    unknown = Labelled("", Path(), recogniser.classes, examples, ())
+    examples = tuple(Recording(str(path), str(path)) for path in paths)
+    unknown = Dataset("", Path(), examples, recogniser.classes)
     videos = spread(unknown, examples, options.reading(), options.test_clips, options.workers)
     run = embed(
         recogniser.encoders,

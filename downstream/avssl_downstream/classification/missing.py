@@ -6,12 +6,12 @@ import sys
 from pathlib import Path
 
 from avssl.data.atomic import write_text
-from avssl.data.labelled import Labelled
+from avssl.datasets.dataset import Dataset
 
 LIST = "missing.txt"
 
 
-def report_missing(labelled: Labelled, folder: Path, what: str) -> None:
+def report_missing(labelled: Dataset, folder: Path, what: str) -> None:
     """Leave `missing.txt`, a name a line, and say how many there are; where nothing is missing, neither.
 
     Args:
@@ -20,12 +20,12 @@ def report_missing(labelled: Labelled, folder: Path, what: str) -> None:
         what: they are, such as videos.
     """
     path = folder / LIST
-    if not labelled.missing:
+    if not labelled.missing_names:
         path.unlink(missing_ok=True)
         return
     folder.mkdir(parents=True, exist_ok=True)
-    write_text(path, "".join(f"{name}\n" for name in labelled.missing))
+    write_text(path, "".join(f"{name}\n" for name in labelled.missing_names))
     print(
-        f"{labelled.root}: goes on without {len(labelled.missing)} {what} that are missing, listed in {path}",
+        f"{labelled.root}: goes on without {len(labelled.missing_names)} {what} that are missing, listed in {path}",
         file=sys.stderr,
     )

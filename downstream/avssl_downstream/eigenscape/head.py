@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 
-from avssl.data.labelled import Labelled
-from avssl.data.layouts import eigenscape
+from avssl.data.layouts.eigenscape import CHANNELS, NAME, EigenScape
 from avssl.data.windows import Reading
+from avssl.datasets.dataset import Dataset
 from avssl.models.encoders import Encoders
 from avssl.train.kept import remembered
 from avssl_downstream.classification.judge import Predict
@@ -36,10 +36,10 @@ class Eigenscape(SegmentHead):
     layout = "eigenscape"
     options: EigenscapeOptions
 
-    def _labelled(self, root: Path) -> Labelled:
-        cut = self.options.cut()
-        found = remembered(root, {"layout": "eigenscape", **asdict(cut)}, lambda: eigenscape.find(root, cut, _say))
-        if "Park" in found.classes and found.name == eigenscape.NAME:
+    def _labelled(self, root: Path) -> Dataset:
+        cut = self.options.layout_options()
+        found = remembered(root, {"layout": "eigenscape", **asdict(cut)}, lambda: EigenScape(cut).read(root))
+        if "Park" in found.classes and found.name == NAME:
             how = "exchanged here" if cut.swap_park else "taken as they are named; swap_park=true exchanges them"
             _say(f"recordings 6 and 8 of Park differ between EigenScape's raw and ambisonic files: {how}")
         return found
@@ -48,21 +48,21 @@ class Eigenscape(SegmentHead):
         return self.options.reading()
 
     def _check(self, encoders: Encoders) -> None:
-        if eigenscape.CHANNELS not in encoders.features.accepted:
+        if CHANNELS not in encoders.features.accepted:
             takes = " or ".join(map(str, encoders.features.accepted))
             raise ValueError(f"eigenscape: recordings have 4 channels, features {encoders.features.name} take {takes}")
 
     def _listening(self, encoders: Encoders, layer: str = "") -> Encoders:
         return all_round(encoders, self.options.turns, layer or self.options.layer)
 
-    def _rows(self, labelled: Labelled, folder: Path) -> Iterator[tuple[str, Predict]]:
+    def _rows(self, labelled: Dataset, folder: Path) -> Iterator[tuple[str, Predict]]:
         options = self.options
         for name, each in self._compared().items():
             if options.mode == "finetune":
                 yield name, finetuned(each, labelled, options.towers, self._reading(), options, folder / name)
             else:
                 yield name, probe(self._embedded(each, labelled, "audio", f"{name} encoders".lstrip()), options)
-        yield from self._sound_rows(labelled, eigenscape.CHANNELS)
+        yield from self._sound_rows(labelled, CHANNELS)
         if "dirac_gmm" in options.baselines:
             listener = dirac(options.window, options.legacy)
             yield (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from avssl.config import check_choice
-from avssl.data.layouts.eigenscape import CHANNELS, Cut
+from avssl.data.layouts.eigenscape import CHANNELS, EigenScapeOptions
 from avssl.data.windows import Reading
 from avssl_downstream.scenes.headings import LAYERS
 from avssl_downstream.scenes.options import SegmentOptions
@@ -45,11 +45,11 @@ class EigenscapeOptions(SegmentOptions):
             raise ValueError(f"turns is at least 1, not {self.turns}")
         for each in self.baselines:
             check_choice("baselines", each, BASELINES)
-        self.cut()
+        self.layout_options()
 
-    def cut(self) -> Cut:
-        """How recordings become what is trained on and tested."""
-        return Cut(self.segment, self.folds, self.seed, self.swap_park, self.missing)
+    def layout_options(self) -> EigenScapeOptions:
+        """Segments and folds of the recordings."""
+        return EigenScapeOptions(self.segment, self.folds, self.seed, self.swap_park, self.missing)
 
     def reading(self) -> Reading:
         """How a window is read."""

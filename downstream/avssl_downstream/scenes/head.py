@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import torch
 
-from avssl.data.labelled import Labelled
-from avssl.data.layouts import tau
+from avssl.data.layouts.tau import Tau, TauOptions
 from avssl.data.windows import Reading
+from avssl.datasets.dataset import Dataset
 from avssl.models.encoders import Encoders
 from avssl.train.kept import remembered
 from avssl_downstream.classification.judge import Predict, late
@@ -35,7 +34,7 @@ class Scenes(SegmentHead):
     layout = "tau"
     options: ScenesOptions
 
-    def _labelled(self, root: Path) -> Labelled:
+    def _labelled(self, root: Path) -> Dataset:
         options = self.options
         settings = {
             "layout": "tau",
@@ -43,9 +42,8 @@ class Scenes(SegmentHead):
             "segment": options.segment,
             "missing": options.missing,
         }
-        return remembered(
-            root, settings, lambda: tau.find(root, options.towers, options.missing, options.segment, _say)
-        )
+        layout = Tau(TauOptions(options.missing, options.towers, options.segment))
+        return remembered(root, settings, lambda: layout.read(root))
 
     def _reading(self) -> Reading:
         return self.options.reading(self.encoders)
@@ -58,7 +56,7 @@ class Scenes(SegmentHead):
                 "set upmix=true to let them hear W = (L + R) / 2 and Y = (L - R) / 2, or tower=video"
             )
 
-    def _rows(self, labelled: Labelled, folder: Path) -> Iterator[tuple[str, Predict]]:
+    def _rows(self, labelled: Dataset, folder: Path) -> Iterator[tuple[str, Predict]]:
         towers, options = self.options.towers, self.options
         for name, each in self._compared().items():
             if options.mode == "finetune":
@@ -68,7 +66,7 @@ class Scenes(SegmentHead):
         if "audio" in towers:
             yield from self._sound_rows(labelled, channels=2)
 
-    def _fused(self, encoders: Encoders, labelled: Labelled, name: str) -> Iterator[tuple[str, Predict]]:
+    def _fused(self, encoders: Encoders, labelled: Dataset, name: str) -> Iterator[tuple[str, Predict]]:
         """Each tower alone, and both: early (embeddings joined) and late (probabilities multiplied)."""
         towers, title = self.options.towers, name or "encoders"
         embeddings = {tower: self._embedded(encoders, labelled, tower, title) for tower in towers}
@@ -77,7 +75,3 @@ class Scenes(SegmentHead):
             alone = {tower: probe(each, self.options) for tower, each in embeddings.items()}
             together = {**alone, "late": late(list(alone.values()))}
             yield from ((f"{name}_{each}".lstrip("_"), predict) for each, predict in together.items())
-
-
-def _say(line: str) -> None:
-    print(line, file=sys.stderr)

@@ -11,8 +11,8 @@ from omegaconf import OmegaConf
 from torch import Tensor, nn
 
 from avssl.data.atomic import write_text
-from avssl.data.labelled import Labelled
 from avssl.data.windows import Reading
+from avssl.datasets.dataset import Dataset
 from avssl.head import Head
 from avssl.models.encoders import Encoders
 from avssl.train.outcome import CONFIG
@@ -94,11 +94,15 @@ class SegmentHead(Head):
         write_table(folder, labelled, rows)
         write_text(folder / CONFIG, OmegaConf.to_yaml(OmegaConf.create(self._config(labelled))))
         found = {key: value for name, row in rows.items() for key, value in (named(row, name) if name else row).items()}
-        counts = {"segments": len(labelled.examples), "missing_files": len(labelled.missing), "seed": self.options.seed}
+        counts = {
+            "segments": len(labelled.recordings),
+            "missing_files": len(labelled.missing_names),
+            "seed": self.options.seed,
+        }
         return add_metrics(folder, found | {name: float(count) for name, count in counts.items()})
 
     @abstractmethod
-    def _labelled(self, root: Path) -> Labelled:
+    def _labelled(self, root: Path) -> Dataset:
         """The data set's segments and folds."""
 
     @abstractmethod
@@ -106,7 +110,7 @@ class SegmentHead(Head):
         """How a window is read."""
 
     @abstractmethod
-    def _rows(self, labelled: Labelled, folder: Path) -> Iterator[tuple[str, Predict]]:
+    def _rows(self, labelled: Dataset, folder: Path) -> Iterator[tuple[str, Predict]]:
         """Name of each row, none of the encoders' own, and its predictions."""
 
     def _check(self, encoders: Encoders) -> None:
@@ -119,11 +123,11 @@ class SegmentHead(Head):
         random = "random" in self.options.baselines
         return {"": self.encoders} | ({"random": random_encoders(self.encoders, self.options.seed)} if random else {})
 
-    def _windows(self, listener: Encoders, labelled: Labelled, tower: str, reading: Reading, title: str) -> Rows:
+    def _windows(self, listener: Encoders, labelled: Dataset, tower: str, reading: Reading, title: str) -> Rows:
         how = (self.options.hop, self.options.precision, self.options.workers, f"{title}, {tower}")
         return embed_windows(listener, labelled, tower, reading, *how)
 
-    def _embedded(self, encoders: Encoders, labelled: Labelled, tower: str, title: str) -> Tensor:
+    def _embedded(self, encoders: Encoders, labelled: Dataset, tower: str, title: str) -> Tensor:
         """Of each segment, by encoders."""
         listening = self._listening(encoders) if tower == "audio" else encoders
         return pooled(self._windows(listening, labelled, tower, self._reading(), title), self.options.pool)
@@ -132,7 +136,7 @@ class SegmentHead(Head):
         """How frozen encoders hear a window; `layer` is what they are asked for, whatever the options say."""
         return encoders
 
-    def _sound_rows(self, labelled: Labelled, channels: int) -> Iterator[tuple[str, Predict]]:
+    def _sound_rows(self, labelled: Dataset, channels: int) -> Iterator[tuple[str, Predict]]:
         """Of maps silenced, and of baselines that only listen."""
         if self.encoders is not None and self.options.ablate:
             yield from self._ablated(self.encoders, labelled)
@@ -143,7 +147,7 @@ class SegmentHead(Head):
             windows = self._windows(listener, labelled, "audio", reading, "log-mel statistics")
             yield "logmel", probe(pooled(windows, MOMENTS), self.options)
 
-    def _ablated(self, encoders: Encoders, labelled: Labelled) -> Iterator[tuple[str, Predict]]:
+    def _ablated(self, encoders: Encoders, labelled: Dataset) -> Iterator[tuple[str, Predict]]:
         """Maps silenced when learning and testing, and when testing alone."""
         whole = self._embedded(encoders, labelled, "audio", "encoders")
         for maps in ablations(encoders.features, self.options.ablate):
@@ -151,7 +155,7 @@ class SegmentHead(Head):
             yield f"without_{maps}", probe(without, self.options)
             yield f"losing_{maps}", probe(whole, self.options, without)
 
-    def _config(self, labelled: Labelled) -> dict[str, object]:
+    def _config(self, labelled: Dataset) -> dict[str, object]:
         """What `config.yaml` says, as `avssl report` reads it."""
         settings = {key: value for key, value in asdict(self.options).items() if key not in ("seed", "root", "workers")}
         features = self.encoders.feature_config.name if self.encoders else "none"

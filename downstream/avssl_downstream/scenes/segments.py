@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from avssl.data.labelled import Example, Labelled
 from avssl.data.windows import Reading, Source
+from avssl.datasets.dataset import Dataset, Recording
 from avssl.models.encoders import Encoders
 from avssl.train.kept import kept
 
@@ -16,13 +16,13 @@ Rows = list[Tensor]
 """Of each example, the embeddings `(windows, width)` of its windows in order of time."""
 
 
-def window_starts(example: Example, window: float, hop: float) -> tuple[float, ...]:
+def window_starts(example: Recording, window: float, hop: float) -> tuple[float, ...]:
     """Seconds at which the windows of a segment begin: all that lie in it wholly; one at least."""
     count = max(1, math.floor((example.seconds - window) / hop + 1e-6) + 1)
     return tuple(round(example.start + index * hop, 6) for index in range(count))
 
 
-def sources(examples: Sequence[Example], labelled: Labelled, tower: str, window: float, hop: float) -> list[Source]:
+def sources(examples: Sequence[Recording], labelled: Dataset, tower: str, window: float, hop: float) -> list[Source]:
     """Each file once, with the windows of all its segments."""
     files: dict[str, set[float]] = {}
     for each in examples:
@@ -31,7 +31,7 @@ def sources(examples: Sequence[Example], labelled: Labelled, tower: str, window:
 
 
 def embed_windows(
-    encoders: Encoders, labelled: Labelled, tower: str, reading: Reading, hop: float, precision: str, workers: int,
+    encoders: Encoders, labelled: Dataset, tower: str, reading: Reading, hop: float, precision: str, workers: int,
     title: str,
 ) -> Rows:  # fmt: skip
     """Embeddings of all windows of a data set, from those kept of an earlier run where there are any.
@@ -49,13 +49,18 @@ def embed_windows(
     Raises:
         ValueError: a file cannot be read, or has channels that the features do not take.
     """
-    files = sources(labelled.examples, labelled, tower, reading.seconds, hop)
+    files = sources(labelled.recordings, labelled, tower, reading.seconds, hop)
     found = kept(encoders, files, tower, reading, precision=precision, workers=workers, title=title)
-    return by_segment(files, found, labelled.examples, tower, reading.seconds, hop)
+    return by_segment(files, found, labelled.recordings, tower, reading.seconds, hop)
 
 
 def by_segment(
-    files: Sequence[Source], found: Sequence[Tensor], examples: Sequence[Example], tower: str, window: float, hop: float
+    files: Sequence[Source],
+    found: Sequence[Tensor],
+    examples: Sequence[Recording],
+    tower: str,
+    window: float,
+    hop: float,
 ) -> Rows:
     """Windows of files dealt out to the segments that they lie in."""
     rows = {source.key: (each, {start: row for row, start in enumerate(source.starts)}) for source, each in
@@ -70,5 +75,5 @@ def by_segment(
     return dealt
 
 
-def _file(example: Example, tower: str) -> str:
+def _file(example: Recording, tower: str) -> str:
     return example.sound if tower == "audio" else example.video

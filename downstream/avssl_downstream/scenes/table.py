@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from avssl.data.atomic import replacing
-from avssl.data.labelled import Labelled
+from avssl.datasets.dataset import Dataset
 
 COLUMNS = ("accuracy", "accuracy_deviation", "accuracy_low", "accuracy_high", "recording_accuracy", "log_loss")
 TITLES = {
@@ -21,7 +21,7 @@ TITLES = {
 }
 
 
-def write_table(folder: Path, labelled: Labelled, rows: Mapping[str, Mapping[str, float]]) -> None:
+def write_table(folder: Path, labelled: Dataset, rows: Mapping[str, Mapping[str, float]]) -> None:
     """Leave `table.csv`, and show the same on the standard error.
 
     Args:
@@ -33,7 +33,7 @@ def write_table(folder: Path, labelled: Labelled, rows: Mapping[str, Mapping[str
         writer = csv.writer(file)
         writer.writerow(["row", *COLUMNS])
         writer.writerows([_title(name), *(_number(row, column) for column in COLUMNS)] for name, row in rows.items())
-    counts = f"{len(labelled.examples)} segments of {len({each.group for each in labelled.examples})} recordings"
+    counts = f"{len(labelled.recordings)} segments of {len({each.group for each in labelled.recordings})} recordings"
     table = Table(title=f"{labelled.name}: {counts}, {len(labelled.folds)} fold" + "s" * (len(labelled.folds) > 1))
     for heading in ("row", "accuracy", "95 %", "by recording", "log-loss"):
         table.add_column(heading)

@@ -6,9 +6,9 @@ import torch
 
 import avssl.train.embed
 from avssl.config import FeatureConfig, ModelConfig
-from avssl.data.labelled import Example, Fold, Labelled
 from avssl.data.media import write_sound, write_video
 from avssl.data.windows import Reading, Source
+from avssl.datasets.dataset import Dataset, Fold, Recording
 from avssl.models.encoders import Encoders
 from avssl.train import kept as module
 from avssl.train import shards
@@ -157,7 +157,7 @@ def test_a_labelled_set_is_remembered_once_its_media_are_gone(tmp_path, capsys):
     root = tmp_path / "set"
     root.mkdir()
     (root / "a.wav").touch()
-    found = Labelled("sounds", root, ("x",), (Example("a", "x", sound="a.wav"),), (Fold("1", ("a",), ("a",)),))
+    found = Dataset("sounds", root, (Recording("a", sound="a.wav", label="x"),), ("x",), (Fold("1", ("a",), ("a",)),))
 
     def read():
         if not root.is_dir():

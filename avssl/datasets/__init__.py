@@ -1,0 +1,1 @@
+"""Recordings, manifests, `prepare`, and the directory layouts of public data sets."""
