@@ -190,10 +190,13 @@ def test_what_cannot_be_made_is_one_line_and_leaves_nothing(
 @pytest.mark.parametrize(
     ("settings", "why"),
     [
-        ({"generator_options.irm": "sqr_power"}, "asn.irm is sqrt_power, amplitude_over_mix, complex, not 'sqr_power'"),
+        (
+            {"generator_options.target_mask": "sqr_power"},
+            "asn.target_mask is sqrt_power, amplitude_over_mix, complex, not 'sqr_power'",
+        ),
         ({"generator_options.band": 32}, "unknown key 'band'"),
         ({"generator_options.network": "full"}, "too small for 5 layers"),
-        ({"picture": "encoders"}, "--encoders"),
+        ({"visual_branch": "encoders"}, "--encoders"),
     ],
 )
 def test_a_run_that_cannot_be_begun_is_one_line(

@@ -14,12 +14,12 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor
 
 from avssl.data.resample import resample_blocks
-from avssl_downstream.spatialize.certificate import certificate
-from avssl_downstream.spatialize.file import Source
 from avssl_downstream.spatialize.generator import Generator
-from avssl_downstream.spatialize.making import Delayed, Pace, make
+from avssl_downstream.spatialize.inference import DelayLine, WindowSchedule, generate_stream
+from avssl_downstream.spatialize.input_media import InputMedia
 from avssl_downstream.spatialize.options import SpatializeOptions
-from avssl_downstream.spatialize.output import check_target, converted, write
+from avssl_downstream.spatialize.output_media import check_output, convert_output, write_output
+from avssl_downstream.spatialize.verify_output import verification_message
 
 
 def apply(source: Path, target: Path, generator: Generator, options: SpatializeOptions, fabric: Fabric) -> None:
@@ -34,39 +34,39 @@ def apply(source: Path, target: Path, generator: Generator, options: SpatializeO
 
     Raises:
         FileNotFoundError: there is no such source.
-        ValueError: the source has no sound or no pictures, or others than the generator is made for; see `Source`,
-            `check_target` and `converted`.
+        ValueError: the source has no sound or no pictures, or others than the generator is made for; see `InputMedia`,
+            `check_output` and `convert_output`.
         OSError: the target cannot be written.
     """
-    check_target(source, target, generator, options)
-    file = Source(source, generator, options)
-    pace = Pace(options.hop, options.windows)
+    check_output(source, target, generator, options)
+    file = InputMedia(source, generator, options)
+    pace = WindowSchedule(options.hop, options.windows)
     pace.overlap(generator)
     whole = shown(spatial(file, generator, fabric, pace), file, target.name)
-    wanted = converted(whole, generator, options, file.sample_rate)
-    write(target, file, wanted, generator.panoramic, options.codec)
+    wanted = convert_output(whole, generator, options, file.sample_rate)
+    write_output(target, file, wanted, generator.panoramic, options.codec)
     if generator.output != "binaural" and options.target in ("", "ambix"):
         say = Console(stderr=True, highlight=False, soft_wrap=True).print
-        say(certificate(target, file), markup=False)
+        say(verification_message(target, file), markup=False)
 
 
-def spatial(file: Source, generator: Generator, fabric: Fabric, pace: Pace) -> Iterator[Tensor]:
+def spatial(file: InputMedia, generator: Generator, fabric: Fabric, pace: WindowSchedule) -> Iterator[Tensor]:
     """Spatial sound at the rate of the file, in blocks `(C, samples)`.
 
     The generator works at its own rate, and says by how much each channel differs from the mono sound. That goes to the
     file's rate and is added to what the file has: what lies above the generator's band stays, from straight ahead or
     all around, and W is the file's own sound, bit for bit; so are all four channels where a field is given.
     """
-    native = Delayed(file.given())
-    low = Delayed(resample_blocks(native, file.sample_rate, generator.sample_rate))
-    made = make(generator, low, file.sights(generator), fabric, pace)
+    native = DelayLine(file.audio_blocks())
+    low = DelayLine(resample_blocks(native, file.sample_rate, generator.sample_rate))
+    made = generate_stream(generator, low, file.frame_features(generator), fabric, pace)
     added = (_added(block, low.take(block.shape[1]), generator) for block in made)
     for block in resample_blocks(added, generator.sample_rate, file.sample_rate):
         given = native.take(block.shape[1])  # less than the block at the end, where rates do not divide
         yield _joined(given, block[:, : given.shape[1]], generator)
 
 
-def shown(blocks: Iterable[Tensor], file: Source, title: str) -> Iterator[Tensor]:
+def shown(blocks: Iterable[Tensor], file: InputMedia, title: str) -> Iterator[Tensor]:
     """The same blocks, while a bar shows how far into the file they are."""
     console = Console(stderr=True)
     columns = TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed:.0f} s"), TimeRemainingColumn()
@@ -79,7 +79,7 @@ def shown(blocks: Iterable[Tensor], file: Source, title: str) -> Iterator[Tensor
 
 def _added(made: Tensor, given: Tensor, generator: Generator) -> Tensor:
     """What is not the given sound itself."""
-    return made - given if generator.output == "binaural" else made[generator.given :]
+    return made - given if generator.output == "binaural" else made[generator.input_channels :]
 
 
 def _joined(given: Tensor, added: Tensor, generator: Generator) -> Tensor:

@@ -9,9 +9,9 @@ import torch
 
 from avssl.config import fill
 from avssl.models.encoders import Encoders
-from avssl.models.picture import PictureBranch
 from avssl_downstream.spatialize.generator import Generator
 from avssl_downstream.spatialize.generators import find
+from avssl_downstream.spatialize.networks.visual_branch import VisualBranch
 from avssl_downstream.spatialize.options import SpatializeOptions
 
 
@@ -27,6 +27,6 @@ def build(options: SpatializeOptions, encoders: Encoders | None) -> Generator:
     """
     kind = find(options.generator)
     own: Any = fill(kind.Options, options.generator_options, where=f"{options.generator}: generator_options")
-    branch = partial(PictureBranch, options.picture, encoders, options.picture_weights, fine_tune=options.fine_tune)
+    branch = partial(VisualBranch, options.visual_branch, encoders, options.visual_weights, fine_tune=options.fine_tune)
     torch.manual_seed(options.train.seed)
     return kind(own, branch)

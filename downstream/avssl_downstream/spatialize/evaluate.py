@@ -14,24 +14,24 @@ from torch import Tensor
 
 from avssl.data.manifest import Manifest, Row
 from avssl.train.monitor import evaluating
-from avssl_downstream.spatialize.clips import Changed, frames_of, spread, true_sound
+from avssl_downstream.spatialize.evaluation_clips import FrameTransform, clip_frames, evenly_spaced, target_audio
+from avssl_downstream.spatialize.frame_features import FrameCache, FrameFeatures, FrameReader
 from avssl_downstream.spatialize.generator import Generator, mix_down
-from avssl_downstream.spatialize.making import Pace, make, remake
-from avssl_downstream.spatialize.metrics import Numbers, mean, measure
+from avssl_downstream.spatialize.inference import WindowSchedule, generate_stream, ideal_mask_stream
+from avssl_downstream.spatialize.metrics import Metrics, audio_metrics, mean_metrics
 from avssl_downstream.spatialize.options import SpatializeOptions
-from avssl_downstream.spatialize.sights import Frames, Kept, Sights
 
 MODEL = "test"
-SEEING: dict[str, Changed | None] = {
+FRAME_TRANSFORMS: dict[str, FrameTransform | None] = {
     MODEL: None,
     "audio_only": torch.zeros_like,
     "flipped": lambda frames: frames.flip(-1),
 }
 """What is done to the pictures."""
-BELOW = ("mono", "prior", "audio_only", "flipped")
-COMPARED = ("stft", "env", "emd_degrees", "direction_error")
+BASELINES = ("mono", "prior", "audio_only", "flipped")
+COMPARED_METRICS = ("stft", "env", "emd_degrees", "direction_error")
 
-Made = dict[str, Tensor]
+Outputs = dict[str, Tensor]
 
 
 class Evaluation:
@@ -52,9 +52,9 @@ class Evaluation:
 
     def __init__(self, generator: Generator, prior: Tensor | None, options: SpatializeOptions, fabric: Fabric) -> None:
         self.generator, self.prior, self.options, self.fabric = generator, prior, options, fabric
-        self.pace = Pace(options.hop, options.windows)
+        self.pace = WindowSchedule(options.hop, options.windows)
 
-    def run(self, manifest: Manifest, say: Callable[[Row, Made, Tensor], object] | None = None) -> Numbers:
+    def run(self, manifest: Manifest, say: Callable[[Row, Outputs, Tensor], object] | None = None) -> Metrics:
         """Means over clips: `test_stft` of the generator, `mono_stft`, ... and `test_stft_below_mono`, a share.
 
         Args:
@@ -64,40 +64,42 @@ class Evaluation:
         Raises:
             ValueError: a file is broken, or has other channels.
         """
-        rows = spread(manifest.rows, self.options.most_clips)
+        rows = evenly_spaced(manifest.rows, self.options.max_clips)
         console = Console(stderr=True)
-        found: dict[str, list[Numbers]] = {}
+        found: dict[str, list[Metrics]] = {}
         with evaluating(self.generator):
             for row in track(rows, "held-out clips", console=console, disable=not console.is_terminal):
-                truth = true_sound(row, manifest, self.generator)
+                truth = target_audio(row, manifest, self.generator)
                 made = self.made(row, manifest, truth)
                 for name, sound in made.items():
-                    numbers = measure(sound, truth, self.generator.sample_rate, self.options.normalisation)
+                    numbers = audio_metrics(sound, truth, self.generator.sample_rate, self.options.normalisation)
                     found.setdefault(name, []).append(numbers)
                 if say:
                     say(row, made, truth)
-        return _compared({name: mean(clips) for name, clips in found.items()}) | {"tested_clips": float(len(rows))}
+        return _compared({name: mean_metrics(clips) for name, clips in found.items()}) | {
+            "tested_clips": float(len(rows))
+        }
 
-    def made(self, row: Row, manifest: Manifest, truth: Tensor) -> Made:
+    def made(self, row: Row, manifest: Manifest, truth: Tensor) -> Outputs:
         """What each of them makes of a clip, `(C, S)`."""
-        given, frames = self.generator.start(truth), Kept(frames_of(row, manifest))
-        made = {name: self._seeing(frames, row.seconds, given, changed) for name, changed in SEEING.items()}
+        given, frames = self.generator.input_audio(truth), FrameCache(clip_frames(row, manifest))
+        made = {name: self._seeing(frames, row.seconds, given, changed) for name, changed in FRAME_TRANSFORMS.items()}
         made["mono"] = mix_down(truth)[None].expand_as(truth)
         if self.prior is not None:
             made["prior"] = self.prior @ given
-        return made | {"oracle": remake(self.generator, truth, self.pace)}
+        return made | {"oracle": ideal_mask_stream(self.generator, truth, self.pace)}
 
-    def _seeing(self, frames: Frames, seconds: float, given: Tensor, changed: Changed | None) -> Tensor:
-        seen = Sights(self.generator, frames, seconds, changed)
-        return torch.cat(list(make(self.generator, [given], seen, self.fabric, self.pace)), 1)
+    def _seeing(self, frames: FrameReader, seconds: float, given: Tensor, changed: FrameTransform | None) -> Tensor:
+        seen = FrameFeatures(self.generator, frames, seconds, changed)
+        return torch.cat(list(generate_stream(self.generator, [given], seen, self.fabric, self.pace)), 1)
 
 
-def _compared(methods: dict[str, Numbers]) -> Numbers:
+def _compared(methods: dict[str, Metrics]) -> Metrics:
     """All numbers in one mapping, and by which share of theirs the generator is below others."""
     flat = {f"{method}_{name}": value for method, numbers in methods.items() for name, value in numbers.items()}
-    for name in COMPARED:
+    for name in COMPARED_METRICS:
         mine = flat.get(f"{MODEL}_{name}")
-        for other in BELOW:
+        for other in BASELINES:
             theirs = flat.get(f"{other}_{name}")
             if mine is not None and theirs:
                 flat[f"{MODEL}_{name}_below_{other}"] = 1 - mine / theirs

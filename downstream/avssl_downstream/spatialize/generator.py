@@ -16,17 +16,17 @@ from avssl.config import NoOptions
 from avssl.data.ambix import PAIRS
 from avssl.data.clip import Clip
 from avssl.data.manifest import Row
-from avssl.models.picture import PictureBranch
+from avssl_downstream.spatialize.networks.visual_branch import VisualBranch
 
 CHANNELS = {"binaural": 2, "foa": 4, "second-order": 9}
 GIVEN = {2: 0, 4: 1, 9: 4}
 """Channels of an output that are given, and so nothing that is made; by the number of its channels."""
 
 
-class Branches(Protocol):
+class VisualBranchFactory(Protocol):
     """Makes picture branches, each with weights of its own: one for every stream of pictures, such as RGB and flow."""
 
-    def __call__(self, stages: int = 4) -> PictureBranch:
+    def __call__(self, stages: int = 4) -> VisualBranch:
         """A new branch; of torchvision's ResNets so many stages."""
 
 
@@ -66,7 +66,7 @@ class Generator(nn.Module, ABC):
     size: tuple[int, int]
     """Rows and columns of the pictures."""
 
-    def __init__(self, options: Any, branch: Branches) -> None:
+    def __init__(self, options: Any, branch: VisualBranchFactory) -> None:
         super().__init__()
         self.options = options
 
@@ -81,13 +81,13 @@ class Generator(nn.Module, ABC):
         return CHANNELS[self.output]
 
     @property
-    def given(self) -> int:
+    def input_channels(self) -> int:
         """Channels I that it starts from: 1 is mono sound."""
         return max(1, GIVEN[self.channels])
 
-    def start(self, truth: Tensor) -> Tensor:
+    def input_audio(self, truth: Tensor) -> Tensor:
         """What it starts from, `(..., I, samples)`, of the truth `(..., C, samples)`."""
-        return mix_down(truth).unsqueeze(-2) if self.given == 1 else truth[..., : self.given, :]
+        return mix_down(truth).unsqueeze(-2) if self.input_channels == 1 else truth[..., : self.input_channels, :]
 
     def refuses(self, row: Row) -> str:
         """Why a clip of this manifest row is of no use; empty if it is. Asked before anything is read."""
@@ -104,7 +104,7 @@ class Generator(nn.Module, ABC):
 
         Args:
             clip: one window; its sound is the truth, of `channels` channels at `sample_rate`; its frames have the
-                data's size (see `scaled`).
+                data's size (see `resize_frames`).
             rng: of augmentation.
         """
 
@@ -113,23 +113,23 @@ class Generator(nn.Module, ABC):
         """`{"loss": scalar, ...}`: the loss to minimise, and further scalars to log."""
 
     @abstractmethod
-    def see(self, frames: Tensor) -> Tensor:
+    def encode_video(self, frames: Tensor) -> Tensor:
         """What `hear` needs of the pictures: uint8 `(B, T, 3, *size)` to `(B, ...)`. Blank ones are all 0."""
 
     @abstractmethod
-    def hear(self, mono: Tensor, seen: Tensor) -> Tensor:
+    def generate(self, mono: Tensor, seen: Tensor) -> Tensor:
         """Spatial sound `(B, C, S)` of mono sound `(B, S)` of any level, at that level; see `mix_down`.
 
         Where a field is given, it comes as `(B, I, S)`.
         """
 
     @abstractmethod
-    def oracle(self, truth: Tensor) -> Tensor:
+    def ideal_mask_output(self, truth: Tensor) -> Tensor:
         """The best that this generator could do, given the truth `(B, C, S)`: its masks taken from it."""
 
     def spatialize(self, mono: Tensor, frames: Tensor) -> Tensor:
         """Spatial sound `(B, C, S)` of mono sound `(B, S)` and its pictures, uint8 `(B, T, 3, *size)`."""
-        return self.hear(mono, self.see(frames))
+        return self.generate(mono, self.encode_video(frames))
 
 
 def mix_down(truth: Tensor) -> Tensor:
@@ -145,7 +145,7 @@ def mix_down(truth: Tensor) -> Tensor:
     return truth.mean(-2) if truth.shape[-2] == 2 else truth[..., 0, :]
 
 
-def scaled(frames: Tensor, size: tuple[int, int]) -> Tensor:
+def resize_frames(frames: Tensor, size: tuple[int, int]) -> Tensor:
     """Pictures uint8 `(..., 3, height, width)` scaled to rows and columns, uint8."""
     if tuple(frames.shape[-2:]) == tuple(size):
         return frames

@@ -19,16 +19,16 @@ from avssl.train.run_folder import FIGURES, add_metrics, check_same
 from avssl.train.stop import interrupting
 from avssl_downstream.spatialize.apply import apply
 from avssl_downstream.spatialize.build import build
-from avssl_downstream.spatialize.clips import spatial_prior
 from avssl_downstream.spatialize.evaluate import Evaluation
-from avssl_downstream.spatialize.figures import Figures
-from avssl_downstream.spatialize.folder import read_generator, write_generator
+from avssl_downstream.spatialize.evaluation_clips import spatial_prior
 from avssl_downstream.spatialize.generator import Generator
+from avssl_downstream.spatialize.generator_io import read_generator, write_generator
 from avssl_downstream.spatialize.options import SpatializeOptions
-from avssl_downstream.spatialize.training import manifests, measured, train
+from avssl_downstream.spatialize.plots import ClipPlots
+from avssl_downstream.spatialize.training import evaluation_manifests, train, training_manifests
 
 MAY_CHANGE = (
-    "train.steps", "train.log_every", "train.save_every", "train.show_every", "workers", "split", "most_clips",
+    "train.steps", "train.log_every", "train.save_every", "train.show_every", "workers", "split", "max_clips",
     "normalisation", "hop", "windows", "mix", "panorama", "target", "hrirs", "filters", "codec", "title", "published",
 )  # fmt: skip
 """Settings that a run may be continued with though it was begun with others."""
@@ -51,8 +51,13 @@ class Spatialize(Head):
     options: SpatializeOptions
 
     def __init__(self, encoders: Encoders | None, options: SpatializeOptions) -> None:
-        if encoders is None and options.picture == "encoders":
-            raise ValueError("picture=encoders needs --encoders: a run folder, or its encoders folder")
+        if encoders is None and options.visual_branch == "encoders":
+            raise ValueError("visual_branch=encoders needs --encoders: a run folder, or its encoders folder")
+        if encoders is not None and options.visual_branch != "encoders":
+            raise ValueError(
+                f"expected visual_branch=encoders beside --encoders, got visual_branch={options.visual_branch}, which "
+                "ignores them; set visual_branch=encoders, or leave out --encoders"
+            )
         self.encoders, self.options = encoders, options
         self.generator: Generator | None = None
 
@@ -84,7 +89,7 @@ class Spatialize(Head):
         """
         check_folder(folder, self.options)
         generator = build(self.options, self.encoders)
-        training, further, held_out = manifests(generator, self.options)
+        training, further, held_out = training_manifests(generator, self.options)
         fabric = alone(self.options.train.precision)
         folder.mkdir(parents=True, exist_ok=True)
         write_text(folder / CONFIG, OmegaConf.to_yaml(OmegaConf.create(run_config(self.options))))
@@ -113,7 +118,7 @@ class Spatialize(Head):
             raise ValueError(f"{folder}: spatialize measures a fitted generator (--head) on a manifest (--data)")
         self.options = replace(self.options, published={})
         check_folder(folder, self.options)
-        training, held_out = measured(self.generator, self.options)
+        training, held_out = evaluation_manifests(self.generator, self.options)
         folder.mkdir(parents=True, exist_ok=True)
         write_text(folder / CONFIG, OmegaConf.to_yaml(OmegaConf.create(run_config(self.options))))
         generator = self.generator.to(alone(self.options.train.precision).device)
@@ -135,7 +140,7 @@ class Spatialize(Head):
     def _measured(self, generator: Generator, training: Manifest, held_out: Manifest, folder: Path) -> dict[str, float]:
         fabric = alone(self.options.train.precision)
         (folder / FIGURES).mkdir(exist_ok=True)
-        figures = Figures(folder / FIGURES, generator, held_out)
+        figures = ClipPlots(folder / FIGURES, generator, held_out)
         with interrupting():
             prior = spatial_prior(training, generator) if len(training) else None
             numbers = Evaluation(generator, prior, self.options, fabric).run(held_out, figures.add)
@@ -149,7 +154,7 @@ class Spatialize(Head):
 def run_config(options: SpatializeOptions) -> dict[str, Any]:
     """What `config.yaml` says, as `avssl report` reads it."""
     settings = asdict(options)
-    title = options.title or f"{options.generator} {options.picture}"
+    title = options.title or f"{options.generator} {options.visual_branch}"
     return {"task": "spatialize", "features": {"name": options.generator}, **settings, "title": title}
 
 

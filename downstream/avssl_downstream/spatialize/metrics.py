@@ -20,10 +20,10 @@ MOMENT = 1.0
 WIDE = 32000
 """Hz from which spectra are those of Morgado et al. 2018; below, those of 2.5D Visual Sound."""
 
-Numbers = dict[str, float]
+Metrics = dict[str, float]
 
 
-def measure(made: Tensor, truth: Tensor, sample_rate: int, normalisation: str = "none") -> Numbers:
+def audio_metrics(made: Tensor, truth: Tensor, sample_rate: int, normalisation: str = "none") -> Metrics:
     """All metrics of one clip by name; nan where the truth does not say.
 
     Args:
@@ -52,14 +52,14 @@ def measure(made: Tensor, truth: Tensor, sample_rate: int, normalisation: str = 
     return numbers | {2: _ears, 4: _field, 9: _sharper_field}[len(truth)](made, truth, sample_rate)
 
 
-def mean(clips: Iterable[Numbers]) -> Numbers:
+def mean_metrics(clips: Iterable[Metrics]) -> Metrics:
     """Mean over clips of each metric, without those whose truth does not say."""
     rows = list(clips)
     found = {name: [row[name] for row in rows if not math.isnan(row[name])] for name in (rows[0] if rows else {})}
     return {name: sum(values) / len(values) for name, values in found.items() if values}
 
 
-def _ears(made: Tensor, truth: Tensor, sample_rate: int) -> Numbers:
+def _ears(made: Tensor, truth: Tensor, sample_rate: int) -> Metrics:
     """What two ears need to tell directions."""
     spectrum = distances.FIELD if sample_rate >= WIDE else distances.BINAURAL
     level, time, phase = interaural_error(made, truth, sample_rate)
@@ -72,7 +72,7 @@ def _ears(made: Tensor, truth: Tensor, sample_rate: int) -> Numbers:
     }
 
 
-def _field(made: Tensor, truth: Tensor, sample_rate: int) -> Numbers:
+def _field(made: Tensor, truth: Tensor, sample_rate: int) -> Metrics:
     """Where the energy comes from."""
     old = [emd_legacy(*maps) for maps in _maps(made, truth, sample_rate, *legacy_grid())]
     return _sharper_field(made, truth, sample_rate) | {
@@ -83,7 +83,7 @@ def _field(made: Tensor, truth: Tensor, sample_rate: int) -> Numbers:
     }
 
 
-def _sharper_field(made: Tensor, truth: Tensor, sample_rate: int) -> Numbers:
+def _sharper_field(made: Tensor, truth: Tensor, sample_rate: int) -> Metrics:
     """Where the energy comes from, as finely as the order says."""
     moved = [emd(*maps) for maps in _maps(made, truth, sample_rate, *equal_area_grid(POINTS))]
     return {

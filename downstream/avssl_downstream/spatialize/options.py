@@ -24,9 +24,9 @@ class SpatializeOptions:
     """asn, foa360, mono_to_3d or pseudo_binaural."""
     generator_options: dict[str, Any] = field(default_factory=dict)
     """Fills the generator's `Options`."""
-    picture: str = "scratch"
+    visual_branch: str = "scratch"
     """Picture branch: encoders (of --encoders), scratch, torchvision/NAME or timm/NAME."""
-    picture_weights: str = ""
+    visual_weights: str = ""
     """A `.safetensors` file for a torchvision or timm backbone, such as ImageNet's; empty: random."""
     fine_tune: bool = True
     """Train the picture branch too."""
@@ -60,7 +60,7 @@ class SpatializeOptions:
     """Degrees that pictures span from left to right, where they are not all around."""
     split: str = "test"
     """Split that is evaluated; empty, for a fitted head on other data: all clips."""
-    most_clips: int = 0
+    max_clips: int = 0
     """Clips evaluated at most, evenly spread; 0: all."""
     normalisation: str = "none"
     """Before distances are measured: none, or peak: prediction and truth are each divided by their own highest peak."""
@@ -101,7 +101,7 @@ class SpatializeOptions:
         for name in ("clips", "batch", "windows"):
             if getattr(self, name) < 1:
                 raise ValueError(f"spatialize.{name} is at least 1, not {getattr(self, name)}")
-        for name in ("hop", "most_clips", "workers"):
+        for name in ("hop", "max_clips", "workers"):
             if getattr(self, name) < 0:
                 raise ValueError(f"spatialize.{name} must not be negative, it is {getattr(self, name)}")
         if not self.augment and not self.train_share:

@@ -12,7 +12,7 @@ from avssl.data.clip import Clip
 from avssl.task import Task
 from avssl.testing import check_task
 from avssl.train.monitor import evaluating
-from avssl_downstream.spatialize.generator import Generator, scaled
+from avssl_downstream.spatialize.generator import Generator, resize_frames
 
 LEVEL = 0.25
 """By which the mono sound is made quieter; a power of two, so that nothing is rounded."""
@@ -35,10 +35,10 @@ def check_generator(generator: Generator, clips: Sequence[Clip], seed: int = 0) 
     """
     check_task(cast(Task, generator), clips, seed)
     truth = torch.stack([clip.sound for clip in clips])
-    frames = torch.stack([scaled(clip.frames, generator.size) for clip in clips])
+    frames = torch.stack([resize_frames(clip.frames, generator.size) for clip in clips])
     shape = (len(clips), generator.channels, generator.samples)
     assert truth.shape == shape, f"clips are {tuple(truth.shape)}, a generator of these sizes takes {shape}"
-    mono = generator.start(truth).squeeze(1)
+    mono = generator.input_audio(truth).squeeze(1)
     with evaluating(generator), torch.no_grad():
         made = generator.spatialize(mono, frames)
         assert made.shape == shape, f"spatialize gives {tuple(made.shape)}, not {shape}"
@@ -48,6 +48,6 @@ def check_generator(generator: Generator, clips: Sequence[Clip], seed: int = 0) 
         np.testing.assert_allclose(alone, made[:1], atol=1e-3 * float(made.abs().max()), err_msg="windows are apart")
         nothing = generator.spatialize(0 * mono, 0 * frames)
         assert bool(nothing.isfinite().all()), "silence and blank pictures make sound that is not finite"
-        oracle = generator.oracle(truth)
+        oracle = generator.ideal_mask_output(truth)
         assert oracle.shape == shape, f"oracle gives {tuple(oracle.shape)}, not {shape}"
         assert bool(oracle.isfinite().all()), "the oracle's sound is not finite"

@@ -28,7 +28,7 @@ CHOICE = 0
 """Seed of which training clips are left out: the same for all runs."""
 
 
-class Mixed:
+class MixedBatches:
     """Batches that are each joined of several.
 
     Args:
@@ -46,7 +46,7 @@ class Mixed:
                 yield {name: torch.cat([each[name] for each in batches]) for name in batches[0]}
 
 
-def manifests(generator: Generator, options: SpatializeOptions) -> tuple[Manifest, Manifest, Manifest]:
+def training_manifests(generator: Generator, options: SpatializeOptions) -> tuple[Manifest, Manifest, Manifest]:
     """Clips to train on, further ones to train on (maybe none), and held-out ones; built-in worlds are rendered.
 
     Raises:
@@ -63,7 +63,7 @@ def manifests(generator: Generator, options: SpatializeOptions) -> tuple[Manifes
     return training, further, _useful(held_out, generator)
 
 
-def measured(generator: Generator, options: SpatializeOptions) -> tuple[Manifest, Manifest]:
+def evaluation_manifests(generator: Generator, options: SpatializeOptions) -> tuple[Manifest, Manifest]:
     """Clips to train on (maybe none), and those to measure on: of the split, or all where none is named or labelled.
 
     Raises:
@@ -96,7 +96,9 @@ def train(
     extra = round(options.batch * (options.augment_share if len(training) else 1.0)) if len(further) else 0
     counts = ((training, options.batch - extra), (further, extra))
     streams = [_batches(generator, clips, options, count) for clips, count in counts if len(clips) and count]
-    return fit(generator, Mixed(streams), options.train, options.optim, folder, fabric=fabric, title=options.generator)
+    return fit(
+        generator, MixedBatches(streams), options.train, options.optim, folder, fabric=fabric, title=options.generator
+    )
 
 
 def _batches(generator: Generator, clips: Manifest, options: SpatializeOptions, count: int) -> Batches:

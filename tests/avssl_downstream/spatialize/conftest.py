@@ -39,15 +39,15 @@ class Pan(Generator):
     def forward(self, batch):
         return {"loss": self.device}
 
-    def see(self, frames: Tensor) -> Tensor:
+    def encode_video(self, frames: Tensor) -> Tensor:
         self.looks.pictures += len(frames)
         half = frames.float().mean((1, 2, 3)).unflatten(-1, (2, 8)).mean(-1)
         return torch.softmax(half, -1)
 
-    def hear(self, mono: Tensor, seen: Tensor) -> Tensor:
+    def generate(self, mono: Tensor, seen: Tensor) -> Tensor:
         return 2 * mono[:, None] * seen[:, :, None]
 
-    def oracle(self, truth: Tensor) -> Tensor:
+    def ideal_mask_output(self, truth: Tensor) -> Tensor:
         return truth
 
 
@@ -56,7 +56,7 @@ class Round(Pan):
 
     output, panoramic = "foa", True
 
-    def hear(self, mono: Tensor, seen: Tensor) -> Tensor:
+    def generate(self, mono: Tensor, seen: Tensor) -> Tensor:
         side = (seen[:, :1] - seen[:, 1:]) * mono
         return torch.stack([mono, side, 0 * mono, 0 * mono], 1)
 
@@ -66,7 +66,7 @@ class Sharper(Pan):
 
     output, panoramic = "second-order", True
 
-    def hear(self, mono: Tensor, seen: Tensor) -> Tensor:
+    def generate(self, mono: Tensor, seen: Tensor) -> Tensor:
         return torch.cat([mono, torch.zeros(len(mono), 4, mono.shape[-1]), mono[:, 3:]], 1)
 
 

@@ -8,8 +8,8 @@ import pytest
 import soundfile
 import torch
 from avssl_downstream.spatialize.apply import apply
-from avssl_downstream.spatialize.certificate import difference
 from avssl_downstream.spatialize.options import SpatializeOptions
+from avssl_downstream.spatialize.verify_output import difference
 
 from avssl.data.media import read_all_sound, read_frames
 from avssl.data.media.spatial_mp4 import write_spatial_mp4
@@ -287,14 +287,14 @@ def test_a_folder_without_permission_is_refused(tmp_path, film, pan, tone):
 def test_an_interruption_leaves_nothing_under_the_target_s_name(tmp_path, film, pan, tone, suffix):
     source, target = film(sound=tone()), tmp_path / f"out{suffix}"
     target.write_bytes(b"before")
-    heard = pan.hear
+    heard = pan.generate
 
     def interrupted(mono, seen):
         if pan.looks.pictures > 15:
             raise KeyboardInterrupt
         return heard(mono, seen)
 
-    pan.hear = interrupted
+    pan.generate = interrupted
     with pytest.raises(KeyboardInterrupt):
         apply(source, target, pan, OPTIONS, alone("32-true"))
     assert target.read_bytes() == b"before"

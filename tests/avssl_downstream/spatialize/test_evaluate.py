@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 import torch
-from avssl_downstream.spatialize import clips
-from avssl_downstream.spatialize.evaluate import SEEING, Evaluation
-from avssl_downstream.spatialize.making import make
+from avssl_downstream.spatialize import evaluation_clips
+from avssl_downstream.spatialize.evaluate import FRAME_TRANSFORMS, Evaluation
+from avssl_downstream.spatialize.frame_features import FrameCache, FrameFeatures
+from avssl_downstream.spatialize.inference import generate_stream
 from avssl_downstream.spatialize.options import SpatializeOptions
-from avssl_downstream.spatialize.sights import Kept, Sights
 
 from avssl.data.manifest import Manifest, Row
 from avssl.data.media import write_sound
@@ -29,22 +29,22 @@ def clip(film, tone, tmp_path):
 
 def test_pictures_are_decoded_once_for_all_that_look_at_them(clip, pan, monkeypatch):
     row, manifest = clip
-    decoded, read = [], clips.iterate_frames
+    decoded, read = [], evaluation_clips.iterate_frames
 
     def counted(path, times, *more):
         for time, frame in zip(times, read(path, times, *more), strict=True):
             decoded.append(time)
             yield frame
 
-    monkeypatch.setattr(clips, "iterate_frames", counted)
+    monkeypatch.setattr(evaluation_clips, "iterate_frames", counted)
     fabric = alone("32-true")
     evaluation = Evaluation(pan, torch.ones(2, 1), SpatializeOptions(), fabric)
-    truth = clips.true_sound(row, manifest, pan)
+    truth = evaluation_clips.target_audio(row, manifest, pan)
     made = evaluation.made(row, manifest, truth)
     assert len(decoded) == len(set(decoded)) <= SECONDS * pan.frame_rate
-    for name, changed in SEEING.items():
-        sights = Sights(pan, clips.frames_of(row, manifest), SECONDS, changed)
-        apart = torch.cat(list(make(pan, [truth.mean(0, keepdim=True)], sights, fabric, evaluation.pace)), 1)
+    for name, changed in FRAME_TRANSFORMS.items():
+        sights = FrameFeatures(pan, evaluation_clips.clip_frames(row, manifest), SECONDS, changed)
+        apart = torch.cat(list(generate_stream(pan, [truth.mean(0, keepdim=True)], sights, fabric, evaluation.pace)), 1)
         assert torch.equal(made[name], apart)
     left = [made[name][0, :8000].square().sum() / made[name][1, :8000].square().sum() for name in ("test", "flipped")]
     assert left[0] > 10 > 0.1 > left[1]  # it is bright on the left at first
@@ -58,7 +58,7 @@ def test_kept_pictures_may_be_asked_for_in_any_turn():
             asked.append(time)
             yield np.full((1, 1, 3), time)
 
-    kept, times = Kept(frames), [1.0, 2.0, 3.0]
+    kept, times = FrameCache(frames), [1.0, 2.0, 3.0]
     one, other = kept(times, (1, 1)), kept(times, (1, 1))
     found = [next(one), next(other), next(other), next(one), next(one), next(other)]
     assert [each[0, 0, 0] for each in found] == [1, 1, 2, 2, 3, 3]

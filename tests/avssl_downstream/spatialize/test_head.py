@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 import torch
 from avssl_downstream.spatialize import Spatialize
-from avssl_downstream.spatialize.activation import activations
+from avssl_downstream.spatialize.activation_maps import activation_maps
 from avssl_downstream.spatialize.build import build
-from avssl_downstream.spatialize.figures import masks
 from avssl_downstream.spatialize.options import SpatializeOptions
-from avssl_downstream.spatialize.training import manifests
+from avssl_downstream.spatialize.plots import mask_magnitudes
+from avssl_downstream.spatialize.training import training_manifests
 
 from avssl.config import FeatureConfig, ModelConfig, OptimConfig, TrainConfig, fill
 from avssl.data.manifest import Row, write_manifest
@@ -104,7 +104,7 @@ def test_a_report_reads_the_folder(fitted):
 def test_a_mask_is_by_how_much_a_channel_is_louder_than_the_mono_sound_and_blank_where_that_is_silent():
     noise = torch.randn(1, 8000, generator=torch.Generator().manual_seed(0))
     noise[:, 4000:] = 0
-    found = masks(torch.cat([1.5 * noise, -0.5 * noise]), noise.expand(2, -1))
+    found = mask_magnitudes(torch.cat([1.5 * noise, -0.5 * noise]), noise.expand(2, -1))
     assert found[:, :, :20].nanmean((1, 2)).tolist() == pytest.approx([1.5, 0.5])
     assert bool(found[:, :, 30:].isnan().all())
     assert not bool(found[:, :, :20].isnan().any())
@@ -163,7 +163,7 @@ def test_spoiled_folders_are_refused(fitted, tmp_path):
 def test_a_generator_around_encoders_is_loaded_without_them(clips, tmp_path):
     torch.manual_seed(1)
     encoders = Encoders(ModelConfig(), FeatureConfig())
-    settings = options(clips, picture="encoders", train=TrainConfig(steps=1, precision="32-true"), most_clips=1)
+    settings = options(clips, visual_branch="encoders", train=TrainConfig(steps=1, precision="32-true"), max_clips=1)
     head = Spatialize(encoders, settings)
     head.fit(tmp_path)
     weights = Spatialize.load(tmp_path, {}).generator.state_dict()
@@ -172,19 +172,25 @@ def test_a_generator_around_encoders_is_loaded_without_them(clips, tmp_path):
         Spatialize(None, settings)
 
 
+@pytest.mark.parametrize("branch", ["scratch", "torchvision/resnet18"])
+def test_encoders_that_the_visual_branch_does_not_use_are_an_error(clips, branch):
+    with pytest.raises(ValueError, match=f"visual_branch=encoders beside --encoders, got visual_branch={branch}"):
+        Spatialize(Encoders(ModelConfig(), FeatureConfig()), options(clips, visual_branch=branch))
+
+
 def test_real_and_further_clips_are_mixed_in_the_share_asked_for(clips, tmp_path):
-    from avssl_downstream.spatialize.training import Mixed, _batches
+    from avssl_downstream.spatialize.training import MixedBatches, _batches
 
     more = write_clips(tmp_path, 6, seed=1)
     settings = options(clips, augment=str(more), augment_share=0.25, train_share=0.5)
     generator = build(settings, None)
-    training, further, held_out = manifests(generator, settings)
+    training, further, held_out = training_manifests(generator, settings)
     assert (len(training), len(further), len(held_out)) == (4, 2, 4)
     assert {row.split for row in further} == {"train"}
-    again = manifests(generator, replace(settings, train=replace(settings.train, seed=5)))[0]
+    again = training_manifests(generator, replace(settings, train=replace(settings.train, seed=5)))[0]
     assert [row.key for row in again] == [row.key for row in training]
     streams = [_batches(generator, training, settings, 3), _batches(generator, further, settings, 1)]
-    batch = next(Mixed(streams).between(0, 2))
+    batch = next(MixedBatches(streams).between(0, 2))
     assert batch["sound"].shape[0] == 4
     alone = next(streams[1].between(0, 1))
     assert torch.equal(batch["sound"][3:], alone["sound"])
@@ -195,13 +201,13 @@ def test_clips_of_no_use_are_refused(tmp_path):
         (tmp_path / name).mkdir()
         settings = options(write_clips(tmp_path / name, 6, layout=layout, silent=silent))
         with pytest.raises(ValueError, match=why):
-            manifests(build(settings, None), settings)
+            training_manifests(build(settings, None), settings)
 
 
 def test_a_split_without_clips_is_refused(clips):
     settings = options(clips, split="val")
     with pytest.raises(ValueError, match="no clip of split 'val'"):
-        manifests(build(settings, None), settings)
+        training_manifests(build(settings, None), settings)
 
 
 def test_unknown_names_are_told():
@@ -218,7 +224,7 @@ def test_activation_is_where_the_branch_looks():
     black = torch.zeros(1, 3, 128, 256, dtype=torch.uint8)
     bright = black.clone()
     bright[..., 32:96, :64] = 255
-    plain, found = (activations(generator, each)["picture"] for each in (black, bright))
+    plain, found = (activation_maps(generator, each)["visual_branch"] for each in (black, bright))
     changed = (found - plain).abs()
     assert changed.ndim == 2
     assert changed[:, : changed.shape[1] // 2].sum() > 2 * changed[:, changed.shape[1] // 2 :].sum()

@@ -16,11 +16,11 @@ from torch.nn import functional
 from avssl.data.augment import Colour, jitter_colour
 from avssl.data.clip import Clip
 from avssl.data.flow import flow_estimator, paint
-from avssl.models.asn import AsnNet, OrderJudge
-from avssl.spatial.log_frequency import LogFrequency
 from avssl.spatial.spectrum import apply_mask, from_parts, ideal_masks, level
-from avssl_downstream.spatialize.generator import Branches, Generator, scaled
+from avssl_downstream.spatialize.generator import Generator, VisualBranchFactory, resize_frames
 from avssl_downstream.spatialize.generators.asn_options import NETWORKS, AsnOptions
+from avssl_downstream.spatialize.networks.asn import AsnNet, ChannelOrderDiscriminator
+from avssl_downstream.spatialize.networks.log_frequency import LogFrequency
 
 _LEAST = 1e-4
 """Of magnitudes, at a level of 0.1."""
@@ -44,27 +44,29 @@ class Asn(Generator):
     output = "binaural"
     options: AsnOptions
 
-    def __init__(self, options: AsnOptions, branch: Branches) -> None:
+    def __init__(self, options: AsnOptions, branch: VisualBranchFactory) -> None:
         super().__init__(options, branch)
         self.sample_rate, self.seconds, self.hop = options.sample_rate, options.seconds, options.hop
         self.frames, self.frame_rate = options.frames, options.frame_rate
         self.size = options.rows, options.columns
         self.spectrum = options.spectrum
-        self.axis = LogFrequency(self.spectrum.bins, options.bands, options.lowest)
+        self.axis = LogFrequency(self.spectrum.bins, options.bands, options.min_bin)
         branches = {"colour": branch()} | ({"flow": branch()} if options.flow else {})
-        self.picture = nn.ModuleDict(branches)
-        self._follow = flow_estimator(options.flow, options.raft) if options.flow else None
+        self.visual_branch = nn.ModuleDict(branches)
+        self._follow = flow_estimator(options.flow, options.flow_weights) if options.flow else None
         self.network = AsnNet(
             (options.bands, self.spectrum.frames(self.samples)),
             [each.channels for each in branches.values()],
-            4 if options.irm == "complex" else 2,
+            4 if options.target_mask == "complex" else 2,
             NETWORKS[options.network],
             (options.grid_rows, options.grid_columns),
-            options.norm,
+            options.batch_norm,
         )
-        if options.irm == "complex":
+        if options.target_mask == "complex":
             self._start_at_half()
-        self.judge = OrderJudge(self.network.instants.width, options.bands) if options.classifier else None
+        self.discriminator = (
+            ChannelOrderDiscriminator(self.network.frame_embedding.width, options.bands) if options.classifier else None
+        )
 
     def views(self, clip: Clip, rng: np.random.Generator) -> dict[str, Tensor]:
         """`sound` `(2, S)`, `frames` and `flow` uint8 `(T, 3, rows, columns)`; left and right exchanged in all or none.
@@ -74,7 +76,7 @@ class Asn(Generator):
         """
         if len(clip.sound) != 2:
             raise ValueError(f"{clip.key}: sound for two ears has 2 channels, this has {len(clip.sound)}")
-        frames, sound = scaled(clip.frames, self.size), clip.sound
+        frames, sound = resize_frames(clip.frames, self.size), clip.sound
         if rng.random() < self.options.mirror:
             frames, sound = frames.flip(-1), sound.flip(0)
         flow = {"flow": self._flow(frames)} if self._follow else {}
@@ -96,20 +98,20 @@ class Asn(Generator):
         at_bins = self._at_bins(masks)
         found = {"masks": self._error(at_bins, truth, spectrum)}
         loss = found["masks"]
-        if self.judge:
+        if self.discriminator:
             real, made = self.axis(truth.abs()), masks.abs() * self.axis(spectrum.abs())[:, None]
-            found |= self._judged(self.judge, seen, torch.cat([real, made]))
+            found |= self._judged(self.discriminator, seen, torch.cat([real, made]))
             loss = loss + self.options.classifier * found["order"]
         wrong = apply_mask(at_bins.detach(), spectrum[:, None]) - truth
         found["of_mono"] = _power(wrong) / _power(truth - spectrum[:, None] / 2).clamp(min=1e-12)
         return {"loss": loss, **found}
 
-    def see(self, frames: Tensor) -> Tensor:
+    def encode_video(self, frames: Tensor) -> Tensor:
         """What is seen at every instant, `(B, D, instants)`; flow is followed here."""
         flow = torch.stack([self._flow(each.cpu()) for each in frames]).to(frames.device) if self._follow else None
         return self._look(frames, flow)
 
-    def hear(self, mono: Tensor, seen: Tensor) -> Tensor:
+    def generate(self, mono: Tensor, seen: Tensor) -> Tensor:
         """Left and right: the mix's spectrum in its own phase, or with the phase of complex masks."""
         mix = 2 * mono
         gain = level(mix)
@@ -117,11 +119,11 @@ class Asn(Generator):
         made = apply_mask(self._at_bins(self._masks(spectrum, seen)), spectrum[:, None])
         return gain[:, None] * self.spectrum.istft(made, mono.shape[-1])
 
-    def oracle(self, truth: Tensor) -> Tensor:
+    def ideal_mask_output(self, truth: Tensor) -> Tensor:
         """By the true masks at every bin, before bands are made of them; complex ones are not within 1 and -1."""
         channels = self.spectrum.stft(truth)
         mix = channels.sum(-3)
-        masks = ideal_masks(channels, mix, self.options.irm)
+        masks = ideal_masks(channels, mix, self.options.target_mask)
         return self.spectrum.istft(apply_mask(masks, mix[..., None, :, :]), truth.shape[-1])
 
     def _start_at_half(self) -> None:
@@ -134,16 +136,16 @@ class Asn(Generator):
     def _flow(self, frames: Tensor) -> Tensor:
         """Flow of `(T, 3, rows, columns)` as a picture of that size."""
         assert self._follow is not None
-        return paint(self._follow(frames), self.options.most_flow)
+        return paint(self._follow(frames), self.options.max_flow)
 
     def _look(self, frames: Tensor, flow: Tensor | None) -> Tensor:
         streams = {"colour": frames} | ({"flow": flow} if flow is not None else {})
-        return self.network.look([self.picture[name](each) for name, each in streams.items()])
+        return self.network.embed_frames([self.visual_branch[name](each) for name, each in streams.items()])
 
     def _masks(self, spectrum: Tensor, seen: Tensor) -> Tensor:
         """Of the mix `(B, F, T')`, on the logarithmic axis: `(B, 2, K, T')`, real or complex."""
         planes: Tensor = self.network(self._compressed(self.axis(spectrum.abs()))[:, None], seen).float()
-        if self.options.irm != "complex":
+        if self.options.target_mask != "complex":
             return planes
         return from_parts(2 * planes.reshape(len(planes), 2, 2, *planes.shape[2:]) - 1)
 
@@ -158,14 +160,14 @@ class Asn(Generator):
 
     def _error(self, masks: Tensor, truth: Tensor, spectrum: Tensor) -> Tensor:
         """Mean modulus of what masks `(B, 2, F, T')` are off, of both ears added."""
-        wanted = ideal_masks(truth, spectrum, self.options.irm)
+        wanted = ideal_masks(truth, spectrum, self.options.target_mask)
         if wanted.is_complex():
             wanted = wanted / wanted.abs().clamp(min=1)
         off = (masks - wanted).abs().sum(1)
-        weight = spectrum.abs() if self.options.weighted else torch.ones_like(off)
+        weight = spectrum.abs() if self.options.weight_by_magnitude else torch.ones_like(off)
         return (off * weight).sum() / weight.sum().clamp(min=_LEAST)
 
-    def _judged(self, judge: OrderJudge, seen: Tensor, ears: Tensor) -> dict[str, Tensor]:
+    def _judged(self, judge: ChannelOrderDiscriminator, seen: Tensor, ears: Tensor) -> dict[str, Tensor]:
         """What the classifier says to true and made spectra `(2B, 2, K, T')` in their order, and exchanged."""
         left, right = self._compressed(ears).unbind(1)
         logit = judge(seen.repeat(4, 1, 1), torch.cat([left, right]), torch.cat([right, left])).float()

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 
 from avssl.config import check_choice, check_range
 from avssl.data.flow import METHODS
-from avssl.models.asn import FULL, SMALL
 from avssl.spatial.spectrum import MASKS, StftConfig
+from avssl_downstream.spatialize.networks.asn import FULL, SMALL
 
 NETWORKS = {"full": FULL, "small": SMALL}
 
@@ -20,11 +20,11 @@ def _published() -> StftConfig:
 class AsnOptions:
     """Masks, classifier, spectra, pictures; the defaults are the paper's, or what it leaves open."""
 
-    irm: str = "sqrt_power"
+    target_mask: str = "sqrt_power"
     """Masks: sqrt_power as published, which is 3 dB too loud where the ears agree; amplitude_over_mix; or complex."""
     classifier: float = 0.1
     """Weight of telling the order of the ears; 0: there is no classifier."""
-    weighted: bool = False
+    weight_by_magnitude: bool = False
     """Errors of the masks count by the mix's magnitude; the paper has every band and window count alike."""
     mirror: float = 0.5
     """Probability that pictures and ears are mirrored, together, in training."""
@@ -32,13 +32,13 @@ class AsnOptions:
     """Brightness and saturation change by up to this in training."""
     flow: str = "dis"
     """Optical flow as a second stream of pictures: dis, raft_small or raft_large; empty: colours alone."""
-    raft: str = ""
+    flow_weights: str = ""
     """A `.safetensors` file of RAFT's weights; it is no part of the generator, and needed whenever that is used."""
-    most_flow: float = 16.0
+    max_flow: float = 16.0
     """Pixels between two pictures that are full scale."""
     network: str = "full"
     """full (SAG's layers) or small (two CPU cores)."""
-    norm: bool = False
+    batch_norm: bool = False
     """Batch norm in the network."""
     sample_rate: int = 44100
     """Hz."""
@@ -46,7 +46,7 @@ class AsnOptions:
     """Windows of 40 ms every 10 ms. Elsewhere the paper says 44 a second: a hop of 1002."""
     bands: int = 1025
     """Of the logarithmic axis."""
-    lowest: float = 1.0
+    min_bin: float = 1.0
     """Bin of the lowest band."""
     compression: float = 1.0
     """Networks get magnitudes to this power."""
@@ -69,14 +69,14 @@ class AsnOptions:
 
     def __post_init__(self) -> None:
         """Refuse what has no meaning."""
-        for name, known in (("irm", MASKS), ("flow", ("", *METHODS)), ("network", tuple(NETWORKS))):
+        for name, known in (("target_mask", MASKS), ("flow", ("", *METHODS)), ("network", tuple(NETWORKS))):
             check_choice(f"asn.{name}", getattr(self, name), known)
         for name, least, most in (("classifier", 0, 100), ("mirror", 0, 1), ("colour", 0, 1), ("compression", 0.1, 1)):
             check_range("asn", name, getattr(self, name), least, most)
         for name in ("sample_rate", "frames", "rows", "columns", "grid_rows", "grid_columns"):
             if getattr(self, name) < 1:
                 raise ValueError(f"asn.{name} is at least 1, not {getattr(self, name)}")
-        for name in ("seconds", "frame_rate", "most_flow"):
+        for name in ("seconds", "frame_rate", "max_flow"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"asn.{name} must be positive, not {getattr(self, name)}")
         if not 0 < self.hop <= self.seconds / 2:

@@ -21,12 +21,12 @@ from torch import Tensor, nn
 from avssl.data.augment import Colour, jitter_colour
 from avssl.data.clip import Clip
 from avssl.data.flow import flow_estimator, paint
-from avssl.models.picture import PictureBranch
 from avssl.spatial.any_order import exchange_sides, turn_left
 from avssl.spatial.distances import complex_error
 from avssl.spatial.spectrum import ideal_masks, level
-from avssl_downstream.spatialize.generator import Branches, Generator, mix_down, scaled
+from avssl_downstream.spatialize.generator import Generator, VisualBranchFactory, mix_down, resize_frames
 from avssl_downstream.spatialize.generators.foa360_options import STREAMS, Foa360Options, build
+from avssl_downstream.spatialize.networks.visual_branch import VisualBranch
 
 HUE = 0.1
 """Of the strength with which other colours are changed: hue tells things apart."""
@@ -38,7 +38,7 @@ class Foa360(Generator):
     Options: ClassVar[type] = Foa360Options
     panoramic: ClassVar[bool] = True
 
-    def __init__(self, options: Foa360Options, branch: Branches) -> None:
+    def __init__(self, options: Foa360Options, branch: VisualBranchFactory) -> None:
         super().__init__(options, branch)
         sizes, self.output = options.sizes, "foa" if options.order == 1 else "second-order"
         self.sample_rate, self.frame_rate = options.sample_rate, options.frame_rate
@@ -47,21 +47,23 @@ class Foa360(Generator):
         self.hop = (sizes.samples - 2 * sizes.margin) // 2 / self.sample_rate
         self.streams = STREAMS[options.variant]
         self.frames = 2 if "flow" in self.streams else 1
-        self.picture = nn.ModuleDict({name: branch() for name in self.streams})
+        self.visual_branch = nn.ModuleDict({name: branch() for name in self.streams})
         self.planes = [branch.channels for branch in self._branches]
-        self.form = build(options, self.planes, self._cells())
-        self.moved = flow_estimator(options.flow, options.raft, panoramic=True) if "flow" in self.streams else None
+        self.model = build(options, self.planes, self._cells())
+        self.moved = (
+            flow_estimator(options.flow, options.flow_weights, panoramic=True) if "flow" in self.streams else None
+        )
 
     def views(self, clip: Clip, rng: np.random.Generator) -> dict[str, Tensor]:
         """The field, what each stream sees, and which channels teach: not a silent Z, and none of a faint window."""
-        frames, sound = self._turned(scaled(clip.frames, self.size), clip.sound, rng)
+        frames, sound = self._turned(resize_frames(clip.frames, self.size), clip.sound, rng)
         if self.options.colour:
             strength = self.options.colour
             colour = Colour(strength, strength, strength, min(0.5, HUE * strength))
             frames = jitter_colour(frames[None], colour, rng)[0]
         silent = "Z" in str(clip.labels.get("silent_channels", "")) or not bool(clip.sound[2].any())
-        loud = bool(clip.sound[0].square().mean().sqrt() >= self.options.faint)
-        present = [loud and (index != 2 or not silent) for index in range(self.given, self.channels)]
+        loud = bool(clip.sound[0].square().mean().sqrt() >= self.options.min_rms)
+        present = [loud and (index != 2 or not silent) for index in range(self.input_channels, self.channels)]
         return {"sound": sound, "pictures": self._pictures(frames), "present": torch.tensor(present)}
 
     def forward(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -71,29 +73,29 @@ class Foa360(Generator):
         """
         truth = batch["sound"] / level(mix_down(batch["sound"]))[..., None]
         maps = self._split(self._look(batch["pictures"]))
-        found, wanted = self.form.spectra(self.start(truth), maps, truth[:, self.given :])
+        found, wanted = self.model.spectra(self.input_audio(truth), maps, truth[:, self.input_channels :])
         error, energy = (self._mean(complex_error(each, wanted), batch) for each in (found, torch.zeros_like(wanted)))
         return {"loss": error, "explained": 1 - error.detach() / energy.clamp(min=1e-9)}
 
-    def see(self, frames: Tensor) -> Tensor:
+    def encode_video(self, frames: Tensor) -> Tensor:
         """Maps of all streams, one after the other, `(B, channels, h, w)`; without streams `(B, 0, 1, 1)`."""
         pictures = torch.stack([self._pictures(each) for each in frames.cpu()])
         return self._look(pictures.to(frames.device))
 
-    def hear(self, mono: Tensor, seen: Tensor) -> Tensor:
-        """See `Generator.hear`."""
-        given = mono[:, None] if self.given == 1 else mono
+    def generate(self, mono: Tensor, seen: Tensor) -> Tensor:
+        """See `Generator.generate`."""
+        given = mono[:, None] if self.input_channels == 1 else mono
         loud = level(given[:, :1])
-        return torch.cat([given, self.form(given / loud, self._split(seen)) * loud], 1)
+        return torch.cat([given, self.model(given / loud, self._split(seen)) * loud], 1)
 
-    def oracle(self, truth: Tensor) -> Tensor:
+    def ideal_mask_output(self, truth: Tensor) -> Tensor:
         """The truth's own masks of W: real ones, as weighted tracks are, or complex ones of the U-Net.
 
         Real masks give back any plane wave; of several that share a bin, or of reflections, what is in phase with W.
         """
-        stft, given = self.options.sizes.stft, self.start(truth)
+        stft, given = self.options.sizes.stft, self.input_audio(truth)
         spectrum = stft.stft(mix_down(truth))
-        masks = ideal_masks(stft.stft(truth[:, self.given :]), spectrum)
+        masks = ideal_masks(stft.stft(truth[:, self.input_channels :]), spectrum)
         masks = masks if self.options.variant == "unet" else masks.real
         return torch.cat([given, stft.istft(masks * spectrum[:, None], given.shape[-1])], 1)
 
@@ -122,7 +124,7 @@ class Foa360(Generator):
         """uint8 `(B, streams, 3, H, W)` to maps `(B, channels, h, w)`."""
         if not self.streams:
             return torch.zeros(len(pictures), 0, 1, 1, device=pictures.device)
-        seam = self.options.seam
+        seam = self.options.wrap_padding
         around = torch.cat([pictures[..., pictures.shape[-1] - seam :], pictures, pictures[..., :seam]], -1)
         maps = torch.cat([branch(around[:, [place]]).mean(2) for place, branch in enumerate(self._branches)], 1)
         beyond = round(maps.shape[-1] * seam / around.shape[-1])
@@ -132,8 +134,8 @@ class Foa360(Generator):
         return torch.split(seen, self.planes, 1) if self.planes else ()
 
     @property
-    def _branches(self) -> list[PictureBranch]:
-        return [each for each in self.picture.values() if isinstance(each, PictureBranch)]
+    def _branches(self) -> list[VisualBranch]:
+        return [each for each in self.visual_branch.values() if isinstance(each, VisualBranch)]
 
     def _cells(self) -> tuple[int, int]:
         """Rows and columns of the maps.
@@ -143,13 +145,13 @@ class Foa360(Generator):
         """
         if not self.streams:
             return 1, 1
-        (height, width), seam = self.size, self.options.seam
+        (height, width), seam = self.size, self.options.wrap_padding
         (rows, columns), (_, around) = (
             self._branches[0].shape(1, height, each)[2:] for each in (width, width + 2 * seam)
         )
         if around * width != columns * (width + 2 * seam):
             raise ValueError(
-                f"foa360.seam is a multiple of the size of a cell of the picture branch, {width / columns:g} columns, "
-                f"not {seam}"
+                f"expected foa360.wrap_padding to be a multiple of {width / columns:g} columns, the cell size of "
+                f"the visual branch, got {seam}"
             )
         return rows, columns

@@ -17,10 +17,10 @@ from torch import Tensor
 
 from avssl.config import check_choice
 from avssl.data.clip import Clip
-from avssl.models.mono_to_3d import MonoTo3DNet
-from avssl.models.points import Points
 from avssl.spatial.spectrum import StftConfig, apply_mask, from_parts, ideal_masks, level, parts
-from avssl_downstream.spatialize.generator import Branches, Generator, mix_down, scaled
+from avssl_downstream.spatialize.generator import Generator, VisualBranchFactory, mix_down, resize_frames
+from avssl_downstream.spatialize.networks.mono_to_3d import MonoTo3DNet
+from avssl_downstream.spatialize.networks.spatial_softmax import SpatialSoftmax
 
 TO_AMBIX = (1, 2, 0)
 """Where Y, Z and X stand in the paper's order X, Y, Z."""
@@ -34,7 +34,7 @@ SPATIAL = ("signed", "barred", "energy")
 
 @dataclass(frozen=True)
 class MonoTo3DOptions:
-    """Sizes and pictures; the defaults are the paper's."""
+    """WindowSizes and pictures; the defaults are the paper's."""
 
     sample_rate: int = 16000
     """Hz."""
@@ -58,19 +58,19 @@ class MonoTo3DOptions:
     """Of a picture."""
     stages: int = 4
     """Layers of a torchvision ResNet, if that is the picture branch; the paper keeps 3."""
-    points: int = 0
-    """Things whose place in the picture the network is told, see `avssl.models.points`; the paper leaves it to find
-    places by the edges of its convolutions, which takes long."""
+    keypoints: int = 0
+    """Keypoints whose image coordinates are appended to the visual features (see `networks.spatial_softmax`); 0: none,
+    as in the paper, which takes longer to train."""
     width: int = 64
     """Channels of the U-Net after its first halving."""
-    picture_width: int = 1024
+    visual_width: int = 1024
     """Channels of what the pictures become over time."""
     depth: int = 7
     """Halvings of the U-Net."""
-    moduli: float = 1.0
+    magnitude_weight: float = 1.0
     """Weight of the two losses of magnitudes, 1 in the paper. They are as low at the truth as at its negative and high
     between, so that a mask that began with the wrong sign keeps it: less of them lets short training turn it round."""
-    spatial: str = "signed"
+    spatial_loss: str = "signed"
     """The loss of real and imaginary parts. The paper's formula has bars around them: barred takes these for moduli,
     and cannot tell left from right; signed compares them with their signs; energy is the squared difference over the
     energy of the mix, to which loud channels matter more than faint ones: it is learnt in fewer steps."""
@@ -80,7 +80,7 @@ class MonoTo3DOptions:
         for name in ("sample_rate", "seconds", "hop", "frames", "frame_rate", "rows", "columns", "width"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"mono_to_3d.{name} must be positive, not {getattr(self, name)}")
-        check_choice("mono_to_3d.spatial", self.spatial, SPATIAL)
+        check_choice("mono_to_3d.spatial_loss", self.spatial_loss, SPATIAL)
         if self.hop > self.seconds / 2:
             raise ValueError(f"mono_to_3d.hop is at most half of the {self.seconds} s of a window, not {self.hop}")
         columns = self.spectrum.frames(round(self.seconds * self.sample_rate))
@@ -92,7 +92,7 @@ class MonoTo3DOptions:
 
     @property
     def spectrum(self) -> StftConfig:
-        """Sizes of the short-time spectra."""
+        """WindowSizes of the short-time spectra."""
         return StftConfig(self.n_fft, self.window_length, self.spectrum_hop)
 
 
@@ -102,23 +102,23 @@ class MonoTo3D(Generator):
     Options: ClassVar[type] = MonoTo3DOptions
     output = "foa"
 
-    def __init__(self, options: MonoTo3DOptions, branch: Branches) -> None:
+    def __init__(self, options: MonoTo3DOptions, branch: VisualBranchFactory) -> None:
         super().__init__(options, branch)
         self.sample_rate, self.seconds, self.hop = options.sample_rate, options.seconds, options.hop
         self.frames, self.frame_rate, self.size = options.frames, options.frame_rate, (options.rows, options.columns)
         self.stft = options.spectrum
-        self.picture = branch(stages=options.stages)
-        channels, instants, *_ = self.picture.shape(self.frames, *self.size)
-        self.points = Points(channels, options.points) if options.points else None
-        seen = self.points.channels if self.points else channels
-        self.net = MonoTo3DNet(options.width, seen, instants, options.picture_width, options.depth)
+        self.visual_branch = branch(stages=options.stages)
+        channels, instants, *_ = self.visual_branch.shape(self.frames, *self.size)
+        self.keypoints = SpatialSoftmax(channels, options.keypoints) if options.keypoints else None
+        seen = self.keypoints.channels if self.keypoints else channels
+        self.net = MonoTo3DNet(options.width, seen, instants, options.visual_width, options.depth)
         # Masks without bounds begin near 0, not ten times as loud as the truth.
         for each in self.net.last.parameters():
             torch.nn.init.normal_(each, std=1e-3)
 
     def views(self, clip: Clip, rng: np.random.Generator) -> dict[str, Tensor]:
         """The field and the pictures, as they are."""
-        return {"sound": clip.sound, "frames": scaled(clip.frames, self.size)}
+        return {"sound": clip.sound, "frames": resize_frames(clip.frames, self.size)}
 
     def forward(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """The paper's three losses, each summed over the channels, of sound whose mix is at a level of 0.1.
@@ -128,25 +128,25 @@ class MonoTo3D(Generator):
         truth = batch["sound"]
         spectra = self.stft.stft(truth / level(mix_down(truth))[..., None])
         mix, wanted = spectra[:, 0], spectra[:, 1:]
-        found = self._spectra(mix, self.see(batch["frames"]))
-        terms = losses(found, wanted, mix, self.options.spatial)
+        found = self._spectra(mix, self.encode_video(batch["frames"]))
+        terms = losses(found, wanted, mix, self.options.spatial_loss)
         wrong, energy = ((each.detach().abs().square()).sum() for each in (found - wanted, wanted))
-        loss = self.options.moduli * (terms["convergence"] + terms["logarithm"]) + terms["spatial"]
+        loss = self.options.magnitude_weight * (terms["convergence"] + terms["logarithm"]) + terms["spatial"]
         return {"loss": loss, **terms, "explained": 1 - wrong / energy.clamp(1e-9)}
 
-    def see(self, frames: Tensor) -> Tensor:
+    def encode_video(self, frames: Tensor) -> Tensor:
         """Maps of every picture, `(B, channels, T, h, w)`."""
-        maps: Tensor = self.picture(frames)
-        return self.points(maps) if self.points else maps
+        maps: Tensor = self.visual_branch(frames)
+        return self.keypoints(maps) if self.keypoints else maps
 
-    def hear(self, mono: Tensor, seen: Tensor) -> Tensor:
-        """See `Generator.hear`."""
+    def generate(self, mono: Tensor, seen: Tensor) -> Tensor:
+        """See `Generator.generate`."""
         loud = level(mono)
         found = self._spectra(self.stft.stft(mono / loud), seen)
         made = self.stft.istft(found, mono.shape[-1]) * loud[..., None]
         return torch.cat([mono[:, None], made], 1)
 
-    def oracle(self, truth: Tensor) -> Tensor:
+    def ideal_mask_output(self, truth: Tensor) -> Tensor:
         """The complex masks that give the truth."""
         mono = mix_down(truth)
         mix = self.stft.stft(mono)
@@ -159,14 +159,14 @@ class MonoTo3D(Generator):
         return apply_mask(from_parts(masks), mix[:, None])
 
 
-def losses(found: Tensor, wanted: Tensor, mix: Tensor, spatial: str = "signed") -> dict[str, Tensor]:
+def losses(found: Tensor, wanted: Tensor, mix: Tensor, spatial_loss: str = "signed") -> dict[str, Tensor]:
     """The three losses of MonoTo3D: each the mean over windows of a sum over channels.
 
     Args:
         found: complex `(B, C, F, T')`.
         wanted: likewise.
         mix: `(B, F, T')`.
-        spatial: one of `SPATIAL`.
+        spatial_loss: one of `SPATIAL`.
 
     Returns:
         `convergence` (Arik et al. 2019), the difference of magnitudes over the magnitude; `logarithm`, the mean
@@ -179,7 +179,7 @@ def losses(found: Tensor, wanted: Tensor, mix: Tensor, spatial: str = "signed") 
     terms = {
         "convergence": _convergence(*moduli, loud),
         "logarithm": (logarithms[0] - logarithms[1]).abs().mean((-2, -1)),
-        "spatial": _spatial(found, wanted, loud, spatial),
+        "spatial": _spatial(found, wanted, loud, spatial_loss),
     }
     return {name: term.sum(1).mean() for name, term in terms.items()}
 

@@ -20,11 +20,11 @@ from torch.nn import functional
 from avssl.config import check_choice, check_range
 from avssl.data.augment import Colour, jitter_colour
 from avssl.data.clip import Clip
-from avssl.models.apnet import APNet, AssoConv, Ears, side_by_side
-from avssl.models.unet25d import UNet25D
 from avssl.models.weights import load_weights
 from avssl.spatial.spectrum import StftConfig, apply_mask, from_parts, ideal_masks, level, parts
-from avssl_downstream.spatialize.generator import Branches, Generator, scaled
+from avssl_downstream.spatialize.generator import Generator, VisualBranchFactory, resize_frames
+from avssl_downstream.spatialize.networks.apnet import APNet, AssociativeConv, StereoMasks, side_by_side
+from avssl_downstream.spatialize.networks.unet25d import UNet25D
 
 RATE = 16000
 """Hz; the sizes of the spectrum are meant for it."""
@@ -50,7 +50,7 @@ def _statistics_kept(module: nn.Module) -> Iterator[None]:
 
 @dataclass(frozen=True)
 class PseudoBinauralOptions:
-    """Sizes, losses and pictures; the defaults are PseudoBinaural's with the fusion of Sep-Stereo."""
+    """WindowSizes, losses and pictures; the defaults are PseudoBinaural's with the fusion of Sep-Stereo."""
 
     width: int = 64
     """Channels of the U-Net after its first halving."""
@@ -123,16 +123,16 @@ class PseudoBinaural(Generator):
     sample_rate = RATE
     frames, frame_rate = 1, PICTURES_A_SECOND
 
-    def __init__(self, options: PseudoBinauralOptions, branch: Branches) -> None:
+    def __init__(self, options: PseudoBinauralOptions, branch: VisualBranchFactory) -> None:
         super().__init__(options, branch)
         self.seconds, self.hop, self.size = options.seconds, options.hop, (options.rows, options.columns)
         self.spectrum = StftConfig()
-        self.picture = branch()
-        sizes = options.width, self.picture.channels, (options.grid_rows, options.grid_columns)
+        self.visual_branch = branch()
+        sizes = options.width, self.visual_branch.channels, (options.grid_rows, options.grid_columns)
         self.audio = UNet25D(*sizes, options.norm)
-        self.fusion: APNet | AssoConv | None = None
+        self.fusion: APNet | AssociativeConv | None = None
         if options.fusion != "none":
-            self.fusion = APNet(*sizes, options.norm) if options.fusion == "apnet" else AssoConv(*sizes)
+            self.fusion = APNet(*sizes, options.norm) if options.fusion == "apnet" else AssociativeConv(*sizes)
         if options.audio_weights:
             load_weights(self.audio, options.audio_weights)
         if options.fusion_weights and self.fusion:
@@ -152,7 +152,7 @@ class PseudoBinaural(Generator):
 
     def forward(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """The weighted sum of all losses; `of_mono`: that of the difference over what it is for one channel copied."""
-        ears, maps = batch["sound"], self.see(batch["frames"])
+        ears, maps = batch["sound"], self.encode_video(batch["frames"])
         found = self._losses(ears, maps)
         loss = found["difference"] + self.options.fusion_weight * found.get("fusion", 0.0)
         if self.options.separation and len(ears) > 1:
@@ -164,12 +164,12 @@ class PseudoBinaural(Generator):
             loss = loss + self.options.separation * found["separation"]
         return {"loss": loss, **found}
 
-    def see(self, frames: Tensor) -> Tensor:
+    def encode_video(self, frames: Tensor) -> Tensor:
         """Maps `(B, channels, h, w)`, their mean over time."""
-        maps: Tensor = self.picture(frames)
+        maps: Tensor = self.visual_branch(frames)
         return maps.mean(2)
 
-    def hear(self, mono: Tensor, seen: Tensor) -> Tensor:
+    def generate(self, mono: Tensor, seen: Tensor) -> Tensor:
         """Left and right; by the fusion's masks if there are some, as Sep-Stereo has it."""
         mix = 2 * mono
         gain = level(mix)
@@ -180,7 +180,7 @@ class PseudoBinaural(Generator):
         masks = torch.stack([from_parts(each) for each in ears], 1)
         return gain[:, None] * self.spectrum.istft(apply_mask(masks, spectrum[:, None]), mono.shape[-1])
 
-    def oracle(self, truth: Tensor) -> Tensor:
+    def ideal_mask_output(self, truth: Tensor) -> Tensor:
         """By the true mask of the difference; a network's is within 1 and -1, this one is not."""
         mix, side = truth.sum(-2), truth[..., 0, :] - truth[..., 1, :]
         spectrum = self.spectrum.stft(mix)
@@ -209,7 +209,7 @@ class PseudoBinaural(Generator):
             found["fusion"] = measure(2 * left - mixed, wanted) + measure(mixed - 2 * right, wanted)
         return found
 
-    def _masks(self, spectrum: Tensor, maps: Tensor) -> tuple[Tensor, Ears | None]:
+    def _masks(self, spectrum: Tensor, maps: Tensor) -> tuple[Tensor, StereoMasks | None]:
         """The difference's, complex `(B, F, T')`, and those of left and right."""
         decoded = self.audio(parts(spectrum), maps)
         return from_parts(decoded.mask), self.fusion(decoded, maps) if self.fusion else None
@@ -222,8 +222,8 @@ class PseudoBinaural(Generator):
     def _cut(self, frames: Tensor, rng: np.random.Generator) -> Tensor:
         """Pictures at the network's size, of a random part of them."""
         if not self.options.crop:
-            return scaled(frames, self.size)
+            return resize_frames(frames, self.size)
         rows, columns = self.size
-        large = scaled(frames, (round(rows * ROOM), round(columns * ROOM)))
+        large = resize_frames(frames, (round(rows * ROOM), round(columns * ROOM)))
         top, left = (int(rng.integers(have - want + 1)) for have, want in zip(large.shape[-2:], self.size, strict=True))
         return large[..., top : top + rows, left : left + columns].contiguous()

@@ -1,0 +1,59 @@
+"""Where in a picture the branches that look at it are active."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from avssl_downstream.spatialize.generator import Generator
+from avssl_downstream.spatialize.networks.visual_branch import VisualBranch
+
+
+@torch.no_grad()
+def activation_maps(generator: Generator, frames: Tensor) -> dict[str, Tensor]:
+    """Root mean square of each picture branch's maps over channels and time, by the branch's name.
+
+    Args:
+        generator: in evaluation mode.
+        frames: of one window, uint8 `(T, 3, *generator.size)`.
+
+    Returns:
+        `(rows, columns)` as the branch has strided them.
+    """
+    found: dict[str, Tensor] = {}
+
+    def kept(name: str) -> object:
+        def keep(module: nn.Module, given: object, maps: Tensor) -> None:
+            found[name] = maps.float().square().mean((0, 1, 2)).sqrt().cpu()
+
+        return keep
+
+    branches = {name: each for name, each in generator.named_modules() if isinstance(each, VisualBranch)}
+    hooks = [each.register_forward_hook(kept(name)) for name, each in branches.items()]  # type: ignore[arg-type]
+    try:
+        generator.encode_video(frames[None].to(next(generator.parameters()).device))
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return found
+
+
+def plot_activations(path: Path, frame: Tensor, active: dict[str, Tensor]) -> None:
+    """A picture uint8 `(3, rows, columns)`, and beside it the same under the activation of each branch."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(4 * (1 + len(active)), 3), layout="constrained")
+    axes = figure.subplots(1, 1 + len(active), squeeze=False)[0]
+    picture = np.ascontiguousarray(frame.permute(1, 2, 0).numpy())
+    for axis, (name, each) in zip(axes, [("picture", None), *active.items()], strict=True):
+        axis.imshow(picture)
+        axis.set_title(name)
+        axis.axis("off")
+        if each is not None:
+            large = functional.interpolate(each[None, None], tuple(frame.shape[-2:]), mode="bilinear")[0, 0]
+            axis.imshow(large, alpha=0.6, cmap="inferno")
+    figure.savefig(path, dpi=80)

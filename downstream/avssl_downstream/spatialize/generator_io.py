@@ -1,0 +1,111 @@
+"""The folder of a fitted generator: config.json, generator.safetensors."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from safetensors.torch import save_file
+
+from avssl import __version__
+from avssl.config import FeatureConfig, ModelConfig, fill
+from avssl.data.atomic import replacing, write_text
+from avssl.models.encoders import Encoders
+from avssl.models.folder import load_tensors, read_format, read_tensors
+from avssl.train.outcome import flat
+from avssl_downstream.spatialize.build import build
+from avssl_downstream.spatialize.generator import Generator
+from avssl_downstream.spatialize.generators import find
+from avssl_downstream.spatialize.options import SpatializeOptions
+
+CONFIG = "config.json"
+WEIGHTS = "generator.safetensors"
+FORMAT = "avssl-generator"
+VERSION = 1
+FREE = (
+    "hop", "windows", "mix", "panorama", "target", "hrirs", "filters", "codec", "workers", "train.precision",
+    "manifest", "split", "max_clips", "normalisation", "title",
+)  # fmt: skip
+"""Settings that a fitted generator may be used with, whatever it was fitted with."""
+
+
+def write_generator(folder: Path, generator: Generator, options: SpatializeOptions, encoders: Encoders | None) -> None:
+    """Write both files, each whole or not at all.
+
+    Args:
+        folder: made if missing.
+        generator: fitted.
+        options: that it was built from.
+        encoders: likewise; what they are is written down, so that the network can be built without them.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    towers = {"model": asdict(encoders.model_config), "features": asdict(encoders.feature_config)} if encoders else None
+    config = {
+        "format": FORMAT,
+        "version": VERSION,
+        "avssl": __version__,
+        "options": asdict(options),
+        "encoders": towers,
+        "sample_rate": generator.sample_rate,
+        "output": generator.output,
+        "field_of_view": 360.0 if generator.panoramic else options.field_of_view,
+    }
+    tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in generator.state_dict().items()}
+    with replacing(folder / WEIGHTS) as part:
+        save_file(tensors, part, metadata={"format": "pt"})
+    write_text(folder / CONFIG, json.dumps(config, indent=2) + "\n")
+
+
+def read_generator(folder: Path, settings: Any) -> tuple[Generator, SpatializeOptions]:
+    """A fitted generator in evaluation mode, and its options with some settings changed; nothing is unpickled.
+
+    Args:
+        folder: of the files.
+        settings: nested; only those of `FREE` may differ from what it was fitted with.
+
+    Raises:
+        ValueError: no such folder, a broken file, or settings for another generator than this.
+    """
+    path = folder / CONFIG
+    config = _read_config(path)
+    fitted = fill(SpatializeOptions, config["options"], where=str(path))
+    options = fill(SpatializeOptions, config["options"], settings, where=str(path))
+    _check_same(folder, fitted, options)
+    towers = config.get("encoders")
+    encoders = towers and Encoders(
+        fill(ModelConfig, towers["model"], where=str(path)), fill(FeatureConfig, towers["features"], where=str(path))
+    )
+    own = {key: "" if key.endswith("weights") else value for key, value in fitted.generator_options.items()}
+    generator = build(replace(fitted, visual_weights="", generator_options=own), encoders or None)
+    load_tensors(generator, read_tensors(folder / WEIGHTS), str(folder / WEIGHTS))
+    return generator.eval(), options
+
+
+def _read_config(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        raise ValueError(f"{path.parent}: expected a fitted head ({CONFIG}, {WEIGHTS}), it has no {CONFIG}")
+    config = read_format(path, FORMAT, VERSION, "a generator")
+    towers = config.get("encoders")
+    if not isinstance(config.get("options"), dict) or not (towers is None or {"model", "features"} <= set(towers)):
+        raise ValueError(f"{path}: expected sections options and encoders; one is missing or broken")
+    return config
+
+
+def _check_same(folder: Path, fitted: SpatializeOptions, options: SpatializeOptions) -> None:
+    """Refuse settings that would need another fit, such as another rate or field of view."""
+    own = find(fitted.generator).Options
+    before, now = _settings(fitted, own, folder), _settings(options, own, folder)
+    for key in sorted(before.keys() | now.keys()):
+        if before.get(key) != now.get(key) and key not in FREE:
+            raise ValueError(
+                f"{folder}: this head was fitted with {key} {before.get(key)}, not {now.get(key)}; "
+                f"only {', '.join(FREE)} may change"
+            )
+
+
+def _settings(options: SpatializeOptions, own: type, folder: Path) -> dict[str, Any]:
+    """All of them by name; those of the generator, which `own` has, also where nobody said them."""
+    said: Any = fill(own, options.generator_options, where=f"{folder}: generator_options")
+    return flat(asdict(options) | {"generator_options": asdict(said)})

@@ -1,0 +1,96 @@
+"""A file that is spatialized: its sound, its pictures, what is refused of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+from torch import Tensor
+
+from avssl.data.ambix import recognised_layout
+from avssl.data.equirect import check_equirect, check_flat
+from avssl.data.media.whole import Pictures, Sound
+from avssl_downstream.spatialize.frame_features import FrameFeatures
+from avssl_downstream.spatialize.generator import Generator
+from avssl_downstream.spatialize.options import SpatializeOptions
+
+BLOCK = 1.0
+"""Seconds of sound read at once."""
+
+
+class InputMedia:
+    """A video with mono or stereo sound, or with the field that a generator starts from.
+
+    Args:
+        path: any video that FFmpeg reads.
+        generator: that is to spatialize it.
+        options: what of its sound is taken, whether the user vouches for its pictures.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: no sound, no pictures, more channels than `mix` knows what to do with, or pictures of another field
+            of view than the generator's.
+    """
+
+    def __init__(self, path: Path, generator: Generator, options: SpatializeOptions) -> None:
+        if not path.is_file():
+            raise FileNotFoundError(f"{path}: expected a video, there is no such file")
+        self.path, self.pictures, self.sound = path, Pictures(path), Sound(path)
+        self.sample_rate, self.seconds = self.sound.sample_rate, self.sound.seconds
+        self.channels = generator.input_channels
+        self._mixed = _mix(path, self.sound, options.mix) if self.channels == 1 else _field(path, self.sound)
+        _check_view(path, self.pictures, generator, options.panorama)
+
+    def audio_blocks(self) -> Iterator[Tensor]:
+        """What the generator starts from, in blocks `(I, samples)` at its own rate: the sound mixed down, or a field.
+
+        Raises:
+            ValueError: samples that are no numbers, or none at all.
+        """
+        block = None
+        for block in self.sound.play(BLOCK):
+            if not bool(block.isfinite().all()):
+                raise ValueError(f"{self.sound.path}: expected sound, some of its samples are not finite numbers")
+            yield self._mixed(block)
+        if block is None:
+            raise ValueError(f"{self.sound.path}: expected sound, its stream has none to decode")
+
+    def frame_features(self, generator: Generator) -> FrameFeatures:
+        """What a generator sees of its pictures."""
+        return FrameFeatures(generator, self._frames, self.pictures.length())
+
+    def _frames(self, times: Sequence[float], size: tuple[int, int]) -> Iterator[np.ndarray]:
+        turns = self.pictures.turns
+        for frame in self.pictures.frames(times, size[::-1] if turns % 2 else size):
+            yield np.rot90(frame, turns)
+
+
+def _mix(path: Path, sound: Sound, mix: str) -> Callable[[Tensor], Tensor]:
+    """What makes one channel of a file's."""
+    if mix == "auto" and sound.channels > 2:
+        raise ValueError(
+            f"{path}: expected mono or stereo sound, this has {sound.channels} channels; say mix=mean, or mix=first "
+            "for W of ambisonics"
+        )
+    first = mix == "first" or sound.channels == 1
+    return lambda block: block[:1] if first else block.mean(0, keepdim=True)
+
+
+def _field(path: Path, sound: Sound) -> Callable[[Tensor], Tensor]:
+    """What makes W, Y, Z and X of a file's channels."""
+    try:
+        return recognised_layout(sound.channels, sound.codec).to_ambix
+    except ValueError as error:
+        expected = str(error).partition(";")[0]  # what follows is advice for `prepare`
+        raise ValueError(f"{path}: {expected}") from error
+
+
+def _check_view(path: Path, pictures: Pictures, generator: Generator, panorama: bool) -> None:
+    try:
+        if generator.panoramic:
+            check_equirect(pictures, declared=panorama, vouched=False, declare="panorama=true")
+        else:
+            check_flat(pictures)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error

@@ -1,0 +1,128 @@
+"""The U-Net of 2.5D Visual Sound, which PseudoBinaural and Sep-Stereo build on (Gao & Grauman, CVPR 2019)."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+# B sounds, C channels of the picture's maps, F rows and T columns of a spectrum, h and w rows and columns of the maps
+
+HALVINGS = 5
+NORMS: dict[str, type[nn.Module]] = {"batch": nn.BatchNorm2d, "instance": nn.InstanceNorm2d}
+
+
+class DecoderOutput(NamedTuple):
+    """What the decoder makes of a mix and a picture."""
+
+    mask: Tensor
+    """`(B, 2, F', T)` in -1..1: real and imaginary part of the mask whose product with the mix is the difference of
+    left and right; `F'` is `F` rounded down to a multiple of 32."""
+    levels: tuple[Tensor, Tensor, Tensor, Tensor]
+    """What the first four steps of the decoder give out, for APNet: `(B, 8 width, F' / 16, T / 16)` to
+    `(B, width, F' / 2, T / 2)`."""
+
+
+class UNet25D(nn.Module):
+    """Five halvings of the spectrum of a mix and five doublings, with the picture laid over the smallest map.
+
+    23,086,234 parameters at the default sizes, named as in the published checkpoints. Nothing in it says where in the
+    picture a cell lies but its place in the flattened vector.
+
+    Args:
+        width: channels after the first halving; 64 in the paper, 16 for two CPU cores.
+        visual_channels: channels of the picture's maps.
+        grid: rows and columns that the maps are averaged into if they have others; 7 x 14 for 224 x 448 pixels.
+        norm: `batch`, or `instance` as PseudoBinaural has it when real and made-up sounds are mixed.
+
+    Raises:
+        ValueError: another norm.
+    """
+
+    def __init__(
+        self, width: int = 64, visual_channels: int = 512, grid: tuple[int, int] = (7, 14), norm: str = "batch"
+    ) -> None:
+        super().__init__()
+        self.grid = grid
+        seen = 8 * grid[0] * grid[1]
+        self.audionet_convlayer1 = down(2, width, norm)
+        self.audionet_convlayer2 = down(width, width * 2, norm)
+        self.audionet_convlayer3 = down(width * 2, width * 4, norm)
+        self.audionet_convlayer4 = down(width * 4, width * 8, norm)
+        self.audionet_convlayer5 = down(width * 8, width * 8, norm)
+        self.audionet_upconvlayer1 = up(seen + width * 8, width * 8, norm)
+        self.audionet_upconvlayer2 = up(width * 16, width * 4, norm)
+        self.audionet_upconvlayer3 = up(width * 8, width * 2, norm)
+        self.audionet_upconvlayer4 = up(width * 4, width, norm)
+        self.audionet_upconvlayer5 = output_layer(width * 2, 2)
+        self.conv1x1 = nn.Sequential(nn.Conv2d(visual_channels, 8, 1), _norm(norm, 8), nn.ReLU())
+        self.apply(init_weights)
+
+    def forward(self, mix: Tensor, maps: Tensor) -> DecoderOutput:
+        """The mask of the difference, and the decoder's maps.
+
+        Args:
+            mix: real and imaginary part of the spectrum of left plus right, `(B, 2, F, T)`; (2, 257, 64) in the paper.
+            maps: of the picture, `(B, C, h, w)`.
+
+        Raises:
+            ValueError: `F` below 32, or `T` no multiple of 32.
+        """
+        _check(mix)
+        d1 = self.audionet_convlayer1(mix)
+        d2 = self.audionet_convlayer2(d1)
+        d3 = self.audionet_convlayer3(d2)
+        d4 = self.audionet_convlayer4(d3)
+        d5 = self.audionet_convlayer5(d4)
+        u1 = self.audionet_upconvlayer1(torch.cat([self._tiled(maps, d5), d5], 1))
+        u2 = self.audionet_upconvlayer2(torch.cat([u1, d4], 1))
+        u3 = self.audionet_upconvlayer3(torch.cat([u2, d3], 1))
+        u4 = self.audionet_upconvlayer4(torch.cat([u3, d2], 1))
+        mask = self.audionet_upconvlayer5(torch.cat([u4, d1], 1)) * 2 - 1
+        return DecoderOutput(mask, (u1, u2, u3, u4))
+
+    def _tiled(self, maps: Tensor, like: Tensor) -> Tensor:
+        """The whole picture as one vector, at every place of a map of sound."""
+        cells: Tensor = self.conv1x1(functional.adaptive_avg_pool2d(maps, self.grid))
+        return cells.flatten(1)[:, :, None, None].expand(-1, -1, *like.shape[-2:])
+
+
+def down(channels_in: int, channels: int, norm: str) -> nn.Sequential:
+    """Halve a map: convolution, norm, leaky ReLU."""
+    return nn.Sequential(nn.Conv2d(channels_in, channels, 4, 2, 1), _norm(norm, channels), nn.LeakyReLU(0.2))
+
+
+def up(channels_in: int, channels: int, norm: str) -> nn.Sequential:
+    """Double a map: transposed convolution, norm, ReLU."""
+    return nn.Sequential(nn.ConvTranspose2d(channels_in, channels, 4, 2, 1), _norm(norm, channels), nn.ReLU())
+
+
+def output_layer(channels_in: int, channels: int) -> nn.Sequential:
+    """Double a map into 0..1."""
+    return nn.Sequential(nn.ConvTranspose2d(channels_in, channels, 4, 2, 1), nn.Sigmoid())
+
+
+def init_weights(module: nn.Module) -> None:
+    """Draw the weights of one layer as the published networks init_weights: deviation 0.02, around 1 in norms."""
+    if isinstance(module, (nn.Conv1d, nn.Conv2d, nn.ConvTranspose2d, nn.Linear)):
+        nn.init.normal_(module.weight, 0.0, 0.02)
+    elif isinstance(module, nn.BatchNorm2d):
+        nn.init.normal_(module.weight, 1.0, 0.02)
+        nn.init.zeros_(module.bias)
+
+
+def _norm(name: str, channels: int) -> nn.Module:
+    if name not in NORMS:
+        raise ValueError(f"a norm is {' or '.join(NORMS)}, not {name!r}")
+    return NORMS[name](channels)
+
+
+def _check(mix: Tensor) -> None:
+    step = 2**HALVINGS
+    if mix.ndim != 4 or mix.shape[1] != 2 or mix.shape[2] < step or not mix.shape[3] or mix.shape[3] % step:
+        raise ValueError(
+            f"the U-Net takes spectra (sounds, 2, rows, columns) of at least {step} rows and a multiple of {step} "
+            f"columns, not {tuple(mix.shape)}"
+        )

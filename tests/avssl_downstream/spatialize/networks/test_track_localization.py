@@ -1,0 +1,89 @@
+"""TrackLocalization: where tracks point is where the cells are, and masks of channels are weighted tracks."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from avssl_downstream.spatialize.networks.conv_unet import SMALL
+from avssl_downstream.spatialize.networks.foa360 import AudioVisualTrunk, LocalizedTracks, mix_tracks
+from avssl_downstream.spatialize.networks.track_localization import (
+    TrackLocalization,
+    TrackLocalizationNet,
+    channel_masks,
+)
+from torch import Tensor
+
+from avssl.spatial.ambisonics import angles
+from avssl.spatial.spectrum import StftConfig
+
+
+def looking_for_the_first_map(nowhere: float = -40.0) -> TrackLocalization:
+    """All kinds look like cells of which the first map is 1."""
+    pointing = TrackLocalization(channels=5, kinds=3)
+    torch.nn.init.zeros_(pointing.looks.weight)
+    torch.nn.init.constant_(pointing.nowhere, nowhere)
+    pointing.looks.weight.data[:, 0] = 40
+    return pointing
+
+
+def maps_with(row: int, column: int) -> Tensor:
+    maps = torch.zeros(1, 5, 8, 16)
+    maps[0, 0, row, column] = 1
+    return maps
+
+
+def test_a_kind_points_to_the_cell_that_looks_like_it():
+    pointing = looking_for_the_first_map()
+    for row, column in ((0, 0), (3, 8), (6, 15)):
+        y, z, x = pointing(maps_with(row, column))[0, :, 2].detach()
+        azimuth, elevation = angles(torch.stack([x, y, z]))
+        assert math.isclose(azimuth, (1 - 2 * (column + 0.5) / 16) * math.pi, abs_tol=1e-3)
+        assert math.isclose(elevation, (0.5 - (row + 0.5) / 8) * math.pi, abs_tol=1e-3)
+        assert math.isclose(torch.stack([x, y, z]).norm(), 1.0, abs_tol=1e-3)
+
+
+def test_what_is_nowhere_has_no_direction():
+    assert looking_for_the_first_map(1000.0)(maps_with(2, 5)).abs().max() < 1e-6
+
+
+def test_a_turned_picture_turns_the_weights():
+    torch.manual_seed(0)
+    pointing, maps = TrackLocalization(5, 3), torch.randn(2, 5, 8, 16)
+    y, z, x = pointing(maps).unbind(1)
+    turned_y, turned_z, turned_x = pointing(maps.roll(-4, -1)).unbind(1)  # a quarter to the left
+    for found, wanted in ((turned_y, x), (turned_x, -y), (turned_z, z)):
+        torch.testing.assert_close(found, wanted, atol=1e-6, rtol=1e-5)
+
+
+def test_unseparated_sound_is_shared_out_among_the_kinds():
+    torch.manual_seed(0)
+    net = TrackLocalizationNet(AudioVisualTrunk((32, 32), (), 1, SMALL, 8), (5,), kinds=3, separate=False)
+    torch.nn.init.zeros_(net.shares.weight)
+    net.shares.bias.data = torch.tensor([0.2, 0.5, 0.3]).log()
+    maps = torch.randn(2, 5, 8, 16)
+    found = net(torch.rand(2, 1, 32, 32), [maps])
+    wanted = net.localization(maps) @ torch.tensor([0.2, 0.5, 0.3])
+    assert found.masks is None
+    torch.testing.assert_close(found.weights[..., 0], wanted[:, None].expand(-1, 2, -1))
+
+
+def test_masks_of_channels_are_tracks_weighted_and_added_up():
+    torch.manual_seed(0)
+    stft, mono = StftConfig(256, 256, 128, "none"), torch.randn(2, 256 + 128 * 31)
+    weights, masks = torch.randn(2, 1, 3, 5).expand(-1, 4, -1, -1), torch.rand(2, 5, 129, 32)
+    spectrum = stft.stft(mono)
+    found = LocalizedTracks(weights, torch.zeros(2, 4, 3), masks)
+    at_once = stft.istft(channel_masks(found, 32)[:, :, 0] * spectrum[:, None], mono.shape[-1])
+    tracks = stft.istft(masks * spectrum[:, None], mono.shape[-1])
+    torch.testing.assert_close(at_once, mix_tracks(*found[:2], tracks), atol=1e-4, rtol=1e-4)
+
+
+def test_tracks_add_up_to_the_mono_sound_and_every_parameter_is_trained():
+    torch.manual_seed(0)
+    net = TrackLocalizationNet(AudioVisualTrunk((32, 32), (), 1, SMALL, 8, norm=True), (3, 4), kinds=5)
+    found = net(torch.rand(2, 1, 32, 32), [torch.rand(2, 3, 4, 8), torch.rand(2, 4, 4, 8)])
+    assert found.masks is not None
+    torch.testing.assert_close(found.masks.sum(1), torch.ones(2, 32, 32))
+    channel_masks(found, 32).square().sum().backward()
+    assert all(each.grad is not None and bool(each.grad.isfinite().all()) for each in net.parameters())
