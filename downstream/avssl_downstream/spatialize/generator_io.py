@@ -15,10 +15,9 @@ from avssl.data.atomic import replacing, write_text
 from avssl.models.encoders import Encoders
 from avssl.models.folder import load_tensors, read_format, read_tensors
 from avssl.train.outcome import flat
-from avssl_downstream.spatialize.build import build
 from avssl_downstream.spatialize.generator import Generator
-from avssl_downstream.spatialize.generators import find
 from avssl_downstream.spatialize.options import SpatializeOptions
+from avssl_downstream.spatialize.registry import build_generator, get_generator
 
 CONFIG = "config.json"
 WEIGHTS = "generator.safetensors"
@@ -78,7 +77,7 @@ def read_generator(folder: Path, settings: Any) -> tuple[Generator, SpatializeOp
         fill(ModelConfig, towers["model"], where=str(path)), fill(FeatureConfig, towers["features"], where=str(path))
     )
     own = {key: "" if key.endswith("weights") else value for key, value in fitted.generator_options.items()}
-    generator = build(replace(fitted, visual_weights="", generator_options=own), encoders or None)
+    generator = build_generator(replace(fitted, visual_weights="", generator_options=own), encoders or None)
     load_tensors(generator, read_tensors(folder / WEIGHTS), str(folder / WEIGHTS))
     return generator.eval(), options
 
@@ -95,7 +94,7 @@ def _read_config(path: Path) -> dict[str, Any]:
 
 def _check_same(folder: Path, fitted: SpatializeOptions, options: SpatializeOptions) -> None:
     """Refuse settings that would need another fit, such as another rate or field of view."""
-    own = find(fitted.generator).Options
+    own = get_generator(fitted.generator).Options
     before, now = _settings(fitted, own, folder), _settings(options, own, folder)
     for key in sorted(before.keys() | now.keys()):
         if before.get(key) != now.get(key) and key not in FREE:

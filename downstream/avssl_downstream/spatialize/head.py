@@ -18,13 +18,13 @@ from avssl.train.outcome import CONFIG, read_config
 from avssl.train.run_folder import FIGURES, add_metrics, check_same
 from avssl.train.stop import interrupting
 from avssl_downstream.spatialize.apply import apply
-from avssl_downstream.spatialize.build import build
 from avssl_downstream.spatialize.evaluate import Evaluation
 from avssl_downstream.spatialize.evaluation_clips import spatial_prior
 from avssl_downstream.spatialize.generator import Generator
 from avssl_downstream.spatialize.generator_io import read_generator, write_generator
 from avssl_downstream.spatialize.options import SpatializeOptions
 from avssl_downstream.spatialize.plots import ClipPlots
+from avssl_downstream.spatialize.registry import build_generator
 from avssl_downstream.spatialize.training import evaluation_manifests, train, training_manifests
 
 MAY_CHANGE = (
@@ -88,7 +88,7 @@ class Spatialize(Head):
             SystemExit: with code 0, after saving, when SIGTERM or Ctrl-C came.
         """
         check_folder(folder, self.options)
-        generator = build(self.options, self.encoders)
+        generator = build_generator(self.options, self.encoders)
         training, further, held_out = training_manifests(generator, self.options)
         fabric = alone(self.options.train.precision)
         folder.mkdir(parents=True, exist_ok=True)

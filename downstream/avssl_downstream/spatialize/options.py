@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from avssl import plugins
 from avssl.config import DataConfig, OptimConfig, TrainConfig, check_choice, check_precision, check_range
 from avssl_downstream.spatialize.generator import Generator
-from avssl_downstream.spatialize.generators import GENERATORS
 
 NORMALISATIONS = ("none", "peak")
 MIXES = ("auto", "mean", "first")
@@ -21,7 +21,7 @@ class SpatializeOptions:
     """Generator, data, training, evaluation; and what applying may change."""
 
     generator: str = "pseudo_binaural"
-    """asn, foa360, mono_to_3d or pseudo_binaural."""
+    """asn, foa360, mono_to_3d, pseudo_binaural, or another installed one (`avssl list`)."""
     generator_options: dict[str, Any] = field(default_factory=dict)
     """Fills the generator's `Options`."""
     visual_branch: str = "scratch"
@@ -89,7 +89,7 @@ class SpatializeOptions:
 
     def __post_init__(self) -> None:
         """Refuse what has no meaning."""
-        check_choice("generator", self.generator, tuple(GENERATORS))
+        plugins.check_installed(plugins.GENERATORS, self.generator)
         check_choice("normalisation", self.normalisation, NORMALISATIONS)
         check_choice("mix", self.mix, MIXES)
         check_choice("target", self.target, ("", *TARGETS))
