@@ -16,14 +16,12 @@ from avssl.datasets.dataset import Dataset
 
 
 class Layout(ABC):
-    """Directory structure of a data set.
+    """Directory structure of a data set; the first line of a subclass's docstring is what `avssl list` shows.
 
     Args:
         options: an instance of `Options`; None: its defaults.
     """
 
-    description: ClassVar[str]
-    """One line for `avssl list`."""
     projection: ClassVar[str] = "auto"
     """Projection of its frames: equirect, flat (ordinary field of view), or auto: recordings may differ."""
     Options: ClassVar[type] = NoOptions

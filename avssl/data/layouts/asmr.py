@@ -31,9 +31,11 @@ LONGEST = 10**6
 
 
 class YouTubeAsmr(Layout):
-    """Clips with a video and an audio file, split by csv lists."""
+    """YouTube-ASMR-300K (Yang 2020): ordinary video with stereo audio.
 
-    description = "YouTube-ASMR-300K (Yang 2020): ordinary video with stereo audio"
+    Clips with a video and an audio file, split by csv lists.
+    """
+
     projection = FLAT
     Options = SplitListOptions
     options: SplitListOptions

@@ -40,9 +40,11 @@ class ClassFolderOptions:
 
 
 class ClassFolders(Layout):
-    """Videos in one folder for each class; `train` and `test` above the classes give one fold, else three are drawn."""
+    """Your own ordinary videos: one folder a class, below train and test if they are split.
 
-    description = "your own ordinary videos: one folder a class, below train and test if they are split"
+    Videos in one folder for each class; `train` and `test` above the classes give one fold, else three are drawn.
+    """
+
     projection = FLAT
     Options = ClassFolderOptions
     options: ClassFolderOptions

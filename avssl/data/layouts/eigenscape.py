@@ -77,9 +77,11 @@ class _File(NamedTuple):
 
 
 class EigenScape(Layout):
-    """Segments of every recording, with class, recording as group, and folds by recording number."""
+    """EigenScape (Green 2017): audio of eight acoustic scenes in fourth-order ambisonics.
 
-    description = "EigenScape (Green 2017): audio of eight acoustic scenes in fourth-order ambisonics"
+    Segments of every recording, with class, recording as group, and folds by recording number.
+    """
+
     Options = EigenScapeOptions
     options: EigenScapeOptions
 

@@ -29,9 +29,11 @@ BINAURAL = Kind("binaural")
 
 
 class FairPlay(Layout):
-    """Clips with video and binaural audio, split by one of several sets of lists."""
+    """FAIR-Play (Gao 2019): ordinary video of music in a room with binaural audio.
 
-    description = "FAIR-Play (Gao 2019): ordinary video of music in a room with binaural audio"
+    Clips with video and binaural audio, split by one of several sets of lists.
+    """
+
     projection = FLAT
     Options = SplitListOptions
     options: SplitListOptions

@@ -58,13 +58,13 @@ SOUNDS = frozenset(
 
 
 class Files(Layout):
-    """Every video file under a folder, subfolders and linked folders included, hidden files and folders not.
+    """Any folder of video files, 360-degree or ordinary; audio inside, or beside in a file of that stem.
+
+    Every video file under a folder, subfolders and linked folders included, hidden files and folders not.
 
     An audio file of the same stem beside a video replaces the video's own audio track; two of them are a problem of
     the recording, not a choice.
     """
-
-    description = "any folder of video files, 360-degree or ordinary; audio inside, or beside in a file of that stem"
 
     def read(self, root: Path, exclude: Path | None = None) -> Dataset:
         """Find the video files, by their suffix, and the audio files beside them.

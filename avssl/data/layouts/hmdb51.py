@@ -26,9 +26,11 @@ CODES = {"0": None, "1": 0, "2": 1}
 
 
 class Hmdb51(Layout):
-    """Listed videos with class and film as group, and the official splits as folds split1 to split3."""
+    """HMDB51 (Kuehne 2011): ordinary video of 51 actions, three splits.
 
-    description = "HMDB51 (Kuehne 2011): ordinary video of 51 actions, three splits"
+    Listed videos with class and film as group, and the official splits as folds split1 to split3.
+    """
+
     projection = FLAT
     Options = FileListOptions
     options: FileListOptions

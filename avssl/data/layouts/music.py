@@ -22,9 +22,11 @@ STEREO = Kind("stereo", own_sound=True)
 
 
 class Music(Layout):
-    """Listed clips with video and audio, split by csv lists."""
+    """MUSIC and MUSIC-21 (Zhao 2018, 2019): ordinary video of musicians with stereo audio.
 
-    description = "MUSIC and MUSIC-21 (Zhao 2018, 2019): ordinary video of musicians with stereo audio"
+    Listed clips with video and audio, split by csv lists.
+    """
+
     projection = FLAT
     Options = SplitListOptions
     options: SplitListOptions

@@ -20,9 +20,10 @@ TENTHS = ("train",) * 8 + ("val", "test")
 
 
 class MusicStereo(Music):
-    """The clips of MUSIC, rejected where their channels do not differ; split by csv lists, else by their ids."""
+    """MUSIC-Stereo (Xu 2021): the clips of MUSIC whose left and right channels differ.
 
-    description = "MUSIC-Stereo (Xu 2021): the clips of MUSIC whose left and right channels differ"
+    The clips of MUSIC, rejected where their channels do not differ; split by csv lists, else by their ids.
+    """
 
     def read(self, root: Path, exclude: Path | None = None) -> Dataset:
         """Read the clips as `Music` does, with a least level of left minus right.

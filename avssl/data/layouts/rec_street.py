@@ -44,9 +44,11 @@ class _Stage:
 
 
 class RecStreet(Layout):
-    """360-degree recordings, split by a pair of lists of one of four data sets."""
+    """REC-STREET, YT-ALL, YT-CLEAN and YT-MUSIC (Morgado 2018): 360-degree video with ambisonics.
 
-    description = "REC-STREET, YT-ALL, YT-CLEAN and YT-MUSIC (Morgado 2018): 360-degree video with ambisonics"
+    360-degree recordings, split by a pair of lists of one of four data sets.
+    """
+
     projection = "equirect"
     Options = SplitListOptions
     options: SplitListOptions

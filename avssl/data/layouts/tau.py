@@ -44,9 +44,11 @@ class TauOptions(FileListOptions):
 
 
 class Tau(Layout):
-    """Clips with class, place as group, and the official fold."""
+    """TAU Urban Audio-Visual Scenes 2021 (Wang 2021): ten urban scenes, ordinary video, binaural audio.
 
-    description = "TAU Urban Audio-Visual Scenes 2021 (Wang 2021): ten urban scenes, ordinary video, binaural audio"
+    Clips with class, place as group, and the official fold.
+    """
+
     projection = "flat"
     Options = TauOptions
     options: TauOptions

@@ -24,9 +24,11 @@ CLIP = re.compile(r"(?P<group>v_(?P<label>.+)_g\d+)_c\d+", re.IGNORECASE)
 
 
 class Ucf101(Layout):
-    """Listed videos with class and group, and the three official splits as folds split1 to split3."""
+    """UCF101 (Soomro 2012): ordinary video of 101 actions, three splits.
 
-    description = "UCF101 (Soomro 2012): ordinary video of 101 actions, three splits"
+    Listed videos with class and group, and the three official splits as folds split1 to split3.
+    """
+
     projection = FLAT
     Options = FileListOptions
     options: FileListOptions

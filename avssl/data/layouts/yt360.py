@@ -18,9 +18,11 @@ ID_LENGTH = 11
 
 
 class Yt360(Layout):
-    """Clips with a video and an audio file, split by `train.txt` and `test.txt`."""
+    """YT-360 (Morgado 2020): 10 s of 360-degree video with first-order ambisonics.
 
-    description = "YT-360 (Morgado 2020): 10 s of 360-degree video with first-order ambisonics"
+    Clips with a video and an audio file, split by `train.txt` and `test.txt`.
+    """
+
     projection = "equirect"
 
     def read(self, root: Path, exclude: Path | None = None) -> Dataset:
