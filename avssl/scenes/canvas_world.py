@@ -1,4 +1,4 @@
-"""Worlds whose scenes are actors put on a flat canvas."""
+"""Synthetic datasets whose scenes are sources placed on a flat canvas."""
 
 from __future__ import annotations
 
@@ -12,40 +12,71 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from avssl.scenes.actors import Company
+from avssl.scenes.actors import BuiltIn, Company
 from avssl.scenes.canvas import Canvas
-from avssl.scenes.world import Told, World, even_sides
+from avssl.scenes.clips import clip_company
+from avssl.scenes.cutouts import Cutting
+from avssl.scenes.dataset import SceneDataset, SceneOptions, SceneT
+from avssl.scenes.world import even_sides
 
 
 @dataclass(frozen=True)
-class CanvasWorld(World[Told]):
-    """Flat pictures of actors, whose own sounds are kept too."""
+class CanvasOptions(SceneOptions):
+    """Options of data sets on a canvas."""
+
+    width: int = 320
+    """Columns of a frame, even."""
+    height: int = 180
+    """Rows of a frame, even."""
+    sources: str = ""
+    """User clips to cut sources from: annotation file (JSON) or folder of LABEL/clip.mp4; empty: built-in objects."""
+    segmenter: str = ""
+    """Segmentation model for user clips: torchvision/maskrcnn_resnet50_fpn:WEIGHTS, or a .pt, .onnx or OpenVINO model
+    of ultralytics; empty: bounding boxes."""
+    cut_rate: float = 4.0
+    """Frames per second that are cut from user clips."""
+
+
+class CanvasWorld(SceneDataset[SceneT]):
+    """Flat frames of sources on a canvas; the dry source signals are written too."""
 
     apart: ClassVar[bool] = True
     channels: ClassVar[int]
-    """Of the sound."""
+    """Channels of the audio."""
+    Options: ClassVar[type] = CanvasOptions
+    options: CanvasOptions
     form: Canvas
-    company: Company
+
+    def __init__(self, options: CanvasOptions) -> None:
+        super().__init__(options)
+        self.form = Canvas(options.seconds, options.width, options.frame_rate, options.sample_rate, options.height)
+        self.company: Company = BuiltIn()
+
+    def read_inputs(self, out: Path) -> None:
+        """Read the annotations of user clips."""
+        if self.options.sources:
+            cutting = Cutting(self.options.segmenter, self.options.cut_rate)
+            self.company = clip_company(out, Path(self.options.sources), cutting)
 
     @abstractmethod
-    def heard(self, scene: Told) -> NDArray[np.float32]:
+    def heard(self, scene: SceneT) -> NDArray[np.float32]:
         """The sound and after it the sources at the level that they have in it: `(channels + sources, samples)`."""
 
     def prepare(self, out: Path, progress: bool) -> None:
         """Cut the sources out."""
         self.company.prepare(self.form, progress)
 
-    def sound(self, scene: Told) -> NDArray[np.float32]:
+    def sound(self, scene: SceneT) -> NDArray[np.float32]:
         """The first channels of what is heard."""
         return _heard(self, scene)[: self.channels]
 
-    def sources(self, scene: Told) -> NDArray[np.float32]:
+    def sources(self, scene: SceneT) -> NDArray[np.float32]:
         """What follows them."""
         return _heard(self, scene)[self.channels :]
 
-    def demands(self) -> Iterator[tuple[bool, str]]:
-        """Those of every world, and sides that H.264 can take."""
-        yield from super().demands()
+    def constraints(self) -> Iterator[tuple[bool, str]]:
+        """Those of every data set of scenes, and sides that H.264 can take."""
+        yield from super().constraints()
         yield from even_sides(self.form.width, self.form.height)
 
 

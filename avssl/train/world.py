@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +11,8 @@ from avssl.data.crops import CropOptions, check_guide
 from avssl.data.manifest import Manifest, read_manifest
 from avssl.data.objects import objects_path, read_about
 from avssl.data.truth import TRUTH
-from avssl.plugins import hint
-
-WORLDS = ("synth360", "synth360-order-2", "stage", "mono3d", "pseudo-binaural", "pseudo-binaural-stage")
+from avssl.scenes.dataset import SceneDataset
+from avssl.scenes.world import load_synthetic_dataset
 
 
 def clips(config: DataConfig, sample_rate: int, progress: bool = True) -> tuple[Path, Manifest]:
@@ -89,10 +86,10 @@ def _changed(path: Path) -> float:
 
 
 def _rendered(config: DataConfig, sample_rate: int, progress: bool) -> Path:
-    """The world's manifest; its folder is named by all that it depends on, so that it can be used again."""
-    version, render = _world(config.world)
+    """Manifest of the synthetic dataset, rendered on first use into a folder named by all that it depends on."""
+    kind = _scene_dataset(config.world)
     size = f"{config.clips}x{config.clip_seconds:g}s"
-    name = f"{config.world}-{version}-{size}-seed{config.world_seed}-{config.frame_rate:g}fps-{sample_rate}Hz"
+    name = f"{config.world}-{kind.version}-{size}-seed{config.world_seed}-{config.frame_rate:g}fps-{sample_rate}Hz"
     manifest = cache() / name / "manifest.parquet"
     if manifest.is_file():
         return manifest
@@ -100,21 +97,21 @@ def _rendered(config: DataConfig, sample_rate: int, progress: bool) -> Path:
         from avssl.data.detectors import load_detector
 
         load_detector(config.detector)  # says what is wrong with it before minutes of rendering
-    return render(
-        manifest.parent,
-        config.clips,
-        config.clip_seconds,
-        config.world_seed,
+    options = kind.Options(
+        clips=config.clips,
+        seconds=config.clip_seconds,
+        seed=config.world_seed,
         frame_rate=config.frame_rate,
         sample_rate=sample_rate,
-        progress=progress,
     )
+    return kind(options).render(manifest.parent, progress=progress)
 
 
-def _world(name: str) -> tuple[int, Callable[..., Path]]:
-    """Version of a built-in world, and what renders it."""
-    if name not in WORLDS:
-        raise ValueError(f"data.world is {' or '.join(WORLDS)}, not {name!r}{hint(name, WORLDS)}")
-    function = name.replace("-", "_")
-    module = import_module(f"avssl.scenes.{function}")
-    return module.VERSION, getattr(module, function)
+def _scene_dataset(name: str) -> type[SceneDataset[Any]]:
+    """Class of a synthetic dataset with a manifest."""
+    kind = load_synthetic_dataset(name)
+    if not issubclass(kind, SceneDataset):
+        raise ValueError(
+            f"data.world: {name!r} renders no manifest; choose a synthetic dataset of scenes: synth360, ..."
+        )
+    return kind

@@ -13,6 +13,7 @@ from lightning_fabric import Fabric
 from rich.console import Console
 from torch import Tensor
 
+from avssl import plugins
 from avssl.config import DataConfig
 from avssl.data.loader import Batches
 from avssl.data.manifest import Manifest, read_manifest
@@ -56,7 +57,7 @@ def training_manifests(generator: Generator, options: SpatializeOptions) -> tupl
     held_out = _held_out(whole, options)
     further = replace(whole, rows=())
     if options.augment:
-        named = options.augment in world.WORLDS
+        named = options.augment in plugins.names(plugins.SYNTHETIC_DATASETS)
         further = _clips(generator, options, "" if named else options.augment, options.augment if named else "")
         further = _useful(world.training(further), generator)
     training = _share(_useful(world.training(whole), generator), options.train_share)

@@ -10,12 +10,11 @@ import pytest
 import soundfile
 
 from avssl.data.manifest import read_manifest
-from avssl.scenes.actors import Actor, Appearance, BuiltIn
+from avssl.scenes.actors import Actor, Appearance
 from avssl.scenes.canvas import Canvas
-from avssl.scenes.mono3d import Mono3d, mono3d
-from avssl.scenes.mono3d_scene import Walker, WalkScene, Wandering
+from avssl.scenes.mono3d import Mono3d, Mono3dOptions, mono3d
+from avssl.scenes.mono3d_scene import Walker, WalkScene
 from avssl.scenes.walk import Walk, draw_walk
-from avssl.train.world import WORLDS
 
 SMALL = {"width": 96, "height": 64, "progress": False}
 FORM = Canvas(1.0, 96, 16.0, 24000, 64)
@@ -23,7 +22,8 @@ RED, GREEN = (255, 0, 0), (0, 255, 0)
 
 
 def world(kind="mixed", form=FORM, deviation=0.2):
-    return Mono3d(5, form, BuiltIn(), kind, Wandering(deviation=deviation))
+    sizes = {name: getattr(form, name) for name in ("seconds", "width", "height", "frame_rate", "sample_rate")}
+    return Mono3d(Mono3dOptions(seed=5, type=kind, deviation=deviation, **sizes))
 
 
 @dataclass(frozen=True)
@@ -240,7 +240,3 @@ def test_the_command_prints_the_manifest(tmp_path):
     assert "clips/s" in done.stderr
     settings = json.loads((tmp_path / "out" / "scenes.json").read_text())
     assert (settings["type"], settings["step"], settings["sources"]) == ("P2", 0.1, "built-in")
-
-
-def test_it_is_a_built_in_world():
-    assert {"mono3d", "pseudo-binaural", "pseudo-binaural-stage"} < set(WORLDS)

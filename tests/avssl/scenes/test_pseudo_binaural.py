@@ -19,7 +19,7 @@ from avssl.scenes.actors import Actor, BuiltIn
 from avssl.scenes.arrangement import fitted, side_by_side
 from avssl.scenes.backdrop import Backdrop, clone
 from avssl.scenes.canvas import Canvas, Spot, paste
-from avssl.scenes.pseudo_binaural import PseudoBinaural, pseudo_binaural
+from avssl.scenes.pseudo_binaural import PseudoBinaural, PseudoBinauralOptions, pseudo_binaural
 from avssl.scenes.pseudo_ears import WAYS, hear
 from avssl.scenes.stage import stage
 from avssl.spatial.ambisonics import encode
@@ -32,7 +32,9 @@ MEDIA = Path(os.environ.get("AVSSL_TEST_MEDIA", Path(__file__).parents[4] / "sha
 
 
 def world(way="ambisonic", fov=120.0, form=FORM, backdrop=Backdrop(), by_loudness=False, head=""):  # noqa: B008
-    return PseudoBinaural(5, form, BuiltIn(), np.radians(fov), way, head, backdrop, by_loudness, True)
+    sizes = {name: getattr(form, name) for name in ("seconds", "width", "height", "frame_rate", "sample_rate")}
+    looks = {"background": backdrop.name, "blend": backdrop.blend, "size_by_loudness": by_loudness}
+    return PseudoBinaural(PseudoBinauralOptions(seed=5, fov=fov, way=way, hrirs=head, **looks, **sizes))
 
 
 def test_patches_never_overlap_and_lie_whole_on_the_canvas():

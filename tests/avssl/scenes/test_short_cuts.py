@@ -15,7 +15,7 @@ from avssl.scenes.kinds import KINDS
 from avssl.scenes.lens import Panorama
 from avssl.scenes.picture import render_frames
 from avssl.scenes.scene import Format, describe
-from avssl.scenes.stage import Shot, Stage
+from avssl.scenes.stage import Stage, StageOptions
 from avssl.scenes.truth import truth
 from avssl.spatial.ambisonics import angle_between, intensity_direction
 
@@ -163,7 +163,7 @@ def _measured(scene, form):
 @pytest.fixture(scope="module")
 def staged():
     """Scenes on the stage, their second second of sound, and coins that say where its ears are exchanged."""
-    stage = Stage(31, Shot(seconds=2.0, width=112, height=64, frame_rate=0.5))
+    stage = Stage(StageOptions(seed=31, seconds=2.0, width=112, height=64, frame_rate=0.5))
     scenes = [stage.describe(index) for index in range(160)]
     sounds = [stage.sound(scene)[:, stage.form.sample_rate :] for scene in scenes]
     return stage, scenes, sounds, np.random.default_rng(0).random(len(scenes)) < 0.5
@@ -190,7 +190,7 @@ def test_ears_and_truth_together_tell_whether_the_ears_were_exchanged(staged):
 
 
 def test_half_of_the_stages_are_mirrored():
-    stage = Stage(32, Shot())
+    stage = Stage(StageOptions(seed=32))
     assert is_chance(sum(stage.describe(index).mirrored for index in range(1000)), 1000)
 
 

@@ -14,11 +14,12 @@ import pytest
 import soundfile
 
 from avssl.data.manifest import read_manifest
-from avssl.scenes.stage import Shot, Stage, stage
+from avssl.scenes.stage import Stage, StageOptions, stage
 from avssl.spatial.viewport import project
 
 SMALL = {"width": 96, "height": 64, "progress": False}
-WORLD = Stage(5, Shot(1.0, 96, 16.0, 24000, 64))
+OPTIONS = StageOptions(seed=5, seconds=1.0, width=96, height=64)
+WORLD = Stage(OPTIONS)
 
 
 @pytest.fixture(scope="module")
@@ -97,7 +98,7 @@ def test_the_truth_says_where_in_the_picture_objects_are(world):
 
 @pytest.mark.parametrize("index", range(8))
 def test_the_box_of_the_truth_holds_exactly_the_drawn_object(grey, index):
-    large = replace(WORLD, form=Shot(0.25, 448, 16.0, 24000, 256))
+    large = Stage(replace(OPTIONS, seconds=0.25, width=448, height=256))
     scene = large.describe(index)
     scene = replace(scene, things=scene.things[:1])
     drawn = np.abs(next(large.frames(scene)).astype(int) - 128).max(-1) > 40
@@ -132,7 +133,7 @@ def test_an_interrupted_world_is_continued(world, tmp_path):
 
 
 def test_the_room_and_its_noise_can_be_left_out():
-    dead = replace(WORLD, room=False)
+    dead = Stage(replace(OPTIONS, room=False))
     for index in range(3):
         scene = WORLD.describe(index)
         dry, wet = (each.sound(each.describe(index)) for each in (dead, WORLD))
