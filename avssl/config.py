@@ -285,9 +285,18 @@ def read_recipe(name: str, kind: type = RunConfig) -> Any:
         kind: whose keys it may have: those of a run, or of a head's options.
 
     Raises:
-        ValueError: there is none, it is not YAML, or a key or value is not one of `kind`.
+        ValueError: there is none, it is not YAML, a key or value is not one of `kind`, or bases form a circle.
     """
+    return _read_recipe(name, kind, ())
+
+
+def _read_recipe(name: str, kind: type, above: tuple[Path, ...]) -> Any:
+    """A recipe, of which those above it are based."""
     path = recipe_path(name)
+    chain = (*above, path)
+    if any(path.samefile(each) for each in above):
+        circle = " -> ".join(map(str, chain))
+        raise ValueError(f"{path}: expected a recipe whose bases end, got a circle ({circle}); remove one `base`")
     try:
         recipe: Any = OmegaConf.load(path)
     except Exception as error:
@@ -299,7 +308,7 @@ def read_recipe(name: str, kind: type = RunConfig) -> Any:
         _merged(kind, recipe)
     if not base:
         return recipe
-    beneath = read_recipe(base, kind)
+    beneath = _read_recipe(base, kind, chain)
     beneath.pop("published", None)
     return OmegaConf.merge(beneath, recipe)
 

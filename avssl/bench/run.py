@@ -13,7 +13,7 @@ from avssl.bench.case import Case, Size
 from avssl.bench.show import machine, machine_line, table, write_json
 from avssl.bench.timing import Timing, measure, threads
 from avssl.data.media import close_all
-from avssl.data.pool import cores
+from avssl.io.cores import usable_cores
 from avssl.plugins import hint
 
 CASES: dict[str, Callable[[Size, Path], list[Case]]] = {
@@ -56,7 +56,7 @@ def bench(
         RuntimeError: the result of ours and that of a peer differ.
     """
     _check(only, repeats, count, target)
-    with threads(count or cores()):
+    with threads(count or usable_cores()):
         facts = machine()
         timings = _timings(only or list(CASES), repeats, size or Size())
     out = Console(highlight=False)

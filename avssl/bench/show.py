@@ -16,7 +16,7 @@ from rich.table import Table
 from avssl import __version__
 from avssl.bench.timing import Timing
 from avssl.data.atomic import write_text
-from avssl.data.pool import cores
+from avssl.io.cores import usable_cores
 
 TUNING = ("GLIBC_TUNABLES", "MALLOC_", "LD_PRELOAD", "OMP_", "MKL_", "KMP_", "OPENBLAS_")
 """Beginnings of the environment variables that change how fast either side is."""
@@ -26,7 +26,7 @@ def machine() -> dict[str, Any]:
     """Where the times were taken, and what was tuned from outside."""
     return {
         "cpu": _cpu(),
-        "cores": cores(),
+        "cores": usable_cores(),
         "threads": torch.get_num_threads(),
         "torch": torch.__version__,
         "python": platform.python_version(),

@@ -58,9 +58,19 @@ class Wish:
         """Where the results go."""
         if self.head is not None:
             return self.out or self.head / MEASURED
-        if self.out is None and self.encoders is None:
-            return Path("runs") / self.name
-        return self.out or Path(str(self.encoders)) / self.name
+        if self.out is not None:
+            return self.out
+        return (Path("runs") if self.encoders is None else _beside(self.encoders)) / self.name
+
+
+def _beside(encoders: Path) -> Path:
+    """Folder that takes the results of heads on encoders: their run; `runs` where they are published without one."""
+    from avssl.models.folder import CONFIG
+
+    folder = encoders.absolute()
+    if not (folder / CONFIG).is_file():
+        return encoders
+    return folder.parent if folder.name == "encoders" else Path("runs")
 
 
 def _command(name: str, distribution: str) -> click.Command:
@@ -73,7 +83,7 @@ def _command(name: str, distribution: str) -> click.Command:
         click.option("--to", "target", type=PATH, help="Where the result of --apply goes."),
         click.option("--head", type=PATH, help="Folder of a fitted head: for --apply, or to be measured on --data."),
         click.option(
-            "--out", type=PATH, help=f"Folder of results.  [default: ENCODERS/{name}, HEAD/{MEASURED} or runs/{name}]"
+            "--out", type=PATH, help=f"Folder of results.  [default: RUN/{name}, HEAD/{MEASURED} or runs/{name}]"
         ),
         SET,
     ]

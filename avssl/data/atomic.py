@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,16 +13,24 @@ MARK = "part"
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def replacing(path: Path, mode: int | None = None) -> Iterator[Path]:
     """A temporary path beside `path`, of the same suffix, which it replaces once the body has ended well.
 
     The name tells machine and process, so that two that write the same file do not meet; what killed processes of this
     machine left of this file is removed.
+
+    Args:
+        path: the file.
+        mode: its permission bits; None: those that the umask gives a new file, whatever the library that writes it
+            chose, as safetensors writes files that nobody else may read.
     """
     sweep(path.parent, _glob(path.stem), _glob(path.suffix))
     part = path.with_name(f".{path.stem}.{MARK}-{platform.node()}-{os.getpid()}{path.suffix}")
     try:
         yield part
+        wanted = _new_mode(part) if mode is None else mode
+        if stat.S_IMODE(part.stat().st_mode) != wanted:
+            part.chmod(wanted)
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
@@ -48,6 +57,20 @@ def write_text(path: Path, text: str) -> None:
     """
     with replacing(path) as part:
         part.write_text(text, encoding="utf-8")
+
+
+def _new_mode(part: Path) -> int:
+    """Permission bits that umask and access lists give a new file beside a temporary one, as a probe shows.
+
+    The umask itself cannot be read without changing it for other threads.
+    """
+    stem, end = part.name.rsplit(f".{MARK}-", 1)
+    probe = part.with_name(f"{stem}~mode.{MARK}-{end}")
+    try:
+        probe.touch()
+        return stat.S_IMODE(probe.stat().st_mode)
+    finally:
+        probe.unlink(missing_ok=True)
 
 
 def _glob(text: str) -> str:

@@ -14,7 +14,7 @@ from avssl.data.manifest import Row
 from avssl.data.media import iterate_frames
 from avssl.data.objects import Looked
 from avssl.data.panoramas import Panoramas
-from avssl.data.pool import cores
+from avssl.io.cores import usable_cores
 
 TOGETHER = {"viewports": 4, "equirect": 16}
 """Instants that are shown at once."""
@@ -83,7 +83,7 @@ def read_ahead(cut: Iterable[Piece], panoramas: Panoramas, side: int, views: str
         wholes, parts = zip(*(show(frame, side, views) for frame in frames), strict=True)
         return Shown(np.stack(wholes), np.stack(parts))
 
-    threads = min(THREADS, cores())
+    threads = min(THREADS, usable_cores())
     waiting: deque[tuple[Piece, Future[Shown]]] = deque()
     pool = ThreadPoolExecutor(threads, thread_name_prefix="frames")
     try:

@@ -22,11 +22,6 @@ class CrashError(ValueError):
     """A worker process died over this job, twice: it crashed, or it was killed, as when memory runs out."""
 
 
-def cores() -> int:
-    """Processor cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def outcomes(
     work: Callable[[Job], Result], jobs: Sequence[Job], workers: int
 ) -> Generator[tuple[Job, Result | BaseException], None, None]:

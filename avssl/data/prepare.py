@@ -15,11 +15,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from avssl.data.journal import Journal, claim
 from avssl.data.manifest import NAME, Row, write_manifest
-from avssl.data.pool import cores, outcomes
+from avssl.data.pool import outcomes
 from avssl.data.proxy import MEDIA, PARTIAL, Job, Options, failure, prepare_one
 from avssl.data.report import Failure, PrepareReport, by_key, printable
 from avssl.datasets.dataset import Dataset
 from avssl.datasets.layout import load_layout
+from avssl.io.cores import usable_cores
 
 
 def prepare(
@@ -70,7 +71,7 @@ def prepare(
         claim(out)
         with _workplace(out):
             journal = Journal(out, found.root, {"root": printable(root.resolve()), "layout": layout, **asdict(options)})
-            report = _run(found, journal, options, workers or cores(), Console(stderr=True, quiet=not progress))
+            report = _run(found, journal, options, workers or usable_cores(), Console(stderr=True, quiet=not progress))
             _write(report)
     if progress:
         report.show(Console())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -48,6 +49,13 @@ class Column:
     def share(self) -> bool:
         """Whether it is shown in per cent: a share from 0 to 1, or by which share something is below another."""
         return is_share(self.name) or bool(_GAIN.search(self.name))
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """Least and greatest possible value: 0 and 1 of a share; a gain over something better is negative."""
+        if _GAIN.search(self.name):
+            return -math.inf, 1.0
+        return (0.0, 1.0) if self.share else (-math.inf, math.inf)
 
     @property
     def chance(self) -> float | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import shutil
+import stat
 from pathlib import Path
 
 from avssl.data.atomic import replacing
@@ -44,9 +44,8 @@ class Insertion:
         ending = "\r\n" if self.lines[self.begin].endswith("\r\n") else "\n"
         middle = ["", *text.strip("\n").split("\n"), ""]
         parts = [*self.lines[: self.begin + 1], *(f"{line}{ending}" for line in middle), *self.lines[self.end :]]
-        with replacing(self.path) as part:
+        with replacing(self.path, mode=stat.S_IMODE(self.path.stat().st_mode)) as part:
             part.write_bytes("".join(parts).encode("utf-8"))
-            shutil.copymode(self.path, part)
 
     def link(self, target: Path) -> str:
         """A file's address as seen from this one."""

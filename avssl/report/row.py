@@ -53,7 +53,7 @@ class Row:
         found = over_seeds(self.by_seed(column.name).values())
         if len(having) == 1:
             found = _own_interval(having[0], column.name, found)
-        return found.within(0.0, 1.0) if column.share else found
+        return found.within(*column.bounds)
 
 
 def rows(runs: Sequence[Run]) -> list[Row]:

@@ -14,7 +14,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from avssl.data.atomic import sweep
-from avssl.data.pool import CrashError, cores, outcomes
+from avssl.data.pool import CrashError, outcomes
+from avssl.io.cores import usable_cores
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
@@ -47,7 +48,7 @@ def rendered(
     for folder in folders:
         folder.mkdir(parents=True, exist_ok=True)
     try:
-        with closing(_results(render, jobs, min(workers or cores(), len(jobs)))) as results:
+        with closing(_results(render, jobs, min(workers or usable_cores(), len(jobs)))) as results:
             return _watched(results, len(jobs), progress, unit)
     finally:
         for folder in folders:

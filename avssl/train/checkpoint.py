@@ -14,7 +14,6 @@ from torch import nn
 from avssl.data import atomic
 
 LAST = "last.ckpt"
-BEST = "best.ckpt"
 
 
 class Stateful(Protocol):

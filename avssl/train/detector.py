@@ -21,8 +21,8 @@ from avssl.data.detectors.checkpoint import read_checkpoint
 from avssl.data.detectors.folder import Config, build, write_folder
 from avssl.data.detectors.library import ultralytics, unchanged
 from avssl.data.manifest import Manifest, read_manifest
-from avssl.data.pool import cores
 from avssl.data.truth import FILE, read_truth
+from avssl.io.cores import usable_cores
 from avssl.train.panorama_set import write_panorama_set
 
 METRICS = "metrics.json"
@@ -141,7 +141,7 @@ def _trained(data: Path, folder: Path, config: DetectorConfig, progress: bool) -
         "rect": True,
         # Measured once, in the end: to pick an epoch by what it finds on held-out panoramas would flatter it.
         "val": False,
-        "device": "0" if torch.cuda.is_available() else "cpu", "workers": min(4, cores()),
+        "device": "0" if torch.cuda.is_available() else "cpu", "workers": min(4, usable_cores()),
         # Never True: that compares results with those of a network it would download.
         "amp": "bf16" if torch.cuda.is_available() and torch.cuda.is_bf16_supported() else False,
     }  # fmt: skip
@@ -150,7 +150,7 @@ def _trained(data: Path, folder: Path, config: DetectorConfig, progress: bool) -
     with unchanged(), bar:
         trainer = ultralytics().models.yolo.detect.DetectionTrainer(overrides=settings)
         # It would leave a core idle.
-        trainer.add_callback("on_train_start", lambda _: torch.set_num_threads(cores()))
+        trainer.add_callback("on_train_start", lambda _: torch.set_num_threads(usable_cores()))
         task = bar.add_task("", total=None, loss=float("nan"))
 
         def step(now: Any) -> None:

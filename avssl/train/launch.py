@@ -13,6 +13,8 @@ import torch.distributed as dist
 from lightning_fabric import Fabric
 from lightning_fabric.strategies.ddp import DDPStrategy
 
+from avssl.io.cores import usable_cores
+
 
 def alone(precision: str) -> Fabric:
     """One process on one device, whatever else runs."""
@@ -49,7 +51,7 @@ def _joined(precision: str) -> Fabric:
     strategy = DDPStrategy(broadcast_buffers=False)
     fabric = _launched(devices=local, num_nodes=world // local, strategy=strategy, precision=precision)
     if fabric.device.type == "cpu":  # torchrun leaves one thread to each process
-        torch.set_num_threads(max(1, (os.cpu_count() or 1) // local))
+        torch.set_num_threads(max(1, usable_cores() // local))
     return fabric
 
 

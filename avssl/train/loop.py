@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from contextlib import closing
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
+from typing import Any
 
 import torch
 from lightning_fabric import Fabric
@@ -57,7 +58,7 @@ def fit(
         `clips_per_second`, `wait_share`.
 
     Raises:
-        ValueError: the loss is not finite, or the folder's checkpoint belongs to another network.
+        ValueError: the loss is not finite, or the folder's checkpoint is of another network or another version.
         SystemExit: with code 0, after saving, when SIGTERM or Ctrl-C came.
         KeyboardInterrupt: likewise, where no folder is there to save in.
     """
@@ -103,26 +104,22 @@ class Trainer:
         """Take up the folder's last checkpoint, if there is one.
 
         Raises:
-            ValueError: it is of another network, or not all processes see it.
+            ValueError: it is of another network or version, or not all processes see it.
         """
         path = self.folder / checkpoint.LAST if self.folder else None
         if path and path.is_file():
             others = (("optimizer", self.optimizer), ("precision", self.fabric.strategy.precision))
-            self.run = Run(**checkpoint.restore(path, self.task, *others))
+            self.run = _resumed(path, checkpoint.restore(path, self.task, *others))
         first = self.fabric.broadcast(self.run.step)
         if first != self.run.step:
             raise ValueError(f"{path}: at step {self.run.step} here, at {first} in the first process; share the folder")
 
     def save(self) -> None:
-        """Write the last checkpoint, and the best one if this is it; only the first process writes."""
-        better = self.run.loss < self.run.best
-        self.run.best = min(self.run.best, self.run.loss)
+        """Write the last checkpoint; only the first process writes."""
         if self.folder and self.fabric.is_global_zero:
             state = {"run": asdict(self.run), "task": self.task.state_dict(), "optimizer": self.optimizer.state_dict()}
             state["precision"] = self.fabric.strategy.precision.state_dict()
             checkpoint.save(self.folder / checkpoint.LAST, state)
-            if better:
-                checkpoint.save(self.folder / checkpoint.BEST, {**state, "optimizer": {}})
 
     def train(self, batches: Stream, stop: StopRequest, bar: ProgressBar) -> bool:
         """Step until the end; True if it was asked to stop before."""
@@ -200,6 +197,16 @@ class Trainer:
                 "A lower optim.lr, optim.clip_norm=1 or train.precision=32-true may help"
             )
         return value
+
+
+def _resumed(path: Path, state: dict[str, Any]) -> Run:
+    expected, got = {each.name for each in fields(Run)}, set(state)
+    if got != expected:
+        raise ValueError(
+            f"{path}: written by another version of avssl, its run state differs in {', '.join(sorted(got ^ expected))}"
+            "; train in a new folder"
+        )
+    return Run(**state)
 
 
 def _clips(batch: Batch) -> int:

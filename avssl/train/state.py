@@ -16,8 +16,6 @@ class Run:
     """Steps done."""
     loss: float = math.nan
     """Smoothed over about 50 steps."""
-    best: float = math.inf
-    """Lowest smoothed loss at any checkpoint."""
     seconds: float = 0.0
     """Spent in steps, waiting included."""
     waited: float = 0.0

@@ -1,5 +1,6 @@
 """The command line: help without torch, one-line errors, exit codes."""
 
+import shutil
 import subprocess
 import sys
 import warnings
@@ -173,6 +174,24 @@ def test_a_strangers_head_without_options_or_manifest_is_fitted_and_applied(enco
         assert message in refused.output
         assert refused.output.strip().count("\n") == 0
     assert not (encoders / "refuse").exists()
+
+
+@pytest.mark.parametrize("given", ["run", "run/encoders", "run/encoders/", "elsewhere"])
+def test_results_of_a_head_go_beside_encoders_and_never_into_them(encoders, tmp_path, monkeypatch, given):
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(encoders / "encoders", tmp_path / "elsewhere")
+    before = sorted(tmp_path.rglob("encoders/*")), sorted(tmp_path.rglob("elsewhere/*"))
+    result = CliRunner().invoke(main, ["downstream", "note", "--encoders", given])
+    assert result.exit_code == 0, result.output
+    results = tmp_path / ("runs" if given == "elsewhere" else "run") / "note"
+    assert (results / "note.txt").is_file()
+    assert before == (sorted(tmp_path.rglob("encoders/*")), sorted(tmp_path.rglob("elsewhere/*")))
+
+
+def test_encoders_named_from_within_their_folder_take_no_results(encoders, monkeypatch):
+    monkeypatch.chdir(encoders / "encoders")
+    assert CliRunner().invoke(main, ["downstream", "note", "--encoders", "."]).exit_code == 0
+    assert (encoders / "note" / "note.txt").is_file()
 
 
 def test_a_strangers_fitted_head_is_measured_on_other_data(encoders, tmp_path):

@@ -53,3 +53,21 @@ def test_a_recipe_that_is_not_yaml_is_named(tmp_path):
     (tmp_path / "bad.yaml").write_text("a: [1\nb: }")
     with pytest.raises(ValueError, match="bad.yaml: not a YAML recipe"):
         read_recipe(str(tmp_path / "bad.yaml"))
+
+
+@pytest.mark.parametrize("bases", [["a"], ["b", "a"], ["b", "c", "b"]])
+def test_recipes_based_on_each_other_are_one_line_that_names_them(tmp_path, bases):
+    for name, base in zip("abc", bases, strict=False):
+        (tmp_path / f"{name}.yaml").write_text(f"base: {tmp_path / base}.yaml\ntask: avc\n")
+    with pytest.raises(ValueError, match="got a circle") as caught:
+        read_recipe(str(tmp_path / "a.yaml"))
+    message = str(caught.value)
+    assert "\n" not in message
+    assert f"({' -> '.join(str(tmp_path / f'{name}.yaml') for name in ['a', *bases])})" in message
+
+
+def test_two_recipes_may_stand_on_one_base(tmp_path):
+    (tmp_path / "base.yaml").write_text("task: avc\n")
+    for name in "ab":
+        (tmp_path / f"{name}.yaml").write_text(f"base: {tmp_path / 'base.yaml'}\n")
+        assert read_recipe(str(tmp_path / f"{name}.yaml")).task == "avc"

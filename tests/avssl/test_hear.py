@@ -36,7 +36,8 @@ def test_the_rules_of_the_interface_hold(tmp_path, features):
     assert stamps.max() <= 370
     assert not embeddings.requires_grad
     assert not scenes.requires_grad
-    assert torch.equal(get_scene_embeddings(audio[1:2], model), scenes[1:2])  # a sound does not depend on the others
+    alone = get_scene_embeddings(audio[1:2], model)  # a sound does not depend on the others, but for rounding
+    torch.testing.assert_close(alone, scenes[1:2], atol=1e-5, rtol=1e-5)
 
 
 @pytest.mark.parametrize(("rate", "asked"), [(8000, 16000), (16000, 16000), (24000, 48000), (32000, 48000)])

@@ -14,7 +14,6 @@ from avssl_downstream.correspondence import Correspondence
 from avssl_downstream.correspondence.draws import Draws, draw_misalignment
 from avssl_downstream.correspondence.options import CorrespondenceOptions
 from avssl_downstream.correspondence.probe import Pairs, judge, train
-from avssl_downstream.correspondence.scores import accuracy
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
@@ -207,17 +206,6 @@ def test_single_crops_keep_their_clip_and_angle() -> None:
     assert single.clip.tolist() == [clip for clip in (0, 0, 1, 1, 2, 2) for _ in range(3)]
     assert torch.equal(single.rotated[4, 0], draws.rotated[1, 1])
     assert torch.equal(single.angle[3:6], draws.angle[1].expand(3))
-
-
-def test_the_interval_covers_the_truth_as_often_as_it_says_when_draws_of_a_clip_are_alike() -> None:
-    rng = np.random.default_rng(0)
-    covered = []
-    for trial in range(200):
-        skill = rng.beta(8, 2, 60)  # of each clip; mean 0.8
-        right = torch.from_numpy(rng.random((60, 8)) < skill[:, None]).flatten()
-        _, low, high = accuracy(right, torch.arange(60).repeat_interleave(8), 400, trial)
-        covered.append(low <= 0.8 <= high)
-    assert 0.88 <= np.mean(covered) <= 0.99
 
 
 @pytest.mark.parametrize(("kind", "least"), [("yaw", 0.0), ("yaw", 90.0), ("pitch-yaw", 30.0), ("any", 150.0)])

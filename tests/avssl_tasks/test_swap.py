@@ -176,7 +176,7 @@ def test_both_orders_negate_when_the_sound_is_exchanged() -> None:
         torch.testing.assert_close(there, -back)
         assert there.abs().min() > 1e-6
         mono = batch | {"sound": batch["sound"].mean(1, keepdim=True).expand(-1, 2, -1)}
-        assert (task.logits(mono) == 0).all()
+        assert task.logits(mono).abs().max() < 1e-3 * there.abs().max()  # halves of a batch may round differently
 
 
 def trained(task: Swap, batches: list[dict[str, Tensor]], steps: int) -> list[float]:

@@ -73,7 +73,6 @@ def test_the_run_folder_holds_all_that_a_report_reads(run):
         "config.yaml",
         "environment.json",
         "last.ckpt",
-        "best.ckpt",
         "figures/loss.png",
         "figures/views.png",
     } <= names

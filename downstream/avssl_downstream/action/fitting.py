@@ -60,7 +60,7 @@ class Fitting:
         clips = torch.stack(self._embedded(recogniser.encoders, tested, options.test_clips, f"testing {split.name}"))
         scores = recogniser.classifier.probabilities(clips.flatten(0, 1), split.classes).view(*clips.shape[:2], -1)
         labels = split.labels[split.test].repeat_interleave(options.test_clips)
-        alone = measure(labels, scores.flatten(0, 1), [str(clip) for clip in range(len(labels))])
+        alone = measure(labels, scores.flatten(0, 1))
         self.found[split.name] = numbers | {f"clip_{name}": alone[name] for name in ("accuracy", "top5")}
         return scores.mean(1)
 

@@ -49,9 +49,7 @@ def judge(labelled: Dataset, predict: Predict, folder: Path, seed: int) -> dict[
     splits = [_split(fold, labelled, labels) for fold in labelled.folds]
     scores = {split.name: predict(split) for split in splits}
     groups = [each.group for each in labelled.recordings]
-    found = {
-        split.name: _measured(labels[split.test], scores[split.name], _at(groups, split.test), seed) for split in splits
-    }
+    found = {split.name: _measured(labels[split.test], scores[split.name], _at(groups, split.test)) for split in splits}
     tested = torch.cat([split.test for split in splits])
     keys, all_groups = _at([each.key for each in labelled.recordings], tested), _at(groups, tested)
     joined = torch.cat([scores[split.name] for split in splits])
@@ -103,8 +101,8 @@ def _split(fold: Fold, labelled: Dataset, labels: Tensor) -> Split:
     return Split(fold.name, train, test, labels, len(labelled.classes))
 
 
-def _measured(labels: Tensor, scores: Tensor, groups: Sequence[str], seed: int) -> dict[str, float]:
-    found = measure(labels, scores, groups, seed)
+def _measured(labels: Tensor, scores: Tensor, groups: Sequence[str]) -> dict[str, float]:
+    found = measure(labels, scores)
     label, score = by_recording(labels, scores, groups)
     return found | {"recording_accuracy": float((score.argmax(1) == label).double().mean())}
 

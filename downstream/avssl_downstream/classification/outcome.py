@@ -11,11 +11,12 @@ from pathlib import Path
 from statistics import fmean, stdev
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from avssl.data.atomic import replacing, write_text
+from avssl.evaluation.bootstrap import accuracy_interval
 from avssl_downstream.classification.confusion import confusion, draw_confusion
-from avssl_downstream.correspondence.scores import accuracy
 
 TOP = 5
 RESAMPLINGS = 2000
@@ -65,29 +66,36 @@ def write_outcome(
     _write_csv(folder / "classes.csv", ("class", "examples", "accuracy", "most_confused_with"), _table(counts, classes))
     names = ("key", "class", "predicted", *(f"p_{name}" for name in classes))
     _write_csv(folder / "predictions.csv", names, _predictions(classes, keys, labels, scores))
-    found = measure(labels, scores, groups or keys, seed)
+    found = measure(labels, scores) | _interval(labels, scores, groups or keys, seed)
     about = {"data": labelled_name, "fold": fold, "examples": len(keys), "classes": len(classes)}
     write_text(folder / "outcome.json", json.dumps(about | found, indent=2, ensure_ascii=False) + "\n")
     return found
 
 
-def measure(labels: Tensor, scores: Tensor, groups: Sequence[str], seed: int = 0) -> dict[str, float]:
-    """The numbers alone; see `write_outcome`."""
-    right = scores.argmax(1) == labels
-    _, group = np.unique(np.asarray(groups), return_inverse=True)
-    mean, low, high = accuracy(right, labels.new_tensor(group), RESAMPLINGS, seed)
+def measure(labels: Tensor, scores: Tensor) -> dict[str, float]:
+    """The numbers of `write_outcome` alone, without the interval: its resampling is wasted where several folds count.
+
+    Args:
+        labels: `(N,)` class of each example.
+        scores: `(N, C)` probabilities.
+    """
     counts = confusion(labels, scores)
     there = counts.sum(1) > 0
     among = (scores.topk(min(TOP, scores.shape[1]), 1).indices == labels[:, None]).any(1)
     own = scores.double().gather(1, labels[:, None]).clamp(min=LEAST)
     return {
-        "accuracy": mean,
-        "accuracy_low": low,
-        "accuracy_high": high,
+        "accuracy": float((scores.argmax(1) == labels).double().mean()),
         "top5": float(among.float().mean()),
         "class_accuracy": float((counts.diagonal()[there] / counts.sum(1)[there]).mean()),
         "log_loss": float(-own.log().mean()),
     }
+
+
+def _interval(labels: Tensor, scores: Tensor, groups: Sequence[str], seed: int) -> dict[str, float]:
+    """`accuracy_low` and `accuracy_high`, with groups resampled."""
+    _, group = np.unique(np.asarray(groups), return_inverse=True)
+    found = accuracy_interval(scores.argmax(1) == labels, torch.from_numpy(group), RESAMPLINGS, seed)
+    return {"accuracy_low": found.low, "accuracy_high": found.high}
 
 
 def over_folds(found: Mapping[str, Mapping[str, float]]) -> dict[str, float]:

@@ -8,15 +8,16 @@ import torch
 from safetensors.torch import save_file
 
 from avssl.data.manifest import Manifest, read_manifest
+from avssl.evaluation.bootstrap import accuracy_interval
 from avssl.head import Head
 from avssl.train.checkpoint import replacing
 from avssl.train.launch import alone
 from avssl.train.monitor import evaluating
+from avssl_downstream.correspondence.angle_plot import draw_angles
 from avssl_downstream.correspondence.draws import Draws, embed
 from avssl_downstream.correspondence.options import CorrespondenceOptions
 from avssl_downstream.correspondence.predicted import sound_of_pictures
 from avssl_downstream.correspondence.probe import PAIRINGS, judge, train
-from avssl_downstream.correspondence.scores import accuracy, draw_angles
 
 
 class Correspondence(Head):
@@ -96,7 +97,7 @@ class Correspondence(Head):
                 with replacing(folder / f"{name}_by_angle.png") as part:
                     draw_angles(part, noticed, test.angle, kept)
         settings = self.options.bootstrap, self.options.seed
-        mean, low, high = accuracy(torch.cat([kept, noticed]), test.clip.repeat(2), *settings)
+        mean, low, high = accuracy_interval(torch.cat([kept, noticed]), test.clip.repeat(2), *settings)
         return {name: mean, f"{name}_low": low, f"{name}_high": high}
 
 

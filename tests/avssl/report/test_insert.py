@@ -101,7 +101,7 @@ def test_a_write_that_fails_leaves_the_file_as_it_was(tmp_path, monkeypatch):
     path = tmp_path / "a.md"
     path.write_text(f"{BEGIN}\nold\n{END}\n")
     place = Insertion(path)
-    monkeypatch.setattr("shutil.copymode", lambda *_: (_ for _ in ()).throw(OSError("disk full")))
+    monkeypatch.setattr("pathlib.Path.replace", lambda *_: (_ for _ in ()).throw(OSError("disk full")))
     with pytest.raises(OSError, match="disk full"):
         place.write("new")
     assert path.read_text() == f"{BEGIN}\nold\n{END}\n"

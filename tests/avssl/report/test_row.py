@@ -2,8 +2,10 @@
 
 import json
 
+import numpy as np
 import pytest
 from omegaconf import OmegaConf
+from scipy import stats
 
 from avssl.config import DataConfig, FeatureConfig, ModelConfig, OptimConfig
 from avssl.report.column import Column
@@ -123,6 +125,22 @@ def test_a_single_run_has_the_interval_of_its_own_clips(scored):
 def test_no_interval_leaves_the_possible(scored):
     (row,) = rows(read_runs(scored("a", [0.8, 0.99]))[0])
     assert row.estimate(SCORE).high == 1.0
+
+
+def test_the_interval_of_a_gain_over_a_baseline_reaches_below_zero(make_run):
+    gains = [0.1, 0.25, 0.37]
+    folders = [make_run(f"a{seed}", seed, {"test_stft_below_mono": gain}) for seed, gain in enumerate(gains)]
+    (row,) = rows(read_runs(folders)[0])
+    found = row.estimate(Column("test_stft_below_mono"))
+    expected = stats.t.interval(0.95, 2, np.mean(gains), stats.sem(gains))
+    assert expected[0] < 0
+    assert (found.low, found.high) == pytest.approx(expected)
+
+
+def test_nothing_is_more_than_all_of_a_baseline_below_it(make_run):
+    folders = [make_run(f"a{seed}", seed, {"test_env_below_mono": gain}) for seed, gain in enumerate((0.7, 0.99))]
+    (row,) = rows(read_runs(folders)[0])
+    assert row.estimate(Column("test_env_below_mono")).high == 1.0
 
 
 def test_a_diverged_run_is_not_averaged(scored):

@@ -136,4 +136,5 @@ def test_a_longer_recording_begins_with_the_shorter():
     place = Place((bed(Spread()),), (passer(Line(1.0, 2.0), 0.5),), Hall(0.5, 4))
     short, long = (np.concatenate(list(place.blocks(seconds, RATE, 1)), 1) for seconds in (5.5, 9.0))
     assert short.shape[1] == 5.5 * RATE
-    assert np.array_equal(short, long[:, : short.shape[1]])
+    # The last block of the shorter one is transformed at another length.
+    np.testing.assert_allclose(short, long[:, : short.shape[1]], rtol=1e-5, atol=1e-6)

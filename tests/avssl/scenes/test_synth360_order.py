@@ -31,7 +31,8 @@ def test_every_part_of_a_scene_begins_with_its_first_order():
         [background(scene.room, RATE, RATE, order) for order in (1, 2)],
     ):
         assert second.shape == (9, first.shape[1])
-        assert np.array_equal(first, second[:4])
+        # Products of matrices of other sizes may be summed in another order.
+        np.testing.assert_allclose(first, second[:4], rtol=1e-5, atol=1e-6 * np.abs(first).max())
 
 
 def test_a_whole_scene_is_the_same_but_for_its_level():

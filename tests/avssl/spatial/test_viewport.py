@@ -176,12 +176,18 @@ def test_aspect_squeezes_the_height_alone():
     assert degrees_apart(pairs, expected).max() < 0.05
 
 
+def largest_step(one, other):
+    """Largest difference of uint8 pixels; 1 where vector units of other widths have rounded differently."""
+    assert one.shape == other.shape
+    return int((one.int() - other.int()).abs().max())
+
+
 @pytest.mark.parametrize("size", [1, 2, 3, 4])
 def test_a_number_of_frames_is_that_many_single_frames(noise, size):
     directions, fov = torch.tensor([[0.3, 0.1], [3.1, -1.2]]), torch.tensor([0.7, 1.4])
     together = crop(noise[:size], directions, fov, 20)
     apart = torch.cat([crop(frame.unsqueeze(0), directions, fov, 20) for frame in noise[:size]], 1)
-    assert torch.equal(together, apart)
+    assert largest_step(together, apart) <= 1
 
 
 def test_several_views_are_that_many_single_views(noise):
@@ -190,7 +196,7 @@ def test_several_views_are_that_many_single_views(noise):
     together = crop(noise, directions, fov, 20, roll)
     for index in range(len(VIEWS)):
         single = crop(noise, directions[index : index + 1], float(fov[index]), 20, float(roll[index]))
-        assert torch.equal(together[index], single[0])
+        assert largest_step(together[index], single[0]) <= 1
 
 
 def test_a_rolled_frame_is_the_world_turned(noise):

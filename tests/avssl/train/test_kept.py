@@ -116,7 +116,8 @@ def test_keeping_is_embedding_and_goes_on_where_it_was_closed(encoders, sources,
     assert told == ["1", "bad"]
     good = [sources[0], sources[2], sources[3]]
     expected = [each for _, each in module.embed(encoders, good, "audio", READING, workers=0, precision="32-true")]
-    assert all(torch.equal(found[source.key], each) for source, each in zip(good, expected, strict=True))
+    for source, each in zip(good, expected, strict=True):  # in batches of other sizes, whose sums may round differently
+        torch.testing.assert_close(found[source.key], each, atol=1e-5, rtol=1e-5)
     assert torch.equal(found["again"], found["3"])
     assert computed[0] == ["0", "bad", "2", "again"]
     assert computed[1] == ["bad", "2", "again"]

@@ -79,15 +79,19 @@ def test_an_infinite_loss_names_its_step_and_saves_nothing(tmp_path):
     assert all(value.isfinite().all() for value in state["task"].values())
 
 
-def test_best_checkpoint_has_the_lowest_smoothed_loss(tmp_path):
-    class Worse(Line):
-        def forward(self, batch):
-            return {"loss": super().forward(batch)["loss"] * 0 + abs(self.seen - 6) + self.layer.weight.sum() * 0}
+def test_the_last_checkpoint_is_the_only_one(tmp_path):
+    fit(Line(), Points(), TrainConfig(steps=6, **{**EXACT, "save_every": 2}), OptimConfig(), tmp_path, progress=False)
+    assert [path.name for path in tmp_path.glob("*.ckpt")] == [checkpoint.LAST]
 
-    fit(Worse(), Points(), TrainConfig(steps=60, **{**EXACT, "save_every": 3}), OptimConfig(), tmp_path, progress=False)
-    best, last = (checkpoint.load(tmp_path / name)["run"] for name in (checkpoint.BEST, checkpoint.LAST))
-    assert best["loss"] == last["best"] < last["loss"]
-    assert best["step"] < 60
+
+def test_a_checkpoint_of_another_version_is_one_line(tmp_path):
+    config = TrainConfig(steps=2, **EXACT)
+    fit(Line(), Points(), config, OptimConfig(), tmp_path, progress=False)
+    state = checkpoint.load(tmp_path / checkpoint.LAST)
+    checkpoint.save(tmp_path / checkpoint.LAST, state | {"run": state["run"] | {"best": 0.5}})
+    with pytest.raises(ValueError, match=r"last\.ckpt: written by another version of avssl.* best; ") as caught:
+        fit(Line(), Points(), config, OptimConfig(), tmp_path, progress=False)
+    assert "\n" not in str(caught.value)
 
 
 def test_a_network_without_parameters_is_refused():

@@ -3,14 +3,19 @@
 import csv
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from avssl_downstream.classification import over_folds, write_outcome
+from avssl_downstream.classification import outcome, over_folds, write_outcome
+from avssl_downstream.classification.judge import judge
 from avssl_downstream.classification.outcome import measure
 from sklearn import metrics
 from torch import Tensor
+
+from avssl.datasets.dataset import Dataset, Fold, Recording
+from avssl.evaluation.bootstrap import Interval, accuracy_interval
 
 CLASSES = ("hug", "p$\\x$ &y", "[run]", "Ärger", "#5", "six", "seven")
 
@@ -26,7 +31,7 @@ def made(count: int = 200, seed: int = 0) -> tuple[Tensor, Tensor]:
 
 def test_numbers_are_scikit_learns() -> None:
     labels, scores = made()
-    found = measure(labels, scores, [str(place) for place in range(len(labels))])
+    found = measure(labels, scores)
     best, names = scores.argmax(1), list(range(len(CLASSES)))
     assert found["accuracy"] == pytest.approx(metrics.accuracy_score(labels, best))
     assert found["class_accuracy"] == pytest.approx(
@@ -34,14 +39,18 @@ def test_numbers_are_scikit_learns() -> None:
     )
     assert found["log_loss"] == pytest.approx(metrics.log_loss(labels, scores, labels=names))
     assert found["top5"] == pytest.approx(metrics.top_k_accuracy_score(labels, scores, k=5, labels=names))
-    assert found["accuracy_low"] < found["accuracy"] < found["accuracy_high"]
 
 
-def test_examples_of_one_group_leave_more_uncertain_than_as_many_that_are_apart() -> None:
+def test_examples_of_one_group_leave_more_uncertain_than_as_many_that_are_apart(tmp_path: Path) -> None:
     labels, scores = made(40)
     labels, scores = labels.repeat_interleave(10), scores.repeat_interleave(10, 0)
-    apart = measure(labels, scores, [str(place) for place in range(400)])
-    alike = measure(labels, scores, [str(place // 10) for place in range(400)])
+    keys = [str(place) for place in range(400)]
+    groups = {"apart": keys, "alike": [str(place // 10) for place in range(400)]}
+    apart, alike = (
+        write_outcome(tmp_path / name, "made up", "split1", CLASSES, keys, labels, scores, groups=each)
+        for name, each in groups.items()
+    )
+    assert apart["accuracy_low"] < apart["accuracy"] < apart["accuracy_high"]
     widths = [each["accuracy_high"] - each["accuracy_low"] for each in (apart, alike)]
     assert widths[1] == pytest.approx(np.sqrt(10) * widths[0], rel=0.3)
 
@@ -73,3 +82,22 @@ def test_folds_come_to_their_mean_and_deviation() -> None:
     assert found.pop("accuracy_deviation") == pytest.approx(np.std([0.5, 0.7], ddof=1))
     assert found == {"accuracy": pytest.approx(0.6), "accuracy_split1": 0.5, "accuracy_split2": 0.7}
     assert over_folds({"split1": folds["split1"]}) == folds["split1"]
+
+
+def test_intervals_are_resampled_once_for_all_folds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes = []
+
+    def counted(correct: Tensor, *more: Any) -> Interval:
+        sizes.append(len(correct))
+        return accuracy_interval(correct, *more)
+
+    monkeypatch.setattr(outcome, "accuracy_interval", counted)
+    labels, scores = made(30)
+    keys = [f"{place}.wav" for place in range(30)]
+    examples = tuple(
+        Recording(key, sound=key, label=CLASSES[label], group=key) for key, label in zip(keys, labels, strict=True)
+    )
+    folds = tuple(Fold(str(k), tuple(keys[k + 1 :] + keys[:k]), (keys[k],)) for k in range(30))
+    found = judge(Dataset("sounds", tmp_path, examples, CLASSES, folds), lambda split: scores[split.test], tmp_path, 0)
+    assert sizes == [30]
+    assert found["accuracy_low"] < found["accuracy"] < found["accuracy_high"]

@@ -124,7 +124,7 @@ def test_hop_and_windows_at_once_change_little(tmp_path, film, pan, tone):
     source, made = film(sound=tone()), []
     for name, windows, hop in (("a", 1, 0.05), ("b", 7, 0.05), ("c", 3, 0.02)):
         made.append(spatialized(source, tmp_path / f"{name}.wav", pan, replace(OPTIONS, windows=windows, hop=hop))[0])
-    assert torch.equal(made[0], made[1])
+    torch.testing.assert_close(made[0], made[1], atol=1e-6, rtol=1e-5)  # batches of other sizes may round differently
     assert (made[0] - made[2]).square().mean() < 0.03 * made[0].square().mean()
 
 

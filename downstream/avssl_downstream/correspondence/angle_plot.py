@@ -1,4 +1,4 @@
-"""Accuracies of a probe with what they leave uncertain, and over the angle of misalignment."""
+"""Plot of detected misalignments over their angle."""
 
 from __future__ import annotations
 
@@ -11,30 +11,8 @@ BINS = 9
 """Of 20 degrees each."""
 
 
-def accuracy(right: Tensor, clip: Tensor, resamplings: int, seed: int) -> tuple[float, float, float]:
-    """Share of judgements that are right and its 95 % bootstrap interval.
-
-    Clips are resampled, not draws: draws of one clip are alike, and taking them for independent would make the interval
-    too narrow. The same goes for other groups of what is judged, such as the clips of one recording.
-
-    Args:
-        right: `(judgements,)` bool.
-        clip: `(judgements,)` which clip each is of.
-        resamplings: number of bootstrap samples.
-        seed: of them.
-
-    Returns:
-        Accuracy, and the 2.5 % and 97.5 % quantiles.
-    """
-    _, place = np.unique(clip.numpy(), return_inverse=True)
-    hits, count = np.bincount(place, right.numpy().astype(float)), np.bincount(place)
-    picked = np.random.default_rng(seed).integers(len(count), size=(resamplings, len(count)))
-    low, high = np.quantile(hits[picked].sum(1) / count[picked].sum(1), [0.025, 0.975])
-    return float(hits.sum() / count.sum()), float(low), float(high)
-
-
 def draw_angles(path: Path, noticed: Tensor, angle: Tensor, kept: Tensor) -> None:
-    """A picture: how often a misalignment is noticed, over its angle.
+    """Plot the share of misalignments that a probe detects over their angle.
 
     Args:
         path: of the png.

@@ -1,0 +1,1 @@
+"""Statistics of evaluation that several heads share."""

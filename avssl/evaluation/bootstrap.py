@@ -1,0 +1,64 @@
+"""Bootstrap confidence intervals of an accuracy, with groups of examples resampled."""
+
+# N judgements, G groups, R resamplings
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+QUANTILES = (0.025, 0.975)
+"""Ends of a 95 % interval."""
+CHUNK = 1_000_000
+"""Group numbers drawn at once: 8 MB, and as much for each array of what they select."""
+
+
+class Interval(NamedTuple):
+    """An accuracy and its 95 % bootstrap interval."""
+
+    accuracy: float
+    low: float
+    high: float
+
+
+def accuracy_interval(correct: Tensor, group: Tensor, resamplings: int, seed: int) -> Interval:
+    """Accuracy and its 95 % percentile bootstrap interval (Efron 1979), in memory independent of `resamplings`.
+
+    Groups are resampled, not judgements: judgements of one clip, or clips of one recording, are alike, and as
+    independent draws they would make the interval too narrow.
+
+    Args:
+        correct: `(N,)` bool.
+        group: `(N,)` integer, the group of each judgement, such as its clip.
+        resamplings: R, number of bootstrap samples.
+        seed: of the resampling.
+
+    Returns:
+        Accuracy over all judgements, and the 2.5 % and 97.5 % quantiles of the bootstrap samples' accuracies.
+
+    Raises:
+        ValueError: no judgement, or not one group for each.
+    """
+    if not correct.numel() or correct.shape != group.shape:
+        raise ValueError(
+            f"expected one group for each of one or more judgements, got shapes {tuple(correct.shape)} and "
+            f"{tuple(group.shape)}"
+        )
+    _, place = np.unique(group.cpu().numpy(), return_inverse=True)
+    hits, count = np.bincount(place, correct.cpu().numpy().astype(float)), np.bincount(place)
+    low, high = np.quantile(_resampled(hits, count, resamplings, seed), QUANTILES)
+    return Interval(float(hits.sum() / count.sum()), float(low), float(high))
+
+
+def _resampled(hits: NDArray[np.float64], count: NDArray[np.int64], resamplings: int, seed: int) -> NDArray[np.float64]:
+    """Accuracies `(R,)` of bootstrap samples, of correct judgements `(G,)` and all judgements `(G,)` of each group."""
+    rng, groups = np.random.default_rng(seed), len(count)
+    rows = max(1, CHUNK // groups)
+    found = []
+    for start in range(0, resamplings, rows):
+        picked = rng.integers(groups, size=(min(rows, resamplings - start), groups))
+        found.append(hits[picked].sum(1) / count[picked].sum(1))
+    return np.concatenate(found)

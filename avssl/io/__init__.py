@@ -1,0 +1,1 @@
+"""Files, hashes, processes and cores, for every layer."""
