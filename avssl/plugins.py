@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import difflib
 from importlib.metadata import EntryPoint, entry_points
-from typing import Any
+from typing import Any, TypeVar
 
+T = TypeVar("T")
 TASKS = "avssl.tasks"
 HEADS = "avssl.downstream"
 GENERATORS = "avssl.generators"
@@ -41,6 +42,24 @@ def load(group: str, name: str) -> Any:
         return found[0].load()
     except Exception as error:
         raise ValueError(f"{KINDS[group]} {name!r} ({found[0].value}) does not import: {error!r}") from error
+
+
+def load_subclass(group: str, name: str, contract: type[T]) -> type[T]:
+    """Import the class registered under a name, and see that it inherits from the contract of its group.
+
+    Args:
+        group: entry-point group.
+        name: of the plug-in.
+        contract: base class.
+
+    Raises:
+        ValueError: see `load`; or it is no subclass.
+    """
+    kind = load(group, name)
+    if not (isinstance(kind, type) and issubclass(kind, contract)):
+        expected = f"{contract.__module__}.{contract.__qualname__}"
+        raise ValueError(f"{KINDS[group]} {name!r}: expected a subclass of {expected}, got {kind!r}")
+    return kind
 
 
 def check_installed(group: str, name: str) -> None:

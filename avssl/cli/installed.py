@@ -9,7 +9,7 @@ import click
 from avssl import plugins
 
 
-class PluginName(click.ParamType):
+class PluginName(click.ParamType):  # type: ignore[type-arg]
     """Name of an installed plug-in; imports none of them.
 
     Args:

@@ -77,7 +77,6 @@ def load_layout(name: str) -> type[Layout]:
     """Class of an installed layout.
 
     Raises:
-        ValueError: no layout, or more than one distribution's, has this name; or its import fails.
+        ValueError: no layout, or more than one distribution's, has this name; its import fails; or it is no `Layout`.
     """
-    kind: type[Layout] = plugins.load(plugins.LAYOUTS, name)
-    return kind
+    return plugins.load_subclass(plugins.LAYOUTS, name, Layout)  # type: ignore[type-abstract]

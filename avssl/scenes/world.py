@@ -65,11 +65,7 @@ def load_synthetic_dataset(name: str) -> type[SyntheticDataset]:
         ValueError: none, or more than one distribution's, has this name; its import fails; or it is no
             `SyntheticDataset`.
     """
-    kind = plugins.load(plugins.SYNTHETIC_DATASETS, name)
-    if not (isinstance(kind, type) and issubclass(kind, SyntheticDataset)):
-        expected = f"{SyntheticDataset.__module__}.SyntheticDataset"
-        raise ValueError(f"synthetic dataset {name!r}: expected a subclass of {expected}, got {kind!r}")
-    return kind
+    return plugins.load_subclass(plugins.SYNTHETIC_DATASETS, name, SyntheticDataset)  # type: ignore[type-abstract]
 
 
 def rendering_function(kind: type[SyntheticDataset]) -> Callable[..., Path]:

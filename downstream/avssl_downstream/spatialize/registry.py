@@ -22,10 +22,7 @@ def get_generator(name: str) -> type[Generator]:
         ValueError: no generator, or more than one distribution's, has this name; its import fails; or it is no
             `Generator`.
     """
-    kind = plugins.load(plugins.GENERATORS, name)
-    if not (isinstance(kind, type) and issubclass(kind, Generator)):
-        raise ValueError(f"generator {name!r}: expected a subclass of {Generator.__module__}.Generator, got {kind!r}")
-    return kind
+    return plugins.load_subclass(plugins.GENERATORS, name, Generator)  # type: ignore[type-abstract]
 
 
 def build_generator(options: SpatializeOptions, encoders: Encoders | None) -> Generator:
