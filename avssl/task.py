@@ -19,8 +19,8 @@ class Task(nn.Module, ABC):
 
     `views` runs in a loader process and uses only the clip and `rng`; `forward` runs on the device. A task says no word
     about devices, processes, precision or files. A task with a method `embeddings(batch) -> {name: (rows, width)}` has
-    them watched for collapse; one with `refuses_sound((channels, samples)) -> str` hears clips before training, since
-    rows may not say all.
+    them watched for collapse; one with a method `reject_audio_reason((channels, samples)) -> str` checks the audio of
+    clips before training, see `avssl.data.clip_filter`.
 
     Args:
         encoders: the shared towers that the task trains.
@@ -35,8 +35,8 @@ class Task(nn.Module, ABC):
         self.encoders = encoders
         self.options = options
 
-    def refuses(self, row: Row) -> str:
-        """Why a clip of this manifest row is of no use to the task; empty if it is. Asked before anything is read."""
+    def reject_reason(self, row: Row) -> str:
+        """Why the task cannot use the clip of this manifest row; empty if it can. Called before anything is read."""
         return ""
 
     @abstractmethod

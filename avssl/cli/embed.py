@@ -39,8 +39,8 @@ def embed(source: Path, out: Path, encoders: Path, tower: str, view: str | None,
     listed; 2: nothing could be begun.
     """
     from avssl.data.windows import TOWERS, Reading
+    from avssl.embedding.embed_files import embed_files
     from avssl.models.encoders import Encoders
-    from avssl.train.embed_files import embed_files
 
     names = ("seconds", "frames", "frame_rate", "resize", "size", "channels", "upmix")
     reading = Reading(**{name: options.pop(name) for name in names}, view=None if view is None else _radians(view))

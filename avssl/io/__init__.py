@@ -1,1 +1,1 @@
-"""Files, hashes, processes and cores, for every layer."""
+"""Files, hashes, processes, cores and the cache folder, for every layer."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -13,6 +12,7 @@ from torch import Tensor, nn
 
 from avssl import __version__
 from avssl.config import FeatureConfig, ModelConfig, fill
+from avssl.models.embedder import module_fingerprint
 from avssl.models.folder import (
     CONFIG,
     CONVENTION,
@@ -23,9 +23,8 @@ from avssl.models.folder import (
     read_tensors,
     write_folder,
 )
-from avssl.models.published import load_published
 from avssl.models.towers import audio_tower, video_tower
-from avssl.models.unpooled import Unpooled
+from avssl.models.unpooled import Tower, Unpooled
 from avssl.spatial.features import Features
 
 # torchvision's ImageNet statistics, which AVSA uses too.
@@ -34,18 +33,33 @@ PIXEL_STD = (0.229, 0.224, 0.225)
 
 
 class AudioEncoder(nn.Module):
-    """Sound to embedding: features, then a tower.
+    """Audio embedder: features of the waveform, then a tower; see `AudioEmbedder`.
 
     Args:
-        model: names the tower.
-        features: how sound becomes its input.
+        features: waveform to feature maps.
+        tower: feature maps to embeddings.
+        description: of the tower, where its type and weights do not determine it; part of the fingerprint.
     """
 
-    def __init__(self, model: ModelConfig, features: FeatureConfig) -> None:
+    def __init__(self, features: Features, tower: Tower, description: str = "") -> None:
         super().__init__()
-        self.features = Features(features)
-        self.tower = audio_tower(model, self.features.maps)
-        self.width = self.tower.width
+        self.features, self.tower = features, tower
+        self.width = tower.width
+        self._description = description
+
+    @property
+    def sample_rate(self) -> int:
+        """Hz of the waveforms."""
+        return self.features.config.sample_rate
+
+    def with_features(self, features: Features) -> AudioEncoder:
+        """The same tower, shared, on other features with as many maps."""
+        return AudioEncoder(features, self.tower, self._description)
+
+    def fingerprint(self) -> str:
+        """Hash of features, tower and weights, 64 hexadecimal digits."""
+        types = type(self.tower).__qualname__, type(self.features).__qualname__
+        return module_fingerprint(self, self._description, *types, self.features.config)
 
     def forward(self, sound: Tensor) -> Tensor:
         """Embed sounds.
@@ -65,6 +79,14 @@ class AudioEncoder(nn.Module):
     def unpooled(self, sound: Tensor) -> Unpooled:
         """Embed `(sounds, channels, samples)`, and keep the maps `(sounds, channels, time, bands)` of the tower."""
         return self.tower.unpooled(self._heard(sound))
+
+    def early(self, sound: Tensor) -> Tensor:
+        """Maps of the tower's first block `(sounds, channels, time, bands)`, of `(sounds, channels, samples)`.
+
+        Raises:
+            ValueError: the tower gives none.
+        """
+        return self.tower.early(self._heard(sound))
 
     def _heard(self, sound: Tensor) -> Tensor:
         if sound.ndim < 2:
@@ -87,6 +109,7 @@ class VideoEncoder(nn.Module):
         super().__init__()
         self.tower = video_tower(model)
         self.width = self.tower.width
+        self._settings = model.video or model.preset
         self.register_buffer("mean", 255 * torch.tensor(PIXEL_MEAN), persistent=False)
         self.register_buffer("scale", 1 / (255 * torch.tensor(PIXEL_STD)), persistent=False)
 
@@ -104,6 +127,10 @@ class VideoEncoder(nn.Module):
         """
         embedding: Tensor = self.tower(self._seen(frames))
         return embedding.float().reshape(*frames.shape[:-4], self.width)
+
+    def fingerprint(self) -> str:
+        """Hash of configuration and weights, 64 hexadecimal digits."""
+        return module_fingerprint(self, self._settings)
 
     def unpooled(self, frames: Tensor) -> Unpooled:
         """Embed `(clips, time, 3, height, width)`, and keep the maps that tell left from right; see `maps`."""
@@ -147,7 +174,8 @@ class Encoders(nn.Module):
     def __init__(self, model: ModelConfig, features: FeatureConfig) -> None:
         super().__init__()
         self.model_config, self.feature_config = replace(model, weights=""), features
-        self.audio = AudioEncoder(model, features)
+        front_end = Features(features)
+        self.audio = AudioEncoder(front_end, audio_tower(model, front_end.maps), model.audio or model.preset)
         self.video = VideoEncoder(model)
 
     @property
@@ -175,12 +203,8 @@ class Encoders(nn.Module):
         self.features.fit(sounds)
 
     def fingerprint(self) -> str:
-        """A hash of configuration and weights, 64 hexadecimal digits; embeddings can be kept under it."""
-        digest = hashlib.sha256(repr((self.model_config, self.feature_config)).encode())
-        for name, tensor in sorted(self.state_dict().items()):
-            digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-            digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
-        return digest.hexdigest()
+        """Hash of configuration and weights of both towers, 64 hexadecimal digits."""
+        return module_fingerprint(self, self.model_config, self.feature_config)
 
     def save(self, folder: Path | str, training: Mapping[str, Any] | None = None) -> None:
         """Write `config.json`, `model.safetensors` and the model card `README.md`, each file whole or not at all.
@@ -224,38 +248,6 @@ class Encoders(nn.Module):
             "video": {"width": self.video_width, "parameters": _parameters(self.video)},
             "training": training,
         }
-
-
-def build_encoders(model: ModelConfig, features: FeatureConfig) -> Encoders:
-    """Encoders for a run: with random weights, or those in `model.weights`.
-
-    Args:
-        model: names the towers; `weights` may be a folder of encoders, or a `.safetensors` file of AVSA's checkpoint.
-        features: how sound becomes input.
-
-    Raises:
-        ValueError: unknown names, or weights that do not fit this configuration.
-    """
-    encoders = Encoders(model, features)
-    if not model.weights:
-        return encoders
-    path = Path(model.weights)
-    if path.is_file() or path.suffix == ".safetensors":
-        load_published(encoders, path)
-    else:
-        _start_from(encoders, path)
-    return encoders
-
-
-def _start_from(encoders: Encoders, folder: Path) -> None:
-    """Copy the weights of a folder into encoders of the same configuration."""
-    found = Encoders.from_pretrained(folder)
-    for section, name in (("model", "model_config"), ("features", "feature_config")):
-        theirs, ours = (asdict(getattr(each, name)) for each in (found, encoders))
-        different = [f"{key} is {theirs[key]!r} there, {ours[key]!r} here" for key in ours if theirs[key] != ours[key]]
-        if different:
-            raise ValueError(f"{folder}: these encoders have another {section} config: {', '.join(different)}")
-    encoders.load_state_dict(found.state_dict())
 
 
 def _parameters(module: nn.Module) -> int:

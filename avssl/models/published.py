@@ -5,16 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from torch import Tensor, nn
 
 from avssl.models.conv2d import Conv2D10
+from avssl.models.encoders import Encoders
 from avssl.models.folder import load_tensors, read_tensors
 from avssl.models.r2plus1d import R2Plus1D
-
-if TYPE_CHECKING:
-    from avssl.models.encoders import Encoders
 
 TOWERS = ("video_model.", "audio_model.")
 

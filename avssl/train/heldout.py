@@ -14,13 +14,13 @@ from rich.progress import track
 from torch import Tensor
 
 from avssl.config import RunConfig
+from avssl.data.clip_filter import filter_clips
 from avssl.data.loader import Batches
 from avssl.data.manifest import Manifest
+from avssl.models.runtime import evaluating, single_process
 from avssl.task import Task
-from avssl.train import launch, run_folder
-from avssl.train.monitor import evaluating
+from avssl.train import run_folder
 from avssl.train.stop import interrupting
-from avssl.train.useful import useful
 
 SPLIT = "test"
 PASSES = 8
@@ -35,7 +35,7 @@ def run(task: Task, config: RunConfig, folder: Path, manifest: Manifest, console
     Without held-out clips there are none.
 
     Raises:
-        ValueError: a file is broken, or the task refuses all clips.
+        ValueError: a file is broken, or the task rejects all clips.
         SystemExit: with code 0 when SIGTERM or Ctrl-C came: what was trained is saved, measuring begins again.
     """
     clips = manifest.select(SPLIT)
@@ -43,7 +43,8 @@ def run(task: Task, config: RunConfig, folder: Path, manifest: Manifest, console
     try:
         with interrupting():
             if len(clips):
-                found = measure(task, config, useful(clips, task, console.print), launch.alone(config.train.precision))
+                clips = filter_clips(clips, task, workers=config.data.workers)
+                found = measure(task, config, clips, single_process(config.train.precision))
     except KeyboardInterrupt:
         console.print(f"stopped; {folder} holds the encoders, the same command measures them")
         raise SystemExit(0) from None

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TypeVar, cast
 
 import torch
 import torch.distributed as dist
@@ -14,11 +13,9 @@ from lightning_fabric import Fabric
 from lightning_fabric.strategies.ddp import DDPStrategy
 
 from avssl.io.cores import usable_cores
+from avssl.models.runtime import launch_fabric, single_process
 
-
-def alone(precision: str) -> Fabric:
-    """One process on one device, whatever else runs."""
-    return _launched(devices=1, precision=precision)
+T = TypeVar("T")
 
 
 @contextmanager
@@ -45,24 +42,42 @@ def processes(precision: str) -> Iterator[Fabric]:
 def _joined(precision: str) -> Fabric:
     world = int(os.environ.get("WORLD_SIZE", "1"))
     if world == 1:
-        return alone(precision)
+        return single_process(precision)
     local = int(os.environ.get("LOCAL_WORLD_SIZE", world))
     # Statistics already agree in all processes (see norm.py): nothing to broadcast at every step.
     strategy = DDPStrategy(broadcast_buffers=False)
-    fabric = _launched(devices=local, num_nodes=world // local, strategy=strategy, precision=precision)
+    fabric = launch_fabric(devices=local, num_nodes=world // local, strategy=strategy, precision=precision)
     if fabric.device.type == "cpu":  # torchrun leaves one thread to each process
         torch.set_num_threads(max(1, usable_cores() // local))
     return fabric
+
+
+def on_first_rank(fabric: Fabric, work: Callable[[], T]) -> T:
+    """Result of `work`, run on rank 0 alone and broadcast to all processes; its error is raised in all of them.
+
+    Args:
+        fabric: all processes call this together.
+        work: its result is pickled.
+
+    Raises:
+        ValueError: `work` raised it.
+        OSError: likewise.
+    """
+    outcome: T | Exception | None = None
+    if fabric.is_global_zero:
+        try:
+            outcome = work()
+        except (ValueError, OSError) as error:
+            if fabric.world_size == 1:
+                raise
+            outcome = error
+    outcome = fabric.broadcast(outcome)
+    if isinstance(outcome, Exception):
+        raise outcome
+    return cast(T, outcome)
 
 
 def _part() -> None:
     if dist.is_initialized():
         dist.barrier()
         dist.destroy_process_group()
-
-
-def _launched(**settings: Any) -> Fabric:
-    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # it announces its precision
-    fabric = Fabric(accelerator="auto", **settings)
-    fabric.launch()
-    return fabric

@@ -13,7 +13,8 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from avssl.config import OptimConfig, TrainConfig
-from avssl.train import checkpoint, launch
+from avssl.models.runtime import single_process
+from avssl.train import checkpoint
 from avssl.train.memory import keep_freed
 from avssl.train.monitor import collapse
 from avssl.train.norm import span_processes
@@ -62,7 +63,7 @@ def fit(
         SystemExit: with code 0, after saving, when SIGTERM or Ctrl-C came.
         KeyboardInterrupt: likewise, where no folder is there to save in.
     """
-    trainer = Trainer(task, config, optim, folder, fabric or launch.alone(config.precision))
+    trainer = Trainer(task, config, optim, folder, fabric or single_process(config.precision))
     if resume:
         trainer.resume()
     with StopRequest() as stop, ProgressBar(title, trainer.run.step, config.steps, trainer.speaks(progress)) as bar:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import torch
 from lightning_fabric import Fabric
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
+
+from avssl.models.runtime import evaluating
 
 SPREAD_OF_COLLAPSE = 0.05
 RANK_OF_COLLAPSE = 1.5
@@ -77,18 +77,6 @@ def collapse(task: Any, batch: dict[str, Any], fabric: Fabric) -> tuple[dict[str
         if values[0] < SPREAD_OF_COLLAPSE or (len(embedding) > 4 and values[1] < RANK_OF_COLLAPSE):
             dead.append(f"{name} embeddings have collapsed (spread {values[0]:.3f}, rank {values[1]:.1f})")
     return scalars, "; ".join(dead)
-
-
-@contextmanager
-def evaluating(network: nn.Module) -> Iterator[None]:
-    """Evaluation mode inside; afterwards every part is in the mode it was in."""
-    modes = [(each, each.training) for each in network.modules()]
-    network.eval()
-    try:
-        yield
-    finally:
-        for each, training in modes:
-            each.training = training
 
 
 def _unit(embedding: Tensor) -> Tensor:

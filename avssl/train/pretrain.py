@@ -14,15 +14,16 @@ from torch import Tensor
 
 from avssl import plugins
 from avssl.config import RunConfig, fill
+from avssl.data.clip_filter import filter_clips
 from avssl.data.loader import Batches, read_clip
 from avssl.data.manifest import Manifest
-from avssl.models.encoders import Encoders, build_encoders
+from avssl.models.encoder_factory import build_encoders
+from avssl.models.encoders import Encoders
 from avssl.task import Task
 from avssl.train import checkpoint, heldout, launch, probe, run_folder, world
 from avssl.train.loop import fit
 from avssl.train.memory import peak_mb
 from avssl.train.show import draw_curve
-from avssl.train.useful import useful
 
 CLIPS_FOR_STATISTICS = 96
 
@@ -82,8 +83,8 @@ def _trained(
     with fabric.rank_zero_first(local=True):
         path, manifest = world.clips(config.data, config.features.sample_rate, progress and first)
     if not run_folder.complete(folder, config.train.steps):
-        said = Console(stderr=True, quiet=not (progress and first), highlight=False, markup=False, soft_wrap=True)
-        clips = useful(world.training(manifest), task, said.print)
+        labelled, workers = world.training(manifest), config.data.workers
+        clips = launch.on_first_rank(fabric, lambda: filter_clips(labelled, task, workers=workers))
         if not (folder / checkpoint.LAST).is_file():
             fit_statistics(task.encoders, config, clips)
         if first:

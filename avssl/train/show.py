@@ -10,10 +10,10 @@ import torch
 from einops import rearrange
 from torch import Tensor
 
+from avssl.models.runtime import evaluating
 from avssl.spatial.ambisonics import rotate
 from avssl.spatial.features import Features
 from avssl.train.checkpoint import replacing
-from avssl.train.monitor import evaluating
 
 CLIPS = 4
 

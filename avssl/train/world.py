@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ from avssl.data.crops import CropOptions, check_guide
 from avssl.data.manifest import Manifest, read_manifest
 from avssl.data.objects import objects_path, read_about
 from avssl.data.truth import TRUTH
+from avssl.io.cache_folder import cache_folder
 from avssl.scenes.dataset import SceneDataset
 from avssl.scenes.world import load_synthetic_dataset
 
@@ -59,11 +59,6 @@ def training(manifest: Manifest) -> Manifest:
     return chosen
 
 
-def cache() -> Path:
-    """Where rendered worlds are kept: `AVSSL_CACHE`, or `~/.cache/avssl`."""
-    return Path(os.environ.get("AVSSL_CACHE") or Path.home() / ".cache" / "avssl")
-
-
 def _look_for_objects(manifest: Manifest, detector: str, progress: bool) -> None:
     """See that the objects of all clips are known; weights need not be here if they are."""
     from avssl.data.detect import detect
@@ -90,7 +85,7 @@ def _rendered(config: DataConfig, sample_rate: int, progress: bool) -> Path:
     kind = _scene_dataset(config.world)
     size = f"{config.clips}x{config.clip_seconds:g}s"
     name = f"{config.world}-{kind.version}-{size}-seed{config.world_seed}-{config.frame_rate:g}fps-{sample_rate}Hz"
-    manifest = cache() / name / "manifest.parquet"
+    manifest = cache_folder() / name / "manifest.parquet"
     if manifest.is_file():
         return manifest
     if config.detector not in ("", TRUTH):

@@ -94,16 +94,16 @@ class Swap(Task):
         # No buffer: `views` stays on the CPU while the task moves to the device.
         self._ears = _ears(options.hrirs, encoders) if options.hrirs else None
 
-    def refuses(self, row: Row) -> str:
-        """Sound in which an exchange of left and right changes nothing."""
+    def reject_reason(self, row: Row) -> str:
+        """Rejects clips whose audio does not change when left and right are swapped, by their manifest row."""
         if row.layout == "mono":
             return ONE
         if "L-R" in row.silent_channels:
             return SAME
         return "swap needs left and right, Y of the sound is silent" if "Y" in row.silent_channels else ""
 
-    def refuses_sound(self, sound: Tensor) -> str:
-        """Likewise of what is heard, for manifests in which nobody wrote down that channels are silent."""
+    def reject_audio_reason(self, sound: Tensor) -> str:
+        """Rejects the same clips by their audio, for manifests that do not list silent channels."""
         if len(sound) == 1:
             return ONE
         signals = torch.stack([sound[0] + sound[1], sound[0] - sound[1]] if len(sound) == 2 else [*sound])

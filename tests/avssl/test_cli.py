@@ -138,7 +138,7 @@ class Keep(Head):
 def encoders(tmp_path, monkeypatch):
     """Saved encoders, beside a distribution of heads that is not ours."""
     from avssl.config import FeatureConfig, ModelConfig
-    from avssl.models.encoders import build_encoders
+    from avssl.models.encoder_factory import build_encoders
 
     info = tmp_path / "site" / "strange-1.0.dist-info"
     info.mkdir(parents=True)

@@ -11,7 +11,7 @@ from torch.utils.data import default_collate
 
 from avssl.config import FeatureConfig, ModelConfig, fill
 from avssl.losses import alignment_loss
-from avssl.models.encoders import build_encoders
+from avssl.models.encoder_factory import build_encoders
 from avssl.testing import check_task, make_clips
 
 

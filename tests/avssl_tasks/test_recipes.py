@@ -8,7 +8,7 @@ import pytest
 
 from avssl import plugins
 from avssl.config import RunConfig, fill, read_recipe, shipped_recipes
-from avssl.models.encoders import AudioEncoder
+from avssl.models.encoders import Encoders
 from avssl.train import probe
 
 RECIPES = [name for name in shipped_recipes() if name.split("/")[0] in plugins.names(plugins.TASKS)]
@@ -74,7 +74,7 @@ def test_rows_differ_in_their_features_alone(task: str, size: str) -> None:
 @pytest.mark.parametrize(("row", "parameters"), [("baseline", 4_735_104), ("iv", 4_744_512), ("beam", 4_725_696)])
 def test_full_rows_have_the_published_audio_tower(task: str, row: str, parameters: int) -> None:
     config = run_of(f"{task}/full-{row}")
-    assert sum(each.numel() for each in AudioEncoder(config.model, config.features).parameters()) == parameters
+    assert sum(each.numel() for each in Encoders(config.model, config.features).audio.parameters()) == parameters
 
 
 def test_the_papers_numbers_stand_beside_their_own_rows_only() -> None:

@@ -18,12 +18,12 @@ from torch.utils.data import default_collate
 
 from avssl.config import DataConfig, FeatureConfig, ModelConfig, fill
 from avssl.data.clip import Clip
+from avssl.data.clip_filter import AUDIO_CHECK_CLIPS, filter_clips
 from avssl.data.manifest import Manifest, Row
 from avssl.data.media import write_sound
-from avssl.models.encoders import build_encoders
+from avssl.models.encoder_factory import build_encoders
 from avssl.spatial.ambisonics import intensity_direction, mirror, stereo
 from avssl.testing import check_task, make_clips
-from avssl.train.useful import HEARD, useful
 
 PLAIN = {"flip": 0.0, "level": 0.0, "colour": {"brightness": 0, "contrast": 0, "saturation": 0, "hue": 0}}
 ROW = Row("a", "train", "a.mp4", "a.wav", 0, 4, 16, 224, 128, 48000, "binaural", "", np.nan, np.nan, np.nan, "a")
@@ -220,8 +220,13 @@ def test_one_order_alone_learns_a_batch_by_heart() -> None:
     ],
 )
 def test_rows_in_which_an_exchange_changes_nothing_are_refused(layout: str, silent: str, reason: str) -> None:
-    found = make().refuses(replace(ROW, layout=layout, silent_channels=silent))
+    found = make().reject_reason(replace(ROW, layout=layout, silent_channels=silent))
     assert (reason in found) if reason else not found
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AVSSL_CACHE", str(tmp_path / "cache"))
 
 
 def manifest_of(folder: Path, sounds: list[Tensor], silent: str = "") -> Manifest:
@@ -237,16 +242,17 @@ def noise(channels: int, seed: int = 0) -> Tensor:
     return 0.1 * torch.randn(channels, 4000, generator=torch.Generator().manual_seed(seed))
 
 
-def test_refused_rows_are_left_out_and_counted_and_an_error_if_they_are_all(tmp_path: Path) -> None:
+def test_rejected_rows_are_counted_and_an_error_if_they_are_all(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     clips = manifest_of(tmp_path, [noise(2)] * 5)
     rows = tuple(replace(row, silent_channels="L-R" if int(row.key) < 3 else "") for row in clips)
-    lines: list[str] = []
-    kept = useful(replace(clips, rows=rows), make(), lines.append)
+    kept = filter_clips(replace(clips, rows=rows), make())
     assert [row.key for row in kept] == ["3", "4"]
-    assert len(lines) == 1
-    assert "3 of 5 clips are left out: swap needs left and right, the two channels of the sound are" in lines[0]
-    with pytest.raises(ValueError, match="3 of 3: swap needs left and right"):
-        useful(replace(clips, rows=rows[:3]), make(), lines.append)
+    [message] = caplog.messages
+    assert "3 of 5 clips were rejected: swap needs left and right, the two channels of the sound are" in message
+    with pytest.raises(ValueError, match=r"all 3 clips were rejected .* reason, 3 clips: swap needs left and right"):
+        filter_clips(replace(clips, rows=rows[:3]), make())
 
 
 @pytest.mark.parametrize(
@@ -261,23 +267,24 @@ def test_refused_rows_are_left_out_and_counted_and_an_error_if_they_are_all(tmp_
         (noise(4) * torch.tensor([[1.0], [0.0], [0.0], [0.0]]), "only the first channel sounds"),
     ],
 )
-def test_channels_are_heard_where_the_manifest_does_not_say(tmp_path: Path, sound: Tensor, reason: str) -> None:
-    lines: list[str] = []
+def test_audio_is_checked_where_the_manifest_does_not_say(
+    tmp_path: Path, sound: Tensor, reason: str, caplog: pytest.LogCaptureFixture
+) -> None:
     clips = manifest_of(tmp_path, [noise(2, seed=1), sound])
-    kept = useful(clips, make(), lines.append)
+    kept = filter_clips(clips, make())
     assert [row.key for row in kept] == (["0"] if reason else ["0", "1"])
-    assert [reason in line and "1 of 2 clips" in line for line in lines] == [True] * bool(reason)
+    assert [reason in line and "1 of 2 clips" in line for line in caplog.messages] == [True] * bool(reason)
     if reason:
-        with pytest.raises(ValueError, match=f"no clip is of use.*{reason}"):
-            useful(replace(clips, rows=clips.rows[1:]), make(), lines.append)
+        with pytest.raises(ValueError, match=f"all 1 clips were rejected.*{reason}"):
+            filter_clips(replace(clips, rows=clips.rows[1:]), make())
 
 
-def test_all_clips_of_a_large_manifest_are_heard_once_a_few_are_of_no_use(tmp_path: Path) -> None:
+def test_the_audio_of_all_clips_is_checked_once_one_of_a_sample_is_rejected(tmp_path: Path) -> None:
     clips = manifest_of(tmp_path, [noise(2), noise(1).expand(2, -1)])
     good, bad = clips
-    rows = [replace(bad if index in (0, 7) else good, key=str(index)) for index in range(2 * HEARD)]
-    kept = useful(replace(clips, rows=tuple(rows)), make(), print)
-    assert [int(row.key) for row in kept] == [index for index in range(2 * HEARD) if index not in (0, 7)]
+    rows = [replace(bad if index in (0, 7) else good, key=str(index)) for index in range(2 * AUDIO_CHECK_CLIPS)]
+    kept = filter_clips(replace(clips, rows=tuple(rows)), make(), workers=0)
+    assert [int(row.key) for row in kept] == [index for index in range(2 * AUDIO_CHECK_CLIPS) if index not in (0, 7)]
 
 
 def test_a_head_that_is_not_there_is_refused_in_one_line(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from torch.utils.data import default_collate
 
 from avssl import plugins
 from avssl.config import FeatureConfig, ModelConfig, fill
-from avssl.models.encoders import build_encoders
+from avssl.models.encoder_factory import build_encoders
 from avssl.task import Task
 from avssl.testing import check_task, make_clips
 

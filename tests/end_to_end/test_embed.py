@@ -13,8 +13,8 @@ from avssl.cli import main
 from avssl.config import FeatureConfig, ModelConfig
 from avssl.data.manifest import Row, write_manifest
 from avssl.data.media import write_sound, write_spatial_mp4, write_video
+from avssl.embedding import media_discovery, table_writer
 from avssl.models.encoders import AudioEncoder, Encoders, VideoEncoder
-from avssl.train import embedding_table, own_files
 
 SMALL = ("--seconds", 0.4, "--hop", 0.2, "--frames", 2, "--frame-rate", 8, "--resize", 32, "--size", 32)
 EXACT = (*SMALL, "--workers", 0, "--precision", "32-true")
@@ -81,7 +81,7 @@ def test_windows_of_a_folder_begin_together_and_their_embeddings_are_the_encoder
 
 
 def test_both_formats_hold_the_same(encoders, folder, tmp_path, monkeypatch):
-    monkeypatch.setattr(own_files, "PIECE", 3)  # long files come in pieces
+    monkeypatch.setattr(media_discovery, "WINDOWS_PER_SOURCE", 3)  # long files come in pieces
     for name in ("out.parquet", "out.npz"):
         result = run(folder, tmp_path / name, "--encoders", encoders, "--channels", 4, *EXACT)
         assert result.exit_code == 0, result.output
@@ -117,7 +117,7 @@ def test_a_run_that_is_stopped_writes_nothing_and_goes_on_where_it_was(encoders,
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr(embedding_table.pq.ParquetWriter, "write_table", stop)
+        patched.setattr(table_writer.pq.ParquetWriter, "write_table", stop)
         stopped = run(folder, tmp_path / "out.parquet", "--encoders", encoders, "--channels", 4, *EXACT)
     assert stopped.exit_code == 130
     assert not list(tmp_path.iterdir())

@@ -12,7 +12,7 @@ from avssl.config import DataConfig, FeatureConfig, ModelConfig, RunConfig, fill
 from avssl.data.crops import CropOptions, draw_crops
 from avssl.data.loader import Batches, read_clip
 from avssl.data.objects import read
-from avssl.models.encoders import build_encoders
+from avssl.models.encoder_factory import build_encoders
 from avssl.scenes.synth360 import synth360
 from avssl.spatial.ambisonics import angle_between
 from avssl.spatial.viewport import project

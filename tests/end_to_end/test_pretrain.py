@@ -20,7 +20,8 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from avssl.config import RunConfig, fill, read_recipe
 from avssl.data.manifest import Row, read_manifest, write_manifest
-from avssl.models.encoders import Encoders, build_encoders
+from avssl.models.encoder_factory import build_encoders
+from avssl.models.encoders import Encoders
 from avssl.scenes.synth360 import synth360
 from avssl.train import checkpoint
 from avssl.train.outcome import read_config

@@ -12,8 +12,9 @@ from avssl.config import keys
 from avssl.data.windows import Reading, Source
 from avssl.datasets.dataset import Dataset, Recording
 from avssl.datasets.layout import Layout, load_layout
-from avssl.train.kept import lengths, remembered
-from avssl.train.world import cache
+from avssl.embedding.dataset_cache import cached_dataset
+from avssl.embedding.duration_cache import cached_durations
+from avssl.io.cache_folder import cache_folder
 from avssl_downstream.action.options import AUTO, ActionOptions
 
 MANY = 10
@@ -35,7 +36,7 @@ def read_labelled(options: ActionOptions) -> Dataset:
     """
     root = Path(options.root) if options.root else _stand_in(options)
     settings = {name: getattr(options, name) for name in ("layout", "missing", "test_share", "seed")}
-    found = remembered(root, {"head": "action", **settings}, lambda: _read(root, options))
+    found = cached_dataset(root, {"head": "action", **settings}, lambda: _read(root, options))
     if not options.split:
         return found
     names = [fold.name for fold in found.folds]
@@ -67,7 +68,7 @@ def spread(
 
 def latest(labelled: Dataset, examples: Sequence[Recording], reading: Reading, workers: int) -> list[float]:
     """Seconds at which the last window of each video begins; 0 where it is shorter than one."""
-    seconds = lengths([labelled.root / each.video for each in examples], "video", workers=workers)
+    seconds = cached_durations([labelled.root / each.video for each in examples], "video", workers=workers)
     window = max(SLACK, reading.frames / reading.frame_rate)
     return [max(0.0, each - window) for each in seconds]
 
@@ -95,7 +96,7 @@ def _stand_in(options: ActionOptions) -> Path:
     from avssl.scenes.actions import VERSION, actions
 
     layout = "hmdb51" if options.layout == "hmdb51" else "ucf101"
-    out = cache() / f"actions-{VERSION}-{layout}-{options.groups}groups-seed{options.world_seed}"
+    out = cache_folder() / f"actions-{VERSION}-{layout}-{options.groups}groups-seed{options.world_seed}"
     if load_layout(layout).matches(out):
         return out  # lists are written last
     return actions(out, layout, groups=options.groups, seed=options.world_seed)

@@ -13,9 +13,9 @@ import torch
 from torch import Tensor, nn
 
 from avssl.datasets.dataset import Dataset, Recording
+from avssl.embedding.cache import cached_embeddings
+from avssl.embedding.inference import embed
 from avssl.models.encoders import Encoders
-from avssl.train.embed import embed
-from avssl.train.kept import kept
 from avssl.train.loop import fit
 from avssl_downstream.action import folder as folders
 from avssl_downstream.action.data import clips_to_train, latest, spread
@@ -92,7 +92,7 @@ class Fitting:
         return Recogniser(tuned, fitted(_linear(network)), data.classes), wanted
 
     def _embedded(self, encoders: Encoders, examples: list[Recording], clips: int, title: str) -> list[Tensor]:
-        """Of each video, embeddings `(clips, W)`; those of a frozen tower are kept."""
+        """Of each video, embeddings `(clips, W)`; those of a frozen tower are cached."""
         options = self.options
         reading = options.reading()
         videos = spread(self.labelled, examples, reading, clips, options.workers)
@@ -102,8 +102,8 @@ class Fitting:
             "title": f"{title}, clips",
         }
         if options.mode == "frozen":
-            return kept(encoders, videos, "video", reading, **settings)
-        return [each for _, each in embed(encoders, videos, "video", reading, **settings)]
+            return cached_embeddings(encoders.video, videos, reading, **settings)
+        return [each for _, each in embed(encoders.video, videos, reading, **settings)]
 
 
 def _linear(network: Network) -> dict[str, Tensor]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from torch import Tensor
 
 from avssl.datasets.dataset import Dataset, Recording
-from avssl.train.embed import embed
+from avssl.embedding.inference import embed
 from avssl_downstream.action.data import spread
 from avssl_downstream.action.folder import Recogniser
 from avssl_downstream.action.options import ActionOptions
@@ -30,9 +30,8 @@ def recognise(recogniser: Recogniser, paths: Sequence[Path], options: ActionOpti
     unknown = Dataset("", Path(), examples, recogniser.classes)
     videos = spread(unknown, examples, options.reading(), options.test_clips, options.workers)
     run = embed(
-        recogniser.encoders,
+        recogniser.encoders.video,
         videos,
-        "video",
         options.reading(),
         precision=options.precision,
         workers=options.workers,

@@ -10,9 +10,8 @@ from safetensors.torch import save_file
 from avssl.data.manifest import Manifest, read_manifest
 from avssl.evaluation.bootstrap import accuracy_interval
 from avssl.head import Head
+from avssl.models.runtime import evaluating, single_process
 from avssl.train.checkpoint import replacing
-from avssl.train.launch import alone
-from avssl.train.monitor import evaluating
 from avssl_downstream.correspondence.angle_plot import draw_angles
 from avssl_downstream.correspondence.draws import Draws, embed
 from avssl_downstream.correspondence.options import CorrespondenceOptions
@@ -77,7 +76,7 @@ class Correspondence(Head):
 
     def _embed(self, splits: dict[str, Manifest]) -> tuple[Draws, Draws]:
         """Draws of training and of test."""
-        fabric = alone(self.options.precision)
+        fabric = single_process(self.options.precision)
         counts = {"train": self.options.train_draws, "test": self.options.test_draws}
         with evaluating(self.encoders.to(fabric.device)):
             training, test = (

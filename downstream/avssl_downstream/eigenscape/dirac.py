@@ -12,11 +12,11 @@ from einops import rearrange
 from torch import Tensor
 
 from avssl.config import FeatureConfig
+from avssl.models.encoders import AudioEncoder
 from avssl.models.unpooled import Tower, Unpooled
 from avssl.spatial.ambisonics import angles
 from avssl.spatial.features import Features
 from avssl_downstream.classification.judge import Predict, Split
-from avssl_downstream.scenes.baselines import Listener
 from avssl_downstream.scenes.segments import Rows
 
 RATE, BANDS, WINDOW, HOP = 24000, 20, 2048, 512
@@ -72,10 +72,10 @@ class Frames(Tower):
         return Unpooled(rearrange(x, "N kinds T M -> N (T kinds M)"), x)
 
 
-def dirac(seconds: float, legacy: bool = False) -> Listener:
-    """What listens to windows of so many seconds at 24 kHz and gives their frames."""
+def dirac(seconds: float, legacy: bool = False) -> AudioEncoder:
+    """Embedder of windows of so many seconds at 24 kHz: their DirAC frames, one after the other."""
     features = DiracFeatures(seconds, legacy)
-    return Listener(features, Frames(features.frames, 3 * BANDS))
+    return AudioEncoder(features, Frames(features.frames, 3 * BANDS))
 
 
 def mixtures(windows: Rows, seed: int) -> Predict:

@@ -10,13 +10,14 @@ from pathlib import Path
 from avssl.data.layouts.eigenscape import CHANNELS, NAME, EigenScape
 from avssl.data.windows import Reading
 from avssl.datasets.dataset import Dataset
-from avssl.models.encoders import Encoders
-from avssl.train.kept import remembered
+from avssl.embedding.dataset_cache import cached_dataset
+from avssl.models.embedder import AudioEmbedder
+from avssl.models.encoders import AudioEncoder, Encoders
 from avssl_downstream.classification.judge import Predict
 from avssl_downstream.eigenscape.dirac import dirac, mixtures
 from avssl_downstream.eigenscape.options import EigenscapeOptions
 from avssl_downstream.scenes.finetune import finetuned
-from avssl_downstream.scenes.headings import all_round
+from avssl_downstream.scenes.headings import pool_rotations
 from avssl_downstream.scenes.probe import probe
 from avssl_downstream.scenes.segment_head import SegmentHead
 
@@ -38,7 +39,7 @@ class Eigenscape(SegmentHead):
 
     def _labelled(self, root: Path) -> Dataset:
         cut = self.options.layout_options()
-        found = remembered(root, {"layout": "eigenscape", **asdict(cut)}, lambda: EigenScape(cut).read(root))
+        found = cached_dataset(root, {"layout": "eigenscape", **asdict(cut)}, lambda: EigenScape(cut).read(root))
         if "Park" in found.classes and found.name == NAME:
             how = "exchanged here" if cut.swap_park else "taken as they are named; swap_park=true exchanges them"
             _say(f"recordings 6 and 8 of Park differ between EigenScape's raw and ambisonic files: {how}")
@@ -52,8 +53,8 @@ class Eigenscape(SegmentHead):
             takes = " or ".join(map(str, encoders.features.accepted))
             raise ValueError(f"eigenscape: recordings have 4 channels, features {encoders.features.name} take {takes}")
 
-    def _listening(self, encoders: Encoders, layer: str = "") -> Encoders:
-        return all_round(encoders, self.options.turns, layer or self.options.layer)
+    def _audio_embedder(self, audio: AudioEncoder, layer: str = "") -> AudioEmbedder:
+        return pool_rotations(audio, self.options.turns, layer or self.options.layer)
 
     def _rows(self, labelled: Dataset, folder: Path) -> Iterator[tuple[str, Predict]]:
         options = self.options
@@ -61,14 +62,11 @@ class Eigenscape(SegmentHead):
             if options.mode == "finetune":
                 yield name, finetuned(each, labelled, options.towers, self._reading(), options, folder / name)
             else:
-                yield name, probe(self._embedded(each, labelled, "audio", f"{name} encoders".lstrip()), options)
+                yield name, probe(self._embedded(each.audio, labelled, f"{name} encoders".lstrip()), options)
         yield from self._sound_rows(labelled, CHANNELS)
         if "dirac_gmm" in options.baselines:
-            listener = dirac(options.window, options.legacy)
-            yield (
-                "dirac_gmm",
-                mixtures(self._windows(listener, labelled, "audio", self._reading(), "DirAC"), options.seed),
-            )
+            windows = self._windows(dirac(options.window, options.legacy), labelled, self._reading(), "DirAC")
+            yield "dirac_gmm", mixtures(windows, options.seed)
 
 
 def _say(line: str) -> None:

@@ -1,41 +1,17 @@
-"""What encoders must beat: statistics of the spectrum."""
+"""Baseline embedder: statistics of the log-mel spectrogram."""
 
 from __future__ import annotations
 
 import torch
 from einops import rearrange
-from torch import Tensor, nn
+from torch import Tensor
 
-from avssl.config import FeatureConfig, ModelConfig
-from avssl.models.encoders import AudioEncoder, Encoders
+from avssl.config import FeatureConfig
+from avssl.models.encoders import AudioEncoder
 from avssl.models.unpooled import Tower, Unpooled
 from avssl.spatial.features import Features
 
 # N sounds, C maps, T time, M mel bands
-
-
-class Listener(Encoders):
-    """Something that listens as encoders do, and sees nothing.
-
-    Args:
-        features: sound to maps.
-        tower: maps to embeddings.
-    """
-
-    def __init__(self, features: Features, tower: Tower) -> None:
-        nn.Module.__init__(self)
-        name = f"{type(features).__name__} {type(tower).__name__}"
-        self.model_config, self.feature_config = ModelConfig(audio=name), features.config
-        self.audio = _Ear(features, tower)
-        self.eval()
-
-
-class _Ear(AudioEncoder):
-    """Features and tower as they are given."""
-
-    def __init__(self, features: Features, tower: Tower) -> None:
-        nn.Module.__init__(self)
-        self.features, self.tower, self.width = features, tower, tower.width
 
 
 class Moments(Tower):
@@ -56,7 +32,7 @@ class Moments(Tower):
         return Unpooled(rearrange(moments, "N two C M -> N (two C M)"), x)
 
 
-def logmel_statistics(channels: int, sample_rate: int) -> Listener:
+def logmel_statistics(channels: int, sample_rate: int) -> AudioEncoder:
     """Moments of 64 mel bands of each channel.
 
     Args:
@@ -64,4 +40,4 @@ def logmel_statistics(channels: int, sample_rate: int) -> Listener:
         sample_rate: Hz at which the spectrum is taken.
     """
     features = Features(FeatureConfig({4: "foa-logmel", 2: "stereo-logmel"}[channels], sample_rate, mels=64))
-    return Listener(features, Moments(features.maps, features.config.mels))
+    return AudioEncoder(features, Moments(features.maps, features.config.mels))

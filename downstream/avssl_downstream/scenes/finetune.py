@@ -23,9 +23,9 @@ from avssl.data.loader import permutation
 from avssl.data.processes import Batch, in_order
 from avssl.data.windows import Reading, read_window_frames, read_window_sound
 from avssl.datasets.dataset import Dataset, Recording
+from avssl.embedding.inference import embed
 from avssl.models.encoders import Encoders
 from avssl.train.checkpoint import LAST
-from avssl.train.embed import embed
 from avssl.train.loop import fit
 from avssl.train.run_folder import check_same
 from avssl_downstream.classification.judge import Predict, Split
@@ -133,7 +133,8 @@ def _predicted(
     for tower in network.towers:
         files = sources(tested, labelled, tower, reading.seconds, options.hop)
         title = f"testing {split.name}"
-        run = embed(encoders, files, tower, reading, precision=options.precision, workers=options.workers, title=title)
+        embedder, workers = getattr(encoders, tower), options.workers
+        run = embed(embedder, files, reading, precision=options.precision, workers=workers, title=title)
         rows = [each for _, each in run]
         found.append(by_segment(files, rows, tested, tower, reading.seconds, options.hop))
     return torch.stack([network.head(torch.cat(parts, -1)).softmax(-1).mean(0) for parts in zip(*found, strict=True)])

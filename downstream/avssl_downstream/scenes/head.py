@@ -10,8 +10,8 @@ import torch
 from avssl.data.layouts.tau import Tau, TauOptions
 from avssl.data.windows import Reading
 from avssl.datasets.dataset import Dataset
+from avssl.embedding.dataset_cache import cached_dataset
 from avssl.models.encoders import Encoders
-from avssl.train.kept import remembered
 from avssl_downstream.classification.judge import Predict, late
 from avssl_downstream.scenes.finetune import finetuned
 from avssl_downstream.scenes.options import ScenesOptions
@@ -43,7 +43,7 @@ class Scenes(SegmentHead):
             "missing": options.missing,
         }
         layout = Tau(TauOptions(options.missing, options.towers, options.segment))
-        return remembered(root, settings, lambda: layout.read(root))
+        return cached_dataset(root, settings, lambda: layout.read(root))
 
     def _reading(self) -> Reading:
         return self.options.reading(self.encoders)
@@ -69,7 +69,7 @@ class Scenes(SegmentHead):
     def _fused(self, encoders: Encoders, labelled: Dataset, name: str) -> Iterator[tuple[str, Predict]]:
         """Each tower alone, and both: early (embeddings joined) and late (probabilities multiplied)."""
         towers, title = self.options.towers, name or "encoders"
-        embeddings = {tower: self._embedded(encoders, labelled, tower, title) for tower in towers}
+        embeddings = {tower: self._embedded(getattr(encoders, tower), labelled, title) for tower in towers}
         yield name, probe(torch.cat(list(embeddings.values()), 1), self.options)
         if len(towers) == 2:
             alone = {tower: probe(each, self.options) for tower, each in embeddings.items()}

@@ -13,8 +13,10 @@ from torch import Tensor, nn
 from avssl.data.atomic import write_text
 from avssl.data.windows import Reading
 from avssl.datasets.dataset import Dataset
+from avssl.embedding.inference import tower_of
 from avssl.head import Head
-from avssl.models.encoders import Encoders
+from avssl.models.embedder import AudioEmbedder, Embedder
+from avssl.models.encoders import AudioEncoder, Encoders, VideoEncoder
 from avssl.train.outcome import CONFIG
 from avssl.train.run_folder import add_metrics
 from avssl.train.stop import interrupting
@@ -26,12 +28,12 @@ from avssl_downstream.scenes.options import SegmentOptions
 from avssl_downstream.scenes.pool import MOMENTS, pooled
 from avssl_downstream.scenes.probe import probe
 from avssl_downstream.scenes.segments import Rows, embed_windows
-from avssl_downstream.scenes.silenced import ablations, silenced
+from avssl_downstream.scenes.silenced import ablate, ablations
 from avssl_downstream.scenes.stand_in import stand_in
 from avssl_downstream.scenes.table import write_table
 
 RATE = 24000
-"""Hz at which baselines listen that no encoders come with."""
+"""Hz of the log-mel baseline where there are no encoders."""
 
 
 class SegmentHead(Head):
@@ -123,35 +125,35 @@ class SegmentHead(Head):
         random = "random" in self.options.baselines
         return {"": self.encoders} | ({"random": random_encoders(self.encoders, self.options.seed)} if random else {})
 
-    def _windows(self, listener: Encoders, labelled: Dataset, tower: str, reading: Reading, title: str) -> Rows:
-        how = (self.options.hop, self.options.precision, self.options.workers, f"{title}, {tower}")
-        return embed_windows(listener, labelled, tower, reading, *how)
+    def _windows(self, embedder: Embedder, labelled: Dataset, reading: Reading, title: str) -> Rows:
+        how = (self.options.hop, self.options.precision, self.options.workers, f"{title}, {tower_of(embedder)}")
+        return embed_windows(embedder, labelled, reading, *how)
 
-    def _embedded(self, encoders: Encoders, labelled: Dataset, tower: str, title: str) -> Tensor:
-        """Of each segment, by encoders."""
-        listening = self._listening(encoders) if tower == "audio" else encoders
-        return pooled(self._windows(listening, labelled, tower, self._reading(), title), self.options.pool)
+    def _embedded(self, tower: AudioEncoder | VideoEncoder, labelled: Dataset, title: str) -> Tensor:
+        """The pooled embedding of each segment by a frozen tower."""
+        embedder = self._audio_embedder(tower) if isinstance(tower, AudioEncoder) else tower
+        return pooled(self._windows(embedder, labelled, self._reading(), title), self.options.pool)
 
-    def _listening(self, encoders: Encoders, layer: str = "") -> Encoders:
-        """How frozen encoders hear a window; `layer` is what they are asked for, whatever the options say."""
-        return encoders
+    def _audio_embedder(self, audio: AudioEncoder, layer: str = "") -> AudioEmbedder:
+        """The embedder made of a frozen audio tower; `layer` overrides the option of that name."""
+        return audio
 
     def _sound_rows(self, labelled: Dataset, channels: int) -> Iterator[tuple[str, Predict]]:
-        """Of maps silenced, and of baselines that only listen."""
+        """Rows of feature ablations, and of baselines of audio alone."""
         if self.encoders is not None and self.options.ablate:
             yield from self._ablated(self.encoders, labelled)
         if "logmel" in self.options.baselines:
             statistics = logmel_statistics(channels, self.encoders.sample_rate if self.encoders else RATE)
-            listener = self._listening(statistics, "embedding")
+            embedder = self._audio_embedder(statistics, "embedding")
             reading = Reading(self.options.window, channels=channels)
-            windows = self._windows(listener, labelled, "audio", reading, "log-mel statistics")
+            windows = self._windows(embedder, labelled, reading, "log-mel statistics")
             yield "logmel", probe(pooled(windows, MOMENTS), self.options)
 
     def _ablated(self, encoders: Encoders, labelled: Dataset) -> Iterator[tuple[str, Predict]]:
-        """Maps silenced when learning and testing, and when testing alone."""
-        whole = self._embedded(encoders, labelled, "audio", "encoders")
+        """Maps ablated in training and test, and in test alone."""
+        whole = self._embedded(encoders.audio, labelled, "encoders")
         for maps in ablations(encoders.features, self.options.ablate):
-            without = self._embedded(silenced(encoders, maps), labelled, "audio", f"without {maps}")
+            without = self._embedded(ablate(encoders.audio, maps), labelled, f"without {maps}")
             yield f"without_{maps}", probe(without, self.options)
             yield f"losing_{maps}", probe(whole, self.options, without)
 

@@ -1,4 +1,4 @@
-"""Embeddings of the windows of every segment, each computed once and kept."""
+"""Embeddings of the windows of every segment, computed once and cached."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from torch import Tensor
 
 from avssl.data.windows import Reading, Source
 from avssl.datasets.dataset import Dataset, Recording
-from avssl.models.encoders import Encoders
-from avssl.train.kept import kept
+from avssl.embedding.cache import cached_embeddings
+from avssl.embedding.inference import tower_of
+from avssl.models.embedder import Embedder
 
 Rows = list[Tensor]
 """Of each example, the embeddings `(windows, width)` of its windows in order of time."""
@@ -31,15 +32,13 @@ def sources(examples: Sequence[Recording], labelled: Dataset, tower: str, window
 
 
 def embed_windows(
-    encoders: Encoders, labelled: Dataset, tower: str, reading: Reading, hop: float, precision: str, workers: int,
-    title: str,
-) -> Rows:  # fmt: skip
-    """Embeddings of all windows of a data set, from those kept of an earlier run where there are any.
+    embedder: Embedder, labelled: Dataset, reading: Reading, hop: float, precision: str, workers: int, title: str
+) -> Rows:
+    """Embeddings of all windows of a data set, read from the cache where they are there.
 
     Args:
-        encoders: or what listens as they do.
+        embedder: a frozen tower, or a baseline.
         labelled: segments of files.
-        tower: audio or video.
         reading: how a window is read.
         hop: seconds between windows.
         precision: in which the tower runs.
@@ -49,8 +48,9 @@ def embed_windows(
     Raises:
         ValueError: a file cannot be read, or has channels that the features do not take.
     """
+    tower = tower_of(embedder)
     files = sources(labelled.recordings, labelled, tower, reading.seconds, hop)
-    found = kept(encoders, files, tower, reading, precision=precision, workers=workers, title=title)
+    found = cached_embeddings(embedder, files, reading, precision=precision, workers=workers, title=title)
     return by_segment(files, found, labelled.recordings, tower, reading.seconds, hop)
 
 

@@ -1,13 +1,11 @@
-"""Encoders that hear less than they were trained on: some maps of their input are silenced."""
+"""Feature ablation: encoders with some feature maps replaced by their mean."""
 
 from __future__ import annotations
-
-from copy import deepcopy
 
 import torch
 from torch import Tensor
 
-from avssl.models.encoders import Encoders
+from avssl.models.encoders import AudioEncoder
 from avssl.spatial.features import Features
 
 ABLATIONS = ("iv", "level", "dipoles", "space")
@@ -15,50 +13,48 @@ ALL = "all"
 """Each of them that takes something away, leaves something, and is no other one again."""
 
 
-class Silenced(Features):
-    """Features of which some maps are 0: the mean level in a log-mel map, no direction in a map of intensity.
+class AblatedFeatures(Features):
+    """Features with some maps set to 0: the mean level in a log-mel map, no direction in a map of intensity.
 
     Args:
         features: as the encoders have them; statistics are copied.
-        maps: iv silences the maps of direction, level those of log-mels, dipoles the log-mels of Y, Z and X, and space
+        maps: iv ablates the maps of direction, level those of log-mels, dipoles the log-mels of Y, Z and X, and space
             all but that of W.
 
     Raises:
-        ValueError: there is nothing to silence, or nothing would be left.
+        ValueError: there is nothing to ablate, or nothing would be left.
     """
 
-    heard: Tensor
+    mask: Tensor
 
     def __init__(self, features: Features, maps: str) -> None:
         super().__init__(features.config)
         ablations(features, maps)
         self.load_state_dict(features.state_dict())
-        heard = torch.ones(self.maps, 1, 1)
-        heard[_gone(features, maps)] = 0
-        # Kept with the weights, so that such encoders have a fingerprint of their own.
-        self.register_buffer("heard", heard)
+        mask = torch.ones(self.maps, 1, 1)
+        mask[_gone(features, maps)] = 0
+        # A persistent buffer, so that such encoders have a fingerprint of their own.
+        self.register_buffer("mask", mask)
 
     def forward(self, sound: Tensor) -> Tensor:
         """Maps of a sound `(..., channels, samples)`; see `Features`."""
-        return super().forward(sound) * self.heard
+        return super().forward(sound) * self.mask
 
 
-def silenced(encoders: Encoders, maps: str) -> Encoders:
-    """A copy of encoders with other features; see `Silenced`."""
-    copy = deepcopy(encoders)
-    copy.audio.features = Silenced(encoders.features, maps)
-    return copy.eval()
+def ablate(audio: AudioEncoder, maps: str) -> AudioEncoder:
+    """The same tower on other features; see `AblatedFeatures`."""
+    return audio.with_features(AblatedFeatures(audio.features, maps))
 
 
 def ablations(features: Features, wanted: str) -> tuple[str, ...]:
-    """What is to be silenced, one after the other.
+    """Names of the ablations to run, one after the other.
 
     Args:
         features: of the encoders.
         wanted: one of `ABLATIONS`, all, or nothing.
 
     Raises:
-        ValueError: there is nothing to silence, or nothing would be left.
+        ValueError: there is nothing to ablate, or nothing would be left.
     """
     if not wanted:
         return ()
@@ -71,7 +67,7 @@ def ablations(features: Features, wanted: str) -> tuple[str, ...]:
 
 
 def _gone(features: Features, maps: str) -> slice:
-    """The maps that are silenced: log-mels come first, W's foremost."""
+    """Indices of the ablated maps: log-mels come first, that of W before the others."""
     if maps in ("dipoles", "space") and features.levels != 4:
         return slice(0)
     ends = {"iv": (features.levels, None), "level": (0, features.levels), "dipoles": (1, features.levels)}

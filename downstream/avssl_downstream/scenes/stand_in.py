@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from avssl.io.cache_folder import cache_folder
 from avssl.scenes.ambience import VERSION, ambience
-from avssl.train.world import cache
 
 ORDER = 1
 """Of the ambisonics; heads listen to no higher one, and order 4 would take 14 GB."""
@@ -17,4 +17,4 @@ def stand_in(layout: str) -> Path:
     Raises:
         OSError: the cache cannot be written.
     """
-    return ambience(cache() / f"ambience-{VERSION}-{layout}-order{ORDER}", layout, order=ORDER)
+    return ambience(cache_folder() / f"ambience-{VERSION}-{layout}-order{ORDER}", layout, order=ORDER)

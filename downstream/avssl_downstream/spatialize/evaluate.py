@@ -13,7 +13,7 @@ from rich.progress import track
 from torch import Tensor
 
 from avssl.data.manifest import Manifest, Row
-from avssl.train.monitor import evaluating
+from avssl.models.runtime import evaluating
 from avssl_downstream.spatialize.evaluation_clips import FrameTransform, clip_frames, evenly_spaced, target_audio
 from avssl_downstream.spatialize.frame_features import FrameCache, FrameFeatures, FrameReader
 from avssl_downstream.spatialize.generator import Generator, mix_down

@@ -89,8 +89,8 @@ class Generator(nn.Module, ABC):
         """What it starts from, `(..., I, samples)`, of the truth `(..., C, samples)`."""
         return mix_down(truth).unsqueeze(-2) if self.input_channels == 1 else truth[..., : self.input_channels, :]
 
-    def refuses(self, row: Row) -> str:
-        """Why a clip of this manifest row is of no use; empty if it is. Asked before anything is read."""
+    def reject_reason(self, row: Row) -> str:
+        """Why the clip of this manifest row cannot be used; empty if it can. Called before anything is read."""
         if row.layout and (row.layout in PAIRS) != (self.output == "binaural"):
             wanted = "two ears" if self.output == "binaural" else "ambisonics"
             return f"sound is {row.layout}, this generator makes {wanted}"

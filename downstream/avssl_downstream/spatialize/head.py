@@ -12,8 +12,8 @@ from avssl.data.atomic import write_text
 from avssl.data.manifest import Manifest
 from avssl.head import Head
 from avssl.models.encoders import Encoders
+from avssl.models.runtime import single_process
 from avssl.train.checkpoint import LAST
-from avssl.train.launch import alone
 from avssl.train.outcome import CONFIG, read_config
 from avssl.train.run_folder import FIGURES, add_metrics, check_same
 from avssl.train.stop import interrupting
@@ -90,7 +90,7 @@ class Spatialize(Head):
         check_folder(folder, self.options)
         generator = build_generator(self.options, self.encoders)
         training, further, held_out = training_manifests(generator, self.options)
-        fabric = alone(self.options.train.precision)
+        fabric = single_process(self.options.train.precision)
         folder.mkdir(parents=True, exist_ok=True)
         write_text(folder / CONFIG, OmegaConf.to_yaml(OmegaConf.create(run_config(self.options))))
         found = train(generator, training, further, self.options, folder, fabric)
@@ -121,7 +121,7 @@ class Spatialize(Head):
         training, held_out = evaluation_manifests(self.generator, self.options)
         folder.mkdir(parents=True, exist_ok=True)
         write_text(folder / CONFIG, OmegaConf.to_yaml(OmegaConf.create(run_config(self.options))))
-        generator = self.generator.to(alone(self.options.train.precision).device)
+        generator = self.generator.to(single_process(self.options.train.precision).device)
         return add_metrics(folder, self._measured(generator, training, held_out, folder))
 
     def apply(self, source: Path, target: Path) -> None:
@@ -133,12 +133,12 @@ class Spatialize(Head):
         """
         if self.generator is None:
             raise ValueError(f"{source}: spatialize needs a fitted generator: give its folder (--head)")
-        fabric = alone(self.options.train.precision)
+        fabric = single_process(self.options.train.precision)
         with interrupting():
             apply(source, target, self.generator.to(fabric.device).eval(), self.options, fabric)
 
     def _measured(self, generator: Generator, training: Manifest, held_out: Manifest, folder: Path) -> dict[str, float]:
-        fabric = alone(self.options.train.precision)
+        fabric = single_process(self.options.train.precision)
         (folder / FIGURES).mkdir(exist_ok=True)
         figures = ClipPlots(folder / FIGURES, generator, held_out)
         with interrupting():

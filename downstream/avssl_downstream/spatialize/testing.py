@@ -9,9 +9,9 @@ import numpy as np
 import torch
 
 from avssl.data.clip import Clip
+from avssl.models.runtime import evaluating
 from avssl.task import Task
 from avssl.testing import check_task
-from avssl.train.monitor import evaluating
 from avssl_downstream.spatialize.generator import Generator, resize_frames
 
 LEVEL = 0.25

@@ -10,16 +10,15 @@ from pathlib import Path
 import numpy as np
 import torch
 from lightning_fabric import Fabric
-from rich.console import Console
 from torch import Tensor
 
 from avssl import plugins
 from avssl.config import DataConfig
+from avssl.data.clip_filter import filter_clips
 from avssl.data.loader import Batches
 from avssl.data.manifest import Manifest, read_manifest
 from avssl.train import world
 from avssl.train.loop import fit
-from avssl.train.useful import useful
 from avssl_downstream.spatialize.generator import Generator
 from avssl_downstream.spatialize.options import SpatializeOptions
 
@@ -51,7 +50,7 @@ def training_manifests(generator: Generator, options: SpatializeOptions) -> tupl
     """Clips to train on, further ones to train on (maybe none), and held-out ones; built-in worlds are rendered.
 
     Raises:
-        ValueError: a manifest that cannot be used, no clip of the split, or none that is of use to this generator.
+        ValueError: a manifest that cannot be used, no clip of the split, or all of them rejected by the generator.
     """
     whole = _clips(generator, options, options.manifest, options.world)
     held_out = _held_out(whole, options)
@@ -59,22 +58,23 @@ def training_manifests(generator: Generator, options: SpatializeOptions) -> tupl
     if options.augment:
         named = options.augment in plugins.names(plugins.SYNTHETIC_DATASETS)
         further = _clips(generator, options, "" if named else options.augment, options.augment if named else "")
-        further = _useful(world.training(further), generator)
-    training = _share(_useful(world.training(whole), generator), options.train_share)
-    return training, further, _useful(held_out, generator)
+        further = filter_clips(world.training(further), generator)
+    training = _share(filter_clips(world.training(whole), generator), options.train_share)
+    return training, further, filter_clips(held_out, generator)
 
 
 def evaluation_manifests(generator: Generator, options: SpatializeOptions) -> tuple[Manifest, Manifest]:
     """Clips to train on (maybe none), and those to measure on: of the split, or all where none is named or labelled.
 
     Raises:
-        ValueError: a manifest that cannot be used, no clip of the split, or none that is of use to this generator.
+        ValueError: a manifest that cannot be used, no clip of the split, or all of them rejected by the generator.
     """
     whole = read_manifest(options.manifest)
     if not options.split or not any(row.split for row in whole):
-        return replace(whole, rows=()), _useful(whole, generator)
+        return replace(whole, rows=()), filter_clips(whole, generator)
     training = whole.select("train")
-    return _useful(training, generator) if len(training) else training, _useful(_held_out(whole, options), generator)
+    held_out = filter_clips(_held_out(whole, options), generator)
+    return filter_clips(training, generator), held_out
 
 
 def train(
@@ -115,10 +115,6 @@ def _clips(generator: Generator, options: SpatializeOptions, manifest: str, name
     rate = max(WORLD_FRAME_RATE, generator.frame_rate)
     data = replace(data, world=name or data.world, frame_rate=rate, instant="random")
     return world.clips(data, generator.sample_rate)[1]
-
-
-def _useful(clips: Manifest, generator: Generator) -> Manifest:
-    return useful(clips, generator, Console(stderr=True, soft_wrap=True, highlight=False, markup=False).print)
 
 
 def _held_out(whole: Manifest, options: SpatializeOptions) -> Manifest:

@@ -14,7 +14,7 @@ from avssl.data.loader import Batches, read_clip
 from avssl.data.manifest import Row, read_manifest, write_manifest
 from avssl.data.media import write_sound, write_video
 from avssl.data.objects import SCHEMA, About, Looked, Objects, objects_path, read, write
-from avssl.models.encoders import build_encoders
+from avssl.models.encoder_factory import build_encoders
 from avssl.spatial.ambisonics import angles
 
 RATE = 8000

@@ -54,7 +54,7 @@ def test_without_affinity_or_control_groups_it_is_the_machines_cores(groups, mon
 def test_processes_of_one_machine_share_its_usable_cores(groups, monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "2")
     monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
-    monkeypatch.setattr(launch, "_launched", lambda **settings: SimpleNamespace(device=torch.device("cpu")))
+    monkeypatch.setattr(launch, "launch_fabric", lambda **settings: SimpleNamespace(device=torch.device("cpu")))
     before = torch.get_num_threads()
     try:
         with launch.processes("32-true"):

@@ -12,10 +12,10 @@ from avssl.config import FeatureConfig, ModelConfig
 from avssl.data.atomic import replacing, write_text
 from avssl.data.manifest import Row, write_manifest
 from avssl.data.media import write_avi, write_recording, write_sound, write_spatial_mp4, write_video
-from avssl.models.encoders import build_encoders
+from avssl.embedding.table_writer import embedding_table
+from avssl.embedding.tensor_shards import TensorShards
+from avssl.models.encoder_factory import build_encoders
 from avssl.train import checkpoint
-from avssl.train.embedding_table import embedding_table
-from avssl.train.shards import Shards
 
 FRAMES = [np.zeros((32, 64, 3), np.uint8)] * 4
 SOUND = torch.zeros(4, 8000)
@@ -33,7 +33,7 @@ def spatial_mp4(path):
 
 
 def shards(path):
-    with Shards(path) as found:
+    with TensorShards(path) as found:
         found.add("a", torch.zeros(2))
 
 

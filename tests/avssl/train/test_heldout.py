@@ -1,4 +1,4 @@
-"""What a trained task does on held-out clips, and which clips it is given."""
+"""Measures of a trained task on held-out clips."""
 
 from dataclasses import replace
 
@@ -10,11 +10,10 @@ from torch import nn
 from avssl.config import DataConfig, RunConfig, TrainConfig
 from avssl.data.manifest import Row, read_manifest, write_manifest
 from avssl.data.media import write_sound, write_video
-from avssl.models.encoders import build_encoders
+from avssl.models.encoder_factory import build_encoders
+from avssl.models.runtime import single_process
 from avssl.task import Task
 from avssl.train.heldout import PASSES, measure
-from avssl.train.launch import alone
-from avssl.train.useful import useful
 
 CONFIG = RunConfig(
     data=DataConfig(seconds=0.25, frames=1, batch=2, workers=0), train=TrainConfig(steps=1, precision="32-true")
@@ -28,7 +27,7 @@ class Louder(Task):
         super().__init__(encoders, options)
         self.dropout = nn.Dropout(0.5)
 
-    def refuses(self, row):
+    def reject_reason(self, row):
         return "its key is odd" if int(row.key) % 2 else ""
 
     def views(self, clip, rng):
@@ -64,7 +63,7 @@ def task():
 
 def test_held_out_scalars_are_means_in_evaluation_mode(clips, task):
     task.train()
-    found = measure(task, CONFIG, clips, alone("32-true"))
+    found = measure(task, CONFIG, clips, single_process("32-true"))
     assert found["test_loss"] == pytest.approx(0, abs=1e-4)  # dropout would make it 0.2
     assert found["test_count"] == 2
     assert task.training
@@ -80,22 +79,7 @@ def test_every_held_out_clip_is_drawn_alike_often(clips, task):
 
     task.views = views
     try:
-        measure(task, replace(CONFIG, data=replace(CONFIG.data, batch=64)), clips, alone("32-true"))
+        measure(task, replace(CONFIG, data=replace(CONFIG.data, batch=64)), clips, single_process("32-true"))
     finally:
         del task.views
     assert sorted(seen) == sorted(PASSES * ["0", "1", "2", "3", "4"])
-
-
-def test_refused_rows_are_left_out_and_counted(clips, task):
-    said = []
-    kept = useful(clips, task, said.append)
-    assert [row.key for row in kept] == ["0", "2", "4"]
-    assert kept.root == clips.root
-    assert len(said) == 1
-    assert "2 of 5 clips are left out: its key is odd" in said[0]
-
-
-def test_a_manifest_without_a_useful_clip_is_an_error(clips, task):
-    odd = replace(clips, rows=tuple(row for row in clips if int(row.key) % 2))
-    with pytest.raises(ValueError, match="no clip is of use to this task; 2 of 2: its key is odd"):
-        useful(odd, task, print)

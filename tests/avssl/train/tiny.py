@@ -84,12 +84,31 @@ def gradients(folder):
     torch.save(found, folder / f"{fabric.world_size}-{fabric.global_rank}.pt")
 
 
+def first_rank(folder):
+    """Each process leaves a file with the results that rank 0 broadcast, and one for each time that it did the work."""
+
+    def work(error=None):
+        (folder / f"work-{fabric.global_rank}").touch()
+        if error:
+            raise error
+        return {"rejected": ["a"]}
+
+    with launch.processes("32-true") as fabric:
+        found = launch.on_first_rank(fabric, work)
+        try:
+            launch.on_first_rank(fabric, lambda: work(ValueError("all clips were rejected")))
+        except ValueError as error:
+            (folder / f"{fabric.global_rank}.json").write_text(json.dumps([found, str(error)]))
+
+
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
-    parser.add_argument("what", choices=["train", "gradients"])
+    parser.add_argument("what", choices=["train", "gradients", "first_rank"])
     parser.add_argument("folder", type=Path)
     parser.add_argument("--settings", type=json.loads, default={})
     given = parser.parse_args()
     torch.set_num_threads(1)
     given.folder.mkdir(exist_ok=True)
-    print(train(given.folder, **given.settings) if given.what == "train" else gradients(given.folder))
+    print(
+        {"train": train, "gradients": gradients, "first_rank": first_rank}[given.what](given.folder, **given.settings)
+    )

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from avssl.config import FeatureConfig, ModelConfig, fill
 from avssl.data.media import write_avi
+from avssl.models.embedder import module_fingerprint
 from avssl.models.encoders import Encoders
 
 SIDE, RATE, LENGTH = 32, 16.0, 24
@@ -56,7 +57,12 @@ def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AVSSL_CACHE", str(tmp_path / "cache"))
 
 
-class Seer(nn.Module):
+class Embedder(nn.Module):
+    def fingerprint(self) -> str:
+        return module_fingerprint(self)
+
+
+class Seer(Embedder):
     """Where the bar is, and how far it goes from picture to picture."""
 
     width = 4
@@ -73,7 +79,7 @@ class Seer(nn.Module):
         return torch.stack([step.real, step.imag, place[..., 0].cos(), place[..., 0].sin()], -1) + self.nothing
 
 
-class Learner(nn.Module):
+class Learner(Embedder):
     """A small network over the brightness of rows in neighbouring pictures; standardised, so that it learns fast."""
 
     width = 32

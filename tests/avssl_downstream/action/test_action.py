@@ -15,9 +15,9 @@ from safetensors.torch import load_file
 
 from avssl.config import FeatureConfig, ModelConfig, fill, read_recipe, shipped_recipes
 from avssl.data.media import read_frames
+from avssl.embedding.inference import embed
 from avssl.models.encoders import Encoders
 from avssl.report.runs import read_runs
-from avssl.train.embed import embed
 
 
 def rows(path: Path) -> list[dict[str, str]]:
@@ -64,7 +64,7 @@ def test_a_videos_probabilities_are_the_mean_of_its_clips(seer: Encoders, option
     labelled = read_labelled(settings)
     tested = [each for each in labelled.recordings if each.key in labelled.folds[0].test]
     videos = spread(labelled, tested, settings.reading(), 3, 0)
-    for video, embeddings in embed(seer, videos, "video", settings.reading(), precision="32-true", workers=0):
+    for video, embeddings in embed(seer.video, videos, settings.reading(), precision="32-true", workers=0):
         standard = (embeddings - state["classifier.mean"]) * state["classifier.scale"]
         clips = (standard @ state["classifier.weight"].T + state["classifier.bias"]).softmax(1)
         (row,) = (row for row in rows(tmp_path / "out" / "predictions.csv") if row["key"] == video.key)

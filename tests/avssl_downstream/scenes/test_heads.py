@@ -61,7 +61,7 @@ def eigenscape(root: Path, **settings: Any) -> Any:
 
 
 def test_space_alone_tells_two_scenes_apart_and_a_second_run_needs_no_media(
-    recordings: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    recordings: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     options = eigenscape(recordings, ablate="iv", baselines=["dirac_gmm"])
     found = Eigenscape(encoders(), options).fit(tmp_path / "out")
@@ -79,7 +79,8 @@ def test_space_alone_tells_two_scenes_apart_and_a_second_run_needs_no_media(
     assert again == found
     said = capsys.readouterr().err
     assert said.count("recordings 6 and 8 of Park") == 2
-    assert "its media are gone" in said
+    assert "media are gone, the cached index of EigenScape is used" in caplog.text
+    assert caplog.text.count("4 of 4 files are gone, their cached embeddings are used") == 1
 
 
 def test_without_encoders_baselines_are_measured_and_what_needs_encoders_is_refused(

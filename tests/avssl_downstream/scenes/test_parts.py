@@ -11,16 +11,17 @@ from avssl_downstream.classification.untrained import random_encoders
 from avssl_downstream.eigenscape import Eigenscape
 from avssl_downstream.eigenscape.dirac import BANDS, DiracFeatures, dirac, mixtures
 from avssl_downstream.scenes.baselines import logmel_statistics
-from avssl_downstream.scenes.headings import all_round, over_time
+from avssl_downstream.scenes.headings import pool_over_time, pool_rotations
 from avssl_downstream.scenes.pool import MOMENTS, pooled
 from avssl_downstream.scenes.segments import by_segment, sources, window_starts
-from avssl_downstream.scenes.silenced import ABLATIONS, ablations, silenced
+from avssl_downstream.scenes.silenced import ABLATIONS, ablate, ablations
 from sklearn.metrics import accuracy_score
 from sklearn.mixture import GaussianMixture
 from torch import Tensor
 
 from avssl.config import FeatureConfig, ModelConfig
 from avssl.datasets.dataset import Dataset, Fold, Recording
+from avssl.models.embedder import AudioEmbedder
 from avssl.models.encoders import Encoders
 from avssl.spatial.ambisonics import encode, rotate, rotation
 
@@ -71,10 +72,10 @@ def test_pools_are_means_maxima_and_deviations() -> None:
 
 
 def test_moments_of_windows_give_mean_and_deviation_of_the_whole_spectrum() -> None:
-    sound, listener = noise(3, 4, 24000), logmel_statistics(4, 24000)
+    sound, baseline = noise(3, 4, 24000), logmel_statistics(4, 24000)
     with torch.no_grad():
-        row = pooled([listener.audio(sound)], MOMENTS)[0]
-        maps = listener.features(sound).movedim(0, 1).flatten(1, 2)  # each channel's frames, all windows together
+        row = pooled([baseline(sound)], MOMENTS)[0]
+        maps = baseline.features(sound).movedim(0, 1).flatten(1, 2)  # each channel's frames, all windows together
     assert torch.allclose(row[: 4 * 64], maps.mean(1).flatten(), atol=1e-4)
     assert torch.allclose(row[4 * 64 :], maps.std(1, correction=0).flatten(), atol=1e-3)
 
@@ -121,24 +122,24 @@ def test_mixtures_sum_the_log_likelihoods_of_frames_as_scikit_learn_gives_them()
 
 
 @pytest.mark.parametrize("maps", ["iv", "level", "dipoles", "space"])
-def test_silenced_encoders_lack_those_maps_hear_the_others_and_have_a_fingerprint_of_their_own(maps: str) -> None:
+def test_ablated_encoders_lack_those_maps_alone_and_have_their_own_fingerprint(maps: str) -> None:
     whole, sound = encoders(), noise(2, 4, 24000)
     whole.fit_features([sound])
-    less = silenced(whole, maps)
+    less = ablate(whole.audio, maps)
     before, after = whole.features(sound), less.features(sound)
     gone = {"iv": [4, 5, 6], "level": [0, 1, 2, 3], "dipoles": [1, 2, 3], "space": [1, 2, 3, 4, 5, 6]}[maps]
     kept = [place for place in range(7) if place not in gone]
     assert not after[:, gone].any()
     assert torch.equal(after[:, kept], before[:, kept])
-    assert less.fingerprint() != whole.fingerprint()
+    assert less.fingerprint() != whole.audio.fingerprint()
     assert torch.equal(whole.features(sound), before)
     with torch.no_grad():
-        torch.testing.assert_close(less.audio(sound), whole.audio.tower(after), atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(less(sound), whole.audio.tower(after), atol=1e-5, rtol=1e-5)
 
 
-def test_log_mel_features_have_no_direction_to_silence() -> None:
+def test_log_mel_features_have_no_direction_to_ablate() -> None:
     with pytest.raises(ValueError, match="foa-logmel has log-mel maps alone"):
-        silenced(encoders("foa-logmel"), "iv")
+        ablate(encoders("foa-logmel").audio, "iv")
 
 
 @pytest.mark.parametrize(
@@ -159,31 +160,33 @@ def test_all_ablations_take_something_leave_something_and_differ(name: str, foun
             ablations(features, maps)
 
 
-def test_encoders_without_what_is_to_be_silenced_are_refused_before_anything_is_read() -> None:
+def test_encoders_without_the_maps_to_ablate_are_refused_before_anything_is_read() -> None:
     with pytest.raises(ValueError, match="ablate=all: mono-logmel has no"):
         Eigenscape(encoders("mono-logmel"), Eigenscape.Options(ablate="all"))
 
 
 @pytest.mark.parametrize("layer", ["embedding", "early"])
-def test_heard_all_round_a_field_that_is_turned_by_one_heading_is_the_same(layer: str) -> None:
+def test_rotation_pooling_is_invariant_to_a_rotation_by_one_of_its_steps(layer: str) -> None:
     field = encode(noise(24000), torch.tensor(0.4), torch.tensor(0.2))
-    plain, listening = encoders(), all_round(encoders(), 4, layer)
+    plain = encoders().audio
+    invariant = pool_rotations(encoders().audio, 4, layer)
     with torch.no_grad():
-        heard = [listening.audio(rotate(field, rotation(torch.tensor(angle)))[None]) for angle in (0.0, math.pi / 2)]
-        once = [plain.audio(rotate(field, rotation(torch.tensor(angle)))[None]) for angle in (0.0, math.pi / 2)]
-    assert torch.allclose(*heard, atol=1e-4)
+        found = [invariant(rotate(field, rotation(torch.tensor(angle)))[None]) for angle in (0.0, math.pi / 2)]
+        once = [plain(rotate(field, rotation(torch.tensor(angle)))[None]) for angle in (0.0, math.pi / 2)]
+    assert torch.allclose(*found, atol=1e-4)
     assert not torch.allclose(*once, atol=1e-2)
-    assert heard[0].shape == (1, listening.audio_width)
+    assert found[0].shape == (1, invariant.width)
+    assert isinstance(invariant, AudioEmbedder)
 
 
-def test_one_heading_is_the_mean_of_its_own_and_early_is_what_leaves_a_towers_first_block() -> None:
-    plain, field = encoders(), noise(2, 4, 24000)
-    assert all_round(plain, 1, "embedding") is plain
+def test_rotations_are_averaged_and_early_maps_leave_the_first_block() -> None:
+    plain, field = encoders().audio, noise(2, 4, 24000)
+    assert pool_rotations(plain, 1, "embedding") is plain
     with torch.no_grad():
-        early = over_time(plain.audio.tower.stages[:4](plain.audio.features(field)), 8)
-        found = all_round(plain, 1, "early").audio(field)
-        turned = [plain.audio(rotate(field, rotation(torch.tensor(2 * math.pi * k / 3)))) for k in range(3)]
-        mean = all_round(plain, 3, "embedding").audio(field)
+        early = pool_over_time(plain.tower.stages[:4](plain.features(field)), 8)
+        found = pool_rotations(plain, 1, "early")(field)
+        turned = [plain(rotate(field, rotation(torch.tensor(2 * math.pi * k / 3)))) for k in range(3)]
+        mean = pool_rotations(plain, 3, "embedding")(field)
     assert torch.allclose(found, early, atol=1e-5)
     assert torch.allclose(mean, torch.stack(turned).mean(0), atol=1e-4)
 
@@ -191,19 +194,19 @@ def test_one_heading_is_the_mean_of_its_own_and_early_is_what_leaves_a_towers_fi
 def test_time_is_pooled_away_and_bands_stay() -> None:
     maps = torch.zeros(1, 2, 5, 16)
     maps[0, 0, 2, 4:6], maps[0, 1, :, 15] = 5.0, 1.0
-    mean, most = over_time(maps, 8).reshape(2, 2, 8)
+    mean, most = pool_over_time(maps, 8).reshape(2, 2, 8)
     wanted = torch.zeros(2, 2, 8)
     wanted[0, 0, 2], wanted[1, 0, 2], wanted[:, 1, 7] = 1.0, 5.0, 0.5
     assert torch.allclose(torch.stack([mean, most]), wanted)
 
 
-def test_kinds_of_listening_are_kept_apart() -> None:
+def test_kinds_of_rotation_pooling_have_different_fingerprints() -> None:
     kinds = [(1, "embedding"), (1, "early"), (4, "early"), (4, "embedding"), (8, "early")]
-    assert len({all_round(encoders(), *kind).fingerprint() for kind in kinds}) == len(kinds)
+    assert len({pool_rotations(encoders().audio, *kind).fingerprint() for kind in kinds}) == len(kinds)
     with pytest.raises(ValueError, match="layer"):
-        all_round(encoders(), 1, "last")
+        pool_rotations(encoders().audio, 1, "last")
     ears = Encoders(ModelConfig(), FeatureConfig("stereo-logmel", hop=480, mels=32))
-    assert all_round(ears, 4, "embedding").audio_width  # of a field, by W + Y and W - Y
+    assert pool_rotations(ears.audio, 4, "embedding").width  # of a field, by W + Y and W - Y
 
 
 def test_random_encoders_share_features_and_architecture_alone_and_leave_chance_alone() -> None:

@@ -14,8 +14,8 @@ from avssl_downstream.spatialize.verify_output import difference
 from avssl.data.media import read_all_sound, read_frames
 from avssl.data.media.spatial_mp4 import write_spatial_mp4
 from avssl.data.sofa import read_hrirs
+from avssl.models.runtime import single_process
 from avssl.spatial.binaural import ambisonic_filters, to_binaural
-from avssl.train.launch import alone
 
 MEDIA = Path(os.environ.get("AVSSL_TEST_MEDIA", Path(__file__).parents[4] / "shared" / "data"))
 RATE = 16000
@@ -23,7 +23,7 @@ OPTIONS = SpatializeOptions(windows=3)
 
 
 def spatialized(source, target, generator, options=OPTIONS):
-    apply(source, target, generator, options, alone("32-true"))
+    apply(source, target, generator, options, single_process("32-true"))
     return read_all_sound(target)
 
 
@@ -218,7 +218,7 @@ def listed(target):
 def refused(source, target, generator, options=OPTIONS):
     before = listed(target)
     with pytest.raises((ValueError, OSError)) as error:
-        apply(source, target, generator, options, alone("32-true"))
+        apply(source, target, generator, options, single_process("32-true"))
     assert listed(target) == before, "something was written"
     assert "\n" not in str(error.value)
     return str(error.value)
@@ -296,6 +296,6 @@ def test_an_interruption_leaves_nothing_under_the_target_s_name(tmp_path, film, 
 
     pan.generate = interrupted
     with pytest.raises(KeyboardInterrupt):
-        apply(source, target, pan, OPTIONS, alone("32-true"))
+        apply(source, target, pan, OPTIONS, single_process("32-true"))
     assert target.read_bytes() == b"before"
     assert {each.name for each in tmp_path.iterdir()} == {target.name, source.name, f"silent-{source.name}"}

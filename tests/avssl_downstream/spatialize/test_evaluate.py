@@ -11,7 +11,7 @@ from avssl_downstream.spatialize.options import SpatializeOptions
 
 from avssl.data.manifest import Manifest, Row
 from avssl.data.media import write_sound
-from avssl.train.launch import alone
+from avssl.models.runtime import single_process
 
 RATE, SECONDS = 16000, 3.0
 
@@ -37,7 +37,7 @@ def test_pictures_are_decoded_once_for_all_that_look_at_them(clip, pan, monkeypa
             yield frame
 
     monkeypatch.setattr(evaluation_clips, "iterate_frames", counted)
-    fabric = alone("32-true")
+    fabric = single_process("32-true")
     evaluation = Evaluation(pan, torch.ones(2, 1), SpatializeOptions(), fabric)
     truth = evaluation_clips.target_audio(row, manifest, pan)
     made = evaluation.made(row, manifest, truth)

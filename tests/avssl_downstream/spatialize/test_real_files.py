@@ -13,7 +13,7 @@ from avssl_downstream.spatialize.apply import apply
 from avssl_downstream.spatialize.options import SpatializeOptions
 
 from avssl.data.media import read_all_sound
-from avssl.train.launch import alone
+from avssl.models.runtime import single_process
 
 MEDIA = Path(os.environ.get("AVSSL_TEST_MEDIA", Path(__file__).parents[4] / "shared" / "data"))
 OPTIONS = SpatializeOptions()
@@ -44,7 +44,7 @@ def decoded(path, channels):
 @pytest.mark.parametrize("name", ["nasa_13013.mp4", "lhotse_big_buck_bunny_small.mp4"])
 def test_an_ordinary_video_gets_two_ears(tmp_path, pan, name):
     source, target = media(f"free/action/{name}"), tmp_path / "out.mp4"
-    apply(source, target, pan, replace(OPTIONS, mix="mean"), alone("32-true"))
+    apply(source, target, pan, replace(OPTIONS, mix="mean"), single_process("32-true"))
     streams, own = probed(target), read_all_sound(target)[0].numpy()
     assert streams["audio"]["channels"] == 2
     assert streams["video"]["start_time"] == streams["audio"]["start_time"] == "0.000000"
@@ -58,7 +58,7 @@ def test_an_ordinary_video_gets_two_ears(tmp_path, pan, name):
 
 def test_a_360_degree_video_gets_a_field_that_players_know(tmp_path, around):
     source, target = media("restricted/video360/NdE7uYVaynQl_0.webm"), tmp_path / "out.mp4"
-    apply(source, target, around, replace(OPTIONS, mix="first", panorama=True), alone("32-true"))
+    apply(source, target, around, replace(OPTIONS, mix="first", panorama=True), single_process("32-true"))
     streams = probed(target)
     assert streams["audio"]["channels"] == 4
     kinds = [each.get("side_data_type", "") for each in streams["video"].get("side_data_list", [])]

@@ -1,4 +1,4 @@
-"""Frozen encoders over any number of files: windows in, embeddings out, in order, with flat memory."""
+"""Batch inference of frozen embedders: windows of any number of files to embeddings, in order, with flat memory."""
 
 # N windows, C channels
 
@@ -11,90 +11,93 @@ from pathlib import Path
 
 import torch
 from lightning_fabric import Fabric
-from torch import Tensor
+from torch import Tensor, nn
 
-from avssl.config import check_choice, check_precision
+from avssl.config import check_precision
 from avssl.data.processes import Batch, Patient, in_order, refusal
-from avssl.data.windows import TOWERS, Reading, Source, iterate_window_frames, read_sounds
-from avssl.models.encoders import Encoders
-from avssl.spatial.features import Features
+from avssl.data.windows import Reading, Source, iterate_window_frames, read_sounds
+from avssl.models.embedder import AudioEmbedder, Embedder
+from avssl.models.runtime import evaluating, single_process
 from avssl.train.counter import Counter
-from avssl.train.launch import alone
-from avssl.train.monitor import evaluating
 
 BATCH = 32
-"""Windows in one pass through a tower, and read from one file in one go at most."""
+"""Windows in one pass through a network, and in one read of a file, at most."""
 NUMBERS = 10_000_000
-"""Samples or pixels' colours likewise."""
+"""Audio samples or pixel values in one pass, and in one read, at most."""
 STRETCH = 10.0
 """Seconds between the first and the last window that are read in one go."""
 GAP = 4.0
 """Seconds between two windows that are cheaper to jump over than to read."""
 
-Broken = Callable[[Source, Exception], None]
+OnError = Callable[[Source, Exception], None]
 
 
 def embed(
-    encoders: Encoders,
+    embedder: Embedder,
     sources: Sequence[Source],
-    tower: str,
     reading: Reading,
     *,
     precision: str = "bf16-mixed",
     workers: int = 2,
     progress: bool = True,
     title: str = "",
-    broken: Broken | None = None,
+    on_error: OnError | None = None,
 ) -> Iterator[tuple[Source, Tensor]]:
     """Embeddings of the windows of files; a progress bar counts windows.
 
     Args:
-        encoders: in evaluation mode here, whatever mode they are in.
+        embedder: an `nn.Module`, such as `encoders.audio` or `encoders.video`; runs in evaluation mode. An
+            `AudioEmbedder` gets audio at its sample rate, any other frames.
         sources: files and their windows; in memory are no more than a few windows, and the embeddings of one source.
-        tower: audio or video.
-        reading: how windows are read; sound comes at the encoders' sample rate.
+        reading: how windows are read.
         precision: Lightning Fabric's name.
         workers: loader processes; 0: none.
         progress: show the bar, on a terminal.
         title: of the bar.
-        broken: told of each source that cannot be read, and why, which is then left out; None: the first is an error.
+        on_error: called with each source that cannot be read and its error; None: the first error is raised.
 
     Yields:
-        Each source, in order, with float32 `(len(starts), width)` on the CPU.
+        Each source that can be read, in order, with float32 `(len(starts), width)` on the CPU.
 
     Raises:
-        ValueError: unknown tower or precision; a file is broken, or has not as many channels as the features take.
+        ValueError: unknown precision; a file is broken, or has not as many channels as the features take.
         FileNotFoundError: a file is gone.
     """
-    check_choice("tower", tower, TOWERS)
     check_precision("embed", precision)
-    network = getattr(encoders, tower, None)
-    if network is None:
-        raise ValueError(f"embeddings of {tower} want encoders with a tower for it; these have none")
-    read = _Reader(tower, reading, encoders.features)
+    assert isinstance(embedder, nn.Module)
+    network: nn.Module = embedder
+    read = _Reader(reading, _audio_input(embedder))
     jobs = [_split(source, read) for source in sources]
     flat = [job for some in jobs for job in some]
-    fabric = alone(precision)
+    fabric = single_process(precision)
     at = next(chain(network.parameters(), network.buffers())).device  # statistics have buffers alone
     network.to(fabric.device)
     try:
-        with evaluating(network), Counter(title or f"{tower} windows", sum(map(len, flat)), progress) as counter:
-            batches = in_order(read if broken is None else Patient(read), flat, workers)
+        with (
+            evaluating(network),
+            Counter(title or f"{tower_of(embedder)} windows", sum(map(len, flat)), progress) as counter,
+        ):
+            batches = in_order(read if on_error is None else Patient(read), flat, workers)
             parts = _embedded(network, batches, fabric, counter)
             for source, some in zip(sources, jobs, strict=True):
                 found = list(islice(parts, len(some)))
                 refused = next((each for each in found if isinstance(each, Exception)), None)
                 if refused is None:
-                    yield source, _in_their_order(source, found, network.width)
-                elif broken is not None:
-                    broken(source, refused)
+                    yield source, _in_their_order(source, found, embedder.width)
+                elif on_error is not None:
+                    on_error(source, refused)
     finally:
         network.to(at)
 
 
+def tower_of(embedder: Embedder) -> str:
+    """`audio` for an `AudioEmbedder`, else `video`."""
+    return "audio" if isinstance(embedder, AudioEmbedder) else "video"
+
+
 @dataclass(frozen=True)
 class _Job:
-    """Windows read in one go."""
+    """Windows of one read."""
 
     path: Path
     starts: tuple[float, ...]
@@ -105,29 +108,45 @@ class _Job:
 
 
 @dataclass(frozen=True)
-class _Reader:
-    """Reads jobs; runs in a loader process."""
+class _AudioInput:
+    """Waveforms that an `AudioEmbedder` takes."""
 
-    tower: str
+    name: str
+    sample_rate: int
+    channels: int
+    accepted: tuple[int, ...]
+
+
+def _audio_input(embedder: Embedder) -> _AudioInput | None:
+    if not isinstance(embedder, AudioEmbedder):
+        return None
+    features = embedder.features
+    return _AudioInput(features.name, embedder.sample_rate, features.sound_channels, tuple(sorted(features.accepted)))
+
+
+@dataclass(frozen=True)
+class _Reader:
+    """Reads jobs, frames where no audio is described; runs in a loader process."""
+
     reading: Reading
-    features: Features
+    audio: _AudioInput | None
 
     def __call__(self, job: _Job) -> Batch:
-        if self.tower == "video":
+        if self.audio is None:
             return {"windows": torch.stack(list(iterate_window_frames(job.path, job.starts, self.reading)))}
-        sounds = read_sounds(job.path, job.starts, self.reading, self.features.config.sample_rate)
-        accepted, count = sorted(self.features.accepted), sounds.shape[1]
-        if count not in accepted:
-            takes = " or ".join(map(str, accepted))
+        sounds = read_sounds(job.path, job.starts, self.reading, self.audio.sample_rate)
+        count = sounds.shape[1]
+        if count not in self.audio.accepted:
+            takes = " or ".join(map(str, self.audio.accepted))
             hint = "; channels=4 takes the first four" if count > 4 else ""
-            raise ValueError(f"features {self.features.name} take {takes} channels, {job.path} has {count}{hint}")
+            raise ValueError(f"features {self.audio.name} take {takes} channels, {job.path} has {count}{hint}")
         return {"windows": sounds}
 
     @property
     def most(self) -> int:
-        """Windows read in one go."""
-        if self.tower == "audio":
-            each = self.reading.seconds * self.features.config.sample_rate * self.features.sound_channels
+        """Windows of one read."""
+        if self.audio is not None:
+            each = self.reading.seconds * self.audio.sample_rate * self.audio.channels
         else:
             each = 3 * self.reading.frames * (self.reading.size or self.reading.resize or BATCH**2) ** 2
         return max(1, min(BATCH, int(NUMBERS / each)))

@@ -1,4 +1,4 @@
-"""Windows of any media of one's own: a folder's, a manifest's, or one file's."""
+"""Discovery of user media, and of the windows in them: a folder, a manifest or one file."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from avssl.data.media import probe
 from avssl.data.media.whole import Sound
 from avssl.data.processes import Batch, Patient, in_order, refusal
 from avssl.data.windows import Source
+from avssl.embedding.duration_cache import media_duration
 from avssl.train.counter import Counter
-from avssl.train.lengths import length
 
-PIECE = 512
-"""Windows of a source: longer files are several of them, so that memory is flat."""
+WINDOWS_PER_SOURCE = 512
+"""Longer files become several sources, so that memory is flat."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Found:
     """Name -> why it cannot be read."""
 
 
-def media(root: Path, leave_out: Path) -> list[Medium]:
+def find_media(root: Path, leave_out: Path) -> list[Medium]:
     """The media of a manifest or below a folder, subfolders and linked ones included; or one file.
 
     Raises:
@@ -67,7 +67,7 @@ def media(root: Path, leave_out: Path) -> list[Medium]:
     return [_medium(path.name if path == root else path.relative_to(root).as_posix(), path) for path in files]
 
 
-def find(found: Sequence[Medium], towers: Sequence[str], seconds: float, hop: float, workers: int) -> Found:
+def find_windows(found: Sequence[Medium], towers: Sequence[str], seconds: float, hop: float, workers: int) -> Found:
     """Windows of media, every `hop` seconds from the beginning as long as they fit; a short file has one.
 
     Args:
@@ -110,7 +110,7 @@ def _measured(job: tuple[Medium, str]) -> Batch:
     seconds, rate = 0.0, 0
     if path is not None and _has(path, tower):
         rate = Sound(path).sample_rate if tower == "audio" else 0
-        seconds = min(length(path, tower) - medium.start, medium.seconds)
+        seconds = min(media_duration(path, tower) - medium.start, medium.seconds)
     return {"seconds": torch.tensor(seconds, dtype=torch.float64), "rate": torch.tensor(rate)}
 
 
@@ -128,4 +128,7 @@ def _pieces(medium: Medium, tower: str, length: float, seconds: float, hop: floa
         return []
     count = max(1, math.floor((length - seconds) / hop + 1e-6) + 1)
     starts = [medium.start + place * hop for place in range(count)]
-    return [Source(medium.name, path, tuple(starts[at : at + PIECE])) for at in range(0, count, PIECE)]
+    return [
+        Source(medium.name, path, tuple(starts[at : at + WINDOWS_PER_SOURCE]))
+        for at in range(0, count, WINDOWS_PER_SOURCE)
+    ]

@@ -6,8 +6,8 @@ from avssl.config import FeatureConfig, ModelConfig
 from avssl.data import windows
 from avssl.data.media import write_sound, write_video
 from avssl.data.windows import Reading, Source, read_window_frames, read_window_sound
+from avssl.embedding.inference import STRETCH, embed
 from avssl.models.encoders import Encoders
-from avssl.train.embed import STRETCH, embed
 
 READING = Reading(seconds=0.3, frames=2, frame_rate=8.0, resize=32, size=32)
 EXACT = {"precision": "32-true", "workers": 0, "progress": False}
@@ -41,7 +41,7 @@ def films(tmp_path_factory):
 @pytest.mark.parametrize("tower", ["audio", "video"])
 def test_embeddings_are_those_of_the_encoders_window_by_window(encoders, sounds, films, tower):
     sources = sounds if tower == "audio" else films
-    found = {source.key: each for source, each in embed(encoders, sources, tower, READING, **EXACT)}
+    found = {source.key: each for source, each in embed(getattr(encoders, tower), sources, READING, **EXACT)}
     assert encoders.training  # as it was before
     network = Encoders.eval(encoders)
     for source in sources:
@@ -55,8 +55,8 @@ def test_embeddings_are_those_of_the_encoders_window_by_window(encoders, sounds,
 
 
 def test_loader_processes_change_nothing(encoders, films):
-    alone = list(embed(encoders, films, "video", READING, **EXACT))
-    several = list(embed(encoders, films, "video", READING, **EXACT | {"workers": 2}))
+    alone = list(embed(encoders.video, films, READING, **EXACT))
+    several = list(embed(encoders.video, films, READING, **EXACT | {"workers": 2}))
     assert [source for source, _ in several] == films
     for (_, one), (_, two) in zip(alone, several, strict=True):  # processes and threads may round differently
         torch.testing.assert_close(one, two, atol=1e-5, rtol=1e-5)
@@ -64,7 +64,7 @@ def test_loader_processes_change_nothing(encoders, films):
 
 def test_files_without_windows_have_no_embeddings(encoders, sounds):
     sources = [Source("none", sounds[0].path, ()), sounds[1]]
-    found = [each.shape for _, each in embed(encoders, sources, "audio", READING, **EXACT)]
+    found = [each.shape for _, each in embed(encoders.audio, sources, READING, **EXACT)]
     assert found == [(0, encoders.audio_width), (4, encoders.audio_width)]
 
 
@@ -79,7 +79,7 @@ def test_little_of_a_long_file_is_read_at_a_time(encoders, tmp_path, monkeypatch
     wanted = windows.read_sound
     monkeypatch.setattr(windows, "read_sound", read)
     source = Source("long", tmp_path / "long.wav", tuple(np.arange(0, 59, 0.5)))
-    [(_, found)] = list(embed(encoders, [source], "audio", READING, **EXACT))
+    [(_, found)] = list(embed(encoders.audio, [source], READING, **EXACT))
     assert found.shape[0] == 118
     assert max(asked) <= STRETCH + READING.seconds + 2
     assert sum(asked) < 1.5 * 60  # neighbouring windows share what is read
@@ -93,7 +93,7 @@ def test_sound_with_other_channels_is_refused_in_one_line(encoders, tmp_path, ch
     path = tmp_path / f"{channels}.wav"
     write_sound(path, torch.rand(channels, 8000) - 0.5, 8000)
     with pytest.raises(ValueError, match=said):
-        list(embed(encoders, [Source("a", path, (0.0,))], "audio", READING, **EXACT))
+        list(embed(encoders.audio, [Source("a", path, (0.0,))], READING, **EXACT))
 
 
 def test_the_first_channels_of_a_higher_order_are_its_first_order(encoders, tmp_path):
@@ -102,7 +102,7 @@ def test_the_first_channels_of_a_higher_order_are_its_first_order(encoders, tmp_
     write_sound(tmp_path / "4.wav", sound[:4], 8000)
     reading = Reading(seconds=0.3, channels=4)
     sources = [Source(name, tmp_path / f"{name}.wav", (0.1,)) for name in "94"]
-    (_, nine), (_, four) = embed(encoders, sources, "audio", reading, **EXACT)
+    (_, nine), (_, four) = embed(encoders.audio, sources, reading, **EXACT)
     torch.testing.assert_close(nine, four, atol=1e-5, rtol=1e-5)  # rows of one batch may be summed in another order
 
 
@@ -111,24 +111,12 @@ def test_broken_files_are_told_of_and_left_out(encoders, sounds, tmp_path, worke
     (tmp_path / "broken.wav").write_bytes(b"RIFF of nothing")
     sources = [sounds[0], Source("b", tmp_path / "broken.wav", (0.0, 30.0)), Source("c", tmp_path / "no.wav", (0.0,))]
     told = {}
-    settings = EXACT | {"workers": workers, "broken": lambda source, error: told.update({source.key: str(error)})}
-    found = [source.key for source, _ in embed(encoders, [*sources, sounds[1]], "audio", READING, **settings)]
+    settings = EXACT | {"workers": workers, "on_error": lambda source, error: told.update({source.key: str(error)})}
+    found = [source.key for source, _ in embed(encoders.audio, [*sources, sounds[1]], READING, **settings)]
     assert found == ["0", "1"]
     assert set(told) == {"b", "c"}
     assert "broken.wav" in told["b"]
     assert "\n" not in told["b"]
     assert "no.wav" in told["c"]
     with pytest.raises(ValueError, match="broken.wav"):
-        list(embed(encoders, sources, "audio", READING, **EXACT | {"workers": workers}))
-
-
-def test_an_unknown_tower_is_refused(encoders):
-    with pytest.raises(ValueError, match="audio.*video"):
-        list(embed(encoders, [], "smell", READING))
-
-
-def test_encoders_without_the_tower_are_refused(encoders):
-    deaf = Encoders(encoders.model_config, encoders.feature_config)
-    del deaf.audio
-    with pytest.raises(ValueError, match="audio want encoders with a tower"):
-        list(embed(deaf, [], "audio", READING))
+        list(embed(encoders.audio, sources, READING, **EXACT | {"workers": workers}))

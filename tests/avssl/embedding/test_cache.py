@@ -4,15 +4,17 @@ import numpy as np
 import pytest
 import torch
 
-import avssl.train.embed
+import avssl.embedding.inference
 from avssl.config import FeatureConfig, ModelConfig
 from avssl.data.media import write_sound, write_video
 from avssl.data.windows import Reading, Source
 from avssl.datasets.dataset import Dataset, Fold, Recording
+from avssl.embedding import cache as module
+from avssl.embedding import tensor_shards
+from avssl.embedding.cache import cached_embeddings, iterate_cached_embeddings
+from avssl.embedding.dataset_cache import cached_dataset
+from avssl.embedding.duration_cache import cached_durations
 from avssl.models.encoders import Encoders
-from avssl.train import kept as module
-from avssl.train import shards
-from avssl.train.kept import keeping, kept, lengths, remembered
 
 READING = Reading(seconds=0.3)
 RATE = 8000
@@ -37,9 +39,9 @@ def computed(monkeypatch):
     """Keys of the sources that were embedded, one list a call."""
     calls = []
 
-    def watched(encoders, sources, *more, **settings):
+    def watched(embedder, sources, *more, **settings):
         calls.append([source.key for source in sources])
-        return embed(encoders, sources, *more, **settings)
+        return embed(embedder, sources, *more, **settings)
 
     embed = module.embed
     monkeypatch.setattr(module, "embed", watched)
@@ -48,16 +50,21 @@ def computed(monkeypatch):
 
 @pytest.fixture
 def keep(encoders, tmp_path):
-    def run(sources, encoders=encoders, reading=READING, tower="audio"):
-        return kept(encoders, sources, tower, reading, place=tmp_path / "kept", workers=0, precision="32-true")
+    def run(sources, encoders=encoders, reading=READING, precision="32-true"):
+        how = {"folder": tmp_path / "cache", "workers": 0, "precision": precision}
+        return cached_embeddings(encoders.audio, sources, reading, **how)
 
     return run
 
 
-def test_embeddings_are_found_again_though_the_media_are_gone(keep, sources, computed):
+def test_cached_embeddings_of_files_that_are_gone_are_used_with_a_warning(keep, sources, computed, caplog):
     first = keep(sources)
     (folder := sources[0].path.parent).rename(folder.with_name("moved"))
+    assert not caplog.messages
     again = keep([sources[2], sources[0], sources[2]])
+    [message] = caplog.messages
+    assert message.startswith("2 of 2 files are gone, their cached embeddings are used")
+    assert caplog.records[0].name == "avssl.embedding.cache_keys"
     assert computed == [["0", "1", "2", "3"]]
     assert torch.equal(again[0], first[2])
     assert torch.equal(again[1], first[0])
@@ -66,18 +73,20 @@ def test_embeddings_are_found_again_though_the_media_are_gone(keep, sources, com
         keep([Source("0", sources[0].path, (0.1,))])  # windows that were never asked for
 
 
-def test_only_what_has_changed_is_computed_anew(keep, sources, computed):
+def test_a_changed_file_has_a_new_key_and_is_computed_again(keep, sources, computed, caplog):
     first = keep(sources)
     write_sound(sources[1].path, torch.rand(1, RATE) - 0.5, RATE)
     os.utime(sources[1].path, ns=(1, 1))
     second = keep(sources)
     assert computed[1:] == [["1"]]
     assert [torch.equal(one, two) for one, two in zip(first, second, strict=True)] == [True, False, True, True]
+    assert not caplog.messages
     sources[1].path.unlink()
-    assert torch.equal(keep(sources)[1], second[1])  # of a file that is gone, what was last there
+    assert torch.equal(keep(sources)[1], second[1])  # of a file that is gone, the latest
+    assert "1 of 4 files are gone" in caplog.text
 
 
-def test_other_weights_and_readings_are_kept_apart(keep, sources, computed, encoders):
+def test_keys_hold_weights_geometry_and_precision(keep, sources, computed, encoders):
     keep(sources[:1])
     keep(sources[:1], reading=Reading(seconds=0.3, frames=16, size=0))  # nothing that the audio tower notices
     assert len(computed) == 1
@@ -85,10 +94,35 @@ def test_other_weights_and_readings_are_kept_apart(keep, sources, computed, enco
     torch.manual_seed(2)
     keep(sources[:1], encoders=Encoders(encoders.model_config, encoders.feature_config))
     assert len(computed) == 3
+    keep(sources[:1], precision="bf16-mixed")
+    keep(sources[:1], precision="bf16-mixed")
+    assert len(computed) == 4
+    assert torch.allclose(keep(sources[:1])[0], keep(sources[:1], precision="bf16-mixed")[0], atol=0.1)
+
+
+def test_the_keys_of_a_tower_do_not_depend_on_the_other(keep, sources, computed, encoders):
+    keep(sources[:1])
+    with torch.no_grad():
+        next(encoders.video.parameters()).add_(1)
+    keep(sources[:1])
+    assert len(computed) == 1
+    with torch.no_grad():
+        next(encoders.audio.parameters()).add_(1)
+    keep(sources[:1])
+    assert len(computed) == 2
+
+
+def test_the_iterator_warns_of_files_that_are_gone_too(encoders, sources, tmp_path, caplog):
+    how = {"folder": tmp_path / "cache", "workers": 0, "precision": "32-true"}
+    list(iterate_cached_embeddings(encoders.audio, sources, READING, **how))
+    sources[3].path.unlink()
+    assert len(list(iterate_cached_embeddings(encoders.audio, sources, READING, **how))) == 4
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    assert "1 of 4 files are gone" in caplog.text
 
 
 def test_a_run_that_was_stopped_goes_on_where_it_was(keep, sources, computed, monkeypatch):
-    monkeypatch.setattr(avssl.train.embed, "BATCH", 2)  # a file at a time
+    monkeypatch.setattr(avssl.embedding.inference, "BATCH", 2)  # a file at a time
     whole = sources[2].path.read_bytes()
     sources[2].path.write_bytes(b"RIFF of nothing")
     with pytest.raises(ValueError, match=r"2\.wav"):
@@ -99,23 +133,25 @@ def test_a_run_that_was_stopped_goes_on_where_it_was(keep, sources, computed, mo
     assert len(found) == 4
 
 
-def test_keeping_is_embedding_and_goes_on_where_it_was_closed(encoders, sources, computed, tmp_path):
+def test_the_iterator_gives_embeddings_and_continues_where_it_was_closed(encoders, sources, computed, tmp_path):
     (tmp_path / "media" / "1.wav").write_bytes(b"no sound")
     twice = [*sources, Source("again", sources[3].path, sources[3].starts), Source("bad", sources[1].path, (0.0, 0.5))]
-    told = []
+    failed = []
 
     def run(some):
-        how = {"place": tmp_path / "kept", "workers": 0, "precision": "32-true"}
-        return keeping(encoders, some, "audio", READING, broken=lambda source, _: told.append(source.key), **how)
+        how = {"folder": tmp_path / "cache", "workers": 0, "precision": "32-true"}
+        return iterate_cached_embeddings(
+            encoders.audio, some, READING, on_error=lambda source, _: failed.append(source.key), **how
+        )
 
     stopped = run(twice)
     assert next(stopped)[0].key == "0"
     stopped.close()
     found = {source.key: each for source, each in run(twice)}
     assert list(found) == ["0", "2", "3", "again"]
-    assert told == ["1", "bad"]
+    assert failed == ["1", "bad"]
     good = [sources[0], sources[2], sources[3]]
-    expected = [each for _, each in module.embed(encoders, good, "audio", READING, workers=0, precision="32-true")]
+    expected = [each for _, each in module.embed(encoders.audio, good, READING, workers=0, precision="32-true")]
     for source, each in zip(good, expected, strict=True):  # in batches of other sizes, whose sums may round differently
         torch.testing.assert_close(found[source.key], each, atol=1e-5, rtol=1e-5)
     assert torch.equal(found["again"], found["3"])
@@ -124,37 +160,37 @@ def test_keeping_is_embedding_and_goes_on_where_it_was_closed(encoders, sources,
 
 
 def test_what_waits_to_be_written_is_bounded(tmp_path, monkeypatch):
-    monkeypatch.setattr(shards, "NUMBERS", 10)
-    with shards.Shards(tmp_path / "kept") as kept_tensors:
+    monkeypatch.setattr(tensor_shards, "NUMBERS_IN_MEMORY", 10)
+    with tensor_shards.TensorShards(tmp_path / "cache") as shards:
         for number in range(5):
-            kept_tensors.add(str(number), torch.full((2, 3), float(number)))
-            assert len(kept_tensors._waiting) < 2
-            assert kept_tensors.one(str(number)).unique().tolist() == [number]
-    assert len(list((tmp_path / "kept").iterdir())) == 3
+            shards.add(str(number), torch.full((2, 3), float(number)))
+            assert len(shards._waiting) < 2
+            assert shards.get(str(number)).unique().tolist() == [number]
+    assert len(list((tmp_path / "cache").iterdir())) == 3
 
 
 def test_a_broken_shard_is_computed_again(keep, sources, computed, tmp_path):
     first = keep(sources)
-    [shard] = (tmp_path / "kept").rglob("*.safetensors")
+    [shard] = (tmp_path / "cache").rglob("*.safetensors")
     shard.write_bytes(shard.read_bytes()[:100])
     assert all(torch.equal(one, two) for one, two in zip(first, keep(sources), strict=True))
     assert len(computed) == 2
 
 
-def test_lengths_are_those_of_what_is_there_and_measured_once(tmp_path):
+def test_durations_are_those_of_the_stream_and_measured_once(tmp_path):
     write_sound(tmp_path / "a.wav", torch.zeros(2, 12345), RATE)
     write_video(tmp_path / "b.mp4", [np.zeros((32, 32, 3), np.uint8)] * 10, 8.0)
-    place = tmp_path / "kept"
-    assert lengths([tmp_path / "a.wav"], "audio", place=place, workers=0) == [pytest.approx(12345 / RATE)]
-    assert lengths([tmp_path / "b.mp4"] * 2, "video", place=place, workers=0) == [pytest.approx(1.25)] * 2
+    folder = tmp_path / "cache"
+    assert cached_durations([tmp_path / "a.wav"], "audio", folder=folder, workers=0) == [pytest.approx(12345 / RATE)]
+    assert cached_durations([tmp_path / "b.mp4"] * 2, "video", folder=folder, workers=0) == [pytest.approx(1.25)] * 2
     for name in ("a.wav", "b.mp4"):
         (tmp_path / name).unlink()
-    assert lengths([tmp_path / "b.mp4"], "video", place=place) == [pytest.approx(1.25)]
+    assert cached_durations([tmp_path / "b.mp4"], "video", folder=folder) == [pytest.approx(1.25)]
     with pytest.raises(FileNotFoundError, match=r"b\.mp4"):
-        lengths([tmp_path / "b.mp4"], "audio", place=place, workers=0)
+        cached_durations([tmp_path / "b.mp4"], "audio", folder=folder, workers=0)
 
 
-def test_a_labelled_set_is_remembered_once_its_media_are_gone(tmp_path, capsys):
+def test_the_cached_index_of_a_data_set_is_used_once_its_media_are_gone(tmp_path, caplog):
     root = tmp_path / "set"
     root.mkdir()
     (root / "a.wav").touch()
@@ -169,15 +205,14 @@ def test_a_labelled_set_is_remembered_once_its_media_are_gone(tmp_path, capsys):
         raise ValueError("a list is broken")
 
     def ask(reader, **settings):
-        return remembered(root, settings, reader, tmp_path / "kept")
+        return cached_dataset(root, settings, reader, tmp_path / "cache")
 
     assert ask(read, split=1) == found
     with pytest.raises(ValueError, match="a list is broken"):
         ask(refuse, split=1)  # the media are there: what is wrong matters
     root.rename(tmp_path / "away")
     assert ask(read, split=1) == found
-    said = capsys.readouterr().err
-    assert said.count("\n") == 1
-    assert "sounds" in said
+    [message] = caplog.messages
+    assert "the cached index of sounds is used" in message
     with pytest.raises(ValueError, match="expected sounds"):
         ask(read, split=2)

@@ -1,8 +1,9 @@
-"""How long files are, measured once."""
+"""Durations of media files, each measured once and cached."""
 
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -12,35 +13,41 @@ import torch
 from avssl.data.media import probe
 from avssl.data.media.whole import Pictures, Sound
 from avssl.data.processes import Batch, in_order
+from avssl.embedding.cache_keys import CacheKeys
+from avssl.io.cache_folder import cache_folder
 from avssl.train.counter import Counter
-from avssl.train.names import Names
-from avssl.train.world import cache
+
+FILE = "durations.jsonl"
 
 
-def lengths(
-    paths: Sequence[Path], tower: str, *, place: Path | None = None, workers: int = 2, title: str = ""
+def cached_durations(
+    paths: Sequence[Path], tower: str, *, folder: Path | None = None, workers: int = 2, title: str = ""
 ) -> list[float]:
-    """Seconds of the sound (tower audio) or of the pictures (tower video) of files, each measured once.
+    """Seconds of the audio (tower audio) or of the frames (tower video) of files.
+
+    The last known duration of a file that is gone is used; the warning comes with its cached embeddings, without which
+    a duration is of no effect.
 
     Args:
-        paths: media; of one that is gone the last known length counts.
+        paths: media.
         tower: audio or video.
-        place: where lengths are kept; None: `embeddings` in the cache.
+        folder: of the cache; None: `embeddings` in the cache folder.
         workers: loader processes.
-        title: of the bar.
+        title: of the progress bar.
 
     Raises:
         ValueError: a file is broken, or has no such stream.
-        FileNotFoundError: a file is gone, and nothing is known of it.
+        FileNotFoundError: a file is gone, and its duration is not cached.
     """
-    file = (place or cache() / "embeddings") / "lengths.jsonl"
+    file = (folder or cache_folder() / "embeddings") / FILE
     known = _known(file)
-    given = Names(known)
-    names = {path: given.of(path, tower) for path in paths}
+    keys = CacheKeys(known)
+    names = {path: keys.of(path, tower) for path in paths}
+    keys.report_gone("durations", logging.INFO)
     wanted = {path: name for path, name in names.items() if name not in known}
     if wanted:
         file.parent.mkdir(parents=True, exist_ok=True)
-        with file.open("a", encoding="utf-8") as log, Counter(title or "lengths of files", len(wanted)) as counter:
+        with file.open("a", encoding="utf-8") as log, Counter(title or "durations of files", len(wanted)) as counter:
             found = in_order(partial(_measured, tower=tower), list(wanted), workers)
             for name, seconds in zip(wanted.values(), found, strict=True):
                 known[name] = float(seconds["seconds"])
@@ -49,8 +56,8 @@ def lengths(
     return [known[names[path]] for path in paths]
 
 
-def length(path: Path, tower: str) -> float:
-    """Seconds of the sound (tower audio) or of the pictures (tower video) of a file.
+def media_duration(path: Path, tower: str) -> float:
+    """Seconds of the audio (tower audio) or of the frames (tower video) of a file.
 
     Raises:
         ValueError: it is broken, or has no such stream.
@@ -60,7 +67,7 @@ def length(path: Path, tower: str) -> float:
         raise FileNotFoundError(f"{path}: expected {tower}, there is no such file")
     if tower == "video":
         return Pictures(path).length()
-    # Headers of what was streamed tell no length: then by all of its packets.
+    # Headers of streamed files hold no duration: then it is counted over all packets.
     return Sound(path).seconds or probe(path).seconds
 
 
@@ -76,4 +83,4 @@ def _known(file: Path) -> dict[str, float]:
 
 
 def _measured(path: Path, tower: str) -> Batch:
-    return {"seconds": torch.tensor(length(path, tower), dtype=torch.float64)}
+    return {"seconds": torch.tensor(media_duration(path, tower), dtype=torch.float64)}

@@ -1,4 +1,4 @@
-"""`avssl embed`: embeddings of one's own media, in a file."""
+"""`avssl embed`: embeddings of user media, written to a table."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from contextlib import closing
 from pathlib import Path
 
 from avssl.data.windows import Reading, Source
+from avssl.embedding.cache import iterate_cached_embeddings
+from avssl.embedding.media_discovery import Found, Medium, find_media, find_windows
+from avssl.embedding.table_writer import Add, embedding_table
+from avssl.models.embedder import Embedder
 from avssl.models.encoders import Encoders
-from avssl.train.embedding_table import Add, embedding_table
-from avssl.train.kept import keeping
-from avssl.train.own_files import Found, Medium, find, media
 
 
 def embed_files(
@@ -51,8 +52,8 @@ def embed_files(
     if not hop > 0:
         raise ValueError(f"windows are a hop > 0 seconds apart, not {hop}")
     table = embedding_table(out, reading.seconds)
-    there = media(root, out)
-    found = find(there, towers, reading.seconds, hop, workers)
+    there = find_media(root, out)
+    found = find_windows(there, towers, reading.seconds, hop, workers)
     if not found.broken and not any(found.sources.values()):
         raise ValueError(f"{root}: has nothing for the tower {' or '.join(towers)} among its {len(there)} media")
     _say_rates(found, encoders.sample_rate, say)
@@ -80,7 +81,8 @@ def _add_all(
         found.broken[source.key] = str(error)
 
     for tower, sources in found.sources.items():
-        run = keeping(encoders, sources, tower, reading, precision=precision, workers=workers, broken=fail)
+        embedder: Embedder = getattr(encoders, tower)
+        run = iterate_cached_embeddings(embedder, sources, reading, precision=precision, workers=workers, on_error=fail)
         with closing(run):  # keeps what it has by then, should this be stopped
             for source, embeddings in run:
                 add(source.key, [start - offsets[source.key] for start in source.starts], tower, embeddings)

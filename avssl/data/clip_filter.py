@@ -1,0 +1,148 @@
+"""Clip filter: the clips of a manifest that a task or a generator can be trained on."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import sys
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from rich.console import Console
+from rich.progress import track
+from torch import Tensor
+
+from avssl import __version__
+from avssl.data.atomic import write_text
+from avssl.data.manifest import Manifest, Row
+from avssl.data.media import read_sound
+from avssl.data.processes import Batch, in_order
+from avssl.io.cache_folder import cache_folder
+
+AUDIO_CHECK_CLIPS = 96
+"""Clips whose audio is checked, spread over the manifest; all clips, if one of these is rejected."""
+
+logger = logging.getLogger(__name__)
+
+
+class ClipFilter(Protocol):
+    """Rejects clips: a pretext task, or a generator that is trained on them.
+
+    A filter with a method `reject_audio_reason(audio: (channels, samples)) -> str` checks the audio too, since manifest
+    rows may not say everything. It runs in loader processes, on the CPU; its answers are cached under the filter's
+    class, its source file and its `options`, so it may depend on nothing else.
+    """
+
+    def reject_reason(self, row: Row) -> str:
+        """Why a clip cannot be used; empty if it can."""
+        ...
+
+
+def filter_clips(manifest: Manifest, clip_filter: ClipFilter, *, workers: int = 2) -> Manifest:
+    """The clips that a filter does not reject; a warning for each reason says how many clips it rejects.
+
+    Args:
+        manifest: the clips.
+        clip_filter: checks each row, and the audio if it has a `reject_audio_reason`.
+        workers: loader processes that read the audio; 0: this one.
+
+    Raises:
+        ValueError: all clips are rejected, or an audio file is broken.
+        FileNotFoundError: an audio file is gone.
+    """
+    rejected = {row.key: reason for row in manifest if (reason := clip_filter.reject_reason(row))}
+    if check := getattr(clip_filter, "reject_audio_reason", None):
+        rows = [row for row in manifest if row.key not in rejected]
+        rejected |= _cached_audio_check(clip_filter, rows, manifest.root, check, workers)
+    accepted = tuple(row for row in manifest if row.key not in rejected)
+    reasons = Counter(rejected.values()).most_common()
+    if not accepted and reasons:
+        reason, times = reasons[0]
+        raise ValueError(
+            f"{manifest.root}: all {len(manifest)} clips were rejected by the clip filter "
+            f"(most common reason, {times} clips: {reason})"
+        )
+    for reason, times in reasons:
+        logger.warning("%s: %d of %d clips were rejected: %s", manifest.root, times, len(manifest), reason)
+    return replace(manifest, rows=accepted)
+
+
+def _cached_audio_check(
+    clip_filter: ClipFilter, rows: Sequence[Row], root: Path, check: Callable[[Tensor], str], workers: int
+) -> dict[str, str]:
+    """Key -> reason of the clips whose audio is rejected, from the cache where it is there."""
+    path = _cache_path(clip_filter, rows, root)
+    if path is not None and (found := _read(path)) is not None:
+        return found
+    some = rows[:: max(1, -(-len(rows) // AUDIO_CHECK_CLIPS))]
+    rejected = _check_audio(some, root, check, workers)
+    if rejected and len(some) < len(rows):
+        rejected = _check_audio(rows, root, check, workers)
+    if path is not None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_text(path, json.dumps(rejected, indent=0, ensure_ascii=False) + "\n")
+    return rejected
+
+
+def _check_audio(rows: Sequence[Row], root: Path, check: Callable[[Tensor], str], workers: int) -> dict[str, str]:
+    console = Console(stderr=True)
+    batches = in_order(_AudioCheck(root, check), rows, workers)
+    shown = track(
+        batches, "checking audio", len(rows), console=console, transient=True, disable=not console.is_terminal
+    )
+    reasons = {row.key: _text(batch["reason"]) for row, batch in zip(rows, shown, strict=True)}
+    return {key: reason for key, reason in reasons.items() if reason}
+
+
+@dataclass(frozen=True)
+class _AudioCheck:
+    """Reads the audio of a clip and checks it, in a loader process; the reason comes back as UTF-8."""
+
+    root: Path
+    check: Callable[[Tensor], str]
+
+    def __call__(self, row: Row) -> Batch:
+        reason = self.check(read_sound(self.root / row.sound, row.start, row.seconds)[0])
+        return {"reason": torch.tensor(list(reason.encode()), dtype=torch.uint8)}
+
+
+def _text(encoded: Tensor) -> str:
+    return bytes(encoded.tolist()).decode()
+
+
+def _cache_path(clip_filter: ClipFilter, rows: Sequence[Row], root: Path) -> Path | None:
+    """Where the result is cached: keyed by class, its source, options, rows and audio files; None without a source."""
+    kind = type(clip_filter)
+    try:
+        source = Path(str(sys.modules[kind.__module__].__file__)).read_bytes()
+    except OSError:  # a class typed into an interpreter
+        return None
+    options: Any = getattr(clip_filter, "options", None)
+    digest = hashlib.sha256(source)
+    digest.update(repr((__version__, kind.__module__, kind.__qualname__, options, AUDIO_CHECK_CLIPS)).encode())
+    for row in rows:
+        digest.update(repr((asdict(row), *_identity(root / row.sound))).encode("utf-8", "surrogateescape"))
+    return cache_folder() / "clip_filter" / f"{digest.hexdigest()[:32]}.json"
+
+
+def _identity(path: Path) -> tuple[str, int, int]:
+    """Absolute path, bytes and time of change; a file that is gone is an error when it is read."""
+    try:
+        status = path.stat()
+    except OSError:
+        return str(path.absolute()), 0, 0
+    return str(path.absolute()), status.st_size, status.st_mtime_ns
+
+
+def _read(path: Path) -> dict[str, str] | None:
+    """A cached result; None where there is none, or a broken one."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return {str(key): str(reason) for key, reason in found.items()} if isinstance(found, dict) else None

@@ -1,0 +1,1 @@
+"""Embeddings of frozen encoders: batch inference, the embedding cache, media discovery, tables."""

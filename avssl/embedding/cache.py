@@ -1,0 +1,128 @@
+"""On-disk cache of embeddings, usable after the media files are gone."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from pathlib import Path
+
+from torch import Tensor
+
+from avssl.data.windows import Reading, Source
+from avssl.embedding.cache_keys import CacheKeys, embedder_key
+from avssl.embedding.inference import OnError, embed, tower_of
+from avssl.embedding.tensor_shards import TensorShards
+from avssl.io.cache_folder import cache_folder
+from avssl.models.embedder import Embedder
+
+EMBEDDINGS = "embeddings"
+"""Folder in the cache folder."""
+
+
+def cached_embeddings(
+    embedder: Embedder,
+    sources: Sequence[Source],
+    reading: Reading,
+    *,
+    folder: Path | None = None,
+    precision: str = "bf16-mixed",
+    workers: int = 2,
+    progress: bool = True,
+    title: str = "",
+) -> list[Tensor]:
+    """Embeddings of windows of files, read from the cache where they are there, else computed and stored.
+
+    Keys are made of weights, features, window geometry, precision, and each file's path, size and time of change. A
+    file that is gone counts as it was last; a warning says how many are. A run that was stopped continues where it was.
+
+    Args:
+        embedder: see `embed`.
+        sources: files and their windows.
+        reading: how windows are read.
+        folder: of the cache; None: `embeddings` in the cache folder.
+        precision: Lightning Fabric's name.
+        workers: loader processes.
+        progress: show a bar, on a terminal.
+        title: of the bar.
+
+    Returns:
+        For each source float32 `(len(starts), width)`.
+
+    Raises:
+        ValueError: see `embed`.
+        FileNotFoundError: a file is gone, and its embeddings are not cached.
+    """
+    shards = _shards(embedder, reading, precision, folder)
+    keys = _keys(shards, sources)
+    wanted = {key: source for source, key in zip(sources, keys, strict=True) if key not in shards.stored}
+    if wanted:
+        missing = list(wanted.values())
+        run = embed(embedder, missing, reading, precision=precision, workers=workers, progress=progress, title=title)
+        with shards:
+            for key, (_, embeddings) in zip(wanted, run, strict=True):
+                shards.add(key, embeddings)
+    return shards.read(keys)
+
+
+def iterate_cached_embeddings(
+    embedder: Embedder,
+    sources: Sequence[Source],
+    reading: Reading,
+    *,
+    folder: Path | None = None,
+    precision: str = "bf16-mixed",
+    workers: int = 2,
+    on_error: OnError | None = None,
+) -> Generator[tuple[Source, Tensor], None, None]:
+    """`cached_embeddings` one source after the other: flat memory for any number of files.
+
+    Args:
+        embedder: see `embed`.
+        sources: files and their windows.
+        reading: how windows are read.
+        folder: of the cache; None: `embeddings` in the cache folder.
+        precision: Lightning Fabric's name.
+        workers: loader processes.
+        on_error: see `embed`.
+
+    Yields:
+        Each source that can be read, in order, with float32 `(len(starts), width)`.
+
+    Raises:
+        ValueError: see `embed`.
+        FileNotFoundError: a file is gone, and its embeddings are not cached.
+    """
+    shards, failed = _shards(embedder, reading, precision, folder), dict[str, Exception]()
+    keys = dict(zip(sources, _keys(shards, sources), strict=True))
+    wanted = {key: source for source, key in keys.items() if key not in shards}
+
+    def fail(source: Source, error: Exception) -> None:
+        failed[keys[source]] = error
+
+    catch = None if on_error is None else fail
+    run = embed(embedder, list(wanted.values()), reading, precision=precision, workers=workers, on_error=catch)
+    with shards:
+        for source in sources:
+            key = keys[source]
+            while key not in shards and key not in failed:
+                found = next(run, None)  # calls `fail` for the broken sources on its way, which may be the last
+                assert found or key in failed
+                if found:
+                    shards.add(keys[found[0]], found[1])
+            if key in shards:
+                yield source, shards.get(key)
+            elif on_error is not None:
+                on_error(source, failed[key])
+
+
+def _shards(embedder: Embedder, reading: Reading, precision: str, folder: Path | None) -> TensorShards:
+    return TensorShards(
+        (folder or cache_folder() / EMBEDDINGS) / embedder_key(embedder, tower_of(embedder), reading, precision)
+    )
+
+
+def _keys(shards: TensorShards, sources: Sequence[Source]) -> list[str]:
+    """A key for each source; files that are gone are reported."""
+    keys = CacheKeys(shards.stored)
+    found = [keys.of(source.path, repr(tuple(map(float, source.starts)))) for source in sources]
+    keys.report_gone("embeddings")
+    return found

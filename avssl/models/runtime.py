@@ -1,0 +1,43 @@
+"""Runtime of networks outside distributed training: one device, a precision, evaluation mode."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from lightning_fabric import Fabric
+from torch import nn
+
+
+def single_process(precision: str) -> Fabric:
+    """Fabric on one device of this process, also inside a distributed job.
+
+    Args:
+        precision: Lightning Fabric's name, such as bf16-mixed.
+
+    Raises:
+        ValueError: Fabric knows no such precision, or it does not work on this device.
+    """
+    return launch_fabric(devices=1, precision=precision)
+
+
+def launch_fabric(**settings: Any) -> Fabric:
+    """A launched Fabric on the accelerator that is there, with its own log messages reduced to warnings."""
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
+    fabric = Fabric(accelerator="auto", **settings)
+    fabric.launch()
+    return fabric
+
+
+@contextmanager
+def evaluating(network: nn.Module) -> Iterator[None]:
+    """Evaluation mode inside the block; afterwards every module is in its previous mode."""
+    modes = [(each, each.training) for each in network.modules()]
+    network.eval()
+    try:
+        yield
+    finally:
+        for each, training in modes:
+            each.training = training
