@@ -2,27 +2,113 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, fields
+from dataclasses import Field, dataclass, field, fields
+from enum import Enum
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, NamedTuple, TypeVar, get_args, get_origin
 
 from omegaconf import OmegaConf
 from omegaconf.errors import ConfigKeyError, OmegaConfBaseException
 
-from avssl.plugins import hint
+from avssl import plugins
+from avssl.plugins import HEADS, TASKS, hint
+from avssl.renamed import renamed_key
 
 T = TypeVar("T")
 PRECISIONS = ("bf16-mixed", "32-true", "16-mixed", "bf16-true", "16-true", "64-true")
+
+FEATURES = {
+    "mono-logmel": "log-mel spectrogram of W, or of the mean of two channels",
+    "stereo-logmel": "log-mel spectrograms of left and right, or of W + Y and W - Y",
+    "stereo-phase": "stereo-logmel with level difference, phase difference and GCC-PHAT",
+    "foa-logmel": "log-mel spectrograms of W, Y, Z, X",
+    "foa-iv": "foa-logmel with the active intensity vector along y, z, x",
+    "beam-logmel": "log-mel spectrogram of a beam towards the front",
+}
+"""Input features of the audio tower, with a line of description."""
+BEAMS = ("projection", "cardioid", "hypercardioid", "max-re", "dipole")
+"""Beam patterns of the feature beam-logmel."""
+PRESETS = ("small", "avsa")
+
+
+class OptionsPlugin(NamedTuple):
+    """The plug-in whose `Options` fill a config field."""
+
+    group: str
+    """Entry-point group."""
+    key: str = ""
+    """Key beside the field, whose value names the plug-in."""
+    name: str = ""
+    """Name of the plug-in, where no key chooses it."""
+    optional: bool = False
+    """Whether `enabled: false` among the options leaves the plug-in out."""
+
+
+def choice(default: str | Sequence[str], known: Iterable[str]) -> Any:
+    """A config field whose value is one of some names, or a list of such; see `check_choices`.
+
+    Args:
+        default: a name, or a list of names.
+        known: all names; an empty one may stand among them for none.
+    """
+    metadata = {"choices": tuple(known)}
+    if isinstance(default, str):
+        return field(default=default, metadata=metadata)
+    return field(default_factory=lambda: list(default), metadata=metadata)
+
+
+def plugin_name(default: str, group: str, besides: Sequence[str] = ()) -> Any:
+    """A config field whose value names an installed plug-in; see `check_choices`.
+
+    Args:
+        default: a name.
+        group: entry-point group.
+        besides: further values, which name no plug-in.
+    """
+    return field(default=default, metadata={"group": group, "choices": tuple(besides)})
+
+
+def plugin_options(group: str, *, key: str = "", name: str = "", optional: bool = False) -> Any:
+    """A config field, a mapping, that fills the `Options` of a plug-in, such as a task.
+
+    Args:
+        group: entry-point group.
+        key: of the config, whose value names the plug-in.
+        name: of the plug-in, where no key chooses it.
+        optional: `enabled: false` leaves the plug-in out.
+    """
+    return field(default_factory=dict, metadata={"plugin": OptionsPlugin(group, key, name, optional)})
+
+
+def options_plugin(found: Field[Any]) -> OptionsPlugin | None:
+    """The plug-in whose `Options` a config field fills, or None."""
+    plugin: OptionsPlugin | None = found.metadata.get("plugin")
+    return plugin
+
+
+def choices(found: Field[Any], kind: Any) -> tuple[str, ...]:
+    """The values that a config field may have, as `choice`, `plugin_name`, a Literal or an Enum says; empty: any.
+
+    Args:
+        found: the field.
+        kind: its type.
+    """
+    if get_origin(kind) is Literal:
+        return tuple(str(each) for each in get_args(kind))
+    if isinstance(kind, type) and issubclass(kind, Enum):
+        return tuple(each.name for each in kind)
+    group = found.metadata.get("group")
+    return (*found.metadata.get("choices", ()), *(plugins.names(group) if group else ()))
 
 
 @dataclass(frozen=True)
 class FeatureConfig:
     """How sound becomes the input of the audio tower."""
 
-    name: str = "foa-iv"
-    """mono-logmel, stereo-logmel, stereo-phase, foa-logmel, foa-iv or beam-logmel."""
+    name: str = choice("foa-iv", FEATURES)
+    """Input features of the audio tower, computed from the waveform; `avssl list` describes them."""
     sample_rate: int = 24000
     """Hz."""
     n_fft: int = 512
@@ -33,11 +119,12 @@ class FeatureConfig:
     """Slaney mel bands."""
     top_db: float = 100.0
     """Decibels kept below each channel's own maximum."""
-    beam: str = "projection"
-    """Of beam-logmel: projection, cardioid, hypercardioid, max-re or dipole."""
+    beam: str = choice("projection", BEAMS)
+    """Beam pattern of the feature beam-logmel."""
 
     def __post_init__(self) -> None:
         """Refuse what has no meaning."""
+        check_choices(self, "features")
         for name in ("sample_rate", "n_fft", "hop", "mels"):
             _positive("features", name, getattr(self, name))
 
@@ -46,14 +133,18 @@ class FeatureConfig:
 class ModelConfig:
     """Which towers are trained."""
 
-    preset: str = "small"
-    """small (two CPU cores) or avsa (the published towers)."""
+    preset: str = choice("small", PRESETS)
+    """Towers: small (for two CPU cores) or avsa (the published ones)."""
     video: str = ""
     """Backbone instead of the preset's: torchvision/NAME or timm/NAME."""
     audio: str = ""
     """Backbone instead of the preset's: torchvision/NAME or timm/NAME."""
     weights: str = ""
     """Folder of encoders to start from; empty: random."""
+
+    def __post_init__(self) -> None:
+        """Validate field values."""
+        check_choices(self, "model")
 
 
 INSTANTS = ("random", "middle")
@@ -81,7 +172,7 @@ class DataConfig:
     """Pictures read for one clip, from within the seconds of sound."""
     frame_rate: float = 16.0
     """Pictures a second."""
-    instant: str = "random"
+    instant: str = choice("random", INSTANTS)
     """Where in the seconds of sound the pictures lie: random or middle."""
     batch: int = 32
     """Clips a step, over all processes."""
@@ -98,8 +189,7 @@ class DataConfig:
             )
         for name in ("world_seed", "workers"):
             _not_negative("data", name, getattr(self, name))
-        if self.instant not in INSTANTS:
-            raise ValueError(f"data.instant is {' or '.join(INSTANTS)}, not {self.instant!r}")
+        check_choices(self, "data")
 
 
 SCHEDULES = ("constant", "cosine", "steps", "exponential")
@@ -115,7 +205,7 @@ class OptimConfig:
     """Weight decay."""
     decoupled: bool = True
     """True: AdamW; False: the decay is part of the gradient (Adam with L2, as AVSA has it)."""
-    schedule: str = "constant"
+    schedule: str = choice("constant", SCHEDULES)
     """constant (AVSA's), cosine (to zero at the last step), steps (`factor` of the rate after each milestone) or
     exponential (to `remains` at the last step)."""
     remains: float = 0.01
@@ -138,7 +228,7 @@ class OptimConfig:
         _positive("optim", "factor", self.factor)
         for name in ("weight_decay", "warmup", "clip_norm"):
             _not_negative("optim", name, getattr(self, name))
-        check_choice("optim.schedule", self.schedule, SCHEDULES)
+        check_choices(self, "optim")
         for share in self.milestones:
             check_range("optim", "milestones", share, 0.0, 1.0)
         for share in self.shares.values():
@@ -153,8 +243,8 @@ class TrainConfig:
     """Optimiser steps."""
     seed: int = 0
     """Seeds weights, clips, views."""
-    precision: str = "bf16-mixed"
-    """Lightning Fabric's name: bf16-mixed, 32-true, 16-mixed, or one more of `PRECISIONS`."""
+    precision: str = choice("bf16-mixed", PRECISIONS)
+    """Floating-point precision, by Lightning Fabric's name."""
     log_every: int = 20
     """Steps between scalars."""
     save_every: int = 500
@@ -166,7 +256,7 @@ class TrainConfig:
         """Refuse what has no meaning."""
         for name in ("steps", "log_every", "save_every", "show_every"):
             _positive("train", name, getattr(self, name))
-        check_precision("train", self.precision)
+        check_choices(self, "train")
         check_range("train", "seed", self.seed, 0, 2**32 - 1)
 
 
@@ -176,14 +266,14 @@ class RunConfig:
 
     task: str = "avsa"
     """Name of an installed task."""
-    options: dict[str, Any] = field(default_factory=dict)
+    options: dict[str, Any] = plugin_options(TASKS, key="task")
     """Fills the task's `Options`."""
     features: FeatureConfig = field(default_factory=FeatureConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
     data: DataConfig = field(default_factory=DataConfig)
     optim: OptimConfig = field(default_factory=OptimConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
-    probe: dict[str, Any] = field(default_factory=dict)
+    probe: dict[str, Any] = plugin_options(HEADS, name="correspondence", optional=True)
     """Fills the `Options` of the correspondence head that ends the run; `{enabled: false}` leaves it out."""
     title: str = ""
     """What `avssl report` calls the run's row; empty: made from task and features."""
@@ -211,6 +301,21 @@ def fill(kind: type[T], *layers: Any, where: str = "") -> T:
         return OmegaConf.to_object(_merged(kind, *layers))  # type: ignore[return-value]
 
 
+def resolve(kind: type[T], recipe: str, *layers: Any, where: str = "") -> T:
+    """A config from its defaults, a recipe and what the command line gives, later ones first.
+
+    Args:
+        kind: a dataclass.
+        recipe: name of a shipped recipe, or a path; empty: none.
+        layers: nested mappings, or OmegaConf configs.
+        where: named in errors of the layers.
+
+    Raises:
+        ValueError: no such recipe, an unknown key, or a value of another type or out of its range.
+    """
+    return fill(kind, *([read_recipe(recipe, kind)] if recipe else []), *layers, where=where)
+
+
 def check_precision(section: str, name: str) -> None:
     """See that a precision is one of `PRECISIONS`; others of Lightning Fabric's need further packages.
 
@@ -228,6 +333,27 @@ def check_choice(key: str, value: str, known: Sequence[str]) -> None:
     """
     if value not in known:
         raise ValueError(f"{key} is {', '.join(filter(None, known))}, not {value!r}{hint(value, known)}")
+
+
+def check_choices(config: Any, section: str = "") -> None:
+    """See that each field made by `choice` or `plugin_name` has one of its names, or a list of them.
+
+    Args:
+        config: an instance of a config dataclass.
+        section: its place, for errors.
+
+    Raises:
+        ValueError: a field has another value.
+    """
+    for each in fields(config):
+        known = each.metadata.get("choices", ())
+        value = getattr(config, each.name)
+        if group := each.metadata.get("group"):
+            if value not in known:
+                plugins.check_installed(group, value)
+            continue
+        for name in ([value] if isinstance(value, str) else value) if known else ():
+            check_choice(f"{section}.{each.name}".lstrip("."), name, known)
 
 
 def check_range(section: str, name: str, value: float, least: float, most: float) -> None:
@@ -304,6 +430,7 @@ def _read_recipe(name: str, kind: type, above: tuple[Path, ...]) -> Any:
     if not OmegaConf.is_dict(recipe):
         raise ValueError(f"{path}: a recipe is a mapping of keys to values, this is a list")
     base = recipe.pop("base", None)
+    recipe.pop("format", None)  # a run folder's config.yaml is a recipe too
     with _told(kind, str(path)):
         _merged(kind, recipe)
     if not base:
@@ -324,11 +451,19 @@ def _told(kind: type, where: str) -> Iterator[None]:
     try:
         yield
     except ConfigKeyError as error:
-        near = hint(str(error.key), keys(kind))
-        raise ValueError(f"{prefix}unknown key {error.full_key!r}{near}") from error
+        raise ValueError(f"{prefix}{_unknown(str(error.full_key), keys(kind))}") from error
     except OmegaConfBaseException as error:
         key = f" ({error.full_key})" if error.full_key else ""
         raise ValueError(f"{prefix}{str(error).splitlines()[0]}{key}") from error
+    except ValueError as error:
+        raise ValueError(f"{prefix}{error}") from error
+
+
+def _unknown(key: str, known: Sequence[str]) -> str:
+    """What to do about a key that there is not: its new spelling, or one that is near."""
+    section, dot, name = key.rpartition(".")
+    new = renamed_key(name, known)
+    return f"{key!r} is now {section + dot + new!r}" if new else f"unknown key {key!r}{hint(name, known)}"
 
 
 def _positive(section: str, name: str, value: float) -> None:

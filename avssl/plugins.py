@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -33,15 +38,9 @@ def load(group: str, name: str) -> Any:
     Raises:
         ValueError: nothing, or more than one distribution, is registered under `name`, or its import fails.
     """
-    check_installed(group, name)
-    found = _distinct(entry_points(group=group, name=name))
-    if len(found) > 1:
-        owners = " and ".join(sorted(entry.dist.name if entry.dist else "?" for entry in found))
-        raise ValueError(f"{KINDS[group]} {name!r} is registered by both {owners}; uninstall one")
-    try:
-        return found[0].load()
-    except Exception as error:
-        raise ValueError(f"{KINDS[group]} {name!r} ({found[0].value}) does not import: {error!r}") from error
+    entry = find_entry(group, name)
+    with _naming(entry):
+        return entry.load()
 
 
 def load_subclass(group: str, name: str, contract: type[T]) -> type[T]:
@@ -62,15 +61,74 @@ def load_subclass(group: str, name: str, contract: type[T]) -> type[T]:
     return kind
 
 
+def load_options(group: str, name: str) -> type:
+    """The `Options` of a plug-in, without importing the plug-in itself where its options have a module of their own.
+
+    That is `MODULE.options` or `MODULE_options` with a class `NAMEOptions`, for the entry point `MODULE:NAME`.
+
+    Raises:
+        ValueError: see `load`; or the plug-in has no `Options`.
+    """
+    entry = find_entry(group, name)
+    with _naming(entry):
+        for module in (f"{entry.module}.options", f"{entry.module}_options"):
+            if source_file(module):
+                found = getattr(import_module(module), f"{entry.attr}Options", None)
+                if isinstance(found, type):
+                    return found
+        options: type = entry.load().Options
+        return options
+
+
+def find_entry(group: str, name: str) -> EntryPoint:
+    """The entry point of a plug-in, which is not imported.
+
+    Raises:
+        ValueError: nothing, or more than one distribution, is registered under `name`.
+    """
+    check_installed(group, name)
+    found = _distinct(entry_points(group=group, name=name))
+    if len(found) > 1:
+        owners = " and ".join(sorted(entry.dist.name if entry.dist else "?" for entry in found))
+        raise ValueError(f"{KINDS[group]} {name!r} is registered by both {owners}; uninstall one")
+    return found[0]
+
+
+def source_file(module: str) -> Path | None:
+    """The file of a module, found without importing it or its packages; None if there is none."""
+    top, *inner = module.split(".")
+    spec = find_spec(top)
+    for folder in (spec and spec.submodule_search_locations) or ():
+        for path in (Path(folder, *inner).with_suffix(".py"), Path(folder, *inner, "__init__.py")):
+            if path.is_file():
+                return path
+    return Path(spec.origin) if spec and spec.origin and not inner else None
+
+
+@contextmanager
+def _naming(entry: EntryPoint) -> Iterator[None]:
+    """Errors of a plug-in that is imported, with its name."""
+    try:
+        yield
+    except Exception as error:
+        kind = KINDS.get(entry.group, entry.group)
+        raise ValueError(f"{kind} {entry.name!r} ({entry.value}) does not import: {error!r}") from error
+
+
 def check_installed(group: str, name: str) -> None:
     """See that a name is registered; imports nothing.
 
     Raises:
         ValueError: it is not; the error lists all that are.
     """
+    if name not in names(group):
+        raise ValueError(unknown_name(group, name))
+
+
+def unknown_name(group: str, name: str) -> str:
+    """The error for a name that no installed plug-in has."""
     known = names(group)
-    if name not in known:
-        raise ValueError(f"no {KINDS[group]} named {name!r}{hint(name, known)}; installed: {', '.join(known)}")
+    return f"no {KINDS[group]} named {name!r}{hint(name, known)}; installed: {', '.join(known)}"
 
 
 def hint(name: str, known: Any) -> str:

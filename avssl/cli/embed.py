@@ -10,11 +10,12 @@ from typing import Any
 import click
 
 from avssl.cli.errors import UserError
+from avssl.cli.examples import example
 
 PATH = click.Path(path_type=Path)
 
 
-@click.command()
+@click.command(epilog=example("avssl embed VIDEOS embeddings.parquet --encoders runs/avsa-foa-iv"))
 @click.argument("source", type=PATH)
 @click.argument("out", type=PATH)
 @click.option("--encoders", required=True, type=PATH, help="Run folder, or its encoders folder.")

@@ -1,4 +1,4 @@
-"""`avssl energy`: where it sounds, drawn on the picture."""
+"""`avssl energy-overlay`: where it sounds, drawn on the picture."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ from typing import Any
 
 import click
 
+from avssl.cli.examples import example
+
 PATH = click.Path(path_type=Path)
 
 
-@click.command()
+@click.command("energy-overlay", epilog=example("avssl energy-overlay concert-360.mp4 energy.mp4"))
 @click.argument("video", type=PATH)
 @click.argument("out", type=PATH)
 @click.option("--sound", "field", type=PATH, help="File with the sound field, such as a .wav.  [default: VIDEO]")
@@ -22,7 +24,7 @@ PATH = click.Path(path_type=Path)
 @click.option(
     "--panorama", "declared", is_flag=True, help="Pictures are equirectangular, though VIDEO does not say so."
 )
-def energy(video: Path, out: Path, field: Path | None, **options: Any) -> None:
+def energy_overlay(video: Path, out: Path, field: Path | None, **options: Any) -> None:
     """Draw on a 360-degree VIDEO from where its first-order sound comes, bright where it is loud, as the film OUT."""
     from avssl.data.energy_video import write_energy_video
 

@@ -1,4 +1,4 @@
-"""What users got wrong, in one line and exit code 2."""
+"""Mistakes of users as one line and exit code 2."""
 
 from __future__ import annotations
 
@@ -7,28 +7,36 @@ import warnings
 from typing import Any
 
 import click
+from click.exceptions import NoArgsIsHelpError
+
+from avssl.plugins import hint
+from avssl.renamed import COMMANDS, renamed_key
 
 STOPPED = 130
 """Exit code after Ctrl-C, as shells have it."""
 
 
 class UserError(click.ClickException):
-    """What a user gave cannot be worked with: one line, exit code 2."""
+    """Input of a user that cannot be worked with: one line, exit code 2."""
 
     exit_code = 2
 
 
 class Commands(click.Group):
-    """A group whose commands report what users got wrong in one line; `AVSSL_DEBUG=1` shows the traceback."""
+    """A group whose commands report mistakes of users in one line; `AVSSL_DEBUG=1` shows the traceback."""
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command; `ValueError`, `OSError`, Ctrl-C and warnings become one line each."""
+        """Run the command; usage errors, `ValueError`, `OSError`, Ctrl-C and warnings become one line each."""
         try:
             with warnings.catch_warnings():
                 warnings.showwarning = _show
                 return super().invoke(ctx)
         except BrokenPipeError:
             raise
+        except NoArgsIsHelpError:
+            raise
+        except click.UsageError as error:
+            raise UserError(_usage(error)) from error
         except KeyboardInterrupt:
             click.echo("Stopped: what is complete stays, nothing is half-written.", err=True)
             raise SystemExit(STOPPED) from None
@@ -37,9 +45,42 @@ class Commands(click.Group):
                 raise
             raise UserError(_line(error)) from error
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command that the first word names.
+
+        Raises:
+            UserError: there is none; the message says the new name of a renamed one, or a name that is near.
+        """
+        if self.get_command(ctx, args[0]) is None and not args[0].startswith("-"):
+            path = " ".join([*ctx.command_path.split()[1:], args[0]])
+            if path in COMMANDS:
+                raise UserError(f"`avssl {path}` is now `avssl {COMMANDS[path]}`")
+            raise UserError(self.unknown(ctx, args[0]))
+        return super().resolve_command(ctx, args)
+
+    def unknown(self, ctx: click.Context, name: str) -> str:
+        """The error for a name that no command has."""
+        known = self.list_commands(ctx)
+        return f"no command {name!r}{hint(name, known)}; commands: {', '.join(known)}"
+
 
 def _show(message: Warning | str, *_: Any, **__: Any) -> None:
     click.echo(f"Warning: {' '.join(str(message).split())}", err=True)
+
+
+def _usage(error: click.UsageError) -> str:
+    """One line for a command line that cannot be parsed."""
+    where = f"; see `{error.ctx.command_path} --help`" if error.ctx else ""
+    if isinstance(error, click.NoSuchOption) and error.ctx:
+        known = [flag for each in error.ctx.command.get_params(error.ctx) for flag in each.opts]
+        section, dot, name = error.option_name.lstrip("-").rpartition(".")
+        keys = {flag.lstrip("-").rpartition(".")[2].replace("-", "_") for flag in known}
+        if new := renamed_key(name.replace("-", "_"), keys):
+            return f"{error.option_name} is now --{section}{dot}{new.replace('_', '-')}"
+        return f"no option {error.option_name}{hint(error.option_name, known)}{where}"
+    return " ".join(error.format_message().split()).rstrip(".") + where
 
 
 def _line(error: ValueError | OSError) -> str:

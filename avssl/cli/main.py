@@ -9,41 +9,60 @@ from typing import Any
 import click
 
 from avssl import __version__, plugins
+from avssl.cli.catalog import list_installed
+from avssl.cli.detect import detect, train_detector
+from avssl.cli.downstream import downstream
 from avssl.cli.embed import embed
-from avssl.cli.energy import energy
+from avssl.cli.energy import energy_overlay
 from avssl.cli.errors import Commands, UserError
-from avssl.cli.heads import downstream
+from avssl.cli.examples import example
 from avssl.cli.installed import PluginName
-from avssl.cli.objects import detect, detector
-from avssl.cli.scenes import scenes
-from avssl.cli.settings import SET, dotted
+from avssl.cli.options import ConfigCommand, given_keys
+from avssl.cli.overrides import SET, dotted
+from avssl.cli.synth import synth
+
+PATH = click.Path(path_type=Path)
+SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
+EPILOG = f"""Exit codes: 0 done; 1 some files failed and are listed; 2 wrong input, in one line; 130 stopped by Ctrl-C.
+
+{example("avssl list", "avssl pretrain --task avsa --features foa-iv", "avssl downstream correspondence --help")}"""
 
 
-@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Commands, context_settings=SETTINGS, epilog=EPILOG)
 @click.version_option(__version__, prog_name="avssl")
 def main() -> None:
     """Self-supervised learning from the spatial alignment of sight and sound."""
 
 
-main.add_command(detect)
-main.add_command(detector)
-main.add_command(downstream)
-main.add_command(embed)
-main.add_command(energy)
-main.add_command(scenes)
+for command in (detect, downstream, embed, energy_overlay, list_installed, synth, train_detector):
+    main.add_command(command)
 
 
-@main.command()
-@click.option("--task", help="Pretext task; `avssl list` shows the installed ones.  [default: the recipe's, else avsa]")
-@click.option("--features", help="Input of the audio tower, such as foa-iv or foa-logmel.")
-@click.option("--recipe", help="Name of a shipped recipe (avsa/small) or a path.  [default: TASK/small]")
-@click.option("--data", help="A manifest.parquet or its folder.  [default: the built-in world]")
-@click.option("--init", help="Encoders or run folder to start from.  [default: random weights]")
-@click.option(
-    "--out", type=click.Path(path_type=Path), help="Run folder; continued if begun.  [default: runs/TASK-FEATURES]"
+def _run_config() -> type:
+    from avssl.config import RunConfig
+
+    return RunConfig
+
+
+@main.command(
+    cls=ConfigCommand,
+    config=_run_config,
+    epilog=example(
+        "avssl pretrain --task avsa --features foa-iv",
+        "avssl pretrain --recipe avsa/full --data MANIFEST --optim.lr 1e-4",
+        "avssl pretrain --task avc --help  # options of another task",
+    ),
 )
+@click.option("--task", help="Pretext task; `avssl list` shows the installed ones.  [default: the recipe's, else avsa]")
+@click.option("--features", help="Input features of the audio tower, such as foa-iv; `avssl list` shows all.")
+@click.option("--recipe", help="Name of a shipped recipe (avsa/small) or a path.  [default: TASK/small]")
+@click.option("--data", help="A manifest.parquet or its folder.  [default: a synthetic dataset]")
+@click.option("--init", help="Encoders or run folder to start from.  [default: random weights]")
+@click.option("--out", type=PATH, help="Run folder; continued if begun.  [default: runs/TASK-FEATURES]")
 @SET
+@click.pass_context
 def pretrain(
+    context: click.Context,
     task: str | None,
     features: str | None,
     recipe: str | None,
@@ -52,21 +71,24 @@ def pretrain(
     out: Path | None,
     settings: tuple[str, ...],
 ) -> None:
-    """Train audio and video encoders on a pretext task."""
-    from avssl.config import RunConfig, fill, read_recipe
+    """Train audio and video encoders on a pretext task.
+
+    Any key below is a flag; a recipe's value holds where no flag is given. SIGTERM and Ctrl-C save the run, exit code
+    0; the same command continues it.
+    """
+    from avssl.config import RunConfig, resolve
 
     flags = [("features", "name", features), ("data", "manifest", data), ("model", "weights", init)]
     given: dict[str, Any] = {section: {key: value} for section, key, value in flags if value is not None}
     given |= {"task": task} if task is not None else {}
     name = recipe or _default_recipe(task or "avsa")
-    layers = [read_recipe(name)] if name else []
-    config = fill(RunConfig, *layers, given, dotted(settings))
+    config = resolve(RunConfig, name, given, dotted([*settings, *given_keys(context)]))
     from avssl.train.pretrain import pretrain as run
 
     run(config, out or Path("runs") / f"{config.task}-{config.features.name}", recipe=name, command=sys.argv)
 
 
-@main.command()
+@main.command(epilog=example("avssl prepare RECORDINGS OUT --layout yt360"))
 @click.argument("root", type=click.Path(path_type=Path))
 @click.argument("out", type=click.Path(path_type=Path))
 @click.option(
@@ -119,7 +141,7 @@ def prepare(root: Path, out: Path, layout: str, model: str | None, **options: An
     sys.exit(1 if report.failed else 0)
 
 
-@main.command()
+@main.command(epilog=example("avssl bench --only crops --only rotation"))
 @click.option(
     "--only", multiple=True, metavar="NAME", help="crops, features, rotation, infonce, frames, sound or detector."
 )
@@ -133,7 +155,7 @@ def bench(only: tuple[str, ...], repeats: int, threads: int | None, target: Path
     run(only, repeats, threads, target)
 
 
-@main.command()
+@main.command(epilog=example("avssl report runs/avsa-* --out report"))
 @click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--out", type=click.Path(path_type=Path), help="Folder for table, CSV and figure.")
 @click.option("--into", type=click.Path(path_type=Path), help="Markdown file whose marked part is rewritten.")
@@ -151,21 +173,7 @@ def report(runs: tuple[Path, ...], out: Path | None, into: Path | None, **option
     click.echo(make(runs, out, into, say=lambda line: click.echo(line, err=True), **options), nl=False)
 
 
-@main.command(name="list")
-def list_installed() -> None:
-    """Installed tasks and heads, shipped recipes."""
-    from avssl.config import shipped_recipes
-
-    for title, group in (("tasks", plugins.TASKS), ("downstream heads", plugins.HEADS)):
-        click.echo(f"{title}:")
-        for name, distribution in plugins.names(group).items():
-            click.echo(f"  {name:20} {distribution}")
-    click.echo("recipes:")
-    for name in shipped_recipes():
-        click.echo(f"  {name}")
-
-
-@main.command()
+@main.command(epilog=example("avssl recipe avsa/small > mine.yaml", "avssl pretrain --recipe mine.yaml"))
 @click.argument("name")
 def recipe(name: str) -> None:
     """Print a shipped recipe, to copy and change."""

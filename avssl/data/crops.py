@@ -13,8 +13,8 @@ import torch
 from scipy.spatial.transform import Rotation
 from torch import Tensor
 
+from avssl.config import check_choices, choice
 from avssl.data.directions import TRIES_AT_FIRST, Room, draw_apart, draw_around
-from avssl.plugins import hint
 from avssl.spatial.ambisonics import angles, direction, rotation
 from avssl.spatial.viewport import crop
 
@@ -42,7 +42,7 @@ class CropOptions:
     """Degrees; largest elevation of a random crop's centre."""
     least_angle: float = 0.0
     """Degrees between the centres of any two crops of a clip."""
-    guide: str = "random"
+    guide: str = choice("random", GUIDES)
     """random, or objects: centred on the clip's objects, best first, and random where there are too few of them."""
 
     def __post_init__(self) -> None:
@@ -57,8 +57,7 @@ class CropOptions:
             raise ValueError(f"least_angle is from 0 to 180 degrees, not {self.least_angle}")
         if not self.aspect >= 1:
             raise ValueError(f"aspect is at least 1, not {self.aspect}")
-        if self.guide not in GUIDES:
-            raise ValueError(f"guide is {' or '.join(GUIDES)}, not {self.guide!r}{hint(self.guide, GUIDES)}")
+        check_choices(self)
         draw_apart(self.room(), np.random.default_rng(0), TRIES_AT_FIRST)
 
     def room(self) -> Room:

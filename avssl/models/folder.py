@@ -12,10 +12,11 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from avssl.data.atomic import replacing, write_text
+from avssl.io.format_version import check_version
 from avssl.models.card import model_card
 
 FORMAT = "avssl-encoders"
-VERSION = 1
+VERSION = 2
 CONVENTION = "ambix"
 """Of sound, in all encoders: ACN order W, Y, Z, X and SN3D gain."""
 
@@ -90,8 +91,7 @@ def read_format(path: Path, kind: str, version: int, what: str) -> dict[str, Any
         raise ValueError(f"{path}: not JSON: {str(error).splitlines()[0]}") from error
     if not isinstance(config, dict) or config.get("format") != kind:
         raise ValueError(f"{path}: expected {what} of avssl (format {kind!r}); this is something else")
-    if config.get("version") != version:
-        raise ValueError(f"{path}: this avssl reads version {version} of the format, this is {config.get('version')!r}")
+    check_version(path, config.get("version"), version)
     return config
 
 

@@ -11,37 +11,28 @@ from avssl.models.conv2d import Conv2D10
 from avssl.models.r2plus1d import R2Plus1D
 from avssl.models.small import SmallAudio, SmallVideo
 from avssl.models.unpooled import Tower
-from avssl.plugins import hint
-
-PRESETS = ("small", "avsa")
 
 
 def video_tower(config: ModelConfig) -> Tower:
     """The picture tower of a configuration, with random weights.
 
     Raises:
-        ValueError: unknown preset or backbone.
+        ValueError: unknown backbone.
     """
     if config.video:
         return _channels_last(video_backbone(config.video))
-    return _channels_last({"small": SmallVideo, "avsa": R2Plus1D}[_preset(config)]())
+    return _channels_last({"small": SmallVideo, "avsa": R2Plus1D}[config.preset]())
 
 
 def audio_tower(config: ModelConfig, maps: int) -> Tower:
     """The sound tower of a configuration for so many input maps, with random weights.
 
     Raises:
-        ValueError: unknown preset or backbone.
+        ValueError: unknown backbone.
     """
     if config.audio:
         return _channels_last(audio_backbone(config.audio, maps))
-    return _channels_last({"small": SmallAudio, "avsa": Conv2D10}[_preset(config)](maps))
-
-
-def _preset(config: ModelConfig) -> str:
-    if config.preset not in PRESETS:
-        raise ValueError(f"model.preset is {' or '.join(PRESETS)}, not {config.preset!r}{hint(config.preset, PRESETS)}")
-    return config.preset
+    return _channels_last({"small": SmallAudio, "avsa": Conv2D10}[config.preset](maps))
 
 
 def _channels_last(tower: Tower) -> Tower:

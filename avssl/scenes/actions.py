@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from avssl.config import check_choice
+from avssl.config import check_choice, choice
 from avssl.data.media import write_avi
 from avssl.scenes.action_lists import SPLITS, TREES, Name
 from avssl.scenes.canvas import Canvas
@@ -47,7 +47,7 @@ class Job:
 class ActionVideoOptions:
     """Options of `actions`."""
 
-    layout: str = "ucf101"
+    layout: str = choice("ucf101", TREES)
     """Data set whose files and lists it imitates: ucf101 or hmdb51."""
     classes: int = 8
     """Kinds of motion: an even number up to 16, since motions come in pairs."""

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
 
-from avssl.config import check_choice
+from avssl.config import check_choice, choice
 from avssl.data.atomic import write_text
 from avssl.scenes.recordings import EigenScape, Tree
 from avssl.scenes.rendering import rendered
@@ -46,7 +46,7 @@ class Job:
 class AmbienceOptions:
     """Options of `ambience`."""
 
-    layout: str = "eigenscape"
+    layout: str = choice("eigenscape", TREES)
     """Data set whose files it imitates: eigenscape (`{Class}/{Class}.{N}.wav`, ambisonics), or tau (binaural clips with
     video, and one fold)."""
     recordings: int = 8
@@ -59,7 +59,7 @@ class AmbienceOptions:
     """Ambisonic order of eigenscape, 1 to 7; 4 has 25 channels. tau is binaural whatever the order."""
     sample_rate: int = 48000
     """Audio sample rate in Hz, 16000 to 192000."""
-    classes: Sequence[str] = ()
+    classes: list[str] = field(default_factory=list)
     """Classes of the layout; empty: all."""
 
 

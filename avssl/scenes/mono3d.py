@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from avssl.config import choice
 from avssl.scenes.actors import USUAL
 from avssl.scenes.backgrounds import draw_background
 from avssl.scenes.canvas import Canvas, paste
@@ -33,7 +34,7 @@ CUBE = 1 / math.sqrt(3)
 class Mono3dOptions(CanvasOptions):
     """Options of `mono3d`."""
 
-    type: str = "mixed"
+    type: str = choice("mixed", ("mixed", *TYPES))
     """Type of the scenes: P1 (one source), P2 (sources of different kinds), P3 (of one kind), P4 (before a background,
     with ambient sound and a silent object), or mixed (each as often)."""
     fraction: float = 0.25

@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from avssl.config import choice
 from avssl.scenes.actors import USUAL
 from avssl.scenes.arrangement import Arrangement, Patch, arrange
 from avssl.scenes.backdrop import BLENDS, Backdrop
@@ -39,14 +40,14 @@ class PseudoBinauralOptions(CanvasOptions):
     fov: float = 120.0
     """Degrees of azimuth that the canvas spans, above 0 to 180; 120 puts its edges at 60 degrees. Its elevation
     spans 90 degrees."""
-    way: str = "ambisonic"
+    way: str = choice("ambisonic", WAYS)
     """Binaural rendering: ambisonic (decoded to eight virtual loudspeakers), direct (each source's own direction), or
     ambidirect (two cardioids)."""
     hrirs: str = ""
     """HRIR set for binaural rendering: a SOFA file, or a CIPIC or SADIE folder; empty: a spherical head model."""
     background: str = "blank"
     """Background: blank, drawn, or the path of an image or of a folder of images."""
-    blend: str = "poisson"
+    blend: str = choice("poisson", BLENDS)
     """Blending of patches with a background that is not blank: poisson or paste."""
     size_by_loudness: bool = False
     """Make the patch of a louder recording smaller."""
@@ -66,12 +67,12 @@ class PseudoBinauralStageOptions(PseudoBinauralOptions):
     """Rows of a frame, even."""
     fov: float = 90.0
     """Degrees of azimuth that the canvas spans, above 0 to 180."""
-    way: str = "direct"
+    way: str = choice("direct", WAYS)
     """Binaural rendering: ambisonic, direct or ambidirect."""
     background: str = "drawn"
     """Background: blank, drawn, or the path of an image or of a folder of images."""
     # Blended as published, objects take on the colours behind them, and no longer look like those on the stage.
-    blend: str = "paste"
+    blend: str = choice("paste", BLENDS)
     """Blending of patches with a background that is not blank: poisson or paste."""
 
 

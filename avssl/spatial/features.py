@@ -12,8 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from avssl.config import FeatureConfig
-from avssl.plugins import hint
-from avssl.spatial.ambisonics import beamform, beams, stereo
+from avssl.spatial.ambisonics import beamform, stereo
 from avssl.spatial.stereo import cross_spectrum, gcc_phat, lag_steering, lags, level_difference, phase_difference
 
 # Name -> (log-mel maps, maps of direction, channels it can start from, the first when nothing is said).
@@ -58,8 +57,7 @@ class Features(nn.Module):
         channels: of the sound that will come; None: any number that the feature can start from.
 
     Raises:
-        ValueError: a name that is not one of `names()`, a beam that is not one of `beams()`, or a number of channels
-            that the feature cannot start from.
+        ValueError: a number of channels that the feature cannot start from.
     """
 
     window: Tensor
@@ -70,11 +68,6 @@ class Features(nn.Module):
 
     def __init__(self, config: FeatureConfig, channels: int | None = None) -> None:
         super().__init__()
-        if config.name not in _KINDS:
-            raise ValueError(f"unknown features {config.name!r}{hint(config.name, _KINDS)}; one of {', '.join(_KINDS)}")
-        if config.beam not in beams():
-            known = ", ".join(beams())
-            raise ValueError(f"features.beam is {known}, not {config.beam!r}{hint(config.beam, beams())}")
         self.config, self.name = config, config.name
         self.levels, flows, self._accepted = _KINDS[config.name]
         self.maps = self.levels + flows

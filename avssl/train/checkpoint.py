@@ -12,6 +12,8 @@ import torch
 from torch import nn
 
 from avssl.data import atomic
+from avssl.io.format_version import check_version
+from avssl.train.outcome import FORMAT
 
 LAST = "last.ckpt"
 
@@ -52,7 +54,7 @@ def save(path: Path, state: dict[str, Any]) -> None:
         OSError: the file cannot be written; what was there before still is.
     """
     with replacing(path) as part:
-        torch.save(state, part)
+        torch.save({"format": FORMAT, **state}, part)
 
 
 def load(path: Path) -> dict[str, Any]:
@@ -69,6 +71,7 @@ def load(path: Path) -> dict[str, Any]:
         raise ValueError(f"{path}: not a checkpoint of avssl: {_first_line(error)}") from error
     if not isinstance(state, dict) or not {"run", "task", "optimizer"} <= state.keys():
         raise ValueError(f"{path}: a checkpoint holds run, task and optimizer, this does not")
+    check_version(path, state.get("format"), FORMAT)
     return state
 
 

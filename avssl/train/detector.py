@@ -11,11 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from omegaconf import OmegaConf
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from avssl.config import fill, recipe_path
 from avssl.data.atomic import write_text
 from avssl.data.detectors.checkpoint import read_checkpoint
 from avssl.data.detectors.folder import Config, build, write_folder
@@ -62,24 +60,6 @@ class DetectorConfig:
             raise ValueError(f"lr is above 0, not {self.lr}")
         if self.seed < 0:
             raise ValueError(f"seed is not negative, this is {self.seed}")
-
-
-def configured(recipe: str, *layers: Any) -> DetectorConfig:
-    """What a recipe and further layers of settings say.
-
-    Args:
-        recipe: name of a shipped recipe, such as `detect/synth360`, or a path.
-        layers: mappings, later ones first.
-
-    Raises:
-        ValueError: there is no such recipe, or it holds something else.
-    """
-    path = recipe_path(recipe)
-    try:
-        found = OmegaConf.load(path)
-    except Exception as error:  # YAML has a dozen kinds
-        raise ValueError(f"{path}: not a YAML recipe: {str(error).splitlines()[0]}") from error
-    return fill(DetectorConfig, found, *layers, where=str(path))
 
 
 def train_detector(world: Path, out: Path, config: DetectorConfig, progress: bool = True) -> dict[str, float]:

@@ -9,18 +9,34 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
+from avssl.io.format_version import check_version
+
 CONFIG = "config.yaml"
 METRICS = "metrics.json"
+FORMAT = 2
+"""Of run folders and their checkpoints; 1, which stated none, had other keys."""
 
 
 def read_config(folder: Path) -> dict[str, Any]:
-    """The settings of a run, nested as in the file, which may be of another version.
+    """The settings of a run, nested as in the file, whose keys may be those of another version.
 
     Raises:
         ValueError: the file is not YAML, or no mapping of keys.
         OSError: it cannot be read.
     """
-    path = folder / CONFIG
+    return {key: value for key, value in _read(folder / CONFIG).items() if key != "format"}
+
+
+def check_format(folder: Path) -> None:
+    """See that a run folder has the format of this avssl; only then can the run be continued.
+
+    Raises:
+        ValueError: it is older or newer, or its config is broken; see `read_config`.
+    """
+    check_version(folder, _read(folder / CONFIG).get("format"), FORMAT)
+
+
+def _read(path: Path) -> dict[str, Any]:
     try:
         found = OmegaConf.to_container(OmegaConf.load(path))
     except OSError:

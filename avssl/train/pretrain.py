@@ -1,4 +1,4 @@
-"""Pretraining, from a config to a folder with encoders, numbers and pictures."""
+"""Pretraining: from a config to a run folder with encoders, metrics and figures."""
 
 from __future__ import annotations
 
@@ -12,8 +12,7 @@ from rich.console import Console
 from safetensors.torch import save_file
 from torch import Tensor
 
-from avssl import plugins
-from avssl.config import RunConfig, fill
+from avssl.config import RunConfig
 from avssl.data.clip_filter import filter_clips
 from avssl.data.loader import Batches, read_clip
 from avssl.data.manifest import Manifest
@@ -23,6 +22,7 @@ from avssl.task import Task
 from avssl.train import checkpoint, heldout, launch, probe, run_folder, world
 from avssl.train.loop import fit
 from avssl.train.memory import peak_mb
+from avssl.train.resolved_run import ResolvedRun, resolve_run
 from avssl.train.show import draw_curve
 
 CLIPS_FOR_STATISTICS = 96
@@ -31,19 +31,19 @@ CLIPS_FOR_STATISTICS = 96
 def pretrain(
     config: RunConfig, folder: Path, *, recipe: str = "", command: Sequence[str] = (), progress: bool = True
 ) -> dict[str, float]:
-    """Train encoders on a pretext task, save them, and measure what they have learned.
+    """Train encoders on a pretext task, save them, and evaluate them.
 
     Continues a run that was begun in `folder`. Started by torchrun, all its processes train together.
 
     Args:
         config: the whole run.
-        folder: takes config, checkpoints, encoders, metrics, pictures and TensorBoard events.
+        folder: takes config, checkpoints, encoders, metrics, figures and TensorBoard events.
         recipe: where the config came from; written down, and named in errors.
         command: command line to write down.
         progress: show bars and tables.
 
     Returns:
-        What `metrics.json` holds.
+        The content of `metrics.json`.
 
     Raises:
         ValueError: unknown task, options, features or weights; unusable data; a folder of another run.
@@ -51,80 +51,153 @@ def pretrain(
         SystemExit: with code 0, after saving, when SIGTERM or Ctrl-C came.
     """
     run_folder.check(folder, config)
-    console = Console(quiet=not progress, highlight=False, markup=False, soft_wrap=True)
-    if run_folder.complete(folder, config.train.steps) and heldout.done(folder) and probe.done(config, folder):
-        console.print(f"{folder}: already complete")
+    run = PretrainRun(resolve_run(config, recipe), folder, tuple(command), progress)
+    if run.is_complete():
+        run.console.print(f"{folder}: already complete")
     else:
         with launch.processes(config.train.precision) as fabric:
-            path, manifest = _trained(config, folder, fabric, recipe, command, progress)
+            run.build_task()
+            run.load_clips(fabric)
+            if not run.is_trained():
+                run.filter_clips(fabric)
+                run.fit_statistics()
+                run.write_config(fabric)
+                run.train(fabric)
+                run.save(fabric)
         if not fabric.is_global_zero:
             return run_folder.read_metrics(folder)
-        if not heldout.done(folder):
-            heldout.run(trained(config, folder), config, folder, manifest, console)
-        probe.run(config, folder, path, manifest, console)
+        run.evaluate_held_out()
+        run.evaluate_correspondence()
     run_folder.entitle(folder, config)
-    metrics = run_folder.read_metrics(folder)
-    if scalars := heldout.line(metrics):
-        console.print(scalars)
-    if probe.SCORES.keys() <= metrics.keys():
-        console.print(probe.table(metrics, f"{config.task} {config.features.name}, held-out clips"))
-    console.print(f"run folder: {folder}")
-    return metrics
+    run.print_summary()
+    return run_folder.read_metrics(folder)
 
 
-def _trained(
-    config: RunConfig, folder: Path, fabric: Fabric, recipe: str, command: Sequence[str], progress: bool
-) -> tuple[Path, Manifest]:
-    """Leave trained encoders in the folder, unless they are there; the clips they were trained on."""
-    first = fabric.is_global_zero
-    task = build_task(config, recipe)
-    world.check(config.data, task.options)
-    probe.check(config)
-    with fabric.rank_zero_first(local=True):
-        path, manifest = world.clips(config.data, config.features.sample_rate, progress and first)
-    if not run_folder.complete(folder, config.train.steps):
-        labelled, workers = world.training(manifest), config.data.workers
-        clips = launch.on_first_rank(fabric, lambda: filter_clips(labelled, task, workers=workers))
-        if not (folder / checkpoint.LAST).is_file():
-            fit_statistics(task.encoders, config, clips)
-        if first:
-            run_folder.begin(folder, config, recipe, command)
-        metrics = train(task, config, folder, clips, fabric, progress)
-        if first:
-            finish(task, config, folder, metrics)
-    return path, manifest
+class PretrainRun:
+    """One pretraining run: its state, and the steps of `pretrain`, which are called in order.
+
+    Args:
+        resolved: config, task and options.
+        folder: of the run.
+        command: command line to write down.
+        progress: show bars and tables.
+    """
+
+    task: Task
+    """Network in training; made by `build_task`."""
+    path: Path
+    """Of the manifest."""
+    manifest: Manifest
+    """All clips; set by `load_clips`."""
+    clips: Manifest
+    """Clips to train on; set by `filter_clips`."""
+    metrics: dict[str, float]
+    """Set by `train`."""
+
+    def __init__(self, resolved: ResolvedRun, folder: Path, command: tuple[str, ...], progress: bool) -> None:
+        self.resolved, self.config = resolved, resolved.config
+        self.folder, self.command, self.progress = folder, command, progress
+        self.console = Console(quiet=not progress, highlight=False, markup=False, soft_wrap=True)
+
+    def is_trained(self) -> bool:
+        """Whether the folder holds encoders of the run's length."""
+        return run_folder.complete(self.folder, self.config.train.steps)
+
+    def is_complete(self) -> bool:
+        """Whether the folder holds trained encoders and all their numbers."""
+        return self.is_trained() and heldout.done(self.folder) and probe.done(self.resolved.probe, self.folder)
+
+    def build_task(self) -> None:
+        """Make the task around new encoders."""
+        self.task = build_task(self.resolved)
+
+    def load_clips(self, fabric: Fabric) -> None:
+        """Read the manifest, rendering a synthetic dataset first where that is asked for."""
+        shown = self.progress and fabric.is_global_zero
+        with fabric.rank_zero_first(local=True):
+            self.path, self.manifest = world.clips(self.config.data, self.config.features.sample_rate, shown)
+
+    def filter_clips(self, fabric: Fabric) -> None:
+        """Choose the clips to train on: of the split train, without those that the task rejects."""
+        labelled, workers = world.training(self.manifest), self.config.data.workers
+        self.clips = launch.on_first_rank(fabric, lambda: filter_clips(labelled, self.task, workers=workers))
+
+    def fit_statistics(self) -> None:
+        """Fit the mean and deviation of the features, unless a checkpoint holds them."""
+        if not (self.folder / checkpoint.LAST).is_file():
+            fit_statistics(self.task.encoders, self.config, self.clips)
+
+    def write_config(self, fabric: Fabric) -> None:
+        """Write the resolved config and the environment."""
+        if fabric.is_global_zero:
+            run_folder.begin(self.folder, self.config, self.resolved.recipe, self.command)
+
+    def train(self, fabric: Fabric) -> None:
+        """Fit the weights, from the last checkpoint if there is one."""
+        config, rate, rank = self.config, self.task.encoders.sample_rate, fabric.global_rank
+        batches = Batches(
+            self.clips, self.task.views, config.data, rate, config.train.seed, rank=rank, world=fabric.world_size
+        )
+        title = f"{config.task} {config.features.name}"
+        self.metrics = fit(
+            self.task,
+            batches,
+            config.train,
+            config.optim,
+            self.folder,
+            fabric=fabric,
+            progress=self.progress,
+            title=title,
+        )
+
+    def save(self, fabric: Fabric) -> None:
+        """Write metrics, the loss curve, the encoders, and the task's own weights."""
+        if not fabric.is_global_zero:
+            return
+        gpu = torch.cuda.is_available()
+        memory = {"peak_gpu_memory_mb": torch.cuda.max_memory_allocated() / 1e6} if gpu else {}
+        run_folder.add_metrics(self.folder, {**self.metrics, **memory, "peak_memory_mb": peak_mb()})
+        curve = checkpoint.load(self.folder / checkpoint.LAST)["run"]["curve"]
+        draw_curve(self.folder / run_folder.FIGURES / "loss.png", curve)
+        save_encoders(self.task.encoders, self.config, self.folder, self.metrics)
+        save_task(self.task, self.folder)
+
+    def evaluate_held_out(self) -> None:
+        """Add the task's scalars on held-out clips to the metrics."""
+        if not heldout.done(self.folder):
+            task = trained_task(self.resolved, self.folder)
+            heldout.run(task, self.config, self.folder, self.manifest, self.console)
+
+    def evaluate_correspondence(self) -> None:
+        """Add AVC-Bin and AVSA-Bin accuracies of the saved encoders to the metrics."""
+        probe.run(self.resolved.probe, self.folder, self.path, self.manifest, self.console)
+
+    def print_summary(self) -> None:
+        """Print the numbers on held-out clips and where the run lies."""
+        metrics = run_folder.read_metrics(self.folder)
+        if scalars := heldout.line(metrics):
+            self.console.print(scalars)
+        if probe.SCORES.keys() <= metrics.keys():
+            title = f"{self.config.task} {self.config.features.name}, held-out clips"
+            self.console.print(probe.table(metrics, title))
+        self.console.print(f"run folder: {self.folder}")
 
 
-def build_task(config: RunConfig, recipe: str = "") -> Task:
+def build_task(run: ResolvedRun) -> Task:
     """The task of a run around new encoders; the same weights for the same seed.
 
     Raises:
-        ValueError: unknown task, options, features or weights.
+        ValueError: unknown features, backbones or weights.
     """
-    kind = plugins.load(plugins.TASKS, config.task)
-    options = fill(kind.Options, config.options, where=f"{recipe or config.task}: options")
-    torch.manual_seed(config.train.seed)
-    task: Task = kind(build_encoders(config.model, config.features), options)
-    return task
+    torch.manual_seed(run.config.train.seed)
+    return run.task(build_encoders(run.config.model, run.config.features), run.options)
 
 
-def trained(config: RunConfig, folder: Path) -> Task:
+def trained_task(run: ResolvedRun, folder: Path) -> Task:
     """The task of a run folder with the weights of its last checkpoint."""
-    task = build_task(replace(config, model=replace(config.model, weights="")))
+    task = build_task(replace(run, config=replace(run.config, model=replace(run.config.model, weights=""))))
     checkpoint.restore(folder / checkpoint.LAST, task)
     return task
-
-
-def train(
-    task: Task, config: RunConfig, folder: Path, manifest: Manifest, fabric: Fabric, progress: bool = True
-) -> dict[str, float]:
-    """Fit the weights."""
-    rate = task.encoders.sample_rate
-    batches = Batches(
-        manifest, task.views, config.data, rate, config.train.seed, rank=fabric.global_rank, world=fabric.world_size
-    )
-    title = f"{config.task} {config.features.name}"
-    return fit(task, batches, config.train, config.optim, folder, fabric=fabric, progress=progress, title=title)
 
 
 def fit_statistics(encoders: Encoders, config: RunConfig, manifest: Manifest) -> None:
@@ -148,16 +221,6 @@ def sounds(manifest: Manifest, config: RunConfig, encoders: Encoders) -> Iterato
             wanted = f"{encoders.features.name} starts from {' or '.join(map(str, accepted))} channels of sound"
             raise ValueError(f"{manifest.root / row.sound}: {wanted}, this has {len(sound)}")
         yield sound
-
-
-def finish(task: Task, config: RunConfig, folder: Path, metrics: dict[str, float]) -> None:
-    """Leave encoders, what the task has beside them, metrics and the curve of the loss in the folder."""
-    if torch.cuda.is_available():
-        metrics = {**metrics, "peak_gpu_memory_mb": torch.cuda.max_memory_allocated() / 1e6}
-    run_folder.add_metrics(folder, {**metrics, "peak_memory_mb": peak_mb()})
-    draw_curve(folder / run_folder.FIGURES / "loss.png", checkpoint.load(folder / checkpoint.LAST)["run"]["curve"])
-    save_encoders(task.encoders, config, folder, metrics)
-    save_task(task, folder)
 
 
 def save_encoders(encoders: Encoders, config: RunConfig, folder: Path, metrics: dict[str, float]) -> None:

@@ -19,7 +19,7 @@ from omegaconf import OmegaConf
 
 from avssl.config import RunConfig, fill
 from avssl.train.checkpoint import replacing
-from avssl.train.outcome import CONFIG, METRICS, flat, read_config
+from avssl.train.outcome import CONFIG, FORMAT, METRICS, check_format, flat, read_config
 from avssl.train.outcome import read_metrics as read_metrics
 
 ENVIRONMENT = "environment.json"
@@ -53,6 +53,7 @@ def check(folder: Path, config: RunConfig) -> None:
         if any(folder.glob("*.ckpt")):
             raise ValueError(f"{folder}: holds a checkpoint but no {CONFIG}, so it is not a run folder")
         return
+    check_format(folder)
     check_same(folder, asdict(fill(RunConfig, read_config(folder), where=str(path))), asdict(config), MAY_CHANGE)
 
 
@@ -88,9 +89,16 @@ def begin(folder: Path, config: RunConfig, recipe: str = "", command: Sequence[s
         OSError: the folder cannot be made or written.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    _write_config(folder, config)
+    write_config(folder, asdict(config))
     path = folder / ENVIRONMENT
     _write_json(path, {"starts": [*_starts(path), environment(recipe, command)]})
+
+
+def write_config(folder: Path, settings: Mapping[str, Any]) -> None:
+    """Write `config.yaml`: the format of the folder, then settings, nested."""
+    with replacing(folder / CONFIG) as part:
+        content = OmegaConf.to_yaml(OmegaConf.create({"format": FORMAT, **settings}))
+        part.write_text(content, encoding="utf-8")
 
 
 def entitle(folder: Path, config: RunConfig) -> None:
@@ -98,7 +106,7 @@ def entitle(folder: Path, config: RunConfig) -> None:
     before = fill(RunConfig, read_config(folder), where=str(folder / CONFIG))
     now = replace(before, title=config.title, published=config.published)
     if now != before:
-        _write_config(folder, now)
+        write_config(folder, asdict(now))
 
 
 def environment(recipe: str = "", command: Sequence[str] = ()) -> dict[str, Any]:
@@ -152,11 +160,6 @@ def _versions() -> dict[str, str]:
 
 def _git(root: Path, *command: str) -> str:
     return subprocess.run(["git", "-C", str(root), *command], capture_output=True, text=True, check=True).stdout.strip()
-
-
-def _write_config(folder: Path, config: RunConfig) -> None:
-    with replacing(folder / CONFIG) as part:
-        part.write_text(OmegaConf.to_yaml(OmegaConf.create(asdict(config))), encoding="utf-8")
 
 
 def _write_json(path: Path, content: Any) -> None:

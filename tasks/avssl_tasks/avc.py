@@ -11,12 +11,12 @@ import torch
 from einops import rearrange
 from torch import Tensor, nn
 
+from avssl.config import choice
 from avssl.data.augment import Colour, jitter_colour, jitter_level
 from avssl.data.clip import Clip
 from avssl.data.crops import WORLDS, CropOptions, draw_crops
 from avssl.losses import alignment_accuracy, info_nce
 from avssl.models.encoders import Encoders
-from avssl.plugins import hint
 from avssl.spatial.ambisonics import rotate
 from avssl.task import Task
 
@@ -29,9 +29,9 @@ class AvcOptions(CropOptions):
 
     crops: int = 1
     """Crops of one instant."""
-    sound: str = "rotate"
+    sound: str = choice("rotate", SOUNDS)
     """rotate: turned so that the crop's centre is in front; none: as recorded."""
-    world_rotation: str = "yaw"
+    world_rotation: str = choice("yaw", WORLDS)
     """none, yaw or any: random rotation of the whole world; yaw only matters where `sound` is none."""
     flip: float = 0.5
     """Probability that a crop is mirrored left to right, picture and sound together."""
@@ -47,10 +47,6 @@ class AvcOptions(CropOptions):
     def __post_init__(self) -> None:
         """Refuse what has no meaning."""
         super().__post_init__()
-        for name, known in (("sound", SOUNDS), ("world_rotation", WORLDS)):
-            value = getattr(self, name)
-            if value not in known:
-                raise ValueError(f"{name} is {' or '.join(known)}, not {value!r}{hint(value, known)}")
         if not (0 <= self.flip <= 1 and 0 <= self.level < 1):
             raise ValueError(f"0 <= flip <= 1 and 0 <= level < 1, not {self.flip} and {self.level}")
         if self.embedding < 1 or not self.temperature > 0:

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from einops import rearrange
 from torch import Tensor, nn
 
+from avssl.config import choice
 from avssl.losses import NEGATIVES, alignment_accuracy, alignment_loss
 from avssl.models.encoders import Encoders
 from avssl.models.translator import Translator
-from avssl.plugins import hint
 from avssl_tasks.avc import Avc, AvcOptions
 
 
@@ -24,7 +24,7 @@ class AvsaOptions(AvcOptions):
     """Crops of one instant, at least 2."""
     least_angle: float = 36.0
     """Degrees between the centres of any two crops of a clip."""
-    negatives: str = "easy+hard"
+    negatives: str = choice("easy+hard", NEGATIVES)
     """easy (other clips), hard (other crops of the own clip) or easy+hard."""
     transformer: int = 0
     """Layers that translate each modality's crops to the other's before they are compared, AVSA's 2; 0: none."""
@@ -40,9 +40,6 @@ class AvsaOptions(AvcOptions):
             raise ValueError(f"avsa hears each crop with the sound turned to it: sound is rotate, not {self.sound!r}")
         if self.transformer < 0 or not 0 <= self.dropout < 1:
             raise ValueError(f"transformer >= 0 and 0 <= dropout < 1, not {self.transformer} and {self.dropout}")
-        if self.negatives not in NEGATIVES:
-            known = ", ".join(NEGATIVES)
-            raise ValueError(f"negatives are {known}, not {self.negatives!r}{hint(self.negatives, NEGATIVES)}")
 
 
 class Avsa(Avc):

@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from avssl.cli import main
-from avssl.cli.settings import dotted
+from avssl.cli.overrides import dotted
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["list"], ["downstream", "--help"], ["recipe", "avsa/small"]])
@@ -39,7 +39,7 @@ def test_list_names_what_is_installed():
         (["pretrain", "--set", "probe.epoch=3"], "did you mean 'epochs'"),
         (["pretrain", "--set", "options.colour.hues=1"], "did you mean 'hue'"),
         (["pretrain", "--set", "train.precision=bf16-mixd"], "did you mean 'bf16-mixed'"),
-        (["pretrain", "--set", "probe.precision=transformer-engine"], "correspondence.precision is bf16-mixed"),
+        (["pretrain", "--set", "probe.precision=transformer-engine"], "probe: precision is bf16-mixed"),
         (["pretrain", "--set", "probe.seed=-1"], "seed must not be negative"),
         (["pretrain", "--set", "train.seed=-1"], "train.seed is from 0"),
         (["pretrain", "--set", "data.workers=-1"], "data.workers must not be negative"),
@@ -51,19 +51,28 @@ def test_list_names_what_is_installed():
         (["pretrain", "--init", "nowhere"], "nowhere"),
         (["downstream", "correspondance", "--encoders", "x"], "did you mean 'correspondence'"),
         (["downstream", "correspondence", "--encoders", "nowhere"], "nowhere"),
-        (["downstream", "correspondence", "--encoders", "x", "--apply", "y"], "--apply and --to"),
+        (["downstream", "correspondence", "--encoders", "x", "--input", "y"], "--input and --output"),
         (["downstream", "correspondence"], "needs --encoders"),
-        (["downstream", "correspondence", "--encoders", "x", "--hiden", "3"], "did you mean 'hidden'"),
+        (["downstream", "correspondence", "--encoders", "x", "--hiden", "3"], "did you mean '--hidden'"),
         (["downstream", "correspondence", "--encoders", "x", "--hidden=many"], "many"),
-        (["downstream", "correspondence", "--encoders", "x", "--hidden"], "--hidden wants a value"),
-        (["downstream", "correspondence", "--encoders", "x", "stray"], "expected --KEY VALUE, got 'stray'"),
+        (["downstream", "correspondence", "--encoders", "x", "--hidden"], "Option '--hidden' requires an argument"),
+        (["downstream", "correspondence", "--encoders", "x", "stray"], "unexpected extra argument (stray)"),
         (["downstream", "correspondence", "--encoders", "x", "--least-angle", "120"], "do not fit"),
         (["downstream", "correspondence", "--encoders", "x", "--recipe", "avsa/small"], "unknown key"),
         (["downstream", "correspondence", "--head", "x"], "or for --data SET"),
         (["downstream", "correspondence", "--head", "x", "--data", "y"], "only evaluates"),
         (["downstream", "correspondence", "--head", "x", "--data", "y", "--encoders", "z"], "leave out --encoders"),
-        (["downstream", "correspondence", "--head", "x", "--apply", "y", "--to", "z"], "only evaluates"),
+        (["downstream", "correspondence", "--head", "x", "--input", "y", "--output", "z"], "only evaluates"),
+        (["downstream", "correspondence", "--encoders", "x", "--set", "hiden=3"], "did you mean 'hidden'"),
         (["prepare", "nowhere", "out", "--layout", "files"], "nowhere"),
+        (["prepare", ".", "out", "--layout", "yt361"], "'yt361' is not one of"),
+        (["prepar"], "did you mean 'prepare'"),
+        (["scenes", "stage", "out"], "`avssl scenes` is now `avssl synth`"),
+        (["detector", "x", "y"], "`avssl detector` is now `avssl train-detector`"),
+        (["energy", "x", "y"], "`avssl energy` is now `avssl energy-overlay`"),
+        (["downstream", "scenes"], "`avssl downstream scenes` is now `avssl downstream acoustic-scenes`"),
+        (["downstream", "correspondence", "--head", "x", "--apply", "y"], "--apply is now --input"),
+        (["downstream", "correspondence", "--head", "x", "--to=y"], "--to is now --output"),
         (["prepare", ".", "out", "--layout", "fair-play", "--detect", "x.pt"], "ordinary field of view"),
         (["prepare", ".", "out", "--layout", "files", "--projection", "flat", "--detect", "x.pt"], "ordinary field"),
     ],
@@ -161,13 +170,15 @@ def test_a_strangers_head_without_options_or_manifest_is_fitted_and_applied(enco
     assert (fitted.exit_code, fitted.output.split()) == (0, ["answer", "42.0000"])
     assert (encoders / "note" / "note.txt").read_text() == "here"
     (tmp_path / "in.txt").write_text("quiet")
-    applied = downstream("note", "--encoders", encoders, "--apply", tmp_path / "in.txt", "--to", tmp_path / "out.txt")
+    applied = downstream(
+        "note", "--encoders", encoders, "--input", tmp_path / "in.txt", "--output", tmp_path / "out.txt"
+    )
     assert (applied.exit_code, (tmp_path / "out.txt").read_text()) == (0, "QUIET")
     for arguments, message in (
         ([], "nothing to do"),
         (["--data", "x"], "the head 'refuse' reads no data"),
         (["--set", "scal=2"], "did you mean 'scale'"),
-        (["--apply", "x", "--to", "y"], "Refuse makes nothing from x"),
+        (["--input", "x", "--output", "y"], "Refuse makes nothing from x"),
     ):
         refused = downstream("refuse", "--encoders", encoders, *arguments)
         assert refused.exit_code == 2, refused.output
@@ -212,7 +223,7 @@ def test_a_stop_and_a_warning_are_a_line_each(monkeypatch, tmp_path):
         raise KeyboardInterrupt
 
     monkeypatch.setattr("avssl.scenes.stage.stage", stopped)
-    result = CliRunner().invoke(main, ["scenes", "stage", str(tmp_path / "out")])
+    result = CliRunner().invoke(main, ["synth", "stage", str(tmp_path / "out")])
     assert result.exit_code == 130
     warned, said = result.stderr.splitlines()
     assert warned == "Warning: the ears are exchanged"

@@ -1,4 +1,4 @@
-"""Half an hour of 1080p through `avssl downstream spatialize --apply`: memory, speed, clicks, and sight with sound."""
+"""Half an hour of 1080p through `avssl downstream spatialize --input`: memory, speed, clicks, and sight with sound."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def watched(command: list[str]) -> tuple[float, list[float]]:
 def test_half_an_hour_in_less_flat_without_clicks_and_in_sync(film: Path, head: Path, tmp_path: Path) -> None:
     target = tmp_path / "out.mp4"
     avssl = str(Path(sys.executable).with_name("avssl"))
-    words = ["downstream", "spatialize", "--head", str(head), "--apply", str(film), "--to", str(target)]
+    words = ["downstream", "spatialize", "--head", str(head), "--input", str(film), "--output", str(target)]
     seconds, held = watched([avssl, *words])
     third = len(held) // 3
     early, late = np.median(held[third // 2 : third]), np.median(held[-third:])

@@ -59,7 +59,7 @@ def test_a_separate_distribution_only_has_to_be_installed(tmp_path: Path) -> Non
     environment.run("-c", readme_check())
     world = tmp_path / "world"
     size = ("--clips", "4", "--seconds", "2", "--width", "128", "--workers", "1")
-    environment.avssl("scenes", "synth360", str(world), *size)
+    environment.avssl("synth", "synth360", str(world), *size)
     run = tmp_path / "run"
     settings = {
         "train.steps": 2,

@@ -141,7 +141,7 @@ def test_a_film_with_one_channel_comes_back_for_two_ears_with_its_pictures(
     fitted: Path, film: Path, tmp_path: Path
 ) -> None:
     target = tmp_path / "ears.mp4"
-    result = call("downstream", "spatialize", "--head", fitted, "--apply", film, "--to", target)
+    result = call("downstream", "spatialize", "--head", fitted, "--input", film, "--output", target)
     assert result.exit_code == 0, result.output
     before, after = probe(film), probe(target)
     assert after.sounds[0].channels == 2
@@ -156,7 +156,7 @@ def test_a_film_with_one_channel_comes_back_for_two_ears_with_its_pictures(
 def test_the_same_head_makes_the_same_sound(fitted: Path, film: Path, tmp_path: Path) -> None:
     made = []
     for name in ("one.wav", "two.wav"):
-        result = call("downstream", "spatialize", "--head", fitted, "--apply", film, "--to", tmp_path / name)
+        result = call("downstream", "spatialize", "--head", fitted, "--input", film, "--output", tmp_path / name)
         assert result.exit_code == 0, result.output
         sound, rate = soundfile.read(tmp_path / name)
         assert sound.shape == (read_all_sound(film)[0].shape[1], 2)  # a little more than 3 s: whole blocks of AAC
@@ -178,7 +178,7 @@ def test_what_cannot_be_made_is_one_line_and_leaves_nothing(
     fitted: Path, film: Path, source: str, settings: dict[str, object], why: str
 ) -> None:
     target = film.parent / "made.mp4"
-    words = ("downstream", "spatialize", "--head", fitted, "--apply", film.parent / source, "--to", target)
+    words = ("downstream", "spatialize", "--head", fitted, "--input", film.parent / source, "--output", target)
     result = call(*words, **settings)
     assert result.exit_code == 2
     assert result.output.startswith("Error: ")

@@ -1,4 +1,4 @@
-"""The folder that `avssl detector` writes: config.json and model.safetensors; nothing is unpickled."""
+"""The folder that `avssl train-detector` writes: config.json and model.safetensors; nothing is unpickled."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from avssl.data.detectors.vision import PREFIX, read_vision
 from avssl.data.detectors.yolo import OPENVINO, read_yolo
 
 ENDINGS = ("", ".pt", ".onnx", OPENVINO)
-KINDS = "a .pt or .onnx file, an OpenVINO folder, a folder of `avssl detector`, or torchvision/NAME:WEIGHTS"
+KINDS = "a .pt or .onnx file, an OpenVINO folder, a folder of `avssl train-detector`, or torchvision/NAME:WEIGHTS"
 
 
 def load_detector(model: str) -> Detector:

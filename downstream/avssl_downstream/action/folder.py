@@ -24,7 +24,7 @@ from avssl_downstream.classification import Classifier, fitted
 CONFIG = "config.json"
 WEIGHTS = "action.safetensors"
 FORMAT = "avssl-action"
-VERSION = 1
+VERSION = 2
 FREE = ("test_clips", "workers", "precision")
 """Settings that a fitted head may be used with, whatever it was fitted with."""
 MAY_CHANGE = ("avssl", *(f"options.{name}" for name in (*FREE, "save_every", "title", "published", "root")))

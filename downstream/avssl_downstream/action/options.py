@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from avssl import plugins
-from avssl.config import OptimConfig, TrainConfig, check_choice, check_precision, check_range
+from avssl.config import PRECISIONS, OptimConfig, TrainConfig, check_choices, check_range, choice, plugin_name
 from avssl.data.augment import Colour
 from avssl.data.windows import Reading
+from avssl.plugins import LAYOUTS
 from avssl_downstream.classification import CLASSIFIERS
 
 AUTO = "auto"
@@ -28,9 +28,9 @@ class ActionOptions:
 
     root: str = ""
     """The data set's folder; empty: the built-in actions."""
-    layout: str = "auto"
-    """ucf101, hmdb51, folders (one a class), another installed layout of labelled videos, or auto: the one that the
-    folder has. Layout of the built-in actions: ucf101 (auto) or hmdb51."""
+    layout: str = plugin_name(AUTO, LAYOUTS, besides=(AUTO,))
+    """Directory layout of the data set: ucf101, hmdb51, folders (one a class), or another of labelled videos; auto: the
+    one that the folder has. Layout of the built-in actions: ucf101 (auto) or hmdb51."""
     split: int = 1
     """Which of the official splits; 0: all, and their mean and deviation."""
     missing: float = 0.0
@@ -41,7 +41,7 @@ class ActionOptions:
     """Of the built-in actions: recordings of each class."""
     world_seed: int = 0
     """Of the built-in actions."""
-    mode: str = "frozen"
+    mode: str = choice("frozen", MODES)
     """frozen (embeddings computed once, and a classifier) or finetune (the tower is trained too)."""
     from_scratch: bool = False
     """Random weights in the same architecture: what pretraining must beat."""
@@ -59,7 +59,7 @@ class ActionOptions:
     """Clips of a tested video, evenly spread; its probabilities are their mean."""
     train_clips: int = 0
     """Clips of a training video: evenly spread if frozen, else drawn each epoch; 0: 10 of HMDB51, else 5."""
-    classifier: str = "logistic"
+    classifier: str = choice("logistic", CLASSIFIERS)
     """Of frozen embeddings: logistic, svm or knn."""
     strength: float = 0.01
     """Inverse of the regularisation of logistic and svm."""
@@ -81,7 +81,7 @@ class ActionOptions:
     """Of fine-tuning: how much colours vary."""
     save_every: int = 500
     """Of fine-tuning: steps between checkpoints."""
-    precision: str = "bf16-mixed"
+    precision: str = choice("bf16-mixed", PRECISIONS)
     """In which the tower runs; Lightning Fabric's name."""
     workers: int = 2
     """Loader processes."""
@@ -94,10 +94,7 @@ class ActionOptions:
 
     def __post_init__(self) -> None:
         """Refuse what has no meaning."""
-        check_choice("layout", self.layout, (AUTO, *plugins.names(plugins.LAYOUTS)))
-        check_choice("mode", self.mode, MODES)
-        check_choice("classifier", self.classifier, CLASSIFIERS)
-        check_precision("action", self.precision)
+        check_choices(self, "action")
         for name in ("missing", "test_share", "smallest", "flip"):
             check_range("action", name, getattr(self, name), 0.0, 1.0)
         for name in ("frame_rate", "strength", "smallest"):

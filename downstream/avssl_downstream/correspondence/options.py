@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from avssl.config import DataConfig, OptimConfig, check_choice, check_precision
+from avssl.config import PRECISIONS, DataConfig, OptimConfig, choice
 from avssl.data.crops import CropOptions, check_guide
 
 MISALIGNMENTS = ("yaw", "pitch-yaw", "any")
@@ -41,7 +41,7 @@ class CorrespondenceOptions(CropOptions):
     """Draws of each test clip."""
     per_window: int = 2
     """Draws that share one instant, so that it is read once."""
-    misalignment: str = "yaw"
+    misalignment: str = choice("yaw", MISALIGNMENTS)
     """How the sound of half of AVSA-Bin's draws is turned: yaw, pitch-yaw or any."""
     least_misalignment: float = 0.0
     """Degrees; least angle of that turn. 0 as published: some turns are too small to be noticed by anyone."""
@@ -59,7 +59,7 @@ class CorrespondenceOptions(CropOptions):
     """How AVSA-Bin's probe is trained."""
     bootstrap: int = 2000
     """Resamplings of the test clips for the confidence intervals."""
-    precision: str = "bf16-mixed"
+    precision: str = choice("bf16-mixed", PRECISIONS)
     """In which the towers run; Lightning Fabric's name."""
     workers: int = 2
     """Loader processes."""
@@ -73,13 +73,11 @@ class CorrespondenceOptions(CropOptions):
         for name in ("train_draws", "test_draws", "per_window", "hidden", "epochs", "batch", "bootstrap"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is at least 1, not {getattr(self, name)}")
-        check_choice("misalignment", self.misalignment, MISALIGNMENTS)
         if not (0 <= self.least_misalignment < 180 and 0 <= self.dropout < 1):
             values = f"{self.least_misalignment} and {self.dropout}"
             raise ValueError(f"0 <= least_misalignment < 180 degrees and 0 <= dropout < 1, not {values}")
         if self.seed < 0:
             raise ValueError(f"seed must not be negative, it is {self.seed}")
-        check_precision("correspondence", self.precision)
         self.data()
 
     def data(self) -> DataConfig:

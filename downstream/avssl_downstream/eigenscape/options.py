@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from avssl.config import check_choice
-from avssl.data.layouts.eigenscape import CHANNELS, EigenScapeOptions
+from avssl.config import choice
+from avssl.data.layouts.eigenscape import CHANNELS, FOLDS, EigenScapeOptions
 from avssl.data.windows import Reading
 from avssl_downstream.scenes.headings import LAYERS
 from avssl_downstream.scenes.options import SegmentOptions
+from avssl_downstream.scenes.pool import POOLS
 
 BASELINES = ("random", "logmel", "dirac_gmm")
 
@@ -19,19 +20,19 @@ class EigenscapeOptions(SegmentOptions):
 
     segment: float = 30.0
     """Seconds of a segment."""
-    pool: str = "mean+std"
+    pool: str = choice("mean+std", POOLS)
     """How the windows' embeddings become a segment's: mean, mean+max or mean+std."""
     turns: int = 4
     """Of frozen embeddings: headings, evenly spread, from which a window is heard; their mean counts. 1: one, as
     published. Encoders that know from where a sound comes take it for the scene: recordings face anywhere."""
-    layer: str = "early"
+    layer: str = choice("early", LAYERS)
     """Of frozen embeddings: early (maps of the tower's first block, their mean and maximum over time in eight bands) or
     embedding, as published. The last layers of encoders that know directions know little else."""
-    folds: str = "fixed"
+    folds: str = choice("fixed", FOLDS)
     """fixed (recordings 1 and 2, 3 and 4, ...), leave-one-out (each recording number) or seeded (the original's)."""
     swap_park: bool = False
     """Take recording 6 of the class Park for 8, and 8 for 6: they are exchanged between the raw set and this one."""
-    baselines: list[str] = field(default_factory=lambda: list(BASELINES))
+    baselines: list[str] = choice(BASELINES, BASELINES)
     """Rows beside the encoders': random (the same towers from random weights, fine-tuned if the encoders are), logmel
     (statistics of the spectrum) and dirac_gmm (the data set's own system)."""
     legacy: bool = False
@@ -40,11 +41,8 @@ class EigenscapeOptions(SegmentOptions):
     def __post_init__(self) -> None:
         """Refuse what has no meaning."""
         super().__post_init__()
-        check_choice("layer", self.layer, LAYERS)
         if self.turns < 1:
             raise ValueError(f"turns is at least 1, not {self.turns}")
-        for each in self.baselines:
-            check_choice("baselines", each, BASELINES)
         self.layout_options()
 
     def layout_options(self) -> EigenScapeOptions:

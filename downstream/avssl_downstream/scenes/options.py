@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from avssl.config import OptimConfig, check_choice, check_precision, check_range
+from avssl.config import PRECISIONS, OptimConfig, check_choices, check_range, choice
 from avssl.data.layouts.tau import SECONDS
 from avssl.data.windows import Reading
 from avssl.models.encoders import Encoders
@@ -23,24 +23,24 @@ class SegmentOptions:
 
     root: str = ""
     """The data set's folder; empty: a built-in stand-in of its shape."""
-    mode: str = "frozen"
+    mode: str = choice("frozen", MODES)
     """frozen (embeddings computed once, and a classifier) or finetune (the towers are trained too)."""
     window: float = 1.0
     """Seconds of sound in one embedding."""
     hop: float = 1.0
     """Seconds between the windows of a segment."""
-    pool: str = "mean"
+    pool: str = choice("mean", POOLS)
     """How the windows' embeddings become a segment's: mean, mean+max or mean+std."""
-    classifier: str = "logistic"
+    classifier: str = choice("logistic", CLASSIFIERS)
     """logistic, svm or knn."""
     strength: float = 0.01
     """Inverse of the regularisation of logistic and svm."""
     neighbours: int = 5
     """Of knn."""
-    baselines: list[str] = field(default_factory=lambda: list(BASELINES))
+    baselines: list[str] = choice(BASELINES, BASELINES)
     """Rows beside the encoders': random (the same towers from random weights, fine-tuned if the encoders are), logmel
     (statistics of the spectrum)."""
-    ablate: str = ""
+    ablate: str = choice("", ("", *ABLATIONS, ALL))
     """Of frozen embeddings: maps of the sound tower's input that are silenced in two further rows: iv (direction),
     level (log-mels), dipoles (log-mels of Y, Z, X), space (all but W's log-mel), or all of these that there are."""
     missing: float = 0.0
@@ -55,7 +55,7 @@ class SegmentOptions:
     """Of fine-tuning: share of the embedding dropped."""
     optim: OptimConfig = field(default_factory=lambda: OptimConfig(schedule="cosine"))
     """Of fine-tuning."""
-    precision: str = "bf16-mixed"
+    precision: str = choice("bf16-mixed", PRECISIONS)
     """In which the towers run; Lightning Fabric's name."""
     workers: int = 2
     """Loader processes."""
@@ -68,14 +68,10 @@ class SegmentOptions:
 
     def __post_init__(self) -> None:
         """Refuse what has no meaning."""
-        check_choice("mode", self.mode, MODES)
-        check_choice("pool", self.pool, tuple(POOLS))
-        check_choice("classifier", self.classifier, CLASSIFIERS)
-        check_choice("ablate", self.ablate, ("", *ABLATIONS, ALL))
+        check_choices(self)
         if self.ablate and self.mode == "finetune":
             raise ValueError(f"ablate={self.ablate} is of frozen embeddings, leave it out with mode=finetune")
-        check_precision("scenes", self.precision)
-        check_range("scenes", "missing", self.missing, 0.0, 1.0)
+        check_range("acoustic-scenes", "missing", self.missing, 0.0, 1.0)
         for name in ("window", "hop", "strength", "neighbours", "epochs", "draws", "batch"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} must be positive, not {getattr(self, name)}")
@@ -93,7 +89,7 @@ class SegmentOptions:
 class ScenesOptions(SegmentOptions):
     """What the head `scenes` can be told; window and pictures default to what AVSA's encoders were trained on."""
 
-    tower: str = "both"
+    tower: str = choice("both", TOWERS)
     """audio, video or both."""
     segment: float = SECONDS
     """Seconds of a file."""
@@ -111,9 +107,6 @@ class ScenesOptions(SegmentOptions):
     def __post_init__(self) -> None:
         """Refuse what has no meaning."""
         super().__post_init__()
-        check_choice("tower", self.tower, TOWERS)
-        for each in self.baselines:
-            check_choice("baselines", each, BASELINES)
         if not self.segment > 0:
             raise ValueError(f"segment is a length above 0 seconds, not {self.segment}")
         self.reading()

@@ -22,7 +22,7 @@ from avssl_downstream.spatialize.registry import build_generator, get_generator
 CONFIG = "config.json"
 WEIGHTS = "generator.safetensors"
 FORMAT = "avssl-generator"
-VERSION = 1
+VERSION = 2
 FREE = (
     "hop", "windows", "mix", "panorama", "target", "hrirs", "filters", "codec", "workers", "train.precision",
     "manifest", "split", "max_clips", "normalisation", "title",

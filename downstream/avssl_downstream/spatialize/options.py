@@ -5,8 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from avssl import plugins
-from avssl.config import DataConfig, OptimConfig, TrainConfig, check_choice, check_precision, check_range
+from avssl.config import (
+    DataConfig,
+    OptimConfig,
+    TrainConfig,
+    check_choices,
+    check_range,
+    choice,
+    plugin_name,
+    plugin_options,
+)
+from avssl.plugins import GENERATORS
 from avssl_downstream.spatialize.generator import Generator
 
 NORMALISATIONS = ("none", "peak")
@@ -20,9 +29,9 @@ FILTERS = ("magls", "plain")
 class SpatializeOptions:
     """Generator, data, training, evaluation; and what applying may change."""
 
-    generator: str = "pseudo_binaural"
-    """asn, foa360, mono_to_3d, pseudo_binaural, or another installed one (`avssl list`)."""
-    generator_options: dict[str, Any] = field(default_factory=dict)
+    generator: str = plugin_name("pseudo_binaural", GENERATORS)
+    """Network that makes spatial audio; `avssl list` describes each."""
+    generator_options: dict[str, Any] = plugin_options(GENERATORS, key="generator")
     """Fills the generator's `Options`."""
     visual_branch: str = "scratch"
     """Picture branch: encoders (of --encoders), scratch, torchvision/NAME or timm/NAME."""
@@ -62,25 +71,25 @@ class SpatializeOptions:
     """Split that is evaluated; empty, for a fitted head on other data: all clips."""
     max_clips: int = 0
     """Clips evaluated at most, evenly spread; 0: all."""
-    normalisation: str = "none"
+    normalisation: str = choice("none", NORMALISATIONS)
     """Before distances are measured: none, or peak: prediction and truth are each divided by their own highest peak."""
     hop: float = 0.0
     """Seconds between windows of a whole file; 0: the generator's."""
     windows: int = 8
     """Windows computed together when a whole file is made."""
-    mix: str = "auto"
+    mix: str = choice("auto", MIXES)
     """What of a file's sound is spatialized: auto (mono, or the mean of stereo), mean of all channels, or first, which
     is W of ambisonics."""
     panorama: bool = False
     """The user vouches that a file's pictures are equirectangular, though it does not say so."""
-    target: str = ""
+    target: str = choice("", ("", *TARGETS))
     """What is made of a file: ambix, binaural, stereo, 5.1 or 7.1 of a sound field; empty: what the generator gives."""
     hrirs: str = ""
     """Whose ears hear a field where `target` is binaural: a SOFA file, or a folder of CIPIC or SADIE wavs; empty: those
     of a sphere."""
-    filters: str = "magls"
+    filters: str = choice("magls", FILTERS)
     """How: magls, right in level above 624 Hz, or plain, the least squares."""
-    codec: str = "aac"
+    codec: str = choice("aac", CODECS)
     """Of the sound of a film that is made: aac, or pcm, 24 bits without loss, which YouTube takes in a .mov."""
     title: str = ""
     """What `avssl report` calls the row; empty: the generator's name."""
@@ -89,12 +98,7 @@ class SpatializeOptions:
 
     def __post_init__(self) -> None:
         """Refuse what has no meaning."""
-        plugins.check_installed(plugins.GENERATORS, self.generator)
-        check_choice("normalisation", self.normalisation, NORMALISATIONS)
-        check_choice("mix", self.mix, MIXES)
-        check_choice("target", self.target, ("", *TARGETS))
-        check_choice("filters", self.filters, FILTERS)
-        check_choice("codec", self.codec, CODECS)
+        check_choices(self, "spatialize")
         for name in ("train_share", "augment_share"):
             check_range("spatialize", name, getattr(self, name), 0.0, 1.0)
         check_range("spatialize", "field_of_view", self.field_of_view, 1.0, 360.0)
@@ -106,7 +110,6 @@ class SpatializeOptions:
                 raise ValueError(f"spatialize.{name} must not be negative, it is {getattr(self, name)}")
         if not self.augment and not self.train_share:
             raise ValueError("spatialize: train_share is 0 and augment names nothing: there is nothing to train on")
-        check_precision("spatialize", self.train.precision)
 
     def data(self, generator: Generator, batch: int) -> DataConfig:
         """How windows are read for a generator: its pictures lie about the middle of its sound."""

@@ -94,12 +94,12 @@ def test_a_folder_that_only_seems_writable_is_named_with_the_target(scene):
 
 def test_the_command_draws_the_same_film_and_says_in_a_line_what_it_cannot_read(scene):
     write_energy_video(scene / "out.mp4", scene / "grey.mp4", scene / "field.wav", height=64, progress=False)
-    words = ["energy", str(scene / "grey.mp4"), str(scene / "film.mp4"), "--sound", str(scene / "field.wav")]
+    words = ["energy-overlay", str(scene / "grey.mp4"), str(scene / "film.mp4"), "--sound", str(scene / "field.wav")]
     done = CliRunner().invoke(main, [*words, "--height", "64"])
     assert (done.exit_code, done.stdout) == (0, f"{scene / 'film.mp4'}\n")
     times = [0.5, 1.5, 2.5]
     assert torch.equal(read_frames(scene / "film.mp4", times), read_frames(scene / "out.mp4", times))
-    refused = CliRunner().invoke(main, ["energy", str(scene / "grey.mp4"), str(scene / "other.mp4")])
+    refused = CliRunner().invoke(main, ["energy-overlay", str(scene / "grey.mp4"), str(scene / "other.mp4")])
     assert (refused.exit_code, refused.stderr.count("\n")) == (2, 1)
     assert "grey.mp4: expected sound, it has no sound stream" in refused.stderr
     assert {each.name for each in scene.iterdir()} == {"grey.mp4", "field.wav", "out.mp4", "film.mp4"}
@@ -117,7 +117,7 @@ def test_ctrl_c_leaves_nothing_behind(scene, monkeypatch):
         return draw(*given)
 
     monkeypatch.setattr(energy_video, "_drawn", interrupted)
-    words = ["energy", str(scene / "grey.mp4"), str(scene / "film.mp4"), "--sound", str(scene / "field.wav")]
+    words = ["energy-overlay", str(scene / "grey.mp4"), str(scene / "film.mp4"), "--sound", str(scene / "field.wav")]
     stopped = CliRunner().invoke(main, [*words, "--height", "64"])
     assert stopped.exit_code == 130
     assert stopped.stderr.strip().count("\n") == 0

@@ -156,7 +156,7 @@ def test_numbers_without_meaning_are_named(tmp_path, wrong, message):
 
 def test_the_command_renders_what_the_function_does(world, tmp_path):
     size = [f"--{name}={SMALL[name]}" for name in ("classes", "groups", "clips", "seconds", "width", "height")]
-    command = ["scenes", "actions", str(tmp_path / "out"), "--seed=3", "--workers=1", *size]
+    command = ["synth", "actions", str(tmp_path / "out"), "--seed=3", "--workers=1", *size]
     result = CliRunner().invoke(main, command)
     assert (result.exit_code, result.stdout) == (0, f"{tmp_path / 'out'}\n")
     assert "clips/s" in result.stderr

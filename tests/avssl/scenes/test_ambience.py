@@ -207,7 +207,7 @@ def test_blocks_that_are_no_sound_leave_no_file(tmp_path, block):
 
 def test_taus_tree_is_read_by_its_reader_seen_and_heard(tmp_path):
     options = ["--layout", "tau", "--classes", "bus,park", "--recordings", "2", "--seconds", "1", "--workers", "1"]
-    result = CliRunner().invoke(main, ["scenes", "ambience", str(tmp_path), *options])
+    result = CliRunner().invoke(main, ["synth", "ambience", str(tmp_path), *options])
     assert result.exit_code == 0, result.output
     found = Tau().read(tmp_path)
     assert found.name.startswith("made-up ambience")

@@ -228,7 +228,7 @@ def test_numbers_without_meaning_are_refused(tmp_path, change, message):
 
 
 def test_the_command_prints_the_manifest(tmp_path):
-    command = [sys.executable, "-c", "from avssl.cli import main; main()", "scenes", "mono3d", str(tmp_path / "out")]
+    command = [sys.executable, "-c", "from avssl.cli import main; main()", "synth", "mono3d", str(tmp_path / "out")]
     options = {"clips": 1, "seconds": 0.25, "width": 64, "height": 32, "type": "P2", "workers": 1, "step": 0.1}
     flags = [text for name, value in options.items() for text in (f"--{name}", str(value))]
     done = subprocess.run([*command, *flags], capture_output=True, text=True, check=True)

@@ -189,10 +189,10 @@ def test_responses_that_are_none_are_one_line_and_nothing_is_written(tmp_path):
 
 
 def test_the_command_prints_the_manifest_and_shows_its_progress_on_stderr(tmp_path):
-    command = [sys.executable, "-c", "from avssl.cli import main; main()", "scenes", "stage", str(tmp_path / "out")]
+    command = [sys.executable, "-c", "from avssl.cli import main; main()", "synth", "stage", str(tmp_path / "out")]
     options = {"clips": 1, "seconds": 0.25, "width": 64, "height": 32, "fov": 60, "workers": 1}
     flags = [text for name, value in options.items() for text in (f"--{name}", str(value))]
-    done = subprocess.run([*command, *flags, "--no-room"], capture_output=True, text=True, check=True)
+    done = subprocess.run([*command, *flags, "--room", "false"], capture_output=True, text=True, check=True)
     assert done.stdout == f"{tmp_path / 'out' / 'manifest.parquet'}\n"
     assert "rendering" in done.stderr
     settings = json.loads((tmp_path / "out" / "scenes.json").read_text())

@@ -1,6 +1,7 @@
 import os
 import pickle
 import random
+import re
 import resource
 import subprocess
 import sys
@@ -18,6 +19,17 @@ def test_what_is_saved_comes_back(tmp_path):
     checkpoint.save(tmp_path / "last.ckpt", STATE)
     assert torch.equal(checkpoint.load(tmp_path / "last.ckpt")["task"]["weight"], torch.ones(3))
     assert [path.name for path in tmp_path.iterdir()] == ["last.ckpt"]
+
+
+def test_a_checkpoint_of_another_format_is_one_line_that_says_so(tmp_path):
+    path = tmp_path / "last.ckpt"
+    for found, message in (
+        (None, "an older avssl (format 1, expected 2)"),
+        (3, "a newer avssl (format 3, expected 2)"),
+    ):
+        torch.save(STATE if found is None else {"format": found, **STATE}, path)
+        with pytest.raises(ValueError, match=re.escape(f"{path}: made by {message}")):
+            checkpoint.load(path)
 
 
 def test_a_full_disk_leaves_the_checkpoint_before_and_no_rubbish(tmp_path):

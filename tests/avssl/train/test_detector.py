@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from avssl.config import resolve
 from avssl.data.detect import detect
 from avssl.data.looking import BEYOND
 from avssl.data.manifest import Manifest, Row, read_manifest
@@ -15,7 +16,7 @@ from avssl.data.media import write_video
 from avssl.data.objects import read_about
 from avssl.data.truth import COLUMNS, FILE, read_truth
 from avssl.scenes.synth360 import synth360
-from avssl.train.detector import DetectorConfig, configured, train_detector
+from avssl.train.detector import DetectorConfig, train_detector
 from avssl.train.panorama_set import in_picture, write_panorama_set
 
 
@@ -104,7 +105,7 @@ def test_trained_folder_is_a_detector_and_nothing_else_is_left(world, tmp_path, 
 )
 def test_settings_without_meaning_are_refused(change, message):
     with pytest.raises(ValueError, match=message):
-        configured("detect/synth360", change)
+        resolve(DetectorConfig, "detect/synth360", change)
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@ from dataclasses import replace
 
 import pytest
 
-from avssl.config import OptimConfig, RunConfig, TrainConfig, fill
+from avssl.config import OptimConfig, RunConfig, TrainConfig, fill, read_recipe
 from avssl.train import run_folder
 
 CONFIG = RunConfig(options={"crops": 4})
@@ -12,9 +12,7 @@ CONFIG = RunConfig(options={"crops": 4})
 def test_the_folder_says_what_ran_on_what(tmp_path):
     folder = tmp_path / "runs" / "x"
     run_folder.begin(folder, CONFIG, recipe="avsa/small", command=["avssl", "pretrain", "--out", "a b"])
-    from omegaconf import OmegaConf
-
-    assert fill(RunConfig, OmegaConf.load(folder / "config.yaml")) == CONFIG
+    assert fill(RunConfig, read_recipe(str(folder / "config.yaml"))) == CONFIG
     start = json.loads((folder / "environment.json").read_text())["starts"][0]
     assert start["command"] == "avssl pretrain --out 'a b'"
     assert start["recipe"] == "avsa/small"
@@ -52,6 +50,21 @@ def test_a_file_or_a_foreign_checkpoint_is_refused(tmp_path):
         run_folder.check(tmp_path, CONFIG)
     (tmp_path / "config.yaml").write_text("a: [")
     with pytest.raises(ValueError, match="not the config of a run"):
+        run_folder.check(tmp_path, CONFIG)
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("", r"made by an older avssl \(format 1, expected 2\); train again"),
+        ("format: 3\n", r"made by a newer avssl \(format 3, expected 2\); update avssl"),
+    ],
+)
+def test_a_run_of_another_format_is_one_line_that_says_so(tmp_path, line, message):
+    run_folder.begin(tmp_path, CONFIG)
+    path = tmp_path / "config.yaml"
+    path.write_text(path.read_text().replace("format: 2\n", line).replace("lr_multipliers", "shares"))
+    with pytest.raises(ValueError, match=f"^{tmp_path}: {message}$"):
         run_folder.check(tmp_path, CONFIG)
 
 

@@ -11,8 +11,9 @@ from avssl.config import DataConfig, RunConfig, fill, read_recipe
 from avssl.data.manifest import read_manifest, write_manifest
 from avssl.data.objects import SCHEMA, About, Looked, objects_path, write
 from avssl.scenes.synth360 import synth360
-from avssl.train import probe, world
+from avssl.train import world
 from avssl.train.pretrain import pretrain
+from avssl.train.resolved_run import resolve_run
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +94,7 @@ def test_the_probe_looks_as_it_is_told_so_that_guided_runs_are_measured_like_ran
     config = fill(
         RunConfig, read_recipe("avsa/small"), {"options": {"guide": "objects"}, "data": {"detector": "truth"}}
     )
-    plain = probe._options(config, Path("m"))
+    plain = resolve_run(config).probe
     assert (plain.guide, plain.detector, plain.size) == ("random", "truth", 64)
-    guided = probe._options(fill(RunConfig, config, {"probe": {"guide": "objects"}}), Path("m"))
+    guided = resolve_run(fill(RunConfig, config, {"probe": {"guide": "objects"}})).probe
     assert (guided.guide, guided.data().detector) == ("objects", "truth")

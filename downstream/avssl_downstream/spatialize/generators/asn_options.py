@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from avssl.config import check_choice, check_range
+from avssl.config import check_choices, check_range, choice
 from avssl.data.flow import METHODS
 from avssl.spatial.spectrum import MASKS, StftConfig
 from avssl_downstream.spatialize.networks.asn import FULL, SMALL
@@ -20,7 +20,7 @@ def _published() -> StftConfig:
 class AsnOptions:
     """Masks, classifier, spectra, pictures; the defaults are the paper's, or what it leaves open."""
 
-    target_mask: str = "sqrt_power"
+    target_mask: str = choice("sqrt_power", MASKS)
     """Masks: sqrt_power as published, which is 3 dB too loud where the ears agree; amplitude_over_mix; or complex."""
     classifier: float = 0.1
     """Weight of telling the order of the ears; 0: there is no classifier."""
@@ -30,13 +30,13 @@ class AsnOptions:
     """Probability that pictures and ears are mirrored, together, in training."""
     colour: float = 0.0
     """Brightness and saturation change by up to this in training."""
-    flow: str = "dis"
+    flow: str = choice("dis", ("", *METHODS))
     """Optical flow as a second stream of pictures: dis, raft_small or raft_large; empty: colours alone."""
     flow_weights: str = ""
     """A `.safetensors` file of RAFT's weights; it is no part of the generator, and needed whenever that is used."""
     max_flow: float = 16.0
     """Pixels between two pictures that are full scale."""
-    network: str = "full"
+    network: str = choice("full", NETWORKS)
     """full (SAG's layers) or small (two CPU cores)."""
     batch_norm: bool = False
     """Batch norm in the network."""
@@ -69,8 +69,7 @@ class AsnOptions:
 
     def __post_init__(self) -> None:
         """Refuse what has no meaning."""
-        for name, known in (("target_mask", MASKS), ("flow", ("", *METHODS)), ("network", tuple(NETWORKS))):
-            check_choice(f"asn.{name}", getattr(self, name), known)
+        check_choices(self, "asn")
         for name, least, most in (("classifier", 0, 100), ("mirror", 0, 1), ("colour", 0, 1), ("compression", 0.1, 1)):
             check_range("asn", name, getattr(self, name), least, most)
         for name in ("sample_rate", "frames", "rows", "columns", "grid_rows", "grid_columns"):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from avssl.config import check_choice, check_range
+from avssl.config import check_choices, check_range, choice
 from avssl.data.flow import METHODS
 from avssl.spatial.spectrum import StftConfig
 from avssl_downstream.spatialize.generators.foa360_masking import (
@@ -40,11 +40,11 @@ FORMS = ("published", "small")
 class Foa360Options:
     """WindowSizes, pictures and variants; the defaults are the paper's published code."""
 
-    variant: str = "full"
+    variant: str = choice("full", STREAMS)
     """full, no_video, no_rgb, no_flow, no_separation (the mono sound is the only track) or unet."""
     order: int = 1
     """Of the field that is made: 1, of mono sound; 2, of a first-order field, as the paper's section 5 has it."""
-    network: str = "published"
+    network: str = choice("published", FORMS)
     """published: two-sided spectra, fully connected localisation; small: logarithmic axes, and tracks that are kinds of
     things and point to the cells of the picture that look like them."""
     sample_rate: int = 48000
@@ -71,7 +71,7 @@ class Foa360Options:
     """Columns by which a picture is laid around itself on either side, so that nothing ends at its edges."""
     frame_rate: float = 10.0
     """Pictures a second: flow is that from one to the next."""
-    flow: str = "dis"
+    flow: str = choice("dis", METHODS)
     """dis, raft_small or raft_large."""
     flow_weights: str = ""
     """A `.safetensors` file of RAFT's."""
@@ -86,8 +86,7 @@ class Foa360Options:
 
     def __post_init__(self) -> None:
         """Refuse what has no meaning."""
-        for name, known in (("variant", tuple(STREAMS)), ("network", FORMS), ("flow", METHODS)):
-            check_choice(f"foa360.{name}", getattr(self, name), known)
+        check_choices(self, "foa360")
         for name in ("sample_rate", "stft_frames", "bands", "tracks", "units", "rows", "columns", "frame_rate"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"foa360.{name} must be positive, not {getattr(self, name)}")

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from avssl.config import check_choice
+from avssl.config import check_choices, choice
 from avssl.data.clip import Clip
 from avssl.spatial.spectrum import StftConfig, apply_mask, from_parts, ideal_masks, level, parts
 from avssl_downstream.spatialize.generator import Generator, VisualBranchFactory, mix_down, resize_frames
@@ -70,7 +70,7 @@ class MonoTo3DOptions:
     magnitude_weight: float = 1.0
     """Weight of the two losses of magnitudes, 1 in the paper. They are as low at the truth as at its negative and high
     between, so that a mask that began with the wrong sign keeps it: less of them lets short training turn it round."""
-    spatial_loss: str = "signed"
+    spatial_loss: str = choice("signed", SPATIAL)
     """The loss of real and imaginary parts. The paper's formula has bars around them: barred takes these for moduli,
     and cannot tell left from right; signed compares them with their signs; energy is the squared difference over the
     energy of the mix, to which loud channels matter more than faint ones: it is learnt in fewer steps."""
@@ -80,7 +80,7 @@ class MonoTo3DOptions:
         for name in ("sample_rate", "seconds", "hop", "frames", "frame_rate", "rows", "columns", "width"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"mono_to_3d.{name} must be positive, not {getattr(self, name)}")
-        check_choice("mono_to_3d.spatial_loss", self.spatial_loss, SPATIAL)
+        check_choices(self, "mono_to_3d")
         if self.hop > self.seconds / 2:
             raise ValueError(f"mono_to_3d.hop is at most half of the {self.seconds} s of a window, not {self.hop}")
         columns = self.spectrum.frames(round(self.seconds * self.sample_rate))

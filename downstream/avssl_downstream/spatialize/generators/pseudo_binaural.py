@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from avssl.config import check_choice, check_range
+from avssl.config import check_choices, check_range, choice
 from avssl.data.augment import Colour, jitter_colour
 from avssl.data.clip import Clip
 from avssl.models.weights import load_weights
@@ -56,9 +56,9 @@ class PseudoBinauralOptions:
     """Channels of the U-Net after its first halving."""
     norm: str = "batch"
     """batch, or instance where real and pseudo-binaural clips are mixed."""
-    fusion: str = "apnet"
+    fusion: str = choice("apnet", FUSIONS)
     """apnet or assoconv: masks of left and right beside that of the difference; none: Mono2Binaural."""
-    loss: str = "l2"
+    loss: str = choice("l2", LOSSES)
     """l2 or l1, of spectra."""
     fusion_weight: float = 0.5
     """Of each of the two losses of the fusion's masks."""
@@ -89,8 +89,7 @@ class PseudoBinauralOptions:
 
     def __post_init__(self) -> None:
         """Refuse what has no meaning."""
-        for name, known in (("loss", tuple(LOSSES)), ("fusion", FUSIONS)):
-            check_choice(f"pseudo_binaural.{name}", getattr(self, name), known)
+        check_choices(self, "pseudo_binaural")
         check_range("pseudo_binaural", "colour", self.colour, 0.0, 1.0)
         for name in ("fusion_weight", "separation"):
             check_range("pseudo_binaural", name, getattr(self, name), 0.0, 100.0)

@@ -1,4 +1,4 @@
-"""`--set KEY=VALUE`, the one way to change a key."""
+"""`--set KEY=VALUE`, which changes any key of a config."""
 
 from __future__ import annotations
 

@@ -1,0 +1,66 @@
+"""`avssl detect` and `avssl train-detector`: find objects in the clips of a manifest, train a detector."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from avssl.cli.examples import example
+from avssl.cli.options import ConfigCommand, given_keys
+from avssl.cli.overrides import SET, dotted
+
+PATH = click.Path(path_type=Path)
+
+
+@click.command(epilog=example("avssl detect WORLD --model yolo11n.pt"))
+@click.argument("data", type=PATH)
+@click.option(
+    "--model", required=True, help="A detector's path, torchvision/NAME:WEIGHTS, or truth of a rendered world."
+)
+@click.option("--rate", default=2.0, show_default=True, help="Frames looked at a second.")
+@click.option(
+    "--views", help="viewports or equirect: overlapping views, or whole frames alone.  [default: the model's]"
+)
+@click.option("--least-score", default=0.25, show_default=True, help="Objects of a lower score are left out.")
+def detect(data: Path, model: str, **options: Any) -> None:
+    """Look for objects in the 360-degree clips of the manifest in DATA, and keep them beside it.
+
+    MODEL is a .pt or .onnx file or an OpenVINO folder that ultralytics reads, or a folder of `avssl train-detector`.
+    Nothing is downloaded. ultralytics (extra `detect`) is AGPL-3.0, and so are the weights that come from it.
+    """
+    from avssl.data.detect import detect as run
+
+    click.echo(run(data, model, **options))
+
+
+def _detector_config() -> type:
+    from avssl.train.detector import DetectorConfig
+
+    return DetectorConfig
+
+
+@click.command(
+    "train-detector",
+    cls=ConfigCommand,
+    config=_detector_config,
+    epilog=example("avssl synth synth360 WORLD --clips 500", "avssl train-detector WORLD OUT --epochs 10"),
+)
+@click.argument("world", type=PATH)
+@click.argument("out", type=PATH)
+@click.option("--recipe", default="detect/synth360", show_default=True, help="Name of a shipped recipe or a path.")
+@SET
+@click.pass_context
+def train_detector(context: click.Context, world: Path, out: Path, recipe: str, settings: tuple[str, ...]) -> None:
+    """Train an object detector on the ground truth of a rendered WORLD; OUT is then a MODEL of `avssl detect`.
+
+    ultralytics (extra `detect`) trains it from random weights; its AGPL-3.0, its makers say, binds the network too.
+    """
+    from avssl.config import resolve
+    from avssl.train.detector import DetectorConfig
+    from avssl.train.detector import train_detector as run
+
+    config = resolve(DetectorConfig, recipe, dotted([*settings, *given_keys(context)]), where=recipe)
+    for key, value in run(world, out, config).items():
+        click.echo(f"{key:24} {value:.4f}")

@@ -1,0 +1,63 @@
+"""`avssl synth`: one command for each installed synthetic dataset."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+import click
+
+from avssl import plugins
+from avssl.cli.catalog import first_line
+from avssl.cli.errors import Commands
+from avssl.cli.examples import example
+from avssl.cli.options import ConfigCommand, given_keys
+from avssl.cli.overrides import SET, dotted
+
+
+class SyntheticDatasets(Commands):
+    """The installed synthetic datasets as commands, each imported only when it is rendered or explains itself."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Names of the installed synthetic datasets."""
+        return list(plugins.names(plugins.SYNTHETIC_DATASETS))
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of one synthetic dataset; None if none has this name."""
+        return synth_command(cmd_name) if cmd_name in plugins.names(plugins.SYNTHETIC_DATASETS) else None
+
+    def unknown(self, ctx: click.Context, name: str) -> str:
+        """The error for a name that no synthetic dataset has."""
+        return plugins.unknown_name(plugins.SYNTHETIC_DATASETS, name)
+
+
+@click.group(cls=SyntheticDatasets, epilog=example("avssl synth synth360 OUT --clips 500 --seed 0"))
+def synth() -> None:
+    """Render a synthetic dataset with ground truth."""
+
+
+def synth_command(name: str) -> click.Command:
+    """The command of one synthetic dataset: the fields of its `Options` are flags."""
+    text = first_line(plugins.SYNTHETIC_DATASETS, name)
+
+    @click.command(
+        name,
+        cls=ConfigCommand,
+        config=partial(plugins.load_options, plugins.SYNTHETIC_DATASETS, name),
+        help=f"{text}\n\nRenders into the folder OUT and prints the manifest's path; continues what was interrupted.",
+        short_help=text,
+        epilog=example(f"avssl synth {name} OUT --seed 0"),
+    )
+    @click.argument("out", type=click.Path(path_type=Path))
+    @click.option("--workers", type=int, help="Processes.  [default: one per core]")
+    @SET
+    @click.pass_context
+    def run(context: click.Context, out: Path, workers: int | None, settings: tuple[str, ...]) -> None:
+        from avssl.config import fill
+        from avssl.scenes.world import load_synthetic_dataset
+
+        kind = load_synthetic_dataset(name)
+        options = fill(kind.Options, dotted((*settings, *given_keys(context))), where=name)
+        click.echo(kind(options).render(out, workers=workers))
+
+    return run

@@ -1,0 +1,61 @@
+"""Spellings of before 0.1.0 and the ones that replaced them: commands, flags, heads, config keys."""
+
+from __future__ import annotations
+
+from collections.abc import Container
+
+COMMANDS = {
+    "scenes": "synth",
+    "detector": "train-detector",
+    "energy": "energy-overlay",
+    "downstream scenes": "downstream acoustic-scenes",
+}
+"""Commands, as typed after `avssl`."""
+
+KEYS = {
+    "apply": ("input",),
+    "faint": ("min_rms",),
+    "form": ("network",),
+    "given": ("output_seconds",),
+    "guide": ("crop_guide",),
+    "highest": ("max_elevation",),
+    "instant": ("frame_position",),
+    "irm": ("target_mask",),
+    "least_angle": ("min_separation",),
+    "least_score": ("min_score",),
+    "lowest": ("min_elevation", "min_bin"),
+    "moduli": ("magnitude_weight",),
+    "most_clips": ("max_clips",),
+    "most_flow": ("max_flow",),
+    "narrowest": ("min_fov",),
+    "norm": ("batch_norm",),
+    "picture": ("visual_branch",),
+    "picture_weights": ("visual_weights",),
+    "picture_width": ("visual_width",),
+    "points": ("keypoints",),
+    "raft": ("flow_weights",),
+    "remains": ("final_lr_ratio",),
+    "seam": ("wrap_padding",),
+    "shares": ("lr_multipliers",),
+    "smallest": ("min_crop_area",),
+    "spatial": ("spatial_loss",),
+    "spectra": ("stft_frames",),
+    "strength": ("C",),
+    "to": ("output",),
+    "weighted": ("weight_by_magnitude",),
+    "weights": ("init",),
+    "widest": ("max_fov",),
+    "world": ("synthetic_dataset",),
+    "world_seed": ("synthetic_seed",),
+}
+"""Config keys and flags (`-` written `_`); one old name may have had two meanings, of which a config knows one."""
+
+
+def renamed_key(old: str, known: Container[str]) -> str:
+    """The key that replaced an old one, if it is among the known ones; else an empty text.
+
+    Args:
+        old: key or flag, without its section: `shares` of `optim.shares`.
+        known: keys that the config or command has, without their sections.
+    """
+    return next((new for new in KEYS.get(old, ()) if new in known), "")
