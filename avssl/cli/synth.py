@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -57,7 +58,7 @@ def synth_command(name: str) -> click.Command:
         from avssl.scenes.world import load_synthetic_dataset
 
         kind = load_synthetic_dataset(name)
-        options = fill(kind.Options, dotted((*settings, *given_keys(context))), where=name)
+        options: Any = fill(kind.Options, dotted((*settings, *given_keys(context))), where=name)
         click.echo(kind(options).render(out, workers=workers))
 
     return run

@@ -22,7 +22,7 @@ from avssl.cli import main
 from avssl.config import DataConfig, FeatureConfig, ModelConfig
 from avssl.data.manifest import read_manifest
 from avssl.data.media import write_video
-from avssl.models.encoders import build_encoders
+from avssl.models import build_encoders
 from avssl.scenes.stage import stage
 from avssl.scenes.synth360 import synth360
 from avssl.scenes.world import load_synthetic_dataset
