@@ -34,9 +34,14 @@ def gather(rows: Tensor) -> Tensor:
     Args:
         rows: `(rows, ...)`, of the same shape on every process.
     """
-    if not (distributed.is_available() and distributed.is_initialized() and distributed.get_world_size() > 1):
+    if processes() == 1:
         return rows
     return _Gather.apply(rows)  # type: ignore[no-any-return, no-untyped-call]
+
+
+def processes() -> int:
+    """How many processes share a batch."""
+    return distributed.get_world_size() if distributed.is_available() and distributed.is_initialized() else 1
 
 
 def info_nce(a: Tensor, b: Tensor, temperature: float = 0.07, tile: int = TILE) -> Tensor:

@@ -51,13 +51,13 @@ def jitter_colour(frames: Tensor, strength: Colour, rng: np.random.Generator) ->
         uint8 of the same shape.
     """
     count, time, _, height, width = frames.shape
-    draws = torch.from_numpy(rng.uniform(-1, 1, (4, count))).float()
+    draws = torch.from_numpy(rng.uniform(-1, 1, (4, count))).float().to(frames.device)
     bright, contrast, saturate = (
         1 + each * draw
         for each, draw in zip((strength.brightness, strength.contrast, strength.saturation), draws, strict=False)
     )
     pixels = frames.reshape(count, time, 3, height * width).float()
-    grey = pixels.mean((1, 3)) @ GREY
+    grey = pixels.mean((1, 3)) @ GREY.to(frames.device)
     matrix = (bright * contrast)[:, None, None] * _turn(strength.hue * draws[3]) @ _saturate(saturate)
     offset = (1 - contrast) * bright * grey
     changed: Tensor = (matrix[:, None] @ pixels).add_(offset[:, None, None, None])
@@ -72,7 +72,8 @@ def jitter_level(sound: Tensor, strength: float, rng: np.random.Generator) -> Te
 
 def _saturate(factor: Tensor) -> Tensor:
     """`(crops, 3, 3)`: the distance of a colour from its grey times `factor`."""
-    return factor[:, None, None] * torch.eye(3) + (1 - factor)[:, None, None] * GREY.expand(3, 3)
+    factor = factor[:, None, None]
+    return factor * torch.eye(3).to(factor) + (1 - factor) * GREY.to(factor).expand(3, 3)
 
 
 def _turn(turns: Tensor) -> Tensor:
@@ -80,5 +81,6 @@ def _turn(turns: Tensor) -> Tensor:
     cosine, sine = torch.cos(2 * math.pi * turns), torch.sin(2 * math.pi * turns)
     zero, one = torch.zeros_like(turns), torch.ones_like(turns)
     rows = [one, zero, zero, zero, cosine, -sine, zero, sine, cosine]
-    turned: Tensor = torch.linalg.solve(YIQ, torch.stack(rows, 1).view(-1, 3, 3) @ YIQ)
+    to_yiq = YIQ.to(turns)
+    turned: Tensor = torch.linalg.solve(to_yiq, torch.stack(rows, 1).view(-1, 3, 3) @ to_yiq)
     return turned

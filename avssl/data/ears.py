@@ -28,7 +28,8 @@ class EarsMeter(Meter):
     def add(self, sound: Tensor) -> None:
         """Hear the next block, left and right `(2, samples)`."""
         super().add(sound)
-        self.mixed += (APART_TOTAL @ sound).double().square().sum(-1)
+        mixed = (APART_TOTAL.to(sound) @ sound).double().square().sum(-1)
+        self.mixed = self.mixed.to(sound.device) + mixed
 
     def silent_channels(self) -> str:
         """L or R where that channel is silent, L-R where both carry the same.

@@ -29,7 +29,7 @@ class FieldMeter(Meter):
     def add(self, sound: Tensor) -> None:
         """Hear the next block, ambiX `(4, samples)`."""
         super().add(sound)
-        self.band += band_covariance(sound, self.sample_rate, LOW, HIGH).double()
+        self.band = self.band.to(sound.device) + band_covariance(sound, self.sample_rate, LOW, HIGH).double()
 
     def silent_channels(self) -> str:
         """Letters of the silent channels, such as Z.

@@ -53,7 +53,7 @@ def flow_estimator(method: str = "dis", weights: str = "", panoramic: bool = Fal
     def estimate(frames: Tensor) -> Tensor:
         count, _, height, width = frames.shape
         if count < 2:
-            return torch.zeros(count, 2, height, width)
+            return torch.zeros(count, 2, height, width, device=frames.device)
         margin = width // SEAM if panoramic else 0
         flow = between(_around(frames, margin))[..., margin : margin + width]
         return torch.cat([flow, flow[-1:]])

@@ -27,7 +27,7 @@ class Meter:
         """Hear the next block, `(channels, samples)`."""
         self.samples += sound.shape[-1]
         self.peak = max(self.peak, float(sound.abs().max()))
-        self.energy += sound.double().square().sum(-1)
+        self.energy = self.energy.to(sound.device) + sound.double().square().sum(-1)
 
     def floor(self) -> float:
         """Energy up to which a channel counts as silent."""

@@ -8,7 +8,6 @@ from math import gcd
 
 import numpy as np
 import torch
-from scipy.signal import firwin, kaiser_beta, resample_poly
 from torch import Tensor
 
 CROSSINGS = 32
@@ -30,14 +29,16 @@ def resample(sound: Tensor, source: int, target: int) -> Tensor:
         target: the rate wanted, Hz.
 
     Returns:
-        float32 `(channels, ceil(samples * target / source))`.
+        float32 `(channels, ceil(samples * target / source))`, on the sound's device.
     """
     if source == target:
         return sound
+    from scipy.signal import resample_poly  # 0.5 s to import
+
     common = gcd(source, target)
     up, down = target // common, source // common
-    changed = resample_poly(sound.numpy(), up, down, axis=1, window=_low_pass(max(up, down)))
-    return torch.from_numpy(np.ascontiguousarray(changed, np.float32))
+    changed = resample_poly(sound.cpu().numpy(), up, down, axis=1, window=_low_pass(max(up, down)))
+    return torch.from_numpy(np.ascontiguousarray(changed, np.float32)).to(sound.device)
 
 
 def resample_blocks(blocks: Iterable[Tensor], source: int, target: int) -> Iterator[Tensor]:
@@ -48,11 +49,11 @@ def resample_blocks(blocks: Iterable[Tensor], source: int, target: int) -> Itera
     margin, before, held = MARGIN * source, torch.zeros(0), torch.zeros(0)
     for block in in_blocks(blocks, BLOCK * source):
         if held.numel():
-            wide = resample(torch.cat([before, held, block[:, :margin]], 1), source, target)
+            wide = resample(torch.cat([before.to(held.device), held, block[:, :margin]], 1), source, target)
             yield wide[:, bool(before.numel()) * MARGIN * target :][:, : BLOCK * target]
         before, held = held[:, -margin:] if held.numel() else block[:, :0], block
     if held.numel():
-        wide = resample(torch.cat([before, held], 1), source, target)
+        wide = resample(torch.cat([before.to(held.device), held], 1), source, target)
         yield wide[:, bool(before.numel()) * MARGIN * target :]
 
 
@@ -74,5 +75,7 @@ def in_blocks(blocks: Iterable[Tensor], samples: int) -> Iterator[Tensor]:
 @lru_cache(maxsize=8)
 def _low_pass(widest: int) -> np.ndarray:
     """Coefficients of a filter with its edge at the lower rate's Nyquist frequency."""
+    from scipy.signal import firwin, kaiser_beta
+
     taps: np.ndarray = firwin(2 * CROSSINGS * widest + 1, 1 / widest, window=("kaiser", kaiser_beta(STOP_DB)))
     return taps.astype(np.float32)

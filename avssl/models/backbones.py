@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-import timm
-import torchvision
 from einops import rearrange
 from torch import Tensor, nn
 
@@ -135,6 +133,8 @@ def _network(name: str, channels: int) -> tuple[nn.Module, int]:
 
 
 def _timm(name: str, channels: int) -> tuple[nn.Module, int]:
+    import timm  # 2 s, with torchvision
+
     if not timm.is_model(name):
         near = hint(name.partition(".")[0], timm.list_models())
         raise ValueError(f"timm has no model {name!r}{near}; see timm.list_models()")
@@ -149,10 +149,12 @@ def _timm(name: str, channels: int) -> tuple[nn.Module, int]:
 
 
 def _torchvision(name: str, channels: int) -> tuple[nn.Module, int]:
+    from torchvision import models  # 1 s to import
+
     known = [
         each
-        for module in (torchvision.models, torchvision.models.video)
-        for each in torchvision.models.list_models(module=module)
+        for module in (models, models.video)
+        for each in models.list_models(module=module)
         if not each.startswith(FIXED_SIZE)
     ]
     if name not in known:
@@ -160,7 +162,7 @@ def _torchvision(name: str, channels: int) -> tuple[nn.Module, int]:
             f"torchvision has no model {name!r} of any size{hint(name, known)}; see torchvision.models.list_models()"
         )
     extra: dict[str, Any] = {"aux_logits": False} if name in ("googlenet", "inception_v3") else {}
-    network = torchvision.models.get_model(name, weights=None, **extra)
+    network = models.get_model(name, weights=None, **extra)
     if channels != 3:
         _widen_stem(network, channels, name)
     return network, _behead(network, name)

@@ -15,6 +15,14 @@ TITLES = {
     "avsa_bin_1": "1-crop AVSA-Bin",
     "avc_bin_1": "1-crop AVC-Bin",
     "accuracy": "accuracy",
+    "audio_to_video_r1": "R@1 audio to video",
+    "audio_to_video_r5": "R@5 audio to video",
+    "audio_to_video_r10": "R@10 audio to video",
+    "audio_to_video_map_r": "MAP@R audio to video",
+    "video_to_audio_r1": "R@1 video to audio",
+    "video_to_audio_r5": "R@5 video to audio",
+    "video_to_audio_r10": "R@10 video to audio",
+    "video_to_audio_map_r": "MAP@R video to audio",
     "test_swap_acc": "Swap-Acc",
     "test_avsa_acc": "AVSA-Acc",
     "test_avc_acc": "AVC-Acc",
@@ -28,7 +36,9 @@ SPEED = "clips_per_second"
 COSTS = (SPEED, "train_seconds", "peak_memory_mb", "peak_gpu_memory_mb", "wait_share", "memory_mb")
 """Of the machine, not of the encoders: no differences are made of them."""
 HELD_OUT = "test_"
-_SHARE = re.compile(r"(^|_)(accuracy|top5)(_|$)|_(acc|bin(_\d+)?|share)(_low|_high)?$")
+_SHARE = re.compile(
+    r"(^|_)(accuracy|top5)(_|$)|_(acc|bin(_\d+)?|share)(_low|_high)?$|_to_(audio|video)_(r\d+|map_r)(_chance)?$"
+)
 _GAIN = re.compile(r"_below_[a-z_]+$")
 
 

@@ -63,7 +63,9 @@ def angles(vector: Tensor) -> tuple[Tensor, Tensor]:
 
 def angle_between(azimuth: Angle, elevation: Angle, other_azimuth: Angle, other_elevation: Angle) -> Tensor:
     """Great-circle angle between two directions, in [0, pi]; exact for small and for opposite ones too."""
-    one, other = direction(azimuth, elevation), direction(other_azimuth, other_elevation)
+    like = next((each for each in (azimuth, elevation, other_azimuth) if isinstance(each, Tensor)), other_elevation)
+    device = like.device if isinstance(like, Tensor) else None
+    one, other = direction(azimuth, elevation).to(device), direction(other_azimuth, other_elevation).to(device)
     return 2 * torch.atan2(torch.linalg.vector_norm(one - other, dim=-1), torch.linalg.vector_norm(one + other, dim=-1))
 
 

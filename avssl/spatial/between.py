@@ -83,7 +83,7 @@ class Between:
         weights = (vectors.float() @ self.inverses.flatten(0, 1).T).reshape(len(vectors), 3, -1)
         # Cheaper than a minimum over an axis of three.
         inside = torch.minimum(torch.minimum(weights[:, 0], weights[:, 1]), weights[:, 2]).argmax(1)
-        weight = weights[torch.arange(len(vectors)), :, inside].clamp(min=0).double()
+        weight = weights[torch.arange(len(vectors), device=vectors.device), :, inside].clamp(min=0).double()
         return self.corners[inside], weight / weight.sum(-1, keepdim=True)
 
 
@@ -93,7 +93,7 @@ def shifted(responses: Tensor, samples: Tensor) -> Tensor:
     Exact and reversible where the number of taps is odd: there is no bin at half the sample rate.
     """
     taps = responses.shape[-1]
-    turn = -2 * math.pi / taps * torch.arange(taps // 2 + 1) * samples[..., None].double()
+    turn = -2 * math.pi / taps * torch.arange(taps // 2 + 1, device=samples.device) * samples[..., None].double()
     spectrum = torch.fft.rfft(responses.double()) * torch.polar(torch.ones_like(turn), turn)
     moved: Tensor = torch.fft.irfft(spectrum, taps)
     return moved.to(responses.dtype)

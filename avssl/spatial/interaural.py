@@ -93,7 +93,7 @@ def interaural_moments(
     one, other = (_powers(_cut(sound, size), config) for sound in (predicted, target))
     found, wanted = (_differences(*each, config, sample_rate) for each in (one, other))
     turn = found.phase - wanted.phase
-    weight_F = _below(config, sample_rate) * (other[1].square() + other[2].square()).sqrt()
+    weight_F = _below(config, sample_rate).to(turn) * (other[1].square() + other[2].square()).sqrt()
     phase = torch.atan2(turn.sin(), turn.cos()).abs()
     phase = (phase * weight_F).sum(-1) / weight_F.sum(-1).clamp(min=1e-30)
     apart = Interaural((found.level - wanted.level).abs(), (found.time - wanted.time).abs(), phase)
@@ -130,4 +130,5 @@ def _steering(n_fft: int, sample_rate: int) -> Tensor:
 
 
 def _below(config: StftConfig, sample_rate: int) -> Tensor:
+    """1 for the bins up to 1.5 kHz and 0 above, `(F,)` on the CPU."""
     return (torch.arange(config.bins) * sample_rate <= HIGHEST * config.n_fft).float()

@@ -69,9 +69,9 @@ def _mean_arrival(responses: Tensor) -> Tensor:
 
 def _cut(filters: Tensor, taps: int) -> Tensor:
     """The first taps, the last of them faded out."""
-    fade = torch.ones(taps, dtype=filters.dtype)
+    fade = filters.new_ones(taps)
     end = min(16, taps // 4)
-    fade[taps - end :] = torch.cos(torch.linspace(0, 0.5 * math.pi, end, dtype=filters.dtype)).square()
+    fade[taps - end :] = torch.cos(torch.linspace(0, 0.5 * math.pi, end).to(filters)).square()
     return filters[..., :taps] * fade
 
 

@@ -106,7 +106,7 @@ def lag_steering(seconds: Tensor, n_fft: int, sample_rate: int, highest: float =
         `(2 F, N)`: rows for the real parts of all bins, then for the imaginary ones; the mean over positive and
         negative frequencies.
     """
-    bins = torch.arange(n_fft // 2 + 1, dtype=torch.float64)
+    bins = torch.arange(n_fft // 2 + 1, dtype=torch.float64, device=seconds.device)
     times = torch.where((bins == 0) | (2 * bins == n_fft), 1.0, 2.0) * (bins * sample_rate <= highest * n_fft)
     weight = (times / times.sum())[:, None]
     angle = 2 * math.pi * (bins * sample_rate / n_fft)[:, None] * seconds.double()

@@ -180,6 +180,8 @@ class PretrainRun:
         if probe.SCORES.keys() <= metrics.keys():
             title = f"{self.config.task} {self.config.features.name}, held-out clips"
             self.console.print(probe.table(metrics, title))
+        if {f"{direction}_r1" for direction in probe.DIRECTIONS} <= metrics.keys():
+            self.console.print(probe.retrieval_table(metrics, "retrieval among windows of held-out clips"))
         self.console.print(f"run folder: {self.folder}")
 
 

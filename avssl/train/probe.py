@@ -11,6 +11,7 @@ from rich.table import Table
 
 from avssl import plugins
 from avssl.data.manifest import Manifest
+from avssl.evaluation.retrieval import CHANCE as CHANCE_ENDING
 from avssl.models.encoders import Encoders
 from avssl.train import run_folder
 from avssl.train.resolved_run import PROBE
@@ -18,6 +19,7 @@ from avssl.train.stop import interrupting
 
 SCORES = {"avc_bin": "AVC-Bin", "avsa_bin": "AVSA-Bin"}
 CHANCE = 50.0
+DIRECTIONS = {"audio_to_video": "audio -> video", "video_to_audio": "video -> audio"}
 
 
 def run(options: Any, folder: Path, path: Path, manifest: Manifest, console: Console) -> None:
@@ -69,4 +71,20 @@ def table(metrics: dict[str, float], title: str) -> Table:
         if name in metrics:
             low, high = 100 * metrics[f"{name}_low"], 100 * metrics[f"{name}_high"]
             made.add_row(label, f"{100 * metrics[name]:.1f}", f"{low:.1f} to {high:.1f}", f"{CHANCE:.0f}")
+    return made
+
+
+def retrieval_table(metrics: dict[str, float], title: str) -> Table:
+    """Cross-modal retrieval, a row a direction, each number with that of a random order in brackets.
+
+    Args:
+        metrics: `audio_to_video_r1` and so on with their `_chance`, as shares.
+        title: above the table.
+    """
+    labels = {"r1": "R@1 %", "r5": "R@5 %", "r10": "R@10 %", "map_r": "MAP@R %"}
+    made = Table("", *(f"{label} (chance)" for label in labels.values()), title=title, title_justify="left")
+    for direction, label in DIRECTIONS.items():
+        names = [f"{direction}_{name}" for name in labels]
+        cells = [f"{100 * metrics[name]:.1f} ({100 * metrics[name + CHANCE_ENDING]:.1f})" for name in names]
+        made.add_row(label, *cells)
     return made

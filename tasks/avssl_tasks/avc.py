@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,11 +17,14 @@ from avssl.data.augment import Colour, jitter_colour, jitter_level
 from avssl.data.clip import Clip
 from avssl.data.crops import WORLDS, CropOptions, draw_crops
 from avssl.losses import alignment_accuracy, info_nce
+from avssl.metric_learning import PREFIX, MetricLearningLoss
 from avssl.models.encoders import Encoders
+from avssl.plugins import hint
 from avssl.spatial.ambisonics import rotate
 from avssl.task import Task
 
 SOUNDS = ("rotate", "none")
+INFO_NCE = "info-nce"
 
 
 @dataclass(frozen=True)
@@ -42,7 +46,15 @@ class AvcOptions(CropOptions):
     embedding: int = 128
     """Numbers of the projections that are compared."""
     temperature: float = 0.07
-    """Divides the cosines."""
+    """Divides the cosines; of losses that have one."""
+    loss: str = INFO_NCE
+    """info-nce, or a loss of pytorch-metric-learning such as pml/SupConLoss."""
+    loss_options: dict[str, Any] = field(default_factory=dict)
+    """Parameters of that loss; pml/NAME stands for a distance, reducer or regularizer."""
+    miner: str = ""
+    """Miner of pytorch-metric-learning that chooses pairs, such as pml/MultiSimilarityMiner; empty: all pairs."""
+    miner_options: dict[str, Any] = field(default_factory=dict)
+    """Parameters of that miner."""
 
     def __post_init__(self) -> None:
         """Refuse what has no meaning."""
@@ -51,14 +63,35 @@ class AvcOptions(CropOptions):
             raise ValueError(f"0 <= flip <= 1 and 0 <= level < 1, not {self.flip} and {self.level}")
         if self.embedding < 1 or not self.temperature > 0:
             raise ValueError(f"embedding and temperature are positive, not {self.embedding} and {self.temperature}")
+        if self.loss == INFO_NCE and (self.miner or self.loss_options or self.miner_options):
+            raise ValueError(f"loss_options and miner need a loss of {PREFIX}..., this is {INFO_NCE}")
+        if self.loss != INFO_NCE and not self.loss.startswith(PREFIX):
+            raise ValueError(
+                f"expected loss {INFO_NCE} or {PREFIX}NAME, got {self.loss!r}{hint(self.loss, [INFO_NCE])}"
+            )
+        if self.miner_options and not self.miner:
+            raise ValueError(f"miner_options need a miner, got {self.miner_options} without one")
+
+    def metric_learning_loss(self) -> MetricLearningLoss | None:
+        """The loss of pytorch-metric-learning that is named here, if one is.
+
+        Raises:
+            ValueError: unknown name or parameter, or a loss or miner that cannot work across modalities.
+        """
+        if self.loss == INFO_NCE:
+            return None
+        return MetricLearningLoss(self.loss, self.loss_options, self.miner, self.miner_options, self.temperature)
 
 
 class Avc(Task):
-    """Cross-modal InfoNCE, both ways, against the other clips of the batch.
+    """Cross-modal InfoNCE, both ways, against the other clips of the batch, or a loss of pytorch-metric-learning.
 
     Args:
         encoders: the shared towers.
         options: crops, augmentation, loss.
+
+    Raises:
+        ValueError: unknown loss or miner, or one that cannot work across modalities.
     """
 
     Options = AvcOptions
@@ -68,6 +101,7 @@ class Avc(Task):
         super().__init__(encoders, options)
         self.video_head = nn.Linear(encoders.video_width, options.embedding)
         self.audio_head = nn.Linear(encoders.audio_width, options.embedding)
+        self.metric_loss = options.metric_learning_loss()
 
     def views(self, clip: Clip, rng: np.random.Generator) -> dict[str, Tensor]:
         """Crops of one instant, the sound once, and for each crop the matrix that turns the sound to it.
@@ -103,10 +137,23 @@ class Avc(Task):
         return {"video": self.video_head(seen), "audio": self.audio_head(heard)}
 
     def forward(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-        """`loss`, and `avc_acc`: how often the own partner is nearest among the same crop of all clips."""
+        """`loss`, and `avc_acc`: how often the own partner is nearest among the same crop of all clips.
+
+        With a miner also `mined`: the share of negative pairs that it kept.
+        """
         video, audio = (
             rearrange(each, "(b k) d -> b k d", k=self.options.crops) for each in self.embeddings(batch).values()
         )
-        pairs = zip(video.unbind(1), audio.unbind(1), strict=True)
-        loss = torch.stack([info_nce(a, b, self.options.temperature) for a, b in pairs]).mean()
-        return {"loss": loss, "avc_acc": alignment_accuracy(video, audio).easy}
+        losses = [self._crop_loss(a, b) for a, b in zip(video.unbind(1), audio.unbind(1), strict=True)]
+        return {**mean_scalars(losses), "avc_acc": alignment_accuracy(video, audio).easy}
+
+    def _crop_loss(self, video: Tensor, audio: Tensor) -> dict[str, Tensor]:
+        """Loss of one crop of each clip, `(B, D)` in both modalities, averaged over both directions."""
+        if self.metric_loss is None:
+            return {"loss": info_nce(video, audio, self.options.temperature)}
+        return mean_scalars([self.metric_loss(video, audio), self.metric_loss(audio, video)])
+
+
+def mean_scalars(scalars: list[dict[str, Tensor]]) -> dict[str, Tensor]:
+    """Mean of each scalar."""
+    return {name: torch.stack([each[name] for each in scalars]).mean() for name in scalars[0]}

@@ -5,15 +5,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import cast
 
 from einops import rearrange
 from torch import Tensor, nn
 
 from avssl.config import choice
-from avssl.losses import NEGATIVES, alignment_accuracy, alignment_loss
+from avssl.losses import NEGATIVES, alignment_accuracy, alignment_loss, processes
+from avssl.metric_learning import alignment_negatives
 from avssl.models.encoders import Encoders
 from avssl.models.translator import Translator
-from avssl_tasks.avc import Avc, AvcOptions
+from avssl_tasks.avc import Avc, AvcOptions, mean_scalars
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,8 @@ class Avsa(Avc):
     def forward(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """`loss`; `avsa_acc` among the crops of the own clip (chance 1/K), `avc_acc` among the clips (chance 1/B).
 
+        With a miner also `mined`: the share of negative pairs that it kept.
+
         Accuracies are of finding the sound from the picture.
         """
         seen, heard = (rearrange(each, "(b k) d -> b k d", k=self.options.crops) for each in self.encoded(batch))
@@ -76,7 +80,14 @@ class Avsa(Avc):
         if self.options.transformer:
             from_video = self.audio_pred_head(self.v2a_transformer(seen))
             from_audio = self.video_pred_head(self.a2v_transformer(heard))
-        settings = self.options.temperature, self.options.negatives
-        loss = (alignment_loss(from_video, audio, *settings) + alignment_loss(from_audio, video, *settings)) / 2
+        loss = mean_scalars([self._alignment(from_video, audio), self._alignment(from_audio, video)])
         accuracy = alignment_accuracy(from_video, audio)
-        return {"loss": loss, "avsa_acc": accuracy.hard, "avc_acc": accuracy.easy}
+        return {**loss, "avsa_acc": accuracy.hard, "avc_acc": accuracy.easy}
+
+    def _alignment(self, predicted: Tensor, target: Tensor) -> dict[str, Tensor]:
+        """Loss in one direction, of `(B, K, D)` in both modalities."""
+        if self.metric_loss is None:
+            return {"loss": alignment_loss(predicted, target, self.options.temperature, self.options.negatives)}
+        clips = len(predicted) * processes()
+        negatives = alignment_negatives(clips, self.options.crops, self.options.negatives, predicted.device)
+        return cast(dict[str, Tensor], self.metric_loss(predicted.flatten(0, 1), target.flatten(0, 1), negatives))

@@ -14,6 +14,7 @@ from avssl_downstream.correspondence import Correspondence
 from avssl_downstream.correspondence.draws import Draws, draw_misalignment
 from avssl_downstream.correspondence.options import CorrespondenceOptions
 from avssl_downstream.correspondence.probe import Pairs, judge, train
+from avssl_downstream.correspondence.retrieval import ClipBatches, evaluate_retrieval, train_projections
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
@@ -95,6 +96,11 @@ def test_a_probe_reads_what_oracles_know(world: Path, tmp_path: Path) -> None:
         assert found[f"{name}_low"] <= found[name] <= found[f"{name}_high"]
     assert (tmp_path / "avsa_bin_by_angle.png").stat().st_size > 1000
     assert load_file(tmp_path / "avsa_bin.safetensors")["layers.0.weight"].shape == (512, 11)
+    for direction in ("audio_to_video", "video_to_audio"):
+        assert [found[f"{direction}_r{rank}_chance"] for rank in (1, 5)] == pytest.approx([1 / 16, 0.28], abs=0.01)
+        for name in ("r1", "r5", "r10", "map_r"):
+            assert found[f"{direction}_{name}"] > 1.5 * found[f"{direction}_{name}_chance"]
+    assert load_file(tmp_path / "retrieval.safetensors")["audio.weight"].shape == (128, 5)
 
 
 def test_encoders_that_hear_no_direction_stay_at_chance(world: Path, tmp_path: Path) -> None:
@@ -152,6 +158,40 @@ def test_no_transformer_or_one_of_another_width_is_refused(world: Path, tmp_path
     with pytest.raises(ValueError, match="other shapes"):
         head.fit(tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_retrieval_numbers_are_those_of_all_pairs_of_draws(world: Path, tmp_path: Path) -> None:
+    head = Correspondence(Oracle(), options(world, train_draws=2, epochs=2, crops=2))
+    found = head.fit(tmp_path)
+    training, test = head._embed({name: head._clips(name) for name in ("train", "test")})
+    projections = train_projections(training, head.options, "")
+    video, audio = projections.project("video", test.video), projections.project("audio", test.aligned)
+    scores = torch.stack([(one * audio).sum(-1).mean(-1) for one in video.double()])  # (video, audio), over the crops
+    ranks = (test.clip == test.clip[:, None])[torch.arange(len(scores))[:, None], scores.argsort(1, descending=True)]
+    for rank in (1, 5, 10):
+        expected = ranks[:, :rank].any(1).double().mean().item()
+        assert found[f"video_to_audio_r{rank}"] == pytest.approx(expected, abs=2 / len(scores))
+
+
+def test_encoders_that_know_nothing_retrieve_at_chance() -> None:
+    draws = known_draws(40, 4)
+    generator = torch.Generator().manual_seed(1)
+    blind = draws._replace(aligned=torch.randn(draws.aligned.shape, generator=generator))
+    settings = CorrespondenceOptions(epochs=4)
+    found = evaluate_retrieval(train_projections(known_draws(60, 4), settings, ""), blind)
+    for name in ("r1", "r5", "r10"):
+        assert found[f"audio_to_video_{name}"] == pytest.approx(found[f"audio_to_video_{name}_chance"], abs=0.1)
+
+
+def test_a_batch_of_projections_has_each_clip_once() -> None:
+    draws = known_draws(12, 5)
+    draws = draws._replace(video=draws.clip[:, None, None].expand(-1, 3, 1))
+    batches = ClipBatches(draws, 8, 0)
+    clips = [batch["video"][:, 0, 0].tolist() for batch in batches.between(0, 30)]
+    assert all(len(set(each)) == 8 for each in clips)
+    assert {clip for each in clips for clip in each} == set(range(12))
+    assert torch.equal(next(iter(batches.between(7, 8)))["audio"], list(batches.between(0, 8))[7]["audio"])
+    assert batches.steps(3) == 3 * (60 // 8)
 
 
 def known_draws(clips: int = 30, each: int = 6, noise: float = 0.1) -> Draws:
@@ -225,6 +265,7 @@ def test_misalignments_keep_the_least_angle(kind: str, least: float) -> None:
         ({"misalignment": "roll"}, "misalignment is yaw, pitch-yaw, any"),
         ({"least_misalignment": 180}, "least_misalignment < 180"),
         ({"epochs": 0}, "epochs is at least 1"),
+        ({"retrieval_batch": 1}, "expected retrieval_batch >= 2"),
         ({"avsa": {"schedule": "cosin"}}, "did you mean 'cosine'"),
         ({"crops": 40, "least_angle": 50}, "do not fit"),
         ({"leest_misalignment": 1}, "did you mean 'least_misalignment'"),

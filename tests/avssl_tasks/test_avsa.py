@@ -32,7 +32,7 @@ def test_translating_keeps_the_contract_with_all_negatives(negatives: str, depth
     check_task(make(transformer=depth, negatives=negatives), make_clips(2))
 
 
-def test_without_transformers_there_are_two_heads_and_embeddings_are_compared_as_they_are(
+def test_without_transformers_two_heads_compare_the_embeddings_directly(
     batch: dict[str, Tensor],
 ) -> None:
     task = make().eval()

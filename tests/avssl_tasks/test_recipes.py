@@ -94,7 +94,7 @@ def test_transformer_and_curriculum_are_each_one_change_of_the_small_row() -> No
     assert run_of("avsa/small-curriculum").train.steps + run_of("avc/small-curriculum").train.steps == 600
 
 
-def test_full_avsa_has_the_published_transformers_and_half_the_epochs_of_a_run_from_scratch() -> None:
+def test_full_avsa_has_published_transformers_and_half_the_epochs_from_scratch() -> None:
     options = run_of("avsa/full").options
     assert (options["transformer"], options["dropout"], options["crops"]) == (2, 0.1, 4)
     assert changes("avsa/full-scratch", "avsa/full") == {"train.steps": 2 * run_of("avsa/full").train.steps}

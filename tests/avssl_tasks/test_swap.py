@@ -124,7 +124,7 @@ def test_ears_of_a_real_head_hear_the_left_on_the_left(media_head: Path) -> None
         make("foa-iv", hrirs=str(media_head))
 
 
-def test_the_sound_of_a_real_head_alone_does_not_tell_whether_its_ears_were_exchanged(media_head: Path) -> None:
+def test_audio_of_a_real_head_alone_does_not_reveal_the_exchange(media_head: Path) -> None:
     task, spectra, labels = make(**PLAIN, hrirs=str(media_head)), [], []
     for seed, clip in enumerate(make_clips(40, seed=5, frames=1) * 10):
         view = task.views(clip, np.random.default_rng(seed))

@@ -94,7 +94,7 @@ def test_beam_and_crop_towards_the_tractor_hear_more_of_it_than_the_beam_away(lo
     assert np.min(gains) > 0
 
 
-def test_overlay_and_table_lie_beside_the_manifest_and_a_second_pass_has_nothing_to_do(looked):
+def test_preview_and_table_lie_beside_the_manifest_and_a_second_pass_is_empty(looked):
     path = objects_path(looked, str(MODEL))
     assert path.with_suffix(".jpg").stat().st_size > 50_000
     before = path.stat().st_mtime_ns

@@ -68,7 +68,7 @@ def test_every_guided_crop_holds_the_centre_of_its_object_in_all_of_its_pictures
     assert aimed >= 2.5 * len(manifest)
 
 
-def test_batches_of_a_guided_task_are_the_same_whatever_the_number_of_loader_processes(rendered):
+def test_guided_batches_are_equal_for_any_number_of_loader_processes(rendered):
     manifest, _ = rendered
     task = Avc(build_encoders(ModelConfig(), FeatureConfig()), AvcOptions(crops=4, size=32, guide="objects"))
     found = []

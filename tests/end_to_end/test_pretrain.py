@@ -67,6 +67,9 @@ def test_the_run_folder_holds_all_that_a_report_reads(run):
     assert json.loads((folder / "metrics.json").read_text()) == metrics
     for name in ("avc_bin", "avsa_bin"):
         assert 0 <= metrics[f"{name}_low"] <= metrics[name] <= metrics[f"{name}_high"] <= 1
+    for name in ("audio_to_video", "video_to_audio"):
+        assert 0 <= metrics[f"{name}_r1"] <= metrics[f"{name}_r5"] <= metrics[f"{name}_r10"] <= 1
+        assert 0 < metrics[f"{name}_r1_chance"] < metrics[f"{name}_r10_chance"] <= 1
     assert {"clips_per_second", "loss", "wait_share", "peak_memory_mb", "train_seconds"} <= metrics.keys()
     assert metrics["steps"] == 12
     names = {str(path.relative_to(folder)) for path in folder.rglob("*")}
@@ -83,7 +86,7 @@ def test_the_run_folder_holds_all_that_a_report_reads(run):
     assert not [name for name in names if ".part" in name]
 
 
-def test_published_encoders_are_those_of_the_last_step_with_statistics_of_the_training_sound(run):
+def test_saved_encoders_are_those_of_the_last_step_with_training_statistics(run):
     folder, _ = run
     encoders = Encoders.from_pretrained(folder)
     weights = checkpoint.load(folder / checkpoint.LAST)["task"]
@@ -188,7 +191,7 @@ def test_a_stop_while_measuring_exits_with_0_and_the_same_command_measures(small
     assert "avsa_bin" in pretrain(config(small_world, steps=1), tmp_path / "run", progress=False)
 
 
-def test_encoders_to_start_from_bring_their_statistics_and_a_published_file_gets_them_fitted(run, small_world):
+def test_statistics_come_with_encoders_to_start_from_and_are_fitted_otherwise(run, small_world):
     manifest = read_manifest(small_world, "train")
     for weights, fitted in ((str(run[0]), False), ("published.safetensors", True), ("", True)):
         wanted = fill(RunConfig, {"model": {"weights": weights}, "data": {"seconds": 0.5}})

@@ -12,7 +12,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torchvision.ops import box_iou
 
 from avssl.data.detectors.library import ultralytics
 from avssl.data.detectors.vision import PREFIX, Vision, read_vision
@@ -90,6 +89,8 @@ def chosen(found: Instances, box: NDArray[np.float64] | None, label: str) -> int
     Returns:
         Its number; None where there is none.
     """
+    from torchvision.ops import box_iou
+
     worth = found.scores.astype(np.float64)
     if box is not None and len(worth):
         wanted = torch.from_numpy(box[None].astype(np.float32))

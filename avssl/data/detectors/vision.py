@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import torch
-import torchvision
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
@@ -59,15 +58,17 @@ def read_vision(model: str) -> Vision:
     Raises:
         ValueError: no such network, no such file, or weights of another network.
     """
+    from torchvision import models
+
     name, _, given = model.removeprefix(PREFIX).partition(":")
-    known = torchvision.models.list_models(module=torchvision.models.detection)
+    known = models.list_models(module=models.detection)
     if name not in known:
         raise ValueError(f"torchvision has no detector {name!r}{hint(name, known)}; {', '.join(known)}")
-    default = torchvision.models.get_model_weights(name).DEFAULT
+    default = models.get_model_weights(name).DEFAULT
     path = Path(given) if given else _downloaded(default)
     if not path.is_file():
         raise ValueError(f"{path}: no such weights, and none are downloaded; give {PREFIX}{name}:PATH ({default.url})")
-    network = torchvision.models.get_model(name, weights=None, weights_backbone=None)
+    network = models.get_model(name, weights=None, weights_backbone=None)
     try:
         network.load_state_dict(_state(path))
     except Exception as error:  # torch's pickles, safetensors and names that do not fit have errors of their own

@@ -146,5 +146,5 @@ def _together(batches: Iterable[dict[str, Tensor]], count: int) -> Iterator[dict
 
 def _angle(turns: Tensor) -> Tensor:
     """Angle of rotations `(..., 3, 3)` in radians; by the sine of its half, exact for small ones."""
-    sine = torch.linalg.matrix_norm(turns - torch.eye(3)) / math.sqrt(8)
+    sine = torch.linalg.matrix_norm(turns - torch.eye(3).to(turns)) / math.sqrt(8)
     return 2 * torch.asin(sine.clamp(max=1))

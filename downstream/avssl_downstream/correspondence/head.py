@@ -17,13 +17,15 @@ from avssl_downstream.correspondence.draws import Draws, embed
 from avssl_downstream.correspondence.options import CorrespondenceOptions
 from avssl_downstream.correspondence.predicted import sound_of_pictures
 from avssl_downstream.correspondence.probe import PAIRINGS, judge, train
+from avssl_downstream.correspondence.retrieval import evaluate_retrieval, train_projections
 
 
 class Correspondence(Head):
     """Trains a probe on frozen embeddings of the train split, and asks it about the test split.
 
     AVC-Bin: is the sound of this clip, or of another? AVSA-Bin: is it where the picture says, or was the whole sound
-    field turned? Chance is one half in both.
+    field turned? Chance is one half in both. Retrieval: linear projections to one space, trained on the train split, in
+    which draws of the test split are found by cosine similarity.
 
     Args:
         encoders: pretrained towers; left as they are.
@@ -34,12 +36,13 @@ class Correspondence(Head):
     options: CorrespondenceOptions
 
     def fit(self, folder: Path) -> dict[str, float]:
-        """Train and evaluate; leave `avc_bin.safetensors`, `avsa_bin.safetensors` and `avsa_bin_by_angle.png`.
+        """Train and evaluate; leave the weights of probes and projections, and `avsa_bin_by_angle.png`.
 
         Returns:
             `avc_bin` and `avsa_bin` with all crops, `avc_bin_1` and `avsa_bin_1` with one; with a transformer the same
             of what it predicts, as `avc_bin_transf` and so on; beside each `_low` and `_high`, the 95 % interval over
-            clips.
+            clips. Retrieval among all draws of the test clips: `audio_to_video_r1`, `_r5`, `_r10` and `_map_r`, and
+            `video_to_audio_r1` and so on, each with its `_chance`.
 
         Raises:
             ValueError: no manifest, a split with fewer than two clips, or a transformer that does not fit.
@@ -51,13 +54,20 @@ class Correspondence(Head):
         found = self._scores("", training, test, folder)
         if predict:
             found |= self._scores("_transf", training.predicted(predict), test.predicted(predict), folder)
+        retrieved = self._retrieval(training, test, folder)
         if self.options.crops == 1:
-            return found | {_of_one(name): value for name, value in found.items()}
+            return found | {_of_one(name): value for name, value in found.items()} | retrieved
         training, test = training.single(), test.single()
         found |= self._scores("_1", training, test)
         if predict:
             found |= self._scores("_transf_1", training.predicted(predict), test.predicted(predict))
-        return found
+        return found | retrieved
+
+    def _retrieval(self, training: Draws, test: Draws, folder: Path) -> dict[str, float]:
+        projections = train_projections(training, self.options, "retrieval")
+        with replacing(folder / "retrieval.safetensors") as part:
+            save_file(projections.state_dict(), part)
+        return evaluate_retrieval(projections, test)
 
     def _scores(self, end: str, training: Draws, test: Draws, folder: Path | None = None) -> dict[str, float]:
         """Of both pairings, under their names and this ending."""

@@ -57,6 +57,14 @@ class CorrespondenceOptions(CropOptions):
     """How AVC-Bin's probe is trained."""
     avsa: OptimConfig = field(default_factory=_decaying)
     """How AVSA-Bin's probe is trained."""
+    projection: int = 128
+    """Numbers of the linear projections that are compared in retrieval."""
+    temperature: float = 0.07
+    """Divides the cosines of the projections in training."""
+    retrieval_batch: int = 256
+    """Clips a step of the projections, or as many as there are."""
+    retrieval: OptimConfig = field(default_factory=_decaying)
+    """How the projections are trained."""
     bootstrap: int = 2000
     """Resamplings of the test clips for the confidence intervals."""
     precision: str = choice("bf16-mixed", PRECISIONS)
@@ -70,9 +78,12 @@ class CorrespondenceOptions(CropOptions):
         """Refuse what has no meaning."""
         super().__post_init__()
         check_guide(self, self.detector)
-        for name in ("train_draws", "test_draws", "per_window", "hidden", "epochs", "batch", "bootstrap"):
+        for name in ("train_draws", "test_draws", "per_window", "hidden", "epochs", "batch", "bootstrap", "projection"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is at least 1, not {getattr(self, name)}")
+        if self.retrieval_batch < 2 or not self.temperature > 0:
+            values = f"{self.retrieval_batch} and {self.temperature}"
+            raise ValueError(f"expected retrieval_batch >= 2 and temperature > 0, got {values}")
         if not (0 <= self.least_misalignment < 180 and 0 <= self.dropout < 1):
             values = f"{self.least_misalignment} and {self.dropout}"
             raise ValueError(f"0 <= least_misalignment < 180 degrees and 0 <= dropout < 1, not {values}")

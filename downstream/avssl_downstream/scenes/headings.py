@@ -50,7 +50,8 @@ class RotationPooledEncoder(nn.Module):
         if turns < 1 or (turns > 1 and 4 not in audio.features.accepted):
             raise ValueError(f"turns is 1 or more, and 1 for features {audio.features.name} of sound for ears: {turns}")
         self.audio, self.layer = audio, layer
-        self.register_buffer("rotations", rotation(2 * math.pi * torch.arange(turns) / turns))
+        steps = torch.arange(turns, device=audio.features.mean.device)
+        self.register_buffer("rotations", rotation(2 * math.pi * steps / turns))
         self.width = audio.width if layer == "embedding" else self._early_width()
 
     @property
@@ -77,7 +78,7 @@ class RotationPooledEncoder(nn.Module):
 
     @torch.no_grad()
     def _early_width(self) -> int:
-        silence = torch.zeros(1, self.features.sound_channels, self.sample_rate)
+        silence = self.features.mean.new_zeros(1, self.features.sound_channels, self.sample_rate)
         with evaluating(self.audio):
             return 2 * BANDS * self.audio.early(silence).shape[1]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
 from avssl.models.encoders import AudioEncoder
@@ -29,9 +28,10 @@ class AblatedFeatures(Features):
 
     def __init__(self, features: Features, maps: str) -> None:
         super().__init__(features.config)
+        self.to(features.mean.device)
         ablations(features, maps)
         self.load_state_dict(features.state_dict())
-        mask = torch.ones(self.maps, 1, 1)
+        mask = self.mean.new_ones(self.maps, 1, 1)
         mask[_gone(features, maps)] = 0
         # A persistent buffer, so that such encoders have a fingerprint of their own.
         self.register_buffer("mask", mask)

@@ -93,7 +93,7 @@ def test_without_lists_everything_is_found_and_nothing_is_split(videos: Path) ->
     assert found.missing == {"ids": [], "sound": [IDS[3]], "picture": []}
 
 
-def test_downloaded_cube_maps_and_two_eyes_are_a_problem_but_not_what_was_prepared_of_them(videos: Path) -> None:
+def test_downloaded_cube_maps_and_stereoscopic_videos_are_problems_until_prepared(videos: Path) -> None:
     write(videos / "meta" / "video_formats.txt", f"{IDS[2]} 137 MONO EAC", f"{IDS[0]} 137 STEREO ER")
     found = RecStreet(SplitListOptions("YT-Clean.2")).read(videos, videos / "out")
     problems = {each.key: each.problem for each in found.recordings}

@@ -75,7 +75,7 @@ def test_w_is_the_sum_of_the_sources(kind):
         assert len(scenes.sources(scene)) == len(scene.walkers)
 
 
-def test_a_corner_of_the_cube_is_a_plane_wave_and_the_axes_of_the_picture_are_those_of_ambix(disc):
+def test_a_source_in_a_cube_corner_is_a_plane_wave_along_ambix_axes(disc):
     scenes = world()
     w, y, z, x = scenes.sound(standing((1, -1, 1), pictures=[disc]))
     # To the right, above, near: right is -Y, up is +Z, near is in front.

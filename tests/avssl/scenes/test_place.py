@@ -61,7 +61,7 @@ def test_a_spread_points_by_langevins_function_to_its_middle(concentration):
     assert float(diffuseness) == pytest.approx(1 - length, abs=2e-3)
 
 
-def test_from_all_round_no_channel_knows_of_another_and_every_degree_has_the_power_of_w():
+def test_diffuse_covariance_is_diagonal_with_the_power_of_w_in_every_degree():
     degree = np.repeat(np.arange(5), [1, 3, 5, 7, 9])
     assert Spread().covariance(4) == pytest.approx(np.diag(1 / (2 * degree + 1)), abs=2e-3)
 

@@ -73,7 +73,7 @@ def test_a_wave_turned_to_the_front_is_in_w_and_x_alone(waves, directions):
     assert turned[:, [Y, Z]].abs().max() < 1e-5
 
 
-def test_published_order_of_avsa_misses_the_front_by_fifteen_degrees_over_its_own_sampling(generator):
+def test_legacy_rotation_of_avsa_misses_the_front_by_fifteen_degrees_on_average(generator):
     # Its centres: x anywhere, y from 0.33 to 0.66 of the picture.
     azimuth = (torch.rand(20000, generator=generator) * 2 - 1) * torch.pi
     elevation = (1 - 2 * (0.33 + 0.33 * torch.rand(20000, generator=generator))) * torch.pi / 2

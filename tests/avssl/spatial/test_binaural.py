@@ -92,7 +92,7 @@ def test_low_tones_reach_the_ears_three_radii_apart(head):
         assert late == pytest.approx(3 * RADIUS / SPEED * math.sin(math.radians(degrees)), rel=0.03)
 
 
-def test_sphere_doubles_the_pressure_where_a_short_wave_strikes_it_and_leaves_a_long_one_alone():
+def test_sphere_doubles_pressure_of_short_waves_and_leaves_long_ones_unchanged():
     strong, weak = pressure(np.array([0.0]), np.array([60.0, 1e-3]))[0]
     assert abs(strong) == pytest.approx(2, rel=0.01)
     assert abs(weak) == pytest.approx(1, rel=1e-5)

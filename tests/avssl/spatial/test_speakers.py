@@ -32,7 +32,7 @@ def test_channels_stand_in_itu_order():
 
 
 @pytest.mark.parametrize("layout", ["5.1", "7.1"])
-def test_the_loudest_speaker_is_one_of_the_three_nearest_to_a_source_and_the_lfe_is_silent(layout, generator):
+def test_the_loudest_speaker_is_among_the_nearest_three_and_the_lfe_is_silent(layout, generator):
     for name, place in PLACES[layout].items():
         signals = decode(encode(torch.randn(100, generator=generator), math.radians(place), 0.0), layout)
         loudness = signals.square().sum(-1)

@@ -90,7 +90,7 @@ def test_guided_crops_without_a_detector_are_refused_before_anything_is_rendered
     assert not list(tmp_path.iterdir())
 
 
-def test_the_probe_looks_as_it_is_told_so_that_guided_runs_are_measured_like_random_ones():
+def test_probe_crops_are_random_unless_the_probe_itself_is_guided():
     config = fill(
         RunConfig, read_recipe("avsa/small"), {"options": {"guide": "objects"}, "data": {"detector": "truth"}}
     )

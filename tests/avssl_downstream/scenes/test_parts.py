@@ -1,6 +1,7 @@
 """The parts of scene heads against closed forms, scikit-learn and plain arithmetic."""
 
 import math
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -80,7 +81,7 @@ def test_moments_of_windows_give_mean_and_deviation_of_the_whole_spectrum() -> N
     assert torch.allclose(row[4 * 64 :], maps.std(1, correction=0).flatten(), atol=1e-3)
 
 
-def test_dirac_finds_direction_and_diffuseness_of_a_plane_wave_and_of_a_diffuse_field() -> None:
+def test_dirac_measures_direction_and_diffuseness_of_plane_and_diffuse_fields() -> None:
     azimuth, elevation = 2.0, -0.6
     wave = encode(noise(24000), azimuth, elevation)
     spread = sum(encode(noise(24000, seed=seed), *where) for seed, where in enumerate(_everywhere(60)))
@@ -135,6 +136,16 @@ def test_ablated_encoders_lack_those_maps_alone_and_have_their_own_fingerprint(m
     assert torch.equal(whole.features(sound), before)
     with torch.no_grad():
         torch.testing.assert_close(less(sound), whole.audio.tower(after), atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("layer", ["early", "embedding"])
+def test_ablated_and_pooled_encoders_are_on_the_device_of_the_encoder(
+    layer: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch, "autocast", lambda *_, **__: nullcontext())  # knows no meta device
+    audio, sound = encoders().to("meta").audio, torch.zeros(2, 4, 24000, device="meta")
+    for made in (ablate(audio, "iv"), pool_rotations(audio, 4, layer)):
+        assert made(sound).device == torch.device("meta")
 
 
 def test_log_mel_features_have_no_direction_to_ablate() -> None:
@@ -209,7 +220,7 @@ def test_kinds_of_rotation_pooling_have_different_fingerprints() -> None:
     assert pool_rotations(ears.audio, 4, "embedding").width  # of a field, by W + Y and W - Y
 
 
-def test_random_encoders_share_features_and_architecture_alone_and_leave_chance_alone() -> None:
+def test_random_encoders_share_only_features_and_architecture() -> None:
     whole = encoders()
     whole.fit_features([noise(2, 4, 24000)])
     state = torch.get_rng_state()

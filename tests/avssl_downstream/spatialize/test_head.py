@@ -101,7 +101,7 @@ def test_a_report_reads_the_folder(fitted):
     assert {each.name.split("-")[0] for each in (folder / "figures").iterdir()} == {"spatialized", "mask", "activation"}
 
 
-def test_a_mask_is_by_how_much_a_channel_is_louder_than_the_mono_sound_and_blank_where_that_is_silent():
+def test_masks_are_channel_gains_over_mono_and_blank_where_mono_is_silent():
     noise = torch.randn(1, 8000, generator=torch.Generator().manual_seed(0))
     noise[:, 4000:] = 0
     found = mask_magnitudes(torch.cat([1.5 * noise, -0.5 * noise]), noise.expand(2, -1))

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
-import torchvision
 from einops import rearrange
 from torch import Tensor, nn
 
@@ -33,13 +32,15 @@ class ResNetTrunk(nn.Module):
     scale: Tensor
 
     def __init__(self, name: str = "resnet18", stages: int = 4) -> None:
+        from torchvision import models
+
         super().__init__()
-        known = [each for each in torchvision.models.list_models(module=torchvision.models) if is_resnet(each)]
+        known = [each for each in models.list_models(module=models) if is_resnet(each)]
         if name not in known:
             raise ValueError(f"torchvision has no ResNet {name!r}{hint(name, known)}; one of {', '.join(known)}")
         if not 1 <= stages <= len(LAYERS):
             raise ValueError(f"a ResNet has 1 to {len(LAYERS)} stages, not {stages}")
-        network = torchvision.models.get_model(name, weights=None)
+        network = models.get_model(name, weights=None)
         kept = [getattr(network, each) for each in (*STEM, *LAYERS[:stages])]
         self.feature_extraction = nn.Sequential(*kept)
         self.register_buffer("mean", torch.tensor(PIXEL_MEAN)[:, None, None], persistent=False)

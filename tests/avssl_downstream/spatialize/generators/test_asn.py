@@ -95,7 +95,7 @@ def test_contract(options: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("name", [each for each in shipped_recipes() if each.startswith("spatialize/asn-")])
-def test_recipes_fill_head_and_generator_and_differ_from_their_base_in_what_they_are_named_for(name: str) -> None:
+def test_recipes_differ_from_their_base_only_in_the_settings_they_are_named_for(name: str) -> None:
     options, base = (
         fill(SpatializeOptions, read_recipe(each, SpatializeOptions)) for each in (name, "-".join(name.split("-")[:2]))
     )

@@ -248,7 +248,7 @@ def test_a_field_of_second_order_is_turned_and_mirrored_with_its_picture():
         torch.testing.assert_close(sound, raised(sound[:4]), atol=2e-4, rtol=0)
 
 
-def test_kinds_that_are_where_the_sound_arrives_from_give_the_second_order_of_a_plane_wave():
+def test_masks_by_arrival_direction_give_the_second_order_of_a_plane_wave():
     generator = make(variant="no_flow", order=2).eval()
     net = generator.model.net
     given = slice(generator.options.sizes.margin, -generator.options.sizes.margin)

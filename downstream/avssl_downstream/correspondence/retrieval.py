@@ -1,0 +1,103 @@
+"""Cross-modal retrieval with frozen encoders: one linear projection a modality, trained by InfoNCE."""
+
+# N draws, K crops, V and A embedding widths, D projection
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from avssl.config import TrainConfig
+from avssl.evaluation.retrieval import retrieval_metrics
+from avssl.losses import info_nce
+from avssl.train.loop import fit
+from avssl_downstream.correspondence.draws import Draws
+from avssl_downstream.correspondence.options import CorrespondenceOptions
+
+
+class Projections(nn.Module):
+    """Standardised embeddings of both modalities to one space.
+
+    Args:
+        draws: of training; their mean and deviation standardise.
+        width: D.
+        temperature: of InfoNCE.
+    """
+
+    def __init__(self, draws: Draws, width: int, temperature: float) -> None:
+        super().__init__()
+        self.temperature = temperature
+        for name, each in (("video", draws.video), ("audio", draws.aligned)):
+            flat = each.flatten(0, 1).float()
+            self.register_buffer(f"{name}_mean", flat.mean(0))
+            self.register_buffer(f"{name}_scale", 1 / (flat.std(0) + 1e-6))
+        self.video, self.audio = (nn.Linear(each.shape[-1], width) for each in (draws.video, draws.aligned))
+
+    def project(self, modality: str, embeddings: Tensor) -> Tensor:
+        """Unit vectors `(N, K, D)` from `(N, K, V)` of `video` or `(N, K, A)` of `audio`."""
+        mean, scale = self.get_buffer(f"{modality}_mean"), self.get_buffer(f"{modality}_scale")
+        return functional.normalize(self.get_submodule(modality)((embeddings.float() - mean) * scale), dim=-1)
+
+    def forward(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        """`loss` of draws of different clips, averaged over their crops."""
+        video, audio = self.project("video", batch["video"]), self.project("audio", batch["audio"])
+        pairs = zip(video.unbind(1), audio.unbind(1), strict=True)
+        return {"loss": torch.stack([info_nce(a, b, self.temperature) for a, b in pairs]).mean()}
+
+
+@dataclass(frozen=True)
+class ClipBatches:
+    """Batches of one random draw of each of some clips: none is a negative of its own clip."""
+
+    draws: Draws
+    batch: int
+    seed: int
+
+    def between(self, start: int, stop: int) -> Iterator[dict[str, Tensor]]:
+        """The batches of steps `start` to `stop - 1`."""
+        for step in range(start, stop):
+            generator = torch.Generator().manual_seed(self.seed * 1_000_003 + step)
+            order = torch.randperm(len(self.draws.clip), generator=generator)
+            _, first = np.unique(self.draws.clip[order].numpy(), return_index=True)
+            shuffled = torch.from_numpy(np.sort(first))  # by place in the random order, not by clip
+            chosen = order[shuffled[: self.batch]]
+            yield {"video": self.draws.video[chosen], "audio": self.draws.aligned[chosen]}
+
+    def steps(self, epochs: int) -> int:
+        """Steps that show as many draws as so many epochs hold."""
+        clips = len(torch.unique(self.draws.clip))
+        return epochs * max(1, len(self.draws.clip) // min(self.batch, clips))
+
+
+def train_projections(draws: Draws, options: CorrespondenceOptions, title: str) -> Projections:
+    """Projections fitted to the draws of the training clips."""
+    torch.manual_seed(options.seed)
+    projections = Projections(draws, options.projection, options.temperature)
+    batches = ClipBatches(draws, options.retrieval_batch, options.seed)
+    steps = batches.steps(options.epochs)
+    config = TrainConfig(steps, options.seed, "32-true", log_every=steps, save_every=steps, show_every=steps)
+    fit(projections, batches, config, options.retrieval, None, title=title)
+    return projections.cpu().eval()
+
+
+@torch.inference_mode()
+def evaluate_retrieval(projections: Projections, draws: Draws) -> dict[str, float]:
+    """Retrieval among all draws; relevant are the draws of the own clip. Similarities are averaged over the crops.
+
+    Returns:
+        `audio_to_video_NAME` and `video_to_audio_NAME` of `avssl.evaluation.retrieval.retrieval_metrics`.
+    """
+    video, audio = (
+        projections.project(name, each).flatten(1) for name, each in (("video", draws.video), ("audio", draws.aligned))
+    )
+    directions = {"audio_to_video": (audio, video), "video_to_audio": (video, audio)}
+    return {
+        f"{direction}_{name}": value
+        for direction, (query, reference) in directions.items()
+        for name, value in retrieval_metrics(query, draws.clip, reference, draws.clip).items()
+    }

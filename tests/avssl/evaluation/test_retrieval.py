@@ -1,0 +1,105 @@
+"""Retrieval metrics against a computation by sorting, in plain Python, and chance against random orders."""
+
+import re
+import sys
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from avssl.evaluation import retrieval
+from avssl.evaluation.retrieval import METRICS, chance_map_at_r, chance_recall, retrieval_metrics
+
+
+def by_hand(query: Tensor, query_label: Tensor, reference: Tensor, reference_label: Tensor) -> dict[str, float]:
+    """Every query by itself: sort the references by cosine, go through their labels."""
+    found: dict[str, list[float]] = {name: [] for name in METRICS}
+    for each, label in zip(query.double(), query_label.tolist(), strict=True):
+        cosines = [float(each @ other / (each.norm() * other.norm())) for other in reference.double()]
+        order = sorted(range(len(cosines)), key=lambda place: -cosines[place])
+        hits = [bool(reference_label[place] == label) for place in order]
+        relevant = sum(hits)
+        for rank in (1, 5, 10):
+            found[f"r{rank}"].append(float(any(hits[:rank])))
+        precision = [sum(hits[: place + 1]) / (place + 1) for place in range(relevant) if hits[place]]
+        found["map_r"].append(sum(precision) / relevant)
+    return {name: float(np.mean(values)) for name, values in found.items()}
+
+
+def example(queries: int, references: int, labels: int, seed: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    centres = torch.randn(labels, 6, generator=generator)
+    theirs = torch.cat([torch.arange(labels), torch.randint(labels, (references - labels,), generator=generator)])
+    mine = torch.randint(labels, (queries,), generator=generator)
+    made = [centres[each] + 1.2 * torch.randn(len(each), 6, generator=generator) for each in (mine, theirs)]
+    return made[0], mine, made[1], theirs
+
+
+@pytest.mark.parametrize(("queries", "references", "labels"), [(40, 60, 12), (30, 30, 30), (25, 7, 3), (5, 90, 2)])
+@pytest.mark.parametrize("block", [4, 256])
+def test_metrics_equal_sorting_by_hand(queries: int, references: int, labels: int, block: int) -> None:
+    given = example(queries, references, labels, seed=queries)
+    found = retrieval_metrics(*given, block=block)
+    expected = by_hand(*given)
+    assert list(found) == [f"{name}{end}" for name in METRICS for end in ("", "_chance")]
+    assert {name: found[name] for name in METRICS} == pytest.approx(expected, abs=1e-9)
+    assert 0 < expected["r1"] < 1 or labels in (2, 3)
+
+
+def test_with_one_relevant_reference_map_is_recall_at_one() -> None:
+    query, _, reference, _ = example(50, 50, 50, seed=1)
+    found = retrieval_metrics(query, torch.arange(50), reference, torch.arange(50))
+    assert found["map_r"] == found["r1"]
+    assert [found[f"r{rank}_chance"] for rank in (1, 5, 10)] == pytest.approx([1 / 50, 5 / 50, 10 / 50])
+    assert found["map_r_chance"] == pytest.approx(1 / 50)
+
+
+def test_chance_is_the_mean_over_random_orders() -> None:
+    rng = np.random.default_rng(0)
+    labels = np.array([0, 0, 0, 0, 1, 1, 2, 3, 3, 3, 4, 5, 5])
+    relevant = np.bincount(labels)[labels]
+    runs = []
+    for _ in range(400):
+        query, reference = (torch.from_numpy(rng.standard_normal((13, 4))) for _ in range(2))
+        runs.append(by_hand(query, torch.from_numpy(labels), reference, torch.from_numpy(labels)))
+    for rank in (1, 5, 10):
+        assert np.mean([run[f"r{rank}"] for run in runs]) == pytest.approx(chance_recall(13, relevant, rank), abs=0.02)
+    assert np.mean([run["map_r"] for run in runs]) == pytest.approx(chance_map_at_r(13, relevant), abs=0.01)
+    assert chance_recall(13, relevant, 13) == 1.0
+
+
+def test_thousands_of_windows_are_compared_block_by_block(monkeypatch: pytest.MonkeyPatch) -> None:
+    label = torch.arange(3000).repeat_interleave(2)
+    embedding = torch.randn(3000, 8, generator=torch.Generator().manual_seed(0)).repeat_interleave(2, 0)
+    sizes, topk = [], torch.topk
+
+    def counting(mat: Tensor, *args: int, **kwargs: bool) -> tuple[Tensor, Tensor]:
+        sizes.append(len(mat))
+        return topk(mat, *args, **kwargs)
+
+    monkeypatch.setattr(torch, "topk", counting)
+    found = retrieval_metrics(embedding, label, embedding + 1e-3, label)
+    assert max(sizes) == retrieval.BLOCK
+    assert found["map_r"] > 0.99
+    assert found["r10_chance"] == pytest.approx(20 / 6000, rel=1e-2)
+
+
+def test_faiss_is_not_needed() -> None:
+    retrieval_metrics(*example(10, 20, 5, seed=0))
+    assert "faiss" not in sys.modules
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda q, ql, r, rl: (q, ql, r[:, :3], rl), "expected embeddings (Q, D) and (N, D)"),
+        (lambda q, ql, r, rl: (q, ql[1:], r, rl), "with a label each"),
+        (lambda q, ql, r, rl: (q * torch.nan, ql, r, rl), "got NaN or Inf among the queries"),
+        (lambda q, ql, r, rl: (q, ql + 100, r, rl), "each with a reference of its label"),
+        (lambda q, ql, r, rl: (q[:0], ql[:0], r, rl), "got none"),
+    ],
+)
+def test_what_does_not_fit_is_refused(change, message) -> None:
+    with pytest.raises(ValueError, match=re.escape(message)):
+        retrieval_metrics(*change(*example(10, 20, 5, seed=0)))
