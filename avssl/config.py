@@ -139,7 +139,7 @@ class ModelConfig:
     """Backbone instead of the preset's: torchvision/NAME or timm/NAME."""
     audio: str = ""
     """Backbone instead of the preset's: torchvision/NAME or timm/NAME."""
-    weights: str = ""
+    init: str = ""
     """Folder of encoders to start from; empty: random."""
 
     def __post_init__(self) -> None:
@@ -147,7 +147,7 @@ class ModelConfig:
         check_choices(self, "model")
 
 
-INSTANTS = ("random", "middle")
+FRAME_POSITIONS = ("random", "middle")
 
 
 @dataclass(frozen=True)
@@ -156,7 +156,7 @@ class DataConfig:
 
     manifest: str = ""
     """A `manifest.parquet` or its folder; empty: the built-in world."""
-    world: str = "synth360"
+    synthetic_dataset: str = "synth360"
     """Built-in world: synth360 (360 degrees, ambisonics) or stage (one camera, two ears)."""
     detector: str = ""
     """Whose objects guide crops: a model's path or name, truth (of a made-up world); empty: none are looked for."""
@@ -164,7 +164,7 @@ class DataConfig:
     """Scenes of the built-in world."""
     clip_seconds: float = 4.0
     """Seconds of each scene of the built-in world."""
-    world_seed: int = 0
+    synthetic_seed: int = 0
     """Seed of the built-in world."""
     seconds: float = 1.0
     """Sound read for one clip."""
@@ -172,7 +172,7 @@ class DataConfig:
     """Pictures read for one clip, from within the seconds of sound."""
     frame_rate: float = 16.0
     """Pictures a second."""
-    instant: str = choice("random", INSTANTS)
+    frame_position: str = choice("random", FRAME_POSITIONS)
     """Where in the seconds of sound the pictures lie: random or middle."""
     batch: int = 32
     """Clips a step, over all processes."""
@@ -187,7 +187,7 @@ class DataConfig:
             raise ValueError(
                 f"data: {self.frames} frames at {self.frame_rate} a second do not fit into {self.seconds} s"
             )
-        for name in ("world_seed", "workers"):
+        for name in ("synthetic_seed", "workers"):
             _not_negative("data", name, getattr(self, name))
         check_choices(self, "data")
 
@@ -207,10 +207,10 @@ class OptimConfig:
     """True: AdamW; False: the decay is part of the gradient (Adam with L2, as AVSA has it)."""
     schedule: str = choice("constant", SCHEDULES)
     """constant (AVSA's), cosine (to zero at the last step), steps (`factor` of the rate after each milestone) or
-    exponential (to `remains` at the last step)."""
-    remains: float = 0.01
+    exponential (to `final_lr_ratio` at the last step)."""
+    final_lr_ratio: float = 0.01
     """Of `exponential`: share of the rate at the end."""
-    shares: dict[str, float] = field(default_factory=dict)
+    lr_multipliers: dict[str, float] = field(default_factory=dict)
     """Parameters whose name begins with a key have this share of the rate, such as 0.1 for a pretrained part."""
     milestones: list[float] = field(default_factory=list)
     """Of `steps`: shares of the run, in 0..1."""
@@ -224,15 +224,15 @@ class OptimConfig:
     def __post_init__(self) -> None:
         """Refuse what has no meaning."""
         _positive("optim", "lr", self.lr)
-        _positive("optim", "remains", self.remains)
+        _positive("optim", "final_lr_ratio", self.final_lr_ratio)
         _positive("optim", "factor", self.factor)
         for name in ("weight_decay", "warmup", "clip_norm"):
             _not_negative("optim", name, getattr(self, name))
         check_choices(self, "optim")
         for share in self.milestones:
             check_range("optim", "milestones", share, 0.0, 1.0)
-        for share in self.shares.values():
-            _not_negative("optim", "shares", share)
+        for share in self.lr_multipliers.values():
+            _not_negative("optim", "lr_multipliers", share)
 
 
 @dataclass(frozen=True)
@@ -297,7 +297,7 @@ def fill(kind: type[T], *layers: Any, where: str = "") -> T:
     Raises:
         ValueError: an unknown key, or a value of another type or out of its range.
     """
-    with _told(kind, where):
+    with _describe_errors(kind, where):
         return OmegaConf.to_object(_merged(kind, *layers))  # type: ignore[return-value]
 
 
@@ -431,7 +431,7 @@ def _read_recipe(name: str, kind: type, above: tuple[Path, ...]) -> Any:
         raise ValueError(f"{path}: a recipe is a mapping of keys to values, this is a list")
     base = recipe.pop("base", None)
     recipe.pop("format", None)  # a run folder's config.yaml is a recipe too
-    with _told(kind, str(path)):
+    with _describe_errors(kind, str(path)):
         _merged(kind, recipe)
     if not base:
         return recipe
@@ -445,7 +445,7 @@ def _merged(kind: type, *layers: Any) -> Any:
 
 
 @contextmanager
-def _told(kind: type, where: str) -> Iterator[None]:
+def _describe_errors(kind: type, where: str) -> Iterator[None]:
     """OmegaConf's errors as one line that says where, which key, and which one may have been meant."""
     prefix = f"{where}: " if where else ""
     try:

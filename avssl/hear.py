@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from avssl.data.resample import resample
+from avssl.media.resample import resample
 from avssl.models.encoders import Encoders
 from avssl.spatial.ambisonics import from_stereo
 
@@ -53,12 +53,12 @@ class HearModel(nn.Module):
         """Embed `(windows, samples)` of mono sound: `(windows, width)`."""
         return torch.cat([self.audio(self._spread(some[:, None])) for some in torch.split(windows, BATCH)])
 
-    def _spread(self, sound: Tensor) -> Tensor:
+    def _spread(self, audio: Tensor) -> Tensor:
         """`(windows, 1, samples)` to the channels that the features start from."""
-        channels = self.audio.features.sound_channels
+        channels = self.audio.features.audio_channels
         if 1 in self.audio.features.accepted:
-            return sound
-        return from_stereo(sound) if channels == 4 else sound.expand(-1, channels, -1)
+            return audio
+        return from_stereo(audio) if channels == 4 else audio.expand(-1, channels, -1)
 
 
 def load_model(model_file_path: str = "", seconds: float = 1.0, hop: float = 50.0) -> HearModel:
@@ -96,7 +96,7 @@ def get_timestamp_embeddings(audio: Tensor, model: HearModel) -> tuple[Tensor, T
     begins = [round(stamp * model.heard_rate / 1000) for stamp in stamps.tolist()]
     wide = nn.functional.pad(model.heard(audio), (model.samples // 2, model.samples))
     with torch.no_grad():
-        found = [model(torch.stack([sound[at : at + model.samples] for at in begins])) for sound in wide]
+        found = [model(torch.stack([waveform[at : at + model.samples] for at in begins])) for waveform in wide]
     return torch.stack(found), stamps.expand(len(audio), -1).contiguous()
 
 
@@ -114,8 +114,8 @@ def get_scene_embeddings(audio: Tensor, model: HearModel) -> Tensor:
         ValueError: not a model of ours, or sound of another shape.
     """
     _check(audio, model)
-    sound = model.heard(audio)
-    wide = nn.functional.pad(sound, (0, max(0, model.samples - sound.shape[1])))
+    waveform = model.heard(audio)
+    wide = nn.functional.pad(waveform, (0, max(0, model.samples - waveform.shape[1])))
     windows = wide.unfold(1, model.samples, max(1, model.samples // 2))
     with torch.no_grad():
         return torch.stack([model(some).mean(0) for some in windows])

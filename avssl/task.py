@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from avssl.config import NoOptions
 from avssl.data.clip import Clip
-from avssl.data.manifest import Row
+from avssl.datasets.manifest import Row
 from avssl.models.encoders import Encoders
 
 

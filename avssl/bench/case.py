@@ -36,7 +36,7 @@ class Size:
     """Rows of a source video; twice as many columns."""
     video_seconds: float = 3.0
     """Length of the source video."""
-    sound_seconds: float = 10.0
+    audio_seconds: float = 10.0
     """Length of the sound file; that of YT-360's clips."""
 
 
@@ -82,5 +82,5 @@ def largest(mine: Tensor, other: Tensor) -> float:
 def brightness(mine: Tensor, other: Tensor) -> float:
     """Root mean square of the difference in luma, over the other's standard deviation; RGB `(..., 3, h, w)`."""
     weights = mine.new_tensor([0.299, 0.587, 0.114])[:, None, None]
-    mine, other = ((picture * weights).sum(-3) for picture in (mine, other))
+    mine, other = ((image * weights).sum(-3) for image in (mine, other))
     return float((mine - other).square().mean().sqrt() / other.std())

@@ -30,13 +30,13 @@ def detect(data: Path, model: str, **options: Any) -> None:
     MODEL is a .pt or .onnx file or an OpenVINO folder that ultralytics reads, or a folder of `avssl train-detector`.
     Nothing is downloaded. ultralytics (extra `detect`) is AGPL-3.0, and so are the weights that come from it.
     """
-    from avssl.data.detect import detect as run
+    from avssl.detection.detect import detect_objects as run
 
     click.echo(run(data, model, **options))
 
 
 def _detector_config() -> type:
-    from avssl.train.detector import DetectorConfig
+    from avssl.detection.training.train_detector import DetectorConfig
 
     return DetectorConfig
 
@@ -58,8 +58,8 @@ def train_detector(context: click.Context, world: Path, out: Path, recipe: str, 
     ultralytics (extra `detect`) trains it from random weights; its AGPL-3.0, its makers say, binds the network too.
     """
     from avssl.config import resolve
-    from avssl.train.detector import DetectorConfig
-    from avssl.train.detector import train_detector as run
+    from avssl.detection.training.train_detector import DetectorConfig
+    from avssl.detection.training.train_detector import train_detector as run
 
     config = resolve(DetectorConfig, recipe, dotted([*settings, *given_keys(context)]), where=recipe)
     for key, value in run(world, out, config).items():

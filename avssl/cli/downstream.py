@@ -84,7 +84,7 @@ class HeadRequest:
 
 def _run_of(encoders: Path) -> Path:
     """Folder that takes the results of heads on encoders: their run; `runs` where they are published without one."""
-    from avssl.models.folder import CONFIG
+    from avssl.models.encoder_io import CONFIG
 
     folder = encoders.absolute()
     if not (folder / CONFIG).is_file():

@@ -39,7 +39,7 @@ def embed(source: Path, out: Path, encoders: Path, tower: str, view: str | None,
     SOURCE is a folder, a manifest.parquet or a file. Exit code 0: all done; 1: some files could not be read, they are
     listed; 2: nothing could be begun.
     """
-    from avssl.data.windows import TOWERS, Reading
+    from avssl.data.window_reader import TOWERS, Reading
     from avssl.embedding.embed_files import embed_files
     from avssl.models.encoders import Encoders
 

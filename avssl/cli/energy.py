@@ -17,7 +17,7 @@ PATH = click.Path(path_type=Path)
 @click.argument("out", type=PATH)
 @click.option("--sound", "field", type=PATH, help="File with the sound field, such as a .wav.  [default: VIDEO]")
 @click.option(
-    "--sound-layout", "layout", default="auto", show_default=True, help="Declare channels: ambix, fuma, acn-n3d, wxy…"
+    "--channel-layout", "layout", default="auto", show_default=True, help="Declare channels: ambix, fuma, acn-n3d, wxy…"
 )
 @click.option("--frame-rate", default=10.0, show_default=True, help="Pictures a second to draw.")
 @click.option("--height", default=448, show_default=True, help="Rows of the pictures; twice as many columns.")
@@ -26,7 +26,7 @@ PATH = click.Path(path_type=Path)
 )
 def energy_overlay(video: Path, out: Path, field: Path | None, **options: Any) -> None:
     """Draw on a 360-degree VIDEO from where its first-order sound comes, bright where it is loud, as the film OUT."""
-    from avssl.data.energy_video import write_energy_video
+    from avssl.media.energy_overlay import write_energy_video
 
     write_energy_video(out, video, field or video, **options)
     click.echo(out)

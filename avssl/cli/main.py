@@ -78,7 +78,7 @@ def pretrain(
     """
     from avssl.config import RunConfig, resolve
 
-    flags = [("features", "name", features), ("data", "manifest", data), ("model", "weights", init)]
+    flags = [("features", "name", features), ("data", "manifest", data), ("model", "init", init)]
     given: dict[str, Any] = {section: {key: value} for section, key, value in flags if value is not None}
     given |= {"task": task} if task is not None else {}
     name = recipe or _default_recipe(task or "avsa")
@@ -108,7 +108,7 @@ def pretrain(
     help="Declare pictures equirectangular, or of an ordinary field of view, where nothing says so.",
 )
 @click.option(
-    "--sound-layout",
+    "--channel-layout",
     default="auto",
     show_default=True,
     help="Declare channels: ambix, fuma, acn-n3d, wxy, youtube-327, stereo, binaural…",
@@ -124,18 +124,18 @@ def prepare(root: Path, out: Path, layout: str, model: str | None, **options: An
     Continues what was begun. Exit code 0: all done; 1: some recordings failed, see OUT/failed.parquet;
     2: nothing could be begun.
     """
-    from avssl.data.prepare import prepare as run
+    from avssl.datasets.prepare import prepare as run
 
     if model is not None:
-        from avssl.data.detectors import load_detector
         from avssl.datasets.layout import load_layout
+        from avssl.detection.backends import load_detector
 
         if "flat" in (load_layout(layout).projection, options["projection"]):
             raise UserError("--detect looks for objects all around: these pictures are of an ordinary field of view")
         load_detector(model)  # what cannot be read is refused before hours of work
     report = run(root, out, layout, **options)
     if model is not None and report.rows:
-        from avssl.data.detect import detect as look
+        from avssl.detection.detect import detect_objects as look
 
         click.echo(look(out, model))
     sys.exit(1 if report.failed else 0)
@@ -150,7 +150,7 @@ def prepare(root: Path, out: Path, layout: str, model: str | None, **options: An
 @click.option("--json", "target", type=click.Path(path_type=Path), help="Write every single time to this file too.")
 def bench(only: tuple[str, ...], repeats: int, threads: int | None, target: Path | None) -> None:
     """Speed beside that of other libraries, measured here: ratios of medians, once both sides agree."""
-    from avssl.bench.run import bench as run
+    from avssl.bench.suite import bench as run
 
     run(only, repeats, threads, target)
 

@@ -55,7 +55,7 @@ def synth_command(name: str) -> click.Command:
     @click.pass_context
     def run(context: click.Context, out: Path, workers: int | None, settings: tuple[str, ...]) -> None:
         from avssl.config import fill
-        from avssl.scenes.world import load_synthetic_dataset
+        from avssl.synth.dataset_base import load_synthetic_dataset
 
         kind = load_synthetic_dataset(name)
         options: Any = fill(kind.Options, dotted((*settings, *given_keys(context))), where=name)

@@ -65,9 +65,9 @@ def jitter_colour(frames: Tensor, strength: Colour, rng: np.random.Generator) ->
     return rounded.view_as(frames)
 
 
-def jitter_level(sound: Tensor, strength: float, rng: np.random.Generator) -> Tensor:
+def jitter_level(audio: Tensor, strength: float, rng: np.random.Generator) -> Tensor:
     """Multiply sound by 1 plus or minus up to `strength`, and clip it to full scale as AVSA does."""
-    return (sound * rng.uniform(1 - strength, 1 + strength)).clamp_(-1, 1)
+    return (audio * rng.uniform(1 - strength, 1 + strength)).clamp_(-1, 1)
 
 
 def _saturate(factor: Tensor) -> Tensor:

@@ -19,7 +19,7 @@ class Clip:
 
     frames: Tensor
     """uint8 `(time, 3, height, width)`, RGB."""
-    sound: Tensor
+    audio: Tensor
     """float32 `(channels, samples)`, full scale 1."""
     sample_rate: int
     """Hz."""

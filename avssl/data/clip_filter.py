@@ -19,10 +19,10 @@ from torch import Tensor
 
 from avssl import __version__
 from avssl.data.atomic import write_text
-from avssl.data.manifest import Manifest, Row
-from avssl.data.media import read_sound
-from avssl.data.processes import Batch, in_order
+from avssl.data.worker_loader import Batch, in_order
+from avssl.datasets.manifest import Manifest, Row
 from avssl.io.cache_folder import cache_folder
+from avssl.media import read_audio
 
 AUDIO_CHECK_CLIPS = 96
 """Clips whose audio is checked, spread over the manifest; all clips, if one of these is rejected."""
@@ -107,7 +107,7 @@ class _AudioCheck:
     check: Callable[[Tensor], str]
 
     def __call__(self, row: Row) -> Batch:
-        reason = self.check(read_sound(self.root / row.sound, row.start, row.seconds)[0])
+        reason = self.check(read_audio(self.root / row.audio, row.start, row.seconds)[0])
         return {"reason": torch.tensor(list(reason.encode()), dtype=torch.uint8)}
 
 
@@ -126,7 +126,7 @@ def _cache_path(clip_filter: ClipFilter, rows: Sequence[Row], root: Path) -> Pat
     digest = hashlib.sha256(source)
     digest.update(repr((__version__, kind.__module__, kind.__qualname__, options, AUDIO_CHECK_CLIPS)).encode())
     for row in rows:
-        digest.update(repr((asdict(row), *_identity(root / row.sound))).encode("utf-8", "surrogateescape"))
+        digest.update(repr((asdict(row), *_identity(root / row.audio))).encode("utf-8", "surrogateescape"))
     return cache_folder() / "clip_filter" / f"{digest.hexdigest()[:32]}.json"
 
 

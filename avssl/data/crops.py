@@ -14,12 +14,12 @@ from scipy.spatial.transform import Rotation
 from torch import Tensor
 
 from avssl.config import check_choices, choice
-from avssl.data.directions import TRIES_AT_FIRST, Room, draw_apart, draw_around
+from avssl.data.sphere_sampling import TRIES_AT_FIRST, DirectionConstraints, sample_directions, sample_directions_near
 from avssl.spatial.ambisonics import angles, direction, rotation
 from avssl.spatial.viewport import crop
 
 WORLDS = ("none", "yaw", "any")
-GUIDES = ("random", "objects")
+CROP_GUIDES = ("random", "objects")
 
 
 @dataclass(frozen=True)
@@ -30,39 +30,44 @@ class CropOptions:
     """Crops of one instant."""
     size: int = 112
     """Pixels of a side."""
-    narrowest: float = 25.0
+    min_fov: float = 25.0
     """Degrees; least horizontal field of view. Its tangent is uniform up to the widest's."""
-    widest: float = 76.3
+    max_fov: float = 76.3
     """Degrees; largest horizontal field of view."""
     aspect: float = 4 / 3
     """Largest ratio of vertical to horizontal field (tangents), and its inverse the least; log-uniform."""
-    lowest: float = -30.0
+    min_elevation: float = -30.0
     """Degrees; least elevation of a random crop's centre."""
-    highest: float = 30.0
+    max_elevation: float = 30.0
     """Degrees; largest elevation of a random crop's centre."""
-    least_angle: float = 0.0
+    min_separation: float = 0.0
     """Degrees between the centres of any two crops of a clip."""
-    guide: str = choice("random", GUIDES)
+    crop_guide: str = choice("random", CROP_GUIDES)
     """random, or objects: centred on the clip's objects, best first, and random where there are too few of them."""
 
     def __post_init__(self) -> None:
         """Refuse what has no meaning, and crops that do not fit beside one another."""
         if self.crops < 1 or self.size < 1:
             raise ValueError(f"crops and size are at least 1, not {self.crops} and {self.size}")
-        if not 0 < self.narrowest <= self.widest < 180:
-            raise ValueError(f"0 < narrowest <= widest < 180 degrees, not {self.narrowest} and {self.widest}")
-        if not -90 <= self.lowest <= self.highest <= 90:
-            raise ValueError(f"-90 <= lowest <= highest <= 90 degrees, not {self.lowest} and {self.highest}")
-        if not 0 <= self.least_angle <= 180:
-            raise ValueError(f"least_angle is from 0 to 180 degrees, not {self.least_angle}")
+        if not 0 < self.min_fov <= self.max_fov < 180:
+            raise ValueError(f"0 < min_fov <= max_fov < 180 degrees, not {self.min_fov} and {self.max_fov}")
+        if not -90 <= self.min_elevation <= self.max_elevation <= 90:
+            raise ValueError(
+                f"-90 <= min_elevation <= max_elevation <= 90, not {self.min_elevation} and {self.max_elevation}"
+            )
+        if not 0 <= self.min_separation <= 180:
+            raise ValueError(f"min_separation is from 0 to 180 degrees, not {self.min_separation}")
         if not self.aspect >= 1:
             raise ValueError(f"aspect is at least 1, not {self.aspect}")
         check_choices(self)
-        draw_apart(self.room(), np.random.default_rng(0), TRIES_AT_FIRST)
+        sample_directions(self.room(), np.random.default_rng(0), TRIES_AT_FIRST)
 
-    def room(self) -> Room:
+    def room(self) -> DirectionConstraints:
         """Where the centres of a clip's crops may be."""
-        return Room(self.crops, *(math.radians(angle) for angle in (self.lowest, self.highest, self.least_angle)))
+        return DirectionConstraints(
+            self.crops,
+            *(math.radians(angle) for angle in (self.min_elevation, self.max_elevation, self.min_separation)),
+        )
 
 
 class Crops(NamedTuple):
@@ -89,7 +94,7 @@ class Crops(NamedTuple):
         turned = rotation(*self.directions().T).mT @ self.cameras
         return torch.atan2(turned[:, 2, 1], turned[:, 2, 2])
 
-    def pictures(self, frames: Tensor, size: int) -> Tensor:
+    def frames(self, frames: Tensor, size: int) -> Tensor:
         """uint8 `(K, time, 3, size, size)` from equirectangular uint8 `(time, 3, height, width)`."""
         cut: Tensor = crop(frames, self.directions(), self.fields, size, roll=self.rolls(), aspect=self.aspects)
         cut[self.flips] = cut[self.flips].flip(-1)
@@ -132,12 +137,12 @@ def draw_crops(
     Raises:
         ValueError: `world` is none of these; crops are guided, but without objects or with some that are no numbers.
     """
-    if options.guide == "objects":
+    if options.crop_guide == "objects":
         turned = draw_rotation(world, rng)
-        places = draw_around(_ranked(objects, turned), options.room(), rng)
+        places = sample_directions_near(_ranked(objects, turned), options.room(), rng)
         fields, aspects = _draw_lenses(options, rng)
     else:
-        places = draw_apart(options.room(), rng)
+        places = sample_directions(options.room(), rng)
         fields, aspects = _draw_lenses(options, rng)
         turned = draw_rotation(world, rng)
     azimuth, elevation = torch.from_numpy(places).float().T
@@ -145,15 +150,15 @@ def draw_crops(
     return Crops(turned.T @ rotation(azimuth, elevation), fields, aspects, flips, turned)
 
 
-def check_guide(options: CropOptions, detector: str) -> None:
+def check_crop_guide(options: CropOptions, detector: str) -> None:
     """See that crops guided by objects have a detector that finds them.
 
     Raises:
         ValueError: none is named.
     """
-    if options.guide == "objects" and not detector:
+    if options.crop_guide == "objects" and not detector:
         raise ValueError(
-            "guide is objects, but no detector is named that finds them: give a model's path, or truth in a made-up "
+            "crop_guide is objects, but no detector is named: give a model's path, or truth in a made-up "
             "world (data.detector in a run, detector in a head)"
         )
 
@@ -183,7 +188,7 @@ def draw_rotation(kind: str, rng: np.random.Generator) -> Tensor:
 
 def _draw_lenses(options: CropOptions, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
     """Fields of view and aspects, each `(K,)`."""
-    least, most = np.tan(np.radians([options.narrowest, options.widest]) / 2)
+    least, most = np.tan(np.radians([options.min_fov, options.max_fov]) / 2)
     fields = 2 * np.arctan(rng.uniform(least, most, options.crops))
     aspects = options.aspect ** rng.uniform(-1, 1, options.crops)
     return torch.from_numpy(fields).float(), torch.from_numpy(aspects).float()
@@ -193,8 +198,10 @@ def _ranked(objects: Tensor | None, turned: Tensor) -> np.ndarray:
     """Directions `(N, 2)` of a clip's objects in the turned world, best first."""
     if objects is None or objects.ndim != 2 or objects.shape[1] != 3:
         found = "none" if objects is None else tuple(objects.shape)
-        raise ValueError(f"guide is objects: azimuth, elevation and score of a clip's objects are (N, 3), not {found}")
+        raise ValueError(
+            f"crop_guide is objects: azimuth, elevation and score of a clip's objects are (N, 3), not {found}"
+        )
     if not bool(objects.isfinite().all()):
-        raise ValueError("guide is objects: azimuth, elevation and score are finite numbers, here are others")
+        raise ValueError("crop_guide is objects: azimuth, elevation and score are finite numbers, here are others")
     best = objects.double()[objects[:, 2].argsort(descending=True, stable=True)]
     return torch.stack(angles(direction(best[:, 0], best[:, 1]) @ turned.double().T), 1).numpy()

@@ -25,11 +25,11 @@ class EarsMeter(Meter):
         super().__init__(sample_rate, 2)
         self.mixed = torch.zeros(2, dtype=torch.float64)  # energy of left minus right, and of left plus right
 
-    def add(self, sound: Tensor) -> None:
+    def add(self, audio: Tensor) -> None:
         """Hear the next block, left and right `(2, samples)`."""
-        super().add(sound)
-        mixed = (APART_TOTAL.to(sound) @ sound).double().square().sum(-1)
-        self.mixed = self.mixed.to(sound.device) + mixed
+        super().add(audio)
+        mixed = (APART_TOTAL.to(audio) @ audio).double().square().sum(-1)
+        self.mixed = self.mixed.to(audio.device) + mixed
 
     def silent_channels(self) -> str:
         """L or R where that channel is silent, L-R where both carry the same.

@@ -26,10 +26,10 @@ class FieldMeter(Meter):
         super().__init__(sample_rate, len(LETTERS))
         self.band = torch.zeros(4, 4, dtype=torch.float64)  # covariance between channels, 150-4000 Hz
 
-    def add(self, sound: Tensor) -> None:
+    def add(self, audio: Tensor) -> None:
         """Hear the next block, ambiX `(4, samples)`."""
-        super().add(sound)
-        self.band = self.band.to(sound.device) + band_covariance(sound, self.sample_rate, LOW, HIGH).double()
+        super().add(audio)
+        self.band = self.band.to(audio.device) + band_covariance(audio, self.sample_rate, LOW, HIGH).double()
 
     def silent_channels(self) -> str:
         """Letters of the silent channels, such as Z.

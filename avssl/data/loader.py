@@ -16,12 +16,12 @@ from torch.utils.data import default_collate
 
 from avssl.config import DataConfig
 from avssl.data.clip import Clip
-from avssl.data.manifest import Manifest, Row
-from avssl.data.media import read_frames, read_sound
-from avssl.data.objects import Objects
-from avssl.data.objects import read as read_objects
-from avssl.data.processes import Batch, in_loader, in_order
-from avssl.data.resample import resample
+from avssl.data.worker_loader import Batch, in_loader, in_order
+from avssl.datasets.manifest import Manifest, Row
+from avssl.detection.object_index import Objects
+from avssl.detection.object_index import read as read_objects
+from avssl.media import read_audio, read_frames
+from avssl.media.resample import resample
 
 Views = Callable[[Clip, np.random.Generator], Batch]
 
@@ -55,20 +55,20 @@ def read_clip(
         ValueError: a file is broken.
     """
     seconds = min(config.seconds, row.seconds)
-    sound_at, frames_at = (0.5, 0.5) if rng is None else rng.random(2)
-    frames_at = 0.5 if config.instant == "middle" else frames_at
-    start = (row.seconds - seconds) * sound_at
+    audio_at, frames_at = (0.5, 0.5) if rng is None else rng.random(2)
+    frames_at = 0.5 if config.frame_position == "middle" else frames_at
+    start = (row.seconds - seconds) * audio_at
     frame_start = start + max(0.0, seconds - config.frames / config.frame_rate) * frames_at
-    sound, rate = read_sound(root / row.sound, row.start + start, seconds)
-    if not bool(sound.isfinite().all()):
-        raise ValueError(f"{root / row.sound}: sound is made of finite numbers, here are others near {start:.2f} s")
-    sound = resample(sound, rate, sample_rate)
+    audio, rate = read_audio(root / row.audio, row.start + start, seconds)
+    if not bool(audio.isfinite().all()):
+        raise ValueError(f"{root / row.audio}: sound is made of finite numbers, here are others near {start:.2f} s")
+    audio = resample(audio, rate, sample_rate)
     samples = round(config.seconds * sample_rate)
     last = row.start + row.seconds - 0.5 / max(row.frame_rate, 1.0)
     times = [min(row.start + frame_start + frame / config.frame_rate, last) for frame in range(config.frames)]
     return Clip(
         frames=read_frames(root / row.video, times),
-        sound=pad(sound, (0, max(0, samples - sound.shape[1])))[:, :samples],
+        audio=pad(audio, (0, max(0, samples - audio.shape[1])))[:, :samples],
         sample_rate=sample_rate,
         key=row.key,
         labels=asdict(row) | {"start": float(start), "frame_start": float(frame_start)},

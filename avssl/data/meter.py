@@ -23,11 +23,11 @@ class Meter:
         self.peak = 0.0
         self.energy = torch.zeros(channels, dtype=torch.float64)
 
-    def add(self, sound: Tensor) -> None:
+    def add(self, audio: Tensor) -> None:
         """Hear the next block, `(channels, samples)`."""
-        self.samples += sound.shape[-1]
-        self.peak = max(self.peak, float(sound.abs().max()))
-        self.energy = self.energy.to(sound.device) + sound.double().square().sum(-1)
+        self.samples += audio.shape[-1]
+        self.peak = max(self.peak, float(audio.abs().max()))
+        self.energy = self.energy.to(audio.device) + audio.double().square().sum(-1)
 
     def floor(self) -> float:
         """Energy up to which a channel counts as silent."""

@@ -23,7 +23,7 @@ class Recording:
     """Unique name in the data set; for `prepare` it is also a safe file name, unique whatever the case of letters."""
     video: str = ""
     """Video file, or folder of numbered frames, relative to the data set's root; empty: no video."""
-    sound: str = ""
+    audio: str = ""
     """Audio file, or folder of numbered audio files, relative to the root; may equal `video`; empty: no audio."""
     start: float = 0.0
     """Seconds from the beginning of the files to the beginning of the segment."""
@@ -37,7 +37,7 @@ class Recording:
     """train, val, test, or empty."""
     projection: str = "auto"
     """equirect, flat (ordinary field of view), or auto: decided by the file's header and the frame's shape."""
-    sound_layout: str = "auto"
+    channel_layout: str = "auto"
     """Channel layout, such as stereo, binaural or ambix; auto: decided by the number of channels and the codec."""
     min_difference_db: float = -math.inf
     """Lowest level of left minus right relative to left plus right, in dB; `prepare` rejects stereo below it."""

@@ -38,7 +38,7 @@ def cached_dataset(
         if not path.is_file():
             raise
         found = Dataset.load(path)
-        if any((found.root / (each.video or each.sound)).is_file() for each in found.recordings):
+        if any((found.root / (each.video or each.audio)).is_file() for each in found.recordings):
             raise
         logger.warning("%s: media are gone, the cached index of %s is used", root, found.name)
         return found

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import torch
 
-from avssl.data.media import probe
-from avssl.data.media.whole import Pictures, Sound
-from avssl.data.processes import Batch, in_order
+from avssl.data.worker_loader import Batch, in_order
 from avssl.embedding.cache_keys import CacheKeys
 from avssl.io.cache_folder import cache_folder
+from avssl.media import probe
+from avssl.media.streams import AudioReader, VideoReader
 from avssl.train.counter import Counter
 
 FILE = "durations.jsonl"
@@ -66,9 +66,9 @@ def media_duration(path: Path, tower: str) -> float:
     if not path.is_file():
         raise FileNotFoundError(f"{path}: expected {tower}, there is no such file")
     if tower == "video":
-        return Pictures(path).length()
+        return VideoReader(path).length()
     # Headers of streamed files hold no duration: then it is counted over all packets.
-    return Sound(path).seconds or probe(path).seconds
+    return AudioReader(path).seconds or probe(path).seconds
 
 
 def _known(file: Path) -> dict[str, float]:

@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
 
-from avssl.data.windows import Reading, Source
+from avssl.data.window_reader import Reading, Source
 from avssl.embedding.cache import iterate_cached_embeddings
-from avssl.embedding.media_discovery import Found, Medium, find_media, find_windows
+from avssl.embedding.media_discovery import MediaFiles, Medium, find_media, find_windows
 from avssl.embedding.table_writer import Add, embedding_table
 from avssl.models.embedder import Embedder
 from avssl.models.encoders import Encoders
@@ -71,7 +71,13 @@ def embed_files(
 
 
 def _add_all(
-    add: Add, found: Found, there: Sequence[Medium], encoders: Encoders, reading: Reading, precision: str, workers: int
+    add: Add,
+    found: MediaFiles,
+    there: Sequence[Medium],
+    encoders: Encoders,
+    reading: Reading,
+    precision: str,
+    workers: int,
 ) -> int:
     """Embed what was found, one tower after the other; how many windows there were."""
     offsets = {medium.name: medium.start for medium in there}
@@ -96,6 +102,6 @@ class _NothingError(Exception):
     """There is nothing to write."""
 
 
-def _say_rates(found: Found, sample_rate: int, say: Callable[[str], None]) -> None:
+def _say_rates(found: MediaFiles, sample_rate: int, say: Callable[[str], None]) -> None:
     if others := sorted(found.rates - {sample_rate}):
         say(f"sound at {', '.join(map(str, others))} Hz is resampled to the encoders' {sample_rate} Hz")

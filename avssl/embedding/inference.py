@@ -14,8 +14,8 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from avssl.config import check_precision
-from avssl.data.processes import Batch, Patient, in_order, refusal
-from avssl.data.windows import Reading, Source, iterate_window_frames, read_sounds
+from avssl.data.window_reader import Reading, Source, iterate_window_frames, read_audio_windows
+from avssl.data.worker_loader import Batch, ErrorsAsResults, in_order, read_error
 from avssl.models.embedder import AudioEmbedder, Embedder
 from avssl.models.runtime import evaluating, single_process
 from avssl.train.counter import Counter
@@ -77,7 +77,7 @@ def embed(
             evaluating(network),
             Counter(title or f"{tower_of(embedder)} windows", sum(map(len, flat)), progress) as counter,
         ):
-            batches = in_order(read if on_error is None else Patient(read), flat, workers)
+            batches = in_order(read if on_error is None else ErrorsAsResults(read), flat, workers)
             parts = _embedded(network, batches, fabric, counter)
             for source, some in zip(sources, jobs, strict=True):
                 found = list(islice(parts, len(some)))
@@ -121,7 +121,7 @@ def _audio_input(embedder: Embedder) -> _AudioInput | None:
     if not isinstance(embedder, AudioEmbedder):
         return None
     features = embedder.features
-    return _AudioInput(features.name, embedder.sample_rate, features.sound_channels, tuple(sorted(features.accepted)))
+    return _AudioInput(features.name, embedder.sample_rate, features.audio_channels, tuple(sorted(features.accepted)))
 
 
 @dataclass(frozen=True)
@@ -134,13 +134,13 @@ class _Reader:
     def __call__(self, job: _Job) -> Batch:
         if self.audio is None:
             return {"windows": torch.stack(list(iterate_window_frames(job.path, job.starts, self.reading)))}
-        sounds = read_sounds(job.path, job.starts, self.reading, self.audio.sample_rate)
-        count = sounds.shape[1]
+        waveforms = read_audio_windows(job.path, job.starts, self.reading, self.audio.sample_rate)
+        count = waveforms.shape[1]
         if count not in self.audio.accepted:
             takes = " or ".join(map(str, self.audio.accepted))
             hint = "; channels=4 takes the first four" if count > 4 else ""
             raise ValueError(f"features {self.audio.name} take {takes} channels, {job.path} has {count}{hint}")
-        return {"windows": sounds}
+        return {"windows": waveforms}
 
     @property
     def most(self) -> int:
@@ -170,7 +170,7 @@ def _embedded(
     """For each batch of windows their embeddings, or why they could not be read."""
     waiting: list[Tensor] = []
     for batch in batches:
-        if refused := refusal(batch):
+        if refused := read_error(batch):
             yield from _passed(network, waiting, fabric, counter)
             yield refused
             waiting = []

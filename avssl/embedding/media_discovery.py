@@ -9,14 +9,14 @@ from pathlib import Path
 
 import torch
 
-from avssl.data.layouts.files import PICTURES, SOUNDS
-from avssl.data.layouts.walk import walk
-from avssl.data.manifest import NAME, read_manifest
-from avssl.data.media import probe
-from avssl.data.media.whole import Sound
-from avssl.data.processes import Batch, Patient, in_order, refusal
-from avssl.data.windows import Source
+from avssl.data.window_reader import Source
+from avssl.data.worker_loader import Batch, ErrorsAsResults, in_order, read_error
+from avssl.datasets.layouts.files import AUDIO_SUFFIXES, VIDEO_SUFFIXES
+from avssl.datasets.layouts.walk import walk
+from avssl.datasets.manifest import NAME, read_manifest
 from avssl.embedding.duration_cache import media_duration
+from avssl.media import probe
+from avssl.media.streams import AudioReader
 from avssl.train.counter import Counter
 
 WINDOWS_PER_SOURCE = 512
@@ -30,7 +30,7 @@ class Medium:
     name: str
     """Path relative to the folder, or key in the manifest."""
     video: Path | None
-    sound: Path | None
+    audio: Path | None
     start: float = 0.0
     """Seconds from the beginning of the files to its own."""
     seconds: float = math.inf
@@ -38,7 +38,7 @@ class Medium:
 
 
 @dataclass
-class Found:
+class MediaFiles:
     """What there is to embed."""
 
     sources: dict[str, list[Source]]
@@ -57,8 +57,8 @@ def find_media(root: Path, leave_out: Path) -> list[Medium]:
     """
     if root.suffix == ".parquet" or (root / NAME).is_file():
         manifest = read_manifest(root)
-        paths = [(row, manifest.root / row.video, manifest.root / row.sound) for row in manifest]
-        return [Medium(row.key, video, sound, row.start, row.seconds) for row, video, sound in paths]
+        paths = [(row, manifest.root / row.video, manifest.root / row.audio) for row in manifest]
+        return [Medium(row.key, video, audio, row.start, row.seconds) for row, video, audio in paths]
     if not root.exists():
         raise ValueError(f"{root}: expected a folder of media, a manifest or a media file; there is nothing")
     files = [root] if root.is_file() else _below(root, leave_out)
@@ -67,7 +67,9 @@ def find_media(root: Path, leave_out: Path) -> list[Medium]:
     return [_medium(path.name if path == root else path.relative_to(root).as_posix(), path) for path in files]
 
 
-def find_windows(found: Sequence[Medium], towers: Sequence[str], seconds: float, hop: float, workers: int) -> Found:
+def find_windows(
+    found: Sequence[Medium], towers: Sequence[str], seconds: float, hop: float, workers: int
+) -> MediaFiles:
     """Windows of media, every `hop` seconds from the beginning as long as they fit; a short file has one.
 
     Args:
@@ -77,12 +79,12 @@ def find_windows(found: Sequence[Medium], towers: Sequence[str], seconds: float,
         hop: seconds from one window to the next.
         workers: loader processes that read headers.
     """
-    made = Found({tower: [] for tower in towers})
+    made = MediaFiles({tower: [] for tower in towers})
     jobs = [(medium, tower) for medium in found for tower in towers]
     with Counter("looking at files", len(jobs)) as counter:
-        for (medium, tower), batch in zip(jobs, in_order(Patient(_measured), jobs, workers), strict=True):
+        for (medium, tower), batch in zip(jobs, in_order(ErrorsAsResults(_measured), jobs, workers), strict=True):
             counter.advance(1)
-            if refused := refusal(batch):
+            if refused := read_error(batch):
                 made.broken.setdefault(medium.name, str(refused))
                 continue
             if rate := int(batch["rate"]):
@@ -94,36 +96,36 @@ def find_windows(found: Sequence[Medium], towers: Sequence[str], seconds: float,
 
 
 def _below(root: Path, leave_out: Path) -> list[Path]:
-    known = PICTURES | SOUNDS
+    known = VIDEO_SUFFIXES | AUDIO_SUFFIXES
     paths = (folder / name for folder, _, names in walk(root, leave_out) for name in names)
     return sorted(path for path in paths if path.suffix.lower() in known and path.is_file())
 
 
 def _medium(name: str, path: Path) -> Medium:
-    return Medium(name, None if path.suffix.lower() in SOUNDS else path, path)
+    return Medium(name, None if path.suffix.lower() in AUDIO_SUFFIXES else path, path)
 
 
 def _measured(job: tuple[Medium, str]) -> Batch:
     """Seconds and sample rate of what a tower finds in a medium; 0 seconds where there is nothing for it."""
     medium, tower = job
-    path = medium.video if tower == "video" else medium.sound
+    path = medium.video if tower == "video" else medium.audio
     seconds, rate = 0.0, 0
     if path is not None and _has(path, tower):
-        rate = Sound(path).sample_rate if tower == "audio" else 0
+        rate = AudioReader(path).sample_rate if tower == "audio" else 0
         seconds = min(media_duration(path, tower) - medium.start, medium.seconds)
     return {"seconds": torch.tensor(seconds, dtype=torch.float64), "rate": torch.tensor(rate)}
 
 
 def _has(path: Path, tower: str) -> bool:
     """Whether there are pictures, or sound, in a file that may hold both."""
-    if path.suffix.lower() in SOUNDS:
+    if path.suffix.lower() in AUDIO_SUFFIXES:
         return True
     there = probe(path)
-    return bool(there.videos if tower == "video" else there.sounds)
+    return bool(there.videos if tower == "video" else there.audio_streams)
 
 
 def _pieces(medium: Medium, tower: str, length: float, seconds: float, hop: float) -> list[Source]:
-    path = medium.video if tower == "video" else medium.sound
+    path = medium.video if tower == "video" else medium.audio
     if path is None or length <= 0:
         return []
     count = max(1, math.floor((length - seconds) / hop + 1e-6) + 1)

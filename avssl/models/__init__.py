@@ -6,13 +6,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from avssl.models.avsa_checkpoint import load_published
     from avssl.models.encoder_factory import build_encoders
     from avssl.models.encoders import Encoders
-    from avssl.models.published import load_published
 
 __all__ = ["Encoders", "build_encoders", "load_published"]
 
-_HOMES = {"Encoders": "encoders", "build_encoders": "encoder_factory", "load_published": "published"}
+_HOMES = {"Encoders": "encoders", "build_encoders": "encoder_factory", "load_published": "avsa_checkpoint"}
 
 
 def __getattr__(name: str) -> Any:

@@ -8,7 +8,7 @@ from typing import Any
 from einops import rearrange
 from torch import Tensor, nn
 
-from avssl.models.unpooled import Tower, Unpooled
+from avssl.models.tower import Tower, TowerOutput
 from avssl.plugins import hint
 
 LIBRARIES = ("torchvision", "timm")
@@ -28,7 +28,7 @@ class Backbone(Tower):
         super().__init__()
         self.network, self.width = network, width
 
-    def unpooled(self, x: Tensor) -> Unpooled:
+    def forward_features(self, x: Tensor) -> TowerOutput:
         """Embeddings, and what the network's last adaptive pooling takes in.
 
         Raises:
@@ -37,7 +37,7 @@ class Backbone(Tower):
         taken: list[Tensor] = []
         hook = _pooling(self.network).register_forward_pre_hook(lambda _, inputs: taken.append(inputs[0]))
         try:
-            return Unpooled(self.network(x), taken[-1])
+            return TowerOutput(self.network(x), taken[-1])
         finally:
             hook.remove()
 
@@ -68,10 +68,10 @@ class Backbone(Tower):
 class PerFrame(Backbone):
     """A network of single pictures, applied to every frame; the embeddings are averaged over time."""
 
-    def unpooled(self, x: Tensor) -> Unpooled:
+    def forward_features(self, x: Tensor) -> TowerOutput:
         """Embeddings averaged over time, and the maps of each frame."""
-        frames, maps = super().unpooled(rearrange(x, "B C T H W -> (B T) C H W"))
-        return Unpooled(self._mean(frames, len(x)), rearrange(maps, "(B T) C H W -> B C T H W", B=len(x)))
+        frames, maps = super().forward_features(rearrange(x, "B C T H W -> (B T) C H W"))
+        return TowerOutput(self._mean(frames, len(x)), rearrange(maps, "(B T) C H W -> B C T H W", B=len(x)))
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalised `(clips, 3, time, height, width)` to `(clips, width)`."""

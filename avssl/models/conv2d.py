@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn import functional
 
-from avssl.models.unpooled import Tower, Unpooled
+from avssl.models.tower import Tower, TowerOutput
 
 
 class Block(nn.Module):
@@ -53,7 +53,7 @@ class Conv2D10(Tower):
         found: Tensor = self.block1(self.conv1(x))
         return found
 
-    def unpooled(self, x: Tensor) -> Unpooled:
+    def forward_features(self, x: Tensor) -> TowerOutput:
         """Spectra `(sounds, maps, time, mels)` to the greatest over time and mel band, and 512 maps."""
         x = self.block4(self.block3(self.block2(self.early(x))))
-        return Unpooled(x.amax(dim=(2, 3)), x)
+        return TowerOutput(x.amax(dim=(2, 3)), x)

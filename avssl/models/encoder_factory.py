@@ -6,12 +6,12 @@ from dataclasses import asdict
 from pathlib import Path
 
 from avssl.config import FeatureConfig, ModelConfig
+from avssl.models.avsa_checkpoint import load_published
 from avssl.models.encoders import Encoders
-from avssl.models.published import load_published
 
 
 def build_encoders(model: ModelConfig, features: FeatureConfig) -> Encoders:
-    """Encoders for a run: with random weights, or those in `model.weights`.
+    """Encoders for a run: with random weights, or those in `model.init`.
 
     Args:
         model: names the towers; `weights` may be a folder of encoders, or a `.safetensors` file of AVSA's checkpoint.
@@ -21,9 +21,9 @@ def build_encoders(model: ModelConfig, features: FeatureConfig) -> Encoders:
         ValueError: unknown names, or weights that do not fit this configuration.
     """
     encoders = Encoders(model, features)
-    if not model.weights:
+    if not model.init:
         return encoders
-    path = Path(model.weights)
+    path = Path(model.init)
     if path.is_file() or path.suffix == ".safetensors":
         load_published(encoders, path)
     else:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from avssl import __version__
 from avssl.config import FeatureConfig, ModelConfig, fill
 from avssl.models.embedder import module_fingerprint
-from avssl.models.folder import (
+from avssl.models.encoder_io import (
     CONFIG,
     CONVENTION,
     WEIGHTS,
@@ -23,8 +23,8 @@ from avssl.models.folder import (
     read_tensors,
     write_folder,
 )
-from avssl.models.towers import audio_tower, video_tower
-from avssl.models.unpooled import Tower, Unpooled
+from avssl.models.tower import Tower, TowerOutput
+from avssl.models.tower_factory import audio_tower, video_tower
 from avssl.spatial.features import Features
 
 # torchvision's ImageNet statistics, which AVSA uses too.
@@ -61,11 +61,11 @@ class AudioEncoder(nn.Module):
         types = type(self.tower).__qualname__, type(self.features).__qualname__
         return module_fingerprint(self, self._description, *types, self.features.config)
 
-    def forward(self, sound: Tensor) -> Tensor:
+    def forward(self, audio: Tensor) -> Tensor:
         """Embed sounds.
 
         Args:
-            sound: `(..., channels, samples)`, full scale 1, at the encoders' sample rate; ambiX order W, Y, Z, X.
+            audio: `(..., channels, samples)`, full scale 1, at the encoders' sample rate; ambiX order W, Y, Z, X.
 
         Returns:
             `(..., width)`, float32.
@@ -73,25 +73,25 @@ class AudioEncoder(nn.Module):
         Raises:
             ValueError: another number of channels than the features need.
         """
-        embedding: Tensor = self.tower(self._heard(sound))
-        return embedding.float().reshape(*sound.shape[:-2], self.width)
+        embedding: Tensor = self.tower(self._extract_features(audio))
+        return embedding.float().reshape(*audio.shape[:-2], self.width)
 
-    def unpooled(self, sound: Tensor) -> Unpooled:
+    def forward_features(self, audio: Tensor) -> TowerOutput:
         """Embed `(sounds, channels, samples)`, and keep the maps `(sounds, channels, time, bands)` of the tower."""
-        return self.tower.unpooled(self._heard(sound))
+        return self.tower.forward_features(self._extract_features(audio))
 
-    def early(self, sound: Tensor) -> Tensor:
+    def early(self, audio: Tensor) -> Tensor:
         """Maps of the tower's first block `(sounds, channels, time, bands)`, of `(sounds, channels, samples)`.
 
         Raises:
             ValueError: the tower gives none.
         """
-        return self.tower.early(self._heard(sound))
+        return self.tower.early(self._extract_features(audio))
 
-    def _heard(self, sound: Tensor) -> Tensor:
-        if sound.ndim < 2:
-            raise ValueError(f"sound is (..., channels, samples), not {tuple(sound.shape)}")
-        maps: Tensor = self.features(sound.reshape(-1, *sound.shape[-2:]))
+    def _extract_features(self, audio: Tensor) -> Tensor:
+        if audio.ndim < 2:
+            raise ValueError(f"sound is (..., channels, samples), not {tuple(audio.shape)}")
+        maps: Tensor = self.features(audio.reshape(-1, *audio.shape[-2:]))
         return maps.contiguous(memory_format=torch.channels_last)
 
 
@@ -125,16 +125,16 @@ class VideoEncoder(nn.Module):
         Raises:
             ValueError: not three colours, or no axis of time.
         """
-        embedding: Tensor = self.tower(self._seen(frames))
+        embedding: Tensor = self.tower(self._normalize(frames))
         return embedding.float().reshape(*frames.shape[:-4], self.width)
 
     def fingerprint(self) -> str:
         """Hash of configuration and weights, 64 hexadecimal digits."""
         return module_fingerprint(self, self._settings)
 
-    def unpooled(self, frames: Tensor) -> Unpooled:
+    def forward_features(self, frames: Tensor) -> TowerOutput:
         """Embed `(clips, time, 3, height, width)`, and keep the maps that tell left from right; see `maps`."""
-        return self.tower.unpooled(self._seen(frames))
+        return self.tower.forward_features(self._normalize(frames))
 
     def maps(self, frames: Tensor) -> Tensor:
         """What the tower sees where, before it is pooled into an embedding.
@@ -148,9 +148,9 @@ class VideoEncoder(nn.Module):
         Raises:
             ValueError: not three colours, no axis of time, or a tower without maps.
         """
-        return self.tower.maps(self._seen(frames))
+        return self.tower.maps(self._normalize(frames))
 
-    def _seen(self, frames: Tensor) -> Tensor:
+    def _normalize(self, frames: Tensor) -> Tensor:
         if frames.ndim < 4 or frames.shape[-3] != 3:
             raise ValueError(f"frames are (..., time, 3, height, width), not {tuple(frames.shape)}")
         pixels = frames.reshape(-1, *frames.shape[-4:]).movedim(-3, -1).contiguous()
@@ -173,7 +173,7 @@ class Encoders(nn.Module):
 
     def __init__(self, model: ModelConfig, features: FeatureConfig) -> None:
         super().__init__()
-        self.model_config, self.feature_config = replace(model, weights=""), features
+        self.model_config, self.feature_config = replace(model, init=""), features
         front_end = Features(features)
         self.audio = AudioEncoder(front_end, audio_tower(model, front_end.maps), model.audio or model.preset)
         self.video = VideoEncoder(model)
@@ -198,9 +198,9 @@ class Encoders(nn.Module):
         """Numbers of one embedding of frames."""
         return self.video.width
 
-    def fit_features(self, sounds: Iterable[Tensor]) -> None:
+    def fit_features(self, waveforms: Iterable[Tensor]) -> None:
         """Fit the features' statistics; see `Features.fit`."""
-        self.features.fit(sounds)
+        self.features.fit(waveforms)
 
     def fingerprint(self) -> str:
         """Hash of configuration and weights of both towers, 64 hexadecimal digits."""
@@ -243,7 +243,7 @@ class Encoders(nn.Module):
                 "width": self.audio_width,
                 "parameters": _parameters(self.audio),
                 "maps": self.features.maps,
-                "channels": self.features.sound_channels,
+                "channels": self.features.audio_channels,
             },
             "video": {"width": self.video_width, "parameters": _parameters(self.video)},
             "training": training,

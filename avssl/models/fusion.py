@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from avssl.models.encoders import Encoders
-from avssl.models.unpooled import Tower, Unpooled
+from avssl.models.tower import Tower, TowerOutput
 
 # B clips, C channels, T steps in time, H and W rows and columns of the picture, F bands of frequency
 
@@ -42,10 +42,10 @@ class Fusion(nn.Module):
         self.joint = nn.Sequential(nn.Conv1d(joined, WIDTH, 1), nn.ReLU(), nn.Conv1d(WIDTH, WIDTH, 1), nn.ReLU())
         self.out = nn.Linear(WIDTH, 1)
 
-    def forward(self, video: Unpooled, audio: Unpooled) -> Tensor:
+    def forward(self, video: TowerOutput, audio: TowerOutput) -> Tensor:
         """One number for each of `B` clips, `(B,)`, from what both towers make of them."""
-        sound = functional.adaptive_avg_pool2d(audio.maps, (audio.maps.shape[2], BANDS))
-        instants_BCT = self.instant(sound).squeeze(-1)
+        waveform = functional.adaptive_avg_pool2d(audio.maps, (audio.maps.shape[2], BANDS))
+        instants_BCT = self.instant(waveform).squeeze(-1)
         places = functional.adaptive_avg_pool3d(self.cell(video.maps), (video.maps.shape[2], self.rows, self.columns))
         steps = instants_BCT.shape[-1]
         places_BCT = functional.interpolate(rearrange(places, "B C T H W -> B (C H W) T"), steps, mode="linear")

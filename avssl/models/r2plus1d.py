@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn import functional
 
-from avssl.models.unpooled import Tower, Unpooled
+from avssl.models.tower import Tower, TowerOutput
 
 Size = tuple[int, int, int]
 
@@ -57,11 +57,11 @@ class R2Plus1D(Tower):
         self.conv4x = nn.Sequential(Block(128, 256, (2, 2, 2)), Block(256, 256))
         self.conv5x = nn.Sequential(Block(256, 512, (2, 2, 2)), Block(512, 512))
 
-    def unpooled(self, x: Tensor) -> Unpooled:
+    def forward_features(self, x: Tensor) -> TowerOutput:
         """Pictures `(clips, 3, time, height, width)` to the greatest over time and picture, and 512 maps."""
         x = self.conv1(x)
         x = self.conv5x(self.conv4x(self.conv3x(self.conv2x(x))))
-        return Unpooled(x.amax(dim=(2, 3, 4)), x)
+        return TowerOutput(x.amax(dim=(2, 3, 4)), x)
 
 
 def _spatial(planes_in: int, planes: int, stride: Size) -> nn.Conv3d:

@@ -9,7 +9,7 @@ from einops import rearrange
 from torch import Tensor, nn
 from torch.nn import functional
 
-from avssl.models.unpooled import Tower, Unpooled
+from avssl.models.tower import Tower, TowerOutput
 
 # B clips or sounds, C channels, T time, H and W rows and columns of the picture, S = H W cells, M mel bands
 
@@ -69,7 +69,7 @@ class SmallVideo(Tower):
         self.out = nn.Linear(last * grid * grid, width)
         self.norm = nn.LayerNorm(width)
 
-    def unpooled(self, x: Tensor) -> Unpooled:
+    def forward_features(self, x: Tensor) -> TowerOutput:
         """Pictures `(clips, 3, time, height, width)` to embeddings, and 128 maps of an eighth of their size."""
         clips = len(x)
         x = self.stages[:_FIRST](rearrange(x, "B C T H W -> (B T) C H W"))
@@ -77,7 +77,7 @@ class SmallVideo(Tower):
         cells_BCTS = rearrange(functional.adaptive_avg_pool2d(x, self.grid), "(B T) C H W -> B C T (H W)", B=clips)
         moved = functional.relu(self.motion_bn(self.motion(cells_BCTS)))
         embedding = self.norm(self.out((cells_BCTS + moved).mean(2).flatten(1)))
-        return Unpooled(embedding, rearrange(x, "(B T) C H W -> B C T H W", B=clips))
+        return TowerOutput(embedding, rearrange(x, "(B T) C H W -> B C T H W", B=clips))
 
 
 class SmallAudio(Tower):
@@ -106,12 +106,12 @@ class SmallAudio(Tower):
         found: Tensor = self.stages[:_FIRST](x)
         return found
 
-    def unpooled(self, x: Tensor) -> Unpooled:
+    def forward_features(self, x: Tensor) -> TowerOutput:
         """Spectra `(sounds, maps, time, mels)` to embeddings, and 96 maps of 1/16 and 1/4 of their size."""
         x = self.stages(x)
         pooled = torch.cat([x.mean(2), x.amax(2)], dim=1)
         embedding = self.norm(self.out(functional.adaptive_avg_pool1d(pooled, self.bands).flatten(1)))
-        return Unpooled(embedding, x)
+        return TowerOutput(embedding, x)
 
 
 def _differences(x: Tensor, clips: int) -> Tensor:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from avssl.report.column import Column, columns
 from avssl.report.row import Row, baselines, rows
-from avssl.report.run import Run
+from avssl.report.run_record import Run
 from avssl.report.statistics import Estimate, difference
 
 

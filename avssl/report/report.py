@@ -9,7 +9,7 @@ from avssl.data.atomic import write_text
 from avssl.report.comparison import Comparison, compare
 from avssl.report.figure import draw
 from avssl.report.insert import Insertion
-from avssl.report.run import is_run
+from avssl.report.run_record import is_run
 from avssl.report.runs import read_runs
 from avssl.report.sheet import runs_csv, statistics_csv
 from avssl.report.table import escaped, markdown
@@ -58,7 +58,7 @@ def report(
     place, text = Insertion(into, part) if into else None, markdown(found)
     drawn = _write(out, found, text) if out else False
     if place:
-        place.write(text + (_picture(found, place.link(out / FIGURE)) if out and drawn else ""))
+        place.write(text + (_image(found, place.link(out / FIGURE)) if out and drawn else ""))
     return text
 
 
@@ -66,12 +66,12 @@ def _write(out: Path, found: Comparison, text: str) -> bool:
     """Leave all files in a folder; whether there was something to draw."""
     out.mkdir(parents=True, exist_ok=True)
     drawn = draw(found, out / FIGURE, out / VECTORS)
-    write_text(out / TABLE, text + (_picture(found, FIGURE) if drawn else ""))
+    write_text(out / TABLE, text + (_image(found, FIGURE) if drawn else ""))
     write_text(out / STATISTICS, statistics_csv(found))
     write_text(out / RUNS, runs_csv(found))
     return drawn
 
 
-def _picture(found: Comparison, address: str) -> str:
+def _image(found: Comparison, address: str) -> str:
     titles = ", ".join(column.title for column in found.columns if column.compared)
     return f"\n![{escaped(titles)} of every row]({address})\n"

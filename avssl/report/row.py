@@ -11,7 +11,7 @@ from typing import Any
 
 from avssl.plugins import hint
 from avssl.report.column import Column
-from avssl.report.run import Run
+from avssl.report.run_record import Run
 from avssl.report.statistics import Estimate, over_seeds
 
 MOST_SETTINGS = 4

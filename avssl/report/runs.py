@@ -6,8 +6,8 @@ from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
 from avssl.plugins import hint
-from avssl.report.run import Run, all_settings, is_run, read_run
-from avssl.train.outcome import CONFIG, METRICS
+from avssl.report.run_record import Run, all_settings, is_run, read_run
+from avssl.runs.reader import CONFIG, METRICS
 
 
 def read_runs(folders: Sequence[Path], ignored: Collection[str] = ()) -> tuple[list[Run], dict[Path, str]]:

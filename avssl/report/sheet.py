@@ -10,7 +10,7 @@ from typing import Any
 
 from avssl.report.comparison import Cell, Comparison, Line
 from avssl.report.row import differing
-from avssl.report.run import Run
+from avssl.report.run_record import Run
 from avssl.report.statistics import Estimate
 
 STATISTICS = (

@@ -199,7 +199,7 @@ def stereo(foa: Tensor) -> Tensor:
     return torch.stack([w + y, w - y], -2)
 
 
-def from_stereo(sound: Tensor) -> Tensor:
+def from_stereo(audio: Tensor) -> Tensor:
     """A first-order field of left and right, `(..., 2, samples)`, as its two sides: what `stereo` undoes.
 
     One channel becomes W: a sound from nowhere.
@@ -210,9 +210,9 @@ def from_stereo(sound: Tensor) -> Tensor:
     Raises:
         ValueError: neither one channel nor two.
     """
-    if sound.ndim < 2 or sound.shape[-2] not in (1, 2):
-        raise ValueError(f"a field is made from (..., 1 or 2 channels, samples), not {tuple(sound.shape)}")
-    left, right = sound[..., 0, :], sound[..., -1, :]
+    if audio.ndim < 2 or audio.shape[-2] not in (1, 2):
+        raise ValueError(f"a field is made from (..., 1 or 2 channels, samples), not {tuple(audio.shape)}")
+    left, right = audio[..., 0, :], audio[..., -1, :]
     nothing = torch.zeros_like(left)
     return torch.stack([(left + right) / 2, (left - right) / 2, nothing, nothing], -2)
 
@@ -255,13 +255,13 @@ def intensity_direction(
     return field_direction(band_covariance(foa, sample_rate, low, high))
 
 
-def band_covariance(sound: Tensor, sample_rate: int, low: float, high: float) -> Tensor:
+def band_covariance(audio: Tensor, sample_rate: int, low: float, high: float) -> Tensor:
     """Products of every two channels within a band, summed over time.
 
     Those of the blocks of a recording add up to those of the whole.
 
     Args:
-        sound: `(..., channels, samples)`.
+        audio: `(..., channels, samples)`.
         sample_rate: Hz.
         low: lower end of the band, Hz.
         high: upper end, Hz.
@@ -269,11 +269,11 @@ def band_covariance(sound: Tensor, sample_rate: int, low: float, high: float) ->
     Returns:
         `(..., channels, channels)`.
     """
-    samples = sound.shape[-1]
+    samples = audio.shape[-1]
     first, last = math.ceil(low * samples / sample_rate), math.floor(high * samples / sample_rate)
     # Summing over all bins of one long transform is summing over time (Parseval, hence the length).
-    band = torch.view_as_real(torch.fft.rfft(sound)[..., first : last + 1]).flatten(-2)
-    with torch.autocast(sound.device.type, enabled=False):
+    band = torch.view_as_real(torch.fft.rfft(audio)[..., first : last + 1]).flatten(-2)
+    with torch.autocast(audio.device.type, enabled=False):
         return torch.matmul(band, band.mT) / samples
 
 

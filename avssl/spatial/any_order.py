@@ -23,7 +23,7 @@ def require_field(field: Tensor) -> int:
     return order
 
 
-def turn_left(field: Tensor, yaw: float) -> Tensor:
+def rotate_yaw(field: Tensor, yaw: float) -> Tensor:
     """Turn a sound field `(..., channels, samples)` counter-clockwise, so that `azimuth += yaw`, in radians.
 
     Raises:
@@ -40,7 +40,7 @@ def turn_left(field: Tensor, yaw: float) -> Tensor:
     return turned
 
 
-def exchange_sides(field: Tensor) -> Tensor:
+def mirror_left_right(field: Tensor) -> Tensor:
     """Mirror a sound field `(..., channels, samples)` left to right, as a horizontal flip does the picture.
 
     Raises:

@@ -31,7 +31,7 @@ _CHUNK = 64
 
 
 @dataclass(frozen=True, eq=False)
-class Between:
+class HrirInterpolator:
     """Responses moved to one arrival, and the triangles to interpolate them in."""
 
     corners: Tensor
@@ -44,7 +44,7 @@ class Between:
     """`(responses, 2, taps)`."""
 
     @staticmethod
-    def of(directions: Tensor, responses: Tensor) -> Between:
+    def of(directions: Tensor, responses: Tensor) -> HrirInterpolator:
         """Get ready to interpolate.
 
         Args:
@@ -58,7 +58,7 @@ class Between:
         aligned, lead = _align(responses[kept], arrived)
         corners, inverses = _triangles(points)
         delays = torch.einsum("pm,me->pe", mix, arrived) - lead
-        return Between(corners, inverses, delays, torch.einsum("pm,met->pet", mix.float(), aligned))
+        return HrirInterpolator(corners, inverses, delays, torch.einsum("pm,met->pet", mix.float(), aligned))
 
     def towards(self, azimuth: Tensor, elevation: Tensor) -> tuple[Tensor, Tensor]:
         """Delays in samples `(directions, 2)`, float64, and aligned responses `(directions, 2, taps)`.

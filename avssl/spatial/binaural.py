@@ -10,11 +10,11 @@ from torch import Tensor
 from torch.nn.functional import fold, pad
 
 from avssl.spatial.ambisonics import Angle
-from avssl.spatial.head import SPEED_OF_SOUND, spherical_head
-from avssl.spatial.hrir import Hrirs
+from avssl.spatial.hrir import HrirSet
 from avssl.spatial.magls import ambisonic_filters, to_binaural
+from avssl.spatial.spherical_head import SPEED_OF_SOUND, spherical_head
 
-__all__ = ["Hrirs", "ambisonic_filters", "render", "spherical_head", "to_binaural"]
+__all__ = ["HrirSet", "ambisonic_filters", "render", "spherical_head", "to_binaural"]
 
 _STEP = 0.005
 """Seconds between the directions that a moving source is filtered for; they cross-fade from one to the next."""
@@ -24,7 +24,7 @@ _TAPS, _PHASES = 24, 16384
 """Of the windowed sinc that reads a signal between its samples."""
 
 
-def render(signal: Tensor, azimuth: Angle, elevation: Angle, hrirs: Hrirs, distance: Angle | None = None) -> Tensor:
+def render(signal: Tensor, azimuth: Angle, elevation: Angle, hrirs: HrirSet, distance: Angle | None = None) -> Tensor:
     """What two ears hear of a source.
 
     A source that stands still is the full convolution with its responses, cut to the signal's length: onsets stay. One
@@ -78,7 +78,7 @@ def _path(value: Angle, signal: Tensor) -> Tensor:
     return path
 
 
-def _move(signal: Tensor, paths: Tensor, hrirs: Hrirs) -> Tensor:
+def _move(signal: Tensor, paths: Tensor, hrirs: HrirSet) -> Tensor:
     """Left and right of a moving source; `paths` are azimuth, elevation and delay on the way, `(3, samples)`."""
     hop = max(8, round(_STEP * hrirs.sample_rate))
     total = signal.new_zeros(2, len(signal) + hop)

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from avssl.config import FeatureConfig
 from avssl.spatial.ambisonics import beamform, stereo
-from avssl.spatial.stereo import cross_spectrum, gcc_phat, lag_steering, lags, level_difference, phase_difference
+from avssl.spatial.binaural_cues import cross_spectrum, gcc_phat, lag_steering, lags, level_difference, phase_difference
 
 # Name -> (log-mel maps, maps of direction, channels it can start from, the first when nothing is said).
 _KINDS: dict[str, tuple[int, int, tuple[int, ...]]] = {
@@ -74,7 +74,7 @@ class Features(nn.Module):
         if channels is not None and channels not in self._accepted:
             raise ValueError(f"{self.name} starts from {_or(self._accepted)} channels, not {channels}")
         self._accepted = self._accepted if channels is None else (channels,)
-        self.sound_channels = self._accepted[0]
+        self.audio_channels = self._accepted[0]
         bank = _filterbank(config)
         self._blocks = _blocks(bank)
         self.register_buffer("window", torch.hann_window(config.n_fft), persistent=False)
@@ -85,11 +85,11 @@ class Features(nn.Module):
         self.register_buffer("mean", torch.zeros(config.mels))
         self.register_buffer("std", torch.ones(config.mels))
 
-    def forward(self, sound: Tensor) -> Tensor:
+    def forward(self, audio: Tensor) -> Tensor:
         """Maps of a sound.
 
         Args:
-            sound: `(..., channels, samples)` at `config.sample_rate`.
+            audio: `(..., channels, samples)` at `config.sample_rate`.
 
         Returns:
             `(..., maps, time, mels)`, with `samples // hop` frames.
@@ -97,11 +97,11 @@ class Features(nn.Module):
         Raises:
             ValueError: another number of channels, or a sound shorter than a window.
         """
-        self._check(sound)
-        flat = sound.reshape(-1, *sound.shape[-2:])
-        with torch.autocast(sound.device.type, enabled=False):
+        self._check(audio)
+        flat = audio.reshape(-1, *audio.shape[-2:])
+        with torch.autocast(audio.device.type, enabled=False):
             maps = self._in_chunks(flat.to(self.window.dtype))
-        return maps.reshape(*sound.shape[:-2], *maps.shape[1:])
+        return maps.reshape(*audio.shape[:-2], *maps.shape[1:])
 
     @property
     def accepted(self) -> tuple[int, ...]:
@@ -109,11 +109,11 @@ class Features(nn.Module):
         return self._accepted
 
     @torch.no_grad()
-    def fit(self, sounds: Iterable[Tensor]) -> None:
+    def fit(self, waveforms: Iterable[Tensor]) -> None:
         """Set `mean` and `std` of every mel band to those of the log-mel maps of some sounds, silent channels included.
 
         Args:
-            sounds: each `(..., channels, samples)`, of any length.
+            waveforms: each `(..., channels, samples)`, of any length.
 
         Raises:
             ValueError: there is no sound.
@@ -121,8 +121,8 @@ class Features(nn.Module):
         self.mean.zero_()
         self.std.fill_(1.0)
         count, total, squares = 0, torch.zeros_like(self.mean, dtype=torch.float64), 0.0
-        for sound in sounds:
-            maps = self(sound.to(self.mean.device))[..., : self.levels, :, :].reshape(-1, self.config.mels).double()
+        for audio in waveforms:
+            maps = self(audio.to(self.mean.device))[..., : self.levels, :, :].reshape(-1, self.config.mels).double()
             count += len(maps)
             total = total + maps.sum(0)
             squares = squares + maps.square().sum(0)
@@ -137,26 +137,26 @@ class Features(nn.Module):
         """The configuration."""
         return str(self.config)
 
-    def _check(self, sound: Tensor) -> None:
-        if sound.ndim < 2 or sound.shape[-2] not in self._accepted:
+    def _check(self, audio: Tensor) -> None:
+        if audio.ndim < 2 or audio.shape[-2] not in self._accepted:
             expected = f"(..., {_or(self._accepted)} channels, samples)"
-            raise ValueError(f"{self.name} takes {expected}, got {tuple(sound.shape)}")
+            raise ValueError(f"{self.name} takes {expected}, got {tuple(audio.shape)}")
         least = max(self.config.n_fft // 2 + 1, self.config.hop)
-        if sound.shape[-1] < least:
-            raise ValueError(f"{self.name} needs at least {least} samples, got {sound.shape[-1]}")
+        if audio.shape[-1] < least:
+            raise ValueError(f"{self.name} needs at least {least} samples, got {audio.shape[-1]}")
 
-    def _in_chunks(self, sound: Tensor) -> Tensor:
-        learning = torch.is_grad_enabled() and sound.requires_grad
-        if sound.device.type != "cpu" or learning or len(sound) <= _CHUNK:
-            return self._maps(sound)
-        maps = sound.new_empty(len(sound), self.maps, sound.shape[-1] // self.config.hop, self.config.mels)
-        for part, target in zip(torch.split(sound, _CHUNK), torch.split(maps, _CHUNK), strict=True):
+    def _in_chunks(self, audio: Tensor) -> Tensor:
+        learning = torch.is_grad_enabled() and audio.requires_grad
+        if audio.device.type != "cpu" or learning or len(audio) <= _CHUNK:
+            return self._maps(audio)
+        maps = audio.new_empty(len(audio), self.maps, audio.shape[-1] // self.config.hop, self.config.mels)
+        for part, target in zip(torch.split(audio, _CHUNK), torch.split(maps, _CHUNK), strict=True):
             target.copy_(self._maps(part))
         return maps
 
-    def _maps(self, sound: Tensor) -> Tensor:
+    def _maps(self, audio: Tensor) -> Tensor:
         """`(B, C, samples)` to `(B, maps, T, M)`."""
-        real, imag = self._spectrum(self._mix(sound))
+        real, imag = self._spectrum(self._mix(audio))
         power = _power(real, imag)
         # The square root has no gradient at exactly 0; this is far below what the logarithm keeps.
         level = self._level(self._mel((power + 1e-24).sqrt()))
@@ -174,21 +174,21 @@ class Features(nn.Module):
         lag = gcc_phat(cross, quadrature, self.steering)
         return torch.stack([level_difference(energy), sine, cosine, lag], 1)
 
-    def _mix(self, sound: Tensor) -> Tensor:
-        channels = sound.shape[-2]
+    def _mix(self, audio: Tensor) -> Tensor:
+        channels = audio.shape[-2]
         if self.name == "mono-logmel":
-            return sound.mean(-2, keepdim=True) if channels == 2 else sound[..., :1, :]
+            return audio.mean(-2, keepdim=True) if channels == 2 else audio[..., :1, :]
         if self.name.startswith("stereo") and channels == 4:
-            return stereo(sound)
+            return stereo(audio)
         if self.name == "beam-logmel":
-            return beamform(sound, 0.0, 0.0, self.config.beam).unsqueeze(-2)
-        return sound
+            return beamform(audio, 0.0, 0.0, self.config.beam).unsqueeze(-2)
+        return audio
 
-    def _spectrum(self, sound: Tensor) -> tuple[Tensor, Tensor]:
+    def _spectrum(self, audio: Tensor) -> tuple[Tensor, Tensor]:
         """Centred, reflected at the ends: `(B, C, samples)` to real and imaginary part `(B, C, T, F)`."""
         size, hop = self.config.n_fft, self.config.hop
-        padded = nn.functional.pad(sound, (size // 2, size - size // 2), mode="reflect")
-        windows = padded.unfold(-1, size, hop)[..., : sound.shape[-1] // hop, :]
+        padded = nn.functional.pad(audio, (size // 2, size - size // 2), mode="reflect")
+        windows = padded.unfold(-1, size, hop)[..., : audio.shape[-1] // hop, :]
         return _parts(torch.fft.rfft(windows * self.window))
 
     def _mel(self, planes: Tensor) -> Tensor:

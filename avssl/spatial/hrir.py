@@ -11,11 +11,11 @@ import torch
 from scipy.signal import resample_poly
 from torch import Tensor
 
-from avssl.spatial.between import Between
+from avssl.spatial.between import HrirInterpolator
 
 
 @dataclass(frozen=True, eq=False)
-class Hrirs:
+class HrirSet:
     """Impulse responses of two ears for sources far away.
 
     Raises:
@@ -40,7 +40,7 @@ class Hrirs:
         if self.sample_rate < 1:
             raise ValueError(f"a sample rate is at least 1 Hz, not {self.sample_rate}")
 
-    def at(self, sample_rate: int) -> Hrirs:
+    def at(self, sample_rate: int) -> HrirSet:
         """The same filters at another rate in Hz: gains and times of arrival in seconds stay."""
         if sample_rate == self.sample_rate:
             return self
@@ -48,9 +48,9 @@ class Hrirs:
         up, down = sample_rate // common, self.sample_rate // common
         # A filter's gain is the sum of its taps, which grows with their number.
         changed = resample_poly(self.responses.numpy(), up, down, axis=-1) * (down / up)
-        return Hrirs(self.directions, torch.from_numpy(changed.astype(np.float32)), sample_rate)
+        return HrirSet(self.directions, torch.from_numpy(changed.astype(np.float32)), sample_rate)
 
     @cached_property
-    def between(self) -> Between:
+    def between(self) -> HrirInterpolator:
         """The responses of every direction, measured or not; worked out once."""
-        return Between.of(self.directions, self.responses)
+        return HrirInterpolator.of(self.directions, self.responses)

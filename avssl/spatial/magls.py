@@ -10,8 +10,8 @@ from torch.nn.functional import pad
 
 from avssl.spatial.ambisonics import gains, require_foa
 from avssl.spatial.arrival import arrivals
-from avssl.spatial.energy import equal_area_grid
-from avssl.spatial.hrir import Hrirs
+from avssl.spatial.energy_map import equal_area_grid
+from avssl.spatial.hrir import HrirSet
 
 _POINTS = 500
 """Directions that the filters are fitted to, and as many mirrored ones: the fit favours no side."""
@@ -20,7 +20,7 @@ _ALIASED = 624.0
 _BLOCK = 2048
 
 
-def ambisonic_filters(hrirs: Hrirs, method: str = "magls") -> Tensor:
+def ambisonic_filters(hrirs: HrirSet, method: str = "magls") -> Tensor:
     """Filters from W, Y, Z, X (ambiX, SN3D) to the two ears of a listener.
 
     Args:

@@ -47,8 +47,8 @@ def check_layout(layout: Layout, root: Path) -> Dataset:
 def _check_recording(recording: Recording, found: Dataset) -> None:
     key = recording.key
     assert key, "a recording has no key"
-    assert recording.video or recording.sound, f"recording {key!r} has neither video nor audio"
-    for path in filter(None, (recording.video, recording.sound)):
+    assert recording.video or recording.audio, f"recording {key!r} has neither video nor audio"
+    for path in filter(None, (recording.video, recording.audio)):
         plain = not PurePosixPath(path).is_absolute() and ".." not in PurePosixPath(path).parts
         assert plain, f"recording {key!r}: paths are relative to the root, {path!r} is not"
         there = recording.problem or (found.root / path).exists()

@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from avssl.scenes.dataset import SceneDataset, SceneOptions
-from avssl.scenes.world import SyntheticDataset
+from avssl.synth.dataset_base import SyntheticDataset
+from avssl.synth.render_dataset import SceneDataset, SceneOptions
 
 
 def check_synthetic_dataset(dataset: SyntheticDataset, folder: Path) -> Path:
-    """Hold a synthetic dataset against the contract of `avssl.scenes.world.SyntheticDataset`.
+    """Hold a synthetic dataset against the contract of `avssl.synth.dataset_base.SyntheticDataset`.
 
     Constraints on its options are met, rendering twice writes the same files, and rendering again into a finished
     folder changes nothing. A data set of scenes also gives the same scene, audio and frames for an index each time, in
@@ -52,9 +52,9 @@ def _check_scenes(dataset: SceneDataset[Any]) -> None:
     scene, again = dataset.describe(0), dataset.describe(0)
     assert scene == again, "describe(0) twice gave different scenes; draw from the seed and the index alone"
     assert scene.key != dataset.describe(1).key, f"scenes 0 and 1 have the same key {scene.key!r}"
-    sound, frames = dataset.sound(scene), list(dataset.frames(scene))
-    _check_audio(sound, round(dataset.form.seconds * dataset.form.sample_rate))
-    assert np.array_equal(sound, dataset.sound(scene)), "sound of one scene differs between two calls"
+    audio, frames = dataset.audio(scene), list(dataset.frames(scene))
+    _check_audio(audio, round(dataset.form.seconds * dataset.form.sample_rate))
+    assert np.array_equal(audio, dataset.audio(scene)), "sound of one scene differs between two calls"
     count = len(dataset.form.frame_times())
     assert len(frames) == count, f"frames gives {len(frames)} frames, the form has {count}"
     for frame in frames:
@@ -64,11 +64,11 @@ def _check_scenes(dataset: SceneDataset[Any]) -> None:
     assert rows % count == 0, f"truth has one row for each frame and object, got {rows} rows of {count} frames"
 
 
-def _check_audio(sound: np.ndarray, samples: int) -> None:
-    right = sound.dtype == np.float32 and sound.ndim == 2 and sound.shape[1] == samples
-    assert right, f"sound is float32 (channels, {samples}), not {sound.dtype} {sound.shape}"
-    assert np.isfinite(sound).all(), "sound contains NaN or Inf"
-    assert np.abs(sound).max() <= 1, f"sound stays within -1 and 1, its peak is {np.abs(sound).max():.3g}"
+def _check_audio(audio: np.ndarray, samples: int) -> None:
+    right = audio.dtype == np.float32 and audio.ndim == 2 and audio.shape[1] == samples
+    assert right, f"sound is float32 (channels, {samples}), not {audio.dtype} {audio.shape}"
+    assert np.isfinite(audio).all(), "sound contains NaN or Inf"
+    assert np.abs(audio).max() <= 1, f"sound stays within -1 and 1, its peak is {np.abs(audio).max():.3g}"
 
 
 def _contents(folder: Path) -> dict[str, str]:

@@ -84,12 +84,12 @@ def _clip(key: str, rng: np.random.Generator, seconds: float, frames: int, sampl
     disc = (
         torch.cos(columns - azimuth) * torch.cos(rows) * np.cos(elevation) + torch.sin(rows) * np.sin(elevation) > 0.9
     )
-    picture = torch.from_numpy(rng.integers(0, 60, (3, 32, 64), dtype=np.uint8))
-    picture[:, disc] = (255 * torch.tensor([hue, 1 - hue, 0.5])).to(torch.uint8)[:, None]
-    sound = encode(tone, azimuth, elevation) + noise
+    image = torch.from_numpy(rng.integers(0, 60, (3, 32, 64), dtype=np.uint8))
+    image[:, disc] = (255 * torch.tensor([hue, 1 - hue, 0.5])).to(torch.uint8)[:, None]
+    audio = encode(tone, azimuth, elevation) + noise
     return Clip(
-        frames=picture.repeat(frames, 1, 1, 1),
-        sound=sound if channels == 4 else stereo(sound) / 2,
+        frames=image.repeat(frames, 1, 1, 1),
+        audio=audio if channels == 4 else stereo(audio) / 2,
         sample_rate=sample_rate,
         key=key,
         objects=torch.tensor([[azimuth, elevation, 1.0]]),
@@ -97,14 +97,14 @@ def _clip(key: str, rng: np.random.Generator, seconds: float, frames: int, sampl
 
 
 def _checked_views(task: Task, clip: Clip, seed: int) -> Views:
-    frames, sound = clip.frames.clone(), clip.sound.clone()
+    frames, audio = clip.frames.clone(), clip.audio.clone()
     before = _global_state()
     views = task.views(clip, np.random.default_rng(seed))
     assert before == _global_state(), (
         f"views({clip.key!r}) drew from the global generator of random, numpy or torch; use only the `rng` it is given"
     )
     assert torch.equal(frames, clip.frames), f"views({clip.key!r}) changed clip.frames in place; clone before writing"
-    assert torch.equal(sound, clip.sound), f"views({clip.key!r}) changed clip.sound in place; clone before writing"
+    assert torch.equal(audio, clip.audio), f"views({clip.key!r}) changed clip.sound in place; clone before writing"
     _check_tensors(views, clip)
     torch.rand(1), np.random.rand(), random.random()
     again = task.views(clip, np.random.default_rng(seed))

@@ -13,7 +13,7 @@ from torch import nn
 
 from avssl.data import atomic
 from avssl.io.format_version import check_version
-from avssl.train.outcome import FORMAT
+from avssl.runs.reader import FORMAT
 
 LAST = "last.ckpt"
 

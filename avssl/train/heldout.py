@@ -16,11 +16,11 @@ from torch import Tensor
 from avssl.config import RunConfig
 from avssl.data.clip_filter import filter_clips
 from avssl.data.loader import Batches
-from avssl.data.manifest import Manifest
+from avssl.datasets.manifest import Manifest
 from avssl.models.runtime import evaluating, single_process
+from avssl.runs import run_folder
 from avssl.task import Task
-from avssl.train import run_folder
-from avssl.train.stop import interrupting
+from avssl.train.signals import interrupting
 
 SPLIT = "test"
 PASSES = 8

@@ -13,22 +13,22 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from avssl.config import OptimConfig, TrainConfig
+from avssl.io.memory import keep_freed
 from avssl.models.runtime import single_process
 from avssl.train import checkpoint
-from avssl.train.memory import keep_freed
-from avssl.train.monitor import collapse
-from avssl.train.norm import span_processes
+from avssl.train.collapse import collapse
+from avssl.train.data_timer import Batch, BatchSource, TimedBatches
+from avssl.train.metric_logger import Record
 from avssl.train.optim import learning_rate, optimizer
 from avssl.train.progress import ProgressBar
-from avssl.train.record import Record
-from avssl.train.state import Run
-from avssl.train.stop import StopRequest
-from avssl.train.waiting import Batch, Stream, Waiting
+from avssl.train.signals import StopRequest
+from avssl.train.state import TrainState
+from avssl.train.sync_batchnorm import convert_sync_batchnorm
 
 
 def fit(
     task: nn.Module,
-    batches: Stream,
+    batches: BatchSource,
     config: TrainConfig,
     optim: OptimConfig,
     folder: Path | None,
@@ -66,7 +66,10 @@ def fit(
     trainer = Trainer(task, config, optim, folder, fabric or single_process(config.precision))
     if resume:
         trainer.resume()
-    with StopRequest() as stop, ProgressBar(title, trainer.run.step, config.steps, trainer.speaks(progress)) as bar:
+    with (
+        StopRequest() as stop,
+        ProgressBar(title, trainer.run.step, config.steps, trainer.shows_progress(progress)) as bar,
+    ):
         stopped = trainer.train(batches, stop, bar)
         if stopped:
             bar.say(f"{stop.asked or 'stop'}: ended after step {trainer.run.step} of {config.steps}; {trainer.kept()}")
@@ -84,16 +87,16 @@ class Trainer:
         self, task: nn.Module, config: TrainConfig, optim: OptimConfig, folder: Path | None, fabric: Fabric
     ) -> None:
         self.config, self.optim, self.folder, self.fabric = config, optim, folder, fabric
-        self.task = span_processes(task) if fabric.world_size > 1 else task
+        self.task = convert_sync_batchnorm(task) if fabric.world_size > 1 else task
         scaled = config.precision.startswith("16-mixed")  # its loss scaling does not clip under a fused kernel
         self.module, self.optimizer = fabric.setup(self.task, optimizer(self.task, optim, fused=not scaled))
         if fabric.device.type == "cpu":
             keep_freed()
-        self.run = Run()
+        self.run = TrainState()
         self.suspected = False
         self.record = Record(folder if fabric.is_global_zero else None)
 
-    def speaks(self, progress: bool) -> bool:
+    def shows_progress(self, progress: bool) -> bool:
         """Whether this process shows progress."""
         return progress and self.fabric.is_global_zero
 
@@ -122,11 +125,11 @@ class Trainer:
             state["precision"] = self.fabric.strategy.precision.state_dict()
             checkpoint.save(self.folder / checkpoint.LAST, state)
 
-    def train(self, batches: Stream, stop: StopRequest, bar: ProgressBar) -> bool:
+    def train(self, batches: BatchSource, stop: StopRequest, bar: ProgressBar) -> bool:
         """Step until the end; True if it was asked to stop before."""
         self.task.train()
         saved = self.run.step
-        with self.record, closing(Waiting(batches, self.run.step, self.config.steps)) as waiting:
+        with self.record, closing(TimedBatches(batches, self.run.step, self.config.steps)) as waiting:
             while self.run.step < self.config.steps:
                 batch = waiting.next(stop)
                 if stop.agreed(self.fabric):
@@ -139,16 +142,16 @@ class Trainer:
             self.save()
         return self.run.step < self.config.steps
 
-    def advance(self, batch: Batch, waiting: Waiting, bar: ProgressBar) -> None:
+    def advance(self, batch: Batch, waiting: TimedBatches, bar: ProgressBar) -> None:
         """Do one step, count it, show it."""
         batch = self.fabric.to_device(batch)
         out = self.step(batch)
         loss = self._finite(out["loss"])
-        seconds, waited = waiting.lap()
+        seconds, data_wait = waiting.split_times()
         clips = _clips(batch) * self.fabric.world_size
-        self.run.add(loss, seconds, waited, clips)
-        bar.update(self.run.step, self.run.loss, seconds, waited, clips)
-        self.record.add(out, seconds, waited, clips)
+        self.run.add(loss, seconds, data_wait, clips)
+        bar.update(self.run.step, self.run.loss, seconds, data_wait, clips)
+        self.record.add(out, seconds, data_wait, clips)
         if self._due(self.config.log_every):
             self.log(batch, bar)
         if self._due(self.config.show_every) or self.run.step == 1:
@@ -200,14 +203,14 @@ class Trainer:
         return value
 
 
-def _resumed(path: Path, state: dict[str, Any]) -> Run:
-    expected, got = {each.name for each in fields(Run)}, set(state)
+def _resumed(path: Path, state: dict[str, Any]) -> TrainState:
+    expected, got = {each.name for each in fields(TrainState)}, set(state)
     if got != expected:
         raise ValueError(
             f"{path}: written by another version of avssl, its run state differs in {', '.join(sorted(got ^ expected))}"
             "; train in a new folder"
         )
-    return Run(**state)
+    return TrainState(**state)
 
 
 def _clips(batch: Batch) -> int:

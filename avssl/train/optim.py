@@ -23,25 +23,27 @@ def optimizer(network: nn.Module, config: OptimConfig, *, fused: bool = True) ->
         Groups of parameters carry their `share` of the rate.
 
     Raises:
-        ValueError: nothing in `network` is trained, or `shares` names parts that it does not have.
+        ValueError: nothing in `network` is trained, or `lr_multipliers` names parts that it does not have.
     """
     trained = {name: each for name, each in network.named_parameters() if each.requires_grad}
     if not trained:
         raise ValueError(f"{type(network).__name__} has no parameter to train")
     kind = torch.optim.AdamW if config.decoupled else torch.optim.Adam
-    return kind(_groups(trained, config.shares), lr=config.lr, weight_decay=config.weight_decay, fused=fused)
+    return kind(_groups(trained, config.lr_multipliers), lr=config.lr, weight_decay=config.weight_decay, fused=fused)
 
 
-def _groups(trained: dict[str, nn.Parameter], shares: dict[str, float]) -> list[dict[str, Any]]:
+def _groups(trained: dict[str, nn.Parameter], lr_multipliers: dict[str, float]) -> list[dict[str, Any]]:
     """Parameters of the same share of the rate, together; the longest key that fits a name decides."""
-    for key in shares:
+    for key in lr_multipliers:
         if not any(name.startswith(key) for name in trained):
             known = sorted({name.split(".")[0] for name in trained})
-            raise ValueError(f"optim.shares: nothing that is trained begins with {key!r}; there is {', '.join(known)}")
+            raise ValueError(
+                f"optim.lr_multipliers: nothing that is trained begins with {key!r}; there is {', '.join(known)}"
+            )
     found: dict[float, list[nn.Parameter]] = {}
     for name, each in trained.items():
-        fitting = max((key for key in shares if name.startswith(key)), key=len, default="")
-        found.setdefault(shares.get(fitting, 1.0), []).append(each)
+        fitting = max((key for key in lr_multipliers if name.startswith(key)), key=len, default="")
+        found.setdefault(lr_multipliers.get(fitting, 1.0), []).append(each)
     return [{"params": each, "share": share} for share, each in found.items()]
 
 
@@ -62,5 +64,5 @@ def learning_rate(config: OptimConfig, step: int, steps: int) -> float:
         return config.lr * math.pow(config.factor, passed)
     share = (step - config.warmup) / max(1, steps - config.warmup)
     if config.schedule == "exponential":
-        return config.lr * math.pow(config.remains, min(1.0, share))
+        return config.lr * math.pow(config.final_lr_ratio, min(1.0, share))
     return config.lr * 0.5 * (1 + math.cos(math.pi * min(1.0, share)))

@@ -15,15 +15,16 @@ from torch import Tensor
 from avssl.config import RunConfig
 from avssl.data.clip_filter import filter_clips
 from avssl.data.loader import Batches, read_clip
-from avssl.data.manifest import Manifest
+from avssl.datasets.manifest import Manifest
+from avssl.io.memory import peak_mb
 from avssl.models.encoder_factory import build_encoders
 from avssl.models.encoders import Encoders
+from avssl.runs import run_folder
 from avssl.task import Task
-from avssl.train import checkpoint, heldout, launch, probe, run_folder, world
+from avssl.train import checkpoint, data_source, distributed, heldout, probe
 from avssl.train.loop import fit
-from avssl.train.memory import peak_mb
 from avssl.train.resolved_run import ResolvedRun, resolve_run
-from avssl.train.show import draw_curve
+from avssl.train.visualize import draw_curve
 
 CLIPS_FOR_STATISTICS = 96
 
@@ -55,7 +56,7 @@ def pretrain(
     if run.is_complete():
         run.console.print(f"{folder}: already complete")
     else:
-        with launch.processes(config.train.precision) as fabric:
+        with distributed.processes(config.train.precision) as fabric:
             run.build_task()
             run.load_clips(fabric)
             if not run.is_trained():
@@ -68,7 +69,7 @@ def pretrain(
             return run_folder.read_metrics(folder)
         run.evaluate_held_out()
         run.evaluate_correspondence()
-    run_folder.entitle(folder, config)
+    run_folder.write_title(folder, config)
     run.print_summary()
     return run_folder.read_metrics(folder)
 
@@ -115,12 +116,12 @@ class PretrainRun:
         """Read the manifest, rendering a synthetic dataset first where that is asked for."""
         shown = self.progress and fabric.is_global_zero
         with fabric.rank_zero_first(local=True):
-            self.path, self.manifest = world.clips(self.config.data, self.config.features.sample_rate, shown)
+            self.path, self.manifest = data_source.clips(self.config.data, self.config.features.sample_rate, shown)
 
     def filter_clips(self, fabric: Fabric) -> None:
         """Choose the clips to train on: of the split train, without those that the task rejects."""
-        labelled, workers = world.training(self.manifest), self.config.data.workers
-        self.clips = launch.on_first_rank(fabric, lambda: filter_clips(labelled, self.task, workers=workers))
+        labelled, workers = data_source.training(self.manifest), self.config.data.workers
+        self.clips = distributed.on_first_rank(fabric, lambda: filter_clips(labelled, self.task, workers=workers))
 
     def fit_statistics(self) -> None:
         """Fit the mean and deviation of the features, unless a checkpoint holds them."""
@@ -197,7 +198,7 @@ def build_task(run: ResolvedRun) -> Task:
 
 def trained_task(run: ResolvedRun, folder: Path) -> Task:
     """The task of a run folder with the weights of its last checkpoint."""
-    task = build_task(replace(run, config=replace(run.config, model=replace(run.config.model, weights=""))))
+    task = build_task(replace(run, config=replace(run.config, model=replace(run.config.model, init=""))))
     checkpoint.restore(folder / checkpoint.LAST, task)
     return task
 
@@ -210,19 +211,19 @@ def fit_statistics(encoders: Encoders, config: RunConfig, manifest: Manifest) ->
     Raises:
         ValueError: a file is broken, or its sound has other channels than the features start from.
     """
-    if not (config.model.weights and Path(config.model.weights).is_dir()):
-        encoders.fit_features(sounds(manifest, config, encoders))
+    if not (config.model.init and Path(config.model.init).is_dir()):
+        encoders.fit_features(waveforms(manifest, config, encoders))
 
 
-def sounds(manifest: Manifest, config: RunConfig, encoders: Encoders) -> Iterator[Tensor]:
+def waveforms(manifest: Manifest, config: RunConfig, encoders: Encoders) -> Iterator[Tensor]:
     """Sound of up to 96 clips spread over a manifest, `(channels, samples)` each; always the same ones."""
     accepted = encoders.features.accepted
     for row in manifest.rows[:: -(-len(manifest) // CLIPS_FOR_STATISTICS)]:
-        sound = read_clip(row, manifest.root, config.data, encoders.sample_rate, None).sound
-        if len(sound) not in accepted:
+        audio = read_clip(row, manifest.root, config.data, encoders.sample_rate, None).audio
+        if len(audio) not in accepted:
             wanted = f"{encoders.features.name} starts from {' or '.join(map(str, accepted))} channels of sound"
-            raise ValueError(f"{manifest.root / row.sound}: {wanted}, this has {len(sound)}")
-        yield sound
+            raise ValueError(f"{manifest.root / row.audio}: {wanted}, this has {len(audio)}")
+        yield audio
 
 
 def save_encoders(encoders: Encoders, config: RunConfig, folder: Path, metrics: dict[str, float]) -> None:
@@ -233,7 +234,7 @@ def save_encoders(encoders: Encoders, config: RunConfig, folder: Path, metrics: 
         "options": config.options,
         "steps": int(metrics["steps"]),
         "clips a step": data.batch,
-        "data": data.manifest or f"{data.world}, {data.clips} scenes of {data.clip_seconds:g} s",
+        "data": data.manifest or f"{data.synthetic_dataset}, {data.clips} scenes of {data.clip_seconds:g} s",
         "optimiser": asdict(config.optim),
         "seed": config.train.seed,
         "loss": round(metrics["loss"], 4),

@@ -10,12 +10,12 @@ from rich.console import Console
 from rich.table import Table
 
 from avssl import plugins
-from avssl.data.manifest import Manifest
+from avssl.datasets.manifest import Manifest
 from avssl.evaluation.retrieval import CHANCE as CHANCE_ENDING
 from avssl.models.encoders import Encoders
-from avssl.train import run_folder
+from avssl.runs import run_folder
 from avssl.train.resolved_run import PROBE
-from avssl.train.stop import interrupting
+from avssl.train.signals import interrupting
 
 SCORES = {"avc_bin": "AVC-Bin", "avsa_bin": "AVSA-Bin"}
 CHANCE = 50.0

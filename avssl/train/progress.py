@@ -44,9 +44,9 @@ class ProgressBar:
         if self._bar:
             self._bar.stop()
 
-    def update(self, step: int, loss: float, seconds: float, waited: float, clips: int) -> None:
+    def update(self, step: int, loss: float, seconds: float, data_wait: float, clips: int) -> None:
         """Take in one step: its number from 1, loss, duration, the part of it that waited for data, and clips."""
-        self._recent.append((seconds, waited, clips))
+        self._recent.append((seconds, data_wait, clips))
         total = sum(each[0] for each in self._recent)
         speed = sum(each[2] for each in self._recent) / total
         wait = sum(each[1] for each in self._recent) / total

@@ -9,11 +9,11 @@ from avssl import plugins
 from avssl.config import RunConfig, fill
 from avssl.data.crops import CropOptions
 from avssl.task import Task
-from avssl.train import world
+from avssl.train import data_source
 
 PROBE = "correspondence"
 """Head that evaluates the encoders at the end of a run."""
-OWN = ("crops", "least_angle", "guide")
+OWN = ("crops", "min_separation", "crop_guide")
 """Crop options in which evaluation does not follow training: runs with and without objects are measured alike."""
 
 
@@ -44,7 +44,7 @@ def resolve_run(config: RunConfig, recipe: str = "") -> ResolvedRun:
     """
     task: type[Task] = plugins.load(plugins.TASKS, config.task)
     options: Any = fill(task.Options, config.options, where=f"{recipe or config.task}: options")
-    world.check(config.data, options)
+    data_source.check(config.data, options)
     return ResolvedRun(config, recipe, task, options, _probe_options(config, options))
 
 

@@ -41,11 +41,11 @@ class Panner(Generator):
 
     def views(self, clip: Clip, rng: np.random.Generator) -> dict[str, Tensor]:
         """Binaural audio `(2, S)` and frames `(T, 3, rows, columns)`; drawn in a loader process."""
-        return {"sound": clip.sound, "frames": resize_frames(clip.frames, self.size)}
+        return {"audio": clip.audio, "frames": resize_frames(clip.frames, self.size)}
 
     def forward(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """Mean squared error over the energy of the truth; runs on the device."""
-        truth = batch["sound"]
+        truth = batch["audio"]
         wrong = self.generate(mix_down(truth), self.encode_video(batch["frames"])) - truth
         return {"loss": wrong.square().mean() / truth.square().mean().clamp_min(1e-9)}
 

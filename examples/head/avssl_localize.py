@@ -9,7 +9,7 @@ from sklearn.linear_model import Ridge
 
 from avssl.config import DataConfig
 from avssl.data.loader import read_clip
-from avssl.data.manifest import Manifest, read_manifest
+from avssl.datasets.manifest import Manifest, read_manifest
 from avssl.head import Head
 from avssl.models.encoders import Encoders
 
@@ -55,8 +55,8 @@ class Localize(Head):
         self.encoders.eval()
         rate = self.encoders.sample_rate
         reading = DataConfig(seconds=self.options.seconds, frames=1)
-        sounds = [read_clip(row, clips.root, reading, rate).sound for row in clips]
-        return torch.cat([self.encoders.audio(sound[None]) for sound in sounds]).double().numpy()
+        waveforms = [read_clip(row, clips.root, reading, rate).audio for row in clips]
+        return torch.cat([self.encoders.audio(audio[None]) for audio in waveforms]).double().numpy()
 
 
 def _vectors(clips: Manifest) -> np.ndarray:

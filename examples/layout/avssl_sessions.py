@@ -41,14 +41,14 @@ class Sessions(Layout):
             raise ValueError(f"{root}: expected folders with {VIDEO} and {AUDIO}, found none")
         recordings = [self._recording(number, folder.relative_to(root)) for number, folder in enumerate(whole, 1)]
         missing = [str(folder.relative_to(root) / AUDIO) for folder in folders if folder not in whole]
-        return Dataset("sessions", root, unique_keys(recordings), missing={"sound": missing})
+        return Dataset("sessions", root, unique_keys(recordings), missing={"audio": missing})
 
     def _recording(self, number: int, folder: Path) -> Recording:
         return Recording(
             key=safe_key(folder),
             video=str(folder / VIDEO),
-            sound=str(folder / AUDIO),
+            audio=str(folder / AUDIO),
             split="train" if number % self.options.test_every else "test",
             projection=self.projection,
-            sound_layout="ambix",
+            channel_layout="ambix",
         )

@@ -8,9 +8,9 @@ import pyarrow as pa
 import torch
 from numpy.typing import NDArray
 
-from avssl.scenes.dataset import SceneDataset, SceneOptions
-from avssl.scenes.scene import Format
 from avssl.spatial.ambisonics import encode
+from avssl.synth.render_dataset import SceneDataset, SceneOptions
+from avssl.synth.scene import Format
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class Metronome(SceneDataset[Circle]):
         rng = np.random.default_rng((self.options.seed, index))
         return Circle(f"{index:05d}", float(rng.uniform(-np.pi, np.pi)), float(rng.uniform(-0.5, 0.5)))
 
-    def sound(self, scene: Circle) -> NDArray[np.float32]:
+    def audio(self, scene: Circle) -> NDArray[np.float32]:
         """Clicks of 1 kHz, float32 `(4, samples)`, ambiX."""
         times = self.form.sample_times()
         clicks = 0.3 * np.sin(2 * np.pi * 1000 * times) * np.exp(-40 * (times % (1 / self.options.beats)))

@@ -31,12 +31,12 @@ class Shift(Task):
     def views(self, clip: Clip, rng: np.random.Generator) -> dict[str, Tensor]:
         """Frames, sound, and whether that was shifted; drawn in a loader process."""
         shifted = bool(rng.integers(2))
-        samples = round(self.options.share * clip.sound.shape[-1]) if shifted else 0
-        return {"frames": clip.frames, "sound": clip.sound.roll(samples, -1), "label": torch.tensor(float(shifted))}
+        samples = round(self.options.share * clip.audio.shape[-1]) if shifted else 0
+        return {"frames": clip.frames, "audio": clip.audio.roll(samples, -1), "label": torch.tensor(float(shifted))}
 
     def forward(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """The loss to minimise and an accuracy to log; runs on the device."""
-        seen, heard = self.encoders.video(batch["frames"]), self.encoders.audio(batch["sound"])
+        seen, heard = self.encoders.video(batch["frames"]), self.encoders.audio(batch["audio"])
         logit = self.answer(torch.cat([seen, heard], -1))[:, 0]
         right = ((logit > 0) == (batch["label"] > 0.5)).float().mean()
         return {"loss": nn.functional.binary_cross_entropy_with_logits(logit, batch["label"]), "shift_acc": right}

@@ -23,7 +23,7 @@ from avssl.plugins import hint
 from avssl.spatial.ambisonics import rotate
 from avssl.task import Task
 
-SOUNDS = ("rotate", "none")
+AUDIO = ("rotate", "none")
 INFO_NCE = "info-nce"
 
 
@@ -33,10 +33,10 @@ class AvcOptions(CropOptions):
 
     crops: int = 1
     """Crops of one instant."""
-    sound: str = choice("rotate", SOUNDS)
+    audio: str = choice("rotate", AUDIO)
     """rotate: turned so that the crop's centre is in front; none: as recorded."""
     world_rotation: str = choice("yaw", WORLDS)
-    """none, yaw or any: random rotation of the whole world; yaw only matters where `sound` is none."""
+    """none, yaw or any: random rotation of the whole world; yaw only matters where `audio` is none."""
     flip: float = 0.5
     """Probability that a crop is mirrored left to right, picture and sound together."""
     colour: Colour = field(default_factory=Colour)
@@ -107,25 +107,25 @@ class Avc(Task):
         """Crops of one instant, the sound once, and for each crop the matrix that turns the sound to it.
 
         Returns:
-            `frames` uint8 `(K, time, 3, size, size)`, `sound` float32 `(4, samples)`, `rotation` `(K, 3, 3)`.
+            `frames` uint8 `(K, time, 3, size, size)`, `audio` float32 `(4, samples)`, `rotation` `(K, 3, 3)`.
 
         Raises:
             ValueError: the clip's sound is not ambiX of order 1, or its objects are no numbers.
         """
-        if len(clip.sound) != 4:
-            raise ValueError(f"{clip.key}: ambiX sound of order 1 has 4 channels, this has {len(clip.sound)}")
+        if len(clip.audio) != 4:
+            raise ValueError(f"{clip.key}: ambiX sound of order 1 has 4 channels, this has {len(clip.audio)}")
         crops = draw_crops(self.options, rng, self.options.world_rotation, self.options.flip, clip.objects)
         return {
-            "frames": jitter_colour(crops.pictures(clip.frames, self.options.size), self.options.colour, rng),
-            "sound": jitter_level(clip.sound, self.options.level, rng),
-            "rotation": crops.to_front() if self.options.sound == "rotate" else crops.to_world(),
+            "frames": jitter_colour(crops.frames(clip.frames, self.options.size), self.options.colour, rng),
+            "audio": jitter_level(clip.audio, self.options.level, rng),
+            "rotation": crops.to_front() if self.options.audio == "rotate" else crops.to_world(),
         }
 
     def encoded(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
         """What the towers make of pictures and of sound, `(B K, width)` each, the crops of a clip one after another."""
         frames = rearrange(batch["frames"], "b k t c h w -> (b k) t c h w")
-        sound = rearrange(rotate(batch["sound"][:, None], batch["rotation"]), "b k c n -> (b k) c n")
-        return self.encoders.video(frames), self.encoders.audio(sound)
+        audio = rearrange(rotate(batch["audio"][:, None], batch["rotation"]), "b k c n -> (b k) c n")
+        return self.encoders.video(frames), self.encoders.audio(audio)
 
     def embeddings(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """Projections of both modalities, the crops of a clip one after the other.

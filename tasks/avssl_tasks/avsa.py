@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from avssl.config import choice
 from avssl.losses import NEGATIVES, alignment_accuracy, alignment_loss, processes
 from avssl.metric_learning import alignment_negatives
+from avssl.models.cross_modal_transformer import CrossModalTransformer
 from avssl.models.encoders import Encoders
-from avssl.models.translator import Translator
 from avssl_tasks.avc import Avc, AvcOptions, mean_scalars
 
 
@@ -24,7 +24,7 @@ class AvsaOptions(AvcOptions):
 
     crops: int = 4
     """Crops of one instant, at least 2."""
-    least_angle: float = 36.0
+    min_separation: float = 36.0
     """Degrees between the centres of any two crops of a clip."""
     negatives: str = choice("easy+hard", NEGATIVES)
     """easy (other clips), hard (other crops of the own clip) or easy+hard."""
@@ -38,8 +38,8 @@ class AvsaOptions(AvcOptions):
         super().__post_init__()
         if self.crops < 2:
             raise ValueError(f"avsa tells crops of one clip apart and needs at least 2, not {self.crops}")
-        if self.sound != "rotate":
-            raise ValueError(f"avsa hears each crop with the sound turned to it: sound is rotate, not {self.sound!r}")
+        if self.audio != "rotate":
+            raise ValueError(f"avsa hears each crop with the sound turned to it: sound is rotate, not {self.audio!r}")
         if self.transformer < 0 or not 0 <= self.dropout < 1:
             raise ValueError(f"transformer >= 0 and 0 <= dropout < 1, not {self.transformer} and {self.dropout}")
 
@@ -62,8 +62,8 @@ class Avsa(Avc):
         super().__init__(encoders, options)
         if options.transformer:
             depth, dropout = options.transformer, options.dropout
-            self.v2a_transformer = Translator(encoders.video_width, depth, dropout=dropout)
-            self.a2v_transformer = Translator(encoders.audio_width, depth, dropout=dropout)
+            self.v2a_transformer = CrossModalTransformer(encoders.video_width, depth, dropout=dropout)
+            self.a2v_transformer = CrossModalTransformer(encoders.audio_width, depth, dropout=dropout)
             self.audio_pred_head = nn.Linear(encoders.video_width, options.embedding)
             self.video_pred_head = nn.Linear(encoders.audio_width, options.embedding)
 

@@ -16,11 +16,11 @@ from avssl.data.augment import Colour, jitter_colour, jitter_level
 from avssl.data.clip import Clip
 from avssl.data.crops import CropOptions, draw_crops
 from avssl.data.ears import SAME_DB
-from avssl.data.manifest import Row
-from avssl.data.sofa import read_hrirs
+from avssl.datasets.manifest import Row
+from avssl.media.hrir_files import read_hrirs
 from avssl.models.encoders import Encoders
 from avssl.models.fusion import Fusion
-from avssl.models.unpooled import Unpooled
+from avssl.models.tower import TowerOutput
 from avssl.spatial.ambisonics import mirror, rotate
 from avssl.spatial.binaural import ambisonic_filters, to_binaural
 from avssl.task import Task
@@ -102,43 +102,43 @@ class Swap(Task):
             return SAME
         return "swap needs left and right, Y of the sound is silent" if "Y" in row.silent_channels else ""
 
-    def reject_audio_reason(self, sound: Tensor) -> str:
+    def reject_audio_reason(self, audio: Tensor) -> str:
         """Rejects the same clips by their audio, for manifests that do not list silent channels."""
-        if len(sound) == 1:
+        if len(audio) == 1:
             return ONE
-        signals = torch.stack([sound[0] + sound[1], sound[0] - sound[1]] if len(sound) == 2 else [*sound])
+        signals = torch.stack([audio[0] + audio[1], audio[0] - audio[1]] if len(audio) == 2 else [*audio])
         total, *sides = signals.double().square().sum(-1).tolist()
         if any(side > total * 10 ** (SAME_DB / 10) for side in sides):
             return ""
-        return SAME if len(sound) == 2 else "swap needs left and right, only the first channel sounds"
+        return SAME if len(audio) == 2 else "swap needs left and right, only the first channel sounds"
 
     def views(self, clip: Clip, rng: np.random.Generator) -> dict[str, Tensor]:
         """One view, its sound, and whether left and right of it were exchanged.
 
         Returns:
-            `frames` uint8 `(time, 3, height, width)`, `sound` float32 `(2 or 4, samples)`, `swapped` 0 or 1.
+            `frames` uint8 `(time, 3, height, width)`, `audio` float32 `(2 or 4, samples)`, `swapped` 0 or 1.
 
         Raises:
             ValueError: the clip's sound has neither two channels nor ambiX's four.
         """
-        if len(clip.sound) not in (2, 4):
+        if len(clip.audio) not in (2, 4):
             raise ValueError(
-                f"{clip.key}: swap needs sound of 2 channels, or of 4 (ambiX of order 1), this has {len(clip.sound)}"
+                f"{clip.key}: swap needs sound of 2 channels, or of 4 (ambiX of order 1), this has {len(clip.audio)}"
             )
-        frames, sound = self._ordinary(clip, rng) if len(clip.sound) == 2 else self._crop(clip, rng)
+        frames, audio = self._ordinary(clip, rng) if len(clip.audio) == 2 else self._crop(clip, rng)
         frames = jitter_colour(frames[None], self.options.colour, rng)[0]
-        sound = jitter_level(sound, self.options.level, rng)
+        audio = jitter_level(audio, self.options.level, rng)
         swapped = bool(rng.random() < 0.5)
         if self.options.mono:
-            sound = (sound + exchanged(sound)) / 2
+            audio = (audio + exchanged(audio)) / 2
         if swapped:
-            sound = exchanged(sound)
+            audio = exchanged(audio)
             frames = frames.flip(-1) if self.options.mirror_both else frames
-        return {"frames": frames, "sound": sound, "swapped": torch.tensor(float(swapped))}
+        return {"frames": frames, "audio": audio, "swapped": torch.tensor(float(swapped))}
 
     def embeddings(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """What the towers make of a batch, `video` and `audio`, each `(B, width)`."""
-        return {"video": self.encoders.video(batch["frames"]), "audio": self.encoders.audio(batch["sound"])}
+        return {"video": self.encoders.video(batch["frames"]), "audio": self.encoders.audio(batch["audio"])}
 
     def forward(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """`loss`, and `swap_acc`: how often it is told whether the sound was exchanged (chance 1/2)."""
@@ -148,30 +148,30 @@ class Swap(Task):
 
     def logits(self, batch: dict[str, Tensor]) -> Tensor:
         """Log-odds `(B,)` that the sound of a batch of views was exchanged."""
-        video, sound = self.encoders.video.unpooled(batch["frames"]), batch["sound"]
+        video, waveform = self.encoders.video.forward_features(batch["frames"]), batch["audio"]
         if not self.options.both_orders:
-            number: Tensor = self.fusion(video, self.encoders.audio.unpooled(sound))
+            number: Tensor = self.fusion(video, self.encoders.audio.forward_features(waveform))
             return number
-        audio = self.encoders.audio.unpooled(torch.cat([sound, exchanged(sound)]))
-        as_is, other = self.fusion(Unpooled(*(torch.cat([each, each]) for each in video)), audio).chunk(2)
+        audio = self.encoders.audio.forward_features(torch.cat([waveform, exchanged(waveform)]))
+        as_is, other = self.fusion(TowerOutput(*(torch.cat([each, each]) for each in video)), audio).chunk(2)
         difference: Tensor = as_is - other
         return difference
 
     def _ordinary(self, clip: Clip, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
         size = (self.options.size, self.options.width or self.options.size)
         frames = functional.interpolate(clip.frames, size, mode="bilinear", antialias=True)
-        return (frames.flip(-1), exchanged(clip.sound)) if rng.random() < self.options.flip else (frames, clip.sound)
+        return (frames.flip(-1), exchanged(clip.audio)) if rng.random() < self.options.flip else (frames, clip.audio)
 
     def _crop(self, clip: Clip, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
         crops = draw_crops(self.options, rng, flip=self.options.flip, objects=clip.objects)
-        sound = rotate(clip.sound, crops.to_front()[0])
-        heard = sound if self._ears is None else _worn(sound, self._ears, rng)
-        return crops.pictures(clip.frames, self.options.size)[0], heard
+        audio = rotate(clip.audio, crops.to_front()[0])
+        heard = audio if self._ears is None else _worn(audio, self._ears, rng)
+        return crops.frames(clip.frames, self.options.size)[0], heard
 
 
-def exchanged(sound: Tensor) -> Tensor:
+def exchanged(audio: Tensor) -> Tensor:
     """Sound with left and right exchanged: `(..., 2, samples)`, or ambiX `(..., 4, samples)`, whose Y changes sign."""
-    return sound.flip(-2) if sound.shape[-2] == 2 else mirror(sound, "left-right")
+    return audio.flip(-2) if audio.shape[-2] == 2 else mirror(audio, "left-right")
 
 
 def _worn(foa: Tensor, ears: Tensor, rng: np.random.Generator) -> Tensor:

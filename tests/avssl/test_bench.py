@@ -8,19 +8,19 @@ import pytest
 import torch
 from click.testing import CliRunner
 
+from avssl.bench.bench_report import machine, machine_line
 from avssl.bench.case import Case, Size, brightness, largest
-from avssl.bench.reading import NEAR, frame_cases, plain_frames, write_source
-from avssl.bench.run import CASES, bench
-from avssl.bench.show import machine, machine_line
+from avssl.bench.decode_cases import NEAR, frame_cases, plain_frames, write_source
+from avssl.bench.suite import CASES, bench
 from avssl.bench.timing import measure, threads
 from avssl.cli import main
-from avssl.data.media import probe, read_frames
+from avssl.media import probe, read_frames
 
 TINY = Size(
     height=64, views=2, side=24, frames=3, clips=2, samples=4800, batch=12, width=8,
-    detector_height=64, source_height=128, video_seconds=1.0, sound_seconds=4.0,
+    detector_height=64, source_height=128, video_seconds=1.0, audio_seconds=4.0,
 )  # fmt: skip
-ROWS = {"crops": 1, "features": 2, "rotation": 1, "infonce": 3, "frames": 4, "sound": 1}
+ROWS = {"crops": 1, "features": 2, "rotation": 1, "infonce": 3, "frames": 4, "audio": 1}
 ROWS["detector"] = int(find_spec("ultralytics") is not None)
 
 
@@ -62,7 +62,7 @@ def test_sides_take_turns():
 
 
 def test_a_ratio_is_that_of_medians(tmp_path):
-    timing = replace(measure(CASES["sound"](TINY, tmp_path)[0], 1), ours=[1.0, 2.0, 30.0], peer=[4.0, 4.0, 1.0])
+    timing = replace(measure(CASES["audio"](TINY, tmp_path)[0], 1), ours=[1.0, 2.0, 30.0], peer=[4.0, 4.0, 1.0])
     assert (timing.ours_ms, timing.peer_ms, timing.ratio) == (2.0, 4.0, 2.0)
 
 

@@ -57,7 +57,7 @@ def test_list_names_what_is_installed():
         (["downstream", "correspondence", "--encoders", "x", "--hidden=many"], "many"),
         (["downstream", "correspondence", "--encoders", "x", "--hidden"], "Option '--hidden' requires an argument"),
         (["downstream", "correspondence", "--encoders", "x", "stray"], "unexpected extra argument (stray)"),
-        (["downstream", "correspondence", "--encoders", "x", "--least-angle", "120"], "do not fit"),
+        (["downstream", "correspondence", "--encoders", "x", "--min-separation", "120"], "do not fit"),
         (["downstream", "correspondence", "--encoders", "x", "--recipe", "avsa/small"], "unknown key"),
         (["downstream", "correspondence", "--head", "x"], "or for --data SET"),
         (["downstream", "correspondence", "--head", "x", "--data", "y"], "only evaluates"),
@@ -222,7 +222,7 @@ def test_a_stop_and_a_warning_are_a_line_each(monkeypatch, tmp_path):
         warnings.warn("the ears\nare exchanged", stacklevel=2)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("avssl.scenes.stage.Stage.render", stopped)
+    monkeypatch.setattr("avssl.synth.stage.stage_dataset.Stage.render", stopped)
     result = CliRunner().invoke(main, ["synth", "stage", str(tmp_path / "out")])
     assert result.exit_code == 130
     warned, said = result.stderr.splitlines()
@@ -237,7 +237,7 @@ def test_a_key_is_emptied_by_nothing_behind_the_sign():
 
 def test_what_only_some_need_is_imported_when_asked_for():
     optional = "timm torchvision matplotlib sklearn pytorch_metric_learning spaudiopy ot tensorboard"
-    modules = "avssl_tasks.avsa avssl_tasks.swap avssl.train.pretrain avssl.hear avssl.data.detect " + " ".join(
+    modules = "avssl_tasks.avsa avssl_tasks.swap avssl.train.pretrain avssl.hear avssl.detection.detect " + " ".join(
         f"avssl_downstream.{name}" for name in ("correspondence", "action", "scenes", "eigenscape", "spatialize")
     )
     code = f"import sys, {modules.replace(' ', ', ')}; print([m for m in '{optional}'.split() if m in sys.modules])"

@@ -8,24 +8,24 @@ import torch
 
 from avssl.config import FeatureConfig, ModelConfig
 from avssl.data.augment import Colour, jitter_colour, jitter_level
-from avssl.data.flow import flow_estimator, paint
 from avssl.losses import alignment_accuracy, alignment_loss, info_nce
 from avssl.models.encoder_factory import build_encoders
+from avssl.models.optical_flow import flow_estimator, paint
 from avssl.spatial import (
     ambisonics,
     any_order,
     binaural,
-    distances,
-    energy,
+    binaural_cues,
+    energy_map,
     features,
+    loudspeakers,
     magls,
-    speakers,
-    spectrum,
-    stereo,
+    stft,
 )
 from avssl.spatial.between import shifted
-from avssl.spatial.direction_error import direction_error
-from avssl.spatial.interaural import interaural, interaural_error
+from avssl.spatial.metrics import spectral_error
+from avssl.spatial.metrics.binaural_error import interaural, interaural_error
+from avssl.spatial.metrics.direction_error import direction_error
 
 RATE = 8000
 META = torch.device("meta")
@@ -56,29 +56,29 @@ CALLS = {
     "from_stereo": lambda: ambisonics.from_stereo(PAIR),
     "convert": lambda: ambisonics.convert(FOA, "fuma", "ambix"),
     "intensity_direction": lambda: ambisonics.intensity_direction(FOA, RATE),
-    "turn_left": lambda: any_order.turn_left(SECOND, 1.0),
-    "exchange_sides": lambda: any_order.exchange_sides(SECOND),
+    "turn_left": lambda: any_order.rotate_yaw(SECOND, 1.0),
+    "exchange_sides": lambda: any_order.mirror_left_right(SECOND),
     "shifted": lambda: shifted(on_meta(3, 2, 65), on_meta(3, 2)),
     "convolve": lambda: binaural.convolve(on_meta(RATE), torch.zeros(2, 64)),
     "to_binaural": lambda: magls.to_binaural(FOA, torch.zeros(2, 4, 64)),
     "direction_error": lambda: direction_error(FOA, FOA, RATE),
-    "stft_distance": lambda: distances.stft_distance(PAIR, PAIR),
-    "published_mag": lambda: distances.published_mag(PAIR, PAIR),
-    "phase_distance": lambda: distances.phase_distance(PAIR, PAIR),
-    "log_spectral_distance": lambda: distances.log_spectral_distance(PAIR, PAIR),
-    "envelope_distance": lambda: distances.envelope_distance(PAIR, PAIR),
-    "snr": lambda: distances.snr(PAIR, PAIR),
-    "energy_map": lambda: energy.energy_map(FOA),
-    "energy_towards": lambda: energy.energy_towards(FOA, *energy.equal_area_grid(12)),
+    "stft_distance": lambda: spectral_error.stft_distance(PAIR, PAIR),
+    "published_mag": lambda: spectral_error.published_mag(PAIR, PAIR),
+    "phase_distance": lambda: spectral_error.phase_distance(PAIR, PAIR),
+    "log_spectral_distance": lambda: spectral_error.log_spectral_distance(PAIR, PAIR),
+    "envelope_distance": lambda: spectral_error.envelope_distance(PAIR, PAIR),
+    "snr": lambda: spectral_error.snr(PAIR, PAIR),
+    "energy_map": lambda: energy_map.energy_map(FOA),
+    "energy_towards": lambda: energy_map.energy_towards(FOA, *energy_map.equal_area_grid(12)),
     "intensity": lambda: features.intensity(SPECTRUM[:, :1].expand(-1, 4, -1, -1)),
     "interaural": lambda: interaural(PAIR, RATE),
     "interaural_error": lambda: interaural_error(PAIR, PAIR, RATE),
-    "decode": lambda: speakers.decode(FOA, "7.1"),
-    "preview": lambda: speakers.preview(FOA),
-    "istft": lambda: spectrum.istft(SPECTRUM, 512, 400, 160, RATE),
-    "ideal_masks": lambda: spectrum.ideal_masks(SPECTRUM, SPECTRUM[:, :1]),
-    "level": lambda: spectrum.level(PAIR),
-    "lag_steering": lambda: stereo.lag_steering(on_meta(9), 512, RATE),
+    "decode": lambda: loudspeakers.decode(FOA, "7.1"),
+    "preview": lambda: loudspeakers.downmix_stereo(FOA),
+    "istft": lambda: stft.istft(SPECTRUM, 512, 400, 160, RATE),
+    "ideal_masks": lambda: stft.ideal_masks(SPECTRUM, SPECTRUM[:, :1]),
+    "level": lambda: stft.level(PAIR),
+    "lag_steering": lambda: binaural_cues.lag_steering(on_meta(9), 512, RATE),
     "jitter_colour": lambda: jitter_colour(
         on_meta(2, 3, 3, 8, 8, dtype=torch.uint8), Colour(), np.random.default_rng(0)
     ),
@@ -106,7 +106,7 @@ def test_results_are_on_the_device_of_the_inputs(name):
 @pytest.mark.parametrize("name", features.names())
 def test_features_follow_their_module(name):
     module = features.Features(FeatureConfig(name=name, sample_rate=RATE, n_fft=256, hop=80, mels=32)).to(META)
-    assert module(on_meta(2, module.sound_channels, RATE)).device == META
+    assert module(on_meta(2, module.audio_channels, RATE)).device == META
 
 
 @pytest.mark.parametrize("preset", ["small", "avsa"])

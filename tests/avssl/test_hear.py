@@ -2,8 +2,8 @@ import pytest
 import torch
 
 from avssl.config import FeatureConfig, ModelConfig
-from avssl.data.resample import resample
 from avssl.hear import get_scene_embeddings, get_timestamp_embeddings, load_model
+from avssl.media.resample import resample
 from avssl.models.encoders import Encoders
 
 ACCEPTED = (16000, 22050, 44100, 48000)
@@ -41,7 +41,7 @@ def test_the_rules_of_the_interface_hold(tmp_path, features):
 
 
 @pytest.mark.parametrize(("rate", "asked"), [(8000, 16000), (16000, 16000), (24000, 48000), (32000, 48000)])
-def test_sound_comes_at_a_rate_of_hear_and_is_resampled(tmp_path, rate, asked):
+def test_audio_comes_at_a_rate_of_hear_and_is_resampled(tmp_path, rate, asked):
     model = load_model(saved(tmp_path, rate=rate), seconds=0.3)
     assert model.sample_rate == asked
     audio = torch.rand(1, round(0.3 * asked)) - 0.5
@@ -69,7 +69,7 @@ def test_a_scene_is_the_mean_of_its_windows(tmp_path):
     assert torch.allclose(get_scene_embeddings(audio, model), parts.mean(0, keepdim=True), atol=1e-5)
 
 
-def test_what_is_no_model_or_no_sound_is_refused(tmp_path):
+def test_what_is_no_model_or_no_audio_is_refused(tmp_path):
     with pytest.raises(ValueError, match="path of encoders"):
         load_model()
     model = load_model(saved(tmp_path))

@@ -10,7 +10,7 @@ from avssl_downstream.spatialize.registry import get_generator
 
 from avssl import plugins
 from avssl.datasets.layout import load_layout
-from avssl.scenes.world import load_synthetic_dataset
+from avssl.synth.dataset_base import load_synthetic_dataset
 
 OURS = {
     plugins.TASKS: "avsa",
@@ -83,7 +83,7 @@ def test_a_plugin_that_fails_to_import_fails_alone_and_only_when_asked_for(site:
     [
         (plugins.LAYOUTS, load_layout, "avssl.datasets.layout.Layout"),
         (plugins.GENERATORS, get_generator, "avssl_downstream.spatialize.generator.Generator"),
-        (plugins.SYNTHETIC_DATASETS, load_synthetic_dataset, "avssl.scenes.world.SyntheticDataset"),
+        (plugins.SYNTHETIC_DATASETS, load_synthetic_dataset, "avssl.synth.dataset_base.SyntheticDataset"),
     ],
 )
 def test_a_plugin_of_another_kind_is_refused_with_its_contract(

@@ -26,7 +26,7 @@ class Good(Task):
 
     def views(self, clip: Clip, rng: np.random.Generator) -> dict[str, Tensor]:
         frame = clip.frames[rng.integers(len(clip.frames))]
-        return {"colour": frame.float().mean((1, 2)) / 255, "level": clip.sound[0].std()}
+        return {"colour": frame.float().mean((1, 2)) / 255, "level": clip.audio[0].std()}
 
     def forward(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         return {"loss": (self.line(batch["colour"])[:, 0] - batch["level"]).square().mean()}
@@ -55,7 +55,7 @@ def unseeded_view(views: dict[str, Tensor], clip: Clip) -> dict[str, Tensor]:
 
 
 def written_clip(views: dict[str, Tensor], clip: Clip) -> dict[str, Tensor]:
-    clip.sound.mul_(0.5)
+    clip.audio.mul_(0.5)
     return views
 
 
@@ -105,13 +105,13 @@ def test_a_parameter_without_gradient_is_named() -> None:
         check_task(Variant(extra=nn.Linear(2, 2)), make_clips())
 
 
-def test_made_clips_repeat_and_sound_where_the_disc_is() -> None:
+def test_made_clips_repeat_and_audio_where_the_disc_is() -> None:
     first, again = make_clips(3, seed=5), make_clips(3, seed=5)
     for clip, same in zip(first, again, strict=True):
         assert torch.equal(clip.frames, same.frames)
-        assert torch.equal(clip.sound, same.sound)
+        assert torch.equal(clip.audio, same.audio)
         bright = clip.frames[0].amax(0) >= 60
-        azimuth, elevation, _ = intensity_direction(clip.sound, clip.sample_rate)
+        azimuth, elevation, _ = intensity_direction(clip.audio, clip.sample_rate)
         row = round((0.5 - float(elevation) / np.pi) * 31)
         column = round((0.5 - float(azimuth) / (2 * np.pi)) * 63)
         assert bright[row, column]
@@ -121,8 +121,8 @@ def test_made_pairs_are_louder_on_the_side_where_the_disc_is() -> None:
     for clip in make_clips(8, seed=1, channels=2):
         across = (clip.frames[0].amax(0) >= 60).float().sum(0)
         side = float((across * torch.linspace(1, -1, 64)).sum() / across.sum())
-        left, right = clip.sound.square().mean(1)
-        assert clip.sound.shape[0] == 2
+        left, right = clip.audio.square().mean(1)
+        assert clip.audio.shape[0] == 2
         assert abs(side) < 0.05 or (left > right) == (side > 0)
     with pytest.raises(ValueError, match="2 or 4 channels, not 1"):
         make_clips(channels=1)

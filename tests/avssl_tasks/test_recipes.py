@@ -55,8 +55,8 @@ def test_a_row_with_guided_crops_differs_from_its_random_twin_in_the_guide_alone
     twin = name.removesuffix("-yolo") if name.count("-") > 1 else name.replace("yolo", "baseline")
     different = changes(name, twin)
     published = {"published.avsa_bin"}
-    assert different.keys() - published == {"data.detector", "options.guide"}
-    assert different["options.guide"] == "objects"
+    assert different.keys() - published == {"data.detector", "options.crop_guide"}
+    assert different["options.crop_guide"] == "objects"
     assert (different["data.detector"] == "truth") == ("/small-" in name)
 
 
@@ -86,7 +86,7 @@ def test_the_papers_numbers_stand_beside_their_own_rows_only() -> None:
 def test_transformer_and_curriculum_are_each_one_change_of_the_small_row() -> None:
     row = "avsa/small-iv"
     layers = {"options.transformer": 2, "options.dropout": 0.1}
-    second = {"model.weights": "runs/avc-curriculum", "train.steps": 300}
+    second = {"model.init": "runs/avc-curriculum", "train.steps": 300}
     for name, wanted in (("transformer", layers), ("curriculum", second), ("curriculum-transformer", layers | second)):
         different = changes(f"avsa/small-{name}", row)
         assert {key: value for key, value in different.items() if key != "published.avsa_bin"} == wanted

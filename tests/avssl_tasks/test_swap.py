@@ -19,8 +19,8 @@ from torch.utils.data import default_collate
 from avssl.config import DataConfig, FeatureConfig, ModelConfig, fill
 from avssl.data.clip import Clip
 from avssl.data.clip_filter import AUDIO_CHECK_CLIPS, filter_clips
-from avssl.data.manifest import Manifest, Row
-from avssl.data.media import write_sound
+from avssl.datasets.manifest import Manifest, Row
+from avssl.media import write_audio
 from avssl.models.encoder_factory import build_encoders
 from avssl.spatial.ambisonics import intensity_direction, mirror, stereo
 from avssl.testing import check_task, make_clips
@@ -65,25 +65,25 @@ def test_contract_with_published_towers(model: ModelConfig) -> None:
 
 @pytest.mark.parametrize("channels", [2, 4])
 def test_about_half_the_views_are_exchanged_and_say_so(channels: int) -> None:
-    task, clip = make(**PLAIN, widest=60, narrowest=60), make_clips(1, channels=channels)[0]
+    task, clip = make(**PLAIN, max_fov=60, min_fov=60), make_clips(1, channels=channels)[0]
     views = views_of(task, clip, 64)
     assert 18 < sum(int(view["swapped"]) for view in views) < 46
     if channels == 2:
         for view in views:
-            assert torch.equal(view["sound"], clip.sound.flip(0) if view["swapped"] else clip.sound)
+            assert torch.equal(view["audio"], clip.audio.flip(0) if view["swapped"] else clip.audio)
             assert torch.equal(view["frames"], views[0]["frames"])
 
 
-def test_the_only_flip_is_of_picture_and_sound_together() -> None:
+def test_the_only_flip_is_of_image_and_audio_together() -> None:
     clip = make_clips(1, channels=2)[0]
     for never, always in zip(views_of(make(**PLAIN), clip), views_of(make(**PLAIN | {"flip": 1.0}), clip), strict=True):
         assert torch.equal(always["swapped"], never["swapped"])
         assert torch.equal(always["frames"], never["frames"].flip(-1))
-        assert torch.equal(always["sound"], never["sound"].flip(0))
+        assert torch.equal(always["audio"], never["audio"].flip(0))
 
 
 @pytest.mark.parametrize("flip", [0.0, 1.0])
-def test_an_ordinary_picture_is_squeezed_whole_and_its_sides_stay(flip: float) -> None:
+def test_an_ordinary_image_is_squeezed_whole_and_its_sides_stay(flip: float) -> None:
     clip = make_clips(1, channels=2)[0]
     frames = torch.zeros(2, 3, 180, 320, dtype=torch.uint8)
     frames[..., :160] = 200
@@ -95,7 +95,7 @@ def test_an_ordinary_picture_is_squeezed_whole_and_its_sides_stay(flip: float) -
 
 @pytest.mark.parametrize("flip", [0.0, 1.0])
 def test_a_crop_of_360_degrees_hears_what_it_sees_on_the_side_where_it_sees_it(flip: float) -> None:
-    task = make("foa-iv", **PLAIN | {"flip": flip}, narrowest=80, widest=80, lowest=0, highest=0)
+    task = make("foa-iv", **PLAIN | {"flip": flip}, min_fov=80, max_fov=80, min_elevation=0, max_elevation=0)
     told = 0
     for clip in make_clips(6, seed=2):
         for view in views_of(task, clip):
@@ -103,7 +103,7 @@ def test_a_crop_of_360_degrees_hears_what_it_sees_on_the_side_where_it_sees_it(f
             if not 0.02 < bright.mean() < 0.5:
                 continue
             side = float((bright * torch.linspace(1, -1, len(bright))).sum())
-            azimuth, _, _ = intensity_direction(view["sound"], clip.sample_rate)
+            azimuth, _, _ = intensity_direction(view["audio"], clip.sample_rate)
             if abs(side) > 0.5:
                 told += 1
                 assert (side > 0) == (float(azimuth.sin() > 0) != float(view["swapped"]))
@@ -111,13 +111,13 @@ def test_a_crop_of_360_degrees_hears_what_it_sees_on_the_side_where_it_sees_it(f
 
 
 def test_ears_of_a_real_head_hear_the_left_on_the_left(media_head: Path) -> None:
-    task = make(**PLAIN, hrirs=str(media_head), narrowest=80, widest=80)
-    field = make("foa-iv", **PLAIN, narrowest=80, widest=80)
+    task = make(**PLAIN, hrirs=str(media_head), min_fov=80, max_fov=80)
+    field = make("foa-iv", **PLAIN, min_fov=80, max_fov=80)
     for seed, clip in enumerate(make_clips(4, seed=3)):
         ears, foa = (each.views(clip, np.random.default_rng(seed)) for each in (task, field))
-        assert ears["sound"].shape == (2, clip.sound.shape[1])
-        azimuth, _, _ = intensity_direction(foa["sound"], clip.sample_rate)
-        left, right = ears["sound"].square().mean(1)
+        assert ears["audio"].shape == (2, clip.audio.shape[1])
+        azimuth, _, _ = intensity_direction(foa["audio"], clip.sample_rate)
+        left, right = ears["audio"].square().mean(1)
         if abs(azimuth.sin()) > 0.4:
             assert bool(left > right) ^ bool(ears["swapped"]) == bool(azimuth > 0) ^ bool(foa["swapped"])
     with pytest.raises(ValueError, match="do not start from 2 channels"):
@@ -128,7 +128,7 @@ def test_audio_of_a_real_head_alone_does_not_reveal_the_exchange(media_head: Pat
     task, spectra, labels = make(**PLAIN, hrirs=str(media_head)), [], []
     for seed, clip in enumerate(make_clips(40, seed=5, frames=1) * 10):
         view = task.views(clip, np.random.default_rng(seed))
-        powers = torch.stft(view["sound"], 256, window=torch.hann_window(256), return_complex=True).abs().square()
+        powers = torch.stft(view["audio"], 256, window=torch.hann_window(256), return_complex=True).abs().square()
         left, right = powers.mean(-1)[:, 1:].unflatten(1, (32, 4)).mean(-1).log10().numpy()
         spectra.append(left - right)
         labels.append(bool(view["swapped"]))
@@ -148,34 +148,34 @@ def media_head() -> Path:
 
 
 def test_exchange_of_a_field_is_the_exchange_of_its_projections_to_the_sides() -> None:
-    foa = make_clips(1)[0].sound
+    foa = make_clips(1)[0].audio
     assert torch.equal(exchanged(foa), mirror(foa, "left-right"))
     assert torch.equal(stereo(exchanged(foa)), exchanged(stereo(foa)))
 
 
 @pytest.mark.parametrize("channels", [2, 4])
-def test_mono_sound_is_the_same_exchanged_or_not(channels: int) -> None:
+def test_mono_audio_is_the_same_exchanged_or_not(channels: int) -> None:
     for view in views_of(make(**PLAIN, mono=True), make_clips(1, channels=channels)[0]):
-        assert torch.equal(view["sound"], exchanged(view["sound"]))
-        assert view["sound"].abs().amax() > 0.01
+        assert torch.equal(view["audio"], exchanged(view["audio"]))
+        assert view["audio"].abs().amax() > 0.01
 
 
 @pytest.mark.parametrize("channels", [2, 4])
 def test_mirrored_both_is_the_mirror_image_of_what_was_not(channels: int) -> None:
     clip = make_clips(1, channels=channels)[0]
     for plain, view in zip(views_of(make(**PLAIN), clip), views_of(make(**PLAIN, mirror_both=True), clip), strict=True):
-        assert torch.equal(view["sound"], plain["sound"])
+        assert torch.equal(view["audio"], plain["audio"])
         assert torch.equal(view["frames"], plain["frames"].flip(-1) if view["swapped"] else plain["frames"])
 
 
-def test_both_orders_negate_when_the_sound_is_exchanged() -> None:
+def test_both_orders_negate_when_the_audio_is_exchanged() -> None:
     task = make(both_orders=True).eval()
     batch = batch_of(task, 4)
     with torch.no_grad():
-        there, back = task.logits(batch), task.logits(batch | {"sound": exchanged(batch["sound"])})
+        there, back = task.logits(batch), task.logits(batch | {"audio": exchanged(batch["audio"])})
         torch.testing.assert_close(there, -back)
         assert there.abs().min() > 1e-6
-        mono = batch | {"sound": batch["sound"].mean(1, keepdim=True).expand(-1, 2, -1)}
+        mono = batch | {"audio": batch["audio"].mean(1, keepdim=True).expand(-1, 2, -1)}
         assert task.logits(mono).abs().max() < 1e-3 * there.abs().max()  # halves of a batch may round differently
 
 
@@ -229,12 +229,12 @@ def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AVSSL_CACHE", str(tmp_path / "cache"))
 
 
-def manifest_of(folder: Path, sounds: list[Tensor], silent: str = "") -> Manifest:
+def manifest_of(folder: Path, waveforms: list[Tensor], silent: str = "") -> Manifest:
     """A clip a sound; of them all, the rows say the same."""
     rows = []
-    for index, sound in enumerate(sounds):
-        write_sound(folder / f"{index}.wav", sound, 8000)
-        rows.append(replace(ROW, key=str(index), sound=f"{index}.wav", layout="stereo", silent_channels=silent))
+    for index, audio in enumerate(waveforms):
+        write_audio(folder / f"{index}.wav", audio, 8000)
+        rows.append(replace(ROW, key=str(index), audio=f"{index}.wav", layout="stereo", silent_channels=silent))
     return Manifest(tuple(rows), folder)
 
 
@@ -256,7 +256,7 @@ def test_rejected_rows_are_counted_and_an_error_if_they_are_all(
 
 
 @pytest.mark.parametrize(
-    ("sound", "reason"),
+    ("audio", "reason"),
     [
         (noise(2), ""),
         (noise(2) * torch.tensor([[1.0], [0.0]]), ""),
@@ -268,9 +268,9 @@ def test_rejected_rows_are_counted_and_an_error_if_they_are_all(
     ],
 )
 def test_audio_is_checked_where_the_manifest_does_not_say(
-    tmp_path: Path, sound: Tensor, reason: str, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, audio: Tensor, reason: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    clips = manifest_of(tmp_path, [noise(2, seed=1), sound])
+    clips = manifest_of(tmp_path, [noise(2, seed=1), audio])
     kept = filter_clips(clips, make())
     assert [row.key for row in kept] == (["0"] if reason else ["0", "1"])
     assert [reason in line and "1 of 2 clips" in line for line in caplog.messages] == [True] * bool(reason)
@@ -295,16 +295,16 @@ def test_a_head_that_is_not_there_is_refused_in_one_line(tmp_path: Path) -> None
         assert "\n" not in str(caught.value)
 
 
-def test_the_papers_eighteen_pictures_fit_into_its_seconds_and_no_more() -> None:
+def test_the_papers_eighteen_frames_fit_into_its_seconds_and_no_more() -> None:
     assert fill(DataConfig, {"seconds": 2.87, "frames": 18, "frame_rate": 6}).frames == 18
     with pytest.raises(ValueError, match="19 frames"):
         fill(DataConfig, {"seconds": 2.87, "frames": 19, "frame_rate": 6})
 
 
-def test_sound_of_one_channel_is_refused_with_its_key() -> None:
+def test_audio_of_one_channel_is_refused_with_its_key() -> None:
     clip = make_clips(1)[0]
     with pytest.raises(ValueError, match="made-0-0: swap needs sound of 2 channels, or of 4 .*, this has 1"):
-        make().views(replace(clip, sound=clip.sound[:1]), np.random.default_rng(0))
+        make().views(replace(clip, audio=clip.audio[:1]), np.random.default_rng(0))
 
 
 @pytest.mark.parametrize(

@@ -53,14 +53,14 @@ def test_every_file_of_tasks_is_registered_under_its_name() -> None:
 
 @pytest.mark.parametrize("kind", [Avc, Avsa])
 @pytest.mark.parametrize("world", ["none", "yaw", "any"])
-def test_views_differ_with_the_seed_and_send_each_sound_once(kind: Any, world: str) -> None:
+def test_views_differ_with_the_seed_and_send_each_audio_once(kind: Any, world: str) -> None:
     task = make(kind, world_rotation=world)
     clip = make_clips(1)[0]
     one, other = (task.views(clip, np.random.default_rng(seed)) for seed in (0, 1))
     crops = task.options.crops
     assert one["frames"].shape == (crops, 4, 3, 32, 32)
     assert one["frames"].dtype == torch.uint8
-    assert one["sound"].shape == clip.sound.shape
+    assert one["audio"].shape == clip.audio.shape
     assert one["rotation"].shape == (crops, 3, 3)
     assert all(not torch.equal(one[name], other[name]) for name in one)
 
@@ -99,10 +99,10 @@ def test_a_few_steps_on_one_batch_bring_partners_together(kind: Any) -> None:
         assert last[name] > 1.8 * chance[name], name
 
 
-def test_sound_that_is_not_ambix_is_refused_with_its_key() -> None:
+def test_audio_that_is_not_ambix_is_refused_with_its_key() -> None:
     clip = make_clips(1)[0]
     with pytest.raises(ValueError, match="made-0-0: ambiX sound of order 1 has 4 channels, this has 2"):
-        make(Avsa).views(type(clip)(clip.frames, clip.sound[:2], clip.sample_rate, clip.key), np.random.default_rng(0))
+        make(Avsa).views(type(clip)(clip.frames, clip.audio[:2], clip.sample_rate, clip.key), np.random.default_rng(0))
 
 
 @pytest.mark.parametrize(
@@ -111,8 +111,8 @@ def test_sound_that_is_not_ambix_is_refused_with_its_key() -> None:
         (Avsa, {"crops": 1}, "at least 2"),
         (Avsa, {"crops": 60}, "60 crops do not fit"),
         (Avsa, {"negatives": "hrad"}, "did you mean 'hard'"),
-        (Avsa, {"sound": "none"}, "turned to it"),
-        (Avc, {"sound": "rotated"}, "did you mean 'rotate'"),
+        (Avsa, {"audio": "none"}, "turned to it"),
+        (Avc, {"audio": "rotated"}, "did you mean 'rotate'"),
         (Avc, {"world_rotation": "pitch"}, "world_rotation is"),
         (Avc, {"flip": 1.5}, "flip"),
         (Avc, {"temperature": 0}, "temperature"),

@@ -5,13 +5,13 @@ from typing import Any
 
 import pytest
 import torch
-from avssl_downstream.correspondence.predicted import sound_of_pictures
+from avssl_downstream.correspondence.transformer_predictions import audio_of_frames
 from click.testing import CliRunner, Result
 
 from avssl.cli import main
 from avssl.models.encoders import Encoders
-from avssl.scenes.synth360 import synth360
-from avssl.train import run_folder
+from avssl.runs import run_folder
+from avssl.synth.synth360 import synth360
 
 
 @pytest.fixture(scope="module")
@@ -54,10 +54,10 @@ def test_the_second_stage_begins_with_the_encoders_of_the_first(world: Path, fir
     assert all(torch.allclose(a, b, atol=1e-8) for a, b in zip(stage.parameters(), begun.parameters(), strict=True))
     assert not all(torch.equal(a, b) for a, b in zip(stage.parameters(), scratch.parameters(), strict=True))
     assert torch.equal(stage.features.mean, begun.features.mean)
-    predicted = sound_of_pictures(tmp_path / "from avc", begun)(torch.randn(3, 4, begun.video_width))
+    predicted = audio_of_frames(tmp_path / "from avc", begun)(torch.randn(3, 4, begun.video_width))
     assert predicted.shape == (3, 4, begun.audio_width)
     with pytest.raises(ValueError, match="holds no transformer"):
-        sound_of_pictures(first_stage, stage)
+        audio_of_frames(first_stage, stage)
 
 
 def test_both_stages_run_from_their_recipes(

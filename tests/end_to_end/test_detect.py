@@ -11,11 +11,11 @@ from click.testing import CliRunner
 
 from avssl.cli import main
 from avssl.data.crops import CropOptions, draw_crops
-from avssl.data.manifest import read_manifest
-from avssl.data.media import read_all_sound, write_sound, write_video
-from avssl.data.objects import objects_path, read, read_about
-from avssl.scenes.synth360 import synth360
+from avssl.datasets.manifest import read_manifest
+from avssl.detection.object_index import objects_path, read, read_settings
+from avssl.media import read_all_audio, write_audio, write_video
 from avssl.spatial.ambisonics import angle_between, beamform, rotate
+from avssl.synth.synth360 import synth360
 
 MEDIA = Path(os.environ.get("AVSSL_TEST_MEDIA", Path(__file__).parents[2] / ".." / "shared" / "data")) / "restricted"
 CLIPS, MODEL = MEDIA / "video360", MEDIA / "yolo11n_int8_openvino_model"
@@ -72,7 +72,7 @@ def test_the_people_around_are_found_all_around(looked):
 def test_beam_and_crop_towards_the_tractor_hear_more_of_it_than_the_beam_away(looked):
     objects = read(looked, str(MODEL))
     (row,) = (row for row in read_manifest(looked) if row.key == TRACTOR)
-    sound, rate = read_all_sound(looked / row.sound)
+    audio, rate = read_all_audio(looked / row.audio)
     vehicles = [each for each in rows(looked, MODEL, TRACTOR) if each["label"] in VEHICLES and each["time"] < 10]
     gains, rng = [], np.random.default_rng(0)
     for each in vehicles:
@@ -81,9 +81,9 @@ def test_beam_and_crop_towards_the_tractor_hear_more_of_it_than_the_beam_away(lo
         assert min(np.abs(directions - here).max(1)) < 1e-5
         assert (np.diff(scores) <= 0).all()
         middle = round(each["time"] * rate)
-        window = sound[:, max(0, middle - rate) : middle + rate]
+        window = audio[:, max(0, middle - rate) : middle + rate]
         crop = draw_crops(
-            CropOptions(crops=1, guide="objects"), rng, objects=torch.tensor([[*here, each["score"]]]).float()
+            CropOptions(crops=1, crop_guide="objects"), rng, objects=torch.tensor([[*here, each["score"]]]).float()
         )
         assert crop.directions()[0].numpy() == pytest.approx(here, abs=1e-4)
         towards, away = (beamform(window, float(here[0]) + turn, float(here[1])) for turn in (0.0, np.pi))
@@ -108,14 +108,14 @@ def test_prepare_looks_for_objects_in_what_it_prepared(tmp_path):
     if not MODEL.is_dir():
         pytest.skip(f"no detector at {MODEL}: set AVSSL_TEST_MEDIA")
     (tmp_path / "in").mkdir()
-    picture = np.random.default_rng(0).integers(0, 256, (96, 192, 3), dtype=np.uint8)
-    write_video(tmp_path / "in" / "clip.mp4", [picture] * 5, 10.0)
-    write_sound(tmp_path / "in" / "clip.wav", 0.1 * torch.randn(4, 12000), 24000)
+    image = np.random.default_rng(0).integers(0, 256, (96, 192, 3), dtype=np.uint8)
+    write_video(tmp_path / "in" / "clip.mp4", [image] * 5, 10.0)
+    write_audio(tmp_path / "in" / "clip.wav", 0.1 * torch.randn(4, 12000), 24000)
     result = run("prepare", tmp_path / "in", tmp_path / "out", "--layout", "files", "--workers", 1, "--detect", MODEL)
     assert result.exit_code == 0, result.output
     path = objects_path(tmp_path / "out", str(MODEL))
     assert str(path) in result.output
-    about, looked = read_about(path)
+    about, looked = read_settings(path)
     assert about.model.startswith("yolo11n_int8_openvino_model sha256:")
     assert looked["clip"].times().tolist() == [0.25]
 

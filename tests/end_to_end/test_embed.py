@@ -11,9 +11,9 @@ from click.testing import CliRunner
 
 from avssl.cli import main
 from avssl.config import FeatureConfig, ModelConfig
-from avssl.data.manifest import Row, write_manifest
-from avssl.data.media import write_sound, write_spatial_mp4, write_video
+from avssl.datasets.manifest import Row, write_manifest
 from avssl.embedding import media_discovery, table_writer
+from avssl.media import write_audio, write_spatial_mp4, write_video
 from avssl.models.encoders import AudioEncoder, Encoders, VideoEncoder
 
 SMALL = ("--seconds", 0.4, "--hop", 0.2, "--frames", 2, "--frame-rate", 8, "--resize", 32, "--size", 32)
@@ -42,7 +42,7 @@ def folder(tmp_path_factory):
     write_video(root / "silent.mp4", frames, 8.0)
     field = [torch.rand(4, 48000) - 0.5]
     write_spatial_mp4(root / "both.mp4", root / "silent.mp4", field, 48000, panoramic=True)
-    write_sound(root / "deep & [odd] #1" / "a.wav", torch.rand(9, 8000) - 0.5, 8000)
+    write_audio(root / "deep & [odd] #1" / "a.wav", torch.rand(9, 8000) - 0.5, 8000)
     (root / "notes.txt").write_text("no media")
     return root
 
@@ -73,9 +73,9 @@ def test_windows_of_a_folder_begin_together_and_their_embeddings_are_the_encoder
     }
     assert starts["both.mp4", "audio"] == starts["both.mp4", "video"][:4] == pytest.approx([0.0, 0.2, 0.4, 0.6])
     assert {row["seconds"] for row in found} == {0.4}
-    sound, _ = soundfile.read(folder / "deep & [odd] #1" / "a.wav", dtype="float32", always_2d=True)
+    audio, _ = soundfile.read(folder / "deep & [odd] #1" / "a.wav", dtype="float32", always_2d=True)
     [row] = [row for row in found if row["file"].endswith("a.wav") and row["start"] == pytest.approx(0.6)]
-    expected = Encoders.from_pretrained(encoders).audio(torch.from_numpy(sound[4800:8000, :4].T)[None])
+    expected = Encoders.from_pretrained(encoders).audio(torch.from_numpy(audio[4800:8000, :4].T)[None])
     assert np.allclose(row["embedding"], expected.detach()[0].numpy(), atol=1e-4)
     assert [each.name for each in out.parent.iterdir()] == ["out.parquet"]
 
@@ -100,7 +100,7 @@ def test_files_that_cannot_be_read_are_listed_and_the_others_done(encoders, fold
     (root / "good.mp4").symlink_to(folder / "both.mp4")
     (root / "broken.mp4").write_bytes(b"no film")
     (root / "empty.wav").touch()
-    write_sound(root / "pair.wav", torch.rand(2, 8000) - 0.5, 8000)
+    write_audio(root / "pair.wav", torch.rand(2, 8000) - 0.5, 8000)
     result = run(root, tmp_path / "out.npz", "--encoders", encoders, *EXACT)
     assert result.exit_code == 1
     lines = result.stderr.splitlines()

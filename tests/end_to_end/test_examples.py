@@ -20,14 +20,14 @@ from click.testing import CliRunner, Result
 from avssl import plugins
 from avssl.cli import main
 from avssl.config import DataConfig, FeatureConfig, ModelConfig
-from avssl.data.manifest import read_manifest
-from avssl.data.media import write_video
+from avssl.datasets.manifest import read_manifest
+from avssl.media import write_video
 from avssl.models import build_encoders
-from avssl.scenes.stage import stage
-from avssl.scenes.synth360 import synth360
-from avssl.scenes.world import load_synthetic_dataset
+from avssl.synth.dataset_base import load_synthetic_dataset
+from avssl.synth.stage.stage_dataset import stage
+from avssl.synth.synth360 import synth360
 from avssl.testing import check_head, check_layout, check_synthetic_dataset, make_clips
-from avssl.train.world import clips
+from avssl.train.data_source import clips
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 NAMES = {
@@ -90,7 +90,7 @@ def test_a_strangers_layout_keeps_the_contract_and_is_prepared(installed: None, 
     (tmp_path / "in" / "lost" / "camera.mp4").touch()
     kind = plugins.load(plugins.LAYOUTS, "sessions")
     found = check_layout(kind(), tmp_path / "in")
-    assert found.missing == {"sound": ["lost/microphone.wav"]}
+    assert found.missing == {"audio": ["lost/microphone.wav"]}
 
     result = call(
         "prepare", tmp_path / "in", tmp_path / "out", "--layout", "sessions", "--height", "32", "--workers", 1
@@ -100,7 +100,7 @@ def test_a_strangers_layout_keeps_the_contract_and_is_prepared(installed: None, 
     assert [row.split for row in rows] == [each.split for each in found.recordings] == ["train"] * 3 + ["test"]
     assert {(row.layout, row.width) for row in rows} == {("ambix", 64)}
     assert all(abs(row.azimuth) < 1 for row in rows)
-    assert json.loads((tmp_path / "out" / "report.json").read_text())["missing"]["sound"]["count"] == 1
+    assert json.loads((tmp_path / "out" / "report.json").read_text())["missing"]["audio"]["count"] == 1
 
     result = call("prepare", tmp_path / "in", tmp_path / "new", "--layout", "sesions")
     assert result.exit_code == 2
@@ -140,7 +140,7 @@ def test_a_strangers_synthetic_dataset_keeps_the_contract_and_is_trained_on(
     assert abs(row.azimuth - np.degrees(kind(kind.Options()).describe(0).at(np.array(0.25)))) < 5
 
     monkeypatch.setenv("AVSSL_CACHE", str(tmp_path / "cache"))
-    config = DataConfig(world="metronome", clips=2, clip_seconds=0.5, seconds=0.5, frames=1, frame_rate=4.0)
+    config = DataConfig(synthetic_dataset="metronome", clips=2, clip_seconds=0.5, seconds=0.5, frames=1, frame_rate=4.0)
     path, rows = clips(config, 16000, progress=False)
     assert (len(rows), rows.rows[0].sample_rate, path.parent.parent) == (2, 16000, tmp_path / "cache")
 

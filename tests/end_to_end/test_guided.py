@@ -11,17 +11,17 @@ from avssl_tasks.avc import Avc, AvcOptions
 from avssl.config import DataConfig, FeatureConfig, ModelConfig, RunConfig, fill, read_recipe
 from avssl.data.crops import CropOptions, draw_crops
 from avssl.data.loader import Batches, read_clip
-from avssl.data.objects import read
+from avssl.detection.object_index import read
 from avssl.models.encoder_factory import build_encoders
-from avssl.scenes.synth360 import synth360
 from avssl.spatial.ambisonics import angle_between
 from avssl.spatial.viewport import project
-from avssl.train import world
+from avssl.synth.synth360 import synth360
+from avssl.train import data_source
+from avssl.train.metric_logger import Record
 from avssl.train.pretrain import pretrain
-from avssl.train.record import Record
 
 SIZE = 64
-OPTIONS = CropOptions(guide="objects", least_angle=36, size=SIZE)
+OPTIONS = CropOptions(crop_guide="objects", min_separation=36, size=SIZE)
 DATA = DataConfig(seconds=0.5, frames=8, frame_rate=16.0, batch=4, workers=0, detector="truth")
 
 
@@ -30,7 +30,7 @@ def rendered(tmp_path_factory):
     """8 short scenes, 2 of them test, with their objects looked up, as a manifest; and the rows of their truth."""
     path = synth360(tmp_path_factory.mktemp("world"), 8, 1.25, 3, width=128, workers=1, progress=False)
     data = DataConfig(manifest=str(path), detector="truth")
-    _, manifest = world.clips(data, 24000, progress=False)
+    _, manifest = data_source.clips(data, 24000, progress=False)
     return manifest, pq.read_table(path.parent / "truth.parquet").to_pylist()
 
 
@@ -47,7 +47,7 @@ def in_crop(crops, place, direction):
 
 
 @pytest.mark.parametrize("world_rotation", ["none", "any"])
-def test_every_guided_crop_holds_the_centre_of_its_object_in_all_of_its_pictures(rendered, world_rotation):
+def test_every_guided_crop_holds_the_centre_of_its_object_in_all_of_its_frames(rendered, world_rotation):
     manifest, truth = rendered
     objects = read(manifest.root, "truth")
     aimed = 0
@@ -61,8 +61,8 @@ def test_every_guided_crop_holds_the_centre_of_its_object_in_all_of_its_pictures
             apart = angle_between(there[:, 0], there[:, 1], *centre.double()).rad2deg()
             if apart.min() < 1:  # else a random crop
                 aimed += 1
-                pictures = [in_crop(crops, place, truth_at(truth, row.key, time)[apart.argmin()]) for time in times]
-                assert all(0 < float(each.min()) <= float(each.max()) < SIZE for each in pictures)
+                frames = [in_crop(crops, place, truth_at(truth, row.key, time)[apart.argmin()]) for time in times]
+                assert all(0 < float(each.min()) <= float(each.max()) < SIZE for each in frames)
         front = crops.cameras[:, :, 0]
         assert (front @ front.T - 9 * torch.eye(4)).max() <= math.cos(math.radians(36)) + 1e-6
     assert aimed >= 2.5 * len(manifest)
@@ -70,7 +70,7 @@ def test_every_guided_crop_holds_the_centre_of_its_object_in_all_of_its_pictures
 
 def test_guided_batches_are_equal_for_any_number_of_loader_processes(rendered):
     manifest, _ = rendered
-    task = Avc(build_encoders(ModelConfig(), FeatureConfig()), AvcOptions(crops=4, size=32, guide="objects"))
+    task = Avc(build_encoders(ModelConfig(), FeatureConfig()), AvcOptions(crops=4, size=32, crop_guide="objects"))
     found = []
     for workers in (0, 2):
         data = fill(DataConfig, {"detector": "truth", "batch": 6, "frames": 2, "seconds": 0.5, "workers": workers})
@@ -87,13 +87,13 @@ def test_a_guided_run_ends_with_its_numbers(rendered, tmp_path, monkeypatch):
         read_recipe("avsa/small"),
         {
             "data": {"manifest": str(manifest.root), "batch": 4, "workers": 0, "seconds": 0.5, "detector": "truth"},
-            "options": {"crops": 2, "size": 32, "guide": "objects"},
+            "options": {"crops": 2, "size": 32, "crop_guide": "objects"},
             "train": {"steps": 2},
             "probe": {
                 "epochs": 1,
                 "bootstrap": 50,
                 "workers": 0,
-                "guide": "objects",
+                "crop_guide": "objects",
                 "train_draws": 2,
                 "test_draws": 2,
             },

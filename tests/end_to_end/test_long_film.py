@@ -17,9 +17,9 @@ import torch
 from click.testing import CliRunner
 
 from avssl.cli import main
-from avssl.data.media import iterate_frames, probe, read_sound, write_video
-from avssl.data.media.spatial_mp4 import write_spatial_mp4
-from avssl.scenes.stage import stage
+from avssl.media import iterate_frames, probe, read_audio, write_video
+from avssl.media.mp4.spatial_mp4 import write_spatial_mp4
+from avssl.synth.stage.stage_dataset import stage
 
 RATE, FRAME_RATE = 48000, 25
 LOOP, LOOPS = 10, 180
@@ -32,28 +32,28 @@ BORDER = 0.25
 def loop() -> Iterator[np.ndarray]:
     """Ten seconds of a bar that walks; white all over in the first picture."""
     for index in range(LOOP * FRAME_RATE):
-        picture = np.full((1080, 1920, 3), 255 if index == 0 else 40, np.uint8)
-        picture[400:700, 7 * index : 7 * index + 150] = (200, 60, 20)
-        yield picture
+        image = np.full((1080, 1920, 3), 255 if index == 0 else 40, np.uint8)
+        image[400:700, 7 * index : 7 * index + 150] = (200, 60, 20)
+        yield image
 
 
 def repeated(source: Path, target: Path) -> Path:
     """The same packets again and again: half an hour without encoding one."""
     with av.open(str(source)) as film, av.open(str(target), "w") as out:
-        pictures = film.streams.video[0]
-        stream = out.add_stream_from_template(pictures)
-        packets = [packet for packet in film.demux(pictures) if packet.size]
+        frames = film.streams.video[0]
+        stream = out.add_stream_from_template(frames)
+        packets = [packet for packet in film.demux(frames) if packet.size]
         stamps = [(packet.pts, packet.dts) for packet in packets]
         length = round(LOOP / packets[0].time_base)
         for turn in range(LOOPS):
             for packet, (shown, decoded) in zip(packets, stamps, strict=True):
                 packet.pts, packet.dts, packet.stream = shown + turn * length, decoded + turn * length, stream
                 out.mux(packet)
-                packet.stream = pictures
+                packet.stream = frames
     return target
 
 
-def sound() -> Iterator[torch.Tensor]:
+def audio() -> Iterator[torch.Tensor]:
     """A steady tone, and a burst of noise of 20 ms when the picture is white."""
     noise = torch.from_numpy(np.random.default_rng(0).normal(0, 0.15, RATE // 50)).float()
     for turn in range(LOOPS):
@@ -67,8 +67,8 @@ def sound() -> Iterator[torch.Tensor]:
 def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("film")
     write_video(folder / "loop.mp4", loop(), FRAME_RATE)
-    pictures = repeated(folder / "loop.mp4", folder / "pictures.mp4")
-    write_spatial_mp4(folder / "film.mp4", pictures, sound(), RATE, panoramic=False)
+    frames = repeated(folder / "loop.mp4", folder / "pictures.mp4")
+    write_spatial_mp4(folder / "film.mp4", frames, audio(), RATE, panoramic=False)
     return folder / "film.mp4"
 
 
@@ -126,7 +126,7 @@ def clicks(path: Path) -> tuple[float, float]:
     """What is heard above 3 kHz, in dB of the tone: at the borders of windows, and half-way between them, at most."""
     at_borders, between = [], []
     for turn in range(0, LOOPS, 6):
-        heard, rate = read_sound(path, turn * LOOP + 1.0, LOOP - 2.0)
+        heard, rate = read_audio(path, turn * LOOP + 1.0, LOOP - 2.0)
         spectrum = torch.fft.rfft(heard.double())
         spectrum[:, : round(3000 * heard.shape[1] / rate)] = 0
         steep = torch.fft.irfft(spectrum, heard.shape[1]).abs().amax(0)
@@ -144,8 +144,8 @@ def apart(path: Path, turn: int) -> float:
     """Seconds between the white picture and the noise."""
     begins = max(0.0, turn * LOOP - 0.5)
     times = [begins + index / (4 * FRAME_RATE) for index in range(4 * FRAME_RATE)]
-    bright = [float(picture.mean()) for picture in iterate_frames(path, times, (36, 64))]
-    heard, rate = read_sound(path, begins, 1.0)
+    bright = [float(image.mean()) for image in iterate_frames(path, times, (36, 64))]
+    heard, rate = read_audio(path, begins, 1.0)
     spectrum = torch.fft.rfft(heard.mean(0).double())
     spectrum[: round(3000 * heard.shape[1] / rate)] = 0
     noise = torch.fft.irfft(spectrum, heard.shape[1]).abs()

@@ -12,8 +12,8 @@ import torch
 from click.testing import CliRunner
 
 from avssl.cli import main
-from avssl.data.manifest import read_manifest
-from avssl.data.media import read_all_sound, read_frames
+from avssl.datasets.manifest import read_manifest
+from avssl.media import read_all_audio, read_frames
 from avssl.models import Encoders
 from avssl.spatial.ambisonics import rotate, rotation
 
@@ -45,7 +45,7 @@ def prepared(tmp_path_factory):
     return out, result.output
 
 
-def test_direction_of_sound_of_real_clips_agrees_with_their_description(prepared):
+def test_direction_of_audio_of_real_clips_agrees_with_their_description(prepared):
     rows = {row.key: row for row in read_manifest(prepared[0])}
     assert set(rows) == set(DIRECTIONS)
     for key, (azimuth, elevation) in DIRECTIONS.items():
@@ -57,17 +57,17 @@ def test_direction_of_sound_of_real_clips_agrees_with_their_description(prepared
     assert {key: row["azimuth"] for key, row in reported.items()} == {key: row.azimuth for key, row in rows.items()}
 
 
-def test_proxies_show_and_sound_like_their_sources(prepared):
+def test_proxies_show_and_audio_like_their_sources(prepared):
     for row in read_manifest(prepared[0]):
         source = CLIPS / f"{row.key}.webm"
         times = [0.5, 5.0, 9.5]
         proxy = read_frames(prepared[0] / row.video, times).float()
         original = read_frames(source, times, (224, 448)).float()
         assert (proxy - original).abs().mean() < 8
-        sound, rate = read_all_sound(prepared[0] / row.sound)
-        native, _native_rate = read_all_sound(source)
-        assert (rate, len(sound)) == (24000, 4)
-        ratio = sound.square().mean(1).sqrt() / native.square().mean(1).sqrt()
+        audio, rate = read_all_audio(prepared[0] / row.audio)
+        native, _native_rate = read_all_audio(source)
+        assert (rate, len(audio)) == (24000, 4)
+        ratio = audio.square().mean(1).sqrt() / native.square().mean(1).sqrt()
         audible = [channel for channel, letter in enumerate("WYZX") if letter not in row.silent_channels]
         assert ((ratio[audible] > 0.7) & (ratio[audible] < 1.02)).all()
 
@@ -92,8 +92,8 @@ def test_real_clips_train_encoders_that_hear_directions(prepared, tmp_path):
     result = CliRunner().invoke(main, ["pretrain", *arguments, *[f"--set={setting}" for setting in settings]])
     assert result.exit_code == 0, result.output
     encoders = Encoders.from_pretrained(tmp_path / "run")
-    sound = read_all_sound(prepared[0] / "media" / "tAiVUt5vE34l_40.wav")[0][:, :24000]
-    ahead, behind = (encoders.audio(rotate(sound, rotation(torch.tensor(yaw)))) for yaw in (-1.57, 1.57))
+    audio = read_all_audio(prepared[0] / "media" / "tAiVUt5vE34l_40.wav")[0][:, :24000]
+    ahead, behind = (encoders.audio(rotate(audio, rotation(torch.tensor(yaw)))) for yaw in (-1.57, 1.57))
     assert ahead.shape == (encoders.audio_width,)
     assert (ahead - behind).norm() > 1e-3 * ahead.norm()
 

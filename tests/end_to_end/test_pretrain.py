@@ -19,12 +19,12 @@ from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from avssl.config import RunConfig, fill, read_recipe
-from avssl.data.manifest import Row, read_manifest, write_manifest
+from avssl.datasets.manifest import Row, read_manifest, write_manifest
 from avssl.models.encoder_factory import build_encoders
 from avssl.models.encoders import Encoders
-from avssl.scenes.synth360 import synth360
+from avssl.runs.reader import read_config
+from avssl.synth.synth360 import synth360
 from avssl.train import checkpoint
-from avssl.train.outcome import read_config
 from avssl.train.pretrain import fit_statistics, pretrain
 
 
@@ -96,7 +96,7 @@ def test_saved_encoders_are_those_of_the_last_step_with_training_statistics(run)
     assert not torch.equal(encoders.features.mean, torch.zeros_like(encoders.features.mean))
 
 
-def test_tensorboard_holds_scalars_pictures_and_sound(run):
+def test_tensorboard_holds_scalars_frames_and_audio(run):
     events = EventAccumulator(str(run[0]), size_guidance={"scalars": 0, "images": 0, "audio": 0}).Reload()
     assert [each.step for each in events.Scalars("loss")] == [4, 8, 12]
     wanted = {"lr", "grad_norm", "clips_per_second", "wait_share", "memory_mb", "spread/audio", "rank/video"}
@@ -105,7 +105,7 @@ def test_tensorboard_holds_scalars_pictures_and_sound(run):
     view = events.Images("views")[0]
     assert (view.width, view.height) == (2 * 32, 4 * 32)
     assert events.Images("features")[0].height == 7 * 64
-    assert events.Audio("sound")[0].sample_rate == 24000
+    assert events.Audio("audio")[0].sample_rate == 24000
 
 
 def test_a_finished_run_is_left_as_it_is(run, small_world):
@@ -157,7 +157,7 @@ def test_another_config_is_refused_before_anything_is_touched(run, small_world):
         ({"probe": {"epoch": 2}}, "did you mean 'epochs'"),
         ({"features": {"name": "foa-ivv"}}, "did you mean 'foa-iv'"),
         ({"data": {"manifest": "nowhere"}}, "nowhere"),
-        ({"model": {"weights": "nowhere"}}, "nowhere"),
+        ({"model": {"init": "nowhere"}}, "nowhere"),
     ],
 )
 def test_bad_input_leaves_no_folder(small_world, tmp_path, layer, message):
@@ -168,13 +168,13 @@ def test_bad_input_leaves_no_folder(small_world, tmp_path, layer, message):
     assert not (tmp_path / "run").exists()
 
 
-def test_sound_of_other_channels_is_one_line_with_its_path_and_leaves_no_folder(small_world, tmp_path):
+def test_audio_of_other_channels_is_one_line_with_its_path_and_leaves_no_folder(small_world, tmp_path):
     manifest = shutil.copytree(small_world.parent, tmp_path / "world") / small_world.name
     row = next(row for row in read_manifest(manifest) if row.split == "train")
-    sound = tmp_path / "world" / row.sound
-    whole, rate = soundfile.read(sound)
-    soundfile.write(sound, whole[:, 0], rate)
-    with pytest.raises(ValueError, match=f"^{sound}: foa-iv starts from 4 channels of sound, this has 1$"):
+    audio = tmp_path / "world" / row.audio
+    whole, rate = soundfile.read(audio)
+    soundfile.write(audio, whole[:, 0], rate)
+    with pytest.raises(ValueError, match=f"^{audio}: foa-iv starts from 4 channels of sound, this has 1$"):
         pretrain(config(manifest), tmp_path / "run", progress=False)
     assert not (tmp_path / "run").exists()
 
@@ -194,8 +194,8 @@ def test_a_stop_while_measuring_exits_with_0_and_the_same_command_measures(small
 def test_statistics_come_with_encoders_to_start_from_and_are_fitted_otherwise(run, small_world):
     manifest = read_manifest(small_world, "train")
     for weights, fitted in ((str(run[0]), False), ("published.safetensors", True), ("", True)):
-        wanted = fill(RunConfig, {"model": {"weights": weights}, "data": {"seconds": 0.5}})
-        encoders = build_encoders(replace(wanted.model, weights=""), wanted.features)
+        wanted = fill(RunConfig, {"model": {"init": weights}, "data": {"seconds": 0.5}})
+        encoders = build_encoders(replace(wanted.model, init=""), wanted.features)
         fit_statistics(encoders, wanted, manifest)
         assert bool(encoders.features.mean.any()) is fitted
 

@@ -15,10 +15,10 @@ import torch
 from click.testing import CliRunner, Result
 
 from avssl.cli import main
-from avssl.data.manifest import read_manifest, write_manifest
-from avssl.data.media import probe, read_all_sound, write_video
-from avssl.data.media.spatial_mp4 import write_spatial_mp4
-from avssl.scenes.stage import stage
+from avssl.datasets.manifest import read_manifest, write_manifest
+from avssl.media import probe, read_all_audio, write_video
+from avssl.media.mp4.spatial_mp4 import write_spatial_mp4
+from avssl.synth.stage.stage_dataset import stage
 
 RATE = 16000
 SMALLER = {
@@ -70,10 +70,10 @@ def fitted(world: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def film(tmp_path: Path) -> Path:
     """Three seconds of a moving edge, with a tone of one channel."""
-    pictures = np.zeros((60, 90, 160, 3), np.uint8)
-    for index, picture in enumerate(pictures):
-        picture[:, 2 * index : 2 * index + 40] = 255
-    write_video(tmp_path / "silent.mp4", pictures, 20.0)
+    frames = np.zeros((60, 90, 160, 3), np.uint8)
+    for index, image in enumerate(frames):
+        image[:, 2 * index : 2 * index + 40] = 255
+    write_video(tmp_path / "silent.mp4", frames, 20.0)
     tone = 0.3 * torch.sin(2 * math.pi * 440 * torch.arange(3 * 48000) / 48000)[None]
     write_spatial_mp4(tmp_path / "film.mp4", tmp_path / "silent.mp4", [tone], 48000, panoramic=False)
     return tmp_path / "film.mp4"
@@ -137,38 +137,38 @@ def test_the_report_names_the_row_as_the_recipe_does(fitted: Path, tmp_path: Pat
     assert "asn" in result.output
 
 
-def test_a_film_with_one_channel_comes_back_for_two_ears_with_its_pictures(
+def test_a_film_with_one_channel_comes_back_for_two_ears_with_its_frames(
     fitted: Path, film: Path, tmp_path: Path
 ) -> None:
     target = tmp_path / "ears.mp4"
     result = call("downstream", "spatialize", "--head", fitted, "--input", film, "--output", target)
     assert result.exit_code == 0, result.output
     before, after = probe(film), probe(target)
-    assert after.sounds[0].channels == 2
+    assert after.waveforms[0].channels == 2
     assert (after.videos[0].width, after.videos[0].height) == (160, 90)
     assert after.videos[0].seconds == pytest.approx(before.videos[0].seconds, abs=0.05)
-    sound, rate = read_all_sound(target)
+    audio, rate = read_all_audio(target)
     assert rate == 48000
-    assert sound.shape[1] / rate == pytest.approx(3.0, abs=0.05)
-    assert float(sound.abs().max()) > 0.02
+    assert audio.shape[1] / rate == pytest.approx(3.0, abs=0.05)
+    assert float(audio.abs().max()) > 0.02
 
 
-def test_the_same_head_makes_the_same_sound(fitted: Path, film: Path, tmp_path: Path) -> None:
+def test_the_same_head_makes_the_same_audio(fitted: Path, film: Path, tmp_path: Path) -> None:
     made = []
     for name in ("one.wav", "two.wav"):
         result = call("downstream", "spatialize", "--head", fitted, "--input", film, "--output", tmp_path / name)
         assert result.exit_code == 0, result.output
-        sound, rate = soundfile.read(tmp_path / name)
-        assert sound.shape == (read_all_sound(film)[0].shape[1], 2)  # a little more than 3 s: whole blocks of AAC
+        audio, rate = soundfile.read(tmp_path / name)
+        assert audio.shape == (read_all_audio(film)[0].shape[1], 2)  # a little more than 3 s: whole blocks of AAC
         assert rate == 48000
-        made.append(sound)
+        made.append(audio)
     np.testing.assert_array_equal(*made)
 
 
 @pytest.mark.parametrize(
     ("source", "settings", "why"),
     [
-        ("silent.mp4", {}, "sound"),
+        ("silent.mp4", {}, "audio"),
         ("nothing.mp4", {}, "nothing.mp4"),
         ("film.mp4", {"generator_options.bands": 64}, "fitted with generator_options.bands 32, not 64"),
         ("film.mp4", {"field_of_view": 60}, "fitted with field_of_view 90.0, not 60.0"),

@@ -14,24 +14,24 @@ from omegaconf import OmegaConf
 from torch import nn
 
 from avssl.data.atomic import replacing, write_text
-from avssl.data.layouts.files import PICTURES
-from avssl.data.layouts.walk import walk
 from avssl.datasets.dataset import Dataset
+from avssl.datasets.layouts.files import VIDEO_SUFFIXES
+from avssl.datasets.layouts.walk import walk
 from avssl.head import Head
 from avssl.models.encoders import Encoders
-from avssl.train.outcome import CONFIG
-from avssl.train.run_folder import add_metrics
-from avssl.train.stop import interrupting
-from avssl_downstream.action import folder as folders
-from avssl_downstream.action.data import read_labelled
-from avssl_downstream.action.fitting import Fitting
-from avssl_downstream.action.folder import Recogniser
+from avssl.runs.reader import CONFIG
+from avssl.runs.run_folder import add_metrics
+from avssl.train.signals import interrupting
+from avssl_downstream.action import head_io as folders
+from avssl_downstream.action.head_io import ActionClassifier
 from avssl_downstream.action.options import ActionOptions
-from avssl_downstream.action.whole import recognise
+from avssl_downstream.action.predict import predict_actions
+from avssl_downstream.action.train_eval import FoldTrainer
+from avssl_downstream.action.video_clips import read_labelled
 from avssl_downstream.classification import over_folds
-from avssl_downstream.classification.judge import judge
-from avssl_downstream.classification.missing import report_missing
-from avssl_downstream.classification.untrained import random_encoders
+from avssl_downstream.classification.cross_validation import cross_validate
+from avssl_downstream.classification.missing_files import report_missing
+from avssl_downstream.classification.random_baseline import random_encoders
 
 
 class Action(Head):
@@ -54,7 +54,7 @@ class Action(Head):
             raise ValueError("action needs encoders with a video tower, these have none")
         self.encoders = random_encoders(encoders, options.seed) if options.from_scratch else encoders
         self.options = options
-        self.recogniser: Recogniser | None = None
+        self.recogniser: ActionClassifier | None = None
 
     @classmethod
     def load(cls, folder: Path, settings: Any) -> Action:
@@ -87,8 +87,8 @@ class Action(Head):
         with interrupting():
             labelled = read_labelled(self.options)
             _report(labelled, folder)
-            fitting = Fitting(self.encoders, labelled, self.options, folder)
-            found = judge(labelled, fitting.predict, folder, self.options.seed)
+            fitting = FoldTrainer(self.encoders, labelled, self.options, folder)
+            found = cross_validate(labelled, fitting.predict, folder, self.options.seed)
         numbers = over_folds(fitting.found)
         config = self._config(labelled, math.floor(numbers.get("steps", 0)))
         write_text(folder / CONFIG, OmegaConf.to_yaml(OmegaConf.create(config)))
@@ -116,7 +116,7 @@ class Action(Head):
         with interrupting(), replacing(target) as part, part.open("w", encoding="utf-8", newline="") as file:
             writer = csv.writer(file)
             writer.writerow(("file", "predicted", *(f"p_{name}" for name in self.recogniser.classes)))
-            for path, scores in recognise(self.recogniser, paths, self.options):
+            for path, scores in predict_actions(self.recogniser, paths, self.options):
                 best = self.recogniser.classes[int(scores.argmax())]
                 writer.writerow((path.relative_to(base), best, *(f"{score:.6f}" for score in scores.tolist())))
 
@@ -137,7 +137,7 @@ def _videos(source: Path) -> list[Path]:
     if not source.is_dir():
         return [source]
     found = [folder / name for folder, _, names in walk(source) for name in names]
-    videos = [path for path in found if path.suffix.lower() in PICTURES]
+    videos = [path for path in found if path.suffix.lower() in VIDEO_SUFFIXES]
     if not videos:
         raise ValueError(f"{source}: expected a video, or a folder of videos; this folder has none")
     return videos

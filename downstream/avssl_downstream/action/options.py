@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from avssl.config import PRECISIONS, OptimConfig, TrainConfig, check_choices, check_range, choice, plugin_name
 from avssl.data.augment import Colour
-from avssl.data.windows import Reading
+from avssl.data.window_reader import Reading
 from avssl.plugins import LAYOUTS
 from avssl_downstream.classification import CLASSIFIERS
 
@@ -39,7 +39,7 @@ class ActionOptions:
     """Share of the videos tested, of folders that are not split already."""
     groups: int = 25
     """Of the built-in actions: recordings of each class."""
-    world_seed: int = 0
+    synthetic_seed: int = 0
     """Of the built-in actions."""
     mode: str = choice("frozen", MODES)
     """frozen (embeddings computed once, and a classifier) or finetune (the tower is trained too)."""
@@ -61,7 +61,7 @@ class ActionOptions:
     """Clips of a training video: evenly spread if frozen, else drawn each epoch; 0: 10 of HMDB51, else 5."""
     classifier: str = choice("logistic", CLASSIFIERS)
     """Of frozen embeddings: logistic, svm or knn."""
-    strength: float = 0.01
+    C: float = 0.01
     """Inverse of the regularisation of logistic and svm."""
     neighbours: int = 5
     """Of knn."""
@@ -73,7 +73,7 @@ class ActionOptions:
     """Of fine-tuning: share of the embedding dropped before the classifier."""
     optim: OptimConfig = field(default_factory=_adam)
     """Of fine-tuning; `shares` gives parts, such as towers, a share of the rate."""
-    smallest: float = 0.08
+    min_crop_area: float = 0.08
     """Of fine-tuning: least share of a picture that is cut out."""
     flip: float = 0.5
     """Of fine-tuning: share of clips that are mirrored."""
@@ -95,15 +95,15 @@ class ActionOptions:
     def __post_init__(self) -> None:
         """Refuse what has no meaning."""
         check_choices(self, "action")
-        for name in ("missing", "test_share", "smallest", "flip"):
+        for name in ("missing", "test_share", "min_crop_area", "flip"):
             check_range("action", name, getattr(self, name), 0.0, 1.0)
-        for name in ("frame_rate", "strength", "smallest"):
+        for name in ("frame_rate", "C", "min_crop_area"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"action.{name} must be positive, not {getattr(self, name)}")
         for name in ("frames", "size", "resize", "test_clips", "neighbours", "epochs", "batch", "save_every", "groups"):
             if getattr(self, name) < 1:
                 raise ValueError(f"action.{name} is at least 1, not {getattr(self, name)}")
-        for name in ("split", "train_clips", "workers", "seed", "world_seed"):
+        for name in ("split", "train_clips", "workers", "seed", "synthetic_seed"):
             if getattr(self, name) < 0:
                 raise ValueError(f"action.{name} must not be negative, it is {getattr(self, name)}")
         if not 0 <= self.dropout < 1:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from avssl.data.processes import Batch
+from avssl.data.worker_loader import Batch
 from avssl.models.encoders import Encoders
 
 

@@ -121,7 +121,7 @@ class Nearest(Classifier):
         return torch.from_numpy(model.predict_proba(rows.numpy()))
 
 
-def make_classifier(name: str, seed: int = 0, *, strength: float = 1.0, neighbours: int = 5) -> Classifier:
+def make_classifier(name: str, seed: int = 0, *, C: float = 1.0, neighbours: int = 5) -> Classifier:
     """A classifier that is yet to be fitted.
 
     The support vector machine knows margins, not probabilities: a softmax of them stands in.
@@ -129,7 +129,7 @@ def make_classifier(name: str, seed: int = 0, *, strength: float = 1.0, neighbou
     Args:
         name: logistic (multinomial), svm (linear, one against the rest) or knn (nearest neighbours).
         seed: of what is random in it.
-        strength: inverse of the regularisation of the first two, scikit-learn's C.
+        C: inverse of the regularisation of the first two, scikit-learn's C.
         neighbours: of knn.
 
     Raises:
@@ -139,11 +139,11 @@ def make_classifier(name: str, seed: int = 0, *, strength: float = 1.0, neighbou
     if name == "logistic":
         from sklearn.linear_model import LogisticRegression
 
-        return Linear(LogisticRegression(C=strength, max_iter=ITERATIONS, random_state=seed))
+        return Linear(LogisticRegression(C=C, max_iter=ITERATIONS, random_state=seed))
     if name == "svm":
         from sklearn.svm import LinearSVC
 
-        return Linear(LinearSVC(C=strength, random_state=seed), SHARPNESS)
+        return Linear(LinearSVC(C=C, random_state=seed), SHARPNESS)
     return Nearest(neighbours)
 
 

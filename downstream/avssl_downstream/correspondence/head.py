@@ -7,17 +7,17 @@ from pathlib import Path
 import torch
 from safetensors.torch import save_file
 
-from avssl.data.manifest import Manifest, read_manifest
+from avssl.datasets.manifest import Manifest, read_manifest
 from avssl.evaluation.bootstrap import accuracy_interval
 from avssl.head import Head
 from avssl.models.runtime import evaluating, single_process
 from avssl.train.checkpoint import replacing
 from avssl_downstream.correspondence.angle_plot import draw_angles
-from avssl_downstream.correspondence.draws import Draws, embed
 from avssl_downstream.correspondence.options import CorrespondenceOptions
-from avssl_downstream.correspondence.predicted import sound_of_pictures
-from avssl_downstream.correspondence.probe import PAIRINGS, judge, train
+from avssl_downstream.correspondence.pair_probe import PAIRINGS, evaluate_pairs, train
+from avssl_downstream.correspondence.pair_sampling import PairSampler, embed
 from avssl_downstream.correspondence.retrieval import evaluate_retrieval, train_projections
+from avssl_downstream.correspondence.transformer_predictions import audio_of_frames
 
 
 class Correspondence(Head):
@@ -48,7 +48,7 @@ class Correspondence(Head):
             ValueError: no manifest, a split with fewer than two clips, or a transformer that does not fit.
         """
         splits = {name: self._clips(name) for name in ("train", "test")}
-        predict = sound_of_pictures(Path(self.options.transformer), self.encoders) if self.options.transformer else None
+        predict = audio_of_frames(Path(self.options.transformer), self.encoders) if self.options.transformer else None
         folder.mkdir(parents=True, exist_ok=True)
         training, test = self._embed(splits)
         found = self._scores("", training, test, folder)
@@ -63,13 +63,15 @@ class Correspondence(Head):
             found |= self._scores("_transf_1", training.predicted(predict), test.predicted(predict))
         return found | retrieved
 
-    def _retrieval(self, training: Draws, test: Draws, folder: Path) -> dict[str, float]:
+    def _retrieval(self, training: PairSampler, test: PairSampler, folder: Path) -> dict[str, float]:
         projections = train_projections(training, self.options, "retrieval")
         with replacing(folder / "retrieval.safetensors") as part:
             save_file(projections.state_dict(), part)
         return evaluate_retrieval(projections, test)
 
-    def _scores(self, end: str, training: Draws, test: Draws, folder: Path | None = None) -> dict[str, float]:
+    def _scores(
+        self, end: str, training: PairSampler, test: PairSampler, folder: Path | None = None
+    ) -> dict[str, float]:
         """Of both pairings, under their names and this ending."""
         found: dict[str, float] = {}
         for pairing in PAIRINGS:
@@ -84,7 +86,7 @@ class Correspondence(Head):
             raise ValueError(f"{self.options.manifest}: split {split!r} has {len(clips)} clip, correspondence needs 2")
         return clips
 
-    def _embed(self, splits: dict[str, Manifest]) -> tuple[Draws, Draws]:
+    def _embed(self, splits: dict[str, Manifest]) -> tuple[PairSampler, PairSampler]:
         """Draws of training and of test."""
         fabric = single_process(self.options.precision)
         counts = {"train": self.options.train_draws, "test": self.options.test_draws}
@@ -95,10 +97,12 @@ class Correspondence(Head):
             )
         return training, test
 
-    def _score(self, name: str, pairing: str, training: Draws, test: Draws, folder: Path | None) -> dict[str, float]:
+    def _score(
+        self, name: str, pairing: str, training: PairSampler, test: PairSampler, folder: Path | None
+    ) -> dict[str, float]:
         """Train one probe and measure it."""
         probe = train(training, pairing, self.options, name)
-        kept, noticed = judge(probe, test, pairing, self.options.seed)
+        kept, noticed = evaluate_pairs(probe, test, pairing, self.options.seed)
         if folder is not None:
             with replacing(folder / f"{name}.safetensors") as part:
                 save_file(probe.state_dict(), part)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from avssl.config import PRECISIONS, DataConfig, OptimConfig, choice
-from avssl.data.crops import CropOptions, check_guide
+from avssl.data.crops import CropOptions, check_crop_guide
 
 MISALIGNMENTS = ("yaw", "pitch-yaw", "any")
 
@@ -25,7 +25,7 @@ class CorrespondenceOptions(CropOptions):
     manifest: str = ""
     """A `manifest.parquet` or its folder, with clips of split train and of split test."""
     detector: str = ""
-    """Whose objects guide crops, if `guide` is objects: a model's path or name, truth (of a made-up world)."""
+    """Whose objects guide crops, if `crop_guide` is objects: a model's path or name, truth (of a made-up world)."""
     seconds: float = 1.0
     """Sound read for one draw."""
     frames: int = 8
@@ -77,7 +77,7 @@ class CorrespondenceOptions(CropOptions):
     def __post_init__(self) -> None:
         """Refuse what has no meaning."""
         super().__post_init__()
-        check_guide(self, self.detector)
+        check_crop_guide(self, self.detector)
         for name in ("train_draws", "test_draws", "per_window", "hidden", "epochs", "batch", "bootstrap", "projection"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is at least 1, not {getattr(self, name)}")

@@ -16,8 +16,8 @@ from avssl.config import TrainConfig
 from avssl.evaluation.retrieval import retrieval_metrics
 from avssl.losses import info_nce
 from avssl.train.loop import fit
-from avssl_downstream.correspondence.draws import Draws
 from avssl_downstream.correspondence.options import CorrespondenceOptions
+from avssl_downstream.correspondence.pair_sampling import PairSampler
 
 
 class Projections(nn.Module):
@@ -29,7 +29,7 @@ class Projections(nn.Module):
         temperature: of InfoNCE.
     """
 
-    def __init__(self, draws: Draws, width: int, temperature: float) -> None:
+    def __init__(self, draws: PairSampler, width: int, temperature: float) -> None:
         super().__init__()
         self.temperature = temperature
         for name, each in (("video", draws.video), ("audio", draws.aligned)):
@@ -54,7 +54,7 @@ class Projections(nn.Module):
 class ClipBatches:
     """Batches of one random draw of each of some clips: none is a negative of its own clip."""
 
-    draws: Draws
+    draws: PairSampler
     batch: int
     seed: int
 
@@ -74,7 +74,7 @@ class ClipBatches:
         return epochs * max(1, len(self.draws.clip) // min(self.batch, clips))
 
 
-def train_projections(draws: Draws, options: CorrespondenceOptions, title: str) -> Projections:
+def train_projections(draws: PairSampler, options: CorrespondenceOptions, title: str) -> Projections:
     """Projections fitted to the draws of the training clips."""
     torch.manual_seed(options.seed)
     projections = Projections(draws, options.projection, options.temperature)
@@ -86,7 +86,7 @@ def train_projections(draws: Draws, options: CorrespondenceOptions, title: str) 
 
 
 @torch.inference_mode()
-def evaluate_retrieval(projections: Projections, draws: Draws) -> dict[str, float]:
+def evaluate_retrieval(projections: Projections, draws: PairSampler) -> dict[str, float]:
     """Retrieval among all draws; relevant are the draws of the own clip. Similarities are averaged over the crops.
 
     Returns:

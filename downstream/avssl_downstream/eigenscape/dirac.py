@@ -13,11 +13,11 @@ from torch import Tensor
 
 from avssl.config import FeatureConfig
 from avssl.models.encoders import AudioEncoder
-from avssl.models.unpooled import Tower, Unpooled
+from avssl.models.tower import Tower, TowerOutput
 from avssl.spatial.ambisonics import angles
 from avssl.spatial.features import Features
-from avssl_downstream.classification.judge import Predict, Split
-from avssl_downstream.scenes.segments import Rows
+from avssl_downstream.classification.cross_validation import Predict, Split
+from avssl_downstream.classification.segments import Rows
 
 RATE, BANDS, WINDOW, HOP = 24000, 20, 2048, 512
 COMPONENTS = 10
@@ -44,11 +44,11 @@ class DiracFeatures(Features):
         self.legacy = legacy
         self.register_buffer("faults", torch.tensor(legacy))
 
-    def forward(self, sound: Tensor) -> Tensor:
+    def forward(self, audio: Tensor) -> Tensor:
         """Sounds `(N, 4, samples)` to `(N, 3, T, M)`: radians, radians, 0 (one plane wave) to 1."""
         if self.legacy:
-            sound = torch.cat([sound[..., :3, :], sound[..., 3:, :].roll(1, -1)], -2)
-        flow = rearrange(super().forward(sound)[:, self.levels :], "N yzx T M -> N T M yzx")
+            audio = torch.cat([audio[..., :3, :], audio[..., 3:, :].roll(1, -1)], -2)
+        flow = rearrange(super().forward(audio)[:, self.levels :], "N yzx T M -> N T M yzx")
         azimuth, elevation = angles(flow[..., [2, 0, 1]])
         if self.legacy:
             elevation = torch.pi / 2 - elevation
@@ -67,9 +67,9 @@ class Frames(Tower):
         super().__init__()
         self.width = frames * numbers
 
-    def unpooled(self, x: Tensor) -> Unpooled:
+    def forward_features(self, x: Tensor) -> TowerOutput:
         """`(N, 3, T, M)` to `(N, T K)`."""
-        return Unpooled(rearrange(x, "N kinds T M -> N (T kinds M)"), x)
+        return TowerOutput(rearrange(x, "N kinds T M -> N (T kinds M)"), x)
 
 
 def dirac(seconds: float, legacy: bool = False) -> AudioEncoder:

@@ -7,19 +7,19 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 
-from avssl.data.layouts.eigenscape import CHANNELS, NAME, EigenScape
-from avssl.data.windows import Reading
+from avssl.data.window_reader import Reading
 from avssl.datasets.dataset import Dataset
+from avssl.datasets.layouts.eigenscape import CHANNELS, NAME, EigenScape
 from avssl.embedding.dataset_cache import cached_dataset
 from avssl.models.embedder import AudioEmbedder
 from avssl.models.encoders import AudioEncoder, Encoders
-from avssl_downstream.classification.judge import Predict
+from avssl_downstream.acoustic_scenes.rotation_pooling import pool_rotations
+from avssl_downstream.classification.cross_validation import Predict
+from avssl_downstream.classification.finetune import finetuned
+from avssl_downstream.classification.segment_head import SegmentHead
+from avssl_downstream.classification.segment_probe import probe
 from avssl_downstream.eigenscape.dirac import dirac, mixtures
 from avssl_downstream.eigenscape.options import EigenscapeOptions
-from avssl_downstream.scenes.finetune import finetuned
-from avssl_downstream.scenes.headings import pool_rotations
-from avssl_downstream.scenes.probe import probe
-from avssl_downstream.scenes.segment_head import SegmentHead
 
 
 class Eigenscape(SegmentHead):
@@ -63,7 +63,7 @@ class Eigenscape(SegmentHead):
                 yield name, finetuned(each, labelled, options.towers, self._reading(), options, folder / name)
             else:
                 yield name, probe(self._embedded(each.audio, labelled, f"{name} encoders".lstrip()), options)
-        yield from self._sound_rows(labelled, CHANNELS)
+        yield from self._audio_rows(labelled, CHANNELS)
         if "dirac_gmm" in options.baselines:
             windows = self._windows(dirac(options.window, options.legacy), labelled, self._reading(), "DirAC")
             yield "dirac_gmm", mixtures(windows, options.seed)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from avssl.config import choice
-from avssl.data.layouts.eigenscape import CHANNELS, FOLDS, EigenScapeOptions
-from avssl.data.windows import Reading
-from avssl_downstream.scenes.headings import LAYERS
-from avssl_downstream.scenes.options import SegmentOptions
-from avssl_downstream.scenes.pool import POOLS
+from avssl.data.window_reader import Reading
+from avssl.datasets.layouts.eigenscape import CHANNELS, FOLDS, EigenScapeOptions
+from avssl_downstream.acoustic_scenes.options import SegmentOptions
+from avssl_downstream.acoustic_scenes.rotation_pooling import LAYERS
+from avssl_downstream.classification.segment_pooling import POOLS
 
 BASELINES = ("random", "logmel", "dirac_gmm")
 

@@ -48,9 +48,9 @@ def plot_activations(path: Path, frame: Tensor, active: dict[str, Tensor]) -> No
 
     figure = Figure(figsize=(4 * (1 + len(active)), 3), layout="constrained")
     axes = figure.subplots(1, 1 + len(active), squeeze=False)[0]
-    picture = np.ascontiguousarray(frame.permute(1, 2, 0).numpy())
-    for axis, (name, each) in zip(axes, [("picture", None), *active.items()], strict=True):
-        axis.imshow(picture)
+    image = np.ascontiguousarray(frame.permute(1, 2, 0).numpy())
+    for axis, (name, each) in zip(axes, [("image", None), *active.items()], strict=True):
+        axis.imshow(image)
         axis.set_title(name)
         axis.axis("off")
         if each is not None:

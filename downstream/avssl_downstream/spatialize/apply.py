@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor
 
-from avssl.data.resample import resample_blocks
+from avssl.media.resample import resample_blocks
 from avssl_downstream.spatialize.generator import Generator
 from avssl_downstream.spatialize.inference import DelayLine, WindowSchedule, generate_stream
 from avssl_downstream.spatialize.input_media import InputMedia

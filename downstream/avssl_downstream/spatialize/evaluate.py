@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import track
 from torch import Tensor
 
-from avssl.data.manifest import Manifest, Row
+from avssl.datasets.manifest import Manifest, Row
 from avssl.models.runtime import evaluating
 from avssl_downstream.spatialize.evaluation_clips import FrameTransform, clip_frames, evenly_spaced, target_audio
 from avssl_downstream.spatialize.frame_features import FrameCache, FrameFeatures, FrameReader
@@ -71,8 +71,8 @@ class Evaluation:
             for row in track(rows, "held-out clips", console=console, disable=not console.is_terminal):
                 truth = target_audio(row, manifest, self.generator)
                 made = self.made(row, manifest, truth)
-                for name, sound in made.items():
-                    numbers = audio_metrics(sound, truth, self.generator.sample_rate, self.options.normalisation)
+                for name, audio in made.items():
+                    numbers = audio_metrics(audio, truth, self.generator.sample_rate, self.options.normalisation)
                     found.setdefault(name, []).append(numbers)
                 if say:
                     say(row, made, truth)

@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from avssl.data.manifest import Manifest, Row
-from avssl.data.media import iterate_frames, read_sound
-from avssl.data.resample import resample
+from avssl.datasets.manifest import Manifest, Row
+from avssl.media import iterate_frames, read_audio
+from avssl.media.resample import resample
 from avssl_downstream.spatialize.frame_features import FrameReader
 from avssl_downstream.spatialize.generator import Generator
 
@@ -25,13 +25,13 @@ def target_audio(row: Row, manifest: Manifest, generator: Generator) -> Tensor:
     Raises:
         ValueError: another number of channels than the generator makes, or samples that are no numbers.
     """
-    path = manifest.root / row.sound
-    sound, rate = read_sound(path, row.start, row.seconds)
-    if len(sound) != generator.channels:
-        raise ValueError(f"{path}: {generator.output} sound has {generator.channels} channels, this has {len(sound)}")
-    if not bool(sound.isfinite().all()):
+    path = manifest.root / row.audio
+    audio, rate = read_audio(path, row.start, row.seconds)
+    if len(audio) != generator.channels:
+        raise ValueError(f"{path}: {generator.output} sound has {generator.channels} channels, this has {len(audio)}")
+    if not bool(audio.isfinite().all()):
         raise ValueError(f"{path}: sound is made of finite numbers, here are others")
-    return resample(sound, rate, generator.sample_rate)
+    return resample(audio, rate, generator.sample_rate)
 
 
 def clip_frames(row: Row, manifest: Manifest) -> FrameReader:

@@ -50,16 +50,16 @@ class FrameFeatures:
         firsts = [self._first(each) for each in seconds]
         new = [each for each in dict.fromkeys(firsts) if each not in self._seen]
         if new:
-            pictures = torch.stack([self._group(each) for each in new])
-            pictures = pictures if self.changed is None else self.changed(pictures)
+            frames = torch.stack([self._group(each) for each in new])
+            frames = frames if self.changed is None else self.changed(frames)
             device = next(self.generator.parameters()).device
-            self._seen.update(zip(new, self.generator.encode_video(pictures.to(device)), strict=True))
+            self._seen.update(zip(new, self.generator.encode_video(frames.to(device)), strict=True))
         found = torch.stack([self._seen[each] for each in firsts])
         while len(self._seen) > REMEMBERED:
             self._seen.popitem(last=False)
         return found
 
-    def pictures(self, seconds: float) -> Tensor:
+    def frames(self, seconds: float) -> Tensor:
         """Those about a time, uint8 `(T, 3, height, width)`."""
         return self._group(self._first(seconds))
 
@@ -106,8 +106,8 @@ class _Shown:
 
     def __getitem__(self, index: int) -> Tensor:
         while self._next <= index:
-            picture = torch.from_numpy(np.ascontiguousarray(next(self._frames))).permute(2, 0, 1)
-            self._kept[self._next] = picture
+            image = torch.from_numpy(np.ascontiguousarray(next(self._frames))).permute(2, 0, 1)
+            self._kept[self._next] = image
             self._next += 1
             if len(self._kept) > self._most:
                 self._kept.popitem(last=False)

@@ -13,9 +13,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from avssl.config import NoOptions
-from avssl.data.ambix import PAIRS
 from avssl.data.clip import Clip
-from avssl.data.manifest import Row
+from avssl.datasets.manifest import Row
+from avssl.media.channel_layouts import PAIRS
 from avssl_downstream.spatialize.networks.visual_branch import VisualBranch
 
 CHANNELS = {"binaural": 2, "foa": 4, "second-order": 9}

@@ -12,9 +12,9 @@ from safetensors.torch import save_file
 from avssl import __version__
 from avssl.config import FeatureConfig, ModelConfig, fill
 from avssl.data.atomic import replacing, write_text
+from avssl.models.encoder_io import load_tensors, read_format, read_tensors
 from avssl.models.encoders import Encoders
-from avssl.models.folder import load_tensors, read_format, read_tensors
-from avssl.train.outcome import flat
+from avssl.runs.reader import flat
 from avssl_downstream.spatialize.generator import Generator
 from avssl_downstream.spatialize.options import SpatializeOptions
 from avssl_downstream.spatialize.registry import build_generator, get_generator

@@ -9,14 +9,14 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from avssl.data.atomic import write_text
-from avssl.data.manifest import Manifest
+from avssl.datasets.manifest import Manifest
 from avssl.head import Head
 from avssl.models.encoders import Encoders
 from avssl.models.runtime import single_process
+from avssl.runs.reader import CONFIG, read_config
+from avssl.runs.run_folder import FIGURES, add_metrics, check_same
 from avssl.train.checkpoint import LAST
-from avssl.train.outcome import CONFIG, read_config
-from avssl.train.run_folder import FIGURES, add_metrics, check_same
-from avssl.train.stop import interrupting
+from avssl.train.signals import interrupting
 from avssl_downstream.spatialize.apply import apply
 from avssl_downstream.spatialize.evaluate import Evaluation
 from avssl_downstream.spatialize.evaluation_clips import spatial_prior

@@ -9,10 +9,10 @@ from collections.abc import Iterable
 
 from torch import Tensor
 
-from avssl.spatial import distances
-from avssl.spatial.direction_error import direction_error
-from avssl.spatial.energy import POINTS, emd, emd_legacy, energy_towards, equal_area_grid, legacy_grid
-from avssl.spatial.interaural import interaural_error
+from avssl.spatial.energy_map import POINTS, emd, emd_legacy, energy_towards, equal_area_grid, legacy_grid
+from avssl.spatial.metrics import spectral_error
+from avssl.spatial.metrics.binaural_error import interaural_error
+from avssl.spatial.metrics.direction_error import direction_error
 from avssl_downstream.spatialize.generator import GIVEN
 
 MOMENT = 1.0
@@ -37,16 +37,16 @@ def audio_metrics(made: Tensor, truth: Tensor, sample_rate: int, normalisation: 
         the channels that are not given: Y, Z, X without W, or the five of the second order without the first.
     """
     if normalisation == "peak":
-        made, truth = distances.peak_normalised(made), distances.peak_normalised(truth)
-    spectrum = distances.FIELD if sample_rate >= WIDE else distances.BINAURAL
+        made, truth = spectral_error.peak_normalised(made), spectral_error.peak_normalised(truth)
+    spectrum = spectral_error.FIELD if sample_rate >= WIDE else spectral_error.BINAURAL
     pair = made[GIVEN[len(truth)] :], truth[GIVEN[len(truth)] :]
     found = {
-        "stft": distances.stft_distance(*pair, spectrum),
-        "env": distances.envelope_distance(*pair),
-        "mag": distances.magnitude_distance(*pair, spectrum),
-        "published_mag": distances.published_mag(*pair, spectrum),
-        "snr": distances.snr(*pair),
-        "lsd": distances.log_spectral_distance(*pair, spectrum),
+        "stft": spectral_error.stft_distance(*pair, spectrum),
+        "env": spectral_error.envelope_distance(*pair),
+        "mag": spectral_error.magnitude_distance(*pair, spectrum),
+        "published_mag": spectral_error.published_mag(*pair, spectrum),
+        "snr": spectral_error.snr(*pair),
+        "lsd": spectral_error.log_spectral_distance(*pair, spectrum),
     }
     numbers = {name: float(value) for name, value in found.items()}
     return numbers | {2: _ears, 4: _field, 9: _sharper_field}[len(truth)](made, truth, sample_rate)
@@ -61,11 +61,11 @@ def mean_metrics(clips: Iterable[Metrics]) -> Metrics:
 
 def _ears(made: Tensor, truth: Tensor, sample_rate: int) -> Metrics:
     """What two ears need to tell directions."""
-    spectrum = distances.FIELD if sample_rate >= WIDE else distances.BINAURAL
+    spectrum = spectral_error.FIELD if sample_rate >= WIDE else spectral_error.BINAURAL
     level, time, phase = interaural_error(made, truth, sample_rate)
     return {
-        "phase": float(distances.phase_distance(made, truth, spectrum)),
-        "published_snr": float(distances.published_snr(made, truth)),
+        "phase": float(spectral_error.phase_distance(made, truth, spectrum)),
+        "published_snr": float(spectral_error.published_snr(made, truth)),
         "level_error_db": float(level),
         "time_error_us": 1e6 * float(time),
         "phase_error": float(phase),
@@ -77,8 +77,8 @@ def _field(made: Tensor, truth: Tensor, sample_rate: int) -> Metrics:
     old = [emd_legacy(*maps) for maps in _maps(made, truth, sample_rate, *legacy_grid())]
     return _sharper_field(made, truth, sample_rate) | {
         "legacy_emd": _average(old),
-        "legacy_stft": float(distances.published_field_stft(made, truth)),
-        "legacy_env": float(distances.published_field_envelope(made, truth)),
+        "legacy_stft": float(spectral_error.published_field_stft(made, truth)),
+        "legacy_env": float(spectral_error.published_field_envelope(made, truth)),
         "direction_error": float(direction_error(made, truth, sample_rate)),
     }
 

@@ -42,14 +42,14 @@ class SpatializeOptions:
     manifest: str = ""
     """A `manifest.parquet` or its folder, with clips of split train and of the split that is evaluated; empty: the
     built-in world."""
-    world: str = ""
+    synthetic_dataset: str = ""
     """Built-in world; empty: synth360 for 360-degree generators (synth360-order-2 for second order), stage for
     others."""
     clips: int = 800
     """Scenes of a built-in world."""
     clip_seconds: float = 4.0
     """Seconds of each of its scenes."""
-    world_seed: int = 0
+    synthetic_seed: int = 0
     """Its seed."""
     train_share: float = 1.0
     """Share of the training clips that is used, the same whatever the seed; 0: none, only those of `augment`."""
@@ -115,14 +115,14 @@ class SpatializeOptions:
         """How windows are read for a generator: its pictures lie about the middle of its sound."""
         around = "synth360-order-2" if generator.output == "second-order" else "synth360"
         return DataConfig(
-            world=self.world or (around if generator.panoramic else "stage"),
+            synthetic_dataset=self.synthetic_dataset or (around if generator.panoramic else "stage"),
             clips=self.clips,
             clip_seconds=self.clip_seconds,
-            world_seed=self.world_seed,
+            synthetic_seed=self.synthetic_seed,
             seconds=generator.seconds,
             frames=generator.frames,
             frame_rate=generator.frame_rate,
-            instant="middle",
+            frame_position="middle",
             batch=batch,
             workers=self.workers,
         )

@@ -11,12 +11,12 @@ import torch
 from torch import Tensor
 
 from avssl.data.atomic import replacing
-from avssl.data.media.spatial_mp4 import AAC_RATES, write_spatial_mp4
-from avssl.data.media.write import require_writable, writing
-from avssl.data.resample import resample_blocks
-from avssl.data.sofa import read_hrirs
+from avssl.media.hrir_files import read_hrirs
+from avssl.media.mp4.spatial_mp4 import AAC_RATES, write_spatial_mp4
+from avssl.media.resample import resample_blocks
+from avssl.media.video_writer import require_writable, writing
 from avssl.spatial.binaural import ambisonic_filters, spherical_head, to_binaural
-from avssl.spatial.speakers import decode, preview
+from avssl.spatial.loudspeakers import decode, downmix_stereo
 from avssl_downstream.spatialize.generator import Generator
 from avssl_downstream.spatialize.input_media import InputMedia
 from avssl_downstream.spatialize.options import SpatializeOptions
@@ -72,7 +72,7 @@ def convert_output(
     if kind == "binaural":
         head = read_hrirs(Path(options.hrirs)).at(sample_rate) if options.hrirs else spherical_head(sample_rate)
         return _heard(blocks, ambisonic_filters(head, options.filters))
-    return (preview(block) if kind == "stereo" else decode(block, kind) for block in blocks)
+    return (downmix_stereo(block) if kind == "stereo" else decode(block, kind) for block in blocks)
 
 
 def _heard(blocks: Iterable[Tensor], filters: Tensor) -> Iterator[Tensor]:
@@ -95,8 +95,8 @@ def write_output(target: Path, source: InputMedia, blocks: Iterable[Tensor], pan
     """
     if target.suffix.lower() in FILMS:
         rate = source.sample_rate if codec == "pcm" or source.sample_rate in AAC_RATES else FILM_RATE
-        sound = resample_blocks(blocks, source.sample_rate, rate) if rate != source.sample_rate else blocks
-        write_spatial_mp4(target, source.path, sound, rate, panoramic=panoramic, codec=codec)
+        audio = resample_blocks(blocks, source.sample_rate, rate) if rate != source.sample_rate else blocks
+        write_spatial_mp4(target, source.path, audio, rate, panoramic=panoramic, codec=codec)
         return
     waiting = iter(blocks)
     first = next(waiting, None)

@@ -20,7 +20,7 @@ WindowFunction = Callable[[Tensor, list[int]], Tensor]
 class Window(NamedTuple):
     """A stretch of what comes in."""
 
-    sound: Tensor
+    audio: Tensor
     """`(channels, S)`."""
     start: int
     """Sample at which it begins; the first one begins a margin before the sound."""
@@ -59,7 +59,7 @@ class OverlapAdd:
         left = _Count()
         waiting, under_way = self._windows(left.counted(blocks)), _Sum(self.weight)
         while windows := list(islice(waiting, together)):
-            out = heard(torch.stack([each.sound for each in windows]), [each.start for each in windows])
+            out = heard(torch.stack([each.audio for each in windows]), [each.start for each in windows])
             for window, made in zip(windows, out[..., self.margin : self.samples - self.margin], strict=True):
                 under_way.add(made, window.start + self.margin)
             yield from left.taken(under_way.before(windows[-1].start + self.margin))

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from avssl.data.atomic import replacing
-from avssl.data.manifest import Manifest, Row
-from avssl.spatial.spectrum import StftConfig
+from avssl.datasets.manifest import Manifest, Row
+from avssl.spatial.stft import StftConfig
 from avssl_downstream.spatialize.activation_maps import activation_maps, plot_activations
 from avssl_downstream.spatialize.evaluate import MODEL
 from avssl_downstream.spatialize.evaluation_clips import clip_frames
@@ -43,36 +43,36 @@ class ClipPlots:
             return
         self.left -= 1
         name = "".join(each if each.isalnum() or each in "-_" else "_" for each in row.key)
-        sounds = {"true": truth, "made": made[MODEL], "flipped picture": made["flipped"]}
+        waveforms = {"true": truth, "made": made[MODEL], "flipped picture": made["flipped"]}
         with replacing(self.folder / f"spatialized-{name}.png") as part:
-            plot_spectra(part, sounds, made["mono"])
+            plot_spectra(part, waveforms, made["mono"])
         with replacing(self.folder / f"mask-{name}.png") as part:
-            plot_masks(part, sounds, made["mono"])
-        frames = FrameFeatures(self.generator, clip_frames(row, self.manifest), row.seconds).pictures(row.seconds / 2)
+            plot_masks(part, waveforms, made["mono"])
+        frames = FrameFeatures(self.generator, clip_frames(row, self.manifest), row.seconds).frames(row.seconds / 2)
         with replacing(self.folder / f"activation-{name}.png") as part:
             plot_activations(part, frames[len(frames) // 2], activation_maps(self.generator, frames))
 
 
-def plot_spectra(path: Path, sounds: dict[str, Tensor], mono: Tensor) -> None:
+def plot_spectra(path: Path, waveforms: dict[str, Tensor], mono: Tensor) -> None:
     """Spectra of sounds `(C, samples)` less the mono sound: a column a sound, a row a channel; in dB.
 
     Of a field, what was given is left out, such as W.
     """
     given = mono if len(mono) == 2 else torch.zeros_like(mono)
-    levels = {title: decibels(sound - given) for title, sound in sounds.items()}
+    levels = {title: decibels(audio - given) for title, audio in waveforms.items()}
     top = max(float(each[GIVEN[len(mono)] :].max()) for each in levels.values())
     _draw_planes(path, levels, top - RANGE_DB, top)
 
 
-def plot_masks(path: Path, sounds: dict[str, Tensor], mono: Tensor) -> None:
+def plot_masks(path: Path, waveforms: dict[str, Tensor], mono: Tensor) -> None:
     """Magnitudes of the masks that make sounds `(C, samples)` of the mono sound, laid out as by `plot_spectra`."""
-    _draw_planes(path, {title: mask_magnitudes(sound, mono) for title, sound in sounds.items()}, 0.0, MOST)
+    _draw_planes(path, {title: mask_magnitudes(audio, mono) for title, audio in waveforms.items()}, 0.0, MOST)
 
 
-def mask_magnitudes(sound: Tensor, mono: Tensor) -> Tensor:
+def mask_magnitudes(audio: Tensor, mono: Tensor) -> Tensor:
     """Magnitude of the spectrum of each channel over that of the mono sound: `(C, F, T)`; nan where that is faint."""
     given = StftConfig().stft(mono).abs()
-    ratio = StftConfig().stft(sound).abs() / given.clamp(min=1e-8)
+    ratio = StftConfig().stft(audio).abs() / given.clamp(min=1e-8)
     faint = given <= given.max() * 10 ** (-RANGE_DB / 20)
     return ratio.masked_fill(faint, torch.nan)
 
@@ -94,6 +94,6 @@ def _draw_planes(path: Path, planes: dict[str, Tensor], low: float, high: float)
     figure.savefig(path, dpi=80)
 
 
-def decibels(sound: Tensor) -> Tensor:
+def decibels(audio: Tensor) -> Tensor:
     """Levels of the spectrum of a sound: `(C, F, T)`."""
-    return 20 * StftConfig().stft(sound).abs().clamp(min=1e-8).log10()
+    return 20 * StftConfig().stft(audio).abs().clamp(min=1e-8).log10()

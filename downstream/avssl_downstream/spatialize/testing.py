@@ -34,7 +34,7 @@ def check_generator(generator: Generator, clips: Sequence[Clip], seed: int = 0) 
         AssertionError: says which clause is broken.
     """
     check_task(cast(Task, generator), clips, seed)
-    truth = torch.stack([clip.sound for clip in clips])
+    truth = torch.stack([clip.audio for clip in clips])
     frames = torch.stack([resize_frames(clip.frames, generator.size) for clip in clips])
     shape = (len(clips), generator.channels, generator.samples)
     assert truth.shape == shape, f"clips are {tuple(truth.shape)}, a generator of these sizes takes {shape}"

@@ -16,8 +16,8 @@ from avssl import plugins
 from avssl.config import DataConfig
 from avssl.data.clip_filter import filter_clips
 from avssl.data.loader import Batches
-from avssl.data.manifest import Manifest, read_manifest
-from avssl.train import world
+from avssl.datasets.manifest import Manifest, read_manifest
+from avssl.train import data_source
 from avssl.train.loop import fit
 from avssl_downstream.spatialize.generator import Generator
 from avssl_downstream.spatialize.options import SpatializeOptions
@@ -52,14 +52,14 @@ def training_manifests(generator: Generator, options: SpatializeOptions) -> tupl
     Raises:
         ValueError: a manifest that cannot be used, no clip of the split, or all of them rejected by the generator.
     """
-    whole = _clips(generator, options, options.manifest, options.world)
+    whole = _clips(generator, options, options.manifest, options.synthetic_dataset)
     held_out = _held_out(whole, options)
     further = replace(whole, rows=())
     if options.augment:
         named = options.augment in plugins.names(plugins.SYNTHETIC_DATASETS)
         further = _clips(generator, options, "" if named else options.augment, options.augment if named else "")
-        further = filter_clips(world.training(further), generator)
-    training = _share(filter_clips(world.training(whole), generator), options.train_share)
+        further = filter_clips(data_source.training(further), generator)
+    training = _share(filter_clips(data_source.training(whole), generator), options.train_share)
     return training, further, filter_clips(held_out, generator)
 
 
@@ -113,8 +113,8 @@ def _clips(generator: Generator, options: SpatializeOptions, manifest: str, name
         return read_manifest(manifest)
     data: DataConfig = options.data(generator, options.batch)
     rate = max(WORLD_FRAME_RATE, generator.frame_rate)
-    data = replace(data, world=name or data.world, frame_rate=rate, instant="random")
-    return world.clips(data, generator.sample_rate)[1]
+    data = replace(data, synthetic_dataset=name or data.synthetic_dataset, frame_rate=rate, frame_position="random")
+    return data_source.clips(data, generator.sample_rate)[1]
 
 
 def _held_out(whole: Manifest, options: SpatializeOptions) -> Manifest:

@@ -10,8 +10,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from avssl.data.media.whole import Sound
-from avssl.data.resample import resample_blocks
+from avssl.media.resample import resample_blocks
+from avssl.media.streams import AudioReader
 from avssl_downstream.spatialize.input_media import BLOCK, InputMedia
 
 
@@ -34,7 +34,7 @@ def verification_message(target: Path, source: InputMedia) -> str:
         target: what was written.
         source: what it was made of.
     """
-    written = Sound(target)
+    written = AudioReader(target)
     given = source.audio_blocks()
     if written.sample_rate != source.sample_rate:
         given = resample_blocks(given, source.sample_rate, written.sample_rate)

@@ -7,12 +7,12 @@ import torch
 
 from avssl.data import clip_filter as module
 from avssl.data.clip_filter import filter_clips
-from avssl.data.manifest import Manifest, Row
-from avssl.data.media import write_sound
+from avssl.datasets.manifest import Manifest, Row
+from avssl.media import write_audio
 
 RATE = 8000
 ROW = Row(
-    key="", split="", video="", sound="", start=0.0, seconds=0.25, frame_rate=16.0, width=64, height=32,
+    key="", split="", video="", audio="", start=0.0, seconds=0.25, frame_rate=16.0, width=64, height=32,
     sample_rate=RATE, layout="stereo", silent_channels="", azimuth=0.0, elevation=0.0, diffuseness=0.0, source="",
 )  # fmt: skip
 
@@ -38,8 +38,8 @@ class ByAudio:
     def reject_reason(self, row):
         return ""
 
-    def reject_audio_reason(self, sound):
-        return "quiet – too quiet" if sound.abs().amax() < self.options.peak else ""
+    def reject_audio_reason(self, audio):
+        return "quiet – too quiet" if audio.abs().amax() < self.options.peak else ""
 
 
 @pytest.fixture
@@ -47,8 +47,8 @@ def clips(tmp_path, monkeypatch):
     """Six clips; the peak of number i is i / 10."""
     monkeypatch.setenv("AVSSL_CACHE", str(tmp_path / "cache"))
     for number in range(6):
-        write_sound(tmp_path / f"{number}.wav", torch.full((2, 2000), number / 10), RATE)
-    rows = tuple(replace(ROW, key=str(number), sound=f"{number}.wav") for number in range(6))
+        write_audio(tmp_path / f"{number}.wav", torch.full((2, 2000), number / 10), RATE)
+    rows = tuple(replace(ROW, key=str(number), audio=f"{number}.wav") for number in range(6))
     return Manifest(rows, tmp_path)
 
 
@@ -59,10 +59,10 @@ def decoded(monkeypatch):
 
     def watched(path, *more):
         names.append(path.name)
-        return read_sound(path, *more)
+        return read_audio(path, *more)
 
-    read_sound = module.read_sound
-    monkeypatch.setattr(module, "read_sound", watched)
+    read_audio = module.read_audio
+    monkeypatch.setattr(module, "read_audio", watched)
     return names
 
 
@@ -100,14 +100,14 @@ def test_audio_is_checked_once_for_the_same_filter_options_and_files(clips, deco
     assert len(decoded) == 12
     assert keys(filter_clips(replace(clips, rows=clips.rows[:4]), ByAudio(), workers=0)) == ["2", "3"]
     assert len(decoded) == 16
-    write_sound(clips.root / "5.wav", torch.zeros(2, 2000), RATE)
+    write_audio(clips.root / "5.wav", torch.zeros(2, 2000), RATE)
     os.utime(clips.root / "5.wav", ns=(1, 1))
     assert keys(filter_clips(clips, ByAudio(), workers=0)) == ["2", "3", "4"]
 
 
 def test_another_class_of_the_same_options_is_another_filter(clips):
     class Lenient(ByAudio):
-        def reject_audio_reason(self, sound):
+        def reject_audio_reason(self, audio):
             return ""
 
     assert len(filter_clips(clips, ByAudio(), workers=0)) == 4

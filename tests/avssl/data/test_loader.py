@@ -15,10 +15,10 @@ import soundfile
 import torch
 
 from avssl.config import DataConfig
-from avssl.data import processes
+from avssl.data import worker_loader
 from avssl.data.loader import Batches, read_clip, resample
-from avssl.data.manifest import Row, read_manifest, write_manifest
-from avssl.data.media import write_sound, write_video
+from avssl.datasets.manifest import Row, read_manifest, write_manifest
+from avssl.media import write_audio, write_video
 
 CONFIG = DataConfig(seconds=0.5, frames=4, frame_rate=8.0, batch=6, workers=0)
 RATE = 8000
@@ -26,7 +26,7 @@ RATE = 8000
 
 def row(number, **changes):
     base = Row(
-        key=f"clip-{number}", split="train", video=f"{number}.mp4", sound=f"{number}.wav", start=0.0, seconds=2.0,
+        key=f"clip-{number}", split="train", video=f"{number}.mp4", audio=f"{number}.wav", start=0.0, seconds=2.0,
         frame_rate=16.0, width=64, height=32, sample_rate=RATE, layout="ambix", silent_channels="", azimuth=0.0,
         elevation=0.0, diffuseness=0.0, source="",
     )  # fmt: skip
@@ -41,7 +41,7 @@ def manifest(tmp_path_factory):
         frames = [np.full((32, 64, 3), 10 + 5 * frame + number, np.uint8) for frame in range(32)]
         write_video(folder / f"{number}.mp4", frames, 16.0)
         ramp = torch.arange(2 * RATE) / (2 * RATE)
-        write_sound(folder / f"{number}.wav", torch.stack([ramp, -ramp, ramp / 2, ramp * 0 + number / 64]), RATE)
+        write_audio(folder / f"{number}.wav", torch.stack([ramp, -ramp, ramp / 2, ramp * 0 + number / 64]), RATE)
     write_manifest(folder / "manifest.parquet", [row(number) for number in range(20)])
     return read_manifest(folder)
 
@@ -50,9 +50,9 @@ def views(clip, rng):
     """Everything that could differ from run to run."""
     return {
         "frames": clip.frames,
-        "sound": clip.sound,
+        "audio": clip.audio,
         "chance": torch.from_numpy(rng.standard_normal(3)),
-        "product": clip.sound @ clip.sound.T,
+        "product": clip.audio @ clip.audio.T,
         "number": torch.tensor(int(clip.key.removeprefix("clip-"))),
     }
 
@@ -80,7 +80,7 @@ def children():
     return [each for each in psutil.Process().children(recursive=True) if each not in OTHERS]
 
 
-def test_a_window_of_sound_and_the_frames_inside_it(manifest):
+def test_a_window_of_audio_and_the_frames_inside_it(manifest):
     rng = np.random.default_rng(0)
     for _ in range(20):
         clip = read_clip(manifest.rows[0], manifest.root, CONFIG, RATE, rng)
@@ -88,15 +88,15 @@ def test_a_window_of_sound_and_the_frames_inside_it(manifest):
         assert 0 <= start <= 1.5
         assert start <= frame_start <= start + 1e-9  # four frames at 8 a second fill half a second
         assert (clip.frames.shape, clip.frames.dtype) == ((4, 3, 32, 64), torch.uint8)
-        assert (clip.sound.shape, clip.sound.dtype) == ((4, 4000), torch.float32)
-        assert clip.sound[0, 0] == pytest.approx(round(start * RATE) / (2 * RATE), abs=1e-4)
+        assert (clip.audio.shape, clip.audio.dtype) == ((4, 4000), torch.float32)
+        assert clip.audio[0, 0] == pytest.approx(round(start * RATE) / (2 * RATE), abs=1e-4)
         shown = (clip.frames.float().mean((1, 2, 3)) - 10) / 5
         expected = [np.floor((frame_start + k / 8) * 16) for k in range(4)]
         np.testing.assert_allclose(shown, expected, atol=0.35)
         assert (clip.key, clip.labels["azimuth"], clip.sample_rate) == ("clip-0", 0.0, RATE)
 
 
-def test_frames_are_anywhere_inside_the_sound(manifest):
+def test_frames_are_anywhere_inside_the_audio(manifest):
     config = dataclasses.replace(CONFIG, seconds=1.0, frames=2)
     rng = np.random.default_rng(0)
     labels = [read_clip(manifest.rows[0], manifest.root, config, RATE, rng).labels for _ in range(60)]
@@ -117,24 +117,24 @@ def test_without_chance_the_window_is_in_the_middle(manifest):
 def test_a_clip_inside_a_longer_file_keeps_to_itself(manifest):
     inside = row(0, start=0.5, seconds=0.25)
     clip = read_clip(inside, manifest.root, CONFIG, RATE, np.random.default_rng(0))
-    assert clip.sound.shape == (4, 4000)
-    assert clip.sound[0, 1999] == pytest.approx(0.75 / 2, abs=1e-3)
-    assert not clip.sound[:, 2000:].any()  # short of the window: silence, not the next clip
+    assert clip.audio.shape == (4, 4000)
+    assert clip.audio[0, 1999] == pytest.approx(0.75 / 2, abs=1e-3)
+    assert not clip.audio[:, 2000:].any()  # short of the window: silence, not the next clip
     shown = (clip.frames.float().mean((1, 2, 3)) - 10) / 5
     np.testing.assert_allclose(shown, [8, 10, 11, 11], atol=0.35)  # and the last frame stays
 
 
-def test_sound_that_is_no_number_is_named(tmp_path, manifest):
+def test_audio_that_is_no_number_is_named(tmp_path, manifest):
     samples = np.full((2 * RATE, 4), np.nan, np.float32)
     soundfile.write(tmp_path / "0.wav", samples, RATE, subtype="FLOAT")
     with pytest.raises(ValueError, match=r"0\.wav: sound is made of finite numbers"):
         read_clip(manifest.rows[0], tmp_path, CONFIG, RATE)
 
 
-def test_sound_is_resampled(manifest):
+def test_audio_is_resampled(manifest):
     clip = read_clip(manifest.rows[0], manifest.root, CONFIG, 12000)
-    assert clip.sound.shape == (4, 6000)
-    assert clip.sound[0, 3000] == pytest.approx(0.5, abs=1e-3)
+    assert clip.audio.shape == (4, 6000)
+    assert clip.audio[0, 3000] == pytest.approx(0.5, abs=1e-3)
     tone = torch.sin(2 * torch.pi * 1000 * torch.arange(48000) / 48000)[None]
     half = resample(tone, 48000, 24000)
     expected = torch.sin(2 * torch.pi * 1000 * torch.arange(24000) / 24000)
@@ -182,11 +182,11 @@ def test_an_epoch_holds_no_clip_twice_and_seeds_differ(manifest):
 def test_the_same_clip_is_seen_differently_in_another_step(manifest):
     seen = {}
     for batch in batches(manifest).between(0, 9):
-        for number, sound in zip(batch["number"].tolist(), batch["sound"], strict=True):
-            seen.setdefault(number, []).append(sound)
-    twice = [sounds for sounds in seen.values() if len(sounds) > 1]
+        for number, audio in zip(batch["number"].tolist(), batch["audio"], strict=True):
+            seen.setdefault(number, []).append(audio)
+    twice = [waveforms for waveforms in seen.values() if len(waveforms) > 1]
     assert len(twice) > 5
-    assert all(not torch.equal(sounds[0], sounds[1]) for sounds in twice)
+    assert all(not torch.equal(waveforms[0], waveforms[1]) for waveforms in twice)
 
 
 def test_fewer_clips_than_a_batch_are_spread_evenly(manifest):
@@ -205,7 +205,7 @@ def test_a_batch_that_ranks_cannot_share_is_refused(manifest):
 @pytest.mark.parametrize("workers", [0, 2])
 def test_a_broken_file_is_one_line_with_its_path(tmp_path, manifest, workers):
     (tmp_path / "broken.mp4").write_text("not a video")
-    rows = [dataclasses.replace(each, video="broken.mp4", sound="0.wav") for each in manifest.rows]
+    rows = [dataclasses.replace(each, video="broken.mp4", audio="0.wav") for each in manifest.rows]
     os.link(manifest.root / "0.wav", tmp_path / "0.wav")
     write_manifest(tmp_path / "manifest.parquet", rows)
     with pytest.raises(ValueError, match=r"broken.mp4: expected video or sound, cannot be read") as error:
@@ -246,7 +246,7 @@ def test_processes_end_with_the_iterator(manifest):
 
 def test_a_small_shared_memory_is_left_alone(manifest, monkeypatch):
     expected = list(batches(manifest).between(0, 3))
-    monkeypatch.setattr(processes, "ROOMY", 2**60)
+    monkeypatch.setattr(worker_loader, "ROOMY", 2**60)
     found = list(batches(manifest, 2).between(0, 3))
     assert all(same(one, two) for one, two in zip(expected, found, strict=True))
     assert not found[0]["frames"].is_shared()
@@ -257,12 +257,12 @@ SCRIPT = """
     import numpy as np, torch
     from avssl.config import DataConfig
     from avssl.data.loader import Batches
-    from avssl.data.manifest import read_manifest
+    from avssl.datasets.manifest import read_manifest
 
     signal.signal(signal.SIGINT, signal.default_int_handler)  # shells make their background jobs deaf to it
     torch.randn(512, 512) @ torch.randn(512, 512)  # threads of its own before it forks
     data = DataConfig(seconds=0.5, frames=4, frame_rate=8.0, batch=6, workers=2)
-    batches = Batches(read_manifest(sys.argv[1]), lambda clip, rng: {"sound": clip.sound}, data, 8000, 0)
+    batches = Batches(read_manifest(sys.argv[1]), lambda clip, rng: {"audio": clip.audio}, data, 8000, 0)
     for batch in batches.between(0, 100000):
         print("batch", flush=True)
         time.sleep(0.05)
@@ -316,10 +316,10 @@ def test_memory_is_flat(manifest):
     assert grown < 0.03 * before
 
 
-def test_pictures_lie_in_the_middle_of_the_sound_where_that_is_asked_for(manifest):
-    config = DataConfig(seconds=0.5, frames=1, frame_rate=10.0, instant="middle")
+def test_frames_lie_in_the_middle_of_the_audio_where_that_is_asked_for(manifest):
+    config = DataConfig(seconds=0.5, frames=1, frame_rate=10.0, frame_position="middle")
     for seed in range(5):
         labels = read_clip(manifest.rows[0], manifest.root, config, 8000, np.random.default_rng(seed)).labels
         assert labels["frame_start"] == pytest.approx(labels["start"] + 0.2)
-    with pytest.raises(ValueError, match="random or middle"):
-        DataConfig(instant="end")
+    with pytest.raises(ValueError, match="random, middle"):
+        DataConfig(frame_position="end")

@@ -11,9 +11,9 @@ from avssl_tasks.avc import Avc, AvcOptions
 
 from avssl.config import DataConfig, FeatureConfig, ModelConfig
 from avssl.data.loader import Batches, read_clip
-from avssl.data.manifest import Row, read_manifest, write_manifest
-from avssl.data.media import write_sound, write_video
-from avssl.data.objects import SCHEMA, About, Looked, Objects, objects_path, read, write
+from avssl.datasets.manifest import Row, read_manifest, write_manifest
+from avssl.detection.object_index import SCHEMA, DetectedTimes, DetectionSettings, Objects, objects_path, read, write
+from avssl.media import write_audio, write_video
 from avssl.models.encoder_factory import build_encoders
 from avssl.spatial.ambisonics import angles
 
@@ -24,7 +24,7 @@ STEP = 0.25
 
 def row(number):
     return Row(
-        key=f"clip-{number}", split="train", video=f"{number}.mp4", sound=f"{number}.wav", start=0.0, seconds=2.0,
+        key=f"clip-{number}", split="train", video=f"{number}.mp4", audio=f"{number}.wav", start=0.0, seconds=2.0,
         frame_rate=16.0, width=64, height=32, sample_rate=RATE, layout="ambix", silent_channels="", azimuth=0.0,
         elevation=0.0, diffuseness=0.0, source="",
     )  # fmt: skip
@@ -44,11 +44,11 @@ def manifest(tmp_path_factory):
     rng = np.random.default_rng(0)
     for number in range(6):
         write_video(folder / f"{number}.mp4", list(rng.integers(0, 256, (32, 32, 64, 3), dtype=np.uint8)), 16.0)
-        write_sound(folder / f"{number}.wav", torch.from_numpy(rng.standard_normal((4, 2 * RATE)) / 9).float(), RATE)
+        write_audio(folder / f"{number}.wav", torch.from_numpy(rng.standard_normal((4, 2 * RATE)) / 9).float(), RATE)
     write_manifest(folder / "manifest.parquet", [row(number) for number in range(6)])
     rows = [each for number in range(5) for instant in range(1, 8) for each in seen(number, instant)]
-    looked = {f"clip-{number}": Looked(8, STEP, 0.0) for number in range(6)}
-    about = About("made", "viewports", 1 / STEP, 0.25)
+    looked = {f"clip-{number}": DetectedTimes(8, STEP, 0.0) for number in range(6)}
+    about = DetectionSettings("made", "viewports", 1 / STEP, 0.25)
     write(objects_path(folder, DATA.detector), pa.Table.from_pylist(rows, SCHEMA), about, looked)
     return read_manifest(folder)
 
@@ -76,10 +76,10 @@ def test_a_clip_where_nothing_was_found_or_looked_for_has_no_objects(manifest):
         assert (clip.objects.shape, clip.objects.dtype) == ((0, 3), torch.float32)
 
 
-def views_of(guide):
+def views_of(crop_guide):
     task = Avc(
         build_encoders(ModelConfig(), FeatureConfig()),
-        AvcOptions(crops=3, size=32, guide=guide, least_angle=36, world_rotation="none"),
+        AvcOptions(crops=3, size=32, crop_guide=crop_guide, min_separation=36, world_rotation="none"),
     )
     return task.views
 
@@ -95,7 +95,7 @@ def test_guided_batches_are_the_same_whatever_the_number_of_loader_processes(man
             assert all(torch.equal(one[name], two[name]) for name in one)
 
 
-def test_crops_of_a_batch_look_at_the_objects_and_its_sound_is_turned_to_them(manifest):
+def test_crops_of_a_batch_look_at_the_objects_and_its_audio_is_turned_to_them(manifest):
     def views(clip, rng):
         return {**views_of("objects")(clip, rng), "middle": torch.tensor(clip.labels["frame_start"] + 1.5 / 16)}
 
@@ -131,7 +131,7 @@ def test_a_clip_that_was_not_looked_at_is_named(manifest, workers):
 @pytest.mark.parametrize("column", ["azimuth", "elevation", "score"])
 def test_objects_that_are_no_numbers_are_refused_with_their_clip(manifest, column):
     rows = [{**each, column: math.nan} for each in seen(0, 4)]
-    objects = Objects(pa.Table.from_pylist(rows, SCHEMA), {"clip-0": Looked(8, STEP, 0.0)})
+    objects = Objects(pa.Table.from_pylist(rows, SCHEMA), {"clip-0": DetectedTimes(8, STEP, 0.0)})
     with pytest.raises(ValueError, match="clip-0.*finite") as caught:
         read_clip(manifest.rows[0], manifest.root, DATA, RATE, None, objects)
     assert "\n" not in str(caught.value)

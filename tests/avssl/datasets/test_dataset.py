@@ -7,26 +7,26 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from avssl_downstream.action.data import read_labelled
 from avssl_downstream.action.options import ActionOptions
+from avssl_downstream.action.video_clips import read_labelled
 
-from avssl.data.layouts.eigenscape import CLASSES
-from avssl.data.layouts.files import Files
-from avssl.data.layouts.tau import Tau, TauOptions
-from avssl.data.manifest import read_manifest
-from avssl.data.prepare import prepare
 from avssl.datasets.dataset import Dataset, Fold, Recording, check_missing, fold_by_groups
 from avssl.datasets.layout import Layout
-from avssl.scenes.ambience import ambience
+from avssl.datasets.layouts.eigenscape import CLASSES
+from avssl.datasets.layouts.files import Files
+from avssl.datasets.layouts.tau import Tau, TauOptions
+from avssl.datasets.manifest import read_manifest
+from avssl.datasets.prepare import prepare
+from avssl.synth.soundscape.soundscape_dataset import ambience
 from avssl.testing import check_layout
 
 DATASET = Dataset(
     "set",
     Path("/root of all"),
-    (Recording("a", "a.mp4", label="x", group="1"), Recording("b#2", sound="b\udce9.wav", start=2.0, seconds=0.5)),
+    (Recording("a", "a.mp4", label="x", group="1"), Recording("b#2", audio="b\udce9.wav", start=2.0, seconds=0.5)),
     ("x",),
     (Fold("1", ("a",), ("b#2",)),),
-    {"sound": ("c",), "ids": ("d", "e")},
+    {"audio": ("c",), "ids": ("d", "e")},
     "lists/split1",
     {"lists/split1": {"test": 3, "train": 1}},
 )

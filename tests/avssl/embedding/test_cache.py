@@ -6,14 +6,14 @@ import torch
 
 import avssl.embedding.inference
 from avssl.config import FeatureConfig, ModelConfig
-from avssl.data.media import write_sound, write_video
-from avssl.data.windows import Reading, Source
+from avssl.data.window_reader import Reading, Source
 from avssl.datasets.dataset import Dataset, Fold, Recording
 from avssl.embedding import cache as module
 from avssl.embedding import tensor_shards
 from avssl.embedding.cache import cached_embeddings, iterate_cached_embeddings
 from avssl.embedding.dataset_cache import cached_dataset
 from avssl.embedding.duration_cache import cached_durations
+from avssl.media import write_audio, write_video
 from avssl.models.encoders import Encoders
 
 READING = Reading(seconds=0.3)
@@ -30,7 +30,7 @@ def encoders():
 def sources(tmp_path):
     (tmp_path / "media").mkdir()
     for number in range(4):
-        write_sound(tmp_path / "media" / f"{number}.wav", torch.rand(1, RATE) - 0.5, RATE)
+        write_audio(tmp_path / "media" / f"{number}.wav", torch.rand(1, RATE) - 0.5, RATE)
     return [Source(str(number), tmp_path / "media" / f"{number}.wav", (0.0, 0.5)) for number in range(4)]
 
 
@@ -75,7 +75,7 @@ def test_cached_embeddings_of_files_that_are_gone_are_used_with_a_warning(keep, 
 
 def test_a_changed_file_has_a_new_key_and_is_computed_again(keep, sources, computed, caplog):
     first = keep(sources)
-    write_sound(sources[1].path, torch.rand(1, RATE) - 0.5, RATE)
+    write_audio(sources[1].path, torch.rand(1, RATE) - 0.5, RATE)
     os.utime(sources[1].path, ns=(1, 1))
     second = keep(sources)
     assert computed[1:] == [["1"]]
@@ -178,7 +178,7 @@ def test_a_broken_shard_is_computed_again(keep, sources, computed, tmp_path):
 
 
 def test_durations_are_those_of_the_stream_and_measured_once(tmp_path):
-    write_sound(tmp_path / "a.wav", torch.zeros(2, 12345), RATE)
+    write_audio(tmp_path / "a.wav", torch.zeros(2, 12345), RATE)
     write_video(tmp_path / "b.mp4", [np.zeros((32, 32, 3), np.uint8)] * 10, 8.0)
     folder = tmp_path / "cache"
     assert cached_durations([tmp_path / "a.wav"], "audio", folder=folder, workers=0) == [pytest.approx(12345 / RATE)]
@@ -194,7 +194,9 @@ def test_the_cached_index_of_a_data_set_is_used_once_its_media_are_gone(tmp_path
     root = tmp_path / "set"
     root.mkdir()
     (root / "a.wav").touch()
-    found = Dataset("sounds", root, (Recording("a", sound="a.wav", label="x"),), ("x",), (Fold("1", ("a",), ("a",)),))
+    found = Dataset(
+        "waveforms", root, (Recording("a", audio="a.wav", label="x"),), ("x",), (Fold("1", ("a",), ("a",)),)
+    )
 
     def read():
         if not root.is_dir():

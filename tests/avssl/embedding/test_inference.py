@@ -3,10 +3,10 @@ import pytest
 import torch
 
 from avssl.config import FeatureConfig, ModelConfig
-from avssl.data import windows
-from avssl.data.media import write_sound, write_video
-from avssl.data.windows import Reading, Source, read_window_frames, read_window_sound
+from avssl.data import window_reader
+from avssl.data.window_reader import Reading, Source, read_window_audio, read_window_frames
 from avssl.embedding.inference import STRETCH, embed
+from avssl.media import write_audio, write_video
 from avssl.models.encoders import Encoders
 
 READING = Reading(seconds=0.3, frames=2, frame_rate=8.0, resize=32, size=32)
@@ -20,11 +20,11 @@ def encoders():
 
 
 @pytest.fixture(scope="module")
-def sounds(tmp_path_factory):
+def waveforms(tmp_path_factory):
     """Three files of two seconds, of other rates than the encoders'."""
-    folder = tmp_path_factory.mktemp("sounds")
+    folder = tmp_path_factory.mktemp("waveforms")
     for number in range(3):
-        write_sound(folder / f"{number}.wav", torch.rand(4, 32000) - 0.5, 16000)
+        write_audio(folder / f"{number}.wav", torch.rand(4, 32000) - 0.5, 16000)
     return [Source(str(number), folder / f"{number}.wav", (1.2, 0.0, 0.9, 1.9)) for number in range(3)]
 
 
@@ -39,15 +39,15 @@ def films(tmp_path_factory):
 
 
 @pytest.mark.parametrize("tower", ["audio", "video"])
-def test_embeddings_are_those_of_the_encoders_window_by_window(encoders, sounds, films, tower):
-    sources = sounds if tower == "audio" else films
+def test_embeddings_are_those_of_the_encoders_window_by_window(encoders, waveforms, films, tower):
+    sources = waveforms if tower == "audio" else films
     found = {source.key: each for source, each in embed(getattr(encoders, tower), sources, READING, **EXACT)}
     assert encoders.training  # as it was before
     network = Encoders.eval(encoders)
     for source in sources:
         for start, embedding in zip(source.starts, found[source.key], strict=True):
             if tower == "audio":
-                expected = network.audio(read_window_sound(source.path, start, READING, 8000))
+                expected = network.audio(read_window_audio(source.path, start, READING, 8000))
             else:
                 expected = network.video(read_window_frames(source.path, start, READING))
             assert torch.allclose(embedding, expected.detach(), atol=1e-4)
@@ -62,22 +62,22 @@ def test_loader_processes_change_nothing(encoders, films):
         torch.testing.assert_close(one, two, atol=1e-5, rtol=1e-5)
 
 
-def test_files_without_windows_have_no_embeddings(encoders, sounds):
-    sources = [Source("none", sounds[0].path, ()), sounds[1]]
+def test_files_without_windows_have_no_embeddings(encoders, waveforms):
+    sources = [Source("none", waveforms[0].path, ()), waveforms[1]]
     found = [each.shape for _, each in embed(encoders.audio, sources, READING, **EXACT)]
     assert found == [(0, encoders.audio_width), (4, encoders.audio_width)]
 
 
 def test_little_of_a_long_file_is_read_at_a_time(encoders, tmp_path, monkeypatch):
-    write_sound(tmp_path / "long.wav", torch.rand(4, 60 * 8000) - 0.5, 8000)
+    write_audio(tmp_path / "long.wav", torch.rand(4, 60 * 8000) - 0.5, 8000)
     asked = []
 
     def read(path, start, seconds, *more):
         asked.append(seconds)
         return wanted(path, start, seconds, *more)
 
-    wanted = windows.read_sound
-    monkeypatch.setattr(windows, "read_sound", read)
+    wanted = window_reader.read_audio
+    monkeypatch.setattr(window_reader, "read_audio", read)
     source = Source("long", tmp_path / "long.wav", tuple(np.arange(0, 59, 0.5)))
     [(_, found)] = list(embed(encoders.audio, [source], READING, **EXACT))
     assert found.shape[0] == 118
@@ -89,17 +89,17 @@ def test_little_of_a_long_file_is_read_at_a_time(encoders, tmp_path, monkeypatch
     ("channels", "said"),
     [(2, r"features foa-logmel take 4 channels, .*2\.wav has 2$"), (9, r"9\.wav has 9; channels=4 takes the first")],
 )
-def test_sound_with_other_channels_is_refused_in_one_line(encoders, tmp_path, channels, said):
+def test_audio_with_other_channels_is_refused_in_one_line(encoders, tmp_path, channels, said):
     path = tmp_path / f"{channels}.wav"
-    write_sound(path, torch.rand(channels, 8000) - 0.5, 8000)
+    write_audio(path, torch.rand(channels, 8000) - 0.5, 8000)
     with pytest.raises(ValueError, match=said):
         list(embed(encoders.audio, [Source("a", path, (0.0,))], READING, **EXACT))
 
 
 def test_the_first_channels_of_a_higher_order_are_its_first_order(encoders, tmp_path):
-    sound = torch.rand(9, 8000) - 0.5
-    write_sound(tmp_path / "9.wav", sound, 8000)
-    write_sound(tmp_path / "4.wav", sound[:4], 8000)
+    audio = torch.rand(9, 8000) - 0.5
+    write_audio(tmp_path / "9.wav", audio, 8000)
+    write_audio(tmp_path / "4.wav", audio[:4], 8000)
     reading = Reading(seconds=0.3, channels=4)
     sources = [Source(name, tmp_path / f"{name}.wav", (0.1,)) for name in "94"]
     (_, nine), (_, four) = embed(encoders.audio, sources, reading, **EXACT)
@@ -107,12 +107,16 @@ def test_the_first_channels_of_a_higher_order_are_its_first_order(encoders, tmp_
 
 
 @pytest.mark.parametrize("workers", [0, 1])
-def test_broken_files_are_told_of_and_left_out(encoders, sounds, tmp_path, workers):
+def test_broken_files_are_told_of_and_left_out(encoders, waveforms, tmp_path, workers):
     (tmp_path / "broken.wav").write_bytes(b"RIFF of nothing")
-    sources = [sounds[0], Source("b", tmp_path / "broken.wav", (0.0, 30.0)), Source("c", tmp_path / "no.wav", (0.0,))]
+    sources = [
+        waveforms[0],
+        Source("b", tmp_path / "broken.wav", (0.0, 30.0)),
+        Source("c", tmp_path / "no.wav", (0.0,)),
+    ]
     told = {}
     settings = EXACT | {"workers": workers, "on_error": lambda source, error: told.update({source.key: str(error)})}
-    found = [source.key for source, _ in embed(encoders.audio, [*sources, sounds[1]], READING, **settings)]
+    found = [source.key for source, _ in embed(encoders.audio, [*sources, waveforms[1]], READING, **settings)]
     assert found == ["0", "1"]
     assert set(told) == {"b", "c"}
     assert "broken.wav" in told["b"]

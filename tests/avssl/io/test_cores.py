@@ -8,7 +8,7 @@ import torch
 
 from avssl.io import cores
 from avssl.io.cores import usable_cores
-from avssl.train import launch
+from avssl.train import distributed
 
 
 @pytest.fixture
@@ -54,10 +54,10 @@ def test_without_affinity_or_control_groups_it_is_the_machines_cores(groups, mon
 def test_processes_of_one_machine_share_its_usable_cores(groups, monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "2")
     monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
-    monkeypatch.setattr(launch, "launch_fabric", lambda **settings: SimpleNamespace(device=torch.device("cpu")))
+    monkeypatch.setattr(distributed, "launch_fabric", lambda **settings: SimpleNamespace(device=torch.device("cpu")))
     before = torch.get_num_threads()
     try:
-        with launch.processes("32-true"):
+        with distributed.processes("32-true"):
             assert torch.get_num_threads() == 4
     finally:
         torch.set_num_threads(before)

@@ -10,15 +10,15 @@ from safetensors.torch import save_file
 
 from avssl.config import FeatureConfig, ModelConfig
 from avssl.data.atomic import replacing, write_text
-from avssl.data.manifest import Row, write_manifest
-from avssl.data.media import write_avi, write_recording, write_sound, write_spatial_mp4, write_video
+from avssl.datasets.manifest import Row, write_manifest
 from avssl.embedding.table_writer import embedding_table
 from avssl.embedding.tensor_shards import TensorShards
+from avssl.media import write_audio, write_avi, write_recording, write_spatial_mp4, write_video
 from avssl.models.encoder_factory import build_encoders
 from avssl.train import checkpoint
 
 FRAMES = [np.zeros((32, 64, 3), np.uint8)] * 4
-SOUND = torch.zeros(4, 8000)
+AUDIO = torch.zeros(4, 8000)
 ROW = Row("a", "", "a.mp4", "a.wav", 0.0, 1.0, 4.0, 64, 32, 8000, "ambix", "", 0.0, 0.0, 0.0, "")
 
 
@@ -51,8 +51,8 @@ WRITERS = {
     "manifest.parquet": lambda path: write_manifest(path, [ROW]),
     "a.parquet": table,
     "a.npz": table,
-    "a.wav": lambda path: write_sound(path, SOUND, 8000),
-    "b.wav": lambda path: write_recording(path, [SOUND.numpy()], 4, 8000, 1.0),
+    "a.wav": lambda path: write_audio(path, AUDIO, 8000),
+    "b.wav": lambda path: write_recording(path, [AUDIO.numpy()], 4, 8000, 1.0),
     "a.mp4": lambda path: write_video(path, FRAMES, 4.0),
     "spatial.mp4": spatial_mp4,
     "a.avi": lambda path: write_avi(path, FRAMES, 4.0, np.zeros((1, 8000), np.float32), 8000),

@@ -14,7 +14,7 @@ from avssl.models.encoders import PIXEL_MEAN, PIXEL_STD
 FEATURES = FeatureConfig(name="foa-iv", mels=64)
 
 
-def sounds(*shape, seed=0):
+def waveforms(*shape, seed=0):
     return 0.1 * torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
 
 
@@ -27,8 +27,8 @@ def encoders():
     """Encoders whose statistics, of features and of norms, are not those of a new network."""
     torch.manual_seed(0)
     made = build_encoders(ModelConfig(), FEATURES)
-    made.fit_features([sounds(4, 24000), 3 * sounds(4, 24000, seed=1)])
-    made.audio(sounds(4, 4, 12000))
+    made.fit_features([waveforms(4, 24000), 3 * waveforms(4, 24000, seed=1)])
+    made.audio(waveforms(4, 4, 12000))
     made.video(frames(4, 2, 3, 48, 48))
     return made.eval()
 
@@ -44,13 +44,13 @@ def edit(folder, **changes):
     path.write_text(json.dumps(json.loads(path.read_text()) | changes))
 
 
-def test_leading_axes_of_sound_and_frames_are_kept(encoders):
-    sound, clip = sounds(2, 3, 4, 6000), frames(2, 3, 2, 3, 32, 48)
+def test_leading_axes_of_audio_and_frames_are_kept(encoders):
+    audio, clip = waveforms(2, 3, 4, 6000), frames(2, 3, 2, 3, 32, 48)
     with torch.no_grad():
-        heard, seen = encoders.audio(sound), encoders.video(clip)
+        heard, seen = encoders.audio(audio), encoders.video(clip)
         assert heard.shape == (2, 3, encoders.audio_width)
         assert seen.shape == (2, 3, encoders.video_width)
-        torch.testing.assert_close(encoders.audio(sound[1, 2]), heard[1, 2], rtol=1e-3, atol=1e-4)
+        torch.testing.assert_close(encoders.audio(audio[1, 2]), heard[1, 2], rtol=1e-3, atol=1e-4)
         torch.testing.assert_close(encoders.video(clip[1, 2]), seen[1, 2], rtol=1e-3, atol=1e-4)
 
 
@@ -58,7 +58,7 @@ def test_leading_axes_of_sound_and_frames_are_kept(encoders):
 def test_embeddings_are_float32_inside_autocast(preset):
     made = build_encoders(ModelConfig(preset=preset), FEATURES).eval()
     with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
-        heard, seen = made.audio(sounds(1, 4, 6000)), made.video(frames(1, 2, 3, 32, 32))
+        heard, seen = made.audio(waveforms(1, 4, 6000)), made.video(frames(1, 2, 3, 32, 32))
     assert heard.dtype == seen.dtype == torch.float32
     assert heard.shape == (1, made.audio_width)
     assert seen.shape == (1, made.video_width)
@@ -85,9 +85,9 @@ def test_frames_of_another_shape_are_refused(encoders, shape):
 
 
 @pytest.mark.parametrize("shape", [(24000,), (2, 24000), (1, 3, 24000)])
-def test_sound_of_another_number_of_channels_is_refused(encoders, shape):
+def test_audio_of_another_number_of_channels_is_refused(encoders, shape):
     with pytest.raises(ValueError, match="channels"):
-        encoders.audio(sounds(*shape))
+        encoders.audio(waveforms(*shape))
 
 
 def test_saved_encoders_come_back_bit_for_bit(encoders, folder):
@@ -100,7 +100,7 @@ def test_saved_encoders_come_back_bit_for_bit(encoders, folder):
     assert (found.model_config, found.feature_config) == (encoders.model_config, encoders.feature_config)
     assert not any(module.training for module in found.modules())
     with torch.no_grad():
-        assert torch.equal(found.audio(sounds(2, 4, 9000)), encoders.audio(sounds(2, 4, 9000)))
+        assert torch.equal(found.audio(waveforms(2, 4, 9000)), encoders.audio(waveforms(2, 4, 9000)))
         assert torch.equal(found.video(frames(2, 1, 3, 64, 64)), encoders.video(frames(2, 1, 3, 64, 64)))
 
 
@@ -134,7 +134,7 @@ def test_a_write_that_fails_leaves_the_old_folder_whole(encoders, folder, monkey
         path.write_bytes(b"half")
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("avssl.models.folder.save_file", full)
+    monkeypatch.setattr("avssl.models.encoder_io.save_file", full)
     with pytest.raises(OSError, match="No space left"):
         build_encoders(ModelConfig(), FEATURES).save(folder)
     assert Encoders.from_pretrained(folder).fingerprint() == encoders.fingerprint()
@@ -175,10 +175,10 @@ def test_the_card_says_that_ears_are_taken_where_they_are(tmp_path):
 
 def test_the_lines_of_the_model_card_run(encoders, folder):
     code = (folder / "README.md").read_text().split("```python")[1].split("```")[0]
-    names = {"sound": sounds(4, 24000), "frames": frames(1, 3, 64, 64)}
+    names = {"audio": waveforms(4, 24000), "frames": frames(1, 3, 64, 64)}
     with torch.no_grad():
         exec(code.replace("path/to/this/folder", str(folder)), names)
-        assert torch.equal(names["sound_embedding"], encoders.audio(names["sound"]))
+        assert torch.equal(names["audio_embedding"], encoders.audio(names["audio"]))
 
 
 def test_a_missing_or_empty_folder_is_refused(tmp_path):
@@ -257,7 +257,7 @@ def test_weights_of_other_shapes_or_names_are_refused(folder):
 
 
 def test_a_run_can_start_from_saved_encoders(encoders, folder, tmp_path):
-    started = build_encoders(ModelConfig(weights=str(folder)), FEATURES)
+    started = build_encoders(ModelConfig(init=str(folder)), FEATURES)
     assert started.training
     assert started.fingerprint() == encoders.fingerprint()
     started.save(tmp_path / "again")
@@ -267,9 +267,9 @@ def test_a_run_can_start_from_saved_encoders(encoders, folder, tmp_path):
 
 def test_a_run_of_another_configuration_does_not_start_from_them(folder):
     with pytest.raises(ValueError, match="foa-logmel"):
-        build_encoders(ModelConfig(weights=str(folder)), FeatureConfig(name="foa-logmel", mels=64))
+        build_encoders(ModelConfig(init=str(folder)), FeatureConfig(name="foa-logmel", mels=64))
     with pytest.raises(ValueError, match="avsa"):
-        build_encoders(ModelConfig(preset="avsa", weights=str(folder)), FEATURES)
+        build_encoders(ModelConfig(preset="avsa", init=str(folder)), FEATURES)
 
 
 def test_importing_the_package_does_not_import_torch():

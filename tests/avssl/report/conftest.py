@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 
 from avssl.config import RunConfig, TrainConfig
-from avssl.train import run_folder
+from avssl.runs import run_folder
 
 
 @pytest.fixture

@@ -127,7 +127,7 @@ def test_figure_draws_means_intervals_chance_and_hollow_published_numbers(folder
     assert top < 0 < 1 < bottom  # the first row is on top
 
 
-def test_picture_and_vectors_are_written_and_linked(folders, tmp_path):
+def test_image_and_vectors_are_written_and_linked(folders, tmp_path):
     report(folders, tmp_path / "o ut")
     assert (tmp_path / "o ut" / "report.png").read_bytes().startswith(b"\x89PNG")
     assert (tmp_path / "o ut" / "report.pdf").read_bytes().startswith(b"%PDF")

@@ -82,16 +82,16 @@ def test_whole_numbers_equal_themselves_with_a_point(make_run):
 def test_runs_that_start_from_runs_of_one_row_are_one_row(make_run):
     starts = [make_run(f"avc-{seed}", seed, task="avc", title="AVC") for seed in (0, 1)]
     other = make_run("other", task="avc", title="AVC", steps=50)
-    folders = [make_run(f"a{i}", i, model=ModelConfig(weights=str(start))) for i, start in enumerate(starts)]
-    folders.append(make_run("a2", 2, model=ModelConfig(weights=str(starts[0] / "encoders"))))
-    folders.append(make_run("b", model=ModelConfig(weights=str(other))))
+    folders = [make_run(f"a{i}", i, model=ModelConfig(init=str(start))) for i, start in enumerate(starts)]
+    folders.append(make_run("a2", 2, model=ModelConfig(init=str(starts[0] / "encoders"))))
+    folders.append(make_run("b", model=ModelConfig(init=str(other))))
     found = titles(folders)
     assert [count for _, count in found] == [3, 1]
-    assert all("model.weights=AVC (" in title for title, _ in found)
+    assert all("model.init=AVC (" in title for title, _ in found)
 
 
 def test_a_run_that_names_itself_as_its_start_is_read(make_run, tmp_path):
-    folder = make_run("a", model=ModelConfig(weights=str(tmp_path / "runs" / "a")))
+    folder = make_run("a", model=ModelConfig(init=str(tmp_path / "runs" / "a")))
     assert titles([folder]) == [("avsa foa-iv", 1)]
 
 

@@ -34,7 +34,7 @@ def waves(directions, generator):
     return encode(torch.randn(1000, 300, generator=generator), *directions)
 
 
-def test_front_left_and_up_sound_in_their_own_channels():
+def test_front_left_and_up_audio_in_their_own_channels():
     half = math.pi / 2
     expected = {
         (0.0, 0.0): [1, 0, 0, 1],
@@ -235,7 +235,7 @@ def test_everything_has_a_right_gradient(generator):
     assert torch.autograd.gradcheck(chain, (signal, azimuth, elevation))
 
 
-def test_what_is_not_first_order_sound_is_refused():
+def test_what_is_not_first_order_audio_is_refused():
     with pytest.raises(ValueError, match=r"order 1 has shape \(\.\.\., 4, samples\), this has \(2, 100\)"):
         rotate(torch.zeros(2, 100), rotation(0.0))
     with pytest.raises(ValueError, match="unknown mirror axis 'x'; one of left-right"):

@@ -10,7 +10,7 @@ import torch
 from scipy.special import assoc_legendre_p, gammaln
 
 from avssl.spatial.ambisonics import encode, gains, mirror, rotate, rotation
-from avssl.spatial.any_order import exchange_sides, require_field, turn_left
+from avssl.spatial.any_order import mirror_left_right, require_field, rotate_yaw
 
 
 def published(azimuth: np.ndarray, elevation: np.ndarray, degree: int, turns: int) -> np.ndarray:
@@ -50,12 +50,14 @@ def test_what_is_turned_and_mirrored_is_as_if_it_had_come_from_there(directions,
     signal, (azimuth, elevation) = torch.randn(1000, 20, generator=generator), directions
     field = encode(signal, azimuth, elevation, order=3)
     torch.testing.assert_close(
-        turn_left(field, 1.2), encode(signal, azimuth + 1.2, elevation, order=3), atol=1e-4, rtol=0
+        rotate_yaw(field, 1.2), encode(signal, azimuth + 1.2, elevation, order=3), atol=1e-4, rtol=0
     )
-    torch.testing.assert_close(exchange_sides(field), encode(signal, -azimuth, elevation, order=3), atol=1e-5, rtol=0)
+    torch.testing.assert_close(
+        mirror_left_right(field), encode(signal, -azimuth, elevation, order=3), atol=1e-5, rtol=0
+    )
     first = field[:, :4]
-    torch.testing.assert_close(turn_left(first, 1.2), rotate(first, rotation(1.2)), atol=1e-6, rtol=0)
-    assert torch.equal(exchange_sides(first), mirror(first, "left-right"))
+    torch.testing.assert_close(rotate_yaw(first, 1.2), rotate(first, rotation(1.2)), atol=1e-6, rtol=0)
+    assert torch.equal(mirror_left_right(first), mirror(first, "left-right"))
 
 
 def test_paths_are_encoded_sample_by_sample(generator):

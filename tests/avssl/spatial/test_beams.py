@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from avssl.config import FeatureConfig
-from avssl.data.media import read_all_sound
+from avssl.media import read_all_audio
 from avssl.spatial.ambisonics import beamform, beams, encode, rotate, rotation_to_front
 from avssl.spatial.features import Features
 
@@ -104,6 +104,6 @@ def test_an_unknown_beam_is_answered_with_the_nearest(name):
 
 @pytest.mark.parametrize("pattern", ["projection", "cardioid", "hypercardioid", "max-re"])
 def test_a_beam_on_the_real_tractor_hears_it_three_decibels_louder_than_a_beam_away(pattern, media):
-    foa, _ = read_all_sound(media("restricted/video360/tAiVUt5vE34l_40.webm"))
+    foa, _ = read_all_audio(media("restricted/video360/tAiVUt5vE34l_40.webm"))
     towards, away = (beamform(foa, azimuth, 0.0, pattern).square().mean() for azimuth in np.radians([87, 87 - 180]))
     assert 10 * torch.log10(towards / away) >= 3

@@ -11,8 +11,8 @@ from scipy.signal import fftconvolve, firwin
 
 from avssl.spatial import binaural
 from avssl.spatial.ambisonics import direction
-from avssl.spatial.binaural import Hrirs, render, spherical_head
-from avssl.spatial.head import pressure
+from avssl.spatial.binaural import HrirSet, render, spherical_head
+from avssl.spatial.spherical_head import pressure
 
 RATE = 24000
 RADIUS, SPEED = 0.0875, 343.0
@@ -20,7 +20,7 @@ LEFT, RIGHT = 0, 1
 
 
 @pytest.fixture(scope="module")
-def head() -> Hrirs:
+def head() -> HrirSet:
     return spherical_head(RATE)
 
 
@@ -32,12 +32,12 @@ def noise() -> torch.Tensor:
 
 
 @pytest.fixture(scope="module")
-def some() -> Hrirs:
+def some() -> HrirSet:
     """Responses that no head has: noise in 300 directions, to be found again."""
     generator = torch.Generator().manual_seed(3)
     azimuth = (torch.rand(300, generator=generator) * 2 - 1) * torch.pi
     elevation = torch.asin(torch.rand(300, generator=generator) * 2 - 1)
-    return Hrirs(torch.stack([azimuth, elevation], -1), torch.randn(300, 2, 50, generator=generator), RATE)
+    return HrirSet(torch.stack([azimuth, elevation], -1), torch.randn(300, 2, 50, generator=generator), RATE)
 
 
 def _onset(response: torch.Tensor, share: float = 0.5) -> float:
@@ -47,16 +47,16 @@ def _onset(response: torch.Tensor, share: float = 0.5) -> float:
     return int(np.argmax(fine > share * fine.max())) / 32 / RATE
 
 
-def _impulse(azimuth: float, elevation: float, hrirs: Hrirs) -> torch.Tensor:
+def _impulse(azimuth: float, elevation: float, hrirs: HrirSet) -> torch.Tensor:
     click = torch.zeros(256)
     click[0] = 1
     return render(click, azimuth, elevation, hrirs)
 
 
-def _high(sound: torch.Tensor) -> float:
+def _high(audio: torch.Tensor) -> float:
     """Level above 6 kHz in dB."""
-    spectrum = torch.fft.rfft(sound.double() * torch.hann_window(sound.shape[-1], dtype=torch.float64))
-    above = torch.fft.rfftfreq(sound.shape[-1], 1 / RATE) > 6000
+    spectrum = torch.fft.rfft(audio.double() * torch.hann_window(audio.shape[-1], dtype=torch.float64))
+    above = torch.fft.rfftfreq(audio.shape[-1], 1 / RATE) > 6000
     return float(10 * torch.log10(spectrum[..., above].abs().square().sum()))
 
 
@@ -98,7 +98,7 @@ def test_sphere_doubles_pressure_of_short_waves_and_leaves_long_ones_unchanged()
     assert abs(weak) == pytest.approx(1, rel=1e-5)
 
 
-def test_front_and_above_sound_alike_in_both_ears(head):
+def test_front_and_above_audio_alike_in_both_ears(head):
     for azimuth, elevation in ((0.0, 0.0), (math.pi, 0.0), (0.0, 0.7), (1.0, math.pi / 2)):
         left, right = _impulse(azimuth, elevation, head)
         torch.testing.assert_close(left, right, atol=1e-4, rtol=0)
@@ -124,7 +124,7 @@ def test_a_path_that_stays_is_the_still_source(head, noise):
     assert (still - path).square().sum() < 1e-5 * still.square().sum()
 
 
-def test_a_slow_source_sounds_at_each_instant_as_if_it_stood_there(head, noise):
+def test_a_slow_source_waveforms_at_each_instant_as_if_it_stood_there(head, noise):
     azimuth = torch.linspace(-math.pi, math.pi, len(noise))
     moving = render(noise, azimuth, 0.1, head)
     at = torch.arange(4000, len(noise), 7001)
@@ -161,13 +161,13 @@ def test_a_long_path_is_filtered_in_parts_without_a_seam(head, noise, monkeypatc
 
 def test_silence_stays_silent_and_silent_responses_are_no_trouble(head):
     assert float(render(torch.zeros(500), torch.linspace(0, 1, 500), 0.0, head).abs().max()) == 0
-    mute = Hrirs(head.directions, head.responses * torch.tensor([1.0, 0.0])[:, None], RATE)
+    mute = HrirSet(head.directions, head.responses * torch.tensor([1.0, 0.0])[:, None], RATE)
     left, right = render(torch.ones(500), torch.linspace(0, 1, 500), 0.0, mute)
     assert float(left.abs().max()) > 0.5
     assert float(right.abs().max()) < 1e-6
 
 
-def test_sound_takes_its_time_and_fades_with_distance(head, noise):
+def test_audio_takes_its_time_and_fades_with_distance(head, noise):
     near, far = render(noise, 0.5, 0.0, head, 1.0), render(noise, 0.5, 0.0, head, 1 + 34.3)
     late = RATE // 10
     assert far[:, : late - 100].abs().max() < 1e-6
@@ -185,7 +185,7 @@ def test_a_source_that_comes_nearer_is_heard_higher(head):
 
 def test_between_measured_directions_a_coarse_sphere_is_a_fine_one(head):
     """Left out of a grid of 5 degrees, every other direction is found again."""
-    coarse = Hrirs(head.directions[::2], head.responses[::2], RATE)
+    coarse = HrirSet(head.directions[::2], head.responses[::2], RATE)
     found = coarse.between.responses(*head.directions[1::2].unbind(-1))[..., : head.responses.shape[-1]]
     wanted = head.responses[1::2]
     error = (found - wanted).square().sum((1, 2)) / wanted.square().sum((1, 2))
@@ -197,7 +197,7 @@ def test_between_measured_directions_a_coarse_sphere_is_a_fine_one(head):
 def test_any_number_of_directions_surrounds_the_head(head, count):
     ring = torch.arange(count) * 2 * math.pi / count
     directions = torch.stack([ring, torch.zeros(count)], -1)
-    few = Hrirs(directions, head.between.responses(*directions.unbind(-1)), RATE)
+    few = HrirSet(directions, head.between.responses(*directions.unbind(-1)), RATE)
     back = few.between.responses(*directions.unbind(-1))[..., : few.responses.shape[-1]]
     torch.testing.assert_close(back, few.responses, atol=1e-5, rtol=0)
     azimuth = torch.linspace(-9, 9, RATE)
@@ -217,7 +217,7 @@ def test_another_rate_keeps_gain_and_arrival(head):
             torch.testing.assert_close(at, was, atol=0.03, rtol=0)
 
 
-def _wave(frequency: float, hrirs: Hrirs) -> torch.Tensor:
+def _wave(frequency: float, hrirs: HrirSet) -> torch.Tensor:
     phase = -2 * math.pi * frequency / hrirs.sample_rate * torch.arange(hrirs.responses.shape[-1])
     return torch.polar(torch.ones_like(phase), phase)
 
@@ -258,6 +258,6 @@ def test_what_is_no_source_is_refused(head, change, message):
 )
 def test_what_is_no_set_of_responses_is_refused(directions, responses, rate):
     with pytest.raises(ValueError, match=r"directions|responses|rate"):
-        Hrirs(directions, responses, rate)
+        HrirSet(directions, responses, rate)
     with pytest.raises(ValueError, match="radius"):
         spherical_head(RATE, -1.0)

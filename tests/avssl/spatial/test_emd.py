@@ -10,8 +10,8 @@ import torch
 from scipy.optimize import linprog
 
 from avssl.spatial.ambisonics import angle_between, encode, rotate, rotation
-from avssl.spatial.energy import emd, emd_legacy, energy_towards, equal_area_grid, legacy_grid
-from avssl.spatial.transport import great_circles, least_work
+from avssl.spatial.emd import earth_movers_distance, great_circles
+from avssl.spatial.energy_map import emd, emd_legacy, energy_towards, equal_area_grid, legacy_grid
 
 
 def programmed(masses, others, ground):
@@ -46,7 +46,7 @@ def test_least_work_is_that_of_linear_programming():
     for _ in range(4):
         one, two = random.random((2, 30)) * (random.random((2, 30)) > 0.3)
         one, two = one / one.sum(), two / two.sum()
-        assert least_work(one, two, ground) == pytest.approx(programmed(one, two, ground), abs=1e-9)
+        assert earth_movers_distance(one, two, ground) == pytest.approx(programmed(one, two, ground), abs=1e-9)
 
 
 def test_two_points_are_their_angle_apart():

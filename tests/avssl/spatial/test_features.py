@@ -44,7 +44,7 @@ def field(generator):
 def test_each_feature_has_its_maps_and_a_frame_a_hop(field, name, maps):
     module = features(name)
     assert module.maps == maps
-    assert module.sound_channels == 4
+    assert module.audio_channels == 4
     assert module(field).shape == (3, maps, 100, 128)
     assert module(field[0]).shape == (maps, 100, 128)
     assert features(name, **SMALL)(field.reshape(3, 1, 4, -1)).shape == (3, 1, maps, 50, 64)
@@ -172,7 +172,7 @@ def test_fewer_channels_mean_what_is_written(field):
     mono = features("mono-logmel")
     torch.testing.assert_close(mono(pair), mono(field), atol=1e-3, rtol=0)
     torch.testing.assert_close(mono(field[:, :1]), mono(field))
-    assert Features(FeatureConfig(name="stereo-logmel"), channels=2).sound_channels == 2
+    assert Features(FeatureConfig(name="stereo-logmel"), channels=2).audio_channels == 2
 
 
 def test_silent_channels_stay_finite_and_leave_the_others_alone(field):
@@ -232,7 +232,7 @@ def test_fitting_again_forgets_and_weights_carry_the_statistics(field):
 def test_chunks_change_nothing(field):
     many = field.repeat(4, 1, 1)
     module = features()
-    one_by_one = torch.stack([module(sound) for sound in many])
+    one_by_one = torch.stack([module(audio) for audio in many])
     torch.testing.assert_close(module(many), one_by_one)
     many.requires_grad_()
     torch.testing.assert_close(module(many), one_by_one)
@@ -249,8 +249,8 @@ def test_autocast_changes_nothing(field):
 @pytest.mark.parametrize("name", names())
 def test_gradient_is_right_and_finite_where_a_channel_is_silent(name, generator):
     module = features(name, n_fft=16, hop=8, mels=4).double()
-    sound = torch.randn(4, 40, generator=generator, dtype=torch.float64, requires_grad=True)
-    assert torch.autograd.gradcheck(lambda sound: module(rotate(sound, rotation(0.3, 0.2, 0.1))), sound)
+    audio = torch.randn(4, 40, generator=generator, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(lambda audio: module(rotate(audio, rotation(0.3, 0.2, 0.1))), audio)
     silent = torch.randn(4, 40, generator=generator) * torch.tensor([[1.0], [1.0], [0.0], [1.0]])
     silent.requires_grad_()
     features(name, n_fft=16, hop=8, mels=4)(silent).square().sum().backward()

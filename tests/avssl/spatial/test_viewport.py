@@ -122,7 +122,7 @@ def test_roll_lifts_the_left_of_the_camera(pattern, faces):
     assert likeness(seen(pattern, 0.0, 0.0, QUARTER), np.rot90(faces["front"])) > 0.95
 
 
-def test_between_front_and_left_half_the_picture_is_each(pattern):
+def test_between_front_and_left_half_the_image_is_each(pattern):
     view = seen(pattern, QUARTER / 2, 0.0)
     cyan, green = view[60:100, 30], view[60:100, -30]
     assert (cyan[:, 0] > 200).all()
@@ -233,7 +233,7 @@ def test_a_lamp_shines_where_project_says():
     torch.testing.assert_close(centre.float(), expected, atol=0.3, rtol=0)
 
 
-def test_sound_turned_with_the_camera_comes_from_where_the_picture_shows_it(directions):
+def test_audio_turned_with_the_camera_comes_from_where_the_image_shows_it(directions):
     for azimuth, elevation, roll in VIEWS:
         turned = direction(*directions) @ rotation(azimuth, elevation, roll)
         seen_there = project(*directions, (azimuth, elevation), 1.0, 100, roll)

@@ -8,8 +8,8 @@ import torch
 from torch import nn
 
 from avssl.config import DataConfig, RunConfig, TrainConfig
-from avssl.data.manifest import Row, read_manifest, write_manifest
-from avssl.data.media import write_sound, write_video
+from avssl.datasets.manifest import Row, read_manifest, write_manifest
+from avssl.media import write_audio, write_video
 from avssl.models.encoder_factory import build_encoders
 from avssl.models.runtime import single_process
 from avssl.task import Task
@@ -31,7 +31,7 @@ class Louder(Task):
         return "its key is odd" if int(row.key) % 2 else ""
 
     def views(self, clip, rng):
-        return {"level": clip.sound.abs().amax(), "number": torch.tensor(float(clip.key)), "draw": torch.rand(1)}
+        return {"level": clip.audio.abs().amax(), "number": torch.tensor(float(clip.key)), "draw": torch.rand(1)}
 
     def forward(self, batch):
         level = self.dropout(batch["level"])
@@ -45,9 +45,9 @@ def clips(tmp_path_factory):
     write_video(root / "v.mp4", [np.zeros((32, 64, 3), np.uint8)] * 8, 16.0)
     rows = []
     for number in range(5):
-        write_sound(root / f"{number}.wav", torch.full((4, 24000), number / 10), 24000)
+        write_audio(root / f"{number}.wav", torch.full((4, 24000), number / 10), 24000)
         row = Row(
-            key=str(number), split="test", video="v.mp4", sound=f"{number}.wav", start=0.0, seconds=0.5,
+            key=str(number), split="test", video="v.mp4", audio=f"{number}.wav", start=0.0, seconds=0.5,
             frame_rate=16.0, width=64, height=32, sample_rate=24000, layout="ambix", silent_channels="",
             azimuth=0.0, elevation=0.0, diffuseness=0.0, source="",
         )  # fmt: skip

@@ -51,7 +51,7 @@ def test_a_milestone_is_a_share_of_the_run() -> None:
 
 
 def test_exponential_falls_by_the_same_factor_every_step_to_what_remains() -> None:
-    config = OptimConfig(lr=0.5, schedule="exponential", remains=0.01)
+    config = OptimConfig(lr=0.5, schedule="exponential", final_lr_ratio=0.01)
     rates = [learning_rate(config, step, 100) for step in range(101)]
     assert rates[0] == 0.5
     assert rates[100] == pytest.approx(0.005)
@@ -60,9 +60,9 @@ def test_exponential_falls_by_the_same_factor_every_step_to_what_remains() -> No
 
 def test_parts_have_their_share_of_the_rate_and_the_longest_name_decides() -> None:
     network = nn.ModuleDict({"a": nn.Linear(2, 2), "b": nn.Linear(2, 2)})
-    groups = optimizer(network, OptimConfig(shares={"a": 0.1, "a.bias": 0.0})).param_groups
+    groups = optimizer(network, OptimConfig(lr_multipliers={"a": 0.1, "a.bias": 0.0})).param_groups
     found = {id(each): group["share"] for group in groups for each in group["params"]}
-    shares = {name: found[id(each)] for name, each in network.named_parameters()}
-    assert shares == {"a.weight": 0.1, "a.bias": 0.0, "b.weight": 1.0, "b.bias": 1.0}
+    lr_multipliers = {name: found[id(each)] for name, each in network.named_parameters()}
+    assert lr_multipliers == {"a.weight": 0.1, "a.bias": 0.0, "b.weight": 1.0, "b.bias": 1.0}
     with pytest.raises(ValueError, match="begins with 'c'; there is a, b"):
-        optimizer(network, OptimConfig(shares={"c": 0.1}))
+        optimizer(network, OptimConfig(lr_multipliers={"c": 0.1}))

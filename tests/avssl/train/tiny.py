@@ -10,9 +10,9 @@ from torch import nn
 
 from avssl.config import OptimConfig, TrainConfig
 from avssl.losses import info_nce
-from avssl.train import launch
+from avssl.train import distributed
 from avssl.train.loop import fit
-from avssl.train.norm import span_processes
+from avssl.train.sync_batchnorm import convert_sync_batchnorm
 
 OPTIM = OptimConfig(lr=1e-2, schedule="cosine", warmup=3, clip_norm=0.5, weight_decay=1e-2)
 
@@ -64,7 +64,7 @@ class Stream:
 def train(folder, steps=12, pause=0.0, dropout=0.2, **settings):
     """Fit a tiny task in a folder; in as many processes as torchrun started."""
     config = TrainConfig(**{"steps": steps, "log_every": 4, "save_every": 2, **settings})
-    with launch.processes(config.precision) as fabric:
+    with distributed.processes(config.precision) as fabric:
         stream = Stream(rank=fabric.global_rank, world=fabric.world_size, pause=pause)
         return fit(TinyTask(dropout), stream, config, OPTIM, folder, fabric=fabric)
 
@@ -72,8 +72,8 @@ def train(folder, steps=12, pause=0.0, dropout=0.2, **settings):
 def gradients(folder):
     """Loss, gradients and buffers of one step, a file for each process."""
     task = TinyTask()
-    with launch.processes("32-true") as fabric:
-        module = fabric.setup_module(span_processes(task) if fabric.world_size > 1 else task)
+    with distributed.processes("32-true") as fabric:
+        module = fabric.setup_module(convert_sync_batchnorm(task) if fabric.world_size > 1 else task)
         loss = module(next(Stream(rank=fabric.global_rank, world=fabric.world_size).between(0, 1)))["loss"]
         fabric.backward(loss)
     found = {
@@ -93,10 +93,10 @@ def first_rank(folder):
             raise error
         return {"rejected": ["a"]}
 
-    with launch.processes("32-true") as fabric:
-        found = launch.on_first_rank(fabric, work)
+    with distributed.processes("32-true") as fabric:
+        found = distributed.on_first_rank(fabric, work)
         try:
-            launch.on_first_rank(fabric, lambda: work(ValueError("all clips were rejected")))
+            distributed.on_first_rank(fabric, lambda: work(ValueError("all clips were rejected")))
         except ValueError as error:
             (folder / f"{fabric.global_rank}.json").write_text(json.dumps([found, str(error)]))
 

@@ -11,7 +11,7 @@ from avssl_downstream.action.options import ActionOptions
 from torch import Tensor, nn
 
 from avssl.config import FeatureConfig, ModelConfig, fill
-from avssl.data.media import write_avi
+from avssl.media import write_avi
 from avssl.models.embedder import module_fingerprint
 from avssl.models.encoders import Encoders
 
@@ -117,5 +117,5 @@ def learner() -> Encoders:
 def options(made: Path) -> Any:
     """Options for the data set, with changes."""
     small = {"root": str(made), "size": SIDE, "resize": SIDE, "frames": 4, "test_clips": 3, "workers": 0}
-    quick = {"train_clips": 2, "precision": "32-true", "batch": 8, "smallest": 1.0, "save_every": 1000}
+    quick = {"train_clips": 2, "precision": "32-true", "batch": 8, "min_crop_area": 1.0, "save_every": 1000}
     return lambda **changes: fill(ActionOptions, small, quick, changes)

@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 import torch
 from avssl_downstream.action import Action
-from avssl_downstream.action.data import read_labelled, spread
+from avssl_downstream.action.clip_dataset import Clips
 from avssl_downstream.action.options import ActionOptions
-from avssl_downstream.action.training import Clips
+from avssl_downstream.action.video_clips import read_labelled, spread
 from safetensors.torch import load_file
 
 from avssl.config import FeatureConfig, ModelConfig, fill, read_recipe, shipped_recipes
-from avssl.data.media import read_frames
 from avssl.embedding.inference import embed
+from avssl.media import read_frames
 from avssl.models.encoders import Encoders
 from avssl.report.runs import read_runs
 
@@ -33,12 +33,12 @@ def test_who_sees_motion_tells_motions_apart(seer: Encoders, options: Any, tmp_p
     assert (found["train_videos"], found["test_videos"], found["classes"]) == (12, 6, 2)
 
 
-def test_a_single_picture_tells_nothing(seer: Encoders, options: Any, tmp_path: Path) -> None:
+def test_a_single_image_tells_nothing(seer: Encoders, options: Any, tmp_path: Path) -> None:
     found = Action(seer, options(single_frame=True, split=0)).fit(tmp_path / "out")
     assert abs(found["accuracy"] - 0.5) < 0.2
 
 
-def test_pictures_of_a_single_frame_are_all_the_same_one(options: Any, made: Path) -> None:
+def test_frames_of_a_single_frame_are_all_the_same_one(options: Any, made: Path) -> None:
     settings = options(single_frame=True)
     labelled = read_labelled(settings)
     (source,) = spread(labelled, labelled.recordings[:1], settings.reading(), 5, 0)
@@ -58,7 +58,7 @@ def test_clips_lie_evenly_from_beginning_to_end(options: Any, made: Path) -> Non
 
 
 def test_a_videos_probabilities_are_the_mean_of_its_clips(seer: Encoders, options: Any, tmp_path: Path) -> None:
-    settings = options(single_frame=True, strength=1.0)  # where clips disagree
+    settings = options(single_frame=True, C=1.0)  # where clips disagree
     Action(seer, settings).fit(tmp_path / "out")
     state = load_file(tmp_path / "out" / "action.safetensors")
     labelled = read_labelled(settings)

@@ -7,10 +7,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from avssl_downstream.action.data import latest, read_labelled
 from avssl_downstream.action.options import ActionOptions
+from avssl_downstream.action.video_clips import latest, read_labelled
 
-from avssl.data.windows import Reading, read_window_frames
+from avssl.data.window_reader import Reading, read_window_frames
 
 MEDIA = Path(os.environ.get("AVSSL_TEST_MEDIA", Path(__file__).parents[4] / "shared" / "data")) / "restricted"
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 import torch
+from avssl_downstream.action.augment_views import draw_box, view
 from avssl_downstream.action.options import ActionOptions
-from avssl_downstream.action.views import draw_box, view
 from torchvision.transforms import RandomResizedCrop
 
 
@@ -13,8 +13,8 @@ def test_parts_are_as_large_and_as_wide_as_torchvisions(rows: int, columns: int)
     rng, count = np.random.default_rng(0), 4000
     ours = np.array([draw_box(rows, columns, 0.08, rng) for _ in range(count)], float)
     torch.manual_seed(0)
-    picture = torch.empty(3, rows, columns)
-    theirs = np.array([RandomResizedCrop.get_params(picture, [0.08, 1.0], [3 / 4, 4 / 3]) for _ in range(count)], float)
+    image = torch.empty(3, rows, columns)
+    theirs = np.array([RandomResizedCrop.get_params(image, [0.08, 1.0], [3 / 4, 4 / 3]) for _ in range(count)], float)
     for measure in (lambda box: box[:, 2] * box[:, 3], lambda box: box[:, 3] / box[:, 2], lambda box: box[:, 0]):
         mine, other = measure(ours), measure(theirs)
         error = np.hypot(mine.std(), other.std()) / np.sqrt(count)
@@ -24,7 +24,7 @@ def test_parts_are_as_large_and_as_wide_as_torchvisions(rows: int, columns: int)
     assert (ours[:, 1] + ours[:, 3]).max() <= columns
 
 
-def test_all_pictures_of_a_clip_are_changed_alike() -> None:
+def test_all_frames_of_a_clip_are_changed_alike() -> None:
     frame = torch.from_numpy(np.random.default_rng(0).integers(0, 255, (3, 48, 64), dtype=np.uint8))
     options = ActionOptions(size=24, resize=24)
     seen = view(frame.expand(5, 3, 48, 64), options, np.random.default_rng(1))

@@ -47,7 +47,7 @@ def test_probabilities_are_scikit_learns(classes: int) -> None:
     mean, scale = embeddings.double().mean(0), embeddings.double().std(0, correction=0) + 1e-6
     rows, tested = (((each.double() - mean) / scale).numpy() for each in (embeddings, others))
     theirs = LogisticRegression(C=0.3, max_iter=2000).fit(rows, labels).predict_proba(tested)
-    ours = make_classifier("logistic", strength=0.3).fit(embeddings, labels).probabilities(others, classes)
+    ours = make_classifier("logistic", C=0.3).fit(embeddings, labels).probabilities(others, classes)
     assert torch.allclose(ours, torch.from_numpy(theirs), atol=1e-9)
     theirs = KNeighborsClassifier(7, weights="distance", metric="cosine").fit(rows, labels).predict_proba(tested)
     ours = make_classifier("knn", neighbours=7).fit(embeddings, labels).probabilities(others, classes)

@@ -9,8 +9,8 @@ from avssl_downstream.spatialize.generator import Generator
 from torch import Tensor, nn
 
 from avssl.config import NoOptions
-from avssl.data.media import write_video
-from avssl.data.media.spatial_mp4 import write_spatial_mp4
+from avssl.media import write_video
+from avssl.media.mp4.spatial_mp4 import write_spatial_mp4
 
 RATE = 16000
 
@@ -19,7 +19,7 @@ RATE = 16000
 class Looks:
     """How often pictures were looked at."""
 
-    pictures: int = 0
+    frames: int = 0
 
 
 class Pan(Generator):
@@ -34,13 +34,13 @@ class Pan(Generator):
         self.device, self.looks = nn.Parameter(torch.zeros(())), Looks()
 
     def views(self, clip, rng):
-        return {"sound": clip.sound}
+        return {"audio": clip.audio}
 
     def forward(self, batch):
         return {"loss": self.device}
 
     def encode_video(self, frames: Tensor) -> Tensor:
-        self.looks.pictures += len(frames)
+        self.looks.frames += len(frames)
         half = frames.float().mean((1, 2, 3)).unflatten(-1, (2, 8)).mean(-1)
         return torch.softmax(half, -1)
 
@@ -89,15 +89,15 @@ def around() -> Round:
 def film(tmp_path):
     """Writes a video of so many seconds that is bright on the right from an instant on, and its sound."""
 
-    def write(name="in.mp4", sound=None, seconds=3.0, at=1.0, rate=RATE, size=(90, 160), frame_rate=20.0):
-        pictures = np.zeros((round(seconds * frame_rate), *size, 3), np.uint8)
-        pictures[: round(at * frame_rate), :, : size[1] // 2] = 255
-        pictures[round(at * frame_rate) :, :, size[1] // 2 :] = 255
+    def write(name="in.mp4", audio=None, seconds=3.0, at=1.0, rate=RATE, size=(90, 160), frame_rate=20.0):
+        frames = np.zeros((round(seconds * frame_rate), *size, 3), np.uint8)
+        frames[: round(at * frame_rate), :, : size[1] // 2] = 255
+        frames[round(at * frame_rate) :, :, size[1] // 2 :] = 255
         silent = tmp_path / f"silent-{name}"
-        write_video(silent, pictures, frame_rate)
-        if sound is None:
+        write_video(silent, frames, frame_rate)
+        if audio is None:
             return silent
-        write_spatial_mp4(tmp_path / name, silent, [sound], rate, panoramic=False)
+        write_spatial_mp4(tmp_path / name, silent, [audio], rate, panoramic=False)
         return tmp_path / name
 
     return write

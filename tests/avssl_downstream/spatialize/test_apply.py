@@ -11,9 +11,9 @@ from avssl_downstream.spatialize.apply import apply
 from avssl_downstream.spatialize.options import SpatializeOptions
 from avssl_downstream.spatialize.verify_output import difference
 
-from avssl.data.media import read_all_sound, read_frames
-from avssl.data.media.spatial_mp4 import write_spatial_mp4
-from avssl.data.sofa import read_hrirs
+from avssl.media import read_all_audio, read_frames
+from avssl.media.hrir_files import read_hrirs
+from avssl.media.mp4.spatial_mp4 import write_spatial_mp4
 from avssl.models.runtime import single_process
 from avssl.spatial.binaural import ambisonic_filters, to_binaural
 
@@ -24,7 +24,7 @@ OPTIONS = SpatializeOptions(windows=3)
 
 def spatialized(source, target, generator, options=OPTIONS):
     apply(source, target, generator, options, single_process("32-true"))
-    return read_all_sound(target)
+    return read_all_audio(target)
 
 
 def media(name):
@@ -33,57 +33,57 @@ def media(name):
     return MEDIA / name
 
 
-def louder_left(sound, rate, seconds=0.02):
+def louder_left(audio, rate, seconds=0.02):
     """Level of left over right in dB, every `seconds`."""
-    power = sound[:, : sound.shape[1] // round(seconds * rate) * round(seconds * rate)].square()
+    power = audio[:, : audio.shape[1] // round(seconds * rate) * round(seconds * rate)].square()
     levels = power.unflatten(-1, (-1, round(seconds * rate))).sum(-1) + 1e-9
     return 10 * (levels[0] / levels[1]).log10()
 
 
 @pytest.mark.parametrize("suffix", [".wav", ".mp4"])
-def test_sound_goes_where_the_picture_is_bright_when_it_is(tmp_path, film, pan, tone, suffix):
-    sound, rate = spatialized(film(sound=tone(rate=48000), rate=48000), tmp_path / f"out{suffix}", pan)
-    assert (rate, sound.shape[0]) == (48000, 2)
-    left = louder_left(sound, rate)
+def test_audio_goes_where_the_image_is_bright_when_it_is(tmp_path, film, pan, tone, suffix):
+    audio, rate = spatialized(film(audio=tone(rate=48000), rate=48000), tmp_path / f"out{suffix}", pan)
+    assert (rate, audio.shape[0]) == (48000, 2)
+    left = louder_left(audio, rate)
     assert left[:35].min() > 20
     assert left[65:-2].max() < -20
     crossing = 0.02 * (int((left > 0).sum()) + 0.5)
     assert crossing == pytest.approx(1.0, abs=0.11)  # the generator sees ten pictures a second
 
 
-def test_pictures_of_an_mp4_are_the_source_s_bit_for_bit_and_sound_is_in_place(tmp_path, film, pan, tone):
+def test_frames_of_an_mp4_are_the_source_s_bit_for_bit_and_audio_is_in_place(tmp_path, film, pan, tone):
     click = tone(level=0.0)
     click[0, 24000:24080] = 0.5
-    source = film(sound=click)
-    sound, rate = spatialized(source, tmp_path / "out.mp4", pan)
+    source = film(audio=click)
+    audio, rate = spatialized(source, tmp_path / "out.mp4", pan)
     times = [index / 20 for index in range(60)]
     assert torch.equal(read_frames(source, times), read_frames(tmp_path / "out.mp4", times))
-    begins = int((sound.abs().amax(0) > 0.1).nonzero()[0])
-    before = int((read_all_sound(source)[0].abs().amax(0) > 0.1).nonzero()[0])
+    begins = int((audio.abs().amax(0) > 0.1).nonzero()[0])
+    before = int((read_all_audio(source)[0].abs().amax(0) > 0.1).nonzero()[0])
     assert abs(begins - before) <= 2
-    assert sound.shape[1] == pytest.approx(3 * rate, abs=1100)
+    assert audio.shape[1] == pytest.approx(3 * rate, abs=1100)
 
 
 @pytest.mark.parametrize("rate", [8000, 16000, 44100, 48000])
-def test_w_is_the_file_s_own_sound_bit_for_bit_at_any_rate(tmp_path, film, around, rate, capfd):
+def test_w_is_the_file_s_own_audio_bit_for_bit_at_any_rate(tmp_path, film, around, rate, capfd):
     noise = 0.1 * torch.randn(1, 3 * rate, generator=torch.Generator().manual_seed(0))
     source = film("in.mp4", noise, rate=rate, size=(80, 160))
-    sound, _ = spatialized(source, tmp_path / "out.wav", around)
-    own = read_all_sound(source)[0]
-    assert sound.shape == (4, own.shape[1])
-    assert torch.equal(sound[:1], own)
+    audio, _ = spatialized(source, tmp_path / "out.wav", around)
+    own = read_all_audio(source)[0]
+    assert audio.shape == (4, own.shape[1])
+    assert torch.equal(audio[:1], own)
     assert "out.wav: W is the mono sound, they differ by 0 at most\n" in capfd.readouterr().err
 
 
 @pytest.mark.parametrize(("name", "codec", "least"), [("out.mp4", "aac", 1e-4), ("out.mov", "pcm", 0.0)])
-def test_a_film_s_w_is_the_mono_sound_as_the_codec_keeps_it_and_a_line_says_how_far(
+def test_a_film_s_w_is_the_mono_audio_as_the_codec_keeps_it_and_a_line_says_how_far(
     tmp_path, film, around, tone, capfd, name, codec, least
 ):
     source = film("in.mp4", tone(rate=48000), rate=48000, size=(80, 160))
-    sound, _ = spatialized(source, tmp_path / name, around, replace(OPTIONS, codec=codec))
-    own = read_all_sound(source)[0]
-    count = min(own.shape[1], sound.shape[1])
-    off = sound[0, :count] - own[0, :count]
+    audio, _ = spatialized(source, tmp_path / name, around, replace(OPTIONS, codec=codec))
+    own = read_all_audio(source)[0]
+    count = min(own.shape[1], audio.shape[1])
+    off = audio[0, :count] - own[0, :count]
     largest = float(off.abs().max())
     assert least <= largest < {"aac": 0.05, "pcm": 2**-24 * 1.01}[codec]
     line = capfd.readouterr().err
@@ -107,21 +107,21 @@ def test_a_difference_is_found_wherever_it_is_and_however_blocks_lie():
 def test_left_plus_right_is_the_sum_of_a_stereo_file(tmp_path, film, pan):
     stereo = 0.1 * torch.randn(2, 3 * 44100, generator=torch.Generator().manual_seed(0))
     source = film("in.mp4", stereo, rate=44100)
-    sound, _ = spatialized(source, tmp_path / "out.wav", pan)
-    own = read_all_sound(source)[0]
-    torch.testing.assert_close(sound.sum(0), own.sum(0), atol=1e-5, rtol=0)
+    audio, _ = spatialized(source, tmp_path / "out.wav", pan)
+    own = read_all_audio(source)[0]
+    torch.testing.assert_close(audio.sum(0), own.sum(0), atol=1e-5, rtol=0)
 
 
-def test_each_picture_is_looked_at_once(tmp_path, film, pan, tone):
-    spatialized(film(sound=tone()), tmp_path / "out.wav", pan, replace(OPTIONS, hop=0.01))
-    assert pan.looks.pictures <= 30
-    many = pan.looks.pictures
-    spatialized(film(sound=tone()), tmp_path / "out.wav", pan, replace(OPTIONS, hop=0.1))
-    assert pan.looks.pictures == pytest.approx(2 * many, abs=2)
+def test_each_image_is_looked_at_once(tmp_path, film, pan, tone):
+    spatialized(film(audio=tone()), tmp_path / "out.wav", pan, replace(OPTIONS, hop=0.01))
+    assert pan.looks.frames <= 30
+    many = pan.looks.frames
+    spatialized(film(audio=tone()), tmp_path / "out.wav", pan, replace(OPTIONS, hop=0.1))
+    assert pan.looks.frames == pytest.approx(2 * many, abs=2)
 
 
 def test_hop_and_windows_at_once_change_little(tmp_path, film, pan, tone):
-    source, made = film(sound=tone()), []
+    source, made = film(audio=tone()), []
     for name, windows, hop in (("a", 1, 0.05), ("b", 7, 0.05), ("c", 3, 0.02)):
         made.append(spatialized(source, tmp_path / f"{name}.wav", pan, replace(OPTIONS, windows=windows, hop=hop))[0])
     torch.testing.assert_close(made[0], made[1], atol=1e-6, rtol=1e-5)  # batches of other sizes may round differently
@@ -131,18 +131,18 @@ def test_hop_and_windows_at_once_change_little(tmp_path, film, pan, tone):
 @pytest.mark.parametrize(("target", "channels"), [("binaural", 2), ("stereo", 2), ("5.1", 6), ("7.1", 8), ("ambix", 4)])
 def test_a_field_becomes_what_is_asked_for(tmp_path, film, around, tone, target, channels):
     source = film("in.mp4", tone(1.0, 3000.0), 1.0, size=(80, 160))
-    sound, _ = spatialized(source, tmp_path / "out.wav", around, replace(OPTIONS, target=target))
-    assert sound.shape[0] == channels
+    audio, _ = spatialized(source, tmp_path / "out.wav", around, replace(OPTIONS, target=target))
+    assert audio.shape[0] == channels
     left, right = {"7.1": (4, 5), "5.1": (4, 5), "ambix": (1, 2)}.get(target, (0, 1))
-    assert sound[left].square().sum() > 2 * sound[right].square().sum()  # the bright side is on the left
+    assert audio[left].square().sum() > 2 * audio[right].square().sum()  # the bright side is on the left
 
 
 def test_a_film_of_a_rate_that_its_codec_lacks_has_48_khz(tmp_path, film, around, tone, capfd):
-    sound = tone(3.0, 440.0, 192000)
-    write_spatial_mp4(tmp_path / "in.mov", film(size=(80, 160)), [sound], 192000, panoramic=False, codec="pcm")
+    audio = tone(3.0, 440.0, 192000)
+    write_spatial_mp4(tmp_path / "in.mov", film(size=(80, 160)), [audio], 192000, panoramic=False, codec="pcm")
     made, rate = spatialized(tmp_path / "in.mov", tmp_path / "out.mp4", around)
     assert (rate, made.shape[0]) == (48000, 4)
-    torch.testing.assert_close(made[0, 4800:139200], sound[0, ::4][4800:139200], atol=0.01, rtol=0)
+    torch.testing.assert_close(made[0, 4800:139200], audio[0, ::4][4800:139200], atol=0.01, rtol=0)
     said = capfd.readouterr().err
     assert "W is the mono sound as aac keeps it" in said
     assert float(said.split()[-2]) < -40  # dB
@@ -179,9 +179,9 @@ def test_azimuth_90_is_left_for_every_form_of_real_ears(tmp_path, film, around, 
 
 def test_ends_that_are_no_whole_windows_and_short_files_are_whole(tmp_path, film, pan, tone):
     for seconds in (0.05, 0.33, 10.07):
-        sound, _ = spatialized(film("in.mp4", tone(seconds, rate=44100), seconds, rate=44100), tmp_path / "o.wav", pan)
-        assert sound.shape[1] >= round(seconds * 44100)
-        assert sound.abs().max() > 0.2
+        audio, _ = spatialized(film("in.mp4", tone(seconds, rate=44100), seconds, rate=44100), tmp_path / "o.wav", pan)
+        assert audio.shape[1] >= round(seconds * 44100)
+        assert audio.abs().max() > 0.2
 
 
 @pytest.mark.parametrize("rate", [16000, 48000])
@@ -190,14 +190,14 @@ def test_a_field_is_kept_to_the_bit_and_given_five_more_channels(tmp_path, film,
     for _ in range(3):  # within the band of both rates
         field = torch.nn.functional.avg_pool1d(field, 9, 1, 4)
     source = film("in.mp4", field, rate=rate, size=(80, 160))
-    sound, _ = spatialized(source, tmp_path / "out.wav", sharper)
-    own = read_all_sound(source)[0]
-    assert sound.shape == (9, own.shape[1])
-    assert torch.equal(sound[:4], own)
+    audio, _ = spatialized(source, tmp_path / "out.wav", sharper)
+    own = read_all_audio(source)[0]
+    assert audio.shape == (9, own.shape[1])
+    assert torch.equal(audio[:4], own)
     assert "W, Y, Z and X are the field that was given, they differ by 0 at most" in capfd.readouterr().err
-    assert not sound[4:8].any()
+    assert not audio[4:8].any()
     middle = slice(rate // 2, -rate // 2)
-    off = (sound[8] - own[3])[middle].square().mean() / own[3, middle].square().mean()
+    off = (audio[8] - own[3])[middle].square().mean() / own[3, middle].square().mean()
     assert off < 0.02
 
 
@@ -224,16 +224,16 @@ def refused(source, target, generator, options=OPTIONS):
     return str(error.value)
 
 
-def test_files_without_sound_or_pictures_are_refused(tmp_path, film, pan, tone):
+def test_files_without_audio_or_frames_are_refused(tmp_path, film, pan, tone):
     soundfile.write(tmp_path / "only.wav", tone()[0].numpy(), RATE)
     (tmp_path / "text.mp4").write_text("no video")
     assert "no sound stream" in refused(film(), tmp_path / "out.mp4", pan)
-    assert "picture" in refused(tmp_path / "only.wav", tmp_path / "out.mp4", pan)
+    assert "image" in refused(tmp_path / "only.wav", tmp_path / "out.mp4", pan)
     assert "text.mp4" in refused(tmp_path / "text.mp4", tmp_path / "out.mp4", pan)
     assert "no such file" in refused(tmp_path / "nothing.mp4", tmp_path / "out.mp4", pan)
 
 
-def test_pictures_of_another_field_of_view_are_refused_unless_declared(tmp_path, film, pan, around, tone):
+def test_frames_of_another_field_of_view_are_refused_unless_declared(tmp_path, film, pan, around, tone):
     flat = film("flat.mp4", tone())
     assert "panorama=true" in refused(flat, tmp_path / "out.mp4", around)
     spatialized(flat, tmp_path / "out.mp4", around, replace(OPTIONS, panorama=True))
@@ -242,15 +242,15 @@ def test_pictures_of_another_field_of_view_are_refused_unless_declared(tmp_path,
     )
 
 
-def test_sound_of_many_channels_wants_a_word(tmp_path, film, around, tone):
+def test_audio_of_many_channels_wants_a_word(tmp_path, film, around, tone):
     source = film("field.mp4", torch.cat([tone(), 0 * tone(), 0 * tone(), tone()]), size=(80, 160))
     assert "mix=first" in refused(source, tmp_path / "out.wav", around)
-    sound, _ = spatialized(source, tmp_path / "out.wav", around, replace(OPTIONS, mix="first"))
-    assert torch.equal(sound[0], read_all_sound(source)[0][0])
+    audio, _ = spatialized(source, tmp_path / "out.wav", around, replace(OPTIONS, mix="first"))
+    assert torch.equal(audio[0], read_all_audio(source)[0][0])
 
 
 def test_targets_that_cannot_be_written_are_refused(tmp_path, film, pan, around, tone):
-    source = film(sound=tone())
+    source = film(audio=tone())
     (tmp_path / "folder.mp4").mkdir()
     assert "folder" in refused(source, tmp_path / "gone" / "out.mp4", pan)
     assert "a folder" in refused(source, tmp_path / "folder.mp4", pan)
@@ -264,33 +264,33 @@ def test_targets_that_cannot_be_written_are_refused(tmp_path, film, pan, around,
 
 
 def test_ears_that_are_none_are_refused_before_any_work(tmp_path, film, around, tone):
-    source = film(sound=tone(), size=(80, 160))
+    source = film(audio=tone(), size=(80, 160))
     for name, why in (("nothing.sofa", "no such file"), (source.name, "expected a SOFA file")):
         options = replace(OPTIONS, target="binaural", hrirs=str(tmp_path / name))
         assert why in refused(source, tmp_path / "out.wav", around, options)
-    assert not around.looks.pictures
+    assert not around.looks.frames
 
 
 @pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="no folder that even root may not write to")
 def test_a_folder_that_only_seems_writable_is_refused_before_any_work(film, pan, tone):
-    assert "cannot be written" in refused(film(sound=tone()), Path("/proc/self/out.wav"), pan)
-    assert not pan.looks.pictures
+    assert "cannot be written" in refused(film(audio=tone()), Path("/proc/self/out.wav"), pan)
+    assert not pan.looks.frames
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
 def test_a_folder_without_permission_is_refused(tmp_path, film, pan, tone):
     (tmp_path / "locked").mkdir(mode=0o500)
-    assert "cannot be written" in refused(film(sound=tone()), tmp_path / "locked" / "out.wav", pan)
+    assert "cannot be written" in refused(film(audio=tone()), tmp_path / "locked" / "out.wav", pan)
 
 
 @pytest.mark.parametrize("suffix", [".wav", ".mp4"])
 def test_an_interruption_leaves_nothing_under_the_target_s_name(tmp_path, film, pan, tone, suffix):
-    source, target = film(sound=tone()), tmp_path / f"out{suffix}"
+    source, target = film(audio=tone()), tmp_path / f"out{suffix}"
     target.write_bytes(b"before")
     heard = pan.generate
 
     def interrupted(mono, seen):
-        if pan.looks.pictures > 15:
+        if pan.looks.frames > 15:
             raise KeyboardInterrupt
         return heard(mono, seen)
 

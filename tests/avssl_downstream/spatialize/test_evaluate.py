@@ -9,8 +9,8 @@ from avssl_downstream.spatialize.frame_features import FrameCache, FrameFeatures
 from avssl_downstream.spatialize.inference import generate_stream
 from avssl_downstream.spatialize.options import SpatializeOptions
 
-from avssl.data.manifest import Manifest, Row
-from avssl.data.media import write_sound
+from avssl.datasets.manifest import Manifest, Row
+from avssl.media import write_audio
 from avssl.models.runtime import single_process
 
 RATE, SECONDS = 16000, 3.0
@@ -20,14 +20,14 @@ RATE, SECONDS = 16000, 3.0
 def clip(film, tone, tmp_path):
     """A tone that is louder on the left, and pictures whose bright side changes."""
     film("in.mp4")
-    write_sound(tmp_path / "in.wav", torch.cat([tone(), 0.5 * tone()]), RATE)
+    write_audio(tmp_path / "in.wav", torch.cat([tone(), 0.5 * tone()]), RATE)
     nan = float("nan")
     row = Row("a", "test", "silent-in.mp4", "in.wav", 0.0, SECONDS, 20.0, 160, 90, RATE, "binaural", "", nan, nan, nan,
               "")  # fmt: skip
     return row, Manifest((row,), tmp_path)
 
 
-def test_pictures_are_decoded_once_for_all_that_look_at_them(clip, pan, monkeypatch):
+def test_frames_are_decoded_once_for_all_that_look_at_them(clip, pan, monkeypatch):
     row, manifest = clip
     decoded, read = [], evaluation_clips.iterate_frames
 
@@ -50,7 +50,7 @@ def test_pictures_are_decoded_once_for_all_that_look_at_them(clip, pan, monkeypa
     assert left[0] > 10 > 0.1 > left[1]  # it is bright on the left at first
 
 
-def test_kept_pictures_may_be_asked_for_in_any_turn():
+def test_kept_frames_may_be_asked_for_in_any_turn():
     asked = []
 
     def frames(times, size):

@@ -30,12 +30,12 @@ def test_generators_follow_the_device_of_their_weights(name, options, monkeypatc
     monkeypatch.setattr(torch, "autocast", lambda *_, **__: nullcontext())  # knows no meta device
     generator = build(SpatializeOptions(generator=name, generator_options=options), None).eval()
     clips = make_clips(2, 0, generator.seconds, generator.frames, generator.sample_rate, min(4, generator.channels))
-    missing = generator.channels - len(clips[0].sound)  # of the second order
-    clips = [replace(clip, sound=pad(clip.sound, (0, 0, 0, missing))) for clip in clips]
+    missing = generator.channels - len(clips[0].audio)  # of the second order
+    clips = [replace(clip, audio=pad(clip.audio, (0, 0, 0, missing))) for clip in clips]
     batch = default_collate([generator.views(clip, np.random.default_rng(0)) for clip in clips])
     frames = torch.zeros(2, generator.frames, 3, *generator.size, dtype=torch.uint8)
     seen = generator.encode_video(frames).to(META)  # on the CPU: OpenCV follows the flow there
-    truth = torch.stack([clip.sound for clip in clips]).to(META)
+    truth = torch.stack([clip.audio for clip in clips]).to(META)
     generator.to(META)
     assert generator.generate(generator.input_audio(truth).squeeze(1), seen).device == META
     assert generator.ideal_mask_output(truth).device == META

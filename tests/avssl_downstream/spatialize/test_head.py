@@ -14,8 +14,8 @@ from avssl_downstream.spatialize.registry import build_generator
 from avssl_downstream.spatialize.training import training_manifests
 
 from avssl.config import FeatureConfig, ModelConfig, OptimConfig, TrainConfig, fill
-from avssl.data.manifest import Row, write_manifest
-from avssl.data.media import read_all_sound, write_sound, write_video
+from avssl.datasets.manifest import Row, write_manifest
+from avssl.media import read_all_audio, write_audio, write_video
 from avssl.models.encoders import Encoders
 from avssl.report.runs import read_runs
 
@@ -33,16 +33,16 @@ def write_clips(folder, count, seed=0, layout="binaural", silent=""):
     rows = []
     for index in range(count):
         left = index % 2
-        picture = np.zeros((10, 32, 64, 3), np.uint8)
-        picture[:, :, 32 * (1 - left) : 32 * (1 - left) + 32] = 255
+        image = np.zeros((10, 32, 64, 3), np.uint8)
+        image[:, :, 32 * (1 - left) : 32 * (1 - left) + 32] = 255
         noise = torch.from_numpy(0.1 * rng.standard_normal(round(RATE * SECONDS))).float()
-        write_video(folder / f"{index}.mp4", picture, 10.0)
-        write_sound(folder / f"{index}.wav", torch.stack([noise * left, noise * (1 - left)]) + 0.02 * noise, RATE)
+        write_video(folder / f"{index}.mp4", image, 10.0)
+        write_audio(folder / f"{index}.wav", torch.stack([noise * left, noise * (1 - left)]) + 0.02 * noise, RATE)
         split = "test" if index >= count - 4 else "train"
-        video, sound = f"{index}.mp4", f"{index}.wav"
+        video, audio = f"{index}.mp4", f"{index}.wav"
         nan = float("nan")
         rows.append(
-            Row(f"clip-{seed}-{index}", split, video, sound, 0.0, SECONDS, 10.0, 64, 32, RATE, layout, silent, nan, nan,
+            Row(f"clip-{seed}-{index}", split, video, audio, 0.0, SECONDS, 10.0, 64, 32, RATE, layout, silent, nan, nan,
                 nan, "")
         )  # fmt: skip
     write_manifest(folder, rows)
@@ -72,7 +72,7 @@ def fitted(clips, tmp_path_factory):
     return folder, Spatialize(None, options(clips)).fit(folder)
 
 
-def test_where_the_sound_is_is_learned_from_pictures(fitted):
+def test_where_the_audio_is_is_learned_from_frames(fitted):
     _, found = fitted
     assert found["test_stft_below_mono"] > 0.5
     assert found["test_stft_below_flipped"] > 0.5
@@ -112,10 +112,10 @@ def test_masks_are_channel_gains_over_mono_and_blank_where_mono_is_silent():
 
 def test_a_head_that_was_loaded_makes_the_same(fitted, tmp_path, film, tone):
     folder, _ = fitted
-    source, made = film(sound=tone()), []
+    source, made = film(audio=tone()), []
     for head in (Spatialize.load(folder, {"hop": 0.1}), Spatialize.load(folder, {"hop": 0.1})):
         head.apply(source, tmp_path / "out.wav")
-        made.append(read_all_sound(tmp_path / "out.wav")[0])
+        made.append(read_all_audio(tmp_path / "out.wav")[0])
     assert torch.equal(*made)
     left, right = made[0].square()[:, : RATE // 2].sum(-1)
     assert left > 4 * right  # the picture is bright on the left at first, where the clips' sound is then
@@ -191,9 +191,9 @@ def test_real_and_further_clips_are_mixed_in_the_share_asked_for(clips, tmp_path
     assert [row.key for row in again] == [row.key for row in training]
     streams = [_batches(generator, training, settings, 3), _batches(generator, further, settings, 1)]
     batch = next(MixedBatches(streams).between(0, 2))
-    assert batch["sound"].shape[0] == 4
+    assert batch["audio"].shape[0] == 4
     alone = next(streams[1].between(0, 1))
-    assert torch.equal(batch["sound"][3:], alone["sound"])
+    assert torch.equal(batch["audio"][3:], alone["audio"])
 
 
 def test_clips_of_no_use_are_refused(tmp_path):

@@ -12,22 +12,22 @@ def same(windows, starts):
 
 @pytest.mark.parametrize(("samples", "hop", "margin"), [(100, 25, 0), (100, 50, 0), (100, 20, 30), (100, 7, 10)])
 @pytest.mark.parametrize("total", [1, 30, 99, 100, 101, 137, 1003])
-def test_windows_that_change_nothing_give_the_sound_back(samples, hop, margin, total):
-    sound = torch.randn(1, total)
-    made = torch.cat(list(OverlapAdd(samples, hop, margin).process(sound.split(37, 1), same, 3)), 1)
+def test_windows_that_change_nothing_give_the_audio_back(samples, hop, margin, total):
+    audio = torch.randn(1, total)
+    made = torch.cat(list(OverlapAdd(samples, hop, margin).process(audio.split(37, 1), same, 3)), 1)
     assert made.shape == (2, total)
-    torch.testing.assert_close(made, torch.cat([sound, 2 * sound]), atol=1e-5, rtol=0)
+    torch.testing.assert_close(made, torch.cat([audio, 2 * audio]), atol=1e-5, rtol=0)
 
 
 def test_windows_are_given_in_place_whatever_the_blocks():
-    sound = torch.arange(500.0)[None]
+    audio = torch.arange(500.0)[None]
     seen = []
 
     def look(windows, starts):
         seen.extend(zip(windows[:, 0, 40].tolist(), starts, strict=True))
         return windows
 
-    list(OverlapAdd(120, 20, 30).process(sound.split(13, 1), look, 4))
+    list(OverlapAdd(120, 20, 30).process(audio.split(13, 1), look, 4))
     assert all(value == start + 40 for value, start in seen)
     assert [start for _, start in seen][:3] == [-30, -10, 10]
     assert seen[-1][1] == 500 + 30 - 120
@@ -37,16 +37,16 @@ def test_windows_are_given_in_place_whatever_the_blocks():
 def test_no_border_of_a_window_is_heard(hop, margin):
     """Each window is louder or quieter by chance: a low tone must stay without any high frequency."""
     rng = np.random.default_rng(0)
-    sound = torch.sin(2 * torch.pi * 100 * torch.arange(48000) / 16000)[None]
+    audio = torch.sin(2 * torch.pi * 100 * torch.arange(48000) / 16000)[None]
 
     def louder(windows, starts):
         return windows * torch.from_numpy(rng.uniform(0, 1, (len(windows), 1, 1))).float()
 
-    made = torch.cat(list(OverlapAdd(1600, hop, margin).process([sound], louder)), 1)[0].numpy()
+    made = torch.cat(list(OverlapAdd(1600, hop, margin).process([audio], louder)), 1)[0].numpy()
     power = np.abs(np.fft.rfft(made * np.hanning(len(made)))) ** 2
     above = power[3 * 1000 :].sum() / power.sum()
     assert 10 * np.log10(above) < -70
-    cut = np.concatenate([sound[0, at : at + hop] * rng.uniform(0, 1) for at in range(0, 48000, hop)])
+    cut = np.concatenate([audio[0, at : at + hop] * rng.uniform(0, 1) for at in range(0, 48000, hop)])
     clicks = np.abs(np.fft.rfft(cut * np.hanning(len(cut)))) ** 2
     assert 10 * np.log10(clicks[3 * 1000 :].sum() / clicks.sum()) > -70
 
@@ -56,7 +56,7 @@ def test_a_steady_gain_is_steady_to_the_last_sample():
     torch.testing.assert_close(made[0], torch.ones(1234))
 
 
-def test_what_is_held_does_not_grow_with_the_sound():
+def test_what_is_held_does_not_grow_with_the_audio():
     taken, given, most = 0, 0, 0
 
     def blocks():

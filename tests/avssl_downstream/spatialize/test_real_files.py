@@ -12,7 +12,7 @@ import pytest
 from avssl_downstream.spatialize.apply import apply
 from avssl_downstream.spatialize.options import SpatializeOptions
 
-from avssl.data.media import read_all_sound
+from avssl.media import read_all_audio
 from avssl.models.runtime import single_process
 
 MEDIA = Path(os.environ.get("AVSSL_TEST_MEDIA", Path(__file__).parents[4] / "shared" / "data"))
@@ -45,13 +45,13 @@ def decoded(path, channels):
 def test_an_ordinary_video_gets_two_ears(tmp_path, pan, name):
     source, target = media(f"free/action/{name}"), tmp_path / "out.mp4"
     apply(source, target, pan, replace(OPTIONS, mix="mean"), single_process("32-true"))
-    streams, own = probed(target), read_all_sound(target)[0].numpy()
+    streams, own = probed(target), read_all_audio(target)[0].numpy()
     assert streams["audio"]["channels"] == 2
     assert streams["video"]["start_time"] == streams["audio"]["start_time"] == "0.000000"
     other = decoded(target, 2)
     count = min(own.shape[1], other.shape[1])
     assert np.abs(own[:, :count] - other[:, :count]).max() < 1e-3
-    mono = read_all_sound(source)[0].mean(0).numpy()[:count]
+    mono = read_all_audio(source)[0].mean(0).numpy()[:count]
     error = other.mean(0)[: len(mono)] - mono[: other.shape[1]]
     assert np.mean(error**2) < 0.02 * np.mean(mono**2)
 
@@ -63,7 +63,7 @@ def test_a_360_degree_video_gets_a_field_that_players_know(tmp_path, around):
     assert streams["audio"]["channels"] == 4
     kinds = [each.get("side_data_type", "") for each in streams["video"].get("side_data_list", [])]
     assert any("Spherical" in kind for kind in kinds)
-    other, first = decoded(target, 4)[0], read_all_sound(source)[0][0].numpy()
+    other, first = decoded(target, 4)[0], read_all_audio(source)[0][0].numpy()
     count = min(len(other), len(first))
     assert np.mean((other[:count] - first[:count]) ** 2) < 0.02 * np.mean(first[:count] ** 2)
     assert b"SA3D" in target.read_bytes()

@@ -15,8 +15,8 @@ from torch.nn import functional
 
 from avssl.data.augment import Colour, jitter_colour
 from avssl.data.clip import Clip
-from avssl.data.flow import flow_estimator, paint
-from avssl.spatial.spectrum import apply_mask, from_parts, ideal_masks, level
+from avssl.models.optical_flow import flow_estimator, paint
+from avssl.spatial.stft import apply_mask, from_parts, ideal_masks, level
 from avssl_downstream.spatialize.generator import Generator, VisualBranchFactory, resize_frames
 from avssl_downstream.spatialize.generators.asn_options import NETWORKS, AsnOptions
 from avssl_downstream.spatialize.networks.asn import AsnNet, ChannelOrderDiscriminator
@@ -69,28 +69,28 @@ class Asn(Generator):
         )
 
     def views(self, clip: Clip, rng: np.random.Generator) -> dict[str, Tensor]:
-        """`sound` `(2, S)`, `frames` and `flow` uint8 `(T, 3, rows, columns)`; left and right exchanged in all or none.
+        """`audio` `(2, S)`, `frames` and `flow` uint8 `(T, 3, rows, columns)`; left and right exchanged in all or none.
 
         Raises:
             ValueError: the sound has not two channels.
         """
-        if len(clip.sound) != 2:
-            raise ValueError(f"{clip.key}: sound for two ears has 2 channels, this has {len(clip.sound)}")
-        frames, sound = resize_frames(clip.frames, self.size), clip.sound
+        if len(clip.audio) != 2:
+            raise ValueError(f"{clip.key}: sound for two ears has 2 channels, this has {len(clip.audio)}")
+        frames, audio = resize_frames(clip.frames, self.size), clip.audio
         if rng.random() < self.options.mirror:
-            frames, sound = frames.flip(-1), sound.flip(0)
+            frames, audio = frames.flip(-1), audio.flip(0)
         flow = {"flow": self._flow(frames)} if self._follow else {}
         if self.options.colour:
             strength = Colour(self.options.colour, 0.0, self.options.colour, 0.0)
             frames = jitter_colour(frames[None], strength, rng)[0]
-        return {"sound": sound, "frames": frames, **flow}
+        return {"audio": audio, "frames": frames, **flow}
 
     def forward(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """`loss`; `masks`: their error; `order` and `order_acc` of the classifier; `of_mono`.
 
         `of_mono` is the squared error of the spectra over what it is for half the mix at both ears.
         """
-        ears = batch["sound"]
+        ears = batch["audio"]
         mix = ears.sum(-2)
         truth = self.spectrum.stft(ears / level(mix)[:, None])
         spectrum, seen = truth.sum(-3), self._look(batch["frames"], batch.get("flow"))

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from avssl.config import check_choices, check_range, choice
-from avssl.data.flow import METHODS
-from avssl.spatial.spectrum import MASKS, StftConfig
+from avssl.models.optical_flow import METHODS
+from avssl.spatial.stft import MASKS, StftConfig
 from avssl_downstream.spatialize.networks.asn import FULL, SMALL
 
 NETWORKS = {"full": FULL, "small": SMALL}

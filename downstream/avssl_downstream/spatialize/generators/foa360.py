@@ -20,10 +20,10 @@ from torch import Tensor, nn
 
 from avssl.data.augment import Colour, jitter_colour
 from avssl.data.clip import Clip
-from avssl.data.flow import flow_estimator, paint
-from avssl.spatial.any_order import exchange_sides, turn_left
-from avssl.spatial.distances import complex_error
-from avssl.spatial.spectrum import ideal_masks, level
+from avssl.models.optical_flow import flow_estimator, paint
+from avssl.spatial.any_order import mirror_left_right, rotate_yaw
+from avssl.spatial.metrics.spectral_error import complex_error
+from avssl.spatial.stft import ideal_masks, level
 from avssl_downstream.spatialize.generator import Generator, VisualBranchFactory, mix_down, resize_frames
 from avssl_downstream.spatialize.generators.foa360_options import STREAMS, Foa360Options, build
 from avssl_downstream.spatialize.networks.visual_branch import VisualBranch
@@ -56,31 +56,31 @@ class Foa360(Generator):
 
     def views(self, clip: Clip, rng: np.random.Generator) -> dict[str, Tensor]:
         """The field, what each stream sees, and which channels teach: not a silent Z, and none of a faint window."""
-        frames, sound = self._turned(resize_frames(clip.frames, self.size), clip.sound, rng)
+        frames, audio = self._turned(resize_frames(clip.frames, self.size), clip.audio, rng)
         if self.options.colour:
             strength = self.options.colour
             colour = Colour(strength, strength, strength, min(0.5, HUE * strength))
             frames = jitter_colour(frames[None], colour, rng)[0]
-        silent = "Z" in str(clip.labels.get("silent_channels", "")) or not bool(clip.sound[2].any())
-        loud = bool(clip.sound[0].square().mean().sqrt() >= self.options.min_rms)
+        silent = "Z" in str(clip.labels.get("silent_channels", "")) or not bool(clip.audio[2].any())
+        loud = bool(clip.audio[0].square().mean().sqrt() >= self.options.min_rms)
         present = [loud and (index != 2 or not silent) for index in range(self.input_channels, self.channels)]
-        return {"sound": sound, "pictures": self._pictures(frames), "present": torch.tensor(present)}
+        return {"audio": audio, "frames": self._frames(frames), "present": torch.tensor(present)}
 
     def forward(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """The paper's loss, the squared difference of spectra, of sound whose mix is at a level of 0.1.
 
         `explained` is the share of the energy of the channels made that is found: 0 for none, 1 for the truth.
         """
-        truth = batch["sound"] / level(mix_down(batch["sound"]))[..., None]
-        maps = self._split(self._look(batch["pictures"]))
+        truth = batch["audio"] / level(mix_down(batch["audio"]))[..., None]
+        maps = self._split(self._look(batch["frames"]))
         found, wanted = self.model.spectra(self.input_audio(truth), maps, truth[:, self.input_channels :])
         error, energy = (self._mean(complex_error(each, wanted), batch) for each in (found, torch.zeros_like(wanted)))
         return {"loss": error, "explained": 1 - error.detach() / energy.clamp(min=1e-9)}
 
     def encode_video(self, frames: Tensor) -> Tensor:
         """Maps of all streams, one after the other, `(B, channels, h, w)`; without streams `(B, 0, 1, 1)`."""
-        pictures = torch.stack([self._pictures(each) for each in frames.cpu()])
-        return self._look(pictures.to(frames.device))
+        images = torch.stack([self._frames(each) for each in frames.cpu()])
+        return self._look(images.to(frames.device))
 
     def generate(self, mono: Tensor, seen: Tensor) -> Tensor:
         """See `Generator.generate`."""
@@ -99,33 +99,33 @@ class Foa360(Generator):
         masks = masks if self.options.variant == "unet" else masks.real
         return torch.cat([given, stft.istft(masks * spectrum[:, None], given.shape[-1])], 1)
 
-    def _turned(self, frames: Tensor, sound: Tensor, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+    def _turned(self, frames: Tensor, audio: Tensor, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
         """Picture and sound turned about the vertical, by a whole number of columns, and mirrored, both alike."""
         if self.options.yaw:
             turn = int(rng.integers(self.options.columns))
             frames = frames.roll(-turn, -1)
-            sound = turn_left(sound, 2 * math.pi * turn / self.options.columns)
+            audio = rotate_yaw(audio, 2 * math.pi * turn / self.options.columns)
         if self.options.mirror and rng.random() < 0.5:
-            frames, sound = frames.flip(-1), exchange_sides(sound)
-        return frames, sound
+            frames, audio = frames.flip(-1), mirror_left_right(audio)
+        return frames, audio
 
     def _mean(self, error: Tensor, batch: dict[str, Tensor]) -> Tensor:
         """Over time, and over the channels that teach; `(B, channels made, T)` to a number."""
         present = batch["present"].to(error)
         return (error.mean(-1) * present).sum() / present.sum().clamp(min=1)
 
-    def _pictures(self, frames: Tensor) -> Tensor:
+    def _frames(self, frames: Tensor) -> Tensor:
         """What each stream sees of the frames of a window: uint8 `(T, 3, H, W)` to `(streams, 3, H, W)`."""
         seen = [paint(self.moved(frames)[0])] if self.moved else []
         seen = [frames[len(frames) // 2], *seen] if "colours" in self.streams else seen
         return torch.stack(seen) if seen else frames[:0]
 
-    def _look(self, pictures: Tensor) -> Tensor:
+    def _look(self, frames: Tensor) -> Tensor:
         """uint8 `(B, streams, 3, H, W)` to maps `(B, channels, h, w)`."""
         if not self.streams:
-            return torch.zeros(len(pictures), 0, 1, 1, device=pictures.device)
+            return torch.zeros(len(frames), 0, 1, 1, device=frames.device)
         seam = self.options.wrap_padding
-        around = torch.cat([pictures[..., pictures.shape[-1] - seam :], pictures, pictures[..., :seam]], -1)
+        around = torch.cat([frames[..., frames.shape[-1] - seam :], frames, frames[..., :seam]], -1)
         maps = torch.cat([branch(around[:, [place]]).mean(2) for place, branch in enumerate(self._branches)], 1)
         beyond = round(maps.shape[-1] * seam / around.shape[-1])
         return maps[..., beyond : maps.shape[-1] - beyond]

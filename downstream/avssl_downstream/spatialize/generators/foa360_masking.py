@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from avssl.spatial.spectrum import StftConfig, from_parts, one_sided, two_sided
+from avssl.spatial.stft import StftConfig, from_parts, one_sided, two_sided
 from avssl_downstream.spatialize.networks.foa360 import Foa360Net, LocalizedTracks, mix_tracks
 from avssl_downstream.spatialize.networks.log_frequency import LogFrequency
 from avssl_downstream.spatialize.networks.track_localization import TrackLocalizationNet, channel_masks
@@ -58,9 +58,9 @@ class WindowSizes:
         size = 2 ** math.ceil(math.log2(LOSS_SECONDS * self.sample_rate))
         return StftConfig(size, size, size // 2, "none")
 
-    def middle(self, sound: Tensor) -> Tensor:
+    def middle(self, audio: Tensor) -> Tensor:
         """The given part of sound `(..., S)`."""
-        return sound[..., self.margin : self.samples - self.margin]
+        return audio[..., self.margin : self.samples - self.margin]
 
     def middle_columns(self, spectrum: Tensor) -> Tensor:
         """Columns of a spectrum `(..., F, T)` that hear nothing but the given part."""
@@ -83,7 +83,7 @@ class MaskingModel(nn.Module, ABC):
         self.sizes, self.axis, self.net = sizes, axis, net
 
     @abstractmethod
-    def forward(self, sound: Tensor, maps: Sequence[Tensor]) -> Tensor:
+    def forward(self, audio: Tensor, maps: Sequence[Tensor]) -> Tensor:
         """`(B, O, S)` of sound `(B, I, S)` whose mono part is at a level of 0.1 and maps of a picture a stream."""
 
     def magnitude(self, spectrum: Tensor) -> Tensor:
@@ -99,46 +99,46 @@ class MaskingModel(nn.Module, ABC):
         return found
 
     @abstractmethod
-    def spectra(self, sound: Tensor, maps: Sequence[Tensor], truth: Tensor) -> tuple[Tensor, Tensor]:
+    def spectra(self, audio: Tensor, maps: Sequence[Tensor], truth: Tensor) -> tuple[Tensor, Tensor]:
         """Found and true spectra `(B, O, F, T)` of the given part, which the loss compares; truth is `(B, O, S)`."""
 
 
 class TrackMixing(MaskingModel):
     """As published: every track becomes a sound, and sounds are weighted, step by step, and added up."""
 
-    def forward(self, sound: Tensor, maps: Sequence[Tensor]) -> Tensor:
+    def forward(self, audio: Tensor, maps: Sequence[Tensor]) -> Tensor:
         """See `MaskingModel`."""
-        return functional.pad(self._middle(sound, maps), (self.sizes.margin, self.sizes.margin))
+        return functional.pad(self._middle(audio, maps), (self.sizes.margin, self.sizes.margin))
 
-    def spectra(self, sound: Tensor, maps: Sequence[Tensor], truth: Tensor) -> tuple[Tensor, Tensor]:
+    def spectra(self, audio: Tensor, maps: Sequence[Tensor], truth: Tensor) -> tuple[Tensor, Tensor]:
         """See `MaskingModel`."""
         loss = self.sizes.loss
-        return loss.stft(self._middle(sound, maps)), loss.stft(self.sizes.middle(truth))
+        return loss.stft(self._middle(audio, maps)), loss.stft(self.sizes.middle(truth))
 
-    def _middle(self, sound: Tensor, maps: Sequence[Tensor]) -> Tensor:
-        spectrum = self.sizes.stft.stft(sound)
-        found, tracks = self.net(self.magnitude(spectrum), maps), sound
+    def _middle(self, audio: Tensor, maps: Sequence[Tensor]) -> Tensor:
+        spectrum = self.sizes.stft.stft(audio)
+        found, tracks = self.net(self.magnitude(spectrum), maps), audio
         if found.masks is not None:
             masks = self.rows(found.masks)
             each = spectrum.repeat_interleave(masks.shape[1] // spectrum.shape[1], 1)
-            tracks = self.sizes.stft.istft(masks * each, sound.shape[-1])
+            tracks = self.sizes.stft.istft(masks * each, audio.shape[-1])
         return mix_tracks(found.weights.float(), found.bias.float(), self.sizes.middle(tracks), smooth=True)
 
 
 class SpectralMasking(MaskingModel):
     """For every channel that is made a mask of each that comes, or of the first, W."""
 
-    def forward(self, sound: Tensor, maps: Sequence[Tensor]) -> Tensor:
+    def forward(self, audio: Tensor, maps: Sequence[Tensor]) -> Tensor:
         """See `MaskingModel`."""
-        return self.sizes.stft.istft(self._product(sound, maps), sound.shape[-1])
+        return self.sizes.stft.istft(self._product(audio, maps), audio.shape[-1])
 
-    def spectra(self, sound: Tensor, maps: Sequence[Tensor], truth: Tensor) -> tuple[Tensor, Tensor]:
+    def spectra(self, audio: Tensor, maps: Sequence[Tensor], truth: Tensor) -> tuple[Tensor, Tensor]:
         """See `MaskingModel`; of the spectrum that is masked, with no way to sound and back."""
-        found, wanted = self._product(sound, maps), self.sizes.stft.stft(truth)
+        found, wanted = self._product(audio, maps), self.sizes.stft.stft(truth)
         return self.sizes.middle_columns(found), self.sizes.middle_columns(wanted)
 
-    def _product(self, sound: Tensor, maps: Sequence[Tensor]) -> Tensor:
-        spectrum = self.sizes.stft.stft(sound)
+    def _product(self, audio: Tensor, maps: Sequence[Tensor]) -> Tensor:
+        spectrum = self.sizes.stft.stft(audio)
         masks = self.masks(spectrum, maps)
         return (masks * spectrum[:, None, : masks.shape[2]]).sum(2)
 

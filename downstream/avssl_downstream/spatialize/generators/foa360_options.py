@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from torch import nn
 
 from avssl.config import check_choices, check_range, choice
-from avssl.data.flow import METHODS
-from avssl.spatial.spectrum import StftConfig
+from avssl.models.optical_flow import METHODS
+from avssl.spatial.stft import StftConfig
 from avssl_downstream.spatialize.generators.foa360_masking import (
     ComplexMasks,
     LogMagnitudeBands,

@@ -1,7 +1,7 @@
 """Mono sound and eight pictures of a camera to first-order ambisonics: MonoTo3D (anonymous ICCV submission).
 
 Three complex masks of the mono spectrum become X, Y and Z; W is the mono sound itself. The scenes that it learns from,
-and how their picture's axes become those of the field, are in `avssl.scenes.mono3d`.
+and how their picture's axes become those of the field, are in `avssl.synth.mono3d.mono3d_dataset`.
 """
 
 # B windows, S samples, T pictures; F rows and T' columns of a spectrum; h and w rows and columns of maps
@@ -17,7 +17,7 @@ from torch import Tensor
 
 from avssl.config import check_choices, choice
 from avssl.data.clip import Clip
-from avssl.spatial.spectrum import StftConfig, apply_mask, from_parts, ideal_masks, level, parts
+from avssl.spatial.stft import StftConfig, apply_mask, from_parts, ideal_masks, level, parts
 from avssl_downstream.spatialize.generator import Generator, VisualBranchFactory, mix_down, resize_frames
 from avssl_downstream.spatialize.networks.mono_to_3d import MonoTo3DNet
 from avssl_downstream.spatialize.networks.spatial_softmax import SpatialSoftmax
@@ -118,14 +118,14 @@ class MonoTo3D(Generator):
 
     def views(self, clip: Clip, rng: np.random.Generator) -> dict[str, Tensor]:
         """The field and the pictures, as they are."""
-        return {"sound": clip.sound, "frames": resize_frames(clip.frames, self.size)}
+        return {"audio": clip.audio, "frames": resize_frames(clip.frames, self.size)}
 
     def forward(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """The paper's three losses, each summed over the channels, of sound whose mix is at a level of 0.1.
 
         `explained` is the share of the energy of X, Y and Z that is found: 0 for W alone, 1 for the truth.
         """
-        truth = batch["sound"]
+        truth = batch["audio"]
         spectra = self.stft.stft(truth / level(mix_down(truth))[..., None])
         mix, wanted = spectra[:, 0], spectra[:, 1:]
         found = self._spectra(mix, self.encode_video(batch["frames"]))

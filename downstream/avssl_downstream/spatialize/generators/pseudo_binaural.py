@@ -20,15 +20,15 @@ from torch.nn import functional
 from avssl.config import check_choices, check_range, choice
 from avssl.data.augment import Colour, jitter_colour
 from avssl.data.clip import Clip
-from avssl.models.weights import load_weights
-from avssl.spatial.spectrum import StftConfig, apply_mask, from_parts, ideal_masks, level, parts
+from avssl.models.pretrained import load_weights
+from avssl.spatial.stft import StftConfig, apply_mask, from_parts, ideal_masks, level, parts
 from avssl_downstream.spatialize.generator import Generator, VisualBranchFactory, resize_frames
 from avssl_downstream.spatialize.networks.apnet import APNet, AssociativeConv, StereoMasks, side_by_side
 from avssl_downstream.spatialize.networks.unet25d import UNet25D
 
 RATE = 16000
 """Hz; the sizes of the spectrum are meant for it."""
-PICTURES_A_SECOND = 10.0
+FRAMES_A_SECOND = 10.0
 ROOM = 15 / 14
 """Training pictures are that much larger than the window that is cut out of them: 240 x 480 and 224 x 448."""
 LOSSES = {"l2": functional.mse_loss, "l1": functional.l1_loss}
@@ -120,7 +120,7 @@ class PseudoBinaural(Generator):
     output = "binaural"
     options: PseudoBinauralOptions
     sample_rate = RATE
-    frames, frame_rate = 1, PICTURES_A_SECOND
+    frames, frame_rate = 1, FRAMES_A_SECOND
 
     def __init__(self, options: PseudoBinauralOptions, branch: VisualBranchFactory) -> None:
         super().__init__(options, branch)
@@ -138,20 +138,20 @@ class PseudoBinaural(Generator):
             load_weights(self.fusion, options.fusion_weights)
 
     def views(self, clip: Clip, rng: np.random.Generator) -> dict[str, Tensor]:
-        """`sound` `(2, S)` and `frames` uint8 `(T, 3, rows, columns)`."""
-        if len(clip.sound) != 2:
-            raise ValueError(f"{clip.key}: sound for two ears has 2 channels, this has {len(clip.sound)}")
-        frames, sound = self._cut(clip.frames, rng), clip.sound
+        """`audio` `(2, S)` and `frames` uint8 `(T, 3, rows, columns)`."""
+        if len(clip.audio) != 2:
+            raise ValueError(f"{clip.key}: sound for two ears has 2 channels, this has {len(clip.audio)}")
+        frames, audio = self._cut(clip.frames, rng), clip.audio
         if self.options.colour:
             strength = Colour(self.options.colour, 0.0, self.options.colour, 0.0)
             frames = jitter_colour(frames[None], strength, rng)[0]
         if self.options.mirror and rng.random() < 0.5:
-            frames, sound = frames.flip(-1), sound.flip(0)
-        return {"sound": sound, "frames": frames}
+            frames, audio = frames.flip(-1), audio.flip(0)
+        return {"audio": audio, "frames": frames}
 
     def forward(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """The weighted sum of all losses; `of_mono`: that of the difference over what it is for one channel copied."""
-        ears, maps = batch["sound"], self.encode_video(batch["frames"])
+        ears, maps = batch["audio"], self.encode_video(batch["frames"])
         found = self._losses(ears, maps)
         loss = found["difference"] + self.options.fusion_weight * found.get("fusion", 0.0)
         if self.options.separation and len(ears) > 1:

@@ -35,10 +35,10 @@ class AVFusionBlock(nn.Module):
         self.channel_mapping_conv_w = nn.Conv1d(visual_channels, channels, 1)
         self.channel_mapping_conv_b = nn.Conv1d(visual_channels, channels, 1).requires_grad_(False)
 
-    def forward(self, sound: Tensor, cells_BCK: Tensor) -> Tensor:
+    def forward(self, audio: Tensor, cells_BCK: Tensor) -> Tensor:
         """`(B, channels, F, T)` and `(B, C, K)` to their inner products, `(B, K, F, T)`."""
         kernels = functional.relu(self.channel_mapping_conv_w(cells_BCK))
-        return torch.einsum("bck,bcft->bkft", kernels, sound)
+        return torch.einsum("bck,bcft->bkft", kernels, audio)
 
 
 class APNet(nn.Module):

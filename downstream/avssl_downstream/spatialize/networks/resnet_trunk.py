@@ -9,7 +9,7 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from avssl.models.encoders import PIXEL_MEAN, PIXEL_STD
-from avssl.models.weights import load_weights
+from avssl.models.pretrained import load_weights
 from avssl.plugins import hint
 
 STEM = ("conv1", "bn1", "relu", "maxpool")

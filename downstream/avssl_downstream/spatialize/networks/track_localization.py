@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from avssl.spatial.ambisonics import gains
-from avssl.spatial.energy import equirectangular_grid
+from avssl.spatial.energy_map import equirectangular_grid
 from avssl_downstream.spatialize.networks.conv_unet import init_xavier
 from avssl_downstream.spatialize.networks.foa360 import AudioVisualTrunk, LocalizedTracks, MaskDecoder
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from avssl.config import ModelConfig
 from avssl.models.backbones import LIBRARIES
 from avssl.models.encoders import Encoders, VideoEncoder
-from avssl.models.weights import load_weights
+from avssl.models.pretrained import load_weights
 from avssl.plugins import hint
 from avssl_downstream.spatialize.networks.resnet_trunk import LAYERS, ResNetTrunk, is_resnet
 

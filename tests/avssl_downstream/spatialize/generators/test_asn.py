@@ -20,7 +20,7 @@ from torch.nn import functional
 
 from avssl.config import fill, read_recipe, shipped_recipes
 from avssl.data.clip import Clip
-from avssl.spatial.distances import snr
+from avssl.spatial.metrics.spectral_error import snr
 
 RATE = 16000
 TINY = {
@@ -51,10 +51,10 @@ def scene(seed: int = 0, left: bool = True, moves: int = 0) -> Clip:
     """Noise in one ear, faintly in the other; a disc on that side, which moves to the right."""
     rng = np.random.default_rng(seed)
     noise = rng.standard_normal(round(0.4 * RATE)).astype(np.float32) * 0.1
-    sound = np.stack([noise, 0.1 * noise])
-    pictures = [np.roll(DISC[:, :: 1 if left else -1], moves * number, 1) for number in range(2)]
-    frames = torch.from_numpy(np.stack([np.repeat(each[None], 3, 0) for each in pictures]))
-    return Clip(frames, torch.from_numpy(sound if left else sound[::-1].copy()), RATE, f"clip {seed}")
+    audio = np.stack([noise, 0.1 * noise])
+    images = [np.roll(DISC[:, :: 1 if left else -1], moves * number, 1) for number in range(2)]
+    frames = torch.from_numpy(np.stack([np.repeat(each[None], 3, 0) for each in images]))
+    return Clip(frames, torch.from_numpy(audio if left else audio[::-1].copy()), RATE, f"clip {seed}")
 
 
 def batch_of(generator: Asn, clips: list[Clip]) -> dict[str, Tensor]:
@@ -77,8 +77,8 @@ def noise(channels: int = 2, seed: int = 0) -> Tensor:
     """Independent noise below 7 kHz, `(channels, 6400)`."""
     spectrum = torch.fft.rfft(torch.randn(channels, 6400, generator=torch.Generator().manual_seed(seed)))
     spectrum[:, 2800:] = 0
-    sound: Tensor = 0.1 * torch.fft.irfft(spectrum)
-    return sound
+    audio: Tensor = 0.1 * torch.fft.irfft(spectrum)
+    return audio
 
 
 @pytest.mark.parametrize(
@@ -127,7 +127,7 @@ def test_views_are_those_of_their_generator_alone() -> None:
     assert all(torch.equal(first[name], again[name]) for name in first)
     assert not torch.equal(first["frames"], other["frames"])
     assert {name: tuple(each.shape) for name, each in first.items()} == {
-        "sound": (2, 6400),
+        "audio": (2, 6400),
         "frames": (2, 3, 32, 64),
         "flow": (2, 3, 32, 64),
     }
@@ -135,13 +135,13 @@ def test_views_are_those_of_their_generator_alone() -> None:
 
 def test_a_mirrored_view_is_the_view_of_the_mirrored_scene() -> None:
     clip = scene(moves=3)
-    other = Clip(clip.frames.flip(-1), clip.sound.flip(0), RATE, clip.key)
+    other = Clip(clip.frames.flip(-1), clip.audio.flip(0), RATE, clip.key)
     mirrored = make(mirror=1.0).views(clip, np.random.default_rng(0))
     plain = make(mirror=0.0).views(other, np.random.default_rng(0))
     assert all(torch.equal(mirrored[name], plain[name]) for name in plain)
 
 
-def test_flow_turns_round_with_the_picture() -> None:
+def test_flow_turns_round_with_the_image() -> None:
     """A disc that goes to the right goes to the left in the mirror; red of a painted flow is above 128 to the right."""
     clip = scene(moves=3)
     right, left = (make(mirror=each).views(clip, np.random.default_rng(0))["flow"][0, 0].float() for each in (0, 1))
@@ -186,7 +186,7 @@ def test_constant_masks_are_gains_of_the_mix_at_any_level(target_mask: str, plan
         torch.testing.assert_close(heard, expected, atol=2e-5 * level, rtol=1e-3)
 
 
-def test_a_network_begins_with_complex_masks_near_the_mono_sound_at_both_ears() -> None:
+def test_a_network_begins_with_complex_masks_near_the_mono_audio_at_both_ears() -> None:
     generator, mono = make(target_mask="complex").eval(), noise(1)
     nn.init.zeros_(generator.network.decoder.convolutions[0].weight)  # type: ignore[arg-type]
     heard = generator.generate(mono, generator.encode_video(torch.zeros(1, 2, 3, 32, 64, dtype=torch.uint8)))[0]
@@ -223,14 +223,14 @@ def test_the_order_that_is_called_true_is_left_then_right(left: bool, right_said
     assert (float(found["order"]) < math.log(2)) == left
 
 
-def test_the_classifier_trains_masks_and_pictures() -> None:
+def test_the_classifier_trains_masks_and_frames() -> None:
     generator = make(mirror=0.0)
     generator(batch_of(generator, [scene(0), scene(1, left=False)]))["order"].backward()
     for part in (generator.network.encoder, generator.network.decoder, generator.visual_branch["colour"]):
         assert any(each.grad is not None and bool(each.grad.abs().sum() > 0) for each in part.parameters())
 
 
-def test_it_learns_from_the_picture_which_ear_to_give_the_sound() -> None:
+def test_it_learns_from_the_image_which_ear_to_give_the_audio() -> None:
     generator = make(target_mask="complex", flow="")
     clips = [scene(seed, left=seed % 2 == 0) for seed in range(8)]
     optimiser = torch.optim.Adam(generator.parameters(), 3e-3)
@@ -239,7 +239,7 @@ def test_it_learns_from_the_picture_which_ear_to_give_the_sound() -> None:
         generator(batch_of(generator, clips))["loss"].backward()
         optimiser.step()
     generator.eval()
-    truth = torch.stack([each.sound for each in clips])
+    truth = torch.stack([each.audio for each in clips])
     frames = torch.stack([each.frames for each in clips])
     with torch.no_grad():
         heard, flipped = (generator.spatialize(mix_down(truth), each) for each in (frames, frames.flip(-1)))
@@ -266,7 +266,7 @@ def test_what_has_no_meaning_is_refused_in_one_line(options: dict[str, Any], why
     assert "\n" not in str(caught.value)
 
 
-def test_sound_that_is_not_for_two_ears_is_refused_with_its_clip() -> None:
+def test_audio_that_is_not_for_two_ears_is_refused_with_its_clip() -> None:
     clip = Clip(scene().frames, torch.zeros(4, 6400), RATE, "field")
     with pytest.raises(ValueError, match="field: sound for two ears has 2 channels, this has 4"):
         make().views(clip, np.random.default_rng(0))

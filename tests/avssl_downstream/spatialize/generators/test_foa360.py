@@ -23,8 +23,8 @@ from torch.utils.data import default_collate
 from avssl.config import fill
 from avssl.data.clip import Clip
 from avssl.spatial.ambisonics import encode, gains, intensity_direction
-from avssl.spatial.distances import snr
-from avssl.spatial.energy import equirectangular_grid
+from avssl.spatial.energy_map import equirectangular_grid
+from avssl.spatial.metrics.spectral_error import snr
 from avssl.testing import make_clips
 
 RATE = 16000
@@ -72,7 +72,7 @@ def test_every_variant_keeps_the_contract_and_w_to_the_bit(variant):
     generator = make(variant=variant, mirror=True, colour=0.3)
     clips = windows(generator)
     check_generator(generator, clips)
-    mono = mix_down(torch.stack([clip.sound for clip in clips]))
+    mono = mix_down(torch.stack([clip.audio for clip in clips]))
     made = generator.eval().generate(
         mono, generator.encode_video(torch.randint(256, (2, generator.frames, 3, 32, 64)).byte())
     )
@@ -90,7 +90,7 @@ def test_the_published_form_keeps_the_contract(variant):
 def test_half_precision_hears_the_same(options):
     generator = make(**options).eval()
     clips = windows(generator)
-    mono, frames = torch.stack([clip.sound[0] for clip in clips]), torch.stack([clip.frames for clip in clips])
+    mono, frames = torch.stack([clip.audio[0] for clip in clips]), torch.stack([clip.frames for clip in clips])
     with torch.no_grad():
         whole = generator.spatialize(mono, frames)
         with torch.autocast("cpu", torch.bfloat16):
@@ -117,15 +117,15 @@ def test_columns_in_the_middle_hear_nothing_of_the_margins():
     assert inside.shape[-1] == int((~heard).sum())
 
 
-def test_picture_and_sound_are_turned_and_mirrored_alike():
+def test_image_and_audio_are_turned_and_mirrored_alike():
     generator = make(variant="no_flow", mirror=True)
     for seed in range(8):
         clip = make_clips(1, seed, generator.samples / RATE, 1, RATE)[0]
         views = generator.views(clip, np.random.default_rng(seed))
-        bright = views["pictures"][0].float().sum(0).clamp(min=180) - 180
+        bright = views["frames"][0].float().sum(0).clamp(min=180) - 180
         columns = (1 - 2 * (torch.arange(64) + 0.5) / 64) * math.pi
         seen = torch.atan2((bright.sum(0) * columns.sin()).sum(), (bright.sum(0) * columns.cos()).sum())
-        heard = intensity_direction(views["sound"], RATE)[0]
+        heard = intensity_direction(views["audio"], RATE)[0]
         assert abs(math.remainder(float(seen - heard), 2 * math.pi)) < math.radians(8)
 
 
@@ -133,12 +133,12 @@ def test_a_disc_that_moves_right_is_painted_red_and_stillness_grey():
     generator = make(variant="no_rgb", yaw=False)
     texture = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (3, 32, 64), dtype=np.uint8))
     texture = functional.avg_pool2d(texture.float(), 5, 1, 2).to(torch.uint8)
-    sound = torch.zeros(4, generator.samples)
-    moving = generator.views(Clip(torch.stack([texture, texture.roll(2, -1)]), sound, RATE, "moves"), None)
-    still = generator.views(Clip(texture.expand(2, -1, -1, -1), sound, RATE, "rests"), None)
-    assert float(moving["pictures"][0, 0].float().median()) > 135
+    audio = torch.zeros(4, generator.samples)
+    moving = generator.views(Clip(torch.stack([texture, texture.roll(2, -1)]), audio, RATE, "moves"), None)
+    still = generator.views(Clip(texture.expand(2, -1, -1, -1), audio, RATE, "rests"), None)
+    assert float(moving["frames"][0, 0].float().median()) > 135
     assert torch.equal(
-        still["pictures"][0], torch.tensor([128, 128, 0], dtype=torch.uint8)[:, None, None].expand(3, 32, 64)
+        still["frames"][0], torch.tensor([128, 128, 0], dtype=torch.uint8)[:, None, None].expand(3, 32, 64)
     )
 
 
@@ -167,8 +167,8 @@ def test_true_masks_give_back_a_plane_wave_and_the_unets_any_field():
 def test_a_silent_z_teaches_nothing():
     generator = make().eval()
     clips = windows(generator)
-    silent = [Clip(each.frames, each.sound * torch.tensor([[1], [1], [0], [1]]), RATE, each.key) for each in clips]
-    labelled = [Clip(each.frames, each.sound, RATE, each.key, {"silent_channels": "Z"}) for each in clips]
+    silent = [Clip(each.frames, each.audio * torch.tensor([[1], [1], [0], [1]]), RATE, each.key) for each in clips]
+    labelled = [Clip(each.frames, each.audio, RATE, each.key, {"silent_channels": "Z"}) for each in clips]
     losses = [generator(batch_of(generator, each))["loss"].item() for each in (clips, silent, labelled)]
     assert math.isclose(losses[1], losses[2], rel_tol=1e-5)
     assert not math.isclose(losses[0], losses[2], rel_tol=1e-3)
@@ -177,9 +177,9 @@ def test_a_silent_z_teaches_nothing():
 def test_a_faint_window_teaches_nothing_and_a_batch_of_them_is_no_error():
     generator = make(min_rms=0.05, yaw=False).eval()
     clips = windows(generator)
-    level = float(clips[0].sound[0].square().mean().sqrt())
+    level = float(clips[0].audio[0].square().mean().sqrt())
     assert level > 0.05
-    faint = replace(clips[1], sound=clips[1].sound * 0.04 / float(clips[1].sound[0].square().mean().sqrt()))
+    faint = replace(clips[1], audio=clips[1].audio * 0.04 / float(clips[1].audio[0].square().mean().sqrt()))
     alone = generator(batch_of(generator, clips[:1]))["loss"].item()
     assert math.isclose(generator(batch_of(generator, [clips[0], faint]))["loss"].item(), alone, rel_tol=1e-4)
     nothing = generator(batch_of(generator, [faint]))
@@ -194,14 +194,14 @@ def test_the_loss_is_the_squared_difference_of_spectra_at_the_level_of_the_mix()
     batch = batch_of(generator, clips)
     torch.nn.init.constant_(generator.model.net.localization.nowhere, 1e6)  # nothing has a direction
     sizes = generator.options.sizes
-    quiet = batch["sound"] / (10 * batch["sound"][:, :1].square().mean(-1, keepdim=True).sqrt())
+    quiet = batch["audio"] / (10 * batch["audio"][:, :1].square().mean(-1, keepdim=True).sqrt())
     inside = sizes.middle_columns(sizes.stft.stft(quiet[:, 1:]))
     out = generator(batch)
     assert math.isclose(out["loss"].item(), inside.abs().square().mean() / 2, rel_tol=1e-4)
     assert math.isclose(out["explained"], 0, abs_tol=1e-5)
 
 
-def test_it_learns_by_looking_where_the_sound_is():
+def test_it_learns_by_looking_where_the_audio_is():
     clips = windows(make(), 6, seed=3)
     explained = {}
     for variant in ("no_flow", "no_video"):
@@ -220,7 +220,7 @@ def test_it_learns_by_looking_where_the_sound_is():
 def second_order(generator: Foa360, count: int = 2, seed: int = 0) -> list[Clip]:
     """The disc's tone from where it is, as a plane wave of second order."""
     clips = windows(generator, count, seed)
-    return [replace(clip, sound=raised(clip.sound)) for clip in clips]
+    return [replace(clip, audio=raised(clip.audio)) for clip in clips]
 
 
 def raised(first: Tensor) -> Tensor:
@@ -235,17 +235,17 @@ def test_a_field_becomes_one_of_second_order_and_stays_to_the_bit(options):
     assert (generator.output, generator.input_channels, generator.channels) == ("second-order", 4, 9)
     clips = second_order(generator)
     check_generator(generator, clips)
-    given = torch.stack([clip.sound[:4] for clip in clips])
+    given = torch.stack([clip.audio[:4] for clip in clips])
     seen = generator.encode_video(torch.randint(256, (2, generator.frames, 3, 32, 64)).byte())
     assert torch.equal(generator.eval().generate(given, seen)[:, :4], given)
 
 
-def test_a_field_of_second_order_is_turned_and_mirrored_with_its_picture():
+def test_a_field_of_second_order_is_turned_and_mirrored_with_its_image():
     generator = make(variant="no_flow", order=2, mirror=True)
     for seed in range(4):
         clip = second_order(generator, 1, seed)[0]
-        sound = generator.views(clip, np.random.default_rng(seed))["sound"]
-        torch.testing.assert_close(sound, raised(sound[:4]), atol=2e-4, rtol=0)
+        audio = generator.views(clip, np.random.default_rng(seed))["audio"]
+        torch.testing.assert_close(audio, raised(audio[:4]), atol=2e-4, rtol=0)
 
 
 def test_masks_by_arrival_direction_give_the_second_order_of_a_plane_wave():
@@ -262,9 +262,9 @@ def test_masks_by_arrival_direction_give_the_second_order_of_a_plane_wave():
         maps = torch.zeros(1, net.localization.looks.in_channels, rows, columns)
         maps[0, 0, 1, 2] = maps[0, 1, 2, columns - 3] = 1
         azimuth, elevation = equirectangular_grid(rows, columns)
-        sounds = noise(2, generator.samples)
+        waveforms = noise(2, generator.samples)
         for kind, cell in enumerate([(1, 2), (2, columns - 3)]):
-            wave = encode(sounds[kind], azimuth[cell], elevation[cell], order=2)[None]
+            wave = encode(waveforms[kind], azimuth[cell], elevation[cell], order=2)[None]
             made = generator.generate(wave[:, :4], maps)
             assert snr(made[:, 4:, given], wave[:, 4:, given]).item() > 40
 

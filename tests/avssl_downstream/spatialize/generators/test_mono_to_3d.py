@@ -18,7 +18,7 @@ from torch.utils.data import default_collate
 
 from avssl.config import fill
 from avssl.data.clip import Clip
-from avssl.spatial.distances import snr
+from avssl.spatial.metrics.spectral_error import snr
 from avssl.testing import make_clips
 
 RATE = 8000
@@ -49,11 +49,11 @@ def scene(azimuth_sign: int, seed: int = 0) -> Clip:
     """Noise from the left (1) or the right (-1), and a disc there."""
     rng = np.random.default_rng(seed)
     mono = torch.from_numpy(0.1 * rng.standard_normal(round(0.5 * RATE))).float()
-    sound = torch.stack([mono, 0.5 * azimuth_sign * mono, 0 * mono, 0 * mono])
+    audio = torch.stack([mono, 0.5 * azimuth_sign * mono, 0 * mono, 0 * mono])
     rows, columns = np.mgrid[0:32, 0:64]
     disc = np.hypot(rows - 16, columns - (16 if azimuth_sign > 0 else 48)) < 8
     frames = torch.from_numpy((255 * disc).astype(np.uint8)).expand(2, 3, -1, -1)
-    return Clip(frames, sound, RATE, f"{azimuth_sign} {seed}")
+    return Clip(frames, audio, RATE, f"{azimuth_sign} {seed}")
 
 
 def batch_of(generator: MonoTo3D, clips: list[Clip]) -> dict[str, Tensor]:
@@ -67,12 +67,12 @@ def test_the_contract_is_kept_and_w_to_the_bit(options):
     generator = make(**options)
     clips = make_clips(2, 0, generator.seconds, generator.frames, RATE)
     check_generator(generator, clips)
-    mono = mix_down(torch.stack([clip.sound for clip in clips]))
+    mono = mix_down(torch.stack([clip.audio for clip in clips]))
     frames = torch.randint(256, (2, 2, 3, 32, 64)).byte()
     assert torch.equal(generator.eval().spatialize(mono, frames)[:, 0], mono)
 
 
-def test_the_paper_masks_401_columns_of_four_seconds_and_sees_eight_pictures():
+def test_the_paper_masks_401_columns_of_four_seconds_and_sees_eight_frames():
     options = MonoTo3DOptions()
     assert (options.spectrum.bins, options.spectrum.frames(64000)) == (257, 401)
     assert options.frames / options.frame_rate == options.seconds == 4
@@ -118,13 +118,13 @@ def test_bars_around_real_and_imaginary_parts_cannot_tell_left_from_right():
 def test_silence_costs_nothing_and_breaks_nothing():
     generator = make()
     frames = torch.zeros(2, 2, 3, 32, 64, dtype=torch.uint8)
-    out = generator({"sound": torch.zeros(2, 4, generator.samples), "frames": frames})
+    out = generator({"audio": torch.zeros(2, 4, generator.samples), "frames": frames})
     assert out["loss"].item() == 0
     out["loss"].backward()
     assert all(bool(each.grad.isfinite().all()) for each in generator.parameters() if each.grad is not None)
 
 
-def test_it_learns_by_looking_on_which_side_the_sound_is():
+def test_it_learns_by_looking_on_which_side_the_audio_is():
     generator = make(magnitude_weight=0.001, spatial_loss="energy")
     optimizer = torch.optim.Adam(generator.parameters(), 3e-3)
     for step in range(60):
@@ -133,7 +133,7 @@ def test_it_learns_by_looking_on_which_side_the_sound_is():
         optimizer.step()
         optimizer.zero_grad()
     left, right = scene(1, seed=9999), scene(-1, seed=9999)
-    mono = left.sound[:1]
+    mono = left.audio[:1]
     generator.eval()
     with torch.no_grad():
         sides = [float((generator.spatialize(mono, each.frames[None])[0, 1] * mono).mean()) for each in (left, right)]

@@ -68,7 +68,7 @@ def test_published_weights_go_in_by_path(tmp_path):
         assert all(torch.equal(own[name], theirs[name]) for name in theirs)
 
 
-def test_true_masks_give_band_limited_sound_back_above_60_db():
+def test_true_masks_give_band_limited_audio_back_above_60_db():
     spectrum = torch.fft.rfft(torch.randn(2, 2, 10080, generator=torch.Generator().manual_seed(0)))
     spectrum[..., round(7000 / 8000 * spectrum.shape[-1]) :] = 0
     truth = torch.fft.irfft(spectrum, 10080)
@@ -79,17 +79,17 @@ def test_true_masks_give_band_limited_sound_back_above_60_db():
 def test_the_loss_of_a_network_that_says_nothing_is_the_difference_s_energy():
     """Masks of 0 leave the difference at 0: 2.5D Visual Sound's loss is then the mean square of the difference."""
     generator = silent()
-    sound = torch.stack([clip.sound for clip in CLIPS])
-    batch = {"sound": sound, "frames": torch.zeros(3, 1, 3, 32, 64, dtype=torch.uint8)}
+    audio = torch.stack([clip.audio for clip in CLIPS])
+    batch = {"audio": audio, "frames": torch.zeros(3, 1, 3, 32, 64, dtype=torch.uint8)}
     with torch.no_grad():
         out = generator(batch)
-    side = sound[:, 0] - sound[:, 1]
-    both = 2 * sound.square().mean((1, 2))[:, None].sqrt() / 0.1
+    side = audio[:, 0] - audio[:, 1]
+    both = 2 * audio.square().mean((1, 2))[:, None].sqrt() / 0.1
     spectrum = torch.stft(side / both, 512, 160, 400, torch.hann_window(400), return_complex=True)[:, :256]
     expected = torch.view_as_real(spectrum).square().mean()
     assert float(out["loss"]) == pytest.approx(float(expected), rel=1e-4)
     assert float(out["of_mono"]) == pytest.approx(1.0, abs=1e-4)
-    mono = sound.mean(1)
+    mono = audio.mean(1)
     made = generator.eval().spatialize(mono, batch["frames"])
     torch.testing.assert_close(made, mono[:, None].expand_as(made), atol=1e-5, rtol=0)
 
@@ -100,13 +100,13 @@ def test_windows_whose_ears_cancel_count_no_more_than_others():
     left = torch.randn(1, 10080, generator=torch.Generator().manual_seed(0)) * 0.1
     frames = torch.zeros(1, 1, 3, 32, 64, dtype=torch.uint8)
     with torch.no_grad():
-        loss = [generator({"sound": torch.stack([left, k * left], 1), "frames": frames})["loss"] for k in (-0.95, 0.0)]
+        loss = [generator({"audio": torch.stack([left, k * left], 1), "frames": frames})["loss"] for k in (-0.95, 0.0)]
     # Of the level of both ears, all is difference in one window, and half in the other.
     assert float(loss[0] / loss[1]) == pytest.approx(2, abs=0.01)
 
 
 def test_separation_leaves_the_statistics_that_files_are_normalised_by():
-    batch = {"sound": torch.stack([clip.sound for clip in CLIPS]), "frames": torch.zeros(3, 1, 3, 32, 64).byte()}
+    batch = {"audio": torch.stack([clip.audio for clip in CLIPS]), "frames": torch.zeros(3, 1, 3, 32, 64).byte()}
     found = []
     for weight in (0.0, 0.5):
         torch.manual_seed(0)
@@ -118,16 +118,16 @@ def test_separation_leaves_the_statistics_that_files_are_normalised_by():
     assert all(torch.equal(found[0][name], found[1][name]) for name in found[0])
 
 
-def test_mirroring_exchanges_the_ears_and_turns_the_picture_round():
+def test_mirroring_exchanges_the_ears_and_turns_the_image_round():
     generator = small(mirror=True, crop=False, colour=0.0, rows=32, columns=64)
     clip = CLIPS[0]
     seen = {}
     for seed in range(20):
         views = generator.views(clip, np.random.default_rng(seed))
-        turned = not torch.equal(views["sound"], clip.sound)
+        turned = not torch.equal(views["audio"], clip.audio)
         seen[turned] = views
     assert set(seen) == {True, False}
-    assert torch.equal(seen[True]["sound"], clip.sound.flip(0))
+    assert torch.equal(seen[True]["audio"], clip.audio.flip(0))
     assert torch.equal(seen[True]["frames"], seen[False]["frames"].flip(-1))
 
 

@@ -19,7 +19,7 @@ def test_a_second_of_the_paper_gives_two_ratio_masks():
     assert network.encoder.sizes == [(1025, 44), (127, 44), (31, 44), (14, 44), (10, 44), (6, 44)]
 
 
-def test_without_pictures_every_parameter_of_the_u_net_is_trained():
+def test_without_frames_every_parameter_of_the_u_net_is_trained():
     torch.manual_seed(0)
     network = AsnNet((64, 20), (), outputs=4, layers=SMALL, norm=True)
     masks = network(torch.rand(2, 1, 64, 20))
@@ -28,7 +28,7 @@ def test_without_pictures_every_parameter_of_the_u_net_is_trained():
     assert all(each.grad is not None for each in network.parameters())
 
 
-def test_a_picture_changes_the_masks_of_its_own_time():
+def test_a_image_changes_the_masks_of_its_own_time():
     """SMALL reaches four windows to either side on both ways."""
     torch.manual_seed(0)
     network, magnitude = AsnNet((64, 60), (3,), layers=SMALL).eval(), torch.rand(1, 1, 64, 60)

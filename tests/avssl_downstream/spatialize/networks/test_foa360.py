@@ -42,11 +42,11 @@ def test_the_maps_of_the_encoder_are_the_papers(full):
 
 def test_every_layer_of_the_paper_is_there_and_no_other(full):
     encoder = sum(before * after * kernel + after for before, after, kernel in KERNELS)
-    pictures = 2 * (linear(512, 128) + linear(128 * 7 * 14, 512))
+    frames = 2 * (linear(512, 128) + linear(128 * 7 * 14, 512))
     localization = linear(2048, 512) + linear(512, 512) + linear(512, 3 * 33)
     ways = zip((64, 128, 256, 512, 1024), (32, 32, 64, 128, 256), KERNELS, strict=True)
     decoder = sum(before * after * kernel + after for before, after, (_, _, kernel) in ways)
-    wanted = encoder + linear(3072, 1024) + pictures + localization + linear(2048, 512) + decoder
+    wanted = encoder + linear(3072, 1024) + frames + localization + linear(2048, 512) + decoder
     assert sum(each.numel() for each in full.parameters()) == wanted
 
 
@@ -108,10 +108,10 @@ def test_smooth_weights_go_along_a_line_from_middle_to_middle():
 
 def test_a_weight_of_an_encoding_makes_a_plane_wave():
     """One track at azimuth 30 degrees: Y and X are its cosines."""
-    sound = torch.randn(1, 1, 960)
+    audio = torch.randn(1, 1, 960)
     gains = torch.tensor([0.5, 0.0, 3**0.5 / 2])
-    found = mix_tracks(gains.reshape(1, 1, 3, 1).repeat(1, 3, 1, 1), torch.zeros(1, 3, 3), sound)
-    torch.testing.assert_close(found, gains[None, :, None] * sound)
+    found = mix_tracks(gains.reshape(1, 1, 3, 1).repeat(1, 3, 1, 1), torch.zeros(1, 3, 3), audio)
+    torch.testing.assert_close(found, gains[None, :, None] * audio)
 
 
 def fit(network: Foa360Net, magnitude: Tensor, maps: Tensor, target: Tensor) -> LocalizedTracks:
@@ -124,7 +124,7 @@ def fit(network: Foa360Net, magnitude: Tensor, maps: Tensor, target: Tensor) -> 
         return network(magnitude, [maps.flip(-1)])
 
 
-def test_it_learns_that_a_mirrored_picture_negates_y():
+def test_it_learns_that_a_mirrored_image_negates_y():
     torch.manual_seed(0)
     network = Foa360Net(small(), separate=False, units=32)
     magnitude, maps = torch.rand(1, 1, 32, 48).repeat(4, 1, 1, 1), torch.zeros(4, 4, 4, 8)

@@ -28,7 +28,7 @@ def test_the_frames_are_one_map_of_2048_channels_at_first():
     assert channels == [(2048, 1024), (1024, 512), (512, 1024)]
 
 
-def test_the_pictures_join_at_the_smallest_map_and_after_five_doublings():
+def test_the_frames_join_at_the_smallest_map_and_after_five_doublings():
     torch.manual_seed(0)
     network = MonoTo3DNet(width=2, visual_channels=4, instants=2, visual_width=8)
     taken = {}

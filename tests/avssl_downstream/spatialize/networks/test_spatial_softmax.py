@@ -24,7 +24,7 @@ def test_places_are_right_and_down_from_the_middle():
     torch.testing.assert_close(share, torch.ones(2))
 
 
-def test_what_is_not_in_the_picture_is_nowhere():
+def test_what_is_not_in_the_image_is_nowhere():
     assert looking_for_the_first_map().places(torch.zeros(1, 3, 2, 5, 9)).abs().max() < 1e-6
 
 

@@ -15,7 +15,7 @@ from avssl_downstream.spatialize.networks.track_localization import (
 from torch import Tensor
 
 from avssl.spatial.ambisonics import angles
-from avssl.spatial.spectrum import StftConfig
+from avssl.spatial.stft import StftConfig
 
 
 def looking_for_the_first_map(nowhere: float = -40.0) -> TrackLocalization:
@@ -47,7 +47,7 @@ def test_what_is_nowhere_has_no_direction():
     assert looking_for_the_first_map(1000.0)(maps_with(2, 5)).abs().max() < 1e-6
 
 
-def test_a_turned_picture_turns_the_weights():
+def test_a_turned_image_turns_the_weights():
     torch.manual_seed(0)
     pointing, maps = TrackLocalization(5, 3), torch.randn(2, 5, 8, 16)
     y, z, x = pointing(maps).unbind(1)
@@ -56,7 +56,7 @@ def test_a_turned_picture_turns_the_weights():
         torch.testing.assert_close(found, wanted, atol=1e-6, rtol=1e-5)
 
 
-def test_unseparated_sound_is_shared_out_among_the_kinds():
+def test_unseparated_audio_is_shared_out_among_the_kinds():
     torch.manual_seed(0)
     net = TrackLocalizationNet(AudioVisualTrunk((32, 32), (), 1, SMALL, 8), (5,), kinds=3, separate=False)
     torch.nn.init.zeros_(net.shares.weight)
@@ -79,7 +79,7 @@ def test_masks_of_channels_are_tracks_weighted_and_added_up():
     torch.testing.assert_close(at_once, mix_tracks(*found[:2], tracks), atol=1e-4, rtol=1e-4)
 
 
-def test_tracks_add_up_to_the_mono_sound_and_every_parameter_is_trained():
+def test_tracks_add_up_to_the_mono_audio_and_every_parameter_is_trained():
     torch.manual_seed(0)
     net = TrackLocalizationNet(AudioVisualTrunk((32, 32), (), 1, SMALL, 8, norm=True), (3, 4), kinds=5)
     found = net(torch.rand(2, 1, 32, 32), [torch.rand(2, 3, 4, 8), torch.rand(2, 4, 4, 8)])

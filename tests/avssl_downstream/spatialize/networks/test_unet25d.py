@@ -10,7 +10,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional
 
-from avssl.models.weights import load_weights
+from avssl.models.pretrained import load_weights
 
 # Block -> weight's shape, and what comes out of two spectra of 257 x 64.
 TABLE = {
@@ -116,7 +116,7 @@ def test_the_nyquist_row_is_read_and_left_out_of_the_mask():
 
 
 @pytest.mark.parametrize("norm", ["batch", "instance"])
-def test_it_learns_that_the_side_of_the_picture_is_the_side_of_the_sound(norm):
+def test_it_learns_that_the_side_of_the_image_is_the_side_of_the_audio(norm):
     torch.manual_seed(0)
     network = UNet25D(width=8, visual_channels=4, grid=(2, 4), norm=norm)
     mix, maps = torch.randn(1, 2, 65, 32).repeat(4, 1, 1, 1), torch.zeros(4, 4, 4, 8)
@@ -154,14 +154,14 @@ def test_apnet_has_the_published_parameters_and_names():
     assert network.state_dict().keys() == wanted
 
 
-def test_every_cell_of_the_picture_listens_with_its_own_kernel():
+def test_every_cell_of_the_image_listens_with_its_own_kernel():
     torch.manual_seed(0)
-    block, sound, cells = AVFusionBlock(5, 3), torch.randn(2, 5, 4, 6), torch.randn(2, 3, 7)
+    block, audio, cells = AVFusionBlock(5, 3), torch.randn(2, 5, 4, 6), torch.randn(2, 3, 7)
     weight, bias = block.channel_mapping_conv_w.weight[..., 0], block.channel_mapping_conv_w.bias
-    found = block(sound, cells)
+    found = block(audio, cells)
     for cell in range(7):
         kernel = (cells[:, :, cell] @ weight.T + bias).clamp(min=0)
-        torch.testing.assert_close(found[:, cell], (sound * kernel[:, :, None, None]).sum(1))
+        torch.testing.assert_close(found[:, cell], (audio * kernel[:, :, None, None]).sum(1))
 
 
 @pytest.mark.parametrize("head", [APNet, AssociativeConv])

@@ -26,7 +26,7 @@ def resnet() -> nn.Module:
     return torchvision.models.resnet18().eval()
 
 
-def pictures(time: int = 2, height: int = 64, width: int = 96) -> Tensor:
+def frames(time: int = 2, height: int = 64, width: int = 96) -> Tensor:
     generator = torch.Generator().manual_seed(0)
     return torch.randint(0, 256, (2, time, 3, height, width), dtype=torch.uint8, generator=generator)
 
@@ -34,13 +34,13 @@ def pictures(time: int = 2, height: int = 64, width: int = 96) -> Tensor:
 def test_pretrained_maps_are_those_of_the_encoders(encoders):
     branch = VisualBranch("encoders", encoders).eval()
     with torch.no_grad():
-        torch.testing.assert_close(branch(pictures()), encoders.eval().video.maps(pictures()))
+        torch.testing.assert_close(branch(frames()), encoders.eval().video.maps(frames()))
 
 
 def test_training_a_branch_leaves_the_encoders_as_they_are(encoders):
     before = encoders.fingerprint()
     branch = VisualBranch("encoders", encoders)
-    branch(pictures()).sum().backward()
+    branch(frames()).sum().backward()
     with torch.no_grad():
         for parameter in branch.parameters():
             parameter.add_(1)
@@ -52,15 +52,15 @@ def test_scratch_is_the_encoders_network_with_new_weights(encoders):
     shapes = [{name: each.shape for name, each in branch.state_dict().items()} for branch in (scratch, pretrained)]
     assert shapes[0] == shapes[1]
     with torch.no_grad():
-        assert not torch.allclose(scratch.eval()(pictures()), pretrained.eval()(pictures()))
+        assert not torch.allclose(scratch.eval()(frames()), pretrained.eval()(frames()))
 
 
 @pytest.mark.parametrize("source", ["scratch", "torchvision/resnet18", "timm/resnet18", "torchvision/r3d_18"])
-def test_the_shape_is_known_before_and_a_mirrored_picture_mirrors_the_maps(source):
+def test_the_shape_is_known_before_and_a_mirrored_image_mirrors_the_maps(source):
     torch.manual_seed(0)
     branch = VisualBranch(source).eval()
     with torch.no_grad():
-        maps = branch(pictures(4, 64, 128))
+        maps = branch(frames(4, 64, 128))
     assert maps.shape[1:] == branch.shape(4, 64, 128)
     assert maps.shape[1] == branch.channels
     dark = torch.zeros(1, 4, 3, 64, 128)
@@ -75,7 +75,7 @@ def test_the_shape_is_known_before_and_a_mirrored_picture_mirrors_the_maps(sourc
 @pytest.mark.parametrize("source", ["scratch", "torchvision/resnet18", "timm/resnet18"])
 def test_every_parameter_that_is_trained_has_a_gradient(source):
     branch = VisualBranch(source)
-    branch(pictures()).square().sum().backward()
+    branch(frames()).square().sum().backward()
     trained = [each for each in branch.parameters() if each.requires_grad]
     assert trained
     assert all(each.grad is not None for each in trained)
@@ -84,7 +84,7 @@ def test_every_parameter_that_is_trained_has_a_gradient(source):
 def test_a_branch_that_is_not_tuned_stays_as_it_is_in_training(encoders):
     branch = VisualBranch("encoders", encoders, fine_tune=False)
     before = {name: each.clone() for name, each in branch.state_dict().items()}
-    maps = branch.train()(pictures())
+    maps = branch.train()(frames())
     assert not maps.requires_grad
     assert not any(each.requires_grad for each in branch.parameters())
     assert all(torch.equal(each, before[name]) for name, each in branch.state_dict().items())
@@ -95,8 +95,8 @@ def test_a_visual_net_is_torchvisions_resnet_before_it_pools(resnet, tmp_path):
     branch = VisualBranch("torchvision/resnet18", weights=str(tmp_path / "resnet18.safetensors")).eval()
     normalise = torchvision.transforms.Normalize((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
     with torch.no_grad():
-        maps = branch(pictures(1))
-        expected = resnet(normalise(pictures(1)[:, 0] / 255))
+        maps = branch(frames(1))
+        expected = resnet(normalise(frames(1)[:, 0] / 255))
         torch.testing.assert_close(resnet.fc(maps.mean((2, 3, 4))), expected, atol=1e-4, rtol=1e-4)
 
 

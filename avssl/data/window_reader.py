@@ -1,0 +1,223 @@
+"""Windows of any file, as encoders that are not trained any more take them: the same ones, however they are read."""
+
+# N windows, C channels
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from avssl.media import read_audio
+from avssl.media.resample import resample
+from avssl.media.streams import AudioReader, VideoReader
+from avssl.spatial.ambisonics import from_stereo
+from avssl.spatial.viewport import crop
+
+TOWERS = ("audio", "video")
+MARGIN = 0.25
+"""Seconds of sound read on either side of windows: more than the resampling filter is long."""
+SLACK = 1e-6
+"""Seconds by which an instant may fall short of the end through rounding."""
+_AUDIO = ("seconds", "channels", "upmix")
+"""What of a reading the audio tower hears; the video tower sees the rest."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How windows are read."""
+
+    seconds: float = 1.0
+    """Sound of a window."""
+    frames: int = 8
+    """Pictures of a window."""
+    frame_rate: float = 16.0
+    """Pictures a second."""
+    resize: int = 128
+    """Pixels that the shorter side is scaled to; 0 leaves it."""
+    size: int = 112
+    """Pixels; side of the square cut from the middle. 0 leaves the whole picture."""
+    channels: int = 0
+    """First so many of the sound's channels; 0 takes all."""
+    upmix: bool = False
+    """Take left and right for the sides of a first-order field, and one channel for its W."""
+    view: tuple[float, float, float] | None = None
+    """Azimuth, elevation and field of view, in radians, of what is seen of 360-degree pictures; None takes all."""
+
+    def __post_init__(self) -> None:
+        """Refuse what has no meaning."""
+        if not (self.seconds > 0 and self.frame_rate > 0 and self.frames >= 1):
+            found = f"{self.seconds}, {self.frame_rate} and {self.frames}"
+            raise ValueError(f"windows want seconds > 0, frame_rate > 0 and frames >= 1, not {found}")
+        if min(self.resize, self.size, self.channels) < 0:
+            found = f"{self.resize}, {self.size} and {self.channels}"
+            raise ValueError(f"resize, size and channels must not be negative, they are {found}")
+        if self.resize and self.size > self.resize:
+            raise ValueError(f"a square of {self.size} pixels cannot be cut from pictures scaled to {self.resize}")
+        if self.view is not None and not (self.size and 0 < self.view[2] < math.pi):
+            raise ValueError(
+                f"a view wants size > 0 and a field of view below 180 degrees, not {self.size}, {self.view}"
+            )
+
+    def of(self, tower: str) -> dict[str, Any]:
+        """What of it matters to one tower."""
+        return {name: value for name, value in asdict(self).items() if (name in _AUDIO) == (tower == "audio")}
+
+
+@dataclass(frozen=True)
+class Source:
+    """Windows of one file."""
+
+    key: str
+    """Names it to whoever asks."""
+    path: Path
+    starts: tuple[float, ...]
+    """Seconds from the file's beginning to each window's."""
+
+
+def read_window_audio(path: Path, start: float, reading: Reading, sample_rate: int) -> Tensor:
+    """The sound of one window; what the file lacks of it is silence.
+
+    Args:
+        path: any file with sound.
+        start: seconds from the file's beginning.
+        reading: length, channels.
+        sample_rate: Hz of what is returned; the file may have another.
+
+    Returns:
+        float32 `(channels, samples)`, full scale 1.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: no sound, broken, or far past its end.
+    """
+    return read_audio_windows(path, [start], reading, sample_rate)[0]
+
+
+def read_window_frames(path: Path, start: float, reading: Reading) -> Tensor:
+    """The pictures of one window; past the end those that are there come again, in a cycle (Morgado 2020, AVSA's code).
+
+    Args:
+        path: any file with pictures.
+        start: seconds from the file's beginning.
+        reading: how many, how fast, how large.
+
+    Returns:
+        uint8 `(frames, 3, height, width)`, RGB.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: no pictures, broken, or wholly past their end.
+    """
+    return next(iterate_window_frames(path, [start], reading))
+
+
+def read_audio_windows(path: Path, starts: Sequence[float], reading: Reading, sample_rate: int) -> Tensor:
+    """The sound of windows near each other, read in one go; see `read_window_audio`.
+
+    Args:
+        path: any file with sound.
+        starts: ascending; all that lies between them is in memory.
+        reading: length, channels.
+        sample_rate: Hz of what is returned.
+
+    Returns:
+        float32 `(N, C, samples)`.
+    """
+    # From a whole second, which is a sample at either rate: a window does not depend on those read with it.
+    first = max(0, math.floor(starts[0] - MARGIN))
+    audio, rate = _stretch(path, first, starts[-1] + reading.seconds + MARGIN - first, reading)
+    audio = resample(audio, rate, sample_rate)
+    samples = round(reading.seconds * sample_rate)
+    begins = [round(start * sample_rate) - first * sample_rate for start in starts]
+    audio = torch.nn.functional.pad(audio, (0, max(0, begins[-1] + samples - audio.shape[1])))
+    return torch.stack([audio[:, begin : begin + samples] for begin in begins])
+
+
+def iterate_window_frames(path: Path, starts: Sequence[float], reading: Reading) -> Iterator[Tensor]:
+    """The pictures of windows near each other, decoded in one go; see `read_window_frames`.
+
+    Args:
+        path: any file with pictures.
+        starts: ascending.
+        reading: how many, how fast, how large.
+
+    Yields:
+        uint8 `(frames, 3, height, width)`.
+    """
+    frames, end = _frames(path, *_state(path))
+    windows = [_instants(path, start, reading, end) for start in starts]
+    instants = sorted({each for window in windows for each in window})
+    coming = zip(instants, frames.frames(instants, _scaled(path, frames, reading)), strict=True)
+    held: dict[float, Tensor] = {}
+    for window in windows:
+        held = {instant: frame for instant, frame in held.items() if instant >= window[0]}
+        while window[-1] not in held or max(window) not in held:
+            instant, frame = next(coming)
+            held[instant] = _cut(np.rot90(frame, frames.turns), reading)
+        yield torch.stack([held[instant] for instant in window])
+
+
+def _stretch(path: Path, start: float, seconds: float, reading: Reading) -> tuple[Tensor, int]:
+    file = AudioReader(path)
+    count = min(file.channels, reading.channels or file.channels)
+    audio, rate = read_audio(path, start, seconds, range(count), 0 if file.raw else file.stream)
+    if not bool(audio.isfinite().all()):
+        raise ValueError(f"{path}: sound is made of finite numbers, here are others after {start:.2f} s")
+    return from_stereo(audio) if reading.upmix and count < 4 else audio, rate
+
+
+def _instants(path: Path, start: float, reading: Reading, end: float) -> list[float]:
+    if start >= end:
+        raise ValueError(f"{path}: its pictures end at {end:.3f} s, asked for {start:.3f} s")
+    instants = [start + frame / reading.frame_rate for frame in range(reading.frames)]
+    there = max(1, sum(instant < end - SLACK for instant in instants))
+    return [instants[frame % there] for frame in range(reading.frames)]
+
+
+def _scaled(path: Path, frames: VideoReader, reading: Reading) -> tuple[int, int]:
+    """Height and width to decode to, before any turn."""
+    height, width = frames.height, frames.width
+    if reading.view is not None:
+        # As fine as the middle of the view, so that it does not alias.
+        rows = math.ceil(math.pi * reading.size / (2 * math.tan(reading.view[2] / 2)))
+        return (rows, round(width * rows / height)) if rows < height else (height, width)
+    if reading.resize:
+        share = reading.resize / min(height, width)
+        height, width = round(height * share), round(width * share)
+    if reading.size > min(height, width):
+        raise ValueError(f"{path}: a square of {reading.size} pixels cannot be cut from {width}x{height}; set resize")
+    return height, width
+
+
+def _cut(image: np.ndarray, reading: Reading) -> Tensor:
+    """A view of a picture `(height, width, 3)`, or its middle: `(3, height, width)`."""
+    frame = torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)
+    if reading.view is not None:
+        azimuth, elevation, fov = reading.view
+        return crop(frame[None].contiguous(), torch.tensor([[azimuth, elevation]]), fov, reading.size)[0, 0]
+    if reading.size:
+        top, left = (round((length - reading.size) / 2) for length in frame.shape[1:])
+        frame = frame[:, top : top + reading.size, left : left + reading.size]
+    return frame.contiguous()
+
+
+def _state(path: Path) -> tuple[int, int]:
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: expected a video, there is no such file")
+    status = path.stat()
+    return status.st_size, status.st_mtime_ns
+
+
+@lru_cache(maxsize=4096)
+def _frames(path: Path, size: int, changed: int) -> tuple[VideoReader, float]:
+    """The pictures of a file that is the same still, and where they end."""
+    frames = VideoReader(path)
+    return frames, frames.length()

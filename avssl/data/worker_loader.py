@@ -1,0 +1,161 @@
+"""Loader processes: what they read arrives in order, their errors as errors, and they end with the iterator."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import traceback
+import warnings
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from multiprocessing import get_all_start_methods
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+import cv2
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, get_worker_info
+
+Job = TypeVar("Job")
+Batch = dict[str, Tensor]
+REFUSED = "refused"
+"""Of a batch that could not be read: why."""
+SHARED_MEMORY = Path("/dev/shm")
+ROOMY = 2**31
+"""Bytes free in shared memory with which batches travel through it: containers often have 64 MiB."""
+
+
+def in_order(read: Callable[[Job], Batch], jobs: Sequence[Job], workers: int) -> Generator[Batch, None, None]:
+    """What is read for each job, in the order of the jobs; closing the iterator ends its loader processes.
+
+    Args:
+        read: runs in a loader process, on one core.
+        jobs: what it is called with.
+        workers: processes; 0: in this one.
+
+    Raises:
+        ValueError: `read` did.
+        OSError: likewise.
+    """
+    if not workers:
+        for job in jobs:
+            with _one_thread():
+                batch = _noted(read, job)
+            yield batch
+        return
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "This DataLoader will create")  # more processes than cores do no harm
+        loader: Any = iter(_loader(_Jobs(read, jobs), min(workers, max(1, len(jobs)))))
+    try:
+        for batch in loader:
+            yield _unwrapped(batch)
+    finally:
+        # What its `__del__` does, and does too late where the traceback of an error keeps it alive.
+        loader._shutdown_workers()
+
+
+@dataclass(frozen=True)
+class ErrorsAsResults(Generic[Job]):
+    """Reads jobs, and takes for a result that one cannot be read; see `read_error`."""
+
+    read: Callable[[Job], Batch]
+
+    def __call__(self, job: Job) -> Batch:
+        """What was read, or why it could not be."""
+        try:
+            return self.read(job)
+        except (ValueError, OSError) as error:
+            return {REFUSED: torch.tensor(list(_line(error).encode("utf-8", "replace")), dtype=torch.uint8)}
+
+
+def read_error(batch: Batch) -> ValueError | None:
+    """Why a batch of a `ErrorsAsResults` could not be read, if it could not."""
+    said = batch.get(REFUSED)
+    return None if said is None else ValueError(bytes(said.tolist()).decode())
+
+
+def in_loader() -> bool:
+    """Whether this is a loader process whose tensors travel through shared memory."""
+    return get_worker_info() is not None and _roomy()
+
+
+@dataclass(frozen=True)
+class _Jobs(Dataset[Any], Generic[Job]):
+    """Place -> what is read for the job there, or the error that came."""
+
+    read: Callable[[Job], Batch]
+    jobs: Sequence[Job]
+
+    def __len__(self) -> int:
+        return len(self.jobs)
+
+    def __getitem__(self, place: int) -> Any:
+        try:
+            batch = _noted(self.read, self.jobs[place])
+        except (ValueError, OSError) as error:
+            return error  # raised in the main process: there it is one line, not a worker's traceback
+        return batch if _roomy() else {name: each.numpy() for name, each in batch.items()}
+
+
+def _line(error: ValueError | OSError) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}"
+    return " ".join(str(error).split())
+
+
+def _noted(read: Callable[[Job], Batch], job: Job) -> Batch:
+    try:
+        return read(job)
+    except (ValueError, OSError) as error:
+        error.add_note(traceback.format_exc())  # a traceback does not travel between processes, notes do
+        raise
+
+
+def _loader(jobs: _Jobs[Any], workers: int) -> DataLoader[Any]:
+    # Forked, because `read` may belong to a task that is already on a GPU, which cannot be pickled.
+    context = "fork" if "fork" in get_all_start_methods() else None
+    return DataLoader(
+        jobs,
+        batch_size=None,
+        num_workers=workers,
+        collate_fn=_as_it_is,
+        worker_init_fn=_settle,
+        multiprocessing_context=context,
+    )
+
+
+def _unwrapped(batch: Any) -> Batch:
+    if isinstance(batch, Exception):
+        raise batch
+    return {name: torch.as_tensor(each) for name, each in batch.items()}
+
+
+def _as_it_is(batch: Any) -> Any:
+    return batch
+
+
+@lru_cache(maxsize=1)
+def _roomy() -> bool:
+    return not SHARED_MEMORY.is_dir() or shutil.disk_usage(SHARED_MEMORY).free > ROOMY
+
+
+def _settle(worker: int) -> None:
+    """A loader process computes on one core, and leaves signals to the process that trains, which ends it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    torch.set_num_threads(1)
+    cv2.setNumThreads(0)
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """As in a loader process: several threads may round differently."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)

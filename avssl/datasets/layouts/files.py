@@ -1,0 +1,109 @@
+"""Any folder of clips: audio in the video file, or in a file of the same stem beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from avssl.datasets.dataset import Dataset, Recording
+from avssl.datasets.layout import Layout
+from avssl.datasets.layouts.walk import walk
+from avssl.datasets.recording_keys import safe_key, unique_keys
+
+VIDEO_SUFFIXES = frozenset(
+    (
+        ".mp4",
+        ".m4v",
+        ".webm",
+        ".mkv",
+        ".mov",
+        ".avi",
+        ".mts",
+        ".m2ts",
+        ".ts",
+        ".ogv",
+        ".flv",
+        ".wmv",
+        ".3gp",
+        ".mpg",
+        ".mpeg",
+        ".insv",
+        ".360",
+    )
+)
+AUDIO_SUFFIXES = frozenset(
+    (
+        ".wav",
+        ".wave",
+        ".flac",
+        ".caf",
+        ".m4a",
+        ".aac",
+        ".ogg",
+        ".oga",
+        ".opus",
+        ".mka",
+        ".weba",
+        ".w64",
+        ".rf64",
+        ".aif",
+        ".aiff",
+        ".amb",
+        ".wv",
+        ".mp3",
+        ".ac3",
+        ".eac3",
+    )
+)
+
+
+class Files(Layout):
+    """Any folder of video files, 360-degree or ordinary; audio inside, or beside in a file of that stem.
+
+    Every video file under a folder, subfolders and linked folders included, hidden files and folders not.
+
+    An audio file of the same stem beside a video replaces the video's own audio track; two of them are a problem of
+    the recording, not a choice.
+    """
+
+    def read(self, root: Path, exclude: Path | None = None) -> Dataset:
+        """Find the video files, by their suffix, and the audio files beside them.
+
+        Args:
+            root: the folder.
+            exclude: folder that is not searched, such as the output of `prepare`.
+
+        Raises:
+            ValueError: no video file.
+        """
+        found = [_recording(root, path, beside) for path, beside in _videos(root, exclude)]
+        if not found:
+            raise ValueError(
+                f"{root}: expected 360-degree clips or ordinary ones (.mp4, .webm, .mkv, .mov, ...), found none"
+            )
+        return Dataset(root.resolve().name, root, unique_keys(found))
+
+
+def _recording(root: Path, video: Path, beside: list[Path]) -> Recording:
+    problem = ""
+    if len(beside) > 1:
+        names = ", ".join(path.name for path in beside)
+        problem = f"expected one sound file beside the picture, found {len(beside)}: {names}"
+    return Recording(
+        key=safe_key(video.relative_to(root).with_suffix("")),
+        video=str(video.relative_to(root)),
+        audio=str((beside[0] if beside else video).relative_to(root)),
+        problem=problem,
+    )
+
+
+def _videos(root: Path, exclude: Path | None) -> Iterator[tuple[Path, list[Path]]]:
+    """Each video file with the audio files of its stem."""
+    for folder, _, names in walk(root, exclude):
+        audio_files: dict[str, list[Path]] = {}
+        for path in (folder / name for name in names):
+            if path.suffix.lower() in AUDIO_SUFFIXES:
+                audio_files.setdefault(path.stem, []).append(path)
+        for path in (folder / name for name in names):
+            if path.suffix.lower() in VIDEO_SUFFIXES and path.is_file():
+                yield path, audio_files.get(path.stem, [])

@@ -1,0 +1,110 @@
+"""Videos that lists name, wherever below a folder they lie: by class and name, the case of letters aside."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from avssl.datasets.dataset import Dataset, Fold, Recording, check_missing
+from avssl.datasets.layouts.files import VIDEO_SUFFIXES
+from avssl.datasets.layouts.pair_files import FLAT as FLAT
+from avssl.datasets.layouts.walk import walk
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A line of a list."""
+
+    label: str
+    """One of the classes."""
+    name: str
+    """Of the file, as the list has it."""
+    group: str
+    """The recording that it was cut from."""
+
+
+Lists = Mapping[str, tuple[Sequence[Listed], Sequence[Listed]]]
+"""Name of a fold -> what it trains on, and what it tests."""
+
+
+class Videos:
+    """All videos below a folder.
+
+    Converted ones are found, too: `a.mp4` where a list says `a.avi`.
+
+    Args:
+        root: where to look, linked folders included, hidden ones not.
+        classes: names of folders that lie apart from one another.
+        exclude: folder that is not searched.
+    """
+
+    def __init__(self, root: Path, classes: Sequence[str], exclude: Path | None = None) -> None:
+        self.classes = {name.casefold() for name in classes}
+        self._by_stem: dict[str, list[PurePosixPath]] = {}
+        for folder, _, names in walk(root, exclude):
+            below = PurePosixPath(folder.relative_to(root).as_posix())
+            for path in (below / name for name in names):
+                if path.suffix.lower() in VIDEO_SUFFIXES:
+                    self._by_stem.setdefault(path.stem.casefold(), []).append(path)
+
+    def find(self, listed: Listed) -> str:
+        """The path of a video relative to the root; nothing where there is none.
+
+        It lies in a folder named as its class, or else in one that is no class's.
+        """
+        name = PurePosixPath(listed.name)
+        same = self._by_stem.get(name.stem.casefold(), [])
+        own = [path for path in same if path.parent.name.casefold() == listed.label.casefold()]
+        near = own or [path for path in same if path.parent.name.casefold() not in self.classes]
+        best = min(near, key=lambda path: (path.name != name.name, path.suffix != name.suffix), default="")
+        return str(best)
+
+
+def listed_dataset(
+    name: str, root: Path, classes: Sequence[str], lists: Lists, missing: float, where: Path, exclude: Path | None
+) -> Dataset:
+    """Dataset videos that lists name and the disk holds.
+
+    Args:
+        name: of the data set.
+        root: the videos lie below it.
+        classes: in their order.
+        lists: of every fold.
+        missing: highest share of the listed files that may be missing.
+        where: the lists, for errors.
+        exclude: folder that is not searched.
+
+    Raises:
+        ValueError: more are missing, a fold has nothing to train on or to test, or trains on what it tests.
+    """
+    videos = Videos(root, classes, exclude)
+    named = list(dict.fromkeys(each for parts in lists.values() for part in parts for each in part))
+    paths = {each: videos.find(each) for each in named}
+    recordings = {
+        each: Recording(path, path, label=each.label, group=each.group, projection=FLAT)
+        for each, path in paths.items()
+        if path
+    }
+    folds = tuple(
+        Fold(
+            fold, *(tuple(dict.fromkeys(recordings[each].key for each in part if each in recordings)) for part in parts)
+        )
+        for fold, parts in lists.items()
+    )
+    unique = tuple({each.key: each for each in recordings.values()}.values())
+    absent = tuple(sorted(each.name for each, path in paths.items() if not path))
+    found = Dataset(name, root, unique, tuple(classes), folds, {"files": absent})
+    check_missing(found, missing, str(where))
+    for fold in folds:
+        _check(fold, where, root)
+    return found
+
+
+def _check(fold: Fold, where: Path, root: Path) -> None:
+    both = sorted(set(fold.train) & set(fold.test))
+    if both:
+        raise ValueError(f"{where}: {fold.name} trains on {len(both)} videos that it tests, such as {both[0]!r}")
+    for part in ("train", "test"):
+        if not getattr(fold, part):
+            raise ValueError(f"{where}: of {fold.name}'s videos to {part}, none is below {root}")

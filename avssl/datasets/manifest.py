@@ -1,0 +1,198 @@
+"""The manifest: one row a clip, in a parquet file that lies beside the media it names."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path, PurePosixPath, PureWindowsPath
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from avssl.data.atomic import replacing
+
+NAME = "manifest.parquet"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One clip: where its picture and sound lie, and what is known of them."""
+
+    key: str
+    """Names the clip; no two rows of a manifest share it."""
+    split: str
+    """train, val, test, or nothing."""
+    video: str
+    """Path of the pictures, relative to the manifest's folder."""
+    audio: str
+    """Path of the sound, relative to the manifest's folder; may be the video's."""
+    start: float
+    """Seconds from the beginning of these files to the clip's."""
+    seconds: float
+    """Length of the clip."""
+    frame_rate: float
+    """Pictures a second."""
+    width: int
+    """Pixels."""
+    height: int
+    """Pixels."""
+    sample_rate: int
+    """Hz."""
+    layout: str
+    """What the source's sound was. stereo and binaural are prepared as left, right; ambix, youtube-327, wxy, fuma, ...
+    as ambiX W, Y, Z, X."""
+    silent_channels: str
+    """Letters of the silent channels, such as Z; L-R where left and right are the same."""
+    azimuth: float
+    """Degrees to the left of the front, where the active intensity of 150-4000 Hz points; nan in silence, and where the
+    sound is for two ears."""
+    elevation: float
+    """Degrees above the horizon, likewise."""
+    diffuseness: float
+    """0 for one plane wave, 1 for a diffuse field or silence, nan where the sound is for two ears."""
+    source: str
+    """The recording that the clip was cut from."""
+
+
+KINDS = {"str": pa.string(), "float": pa.float64(), "int": pa.int64()}
+SCHEMA = pa.schema([(each.name, KINDS[str(each.type)]) for each in fields(Row)])
+MAY_LACK = dict.fromkeys(("split", "layout", "silent_channels", "source"), "") | dict.fromkeys(
+    ("azimuth", "elevation", "diffuseness"), math.nan
+)
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """The rows of a manifest and the folder that their paths start from."""
+
+    rows: tuple[Row, ...]
+    root: Path
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __iter__(self) -> Iterator[Row]:
+        return iter(self.rows)
+
+    def select(self, split: str) -> Manifest:
+        """The rows of one split; there may be none."""
+        return Manifest(tuple(row for row in self.rows if row.split == split), self.root)
+
+
+def write_manifest(path: Path, rows: Sequence[Row]) -> None:
+    """Write rows to a parquet file, whole or not at all.
+
+    Args:
+        path: the file; a folder gets `manifest.parquet`.
+        rows: at least one, each with a key of its own.
+
+    Raises:
+        ValueError: there are no rows, or two share a key.
+        OSError: the file cannot be written.
+    """
+    target = path / NAME if path.is_dir() else path
+    _check_keys(target, rows)
+    table = pa.Table.from_pylist([asdict(row) for row in rows], schema=SCHEMA)
+    with replacing(target) as part:
+        pq.write_table(table, part)
+
+
+def read_manifest(path: Path | str, split: str | None = None) -> Manifest:
+    """The clips of a manifest, after a look at whether their files are there.
+
+    Args:
+        path: `manifest.parquet` or the folder that holds it.
+        split: keeps only these rows; None keeps all.
+
+    Raises:
+        ValueError: no manifest there, not a parquet file, columns are missing or of another kind, no rows (of that
+            split), a path leads out of the manifest's folder, or files are gone.
+    """
+    file = Path(path) / NAME if Path(path).is_dir() else Path(path)
+    manifest = Manifest(tuple(_rows(file)), file.parent.absolute())
+    _check_keys(file, manifest.rows)
+    if split is not None:
+        found = sorted({row.split for row in manifest.rows})
+        manifest = manifest.select(split)
+        if not manifest.rows:
+            raise ValueError(f"{file}: no clip of split {split!r}, only of {found}")
+    _check_files(file, manifest)
+    return manifest
+
+
+def _rows(file: Path) -> Iterator[Row]:
+    if not file.is_file():
+        raise ValueError(f"{file}: expected a manifest (parquet), there is no such file")
+    try:
+        table = pq.ParquetFile(file).read()
+    except (pa.ArrowException, OSError) as error:
+        raise ValueError(f"{file}: expected a manifest (parquet): {_first_line(error)}") from error
+    twice = sorted(name for name in SCHEMA.names if table.column_names.count(name) > 1)
+    if twice:
+        raise ValueError(f"{file}: a manifest has each column once, this has {twice[0]!r} twice")
+    missing = [name for name in SCHEMA.names if name not in table.column_names]
+    if missing:
+        raise ValueError(f"{file}: a manifest has {len(SCHEMA.names)} columns, this lacks {', '.join(missing)}")
+    try:
+        table = table.select(SCHEMA.names).cast(SCHEMA)
+        table.validate(full=True)
+    except pa.ArrowException as error:
+        raise ValueError(f"{file}: a column is not of its kind: {_first_line(error)}") from error
+    for values in table.to_pylist():
+        yield _row(file, values)
+
+
+def _row(file: Path, values: dict[str, str | float | int | None]) -> Row:
+    values = {name: MAY_LACK.get(name) if value is None else value for name, value in values.items()}
+    for name, value in values.items():
+        if value is None or (value == "" and name in ("key", "video", "audio")):
+            raise ValueError(f"{file}: row {values['key']!r} has no {name}")
+    row = Row(**values)  # type: ignore[arg-type]
+    if not (0 <= row.start < math.inf and 0 < row.seconds < math.inf):
+        raise ValueError(f"{file}: row {row.key!r} wants start >= 0, seconds > 0, has {row.start}, {row.seconds}")
+    if not 0 < row.frame_rate < math.inf:
+        raise ValueError(f"{file}: row {row.key!r} wants frame_rate > 0, has {row.frame_rate}")
+    return row
+
+
+def _check_keys(file: Path, rows: Sequence[Row]) -> None:
+    if not rows:
+        raise ValueError(f"{file}: a manifest has at least one row, this has none")
+    seen: set[str] = set()
+    for row in rows:
+        if row.key in seen:
+            raise ValueError(f"{file}: every row has a key of its own, two are {row.key!r}")
+        seen.add(row.key)
+
+
+def _check_files(file: Path, manifest: Manifest) -> None:
+    root = manifest.root.resolve()
+    paths = dict.fromkeys(path for row in manifest.rows for path in (row.video, row.audio))
+    escaped = next((path for path in paths if _escapes(root, path)), None)
+    if escaped is not None:
+        raise ValueError(f"{file}: paths stay inside the manifest's folder, {escaped!r} does not")
+    gone = [path for path in paths if not _is_file(root / path)]
+    if gone:
+        raise ValueError(f"{file}: {len(gone)} of its {len(paths)} files are missing, the first is {gone[0]!r}")
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:
+        return False  # a name too long for any file
+
+
+def _escapes(root: Path, path: str) -> bool:
+    if "\0" in path:
+        return False  # no file has such a name, so that it counts as missing
+    if PurePosixPath(path).is_absolute() or PureWindowsPath(path).is_absolute() or ".." in Path(path).parts:
+        return True
+    # Unlike `Path.resolve`, this takes names that are too long for any file.
+    return not Path(os.path.realpath(root / path)).is_relative_to(root)
+
+
+def _first_line(error: BaseException) -> str:
+    return next(iter(str(error).splitlines()), type(error).__name__)

@@ -1,0 +1,198 @@
+"""Recordings -> a manifest with small proxies beside it: parallel, restartable, and honest about what failed."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from avssl.data.pool import outcomes
+from avssl.datasets.dataset import Dataset
+from avssl.datasets.layout import load_layout
+from avssl.datasets.manifest import NAME, Row, write_manifest
+from avssl.datasets.prepare_journal import Journal, init_prepare_folder
+from avssl.datasets.prepare_report import Failure, PrepareReport, by_key, printable
+from avssl.datasets.transcode import MEDIA, PARTIAL, Job, Options, failure, prepare_one
+from avssl.io.cores import usable_cores
+
+
+def prepare(
+    root: Path,
+    out: Path,
+    layout: str,
+    *,
+    projection: str = "auto",
+    channel_layout: str = "auto",
+    split: str = "",
+    height: int = 224,
+    frame_rate: float = 16.0,
+    sample_rate: int = 24000,
+    workers: int | None = None,
+    progress: bool = True,
+) -> PrepareReport:
+    """Turn recordings into `manifest.parquet`, proxies in `media`, `failed.parquet` and `report.json`.
+
+    Clips that an earlier run prepared from the same files are left as they are; failed ones are tried again.
+
+    Args:
+        root: the recordings; only read.
+        out: where all is written; belongs to one root and one choice of options.
+        layout: name of an installed layout, see `avssl.datasets.layout`, whose recordings have video and audio.
+        projection: auto (by the layout, the header, then the shape), equirect, or flat: an ordinary field of view.
+        channel_layout: auto (by the layout, the number of channels and the codec), or one of
+            `avssl.media.channel_layouts.NAMES` or `PAIRS`.
+        split: which of a data set's sets of lists says what is for training, such as split1; nothing: the first. Clips
+            that were prepared under another choice are not prepared again.
+        height: rows of the proxies, which are twice as wide, or of the proportion of flat pictures.
+        frame_rate: most pictures a second.
+        sample_rate: of the prepared sound, Hz.
+        workers: processes; None: one a core.
+        progress: show a bar and, at the end, a table.
+
+    Returns:
+        What is ready, what failed, and what is missing.
+
+    Raises:
+        ValueError: no recordings, an option without meaning, or `out` belongs to something else.
+        OSError: `out` cannot be written; when the disk is full, what is complete stays and the next run continues.
+    """
+    options = Options(projection, channel_layout, height, frame_rate, sample_rate)
+    if workers is not None and workers < 1:
+        raise ValueError(f"workers must be 1 or more, not {workers}")
+    found = read_recordings(root, out, layout, split)
+    with _disk_full_in_one_line(out):
+        init_prepare_folder(out)
+        with _workplace(out):
+            journal = Journal(out, found.root, {"root": printable(root.resolve()), "layout": layout, **asdict(options)})
+            report = _run(found, journal, options, workers or usable_cores(), Console(stderr=True, quiet=not progress))
+            _write(report)
+    if progress:
+        report.show(Console())
+    return report
+
+
+def read_recordings(root: Path, out: Path, layout: str, split: str = "") -> Dataset:
+    """Recordings with video and audio under a root.
+
+    Raises:
+        ValueError: an unknown layout, no such folder, an empty one, no such split lists, the output would lie on top
+            of it, or the layout's recordings lack video or audio.
+    """
+    kind = load_layout(layout)
+    if split and not kind.has_split_choice():
+        raise ValueError(f"split {split!r}: the layout {layout} has no choice of split lists")
+    if not root.is_dir():
+        raise ValueError(
+            f"{root}: expected a folder of recordings, {'this is a file' if root.exists() else 'there is none'}"
+        )
+    if root.resolve() == out.resolve():
+        raise ValueError(f"{out}: recordings and proxies need folders of their own, these are the same")
+    found = kind(kind.Options(split=split) if split else None).read(root, out)
+    _check_whole_recordings(found, layout)
+    return found
+
+
+def _check_whole_recordings(found: Dataset, layout: str) -> None:
+    """See that recordings are whole files with video and audio."""
+    for name in ("video", "audio"):
+        if lacking := [each.key for each in found.recordings if not getattr(each, name)]:
+            raise ValueError(
+                f"{found.root}: `avssl prepare` expects recordings with video and audio, those of the layout {layout} "
+                f"have no {'video' if name == 'video' else 'audio of their own'}, the first is {lacking[0]!r}"
+            )
+    if cut := [each.key for each in found.recordings if each.start]:
+        raise ValueError(
+            f"{found.root}: `avssl prepare` expects whole files, the layout {layout} cuts them, the first is {cut[0]!r}"
+        )
+
+
+def _run(found: Dataset, journal: Journal, options: Options, workers: int, console: Console) -> PrepareReport:
+    rows: list[Row] = []
+    failures: list[Failure] = []
+    jobs: list[Job] = []
+    for recording in found.recordings:
+        job = Job(found.root, recording, journal.out, options)
+        if recording.problem:
+            failures.append(failure(job, recording.problem))
+        elif row := journal.find(recording):
+            rows.append(row)
+        else:
+            jobs.append(job)
+    skipped = len(rows)
+    for job, outcome in _shown(jobs, workers, console):
+        if isinstance(outcome, Row):
+            journal.add(job.recording, outcome)
+            rows.append(outcome)
+        else:
+            failures.append(outcome)
+    rows.sort(key=lambda row: row.key)
+    return PrepareReport(journal.out, rows, by_key(failures), skipped, found.missing, found.lists, found.leakage)
+
+
+def _shown(jobs: Sequence[Job], workers: int, console: Console) -> Iterator[tuple[Job, Row | Failure]]:
+    """The outcomes of all jobs, as a bar counts them.
+
+    Raises:
+        OSError: a worker found the disk full.
+    """
+    if not jobs:
+        return
+    columns = ("{task.fields[failed]} failed", "{task.fields[speed]:.2f} clips/s")
+    texts = [TextColumn(column) for column in columns]
+    bar = Progress(
+        TextColumn("prepare"), BarColumn(), MofNCompleteColumn(), *texts, TimeRemainingColumn(), console=console
+    )
+    with bar, contextlib.closing(outcomes(prepare_one, jobs, workers)) as results:
+        task, failed = bar.add_task("prepare", total=len(jobs), failed=0, speed=0.0), 0
+        for job, outcome in results:
+            if isinstance(outcome, OSError):
+                raise outcome
+            if isinstance(outcome, BaseException):
+                outcome = failure(job, outcome)
+            failed += isinstance(outcome, Failure)
+            bar.update(task, advance=1, failed=failed, speed=bar.tasks[0].finished_speed or bar.tasks[0].speed or 0.0)
+            yield job, outcome
+
+
+def _write(report: PrepareReport) -> None:
+    if report.rows:
+        write_manifest(report.out / NAME, report.rows)
+    else:
+        (report.out / NAME).unlink(missing_ok=True)
+    report.write()
+
+
+@contextlib.contextmanager
+def _workplace(out: Path) -> Iterator[None]:
+    """The folders that workers write to, for one run at a time; what is half-written is thrown away."""
+    partial = out / PARTIAL
+    (out / MEDIA).mkdir(exist_ok=True)
+    with (out / ".lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ValueError(f"{out}: another `avssl prepare` is writing here") from None
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir()
+        try:
+            yield
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _disk_full_in_one_line(out: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        line = f"{out}: the disk is full; what is complete stays, and the same command continues from there"
+        raise OSError(line) from error

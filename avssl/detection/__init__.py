@@ -1,0 +1,1 @@
+"""Object detection in video frames: tiling, detector backends, journal and index of detections."""

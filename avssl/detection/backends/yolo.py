@@ -1,0 +1,162 @@
+"""Detectors that ultralytics reads: checkpoints, ONNX files and OpenVINO folders, and networks already in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from avssl.data.digest import sha256
+from avssl.detection.backends.detector import Detections, Detector
+from avssl.detection.backends.ultralytics import ultralytics
+from avssl.detection.backends.ultralytics_checkpoint import read_checkpoint
+
+GREY = 114 / 255
+"""What pictures are padded with in the training of these networks."""
+BATCH = 16
+"""Pictures that a network sees at once."""
+OPENVINO = "_openvino_model"
+"""What the name of an OpenVINO folder ends on."""
+OVERLAP = 0.7
+"""Intersection over union above which the lesser of two boxes of one picture goes: the predictor's own."""
+
+
+class Yolo(Detector):
+    """A network of ultralytics, whatever it was saved as.
+
+    Networks of torch work in bfloat16 with colours innermost, on the accelerator if there is one.
+
+    Args:
+        model: a network, or the file or folder of an exported one.
+        name: of the model.
+        digest: sha256 of its weights.
+        side: pixels of the square that pictures are scaled to; exported networks say it themselves.
+
+    Raises:
+        ValueError: it is no detector.
+    """
+
+    def __init__(self, model: nn.Module | Path, name: str, digest: str, side: int = 640) -> None:
+        self.name, self.sha256, self.side = name, digest, side
+        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        source = model if isinstance(model, nn.Module) else str(model)
+        backend = ultralytics().nn.autobackend.AutoBackend(source, self.device, verbose=False)
+        task = getattr(backend, "task", None) or "detect"
+        if task not in ("detect", "segment", "pose"):
+            raise ValueError(f"expected a detector of objects, its task is {task!r}")
+        self.network, self.of_torch = backend.eval(), isinstance(model, nn.Module)
+        self.labels: dict[int, str] = backend.names
+        self.fixed = not self.of_torch and not getattr(backend, "dynamic", False)
+        self.batch = BATCH
+        if self.fixed:
+            if not hasattr(backend, "imgsz"):
+                raise ValueError("it does not say imgsz, batch and names, as what ultralytics exports does")
+            self.side, self.batch = max(backend.imgsz), max(1, int(backend.batch))
+
+    @torch.inference_mode()
+    def find(self, frames: NDArray[np.uint8], min_score: float) -> list[Detections]:
+        """See `Detector.find`."""
+        size = frames.shape[1:3]
+        found: list[Detections] = []
+        for batch in self._batches(frames):
+            found += [self._found(each, size) for each in self.suppressed(self.raw(batch), min_score)]
+        return found
+
+    @torch.inference_mode()
+    def try_out(self) -> None:
+        """Look at nothing, so that a network that does not do what its file says is known at once.
+
+        Raises:
+            ValueError: its output is not that of a detector of these objects.
+            RuntimeError: whatever the network itself raises.
+        """
+        output = self.raw(torch.zeros(1, 3, self.side, self.side))
+        if output.ndim != 3 or (output.shape[1] < 4 + len(self.labels) and output.shape[2] < 6):
+            raise ValueError(f"expected boxes with scores of {len(self.labels)} kinds, it says {tuple(output.shape)}")
+        if output.shape[2] == 4 + len(self.labels):
+            raise ValueError("networks that say boxes one by one (RT-DETR) are not read")
+
+    def raw(self, batch: Tensor) -> Tensor:
+        """The network's output for colours in 0..1, `(pictures, 3, height, width)`: boxes and scores, float32."""
+        batch = batch.to(self.device)
+        mixed = torch.autocast(self.device.type, torch.bfloat16) if self.of_torch else nullcontext()
+        with mixed:
+            output = self.network(batch.contiguous(memory_format=torch.channels_last) if self.of_torch else batch)
+        while isinstance(output, list | tuple):  # masks, poses and the trainer's raw maps follow the boxes
+            output = output[0]
+        boxes: Tensor = output.float()
+        return boxes
+
+    def suppressed(self, output: Tensor, min_score: float) -> list[Tensor]:
+        """For each picture the boxes that stay of what `raw` says: edges, score, number of the label, and what follows.
+
+        Args:
+            output: of the network, float32.
+            min_score: objects of a lower score are left out.
+        """
+        end2end = getattr(self.network, "end2end", False)
+        suppress: Any = ultralytics().utils.nms.non_max_suppression
+        found: list[Tensor] = suppress(output, min_score, OVERLAP, nc=len(self.labels), end2end=end2end)
+        return found
+
+    def named(self, numbers: NDArray[np.float32]) -> list[str]:
+        """Labels by number; the number itself where there is none."""
+        return [self.labels.get(int(each), str(int(each))) for each in numbers]
+
+    def padded(self, frames: NDArray[np.uint8]) -> Tensor:
+        """Colours in 0..1, `(pictures, 3, height, width)`, grey on the right and below where the network wants more."""
+        block = torch.from_numpy(frames).permute(0, 3, 1, 2)
+        below, right = (self._beyond(length) for length in block.shape[-2:])
+        return nn.functional.pad(block.float() / 255, (0, right, 0, below), value=GREY)
+
+    def _batches(self, frames: NDArray[np.uint8]) -> Iterator[Tensor]:
+        for start in range(0, len(frames), self.batch):
+            yield self.padded(frames[start : start + self.batch])
+
+    def _beyond(self, length: int) -> int:
+        """Pixels that a picture lacks, to the fixed side or to a multiple of the coarsest stride."""
+        return self.side - length if self.fixed else -length % 32
+
+    def _found(self, boxes: Tensor, size: Sequence[int]) -> Detections:
+        height, width = size
+        rows = boxes.cpu().numpy()
+        edges = np.clip(rows[:, :4], 0, (width, height, width, height)).astype(np.float32)
+        some = (edges[:, 2] > edges[:, 0]) & (edges[:, 3] > edges[:, 1])
+        return Detections(edges[some], rows[some, 4].astype(np.float32), self.named(rows[some, 5]))
+
+
+def read_yolo(path: Path) -> Yolo:
+    """A detector from a `.pt` checkpoint, an `.onnx` file or an OpenVINO folder; nothing is unpickled that runs code.
+
+    Raises:
+        ValueError: it cannot be read, or is no detector.
+    """
+    if path.is_dir() and not path.name.endswith(OPENVINO):
+        raise ValueError(f"{path}: ultralytics tells OpenVINO folders by their names; call it {path.name}{OPENVINO}")
+    library = ultralytics()
+    files = sorted(each for each in path.iterdir() if each.suffix in (".bin", ".xml")) if path.is_dir() else [path]
+    digest = sha256(*files)
+    try:
+        if path.suffix == ".pt":
+            network = read_checkpoint(path)
+            detector = Yolo(network, path.stem, digest, _side(network))
+        else:
+            detector = Yolo(path, path.stem, digest)
+        detector.try_out()
+    except Exception as error:  # each format's library has errors of its own, from RuntimeError to protobuf's
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        raise ValueError(f"{path}: not a detector that ultralytics {library.__version__} reads: {reason}") from error
+    return detector
+
+
+def _side(network: Any) -> int:
+    """Pixels that a network was trained at, as its checkpoint notes them."""
+    notes = getattr(network, "args", None)
+    noted = notes.get("imgsz", 640) if isinstance(notes, dict) else getattr(notes, "imgsz", 640)
+    return int(max(noted) if isinstance(noted, list | tuple) else noted)

@@ -1,0 +1,208 @@
+"""Objects seen in the clips of a manifest: one parquet file a detector, beside `manifest.parquet`."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from avssl.data.atomic import replacing
+
+FORMAT = "avssl-objects"
+VERSION = 1
+SCHEMA = pa.schema(
+    [
+        ("key", pa.string()),
+        ("time", pa.float32()),
+        ("azimuth", pa.float32()),
+        ("elevation", pa.float32()),
+        ("width", pa.float32()),
+        ("height", pa.float32()),
+        ("label", pa.string()),
+        ("score", pa.float32()),
+        ("model", pa.string()),
+    ]
+)
+"""One row an object and looked-at frame: `time` in seconds from the clip's beginning; in degrees its centre (`azimuth`
+in -180..180, `elevation`) and the field of view (`width`, `height`) of an upright camera that looks at the centre and
+just holds the object; `score` in 0..1; `model`: name and sha256 of the weights."""
+
+
+class DetectedTimes(NamedTuple):
+    """Which instants of a clip were looked at: (i + phase) * step for i below frames."""
+
+    frames: int
+    step: float
+    """Seconds."""
+    phase: float
+    """0: from the clip's beginning; 1/2: in the middle of each step."""
+
+    def times(self) -> NDArray[np.float64]:
+        """The instants in seconds from the clip's beginning, ascending."""
+        return (np.arange(self.frames, dtype=np.float64) + self.phase) * self.step
+
+
+@dataclass(frozen=True)
+class DetectionSettings:
+    """What a file of objects says of itself; with another one of these, the same frames give other objects."""
+
+    model: str
+    """Name and sha256 of the weights."""
+    views: str
+    """viewports or equirect; nothing for the truth of a made-up world."""
+    rate: float
+    """Frames looked at a second."""
+    min_score: float
+    """Objects of a lower score are left out."""
+
+
+class Objects:
+    """The objects of every clip, in memory.
+
+    Args:
+        table: rows of `SCHEMA`, in any order.
+        looked: clip -> the instants that were looked at.
+    """
+
+    def __init__(self, table: pa.Table, looked: Mapping[str, DetectedTimes]) -> None:
+        self.looked = dict(looked)
+        size = _solid_angle(table)
+        order = np.lexsort((-size, -_column(table, "score"), _column(table, "time")))
+        keys = table["key"].to_numpy(zero_copy_only=False)[order]
+        self._times = _column(table, "time")[order]
+        self._scores = _column(table, "score")[order]
+        angles = [_column(table, name)[order] for name in ("azimuth", "elevation")]
+        self._directions = np.radians(np.stack(angles, 1)).astype(np.float32)
+        by_clip = np.argsort(keys, kind="stable")
+        names, starts = np.unique(keys[by_clip], return_index=True)
+        self._rows = dict(zip(names.tolist(), np.split(by_clip, starts[1:]), strict=False))
+
+    def __len__(self) -> int:
+        """Objects, over all clips and instants."""
+        return len(self._times)
+
+    def at(self, key: str, time: float) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """The objects seen at the looked-at instant that is nearest to a time.
+
+        Args:
+            key: of the clip.
+            time: seconds from the clip's beginning.
+
+        Returns:
+            Azimuth and elevation `(N, 2)` in radians and scores `(N,)`, best first; of equal ones the largest.
+
+        Raises:
+            ValueError: the clip was not looked at.
+        """
+        if key not in self.looked:
+            raise ValueError(f"clip {key!r}: no objects were looked for in it; run `avssl detect` again")
+        times = self.looked[key].times()
+        nearest = times[np.abs(times - time).argmin()]
+        rows = self._rows.get(key, np.empty(0, np.int64))
+        rows = rows[np.abs(self._times[rows] - nearest) < self.looked[key].step / 2]
+        return self._directions[rows], self._scores[rows]
+
+
+def slug(model: str) -> str:
+    """What stands for a model in the names of files: `runs/Best One.pt` gives `best-one`."""
+    if model.startswith("torchvision/"):
+        name = model.partition(":")[0].replace("/", "-")
+    else:
+        path = Path(model)
+        name = path.stem if path.suffix in (".pt", ".onnx", ".xml") else path.name
+    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") or "model"
+
+
+def objects_path(folder: Path, model: str) -> Path:
+    """The file of a model's objects in a manifest's folder."""
+    return folder / f"objects-{slug(model)}.parquet"
+
+
+def read(folder: Path, model: str) -> Objects:
+    """The objects that a model found in the clips of a manifest.
+
+    Args:
+        folder: of the manifest.
+        model: as it was given to `detect`.
+
+    Raises:
+        ValueError: there is no such file, it is broken, or of another kind.
+    """
+    path = objects_path(folder, model)
+    if not path.is_file():
+        raise ValueError(f"{path}: expected objects, there is no such file; `avssl detect {folder} --model {model}`")
+    with _refused(path):
+        table = pq.ParquetFile(path).read()
+        looked = _looked(_note(table.schema))
+        return Objects(table.select(SCHEMA.names).cast(SCHEMA), looked)
+
+
+def read_settings(path: Path) -> tuple[DetectionSettings, dict[str, DetectedTimes]]:
+    """What a file of objects says of itself, and which clips it covers.
+
+    Raises:
+        ValueError: it is broken, or of another kind.
+    """
+    with _refused(path):
+        note = _note(pq.ParquetFile(path).schema_arrow)
+        return DetectionSettings(**note["about"]), _looked(note)
+
+
+def write(path: Path, table: pa.Table, about: DetectionSettings, looked: Mapping[str, DetectedTimes]) -> None:
+    """Write objects, whole or not at all.
+
+    Args:
+        path: see `objects_path`.
+        table: rows of `SCHEMA`.
+        about: how they were found.
+        looked: every clip that was looked at, also those without objects.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    note = {"format": FORMAT, "version": VERSION, "about": asdict(about), "looked": looked}
+    ordered = table.select(SCHEMA.names).cast(SCHEMA).replace_schema_metadata({"avssl": json.dumps(note)})
+    with replacing(path) as part:
+        pq.write_table(ordered, part)
+
+
+@contextmanager
+def _refused(path: Path) -> Iterator[None]:
+    """What is no file of objects, in one line."""
+    try:
+        yield
+    except (pa.ArrowException, OSError, KeyError, TypeError, ValueError) as error:
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
+        raise ValueError(
+            f"{path}: expected objects of avssl (parquet): {reason}; delete it and detect again"
+        ) from error
+
+
+def _note(schema: pa.Schema) -> dict[str, Any]:
+    """What lies in the schema's metadata."""
+    note = json.loads((schema.metadata or {}).get(b"avssl", b"{}"))
+    if note.get("format") != FORMAT or note.get("version") != VERSION:
+        raise ValueError(f"its metadata do not say {FORMAT!r}, version {VERSION}")
+    return dict(note)
+
+
+def _looked(note: dict[str, Any]) -> dict[str, DetectedTimes]:
+    return {key: DetectedTimes(*values) for key, values in note["looked"].items()}
+
+
+def _column(table: pa.Table, name: str) -> NDArray[np.float32]:
+    return np.asarray(table[name].to_numpy(zero_copy_only=False), np.float32)
+
+
+def _solid_angle(table: pa.Table) -> NDArray[np.float32]:
+    """What an object covers, up to a factor."""
+    return np.asarray(_column(table, "width") * np.sin(np.radians(_column(table, "height") / 2)), np.float32)

@@ -1,0 +1,1 @@
+"""Training of object detectors on synthetic datasets."""

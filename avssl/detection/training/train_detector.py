@@ -1,0 +1,143 @@
+"""A detector trained from random weights on the truth of a made-up world: no downloaded weights anywhere."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from avssl.data.atomic import write_text
+from avssl.datasets.manifest import Manifest, read_manifest
+from avssl.detection.backends.ultralytics import ultralytics, unchanged
+from avssl.detection.backends.ultralytics_checkpoint import read_checkpoint
+from avssl.detection.detector_io import Config, build, write_folder
+from avssl.detection.ground_truth import FILE, read_truth
+from avssl.detection.training.yolo_dataset import write_panorama_set
+from avssl.io.cores import usable_cores
+
+METRICS = "metrics.json"
+MEASURED = {"map50": "metrics/mAP50(B)", "map50_95": "metrics/mAP50-95(B)"}
+"""Our name -> ultralytics' name of what is measured on held-out panoramas."""
+
+
+@dataclass(frozen=True)
+class DetectorConfig:
+    """How a detector is trained."""
+
+    architecture: str = "yolo11n.yaml"
+    """Of ultralytics; it starts from random weights."""
+    side: int = 320
+    """Pixels that pictures are scaled to; a multiple of 32."""
+    panoramas: int = 500
+    """Frames to learn from, spread evenly over the clips of the split train."""
+    held_out: int = 100
+    """Frames to measure on, of the split test."""
+    epochs: int = 10
+    """Times that each panorama is seen."""
+    batch: int = 8
+    """Pictures a step."""
+    lr: float = 0.002
+    """Peak learning rate of AdamW, after one epoch of warm-up; it falls to nothing."""
+    seed: int = 0
+    """Of weights, order and augmentation."""
+
+    def __post_init__(self) -> None:
+        """Refuse what has no meaning."""
+        for name in ("panoramas", "held_out", "epochs", "batch"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is at least 1, not {getattr(self, name)}")
+        if self.side < 32 or self.side % 32:
+            raise ValueError(f"side is a multiple of 32, not {self.side}")
+        if not self.lr > 0:
+            raise ValueError(f"lr is above 0, not {self.lr}")
+        if self.seed < 0:
+            raise ValueError(f"seed is not negative, this is {self.seed}")
+
+
+def train_detector(world: Path, out: Path, config: DetectorConfig, progress: bool = True) -> dict[str, float]:
+    """Train a detector on a world's panoramas and write its folder: config, weights, metrics.json.
+
+    Args:
+        world: a rendered world of 360-degree clips, with its manifest and truth.
+        out: the folder; it appears once training has ended.
+        config: how it is trained.
+        progress: show a bar.
+
+    Returns:
+        What is measured on held-out panoramas, and how long it took: `map50`, `map50_95`, `seconds`.
+
+    Raises:
+        ValueError: no such world, no held-out clips in it, no such architecture, or `out` is something else.
+        OSError: `out` cannot be written.
+    """
+    _check_new(out)
+    train, test = (_split(world, name) for name in ("train", "test"))
+    truth = read_truth(train.root / FILE)
+    described = Config(config.architecture, config.side, "equirect", sorted(set(truth["kind"].to_pylist())))
+    build(described)
+    begin = time.perf_counter()
+    with tempfile.TemporaryDirectory(prefix="avssl-detector-") as work:
+        folder = Path(work)
+        splits = {"train": (train, config.panoramas), "val": (test, config.held_out)}
+        data = write_panorama_set(folder / "set", splits, truth, described.labels)
+        weights, measured = _trained(data, folder, config, progress)
+        metrics = {name: float(measured[other]) for name, other in MEASURED.items()}
+        metrics["seconds"] = time.perf_counter() - begin
+        write_folder(out, described, read_checkpoint(weights).state_dict())
+    write_text(out / METRICS, json.dumps(metrics | {"trained": asdict(config)}, indent=1) + "\n")
+    return metrics
+
+
+def _check_new(out: Path) -> None:
+    """See before minutes of training that the folder can be made, and that what it would replace is nothing."""
+    if out.is_file() or (out.is_dir() and any(out.iterdir())):
+        raise ValueError(f"{out}: expected a new folder for the detector; this holds something already")
+    nearest = next(each for each in (out, *out.absolute().parents) if each.exists())
+    if not nearest.is_dir() or not os.access(nearest, os.W_OK):
+        raise ValueError(f"{out}: expected a new folder for the detector; none can be made in {nearest}")
+
+
+def _split(world: Path, name: str) -> Manifest:
+    return read_manifest(world, split=name)
+
+
+def _trained(data: Path, folder: Path, config: DetectorConfig, progress: bool) -> tuple[Path, dict[str, Any]]:
+    """The last epoch's checkpoint, and what was measured of it."""
+    settings = {
+        "model": config.architecture, "pretrained": False, "data": str(data), "imgsz": config.side,
+        "epochs": config.epochs, "batch": config.batch, "seed": config.seed, "deterministic": True,
+        # Its own choice is four batches a step and a low rate: of the few steps here, next to nothing is learnt.
+        "optimizer": "AdamW", "lr0": config.lr, "nbs": config.batch, "warmup_epochs": 1.0,
+        "project": str(folder), "name": "run", "exist_ok": True, "plots": False, "verbose": False,
+        # Panoramas are twice as wide as high: in squares, half of the work would be on grey.
+        "rect": True,
+        # Measured once, in the end: to pick an epoch by what it finds on held-out panoramas would flatter it.
+        "val": False,
+        "device": "0" if torch.cuda.is_available() else "cpu", "workers": min(4, usable_cores()),
+        # Never True: that compares results with those of a network it would download.
+        "amp": "bf16" if torch.cuda.is_available() and torch.cuda.is_bf16_supported() else False,
+    }  # fmt: skip
+    columns = (BarColumn(), MofNCompleteColumn(), TextColumn("loss {task.fields[loss]:.2f}"), TimeRemainingColumn())
+    bar = Progress(TextColumn("detector"), *columns, console=Console(stderr=True, quiet=not progress))
+    with unchanged(), bar:
+        trainer = ultralytics().models.yolo.detect.DetectionTrainer(overrides=settings)
+        # It would leave a core idle.
+        trainer.add_callback("on_train_start", lambda _: torch.set_num_threads(usable_cores()))
+        task = bar.add_task("", total=None, loss=float("nan"))
+
+        def step(now: Any) -> None:
+            bar.update(
+                task, advance=1, total=config.epochs * len(now.train_loader), loss=now.loss.item() / config.batch
+            )
+
+        trainer.add_callback("on_train_batch_end", step)
+        trainer.train()
+    return Path(trainer.last), trainer.metrics

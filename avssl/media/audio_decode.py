@@ -1,0 +1,213 @@
+"""Sound that FFmpeg decodes, any stretch of it laid out to the sample."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import chain
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+import torch
+from av.audio.frame import AudioFrame
+from av.audio.plane import AudioPlane
+from av.audio.stream import AudioStream
+from av.error import FFmpegError
+from torch import Tensor
+
+from avssl.media.container_cache import Opened, borrow, reading
+
+PREROLL = 0.5
+"""Seconds decoded ahead and thrown away: what Opus needs to come within 1e-6 of an unbroken decode (0.25: 2e-4)."""
+BACK = (0.0, 1.0, 5.0, 20.0, math.inf)
+"""Seconds to step back when seeking has led past the wanted instant."""
+GAP = 0.03
+"""Seconds of silence between two frames that are a gap, not a time stamp rounded."""
+FORMATS = {
+    "u8": ("u1", 2**7),
+    "s16": ("i2", 2**15),
+    "s32": ("i4", 2**31),
+    "s64": ("i8", 2**63),
+    "flt": ("f4", 1),
+    "dbl": ("f8", 1),
+}
+"""FFmpeg's sample formats: numpy's type, full scale."""
+
+
+@dataclass
+class _Run:
+    """Frames that follow one another without a gap."""
+
+    frames: list[np.ndarray] = field(default_factory=list)
+    samples: int = 0
+    shifts: list[float] = field(default_factory=list)
+    """By each frame's time stamp, where the run begins, in samples."""
+
+    def add(self, at: float, frame: np.ndarray) -> None:
+        """Append a frame, and where its time stamp says it begins."""
+        self.shifts.append(at - self.samples)
+        self.frames.append(frame)
+        self.samples += frame.shape[1]
+
+    @property
+    def begin(self) -> float:
+        """Where it begins by the median of its time stamps: each is rounded to a tick, and the last may be wrong."""
+        return median(self.shifts)
+
+
+def decode_stretch(
+    path: Path, start: float, seconds: float, channels: Sequence[int] | None, stream: int
+) -> tuple[Tensor, int]:
+    """What `read_audio` gives of a file that FFmpeg decodes; all of it if `seconds` is infinite."""
+    with reading(path):
+        opened = _settled(borrow(path, AudioStream, stream))
+        rate = opened.stream.codec_context.sample_rate
+        first = round(start * rate)
+        end = math.inf if math.isinf(seconds) else first + round(seconds * rate)
+        runs = _runs(opened, first, end, chosen(path, channels, opened.stream.codec_context.layout.nb_channels))
+        return _laid_out(opened, runs, first, end), rate
+
+
+def chosen(path: Path, channels: Sequence[int] | None, count: int) -> list[int]:
+    """Channel indices, all of them for None.
+
+    Raises:
+        ValueError: an index is not among the file's `count` channels.
+    """
+    indices = list(range(count)) if channels is None else list(channels)
+    if not indices or not all(0 <= index < count for index in indices):
+        raise ValueError(f"{path}: its sound has {count} channels, asked for {indices} (the first is 0)")
+    return indices
+
+
+def _settled(opened: Opened[AudioStream]) -> Opened[AudioStream]:
+    """Past its first decoding, which cuts an encoder's delay otherwise than any later one; and with its anchor."""
+    if opened.anchor is None:
+        next(_decoded(opened, math.inf, [0]), None)
+        opened.anchor = _anchor(opened) if _rounds(opened) else 0.0
+    return opened
+
+
+def _runs(opened: Opened[AudioStream], first: int, end: float, channels: list[int]) -> list[_Run]:
+    """What is decoded from well before `first` to `end`, in samples."""
+    rate = opened.stream.codec_context.sample_rate
+    preroll = max(PREROLL * rate, 3 * (opened.stream.codec_context.frame_size or 0))
+    for back in BACK:
+        beginning = first - preroll - back * rate
+        from_the_start = beginning <= 0
+        opened.rewind() if from_the_start else opened.seek(opened.origin + int(beginning / rate / opened.tick))
+        runs = _grouped(_decoded(opened, end, channels), GAP * rate)
+        if from_the_start or (runs and runs[0].begin <= beginning + preroll / 2):
+            return runs
+    raise AssertionError("the last step back leads to the beginning")
+
+
+def _decoded(opened: Opened[AudioStream], end: float, channels: list[int]) -> Iterator[tuple[float, np.ndarray]]:
+    """Frames up to past `end`, each with the sample that its time stamp says it begins at."""
+    context = opened.stream.codec_context
+    scale = float(opened.tick * context.sample_rate)
+    for packet in chain(opened.packets(), [None]):
+        try:
+            frames = context.decode(packet)
+        except EOFError:
+            return
+        except FFmpegError:
+            continue  # a broken packet leaves a gap
+        for frame in frames:
+            at = ((frame.pts or 0) - opened.origin) * scale
+            if frame.samples:
+                yield at, native_samples(frame, channels)
+            # One frame past the end tells silence in a gap from nothing more to come; time stamps may be rounded up.
+            if at >= end + GAP * context.sample_rate:
+                return
+
+
+def native_samples(frame: AudioFrame, channels: Sequence[int]) -> np.ndarray:
+    """Some channels of a decoded frame as they are stored: float32 `(channels, samples)`, full scale 1."""
+    # AudioFrame.planes and to_ndarray read past eight planar channels and crash (PyAV 18.1): each plane by its index.
+    kind, full_scale = FORMATS[frame.format.name.removesuffix("p")]
+    if frame.format.is_planar:
+        planes = [_plane(frame, channel, kind, frame.samples) for channel in channels]
+        audio = np.stack(planes)
+    else:
+        count = frame.layout.nb_channels
+        packed = _plane(frame, 0, kind, frame.samples * count)
+        audio = packed.reshape(frame.samples, count).T[list(channels)]
+    centred = audio.astype(np.float32) - (full_scale if kind == "u1" else 0)
+    return centred / np.float32(full_scale) if full_scale != 1 else centred
+
+
+def _plane(frame: AudioFrame, index: int, kind: str, count: int) -> np.ndarray:
+    plane: Any = AudioPlane(frame, index)
+    return np.frombuffer(plane, np.dtype(kind), count)
+
+
+def _grouped(frames: Iterable[tuple[float, np.ndarray]], gap: float) -> list[_Run]:
+    runs: list[_Run] = []
+    for at, frame in frames:
+        if not runs or abs(at - runs[-1].begin - runs[-1].samples) > gap:
+            runs.append(_Run())
+        runs[-1].add(at, frame)
+    return runs
+
+
+def _laid_out(opened: Opened[AudioStream], runs: list[_Run], first: int, end: float) -> Tensor:
+    """Runs pasted into silence."""
+    if not runs:
+        raise ValueError(f"{opened.path}: no sound of it can be decoded")
+    begins = [_on_grid(opened, run) for run in runs]
+    last = max(begin + run.samples for begin, run in zip(begins, runs, strict=True))
+    if last <= first:
+        rate = opened.stream.codec_context.sample_rate
+        raise ValueError(f"{opened.path}: its sound ends at {last / rate:.3f} s, asked for {first / rate:.3f} s")
+    count = int(min(end, last) if math.isinf(end) else end) - first
+    audio = np.zeros((runs[0].frames[0].shape[0], count), np.float32)
+    for begin, run in zip(begins, runs, strict=True):
+        at = begin - first
+        for frame in run.frames:
+            low, high = max(0, at), min(count, at + frame.shape[1])
+            if low < high:
+                audio[:, low:high] = frame[:, low - at : high - at]
+            at += frame.shape[1]
+    return torch.from_numpy(audio)
+
+
+def _on_grid(opened: Opened[AudioStream], run: _Run) -> int:
+    """Where a run begins to the sample, though its time stamps may be rounded to milliseconds (Matroska, WebM).
+
+    Decoders give whole blocks: the end of any frame lies whole blocks from the end of the file's first one.
+    """
+    if not _rounds(opened) or opened.anchor is None:
+        return round(run.begin)
+    block = _block(opened.stream)
+    edge = run.begin + run.frames[0].shape[1]
+    blocks = round((edge - opened.anchor) / block)
+    return int(round(opened.anchor) + block * blocks - run.frames[0].shape[1])
+
+
+def _rounds(opened: Opened[AudioStream]) -> bool:
+    return opened.tick * opened.stream.codec_context.sample_rate > 1
+
+
+def _anchor(opened: Opened[AudioStream]) -> float:
+    """Where the first frame ends, in samples, by the first second's time stamps."""
+    opened.rewind()
+    rate = opened.stream.codec_context.sample_rate
+    second = float((opened.first - opened.origin) * opened.tick + 1) * rate
+    runs = _grouped(_decoded(opened, second, [0]), GAP * rate)
+    return float(runs[0].begin + runs[0].frames[0].shape[1]) if runs else 0.0
+
+
+def _block(stream: AudioStream) -> int:
+    """The number of samples that every frame's length is a multiple of; 1 if unknown."""
+    context = stream.codec_context
+    if context.name == "opus":
+        return context.sample_rate // 400  # its shortest frame: 2.5 ms
+    if context.name == "vorbis" and context.extradata:
+        sizes = context.extradata[context.extradata.index(b"\x01vorbis") + 28]
+        small, large = 2 ** (sizes & 15), 2 ** (sizes >> 4)
+        return math.gcd(small // 2, small // 4 + large // 4, large // 2)
+    return context.frame_size or 1

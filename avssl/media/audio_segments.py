@@ -1,0 +1,76 @@
+"""Sound at any instant, channel by channel as the file stores it: no layout is ever converted."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import soundfile
+import torch
+from torch import Tensor
+
+from avssl.media.audio_decode import chosen, decode_stretch
+
+LIBSNDFILE = {".wav", ".flac", ".caf", ".aif", ".aiff", ".w64", ".rf64", ".ogg"}
+"""Files that libsndfile seeks in and reads; it leaves the eight channels of an ogg in the order of the file."""
+
+
+def read_audio(
+    path: Path | str, start: float, seconds: float, channels: Sequence[int] | None = None, stream: int = 0
+) -> tuple[Tensor, int]:
+    """A stretch of sound, exact to the sample wherever it begins.
+
+    Args:
+        path: wav, flac, caf, ... through libsndfile; anything else that FFmpeg reads.
+        start: seconds from the file's beginning.
+        seconds: length; what the file lacks of it is silence.
+        channels: indices in the order of libsndfile or FFmpeg's decoder (YouTube's 6-channel AAC carries X, Y, W, 0,
+            Z, 0); None gives all.
+        stream: which of several sound streams.
+
+    Returns:
+        float32 `(channels, round(seconds * rate))`, full scale 1, and the rate in Hz.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: no sound in the file, no such channel or stream, or nothing but what lies past its end.
+    """
+    path = Path(path)
+    if start < 0 or seconds <= 0:
+        raise ValueError(f"{path}: expected start >= 0 and seconds > 0, got {start} and {seconds}")
+    return _read(path, start, seconds, channels, stream)
+
+
+def read_all_audio(path: Path | str, channels: Sequence[int] | None = None, stream: int = 0) -> tuple[Tensor, int]:
+    """All the sound of a file; see `read_audio`."""
+    return _read(Path(path), 0.0, math.inf, channels, stream)
+
+
+def _read(path: Path, start: float, seconds: float, channels: Sequence[int] | None, stream: int) -> tuple[Tensor, int]:
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: expected a sound file, there is none")
+    if path.suffix.lower() in LIBSNDFILE and stream == 0:
+        try:
+            with soundfile.SoundFile(path) as file:
+                if file.subtype == "OPUS":
+                    return decode_stretch(path, start, seconds, channels, stream)
+                return _seek_and_read(path, file, start, seconds, channels), file.samplerate
+        except soundfile.LibsndfileError:
+            pass  # a caf or wav around a codec that libsndfile does not know: FFmpeg says what is wrong
+    return decode_stretch(path, start, seconds, channels, stream)
+
+
+def _seek_and_read(
+    path: Path, file: soundfile.SoundFile, start: float, seconds: float, channels: Sequence[int] | None
+) -> Tensor:
+    first = round(start * file.samplerate)
+    if first >= file.frames:
+        raise ValueError(f"{path}: its sound ends at {file.frames / file.samplerate:.3f} s, asked for {start:.3f} s")
+    count = file.frames - first if math.isinf(seconds) else round(seconds * file.samplerate)
+    file.seek(first)
+    found = file.read(count, dtype="float32", always_2d=True)[:, chosen(path, channels, file.channels)]
+    audio = np.zeros((found.shape[1], count), np.float32)
+    audio[:, : len(found)] = found.T
+    return torch.from_numpy(audio)

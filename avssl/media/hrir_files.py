@@ -1,0 +1,185 @@
+"""Head-related impulse responses from files: SOFA (AES69), and folders of sound files."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+
+import h5py
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from avssl.media.hrir_folder import read_folder
+from avssl.media.sofa_file import Array, SofaFile
+from avssl.spatial.ambisonics import angles, direction
+from avssl.spatial.between import shifted
+from avssl.spatial.hrir import HrirSet
+
+_CONVENTION = "SimpleFreeFieldHRIR"
+_LATEST = 1.0
+"""Seconds of `Data.Delay`; more is no head."""
+_AUDIBLE = 3.0
+"""Decibels between the ears, on average over sources at the sides, that tell left from right."""
+_WIDTH = 0.25
+"""From the rightmost to the leftmost source on the unit sphere, at least."""
+
+
+def read_hrirs(path: Path) -> HrirSet:
+    """Read the responses of a listener, at the rate they were measured at.
+
+    Args:
+        path: a SOFA file of the convention SimpleFreeFieldHRIR, or a folder of sound files as `read_folder` knows it.
+
+    Raises:
+        ValueError: the file is spoiled, of another convention, or holds what is no pair of ears.
+        OSError: it cannot be read.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise FileNotFoundError(f"{path}: no such file or folder of head-related responses")
+    hrirs = read_folder(path) if path.is_dir() else _read_file(path)
+    _require_ears(path, hrirs)
+    return hrirs
+
+
+def _read_file(path: Path) -> HrirSet:
+    try:
+        with h5py.File(path, "r") as file:
+            return _read(SofaFile(path, file))
+    except (OSError, RuntimeError, KeyError, TypeError, ValueError) as error:
+        # h5py lets spoiled bytes surface as any of these; what is said of this file already stays as it is.
+        if isinstance(error, PermissionError) or str(error).startswith(f"{path}: "):
+            raise
+        reason = " ".join(str(error).split())
+        raise ValueError(f"{path}: expected a SOFA file, this one cannot be read ({reason})") from error
+
+
+def _require_ears(path: Path, hrirs: HrirSet) -> None:
+    """See that both ears hear, and that sound comes from more to the left and more to the right."""
+    for ear, loudest in zip(("left", "right"), hrirs.responses.abs().amax((0, 2)).tolist(), strict=True):
+        if loudest == 0:
+            raise ValueError(f"{path}: expected responses of two ears, the {ear} one hears nothing from anywhere")
+    side = direction(*hrirs.directions.T)[:, 1]
+    if side.max() - side.min() < _WIDTH:
+        raise ValueError(f"{path}: expected responses to sources around a head, all are in one sagittal plane")
+
+
+def _read(sofa: SofaFile) -> HrirSet:
+    _require_convention(sofa)
+    impulses, rate = sofa.numbers("Data.IR"), _rate(sofa)
+    if impulses.ndim != 3 or impulses.shape[1] != 2 or not impulses.size:
+        raise ValueError(f"{sofa.path}: Data.IR is (measurements, 2 receivers, samples), this is {impulses.shape}")
+    sources = _sources(sofa, len(impulses))
+    left = _left_receiver(sofa, impulses, sources)
+    delayed = _delayed(sofa, impulses, rate)
+    kept = _farthest(sources)
+    towards = torch.stack(angles(torch.from_numpy(sources[kept])), -1).float()
+    ears = delayed[torch.from_numpy(kept)][:, [left, 1 - left]]
+    return HrirSet(towards, ears.float().contiguous(), rate)
+
+
+def _require_convention(sofa: SofaFile) -> None:
+    found, kind = sofa.text("SOFAConventions"), sofa.text("DataType") or "no"
+    if sofa.text("Conventions") != "SOFA" or not found:
+        raise ValueError(f"{sofa.path}: expected a SOFA file, this HDF5 file does not say that it is one")
+    if found != _CONVENTION or kind != "FIR":
+        raise ValueError(
+            f"{sofa.path}: expected the SOFA convention {_CONVENTION} with FIR data, this is {found} with {kind} data"
+        )
+
+
+def _rate(sofa: SofaFile) -> int:
+    rates = np.unique(sofa.numbers("Data.SamplingRate"))
+    if len(rates) != 1 or not 1000 <= rates[0] <= 1_000_000 or rates[0] != round(rates[0]):
+        raise ValueError(f"{sofa.path}: Data.SamplingRate is one whole number of hertz, not {rates[:4].tolist()}")
+    return int(rates[0])
+
+
+def _sources(sofa: SofaFile, count: int) -> Array:
+    """Where the sources are, as the listener sees them: `(measurements, 3)` along x, y, z in metres."""
+    place = sofa.positions("SourcePosition", count)
+    if "ListenerPosition" in sofa:
+        place = place - sofa.positions("ListenerPosition", count)
+    if "ListenerView" in sofa and "ListenerUp" in sofa:
+        kind = sofa.text("Type", "ListenerView").lower() or "cartesian"
+        place = _turned(sofa, place, *(sofa.positions(name, count, kind) for name in ("ListenerView", "ListenerUp")))
+    if not np.linalg.norm(place, axis=-1).all():
+        raise ValueError(f"{sofa.path}: a source stands in the middle of the head, and has no direction")
+    return place
+
+
+def _turned(sofa: SofaFile, place: Array, front: Array, up: Array) -> Array:
+    """Places `(measurements, 3)` along front, left and up of who looks to the front."""
+    left = np.cross(up, front)
+    axes = np.stack([front, left, np.cross(front, left)], 1)
+    length = np.linalg.norm(axes, axis=-1, keepdims=True)
+    if not length.all():
+        raise ValueError(f"{sofa.path}: ListenerView and ListenerUp point the same way or nowhere")
+    return np.asarray(np.einsum("mij,mj->mi", axes / length, place))
+
+
+def _delayed(sofa: SofaFile, impulses: Array, rate: int) -> torch.Tensor:
+    """Responses `(measurements, 2, samples)` with their delays, in samples, put back in front."""
+    delays = sofa.rows("Data.Delay", len(impulses), 2)
+    if not 0 <= delays.min() <= delays.max() <= _LATEST * rate:
+        raise ValueError(
+            f"{sofa.path}: Data.Delay is between 0 and {_LATEST * rate:.0f} samples, "
+            f"this goes from {delays.min():g} to {delays.max():g}"
+        )
+    if not delays.any():
+        return torch.from_numpy(impulses)
+    # An odd number of taps moves by a fraction of a sample without loss.
+    longer = (impulses.shape[2] + int(np.ceil(delays.max())) + 1) | 1
+    padded = np.pad(impulses, ((0, 0), (0, 0), (0, longer - impulses.shape[2])))
+    return shifted(torch.from_numpy(padded), torch.from_numpy(delays))
+
+
+def _left_receiver(sofa: SofaFile, impulses: Array, sources: Array) -> int:
+    """Which receiver is the left ear: by its position, unless the sound itself says the other.
+
+    A head shades its far ear; published files are known whose positions are exchanged and whose responses are not.
+    """
+    stated, louder = _stated_left(sofa), _louder_near_first(impulses, sources)
+    if abs(louder) < _AUDIBLE:
+        if stated is None:
+            raise ValueError(
+                f"{sofa.path}: neither ReceiverPosition nor the responses tell the left ear from the right"
+            )
+        return stated
+    heard = int(louder < 0)
+    if stated not in (None, heard):
+        warnings.warn(
+            f"{sofa.path}: ReceiverPosition exchanges the ears; sources at the sides are {abs(louder):.0f} dB louder "
+            "in the near ear the other way round, and so they are read",
+            stacklevel=5,
+        )
+    return heard
+
+
+def _louder_near_first(impulses: Array, sources: Array) -> float:
+    """Decibels by which sources at the sides are louder in the near ear, were the first receiver the left one."""
+    side = sources[:, 1] / np.linalg.norm(sources, axis=-1)
+    energy = (impulses**2).sum(-1)
+    left, right = np.clip(side, 0, 1) @ energy, np.clip(-side, 0, 1) @ energy
+    quiet = np.finfo(np.float64).tiny
+    return float(10 * np.log10((left[0] + right[1] + quiet) / (left[1] + right[0] + quiet)))
+
+
+def _stated_left(sofa: SofaFile) -> int | None:
+    if "ReceiverPosition" not in sofa:
+        return None
+    values = sofa.numbers("ReceiverPosition")
+    if values.shape[:2] != (2, 3):
+        raise ValueError(f"{sofa.path}: ReceiverPosition has 2 receivers (two ears), this is {values.shape}")
+    side = sofa.cartesian("ReceiverPosition", values.reshape(2, 3, -1)[..., 0])[:, 1]
+    return None if abs(side[0] - side[1]) < 1e-4 else int(side[1] > side[0])
+
+
+def _farthest(sources: Array) -> NDArray[np.intp]:
+    """Measurements to keep, in order: of several distances in a direction the farthest; sources are far away here."""
+    distance = np.linalg.norm(sources, axis=-1)
+    _, group = np.unique(np.round(sources / distance[:, None], 3), axis=0, return_inverse=True)
+    most = np.zeros(len(sources))
+    np.maximum.at(most, group.ravel(), distance)
+    return np.flatnonzero(distance >= most[group.ravel()] * 0.999)

@@ -1,0 +1,1 @@
+"""MP4 boxes: spatial metadata, fast start, and muxing of spatial audio."""

@@ -1,0 +1,156 @@
+"""The boxes that mp4 and mov files are made of (ISO/IEC 14496-12): read, changed, packed again."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
+
+# Bytes of their own before the boxes that they hold.
+_CONTAINERS = {b"moov": 0, b"trak": 0, b"mdia": 0, b"minf": 0, b"stbl": 0, b"stsd": 8, b"sv3d": 0, b"proj": 0}
+_IMAGE_ENTRY, _AUDIO_ENTRY = 78, 28
+# QuickTime's later sound entries have more fields before their boxes, by version.
+_AUDIO_EXTRA = {0: 0, 1: 16, 2: 36}
+LARGEST_HEADER = 1 << 28
+"""Bytes of a moov; ten hours of film have 30 MB."""
+
+
+class BoxPosition(NamedTuple):
+    """Where a box lies in a file."""
+
+    kind: bytes
+    begin: int
+    end: int
+
+
+@dataclass
+class Box:
+    """One box: bytes of its own, then the boxes it holds."""
+
+    kind: bytes
+    body: bytes = b""
+    children: list[Box] = field(default_factory=list)
+
+    def pack(self) -> bytes:
+        """As it stands in a file."""
+        inside = self.body + b"".join(child.pack() for child in self.children)
+        return struct.pack(">I4s", 8 + len(inside), self.kind) + inside
+
+    def find(self, *kinds: bytes) -> Box | None:
+        """The first box down a path of kinds, or None."""
+        return next(self.all(*kinds), None)
+
+    def all(self, *kinds: bytes) -> Iterator[Box]:
+        """Every box down a path of kinds."""
+        if not kinds:
+            yield self
+            return
+        for child in self.children:
+            if child.kind == kinds[0]:
+                yield from child.all(*kinds[1:])
+
+    def drop(self, *kinds: bytes) -> None:
+        """Remove the boxes of some kinds that this one holds."""
+        self.children = [child for child in self.children if child.kind not in kinds]
+
+
+def full_box(kind: bytes, body: bytes) -> Box:
+    """A box of version 0 without flags."""
+    return Box(kind, bytes(4) + body)
+
+
+def places(file: BinaryIO) -> list[BoxPosition]:
+    """The boxes of a file, from its beginning to where it ends or breaks off."""
+    file.seek(0, 2)
+    size, at, found = file.tell(), 0, []
+    while at + 8 <= size:
+        file.seek(at)
+        head = file.read(16)
+        length, kind = struct.unpack(">I4s", head[:8])
+        if length == 1 and len(head) == 16:
+            length = struct.unpack(">Q", head[8:])[0]
+        end = size if length == 0 else at + length
+        if end < at + 8 or end > size:
+            break
+        found.append(BoxPosition(kind, at, end))
+        at = end
+    return found
+
+
+def read_header(path: Path) -> Box | None:
+    """The moov box of a file, read without what it describes; None where the file has none.
+
+    Raises:
+        OSError: there is no such file.
+        ValueError: the box is broken.
+    """
+    with path.open("rb") as file:
+        place = next((each for each in places(file) if each.kind == b"moov"), None)
+        if place is None:
+            return None
+        if place.end - place.begin > LARGEST_HEADER:
+            raise ValueError(f"{path}: expected a header of less than {LARGEST_HEADER} bytes, it says it has more")
+        file.seek(place.begin)
+        try:
+            return parse(file.read(place.end - place.begin))
+        except (struct.error, ValueError, RecursionError) as error:
+            raise ValueError(f"{path}: expected an mp4, its header is broken") from error
+
+
+def parse(data: bytes) -> Box:
+    """The one box that some bytes are.
+
+    Raises:
+        ValueError: they are not.
+    """
+    return next(_boxes(data, b""))
+
+
+def _boxes(data: bytes, handler: bytes) -> Iterator[Box]:
+    at = 0
+    # QuickTime ends some lists of boxes with four zeros.
+    while at + 8 <= len(data):
+        length, kind = struct.unpack_from(">I4s", data, at)
+        head = 8
+        if length == 1:
+            length, head = struct.unpack_from(">Q", data, at + 8)[0], 16
+        length = length or len(data) - at
+        if length < head or at + length > len(data):
+            raise ValueError(f"a box of {length} bytes at {at} of {len(data)}")
+        yield _box(kind, data[at + head : at + length], handler)
+        at += length
+
+
+def _box(kind: bytes, body: bytes, handler: bytes) -> Box:
+    if kind == b"mdia":
+        # What sample descriptions look like depends on the handler, which stands before them.
+        handler = next((body[at + 12 : at + 16] for at in [body.find(b"hdlr")] if at >= 0), b"")
+    if kind == b"stsd":
+        return Box(kind, body[:8], [_entry(each, handler) for each in _plain(body[8:])])
+    if kind not in _CONTAINERS:
+        return Box(kind, body)
+    own = _CONTAINERS[kind]
+    return Box(kind, body[:own], list(_boxes(body[own:], handler)))
+
+
+def _plain(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+    at = 0
+    while at + 8 <= len(data):
+        length, kind = struct.unpack_from(">I4s", data, at)
+        if length < 8 or at + length > len(data):
+            raise ValueError(f"a sample description of {length} bytes at {at} of {len(data)}")
+        yield kind, data[at + 8 : at + length]
+        at += length
+
+
+def _entry(entry: tuple[bytes, bytes], handler: bytes) -> Box:
+    kind, body = entry
+    if handler not in (b"vide", b"soun"):
+        return Box(kind, body)
+    own = _IMAGE_ENTRY
+    if handler == b"soun":
+        version = struct.unpack_from(">H", body, 8)[0]
+        own = _AUDIO_ENTRY + _AUDIO_EXTRA.get(version, 0)
+    return Box(kind, body[:own], list(_boxes(body[own:], handler)))

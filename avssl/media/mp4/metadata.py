@@ -1,0 +1,173 @@
+"""What an mp4 says about the sphere: SA3D for ambisonics, st3d and sv3d for pictures, and the older XML.
+
+The facts are those of Google's Spatial Audio RFC, Spherical Video V2 RFC and Spherical Video RFC.
+"""
+
+from __future__ import annotations
+
+import math
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from xml.sax.saxutils import escape
+
+from avssl.media.mp4.isobmff import Box, full_box, read_header
+
+SOURCE = "avssl"
+"""Who made it, as the boxes have it."""
+XML = bytes.fromhex("ffcc8263f8554a938814587a02521fdd")
+"""The UUID of the older way to say that pictures are spherical."""
+_STEREO = ("mono", "top-bottom", "left-right", "custom", "right-left")
+_OPTIONAL = {b"pasp", b"clap", b"colr", b"btrt", b"fiel", b"mdcv", b"clli"}
+_PROJECTIONS = {b"equi": "equirectangular", b"cbmp": "cubemap", b"mshp": "mesh"}
+
+
+@dataclass(frozen=True)
+class Ambisonics:
+    """An SA3D box."""
+
+    order: int
+    channel_map: tuple[int, ...]
+    """For each channel of the track, which ambisonic component (ACN) it is."""
+    ordering: str = "ACN"
+    normalisation: str = "SN3D"
+    head_locked: bool = False
+    """Whether stereo that does not turn with the head follows the ambisonic channels."""
+
+
+@dataclass(frozen=True)
+class Sphere:
+    """What a video track says of its projection."""
+
+    projection: str
+    """equirectangular, cubemap, mesh, or empty."""
+    stereo: str = "mono"
+    pose: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    """Yaw, pitch and roll in degrees."""
+    bounds: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0)
+    """What is cropped at top, bottom, left and right, as shares."""
+    source: str = ""
+    """Who made it."""
+    xml: bool = False
+    """Whether the older XML says so too."""
+
+
+@dataclass(frozen=True)
+class Spatial:
+    """What a file says about the sphere; None where it says nothing."""
+
+    ambisonics: Ambisonics | None
+    sphere: Sphere | None
+
+
+def read_spatial(path: Path | str) -> Spatial:
+    """Read what an mp4 or mov says about the sphere, in the first of its tracks that does.
+
+    Raises:
+        OSError: there is no such file.
+        ValueError: no mp4, or one with a broken header.
+    """
+    path = Path(path)
+    header = read_header(path)
+    if header is None:
+        raise ValueError(f"{path}: expected an mp4 or mov, it has no moov box")
+    try:
+        audio_streams = [_ambisonics(box) for entry in entries(header) for box in entry.all(b"SA3D")]
+        spheres = [sphere for track in header.all(b"trak") if (sphere := _sphere(track))]
+    except struct.error as error:
+        raise ValueError(f"{path}: expected an mp4, its boxes about the sphere are broken") from error
+    return Spatial(next(iter(audio_streams), None), next(iter(spheres), None))
+
+
+def entries(header: Box) -> list[Box]:
+    """The sample descriptions of all tracks."""
+    return [entry for table in header.all(b"trak", b"mdia", b"minf", b"stbl", b"stsd") for entry in table.children]
+
+
+def mark_ambisonics(entry: Box, channel_map: Sequence[int] = (0, 1, 2, 3)) -> None:
+    """Say in the description of a sound track that it is ambiX: ACN order, SN3D gain."""
+    order = math.isqrt(len(channel_map)) - 1
+    numbers = struct.pack(">BBIBBI", 0, 0, order, 0, 0, len(channel_map))
+    entry.drop(b"SA3D")
+    entry.children.append(Box(b"SA3D", numbers + struct.pack(f">{len(channel_map)}I", *channel_map)))
+
+
+def mark_sphere(track: Box) -> None:
+    """Say in a video track that its pictures are one whole equirectangular world, the front in the middle."""
+    for entry in track.all(b"mdia", b"minf", b"stbl", b"stsd"):
+        for description in entry.children:
+            _mark_entry(description)
+    track.children = [child for child in track.children if not _is_xml(child)] + [Box(b"uuid", XML + _xml())]
+
+
+def clear_sphere(track: Box) -> None:
+    """Remove what a track says about a sphere that its pictures are not of."""
+    track.children = [child for child in track.children if not _is_xml(child)]
+    for entry in track.all(b"mdia", b"minf", b"stbl", b"stsd"):
+        for description in entry.children:
+            description.drop(b"st3d", b"sv3d")
+
+
+def _mark_entry(entry: Box) -> None:
+    """After the decoder's configuration and before what is optional, as the RFC wants it."""
+    entry.drop(b"st3d", b"sv3d")
+    pose = full_box(b"prhd", struct.pack(">3i", 0, 0, 0))
+    bounds = full_box(b"equi", struct.pack(">4I", 0, 0, 0, 0))
+    about = full_box(b"svhd", SOURCE.encode() + b"\0")
+    sphere = Box(b"sv3d", b"", [about, Box(b"proj", b"", [pose, bounds])])
+    at = next((i for i, child in enumerate(entry.children) if child.kind in _OPTIONAL), len(entry.children))
+    entry.children[at:at] = [full_box(b"st3d", b"\0"), sphere]
+
+
+def _xml() -> bytes:
+    said = {"Spherical": "true", "Stitched": "true", "StitchingSoftware": SOURCE, "ProjectionType": "equirectangular"}
+    inside = "".join(f"<GSpherical:{name}>{escape(value)}</GSpherical:{name}>" for name, value in said.items())
+    return (
+        '<?xml version="1.0"?><rdf:SphericalVideo xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#" '
+        f'xmlns:GSpherical="http://ns.google.com/videos/1.0/spherical/">{inside}</rdf:SphericalVideo>'
+    ).encode()
+
+
+def _is_xml(box: Box) -> bool:
+    return box.kind == b"uuid" and box.body[:16] == XML
+
+
+def _ambisonics(box: Box) -> Ambisonics:
+    _, kind, order, ordering, normalisation, count = struct.unpack_from(">BBIBBI", box.body)
+    channel_map = struct.unpack_from(f">{count}I", box.body, 12) if count <= len(box.body) else ()
+    return Ambisonics(
+        order,
+        channel_map,
+        "ACN" if ordering == 0 else f"ordering {ordering}",
+        "SN3D" if normalisation == 0 else f"normalisation {normalisation}",
+        bool(kind & 0x80),
+    )
+
+
+def _sphere(track: Box) -> Sphere | None:
+    xml = any(_is_xml(child) and b"equirectangular" in child.body for child in track.children)
+    for entry in (each for table in track.all(b"mdia", b"minf", b"stbl", b"stsd") for each in table.children):
+        stereo, sphere = entry.find(b"st3d"), entry.find(b"sv3d")
+        if sphere is not None:
+            return _described(sphere, stereo, xml)
+    return Sphere("equirectangular", xml=True) if xml else None
+
+
+def _described(sphere: Box, stereo: Box | None, xml: bool) -> Sphere:
+    kind = stereo.body[4] if stereo is not None and len(stereo.body) > 4 else 0
+    source, pose, bounds = sphere.find(b"svhd"), sphere.find(b"proj", b"prhd"), sphere.find(b"proj", b"equi")
+    projection = sphere.find(b"proj")
+    kinds = (
+        [_PROJECTIONS[child.kind] for child in projection.children if child.kind in _PROJECTIONS] if projection else []
+    )
+    yaw, pitch, roll = struct.unpack_from(">3i", pose.body, 4) if pose else (0, 0, 0)
+    top, bottom, left, right = struct.unpack_from(">4I", bounds.body, 4) if bounds else (0, 0, 0, 0)
+    return Sphere(
+        kinds[0] if kinds else "",
+        _STEREO[kind] if kind < len(_STEREO) else f"stereo mode {kind}",
+        (yaw / 65536, pitch / 65536, roll / 65536),
+        (top / 2**32, bottom / 2**32, left / 2**32, right / 2**32),
+        source.body[4:].split(b"\0")[0].decode(errors="replace") if source else "",
+        xml,
+    )

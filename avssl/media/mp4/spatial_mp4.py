@@ -1,0 +1,195 @@
+"""Pictures as they are with new sound, in an mp4 that players and YouTube take as spatial."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from heapq import merge
+from itertools import chain, islice
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import av
+import numpy as np
+from av.audio.stream import AudioStream
+from av.packet import Packet
+from av.video.stream import VideoStream
+from torch import Tensor
+
+from avssl.data.atomic import replacing
+from avssl.media.audio_encode import encoded, instant
+from avssl.media.container_cache import Opened, open_stream, reading
+from avssl.media.mp4.faststart import finish
+from avssl.media.mp4.isobmff import Box
+from avssl.media.mp4.metadata import clear_sphere, entries, mark_ambisonics, mark_sphere
+from avssl.media.streams import VideoReader
+from avssl.media.video_writer import require_folder, write_video, writing
+
+COPIED = {".mp4": frozenset(("h264", "hevc", "av1", "vp9")), ".mov": frozenset(("h264", "hevc"))}
+"""Codecs that players expect in such a file; others are encoded anew."""
+LAYOUTS = {1: "mono", 2: "stereo", 4: "4.0", 6: "5.1"}
+"""What FFmpeg calls so many channels: those with an AAC configuration of their own, so that every decoder gives them
+back in this order."""
+BIT_RATE = 128_000
+"""A channel: at half of it the direction of a field turns by a degree."""
+BITS = 5
+"""A sample, at low rates: AAC has 6 at most, and at 3 the difference from 8 kHz sound is 11 dB louder."""
+AAC_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 64000, 88200, 96000)
+"""Hz."""
+# Noise made up, and intensities for waveforms, save bits where phases between channels are not listened for. The fast
+# coder is at these rates three times as fast as the other and as true.
+AAC = {"aac_pns": "0", "aac_is": "0", "aac_coder": "fast"}
+GOP, CRF = 50, 18.0
+REORDER = 64
+"""Packets among which one must say when it is decoded."""
+
+
+def write_spatial_mp4(
+    path: Path | str,
+    frames: Path | str,
+    audio: Iterable[Tensor],
+    sample_rate: int,
+    *,
+    panoramic: bool,
+    codec: str = "aac",
+) -> None:
+    """Write a video's pictures, bit for bit, with other sound, and say which of them are a sphere.
+
+    Both begin where the file with the pictures does. Pictures that the file does not hold, or that come from an AVI,
+    are encoded anew as H.264. Memory does not grow with the length. The header comes first: it plays while it loads.
+
+    Args:
+        path: the `.mp4` to write, or `.mov`.
+        frames: the video whose largest picture stream is taken.
+        audio: its blocks one after the other, `(channels, samples)`, full scale 1: 4 channels are ambiX (W, Y, Z, X;
+            SN3D) and marked so, 2 are left and right, 6 are L R C LFE Ls Rs.
+        sample_rate: Hz; YouTube wants 48,000.
+        panoramic: the pictures are whole equirectangular worlds.
+        codec: `aac`, or `pcm` for 24 bits without loss, which YouTube takes in a `.mov`.
+
+    Raises:
+        ValueError: no pictures, no sound, a number of channels that no layout has, blocks that differ or are not
+            finite, or another codec or suffix.
+        OSError: the file cannot be written.
+    """
+    target, source = Path(path), Path(frames)
+    if target.suffix.lower() not in (".mp4", ".mov") or codec not in ("aac", "pcm"):
+        raise ValueError(f"{target}: expected a .mp4 or .mov with aac or pcm sound, got {codec} in {target.suffix!r}")
+    if codec == "aac" and sample_rate not in AAC_RATES:
+        raise ValueError(f"{target}: aac has rates of {', '.join(map(str, AAC_RATES))} Hz, not {sample_rate}")
+    require_folder(target)
+    blocks = _checked(target, audio)
+    first = next(blocks)
+    blocks = chain([first], blocks)
+    header = VideoReader(source)
+    with replacing(target) as part:
+        if _is_copied(source, header, COPIED[target.suffix.lower()]):
+            _mux(target, part, source, header.stream, blocks, len(first), sample_rate, codec)
+        else:
+            with writing(target), TemporaryDirectory(prefix=f".{target.stem}-", dir=target.parent) as folder:
+                film = Path(folder) / "pictures.mp4"
+                _encode(film, header)
+                _mux(target, part, film, 0, blocks, len(first), sample_rate, codec)
+        with writing(target):
+            finish(part, lambda moov: _mark(moov, panoramic, len(first) == 4))
+
+
+def _mark(moov: Box, panoramic: bool, ambisonic: bool) -> None:
+    for track in moov.all(b"trak"):
+        handler = track.find(b"mdia", b"hdlr")
+        kind = handler.body[8:12] if handler else b""
+        if kind == b"vide":
+            mark_sphere(track) if panoramic else clear_sphere(track)
+        if kind == b"soun" and ambisonic:
+            for entry in entries(Box(b"moov", b"", [track])):
+                mark_ambisonics(entry)
+
+
+def _is_copied(path: Path, header: VideoReader, codecs: frozenset[str]) -> bool:
+    """Whether the file holds such pictures, and their time stamps can be trusted: AVI has none, and is shuffled."""
+    with reading(path), open_stream(path, VideoStream, header.stream) as opened:
+        if opened.stream.codec_context.name not in codecs or opened.container.format.name == "avi":
+            return False
+        first = [packet for packet in islice(opened.packets(), REORDER) if packet.size]
+        return all(packet.pts is not None for packet in first) and any(packet.dts is not None for packet in first)
+
+
+def _encode(path: Path, images: VideoReader) -> None:
+    """All pictures as H.264, upright, with square pixels."""
+    rate = images.frame_rate or 25.0
+    times = np.arange(max(1, round(images.length() * rate))) / rate
+    size = (_even(images.height), _even(images.height * images.aspect))
+    frames = (np.rot90(frame, images.turns) for frame in images.frames(list(times), size))
+    write_video(path, frames, rate, gop=GOP, crf=CRF)
+
+
+def _even(length: float) -> int:
+    return max(2, 2 * round(length / 2))
+
+
+def _mux(
+    target: Path, part: Path, source: Path, stream: int, blocks: Iterator[Tensor], channels: int, rate: int, codec: str
+) -> None:
+    """Copy pictures and encode sound into a file whose header still comes last, in the order of time."""
+    form = "mov" if target.suffix.lower() == ".mov" else "mp4"
+    with (
+        reading(source),
+        open_stream(source, VideoStream, stream) as opened,
+        writing(target),
+        av.open(f"file:{part}", "w", format=form) as container,
+    ):
+        film = container.add_stream_from_template(opened.stream)
+        voice = _voice(container, channels, rate, codec)
+        for packet in merge(_frames(opened, film), encoded(voice, blocks, rate), key=instant):
+            container.mux(packet)
+
+
+def _voice(container: Any, channels: int, rate: int, codec: str) -> AudioStream:
+    options = AAC if codec == "aac" else {}
+    stream: AudioStream = container.add_stream(
+        "aac" if codec == "aac" else "pcm_s24le", rate=rate, layout=LAYOUTS[channels], options=options
+    )
+    if codec == "aac":
+        stream.bit_rate = channels * min(BIT_RATE, BITS * rate)
+    return stream
+
+
+def _frames(opened: Opened[VideoStream], film: Any) -> Iterator[Packet[Any]]:
+    """The packets of a stream, the file's beginning at 0."""
+    whole = (packet for packet in opened.packets() if packet.size and packet.pts is not None)
+    for packet in _ordered(whole, opened):
+        assert packet.dts is not None
+        assert packet.pts is not None
+        packet.dts, packet.pts = packet.dts - opened.origin, packet.pts - opened.origin
+        packet.stream = film
+        yield packet
+
+
+def _ordered(packets: Iterator[Packet[Any]], opened: Opened[VideoStream]) -> Iterator[Packet[Any]]:
+    """The same packets, all with the time when they are decoded: Matroska leaves it out for the first few."""
+    waiting: list[Packet[Any]] = []
+    for packet in packets:
+        waiting.append(packet)
+        if packet.dts is None:
+            continue
+        step = packet.duration or round(1 / float(opened.stream.average_rate or 25) / opened.tick)
+        for back, late in enumerate(reversed(waiting)):
+            late.dts = packet.dts - back * step
+        yield from waiting
+        waiting = []
+
+
+def _checked(path: Path, audio: Iterable[Tensor]) -> Iterator[Tensor]:
+    """Blocks that are not empty."""
+    channels = samples = 0
+    for block in audio:
+        if block.ndim != 2 or len(block) not in LAYOUTS or (channels and len(block) != channels):
+            expected = f"({channels}, samples)" if channels else "(1, 2, 4 or 6 channels, samples)"
+            raise ValueError(f"{path}: expected blocks of sound {expected}, got {tuple(block.shape)}")
+        if not bool(block.isfinite().all()):
+            raise ValueError(f"{path}: expected sound of finite numbers, got others")
+        channels, samples = len(block), samples + block.shape[1]
+        if block.shape[1]:
+            yield block
+    if not samples:
+        raise ValueError(f"{path}: expected sound, there is none")

@@ -1,0 +1,214 @@
+"""Frames at any instant: from the key frame before the first to the last wanted, and no further."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from heapq import heappop, heappush
+from itertools import chain, islice, pairwise
+from pathlib import Path
+
+import numpy as np
+import torch
+from av.error import FFmpegError
+from av.packet import Packet
+from av.video.frame import VideoFrame
+from av.video.reformatter import Interpolation
+from av.video.stream import VideoStream
+from torch import Tensor
+
+from avssl.media.container_cache import Opened, borrow, open_stream, reading
+
+BACK = (0.0, 1.0, 4.0, 16.0, 64.0, math.inf)
+"""Seconds to step back when a key frame turns out to lie too late, or nothing can be decoded from it."""
+REORDER = 4
+"""Frames waited for where time stamps are to be put in order."""
+EXACT = Interpolation.BILINEAR | 0x40000 | 0x2000
+"""With SWS_ACCURATE_RND and SWS_FULL_CHR_H_INT: without them every pixel comes out one to two of 255 too dark."""
+SLACK = 1e-6
+"""Seconds by which an instant may fall short of a time stamp through rounding."""
+
+
+def read_frames(
+    path: Path | str, times: Sequence[float], size: tuple[int, int] | None = None, stream: int = 0
+) -> Tensor:
+    """The frame shown at each instant: the nearest one at or before it, by the time stamps of the frames.
+
+    Before the first frame that is the first, past the end it is the last. The file is kept open for the next call.
+
+    Args:
+        path: any video that FFmpeg reads.
+        times: seconds from the file's beginning, ascending.
+        size: `(height, width)` to scale to; None keeps the file's.
+        stream: which of several video streams; cover art does not count.
+
+    Returns:
+        uint8 RGB `(len(times), 3, height, width)`, colour innermost in memory.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: not a video, no such stream, no frame could be decoded, or `times` is empty or descends.
+    """
+    path = Path(path)
+    with reading(path):
+        opened = _settled(borrow(path, VideoStream, stream))
+        stamps = _stamps(opened, times)
+        for back in BACK:
+            earlier = stamps[0] - back / opened.tick
+            opened.rewind() if earlier < opened.first else opened.seek(int(earlier))
+            frames = list(_shown(*_planned(opened, stamps)))
+            if frames and (_stamp(frames[0]) <= stamps[0] or earlier < opened.first):
+                return torch.from_numpy(_frames(opened, frames, size)).permute(0, 3, 1, 2)
+            if earlier < opened.first:
+                break
+    raise ValueError(f"{path}: no frame of it can be decoded")
+
+
+def iterate_frames(
+    path: Path | str, times: Sequence[float], size: tuple[int, int] | None = None, stream: int = 0
+) -> Iterator[np.ndarray]:
+    """The same frames as `read_frames`, one by one: for long videos and many instants.
+
+    Yields:
+        uint8 RGB `(height, width, 3)`.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: not a video, no such stream, no frame could be decoded, or `times` is empty or descends.
+    """
+    path = Path(path)
+    with reading(path), open_stream(path, VideoStream, stream) as opened:
+        _settled(opened)
+        stamps = _stamps(opened, times)
+        if stamps[0] > opened.first + int(BACK[1] / opened.tick):
+            opened.seek(stamps[0])
+        shown = _shown(_decoded(opened, opened.packets(), None), stamps)
+        first = next(shown, None)
+        if first is None or _stamp(first) > stamps[0]:
+            opened.rewind()
+            shown = _shown(_decoded(opened, opened.packets(), None), stamps)
+            first = next(shown, None)
+        if first is None:
+            raise ValueError(f"{path}: no frame of it can be decoded")
+        yield _image(opened, first, size)
+        for frame in shown:
+            yield _image(opened, frame, size)
+
+
+def beginning(path: Path, stream: int = 0) -> float:
+    """Seconds on the clock of a file's packets at which its pictures have 0 s.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: not a video, or no such stream.
+    """
+    with reading(path), open_stream(path, VideoStream, stream) as opened:
+        return float(_settled(opened).origin * opened.tick)
+
+
+def _stamps(opened: Opened[VideoStream], times: Sequence[float]) -> list[int]:
+    """Time stamps of instants, none before the stream's first frame."""
+    if not len(times) or any(later < earlier for earlier, later in pairwise(times)):
+        raise ValueError(f"{opened.path}: expected instants in ascending order, got {list(times)[:4]}")
+    return [max(opened.first, opened.origin + math.floor((time + SLACK) / opened.tick)) for time in times]
+
+
+def _planned(opened: Opened[VideoStream], stamps: list[int]) -> tuple[Iterator[VideoFrame], list[int]]:
+    """Frames that may be wanted, and the very time stamps wanted, if the packets tell before they are decoded."""
+    packets: list[Packet[VideoStream]] = []
+    for packet in opened.packets():
+        packets.append(packet)
+        # No frame is shown before its packet's decoding time stamp.
+        if packet.dts is not None and packet.dts > stamps[-1]:
+            break
+    known = sorted({p.pts for p in packets if p.pts is not None and not p.is_discard})
+    if _unstamped(opened) or any(packet.pts is None and packet.size for packet in packets) or not known:
+        return _decoded(opened, chain(packets, opened.packets()), None), stamps
+    wanted = [known[max(0, int(np.searchsorted(known, stamp, "right")) - 1)] for stamp in stamps]
+    return _decoded(opened, packets, set(wanted)), wanted
+
+
+def _decoded(
+    opened: Opened[VideoStream], packets: Iterable[Packet[VideoStream]], wanted: set[int] | None
+) -> Iterator[VideoFrame]:
+    """Frames in the order they are shown; those that no other frame needs and nobody wants are not decoded."""
+    frames = _as_decoded(opened, packets, wanted)
+    return _restamped(frames) if _unstamped(opened) else frames
+
+
+def _as_decoded(
+    opened: Opened[VideoStream], packets: Iterable[Packet[VideoStream]], wanted: set[int] | None
+) -> Iterator[VideoFrame]:
+    context = opened.stream.codec_context
+    for packet in chain(packets, [None]):
+        needless = wanted is not None and packet is not None and packet.pts not in wanted
+        context.skip_frame = "NONREF" if needless else "DEFAULT"
+        try:
+            yield from (frame for frame in context.decode(packet) if frame.pts is not None)
+        except EOFError:
+            return
+        except FFmpegError:
+            continue  # a broken packet: what decodes on either side of it is still there
+
+
+def _unstamped(opened: Opened[VideoStream]) -> bool:
+    """AVI has no presentation times; what FFmpeg makes up is shuffled where B frames are packed (XviD, DivX)."""
+    return opened.container.format.name == "avi"
+
+
+def _restamped(frames: Iterator[VideoFrame]) -> Iterator[VideoFrame]:
+    """Frames with the same time stamps in ascending order; no codec in an AVI shuffles further than `REORDER`."""
+    waiting: deque[VideoFrame] = deque()
+    stamps: list[int] = []
+    for frame in chain(frames, [None] * REORDER):
+        if frame is not None:
+            waiting.append(frame)
+            heappush(stamps, _stamp(frame))
+        if waiting and (frame is None or len(waiting) > REORDER):
+            shown = waiting.popleft()
+            shown.pts = heappop(stamps)
+            yield shown
+
+
+def _settled(opened: Opened[VideoStream]) -> Opened[VideoStream]:
+    """With the first frame at 0 s, where the container cannot say otherwise."""
+    if _unstamped(opened) and opened.anchor is None:
+        opened.rewind()
+        stamps = [_stamp(frame) for frame in islice(_decoded(opened, opened.packets(), None), 2)] or [0]
+        # XviD fills its delay with an empty packet behind the first picture, which would stand for two pictures' time.
+        lag = stamps[-1] - stamps[0] == 2 and opened.stream.codec_context.name == "mpeg4"
+        opened.anchor = opened.origin = stamps[0] + lag
+    return opened
+
+
+def _shown(frames: Iterator[VideoFrame], stamps: list[int]) -> Iterator[VideoFrame]:
+    """For every time stamp the last frame at or before it; without one, the first; without any, nothing."""
+    held: VideoFrame | None = None
+    index = 0
+    for frame in frames:
+        while index < len(stamps) and stamps[index] <= _stamp(frame):
+            yield frame if held is None or stamps[index] == frame.pts else held
+            index += 1
+        if index == len(stamps):
+            return
+        held = frame
+    if held is not None:
+        yield from (held for _ in stamps[index:])
+
+
+def _stamp(frame: VideoFrame) -> int:
+    assert frame.pts is not None
+    return frame.pts
+
+
+def _frames(opened: Opened[VideoStream], frames: list[VideoFrame], size: tuple[int, int] | None) -> np.ndarray:
+    images = {frame.pts: _image(opened, frame, size) for frame in frames}
+    return np.stack([images[frame.pts] for frame in frames])
+
+
+def _image(opened: Opened[VideoStream], frame: VideoFrame, size: tuple[int, int] | None) -> np.ndarray:
+    # The size in the header: a stream may change its own half-way.
+    height, width = size or (opened.stream.codec_context.height, opened.stream.codec_context.width)
+    image = opened.reformatter.reformat(frame, width, height, "rgb24", interpolation=EXACT, threads=1)
+    return image.to_ndarray()

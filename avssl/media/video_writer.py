@@ -1,0 +1,172 @@
+"""Write pictures and sound, whole or not at all."""
+
+from __future__ import annotations
+
+import math
+import shutil
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from fractions import Fraction
+from pathlib import Path
+from tempfile import TemporaryFile
+from types import TracebackType
+
+import av
+import numpy as np
+import soundfile
+from av.error import FFmpegError
+from av.video.reformatter import ColorRange, Colorspace
+from av.video.stream import VideoStream
+from torch import Tensor
+
+from avssl.data.atomic import replacing
+
+# No B frames and closed groups make any instant cheap to reach; fastdecode gives up CABAC and deblocking.
+X264 = {"preset": "veryfast", "tune": "fastdecode", "bf": "0", "sc_threshold": "0"}
+LEFT = 1 << 16
+"""Bytes: with fewer free a disk is full. libsndfile says no more than "System error" of that."""
+SLOWEST = 0.001
+"""Pictures a second; slower rates are no fractions of the size that containers store."""
+
+
+def write_video(
+    path: Path | str, frames: Iterable[np.ndarray], frame_rate: float, *, gop: int = 8, crf: float = 20.0
+) -> None:
+    """Write RGB frames to an H.264 mp4 that is quick to read at any instant.
+
+    Args:
+        path: the mp4 to write.
+        frames: uint8 RGB `(height, width, 3)` each, even sides.
+        frame_rate: pictures a second, 0.001 or more.
+        gop: frames from one key frame to the next.
+        crf: x264's quality, 0 (lossless) to 51.
+
+    Raises:
+        ValueError: a frame rate below 0.001, no frame, one that is not uint8 `(height, width, 3)` of the first one's
+            size, or odd sides.
+        OSError: the file cannot be written.
+    """
+    target = Path(path)
+    if not SLOWEST <= frame_rate < math.inf:
+        raise ValueError(f"{target}: a frame rate is {SLOWEST} a second or more, not {frame_rate}")
+    options = X264 | {"g": str(gop), "keyint_min": str(gop), "crf": str(crf)}
+    with replacing(target) as part, _Film(target, part, Fraction(frame_rate).limit_denominator(1001), options) as film:
+        for frame in frames:
+            film.write(frame)
+
+
+def write_audio(path: Path | str, audio: Tensor | np.ndarray, sample_rate: int, *, subtype: str = "PCM_16") -> None:
+    """Write sound to a wav, flac or other file that libsndfile knows by its suffix.
+
+    Args:
+        path: the file to write.
+        audio: `(channels, samples)`, full scale 1; what is louder is clipped by the PCM subtypes.
+        sample_rate: Hz.
+        subtype: libsndfile's name: PCM_16, PCM_24, FLOAT.
+
+    Raises:
+        ValueError: not `(channels, samples)`, empty, not finite, or a kind of file that libsndfile does not write.
+        OSError: the file cannot be written.
+    """
+    target, samples = Path(path), np.asarray(audio)
+    if samples.ndim != 2 or not samples.size or not np.isfinite(samples).all():
+        raise ValueError(f"{target}: sound is finite (channels, samples), this is {samples.shape}")
+    kind = target.suffix[1:].upper()
+    if not soundfile.check_format(kind, subtype):
+        raise ValueError(f"{target}: libsndfile writes no {kind or 'nameless'} files of {subtype}")
+    with replacing(target) as part, writing(target):
+        soundfile.write(part, samples.T, sample_rate, subtype=subtype, format=kind)
+
+
+def require_folder(path: Path) -> Path:
+    """The path of a file to be written, whose folder is there.
+
+    Raises:
+        OSError: it is not.
+    """
+    if not path.parent.is_dir():
+        raise OSError(f"{path}: cannot be written: there is no folder {path.parent}")
+    return path
+
+
+def require_writable(path: Path) -> Path:
+    """The path of a file to be written, whose folder takes new files, as one that was put there for a moment shows.
+
+    Raises:
+        OSError: it does not.
+    """
+    folder = require_folder(path).parent
+    try:
+        with TemporaryFile(dir=folder):  # a folder may say it can be written and refuse
+            return path
+    except OSError as error:
+        raise OSError(f"{path}: its folder cannot be written: {error.strerror}") from error
+
+
+class _Film:
+    """An H.264 mp4 under way; a context manager that ends it."""
+
+    def __init__(self, path: Path, part: Path, rate: Fraction, options: dict[str, str]) -> None:
+        self.path, self.rate, self.options = path, rate, options
+        self.frames = 0
+        self.stream: VideoStream | None = None
+        with writing(path):
+            self.container = av.open(f"file:{part}", "w", format="mp4", options={"movflags": "+faststart"})
+
+    def write(self, frame: np.ndarray) -> None:
+        """Append one frame, uint8 RGB `(height, width, 3)`."""
+        if frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] != 3:
+            raise ValueError(f"{self.path}: frames are uint8 (height, width, 3), this is {frame.dtype} {frame.shape}")
+        with writing(self.path):
+            stream = self.stream = self.stream or self._open(*frame.shape[:2])
+            if frame.shape[:2] != (stream.height, stream.width):
+                raise ValueError(f"{self.path}: frames are {stream.height} x {stream.width}, this is {frame.shape[:2]}")
+            image = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")
+            image.pts, image.time_base = self.frames, 1 / self.rate
+            self.container.mux(stream.encode(image))
+        self.frames += 1
+
+    def __enter__(self) -> _Film:
+        return self
+
+    def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        try:
+            if error is None:
+                self._finish()
+        finally:
+            with suppress(FFmpegError):
+                self.container.close()
+
+    def _finish(self) -> None:
+        if self.stream is None:
+            raise ValueError(f"{self.path}: a video has at least one frame, this has none")
+        with writing(self.path):
+            self.container.mux(self.stream.encode(None))
+            self.container.close()
+
+    def _open(self, height: int, width: int) -> VideoStream:
+        if height % 2 or width % 2:
+            raise ValueError(f"{self.path}: H.264 wants even sides, these frames are {height} x {width}")
+        stream = self.container.add_stream("libx264", rate=self.rate, options=self.options)
+        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+        context = stream.codec_context
+        context.thread_count = 1
+        # What RGB is converted to; players take pictures of 720 rows or more for BT.709 unless told.
+        context.colorspace, context.color_range = Colorspace.ITU601, ColorRange.MPEG
+        return stream
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """One line with the path, whatever library could not write."""
+    try:
+        yield
+    except FFmpegError as error:
+        raise OSError(f"{path}: cannot be written: {error.strerror}") from error
+    except soundfile.LibsndfileError as error:
+        reason = "No space left on device" if _is_full(path.absolute().parent) else error.error_string
+        raise OSError(f"{path}: cannot be written: {reason}") from error
+
+
+def _is_full(folder: Path) -> bool:
+    return folder.is_dir() and shutil.disk_usage(folder).free < LEFT

@@ -1,0 +1,153 @@
+"""The folder that encoders are published as: config.json, model.safetensors, README.md."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from avssl.data.atomic import replacing, write_text
+from avssl.io.format_version import check_version
+from avssl.models.model_card import model_card
+
+FORMAT = "avssl-encoders"
+VERSION = 2
+CONVENTION = "ambix"
+"""Of sound, in all encoders: ACN order W, Y, Z, X and SN3D gain."""
+
+CONFIG = "config.json"
+WEIGHTS = "model.safetensors"
+CARD = "README.md"
+
+
+def write_folder(folder: Path, config: Mapping[str, Any], state: Mapping[str, Tensor]) -> None:
+    """Write the three files; each appears whole or not at all.
+
+    Args:
+        folder: made if missing.
+        config: what `config.json` holds, without format and version.
+        state: parameters and buffers.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    config = {"format": FORMAT, "version": VERSION, **config}
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
+    with replacing(folder / WEIGHTS) as part:
+        save_file(tensors, part, metadata={"format": "pt"})
+    write_text(folder / CARD, model_card(config))
+    write_text(folder / CONFIG, json.dumps(config, indent=2) + "\n")
+
+
+def find_folder(folder: Path) -> Path:
+    """Where the encoders lie: the folder itself, or its `encoders/` if it is a run folder.
+
+    Raises:
+        ValueError: in neither.
+    """
+    for each in (folder, folder / "encoders"):
+        if (each / CONFIG).is_file():
+            return each
+    found = "is not a folder" if not folder.is_dir() else f"has no {CONFIG}, nor has its encoders/"
+    raise ValueError(f"{folder}: expected encoders of avssl ({CONFIG}, {WEIGHTS}) or a run folder; it {found}")
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """The content of `config.json`.
+
+    Raises:
+        ValueError: not JSON, not ours, of another version or convention, or not whole.
+    """
+    path = folder / CONFIG
+    config = read_format(path, FORMAT, VERSION, "encoders")
+    if config.get("convention") != CONVENTION:
+        raise ValueError(
+            f"{path}: sound is in convention {CONVENTION!r} here, in these encoders {config.get('convention')!r}"
+        )
+    for section in ("model", "features"):
+        if not isinstance(config.get(section), dict):
+            raise ValueError(f"{path}: expected a section {section!r}; there is none")
+    return config
+
+
+def read_format(path: Path, kind: str, version: int, what: str) -> dict[str, Any]:
+    """The JSON mapping of a format of ours.
+
+    Args:
+        path: of the file.
+        kind: what its `format` says.
+        version: what its `version` says.
+        what: it describes, for errors.
+
+    Raises:
+        ValueError: not JSON, not of this format, or of another version.
+    """
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path}: not JSON: {str(error).splitlines()[0]}") from error
+    if not isinstance(config, dict) or config.get("format") != kind:
+        raise ValueError(f"{path}: expected {what} of avssl (format {kind!r}); this is something else")
+    check_version(path, config.get("version"), version)
+    return config
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """The tensors of a safetensors file; nothing else is ever read, as unpickling runs foreign code.
+
+    Raises:
+        ValueError: missing, broken, or another kind of file.
+    """
+    if not path.is_file():
+        raise ValueError(f"{path}: expected a safetensors file; there is none")
+    if path.suffix != ".safetensors":
+        raise ValueError(f"{path}: only safetensors is read, never pickles; convert it once with: {_conversion(path)}")
+    try:
+        tensors: dict[str, Tensor] = load_file(path)
+    except (SafetensorError, OSError, KeyError, ValueError) as error:
+        raise ValueError(f"{path}: not a whole safetensors file: {str(error).splitlines()[0]}") from error
+    return tensors
+
+
+def load_tensors(module: nn.Module, tensors: Mapping[str, Tensor], where: str) -> None:
+    """Fill every parameter and buffer of a module.
+
+    Args:
+        module: filled in place, only if all fits.
+        tensors: name -> tensor, exactly the module's.
+        where: the file they come from, for errors.
+
+    Raises:
+        ValueError: missing or unexpected names, or other shapes.
+    """
+    wanted = module.state_dict()
+    _refuse(where, "lacks", sorted(wanted.keys() - tensors.keys()))
+    _refuse(where, "has unexpected", sorted(tensors.keys() - wanted.keys()))
+    _refuse(
+        where,
+        "has other shapes at",
+        [
+            f"{name} {tuple(tensors[name].shape)} instead of {tuple(tensor.shape)}"
+            for name, tensor in wanted.items()
+            if tensors[name].shape != tensor.shape
+        ],
+    )
+    module.load_state_dict(dict(tensors))
+
+
+def _refuse(where: str, problem: str, names: list[str]) -> None:
+    if names:
+        more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+        raise ValueError(f"{where}: {problem} {', '.join(names[:3])}{more}")
+
+
+def _conversion(path: Path) -> str:
+    load = f"torch.load({path.name!r}, map_location='cpu', weights_only=True)"
+    return (
+        'python -c "import torch; from safetensors.torch import save_file; '
+        f"s = {load}; s = s.get('model', s); "
+        f'save_file({{k: v.contiguous() for k, v in s.items()}}, {path.with_suffix(".safetensors").name!r})"'
+    )

@@ -1,0 +1,103 @@
+"""The model card that lies beside published weights."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+CARD = """---
+license: apache-2.0
+library_name: avssl
+tags: [self-supervised, audio-visual, ambisonics, 360-degree-video]
+---
+
+# Audio and video encoders, pretrained with avssl
+
+Two networks that map audio and frames of 360-degree video to embeddings. Version {version} of the format `{format}`.
+
+| | tower | parameters | embedding |
+| --- | --- | --- | --- |
+| audio | `{audio}` | {audio_parameters:,} | {audio_width} numbers |
+| video | `{video}` | {video_parameters:,} | {video_width} numbers |
+
+## What they take
+
+* **Audio**: float, shape `(..., {channels}, samples)`, full scale 1, at {sample_rate} Hz. {order}
+  The first layer makes the features `{feature}` of it: {maps} maps of {mels} mel bands, windows of {n_fft} samples,
+  a hop of {hop} samples. Their statistics are part of the weights.
+* **Frames**: uint8, or float in 0..255, shape `(..., time, 3, height, width)`, RGB: views in perspective, cut from
+  the sphere. The first layer normalises them with ImageNet's mean and standard deviation.
+
+Convention: {convention}: x front, y left, z up; azimuth counter-clockwise from the front, elevation up.
+
+## How they were trained
+
+{training}
+
+## How to use them
+
+```python
+from avssl.models import Encoders
+
+encoders = Encoders.from_pretrained("path/to/this/folder")
+audio_embedding = encoders.audio(audio)      # (..., {audio_width})
+video_embedding = encoders.video(frames)   # (..., {video_width})
+```
+
+They come in evaluation mode. The file of weights is safetensors; nothing is unpickled.
+
+## Licence
+
+Code: Apache-2.0. The terms of the recordings they were trained on may bind the weights too.
+"""
+
+FOA = "First-order ambisonics, ambiX: channels in ACN order W, Y, Z, X with SN3D gain."
+EARS = "Two channels, left and right, are taken as well."
+OTHER = {1: "One channel: mono, or W of ambiX sound.", 2: "Two channels: left, right."}
+
+
+def model_card(config: Mapping[str, Any]) -> str:
+    """The text of `README.md`.
+
+    Args:
+        config: the content of `config.json`.
+    """
+    features, audio, image = config["features"], config["audio"], config["video"]
+    return CARD.format(
+        version=config["version"],
+        format=config["format"],
+        convention=config["convention"],
+        sample_rate=config["sample_rate"],
+        audio=config["model"]["audio"] or config["model"]["preset"],
+        video=config["model"]["video"] or config["model"]["preset"],
+        audio_parameters=audio["parameters"],
+        video_parameters=image["parameters"],
+        audio_width=audio["width"],
+        video_width=image["width"],
+        channels=audio["channels"],
+        order=_order(features["name"], audio["channels"]),
+        maps=audio["maps"],
+        feature=features["name"],
+        mels=features["mels"],
+        n_fft=features["n_fft"],
+        hop=features["hop"],
+        training=_table(config["training"]),
+    )
+
+
+def _order(feature: str, channels: int) -> str:
+    """What the channels are."""
+    order = OTHER.get(channels, FOA)
+    return f"{order} {EARS}" if feature.startswith("stereo") and channels == 4 else order
+
+
+def _table(training: Mapping[str, Any]) -> str:
+    if not training:
+        return "Not recorded."
+    rows = [f"| {name} | {_figure(value)} |" for name, value in training.items()]
+    return "\n".join(["| | |", "| --- | --- |", *rows])
+
+
+def _figure(value: Any) -> str:
+    text = f"{value:.4g}" if isinstance(value, float) else str(value)
+    return text.replace("|", r"\|").replace("\n", " ")

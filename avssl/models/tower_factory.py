@@ -1,0 +1,45 @@
+"""Which towers a configuration names."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from avssl.config import ModelConfig
+from avssl.models.backbones import audio_backbone, video_backbone
+from avssl.models.conv2d import Conv2D10
+from avssl.models.r2plus1d import R2Plus1D
+from avssl.models.small import SmallAudio, SmallVideo
+from avssl.models.tower import Tower
+
+
+def video_tower(config: ModelConfig) -> Tower:
+    """The picture tower of a configuration, with random weights.
+
+    Raises:
+        ValueError: unknown backbone.
+    """
+    if config.video:
+        return _channels_last(video_backbone(config.video))
+    return _channels_last({"small": SmallVideo, "avsa": R2Plus1D}[config.preset]())
+
+
+def audio_tower(config: ModelConfig, maps: int) -> Tower:
+    """The sound tower of a configuration for so many input maps, with random weights.
+
+    Raises:
+        ValueError: unknown backbone.
+    """
+    if config.audio:
+        return _channels_last(audio_backbone(config.audio, maps))
+    return _channels_last({"small": SmallAudio, "avsa": Conv2D10}[config.preset](maps))
+
+
+def _channels_last(tower: Tower) -> Tower:
+    """Store convolution weights as the fast kernels of CPUs and GPUs read them."""
+    for module in tower.modules():
+        if isinstance(module, nn.Conv2d):
+            module.weight.data = module.weight.data.contiguous(memory_format=torch.channels_last)
+        elif isinstance(module, nn.Conv3d):
+            module.weight.data = module.weight.data.contiguous(memory_format=torch.channels_last_3d)
+    return tower

@@ -1,0 +1,1 @@
+"""Run folders: created by training, read by reports; no torch."""

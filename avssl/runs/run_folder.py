@@ -1,0 +1,167 @@
+"""The folder of a run: what it was asked for, what it ran on, what came out."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from omegaconf import OmegaConf
+
+from avssl.config import RunConfig, fill
+from avssl.runs.reader import CONFIG, FORMAT, METRICS, check_format, flat, read_config
+from avssl.runs.reader import read_metrics as read_metrics
+from avssl.train.checkpoint import replacing
+
+ENVIRONMENT = "environment.json"
+FIGURES = "figures"
+ENCODERS = "encoders"
+TASK = "task.safetensors"
+"""What the task trained beside the encoders: its heads and transformers."""
+MAY_CHANGE = (
+    "train.steps", "train.log_every", "train.save_every", "train.show_every", "data.workers", "probe", "title",
+    "published",
+)  # fmt: skip
+
+
+def check(folder: Path, config: RunConfig) -> None:
+    """See that a run of this config may live in a folder; writes nothing.
+
+    Length, intervals, workers, probe and title of a run may change when it is continued; keys that are newer than the
+    folder have their defaults.
+
+    Raises:
+        ValueError: the path is no folder, or belongs to a run of another config; the message lists what differs.
+        PermissionError: the folder could not be made or written.
+    """
+    there = next(each for each in (folder, *folder.absolute().parents) if each.exists())
+    if not there.is_dir():
+        raise ValueError(f"{folder}: a run needs a folder, {'this' if there == folder else there} is a file")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise PermissionError(f"{folder}: a run needs a folder to write in, {there} is not writable")
+    path = folder / CONFIG
+    if not path.is_file():
+        if any(folder.glob("*.ckpt")):
+            raise ValueError(f"{folder}: holds a checkpoint but no {CONFIG}, so it is not a run folder")
+        return
+    check_format(folder)
+    check_same(folder, asdict(fill(RunConfig, read_config(folder), where=str(path))), asdict(config), MAY_CHANGE)
+
+
+def check_same(
+    folder: Path, before: Mapping[str, Any], now: Mapping[str, Any], may_change: tuple[str, ...] = ()
+) -> None:
+    """See that the settings of what a folder holds are those of what is to be continued there.
+
+    Args:
+        folder: for the message.
+        before: nested settings.
+        now: likewise.
+        may_change: keys, as `a.b`, that may differ, and all that begin so.
+
+    Raises:
+        ValueError: others differ; the message lists them.
+    """
+    old, new = flat(before), flat(now)
+    refused = [
+        key
+        for key in sorted(old.keys() | new.keys())
+        if old.get(key) != new.get(key) and not key.startswith(may_change)
+    ]
+    if refused:
+        changes = ", ".join(f"{key} was {old.get(key)!r}, is {new.get(key)!r}" for key in refused)
+        raise ValueError(f"{folder}: belongs to another run ({changes}); use another folder or the same config")
+
+
+def begin(folder: Path, config: RunConfig, recipe: str = "", command: Sequence[str] = ()) -> None:
+    """Write the resolved config, and add to `environment.json` what this start runs on.
+
+    Raises:
+        OSError: the folder cannot be made or written.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    write_config(folder, asdict(config))
+    path = folder / ENVIRONMENT
+    _write_json(path, {"starts": [*_starts(path), environment(recipe, command)]})
+
+
+def write_config(folder: Path, settings: Mapping[str, Any]) -> None:
+    """Write `config.yaml`: the format of the folder, then settings, nested."""
+    with replacing(folder / CONFIG) as part:
+        content = OmegaConf.to_yaml(OmegaConf.create({"format": FORMAT, **settings}))
+        part.write_text(content, encoding="utf-8")
+
+
+def write_title(folder: Path, config: RunConfig) -> None:
+    """Let the title and the published numbers of a finished run be those of `config`; all else stays as it was run."""
+    before = fill(RunConfig, read_config(folder), where=str(folder / CONFIG))
+    now = replace(before, title=config.title, published=config.published)
+    if now != before:
+        write_config(folder, asdict(now))
+
+
+def environment(recipe: str = "", command: Sequence[str] = ()) -> dict[str, Any]:
+    """What a run depends on beside its config: command line, versions, commit, machine."""
+    return {
+        "command": shlex.join(command),
+        "recipe": recipe,
+        "commit": commit(),
+        "python": sys.version.split()[0],
+        "platform": platform.platform(),
+        "packages": _versions(),
+    }
+
+
+def commit() -> str:
+    """The commit of the checkout that avssl runs from, `+` added if it was changed since; empty without one."""
+    root = Path(__file__).parents[2]
+    if not (root / ".git").exists():
+        return ""
+    try:
+        head = _git(root, "rev-parse", "HEAD")
+        return head + ("+" if _git(root, "status", "--porcelain", "--untracked-files=no") else "")
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+
+
+def add_metrics(folder: Path, metrics: Mapping[str, float]) -> dict[str, float]:
+    """Put numbers into the folder's `metrics.json`, beside those already there; returns all."""
+    merged = {**read_metrics(folder), **{name: float(value) for name, value in metrics.items()}}
+    _write_json(folder / METRICS, merged)
+    return merged
+
+
+def complete(folder: Path, steps: int) -> bool:
+    """Whether the folder holds the encoders of a run of at least so many steps."""
+    return read_metrics(folder).get("steps", 0) >= steps and (folder / ENCODERS / "config.json").is_file()
+
+
+def _starts(path: Path) -> list[Any]:
+    try:
+        return list(json.loads(path.read_text(encoding="utf-8"))["starts"]) if path.is_file() else []
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{path}: expected the starts of a run, as JSON: {error!r}") from error
+
+
+def _versions() -> dict[str, str]:
+    """Installed versions of avssl and of what it requires."""
+    required = [re.split(r"[^\w.-]", each)[0] for each in metadata.requires("avssl") or [] if "extra ==" not in each]
+    return {name: metadata.version(name) for name in ["avssl", *required]}
+
+
+def _git(root: Path, *command: str) -> str:
+    return subprocess.run(["git", "-C", str(root), *command], capture_output=True, text=True, check=True).stdout.strip()
+
+
+def _write_json(path: Path, content: Any) -> None:
+    with replacing(path) as part:
+        part.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")

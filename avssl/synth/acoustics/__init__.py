@@ -1,0 +1,1 @@
+"""Room acoustics: image sources, diffuse tail, FOA and binaural rendering."""

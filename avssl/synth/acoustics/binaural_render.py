@@ -1,0 +1,98 @@
+"""The sound of a scene at a listener's two ears."""
+
+from __future__ import annotations
+
+import hashlib
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from avssl.media.hrir_files import read_hrirs
+from avssl.spatial.binaural import ambisonic_filters, render, spherical_head, to_binaural
+from avssl.spatial.hrir import HrirSet
+from avssl.synth.acoustics.foa_render import early, level, sources
+from avssl.synth.acoustics.room import background, tail
+from avssl.synth.scene import Format, Scene, SceneObject
+from avssl.synth.sources.oscillators import Signal
+
+Ears = NDArray[np.float32]
+
+
+@lru_cache(maxsize=1)
+def head_responses(path: str, sample_rate: int) -> HrirSet:
+    """The responses of a head.
+
+    Args:
+        path: see `read_hrirs`; empty: a sphere.
+        sample_rate: Hz that they are wanted at.
+
+    Raises:
+        ValueError: the file is none of head-related responses.
+        OSError: there is none.
+    """
+    return read_hrirs(Path(path)).at(sample_rate) if path else spherical_head(sample_rate)
+
+
+@lru_cache(maxsize=1)
+def field_filters(path: str, sample_rate: int) -> Tensor:
+    """What makes a first-order field heard by a head, `(2, 4, taps)`."""
+    return ambisonic_filters(head_responses(path, sample_rate))
+
+
+def fingerprint(path: str, sample_rate: int) -> str:
+    """Tells heads apart by their responses, not by where these lie."""
+    if not path:
+        return "sphere"
+    hrirs = head_responses(path, sample_rate)
+    content = hrirs.directions.numpy().tobytes() + hrirs.responses.numpy().tobytes()
+    return hashlib.sha256(content).hexdigest()[:16]
+
+
+def render_ears(scene: Scene, form: Format, head: str) -> Ears:
+    """What two ears hear that look where the camera looks.
+
+    Direct sound is rendered from every object's own direction; reflections, tail and background noise are diffuse
+    enough for a first-order field.
+
+    Args:
+        scene: what sounds.
+        form: of the recording.
+        head: path of its responses; empty: a sphere.
+
+    Returns:
+        float32 `(2, samples)`: left, right.
+    """
+    hrirs, filters = head_responses(head, form.sample_rate), field_filters(head, form.sample_rate)
+    samples = len(form.sample_times())
+    total = np.zeros((2, samples), np.float32)
+    around = np.zeros((4, samples), np.float32)
+    at_one_metre = np.zeros(form.span().samples, np.float32)
+    for thing, source in sources(scene, form):
+        at_one_metre += source
+        total += _direct(thing, source, form, hrirs)
+        if any(scene.room.reflection):
+            around += early(scene.room, thing, source, form)
+    if scene.room.reverberation > 0:
+        around += tail(scene.room, at_one_metre, form.sample_rate)[:, -samples:]
+    total += to_binaural(torch.from_numpy(around), filters).numpy()
+    if np.isfinite(scene.room.noise):
+        noise = to_binaural(torch.from_numpy(background(scene.room, samples, form.sample_rate)), filters).numpy()
+        total += noise * np.float32(10 ** (-scene.room.noise / 20) * _loudness(total) / _loudness(noise))
+    return level(total, total, scene.room.level)
+
+
+def _direct(thing: SceneObject, source: Signal, form: Format, hrirs: HrirSet) -> Ears:
+    """Sound that comes straight from a moving object; `source` is its sound at 1 m, the lead included."""
+    span = form.span()
+    azimuth, elevation, distance = (torch.from_numpy(each) for each in thing.path.at(span.times()))
+    heard = render(torch.from_numpy(source), azimuth, elevation, hrirs, distance).numpy()
+    return np.asarray(heard[:, -len(form.sample_times()) :])
+
+
+def _loudness(audio: Ears) -> float:
+    """Root mean square over both ears."""
+    return float(np.sqrt((audio**2).mean()) + 1e-12)

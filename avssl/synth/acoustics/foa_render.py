@@ -1,0 +1,146 @@
+"""The sound of a scene at the listener, as ambisonics."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from avssl.spatial.ambisonics import encode
+from avssl.spatial.harmonics import channels, harmonics
+from avssl.synth.acoustics.room import SPEED_OF_SOUND, Room, background, images, tail
+from avssl.synth.scene import Format, Scene, SceneObject, dry
+from avssl.synth.sources.oscillators import Signal
+from avssl.synth.trajectories import unit_vector
+
+BLOCK = 0.25
+"""Seconds between the instants that reflections are worked out for; they cross-fade from one to the next."""
+PEAK = 0.9
+"""No sample exceeds this."""
+
+
+def render_audio(scene: Scene, form: Format, order: int = 1) -> NDArray[np.float32]:
+    """What an ambisonic microphone at the listener records.
+
+    Direct sound follows the object sample by sample (direction, 1/distance, delay with its Doppler shift); reflections
+    and tail are the room's; background noise comes last.
+
+    Returns:
+        float32 `(4, samples)`, ambiX, or `(order + 1) ** 2` channels.
+    """
+    total = np.zeros((channels(order), len(form.sample_times())), np.float32)
+    at_one_metre = np.zeros(form.span().samples, np.float32)
+    for thing, source in sources(scene, form):
+        at_one_metre += source
+        total += direct(thing, source, form, order)
+        if any(scene.room.reflection):
+            total += early(scene.room, thing, source, form, order)
+    if scene.room.reverberation > 0:
+        total += tail(scene.room, at_one_metre, form.sample_rate, order)[:, -total.shape[1] :]
+    heard = _with_background(total, scene, form, order)
+    return level(heard, heard[0], scene.room.level)
+
+
+def sources(scene: Scene, form: Format) -> Iterator[tuple[SceneObject, Signal]]:
+    """The objects that sound, each with its sound at 1 m `(span samples,)`, the lead included."""
+    for thing in scene.things:
+        if thing.sounding:
+            yield thing, dry(thing.voice, thing.kind, form.span()) * np.float32(_strength(thing))
+
+
+def _strength(thing: SceneObject) -> float:
+    """Amplitude at 1 m that is as loud as wanted at the object's first distance."""
+    return float(thing.path.distance * 10 ** (thing.loudness / 20))
+
+
+def direct(thing: SceneObject, source: Signal, form: Format, order: int = 1) -> NDArray[np.float32]:
+    """Sound that comes straight from a moving object.
+
+    Args:
+        thing: what moves.
+        source: its sound at 1 m, `(span samples,)`, the lead included.
+        form: of the recording.
+        order: of the field.
+
+    Returns:
+        float32 `(4, samples)`, or `(order + 1) ** 2` channels.
+    """
+    times = form.sample_times()
+    azimuth, elevation, distance = thing.path.at(times)
+    instants = (times - form.span().start - distance / SPEED_OF_SOUND) * form.sample_rate
+    heard = interpolate(source, instants) / distance
+    tensors = (torch.from_numpy(each.astype(np.float32)) for each in (heard, _wrap(azimuth), elevation))
+    return np.asarray(encode(*tensors, order=order).numpy())
+
+
+def interpolate(signal: Signal, instants: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Values of a signal between its samples, by Lagrange's cubic through the four nearest."""
+    whole = np.clip(np.floor(instants).astype(np.int64), 1, len(signal) - 3)
+    x = instants - whole
+    below, above = x - 1, x + 1
+    weights = (-x * below * (x - 2) / 6, above * below * (x - 2) / 2, -above * x * (x - 2) / 2, above * x * below / 6)
+    return np.asarray(sum(weight * signal[whole + k - 1] for k, weight in enumerate(weights)))
+
+
+def early(room: Room, thing: SceneObject, source: Signal, form: Format, order: int = 1) -> NDArray[np.float32]:
+    """Sound that reaches the listener by way of one wall.
+
+    Args:
+        room: where.
+        thing: what moves.
+        source: its sound at 1 m, `(span samples,)`, the lead included.
+        form: of the recording.
+        order: of the field.
+
+    Returns:
+        float32 `(4, samples)`, or `(order + 1) ** 2` channels.
+    """
+    rate = form.sample_rate
+    hop = round(BLOCK * rate)
+    fade = np.bartlett(2 * hop + 1)[1:-1].astype(np.float32)
+    padded = np.pad(source, (hop, 3 * hop + rate // 4))
+    total = np.zeros((channels(order), len(padded)), np.float32)
+    for begin in range(0, len(source) + hop, hop):
+        # The block is loudest at `begin + hop` of the padded sound, which is `begin` of the sound.
+        block = padded[begin : begin + len(fade)] * fade
+        gains, delays = _taps(room, thing, form.span().start + begin / rate, rate, order)
+        for gain, delay in zip(gains, delays, strict=True):
+            total[:, begin + delay : begin + delay + len(block)] += gain[:, None] * block
+    lead = len(source) - len(form.sample_times())
+    return total[:, hop + lead : hop + len(source)]
+
+
+def _taps(
+    room: Room, thing: SceneObject, time: float, rate: int, order: int
+) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Gains of all channels `(6, channels)` and delays in samples `(6,)` of the reflections at one instant."""
+    azimuth, elevation, distance = thing.path.at(np.array(time))
+    mirrored, kept = images(room, unit_vector(azimuth, elevation) * distance)
+    far = np.linalg.norm(mirrored, axis=-1)
+    gains = harmonics(torch.from_numpy(mirrored / far[:, None]), order).numpy() * (kept / far)[:, None]
+    return gains.astype(np.float32), np.round(far / SPEED_OF_SOUND * rate).astype(np.int64)
+
+
+def _with_background(total: NDArray[np.float32], scene: Scene, form: Format, order: int) -> NDArray[np.float32]:
+    if np.isinf(scene.room.noise):
+        return total
+    power = np.sqrt((total[0] ** 2).mean()) * 10 ** (-scene.room.noise / 20)
+    return total + np.float32(power) * background(scene.room, total.shape[1], form.sample_rate, order)
+
+
+def level(total: NDArray[np.float32], measured: NDArray[np.float32], wanted: float) -> NDArray[np.float32]:
+    """Sound at a wanted level, or as loud as its peaks allow.
+
+    Args:
+        total: `(channels, samples)`.
+        measured: what has that level, such as W.
+        wanted: root mean square, decibels.
+    """
+    gain = 10 ** (wanted / 20) / (np.sqrt((measured**2).mean()) + 1e-12)
+    return total * np.float32(min(gain, PEAK / (np.abs(total).max() + 1e-12)))
+
+
+def _wrap(azimuth: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.asarray((azimuth + np.pi) % (2 * np.pi) - np.pi)

@@ -1,0 +1,1 @@
+"""Scenes composited on a flat canvas."""

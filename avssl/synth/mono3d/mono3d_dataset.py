@@ -1,0 +1,162 @@
+"""mono3d: cut-outs that walk through a picture and a sound field at once, as MonoTo3D makes its scenes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import ClassVar
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from avssl.config import choice
+from avssl.synth.acoustics.foa_render import level
+from avssl.synth.acoustics.room import background
+from avssl.synth.annotations.canvas import Placed, truth
+from avssl.synth.backgrounds import draw_background
+from avssl.synth.canvas.canvas_dataset import CanvasDataset, CanvasOptions
+from avssl.synth.canvas.compositing import Canvas, paste
+from avssl.synth.dataset_base import rendering_function
+from avssl.synth.mono3d.mono3d_scene import TYPES, Walker, WalkScene, Wandering, describe, lacking
+from avssl.synth.sources.source_pool import USUAL
+
+VERSION = 1
+"""Of the world: raised whenever the same seed gives another scene."""
+LEVEL = -26.0
+"""Root mean square of W, decibels below full scale, unless peaks forbid it."""
+CUBE = 1 / math.sqrt(3)
+"""Half the side of the cube inside the unit sphere."""
+
+
+@dataclass(frozen=True)
+class Mono3dOptions(CanvasOptions):
+    """Options of `mono3d`."""
+
+    type: str = choice("mixed", ("mixed", *TYPES))
+    """Type of the scenes: P1 (one source), P2 (sources of different kinds), P3 (of one kind), P4 (before a background,
+    with ambient sound and a silent object), or mixed (each as often)."""
+    fraction: float = 0.25
+    """Share of a trajectory's points, one per frame, that are drawn at random; the others are interpolated."""
+    step: float = 0.25
+    """Largest step along an axis between two drawn points, in half canvases."""
+    deviation: float = 0.2
+    """Largest distance of an object's center beyond the edge of the frame, in half canvases."""
+
+
+class Mono3d(CanvasDataset[WalkScene]):
+    """Cut-outs on 3-D random walks: flat video and first-order ambisonic audio, as MonoTo3D makes its scenes.
+
+    MonoTo3D names its channels by the axes of the picture; here an object on the right is on the right of the sound
+    field, and a near one in front: X = z, Y = -x, Z = -y of a place whose x goes right, y down, z towards the viewer.
+    """
+
+    name: ClassVar[str] = "mono3d"
+    version: ClassVar[int] = VERSION
+    layout: ClassVar[str] = "ambix"
+    channels: ClassVar[int] = 4
+    Options: ClassVar[type] = Mono3dOptions
+    options: Mono3dOptions
+
+    def __init__(self, options: Mono3dOptions) -> None:
+        super().__init__(options)
+        self.how = Wandering(options.fraction, options.step, options.deviation)
+
+    @property
+    def types(self) -> tuple[str, ...]:
+        """Types of its scenes."""
+        return TYPES if self.options.type == "mixed" else (self.options.type,)
+
+    def describe(self, index: int) -> WalkScene:
+        """See `avssl.synth.mono3d.mono3d_scene.describe`."""
+        return describe(self.options.seed, index, self.types, self.company, self.form, self.how)
+
+    def frames(self, scene: WalkScene) -> Iterator[NDArray[np.uint8]]:
+        """Nearer ones hide farther ones; those behind the viewer are not drawn."""
+        form = self.form
+        blank = np.zeros((form.height, form.width, 3), np.uint8)
+        backdrop = blank if scene.background is None else draw_background(scene.background, form.lens())
+        placed = self._placed(scene)
+        for frame, painted in enumerate(_order(placed, scene, form)):
+            image = backdrop.copy()
+            for each in (placed[number] for number in painted):
+                if each.drawn(frame):
+                    seen, spot = each.shown(frame)
+                    paste(image, seen, spot, float(each.look.light[frame]))
+            yield image
+
+    def truth(self, scene: WalkScene) -> pa.Table:
+        """As `avssl.synth.annotations.canvas.SCHEMA`, with the type of the scene, and `z` from -1 to 1 (near)."""
+        placed = self._placed(scene)
+        table = truth(scene.key, self.form, placed, _order(placed, scene, self.form))
+        depth = np.stack([each.walk.at(self.form.frame_times())[:, 2] for each in scene.walkers], 1).reshape(-1)
+        table = table.append_column("z", pa.array(depth, pa.float32()))
+        return table.append_column("type", pa.array([scene.type] * len(table)))
+
+    def settings(self) -> dict[str, object]:
+        """All that the scenes depend on."""
+        return super().settings() | {"type": self.options.type} | asdict(self.how) | self.company.settings()
+
+    def constraints(self) -> Iterator[tuple[bool, str]]:
+        """Those of every canvas, walks that move, and the sources that the types want."""
+        yield from super().constraints()
+        kind = self.options.type
+        yield kind in ("mixed", *TYPES), f"type is {', '.join(TYPES)} or mixed, not {kind!r}"
+        yield 0 < self.how.fraction <= 1, f"fraction is above 0 and at most 1, not {self.how.fraction}"
+        yield 0 <= self.how.step < math.inf, f"step is not negative, this is {self.how.step}"
+        yield 0 <= self.how.deviation < math.inf, f"deviation is not negative, this is {self.how.deviation}"
+        lacks = lacking(self.types, self.company)
+        yield not lacks, lacks
+
+    def _placed(self, scene: WalkScene) -> list[Placed]:
+        return [_place(walker, self.form, self.how.deviation) for walker in scene.walkers]
+
+    def heard(self, scene: WalkScene) -> NDArray[np.float32]:
+        """W, Y, Z, X and after them the sources that sound, as they are in W: `(4 + sources, samples)`.
+
+        W is the sum of the sources, Y, Z, X that of the sources times their places over the root of three.
+        """
+        times = self.form.sample_times()
+        sounding = [walker for walker in scene.walkers if walker.gain > 0]
+        dry = np.stack([_evened(walker, self.form)[-len(times) :] for walker in sounding])
+        field = np.zeros((4, len(times)), np.float32)
+        for walker, signal in zip(sounding, dry, strict=True):
+            right, down, near = CUBE * walker.walk.at(times).T
+            field += (signal * np.stack([np.ones_like(right), -right, -down, near])).astype(np.float32)
+        if scene.around is not None:
+            loud = np.sqrt((field[0] ** 2).mean()) * 10 ** (-scene.around.noise / 20)
+            field += np.float32(loud) * background(scene.around, len(times), self.form.sample_rate)
+        return level(np.concatenate([field, dry]), field[0], LEVEL)
+
+
+def _evened(walker: Walker, form: Canvas) -> NDArray[np.float32]:
+    """A walker's sound, as loud as the scene wants it whatever its recording."""
+    gain = USUAL * walker.gain / walker.actor.loudness(form)
+    return np.asarray(walker.actor.audio(form) * np.float32(gain), np.float32)
+
+
+def _place(walker: Walker, form: Canvas, deviation: float) -> Placed:
+    """Where a walker is seen and heard: the nearer, the larger, by the arc tangent of z."""
+    right, down, near = walker.walk.at(form.frame_times()).T
+    look = walker.actor.appearance(form)
+    return Placed(
+        kind=walker.actor.kind,
+        heard=walker.gain > 0,
+        look=look,
+        x=form.width / 2 * (1 + (1 + deviation) * right),
+        y=form.height / 2 * (1 + (1 + deviation) * down),
+        side=np.arctan(np.maximum(near, 0)) * look.side * form.height,
+        azimuth=np.arctan2(-right, near),
+        elevation=np.arctan2(-down, np.hypot(right, near)),
+    )
+
+
+def _order(placed: list[Placed], scene: WalkScene, form: Canvas) -> NDArray[np.int64]:
+    """`(frames, walkers)`: as they are painted, the nearest on top."""
+    depth = np.stack([walker.walk.at(form.frame_times())[:, 2] for walker in scene.walkers], 1)
+    return np.argsort(depth, axis=1, kind="stable")
+
+
+mono3d = rendering_function(Mono3d)
+"""Render `mono3d`; see `Mono3dOptions`."""

@@ -1,0 +1,121 @@
+"""MonoTo3D's scenes: who walks where, described before anything is drawn or sounded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from avssl.synth.acoustics.room import Room, draw_room
+from avssl.synth.canvas.compositing import Canvas
+from avssl.synth.random_walk import Walk, draw_walk
+from avssl.synth.sources.source_pool import Source, SourcePool
+
+TYPES = ("P1", "P2", "P3", "P4")
+"""One source; several of different kinds; several of one kind; several, in front of a background, one of them silent
+and in the way, with ambient sound all around."""
+MOST = 3
+"""Sources of a scene."""
+_LOUDEST = 3.0
+"""Decibels by which sources differ from the middle, up or down."""
+CAST, WALKS, AROUND, TYPE = range(4)
+"""Independent streams of randomness."""
+
+
+@dataclass(frozen=True)
+class Wandering:
+    """How far, how fast and in what detail everybody walks."""
+
+    fraction: float = 0.25
+    """Of a walk's places, one a frame, that are drawn; the others lie between."""
+    step: float = 0.25
+    """Largest step along an axis between two drawn places, where half the canvas is 1."""
+    deviation: float = 0.2
+    """How far beyond the edges a middle may go, likewise."""
+
+
+@dataclass(frozen=True, eq=False)
+class Walker:
+    """Somebody on their way."""
+
+    actor: Source
+    walk: Walk
+    gain: float
+    """0 for one who is silent."""
+
+
+@dataclass(frozen=True, eq=False)
+class WalkScene:
+    """All there is to know of a scene."""
+
+    index: int
+    type: str
+    """One of `TYPES`."""
+    walkers: tuple[Walker, ...]
+    background: int | None
+    """Seed of the background; None for black."""
+    around: Room | None
+    """Whose noise is heard; None for none."""
+
+    @property
+    def key(self) -> str:
+        """Names the scene in its world."""
+        return f"{self.index:05d}"
+
+
+def describe(
+    seed: int, index: int, types: tuple[str, ...], company: SourcePool, form: Canvas, how: Wandering
+) -> WalkScene:
+    """Scene number `index` of the world `seed`.
+
+    Args:
+        seed: of the world.
+        index: of the scene.
+        types: that are drawn from, each as often.
+        company: whom the actors are drawn from.
+        form: of the scene.
+        how: everybody walks.
+    """
+    streams = [np.random.default_rng((seed, index, stream)) for stream in range(4)]
+    chosen = types[int(streams[TYPE].integers(len(types)))]
+    actors = _cast(streams[CAST], index, chosen, company, form)
+    rng, frames = streams[WALKS], len(form.frame_times())
+    walks = [draw_walk(rng, form.seconds, frames, how.fraction, how.step) for _ in actors]
+    gains = (10 ** (rng.uniform(-_LOUDEST, _LOUDEST, len(actors)) / 20)).tolist()
+    if chosen == "P4":
+        gains[-1] = 0.0
+    around = streams[AROUND]
+    return WalkScene(
+        index=index,
+        type=chosen,
+        walkers=tuple(map(Walker, actors, walks, gains)),
+        background=int(around.integers(2**31)) if chosen == "P4" else None,
+        around=draw_room(around) if chosen == "P4" else None,
+    )
+
+
+def _cast(rng: np.random.Generator, index: int, chosen: str, company: SourcePool, form: Canvas) -> list[Source]:
+    kinds = company.kinds
+    if chosen == "P1":
+        return company.trio(rng, index, 1, form)
+    count = int(rng.integers(2, MOST + 1))
+    if chosen == "P3":
+        several = [kind for kind, most in kinds.items() if most > 1]
+        kind = several[int(rng.integers(len(several)))]
+        return company.actors(rng, [kind] * min(count, kinds[kind]), form)
+    if chosen == "P4":
+        return company.trio(rng, index, min(count + 1, sum(kinds.values())), form)
+    names = rng.permutation(list(kinds))[:count].tolist()
+    return company.actors(rng, names, form)
+
+
+def lacking(types: tuple[str, ...], company: SourcePool) -> str:
+    """What a company lacks for scenes of some types; empty if nothing."""
+    kinds = company.kinds
+    if "P2" in types and len(kinds) < 2:
+        return f"scenes of P2 want sources of at least two kinds, here are only {', '.join(kinds)}"
+    if "P3" in types and max(kinds.values()) < 2:
+        return "scenes of P3 want two sources of one kind, here is one of each"
+    if "P4" in types and sum(kinds.values()) < 2:
+        return "scenes of P4 want at least two sources, here is one"
+    return ""

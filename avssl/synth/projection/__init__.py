@@ -1,0 +1,1 @@
+"""Projections of sprites and cameras: tangent plane, lens, pinhole."""

@@ -1,0 +1,1 @@
+"""The synthetic dataset `pseudo-binaural`: image patches with binaural audio."""

@@ -1,0 +1,1 @@
+"""Synthetic soundscapes: noise, moving sources, reverberation, written as EigenScape or TAU."""

@@ -1,0 +1,1 @@
+"""Synthetic sound sources: classes, oscillators, percussive and sustained sounds."""

@@ -1,0 +1,1 @@
+"""Drawn objects: appearance, shapes, rasterization."""

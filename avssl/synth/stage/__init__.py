@@ -1,0 +1,1 @@
+"""The synthetic dataset `stage`: one camera, binaural audio."""

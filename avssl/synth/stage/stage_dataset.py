@@ -1,0 +1,127 @@
+"""stage: objects in front of a camera of ordinary field of view, heard by two ears."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from avssl.synth.acoustics.binaural_render import fingerprint, render_ears
+from avssl.synth.annotations.stage import stage_truth
+from avssl.synth.dataset_base import even_sides, rendering_function
+from avssl.synth.projection.pinhole import Camera
+from avssl.synth.render_dataset import SceneDataset, SceneOptions
+from avssl.synth.scene import Format
+from avssl.synth.stage.stage_scene import StageScene, describe
+from avssl.synth.video_render import render_frames
+
+VERSION = 1
+"""Of the world: raised whenever the same seed gives another scene."""
+NARROWEST, WIDEST = 40.0, 120.0
+"""Degrees of the camera's field of view."""
+
+
+@dataclass(frozen=True)
+class Shot(Format):
+    """How a scene on the stage is written down."""
+
+    width: int = 224
+    height: int = 128
+    """Rows of a frame."""
+    fov: float = math.pi / 2
+    """Radians that the width takes in."""
+
+    def lens(self) -> Camera:
+        """What the pictures are taken with."""
+        return Camera(self.width, self.height, self.fov)
+
+
+@dataclass(frozen=True)
+class StageOptions(SceneOptions):
+    """Options of `stage`."""
+
+    width: int = 224
+    """Columns of a frame, even."""
+    height: int = 128
+    """Rows of a frame, even."""
+    fov: float = 90.0
+    """Horizontal field of view in degrees, 40 to 120."""
+    hrirs: str = ""
+    """HRIR set for binaural rendering: a SOFA file, or a CIPIC or SADIE folder; empty: a spherical head model."""
+    room: bool = True
+    """Reflections, reverberation and background noise."""
+
+
+class Stage(SceneDataset[StageScene]):
+    """Sounding objects in front of an ordinary camera: flat video and binaural audio.
+
+    The data set equals its own mirror image; see `avssl.synth.stage.stage_scene.describe`.
+    """
+
+    name: ClassVar[str] = "stage"
+    version: ClassVar[int] = VERSION
+    layout: ClassVar[str] = "binaural"
+    Options: ClassVar[type] = StageOptions
+    options: StageOptions
+    form: Shot
+
+    def __init__(self, options: StageOptions) -> None:
+        super().__init__(options)
+        self.form = Shot(
+            options.seconds,
+            options.width,
+            options.frame_rate,
+            options.sample_rate,
+            options.height,
+            math.radians(options.fov),
+        )
+
+    @property
+    def head(self) -> str:
+        """Path of the HRIR set; empty: a spherical head model."""
+        return str(self.options.hrirs or "")
+
+    def describe(self, index: int) -> StageScene:
+        """See `avssl.synth.stage.stage_scene.describe`."""
+        scene = describe(self.options.seed, index, self.form.fov)
+        return scene if self.options.room else replace(scene, room=scene.room.anechoic())
+
+    def audio(self, scene: StageScene) -> NDArray[np.float32]:
+        """Left and right."""
+        heard = render_ears(scene, self.form, self.head)
+        return heard[::-1] if scene.mirrored else heard
+
+    def frames(self, scene: StageScene) -> Iterator[NDArray[np.uint8]]:
+        """What the camera sees."""
+        frames = render_frames(scene, self.form)
+        return (frame[:, ::-1] for frame in frames) if scene.mirrored else frames
+
+    def truth(self, scene: StageScene) -> pa.Table:
+        """See `avssl.synth.annotations.stage`."""
+        return stage_truth(scene, self.form, self.form.lens())
+
+    def settings(self) -> dict[str, object]:
+        """All that the scenes depend on; the responses by what they are, not by where they lie."""
+        head = fingerprint(self.head, self.form.sample_rate)
+        return super().settings() | {
+            "fov": round(math.degrees(self.form.fov), 9),
+            "head": head,
+            "room": self.options.room,
+        }
+
+    def constraints(self) -> Iterator[tuple[bool, str]]:
+        """Those of every data set of scenes, sides that H.264 can take, and a field of view that objects fit into."""
+        yield from super().constraints()
+        yield from even_sides(self.form.width, self.form.height)
+        fov = math.degrees(self.form.fov)
+        fits = NARROWEST - 1e-9 <= fov <= WIDEST + 1e-9
+        yield fits, f"fov is from {NARROWEST:g} to {WIDEST:g} degrees, not {fov:g}"
+
+
+stage = rendering_function(Stage)
+"""Render `stage`; see `StageOptions`."""

@@ -1,0 +1,104 @@
+"""Who stands where on the stage: objects in view of a camera that looks ahead, those that sound on one side of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from avssl.synth.acoustics.room import draw_room
+from avssl.synth.scene import BACKGROUND, COINS, OBJECTS, ROOM, Scene, SceneObject, draw_thing
+from avssl.synth.sources.classes import KINDS
+from avssl.synth.trajectories import Oscillation, Path, draw_path, unit_vector
+
+MIRROR = 4
+"""Stream of randomness, besides those of `avssl.synth.scene`."""
+COUNTS = (0.5, 0.3, 0.2)
+"""Shares of the scenes with one, two and three objects."""
+ACROSS = 0.1
+"""Share of the scenes with several objects in which the last one stands, silent, on the other side."""
+# Degrees, for a camera of 90 degrees; they shrink and grow with its field of view.
+INNER, OUTER = 12.0, 38.0
+"""No object comes nearer to the middle, or goes farther from it."""
+HIGHEST = 12.0
+"""Largest elevation, up or down, that an object swings about."""
+APART = 11.0
+"""Least angle between the middles of two paths."""
+RADII = (7.0, 13.0)
+"""Smallest and largest radius at time 0."""
+
+
+@dataclass(frozen=True)
+class StageScene(Scene):
+    """A scene, or its mirror image."""
+
+    mirrored: bool
+    """Whether left and right of picture, sound and truth are exchanged."""
+
+
+def describe(seed: int, index: int, fov: float) -> StageScene:
+    """Scene number `index` of the stage `seed`.
+
+    What sounds stands on the left, and half of the scenes are mirrored whole, background and room and listener
+    included: the world is its own mirror image, so that neither picture nor sound alone tells whether left and right
+    were exchanged.
+
+    Args:
+        seed: of the world.
+        index: of the scene.
+        fov: of the camera, horizontally, radians.
+    """
+    streams = [np.random.default_rng((seed, index, stream)) for stream in range(5)]
+    things = _draw_things(streams[OBJECTS], fov / (np.pi / 2))
+    flank = [thing.number for thing in things if thing.path.azimuth > 0]
+    coins = streams[COINS]
+    sounding = set(coins.permutation(flank)[: coins.integers(1, len(flank) + 1)].tolist())
+    return StageScene(
+        seed=seed,
+        index=index,
+        things=tuple(replace(thing, sounding=thing.number in sounding) for thing in things),
+        room=draw_room(streams[ROOM]),
+        background=int(streams[BACKGROUND].integers(2**31)),
+        mirrored=bool(streams[MIRROR].random() < 0.5),
+    )
+
+
+def _draw_things(rng: np.random.Generator, scale: float) -> list[SceneObject]:
+    """Objects of different kinds; angles are `scale` times those of a camera of 90 degrees."""
+    count = 1 + int(rng.choice(len(COUNTS), p=COUNTS))
+    across = count > 1 and rng.random() < ACROSS
+    kinds = rng.permutation(len(KINDS))[:count]
+    places = _spread(rng, count, scale)
+    if across:
+        places[-1] = -places[-1][0], places[-1][1]
+    paths = [_keep(draw_path(rng, *place), scale) for place in places]
+    radii = RADII[0] * scale, RADII[1] * scale
+    return [draw_thing(rng, k, KINDS[kinds[k]].name, paths[k], radii) for k in range(count)]
+
+
+def _spread(rng: np.random.Generator, count: int, scale: float) -> list[tuple[float, float]]:
+    """Azimuths and elevations in radians of the middles of paths, on the left."""
+    found: list[tuple[float, float]] = []
+    while len(found) < count:
+        azimuth = float(np.radians(rng.uniform(INNER + 2, OUTER - 2) * scale))
+        elevation = float(np.radians(rng.uniform(-HIGHEST, HIGHEST) * scale))
+        vector = unit_vector(np.array(azimuth), np.array(elevation))
+        others = [unit_vector(*map(np.array, other)) for other in found]
+        if all(vector @ other < np.cos(np.radians(APART * scale)) for other in others):
+            found.append((azimuth, elevation))
+    return found
+
+
+def _keep(path: Path, scale: float) -> Path:
+    """A path that swings about its start, without drift, and stays on its side and in view however long it lasts."""
+    side, middle = np.sign(path.azimuth), abs(path.azimuth)
+    room = min(middle - np.radians(INNER * scale), np.radians(OUTER * scale) - middle)
+    sway = replace(path.sway, amplitude=min(path.sway.amplitude * scale, room))
+    lift = replace(path.lift, amplitude=path.lift.amplitude * scale)
+    azimuth = float(side * middle) + _offset(sway)
+    return replace(path, azimuth=azimuth, elevation=path.elevation + _offset(lift), drift=0.0, sway=sway, lift=lift)
+
+
+def _offset(swing: Oscillation) -> float:
+    """Where a swing about zero is at time 0."""
+    return float(swing.amplitude * np.sin(swing.phase))

@@ -1,0 +1,92 @@
+"""synth360: sounding objects all around a 360-degree camera, heard by an ambisonic microphone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from avssl.synth.acoustics.foa_render import render_audio
+from avssl.synth.annotations.sphere import truth
+from avssl.synth.dataset_base import rendering_function
+from avssl.synth.render_dataset import SceneDataset, SceneOptions
+from avssl.synth.scene import Format, Scene, describe
+from avssl.synth.video_render import render_frames
+
+VERSION = 2
+"""Of the world: raised whenever the same seed gives another scene."""
+HIGHEST = 4
+"""Order of a sound field."""
+
+
+@dataclass(frozen=True)
+class Synth360Options(SceneOptions):
+    """Options of `synth360`."""
+
+    width: int = 448
+    """Columns of a frame, a multiple of 4; rows are half as many."""
+    order: int = 1
+    """Ambisonic order of the audio, 1 to 4: (order + 1)^2 channels, of which the first four are those of order 1."""
+
+
+@dataclass(frozen=True)
+class Synth360Order2Options(Synth360Options):
+    """Options of `synth360-order-2`."""
+
+    order: int = 2
+    """Ambisonic order of the audio, 1 to 4."""
+
+
+class Synth360(SceneDataset[Scene]):
+    """Sounding objects around a 360-degree camera: equirectangular video and ambisonic audio."""
+
+    name: ClassVar[str] = "synth360"
+    version: ClassVar[int] = VERSION
+    layout: ClassVar[str] = "ambix"
+    Options: ClassVar[type] = Synth360Options
+    options: Synth360Options
+
+    def __init__(self, options: Synth360Options) -> None:
+        super().__init__(options)
+        self.form = Format(options.seconds, options.width, options.frame_rate, options.sample_rate)
+
+    def describe(self, index: int) -> Scene:
+        """See `avssl.synth.scene.describe`."""
+        return describe(self.options.seed, index)
+
+    def audio(self, scene: Scene) -> NDArray[np.float32]:
+        """As many channels as the order has, ambiX."""
+        return render_audio(scene, self.form, self.options.order)
+
+    def frames(self, scene: Scene) -> Iterator[NDArray[np.uint8]]:
+        """Equirectangular frames."""
+        return render_frames(scene, self.form)
+
+    def truth(self, scene: Scene) -> pa.Table:
+        """See `avssl.synth.annotations.sphere.SCHEMA`."""
+        return truth(scene, self.form)
+
+    def settings(self) -> dict[str, object]:
+        """All that the scenes depend on."""
+        return super().settings() | ({"order": self.options.order} if self.options.order > 1 else {})
+
+    def constraints(self) -> Iterator[tuple[bool, str]]:
+        """Those of every data set of scenes, an order that is implemented, a width that lens and H.264 can take."""
+        yield from super().constraints()
+        yield 1 <= self.options.order <= HIGHEST, f"order is from 1 to {HIGHEST}, not {self.options.order}"
+        width = self.form.width
+        yield width >= 32 and width % 4 == 0, f"width is a multiple of 4 from 32 up, not {width}"
+
+
+class Synth360Order2(Synth360):
+    """The scenes of synth360 with second-order ambisonic audio: ground truth for upmixing first-order audio."""
+
+    Options: ClassVar[type] = Synth360Order2Options
+
+
+synth360 = rendering_function(Synth360)
+"""Render `synth360`; see `Synth360Options`."""

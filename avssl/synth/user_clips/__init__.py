@@ -1,0 +1,1 @@
+"""Sources cut from user clips: annotations, cut-outs, loading."""

@@ -1,0 +1,163 @@
+"""Actors from a user's own clips: cut-outs with their sound."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from avssl.media import MediaInfo, probe
+from avssl.synth.scene import Format
+from avssl.synth.sources.oscillators import Signal
+from avssl.synth.sources.source_pool import Appearance, Source, SourcePool
+from avssl.synth.user_clips.annotations import Annotation, read_annotations
+from avssl.synth.user_clips.cutouts import CutOut, Cutting, cut_all, read_cut_out
+
+SOURCES = "sources"
+"""Folder of the world where the cut-outs lie."""
+LONGEST = 20.0
+"""Seconds of one cut-out; longer stretches are several."""
+SHORTEST = 0.1
+"""Seconds of a stretch below which there is nothing to see or hear."""
+SLACK = 0.25
+"""Seconds by which an annotation may exceed what the header says of its video."""
+
+
+@dataclass(frozen=True)
+class ClipActor(Source):
+    """A cut-out, from some instant of it or after some time."""
+
+    path: Path
+    """Of the cut-out."""
+    kind: str
+    begin: float
+    """Seconds of the cut-out at which the scene begins; negative where the scene begins before it."""
+
+    def audio(self, form: Format) -> Signal:
+        """See `Actor.audio`."""
+        span = form.span()
+        stored = self._cut_out.audio
+        first = round((self.begin + span.start) * span.sample_rate)
+        heard = np.zeros(span.samples, np.float32)
+        left, right = max(0, first), min(len(stored), first + span.samples)
+        if left < right:
+            heard[left - first : right - first] = stored[left:right]
+        return heard
+
+    def appearance(self, form: Format) -> Appearance:
+        """The cut-out of each instant, while it lasts."""
+        cut = self._cut_out
+        times = form.frame_times() + self.begin
+        numbers = np.clip(np.floor(times * cut.rate + 1e-6).astype(np.int64), 0, len(cut.frames) - 1)
+        there = (times > -1e-6) & (times < cut.seconds)
+        still = np.zeros(len(times))
+        side = cut.sides[numbers].astype(np.float64)
+        return Appearance(tuple(cut.frames), np.where(there, numbers, -1), side, still, still + 1)
+
+    @property
+    def _cut_out(self) -> CutOut:
+        return read_cut_out(self.path)
+
+
+@dataclass(frozen=True)
+class Clips(SourcePool):
+    """All stretches of a user's clips."""
+
+    folder: Path
+    """Where the cut-outs lie."""
+    stretches: tuple[Annotation, ...]
+    """None longer than `LONGEST`."""
+    cutting: Cutting
+    fingerprint: str
+    """Of what the stretches say and of the sizes of their files."""
+
+    @property
+    def kinds(self) -> dict[str, int]:
+        """The labels, and how many stretches each has."""
+        return dict(sorted(Counter(each.label for each in self.stretches).items()))
+
+    def actors(self, rng: np.random.Generator, kinds: Sequence[str], form: Format) -> list[Source]:
+        """See `Company.actors`."""
+        order = rng.permutation(len(self.stretches)).tolist()
+        found: list[Source] = []
+        for kind in kinds:
+            number = next(number for number in order if self.stretches[number].label == kind)
+            order.remove(number)
+            found.append(self._actor(rng, number, form))
+        return found
+
+    def trio(self, rng: np.random.Generator, index: int, count: int, form: Format) -> list[Source]:
+        """See `Company.trio`."""
+        first = index % len(self.stretches)
+        others = [number for number in rng.permutation(len(self.stretches)).tolist() if number != first]
+        return [self._actor(rng, number, form) for number in (first, *others[: count - 1])]
+
+    def settings(self) -> dict[str, object]:
+        """See `Company.settings`."""
+        return {"sources": self.fingerprint} | self.cutting.settings()
+
+    def prepare(self, form: Format, progress: bool) -> None:
+        """Cut out what has not been yet."""
+        cut_all(self.stretches, [self._path(number) for number in range(len(self.stretches))], self.cutting,
+                form.sample_rate, progress)  # fmt: skip
+
+    def _actor(self, rng: np.random.Generator, number: int, form: Format) -> ClipActor:
+        """Longer ones begin anywhere, shorter ones come in at any time that they are done at the end."""
+        stretch = self.stretches[number]
+        spare = stretch.end - stretch.start - form.seconds
+        return ClipActor(self._path(number), stretch.label, float(rng.uniform(min(0, spare), max(0, spare))))
+
+    def _path(self, number: int) -> Path:
+        return self.folder / f"{number:05d}.npz"
+
+
+def load_clip_sources(out: Path, sources: Path, cutting: Cutting) -> Clips:
+    """Those whom an annotation file or a folder of clips names, after a look at whether their files are there.
+
+    Args:
+        out: folder of the world that they will play in.
+        sources: see `read_annotations`.
+        cutting: how they are cut out.
+
+    Raises:
+        ValueError: the annotations are wrong, or do not fit the files.
+        OSError: they cannot be read.
+    """
+    cutting.check()
+    known: dict[Path, MediaInfo] = {}
+    stretches = tuple(part for each in read_annotations(sources) for part in _parts(sources, each, known))
+    files = sorted({path for each in stretches for path in (each.video, each.audio)})
+    said = repr([(each.video.name, each.audio.name, *list(vars(each).values())[2:]) for each in stretches])
+    digest = hashlib.sha256((said + repr([path.stat().st_size for path in files])).encode()).hexdigest()[:16]
+    return Clips(out / SOURCES, stretches, cutting, digest)
+
+
+def _parts(path: Path, whole: Annotation, known: dict[Path, MediaInfo]) -> list[Annotation]:
+    """Equal parts of a stretch, none longer than `LONGEST`."""
+    there = _seconds(whole, known)
+    end = min(whole.end, there)
+    if end < whole.end - SLACK and whole.end != float("inf"):
+        raise ValueError(f"{path}: a stretch of {whole.video} ends at {whole.end} s, the video at {there:.2f} s")
+    if end - whole.start < SHORTEST:
+        raise ValueError(f"{path}: a stretch of {whole.video} starts at {whole.start} s, the video ends at {there:.2f}")
+    count = int(np.ceil((end - whole.start) / LONGEST - 1e-9))
+    edges = np.linspace(whole.start, end, count + 1).tolist()
+    fixed = {name: value for name, value in vars(whole).items() if name not in ("start", "end")}
+    return [Annotation(**fixed, start=edges[k], end=edges[k + 1]) for k in range(count)]
+
+
+def _seconds(stretch: Annotation, known: dict[Path, MediaInfo]) -> float:
+    """Length of the video, after a look at whether there is something to see and to hear."""
+    for path in (stretch.video, stretch.audio):
+        if path not in known:
+            known[path] = probe(path)
+    video = known[stretch.video].video
+    if video is None:
+        raise ValueError(f"{stretch.video}: expected a video, it has no picture stream")
+    if not known[stretch.audio].audio_streams:
+        raise ValueError(f"{stretch.audio}: expected a source that is heard, it has no sound stream")
+    return video.seconds or known[stretch.video].seconds

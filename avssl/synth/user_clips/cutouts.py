@@ -1,0 +1,229 @@
+"""Cutting sources out of clips: square pictures with transparent surroundings, and the sound to them, once and kept."""
+
+from __future__ import annotations
+
+import math
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import NamedTuple
+from zipfile import BadZipFile
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from avssl.data.atomic import replacing
+from avssl.detection.backends.segmenter import Segmenter, chosen, load_segmenter
+from avssl.media import iterate_frames, probe, read_audio
+from avssl.media.resample import resample
+from avssl.synth.sprites.drawing import SIDE
+from avssl.synth.user_clips.annotations import Annotation
+
+LARGEST = 960
+"""Pixels of the longer side that pictures are read at."""
+BATCH = 8
+"""Pictures that a segmenter is given at once."""
+FASTEST = 60.0
+"""Cut-outs a second."""
+
+
+class CutOut(NamedTuple):
+    """A source without its surroundings."""
+
+    frames: NDArray[np.uint8]
+    """`(instants, side, side, 4)`, RGBA, colour multiplied by alpha."""
+    sides: NDArray[np.float32]
+    """`(instants,)`: of the squares, in heights of the picture they come from."""
+    audio: NDArray[np.float32]
+    """`(samples,)`: all channels mixed."""
+    rate: float
+    """Instants a second."""
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Cutting:
+    """How sources are cut out."""
+
+    segmenter: str = ""
+    """See `load_segmenter`; empty: the boxes are the cut-outs."""
+    rate: float = 4.0
+    """Pictures a second."""
+
+    def check(self) -> None:
+        """See that the segmenter is there and the rate has a meaning, before anything is read.
+
+        Raises:
+            ValueError: it is not.
+        """
+        if not 0 < self.rate <= FASTEST:
+            raise ValueError(f"cut_rate is above 0 and at most {FASTEST:g} a second, not {self.rate}")
+        if self.segmenter:
+            load_segmenter(self.segmenter)
+
+    def settings(self) -> dict[str, object]:
+        """What the cut-outs depend on."""
+        name = f"sha256:{load_segmenter(self.segmenter).sha256[:16]}" if self.segmenter else "boxes"
+        return {"cut_rate": self.rate, "cut_by": name}
+
+
+def cut_all(
+    stretches: Sequence[Annotation], paths: Sequence[Path], cutting: Cutting, sample_rate: int, progress: bool
+) -> None:
+    """Write the cut-out of each stretch where it is missing.
+
+    Args:
+        stretches: what is cut out.
+        paths: where each goes; their folder is made.
+        cutting: how.
+        sample_rate: Hz of the sound.
+        progress: whether a bar shows how far it is.
+
+    Raises:
+        ValueError: a clip cannot be read, or the segmenter finds nothing in some.
+        OSError: a cut-out cannot be written.
+    """
+    waiting = [(stretch, path) for stretch, path in zip(stretches, paths, strict=True) if not path.is_file()]
+    if not waiting:
+        return
+    paths[0].parent.mkdir(parents=True, exist_ok=True)
+    segmenter = load_segmenter(cutting.segmenter) if cutting.segmenter else None
+    bar = Progress(
+        TextColumn("cutting out"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]} sources/s"),
+        TimeElapsedColumn(), TimeRemainingColumn(), console=Console(stderr=True), disable=not progress,
+    )  # fmt: skip
+    missed: list[Annotation] = []
+    with bar:
+        task = bar.add_task("", total=len(waiting), rate="-")
+        for stretch, path in waiting:
+            missed += [] if _cut(stretch, path, cutting.rate, sample_rate, segmenter) else [stretch]
+            bar.update(task, advance=1, rate=f"{bar.tasks[0].speed or 0:.2g}")
+    if missed:
+        named = ", ".join(f"{each.video.name} {each.start:.1f}-{each.end:.1f} s" for each in missed[:5])
+        raise ValueError(
+            f"{cutting.segmenter}: finds nothing in {len(missed)} of {len(stretches)} stretches ({named}); "
+            "leave them out, or cut by their boxes"
+        )
+
+
+@lru_cache(maxsize=8)
+def read_cut_out(path: Path) -> CutOut:
+    """A cut-out that `cut_all` wrote; read-only.
+
+    Raises:
+        ValueError: it is spoiled.
+        OSError: it is not there.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            found = CutOut(*(stored[name] for name in CutOut._fields))
+    except (ValueError, KeyError, EOFError, BadZipFile, zlib.error) as error:
+        raise ValueError(f"{path}: expected a cut-out, cannot be read; remove it to have it cut out again") from error
+    for each in found[:3]:
+        each.setflags(write=False)
+    return found._replace(rate=float(found.rate), seconds=float(found.seconds))
+
+
+def _cut(stretch: Annotation, path: Path, rate: float, sample_rate: int, segmenter: Segmenter | None) -> bool:
+    """Write a cut-out; False where the segmenter finds nothing."""
+    seconds = stretch.end - stretch.start
+    times = [stretch.start + number / rate for number in range(max(1, math.ceil(seconds * rate - 1e-6)))]
+    cuts = list(_filled(_shapes(stretch, times, segmenter)))
+    if not cuts:
+        return False
+    frames, sides = zip(*cuts, strict=True)
+    cut = CutOut(np.stack(frames), np.array(sides, np.float32), _audio(stretch, sample_rate), rate, seconds)
+    with replacing(path) as part:
+        np.savez_compressed(part, **cut._asdict())
+    return True
+
+
+def _audio(stretch: Annotation, sample_rate: int) -> NDArray[np.float32]:
+    heard, rate = read_audio(stretch.audio, stretch.start, stretch.end - stretch.start)
+    return np.asarray(resample(heard.mean(0, keepdim=True), rate, sample_rate)[0].numpy(), np.float32)
+
+
+Shape = tuple[NDArray[np.uint8], float]
+"""A square picture and its side."""
+
+
+def _filled(shapes: Iterator[Shape | None]) -> Iterator[Shape]:
+    """The same where nothing was found: what was found before, or at first, after."""
+    held: Shape | None = None
+    early = 0
+    for shape in shapes:
+        if shape is None and held is None:
+            early += 1
+            continue
+        held = shape or held
+        assert held is not None
+        yield from [held] * (1 + early)
+        early = 0
+
+
+def _shapes(stretch: Annotation, times: Sequence[float], segmenter: Segmenter | None) -> Iterator[Shape | None]:
+    """The source at each instant; None where the segmenter does not find it."""
+    size = _size(stretch.video)
+    frames = iterate_frames(stretch.video, times, size)
+    if segmenter is None:
+        for time, frame in zip(times, frames, strict=True):
+            yield square(frame, np.full(frame.shape[:2], 255, np.uint8), stretch.box(time))
+        return
+    for begin in range(0, len(times), BATCH):
+        some = times[begin : begin + BATCH]
+        images = np.stack([next(frames) for _ in some])
+        for time, image, found in zip(some, images, segmenter.segment(images), strict=True):
+            number = chosen(found, stretch.box(time) * _corners(size) if stretch.times else None, stretch.instance)
+            if number is None:
+                yield None
+            else:
+                mask = found.masks[number].astype(np.uint8) * 255
+                yield square(image, mask, _bounds(mask) / _corners(size))
+
+
+def square(frame: NDArray[np.uint8], mask: NDArray[np.uint8], box: NDArray[np.float64]) -> Shape:
+    """What a mask leaves of a box of a frame, in the middle of a square.
+
+    Args:
+        frame: uint8 `(height, width, 3)`.
+        mask: uint8 `(height, width)`, 255 where the source is.
+        box: left, top, right, bottom in 0..1 of the frame.
+
+    Returns:
+        uint8 `(SIDE, SIDE, 4)`, colour multiplied by alpha; and the side of the square in heights of the frame.
+    """
+    height, width = mask.shape
+    left, top = np.floor(box[:2] * (width, height) + 1e-6).astype(int)
+    right, bottom = np.maximum(np.ceil(box[2:] * (width, height) - 1e-6).astype(int), (left + 1, top + 1))
+    solid = mask[top:bottom, left:right, None].astype(np.float32) / 255
+    cut = np.concatenate([frame[top:bottom, left:right] * solid, 255 * solid], axis=-1)
+    side = max(bottom - top, right - left)
+    seen = [max(1, round(SIDE * length / side)) for length in (right - left, bottom - top)]
+    scaled = cv2.resize(cut, seen, interpolation=cv2.INTER_AREA if side > SIDE else cv2.INTER_LINEAR)
+    image = np.zeros((SIDE, SIDE, 4), np.uint8)
+    across, down = (SIDE - seen[0]) // 2, (SIDE - seen[1]) // 2
+    image[down : down + seen[1], across : across + seen[0]] = np.clip(scaled + 0.5, 0, 255)
+    return image, side / height
+
+
+def _size(video: Path) -> tuple[int, int]:
+    """Height and width that a video's pictures are read at."""
+    header = probe(video).video
+    assert header is not None, "clip_company has looked"
+    scale = min(1.0, LARGEST / max(header.width * header.aspect, header.height))
+    return max(2, round(header.height * scale)), max(2, round(header.width * header.aspect * scale))
+
+
+def _corners(size: tuple[int, int]) -> NDArray[np.float64]:
+    return np.array([size[1], size[0], size[1], size[0]], np.float64)
+
+
+def _bounds(mask: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """Left, top, right, bottom of what a mask holds, pixels."""
+    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+    return np.array([columns[0], rows[0], columns[-1] + 1, rows[-1] + 1], np.float64)

@@ -1,0 +1,66 @@
+import os
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+MEDIA = Path(os.environ.get("AVSSL_TEST_MEDIA", Path(__file__).parents[4] / "shared" / "data"))
+
+
+@pytest.fixture
+def media():
+    """Path of a real file; the test skips, saying so, where it is missing."""
+
+    def find(name):
+        if not (MEDIA / name).is_file():
+            pytest.skip(f"real media missing: {MEDIA / name} (set AVSSL_TEST_MEDIA)")
+        return MEDIA / name
+
+    return find
+
+
+@pytest.fixture
+def sines():
+    """Slowly swelling sinusoids, a frequency a channel: `(channels, samples)`, and the frequencies."""
+
+    def make(channels, seconds=6.0, rate=48000):
+        frequencies = 200.0 * 1.5 ** np.arange(channels)
+        time = np.arange(round(seconds * rate)) / rate
+        swell = 0.5 + 0.4 * np.sin(2 * np.pi * (0.3 + 0.1 * np.arange(channels))[:, None] * time)
+        return (0.2 * swell * np.sin(2 * np.pi * frequencies[:, None] * time)).astype(np.float32), frequencies
+
+    return make
+
+
+@pytest.fixture
+def encode():
+    """Encode sound with PyAV: path, FFmpeg's codec and layout names, `(channels, samples)`."""
+
+    def write(path, codec, layout, audio, rate=48000, options=None):
+        packed = codec == "libopus"
+        with av.open(str(path), "w") as container:
+            stream = container.add_stream(codec, rate=rate, layout=layout, options=options or {})
+            stream.bit_rate = 512000
+            stream.codec_context.open()
+            block = stream.codec_context.frame_size or 960
+            for start in range(0, audio.shape[1], block):
+                piece = np.ascontiguousarray(audio[:, start : start + block])
+                piece = np.ascontiguousarray(piece.T).reshape(1, -1) if packed else piece
+                frame = av.AudioFrame.from_ndarray(piece, format="flt" if packed else "fltp", layout=layout)
+                frame.sample_rate, frame.pts = rate, start
+                container.mux(stream.encode(frame))
+            container.mux(stream.encode(None))
+        return path
+
+    return write
+
+
+@pytest.fixture
+def counted():
+    """Frames that carry their number as brightness: uint8 `(height, width, 3)` each."""
+
+    def make(count, height=64, width=128, step=5):
+        return [np.full((height, width, 3), 10 + step * (number % 48), np.uint8) for number in range(count)]
+
+    return make

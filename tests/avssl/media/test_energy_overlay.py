@@ -1,0 +1,124 @@
+"""The overlay is bright where the sound is, and the film plays in time with it."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner
+
+from avssl.cli import main
+from avssl.media import probe, read_all_audio, read_frames, write_audio, write_video
+from avssl.media.energy_overlay import write_energy_video
+from avssl.media.mp4.metadata import read_spatial
+from avssl.spatial.ambisonics import encode
+
+RATE = 16000
+
+
+@pytest.fixture
+def scene(tmp_path):
+    """Grey pictures of 3 s, and noise that stands for a second each at 90, 0 and -90 degrees."""
+    write_video(tmp_path / "grey.mp4", [np.full((64, 128, 3), 110, np.uint8)] * 30, 10.0)
+    voice = 0.2 * torch.randn(3 * RATE, generator=torch.Generator().manual_seed(0))
+    azimuth = torch.tensor([90.0, 0.0, -90.0]).deg2rad().repeat_interleave(RATE)
+    write_audio(tmp_path / "field.wav", encode(voice, azimuth, torch.zeros(3 * RATE)), RATE)
+    return tmp_path
+
+
+def test_it_glows_where_it_waveforms(scene):
+    write_energy_video(scene / "out.mp4", scene / "grey.mp4", scene / "field.wav", height=64, progress=False)
+    for time, column in ((0.75, 32), (1.75, 64), (2.75, 96)):
+        image = read_frames(scene / "out.mp4", [time])[0].float()
+        red = (image[0] - image[2]).mean(0)  # red is loud, blue is not
+        found = math.atan2(
+            *[
+                float((red.clamp(min=0) * wave(torch.arange(128) * math.pi / 64)).sum())
+                for wave in (torch.sin, torch.cos)
+            ]
+        )
+        assert found % (2 * math.pi) == pytest.approx(column * math.pi / 64, abs=0.12)
+
+
+def test_the_film_is_a_sphere_with_a_stereo_preview_of_the_same_length(scene):
+    write_energy_video(scene / "out.mp4", scene / "grey.mp4", scene / "field.wav", height=64, progress=False)
+    info = probe(scene / "out.mp4")
+    assert (info.video.width, info.video.height, info.video.frame_rate) == (128, 64, 10)
+    assert info.audio.channels == 2
+    assert info.video.seconds == pytest.approx(3, abs=0.01)
+    assert info.audio.seconds == pytest.approx(3, abs=0.01)
+    assert read_spatial(scene / "out.mp4").sphere.projection == "equirectangular"
+    heard, _ = read_all_audio(scene / "out.mp4")
+    left, right = heard[:, 2000:14000].square().mean(1)
+    assert left > 100 * right  # at 90 degrees the right cardioid hears nothing
+    assert {each.name for each in scene.iterdir()} == {"grey.mp4", "field.wav", "out.mp4"}
+
+
+def test_silence_leaves_the_frames_alone(scene):
+    write_audio(scene / "field.wav", torch.zeros(4, 3 * RATE), RATE)
+    write_energy_video(scene / "out.mp4", scene / "grey.mp4", scene / "field.wav", height=64, progress=False)
+    image = read_frames(scene / "out.mp4", [1.0]).float()
+    assert (image - 110).abs().max() < 4
+
+
+def test_what_is_no_sphere_or_no_field_is_refused_in_a_line(scene):
+    write_video(scene / "flat.mp4", [np.zeros((64, 96, 3), np.uint8)] * 3, 10.0)
+    with pytest.raises(ValueError, match=r"flat\.mp4: expected equirectangular pictures"):
+        write_energy_video(scene / "out.mp4", scene / "flat.mp4", scene / "field.wav", progress=False)
+    write_audio(scene / "two.wav", torch.zeros(2, RATE), RATE)
+    with pytest.raises(ValueError, match=r"two\.wav: expected ambisonics"):
+        write_energy_video(scene / "out.mp4", scene / "grey.mp4", scene / "two.wav", progress=False)
+    with pytest.raises(ValueError, match=r"out\.avi: expected the name of a \.mp4 or \.mov"):
+        write_energy_video(scene / "out.avi", scene / "grey.mp4", scene / "field.wav", progress=False)
+    with pytest.raises(ValueError, match=r"grey\.mp4: is a file to be read"):
+        write_energy_video(scene / "grey.mp4", scene / "grey.mp4", scene / "field.wav", progress=False)
+    for change in ({"frame_rate": 0.0}, {"frame_rate": float("nan")}, {"height": 8}):
+        with pytest.raises(ValueError, match=next(iter(change))):
+            write_energy_video(scene / "out.mp4", scene / "grey.mp4", scene / "field.wav", progress=False, **change)
+    write_video(scene / "wide.mp4", [np.zeros((72, 128, 3), np.uint8)] * 3, 10.0)
+    with pytest.raises(ValueError, match=r"stored 16:9, declare --panorama$"):
+        write_energy_video(scene / "out.mp4", scene / "wide.mp4", scene / "field.wav", progress=False)
+    with pytest.raises(OSError, match="there is no folder"):
+        write_energy_video(scene / "no" / "out.mp4", scene / "grey.mp4", scene / "field.wav", progress=False)
+    assert not (scene / "out.mp4").exists()
+
+
+@pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="no folder that even root may not write to")
+def test_a_folder_that_only_seems_writable_is_named_with_the_target(scene):
+    with pytest.raises(OSError, match=r"^/proc/self/out\.mp4: its folder cannot be written"):
+        write_energy_video("/proc/self/out.mp4", scene / "grey.mp4", scene / "field.wav", progress=False)
+
+
+def test_the_command_draws_the_same_film_and_says_in_a_line_what_it_cannot_read(scene):
+    write_energy_video(scene / "out.mp4", scene / "grey.mp4", scene / "field.wav", height=64, progress=False)
+    words = ["energy-overlay", str(scene / "grey.mp4"), str(scene / "film.mp4"), "--sound", str(scene / "field.wav")]
+    done = CliRunner().invoke(main, [*words, "--height", "64"])
+    assert (done.exit_code, done.stdout) == (0, f"{scene / 'film.mp4'}\n")
+    times = [0.5, 1.5, 2.5]
+    assert torch.equal(read_frames(scene / "film.mp4", times), read_frames(scene / "out.mp4", times))
+    refused = CliRunner().invoke(main, ["energy-overlay", str(scene / "grey.mp4"), str(scene / "other.mp4")])
+    assert (refused.exit_code, refused.stderr.count("\n")) == (2, 1)
+    assert "grey.mp4: expected sound, it has no sound stream" in refused.stderr
+    assert {each.name for each in scene.iterdir()} == {"grey.mp4", "field.wav", "out.mp4", "film.mp4"}
+
+
+def test_ctrl_c_leaves_nothing_behind(scene, monkeypatch):
+    from avssl.media import energy_overlay
+
+    drawn, draw = [], energy_overlay._drawn
+
+    def interrupted(*given):
+        if len(drawn) == 7:
+            raise KeyboardInterrupt
+        drawn.append(1)
+        return draw(*given)
+
+    monkeypatch.setattr(energy_overlay, "_drawn", interrupted)
+    words = ["energy-overlay", str(scene / "grey.mp4"), str(scene / "film.mp4"), "--sound", str(scene / "field.wav")]
+    stopped = CliRunner().invoke(main, [*words, "--height", "64"])
+    assert stopped.exit_code == 130
+    assert stopped.stderr.strip().count("\n") == 0
+    assert {each.name for each in scene.iterdir()} == {"grey.mp4", "field.wav"}

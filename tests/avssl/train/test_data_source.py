@@ -1,0 +1,100 @@
+"""What a run asks of its clips before it trains: a world, and the objects in it."""
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+import avssl.detection.detect
+from avssl.config import DataConfig, RunConfig, fill, read_recipe
+from avssl.datasets.manifest import read_manifest, write_manifest
+from avssl.detection.object_index import SCHEMA, DetectedTimes, DetectionSettings, objects_path, write
+from avssl.synth.synth360 import synth360
+from avssl.train import data_source
+from avssl.train.pretrain import pretrain
+from avssl.train.resolved_run import resolve_run
+
+
+@pytest.fixture(scope="module")
+def rendered(tmp_path_factory):
+    return synth360(tmp_path_factory.mktemp("synthetic_dataset"), 3, 0.5, 0, width=64, workers=1, progress=False)
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """The calls of the detector, which finds nothing."""
+    calls = []
+
+    def detect(folder: Path, model: str, *, progress: bool = True, **settings: object) -> Path:
+        calls.append((folder, model, settings))
+        looked = {row.key: DetectedTimes(1, 0.5, 0.5) for row in read_manifest(folder)}
+        path = objects_path(folder, model)
+        write(path, SCHEMA.empty_table(), DetectionSettings(model, "equirect", 3.0, 0.5), looked)
+        return path
+
+    monkeypatch.setattr(avssl.detection.detect, "detect_objects", detect)
+    return calls
+
+
+def test_objects_are_looked_for_once_and_again_where_clips_were_added(rendered, tmp_path, asked):
+    folder = tmp_path / "synthetic_dataset"
+    shutil.copytree(rendered.parent, folder)
+    rows = read_manifest(folder).rows
+    write_manifest(folder, rows[:2])
+    for _ in range(2):
+        data_source.clips(DataConfig(manifest=str(folder), detector="best.pt"), 24000, progress=False)
+    assert asked == [(folder, "best.pt", {})]
+    write_manifest(folder, rows)
+    data_source.clips(DataConfig(manifest=str(folder / "manifest.parquet"), detector="best.pt"), 24000, progress=False)
+    as_before = {"rate": 3.0, "views": "equirect", "min_score": 0.5}
+    assert asked == [(folder, "best.pt", {}), (folder, "best.pt", as_before)]
+
+
+@pytest.mark.parametrize("weights", ["best.pt", "detector/model.safetensors"])
+def test_weights_that_changed_are_compared_with_those_that_were_used(rendered, tmp_path, asked, weights):
+    folder, file = tmp_path / "synthetic_dataset", tmp_path / weights
+    shutil.copytree(rendered.parent, folder)
+    file.parent.mkdir(exist_ok=True)
+    file.write_bytes(b"1")
+    os.utime(file, (0, 0))
+    config = DataConfig(manifest=str(folder), detector=str(tmp_path / Path(weights).parts[0]))
+    for _ in range(2):
+        data_source.clips(config, 24000, progress=False)
+    assert len(asked) == 1
+    os.utime(file, (2**33, 2**33))
+    data_source.clips(config, 24000, progress=False)
+    assert len(asked) == 2
+
+
+def test_a_detector_that_is_not_there_is_told_before_anything_is_rendered(tmp_path, monkeypatch):
+    monkeypatch.setenv("AVSSL_CACHE", str(tmp_path / "cache"))
+    with pytest.raises(ValueError, match=r"nowhere\.pt") as caught:
+        data_source.clips(DataConfig(detector="nowhere.pt"), 24000, progress=False)
+    assert "\n" not in str(caught.value)
+    assert not list(tmp_path.iterdir())
+
+
+def test_without_a_detector_nothing_is_looked_for(rendered, asked):
+    path, manifest = data_source.clips(DataConfig(manifest=str(rendered)), 24000, progress=False)
+    assert (path, len(manifest), asked) == (rendered, 3, [])
+
+
+def test_guided_crops_without_a_detector_are_refused_before_anything_is_rendered(tmp_path, monkeypatch):
+    monkeypatch.setenv("AVSSL_CACHE", str(tmp_path / "cache"))
+    for wrong in ({"options": {"crop_guide": "objects"}}, {"probe": {"crop_guide": "objects"}}):
+        config = fill(RunConfig, read_recipe("avsa/small"), wrong)
+        with pytest.raises(ValueError, match="guide is objects, but no detector is named") as caught:
+            pretrain(config, tmp_path / "run", progress=False)
+        assert "\n" not in str(caught.value)
+    assert not list(tmp_path.iterdir())
+
+
+def test_probe_crops_are_random_unless_the_probe_itself_is_guided():
+    config = fill(
+        RunConfig, read_recipe("avsa/small"), {"options": {"crop_guide": "objects"}, "data": {"detector": "truth"}}
+    )
+    plain = resolve_run(config).probe
+    assert (plain.crop_guide, plain.detector, plain.size) == ("random", "truth", 64)
+    guided = resolve_run(fill(RunConfig, config, {"probe": {"crop_guide": "objects"}})).probe
+    assert (guided.crop_guide, guided.data().detector) == ("objects", "truth")

@@ -1,0 +1,29 @@
+import pytest
+
+from avssl.config import DataConfig
+from avssl.data.loader import read_clip
+from avssl.train import data_source
+
+SMALL = {"clips": 2, "clip_seconds": 0.5, "seconds": 0.5, "frames": 1, "frame_rate": 2.0}
+
+
+@pytest.mark.parametrize(("name", "channels", "shape"), [("synth360", 4, (224, 448)), ("stage", 2, (128, 224))])
+def test_a_world_is_rendered_by_its_name_and_kept(tmp_path, monkeypatch, name, channels, shape):
+    monkeypatch.setenv("AVSSL_CACHE", str(tmp_path))
+    config = DataConfig(synthetic_dataset=name, **SMALL)
+    path, manifest = data_source.clips(config, 16000, progress=False)
+    clip = read_clip(manifest.rows[0], manifest.root, config, 16000)
+    assert (clip.audio.shape, clip.frames.shape) == ((channels, 8000), (1, 3, *shape))
+    written = path.stat().st_mtime_ns
+    assert data_source.clips(config, 16000, progress=False)[0] == path
+    assert path.stat().st_mtime_ns == written
+    assert [folder.name.split("-")[0] for folder in tmp_path.iterdir()] == [name]
+
+
+def test_a_world_that_is_none_is_named_with_what_may_have_been_meant(tmp_path, monkeypatch):
+    monkeypatch.setenv("AVSSL_CACHE", str(tmp_path))
+    with pytest.raises(
+        ValueError, match=r"no synthetic dataset named 'stag' \(did you mean 'stage'\?\); installed: .*synth360"
+    ):
+        data_source.clips(DataConfig(synthetic_dataset="stag"), 24000, progress=False)
+    assert not list(tmp_path.iterdir())

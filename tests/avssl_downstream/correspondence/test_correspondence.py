@@ -1,0 +1,302 @@
+"""The probe against encoders that know, and encoders that cannot know, which sound belongs to which picture."""
+
+import math
+from dataclasses import replace
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any
+
+import avssl_downstream
+import numpy as np
+import pytest
+import torch
+from avssl_downstream.correspondence import Correspondence
+from avssl_downstream.correspondence.options import CorrespondenceOptions
+from avssl_downstream.correspondence.pair_probe import Pairs, evaluate_pairs, train
+from avssl_downstream.correspondence.pair_sampling import PairSampler, draw_misalignment
+from avssl_downstream.correspondence.retrieval import ClipBatches, evaluate_retrieval, train_projections
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from avssl import plugins
+from avssl.config import fill
+from avssl.datasets.manifest import Row, write_manifest
+from avssl.media import write_audio, write_video
+from avssl.models.cross_modal_transformer import CrossModalTransformer
+from avssl.testing import make_clips
+
+RATE = 8000
+
+
+class Look(nn.Module):
+    """Where the disc is in a crop, and its colour."""
+
+    def forward(self, frames: Tensor) -> Tensor:
+        colour = frames.float().mean(1) / 255
+        bright = (colour.amax(1) > 0.3).float()
+        place = torch.linspace(1, -1, bright.shape[-1])
+        amount = bright.sum((1, 2)) + 1e-3
+        left, up = (bright.sum(1) @ place) / amount, (bright.sum(2) @ place) / amount
+        hue = (colour[:, 0] * bright).sum((1, 2)) / amount
+        return torch.stack([left, up, bright.mean((1, 2)), hue, hue**2, left**2], 1)
+
+
+class Listen(nn.Module):
+    """Where the sound comes from, and its pitch; or the pitch alone."""
+
+    def __init__(self, spatial: bool) -> None:
+        super().__init__()
+        self.spatial = spatial
+
+    def forward(self, audio: Tensor) -> Tensor:
+        direction = (audio[:, :1] * audio[:, 1:]).sum(-1) / audio[:, :1].square().sum(-1)
+        power = torch.fft.rfft(audio[:, 0]).abs().square()
+        pitch = (power @ torch.linspace(0, 4, power.shape[-1])) / power.sum(-1)
+        return torch.cat([direction if self.spatial else 0 * direction, pitch[:, None], pitch[:, None] ** 2], 1)
+
+
+class Oracle(nn.Module):
+    """Encoders made by hand."""
+
+    sample_rate, video_width = RATE, 6
+
+    def __init__(self, spatial: bool = True) -> None:
+        super().__init__()
+        self.video, self.audio = Look(), Listen(spatial)
+        self.weight = nn.Parameter(torch.zeros(1))
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Discs that sound, as files: 40 clips to train on, 16 to test."""
+    folder = tmp_path_factory.mktemp("discs")
+    rows = []
+    for index, clip in enumerate(make_clips(56, seed=1, seconds=0.6, frames=5, sample_rate=RATE)):
+        key, split = f"{index:03d}", "train" if index < 40 else "test"
+        write_video(folder / f"{key}.mp4", (frame.permute(1, 2, 0).numpy() for frame in clip.frames), 10.0)
+        write_audio(folder / f"{key}.wav", clip.audio, RATE)
+        files = f"{key}.mp4", f"{key}.wav", 0.0, 0.5
+        rows.append(Row(key, split, *files, 10.0, 64, 32, RATE, "ambix", "", math.nan, math.nan, 1.0, key))
+    write_manifest(folder, rows)
+    return folder
+
+
+def options(world: Path, **changes: Any) -> CorrespondenceOptions:
+    small = {"manifest": str(world), "size": 24, "frames": 1, "frame_rate": 10.0, "seconds": 0.3, "workers": 0}
+    quick = {"train_draws": 16, "epochs": 12, "precision": "32-true", "min_fov": 70.0, "max_fov": 76.0}
+    return fill(CorrespondenceOptions, small, quick, changes)
+
+
+def test_a_probe_reads_what_oracles_know(world: Path, tmp_path: Path) -> None:
+    found = Correspondence(Oracle(), options(world, least_misalignment=60.0)).fit(tmp_path)
+    assert found["avsa_bin"] > 0.85
+    assert found["avc_bin"] > 0.8
+    assert found["avsa_bin"] > found["avsa_bin_1"] > 0.6
+    for name in ("avc_bin", "avsa_bin", "avc_bin_1", "avsa_bin_1"):
+        assert found[f"{name}_low"] <= found[name] <= found[f"{name}_high"]
+    assert (tmp_path / "avsa_bin_by_angle.png").stat().st_size > 1000
+    assert load_file(tmp_path / "avsa_bin.safetensors")["layers.0.weight"].shape == (512, 11)
+    for direction in ("audio_to_video", "video_to_audio"):
+        assert [found[f"{direction}_r{rank}_chance"] for rank in (1, 5)] == pytest.approx([1 / 16, 0.28], abs=0.01)
+        for name in ("r1", "r5", "r10", "map_r"):
+            assert found[f"{direction}_{name}"] > 1.5 * found[f"{direction}_{name}_chance"]
+    assert load_file(tmp_path / "retrieval.safetensors")["audio.weight"].shape == (128, 5)
+
+
+def test_encoders_that_hear_no_direction_stay_at_chance(world: Path, tmp_path: Path) -> None:
+    found = Correspondence(Oracle(spatial=False), options(world, crops=1)).fit(tmp_path)
+    assert abs(found["avsa_bin"] - 0.5) < 0.1
+    assert found["avsa_bin"] == found["avsa_bin_1"]
+
+
+def test_numbers_repeat_and_encoders_are_left_as_they_were(world: Path, tmp_path: Path) -> None:
+    encoders = Oracle()
+    encoders.audio.eval()
+    modes = [each.training for each in encoders.modules()]
+    settings = options(world, train_draws=2, epochs=2)
+    first, again = (Correspondence(encoders, settings).fit(tmp_path / name) for name in ("a", "b"))
+    assert first == again
+    assert [each.training for each in encoders.modules()] == modes
+
+
+def saved_transformer(path: Path, width: int = 6, depth: int = 2) -> CrossModalTransformer:
+    """A transformer of new weights, saved as a run of `avsa` saves what it has beside its encoders."""
+    torch.manual_seed(1)
+    made = CrossModalTransformer(width, depth).eval()
+    save_file({f"v2a_transformer.{name}": each for name, each in made.state_dict().items()}, path)
+    return made
+
+
+def test_what_a_transformer_predicts_is_probed_in_the_frames_place(world: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    run.mkdir()
+    made = saved_transformer(run / "task.safetensors")
+    settings = options(world, train_draws=4, epochs=4, crops=2, least_misalignment=60.0)
+    head = Correspondence(Oracle(), replace(settings, transformer=str(run)))
+    found = head.fit(tmp_path / "with")
+    plain = Correspondence(Oracle(), settings).fit(tmp_path / "without")
+    assert found.items() > plain.items()
+    training, test = head._embed({name: head._clips(name) for name in ("train", "test")})
+    training, test = (each._replace(video=made(each.video).detach()) for each in (training, test))
+    kept, noticed = evaluate_pairs(train(training, "avsa", settings, ""), test, "avsa", settings.seed)
+    assert found["avsa_bin_transf"] == pytest.approx(torch.cat([kept, noticed]).float().mean().item())
+    assert (tmp_path / "with" / "avsa_bin_transf.safetensors").is_file()
+    one = Correspondence(Oracle(), replace(settings, transformer=str(run / "task.safetensors"), crops=1)).fit(tmp_path)
+    assert one["avc_bin_transf_1_low"] == one["avc_bin_transf_low"]
+
+
+def test_no_transformer_or_one_of_another_width_is_refused(world: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    run.mkdir()
+    head = Correspondence(Oracle(), options(world, transformer=str(run)))
+    with pytest.raises(ValueError, match=r"task.safetensors: expected a safetensors file"):
+        head.fit(tmp_path / "out")
+    save_file({"video_head.weight": torch.zeros(2, 2)}, run / "task.safetensors")
+    with pytest.raises(ValueError, match="holds no transformer, which"):
+        head.fit(tmp_path / "out")
+    saved_transformer(run / "task.safetensors", width=8)
+    with pytest.raises(ValueError, match="other shapes"):
+        head.fit(tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_retrieval_numbers_are_those_of_all_pairs_of_draws(world: Path, tmp_path: Path) -> None:
+    head = Correspondence(Oracle(), options(world, train_draws=2, epochs=2, crops=2))
+    found = head.fit(tmp_path)
+    training, test = head._embed({name: head._clips(name) for name in ("train", "test")})
+    projections = train_projections(training, head.options, "")
+    video, audio = projections.project("video", test.video), projections.project("audio", test.aligned)
+    scores = torch.stack([(one * audio).sum(-1).mean(-1) for one in video.double()])  # (video, audio), over the crops
+    ranks = (test.clip == test.clip[:, None])[torch.arange(len(scores))[:, None], scores.argsort(1, descending=True)]
+    for rank in (1, 5, 10):
+        expected = ranks[:, :rank].any(1).double().mean().item()
+        assert found[f"video_to_audio_r{rank}"] == pytest.approx(expected, abs=2 / len(scores))
+
+
+def test_encoders_that_know_nothing_retrieve_at_chance() -> None:
+    draws = known_draws(40, 4)
+    generator = torch.Generator().manual_seed(1)
+    blind = draws._replace(aligned=torch.randn(draws.aligned.shape, generator=generator))
+    settings = CorrespondenceOptions(epochs=4)
+    found = evaluate_retrieval(train_projections(known_draws(60, 4), settings, ""), blind)
+    for name in ("r1", "r5", "r10"):
+        assert found[f"audio_to_video_{name}"] == pytest.approx(found[f"audio_to_video_{name}_chance"], abs=0.1)
+
+
+def test_a_batch_of_projections_has_each_clip_once() -> None:
+    draws = known_draws(12, 5)
+    draws = draws._replace(video=draws.clip[:, None, None].expand(-1, 3, 1))
+    batches = ClipBatches(draws, 8, 0)
+    clips = [batch["video"][:, 0, 0].tolist() for batch in batches.between(0, 30)]
+    assert all(len(set(each)) == 8 for each in clips)
+    assert {clip for each in clips for clip in each} == set(range(12))
+    assert torch.equal(next(iter(batches.between(7, 8)))["audio"], list(batches.between(0, 8))[7]["audio"])
+    assert batches.steps(3) == 3 * (60 // 8)
+
+
+def known_draws(clips: int = 30, each: int = 6, noise: float = 0.1) -> PairSampler:
+    """Pictures and sounds that agree in a code of their clip and in a direction of their draw."""
+    generator = torch.Generator().manual_seed(clips)
+    count = clips * each
+    clip = torch.arange(clips).repeat_interleave(each)
+    code = torch.rand(clips, 1, 1, generator=generator)[clip].expand(count, 3, 1)
+    where = torch.rand(count, 3, 1, generator=generator)
+    away = torch.rand(count, 3, 1, generator=generator)
+    angle = math.pi * torch.rand(count, generator=generator)
+    video, aligned, rotated = (torch.cat([code, place], -1) for place in (where, where, away))
+    return PairSampler(video, aligned + noise * torch.randn(aligned.shape, generator=generator), rotated, angle, clip)
+
+
+def test_avc_takes_wrong_waveforms_from_other_clips_and_avsa_from_the_own() -> None:
+    draws = known_draws()
+    for pairing, position in (("avc", 0), ("avsa", 1)):
+        labels = []
+        for batch in Pairs(draws, pairing, 32, 0).between(0, 20):
+            same_clip = (batch["video"][..., 0] - batch["audio"][..., 0]).abs().mean(1) < 0.3
+            wrong = batch["label"] == 1
+            labels.append(wrong)
+            difference = (batch["video"][..., position] - batch["audio"][..., position]).abs().mean(1)
+            assert difference[wrong].mean() > 2 * difference[~wrong].mean()
+            assert bool(same_clip[~wrong].all())
+            if pairing == "avsa":
+                assert torch.equal(batch["video"][wrong][..., 0], batch["audio"][wrong][..., 0])
+        assert abs(float(torch.cat(labels).float().mean()) - 0.5) < 0.06
+
+
+def test_an_epoch_shows_every_draw_once_and_batches_are_a_function_of_the_step() -> None:
+    draws = known_draws(8, 4)
+    pairs = Pairs(draws._replace(video=torch.arange(32.0)[:, None, None].expand(32, 3, 1)), "avsa", 8, 3)
+    seen = torch.cat([batch["video"][:, 0, 0] for batch in pairs.between(4, 8)])
+    assert sorted(seen.tolist()) == list(range(32))
+    late = next(iter(pairs.between(6, 7)))
+    assert torch.equal(late["video"], list(pairs.between(4, 8))[2]["video"])
+
+
+def test_a_probe_learns_a_comparison_and_judges_new_clips() -> None:
+    settings = CorrespondenceOptions(epochs=30)
+    probe = train(known_draws(60), "avsa", settings, "test")
+    kept, noticed = evaluate_pairs(probe, known_draws(25), "avsa", 0)
+    assert float(torch.cat([kept, noticed]).float().mean()) > 0.75
+
+
+def test_single_crops_keep_their_clip_and_angle() -> None:
+    draws = known_draws(3, 2)
+    single = draws.single()
+    assert single.video.shape == (18, 1, 2)
+    assert single.clip.tolist() == [clip for clip in (0, 0, 1, 1, 2, 2) for _ in range(3)]
+    assert torch.equal(single.rotated[4, 0], draws.rotated[1, 1])
+    assert torch.equal(single.angle[3:6], draws.angle[1].expand(3))
+
+
+@pytest.mark.parametrize(("kind", "least"), [("yaw", 0.0), ("yaw", 90.0), ("pitch-yaw", 30.0), ("any", 150.0)])
+def test_misalignments_keep_the_least_angle(kind: str, least: float) -> None:
+    settings = CorrespondenceOptions(misalignment=kind, least_misalignment=least)
+    rng = np.random.default_rng(0)
+    turns = torch.stack([draw_misalignment(settings, rng) for _ in range(300)])
+    traces = turns.diagonal(dim1=1, dim2=2).sum(1)
+    degrees = torch.rad2deg(torch.acos(((traces - 1) / 2).clamp(-1, 1)))
+    assert least - 0.1 <= degrees.min() < least + 40
+    assert degrees.max() > 170
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"misalignment": "roll"}, "misalignment is yaw, pitch-yaw, any"),
+        ({"least_misalignment": 180}, "least_misalignment < 180"),
+        ({"epochs": 0}, "epochs is at least 1"),
+        ({"retrieval_batch": 1}, "expected retrieval_batch >= 2"),
+        ({"avsa": {"schedule": "cosin"}}, "did you mean 'cosine'"),
+        ({"crops": 40, "min_separation": 50}, "do not fit"),
+        ({"leest_misalignment": 1}, "did you mean 'least_misalignment'"),
+    ],
+)
+def test_options_without_a_meaning_are_refused_in_one_line(wrong: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message) as caught:
+        fill(CorrespondenceOptions, wrong)
+    assert "\n" not in str(caught.value)
+
+
+def test_what_is_needed_of_the_manifest_is_said(world: Path, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="give a manifest"):
+        Correspondence(Oracle(), CorrespondenceOptions()).fit(tmp_path)
+    from avssl.datasets.manifest import read_manifest
+
+    rows = [replace(row, split="train") for row in read_manifest(world)]
+    write_manifest(world / "train_only.parquet", rows)
+    with pytest.raises(ValueError, match="no clip of split 'test'"):
+        Correspondence(Oracle(), options(world / "train_only.parquet")).fit(tmp_path)
+
+
+def test_every_folder_of_a_head_is_registered_under_its_name() -> None:
+    folder = Path(avssl_downstream.__path__[0])
+    found = {path.parent.name for path in folder.glob("*/head.py")}
+    registered = {entry.value.split(":")[0]: entry.name for entry in entry_points(group=plugins.HEADS)}
+    ours = {module.split(".")[1]: name for module, name in registered.items() if module.startswith("avssl_downstream.")}
+    assert ours == {name: name for name in found}, "pip install -e . again"
+
+
+def test_a_head_that_lacks_clips_leaves_no_folder(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="needs clips"):
+        Correspondence(Oracle(), CorrespondenceOptions()).fit(tmp_path / "out")
+    assert not (tmp_path / "out").exists()
