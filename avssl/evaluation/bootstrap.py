@@ -48,7 +48,8 @@ def accuracy_interval(correct: Tensor, group: Tensor, resamplings: int, seed: in
             f"{tuple(group.shape)}"
         )
     _, place = np.unique(group.cpu().numpy(), return_inverse=True)
-    hits, count = np.bincount(place, correct.cpu().numpy().astype(float)), np.bincount(place)
+    hits = np.bincount(place, correct.cpu().numpy().astype(float)).astype(np.float64)
+    count = np.bincount(place).astype(np.int64)
     low, high = np.quantile(_resampled(hits, count, resamplings, seed), QUANTILES)
     return Interval(float(hits.sum() / count.sum()), float(low), float(high))
 
