@@ -83,8 +83,8 @@ def _changed(path: Path) -> float:
 def _rendered(config: DataConfig, sample_rate: int, progress: bool) -> Path:
     """Manifest of the synthetic dataset, rendered on first use into a folder named by all that it depends on."""
     kind = _scene_dataset(config.synthetic_dataset)
-    size = f"{config.clips}x{config.clip_seconds:g}s"
-    name = f"{config.synthetic_dataset}-{kind.version}-{size}-seed{config.synthetic_seed}-{config.frame_rate:g}fps-{sample_rate}Hz"
+    size = f"{config.clips}x{config.clip_seconds:g}s-seed{config.synthetic_seed}"
+    name = f"{config.synthetic_dataset}-{kind.version}-{size}-{config.frame_rate:g}fps-{sample_rate}Hz"
     manifest = cache_folder() / name / "manifest.parquet"
     if manifest.is_file():
         return manifest

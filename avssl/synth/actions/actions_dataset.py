@@ -70,8 +70,8 @@ class ActionVideoOptions:
 class ActionVideos(SyntheticDataset):
     """Motions that no single frame tells apart: XviD AVI and the lists of three splits, as UCF101 or HMDB51 has them.
 
-    Classes are the first of `avssl.synth.actions.motions.MOTIONS`. A group has the same objects, background and sound in all
-    classes.
+    Classes are the first of `avssl.synth.actions.motions.MOTIONS`. A group has the same objects, background and audio
+    in all classes.
     """
 
     name: ClassVar[str] = NAME
