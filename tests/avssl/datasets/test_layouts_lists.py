@@ -65,7 +65,7 @@ def test_fair_play_pairs_audio_with_its_video_or_else_its_frames(room):
         each.projection == "flat" and each.channel_layout == "binaural" and each.frame_rate == 10
         for each in found.recordings
     )
-    assert found.missing == {"clips": ["000006"], "audio": ["000005"], "image": ["000004"]}
+    assert found.missing == {"clips": ["000006"], "audio": ["000005"], "video": ["000004"]}
 
 
 def test_fair_play_reads_byte_strings_behind_a_foreign_prefix(room):
@@ -194,7 +194,7 @@ def test_music_finds_what_its_lists_name_wherever_it_lies(band):
         IDS[1]: (f"{IDS[1]}.webm", f"{IDS[1]}.wav"),
         IDS[2]: (f"{IDS[2]}.mp4", f"{IDS[2]}.mp3"),
     }
-    assert found.missing == {"clips": [IDS[3]], "audio": [], "image": []}
+    assert found.missing == {"clips": [IDS[3]], "audio": [], "video": []}
     assert all(each.projection == "flat" and each.channel_layout == "stereo" for each in found.recordings)
 
 
@@ -263,7 +263,7 @@ def test_asmr_clips_are_named_by_id_and_milliseconds(whispers):
         f"{IDS[1]}_1001_4350": "train",
         f"{IDS[2]}_0_3000": "",
     }
-    assert found.missing == {"clips": [f"{IDS[3]}_3000_9000"], "audio": [], "image": []}
+    assert found.missing == {"clips": [f"{IDS[3]}_3000_9000"], "audio": [], "video": []}
     assert {Path(each.video).name for each in found.recordings if Path(each.video).parent.name == "frames"} == {
         f"folder_{IDS[2]}_0_3000"
     }
