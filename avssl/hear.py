@@ -9,6 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from avssl.errors import InputError
 from avssl.media.resample import resample
 from avssl.models.encoders import Encoders
 from avssl.spatial.ambisonics import from_stereo
@@ -34,7 +35,7 @@ class HearModel(nn.Module):
     def __init__(self, encoders: Encoders, seconds: float = 1.0, hop: float = 50.0) -> None:
         super().__init__()
         if not (seconds > 0 and hop > 0):
-            raise ValueError(f"HEAR's windows want seconds > 0 and hop > 0, not {seconds} and {hop}")
+            raise InputError(f"HEAR's windows want seconds > 0 and hop > 0, not {seconds} and {hop}")
         self.audio = encoders.audio
         self.heard_rate = encoders.sample_rate
         """Hz that the encoders take."""
@@ -73,7 +74,7 @@ def load_model(model_file_path: str = "", seconds: float = 1.0, hop: float = 50.
         ValueError: no encoders there.
     """
     if not model_file_path:
-        raise ValueError("load_model wants the path of encoders: avssl ships no weights")
+        raise InputError("load_model wants the path of encoders: avssl ships no weights")
     return HearModel(Encoders.from_pretrained(model_file_path), seconds, hop).eval()
 
 
@@ -123,6 +124,6 @@ def get_scene_embeddings(audio: Tensor, model: HearModel) -> Tensor:
 
 def _check(audio: Tensor, model: HearModel) -> None:
     if not isinstance(model, HearModel):
-        raise ValueError(f"expected the model that avssl.hear.load_model gave, not {type(model).__name__}")
+        raise InputError(f"expected the model that avssl.hear.load_model gave, not {type(model).__name__}")
     if audio.ndim != 2 or not audio.numel():
         raise ValueError(f"HEAR's audio is (sounds, samples), this is {tuple(audio.shape)}")

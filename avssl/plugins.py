@@ -11,6 +11,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, TypeVar
 
+from avssl.errors import InputError
+
 T = TypeVar("T")
 TASKS = "avssl.tasks"
 HEADS = "avssl.downstream"
@@ -36,7 +38,7 @@ def load(group: str, name: str) -> Any:
     """Import the class registered under a name.
 
     Raises:
-        ValueError: nothing, or more than one distribution, is registered under `name`, or its import fails.
+        InputError: nothing, or more than one distribution, is registered under `name`, or its import fails.
     """
     entry = find_entry(group, name)
     with _naming(entry):
@@ -52,12 +54,12 @@ def load_subclass(group: str, name: str, contract: type[T]) -> type[T]:
         contract: base class.
 
     Raises:
-        ValueError: see `load`; or it is no subclass.
+        InputError: see `load`; or it is no subclass.
     """
     kind = load(group, name)
     if not (isinstance(kind, type) and issubclass(kind, contract)):
         expected = f"{contract.__module__}.{contract.__qualname__}"
-        raise ValueError(f"{KINDS[group]} {name!r}: expected a subclass of {expected}, got {kind!r}")
+        raise InputError(f"{KINDS[group]} {name!r}: expected a subclass of {expected}, got {kind!r}")
     return kind
 
 
@@ -67,7 +69,7 @@ def load_options(group: str, name: str) -> type:
     That is `MODULE.options` or `MODULE_options` with a class `NAMEOptions`, for the entry point `MODULE:NAME`.
 
     Raises:
-        ValueError: see `load`; or the plug-in has no `Options`.
+        InputError: see `load`; or the plug-in has no `Options`.
     """
     entry = find_entry(group, name)
     with _naming(entry):
@@ -84,13 +86,13 @@ def find_entry(group: str, name: str) -> EntryPoint:
     """The entry point of a plug-in, which is not imported.
 
     Raises:
-        ValueError: nothing, or more than one distribution, is registered under `name`.
+        InputError: nothing, or more than one distribution, is registered under `name`.
     """
     check_installed(group, name)
     found = _distinct(entry_points(group=group, name=name))
     if len(found) > 1:
         owners = " and ".join(sorted(entry.dist.name if entry.dist else "?" for entry in found))
-        raise ValueError(f"{KINDS[group]} {name!r} is registered by both {owners}; uninstall one")
+        raise InputError(f"{KINDS[group]} {name!r} is registered by both {owners}; uninstall one")
     return found[0]
 
 
@@ -112,17 +114,17 @@ def _naming(entry: EntryPoint) -> Iterator[None]:
         yield
     except Exception as error:
         kind = KINDS.get(entry.group, entry.group)
-        raise ValueError(f"{kind} {entry.name!r} ({entry.value}) does not import: {error!r}") from error
+        raise InputError(f"{kind} {entry.name!r} ({entry.value}) does not import: {error!r}") from error
 
 
 def check_installed(group: str, name: str) -> None:
     """See that a name is registered; imports nothing.
 
     Raises:
-        ValueError: it is not; the error lists all that are.
+        InputError: it is not; the error lists all that are.
     """
     if name not in names(group):
-        raise ValueError(unknown_name(group, name))
+        raise InputError(unknown_name(group, name))
 
 
 def unknown_name(group: str, name: str) -> str:

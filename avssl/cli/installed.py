@@ -28,7 +28,7 @@ class PluginName(click.ParamType):  # type: ignore[type-arg]
         """The name itself.
 
         Raises:
-            ValueError: it is not installed.
+            InputError: it is not installed.
         """
         plugins.check_installed(self.group, value)
         return str(value)

@@ -19,6 +19,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, get_worker_info
 
+from avssl.errors import InputError
+
 Job = TypeVar("Job")
 Batch = dict[str, Tensor]
 REFUSED = "refused"
@@ -37,7 +39,7 @@ def in_order(read: Callable[[Job], Batch], jobs: Sequence[Job], workers: int) ->
         workers: processes; 0: in this one.
 
     Raises:
-        ValueError: `read` did.
+        InputError: `read` did.
         OSError: likewise.
     """
     if not workers:
@@ -74,7 +76,7 @@ class ErrorsAsResults(Generic[Job]):
 def read_error(batch: Batch) -> ValueError | None:
     """Why a batch of a `ErrorsAsResults` could not be read, if it could not."""
     said = batch.get(REFUSED)
-    return None if said is None else ValueError(bytes(said.tolist()).decode())
+    return None if said is None else InputError(bytes(said.tolist()).decode())
 
 
 def in_loader() -> bool:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from avssl.data.atomic import write_text
+from avssl.errors import InputError
 
 PROJECTIONS = ("auto", "equirect", "flat")
 """Projections of frames: unknown, 360 degrees, or an ordinary field of view."""
@@ -91,7 +92,7 @@ class Dataset:
         """Read an index that `save` wrote.
 
         Raises:
-            ValueError: the file contains something else.
+            InputError: the file contains something else.
         """
         try:
             found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
@@ -106,7 +107,7 @@ class Dataset:
             }
             return cls(**(found | parts))
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise ValueError(f"{path}: expected the index of a data set: {error!r}") from error
+            raise InputError(f"{path}: expected the index of a data set: {error!r}") from error
 
 
 def check_missing(dataset: Dataset, share: float, lists: str) -> None:
@@ -118,13 +119,13 @@ def check_missing(dataset: Dataset, share: float, lists: str) -> None:
         lists: path or name of the lists, for the error.
 
     Raises:
-        ValueError: the share is exceeded.
+        InputError: the share is exceeded.
     """
     missing = dataset.missing_names
     listed = len(dataset.recordings) + len(missing)
     if len(missing) > share * listed:
         enough = math.ceil(100 * len(missing) / listed) / 100
-        raise ValueError(
+        raise InputError(
             f"{lists}: names {listed} files, {len(missing)} are missing below {dataset.root}, "
             f"the first is {missing[0]!r}; --missing {enough:.2f} would go on without them"
         )

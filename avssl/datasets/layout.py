@@ -39,7 +39,7 @@ class Layout(ABC):
             exclude: folder that is not searched, such as the output of `prepare`.
 
         Raises:
-            ValueError: no recordings, or lists that cannot be read.
+            InputError: no recordings, or lists that cannot be read.
         """
 
     @classmethod
@@ -77,6 +77,6 @@ def load_layout(name: str) -> type[Layout]:
     """Class of an installed layout.
 
     Raises:
-        ValueError: no layout, or more than one distribution's, has this name; its import fails; or it is no `Layout`.
+        InputError: no layout, or more than one distribution's, has this name; its import fails; or it is no `Layout`.
     """
     return plugins.load_subclass(plugins.LAYOUTS, name, Layout)  # type: ignore[type-abstract]

@@ -20,6 +20,7 @@ from avssl.datasets.manifest import NAME, Row, write_manifest
 from avssl.datasets.prepare_journal import Journal, init_prepare_folder
 from avssl.datasets.prepare_report import Failure, PrepareReport, by_key, printable
 from avssl.datasets.transcode import MEDIA, PARTIAL, Job, Options, failure, prepare_one
+from avssl.errors import InputError
 from avssl.io.cores import usable_cores
 
 
@@ -60,12 +61,12 @@ def prepare(
         What is ready, what failed, and what is missing.
 
     Raises:
-        ValueError: no recordings, an option without meaning, or `out` belongs to something else.
+        InputError: no recordings, an option without meaning, or `out` belongs to something else.
         OSError: `out` cannot be written; when the disk is full, what is complete stays and the next run continues.
     """
     options = Options(projection, channel_layout, height, frame_rate, sample_rate)
     if workers is not None and workers < 1:
-        raise ValueError(f"workers must be 1 or more, not {workers}")
+        raise InputError(f"workers must be 1 or more, not {workers}")
     found = read_recordings(root, out, layout, split)
     with _disk_full_in_one_line(out):
         init_prepare_folder(out)
@@ -82,18 +83,18 @@ def read_recordings(root: Path, out: Path, layout: str, split: str = "") -> Data
     """Recordings with video and audio under a root.
 
     Raises:
-        ValueError: an unknown layout, no such folder, an empty one, no such split lists, the output would lie on top
+        InputError: an unknown layout, no such folder, an empty one, no such split lists, the output would lie on top
             of it, or the layout's recordings lack video or audio.
     """
     kind = load_layout(layout)
     if split and not kind.has_split_choice():
-        raise ValueError(f"split {split!r}: the layout {layout} has no choice of split lists")
+        raise InputError(f"split {split!r}: the layout {layout} has no choice of split lists")
     if not root.is_dir():
-        raise ValueError(
+        raise InputError(
             f"{root}: expected a folder of recordings, {'this is a file' if root.exists() else 'there is none'}"
         )
     if root.resolve() == out.resolve():
-        raise ValueError(f"{out}: recordings and proxies need folders of their own, these are the same")
+        raise InputError(f"{out}: recordings and proxies need folders of their own, these are the same")
     found = kind(kind.Options(split=split) if split else None).read(root, out)
     _check_whole_recordings(found, layout)
     return found
@@ -103,12 +104,12 @@ def _check_whole_recordings(found: Dataset, layout: str) -> None:
     """See that recordings are whole files with video and audio."""
     for name in ("video", "audio"):
         if lacking := [each.key for each in found.recordings if not getattr(each, name)]:
-            raise ValueError(
+            raise InputError(
                 f"{found.root}: `avssl prepare` expects recordings with video and audio, those of the layout {layout} "
                 f"have no {'video' if name == 'video' else 'audio of their own'}, the first is {lacking[0]!r}"
             )
     if cut := [each.key for each in found.recordings if each.start]:
-        raise ValueError(
+        raise InputError(
             f"{found.root}: `avssl prepare` expects whole files, the layout {layout} cuts them, the first is {cut[0]!r}"
         )
 
@@ -178,7 +179,7 @@ def _workplace(out: Path) -> Iterator[None]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise ValueError(f"{out}: another `avssl prepare` is writing here") from None
+            raise InputError(f"{out}: another `avssl prepare` is writing here") from None
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir()
         try:

@@ -18,6 +18,7 @@ from avssl.datasets.audio_pass import AudioSummary, analyze_audio, check_length,
 from avssl.datasets.dataset import PROJECTIONS, Recording
 from avssl.datasets.manifest import Row
 from avssl.datasets.prepare_report import Failure, printable
+from avssl.errors import InputError
 from avssl.media.channel_layouts import check_name
 from avssl.media.image_sequence import Stills
 from avssl.media.projection_check import check_equirect, check_flat
@@ -51,14 +52,14 @@ class Options:
     def __post_init__(self) -> None:
         """Refuse what has no meaning."""
         if self.projection not in PROJECTIONS:
-            raise ValueError(f"projection is auto, equirect or flat, not {self.projection!r}")
+            raise InputError(f"projection is auto, equirect or flat, not {self.projection!r}")
         check_name(self.channel_layout)
         if self.height < 16 or self.height % 2:
-            raise ValueError(f"height is an even number of pixels, 16 or more, not {self.height}")
+            raise InputError(f"height is an even number of pixels, 16 or more, not {self.height}")
         if not 0 < self.frame_rate < math.inf:
-            raise ValueError(f"frame rate must be positive, not {self.frame_rate}")
+            raise InputError(f"frame rate must be positive, not {self.frame_rate}")
         if self.sample_rate < 8000:
-            raise ValueError(
+            raise InputError(
                 f"sample rate must be 8000 Hz or more (directions are read up to 4 kHz), not {self.sample_rate}"
             )
 
@@ -169,7 +170,7 @@ def _examined(job: Job) -> tuple[VideoReader | Stills, AudioSummary, float]:
     except ValueError as error:
         refusals.append(str(error))
     if refusals or heard is None:
-        raise ValueError("; ".join(refusals))
+        raise InputError("; ".join(refusals))
     seconds = min(length, heard.seconds)
     _check_least(job.audio, seconds)
     return frames, heard, seconds
@@ -177,14 +178,14 @@ def _examined(job: Job) -> tuple[VideoReader | Stills, AudioSummary, float]:
 
 def _check_difference(heard: AudioSummary, least: float) -> None:
     if isinstance(heard.meter, EarsMeter) and (found := heard.meter.difference()) < least:
-        raise ValueError(
+        raise InputError(
             f"{heard.audio.path}: expected left and right to differ by {least:.0f} dB, found {found:.0f} dB"
         )
 
 
 def _check_least(path: Path, seconds: float) -> None:
     if seconds < LEAST:
-        raise ValueError(f"{path}: expected pictures and sound of {LEAST} s at least, found {seconds:.2f} s")
+        raise InputError(f"{path}: expected pictures and sound of {LEAST} s at least, found {seconds:.2f} s")
 
 
 def _opened(job: Job) -> VideoReader | Stills:

@@ -27,7 +27,7 @@ def cached_dataset(
         folder: of the cache; None: `labelled` in the cache folder.
 
     Raises:
-        ValueError: `read` raised it, and media are there or no index is cached.
+        InputError: `read` raised it, and media are there or no index is cached.
         FileNotFoundError: `read` raised it, under the same condition.
     """
     key = short_hash(absolute(root), json.dumps(dict(settings), sort_keys=True, default=str))

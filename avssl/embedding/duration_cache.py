@@ -12,6 +12,7 @@ import torch
 
 from avssl.data.worker_loader import Batch, in_order
 from avssl.embedding.cache_keys import CacheKeys
+from avssl.errors import MissingFileError
 from avssl.io.cache_folder import cache_folder
 from avssl.media import probe
 from avssl.media.streams import AudioReader, VideoReader
@@ -36,7 +37,7 @@ def cached_durations(
         title: of the progress bar.
 
     Raises:
-        ValueError: a file is broken, or has no such stream.
+        InputError: a file is broken, or has no such stream.
         FileNotFoundError: a file is gone, and its duration is not cached.
     """
     file = (folder or cache_folder() / "embeddings") / FILE
@@ -60,11 +61,11 @@ def media_duration(path: Path, tower: str) -> float:
     """Seconds of the audio (tower audio) or of the frames (tower video) of a file.
 
     Raises:
-        ValueError: it is broken, or has no such stream.
+        InputError: it is broken, or has no such stream.
         FileNotFoundError: it is gone.
     """
     if not path.is_file():
-        raise FileNotFoundError(f"{path}: expected {tower}, there is no such file")
+        raise MissingFileError(f"{path}: expected {tower}, there is no such file")
     if tower == "video":
         return VideoReader(path).length()
     # Headers of streamed files hold no duration: then it is counted over all packets.

@@ -10,6 +10,7 @@ from avssl.data.window_reader import Reading, Source
 from avssl.embedding.cache import iterate_cached_embeddings
 from avssl.embedding.media_discovery import MediaFiles, Medium, find_media, find_windows
 from avssl.embedding.table_writer import Add, embedding_table
+from avssl.errors import InputError
 from avssl.models.embedder import Embedder
 from avssl.models.encoders import Encoders
 
@@ -47,15 +48,15 @@ def embed_files(
         What could not be read, name -> why.
 
     Raises:
-        ValueError: no media, or nothing in them that the towers could take; an output of another kind.
+        InputError: no media, or nothing in them that the towers could take; an output of another kind.
     """
     if not hop > 0:
-        raise ValueError(f"windows are a hop > 0 seconds apart, not {hop}")
+        raise InputError(f"windows are a hop > 0 seconds apart, not {hop}")
     table = embedding_table(out, reading.seconds)
     there = find_media(root, out)
     found = find_windows(there, towers, reading.seconds, hop, workers)
     if not found.broken and not any(found.sources.values()):
-        raise ValueError(f"{root}: has nothing for the tower {' or '.join(towers)} among its {len(there)} media")
+        raise InputError(f"{root}: has nothing for the tower {' or '.join(towers)} among its {len(there)} media")
     _say_rates(found, encoders.sample_rate, say)
     out.parent.mkdir(parents=True, exist_ok=True)
     try:

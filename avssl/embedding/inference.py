@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from avssl.config import check_precision
 from avssl.data.window_reader import Reading, Source, iterate_window_frames, read_audio_windows
 from avssl.data.worker_loader import Batch, ErrorsAsResults, in_order, read_error
+from avssl.errors import InputError
 from avssl.models.embedder import AudioEmbedder, Embedder
 from avssl.models.runtime import evaluating, single_process
 from avssl.train.counter import Counter
@@ -60,7 +61,7 @@ def embed(
         Each source that can be read, in order, with float32 `(len(starts), width)` on the CPU.
 
     Raises:
-        ValueError: unknown precision; a file is broken, or has not as many channels as the features take.
+        InputError: unknown precision; a file is broken, or has not as many channels as the features take.
         FileNotFoundError: a file is gone.
     """
     check_precision("embed", precision)
@@ -139,7 +140,7 @@ class _Reader:
         if count not in self.audio.accepted:
             takes = " or ".join(map(str, self.audio.accepted))
             hint = "; channels=4 takes the first four" if count > 4 else ""
-            raise ValueError(f"features {self.audio.name} take {takes} channels, {job.path} has {count}{hint}")
+            raise InputError(f"features {self.audio.name} take {takes} channels, {job.path} has {count}{hint}")
         return {"windows": waveforms}
 
     @property

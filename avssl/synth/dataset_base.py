@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 
 from avssl import plugins
 from avssl.config import NoOptions
+from avssl.errors import InputError
 
 
 class SyntheticDataset(ABC):
@@ -49,7 +50,7 @@ class SyntheticDataset(ABC):
             Path of the manifest, or the folder of a data set in the layout of another.
 
         Raises:
-            ValueError: an option out of its range, or `out` contains something else.
+            InputError: an option out of its range, or `out` contains something else.
             OSError: `out` cannot be written.
         """
 
@@ -62,7 +63,7 @@ def load_synthetic_dataset(name: str) -> type[SyntheticDataset]:
     """Class of an installed synthetic dataset.
 
     Raises:
-        ValueError: none, or more than one distribution's, has this name; its import fails; or it is no
+        InputError: none, or more than one distribution's, has this name; its import fails; or it is no
             `SyntheticDataset`.
     """
     return plugins.load_subclass(plugins.SYNTHETIC_DATASETS, name, SyntheticDataset)  # type: ignore[type-abstract]
@@ -113,8 +114,8 @@ def require(name: str, constraints: Iterable[tuple[bool, str]]) -> None:
         constraints: whether one is met, and its text.
 
     Raises:
-        ValueError: one is not.
+        InputError: one is not.
     """
     for met, constraint in constraints:
         if not met:
-            raise ValueError(f"{name}: {constraint}")
+            raise InputError(f"{name}: {constraint}")

@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from avssl.data import atomic
+from avssl.errors import InputError
 from avssl.io.format_version import check_version
 from avssl.runs.reader import FORMAT
 
@@ -61,16 +62,16 @@ def load(path: Path) -> dict[str, Any]:
     """Read what `save` wrote, onto the CPU; nothing in the file is executed.
 
     Raises:
-        ValueError: the file is not such a checkpoint.
+        InputError: the file is not such a checkpoint.
     """
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except OSError:
         raise
     except Exception as error:  # a spoiled file gives any of a dozen kinds
-        raise ValueError(f"{path}: not a checkpoint of avssl: {_first_line(error)}") from error
+        raise InputError(f"{path}: not a checkpoint of avssl: {_first_line(error)}") from error
     if not isinstance(state, dict) or not {"run", "task", "optimizer"} <= state.keys():
-        raise ValueError(f"{path}: a checkpoint holds run, task and optimizer, this does not")
+        raise InputError(f"{path}: a checkpoint holds run, task and optimizer, this does not")
     check_version(path, state.get("format"), FORMAT)
     return state
 
@@ -79,7 +80,7 @@ def restore(path: Path, task: nn.Module, *others: tuple[str, Stateful]) -> dict[
     """Load weights, and the named states of `others`; return the state of the run.
 
     Raises:
-        ValueError: the weights belong to another network.
+        InputError: the weights belong to another network.
     """
     state = load(path)
     try:
@@ -87,7 +88,7 @@ def restore(path: Path, task: nn.Module, *others: tuple[str, Stateful]) -> dict[
         for name, each in others:
             each.load_state_dict(state[name])
     except (RuntimeError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"{path}: saved from another network: {_first_line(error)}") from error
+        raise InputError(f"{path}: saved from another network: {_first_line(error)}") from error
     return dict(state["run"])
 
 

@@ -10,6 +10,7 @@ from avssl.data.crops import CropOptions, check_crop_guide
 from avssl.datasets.manifest import Manifest, read_manifest
 from avssl.detection.ground_truth import TRUTH
 from avssl.detection.object_index import objects_path, read_settings
+from avssl.errors import InputError
 from avssl.io.cache_folder import cache_folder
 from avssl.synth.dataset_base import load_synthetic_dataset
 from avssl.synth.render_dataset import SceneDataset
@@ -24,7 +25,7 @@ def clips(config: DataConfig, sample_rate: int, progress: bool = True) -> tuple[
         progress: show what is being rendered.
 
     Raises:
-        ValueError: the manifest cannot be used, see `read_manifest`; or the detector, see `detect_objects`.
+        InputError: the manifest cannot be used, see `read_manifest`; or the detector, see `detect_objects`.
     """
     path = Path(config.manifest) if config.manifest else _rendered(config, sample_rate, progress)
     manifest = read_manifest(path)
@@ -37,7 +38,7 @@ def check(config: DataConfig, options: Any) -> None:
     """See before anything is rendered that the clips will have what a task's options ask of them.
 
     Raises:
-        ValueError: crops are guided by objects, and no detector is named.
+        InputError: crops are guided by objects, and no detector is named.
     """
     if isinstance(options, CropOptions):
         check_crop_guide(options, config.detector)
@@ -47,13 +48,13 @@ def training(manifest: Manifest) -> Manifest:
     """The rows of the split train, or all rows where nothing is labelled.
 
     Raises:
-        ValueError: rows are labelled, and none is train.
+        InputError: rows are labelled, and none is train.
     """
     if not any(row.split for row in manifest):
         return manifest
     chosen = manifest.select("train")
     if not len(chosen):
-        raise ValueError(
+        raise InputError(
             f"{manifest.root}: no clip of split 'train', only of {sorted({row.split for row in manifest})}"
         )
     return chosen
@@ -106,7 +107,7 @@ def _scene_dataset(name: str) -> type[SceneDataset[Any]]:
     """Class of a synthetic dataset with a manifest."""
     kind = load_synthetic_dataset(name)
     if not issubclass(kind, SceneDataset):
-        raise ValueError(
+        raise InputError(
             f"data.synthetic_dataset: {name!r} renders no manifest; choose a synthetic dataset of scenes: synth360, ..."
         )
     return kind

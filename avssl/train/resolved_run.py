@@ -39,7 +39,7 @@ def resolve_run(config: RunConfig, recipe: str = "") -> ResolvedRun:
         recipe: named in errors.
 
     Raises:
-        ValueError: unknown task, unknown keys or values of its options or of `probe`, or a guide of crops without a
+        InputError: unknown task, unknown keys or values of its options or of `probe`, or a guide of crops without a
             detector.
     """
     task: type[Task] = plugins.load(plugins.TASKS, config.task)

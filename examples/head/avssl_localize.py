@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from avssl.errors import InputError
 from sklearn.linear_model import Ridge
 
 from avssl.config import DataConfig
@@ -35,7 +36,7 @@ class Localize(Head):
     def __init__(self, encoders: Encoders, options: LocalizeOptions) -> None:
         super().__init__(encoders, options)
         if not options.manifest:
-            raise ValueError("localize needs clips: give a manifest.parquet or its folder (--data)")
+            raise InputError("localize needs clips: give a manifest.parquet or its folder (--data)")
 
     def fit(self, folder: Path) -> dict[str, float]:
         """Fit on the split train, measure on the split test, and leave the weights in `localize.npz`.

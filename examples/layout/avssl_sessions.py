@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from avssl.errors import InputError
+
 from avssl.datasets.dataset import Dataset, Recording
 from avssl.datasets.layout import Layout
 from avssl.datasets.recording_keys import safe_key, unique_keys
@@ -33,12 +35,12 @@ class Sessions(Layout):
             exclude: folder that is not searched.
 
         Raises:
-            ValueError: no session.
+            InputError: no session.
         """
         folders = [path.parent for path in sorted(root.rglob(VIDEO)) if exclude is None or exclude not in path.parents]
         whole = [folder for folder in folders if (folder / AUDIO).is_file()]
         if not whole:
-            raise ValueError(f"{root}: expected folders with {VIDEO} and {AUDIO}, found none")
+            raise InputError(f"{root}: expected folders with {VIDEO} and {AUDIO}, found none")
         recordings = [self._recording(number, folder.relative_to(root)) for number, folder in enumerate(whole, 1)]
         missing = [str(folder.relative_to(root) / AUDIO) for folder in folders if folder not in whole]
         return Dataset("sessions", root, unique_keys(recordings), missing={"audio": missing})

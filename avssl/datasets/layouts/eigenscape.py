@@ -22,6 +22,7 @@ from avssl.datasets.dataset import Dataset, Fold, Recording, check_missing, fold
 from avssl.datasets.layout import Layout
 from avssl.datasets.layouts.synthetic import set_name
 from avssl.datasets.layouts.walk import walk
+from avssl.errors import InputError, MissingFileError
 from avssl.media.streams import AudioReader
 
 NAME = "EigenScape"
@@ -60,7 +61,7 @@ class EigenScapeOptions:
         """Validate field values."""
         check_choice("folds", self.folds, FOLDS)
         if not self.segment > 0:
-            raise ValueError(f"segment is a length above 0 seconds, not {self.segment}")
+            raise InputError(f"segment is a length above 0 seconds, not {self.segment}")
 
 
 class _File(NamedTuple):
@@ -96,7 +97,7 @@ class EigenScape(Layout):
 
         Raises:
             FileNotFoundError: there is no such folder.
-            ValueError: no recordings, more missing than allowed, a class that EigenScape does not have, a recording
+            InputError: no recordings, more missing than allowed, a class that EigenScape does not have, a recording
                 that is there twice, has fewer than four channels or cannot be read, or too few recordings for folds.
         """
         options = self.options
@@ -105,7 +106,7 @@ class EigenScape(Layout):
         whole = _whole(root, files, classes)
         check_missing(whole, options.missing, "EigenScape")
         if len(classes) < 2:
-            raise ValueError(f"{root}: recordings of {classes[0]} alone, there is nothing to tell apart")
+            raise InputError(f"{root}: recordings of {classes[0]} alone, there is nothing to tell apart")
         audio_files = [_opened(each.path) for each in files]
         _log_rates(audio_files)
         pairs = zip(whole.recordings, audio_files, strict=True)
@@ -123,7 +124,7 @@ def _log_rates(audio_files: list[AudioReader]) -> None:
 
 def _files(root: Path, swap_park: bool, exclude: Path | None) -> list[_File]:
     if not root.is_dir():
-        raise FileNotFoundError(f"{root}: expected the folder of EigenScape, there is none")
+        raise MissingFileError(f"{root}: expected the folder of EigenScape, there is none")
     found: dict[str, _File] = {}
     for folder, _, names in walk(root, exclude):
         for parts in filter(None, map(_NAME.fullmatch, names)):
@@ -133,10 +134,10 @@ def _files(root: Path, swap_park: bool, exclude: Path | None) -> list[_File]:
                 number = EXCHANGED.get((label, number), number)
             one = _File(path, label, number)
             if one.name in found:
-                raise ValueError(f"{path}: recording {one.name} is there twice, as {found[one.name].path} too")
+                raise InputError(f"{path}: recording {one.name} is there twice, as {found[one.name].path} too")
             found[one.name] = one
     if not found:
-        raise ValueError(f"{root}: no recording of EigenScape below it; they are named Beach.1.wav or Beach-01.wav")
+        raise InputError(f"{root}: no recording of EigenScape below it; they are named Beach.1.wav or Beach-01.wav")
     return sorted(found.values(), key=lambda each: (each.label, each.number))
 
 
@@ -164,7 +165,7 @@ def _whole(root: Path, files: list[_File], classes: tuple[str, ...]) -> Dataset:
 def _opened(path: Path) -> AudioReader:
     audio = AudioReader(path)
     if audio.channels < CHANNELS:
-        raise ValueError(f"{path}: ambisonics of order 1 have {CHANNELS} channels, this has {audio.channels}")
+        raise InputError(f"{path}: ambisonics of order 1 have {CHANNELS} channels, this has {audio.channels}")
     return audio
 
 
@@ -185,7 +186,7 @@ def _folds(segments: tuple[Recording, ...], files: list[_File], options: EigenSc
     for fold in found:
         learnt = Counter(each.label for each in segments if each.key in set(fold.train))
         if untaught := {each.label for each in files} - learnt.keys():
-            raise ValueError(
+            raise InputError(
                 f"{files[0].path.parent}: {min(untaught)} has all its recordings in fold {fold.name}; "
                 "each class needs recordings of two numbers at least"
             )

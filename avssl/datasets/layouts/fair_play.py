@@ -21,6 +21,7 @@ from avssl.datasets.layouts.lists import clip_name, h5_names, lines
 from avssl.datasets.layouts.pair_files import FLAT, FRAMES, Kind, Media, gather, paired, preferred
 from avssl.datasets.layouts.splits import SPLITS, choose, sets_of_lists, splits_of
 from avssl.datasets.layouts.synthetic import set_name
+from avssl.errors import InputError
 
 H5 = (".h5", ".hdf5")
 AUDIO_SUFFIXES = ("binaural_audios", "audio_resave", "binaural16k")
@@ -47,7 +48,7 @@ class FairPlay(Layout):
             exclude: folder that is not searched.
 
         Raises:
-            ValueError: no clip with both, no such set of lists, a list that cannot be read, or a clip in two of them.
+            InputError: no clip with both, no such set of lists, a list that cannot be read, or a clip in two of them.
         """
         base = root / "FAIR-Play" if (root / "FAIR-Play").is_dir() else root
         sets = sets_of_lists(base, (".txt", *H5))
@@ -114,5 +115,5 @@ def _name(folder: Path) -> str:
     try:
         name = clip_name(str(json.loads(note.read_text(encoding="utf-8"))["u_id"]))
     except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{note}: expected a clip's id as 'u_id': {error!r}") from error
+        raise InputError(f"{note}: expected a clip's id as 'u_id': {error!r}") from error
     return name or folder.absolute().name

@@ -9,6 +9,7 @@ from avssl.datasets.dataset import Dataset, Recording
 from avssl.datasets.layout import Layout
 from avssl.datasets.layouts.walk import walk
 from avssl.datasets.recording_keys import safe_key, unique_keys
+from avssl.errors import InputError
 
 VIDEO_SUFFIXES = frozenset(
     (
@@ -74,11 +75,11 @@ class Files(Layout):
             exclude: folder that is not searched, such as the output of `prepare`.
 
         Raises:
-            ValueError: no video file.
+            InputError: no video file.
         """
         found = [_recording(root, path, beside) for path, beside in _videos(root, exclude)]
         if not found:
-            raise ValueError(
+            raise InputError(
                 f"{root}: expected 360-degree clips or ordinary ones (.mp4, .webm, .mkv, .mov, ...), found none"
             )
         return Dataset(root.resolve().name, root, unique_keys(found))

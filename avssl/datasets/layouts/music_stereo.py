@@ -29,7 +29,7 @@ class MusicStereo(Music):
         """Read the clips as `Music` does, with a least level of left minus right.
 
         Raises:
-            ValueError: see `Music.read`.
+            InputError: see `Music.read`.
         """
         found = super().read(root, exclude)
         clips = [replace(each, min_difference_db=LEAST_DB) for each in found.recordings]

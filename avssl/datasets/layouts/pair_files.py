@@ -10,6 +10,7 @@ from avssl.datasets.dataset import Dataset, Recording
 from avssl.datasets.layouts.files import AUDIO_SUFFIXES, VIDEO_SUFFIXES
 from avssl.datasets.layouts.walk import walk
 from avssl.datasets.recording_keys import safe_key, unique_keys
+from avssl.errors import InputError
 
 FLAT = "flat"
 """Projection of its frames: an ordinary field of view."""
@@ -94,14 +95,14 @@ def paired(
         lists: which of several sets of lists was used.
 
     Raises:
-        ValueError: no clip has both.
+        InputError: no clip has both.
     """
     video_sources, audio_files = media.video_sources(), media.audio_files
     if kind.own_audio:
         audio_files = media.videos | audio_files
     both = sorted(video_sources.keys() & audio_files.keys())
     if not both:
-        raise ValueError(f"{base}: expected clips with pictures and sound of one name, found {_counted(media)}")
+        raise InputError(f"{base}: expected clips with pictures and sound of one name, found {_counted(media)}")
     missing = {
         "clips": sorted(set(listed) - video_sources.keys() - audio_files.keys()),
         "audio": sorted(video_sources.keys() - audio_files.keys()),

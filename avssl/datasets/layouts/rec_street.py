@@ -19,6 +19,7 @@ from avssl.datasets.layouts.rec_street_lists import FORMATS, Lists, read_formats
 from avssl.datasets.layouts.synthetic import set_name
 from avssl.datasets.layouts.walk import walk
 from avssl.datasets.recording_keys import safe_key, unique_keys
+from avssl.errors import InputError
 
 PLAIN = "MONO ER"
 """Pictures of one eye, equirectangular."""
@@ -67,7 +68,7 @@ class RecStreet(Layout):
             exclude: folder that is not searched.
 
         Raises:
-            ValueError: no recordings, no such pair of lists, a list that cannot be read, or an id in both of a pair.
+            InputError: no recordings, no such pair of lists, a list that cannot be read, or an id in both of a pair.
         """
         stages = _stages(root, exclude)
         videos = {each for stage in stages for each in stage.videos}
@@ -76,7 +77,7 @@ class RecStreet(Layout):
         wanted = set(lists.ids) or videos | audio_files
         both = sorted(wanted & videos & audio_files)
         if not both:
-            raise ValueError(
+            raise InputError(
                 f"{root}: expected recordings{lists.name and f' of {lists.name}'} with picture and sound, such as "
                 f"ID-video.mp4 and ID-ambix.m4a; found {len(videos)} with pictures and {len(audio_files)} with sound"
             )

@@ -10,6 +10,7 @@ from avssl.datasets.dataset import Dataset, Fold, Recording, check_missing
 from avssl.datasets.layouts.files import VIDEO_SUFFIXES
 from avssl.datasets.layouts.pair_files import FLAT as FLAT
 from avssl.datasets.layouts.walk import walk
+from avssl.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,7 @@ def listed_dataset(
         exclude: folder that is not searched.
 
     Raises:
-        ValueError: more are missing, a fold has nothing to train on or to test, or trains on what it tests.
+        InputError: more are missing, a fold has nothing to train on or to test, or trains on what it tests.
     """
     videos = Videos(root, classes, exclude)
     named = list(dict.fromkeys(each for parts in lists.values() for part in parts for each in part))
@@ -104,7 +105,7 @@ def listed_dataset(
 def _check(fold: Fold, where: Path, root: Path) -> None:
     both = sorted(set(fold.train) & set(fold.test))
     if both:
-        raise ValueError(f"{where}: {fold.name} trains on {len(both)} videos that it tests, such as {both[0]!r}")
+        raise InputError(f"{where}: {fold.name} trains on {len(both)} videos that it tests, such as {both[0]!r}")
     for part in ("train", "test"):
         if not getattr(fold, part):
-            raise ValueError(f"{where}: of {fold.name}'s videos to {part}, none is below {root}")
+            raise InputError(f"{where}: of {fold.name}'s videos to {part}, none is below {root}")

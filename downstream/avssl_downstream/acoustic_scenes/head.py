@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import torch
+from avssl.errors import InputError
 
 from avssl.data.window_reader import Reading
 from avssl.datasets.dataset import Dataset
@@ -27,7 +28,7 @@ class AcousticScenes(SegmentHead):
         options: see `ScenesOptions`.
 
     Raises:
-        ValueError: encoders of ambisonics, and stereo is not to be mixed up for them.
+        InputError: encoders of ambisonics, and stereo is not to be mixed up for them.
     """
 
     Options = ScenesOptions
@@ -51,7 +52,7 @@ class AcousticScenes(SegmentHead):
     def _check(self, encoders: Encoders) -> None:
         takes = encoders.features.accepted
         if "audio" in self.options.towers and 2 not in takes and not self.options.upmix:
-            raise ValueError(
+            raise InputError(
                 f"scenes: the set's sound has 2 channels, features {encoders.features.name} take {takes[0]}; "
                 "set upmix=true to let them hear W = (L + R) / 2 and Y = (L - R) / 2, or tower=video"
             )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from avssl.errors import InputError
+
 from avssl.config import PRECISIONS, OptimConfig, check_choices, check_range, choice
 from avssl.data.window_reader import Reading
 from avssl.datasets.layouts.tau import SECONDS
@@ -70,14 +72,14 @@ class SegmentOptions:
         """Refuse what has no meaning."""
         check_choices(self)
         if self.ablate and self.mode == "finetune":
-            raise ValueError(f"ablate={self.ablate} is of frozen embeddings, leave it out with mode=finetune")
+            raise InputError(f"ablate={self.ablate} is of frozen embeddings, leave it out with mode=finetune")
         check_range("acoustic-scenes", "missing", self.missing, 0.0, 1.0)
         for name in ("window", "hop", "C", "neighbours", "epochs", "draws", "batch"):
             if not getattr(self, name) > 0:
-                raise ValueError(f"{name} must be positive, not {getattr(self, name)}")
+                raise InputError(f"{name} must be positive, not {getattr(self, name)}")
         if self.seed < 0 or self.workers < 0 or not 0 <= self.dropout < 1:
             values = f"{self.seed}, {self.workers} and {self.dropout}"
-            raise ValueError(f"seed and workers are not negative and 0 <= dropout < 1, they are {values}")
+            raise InputError(f"seed and workers are not negative and 0 <= dropout < 1, they are {values}")
 
     @property
     def towers(self) -> tuple[str, ...]:
@@ -108,7 +110,7 @@ class ScenesOptions(SegmentOptions):
         """Refuse what has no meaning."""
         super().__post_init__()
         if not self.segment > 0:
-            raise ValueError(f"segment is a length above 0 seconds, not {self.segment}")
+            raise InputError(f"segment is a length above 0 seconds, not {self.segment}")
         self.reading()
 
     @property

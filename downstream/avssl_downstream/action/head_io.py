@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from avssl.errors import InputError
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -68,7 +69,7 @@ def begin(folder: Path, config: dict[str, Any]) -> None:
     """Make a folder that of a head that is about to be fitted.
 
     Raises:
-        ValueError: it holds a checkpoint of other data, options or encoders.
+        InputError: it holds a checkpoint of other data, options or encoders.
         OSError: it cannot be written.
     """
     path = folder / CONFIG
@@ -95,13 +96,13 @@ def read(folder: Path, settings: Any) -> tuple[ActionClassifier, ActionOptions]:
         settings: nested; only those of `FREE` may differ from what it was fitted with.
 
     Raises:
-        ValueError: no such folder, a broken file, or settings that need another fit.
+        InputError: no such folder, a broken file, or settings that need another fit.
     """
     path = folder / CONFIG
     if not path.is_file():
         some = sorted(each.parent.name for each in folder.glob(f"*/{CONFIG}"))
         near = f"; its folder {some[0]} has" if some else ""
-        raise ValueError(f"{folder}: expected a fitted head ({CONFIG}, {WEIGHTS}), it has no {CONFIG}{near}")
+        raise InputError(f"{folder}: expected a fitted head ({CONFIG}, {WEIGHTS}), it has no {CONFIG}{near}")
     config = _read(path)
     options = fill(ActionOptions, config["options"], settings, where=str(path))
     check_same(folder, asdict(fill(ActionOptions, config["options"], where=str(path))), asdict(options), FREE)
@@ -118,7 +119,7 @@ def _read(path: Path) -> dict[str, Any]:
     config = read_format(path, FORMAT, VERSION, "a head that recognises actions")
     lacking = [name for name in ("classes", "options", "model", "features") if name not in config]
     if lacking:
-        raise ValueError(f"{path}: expected the sections classes, options, model and features; {lacking[0]} is missing")
+        raise InputError(f"{path}: expected the sections classes, options, model and features; {lacking[0]} is missing")
     return config
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from avssl.errors import InputError
+
 from avssl.config import PRECISIONS, OptimConfig, TrainConfig, check_choices, check_range, choice, plugin_name
 from avssl.data.augment import Colour
 from avssl.data.window_reader import Reading
@@ -99,15 +101,15 @@ class ActionOptions:
             check_range("action", name, getattr(self, name), 0.0, 1.0)
         for name in ("frame_rate", "C", "min_crop_area"):
             if not getattr(self, name) > 0:
-                raise ValueError(f"action.{name} must be positive, not {getattr(self, name)}")
+                raise InputError(f"action.{name} must be positive, not {getattr(self, name)}")
         for name in ("frames", "size", "resize", "test_clips", "neighbours", "epochs", "batch", "save_every", "groups"):
             if getattr(self, name) < 1:
-                raise ValueError(f"action.{name} is at least 1, not {getattr(self, name)}")
+                raise InputError(f"action.{name} is at least 1, not {getattr(self, name)}")
         for name in ("split", "train_clips", "workers", "seed", "synthetic_seed"):
             if getattr(self, name) < 0:
-                raise ValueError(f"action.{name} must not be negative, it is {getattr(self, name)}")
+                raise InputError(f"action.{name} must not be negative, it is {getattr(self, name)}")
         if not 0 <= self.dropout < 1:
-            raise ValueError(f"action.dropout is from 0 to below 1, not {self.dropout}")
+            raise InputError(f"action.dropout is from 0 to below 1, not {self.dropout}")
         self.reading()
 
     def reading(self) -> Reading:

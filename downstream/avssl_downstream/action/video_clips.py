@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from avssl.errors import InputError
 
 from avssl.config import keys
 from avssl.data.window_reader import Reading, Source
@@ -32,7 +33,7 @@ def read_labelled(options: ActionOptions) -> Dataset:
     """The data set that the options name, with the folds that are asked for; the built-in actions where none is.
 
     Raises:
-        ValueError: see the readers; or there is no such split.
+        InputError: see the readers; or there is no such split.
     """
     root = Path(options.root) if options.root else _stand_in(options)
     settings = {name: getattr(options, name) for name in ("layout", "missing", "test_share", "seed")}
@@ -41,7 +42,7 @@ def read_labelled(options: ActionOptions) -> Dataset:
         return found
     names = [fold.name for fold in found.folds]
     if f"split{options.split}" not in names:
-        raise ValueError(f"{root}: has {', '.join(names)}, not split{options.split}; split=0 takes all")
+        raise InputError(f"{root}: has {', '.join(names)}, not split{options.split}; split=0 takes all")
     return replace(found, folds=(found.folds[names.index(f"split{options.split}")],))
 
 
@@ -56,7 +57,7 @@ def spread(
     """Videos with so many windows each, the first at the beginning, the last at the end, the others evenly between.
 
     Raises:
-        ValueError: a video is broken.
+        InputError: a video is broken.
         FileNotFoundError: one is gone, and its length is not known from before.
     """
     ends = latest(labelled, examples, reading, workers)
@@ -78,9 +79,9 @@ def _read(root: Path, options: ActionOptions) -> Dataset:
     own = keys(kind.Options)
     found = kind(kind.Options(**{name: getattr(options, name) for name in LAYOUT_OPTIONS if name in own})).read(root)
     if unlabelled := [each.key for each in found.recordings if not (each.label and each.video)]:
-        raise ValueError(f"{root}: action expects labelled videos, {unlabelled[0]!r} is none; choose another layout")
+        raise InputError(f"{root}: action expects labelled videos, {unlabelled[0]!r} is none; choose another layout")
     if not found.folds:
-        raise ValueError(f"{root}: action expects folds to train on and to test, the layout gives none")
+        raise InputError(f"{root}: action expects folds to train on and to test, the layout gives none")
     return found
 
 

@@ -95,7 +95,7 @@ def finetuned(
     Training that was begun in the folder is continued. Leaves `FOLD/encoders` and `FOLD/classifier.safetensors`.
 
     Raises:
-        ValueError: what was begun there began with other encoders, data or options.
+        InputError: what was begun there began with other encoders, data or options.
     """
     _begin(folder, {**asdict(options), "data_set": labelled.name, "begins_with": encoders.fingerprint()})
 

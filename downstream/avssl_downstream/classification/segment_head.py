@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 
+from avssl.errors import InputError
 from omegaconf import OmegaConf
 from torch import Tensor, nn
 
@@ -44,7 +45,7 @@ class SegmentHead(Head):
         options: data, embedding, classifier, baselines.
 
     Raises:
-        ValueError: something is asked of encoders that are not given, or cannot do it.
+        InputError: something is asked of encoders that are not given, or cannot do it.
     """
 
     needs_encoders = False
@@ -60,15 +61,15 @@ class SegmentHead(Head):
             (f"ablate={options.ablate}", options.ablate),
         ):
             if asked and encoders is None:
-                raise ValueError(f"{what} needs --encoders: a run folder, or its encoders folder")
+                raise InputError(f"{what} needs --encoders: a run folder, or its encoders folder")
         if encoders is None and set(options.baselines) <= {"random"}:
-            raise ValueError(
+            raise InputError(
                 "without --encoders there are baselines alone, and none is asked for; set baselines=[logmel]"
             )
         if encoders is not None:
             for tower in options.towers:
                 if not isinstance(getattr(encoders, tower, None), nn.Module):
-                    raise ValueError(f"{self.layout}: needs encoders with the tower {tower}, these have none")
+                    raise InputError(f"{self.layout}: needs encoders with the tower {tower}, these have none")
             self._check(encoders)
             ablations(encoders.features, options.ablate)
 
@@ -81,7 +82,7 @@ class SegmentHead(Head):
             What `cross_validate` gives of the encoders, and `accuracy_ROW` and the like of every further row.
 
         Raises:
-            ValueError: a data set or file that cannot be used; see the data set's reader.
+            InputError: a data set or file that cannot be used; see the data set's reader.
             OSError: something cannot be read or written.
             SystemExit: with code 0, after saving, when SIGTERM or Ctrl-C came while fine-tuning.
         """

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
+from avssl.errors import InputError
 from safetensors.torch import save_file
 
 from avssl.datasets.manifest import Manifest, read_manifest
@@ -45,7 +46,7 @@ class Correspondence(Head):
             `video_to_audio_r1` and so on, each with its `_chance`.
 
         Raises:
-            ValueError: no manifest, a split with fewer than two clips, or a transformer that does not fit.
+            InputError: no manifest, a split with fewer than two clips, or a transformer that does not fit.
         """
         splits = {name: self._clips(name) for name in ("train", "test")}
         predict = audio_of_frames(Path(self.options.transformer), self.encoders) if self.options.transformer else None
@@ -80,10 +81,10 @@ class Correspondence(Head):
 
     def _clips(self, split: str) -> Manifest:
         if not self.options.manifest:
-            raise ValueError("correspondence needs clips: give a manifest.parquet or its folder (--data)")
+            raise InputError("correspondence needs clips: give a manifest.parquet or its folder (--data)")
         clips = read_manifest(self.options.manifest, split)
         if len(clips) < 2:
-            raise ValueError(f"{self.options.manifest}: split {split!r} has {len(clips)} clip, correspondence needs 2")
+            raise InputError(f"{self.options.manifest}: split {split!r} has {len(clips)} clip, correspondence needs 2")
         return clips
 
     def _embed(self, splits: dict[str, Manifest]) -> tuple[PairSampler, PairSampler]:

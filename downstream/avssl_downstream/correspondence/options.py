@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from avssl.errors import InputError
+
 from avssl.config import PRECISIONS, DataConfig, OptimConfig, choice
 from avssl.data.crops import CropOptions, check_crop_guide
 
@@ -80,15 +82,15 @@ class CorrespondenceOptions(CropOptions):
         check_crop_guide(self, self.detector)
         for name in ("train_draws", "test_draws", "per_window", "hidden", "epochs", "batch", "bootstrap", "projection"):
             if getattr(self, name) < 1:
-                raise ValueError(f"{name} is at least 1, not {getattr(self, name)}")
+                raise InputError(f"{name} is at least 1, not {getattr(self, name)}")
         if self.retrieval_batch < 2 or not self.temperature > 0:
             values = f"{self.retrieval_batch} and {self.temperature}"
-            raise ValueError(f"expected retrieval_batch >= 2 and temperature > 0, got {values}")
+            raise InputError(f"expected retrieval_batch >= 2 and temperature > 0, got {values}")
         if not (0 <= self.least_misalignment < 180 and 0 <= self.dropout < 1):
             values = f"{self.least_misalignment} and {self.dropout}"
-            raise ValueError(f"0 <= least_misalignment < 180 degrees and 0 <= dropout < 1, not {values}")
+            raise InputError(f"0 <= least_misalignment < 180 degrees and 0 <= dropout < 1, not {values}")
         if self.seed < 0:
-            raise ValueError(f"seed must not be negative, it is {self.seed}")
+            raise InputError(f"seed must not be negative, it is {self.seed}")
         self.data()
 
     def data(self) -> DataConfig:

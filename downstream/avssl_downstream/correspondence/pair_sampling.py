@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from avssl.errors import InputError
 from einops import rearrange
 from lightning_fabric import Fabric
 from rich.console import Console
@@ -72,10 +73,10 @@ class WindowCrops:
             crop without and with the misalignment, `angle` `(R,)`, `clip` `()`.
 
         Raises:
-            ValueError: the clip's sound is not ambiX of order 1.
+            InputError: the clip's sound is not ambiX of order 1.
         """
         if len(clip.audio) != 4:
-            raise ValueError(f"{clip.key}: ambiX sound of order 1 has 4 channels, this has {len(clip.audio)}")
+            raise InputError(f"{clip.key}: ambiX sound of order 1 has 4 channels, this has {len(clip.audio)}")
         crops = [draw_crops(self.options, rng, objects=clip.objects) for _ in range(self.options.per_window)]
         turns = torch.stack([draw_misalignment(self.options, rng) for _ in crops])
         to_front = torch.stack([each.to_front() for each in crops])

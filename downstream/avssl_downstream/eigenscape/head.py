@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 
+from avssl.errors import InputError
+
 from avssl.data.window_reader import Reading
 from avssl.datasets.dataset import Dataset
 from avssl.datasets.layouts.eigenscape import CHANNELS, NAME, EigenScape
@@ -30,7 +32,7 @@ class Eigenscape(SegmentHead):
         options: see `EigenscapeOptions`.
 
     Raises:
-        ValueError: see `SegmentHead`.
+        InputError: see `SegmentHead`.
     """
 
     Options = EigenscapeOptions
@@ -51,7 +53,7 @@ class Eigenscape(SegmentHead):
     def _check(self, encoders: Encoders) -> None:
         if CHANNELS not in encoders.features.accepted:
             takes = " or ".join(map(str, encoders.features.accepted))
-            raise ValueError(f"eigenscape: recordings have 4 channels, features {encoders.features.name} take {takes}")
+            raise InputError(f"eigenscape: recordings have 4 channels, features {encoders.features.name} take {takes}")
 
     def _audio_embedder(self, audio: AudioEncoder, layer: str = "") -> AudioEmbedder:
         return pool_rotations(audio, self.options.turns, layer or self.options.layer)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from avssl.errors import InputError
+
 from avssl.config import choice
 from avssl.data.window_reader import Reading
 from avssl.datasets.layouts.eigenscape import CHANNELS, FOLDS, EigenScapeOptions
@@ -42,7 +44,7 @@ class EigenscapeOptions(SegmentOptions):
         """Refuse what has no meaning."""
         super().__post_init__()
         if self.turns < 1:
-            raise ValueError(f"turns is at least 1, not {self.turns}")
+            raise InputError(f"turns is at least 1, not {self.turns}")
         self.layout_options()
 
     def layout_options(self) -> EigenScapeOptions:

@@ -34,7 +34,7 @@ def apply(source: Path, target: Path, generator: Generator, options: SpatializeO
 
     Raises:
         FileNotFoundError: there is no such source.
-        ValueError: the source has no sound or no pictures, or others than the generator is made for; see `InputMedia`,
+        InputError: the source has no sound or no pictures, or others than the generator is made for; see `InputMedia`,
             `check_output` and `convert_output`.
         OSError: the target cannot be written.
     """

@@ -62,7 +62,7 @@ class Evaluation:
             say: is given what was made of each, by name, and the truth.
 
         Raises:
-            ValueError: a file is broken, or has other channels.
+            InputError: a file is broken, or has other channels.
         """
         rows = evenly_spaced(manifest.rows, self.options.max_clips)
         console = Console(stderr=True)

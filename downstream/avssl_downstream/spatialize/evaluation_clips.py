@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import torch
+from avssl.errors import InputError
 from torch import Tensor
 
 from avssl.datasets.manifest import Manifest, Row
@@ -23,14 +24,14 @@ def target_audio(row: Row, manifest: Manifest, generator: Generator) -> Tensor:
     """`(C, samples)` at the generator's rate.
 
     Raises:
-        ValueError: another number of channels than the generator makes, or samples that are no numbers.
+        InputError: another number of channels than the generator makes, or samples that are no numbers.
     """
     path = manifest.root / row.audio
     audio, rate = read_audio(path, row.start, row.seconds)
     if len(audio) != generator.channels:
-        raise ValueError(f"{path}: {generator.output} sound has {generator.channels} channels, this has {len(audio)}")
+        raise InputError(f"{path}: {generator.output} sound has {generator.channels} channels, this has {len(audio)}")
     if not bool(audio.isfinite().all()):
-        raise ValueError(f"{path}: sound is made of finite numbers, here are others")
+        raise InputError(f"{path}: sound is made of finite numbers, here are others")
     return resample(audio, rate, generator.sample_rate)
 
 
@@ -49,7 +50,7 @@ def spatial_prior(manifest: Manifest, generator: Generator) -> Tensor:
     Where a field is given, by how much it is each of its channels.
 
     Raises:
-        ValueError: no training clip has a sound, or one cannot be read.
+        InputError: no training clip has a sound, or one cannot be read.
     """
     shape = generator.channels, generator.input_channels
     shared, power = (torch.zeros(rows, generator.input_channels, dtype=torch.float64) for rows in shape)
@@ -59,7 +60,7 @@ def spatial_prior(manifest: Manifest, generator: Generator) -> Tensor:
         shared += truth @ given.T
         power += given @ given.T
     if not bool(power.any()):
-        raise ValueError(f"{manifest.root}: the training clips are silent, there is no spatial prior")
+        raise InputError(f"{manifest.root}: the training clips are silent, there is no spatial prior")
     prior: Tensor = shared @ torch.linalg.pinv(power, hermitian=True)
     return prior.float()
 

@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Protocol
 
 import numpy as np
 import torch
+from avssl.errors import InputError
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -138,10 +139,10 @@ def mix_down(truth: Tensor) -> Tensor:
     Networks of two ears are fed left plus right, twice of it; so that a mono file comes back at its own level.
 
     Raises:
-        ValueError: another number of channels.
+        InputError: another number of channels.
     """
     if truth.shape[-2] not in CHANNELS.values():
-        raise ValueError(f"spatial sound is of 2 (binaural), 4 or 9 (ambiX) channels, this is of {truth.shape[-2]}")
+        raise InputError(f"spatial sound is of 2 (binaural), 4 or 9 (ambiX) channels, this is of {truth.shape[-2]}")
     return truth.mean(-2) if truth.shape[-2] == 2 else truth[..., 0, :]
 
 

@@ -7,6 +7,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+from avssl.errors import InputError
 from safetensors.torch import save_file
 
 from avssl import __version__
@@ -65,7 +66,7 @@ def read_generator(folder: Path, settings: Any) -> tuple[Generator, SpatializeOp
         settings: nested; only those of `FREE` may differ from what it was fitted with.
 
     Raises:
-        ValueError: no such folder, a broken file, or settings for another generator than this.
+        InputError: no such folder, a broken file, or settings for another generator than this.
     """
     path = folder / CONFIG
     config = _read_config(path)
@@ -84,11 +85,11 @@ def read_generator(folder: Path, settings: Any) -> tuple[Generator, SpatializeOp
 
 def _read_config(path: Path) -> dict[str, Any]:
     if not path.is_file():
-        raise ValueError(f"{path.parent}: expected a fitted head ({CONFIG}, {WEIGHTS}), it has no {CONFIG}")
+        raise InputError(f"{path.parent}: expected a fitted head ({CONFIG}, {WEIGHTS}), it has no {CONFIG}")
     config = read_format(path, FORMAT, VERSION, "a generator")
     towers = config.get("encoders")
     if not isinstance(config.get("options"), dict) or not (towers is None or {"model", "features"} <= set(towers)):
-        raise ValueError(f"{path}: expected sections options and encoders; one is missing or broken")
+        raise InputError(f"{path}: expected sections options and encoders; one is missing or broken")
     return config
 
 
@@ -98,7 +99,7 @@ def _check_same(folder: Path, fitted: SpatializeOptions, options: SpatializeOpti
     before, now = _settings(fitted, own, folder), _settings(options, own, folder)
     for key in sorted(before.keys() | now.keys()):
         if before.get(key) != now.get(key) and key not in FREE:
-            raise ValueError(
+            raise InputError(
                 f"{folder}: this head was fitted with {key} {before.get(key)}, not {now.get(key)}; "
                 f"only {', '.join(FREE)} may change"
             )

@@ -6,6 +6,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+from avssl.errors import InputError
 from omegaconf import OmegaConf
 
 from avssl.data.atomic import write_text
@@ -42,7 +43,7 @@ class Spatialize(Head):
         options: generator, data, training, evaluation.
 
     Raises:
-        ValueError: see `build`.
+        InputError: see `build`.
     """
 
     Options = SpatializeOptions
@@ -52,9 +53,9 @@ class Spatialize(Head):
 
     def __init__(self, encoders: Encoders | None, options: SpatializeOptions) -> None:
         if encoders is None and options.visual_branch == "encoders":
-            raise ValueError("visual_branch=encoders needs --encoders: a run folder, or its encoders folder")
+            raise InputError("visual_branch=encoders needs --encoders: a run folder, or its encoders folder")
         if encoders is not None and options.visual_branch != "encoders":
-            raise ValueError(
+            raise InputError(
                 f"expected visual_branch=encoders beside --encoders, got visual_branch={options.visual_branch}, which "
                 "ignores them; set visual_branch=encoders, or leave out --encoders"
             )
@@ -66,7 +67,7 @@ class Spatialize(Head):
         """A head fitted in `folder`; `settings` may change how files are made and what is measured, see `folder.FREE`.
 
         Raises:
-            ValueError: no such folder, a broken file, or settings that need another fit.
+            InputError: no such folder, a broken file, or settings that need another fit.
         """
         generator, options = read_generator(folder, settings)
         head = cls.__new__(cls)
@@ -83,7 +84,7 @@ class Spatialize(Head):
             must beat, settings that the numbers depend on; see `Evaluation` and `measure`.
 
         Raises:
-            ValueError: unusable data, or a folder of another run.
+            InputError: unusable data, or a folder of another run.
             OSError: something cannot be read or written.
             SystemExit: with code 0, after saving, when SIGTERM or Ctrl-C came.
         """
@@ -111,11 +112,11 @@ class Spatialize(Head):
             What `metrics.json` holds; see `fit`.
 
         Raises:
-            ValueError: the head was not fitted, no data are named, unusable data, or a folder of another run.
+            InputError: the head was not fitted, no data are named, unusable data, or a folder of another run.
             OSError: something cannot be read or written.
         """
         if self.generator is None or not self.options.manifest:
-            raise ValueError(f"{folder}: spatialize measures a fitted generator (--head) on a manifest (--data)")
+            raise InputError(f"{folder}: spatialize measures a fitted generator (--head) on a manifest (--data)")
         self.options = replace(self.options, published={})
         check_folder(folder, self.options)
         training, held_out = evaluation_manifests(self.generator, self.options)
@@ -128,11 +129,11 @@ class Spatialize(Head):
         """Make a file with spatial sound of one without; see `avssl_downstream.spatialize.apply.apply`.
 
         Raises:
-            ValueError: the head was not fitted, or see there.
+            InputError: the head was not fitted, or see there.
             OSError: see there.
         """
         if self.generator is None:
-            raise ValueError(f"{source}: spatialize needs a fitted generator: give its folder (--head)")
+            raise InputError(f"{source}: spatialize needs a fitted generator: give its folder (--head)")
         fabric = single_process(self.options.train.precision)
         with interrupting():
             apply(source, target, self.generator.to(fabric.device).eval(), self.options, fabric)
@@ -162,11 +163,11 @@ def check_folder(folder: Path, options: SpatializeOptions) -> None:
     """See that a run may live in a folder; keys that are newer than the folder have their defaults.
 
     Raises:
-        ValueError: it belongs to a run of other options.
+        InputError: it belongs to a run of other options.
     """
     if not (folder / CONFIG).is_file():
         if (folder / LAST).is_file():
-            raise ValueError(f"{folder}: holds a checkpoint but no {CONFIG}; use another folder")
+            raise InputError(f"{folder}: holds a checkpoint but no {CONFIG}; use another folder")
         return
     defaults = OmegaConf.create(run_config(SpatializeOptions()))
     before: Any = OmegaConf.to_container(OmegaConf.merge(defaults, read_config(folder)))

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 import torch
+from avssl.errors import InputError
 from lightning_fabric import Fabric
 from torch import Tensor
 
@@ -29,14 +30,14 @@ class WindowSchedule(NamedTuple):
         """Of a generator's windows.
 
         Raises:
-            ValueError: they would not overlap by half.
+            InputError: they would not overlap by half.
         """
         rate = generator.sample_rate
         hop = round((self.hop or generator.hop) * rate)
         margin = round(generator.margin * rate)
         longest = (generator.samples - 2 * margin) // 2
         if not 1 <= hop <= longest:
-            raise ValueError(f"hop is up to {longest / rate:g} s, half of what a window gives, not {hop / rate:g} s")
+            raise InputError(f"hop is up to {longest / rate:g} s, half of what a window gives, not {hop / rate:g} s")
         return OverlapAdd(generator.samples, hop, margin)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
+from avssl.errors import InputError, MissingFileError
 from torch import Tensor
 
 from avssl.media.channel_layouts import recognised_layout
@@ -29,13 +30,13 @@ class InputMedia:
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: no sound, no pictures, more channels than `mix` knows what to do with, or pictures of another field
+        InputError: no sound, no pictures, more channels than `mix` knows what to do with, or pictures of another field
             of view than the generator's.
     """
 
     def __init__(self, path: Path, generator: Generator, options: SpatializeOptions) -> None:
         if not path.is_file():
-            raise FileNotFoundError(f"{path}: expected a video, there is no such file")
+            raise MissingFileError(f"{path}: expected a video, there is no such file")
         self.path, self.frames, self.audio = path, VideoReader(path), AudioReader(path)
         self.sample_rate, self.seconds = self.audio.sample_rate, self.audio.seconds
         self.channels = generator.input_channels
@@ -46,15 +47,15 @@ class InputMedia:
         """What the generator starts from, in blocks `(I, samples)` at its own rate: the sound mixed down, or a field.
 
         Raises:
-            ValueError: samples that are no numbers, or none at all.
+            InputError: samples that are no numbers, or none at all.
         """
         block = None
         for block in self.audio.play(BLOCK):
             if not bool(block.isfinite().all()):
-                raise ValueError(f"{self.audio.path}: expected sound, some of its samples are not finite numbers")
+                raise InputError(f"{self.audio.path}: expected sound, some of its samples are not finite numbers")
             yield self._mixed(block)
         if block is None:
-            raise ValueError(f"{self.audio.path}: expected sound, its stream has none to decode")
+            raise InputError(f"{self.audio.path}: expected sound, its stream has none to decode")
 
     def frame_features(self, generator: Generator) -> FrameFeatures:
         """What a generator sees of its pictures."""
@@ -69,7 +70,7 @@ class InputMedia:
 def _mix(path: Path, audio: AudioReader, mix: str) -> Callable[[Tensor], Tensor]:
     """What makes one channel of a file's."""
     if mix == "auto" and audio.channels > 2:
-        raise ValueError(
+        raise InputError(
             f"{path}: expected mono or stereo sound, this has {audio.channels} channels; say mix=mean, or mix=first "
             "for W of ambisonics"
         )
@@ -83,7 +84,7 @@ def _field(path: Path, audio: AudioReader) -> Callable[[Tensor], Tensor]:
         return recognised_layout(audio.channels, audio.codec).to_ambix
     except ValueError as error:
         expected = str(error).partition(";")[0]  # what follows is advice for `prepare`
-        raise ValueError(f"{path}: {expected}") from error
+        raise InputError(f"{path}: {expected}") from error
 
 
 def _check_view(path: Path, frames: VideoReader, generator: Generator, panorama: bool) -> None:
@@ -93,4 +94,4 @@ def _check_view(path: Path, frames: VideoReader, generator: Generator, panorama:
         else:
             check_flat(frames)
     except ValueError as error:
-        raise ValueError(f"{path}: {error}") from error
+        raise InputError(f"{path}: {error}") from error

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from avssl.errors import InputError
+
 from avssl.config import (
     DataConfig,
     OptimConfig,
@@ -104,12 +106,12 @@ class SpatializeOptions:
         check_range("spatialize", "field_of_view", self.field_of_view, 1.0, 360.0)
         for name in ("clips", "batch", "windows"):
             if getattr(self, name) < 1:
-                raise ValueError(f"spatialize.{name} is at least 1, not {getattr(self, name)}")
+                raise InputError(f"spatialize.{name} is at least 1, not {getattr(self, name)}")
         for name in ("hop", "max_clips", "workers"):
             if getattr(self, name) < 0:
-                raise ValueError(f"spatialize.{name} must not be negative, it is {getattr(self, name)}")
+                raise InputError(f"spatialize.{name} must not be negative, it is {getattr(self, name)}")
         if not self.augment and not self.train_share:
-            raise ValueError("spatialize: train_share is 0 and augment names nothing: there is nothing to train on")
+            raise InputError("spatialize: train_share is 0 and augment names nothing: there is nothing to train on")
 
     def data(self, generator: Generator, batch: int) -> DataConfig:
         """How windows are read for a generator: its pictures lie about the middle of its sound."""

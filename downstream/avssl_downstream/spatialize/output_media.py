@@ -8,6 +8,7 @@ from pathlib import Path
 
 import soundfile
 import torch
+from avssl.errors import InputError
 from torch import Tensor
 
 from avssl.data.atomic import replacing
@@ -33,27 +34,27 @@ def check_output(source: Path, target: Path, generator: Generator, options: Spat
     """See before any work that a file can be written.
 
     Raises:
-        ValueError: another suffix, the source itself, a folder, a kind of sound that this generator cannot make or
+        InputError: another suffix, the source itself, a folder, a kind of sound that this generator cannot make or
             this file cannot hold, or ears for what is not heard by any.
         OSError: its folder cannot be written.
     """
     if target.suffix.lower() not in (*FILMS, WAV):
-        raise ValueError(f"{target}: expected the name of a .mp4, .mov or .wav file to write")
+        raise InputError(f"{target}: expected the name of a .mp4, .mov or .wav file to write")
     if target.is_dir():
-        raise ValueError(f"{target}: expected a file to write, this is a folder")
+        raise InputError(f"{target}: expected a file to write, this is a folder")
     folder, kind = target.absolute().parent, options.target
     if not folder.is_dir():
-        raise ValueError(f"{target}: expected a folder to write in, {folder} is none")
+        raise InputError(f"{target}: expected a folder to write in, {folder} is none")
     if target.exists() and source.exists() and target.samefile(source):
-        raise ValueError(f"{target}: is the file to be read; write another one")
+        raise InputError(f"{target}: is the file to be read; write another one")
     if generator.output == "binaural" and kind not in ("", "binaural"):
-        raise ValueError(f"target is binaural for this generator, which makes sound for two ears, not {kind!r}")
+        raise InputError(f"target is binaural for this generator, which makes sound for two ears, not {kind!r}")
     if generator.output == "second-order" and (kind not in ("", "ambix") or target.suffix.lower() != WAV):
-        raise ValueError(f"{target}: a field of second order is written to a .wav of nine channels, ambix")
+        raise InputError(f"{target}: a field of second order is written to a .wav of nine channels, ambix")
     if options.hrirs and (kind != "binaural" or generator.output == "binaural"):
-        raise ValueError("hrirs are for a sound field that is made binaural (target=binaural), this is none")
+        raise InputError("hrirs are for a sound field that is made binaural (target=binaural), this is none")
     if kind == "7.1" and target.suffix.lower() != WAV:
-        raise ValueError(f"{target}: 7.1 is written to a .wav")
+        raise InputError(f"{target}: 7.1 is written to a .wav")
     require_writable(target)
 
 
@@ -63,7 +64,7 @@ def convert_output(
     """Blocks of what a generator made as another kind of sound, that of `options.target`.
 
     Raises:
-        ValueError: `options.hrirs` are no head-related responses.
+        InputError: `options.hrirs` are no head-related responses.
         OSError: there are none.
     """
     kind = options.target
@@ -90,7 +91,7 @@ def write_output(target: Path, source: InputMedia, blocks: Iterable[Tensor], pan
     A film has the rate of its source, or 48 kHz where AAC has no such rate.
 
     Raises:
-        ValueError: there is no sound.
+        InputError: there is no sound.
         OSError: the file cannot be written.
     """
     if target.suffix.lower() in FILMS:
@@ -101,7 +102,7 @@ def write_output(target: Path, source: InputMedia, blocks: Iterable[Tensor], pan
     waiting = iter(blocks)
     first = next(waiting, None)
     if first is None:
-        raise ValueError(f"{target}: expected sound to write, there is none")
+        raise InputError(f"{target}: expected sound to write, there is none")
     size = 4 * len(first) * source.seconds * source.sample_rate
     kind = "WAV" if size < LARGEST_WAV else "RF64"
     with (

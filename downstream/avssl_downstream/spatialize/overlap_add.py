@@ -10,6 +10,7 @@ from itertools import islice
 from typing import NamedTuple
 
 import torch
+from avssl.errors import InputError
 from torch import Tensor
 from torch.nn import functional
 
@@ -38,13 +39,13 @@ class OverlapAdd:
         margin: samples at both ends of a window that are only context.
 
     Raises:
-        ValueError: windows that do not overlap by half.
+        InputError: windows that do not overlap by half.
     """
 
     def __init__(self, samples: int, hop: int, margin: int = 0) -> None:
         given = samples - 2 * margin
         if not 1 <= hop <= given / 2:
-            raise ValueError(f"a hop is from 1 to {given // 2} samples, half of what a window gives, not {hop}")
+            raise InputError(f"a hop is from 1 to {given // 2} samples, half of what a window gives, not {hop}")
         self.samples, self.hop, self.margin = samples, hop, margin
         self.weight = (math.pi * (torch.arange(given) + 0.5) / given).sin().square()
 

@@ -19,7 +19,7 @@ def get_generator(name: str) -> type[Generator]:
     """Class of an installed generator.
 
     Raises:
-        ValueError: no generator, or more than one distribution's, has this name; its import fails; or it is no
+        InputError: no generator, or more than one distribution's, has this name; its import fails; or it is no
             `Generator`.
     """
     return plugins.load_subclass(plugins.GENERATORS, name, Generator)  # type: ignore[type-abstract]
@@ -33,7 +33,7 @@ def build_generator(options: SpatializeOptions, encoders: Encoders | None) -> Ge
         encoders: of a pretraining run, for the visual branch `encoders`.
 
     Raises:
-        ValueError: unknown names, options out of their range, encoders that are missing, weights that do not fit.
+        InputError: unknown names, options out of their range, encoders that are missing, weights that do not fit.
     """
     kind = get_generator(options.generator)
     own: Any = fill(kind.Options, options.generator_options, where=f"{options.generator}: generator_options")

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from avssl.errors import InputError
 from lightning_fabric import Fabric
 from torch import Tensor
 
@@ -50,7 +51,7 @@ def training_manifests(generator: Generator, options: SpatializeOptions) -> tupl
     """Clips to train on, further ones to train on (maybe none), and held-out ones; built-in worlds are rendered.
 
     Raises:
-        ValueError: a manifest that cannot be used, no clip of the split, or all of them rejected by the generator.
+        InputError: a manifest that cannot be used, no clip of the split, or all of them rejected by the generator.
     """
     whole = _clips(generator, options, options.manifest, options.synthetic_dataset)
     held_out = _held_out(whole, options)
@@ -67,7 +68,7 @@ def evaluation_manifests(generator: Generator, options: SpatializeOptions) -> tu
     """Clips to train on (maybe none), and those to measure on: of the split, or all where none is named or labelled.
 
     Raises:
-        ValueError: a manifest that cannot be used, no clip of the split, or all of them rejected by the generator.
+        InputError: a manifest that cannot be used, no clip of the split, or all of them rejected by the generator.
     """
     whole = read_manifest(options.manifest)
     if not options.split or not any(row.split for row in whole):
@@ -91,7 +92,7 @@ def train(
         What `avssl.train.loop.fit` does.
 
     Raises:
-        ValueError: see `fit`.
+        InputError: see `fit`.
         SystemExit: with code 0, after saving, when SIGTERM or Ctrl-C came.
     """
     extra = round(options.batch * (options.augment_share if len(training) else 1.0)) if len(further) else 0
@@ -121,7 +122,7 @@ def _held_out(whole: Manifest, options: SpatializeOptions) -> Manifest:
     chosen = whole.select(options.split)
     if not len(chosen):
         known = sorted({row.split for row in whole})
-        raise ValueError(f"{whole.root}: no clip of split {options.split!r} to evaluate, only of {known}")
+        raise InputError(f"{whole.root}: no clip of split {options.split!r} to evaluate, only of {known}")
     return chosen
 
 

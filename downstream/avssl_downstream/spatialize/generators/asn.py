@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+from avssl.errors import InputError
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -37,7 +38,7 @@ class Asn(Generator):
         branch: makes a picture branch for colours and one for flow; the paper's are `torchvision/resnet18`.
 
     Raises:
-        ValueError: RAFT without weights, or a window too short for the network.
+        InputError: RAFT without weights, or a window too short for the network.
     """
 
     Options = AsnOptions
@@ -72,10 +73,10 @@ class Asn(Generator):
         """`audio` `(2, S)`, `frames` and `flow` uint8 `(T, 3, rows, columns)`; left and right exchanged in all or none.
 
         Raises:
-            ValueError: the sound has not two channels.
+            InputError: the sound has not two channels.
         """
         if len(clip.audio) != 2:
-            raise ValueError(f"{clip.key}: sound for two ears has 2 channels, this has {len(clip.audio)}")
+            raise InputError(f"{clip.key}: sound for two ears has 2 channels, this has {len(clip.audio)}")
         frames, audio = resize_frames(clip.frames, self.size), clip.audio
         if rng.random() < self.options.mirror:
             frames, audio = frames.flip(-1), audio.flip(0)

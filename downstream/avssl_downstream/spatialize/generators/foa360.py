@@ -16,6 +16,7 @@ from typing import ClassVar
 
 import numpy as np
 import torch
+from avssl.errors import InputError
 from torch import Tensor, nn
 
 from avssl.data.augment import Colour, jitter_colour
@@ -141,7 +142,7 @@ class Foa360(Generator):
         """Rows and columns of the maps.
 
         Raises:
-            ValueError: cells of the picture that is laid around itself are not those of the picture.
+            InputError: cells of the picture that is laid around itself are not those of the picture.
         """
         if not self.streams:
             return 1, 1
@@ -150,7 +151,7 @@ class Foa360(Generator):
             self._branches[0].shape(1, height, each)[2:] for each in (width, width + 2 * seam)
         )
         if around * width != columns * (width + 2 * seam):
-            raise ValueError(
+            raise InputError(
                 f"expected foa360.wrap_padding to be a multiple of {width / columns:g} columns, the cell size of "
                 f"the visual branch, got {seam}"
             )

@@ -13,6 +13,7 @@ from typing import ClassVar
 
 import numpy as np
 import torch
+from avssl.errors import InputError
 from torch import Tensor
 
 from avssl.config import check_choices, choice
@@ -79,13 +80,13 @@ class MonoTo3DOptions:
         """Refuse what has no meaning."""
         for name in ("sample_rate", "seconds", "hop", "frames", "frame_rate", "rows", "columns", "width"):
             if not getattr(self, name) > 0:
-                raise ValueError(f"mono_to_3d.{name} must be positive, not {getattr(self, name)}")
+                raise InputError(f"mono_to_3d.{name} must be positive, not {getattr(self, name)}")
         check_choices(self, "mono_to_3d")
         if self.hop > self.seconds / 2:
-            raise ValueError(f"mono_to_3d.hop is at most half of the {self.seconds} s of a window, not {self.hop}")
+            raise InputError(f"mono_to_3d.hop is at most half of the {self.seconds} s of a window, not {self.hop}")
         columns = self.spectrum.frames(round(self.seconds * self.sample_rate))
         if min(self.spectrum.bins, columns) < 2**self.depth:
-            raise ValueError(
+            raise InputError(
                 f"mono_to_3d.depth: {self.depth} halvings need {2**self.depth} rows and columns of spectrum, there are "
                 f"{self.spectrum.bins} and {columns}"
             )

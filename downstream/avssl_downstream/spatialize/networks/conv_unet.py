@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
+from avssl.errors import InputError
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -62,7 +63,7 @@ class Encoder(nn.Module):
         for layer in layers:
             self.sizes.append(layer.size(self.sizes[-1]))
         if min(min(each) for each in self.sizes) < 1:
-            raise ValueError(f"spectra of {size[0]} rows and {size[1]} columns are too small for {len(layers)} layers")
+            raise InputError(f"spectra of {size[0]} rows and {size[1]} columns are too small for {len(layers)} layers")
         self.convolutions = nn.ModuleList(
             nn.Sequential(
                 nn.Conv2d(before, layer.channels, layer.kernel, layer.stride, layer.padding), _norm(layer, norm)

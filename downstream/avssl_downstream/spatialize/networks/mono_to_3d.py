@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 
 import torch
+from avssl.errors import InputError
 from einops import rearrange
 from torch import Tensor, nn
 from torch.nn import functional
@@ -46,7 +47,7 @@ class MonoTo3DNet(nn.Module):
     ) -> None:
         super().__init__()
         if depth < 2:
-            raise ValueError(f"the U-Net of MonoTo3D has at least 2 halvings, not {depth}")
+            raise InputError(f"the U-Net of MonoTo3D has at least 2 halvings, not {depth}")
         planes = [2, *(width * min(2**level, MOST) for level in range(depth))]
         self.frames = _frames(visual_channels * instants, visual_width)
         self.downs = nn.ModuleList(down(before, after, "batch") for before, after in pairwise(planes))

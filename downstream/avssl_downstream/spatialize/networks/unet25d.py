@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import torch
+from avssl.errors import InputError
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -115,7 +116,7 @@ def init_weights(module: nn.Module) -> None:
 
 def _norm(name: str, channels: int) -> nn.Module:
     if name not in NORMS:
-        raise ValueError(f"a norm is {' or '.join(NORMS)}, not {name!r}")
+        raise InputError(f"a norm is {' or '.join(NORMS)}, not {name!r}")
     return NORMS[name](channels)
 
 
