@@ -38,7 +38,8 @@ def load(group: str, name: str) -> Any:
     """Import the class registered under a name.
 
     Raises:
-        InputError: nothing, or more than one distribution, is registered under `name`, or its import fails.
+        InputError: nothing, or more than one distribution, is registered under `name`, or it needs what is not
+            installed. Any other exception of its import is a bug of the plug-in, and is passed on.
     """
     entry = find_entry(group, name)
     with _naming(entry):
@@ -109,12 +110,15 @@ def source_file(module: str) -> Path | None:
 
 @contextmanager
 def _naming(entry: EntryPoint) -> Iterator[None]:
-    """Errors of a plug-in that is imported, with its name."""
+    """Name a plug-in in the errors of its import: `InputError` where something is not installed, else a bug."""
+    where = f"{KINDS.get(entry.group, entry.group)} {entry.name!r} ({entry.value}) does not import"
     try:
         yield
+    except ImportError as error:
+        raise InputError(f"{where}: {error!r}") from error
     except Exception as error:
-        kind = KINDS.get(entry.group, entry.group)
-        raise InputError(f"{kind} {entry.name!r} ({entry.value}) does not import: {error!r}") from error
+        error.add_note(where)
+        raise
 
 
 def check_installed(group: str, name: str) -> None:

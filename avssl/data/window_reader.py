@@ -54,7 +54,7 @@ class Reading:
 
     def __post_init__(self) -> None:
         """Refuse what has no meaning."""
-        if not (self.seconds > 0 and self.frame_rate > 0 and self.frames >= 1):
+        if not (0 < self.seconds < math.inf and self.frame_rate > 0 and self.frames >= 1):
             found = f"{self.seconds}, {self.frame_rate} and {self.frames}"
             raise InputError(f"windows want seconds > 0, frame_rate > 0 and frames >= 1, not {found}")
         if min(self.resize, self.size, self.channels) < 0:

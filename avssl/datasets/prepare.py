@@ -20,7 +20,7 @@ from avssl.datasets.manifest import NAME, Row, write_manifest
 from avssl.datasets.prepare_journal import Journal, init_prepare_folder
 from avssl.datasets.prepare_report import Failure, PrepareReport, by_key, printable
 from avssl.datasets.transcode import MEDIA, PARTIAL, Job, Options, failure, prepare_one
-from avssl.errors import InputError
+from avssl.errors import InputError, OutputError
 from avssl.io.cores import usable_cores
 
 
@@ -196,4 +196,4 @@ def _disk_full_in_one_line(out: Path) -> Iterator[None]:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
         line = f"{out}: the disk is full; what is complete stays, and the same command continues from there"
-        raise OSError(line) from error
+        raise OutputError(line) from error

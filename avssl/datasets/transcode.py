@@ -167,7 +167,7 @@ def _examined(job: Job) -> tuple[VideoReader | Stills, AudioSummary, float]:
         declared = recording.channel_layout if options.channel_layout == "auto" else options.channel_layout
         heard = analyze_audio(job.audio, declared, length)
         _check_difference(heard, recording.min_difference_db)
-    except ValueError as error:
+    except InputError as error:
         refusals.append(str(error))
     if refusals or heard is None:
         raise InputError("; ".join(refusals))

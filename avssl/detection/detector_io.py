@@ -17,6 +17,7 @@ from avssl.data.digest import sha256
 from avssl.detection.backends.ultralytics import ultralytics
 from avssl.detection.backends.yolo import Yolo
 from avssl.errors import InputError
+from avssl.io.format_version import check_version
 
 FORMAT = "avssl-detector"
 VERSION = 1
@@ -100,8 +101,9 @@ def _read_config(path: Path) -> Config:
         note: Any = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise InputError(f"{path}: not JSON: {str(error).splitlines()[0]}") from error
-    if not isinstance(note, dict) or (note.get("format"), note.get("version")) != (FORMAT, VERSION):
-        raise InputError(f"{path}: expected a detector of avssl (format {FORMAT!r}, version {VERSION}); it is not one")
+    if not isinstance(note, dict) or note.get("format") != FORMAT:
+        raise InputError(f"{path}: expected a detector of avssl (format {FORMAT!r}), got something else")
+    check_version(path, note.get("version"), VERSION)
     values: dict[str, Any] = {each.name: note.get(each.name) for each in fields(Config)}
     whole = isinstance(values["side"], int) and isinstance(values["labels"], list) and values["labels"]
     if not whole or values["views"] not in ("viewports", "equirect") or not isinstance(values["architecture"], str):

@@ -10,6 +10,7 @@ from typing import Any
 
 from avssl.datasets.dataset import Dataset
 from avssl.embedding.cache_keys import absolute, short_hash
+from avssl.errors import InputError
 from avssl.io.cache_folder import cache_folder
 
 logger = logging.getLogger(__name__)
@@ -34,7 +35,7 @@ def cached_dataset(
     path = (folder or cache_folder() / "labelled") / f"{key}.json"
     try:
         found = read()
-    except (ValueError, OSError):
+    except (InputError, OSError):
         if not path.is_file():
             raise
         found = Dataset.load(path)

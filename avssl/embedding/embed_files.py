@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -22,7 +23,7 @@ def embed_files(
     towers: Sequence[str],
     reading: Reading,
     *,
-    hop: float = 1.0,
+    hop: float | None = None,
     precision: str = "bf16-mixed",
     workers: int = 2,
     say: Callable[[str], None] = print,
@@ -39,7 +40,7 @@ def embed_files(
         encoders: pretrained.
         towers: audio, video.
         reading: how windows are read.
-        hop: seconds from one window to the next.
+        hop: seconds from one window to the next; None: the length of a window.
         precision: Lightning Fabric's name.
         workers: loader processes.
         say: gets a line for each thing that a person should know.
@@ -50,7 +51,8 @@ def embed_files(
     Raises:
         InputError: no media, or nothing in them that the towers could take; an output of another kind.
     """
-    if not hop > 0:
+    hop = reading.seconds if hop is None else hop
+    if not 0 < hop < math.inf:
         raise InputError(f"windows are a hop > 0 seconds apart, not {hop}")
     table = embedding_table(out, reading.seconds)
     there = find_media(root, out)

@@ -16,9 +16,9 @@ from avssl.datasets.layouts.walk import walk
 from avssl.datasets.manifest import NAME, read_manifest
 from avssl.embedding.duration_cache import media_duration
 from avssl.errors import InputError
+from avssl.io.progress import ProgressCounter
 from avssl.media import probe
 from avssl.media.streams import AudioReader
-from avssl.train.counter import Counter
 
 WINDOWS_PER_SOURCE = 512
 """Longer files become several sources, so that memory is flat."""
@@ -82,7 +82,7 @@ def find_windows(
     """
     made = MediaFiles({tower: [] for tower in towers})
     jobs = [(medium, tower) for medium in found for tower in towers]
-    with Counter("looking at files", len(jobs)) as counter:
+    with ProgressCounter("looking at files", len(jobs)) as counter:
         for (medium, tower), batch in zip(jobs, in_order(ErrorsAsResults(_measured), jobs, workers), strict=True):
             counter.advance(1)
             if refused := read_error(batch):

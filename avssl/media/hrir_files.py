@@ -50,7 +50,7 @@ def _read_file(path: Path) -> HrirSet:
             return _read(SofaFile(path, file))
     except (OSError, RuntimeError, KeyError, TypeError, ValueError) as error:
         # h5py lets spoiled bytes surface as any of these; what is said of this file already stays as it is.
-        if isinstance(error, PermissionError) or str(error).startswith(f"{path}: "):
+        if isinstance(error, (InputError, PermissionError)):
             raise
         reason = " ".join(str(error).split())
         raise InputError(f"{path}: expected a SOFA file, this one cannot be read ({reason})") from error

@@ -20,7 +20,7 @@ from av.video.stream import VideoStream
 from torch import Tensor
 
 from avssl.data.atomic import replacing
-from avssl.errors import InputError
+from avssl.errors import InputError, OutputError
 
 # No B frames and closed groups make any instant cheap to reach; fastdecode gives up CABAC and deblocking.
 X264 = {"preset": "veryfast", "tune": "fastdecode", "bf": "0", "sc_threshold": "0"}
@@ -86,7 +86,7 @@ def require_folder(path: Path) -> Path:
         OSError: it is not.
     """
     if not path.parent.is_dir():
-        raise OSError(f"{path}: cannot be written: there is no folder {path.parent}")
+        raise OutputError(f"{path}: cannot be written: there is no folder {path.parent}")
     return path
 
 
@@ -101,7 +101,7 @@ def require_writable(path: Path) -> Path:
         with TemporaryFile(dir=folder):  # a folder may say it can be written and refuse
             return path
     except OSError as error:
-        raise OSError(f"{path}: its folder cannot be written: {error.strerror}") from error
+        raise OutputError(f"{path}: its folder cannot be written: {error.strerror}") from error
 
 
 class _Film:
@@ -163,10 +163,10 @@ def writing(path: Path) -> Iterator[None]:
     try:
         yield
     except FFmpegError as error:
-        raise OSError(f"{path}: cannot be written: {error.strerror}") from error
+        raise OutputError(f"{path}: cannot be written: {error.strerror}") from error
     except soundfile.LibsndfileError as error:
         reason = "No space left on device" if _is_full(path.absolute().parent) else error.error_string
-        raise OSError(f"{path}: cannot be written: {reason}") from error
+        raise OutputError(f"{path}: cannot be written: {reason}") from error
 
 
 def _is_full(folder: Path) -> bool:

@@ -43,7 +43,7 @@ def flow_estimator(method: str = "dis", weights: str = "", panoramic: bool = Fal
         From uint8 `(T, 3, H, W)`, RGB, to float32 `(T, 2, H, W)`: pixels to the right, pixels down.
 
     Raises:
-        ValueError: another method, RAFT without weights, `dis` with some, or weights that do not fit.
+        InputError: another method, RAFT without weights, `dis` with some, or weights that do not fit.
     """
     if method not in METHODS:
         raise InputError(f"optical flow is {', '.join(METHODS)}, not {method!r}{hint(method, METHODS)}")

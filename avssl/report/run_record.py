@@ -119,6 +119,6 @@ def _start(folder: Path) -> str:
     try:
         # Its own start is a path like any other setting: two runs may name each other.
         run = read_run(folder, [START])
-    except (ValueError, OSError):
+    except (InputError, OSError):
         return str(folder)
     return f"{run.label} ({hashlib.sha256(run.identity.encode()).hexdigest()[:6]})"

@@ -18,7 +18,7 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from avssl.config import RunConfig, fill
-from avssl.errors import InputError
+from avssl.errors import InputError, OutputError
 from avssl.runs.reader import CONFIG, FORMAT, METRICS, check_format, flat, read_config
 from avssl.runs.reader import read_metrics as read_metrics
 from avssl.train.checkpoint import replacing
@@ -42,13 +42,13 @@ def check(folder: Path, config: RunConfig) -> None:
 
     Raises:
         InputError: the path is no folder, or belongs to a run of another config; the message lists what differs.
-        PermissionError: the folder could not be made or written.
+        OutputError: the folder could not be made or written.
     """
     there = next(each for each in (folder, *folder.absolute().parents) if each.exists())
     if not there.is_dir():
         raise InputError(f"{folder}: a run needs a folder, {'this' if there == folder else there} is a file")
     if not os.access(there, os.W_OK | os.X_OK):
-        raise PermissionError(f"{folder}: a run needs a folder to write in, {there} is not writable")
+        raise OutputError(f"{folder}: a run needs a folder to write in, {there} is not writable")
     path = folder / CONFIG
     if not path.is_file():
         if any(folder.glob("*.ckpt")):

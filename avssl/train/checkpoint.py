@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from avssl.data import atomic
-from avssl.errors import InputError
+from avssl.errors import InputError, OutputError
 from avssl.io.format_version import check_version
 from avssl.runs.reader import FORMAT
 
@@ -36,7 +36,7 @@ def replacing(path: Path) -> Iterator[Path]:
     """As `avssl.data.atomic.replacing`, and the file has reached the disk when it returns.
 
     Raises:
-        OSError: the file cannot be written, such as on a full disk; `path` is as before.
+        OutputError: the file cannot be written, such as on a full disk; `path` is as before.
     """
     try:
         with atomic.replacing(path) as part:
@@ -45,14 +45,14 @@ def replacing(path: Path) -> Iterator[Path]:
         _to_disk(path.parent)
     except (OSError, RuntimeError) as error:  # torch.save turns a full disk into a RuntimeError that does not name it
         full = "" if isinstance(error, OSError) else " (is the disk full?)"
-        raise OSError(f"{path}: cannot be written{full}: {_first_line(error)}") from error
+        raise OutputError(f"{path}: cannot be written{full}: {_first_line(error)}") from error
 
 
 def save(path: Path, state: dict[str, Any]) -> None:
     """Write tensors and plain values, atomically.
 
     Raises:
-        OSError: the file cannot be written; what was there before still is.
+        OutputError: the file cannot be written; what was there before still is.
     """
     with replacing(path) as part:
         torch.save({"format": FORMAT, **state}, part)

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from avssl.errors import InputError
 from sklearn.linear_model import Ridge
 
 from avssl.config import DataConfig
 from avssl.data.loader import read_clip
 from avssl.datasets.manifest import Manifest, read_manifest
+from avssl.errors import InputError
 from avssl.head import Head
 from avssl.models.encoders import Encoders
 

@@ -3,11 +3,10 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from avssl.errors import InputError
-
 from avssl.datasets.dataset import Dataset, Recording
 from avssl.datasets.layout import Layout
 from avssl.datasets.recording_keys import safe_key, unique_keys
+from avssl.errors import InputError
 
 VIDEO, AUDIO = "camera.mp4", "microphone.wav"
 

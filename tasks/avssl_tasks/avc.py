@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from avssl.errors import InputError
 from einops import rearrange
 from torch import Tensor, nn
 
@@ -17,6 +16,7 @@ from avssl.config import choice
 from avssl.data.augment import Colour, jitter_colour, jitter_level
 from avssl.data.clip import Clip
 from avssl.data.crops import WORLDS, CropOptions, draw_crops
+from avssl.errors import InputError
 from avssl.losses import alignment_accuracy, info_nce
 from avssl.metric_learning import PREFIX, MetricLearningLoss
 from avssl.models.encoders import Encoders

@@ -7,11 +7,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import cast
 
-from avssl.errors import InputError
 from einops import rearrange
 from torch import Tensor, nn
 
 from avssl.config import choice
+from avssl.errors import InputError
 from avssl.losses import NEGATIVES, alignment_accuracy, alignment_loss, processes
 from avssl.metric_learning import alignment_negatives
 from avssl.models.cross_modal_transformer import CrossModalTransformer

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from avssl.errors import InputError
 from torch import Tensor
 from torch.nn import functional
 
@@ -18,6 +17,7 @@ from avssl.data.clip import Clip
 from avssl.data.crops import CropOptions, draw_crops
 from avssl.data.ears import SAME_DB
 from avssl.datasets.manifest import Row
+from avssl.errors import InputError
 from avssl.media.hrir_files import read_hrirs
 from avssl.models.encoders import Encoders
 from avssl.models.fusion import Fusion

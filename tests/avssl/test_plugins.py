@@ -95,6 +95,16 @@ def test_a_plugin_of_another_kind_is_refused_with_its_contract(
         load("quiet")
 
 
+@groups
+def test_a_bug_on_import_of_a_plugin_keeps_its_traceback_and_names_it(site: Path, group: str) -> None:
+    (site / "plugin_under_test.py").write_text("import math\nmath.sqrt(-1)\n")
+    install(site, group, "buggy-avssl", buggy="plugin_under_test:Buggy")
+    with pytest.raises(ValueError, match="math domain error") as caught:
+        plugins.load(group, "buggy")
+    assert type(caught.value) is ValueError
+    assert "'buggy' (plugin_under_test:Buggy)" in caught.value.__notes__[0]
+
+
 def test_names_import_neither_the_plugins_nor_torch() -> None:
     code = (
         "import sys; from avssl import plugins; [plugins.names(group) for group in plugins.KINDS]; "

@@ -117,7 +117,7 @@ class EigenScape(Layout):
 def _log_rates(audio_files: list[AudioReader]) -> None:
     if others := [each for each in audio_files if each.sample_rate != RATE]:
         log.warning(
-            "%d of %d recordings are resampled: not at %d Hz as EigenScape's are (%s: %d Hz)",
+            "%d of %d recordings are not at %d Hz: they are resampled (%s: %d Hz)",
             len(others), len(audio_files), RATE, others[0].path.name, others[0].sample_rate,
         )  # fmt: skip
 

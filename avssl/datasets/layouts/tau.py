@@ -94,7 +94,7 @@ def _log_rates(found: Dataset) -> None:
     rates = {each.audio: AudioReader(found.root / each.audio).sample_rate for each in found.recordings}
     if others := [name for name, rate in rates.items() if rate != RATE]:
         log.warning(
-            "%d of %d sounds are resampled: not at %d Hz as TAU's are (%s: %d Hz)",
+            "%d of %d audio files are not at %d Hz: they are resampled (%s: %d Hz)",
             len(others), len(rates), RATE, others[0], rates[others[0]],
         )  # fmt: skip
 

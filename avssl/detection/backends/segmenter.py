@@ -75,7 +75,7 @@ def load_segmenter(model: str) -> Segmenter:
         raise InputError(f"{path}: no such segmenter here, and none is downloaded; give its file, or {PREFIX}NAME:PATH")
     try:
         return YoloSegmenter(read_yolo(path))
-    except ValueError as error:
+    except InputError as error:
         raise error if str(error).startswith(str(path)) else InputError(f"{path}: {error}") from error
 
 

@@ -110,7 +110,7 @@ class Entry:
             if key not in _KEYS:
                 raise self.wrong(f"has no {key!r}{hint(key, _KEYS)}; it has {', '.join(_KEYS)}")
 
-    def wrong(self, what: str) -> ValueError:
+    def wrong(self, what: str) -> InputError:
         """An error about this entry."""
         return InputError(f"{self.path}: source {self.number} {what}")
 

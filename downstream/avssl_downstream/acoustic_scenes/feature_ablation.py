@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from avssl.errors import InputError
 from torch import Tensor
 
+from avssl.errors import InputError
 from avssl.models.encoders import AudioEncoder
 from avssl.spatial.features import Features
 

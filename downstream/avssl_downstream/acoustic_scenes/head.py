@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import torch
-from avssl.errors import InputError
 
 from avssl.data.window_reader import Reading
 from avssl.datasets.dataset import Dataset
 from avssl.datasets.layouts.tau import Tau, TauOptions
 from avssl.embedding.dataset_cache import cached_dataset
+from avssl.errors import InputError
 from avssl.models.encoders import Encoders
 from avssl_downstream.acoustic_scenes.options import ScenesOptions
 from avssl_downstream.classification.cross_validation import Predict, late
@@ -32,6 +32,7 @@ class AcousticScenes(SegmentHead):
     """
 
     Options = ScenesOptions
+    name = "acoustic-scenes"
     layout = "tau"
     options: ScenesOptions
 

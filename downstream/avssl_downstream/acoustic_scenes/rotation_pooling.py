@@ -7,12 +7,12 @@ from __future__ import annotations
 import math
 
 import torch
-from avssl.errors import InputError
 from einops import rearrange
 from torch import Tensor, nn
 from torch.nn import functional
 
 from avssl.config import check_choice
+from avssl.errors import InputError
 from avssl.models.embedder import AudioEmbedder, module_fingerprint
 from avssl.models.encoders import AudioEncoder
 from avssl.models.runtime import evaluating

@@ -10,18 +10,16 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from avssl.errors import InputError
-from omegaconf import OmegaConf
 from torch import nn
 
-from avssl.data.atomic import replacing, write_text
+from avssl.data.atomic import replacing
 from avssl.datasets.dataset import Dataset
 from avssl.datasets.layouts.files import VIDEO_SUFFIXES
 from avssl.datasets.layouts.walk import walk
+from avssl.errors import InputError
 from avssl.head import Head
 from avssl.models.encoders import Encoders
-from avssl.runs.reader import CONFIG
-from avssl.runs.run_folder import add_metrics
+from avssl.runs.run_folder import add_metrics, write_config
 from avssl.train.signals import interrupting
 from avssl_downstream.action import head_io as folders
 from avssl_downstream.action.head_io import ActionClassifier
@@ -43,7 +41,7 @@ class Action(Head):
         options: data, clips, classifier, fine-tuning.
 
     Raises:
-        InputError: the encoders have no video tower.
+        InputError: the encoders have no video tower, or neither they nor the options give a geometry.
     """
 
     Options = ActionOptions
@@ -54,7 +52,7 @@ class Action(Head):
         if not isinstance(getattr(encoders, "video", None), nn.Module):
             raise InputError("action needs encoders with a video tower, these have none")
         self.encoders = random_encoders(encoders, options.seed) if options.from_scratch else encoders
-        self.options = options
+        self.options = options.with_geometry(encoders)
         self.recogniser: ActionClassifier | None = None
 
     @classmethod
@@ -92,7 +90,7 @@ class Action(Head):
             found = cross_validate(labelled, fitting.predict, folder, self.options.seed)
         numbers = over_folds(fitting.found)
         config = self._config(labelled, math.floor(numbers.get("steps", 0)))
-        write_text(folder / CONFIG, OmegaConf.to_yaml(OmegaConf.create(config)))
+        write_config(folder, config)
         about = {
             "train_videos": fmean(len(fold.train) for fold in labelled.folds),
             "test_videos": fmean(len(fold.test) for fold in labelled.folds),

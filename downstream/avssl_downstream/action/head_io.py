@@ -7,7 +7,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from avssl.errors import InputError
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -15,6 +14,7 @@ from avssl import __version__
 from avssl.config import FeatureConfig, ModelConfig, fill
 from avssl.data.atomic import replacing, write_text
 from avssl.datasets.dataset import Dataset
+from avssl.errors import InputError
 from avssl.models.encoder_io import load_tensors, read_format, read_tensors
 from avssl.models.encoders import Encoders
 from avssl.runs.run_folder import check_same

@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from avssl.errors import InputError
 
 from avssl.config import keys
 from avssl.data.window_reader import Reading, Source
@@ -15,6 +14,7 @@ from avssl.datasets.dataset import Dataset, Recording
 from avssl.datasets.layout import Layout, load_layout
 from avssl.embedding.dataset_cache import cached_dataset
 from avssl.embedding.duration_cache import cached_durations
+from avssl.errors import InputError
 from avssl.io.cache_folder import cache_folder
 from avssl_downstream.action.options import AUTO, ActionOptions
 

@@ -12,10 +12,10 @@ from statistics import fmean, stdev
 
 import numpy as np
 import torch
-from avssl.errors import InputError
 from torch import Tensor
 
 from avssl.data.atomic import replacing, write_text
+from avssl.errors import InputError
 from avssl.evaluation.bootstrap import accuracy_interval
 from avssl_downstream.classification.confusion import confusion, draw_confusion
 

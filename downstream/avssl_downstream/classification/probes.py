@@ -10,10 +10,10 @@ from collections.abc import Mapping
 from typing import Any, Self
 
 import torch
-from avssl.errors import InputError
 from torch import Tensor
 
 from avssl.config import check_choice
+from avssl.errors import InputError
 
 CLASSIFIERS = ("logistic", "svm", "knn")
 ITERATIONS = 2000

@@ -6,20 +6,19 @@ from abc import abstractmethod
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
+from typing import ClassVar
 
-from avssl.errors import InputError
-from omegaconf import OmegaConf
 from torch import Tensor, nn
 
-from avssl.data.atomic import write_text
 from avssl.data.window_reader import Reading
 from avssl.datasets.dataset import Dataset
 from avssl.embedding.inference import tower_of
+from avssl.errors import InputError
 from avssl.head import Head
 from avssl.models.embedder import AudioEmbedder, Embedder
 from avssl.models.encoders import AudioEncoder, Encoders, VideoEncoder
-from avssl.runs.reader import CONFIG
-from avssl.runs.run_folder import add_metrics
+from avssl.models.geometry import resolved
+from avssl.runs.run_folder import add_metrics, write_config
 from avssl.train.signals import interrupting
 from avssl_downstream.acoustic_scenes.feature_ablation import ablate, ablations
 from avssl_downstream.acoustic_scenes.options import SegmentOptions
@@ -45,10 +44,13 @@ class SegmentHead(Head):
         options: data, embedding, classifier, baselines.
 
     Raises:
-        InputError: something is asked of encoders that are not given, or cannot do it.
+        InputError: something is asked of encoders that are not given, or cannot do it; or neither they nor the options
+            give a geometry.
     """
 
     needs_encoders = False
+    name: ClassVar[str]
+    """As it is registered."""
     layout = ""
     """Of the built-in stand-in."""
     encoders: Encoders | None  # type: ignore[assignment]
@@ -72,6 +74,7 @@ class SegmentHead(Head):
                     raise InputError(f"{self.layout}: needs encoders with the tower {tower}, these have none")
             self._check(encoders)
             ablations(encoders.features, options.ablate)
+        self.options = options.with_geometry(encoders)
 
     def fit(self, folder: Path) -> dict[str, float]:
         """Embed, learn and test; leave `table.csv`, `metrics.json`, `config.yaml`, and `missing.txt` of missing files.
@@ -95,7 +98,7 @@ class SegmentHead(Head):
                 for name, predict in self._rows(labelled, folder)
             }
         write_table(folder, labelled, rows)
-        write_text(folder / CONFIG, OmegaConf.to_yaml(OmegaConf.create(self._config(labelled))))
+        write_config(folder, self._config(labelled))
         found = {key: value for name, row in rows.items() for key, value in (named(row, name) if name else row).items()}
         counts = {
             "segments": len(labelled.recordings),
@@ -127,8 +130,9 @@ class SegmentHead(Head):
         return {"": self.encoders} | ({"random": random_encoders(self.encoders, self.options.seed)} if random else {})
 
     def _windows(self, embedder: Embedder, labelled: Dataset, reading: Reading, title: str) -> Rows:
-        how = (self.options.hop, self.options.precision, self.options.workers, f"{title}, {tower_of(embedder)}")
-        return embed_windows(embedder, labelled, reading, *how)
+        options, title = self.options, f"{title}, {tower_of(embedder)}"
+        hop, precision, workers = resolved(options.hop), options.precision, options.workers
+        return embed_windows(embedder, labelled, reading, hop, precision, workers, title)
 
     def _embedded(self, tower: AudioEncoder | VideoEncoder, labelled: Dataset, title: str) -> Tensor:
         """The pooled embedding of each segment by a frozen tower."""
@@ -146,7 +150,7 @@ class SegmentHead(Head):
         if "logmel" in self.options.baselines:
             statistics = logmel_statistics(channels, self.encoders.sample_rate if self.encoders else RATE)
             embedder = self._audio_embedder(statistics, "embedding")
-            reading = Reading(self.options.window, channels=channels)
+            reading = Reading(resolved(self.options.window), channels=channels)
             windows = self._windows(embedder, labelled, reading, "log-mel statistics")
             yield "logmel", probe(pooled(windows, MOMENTS), self.options)
 
@@ -164,7 +168,7 @@ class SegmentHead(Head):
         features = self.encoders.feature_config.name if self.encoders else "none"
         model = {"model": asdict(self.encoders.model_config)} if self.encoders else {}
         about = {
-            "task": type(self).__name__.lower(),
+            "task": self.name,
             "features": {"name": features},
             "train": {"seed": self.options.seed},
         }

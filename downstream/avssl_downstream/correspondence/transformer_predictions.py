@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 from avssl.errors import InputError
-
 from avssl.models.cross_modal_transformer import CrossModalTransformer
 from avssl.models.encoder_io import load_tensors, read_tensors
 from avssl.models.encoders import Encoders

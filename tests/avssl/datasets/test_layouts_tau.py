@@ -92,7 +92,7 @@ def test_waveforms_of_another_rate_are_counted_once_and_only_if_audio_is_used(
         soundfile.write(path, np.zeros((480, 2)), rate)
     Tau().read(tmp_path)
     names = "(audio/bus-lisbon-1002-0.wav: 44100 Hz)"
-    assert caplog.messages == [f"2 of 40 sounds are resampled: not at 48000 Hz as TAU's are {names}"]
+    assert caplog.messages == [f"2 of 40 audio files are not at 48000 Hz: they are resampled {names}"]
     Tau(TauOptions(media=("video",))).read(tmp_path)
     assert len(caplog.messages) == 1
     (base / "audio" / "bus-lisbon-1002-0.wav").write_bytes(b"no sound")

@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from avssl.errors import InputError
 from torch import Tensor, nn
 from torch.nn import functional
 
 from avssl.data.augment import Colour, jitter_colour
 from avssl.data.clip import Clip
+from avssl.errors import InputError
 from avssl.models.optical_flow import flow_estimator, paint
 from avssl.spatial.stft import apply_mask, from_parts, ideal_masks, level
 from avssl_downstream.spatialize.generator import Generator, VisualBranchFactory, resize_frames

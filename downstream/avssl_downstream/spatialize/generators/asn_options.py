@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from avssl.errors import InputError
-
 from avssl.config import check_choices, check_range, choice
+from avssl.errors import InputError
 from avssl.models.optical_flow import METHODS
 from avssl.spatial.stft import MASKS, StftConfig
 from avssl_downstream.spatialize.networks.asn import FULL, SMALL

@@ -16,11 +16,11 @@ from typing import ClassVar
 
 import numpy as np
 import torch
-from avssl.errors import InputError
 from torch import Tensor, nn
 
 from avssl.data.augment import Colour, jitter_colour
 from avssl.data.clip import Clip
+from avssl.errors import InputError
 from avssl.models.optical_flow import flow_estimator, paint
 from avssl.spatial.any_order import mirror_left_right, rotate_yaw
 from avssl.spatial.metrics.spectral_error import complex_error

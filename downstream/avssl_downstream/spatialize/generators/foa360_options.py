@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from avssl.errors import InputError
 from torch import nn
 
 from avssl.config import check_choices, check_range, choice
+from avssl.errors import InputError
 from avssl.models.optical_flow import METHODS
 from avssl.spatial.stft import StftConfig
 from avssl_downstream.spatialize.generators.foa360_masking import (

@@ -13,11 +13,11 @@ from typing import ClassVar
 
 import numpy as np
 import torch
-from avssl.errors import InputError
 from torch import Tensor
 
 from avssl.config import check_choices, choice
 from avssl.data.clip import Clip
+from avssl.errors import InputError
 from avssl.spatial.stft import StftConfig, apply_mask, from_parts, ideal_masks, level, parts
 from avssl_downstream.spatialize.generator import Generator, VisualBranchFactory, mix_down, resize_frames
 from avssl_downstream.spatialize.networks.mono_to_3d import MonoTo3DNet

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from avssl.errors import InputError
 from torch import Tensor, nn
 from torch.nn import functional
+
+from avssl.errors import InputError
 
 # B sounds, F rows of frequency, T columns of time
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import torch
-from avssl.errors import InputError
 from torch import Tensor, nn
+
+from avssl.errors import InputError
 
 # F bins of frequency, K bands, T time
 

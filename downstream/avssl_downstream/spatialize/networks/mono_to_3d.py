@@ -5,11 +5,11 @@ from __future__ import annotations
 from itertools import pairwise
 
 import torch
-from avssl.errors import InputError
 from einops import rearrange
 from torch import Tensor, nn
 from torch.nn import functional
 
+from avssl.errors import InputError
 from avssl_downstream.spatialize.networks.unet25d import down
 
 # B sounds, C channels of the picture's maps, T' their instants, F rows and T columns of a spectrum

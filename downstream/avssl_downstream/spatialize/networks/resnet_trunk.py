@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
-from avssl.errors import InputError
 from einops import rearrange
 from torch import Tensor, nn
 
+from avssl.errors import InputError
 from avssl.models.encoders import PIXEL_MEAN, PIXEL_STD
 from avssl.models.pretrained import load_weights
 from avssl.plugins import hint

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import torch
-from avssl.errors import InputError
 from torch import Tensor, nn
 from torch.nn import functional
+
+from avssl.errors import InputError
 
 # B sounds, C channels of the picture's maps, F rows and T columns of a spectrum, h and w rows and columns of the maps
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from copy import deepcopy
 
 import torch
-from avssl.errors import InputError
 from torch import Tensor, nn
 
 from avssl.config import ModelConfig
+from avssl.errors import InputError
 from avssl.models.backbones import LIBRARIES
 from avssl.models.encoders import Encoders, VideoEncoder
 from avssl.models.pretrained import load_weights
