@@ -195,7 +195,9 @@ def test_the_cached_index_of_a_data_set_is_used_once_its_media_are_gone(tmp_path
     root = tmp_path / "set"
     root.mkdir()
     (root / "a.wav").touch()
-    found = Dataset("sounds", root, (Recording("a", audio="a.wav", label="x"),), ("x",), (Fold("1", ("a",), ("a",)),))
+    found = Dataset(
+        "waveforms", root, (Recording("a", audio="a.wav", label="x"),), ("x",), (Fold("1", ("a",), ("a",)),)
+    )
 
     def read():
         if not root.is_dir():
