@@ -16,8 +16,8 @@ import soundfile
 import torch
 from numpy.typing import NDArray
 
-from avssl.data.atomic import replacing
 from avssl.datasets.manifest import NAME, Row, write_manifest
+from avssl.io.atomic import replacing
 from avssl.media import write_audio, write_video
 from avssl.media.video_writer import SLOWEST
 from avssl.spatial.ambisonics import intensity_direction

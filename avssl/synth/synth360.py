@@ -72,7 +72,7 @@ class Synth360(SceneDataset[Scene]):
 
     def settings(self) -> dict[str, object]:
         """All that the scenes depend on."""
-        return super().settings() | ({"order": self.options.order} if self.options.order > 1 else {})
+        return super().settings() | {"order": self.options.order}
 
     def constraints(self) -> Iterator[tuple[bool, str]]:
         """Those of every data set of scenes, an order that is implemented, a width that lens and H.264 can take."""

@@ -14,9 +14,8 @@ import numpy as np
 from avssl.config import check_range
 from avssl.datasets.dataset import Dataset, Fold, Recording, fold_by_groups
 from avssl.datasets.layout import Layout
-from avssl.datasets.layouts.files import VIDEO_SUFFIXES
+from avssl.datasets.layouts.files import VIDEO_SUFFIXES, walk
 from avssl.datasets.layouts.synthetic import set_name
-from avssl.datasets.layouts.walk import walk
 from avssl.errors import InputError
 
 TRAIN = ("train", "training")

@@ -20,8 +20,8 @@ import numpy as np
 from avssl.config import check_choice
 from avssl.datasets.dataset import Dataset, Fold, Recording, check_missing, fold_by_groups
 from avssl.datasets.layout import Layout
+from avssl.datasets.layouts.files import walk
 from avssl.datasets.layouts.synthetic import set_name
-from avssl.datasets.layouts.walk import walk
 from avssl.errors import InputError, MissingFileError
 from avssl.media.streams import AudioReader
 

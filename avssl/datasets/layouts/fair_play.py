@@ -16,11 +16,10 @@ from pathlib import Path
 
 from avssl.datasets.dataset import Dataset
 from avssl.datasets.layout import Layout, SplitListOptions
-from avssl.datasets.layouts.leakage import leakage
-from avssl.datasets.layouts.lists import clip_name, h5_names, lines
 from avssl.datasets.layouts.pair_files import FLAT, FRAMES, Kind, Media, gather, paired, preferred
-from avssl.datasets.layouts.splits import SPLITS, choose, sets_of_lists, splits_of
+from avssl.datasets.layouts.splits import SPLITS, choose, leakage, sets_of_lists, splits_of
 from avssl.datasets.layouts.synthetic import set_name
+from avssl.datasets.layouts.video_lists import clip_name, h5_names, lines
 from avssl.errors import InputError
 
 H5 = (".h5", ".hdf5")

@@ -13,10 +13,10 @@ from pathlib import Path
 
 from avssl.datasets.dataset import Dataset
 from avssl.datasets.layout import Layout, SplitListOptions
-from avssl.datasets.layouts.lists import clip_name, table
 from avssl.datasets.layouts.pair_files import FLAT, Kind, gather, paired
 from avssl.datasets.layouts.splits import choose, sets_of_lists, splits_of
 from avssl.datasets.layouts.synthetic import set_name
+from avssl.datasets.layouts.video_lists import clip_name, table
 from avssl.errors import InputError
 
 STEREO = Kind("stereo", own_audio=True)

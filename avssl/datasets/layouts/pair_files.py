@@ -7,8 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from avssl.datasets.dataset import Dataset, Recording
-from avssl.datasets.layouts.files import AUDIO_SUFFIXES, VIDEO_SUFFIXES
-from avssl.datasets.layouts.walk import walk
+from avssl.datasets.layouts.files import AUDIO_SUFFIXES, VIDEO_SUFFIXES, walk
 from avssl.datasets.recording_keys import safe_key, unique_keys
 from avssl.errors import InputError
 

@@ -13,11 +13,10 @@ from pathlib import Path
 
 from avssl.datasets.dataset import Dataset, Recording
 from avssl.datasets.layout import Layout, SplitListOptions
-from avssl.datasets.layouts.files import AUDIO_SUFFIXES, VIDEO_SUFFIXES
+from avssl.datasets.layouts.files import AUDIO_SUFFIXES, VIDEO_SUFFIXES, walk
 from avssl.datasets.layouts.pair_files import FRAME_RATE
 from avssl.datasets.layouts.rec_street_lists import FORMATS, Lists, read_formats, read_lists
 from avssl.datasets.layouts.synthetic import set_name
-from avssl.datasets.layouts.walk import walk
 from avssl.datasets.recording_keys import safe_key, unique_keys
 from avssl.errors import InputError
 

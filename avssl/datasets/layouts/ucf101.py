@@ -12,9 +12,8 @@ from pathlib import Path
 
 from avssl.datasets.dataset import Dataset
 from avssl.datasets.layout import FileListOptions, Layout
-from avssl.datasets.layouts.lists import lines
 from avssl.datasets.layouts.synthetic import set_name
-from avssl.datasets.layouts.videos import FLAT, Listed, Lists, listed_dataset
+from avssl.datasets.layouts.video_lists import FLAT, Listed, Lists, lines, listed_dataset
 from avssl.errors import InputError
 from avssl.plugins import hint
 

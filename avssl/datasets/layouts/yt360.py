@@ -10,8 +10,8 @@ from pathlib import Path
 
 from avssl.datasets.dataset import Dataset, Recording
 from avssl.datasets.layout import Layout
-from avssl.datasets.layouts.lists import lines
 from avssl.datasets.layouts.synthetic import set_name
+from avssl.datasets.layouts.video_lists import lines
 from avssl.datasets.recording_keys import safe_key, unique_keys
 from avssl.errors import InputError
 

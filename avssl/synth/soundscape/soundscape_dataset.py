@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from avssl.config import check_choice, choice
-from avssl.data.atomic import write_text
+from avssl.io.atomic import write_text
 from avssl.synth.dataset_base import SyntheticDataset, rendering_function, require
 from avssl.synth.output_folder import init_output_folder
 from avssl.synth.rendering import rendered

@@ -7,7 +7,7 @@ import pytest
 
 from avssl.datasets.dataset import Dataset
 from avssl.datasets.layout import FileListOptions
-from avssl.datasets.layouts import videos
+from avssl.datasets.layouts import video_lists
 from avssl.datasets.layouts.class_folders import ClassFolderOptions, ClassFolders
 from avssl.datasets.layouts.hmdb51 import Hmdb51
 from avssl.datasets.layouts.ucf101 import Ucf101
@@ -88,7 +88,7 @@ def test_ucf101_of_full_size_has_the_official_counts(tmp_path: Path, monkeypatch
     """Split 1: 9,537 and 3,783 lines of 101 classes. The folders are only told of: 13,320 files take long to make."""
     folders: dict[str, list[str]] = {}
     told = lambda root, exclude=None: ((root / "UCF-101" / label, [], names) for label, names in folders.items())  # noqa: E731
-    monkeypatch.setattr(videos, "walk", told)
+    monkeypatch.setattr(video_lists, "walk", told)
     lists = tmp_path / "ucfTrainTestlist"
     lists.mkdir()
     classes = [f"Class{n:03}" for n in range(1, 102)]

@@ -11,8 +11,8 @@ import pytest
 import soundfile
 
 from avssl.datasets.layouts.fair_play import FairPlay
-from avssl.datasets.layouts.leakage import leakage
 from avssl.datasets.layouts.music_stereo import MusicStereo
+from avssl.datasets.layouts.splits import leakage
 from avssl.datasets.prepare import prepare
 from avssl.media import write_video
 
