@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import Field, dataclass, field, fields
 from enum import Enum
-from pathlib import Path
 from typing import Any, Literal, NamedTuple, TypeVar, get_args, get_origin
 
 from omegaconf import OmegaConf
@@ -302,19 +301,19 @@ def fill(kind: type[T], *layers: Any, where: str = "") -> T:
         return OmegaConf.to_object(_merged(kind, *layers))  # type: ignore[return-value]
 
 
-def resolve(kind: type[T], recipe: str, *layers: Any, where: str = "") -> T:
-    """A config from its defaults, a recipe and what the command line gives, later ones first.
+def check_keys(kind: type, layer: Any, where: str) -> None:
+    """Check that a mapping has only keys of a config dataclass, and values of their types.
 
     Args:
         kind: a dataclass.
-        recipe: name of a shipped recipe, or a path; empty: none.
-        layers: nested mappings, or OmegaConf configs.
-        where: named in errors of the layers.
+        layer: a nested mapping, or an OmegaConf config.
+        where: named in errors.
 
     Raises:
-        InputError: no such recipe, an unknown key, or a value of another type or out of its range.
+        InputError: an unknown key, or a value of another type.
     """
-    return fill(kind, *([read_recipe(recipe, kind)] if recipe else []), *layers, where=where)
+    with _describe_errors(kind, where):
+        _merged(kind, layer)
 
 
 def check_precision(section: str, name: str) -> None:
@@ -377,70 +376,6 @@ def keys(kind: type) -> list[str]:
     return found
 
 
-def recipes_folder() -> Path:
-    """Where the shipped recipes lie: inside the installed package, or beside it in a checkout."""
-    inside = Path(__file__).parent / "recipes"
-    return inside if inside.is_dir() else Path(__file__).parent.parent / "recipes"
-
-
-def recipe_path(name: str) -> Path:
-    """The file of a recipe given by its name (`avsa/small`) or its path.
-
-    Raises:
-        InputError: there is none; the message lists the shipped ones.
-    """
-    for path in (Path(name), recipes_folder() / f"{name}.yaml"):
-        if path.is_file():
-            return path
-    shipped = shipped_recipes()
-    raise InputError(f"no recipe {name!r}{hint(name, shipped)}; shipped: {', '.join(shipped)}")
-
-
-def shipped_recipes() -> list[str]:
-    """Names of the recipes that come with avssl, such as `avsa/small`."""
-    folder = recipes_folder()
-    return sorted(path.relative_to(folder).with_suffix("").as_posix() for path in folder.rglob("*.yaml"))
-
-
-def read_recipe(name: str, kind: type = RunConfig) -> Any:
-    """A recipe as an OmegaConf config; `base: other` in it puts another recipe beneath.
-
-    All but its published numbers, which are those of one row.
-
-    Args:
-        name: of a shipped recipe, or a path.
-        kind: whose keys it may have: those of a run, or of a head's options.
-
-    Raises:
-        InputError: there is none, it is not YAML, a key or value is not one of `kind`, or bases form a circle.
-    """
-    return _read_recipe(name, kind, ())
-
-
-def _read_recipe(name: str, kind: type, above: tuple[Path, ...]) -> Any:
-    """A recipe, of which those above it are based."""
-    path = recipe_path(name)
-    chain = (*above, path)
-    if any(path.samefile(each) for each in above):
-        circle = " -> ".join(map(str, chain))
-        raise InputError(f"{path}: expected a recipe whose bases end, got a circle ({circle}); remove one `base`")
-    try:
-        recipe: Any = OmegaConf.load(path)
-    except Exception as error:
-        raise InputError(f"{path}: not a YAML recipe: {str(error).splitlines()[0]}") from error
-    if not OmegaConf.is_dict(recipe):
-        raise InputError(f"{path}: a recipe is a mapping of keys to values, this is a list")
-    base = recipe.pop("base", None)
-    recipe.pop("format", None)  # a run folder's config.yaml is a recipe too
-    with _describe_errors(kind, str(path)):
-        _merged(kind, recipe)
-    if not base:
-        return recipe
-    beneath = _read_recipe(base, kind, chain)
-    beneath.pop("published", None)
-    return OmegaConf.merge(beneath, recipe)
-
-
 def _merged(kind: type, *layers: Any) -> Any:
     return OmegaConf.merge(OmegaConf.structured(kind), *[OmegaConf.create(layer) for layer in layers])
 
@@ -456,7 +391,7 @@ def _describe_errors(kind: type, where: str) -> Iterator[None]:
     except OmegaConfBaseException as error:
         key = f" ({error.full_key})" if error.full_key else ""
         raise InputError(f"{prefix}{str(error).splitlines()[0]}{key}") from error
-    except ValueError as error:
+    except InputError as error:
         raise InputError(f"{prefix}{error}") from error
 
 

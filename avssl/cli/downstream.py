@@ -152,8 +152,8 @@ def _data(kind: Any, request: HeadRequest) -> dict[str, Any]:
 
 def _new(kind: Any, request: HeadRequest) -> Any:
     """A new head around its encoders."""
-    from avssl.config import resolve
     from avssl.models.encoders import Encoders
+    from avssl.recipe_files import resolve
 
     data = _data(kind, request)
     if request.encoders is None and kind.needs_encoders:

@@ -161,7 +161,7 @@ def _examined(job: Job) -> tuple[VideoReader | Stills, AudioSummary, float]:
     try:
         check_length(job.video, length, frames.seconds)
         _check_projection(frames, recording, options)
-    except ValueError as error:
+    except InputError as error:
         refusals.append(str(error))
     try:
         declared = recording.channel_layout if options.channel_layout == "auto" else options.channel_layout

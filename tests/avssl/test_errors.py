@@ -12,7 +12,6 @@ import pytest
 import torch
 from safetensors import SafetensorError
 
-from avssl.config import read_recipe
 from avssl.data.worker_loader import ErrorsAsResults, in_order, read_error
 from avssl.datasets.dataset import Dataset
 from avssl.datasets.manifest import read_manifest
@@ -25,6 +24,7 @@ from avssl.media.hrir_files import read_hrirs
 from avssl.media.image_sequence import decoded
 from avssl.models.encoder_io import read_tensors
 from avssl.models.encoders import Encoders
+from avssl.recipe_files import read_recipe
 from avssl.runs.reader import read_config, read_metrics
 from avssl.synth.user_clips.annotations import read_annotations
 from avssl.synth.user_clips.cutouts import read_cut_out

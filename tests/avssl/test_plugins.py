@@ -10,6 +10,7 @@ from avssl_downstream.spatialize.registry import get_generator
 
 from avssl import plugins
 from avssl.datasets.layout import load_layout
+from avssl.errors import InputError
 from avssl.synth.dataset_base import load_synthetic_dataset
 
 OURS = {
@@ -93,6 +94,14 @@ def test_a_plugin_of_another_kind_is_refused_with_its_contract(
     install(site, group, "quiet-avssl", quiet="plugin_under_test:Quiet")
     with pytest.raises(ValueError, match=rf"{plugins.KINDS[group]} 'quiet': expected a subclass of {contract}, got"):
         load("quiet")
+
+
+@groups
+def test_an_entry_point_that_names_nothing_is_an_input_error(site: Path, group: str) -> None:
+    (site / "plugin_under_test.py").write_text("")
+    install(site, group, "stale-avssl", stale="plugin_under_test:Gone")
+    with pytest.raises(InputError, match=r"'stale' \(plugin_under_test:Gone\) does not import.*no attribute 'Gone'"):
+        plugins.load(group, "stale")
 
 
 @groups

@@ -8,11 +8,13 @@ import pytest
 import torch
 from avssl_tasks.avc import Avc, AvcOptions
 
-from avssl.config import DataConfig, FeatureConfig, ModelConfig, RunConfig, fill, read_recipe
-from avssl.data.crops import CropOptions, draw_crops
+from avssl.config import DataConfig, FeatureConfig, ModelConfig, RunConfig, fill
+from avssl.data.clip_options import CropOptions
+from avssl.data.crops import draw_crops
 from avssl.data.loader import Batches, read_clip
 from avssl.detection.object_index import read
 from avssl.models.encoder_factory import build_encoders
+from avssl.recipe_files import read_recipe
 from avssl.spatial.ambisonics import angle_between
 from avssl.spatial.viewport import project
 from avssl.synth.synth360 import synth360
@@ -46,15 +48,15 @@ def in_crop(crops, place, direction):
     return project(*direction, tuple(crops.directions()[place].tolist()), field, SIZE, roll, aspect)
 
 
-@pytest.mark.parametrize("world_rotation", ["none", "any"])
-def test_every_guided_crop_holds_the_centre_of_its_object_in_all_of_its_frames(rendered, world_rotation):
+@pytest.mark.parametrize("scene_rotation", ["none", "any"])
+def test_every_guided_crop_holds_the_centre_of_its_object_in_all_of_its_frames(rendered, scene_rotation):
     manifest, truth = rendered
     objects = read(manifest.root, "truth")
     aimed = 0
     for number, row in enumerate(manifest):
         rng = np.random.default_rng(number)
         clip = read_clip(row, manifest.root, DATA, 24000, rng, objects)
-        crops = draw_crops(OPTIONS, rng, world_rotation, 0.5, clip.objects)
+        crops = draw_crops(OPTIONS, rng, scene_rotation, 0.5, clip.objects)
         times = clip.labels["frame_start"] + np.arange(8) / 16
         there = truth_at(truth, row.key, times.mean())
         for place, centre in enumerate(crops.directions()):

@@ -25,6 +25,8 @@ from avssl.datasets.layouts.synthetic import set_name
 from avssl.errors import InputError, MissingFileError
 from avssl.media.streams import AudioReader
 
+logger = logging.getLogger(__name__)
+
 NAME = "EigenScape"
 CLASSES = (
     "Beach", "BusyStreet", "Park", "PedestrianZone", "QuietStreet", "ShoppingCentre", "TrainStation", "Woodland",
@@ -37,7 +39,6 @@ CHANNELS = 4
 RATE = 48000
 """Hz of the official files."""
 EXCHANGED = {("Park", 6): 8, ("Park", 8): 6}
-log = logging.getLogger(__name__)
 _NAME = re.compile(r"([A-Za-z][A-Za-z ]*?)[.\-_ ]0*(\d+)\.(?:wav|flac)", re.IGNORECASE)
 
 
@@ -89,7 +90,7 @@ class EigenScape(Layout):
     def read(self, root: Path, exclude: Path | None = None) -> Dataset:
         """Find the recordings by their names, cut them into segments, and assign folds; reads headers only.
 
-        Logs a warning if recordings have another sample rate than EigenScape's.
+        Logs if recordings have another sample rate than EigenScape's.
 
         Args:
             root: a folder with the recordings anywhere below it.
@@ -108,18 +109,17 @@ class EigenScape(Layout):
         if len(classes) < 2:
             raise InputError(f"{root}: recordings of {classes[0]} alone, there is nothing to tell apart")
         audio_files = [_opened(each.path) for each in files]
-        _log_rates(audio_files)
+        _log_rates(root, audio_files)
         pairs = zip(whole.recordings, audio_files, strict=True)
         segments = tuple(part for each, audio in pairs for part in _segments(each, audio.seconds, options.segment))
         return replace(whole, recordings=segments, folds=_folds(segments, files, options))
 
 
-def _log_rates(audio_files: list[AudioReader]) -> None:
+def _log_rates(root: Path, audio_files: list[AudioReader]) -> None:
     if others := [each for each in audio_files if each.sample_rate != RATE]:
-        log.warning(
-            "%d of %d recordings are not at %d Hz: they are resampled (%s: %d Hz)",
-            len(others), len(audio_files), RATE, others[0].path.name, others[0].sample_rate,
-        )  # fmt: skip
+        first = f"{others[0].path.name}: {others[0].sample_rate} Hz"
+        message = "%s: %d of %d recordings are not at %d Hz: they are resampled (%s)"
+        logger.info(message, root, len(others), len(audio_files), RATE, first)
 
 
 def _files(root: Path, swap_park: bool, exclude: Path | None) -> list[_File]:

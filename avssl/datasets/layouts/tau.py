@@ -18,6 +18,8 @@ from avssl.datasets.layouts.video_lists import table
 from avssl.errors import InputError, MissingFileError
 from avssl.media.streams import AudioReader
 
+logger = logging.getLogger(__name__)
+
 NAME = "TAU Urban Audio-Visual Scenes 2021"
 FOLDER = "TAU-urban-audio-visual-scenes-2021-development"
 SETUP = "evaluation_setup"
@@ -31,7 +33,6 @@ RATE = 48000
 """Hz of the official files."""
 
 Rows = list[dict[str, str]]
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ class Tau(Layout):
     def read(self, root: Path, exclude: Path | None = None) -> Dataset:
         """Read the fold files and find the media that they name; opens the headers of audio files.
 
-        Logs a warning if audio files have another sample rate than TAU's.
+        Logs if audio files have another sample rate than TAU's.
 
         Args:
             root: the development set's folder, or one that holds it.
@@ -93,10 +94,9 @@ def _check_folds(found: Dataset) -> None:
 def _log_rates(found: Dataset) -> None:
     rates = {each.audio: AudioReader(found.root / each.audio).sample_rate for each in found.recordings}
     if others := [name for name, rate in rates.items() if rate != RATE]:
-        log.warning(
-            "%d of %d audio files are not at %d Hz: they are resampled (%s: %d Hz)",
-            len(others), len(rates), RATE, others[0], rates[others[0]],
-        )  # fmt: skip
+        first = f"{others[0]}: {rates[others[0]]} Hz"
+        message = "%s: %d of %d audio files are not at TAU's %d Hz: they are resampled (%s)"
+        logger.info(message, found.root, len(others), len(rates), RATE, first)
 
 
 def _lists(base: Path) -> dict[str, tuple[Path, Path]]:

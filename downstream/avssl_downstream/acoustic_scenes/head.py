@@ -7,13 +7,13 @@ from pathlib import Path
 
 import torch
 
-from avssl.data.window_reader import Reading
+from avssl.data.clip_options import Reading
 from avssl.datasets.dataset import Dataset
 from avssl.datasets.layouts.tau import Tau, TauOptions
 from avssl.embedding.dataset_cache import cached_dataset
 from avssl.errors import InputError
 from avssl.models.encoders import Encoders
-from avssl_downstream.acoustic_scenes.options import ScenesOptions
+from avssl_downstream.acoustic_scenes.options import AcousticScenesOptions
 from avssl_downstream.classification.cross_validation import Predict, late
 from avssl_downstream.classification.finetune import finetuned
 from avssl_downstream.classification.segment_head import SegmentHead
@@ -25,16 +25,16 @@ class AcousticScenes(SegmentHead):
 
     Args:
         encoders: pretrained towers, or None.
-        options: see `ScenesOptions`.
+        options: see `AcousticScenesOptions`.
 
     Raises:
         InputError: encoders of ambisonics, and stereo is not to be mixed up for them.
     """
 
-    Options = ScenesOptions
+    Options = AcousticScenesOptions
     name = "acoustic-scenes"
     layout = "tau"
-    options: ScenesOptions
+    options: AcousticScenesOptions
 
     def _labelled(self, root: Path) -> Dataset:
         options = self.options

@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from avssl.config import keys
-from avssl.data.window_reader import Reading, Source
+from avssl.data.clip_options import Reading
+from avssl.data.window_reader import Source
 from avssl.datasets.dataset import Dataset, Recording
 from avssl.datasets.layout import Layout, load_layout
 from avssl.embedding.dataset_cache import cached_dataset

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import sys
+import logging
 from pathlib import Path
 
 from avssl.datasets.dataset import Dataset
 from avssl.io.atomic import write_text
+
+logger = logging.getLogger(f"avssl.{__name__}")
 
 LIST = "missing.txt"
 
@@ -24,8 +26,6 @@ def report_missing(labelled: Dataset, folder: Path, what: str) -> None:
         path.unlink(missing_ok=True)
         return
     folder.mkdir(parents=True, exist_ok=True)
-    write_text(path, "".join(f"{name}\n" for name in labelled.missing_names))
-    print(
-        f"{labelled.root}: goes on without {len(labelled.missing_names)} {what} that are missing, listed in {path}",
-        file=sys.stderr,
-    )
+    names = labelled.missing_names
+    write_text(path, "".join(f"{name}\n" for name in names))
+    logger.warning("%s: goes on without %d %s that are missing, listed in %s", labelled.root, len(names), what, path)

@@ -135,8 +135,11 @@ def test_fewer_than_four_channels_are_refused_and_another_rate_is_logged(
     tree(tmp_path)
     record(tmp_path / "Park" / "Park.3.wav", rate=44100)
     record(tmp_path / "Park" / "Park.4.wav", rate=44100)
+    caplog.set_level("INFO", "avssl")
     EigenScape(cut()).read(tmp_path)
-    assert caplog.messages == ["2 of 64 recordings are not at 48000 Hz: they are resampled (Park.3.wav: 44100 Hz)"]
+    assert caplog.messages == [
+        f"{tmp_path}: 2 of 64 recordings are not at 48000 Hz: they are resampled (Park.3.wav: 44100 Hz)"
+    ]
     record(tmp_path / "Park" / "Park.3.wav", channels=2)
     with pytest.raises(ValueError, match=r"Park\.3\.wav: ambisonics of order 1 have 4 channels, this has 2"):
         EigenScape(cut()).read(tmp_path)

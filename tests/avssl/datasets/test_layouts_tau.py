@@ -90,9 +90,10 @@ def test_waveforms_of_another_rate_are_counted_once_and_only_if_audio_is_used(
     for path in (base / "audio").iterdir():
         rate = 44100 if path.name.startswith("bus-lisbon-1002-") else 48000
         soundfile.write(path, np.zeros((480, 2)), rate)
+    caplog.set_level("INFO", "avssl")
     Tau().read(tmp_path)
     names = "(audio/bus-lisbon-1002-0.wav: 44100 Hz)"
-    assert caplog.messages == [f"2 of 40 audio files are not at 48000 Hz: they are resampled {names}"]
+    assert caplog.messages == [f"{base}: 2 of 40 audio files are not at TAU's 48000 Hz: they are resampled {names}"]
     Tau(TauOptions(media=("video",))).read(tmp_path)
     assert len(caplog.messages) == 1
     (base / "audio" / "bus-lisbon-1002-0.wav").write_bytes(b"no sound")

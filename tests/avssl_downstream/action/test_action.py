@@ -13,11 +13,12 @@ from avssl_downstream.action.options import ActionOptions
 from avssl_downstream.action.video_clips import read_labelled, spread
 from safetensors.torch import load_file
 
-from avssl.config import FeatureConfig, ModelConfig, fill, read_recipe, shipped_recipes
+from avssl.config import FeatureConfig, ModelConfig, fill
 from avssl.embedding.inference import embed
 from avssl.media import read_frames
 from avssl.models.encoders import Encoders
 from avssl.models.geometry import InputGeometry
+from avssl.recipe_files import read_recipe, shipped_recipes
 from avssl.report.runs import read_runs
 
 
@@ -144,7 +145,7 @@ def test_a_fitted_head_is_whole_in_its_folder(options: Any, made: Path, tmp_path
 
 
 def test_missing_videos_are_counted_and_listed(
-    seer: Encoders, options: Any, made: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    seer: Encoders, options: Any, made: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     path = made / "UCF-101" / "Rise" / "v_Rise_g09_c01.avi"
     away = path.rename(tmp_path / "away.avi")
@@ -156,7 +157,7 @@ def test_missing_videos_are_counted_and_listed(
         away.rename(path)
     assert (found["missing_videos"], found["train_videos"]) == (1, 11)
     assert (tmp_path / "out" / "missing.txt").read_text() == "Rise/v_Rise_g09_c01.avi\n"
-    assert "goes on without 1 videos" in capsys.readouterr().err
+    assert "goes on without 1 videos" in caplog.text
 
 
 @pytest.mark.parametrize(
