@@ -11,6 +11,7 @@ from typing import Any, Literal, NamedTuple, TypeVar, get_args, get_origin
 from omegaconf import OmegaConf
 from omegaconf.errors import ConfigKeyError, OmegaConfBaseException
 
+from avssl import plugins
 from avssl.errors import InputError
 from avssl.plugins import HEADS, TASKS, hint
 from avssl.renamed import renamed_key
@@ -58,6 +59,17 @@ def choice(default: str | Sequence[str], known: Iterable[str]) -> Any:
     return field(default_factory=lambda: list(default), metadata=metadata)
 
 
+def plugin_name(default: str, group: str, besides: Sequence[str] = ()) -> Any:
+    """A config field whose value names an installed plug-in; see `check_choices`.
+
+    Args:
+        default: a name.
+        group: entry-point group.
+        besides: further values, which name no plug-in.
+    """
+    return field(default=default, metadata={"group": group, "choices": tuple(besides)})
+
+
 def plugin_options(group: str, *, key: str = "", name: str = "", optional: bool = False) -> Any:
     """A config field, a mapping, that fills the `Options` of a plug-in, such as a task.
 
@@ -77,7 +89,7 @@ def options_plugin(found: Field[Any]) -> OptionsPlugin | None:
 
 
 def choices(found: Field[Any], kind: Any) -> tuple[str, ...]:
-    """The values that a config field may have, as `choice`, a Literal or an Enum says; empty: any.
+    """The values that a config field may have, as `choice`, `plugin_name`, a Literal or an Enum says; empty: any.
 
     Args:
         found: the field.
@@ -87,7 +99,8 @@ def choices(found: Field[Any], kind: Any) -> tuple[str, ...]:
         return tuple(str(each) for each in get_args(kind))
     if isinstance(kind, type) and issubclass(kind, Enum):
         return tuple(each.name for each in kind)
-    return tuple(found.metadata.get("choices", ()))
+    group = found.metadata.get("group")
+    return (*found.metadata.get("choices", ()), *(plugins.names(group) if group else ()))
 
 
 @dataclass(frozen=True)
@@ -323,7 +336,7 @@ def check_choice(key: str, value: str, known: Sequence[str]) -> None:
 
 
 def check_choices(config: Any, section: str = "") -> None:
-    """See that each field made by `choice` has one of its names, or a list of them.
+    """See that each field made by `choice` or `plugin_name` has one of its names, or a list of them.
 
     Args:
         config: an instance of a config dataclass.
@@ -335,6 +348,10 @@ def check_choices(config: Any, section: str = "") -> None:
     for each in fields(config):
         known = each.metadata.get("choices", ())
         value = getattr(config, each.name)
+        if group := each.metadata.get("group"):
+            if value not in known:
+                plugins.check_installed(group, value)
+            continue
         for name in ([value] if isinstance(value, str) else value) if known else ():
             check_choice(f"{section}.{each.name}".lstrip("."), name, known)
 

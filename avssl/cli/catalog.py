@@ -15,9 +15,9 @@ from avssl.cli.examples import example
 GROUPS = {
     "tasks": plugins.TASKS,
     "downstream heads": plugins.HEADS,
-    "generators of spatial audio": "avssl.generators",
-    "synthetic datasets": "avssl.worlds",
-    "dataset layouts": "avssl.layouts",
+    "generators of spatial audio": plugins.GENERATORS,
+    "synthetic datasets": plugins.SYNTHETIC_DATASETS,
+    "dataset layouts": plugins.LAYOUTS,
 }
 """Title -> entry-point group."""
 WIDTH = 100

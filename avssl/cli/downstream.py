@@ -36,8 +36,7 @@ class Heads(Commands):
 
     def unknown(self, ctx: click.Context, name: str) -> str:
         """The error for a name that no head has."""
-        known = self.list_commands(ctx)
-        return f"no downstream head named {name!r}; installed: {', '.join(known)}{plugins.hint(name, known)}"
+        return plugins.unknown_name(plugins.HEADS, name)
 
 
 @click.group(cls=Heads, epilog=example("avssl downstream spatialize --help"))

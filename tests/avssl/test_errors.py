@@ -13,7 +13,7 @@ import torch
 from safetensors import SafetensorError
 
 from avssl.data.worker_loader import ErrorsAsResults, in_order, read_error
-from avssl.datasets.labelled_dataset import Labelled
+from avssl.datasets.dataset import Dataset
 from avssl.datasets.manifest import read_manifest
 from avssl.detection.ground_truth import read_truth
 from avssl.errors import InputError, MissingFileError, OutputError, is_input_error, one_line
@@ -126,7 +126,7 @@ BORDERS = [
     ("truth.parquet", read_truth),
     ("sources.json", read_annotations),
     ("a.npz", read_cut_out),
-    ("set.json", Labelled.load),
+    ("set.json", Dataset.load),
 ]
 GARBAGE = {"bytes": b"\x81\x00 broken \x9d" * 40, "nothing": b"", "text": b"{] 1"}
 
