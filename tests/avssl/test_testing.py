@@ -75,10 +75,10 @@ def test_a_good_task_passes() -> None:
     ("views", "message"),
     [
         (random_view, "drew from the global generator"),
-        (unseeded_view, "view 'dice' of 'made-0-0' differs between two calls"),
+        (unseeded_view, "view 'dice' of 'synthetic-0-0' differs between two calls"),
         (written_clip, "changed clip.sound in place"),
         (ragged_view, "do not stack"),
-        (array_view, "view 'array' of 'made-0-0' is a tensor, not ndarray"),
+        (array_view, "view 'array' of 'synthetic-0-0' is a tensor, not ndarray"),
     ],
 )
 def test_views_that_break_the_contract_are_named(views: Callable[..., Any], message: str) -> None:
