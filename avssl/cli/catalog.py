@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Iterator
 from pathlib import Path
 from textwrap import shorten
 
@@ -14,9 +15,9 @@ from avssl.cli.examples import example
 GROUPS = {
     "tasks": plugins.TASKS,
     "downstream heads": plugins.HEADS,
-    "generators of spatial audio": "avssl.generators",
-    "synthetic datasets": "avssl.worlds",
-    "dataset layouts": "avssl.layouts",
+    "generators of spatial audio": plugins.GENERATORS,
+    "synthetic datasets": plugins.SYNTHETIC_DATASETS,
+    "dataset layouts": plugins.LAYOUTS,
 }
 """Title -> entry-point group."""
 WIDTH = 100
@@ -29,7 +30,8 @@ def list_installed() -> None:
 
     A plug-in that cannot be read is listed with its error.
     """
-    from avssl.config import FEATURES, shipped_recipes
+    from avssl.config import FEATURES
+    from avssl.recipe_files import shipped_recipes
 
     for title, group in GROUPS.items():
         _write(title, {name: first_line(group, name) or owner for name, owner in plugins.names(group).items()})
@@ -54,7 +56,7 @@ def first_line(group: str, name: str) -> str:
 
 def recipe_line(name: str) -> str:
     """A recipe's first sentence: that of the comment at its top, else its title."""
-    from avssl.config import recipe_path
+    from avssl.recipe_files import recipe_path
 
     lines = recipe_path(name).read_text(encoding="utf-8").splitlines()
     comment = " ".join(line.removeprefix("#").strip() for line in _while_comment(lines))
@@ -72,7 +74,7 @@ def _docstring(module: str, name: str, seen: frozenset[str] = frozenset()) -> st
     path = plugins.source_file(module)
     if path is None or module in seen:
         return None
-    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+    for node in _statements(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, (ast.ClassDef, ast.FunctionDef)) and node.name == name:
             return ast.get_docstring(node) or ""
         if isinstance(node, ast.ImportFrom) and node.module:
@@ -80,6 +82,14 @@ def _docstring(module: str, name: str, seen: frozenset[str] = frozenset()) -> st
                 if (alias.asname or alias.name) == name:
                     return _docstring(_absolute(module, path, node), alias.name, seen | {module})
     return None
+
+
+def _statements(tree: ast.Module) -> Iterator[ast.stmt]:
+    """Statements of a module, those under `if TYPE_CHECKING` too."""
+    for node in tree.body:
+        yield node
+        if isinstance(node, ast.If):
+            yield from node.body
 
 
 def _absolute(module: str, path: Path, node: ast.ImportFrom) -> str:

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 
-from avssl.data.window_reader import Reading, Source
+from avssl.data.clip_options import Reading
+from avssl.data.window_reader import Source
 from avssl.embedding.cache import iterate_cached_embeddings
 from avssl.embedding.media_discovery import MediaFiles, Medium, find_media, find_windows
 from avssl.embedding.table_writer import Add, embedding_table

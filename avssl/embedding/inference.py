@@ -14,7 +14,8 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from avssl.config import check_precision
-from avssl.data.window_reader import Reading, Source, iterate_window_frames, read_audio_windows
+from avssl.data.clip_options import Reading
+from avssl.data.window_reader import Source, iterate_window_frames, read_audio_windows
 from avssl.data.worker_loader import Batch, ErrorsAsResults, in_order, read_error
 from avssl.errors import InputError
 from avssl.io.progress import ProgressBar

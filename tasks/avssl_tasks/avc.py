@@ -13,9 +13,10 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from avssl.config import choice
-from avssl.data.augment import Colour, jitter_colour, jitter_level
+from avssl.data.augment import jitter_colour, jitter_level
 from avssl.data.clip import Clip
-from avssl.data.crops import WORLDS, CropOptions, draw_crops
+from avssl.data.clip_options import Colour, CropOptions
+from avssl.data.crops import WORLDS, draw_crops
 from avssl.errors import InputError
 from avssl.losses import alignment_accuracy, info_nce
 from avssl.metric_learning import PREFIX, MetricLearningLoss

@@ -12,9 +12,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from avssl.data.augment import Colour, jitter_colour, jitter_level
+from avssl.data.augment import jitter_colour, jitter_level
 from avssl.data.clip import Clip
-from avssl.data.crops import CropOptions, draw_crops
+from avssl.data.clip_options import Colour, CropOptions
+from avssl.data.crops import draw_crops
 from avssl.datasets.audio_stats import SAME_DB
 from avssl.datasets.manifest import Row
 from avssl.errors import InputError

@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from avssl.config import FeatureConfig, ModelConfig
-from avssl.data.augment import Colour, jitter_colour, jitter_level
+from avssl.data.augment import jitter_colour, jitter_level
+from avssl.data.clip_options import Colour
 from avssl.losses import alignment_accuracy, alignment_loss, info_nce
 from avssl.models.encoder_factory import build_encoders
 from avssl.models.optical_flow import flow_estimator, flow_to_rgb

@@ -12,21 +12,21 @@ from typing import Any
 
 from torch import nn
 
-from avssl.datasets.labelled_dataset import Labelled
+from avssl.datasets.dataset import Dataset
 from avssl.datasets.layouts.files import VIDEO_SUFFIXES, walk
 from avssl.errors import InputError
 from avssl.head import Head
 from avssl.io.atomic import replacing
 from avssl.models.encoders import Encoders
 from avssl.runs.run_folder import add_metrics, write_config
-from avssl.train.signals import interrupting
+from avssl.train.signals import interrupt_on_sigterm
 from avssl_downstream.action import head_io as folders
 from avssl_downstream.action.head_io import ActionClassifier
 from avssl_downstream.action.options import ActionOptions
 from avssl_downstream.action.predict import predict_actions
 from avssl_downstream.action.train_eval import FoldTrainer
 from avssl_downstream.action.video_clips import read_labelled
-from avssl_downstream.classification import over_folds
+from avssl_downstream.classification.classification_metrics import over_folds
 from avssl_downstream.classification.cross_validation import cross_validate
 from avssl_downstream.classification.missing_files import report_missing
 from avssl_downstream.classification.random_baseline import random_encoders
@@ -84,7 +84,7 @@ class Action(Head):
             OSError: something cannot be read or written.
             SystemExit: with code 0, after saving, when SIGTERM or Ctrl-C came while training.
         """
-        with interrupting():
+        with interrupt_on_sigterm():
             labelled = read_labelled(self.options)
             _report(labelled, folder)
             fitting = FoldTrainer(self.encoders, labelled, self.options, folder)
@@ -95,7 +95,7 @@ class Action(Head):
         about = {
             "train_videos": fmean(len(fold.train) for fold in labelled.folds),
             "test_videos": fmean(len(fold.test) for fold in labelled.folds),
-            "missing_videos": float(len(labelled.missing)),
+            "missing_videos": float(len(labelled.missing_names)),
             "classes": float(len(labelled.classes)),
             "seed": float(self.options.seed),
         }
@@ -113,14 +113,14 @@ class Action(Head):
         if self.recogniser is None:
             raise InputError(f"{source}: action needs a fitted head: give its folder (--head)")
         paths, base = _videos(source), source if source.is_dir() else source.parent
-        with interrupting(), replacing(target) as part, part.open("w", encoding="utf-8", newline="") as file:
+        with interrupt_on_sigterm(), replacing(target) as part, part.open("w", encoding="utf-8", newline="") as file:
             writer = csv.writer(file)
             writer.writerow(("file", "predicted", *(f"p_{name}" for name in self.recogniser.classes)))
             for path, scores in predict_actions(self.recogniser, paths, self.options):
                 best = self.recogniser.classes[int(scores.argmax())]
                 writer.writerow((path.relative_to(base), best, *(f"{score:.6f}" for score in scores.tolist())))
 
-    def _config(self, labelled: Labelled, steps: int) -> dict[str, Any]:
+    def _config(self, labelled: Dataset, steps: int) -> dict[str, Any]:
         """What `config.yaml` says, as `avssl report` reads it; `steps` of fine-tuning, or 0."""
         options, model = self.options, asdict(self.encoders.model_config)
         settings = {key: value for key, value in asdict(options).items() if key not in ("seed", "root", "workers")}
@@ -143,7 +143,7 @@ def _videos(source: Path) -> list[Path]:
     return videos
 
 
-def _report(labelled: Labelled, folder: Path) -> None:
+def _report(labelled: Dataset, folder: Path) -> None:
     """Say what is learned from and tested, and what is missing."""
     folds = ", ".join(
         f"{each.name} ({len(each.train)} to train on, {len(each.test)} tested)" for each in labelled.folds

@@ -179,10 +179,10 @@ def test_reporting_does_not_import_torch(folders, tmp_path):
 @pytest.mark.parametrize(
     ("file", "content", "message"),
     [
-        ("config.yaml", "task: [", "config.yaml: not the config of a run"),
-        ("config.yaml", "- a\n", "config.yaml: not the config of a run: expected a mapping"),
+        ("config.yaml", "task: [", "config.yaml: expected the config of a run"),
+        ("config.yaml", "- a\n", "config.yaml: expected a mapping"),
         ("config.yaml", "", "config.yaml: expected the config of a run, it names no task"),
-        ("config.yaml", b"\x00\xff", "config.yaml: not the config of a run"),
+        ("config.yaml", b"\x00\xff", "config.yaml: expected the config of a run"),
         ("config.yaml", "task: avsa\ntrain: 3\n", "config.yaml: train is a mapping of names to values, not 3"),
         ("config.yaml", "task: avsa\ntrain: {seed: one}\n", "config.yaml: train.seed is a whole number, not 'one'"),
         ("config.yaml", "task: avsa\npublished: {avsa_bin: 71}\n", "published.avsa_bin is 71, expected a share"),

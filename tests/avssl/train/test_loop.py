@@ -95,7 +95,7 @@ def test_a_checkpoint_of_another_version_is_one_line(tmp_path):
 
 
 def test_a_network_without_parameters_is_refused():
-    with pytest.raises(ValueError, match="Identity has no parameter to train"):
+    with pytest.raises(ValueError, match="Identity: expected a trainable parameter"):
         optimizer(nn.Identity(), OptimConfig())
 
 

@@ -10,7 +10,8 @@ import pytest
 from avssl_downstream.action.options import ActionOptions
 from avssl_downstream.action.video_clips import latest, read_labelled
 
-from avssl.data.window_reader import Reading, read_window_frames
+from avssl.data.clip_options import Reading
+from avssl.data.window_reader import read_window_frames
 
 MEDIA = Path(os.environ.get("AVSSL_TEST_MEDIA", Path(__file__).parents[4] / "shared" / "data")) / "restricted"
 
@@ -71,7 +72,7 @@ def test_frames_of_real_clips_are_opencvs(tree: Callable[[Path], Path], tmp_path
     labelled = read_labelled(ActionOptions(root=str(tree(tmp_path))))
     reading = Reading(frames=8, frame_rate=16.0, resize=0, size=0)
     assert labelled.name in ("UCF101", "HMDB51")
-    for example, end in zip(labelled.examples, latest(labelled, labelled.examples, reading, 0), strict=True):
+    for example, end in zip(labelled.recordings, latest(labelled, labelled.recordings, reading, 0), strict=True):
         path = labelled.root / example.video
         theirs, rate = decoded(path)
         # Headers count one frame too many: what can be decoded ends here.

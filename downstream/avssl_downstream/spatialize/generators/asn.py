@@ -14,8 +14,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from avssl.data.augment import Colour, jitter_colour
+from avssl.data.augment import jitter_colour
 from avssl.data.clip import Clip
+from avssl.data.clip_options import Colour
 from avssl.errors import InputError
 from avssl.models.optical_flow import flow_estimator, flow_to_rgb
 from avssl.spatial.stft import apply_mask, from_parts, ideal_masks, level

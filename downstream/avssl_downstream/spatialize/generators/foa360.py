@@ -18,8 +18,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from avssl.data.augment import Colour, jitter_colour
+from avssl.data.augment import jitter_colour
 from avssl.data.clip import Clip
+from avssl.data.clip_options import Colour
 from avssl.errors import InputError
 from avssl.models.optical_flow import flow_estimator, flow_to_rgb
 from avssl.spatial.metrics.spectral_error import complex_error

@@ -18,8 +18,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from avssl.config import check_choices, check_range, choice
-from avssl.data.augment import Colour, jitter_colour
+from avssl.data.augment import jitter_colour
 from avssl.data.clip import Clip
+from avssl.data.clip_options import Colour
 from avssl.errors import InputError
 from avssl.models.pretrained import load_weights
 from avssl.spatial.stft import StftConfig, apply_mask, from_parts, ideal_masks, level, parts

@@ -1,4 +1,4 @@
-"""Test tools for plug-in authors: contract checks of pretext tasks, and small synthetic clips."""
+"""Contract of a pretext task as assertions, and small clips to try it on."""
 
 from __future__ import annotations
 
