@@ -193,6 +193,7 @@ def trained(task: Swap, batches: list[dict[str, Tensor]], steps: int) -> list[fl
 
 
 @pytest.mark.parametrize("control", ["", "mirror_both"])
+@pytest.mark.heavy
 def test_unseen_clips_are_told_right_and_those_of_the_control_are_not(control: str) -> None:
     task = make(both_orders=True, **{control: True} if control else {})
     trained(task, [batch_of(task, 16, seed) for seed in range(6)], 24)

@@ -270,6 +270,7 @@ SCRIPT = """
 
 
 @pytest.mark.parametrize("blow", [signal.SIGINT, signal.SIGKILL])
+@pytest.mark.heavy
 def test_no_process_outlives_an_interrupted_run(manifest, blow):
     run = subprocess.Popen(
         [sys.executable, "-c", textwrap.dedent(SCRIPT), str(manifest.root)],

@@ -148,6 +148,7 @@ def test_what_is_bad_fails_alone_with_its_reason(prepared):
     assert missing["clips"] == {"count": 1, "names": ["000006"]}
 
 
+@pytest.mark.heavy
 def test_another_set_of_lists_splits_anew_and_prepares_nothing_again(room, prepared):
     before = {path: path.stat().st_mtime_ns for path in (prepared[0] / "media").iterdir()}
     result = run(room, prepared[0], "--layout", "fair-play", "--split", "split2")

@@ -178,6 +178,7 @@ def rendered(tmp_path_factory):
     return out
 
 
+@pytest.mark.heavy
 def test_the_same_seed_gives_the_same_world_whatever_the_number_of_processes(rendered, tmp_path, same_content):
     mono3d(tmp_path, 5, 1.0, 5, workers=2, **SMALL)
     media = [f"media/{clip:05d}.{suffix}" for clip in range(4) for suffix in ("wav", "mp4")]
@@ -227,6 +228,7 @@ def test_numbers_without_meaning_are_refused(tmp_path, change, message):
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.heavy
 def test_the_command_prints_the_manifest(tmp_path):
     command = [sys.executable, "-c", "from avssl.cli import main; main()", "synth", "mono3d", str(tmp_path / "out")]
     options = {"clips": 1, "seconds": 0.25, "width": 64, "height": 32, "type": "P2", "workers": 1, "step": 0.1}

@@ -136,6 +136,7 @@ def test_the_looks_of_an_object_do_not_say_whether_it_waveforms():
     assert abs(found - expected) < 3.3 * deviation
 
 
+@pytest.mark.heavy
 def test_rendered_frames_do_not_say_which_object_waveforms():
     form = Format(seconds=0.5, width=128)
     scenes = [describe(24, index) for index in range(80)]
@@ -177,6 +178,7 @@ def lag(audio):
     return int(np.roll(likeness, 24)[:49].argmax()) - 24
 
 
+@pytest.mark.heavy
 def test_ears_and_truth_together_tell_whether_the_ears_were_exchanged(staged):
     stage, scenes, waveforms, exchanged = staged
     right = []
@@ -194,6 +196,7 @@ def test_half_of_the_stages_are_mirrored():
     assert is_chance(sum(stage.describe(index).mirrored for index in range(1000)), 1000)
 
 
+@pytest.mark.heavy
 def test_audio_alone_does_not_tell_that_the_ears_were_exchanged(staged):
     _, scenes, waveforms, exchanged = staged
     heard = [audio[::-1] if coin else audio for audio, coin in zip(waveforms, exchanged, strict=True)]
@@ -210,6 +213,7 @@ def _two_ears(audio):
     return np.array([lag(audio), *bands[0], *bands[1], *(bands[0] - bands[1]), *np.abs(audio).max(1)])
 
 
+@pytest.mark.heavy
 def test_frames_alone_do_not_tell_that_they_were_mirrored(staged):
     stage, scenes, _, mirrored = staged
     frames = [next(iter(stage.frames(scene))) for scene in scenes]

@@ -28,6 +28,7 @@ def world(tmp_path_factory):
     return out
 
 
+@pytest.mark.heavy
 def test_the_same_seed_gives_the_same_world_whatever_the_number_of_processes(world, tmp_path, same_content):
     stage(tmp_path, 5, 1.0, 5, workers=2, **SMALL)
     media = [f"media/{clip:05d}.{suffix}" for clip in range(4) for suffix in ("wav", "mp4")]
@@ -187,6 +188,7 @@ def test_responses_that_are_none_are_one_line_and_nothing_is_written(tmp_path):
         assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.heavy
 def test_the_command_prints_the_manifest_and_shows_its_progress_on_stderr(tmp_path):
     command = [sys.executable, "-c", "from avssl.cli import main; main()", "synth", "stage", str(tmp_path / "out")]
     options = {"clips": 1, "seconds": 0.25, "width": 64, "height": 32, "fov": 60, "workers": 1}

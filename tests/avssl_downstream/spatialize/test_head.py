@@ -121,6 +121,7 @@ def test_a_head_that_was_loaded_makes_the_same(fitted, tmp_path, film, tone):
     assert left > 4 * right  # the picture is bright on the left at first, where the clips' sound is then
 
 
+@pytest.mark.heavy
 def test_twelve_steps_are_six_and_six(clips, tmp_path):
     short = options(clips, train=TrainConfig(steps=6, precision="32-true", save_every=6))
     long = replace(short, train=replace(short.train, steps=12))
@@ -160,6 +161,7 @@ def test_spoiled_folders_are_refused(fitted, tmp_path):
         Spatialize.load(tmp_path / "nothing", {})
 
 
+@pytest.mark.heavy
 def test_a_generator_around_encoders_is_loaded_without_them(clips, tmp_path):
     torch.manual_seed(1)
     encoders = Encoders(ModelConfig(), FeatureConfig())
