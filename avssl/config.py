@@ -12,6 +12,7 @@ from typing import Any, Literal, NamedTuple, TypeVar, get_args, get_origin
 from omegaconf import OmegaConf
 from omegaconf.errors import ConfigKeyError, OmegaConfBaseException
 
+from avssl.errors import InputError
 from avssl.plugins import HEADS, TASKS, hint
 from avssl.renamed import renamed_key
 
@@ -171,7 +172,7 @@ class DataConfig:
         for name in ("clips", "clip_seconds", "seconds", "frames", "frame_rate", "batch"):
             _positive("data", name, getattr(self, name))
         if (self.frames - 1) / self.frame_rate >= self.seconds:
-            raise ValueError(
+            raise InputError(
                 f"data: {self.frames} frames at {self.frame_rate} a second do not fit into {self.seconds} s"
             )
         for name in ("synthetic_seed", "workers"):
@@ -282,7 +283,7 @@ def fill(kind: type[T], *layers: Any, where: str = "") -> T:
         where: named in errors, such as the recipe's path.
 
     Raises:
-        ValueError: an unknown key, or a value of another type or out of its range.
+        InputError: an unknown key, or a value of another type or out of its range.
     """
     with _describe_errors(kind, where):
         return OmegaConf.to_object(_merged(kind, *layers))  # type: ignore[return-value]
@@ -298,7 +299,7 @@ def resolve(kind: type[T], recipe: str, *layers: Any, where: str = "") -> T:
         where: named in errors of the layers.
 
     Raises:
-        ValueError: no such recipe, an unknown key, or a value of another type or out of its range.
+        InputError: no such recipe, an unknown key, or a value of another type or out of its range.
     """
     return fill(kind, *([read_recipe(recipe, kind)] if recipe else []), *layers, where=where)
 
@@ -307,7 +308,7 @@ def check_precision(section: str, name: str) -> None:
     """See that a precision is one of `PRECISIONS`; others of Lightning Fabric's need further packages.
 
     Raises:
-        ValueError: it is not.
+        InputError: it is not.
     """
     check_choice(f"{section}.precision", name, PRECISIONS)
 
@@ -316,10 +317,10 @@ def check_choice(key: str, value: str, known: Sequence[str]) -> None:
     """See that a name is one of those known.
 
     Raises:
-        ValueError: it is not.
+        InputError: it is not.
     """
     if value not in known:
-        raise ValueError(f"{key} is {', '.join(filter(None, known))}, not {value!r}{hint(value, known)}")
+        raise InputError(f"{key} is {', '.join(filter(None, known))}, not {value!r}{hint(value, known)}")
 
 
 def check_choices(config: Any, section: str = "") -> None:
@@ -330,7 +331,7 @@ def check_choices(config: Any, section: str = "") -> None:
         section: its place, for errors.
 
     Raises:
-        ValueError: a field has another value.
+        InputError: a field has another value.
     """
     for each in fields(config):
         known = each.metadata.get("choices", ())
@@ -343,10 +344,10 @@ def check_range(section: str, name: str, value: float, least: float, most: float
     """See that a number lies in a range, ends included.
 
     Raises:
-        ValueError: it does not.
+        InputError: it does not.
     """
     if not least <= value <= most:
-        raise ValueError(f"{section}.{name} is from {least:g} to {most:g}, not {value}")
+        raise InputError(f"{section}.{name} is from {least:g} to {most:g}, not {value}")
 
 
 def keys(kind: type) -> list[str]:
@@ -369,13 +370,13 @@ def recipe_path(name: str) -> Path:
     """The file of a recipe given by its name (`avsa/small`) or its path.
 
     Raises:
-        ValueError: there is none; the message lists the shipped ones.
+        InputError: there is none; the message lists the shipped ones.
     """
     for path in (Path(name), recipes_folder() / f"{name}.yaml"):
         if path.is_file():
             return path
     shipped = shipped_recipes()
-    raise ValueError(f"no recipe {name!r}{hint(name, shipped)}; shipped: {', '.join(shipped)}")
+    raise InputError(f"no recipe {name!r}{hint(name, shipped)}; shipped: {', '.join(shipped)}")
 
 
 def shipped_recipes() -> list[str]:
@@ -394,7 +395,7 @@ def read_recipe(name: str, kind: type = RunConfig) -> Any:
         kind: whose keys it may have: those of a run, or of a head's options.
 
     Raises:
-        ValueError: there is none, it is not YAML, a key or value is not one of `kind`, or bases form a circle.
+        InputError: there is none, it is not YAML, a key or value is not one of `kind`, or bases form a circle.
     """
     return _read_recipe(name, kind, ())
 
@@ -405,13 +406,13 @@ def _read_recipe(name: str, kind: type, above: tuple[Path, ...]) -> Any:
     chain = (*above, path)
     if any(path.samefile(each) for each in above):
         circle = " -> ".join(map(str, chain))
-        raise ValueError(f"{path}: expected a recipe whose bases end, got a circle ({circle}); remove one `base`")
+        raise InputError(f"{path}: expected a recipe whose bases end, got a circle ({circle}); remove one `base`")
     try:
         recipe: Any = OmegaConf.load(path)
     except Exception as error:
-        raise ValueError(f"{path}: not a YAML recipe: {str(error).splitlines()[0]}") from error
+        raise InputError(f"{path}: not a YAML recipe: {str(error).splitlines()[0]}") from error
     if not OmegaConf.is_dict(recipe):
-        raise ValueError(f"{path}: a recipe is a mapping of keys to values, this is a list")
+        raise InputError(f"{path}: a recipe is a mapping of keys to values, this is a list")
     base = recipe.pop("base", None)
     recipe.pop("format", None)  # a run folder's config.yaml is a recipe too
     with _describe_errors(kind, str(path)):
@@ -434,12 +435,12 @@ def _describe_errors(kind: type, where: str) -> Iterator[None]:
     try:
         yield
     except ConfigKeyError as error:
-        raise ValueError(f"{prefix}{_unknown(str(error.full_key), keys(kind))}") from error
+        raise InputError(f"{prefix}{_unknown(str(error.full_key), keys(kind))}") from error
     except OmegaConfBaseException as error:
         key = f" ({error.full_key})" if error.full_key else ""
-        raise ValueError(f"{prefix}{str(error).splitlines()[0]}{key}") from error
+        raise InputError(f"{prefix}{str(error).splitlines()[0]}{key}") from error
     except ValueError as error:
-        raise ValueError(f"{prefix}{error}") from error
+        raise InputError(f"{prefix}{error}") from error
 
 
 def _unknown(key: str, known: Sequence[str]) -> str:
@@ -451,9 +452,9 @@ def _unknown(key: str, known: Sequence[str]) -> str:
 
 def _positive(section: str, name: str, value: float) -> None:
     if not value > 0:
-        raise ValueError(f"{section}.{name} must be positive, not {value}")
+        raise InputError(f"{section}.{name} must be positive, not {value}")
 
 
 def _not_negative(section: str, name: str, value: float) -> None:
     if not value >= 0:
-        raise ValueError(f"{section}.{name} must not be negative, it is {value}")
+        raise InputError(f"{section}.{name} must not be negative, it is {value}")

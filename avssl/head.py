@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from avssl.config import NoOptions
+from avssl.errors import InputError
 from avssl.models.encoders import Encoders
 
 
@@ -32,9 +33,9 @@ class Head(ABC):
         """A head that was fitted in `folder`; `settings` change options that matter to `apply` and `measure`.
 
         Raises:
-            ValueError: heads of this kind are not kept.
+            InputError: heads of this kind are not kept.
         """
-        raise ValueError(f"{folder}: {cls.__name__} keeps nothing that could be loaded; it only evaluates")
+        raise InputError(f"{folder}: {cls.__name__} keeps nothing that could be loaded; it only evaluates")
 
     @abstractmethod
     def fit(self, folder: Path) -> dict[str, float]:
@@ -44,14 +45,14 @@ class Head(ABC):
         """Evaluate a loaded head on the data that its options name; leave plots in `folder`; return name -> number.
 
         Raises:
-            ValueError: heads of this kind are evaluated only where they are fitted.
+            InputError: heads of this kind are evaluated only where they are fitted.
         """
-        raise ValueError(f"{type(self).__name__} is measured when it is fitted, not on other data; results: {folder}")
+        raise InputError(f"{type(self).__name__} is measured when it is fitted, not on other data; results: {folder}")
 
     def apply(self, source: Path, target: Path) -> None:
         """Make `target` from `source`; only heads that make something.
 
         Raises:
-            ValueError: this head makes nothing.
+            InputError: this head makes nothing.
         """
-        raise ValueError(f"{type(self).__name__} makes nothing from {source}; it only evaluates")
+        raise InputError(f"{type(self).__name__} makes nothing from {source}; it only evaluates")

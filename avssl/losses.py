@@ -12,6 +12,8 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, distributed
 from torch.autograd.function import once_differentiable
 
+from avssl.errors import InputError
+
 NEGATIVES = ("easy+hard", "easy", "hard")
 TILE = 2048
 
@@ -82,7 +84,7 @@ def alignment_loss(
     """
     _require_pairs(predicted, target, 3)
     if negatives not in NEGATIVES:
-        raise ValueError(f"negatives are {', '.join(NEGATIVES)}, not {negatives!r}")
+        raise InputError(f"negatives are {', '.join(NEGATIVES)}, not {negatives!r}")
     with torch.autocast(predicted.device.type, enabled=False):
         hard, easy = (scores / temperature for scores in _scores(_unit(predicted), _unit(target)))
         positive = hard.diagonal(dim1=1, dim2=2)
@@ -127,7 +129,7 @@ def _unit(rows: Tensor) -> Tensor:
 def _require_pairs(a: Tensor, b: Tensor, dimensions: int) -> None:
     if a.shape != b.shape or a.ndim != dimensions:
         shapes = f"{tuple(a.shape)} and {tuple(b.shape)}"
-        raise ValueError(f"two batches of one shape and {dimensions} dimensions are compared, not {shapes}")
+        raise InputError(f"two batches of one shape and {dimensions} dimensions are compared, not {shapes}")
 
 
 class _Gather(torch.autograd.Function):

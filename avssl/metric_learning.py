@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
+from avssl.errors import InputError
 from avssl.losses import gather
 from avssl.plugins import hint
 
@@ -40,7 +41,7 @@ class MetricLearningLoss(nn.Module):
         temperature: for a loss that has one, unless `parameters` has it.
 
     Raises:
-        ValueError: unknown name or parameter, or a loss or miner that cannot work across modalities.
+        InputError: unknown name or parameter, or a loss or miner that cannot work across modalities.
     """
 
     def __init__(
@@ -56,7 +57,7 @@ class MetricLearningLoss(nn.Module):
         self.miner = _build("miners", miner, miner_parameters or {}) if miner else None
         for module, part, name in ((self.loss, "losses", loss), (self.miner, "miners", miner)):
             if reason := module and _misfit(module):
-                raise ValueError(
+                raise InputError(
                     f"{name}: expected one of {part} that work across modalities, got {reason}; use {_known(part)}"
                 )
         if loss == PREFIX + CUBIC:
@@ -74,11 +75,11 @@ class MetricLearningLoss(nn.Module):
             `loss`, and with a miner `mined`, the share of negative pairs that it kept.
 
         Raises:
-            ValueError: shapes differ.
+            InputError: shapes differ.
         """
         if query.shape != reference.shape or query.ndim != 2:
             shapes = f"{tuple(query.shape)} and {tuple(reference.shape)}"
-            raise ValueError(f"expected queries and references of one shape (rows, embedding), got {shapes}")
+            raise InputError(f"expected queries and references of one shape (rows, embedding), got {shapes}")
         with torch.autocast(query.device.type, enabled=False), nullcontext() if self.training else _fixed_draws():
             query, reference = gather(query.float()), gather(reference.float())
             # Two tensors: pytorch-metric-learning takes one and the same for "no references" and returns 0.
@@ -149,7 +150,7 @@ def _build(part: str, name: str, parameters: Mapping[str, Any]) -> Any:
     try:
         return kind(**{key: _value(value) for key, value in parameters.items()})
     except Exception as error:  # constructors check by assertions, by look-ups in a dictionary, or not at all
-        raise ValueError(f"{name}: expected its parameters, got {dict(parameters)} ({_line(error)})") from error
+        raise InputError(f"{name}: expected its parameters, got {dict(parameters)} ({_line(error)})") from error
 
 
 def _value(value: Any) -> Any:
@@ -165,7 +166,7 @@ def _class(part: str, name: str) -> Any:
     if name.startswith(PREFIX) and (kind := known.get(name.removeprefix(PREFIX))):
         return kind
     near = hint(name.removeprefix(PREFIX), known)
-    raise ValueError(f"expected one of {part} of pytorch-metric-learning, got {name!r}{near}; use {_known(part)}")
+    raise InputError(f"expected one of {part} of pytorch-metric-learning, got {name!r}{near}; use {_known(part)}")
 
 
 def _classes(part: str) -> dict[str, Any]:

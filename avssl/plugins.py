@@ -11,6 +11,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from avssl.errors import InputError
+
 TASKS = "avssl.tasks"
 HEADS = "avssl.downstream"
 
@@ -24,7 +26,8 @@ def load(group: str, name: str) -> Any:
     """Import the class registered under a name.
 
     Raises:
-        ValueError: nothing, or more than one distribution, is registered under `name`, or its import fails.
+        InputError: nothing, or more than one distribution, is registered under `name`, or it needs what is not
+            installed. Any other exception of its import is a bug of the plug-in, and is passed on.
     """
     entry = find_entry(group, name)
     with _naming(entry):
@@ -37,7 +40,7 @@ def load_options(group: str, name: str) -> type:
     That is `MODULE.options` or `MODULE_options` with a class `NAMEOptions`, for the entry point `MODULE:NAME`.
 
     Raises:
-        ValueError: see `load`; or the plug-in has no `Options`.
+        InputError: see `load`; or the plug-in has no `Options`.
     """
     entry = find_entry(group, name)
     with _naming(entry):
@@ -54,16 +57,16 @@ def find_entry(group: str, name: str) -> EntryPoint:
     """The entry point of a plug-in, which is not imported.
 
     Raises:
-        ValueError: nothing, or more than one distribution, is registered under `name`.
+        InputError: nothing, or more than one distribution, is registered under `name`.
     """
     found = _distinct(entry_points(group=group, name=name))
     if not found:
-        raise ValueError(
+        raise InputError(
             f"no {group} plug-in named {name!r}; installed: {', '.join(names(group))}{hint(name, names(group))}"
         )
     if len(found) > 1:
         owners = " and ".join(sorted(entry.dist.name if entry.dist else "?" for entry in found))
-        raise ValueError(f"{group} plug-in {name!r} is registered by both {owners}; uninstall one")
+        raise InputError(f"{group} plug-in {name!r} is registered by both {owners}; uninstall one")
     return found[0]
 
 
@@ -80,11 +83,15 @@ def source_file(module: str) -> Path | None:
 
 @contextmanager
 def _naming(entry: EntryPoint) -> Iterator[None]:
-    """Errors of a plug-in that is imported, with its name."""
+    """Name a plug-in in the errors of its import: `InputError` where something is not installed, else a bug."""
+    where = f"{entry.group} plug-in {entry.name!r} ({entry.value}) does not import"
     try:
         yield
+    except ImportError as error:
+        raise InputError(f"{where}: {error!r}") from error
     except Exception as error:
-        raise ValueError(f"{entry.group} plug-in {entry.name!r} ({entry.value}) does not import: {error!r}") from error
+        error.add_note(where)
+        raise
 
 
 def hint(name: str, known: Any) -> str:

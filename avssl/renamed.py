@@ -38,6 +38,8 @@ KEYS = {
     "seam": ("wrap_padding",),
     "shares": ("lr_multipliers",),
     "smallest": ("min_crop_area",),
+    "sound": ("audio",),
+    "sound_layout": ("channel_layout",),
     "spatial": ("spatial_loss",),
     "spectra": ("stft_frames",),
     "strength": ("C",),

@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.utils.data import default_collate
 
 from avssl.data.clip import Clip
+from avssl.errors import InputError
 from avssl.spatial.ambisonics import encode, stereo
 from avssl.task import Task
 
@@ -31,10 +32,10 @@ def make_clips(
         channels: 4: ambiX with equirectangular pictures; 2: left and right with the 90 degrees in front of a camera.
 
     Raises:
-        ValueError: another number of channels.
+        InputError: another number of channels.
     """
     if channels not in (2, 4):
-        raise ValueError(f"clips are made with 2 or 4 channels, not {channels}")
+        raise InputError(f"clips are made with 2 or 4 channels, not {channels}")
     rng = np.random.default_rng(seed)
     return [_clip(f"made-{seed}-{index}", rng, seconds, frames, sample_rate, channels) for index in range(count)]
 

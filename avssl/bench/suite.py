@@ -12,6 +12,7 @@ from avssl.bench import ambisonic_cases, crop_cases, decode_cases, detector_case
 from avssl.bench.bench_report import machine, machine_line, table, write_json
 from avssl.bench.case import Case, Size
 from avssl.bench.timing import Timing, measure, threads
+from avssl.errors import InputError, MissingFileError
 from avssl.io.cores import usable_cores
 from avssl.media import close_all
 from avssl.plugins import hint
@@ -51,7 +52,7 @@ def bench(
         One timing a row of the table.
 
     Raises:
-        ValueError: an unknown name, or a number below 1.
+        InputError: an unknown name, or a number below 1.
         OSError: the JSON file cannot be written.
         RuntimeError: the result of ours and that of a peer differ.
     """
@@ -84,8 +85,8 @@ def _timings(names: Iterable[str], repeats: int, size: Size) -> list[Timing]:
 def _check(only: Sequence[str], repeats: int, count: int | None, target: Path | None) -> None:
     for name in only:
         if name not in CASES:
-            raise ValueError(f"bench: nothing named {name!r}{hint(name, CASES)}; one of {', '.join(CASES)}")
+            raise InputError(f"bench: nothing named {name!r}{hint(name, CASES)}; one of {', '.join(CASES)}")
     if repeats < 1 or (count is not None and count < 1):
-        raise ValueError(f"bench: repeats and threads are at least 1, not {repeats} and {count}")
+        raise InputError(f"bench: repeats and threads are at least 1, not {repeats} and {count}")
     if target and not target.parent.is_dir():
-        raise FileNotFoundError(f"{target}: expected a file to write in a folder that exists, there is no such folder")
+        raise MissingFileError(f"{target}: expected a file to write in a folder that exists, there is no such folder")

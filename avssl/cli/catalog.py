@@ -47,7 +47,7 @@ def first_line(group: str, name: str) -> str:
         entry = plugins.find_entry(group, name)
         text = _docstring(entry.module, entry.attr)
         text = text if text is not None else getattr(plugins.load(group, name), "__doc__", None)
-    except (ValueError, OSError, SyntaxError) as error:
+    except Exception as error:  # whatever a plug-in raises on import concerns that plug-in
         text = f"error: {' '.join(str(error).split())}"
     return (text or "").strip().split("\n", maxsplit=1)[0]
 

@@ -1,4 +1,4 @@
-"""`avssl energy-overlay`: where it sounds, drawn on the picture."""
+"""`avssl energy-overlay`: energy map of ambisonic audio, drawn on 360-degree video."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PATH = click.Path(path_type=Path)
 @click.command("energy-overlay", epilog=example("avssl energy-overlay concert-360.mp4 energy.mp4"))
 @click.argument("video", type=PATH)
 @click.argument("out", type=PATH)
-@click.option("--sound", "field", type=PATH, help="File with the sound field, such as a .wav.  [default: VIDEO]")
+@click.option("--audio", "field", type=PATH, help="File with first-order ambisonics, such as a .wav.  [default: VIDEO]")
 @click.option(
     "--channel-layout", "layout", default="auto", show_default=True, help="Declare channels: ambix, fuma, acn-n3d, wxy…"
 )
@@ -25,7 +25,7 @@ PATH = click.Path(path_type=Path)
     "--panorama", "declared", is_flag=True, help="Pictures are equirectangular, though VIDEO does not say so."
 )
 def energy_overlay(video: Path, out: Path, field: Path | None, **options: Any) -> None:
-    """Draw on a 360-degree VIDEO from where its first-order sound comes, bright where it is loud, as the film OUT."""
+    """Draw the energy map of first-order audio on its 360-degree VIDEO, bright where it is loud; write OUT."""
     from avssl.media.energy_overlay import write_energy_video
 
     write_energy_video(out, video, field or video, **options)

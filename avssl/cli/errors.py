@@ -9,6 +9,7 @@ from typing import Any
 import click
 from click.exceptions import NoArgsIsHelpError
 
+from avssl.errors import is_input_error, one_line
 from avssl.plugins import hint
 from avssl.renamed import COMMANDS, renamed_key
 
@@ -40,10 +41,10 @@ class Commands(click.Group):
         except KeyboardInterrupt:
             click.echo("Stopped: what is complete stays, nothing is half-written.", err=True)
             raise SystemExit(STOPPED) from None
-        except (ValueError, OSError) as error:
-            if os.environ.get("AVSSL_DEBUG"):
+        except Exception as error:
+            if not is_input_error(error) or os.environ.get("AVSSL_DEBUG"):
                 raise
-            raise UserError(_line(error)) from error
+            raise UserError(one_line(error)) from error
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]

@@ -90,7 +90,7 @@ def dataclass_options(
         chosen: the value that the command line gives to a key, or an empty text; it names plug-ins.
 
     Raises:
-        ValueError: a plug-in that is named is not installed, or does not import.
+        InputError: a plug-in that is named is not installed, or does not import.
     """
     return [FieldOption(field) for field in option_fields(kind, chosen=chosen) if field.flag not in taken]
 

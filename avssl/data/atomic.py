@@ -9,6 +9,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from safetensors import SafetensorError
+
+from avssl.errors import OutputError, one_line
+
 MARK = "part"
 
 
@@ -32,6 +36,8 @@ def replacing(path: Path, mode: int | None = None) -> Iterator[Path]:
         if stat.S_IMODE(part.stat().st_mode) != wanted:
             part.chmod(wanted)
         part.replace(path)
+    except SafetensorError as error:  # of a full disk too
+        raise OutputError(f"{path}: cannot be written: {one_line(error)}") from error
     finally:
         part.unlink(missing_ok=True)
 

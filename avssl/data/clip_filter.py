@@ -21,6 +21,7 @@ from avssl import __version__
 from avssl.data.atomic import write_text
 from avssl.data.worker_loader import Batch, in_order
 from avssl.datasets.manifest import Manifest, Row
+from avssl.errors import InputError
 from avssl.io.cache_folder import cache_folder
 from avssl.media import read_audio
 
@@ -52,7 +53,7 @@ def filter_clips(manifest: Manifest, clip_filter: ClipFilter, *, workers: int = 
         workers: loader processes that read the audio; 0: this one.
 
     Raises:
-        ValueError: all clips are rejected, or an audio file is broken.
+        InputError: all clips are rejected, or an audio file is broken.
         FileNotFoundError: an audio file is gone.
     """
     rejected = {row.key: reason for row in manifest if (reason := clip_filter.reject_reason(row))}
@@ -63,7 +64,7 @@ def filter_clips(manifest: Manifest, clip_filter: ClipFilter, *, workers: int = 
     reasons = Counter(rejected.values()).most_common()
     if not accepted and reasons:
         reason, times = reasons[0]
-        raise ValueError(
+        raise InputError(
             f"{manifest.root}: all {len(manifest)} clips were rejected by the clip filter "
             f"(most common reason, {times} clips: {reason})"
         )

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from avssl.config import check_choices, choice
 from avssl.data.sphere_sampling import TRIES_AT_FIRST, DirectionConstraints, sample_directions, sample_directions_near
+from avssl.errors import InputError
 from avssl.spatial.ambisonics import angles, direction, rotation
 from avssl.spatial.viewport import crop
 
@@ -48,17 +49,17 @@ class CropOptions:
     def __post_init__(self) -> None:
         """Refuse what has no meaning, and crops that do not fit beside one another."""
         if self.crops < 1 or self.size < 1:
-            raise ValueError(f"crops and size are at least 1, not {self.crops} and {self.size}")
+            raise InputError(f"crops and size are at least 1, not {self.crops} and {self.size}")
         if not 0 < self.min_fov <= self.max_fov < 180:
-            raise ValueError(f"0 < min_fov <= max_fov < 180 degrees, not {self.min_fov} and {self.max_fov}")
+            raise InputError(f"0 < min_fov <= max_fov < 180 degrees, not {self.min_fov} and {self.max_fov}")
         if not -90 <= self.min_elevation <= self.max_elevation <= 90:
-            raise ValueError(
+            raise InputError(
                 f"-90 <= min_elevation <= max_elevation <= 90, not {self.min_elevation} and {self.max_elevation}"
             )
         if not 0 <= self.min_separation <= 180:
-            raise ValueError(f"min_separation is from 0 to 180 degrees, not {self.min_separation}")
+            raise InputError(f"min_separation is from 0 to 180 degrees, not {self.min_separation}")
         if not self.aspect >= 1:
-            raise ValueError(f"aspect is at least 1, not {self.aspect}")
+            raise InputError(f"aspect is at least 1, not {self.aspect}")
         check_choices(self)
         sample_directions(self.room(), np.random.default_rng(0), TRIES_AT_FIRST)
 
@@ -135,7 +136,7 @@ def draw_crops(
         objects: `(N, 3)` azimuth, elevation and score of the clip's objects; unused by random crops.
 
     Raises:
-        ValueError: `world` is none of these; crops are guided, but without objects or with some that are no numbers.
+        InputError: `world` is none of these; crops are guided, but without objects or with some that are no numbers.
     """
     if options.crop_guide == "objects":
         turned = draw_rotation(world, rng)
@@ -154,10 +155,10 @@ def check_crop_guide(options: CropOptions, detector: str) -> None:
     """See that crops guided by objects have a detector that finds them.
 
     Raises:
-        ValueError: none is named.
+        InputError: none is named.
     """
     if options.crop_guide == "objects" and not detector:
-        raise ValueError(
+        raise InputError(
             "crop_guide is objects, but no detector is named: give a model's path, or truth in a made-up "
             "world (data.detector in a run, detector in a head)"
         )
@@ -172,7 +173,7 @@ def draw_rotation(kind: str, rng: np.random.Generator) -> Tensor:
         rng: the only source of chance.
 
     Raises:
-        ValueError: `kind` is none of these.
+        InputError: `kind` is none of these.
     """
     if kind == "none":
         return torch.eye(3)
@@ -180,7 +181,7 @@ def draw_rotation(kind: str, rng: np.random.Generator) -> Tensor:
         # A quaternion of normal deviates, w first, gives all rotations alike.
         return torch.from_numpy(Rotation.from_quat(np.roll(rng.standard_normal(4), -1)).as_matrix()).float()
     if kind not in ("yaw", "pitch-yaw"):
-        raise ValueError(f"a rotation is none, yaw, pitch-yaw or any, not {kind!r}")
+        raise InputError(f"a rotation is none, yaw, pitch-yaw or any, not {kind!r}")
     yaw = rng.uniform(-np.pi, np.pi)
     pitch = rng.uniform(-np.pi / 2, np.pi / 2) if kind == "pitch-yaw" else 0.0
     return rotation(torch.tensor(yaw, dtype=torch.float32), torch.tensor(pitch, dtype=torch.float32))
@@ -198,10 +199,10 @@ def _ranked(objects: Tensor | None, turned: Tensor) -> np.ndarray:
     """Directions `(N, 2)` of a clip's objects in the turned world, best first."""
     if objects is None or objects.ndim != 2 or objects.shape[1] != 3:
         found = "none" if objects is None else tuple(objects.shape)
-        raise ValueError(
+        raise InputError(
             f"crop_guide is objects: azimuth, elevation and score of a clip's objects are (N, 3), not {found}"
         )
     if not bool(objects.isfinite().all()):
-        raise ValueError("crop_guide is objects: azimuth, elevation and score are finite numbers, here are others")
+        raise InputError("crop_guide is objects: azimuth, elevation and score are finite numbers, here are others")
     best = objects.double()[objects[:, 2].argsort(descending=True, stable=True)]
     return torch.stack(angles(direction(best[:, 0], best[:, 1]) @ turned.double().T), 1).numpy()

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from avssl.data.meter import Meter
+from avssl.errors import InputError
 
 SAME_DB = -60.0
 """The difference of the channels below their sum, where they are one channel stored twice."""
@@ -35,10 +36,10 @@ class EarsMeter(Meter):
         """L or R where that channel is silent, L-R where both carry the same.
 
         Raises:
-            ValueError: there is no sound.
+            InputError: there is no sound.
         """
         if self.peak == 0.0:
-            raise ValueError("expected sound, it is silent throughout")
+            raise InputError("expected sound, it is silent throughout")
         apart, total = self.mixed.tolist()
         if apart <= total * 10 ** (SAME_DB / 10):
             return "L-R"

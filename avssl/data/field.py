@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from avssl.data.meter import Meter
+from avssl.errors import InputError
 from avssl.spatial.ambisonics import band_covariance, field_direction
 
 LETTERS = "WYZX"
@@ -35,16 +36,16 @@ class FieldMeter(Meter):
         """Letters of the silent channels, such as Z.
 
         Raises:
-            ValueError: there is no sound, W is silent, or nothing but W sounds.
+            InputError: there is no sound, W is silent, or nothing but W sounds.
         """
         if self.peak == 0.0:
-            raise ValueError("expected ambisonics, the sound is silent throughout")
+            raise InputError("expected ambisonics, the sound is silent throughout")
         floor = self.floor()
         silent = "".join(letter for letter, energy in zip(LETTERS, self.energy, strict=True) if energy <= floor)
         if "W" in silent:
-            raise ValueError(f"expected ambisonics, channel W is silent (silent: {silent})")
+            raise InputError(f"expected ambisonics, channel W is silent (silent: {silent})")
         if silent == "YZX":
-            raise ValueError("expected ambisonics, only channel W sounds: this is mono sound in four channels")
+            raise InputError("expected ambisonics, only channel W sounds: this is mono sound in four channels")
         return silent
 
     def direction(self) -> tuple[float, float, float]:

@@ -20,6 +20,7 @@ from avssl.data.worker_loader import Batch, in_loader, in_order
 from avssl.datasets.manifest import Manifest, Row
 from avssl.detection.object_index import Objects
 from avssl.detection.object_index import read as read_objects
+from avssl.errors import InputError
 from avssl.media import read_audio, read_frames
 from avssl.media.resample import resample
 
@@ -52,7 +53,7 @@ def read_clip(
 
     Raises:
         FileNotFoundError: a file is gone.
-        ValueError: a file is broken.
+        InputError: a file is broken.
     """
     seconds = min(config.seconds, row.seconds)
     audio_at, frames_at = (0.5, 0.5) if rng is None else rng.random(2)
@@ -61,7 +62,7 @@ def read_clip(
     frame_start = start + max(0.0, seconds - config.frames / config.frame_rate) * frames_at
     audio, rate = read_audio(root / row.audio, row.start + start, seconds)
     if not bool(audio.isfinite().all()):
-        raise ValueError(f"{root / row.audio}: sound is made of finite numbers, here are others near {start:.2f} s")
+        raise InputError(f"{root / row.audio}: sound is made of finite numbers, here are others near {start:.2f} s")
     audio = resample(audio, rate, sample_rate)
     samples = round(config.seconds * sample_rate)
     last = row.start + row.seconds - 0.5 / max(row.frame_rate, 1.0)
@@ -83,7 +84,7 @@ def _seen(objects: Objects | None, key: str, time: float) -> Tensor:
     directions, scores = objects.at(key, time)
     found = torch.column_stack([torch.as_tensor(directions), torch.as_tensor(scores)]).float()
     if not bool(found.isfinite().all()):
-        raise ValueError(f"clip {key!r}: objects have finite directions and scores, here are others near {time:.2f} s")
+        raise InputError(f"clip {key!r}: objects have finite directions and scores, here are others near {time:.2f} s")
     return found
 
 
@@ -103,7 +104,7 @@ class Batches:
         world: number of processes.
 
     Raises:
-        ValueError: there are no clips, the batch cannot be cut into `world` slices, or the detector that is named left
+        InputError: there are no clips, the batch cannot be cut into `world` slices, or the detector that is named left
             no objects that can be read.
     """
 
@@ -118,9 +119,9 @@ class Batches:
         world: int = 1,
     ) -> None:
         if not len(manifest):
-            raise ValueError(f"{manifest.root}: expected clips to train on, the manifest has none")
+            raise InputError(f"{manifest.root}: expected clips to train on, the manifest has none")
         if data.batch % world:
-            raise ValueError(f"data.batch must be a multiple of the {world} processes, it is {data.batch}")
+            raise InputError(f"data.batch must be a multiple of the {world} processes, it is {data.batch}")
         self.workers = data.workers
         self.steps_per_epoch = max(1, len(manifest) // data.batch)
         objects = read_objects(manifest.root, data.detector) if data.detector else None
@@ -130,7 +131,7 @@ class Batches:
         """The batches of steps `start` to `stop - 1`; closing the iterator ends its loader processes.
 
         Raises:
-            ValueError: a file is broken or gone.
+            InputError: a file is broken or gone.
         """
         yield from in_order(self.steps, range(start, stop), self.workers)
 

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from avssl.errors import InputError
+
 Floats = NDArray[np.float64]
 
 # Draws of a whole set before giving up; a configuration, or a choice of what is given, is accepted only if far fewer
@@ -37,14 +39,14 @@ def sample_directions(room: DirectionConstraints, rng: np.random.Generator, trie
     """Azimuth and elevation `(K, 2)` of random directions, one after the other, each far enough from those before it.
 
     Raises:
-        ValueError: so many this far apart were not found; some tries are enough wherever there is room.
+        InputError: so many this far apart were not found; some tries are enough wherever there is room.
     """
     found = _completed(NOWHERE, room, rng, tries)
     if found is None:
         least, min_elevation, max_elevation = (
             math.degrees(each) for each in (room.min_separation, room.min_elevation, room.max_elevation)
         )
-        raise ValueError(
+        raise InputError(
             f"{room.count} crops do not fit {least:g} degrees apart between elevations "
             f"{min_elevation:g} and {max_elevation:g}: fewer crops or a smaller min_separation"
         )

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from avssl.errors import InputError, MissingFileError
 from avssl.media import read_audio
 from avssl.media.resample import resample
 from avssl.media.streams import AudioReader, VideoReader
@@ -53,16 +54,16 @@ class Reading:
 
     def __post_init__(self) -> None:
         """Refuse what has no meaning."""
-        if not (self.seconds > 0 and self.frame_rate > 0 and self.frames >= 1):
+        if not (0 < self.seconds < math.inf and self.frame_rate > 0 and self.frames >= 1):
             found = f"{self.seconds}, {self.frame_rate} and {self.frames}"
-            raise ValueError(f"windows want seconds > 0, frame_rate > 0 and frames >= 1, not {found}")
+            raise InputError(f"windows want seconds > 0, frame_rate > 0 and frames >= 1, not {found}")
         if min(self.resize, self.size, self.channels) < 0:
             found = f"{self.resize}, {self.size} and {self.channels}"
-            raise ValueError(f"resize, size and channels must not be negative, they are {found}")
+            raise InputError(f"resize, size and channels must not be negative, they are {found}")
         if self.resize and self.size > self.resize:
-            raise ValueError(f"a square of {self.size} pixels cannot be cut from pictures scaled to {self.resize}")
+            raise InputError(f"a square of {self.size} pixels cannot be cut from pictures scaled to {self.resize}")
         if self.view is not None and not (self.size and 0 < self.view[2] < math.pi):
-            raise ValueError(
+            raise InputError(
                 f"a view wants size > 0 and a field of view below 180 degrees, not {self.size}, {self.view}"
             )
 
@@ -96,7 +97,7 @@ def read_window_audio(path: Path, start: float, reading: Reading, sample_rate: i
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: no sound, broken, or far past its end.
+        InputError: no sound, broken, or far past its end.
     """
     return read_audio_windows(path, [start], reading, sample_rate)[0]
 
@@ -114,7 +115,7 @@ def read_window_frames(path: Path, start: float, reading: Reading) -> Tensor:
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: no pictures, broken, or wholly past their end.
+        InputError: no pictures, broken, or wholly past their end.
     """
     return next(iterate_window_frames(path, [start], reading))
 
@@ -170,13 +171,13 @@ def _stretch(path: Path, start: float, seconds: float, reading: Reading) -> tupl
     count = min(file.channels, reading.channels or file.channels)
     audio, rate = read_audio(path, start, seconds, range(count), 0 if file.raw else file.stream)
     if not bool(audio.isfinite().all()):
-        raise ValueError(f"{path}: sound is made of finite numbers, here are others after {start:.2f} s")
+        raise InputError(f"{path}: sound is made of finite numbers, here are others after {start:.2f} s")
     return from_stereo(audio) if reading.upmix and count < 4 else audio, rate
 
 
 def _instants(path: Path, start: float, reading: Reading, end: float) -> list[float]:
     if start >= end:
-        raise ValueError(f"{path}: its pictures end at {end:.3f} s, asked for {start:.3f} s")
+        raise InputError(f"{path}: its pictures end at {end:.3f} s, asked for {start:.3f} s")
     instants = [start + frame / reading.frame_rate for frame in range(reading.frames)]
     there = max(1, sum(instant < end - SLACK for instant in instants))
     return [instants[frame % there] for frame in range(reading.frames)]
@@ -193,7 +194,7 @@ def _scaled(path: Path, frames: VideoReader, reading: Reading) -> tuple[int, int
         share = reading.resize / min(height, width)
         height, width = round(height * share), round(width * share)
     if reading.size > min(height, width):
-        raise ValueError(f"{path}: a square of {reading.size} pixels cannot be cut from {width}x{height}; set resize")
+        raise InputError(f"{path}: a square of {reading.size} pixels cannot be cut from {width}x{height}; set resize")
     return height, width
 
 
@@ -211,7 +212,7 @@ def _cut(image: np.ndarray, reading: Reading) -> Tensor:
 
 def _state(path: Path) -> tuple[int, int]:
     if not path.is_file():
-        raise FileNotFoundError(f"{path}: expected a video, there is no such file")
+        raise MissingFileError(f"{path}: expected a video, there is no such file")
     status = path.stat()
     return status.st_size, status.st_mtime_ns
 

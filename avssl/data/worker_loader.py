@@ -19,6 +19,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, get_worker_info
 
+from avssl.errors import InputError, is_input_error, one_line
+
 Job = TypeVar("Job")
 Batch = dict[str, Tensor]
 REFUSED = "refused"
@@ -37,9 +39,11 @@ def in_order(read: Callable[[Job], Batch], jobs: Sequence[Job], workers: int) ->
         workers: processes; 0: in this one.
 
     Raises:
-        ValueError: `read` did.
+        InputError: `read` did.
         OSError: likewise.
     """
+    if workers < 0:
+        raise InputError(f"expected 0 or more loader processes (workers), got {workers}")
     if not workers:
         for job in jobs:
             with _one_thread():
@@ -67,14 +71,16 @@ class ErrorsAsResults(Generic[Job]):
         """What was read, or why it could not be."""
         try:
             return self.read(job)
-        except (ValueError, OSError) as error:
-            return {REFUSED: torch.tensor(list(_line(error).encode("utf-8", "replace")), dtype=torch.uint8)}
+        except (InputError, OSError) as error:
+            if not is_input_error(error):
+                raise
+            return {REFUSED: torch.tensor(list(one_line(error).encode("utf-8", "replace")), dtype=torch.uint8)}
 
 
 def read_error(batch: Batch) -> ValueError | None:
     """Why a batch of a `ErrorsAsResults` could not be read, if it could not."""
     said = batch.get(REFUSED)
-    return None if said is None else ValueError(bytes(said.tolist()).decode())
+    return None if said is None else InputError(bytes(said.tolist()).decode())
 
 
 def in_loader() -> bool:
@@ -96,14 +102,8 @@ class _Jobs(Dataset[Any], Generic[Job]):
         try:
             batch = _noted(self.read, self.jobs[place])
         except (ValueError, OSError) as error:
-            return error  # raised in the main process: there it is one line, not a worker's traceback
+            return error  # raised in the main process, with the traceback of this one as a note
         return batch if _roomy() else {name: each.numpy() for name, each in batch.items()}
-
-
-def _line(error: ValueError | OSError) -> str:
-    if isinstance(error, OSError) and error.strerror:
-        return f"{error.filename}: {error.strerror}"
-    return " ".join(str(error).split())
 
 
 def _noted(read: Callable[[Job], Batch], job: Job) -> Batch:

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from avssl.data.ears import EarsMeter
 from avssl.data.field import FieldMeter
+from avssl.errors import InputError
 from avssl.media.channel_layouts import NAMES, PAIRS, check_pair, declared_layout, recognised_layout
 from avssl.media.numbered_audio import NumberedAudio
 from avssl.media.resample import BLOCK, resample_blocks
@@ -52,7 +53,7 @@ def analyze_audio(path: Path, name: str, longest: float) -> AudioSummary:
         longest: seconds to listen to.
 
     Raises:
-        ValueError: cannot be read, breaks off early, is silent, or is no such sound.
+        InputError: cannot be read, breaks off early, is silent, or is no such sound.
     """
     audio = NumberedAudio(path) if path.is_dir() else AudioReader(path)
     energy = torch.zeros(audio.channels, dtype=torch.float64)
@@ -84,7 +85,7 @@ def _listen(
         if not left:
             break
     if not energy.isfinite().all():
-        raise ValueError(f"{audio.path}: expected sound, some of its samples are not finite numbers")
+        raise InputError(f"{audio.path}: expected sound, some of its samples are not finite numbers")
     check_length(audio.path, meter.samples / audio.sample_rate, min(audio.seconds, longest))
 
 
@@ -96,10 +97,10 @@ def check_length(path: Path, found: float, promised: float) -> None:
     """Refuse a file that ends long before what its header promises.
 
     Raises:
-        ValueError: it breaks off.
+        InputError: it breaks off.
     """
     if found < 0.9 * promised - LOST:
-        raise ValueError(f"{path}: expected {promised:.1f} s, the file breaks off after {found:.1f} s")
+        raise InputError(f"{path}: expected {promised:.1f} s, the file breaks off after {found:.1f} s")
 
 
 def write_analyzed_audio(target: Path, heard: AudioSummary, seconds: float, sample_rate: int) -> None:

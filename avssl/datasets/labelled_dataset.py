@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from avssl.data.atomic import write_text
+from avssl.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ class Labelled:
         """What `save` wrote.
 
         Raises:
-            ValueError: the file holds something else.
+            InputError: the file holds something else.
         """
         try:
             found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
@@ -81,7 +82,7 @@ class Labelled:
                 tuple(found["missing"]),
             )
         except (ValueError, KeyError, TypeError) as error:
-            raise ValueError(f"{path}: expected a labelled data set: {error!r}") from error
+            raise InputError(f"{path}: expected a labelled data set: {error!r}") from error
 
 
 def check_missing(found: Labelled, share: float, lists: str) -> None:
@@ -93,12 +94,12 @@ def check_missing(found: Labelled, share: float, lists: str) -> None:
         lists: where they are named, for the message.
 
     Raises:
-        ValueError: more are missing.
+        InputError: more are missing.
     """
     named = len(found.examples) + len(found.missing)
     if len(found.missing) > share * named:
         enough = math.ceil(100 * len(found.missing) / named) / 100
-        raise ValueError(
+        raise InputError(
             f"{lists}: names {named} files, {len(found.missing)} are missing below {found.root}, "
             f"the first is {found.missing[0]!r}; --missing {enough:.2f} would go on without them"
         )

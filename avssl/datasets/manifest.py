@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from avssl.data.atomic import replacing
+from avssl.errors import InputError
 
 NAME = "manifest.parquet"
 
@@ -89,7 +90,7 @@ def write_manifest(path: Path, rows: Sequence[Row]) -> None:
         rows: at least one, each with a key of its own.
 
     Raises:
-        ValueError: there are no rows, or two share a key.
+        InputError: there are no rows, or two share a key.
         OSError: the file cannot be written.
     """
     target = path / NAME if path.is_dir() else path
@@ -107,7 +108,7 @@ def read_manifest(path: Path | str, split: str | None = None) -> Manifest:
         split: keeps only these rows; None keeps all.
 
     Raises:
-        ValueError: no manifest there, not a parquet file, columns are missing or of another kind, no rows (of that
+        InputError: no manifest there, not a parquet file, columns are missing or of another kind, no rows (of that
             split), a path leads out of the manifest's folder, or files are gone.
     """
     file = Path(path) / NAME if Path(path).is_dir() else Path(path)
@@ -117,29 +118,29 @@ def read_manifest(path: Path | str, split: str | None = None) -> Manifest:
         found = sorted({row.split for row in manifest.rows})
         manifest = manifest.select(split)
         if not manifest.rows:
-            raise ValueError(f"{file}: no clip of split {split!r}, only of {found}")
+            raise InputError(f"{file}: no clip of split {split!r}, only of {found}")
     _check_files(file, manifest)
     return manifest
 
 
 def _rows(file: Path) -> Iterator[Row]:
     if not file.is_file():
-        raise ValueError(f"{file}: expected a manifest (parquet), there is no such file")
+        raise InputError(f"{file}: expected a manifest (parquet), there is no such file")
     try:
         table = pq.ParquetFile(file).read()
     except (pa.ArrowException, OSError) as error:
-        raise ValueError(f"{file}: expected a manifest (parquet): {_first_line(error)}") from error
+        raise InputError(f"{file}: expected a manifest (parquet): {_first_line(error)}") from error
     twice = sorted(name for name in SCHEMA.names if table.column_names.count(name) > 1)
     if twice:
-        raise ValueError(f"{file}: a manifest has each column once, this has {twice[0]!r} twice")
+        raise InputError(f"{file}: a manifest has each column once, this has {twice[0]!r} twice")
     missing = [name for name in SCHEMA.names if name not in table.column_names]
     if missing:
-        raise ValueError(f"{file}: a manifest has {len(SCHEMA.names)} columns, this lacks {', '.join(missing)}")
+        raise InputError(f"{file}: a manifest has {len(SCHEMA.names)} columns, this lacks {', '.join(missing)}")
     try:
         table = table.select(SCHEMA.names).cast(SCHEMA)
         table.validate(full=True)
     except pa.ArrowException as error:
-        raise ValueError(f"{file}: a column is not of its kind: {_first_line(error)}") from error
+        raise InputError(f"{file}: a column is not of its kind: {_first_line(error)}") from error
     for values in table.to_pylist():
         yield _row(file, values)
 
@@ -148,22 +149,22 @@ def _row(file: Path, values: dict[str, str | float | int | None]) -> Row:
     values = {name: MAY_LACK.get(name) if value is None else value for name, value in values.items()}
     for name, value in values.items():
         if value is None or (value == "" and name in ("key", "video", "audio")):
-            raise ValueError(f"{file}: row {values['key']!r} has no {name}")
+            raise InputError(f"{file}: row {values['key']!r} has no {name}")
     row = Row(**values)  # type: ignore[arg-type]
     if not (0 <= row.start < math.inf and 0 < row.seconds < math.inf):
-        raise ValueError(f"{file}: row {row.key!r} wants start >= 0, seconds > 0, has {row.start}, {row.seconds}")
+        raise InputError(f"{file}: row {row.key!r} wants start >= 0, seconds > 0, has {row.start}, {row.seconds}")
     if not 0 < row.frame_rate < math.inf:
-        raise ValueError(f"{file}: row {row.key!r} wants frame_rate > 0, has {row.frame_rate}")
+        raise InputError(f"{file}: row {row.key!r} wants frame_rate > 0, has {row.frame_rate}")
     return row
 
 
 def _check_keys(file: Path, rows: Sequence[Row]) -> None:
     if not rows:
-        raise ValueError(f"{file}: a manifest has at least one row, this has none")
+        raise InputError(f"{file}: a manifest has at least one row, this has none")
     seen: set[str] = set()
     for row in rows:
         if row.key in seen:
-            raise ValueError(f"{file}: every row has a key of its own, two are {row.key!r}")
+            raise InputError(f"{file}: every row has a key of its own, two are {row.key!r}")
         seen.add(row.key)
 
 
@@ -172,10 +173,10 @@ def _check_files(file: Path, manifest: Manifest) -> None:
     paths = dict.fromkeys(path for row in manifest.rows for path in (row.video, row.audio))
     escaped = next((path for path in paths if _escapes(root, path)), None)
     if escaped is not None:
-        raise ValueError(f"{file}: paths stay inside the manifest's folder, {escaped!r} does not")
+        raise InputError(f"{file}: paths stay inside the manifest's folder, {escaped!r} does not")
     gone = [path for path in paths if not _is_file(root / path)]
     if gone:
-        raise ValueError(f"{file}: {len(gone)} of its {len(paths)} files are missing, the first is {gone[0]!r}")
+        raise InputError(f"{file}: {len(gone)} of its {len(paths)} files are missing, the first is {gone[0]!r}")
 
 
 def _is_file(path: Path) -> bool:

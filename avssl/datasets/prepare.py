@@ -20,6 +20,7 @@ from avssl.datasets.manifest import NAME, Row, write_manifest
 from avssl.datasets.prepare_journal import Journal, init_prepare_folder
 from avssl.datasets.prepare_report import Failure, PrepareReport, by_key, printable
 from avssl.datasets.transcode import MEDIA, PARTIAL, Job, Options, failure, prepare_one
+from avssl.errors import InputError, OutputError
 from avssl.io.cores import usable_cores
 from avssl.plugins import hint
 
@@ -71,12 +72,12 @@ def prepare(
         What is ready, what failed, and what is missing.
 
     Raises:
-        ValueError: no recordings, an option without meaning, or `out` belongs to something else.
+        InputError: no recordings, an option without meaning, or `out` belongs to something else.
         OSError: `out` cannot be written; when the disk is full, what is complete stays and the next run continues.
     """
     options = Options(projection, channel_layout, height, frame_rate, sample_rate)
     if workers is not None and workers < 1:
-        raise ValueError(f"workers must be 1 or more, not {workers}")
+        raise InputError(f"workers must be 1 or more, not {workers}")
     found = find(root, out, layout, split)
     with _disk_full_in_one_line(out):
         init_prepare_folder(out)
@@ -93,20 +94,20 @@ def find(root: Path, out: Path, layout: str, split: str = "") -> Listing:
     """The recordings under a root.
 
     Raises:
-        ValueError: an unknown layout, no such folder, an empty one, no such split lists, or the output would lie on top
+        InputError: an unknown layout, no such folder, an empty one, no such split lists, or the output would lie on top
             of it.
     """
     known = (*LAYOUTS, *SPLIT_BY_CHOICE)
     if layout not in known:
-        raise ValueError(f"unknown layout {layout!r}{hint(layout, known)}; {', '.join(known)}")
+        raise InputError(f"unknown layout {layout!r}{hint(layout, known)}; {', '.join(known)}")
     if split and layout not in SPLIT_BY_CHOICE:
-        raise ValueError(f"split {split!r}: the layout {layout} has no choice of split lists")
+        raise InputError(f"split {split!r}: the layout {layout} has no choice of split lists")
     if not root.is_dir():
-        raise ValueError(
+        raise InputError(
             f"{root}: expected a folder of recordings, {'this is a file' if root.exists() else 'there is none'}"
         )
     if root.resolve() == out.resolve():
-        raise ValueError(f"{out}: recordings and proxies need folders of their own, these are the same")
+        raise InputError(f"{out}: recordings and proxies need folders of their own, these are the same")
     return LAYOUTS[layout](root, out) if layout in LAYOUTS else SPLIT_BY_CHOICE[layout](root, out, split)
 
 
@@ -174,7 +175,7 @@ def _workplace(out: Path) -> Iterator[None]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise ValueError(f"{out}: another `avssl prepare` is writing here") from None
+            raise InputError(f"{out}: another `avssl prepare` is writing here") from None
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir()
         try:
@@ -191,4 +192,4 @@ def _disk_full_in_one_line(out: Path) -> Iterator[None]:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
         line = f"{out}: the disk is full; what is complete stays, and the same command continues from there"
-        raise OSError(line) from error
+        raise OutputError(line) from error

@@ -11,6 +11,7 @@ from typing import Any
 from avssl.data.atomic import write_text
 from avssl.datasets.layouts.recording import Recording
 from avssl.datasets.manifest import NAME, Row
+from avssl.errors import InputError
 
 SETTINGS = "prepare.json"
 ENTRIES = "prepared.jsonl"
@@ -24,7 +25,7 @@ class Journal:
         settings: what the proxies depend on; a folder with clips in it belongs to one such choice.
 
     Raises:
-        ValueError: `out` belongs to other settings.
+        InputError: `out` belongs to other settings.
         OSError: it cannot be written.
     """
 
@@ -80,13 +81,13 @@ def init_prepare_folder(out: Path) -> None:
     """Make an output folder, or see that it is one of ours.
 
     Raises:
-        ValueError: a file, or the folder of another command.
+        InputError: a file, or the folder of another command.
         OSError: it cannot be made.
     """
     if out.exists() and not out.is_dir():
-        raise ValueError(f"{out}: expected a folder to write to, this is a file")
+        raise InputError(f"{out}: expected a folder to write to, this is a file")
     if (out / NAME).exists() and not (out / SETTINGS).is_file():
-        raise ValueError(f"{out}: holds a manifest that `avssl prepare` did not write; give another folder")
+        raise InputError(f"{out}: holds a manifest that `avssl prepare` did not write; give another folder")
     out.mkdir(parents=True, exist_ok=True)
 
 
@@ -95,10 +96,10 @@ def _compare(out: Path, settings: dict[str, Any]) -> None:
     try:
         found = json.loads(note.read_text(encoding="utf-8"))
     except (ValueError, OSError) as error:
-        raise ValueError(f"{note}: expected the settings of `avssl prepare`, cannot read them: {error}") from error
+        raise InputError(f"{note}: expected the settings of `avssl prepare`, cannot read them: {error}") from error
     for name, value in settings.items():
         if found.get(name) != value:
-            raise ValueError(
+            raise InputError(
                 f"{out}: was prepared with {name} {found.get(name)!r}, now {value!r}; give another folder, or delete it"
             )
 

@@ -18,6 +18,7 @@ from avssl.datasets.audio_pass import AudioSummary, analyze_audio, check_length,
 from avssl.datasets.layouts.recording import Recording
 from avssl.datasets.manifest import Row
 from avssl.datasets.prepare_report import Failure, printable
+from avssl.errors import InputError
 from avssl.media.channel_layouts import check_name
 from avssl.media.image_sequence import Stills
 from avssl.media.projection_check import check_equirect, check_flat
@@ -51,14 +52,14 @@ class Options:
     def __post_init__(self) -> None:
         """Refuse what has no meaning."""
         if self.projection not in ("auto", "equirect", "flat"):
-            raise ValueError(f"projection is auto, equirect or flat, not {self.projection!r}")
+            raise InputError(f"projection is auto, equirect or flat, not {self.projection!r}")
         check_name(self.channel_layout)
         if self.height < 16 or self.height % 2:
-            raise ValueError(f"height is an even number of pixels, 16 or more, not {self.height}")
+            raise InputError(f"height is an even number of pixels, 16 or more, not {self.height}")
         if not 0 < self.frame_rate < math.inf:
-            raise ValueError(f"frame rate must be positive, not {self.frame_rate}")
+            raise InputError(f"frame rate must be positive, not {self.frame_rate}")
         if self.sample_rate < 8000:
-            raise ValueError(
+            raise InputError(
                 f"sample rate must be 8000 Hz or more (directions are read up to 4 kHz), not {self.sample_rate}"
             )
 
@@ -153,10 +154,10 @@ def _examined(recording: Recording, options: Options) -> tuple[VideoReader | Sti
         declared = recording.channel_layout if options.channel_layout == "auto" else options.channel_layout
         heard = analyze_audio(recording.audio, declared, length)
         _check_difference(heard, recording.least_difference)
-    except ValueError as error:
+    except InputError as error:
         refusals.append(str(error))
     if refusals or heard is None:
-        raise ValueError("; ".join(refusals))
+        raise InputError("; ".join(refusals))
     seconds = min(length, heard.seconds)
     _check_least(recording.audio, seconds)
     return frames, heard, seconds
@@ -164,14 +165,14 @@ def _examined(recording: Recording, options: Options) -> tuple[VideoReader | Sti
 
 def _check_difference(heard: AudioSummary, least: float) -> None:
     if isinstance(heard.meter, EarsMeter) and (found := heard.meter.difference()) < least:
-        raise ValueError(
+        raise InputError(
             f"{heard.audio.path}: expected left and right to differ by {least:.0f} dB, found {found:.0f} dB"
         )
 
 
 def _check_least(path: Path, seconds: float) -> None:
     if seconds < LEAST:
-        raise ValueError(f"{path}: expected pictures and sound of {LEAST} s at least, found {seconds:.2f} s")
+        raise InputError(f"{path}: expected pictures and sound of {LEAST} s at least, found {seconds:.2f} s")
 
 
 def _opened(recording: Recording) -> VideoReader | Stills:

@@ -20,6 +20,7 @@ from avssl.detection.ground_truth import TRUTH, objects_of_world
 from avssl.detection.object_index import DetectedTimes, DetectionSettings, objects_path
 from avssl.detection.prefetch import FrameBatch, frame_batches, read_ahead
 from avssl.detection.tiling import VIEW_MODES, DetectorInput, SphereDetections, detect_frames
+from avssl.errors import InputError
 from avssl.plugins import hint
 
 Clip = tuple[Row, DetectedTimes, list[SphereDetections]]
@@ -53,7 +54,7 @@ def detect_objects(
         The parquet file; `objects.read(folder, model)` reads it. Beside it lies a picture of what was found.
 
     Raises:
-        ValueError: no such model, one that cannot be read, clips that are no panoramas, or the folder holds another
+        InputError: no such model, one that cannot be read, clips that are no panoramas, or the folder holds another
             model's objects of that name.
         OSError: the files cannot be written.
     """
@@ -105,8 +106,8 @@ def _shown(results: Iterator[Clip], clips: int, progress: bool) -> Iterator[Clip
 
 def _check(rate: float, views: str | None, min_score: float) -> None:
     if not 0 < rate < math.inf:
-        raise ValueError(f"rate is above 0, not {rate}")
+        raise InputError(f"rate is above 0, not {rate}")
     if views is not None and views not in VIEW_MODES:
-        raise ValueError(f"views are {' or '.join(VIEW_MODES)}, not {views!r}{hint(views, VIEW_MODES)}")
+        raise InputError(f"views are {' or '.join(VIEW_MODES)}, not {views!r}{hint(views, VIEW_MODES)}")
     if not 0 < min_score < 1:
-        raise ValueError(f"min_score lies between 0 and 1, not {min_score}")
+        raise InputError(f"min_score lies between 0 and 1, not {min_score}")

@@ -16,6 +16,8 @@ from avssl.data.atomic import replacing, write_text
 from avssl.data.digest import sha256
 from avssl.detection.backends.ultralytics import ultralytics
 from avssl.detection.backends.yolo import Yolo
+from avssl.errors import InputError
+from avssl.io.format_version import check_version
 
 FORMAT = "avssl-detector"
 VERSION = 1
@@ -55,20 +57,20 @@ def read_folder(folder: Path) -> Yolo:
     """The detector of a folder that `write_folder` wrote.
 
     Raises:
-        ValueError: it is something else, or not whole.
+        InputError: it is something else, or not whole.
     """
     config = _read_config(folder / CONFIG)
     if not (folder / WEIGHTS).is_file():
-        raise ValueError(f"{folder / WEIGHTS}: expected the detector's weights; there are none")
+        raise InputError(f"{folder / WEIGHTS}: expected the detector's weights; there are none")
     try:
         network = build(config)
     except ValueError as error:
-        raise ValueError(f"{folder / CONFIG}: {error}") from error
+        raise InputError(f"{folder / CONFIG}: {error}") from error
     try:
         network.load_state_dict(load_file(folder / WEIGHTS))
     except (SafetensorError, OSError, RuntimeError) as error:
         reason = " ".join(str(error).split())[:200]
-        raise ValueError(f"{folder / WEIGHTS}: not the weights of a {config.architecture}: {reason}") from error
+        raise InputError(f"{folder / WEIGHTS}: not the weights of a {config.architecture}: {reason}") from error
     detector = Yolo(network, folder.resolve().name, sha256(folder / WEIGHTS, folder / CONFIG), config.side)
     detector.views = config.views
     return detector
@@ -78,18 +80,18 @@ def build(config: Config) -> nn.Module:
     """A network of ultralytics with random weights.
 
     Raises:
-        ValueError: ultralytics ships no such architecture of a detector.
+        InputError: ultralytics ships no such architecture of a detector.
     """
     library = ultralytics()
     name = config.architecture
     # A name, not a path: a description from elsewhere could hold code, and a missing one would be looked for online.
     if Path(name).name != name or not name.endswith(".yaml"):
-        raise ValueError(f"expected an architecture of ultralytics such as yolo11n.yaml, not {name!r}")
+        raise InputError(f"expected an architecture of ultralytics such as yolo11n.yaml, not {name!r}")
     try:
         network: nn.Module = library.nn.tasks.DetectionModel(name, nc=len(config.labels), verbose=False)
     except Exception as error:  # whatever the description breaks
         reason = " ".join(str(error).split())[:200]
-        raise ValueError(f"ultralytics {library.__version__} ships no detector {name!r}: {reason}") from error
+        raise InputError(f"ultralytics {library.__version__} ships no detector {name!r}: {reason}") from error
     network.names = dict(enumerate(config.labels))  # type: ignore[assignment]
     return network
 
@@ -98,11 +100,12 @@ def _read_config(path: Path) -> Config:
     try:
         note: Any = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise ValueError(f"{path}: not JSON: {str(error).splitlines()[0]}") from error
-    if not isinstance(note, dict) or (note.get("format"), note.get("version")) != (FORMAT, VERSION):
-        raise ValueError(f"{path}: expected a detector of avssl (format {FORMAT!r}, version {VERSION}); it is not one")
+        raise InputError(f"{path}: not JSON: {str(error).splitlines()[0]}") from error
+    if not isinstance(note, dict) or note.get("format") != FORMAT:
+        raise InputError(f"{path}: expected a detector of avssl (format {FORMAT!r}), got something else")
+    check_version(path, note.get("version"), VERSION)
     values: dict[str, Any] = {each.name: note.get(each.name) for each in fields(Config)}
     whole = isinstance(values["side"], int) and isinstance(values["labels"], list) and values["labels"]
     if not whole or values["views"] not in ("viewports", "equirect") or not isinstance(values["architecture"], str):
-        raise ValueError(f"{path}: expected architecture, side, views and labels, they are not all there")
+        raise InputError(f"{path}: expected architecture, side, views and labels, they are not all there")
     return Config(**values)

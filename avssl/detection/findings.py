@@ -17,6 +17,7 @@ from avssl.detection.frame_source import Panoramas
 from avssl.detection.object_index import SCHEMA, DetectedTimes, DetectionSettings, read_settings, write
 from avssl.detection.preview import write_overlay
 from avssl.detection.tiling import SphereDetections
+from avssl.errors import InputError
 
 ENTRY = ("key", "video", "looked", "rows")
 FACTS = [name for name in SCHEMA.names if name not in ("key", "model")]
@@ -31,7 +32,7 @@ class DetectionJournal:
         about: how objects are looked for; a file belongs to one such choice.
 
     Raises:
-        ValueError: another process writes here, or the file belongs to another choice.
+        InputError: another process writes here, or the file belongs to another choice.
         OSError: nothing can be written here.
     """
 
@@ -105,7 +106,7 @@ class DetectionJournal:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             file.close()
-            raise ValueError(f"{self.entries}: another `avssl detect` is writing here") from None
+            raise InputError(f"{self.entries}: another `avssl detect` is writing here") from None
         return file
 
     def _read(self) -> None:
@@ -127,7 +128,7 @@ class DetectionJournal:
         for name, value in asdict(self.about).items():
             before = getattr(found, name)
             if before != value:
-                raise ValueError(
+                raise InputError(
                     f"{self.path}: these objects were looked for with {name} {before!r}, now {value!r}; delete "
                     f"{self.path.stem}.* or give the model another file name"
                 )

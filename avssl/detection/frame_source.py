@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from avssl.datasets.manifest import Manifest, Row
 from avssl.datasets.prepare_journal import SETTINGS
+from avssl.errors import InputError
 from avssl.media.streams import VideoReader
 
 
@@ -31,13 +32,13 @@ class Panoramas:
         manifest: the clips.
 
     Raises:
-        ValueError: a clip's pictures are no panoramas.
+        InputError: a clip's pictures are no panoramas.
     """
 
     def __init__(self, manifest: Manifest) -> None:
         flat = next((row for row in manifest if row.width != 2 * row.height), None)
         if flat is not None:
-            raise ValueError(
+            raise InputError(
                 f"{manifest.root}: objects are looked for in 360-degree pictures (2:1), clip {flat.key!r} is "
                 f"{flat.width}x{flat.height}"
             )

@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 from avssl.data.digest import sha256
 from avssl.datasets.manifest import Manifest
 from avssl.detection.object_index import SCHEMA, DetectedTimes, DetectionSettings, objects_path, write
+from avssl.errors import InputError
 from avssl.spatial.boxes import from_frame
 
 TRUTH = "truth"
@@ -32,7 +33,7 @@ def objects_of_world(manifest: Manifest, min_score: float) -> Path:
         The parquet file.
 
     Raises:
-        ValueError: there is no truth, or not one of panoramas.
+        InputError: there is no truth, or not one of panoramas.
         OSError: the file cannot be written.
     """
     source = manifest.root / FILE
@@ -47,17 +48,17 @@ def read_truth(path: Path) -> pa.Table:
     """The truth of a world of panoramas, with the columns `COLUMNS`.
 
     Raises:
-        ValueError: there is none, it is broken, or lacks columns, as that of a camera of ordinary field of view does.
+        InputError: there is none, it is broken, or lacks columns, as that of a camera of ordinary field of view does.
     """
     if not path.is_file():
-        raise ValueError(f"{path}: expected the truth of a made-up world, there is no such file")
+        raise InputError(f"{path}: expected the truth of a made-up world, there is no such file")
     try:
         table = pq.ParquetFile(path).read()
     except (pa.ArrowException, OSError) as error:
-        raise ValueError(f"{path}: expected the truth of a made-up world (parquet): {_first_line(error)}") from error
+        raise InputError(f"{path}: expected the truth of a made-up world (parquet): {_first_line(error)}") from error
     missing = [name for name in COLUMNS if name not in table.column_names]
     if missing:
-        raise ValueError(f"{path}: the truth of a 360-degree world has columns this lacks: {', '.join(missing)}")
+        raise InputError(f"{path}: the truth of a 360-degree world has columns this lacks: {', '.join(missing)}")
     return table.select(COLUMNS)
 
 

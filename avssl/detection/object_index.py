@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from avssl.data.atomic import replacing
+from avssl.errors import InputError
 
 FORMAT = "avssl-objects"
 VERSION = 1
@@ -101,10 +102,10 @@ class Objects:
             Azimuth and elevation `(N, 2)` in radians and scores `(N,)`, best first; of equal ones the largest.
 
         Raises:
-            ValueError: the clip was not looked at.
+            InputError: the clip was not looked at.
         """
         if key not in self.looked:
-            raise ValueError(f"clip {key!r}: no objects were looked for in it; run `avssl detect` again")
+            raise InputError(f"clip {key!r}: no objects were looked for in it; run `avssl detect` again")
         times = self.looked[key].times()
         nearest = times[np.abs(times - time).argmin()]
         rows = self._rows.get(key, np.empty(0, np.int64))
@@ -135,11 +136,11 @@ def read(folder: Path, model: str) -> Objects:
         model: as it was given to `detect`.
 
     Raises:
-        ValueError: there is no such file, it is broken, or of another kind.
+        InputError: there is no such file, it is broken, or of another kind.
     """
     path = objects_path(folder, model)
     if not path.is_file():
-        raise ValueError(f"{path}: expected objects, there is no such file; `avssl detect {folder} --model {model}`")
+        raise InputError(f"{path}: expected objects, there is no such file; `avssl detect {folder} --model {model}`")
     with _refused(path):
         table = pq.ParquetFile(path).read()
         looked = _looked(_note(table.schema))
@@ -150,7 +151,7 @@ def read_settings(path: Path) -> tuple[DetectionSettings, dict[str, DetectedTime
     """What a file of objects says of itself, and which clips it covers.
 
     Raises:
-        ValueError: it is broken, or of another kind.
+        InputError: it is broken, or of another kind.
     """
     with _refused(path):
         note = _note(pq.ParquetFile(path).schema_arrow)
@@ -182,7 +183,7 @@ def _refused(path: Path) -> Iterator[None]:
         yield
     except (pa.ArrowException, OSError, KeyError, TypeError, ValueError) as error:
         reason = next(iter(str(error).splitlines()), type(error).__name__)
-        raise ValueError(
+        raise InputError(
             f"{path}: expected objects of avssl (parquet): {reason}; delete it and detect again"
         ) from error
 
@@ -191,7 +192,7 @@ def _note(schema: pa.Schema) -> dict[str, Any]:
     """What lies in the schema's metadata."""
     note = json.loads((schema.metadata or {}).get(b"avssl", b"{}"))
     if note.get("format") != FORMAT or note.get("version") != VERSION:
-        raise ValueError(f"its metadata do not say {FORMAT!r}, version {VERSION}")
+        raise InputError(f"its metadata do not say {FORMAT!r}, version {VERSION}")
     return dict(note)
 
 

@@ -74,7 +74,7 @@ def read_ahead(
         Each piece with its pictures.
 
     Raises:
-        ValueError: a video is broken.
+        InputError: a video is broken.
     """
 
     def read(piece: FrameBatch) -> DetectorInput:

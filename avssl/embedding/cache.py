@@ -48,7 +48,7 @@ def cached_embeddings(
         For each source float32 `(len(starts), width)`.
 
     Raises:
-        ValueError: see `embed`.
+        InputError: see `embed`.
         FileNotFoundError: a file is gone, and its embeddings are not cached.
     """
     shards = _shards(embedder, reading, precision, folder)
@@ -88,7 +88,7 @@ def iterate_cached_embeddings(
         Each source that can be read, in order, with float32 `(len(starts), width)`.
 
     Raises:
-        ValueError: see `embed`.
+        InputError: see `embed`.
         FileNotFoundError: a file is gone, and its embeddings are not cached.
     """
     shards, failed = _shards(embedder, reading, precision, folder), dict[str, Exception]()

@@ -10,6 +10,7 @@ from typing import Any
 
 from avssl.datasets.labelled_dataset import Labelled
 from avssl.embedding.cache_keys import absolute, short_hash
+from avssl.errors import InputError
 from avssl.io.cache_folder import cache_folder
 
 logger = logging.getLogger(__name__)
@@ -27,14 +28,14 @@ def cached_dataset(
         folder: of the cache; None: `labelled` in the cache folder.
 
     Raises:
-        ValueError: `read` raised it, and media are there or no index is cached.
+        InputError: `read` raised it, and media are there or no index is cached.
         FileNotFoundError: `read` raised it, under the same condition.
     """
     key = short_hash(absolute(root), json.dumps(dict(settings), sort_keys=True, default=str))
     path = (folder or cache_folder() / "labelled") / f"{key}.json"
     try:
         found = read()
-    except (ValueError, OSError):
+    except (InputError, OSError):
         if not path.is_file():
             raise
         found = Labelled.load(path)

@@ -12,10 +12,11 @@ import torch
 
 from avssl.data.worker_loader import Batch, in_order
 from avssl.embedding.cache_keys import CacheKeys
+from avssl.errors import MissingFileError
 from avssl.io.cache_folder import cache_folder
+from avssl.io.progress import ProgressCounter
 from avssl.media import probe
 from avssl.media.streams import AudioReader, VideoReader
-from avssl.train.counter import Counter
 
 FILE = "durations.jsonl"
 
@@ -36,7 +37,7 @@ def cached_durations(
         title: of the progress bar.
 
     Raises:
-        ValueError: a file is broken, or has no such stream.
+        InputError: a file is broken, or has no such stream.
         FileNotFoundError: a file is gone, and its duration is not cached.
     """
     file = (folder or cache_folder() / "embeddings") / FILE
@@ -47,7 +48,10 @@ def cached_durations(
     wanted = {path: name for path, name in names.items() if name not in known}
     if wanted:
         file.parent.mkdir(parents=True, exist_ok=True)
-        with file.open("a", encoding="utf-8") as log, Counter(title or "durations of files", len(wanted)) as counter:
+        with (
+            file.open("a", encoding="utf-8") as log,
+            ProgressCounter(title or "durations of files", len(wanted)) as counter,
+        ):
             found = in_order(partial(_measured, tower=tower), list(wanted), workers)
             for name, seconds in zip(wanted.values(), found, strict=True):
                 known[name] = float(seconds["seconds"])
@@ -60,11 +64,11 @@ def media_duration(path: Path, tower: str) -> float:
     """Seconds of the audio (tower audio) or of the frames (tower video) of a file.
 
     Raises:
-        ValueError: it is broken, or has no such stream.
+        InputError: it is broken, or has no such stream.
         FileNotFoundError: it is gone.
     """
     if not path.is_file():
-        raise FileNotFoundError(f"{path}: expected {tower}, there is no such file")
+        raise MissingFileError(f"{path}: expected {tower}, there is no such file")
     if tower == "video":
         return VideoReader(path).length()
     # Headers of streamed files hold no duration: then it is counted over all packets.

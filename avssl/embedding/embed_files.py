@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -10,6 +11,7 @@ from avssl.data.window_reader import Reading, Source
 from avssl.embedding.cache import iterate_cached_embeddings
 from avssl.embedding.media_discovery import MediaFiles, Medium, find_media, find_windows
 from avssl.embedding.table_writer import Add, embedding_table
+from avssl.errors import InputError
 from avssl.models.embedder import Embedder
 from avssl.models.encoders import Encoders
 
@@ -21,7 +23,7 @@ def embed_files(
     towers: Sequence[str],
     reading: Reading,
     *,
-    hop: float = 1.0,
+    hop: float | None = None,
     precision: str = "bf16-mixed",
     workers: int = 2,
     say: Callable[[str], None] = print,
@@ -38,7 +40,7 @@ def embed_files(
         encoders: pretrained.
         towers: audio, video.
         reading: how windows are read.
-        hop: seconds from one window to the next.
+        hop: seconds from one window to the next; None: the length of a window.
         precision: Lightning Fabric's name.
         workers: loader processes.
         say: gets a line for each thing that a person should know.
@@ -47,15 +49,16 @@ def embed_files(
         What could not be read, name -> why.
 
     Raises:
-        ValueError: no media, or nothing in them that the towers could take; an output of another kind.
+        InputError: no media, or nothing in them that the towers could take; an output of another kind.
     """
-    if not hop > 0:
-        raise ValueError(f"windows are a hop > 0 seconds apart, not {hop}")
+    hop = reading.seconds if hop is None else hop
+    if not 0 < hop < math.inf:
+        raise InputError(f"windows are a hop > 0 seconds apart, not {hop}")
     table = embedding_table(out, reading.seconds)
     there = find_media(root, out)
     found = find_windows(there, towers, reading.seconds, hop, workers)
     if not found.broken and not any(found.sources.values()):
-        raise ValueError(f"{root}: has nothing for the tower {' or '.join(towers)} among its {len(there)} media")
+        raise InputError(f"{root}: has nothing for the tower {' or '.join(towers)} among its {len(there)} media")
     _say_rates(found, encoders.sample_rate, say)
     out.parent.mkdir(parents=True, exist_ok=True)
     try:

@@ -16,9 +16,10 @@ from torch import Tensor, nn
 from avssl.config import check_precision
 from avssl.data.window_reader import Reading, Source, iterate_window_frames, read_audio_windows
 from avssl.data.worker_loader import Batch, ErrorsAsResults, in_order, read_error
+from avssl.errors import InputError
+from avssl.io.progress import ProgressCounter
 from avssl.models.embedder import AudioEmbedder, Embedder
 from avssl.models.runtime import evaluating, single_process
-from avssl.train.counter import Counter
 
 BATCH = 32
 """Windows in one pass through a network, and in one read of a file, at most."""
@@ -60,7 +61,7 @@ def embed(
         Each source that can be read, in order, with float32 `(len(starts), width)` on the CPU.
 
     Raises:
-        ValueError: unknown precision; a file is broken, or has not as many channels as the features take.
+        InputError: unknown precision; a file is broken, or has not as many channels as the features take.
         FileNotFoundError: a file is gone.
     """
     check_precision("embed", precision)
@@ -75,7 +76,7 @@ def embed(
     try:
         with (
             evaluating(network),
-            Counter(title or f"{tower_of(embedder)} windows", sum(map(len, flat)), progress) as counter,
+            ProgressCounter(title or f"{tower_of(embedder)} windows", sum(map(len, flat)), progress) as counter,
         ):
             batches = in_order(read if on_error is None else ErrorsAsResults(read), flat, workers)
             parts = _embedded(network, batches, fabric, counter)
@@ -139,7 +140,7 @@ class _Reader:
         if count not in self.audio.accepted:
             takes = " or ".join(map(str, self.audio.accepted))
             hint = "; channels=4 takes the first four" if count > 4 else ""
-            raise ValueError(f"features {self.audio.name} take {takes} channels, {job.path} has {count}{hint}")
+            raise InputError(f"features {self.audio.name} take {takes} channels, {job.path} has {count}{hint}")
         return {"windows": waveforms}
 
     @property
@@ -165,7 +166,7 @@ def _split(source: Source, read: _Reader) -> list[_Job]:
 
 
 def _embedded(
-    network: torch.nn.Module, batches: Iterable[Batch], fabric: Fabric, counter: Counter
+    network: torch.nn.Module, batches: Iterable[Batch], fabric: Fabric, counter: ProgressCounter
 ) -> Iterator[Tensor | ValueError]:
     """For each batch of windows their embeddings, or why they could not be read."""
     waiting: list[Tensor] = []
@@ -185,7 +186,9 @@ def _embedded(
     yield from _passed(network, waiting, fabric, counter)
 
 
-def _passed(network: torch.nn.Module, waiting: list[Tensor], fabric: Fabric, counter: Counter) -> Iterator[Tensor]:
+def _passed(
+    network: torch.nn.Module, waiting: list[Tensor], fabric: Fabric, counter: ProgressCounter
+) -> Iterator[Tensor]:
     """The embeddings of batches of windows that go through the tower together."""
     if waiting:
         with torch.inference_mode(), fabric.autocast():

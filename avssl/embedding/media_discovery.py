@@ -15,9 +15,10 @@ from avssl.datasets.layouts.files import AUDIO_SUFFIXES, VIDEO_SUFFIXES
 from avssl.datasets.layouts.walk import walk
 from avssl.datasets.manifest import NAME, read_manifest
 from avssl.embedding.duration_cache import media_duration
+from avssl.errors import InputError
+from avssl.io.progress import ProgressCounter
 from avssl.media import probe
 from avssl.media.streams import AudioReader
-from avssl.train.counter import Counter
 
 WINDOWS_PER_SOURCE = 512
 """Longer files become several sources, so that memory is flat."""
@@ -53,17 +54,17 @@ def find_media(root: Path, leave_out: Path) -> list[Medium]:
     """The media of a manifest or below a folder, subfolders and linked ones included; or one file.
 
     Raises:
-        ValueError: there are none, or the manifest cannot be used.
+        InputError: there are none, or the manifest cannot be used.
     """
     if root.suffix == ".parquet" or (root / NAME).is_file():
         manifest = read_manifest(root)
         paths = [(row, manifest.root / row.video, manifest.root / row.audio) for row in manifest]
         return [Medium(row.key, video, audio, row.start, row.seconds) for row, video, audio in paths]
     if not root.exists():
-        raise ValueError(f"{root}: expected a folder of media, a manifest or a media file; there is nothing")
+        raise InputError(f"{root}: expected a folder of media, a manifest or a media file; there is nothing")
     files = [root] if root.is_file() else _below(root, leave_out)
     if not files:
-        raise ValueError(f"{root}: expected media (.mp4, .webm, .avi, .wav, .flac, ...) below it, found none")
+        raise InputError(f"{root}: expected media (.mp4, .webm, .avi, .wav, .flac, ...) below it, found none")
     return [_medium(path.name if path == root else path.relative_to(root).as_posix(), path) for path in files]
 
 
@@ -81,7 +82,7 @@ def find_windows(
     """
     made = MediaFiles({tower: [] for tower in towers})
     jobs = [(medium, tower) for medium in found for tower in towers]
-    with Counter("looking at files", len(jobs)) as counter:
+    with ProgressCounter("looking at files", len(jobs)) as counter:
         for (medium, tower), batch in zip(jobs, in_order(ErrorsAsResults(_measured), jobs, workers), strict=True):
             counter.advance(1)
             if refused := read_error(batch):

@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 from torch import Tensor
 
 from avssl.data.atomic import replacing
+from avssl.errors import InputError
 
 NPY: Any = np.lib.format
 GROUP = 4096
@@ -47,11 +48,11 @@ def embedding_table(path: Path, seconds: float) -> AbstractContextManager[Add]:
         seconds: of a window.
 
     Raises:
-        ValueError: another suffix.
+        InputError: another suffix.
     """
     kinds = {".parquet": _parquet, ".npz": _npz}
     if path.suffix not in kinds:
-        raise ValueError(f"{path}: embeddings go to a .parquet or an .npz file, not to {path.suffix or 'this'!r}")
+        raise InputError(f"{path}: embeddings go to a .parquet or an .npz file, not to {path.suffix or 'this'!r}")
     return kinds[path.suffix](path, seconds)
 
 

@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from avssl.errors import InputError
+
 QUANTILES = (0.025, 0.975)
 """Ends of a 95 % interval."""
 CHUNK = 1_000_000
@@ -40,10 +42,10 @@ def accuracy_interval(correct: Tensor, group: Tensor, resamplings: int, seed: in
         Accuracy over all judgements, and the 2.5 % and 97.5 % quantiles of the bootstrap samples' accuracies.
 
     Raises:
-        ValueError: no judgement, or not one group for each.
+        InputError: no judgement, or not one group for each.
     """
     if not correct.numel() or correct.shape != group.shape:
-        raise ValueError(
+        raise InputError(
             f"expected one group for each of one or more judgements, got shapes {tuple(correct.shape)} and "
             f"{tuple(group.shape)}"
         )

@@ -11,6 +11,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from avssl.errors import InputError
+
 RANKS = (1, 5, 10)
 MAP_R = "map_r"
 METRICS = (*(f"r{rank}" for rank in RANKS), MAP_R)
@@ -38,7 +40,7 @@ def retrieval_metrics(
         `r1`, `r5`, `r10`, `map_r`, each as a share, and with the ending `_chance` the expectation in random order.
 
     Raises:
-        ValueError: shapes do not fit, embeddings are not finite, or a query has no relevant reference.
+        InputError: shapes do not fit, embeddings are not finite, or a query has no relevant reference.
     """
     labels = _checked(query, query_label, reference, reference_label)
     relevant = np.bincount(labels[1])[labels[0]]
@@ -91,14 +93,14 @@ def _checked(
     shapes = [tuple(each.shape) for each in (query, query_label, reference, reference_label)]
     fits = query.ndim == reference.ndim == 2 and query.shape[1] == reference.shape[1]
     if not fits or query_label.shape != query.shape[:1] or reference_label.shape != reference.shape[:1]:
-        raise ValueError(f"expected embeddings (Q, D) and (N, D) with a label each, got {shapes}")
+        raise InputError(f"expected embeddings (Q, D) and (N, D) with a label each, got {shapes}")
     for name, each in (("queries", query), ("references", reference)):
         if not each.isfinite().all():
-            raise ValueError(f"expected finite embeddings, got NaN or Inf among the {name}")
+            raise InputError(f"expected finite embeddings, got NaN or Inf among the {name}")
     _, labels = np.unique(torch.cat([query_label, reference_label]).cpu().numpy(), return_inverse=True)
     mine, theirs = labels[: len(query)], labels[len(query) :]
     if not len(query) or not np.isin(mine, theirs).all():
-        raise ValueError("expected queries, each with a reference of its label, got none or some without")
+        raise InputError("expected queries, each with a reference of its label, got none or some without")
     return mine, theirs
 
 

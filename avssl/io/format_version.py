@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from avssl.errors import InputError
+
 
 def check_version(path: Path, found: Any, version: int) -> None:
     """See that a file or folder has the format that this avssl reads.
@@ -15,11 +17,11 @@ def check_version(path: Path, found: Any, version: int) -> None:
         version: the one that is read.
 
     Raises:
-        ValueError: it is older or newer.
+        InputError: it is older or newer.
     """
     if found == version:
         return
     if isinstance(found, int) and found > version:
-        raise ValueError(f"{path}: made by a newer avssl (format {found}, expected {version}); update avssl")
+        raise InputError(f"{path}: made by a newer avssl (format {found}, expected {version}); update avssl")
     stated = found if isinstance(found, int) else 1
-    raise ValueError(f"{path}: made by an older avssl (format {stated}, expected {version}); train again")
+    raise InputError(f"{path}: made by an older avssl (format {stated}, expected {version}); train again")

@@ -18,6 +18,7 @@ from av.audio.stream import AudioStream
 from av.error import FFmpegError
 from torch import Tensor
 
+from avssl.errors import InputError
 from avssl.media.container_cache import Opened, borrow, reading
 
 PREROLL = 0.5
@@ -75,11 +76,11 @@ def chosen(path: Path, channels: Sequence[int] | None, count: int) -> list[int]:
     """Channel indices, all of them for None.
 
     Raises:
-        ValueError: an index is not among the file's `count` channels.
+        InputError: an index is not among the file's `count` channels.
     """
     indices = list(range(count)) if channels is None else list(channels)
     if not indices or not all(0 <= index < count for index in indices):
-        raise ValueError(f"{path}: its sound has {count} channels, asked for {indices} (the first is 0)")
+        raise InputError(f"{path}: its sound has {count} channels, asked for {indices} (the first is 0)")
     return indices
 
 
@@ -157,12 +158,12 @@ def _grouped(frames: Iterable[tuple[float, np.ndarray]], gap: float) -> list[_Ru
 def _laid_out(opened: Opened[AudioStream], runs: list[_Run], first: int, end: float) -> Tensor:
     """Runs pasted into silence."""
     if not runs:
-        raise ValueError(f"{opened.path}: no sound of it can be decoded")
+        raise InputError(f"{opened.path}: no sound of it can be decoded")
     begins = [_on_grid(opened, run) for run in runs]
     last = max(begin + run.samples for begin, run in zip(begins, runs, strict=True))
     if last <= first:
         rate = opened.stream.codec_context.sample_rate
-        raise ValueError(f"{opened.path}: its sound ends at {last / rate:.3f} s, asked for {first / rate:.3f} s")
+        raise InputError(f"{opened.path}: its sound ends at {last / rate:.3f} s, asked for {first / rate:.3f} s")
     count = int(min(end, last) if math.isinf(end) else end) - first
     audio = np.zeros((runs[0].frames[0].shape[0], count), np.float32)
     for begin, run in zip(begins, runs, strict=True):

@@ -11,6 +11,7 @@ import soundfile
 import torch
 from torch import Tensor
 
+from avssl.errors import InputError, MissingFileError
 from avssl.media.audio_decode import chosen, decode_stretch
 
 LIBSNDFILE = {".wav", ".flac", ".caf", ".aif", ".aiff", ".w64", ".rf64", ".ogg"}
@@ -35,11 +36,11 @@ def read_audio(
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: no sound in the file, no such channel or stream, or nothing but what lies past its end.
+        InputError: no sound in the file, no such channel or stream, or nothing but what lies past its end.
     """
     path = Path(path)
     if start < 0 or seconds <= 0:
-        raise ValueError(f"{path}: expected start >= 0 and seconds > 0, got {start} and {seconds}")
+        raise InputError(f"{path}: expected start >= 0 and seconds > 0, got {start} and {seconds}")
     return _read(path, start, seconds, channels, stream)
 
 
@@ -50,7 +51,7 @@ def read_all_audio(path: Path | str, channels: Sequence[int] | None = None, stre
 
 def _read(path: Path, start: float, seconds: float, channels: Sequence[int] | None, stream: int) -> tuple[Tensor, int]:
     if not path.is_file():
-        raise FileNotFoundError(f"{path}: expected a sound file, there is none")
+        raise MissingFileError(f"{path}: expected a sound file, there is none")
     if path.suffix.lower() in LIBSNDFILE and stream == 0:
         try:
             with soundfile.SoundFile(path) as file:
@@ -67,7 +68,7 @@ def _seek_and_read(
 ) -> Tensor:
     first = round(start * file.samplerate)
     if first >= file.frames:
-        raise ValueError(f"{path}: its sound ends at {file.frames / file.samplerate:.3f} s, asked for {start:.3f} s")
+        raise InputError(f"{path}: its sound ends at {file.frames / file.samplerate:.3f} s, asked for {start:.3f} s")
     count = file.frames - first if math.isinf(seconds) else round(seconds * file.samplerate)
     file.seek(first)
     found = file.read(count, dtype="float32", always_2d=True)[:, chosen(path, channels, file.channels)]

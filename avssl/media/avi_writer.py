@@ -16,6 +16,7 @@ from av.packet import Packet
 from av.video.reformatter import ColorRange, Colorspace
 
 from avssl.data.atomic import replacing
+from avssl.errors import InputError
 from avssl.media.audio_encode import encoded, instant
 from avssl.media.video_writer import writing
 
@@ -37,15 +38,15 @@ def write_avi(
         sample_rate: Hz, one of MP3's.
 
     Raises:
-        ValueError: no frames, odd sides, or more channels.
+        InputError: no frames, odd sides, or more channels.
         OSError: the file cannot be written.
     """
     target, frames = Path(path), iter(frames)
     first = next(frames, None)
     if first is None or first.shape[0] % 2 or first.shape[1] % 2:
-        raise ValueError(f"{target}: expected frames of even sides, got {'none' if first is None else first.shape}")
+        raise InputError(f"{target}: expected frames of even sides, got {'none' if first is None else first.shape}")
     if audio is not None and len(audio) not in LAYOUTS:
-        raise ValueError(f"{target}: expected sound of 1 or 2 channels, got {len(audio)}")
+        raise InputError(f"{target}: expected sound of 1 or 2 channels, got {len(audio)}")
     with replacing(target) as part, writing(target), av.open(f"file:{part}", "w", format="avi") as container:
         streams = [_frames(_film(container, first, frame_rate), chain([first], frames))]
         if audio is not None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from avssl.errors import InputError
 from avssl.plugins import hint
 from avssl.spatial.ambisonics import convert
 
@@ -41,12 +42,12 @@ class SoundLayout:
             energy: sum of squares of each native channel, `(native channels,)`.
 
         Raises:
-            ValueError: a channel that should be unused carries sound.
+            InputError: a channel that should be unused carries sound.
         """
         for channel in self.unused:
             level = 10 * math.log10(float(energy[channel] / energy[self.channels[0]].clamp_min(1e-20)) + 1e-20)
             if level > UNUSED_LEVEL_DB:
-                raise ValueError(
+                raise InputError(
                     f"{len(energy)}-channel surround, not ambisonics: {self.name} leaves channel {channel} unused, "
                     f"here it is at {level:.0f} dB of channel {self.channels[0]}"
                 )
@@ -77,15 +78,15 @@ def declared_layout(name: str, channels: int) -> SoundLayout:
         channels: how many the file has.
 
     Raises:
-        ValueError: the file has another number of channels.
+        InputError: the file has another number of channels.
     """
     layout = _DECLARED[name]
     if name in _EXACT and channels != _EXACT[name]:
-        raise ValueError(f"{name} sound has {_EXACT[name]} channels, this has {channels}")
+        raise InputError(f"{name} sound has {_EXACT[name]} channels, this has {channels}")
     if name == "first4" and channels < 4:
-        raise ValueError(f"first4 needs at least 4 channels, this sound has {channels}")
+        raise InputError(f"first4 needs at least 4 channels, this sound has {channels}")
     if name not in _EXACT and name != "first4" and not _is_full_sphere(channels):
-        raise ValueError(f"{name} sound has 4, 9, 16, ... channels, this has {channels}; first4 would take the first 4")
+        raise InputError(f"{name} sound has 4, 9, 16, ... channels, this has {channels}; first4 would take the first 4")
     return layout
 
 
@@ -97,10 +98,10 @@ def recognised_layout(channels: int, codec: str) -> SoundLayout:
         codec: FFmpeg's name, such as aac, opus, vorbis, pcm_s16le.
 
     Raises:
-        ValueError: it cannot be first-order ambisonics, or it could be several things.
+        InputError: it cannot be first-order ambisonics, or it could be several things.
     """
     if channels in (1, 2):
-        raise ValueError(
+        raise InputError(
             f"expected ambisonics (4 channels or more), this sound is {_count(channels)}"
             f"{'; if two ears are wanted, declare --channel-layout stereo or binaural' if channels == 2 else ''}"
         )
@@ -112,7 +113,7 @@ def recognised_layout(channels: int, codec: str) -> SoundLayout:
         return _DECLARED["ambix"]
     if _is_full_sphere(channels):
         return SoundLayout("hoa-acn", _ACN)
-    raise ValueError(
+    raise InputError(
         f"expected ambisonics (4, 9, 16, ... channels, or YouTube's 6-channel aac), this is {channels}-channel {codec} "
         "surround, not ambisonics; if it is, declare --channel-layout"
     )
@@ -122,11 +123,11 @@ def check_name(name: str) -> None:
     """Refuse a layout that nobody knows.
 
     Raises:
-        ValueError: neither auto nor one of `NAMES` or `PAIRS`.
+        InputError: neither auto nor one of `NAMES` or `PAIRS`.
     """
     known = ("auto", *NAMES, *PAIRS)
     if name not in known:
-        raise ValueError(f"unknown sound layout {name!r}{hint(name, known)}; {', '.join(known)}")
+        raise InputError(f"unknown sound layout {name!r}{hint(name, known)}; {', '.join(known)}")
 
 
 def check_pair(name: str, channels: int) -> None:
@@ -137,10 +138,10 @@ def check_pair(name: str, channels: int) -> None:
         channels: how many the file has.
 
     Raises:
-        ValueError: not two.
+        InputError: not two.
     """
     if channels != 2:
-        raise ValueError(f"{name} sound has 2 channels, this is {_count(channels)}")
+        raise InputError(f"{name} sound has 2 channels, this is {_count(channels)}")
 
 
 def _count(channels: int) -> str:

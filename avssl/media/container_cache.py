@@ -21,6 +21,8 @@ from av.stream import Disposition
 from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 
+from avssl.errors import InputError, MissingFileError
+
 S = TypeVar("S", VideoStream, AudioStream)
 BUDGET = 64
 """What a thread holds open weighs at most so much: one a container, and one for each `PIXELS` of its pictures."""
@@ -85,7 +87,7 @@ def reading(path: Path) -> Iterator[None]:
         yield
     except (FFmpegError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, FFmpegError) else str(error)
-        raise ValueError(f"{path}: expected video or sound, cannot be read: {reason}") from error
+        raise InputError(f"{path}: expected video or sound, cannot be read: {reason}") from error
 
 
 def open_container(path: Path) -> InputContainer:
@@ -93,10 +95,10 @@ def open_container(path: Path) -> InputContainer:
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: not video or sound, or broken off before its header.
+        InputError: not video or sound, or broken off before its header.
     """
     if not path.is_file():
-        raise FileNotFoundError(f"{path}: expected a video or sound file, there is none")
+        raise MissingFileError(f"{path}: expected a video or sound file, there is none")
     with reading(path):
         # `file:` keeps a colon in a name from being taken for a protocol; HMDB51 has tags that are not UTF-8.
         return av.open(f"file:{path}", metadata_errors="ignore")
@@ -118,14 +120,14 @@ def open_stream(path: Path, kind: type[S], index: int = 0) -> Opened[S]:
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: not video or sound, or there is no such stream.
+        InputError: not video or sound, or there is no such stream.
     """
     container = open_container(path)
     streams: list[S] = streams_of(container, "video" if kind is VideoStream else "audio")
     if not 0 <= index < len(streams):
         container.close()
         name = "video" if kind is VideoStream else "audio"
-        raise ValueError(f"{path}: expected {name} (stream {index}), it has {len(streams)} {name} streams")
+        raise InputError(f"{path}: expected {name} (stream {index}), it has {len(streams)} {name} streams")
     stream = streams[index]
     # Frame threads deadlock when a loop over frames is left early; loaders use the cores by processes.
     stream.codec_context.thread_count = 1

@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.progress import track
 from torch import Tensor
 
+from avssl.errors import InputError
 from avssl.media import write_spatial_mp4, write_video
 from avssl.media.channel_layouts import NAMES, SoundLayout, check_name, declared_layout, recognised_layout
 from avssl.media.projection_check import check_equirect
@@ -62,7 +63,7 @@ def write_energy_video(
         progress: whether to show a bar.
 
     Raises:
-        ValueError: pictures that are not equirectangular, sound that is no first-order field, numbers that have no
+        InputError: pictures that are not equirectangular, sound that is no first-order field, numbers that have no
             meaning, or a target that is no .mp4 or .mov, or one of the files to be read.
         OSError: the file cannot be written.
     """
@@ -85,19 +86,19 @@ def write_energy_video(
 
 def _check(frame_rate: float, height: int) -> None:
     if not SLOWEST <= frame_rate < math.inf:
-        raise ValueError(f"frame_rate is {SLOWEST} pictures a second or more, not {frame_rate}")
+        raise InputError(f"frame_rate is {SLOWEST} pictures a second or more, not {frame_rate}")
     if height < ROWS:
-        raise ValueError(f"height is {ROWS} rows or more, not {height}")
+        raise InputError(f"height is {ROWS} rows or more, not {height}")
 
 
 def _target(path: Path, *read: Path) -> Path:
     """The film to be written, seen to before any work."""
     if path.suffix.lower() not in FILMS:
-        raise ValueError(f"{path}: expected the name of a .mp4 or .mov file to write")
+        raise InputError(f"{path}: expected the name of a .mp4 or .mov file to write")
     if path.is_dir():
-        raise ValueError(f"{path}: expected a file to write, this is a folder")
+        raise InputError(f"{path}: expected a file to write, this is a folder")
     if path.exists() and any(path.samefile(each) for each in read):
-        raise ValueError(f"{path}: is a file to be read; write another one")
+        raise InputError(f"{path}: is a file to be read; write another one")
     return require_writable(path)
 
 
@@ -106,7 +107,7 @@ def _sphere(path: Path, declared: bool) -> VideoReader:
     try:
         check_equirect(frames, declared=declared, vouched=False, declare="--panorama")
     except ValueError as error:
-        raise ValueError(f"{path}: {error}") from error
+        raise InputError(f"{path}: {error}") from error
     return frames
 
 
@@ -117,7 +118,7 @@ def _field(path: Path, name: str) -> tuple[AudioReader, SoundLayout]:
         declared = name in NAMES
         layout = declared_layout(name, audio.channels) if declared else recognised_layout(audio.channels, audio.codec)
     except ValueError as error:
-        raise ValueError(f"{path}: {error}") from error
+        raise InputError(f"{path}: {error}") from error
     return audio, layout
 
 

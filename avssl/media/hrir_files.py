@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from avssl.errors import InputError, MissingFileError
 from avssl.media.hrir_folder import read_folder
 from avssl.media.sofa_file import Array, SofaFile
 from avssl.spatial.ambisonics import angles, direction
@@ -32,12 +33,12 @@ def read_hrirs(path: Path) -> HrirSet:
         path: a SOFA file of the convention SimpleFreeFieldHRIR, or a folder of sound files as `read_folder` knows it.
 
     Raises:
-        ValueError: the file is spoiled, of another convention, or holds what is no pair of ears.
+        InputError: the file is spoiled, of another convention, or holds what is no pair of ears.
         OSError: it cannot be read.
     """
     path = Path(path)
     if not path.exists():
-        raise FileNotFoundError(f"{path}: no such file or folder of head-related responses")
+        raise MissingFileError(f"{path}: no such file or folder of head-related responses")
     hrirs = read_folder(path) if path.is_dir() else _read_file(path)
     _require_ears(path, hrirs)
     return hrirs
@@ -49,27 +50,27 @@ def _read_file(path: Path) -> HrirSet:
             return _read(SofaFile(path, file))
     except (OSError, RuntimeError, KeyError, TypeError, ValueError) as error:
         # h5py lets spoiled bytes surface as any of these; what is said of this file already stays as it is.
-        if isinstance(error, PermissionError) or str(error).startswith(f"{path}: "):
+        if isinstance(error, (InputError, PermissionError)):
             raise
         reason = " ".join(str(error).split())
-        raise ValueError(f"{path}: expected a SOFA file, this one cannot be read ({reason})") from error
+        raise InputError(f"{path}: expected a SOFA file, this one cannot be read ({reason})") from error
 
 
 def _require_ears(path: Path, hrirs: HrirSet) -> None:
     """See that both ears hear, and that sound comes from more to the left and more to the right."""
     for ear, loudest in zip(("left", "right"), hrirs.responses.abs().amax((0, 2)).tolist(), strict=True):
         if loudest == 0:
-            raise ValueError(f"{path}: expected responses of two ears, the {ear} one hears nothing from anywhere")
+            raise InputError(f"{path}: expected responses of two ears, the {ear} one hears nothing from anywhere")
     side = direction(*hrirs.directions.T)[:, 1]
     if side.max() - side.min() < _WIDTH:
-        raise ValueError(f"{path}: expected responses to sources around a head, all are in one sagittal plane")
+        raise InputError(f"{path}: expected responses to sources around a head, all are in one sagittal plane")
 
 
 def _read(sofa: SofaFile) -> HrirSet:
     _require_convention(sofa)
     impulses, rate = sofa.numbers("Data.IR"), _rate(sofa)
     if impulses.ndim != 3 or impulses.shape[1] != 2 or not impulses.size:
-        raise ValueError(f"{sofa.path}: Data.IR is (measurements, 2 receivers, samples), this is {impulses.shape}")
+        raise InputError(f"{sofa.path}: Data.IR is (measurements, 2 receivers, samples), this is {impulses.shape}")
     sources = _sources(sofa, len(impulses))
     left = _left_receiver(sofa, impulses, sources)
     delayed = _delayed(sofa, impulses, rate)
@@ -82,9 +83,9 @@ def _read(sofa: SofaFile) -> HrirSet:
 def _require_convention(sofa: SofaFile) -> None:
     found, kind = sofa.text("SOFAConventions"), sofa.text("DataType") or "no"
     if sofa.text("Conventions") != "SOFA" or not found:
-        raise ValueError(f"{sofa.path}: expected a SOFA file, this HDF5 file does not say that it is one")
+        raise InputError(f"{sofa.path}: expected a SOFA file, this HDF5 file does not say that it is one")
     if found != _CONVENTION or kind != "FIR":
-        raise ValueError(
+        raise InputError(
             f"{sofa.path}: expected the SOFA convention {_CONVENTION} with FIR data, this is {found} with {kind} data"
         )
 
@@ -92,7 +93,7 @@ def _require_convention(sofa: SofaFile) -> None:
 def _rate(sofa: SofaFile) -> int:
     rates = np.unique(sofa.numbers("Data.SamplingRate"))
     if len(rates) != 1 or not 1000 <= rates[0] <= 1_000_000 or rates[0] != round(rates[0]):
-        raise ValueError(f"{sofa.path}: Data.SamplingRate is one whole number of hertz, not {rates[:4].tolist()}")
+        raise InputError(f"{sofa.path}: Data.SamplingRate is one whole number of hertz, not {rates[:4].tolist()}")
     return int(rates[0])
 
 
@@ -105,7 +106,7 @@ def _sources(sofa: SofaFile, count: int) -> Array:
         kind = sofa.text("Type", "ListenerView").lower() or "cartesian"
         place = _turned(sofa, place, *(sofa.positions(name, count, kind) for name in ("ListenerView", "ListenerUp")))
     if not np.linalg.norm(place, axis=-1).all():
-        raise ValueError(f"{sofa.path}: a source stands in the middle of the head, and has no direction")
+        raise InputError(f"{sofa.path}: a source stands in the middle of the head, and has no direction")
     return place
 
 
@@ -115,7 +116,7 @@ def _turned(sofa: SofaFile, place: Array, front: Array, up: Array) -> Array:
     axes = np.stack([front, left, np.cross(front, left)], 1)
     length = np.linalg.norm(axes, axis=-1, keepdims=True)
     if not length.all():
-        raise ValueError(f"{sofa.path}: ListenerView and ListenerUp point the same way or nowhere")
+        raise InputError(f"{sofa.path}: ListenerView and ListenerUp point the same way or nowhere")
     return np.asarray(np.einsum("mij,mj->mi", axes / length, place))
 
 
@@ -123,7 +124,7 @@ def _delayed(sofa: SofaFile, impulses: Array, rate: int) -> torch.Tensor:
     """Responses `(measurements, 2, samples)` with their delays, in samples, put back in front."""
     delays = sofa.rows("Data.Delay", len(impulses), 2)
     if not 0 <= delays.min() <= delays.max() <= _LATEST * rate:
-        raise ValueError(
+        raise InputError(
             f"{sofa.path}: Data.Delay is between 0 and {_LATEST * rate:.0f} samples, "
             f"this goes from {delays.min():g} to {delays.max():g}"
         )
@@ -143,7 +144,7 @@ def _left_receiver(sofa: SofaFile, impulses: Array, sources: Array) -> int:
     stated, louder = _stated_left(sofa), _louder_near_first(impulses, sources)
     if abs(louder) < _AUDIBLE:
         if stated is None:
-            raise ValueError(
+            raise InputError(
                 f"{sofa.path}: neither ReceiverPosition nor the responses tell the left ear from the right"
             )
         return stated
@@ -171,7 +172,7 @@ def _stated_left(sofa: SofaFile) -> int | None:
         return None
     values = sofa.numbers("ReceiverPosition")
     if values.shape[:2] != (2, 3):
-        raise ValueError(f"{sofa.path}: ReceiverPosition has 2 receivers (two ears), this is {values.shape}")
+        raise InputError(f"{sofa.path}: ReceiverPosition has 2 receivers (two ears), this is {values.shape}")
     side = sofa.cartesian("ReceiverPosition", values.reshape(2, 3, -1)[..., 0])[:, 1]
     return None if abs(side[0] - side[1]) < 1e-4 else int(side[1] > side[0])
 

@@ -11,6 +11,7 @@ import soundfile
 import torch
 from numpy.typing import NDArray
 
+from avssl.errors import InputError
 from avssl.spatial.ambisonics import angles
 from avssl.spatial.hrir import HrirSet
 
@@ -34,7 +35,7 @@ def read_folder(folder: Path) -> HrirSet:
         folder: with the files, or with one folder that has them.
 
     Raises:
-        ValueError: no such files, or files that do not fit one another.
+        InputError: no such files, or files that do not fit one another.
     """
     for pattern, read in ((_CIPIC, _read_cipic), (_SADIE, _read_sadie)):
         places = sorted({path.parent for path in folder.rglob("*.wav") if pattern.fullmatch(path.name)})
@@ -42,10 +43,10 @@ def read_folder(folder: Path) -> HrirSet:
             return read(folder)
         if len(places) > 1:
             names = ", ".join(str(place.relative_to(folder)) for place in places[:4])
-            raise ValueError(f"{folder}: several folders of head-related responses ({names}); name one of them")
+            raise InputError(f"{folder}: several folders of head-related responses ({names}); name one of them")
         if places:
             return read(places[0])
-    raise ValueError(
+    raise InputError(
         f"{folder}: expected head-related responses named as CIPIC (0azleft.wav) or SADIE (azi_90_ele_0.wav) name them"
     )
 
@@ -60,7 +61,7 @@ def _read_cipic(folder: Path) -> HrirSet:
             rates.add(rate)
     odd = sides["left"].keys() ^ sides["right"].keys()
     if odd:
-        raise ValueError(
+        raise InputError(
             f"{folder}: azimuth {math.degrees(min(odd)):.0f} has one ear; a left and a right file belong together"
         )
     elevation = np.radians(-45 + 5.625 * np.arange(_CIPIC_ELEVATIONS))
@@ -83,7 +84,7 @@ def _read_sadie(folder: Path) -> HrirSet:
         if named := _SADIE.fullmatch(path.name):
             azimuth, elevation = (math.radians(float(number.replace(",", "."))) for number in named.groups())
             if (azimuth, elevation) in found:
-                raise ValueError(f"{path}: a second response from this direction; keep one version a folder")
+                raise InputError(f"{path}: a second response from this direction; keep one version a folder")
             audio, rate = _read_audio(path, (None, 2))
             found[azimuth, elevation] = audio.T
             rates.add(rate)
@@ -96,19 +97,19 @@ def _read_audio(path: Path, shape: tuple[int | None, int | None]) -> tuple[Array
     try:
         audio, rate = soundfile.read(path, dtype="float32", always_2d=True)
     except soundfile.LibsndfileError as error:
-        raise ValueError(f"{path}: expected a sound file, this one cannot be read ({error.error_string})") from error
+        raise InputError(f"{path}: expected a sound file, this one cannot be read ({error.error_string})") from error
     if not audio.size or any(want not in (None, got) for want, got in zip(shape, audio.shape, strict=True)):
         frames, channels = ("any" if want is None else want for want in shape)
-        raise ValueError(f"{path}: expected {frames} frames of {channels} channels, this has {audio.shape}")
+        raise InputError(f"{path}: expected {frames} frames of {channels} channels, this has {audio.shape}")
     if not np.isfinite(audio).all():
-        raise ValueError(f"{path}: sound is made of finite numbers, here are others")
+        raise InputError(f"{path}: sound is made of finite numbers, here are others")
     return audio, int(rate)
 
 
 def _hrirs(folder: Path, vectors: NDArray[np.float64], responses: list[Array], rates: set[int]) -> HrirSet:
     lengths = {each.shape[-1] for each in responses}
     if len(rates) > 1 or len(lengths) > 1:
-        raise ValueError(
+        raise InputError(
             f"{folder}: files of one rate and length, here are {sorted(rates)} Hz and {sorted(lengths)} taps"
         )
     towards = torch.stack(angles(torch.from_numpy(vectors)), -1).float()

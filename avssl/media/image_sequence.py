@@ -13,6 +13,8 @@ import cv2
 import numpy as np
 import torch
 
+from avssl.errors import InputError
+
 SUFFIXES = frozenset((".jpg", ".jpeg", ".png"))
 
 
@@ -26,7 +28,7 @@ class Stills:
         frame_rate: numbers a second.
 
     Raises:
-        ValueError: there are none, two have one number, or the first one cannot be read.
+        InputError: there are none, two have one number, or the first one cannot be read.
     """
 
     def __init__(self, folder: Path, frame_rate: float) -> None:
@@ -56,7 +58,7 @@ class Stills:
             uint8 RGB `(height, width, 3)`.
 
         Raises:
-            ValueError: one cannot be read, or is of another size than the first.
+            InputError: one cannot be read, or is of another size than the first.
         """
         held, image = -1, np.empty(0)
         for time in times:
@@ -69,7 +71,7 @@ class Stills:
         image = decoded(path)
         if image.shape[:2] != (self.height, self.width):
             found = f"{image.shape[1]}x{image.shape[0]}"
-            raise ValueError(f"{path}: expected {self.width}x{self.height} like the first picture, this is {found}")
+            raise InputError(f"{path}: expected {self.width}x{self.height} like the first picture, this is {found}")
         smaller = size[0] < self.height
         return cv2.resize(image, size[::-1], interpolation=cv2.INTER_AREA if smaller else cv2.INTER_LINEAR)
 
@@ -82,10 +84,10 @@ def _numbered(folder: Path) -> list[tuple[int, Path]]:
         if path.name.startswith(".") or not digits:
             continue
         if (number := int(digits[-1])) in found:
-            raise ValueError(f"{folder}: expected one picture of a number, found {found[number].name} and {path.name}")
+            raise InputError(f"{folder}: expected one picture of a number, found {found[number].name} and {path.name}")
         found[number] = path
     if not found:
-        raise ValueError(f"{folder}: expected numbered pictures (.jpg, .png), found none")
+        raise InputError(f"{folder}: expected numbered pictures (.jpg, .png), found none")
     return sorted(found.items())
 
 
@@ -93,7 +95,7 @@ def decoded(path: Path) -> np.ndarray:
     """A picture, turned as its tags say: uint8 RGB `(height, width, 3)`.
 
     Raises:
-        ValueError: it cannot be read.
+        InputError: it cannot be read.
         OSError: it is not there.
     """
     from torchvision.io import ImageReadMode, decode_image  # seconds to import, for those who need it
@@ -103,7 +105,7 @@ def decoded(path: Path) -> np.ndarray:
         image = decode_image(stored, ImageReadMode.RGB, apply_exif_orientation=True)
     except (RuntimeError, ValueError) as error:
         reason = next(iter(str(error).splitlines()), "")
-        raise ValueError(f"{path}: expected a picture, cannot be read: {reason}") from error
+        raise InputError(f"{path}: expected a picture, cannot be read: {reason}") from error
     if image.dtype != torch.uint8:
-        raise ValueError(f"{path}: expected a picture of 8 bits a colour, this is {image.dtype}")
+        raise InputError(f"{path}: expected a picture of 8 bits a colour, this is {image.dtype}")
     return np.ascontiguousarray(image.permute(1, 2, 0).numpy())

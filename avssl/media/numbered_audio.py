@@ -8,6 +8,7 @@ from pathlib import Path
 
 from torch import Tensor
 
+from avssl.errors import InputError
 from avssl.media.resample import in_blocks
 from avssl.media.streams import AudioReader
 
@@ -21,7 +22,7 @@ class NumberedAudio:
         folder: where they lie; other files do not count, nor do those without a number.
 
     Raises:
-        ValueError: there are none, one is missing between two others, or the first cannot be read.
+        InputError: there are none, one is missing between two others, or the first cannot be read.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -35,7 +36,7 @@ class NumberedAudio:
         """All of it, in float32 blocks `(channels, samples)` of so many seconds; the last one may be shorter.
 
         Raises:
-            ValueError: a file cannot be read, or differs from the first in channels or rate.
+            InputError: a file cannot be read, or differs from the first in channels or rate.
         """
         yield from in_blocks(self._pieces(seconds), round(seconds * self.sample_rate))
 
@@ -44,7 +45,7 @@ class NumberedAudio:
             piece = AudioReader(path)
             if (piece.channels, piece.sample_rate) != (self.channels, self.sample_rate):
                 wanted, found = (f"{each.channels} channels at {each.sample_rate} Hz" for each in (self, piece))
-                raise ValueError(f"{path}: expected {wanted} like the first piece, this is {found}")
+                raise InputError(f"{path}: expected {wanted} like the first piece, this is {found}")
             yield from piece.play(seconds)
 
 
@@ -53,8 +54,8 @@ def _numbered(folder: Path) -> list[Path]:
     names = (each for each in folder.iterdir() if each.suffix.lower() in SUFFIXES and not each.name.startswith("."))
     found = sorted((int(digits[-1]), path) for path in names if (digits := re.findall("[0-9]+", path.stem)))
     if not found:
-        raise ValueError(f"{folder}: expected numbered sound files (.wav, .flac), found none")
+        raise InputError(f"{folder}: expected numbered sound files (.wav, .flac), found none")
     for expected, (number, path) in enumerate(found, found[0][0]):
         if number != expected:
-            raise ValueError(f"{folder}: expected piece {expected} of the sound, found {path.name}")
+            raise InputError(f"{folder}: expected piece {expected} of the sound, found {path.name}")
     return [path for _, path in found]

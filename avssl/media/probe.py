@@ -14,6 +14,7 @@ from av.error import FFmpegError
 from av.stream import Stream
 from av.video.stream import VideoStream as _Video
 
+from avssl.errors import InputError
 from avssl.media.container_cache import open_container, reading, streams_of
 
 
@@ -84,13 +85,13 @@ def probe(path: Path | str) -> MediaInfo:
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: neither video nor sound, or broken off before its header.
+        InputError: neither video nor sound, or broken off before its header.
     """
     path = Path(path)
     with reading(path), open_container(path) as container:
         videos, audio_streams = streams_of(container, "video"), streams_of(container, "audio")
         if not videos and not audio_streams:
-            raise ValueError(f"{path}: expected video or sound, it has neither")
+            raise InputError(f"{path}: expected video or sound, it has neither")
         return MediaInfo(
             seconds=_seconds(container),
             videos=tuple(map(_video, videos)),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from avssl.errors import InputError
 from avssl.media.image_sequence import Stills
 from avssl.media.streams import VideoReader
 
@@ -24,22 +25,22 @@ def check_equirect(
         declare: how the user says it, for the error where only that is missing.
 
     Raises:
-        ValueError: with what was expected and what came.
+        InputError: with what was expected and what came.
     """
     aspect, projection, stereo = frames.aspect, frames.projection, frames.stereo
     size = f"{frames.width}x{frames.height}"
     if not declared and stereo:
-        raise ValueError(f"expected one eye's equirectangular pictures, the header says {stereo} stereo ({size})")
+        raise InputError(f"expected one eye's equirectangular pictures, the header says {stereo} stereo ({size})")
     if not declared and projection == "equirectangular":
         return
     if not declared and projection:
-        raise ValueError(f"expected equirectangular pictures, the header says {projection} ({size})")
+        raise InputError(f"expected equirectangular pictures, the header says {projection} ({size})")
     if _is_near(aspect, WORLD):
         return
     if not _is_near(aspect, STORED_WIDE):
-        raise ValueError(f"expected equirectangular pictures (2:1), these are {size}{_guess(aspect)}")
+        raise InputError(f"expected equirectangular pictures (2:1), these are {size}{_guess(aspect)}")
     if not (declared or vouched):
-        raise ValueError(
+        raise InputError(
             f"expected equirectangular pictures (2:1), these are {size}; if they are 2:1 worlds stored 16:9, declare "
             f"{declare}"
         )
@@ -49,11 +50,11 @@ def check_flat(frames: VideoReader | Stills) -> None:
     """Refuse pictures that a layout takes for an ordinary field of view, and whose header says otherwise.
 
     Raises:
-        ValueError: with what the header says.
+        InputError: with what the header says.
     """
     found = " ".join(each for each in (frames.projection, frames.stereo and f"{frames.stereo} stereo") if each)
     if found and found != "rectilinear":
-        raise ValueError(f"expected pictures of an ordinary field of view, the header says {found}")
+        raise InputError(f"expected pictures of an ordinary field of view, the header says {found}")
 
 
 def _guess(aspect: float) -> str:

@@ -9,6 +9,7 @@ import numpy as np
 import soundfile
 
 from avssl.data.atomic import replacing
+from avssl.errors import InputError
 from avssl.media.video_writer import writing
 
 _LARGEST = 4_000_000_000
@@ -31,7 +32,7 @@ def write_recording(
         subtype: libsndfile's name: PCM_16, PCM_24, FLOAT.
 
     Raises:
-        ValueError: a block of another number of channels, or with values that are not finite.
+        InputError: a block of another number of channels, or with values that are not finite.
         OSError: the file cannot be written.
     """
     target = Path(path)
@@ -43,5 +44,5 @@ def write_recording(
     ):
         for block in blocks:
             if block.ndim != 2 or len(block) != channels or not np.isfinite(block).all():
-                raise ValueError(f"{target}: blocks are finite ({channels}, samples), this is {block.shape}")
+                raise InputError(f"{target}: blocks are finite ({channels}, samples), this is {block.shape}")
             file.write(block.T)

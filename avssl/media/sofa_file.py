@@ -9,6 +9,8 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from avssl.errors import InputError
+
 Array = NDArray[np.float64]
 
 _MOST = 200_000_000
@@ -40,34 +42,34 @@ class SofaFile:
         """A variable, of any shape.
 
         Raises:
-            ValueError: it is missing, no numbers, too large to be true, or not finite.
+            InputError: it is missing, no numbers, too large to be true, or not finite.
         """
         variable = self._file.get(name)
         if not isinstance(variable, h5py.Dataset) or variable.dtype.kind not in "fiu" or variable.shape is None:
-            raise ValueError(f"{self.path}: a SOFA file has numbers named {name}, this one has not")
+            raise InputError(f"{self.path}: a SOFA file has numbers named {name}, this one has not")
         if variable.size > _MOST:
-            raise ValueError(f"{self.path}: {name} has {variable.size} numbers, more than any set of responses")
+            raise InputError(f"{self.path}: {name} has {variable.size} numbers, more than any set of responses")
         values = np.asarray(variable[()], np.float64)
         if not np.isfinite(values).all():
-            raise ValueError(f"{self.path}: {name} is made of finite numbers, here are others")
+            raise InputError(f"{self.path}: {name} is made of finite numbers, here are others")
         return values
 
     def rows(self, name: str, count: int, columns: int) -> Array:
         """A variable with a row a measurement, or one row for all: `(count, columns)`.
 
         Raises:
-            ValueError: another shape, or as `numbers`.
+            InputError: another shape, or as `numbers`.
         """
         values = self.numbers(name)
         if values.shape not in ((1, columns), (count, columns)):
-            raise ValueError(f"{self.path}: {name} is (1 or {count}, {columns}), this is {values.shape}")
+            raise InputError(f"{self.path}: {name} is (1 or {count}, {columns}), this is {values.shape}")
         return np.array(np.broadcast_to(values, (count, columns)))
 
     def positions(self, name: str, count: int, kind: str = "") -> Array:
         """A position of each measurement, `(count, 3)`, along x, y, z.
 
         Raises:
-            ValueError: another type than spherical or cartesian, or as `rows`.
+            InputError: another type than spherical or cartesian, or as `rows`.
         """
         return self.cartesian(name, self.rows(name, count, 3), kind)
 
@@ -77,7 +79,7 @@ class SofaFile:
         if kind == "cartesian":
             return values
         if kind != "spherical":
-            raise ValueError(f"{self.path}: the type of {name} is spherical or cartesian, not {kind!r}")
+            raise InputError(f"{self.path}: the type of {name} is spherical or cartesian, not {kind!r}")
         azimuth, elevation, distance = np.radians(values[..., 0]), np.radians(values[..., 1]), values[..., 2]
         level = np.cos(elevation)
         unit = np.stack([np.cos(azimuth) * level, np.sin(azimuth) * level, np.sin(elevation)], -1)

@@ -16,6 +16,7 @@ from av.error import FFmpegError
 from av.sidedata.sidedata import Type
 from torch import Tensor
 
+from avssl.errors import InputError
 from avssl.media.audio_decode import native_samples
 from avssl.media.container_cache import open_container, reading, streams_of
 from avssl.media.probe import probe
@@ -40,20 +41,20 @@ class VideoReader:
         path: any file that FFmpeg reads.
 
     Raises:
-        ValueError: it cannot be read, or has no pictures.
+        InputError: it cannot be read, or has no pictures.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         videos = probe(path).videos
         if not videos:
-            raise ValueError(f"{path}: expected a video, it has no picture stream")
+            raise InputError(f"{path}: expected a video, it has no picture stream")
         self.stream = max(range(len(videos)), key=lambda index: videos[index].width * videos[index].height)
         header = videos[self.stream]
         with self._opened() as (container, stream):
             first = next(_frames(container, stream), None)
         if first is None:
-            raise ValueError(f"{path}: expected pictures, its {header.codec} stream has none to decode")
+            raise InputError(f"{path}: expected pictures, its {header.codec} stream has none to decode")
         self.width, self.height = int(first.width), int(first.height)
         self.aspect = self.width / self.height * header.aspect
         self.frame_rate, self.seconds = header.frame_rate, header.seconds
@@ -86,7 +87,7 @@ class AudioReader:
         path: any file that libsndfile or FFmpeg reads.
 
     Raises:
-        ValueError: it cannot be read, or has no sound.
+        InputError: it cannot be read, or has no sound.
     """
 
     def __init__(self, path: Path) -> None:
@@ -99,13 +100,13 @@ class AudioReader:
             return
         audio_streams = probe(path).audio_streams
         if not audio_streams:
-            raise ValueError(f"{path}: expected sound, it has no sound stream")
+            raise InputError(f"{path}: expected sound, it has no sound stream")
         self.stream = max(range(len(audio_streams)), key=lambda index: audio_streams[index].channels)
         header = audio_streams[self.stream]
         self.channels, self.sample_rate, self.codec = header.channels, header.sample_rate, header.codec
         self.seconds = header.seconds
         if not self.channels or not self.sample_rate:
-            raise ValueError(f"{path}: expected sound, its {self.codec} stream has no channels or no sample rate")
+            raise InputError(f"{path}: expected sound, its {self.codec} stream has no channels or no sample rate")
 
     def play(self, seconds: float) -> Iterator[Tensor]:
         """All of it, in float32 blocks `(channels, samples)` of so many seconds; the last one may be shorter.
@@ -126,7 +127,7 @@ class AudioReader:
             for frame in _frames(container, stream):
                 count = frame.layout.nb_channels
                 if count != self.channels:
-                    raise ValueError(f"{self.path}: expected {self.channels} channels to the end, then come {count}")
+                    raise InputError(f"{self.path}: expected {self.channels} channels to the end, then come {count}")
                 begins = position if frame.time is None else round((frame.time - zero) * self.sample_rate)
                 piece = torch.from_numpy(native_samples(frame, range(self.channels)))
                 piece = self._placed(piece, begins - position, position)
@@ -136,7 +137,7 @@ class AudioReader:
     def _placed(self, piece: Tensor, late: int, position: int) -> Tensor:
         """A piece with silence before it where some is missing, or cut where it begins before time zero."""
         if late > LONGEST_JUMP * self.sample_rate:
-            raise ValueError(f"{self.path}: time stamps jump {late / self.sample_rate:.0f} s at {position} samples")
+            raise InputError(f"{self.path}: time stamps jump {late / self.sample_rate:.0f} s at {position} samples")
         if late > (GAP * self.sample_rate if position else 0):
             return torch.nn.functional.pad(piece, (late, 0))
         return piece[:, -late:] if late < 0 and not position else piece
@@ -157,7 +158,7 @@ def _opened_raw(path: Path) -> Iterator[Any]:
         with path.open("rb") as file, soundfile.SoundFile(file) as audio:
             yield audio
     except soundfile.LibsndfileError as error:
-        raise ValueError(f"{path}: expected sound, libsndfile says: {error.error_string}") from error
+        raise InputError(f"{path}: expected sound, libsndfile says: {error.error_string}") from error
 
 
 def _packets(container: Any, stream: Any) -> Iterator[Any]:

@@ -18,6 +18,7 @@ from av.video.reformatter import Interpolation
 from av.video.stream import VideoStream
 from torch import Tensor
 
+from avssl.errors import InputError
 from avssl.media.container_cache import Opened, borrow, open_stream, reading
 
 BACK = (0.0, 1.0, 4.0, 16.0, 64.0, math.inf)
@@ -48,7 +49,7 @@ def read_frames(
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: not a video, no such stream, no frame could be decoded, or `times` is empty or descends.
+        InputError: not a video, no such stream, no frame could be decoded, or `times` is empty or descends.
     """
     path = Path(path)
     with reading(path):
@@ -62,7 +63,7 @@ def read_frames(
                 return torch.from_numpy(_frames(opened, frames, size)).permute(0, 3, 1, 2)
             if earlier < opened.first:
                 break
-    raise ValueError(f"{path}: no frame of it can be decoded")
+    raise InputError(f"{path}: no frame of it can be decoded")
 
 
 def iterate_frames(
@@ -75,7 +76,7 @@ def iterate_frames(
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: not a video, no such stream, no frame could be decoded, or `times` is empty or descends.
+        InputError: not a video, no such stream, no frame could be decoded, or `times` is empty or descends.
     """
     path = Path(path)
     with reading(path), open_stream(path, VideoStream, stream) as opened:
@@ -90,7 +91,7 @@ def iterate_frames(
             shown = _shown(_decoded(opened, opened.packets(), None), stamps)
             first = next(shown, None)
         if first is None:
-            raise ValueError(f"{path}: no frame of it can be decoded")
+            raise InputError(f"{path}: no frame of it can be decoded")
         yield _image(opened, first, size)
         for frame in shown:
             yield _image(opened, frame, size)
@@ -101,7 +102,7 @@ def beginning(path: Path, stream: int = 0) -> float:
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: not a video, or no such stream.
+        InputError: not a video, or no such stream.
     """
     with reading(path), open_stream(path, VideoStream, stream) as opened:
         return float(_settled(opened).origin * opened.tick)
@@ -110,7 +111,7 @@ def beginning(path: Path, stream: int = 0) -> float:
 def _stamps(opened: Opened[VideoStream], times: Sequence[float]) -> list[int]:
     """Time stamps of instants, none before the stream's first frame."""
     if not len(times) or any(later < earlier for earlier, later in pairwise(times)):
-        raise ValueError(f"{opened.path}: expected instants in ascending order, got {list(times)[:4]}")
+        raise InputError(f"{opened.path}: expected instants in ascending order, got {list(times)[:4]}")
     return [max(opened.first, opened.origin + math.floor((time + SLACK) / opened.tick)) for time in times]
 
 

@@ -20,6 +20,7 @@ from av.video.stream import VideoStream
 from torch import Tensor
 
 from avssl.data.atomic import replacing
+from avssl.errors import InputError, OutputError
 
 # No B frames and closed groups make any instant cheap to reach; fastdecode gives up CABAC and deblocking.
 X264 = {"preset": "veryfast", "tune": "fastdecode", "bf": "0", "sc_threshold": "0"}
@@ -42,13 +43,13 @@ def write_video(
         crf: x264's quality, 0 (lossless) to 51.
 
     Raises:
-        ValueError: a frame rate below 0.001, no frame, one that is not uint8 `(height, width, 3)` of the first one's
+        InputError: a frame rate below 0.001, no frame, one that is not uint8 `(height, width, 3)` of the first one's
             size, or odd sides.
         OSError: the file cannot be written.
     """
     target = Path(path)
     if not SLOWEST <= frame_rate < math.inf:
-        raise ValueError(f"{target}: a frame rate is {SLOWEST} a second or more, not {frame_rate}")
+        raise InputError(f"{target}: a frame rate is {SLOWEST} a second or more, not {frame_rate}")
     options = X264 | {"g": str(gop), "keyint_min": str(gop), "crf": str(crf)}
     with replacing(target) as part, _Film(target, part, Fraction(frame_rate).limit_denominator(1001), options) as film:
         for frame in frames:
@@ -65,15 +66,15 @@ def write_audio(path: Path | str, audio: Tensor | np.ndarray, sample_rate: int, 
         subtype: libsndfile's name: PCM_16, PCM_24, FLOAT.
 
     Raises:
-        ValueError: not `(channels, samples)`, empty, not finite, or a kind of file that libsndfile does not write.
+        InputError: not `(channels, samples)`, empty, not finite, or a kind of file that libsndfile does not write.
         OSError: the file cannot be written.
     """
     target, samples = Path(path), np.asarray(audio)
     if samples.ndim != 2 or not samples.size or not np.isfinite(samples).all():
-        raise ValueError(f"{target}: sound is finite (channels, samples), this is {samples.shape}")
+        raise InputError(f"{target}: sound is finite (channels, samples), this is {samples.shape}")
     kind = target.suffix[1:].upper()
     if not soundfile.check_format(kind, subtype):
-        raise ValueError(f"{target}: libsndfile writes no {kind or 'nameless'} files of {subtype}")
+        raise InputError(f"{target}: libsndfile writes no {kind or 'nameless'} files of {subtype}")
     with replacing(target) as part, writing(target):
         soundfile.write(part, samples.T, sample_rate, subtype=subtype, format=kind)
 
@@ -85,7 +86,7 @@ def require_folder(path: Path) -> Path:
         OSError: it is not.
     """
     if not path.parent.is_dir():
-        raise OSError(f"{path}: cannot be written: there is no folder {path.parent}")
+        raise OutputError(f"{path}: cannot be written: there is no folder {path.parent}")
     return path
 
 
@@ -100,7 +101,7 @@ def require_writable(path: Path) -> Path:
         with TemporaryFile(dir=folder):  # a folder may say it can be written and refuse
             return path
     except OSError as error:
-        raise OSError(f"{path}: its folder cannot be written: {error.strerror}") from error
+        raise OutputError(f"{path}: its folder cannot be written: {error.strerror}") from error
 
 
 class _Film:
@@ -116,11 +117,11 @@ class _Film:
     def write(self, frame: np.ndarray) -> None:
         """Append one frame, uint8 RGB `(height, width, 3)`."""
         if frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] != 3:
-            raise ValueError(f"{self.path}: frames are uint8 (height, width, 3), this is {frame.dtype} {frame.shape}")
+            raise InputError(f"{self.path}: frames are uint8 (height, width, 3), this is {frame.dtype} {frame.shape}")
         with writing(self.path):
             stream = self.stream = self.stream or self._open(*frame.shape[:2])
             if frame.shape[:2] != (stream.height, stream.width):
-                raise ValueError(f"{self.path}: frames are {stream.height} x {stream.width}, this is {frame.shape[:2]}")
+                raise InputError(f"{self.path}: frames are {stream.height} x {stream.width}, this is {frame.shape[:2]}")
             image = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")
             image.pts, image.time_base = self.frames, 1 / self.rate
             self.container.mux(stream.encode(image))
@@ -139,14 +140,14 @@ class _Film:
 
     def _finish(self) -> None:
         if self.stream is None:
-            raise ValueError(f"{self.path}: a video has at least one frame, this has none")
+            raise InputError(f"{self.path}: a video has at least one frame, this has none")
         with writing(self.path):
             self.container.mux(self.stream.encode(None))
             self.container.close()
 
     def _open(self, height: int, width: int) -> VideoStream:
         if height % 2 or width % 2:
-            raise ValueError(f"{self.path}: H.264 wants even sides, these frames are {height} x {width}")
+            raise InputError(f"{self.path}: H.264 wants even sides, these frames are {height} x {width}")
         stream = self.container.add_stream("libx264", rate=self.rate, options=self.options)
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
         context = stream.codec_context
@@ -162,10 +163,10 @@ def writing(path: Path) -> Iterator[None]:
     try:
         yield
     except FFmpegError as error:
-        raise OSError(f"{path}: cannot be written: {error.strerror}") from error
+        raise OutputError(f"{path}: cannot be written: {error.strerror}") from error
     except soundfile.LibsndfileError as error:
         reason = "No space left on device" if _is_full(path.absolute().parent) else error.error_string
-        raise OSError(f"{path}: cannot be written: {reason}") from error
+        raise OutputError(f"{path}: cannot be written: {reason}") from error
 
 
 def _is_full(folder: Path) -> bool:

@@ -9,6 +9,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from avssl.errors import InputError
 from avssl.models.conv2d import Conv2D10
 from avssl.models.encoder_io import load_tensors, read_tensors
 from avssl.models.encoders import Encoders
@@ -69,11 +70,11 @@ def _sort(state: Mapping[str, Any]) -> tuple[dict[str, Tensor], list[str]]:
 def _check_towers(encoders: Encoders, entries: Mapping[str, Tensor], where: str) -> None:
     video, audio = encoders.video.tower, encoders.audio.tower
     if not isinstance(video, R2Plus1D) or not isinstance(audio, Conv2D10):
-        raise ValueError(f"{where}: AVSA's weights need model.preset=avsa, with no other model.video or model.audio")
+        raise InputError(f"{where}: AVSA's weights need model.preset=avsa, with no other model.video or model.audio")
     stem = entries.get("audio_model.conv1.0.weight")
     have, want = encoders.features.maps, stem.shape[1] if stem is not None and stem.ndim == 4 else None
     if want is not None and have != want:
-        raise ValueError(
+        raise InputError(
             f"{where}: its audio_model.conv1 takes {want} maps, the features {encoders.features.name!r} make {have}; "
             f"build the encoders with features of {want} maps"
         )

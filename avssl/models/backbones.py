@@ -8,6 +8,7 @@ from typing import Any
 from einops import rearrange
 from torch import Tensor, nn
 
+from avssl.errors import InputError
 from avssl.models.tower import Tower, TowerOutput
 from avssl.plugins import hint
 
@@ -121,14 +122,14 @@ def _pooling(network: nn.Module) -> nn.Module:
     """The pooling that forgets where things are."""
     found = [each for each in network.modules() if isinstance(each, nn.AdaptiveAvgPool2d | nn.AdaptiveAvgPool3d)]
     if not found:
-        raise ValueError(f"maps are what a network's last adaptive pooling takes in, {type(network).__name__} has none")
+        raise InputError(f"maps are what a network's last adaptive pooling takes in, {type(network).__name__} has none")
     return found[-1]
 
 
 def _network(name: str, channels: int) -> tuple[nn.Module, int]:
     library, _, model = name.partition("/")
     if library not in LIBRARIES or not model:
-        raise ValueError(f"backbone {name!r} is not torchvision/NAME or timm/NAME{hint(library, LIBRARIES)}")
+        raise InputError(f"backbone {name!r} is not torchvision/NAME or timm/NAME{hint(library, LIBRARIES)}")
     return _timm(model, channels) if library == "timm" else _torchvision(model, channels)
 
 
@@ -137,7 +138,7 @@ def _timm(name: str, channels: int) -> tuple[nn.Module, int]:
 
     if not timm.is_model(name):
         near = hint(name.partition(".")[0], timm.list_models())
-        raise ValueError(f"timm has no model {name!r}{near}; see timm.list_models()")
+        raise InputError(f"timm has no model {name!r}{near}; see timm.list_models()")
     settings: dict[str, Any] = {"pretrained": False, "num_classes": 0, "in_chans": channels}
     try:
         # Transformers of timm take any size of picture when asked; other networks know no such argument.
@@ -158,7 +159,7 @@ def _torchvision(name: str, channels: int) -> tuple[nn.Module, int]:
         if not each.startswith(FIXED_SIZE)
     ]
     if name not in known:
-        raise ValueError(
+        raise InputError(
             f"torchvision has no model {name!r} of any size{hint(name, known)}; see torchvision.models.list_models()"
         )
     extra: dict[str, Any] = {"aux_logits": False} if name in ("googlenet", "inception_v3") else {}
@@ -172,7 +173,7 @@ def _behead(network: nn.Module, name: str) -> int:
     """Take off the classifier, the last linear layer; what it took in is the width."""
     path, head = list(network.named_modules())[-1]
     if not isinstance(head, nn.Linear):
-        raise ValueError(f"torchvision/{name} does not end in a linear layer that could be taken off")
+        raise InputError(f"torchvision/{name} does not end in a linear layer that could be taken off")
     network.set_submodule(path, nn.Identity())
     return head.in_features
 
@@ -183,7 +184,7 @@ def _widen_stem(network: nn.Module, channels: int, name: str) -> None:
         (path, each) for path, each in network.named_modules() if isinstance(each, (nn.Conv2d, nn.Conv3d))
     )
     if isinstance(stem, nn.Conv3d):
-        raise ValueError(f"torchvision/{name} takes clips of pictures; sound needs a network of pictures")
+        raise InputError(f"torchvision/{name} takes clips of pictures; sound needs a network of pictures")
     network.set_submodule(
         path,
         nn.Conv2d(

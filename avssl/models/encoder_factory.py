@@ -6,6 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from avssl.config import FeatureConfig, ModelConfig
+from avssl.errors import InputError
 from avssl.models.avsa_checkpoint import load_published
 from avssl.models.encoders import Encoders
 
@@ -38,5 +39,5 @@ def _start_from(encoders: Encoders, folder: Path) -> None:
         theirs, ours = (asdict(getattr(each, name)) for each in (found, encoders))
         different = [f"{key} is {theirs[key]!r} there, {ours[key]!r} here" for key in ours if theirs[key] != ours[key]]
         if different:
-            raise ValueError(f"{folder}: these encoders have another {section} config: {', '.join(different)}")
+            raise InputError(f"{folder}: these encoders have another {section} config: {', '.join(different)}")
     encoders.load_state_dict(found.state_dict())

@@ -12,6 +12,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from avssl.data.atomic import replacing, write_text
+from avssl.errors import InputError
 from avssl.io.format_version import check_version
 from avssl.models.model_card import model_card
 
@@ -52,7 +53,7 @@ def find_folder(folder: Path) -> Path:
         if (each / CONFIG).is_file():
             return each
     found = "is not a folder" if not folder.is_dir() else f"has no {CONFIG}, nor has its encoders/"
-    raise ValueError(f"{folder}: expected encoders of avssl ({CONFIG}, {WEIGHTS}) or a run folder; it {found}")
+    raise InputError(f"{folder}: expected encoders of avssl ({CONFIG}, {WEIGHTS}) or a run folder; it {found}")
 
 
 def read_config(folder: Path) -> dict[str, Any]:
@@ -64,12 +65,12 @@ def read_config(folder: Path) -> dict[str, Any]:
     path = folder / CONFIG
     config = read_format(path, FORMAT, VERSION, "encoders")
     if config.get("convention") != CONVENTION:
-        raise ValueError(
+        raise InputError(
             f"{path}: sound is in convention {CONVENTION!r} here, in these encoders {config.get('convention')!r}"
         )
     for section in ("model", "features"):
         if not isinstance(config.get(section), dict):
-            raise ValueError(f"{path}: expected a section {section!r}; there is none")
+            raise InputError(f"{path}: expected a section {section!r}; there is none")
     return config
 
 
@@ -88,9 +89,9 @@ def read_format(path: Path, kind: str, version: int, what: str) -> dict[str, Any
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise ValueError(f"{path}: not JSON: {str(error).splitlines()[0]}") from error
+        raise InputError(f"{path}: not JSON: {str(error).splitlines()[0]}") from error
     if not isinstance(config, dict) or config.get("format") != kind:
-        raise ValueError(f"{path}: expected {what} of avssl (format {kind!r}); this is something else")
+        raise InputError(f"{path}: expected {what} of avssl (format {kind!r}); this is something else")
     check_version(path, config.get("version"), version)
     return config
 
@@ -102,13 +103,13 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         ValueError: missing, broken, or another kind of file.
     """
     if not path.is_file():
-        raise ValueError(f"{path}: expected a safetensors file; there is none")
+        raise InputError(f"{path}: expected a safetensors file; there is none")
     if path.suffix != ".safetensors":
-        raise ValueError(f"{path}: only safetensors is read, never pickles; convert it once with: {_conversion(path)}")
+        raise InputError(f"{path}: only safetensors is read, never pickles; convert it once with: {_conversion(path)}")
     try:
         tensors: dict[str, Tensor] = load_file(path)
     except (SafetensorError, OSError, KeyError, ValueError) as error:
-        raise ValueError(f"{path}: not a whole safetensors file: {str(error).splitlines()[0]}") from error
+        raise InputError(f"{path}: not a whole safetensors file: {str(error).splitlines()[0]}") from error
     return tensors
 
 
@@ -141,7 +142,7 @@ def load_tensors(module: nn.Module, tensors: Mapping[str, Tensor], where: str) -
 def _refuse(where: str, problem: str, names: list[str]) -> None:
     if names:
         more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-        raise ValueError(f"{where}: {problem} {', '.join(names[:3])}{more}")
+        raise InputError(f"{where}: {problem} {', '.join(names[:3])}{more}")
 
 
 def _conversion(path: Path) -> str:

@@ -14,6 +14,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional
 
+from avssl.errors import InputError
 from avssl.plugins import hint
 
 # T frames, H and W rows and columns
@@ -42,12 +43,12 @@ def flow_estimator(method: str = "dis", weights: str = "", panoramic: bool = Fal
         From uint8 `(T, 3, H, W)`, RGB, to float32 `(T, 2, H, W)`: pixels to the right, pixels down.
 
     Raises:
-        ValueError: another method, RAFT without weights, `dis` with some, or weights that do not fit.
+        InputError: another method, RAFT without weights, `dis` with some, or weights that do not fit.
     """
     if method not in METHODS:
-        raise ValueError(f"optical flow is {', '.join(METHODS)}, not {method!r}{hint(method, METHODS)}")
+        raise InputError(f"optical flow is {', '.join(METHODS)}, not {method!r}{hint(method, METHODS)}")
     if method == "dis" and weights:
-        raise ValueError(f"{weights}: optical flow by dis has no weights; name {' or '.join(RAFT)}, or leave them out")
+        raise InputError(f"{weights}: optical flow by dis has no weights; name {' or '.join(RAFT)}, or leave them out")
     between = _dis if method == "dis" else _Raft(method, weights)
 
     def estimate(frames: Tensor) -> Tensor:
@@ -97,7 +98,7 @@ class _Raft:
         from torchvision.models import optical_flow
 
         if not weights:
-            raise ValueError(f"optical flow by {name} needs a .safetensors file of its weights; dis needs none")
+            raise InputError(f"optical flow by {name} needs a .safetensors file of its weights; dis needs none")
         self.network: nn.Module = getattr(optical_flow, name)(weights=None, progress=False).eval()
         _fill(self.network, Path(weights))
 
@@ -112,9 +113,9 @@ class _Raft:
 
 def _fill(network: nn.Module, path: Path) -> None:
     if path.suffix != ".safetensors" or not path.is_file():
-        raise ValueError(f"{path}: expected a .safetensors file of {type(network).__name__}'s weights; it is not one")
+        raise InputError(f"{path}: expected a .safetensors file of {type(network).__name__}'s weights; it is not one")
     try:
         network.load_state_dict(load_file(path))
     except (SafetensorError, OSError, RuntimeError) as error:
         reason = " ".join(str(error).split())[:200]
-        raise ValueError(f"{path}: not the weights of this {type(network).__name__}: {reason}") from error
+        raise InputError(f"{path}: not the weights of this {type(network).__name__}: {reason}") from error

@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 from torch import Tensor, nn
 
+from avssl.errors import InputError
+
 
 class TowerOutput(NamedTuple):
     """An embedding and what it was pooled from."""
@@ -49,4 +51,4 @@ class Tower(nn.Module, ABC):
         Raises:
             ValueError: the tower has no such maps.
         """
-        raise ValueError(f"{type(self).__name__} gives no early maps: take its embedding (layer=embedding)")
+        raise InputError(f"{type(self).__name__} gives no early maps: take its embedding (layer=embedding)")

@@ -7,6 +7,7 @@ import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
+from avssl.errors import InputError
 from avssl.plugins import hint
 
 TITLES = {
@@ -104,17 +105,17 @@ def columns(metrics: Collection[str], wanted: Sequence[str] = ()) -> list[Column
         wanted: names to show instead, in this order.
 
     Raises:
-        ValueError: no run has a wanted metric, or there is none to show.
+        InputError: no run has a wanted metric, or there is none to show.
     """
     for name in wanted:
         if name not in metrics:
-            raise ValueError(f"no run has the metric {name!r}{hint(name, metrics)}; there are {', '.join(metrics)}")
+            raise InputError(f"no run has the metric {name!r}{hint(name, metrics)}; there are {', '.join(metrics)}")
     measured = [name for name in metrics if name in CHANCE or {f"{name}_low", f"{name}_high"} <= set(metrics)]
     tested = [name for name in metrics if name.startswith(HELD_OUT) and name != f"{HELD_OUT}loss"]
     speed = [name for name in metrics if name == SPEED]
     shown = dict.fromkeys(wanted or [*_in_order(measured), *_in_order(tested), *speed])
     if not shown:
-        raise ValueError(f"no run was measured on held-out clips; choose metrics to show, of {', '.join(metrics)}")
+        raise InputError(f"no run was measured on held-out clips; choose metrics to show, of {', '.join(metrics)}")
     return [Column(name) for name in shown]
 
 

@@ -77,7 +77,7 @@ def compare(
         notes: what a reader must know beside.
 
     Raises:
-        ValueError: no row has that title, no run has a metric, or runs of one row name different published numbers.
+        InputError: no row has that title, no run has a metric, or runs of one row name different published numbers.
     """
     found, names = rows(runs), list(dict.fromkeys(name for run in runs for name in run.metrics))
     shown = columns(names, metrics)

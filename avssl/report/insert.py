@@ -7,6 +7,7 @@ import stat
 from pathlib import Path
 
 from avssl.data.atomic import replacing
+from avssl.errors import InputError
 
 BEGIN, END = "<!-- avssl report -->", "<!-- end of report -->"
 FENCES = ("```", "~~~")
@@ -20,7 +21,7 @@ class Insertion:
         part: a name that both lines have before their `-->`, where a file has places for several reports.
 
     Raises:
-        ValueError: it is not UTF-8, or has not these two lines once and in this order.
+        InputError: it is not UTF-8, or has not these two lines once and in this order.
         OSError: it cannot be read.
     """
 
@@ -29,11 +30,11 @@ class Insertion:
         try:
             self.lines = path.read_bytes().decode("utf-8").splitlines(keepends=True)
         except UnicodeDecodeError as error:
-            raise ValueError(f"{path}: expected Markdown in UTF-8: {error.reason} at byte {error.start}") from error
+            raise InputError(f"{path}: expected Markdown in UTF-8: {error.reason} at byte {error.start}") from error
         self.begin, self.end = (_only(path, self.lines, mark) for mark in marks(part))
         if self.end < self.begin:
             begin, end = marks(part)
-            raise ValueError(f"{path}: the line {end!r} comes before {begin!r}: exchange them")
+            raise InputError(f"{path}: the line {end!r} comes before {begin!r}: exchange them")
 
     def write(self, text: str) -> None:
         """Put a text between the two lines, whole or not at all; every other byte stays.
@@ -66,5 +67,5 @@ def _only(path: Path, lines: list[str], mark: str) -> int:
         if line.strip() == mark and not fenced:
             found.append(at)
     if len(found) != 1:
-        raise ValueError(f"{path}: expected one line {mark!r} for the report, there are {len(found)}")
+        raise InputError(f"{path}: expected one line {mark!r} for the report, there are {len(found)}")
     return found[0]

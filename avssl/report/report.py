@@ -46,7 +46,7 @@ def report(
         The table in Markdown.
 
     Raises:
-        ValueError: a broken run folder, no finished run, an unknown baseline, metric or setting, a file without marks.
+        InputError: a broken run folder, no finished run, an unknown baseline, metric or setting, a file without marks.
         OSError: something cannot be read or written.
     """
     runs, left_out = read_runs(folders, same)

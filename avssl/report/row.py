@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
+from avssl.errors import InputError
 from avssl.plugins import hint
 from avssl.report.column import Column
 from avssl.report.run_record import Run
@@ -72,12 +73,12 @@ def baselines(found: Sequence[Row], title: str = "") -> list[Row]:
         title: of the baseline; that of the same task if there are several. Empty: the first row of each task.
 
     Raises:
-        ValueError: no row has this title.
+        InputError: no row has this title.
     """
     named = [row for row in found if not title or row.title == title]
     if not named:
         titles = list(dict.fromkeys(row.title for row in found))
-        raise ValueError(f"no row is titled {title!r}{hint(title, titles)}; there are {'; '.join(titles)}")
+        raise InputError(f"no row is titled {title!r}{hint(title, titles)}; there are {'; '.join(titles)}")
     return [next((each for each in named if each.task == row.task), named[0]) for row in found]
 
 
@@ -103,14 +104,14 @@ def _published(runs: Sequence[Run]) -> dict[str, float]:
     """What the runs of a row name as published; not all must.
 
     Raises:
-        ValueError: they name different numbers.
+        InputError: they name different numbers.
     """
     found: dict[str, float] = {}
     for run in runs:
         for name, value in run.published.items():
             if found.setdefault(name, value) != value:
                 before = f"{found[name]:g} in other runs of its row"
-                raise ValueError(f"{run.folder}: published.{name} is {value:g}, {before}: make them the same")
+                raise InputError(f"{run.folder}: published.{name} is {value:g}, {before}: make them the same")
     return found
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from avssl.config import RunConfig
+from avssl.errors import InputError
 from avssl.report.column import is_share
 from avssl.runs.reader import CONFIG, METRICS, flat, read_config, read_metrics
 
@@ -61,7 +62,7 @@ def read_run(folder: Path, ignored: Collection[str] = ()) -> Run:
     """Read one run folder, finished or not. Keys that are missing have today's defaults, unknown ones are kept.
 
     Raises:
-        ValueError: config or metrics are broken.
+        InputError: config or metrics are broken.
     """
     settings = all_settings(folder)
     title, task, features = (" ".join(str(settings[key] or "").split()) for key in ("title", "task", "features.name"))
@@ -82,18 +83,18 @@ def all_settings(folder: Path) -> dict[str, Any]:
     """All settings as `a.b`, those that the config does not name with today's defaults.
 
     Raises:
-        ValueError: the config is broken.
+        InputError: the config is broken.
     """
     path, given, defaults = folder / CONFIG, read_config(folder), asdict(RunConfig())
     if not given.get("task"):
-        raise ValueError(f"{path}: expected the config of a run, it names no task")
+        raise InputError(f"{path}: expected the config of a run, it names no task")
     for key, value in given.items():
         if isinstance(defaults.get(key), dict) and not isinstance(value, dict):
-            raise ValueError(f"{path}: {key} is a mapping of names to values, not {value!r}")
+            raise InputError(f"{path}: {key} is a mapping of names to values, not {value!r}")
     settings = {**flat(defaults), **flat(given)}
     for key in ("train.seed", "train.steps"):
         if not isinstance(settings[key], int) or isinstance(settings[key], bool):
-            raise ValueError(f"{path}: {key} is a whole number, not {settings[key]!r}")
+            raise InputError(f"{path}: {key} is a whole number, not {settings[key]!r}")
     return settings
 
 
@@ -101,7 +102,7 @@ def _published(folder: Path, settings: dict[str, Any]) -> dict[str, float]:
     found = {key.removeprefix(PUBLISHED): value for key, value in settings.items() if key.startswith(PUBLISHED)}
     for name, value in found.items():
         if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
-            raise ValueError(f"{folder / CONFIG}: {PUBLISHED}{name} is a number, not {value!r}")
+            raise InputError(f"{folder / CONFIG}: {PUBLISHED}{name} is a number, not {value!r}")
     _check_shares(f"{folder / CONFIG}: {PUBLISHED}", found)
     return {name: float(value) for name, value in found.items()}
 
@@ -109,7 +110,7 @@ def _published(folder: Path, settings: dict[str, Any]) -> dict[str, float]:
 def _check_shares(where: str, numbers: dict[str, float]) -> None:
     for name, value in numbers.items():
         if is_share(name) and (value < 0 or value > 1 + ROUNDING):
-            raise ValueError(f"{where}{name} is {value:g}, expected a share from 0 to 1, such as 0.71")
+            raise InputError(f"{where}{name} is {value:g}, expected a share from 0 to 1, such as 0.71")
 
 
 def _start(folder: Path) -> str:
@@ -118,6 +119,6 @@ def _start(folder: Path) -> str:
     try:
         # Its own start is a path like any other setting: two runs may name each other.
         run = read_run(folder, [START])
-    except (ValueError, OSError):
+    except (InputError, OSError):
         return str(folder)
     return f"{run.label} ({hashlib.sha256(run.identity.encode()).hexdigest()[:6]})"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
+from avssl.errors import InputError, MissingFileError
 from avssl.plugins import hint
 from avssl.report.run_record import Run, all_settings, is_run, read_run
 from avssl.runs.reader import CONFIG, METRICS
@@ -22,21 +23,21 @@ def read_runs(folders: Sequence[Path], ignored: Collection[str] = ()) -> tuple[l
 
     Raises:
         FileNotFoundError: there is no such folder.
-        ValueError: a file in it is broken, no run is left, or none has a setting of `ignored`.
+        InputError: a file in it is broken, no run is left, or none has a setting of `ignored`.
     """
     found, left_out = [], {}
     distinct = list({each.resolve(): each for each in reversed(folders)}.values())[::-1]
     _check_settings(distinct, ignored)
     for folder in distinct:
         if not folder.exists():
-            raise FileNotFoundError(f"{folder}: expected a run folder, there is nothing of this name")
+            raise MissingFileError(f"{folder}: expected a run folder, there is nothing of this name")
         run = read_run(folder, ignored) if is_run(folder) else None
         if reason := _unfinished(run) if run else _no_run(folder):
             left_out[folder] = reason
         elif run:
             found.append(run)
     if not found:
-        raise ValueError("no finished run: " + "; ".join(f"{folder}: {reason}" for folder, reason in left_out.items()))
+        raise InputError("no finished run: " + "; ".join(f"{folder}: {reason}" for folder, reason in left_out.items()))
     return found, left_out
 
 
@@ -44,7 +45,7 @@ def _check_settings(folders: Iterable[Path], wanted: Iterable[str]) -> None:
     known = {key for folder in folders if is_run(folder) for key in all_settings(folder)} if wanted else set()
     for key in wanted:
         if key not in known:
-            raise ValueError(f"no run has the setting {key!r}{hint(key, known)}, in which rows may differ")
+            raise InputError(f"no run has the setting {key!r}{hint(key, known)}, in which rows may differ")
 
 
 def _no_run(folder: Path) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
+from avssl.errors import InputError
 from avssl.io.format_version import check_version
 
 CONFIG = "config.yaml"
@@ -21,7 +22,7 @@ def read_config(folder: Path) -> dict[str, Any]:
     """The settings of a run, nested as in the file, whose keys may be those of another version.
 
     Raises:
-        ValueError: the file is not YAML, or no mapping of keys.
+        InputError: the file is not YAML, or no mapping of keys.
         OSError: it cannot be read.
     """
     return {key: value for key, value in _read(folder / CONFIG).items() if key != "format"}
@@ -31,7 +32,7 @@ def check_format(folder: Path) -> None:
     """See that a run folder has the format of this avssl; only then can the run be continued.
 
     Raises:
-        ValueError: it is older or newer, or its config is broken; see `read_config`.
+        InputError: it is older or newer, or its config is broken; see `read_config`.
     """
     check_version(folder, _read(folder / CONFIG).get("format"), FORMAT)
 
@@ -43,9 +44,9 @@ def _read(path: Path) -> dict[str, Any]:
         raise
     except Exception as error:  # YAML and OmegaConf have a dozen kinds
         reason = (str(error) or repr(error)).splitlines()[0]
-        raise ValueError(f"{path}: not the config of a run: {reason}") from error
+        raise InputError(f"{path}: not the config of a run: {reason}") from error
     if not isinstance(found, dict):
-        raise ValueError(f"{path}: not the config of a run: expected a mapping of keys, it is a {type(found).__name__}")
+        raise InputError(f"{path}: not the config of a run: expected a mapping of keys, it is a {type(found).__name__}")
     return {str(key): value for key, value in found.items()}
 
 
@@ -53,7 +54,7 @@ def read_metrics(folder: Path) -> dict[str, float]:
     """The numbers of a run so far; none where the file is missing.
 
     Raises:
-        ValueError: the file is no flat mapping of names to numbers.
+        InputError: the file is no flat mapping of names to numbers.
     """
     path = folder / METRICS
     if not path.is_file():
@@ -61,7 +62,7 @@ def read_metrics(folder: Path) -> dict[str, float]:
     try:
         return {str(name): float(value) for name, value in json.loads(path.read_text(encoding="utf-8")).items()}
     except (ValueError, AttributeError, TypeError, OverflowError, RecursionError) as error:
-        raise ValueError(f"{path}: expected a flat JSON object of numbers: {error}") from error
+        raise InputError(f"{path}: expected a flat JSON object of numbers: {error}") from error
 
 
 def flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

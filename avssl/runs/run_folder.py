@@ -18,6 +18,7 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from avssl.config import RunConfig, fill
+from avssl.errors import InputError, OutputError
 from avssl.runs.reader import CONFIG, FORMAT, METRICS, check_format, flat, read_config
 from avssl.runs.reader import read_metrics as read_metrics
 from avssl.train.checkpoint import replacing
@@ -40,18 +41,18 @@ def check(folder: Path, config: RunConfig) -> None:
     folder have their defaults.
 
     Raises:
-        ValueError: the path is no folder, or belongs to a run of another config; the message lists what differs.
-        PermissionError: the folder could not be made or written.
+        InputError: the path is no folder, or belongs to a run of another config; the message lists what differs.
+        OutputError: the folder could not be made or written.
     """
     there = next(each for each in (folder, *folder.absolute().parents) if each.exists())
     if not there.is_dir():
-        raise ValueError(f"{folder}: a run needs a folder, {'this' if there == folder else there} is a file")
+        raise InputError(f"{folder}: a run needs a folder, {'this' if there == folder else there} is a file")
     if not os.access(there, os.W_OK | os.X_OK):
-        raise PermissionError(f"{folder}: a run needs a folder to write in, {there} is not writable")
+        raise OutputError(f"{folder}: a run needs a folder to write in, {there} is not writable")
     path = folder / CONFIG
     if not path.is_file():
         if any(folder.glob("*.ckpt")):
-            raise ValueError(f"{folder}: holds a checkpoint but no {CONFIG}, so it is not a run folder")
+            raise InputError(f"{folder}: holds a checkpoint but no {CONFIG}, so it is not a run folder")
         return
     check_format(folder)
     check_same(folder, asdict(fill(RunConfig, read_config(folder), where=str(path))), asdict(config), MAY_CHANGE)
@@ -69,7 +70,7 @@ def check_same(
         may_change: keys, as `a.b`, that may differ, and all that begin so.
 
     Raises:
-        ValueError: others differ; the message lists them.
+        InputError: others differ; the message lists them.
     """
     old, new = flat(before), flat(now)
     refused = [
@@ -79,7 +80,7 @@ def check_same(
     ]
     if refused:
         changes = ", ".join(f"{key} was {old.get(key)!r}, is {new.get(key)!r}" for key in refused)
-        raise ValueError(f"{folder}: belongs to another run ({changes}); use another folder or the same config")
+        raise InputError(f"{folder}: belongs to another run ({changes}); use another folder or the same config")
 
 
 def begin(folder: Path, config: RunConfig, recipe: str = "", command: Sequence[str] = ()) -> None:
@@ -149,7 +150,7 @@ def _starts(path: Path) -> list[Any]:
     try:
         return list(json.loads(path.read_text(encoding="utf-8"))["starts"]) if path.is_file() else []
     except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{path}: expected the starts of a run, as JSON: {error!r}") from error
+        raise InputError(f"{path}: expected the starts of a run, as JSON: {error!r}") from error
 
 
 def _versions() -> dict[str, str]:

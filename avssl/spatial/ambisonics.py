@@ -13,6 +13,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
+from avssl.errors import InputError
 from avssl.spatial.harmonics import harmonics
 
 T = TypeVar("T")
@@ -93,7 +94,7 @@ def encode(signal: Tensor, azimuth: Angle, elevation: Angle, *, order: int = 1) 
     if gain.ndim <= signal.ndim:
         return gain.unsqueeze(-1) * signal.unsqueeze(-2)
     if gain.shape[-2] != signal.shape[-1]:
-        raise ValueError(f"a path has one direction a sample: expected {signal.shape[-1]}, got {gain.shape[-2]}")
+        raise InputError(f"a path has one direction a sample: expected {signal.shape[-1]}, got {gain.shape[-2]}")
     return gain.movedim(-1, -2) * signal.unsqueeze(-2)
 
 
@@ -132,7 +133,7 @@ def rotation_to_front(azimuth: Angle, elevation: Angle, legacy: str = "") -> Ten
         ValueError: another `legacy`.
     """
     if legacy not in ("", "avsa"):
-        raise ValueError(f"rotation_to_front: legacy is '' or 'avsa', not {legacy!r}")
+        raise InputError(f"rotation_to_front: legacy is '' or 'avsa', not {legacy!r}")
     if legacy == "avsa":
         return rotation(-torch.as_tensor(azimuth), -torch.as_tensor(elevation))
     return rotation(azimuth, elevation).mT
@@ -323,5 +324,5 @@ def _on_channels(matrix: Tensor) -> Tensor:
 
 def _choice(what: str, name: str, known: dict[str, T]) -> T:
     if name not in known:
-        raise ValueError(f"unknown {what} {name!r}; one of {', '.join(known)}")
+        raise InputError(f"unknown {what} {name!r}; one of {', '.join(known)}")
     return known[name]

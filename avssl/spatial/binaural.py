@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import fold, pad
 
+from avssl.errors import InputError
 from avssl.spatial.ambisonics import Angle
 from avssl.spatial.hrir import HrirSet
 from avssl.spatial.magls import ambisonic_filters, to_binaural
@@ -49,7 +50,7 @@ def render(signal: Tensor, azimuth: Angle, elevation: Angle, hrirs: HrirSet, dis
         raise ValueError(f"a source's signal is (samples,) and not empty, this is {tuple(signal.shape)}")
     across, up, far = (_path(each, signal) for each in (azimuth, elevation, 1.0 if distance is None else distance))
     if not bool((far > 0).all()):
-        raise ValueError("a source's distance is a number of metres above 0")
+        raise InputError("a source's distance is a number of metres above 0")
     if distance is None and len(across) == len(up) == 1:
         return convolve(signal, hrirs.between.responses(across, up)[0])
     travel = torch.zeros(1).double() if distance is None else far / SPEED_OF_SOUND * hrirs.sample_rate
@@ -72,9 +73,9 @@ def _path(value: Angle, signal: Tensor) -> Tensor:
     """float64 `(1,)` or `(samples,)`."""
     path = torch.as_tensor(value, dtype=torch.float64, device="cpu").reshape(-1)
     if len(path) not in (1, len(signal)):
-        raise ValueError(f"a path has one value a sample: expected {len(signal)}, got {len(path)}")
+        raise InputError(f"a path has one value a sample: expected {len(signal)}, got {len(path)}")
     if not bool(path.isfinite().all()):
-        raise ValueError("a path is made of finite numbers, here are others")
+        raise InputError("a path is made of finite numbers, here are others")
     return path
 
 

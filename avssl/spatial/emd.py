@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from avssl.errors import InputError
 from avssl.spatial.ambisonics import angle_between
 
 Masses = NDArray[np.float64]
@@ -35,7 +36,7 @@ def earth_movers_distance(masses: Masses, others: Masses, ground: NDArray[np.flo
         ValueError: a mass that is negative or no number.
     """
     if not (np.isfinite(masses).all() and np.isfinite(others).all() and min(masses.min(), others.min()) >= 0):
-        raise ValueError("masses to be moved are finite and not negative, here are others")
+        raise InputError("masses to be moved are finite and not negative, here are others")
     # What stands still need not be moved: the triangle inequality makes half of the problem nothing.
     still = np.minimum(masses, others)
     source, sink = masses - still, others - still

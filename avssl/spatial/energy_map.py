@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from avssl.errors import InputError
 from avssl.spatial.ambisonics import gains
 from avssl.spatial.any_order import require_field
 from avssl.spatial.emd import earth_movers_distance, great_circles, least_work_with_penalty
@@ -103,7 +104,7 @@ def emd(map: Tensor, other: Tensor) -> Emd:
     if one.shape != two.shape:
         raise ValueError(f"expected two maps on one grid, got {one.shape} and {two.shape} points")
     if not (one.sum() > 0 and two.sum() > 0):
-        raise ValueError("a map that is silent in every direction has no distance from another")
+        raise InputError("a map that is silent in every direction has no distance from another")
     work = earth_movers_distance(one / one.sum(), two / two.sum(), _equal_area_ground(len(one)))
     return Emd(math.degrees(work), float(one.sum() / two.sum()))
 

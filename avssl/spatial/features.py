@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from avssl.config import FeatureConfig
+from avssl.errors import InputError
 from avssl.spatial.ambisonics import beamform, stereo
 from avssl.spatial.binaural_cues import cross_spectrum, gcc_phat, lag_steering, lags, level_difference, phase_difference
 
@@ -72,7 +73,7 @@ class Features(nn.Module):
         self.levels, flows, self._accepted = _KINDS[config.name]
         self.maps = self.levels + flows
         if channels is not None and channels not in self._accepted:
-            raise ValueError(f"{self.name} starts from {_or(self._accepted)} channels, not {channels}")
+            raise InputError(f"{self.name} starts from {_or(self._accepted)} channels, not {channels}")
         self._accepted = self._accepted if channels is None else (channels,)
         self.audio_channels = self._accepted[0]
         bank = _filterbank(config)
@@ -127,7 +128,7 @@ class Features(nn.Module):
             total = total + maps.sum(0)
             squares = squares + maps.square().sum(0)
         if not count:
-            raise ValueError(f"{self.name}: statistics need at least one sound")
+            raise InputError(f"{self.name}: statistics need at least one sound")
         std = (squares / count - (total / count).square()).clamp(min=0).sqrt()
         self.mean.copy_(total / count)
         # A band that never changes, such as an empty filter's, has nothing to scale.
@@ -140,10 +141,10 @@ class Features(nn.Module):
     def _check(self, audio: Tensor) -> None:
         if audio.ndim < 2 or audio.shape[-2] not in self._accepted:
             expected = f"(..., {_or(self._accepted)} channels, samples)"
-            raise ValueError(f"{self.name} takes {expected}, got {tuple(audio.shape)}")
+            raise InputError(f"{self.name} takes {expected}, got {tuple(audio.shape)}")
         least = max(self.config.n_fft // 2 + 1, self.config.hop)
         if audio.shape[-1] < least:
-            raise ValueError(f"{self.name} needs at least {least} samples, got {audio.shape[-1]}")
+            raise InputError(f"{self.name} needs at least {least} samples, got {audio.shape[-1]}")
 
     def _in_chunks(self, audio: Tensor) -> Tensor:
         learning = torch.is_grad_enabled() and audio.requires_grad
@@ -220,7 +221,7 @@ def intensity(foa: Tensor, eps: float = 1e-10) -> Tensor:
         ValueError: `foa` has not 4 channels.
     """
     if foa.ndim < 3 or foa.shape[-3] != 4:
-        raise ValueError(f"an ambiX spectrum of order 1 has shape (..., 4, frequency, time), not {tuple(foa.shape)}")
+        raise InputError(f"an ambiX spectrum of order 1 has shape (..., 4, frequency, time), not {tuple(foa.shape)}")
     real, imag = _parts(foa)
     return _ratio(_flow(real, imag), _power(real, imag).sum(-3, keepdim=True) / 2, eps)
 

@@ -7,6 +7,8 @@ import math
 import torch
 from torch import Tensor
 
+from avssl.errors import InputError
+
 
 def channels(order: int) -> int:
     """Of a sound field of some order."""
@@ -30,7 +32,7 @@ def harmonics(vector: Tensor, order: int) -> Tensor:
         ValueError: a negative order.
     """
     if order < 0:
-        raise ValueError(f"an ambisonic order is 0 or more, not {order}")
+        raise InputError(f"an ambisonic order is 0 or more, not {order}")
     x, y, z = vector.unbind(-1)
     found = [z] * channels(order)
     cosine, sine = torch.ones_like(z), torch.zeros_like(z)

@@ -11,6 +11,7 @@ import torch
 from scipy.signal import resample_poly
 from torch import Tensor
 
+from avssl.errors import InputError
 from avssl.spatial.between import HrirInterpolator
 
 
@@ -36,9 +37,9 @@ class HrirSet:
         if self.responses.ndim != 3 or self.responses.shape[:2] != (count, 2) or not self.responses.shape[2]:
             raise ValueError(f"responses are ({count} directions, 2 ears, taps), not {tuple(self.responses.shape)}")
         if not bool(self.directions.isfinite().all() and self.responses.isfinite().all()):
-            raise ValueError("directions and responses are finite numbers, here are others")
+            raise InputError("directions and responses are finite numbers, here are others")
         if self.sample_rate < 1:
-            raise ValueError(f"a sample rate is at least 1 Hz, not {self.sample_rate}")
+            raise InputError(f"a sample rate is at least 1 Hz, not {self.sample_rate}")
 
     def at(self, sample_rate: int) -> HrirSet:
         """The same filters at another rate in Hz: gains and times of arrival in seconds stay."""

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from avssl.errors import InputError
 from avssl.plugins import hint
 from avssl.spatial.ambisonics import gains, require_foa, stereo
 
@@ -112,5 +113,5 @@ def _spaudiopy_decoding() -> Any:
 
 def _layout(name: str) -> tuple[tuple[str, float | None], ...]:
     if name not in _LAYOUTS:
-        raise ValueError(f"unknown loudspeakers {name!r}{hint(name, _LAYOUTS)}; {', '.join(_LAYOUTS)}")
+        raise InputError(f"unknown loudspeakers {name!r}{hint(name, _LAYOUTS)}; {', '.join(_LAYOUTS)}")
     return _LAYOUTS[name]

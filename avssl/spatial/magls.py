@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
+from avssl.errors import InputError
 from avssl.spatial.ambisonics import gains, require_foa
 from avssl.spatial.arrival import arrivals
 from avssl.spatial.energy_map import equal_area_grid
@@ -36,7 +37,7 @@ def ambisonic_filters(hrirs: HrirSet, method: str = "magls") -> Tensor:
         ValueError: another method.
     """
     if method not in ("magls", "plain"):
-        raise ValueError(f"a method to hear a field with two ears is 'magls' or 'plain', not {method!r}")
+        raise InputError(f"a method to hear a field with two ears is 'magls' or 'plain', not {method!r}")
     azimuth, elevation = equal_area_grid(_POINTS)
     azimuth, elevation = torch.cat([azimuth, -azimuth]), elevation.repeat(2)
     wanted, fit = hrirs.between.responses(azimuth, elevation), gains(azimuth, elevation).double()

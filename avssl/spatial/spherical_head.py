@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from scipy.special import eval_legendre, spherical_jn, spherical_yn
 from torch import Tensor
 
+from avssl.errors import InputError
 from avssl.spatial.ambisonics import direction
 from avssl.spatial.hrir import HrirSet
 
@@ -42,7 +43,7 @@ def spherical_head(sample_rate: int, radius: float = 0.0875) -> HrirSet:
         ValueError: a rate or radius that is not positive.
     """
     if sample_rate < 1 or not 0 < radius < math.inf:
-        raise ValueError(f"a head has a sample rate and a radius above 0, not {sample_rate} Hz and {radius} m")
+        raise InputError(f"a head has a sample rate and a radius above 0, not {sample_rate} Hz and {radius} m")
     directions = _grid()
     vectors = direction(*directions.unbind(-1))
     steps = torch.linspace(0, math.pi, 180 * 4 // _STEP + 1)

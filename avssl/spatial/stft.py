@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from avssl.errors import InputError
 from avssl.plugins import hint
 
 PADDINGS = ("reflect", "constant", "none")
@@ -35,12 +36,12 @@ class StftConfig:
     def __post_init__(self) -> None:
         """Refuse what has no meaning."""
         if not 1 <= self.hop <= self.window_length <= self.n_fft:
-            raise ValueError(
+            raise InputError(
                 f"a spectrum needs 1 <= hop <= window_length <= n_fft, not hop {self.hop}, window_length "
                 f"{self.window_length}, n_fft {self.n_fft}"
             )
         if self.pad not in PADDINGS:
-            raise ValueError(f"padding is {', '.join(PADDINGS)}, not {self.pad!r}{hint(self.pad, PADDINGS)}")
+            raise InputError(f"padding is {', '.join(PADDINGS)}, not {self.pad!r}{hint(self.pad, PADDINGS)}")
 
     @property
     def bins(self) -> int:
@@ -167,7 +168,7 @@ def ideal_masks(channels: Tensor, mix: Tensor, kind: str = "complex") -> Tensor:
         ValueError: unknown kind.
     """
     if kind not in MASKS:
-        raise ValueError(f"a mask is {', '.join(MASKS)}, not {kind!r}{hint(kind, MASKS)}")
+        raise InputError(f"a mask is {', '.join(MASKS)}, not {kind!r}{hint(kind, MASKS)}")
     mix = mix.unsqueeze(-3)
     if kind == "sqrt_power":
         power = channels.abs().square()

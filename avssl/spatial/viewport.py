@@ -16,6 +16,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
+from avssl.errors import InputError
 from avssl.spatial.ambisonics import Angle, direction, rotation
 
 _GROUP = 4
@@ -188,7 +189,7 @@ def _tangents(height: int, width: int, fov: ArrayLike, aspect: ArrayLike | None)
     """Half width and half height of the picture at distance 1."""
     angle = np.asarray(fov, np.float64)
     if not ((angle > 0) & (angle < np.pi)).all():
-        raise ValueError(f"a field of view lies between 0 and pi radians, not {fov!r}")
+        raise InputError(f"a field of view lies between 0 and pi radians, not {fov!r}")
     across = np.tan(angle / 2)
     return across, across * (height / width if aspect is None else np.asarray(aspect, np.float64))
 

@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from avssl.errors import InputError
 from avssl.media.image_sequence import SUFFIXES, decoded
 from avssl.synth.backgrounds import draw_background
 from avssl.synth.canvas.compositing import Canvas, Spot, lay, paste
@@ -63,11 +64,11 @@ def frames(path: Path) -> tuple[Path, ...]:
     """A picture, or those of a folder.
 
     Raises:
-        ValueError: there is none.
+        InputError: there is none.
     """
     found = sorted(each for each in path.iterdir() if each.suffix.lower() in SUFFIXES) if path.is_dir() else [path]
     if not found or not all(each.is_file() for each in found):
-        raise ValueError(f"{path}: expected {BLANK}, {DRAWN}, a picture or a folder of pictures as a background")
+        raise InputError(f"{path}: expected {BLANK}, {DRAWN}, a picture or a folder of pictures as a background")
     return tuple(found)
 
 

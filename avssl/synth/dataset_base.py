@@ -14,6 +14,7 @@ import pyarrow as pa
 import torch
 from numpy.typing import NDArray
 
+from avssl.errors import InputError
 from avssl.media.video_writer import SLOWEST
 from avssl.spatial.ambisonics import intensity_direction
 from avssl.synth.scene import Format
@@ -108,8 +109,8 @@ def require(name: str, constraints: Iterable[tuple[bool, str]]) -> None:
     """See that what is asked of a world's numbers is met.
 
     Raises:
-        ValueError: something is not.
+        InputError: something is not.
     """
     for met, demand in constraints:
         if not met:
-            raise ValueError(f"{name}: {demand}")
+            raise InputError(f"{name}: {demand}")

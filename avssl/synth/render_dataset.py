@@ -69,7 +69,7 @@ def write_dataset(
         Path of the manifest.
 
     Raises:
-        ValueError: a number that has no meaning, or `out` holds something else.
+        InputError: a number that has no meaning, or `out` holds something else.
         OSError: `out` cannot be written.
     """
     _check(world, clips, workers, test_share)

@@ -15,6 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from avssl.data.atomic import sweep
 from avssl.data.pool import CrashError, outcomes
+from avssl.errors import InputError
 from avssl.io.cores import usable_cores
 
 Job = TypeVar("Job")
@@ -43,7 +44,7 @@ def rendered(
         What it returned, in the order of the jobs.
 
     Raises:
-        ValueError: a job killed its process.
+        InputError: a job killed its process.
     """
     for folder in folders:
         folder.mkdir(parents=True, exist_ok=True)
@@ -77,7 +78,7 @@ def _results(
         return
     for (number, job), outcome in outcomes(partial(_alone, render), list(enumerate(jobs)), workers):
         if isinstance(outcome, CrashError):
-            raise ValueError(f"{job} cannot be rendered: {outcome}") from outcome
+            raise InputError(f"{job} cannot be rendered: {outcome}") from outcome
         if isinstance(outcome, BaseException):
             raise outcome
         yield number, outcome

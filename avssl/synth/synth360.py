@@ -59,7 +59,7 @@ def synth360(
         Path of the manifest.
 
     Raises:
-        ValueError: a number that has no meaning, or `out` holds something else.
+        InputError: a number that has no meaning, or `out` holds something else.
         OSError: `out` cannot be written.
     """
     world = Synth360(seed, Format(seconds, width, frame_rate, sample_rate), order)

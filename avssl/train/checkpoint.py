@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from avssl.data import atomic
+from avssl.errors import InputError, OutputError
 from avssl.io.format_version import check_version
 from avssl.runs.reader import FORMAT
 
@@ -35,7 +36,7 @@ def replacing(path: Path) -> Iterator[Path]:
     """As `avssl.data.atomic.replacing`, and the file has reached the disk when it returns.
 
     Raises:
-        OSError: the file cannot be written, such as on a full disk; `path` is as before.
+        OutputError: the file cannot be written, such as on a full disk; `path` is as before.
     """
     try:
         with atomic.replacing(path) as part:
@@ -44,14 +45,14 @@ def replacing(path: Path) -> Iterator[Path]:
         _to_disk(path.parent)
     except (OSError, RuntimeError) as error:  # torch.save turns a full disk into a RuntimeError that does not name it
         full = "" if isinstance(error, OSError) else " (is the disk full?)"
-        raise OSError(f"{path}: cannot be written{full}: {_first_line(error)}") from error
+        raise OutputError(f"{path}: cannot be written{full}: {_first_line(error)}") from error
 
 
 def save(path: Path, state: dict[str, Any]) -> None:
     """Write tensors and plain values, atomically.
 
     Raises:
-        OSError: the file cannot be written; what was there before still is.
+        OutputError: the file cannot be written; what was there before still is.
     """
     with replacing(path) as part:
         torch.save({"format": FORMAT, **state}, part)
@@ -61,16 +62,16 @@ def load(path: Path) -> dict[str, Any]:
     """Read what `save` wrote, onto the CPU; nothing in the file is executed.
 
     Raises:
-        ValueError: the file is not such a checkpoint.
+        InputError: the file is not such a checkpoint.
     """
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except OSError:
         raise
     except Exception as error:  # a spoiled file gives any of a dozen kinds
-        raise ValueError(f"{path}: not a checkpoint of avssl: {_first_line(error)}") from error
+        raise InputError(f"{path}: not a checkpoint of avssl: {_first_line(error)}") from error
     if not isinstance(state, dict) or not {"run", "task", "optimizer"} <= state.keys():
-        raise ValueError(f"{path}: a checkpoint holds run, task and optimizer, this does not")
+        raise InputError(f"{path}: a checkpoint holds run, task and optimizer, this does not")
     check_version(path, state.get("format"), FORMAT)
     return state
 
@@ -79,7 +80,7 @@ def restore(path: Path, task: nn.Module, *others: tuple[str, Stateful]) -> dict[
     """Load weights, and the named states of `others`; return the state of the run.
 
     Raises:
-        ValueError: the weights belong to another network.
+        InputError: the weights belong to another network.
     """
     state = load(path)
     try:
@@ -87,7 +88,7 @@ def restore(path: Path, task: nn.Module, *others: tuple[str, Stateful]) -> dict[
         for name, each in others:
             each.load_state_dict(state[name])
     except (RuntimeError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"{path}: saved from another network: {_first_line(error)}") from error
+        raise InputError(f"{path}: saved from another network: {_first_line(error)}") from error
     return dict(state["run"])
 
 

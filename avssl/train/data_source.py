@@ -12,6 +12,7 @@ from avssl.data.crops import CropOptions, check_crop_guide
 from avssl.datasets.manifest import Manifest, read_manifest
 from avssl.detection.ground_truth import TRUTH
 from avssl.detection.object_index import objects_path, read_settings
+from avssl.errors import InputError
 from avssl.io.cache_folder import cache_folder
 from avssl.plugins import hint
 
@@ -27,7 +28,7 @@ def clips(config: DataConfig, sample_rate: int, progress: bool = True) -> tuple[
         progress: show what is being rendered.
 
     Raises:
-        ValueError: the manifest cannot be used, see `read_manifest`; or the detector, see `detect_objects`.
+        InputError: the manifest cannot be used, see `read_manifest`; or the detector, see `detect_objects`.
     """
     path = Path(config.manifest) if config.manifest else _rendered(config, sample_rate, progress)
     manifest = read_manifest(path)
@@ -40,7 +41,7 @@ def check(config: DataConfig, options: Any) -> None:
     """See before anything is rendered that the clips will have what a task's options ask of them.
 
     Raises:
-        ValueError: crops are guided by objects, and no detector is named.
+        InputError: crops are guided by objects, and no detector is named.
     """
     if isinstance(options, CropOptions):
         check_crop_guide(options, config.detector)
@@ -50,13 +51,13 @@ def training(manifest: Manifest) -> Manifest:
     """The rows of the split train, or all rows where nothing is labelled.
 
     Raises:
-        ValueError: rows are labelled, and none is train.
+        InputError: rows are labelled, and none is train.
     """
     if not any(row.split for row in manifest):
         return manifest
     chosen = manifest.select("train")
     if not len(chosen):
-        raise ValueError(
+        raise InputError(
             f"{manifest.root}: no clip of split 'train', only of {sorted({row.split for row in manifest})}"
         )
     return chosen
@@ -119,7 +120,7 @@ _MODULES = {
 def _world(name: str) -> tuple[int, Callable[..., Path]]:
     """Version of a built-in world, and what renders it."""
     if name not in WORLDS:
-        raise ValueError(f"data.synthetic_dataset is {' or '.join(WORLDS)}, not {name!r}{hint(name, WORLDS)}")
+        raise InputError(f"data.synthetic_dataset is {' or '.join(WORLDS)}, not {name!r}{hint(name, WORLDS)}")
     function = name.replace("-", "_")
     module = import_module(f"avssl.synth.{_MODULES.get(name, function)}")
     return module.VERSION, getattr(module, function)

@@ -28,7 +28,7 @@ def processes(precision: str) -> Iterator[Fabric]:
         precision: Lightning Fabric's name, such as bf16-mixed.
 
     Raises:
-        ValueError: Fabric knows no such precision, or it does not work on this device.
+        InputError: Fabric knows no such precision, or it does not work on this device.
     """
     fabric = _joined(precision)
     try:
@@ -60,7 +60,7 @@ def on_first_rank(fabric: Fabric, work: Callable[[], T]) -> T:
         work: its result is pickled.
 
     Raises:
-        ValueError: `work` raised it.
+        InputError: `work` raised it.
         OSError: likewise.
     """
     outcome: T | Exception | None = None

@@ -35,7 +35,7 @@ def run(task: Task, config: RunConfig, folder: Path, manifest: Manifest, console
     Without held-out clips there are none.
 
     Raises:
-        ValueError: a file is broken, or the task rejects all clips.
+        InputError: a file is broken, or the task rejects all clips.
         SystemExit: with code 0 when SIGTERM or Ctrl-C came: what was trained is saved, measuring begins again.
     """
     clips = manifest.select(SPLIT)

@@ -13,14 +13,15 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from avssl.config import OptimConfig, TrainConfig
+from avssl.errors import InputError
 from avssl.io.memory import keep_freed
+from avssl.io.progress import ProgressBar
 from avssl.models.runtime import single_process
 from avssl.train import checkpoint
 from avssl.train.collapse import collapse
 from avssl.train.data_timer import Batch, BatchSource, TimedBatches
 from avssl.train.metric_logger import Record
 from avssl.train.optim import learning_rate, optimizer
-from avssl.train.progress import ProgressBar
 from avssl.train.signals import StopRequest
 from avssl.train.state import TrainState
 from avssl.train.sync_batchnorm import convert_sync_batchnorm
@@ -59,7 +60,7 @@ def fit(
         `clips_per_second`, `wait_share`.
 
     Raises:
-        ValueError: the loss is not finite, or the folder's checkpoint is of another network or another version.
+        InputError: the loss is not finite, or the folder's checkpoint is of another network or another version.
         SystemExit: with code 0, after saving, when SIGTERM or Ctrl-C came.
         KeyboardInterrupt: likewise, where no folder is there to save in.
     """
@@ -108,7 +109,7 @@ class Trainer:
         """Take up the folder's last checkpoint, if there is one.
 
         Raises:
-            ValueError: it is of another network or version, or not all processes see it.
+            InputError: it is of another network or version, or not all processes see it.
         """
         path = self.folder / checkpoint.LAST if self.folder else None
         if path and path.is_file():
@@ -116,7 +117,7 @@ class Trainer:
             self.run = _resumed(path, checkpoint.restore(path, self.task, *others))
         first = self.fabric.broadcast(self.run.step)
         if first != self.run.step:
-            raise ValueError(f"{path}: at step {self.run.step} here, at {first} in the first process; share the folder")
+            raise InputError(f"{path}: at step {self.run.step} here, at {first} in the first process; share the folder")
 
     def save(self) -> None:
         """Write the last checkpoint; only the first process writes."""
@@ -196,7 +197,7 @@ class Trainer:
     def _finite(self, loss: Tensor) -> float:
         value = float(loss)
         if not math.isfinite(value):
-            raise ValueError(
+            raise InputError(
                 f"the loss is {value} at step {self.run.step + 1}; nothing of it is saved. "
                 "A lower optim.lr, optim.clip_norm=1 or train.precision=32-true may help"
             )
@@ -206,7 +207,7 @@ class Trainer:
 def _resumed(path: Path, state: dict[str, Any]) -> TrainState:
     expected, got = {each.name for each in fields(TrainState)}, set(state)
     if got != expected:
-        raise ValueError(
+        raise InputError(
             f"{path}: written by another version of avssl, its run state differs in {', '.join(sorted(got ^ expected))}"
             "; train in a new folder"
         )

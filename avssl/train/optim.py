@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from avssl.config import OptimConfig
+from avssl.errors import InputError
 
 
 def optimizer(network: nn.Module, config: OptimConfig, *, fused: bool = True) -> torch.optim.Adam:
@@ -23,11 +24,11 @@ def optimizer(network: nn.Module, config: OptimConfig, *, fused: bool = True) ->
         Groups of parameters carry their `share` of the rate.
 
     Raises:
-        ValueError: nothing in `network` is trained, or `lr_multipliers` names parts that it does not have.
+        InputError: nothing in `network` is trained, or `lr_multipliers` names parts that it does not have.
     """
     trained = {name: each for name, each in network.named_parameters() if each.requires_grad}
     if not trained:
-        raise ValueError(f"{type(network).__name__} has no parameter to train")
+        raise InputError(f"{type(network).__name__} has no parameter to train")
     kind = torch.optim.AdamW if config.decoupled else torch.optim.Adam
     return kind(_groups(trained, config.lr_multipliers), lr=config.lr, weight_decay=config.weight_decay, fused=fused)
 
@@ -37,7 +38,7 @@ def _groups(trained: dict[str, nn.Parameter], lr_multipliers: dict[str, float]) 
     for key in lr_multipliers:
         if not any(name.startswith(key) for name in trained):
             known = sorted({name.split(".")[0] for name in trained})
-            raise ValueError(
+            raise InputError(
                 f"optim.lr_multipliers: nothing that is trained begins with {key!r}; there is {', '.join(known)}"
             )
     found: dict[float, list[nn.Parameter]] = {}

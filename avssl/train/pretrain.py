@@ -16,6 +16,7 @@ from avssl.config import RunConfig
 from avssl.data.clip_filter import filter_clips
 from avssl.data.loader import Batches, read_clip
 from avssl.datasets.manifest import Manifest
+from avssl.errors import InputError
 from avssl.io.memory import peak_mb
 from avssl.models.encoder_factory import build_encoders
 from avssl.models.encoders import Encoders
@@ -47,7 +48,7 @@ def pretrain(
         The content of `metrics.json`.
 
     Raises:
-        ValueError: unknown task, options, features or weights; unusable data; a folder of another run.
+        InputError: unknown task, options, features or weights; unusable data; a folder of another run.
         OSError: something cannot be read or written.
         SystemExit: with code 0, after saving, when SIGTERM or Ctrl-C came.
     """
@@ -190,10 +191,12 @@ def build_task(run: ResolvedRun) -> Task:
     """The task of a run around new encoders; the same weights for the same seed.
 
     Raises:
-        ValueError: unknown features, backbones or weights.
+        InputError: unknown features, backbones or weights.
     """
     torch.manual_seed(run.config.train.seed)
-    return run.task(build_encoders(run.config.model, run.config.features), run.options)
+    task = run.task(build_encoders(run.config.model, run.config.features), run.options)
+    task.encoders.geometry = task.geometry(run.config.data)
+    return task
 
 
 def trained_task(run: ResolvedRun, folder: Path) -> Task:
@@ -209,7 +212,7 @@ def fit_statistics(encoders: Encoders, config: RunConfig, manifest: Manifest) ->
     A folder of encoders to start from brings statistics of its own; AVSA's published file has none.
 
     Raises:
-        ValueError: a file is broken, or its sound has other channels than the features start from.
+        InputError: a file is broken, or its sound has other channels than the features start from.
     """
     if not (config.model.init and Path(config.model.init).is_dir()):
         encoders.fit_features(waveforms(manifest, config, encoders))
@@ -222,7 +225,7 @@ def waveforms(manifest: Manifest, config: RunConfig, encoders: Encoders) -> Iter
         audio = read_clip(row, manifest.root, config.data, encoders.sample_rate, None).audio
         if len(audio) not in accepted:
             wanted = f"{encoders.features.name} starts from {' or '.join(map(str, accepted))} channels of sound"
-            raise ValueError(f"{manifest.root / row.audio}: {wanted}, this has {len(audio)}")
+            raise InputError(f"{manifest.root / row.audio}: {wanted}, this has {len(audio)}")
         yield audio
 
 

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from avssl.data.clip import Clip
+from avssl.errors import InputError
 from avssl.models.encoders import Encoders
 from avssl.task import Task
 
@@ -17,6 +18,11 @@ class ShiftOptions:
 
     share: float = 0.5
     """Part of the clip by which the sound of half of the clips is shifted."""
+
+    def __post_init__(self) -> None:
+        """Validate the share: `InputError` is shown in one line, any other exception with its traceback."""
+        if not 0 < self.share < 1:
+            raise InputError(f"expected options.share between 0 and 1, got {self.share}")
 
 
 class Shift(Task):

@@ -16,6 +16,7 @@ from avssl.config import choice
 from avssl.data.augment import Colour, jitter_colour, jitter_level
 from avssl.data.clip import Clip
 from avssl.data.crops import WORLDS, CropOptions, draw_crops
+from avssl.errors import InputError
 from avssl.losses import alignment_accuracy, info_nce
 from avssl.metric_learning import PREFIX, MetricLearningLoss
 from avssl.models.encoders import Encoders
@@ -60,23 +61,23 @@ class AvcOptions(CropOptions):
         """Refuse what has no meaning."""
         super().__post_init__()
         if not (0 <= self.flip <= 1 and 0 <= self.level < 1):
-            raise ValueError(f"0 <= flip <= 1 and 0 <= level < 1, not {self.flip} and {self.level}")
+            raise InputError(f"0 <= flip <= 1 and 0 <= level < 1, not {self.flip} and {self.level}")
         if self.embedding < 1 or not self.temperature > 0:
-            raise ValueError(f"embedding and temperature are positive, not {self.embedding} and {self.temperature}")
+            raise InputError(f"embedding and temperature are positive, not {self.embedding} and {self.temperature}")
         if self.loss == INFO_NCE and (self.miner or self.loss_options or self.miner_options):
-            raise ValueError(f"loss_options and miner need a loss of {PREFIX}..., this is {INFO_NCE}")
+            raise InputError(f"loss_options and miner need a loss of {PREFIX}..., this is {INFO_NCE}")
         if self.loss != INFO_NCE and not self.loss.startswith(PREFIX):
-            raise ValueError(
+            raise InputError(
                 f"expected loss {INFO_NCE} or {PREFIX}NAME, got {self.loss!r}{hint(self.loss, [INFO_NCE])}"
             )
         if self.miner_options and not self.miner:
-            raise ValueError(f"miner_options need a miner, got {self.miner_options} without one")
+            raise InputError(f"miner_options need a miner, got {self.miner_options} without one")
 
     def metric_learning_loss(self) -> MetricLearningLoss | None:
         """The loss of pytorch-metric-learning that is named here, if one is.
 
         Raises:
-            ValueError: unknown name or parameter, or a loss or miner that cannot work across modalities.
+            InputError: unknown name or parameter, or a loss or miner that cannot work across modalities.
         """
         if self.loss == INFO_NCE:
             return None
@@ -91,7 +92,7 @@ class Avc(Task):
         options: crops, augmentation, loss.
 
     Raises:
-        ValueError: unknown loss or miner, or one that cannot work across modalities.
+        InputError: unknown loss or miner, or one that cannot work across modalities.
     """
 
     Options = AvcOptions
@@ -110,10 +111,10 @@ class Avc(Task):
             `frames` uint8 `(K, time, 3, size, size)`, `audio` float32 `(4, samples)`, `rotation` `(K, 3, 3)`.
 
         Raises:
-            ValueError: the clip's sound is not ambiX of order 1, or its objects are no numbers.
+            InputError: the clip's sound is not ambiX of order 1, or its objects are no numbers.
         """
         if len(clip.audio) != 4:
-            raise ValueError(f"{clip.key}: ambiX sound of order 1 has 4 channels, this has {len(clip.audio)}")
+            raise InputError(f"{clip.key}: ambiX sound of order 1 has 4 channels, this has {len(clip.audio)}")
         crops = draw_crops(self.options, rng, self.options.world_rotation, self.options.flip, clip.objects)
         return {
             "frames": jitter_colour(crops.frames(clip.frames, self.options.size), self.options.colour, rng),

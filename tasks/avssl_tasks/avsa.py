@@ -11,6 +11,7 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from avssl.config import choice
+from avssl.errors import InputError
 from avssl.losses import NEGATIVES, alignment_accuracy, alignment_loss, processes
 from avssl.metric_learning import alignment_negatives
 from avssl.models.cross_modal_transformer import CrossModalTransformer
@@ -37,11 +38,11 @@ class AvsaOptions(AvcOptions):
         """Refuse what has no meaning."""
         super().__post_init__()
         if self.crops < 2:
-            raise ValueError(f"avsa tells crops of one clip apart and needs at least 2, not {self.crops}")
+            raise InputError(f"avsa tells crops of one clip apart and needs at least 2, not {self.crops}")
         if self.audio != "rotate":
-            raise ValueError(f"avsa hears each crop with the sound turned to it: sound is rotate, not {self.audio!r}")
+            raise InputError(f"avsa hears each crop with the sound turned to it: sound is rotate, not {self.audio!r}")
         if self.transformer < 0 or not 0 <= self.dropout < 1:
-            raise ValueError(f"transformer >= 0 and 0 <= dropout < 1, not {self.transformer} and {self.dropout}")
+            raise InputError(f"transformer >= 0 and 0 <= dropout < 1, not {self.transformer} and {self.dropout}")
 
 
 class Avsa(Avc):

@@ -17,6 +17,7 @@ from avssl.data.clip import Clip
 from avssl.data.crops import CropOptions, draw_crops
 from avssl.data.ears import SAME_DB
 from avssl.datasets.manifest import Row
+from avssl.errors import InputError
 from avssl.media.hrir_files import read_hrirs
 from avssl.models.encoders import Encoders
 from avssl.models.fusion import Fusion
@@ -63,12 +64,12 @@ class SwapOptions(CropOptions):
         """Refuse what has no meaning."""
         super().__post_init__()
         if self.crops != 1:
-            raise ValueError(f"swap judges one view of a clip: crops is 1, not {self.crops}")
+            raise InputError(f"swap judges one view of a clip: crops is 1, not {self.crops}")
         if not (0 <= self.flip <= 1 and 0 <= self.level < 1):
-            raise ValueError(f"0 <= flip <= 1 and 0 <= level < 1, not {self.flip} and {self.level}")
+            raise InputError(f"0 <= flip <= 1 and 0 <= level < 1, not {self.flip} and {self.level}")
         if self.width < 0 or self.rows < 1 or self.columns < 1:
             sizes = f"{self.width}, {self.rows} and {self.columns}"
-            raise ValueError(f"width is not negative, rows and columns are at least 1, not {sizes}")
+            raise InputError(f"width is not negative, rows and columns are at least 1, not {sizes}")
 
 
 class Swap(Task):
@@ -82,7 +83,7 @@ class Swap(Task):
         options: view, augmentation, classifier, controls.
 
     Raises:
-        ValueError: the features cannot start from the two ears that `hrirs` gives, or these cannot be read.
+        InputError: the features cannot start from the two ears that `hrirs` gives, or these cannot be read.
     """
 
     Options = SwapOptions
@@ -119,10 +120,10 @@ class Swap(Task):
             `frames` uint8 `(time, 3, height, width)`, `audio` float32 `(2 or 4, samples)`, `swapped` 0 or 1.
 
         Raises:
-            ValueError: the clip's sound has neither two channels nor ambiX's four.
+            InputError: the clip's sound has neither two channels nor ambiX's four.
         """
         if len(clip.audio) not in (2, 4):
-            raise ValueError(
+            raise InputError(
                 f"{clip.key}: swap needs sound of 2 channels, or of 4 (ambiX of order 1), this has {len(clip.audio)}"
             )
         frames, audio = self._ordinary(clip, rng) if len(clip.audio) == 2 else self._crop(clip, rng)
@@ -188,5 +189,5 @@ def _worn(foa: Tensor, ears: Tensor, rng: np.random.Generator) -> Tensor:
 def _ears(path: str, encoders: Encoders) -> Tensor:
     """Filters `(2, 4, taps)` from ambiX to two ears."""
     if 2 not in encoders.features.accepted:
-        raise ValueError(f"hrirs give 2 ears, and features {encoders.features.name} do not start from 2 channels")
+        raise InputError(f"hrirs give 2 ears, and features {encoders.features.name} do not start from 2 channels")
     return ambisonic_filters(read_hrirs(Path(path)).at(encoders.sample_rate))

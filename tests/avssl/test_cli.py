@@ -73,6 +73,14 @@ def test_list_names_what_is_installed():
         (["downstream", "scenes"], "`avssl downstream scenes` is now `avssl downstream acoustic-scenes`"),
         (["downstream", "correspondence", "--head", "x", "--apply", "y"], "--apply is now --input"),
         (["downstream", "correspondence", "--head", "x", "--to=y"], "--to is now --output"),
+        (["downstream", "spatialize", "--most-clips", "3"], "--most-clips is now --max-clips"),
+        (["downstream", "spatialize", "--set", "most_clips=3"], "'most_clips' is now 'max_clips'"),
+        (["downstream", "action", "--strength", "3"], "--strength is now --C"),
+        (["pretrain", "--set", "model.weights=x"], "'model.weights' is now 'model.init'"),
+        (["pretrain", "--set", "optim.shares={}"], "'optim.shares' is now 'optim.lr_multipliers'"),
+        (["pretrain", "--set", "options.lowest=-9"], "'lowest' is now 'min_elevation'"),
+        (["pretrain", "--options.guide", "objects"], "--options.guide is now --options.crop-guide"),
+        (["energy-overlay", "x", "y", "--sound", "z"], "--sound is now --audio"),
         (["prepare", ".", "out", "--layout", "fair-play", "--detect", "x.pt"], "ordinary field of view"),
         (["prepare", ".", "out", "--layout", "files", "--projection", "flat", "--detect", "x.pt"], "ordinary field"),
     ],
@@ -99,6 +107,7 @@ def test_a_wrong_key_of_a_recipe_is_told_with_its_path(tmp_path):
 
 HEADS = """
 from dataclasses import dataclass
+from avssl.errors import InputError
 from avssl.head import Head
 
 class Note(Head):
@@ -117,7 +126,7 @@ class Refuse(Head):
     Options = ScaleOptions
 
     def fit(self, folder):
-        raise ValueError("nothing to do")
+        raise InputError("nothing to do")
 
 @dataclass(frozen=True)
 class KeepOptions:

@@ -1,8 +1,10 @@
 """Configuration: defaults < recipe < flags, and errors that say what to do."""
 
+from dataclasses import dataclass
+
 import pytest
 
-from avssl.config import RunConfig, fill, read_recipe, recipe_path
+from avssl.config import RunConfig, fill, read_recipe, recipe_path, resolve
 
 
 def test_later_layers_win():
@@ -26,6 +28,24 @@ def test_a_wrong_key_or_value_is_named(layer, message):
     with pytest.raises(ValueError, match=message) as caught:
         fill(RunConfig, layer, where="recipe.yaml")
     assert len(str(caught.value).splitlines()) == 1
+
+
+@dataclass(frozen=True)
+class Renamed:
+    """Keys that replaced others, one of which had two meanings."""
+
+    min_bin: float = 1.0
+    max_clips: int = 0
+
+
+@pytest.mark.parametrize(("old", "new"), [("most_clips", "max_clips"), ("lowest", "min_bin")])
+def test_an_old_key_is_answered_with_the_new_one(tmp_path, old, new):
+    recipe = tmp_path / "old.yaml"
+    recipe.write_text(f"{old}: 3\n")
+    with pytest.raises(ValueError, match=f"^{recipe}: '{old}' is now '{new}'$"):
+        resolve(Renamed, str(recipe))
+    with pytest.raises(ValueError, match=f"^here: '{old}' is now '{new}'$"):
+        resolve(Renamed, "", {old: 3}, where="here")
 
 
 def test_a_recipe_may_stand_on_another(tmp_path):

@@ -59,6 +59,15 @@ def test_a_plugin_that_fails_to_import_fails_alone_and_only_when_asked_for(site:
     assert "\n" not in str(caught.value)
 
 
+def test_a_bug_on_import_of_a_plugin_keeps_its_traceback_and_names_it(site: Path) -> None:
+    (site / "plugin_under_test.py").write_text("import math\nmath.sqrt(-1)\n")
+    install(site, "buggy-avssl", buggy="plugin_under_test:Buggy")
+    with pytest.raises(ValueError, match="math domain error") as caught:
+        plugins.load(GROUP, "buggy")
+    assert type(caught.value) is ValueError
+    assert "'buggy' (plugin_under_test:Buggy)" in caught.value.__notes__[0]
+
+
 def test_names_import_neither_the_plugins_nor_torch() -> None:
     code = (
         "import sys; from avssl import plugins; plugins.names(plugins.TASKS); plugins.names(plugins.HEADS); "

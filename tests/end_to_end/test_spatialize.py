@@ -110,7 +110,7 @@ def test_a_fitted_head_is_measured_on_other_data(fitted: Path, world: Path, tmp_
     out = tmp_path / "out"
     refused = call(*words, "--data", others, "--out", out)
     assert refused.exit_code == 2
-    assert "no clip of split 'test' to evaluate, only of ['train']" in refused.output
+    assert "expected clips of split 'test' to evaluate, got clips of ['train']" in refused.output
     result = call(*words, "--data", others, "--split", "", "--title", "others", "--out", out)
     assert result.exit_code == 0, result.output
     found = json.loads((out / "metrics.json").read_text())
@@ -170,8 +170,8 @@ def test_the_same_head_makes_the_same_audio(fitted: Path, film: Path, tmp_path: 
     [
         ("silent.mp4", {}, "audio"),
         ("nothing.mp4", {}, "nothing.mp4"),
-        ("film.mp4", {"generator_options.bands": 64}, "fitted with generator_options.bands 32, not 64"),
-        ("film.mp4", {"field_of_view": 60}, "fitted with field_of_view 90.0, not 60.0"),
+        ("film.mp4", {"generator_options.bands": 64}, "fitted with generator_options.bands 32, got 64"),
+        ("film.mp4", {"field_of_view": 60}, "fitted with field_of_view 90.0, got 60.0"),
     ],
 )
 def test_what_cannot_be_made_is_one_line_and_leaves_nothing(

@@ -16,6 +16,7 @@ from avssl.datasets.layouts.lists import clip_name, table
 from avssl.datasets.layouts.pair_files import Kind, gather, paired
 from avssl.datasets.layouts.recording import Listing
 from avssl.datasets.layouts.splits import choose, sets_of_lists, splits_of
+from avssl.errors import InputError
 
 CLIP = re.compile(r"[\w-]+_\d+_\d+")
 COLUMNS = (
@@ -37,7 +38,7 @@ def find(root: Path, leave_out: Path, split: str = "") -> Listing:
         split: the folder of the lists, where there are several; nothing: the first.
 
     Raises:
-        ValueError: no clip with both files, no such folder of lists, a list of other columns, or a clip in two lists.
+        InputError: no clip with both files, no such folder of lists, a list of other columns, or a clip in two lists.
     """
     sets = sets_of_lists(root, (".csv",))
     chosen = choose(root, sets, split)
@@ -59,7 +60,7 @@ def _places(path: Path, header: Sequence[str]) -> list[int]:
     places = [next((found.index(name) for name in names if name in found), -1) for names in COLUMNS]
     if -1 in places:
         expected = ",".join(names[0] for names in COLUMNS)
-        raise ValueError(f"{path}: expected a header with columns {expected}, found {','.join(header)[:60]!r}")
+        raise InputError(f"{path}: expected a header with columns {expected}, found {','.join(header)[:60]!r}")
     return places
 
 
@@ -68,12 +69,12 @@ def _name(path: Path, row: Sequence[str], places: Sequence[int]) -> str:
         identity, start, end = (row[place] for place in places)
         return f"{clip_name(identity)}_{_milliseconds(start)}_{_milliseconds(end)}"
     except (IndexError, ValueError, InvalidOperation) as error:
-        raise ValueError(f"{path}: expected id, start and end in seconds, this is {','.join(row)[:60]!r}") from error
+        raise InputError(f"{path}: expected id, start and end in seconds, this is {','.join(row)[:60]!r}") from error
 
 
 def _milliseconds(seconds: str) -> int:
     # Decimal, because 1.001 s are 1001 ms: a float has a little less.
     exact = Decimal(seconds)
     if not 0 <= exact < LONGEST:
-        raise ValueError(seconds)
+        raise InputError(seconds)
     return int(1000 * exact)

@@ -14,6 +14,7 @@ from avssl.datasets.labelled_dataset import Example, Fold, Labelled, by_groups
 from avssl.datasets.layouts.files import VIDEO_SUFFIXES
 from avssl.datasets.layouts.synthetic import set_name
 from avssl.datasets.layouts.walk import walk
+from avssl.errors import InputError
 
 TRAIN = ("train", "training")
 TEST = ("test", "testing", "val", "valid", "validation")
@@ -31,10 +32,10 @@ def find(root: Path, test_share: float = 0.25, seed: int = 0) -> Labelled:
         seed: draws them, three times: folds split1 to split3. Folders that are split give one fold.
 
     Raises:
-        ValueError: no such folder, fewer than two classes, or a class that is tested and not trained on.
+        InputError: no such folder, fewer than two classes, or a class that is tested and not trained on.
     """
     if not root.is_dir():
-        raise ValueError(f"{root}: expected a folder of classes, each a folder of videos; there is no such folder")
+        raise InputError(f"{root}: expected a folder of classes, each a folder of videos; there is no such folder")
     names = {each.name.lower(): each.name for each in root.iterdir() if each.is_dir()}
     parts = [next((names[name] for name in known if name in names), "") for known in (TRAIN, TEST)]
     if all(parts):
@@ -51,7 +52,7 @@ def _split_already(root: Path, train: str, test: str) -> Labelled:
     unknown = sorted({each.label for each in tested} - set(classes))
     if unknown or not tested:
         what = f"videos of class {unknown[0]!r}" if unknown else "no videos"
-        raise ValueError(f"{root / test}: expected videos of the classes in {root / train}, there are {what}")
+        raise InputError(f"{root / test}: expected videos of the classes in {root / train}, there are {what}")
     fold = Fold("split1", tuple(each.key for each in training), tuple(each.key for each in tested))
     return Labelled(set_name(root, root.resolve().name), root, classes, (*training, *tested), (fold,))
 
@@ -73,7 +74,7 @@ def _examples(root: Path, part: str) -> Iterator[Example]:
 def _classes(folder: Path, examples: list[Example]) -> tuple[str, ...]:
     classes = tuple(sorted({each.label for each in examples}))
     if len(classes) < 2:
-        raise ValueError(
+        raise InputError(
             f"{folder}: expected two or more classes, each a folder of videos, found {', '.join(classes) or 'none'}"
         )
     return classes

@@ -21,6 +21,7 @@ from avssl.config import check_choice
 from avssl.datasets.labelled_dataset import Example, Fold, Labelled, by_groups, check_missing
 from avssl.datasets.layouts.synthetic import set_name
 from avssl.datasets.layouts.walk import walk
+from avssl.errors import InputError, MissingFileError
 from avssl.media.streams import AudioReader
 
 NAME = "EigenScape"
@@ -58,7 +59,7 @@ class Cut:
         """Refuse what has no meaning."""
         check_choice("folds", self.folds, FOLDS)
         if not self.segment > 0:
-            raise ValueError(f"segment is a length above 0 seconds, not {self.segment}")
+            raise InputError(f"segment is a length above 0 seconds, not {self.segment}")
 
 
 class Recording(NamedTuple):
@@ -84,7 +85,7 @@ def find(root: Path, cut: Cut, say: Callable[[str], None] = lambda _: None) -> L
 
     Raises:
         FileNotFoundError: there is no such folder.
-        ValueError: no recordings, more missing than allowed, a class that EigenScape does not have, a recording that is
+        InputError: no recordings, more missing than allowed, a class that EigenScape does not have, a recording that is
             there twice, has fewer than four channels or cannot be read, or too few recordings for folds.
     """
     recordings = _recordings(root, cut.swap_park)
@@ -92,7 +93,7 @@ def find(root: Path, cut: Cut, say: Callable[[str], None] = lambda _: None) -> L
     whole = _whole(root, recordings, classes)
     check_missing(whole, cut.missing, "EigenScape")
     if len(classes) < 2:
-        raise ValueError(f"{root}: recordings of {classes[0]} alone, there is nothing to tell apart")
+        raise InputError(f"{root}: recordings of {classes[0]} alone, there is nothing to tell apart")
     audio_files = [_opened(each.path) for each in recordings]
     if others := [each for each in audio_files if each.sample_rate != RATE]:
         first = f"{others[0].path.name}: {others[0].sample_rate} Hz"
@@ -104,7 +105,7 @@ def find(root: Path, cut: Cut, say: Callable[[str], None] = lambda _: None) -> L
 
 def _recordings(root: Path, swap_park: bool) -> list[Recording]:
     if not root.is_dir():
-        raise FileNotFoundError(f"{root}: expected the folder of EigenScape, there is none")
+        raise MissingFileError(f"{root}: expected the folder of EigenScape, there is none")
     found: dict[str, Recording] = {}
     for folder, _, names in walk(root):
         for parts in filter(None, map(_NAME.fullmatch, names)):
@@ -114,10 +115,10 @@ def _recordings(root: Path, swap_park: bool) -> list[Recording]:
                 number = EXCHANGED.get((label, number), number)
             one = Recording(path, label, number)
             if one.name in found:
-                raise ValueError(f"{path}: recording {one.name} is there twice, as {found[one.name].path} too")
+                raise InputError(f"{path}: recording {one.name} is there twice, as {found[one.name].path} too")
             found[one.name] = one
     if not found:
-        raise ValueError(f"{root}: no recording of EigenScape below it; they are named Beach.1.wav or Beach-01.wav")
+        raise InputError(f"{root}: no recording of EigenScape below it; they are named Beach.1.wav or Beach-01.wav")
     return sorted(found.values(), key=lambda each: (each.label, each.number))
 
 
@@ -144,7 +145,7 @@ def _whole(root: Path, recordings: list[Recording], classes: tuple[str, ...]) ->
 def _opened(path: Path) -> AudioReader:
     audio = AudioReader(path)
     if audio.channels < CHANNELS:
-        raise ValueError(f"{path}: ambisonics of order 1 have {CHANNELS} channels, this has {audio.channels}")
+        raise InputError(f"{path}: ambisonics of order 1 have {CHANNELS} channels, this has {audio.channels}")
     return audio
 
 
@@ -165,7 +166,7 @@ def _folds(examples: tuple[Example, ...], recordings: list[Recording], cut: Cut)
     for fold in found:
         learnt = Counter(each.label for each in examples if each.key in set(fold.train))
         if untaught := {each.label for each in recordings} - learnt.keys():
-            raise ValueError(
+            raise InputError(
                 f"{recordings[0].path.parent}: {min(untaught)} has all its recordings in fold {fold.name}; "
                 "each class needs recordings of two numbers at least"
             )

@@ -19,6 +19,7 @@ from avssl.datasets.layouts.lists import clip_name, h5_names, lines
 from avssl.datasets.layouts.pair_files import FRAMES, Kind, Media, gather, paired, preferred
 from avssl.datasets.layouts.recording import Listing
 from avssl.datasets.layouts.splits import SPLITS, choose, sets_of_lists, splits_of
+from avssl.errors import InputError
 
 H5 = (".h5", ".hdf5")
 AUDIO_SUFFIXES = ("binaural_audios", "audio_resave", "binaural16k")
@@ -35,7 +36,7 @@ def find(root: Path, leave_out: Path, split: str = "") -> Listing:
         split: the set of lists to split by, such as split3 or new_splits/split3; nothing: the first.
 
     Raises:
-        ValueError: no clip with both, no such set of lists, a list that cannot be read, or a clip in two of them.
+        InputError: no clip with both, no such set of lists, a list that cannot be read, or a clip in two of them.
     """
     base = root / "FAIR-Play" if (root / "FAIR-Play").is_dir() else root
     sets = sets_of_lists(base, (".txt", *H5))
@@ -101,5 +102,5 @@ def _name(folder: Path) -> str:
     try:
         name = clip_name(str(json.loads(note.read_text(encoding="utf-8"))["u_id"]))
     except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{note}: expected a clip's id as 'u_id': {error!r}") from error
+        raise InputError(f"{note}: expected a clip's id as 'u_id': {error!r}") from error
     return name or folder.absolute().name

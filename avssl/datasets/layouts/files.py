@@ -7,6 +7,7 @@ from pathlib import Path
 
 from avssl.datasets.layouts.recording import Listing, Recording, listing, safe_key
 from avssl.datasets.layouts.walk import walk
+from avssl.errors import InputError
 
 VIDEO_SUFFIXES = frozenset(
     (
@@ -66,11 +67,11 @@ def find(root: Path, leave_out: Path) -> Listing:
         leave_out: a folder not to look into, such as where the proxies go.
 
     Raises:
-        ValueError: no file there looks like a picture.
+        InputError: no file there looks like a picture.
     """
     found = [_recording(root, path, beside) for path, beside in _frames(root, leave_out)]
     if not found:
-        raise ValueError(
+        raise InputError(
             f"{root}: expected 360-degree clips or ordinary ones (.mp4, .webm, .mkv, .mov, ...), found none"
         )
     return listing(root, found)

@@ -14,6 +14,7 @@ from avssl.datasets.labelled_dataset import Labelled
 from avssl.datasets.layouts.lists import lines
 from avssl.datasets.layouts.synthetic import set_name
 from avssl.datasets.layouts.videos import Listed, Lists, labelled
+from avssl.errors import InputError
 from avssl.plugins import hint
 
 LIST = re.compile(r"(?P<label>.+)_test_split(?P<number>\d+)")
@@ -38,12 +39,12 @@ def find(root: Path, missing: float = 0.0) -> Labelled:
         missing: of the files named, this share may be missing.
 
     Raises:
-        ValueError: no lists, a line or code that cannot be read, a class that `classes.txt` does not know where there
+        InputError: no lists, a line or code that cannot be read, a class that `classes.txt` does not know where there
             is one, or too much is missing.
     """
     places = _places(root)
     if places is None:
-        raise ValueError(
+        raise InputError(
             f"{root}: expected HMDB51's lists, testTrainMulti_7030_splits/CLASS_test_split1.txt; found none"
         )
     base, folder = places
@@ -72,7 +73,7 @@ def _classes(indices: tuple[Path, ...], listed: list[str], folder: Path) -> tupl
     known = tuple(re.sub(r"^\d+\s+|\s+\d+$", "", line) for line in lines(path))
     unknown = [name for name in listed if name not in known]
     if unknown:
-        raise ValueError(f"{folder}: lists are of class {unknown[0]!r}, which {path} lacks{hint(unknown[0], known)}")
+        raise InputError(f"{folder}: lists are of class {unknown[0]!r}, which {path} lacks{hint(unknown[0], known)}")
     return known
 
 
@@ -83,7 +84,7 @@ def _lists(paths: list[tuple[Path, re.Match[str]]], classes: tuple[str, ...], fo
         own = {match["label"]: path for path, match in paths if int(match["number"]) == number}
         lacking = [name for name in classes if name not in own]
         if lacking:
-            raise ValueError(
+            raise InputError(
                 f"{folder}: expected a list of every class, {lacking[0]}_test_split{number}.txt is missing"
             )
         parts: tuple[list[Listed], list[Listed]] = ([], [])
@@ -100,7 +101,7 @@ def _listed(path: Path) -> list[tuple[str, int]]:
     for line in lines(path):
         parts = LINE.fullmatch(line)
         if not parts or parts["code"] not in CODES:
-            raise ValueError(f"{path}: expected lines 'FILE.avi CODE' with code 0, 1 or 2, got {line!r}")
+            raise InputError(f"{path}: expected lines 'FILE.avi CODE' with code 0, 1 or 2, got {line!r}")
         part = CODES[parts["code"]]
         if part is not None:
             found.append((parts["name"], part))

@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 from pathlib import Path, PurePosixPath
 
+from avssl.errors import InputError
+
 MOST = 10**7
 """Names in a list; a header that promises more is broken, and would fill the memory."""
 
@@ -13,12 +15,12 @@ def lines(path: Path) -> list[str]:
     """The lines of a text file that are not blank, the last one whether or not it is ended.
 
     Raises:
-        ValueError: not UTF-8.
+        InputError: not UTF-8.
     """
     try:
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
-        raise ValueError(f"{path}: expected a text file with a line an id: {error}") from error
+        raise InputError(f"{path}: expected a text file with a line an id: {error}") from error
     return [line.strip() for line in text.splitlines() if line.strip()]
 
 
@@ -30,13 +32,13 @@ def table(path: Path, separator: str = ",") -> list[list[str]]:
         separator: between fields.
 
     Raises:
-        ValueError: not UTF-8, or no csv.
+        InputError: not UTF-8, or no csv.
     """
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             rows = [[field.strip() for field in row] for row in csv.reader(file, delimiter=separator)]
     except (UnicodeDecodeError, csv.Error) as error:
-        raise ValueError(f"{path}: expected a csv file: {error}") from error
+        raise InputError(f"{path}: expected a csv file: {error}") from error
     return [row for row in rows if any(row)]
 
 
@@ -48,7 +50,7 @@ def h5_names(path: Path, key: str) -> list[str]:
         key: of the dataset: one dimension, byte strings or text.
 
     Raises:
-        ValueError: no h5 file, or no such dataset in it.
+        InputError: no h5 file, or no such dataset in it.
     """
     import h5py
 
@@ -59,9 +61,9 @@ def h5_names(path: Path, key: str) -> list[str]:
             values = list(dataset[()]) if strings and dataset.size <= MOST else [None]
     except (OSError, RuntimeError, ValueError, KeyError) as error:
         reason = next(iter(str(error).splitlines()), "")
-        raise ValueError(f"{path}: expected an h5 file with a list of names, cannot be read: {reason}") from error
+        raise InputError(f"{path}: expected an h5 file with a list of names, cannot be read: {reason}") from error
     if not all(isinstance(value, (bytes, str)) for value in values):
-        raise ValueError(f"{path}: expected an h5 file with a list of names under {key!r}, there is none")
+        raise InputError(f"{path}: expected an h5 file with a list of names under {key!r}, there is none")
     return [value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value) for value in values]
 
 

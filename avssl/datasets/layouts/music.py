@@ -15,6 +15,7 @@ from avssl.datasets.layouts.lists import clip_name, table
 from avssl.datasets.layouts.pair_files import Kind, gather, paired
 from avssl.datasets.layouts.recording import Listing
 from avssl.datasets.layouts.splits import choose, sets_of_lists, splits_of
+from avssl.errors import InputError
 
 STEREO = Kind("stereo", own_audio=True)
 
@@ -28,7 +29,7 @@ def find(root: Path, leave_out: Path, split: str = "") -> Listing:
         split: the folder of csv lists to split by, where there are several; nothing: the first.
 
     Raises:
-        ValueError: no lists, one that cannot be read or is of another kind, no such folder of lists, a clip in two
+        InputError: no lists, one that cannot be read or is of another kind, no such folder of lists, a clip in two
             splits, or no clip with pictures and sound.
     """
     sets = sets_of_lists(root, (".csv",))
@@ -37,7 +38,7 @@ def find(root: Path, leave_out: Path, split: str = "") -> Listing:
     splits = splits_of(root / chosen, named)
     listed = splits.keys() | {name for path in _json_lists(root, leave_out) for name in _json_names(path)}
     if not listed:
-        raise ValueError(f"{root}: expected clips in MUSIC's lists (MUSIC_solo_videos.json, or train.csv), found none")
+        raise InputError(f"{root}: expected clips in MUSIC's lists (MUSIC_solo_videos.json, or train.csv), found none")
     return paired(root, gather(root, leave_out, listed.__contains__), STEREO, splits, listed, chosen)
 
 
@@ -52,13 +53,13 @@ def _json_names(path: Path) -> list[str]:
     try:
         found = json.loads(path.read_text(encoding="utf-8-sig"))
     except (ValueError, RecursionError) as error:
-        raise ValueError(f"{shape}, cannot be read: {error}") from error
+        raise InputError(f"{shape}, cannot be read: {error}") from error
     classes = found.get("videos") if isinstance(found, dict) else None
     if not isinstance(classes, dict) or not all(isinstance(ids, list) for ids in classes.values()):
-        raise ValueError(f"{shape}, found another shape")
+        raise InputError(f"{shape}, found another shape")
     ids = [identity for names in classes.values() for identity in names]
     if strange := [identity for identity in ids if not isinstance(identity, str)]:
-        raise ValueError(f"{shape}, {strange[0]!r} is no id")
+        raise InputError(f"{shape}, {strange[0]!r} is no id")
     return [name for identity in ids if (name := clip_name(identity))]
 
 
@@ -70,5 +71,5 @@ def _csv_names(path: Path) -> list[str]:
 def _csv_name(path: Path, row: Sequence[str]) -> str:
     names = {clip_name(each) for each in row[:2]}
     if len(row) not in (2, 3) or len(names) != 1 or not all(names):
-        raise ValueError(f"{path}: expected lines 'SOUND,FRAMES' of one clip, this is {','.join(row)[:60]!r}")
+        raise InputError(f"{path}: expected lines 'SOUND,FRAMES' of one clip, this is {','.join(row)[:60]!r}")
     return names.pop()

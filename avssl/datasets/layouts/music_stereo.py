@@ -25,7 +25,7 @@ def find(root: Path, leave_out: Path, split: str = "") -> Listing:
     Lists that say how they are split come first.
 
     Raises:
-        ValueError: see there.
+        InputError: see there.
     """
     found = music.find(root, leave_out, split)
     clips = [replace(each, least_difference=LEAST_DB) for each in found.recordings]

@@ -9,6 +9,7 @@ from pathlib import Path
 from avssl.datasets.layouts.files import AUDIO_SUFFIXES, VIDEO_SUFFIXES
 from avssl.datasets.layouts.recording import Listing, Recording, listing, safe_key
 from avssl.datasets.layouts.walk import walk
+from avssl.errors import InputError
 
 FRAMES = "frames"
 """Name of the folder that holds the folders of numbered pictures."""
@@ -84,14 +85,14 @@ def paired(
         lists: which of several sets of lists was used.
 
     Raises:
-        ValueError: no clip has both.
+        InputError: no clip has both.
     """
     video_sources, audio_files = media.video_sources(), media.audio_files
     if kind.own_audio:
         audio_files = media.videos | audio_files
     both = sorted(video_sources.keys() & audio_files.keys())
     if not both:
-        raise ValueError(f"{base}: expected clips with pictures and sound of one name, found {_counted(media)}")
+        raise InputError(f"{base}: expected clips with pictures and sound of one name, found {_counted(media)}")
     missing = {
         "clips": sorted(set(listed) - video_sources.keys() - audio_files.keys()),
         "audio": sorted(video_sources.keys() - audio_files.keys()),

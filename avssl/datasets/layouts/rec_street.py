@@ -16,6 +16,7 @@ from avssl.datasets.layouts.pair_files import FRAME_RATE
 from avssl.datasets.layouts.rec_street_lists import FORMATS, Lists, read_formats, read_lists
 from avssl.datasets.layouts.recording import Listing, Recording, listing, safe_key
 from avssl.datasets.layouts.walk import walk
+from avssl.errors import InputError
 
 PLAIN = "MONO ER"
 """Pictures of one eye, equirectangular."""
@@ -52,7 +53,7 @@ def find(root: Path, leave_out: Path, split: str = "") -> Listing:
         split: the data set and its pair of lists, such as YT-Clean.2; nothing: the first of which there are recordings.
 
     Raises:
-        ValueError: no recordings, no such pair of lists, a list that cannot be read, or an id in both of a pair.
+        InputError: no recordings, no such pair of lists, a list that cannot be read, or an id in both of a pair.
     """
     stages = _stages(root, leave_out)
     videos = {each for stage in stages for each in stage.videos}
@@ -64,7 +65,7 @@ def find(root: Path, leave_out: Path, split: str = "") -> Listing:
         _recording(each, stages, lists, formats.get(each, PLAIN)) for each in sorted(wanted & videos & audio_files)
     ]
     if not found:
-        raise ValueError(
+        raise InputError(
             f"{root}: expected recordings{lists.name and f' of {lists.name}'} with picture and sound, such as "
             f"ID-video.mp4 and ID-ambix.m4a; found {len(videos)} with pictures and {len(audio_files)} with sound"
         )

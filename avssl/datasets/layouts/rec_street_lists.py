@@ -9,6 +9,7 @@ from pathlib import Path
 
 from avssl.datasets.layouts.lists import lines
 from avssl.datasets.layouts.splits import choose, splits_of
+from avssl.errors import InputError
 
 PART = re.compile(r"(?P<name>.+)\.(?P<split>train|test)\.(?P<number>\d+)\.lst")
 FORMATS = "video_formats.txt"
@@ -35,7 +36,7 @@ def read_lists(root: Path, wanted: str, here: Collection[str]) -> Lists:
         here: the ids of which there are files.
 
     Raises:
-        ValueError: no such pair, a list that cannot be read, or an id in both.
+        InputError: no such pair, a list that cannot be read, or an id in both.
     """
     paths = _files(root, "*.lst")
     sets = _sets(paths)
@@ -49,14 +50,14 @@ def read_formats(root: Path) -> dict[str, str]:
     """Id -> such as `MONO ER` or `STEREO EAC`, from the lines `ID ITAG MONO ER` of `video_formats.txt`.
 
     Raises:
-        ValueError: a line of another form.
+        InputError: a line of another form.
     """
     found: dict[str, str] = {}
     for path in _files(root, FORMATS):
         for line in lines(path):
             identity, *format_ = line.split()
             if len(format_) != 3 or format_[1] not in ("MONO", "STEREO"):
-                raise ValueError(f"{path}: expected lines 'ID ITAG MONO|STEREO EAC|ER', this is {line[:60]!r}")
+                raise InputError(f"{path}: expected lines 'ID ITAG MONO|STEREO EAC|ER', this is {line[:60]!r}")
             found[identity] = " ".join(format_[1:])
     return found
 

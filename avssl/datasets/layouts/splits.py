@@ -6,6 +6,7 @@ import re
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
+from avssl.errors import InputError
 from avssl.plugins import hint
 
 SPLITS = ("train", "val", "test")
@@ -19,13 +20,13 @@ def splits_of(where: Path, named: Mapping[str, Iterable[str]]) -> dict[str, str]
         named: the clips of each split.
 
     Raises:
-        ValueError: a clip is in two of them.
+        InputError: a clip is in two of them.
     """
     found: dict[str, str] = {}
     for split, names in named.items():
         shared = sorted(name for name in set(names) if name in found)
         if shared:
-            raise ValueError(
+            raise InputError(
                 f"{where}: a clip is in one list, {shared[0]!r} is in {found[shared[0]]} and {split} "
                 f"({len(shared)} such clips)"
             )
@@ -62,7 +63,7 @@ def choose(base: Path, sets: Collection[str], wanted: str) -> str:
         wanted: a name, or its last part where that is enough.
 
     Raises:
-        ValueError: no set has that name, or several have.
+        InputError: no set has that name, or several have.
     """
     if not wanted:
         return next(iter(sets), "")
@@ -71,9 +72,9 @@ def choose(base: Path, sets: Collection[str], wanted: str) -> str:
     if len(fitting) == 1:
         return fitting[0]
     if fitting:
-        raise ValueError(f"{base}: {wanted!r} may be {' or '.join(fitting)}: say which")
+        raise InputError(f"{base}: {wanted!r} may be {' or '.join(fitting)}: say which")
     near = hint(wanted, [*sets, *(name.rpartition("/")[2] for name in sets)])
-    raise ValueError(f"{base}: no split lists named {wanted!r}{near}; {', '.join(sets) or 'there are none'}")
+    raise InputError(f"{base}: no split lists named {wanted!r}{near}; {', '.join(sets) or 'there are none'}")
 
 
 def _folders(folder: Path) -> list[Path]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from avssl.errors import InputError
+
 SETTINGS = "scenes.json"
 """The file by which every made-up world tells its name and what it was made from."""
 
@@ -13,7 +15,7 @@ def synthetic(root: Path) -> str:
     """The name of the made-up world that a folder holds; empty where it holds none.
 
     Raises:
-        ValueError: the world's file cannot be read.
+        InputError: the world's file cannot be read.
     """
     note = root / SETTINGS
     if not note.is_file():
@@ -21,7 +23,7 @@ def synthetic(root: Path) -> str:
     try:
         return str(json.loads(note.read_text(encoding="utf-8"))["world"])
     except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{note}: expected the settings of a made-up world: {error!r}") from error
+        raise InputError(f"{note}: expected the settings of a made-up world: {error!r}") from error
 
 
 def set_name(root: Path, real: str) -> str:

@@ -13,6 +13,7 @@ from avssl.config import check_choice
 from avssl.datasets.labelled_dataset import Example, Fold, Labelled, check_missing
 from avssl.datasets.layouts.lists import table
 from avssl.datasets.layouts.synthetic import set_name
+from avssl.errors import InputError, MissingFileError
 from avssl.media.streams import AudioReader
 
 NAME = "TAU Urban Audio-Visual Scenes 2021"
@@ -48,7 +49,7 @@ def find(
 
     Raises:
         FileNotFoundError: no such folder, or no fold files in it.
-        ValueError: more missing than allowed, a list or a sound that cannot be read, or a label that the set does not
+        InputError: more missing than allowed, a list or a sound that cannot be read, or a label that the set does not
             have.
     """
     base = root / FOLDER if (root / FOLDER).is_dir() else root
@@ -62,7 +63,7 @@ def find(
     check_missing(found, missing, str(base / SETUP))
     for fold in folds:
         if not fold.train or not fold.test:
-            raise ValueError(
+            raise InputError(
                 f"{base}: {fold.name} has {len(fold.train)} files to train on and {len(fold.test)} to test"
             )
     if say is not None and "audio" in towers:
@@ -86,10 +87,10 @@ def _lists(base: Path) -> dict[str, tuple[Path, Path]]:
         tests = [setup / f"{fold}_{kind}.csv" for kind in ("evaluate", "test")]
         test = next((each for each in tests if each.is_file()), None)
         if test is None:
-            raise FileNotFoundError(f"{tests[0]}: expected the files that {fold} tests, there is no such list")
+            raise MissingFileError(f"{tests[0]}: expected the files that {fold} tests, there is no such list")
         found[fold] = (train, test)
     if not found:
-        raise FileNotFoundError(f"{setup / 'fold1_train.csv'}: expected the official list of files, there is none")
+        raise MissingFileError(f"{setup / 'fold1_train.csv'}: expected the official list of files, there is none")
     return found
 
 
@@ -97,9 +98,9 @@ def _read(path: Path) -> Rows:
     """Rows of a list by the names in its first line."""
     head, *rows = table(path, "\t") or [[]]
     if "filename_audio" not in head:
-        raise ValueError(f"{path}: expected columns filename_audio, filename_video, scene_label, got {head}")
+        raise InputError(f"{path}: expected columns filename_audio, filename_video, scene_label, got {head}")
     if wrong := next((row for row in rows if len(row) < len(head)), None):
-        raise ValueError(f"{path}: expected {len(head)} columns separated by tabs, got {wrong}")
+        raise InputError(f"{path}: expected {len(head)} columns separated by tabs, got {wrong}")
     found = [{"label": "", "video": "", **_row(dict(zip(head, row, strict=False)))} for row in rows]
     for row in found:
         row["label"] = row["label"] or _key(row["audio"]).split("-")[0]

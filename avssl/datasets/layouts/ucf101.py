@@ -14,6 +14,7 @@ from avssl.datasets.labelled_dataset import Labelled
 from avssl.datasets.layouts.lists import lines
 from avssl.datasets.layouts.synthetic import set_name
 from avssl.datasets.layouts.videos import Listed, Lists, labelled
+from avssl.errors import InputError
 from avssl.plugins import hint
 
 LISTS = "ucfTrainTestlist"
@@ -36,11 +37,11 @@ def find(root: Path, missing: float = 0.0) -> Labelled:
         missing: of the files named, this share may be missing.
 
     Raises:
-        ValueError: no lists, a line that cannot be read, a class that the index does not know, or too much is missing.
+        InputError: no lists, a line that cannot be read, a class that the index does not know, or too much is missing.
     """
     places = _places(root)
     if places is None:
-        raise ValueError(f"{root}: expected UCF101's {LISTS}/{INDEX}, here or in data/ucf101; found none")
+        raise InputError(f"{root}: expected UCF101's {LISTS}/{INDEX}, here or in data/ucf101; found none")
     base, folder = places
     classes = _classes(folder / INDEX)
     return labelled(set_name(base, "UCF101"), base, classes, _lists(folder, classes), missing, folder)
@@ -62,10 +63,10 @@ def _classes(path: Path) -> tuple[str, ...]:
     for line in lines(path):
         number, _, name = line.partition(" ")
         if not number.isdecimal() or not name.strip() or int(number) in found:
-            raise ValueError(f"{path}: expected lines 'NUMBER CLASS', each number once, got {line!r}")
+            raise InputError(f"{path}: expected lines 'NUMBER CLASS', each number once, got {line!r}")
         found[int(number)] = name.strip()
     if sorted(found) != list(range(1, len(found) + 1)) or not found:
-        raise ValueError(f"{path}: expected the numbers 1 to {len(found)}, got {sorted(found)[:5]}")
+        raise InputError(f"{path}: expected the numbers 1 to {len(found)}, got {sorted(found)[:5]}")
     return tuple(found[number] for number in sorted(found))
 
 
@@ -76,11 +77,11 @@ def _lists(folder: Path, classes: tuple[str, ...]) -> Lists:
     for number, train in trains.items():
         test = folder / f"testlist{number}.txt"
         if not test.is_file():
-            raise ValueError(f"{test}: expected the list that belongs to {train.name}, there is none")
+            raise InputError(f"{test}: expected the list that belongs to {train.name}, there is none")
         name = f"split{int(number) if number.isdecimal() else number}"
         found[name] = ([*_listed(train, classes)], [*_listed(test, classes)])
     if not found:
-        raise ValueError(f"{folder}: expected trainlist01.txt and testlist01.txt, found no list")
+        raise InputError(f"{folder}: expected trainlist01.txt and testlist01.txt, found no list")
     return found
 
 
@@ -91,14 +92,14 @@ def _listed(path: Path, classes: tuple[str, ...]) -> list[Listed]:
     for line in lines(path):
         parts = LINE.fullmatch(line.replace("\\", "/"))
         if not parts:
-            raise ValueError(f"{path}: expected lines 'Class/file.avi' or 'Class/file.avi NUMBER', got {line!r}")
+            raise InputError(f"{path}: expected lines 'Class/file.avi' or 'Class/file.avi NUMBER', got {line!r}")
         above, _, name = parts["path"].rpartition("/")
         clip = CLIP.fullmatch(Path(name).stem)
         said = above.rpartition("/")[2] or (clip["label"] if clip else "")
         label = known.get(said.casefold())
         if label is None:
-            raise ValueError(f"{path}: {line!r} is of class {said!r}, which {INDEX} lacks{hint(said, classes)}")
+            raise InputError(f"{path}: {line!r} is of class {said!r}, which {INDEX} lacks{hint(said, classes)}")
         if parts["number"] and int(parts["number"]) != classes.index(label) + 1:
-            raise ValueError(f"{path}: {line!r}: {INDEX} gives class {label} the number {classes.index(label) + 1}")
+            raise InputError(f"{path}: {line!r}: {INDEX} gives class {label} the number {classes.index(label) + 1}")
         found.append(Listed(label, parts["path"], clip["group"].casefold() if clip else name))
     return found

@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 from avssl.datasets.labelled_dataset import Example, Fold, Labelled, check_missing
 from avssl.datasets.layouts.files import VIDEO_SUFFIXES
 from avssl.datasets.layouts.walk import walk
+from avssl.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,7 @@ def labelled(name: str, root: Path, classes: Sequence[str], lists: Lists, missin
         where: the lists, for errors.
 
     Raises:
-        ValueError: more are missing, a fold has nothing to train on or to test, or trains on what it tests.
+        InputError: more are missing, a fold has nothing to train on or to test, or trains on what it tests.
     """
     videos = Videos(root, classes)
     named = list(dict.fromkeys(each for parts in lists.values() for part in parts for each in part))
@@ -93,7 +94,7 @@ def labelled(name: str, root: Path, classes: Sequence[str], lists: Lists, missin
 def _check(fold: Fold, where: Path, root: Path) -> None:
     both = sorted(set(fold.train) & set(fold.test))
     if both:
-        raise ValueError(f"{where}: {fold.name} trains on {len(both)} videos that it tests, such as {both[0]!r}")
+        raise InputError(f"{where}: {fold.name} trains on {len(both)} videos that it tests, such as {both[0]!r}")
     for part in ("train", "test"):
         if not getattr(fold, part):
-            raise ValueError(f"{where}: of {fold.name}'s videos to {part}, none is below {root}")
+            raise InputError(f"{where}: of {fold.name}'s videos to {part}, none is below {root}")

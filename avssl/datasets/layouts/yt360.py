@@ -10,6 +10,7 @@ from pathlib import Path
 
 from avssl.datasets.layouts.lists import lines
 from avssl.datasets.layouts.recording import Listing, Recording, listing, safe_key
+from avssl.errors import InputError
 
 ID_LENGTH = 11
 
@@ -23,7 +24,7 @@ def find(root: Path, leave_out: Path) -> Listing:
         leave_out: not used; the folders are fixed.
 
     Raises:
-        ValueError: no such folders, no clip with both files, a list that cannot be read, or an id in both lists.
+        InputError: no such folders, no clip with both files, a list that cannot be read, or an id in both lists.
     """
     base = _base(root)
     video_sources, audio_files = (
@@ -31,7 +32,7 @@ def find(root: Path, leave_out: Path) -> Listing:
     )
     both = sorted(video_sources.keys() & audio_files.keys())
     if not both:
-        raise ValueError(f"{base}: expected clips as video/ID-START.mp4 and audio/ID-START.m4a, no name has both")
+        raise InputError(f"{base}: expected clips as video/ID-START.mp4 and audio/ID-START.m4a, no name has both")
     splits = _splits(root, base)
     recordings = [
         Recording(
@@ -56,7 +57,7 @@ def _base(root: Path) -> Path:
     for base in (root, root / "data" / "yt360", root / "yt360"):
         if (base / "video").is_dir() and (base / "audio").is_dir():
             return base
-    raise ValueError(f"{root}: expected YT-360's folders video and audio, here or in data/yt360, found neither")
+    raise InputError(f"{root}: expected YT-360's folders video and audio, here or in data/yt360, found neither")
 
 
 def _files(folder: Path, suffix: str) -> dict[str, Path]:
@@ -75,7 +76,7 @@ def _splits(root: Path, base: Path) -> dict[str, str]:
     lists = {split: _lines(root, base, f"{split}.txt") for split in ("train", "test")}
     shared = sorted(set(lists["train"]) & set(lists["test"]))
     if shared:
-        raise ValueError(
+        raise InputError(
             f"{root}: an id is in train.txt or test.txt, {shared[0]!r} is in both ({len(shared)} such ids)"
         )
     return {identity: split for split, ids in lists.items() for identity in ids}
@@ -88,7 +89,7 @@ def _segments(root: Path, base: Path) -> set[str]:
         identity, *starts = line.split(maxsplit=1)
         numbers = [start.strip() for start in "".join(starts).split(",") if start.strip()]
         if len(identity) != ID_LENGTH or not all(start.isdecimal() for start in numbers):
-            raise ValueError(f"{root}: segments.txt has lines 'ID T1,T2,...', this is {line[:60]!r}")
+            raise InputError(f"{root}: segments.txt has lines 'ID T1,T2,...', this is {line[:60]!r}")
         promised.update(f"{identity}-{start}" for start in numbers)
     return promised
 

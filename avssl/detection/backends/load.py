@@ -8,6 +8,7 @@ from avssl.detection.backends.detector import Detector
 from avssl.detection.backends.torchvision import PREFIX, read_vision
 from avssl.detection.backends.yolo import OPENVINO, read_yolo
 from avssl.detection.detector_io import CONFIG, read_folder
+from avssl.errors import InputError
 
 ENDINGS = ("", ".pt", ".onnx", OPENVINO)
 KINDS = "a .pt or .onnx file, an OpenVINO folder, a folder of `avssl train-detector`, or torchvision/NAME:WEIGHTS"
@@ -20,7 +21,7 @@ def load_detector(model: str) -> Detector:
         model: a path, with or without its ending, or `torchvision/NAME:PATH`.
 
     Raises:
-        ValueError: there is none, or it cannot be read.
+        InputError: there is none, or it cannot be read.
     """
     if model.startswith(PREFIX):
         return read_vision(model)
@@ -29,7 +30,7 @@ def load_detector(model: str) -> Detector:
         return read_folder(path)
     if (path.is_file() and path.suffix in (".pt", ".onnx")) or (path.is_dir() and any(path.glob("*.xml"))):
         return read_yolo(path)
-    raise ValueError(f"{path}: expected a detector: {KINDS}")
+    raise InputError(f"{path}: expected a detector: {KINDS}")
 
 
 def _path(model: str) -> Path:
@@ -37,4 +38,4 @@ def _path(model: str) -> Path:
         path = Path(f"{model}{ending}")
         if path.exists() and model:
             return path
-    raise ValueError(f"{model}: no such detector here, and none is downloaded; give {KINDS}")
+    raise InputError(f"{model}: no such detector here, and none is downloaded; give {KINDS}")

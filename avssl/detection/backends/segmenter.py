@@ -16,6 +16,7 @@ from torch import Tensor
 from avssl.detection.backends.torchvision import PREFIX, Vision, read_vision
 from avssl.detection.backends.ultralytics import ultralytics
 from avssl.detection.backends.yolo import Yolo, read_yolo
+from avssl.errors import InputError
 
 LEAST_SCORE = 0.25
 """Below it an object is not taken for one."""
@@ -63,19 +64,19 @@ def load_segmenter(model: str) -> Segmenter:
             file or OpenVINO folder of ultralytics, such as `yolo11n-seg.pt`.
 
     Raises:
-        ValueError: there is none, it cannot be read, or it makes no masks.
+        InputError: there is none, it cannot be read, or it makes no masks.
     """
     if model.startswith(PREFIX):
         if not model.startswith(f"{PREFIX}maskrcnn_"):
-            raise ValueError(f"{model}: expected a segmenter of torchvision, such as {PREFIX}maskrcnn_resnet50_fpn")
+            raise InputError(f"{model}: expected a segmenter of torchvision, such as {PREFIX}maskrcnn_resnet50_fpn")
         return MaskRcnn(read_vision(model))
     path = Path(model)
     if not path.exists():
-        raise ValueError(f"{path}: no such segmenter here, and none is downloaded; give its file, or {PREFIX}NAME:PATH")
+        raise InputError(f"{path}: no such segmenter here, and none is downloaded; give its file, or {PREFIX}NAME:PATH")
     try:
         return YoloSegmenter(read_yolo(path))
-    except ValueError as error:
-        raise error if str(error).startswith(str(path)) else ValueError(f"{path}: {error}") from error
+    except InputError as error:
+        raise error if str(error).startswith(str(path)) else InputError(f"{path}: {error}") from error
 
 
 def chosen(found: Instances, box: NDArray[np.float64] | None, label: str) -> int | None:
@@ -122,7 +123,7 @@ class YoloSegmenter(Segmenter):
     """A network of ultralytics that makes masks.
 
     Raises:
-        ValueError: it makes none.
+        InputError: it makes none.
     """
 
     def __init__(self, yolo: Yolo) -> None:
@@ -130,7 +131,7 @@ class YoloSegmenter(Segmenter):
         with torch.inference_mode():
             _, prototypes = self._raw(torch.zeros(1, 3, yolo.side, yolo.side))
         if prototypes.ndim != 4:
-            raise ValueError("expected a segmenter, this finds boxes only")
+            raise InputError("expected a segmenter, this finds boxes only")
 
     @torch.inference_mode()
     def segment(self, frames: NDArray[np.uint8]) -> list[Instances]:

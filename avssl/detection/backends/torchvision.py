@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from avssl.data.digest import sha256
 from avssl.detection.backends.detector import Detections, Detector
+from avssl.errors import InputError
 from avssl.plugins import hint
 
 PREFIX = "torchvision/"
@@ -56,23 +57,23 @@ def read_vision(model: str) -> Vision:
     """`torchvision/NAME:PATH`; without a path, the file of the default weights in torch's own folder of downloads.
 
     Raises:
-        ValueError: no such network, no such file, or weights of another network.
+        InputError: no such network, no such file, or weights of another network.
     """
     from torchvision import models
 
     name, _, given = model.removeprefix(PREFIX).partition(":")
     known = models.list_models(module=models.detection)
     if name not in known:
-        raise ValueError(f"torchvision has no detector {name!r}{hint(name, known)}; {', '.join(known)}")
+        raise InputError(f"torchvision has no detector {name!r}{hint(name, known)}; {', '.join(known)}")
     default = models.get_model_weights(name).DEFAULT
     path = Path(given) if given else _downloaded(default)
     if not path.is_file():
-        raise ValueError(f"{path}: no such weights, and none are downloaded; give {PREFIX}{name}:PATH ({default.url})")
+        raise InputError(f"{path}: no such weights, and none are downloaded; give {PREFIX}{name}:PATH ({default.url})")
     network = models.get_model(name, weights=None, weights_backbone=None)
     try:
         network.load_state_dict(_state(path))
     except Exception as error:  # torch's pickles, safetensors and names that do not fit have errors of their own
-        raise ValueError(f"{path}: not weights of {name}: {' '.join(str(error).split())[:200]}") from error
+        raise InputError(f"{path}: not weights of {name}: {' '.join(str(error).split())[:200]}") from error
     return Vision(network, list(default.meta["categories"]), f"torchvision-{name}", sha256(path))
 
 
@@ -88,7 +89,7 @@ def _state(path: Path) -> dict[str, Tensor]:
     try:
         state: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # of many kinds; some of torch's recommend to run what lies in the file
-        raise ValueError(
+        raise InputError(
             "expected tensors alone, as `torch.save` or safetensors write them; nothing was run"
         ) from error
     return state

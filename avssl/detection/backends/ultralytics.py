@@ -15,6 +15,8 @@ import cv2
 import numpy as np
 import torch
 
+from avssl.errors import InputError
+
 OFFLINE = {"YOLO_OFFLINE": "1", "YOLO_AUTOINSTALL": "0", "YOLO_VERBOSE": "0", "ORT_DISABLE_TELEMETRY": "1"}
 """It neither asks the network for anything nor installs anything, and says nothing; nor does ONNX Runtime report."""
 PARTS = ("nn.autobackend", "nn.tasks", "utils.nms", "models.yolo.detect", "cfg")
@@ -29,7 +31,7 @@ def ultralytics() -> Any:
     arrays are printed.
 
     Raises:
-        ValueError: it is not installed.
+        InputError: it is not installed.
     """
     os.environ.update(OFFLINE)
     # OpenVINO, which is imported for its models, reports its use to a web service unless this module is missing.
@@ -39,7 +41,7 @@ def ultralytics() -> Any:
         try:
             package = import_module("ultralytics")
         except ImportError as error:
-            raise ValueError(f"ultralytics is missing ({error}): pip install 'avssl[detect]'") from error
+            raise InputError(f"ultralytics is missing ({error}): pip install 'avssl[detect]'") from error
         for part in PARTS:
             import_module(f"ultralytics.{part}")
         _silence(package)

@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from avssl.detection.backends.ultralytics import ultralytics
+from avssl.errors import InputError
 
 LAYERS = ("torch.nn.modules.", "ultralytics.nn.")
 """Modules whose layers may be made; making one runs none of the file's code."""
@@ -26,21 +27,21 @@ def read_checkpoint(path: Path) -> nn.Module:
     """The network of a checkpoint, in float32; its averaged weights where it has some.
 
     Raises:
-        ValueError: not such a checkpoint, or one that asks for other things than layers.
+        InputError: not such a checkpoint, or one that asks for other things than layers.
     """
     tasks = ultralytics().nn.tasks
     try:
         names = torch.serialization.get_unsafe_globals_in_checkpoint(path)
     except Exception as error:  # a zip, a pickle or neither: each has errors of its own
-        raise ValueError(f"not a checkpoint of torch ({' '.join(str(error).split())[:120]})") from error
+        raise InputError(f"not a checkpoint of torch ({' '.join(str(error).split())[:120]})") from error
     with torch.serialization.safe_globals([*map(_allowed, names), *NUMBERS]):
         try:
             checkpoint = torch.load(path, map_location="cpu", weights_only=True)
         except UnpicklingError as error:  # whose text recommends to run what lies in the file
-            raise ValueError("it is spoiled, or asks for more than layers; nothing was run") from error
+            raise InputError("it is spoiled, or asks for more than layers; nothing was run") from error
     network: Any = checkpoint.get("ema") or checkpoint.get("model") if isinstance(checkpoint, dict) else None
     if type(network) not in (tasks.DetectionModel, tasks.SegmentationModel, tasks.PoseModel):
-        raise ValueError("a checkpoint of a detector holds one under 'model'; this does not")
+        raise InputError("a checkpoint of a detector holds one under 'model'; this does not")
     detector: nn.Module = network.float().eval()
     return detector
 
@@ -49,7 +50,7 @@ def _allowed(name: str) -> Any:
     """What a name in a checkpoint stands for, if it is a layer or a plain record.
 
     Raises:
-        ValueError: it is neither, as in a pickle made to run code.
+        InputError: it is neither, as in a pickle made to run code.
     """
     module, _, attribute = name.rpartition(".")
     if name.startswith(LAYERS):
@@ -60,4 +61,4 @@ def _allowed(name: str) -> Any:
         return getattr(import_module(module), attribute)
     if name in SCALARS:
         return np.float64(0).__reduce__()[0], name
-    raise ValueError(f"it wants {name!r}, which is neither a layer of torch.nn nor of ultralytics.nn; nothing was run")
+    raise InputError(f"it wants {name!r}, which is neither a layer of torch.nn nor of ultralytics.nn; nothing was run")

@@ -16,6 +16,7 @@ from avssl.data.digest import sha256
 from avssl.detection.backends.detector import Detections, Detector
 from avssl.detection.backends.ultralytics import ultralytics
 from avssl.detection.backends.ultralytics_checkpoint import read_checkpoint
+from avssl.errors import InputError
 
 GREY = 114 / 255
 """What pictures are padded with in the training of these networks."""
@@ -39,7 +40,7 @@ class Yolo(Detector):
         side: pixels of the square that pictures are scaled to; exported networks say it themselves.
 
     Raises:
-        ValueError: it is no detector.
+        InputError: it is no detector.
     """
 
     def __init__(self, model: nn.Module | Path, name: str, digest: str, side: int = 640) -> None:
@@ -49,14 +50,14 @@ class Yolo(Detector):
         backend = ultralytics().nn.autobackend.AutoBackend(source, self.device, verbose=False)
         task = getattr(backend, "task", None) or "detect"
         if task not in ("detect", "segment", "pose"):
-            raise ValueError(f"expected a detector of objects, its task is {task!r}")
+            raise InputError(f"expected a detector of objects, its task is {task!r}")
         self.network, self.of_torch = backend.eval(), isinstance(model, nn.Module)
         self.labels: dict[int, str] = backend.names
         self.fixed = not self.of_torch and not getattr(backend, "dynamic", False)
         self.batch = BATCH
         if self.fixed:
             if not hasattr(backend, "imgsz"):
-                raise ValueError("it does not say imgsz, batch and names, as what ultralytics exports does")
+                raise InputError("it does not say imgsz, batch and names, as what ultralytics exports does")
             self.side, self.batch = max(backend.imgsz), max(1, int(backend.batch))
 
     @torch.inference_mode()
@@ -73,14 +74,14 @@ class Yolo(Detector):
         """Look at nothing, so that a network that does not do what its file says is known at once.
 
         Raises:
-            ValueError: its output is not that of a detector of these objects.
+            InputError: its output is not that of a detector of these objects.
             RuntimeError: whatever the network itself raises.
         """
         output = self.raw(torch.zeros(1, 3, self.side, self.side))
         if output.ndim != 3 or (output.shape[1] < 4 + len(self.labels) and output.shape[2] < 6):
-            raise ValueError(f"expected boxes with scores of {len(self.labels)} kinds, it says {tuple(output.shape)}")
+            raise InputError(f"expected boxes with scores of {len(self.labels)} kinds, it says {tuple(output.shape)}")
         if output.shape[2] == 4 + len(self.labels):
-            raise ValueError("networks that say boxes one by one (RT-DETR) are not read")
+            raise InputError("networks that say boxes one by one (RT-DETR) are not read")
 
     def raw(self, batch: Tensor) -> Tensor:
         """The network's output for colours in 0..1, `(pictures, 3, height, width)`: boxes and scores, float32."""
@@ -135,10 +136,10 @@ def read_yolo(path: Path) -> Yolo:
     """A detector from a `.pt` checkpoint, an `.onnx` file or an OpenVINO folder; nothing is unpickled that runs code.
 
     Raises:
-        ValueError: it cannot be read, or is no detector.
+        InputError: it cannot be read, or is no detector.
     """
     if path.is_dir() and not path.name.endswith(OPENVINO):
-        raise ValueError(f"{path}: ultralytics tells OpenVINO folders by their names; call it {path.name}{OPENVINO}")
+        raise InputError(f"{path}: ultralytics tells OpenVINO folders by their names; call it {path.name}{OPENVINO}")
     library = ultralytics()
     files = sorted(each for each in path.iterdir() if each.suffix in (".bin", ".xml")) if path.is_dir() else [path]
     digest = sha256(*files)
@@ -151,7 +152,7 @@ def read_yolo(path: Path) -> Yolo:
         detector.try_out()
     except Exception as error:  # each format's library has errors of its own, from RuntimeError to protobuf's
         reason = " ".join(str(error).split())[:200] or type(error).__name__
-        raise ValueError(f"{path}: not a detector that ultralytics {library.__version__} reads: {reason}") from error
+        raise InputError(f"{path}: not a detector that ultralytics {library.__version__} reads: {reason}") from error
     return detector
 
 

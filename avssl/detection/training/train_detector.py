@@ -21,6 +21,7 @@ from avssl.detection.backends.ultralytics_checkpoint import read_checkpoint
 from avssl.detection.detector_io import Config, build, write_folder
 from avssl.detection.ground_truth import FILE, read_truth
 from avssl.detection.training.yolo_dataset import write_panorama_set
+from avssl.errors import InputError
 from avssl.io.cores import usable_cores
 
 METRICS = "metrics.json"
@@ -53,13 +54,13 @@ class DetectorConfig:
         """Refuse what has no meaning."""
         for name in ("panoramas", "held_out", "epochs", "batch"):
             if getattr(self, name) < 1:
-                raise ValueError(f"{name} is at least 1, not {getattr(self, name)}")
+                raise InputError(f"{name} is at least 1, not {getattr(self, name)}")
         if self.side < 32 or self.side % 32:
-            raise ValueError(f"side is a multiple of 32, not {self.side}")
+            raise InputError(f"side is a multiple of 32, not {self.side}")
         if not self.lr > 0:
-            raise ValueError(f"lr is above 0, not {self.lr}")
+            raise InputError(f"lr is above 0, not {self.lr}")
         if self.seed < 0:
-            raise ValueError(f"seed is not negative, this is {self.seed}")
+            raise InputError(f"seed is not negative, this is {self.seed}")
 
 
 def train_detector(world: Path, out: Path, config: DetectorConfig, progress: bool = True) -> dict[str, float]:
@@ -75,7 +76,7 @@ def train_detector(world: Path, out: Path, config: DetectorConfig, progress: boo
         What is measured on held-out panoramas, and how long it took: `map50`, `map50_95`, `seconds`.
 
     Raises:
-        ValueError: no such world, no held-out clips in it, no such architecture, or `out` is something else.
+        InputError: no such world, no held-out clips in it, no such architecture, or `out` is something else.
         OSError: `out` cannot be written.
     """
     _check_new(out)
@@ -99,10 +100,10 @@ def train_detector(world: Path, out: Path, config: DetectorConfig, progress: boo
 def _check_new(out: Path) -> None:
     """See before minutes of training that the folder can be made, and that what it would replace is nothing."""
     if out.is_file() or (out.is_dir() and any(out.iterdir())):
-        raise ValueError(f"{out}: expected a new folder for the detector; this holds something already")
+        raise InputError(f"{out}: expected a new folder for the detector; this holds something already")
     nearest = next(each for each in (out, *out.absolute().parents) if each.exists())
     if not nearest.is_dir() or not os.access(nearest, os.W_OK):
-        raise ValueError(f"{out}: expected a new folder for the detector; none can be made in {nearest}")
+        raise InputError(f"{out}: expected a new folder for the detector; none can be made in {nearest}")
 
 
 def _split(world: Path, name: str) -> Manifest:

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
+from avssl.errors import InputError
+
 # Bytes of their own before the boxes that they hold.
 _CONTAINERS = {b"moov": 0, b"trak": 0, b"mdia": 0, b"minf": 0, b"stbl": 0, b"stsd": 8, b"sv3d": 0, b"proj": 0}
 _IMAGE_ENTRY, _AUDIO_ENTRY = 78, 28
@@ -84,26 +86,26 @@ def read_header(path: Path) -> Box | None:
 
     Raises:
         OSError: there is no such file.
-        ValueError: the box is broken.
+        InputError: the box is broken.
     """
     with path.open("rb") as file:
         place = next((each for each in places(file) if each.kind == b"moov"), None)
         if place is None:
             return None
         if place.end - place.begin > LARGEST_HEADER:
-            raise ValueError(f"{path}: expected a header of less than {LARGEST_HEADER} bytes, it says it has more")
+            raise InputError(f"{path}: expected a header of less than {LARGEST_HEADER} bytes, it says it has more")
         file.seek(place.begin)
         try:
             return parse(file.read(place.end - place.begin))
         except (struct.error, ValueError, RecursionError) as error:
-            raise ValueError(f"{path}: expected an mp4, its header is broken") from error
+            raise InputError(f"{path}: expected an mp4, its header is broken") from error
 
 
 def parse(data: bytes) -> Box:
     """The one box that some bytes are.
 
     Raises:
-        ValueError: they are not.
+        InputError: they are not.
     """
     return next(_boxes(data, b""))
 
@@ -118,7 +120,7 @@ def _boxes(data: bytes, handler: bytes) -> Iterator[Box]:
             length, head = struct.unpack_from(">Q", data, at + 8)[0], 16
         length = length or len(data) - at
         if length < head or at + length > len(data):
-            raise ValueError(f"a box of {length} bytes at {at} of {len(data)}")
+            raise InputError(f"a box of {length} bytes at {at} of {len(data)}")
         yield _box(kind, data[at + head : at + length], handler)
         at += length
 
@@ -140,7 +142,7 @@ def _plain(data: bytes) -> Iterator[tuple[bytes, bytes]]:
     while at + 8 <= len(data):
         length, kind = struct.unpack_from(">I4s", data, at)
         if length < 8 or at + length > len(data):
-            raise ValueError(f"a sample description of {length} bytes at {at} of {len(data)}")
+            raise InputError(f"a sample description of {length} bytes at {at} of {len(data)}")
         yield kind, data[at + 8 : at + length]
         at += length
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from xml.sax.saxutils import escape
 
+from avssl.errors import InputError
 from avssl.media.mp4.isobmff import Box, full_box, read_header
 
 SOURCE = "avssl"
@@ -66,17 +67,17 @@ def read_spatial(path: Path | str) -> Spatial:
 
     Raises:
         OSError: there is no such file.
-        ValueError: no mp4, or one with a broken header.
+        InputError: no mp4, or one with a broken header.
     """
     path = Path(path)
     header = read_header(path)
     if header is None:
-        raise ValueError(f"{path}: expected an mp4 or mov, it has no moov box")
+        raise InputError(f"{path}: expected an mp4 or mov, it has no moov box")
     try:
         audio_streams = [_ambisonics(box) for entry in entries(header) for box in entry.all(b"SA3D")]
         spheres = [sphere for track in header.all(b"trak") if (sphere := _sphere(track))]
     except struct.error as error:
-        raise ValueError(f"{path}: expected an mp4, its boxes about the sphere are broken") from error
+        raise InputError(f"{path}: expected an mp4, its boxes about the sphere are broken") from error
     return Spatial(next(iter(audio_streams), None), next(iter(spheres), None))
 
 

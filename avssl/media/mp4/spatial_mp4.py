@@ -17,6 +17,7 @@ from av.video.stream import VideoStream
 from torch import Tensor
 
 from avssl.data.atomic import replacing
+from avssl.errors import InputError
 from avssl.media.audio_encode import encoded, instant
 from avssl.media.container_cache import Opened, open_stream, reading
 from avssl.media.mp4.faststart import finish
@@ -68,15 +69,15 @@ def write_spatial_mp4(
         codec: `aac`, or `pcm` for 24 bits without loss, which YouTube takes in a `.mov`.
 
     Raises:
-        ValueError: no pictures, no sound, a number of channels that no layout has, blocks that differ or are not
+        InputError: no pictures, no sound, a number of channels that no layout has, blocks that differ or are not
             finite, or another codec or suffix.
         OSError: the file cannot be written.
     """
     target, source = Path(path), Path(frames)
     if target.suffix.lower() not in (".mp4", ".mov") or codec not in ("aac", "pcm"):
-        raise ValueError(f"{target}: expected a .mp4 or .mov with aac or pcm sound, got {codec} in {target.suffix!r}")
+        raise InputError(f"{target}: expected a .mp4 or .mov with aac or pcm sound, got {codec} in {target.suffix!r}")
     if codec == "aac" and sample_rate not in AAC_RATES:
-        raise ValueError(f"{target}: aac has rates of {', '.join(map(str, AAC_RATES))} Hz, not {sample_rate}")
+        raise InputError(f"{target}: aac has rates of {', '.join(map(str, AAC_RATES))} Hz, not {sample_rate}")
     require_folder(target)
     blocks = _checked(target, audio)
     first = next(blocks)
@@ -185,11 +186,11 @@ def _checked(path: Path, audio: Iterable[Tensor]) -> Iterator[Tensor]:
     for block in audio:
         if block.ndim != 2 or len(block) not in LAYOUTS or (channels and len(block) != channels):
             expected = f"({channels}, samples)" if channels else "(1, 2, 4 or 6 channels, samples)"
-            raise ValueError(f"{path}: expected blocks of sound {expected}, got {tuple(block.shape)}")
+            raise InputError(f"{path}: expected blocks of sound {expected}, got {tuple(block.shape)}")
         if not bool(block.isfinite().all()):
-            raise ValueError(f"{path}: expected sound of finite numbers, got others")
+            raise InputError(f"{path}: expected sound of finite numbers, got others")
         channels, samples = len(block), samples + block.shape[1]
         if block.shape[1]:
             yield block
     if not samples:
-        raise ValueError(f"{path}: expected sound, there is none")
+        raise InputError(f"{path}: expected sound, there is none")

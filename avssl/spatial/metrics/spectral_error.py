@@ -10,6 +10,7 @@ import math
 import torch
 from torch import Tensor
 
+from avssl.errors import InputError
 from avssl.spatial.energy_map import LEGACY_SCALE
 from avssl.spatial.metrics.binaural_error import Interaural, interaural, interaural_error
 from avssl.spatial.metrics.direction_error import direction_error
@@ -201,7 +202,7 @@ def reduced(values: Tensor, reduce: str) -> Tensor:
         ValueError: neither.
     """
     if reduce not in ("sum", "mean"):
-        raise ValueError(f"reduce is 'sum' or 'mean' over the channels, not {reduce!r}")
+        raise InputError(f"reduce is 'sum' or 'mean' over the channels, not {reduce!r}")
     return values.sum(-1) if reduce == "sum" else values.mean(-1)
 
 

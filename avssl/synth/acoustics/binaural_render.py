@@ -31,7 +31,7 @@ def head_responses(path: str, sample_rate: int) -> HrirSet:
         sample_rate: Hz that they are wanted at.
 
     Raises:
-        ValueError: the file is none of head-related responses.
+        InputError: the file is none of head-related responses.
         OSError: there is none.
     """
     return read_hrirs(Path(path)).at(sample_rate) if path else spherical_head(sample_rate)

@@ -81,7 +81,7 @@ def actions(
         `out`.
 
     Raises:
-        ValueError: a number that has no meaning, no such layout, or `out` holds something else.
+        InputError: a number that has no meaning, no such layout, or `out` holds something else.
         OSError: `out` cannot be written.
     """
     form = Canvas(seconds, width, frame_rate, SAMPLE_RATE, height)

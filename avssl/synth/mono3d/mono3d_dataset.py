@@ -82,7 +82,7 @@ def mono3d(
         Path of the manifest.
 
     Raises:
-        ValueError: a number that has no meaning, sources that cannot be used, or `out` holds something else.
+        InputError: a number that has no meaning, sources that cannot be used, or `out` holds something else.
         OSError: `out` cannot be written.
     """
     form = Canvas(seconds, width, frame_rate, sample_rate, height)

@@ -89,7 +89,7 @@ def pseudo_binaural(
         Path of the manifest.
 
     Raises:
-        ValueError: a number that has no meaning, sources or responses that cannot be used, or `out` holds something
+        InputError: a number that has no meaning, sources or responses that cannot be used, or `out` holds something
             else.
         OSError: `out` cannot be written, or a file is not there.
     """

@@ -75,7 +75,7 @@ def ambience(
         The folder.
 
     Raises:
-        ValueError: a number that has no meaning, a layout or class that is not known, or `out` holds something else.
+        InputError: a number that has no meaning, a layout or class that is not known, or `out` holds something else.
         OSError: `out` cannot be written.
     """
     check_choice(f"{NAME}: layout", layout, list(TREES))

@@ -84,7 +84,7 @@ def stage(
         Path of the manifest.
 
     Raises:
-        ValueError: a number that has no meaning, responses that cannot be used, or `out` holds something else.
+        InputError: a number that has no meaning, responses that cannot be used, or `out` holds something else.
         OSError: `out` cannot be written, or there are no such responses.
     """
     shot = Shot(seconds, width, frame_rate, sample_rate, height, math.radians(fov))

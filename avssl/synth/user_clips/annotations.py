@@ -29,6 +29,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from avssl.errors import InputError, MissingFileError
 from avssl.plugins import hint
 
 FORMAT, VERSION = "avssl-sources", 1
@@ -69,22 +70,22 @@ def read_annotations(path: Path) -> list[Annotation]:
         path: the JSON file; or a folder whose folders are called as what is in their videos, `LABEL/clip.mp4`.
 
     Raises:
-        ValueError: it says something else than it should, or names files that are not there.
+        InputError: it says something else than it should, or names files that are not there.
         OSError: it cannot be read.
     """
     if path.is_dir():
         return _folder(path)
     if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such annotation file (JSON) or folder of clips")
+        raise MissingFileError(f"{path}: no such annotation file (JSON) or folder of clips")
     try:
         note: Any = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise ValueError(f"{path}: expected an annotation file in JSON: {str(error).splitlines()[0]}") from error
+        raise InputError(f"{path}: expected an annotation file in JSON: {str(error).splitlines()[0]}") from error
     if not isinstance(note, dict) or (note.get("format"), note.get("version")) != (FORMAT, VERSION):
-        raise ValueError(f"{path}: expected sources of avssl (format {FORMAT!r}, version {VERSION}); it is not that")
+        raise InputError(f"{path}: expected sources of avssl (format {FORMAT!r}, version {VERSION}); it is not that")
     entries = note.get("sources")
     if not isinstance(entries, list) or not entries:
-        raise ValueError(f"{path}: expected a list of at least one source under 'sources'")
+        raise InputError(f"{path}: expected a list of at least one source under 'sources'")
     return [_annotation(Entry(path, number, entry)) for number, entry in enumerate(entries)]
 
 
@@ -97,7 +98,7 @@ class Entry:
         values: what it holds.
 
     Raises:
-        ValueError: it is no object, or has keys that mean nothing.
+        InputError: it is no object, or has keys that mean nothing.
     """
 
     def __init__(self, path: Path, number: int, values: Any) -> None:
@@ -109,9 +110,9 @@ class Entry:
             if key not in _KEYS:
                 raise self.wrong(f"has no {key!r}{hint(key, _KEYS)}; it has {', '.join(_KEYS)}")
 
-    def wrong(self, what: str) -> ValueError:
+    def wrong(self, what: str) -> InputError:
         """An error about this entry."""
-        return ValueError(f"{self.path}: source {self.number} {what}")
+        return InputError(f"{self.path}: source {self.number} {what}")
 
     def text(self, key: str, default: str | None = None) -> str:
         """A text, which is not empty."""
@@ -179,5 +180,5 @@ def _is_number(value: Any) -> bool:
 def _folder(path: Path) -> list[Annotation]:
     files = sorted(each for each in path.glob("*/*") if each.suffix.lower() in VIDEOS and not each.name.startswith("."))
     if not files:
-        raise ValueError(f"{path}: expected clips as LABEL/clip.mp4 ({', '.join(sorted(VIDEOS))}), found none")
+        raise InputError(f"{path}: expected clips as LABEL/clip.mp4 ({', '.join(sorted(VIDEOS))}), found none")
     return [Annotation(each, each, each.parent.name) for each in files]

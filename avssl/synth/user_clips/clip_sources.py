@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from avssl.errors import InputError
 from avssl.media import MediaInfo, probe
 from avssl.synth.scene import Format
 from avssl.synth.sources.oscillators import Signal
@@ -124,7 +125,7 @@ def load_clip_sources(out: Path, sources: Path, cutting: Cutting) -> Clips:
         cutting: how they are cut out.
 
     Raises:
-        ValueError: the annotations are wrong, or do not fit the files.
+        InputError: the annotations are wrong, or do not fit the files.
         OSError: they cannot be read.
     """
     cutting.check()
@@ -141,9 +142,9 @@ def _parts(path: Path, whole: Annotation, known: dict[Path, MediaInfo]) -> list[
     there = _seconds(whole, known)
     end = min(whole.end, there)
     if end < whole.end - SLACK and whole.end != float("inf"):
-        raise ValueError(f"{path}: a stretch of {whole.video} ends at {whole.end} s, the video at {there:.2f} s")
+        raise InputError(f"{path}: a stretch of {whole.video} ends at {whole.end} s, the video at {there:.2f} s")
     if end - whole.start < SHORTEST:
-        raise ValueError(f"{path}: a stretch of {whole.video} starts at {whole.start} s, the video ends at {there:.2f}")
+        raise InputError(f"{path}: a stretch of {whole.video} starts at {whole.start} s, the video ends at {there:.2f}")
     count = int(np.ceil((end - whole.start) / LONGEST - 1e-9))
     edges = np.linspace(whole.start, end, count + 1).tolist()
     fixed = {name: value for name, value in vars(whole).items() if name not in ("start", "end")}
@@ -157,7 +158,7 @@ def _seconds(stretch: Annotation, known: dict[Path, MediaInfo]) -> float:
             known[path] = probe(path)
     video = known[stretch.video].video
     if video is None:
-        raise ValueError(f"{stretch.video}: expected a video, it has no picture stream")
+        raise InputError(f"{stretch.video}: expected a video, it has no picture stream")
     if not known[stretch.audio].audio_streams:
-        raise ValueError(f"{stretch.audio}: expected a source that is heard, it has no sound stream")
+        raise InputError(f"{stretch.audio}: expected a source that is heard, it has no sound stream")
     return video.seconds or known[stretch.video].seconds

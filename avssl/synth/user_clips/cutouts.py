@@ -19,6 +19,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from avssl.data.atomic import replacing
 from avssl.detection.backends.segmenter import Segmenter, chosen, load_segmenter
+from avssl.errors import InputError
 from avssl.media import iterate_frames, probe, read_audio
 from avssl.media.resample import resample
 from avssl.synth.sprites.drawing import SIDE
@@ -59,10 +60,10 @@ class Cutting:
         """See that the segmenter is there and the rate has a meaning, before anything is read.
 
         Raises:
-            ValueError: it is not.
+            InputError: it is not.
         """
         if not 0 < self.rate <= FASTEST:
-            raise ValueError(f"cut_rate is above 0 and at most {FASTEST:g} a second, not {self.rate}")
+            raise InputError(f"cut_rate is above 0 and at most {FASTEST:g} a second, not {self.rate}")
         if self.segmenter:
             load_segmenter(self.segmenter)
 
@@ -85,7 +86,7 @@ def cut_all(
         progress: whether a bar shows how far it is.
 
     Raises:
-        ValueError: a clip cannot be read, or the segmenter finds nothing in some.
+        InputError: a clip cannot be read, or the segmenter finds nothing in some.
         OSError: a cut-out cannot be written.
     """
     waiting = [(stretch, path) for stretch, path in zip(stretches, paths, strict=True) if not path.is_file()]
@@ -105,7 +106,7 @@ def cut_all(
             bar.update(task, advance=1, rate=f"{bar.tasks[0].speed or 0:.2g}")
     if missed:
         named = ", ".join(f"{each.video.name} {each.start:.1f}-{each.end:.1f} s" for each in missed[:5])
-        raise ValueError(
+        raise InputError(
             f"{cutting.segmenter}: finds nothing in {len(missed)} of {len(stretches)} stretches ({named}); "
             "leave them out, or cut by their boxes"
         )
@@ -116,14 +117,14 @@ def read_cut_out(path: Path) -> CutOut:
     """A cut-out that `cut_all` wrote; read-only.
 
     Raises:
-        ValueError: it is spoiled.
+        InputError: it is spoiled.
         OSError: it is not there.
     """
     try:
         with np.load(path, allow_pickle=False) as stored:
             found = CutOut(*(stored[name] for name in CutOut._fields))
     except (ValueError, KeyError, EOFError, BadZipFile, zlib.error) as error:
-        raise ValueError(f"{path}: expected a cut-out, cannot be read; remove it to have it cut out again") from error
+        raise InputError(f"{path}: expected a cut-out, cannot be read; remove it to have it cut out again") from error
     for each in found[:3]:
         each.setflags(write=False)
     return found._replace(rate=float(found.rate), seconds=float(found.seconds))

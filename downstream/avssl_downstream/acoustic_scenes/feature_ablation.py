@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from avssl.errors import InputError
 from avssl.models.encoders import AudioEncoder
 from avssl.spatial.features import Features
 
@@ -21,7 +22,7 @@ class AblatedFeatures(Features):
             all but that of W.
 
     Raises:
-        ValueError: there is nothing to ablate, or nothing would be left.
+        InputError: there is nothing to ablate, or nothing would be left.
     """
 
     mask: Tensor
@@ -54,7 +55,7 @@ def ablations(features: Features, wanted: str) -> tuple[str, ...]:
         wanted: one of `ABLATIONS`, all, or nothing.
 
     Raises:
-        ValueError: there is nothing to ablate, or nothing would be left.
+        InputError: there is nothing to ablate, or nothing would be left.
     """
     if not wanted:
         return ()
@@ -62,7 +63,7 @@ def ablations(features: Features, wanted: str) -> tuple[str, ...]:
     # Of two that are the same, the first; without intensity, space is dipoles.
     fitting = {places: maps for maps, places in reversed(kinds.items()) if 0 < len(places) < features.maps}
     if not fitting:
-        raise ValueError(_why(features, wanted))
+        raise InputError(_why(features, wanted))
     return tuple(reversed(fitting.values()))
 
 

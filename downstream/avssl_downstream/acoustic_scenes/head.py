@@ -12,6 +12,7 @@ from avssl.data.window_reader import Reading
 from avssl.datasets.labelled_dataset import Labelled
 from avssl.datasets.layouts import tau
 from avssl.embedding.dataset_cache import cached_dataset
+from avssl.errors import InputError
 from avssl.models.encoders import Encoders
 from avssl_downstream.acoustic_scenes.options import ScenesOptions
 from avssl_downstream.classification.cross_validation import Predict, late
@@ -28,10 +29,11 @@ class AcousticScenes(SegmentHead):
         options: see `ScenesOptions`.
 
     Raises:
-        ValueError: encoders of ambisonics, and stereo is not to be mixed up for them.
+        InputError: encoders of ambisonics, and stereo is not to be mixed up for them.
     """
 
     Options = ScenesOptions
+    name = "acoustic-scenes"
     layout = "tau"
     options: ScenesOptions
 
@@ -53,7 +55,7 @@ class AcousticScenes(SegmentHead):
     def _check(self, encoders: Encoders) -> None:
         takes = encoders.features.accepted
         if "audio" in self.options.towers and 2 not in takes and not self.options.upmix:
-            raise ValueError(
+            raise InputError(
                 f"scenes: the set's sound has 2 channels, features {encoders.features.name} take {takes[0]}; "
                 "set upmix=true to let them hear W = (L + R) / 2 and Y = (L - R) / 2, or tower=video"
             )

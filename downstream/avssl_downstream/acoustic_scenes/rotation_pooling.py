@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from avssl.config import check_choice
+from avssl.errors import InputError
 from avssl.models.embedder import AudioEmbedder, module_fingerprint
 from avssl.models.encoders import AudioEncoder
 from avssl.models.runtime import evaluating
@@ -38,7 +39,7 @@ class RotationPooledEncoder(nn.Module):
             in eight bands).
 
     Raises:
-        ValueError: an unknown layer, one that the tower lacks, fewer than one rotation, or several of audio that is not
+        InputError: an unknown layer, one that the tower lacks, fewer than one rotation, or several of audio that is not
             ambisonics.
     """
 
@@ -48,7 +49,7 @@ class RotationPooledEncoder(nn.Module):
         super().__init__()
         check_choice("layer", layer, LAYERS)
         if turns < 1 or (turns > 1 and 4 not in audio.features.accepted):
-            raise ValueError(f"turns is 1 or more, and 1 for features {audio.features.name} of sound for ears: {turns}")
+            raise InputError(f"turns is 1 or more, and 1 for features {audio.features.name} of sound for ears: {turns}")
         self.audio, self.layer = audio, layer
         steps = torch.arange(turns, device=audio.features.mean.device)
         self.register_buffer("rotations", rotation(2 * math.pi * steps / turns))

@@ -10,17 +10,16 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from omegaconf import OmegaConf
 from torch import nn
 
-from avssl.data.atomic import replacing, write_text
+from avssl.data.atomic import replacing
 from avssl.datasets.labelled_dataset import Labelled
 from avssl.datasets.layouts.files import VIDEO_SUFFIXES
 from avssl.datasets.layouts.walk import walk
+from avssl.errors import InputError
 from avssl.head import Head
 from avssl.models.encoders import Encoders
-from avssl.runs.reader import CONFIG
-from avssl.runs.run_folder import add_metrics
+from avssl.runs.run_folder import add_metrics, write_config
 from avssl.train.signals import interrupting
 from avssl_downstream.action import head_io as folders
 from avssl_downstream.action.head_io import ActionClassifier
@@ -42,7 +41,7 @@ class Action(Head):
         options: data, clips, classifier, fine-tuning.
 
     Raises:
-        ValueError: the encoders have no video tower.
+        InputError: the encoders have no video tower, or neither they nor the options give a geometry.
     """
 
     Options = ActionOptions
@@ -51,9 +50,9 @@ class Action(Head):
 
     def __init__(self, encoders: Encoders, options: ActionOptions) -> None:
         if not isinstance(getattr(encoders, "video", None), nn.Module):
-            raise ValueError("action needs encoders with a video tower, these have none")
+            raise InputError("action needs encoders with a video tower, these have none")
         self.encoders = random_encoders(encoders, options.seed) if options.from_scratch else encoders
-        self.options = options
+        self.options = options.with_geometry(encoders)
         self.recogniser: ActionClassifier | None = None
 
     @classmethod
@@ -61,7 +60,7 @@ class Action(Head):
         """A head fitted in `folder`; `settings` may change how files are read, see `folder.FREE`.
 
         Raises:
-            ValueError: no such folder, a broken file, or settings that need another fit.
+            InputError: no such folder, a broken file, or settings that need another fit.
         """
         recogniser, options = folders.read(folder, settings)
         head = cls(recogniser.encoders, options)
@@ -80,7 +79,7 @@ class Action(Head):
             with recordings resampled; how many videos were trained on and tested.
 
         Raises:
-            ValueError: unusable data, or a folder of another run.
+            InputError: unusable data, or a folder of another run.
             OSError: something cannot be read or written.
             SystemExit: with code 0, after saving, when SIGTERM or Ctrl-C came while training.
         """
@@ -91,7 +90,7 @@ class Action(Head):
             found = cross_validate(labelled, fitting.predict, folder, self.options.seed)
         numbers = over_folds(fitting.found)
         config = self._config(labelled, math.floor(numbers.get("steps", 0)))
-        write_text(folder / CONFIG, OmegaConf.to_yaml(OmegaConf.create(config)))
+        write_config(folder, config)
         about = {
             "train_videos": fmean(len(fold.train) for fold in labelled.folds),
             "test_videos": fmean(len(fold.test) for fold in labelled.folds),
@@ -107,11 +106,11 @@ class Action(Head):
         """Write what is probably done in a video, or in each below a folder: a csv with a probability for each class.
 
         Raises:
-            ValueError: the head was not fitted, no video, or a broken one.
+            InputError: the head was not fitted, no video, or a broken one.
             OSError: something cannot be read or written.
         """
         if self.recogniser is None:
-            raise ValueError(f"{source}: action needs a fitted head: give its folder (--head)")
+            raise InputError(f"{source}: action needs a fitted head: give its folder (--head)")
         paths, base = _videos(source), source if source.is_dir() else source.parent
         with interrupting(), replacing(target) as part, part.open("w", encoding="utf-8", newline="") as file:
             writer = csv.writer(file)
@@ -139,7 +138,7 @@ def _videos(source: Path) -> list[Path]:
     found = [folder / name for folder, _, names in walk(source) for name in names]
     videos = [path for path in found if path.suffix.lower() in VIDEO_SUFFIXES]
     if not videos:
-        raise ValueError(f"{source}: expected a video, or a folder of videos; this folder has none")
+        raise InputError(f"{source}: expected a video, or a folder of videos; this folder has none")
     return videos
 
 

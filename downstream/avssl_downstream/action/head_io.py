@@ -14,6 +14,7 @@ from avssl import __version__
 from avssl.config import FeatureConfig, ModelConfig, fill
 from avssl.data.atomic import replacing, write_text
 from avssl.datasets.labelled_dataset import Labelled
+from avssl.errors import InputError
 from avssl.models.encoder_io import load_tensors, read_format, read_tensors
 from avssl.models.encoders import Encoders
 from avssl.runs.run_folder import check_same
@@ -68,7 +69,7 @@ def begin(folder: Path, config: dict[str, Any]) -> None:
     """Make a folder that of a head that is about to be fitted.
 
     Raises:
-        ValueError: it holds a checkpoint of other data, options or encoders.
+        InputError: it holds a checkpoint of other data, options or encoders.
         OSError: it cannot be written.
     """
     path = folder / CONFIG
@@ -95,13 +96,13 @@ def read(folder: Path, settings: Any) -> tuple[ActionClassifier, ActionOptions]:
         settings: nested; only those of `FREE` may differ from what it was fitted with.
 
     Raises:
-        ValueError: no such folder, a broken file, or settings that need another fit.
+        InputError: no such folder, a broken file, or settings that need another fit.
     """
     path = folder / CONFIG
     if not path.is_file():
         some = sorted(each.parent.name for each in folder.glob(f"*/{CONFIG}"))
         near = f"; its folder {some[0]} has" if some else ""
-        raise ValueError(f"{folder}: expected a fitted head ({CONFIG}, {WEIGHTS}), it has no {CONFIG}{near}")
+        raise InputError(f"{folder}: expected a fitted head ({CONFIG}, {WEIGHTS}), it has no {CONFIG}{near}")
     config = _read(path)
     options = fill(ActionOptions, config["options"], settings, where=str(path))
     check_same(folder, asdict(fill(ActionOptions, config["options"], where=str(path))), asdict(options), FREE)
@@ -118,7 +119,7 @@ def _read(path: Path) -> dict[str, Any]:
     config = read_format(path, FORMAT, VERSION, "a head that recognises actions")
     lacking = [name for name in ("classes", "options", "model", "features") if name not in config]
     if lacking:
-        raise ValueError(f"{path}: expected the sections classes, options, model and features; {lacking[0]} is missing")
+        raise InputError(f"{path}: expected the sections classes, options, model and features; {lacking[0]} is missing")
     return config
 
 

@@ -25,7 +25,7 @@ def predict_actions(
         options: how many clips, and how they are read.
 
     Raises:
-        ValueError: a video is broken.
+        InputError: a video is broken.
         FileNotFoundError: there is none.
     """
     examples = tuple(Example(str(path), "", video=str(path)) for path in paths)

@@ -13,6 +13,7 @@ from avssl.datasets.labelled_dataset import Example, Labelled
 from avssl.datasets.layouts import class_folders, hmdb51, ucf101
 from avssl.embedding.dataset_cache import cached_dataset
 from avssl.embedding.duration_cache import cached_durations
+from avssl.errors import InputError
 from avssl.io.cache_folder import cache_folder
 from avssl_downstream.action.options import ActionOptions
 
@@ -27,7 +28,7 @@ def read_labelled(options: ActionOptions) -> Labelled:
     """The data set that the options name, with the folds that are asked for; the built-in actions where none is.
 
     Raises:
-        ValueError: see the readers; or there is no such split.
+        InputError: see the readers; or there is no such split.
     """
     root = Path(options.root) if options.root else _stand_in(options)
     settings = {name: getattr(options, name) for name in ("layout", "missing", "test_share", "seed")}
@@ -36,7 +37,7 @@ def read_labelled(options: ActionOptions) -> Labelled:
         return found
     names = [fold.name for fold in found.folds]
     if f"split{options.split}" not in names:
-        raise ValueError(f"{root}: has {', '.join(names)}, not split{options.split}; split=0 takes all")
+        raise InputError(f"{root}: has {', '.join(names)}, not split{options.split}; split=0 takes all")
     return replace(found, folds=(found.folds[names.index(f"split{options.split}")],))
 
 
@@ -49,7 +50,7 @@ def spread(labelled: Labelled, examples: Sequence[Example], reading: Reading, cl
     """Videos with so many windows each, the first at the beginning, the last at the end, the others evenly between.
 
     Raises:
-        ValueError: a video is broken.
+        InputError: a video is broken.
         FileNotFoundError: one is gone, and its length is not known from before.
     """
     ends = latest(labelled, examples, reading, workers)

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from avssl.data.atomic import replacing, write_text
+from avssl.errors import InputError
 from avssl.evaluation.bootstrap import accuracy_interval
 from avssl_downstream.classification.confusion import confusion, draw_confusion
 
@@ -55,10 +56,10 @@ def write_outcome(
         among the five most probable; `class_accuracy`, the mean over classes of each one's accuracy; `log_loss`.
 
     Raises:
-        ValueError: no examples.
+        InputError: no examples.
     """
     if not len(keys):
-        raise ValueError(f"{labelled_name}: {fold} has no example to test")
+        raise InputError(f"{labelled_name}: {fold} has no example to test")
     counts = confusion(labels, scores)
     folder.mkdir(parents=True, exist_ok=True)
     with replacing(folder / "confusion.png") as part:

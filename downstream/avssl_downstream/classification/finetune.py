@@ -25,6 +25,7 @@ from avssl.data.worker_loader import Batch, in_order
 from avssl.datasets.labelled_dataset import Example, Labelled
 from avssl.embedding.inference import embed
 from avssl.models.encoders import Encoders
+from avssl.models.geometry import resolved
 from avssl.runs.run_folder import check_same
 from avssl.train.checkpoint import LAST
 from avssl.train.loop import fit
@@ -95,7 +96,7 @@ def finetuned(
     Training that was begun in the folder is continued. Leaves `FOLD/encoders` and `FOLD/classifier.safetensors`.
 
     Raises:
-        ValueError: what was begun there began with other encoders, data or options.
+        InputError: what was begun there began with other encoders, data or options.
     """
     _begin(folder, {**asdict(options), "data_set": labelled.name, "begins_with": encoders.fingerprint()})
 
@@ -131,12 +132,12 @@ def _predicted(
     tested = [labelled.examples[place] for place in split.test.tolist()]
     found = []
     for tower in network.towers:
-        files = sources(tested, labelled, tower, reading.seconds, options.hop)
+        files = sources(tested, labelled, tower, reading.seconds, resolved(options.hop))
         title = f"testing {split.name}"
         embedder, workers = getattr(encoders, tower), options.workers
         run = embed(embedder, files, reading, precision=options.precision, workers=workers, title=title)
         rows = [each for _, each in run]
-        found.append(by_segment(files, rows, tested, tower, reading.seconds, options.hop))
+        found.append(by_segment(files, rows, tested, tower, reading.seconds, resolved(options.hop)))
     return torch.stack([network.head(torch.cat(parts, -1)).softmax(-1).mean(0) for parts in zip(*found, strict=True)])
 
 

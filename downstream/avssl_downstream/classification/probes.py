@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from avssl.config import check_choice
+from avssl.errors import InputError
 
 CLASSIFIERS = ("logistic", "svm", "knn")
 ITERATIONS = 2000
@@ -36,11 +37,11 @@ class Classifier(ABC):
         """Learn from `(N, W)` embeddings of classes `(N,)`.
 
         Raises:
-            ValueError: fewer than two classes among them, or numbers that are not finite.
+            InputError: fewer than two classes among them, or numbers that are not finite.
         """
         known: Tensor = labels.unique()  # type: ignore[no-untyped-call]
         if len(known) < 2:
-            raise ValueError(f"a classifier learns from two or more classes, {len(labels)} examples show fewer")
+            raise InputError(f"a classifier learns from two or more classes, {len(labels)} examples show fewer")
         rows = _finite(embeddings)
         self.state = {"known": known, "mean": rows.mean(0), "scale": 1 / (rows.std(0, correction=0) + 1e-6)}
         self.state |= self._learned(self._standard(rows), labels)
@@ -110,7 +111,7 @@ class Nearest(Classifier):
 
     def _learned(self, rows: Tensor, labels: Tensor) -> dict[str, Tensor]:
         if self.neighbours > len(rows):
-            raise ValueError(f"{self.neighbours} nearest neighbours cannot be found among {len(rows)} examples")
+            raise InputError(f"{self.neighbours} nearest neighbours cannot be found among {len(rows)} examples")
         return {"rows": rows, "labels": labels, "neighbours": torch.tensor(self.neighbours)}
 
     def _of_known(self, rows: Tensor) -> Tensor:
@@ -133,7 +134,7 @@ def make_classifier(name: str, seed: int = 0, *, C: float = 1.0, neighbours: int
         neighbours: of knn.
 
     Raises:
-        ValueError: unknown name.
+        InputError: unknown name.
     """
     check_choice("classifier", name, CLASSIFIERS)
     if name == "logistic":
@@ -154,5 +155,5 @@ def fitted(state: Mapping[str, Tensor]) -> Classifier:
 
 def _finite(embeddings: Tensor) -> Tensor:
     if not bool(embeddings.isfinite().all()):
-        raise ValueError("embeddings are made of finite numbers, here are others: the encoders are broken")
+        raise InputError("embeddings are made of finite numbers, here are others: the encoders are broken")
     return embeddings.double()

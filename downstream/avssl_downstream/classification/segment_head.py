@@ -6,19 +6,19 @@ from abc import abstractmethod
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
+from typing import ClassVar
 
-from omegaconf import OmegaConf
 from torch import Tensor, nn
 
-from avssl.data.atomic import write_text
 from avssl.data.window_reader import Reading
 from avssl.datasets.labelled_dataset import Labelled
 from avssl.embedding.inference import tower_of
+from avssl.errors import InputError
 from avssl.head import Head
 from avssl.models.embedder import AudioEmbedder, Embedder
 from avssl.models.encoders import AudioEncoder, Encoders, VideoEncoder
-from avssl.runs.reader import CONFIG
-from avssl.runs.run_folder import add_metrics
+from avssl.models.geometry import resolved
+from avssl.runs.run_folder import add_metrics, write_config
 from avssl.train.signals import interrupting
 from avssl_downstream.acoustic_scenes.feature_ablation import ablate, ablations
 from avssl_downstream.acoustic_scenes.options import SegmentOptions
@@ -44,10 +44,13 @@ class SegmentHead(Head):
         options: data, embedding, classifier, baselines.
 
     Raises:
-        ValueError: something is asked of encoders that are not given, or cannot do it.
+        InputError: something is asked of encoders that are not given, or cannot do it; or neither they nor the options
+            give a geometry.
     """
 
     needs_encoders = False
+    name: ClassVar[str]
+    """As it is registered."""
     layout = ""
     """Of the built-in stand-in."""
     encoders: Encoders | None  # type: ignore[assignment]
@@ -60,17 +63,18 @@ class SegmentHead(Head):
             (f"ablate={options.ablate}", options.ablate),
         ):
             if asked and encoders is None:
-                raise ValueError(f"{what} needs --encoders: a run folder, or its encoders folder")
+                raise InputError(f"{what} needs --encoders: a run folder, or its encoders folder")
         if encoders is None and set(options.baselines) <= {"random"}:
-            raise ValueError(
+            raise InputError(
                 "without --encoders there are baselines alone, and none is asked for; set baselines=[logmel]"
             )
         if encoders is not None:
             for tower in options.towers:
                 if not isinstance(getattr(encoders, tower, None), nn.Module):
-                    raise ValueError(f"{self.layout}: needs encoders with the tower {tower}, these have none")
+                    raise InputError(f"{self.layout}: needs encoders with the tower {tower}, these have none")
             self._check(encoders)
             ablations(encoders.features, options.ablate)
+        self.options = options.with_geometry(encoders)
 
     def fit(self, folder: Path) -> dict[str, float]:
         """Embed, learn and test; leave `table.csv`, `metrics.json`, `config.yaml`, and `missing.txt` of missing files.
@@ -81,7 +85,7 @@ class SegmentHead(Head):
             What `cross_validate` gives of the encoders, and `accuracy_ROW` and the like of every further row.
 
         Raises:
-            ValueError: a data set or file that cannot be used; see the data set's reader.
+            InputError: a data set or file that cannot be used; see the data set's reader.
             OSError: something cannot be read or written.
             SystemExit: with code 0, after saving, when SIGTERM or Ctrl-C came while fine-tuning.
         """
@@ -94,7 +98,7 @@ class SegmentHead(Head):
                 for name, predict in self._rows(labelled, folder)
             }
         write_table(folder, labelled, rows)
-        write_text(folder / CONFIG, OmegaConf.to_yaml(OmegaConf.create(self._config(labelled))))
+        write_config(folder, self._config(labelled))
         found = {key: value for name, row in rows.items() for key, value in (named(row, name) if name else row).items()}
         counts = {"segments": len(labelled.examples), "missing_files": len(labelled.missing), "seed": self.options.seed}
         return add_metrics(folder, found | {name: float(count) for name, count in counts.items()})
@@ -122,8 +126,9 @@ class SegmentHead(Head):
         return {"": self.encoders} | ({"random": random_encoders(self.encoders, self.options.seed)} if random else {})
 
     def _windows(self, embedder: Embedder, labelled: Labelled, reading: Reading, title: str) -> Rows:
-        how = (self.options.hop, self.options.precision, self.options.workers, f"{title}, {tower_of(embedder)}")
-        return embed_windows(embedder, labelled, reading, *how)
+        options, title = self.options, f"{title}, {tower_of(embedder)}"
+        hop, precision, workers = resolved(options.hop), options.precision, options.workers
+        return embed_windows(embedder, labelled, reading, hop, precision, workers, title)
 
     def _embedded(self, tower: AudioEncoder | VideoEncoder, labelled: Labelled, title: str) -> Tensor:
         """The pooled embedding of each segment by a frozen tower."""
@@ -141,7 +146,7 @@ class SegmentHead(Head):
         if "logmel" in self.options.baselines:
             statistics = logmel_statistics(channels, self.encoders.sample_rate if self.encoders else RATE)
             embedder = self._audio_embedder(statistics, "embedding")
-            reading = Reading(self.options.window, channels=channels)
+            reading = Reading(resolved(self.options.window), channels=channels)
             windows = self._windows(embedder, labelled, reading, "log-mel statistics")
             yield "logmel", probe(pooled(windows, MOMENTS), self.options)
 
@@ -159,7 +164,7 @@ class SegmentHead(Head):
         features = self.encoders.feature_config.name if self.encoders else "none"
         model = {"model": asdict(self.encoders.model_config)} if self.encoders else {}
         about = {
-            "task": type(self).__name__.lower(),
+            "task": self.name,
             "features": {"name": features},
             "train": {"seed": self.options.seed},
         }

@@ -46,7 +46,7 @@ def embed_windows(
         title: of the bar.
 
     Raises:
-        ValueError: a file cannot be read, or has channels that the features do not take.
+        InputError: a file cannot be read, or has channels that the features do not take.
     """
     tower = tower_of(embedder)
     files = sources(labelled.examples, labelled, tower, reading.seconds, hop)

@@ -8,8 +8,10 @@ import torch
 from safetensors.torch import save_file
 
 from avssl.datasets.manifest import Manifest, read_manifest
+from avssl.errors import InputError
 from avssl.evaluation.bootstrap import accuracy_interval
 from avssl.head import Head
+from avssl.models.encoders import Encoders
 from avssl.models.runtime import evaluating, single_process
 from avssl.train.checkpoint import replacing
 from avssl_downstream.correspondence.angle_plot import draw_angles
@@ -30,10 +32,16 @@ class Correspondence(Head):
     Args:
         encoders: pretrained towers; left as they are.
         options: crops, misalignment, probe.
+
+    Raises:
+        InputError: neither the encoders nor the options give a geometry.
     """
 
     Options = CorrespondenceOptions
     options: CorrespondenceOptions
+
+    def __init__(self, encoders: Encoders, options: CorrespondenceOptions) -> None:
+        super().__init__(encoders, options.with_geometry(encoders))
 
     def fit(self, folder: Path) -> dict[str, float]:
         """Train and evaluate; leave the weights of probes and projections, and `avsa_bin_by_angle.png`.
@@ -45,7 +53,7 @@ class Correspondence(Head):
             `video_to_audio_r1` and so on, each with its `_chance`.
 
         Raises:
-            ValueError: no manifest, a split with fewer than two clips, or a transformer that does not fit.
+            InputError: no manifest, a split with fewer than two clips, or a transformer that does not fit.
         """
         splits = {name: self._clips(name) for name in ("train", "test")}
         predict = audio_of_frames(Path(self.options.transformer), self.encoders) if self.options.transformer else None
@@ -80,10 +88,10 @@ class Correspondence(Head):
 
     def _clips(self, split: str) -> Manifest:
         if not self.options.manifest:
-            raise ValueError("correspondence needs clips: give a manifest.parquet or its folder (--data)")
+            raise InputError("correspondence needs clips: give a manifest.parquet or its folder (--data)")
         clips = read_manifest(self.options.manifest, split)
         if len(clips) < 2:
-            raise ValueError(f"{self.options.manifest}: split {split!r} has {len(clips)} clip, correspondence needs 2")
+            raise InputError(f"{self.options.manifest}: split {split!r} has {len(clips)} clip, correspondence needs 2")
         return clips
 
     def _embed(self, splits: dict[str, Manifest]) -> tuple[PairSampler, PairSampler]:

@@ -22,7 +22,9 @@ from avssl.data.clip import Clip
 from avssl.data.crops import draw_crops, draw_rotation
 from avssl.data.loader import Batches
 from avssl.datasets.manifest import Manifest
+from avssl.errors import InputError
 from avssl.models.encoders import Encoders
+from avssl.models.geometry import resolved
 from avssl.spatial.ambisonics import rotate
 from avssl_downstream.correspondence.options import CorrespondenceOptions
 
@@ -72,15 +74,15 @@ class WindowCrops:
             crop without and with the misalignment, `angle` `(R,)`, `clip` `()`.
 
         Raises:
-            ValueError: the clip's sound is not ambiX of order 1.
+            InputError: the clip's sound is not ambiX of order 1.
         """
         if len(clip.audio) != 4:
-            raise ValueError(f"{clip.key}: ambiX sound of order 1 has 4 channels, this has {len(clip.audio)}")
+            raise InputError(f"{clip.key}: ambiX sound of order 1 has 4 channels, this has {len(clip.audio)}")
         crops = [draw_crops(self.options, rng, objects=clip.objects) for _ in range(self.options.per_window)]
         turns = torch.stack([draw_misalignment(self.options, rng) for _ in crops])
         to_front = torch.stack([each.to_front() for each in crops])
         return {
-            "frames": torch.stack([each.frames(clip.frames, self.options.size) for each in crops]),
+            "frames": torch.stack([each.frames(clip.frames, resolved(self.options.size)) for each in crops]),
             "audio": clip.audio,
             "rotation": torch.stack([to_front, to_front @ turns[:, None]], 1),
             "angle": _angle(turns),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from avssl.errors import InputError
 from avssl.models.cross_modal_transformer import CrossModalTransformer
 from avssl.models.encoder_io import load_tensors, read_tensors
 from avssl.models.encoders import Encoders
@@ -21,13 +22,13 @@ def audio_of_frames(run: Path, encoders: Encoders) -> CrossModalTransformer:
         encoders: whose pictures' embeddings it takes.
 
     Raises:
-        ValueError: no such file, no transformer in it, or one of other encoders' width.
+        InputError: no such file, no transformer in it, or one of other encoders' width.
     """
     path = run / TASK if run.is_dir() else run
     state = {name.removeprefix(PART): each for name, each in read_tensors(path).items() if name.startswith(PART)}
     depth = len({name.split(".")[1] for name in state if name.startswith(LAYER)})
     if not depth:
-        raise ValueError(f"{path}: holds no transformer, which `avssl pretrain --recipe avsa/small-transformer` trains")
+        raise InputError(f"{path}: holds no transformer, which `avssl pretrain --recipe avsa/small-transformer` trains")
     found = CrossModalTransformer(encoders.video_width, depth)
     load_tensors(found, state, str(path))
     return found.eval()

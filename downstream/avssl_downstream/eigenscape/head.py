@@ -11,8 +11,10 @@ from avssl.data.window_reader import Reading
 from avssl.datasets.labelled_dataset import Labelled
 from avssl.datasets.layouts import eigenscape
 from avssl.embedding.dataset_cache import cached_dataset
+from avssl.errors import InputError
 from avssl.models.embedder import AudioEmbedder
 from avssl.models.encoders import AudioEncoder, Encoders
+from avssl.models.geometry import resolved
 from avssl_downstream.acoustic_scenes.rotation_pooling import pool_rotations
 from avssl_downstream.classification.cross_validation import Predict
 from avssl_downstream.classification.finetune import finetuned
@@ -30,10 +32,11 @@ class Eigenscape(SegmentHead):
         options: see `EigenscapeOptions`.
 
     Raises:
-        ValueError: see `SegmentHead`.
+        InputError: see `SegmentHead`.
     """
 
     Options = EigenscapeOptions
+    name = "eigenscape"
     layout = "eigenscape"
     options: EigenscapeOptions
 
@@ -51,7 +54,7 @@ class Eigenscape(SegmentHead):
     def _check(self, encoders: Encoders) -> None:
         if eigenscape.CHANNELS not in encoders.features.accepted:
             takes = " or ".join(map(str, encoders.features.accepted))
-            raise ValueError(f"eigenscape: recordings have 4 channels, features {encoders.features.name} take {takes}")
+            raise InputError(f"eigenscape: recordings have 4 channels, features {encoders.features.name} take {takes}")
 
     def _audio_embedder(self, audio: AudioEncoder, layer: str = "") -> AudioEmbedder:
         return pool_rotations(audio, self.options.turns, layer or self.options.layer)
@@ -65,7 +68,7 @@ class Eigenscape(SegmentHead):
                 yield name, probe(self._embedded(each.audio, labelled, f"{name} encoders".lstrip()), options)
         yield from self._audio_rows(labelled, eigenscape.CHANNELS)
         if "dirac_gmm" in options.baselines:
-            windows = self._windows(dirac(options.window, options.legacy), labelled, self._reading(), "DirAC")
+            windows = self._windows(dirac(resolved(options.window), options.legacy), labelled, self._reading(), "DirAC")
             yield "dirac_gmm", mixtures(windows, options.seed)
 
 

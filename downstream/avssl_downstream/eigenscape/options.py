@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from avssl.config import choice
 from avssl.data.window_reader import Reading
 from avssl.datasets.layouts.eigenscape import CHANNELS, FOLDS, Cut
+from avssl.errors import InputError
+from avssl.models.geometry import resolved
 from avssl_downstream.acoustic_scenes.options import SegmentOptions
 from avssl_downstream.acoustic_scenes.rotation_pooling import LAYERS
 from avssl_downstream.classification.segment_pooling import POOLS
@@ -42,7 +44,7 @@ class EigenscapeOptions(SegmentOptions):
         """Refuse what has no meaning."""
         super().__post_init__()
         if self.turns < 1:
-            raise ValueError(f"turns is at least 1, not {self.turns}")
+            raise InputError(f"turns is at least 1, not {self.turns}")
         self.cut()
 
     def cut(self) -> Cut:
@@ -51,4 +53,4 @@ class EigenscapeOptions(SegmentOptions):
 
     def reading(self) -> Reading:
         """How a window is read."""
-        return Reading(self.window, channels=CHANNELS)
+        return Reading(resolved(self.window), channels=CHANNELS)

@@ -1,4 +1,4 @@
-"""Where in a picture the branches that look at it are active."""
+"""Activation maps of visual branches: where in a frame each is active."""
 
 from __future__ import annotations
 
@@ -15,41 +15,41 @@ from avssl_downstream.spatialize.networks.visual_branch import VisualBranch
 
 @torch.no_grad()
 def activation_maps(generator: Generator, frames: Tensor) -> dict[str, Tensor]:
-    """Root mean square of each picture branch's maps over channels and time, by the branch's name.
+    """Root mean square over channels and time of each visual branch's feature maps, by the branch's name.
 
     Args:
         generator: in evaluation mode.
         frames: of one window, uint8 `(T, 3, *generator.size)`.
 
     Returns:
-        `(rows, columns)` as the branch has strided them.
+        `(rows, columns)` at the branch's stride.
     """
     found: dict[str, Tensor] = {}
 
-    def kept(name: str) -> object:
-        def keep(module: nn.Module, given: object, maps: Tensor) -> None:
+    def hook(name: str) -> object:
+        def keep(module: nn.Module, inputs: object, maps: Tensor) -> None:
             found[name] = maps.float().square().mean((0, 1, 2)).sqrt().cpu()
 
         return keep
 
     branches = {name: each for name, each in generator.named_modules() if isinstance(each, VisualBranch)}
-    hooks = [each.register_forward_hook(kept(name)) for name, each in branches.items()]  # type: ignore[arg-type]
+    hooks = [each.register_forward_hook(hook(name)) for name, each in branches.items()]  # type: ignore[arg-type]
     try:
         generator.encode_video(frames[None].to(next(generator.parameters()).device))
     finally:
-        for hook in hooks:
-            hook.remove()
+        for each in hooks:
+            each.remove()
     return found
 
 
-def plot_activations(path: Path, frame: Tensor, active: dict[str, Tensor]) -> None:
-    """A picture uint8 `(3, rows, columns)`, and beside it the same under the activation of each branch."""
+def plot_activations(path: Path, frame: Tensor, maps: dict[str, Tensor]) -> None:
+    """Write a figure of a frame, uint8 `(3, rows, columns)`, and of the same frame under each activation map."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(4 * (1 + len(active)), 3), layout="constrained")
-    axes = figure.subplots(1, 1 + len(active), squeeze=False)[0]
+    figure = Figure(figsize=(4 * (1 + len(maps)), 3), layout="constrained")
+    axes = figure.subplots(1, 1 + len(maps), squeeze=False)[0]
     image = np.ascontiguousarray(frame.permute(1, 2, 0).numpy())
-    for axis, (name, each) in zip(axes, [("image", None), *active.items()], strict=True):
+    for axis, (name, each) in zip(axes, [("frame", None), *maps.items()], strict=True):
         axis.imshow(image)
         axis.set_title(name)
         axis.axis("off")

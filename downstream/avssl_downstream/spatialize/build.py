@@ -1,4 +1,4 @@
-"""A generator from what the head was told."""
+"""Build a generator from the options of the head."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from avssl_downstream.spatialize.options import SpatializeOptions
 
 
 def build(options: SpatializeOptions, encoders: Encoders | None) -> Generator:
-    """A generator with its picture branches; the same weights for the same seed.
+    """A generator with its visual branches; the same weights for the same seed.
 
     Args:
-        options: names it, fills its options, chooses the picture branch.
-        encoders: of a pretraining run, for the picture branch `encoders`.
+        options: name, options of the generator, visual branch.
+        encoders: of a pretraining run, for `visual_branch=encoders`.
 
     Raises:
-        ValueError: unknown names, options out of their range, encoders that are missing, weights that do not fit.
+        InputError: unknown names, options out of their range, encoders that are missing, weights that do not fit.
     """
     kind = find(options.generator)
     own: Any = fill(kind.Options, options.generator_options, where=f"{options.generator}: generator_options")

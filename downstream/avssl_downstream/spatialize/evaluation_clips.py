@@ -1,69 +1,69 @@
-"""Clips of a manifest, whole: their true sound and their pictures."""
+"""Clips for evaluation: target audio, frames, and the spatial prior of a training set."""
+
+# I input channels, C output channels
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from avssl.datasets.manifest import Manifest, Row
+from avssl.errors import InputError
 from avssl.media import iterate_frames, read_audio
 from avssl.media.resample import resample
 from avssl_downstream.spatialize.frame_features import FrameReader
 from avssl_downstream.spatialize.generator import Generator
 
-FrameTransform = Callable[[Tensor], Tensor]
-MOST_FOR_PRIOR = 200
-"""Training clips that the spatial prior is made of, evenly spaced."""
+PRIOR_CLIPS = 200
+"""Training clips at most for the spatial prior, evenly spaced."""
 
 
 def target_audio(row: Row, manifest: Manifest, generator: Generator) -> Tensor:
-    """`(C, samples)` at the generator's rate.
+    """True spatial audio of a clip, `(C, samples)` at the generator's sample rate.
 
     Raises:
-        ValueError: another number of channels than the generator makes, or samples that are no numbers.
+        InputError: another number of channels than the generator's output has, or samples that are not finite.
     """
     path = manifest.root / row.audio
     audio, rate = read_audio(path, row.start, row.seconds)
     if len(audio) != generator.channels:
-        raise ValueError(f"{path}: {generator.output} sound has {generator.channels} channels, this has {len(audio)}")
+        raise InputError(f"{path}: expected {generator.channels} channels ({generator.output}), got {len(audio)}")
     if not bool(audio.isfinite().all()):
-        raise ValueError(f"{path}: sound is made of finite numbers, here are others")
+        raise InputError(f"{path}: expected finite audio samples, got NaN or Inf")
     return resample(audio, rate, generator.sample_rate)
 
 
 def clip_frames(row: Row, manifest: Manifest) -> FrameReader:
-    """The pictures of a clip, as `FrameFeatures` wants them."""
+    """Frame reader of a clip; timestamps count from the clip's beginning."""
 
-    def frames(times: Sequence[float], size: tuple[int, int]) -> Iterator[np.ndarray]:
+    def read(times: Sequence[float], size: tuple[int, int]) -> Iterator[np.ndarray]:
         return iterate_frames(manifest.root / row.video, [row.start + time for time in times], size)
 
-    return frames
+    return read
 
 
 def spatial_prior(manifest: Manifest, generator: Generator) -> Tensor:
-    """By how much each channel is the mono sound, on average of training clips (Morgado et al. 2018): `(C, I)`.
-
-    Where a field is given, by how much it is each of its channels.
+    """Least-squares gains from input to output channels over training clips (Morgado et al. 2018): `(C, I)`.
 
     Raises:
-        ValueError: no training clip has a sound, or one cannot be read.
+        InputError: all training clips are silent, or one cannot be read.
     """
     shape = generator.channels, generator.input_channels
     shared, power = (torch.zeros(rows, generator.input_channels, dtype=torch.float64) for rows in shape)
-    for row in evenly_spaced(manifest.rows, MOST_FOR_PRIOR):
-        truth = target_audio(row, manifest, generator).double()
-        given = generator.input_audio(truth)
-        shared += truth @ given.T
-        power += given @ given.T
+    for row in evenly_spaced(manifest.rows, PRIOR_CLIPS):
+        target = target_audio(row, manifest, generator).double()
+        audio = generator.input_audio(target)
+        shared += target @ audio.T
+        power += audio @ audio.T
     if not bool(power.any()):
-        raise ValueError(f"{manifest.root}: the training clips are silent, there is no spatial prior")
+        raise InputError(f"{manifest.root}: expected audible training clips for the spatial prior, got silence")
     prior: Tensor = shared @ torch.linalg.pinv(power, hermitian=True)
     return prior.float()
 
 
 def evenly_spaced(rows: Sequence[Row], most: int) -> Sequence[Row]:
-    """So many of some rows at most, evenly spaced; 0: all."""
+    """At most `most` of the rows, evenly spaced; 0: all."""
     return rows if not most else rows[:: -(-len(rows) // most)]

@@ -1,114 +1,215 @@
-"""The pictures that belong to windows of a sound, each read once and looked at once."""
+"""Visual features of the windows of a stream: each frame is read once, each group of frames is encoded once."""
 
-# T pictures of a window
+# T frames of a window, H and W rows and columns of a frame
 
 from __future__ import annotations
 
 import math
-from collections import OrderedDict
+from abc import ABC, abstractmethod
+from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from avssl_downstream.spatialize.generator import Generator
+from avssl.errors import InputError
+from avssl_downstream.spatialize.generator import Generator, resize_frames
 
 FrameReader = Callable[[Sequence[float], tuple[int, int]], Iterable[np.ndarray]]
-"""The picture shown at each instant, seconds ascending, scaled to rows and columns, uint8 `(height, width, 3)` RGB."""
-REMEMBERED = 64
-"""Groups of pictures of which is kept what was seen."""
+"""Timestamps in seconds, ascending, and rows and columns, to the frame shown at each: uint8 `(H, W, 3)` RGB."""
+FrameTransform = Callable[[Tensor], Tensor]
+"""Changes the frames of windows, uint8 `(B, T, 3, H, W)`, such as to black or mirrored ones."""
+EPSILON = 1e-6
+"""Frames, by which timestamps may be rounded."""
+
+
+class FrameSource(ABC):
+    """Frames on the time grid of a generator: frame `i` is the one shown at `i / frame_rate` seconds.
+
+    Args:
+        generator: gives frame rate and size.
+    """
+
+    def __init__(self, generator: Generator) -> None:
+        self.frame_rate, self.size = generator.frame_rate, generator.size
+
+    @abstractmethod
+    def available(self, index: int) -> bool:
+        """Whether frame `index` can be read now."""
+
+    @abstractmethod
+    def read(self, index: int) -> Tensor:
+        """Frame `index`, uint8 `(3, H, W)`; the first one before the video begins, the last one after it ends."""
+
+    @abstractmethod
+    def discard(self, index: int) -> None:
+        """Free the frames before `index`, which are not read again."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Declare that no more frames will come."""
+
+
+class RecordedFrames(FrameSource):
+    """Frames of a file, decoded in order, when they are needed.
+
+    Args:
+        generator: gives frame rate and size.
+        reader: of the file.
+        seconds: duration of the video.
+    """
+
+    def __init__(self, generator: Generator, reader: FrameReader, seconds: float) -> None:
+        super().__init__(generator)
+        self.last = max(0, int(seconds * self.frame_rate - EPSILON))
+        times = [index / self.frame_rate for index in range(self.last + 1)]
+        self._decoded: Iterator[np.ndarray] = iter(reader(times, self.size))
+        self._frames: dict[int, Tensor] = {}
+        self._next = 0
+
+    def available(self, index: int) -> bool:
+        """Always true."""
+        return True
+
+    def read(self, index: int) -> Tensor:
+        """See `FrameSource.read`."""
+        index = min(max(index, 0), self.last)
+        while self._next <= index:
+            frame = np.ascontiguousarray(next(self._decoded))
+            self._frames[self._next] = torch.from_numpy(frame).permute(2, 0, 1)
+            self._next += 1
+        return self._frames[index]
+
+    def discard(self, index: int) -> None:
+        """See `FrameSource.discard`."""
+        self._frames = {each: frame for each, frame in self._frames.items() if each >= min(index, self.last)}
+
+    def close(self) -> None:
+        """Without effect."""
+
+
+class LiveFrames(FrameSource):
+    """Frames of a camera, pushed as they come, at any frame rate.
+
+    Args:
+        generator: gives frame rate and size.
+    """
+
+    def __init__(self, generator: Generator) -> None:
+        super().__init__(generator)
+        self._indices: list[int] = []
+        self._frames: list[Tensor] = []
+        self._seconds, self._closed = 0.0, False
+
+    def push(self, frame: Tensor | np.ndarray, seconds: float) -> None:
+        """Take the next frame.
+
+        Args:
+            frame: uint8 `(height, width, 3)` RGB, of any size.
+            seconds: timestamp from which it is shown; 0 is the first sample of the audio.
+
+        Raises:
+            InputError: another shape or type, or a timestamp before that of the last frame.
+        """
+        image = torch.as_tensor(frame)
+        if image.dtype != torch.uint8 or image.ndim != 3 or image.shape[-1] != 3:
+            raise InputError(f"expected a uint8 frame (height, width, 3), got {image.dtype} {tuple(image.shape)}")
+        if not self._seconds <= seconds < math.inf:
+            raise InputError(f"expected timestamps from 0 s in ascending order, got {seconds} after {self._seconds}")
+        self._seconds, index = seconds, math.ceil(seconds * self.frame_rate - EPSILON)
+        if self._indices and self._indices[-1] == index:  # never shown: a newer one has come before its time
+            self._indices.pop()
+            self._frames.pop()
+        self._indices.append(index)
+        self._frames.append(resize_frames(image.permute(2, 0, 1)[None], self.size)[0].clone())
+
+    def available(self, index: int) -> bool:
+        """Whether a frame of the time of `index` or later has been pushed, or the source is closed."""
+        return self._closed or (bool(self._frames) and index <= self._seconds * self.frame_rate + EPSILON)
+
+    def read(self, index: int) -> Tensor:
+        """See `FrameSource.read`.
+
+        Raises:
+            InputError: no frame was pushed.
+        """
+        if not self._frames:
+            raise InputError("expected at least one frame before the end of the audio, got none")
+        return self._frames[max(0, bisect_right(self._indices, index) - 1)]
+
+    def discard(self, index: int) -> None:
+        """See `FrameSource.discard`; the frame that is shown at `index` stays."""
+        first = max(0, bisect_right(self._indices, index) - 1)
+        del self._indices[:first], self._frames[:first]
+
+    def close(self) -> None:
+        """See `FrameSource.close`; the last frame stays."""
+        self._closed = True
 
 
 class FrameFeatures:
-    """What a generator sees at any time of a file; times may go back by no more than the pictures kept.
+    """Visual features of windows by the time of their middle, which ascends from call to call.
 
-    Instants are those of the generator's picture rate: neighbouring windows that fall on the same ones share what is
-    seen there. Past the end of the pictures, the last one stays.
+    Neighbouring windows whose middles fall on the same frames share their features.
 
     Args:
-        generator: whose `see` looks at them.
-        frames: of the file.
-        seconds: length of its pictures.
-        changed: what is done with pictures first, such as to blank them or to turn them round.
+        generator: its `encode_video` is applied.
+        frames: of the same stream.
+        transform: applied to frames before.
     """
 
-    def __init__(
-        self,
-        generator: Generator,
-        frames: FrameReader,
-        seconds: float,
-        changed: Callable[[Tensor], Tensor] | None = None,
-    ) -> None:
-        self.generator, self.changed = generator, changed
-        self.last = max(0, int(seconds * generator.frame_rate - 1e-6))
-        self._shown = _Shown(frames, generator, self.last)
-        self._seen: OrderedDict[int, Tensor] = OrderedDict()
+    def __init__(self, generator: Generator, frames: FrameSource, transform: FrameTransform | None = None) -> None:
+        self.generator, self.frames, self.transform = generator, frames, transform
+        self._features: dict[int, Tensor] = {}
+
+    def ready(self, seconds: float) -> bool:
+        """Whether all frames of the window about a time can be read now."""
+        return self.frames.available(self._first(seconds) + self.generator.frames - 1)
 
     def at(self, seconds: Sequence[float]) -> Tensor:
-        """What is seen about some times, ascending: `(len(seconds), ...)`, as the generator's `hear` takes it."""
+        """Features of the windows about some times, ascending: `(len(seconds), ...)`, see `Generator.generate`."""
         firsts = [self._first(each) for each in seconds]
-        new = [each for each in dict.fromkeys(firsts) if each not in self._seen]
-        if new:
-            frames = torch.stack([self._group(each) for each in new])
-            frames = frames if self.changed is None else self.changed(frames)
-            device = next(self.generator.parameters()).device
-            self._seen.update(zip(new, self.generator.encode_video(frames.to(device)), strict=True))
-        found = torch.stack([self._seen[each] for each in firsts])
-        while len(self._seen) > REMEMBERED:
-            self._seen.popitem(last=False)
+        if new := [each for each in dict.fromkeys(firsts) if each not in self._features]:
+            self._features.update(zip(new, self._encoded(new), strict=True))
+        self._features = {first: each for first, each in self._features.items() if first >= firsts[0]}
+        found = torch.stack([self._features[each] for each in firsts])
+        self.frames.discard(firsts[-1])
         return found
 
-    def frames(self, seconds: float) -> Tensor:
-        """Those about a time, uint8 `(T, 3, height, width)`."""
+    def window_frames(self, seconds: float) -> Tensor:
+        """Frames of the window about a time, uint8 `(T, 3, H, W)`."""
         return self._group(self._first(seconds))
 
     def _first(self, seconds: float) -> int:
-        """Which instant is the first of the group about a time, as training places it: may be before the beginning."""
-        # Not `round`, which goes to even numbers half-way and so leaves out every other instant.
-        return math.floor(seconds * self.generator.frame_rate - self.generator.frames / 2 + 0.5 + 1e-6)
+        """Index of the first frame of the window about a time, as training places it; may be negative."""
+        # Not `round`: it rounds half to even, and so would skip every other index.
+        return math.floor(seconds * self.generator.frame_rate - self.generator.frames / 2 + 0.5 + EPSILON)
 
     def _group(self, first: int) -> Tensor:
-        """Pictures from an instant on."""
-        wanted = range(first, first + self.generator.frames)
-        return torch.stack([self._shown[min(max(each, 0), self.last)] for each in wanted])
+        return torch.stack([self.frames.read(first + index) for index in range(self.generator.frames)])
+
+    def _encoded(self, firsts: Sequence[int]) -> Tensor:
+        frames = torch.stack([self._group(each) for each in firsts])
+        frames = frames if self.transform is None else self.transform(frames)
+        return self.generator.encode_video(frames.to(next(self.generator.parameters()).device))
 
 
 class FrameCache:
-    """Pictures of a clip that several look at one after the other, at the same instants: each is decoded once.
+    """A frame reader that decodes each frame of a clip once, for several readings one after the other.
 
     Args:
-        frames: of the clip.
+        reader: of the clip; always asked for the same timestamps.
     """
 
-    def __init__(self, frames: FrameReader) -> None:
-        self._frames, self._kept = frames, list[np.ndarray]()
-        self._waiting: Iterator[np.ndarray] | None = None
+    def __init__(self, reader: FrameReader) -> None:
+        self._reader, self._cached = reader, list[np.ndarray]()
+        self._decoding: Iterator[np.ndarray] | None = None
 
     def __call__(self, times: Sequence[float], size: tuple[int, int]) -> Iterator[np.ndarray]:
         """See `FrameReader`."""
-        self._waiting = self._waiting or iter(self._frames(times, size))
+        self._decoding = self._decoding or iter(self._reader(times, size))
         for index in range(len(times)):
-            if index == len(self._kept):
-                self._kept.append(next(self._waiting))
-            yield self._kept[index]
-
-
-class _Shown:
-    """Pictures by instant, read in order; those of some groups are kept."""
-
-    def __init__(self, frames: FrameReader, generator: Generator, last: int) -> None:
-        times = [index / generator.frame_rate for index in range(last + 1)]
-        self._frames: Iterator[np.ndarray] = iter(frames(times, generator.size))
-        self._kept: OrderedDict[int, Tensor] = OrderedDict()
-        self._most = 2 * generator.frames + REMEMBERED
-        self._next = 0
-
-    def __getitem__(self, index: int) -> Tensor:
-        while self._next <= index:
-            image = torch.from_numpy(np.ascontiguousarray(next(self._frames))).permute(2, 0, 1)
-            self._kept[self._next] = image
-            self._next += 1
-            if len(self._kept) > self._most:
-                self._kept.popitem(last=False)
-        return self._kept[index]
+            if index == len(self._cached):
+                self._cached.append(next(self._decoding))
+            yield self._cached[index]

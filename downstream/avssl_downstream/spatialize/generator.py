@@ -1,6 +1,6 @@
-"""The contract of a generator: mono sound and pictures in, two ears or ambisonics out; or a field of higher order."""
+"""The contract of a generator: mono audio and video frames to spatial audio, or first order to second."""
 
-# B windows, I channels that are given, C channels of the output, S samples and T pictures of a window
+# B windows, I input channels, C output channels, S samples and T frames of a window
 
 from __future__ import annotations
 
@@ -15,56 +15,57 @@ from torch.nn import functional
 from avssl.config import NoOptions
 from avssl.data.clip import Clip
 from avssl.datasets.manifest import Row
+from avssl.errors import InputError
 from avssl.media.channel_layouts import PAIRS
 from avssl_downstream.spatialize.networks.visual_branch import VisualBranch
 
 CHANNELS = {"binaural": 2, "foa": 4, "second-order": 9}
-GIVEN = {2: 0, 4: 1, 9: 4}
-"""Channels of an output that are given, and so nothing that is made; by the number of its channels."""
+KEPT_CHANNELS = {2: 0, 4: 1, 9: 4}
+"""Output channels -> how many of them are input channels, kept bit for bit."""
 
 
 class VisualBranchFactory(Protocol):
-    """Makes picture branches, each with weights of its own: one for every stream of pictures, such as RGB and flow."""
+    """Makes visual branches, each with its own weights: one for every stream of images, such as RGB and flow."""
 
     def __call__(self, stages: int = 4) -> VisualBranch:
-        """A new branch; of torchvision's ResNets so many stages."""
+        """A new branch; `stages` layers of a torchvision ResNet."""
 
 
 class Generator(nn.Module, ABC):
-    """Mono sound and pictures to spatial sound, window by window.
+    """Spatial audio of mono audio and video frames, window by window.
 
-    `views` runs in a loader process; `forward` is what training calls; `see` and `hear` are what applying calls, each
-    picture being looked at once however many windows share it. No word about files, devices or precision in it.
+    `views` runs in a loader process; `forward` is called in training; `encode_video` and `generate` in inference, where
+    the features of a group of frames serve all windows that share it. Files, devices and precision are handled outside.
 
     A subclass sets the attributes below from its options.
 
     Args:
         options: an instance of `Options`.
-        branch: makes the picture branches, which the user chooses.
+        branch: makes visual branches, of the kind that the user chose.
     """
 
     Options: ClassVar[type] = NoOptions
-    """Frozen dataclass; the head's `generator_options` fill it."""
+    """Frozen dataclass, filled by the head's `generator_options`."""
     output: str
-    """`binaural`: left, right; `foa`: ambiX W, Y, Z, X, of which W is the mono sound itself; `second-order`: nine
-    channels, ambiX, of which the first four are the field that is given instead of mono sound."""
+    """`binaural`: left, right; `foa`: ambiX W, Y, Z, X, W being the mono input; `second-order`: nine ambiX channels,
+    the first four being the first-order input."""
     panoramic: ClassVar[bool] = False
-    """Whether pictures are equirectangular, all around; else what a camera looking to the front sees."""
+    """Frames are equirectangular (360 degrees); otherwise those of a camera that looks to the front."""
 
     sample_rate: int
-    """Hz, of sound in and out."""
+    """Hz, of input and output."""
     seconds: float
-    """Length of a window."""
+    """Seconds of a window."""
     margin: float = 0.0
-    """Seconds at both ends of a window that are context only: nothing that `hear` gives there is used."""
+    """Seconds at both ends of a window that are context only: their output is discarded."""
     hop: float
-    """Seconds between windows when a whole file is made; at most half of what a window gives."""
+    """Seconds between windows in inference; at most half of a window without its margins."""
     frames: int
-    """Pictures of a window, T, about its middle."""
+    """T, frames of a window, centred on its middle."""
     frame_rate: float
-    """Pictures a second."""
+    """Hz, of frames."""
     size: tuple[int, int]
-    """Rows and columns of the pictures."""
+    """Rows and columns of frames."""
 
     def __init__(self, options: Any, branch: VisualBranchFactory) -> None:
         super().__init__()
@@ -72,39 +73,39 @@ class Generator(nn.Module, ABC):
 
     @property
     def samples(self) -> int:
-        """Of a window."""
+        """S, samples of a window."""
         return round(self.seconds * self.sample_rate)
 
     @property
     def channels(self) -> int:
-        """Of the output."""
+        """C, output channels."""
         return CHANNELS[self.output]
 
     @property
     def input_channels(self) -> int:
-        """Channels I that it starts from: 1 is mono sound."""
-        return max(1, GIVEN[self.channels])
+        """I, input channels: 1 for mono, 4 for first-order ambisonics."""
+        return max(1, KEPT_CHANNELS[self.channels])
 
-    def input_audio(self, truth: Tensor) -> Tensor:
-        """What it starts from, `(..., I, samples)`, of the truth `(..., C, samples)`."""
-        return mix_down(truth).unsqueeze(-2) if self.input_channels == 1 else truth[..., : self.input_channels, :]
+    def input_audio(self, target: Tensor) -> Tensor:
+        """Input audio `(..., I, samples)` of target audio `(..., C, samples)`."""
+        return mix_down(target).unsqueeze(-2) if self.input_channels == 1 else target[..., : self.input_channels, :]
 
     def reject_reason(self, row: Row) -> str:
-        """Why the clip of this manifest row cannot be used; empty if it can. Called before anything is read."""
+        """Reason why a clip cannot be used, from its manifest row alone; empty if it can."""
         if row.layout and (row.layout in PAIRS) != (self.output == "binaural"):
-            wanted = "two ears" if self.output == "binaural" else "ambisonics"
-            return f"sound is {row.layout}, this generator makes {wanted}"
+            expected = "binaural audio" if self.output == "binaural" else "ambisonics"
+            return f"audio is {row.layout}, this generator needs {expected}"
         if self.panoramic and not 1.7 < row.width / max(1, row.height) < 2.1:
-            return f"pictures of {row.width}x{row.height} are not all around, this generator needs 360 degrees"
-        return "left and right are the same" if row.silent_channels == "L-R" else ""
+            return f"frames of {row.width}x{row.height} are not equirectangular, this generator needs 360 degrees"
+        return "left and right channels are identical" if row.silent_channels == "L-R" else ""
 
     @abstractmethod
     def views(self, clip: Clip, rng: np.random.Generator) -> dict[str, Tensor]:
-        """The tensors that one clip contributes to a batch; the same `rng` state gives the same tensors.
+        """The tensors of one clip for a batch; the same `rng` state gives the same tensors.
 
         Args:
-            clip: one window; its sound is the truth, of `channels` channels at `sample_rate`; its frames have the
-                data's size (see `resize_frames`).
+            clip: one window; its audio is the target, `channels` channels at `sample_rate`; its frames have the size of
+                the data (see `resize_frames`).
             rng: of augmentation.
         """
 
@@ -114,39 +115,44 @@ class Generator(nn.Module, ABC):
 
     @abstractmethod
     def encode_video(self, frames: Tensor) -> Tensor:
-        """What `hear` needs of the pictures: uint8 `(B, T, 3, *size)` to `(B, ...)`. Blank ones are all 0."""
+        """Visual features `(B, ...)` for `generate`, of frames uint8 `(B, T, 3, *size)`; absent frames are all 0."""
 
     @abstractmethod
-    def generate(self, mono: Tensor, seen: Tensor) -> Tensor:
-        """Spatial sound `(B, C, S)` of mono sound `(B, S)` of any level, at that level; see `mix_down`.
+    def generate(self, mono: Tensor, features: Tensor) -> Tensor:
+        """Spatial audio of windows.
 
-        Where a field is given, it comes as `(B, I, S)`.
+        Args:
+            mono: `(B, S)`, at any level, see `mix_down`; `(B, I, S)` for first-order input.
+            features: from `encode_video`.
+
+        Returns:
+            `(B, C, S)` at the level of the input.
         """
 
     @abstractmethod
-    def ideal_mask_output(self, truth: Tensor) -> Tensor:
-        """The best that this generator could do, given the truth `(B, C, S)`: its masks taken from it."""
+    def ideal_mask_output(self, target: Tensor) -> Tensor:
+        """Upper bound of this generator, `(B, C, S)`: its masks are computed from the target `(B, C, S)`."""
 
     def spatialize(self, mono: Tensor, frames: Tensor) -> Tensor:
-        """Spatial sound `(B, C, S)` of mono sound `(B, S)` and its pictures, uint8 `(B, T, 3, *size)`."""
+        """Spatial audio `(B, C, S)` of mono audio `(B, S)` and frames, uint8 `(B, T, 3, *size)`."""
         return self.generate(mono, self.encode_video(frames))
 
 
-def mix_down(truth: Tensor) -> Tensor:
-    """The mono sound that is spatialized: `(..., 2, samples)` to half of left plus right, a field to its W.
+def mix_down(target: Tensor) -> Tensor:
+    """Mono audio `(..., samples)` of spatial audio: half of left plus right, or W.
 
-    Networks of two ears are fed left plus right, twice of it; so that a mono file comes back at its own level.
+    Networks for binaural audio take left plus right, twice of it, so that the output has the level of the mono input.
 
     Raises:
-        ValueError: another number of channels.
+        InputError: another number of channels.
     """
-    if truth.shape[-2] not in CHANNELS.values():
-        raise ValueError(f"spatial sound is of 2 (binaural), 4 or 9 (ambiX) channels, this is of {truth.shape[-2]}")
-    return truth.mean(-2) if truth.shape[-2] == 2 else truth[..., 0, :]
+    if target.shape[-2] not in CHANNELS.values():
+        raise InputError(f"expected 2 (binaural), 4 or 9 (ambiX) channels, got audio of shape {tuple(target.shape)}")
+    return target.mean(-2) if target.shape[-2] == 2 else target[..., 0, :]
 
 
 def resize_frames(frames: Tensor, size: tuple[int, int]) -> Tensor:
-    """Pictures uint8 `(..., 3, height, width)` scaled to rows and columns, uint8."""
+    """Frames uint8 `(..., 3, height, width)` resized to rows and columns, uint8."""
     if tuple(frames.shape[-2:]) == tuple(size):
         return frames
     flat = frames.flatten(0, -4).float()

@@ -1,4 +1,4 @@
-"""The folder of a fitted generator: config.json, generator.safetensors."""
+"""Write and read the folder of a fitted generator: config.json, generator.safetensors."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from safetensors.torch import save_file
 from avssl import __version__
 from avssl.config import FeatureConfig, ModelConfig, fill
 from avssl.data.atomic import replacing, write_text
+from avssl.errors import InputError
 from avssl.models.encoder_io import load_tensors, read_format, read_tensors
 from avssl.models.encoders import Encoders
 from avssl.runs.reader import flat
@@ -28,17 +29,17 @@ FREE = (
     "hop", "windows", "mix", "panorama", "target", "hrirs", "filters", "codec", "workers", "train.precision",
     "manifest", "split", "max_clips", "normalisation", "title",
 )  # fmt: skip
-"""Settings that a fitted generator may be used with, whatever it was fitted with."""
+"""Options that may differ from those of the fit."""
 
 
 def write_generator(folder: Path, generator: Generator, options: SpatializeOptions, encoders: Encoders | None) -> None:
-    """Write both files, each whole or not at all.
+    """Write both files, each completely or not at all.
 
     Args:
-        folder: made if missing.
+        folder: created if missing.
         generator: fitted.
-        options: that it was built from.
-        encoders: likewise; what they are is written down, so that the network can be built without them.
+        options: of the fit.
+        encoders: of the fit; their configuration is stored, so the network can be built without them.
     """
     folder.mkdir(parents=True, exist_ok=True)
     towers = {"model": asdict(encoders.model_config), "features": asdict(encoders.feature_config)} if encoders else None
@@ -59,14 +60,14 @@ def write_generator(folder: Path, generator: Generator, options: SpatializeOptio
 
 
 def read_generator(folder: Path, settings: Any) -> tuple[Generator, SpatializeOptions]:
-    """A fitted generator in evaluation mode, and its options with some settings changed; nothing is unpickled.
+    """A fitted generator in evaluation mode, and its options with changed settings; nothing is unpickled.
 
     Args:
-        folder: of the files.
-        settings: nested; only those of `FREE` may differ from what it was fitted with.
+        folder: of both files.
+        settings: nested; only those of `FREE` may differ from the fit.
 
     Raises:
-        ValueError: no such folder, a broken file, or settings for another generator than this.
+        InputError: no such folder, a broken file, or settings for another generator than this.
     """
     path = folder / CONFIG
     config = _read_config(path)
@@ -85,27 +86,27 @@ def read_generator(folder: Path, settings: Any) -> tuple[Generator, SpatializeOp
 
 def _read_config(path: Path) -> dict[str, Any]:
     if not path.is_file():
-        raise ValueError(f"{path.parent}: expected a fitted head ({CONFIG}, {WEIGHTS}), it has no {CONFIG}")
+        raise InputError(f"{path.parent}: expected a fitted head ({CONFIG}, {WEIGHTS}), got a folder without {CONFIG}")
     config = read_format(path, FORMAT, VERSION, "a generator")
     towers = config.get("encoders")
     if not isinstance(config.get("options"), dict) or not (towers is None or {"model", "features"} <= set(towers)):
-        raise ValueError(f"{path}: expected sections options and encoders; one is missing or broken")
+        raise InputError(f"{path}: expected sections options and encoders, got a missing or broken one")
     return config
 
 
 def _check_same(folder: Path, fitted: SpatializeOptions, options: SpatializeOptions) -> None:
-    """Refuse settings that would need another fit, such as another rate or field of view."""
+    """Check that no setting needs another fit, such as another sample rate or field of view."""
     own = find(fitted.generator).Options
     before, now = _settings(fitted, own, folder), _settings(options, own, folder)
     for key in sorted(before.keys() | now.keys()):
         if before.get(key) != now.get(key) and key not in FREE:
-            raise ValueError(
-                f"{folder}: this head was fitted with {key} {before.get(key)}, not {now.get(key)}; "
+            raise InputError(
+                f"{folder}: this head was fitted with {key} {before.get(key)}, got {now.get(key)}; "
                 f"only {', '.join(FREE)} may change"
             )
 
 
 def _settings(options: SpatializeOptions, own: type, folder: Path) -> dict[str, Any]:
-    """All of them by name; those of the generator, which `own` has, also where nobody said them."""
-    said: Any = fill(own, options.generator_options, where=f"{folder}: generator_options")
-    return flat(asdict(options) | {"generator_options": asdict(said)})
+    """All options by name, with the defaults of the generator's own."""
+    filled: Any = fill(own, options.generator_options, where=f"{folder}: generator_options")
+    return flat(asdict(options) | {"generator_options": asdict(filled)})

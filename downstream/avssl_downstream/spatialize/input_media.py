@@ -1,4 +1,4 @@
-"""A file that is spatialized: its sound, its pictures, what is refused of it."""
+"""Input of `spatialize`: a video file, its audio as blocks, its frames as visual features."""
 
 from __future__ import annotations
 
@@ -8,89 +8,90 @@ from pathlib import Path
 import numpy as np
 from torch import Tensor
 
+from avssl.errors import InputError, MissingFileError
 from avssl.media.channel_layouts import recognised_layout
 from avssl.media.projection_check import check_equirect, check_flat
 from avssl.media.streams import AudioReader, VideoReader
-from avssl_downstream.spatialize.frame_features import FrameFeatures
+from avssl_downstream.spatialize.frame_features import FrameFeatures, RecordedFrames
 from avssl_downstream.spatialize.generator import Generator
 from avssl_downstream.spatialize.options import SpatializeOptions
 
 BLOCK = 1.0
-"""Seconds of sound read at once."""
+"""Seconds of audio read at once."""
 
 
 class InputMedia:
-    """A video with mono or stereo sound, or with the field that a generator starts from.
+    """A video with mono or stereo audio, or with the first-order sound field that a generator takes.
 
     Args:
         path: any video that FFmpeg reads.
-        generator: that is to spatialize it.
-        options: what of its sound is taken, whether the user vouches for its pictures.
+        generator: gives the expected audio channels and field of view.
+        options: channel mix, and whether the user declares the video equirectangular.
 
     Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: no sound, no pictures, more channels than `mix` knows what to do with, or pictures of another field
-            of view than the generator's.
+        FileNotFoundError: the file does not exist.
+        InputError: no audio, no video, more channels than `mix` allows, or another field of view than the generator's.
     """
 
     def __init__(self, path: Path, generator: Generator, options: SpatializeOptions) -> None:
         if not path.is_file():
-            raise FileNotFoundError(f"{path}: expected a video, there is no such file")
-        self.path, self.frames, self.audio = path, VideoReader(path), AudioReader(path)
+            raise MissingFileError(f"{path}: expected a video, got no such file")
+        self.path, self.video, self.audio = path, VideoReader(path), AudioReader(path)
         self.sample_rate, self.seconds = self.audio.sample_rate, self.audio.seconds
         self.channels = generator.input_channels
-        self._mixed = _mix(path, self.audio, options.mix) if self.channels == 1 else _field(path, self.audio)
-        _check_view(path, self.frames, generator, options.panorama)
+        mono = self.channels == 1
+        self._mixed = _mono_mix(path, self.audio, options.mix) if mono else _first_order(path, self.audio)
+        _check_field_of_view(path, self.video, generator, options.panorama)
 
     def audio_blocks(self) -> Iterator[Tensor]:
-        """What the generator starts from, in blocks `(I, samples)` at its own rate: the sound mixed down, or a field.
+        """The generator's input audio, in blocks `(I, samples)` at the file's sample rate.
 
         Raises:
-            ValueError: samples that are no numbers, or none at all.
+            InputError: samples that are not finite, or no sample at all.
         """
         block = None
         for block in self.audio.play(BLOCK):
             if not bool(block.isfinite().all()):
-                raise ValueError(f"{self.audio.path}: expected sound, some of its samples are not finite numbers")
+                raise InputError(f"{self.audio.path}: expected finite audio samples, got NaN or Inf")
             yield self._mixed(block)
         if block is None:
-            raise ValueError(f"{self.audio.path}: expected sound, its stream has none to decode")
+            raise InputError(f"{self.audio.path}: expected audio, got a stream without a decodable sample")
 
     def frame_features(self, generator: Generator) -> FrameFeatures:
-        """What a generator sees of its pictures."""
-        return FrameFeatures(generator, self._frames, self.frames.length())
+        """Visual features of the file's frames, decoded when they are needed."""
+        return FrameFeatures(generator, RecordedFrames(generator, self._frames, self.video.length()))
 
     def _frames(self, times: Sequence[float], size: tuple[int, int]) -> Iterator[np.ndarray]:
-        turns = self.frames.turns
-        for frame in self.frames.frames(times, size[::-1] if turns % 2 else size):
+        turns = self.video.turns
+        for frame in self.video.frames(times, size[::-1] if turns % 2 else size):
             yield np.rot90(frame, turns)
 
 
-def _mix(path: Path, audio: AudioReader, mix: str) -> Callable[[Tensor], Tensor]:
-    """What makes one channel of a file's."""
+def _mono_mix(path: Path, audio: AudioReader, mix: str) -> Callable[[Tensor], Tensor]:
+    """The function from all channels of a file, `(channels, samples)`, to one."""
     if mix == "auto" and audio.channels > 2:
-        raise ValueError(
-            f"{path}: expected mono or stereo sound, this has {audio.channels} channels; say mix=mean, or mix=first "
-            "for W of ambisonics"
+        raise InputError(
+            f"{path}: expected mono or stereo audio, got {audio.channels} channels; set mix=mean, or mix=first (W "
+            "of ambisonics)"
         )
     first = mix == "first" or audio.channels == 1
     return lambda block: block[:1] if first else block.mean(0, keepdim=True)
 
 
-def _field(path: Path, audio: AudioReader) -> Callable[[Tensor], Tensor]:
-    """What makes W, Y, Z and X of a file's channels."""
+def _first_order(path: Path, audio: AudioReader) -> Callable[[Tensor], Tensor]:
+    """The function from all channels of a file to ambiX W, Y, Z, X."""
     try:
         return recognised_layout(audio.channels, audio.codec).to_ambix
     except ValueError as error:
         expected = str(error).partition(";")[0]  # what follows is advice for `prepare`
-        raise ValueError(f"{path}: {expected}") from error
+        raise InputError(f"{path}: {expected}") from error
 
 
-def _check_view(path: Path, frames: VideoReader, generator: Generator, panorama: bool) -> None:
+def _check_field_of_view(path: Path, video: VideoReader, generator: Generator, panorama: bool) -> None:
     try:
         if generator.panoramic:
-            check_equirect(frames, declared=panorama, vouched=False, declare="panorama=true")
+            check_equirect(video, declared=panorama, vouched=False, declare="panorama=true")
         else:
-            check_flat(frames)
+            check_flat(video)
     except ValueError as error:
-        raise ValueError(f"{path}: {error}") from error
+        raise InputError(f"{path}: {error}") from error

@@ -1,11 +1,12 @@
-"""What the head `spatialize` can be told."""
+"""Options of the head `spatialize`."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import Any
 
-from avssl.config import DataConfig, OptimConfig, TrainConfig, check_choices, check_range, choice
+from avssl.config import DataConfig, OptimConfig, TrainConfig, check_choices, check_precision, check_range, choice
+from avssl.errors import InputError
 from avssl_downstream.spatialize.generator import Generator
 from avssl_downstream.spatialize.generators import GENERATORS
 
@@ -18,92 +19,90 @@ FILTERS = ("magls", "plain")
 
 @dataclass(frozen=True)
 class SpatializeOptions:
-    """Generator, data, training, evaluation; and what applying may change."""
+    """Generator, data, training, evaluation, inference."""
 
     generator: str = choice("pseudo_binaural", GENERATORS)
-    """Network that makes spatial audio; `avssl list` describes each."""
+    """Network that generates spatial audio; `avssl list` describes each."""
     generator_options: dict[str, Any] = field(default_factory=dict)
-    """Fills the generator's `Options`."""
+    """Options of the generator."""
     visual_branch: str = "scratch"
-    """Picture branch: encoders (of --encoders), scratch, torchvision/NAME or timm/NAME."""
+    """Visual branch: encoders (those of --encoders), scratch, torchvision/NAME or timm/NAME."""
     visual_weights: str = ""
-    """A `.safetensors` file for a torchvision or timm backbone, such as ImageNet's; empty: random."""
+    """Weights of a torchvision or timm visual branch, a `.safetensors` file such as ImageNet's; empty: random."""
     fine_tune: bool = True
-    """Train the picture branch too."""
+    """Train the visual branch too."""
     manifest: str = ""
-    """A `manifest.parquet` or its folder, with clips of split train and of the split that is evaluated; empty: the
-    built-in world."""
+    """Clips of split train and of the evaluated split: a `manifest.parquet` or its folder; empty: a synthetic
+    dataset."""
     synthetic_dataset: str = ""
-    """Built-in world; empty: synth360 for 360-degree generators (synth360-order-2 for second order), stage for
-    others."""
+    """Synthetic dataset; empty: synth360 for 360-degree generators (synth360-order-2 for second order), else stage."""
     clips: int = 800
-    """Scenes of a built-in world."""
+    """Clips of the synthetic dataset."""
     clip_seconds: float = 4.0
-    """Seconds of each of its scenes."""
+    """Seconds of each clip of the synthetic dataset."""
     synthetic_seed: int = 0
-    """Its seed."""
+    """Seed of the synthetic dataset."""
     train_share: float = 1.0
-    """Share of the training clips that is used, the same whatever the seed; 0: none, only those of `augment`."""
+    """Fraction of the training clips used, the same clips for every seed; 0: only those of `augment`."""
     augment: str = ""
-    """Further training clips, such as pseudo-binaural pairs: a manifest, or a built-in world's name; empty: none."""
+    """Additional training clips, such as pseudo-binaural pairs: a manifest or a synthetic dataset; empty: none."""
     augment_share: float = 0.5
-    """Share of them in a batch."""
+    """Fraction of a batch taken from `augment`."""
     batch: int = 16
-    """Windows a step."""
+    """Windows per training step."""
     workers: int = 2
     """Loader processes."""
     train: TrainConfig = field(default_factory=TrainConfig)
-    """Length, seed, precision, intervals."""
+    """Steps, seed, precision, intervals."""
     optim: OptimConfig = field(default_factory=OptimConfig)
-    """How it is trained; `shares` gives parts, such as picture, a share of the rate."""
+    """Optimiser; `shares` scales the learning rate of parts, such as visual_branch."""
     field_of_view: float = 90.0
-    """Degrees that pictures span from left to right, where they are not all around."""
+    """Horizontal field of view of frames that are not equirectangular, degrees."""
     split: str = "test"
-    """Split that is evaluated; empty, for a fitted head on other data: all clips."""
+    """Split to evaluate; empty, for a fitted head on other data: all clips."""
     max_clips: int = 0
-    """Clips evaluated at most, evenly spread; 0: all."""
+    """Clips to evaluate at most, evenly spaced; 0: all."""
     normalisation: str = choice("none", NORMALISATIONS)
-    """Before distances are measured: none, or peak: prediction and truth are each divided by their own highest peak."""
+    """Before distances: none; peak: generated audio and target are each divided by their own peak."""
     hop: float = 0.0
-    """Seconds between windows of a whole file; 0: the generator's."""
+    """Seconds between windows in inference; 0: the generator's."""
     windows: int = 8
-    """Windows computed together when a whole file is made."""
+    """Windows computed at once in inference."""
     mix: str = choice("auto", MIXES)
-    """What of a file's sound is spatialized: auto (mono, or the mean of stereo), mean of all channels, or first, which
-    is W of ambisonics."""
+    """Mono input of a file: auto (mono, or the mean of stereo), mean of all, or first (W of ambisonics)."""
     panorama: bool = False
-    """The user vouches that a file's pictures are equirectangular, though it does not say so."""
+    """Treat a file's frames as equirectangular though its metadata does not say so."""
     target: str = choice("", ("", *TARGETS))
-    """What is made of a file: ambix, binaural, stereo, 5.1 or 7.1 of a sound field; empty: what the generator gives."""
+    """Output format: ambix; or binaural, stereo, 5.1 or 7.1 decoded from ambisonics; empty: the generator's."""
     hrirs: str = ""
-    """Whose ears hear a field where `target` is binaural: a SOFA file, or a folder of CIPIC or SADIE wavs; empty: those
-    of a sphere."""
+    """HRIRs of target=binaural: a SOFA file, or a folder of CIPIC or SADIE wavs; empty: a spherical head model."""
     filters: str = choice("magls", FILTERS)
-    """How: magls, right in level above 624 Hz, or plain, the least squares."""
+    """Ambisonic-to-binaural filters: magls (magnitude least squares above 624 Hz) or plain (least squares)."""
     codec: str = choice("aac", CODECS)
-    """Of the sound of a film that is made: aac, or pcm, 24 bits without loss, which YouTube takes in a .mov."""
+    """Audio codec of a video file: aac; or pcm, 24 bits, lossless (accepted by YouTube in a .mov)."""
     title: str = ""
-    """What `avssl report` calls the row; empty: the generator's name."""
+    """Title of the row in `avssl report`; empty: generator and visual branch."""
     published: dict[str, float] = field(default_factory=dict)
-    """Metric -> the paper's number for this row."""
+    """Metric -> number of the paper for this row."""
 
     def __post_init__(self) -> None:
-        """Refuse what has no meaning."""
+        """Validate field values."""
         check_choices(self, "spatialize")
         for name in ("train_share", "augment_share"):
             check_range("spatialize", name, getattr(self, name), 0.0, 1.0)
         check_range("spatialize", "field_of_view", self.field_of_view, 1.0, 360.0)
         for name in ("clips", "batch", "windows"):
             if getattr(self, name) < 1:
-                raise ValueError(f"spatialize.{name} is at least 1, not {getattr(self, name)}")
+                raise InputError(f"expected spatialize.{name} of at least 1, got {getattr(self, name)}")
         for name in ("hop", "max_clips", "workers"):
             if getattr(self, name) < 0:
-                raise ValueError(f"spatialize.{name} must not be negative, it is {getattr(self, name)}")
+                raise InputError(f"expected spatialize.{name} of at least 0, got {getattr(self, name)}")
         if not self.augment and not self.train_share:
-            raise ValueError("spatialize: train_share is 0 and augment names nothing: there is nothing to train on")
+            raise InputError("expected training clips, got train_share=0 without augment; set one of them")
+        check_precision("spatialize", self.train.precision)
 
     def data(self, generator: Generator, batch: int) -> DataConfig:
-        """How windows are read for a generator: its pictures lie about the middle of its sound."""
+        """Data configuration of a generator's windows: frames are centred on the middle of the audio."""
         around = "synth360-order-2" if generator.output == "second-order" else "synth360"
         return DataConfig(
             synthetic_dataset=self.synthetic_dataset or (around if generator.panoramic else "stage"),

@@ -1,4 +1,4 @@
-"""Spatial sound into files: a wav, or an mp4 with the pictures that it belongs to."""
+"""Output of `spatialize`: a wav, or an mp4 with the video stream of the input."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from avssl.data.atomic import replacing
+from avssl.errors import InputError
 from avssl.media.hrir_files import read_hrirs
 from avssl.media.mp4.spatial_mp4 import AAC_RATES, write_spatial_mp4
 from avssl.media.resample import resample_blocks
@@ -21,62 +22,67 @@ from avssl_downstream.spatialize.generator import Generator
 from avssl_downstream.spatialize.input_media import InputMedia
 from avssl_downstream.spatialize.options import SpatializeOptions
 
-FILMS = (".mp4", ".mov")
+VIDEO_SUFFIXES = (".mp4", ".mov")
 WAV = ".wav"
-FILM_RATE = 48000
-"""Hz, of a film whose source has a rate that its codec lacks."""
+VIDEO_SAMPLE_RATE = 48000
+"""Hz, of a video file whose input has a sample rate that AAC does not support."""
 LARGEST_WAV = 2**32 - 4096
 """Bytes; RF64 is the same with a longer header."""
 
 
 def check_output(source: Path, target: Path, generator: Generator, options: SpatializeOptions) -> None:
-    """See before any work that a file can be written.
+    """Check before any computation that a file can be written.
 
     Raises:
-        ValueError: another suffix, the source itself, a folder, a kind of sound that this generator cannot make or
-            this file cannot hold, or ears for what is not heard by any.
-        OSError: its folder cannot be written.
+        InputError: another suffix, the source itself, a folder, a format that this generator cannot produce or this
+            file cannot hold, or HRIRs for an output that is not rendered with them.
+        OSError: the folder cannot be written.
     """
-    if target.suffix.lower() not in (*FILMS, WAV):
-        raise ValueError(f"{target}: expected the name of a .mp4, .mov or .wav file to write")
+    if target.suffix.lower() not in (*VIDEO_SUFFIXES, WAV):
+        raise InputError(f"expected the name of a .mp4, .mov or .wav file to write, got {target}")
     if target.is_dir():
-        raise ValueError(f"{target}: expected a file to write, this is a folder")
-    folder, kind = target.absolute().parent, options.target
-    if not folder.is_dir():
-        raise ValueError(f"{target}: expected a folder to write in, {folder} is none")
+        raise InputError(f"{target}: expected a file to write, got a folder")
+    if not (folder := target.absolute().parent).is_dir():
+        raise InputError(f"{target}: expected an existing folder to write in, got {folder}")
     if target.exists() and source.exists() and target.samefile(source):
-        raise ValueError(f"{target}: is the file to be read; write another one")
-    if generator.output == "binaural" and kind not in ("", "binaural"):
-        raise ValueError(f"target is binaural for this generator, which makes sound for two ears, not {kind!r}")
-    if generator.output == "second-order" and (kind not in ("", "ambix") or target.suffix.lower() != WAV):
-        raise ValueError(f"{target}: a field of second order is written to a .wav of nine channels, ambix")
-    if options.hrirs and (kind != "binaural" or generator.output == "binaural"):
-        raise ValueError("hrirs are for a sound field that is made binaural (target=binaural), this is none")
-    if kind == "7.1" and target.suffix.lower() != WAV:
-        raise ValueError(f"{target}: 7.1 is written to a .wav")
+        raise InputError(f"{target}: expected another file than the input; write to another name")
+    _check_format(target, generator, options)
     require_writable(target)
+
+
+def _check_format(target: Path, generator: Generator, options: SpatializeOptions) -> None:
+    """Check that a generator gives the format of `options.target`, and that the file can hold it."""
+    kind, wav = options.target, target.suffix.lower() == WAV
+    if generator.output == "binaural" and kind not in ("", "binaural"):
+        raise InputError(f"expected target=binaural, the output of generator {options.generator}, got target={kind}")
+    if generator.output == "second-order" and (kind not in ("", "ambix") or not wav):
+        raise InputError(f"{target}: expected a .wav and target=ambix for nine channels of second order")
+    if options.hrirs and (kind != "binaural" or generator.output == "binaural"):
+        raise InputError("expected target=binaural and an ambisonic generator beside hrirs; leave out hrirs")
+    if kind == "7.1" and not wav:
+        raise InputError(f"{target}: expected a .wav for target=7.1")
 
 
 def convert_output(
     blocks: Iterable[Tensor], generator: Generator, options: SpatializeOptions, sample_rate: int
 ) -> Iterable[Tensor]:
-    """Blocks of what a generator made as another kind of sound, that of `options.target`.
+    """Convert blocks `(C, samples)` of a generator's output to the format of `options.target`.
 
     Raises:
-        ValueError: `options.hrirs` are no head-related responses.
-        OSError: there are none.
+        InputError: `options.hrirs` is no HRIR set.
+        OSError: it cannot be read.
     """
     kind = options.target
     if generator.output == "binaural" or kind in ("", "ambix"):
         return blocks
     if kind == "binaural":
-        head = read_hrirs(Path(options.hrirs)).at(sample_rate) if options.hrirs else spherical_head(sample_rate)
-        return _heard(blocks, ambisonic_filters(head, options.filters))
+        hrirs = read_hrirs(Path(options.hrirs)).at(sample_rate) if options.hrirs else spherical_head(sample_rate)
+        return _rendered(blocks, ambisonic_filters(hrirs, options.filters))
     return (downmix_stereo(block) if kind == "stereo" else decode(block, kind) for block in blocks)
 
 
-def _heard(blocks: Iterable[Tensor], filters: Tensor) -> Iterator[Tensor]:
-    """A field to two ears, block by block as if it were one."""
+def _rendered(blocks: Iterable[Tensor], filters: Tensor) -> Iterator[Tensor]:
+    """Binaural blocks `(2, samples)` of ambisonic blocks `(4, samples)`, filtered without gaps."""
     before = torch.zeros(4, filters.shape[-1] - 1)
     for block in blocks:
         longer = torch.cat([before, block], 1)
@@ -84,24 +90,32 @@ def _heard(blocks: Iterable[Tensor], filters: Tensor) -> Iterator[Tensor]:
         before = longer[:, longer.shape[1] - before.shape[1] :]
 
 
-def write_output(target: Path, source: InputMedia, blocks: Iterable[Tensor], panoramic: bool, codec: str) -> None:
-    """Write blocks `(channels, samples)`, whole or not at all: 32-bit float in a wav, a codec beside copied pictures.
+def write_output(
+    target: Path, source: InputMedia, blocks: Iterable[Tensor], generator: Generator, options: SpatializeOptions
+) -> None:
+    """Write blocks `(channels, samples)`, completely or not at all.
 
-    A film has the rate of its source, or 48 kHz where AAC has no such rate.
+    A wav has 32-bit floats. A video file has the copied video stream and audio of `options.codec`, at the sample rate
+    of the source, or 48 kHz where AAC does not support that.
 
     Raises:
-        ValueError: there is no sound.
+        InputError: there is no audio.
         OSError: the file cannot be written.
     """
-    if target.suffix.lower() in FILMS:
-        rate = source.sample_rate if codec == "pcm" or source.sample_rate in AAC_RATES else FILM_RATE
-        audio = resample_blocks(blocks, source.sample_rate, rate) if rate != source.sample_rate else blocks
-        write_spatial_mp4(target, source.path, audio, rate, panoramic=panoramic, codec=codec)
+    if target.suffix.lower() not in VIDEO_SUFFIXES:
+        _write_wav(target, source, blocks)
         return
+    own = options.codec == "pcm" or source.sample_rate in AAC_RATES
+    rate = source.sample_rate if own else VIDEO_SAMPLE_RATE
+    audio = blocks if own else resample_blocks(blocks, source.sample_rate, rate)
+    write_spatial_mp4(target, source.path, audio, rate, panoramic=generator.panoramic, codec=options.codec)
+
+
+def _write_wav(target: Path, source: InputMedia, blocks: Iterable[Tensor]) -> None:
     waiting = iter(blocks)
     first = next(waiting, None)
     if first is None:
-        raise ValueError(f"{target}: expected sound to write, there is none")
+        raise InputError(f"{target}: expected audio to write, got no block")
     size = 4 * len(first) * source.seconds * source.sample_rate
     kind = "WAV" if size < LARGEST_WAV else "RF64"
     with (

@@ -1,4 +1,4 @@
-"""For authors of generators: the contract as assertions."""
+"""The contract of a generator as assertions, for authors of generators."""
 
 from __future__ import annotations
 
@@ -15,39 +15,40 @@ from avssl.testing import check_task
 from avssl_downstream.spatialize.generator import Generator, resize_frames
 
 LEVEL = 0.25
-"""By which the mono sound is made quieter; a power of two, so that nothing is rounded."""
+"""Factor by which the mono audio is attenuated; a power of two, so nothing is rounded."""
 
 
 def check_generator(generator: Generator, clips: Sequence[Clip], seed: int = 0) -> None:
-    """Hold a generator against the contract of `avssl_downstream.spatialize.generator.Generator`.
+    """Assert the contract of `avssl_downstream.spatialize.generator.Generator`.
 
-    Beside what `avssl.testing.check_task` asks of views, loss and gradients: `hear` gives sound of the window's shape,
-    finite before silence and blank pictures too, as loud as the mono sound asks; windows do not see one another; the
-    oracle gives sound of the window's shape.
+    Besides views, loss and gradients (`avssl.testing.check_task`): `generate` returns audio of the window's shape,
+    finite for silence and black frames, proportional to the level of the mono audio; windows of a batch are
+    independent; `ideal_mask_output` returns audio of the window's shape.
 
     Args:
-        generator: its parameters' gradients are overwritten.
-        clips: at least two windows, of the generator's length, rate and channels.
+        generator: the gradients of its parameters are overwritten.
+        clips: at least two windows, of the generator's length, sample rate and channels.
         seed: of the views.
 
     Raises:
-        AssertionError: says which clause is broken.
+        AssertionError: names the violated clause.
     """
     check_task(cast(Task, generator), clips, seed)
-    truth = torch.stack([clip.audio for clip in clips])
+    target = torch.stack([clip.audio for clip in clips])
     frames = torch.stack([resize_frames(clip.frames, generator.size) for clip in clips])
     shape = (len(clips), generator.channels, generator.samples)
-    assert truth.shape == shape, f"clips are {tuple(truth.shape)}, a generator of these sizes takes {shape}"
-    mono = generator.input_audio(truth).squeeze(1)
+    assert target.shape == shape, f"expected clips of shape {shape}, got {tuple(target.shape)}"
+    mono = generator.input_audio(target).squeeze(1)
     with evaluating(generator), torch.no_grad():
-        made = generator.spatialize(mono, frames)
-        assert made.shape == shape, f"spatialize gives {tuple(made.shape)}, not {shape}"
+        audio = generator.spatialize(mono, frames)
+        assert audio.shape == shape, f"expected spatialize to return {shape}, got {tuple(audio.shape)}"
+        tolerance = 1e-3 * float(audio.abs().max())
         quiet = generator.spatialize(LEVEL * mono, frames)
-        np.testing.assert_allclose(quiet, LEVEL * made, atol=1e-3 * float(made.abs().max()), err_msg="level is kept")
-        alone = generator.spatialize(mono[:1], frames[:1])
-        np.testing.assert_allclose(alone, made[:1], atol=1e-3 * float(made.abs().max()), err_msg="windows are apart")
-        nothing = generator.spatialize(0 * mono, 0 * frames)
-        assert bool(nothing.isfinite().all()), "silence and blank pictures make sound that is not finite"
-        oracle = generator.ideal_mask_output(truth)
-        assert oracle.shape == shape, f"oracle gives {tuple(oracle.shape)}, not {shape}"
-        assert bool(oracle.isfinite().all()), "the oracle's sound is not finite"
+        np.testing.assert_allclose(quiet, LEVEL * audio, atol=tolerance, err_msg="output level follows input level")
+        single = generator.spatialize(mono[:1], frames[:1])
+        np.testing.assert_allclose(single, audio[:1], atol=tolerance, err_msg="windows of a batch are independent")
+        silent = generator.spatialize(0 * mono, 0 * frames)
+        assert bool(silent.isfinite().all()), "expected finite audio for silence and black frames"
+        ideal = generator.ideal_mask_output(target)
+        assert ideal.shape == shape, f"expected ideal_mask_output to return {shape}, got {tuple(ideal.shape)}"
+        assert bool(ideal.isfinite().all()), "expected finite audio from ideal_mask_output"

@@ -1,4 +1,4 @@
-"""Clips that a generator is trained on, real and further ones, and its fit to them."""
+"""Training of a generator: training and held-out clips, mixed batches, the fit."""
 
 from __future__ import annotations
 
@@ -16,19 +16,20 @@ from avssl.config import DataConfig
 from avssl.data.clip_filter import filter_clips
 from avssl.data.loader import Batches
 from avssl.datasets.manifest import Manifest, read_manifest
+from avssl.errors import InputError
 from avssl.train import data_source
 from avssl.train.loop import fit
 from avssl_downstream.spatialize.generator import Generator
 from avssl_downstream.spatialize.options import SpatializeOptions
 
 WORLD_FRAME_RATE = 10.0
-"""Pictures a second of built-in worlds, unless a generator wants more."""
-CHOICE = 0
-"""Seed of which training clips are left out: the same for all runs."""
+"""Hz, of frames of a synthetic dataset, unless a generator needs more."""
+SHARE_SEED = 0
+"""Seed of the choice of training clips by `train_share`: the same for all runs."""
 
 
 class MixedBatches:
-    """Batches that are each joined of several.
+    """Batches that are each concatenated from several streams of batches.
 
     Args:
         streams: at least one.
@@ -38,7 +39,7 @@ class MixedBatches:
         self.streams = streams
 
     def between(self, start: int, stop: int) -> Iterator[dict[str, Tensor]]:
-        """The batches of steps `start` to `stop - 1`; closing the iterator ends all loader processes."""
+        """Batches of steps `start` to `stop - 1`; closing the iterator ends all loader processes."""
         with ExitStack() as stack:
             parts = [stack.enter_context(closing(each.between(start, stop))) for each in self.streams]
             for batches in zip(*parts, strict=True):
@@ -46,10 +47,10 @@ class MixedBatches:
 
 
 def training_manifests(generator: Generator, options: SpatializeOptions) -> tuple[Manifest, Manifest, Manifest]:
-    """Clips to train on, further ones to train on (maybe none), and held-out ones; built-in worlds are rendered.
+    """Training clips, additional ones (maybe none), and held-out ones; synthetic datasets are rendered.
 
     Raises:
-        ValueError: a manifest that cannot be used, no clip of the split, or all of them rejected by the generator.
+        InputError: an invalid manifest, no clip of the split, or all clips rejected by the generator.
     """
     whole = _clips(generator, options, options.manifest, options.synthetic_dataset)
     held_out = _held_out(whole, options)
@@ -63,10 +64,10 @@ def training_manifests(generator: Generator, options: SpatializeOptions) -> tupl
 
 
 def evaluation_manifests(generator: Generator, options: SpatializeOptions) -> tuple[Manifest, Manifest]:
-    """Clips to train on (maybe none), and those to measure on: of the split, or all where none is named or labelled.
+    """Training clips (maybe none) and evaluation clips: those of the split, or all without a named or labelled split.
 
     Raises:
-        ValueError: a manifest that cannot be used, no clip of the split, or all of them rejected by the generator.
+        InputError: an invalid manifest, no clip of the split, or all clips rejected by the generator.
     """
     whole = read_manifest(options.manifest)
     if not options.split or not any(row.split for row in whole):
@@ -84,14 +85,14 @@ def train(
     folder: Path,
     fabric: Fabric,
 ) -> dict[str, float]:
-    """Fit the weights; continues what the folder holds.
+    """Train a generator; a run that the folder holds is continued.
 
     Returns:
-        What `avssl.train.loop.fit` does.
+        The metrics of `avssl.train.loop.fit`.
 
     Raises:
-        ValueError: see `fit`.
-        SystemExit: with code 0, after saving, when SIGTERM or Ctrl-C came.
+        InputError: see `fit`.
+        SystemExit: with code 0, after saving, on SIGTERM or Ctrl-C.
     """
     extra = round(options.batch * (options.augment_share if len(training) else 1.0)) if len(further) else 0
     counts = ((training, options.batch - extra), (further, extra))
@@ -107,7 +108,7 @@ def _batches(generator: Generator, clips: Manifest, options: SpatializeOptions, 
 
 
 def _clips(generator: Generator, options: SpatializeOptions, manifest: str, name: str) -> Manifest:
-    """All clips of a manifest, or else of a built-in world."""
+    """All clips of a manifest, or of a synthetic dataset."""
     if manifest:
         return read_manifest(manifest)
     data: DataConfig = options.data(generator, options.batch)
@@ -120,11 +121,11 @@ def _held_out(whole: Manifest, options: SpatializeOptions) -> Manifest:
     chosen = whole.select(options.split)
     if not len(chosen):
         known = sorted({row.split for row in whole})
-        raise ValueError(f"{whole.root}: no clip of split {options.split!r} to evaluate, only of {known}")
+        raise InputError(f"{whole.root}: expected clips of split {options.split!r} to evaluate, got clips of {known}")
     return chosen
 
 
 def _share(clips: Manifest, share: float) -> Manifest:
-    """So many of the clips, drawn once for all."""
-    kept = np.sort(np.random.default_rng(CHOICE).permutation(len(clips))[: round(share * len(clips))])
+    """A fraction of the clips, the same ones in every run."""
+    kept = np.sort(np.random.default_rng(SHARE_SEED).permutation(len(clips))[: round(share * len(clips))])
     return replace(clips, rows=tuple(clips.rows[index] for index in kept))

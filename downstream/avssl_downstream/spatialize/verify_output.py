@@ -1,4 +1,4 @@
-"""Whether a written field has the sound it was made of: read back, and held against the source."""
+"""Verification of a written ambiX file: its first channels are read back and compared with the input audio."""
 
 from __future__ import annotations
 
@@ -16,54 +16,53 @@ from avssl_downstream.spatialize.input_media import BLOCK, InputMedia
 
 
 class Difference(NamedTuple):
-    """How far two sounds are apart."""
+    """Difference of two audio streams."""
 
     largest: float
-    """Of all samples, full scale 1."""
+    """Largest absolute difference of a sample, full scale 1."""
     decibels: float
-    """Energy of the difference over that of the second sound; -inf where they are the same."""
+    """Energy of the difference over that of the second stream; -inf where they are equal."""
 
 
 def verification_message(target: Path, source: InputMedia) -> str:
-    """A line that says by how much W of a written ambiX file differs from the mono sound it was made of.
+    """A line with the difference of a written ambiX file from the audio it was made of.
 
-    Or its first four channels from the field that was given. In a wav it is the same, bit for bit; in a film it is what
-    the codec leaves of it.
+    Compared are W and the mono input, or the first four channels and the first-order input. They are equal bit for bit
+    in a wav; in a video file the difference is that of the audio codec.
 
     Args:
-        target: what was written.
-        source: what it was made of.
+        target: the written file.
+        source: its input.
     """
     written = AudioReader(target)
-    given = source.audio_blocks()
+    audio = source.audio_blocks()
     if written.sample_rate != source.sample_rate:
-        given = resample_blocks(given, source.sample_rate, written.sample_rate)
-    found = difference((block[: source.channels] for block in written.play(BLOCK)), given)
-    same = "W is the mono sound" if source.channels == 1 else "W, Y, Z and X are the field that was given"
+        audio = resample_blocks(audio, source.sample_rate, written.sample_rate)
+    found = difference((block[: source.channels] for block in written.play(BLOCK)), audio)
+    compared = "W is the mono input" if source.channels == 1 else "W, Y, Z and X are the first-order input"
     if written.raw:
-        return f"{target}: {same}, they differ by {found.largest:g} at most"
+        return f"{target}: {compared}, largest difference {found.largest:g}"
     return (
-        f"{target}: {same} as {written.codec} keeps it, they differ by {found.largest:g} at most, "
-        f"{found.decibels:.0f} dB"
+        f"{target}: {compared} through {written.codec}, largest difference {found.largest:g}, {found.decibels:.0f} dB"
     )
 
 
 def difference(one: Iterable[Tensor], other: Iterable[Tensor]) -> Difference:
-    """Between two sounds in blocks `(channels, samples)` of any lengths, as far as both go."""
-    largest = wrong = energy = 0.0
-    for mine, theirs in zip_blocks(one, other):
-        off = mine - theirs
+    """Difference of two streams of blocks `(channels, samples)` of any lengths, up to the end of the shorter one."""
+    largest = error = energy = 0.0
+    for block, reference in zip_blocks(one, other):
+        off = block - reference
         largest = max(largest, float(off.abs().max()))
-        wrong += float(off.double().square().sum())
-        energy += float(theirs.double().square().sum())
-    return Difference(largest, 10 * math.log10(wrong / energy) if wrong and energy else -math.inf)
+        error += float(off.double().square().sum())
+        energy += float(reference.double().square().sum())
+    return Difference(largest, 10 * math.log10(error / energy) if error and energy else -math.inf)
 
 
 def zip_blocks(one: Iterable[Tensor], other: Iterable[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
-    """Pieces of two sounds at the same samples, until the shorter one ends."""
-    waiting, held = (iter(one), iter(other)), [torch.zeros(1, 0)] * 2
+    """Blocks of two streams at the same samples, up to the end of the shorter one."""
+    streams, held = (iter(one), iter(other)), [torch.zeros(1, 0)] * 2
     while True:
-        for place, blocks in enumerate(waiting):
+        for place, blocks in enumerate(streams):
             while not held[place].shape[1]:
                 block = next(blocks, None)
                 if block is None:

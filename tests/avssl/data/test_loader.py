@@ -305,6 +305,7 @@ def own_memory():
     return memory.rss - memory.shared
 
 
+@pytest.mark.heavy
 def test_memory_is_flat(manifest):
     stream = batches(manifest).between(0, 10**6)
     for _ in range(60):

@@ -22,6 +22,8 @@ from avssl.datasets.manifest import Row, read_manifest
 from avssl.datasets.transcode import MEDIA, PARTIAL, Job, Options, prepare_one
 from avssl.media import read_all_audio, read_frames, write_video
 
+pytestmark = pytest.mark.heavy
+
 REAL = Path(os.environ.get("AVSSL_TEST_MEDIA", Path(__file__).parents[4] / "shared" / "data")) / "free" / "stereo"
 RATE = 48000
 LATE = 20
@@ -148,7 +150,6 @@ def test_what_is_bad_fails_alone_with_its_reason(prepared):
     assert missing["clips"] == {"count": 1, "names": ["000006"]}
 
 
-@pytest.mark.heavy
 def test_another_set_of_lists_splits_anew_and_prepares_nothing_again(room, prepared):
     before = {path: path.stat().st_mtime_ns for path in (prepared[0] / "media").iterdir()}
     result = run(room, prepared[0], "--layout", "fair-play", "--split", "split2")

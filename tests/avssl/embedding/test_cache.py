@@ -13,6 +13,7 @@ from avssl.embedding import tensor_shards
 from avssl.embedding.cache import cached_embeddings, iterate_cached_embeddings
 from avssl.embedding.dataset_cache import cached_dataset
 from avssl.embedding.duration_cache import cached_durations
+from avssl.errors import InputError
 from avssl.media import write_audio, write_video
 from avssl.models.encoders import Encoders
 
@@ -198,11 +199,11 @@ def test_the_cached_index_of_a_data_set_is_used_once_its_media_are_gone(tmp_path
 
     def read():
         if not root.is_dir():
-            raise ValueError(f"{root}: expected sounds")
+            raise InputError(f"{root}: expected sounds")
         return found
 
     def refuse():
-        raise ValueError("a list is broken")
+        raise InputError("a list is broken")
 
     def ask(reader, **settings):
         return cached_dataset(root, settings, reader, tmp_path / "cache")
@@ -213,6 +214,6 @@ def test_the_cached_index_of_a_data_set_is_used_once_its_media_are_gone(tmp_path
     root.rename(tmp_path / "away")
     assert ask(read, split=1) == found
     [message] = caplog.messages
-    assert "the cached index of sounds is used" in message
+    assert "the cached index of waveforms is used" in message
     with pytest.raises(ValueError, match="expected sounds"):
         ask(read, split=2)

@@ -94,7 +94,7 @@ def test_a_folder_that_only_seems_writable_is_named_with_the_target(scene):
 
 def test_the_command_draws_the_same_film_and_says_in_a_line_what_it_cannot_read(scene):
     write_energy_video(scene / "out.mp4", scene / "grey.mp4", scene / "field.wav", height=64, progress=False)
-    words = ["energy-overlay", str(scene / "grey.mp4"), str(scene / "film.mp4"), "--sound", str(scene / "field.wav")]
+    words = ["energy-overlay", str(scene / "grey.mp4"), str(scene / "film.mp4"), "--audio", str(scene / "field.wav")]
     done = CliRunner().invoke(main, [*words, "--height", "64"])
     assert (done.exit_code, done.stdout) == (0, f"{scene / 'film.mp4'}\n")
     times = [0.5, 1.5, 2.5]
@@ -117,7 +117,7 @@ def test_ctrl_c_leaves_nothing_behind(scene, monkeypatch):
         return draw(*given)
 
     monkeypatch.setattr(energy_overlay, "_drawn", interrupted)
-    words = ["energy-overlay", str(scene / "grey.mp4"), str(scene / "film.mp4"), "--sound", str(scene / "field.wav")]
+    words = ["energy-overlay", str(scene / "grey.mp4"), str(scene / "film.mp4"), "--audio", str(scene / "field.wav")]
     stopped = CliRunner().invoke(main, [*words, "--height", "64"])
     assert stopped.exit_code == 130
     assert stopped.stderr.strip().count("\n") == 0

@@ -19,6 +19,8 @@ from avssl.synth.sources.classes import KINDS
 from avssl.synth.stage.stage_dataset import Shot, Stage
 from avssl.synth.video_render import render_frames
 
+pytestmark = pytest.mark.heavy
+
 SHORT = Format(seconds=1.0, width=128)
 
 
@@ -136,7 +138,6 @@ def test_the_looks_of_an_object_do_not_say_whether_it_waveforms():
     assert abs(found - expected) < 3.3 * deviation
 
 
-@pytest.mark.heavy
 def test_rendered_frames_do_not_say_which_object_waveforms():
     form = Format(seconds=0.5, width=128)
     scenes = [describe(24, index) for index in range(80)]
@@ -178,7 +179,6 @@ def lag(audio):
     return int(np.roll(likeness, 24)[:49].argmax()) - 24
 
 
-@pytest.mark.heavy
 def test_ears_and_truth_together_tell_whether_the_ears_were_exchanged(staged):
     stage, scenes, waveforms, exchanged = staged
     right = []
@@ -196,7 +196,6 @@ def test_half_of_the_stages_are_mirrored():
     assert is_chance(sum(stage.describe(index).mirrored for index in range(1000)), 1000)
 
 
-@pytest.mark.heavy
 def test_audio_alone_does_not_tell_that_the_ears_were_exchanged(staged):
     _, scenes, waveforms, exchanged = staged
     heard = [audio[::-1] if coin else audio for audio, coin in zip(waveforms, exchanged, strict=True)]
@@ -213,7 +212,6 @@ def _two_ears(audio):
     return np.array([lag(audio), *bands[0], *bands[1], *(bands[0] - bands[1]), *np.abs(audio).max(1)])
 
 
-@pytest.mark.heavy
 def test_frames_alone_do_not_tell_that_they_were_mirrored(staged):
     stage, scenes, _, mirrored = staged
     frames = [next(iter(stage.frames(scene))) for scene in scenes]

@@ -118,6 +118,7 @@ def test_no_absolute_direction_tells_a_class():
     assert abs(np.exp(1j * np.array(azimuths)).mean()) < 0.2
 
 
+@pytest.mark.heavy
 def test_files_are_eigenscapes_and_its_reader_says_that_they_are_made_up(tmp_path):
     ambience(tmp_path, recordings=2, seconds=1.0, order=1, sample_rate=16000, workers=1, progress=False)
     found = eigenscape.find(tmp_path, eigenscape.Cut(folds="leave-one-out"))
@@ -203,6 +204,7 @@ def test_blocks_that_are_no_audio_leave_no_file(tmp_path, block):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.heavy
 def test_taus_tree_is_read_by_its_reader_seen_and_heard(tmp_path):
     options = ["--layout", "tau", "--classes", "bus,park", "--recordings", "2", "--seconds", "1", "--workers", "1"]
     result = CliRunner().invoke(main, ["synth", "ambience", str(tmp_path), *options])
@@ -222,6 +224,7 @@ def test_taus_tree_is_read_by_its_reader_seen_and_heard(tmp_path):
     assert np.abs(two[0] - one[-1]).max() <= np.abs(np.diff(one, axis=0)).max(), "one clip goes on where the last ended"
 
 
+@pytest.mark.heavy
 def test_classes_of_tau_are_all_heard_and_seen():
     assert tuple(AUDIO) == tuple(SIGHTS) == tau.CLASSES
     for label in AUDIO:

@@ -1,4 +1,4 @@
-"""A generator whose answer is known, and files for it."""
+"""Generators with known output, and files for them."""
 
 from dataclasses import dataclass
 
@@ -16,14 +16,14 @@ RATE = 16000
 
 
 @dataclass
-class Looks:
-    """How often pictures were looked at."""
+class Encoded:
+    """How many groups of frames were encoded."""
 
     frames: int = 0
 
 
 class Pan(Generator):
-    """All sound goes to the side of the picture that is brighter; counts the pictures that it looks at."""
+    """All audio goes to the brighter side of the frame; counts the frames that are encoded."""
 
     Options = NoOptions
     output = "binaural"
@@ -31,7 +31,7 @@ class Pan(Generator):
 
     def __init__(self, options: object = None, branch: object = None) -> None:
         super().__init__(options, branch)
-        self.device, self.looks = nn.Parameter(torch.zeros(())), Looks()
+        self.device, self.encoded = nn.Parameter(torch.zeros(())), Encoded()
 
     def views(self, clip, rng):
         return {"audio": clip.audio}
@@ -40,12 +40,12 @@ class Pan(Generator):
         return {"loss": self.device}
 
     def encode_video(self, frames: Tensor) -> Tensor:
-        self.looks.frames += len(frames)
+        self.encoded.frames += len(frames)
         half = frames.float().mean((1, 2, 3)).unflatten(-1, (2, 8)).mean(-1)
         return torch.softmax(half, -1)
 
-    def generate(self, mono: Tensor, seen: Tensor) -> Tensor:
-        return 2 * mono[:, None] * seen[:, :, None]
+    def generate(self, mono: Tensor, features: Tensor) -> Tensor:
+        return 2 * mono[:, None] * features[:, :, None]
 
     def ideal_mask_output(self, truth: Tensor) -> Tensor:
         return truth
@@ -56,17 +56,17 @@ class Round(Pan):
 
     output, panoramic = "foa", True
 
-    def generate(self, mono: Tensor, seen: Tensor) -> Tensor:
-        side = (seen[:, :1] - seen[:, 1:]) * mono
+    def generate(self, mono: Tensor, features: Tensor) -> Tensor:
+        side = (features[:, :1] - features[:, 1:]) * mono
         return torch.stack([mono, side, 0 * mono, 0 * mono], 1)
 
 
 class Sharper(Pan):
-    """A field gets a second order: U is X, the rest is silent."""
+    """Second order of a first-order input: U is X, the rest is silent."""
 
     output, panoramic = "second-order", True
 
-    def generate(self, mono: Tensor, seen: Tensor) -> Tensor:
+    def generate(self, mono: Tensor, features: Tensor) -> Tensor:
         return torch.cat([mono, torch.zeros(len(mono), 4, mono.shape[-1]), mono[:, 3:]], 1)
 
 
@@ -87,7 +87,7 @@ def around() -> Round:
 
 @pytest.fixture
 def film(tmp_path):
-    """Writes a video of so many seconds that is bright on the right from an instant on, and its sound."""
+    """Writes a video that is bright on the left before `at` seconds and on the right after, with audio."""
 
     def write(name="in.mp4", audio=None, seconds=3.0, at=1.0, rate=RATE, size=(90, 160), frame_rate=20.0):
         frames = np.zeros((round(seconds * frame_rate), *size, 3), np.uint8)
@@ -105,7 +105,7 @@ def film(tmp_path):
 
 @pytest.fixture
 def tone():
-    """Makes a sine, `(1, samples)`."""
+    """A sine, `(1, samples)`."""
 
     def made(seconds=3.0, hertz=440.0, rate=RATE, level=0.3) -> Tensor:
         return level * torch.sin(2 * torch.pi * hertz * torch.arange(round(seconds * rate)) / rate)[None]

@@ -1,13 +1,13 @@
-"""What is compared on a held-out clip: made with pictures as they are, black and flipped, each decoded once."""
+"""Evaluation on a held-out clip: outputs with its frames, black and mirrored frames; each frame decoded once."""
 
 import numpy as np
 import pytest
 import torch
 from avssl_downstream.spatialize import evaluation_clips
 from avssl_downstream.spatialize.evaluate import FRAME_TRANSFORMS, Evaluation
-from avssl_downstream.spatialize.frame_features import FrameCache, FrameFeatures
-from avssl_downstream.spatialize.inference import generate_stream
+from avssl_downstream.spatialize.frame_features import FrameCache, FrameFeatures, RecordedFrames
 from avssl_downstream.spatialize.options import SpatializeOptions
+from avssl_downstream.spatialize.streaming import StreamingSpatializer, generate_stream
 
 from avssl.datasets.manifest import Manifest, Row
 from avssl.media import write_audio
@@ -18,7 +18,7 @@ RATE, SECONDS = 16000, 3.0
 
 @pytest.fixture
 def clip(film, tone, tmp_path):
-    """A tone that is louder on the left, and pictures whose bright side changes."""
+    """A tone that is louder on the left, and frames whose bright side changes."""
     film("in.mp4")
     write_audio(tmp_path / "in.wav", torch.cat([tone(), 0.5 * tone()]), RATE)
     nan = float("nan")
@@ -27,7 +27,7 @@ def clip(film, tone, tmp_path):
     return row, Manifest((row,), tmp_path)
 
 
-def test_frames_are_decoded_once_for_all_that_look_at_them(clip, pan, monkeypatch):
+def test_frames_are_decoded_once_for_all_methods(clip, pan, monkeypatch):
     row, manifest = clip
     decoded, read = [], evaluation_clips.iterate_frames
 
@@ -39,18 +39,21 @@ def test_frames_are_decoded_once_for_all_that_look_at_them(clip, pan, monkeypatc
     monkeypatch.setattr(evaluation_clips, "iterate_frames", counted)
     fabric = single_process("32-true")
     evaluation = Evaluation(pan, torch.ones(2, 1), SpatializeOptions(), fabric)
-    truth = evaluation_clips.target_audio(row, manifest, pan)
-    made = evaluation.made(row, manifest, truth)
+    target = evaluation_clips.target_audio(row, manifest, pan)
+    outputs = evaluation.outputs(row, manifest, target)
     assert len(decoded) == len(set(decoded)) <= SECONDS * pan.frame_rate
-    for name, changed in FRAME_TRANSFORMS.items():
-        sights = FrameFeatures(pan, evaluation_clips.clip_frames(row, manifest), SECONDS, changed)
-        apart = torch.cat(list(generate_stream(pan, [truth.mean(0, keepdim=True)], sights, fabric, evaluation.pace)), 1)
-        torch.testing.assert_close(made[name], apart, atol=1e-6, rtol=1e-5)
-    left = [made[name][0, :8000].square().sum() / made[name][1, :8000].square().sum() for name in ("test", "flipped")]
-    assert left[0] > 10 > 0.1 > left[1]  # it is bright on the left at first
+    for name, transform in FRAME_TRANSFORMS.items():
+        frames = RecordedFrames(pan, evaluation_clips.clip_frames(row, manifest), SECONDS)
+        features = FrameFeatures(pan, frames, transform)
+        spatializer = StreamingSpatializer(pan, features, RATE, evaluation.schedule, fabric)
+        separate = torch.cat(list(generate_stream(spatializer, [target.mean(0, keepdim=True)])), 1)
+        torch.testing.assert_close(outputs[name], separate, atol=1e-6, rtol=1e-5)
+    left, right = (outputs[name][:, :8000].square().sum(1) for name in ("test", "flipped"))
+    assert left[0] > 10 * left[1]  # it is bright on the left at first
+    assert right[1] > 10 * right[0]
 
 
-def test_kept_frames_may_be_asked_for_in_any_turn():
+def test_cached_frames_serve_several_readings_at_once():
     asked = []
 
     def frames(times, size):
@@ -58,8 +61,8 @@ def test_kept_frames_may_be_asked_for_in_any_turn():
             asked.append(time)
             yield np.full((1, 1, 3), time)
 
-    kept, times = FrameCache(frames), [1.0, 2.0, 3.0]
-    one, other = kept(times, (1, 1)), kept(times, (1, 1))
+    cache, times = FrameCache(frames), [1.0, 2.0, 3.0]
+    one, other = cache(times, (1, 1)), cache(times, (1, 1))
     found = [next(one), next(other), next(other), next(one), next(one), next(other)]
     assert [each[0, 0, 0] for each in found] == [1, 1, 2, 2, 3, 3]
     assert asked == times

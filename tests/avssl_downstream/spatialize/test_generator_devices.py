@@ -14,6 +14,8 @@ from torch.utils.data import default_collate
 
 from avssl.testing import make_clips
 
+pytestmark = pytest.mark.heavy
+
 META = torch.device("meta")
 CASES = [
     *((name, {}) for name in GENERATORS),

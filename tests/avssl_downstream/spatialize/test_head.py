@@ -72,7 +72,7 @@ def fitted(clips, tmp_path_factory):
     return folder, Spatialize(None, options(clips)).fit(folder)
 
 
-def test_where_the_audio_is_is_learned_from_frames(fitted):
+def test_the_side_of_the_audio_is_learned_from_frames(fitted):
     _, found = fitted
     assert found["test_stft_below_mono"] > 0.5
     assert found["test_stft_below_flipped"] > 0.5
@@ -101,7 +101,7 @@ def test_a_report_reads_the_folder(fitted):
     assert {each.name.split("-")[0] for each in (folder / "figures").iterdir()} == {"spatialized", "mask", "activation"}
 
 
-def test_masks_are_channel_gains_over_mono_and_blank_where_mono_is_silent():
+def test_mask_magnitudes_are_channel_gains_over_mono_and_nan_in_silence():
     noise = torch.randn(1, 8000, generator=torch.Generator().manual_seed(0))
     noise[:, 4000:] = 0
     found = mask_magnitudes(torch.cat([1.5 * noise, -0.5 * noise]), noise.expand(2, -1))
@@ -110,7 +110,7 @@ def test_masks_are_channel_gains_over_mono_and_blank_where_mono_is_silent():
     assert not bool(found[:, :, :20].isnan().any())
 
 
-def test_a_head_that_was_loaded_makes_the_same(fitted, tmp_path, film, tone):
+def test_a_loaded_head_gives_the_same_audio(fitted, tmp_path, film, tone):
     folder, _ = fitted
     source, made = film(audio=tone()), []
     for head in (Spatialize.load(folder, {"hop": 0.1}), Spatialize.load(folder, {"hop": 0.1})):
@@ -139,10 +139,10 @@ def test_a_folder_of_another_run_is_refused(fitted, clips):
 @pytest.mark.parametrize(
     ("settings", "why"),
     [
-        ({"generator_options": {"width": 8}}, "fitted with generator_options.width 4, not 8"),
-        ({"generator_options": {"norm": "instance"}}, "fitted with generator_options.norm batch, not instance"),
-        ({"field_of_view": 60.0}, "fitted with field_of_view 90.0, not 60.0"),
-        ({"generator": "asn"}, "fitted with generator pseudo_binaural, not asn"),
+        ({"generator_options": {"width": 8}}, "fitted with generator_options.width 4, got 8"),
+        ({"generator_options": {"norm": "instance"}}, "fitted with generator_options.norm batch, got instance"),
+        ({"field_of_view": 60.0}, "fitted with field_of_view 90.0, got 60.0"),
+        ({"generator": "asn"}, "fitted with generator pseudo_binaural, got asn"),
     ],
 )
 def test_settings_for_another_head_are_refused(fitted, settings, why):
@@ -157,8 +157,20 @@ def test_spoiled_folders_are_refused(fitted, tmp_path):
         (tmp_path / name).write_text(text)
         with pytest.raises(ValueError, match=name):
             Spatialize.load(tmp_path, {})
-    with pytest.raises(ValueError, match="no config.json"):
+    with pytest.raises(ValueError, match="without config.json"):
         Spatialize.load(tmp_path / "nothing", {})
+
+
+def test_folders_of_an_older_avssl_are_one_line_that_says_so(fitted, clips, tmp_path):
+    for each in ("config.json", "generator.safetensors", "config.yaml"):
+        (tmp_path / each).write_bytes((fitted[0] / each).read_bytes())
+    for name, stated, older in (("config.json", '"version": 2', '"version": 1'), ("config.yaml", "format: 2\n", "")):
+        assert stated in (tmp_path / name).read_text()
+        (tmp_path / name).write_text((tmp_path / name).read_text().replace(stated, older))
+    with pytest.raises(ValueError, match=r"made by an older avssl \(format 1, expected 2\); train again"):
+        Spatialize.load(tmp_path, {})
+    with pytest.raises(ValueError, match=r"made by an older avssl \(format 1, expected 2\); train again"):
+        Spatialize(None, options(clips)).fit(tmp_path)
 
 
 @pytest.mark.heavy
@@ -198,8 +210,8 @@ def test_real_and_further_clips_are_mixed_in_the_share_asked_for(clips, tmp_path
     assert torch.equal(batch["audio"][3:], alone["audio"])
 
 
-def test_clips_of_no_use_are_refused(tmp_path):
-    for name, layout, silent, why in (("a", "ambix", "", "makes two ears"), ("b", "stereo", "L-R", "the same")):
+def test_unusable_clips_are_refused(tmp_path):
+    for name, layout, silent, why in (("a", "ambix", "", "needs binaural"), ("b", "stereo", "L-R", "identical")):
         (tmp_path / name).mkdir()
         settings = options(write_clips(tmp_path / name, 6, layout=layout, silent=silent))
         with pytest.raises(ValueError, match=why):
@@ -208,20 +220,20 @@ def test_clips_of_no_use_are_refused(tmp_path):
 
 def test_a_split_without_clips_is_refused(clips):
     settings = options(clips, split="val")
-    with pytest.raises(ValueError, match="no clip of split 'val'"):
+    with pytest.raises(ValueError, match="expected clips of split 'val' to evaluate, got clips of"):
         training_manifests(build(settings, None), settings)
 
 
-def test_unknown_names_are_told():
+def test_unknown_names_are_refused():
     with pytest.raises(ValueError, match="did you mean 'foa360'"):
         fill(SpatializeOptions, {"generator": "foa36"})
     with pytest.raises(ValueError, match="peak"):
         fill(SpatializeOptions, {"normalisation": "rms"})
-    with pytest.raises(ValueError, match="nothing to train on"):
+    with pytest.raises(ValueError, match="expected training clips, got train_share=0"):
         fill(SpatializeOptions, {"train_share": 0.0})
 
 
-def test_activation_is_where_the_branch_looks():
+def test_activation_maps_are_high_where_frames_change():
     generator = build(SpatializeOptions(generator_options={**SMALL, "columns": 256, "rows": 128}), None).eval()
     black = torch.zeros(1, 3, 128, 256, dtype=torch.uint8)
     bright = black.clone()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from importlib import import_module
 
+from avssl.errors import InputError
 from avssl.plugins import hint
 from avssl_downstream.spatialize.generator import Generator
 
@@ -19,10 +20,10 @@ def find(name: str) -> type[Generator]:
     """The class of a generator.
 
     Raises:
-        ValueError: there is none of this name.
+        InputError: there is none of this name.
     """
     if name not in GENERATORS:
-        raise ValueError(f"a generator is {', '.join(GENERATORS)}, not {name!r}{hint(name, GENERATORS)}")
+        raise InputError(f"a generator is {', '.join(GENERATORS)}, not {name!r}{hint(name, GENERATORS)}")
     module, _, kind = GENERATORS[name].partition(":")
     found: type[Generator] = getattr(import_module(f"{__name__}.{module}"), kind)
     return found

@@ -15,6 +15,7 @@ from torch.nn import functional
 
 from avssl.data.augment import Colour, jitter_colour
 from avssl.data.clip import Clip
+from avssl.errors import InputError
 from avssl.models.optical_flow import flow_estimator, paint
 from avssl.spatial.stft import apply_mask, from_parts, ideal_masks, level
 from avssl_downstream.spatialize.generator import Generator, VisualBranchFactory, resize_frames
@@ -37,7 +38,7 @@ class Asn(Generator):
         branch: makes a picture branch for colours and one for flow; the paper's are `torchvision/resnet18`.
 
     Raises:
-        ValueError: RAFT without weights, or a window too short for the network.
+        InputError: RAFT without weights, or a window too short for the network.
     """
 
     Options = AsnOptions
@@ -72,10 +73,10 @@ class Asn(Generator):
         """`audio` `(2, S)`, `frames` and `flow` uint8 `(T, 3, rows, columns)`; left and right exchanged in all or none.
 
         Raises:
-            ValueError: the sound has not two channels.
+            InputError: the sound has not two channels.
         """
         if len(clip.audio) != 2:
-            raise ValueError(f"{clip.key}: sound for two ears has 2 channels, this has {len(clip.audio)}")
+            raise InputError(f"{clip.key}: sound for two ears has 2 channels, this has {len(clip.audio)}")
         frames, audio = resize_frames(clip.frames, self.size), clip.audio
         if rng.random() < self.options.mirror:
             frames, audio = frames.flip(-1), audio.flip(0)

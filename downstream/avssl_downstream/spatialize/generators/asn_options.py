@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from avssl.config import check_choices, check_range, choice
+from avssl.errors import InputError
 from avssl.models.optical_flow import METHODS
 from avssl.spatial.stft import MASKS, StftConfig
 from avssl_downstream.spatialize.networks.asn import FULL, SMALL
@@ -74,9 +75,9 @@ class AsnOptions:
             check_range("asn", name, getattr(self, name), least, most)
         for name in ("sample_rate", "frames", "rows", "columns", "grid_rows", "grid_columns"):
             if getattr(self, name) < 1:
-                raise ValueError(f"asn.{name} is at least 1, not {getattr(self, name)}")
+                raise InputError(f"asn.{name} is at least 1, not {getattr(self, name)}")
         for name in ("seconds", "frame_rate", "max_flow"):
             if not getattr(self, name) > 0:
-                raise ValueError(f"asn.{name} must be positive, not {getattr(self, name)}")
+                raise InputError(f"asn.{name} must be positive, not {getattr(self, name)}")
         if not 0 < self.hop <= self.seconds / 2:
-            raise ValueError(f"asn.hop is above 0 and at most half of the {self.seconds} s of a window, not {self.hop}")
+            raise InputError(f"asn.hop is above 0 and at most half of the {self.seconds} s of a window, not {self.hop}")

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from avssl.data.augment import Colour, jitter_colour
 from avssl.data.clip import Clip
+from avssl.errors import InputError
 from avssl.models.optical_flow import flow_estimator, paint
 from avssl.spatial.any_order import mirror_left_right, rotate_yaw
 from avssl.spatial.metrics.spectral_error import complex_error
@@ -141,7 +142,7 @@ class Foa360(Generator):
         """Rows and columns of the maps.
 
         Raises:
-            ValueError: cells of the picture that is laid around itself are not those of the picture.
+            InputError: cells of the picture that is laid around itself are not those of the picture.
         """
         if not self.streams:
             return 1, 1
@@ -150,7 +151,7 @@ class Foa360(Generator):
             self._branches[0].shape(1, height, each)[2:] for each in (width, width + 2 * seam)
         )
         if around * width != columns * (width + 2 * seam):
-            raise ValueError(
+            raise InputError(
                 f"expected foa360.wrap_padding to be a multiple of {width / columns:g} columns, the cell size of "
                 f"the visual branch, got {seam}"
             )

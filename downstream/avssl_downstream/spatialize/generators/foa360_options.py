@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from torch import nn
 
 from avssl.config import check_choices, check_range, choice
+from avssl.errors import InputError
 from avssl.models.optical_flow import METHODS
 from avssl.spatial.stft import StftConfig
 from avssl_downstream.spatialize.generators.foa360_masking import (
@@ -89,18 +90,18 @@ class Foa360Options:
         check_choices(self, "foa360")
         for name in ("sample_rate", "stft_frames", "bands", "tracks", "units", "rows", "columns", "frame_rate"):
             if not getattr(self, name) > 0:
-                raise ValueError(f"foa360.{name} must be positive, not {getattr(self, name)}")
+                raise InputError(f"foa360.{name} must be positive, not {getattr(self, name)}")
         if self.order not in (1, 2):
-            raise ValueError(f"foa360.order is 1 or 2, not {self.order}")
+            raise InputError(f"foa360.order is 1 or 2, not {self.order}")
         for name in ("colour", "min_rms"):
             check_range("foa360", name, getattr(self, name), 0.0, 1.0)
         if not 0 <= self.wrap_padding <= self.columns:
-            raise ValueError(
+            raise InputError(
                 f"foa360.wrap_padding is from 0 to the {self.columns} columns of a picture, not {self.wrap_padding}"
             )
         least, most = (each / self.sample_rate for each in (self._least, self.sizes.samples))
         if not least <= self.output_seconds <= most:
-            raise ValueError(
+            raise InputError(
                 f"foa360.output_seconds is from {least:.3f} s, which the loss needs, to {most:.3f} s, the window of "
                 f"{self.stft_frames} spectra; not {self.output_seconds}"
             )
@@ -140,7 +141,7 @@ def build(options: Foa360Options, streams: Sequence[int], grid: tuple[int, int])
         grid: rows and columns of these maps.
 
     Raises:
-        ValueError: spectra too small for the layers.
+        InputError: spectra too small for the layers.
     """
     bins = options.sizes.stft.bins
     axis = (

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from avssl.config import check_choices, choice
 from avssl.data.clip import Clip
+from avssl.errors import InputError
 from avssl.spatial.stft import StftConfig, apply_mask, from_parts, ideal_masks, level, parts
 from avssl_downstream.spatialize.generator import Generator, VisualBranchFactory, mix_down, resize_frames
 from avssl_downstream.spatialize.networks.mono_to_3d import MonoTo3DNet
@@ -79,13 +80,13 @@ class MonoTo3DOptions:
         """Refuse what has no meaning."""
         for name in ("sample_rate", "seconds", "hop", "frames", "frame_rate", "rows", "columns", "width"):
             if not getattr(self, name) > 0:
-                raise ValueError(f"mono_to_3d.{name} must be positive, not {getattr(self, name)}")
+                raise InputError(f"mono_to_3d.{name} must be positive, not {getattr(self, name)}")
         check_choices(self, "mono_to_3d")
         if self.hop > self.seconds / 2:
-            raise ValueError(f"mono_to_3d.hop is at most half of the {self.seconds} s of a window, not {self.hop}")
+            raise InputError(f"mono_to_3d.hop is at most half of the {self.seconds} s of a window, not {self.hop}")
         columns = self.spectrum.frames(round(self.seconds * self.sample_rate))
         if min(self.spectrum.bins, columns) < 2**self.depth:
-            raise ValueError(
+            raise InputError(
                 f"mono_to_3d.depth: {self.depth} halvings need {2**self.depth} rows and columns of spectrum, there are "
                 f"{self.spectrum.bins} and {columns}"
             )

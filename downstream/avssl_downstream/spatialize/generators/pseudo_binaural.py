@@ -20,6 +20,7 @@ from torch.nn import functional
 from avssl.config import check_choices, check_range, choice
 from avssl.data.augment import Colour, jitter_colour
 from avssl.data.clip import Clip
+from avssl.errors import InputError
 from avssl.models.pretrained import load_weights
 from avssl.spatial.stft import StftConfig, apply_mask, from_parts, ideal_masks, level, parts
 from avssl_downstream.spatialize.generator import Generator, VisualBranchFactory, resize_frames
@@ -95,9 +96,9 @@ class PseudoBinauralOptions:
             check_range("pseudo_binaural", name, getattr(self, name), 0.0, 100.0)
         for name in ("width", "rows", "columns", "grid_rows", "grid_columns"):
             if getattr(self, name) < 1:
-                raise ValueError(f"pseudo_binaural.{name} is at least 1, not {getattr(self, name)}")
+                raise InputError(f"pseudo_binaural.{name} is at least 1, not {getattr(self, name)}")
         if self.columns_of_spectrum % 32:
-            raise ValueError(
+            raise InputError(
                 f"pseudo_binaural.seconds makes {self.columns_of_spectrum} columns of spectrum, the U-Net needs a "
                 "multiple of 32: 0.31, 0.63, 0.95, 1.27, ..."
             )
@@ -140,7 +141,7 @@ class PseudoBinaural(Generator):
     def views(self, clip: Clip, rng: np.random.Generator) -> dict[str, Tensor]:
         """`audio` `(2, S)` and `frames` uint8 `(T, 3, rows, columns)`."""
         if len(clip.audio) != 2:
-            raise ValueError(f"{clip.key}: sound for two ears has 2 channels, this has {len(clip.audio)}")
+            raise InputError(f"{clip.key}: sound for two ears has 2 channels, this has {len(clip.audio)}")
         frames, audio = self._cut(clip.frames, rng), clip.audio
         if self.options.colour:
             strength = Colour(self.options.colour, 0.0, self.options.colour, 0.0)

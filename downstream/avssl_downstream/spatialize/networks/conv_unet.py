@@ -9,6 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from avssl.errors import InputError
+
 # B sounds, F rows of frequency, T columns of time
 
 Pair = tuple[int, int]
@@ -62,7 +64,7 @@ class Encoder(nn.Module):
         for layer in layers:
             self.sizes.append(layer.size(self.sizes[-1]))
         if min(min(each) for each in self.sizes) < 1:
-            raise ValueError(f"spectra of {size[0]} rows and {size[1]} columns are too small for {len(layers)} layers")
+            raise InputError(f"spectra of {size[0]} rows and {size[1]} columns are too small for {len(layers)} layers")
         self.convolutions = nn.ModuleList(
             nn.Sequential(
                 nn.Conv2d(before, layer.channels, layer.kernel, layer.stride, layer.padding), _norm(layer, norm)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from avssl.errors import InputError
+
 # F bins of frequency, K bands, T time
 
 
@@ -29,7 +31,7 @@ class LogFrequency(nn.Module):
     def __init__(self, bins: int, bands: int, lowest: float = 1.0) -> None:
         super().__init__()
         if bands < 2 or not 1 <= lowest < bins - 1:
-            raise ValueError(
+            raise InputError(
                 f"a logarithmic axis needs at least 2 bands and a lowest bin in 1..{bins - 2}, not {bands} bands "
                 f"from bin {lowest}"
             )

@@ -9,6 +9,7 @@ from einops import rearrange
 from torch import Tensor, nn
 from torch.nn import functional
 
+from avssl.errors import InputError
 from avssl_downstream.spatialize.networks.unet25d import down
 
 # B sounds, C channels of the picture's maps, T' their instants, F rows and T columns of a spectrum
@@ -46,7 +47,7 @@ class MonoTo3DNet(nn.Module):
     ) -> None:
         super().__init__()
         if depth < 2:
-            raise ValueError(f"the U-Net of MonoTo3D has at least 2 halvings, not {depth}")
+            raise InputError(f"the U-Net of MonoTo3D has at least 2 halvings, not {depth}")
         planes = [2, *(width * min(2**level, MOST) for level in range(depth))]
         self.frames = _frames(visual_channels * instants, visual_width)
         self.downs = nn.ModuleList(down(before, after, "batch") for before, after in pairwise(planes))

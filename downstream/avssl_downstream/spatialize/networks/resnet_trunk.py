@@ -8,6 +8,7 @@ import torch
 from einops import rearrange
 from torch import Tensor, nn
 
+from avssl.errors import InputError
 from avssl.models.encoders import PIXEL_MEAN, PIXEL_STD
 from avssl.models.pretrained import load_weights
 from avssl.plugins import hint
@@ -37,9 +38,9 @@ class ResNetTrunk(nn.Module):
         super().__init__()
         known = [each for each in models.list_models(module=models) if is_resnet(each)]
         if name not in known:
-            raise ValueError(f"torchvision has no ResNet {name!r}{hint(name, known)}; one of {', '.join(known)}")
+            raise InputError(f"torchvision has no ResNet {name!r}{hint(name, known)}; one of {', '.join(known)}")
         if not 1 <= stages <= len(LAYERS):
-            raise ValueError(f"a ResNet has 1 to {len(LAYERS)} stages, not {stages}")
+            raise InputError(f"a ResNet has 1 to {len(LAYERS)} stages, not {stages}")
         network = models.get_model(name, weights=None)
         kept = [getattr(network, each) for each in (*STEM, *LAYERS[:stages])]
         self.feature_extraction = nn.Sequential(*kept)

@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from avssl.errors import InputError
+
 # B sounds, C channels of the picture's maps, F rows and T columns of a spectrum, h and w rows and columns of the maps
 
 HALVINGS = 5
@@ -115,7 +117,7 @@ def init_weights(module: nn.Module) -> None:
 
 def _norm(name: str, channels: int) -> nn.Module:
     if name not in NORMS:
-        raise ValueError(f"a norm is {' or '.join(NORMS)}, not {name!r}")
+        raise InputError(f"a norm is {' or '.join(NORMS)}, not {name!r}")
     return NORMS[name](channels)
 
 

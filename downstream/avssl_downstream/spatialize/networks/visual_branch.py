@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from avssl.config import ModelConfig
+from avssl.errors import InputError
 from avssl.models.backbones import LIBRARIES
 from avssl.models.encoders import Encoders, VideoEncoder
 from avssl.models.pretrained import load_weights
@@ -57,7 +58,7 @@ class VisualBranch(nn.Module):
         super().__init__()
         self.source, self.fine_tune = source, fine_tune
         if stages != len(LAYERS) and not is_resnet(source.removeprefix("torchvision/")):
-            raise ValueError(f"{stages} stages are of a ResNet of torchvision, not of {source!r}")
+            raise InputError(f"{stages} stages are of a ResNet of torchvision, not of {source!r}")
         self.network = _network(source, encoders, stages)
         if weights:
             _load(self.network, source, weights)
@@ -112,13 +113,13 @@ def _network(source: str, encoders: Encoders | None, stages: int) -> nn.Module:
     library, _, name = source.partition("/")
     if source == "encoders":
         if encoders is None:
-            raise ValueError("a picture branch from encoders needs the folder of a pretraining run; there is none")
+            raise InputError("a picture branch from encoders needs the folder of a pretraining run; there is none")
         return deepcopy(encoders.video)
     if source == "scratch":
         return VideoEncoder(encoders.model_config if encoders else ModelConfig())
     if library not in LIBRARIES:
         known = (*SOURCES, *(f"{each}/NAME" for each in LIBRARIES))
-        raise ValueError(f"a picture branch is {', '.join(known)}, not {source!r}{hint(source, known)}")
+        raise InputError(f"a picture branch is {', '.join(known)}, not {source!r}{hint(source, known)}")
     if library == "torchvision" and is_resnet(name):
         return ResNetTrunk(name, stages)
     return VideoEncoder(ModelConfig(video=source))
@@ -126,7 +127,7 @@ def _network(source: str, encoders: Encoders | None, stages: int) -> nn.Module:
 
 def _load(network: nn.Module, source: str, weights: str) -> None:
     if source in SOURCES:
-        raise ValueError(f"{weights}: weights go into a backbone, torchvision/NAME or timm/NAME, not into {source!r}")
+        raise InputError(f"{weights}: weights go into a backbone, torchvision/NAME or timm/NAME, not into {source!r}")
     if isinstance(network, ResNetTrunk):
         network.load(weights)
     else:

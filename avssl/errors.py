@@ -1,0 +1,47 @@
+"""Exceptions for user input: the only ones that the command line reports in one line; all others show a traceback.
+
+Raise `InputError` for a key, an option, a file or a folder that a user gave, at the border where it is read; plug-ins
+do the same. An exception of a library about a user's file is converted there, with the path. Shapes of tensors and
+other arguments of a function stay `ValueError` or `TypeError`, and our own mistakes are `assert`: these are bugs of a
+program. An `OSError` of the operating system about the user's files, disk or devices needs no conversion, see
+`is_input_error`.
+"""
+
+from __future__ import annotations
+
+import errno
+
+_ENVIRONMENT = frozenset(
+    getattr(errno, name)
+    for name in (
+        "EACCES", "EADDRINUSE", "EBUSY", "ECONNREFUSED", "EDQUOT", "EEXIST", "EFBIG", "EILSEQ", "EIO", "EISDIR",
+        "ELOOP", "EMFILE", "ENAMETOOLONG", "ENFILE", "ENODEV", "ENOENT", "ENOLCK", "ENOMEM", "ENOSPC", "ENOTDIR",
+        "ENOTEMPTY", "ENXIO", "EPERM", "EROFS", "ESTALE", "ETIMEDOUT", "ETXTBSY", "EXDEV",
+    )
+    if hasattr(errno, name)
+)  # fmt: skip
+"""Errors that depend on the user's files, disk, limits or devices; the others, such as EBADF, are bugs."""
+
+
+class InputError(ValueError):
+    """Invalid user input: `expected X, got Y (where); do Z`, in one line."""
+
+
+class MissingFileError(InputError, FileNotFoundError):
+    """A file or folder that a user named, or that a file of theirs names, does not exist."""
+
+
+class OutputError(InputError, OSError):
+    """A file or folder that a user named cannot be written."""
+
+
+def is_input_error(error: BaseException) -> bool:
+    """Whether an exception is about user input: `InputError`, or an environment's `OSError`, such as a full disk."""
+    return isinstance(error, InputError) or (isinstance(error, OSError) and error.errno in _ENVIRONMENT)
+
+
+def one_line(error: BaseException) -> str:
+    """An exception's message in one line; for an `OSError` of the operating system, its path and its reason."""
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    return " ".join(str(error).split()) or type(error).__name__
