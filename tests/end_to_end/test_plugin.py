@@ -55,8 +55,8 @@ def test_a_separate_distribution_only_has_to_be_installed(short_scenes: Path, tm
     environment = Environment(tmp_path / "environment")
     environment.install(shutil.copytree(PLUGIN, tmp_path / "plugin"))
 
-    printed = environment.run("-c", f"{readme_check()}; from avssl.cli import main; main(['list'])")
-    assert re.search(r"shift +avssl-shift", printed)
+    printed = environment.run("-c", f"{readme_check()}\nfrom avssl.cli import main; main(['list'])")
+    assert re.search(r"^  shift +\S", printed, re.MULTILINE)
     run = tmp_path / "run"
     settings = {
         "train.steps": 2,
