@@ -12,10 +12,10 @@ import torch
 from torch import Tensor, nn
 
 from avssl.errors import InputError
-from avssl.media.resample import resample
 from avssl.models.encoders import Encoders
 from avssl.models.geometry import resolve_geometry
 from avssl.spatial.ambisonics import from_stereo
+from avssl.spatial.resample import resample
 
 RATES = (16000, 22050, 44100, 48000)
 """Hz that HEAR gives sound in."""

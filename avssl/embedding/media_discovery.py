@@ -11,8 +11,7 @@ import torch
 
 from avssl.data.window_reader import Source
 from avssl.data.worker_loader import Batch, ErrorsAsResults, in_order, read_error
-from avssl.datasets.layouts.files import AUDIO_SUFFIXES, VIDEO_SUFFIXES
-from avssl.datasets.layouts.walk import walk
+from avssl.datasets.layouts.files import AUDIO_SUFFIXES, VIDEO_SUFFIXES, walk
 from avssl.datasets.manifest import NAME, read_manifest
 from avssl.embedding.duration_cache import media_duration
 from avssl.errors import InputError
@@ -118,7 +117,7 @@ def _measured(job: tuple[Medium, str]) -> Batch:
 
 
 def _has(path: Path, tower: str) -> bool:
-    """Whether there are pictures, or sound, in a file that may hold both."""
+    """Whether a file has a stream of frames, or of audio."""
     if path.suffix.lower() in AUDIO_SUFFIXES:
         return True
     there = probe(path)

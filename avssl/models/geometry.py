@@ -54,7 +54,7 @@ def resolve_geometry(options: T, geometry: InputGeometry | None, names: Mapping[
         names: option -> field of `InputGeometry`.
 
     Raises:
-        ValueError: an option is None, and the geometry does not say.
+        InputError: an option is None, and the geometry has no value for it.
     """
     own: dict[str, Any] = {option: getattr(geometry, name, None) for option, name in names.items()}
     unset = {option: value for option, value in own.items() if getattr(options, option) is None}

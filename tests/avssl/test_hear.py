@@ -3,9 +3,9 @@ import torch
 
 from avssl.config import FeatureConfig, ModelConfig
 from avssl.hear import get_scene_embeddings, get_timestamp_embeddings, load_model
-from avssl.media.resample import resample
 from avssl.models.encoders import Encoders
 from avssl.models.geometry import InputGeometry
+from avssl.spatial.resample import resample
 
 ACCEPTED = (16000, 22050, 44100, 48000)
 """HEAR's sample rates, as its validator lists them."""

@@ -1,4 +1,4 @@
-"""What heads that recognise scenes can be told."""
+"""Options of the heads that classify acoustic scenes."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ BASELINE_SECONDS = 1.0
 
 @dataclass(frozen=True)
 class SegmentOptions:
-    """How segments are embedded and told apart, whatever the data set."""
+    """How segments of any data set are embedded and classified."""
 
     root: str = ""
     """The data set's folder; empty: a built-in stand-in of its shape."""

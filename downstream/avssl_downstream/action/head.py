@@ -12,12 +12,11 @@ from typing import Any
 
 from torch import nn
 
-from avssl.data.atomic import replacing
 from avssl.datasets.labelled_dataset import Labelled
-from avssl.datasets.layouts.files import VIDEO_SUFFIXES
-from avssl.datasets.layouts.walk import walk
+from avssl.datasets.layouts.files import VIDEO_SUFFIXES, walk
 from avssl.errors import InputError
 from avssl.head import Head
+from avssl.io.atomic import replacing
 from avssl.models.encoders import Encoders
 from avssl.runs.run_folder import add_metrics, write_config
 from avssl.train.signals import interrupting

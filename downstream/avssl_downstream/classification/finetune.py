@@ -17,13 +17,13 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from avssl.config import TrainConfig
-from avssl.data.atomic import replacing, write_text
 from avssl.data.augment import jitter_level
 from avssl.data.loader import permutation
 from avssl.data.window_reader import Reading, read_window_audio, read_window_frames
 from avssl.data.worker_loader import Batch, in_order
 from avssl.datasets.labelled_dataset import Example, Labelled
 from avssl.embedding.inference import embed
+from avssl.io.atomic import replacing, write_text
 from avssl.models.encoders import Encoders
 from avssl.models.geometry import resolved
 from avssl.runs.run_folder import check_same

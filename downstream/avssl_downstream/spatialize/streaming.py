@@ -14,10 +14,10 @@ from lightning_fabric import Fabric
 from torch import Tensor
 
 from avssl.errors import InputError
+from avssl.spatial.resample import StreamResampler
 from avssl_downstream.spatialize.frame_features import FrameFeatures
 from avssl_downstream.spatialize.generator import Generator
 from avssl_downstream.spatialize.inference import WindowSchedule
-from avssl_downstream.spatialize.stream_resampler import StreamResampler
 
 
 class StreamingSpatializer:

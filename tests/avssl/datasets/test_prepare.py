@@ -258,9 +258,7 @@ def test_nothing_is_left_behind(hostile):
         "failed.parquet",
         "report.json",
         "media",
-        "prepare.json",
         "prepared.jsonl",
-        ".lock",
     }
     assert len(list((hostile[1] / "media").iterdir())) == 2 * hostile[2].done
 
