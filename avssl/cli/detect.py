@@ -23,7 +23,7 @@ PATH = click.Path(path_type=Path)
 @click.option(
     "--views", help="viewports or equirect: overlapping views, or whole frames alone.  [default: the model's]"
 )
-@click.option("--least-score", default=0.25, show_default=True, help="Objects of a lower score are left out.")
+@click.option("--min-score", default=0.25, show_default=True, help="Objects of a lower score are left out.")
 @click.option(
     "--frames",
     type=click.Choice(["original", "proxy"]),
