@@ -62,9 +62,9 @@ def train_detector(context: click.Context, world: Path, out: Path, recipe: str, 
 
     ultralytics (extra `detect`) trains it from random weights; its AGPL-3.0, its makers say, binds the network too.
     """
-    from avssl.config import resolve
     from avssl.detection.training.train_detector import DetectorConfig
     from avssl.detection.training.train_detector import train_detector as run
+    from avssl.recipe_files import resolve
 
     config = resolve(DetectorConfig, recipe, dotted([*settings, *given_keys(context)]), where=recipe)
     for key, value in run(world, out, config).items():

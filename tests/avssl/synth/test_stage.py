@@ -15,10 +15,11 @@ from click.testing import CliRunner
 from avssl.cli import main
 from avssl.datasets.manifest import read_manifest
 from avssl.spatial.viewport import project
-from avssl.synth.stage.stage_dataset import Shot, Stage, stage
+from avssl.synth.stage.stage_dataset import Stage, StageOptions, stage
 
 SMALL = {"width": 96, "height": 64, "progress": False}
-WORLD = Stage(5, Shot(1.0, 96, 16.0, 24000, 64))
+OPTIONS = StageOptions(seed=5, seconds=1.0, width=96, height=64)
+WORLD = Stage(OPTIONS)
 
 
 @pytest.fixture(scope="module")
@@ -94,7 +95,7 @@ def test_the_truth_says_where_in_the_image_objects_are(world):
 
 @pytest.mark.parametrize("index", range(8))
 def test_the_box_of_the_truth_holds_exactly_the_drawn_object(grey, index):
-    large = replace(WORLD, form=Shot(0.25, 448, 16.0, 24000, 256))
+    large = Stage(replace(OPTIONS, seconds=0.25, width=448, height=256))
     scene = large.describe(index)
     scene = replace(scene, things=scene.things[:1])
     drawn = np.abs(next(large.frames(scene)).astype(int) - 128).max(-1) > 40
@@ -129,7 +130,7 @@ def test_an_interrupted_world_is_continued(world, tmp_path):
 
 
 def test_the_room_and_its_noise_can_be_left_out():
-    dead = replace(WORLD, room=False)
+    dead = Stage(replace(OPTIONS, room=False))
     for index in range(3):
         scene = WORLD.describe(index)
         dry, wet = (each.audio(each.describe(index)) for each in (dead, WORLD))
@@ -192,7 +193,7 @@ def test_responses_that_are_none_are_one_line_and_nothing_is_written(tmp_path):
 def test_the_command_prints_the_manifest_and_shows_its_progress_on_stderr(tmp_path):
     options = {"clips": 1, "seconds": 0.25, "width": 64, "height": 32, "fov": 60, "workers": 1}
     flags = [text for name, value in options.items() for text in (f"--{name}", str(value))]
-    done = CliRunner().invoke(main, ["synth", "stage", str(tmp_path / "out"), *flags, "--no-room"])
+    done = CliRunner().invoke(main, ["synth", "stage", str(tmp_path / "out"), *flags, "--room", "false"])
     assert done.exit_code == 0, done.output
     assert done.stdout == f"{tmp_path / 'out' / 'manifest.parquet'}\n"
     assert "rendering" in done.stderr
