@@ -28,7 +28,7 @@ from avssl.models.geometry import InputGeometry
 from avssl.recipe_files import read_recipe
 from avssl.runs.reader import read_config
 from avssl.train import checkpoint
-from avssl.train.pretrain import fit_statistics, pretrain
+from avssl.train.pretrain import fit_statistics, pretrain, summary
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -112,14 +112,16 @@ def test_tensorboard_holds_scalars_frames_and_audio(run):
     assert events.Audio("audio")[0].sample_rate == 24000
 
 
-def test_a_finished_run_is_left_as_it_is(run, short_scenes):
+def test_a_finished_run_is_left_as_it_is(run, short_scenes, caplog):
     folder, metrics = run
     before = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
-    text = io.StringIO()
-    with redirect_stdout(text):
+    caplog.set_level("INFO", "avssl")
+    with redirect_stdout(io.StringIO()) as printed:
         assert pretrain(config(short_scenes), folder) == metrics
-    assert "already complete" in text.getvalue()
-    assert "AVSA-Bin" in text.getvalue()
+    assert caplog.messages == [f"{folder}: already complete"]
+    assert not printed.getvalue()
+    assert "AVSA-Bin" in summary(config(short_scenes), folder)
+    assert summary(config(short_scenes), folder).splitlines()[-1] == f"run folder: {folder}"
     assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before
 
 
@@ -222,14 +224,12 @@ def test_six_steps_then_six_with_loader_processes_are_the_same_bits(run, short_s
         assert torch.equal(value, other["task"][name]), name
 
 
-def test_clips_without_splits_train_all_and_skip_the_probe(short_scenes, tmp_path):
+def test_clips_without_splits_train_all_and_skip_the_probe(short_scenes, tmp_path, caplog):
     manifest = shutil.copytree(short_scenes.parent, tmp_path / "world") / "unlabelled.parquet"
     rows = [Row(**{**row, "split": ""}) for row in pq.read_table(short_scenes).to_pylist()]
     write_manifest(manifest, rows)
-    text = io.StringIO()
-    with redirect_stdout(text):
-        metrics = pretrain(config(manifest, steps=2), tmp_path / "run")
-    assert "not measured" in text.getvalue()
+    metrics = pretrain(config(manifest, steps=2), tmp_path / "run")
+    assert "not measured" in caplog.text
     assert "avsa_bin" not in metrics
     assert (tmp_path / "run" / "encoders" / "model.safetensors").is_file()
     assert len(read_manifest(manifest)) == 12
