@@ -19,7 +19,7 @@ from avssl.recipe_files import read_recipe
 from avssl.spatial.ambisonics import angle_between
 from avssl.spatial.viewport import project
 from avssl.train import data_source
-from avssl.train.metric_logger import Record
+from avssl.train.metric_logger import MetricLogger
 from avssl.train.pretrain import pretrain
 
 SIZE = 64
@@ -82,7 +82,7 @@ def test_guided_batches_are_equal_for_any_number_of_loader_processes(rendered):
 
 
 def test_a_guided_run_ends_with_its_numbers(rendered, tmp_path, monkeypatch):
-    monkeypatch.setattr(Record, "show", lambda *_: None)  # its pictures take longer than all the rest
+    monkeypatch.setattr(MetricLogger, "show", lambda *_: None)  # its pictures take longer than all the rest
     manifest, _ = rendered
     config = fill(
         RunConfig,
