@@ -169,7 +169,7 @@ def test_missing_videos_are_counted_and_listed(
     [
         ({"mode": "fine"}, "mode is frozen, finetune"),
         ({"layout": "ucf"}, "did you mean 'ucf101'"),
-        ({"size": 64, "resize": 32}, "cannot be cut from pictures scaled to 32"),
+        ({"size": 64, "resize": 32}, "expected a size of at most resize=32"),
         ({"missing": 2}, "action.missing is from 0 to 1"),
         ({"batch": 0}, "action.batch is at least 1"),
         ({"split": -1}, "action.split must not be negative"),
