@@ -11,12 +11,11 @@ if TYPE_CHECKING:
     from avssl_downstream.spatialize.streaming import StreamingSpatializer
 
 __all__ = ["LiveFrames", "Spatialize", "StreamingSpatializer"]
-
 _MODULES = {"LiveFrames": "frame_features", "Spatialize": "head", "StreamingSpatializer": "streaming"}
 
 
 def __getattr__(name: str) -> Any:
-    """Import a class on first use: the options of the head are read without torch."""
+    """Import a class on first use: the head's options are read without torch."""
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
