@@ -18,7 +18,7 @@ from avssl_downstream.correspondence.angle_plot import plot_angles
 from avssl_downstream.correspondence.options import CorrespondenceOptions
 from avssl_downstream.correspondence.pair_embeddings import PairEmbeddings, embed_pairs
 from avssl_downstream.correspondence.pair_probe import PAIRINGS, evaluate_pairs, train_probe
-from avssl_downstream.correspondence.retrieval import evaluate_retrieval, train_projections
+from avssl_downstream.correspondence.pair_retrieval import evaluate_retrieval, train_projections
 from avssl_downstream.correspondence.transformer_predictions import load_transformer
 
 

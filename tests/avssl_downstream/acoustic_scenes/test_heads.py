@@ -64,6 +64,7 @@ def eigenscape(root: Path, **settings: Any) -> Any:
     return fill(Eigenscape.Options, {"precision": "32-true", **small, **settings})
 
 
+@pytest.mark.heavy
 def test_dirac_classifies_by_direction_and_a_second_run_needs_no_media(
     recordings: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -114,6 +115,7 @@ def test_encoders_without_channels_or_tower_raise() -> None:
         AcousticScenes(stereo, AcousticScenes.Options())
 
 
+@pytest.mark.heavy
 def test_fine_tuned_towers_are_saved_and_reused(recordings: Path, tmp_path: Path) -> None:
     start = encoders("mono-logmel")
     before = start.fingerprint()
@@ -128,6 +130,7 @@ def test_fine_tuned_towers_are_saved_and_reused(recordings: Path, tmp_path: Path
         Eigenscape(start, replace(options, epochs=3)).fit(tmp_path / "out")
 
 
+@pytest.mark.heavy
 def test_random_towers_are_fine_tuned_like_encoders(recordings: Path, tmp_path: Path) -> None:
     start = encoders("mono-logmel")
     options = eigenscape(recordings, mode="finetune", baselines=["random"], epochs=1, draws=1, batch=4)
@@ -190,6 +193,7 @@ def scenes(root: Path, **settings: Any) -> Any:
     return fill(AcousticScenes.Options, {"precision": "32-true", "size": 32, "baselines": [], **small, **settings})
 
 
+@pytest.mark.heavy
 def test_scenes_are_classified_by_audio_video_and_both(tau: Path, tmp_path: Path) -> None:
     options = scenes(tau, upmix=True, baselines=["random", "logmel"])
     found = AcousticScenes(encoders(), options).fit(tmp_path / "out")
@@ -242,7 +246,7 @@ def test_both_towers_are_fine_tuned(tau: Path, tmp_path: Path) -> None:
         (Eigenscape, {"hop": 0}, "hop: expected a number above 0"),
         (Eigenscape, {"swap_parks": True}, "did you mean 'swap_park'"),
         (AcousticScenes, {"tower": "sound"}, "tower is audio, video, both, not 'sound'"),
-        (AcousticScenes, {"size": 200, "resize": 128}, "cannot be cut from pictures scaled to 128"),
+        (AcousticScenes, {"size": 200, "resize": 128}, "expected a size of at most resize=128"),
         (AcousticScenes, {"dropout": 1.0}, "0 <= dropout < 1"),
     ],
 )

@@ -14,7 +14,7 @@ from avssl_downstream.action.video_clips import evenly_spaced_clips, read_datase
 from safetensors.torch import load_file
 
 from avssl.config import FeatureConfig, ModelConfig, fill
-from avssl.embedding.inference import embed
+from avssl.embedding.batch_inference import embed
 from avssl.media import read_frames
 from avssl.models.encoders import Encoders
 from avssl.models.geometry import InputGeometry
@@ -28,6 +28,7 @@ def rows(path: Path) -> list[dict[str, str]]:
 
 
 @pytest.mark.parametrize("classifier", ["logistic", "svm", "knn"])
+@pytest.mark.heavy
 def test_oracle_of_motion_classifies_motions(oracle: Encoders, options: Any, tmp_path: Path, classifier: str) -> None:
     found = Action(oracle, options(classifier=classifier)).fit(tmp_path / "out")
     assert found["accuracy"] > (0.8 if classifier == "knn" else 0.99)  # position affects neighbours, too
@@ -74,6 +75,7 @@ def test_video_probabilities_are_the_mean_over_clips(oracle: Encoders, options: 
         assert float(clips.std(0).max()) > 1e-4
 
 
+@pytest.mark.heavy
 def test_several_splits_give_mean_and_deviation(oracle: Encoders, options: Any, tmp_path: Path) -> None:
     few = {"single_frame": True, "train_clips": 1, "test_clips": 1}
     whole = Action(oracle, options(split=0, **few)).fit(tmp_path / "whole")
@@ -94,6 +96,7 @@ def test_cached_embeddings_need_no_media(oracle: Encoders, options: Any, data_se
     assert again == first
 
 
+@pytest.mark.heavy
 def test_fine_tuning_beats_the_frozen_tower(trainable: Encoders, options: Any, tmp_path: Path) -> None:
     settings = {"optim": {"lr": 0.02}, "epochs": 8, "batch": 4, "dropout": 0.0}
     frozen = Action(trainable, options(single_frame=True)).fit(tmp_path / "frozen")
@@ -127,6 +130,7 @@ def test_every_epoch_has_each_video_once_in_random_order(options: Any, data_set:
     assert later["video"].shape == (3, 4, 3, 32, 32)
 
 
+@pytest.mark.heavy
 def test_saved_head_predicts_as_the_fitted_one(options: Any, data_set: Path, tmp_path: Path) -> None:
     torch.manual_seed(0)
     encoders = Encoders(ModelConfig(), FeatureConfig()).eval()
@@ -165,7 +169,7 @@ def test_missing_videos_are_counted_and_listed(
     [
         ({"mode": "fine"}, "mode is frozen, finetune"),
         ({"layout": "ucf"}, "did you mean 'ucf101'"),
-        ({"size": 64, "resize": 32}, "cannot be cut from pictures scaled to 32"),
+        ({"size": 64, "resize": 32}, "expected a size of at most resize=32"),
         ({"missing": 2}, "action.missing is from 0 to 1"),
         ({"batch": 0}, "action.batch: expected 1 or more, got 0"),
         ({"split": -1}, "action.split: expected 0 or more, got -1"),

@@ -14,7 +14,7 @@ from avssl_downstream.correspondence import Correspondence
 from avssl_downstream.correspondence.options import CorrespondenceOptions
 from avssl_downstream.correspondence.pair_embeddings import PairEmbeddings, sample_misalignment
 from avssl_downstream.correspondence.pair_probe import PairBatches, evaluate_pairs, train_probe
-from avssl_downstream.correspondence.retrieval import ClipBatches, evaluate_retrieval, train_projections
+from avssl_downstream.correspondence.pair_retrieval import ClipBatches, evaluate_retrieval, train_projections
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
@@ -88,6 +88,7 @@ def options(discs: Path, **changes: Any) -> CorrespondenceOptions:
     return fill(CorrespondenceOptions, small, quick, changes)
 
 
+@pytest.mark.heavy
 def test_probes_and_retrieval_with_oracles_beat_chance(discs: Path, tmp_path: Path) -> None:
     found = Correspondence(Oracle(), options(discs, min_misalignment=60.0)).fit(tmp_path)
     assert found["avsa_bin"] > 0.85
@@ -104,12 +105,14 @@ def test_probes_and_retrieval_with_oracles_beat_chance(discs: Path, tmp_path: Pa
     assert load_file(tmp_path / "retrieval.safetensors")["audio.weight"].shape == (128, 5)
 
 
+@pytest.mark.heavy
 def test_alignment_without_direction_stays_at_chance(discs: Path, tmp_path: Path) -> None:
     found = Correspondence(Oracle(spatial=False), options(discs, crops=1)).fit(tmp_path)
     assert abs(found["avsa_bin"] - 0.5) < 0.1
     assert found["avsa_bin"] == found["avsa_bin_1"]
 
 
+@pytest.mark.heavy
 def test_metrics_repeat_and_encoders_do_not_change(discs: Path, tmp_path: Path) -> None:
     encoders = Oracle()
     encoders.audio.eval()
@@ -128,6 +131,7 @@ def saved_transformer(path: Path, width: int = 6, depth: int = 2) -> CrossModalT
     return made
 
 
+@pytest.mark.heavy
 def test_transformer_predictions_replace_video_embeddings(discs: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     run.mkdir()
@@ -165,6 +169,7 @@ def test_missing_transformer_or_another_width_raises(discs: Path, tmp_path: Path
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.heavy
 def test_retrieval_matches_explicit_ranking(discs: Path, tmp_path: Path) -> None:
     head = Correspondence(Oracle(), options(discs, train_draws=2, epochs=2, crops=2))
     found = head.fit(tmp_path)
@@ -231,14 +236,15 @@ def test_mismatched_audio_is_of_another_clip_or_rotated() -> None:
 
 
 def test_epoch_has_each_pair_once_and_batches_depend_on_the_step() -> None:
-    pairs = oracle_pairs(8, 4)
-    pairs = PairBatches(pairs._replace(video=torch.arange(32.0)[:, None, None].expand(32, 3, 1)), "avsa", 8, 3)
-    order = torch.cat([batch["video"][:, 0, 0] for batch in pairs.between(4, 8)])
+    pairs = oracle_pairs(8, 4)._replace(video=torch.arange(32.0)[:, None, None].expand(32, 3, 1))
+    batches = PairBatches(pairs, "avsa", 8, 3)
+    order = torch.cat([batch["video"][:, 0, 0] for batch in batches.between(4, 8)])
     assert sorted(order.tolist()) == list(range(32))
-    later = next(iter(pairs.between(6, 7)))
-    assert torch.equal(later["video"], list(pairs.between(4, 8))[2]["video"])
+    later = next(iter(batches.between(6, 7)))
+    assert torch.equal(later["video"], list(batches.between(4, 8))[2]["video"])
 
 
+@pytest.mark.heavy
 def test_probe_generalises_to_new_clips() -> None:
     settings = CorrespondenceOptions(epochs=30)
     probe = train_probe(oracle_pairs(60), "avsa", settings, "test")
