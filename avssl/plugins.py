@@ -30,7 +30,7 @@ KINDS = {
 
 
 def names(group: str) -> dict[str, str]:
-    """Installed plug-ins of a group and the distribution each comes from; imports none of them."""
+    """Installed plug-ins of a group, name -> distribution, without importing them."""
     return {entry.name: entry.dist.name if entry.dist else "?" for entry in sorted(entry_points(group=group))}
 
 

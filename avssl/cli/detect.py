@@ -19,11 +19,11 @@ PATH = click.Path(path_type=Path)
 @click.option(
     "--model", required=True, help="A detector's path, torchvision/NAME:WEIGHTS, or truth of a rendered world."
 )
-@click.option("--rate", default=2.0, show_default=True, help="Frames looked at a second.")
+@click.option("--rate", default=2.0, show_default=True, help="Frames to detect in, per second.")
 @click.option(
     "--views", help="viewports or equirect: overlapping views, or whole frames alone.  [default: the model's]"
 )
-@click.option("--least-score", default=0.25, show_default=True, help="Objects of a lower score are left out.")
+@click.option("--min-score", default=0.25, show_default=True, help="Score, 0 to 1, below which objects are dropped.")
 @click.option(
     "--frames",
     type=click.Choice(["original", "proxy"]),
@@ -35,7 +35,7 @@ def detect(data: Path, model: str, **options: Any) -> None:
     MODEL is a .pt or .onnx file or an OpenVINO folder that ultralytics reads, or a folder of `avssl train-detector`.
     Nothing is downloaded. ultralytics (extra `detect`) is AGPL-3.0, and so are the weights that come from it.
     """
-    from avssl.detection.detect import detect_objects as run
+    from avssl.detection.detect_objects import detect_objects as run
 
     click.echo(run(data, model, **options))
 
