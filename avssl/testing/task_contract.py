@@ -1,4 +1,4 @@
-"""Contract of a pretext task as assertions, and small clips to try it on."""
+"""Contract check of pretext tasks, and small synthetic clips."""
 
 from __future__ import annotations
 

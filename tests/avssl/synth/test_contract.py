@@ -74,7 +74,7 @@ class Silent(Stage):
     ("kind", "message"),
     [
         (Drifting, "describe.0. twice gave different scenes"),
-        (Double, r"float32 \(channels, 8000\), not float64"),
+        (Double, r"float32 \(channels, 8000\), got float64"),
         (Short, "frames gives 1 frames, the form has 2"),
         (Silent, "render returns the manifest or the folder"),
     ],
