@@ -137,6 +137,11 @@ def draw_crops(
 
     Raises:
         InputError: `world` is none of these; crops are guided, but without objects or with some that are no numbers.
+
+    Example:
+        >>> crops = draw_crops(CropOptions(crops=3), np.random.default_rng(0))
+        >>> crops.directions().shape  # azimuth and elevation of each centre
+        torch.Size([3, 2])
     """
     if options.crop_guide == "objects":
         turned = draw_rotation(world, rng)

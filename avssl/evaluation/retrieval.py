@@ -41,6 +41,11 @@ def retrieval_metrics(
 
     Raises:
         InputError: shapes do not fit, embeddings are not finite, or a query has no relevant reference.
+
+    Example:
+        >>> scores = retrieval_metrics(torch.eye(4), torch.arange(4), torch.eye(4), torch.arange(4))
+        >>> scores["r1"], scores["r1_chance"]
+        (1.0, 0.25)
     """
     labels = _checked(query, query_label, reference, reference_label)
     relevant = np.bincount(labels[1])[labels[0]]

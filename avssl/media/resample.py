@@ -30,6 +30,10 @@ def resample(audio: Tensor, source: int, target: int) -> Tensor:
 
     Returns:
         float32 `(channels, ceil(samples * target / source))`, on the sound's device.
+
+    Example:
+        >>> resample(torch.zeros(4, 48000), source=48000, target=24000).shape
+        torch.Size([4, 24000])
     """
     if source == target:
         return audio

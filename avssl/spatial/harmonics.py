@@ -30,6 +30,10 @@ def harmonics(vector: Tensor, order: int) -> Tensor:
 
     Raises:
         ValueError: a negative order.
+
+    Example:
+        >>> harmonics(torch.tensor([0.0, 1.0, 0.0]), order=1)  # to the left: W, Y, Z, X
+        tensor([1., 1., 0., 0.])
     """
     if order < 0:
         raise InputError(f"an ambisonic order is 0 or more, not {order}")
