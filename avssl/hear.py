@@ -6,13 +6,16 @@ nowhere. For those that start from two it is left and right at once.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor, nn
 
 from avssl.errors import InputError
-from avssl.media.resample import resample
 from avssl.models.encoders import Encoders
+from avssl.models.geometry import resolve_geometry
 from avssl.spatial.ambisonics import from_stereo
+from avssl.spatial.resample import resample
 
 RATES = (16000, 22050, 44100, 48000)
 """Hz that HEAR gives sound in."""
@@ -20,20 +23,27 @@ BATCH = 64
 """Windows in one pass through the tower."""
 
 
+@dataclass(frozen=True)
+class _Window:
+    seconds: float | None
+
+
 class HearModel(nn.Module):
     """The audio tower, for sound with one channel.
 
     Args:
         encoders: pretrained.
-        seconds: of sound in one embedding.
+        seconds: of audio in one embedding; None: the encoders' own.
         hop: milliseconds between timestamps; HEAR asks for 50 or less.
 
     Raises:
-        ValueError: `seconds` or `hop` is not positive.
+        ValueError: `seconds` or `hop` is not positive, or seconds are not given and the encoders carry no geometry.
     """
 
-    def __init__(self, encoders: Encoders, seconds: float = 1.0, hop: float = 50.0) -> None:
+    def __init__(self, encoders: Encoders, seconds: float | None = None, hop: float = 50.0) -> None:
         super().__init__()
+        seconds = resolve_geometry(_Window(seconds), encoders.geometry, {"seconds": "seconds"}).seconds
+        assert seconds is not None
         if not (seconds > 0 and hop > 0):
             raise InputError(f"HEAR's windows want seconds > 0 and hop > 0, not {seconds} and {hop}")
         self.audio = encoders.audio
@@ -62,16 +72,16 @@ class HearModel(nn.Module):
         return from_stereo(audio) if channels == 4 else audio.expand(-1, channels, -1)
 
 
-def load_model(model_file_path: str = "", seconds: float = 1.0, hop: float = 50.0) -> HearModel:
+def load_model(model_file_path: str = "", seconds: float | None = None, hop: float = 50.0) -> HearModel:
     """A model for the two functions below.
 
     Args:
         model_file_path: run folder, or its encoders folder.
-        seconds: of sound in one embedding.
+        seconds: of audio in one embedding; None: the encoders' own.
         hop: milliseconds between timestamps.
 
     Raises:
-        ValueError: no encoders there.
+        ValueError: no encoders there, or seconds are not given and the encoders carry no geometry.
     """
     if not model_file_path:
         raise InputError("load_model wants the path of encoders: avssl ships no weights")

@@ -8,10 +8,12 @@ from typing import Any, ClassVar
 import numpy as np
 from torch import Tensor, nn
 
-from avssl.config import NoOptions
+from avssl.config import DataConfig, NoOptions
 from avssl.data.clip import Clip
+from avssl.data.crops import CropOptions
 from avssl.datasets.manifest import Row
 from avssl.models.encoders import Encoders
+from avssl.models.geometry import InputGeometry
 
 
 class Task(nn.Module, ABC):
@@ -38,6 +40,18 @@ class Task(nn.Module, ABC):
     def reject_reason(self, row: Row) -> str:
         """Why the task cannot use the clip of this manifest row; empty if it can. Called before anything is read."""
         return ""
+
+    def geometry(self, data: DataConfig) -> InputGeometry:
+        """Windows and crops that the encoders are trained on: those of the data, and of `CropOptions` if it has them.
+
+        Override it where `views` changes the length of windows, or crops by other options.
+
+        Args:
+            data: of the run.
+        """
+        crops = self.options if isinstance(self.options, CropOptions) else None
+        size, least, most = (crops.size, crops.min_fov, crops.max_fov) if crops else (None, None, None)
+        return InputGeometry(data.seconds, data.frames, data.frame_rate, size, least, most)
 
     @abstractmethod
     def views(self, clip: Clip, rng: np.random.Generator) -> dict[str, Tensor]:

@@ -1,8 +1,13 @@
 """Sphinx configuration: MyST pages, and the API from docstrings."""
 
+from __future__ import annotations
+
 import sys
 from importlib.metadata import version as installed_version
 from pathlib import Path
+from typing import Any
+
+from sphinx.application import Sphinx
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE / "extensions"))
@@ -17,9 +22,11 @@ extensions = [
     "sphinx.ext.apidoc",
     "sphinx.ext.autodoc",
     "sphinx.ext.napoleon",
+    "sphinx_copybutton",
+    "sphinx_design",
     "config_table",
 ]
-exclude_patterns = ["_build"]
+exclude_patterns = ["_build", "api/*/modules.rst"]
 html_theme = "furo"
 html_title = "avssl"
 html_static_path: list[str] = []
@@ -37,7 +44,8 @@ autodoc_typehints = "signature"
 autodoc_typehints_format = "short"
 autodoc_member_order = "bysource"
 autodoc_preserve_defaults = True
-autodoc_type_aliases: dict[str, str] = {}
+# Names that a package re-exports are documented where they are defined.
+autodoc_default_options = {"ignore-module-all": True}
 
 apidoc_modules = [
     {
@@ -48,3 +56,18 @@ apidoc_modules = [
     }
     for path in (HERE.parent / "avssl", HERE.parent / "tasks/avssl_tasks", HERE.parent / "downstream/avssl_downstream")
 ]
+
+
+def setup(app: Sphinx) -> None:
+    """Keep docstrings of fields as they are: napoleon reads `text: more` there as a type and its description."""
+    texts: dict[str, list[str]] = {}
+
+    def keep(_: Sphinx, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
+        if what in ("attribute", "data", "property"):
+            texts[name] = list(lines)
+
+    def restore(_: Sphinx, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
+        lines[:] = texts.pop(name, lines)
+
+    app.connect("autodoc-process-docstring", keep, priority=100)
+    app.connect("autodoc-process-docstring", restore, priority=900)

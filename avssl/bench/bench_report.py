@@ -15,7 +15,7 @@ from rich.table import Table
 
 from avssl import __version__
 from avssl.bench.timing import Timing
-from avssl.data.atomic import write_text
+from avssl.io.atomic import write_text
 from avssl.io.cores import usable_cores
 
 TUNING = ("GLIBC_TUNABLES", "MALLOC_", "LD_PRELOAD", "OMP_", "MKL_", "KMP_", "OPENBLAS_")

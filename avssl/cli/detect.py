@@ -24,6 +24,11 @@ PATH = click.Path(path_type=Path)
     "--views", help="viewports or equirect: overlapping views, or whole frames alone.  [default: the model's]"
 )
 @click.option("--least-score", default=0.25, show_default=True, help="Objects of a lower score are left out.")
+@click.option(
+    "--frames",
+    type=click.Choice(["original", "proxy"]),
+    help="Video to detect in: the recordings, or the proxies.  [default: original where all are there]",
+)
 def detect(data: Path, model: str, **options: Any) -> None:
     """Look for objects in the 360-degree clips of the manifest in DATA, and keep them beside it.
 

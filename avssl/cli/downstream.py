@@ -114,7 +114,7 @@ def head_command(name: str, distribution: str) -> click.Command:
     @click.option("--out", type=PATH, help=f"Folder of results.  [default: RUN/{name}, HEAD/{MEASURED} or runs/{name}]")
     @SET
     @click.pass_context
-    def run(context: click.Context, settings: tuple[str, ...], **given: Any) -> None:
+    def run(context: click.Context, /, settings: tuple[str, ...], **given: Any) -> None:
         run_head(HeadRequest(name, settings=(*settings, *given_keys(context)), **given))
 
     return run

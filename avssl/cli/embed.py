@@ -11,8 +11,10 @@ import click
 
 from avssl.cli.errors import UserError
 from avssl.cli.examples import example
+from avssl.errors import InputError
 
 PATH = click.Path(path_type=Path)
+OWN = "[default: as the encoders were trained]"
 
 
 @click.command(epilog=example("avssl embed VIDEOS embeddings.parquet --encoders runs/avsa-foa-iv"))
@@ -20,15 +22,17 @@ PATH = click.Path(path_type=Path)
 @click.argument("out", type=PATH)
 @click.option("--encoders", required=True, type=PATH, help="Run folder, or its encoders folder.")
 @click.option("--tower", default="both", show_default=True, type=click.Choice(["audio", "video", "both"]))
-@click.option("--seconds", default=1.0, show_default=True, help="Sound of a window.")
-@click.option("--hop", default=1.0, show_default=True, help="Seconds from one window to the next.")
-@click.option("--frames", default=8, show_default=True, help="Pictures of a window.")
-@click.option("--frame-rate", default=16.0, show_default=True, help="Pictures a second.")
+@click.option("--seconds", type=float, help=f"Seconds of audio of a window.  {OWN}")
+@click.option("--hop", type=float, help="Seconds from one window to the next.  [default: the length of a window]")
+@click.option("--frames", type=int, help=f"Frames of a window.  {OWN}")
+@click.option("--frame-rate", type=float, help=f"Frames a second.  {OWN}")
 @click.option(
-    "--resize", default=128, show_default=True, help="Pixels that the shorter side is scaled to; 0: as it is."
+    "--resize", type=int, help="Pixels of the shorter side of a frame; 0: as it is.  [default: 8/7 of --size]"
 )
-@click.option("--size", default=112, show_default=True, help="Side of the square cut from the middle; 0: all is seen.")
-@click.option("--view", metavar="AZIMUTH,ELEVATION,FOV", help="What is seen of 360-degree pictures, in degrees.")
+@click.option("--size", type=int, help=f"Pixels of the square cut from the middle; 0: the whole frame.  {OWN}")
+@click.option(
+    "--view", metavar="AZIMUTH,ELEVATION[,FOV]", help=f"View cut from 360-degree frames, in degrees.  {OWN[:-1]}: FOV]"
+)
 @click.option("--channels", default=0, show_default=True, help="First so many of the sound's channels; 0: all.")
 @click.option("--upmix", is_flag=True, help="Take stereo for the sides of a first-order field, mono for its W.")
 @click.option("--precision", default="bf16-mixed", show_default=True, help="In which the towers run.")
@@ -39,21 +43,30 @@ def embed(source: Path, out: Path, encoders: Path, tower: str, view: str | None,
     SOURCE is a folder, a manifest.parquet or a file. Exit code 0: all done; 1: some files could not be read, they are
     listed; 2: nothing could be begun.
     """
-    from avssl.data.window_reader import TOWERS, Reading
+    from avssl.data.window_reader import TOWERS
     from avssl.embedding.embed_files import embed_files
+    from avssl.embedding.window_options import WindowOptions
     from avssl.models.encoders import Encoders
 
-    names = ("seconds", "frames", "frame_rate", "resize", "size", "channels", "upmix")
-    reading = Reading(**{name: options.pop(name) for name in names}, view=None if view is None else _radians(view))
+    names = ("seconds", "hop", "frames", "frame_rate", "resize", "size", "channels", "upmix")
+    windows = WindowOptions(
+        **{name: options.pop(name) for name in names}, view=None if view is None else _radians(view)
+    )
     towers = TOWERS if tower == "both" else (tower,)
     made = Encoders.from_pretrained(encoders)
-    broken = embed_files(source, out, made, towers, reading, **options, say=lambda line: click.echo(line, err=True))
+    reading = windows.reading(made.geometry, towers)
+    broken = embed_files(
+        source, out, made, towers, reading, hop=windows.hop, **options, say=lambda line: click.echo(line, err=True)
+    )
     sys.exit(1 if broken else 0)
 
 
-def _radians(view: str) -> tuple[float, float, float]:
+def _radians(view: str) -> tuple[float, float, float | None]:
     try:
-        azimuth, elevation, fov = (math.radians(float(each)) for each in view.split(","))
+        azimuth, elevation, *fov = (math.radians(float(each)) for each in view.split(","))
+        if len(fov) > 1:
+            raise InputError(view)
     except ValueError:
-        raise UserError(f"--view takes AZIMUTH,ELEVATION,FOV in degrees, such as 0,0,90, not {view!r}") from None
-    return azimuth, elevation, fov
+        text = f"--view takes AZIMUTH,ELEVATION or AZIMUTH,ELEVATION,FOV in degrees, such as 0,0,90, not {view!r}"
+        raise UserError(text) from None
+    return azimuth, elevation, fov[0] if fov else None

@@ -56,7 +56,7 @@ class FieldOption(click.Option):
     """
 
     def __init__(self, field: OptionField) -> None:
-        flag = {"is_flag": False, "flag_value": "true"} if field.value == PLAIN[bool] else {}
+        flag: dict[str, Any] = {"is_flag": False, "flag_value": "true"} if field.value == PLAIN[bool] else {}
         shown = default_text(field.default)
         super().__init__(
             [field.flag, _parameter(field.key)],

@@ -18,10 +18,10 @@ from rich.progress import track
 from torch import Tensor
 
 from avssl import __version__
-from avssl.data.atomic import write_text
 from avssl.data.worker_loader import Batch, in_order
 from avssl.datasets.manifest import Manifest, Row
 from avssl.errors import InputError
+from avssl.io.atomic import write_text
 from avssl.io.cache_folder import cache_folder
 from avssl.media import read_audio
 
@@ -35,7 +35,7 @@ class ClipFilter(Protocol):
     """Rejects clips: a pretext task, or a generator that is trained on them.
 
     A filter with a method `reject_audio_reason(audio: (channels, samples)) -> str` checks the audio too, since manifest
-    rows may not say everything. It runs in loader processes, on the CPU; its answers are cached under the filter's
+    rows may not say everything. It runs in loader processes, on the CPU; its results are cached under the filter's
     class, its source file and its `options`, so it may depend on nothing else.
     """
 

@@ -21,8 +21,7 @@ from avssl.datasets.manifest import Manifest, Row
 from avssl.detection.object_index import Objects
 from avssl.detection.object_index import read as read_objects
 from avssl.errors import InputError
-from avssl.media import read_audio, read_frames
-from avssl.media.resample import resample
+from avssl.media import read_frames, read_resampled
 
 Views = Callable[[Clip, np.random.Generator], Batch]
 
@@ -60,10 +59,9 @@ def read_clip(
     frames_at = 0.5 if config.frame_position == "middle" else frames_at
     start = (row.seconds - seconds) * audio_at
     frame_start = start + max(0.0, seconds - config.frames / config.frame_rate) * frames_at
-    audio, rate = read_audio(root / row.audio, row.start + start, seconds)
+    audio = read_resampled(root / row.audio, row.start + start, seconds, sample_rate)
     if not bool(audio.isfinite().all()):
         raise InputError(f"{root / row.audio}: sound is made of finite numbers, here are others near {start:.2f} s")
-    audio = resample(audio, rate, sample_rate)
     samples = round(config.seconds * sample_rate)
     last = row.start + row.seconds - 0.5 / max(row.frame_rate, 1.0)
     times = [min(row.start + frame_start + frame / config.frame_rate, last) for frame in range(config.frames)]

@@ -16,15 +16,14 @@ import torch
 from torch import Tensor
 
 from avssl.errors import InputError, MissingFileError
-from avssl.media import read_audio
-from avssl.media.resample import resample
+from avssl.media import read_resampled
 from avssl.media.streams import AudioReader, VideoReader
 from avssl.spatial.ambisonics import from_stereo
 from avssl.spatial.viewport import crop
 
 TOWERS = ("audio", "video")
 MARGIN = 0.25
-"""Seconds of sound read on either side of windows: more than the resampling filter is long."""
+"""Seconds by which a window may begin past the end of the audio; it is silent then."""
 SLACK = 1e-6
 """Seconds by which an instant may fall short of the end through rounding."""
 _AUDIO = ("seconds", "channels", "upmix")
@@ -132,10 +131,8 @@ def read_audio_windows(path: Path, starts: Sequence[float], reading: Reading, sa
     Returns:
         float32 `(N, C, samples)`.
     """
-    # From a whole second, which is a sample at either rate: a window does not depend on those read with it.
     first = max(0, math.floor(starts[0] - MARGIN))
-    audio, rate = _stretch(path, first, starts[-1] + reading.seconds + MARGIN - first, reading)
-    audio = resample(audio, rate, sample_rate)
+    audio = _segment(path, first, starts[-1] + reading.seconds + MARGIN - first, reading, sample_rate)
     samples = round(reading.seconds * sample_rate)
     begins = [round(start * sample_rate) - first * sample_rate for start in starts]
     audio = torch.nn.functional.pad(audio, (0, max(0, begins[-1] + samples - audio.shape[1])))
@@ -166,13 +163,13 @@ def iterate_window_frames(path: Path, starts: Sequence[float], reading: Reading)
         yield torch.stack([held[instant] for instant in window])
 
 
-def _stretch(path: Path, start: float, seconds: float, reading: Reading) -> tuple[Tensor, int]:
+def _segment(path: Path, start: float, seconds: float, reading: Reading, sample_rate: int) -> Tensor:
     file = AudioReader(path)
     count = min(file.channels, reading.channels or file.channels)
-    audio, rate = read_audio(path, start, seconds, range(count), 0 if file.raw else file.stream)
+    audio = read_resampled(path, start, seconds, sample_rate, range(count), 0 if file.raw else file.stream)
     if not bool(audio.isfinite().all()):
         raise InputError(f"{path}: sound is made of finite numbers, here are others after {start:.2f} s")
-    return from_stereo(audio) if reading.upmix and count < 4 else audio, rate
+    return from_stereo(audio) if reading.upmix and count < 4 else audio
 
 
 def _instants(path: Path, start: float, reading: Reading, end: float) -> list[float]:

@@ -1,1 +1,1 @@
-"""Recordings, manifests, `prepare`, and the directory layouts of public data sets."""
+"""Data sets: audio statistics, manifests, preparation."""

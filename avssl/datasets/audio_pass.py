@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import soundfile
 import torch
 from torch import Tensor
 
-from avssl.data.ears import EarsMeter
-from avssl.data.field import FieldMeter
+from avssl.datasets.audio_stats import FoaStats, StereoStats
 from avssl.errors import InputError
 from avssl.media.channel_layouts import NAMES, PAIRS, check_pair, declared_layout, recognised_layout
 from avssl.media.numbered_audio import NumberedAudio
-from avssl.media.resample import BLOCK, resample_blocks
 from avssl.media.streams import AudioReader
+from avssl.media.wav_writer import write_wav
+from avssl.spatial.resample import BLOCK, resample_blocks
 
-LARGEST_WAV = 2**32 - 4096
-"""Bytes; RF64 is the same with a longer header."""
 LOST = 0.5
 """Seconds that a file may end before its header says, on top of a tenth of its length."""
 
@@ -35,7 +32,7 @@ class AudioSummary:
     """From the file's channels to those written, W, Y, Z, X or left, right."""
     channels: int
     """How many are written."""
-    meter: FieldMeter | EarsMeter
+    meter: FoaStats | StereoStats
     silent: str
 
     @property
@@ -59,11 +56,11 @@ def analyze_audio(path: Path, name: str, longest: float) -> AudioSummary:
     energy = torch.zeros(audio.channels, dtype=torch.float64)
     if name in PAIRS:
         check_pair(name, audio.channels)
-        meter = EarsMeter(audio.sample_rate)
+        meter = StereoStats(audio.sample_rate)
         _listen(audio, longest, _as_it_stands, meter, energy)
         return AudioSummary(audio, name, _as_it_stands, 2, meter, meter.silent_channels())
     layout = declared_layout(name, audio.channels) if name in NAMES else recognised_layout(audio.channels, audio.codec)
-    field = FieldMeter(audio.sample_rate)
+    field = FoaStats(audio.sample_rate)
     _listen(audio, longest, layout.to_ambix, field, energy)
     layout.check_unused(energy)
     return AudioSummary(audio, layout.name, layout.to_ambix, 4, field, field.silent_channels())
@@ -73,7 +70,7 @@ def _listen(
     audio: AudioReader | NumberedAudio,
     longest: float,
     prepared: Callable[[Tensor], Tensor],
-    meter: FieldMeter | EarsMeter,
+    meter: FoaStats | StereoStats,
     energy: Tensor,
 ) -> None:
     """Hear the sound to a meter, and add up the energy of the file's channels."""
@@ -107,18 +104,25 @@ def write_analyzed_audio(target: Path, heard: AudioSummary, seconds: float, samp
     """Write ambiX, or left and right, as a 16-bit wav, turned down as a whole where it would clip.
 
     Args:
-        target: the file; not atomic, give a temporary name.
+        target: the file, written whole or not at all.
         heard: whose sound.
         seconds: how much of it.
         sample_rate: Hz.
+
+    Raises:
+        OSError: the file cannot be written.
     """
     gain = min(1.0, 0.99 / heard.meter.peak)
-    left = round(seconds * sample_rate)
-    kind = "WAV" if left * heard.channels * 2 < LARGEST_WAV else "RF64"
-    with soundfile.SoundFile(target, "w", sample_rate, heard.channels, "PCM_16", format=kind) as file:
-        native = (heard.prepared(block) for block in heard.audio.play(BLOCK))
-        for block in resample_blocks(native, heard.audio.sample_rate, sample_rate):
-            file.write((gain * block[:, :left]).clamp(-1, 1).T.numpy())
-            left -= min(left, block.shape[1])
-            if not left:
-                break
+    native = (heard.prepared(block) for block in heard.audio.play(BLOCK))
+    changed = resample_blocks(native, heard.audio.sample_rate, sample_rate)
+    blocks = ((gain * block).clamp(-1, 1) for block in _first(changed, round(seconds * sample_rate)))
+    write_wav(target, blocks, sample_rate, "PCM_16")
+
+
+def _first(blocks: Iterable[Tensor], samples: int) -> Iterator[Tensor]:
+    """Blocks `(channels, samples)` up to a number of samples."""
+    for block in blocks:
+        yield block[:, :samples]
+        samples -= min(samples, block.shape[1])
+        if not samples:
+            return

@@ -9,8 +9,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from avssl.data.atomic import write_text
 from avssl.errors import InputError
+from avssl.io.atomic import write_text
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
@@ -13,7 +12,6 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from avssl.data.pool import outcomes
 from avssl.datasets.layouts import asmr, fair_play, files, music, music_stereo, rec_street, yt360
 from avssl.datasets.layouts.recording import Listing
 from avssl.datasets.manifest import NAME, Row, write_manifest
@@ -22,6 +20,7 @@ from avssl.datasets.prepare_report import Failure, PrepareReport, by_key, printa
 from avssl.datasets.transcode import MEDIA, PARTIAL, Job, Options, failure, prepare_one
 from avssl.errors import InputError, OutputError
 from avssl.io.cores import usable_cores
+from avssl.io.process_pool import outcomes
 from avssl.plugins import hint
 
 LAYOUTS = {"files": files.find, "yt360": yt360.find}
@@ -81,8 +80,8 @@ def prepare(
     found = find(root, out, layout, split)
     with _disk_full_in_one_line(out):
         init_prepare_folder(out)
-        with _workplace(out):
-            journal = Journal(out, {"root": printable(root.resolve()), "layout": layout, **asdict(options)})
+        settings = {"root": printable(root.resolve()), "layout": layout, **asdict(options)}
+        with Journal(out, settings) as journal, _workplace(out):
             report = _run(found, journal, options, workers or usable_cores(), Console(stderr=True, quiet=not progress))
             _write(report)
     if progress:
@@ -125,7 +124,7 @@ def _run(found: Listing, journal: Journal, options: Options, workers: int, conso
     skipped = len(rows)
     for job, outcome in _shown(jobs, workers, console):
         if isinstance(outcome, Row):
-            journal.add(job.recording, outcome)
+            journal.note(job.recording, outcome)
             rows.append(outcome)
         else:
             failures.append(outcome)
@@ -168,20 +167,15 @@ def _write(report: PrepareReport) -> None:
 
 @contextlib.contextmanager
 def _workplace(out: Path) -> Iterator[None]:
-    """The folders that workers write to, for one run at a time; what is half-written is thrown away."""
+    """The folders that workers write to; what is half-written is thrown away."""
     partial = out / PARTIAL
     (out / MEDIA).mkdir(exist_ok=True)
-    with (out / ".lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise InputError(f"{out}: another `avssl prepare` is writing here") from None
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir()
+    try:
+        yield
+    finally:
         shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir()
-        try:
-            yield
-        finally:
-            shutil.rmtree(partial, ignore_errors=True)
 
 
 @contextlib.contextmanager

@@ -17,8 +17,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Column, Table
 
-from avssl.data.atomic import replacing, write_text
 from avssl.datasets.manifest import Row
+from avssl.io.atomic import replacing, write_text
 
 FACTS = ("key", "seconds", "sample_rate", "layout", "silent_channels", "azimuth", "elevation", "diffuseness")
 HEADINGS = ("seconds", "Hz", "layout", "silent", "azimuth", "elevation", "diffuse")

@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from avssl.data.ears import EarsMeter
 from avssl.datasets.audio_pass import AudioSummary, analyze_audio, check_length, write_analyzed_audio
+from avssl.datasets.audio_stats import StereoStats
 from avssl.datasets.layouts.recording import Recording
 from avssl.datasets.manifest import Row
 from avssl.datasets.prepare_report import Failure, printable
@@ -164,7 +164,7 @@ def _examined(recording: Recording, options: Options) -> tuple[VideoReader | Sti
 
 
 def _check_difference(heard: AudioSummary, least: float) -> None:
-    if isinstance(heard.meter, EarsMeter) and (found := heard.meter.difference()) < least:
+    if isinstance(heard.meter, StereoStats) and (found := heard.meter.difference()) < least:
         raise InputError(
             f"{heard.audio.path}: expected left and right to differ by {least:.0f} dB, found {found:.0f} dB"
         )

@@ -12,12 +12,12 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from avssl.data.atomic import replacing, write_text
-from avssl.data.digest import sha256
 from avssl.detection.backends.ultralytics import ultralytics
 from avssl.detection.backends.yolo import Yolo
 from avssl.errors import InputError
+from avssl.io.atomic import replacing, write_text
 from avssl.io.format_version import check_version
+from avssl.io.hashing import sha256
 
 FORMAT = "avssl-detector"
 VERSION = 1
@@ -71,9 +71,14 @@ def read_folder(folder: Path) -> Yolo:
     except (SafetensorError, OSError, RuntimeError) as error:
         reason = " ".join(str(error).split())[:200]
         raise InputError(f"{folder / WEIGHTS}: not the weights of a {config.architecture}: {reason}") from error
-    detector = Yolo(network, folder.resolve().name, sha256(folder / WEIGHTS, folder / CONFIG), config.side)
+    detector = Yolo(network, folder.resolve().name, sha256(*folder_files(folder)), config.side)
     detector.views = config.views
     return detector
+
+
+def folder_files(folder: Path) -> list[Path]:
+    """The files whose hash is a detector's."""
+    return [folder / WEIGHTS, folder / CONFIG]
 
 
 def build(config: Config) -> nn.Module:

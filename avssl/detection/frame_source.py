@@ -1,15 +1,18 @@
-"""Where the pictures of 360-degree clips are largest: the recordings, while they are there, else the proxies."""
+"""Video that objects are detected in: the original recordings, which are larger, or the proxies; one for all clips."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import NamedTuple
 
 from avssl.datasets.manifest import Manifest, Row
-from avssl.datasets.prepare_journal import SETTINGS
+from avssl.datasets.prepare_journal import ENTRIES
 from avssl.errors import InputError
+from avssl.io.jsonl_journal import read_settings
 from avssl.media.streams import VideoReader
+
+ORIGINAL, PROXY = "original", "proxy"
+FRAMES = (ORIGINAL, PROXY)
 
 
 class Panorama(NamedTuple):
@@ -30,41 +33,68 @@ class Panoramas:
 
     Args:
         manifest: the clips.
+        frames: `ORIGINAL` (recordings, which are larger) or `PROXY`, for all clips.
 
     Raises:
         InputError: a clip's pictures are no panoramas.
     """
 
-    def __init__(self, manifest: Manifest) -> None:
+    def __init__(self, manifest: Manifest, frames: str) -> None:
         flat = next((row for row in manifest if row.width != 2 * row.height), None)
         if flat is not None:
             raise InputError(
                 f"{manifest.root}: objects are looked for in 360-degree pictures (2:1), clip {flat.key!r} is "
                 f"{flat.width}x{flat.height}"
             )
-        self._folder, self._recordings = manifest.root, _recordings(manifest.root)
+        self._folder, self._root, self.frames = manifest.root, _recordings(manifest.root), frames
         self._rows = {row.key: row for row in manifest}
 
     def __getitem__(self, key: str) -> Panorama:
+        """The pictures that objects are detected in.
+
+        Raises:
+            InputError: they are of an original recording, and it is not there.
+        """
         row = self._rows[key]
-        recording = _recording(row, self._recordings) if self._recordings else None
+        if self.frames == PROXY:
+            return self._proxy(row)
+        recording = _recording(row, self._root)
         if recording is None:
-            return Panorama(self._folder / row.video, 0, row.start, row.height)
+            raise InputError(
+                f"{row.source}: expected the original recording of clip {key!r} (frames is original), got none; bring "
+                "it back, or delete the file of objects and detect with frames=proxy"
+            )
         frames = VideoReader(recording)
         return Panorama(recording, frames.stream, row.start, max(frames.height, row.height))
+
+    def to_show(self, key: str) -> Panorama:
+        """The largest pictures that are there, for a person to look at."""
+        there = self.frames == ORIGINAL and _recording(self._rows[key], self._root) is not None
+        return self[key] if there else self._proxy(self._rows[key])
+
+    def _proxy(self, row: Row) -> Panorama:
+        return Panorama(self._folder / row.video, 0, row.start, row.height)
+
+
+def lost_recordings(manifest: Manifest) -> int:
+    """How many clips of a manifest have no original recording any more."""
+    root = _recordings(manifest.root)
+    return sum(_recording(row, root) is None for row in manifest)
 
 
 def _recordings(folder: Path) -> Path | None:
     """The folder that `avssl prepare` read, as its settings have it, if it is still there."""
     try:
-        root = Path(json.loads((folder / SETTINGS).read_text(encoding="utf-8"))["root"])
-    except (OSError, ValueError, KeyError, TypeError):
+        root = Path((read_settings(folder / ENTRIES) or {})["root"])
+    except (KeyError, TypeError, ValueError):
         return None
     return root if root.is_dir() else None
 
 
-def _recording(row: Row, root: Path) -> Path | None:
+def _recording(row: Row, root: Path | None) -> Path | None:
     """The file under a root that a row names as its source, by a path that may begin elsewhere."""
+    if root is None:
+        return None
     parts = Path(row.source).parts
     tails = (root.joinpath(*parts[first:]) for first in range(len(parts)))
     return next((path for path in tails if path.is_file() and path.is_relative_to(root)), None)

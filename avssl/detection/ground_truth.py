@@ -8,10 +8,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from avssl.data.digest import sha256
 from avssl.datasets.manifest import Manifest
 from avssl.detection.object_index import SCHEMA, DetectedTimes, DetectionSettings, objects_path, write
 from avssl.errors import InputError
+from avssl.io.hashing import sha256
 from avssl.spatial.boxes import from_frame
 
 TRUTH = "truth"
@@ -38,7 +38,7 @@ def objects_of_world(manifest: Manifest, min_score: float) -> Path:
     """
     source = manifest.root / FILE
     table = read_truth(source)
-    about = DetectionSettings(f"{TRUTH} sha256:{sha256(source)}", "", 0.0, min_score)
+    about = DetectionSettings(f"{TRUTH} sha256:{sha256(source)}", "", 0.0, min_score, "")
     path = objects_path(manifest.root, TRUTH)
     write(path, _objects(table, about, min_score), about, _looked(table))
     return path

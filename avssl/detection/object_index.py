@@ -15,11 +15,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from avssl.data.atomic import replacing
 from avssl.errors import InputError
+from avssl.io.atomic import replacing
 
 FORMAT = "avssl-objects"
-VERSION = 1
+DIGITS = 8
+"""Of the weights' hash in the names of files."""
+HASHED = re.compile(rf"-[0-9a-f]{{{DIGITS}}}")
+VERSION = 2
 SCHEMA = pa.schema(
     [
         ("key", pa.string()),
@@ -64,6 +67,9 @@ class DetectionSettings:
     """Frames looked at a second."""
     min_score: float
     """Objects of a lower score are left out."""
+    frames: str
+    """Video that the frames are of: original (the recordings that `avssl prepare` read) or proxy (the manifest's);
+    nothing for the truth of a made-up world."""
 
 
 class Objects:
@@ -123,9 +129,61 @@ def slug(model: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") or "model"
 
 
-def objects_path(folder: Path, model: str) -> Path:
-    """The file of a model's objects in a manifest's folder."""
-    return folder / f"objects-{slug(model)}.parquet"
+def objects_path(folder: Path, model: str, sha256: str = "") -> Path:
+    """The file of a model's objects in a manifest's folder; models of one name differ by their weights' hash.
+
+    Args:
+        folder: of the manifest.
+        model: as it was given to `detect`.
+        sha256: of the weights; nothing for the truth of a made-up world.
+    """
+    digest = f"-{sha256[:DIGITS]}" if sha256 else ""
+    return folder / f"objects-{slug(model)}{digest}.parquet"
+
+
+def find_objects(folder: Path, model: str) -> Path:
+    """The file of the objects that a model found, by the hash of its weights where they are here.
+
+    Weights need not be here: the file of that name counts then, if it is the only one.
+
+    Args:
+        folder: of the manifest.
+        model: as it was given to `detect`, or a file's name between `objects-` and `.parquet`.
+
+    Returns:
+        The file; where there is none, that which `detect` would write, as far as that is known.
+
+    Raises:
+        InputError: several detectors of that name left files, and none of their weights are here; or one is broken.
+    """
+    digest, there = _sha256_of(model), _files(folder, model)
+    if digest:
+        fitting = [path for path in there if read_settings(path)[0].model.endswith(f"sha256:{digest}")]
+        return next(iter(fitting), objects_path(folder, model, digest))
+    if len(there) > 1:
+        named = ", ".join(path.stem.removeprefix("objects-") for path in there)
+        raise InputError(
+            f"{folder}: expected objects of one detector {model!r}, got those of {len(there)} with other weights; "
+            f"give the path of the weights, or one of {named}"
+        )
+    return next(iter(there), objects_path(folder, model))
+
+
+def _files(folder: Path, model: str) -> list[Path]:
+    """Files of objects of a model's name, whatever its weights."""
+    exact = objects_path(folder, model)
+    hashed = (path for path in folder.glob(f"{exact.stem}-*.parquet") if HASHED.fullmatch(path.stem, len(exact.stem)))
+    return [exact] if exact.is_file() else sorted(hashed)
+
+
+def _sha256_of(model: str) -> str:
+    """Of a detector's weights; nothing where they are not here."""
+    from avssl.detection.backends.load import detector_sha256  # torchvision takes a second
+
+    try:
+        return detector_sha256(model)
+    except (OSError, ValueError):
+        return ""
 
 
 def read(folder: Path, model: str) -> Objects:
@@ -133,12 +191,12 @@ def read(folder: Path, model: str) -> Objects:
 
     Args:
         folder: of the manifest.
-        model: as it was given to `detect`.
+        model: see `find_objects`.
 
     Raises:
-        InputError: there is no such file, it is broken, or of another kind.
+        InputError: there is no such file, it is broken, or of another kind; see `find_objects`.
     """
-    path = objects_path(folder, model)
+    path = find_objects(folder, model)
     if not path.is_file():
         raise InputError(f"{path}: expected objects, there is no such file; `avssl detect {folder} --model {model}`")
     with _refused(path):

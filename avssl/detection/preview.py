@@ -11,8 +11,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from avssl.data.atomic import replacing
 from avssl.detection.frame_source import Panorama, Panoramas
+from avssl.io.atomic import replacing
 from avssl.media import read_frames
 from avssl.spatial.boxes import outline
 
@@ -39,7 +39,7 @@ def write_overlay(path: Path, table: pa.Table, panoramas: Panoramas) -> None:
     if not best:
         path.unlink(missing_ok=True)
         return
-    sheet = np.concatenate([_drawn(panoramas[key], time, rows) for key, time, rows in best])
+    sheet = np.concatenate([_drawn(panoramas.to_show(key), time, rows) for key, time, rows in best])
     whole, coded = cv2.imencode(".jpg", sheet[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 88])
     assert whole
     with replacing(path) as part:

@@ -14,9 +14,9 @@ from avssl.data.worker_loader import Batch, in_order
 from avssl.embedding.cache_keys import CacheKeys
 from avssl.errors import MissingFileError
 from avssl.io.cache_folder import cache_folder
+from avssl.io.progress import ProgressCounter
 from avssl.media import probe
 from avssl.media.streams import AudioReader, VideoReader
-from avssl.train.counter import Counter
 
 FILE = "durations.jsonl"
 
@@ -48,7 +48,10 @@ def cached_durations(
     wanted = {path: name for path, name in names.items() if name not in known}
     if wanted:
         file.parent.mkdir(parents=True, exist_ok=True)
-        with file.open("a", encoding="utf-8") as log, Counter(title or "durations of files", len(wanted)) as counter:
+        with (
+            file.open("a", encoding="utf-8") as log,
+            ProgressCounter(title or "durations of files", len(wanted)) as counter,
+        ):
             found = in_order(partial(_measured, tower=tower), list(wanted), workers)
             for name, seconds in zip(wanted.values(), found, strict=True):
                 known[name] = float(seconds["seconds"])

@@ -23,16 +23,15 @@ def embed_files(
     towers: Sequence[str],
     reading: Reading,
     *,
-    hop: float = 1.0,
+    hop: float | None = None,
     precision: str = "bf16-mixed",
     workers: int = 2,
     say: Callable[[str], None] = print,
 ) -> dict[str, str]:
     """Embed windows of all media below a folder, of a manifest, or of one file.
 
-    Windows of sound and pictures begin at the same times: `hop` seconds apart, from the beginning, as long as a whole
-    one is there; a file shorter than a window has one. What was embedded before is read from the cache, so that a run
-    that was stopped goes on where it was.
+    Windows of audio and of frames start at the same times, every `hop` seconds from the beginning as long as they fit;
+    a file shorter than a window has one. Cached embeddings are read, so a stopped run continues where it was.
 
     Args:
         root: where the media are.
@@ -40,17 +39,18 @@ def embed_files(
         encoders: pretrained.
         towers: audio, video.
         reading: how windows are read.
-        hop: seconds from one window to the next.
+        hop: seconds from one window to the next; None: the length of a window.
         precision: Lightning Fabric's name.
         workers: loader processes.
-        say: gets a line for each thing that a person should know.
+        say: called with each line of the summary.
 
     Returns:
-        What could not be read, name -> why.
+        Files that could not be read: name -> reason.
 
     Raises:
-        InputError: no media, or nothing in them that the towers could take; an output of another kind.
+        InputError: no media, none with a stream for the towers, or an output of another suffix.
     """
+    hop = reading.seconds if hop is None else hop
     if not 0 < hop < math.inf:
         raise InputError(f"windows are a hop > 0 seconds apart, not {hop}")
     table = embedding_table(out, reading.seconds)
@@ -81,7 +81,7 @@ def _add_all(
     precision: str,
     workers: int,
 ) -> int:
-    """Embed what was found, one tower after the other; how many windows there were."""
+    """Embed the sources of one tower after the other; returns the number of windows."""
     offsets = {medium.name: medium.start for medium in there}
     rows = 0
 
@@ -91,7 +91,7 @@ def _add_all(
     for tower, sources in found.sources.items():
         embedder: Embedder = getattr(encoders, tower)
         run = iterate_cached_embeddings(embedder, sources, reading, precision=precision, workers=workers, on_error=fail)
-        with closing(run):  # keeps what it has by then, should this be stopped
+        with closing(run):  # writes what is computed by then, should this be stopped
             for source, embeddings in run:
                 add(source.key, [start - offsets[source.key] for start in source.starts], tower, embeddings)
                 rows += len(embeddings)

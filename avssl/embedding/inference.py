@@ -17,9 +17,9 @@ from avssl.config import check_precision
 from avssl.data.window_reader import Reading, Source, iterate_window_frames, read_audio_windows
 from avssl.data.worker_loader import Batch, ErrorsAsResults, in_order, read_error
 from avssl.errors import InputError
+from avssl.io.progress import ProgressCounter
 from avssl.models.embedder import AudioEmbedder, Embedder
 from avssl.models.runtime import evaluating, single_process
-from avssl.train.counter import Counter
 
 BATCH = 32
 """Windows in one pass through a network, and in one read of a file, at most."""
@@ -76,7 +76,7 @@ def embed(
     try:
         with (
             evaluating(network),
-            Counter(title or f"{tower_of(embedder)} windows", sum(map(len, flat)), progress) as counter,
+            ProgressCounter(title or f"{tower_of(embedder)} windows", sum(map(len, flat)), progress) as counter,
         ):
             batches = in_order(read if on_error is None else ErrorsAsResults(read), flat, workers)
             parts = _embedded(network, batches, fabric, counter)
@@ -166,8 +166,8 @@ def _split(source: Source, read: _Reader) -> list[_Job]:
 
 
 def _embedded(
-    network: torch.nn.Module, batches: Iterable[Batch], fabric: Fabric, counter: Counter
-) -> Iterator[Tensor | InputError]:
+    network: torch.nn.Module, batches: Iterable[Batch], fabric: Fabric, counter: ProgressCounter
+) -> Iterator[Tensor | ValueError]:
     """For each batch of windows their embeddings, or why they could not be read."""
     waiting: list[Tensor] = []
     for batch in batches:
@@ -186,7 +186,9 @@ def _embedded(
     yield from _passed(network, waiting, fabric, counter)
 
 
-def _passed(network: torch.nn.Module, waiting: list[Tensor], fabric: Fabric, counter: Counter) -> Iterator[Tensor]:
+def _passed(
+    network: torch.nn.Module, waiting: list[Tensor], fabric: Fabric, counter: ProgressCounter
+) -> Iterator[Tensor]:
     """The embeddings of batches of windows that go through the tower together."""
     if waiting:
         with torch.inference_mode(), fabric.autocast():

@@ -11,14 +11,13 @@ import torch
 
 from avssl.data.window_reader import Source
 from avssl.data.worker_loader import Batch, ErrorsAsResults, in_order, read_error
-from avssl.datasets.layouts.files import AUDIO_SUFFIXES, VIDEO_SUFFIXES
-from avssl.datasets.layouts.walk import walk
+from avssl.datasets.layouts.files import AUDIO_SUFFIXES, VIDEO_SUFFIXES, walk
 from avssl.datasets.manifest import NAME, read_manifest
 from avssl.embedding.duration_cache import media_duration
 from avssl.errors import InputError
+from avssl.io.progress import ProgressCounter
 from avssl.media import probe
 from avssl.media.streams import AudioReader
-from avssl.train.counter import Counter
 
 WINDOWS_PER_SOURCE = 512
 """Longer files become several sources, so that memory is flat."""
@@ -82,7 +81,7 @@ def find_windows(
     """
     made = MediaFiles({tower: [] for tower in towers})
     jobs = [(medium, tower) for medium in found for tower in towers]
-    with Counter("looking at files", len(jobs)) as counter:
+    with ProgressCounter("looking at files", len(jobs)) as counter:
         for (medium, tower), batch in zip(jobs, in_order(ErrorsAsResults(_measured), jobs, workers), strict=True):
             counter.advance(1)
             if refused := read_error(batch):
@@ -118,7 +117,7 @@ def _measured(job: tuple[Medium, str]) -> Batch:
 
 
 def _has(path: Path, tower: str) -> bool:
-    """Whether there are pictures, or sound, in a file that may hold both."""
+    """Whether a file has a stream of frames, or of audio."""
     if path.suffix.lower() in AUDIO_SUFFIXES:
         return True
     there = probe(path)

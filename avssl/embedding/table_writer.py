@@ -1,4 +1,4 @@
-"""Embeddings as rows of a file that other programs read, written as they come."""
+"""Table writer of embeddings: `.parquet` or `.npz`, written as they are computed."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from torch import Tensor
 
-from avssl.data.atomic import replacing
 from avssl.errors import InputError
+from avssl.io.atomic import replacing
 
 NPY: Any = np.lib.format
 GROUP = 4096
@@ -81,7 +81,7 @@ def _parquet(path: Path, seconds: float) -> Iterator[Add]:
 
 @dataclass
 class _Columns:
-    """What is known of the windows of one tower; the embeddings lie in a file without a name."""
+    """Windows of one tower; their embeddings are buffered in an unnamed temporary file."""
 
     rows: IO[bytes]
     width: int

@@ -10,8 +10,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from avssl.data.atomic import replacing
 from avssl.embedding.cache_keys import short_hash
+from avssl.io.atomic import replacing
 
 TENSORS_PER_SHARD = 256
 NUMBERS_IN_MEMORY = 4_000_000

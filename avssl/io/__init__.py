@@ -1,1 +1,1 @@
-"""Files, hashes, processes, cores and the cache folder, for every layer."""
+"""Files, hashes, processes, cores, resumable journals and the cache folder, for every layer."""

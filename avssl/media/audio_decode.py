@@ -72,6 +72,16 @@ def decode_stretch(
         return _laid_out(opened, runs, first, end), rate
 
 
+def stream_rate(path: Path, stream: int) -> int:
+    """Rate in Hz of one of the audio streams that FFmpeg decodes.
+
+    Raises:
+        InputError: no such stream.
+    """
+    with reading(path):
+        return int(_settled(borrow(path, AudioStream, stream)).stream.codec_context.sample_rate)
+
+
 def chosen(path: Path, channels: Sequence[int] | None, count: int) -> list[int]:
     """Channel indices, all of them for None.
 

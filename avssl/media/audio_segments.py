@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 from avssl.errors import InputError, MissingFileError
-from avssl.media.audio_decode import chosen, decode_stretch
+from avssl.media.audio_decode import chosen, decode_stretch, stream_rate
+from avssl.spatial.resample import resample, widened
 
 LIBSNDFILE = {".wav", ".flac", ".caf", ".aif", ".aiff", ".w64", ".rf64", ".ogg"}
 """Files that libsndfile seeks in and reads; it leaves the eight channels of an ogg in the order of the file."""
@@ -44,14 +45,68 @@ def read_audio(
     return _read(path, start, seconds, channels, stream)
 
 
+def read_resampled(
+    path: Path | str,
+    start: float,
+    seconds: float,
+    sample_rate: int,
+    channels: Sequence[int] | None = None,
+    stream: int = 0,
+) -> Tensor:
+    """A segment of audio at any rate: the samples that the whole file has there when it is resampled.
+
+    Training, embedding and inference read through this function, so that the edges of a segment are the same in all.
+
+    Args:
+        path: see `read_audio`.
+        start: seconds from the file's beginning.
+        seconds: length; what the file lacks of it is silence.
+        sample_rate: Hz, of what is returned.
+        channels: see `read_audio`.
+        stream: see `read_audio`.
+
+    Returns:
+        float32 `(channels, round(seconds * sample_rate))`, full scale 1.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        InputError: see `read_audio`.
+    """
+    path = Path(path)
+    rate = audio_rate(path, stream)
+    if rate == sample_rate:
+        return read_audio(path, start, seconds, channels, stream)[0]
+    first, wide = widened(start, seconds, rate, sample_rate)
+    found = resample(read_audio(path, first, wide, channels, stream)[0], rate, sample_rate)
+    begin = round(start * sample_rate) - round(first * sample_rate)
+    return found[:, begin : begin + round(seconds * sample_rate)]
+
+
+def audio_rate(path: Path, stream: int = 0) -> int:
+    """Rate of a file's audio stream in Hz, as `read_audio` gives it.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        InputError: no audio in the file, or no such stream.
+    """
+    _require(path)
+    if path.suffix.lower() in LIBSNDFILE and stream == 0:
+        try:
+            with soundfile.SoundFile(path) as file:
+                if file.subtype != "OPUS":
+                    return int(file.samplerate)
+        except soundfile.LibsndfileError:
+            pass  # as in `_read`
+    return stream_rate(path, stream)
+
+
 def read_all_audio(path: Path | str, channels: Sequence[int] | None = None, stream: int = 0) -> tuple[Tensor, int]:
     """All the sound of a file; see `read_audio`."""
     return _read(Path(path), 0.0, math.inf, channels, stream)
 
 
 def _read(path: Path, start: float, seconds: float, channels: Sequence[int] | None, stream: int) -> tuple[Tensor, int]:
-    if not path.is_file():
-        raise MissingFileError(f"{path}: expected a sound file, there is none")
+    _require(path)
     if path.suffix.lower() in LIBSNDFILE and stream == 0:
         try:
             with soundfile.SoundFile(path) as file:
@@ -61,6 +116,11 @@ def _read(path: Path, start: float, seconds: float, channels: Sequence[int] | No
         except soundfile.LibsndfileError:
             pass  # a caf or wav around a codec that libsndfile does not know: FFmpeg says what is wrong
     return decode_stretch(path, start, seconds, channels, stream)
+
+
+def _require(path: Path) -> None:
+    if not path.is_file():
+        raise MissingFileError(f"{path}: expected a sound file, there is none")
 
 
 def _seek_and_read(

@@ -15,10 +15,10 @@ import torch
 from av.packet import Packet
 from av.video.reformatter import ColorRange, Colorspace
 
-from avssl.data.atomic import replacing
 from avssl.errors import InputError
+from avssl.io.atomic import replacing
 from avssl.media.audio_encode import encoded, instant
-from avssl.media.video_writer import writing
+from avssl.media.write_errors import writing
 
 MPEG4 = {"qmin": "3", "qmax": "3", "g": "12"}
 """Quality is held, not rate, so that quick pictures come out no coarser than slow ones."""

@@ -9,8 +9,8 @@ from pathlib import Path
 from torch import Tensor
 
 from avssl.errors import InputError
-from avssl.media.resample import in_blocks
 from avssl.media.streams import AudioReader
+from avssl.spatial.resample import in_blocks
 
 SUFFIXES = frozenset((".wav", ".flac"))
 

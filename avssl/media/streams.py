@@ -20,8 +20,8 @@ from avssl.errors import InputError
 from avssl.media.audio_decode import native_samples
 from avssl.media.container_cache import open_container, reading, streams_of
 from avssl.media.probe import probe
-from avssl.media.resample import in_blocks
 from avssl.media.video_decode import beginning, iterate_frames
+from avssl.spatial.resample import in_blocks
 
 LONGEST_JUMP = 600.0
 """Seconds between neighbouring pieces of sound; more is a broken time stamp, not a pause."""

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-import shutil
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable
+from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -19,13 +18,12 @@ from av.video.reformatter import ColorRange, Colorspace
 from av.video.stream import VideoStream
 from torch import Tensor
 
-from avssl.data.atomic import replacing
 from avssl.errors import InputError, OutputError
+from avssl.io.atomic import replacing
+from avssl.media.write_errors import writing
 
 # No B frames and closed groups make any instant cheap to reach; fastdecode gives up CABAC and deblocking.
 X264 = {"preset": "veryfast", "tune": "fastdecode", "bf": "0", "sc_threshold": "0"}
-LEFT = 1 << 16
-"""Bytes: with fewer free a disk is full. libsndfile says no more than "System error" of that."""
 SLOWEST = 0.001
 """Pictures a second; slower rates are no fractions of the size that containers store."""
 
@@ -155,19 +153,3 @@ class _Film:
         # What RGB is converted to; players take pictures of 720 rows or more for BT.709 unless told.
         context.colorspace, context.color_range = Colorspace.ITU601, ColorRange.MPEG
         return stream
-
-
-@contextmanager
-def writing(path: Path) -> Iterator[None]:
-    """One line with the path, whatever library could not write."""
-    try:
-        yield
-    except FFmpegError as error:
-        raise OutputError(f"{path}: cannot be written: {error.strerror}") from error
-    except soundfile.LibsndfileError as error:
-        reason = "No space left on device" if _is_full(path.absolute().parent) else error.error_string
-        raise OutputError(f"{path}: cannot be written: {reason}") from error
-
-
-def _is_full(folder: Path) -> bool:
-    return folder.is_dir() and shutil.disk_usage(folder).free < LEFT

@@ -11,8 +11,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from avssl.data.atomic import replacing, write_text
 from avssl.errors import InputError
+from avssl.io.atomic import replacing, write_text
 from avssl.io.format_version import check_version
 from avssl.models.model_card import model_card
 

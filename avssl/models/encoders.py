@@ -23,6 +23,7 @@ from avssl.models.encoder_io import (
     read_tensors,
     write_folder,
 )
+from avssl.models.geometry import InputGeometry
 from avssl.models.tower import Tower, TowerOutput
 from avssl.models.tower_factory import audio_tower, video_tower
 from avssl.spatial.features import Features
@@ -163,6 +164,7 @@ class Encoders(nn.Module):
     Args:
         model: names the towers; its `weights` are not read here, see `build_encoders`.
         features: how sound becomes input.
+        geometry: windows and crops of the training, which downstream heads default to; None: unknown.
 
     Raises:
         ValueError: unknown preset, backbone or feature.
@@ -171,9 +173,10 @@ class Encoders(nn.Module):
     convention = CONVENTION
     """Order and gain of the channels of sound: ambiX, ACN order W, Y, Z, X with SN3D gain."""
 
-    def __init__(self, model: ModelConfig, features: FeatureConfig) -> None:
+    def __init__(self, model: ModelConfig, features: FeatureConfig, geometry: InputGeometry | None = None) -> None:
         super().__init__()
         self.model_config, self.feature_config = replace(model, init=""), features
+        self.geometry = geometry
         front_end = Features(features)
         self.audio = AudioEncoder(front_end, audio_tower(model, front_end.maps), model.audio or model.preset)
         self.video = VideoEncoder(model)
@@ -225,8 +228,11 @@ class Encoders(nn.Module):
         found = find_folder(Path(folder))
         config = read_config(found)
         where = str(found / CONFIG)
+        geometry = config.get("geometry")  # encoders saved before it was stored have none
         encoders = cls(
-            fill(ModelConfig, config["model"], where=where), fill(FeatureConfig, config["features"], where=where)
+            fill(ModelConfig, config["model"], where=where),
+            fill(FeatureConfig, config["features"], where=where),
+            fill(InputGeometry, geometry, where=where) if geometry else None,
         )
         load_tensors(encoders, read_tensors(found / WEIGHTS), str(found / WEIGHTS))
         return encoders.eval()
@@ -237,6 +243,7 @@ class Encoders(nn.Module):
             "avssl": __version__,
             "model": asdict(self.model_config),
             "features": asdict(self.feature_config),
+            "geometry": asdict(self.geometry) if self.geometry else None,
             "sample_rate": self.sample_rate,
             "convention": self.convention,
             "audio": {

@@ -28,7 +28,7 @@ Two networks that map audio and frames of 360-degree video to embeddings. Versio
 * **Frames**: uint8, or float in 0..255, shape `(..., time, 3, height, width)`, RGB: views in perspective, cut from
   the sphere. The first layer normalises them with ImageNet's mean and standard deviation.
 
-Convention: {convention}: x front, y left, z up; azimuth counter-clockwise from the front, elevation up.
+{geometry}Convention: {convention}: x front, y left, z up; azimuth counter-clockwise from the front, elevation up.
 
 ## How they were trained
 
@@ -66,6 +66,7 @@ def model_card(config: Mapping[str, Any]) -> str:
     return CARD.format(
         version=config["version"],
         format=config["format"],
+        geometry=_geometry(config.get("geometry")),
         convention=config["convention"],
         sample_rate=config["sample_rate"],
         audio=config["model"]["audio"] or config["model"]["preset"],
@@ -89,6 +90,19 @@ def _order(feature: str, channels: int) -> str:
     """What the channels are."""
     order = OTHER.get(channels, FOA)
     return f"{order} {EARS}" if feature.startswith("stereo") and channels == 4 else order
+
+
+def _geometry(geometry: Mapping[str, Any] | None) -> str:
+    """Windows and crops of the training; nothing where they are unknown."""
+    if not geometry:
+        return ""
+    seconds, frames, rate = (geometry[name] for name in ("seconds", "frames", "frame_rate"))
+    text = f"Windows of the training: {seconds:g} s of audio, {frames} frames at {rate:g} Hz"
+    if geometry["size"]:
+        text += f", crops of {geometry['size']} x {geometry['size']} pixels"
+    if geometry["min_fov"] and geometry["max_fov"]:
+        text += f", horizontal field of view {geometry['min_fov']:g} to {geometry['max_fov']:g} degrees"
+    return f"{text}. Downstream heads default to this geometry.\n\n"
 
 
 def _table(training: Mapping[str, Any]) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from avssl.data.atomic import replacing
+from avssl.io.atomic import replacing
 from avssl.report.column import Column
 from avssl.report.comparison import Cell, Comparison
 

@@ -6,8 +6,8 @@ import os
 import stat
 from pathlib import Path
 
-from avssl.data.atomic import replacing
 from avssl.errors import InputError
+from avssl.io.atomic import replacing
 
 BEGIN, END = "<!-- avssl report -->", "<!-- end of report -->"
 FENCES = ("```", "~~~")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from avssl.data.atomic import write_text
+from avssl.io.atomic import write_text
 from avssl.report.comparison import Comparison, compare
 from avssl.report.figure import draw
 from avssl.report.insert import Insertion

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from math import gcd
 
-import numpy as np
-import torch
-from scipy.signal import resample_poly
 from torch import Tensor
 
 from avssl.errors import InputError
 from avssl.spatial.between import HrirInterpolator
+from avssl.spatial.resample import RESPONSES, resample
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,11 +42,10 @@ class HrirSet:
         """The same filters at another rate in Hz: gains and times of arrival in seconds stay."""
         if sample_rate == self.sample_rate:
             return self
-        common = gcd(sample_rate, self.sample_rate)
-        up, down = sample_rate // common, self.sample_rate // common
         # A filter's gain is the sum of its taps, which grows with their number.
-        changed = resample_poly(self.responses.numpy(), up, down, axis=-1) * (down / up)
-        return HrirSet(self.directions, torch.from_numpy(changed.astype(np.float32)), sample_rate)
+        taps = resample(self.responses.flatten(0, 1), self.sample_rate, sample_rate, RESPONSES)
+        taps = taps.reshape(len(self.directions), 2, -1) * (self.sample_rate / sample_rate)
+        return HrirSet(self.directions, taps, sample_rate)
 
     @cached_property
     def between(self) -> HrirInterpolator:

@@ -6,17 +6,20 @@ import json
 from collections.abc import Iterable
 from pathlib import Path
 
-from avssl.data.atomic import write_text
 from avssl.datasets.layouts.synthetic import SETTINGS as SETTINGS
 from avssl.datasets.manifest import NAME
 from avssl.errors import InputError
+from avssl.io.atomic import write_text
+from avssl.io.settings import require_same
 
 TRUTH = "truth.parquet"
 MEDIA = "media"
+UNWRITTEN = {"order": 1}
+"""Settings that earlier versions left out where they had these values."""
 
 
 def init_output_folder(out: Path, world: str, settings: dict[str, object], marks: Iterable[str] = (NAME,)) -> None:
-    """Make a folder a world's.
+    """Make a folder a world's; one that holds a world goes on only with the same settings.
 
     Args:
         out: the folder; made if it is not there.
@@ -32,13 +35,8 @@ def init_output_folder(out: Path, world: str, settings: dict[str, object], marks
         raise InputError(f"{out}: expected a folder to write to, this is a file")
     note = out / SETTINGS
     if note.is_file():
-        found = _read_settings(note)
-        differing = [name for name, value in settings.items() if found.get(name) != value]
-        if differing:
-            name = differing[0]
-            raise InputError(
-                f"{out}: holds a world of {name} {found.get(name)!r}, not {settings[name]!r}; give another folder"
-            )
+        wanted = json.loads(json.dumps(settings))
+        require_same(out, _read_settings(note), wanted, "give another folder", UNWRITTEN)
     for mark in () if note.is_file() else marks:
         if (out / mark).exists():
             raise InputError(f"{out}: holds {mark}, which {world} did not write; give another folder")

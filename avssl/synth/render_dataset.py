@@ -11,8 +11,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import soundfile
 
-from avssl.data.atomic import replacing
 from avssl.datasets.manifest import NAME, Row, write_manifest
+from avssl.io.atomic import replacing
 from avssl.media import write_audio, write_video
 from avssl.synth.dataset_base import SyntheticDataset, require
 from avssl.synth.output_folder import MEDIA, TRUTH, init_output_folder

@@ -13,10 +13,10 @@ import torch
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from avssl.data.atomic import sweep
-from avssl.data.pool import CrashError, outcomes
 from avssl.errors import InputError
+from avssl.io.atomic import sweep
 from avssl.io.cores import usable_cores
+from avssl.io.process_pool import CrashError, outcomes
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")

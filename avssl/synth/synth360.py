@@ -94,7 +94,7 @@ class Synth360(SyntheticDataset[Scene]):
 
     def settings(self) -> dict[str, object]:
         """All that the scenes depend on."""
-        return super().settings() | ({"order": self.order} if self.order > 1 else {})
+        return super().settings() | {"order": self.order}
 
     def constraints(self) -> Iterator[tuple[bool, str]]:
         """Those of every world, and a width that the lens and H.264 can take."""

@@ -11,8 +11,8 @@ from typing import Any, Protocol
 import torch
 from torch import nn
 
-from avssl.data import atomic
 from avssl.errors import InputError, OutputError
+from avssl.io import atomic
 from avssl.io.format_version import check_version
 from avssl.runs.reader import FORMAT
 
@@ -33,7 +33,7 @@ class Stateful(Protocol):
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """As `avssl.data.atomic.replacing`, and the file has reached the disk when it returns.
+    """As `avssl.io.atomic.replacing`, and the file has reached the disk when it returns.
 
     Raises:
         OutputError: the file cannot be written, such as on a full disk; `path` is as before.

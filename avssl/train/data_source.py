@@ -10,10 +10,12 @@ from typing import Any
 from avssl.config import DataConfig
 from avssl.data.crops import CropOptions, check_crop_guide
 from avssl.datasets.manifest import Manifest, read_manifest
+from avssl.detection.ground_truth import FILE as TRUTH_FILE
 from avssl.detection.ground_truth import TRUTH
-from avssl.detection.object_index import objects_path, read_settings
+from avssl.detection.object_index import DetectionSettings, find_objects, read_settings
 from avssl.errors import InputError
 from avssl.io.cache_folder import cache_folder
+from avssl.io.hashing import sha256
 from avssl.plugins import hint
 
 WORLDS = ("synth360", "synth360-order-2", "stage", "mono3d", "pseudo-binaural", "pseudo-binaural-stage")
@@ -67,21 +69,20 @@ def _look_for_objects(manifest: Manifest, detector: str, progress: bool) -> None
     """See that the objects of all clips are known; weights need not be here if they are."""
     from avssl.detection.detect import detect_objects
 
-    path = objects_path(manifest.root, detector)
+    path = find_objects(manifest.root, detector)
     settings: dict[str, Any] = {}
     if path.is_file():
         about, looked = read_settings(path)
-        # Weights may have been copied only: that they are the same ones, `detect_objects` knows from their contents.
-        if {row.key for row in manifest} <= looked.keys() and _changed(Path(detector)) <= path.stat().st_mtime:
+        if {row.key for row in manifest} <= looked.keys() and not _is_other_truth(manifest.root / TRUTH_FILE, about):
             return
         if detector != TRUTH:
-            settings = {"rate": about.rate, "views": about.views, "min_score": about.min_score}
+            settings = {name: getattr(about, name) for name in ("rate", "views", "min_score", "frames")}
     detect_objects(manifest.root, detector, **settings, progress=progress)
 
 
-def _changed(path: Path) -> float:
-    """When a file, or the last one in a folder, was changed; 0 where there is none."""
-    return max((each.stat().st_mtime for each in (path, *path.glob("*")) if each.is_file()), default=0.0)
+def _is_other_truth(path: Path, about: DetectionSettings) -> bool:
+    """Whether objects are of an earlier truth of a world that was rendered again."""
+    return about.model.startswith(f"{TRUTH} ") and path.is_file() and not about.model.endswith(sha256(path))
 
 
 def _rendered(config: DataConfig, sample_rate: int, progress: bool) -> Path:

@@ -15,13 +15,13 @@ from torch import Tensor, nn
 from avssl.config import OptimConfig, TrainConfig
 from avssl.errors import InputError
 from avssl.io.memory import keep_freed
+from avssl.io.progress import ProgressBar
 from avssl.models.runtime import single_process
 from avssl.train import checkpoint
 from avssl.train.collapse import collapse
 from avssl.train.data_timer import Batch, BatchSource, TimedBatches
 from avssl.train.metric_logger import Record
 from avssl.train.optim import learning_rate, optimizer
-from avssl.train.progress import ProgressBar
 from avssl.train.signals import StopRequest
 from avssl.train.state import TrainState
 from avssl.train.sync_batchnorm import convert_sync_batchnorm

@@ -194,7 +194,9 @@ def build_task(run: ResolvedRun) -> Task:
         InputError: unknown features, backbones or weights.
     """
     torch.manual_seed(run.config.train.seed)
-    return run.task(build_encoders(run.config.model, run.config.features), run.options)
+    task = run.task(build_encoders(run.config.model, run.config.features), run.options)
+    task.encoders.geometry = task.geometry(run.config.data)
+    return task
 
 
 def trained_task(run: ResolvedRun, folder: Path) -> Task:

@@ -56,6 +56,7 @@ def _probe_options(config: RunConfig, options: Any) -> Any:
     if not config.probe.get("enabled", True):
         return None
     shared = {key: getattr(config.data, key) for key in ("detector", "seconds", "frames", "frame_rate", "workers")}
+    shared |= {key: getattr(CropOptions(), key) for key in ("size", "min_fov", "max_fov")}
     if isinstance(options, CropOptions):
         crops = {each.name for each in fields(CropOptions)} - set(OWN)
         shared |= {key: value for key, value in config.options.items() if key in crops}

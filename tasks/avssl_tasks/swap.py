@@ -15,7 +15,7 @@ from torch.nn import functional
 from avssl.data.augment import Colour, jitter_colour, jitter_level
 from avssl.data.clip import Clip
 from avssl.data.crops import CropOptions, draw_crops
-from avssl.data.ears import SAME_DB
+from avssl.datasets.audio_stats import SAME_DB
 from avssl.datasets.manifest import Row
 from avssl.errors import InputError
 from avssl.media.hrir_files import read_hrirs

@@ -13,13 +13,13 @@ import torch
 from safetensors import SafetensorError
 
 from avssl.config import read_recipe
-from avssl.data.atomic import replacing
-from avssl.data.pool import outcomes
 from avssl.data.worker_loader import ErrorsAsResults, in_order, read_error
 from avssl.datasets.labelled_dataset import Labelled
 from avssl.datasets.manifest import read_manifest
 from avssl.detection.ground_truth import read_truth
 from avssl.errors import InputError, MissingFileError, OutputError, is_input_error, one_line
+from avssl.io.atomic import replacing
+from avssl.io.process_pool import outcomes
 from avssl.media import read_audio, read_frames
 from avssl.media.hrir_files import read_hrirs
 from avssl.media.image_sequence import decoded

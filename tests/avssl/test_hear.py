@@ -3,16 +3,19 @@ import torch
 
 from avssl.config import FeatureConfig, ModelConfig
 from avssl.hear import get_scene_embeddings, get_timestamp_embeddings, load_model
-from avssl.media.resample import resample
 from avssl.models.encoders import Encoders
+from avssl.models.geometry import InputGeometry
+from avssl.spatial.resample import resample
 
 ACCEPTED = (16000, 22050, 44100, 48000)
 """HEAR's sample rates, as its validator lists them."""
 
 
-def saved(folder, features="foa-iv", rate=16000):
+def saved(folder, features="foa-iv", rate=16000, geometry=None):
     torch.manual_seed(3)
-    Encoders(ModelConfig(), FeatureConfig(features, sample_rate=rate, n_fft=256, hop=160, mels=32)).save(folder)
+    Encoders(ModelConfig(), FeatureConfig(features, sample_rate=rate, n_fft=256, hop=160, mels=32), geometry).save(
+        folder
+    )
     return str(folder)
 
 
@@ -72,10 +75,19 @@ def test_a_scene_is_the_mean_of_its_windows(tmp_path):
 def test_what_is_no_model_or_no_audio_is_refused(tmp_path):
     with pytest.raises(ValueError, match="path of encoders"):
         load_model()
-    model = load_model(saved(tmp_path))
+    model = load_model(saved(tmp_path), seconds=1.0)
     with pytest.raises(ValueError, match=r"\(sounds, samples\), this is \(2, 1, 100\)"):
         get_scene_embeddings(torch.zeros(2, 1, 100), model)
     with pytest.raises(ValueError, match="load_model gave, not Linear"):
         get_timestamp_embeddings(torch.zeros(1, 100), torch.nn.Linear(1, 1))
     with pytest.raises(ValueError, match="hop > 0"):
-        load_model(str(tmp_path), hop=0.0)
+        load_model(str(tmp_path), seconds=1.0, hop=0.0)
+
+
+def test_windows_are_as_long_as_those_of_the_training(tmp_path):
+    model = load_model(saved(tmp_path / "own", geometry=InputGeometry(0.4, 8, 16.0)))
+    assert model.samples == round(0.4 * 16000)
+    assert load_model(str(tmp_path / "own"), seconds=0.2).samples == round(0.2 * 16000)
+    with pytest.raises(ValueError, match=r"set seconds=\.\.\., or pretrain them again") as caught:
+        load_model(saved(tmp_path / "old"))
+    assert "\n" not in str(caught.value)

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from avssl.cli import main
 from avssl.data.crops import CropOptions, draw_crops
 from avssl.datasets.manifest import read_manifest
-from avssl.detection.object_index import objects_path, read, read_settings
+from avssl.detection.object_index import find_objects, objects_path, read, read_settings
 from avssl.media import read_all_audio, write_audio, write_video
 from avssl.spatial.ambisonics import angle_between, beamform, rotate
 from avssl.synth.synth360 import synth360
@@ -45,7 +45,7 @@ def looked(tmp_path_factory):
 
 
 def rows(folder, model, key):
-    return [row for row in pq.read_table(objects_path(folder, str(model))).to_pylist() if row["key"] == key]
+    return [row for row in pq.read_table(find_objects(folder, str(model))).to_pylist() if row["key"] == key]
 
 
 def test_the_tractor_is_found_as_it_drives_to_the_left(looked):
@@ -95,7 +95,7 @@ def test_beam_and_crop_towards_the_tractor_hear_more_of_it_than_the_beam_away(lo
 
 
 def test_preview_and_table_lie_beside_the_manifest_and_a_second_pass_is_empty(looked):
-    path = objects_path(looked, str(MODEL))
+    path = find_objects(looked, str(MODEL))
     assert path.with_suffix(".jpg").stat().st_size > 50_000
     before = path.stat().st_mtime_ns
     result = run("detect", looked, "--model", MODEL, "--rate", 0.5)
@@ -113,7 +113,7 @@ def test_prepare_looks_for_objects_in_what_it_prepared(tmp_path):
     write_audio(tmp_path / "in" / "clip.wav", 0.1 * torch.randn(4, 12000), 24000)
     result = run("prepare", tmp_path / "in", tmp_path / "out", "--layout", "files", "--workers", 1, "--detect", MODEL)
     assert result.exit_code == 0, result.output
-    path = objects_path(tmp_path / "out", str(MODEL))
+    path = find_objects(tmp_path / "out", str(MODEL))
     assert str(path) in result.output
     about, looked = read_settings(path)
     assert about.model.startswith("yolo11n_int8_openvino_model sha256:")

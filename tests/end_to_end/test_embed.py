@@ -15,6 +15,7 @@ from avssl.datasets.manifest import Row, write_manifest
 from avssl.embedding import media_discovery, table_writer
 from avssl.media import write_audio, write_spatial_mp4, write_video
 from avssl.models.encoders import AudioEncoder, Encoders, VideoEncoder
+from avssl.models.geometry import InputGeometry
 
 SMALL = ("--seconds", 0.4, "--hop", 0.2, "--frames", 2, "--frame-rate", 8, "--resize", 32, "--size", 32)
 EXACT = (*SMALL, "--workers", 0, "--precision", "32-true")
@@ -176,3 +177,26 @@ def test_places_and_formats_that_are_not_there_are_refused(encoders, folder, tmp
         result = run(source, tmp_path / out, "--encoders", encoders, "--tower", "audio", *EXACT)
         assert result.exit_code == 2
         assert said in result.output
+
+
+def test_windows_default_to_the_geometry_of_the_encoders(folder, tmp_path):
+    torch.manual_seed(0)
+    features = FeatureConfig("foa-iv", sample_rate=8000, n_fft=256, hop=80, mels=32)
+    own = InputGeometry(0.4, 2, 8.0, 32, 60.0, 60.0)
+    Encoders(ModelConfig(), features, own).save(tmp_path / "own")
+    Encoders(ModelConfig(), features).save(tmp_path / "old")
+    exact = ("--workers", 0, "--precision", "32-true", "--channels", 4)
+    written = ("--seconds", 0.4, "--hop", 0.4, "--frames", 2, "--frame-rate", 8, "--size", 32, "--resize", 37)
+    views = (("--view", "20,0"), ("--view", "20,0,60"))
+    for name, view in zip(("default", "set"), views, strict=True):
+        given = written if name == "set" else ()
+        result = run(folder, tmp_path / f"{name}.npz", "--encoders", tmp_path / "own", *exact, *view, *given)
+        assert result.exit_code == 0, result.output
+    default, set_ = (np.load(tmp_path / f"{name}.npz") for name in ("default", "set"))
+    for tower in ("audio", "video"):
+        assert np.array_equal(default[f"{tower}_start"], set_[f"{tower}_start"])
+        assert np.allclose(default[tower], set_[tower], atol=1e-4)
+    old = run(folder, tmp_path / "old.npz", "--encoders", tmp_path / "old", *exact)
+    assert old.exit_code == 2
+    assert "set seconds=..., or pretrain them again" in old.output
+    assert not (tmp_path / "old.npz").exists()

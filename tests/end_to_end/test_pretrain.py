@@ -22,6 +22,7 @@ from avssl.config import RunConfig, fill, read_recipe
 from avssl.datasets.manifest import Row, read_manifest, write_manifest
 from avssl.models.encoder_factory import build_encoders
 from avssl.models.encoders import Encoders
+from avssl.models.geometry import InputGeometry
 from avssl.runs.reader import read_config
 from avssl.synth.synth360 import synth360
 from avssl.train import checkpoint
@@ -94,6 +95,13 @@ def test_saved_encoders_are_those_of_the_last_step_with_training_statistics(run)
         assert torch.equal(value, weights[f"encoders.{name}"]), name
     assert encoders.features.std.min() > 0
     assert not torch.equal(encoders.features.mean, torch.zeros_like(encoders.features.mean))
+
+
+def test_published_encoders_carry_the_geometry_that_they_were_trained_on(run, small_world):
+    wanted = config(small_world)
+    data, crops = wanted.data, wanted.options
+    geometry = Encoders.from_pretrained(run[0]).geometry
+    assert geometry == InputGeometry(0.5, data.frames, data.frame_rate, 32, crops["min_fov"], crops["max_fov"])
 
 
 def test_tensorboard_holds_scalars_frames_and_audio(run):

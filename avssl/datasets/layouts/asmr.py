@@ -12,10 +12,10 @@ from collections.abc import Sequence
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 
-from avssl.datasets.layouts.lists import clip_name, table
 from avssl.datasets.layouts.pair_files import Kind, gather, paired
 from avssl.datasets.layouts.recording import Listing
 from avssl.datasets.layouts.splits import choose, sets_of_lists, splits_of
+from avssl.datasets.layouts.video_lists import clip_name, table
 from avssl.errors import InputError
 
 CLIP = re.compile(r"[\w-]+_\d+_\d+")

@@ -11,9 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from avssl.datasets.labelled_dataset import Example, Fold, Labelled, by_groups
-from avssl.datasets.layouts.files import VIDEO_SUFFIXES
+from avssl.datasets.layouts.files import VIDEO_SUFFIXES, walk
 from avssl.datasets.layouts.synthetic import set_name
-from avssl.datasets.layouts.walk import walk
 from avssl.errors import InputError
 
 TRAIN = ("train", "training")

@@ -19,8 +19,8 @@ import numpy as np
 
 from avssl.config import check_choice
 from avssl.datasets.labelled_dataset import Example, Fold, Labelled, by_groups, check_missing
+from avssl.datasets.layouts.files import walk
 from avssl.datasets.layouts.synthetic import set_name
-from avssl.datasets.layouts.walk import walk
 from avssl.errors import InputError, MissingFileError
 from avssl.media.streams import AudioReader
 

@@ -14,11 +14,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from avssl.datasets.layouts.leakage import leakage
-from avssl.datasets.layouts.lists import clip_name, h5_names, lines
 from avssl.datasets.layouts.pair_files import FRAMES, Kind, Media, gather, paired, preferred
 from avssl.datasets.layouts.recording import Listing
-from avssl.datasets.layouts.splits import SPLITS, choose, sets_of_lists, splits_of
+from avssl.datasets.layouts.splits import SPLITS, choose, leakage, sets_of_lists, splits_of
+from avssl.datasets.layouts.video_lists import clip_name, h5_names, lines
 from avssl.errors import InputError
 
 H5 = (".h5", ".hdf5")

@@ -1,12 +1,12 @@
-"""Any folder of clips: sound inside, or in a file of the same stem beside the picture."""
+"""Any folder of clips, walked once: audio inside the video file, or in a file of the same stem beside it."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 from avssl.datasets.layouts.recording import Listing, Recording, listing, safe_key
-from avssl.datasets.layouts.walk import walk
 from avssl.errors import InputError
 
 VIDEO_SUFFIXES = frozenset(
@@ -54,6 +54,29 @@ AUDIO_SUFFIXES = frozenset(
         ".eac3",
     )
 )
+
+
+def walk(root: Path, leave_out: Path | None = None) -> Iterator[tuple[Path, list[str], list[str]]]:
+    """Each folder once, even where links lead back to it, with its visible folders and files by name, in order.
+
+    Args:
+        root: where to look, linked folders included.
+        leave_out: a folder not to look into, if any.
+
+    Yields:
+        A folder, the names of its folders, and of its files; folders removed from their list are not looked into.
+    """
+    seen: set[tuple[int, int]] = set()
+    skipped = leave_out and leave_out.resolve()
+    for name, below, names in os.walk(root, followlinks=True):
+        folder = Path(name)
+        status = folder.stat()
+        if (status.st_dev, status.st_ino) in seen or folder.resolve() == skipped:
+            below.clear()
+            continue
+        seen.add((status.st_dev, status.st_ino))
+        below[:] = sorted(each for each in below if not each.startswith("."))
+        yield folder, below, sorted(each for each in names if not each.startswith("."))
 
 
 def find(root: Path, leave_out: Path) -> Listing:

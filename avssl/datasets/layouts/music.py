@@ -11,10 +11,10 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from avssl.datasets.layouts.lists import clip_name, table
 from avssl.datasets.layouts.pair_files import Kind, gather, paired
 from avssl.datasets.layouts.recording import Listing
 from avssl.datasets.layouts.splits import choose, sets_of_lists, splits_of
+from avssl.datasets.layouts.video_lists import clip_name, table
 from avssl.errors import InputError
 
 STEREO = Kind("stereo", own_audio=True)

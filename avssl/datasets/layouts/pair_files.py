@@ -6,9 +6,8 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from avssl.datasets.layouts.files import AUDIO_SUFFIXES, VIDEO_SUFFIXES
+from avssl.datasets.layouts.files import AUDIO_SUFFIXES, VIDEO_SUFFIXES, walk
 from avssl.datasets.layouts.recording import Listing, Recording, listing, safe_key
-from avssl.datasets.layouts.walk import walk
 from avssl.errors import InputError
 
 FRAMES = "frames"

@@ -11,11 +11,10 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from avssl.datasets.layouts.files import AUDIO_SUFFIXES, VIDEO_SUFFIXES
+from avssl.datasets.layouts.files import AUDIO_SUFFIXES, VIDEO_SUFFIXES, walk
 from avssl.datasets.layouts.pair_files import FRAME_RATE
 from avssl.datasets.layouts.rec_street_lists import FORMATS, Lists, read_formats, read_lists
 from avssl.datasets.layouts.recording import Listing, Recording, listing, safe_key
-from avssl.datasets.layouts.walk import walk
 from avssl.errors import InputError
 
 PLAIN = "MONO ER"

@@ -7,8 +7,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from avssl.datasets.layouts.lists import lines
 from avssl.datasets.layouts.splits import choose, splits_of
+from avssl.datasets.layouts.video_lists import lines
 from avssl.errors import InputError
 
 PART = re.compile(r"(?P<name>.+)\.(?P<split>train|test)\.(?P<number>\d+)\.lst")

@@ -11,8 +11,8 @@ from pathlib import Path, PurePosixPath
 
 from avssl.config import check_choice
 from avssl.datasets.labelled_dataset import Example, Fold, Labelled, check_missing
-from avssl.datasets.layouts.lists import table
 from avssl.datasets.layouts.synthetic import set_name
+from avssl.datasets.layouts.video_lists import table
 from avssl.errors import InputError, MissingFileError
 from avssl.media.streams import AudioReader
 

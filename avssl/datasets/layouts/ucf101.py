@@ -11,9 +11,8 @@ import re
 from pathlib import Path
 
 from avssl.datasets.labelled_dataset import Labelled
-from avssl.datasets.layouts.lists import lines
 from avssl.datasets.layouts.synthetic import set_name
-from avssl.datasets.layouts.videos import Listed, Lists, labelled
+from avssl.datasets.layouts.video_lists import Listed, Lists, labelled, lines
 from avssl.errors import InputError
 from avssl.plugins import hint
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from avssl.datasets.layouts.lists import lines
 from avssl.datasets.layouts.recording import Listing, Recording, listing, safe_key
+from avssl.datasets.layouts.video_lists import lines
 from avssl.errors import InputError
 
 ID_LENGTH = 11

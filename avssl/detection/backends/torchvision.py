@@ -10,9 +10,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from avssl.data.digest import sha256
 from avssl.detection.backends.detector import Detections, Detector
 from avssl.errors import InputError
+from avssl.io.hashing import sha256
 from avssl.plugins import hint
 
 PREFIX = "torchvision/"
@@ -61,6 +61,25 @@ def read_vision(model: str) -> Vision:
     """
     from torchvision import models
 
+    path = weights_path(model)
+    name = model.removeprefix(PREFIX).partition(":")[0]
+    default = models.get_model_weights(name).DEFAULT
+    network = models.get_model(name, weights=None, weights_backbone=None)
+    try:
+        network.load_state_dict(_state(path))
+    except Exception as error:  # torch's pickles, safetensors and names that do not fit have errors of their own
+        raise InputError(f"{path}: not weights of {name}: {' '.join(str(error).split())[:200]}") from error
+    return Vision(network, list(default.meta["categories"]), f"torchvision-{name}", sha256(path))
+
+
+def weights_path(model: str) -> Path:
+    """The file of the weights of `torchvision/NAME:PATH`.
+
+    Raises:
+        InputError: no such network, or no such file.
+    """
+    from torchvision import models
+
     name, _, given = model.removeprefix(PREFIX).partition(":")
     known = models.list_models(module=models.detection)
     if name not in known:
@@ -69,12 +88,7 @@ def read_vision(model: str) -> Vision:
     path = Path(given) if given else _downloaded(default)
     if not path.is_file():
         raise InputError(f"{path}: no such weights, and none are downloaded; give {PREFIX}{name}:PATH ({default.url})")
-    network = models.get_model(name, weights=None, weights_backbone=None)
-    try:
-        network.load_state_dict(_state(path))
-    except Exception as error:  # torch's pickles, safetensors and names that do not fit have errors of their own
-        raise InputError(f"{path}: not weights of {name}: {' '.join(str(error).split())[:200]}") from error
-    return Vision(network, list(default.meta["categories"]), f"torchvision-{name}", sha256(path))
+    return path
 
 
 def _downloaded(weights: Any) -> Path:

@@ -12,11 +12,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from avssl.data.digest import sha256
 from avssl.detection.backends.detector import Detections, Detector
 from avssl.detection.backends.ultralytics import ultralytics
 from avssl.detection.backends.ultralytics_checkpoint import read_checkpoint
 from avssl.errors import InputError
+from avssl.io.hashing import sha256
 
 GREY = 114 / 255
 """What pictures are padded with in the training of these networks."""
@@ -141,8 +141,7 @@ def read_yolo(path: Path) -> Yolo:
     if path.is_dir() and not path.name.endswith(OPENVINO):
         raise InputError(f"{path}: ultralytics tells OpenVINO folders by their names; call it {path.name}{OPENVINO}")
     library = ultralytics()
-    files = sorted(each for each in path.iterdir() if each.suffix in (".bin", ".xml")) if path.is_dir() else [path]
-    digest = sha256(*files)
+    digest = sha256(*yolo_files(path))
     try:
         if path.suffix == ".pt":
             network = read_checkpoint(path)
@@ -154,6 +153,11 @@ def read_yolo(path: Path) -> Yolo:
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise InputError(f"{path}: not a detector that ultralytics {library.__version__} reads: {reason}") from error
     return detector
+
+
+def yolo_files(path: Path) -> list[Path]:
+    """The files whose hash is a detector's: itself, or those of an OpenVINO folder."""
+    return sorted(each for each in path.iterdir() if each.suffix in (".bin", ".xml")) if path.is_dir() else [path]
 
 
 def _side(network: Any) -> int:

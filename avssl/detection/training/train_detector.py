@@ -14,7 +14,6 @@ import torch
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from avssl.data.atomic import write_text
 from avssl.datasets.manifest import Manifest, read_manifest
 from avssl.detection.backends.ultralytics import ultralytics, unchanged
 from avssl.detection.backends.ultralytics_checkpoint import read_checkpoint
@@ -22,6 +21,7 @@ from avssl.detection.detector_io import Config, build, write_folder
 from avssl.detection.ground_truth import FILE, read_truth
 from avssl.detection.training.yolo_dataset import write_panorama_set
 from avssl.errors import InputError
+from avssl.io.atomic import write_text
 from avssl.io.cores import usable_cores
 
 METRICS = "metrics.json"

@@ -16,15 +16,16 @@ from av.packet import Packet
 from av.video.stream import VideoStream
 from torch import Tensor
 
-from avssl.data.atomic import replacing
 from avssl.errors import InputError
+from avssl.io.atomic import replacing
 from avssl.media.audio_encode import encoded, instant
 from avssl.media.container_cache import Opened, open_stream, reading
 from avssl.media.mp4.faststart import finish
 from avssl.media.mp4.isobmff import Box
 from avssl.media.mp4.metadata import clear_sphere, entries, mark_ambisonics, mark_sphere
 from avssl.media.streams import VideoReader
-from avssl.media.video_writer import require_folder, write_video, writing
+from avssl.media.video_writer import require_folder, write_video
+from avssl.media.write_errors import writing
 
 COPIED = {".mp4": frozenset(("h264", "hevc", "av1", "vp9")), ".mov": frozenset(("h264", "hevc"))}
 """Codecs that players expect in such a file; others are encoded anew."""

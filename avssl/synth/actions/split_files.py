@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from avssl.data.atomic import write_text
+from avssl.io.atomic import write_text
 
 SPLITS = (1, 2, 3)
 

@@ -8,8 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from avssl.media import write_recording
-from avssl.spatial.harmonics import channels
+from avssl.media.wav_writer import write_wav
 from avssl.synth.soundscape.eigenscape_classes import AMBIENCES, describe
 from avssl.synth.soundscape.sampler import SoundscapeSampler
 
@@ -72,4 +71,4 @@ class EigenScape(Tree):
         place = describe(AMBIENCES, label, self.seed, number, self.seconds)
         blocks = place.blocks(self.seconds, self.sample_rate, self.order)
         (name,) = self.files(label, number)
-        write_recording(out / name, blocks, channels(self.order), self.sample_rate, self.seconds)
+        write_wav(out / name, blocks, self.sample_rate, "PCM_24")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from avssl.config import check_choice
-from avssl.data.atomic import write_text
+from avssl.io.atomic import write_text
 from avssl.synth.dataset_base import require
 from avssl.synth.output_folder import init_output_folder
 from avssl.synth.rendering import rendered

@@ -9,7 +9,8 @@ import numpy as np
 import torch
 
 from avssl.datasets.layouts.tau import SETUP
-from avssl.media import write_recording, write_video
+from avssl.media import write_video
+from avssl.media.wav_writer import write_wav
 from avssl.spatial.binaural import to_binaural
 from avssl.synth.acoustics.binaural_render import field_filters
 from avssl.synth.canvas.compositing import Canvas
@@ -49,7 +50,7 @@ class Tau(Tree):
         if not all(path.is_file() for path in class_samplers):
             heard = self._heard(label, number)
             for path, stretch in zip(class_samplers, np.array_split(heard, SEGMENTS, axis=1), strict=True):
-                write_recording(path, [stretch], 2, self.sample_rate, self.seconds)
+                write_wav(path, [stretch], self.sample_rate, "PCM_24")
         for segment, path in enumerate(videos):
             if not path.is_file():
                 self._film(path, label, number, segment)

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from avssl.errors import InputError
+from avssl.io.hashing import cached_sha256
 from avssl.media import MediaInfo, probe
 from avssl.synth.scene import Format
 from avssl.synth.sources.oscillators import Signal
@@ -74,7 +75,7 @@ class Clips(SourcePool):
     """None longer than `LONGEST`."""
     cutting: Cutting
     fingerprint: str
-    """Of what the stretches say and of the sizes of their files."""
+    """Of the annotations and of the contents of their files."""
 
     @property
     def kinds(self) -> dict[str, int]:
@@ -133,7 +134,7 @@ def load_clip_sources(out: Path, sources: Path, cutting: Cutting) -> Clips:
     stretches = tuple(part for each in read_annotations(sources) for part in _parts(sources, each, known))
     files = sorted({path for each in stretches for path in (each.video, each.audio)})
     said = repr([(each.video.name, each.audio.name, *list(vars(each).values())[2:]) for each in stretches])
-    digest = hashlib.sha256((said + repr([path.stat().st_size for path in files])).encode()).hexdigest()[:16]
+    digest = hashlib.sha256((said + "".join(map(cached_sha256, files))).encode()).hexdigest()[:16]
     return Clips(out / SOURCES, stretches, cutting, digest)
 
 

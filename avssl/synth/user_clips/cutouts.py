@@ -17,11 +17,10 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from avssl.data.atomic import replacing
 from avssl.detection.backends.segmenter import Segmenter, chosen, load_segmenter
 from avssl.errors import InputError
-from avssl.media import iterate_frames, probe, read_audio
-from avssl.media.resample import resample
+from avssl.io.atomic import replacing
+from avssl.media import iterate_frames, probe, read_resampled
 from avssl.synth.sprites.drawing import SIDE
 from avssl.synth.user_clips.annotations import Annotation
 
@@ -145,8 +144,8 @@ def _cut(stretch: Annotation, path: Path, rate: float, sample_rate: int, segment
 
 
 def _audio(stretch: Annotation, sample_rate: int) -> NDArray[np.float32]:
-    heard, rate = read_audio(stretch.audio, stretch.start, stretch.end - stretch.start)
-    return np.asarray(resample(heard.mean(0, keepdim=True), rate, sample_rate)[0].numpy(), np.float32)
+    audio = read_resampled(stretch.audio, stretch.start, stretch.end - stretch.start, sample_rate)
+    return np.asarray(audio.mean(0).numpy(), np.float32)
 
 
 Shape = tuple[NDArray[np.uint8], float]

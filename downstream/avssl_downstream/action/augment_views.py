@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from avssl.data.augment import jitter_colour
+from avssl.models.geometry import resolved
 from avssl_downstream.action.options import ActionOptions
 
 NARROWEST, WIDEST = 3 / 4, 4 / 3
@@ -35,7 +36,8 @@ def view(frames: Tensor, options: ActionOptions, rng: np.random.Generator) -> Te
     top, left, height, width = draw_box(frames.shape[-2], frames.shape[-1], options.min_crop_area, rng)
     part = frames[..., top : top + height, left : left + width]
     # Antialiased, as scaling is where nothing is drawn.
-    seen = interpolate(part, (options.size, options.size), mode="bilinear", antialias=True)
+    size = resolved(options.size)
+    seen = interpolate(part, (size, size), mode="bilinear", antialias=True)
     seen = seen.flip(-1) if rng.random() < options.flip else seen
     return jitter_colour(seen[None], options.colour, rng)[0]
 

@@ -12,12 +12,11 @@ from typing import Any
 
 from torch import nn
 
-from avssl.data.atomic import replacing
 from avssl.datasets.labelled_dataset import Labelled
-from avssl.datasets.layouts.files import VIDEO_SUFFIXES
-from avssl.datasets.layouts.walk import walk
+from avssl.datasets.layouts.files import VIDEO_SUFFIXES, walk
 from avssl.errors import InputError
 from avssl.head import Head
+from avssl.io.atomic import replacing
 from avssl.models.encoders import Encoders
 from avssl.runs.run_folder import add_metrics, write_config
 from avssl.train.signals import interrupting
@@ -41,7 +40,7 @@ class Action(Head):
         options: data, clips, classifier, fine-tuning.
 
     Raises:
-        InputError: the encoders have no video tower.
+        InputError: the encoders have no video tower, or neither they nor the options give a geometry.
     """
 
     Options = ActionOptions
@@ -52,7 +51,7 @@ class Action(Head):
         if not isinstance(getattr(encoders, "video", None), nn.Module):
             raise InputError("action needs encoders with a video tower, these have none")
         self.encoders = random_encoders(encoders, options.seed) if options.from_scratch else encoders
-        self.options = options
+        self.options = options.with_geometry(encoders)
         self.recogniser: ActionClassifier | None = None
 
     @classmethod

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from avssl.config import PRECISIONS, OptimConfig, TrainConfig, check_choices, check_range, choice
 from avssl.data.augment import Colour
 from avssl.data.window_reader import Reading
 from avssl.errors import InputError
+from avssl.models.encoders import Encoders
+from avssl.models.geometry import resized, resolve_geometry, resolved
 from avssl_downstream.classification import CLASSIFIERS
 
 LAYOUTS = ("auto", "ucf101", "hmdb51", "folders")
@@ -24,7 +26,7 @@ def _adam() -> OptimConfig:
 
 @dataclass(frozen=True)
 class ActionOptions:
-    """Data, clips, classifier, fine-tuning; all defaults are Morgado 2020's (AVSA), but for the frozen classifier."""
+    """Data, clips, classifier, fine-tuning; defaults are AVSA's, but for geometry and frozen classifier."""
 
     root: str = ""
     """The data set's folder; empty: the built-in actions."""
@@ -47,14 +49,14 @@ class ActionOptions:
     """Random weights in the same architecture: what pretraining must beat."""
     single_frame: bool = False
     """Show one picture of each clip, again and again: what motion must beat."""
-    frames: int = 8
-    """Pictures of a clip."""
-    frame_rate: float = 16.0
-    """Pictures a second."""
-    size: int = 112
-    """Rows and columns that the tower sees."""
-    resize: int = 128
-    """Shorter side that pictures are scaled to before their middle is cut out; not so when the tower is trained."""
+    frames: int | None = None
+    """Frames of a clip; None: as the encoders were trained."""
+    frame_rate: float | None = None
+    """Frames a second; None: as the encoders were trained."""
+    size: int | None = None
+    """Pixels; side of the square that the tower takes. None: as the encoders were trained."""
+    resize: int | None = None
+    """Pixels; shorter side of frames before the centre crop, not in fine-tuning. None: 8/7 of `size`."""
     test_clips: int = 25
     """Clips of a tested video, evenly spread; its probabilities are their mean."""
     train_clips: int = 0
@@ -98,22 +100,34 @@ class ActionOptions:
         for name in ("missing", "test_share", "min_crop_area", "flip"):
             check_range("action", name, getattr(self, name), 0.0, 1.0)
         for name in ("frame_rate", "C", "min_crop_area"):
-            if not getattr(self, name) > 0:
+            if (value := getattr(self, name)) is not None and not value > 0:
                 raise InputError(f"action.{name} must be positive, not {getattr(self, name)}")
         for name in ("frames", "size", "resize", "test_clips", "neighbours", "epochs", "batch", "save_every", "groups"):
-            if getattr(self, name) < 1:
+            if (value := getattr(self, name)) is not None and value < 1:
                 raise InputError(f"action.{name} is at least 1, not {getattr(self, name)}")
         for name in ("split", "train_clips", "workers", "seed", "synthetic_seed"):
             if getattr(self, name) < 0:
                 raise InputError(f"action.{name} must not be negative, it is {getattr(self, name)}")
         if not 0 <= self.dropout < 1:
             raise InputError(f"action.dropout is from 0 to below 1, not {self.dropout}")
-        self.reading()
+        if self.size is not None and self.resize is not None:
+            Reading(resize=self.resize, size=self.size)
+
+    def with_geometry(self, encoders: Encoders) -> ActionOptions:
+        """The options with the encoders' own geometry where none is set.
+
+        Raises:
+            InputError: neither gives it.
+        """
+        names = {name: name for name in ("frames", "frame_rate", "size")}
+        own = resolve_geometry(self, encoders.geometry, names)
+        return replace(own, resize=resized(resolved(own.size)) if own.resize is None else own.resize)
 
     def reading(self) -> Reading:
         """How a clip is read where nothing is drawn."""
-        rate = STILL if self.single_frame else self.frame_rate
-        return Reading(frames=self.frames, frame_rate=rate, resize=self.resize, size=self.size)
+        rate = STILL if self.single_frame else resolved(self.frame_rate)
+        size, resize = resolved(self.size), resolved(self.resize)
+        return Reading(frames=resolved(self.frames), frame_rate=rate, resize=resize, size=size)
 
     def training(self, steps: int) -> TrainConfig:
         """Length and intervals of fine-tuning."""

@@ -14,9 +14,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from avssl.data.atomic import replacing, write_text
 from avssl.errors import InputError
 from avssl.evaluation.bootstrap import accuracy_interval
+from avssl.io.atomic import replacing, write_text
 from avssl_downstream.classification.confusion import confusion, draw_confusion
 
 TOP = 5

@@ -17,14 +17,15 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from avssl.config import TrainConfig
-from avssl.data.atomic import replacing, write_text
 from avssl.data.augment import jitter_level
 from avssl.data.loader import permutation
 from avssl.data.window_reader import Reading, read_window_audio, read_window_frames
 from avssl.data.worker_loader import Batch, in_order
 from avssl.datasets.labelled_dataset import Example, Labelled
 from avssl.embedding.inference import embed
+from avssl.io.atomic import replacing, write_text
 from avssl.models.encoders import Encoders
+from avssl.models.geometry import resolved
 from avssl.runs.run_folder import check_same
 from avssl.train.checkpoint import LAST
 from avssl.train.loop import fit
@@ -131,12 +132,12 @@ def _predicted(
     tested = [labelled.examples[place] for place in split.test.tolist()]
     found = []
     for tower in network.towers:
-        files = sources(tested, labelled, tower, reading.seconds, options.hop)
+        files = sources(tested, labelled, tower, reading.seconds, resolved(options.hop))
         title = f"testing {split.name}"
         embedder, workers = getattr(encoders, tower), options.workers
         run = embed(embedder, files, reading, precision=options.precision, workers=workers, title=title)
         rows = [each for _, each in run]
-        found.append(by_segment(files, rows, tested, tower, reading.seconds, options.hop))
+        found.append(by_segment(files, rows, tested, tower, reading.seconds, resolved(options.hop)))
     return torch.stack([network.head(torch.cat(parts, -1)).softmax(-1).mean(0) for parts in zip(*found, strict=True)])
 
 

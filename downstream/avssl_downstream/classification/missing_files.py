@@ -5,8 +5,8 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from avssl.data.atomic import write_text
 from avssl.datasets.labelled_dataset import Labelled
+from avssl.io.atomic import write_text
 
 LIST = "missing.txt"
 

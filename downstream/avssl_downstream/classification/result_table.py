@@ -9,8 +9,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from avssl.data.atomic import replacing
 from avssl.datasets.labelled_dataset import Labelled
+from avssl.io.atomic import replacing
 
 COLUMNS = ("accuracy", "accuracy_deviation", "accuracy_low", "accuracy_high", "recording_accuracy", "log_loss")
 TITLES = {

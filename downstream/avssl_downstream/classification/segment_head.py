@@ -17,6 +17,7 @@ from avssl.errors import InputError
 from avssl.head import Head
 from avssl.models.embedder import AudioEmbedder, Embedder
 from avssl.models.encoders import AudioEncoder, Encoders, VideoEncoder
+from avssl.models.geometry import resolved
 from avssl.runs.run_folder import add_metrics, write_config
 from avssl.train.signals import interrupting
 from avssl_downstream.acoustic_scenes.feature_ablation import ablate, ablations
@@ -43,7 +44,8 @@ class SegmentHead(Head):
         options: data, embedding, classifier, baselines.
 
     Raises:
-        InputError: something is asked of encoders that are not given, or cannot do it.
+        InputError: something is asked of encoders that are not given, or cannot do it; or neither they nor the options
+            give a geometry.
     """
 
     needs_encoders = False
@@ -72,6 +74,7 @@ class SegmentHead(Head):
                     raise InputError(f"{self.layout}: needs encoders with the tower {tower}, these have none")
             self._check(encoders)
             ablations(encoders.features, options.ablate)
+        self.options = options.with_geometry(encoders)
 
     def fit(self, folder: Path) -> dict[str, float]:
         """Embed, learn and test; leave `table.csv`, `metrics.json`, `config.yaml`, and `missing.txt` of missing files.
@@ -123,8 +126,9 @@ class SegmentHead(Head):
         return {"": self.encoders} | ({"random": random_encoders(self.encoders, self.options.seed)} if random else {})
 
     def _windows(self, embedder: Embedder, labelled: Labelled, reading: Reading, title: str) -> Rows:
-        how = (self.options.hop, self.options.precision, self.options.workers, f"{title}, {tower_of(embedder)}")
-        return embed_windows(embedder, labelled, reading, *how)
+        options, title = self.options, f"{title}, {tower_of(embedder)}"
+        hop, precision, workers = resolved(options.hop), options.precision, options.workers
+        return embed_windows(embedder, labelled, reading, hop, precision, workers, title)
 
     def _embedded(self, tower: AudioEncoder | VideoEncoder, labelled: Labelled, title: str) -> Tensor:
         """The pooled embedding of each segment by a frozen tower."""
@@ -142,7 +146,7 @@ class SegmentHead(Head):
         if "logmel" in self.options.baselines:
             statistics = logmel_statistics(channels, self.encoders.sample_rate if self.encoders else RATE)
             embedder = self._audio_embedder(statistics, "embedding")
-            reading = Reading(self.options.window, channels=channels)
+            reading = Reading(resolved(self.options.window), channels=channels)
             windows = self._windows(embedder, labelled, reading, "log-mel statistics")
             yield "logmel", probe(pooled(windows, MOMENTS), self.options)
 

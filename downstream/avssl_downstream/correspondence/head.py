@@ -11,6 +11,7 @@ from avssl.datasets.manifest import Manifest, read_manifest
 from avssl.errors import InputError
 from avssl.evaluation.bootstrap import accuracy_interval
 from avssl.head import Head
+from avssl.models.encoders import Encoders
 from avssl.models.runtime import evaluating, single_process
 from avssl.train.checkpoint import replacing
 from avssl_downstream.correspondence.angle_plot import draw_angles
@@ -31,10 +32,16 @@ class Correspondence(Head):
     Args:
         encoders: pretrained towers; left as they are.
         options: crops, misalignment, probe.
+
+    Raises:
+        InputError: neither the encoders nor the options give a geometry.
     """
 
     Options = CorrespondenceOptions
     options: CorrespondenceOptions
+
+    def __init__(self, encoders: Encoders, options: CorrespondenceOptions) -> None:
+        super().__init__(encoders, options.with_geometry(encoders))
 
     def fit(self, folder: Path) -> dict[str, float]:
         """Train and evaluate; leave the weights of probes and projections, and `avsa_bin_by_angle.png`.

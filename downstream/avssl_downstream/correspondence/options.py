@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
-from avssl.config import PRECISIONS, DataConfig, OptimConfig, choice
+from avssl.config import PRECISIONS, DataConfig, OptimConfig, check_choices, choice
 from avssl.data.crops import CropOptions, check_crop_guide
 from avssl.errors import InputError
+from avssl.models.encoders import Encoders
+from avssl.models.geometry import resolve_geometry, resolved
 
 MISALIGNMENTS = ("yaw", "pitch-yaw", "any")
+GEOMETRY = {name: name for name in ("seconds", "frames", "frame_rate", "size", "min_fov", "max_fov")}
+"""Option -> field of the encoders' geometry that it defaults to."""
 
 
 def _decaying() -> OptimConfig:
@@ -27,12 +31,18 @@ class CorrespondenceOptions(CropOptions):
     """A `manifest.parquet` or its folder, with clips of split train and of split test."""
     detector: str = ""
     """Whose objects guide crops, if `crop_guide` is objects: a model's path or name, truth (of a made-up world)."""
-    seconds: float = 1.0
-    """Sound read for one draw."""
-    frames: int = 8
-    """Pictures read for one draw, from within the seconds of sound."""
-    frame_rate: float = 16.0
-    """Pictures a second."""
+    seconds: float | None = None
+    """Seconds of audio read for one draw; None: as the encoders were trained."""
+    frames: int | None = None
+    """Frames read for one draw, from within the seconds of audio; None: as the encoders were trained."""
+    frame_rate: float | None = None
+    """Frames a second; None: as the encoders were trained."""
+    size: int | None = None  # type: ignore[assignment]
+    """Pixels of a side; None: as the encoders were trained."""
+    min_fov: float | None = None  # type: ignore[assignment]
+    """Degrees; least horizontal field of view. None: as the encoders were trained."""
+    max_fov: float | None = None  # type: ignore[assignment]
+    """Degrees; largest horizontal field of view. None: as the encoders were trained."""
     transformer: str = ""
     """Run folder of `avsa` with transformers, or its `task.safetensors`: further probes get, instead of a crop's
     embedding, the sound that its transformer predicts from all crops (published as transf)."""
@@ -77,7 +87,10 @@ class CorrespondenceOptions(CropOptions):
 
     def __post_init__(self) -> None:
         """Refuse what has no meaning."""
-        super().__post_init__()
+        check_choices(self)
+        self._check_crops()
+        if None not in (self.seconds, self.frames, self.frame_rate):
+            self.data()
         check_crop_guide(self, self.detector)
         for name in ("train_draws", "test_draws", "per_window", "hidden", "epochs", "batch", "bootstrap", "projection"):
             if getattr(self, name) < 1:
@@ -90,16 +103,29 @@ class CorrespondenceOptions(CropOptions):
             raise InputError(f"0 <= least_misalignment < 180 degrees and 0 <= dropout < 1, not {values}")
         if self.seed < 0:
             raise InputError(f"seed must not be negative, it is {self.seed}")
-        self.data()
+
+    def _check_crops(self) -> None:
+        """Validate those of `CropOptions`, with defaults in place of the encoders' geometry."""
+        fov = {"min_fov": self.min_fov or self.max_fov, "max_fov": self.max_fov or self.min_fov}
+        given = {each.name: getattr(self, each.name) for each in fields(CropOptions)} | fov
+        CropOptions(**{name: value for name, value in given.items() if value is not None})
+
+    def with_geometry(self, encoders: Encoders) -> CorrespondenceOptions:
+        """The options with the encoders' own geometry where none is set.
+
+        Raises:
+            InputError: neither gives it, or crops that do not fit beside one another.
+        """
+        return resolve_geometry(self, encoders.geometry, GEOMETRY)
 
     def data(self) -> DataConfig:
         """How windows are read: one by one, so that every clip comes equally often."""
         return DataConfig(
             manifest=self.manifest,
             detector=self.detector,
-            seconds=self.seconds,
-            frames=self.frames,
-            frame_rate=self.frame_rate,
+            seconds=resolved(self.seconds),
+            frames=resolved(self.frames),
+            frame_rate=resolved(self.frame_rate),
             batch=1,
             workers=self.workers,
         )

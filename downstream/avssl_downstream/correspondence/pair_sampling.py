@@ -24,6 +24,7 @@ from avssl.data.loader import Batches
 from avssl.datasets.manifest import Manifest
 from avssl.errors import InputError
 from avssl.models.encoders import Encoders
+from avssl.models.geometry import resolved
 from avssl.spatial.ambisonics import rotate
 from avssl_downstream.correspondence.options import CorrespondenceOptions
 
@@ -81,7 +82,7 @@ class WindowCrops:
         turns = torch.stack([draw_misalignment(self.options, rng) for _ in crops])
         to_front = torch.stack([each.to_front() for each in crops])
         return {
-            "frames": torch.stack([each.frames(clip.frames, self.options.size) for each in crops]),
+            "frames": torch.stack([each.frames(clip.frames, resolved(self.options.size)) for each in crops]),
             "audio": clip.audio,
             "rotation": torch.stack([to_front, to_front @ turns[:, None]], 1),
             "angle": _angle(turns),

@@ -14,6 +14,7 @@ from avssl.embedding.dataset_cache import cached_dataset
 from avssl.errors import InputError
 from avssl.models.embedder import AudioEmbedder
 from avssl.models.encoders import AudioEncoder, Encoders
+from avssl.models.geometry import resolved
 from avssl_downstream.acoustic_scenes.rotation_pooling import pool_rotations
 from avssl_downstream.classification.cross_validation import Predict
 from avssl_downstream.classification.finetune import finetuned
@@ -67,7 +68,7 @@ class Eigenscape(SegmentHead):
                 yield name, probe(self._embedded(each.audio, labelled, f"{name} encoders".lstrip()), options)
         yield from self._audio_rows(labelled, eigenscape.CHANNELS)
         if "dirac_gmm" in options.baselines:
-            windows = self._windows(dirac(options.window, options.legacy), labelled, self._reading(), "DirAC")
+            windows = self._windows(dirac(resolved(options.window), options.legacy), labelled, self._reading(), "DirAC")
             yield "dirac_gmm", mixtures(windows, options.seed)
 
 

@@ -8,6 +8,7 @@ from avssl.config import choice
 from avssl.data.window_reader import Reading
 from avssl.datasets.layouts.eigenscape import CHANNELS, FOLDS, Cut
 from avssl.errors import InputError
+from avssl.models.geometry import resolved
 from avssl_downstream.acoustic_scenes.options import SegmentOptions
 from avssl_downstream.acoustic_scenes.rotation_pooling import LAYERS
 from avssl_downstream.classification.segment_pooling import POOLS
@@ -52,4 +53,4 @@ class EigenscapeOptions(SegmentOptions):
 
     def reading(self) -> Reading:
         """How a window is read."""
-        return Reading(self.window, channels=CHANNELS)
+        return Reading(resolved(self.window), channels=CHANNELS)

@@ -12,8 +12,7 @@ from torch import Tensor
 
 from avssl.datasets.manifest import Manifest, Row
 from avssl.errors import InputError
-from avssl.media import iterate_frames, read_audio
-from avssl.media.resample import resample
+from avssl.media import iterate_frames, read_resampled
 from avssl_downstream.spatialize.frame_features import FrameReader
 from avssl_downstream.spatialize.generator import Generator
 
@@ -28,12 +27,12 @@ def target_audio(row: Row, manifest: Manifest, generator: Generator) -> Tensor:
         InputError: another number of channels than the generator's output has, or samples that are not finite.
     """
     path = manifest.root / row.audio
-    audio, rate = read_audio(path, row.start, row.seconds)
+    audio = read_resampled(path, row.start, row.seconds, generator.sample_rate)
     if len(audio) != generator.channels:
         raise InputError(f"{path}: expected {generator.channels} channels ({generator.output}), got {len(audio)}")
     if not bool(audio.isfinite().all()):
-        raise InputError(f"{path}: expected finite audio samples, got NaN or Inf")
-    return resample(audio, rate, generator.sample_rate)
+        raise InputError(f"{path}: sound is made of finite numbers, here are others")
+    return audio
 
 
 def clip_frames(row: Row, manifest: Manifest) -> FrameReader:

@@ -11,8 +11,8 @@ from safetensors.torch import save_file
 
 from avssl import __version__
 from avssl.config import FeatureConfig, ModelConfig, fill
-from avssl.data.atomic import replacing, write_text
 from avssl.errors import InputError
+from avssl.io.atomic import replacing, write_text
 from avssl.models.encoder_io import load_tensors, read_format, read_tensors
 from avssl.models.encoders import Encoders
 from avssl.runs.reader import flat

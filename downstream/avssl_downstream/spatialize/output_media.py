@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from itertools import chain
 from pathlib import Path
 
-import soundfile
 import torch
 from torch import Tensor
 
-from avssl.data.atomic import replacing
 from avssl.errors import InputError
 from avssl.media.hrir_files import read_hrirs
 from avssl.media.mp4.spatial_mp4 import AAC_RATES, write_spatial_mp4
-from avssl.media.resample import resample_blocks
-from avssl.media.video_writer import require_writable, writing
+from avssl.media.video_writer import require_writable
+from avssl.media.wav_writer import write_wav
 from avssl.spatial.binaural import ambisonic_filters, spherical_head, to_binaural
 from avssl.spatial.loudspeakers import decode, downmix_stereo
+from avssl.spatial.resample import resample_blocks
 from avssl_downstream.spatialize.generator import Generator
 from avssl_downstream.spatialize.input_media import InputMedia
 from avssl_downstream.spatialize.options import SpatializeOptions
@@ -26,8 +24,6 @@ VIDEO_SUFFIXES = (".mp4", ".mov")
 WAV = ".wav"
 VIDEO_SAMPLE_RATE = 48000
 """Hz, of a video file whose input has a sample rate that AAC does not support."""
-LARGEST_WAV = 2**32 - 4096
-"""Bytes; RF64 is the same with a longer header."""
 
 
 def check_output(source: Path, target: Path, generator: Generator, options: SpatializeOptions) -> None:
@@ -103,25 +99,9 @@ def write_output(
         OSError: the file cannot be written.
     """
     if target.suffix.lower() not in VIDEO_SUFFIXES:
-        _write_wav(target, source, blocks)
+        write_wav(target, blocks, source.sample_rate)
         return
     own = options.codec == "pcm" or source.sample_rate in AAC_RATES
     rate = source.sample_rate if own else VIDEO_SAMPLE_RATE
     audio = blocks if own else resample_blocks(blocks, source.sample_rate, rate)
     write_spatial_mp4(target, source.path, audio, rate, panoramic=generator.panoramic, codec=options.codec)
-
-
-def _write_wav(target: Path, source: InputMedia, blocks: Iterable[Tensor]) -> None:
-    waiting = iter(blocks)
-    first = next(waiting, None)
-    if first is None:
-        raise InputError(f"{target}: expected audio to write, got no block")
-    size = 4 * len(first) * source.seconds * source.sample_rate
-    kind = "WAV" if size < LARGEST_WAV else "RF64"
-    with (
-        replacing(target) as part,
-        writing(target),
-        soundfile.SoundFile(part, "w", source.sample_rate, len(first), "FLOAT", format=kind) as file,
-    ):
-        for block in chain([first], waiting):
-            file.write(block.T.numpy())

@@ -9,8 +9,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from avssl.data.atomic import replacing
 from avssl.datasets.manifest import Manifest, Row
+from avssl.io.atomic import replacing
 from avssl.spatial.stft import StftConfig
 from avssl_downstream.spatialize.activation_maps import activation_maps, plot_activations
 from avssl_downstream.spatialize.evaluate import MODEL

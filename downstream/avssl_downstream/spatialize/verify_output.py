@@ -10,8 +10,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from avssl.media.resample import resample_blocks
 from avssl.media.streams import AudioReader
+from avssl.spatial.resample import resample_blocks
 from avssl_downstream.spatialize.input_media import BLOCK, InputMedia
 
 

@@ -16,9 +16,10 @@ import torch
 
 from avssl.config import DataConfig
 from avssl.data import worker_loader
-from avssl.data.loader import Batches, read_clip, resample
+from avssl.data.loader import Batches, read_clip
 from avssl.datasets.manifest import Row, read_manifest, write_manifest
 from avssl.media import write_audio, write_video
+from avssl.spatial.resample import resample
 
 CONFIG = DataConfig(seconds=0.5, frames=4, frame_rate=8.0, batch=6, workers=0)
 RATE = 8000

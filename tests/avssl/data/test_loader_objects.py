@@ -48,7 +48,7 @@ def manifest(tmp_path_factory):
     write_manifest(folder / "manifest.parquet", [row(number) for number in range(6)])
     rows = [each for number in range(5) for instant in range(1, 8) for each in seen(number, instant)]
     looked = {f"clip-{number}": DetectedTimes(8, STEP, 0.0) for number in range(6)}
-    about = DetectionSettings("made", "viewports", 1 / STEP, 0.25)
+    about = DetectionSettings("made", "viewports", 1 / STEP, 0.25, "proxy")
     write(objects_path(folder, DATA.detector), pa.Table.from_pylist(rows, SCHEMA), about, looked)
     return read_manifest(folder)
 

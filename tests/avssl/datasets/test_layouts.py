@@ -44,7 +44,7 @@ def test_yt360_says_what_the_lists_promise_and_the_disk_lacks(youtube):
         "ids": [IDS[2]],
         "segments": [f"{IDS[0]}-150"],
         "audio": [f"{IDS[1]}-10"],
-        "image": [f"{IDS[1]}-20"],
+        "video": [f"{IDS[1]}-20"],
     }
 
 

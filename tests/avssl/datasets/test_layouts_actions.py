@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from avssl.datasets.labelled_dataset import Labelled
-from avssl.datasets.layouts import class_folders, hmdb51, ucf101, videos
+from avssl.datasets.layouts import class_folders, hmdb51, ucf101, video_lists
 
 UCF = ["ApplyEyeMakeup", "HandstandPushups", "YoYo"]
 HMDB = ["cartwheel", "ride_bike", "wave"]
@@ -84,7 +84,7 @@ def test_ucf101_of_full_size_has_the_official_counts(tmp_path: Path, monkeypatch
     """Split 1: 9,537 and 3,783 lines of 101 classes. The folders are only told of: 13,320 files take long to make."""
     folders: dict[str, list[str]] = {}
     told = lambda root: ((root / "UCF-101" / label, [], names) for label, names in folders.items())  # noqa: E731
-    monkeypatch.setattr(videos, "walk", told)
+    monkeypatch.setattr(video_lists, "walk", told)
     lists = tmp_path / "ucfTrainTestlist"
     lists.mkdir()
     classes = [f"Class{n:03}" for n in range(1, 102)]

@@ -135,7 +135,7 @@ def test_fewer_than_four_channels_are_refused_and_another_rate_is_said_once(whol
     record(tmp_path / "Park" / "Park.4.wav", rate=44100)
     said: list[str] = []
     find(tmp_path, cut(), said.append)
-    assert said == ["2 of 64 recordings are resampled: not at 48000 Hz as EigenScape's are (Park.3.wav: 44100 Hz)"]
+    assert said == ["2 of 64 recordings are not at 48000 Hz: they are resampled (Park.3.wav: 44100 Hz)"]
     record(tmp_path / "Park" / "Park.3.wav", channels=2)
     with pytest.raises(ValueError, match=r"Park\.3\.wav: ambisonics of order 1 have 4 channels, this has 2"):
         find(tmp_path, cut())

@@ -58,7 +58,7 @@ def test_fair_play_pairs_audio_with_its_video_or_else_its_frames(room):
         ("frames/000003", "binaural_audios/000003.wav"),
     ]
     assert all(each.flat and each.channel_layout == "binaural" and each.frame_rate == 10 for each in found.recordings)
-    assert found.missing == {"clips": ["000006"], "audio": ["000005"], "image": ["000004"]}
+    assert found.missing == {"clips": ["000006"], "audio": ["000005"], "video": ["000004"]}
 
 
 def test_fair_play_reads_byte_strings_behind_a_foreign_prefix(room):
@@ -187,7 +187,7 @@ def test_music_finds_what_its_lists_name_wherever_it_lies(band):
         IDS[1]: (f"{IDS[1]}.webm", f"{IDS[1]}.wav"),
         IDS[2]: (f"{IDS[2]}.mp4", f"{IDS[2]}.mp3"),
     }
-    assert found.missing == {"clips": [IDS[3]], "audio": [], "image": []}
+    assert found.missing == {"clips": [IDS[3]], "audio": [], "video": []}
     assert all(each.flat and each.channel_layout == "stereo" for each in found.recordings)
 
 
@@ -256,7 +256,7 @@ def test_asmr_clips_are_named_by_id_and_milliseconds(whispers):
         f"{IDS[1]}_1001_4350": "train",
         f"{IDS[2]}_0_3000": "",
     }
-    assert found.missing == {"clips": [f"{IDS[3]}_3000_9000"], "audio": [], "image": []}
+    assert found.missing == {"clips": [f"{IDS[3]}_3000_9000"], "audio": [], "video": []}
     assert {each.video.name for each in found.recordings if each.video.parent.name == "frames"} == {
         f"folder_{IDS[2]}_0_3000"
     }

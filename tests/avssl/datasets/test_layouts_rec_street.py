@@ -64,7 +64,7 @@ def test_each_recording_is_taken_at_its_first_whole_stage(videos: Path) -> None:
         IDS[1]: (Path("frames") / IDS[1] / "video", "ambix"),
         IDS[2]: (Path("orig") / f"{IDS[2]}.video.mp4", f"{IDS[2]}.audio.f327.m4a"),
     }
-    assert found.missing == {"ids": [IDS[4]], "audio": [IDS[3]], "image": []}
+    assert found.missing == {"ids": [IDS[4]], "audio": [IDS[3]], "video": []}
     assert all(each.equirect and not each.problem and each.channel_layout == "auto" for each in found.recordings)
 
 
@@ -84,7 +84,7 @@ def test_the_first_pair_of_lists_is_one_of_which_there_are_recordings(videos: Pa
 def test_without_lists_everything_is_found_and_nothing_is_split(videos: Path) -> None:
     found = rec_street.find(videos / "data", videos / "out")
     assert splits(found) == dict.fromkeys(IDS[:3], "")
-    assert found.missing == {"ids": [], "audio": [IDS[3]], "image": []}
+    assert found.missing == {"ids": [], "audio": [IDS[3]], "video": []}
 
 
 def test_downloaded_cube_maps_and_stereoscopic_videos_are_problems_until_prepared(videos: Path) -> None:

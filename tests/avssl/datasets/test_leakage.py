@@ -11,7 +11,7 @@ import pytest
 import soundfile
 
 from avssl.datasets.layouts import fair_play, music_stereo
-from avssl.datasets.layouts.leakage import leakage
+from avssl.datasets.layouts.splits import leakage
 from avssl.datasets.prepare import prepare
 from avssl.media import write_video
 

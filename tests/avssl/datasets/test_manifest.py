@@ -95,7 +95,7 @@ def test_a_file_that_is_not_parquet_is_refused(folder):
 
 def test_lacking_columns_are_named(folder):
     pq.write_table(pa.table({"key": ["a"], "split": ["train"]}), folder / "manifest.parquet")
-    with pytest.raises(ValueError, match="lacks video, sound") as error:
+    with pytest.raises(ValueError, match="lacks video, audio") as error:
         read_manifest(folder)
     one_line(error)
 
@@ -105,7 +105,7 @@ def test_lacking_columns_are_named(folder):
     [
         ("width", ["wide"], "not of its kind"),
         ("video", [None], "no video"),
-        ("audio", [""], "no sound"),
+        ("audio", [""], "no audio"),
         ("seconds", [0.0], "seconds > 0"),
         ("seconds", [math.nan], "seconds > 0"),
         ("start", [-1.0], "start >= 0"),

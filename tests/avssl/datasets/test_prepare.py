@@ -150,7 +150,7 @@ def test_every_recording_is_in_the_manifest_or_among_the_failed(hostile, rows, r
         ("soundless", "no sound stream"),
         ("wide", "declare --projection equirect"),
         ("square", "these are 160x160, perhaps top-bottom stereo"),
-        ("two_waveforms", "found 2: two_sounds.flac, two_sounds.wav"),
+        ("two_sounds", "found 2: two_sounds.flac, two_sounds.wav"),
         ("text", "cannot be read"),
         ("empty", "cannot be read"),
         ("no_header", "cannot be read"),
@@ -195,8 +195,8 @@ def test_audio_without_z_is_reported_and_its_z_is_silent(hostile, rows):
 
 def test_length_is_what_image_and_audio_share(rows):
     assert rows["good"].seconds == pytest.approx(1.5, abs=0.05)
-    assert rows["short_audio"].seconds == pytest.approx(0.75, abs=0.001)
-    assert rows["short_audio"].azimuth == pytest.approx(-30.0, abs=1.0)
+    assert rows["short_sound"].seconds == pytest.approx(0.75, abs=0.001)
+    assert rows["short_sound"].azimuth == pytest.approx(-30.0, abs=1.0)
 
 
 def test_proxies_are_two_to_one_and_hold_what_the_row_says(hostile, rows):
@@ -258,9 +258,7 @@ def test_nothing_is_left_behind(hostile):
         "failed.parquet",
         "report.json",
         "media",
-        "prepare.json",
         "prepared.jsonl",
-        ".lock",
     }
     assert len(list((hostile[1] / "media").iterdir())) == 2 * hostile[2].done
 

@@ -77,7 +77,7 @@ def test_a_journal_gone_bad_costs_its_clips_only(folders, line):
     out = folders[1]
     assert counts(again(folders)) == (2, 0, 0)
     entries = (out / ENTRIES).read_bytes().splitlines(keepends=True)
-    (out / ENTRIES).write_bytes(line + b"\n" + next(each for each in entries if b'"key": "b"' in each))
+    (out / ENTRIES).write_bytes(entries[0] + line + b"\n" + next(each for each in entries if b'"key": "b"' in each))
     assert counts(again(folders)) == (1, 0, 1)
 
 
@@ -88,7 +88,7 @@ def test_a_folder_belongs_to_one_choice_of_options(folders):
     assert counts(again(folders, channel_layout="wxy"))[1] == 2  # nothing prepared: another try may declare otherwise
     assert counts(again(folders))[0] == 2
     before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
-    with pytest.raises(ValueError, match=r"out: was prepared with height 224, now 112; give another folder"):
+    with pytest.raises(ValueError, match=r"prepared\.jsonl: expected height 224, which it was written with, got 112"):
         again(folders, height=112)
     assert before == {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
 
@@ -194,7 +194,7 @@ def test_a_disk_that_fills_up_in_the_journal_is_the_same_line(folders, monkeypat
     def full(*_):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr("avssl.datasets.prepare_journal.Journal.add", full)
+    monkeypatch.setattr("avssl.datasets.prepare_journal.Journal.note", full)
     with pytest.raises(OSError, match=r"out: the disk is full; what is complete stays"):
         again(folders)
     assert not (folders[1] / ".partial").exists()
@@ -204,7 +204,7 @@ def test_two_runs_do_not_write_to_one_folder(folders, tmp_path):
     import fcntl
 
     folders[1].mkdir()
-    with (folders[1] / ".lock").open("w") as lock:
+    with (folders[1] / ENTRIES).open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         with pytest.raises(ValueError, match="another `avssl prepare` is writing here"):
             again(folders)

@@ -6,12 +6,12 @@ import pytest
 import soundfile
 import torch
 
-from avssl.data.field import FieldMeter
 from avssl.datasets.audio_pass import analyze_audio, write_analyzed_audio
+from avssl.datasets.audio_stats import FoaStats
 from avssl.media.channel_layouts import check_name, declared_layout, recognised_layout
 from avssl.media.projection_check import check_equirect
-from avssl.media.resample import BLOCK
 from avssl.spatial.ambisonics import convert, encode, intensity_direction
+from avssl.spatial.resample import BLOCK
 
 
 def wave(azimuth, elevation, samples=4800, seed=0):
@@ -109,7 +109,7 @@ def test_a_wav_that_libsndfile_cannot_decode_is_left_to_ffmpeg(tmp_path, encode)
 
 def test_meter_agrees_with_the_direction_of_the_whole():
     foa = wave(100.0, 25.0, 24000) + 0.5 * wave(-20.0, 0.0, 24000, seed=1)
-    meter = FieldMeter(24000)
+    meter = FoaStats(24000)
     for block in foa.split(7000, -1):
         meter.add(block)
     azimuth, elevation, diffuseness = intensity_direction(foa, 24000)
@@ -123,7 +123,7 @@ def test_block_by_block_is_the_same_as_in_one_piece(tmp_path, monkeypatch):
     soundfile.write(tmp_path / "a.wav", foa.T.numpy(), 44100, subtype="FLOAT")
     written = []
     for block in (BLOCK, 1):
-        monkeypatch.setattr("avssl.media.resample.BLOCK", block)
+        monkeypatch.setattr("avssl.spatial.resample.BLOCK", block)
         heard = analyze_audio(tmp_path / "a.wav", "auto", 5.0)
         write_analyzed_audio(tmp_path / "b.wav", heard, 5.0, 24000)
         written.append(torch.from_numpy(soundfile.read(tmp_path / "b.wav")[0]))

@@ -15,12 +15,13 @@ from avssl.datasets.manifest import Row, write_manifest
 from avssl.detection import detect as passing
 from avssl.detection.backends import Detections, Detector
 from avssl.detection.detect import detect_objects
-from avssl.detection.object_index import read
+from avssl.detection.object_index import read, read_settings
 from avssl.detection.prefetch import instants
 from avssl.media import write_video
 from avssl.spatial.ambisonics import angle_between
 
 ROWS = 128
+NOTHING = Detections(np.zeros((0, 4), np.float32), np.zeros(0, np.float32), [])
 COLOURS = {"red": (230, 20, 20), "green": (20, 230, 20), "blue": (20, 20, 230)}
 
 
@@ -29,7 +30,7 @@ class Toy(Detector):
 
     name, side = "toy", 160
 
-    def __init__(self, digest="0", views="viewports"):
+    def __init__(self, digest="0" * 8, views="viewports"):
         self.sha256, self.views, self.seen = digest, views, 0
 
     def find(self, frames, min_score):
@@ -99,7 +100,7 @@ def test_every_object_is_found_once_where_it_is(world, toy, views, discs):
             there = [math.radians(each[name]) for name in ("azimuth", "elevation")]
             assert float(angle_between(*there, math.radians(azimuth), math.radians(elevation))) < math.radians(2.5)
             assert (each["width"], each["height"]) == pytest.approx((size, size), abs=5)
-            assert each["model"] == "toy sha256:0"
+            assert each["model"] == "toy sha256:00000000"
     assert path.with_suffix(".jpg").is_file()
 
 
@@ -139,22 +140,22 @@ def test_an_interrupted_pass_continues_and_ends_as_one_that_was_not(world, toy, 
     with pytest.raises(KeyboardInterrupt):
         detect_objects(world, "toy", progress=False)
     assert not list(world.glob("objects-*.parquet"))
-    with (world / "objects-toy.jsonl").open("a") as file:
+    with (world / "objects-toy-00000000.jsonl").open("a") as file:
         file.write('{"key": "late", "vid')  # cut short by a crash
     monkeypatch.setattr(passing, "detect_frames", look)
     before = toy.seen
     assert pq.read_table(detect_objects(world, "toy", progress=False)).equals(whole)
     assert toy.seen - before == before // 5
     assert sorted(each.name for each in world.glob("*objects*")) == [
-        f"objects-toy.{end}" for end in ("jpg", "jsonl", "parquet")
+        f"objects-toy-00000000.{end}" for end in ("jpg", "jsonl", "parquet")
     ]
 
 
-@pytest.mark.parametrize("spoiled", [b"\xfa\x00\xff" * 100, b'{"about": {"model": 1}}\n', b'{"key": "late"}\n[1]\n7\n'])
+@pytest.mark.parametrize("spoiled", [b"\xfa\x00\xff" * 100, b'{"settings": 1}\n', b'{"key": "late"}\n[1]\n7\n'])
 def test_a_spoiled_journal_is_begun_anew(world, toy, spoiled):
     whole = pq.read_table(detect_objects(world, "toy", progress=False))
-    (world / "objects-toy.parquet").unlink()
-    (world / "objects-toy.jsonl").write_bytes(spoiled)
+    (world / "objects-toy-00000000.parquet").unlink()
+    (world / "objects-toy-00000000.jsonl").write_bytes(spoiled)
     assert pq.read_table(detect_objects(world, "toy", progress=False)).equals(whole)
     seen = toy.seen
     detect_objects(world, "toy", progress=False)
@@ -164,7 +165,7 @@ def test_a_spoiled_journal_is_begun_anew(world, toy, spoiled):
 def test_that_nothing_was_found_in_any_clip_is_said(world, toy):
     write_manifest(world, [row("empty", "empty.mp4")])
     with pytest.warns(
-        UserWarning, match=r"objects-toy\.parquet: no objects in any clip; crops guided by them are random"
+        UserWarning, match=r"objects-toy-00000000\.parquet: no objects in any clip; crops guided by them are random"
     ):
         path = detect_objects(world, "toy", progress=False)
     assert len(pq.read_table(path)) == 0
@@ -181,17 +182,15 @@ def test_a_clip_that_was_prepared_anew_is_looked_at_again(world, toy):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"digest": "1"}, "with model 'toy sha256:0', now 'toy sha256:1'"),
-        ({"rate": 4.0}, "with rate 2.0, now 4.0"),
-        ({"views": "equirect"}, "with views 'viewports', now 'equirect'"),
-        ({"min_score": 0.5}, "with min_score 0.25, now 0.5"),
+        ({"rate": 4.0}, "expected rate 2.0, which it was written with, got 4.0"),
+        ({"views": "equirect"}, "expected views 'viewports', which it was written with, got 'equirect'"),
+        ({"min_score": 0.5}, "expected min_score 0.25, which it was written with, got 0.5"),
     ],
 )
 def test_another_search_under_the_same_name_is_refused_in_one_line(world, toy, change, message):
     detect_objects(world, "toy", progress=False)
     before = {path.name: path.read_bytes() for path in world.glob("objects-*")}
-    toy.sha256 = change.pop("digest", "0")
-    with pytest.raises(ValueError, match=r"objects-toy\.parquet: ") as caught:
+    with pytest.raises(ValueError, match=r"objects-toy-00000000\.parquet: ") as caught:
         detect_objects(world, "toy", progress=False, **change)
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
@@ -205,6 +204,7 @@ def test_another_search_under_the_same_name_is_refused_in_one_line(world, toy, c
         ({"rate": math.nan}, "rate is above 0"),
         ({"views": "equirct"}, "did you mean 'equirect'"),
         ({"min_score": 1.0}, "between 0 and 1"),
+        ({"frames": "proxies"}, "did you mean 'proxy'"),
         ({"model": "truth"}, r"truth\.parquet: expected the truth of a made-up world"),
     ],
 )
@@ -223,21 +223,108 @@ def test_flat_frames_are_refused(tmp_path, toy):
     assert not list(tmp_path.glob("*objects*"))
 
 
-def test_recordings_are_looked_at_while_they_are_there(tmp_path, toy):
+def test_two_detectors_of_one_name_have_a_file_each(world, toy, tmp_path, monkeypatch):
+    first = detect_objects(world, "toy", progress=False)
+    before = {path.name: path.read_bytes() for path in world.glob("objects-*")}
+    toy.sha256, toy.find = "1" * 8, lambda frames, min_score: [NOTHING] * len(frames)
+    with pytest.warns(UserWarning, match="no objects in any clip"):
+        second = detect_objects(world, "toy", progress=False)
+    assert (first.name, second.name) == ("objects-toy-00000000.parquet", "objects-toy-11111111.parquet")
+    assert before == {path.name: path.read_bytes() for path in world.glob("objects-toy-0*")}
+    with pytest.raises(ValueError, match="objects of one detector 'toy', got those of 2 .* toy-00000000, toy-11111111"):
+        read(world, "toy")
+    assert (len(read(world, "toy-00000000")) > 0, len(read(world, "toy-11111111"))) == (True, 0)
+    for digest, empty in (("0" * 8, False), ("1" * 8, True)):  # weights that are here are asked for their hash
+        monkeypatch.setattr("avssl.detection.backends.load.detector_sha256", lambda _, digest=digest: digest)
+        assert (len(read(world, "toy")) == 0) == empty
+    monkeypatch.setattr("avssl.detection.backends.load.detector_sha256", lambda _: "2" * 8)
+    with pytest.raises(ValueError, match=r"objects-toy-22222222\.parquet: expected objects, there is no such file"):
+        read(world, "toy")
+
+
+@pytest.fixture
+def prepared(tmp_path):
+    """Two prepared clips with a disc at 50 degrees in their recordings, and at -50 in their proxies."""
     root, out = tmp_path / "in", tmp_path / "out"
     (root / "sub").mkdir(parents=True)
     out.mkdir()
-    write_video(root / "sub" / "clip.mp4", [panorama((50, 0, 10, "green"))] * 8, 4.0)
-    write_video(out / "clip.mp4", [panorama((-50, 0, 10, "green"))] * 8, 4.0)
-    write_manifest(out, [Row(**(vars(row("clip", "clip.mp4")) | {"source": "elsewhere/in/sub/clip.mp4"}))])
-    (out / "prepare.json").write_text(json.dumps({"root": str(root)}))
-    detect_objects(out, "toy", progress=False)
-    assert np.degrees(read(out, "toy").at("clip", 1.0)[0][0, 0]) == pytest.approx(50, abs=2)
+    for name in ("one", "two"):
+        write_video(root / "sub" / f"{name}.mp4", [panorama((50, 0, 10, "green"))] * 8, 4.0)
+        write_video(out / f"{name}.mp4", [panorama((-50, 0, 10, "green"))] * 8, 4.0)
+    write_manifest(out, [prepared_row(name) for name in ("one", "two")])
+    (out / "prepared.jsonl").write_text(json.dumps({"settings": {"root": str(root)}}) + "\n")
+    return root / "sub", out
+
+
+def prepared_row(name):
+    return Row(**(vars(row(name, f"{name}.mp4")) | {"source": f"elsewhere/in/sub/{name}.mp4"}))
+
+
+def azimuths(out):
+    return [round(float(np.degrees(read(out, "toy").at(key, 1.0)[0][0, 0])) / 10) * 10 for key in ("one", "two")]
+
+
+def remove_objects(out):
     for left in out.glob("objects-*"):
         left.unlink()
-    (root / "sub" / "clip.mp4").unlink()
+
+
+def test_originals_are_looked_at_while_all_are_there_else_proxies(prepared, toy, caplog):
+    recordings, out = prepared
+    with caplog.at_level("INFO", "avssl.detection.detect"):
+        path = detect_objects(out, "toy", progress=False)
+    assert (azimuths(out), read_settings(path)[0].frames) == ([50, 50], "original")
+    assert "are detected in original recordings" in caplog.text
+    remove_objects(out)
+    (recordings / "one.mp4").unlink()
     detect_objects(out, "toy", progress=False)
-    assert np.degrees(read(out, "toy").at("clip", 1.0)[0][0, 0]) == pytest.approx(-50, abs=2)
+    assert (azimuths(out), read_settings(path)[0].frames) == ([-50, -50], "proxy")
+    assert "1 of 2 original recordings are missing, proxies are used" in caplog.text
+
+
+def test_the_user_may_choose_the_frames(prepared, toy):
+    _, out = prepared
+    detect_objects(out, "toy", frames="proxy", progress=False)
+    assert azimuths(out) == [-50, -50]
+    detect_objects(out, "toy", progress=False)  # as the file has it, though originals are there
+    assert azimuths(out) == [-50, -50]
+    with pytest.raises(ValueError, match="expected frames 'proxy', which it was written with, got 'original'"):
+        detect_objects(out, "toy", frames="original", progress=False)
+
+
+def test_one_file_never_mixes_originals_and_proxies(prepared, toy):
+    recordings, out = prepared
+    write_manifest(out, [prepared_row("one")])
+    path = detect_objects(out, "toy", progress=False)
+    whole = path.read_bytes()
+    write_manifest(out, [prepared_row("one"), prepared_row("two")])
+    (recordings / "two.mp4").unlink()
+    with pytest.raises(ValueError, match=r"sub/two\.mp4: expected the original recording of clip 'two'") as caught:
+        detect_objects(out, "toy", progress=False)
+    assert "\n" not in str(caught.value)
+    assert path.read_bytes() == whole
+    write_manifest(out, [prepared_row("one")])
+    (recordings / "one.mp4").unlink()
+    assert detect_objects(out, "toy", progress=False).read_bytes() == whole  # nothing to look at
+
+
+def test_objects_that_were_begun_in_originals_do_not_go_on_in_proxies(prepared, toy, monkeypatch):
+    recordings, out = prepared
+    look, calls = passing.detect_frames, []
+
+    def stops(*arguments):
+        calls.append(1)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return look(*arguments)
+
+    monkeypatch.setattr(passing, "detect_frames", stops)
+    with pytest.raises(KeyboardInterrupt):
+        detect_objects(out, "toy", progress=False)
+    monkeypatch.setattr(passing, "detect_frames", look)
+    (recordings / "two.mp4").unlink()
+    with pytest.raises(ValueError, match="expected frames 'original', which it was written with, got 'proxy'"):
+        detect_objects(out, "toy", progress=False)
 
 
 @pytest.mark.parametrize(("seconds", "rate", "times"), [(2.0, 2.0, [0.25, 0.75, 1.25, 1.75]), (0.1, 2.0, [0.05])])

@@ -18,7 +18,7 @@ from avssl.detection.object_index import (
     write,
 )
 
-ABOUT = DetectionSettings("toy sha256:00", "viewports", 2.0, 0.25)
+ABOUT = DetectionSettings("toy sha256:00", "viewports", 2.0, 0.25, "proxy")
 
 
 def rows(*given):

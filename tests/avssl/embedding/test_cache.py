@@ -214,6 +214,6 @@ def test_the_cached_index_of_a_data_set_is_used_once_its_media_are_gone(tmp_path
     root.rename(tmp_path / "away")
     assert ask(read, split=1) == found
     [message] = caplog.messages
-    assert "the cached index of sounds is used" in message
+    assert "the cached index of waveforms is used" in message
     with pytest.raises(ValueError, match="expected sounds"):
         ask(read, split=2)

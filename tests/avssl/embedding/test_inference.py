@@ -76,8 +76,8 @@ def test_little_of_a_long_file_is_read_at_a_time(encoders, tmp_path, monkeypatch
         asked.append(seconds)
         return wanted(path, start, seconds, *more)
 
-    wanted = window_reader.read_audio
-    monkeypatch.setattr(window_reader, "read_audio", read)
+    wanted = window_reader.read_resampled
+    monkeypatch.setattr(window_reader, "read_resampled", read)
     source = Source("long", tmp_path / "long.wav", tuple(np.arange(0, 59, 0.5)))
     [(_, found)] = list(embed(encoders.audio, [source], READING, **EXACT))
     assert found.shape[0] == 118

@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from avssl.data.atomic import replacing, sweep, write_text
+from avssl.io.atomic import replacing, sweep, write_text
 
 
 def left_by(process, folder, name="a"):

@@ -9,11 +9,12 @@ import torch
 from safetensors.torch import save_file
 
 from avssl.config import FeatureConfig, ModelConfig
-from avssl.data.atomic import replacing, write_text
 from avssl.datasets.manifest import Row, write_manifest
 from avssl.embedding.table_writer import embedding_table
 from avssl.embedding.tensor_shards import TensorShards
-from avssl.media import write_audio, write_avi, write_recording, write_spatial_mp4, write_video
+from avssl.io.atomic import replacing, write_text
+from avssl.media import write_audio, write_avi, write_spatial_mp4, write_video
+from avssl.media.wav_writer import write_wav
 from avssl.models.encoder_factory import build_encoders
 from avssl.train import checkpoint
 
@@ -52,7 +53,7 @@ WRITERS = {
     "a.parquet": table,
     "a.npz": table,
     "a.wav": lambda path: write_audio(path, AUDIO, 8000),
-    "b.wav": lambda path: write_recording(path, [AUDIO.numpy()], 4, 8000, 1.0),
+    "b.wav": lambda path: write_wav(path, [AUDIO], 8000),
     "a.mp4": lambda path: write_video(path, FRAMES, 4.0),
     "spatial.mp4": spatial_mp4,
     "a.avi": lambda path: write_avi(path, FRAMES, 4.0, np.zeros((1, 8000), np.float32), 8000),

@@ -9,7 +9,7 @@ import soundfile
 import torch
 from av.video.reformatter import ColorRange, Colorspace
 
-from avssl.data.atomic import replacing
+from avssl.io.atomic import replacing
 from avssl.media import probe, read_frames, write_audio, write_video
 
 

@@ -217,6 +217,15 @@ def test_another_rate_keeps_gain_and_arrival(head):
             torch.testing.assert_close(at, was, atol=0.03, rtol=0)
 
 
+def test_another_rate_keeps_the_gain_within_a_percent(head):
+    changed = head.at(24000)
+    for frequency in (300, 1000, 3000, 6000):
+        at, was = (
+            torch.einsum("met,t->me", hrirs.responses.cfloat(), _wave(frequency, hrirs)) for hrirs in (changed, head)
+        )
+        assert float((at - was).abs().max()) < 0.01
+
+
 def _wave(frequency: float, hrirs: HrirSet) -> torch.Tensor:
     phase = -2 * math.pi * frequency / hrirs.sample_rate * torch.arange(hrirs.responses.shape[-1])
     return torch.polar(torch.ones_like(phase), phase)

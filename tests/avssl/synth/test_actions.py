@@ -129,7 +129,7 @@ def test_an_interrupted_run_is_taken_up(world, tmp_path):
 
 
 def test_where_nothing_is_missing_no_process_is_started(world, monkeypatch):
-    monkeypatch.setattr("avssl.data.pool._Pool", None)
+    monkeypatch.setattr("avssl.io.process_pool._Pool", None)
     actions(world, workers=2, seed=3, **SMALL)
 
 
@@ -166,7 +166,7 @@ def test_the_command_renders_what_the_function_does(world, tmp_path):
 
 
 def test_folders_of_others_are_left_alone(world, tmp_path):
-    with pytest.raises(ValueError, match="holds a world of seed 3, not 4"):
+    with pytest.raises(ValueError, match="expected seed 3, which it was written with, got 4"):
         actions(world, seed=4, **SMALL)
     for layout, mark in (("ucf101", "UCF-101"), ("hmdb51", "testTrainMulti_7030_splits")):
         (tmp_path / layout / mark).mkdir(parents=True)

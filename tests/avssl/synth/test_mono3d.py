@@ -204,7 +204,7 @@ def test_an_interrupted_world_is_continued(rendered, tmp_path):
     mono3d(out, 4, 1.0, 5, workers=1, **SMALL)
     for path in sorted(rendered.rglob("*.*")):
         assert (out / path.relative_to(rendered)).read_bytes() == path.read_bytes()
-    with pytest.raises(ValueError, match="holds a world of step 0.25, not 0.1"):
+    with pytest.raises(ValueError, match="expected step 0.25, which it was written with, got 0.1"):
         mono3d(out, 4, 1.0, 5, step=0.1, **SMALL)
 
 

@@ -145,7 +145,7 @@ def test_another_head_is_another_world_and_heard(world, tmp_path):
     other, sphere = (soundfile.read(folder / "media/00000.wav")[0] for folder in (tmp_path, world))
     assert np.corrcoef(other.T, sphere.T)[0, 2] < 0.99
     assert (tmp_path / "media/00000.mp4").read_bytes() == (world / "media/00000.mp4").read_bytes()
-    with pytest.raises(ValueError, match="holds a world of head 'sphere', not "):
+    with pytest.raises(ValueError, match="expected head 'sphere', which it was written with, got "):
         stage(world, 4, 1.0, 5, workers=1, hrirs=head, **SMALL)
 
 

@@ -9,8 +9,8 @@ import pytest
 import soundfile
 from av.video.frame import PictureType
 
-from avssl.data.pool import CrashError
 from avssl.datasets.manifest import read_manifest
+from avssl.io.process_pool import CrashError
 from avssl.synth.acoustics.foa_render import render_audio
 from avssl.synth.scene import Format, describe
 from avssl.synth.synth360 import synth360
@@ -127,7 +127,7 @@ def test_numbers_without_meaning_are_refused(tmp_path, change, message):
 
 
 def test_a_folder_of_another_world_is_refused(world, tmp_path):
-    with pytest.raises(ValueError, match=r"holds a world of seed 5, not 6"):
+    with pytest.raises(ValueError, match=r"expected seed 5, which it was written with, got 6"):
         synth360(world, 4, 1.0, 6, workers=1, **SMALL)
     (tmp_path / "file").write_text("")
     with pytest.raises(ValueError, match="expected a folder"):

@@ -88,9 +88,12 @@ def test_files_have_nine_channels_and_the_folder_says_so(tmp_path):
         assert (row.azimuth, row.elevation) == pytest.approx((other.azimuth, other.elevation), abs=0.05)
         assert (second.root / row.video).read_bytes() == (first.root / other.video).read_bytes()
     assert '"order": 2' in (tmp_path / "two" / SETTINGS).read_text()
-    assert "order" not in (tmp_path / "one" / SETTINGS).read_text()
-    with pytest.raises(ValueError, match="holds a world of order None, not 2"):
-        synth360(tmp_path / "one", 2, 0.5, 5, width=64, order=2, workers=1, progress=False)
+    assert '"order": 1' in (tmp_path / "one" / SETTINGS).read_text()
+    for name, there, wanted in (("one", 1, 2), ("two", 2, 1)):
+        before = {path: path.read_bytes() for path in (tmp_path / name).rglob("*") if path.is_file()}
+        with pytest.raises(ValueError, match=f"expected order {there}, which it was written with, got {wanted}"):
+            synth360(tmp_path / name, 3, 0.5, 5, width=64, order=wanted, workers=1, progress=False)
+        assert before == {path: path.read_bytes() for path in (tmp_path / name).rglob("*") if path.is_file()}
 
 
 def test_orders_that_are_not_made_are_refused(tmp_path):

@@ -1,5 +1,7 @@
 import json
+import os
 import pickle
+import shutil
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -118,8 +120,20 @@ def test_cut_outs_are_made_once_and_other_clips_are_another_world(clips, tmp_pat
     mono3d(tmp_path, **settings)
     after = {path: path.stat().st_mtime_ns for path in before}
     assert [after[path] == time for path, time in before.items()] == [False, True, True]
-    with pytest.raises(ValueError, match="holds a world of cut_rate 4.0, not 2.0"):
+    with pytest.raises(ValueError, match="expected cut_rate 4.0, which it was written with, got 2.0"):
         mono3d(tmp_path, cut_rate=2.0, **settings)
+
+
+def test_clips_are_known_by_their_contents_not_by_their_size(clips, tmp_path):
+    shutil.copytree(clips, tmp_path / "clips")
+    settings = {"clips": 1, "seconds": 0.5, "seed": 0, "sources": tmp_path / "clips/sources.json", "type": "P1"} | SMALL
+    mono3d(tmp_path / "out", **settings)
+    audio = tmp_path / "clips/red.wav"
+    os.utime(audio, (1, 1))
+    mono3d(tmp_path / "out", **settings)  # the same contents
+    audio.write_bytes(audio.read_bytes()[:-100] + bytes(100))
+    with pytest.raises(ValueError, match="expected sources '[0-9a-f]+', which it was written with, got '"):
+        mono3d(tmp_path / "out", **settings)
 
 
 class ByColour(Segmenter):

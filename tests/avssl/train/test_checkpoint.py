@@ -48,7 +48,7 @@ def test_a_full_disk_leaves_the_checkpoint_before_and_no_rubbish(tmp_path):
         capture_output=True,
         text=True,
     )
-    assert "OSError" in done.stderr
+    assert "OutputError" in done.stderr
     assert f"{path}: cannot be written (is the disk full?)" in done.stderr
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]

@@ -4,12 +4,14 @@ import os
 import shutil
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 
 import avssl.detection.detect
 from avssl.config import DataConfig, RunConfig, fill, read_recipe
 from avssl.datasets.manifest import read_manifest, write_manifest
-from avssl.detection.object_index import SCHEMA, DetectedTimes, DetectionSettings, objects_path, write
+from avssl.detection.backends.load import detector_sha256
+from avssl.detection.object_index import SCHEMA, DetectedTimes, DetectionSettings, objects_path, read_settings, write
 from avssl.synth.synth360 import synth360
 from avssl.train import data_source
 from avssl.train.pretrain import pretrain
@@ -29,8 +31,14 @@ def asked(monkeypatch):
     def detect(folder: Path, model: str, *, progress: bool = True, **settings: object) -> Path:
         calls.append((folder, model, settings))
         looked = {row.key: DetectedTimes(1, 0.5, 0.5) for row in read_manifest(folder)}
-        path = objects_path(folder, model)
-        write(path, SCHEMA.empty_table(), DetectionSettings(model, "equirect", 3.0, 0.5), looked)
+        digest = detector_sha256(model) if Path(model).exists() else "0" * 64
+        path = objects_path(folder, model, digest)
+        write(
+            path,
+            SCHEMA.empty_table(),
+            DetectionSettings(f"best sha256:{digest}", "equirect", 3.0, 0.5, "proxy"),
+            looked,
+        )
         return path
 
     monkeypatch.setattr(avssl.detection.detect, "detect_objects", detect)
@@ -47,24 +55,40 @@ def test_objects_are_looked_for_once_and_again_where_clips_were_added(rendered, 
     assert asked == [(folder, "best.pt", {})]
     write_manifest(folder, rows)
     data_source.clips(DataConfig(manifest=str(folder / "manifest.parquet"), detector="best.pt"), 24000, progress=False)
-    as_before = {"rate": 3.0, "views": "equirect", "min_score": 0.5}
+    as_before = {"rate": 3.0, "views": "equirect", "min_score": 0.5, "frames": "proxy"}
     assert asked == [(folder, "best.pt", {}), (folder, "best.pt", as_before)]
 
 
 @pytest.mark.parametrize("weights", ["best.pt", "detector/model.safetensors"])
-def test_weights_that_changed_are_compared_with_those_that_were_used(rendered, tmp_path, asked, weights):
+def test_objects_belong_to_the_weights_by_their_contents(rendered, tmp_path, asked, weights):
     folder, file = tmp_path / "synthetic_dataset", tmp_path / weights
     shutil.copytree(rendered.parent, folder)
     file.parent.mkdir(exist_ok=True)
     file.write_bytes(b"1")
-    os.utime(file, (0, 0))
+    (file.parent / "config.json").write_text("{}")
     config = DataConfig(manifest=str(folder), detector=str(tmp_path / Path(weights).parts[0]))
     for _ in range(2):
         data_source.clips(config, 24000, progress=False)
+        os.utime(file, (2**33, 2**33))  # copied, not changed
     assert len(asked) == 1
-    os.utime(file, (2**33, 2**33))
-    data_source.clips(config, 24000, progress=False)
+    file.write_bytes(b"2")
+    os.utime(file, (0, 0))  # other weights, older than the objects
+    for _ in range(2):
+        data_source.clips(config, 24000, progress=False)
     assert len(asked) == 2
+    assert len(list(folder.glob("objects-*.parquet"))) == 2
+
+
+def test_objects_of_a_world_that_was_rendered_again_are_read_again(rendered, tmp_path):
+    folder = tmp_path / "synthetic_dataset"
+    shutil.copytree(rendered.parent, folder)
+    config = DataConfig(manifest=str(folder), detector="truth")
+    data_source.clips(config, 24000, progress=False)
+    before = read_settings(objects_path(folder, "truth"))[0].model
+    truth = pq.read_table(folder / "truth.parquet")
+    pq.write_table(truth.slice(0, len(truth) - 1), folder / "truth.parquet")
+    data_source.clips(config, 24000, progress=False)
+    assert read_settings(objects_path(folder, "truth"))[0].model != before
 
 
 def test_a_detector_that_is_not_there_is_told_before_anything_is_rendered(tmp_path, monkeypatch):

@@ -19,6 +19,7 @@ from avssl.cli.main import main
 from avssl.config import FeatureConfig, ModelConfig, OptimConfig, fill
 from avssl.media import write_audio, write_video
 from avssl.models.encoders import Encoders
+from avssl.models.geometry import InputGeometry
 from avssl.runs.reader import read_config, read_metrics
 from avssl.spatial.ambisonics import encode
 
@@ -34,9 +35,12 @@ def noise(seed: int, samples: int) -> Tensor:
     return 0.1 * torch.randn(samples, generator=torch.Generator().manual_seed(seed))
 
 
+GEOMETRY = InputGeometry(1.0, 8, 16.0, 112)
+
+
 def encoders(name: str = "foa-iv") -> Encoders:
     torch.manual_seed(1)
-    return Encoders(ModelConfig(), FeatureConfig(name, hop=480, mels=32)).eval()
+    return Encoders(ModelConfig(), FeatureConfig(name, hop=480, mels=32), GEOMETRY).eval()
 
 
 @pytest.fixture
@@ -210,7 +214,7 @@ def test_upmixed_stereo_is_what_stereo_features_make_of_it_again(tau: Path) -> N
     from avssl.spatial.ambisonics import stereo
 
     path = next((tau / "audio").iterdir())
-    options = scenes(tau, upmix=True)
+    options = scenes(tau, upmix=True).with_geometry(encoders())
     field = read_window_audio(path, 0.0, options.reading(encoders()), RATE)
     plain = read_window_audio(path, 0.0, options.reading(encoders("stereo-logmel")), RATE)
     assert field.shape[0] == 4
@@ -239,8 +243,8 @@ def test_both_towers_are_fine_tuned_together(tau: Path, tmp_path: Path) -> None:
         (Eigenscape, {"missing": 1.5}, "missing is from 0 to 1"),
         (Eigenscape, {"hop": 0}, "hop must be positive"),
         (Eigenscape, {"swap_parks": True}, "did you mean 'swap_park'"),
-        (AcousticScenes, {"tower": "audio"}, "tower is audio, video, both, not 'sound'"),
-        (AcousticScenes, {"size": 200}, "cannot be cut from pictures scaled to 128"),
+        (AcousticScenes, {"tower": "sound"}, "tower is audio, video, both, not 'sound'"),
+        (AcousticScenes, {"size": 200, "resize": 128}, "cannot be cut from pictures scaled to 128"),
         (AcousticScenes, {"dropout": 1.0}, "0 <= dropout < 1"),
     ],
 )
@@ -248,3 +252,24 @@ def test_options_without_a_meaning_are_refused_in_one_line(kind: Any, wrong: dic
     with pytest.raises(ValueError, match=message) as caught:
         fill(kind.Options, wrong)
     assert "\n" not in str(caught.value)
+
+
+def test_windows_default_to_the_geometry_of_the_encoders() -> None:
+    own = Encoders(ModelConfig(), FeatureConfig("stereo-logmel"), InputGeometry(0.5, 3, 12.0, 64))
+    reading = AcousticScenes(own, AcousticScenes.Options())._reading()
+    assert (reading.seconds, reading.frames, reading.frame_rate) == (0.5, 3, 12.0)
+    assert (reading.size, reading.resize) == (64, 73)
+    head = AcousticScenes(own, AcousticScenes.Options(window=2.0, frames=1, size=0, resize=36))
+    assert head.options.hop == 2.0
+    assert (head._reading().frames, head._reading().size, head._reading().resize) == (1, 0, 36)
+
+
+def test_old_encoders_need_only_the_geometry_of_the_towers_in_use() -> None:
+    old = Encoders(ModelConfig(), FeatureConfig("foa-iv"))
+    assert Eigenscape(old, Eigenscape.Options(window=0.5)).options.hop == 0.5
+    with pytest.raises(ValueError, match=r"set window=\.\.\., or pretrain them again"):
+        Eigenscape(old, Eigenscape.Options())
+    assert AcousticScenes(old, AcousticScenes.Options(tower="audio", window=0.5, upmix=True))._reading().seconds == 0.5
+    with pytest.raises(ValueError, match=r"set frames=\.\.\., frame_rate=\.\.\., size=\.\.\."):
+        AcousticScenes(old, AcousticScenes.Options(window=0.5, upmix=True))
+    assert AcousticScenes(None, AcousticScenes.Options(baselines=["logmel"])).options.window == 1.0

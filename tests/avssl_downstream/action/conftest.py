@@ -14,8 +14,10 @@ from avssl.config import FeatureConfig, ModelConfig, fill
 from avssl.media import write_avi
 from avssl.models.embedder import module_fingerprint
 from avssl.models.encoders import Encoders
+from avssl.models.geometry import InputGeometry
 
 SIDE, RATE, LENGTH = 32, 16.0, 24
+GEOMETRY = InputGeometry(1.0, 8, RATE, SIDE)
 CLASSES, GROUPS, CLIPS = ("Fall", "Rise"), 9, 1
 
 
@@ -99,7 +101,7 @@ class Learner(Embedder):
 @pytest.fixture
 def seer() -> Encoders:
     """Encoders that see motion."""
-    encoders = Encoders(ModelConfig(), FeatureConfig())
+    encoders = Encoders(ModelConfig(), FeatureConfig(), GEOMETRY)
     encoders.video = Seer()  # type: ignore[assignment]
     return encoders.eval()
 
@@ -108,7 +110,7 @@ def seer() -> Encoders:
 def learner() -> Encoders:
     """Encoders that can learn to."""
     torch.manual_seed(0)
-    encoders = Encoders(ModelConfig(), FeatureConfig())
+    encoders = Encoders(ModelConfig(), FeatureConfig(), GEOMETRY)
     encoders.video = Learner()  # type: ignore[assignment]
     return encoders.eval()
 
@@ -116,6 +118,14 @@ def learner() -> Encoders:
 @pytest.fixture
 def options(made: Path) -> Any:
     """Options for the data set, with changes."""
-    small = {"root": str(made), "size": SIDE, "resize": SIDE, "frames": 4, "test_clips": 3, "workers": 0}
+    small = {
+        "root": str(made),
+        "size": SIDE,
+        "resize": SIDE,
+        "frames": 4,
+        "frame_rate": RATE,
+        "test_clips": 3,
+        "workers": 0,
+    }
     quick = {"train_clips": 2, "precision": "32-true", "batch": 8, "min_crop_area": 1.0, "save_every": 1000}
     return lambda **changes: fill(ActionOptions, small, quick, changes)

@@ -17,6 +17,7 @@ from avssl.config import FeatureConfig, ModelConfig, fill, read_recipe, shipped_
 from avssl.embedding.inference import embed
 from avssl.media import read_frames
 from avssl.models.encoders import Encoders
+from avssl.models.geometry import InputGeometry
 from avssl.report.runs import read_runs
 
 
@@ -197,7 +198,8 @@ def test_a_recipe_fills_the_head(name: str) -> None:
 
 def test_the_published_protocol_is_the_default() -> None:
     published = fill(ActionOptions, read_recipe("action/full", ActionOptions), {"mode": "frozen", "train_clips": 0})
-    assert published == ActionOptions()
+    own = Encoders(ModelConfig(), FeatureConfig(), InputGeometry(1.0, 8, 16.0, 112))
+    assert published == ActionOptions().with_geometry(own)
 
 
 def test_frames_of_a_clip_are_those_of_the_file(options: Any, made: Path) -> None:
@@ -212,3 +214,19 @@ def test_frames_of_a_clip_are_those_of_the_file(options: Any, made: Path) -> Non
     difference = (seen.float() - theirs.float()).abs().mean()
     others = (seen.float() - theirs.flip(0).float()).abs().mean()
     assert difference < others
+
+
+def test_clips_default_to_the_geometry_of_the_encoders() -> None:
+    own = Encoders(ModelConfig(), FeatureConfig(), InputGeometry(0.5, 3, 12.0, 64))
+    reading = Action(own, ActionOptions()).options.reading()
+    assert (reading.frames, reading.frame_rate, reading.size, reading.resize) == (3, 12.0, 64, 73)
+    set_reading = Action(own, ActionOptions(frames=5, size=48, resize=48)).options.reading()
+    assert (set_reading.frames, set_reading.frame_rate, set_reading.size, set_reading.resize) == (5, 12.0, 48, 48)
+
+
+def test_old_encoders_without_geometry_are_refused_with_the_options_to_set() -> None:
+    old = Encoders(ModelConfig(), FeatureConfig())
+    with pytest.raises(ValueError, match=r"set frames=\.\.\., frame_rate=\.\.\., size=\.\.\., or pretrain") as caught:
+        Action(old, ActionOptions())
+    assert "\n" not in str(caught.value)
+    assert Action(old, ActionOptions(frames=8, frame_rate=16.0, size=112)).options.resize == 128

@@ -23,6 +23,7 @@ from avssl.config import fill
 from avssl.datasets.manifest import Row, write_manifest
 from avssl.media import write_audio, write_video
 from avssl.models.cross_modal_transformer import CrossModalTransformer
+from avssl.models.geometry import InputGeometry
 from avssl.testing import make_clips
 
 RATE = 8000
@@ -58,7 +59,7 @@ class Listen(nn.Module):
 class Oracle(nn.Module):
     """Encoders made by hand."""
 
-    sample_rate, video_width = RATE, 6
+    sample_rate, video_width, geometry = RATE, 6, InputGeometry(1.0, 8, 16.0, 112, 25.0, 76.3)
 
     def __init__(self, spatial: bool = True) -> None:
         super().__init__()
@@ -293,10 +294,21 @@ def test_every_folder_of_a_head_is_registered_under_its_name() -> None:
     found = {path.parent.name for path in folder.glob("*/head.py")}
     registered = {entry.value.split(":")[0]: entry.name for entry in entry_points(group=plugins.HEADS)}
     ours = {module.split(".")[1]: name for module, name in registered.items() if module.startswith("avssl_downstream.")}
-    assert ours == {name: name for name in found}, "pip install -e . again"
+    assert ours == {name: name.replace("_", "-") for name in found}, "pip install -e . again"
 
 
 def test_a_head_that_lacks_clips_leaves_no_folder(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="needs clips"):
         Correspondence(Oracle(), CorrespondenceOptions()).fit(tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_draws_default_to_the_geometry_of_the_encoders() -> None:
+    encoders = Oracle()
+    encoders.geometry = InputGeometry(0.5, 3, 12.0, 64, 40.0, 80.0)
+    found = Correspondence(encoders, CorrespondenceOptions(frames=2)).options
+    assert (found.seconds, found.frames, found.frame_rate) == (0.5, 2, 12.0)
+    assert (found.size, found.min_fov, found.max_fov) == (64, 40.0, 80.0)
+    encoders.geometry = InputGeometry(0.5, 3, 12.0)  # of a task that does not crop
+    with pytest.raises(ValueError, match=r"set size=\.\.\., min_fov=\.\.\., max_fov=\.\.\."):
+        Correspondence(encoders, CorrespondenceOptions())

@@ -1,4 +1,4 @@
-"""What a person sees of a running loop: a bar in a terminal, a line now and then elsewhere."""
+"""Progress on standard error: a bar in a terminal; of training, a line every few seconds elsewhere."""
 
 from __future__ import annotations
 
@@ -6,14 +6,52 @@ import time
 from collections import deque
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+from rich.text import Text
 
 SECONDS_BETWEEN_LINES = 5.0
 STEPS_AVERAGED = 20
 
 
+class ProgressCounter:
+    """Progress bar of a count: done of total, items a second, time left; shown in a terminal only.
+
+    Args:
+        title: in front of the bar; its last word names the items.
+        total: number of items.
+        shown: False shows nothing.
+    """
+
+    def __init__(self, title: str, total: int, shown: bool = True) -> None:
+        console = Console(stderr=True)
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _Speed(), TimeRemainingColumn())
+        self._bar = Progress(*columns, console=console, disable=not (shown and console.is_terminal))
+        self._row = self._bar.add_task(title, total=total)
+
+    def __enter__(self) -> ProgressCounter:
+        """Show it."""
+        self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Leave its last state on the screen."""
+        self._bar.stop()
+
+    def advance(self, count: int) -> None:
+        """Count more items as done."""
+        self._bar.advance(self._row, count)
+
+
+class _Speed(ProgressColumn):
+    """Items a second."""
+
+    def render(self, task: Task) -> Text:
+        speed = task.finished_speed or task.speed
+        return Text("" if speed is None else f"{speed:.1f}/s", style="progress.data.speed")
+
+
 class ProgressBar:
-    """Step of how many, loss, clips a second, share of time waiting for data, time left; on standard error.
+    """Progress of a training loop: step, loss, clips a second, share of data-wait time, time left.
 
     Args:
         title: stands in front.
@@ -45,7 +83,7 @@ class ProgressBar:
             self._bar.stop()
 
     def update(self, step: int, loss: float, seconds: float, data_wait: float, clips: int) -> None:
-        """Take in one step: its number from 1, loss, duration, the part of it that waited for data, and clips."""
+        """Add a step: its number from 1, loss, seconds, those of them that waited for data, and clips."""
         self._recent.append((seconds, data_wait, clips))
         total = sum(each[0] for each in self._recent)
         speed = sum(each[2] for each in self._recent) / total

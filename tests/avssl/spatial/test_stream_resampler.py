@@ -3,9 +3,8 @@
 import numpy as np
 import pytest
 import torch
-from avssl_downstream.spatialize.stream_resampler import StreamResampler
 
-from avssl.media.resample import resample
+from avssl.spatial.resample import StreamResampler, resample
 
 RATES = [(48000, 16000), (44100, 16000), (16000, 44100), (8000, 24000), (47999, 24000), (16000, 16000)]
 

@@ -1,7 +1,7 @@
 import re
 
-from avssl.train import progress
-from avssl.train.progress import ProgressBar
+from avssl.io import progress
+from avssl.io.progress import ProgressBar
 
 
 def test_without_a_terminal_lines_come_now_and_then(capfd, monkeypatch):

@@ -2,7 +2,7 @@
 
 import os
 
-from avssl.data.pool import CrashError, outcomes
+from avssl.io.process_pool import CrashError, outcomes
 
 
 def half_or_crash(number):

@@ -1,0 +1,124 @@
+"""Resumable journal as JSON lines: the settings first, then entries by key; locked, and safe from cut-off lines."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any, Self
+
+from avssl.errors import InputError
+from avssl.io.settings import require_same
+
+HEADER = "settings"
+KEY = "key"
+Entry = dict[str, Any]
+
+
+class JsonlJournal:
+    """What a run has finished, one line an entry, so that it can be stopped and started again.
+
+    The last whole line of a key counts. Lines that a crash cut short or that `parse` refuses are passed over. A journal
+    without a readable header, or without entries, is begun anew; without entries it is removed when it is closed.
+
+    Args:
+        path: the file; its folder exists.
+        settings: all that the entries depend on, as JSON keeps it; a journal with entries belongs to one choice.
+        parse: an entry as it is used, from a line's object; KeyError, TypeError or ValueError refuse it.
+        writer: the command that writes here, for the error of a second one.
+        advice: what to do about a journal of other settings, for the error.
+
+    Raises:
+        InputError: on entering, another process writes here, or the entries belong to other settings.
+        OSError: the file cannot be written.
+    """
+
+    def __init__(
+        self, path: Path, settings: Mapping[str, Any], parse: Callable[[Entry], Entry], *, writer: str, advice: str
+    ) -> None:
+        self.path, self.settings, self.parse = path, dict(settings), parse
+        self.writer, self.advice = writer, advice
+        self.entries: dict[str, Entry] = {}
+
+    def __enter__(self) -> Self:
+        self._file = self._locked()
+        try:
+            self._load()
+        except BaseException:
+            self._file.close()
+            raise
+        return self
+
+    def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        with self._file:
+            if not self.entries:
+                self.path.unlink(missing_ok=True)
+
+    def add(self, entry: Entry) -> None:
+        """Append an entry, which has a `key`; it counts once its line is whole.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        self._write(entry)
+        self.entries[entry[KEY]] = entry
+
+    def _locked(self) -> IO[str]:
+        file = self.path.open("a+", encoding="utf-8", errors="replace")
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            alone = self.path.is_file() and os.path.samestat(os.fstat(file.fileno()), self.path.stat())
+        except BlockingIOError:
+            alone = False
+        if not alone:
+            file.close()
+            raise InputError(f"{self.path}: another `{self.writer}` is writing here; wait until it ends")
+        return file
+
+    def _load(self) -> None:
+        self._file.seek(0)
+        text = self._file.read()
+        written, self.entries = _header(text), self._entries(text)
+        if written is None or not self.entries:
+            self.entries = {}
+            self._file.truncate(0)
+            self._write({HEADER: self.settings})
+            return
+        require_same(self.path, written, json.loads(json.dumps(self.settings)), self.advice)
+        if not text.endswith("\n"):  # a line that a crash cut short must not spoil the next one
+            self._file.write("\n")
+            self._file.flush()
+
+    def _entries(self, text: str) -> dict[str, Entry]:
+        found = {}
+        for line in text.splitlines()[1:]:
+            try:
+                entry = self.parse(json.loads(line))
+                found[entry[KEY]] = entry
+            except (KeyError, TypeError, ValueError):
+                continue
+        return found
+
+    def _write(self, line: Entry) -> None:
+        self._file.write(json.dumps(line) + "\n")
+        self._file.flush()
+
+
+def read_settings(path: Path) -> dict[str, Any] | None:
+    """Settings that a journal was begun with; None where there is no journal, or no readable header."""
+    try:
+        with path.open(encoding="utf-8", errors="replace") as file:
+            return _header(file.readline())
+    except OSError:
+        return None
+
+
+def _header(text: str) -> dict[str, Any] | None:
+    try:
+        found = json.loads(text.partition("\n")[0])[HEADER]
+    except (KeyError, TypeError, ValueError):
+        return None
+    return found if isinstance(found, dict) else None

@@ -1,0 +1,122 @@
+import fcntl
+import json
+import subprocess
+import sys
+
+import pytest
+
+from avssl.io.jsonl_journal import JsonlJournal, read_settings
+
+SETTINGS = {"rate": 2.0, "size": (64, 32)}
+HOLD = """
+import sys, time; from pathlib import Path; from avssl.io.jsonl_journal import JsonlJournal
+with JsonlJournal(Path(sys.argv[1]), {}, dict, writer="x", advice="y") as journal:
+    journal.add({"key": "a"}); print("in", flush=True); time.sleep(60)
+"""
+
+
+def parsed(entry):
+    return {"key": entry["key"], "value": int(entry["value"])}
+
+
+def opened(path, settings=SETTINGS):
+    return JsonlJournal(path, settings, parsed, writer="avssl test", advice="delete it")
+
+
+@pytest.fixture
+def path(tmp_path):
+    with opened(tmp_path / "a.jsonl") as journal:
+        for number, key in enumerate("aba"):
+            journal.add({"key": key, "value": number})
+    return tmp_path / "a.jsonl"
+
+
+def values(path, settings=SETTINGS):
+    with opened(path, settings) as journal:
+        return {key: entry["value"] for key, entry in journal.entries.items()}
+
+
+def test_the_last_line_of_a_key_counts(path):
+    assert values(path) == {"a": 2, "b": 1}
+    assert json.loads(path.read_text().splitlines()[0]) == {"settings": {"rate": 2.0, "size": [64, 32]}}
+    assert read_settings(path) == {"rate": 2.0, "size": [64, 32]}
+
+
+def test_every_cut_keeps_whole_lines_and_goes_on(path):
+    data = path.read_bytes()
+    for size in range(data.index(b"\n") + 1, len(data)):
+        path.write_bytes(data[:size])
+        whole = [json.loads(line) for line in data[:size].decode().split("\n")[1:] if line.endswith("}")]
+        expected = {entry["key"]: entry["value"] for entry in whole}
+        with opened(path) as journal:
+            assert {key: entry["value"] for key, entry in journal.entries.items()} == expected
+            journal.add({"key": "new", "value": 7})
+        assert values(path) == expected | {"new": 7}
+
+
+@pytest.mark.parametrize(
+    "line", [b"[1]", b"7", b"\xff\xfe", b'{"key": "b"}', b'{"value": 3}', b'{"key": "b", "value": "x"}']
+)
+def test_lines_of_another_kind_are_passed_over(path, line):
+    with path.open("ab") as file:
+        file.write(line + b"\n")
+    assert values(path) == {"a": 2, "b": 1}
+
+
+@pytest.mark.parametrize("header", [b"", b"{", b"[]", b'{"settings": 1}', b"\xff"])
+def test_a_journal_without_a_header_is_begun_anew(path, header):
+    path.write_bytes(header + b'\n{"key": "b", "value": 1}\n')
+    assert read_settings(path) is None
+    with opened(path) as journal:
+        assert not journal.entries
+        journal.add({"key": "c", "value": 3})
+    assert values(path) == {"c": 3}
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"rate": 4.0, "size": (64, 32)}, "expected rate 2.0, which it was written with, got 4.0; delete it"),
+        ({"rate": 2.0}, r"expected size \[64, 32\], which it was written with, got None"),
+        (SETTINGS | {"more": 1}, "expected more None, which it was written with, got 1"),
+    ],
+)
+def test_other_settings_are_refused_whichever_side_has_them(path, settings, message):
+    before = path.read_bytes()
+    with pytest.raises(ValueError, match=rf"a\.jsonl: {message}"), opened(path, settings):
+        pass
+    assert path.read_bytes() == before
+    assert values(path) == {"a": 2, "b": 1}  # the lock is gone
+
+
+def test_without_entries_it_belongs_to_nobody_and_goes(tmp_path):
+    with opened(tmp_path / "a.jsonl"):
+        assert (tmp_path / "a.jsonl").is_file()
+    assert not list(tmp_path.iterdir())
+    (tmp_path / "a.jsonl").write_text('{"settings": {"rate": 9}}\n')  # of a run that was killed
+    with opened(tmp_path / "a.jsonl") as journal:
+        journal.add({"key": "a", "value": 1})
+    assert read_settings(tmp_path / "a.jsonl")["rate"] == 2.0
+
+
+def test_another_process_is_kept_out_until_this_one_ends(tmp_path):
+    path = tmp_path / "a.jsonl"
+    with subprocess.Popen([sys.executable, "-c", HOLD, path], stdout=subprocess.PIPE) as other:
+        assert other.stdout.readline() == b"in\n"
+        with pytest.raises(ValueError, match=r"another `avssl test` is writing here"), opened(path):
+            pass
+        other.kill()
+    with JsonlJournal(path, {}, dict, writer="x", advice="y") as journal:
+        assert journal.entries == {"a": {"key": "a"}}
+
+
+def test_a_file_that_was_taken_away_is_not_written_to(path, monkeypatch):
+    flock = fcntl.flock
+
+    def late(file, how):
+        path.replace(path.with_name("gone"))
+        return flock(file, how)
+
+    monkeypatch.setattr("avssl.io.jsonl_journal.fcntl.flock", late)
+    with pytest.raises(ValueError, match="another `avssl test` is writing here"), opened(path):
+        pass
