@@ -1,6 +1,6 @@
 """Draws one_clip.svg: the route of one clip from file to loss, with the modules that it passes.
 
-    python docs/images/draw_one_clip.py
+python docs/images/draw_one_clip.py
 """
 
 from __future__ import annotations
@@ -12,16 +12,41 @@ WIDTH, HEIGHT, GAP = 760, 66, 26
 STAGES = (
     # title, data, modules, colour
     ("Recording", "video and ambisonic audio, any channel layout", "avssl/datasets/layouts", "#e8eef7"),
-    ("Prepare", "manifest.parquet, proxies in ambiX", "avssl/datasets/prepare.py · avssl/datasets/transcode.py", "#e8eef7"),
+    (
+        "Prepare",
+        "manifest.parquet, proxies in ambiX",
+        "avssl/datasets/prepare.py · avssl/datasets/transcode.py",
+        "#e8eef7",
+    ),
     ("Manifest row", "paths, start, seconds, split", "avssl/datasets/manifest.py", "#e8eef7"),
-    ("Loader process: Clip", "frames uint8 (T, 3, H, W), audio (4, samples)", "avssl/data/loader.py · avssl/media", "#e5f3ea"),
-    ("Views of the task", "K crops (K, T, 3, h, w), rotated audio (K, 4, samples)", "tasks/avssl_tasks/avsa.py · avssl/data/crops.py · avssl/spatial", "#e5f3ea"),
-    ("Batch on the device", "collated views of B clips", "avssl/data/worker_loader.py · avssl/train/data_timer.py", "#fdf1e0"),
+    (
+        "Loader process: Clip",
+        "frames uint8 (T, 3, H, W), audio (4, samples)",
+        "avssl/data/loader.py · avssl/media",
+        "#e5f3ea",
+    ),
+    (
+        "Views of the task",
+        "K crops (K, T, 3, h, w), rotated audio (K, 4, samples)",
+        "tasks/avssl_tasks/avsa.py · avssl/data/crops.py · avssl/spatial",
+        "#e5f3ea",
+    ),
+    (
+        "Batch on the device",
+        "collated views of B clips",
+        "avssl/data/worker_loader.py · avssl/train/data_timer.py",
+        "#fdf1e0",
+    ),
     ("Features", "log-mel spectrograms, intensity (B·K, maps, time, mels)", "avssl/spatial/features.py", "#fdf1e0"),
     ("Towers", "audio and video embeddings (B·K, width)", "avssl/models/encoders.py", "#fdf1e0"),
-    ("Projection heads, loss", "InfoNCE over crops and clips of all processes", "tasks/avssl_tasks/avsa.py · avssl/losses.py", "#fdf1e0"),
+    (
+        "Projection heads, loss",
+        "InfoNCE over crops and clips of all processes",
+        "tasks/avssl_tasks/avsa.py · avssl/losses.py",
+        "#fdf1e0",
+    ),
     ("Step", "backward, optimiser, checkpoint, metrics", "avssl/train/loop.py · avssl/runs/run_folder.py", "#f5e6ee"),
-)  # fmt: skip
+)
 
 
 def draw() -> str:
@@ -29,7 +54,7 @@ def draw() -> str:
     height = len(STAGES) * (HEIGHT + GAP)
     boxes = "\n".join(_box(index, *stage) for index, stage in enumerate(STAGES))
     arrows = "\n".join(_arrow(index) for index in range(len(STAGES) - 1))
-    return f"""<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" font-family="sans-serif" role="img">
+    return f"""<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" font-family="sans-serif">
 <title>One clip from file to loss</title>
 <defs><marker id="head" markerWidth="8" markerHeight="8" refX="6" refY="3" orient="auto">
 <path d="M0,0 L6,3 L0,6 z" fill="#555"/></marker></defs>
