@@ -439,7 +439,7 @@ def _describe_errors(kind: type, where: str) -> Iterator[None]:
     except OmegaConfBaseException as error:
         key = f" ({error.full_key})" if error.full_key else ""
         raise InputError(f"{prefix}{str(error).splitlines()[0]}{key}") from error
-    except ValueError as error:
+    except InputError as error:
         raise InputError(f"{prefix}{error}") from error
 
 

@@ -40,6 +40,11 @@ def is_input_error(error: BaseException) -> bool:
     return isinstance(error, InputError) or (isinstance(error, OSError) and error.errno in _ENVIRONMENT)
 
 
+def first_line(error: BaseException) -> str:
+    """First line of an exception's message, or its type and arguments where the message is empty."""
+    return (str(error) or repr(error)).splitlines()[0]
+
+
 def one_line(error: BaseException) -> str:
     """An exception's message in one line; for an `OSError` of the operating system, its path and its reason."""
     if isinstance(error, OSError) and error.strerror:

@@ -31,7 +31,7 @@ def load(group: str, name: str) -> Any:
     """
     entry = find_entry(group, name)
     with _naming(entry):
-        return entry.load()
+        return _load(entry)
 
 
 def load_options(group: str, name: str) -> type:
@@ -49,7 +49,7 @@ def load_options(group: str, name: str) -> type:
                 found = getattr(import_module(module), f"{entry.attr}Options", None)
                 if isinstance(found, type):
                     return found
-        options: type = entry.load().Options
+        options: type = _load(entry).Options
         return options
 
 
@@ -79,6 +79,14 @@ def source_file(module: str) -> Path | None:
             if path.is_file():
                 return path
     return Path(spec.origin) if spec and spec.origin and not inner else None
+
+
+def _load(entry: EntryPoint) -> Any:
+    import_module(entry.module)
+    try:
+        return entry.load()
+    except AttributeError as error:  # installed from another version: what it names is gone
+        raise ImportError(str(error)) from error
 
 
 @contextmanager

@@ -38,7 +38,7 @@ KEYS = {
     "seam": ("wrap_padding",),
     "shares": ("lr_multipliers",),
     "smallest": ("min_crop_area",),
-    "sound": ("audio",),
+    "sound": ("audio_rotation",),
     "sound_layout": ("channel_layout",),
     "spatial": ("spatial_loss",),
     "spectra": ("stft_frames",),
@@ -48,6 +48,7 @@ KEYS = {
     "weights": ("init",),
     "widest": ("max_fov",),
     "world": ("synthetic_dataset",),
+    "world_rotation": ("scene_rotation",),
     "world_seed": ("synthetic_seed",),
 }
 """Config keys and flags (`-` written `_`); one old name may have had two meanings, of which a config knows one."""

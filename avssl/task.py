@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from avssl.config import DataConfig, NoOptions
 from avssl.data.clip import Clip
-from avssl.data.crops import CropOptions
+from avssl.data.clip_options import CropOptions
 from avssl.datasets.manifest import Row
 from avssl.models.encoders import Encoders
 from avssl.models.geometry import InputGeometry

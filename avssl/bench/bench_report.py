@@ -6,7 +6,7 @@ import json
 import os
 import platform
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +17,26 @@ from avssl import __version__
 from avssl.bench.timing import Timing
 from avssl.io.atomic import write_text
 from avssl.io.cores import usable_cores
+from avssl.io.tables import table_text
 
 TUNING = ("GLIBC_TUNABLES", "MALLOC_", "LD_PRELOAD", "OMP_", "MKL_", "KMP_", "OPENBLAS_")
 """Beginnings of the environment variables that change how fast either side is."""
+
+
+@dataclass(frozen=True)
+class BenchReport:
+    """Timings of one benchmark."""
+
+    facts: dict[str, Any]
+    """The machine, see `machine`."""
+    timings: Sequence[Timing]
+    """One a row of the table."""
+    repeats: int
+    """Times that each side was run."""
+
+    def text(self, width: int | None = None) -> str:
+        """Table of medians, `width` columns wide (None: as the terminal), and the machine in one line."""
+        return f"{table_text(table(self.timings), width)}\n{machine_line(self.facts)}; medians of {self.repeats}"
 
 
 def machine() -> dict[str, Any]:

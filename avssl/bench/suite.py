@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-from rich.console import Console
-
 from avssl.bench import ambisonic_cases, crop_cases, decode_cases, detector_cases, infonce_cases
-from avssl.bench.bench_report import machine, machine_line, table, write_json
+from avssl.bench.bench_report import BenchReport, machine, write_json
 from avssl.bench.case import Case, Size
 from avssl.bench.timing import Timing, measure, threads
 from avssl.errors import InputError, MissingFileError
 from avssl.io.cores import usable_cores
 from avssl.media import close_all
 from avssl.plugins import hint
+
+logger = logging.getLogger(__name__)
 
 CASES: dict[str, Callable[[Size, Path], list[Case]]] = {
     "crops": crop_cases.cases,
@@ -26,8 +27,6 @@ CASES: dict[str, Callable[[Size, Path], list[Case]]] = {
     "audio": decode_cases.audio_cases,
     "detector": detector_cases.cases,
 }
-WIDTH = 110
-"""Columns of the table where it does not go to a terminal."""
 
 
 def bench(
@@ -36,10 +35,10 @@ def bench(
     count: int | None = None,
     target: Path | None = None,
     size: Size | None = None,
-) -> list[Timing]:
-    """Time ours against peers, in turn in this process, and print a table of medians.
+) -> BenchReport:
+    """Time ours against peers, in turn in this process.
 
-    Progress goes to standard error. Nothing is tuned beforehand: memory comes from malloc as the system has it.
+    Nothing is tuned beforehand: memory comes from malloc as the system has it.
 
     Args:
         only: names in `CASES`; empty takes all.
@@ -49,7 +48,7 @@ def bench(
         size: how much work; None takes that of a training run.
 
     Returns:
-        One timing a row of the table.
+        Timings and the machine; its text is a table of medians.
 
     Raises:
         InputError: an unknown name, or a number below 1.
@@ -60,23 +59,18 @@ def bench(
     with threads(count or usable_cores()):
         facts = machine()
         timings = _timings(only or list(CASES), repeats, size or Size())
-    out = Console(highlight=False)
-    out.width = out.width if out.is_terminal else WIDTH
-    out.print(table(timings))
-    out.print(f"{machine_line(facts)}; medians of {repeats}", soft_wrap=True)
     if target:
         write_json(target, facts, timings)
-    return timings
+    return BenchReport(facts, timings, repeats)
 
 
 def _timings(names: Iterable[str], repeats: int, size: Size) -> list[Timing]:
-    say = Console(stderr=True, highlight=False).print
     timings = []
     with tempfile.TemporaryDirectory(prefix="avssl-bench-") as folder:
         for name in names:
-            say(f"{name}: preparing")
+            logger.info("%s: preparing", name)
             for case in CASES[name](size, Path(folder)):
-                say(f"{case.name}: {repeats} times against {case.peer_name}", soft_wrap=True)
+                logger.info("%s: %d times against %s", case.name, repeats, case.peer_name)
                 timings.append(measure(case, repeats))
         close_all()
     return timings

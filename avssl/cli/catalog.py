@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Iterator
 from pathlib import Path
 from textwrap import shorten
 
@@ -72,7 +73,7 @@ def _docstring(module: str, name: str, seen: frozenset[str] = frozenset()) -> st
     path = plugins.source_file(module)
     if path is None or module in seen:
         return None
-    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+    for node in _statements(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, (ast.ClassDef, ast.FunctionDef)) and node.name == name:
             return ast.get_docstring(node) or ""
         if isinstance(node, ast.ImportFrom) and node.module:
@@ -80,6 +81,14 @@ def _docstring(module: str, name: str, seen: frozenset[str] = frozenset()) -> st
                 if (alias.asname or alias.name) == name:
                     return _docstring(_absolute(module, path, node), alias.name, seen | {module})
     return None
+
+
+def _statements(tree: ast.Module) -> Iterator[ast.stmt]:
+    """Statements of a module, those under `if TYPE_CHECKING` too."""
+    for node in tree.body:
+        yield node
+        if isinstance(node, ast.If):
+            yield from node.body
 
 
 def _absolute(module: str, path: Path, node: ast.ImportFrom) -> str:

@@ -55,9 +55,7 @@ def embed(source: Path, out: Path, encoders: Path, tower: str, view: str | None,
     towers = TOWERS if tower == "both" else (tower,)
     made = Encoders.from_pretrained(encoders)
     reading = windows.reading(made.geometry, towers)
-    broken = embed_files(
-        source, out, made, towers, reading, hop=windows.hop, **options, say=lambda line: click.echo(line, err=True)
-    )
+    broken = embed_files(source, out, made, towers, reading, hop=windows.hop, **options)
     sys.exit(1 if broken else 0)
 
 

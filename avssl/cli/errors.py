@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import warnings
 from typing import Any
@@ -27,7 +28,7 @@ class Commands(click.Group):
     """A group whose commands report mistakes of users in one line; `AVSSL_DEBUG=1` shows the traceback."""
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command; usage errors, `ValueError`, `OSError`, Ctrl-C and warnings become one line each."""
+        """Run the command; usage errors, `InputError`, the system's `OSError`, Ctrl-C, warnings: a line each."""
         try:
             with warnings.catch_warnings():
                 warnings.showwarning = _show
@@ -68,7 +69,7 @@ class Commands(click.Group):
 
 
 def _show(message: Warning | str, *_: Any, **__: Any) -> None:
-    click.echo(f"Warning: {' '.join(str(message).split())}", err=True)
+    logging.getLogger("avssl").warning("%s", " ".join(str(message).split()))
 
 
 def _usage(error: click.UsageError) -> str:
@@ -82,10 +83,3 @@ def _usage(error: click.UsageError) -> str:
             return f"{error.option_name} is now --{section}{dot}{new.replace('_', '-')}"
         return f"no option {error.option_name}{hint(error.option_name, known)}{where}"
     return " ".join(error.format_message().split()).rstrip(".") + where
-
-
-def _line(error: ValueError | OSError) -> str:
-    """One line that says what went wrong, and where."""
-    if isinstance(error, OSError) and error.strerror:
-        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
-    return " ".join(str(error).split())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from avssl.cli.embed import embed
 from avssl.cli.energy import energy_overlay
 from avssl.cli.errors import Commands, UserError
 from avssl.cli.examples import example
+from avssl.cli.logs import is_first_process, logging_to_stderr
 from avssl.cli.options import ConfigCommand, given_keys
 from avssl.cli.overrides import SET, dotted
 from avssl.cli.synth import synth
@@ -26,14 +28,22 @@ EPILOG = f"""Exit codes: 0 done; 1 some files failed and are listed; 2 wrong inp
 
 {example("avssl list", "avssl pretrain --task avsa --features foa-iv", "avssl downstream correspondence --help")}"""
 
+WIDTH = 110
+"""Columns of the table of `bench` where standard output is no terminal."""
 FLAT = ("fair-play", "music", "music-stereo", "youtube-asmr")
 """Layouts whose pictures are of an ordinary field of view."""
 
 
 @click.group(cls=Commands, context_settings=SETTINGS, epilog=EPILOG)
 @click.version_option(__version__, prog_name="avssl")
-def main() -> None:
+@click.option("-v", "--verbose", is_flag=True, help="Show debugging messages too.")
+@click.option("-q", "--quiet", is_flag=True, help="Show warnings and errors only: no progress, no messages.")
+@click.pass_context
+def main(context: click.Context, verbose: bool, quiet: bool) -> None:
     """Self-supervised learning from the spatial alignment of sight and sound."""
+    if verbose and quiet:
+        raise UserError("expected -v or -q, got both")
+    context.with_resource(logging_to_stderr(logging.DEBUG if verbose else logging.WARNING if quiet else logging.INFO))
 
 
 for command in (detect, downstream, embed, energy_overlay, list_installed, synth, train_detector):
@@ -86,8 +96,12 @@ def pretrain(
     name = recipe or _default_recipe(task or "avsa")
     config = resolve(RunConfig, name, given, dotted([*settings, *given_keys(context)]))
     from avssl.train.pretrain import pretrain as run
+    from avssl.train.pretrain import summary
 
-    run(config, out or Path("runs") / f"{config.task}-{config.features.name}", recipe=name, command=sys.argv)
+    folder = out or Path("runs") / f"{config.task}-{config.features.name}"
+    run(config, folder, recipe=name, command=sys.argv)
+    if is_first_process():
+        click.echo(summary(config, folder))
 
 
 @main.command(epilog=example("avssl prepare RECORDINGS OUT --layout yt360"))
@@ -135,6 +149,7 @@ def prepare(root: Path, out: Path, layout: str, model: str | None, **options: An
             raise UserError("--detect looks for objects all around: these pictures are of an ordinary field of view")
         load_detector(model)  # what cannot be read is refused before hours of work
     report = run(root, out, layout, **options)
+    click.echo(report.text())
     if model is not None and report.rows:
         from avssl.detection.detect import detect_objects as look
 
@@ -153,7 +168,7 @@ def bench(only: tuple[str, ...], repeats: int, threads: int | None, target: Path
     """Speed beside that of other libraries, measured here: ratios of medians, once both sides agree."""
     from avssl.bench.suite import bench as run
 
-    run(only, repeats, threads, target)
+    click.echo(run(only, repeats, threads, target).text(None if sys.stdout.isatty() else WIDTH))
 
 
 @main.command(epilog=example("avssl report runs/avsa-* --out report"))
@@ -171,7 +186,7 @@ def report(runs: tuple[Path, ...], out: Path | None, into: Path | None, **option
     """
     from avssl.report.report import report as make
 
-    click.echo(make(runs, out, into, say=lambda line: click.echo(line, err=True), **options), nl=False)
+    click.echo(make(runs, out, into, **options), nl=False)
 
 
 @main.command(epilog=example("avssl recipe avsa/small > mine.yaml", "avssl pretrain --recipe mine.yaml"))

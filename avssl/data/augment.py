@@ -3,37 +3,17 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from avssl.config import check_range
+from avssl.data.clip_options import Colour
 
 GREY = torch.tensor([0.299, 0.587, 0.114])
 
 # Rows Y, I, Q of NTSC's colour space; hue is an angle in its I, Q plane.
 YIQ = torch.tensor([[0.299, 0.587, 0.114], [0.596, -0.274, -0.322], [0.211, -0.523, 0.312]])
-
-
-@dataclass(frozen=True)
-class Colour:
-    """Strengths of a colour jitter; the defaults are AVSA's."""
-
-    brightness: float = 0.4
-    """Pixels are multiplied by 1 plus or minus up to this."""
-    contrast: float = 0.4
-    """So are their distances from the mean grey."""
-    saturation: float = 0.4
-    """So are their distances from their own grey."""
-    hue: float = 0.2
-    """Turns of the colour circle, plus or minus up to this."""
-
-    def __post_init__(self) -> None:
-        """Refuse what has no meaning."""
-        for name, most in (("brightness", 1.0), ("contrast", 1.0), ("saturation", 1.0), ("hue", 0.5)):
-            check_range("colour", name, getattr(self, name), 0.0, most)
 
 
 def jitter_colour(frames: Tensor, strength: Colour, rng: np.random.Generator) -> Tensor:

@@ -13,8 +13,6 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import torch
-from rich.console import Console
-from rich.progress import track
 from torch import Tensor
 
 from avssl import __version__
@@ -23,6 +21,7 @@ from avssl.datasets.manifest import Manifest, Row
 from avssl.errors import InputError
 from avssl.io.atomic import write_text
 from avssl.io.cache_folder import cache_folder
+from avssl.io.progress import track
 from avssl.media import read_audio
 
 AUDIO_CHECK_CLIPS = 96
@@ -91,11 +90,8 @@ def _cached_audio_check(
 
 
 def _check_audio(rows: Sequence[Row], root: Path, check: Callable[[Tensor], str], workers: int) -> dict[str, str]:
-    console = Console(stderr=True)
     batches = in_order(_AudioCheck(root, check), rows, workers)
-    shown = track(
-        batches, "checking audio", len(rows), console=console, transient=True, disable=not console.is_terminal
-    )
+    shown = track(batches, "check audio", "clips", len(rows), transient=True)
     reasons = {row.key: _text(batch["reason"]) for row, batch in zip(rows, shown, strict=True)}
     return {key: reason for key, reason in reasons.items() if reason}
 

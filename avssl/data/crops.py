@@ -4,8 +4,6 @@
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -13,62 +11,13 @@ import torch
 from scipy.spatial.transform import Rotation
 from torch import Tensor
 
-from avssl.config import check_choices, choice
-from avssl.data.sphere_sampling import TRIES_AT_FIRST, DirectionConstraints, sample_directions, sample_directions_near
+from avssl.data.clip_options import CropOptions
+from avssl.data.sphere_sampling import sample_directions, sample_directions_near
 from avssl.errors import InputError
 from avssl.spatial.ambisonics import angles, direction, rotation
 from avssl.spatial.viewport import crop
 
 WORLDS = ("none", "yaw", "any")
-CROP_GUIDES = ("random", "objects")
-
-
-@dataclass(frozen=True)
-class CropOptions:
-    """Which crops are cut from a clip; the defaults are AVSA's, whose nominal 25.5 to 90 degrees are these."""
-
-    crops: int = 4
-    """Crops of one instant."""
-    size: int = 112
-    """Pixels of a side."""
-    min_fov: float = 25.0
-    """Degrees; least horizontal field of view. Its tangent is uniform up to the widest's."""
-    max_fov: float = 76.3
-    """Degrees; largest horizontal field of view."""
-    aspect: float = 4 / 3
-    """Largest ratio of vertical to horizontal field (tangents), and its inverse the least; log-uniform."""
-    min_elevation: float = -30.0
-    """Degrees; least elevation of a random crop's centre."""
-    max_elevation: float = 30.0
-    """Degrees; largest elevation of a random crop's centre."""
-    min_separation: float = 0.0
-    """Degrees between the centres of any two crops of a clip."""
-    crop_guide: str = choice("random", CROP_GUIDES)
-    """random, or objects: centred on the clip's objects, best first, and random where there are too few of them."""
-
-    def __post_init__(self) -> None:
-        """Refuse what has no meaning, and crops that do not fit beside one another."""
-        if self.crops < 1 or self.size < 1:
-            raise InputError(f"crops and size are at least 1, not {self.crops} and {self.size}")
-        if not 0 < self.min_fov <= self.max_fov < 180:
-            raise InputError(f"0 < min_fov <= max_fov < 180 degrees, not {self.min_fov} and {self.max_fov}")
-        if not -90 <= self.min_elevation <= self.max_elevation <= 90:
-            raise InputError(
-                f"-90 <= min_elevation <= max_elevation <= 90, not {self.min_elevation} and {self.max_elevation}"
-            )
-        if not 0 <= self.min_separation <= 180:
-            raise InputError(f"min_separation is from 0 to 180 degrees, not {self.min_separation}")
-        if not self.aspect >= 1:
-            raise InputError(f"aspect is at least 1, not {self.aspect}")
-        check_choices(self)
-        sample_directions(self.room(), np.random.default_rng(0), TRIES_AT_FIRST)
-
-    def room(self) -> DirectionConstraints:
-        """Where the centres of a clip's crops may be."""
-        return DirectionConstraints(
-            self.crops,
-            *(math.radians(angle) for angle in (self.min_elevation, self.max_elevation, self.min_separation)),
-        )
 
 
 class Crops(NamedTuple):
@@ -154,19 +103,6 @@ def draw_crops(
     azimuth, elevation = torch.from_numpy(places).float().T
     flips = torch.from_numpy(rng.random(options.crops) < flip)
     return Crops(turned.T @ rotation(azimuth, elevation), fields, aspects, flips, turned)
-
-
-def check_crop_guide(options: CropOptions, detector: str) -> None:
-    """See that crops guided by objects have a detector that finds them.
-
-    Raises:
-        InputError: none is named.
-    """
-    if options.crop_guide == "objects" and not detector:
-        raise InputError(
-            "crop_guide is objects, but no detector is named: give a model's path, or truth in a made-up "
-            "world (data.detector in a run, detector in a head)"
-        )
 
 
 def draw_rotation(kind: str, rng: np.random.Generator) -> Tensor:

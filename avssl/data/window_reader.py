@@ -6,15 +6,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from avssl.data.clip_options import Reading
 from avssl.errors import InputError, MissingFileError
 from avssl.media import read_resampled
 from avssl.media.streams import AudioReader, VideoReader
@@ -26,49 +26,6 @@ MARGIN = 0.25
 """Seconds by which a window may begin past the end of the audio; it is silent then."""
 SLACK = 1e-6
 """Seconds by which an instant may fall short of the end through rounding."""
-_AUDIO = ("seconds", "channels", "upmix")
-"""What of a reading the audio tower hears; the video tower sees the rest."""
-
-
-@dataclass(frozen=True)
-class Reading:
-    """How windows are read."""
-
-    seconds: float = 1.0
-    """Sound of a window."""
-    frames: int = 8
-    """Pictures of a window."""
-    frame_rate: float = 16.0
-    """Pictures a second."""
-    resize: int = 128
-    """Pixels that the shorter side is scaled to; 0 leaves it."""
-    size: int = 112
-    """Pixels; side of the square cut from the middle. 0 leaves the whole picture."""
-    channels: int = 0
-    """First so many of the sound's channels; 0 takes all."""
-    upmix: bool = False
-    """Take left and right for the sides of a first-order field, and one channel for its W."""
-    view: tuple[float, float, float] | None = None
-    """Azimuth, elevation and field of view, in radians, of what is seen of 360-degree pictures; None takes all."""
-
-    def __post_init__(self) -> None:
-        """Refuse what has no meaning."""
-        if not (0 < self.seconds < math.inf and self.frame_rate > 0 and self.frames >= 1):
-            found = f"{self.seconds}, {self.frame_rate} and {self.frames}"
-            raise InputError(f"windows want seconds > 0, frame_rate > 0 and frames >= 1, not {found}")
-        if min(self.resize, self.size, self.channels) < 0:
-            found = f"{self.resize}, {self.size} and {self.channels}"
-            raise InputError(f"resize, size and channels must not be negative, they are {found}")
-        if self.resize and self.size > self.resize:
-            raise InputError(f"a square of {self.size} pixels cannot be cut from pictures scaled to {self.resize}")
-        if self.view is not None and not (self.size and 0 < self.view[2] < math.pi):
-            raise InputError(
-                f"a view wants size > 0 and a field of view below 180 degrees, not {self.size}, {self.view}"
-            )
-
-    def of(self, tower: str) -> dict[str, Any]:
-        """What of it matters to one tower."""
-        return {name: value for name, value in asdict(self).items() if (name in _AUDIO) == (tower == "audio")}
 
 
 @dataclass(frozen=True)

@@ -77,7 +77,7 @@ class ErrorsAsResults(Generic[Job]):
             return {REFUSED: torch.tensor(list(one_line(error).encode("utf-8", "replace")), dtype=torch.uint8)}
 
 
-def read_error(batch: Batch) -> ValueError | None:
+def read_error(batch: Batch) -> InputError | None:
     """Why a batch of a `ErrorsAsResults` could not be read, if it could not."""
     said = batch.get(REFUSED)
     return None if said is None else InputError(bytes(said.tolist()).decode())

@@ -9,9 +9,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
 from avssl.datasets.layouts import asmr, fair_play, files, music, music_stereo, rec_street, yt360
 from avssl.datasets.layouts.recording import Listing
 from avssl.datasets.manifest import NAME, Row, write_manifest
@@ -21,6 +18,7 @@ from avssl.datasets.transcode import MEDIA, PARTIAL, Job, Options, failure, prep
 from avssl.errors import InputError, OutputError
 from avssl.io.cores import usable_cores
 from avssl.io.process_pool import outcomes
+from avssl.io.progress import SECONDS_BETWEEN_LINES, ProgressBar
 from avssl.plugins import hint
 
 LAYOUTS = {"files": files.find, "yt360": yt360.find}
@@ -65,7 +63,7 @@ def prepare(
         frame_rate: most pictures a second.
         sample_rate: of the prepared sound, Hz.
         workers: processes; None: one a core.
-        progress: show a bar and, at the end, a table.
+        progress: show a bar, or log lines where standard error is no terminal.
 
     Returns:
         What is ready, what failed, and what is missing.
@@ -82,10 +80,8 @@ def prepare(
         init_prepare_folder(out)
         settings = {"root": printable(root.resolve()), "layout": layout, **asdict(options)}
         with Journal(out, settings) as journal, _workplace(out):
-            report = _run(found, journal, options, workers or usable_cores(), Console(stderr=True, quiet=not progress))
+            report = _run(found, journal, options, workers or usable_cores(), progress)
             _write(report)
-    if progress:
-        report.show(Console())
     return report
 
 
@@ -110,7 +106,7 @@ def find(root: Path, out: Path, layout: str, split: str = "") -> Listing:
     return LAYOUTS[layout](root, out) if layout in LAYOUTS else SPLIT_BY_CHOICE[layout](root, out, split)
 
 
-def _run(found: Listing, journal: Journal, options: Options, workers: int, console: Console) -> PrepareReport:
+def _run(found: Listing, journal: Journal, options: Options, workers: int, progress: bool) -> PrepareReport:
     rows: list[Row] = []
     failures: list[Failure] = []
     jobs: list[Job] = []
@@ -122,7 +118,7 @@ def _run(found: Listing, journal: Journal, options: Options, workers: int, conso
         else:
             jobs.append(Job(recording, journal.out, options))
     skipped = len(rows)
-    for job, outcome in _shown(jobs, workers, console):
+    for job, outcome in _shown(jobs, workers, progress):
         if isinstance(outcome, Row):
             journal.note(job.recording, outcome)
             rows.append(outcome)
@@ -132,7 +128,7 @@ def _run(found: Listing, journal: Journal, options: Options, workers: int, conso
     return PrepareReport(journal.out, rows, by_key(failures), skipped, found.missing, found.lists, found.leakage)
 
 
-def _shown(jobs: Sequence[Job], workers: int, console: Console) -> Iterator[tuple[Job, Row | Failure]]:
+def _shown(jobs: Sequence[Job], workers: int, progress: bool) -> Iterator[tuple[Job, Row | Failure]]:
     """The outcomes of all jobs, as a bar counts them.
 
     Raises:
@@ -140,20 +136,17 @@ def _shown(jobs: Sequence[Job], workers: int, console: Console) -> Iterator[tupl
     """
     if not jobs:
         return
-    columns = ("{task.fields[failed]} failed", "{task.fields[speed]:.2f} clips/s")
-    texts = [TextColumn(column) for column in columns]
-    bar = Progress(
-        TextColumn("prepare"), BarColumn(), MofNCompleteColumn(), *texts, TimeRemainingColumn(), console=console
-    )
+    numbers, every = ("{failed} failed", "{rate:.2f} clips/s"), SECONDS_BETWEEN_LINES
+    bar = ProgressBar("prepare", len(jobs), "clips", numbers=numbers, shown=progress, line_every=every)
     with bar, contextlib.closing(outcomes(prepare_one, jobs, workers)) as results:
-        task, failed = bar.add_task("prepare", total=len(jobs), failed=0, speed=0.0), 0
+        failed = 0
         for job, outcome in results:
             if isinstance(outcome, OSError):
                 raise outcome
             if isinstance(outcome, BaseException):
                 outcome = failure(job.recording, outcome)
             failed += isinstance(outcome, Failure)
-            bar.update(task, advance=1, failed=failed, speed=bar.tasks[0].finished_speed or bar.tasks[0].speed or 0.0)
+            bar.advance(failed=failed)
             yield job, outcome
 
 

@@ -13,12 +13,12 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Column, Table
 
 from avssl.datasets.manifest import Row
 from avssl.io.atomic import replacing, write_text
+from avssl.io.tables import table_text
 
 FACTS = ("key", "seconds", "sample_rate", "layout", "silent_channels", "azimuth", "elevation", "diffuseness")
 HEADINGS = ("seconds", "Hz", "layout", "silent", "azimuth", "elevation", "diffuse")
@@ -94,13 +94,14 @@ class PrepareReport:
         with replacing(self.out / FAILED) as part:
             pq.write_table(table, part)
 
-    def show(self, console: Console) -> None:
-        """Print the totals, the clips and the failures."""
-        console.print(self._totals())
-        if self.rows:
-            console.print(self._clips())
-        if self.failures:
-            console.print(self._reasons())
+    def text(self) -> str:
+        """The totals, the clips and the failures, as tables."""
+        tables = [
+            self._totals(),
+            *([self._clips()] if self.rows else []),
+            *([self._reasons()] if self.failures else []),
+        ]
+        return "\n".join(map(table_text, tables))
 
     def _totals(self) -> Table:
         summary = self.summary()

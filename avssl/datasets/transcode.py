@@ -148,7 +148,7 @@ def _examined(recording: Recording, options: Options) -> tuple[VideoReader | Sti
     try:
         check_length(recording.video, length, frames.seconds)
         _check_projection(frames, recording, options)
-    except ValueError as error:
+    except InputError as error:
         refusals.append(str(error))
     try:
         declared = recording.channel_layout if options.channel_layout == "auto" else options.channel_layout

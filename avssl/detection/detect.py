@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import logging
 import math
-import time
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow.parquet as pq
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from avssl.datasets.manifest import Manifest, Row, read_manifest
 from avssl.detection.backends import Detector, load_detector
@@ -22,9 +18,10 @@ from avssl.detection.object_index import DetectedTimes, DetectionSettings, objec
 from avssl.detection.prefetch import FrameBatch, frame_batches, read_ahead
 from avssl.detection.tiling import VIEW_MODES, DetectorInput, SphereDetections, detect_frames
 from avssl.errors import InputError
+from avssl.io.progress import SECONDS_BETWEEN_LINES, ProgressBar
 from avssl.plugins import hint
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 NAMED = {ORIGINAL: "original recordings", PROXY: "proxies"}
 Clip = tuple[Row, DetectedTimes, list[SphereDetections]]
 """Which clip, where it was looked at, and what was seen at each of these instants."""
@@ -70,7 +67,7 @@ def detect_objects(
     detector = load_detector(model)
     path = objects_path(manifest.root, model, detector.sha256)
     panoramas = Panoramas(manifest, frames or _frames(path, manifest))
-    log.info("%s: objects are detected in %s", path, NAMED[panoramas.frames])
+    logger.info("%s: objects are detected in %s", path, NAMED[panoramas.frames])
     name = f"{detector.name} sha256:{detector.sha256}"
     about = DetectionSettings(name, views or detector.views, rate, min_score, panoramas.frames)
     with DetectionJournal(path, manifest, about) as findings:
@@ -87,14 +84,14 @@ def _frames(path: Path, manifest: Manifest) -> str:
         return read_settings(path)[0].frames
     lost = lost_recordings(manifest)
     if 0 < lost < len(manifest):
-        log.warning("%s: %d of %d original recordings are missing, proxies are used", path, lost, len(manifest))
+        logger.warning("%s: %d of %d original recordings are missing, proxies are used", path, lost, len(manifest))
     return PROXY if lost or not len(manifest) else ORIGINAL
 
 
 def _said(path: Path) -> Path:
     """The file, and a warning where nothing was found in any clip: crops that it guides are random ones."""
     if not pq.ParquetFile(path).metadata.num_rows:
-        warnings.warn(f"{path}: no objects in any clip; crops guided by them are random", stacklevel=3)
+        logger.warning("%s: no objects in any clip; crops guided by them are random", path)
     return path
 
 
@@ -110,15 +107,12 @@ def _found(detector: Detector, read: Iterator[tuple[FrameBatch, DetectorInput]],
 
 def _shown(results: Iterator[Clip], clips: int, progress: bool) -> Iterator[Clip]:
     """The results, as a bar counts them."""
-    texts = [TextColumn("{task.fields[objects]} objects"), TextColumn("{task.fields[speed]:.2f} clips/s")]
-    columns = (TextColumn("detect"), BarColumn(), MofNCompleteColumn(), *texts, TimeRemainingColumn())
-    begin, objects = time.perf_counter(), 0
-    with Progress(*columns, console=Console(stderr=True, quiet=not progress), disable=not clips) as bar:
-        task = bar.add_task("detect", total=clips, objects=0, speed=0.0)
-        for done, result in enumerate(results, 1):
+    numbers, objects = ("{objects} objects", "{rate:.2f} clips/s"), 0
+    shown = progress and clips > 0
+    with ProgressBar("detect", clips, "clips", numbers=numbers, shown=shown, line_every=SECONDS_BETWEEN_LINES) as bar:
+        for result in results:
             objects += sum(len(sighting.scores) for sighting in result[2])
-            speed = done / (time.perf_counter() - begin)
-            bar.update(task, completed=done, objects=objects, speed=speed)
+            bar.advance(objects=objects)
             yield result
 
 

@@ -64,7 +64,7 @@ def read_folder(folder: Path) -> Yolo:
         raise InputError(f"{folder / WEIGHTS}: expected the detector's weights; there are none")
     try:
         network = build(config)
-    except ValueError as error:
+    except InputError as error:
         raise InputError(f"{folder / CONFIG}: {error}") from error
     try:
         network.load_state_dict(load_file(folder / WEIGHTS))

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from torch import Tensor
 
-from avssl.data.window_reader import Reading, Source
+from avssl.data.clip_options import Reading
+from avssl.data.window_reader import Source
 from avssl.embedding.cache_keys import CacheKeys, embedder_key
 from avssl.embedding.inference import OnError, embed, tower_of
 from avssl.embedding.tensor_shards import TensorShards

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
 
-from avssl.data.window_reader import Reading
+from avssl.data.clip_options import Reading
 from avssl.models.embedder import Embedder
 
 VERSION = 2

@@ -14,7 +14,7 @@ from avssl.data.worker_loader import Batch, in_order
 from avssl.embedding.cache_keys import CacheKeys
 from avssl.errors import MissingFileError
 from avssl.io.cache_folder import cache_folder
-from avssl.io.progress import ProgressCounter
+from avssl.io.progress import ProgressBar
 from avssl.media import probe
 from avssl.media.streams import AudioReader, VideoReader
 
@@ -48,15 +48,12 @@ def cached_durations(
     wanted = {path: name for path, name in names.items() if name not in known}
     if wanted:
         file.parent.mkdir(parents=True, exist_ok=True)
-        with (
-            file.open("a", encoding="utf-8") as log,
-            ProgressCounter(title or "durations of files", len(wanted)) as counter,
-        ):
+        with file.open("a", encoding="utf-8") as log, ProgressBar(title or "durations", len(wanted), "files") as bar:
             found = in_order(partial(_measured, tower=tower), list(wanted), workers)
             for name, seconds in zip(wanted.values(), found, strict=True):
                 known[name] = float(seconds["seconds"])
                 log.write(json.dumps([name, known[name]]) + "\n")
-                counter.advance(1)
+                bar.advance()
     return [known[names[path]] for path in paths]
 
 

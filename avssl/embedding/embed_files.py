@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import logging
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 
-from avssl.data.window_reader import Reading, Source
+from avssl.data.clip_options import Reading
+from avssl.data.window_reader import Source
 from avssl.embedding.cache import iterate_cached_embeddings
 from avssl.embedding.media_discovery import MediaFiles, Medium, find_media, find_windows
 from avssl.embedding.table_writer import Add, embedding_table
 from avssl.errors import InputError
 from avssl.models.embedder import Embedder
 from avssl.models.encoders import Encoders
+
+logger = logging.getLogger(__name__)
 
 
 def embed_files(
@@ -26,7 +30,6 @@ def embed_files(
     hop: float | None = None,
     precision: str = "bf16-mixed",
     workers: int = 2,
-    say: Callable[[str], None] = print,
 ) -> dict[str, str]:
     """Embed windows of all media below a folder, of a manifest, or of one file.
 
@@ -42,7 +45,6 @@ def embed_files(
         hop: seconds from one window to the next; None: the length of a window.
         precision: Lightning Fabric's name.
         workers: loader processes.
-        say: called with each line of the summary.
 
     Returns:
         Files that could not be read: name -> reason.
@@ -58,17 +60,17 @@ def embed_files(
     found = find_windows(there, towers, reading.seconds, hop, workers)
     if not found.broken and not any(found.sources.values()):
         raise InputError(f"{root}: has nothing for the tower {' or '.join(towers)} among its {len(there)} media")
-    _say_rates(found, encoders.sample_rate, say)
+    _log_rates(found, encoders.sample_rate)
     out.parent.mkdir(parents=True, exist_ok=True)
     try:
         with table as add:
             rows = _add_all(add, found, there, encoders, reading, precision, workers)
     except _NothingError:
-        say(f"{out}: not written, none of the {len(there)} media could be embedded")
+        logger.error("%s: not written, none of the %d media could be embedded", out, len(there))
     else:
-        say(f"{out}: {rows} windows of {len(there) - len(found.broken)} media")
+        logger.info("%s: %d windows of %d media", out, rows, len(there) - len(found.broken))
     for name, why in found.broken.items():
-        say(f"{name}: {why}")
+        logger.error("%s", f"{name}: {why}")
     return found.broken
 
 
@@ -104,6 +106,6 @@ class _NothingError(Exception):
     """There is nothing to write."""
 
 
-def _say_rates(found: MediaFiles, sample_rate: int, say: Callable[[str], None]) -> None:
+def _log_rates(found: MediaFiles, sample_rate: int) -> None:
     if others := sorted(found.rates - {sample_rate}):
-        say(f"sound at {', '.join(map(str, others))} Hz is resampled to the encoders' {sample_rate} Hz")
+        logger.info("sound at %s Hz is resampled to the encoders' %d Hz", ", ".join(map(str, others)), sample_rate)

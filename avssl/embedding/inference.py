@@ -14,10 +14,11 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from avssl.config import check_precision
-from avssl.data.window_reader import Reading, Source, iterate_window_frames, read_audio_windows
+from avssl.data.clip_options import Reading
+from avssl.data.window_reader import Source, iterate_window_frames, read_audio_windows
 from avssl.data.worker_loader import Batch, ErrorsAsResults, in_order, read_error
 from avssl.errors import InputError
-from avssl.io.progress import ProgressCounter
+from avssl.io.progress import ProgressBar
 from avssl.models.embedder import AudioEmbedder, Embedder
 from avssl.models.runtime import evaluating, single_process
 
@@ -76,10 +77,10 @@ def embed(
     try:
         with (
             evaluating(network),
-            ProgressCounter(title or f"{tower_of(embedder)} windows", sum(map(len, flat)), progress) as counter,
+            ProgressBar(title or f"embed {tower_of(embedder)}", sum(map(len, flat)), "windows", shown=progress) as bar,
         ):
             batches = in_order(read if on_error is None else ErrorsAsResults(read), flat, workers)
-            parts = _embedded(network, batches, fabric, counter)
+            parts = _embedded(network, batches, fabric, bar)
             for source, some in zip(sources, jobs, strict=True):
                 found = list(islice(parts, len(some)))
                 refused = next((each for each in found if isinstance(each, Exception)), None)
@@ -166,13 +167,13 @@ def _split(source: Source, read: _Reader) -> list[_Job]:
 
 
 def _embedded(
-    network: torch.nn.Module, batches: Iterable[Batch], fabric: Fabric, counter: ProgressCounter
-) -> Iterator[Tensor | ValueError]:
+    network: torch.nn.Module, batches: Iterable[Batch], fabric: Fabric, bar: ProgressBar
+) -> Iterator[Tensor | InputError]:
     """For each batch of windows their embeddings, or why they could not be read."""
     waiting: list[Tensor] = []
     for batch in batches:
         if refused := read_error(batch):
-            yield from _passed(network, waiting, fabric, counter)
+            yield from _passed(network, waiting, fabric, bar)
             yield refused
             waiting = []
             continue
@@ -180,20 +181,18 @@ def _embedded(
         held = sum(len(each) for each in waiting)
         full = held + len(windows) > BATCH or (held + len(windows)) * windows[0].numel() > NUMBERS
         if waiting and (full or windows.shape[1:] != waiting[0].shape[1:]):
-            yield from _passed(network, waiting, fabric, counter)
+            yield from _passed(network, waiting, fabric, bar)
             waiting = []
         waiting.append(windows)
-    yield from _passed(network, waiting, fabric, counter)
+    yield from _passed(network, waiting, fabric, bar)
 
 
-def _passed(
-    network: torch.nn.Module, waiting: list[Tensor], fabric: Fabric, counter: ProgressCounter
-) -> Iterator[Tensor]:
+def _passed(network: torch.nn.Module, waiting: list[Tensor], fabric: Fabric, bar: ProgressBar) -> Iterator[Tensor]:
     """The embeddings of batches of windows that go through the tower together."""
     if waiting:
         with torch.inference_mode(), fabric.autocast():
             embeddings = network(fabric.to_device(torch.cat(waiting))).float().cpu()
-        counter.advance(len(embeddings))
+        bar.advance(len(embeddings))
         # Clones: tensors made in inference mode could not be trained on.
         yield from (part.clone() for part in embeddings.split([len(each) for each in waiting]))
 

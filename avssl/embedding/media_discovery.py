@@ -15,7 +15,7 @@ from avssl.datasets.layouts.files import AUDIO_SUFFIXES, VIDEO_SUFFIXES, walk
 from avssl.datasets.manifest import NAME, read_manifest
 from avssl.embedding.duration_cache import media_duration
 from avssl.errors import InputError
-from avssl.io.progress import ProgressCounter
+from avssl.io.progress import ProgressBar
 from avssl.media import probe
 from avssl.media.streams import AudioReader
 
@@ -81,9 +81,9 @@ def find_windows(
     """
     made = MediaFiles({tower: [] for tower in towers})
     jobs = [(medium, tower) for medium in found for tower in towers]
-    with ProgressCounter("looking at files", len(jobs)) as counter:
+    with ProgressBar("read headers", len(jobs), "files") as bar:
         for (medium, tower), batch in zip(jobs, in_order(ErrorsAsResults(_measured), jobs, workers), strict=True):
-            counter.advance(1)
+            bar.advance()
             if refused := read_error(batch):
                 made.broken.setdefault(medium.name, str(refused))
                 continue

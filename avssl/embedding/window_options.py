@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from avssl.data.window_reader import Reading
+from avssl.data.clip_options import Reading
 from avssl.errors import InputError
 from avssl.models.geometry import InputGeometry, resized, resolve_geometry, resolved
 

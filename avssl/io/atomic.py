@@ -1,4 +1,4 @@
-"""Files that are whole or not there."""
+"""Atomic writes: a temporary file in the same folder, renamed into place."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from pathlib import Path
 
 from safetensors import SafetensorError
 
-from avssl.errors import OutputError, one_line
+from avssl.errors import OutputError, first_line, one_line
 
 MARK = "part"
 
 
 @contextmanager
 def replacing(path: Path, mode: int | None = None) -> Iterator[Path]:
-    """A temporary path beside `path`, of the same suffix, which it replaces once the body has ended well.
+    """Temporary path with the suffix of `path`, renamed to `path` when the body ends without an error.
 
-    The name tells machine and process, so that two that write the same file do not meet; what killed processes of this
-    machine left of this file is removed.
+    Its name holds machine and process, so that two writers of one file do not collide; leftovers of killed processes
+    of this machine are removed.
 
     Args:
-        path: the file.
-        mode: its permission bits; None: those that the umask gives a new file, whatever the library that writes it
-            chose, as safetensors writes files that nobody else may read.
+        path: target file.
+        mode: permission bits; None: those that the umask gives a new file, whatever the writing library chose
+            (safetensors writes 0600).
     """
     sweep(path.parent, _glob(path.stem), _glob(path.suffix))
     part = path.with_name(f".{path.stem}.{MARK}-{platform.node()}-{os.getpid()}{path.suffix}")
@@ -42,13 +42,30 @@ def replacing(path: Path, mode: int | None = None) -> Iterator[Path]:
         part.unlink(missing_ok=True)
 
 
+@contextmanager
+def durably_replacing(path: Path) -> Iterator[Path]:
+    """As `replacing`, with file and folder flushed to disk on return.
+
+    Raises:
+        OutputError: the file cannot be written, such as on a full disk; an earlier one is left as it is.
+    """
+    try:
+        with replacing(path) as part:
+            yield part
+            _flush(part)
+        _flush(path.parent)
+    except (OSError, RuntimeError) as error:  # torch.save turns a full disk into a RuntimeError that does not name it
+        full = "" if isinstance(error, OSError) else " (is the disk full?)"
+        raise OutputError(f"{path}: cannot be written{full}: {first_line(error)}") from error
+
+
 def sweep(folder: Path, stem: str = "*", suffix: str = "") -> None:
-    """Remove what killed processes of this machine had begun to write into a folder.
+    """Remove temporary files that killed processes of this machine left in a folder.
 
     Args:
-        folder: where to look, not below it.
-        stem: pattern of the names without suffix of what they meant to write.
-        suffix: pattern of the end of their suffix.
+        folder: folder to sweep, not recursively.
+        stem: glob pattern of the target names without suffix.
+        suffix: glob pattern of the end of the target suffix.
     """
     for left in folder.glob(f".{stem}.{MARK}-{_glob(platform.node())}-*{suffix}"):
         if not _runs(left):
@@ -56,17 +73,26 @@ def sweep(folder: Path, stem: str = "*", suffix: str = "") -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text file, whole or not at all.
+    """Write a text file atomically.
 
     Raises:
-        OSError: it cannot be written.
+        OSError: the file cannot be written.
     """
     with replacing(path) as part:
         part.write_text(text, encoding="utf-8")
 
 
+def _flush(path: Path) -> None:
+    """Flush a file or folder to disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
 def _new_mode(part: Path) -> int:
-    """Permission bits that umask and access lists give a new file beside a temporary one, as a probe shows.
+    """Permission bits that umask and access lists give a new file, read from a probe file.
 
     The umask itself cannot be read without changing it for other threads.
     """
@@ -80,12 +106,12 @@ def _new_mode(part: Path) -> int:
 
 
 def _glob(text: str) -> str:
-    """A text as a pattern that fits only itself."""
+    """Escape a text for use in a glob pattern."""
     return "".join(f"[{each}]" if each in "*?[" else each for each in text)
 
 
 def _runs(left: Path) -> bool:
-    """Whether the process that writes a temporary file is alive; what is not ours to judge counts as alive."""
+    """Whether the process that writes a temporary file is alive; an unknown or foreign process counts as alive."""
     process = left.name[: len(left.name) - len(left.suffix)].rpartition("-")[2]
     try:
         os.kill(int(process), 0)

@@ -1,116 +1,149 @@
-"""Progress on standard error: a bar in a terminal; of training, a line every few seconds elsewhere."""
+"""Progress bars on standard error where that is a terminal, logged lines elsewhere; the one place that draws bars.
+
+`logging.getLogger("avssl").setLevel(logging.WARNING)` silences bars together with messages.
+"""
 
 from __future__ import annotations
 
+import logging
 import time
 from collections import deque
+from collections.abc import Iterable, Iterator, Sized
+from functools import lru_cache
+from typing import Any, TypeVar
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
-from rich.text import Text
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-SECONDS_BETWEEN_LINES = 5.0
-STEPS_AVERAGED = 20
-
-
-class ProgressCounter:
-    """Progress bar of a count: done of total, items a second, time left; shown in a terminal only.
-
-    Args:
-        title: in front of the bar; its last word names the items.
-        total: number of items.
-        shown: False shows nothing.
-    """
-
-    def __init__(self, title: str, total: int, shown: bool = True) -> None:
-        console = Console(stderr=True)
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _Speed(), TimeRemainingColumn())
-        self._bar = Progress(*columns, console=console, disable=not (shown and console.is_terminal))
-        self._row = self._bar.add_task(title, total=total)
-
-    def __enter__(self) -> ProgressCounter:
-        """Show it."""
-        self._bar.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Leave its last state on the screen."""
-        self._bar.stop()
-
-    def advance(self, count: int) -> None:
-        """Count more items as done."""
-        self._bar.advance(self._row, count)
+T = TypeVar("T")
+logger = logging.getLogger(__name__)
+SECONDS_BETWEEN_LINES = 30.0
+"""Of long work whose output goes to a file."""
+RECENT = 20
+"""Updates over which the rate is averaged."""
+_drawn: list[ProgressBar] = []
+"""The bar on the screen; one inside another is not drawn."""
 
 
-class _Speed(ProgressColumn):
-    """Items a second."""
+@lru_cache(maxsize=1)
+def stderr_console() -> Console:
+    """Console of standard error, shared by bars and messages, so that messages appear above a bar."""
+    return Console(stderr=True, highlight=False)
 
-    def render(self, task: Task) -> Text:
-        speed = task.finished_speed or task.speed
-        return Text("" if speed is None else f"{speed:.1f}/s", style="progress.data.speed")
+
+def are_bars_shown() -> bool:
+    """Whether standard error is a terminal, and the level of the logger `avssl` lets messages of level INFO pass."""
+    return stderr_console().is_terminal and logging.getLogger("avssl").level <= logging.INFO
 
 
 class ProgressBar:
-    """Progress of a training loop: step, loss, clips a second, share of data-wait time, time left.
+    """Done of total, numbers, and time left; a context manager.
 
     Args:
-        title: stands in front.
-        start: steps done before.
-        steps: steps in all.
-        shown: False prints nothing.
+        title: in front of the bar.
+        total: amount of work; None: unknown.
+        unit: plural noun of what is counted.
+        numbers: templates such as `loss {loss:.3f}`, filled by `advance`; `{rate}` is the recent amount per second.
+            Default: the rate.
+        start: done before.
+        shown: False shows and logs nothing.
+        line_every: seconds between logged lines where no bar is drawn, and the last one is logged too; None: no lines.
+        transient: the bar disappears at the end.
     """
 
-    def __init__(self, title: str, start: int, steps: int, shown: bool = True) -> None:
-        self.console = Console(stderr=True, quiet=not shown, highlight=False)
-        self.title, self.steps = title or "training", steps
-        self._recent: deque[tuple[float, float, int]] = deque(maxlen=STEPS_AVERAGED)
-        self._last_line = time.monotonic()
-        self._bar = self._columns() if shown and self.console.is_terminal else None
-        if self._bar:
-            self._row = self._bar.add_task(
-                self.title, total=steps, completed=start, loss=float("nan"), speed=0.0, wait=0.0
-            )
+    def __init__(
+        self,
+        title: str,
+        total: float | None,
+        unit: str = "",
+        *,
+        numbers: tuple[str, ...] = (),
+        start: float = 0,
+        shown: bool = True,
+        line_every: float | None = None,
+        transient: bool = False,
+    ) -> None:
+        self.title, self.total, self.unit, self.done = title, total, unit, start
+        self._templates = numbers or (f"{{rate:.3g}} {unit}/s",)
+        self._every = line_every if shown else None
+        self._bar = _columns(transient) if shown and not _drawn and are_bars_shown() else None
+        self._recent: deque[tuple[float, float]] = deque(maxlen=RECENT + 1)
 
     def __enter__(self) -> ProgressBar:
-        """Show it."""
+        """Show the bar."""
+        self._last_line = time.monotonic()
+        self._recent.append((self._last_line, self.done))
         if self._bar:
+            _drawn.append(self)
+            self._row = self._bar.add_task(self.title, total=self.total, completed=int(self.done), numbers="")
             self._bar.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Leave its last state on the screen."""
+        """Leave the last state on the screen."""
         if self._bar:
             self._bar.stop()
+            _drawn.remove(self)
 
-    def update(self, step: int, loss: float, seconds: float, data_wait: float, clips: int) -> None:
-        """Add a step: its number from 1, loss, seconds, those of them that waited for data, and clips."""
-        self._recent.append((seconds, data_wait, clips))
-        total = sum(each[0] for each in self._recent)
-        speed = sum(each[2] for each in self._recent) / total
-        wait = sum(each[1] for each in self._recent) / total
+    def advance(self, count: float = 1, **numbers: Any) -> None:
+        """Add finished work, with the values of the templates' numbers."""
+        self.done += count
+        now = time.monotonic()
+        self._recent.append((now, self.done))
+        text = ", ".join(template.format(rate=self._rate(), **numbers) for template in self._templates)
         if self._bar:
-            self._bar.update(self._row, completed=step, loss=loss, speed=speed, wait=wait)
-        elif time.monotonic() - self._last_line >= SECONDS_BETWEEN_LINES or step == self.steps:
-            minutes, seconds_left = divmod(round((self.steps - step) * total / len(self._recent)), 60)
-            left = f"{minutes // 60:02}:{minutes % 60:02}:{seconds_left:02}"
-            self.say(
-                f"{self.title}: step {step}/{self.steps}, loss {loss:.3f}, {speed:.1f} clips/s, "
-                f"{wait:.0%} waiting for data, {left} left"
-            )
+            self._bar.update(self._row, total=self.total, completed=self.done, numbers=text)
+        elif self._every is not None and (now - self._last_line >= self._every or self.done == self.total):
+            self._last_line = now
+            logger.info("%s: %s %s, %s%s", self.title, self._count(), self.unit, text, self._left())
 
-    def say(self, line: str) -> None:
-        """Print a line above the bar."""
-        self._last_line = time.monotonic()
-        (self._bar.console if self._bar else self.console).print(line, markup=False, soft_wrap=True)
+    def _rate(self) -> float:
+        (begin, before), (now, done) = self._recent[0], self._recent[-1]
+        return (done - before) / max(now - begin, 1e-9)
 
-    def _columns(self) -> Progress:
-        return Progress(
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=None),
-            MofNCompleteColumn(),
-            TextColumn("loss {task.fields[loss]:.3f}"),
-            TextColumn("{task.fields[speed]:.1f} clips/s"),
-            TextColumn("{task.fields[wait]:.0%} waiting for data"),
-            TimeRemainingColumn(),
-            console=self.console,
-        )
+    def _count(self) -> str:
+        return f"{self.done:g}" if self.total is None else f"{self.done:g}/{self.total:g}"
+
+    def _left(self) -> str:
+        if self.total is None or not (rate := self._rate()):
+            return ""
+        minutes, seconds = divmod(round((self.total - self.done) / rate), 60)
+        return f", {minutes // 60:02}:{minutes % 60:02}:{seconds:02} left"
+
+
+def track(
+    items: Iterable[T],
+    title: str,
+    unit: str,
+    total: float | None = None,
+    *,
+    shown: bool = True,
+    transient: bool = False,
+) -> Iterator[T]:
+    """The same items, counted by a bar.
+
+    Args:
+        items: passed on.
+        title: in front of the bar.
+        unit: plural noun of the items.
+        total: their number, where they have no length.
+        shown: False shows nothing.
+        transient: the bar disappears at the end.
+    """
+    total = len(items) if total is None and isinstance(items, Sized) else total
+    with ProgressBar(title, total, unit, shown=shown, transient=transient) as bar:
+        for item in items:
+            yield item
+            bar.advance()
+
+
+def _columns(transient: bool) -> Progress:
+    return Progress(
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[numbers]}", markup=False),
+        TimeRemainingColumn(),
+        console=stderr_console(),
+        transient=transient,
+    )

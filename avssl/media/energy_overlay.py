@@ -11,11 +11,10 @@ import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from rich.console import Console
-from rich.progress import track
 from torch import Tensor
 
 from avssl.errors import InputError
+from avssl.io.progress import track
 from avssl.media import write_spatial_mp4, write_video
 from avssl.media.channel_layouts import NAMES, SoundLayout, check_name, declared_layout, recognised_layout
 from avssl.media.projection_check import check_equirect
@@ -71,9 +70,7 @@ def write_energy_video(
     film, (audio, known) = _sphere(Path(images), declared), _field(Path(field), layout)
     target, size = _target(Path(path), film.path, audio.path), (height // 2 * 2, height // 2 * 4)
     times = list(np.arange(max(1, int(film.length() * frame_rate))) / frame_rate)
-    shown: Iterable[float] = times
-    if progress:
-        shown = track(times, "drawing where it sounds", console=Console(stderr=True), transient=True)
+    shown = track(times, "draw energy", "frames", shown=progress, transient=True)
     frames = film.frames(times, size)
     maps = _maps(audio, known.to_ambix, frame_rate)
     drawn = (_drawn(frame, *level) for _, frame, level in zip(shown, frames, maps, strict=False))
@@ -106,7 +103,7 @@ def _sphere(path: Path, declared: bool) -> VideoReader:
     frames = VideoReader(path)
     try:
         check_equirect(frames, declared=declared, vouched=False, declare="--panorama")
-    except ValueError as error:
+    except InputError as error:
         raise InputError(f"{path}: {error}") from error
     return frames
 
@@ -117,7 +114,7 @@ def _field(path: Path, name: str) -> tuple[AudioReader, SoundLayout]:
         check_name(name)
         declared = name in NAMES
         layout = declared_layout(name, audio.channels) if declared else recognised_layout(audio.channels, audio.codec)
-    except ValueError as error:
+    except InputError as error:
         raise InputError(f"{path}: {error}") from error
     return audio, layout
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import warnings
+import logging
 from pathlib import Path
 
 import h5py
@@ -14,8 +14,10 @@ from avssl.errors import InputError, MissingFileError
 from avssl.media.hrir_folder import read_folder
 from avssl.media.sofa_file import Array, SofaFile
 from avssl.spatial.ambisonics import angles, direction
-from avssl.spatial.between import shifted
 from avssl.spatial.hrir import HrirSet
+from avssl.spatial.hrir_interpolation import fractional_delay
+
+logger = logging.getLogger(__name__)
 
 _CONVENTION = "SimpleFreeFieldHRIR"
 _LATEST = 1.0
@@ -133,7 +135,7 @@ def _delayed(sofa: SofaFile, impulses: Array, rate: int) -> torch.Tensor:
     # An odd number of taps moves by a fraction of a sample without loss.
     longer = (impulses.shape[2] + int(np.ceil(delays.max())) + 1) | 1
     padded = np.pad(impulses, ((0, 0), (0, 0), (0, longer - impulses.shape[2])))
-    return shifted(torch.from_numpy(padded), torch.from_numpy(delays))
+    return fractional_delay(torch.from_numpy(padded), torch.from_numpy(delays))
 
 
 def _left_receiver(sofa: SofaFile, impulses: Array, sources: Array) -> int:
@@ -150,11 +152,10 @@ def _left_receiver(sofa: SofaFile, impulses: Array, sources: Array) -> int:
         return stated
     heard = int(louder < 0)
     if stated not in (None, heard):
-        warnings.warn(
-            f"{sofa.path}: ReceiverPosition exchanges the ears; sources at the sides are {abs(louder):.0f} dB louder "
-            "in the near ear the other way round, and so they are read",
-            stacklevel=5,
+        message = (
+            "%s: ReceiverPosition exchanges the ears: sources at the sides are %.0f dB louder in the far one; swapped"
         )
+        logger.warning(message, sofa.path, abs(louder))
     return heard
 
 

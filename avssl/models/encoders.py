@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -92,7 +93,7 @@ class AudioEncoder(nn.Module):
     def _extract_features(self, audio: Tensor) -> Tensor:
         if audio.ndim < 2:
             raise ValueError(f"sound is (..., channels, samples), not {tuple(audio.shape)}")
-        maps: Tensor = self.features(audio.reshape(-1, *audio.shape[-2:]))
+        maps: Tensor = self.features(audio.reshape(math.prod(audio.shape[:-2]), *audio.shape[-2:]))
         return maps.contiguous(memory_format=torch.channels_last)
 
 

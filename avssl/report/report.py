@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import logging
+from collections.abc import Sequence
 from pathlib import Path
 
 from avssl.io.atomic import write_text
@@ -13,6 +14,8 @@ from avssl.report.run_record import is_run
 from avssl.report.runs import read_runs
 from avssl.report.sheet import runs_csv, statistics_csv
 from avssl.report.table import escaped, markdown
+
+logger = logging.getLogger(__name__)
 
 TABLE, STATISTICS, RUNS, FIGURE, VECTORS = "report.md", "report.csv", "runs.csv", "report.png", "report.pdf"
 
@@ -26,7 +29,6 @@ def report(
     baseline: str = "",
     metrics: Sequence[str] = (),
     same: Sequence[str] = (),
-    say: Callable[[str], object] = print,
 ) -> str:
     """Compare finished runs: a row for those that differ only in the seed.
 
@@ -40,7 +42,6 @@ def report(
         baseline: title of the row to compare with; empty: the first of each task.
         metrics: to show; empty: those that matter.
         same: settings in which runs of one row may differ, beside the seed.
-        say: takes a line for each folder that is left out.
 
     Returns:
         The table in Markdown.
@@ -51,7 +52,7 @@ def report(
     """
     runs, left_out = read_runs(folders, same)
     for folder, reason in left_out.items():
-        say(f"{folder}: {reason}, left out")
+        logger.warning("%s: %s, left out", folder, reason)
     notes = [f"Rows join runs that differ in {', '.join(same)}."] if same else []
     notes += [f"{folder.name}: {reason}, left out" for folder, reason in left_out.items() if is_run(folder)]
     found = compare(runs, baseline, metrics, notes)

@@ -1,4 +1,4 @@
-"""What a run folder says of its run: the settings it was asked for and the numbers that came out. Needs no torch."""
+"""Reader of run folders: config and metrics; needs no torch."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from avssl.io.format_version import check_version
 CONFIG = "config.yaml"
 METRICS = "metrics.json"
 FORMAT = 2
-"""Of run folders and their checkpoints; 1, which stated none, had other keys."""
+"""Format of run folders and checkpoints; format 1, which was not written down, had other keys."""
 
 
 def read_config(folder: Path) -> dict[str, Any]:
-    """The settings of a run, nested as in the file, whose keys may be those of another version.
+    """Settings of a run, nested as in the file; keys may be those of another version.
 
     Raises:
         InputError: the file is not YAML, or no mapping of keys.
@@ -29,7 +29,7 @@ def read_config(folder: Path) -> dict[str, Any]:
 
 
 def check_format(folder: Path) -> None:
-    """See that a run folder has the format of this avssl; only then can the run be continued.
+    """Check that a run folder has the format of this version of avssl.
 
     Raises:
         InputError: it is older or newer, or its config is broken; see `read_config`.
@@ -44,17 +44,17 @@ def _read(path: Path) -> dict[str, Any]:
         raise
     except Exception as error:  # YAML and OmegaConf have a dozen kinds
         reason = (str(error) or repr(error)).splitlines()[0]
-        raise InputError(f"{path}: not the config of a run: {reason}") from error
+        raise InputError(f"{path}: expected the config of a run, got {reason}") from error
     if not isinstance(found, dict):
-        raise InputError(f"{path}: not the config of a run: expected a mapping of keys, it is a {type(found).__name__}")
+        raise InputError(f"{path}: expected a mapping of config keys, got a {type(found).__name__}")
     return {str(key): value for key, value in found.items()}
 
 
 def read_metrics(folder: Path) -> dict[str, float]:
-    """The numbers of a run so far; none where the file is missing.
+    """Metrics of a run so far; empty where the file is missing.
 
     Raises:
-        InputError: the file is no flat mapping of names to numbers.
+        InputError: the file is not a flat mapping of names to numbers.
     """
     path = folder / METRICS
     if not path.is_file():
@@ -66,7 +66,7 @@ def read_metrics(folder: Path) -> dict[str, float]:
 
 
 def flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested keys as `a.b`; empty mappings say nothing."""
+    """Flatten nested keys to `a.b`; empty mappings are left out."""
     found: dict[str, Any] = {}
     for key, value in config.items():
         nested = isinstance(value, Mapping) and value

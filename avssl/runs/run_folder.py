@@ -1,4 +1,4 @@
-"""The folder of a run: what it was asked for, what it ran on, what came out."""
+"""Run folder: resolved config, environment, metrics, encoders."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from omegaconf import OmegaConf
 
 from avssl.config import RunConfig, fill
 from avssl.errors import InputError, OutputError
+from avssl.io.atomic import durably_replacing
 from avssl.runs.reader import CONFIG, FORMAT, METRICS, check_format, flat, read_config
 from avssl.runs.reader import read_metrics as read_metrics
-from avssl.train.checkpoint import replacing
 
 ENVIRONMENT = "environment.json"
 FIGURES = "figures"
 ENCODERS = "encoders"
 TASK = "task.safetensors"
-"""What the task trained beside the encoders: its heads and transformers."""
+"""Weights of the task beside the encoders: projection heads, transformers."""
 MAY_CHANGE = (
     "train.steps", "train.log_every", "train.save_every", "train.show_every", "data.workers", "probe", "title",
     "published",
@@ -35,10 +35,10 @@ MAY_CHANGE = (
 
 
 def check(folder: Path, config: RunConfig) -> None:
-    """See that a run of this config may live in a folder; writes nothing.
+    """Check that a run of this config may use a folder; writes nothing.
 
-    Length, intervals, workers, probe and title of a run may change when it is continued; keys that are newer than the
-    folder have their defaults.
+    Length, intervals, workers, probe and title of a run may change when it is continued; keys that
+    are newer than the folder have their defaults.
 
     Raises:
         InputError: the path is no folder, or belongs to a run of another config; the message lists what differs.
@@ -46,7 +46,7 @@ def check(folder: Path, config: RunConfig) -> None:
     """
     there = next(each for each in (folder, *folder.absolute().parents) if each.exists())
     if not there.is_dir():
-        raise InputError(f"{folder}: a run needs a folder, {'this' if there == folder else there} is a file")
+        raise InputError(f"{folder}: expected a folder for the run, {'this' if there == folder else there} is a file")
     if not os.access(there, os.W_OK | os.X_OK):
         raise OutputError(f"{folder}: a run needs a folder to write in, {there} is not writable")
     path = folder / CONFIG
@@ -61,16 +61,16 @@ def check(folder: Path, config: RunConfig) -> None:
 def check_same(
     folder: Path, before: Mapping[str, Any], now: Mapping[str, Any], may_change: tuple[str, ...] = ()
 ) -> None:
-    """See that the settings of what a folder holds are those of what is to be continued there.
+    """Check that the settings stored in a folder are those of the run that continues there.
 
     Args:
-        folder: for the message.
-        before: nested settings.
-        now: likewise.
-        may_change: keys, as `a.b`, that may differ, and all that begin so.
+        folder: named in the error.
+        before: stored settings, nested.
+        now: requested settings, nested.
+        may_change: prefixes of keys, as `a.b`, that may differ.
 
     Raises:
-        InputError: others differ; the message lists them.
+        InputError: other settings differ; the message lists them.
     """
     old, new = flat(before), flat(now)
     refused = [
@@ -84,7 +84,7 @@ def check_same(
 
 
 def begin(folder: Path, config: RunConfig, recipe: str = "", command: Sequence[str] = ()) -> None:
-    """Write the resolved config, and add to `environment.json` what this start runs on.
+    """Write the resolved config, and append the environment of this start to `environment.json`.
 
     Raises:
         OSError: the folder cannot be made or written.
@@ -97,13 +97,13 @@ def begin(folder: Path, config: RunConfig, recipe: str = "", command: Sequence[s
 
 def write_config(folder: Path, settings: Mapping[str, Any]) -> None:
     """Write `config.yaml`: the format of the folder, then settings, nested."""
-    with replacing(folder / CONFIG) as part:
+    with durably_replacing(folder / CONFIG) as part:
         content = OmegaConf.to_yaml(OmegaConf.create({"format": FORMAT, **settings}))
         part.write_text(content, encoding="utf-8")
 
 
 def write_title(folder: Path, config: RunConfig) -> None:
-    """Let the title and the published numbers of a finished run be those of `config`; all else stays as it was run."""
+    """Set the title and the published numbers of a finished run to those of `config`."""
     before = fill(RunConfig, read_config(folder), where=str(folder / CONFIG))
     now = replace(before, title=config.title, published=config.published)
     if now != before:
@@ -111,7 +111,7 @@ def write_title(folder: Path, config: RunConfig) -> None:
 
 
 def environment(recipe: str = "", command: Sequence[str] = ()) -> dict[str, Any]:
-    """What a run depends on beside its config: command line, versions, commit, machine."""
+    """Environment of a run: command line, package versions, commit, machine."""
     return {
         "command": shlex.join(command),
         "recipe": recipe,
@@ -135,7 +135,7 @@ def commit() -> str:
 
 
 def add_metrics(folder: Path, metrics: Mapping[str, float]) -> dict[str, float]:
-    """Put numbers into the folder's `metrics.json`, beside those already there; returns all."""
+    """Merge numbers into `metrics.json`; returns all of them."""
     merged = {**read_metrics(folder), **{name: float(value) for name, value in metrics.items()}}
     _write_json(folder / METRICS, merged)
     return merged
@@ -150,11 +150,11 @@ def _starts(path: Path) -> list[Any]:
     try:
         return list(json.loads(path.read_text(encoding="utf-8"))["starts"]) if path.is_file() else []
     except (ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{path}: expected the starts of a run, as JSON: {error!r}") from error
+        raise InputError(f"{path}: expected a JSON list of starts, got {error!r}") from error
 
 
 def _versions() -> dict[str, str]:
-    """Installed versions of avssl and of what it requires."""
+    """Installed versions of avssl and of its requirements."""
     required = [re.split(r"[^\w.-]", each)[0] for each in metadata.requires("avssl") or [] if "extra ==" not in each]
     return {name: metadata.version(name) for name in ["avssl", *required]}
 
@@ -164,5 +164,5 @@ def _git(root: Path, *command: str) -> str:
 
 
 def _write_json(path: Path, content: Any) -> None:
-    with replacing(path) as part:
+    with durably_replacing(path) as part:
         part.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")

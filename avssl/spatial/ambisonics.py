@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from avssl.errors import InputError
-from avssl.spatial.harmonics import harmonics
+from avssl.spatial.spherical_harmonics import spherical_harmonics
 
 T = TypeVar("T")
 Angle = Tensor | float
@@ -77,7 +77,7 @@ def angle_between(azimuth: Angle, elevation: Angle, other_azimuth: Angle, other_
 
 def gains(azimuth: Angle, elevation: Angle, *, order: int = 1) -> Tensor:
     """SN3D encoding gains of a direction: angles `(...)` to `(..., 4)` for W, Y, Z, X; more of a higher order."""
-    return harmonics(direction(azimuth, elevation), order)
+    return spherical_harmonics(direction(azimuth, elevation), order)
 
 
 def encode(signal: Tensor, azimuth: Angle, elevation: Angle, *, order: int = 1) -> Tensor:

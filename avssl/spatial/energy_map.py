@@ -13,8 +13,8 @@ from torch import Tensor
 
 from avssl.errors import InputError
 from avssl.spatial.ambisonics import gains
-from avssl.spatial.any_order import require_field
 from avssl.spatial.emd import earth_movers_distance, great_circles, least_work_with_penalty
+from avssl.spatial.spherical_harmonics import ambisonic_order
 
 POINTS = 252
 """Directions in which two fields are compared, each for the same solid angle: 7 degrees to the next."""
@@ -65,7 +65,7 @@ def energy_towards(foa: Tensor, azimuth: Tensor, elevation: Tensor) -> Tensor:
     Raises:
         ValueError: no order has so many channels.
     """
-    order = require_field(foa)
+    order = ambisonic_order(foa)
     with torch.autocast(foa.device.type, enabled=False):
         # The covariance says it all, and has 16 numbers where the beams have `samples` each.
         covariance = foa @ foa.mT / foa.shape[-1]

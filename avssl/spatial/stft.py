@@ -89,7 +89,7 @@ def stft(audio: Tensor, n_fft: int, window_length: int, hop: int, pad: str = "re
     config = StftConfig(n_fft, window_length, hop, pad)
     least = n_fft if pad == "none" else n_fft // 2 + 1
     if audio.shape[-1] < least:
-        raise ValueError(f"a spectrum of windows of {n_fft} needs at least {least} samples, got {audio.shape[-1]}")
+        raise InputError(f"a spectrum of windows of {n_fft} needs at least {least} samples, got {audio.shape[-1]}")
     with torch.autocast(audio.device.type, enabled=False):
         flat = _float(audio).reshape(-1, audio.shape[-1])
         mode, centred = (pad, True) if config.pad != "none" else ("constant", False)

@@ -10,13 +10,12 @@ from typing import TypeVar
 
 import cv2
 import torch
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from avssl.errors import InputError
 from avssl.io.atomic import sweep
 from avssl.io.cores import usable_cores
 from avssl.io.process_pool import CrashError, outcomes
+from avssl.io.progress import SECONDS_BETWEEN_LINES, ProgressBar
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
@@ -36,7 +35,7 @@ def rendered(
         render: a function of a module.
         jobs: what it is called with; pickled. Their text names them in messages.
         workers: processes; 1 renders in this one, None takes one a core.
-        progress: whether a bar shows how far it is, on stderr.
+        progress: show a bar, or log lines where standard error is no terminal.
         unit: what a job makes one of.
         folders: what is written into; made if they are not there, and rid of what was begun and not ended.
 
@@ -58,15 +57,10 @@ def rendered(
 
 def _watched(results: Iterator[tuple[int, Result]], total: int, progress: bool, unit: str) -> list[Result]:
     found: dict[int, Result] = {}
-    bar = Progress(
-        TextColumn("rendering"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]} " + f"{unit}/s"),
-        TimeElapsedColumn(), TimeRemainingColumn(), console=Console(stderr=True), disable=not progress,
-    )  # fmt: skip
-    with bar:
-        task = bar.add_task("", total=total, rate="-")
+    with ProgressBar("rendering", total, unit, shown=progress, line_every=SECONDS_BETWEEN_LINES) as bar:
         for number, result in results:
             found[number] = result
-            bar.update(task, advance=1, rate=f"{bar.tasks[0].speed or 0:.3g}")
+            bar.advance()
     return [found[number] for number in range(total)]
 
 

@@ -1,18 +1,15 @@
-"""Checkpoints that are whole or not there, and that only hold tensors and plain values."""
+"""Atomic checkpoints of tensors and plain values."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
 import torch
 from torch import nn
 
-from avssl.errors import InputError, OutputError
-from avssl.io import atomic
+from avssl.errors import InputError, first_line
+from avssl.io.atomic import durably_replacing
 from avssl.io.format_version import check_version
 from avssl.runs.reader import FORMAT
 
@@ -20,41 +17,24 @@ LAST = "last.ckpt"
 
 
 class Stateful(Protocol):
-    """What has a state to save."""
+    """An object with a state dict."""
 
     def state_dict(self) -> dict[str, Any]:
         """Tensors and plain values."""
         ...
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> Any:
-        """Take them back."""
+        """Load a state dict."""
         ...
-
-
-@contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """As `avssl.io.atomic.replacing`, and the file has reached the disk when it returns.
-
-    Raises:
-        OutputError: the file cannot be written, such as on a full disk; `path` is as before.
-    """
-    try:
-        with atomic.replacing(path) as part:
-            yield part
-            _to_disk(part)
-        _to_disk(path.parent)
-    except (OSError, RuntimeError) as error:  # torch.save turns a full disk into a RuntimeError that does not name it
-        full = "" if isinstance(error, OSError) else " (is the disk full?)"
-        raise OutputError(f"{path}: cannot be written{full}: {_first_line(error)}") from error
 
 
 def save(path: Path, state: dict[str, Any]) -> None:
     """Write tensors and plain values, atomically.
 
     Raises:
-        OutputError: the file cannot be written; what was there before still is.
+        OutputError: the file cannot be written; an earlier one is left as it is.
     """
-    with replacing(path) as part:
+    with durably_replacing(path) as part:
         torch.save({"format": FORMAT, **state}, part)
 
 
@@ -62,16 +42,16 @@ def load(path: Path) -> dict[str, Any]:
     """Read what `save` wrote, onto the CPU; nothing in the file is executed.
 
     Raises:
-        InputError: the file is not such a checkpoint.
+        InputError: the file is not a checkpoint.
     """
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except OSError:
         raise
-    except Exception as error:  # a spoiled file gives any of a dozen kinds
-        raise InputError(f"{path}: not a checkpoint of avssl: {_first_line(error)}") from error
+    except Exception as error:  # a broken file raises any of a dozen types
+        raise InputError(f"{path}: expected a checkpoint of avssl, got another file: {first_line(error)}") from error
     if not isinstance(state, dict) or not {"run", "task", "optimizer"} <= state.keys():
-        raise InputError(f"{path}: a checkpoint holds run, task and optimizer, this does not")
+        raise InputError(f"{path}: expected a checkpoint with run, task and optimizer, got other keys")
     check_version(path, state.get("format"), FORMAT)
     return state
 
@@ -88,18 +68,5 @@ def restore(path: Path, task: nn.Module, *others: tuple[str, Stateful]) -> dict[
         for name, each in others:
             each.load_state_dict(state[name])
     except (RuntimeError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise InputError(f"{path}: saved from another network: {_first_line(error)}") from error
+        raise InputError(f"{path}: saved from another network: {first_line(error)}") from error
     return dict(state["run"])
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error) or repr(error)).splitlines()[0]
-
-
-def _to_disk(path: Path) -> None:
-    """Wait until a file or folder has reached the disk."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

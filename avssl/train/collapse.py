@@ -1,4 +1,4 @@
-"""Is the embedding alive: spread, rank and nearest neighbours of what the towers make of a batch."""
+"""Collapse metrics of the embeddings of a batch: spread, effective rank, nearest-neighbour cosine."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def spread(embedding: Tensor) -> Tensor:
 def effective_rank(embedding: Tensor) -> Tensor:
     """Exponential of the entropy of the normalised singular values (Roy & Vetterli 2007).
 
-    1: all lie on a line through the mean; at most the smaller of clips - 1 and width.
+    1: all embeddings lie on a line through the mean; at most the smaller of clips - 1 and width.
 
     Args:
         embedding: `(clips, width)`; centred here after being brought to unit length.
@@ -44,7 +44,7 @@ def effective_rank(embedding: Tensor) -> Tensor:
 
 
 def nearest_neighbour(embedding: Tensor) -> Tensor:
-    """Mean cosine between each embedding and the nearest other one; 1: nothing is told apart.
+    """Mean cosine between each embedding and the nearest other one; 1: all embeddings coincide.
 
     Args:
         embedding: `(clips, width)`, at least 2 clips.
@@ -58,25 +58,25 @@ def collapse(task: Any, batch: dict[str, Any], fabric: Fabric) -> tuple[dict[str
     """Scalars for each embedding of a task that offers `embeddings(batch) -> {name: (clips, width)}`.
 
     Returns:
-        `spread/NAME`, `rank/NAME`, `nearest/NAME`, and a warning, empty if all is well. Nothing for other tasks.
+        `spread/NAME`, `rank/NAME`, `nearest/NAME`, and a warning, empty without a collapse. Other tasks: no scalars.
     """
     if not callable(getattr(type(task), "embeddings", None)):  # a layer of that name is something else
         return {}, ""
     with torch.no_grad(), evaluating(task), fabric.autocast():
         embeddings = {name: value.flatten(0, -2) for name, value in task.embeddings(batch).items()}
     scalars: dict[str, float] = {}
-    dead: list[str] = []
+    warnings: list[str] = []
     for name, embedding in embeddings.items():
         if len(embedding) < 2:
             continue
         if not embedding.isfinite().all():
-            dead.append(f"{name} embeddings are not finite")
+            warnings.append(f"{name} embeddings are not finite")
             continue
-        values = [float(measure(embedding)) for measure in (spread, effective_rank, nearest_neighbour)]
+        values = [float(metric(embedding)) for metric in (spread, effective_rank, nearest_neighbour)]
         scalars |= dict(zip((f"spread/{name}", f"rank/{name}", f"nearest/{name}"), values, strict=True))
         if values[0] < SPREAD_OF_COLLAPSE or (len(embedding) > 4 and values[1] < RANK_OF_COLLAPSE):
-            dead.append(f"{name} embeddings have collapsed (spread {values[0]:.3f}, rank {values[1]:.1f})")
-    return scalars, "; ".join(dead)
+            warnings.append(f"{name} embeddings have collapsed (spread {values[0]:.3f}, rank {values[1]:.1f})")
+    return scalars, "; ".join(warnings)
 
 
 def _unit(embedding: Tensor) -> Tensor:

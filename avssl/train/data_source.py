@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from avssl.config import DataConfig
-from avssl.data.crops import CropOptions, check_crop_guide
+from avssl.data.clip_options import CropOptions, check_crop_guide
 from avssl.datasets.manifest import Manifest, read_manifest
 from avssl.detection.ground_truth import FILE as TRUTH_FILE
 from avssl.detection.ground_truth import TRUTH

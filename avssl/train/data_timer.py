@@ -1,4 +1,4 @@
-"""Batches as a function of the step, and the time spent waiting for them."""
+"""Data-wait timer: an iterator over batches that measures the time spent waiting for data."""
 
 from __future__ import annotations
 
@@ -20,37 +20,37 @@ class BatchSource(Protocol):
 
 
 class TimedBatches:
-    """An iterator over batches that measures the time it takes.
+    """Iterator over batches that measures the time spent waiting for them.
 
     Args:
-        batches: gives the batches.
+        batches: source of the batches.
         start: first step.
-        stop: after the last step.
+        stop: one past the last step.
     """
 
     def __init__(self, batches: BatchSource, start: int, stop: int) -> None:
         self._iterator = iter(batches.between(start, stop))
-        self._begun = time.perf_counter()
+        self._last = time.perf_counter()
         self._data_wait = 0.0
 
     def next(self, stop: StopRequest) -> Batch:
-        """The next batch; empty if it does not come because the signal that stops the run has ended the loader too."""
+        """The next batch; empty if the signal that stops the run has ended the loader."""
         begun = time.perf_counter()
         try:
             return next(self._iterator)
         except RuntimeError:
-            if stop.asked:
+            if stop.signal:
                 return {}
             raise
         finally:
             self._data_wait += time.perf_counter() - begun
 
     def split_times(self) -> tuple[float, float]:
-        """Seconds since the last lap, and those of them that were waited."""
+        """Seconds since the last call, and the part of them spent waiting for data."""
         now = time.perf_counter()
-        split_times = now - self._begun, self._data_wait
-        self._begun, self._data_wait = now, 0.0
-        return split_times
+        elapsed = now - self._last, self._data_wait
+        self._last, self._data_wait = now, 0.0
+        return elapsed
 
     def close(self) -> None:
         """End the loader."""

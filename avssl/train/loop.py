@@ -1,10 +1,11 @@
-"""The training loop, one for tasks and heads: step, log, save, resume."""
+"""Training loop of tasks and heads: step, log, save, resume."""
 
 from __future__ import annotations
 
+import logging
 import math
 from contextlib import closing
-from dataclasses import asdict, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -15,16 +16,57 @@ from torch import Tensor, nn
 from avssl.config import OptimConfig, TrainConfig
 from avssl.errors import InputError
 from avssl.io.memory import keep_freed
-from avssl.io.progress import ProgressBar
 from avssl.models.runtime import single_process
 from avssl.train import checkpoint
 from avssl.train.collapse import collapse
 from avssl.train.data_timer import Batch, BatchSource, TimedBatches
-from avssl.train.metric_logger import Record
+from avssl.train.metric_logger import MetricLogger
 from avssl.train.optim import learning_rate, optimizer
 from avssl.train.signals import StopRequest
-from avssl.train.state import TrainState
+from avssl.train.step_progress import StepProgress
 from avssl.train.sync_batchnorm import convert_sync_batchnorm
+
+logger = logging.getLogger(__name__)
+
+
+SMOOTHING = 0.98
+"""Weight of the earlier losses in the moving average."""
+
+
+@dataclass
+class TrainState:
+    """Progress of a run, saved beside the weights."""
+
+    step: int = 0
+    """Completed optimiser steps."""
+    loss: float = math.nan
+    """Exponential moving average over about 50 steps."""
+    seconds: float = 0.0
+    """Time of all steps in s, data wait included."""
+    data_wait: float = 0.0
+    """Time spent waiting for data, in s."""
+    clips: int = 0
+    """Clips processed, over all processes."""
+    scalars: dict[str, float] = field(default_factory=dict)
+    """Means over the last logged interval."""
+    curve: list[tuple[int, float]] = field(default_factory=list)
+    """Step and mean loss of every logged interval."""
+
+    def add(self, loss: float, seconds: float, data_wait: float, clips: int) -> None:
+        """Add one step: loss, duration and data-wait time in s, clips."""
+        self.step += 1
+        self.loss = loss if math.isnan(self.loss) else SMOOTHING * self.loss + (1 - SMOOTHING) * loss
+        self.seconds, self.data_wait, self.clips = (
+            self.seconds + seconds,
+            self.data_wait + data_wait,
+            self.clips + clips,
+        )
+
+    def metrics(self) -> dict[str, float]:
+        """Metrics of the run: scalars, loss, steps, duration in s, clips per second, share of data wait."""
+        seconds = max(self.seconds, 1e-9)
+        speed = {"clips_per_second": self.clips / seconds, "wait_share": self.data_wait / seconds}
+        return {**self.scalars, "loss": self.loss, "steps": self.step, "train_seconds": self.seconds, **speed}
 
 
 def fit(
@@ -41,19 +83,19 @@ def fit(
 ) -> dict[str, float]:
     """Train a network whose forward turns a batch into `{"loss": scalar, ...}`.
 
-    Every step begins with a random state of its own, made from seed, step and process: with batches that are a function
-    of the step, a run that was interrupted ends in the same bits as one that was not.
+    Each step seeds its random state from seed, step and rank. With batches that are a function of the step, an
+    interrupted and continued run ends bit-identical to an uninterrupted one.
 
     Args:
-        task: trained in place; in several processes its batch normalisations are made to span them.
-        batches: gives this process's share of each batch.
+        task: trained in place; with several processes its batch normalisation is synchronized.
+        batches: source of this process's part of each batch.
         config: length, seed, precision and intervals.
         optim: rate, decay and clipping.
         folder: takes checkpoints and TensorBoard events; None: nothing is written.
         fabric: device and processes; by default one process alone.
         resume: continue from the folder's last checkpoint.
         progress: show a bar, or lines where there is no terminal.
-        title: stands in front of the bar.
+        title: text in front of the bar.
 
     Returns:
         The smoothed loss, the task's other scalars over the last logged interval, `steps`, `train_seconds`,
@@ -61,19 +103,20 @@ def fit(
 
     Raises:
         InputError: the loss is not finite, or the folder's checkpoint is of another network or another version.
-        SystemExit: with code 0, after saving, when SIGTERM or Ctrl-C came.
-        KeyboardInterrupt: likewise, where no folder is there to save in.
+        SystemExit: with code 0, after saving, on SIGTERM or Ctrl-C.
+        KeyboardInterrupt: on SIGTERM or Ctrl-C without a folder to save in.
     """
     trainer = Trainer(task, config, optim, folder, fabric or single_process(config.precision))
     if resume:
         trainer.resume()
     with (
         StopRequest() as stop,
-        ProgressBar(title, trainer.run.step, config.steps, trainer.shows_progress(progress)) as bar,
+        StepProgress(title, trainer.run.step, config.steps, trainer.shows_progress(progress)) as bar,
     ):
         stopped = trainer.train(batches, stop, bar)
         if stopped:
-            bar.say(f"{stop.asked or 'stop'}: ended after step {trainer.run.step} of {config.steps}; {trainer.kept()}")
+            signal, steps = stop.signal or "stop", f"step {trainer.run.step} of {config.steps}"
+            trainer.log_message(logging.INFO, f"{signal}: ended after {steps}; {trainer.stop_message()}")
     if stopped and folder is None:
         raise KeyboardInterrupt
     if stopped:
@@ -82,7 +125,7 @@ def fit(
 
 
 class Trainer:
-    """One network in training: its optimiser, its run, and the verbs of the loop."""
+    """Network in training, its optimiser and state, and the steps of the loop."""
 
     def __init__(
         self, task: nn.Module, config: TrainConfig, optim: OptimConfig, folder: Path | None, fabric: Fabric
@@ -95,21 +138,26 @@ class Trainer:
             keep_freed()
         self.run = TrainState()
         self.suspected = False
-        self.record = Record(folder if fabric.is_global_zero else None)
+        self.logger = MetricLogger(folder if fabric.is_global_zero else None)
 
     def shows_progress(self, progress: bool) -> bool:
         """Whether this process shows progress."""
         return progress and self.fabric.is_global_zero
 
-    def kept(self) -> str:
-        """What a person who stopped the run should know."""
+    def log_message(self, level: int, message: str) -> None:
+        """Log a message in the first process alone."""
+        if self.fabric.is_global_zero:
+            logger.log(level, "%s", message)
+
+    def stop_message(self) -> str:
+        """Message for a stopped run: whether it is saved, and how to continue."""
         return f"saved, the same command continues {self.folder}" if self.folder else "nothing is saved"
 
     def resume(self) -> None:
-        """Take up the folder's last checkpoint, if there is one.
+        """Load the last checkpoint of the folder, if there is one.
 
         Raises:
-            InputError: it is of another network or version, or not all processes see it.
+            InputError: the checkpoint is of another network or version, or not all processes find it.
         """
         path = self.folder / checkpoint.LAST if self.folder else None
         if path and path.is_file():
@@ -126,16 +174,16 @@ class Trainer:
             state["precision"] = self.fabric.strategy.precision.state_dict()
             checkpoint.save(self.folder / checkpoint.LAST, state)
 
-    def train(self, batches: BatchSource, stop: StopRequest, bar: ProgressBar) -> bool:
-        """Step until the end; True if it was asked to stop before."""
+    def train(self, batches: BatchSource, stop: StopRequest, bar: StepProgress) -> bool:
+        """Run the remaining steps; True if a signal stopped them."""
         self.task.train()
         saved = self.run.step
-        with self.record, closing(TimedBatches(batches, self.run.step, self.config.steps)) as waiting:
+        with self.logger, closing(TimedBatches(batches, self.run.step, self.config.steps)) as timed:
             while self.run.step < self.config.steps:
-                batch = waiting.next(stop)
+                batch = timed.next(stop)
                 if stop.agreed(self.fabric):
                     break
-                self.advance(batch, waiting, bar)
+                self.advance(batch, timed, bar)
                 if self._due(self.config.save_every):
                     self.save()
                     saved = self.run.step
@@ -143,25 +191,25 @@ class Trainer:
             self.save()
         return self.run.step < self.config.steps
 
-    def advance(self, batch: Batch, waiting: TimedBatches, bar: ProgressBar) -> None:
-        """Do one step, count it, show it."""
+    def advance(self, batch: Batch, timed: TimedBatches, bar: StepProgress) -> None:
+        """Do one step, update the state, report it."""
         batch = self.fabric.to_device(batch)
         out = self.step(batch)
         loss = self._finite(out["loss"])
-        seconds, data_wait = waiting.split_times()
+        seconds, data_wait = timed.split_times()
         clips = _clips(batch) * self.fabric.world_size
         self.run.add(loss, seconds, data_wait, clips)
-        bar.update(self.run.step, self.run.loss, seconds, data_wait, clips)
-        self.record.add(out, seconds, data_wait, clips)
+        bar.step(self.run.loss, seconds, data_wait, clips)
+        self.logger.add(out, seconds, data_wait, clips)
         if self._due(self.config.log_every):
             self.log(batch, bar)
         if self._due(self.config.show_every) or self.run.step == 1:
-            self.record.show(self.run.step, self.task, batch)
+            self.logger.show(self.run.step, self.task, batch)
 
     def step(self, batch: Batch) -> dict[str, Tensor]:
         """Forward, backward, update."""
         for group in self.optimizer.param_groups:
-            group["lr"] = group.get("share", 1.0) * learning_rate(self.optim, self.run.step, self.config.steps)
+            group["lr"] = group.get("multiplier", 1.0) * learning_rate(self.optim, self.run.step, self.config.steps)
         rank, world = self.fabric.global_rank, self.fabric.world_size
         torch.manual_seed((((self.config.seed << 32) + self.run.step) * world + rank) % 2**64)
         out: dict[str, Tensor] = self.module(batch)
@@ -171,21 +219,21 @@ class Trainer:
         self.optimizer.zero_grad()
         return {name: value.detach() for name, value in {**out, **extra}.items()}
 
-    def log(self, batch: Batch, bar: ProgressBar) -> None:
-        """Write down the means since the last time, over all processes, and the state of the embeddings.
+    def log(self, batch: Batch, bar: StepProgress) -> None:
+        """Log the means since the last log, over all processes, and the collapse metrics of the embeddings.
 
-        A network that has only begun looks collapsed too: the warning comes when it still does at the next log.
+        A network in its first steps looks collapsed too: only the second such log in a row warns.
         """
         alive, warning = collapse(self.task, batch, self.fabric)
-        self.run.scalars = {**self.record.means(self.fabric), **alive}
+        self.run.scalars = {**self.logger.means(self.fabric), **alive}
         self.run.curve.append((self.run.step, self.run.scalars["loss"]))
-        self.record.write(self.run.step, {**self.run.scalars, "lr": self.optimizer.param_groups[0]["lr"]})
+        self.logger.write(self.run.step, {**self.run.scalars, "lr": self.optimizer.param_groups[0]["lr"]})
         if warning and self.suspected:
-            bar.say(f"step {self.run.step}: {warning}")
+            self.log_message(logging.WARNING, f"step {self.run.step}: {warning}")
         self.suspected = bool(warning)
 
     def _clip(self) -> Tensor | None:
-        """Clip gradients if that is wanted; their norm, where it is known or about to be logged."""
+        """Clip the gradients; returns their norm, or None where it is neither clipped nor logged."""
         limit = self.optim.clip_norm or math.inf
         if limit == math.inf and (self.run.step + 1) % self.config.log_every:
             return None

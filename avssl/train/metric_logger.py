@@ -1,4 +1,4 @@
-"""The log of a run: means over an interval, and TensorBoard."""
+"""Metric logger: means over an interval, written to TensorBoard."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from avssl.io.memory import resident_mb
-from avssl.train.visualize import draw_views, frames
+from avssl.train.visualize import draw_views, summarize_batch
 
 
-class Record:
-    """Collects scalars between two logs and writes them, with pictures and sounds, as TensorBoard events.
+class MetricLogger:
+    """Average scalars between two logs and write them, with images and audio, as TensorBoard events.
 
     Args:
         folder: takes the events; None: nothing is written.
@@ -26,17 +26,17 @@ class Record:
         self._sums: dict[str, tuple[Any, int]] = {}
         self._seconds, self._data_wait, self._clips = 0.0, 0.0, 0
 
-    def __enter__(self) -> Record:
-        """Nothing is opened before there is something to write."""
+    def __enter__(self) -> MetricLogger:
+        """Open nothing yet: the event file is created with the first event."""
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Write out what is left."""
+        """Close the event file."""
         if self._writer:
             self._writer.close()
 
     def add(self, out: dict[str, Tensor], seconds: float, data_wait: float, clips: int) -> None:
-        """Take in one step: the scalars of the task, its duration, the part that waited for data, and clips."""
+        """Add one step: scalars of the task, duration and data-wait time in seconds, number of clips."""
         for name, value in out.items():
             total, count = self._sums.get(name, (0.0, 0))
             self._sums[name] = (total + value.float(), count + 1)
@@ -47,7 +47,7 @@ class Record:
         )
 
     def means(self, fabric: Fabric) -> dict[str, float]:
-        """Means since the last call, over all processes; with them speed, waiting and memory."""
+        """Means since the last call over all processes, with clips per second, share of data wait, and memory."""
         own = torch.stack(
             [torch.as_tensor(total / count, device=fabric.device) for total, count in self._sums.values()]
         )
@@ -65,12 +65,12 @@ class Record:
                 self._events(step).add_scalar(name, value, step)
 
     def show(self, step: int, task: nn.Module, batch: dict[str, Any]) -> None:
-        """Write what the network sees and hears of a batch, as events and as `figures/views.png`."""
+        """Write views, features and audio of a batch as events and as `figures/views.png`."""
         if self.folder:
-            shown = frames(task, batch)
-            for name, image in shown.images.items():
+            summary = summarize_batch(task, batch)
+            for name, image in summary.images.items():
                 self._events(step).add_image(name, image, step)
-            for name, (audio, rate) in shown.waveforms.items():
+            for name, (audio, rate) in summary.waveforms.items():
                 self._events(step).add_audio(name, audio, step, rate)
             draw_views(self.folder / "figures" / "views.png", task, batch)
 
@@ -78,7 +78,7 @@ class Record:
         if self._writer is None:
             from torch.utils.tensorboard import SummaryWriter  # 1 s to import
 
-            # Events after the checkpoint that a run continues from are of steps that were lost.
+            # Drop events that are newer than the checkpoint: their steps run again.
             self._writer = SummaryWriter(str(self.folder), purge_step=step)  # type: ignore[no-untyped-call]
         return self._writer
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
 import torch
 from lightning_fabric import Fabric
-from rich.console import Console
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -17,15 +17,19 @@ from avssl.data.clip_filter import filter_clips
 from avssl.data.loader import Batches, read_clip
 from avssl.datasets.manifest import Manifest
 from avssl.errors import InputError
+from avssl.io.atomic import durably_replacing
 from avssl.io.memory import peak_mb
+from avssl.io.tables import table_text
 from avssl.models.encoder_factory import build_encoders
 from avssl.models.encoders import Encoders
 from avssl.runs import run_folder
 from avssl.task import Task
-from avssl.train import checkpoint, data_source, distributed, heldout, probe
+from avssl.train import checkpoint, data_source, distributed, evaluate
 from avssl.train.loop import fit
 from avssl.train.resolved_run import ResolvedRun, resolve_run
 from avssl.train.visualize import draw_curve
+
+logger = logging.getLogger(__name__)
 
 CLIPS_FOR_STATISTICS = 96
 
@@ -35,14 +39,14 @@ def pretrain(
 ) -> dict[str, float]:
     """Train encoders on a pretext task, save them, and evaluate them.
 
-    Continues a run that was begun in `folder`. Started by torchrun, all its processes train together.
+    Continues a run that `folder` holds. Under torchrun all processes train together.
 
     Args:
-        config: the whole run.
-        folder: takes config, checkpoints, encoders, metrics, figures and TensorBoard events.
-        recipe: where the config came from; written down, and named in errors.
-        command: command line to write down.
-        progress: show bars and tables.
+        config: config of the run.
+        folder: run folder, for config, checkpoints, encoders, metrics, figures and TensorBoard events.
+        recipe: name of the recipe, for the record and for errors.
+        command: command line, for the record.
+        progress: show bars, or log lines where standard error is no terminal.
 
     Returns:
         The content of `metrics.json`.
@@ -50,12 +54,12 @@ def pretrain(
     Raises:
         InputError: unknown task, options, features or weights; unusable data; a folder of another run.
         OSError: something cannot be read or written.
-        SystemExit: with code 0, after saving, when SIGTERM or Ctrl-C came.
+        SystemExit: with code 0, after saving, on SIGTERM or Ctrl-C.
     """
     run_folder.check(folder, config)
     run = PretrainRun(resolve_run(config, recipe), folder, tuple(command), progress)
     if run.is_complete():
-        run.console.print(f"{folder}: already complete")
+        logger.info("%s: already complete", folder)
     else:
         with distributed.processes(config.train.precision) as fabric:
             run.build_task()
@@ -71,18 +75,17 @@ def pretrain(
         run.evaluate_held_out()
         run.evaluate_correspondence()
     run_folder.write_title(folder, config)
-    run.print_summary()
     return run_folder.read_metrics(folder)
 
 
 class PretrainRun:
-    """One pretraining run: its state, and the steps of `pretrain`, which are called in order.
+    """State of a pretraining run, and the steps of `pretrain` in their order.
 
     Args:
         resolved: config, task and options.
         folder: of the run.
-        command: command line to write down.
-        progress: show bars and tables.
+        command: command line, for the record.
+        progress: show bars, or log lines where standard error is no terminal.
     """
 
     task: Task
@@ -99,7 +102,6 @@ class PretrainRun:
     def __init__(self, resolved: ResolvedRun, folder: Path, command: tuple[str, ...], progress: bool) -> None:
         self.resolved, self.config = resolved, resolved.config
         self.folder, self.command, self.progress = folder, command, progress
-        self.console = Console(quiet=not progress, highlight=False, markup=False, soft_wrap=True)
 
     def is_trained(self) -> bool:
         """Whether the folder holds encoders of the run's length."""
@@ -107,7 +109,11 @@ class PretrainRun:
 
     def is_complete(self) -> bool:
         """Whether the folder holds trained encoders and all their numbers."""
-        return self.is_trained() and heldout.done(self.folder) and probe.done(self.resolved.probe, self.folder)
+        return (
+            self.is_trained()
+            and evaluate.is_held_out_evaluated(self.folder)
+            and evaluate.is_correspondence_evaluated(self.resolved.probe, self.folder)
+        )
 
     def build_task(self) -> None:
         """Make the task around new encoders."""
@@ -120,7 +126,7 @@ class PretrainRun:
             self.path, self.manifest = data_source.clips(self.config.data, self.config.features.sample_rate, shown)
 
     def filter_clips(self, fabric: Fabric) -> None:
-        """Choose the clips to train on: of the split train, without those that the task rejects."""
+        """Select the training clips: split train, without clips that the task rejects."""
         labelled, workers = data_source.training(self.manifest), self.config.data.workers
         self.clips = distributed.on_first_rank(fabric, lambda: filter_clips(labelled, self.task, workers=workers))
 
@@ -166,29 +172,31 @@ class PretrainRun:
 
     def evaluate_held_out(self) -> None:
         """Add the task's scalars on held-out clips to the metrics."""
-        if not heldout.done(self.folder):
+        if not evaluate.is_held_out_evaluated(self.folder):
             task = trained_task(self.resolved, self.folder)
-            heldout.run(task, self.config, self.folder, self.manifest, self.console)
+            evaluate.evaluate_held_out(task, self.config, self.folder, self.manifest)
 
     def evaluate_correspondence(self) -> None:
         """Add AVC-Bin and AVSA-Bin accuracies of the saved encoders to the metrics."""
-        probe.run(self.resolved.probe, self.folder, self.path, self.manifest, self.console)
+        evaluate.evaluate_correspondence(self.resolved.probe, self.folder, self.path, self.manifest)
 
-    def print_summary(self) -> None:
-        """Print the numbers on held-out clips and where the run lies."""
-        metrics = run_folder.read_metrics(self.folder)
-        if scalars := heldout.line(metrics):
-            self.console.print(scalars)
-        if probe.SCORES.keys() <= metrics.keys():
-            title = f"{self.config.task} {self.config.features.name}, held-out clips"
-            self.console.print(probe.table(metrics, title))
-        if {f"{direction}_r1" for direction in probe.DIRECTIONS} <= metrics.keys():
-            self.console.print(probe.retrieval_table(metrics, "retrieval among windows of held-out clips"))
-        self.console.print(f"run folder: {self.folder}")
+
+def summary(config: RunConfig, folder: Path) -> str:
+    """The numbers of a run on held-out clips, as text with tables, and its folder."""
+    metrics, parts = run_folder.read_metrics(folder), []
+    if scalars := evaluate.held_out_line(metrics):
+        parts.append(scalars)
+    if evaluate.SCORES.keys() <= metrics.keys():
+        parts.append(
+            table_text(evaluate.accuracy_table(metrics, f"{config.task} {config.features.name}, held-out clips"))
+        )
+    if {f"{direction}_r1" for direction in evaluate.DIRECTIONS} <= metrics.keys():
+        parts.append(table_text(evaluate.retrieval_table(metrics, "retrieval among windows of held-out clips")))
+    return "\n".join([*parts, f"run folder: {folder}"])
 
 
 def build_task(run: ResolvedRun) -> Task:
-    """The task of a run around new encoders; the same weights for the same seed.
+    """Build the task of a run around new encoders; weights follow from the seed.
 
     Raises:
         InputError: unknown features, backbones or weights.
@@ -207,19 +215,19 @@ def trained_task(run: ResolvedRun, folder: Path) -> Task:
 
 
 def fit_statistics(encoders: Encoders, config: RunConfig, manifest: Manifest) -> None:
-    """Fit the features to the sound of a manifest.
+    """Fit the feature statistics to the audio of a manifest.
 
-    A folder of encoders to start from brings statistics of its own; AVSA's published file has none.
+    An encoder folder in `model.init` brings its statistics; AVSA's published checkpoint has none.
 
     Raises:
-        InputError: a file is broken, or its sound has other channels than the features start from.
+        InputError: a file is broken, or its audio has a number of channels that the features do not accept.
     """
     if not (config.model.init and Path(config.model.init).is_dir()):
         encoders.fit_features(waveforms(manifest, config, encoders))
 
 
 def waveforms(manifest: Manifest, config: RunConfig, encoders: Encoders) -> Iterator[Tensor]:
-    """Sound of up to 96 clips spread over a manifest, `(channels, samples)` each; always the same ones."""
+    """Waveforms `(channels, samples)` of up to 96 clips spread over a manifest; always the same clips."""
     accepted = encoders.features.accepted
     for row in manifest.rows[:: -(-len(manifest) // CLIPS_FOR_STATISTICS)]:
         audio = read_clip(row, manifest.root, config.data, encoders.sample_rate, None).audio
@@ -230,7 +238,7 @@ def waveforms(manifest: Manifest, config: RunConfig, encoders: Encoders) -> Iter
 
 
 def save_encoders(encoders: Encoders, config: RunConfig, folder: Path, metrics: dict[str, float]) -> None:
-    """Publish the encoders: what they are, how they were trained, weights."""
+    """Save the encoders: config, training record, weights."""
     data = config.data
     training = {
         "task": config.task,
@@ -246,8 +254,8 @@ def save_encoders(encoders: Encoders, config: RunConfig, folder: Path, metrics: 
 
 
 def save_task(task: Task, folder: Path) -> None:
-    """Keep what the task trained beside the encoders; nothing, if that is nothing."""
+    """Save the task's own weights, such as projection heads; writes no file if it has none."""
     own = {name: each for name, each in task.state_dict().items() if not name.startswith("encoders.")}
     if own:
-        with checkpoint.replacing(folder / run_folder.TASK) as part:
+        with durably_replacing(folder / run_folder.TASK) as part:
             save_file({name: each.cpu().contiguous() for name, each in own.items()}, part)

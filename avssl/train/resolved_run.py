@@ -7,7 +7,7 @@ from typing import Any
 
 from avssl import plugins
 from avssl.config import RunConfig, fill
-from avssl.data.crops import CropOptions
+from avssl.data.clip_options import CropOptions
 from avssl.task import Task
 from avssl.train import data_source
 

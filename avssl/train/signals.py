@@ -1,4 +1,4 @@
-"""Stopping a run from outside: finish the step, save, exit 0."""
+"""SIGTERM and Ctrl-C during a run: finish the step, save, exit 0."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from lightning_fabric import Fabric
 
 
 @contextmanager
-def interrupting() -> Iterator[None]:
-    """SIGTERM interrupts inside, as Ctrl-C does: where nothing is to be saved, but processes are to be ended."""
+def interrupt_on_sigterm() -> Iterator[None]:
+    """Turn SIGTERM into KeyboardInterrupt inside the block, so that worker processes end; nothing is saved."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -27,35 +27,35 @@ def interrupting() -> Iterator[None]:
 
 
 class StopRequest:
-    """Catches SIGTERM and the first Ctrl-C inside its `with` block; a second Ctrl-C interrupts as always.
+    """Catch SIGTERM and the first Ctrl-C inside a `with` block; a second Ctrl-C interrupts at once.
 
     Attributes:
-        asked: name of the signal that came, or empty.
+        signal: name of the received signal, or empty.
     """
 
     def __init__(self) -> None:
-        self.asked = ""
+        self.signal = ""
         self._before: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> StopRequest:
-        """Put the handlers in place; in a thread other than the main one there is nothing to catch."""
+        """Install the handlers; only the main thread receives signals."""
         if threading.current_thread() is threading.main_thread():
-            self._before = {each: signal.signal(each, self._ask) for each in (signal.SIGTERM, signal.SIGINT)}
+            self._before = {each: signal.signal(each, self._receive) for each in (signal.SIGTERM, signal.SIGINT)}
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Put back what was there."""
+        """Restore the previous handlers."""
         for each, handler in self._before.items():
             signal.signal(each, handler)
 
-    def _ask(self, number: int, frame: FrameType | None) -> None:
-        self.asked = signal.Signals(number).name
+    def _receive(self, number: int, frame: FrameType | None) -> None:
+        self.signal = signal.Signals(number).name
         if number == signal.SIGINT:
             signal.signal(signal.SIGINT, signal.default_int_handler)
 
     def agreed(self, fabric: Fabric) -> bool:
-        """Whether any process was asked; all must call this together."""
+        """Whether any process has received a signal; a collective call."""
         if fabric.world_size == 1:
-            return bool(self.asked)
-        asked = fabric.all_reduce(torch.tensor(float(bool(self.asked)), device=fabric.device), reduce_op="sum")
+            return bool(self.signal)
+        asked = fabric.all_reduce(torch.tensor(float(bool(self.signal)), device=fabric.device), reduce_op="sum")
         return bool(asked)

@@ -1,4 +1,4 @@
-"""Batch normalisation whose statistics span all processes; on CPUs too, where torch's own does not work."""
+"""Batch normalisation with statistics over all processes, on CPUs too (torch's `SyncBatchNorm` is GPU-only)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 class SyncBatchNorm(_BatchNorm):
     """Batch normalisation over the batches of all processes together.
 
-    Outside training, or with one process, it is the batch normalisation it replaces; names in the state dict too.
+    In evaluation mode, or with one process, it equals the layer it replaces; the state dict has the same keys.
     """
 
     def _check_input_dim(self, input: Tensor) -> None:
@@ -46,13 +46,13 @@ class SyncBatchNorm(_BatchNorm):
 def convert_sync_batchnorm(network: nn.Module) -> nn.Module:
     """Replace every BatchNorm1d/2d/3d in a network, in place; returns it, or its replacement if it is one itself."""
     if isinstance(network, nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d):
-        return _spanning(network)
+        return _synchronized(network)
     for name, child in network.named_children():
         setattr(network, name, convert_sync_batchnorm(child))
     return network
 
 
-def _spanning(norm: _BatchNorm) -> SyncBatchNorm:
+def _synchronized(norm: _BatchNorm) -> SyncBatchNorm:
     """The same layer, sharing parameters and buffers."""
     new = SyncBatchNorm(norm.num_features, norm.eps, norm.momentum, norm.affine, norm.track_running_stats)
     new.weight, new.bias = norm.weight, norm.bias

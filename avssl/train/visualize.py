@@ -1,4 +1,4 @@
-"""What the network sees and hears of a batch, as pictures and sounds."""
+"""Figures of training: views, features and audio of a batch; the loss curve."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ import torch
 from einops import rearrange
 from torch import Tensor
 
+from avssl.io.atomic import durably_replacing
 from avssl.models.runtime import evaluating
 from avssl.spatial.ambisonics import rotate
 from avssl.spatial.features import Features
-from avssl.train.checkpoint import replacing
 
 CLIPS = 4
 
 
 @dataclass
-class Shown:
-    """Pictures and sounds by name."""
+class BatchSummary:
+    """Images and waveforms by name."""
 
     images: dict[str, Tensor] = field(default_factory=dict)
     """uint8 or float in 0..1, `(3 or 1, height, width)`."""
@@ -28,30 +28,30 @@ class Shown:
     """`(1, samples)` of full scale 1, and Hz."""
 
 
-def frames(task: Any, batch: dict[str, Any]) -> Shown:
-    """Views, features and sound of the first clips of a batch.
+def summarize_batch(task: Any, batch: dict[str, Any]) -> BatchSummary:
+    """Views, features and audio of the first clips of a batch.
 
-    Knows the keys that tasks share: `frames` uint8 `(batch, [view,] time, 3, height, width)` and `audio`
-    `(batch, channels, samples)`; what is missing, or is something else in a task, is left out.
+    Reads the keys that tasks share: `frames` uint8 `(batch, [view,] time, 3, height, width)` and `audio`
+    `(batch, channels, samples)`; missing keys, and tensors of another shape, are left out.
 
     Args:
-        task: with `encoders`, whose features are shown.
+        task: a task with `encoders`, whose features are computed.
         batch: as the task's forward takes it.
     """
-    shown = Shown()
+    summary = BatchSummary()
     frames, waveforms = _frames(batch), _audio(task, batch)
     if frames is not None:
-        shown.images["views"] = mosaic(frames[:CLIPS])
+        summary.images["views"] = mosaic(frames[:CLIPS])
     if waveforms is not None:
         audio, rate = waveforms[0].detach().float(), task.encoders.sample_rate
-        shown.waveforms["audio"] = audio[:1].cpu() / audio[0].abs().amax().clamp(min=1e-6).cpu(), rate
+        summary.waveforms["audio"] = audio[:1].cpu() / audio[0].abs().amax().clamp(min=1e-6).cpu(), rate
         maps = feature_maps(task, audio[None])[0]
-        shown.images["features"] = rearrange(_to_unit(maps), "maps time mel -> 1 (maps mel) time").flip(1)
-    return shown
+        summary.images["features"] = rearrange(_to_unit(maps), "maps time mel -> 1 (maps mel) time").flip(1)
+    return summary
 
 
 def mosaic(frames: Tensor) -> Tensor:
-    """The first picture of each clip and view: a row a clip, a column a view.
+    """First frame of each clip and view: one row for a clip, one column for a view.
 
     Args:
         frames: `(clip, [view,] time, 3, height, width)`.
@@ -65,7 +65,7 @@ def mosaic(frames: Tensor) -> Tensor:
 
 @torch.no_grad()
 def feature_maps(task: Any, audio: Tensor) -> Tensor:
-    """What the audio tower hears: `(..., maps, time, mels)`, from sound `(..., channels, samples)`."""
+    """Input features of the audio tower, `(..., maps, time, mels)`, from waveforms `(..., channels, samples)`."""
     features = task.encoders.features
     with evaluating(features):
         maps: Tensor = features(audio.float())
@@ -73,19 +73,19 @@ def feature_maps(task: Any, audio: Tensor) -> Tensor:
 
 
 def draw_views(path: Path, task: Any, batch: dict[str, Any]) -> None:
-    """A picture of one clip: each view, beside the features of the sound turned as the task turns it for that view.
+    """Draw the views of one clip, each beside the features of the sound field rotated for that view.
 
-    Nothing is drawn of a batch without `frames` and `audio` as `frames` knows them. Where there is a `rotation`
-    `(batch, view, 3, 3)`, the sound is turned by it.
+    Nothing is drawn of a batch without `frames` and `audio` as in `summarize_batch`. A `rotation`
+    `(batch, view, 3, 3)`, where there is one, rotates the sound field.
     """
-    seen, heard = _frames(batch), _audio(task, batch)
-    if seen is None or heard is None:
+    views, waveforms = _frames(batch), _audio(task, batch)
+    if views is None or waveforms is None:
         return
-    frames, rotation = seen[0].cpu(), batch.get("rotation")
-    audio = heard[0].float().cpu().expand(len(frames), -1, -1)
+    frames, rotation = views[0].cpu(), batch.get("rotation")
+    audio = waveforms[0].float().cpu().expand(len(frames), -1, -1)
     if isinstance(rotation, Tensor) and rotation.shape[1:] == (len(frames), 3, 3) and audio.shape[1] == 4:
         audio = rotate(audio, rotation[0].float().cpu())
-    maps = feature_maps(task, audio.to(heard.device))
+    maps = feature_maps(task, audio.to(waveforms.device))
     figure, axes = _axes(len(frames), 1 + maps.shape[1])
     for row, view, view_maps in zip(axes, frames, maps, strict=True):
         row[0].imshow(view[0].permute(1, 2, 0))
@@ -98,7 +98,7 @@ def draw_views(path: Path, task: Any, batch: dict[str, Any]) -> None:
 
 
 def draw_curve(path: Path, curve: list[tuple[int, float]]) -> None:
-    """A picture of the loss over the steps."""
+    """Plot the loss over the steps."""
     figure, axes = _axes(1, 1)
     axes[0][0].set_axis_on()
     axes[0][0].plot([each[0] for each in curve], [each[1] for each in curve])
@@ -107,14 +107,14 @@ def draw_curve(path: Path, curve: list[tuple[int, float]]) -> None:
 
 
 def map_names(features: Any, maps: int) -> list[str]:
-    """A title for each map of a front-end: log-mel of its channels, then what tells directions apart."""
+    """Title of each feature map: log-mel of the channels, then directional features."""
     names = {1: ["log-mel"], 2: ["L", "R"], 4: ["W", "Y", "Z", "X"], 6: ["L", "R", "level", "sin", "cos", "lag"]}
     names[7] = [*names[4], "Iy", "Iz", "Ix"]
     return names.get(maps, [f"{features.name} {index}" for index in range(maps)])
 
 
 def _frames(batch: dict[str, Any]) -> Tensor | None:
-    """`(batch, view, time, 3, height, width)`; None where a task means something else by `frames`."""
+    """`(batch, view, time, 3, height, width)`; None for a tensor of another shape or type."""
     frames = batch.get("frames")
     if not (isinstance(frames, Tensor) and frames.dtype == torch.uint8 and frames.ndim in (5, 6)):
         return None
@@ -123,7 +123,7 @@ def _frames(batch: dict[str, Any]) -> Tensor | None:
 
 
 def _audio(task: Any, batch: dict[str, Any]) -> Tensor | None:
-    """`(batch, channels, samples)`; None where a task means by `audio` what its features do not start from."""
+    """`(batch, channels, samples)`; None for a tensor that the features do not accept."""
     audio, features = batch.get("audio"), getattr(getattr(task, "encoders", None), "features", None)
     if not (isinstance(audio, Tensor) and audio.ndim == 3 and isinstance(features, Features)):
         return None
@@ -146,7 +146,7 @@ def _axes(rows: int, columns: int) -> tuple[Any, Any]:
 
 def _write(path: Path, figure: Any) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as part:
+    with durably_replacing(path) as part:
         figure.savefig(part, format="png", dpi=120)
 
 

@@ -1,1 +1,1 @@
-"""The pretext tasks that come with avssl, registered as a stranger's would be."""
+"""Built-in pretext tasks, registered through the entry points that third-party tasks use."""

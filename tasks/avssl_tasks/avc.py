@@ -1,4 +1,4 @@
-"""Audio-visual correspondence: which picture and which sound are of one clip? (Morgado 2020, stage 1)."""
+"""Audio-visual correspondence (AVC): match frames and audio of the same clip (Morgado 2020, stage 1)."""
 
 # B clips, K crops of a clip, D embedding
 
@@ -13,9 +13,10 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from avssl.config import choice
-from avssl.data.augment import Colour, jitter_colour, jitter_level
+from avssl.data.augment import jitter_colour, jitter_level
 from avssl.data.clip import Clip
-from avssl.data.crops import WORLDS, CropOptions, draw_crops
+from avssl.data.clip_options import Colour, CropOptions
+from avssl.data.crops import WORLDS, draw_crops
 from avssl.errors import InputError
 from avssl.losses import alignment_accuracy, info_nce
 from avssl.metric_learning import PREFIX, MetricLearningLoss
@@ -24,7 +25,7 @@ from avssl.plugins import hint
 from avssl.spatial.ambisonics import rotate
 from avssl.task import Task
 
-AUDIO = ("rotate", "none")
+AUDIO_ROTATIONS = ("crop", "none")
 INFO_NCE = "info-nce"
 
 
@@ -33,51 +34,53 @@ class AvcOptions(CropOptions):
     """Crops, augmentation and loss; the defaults are AVSA's."""
 
     crops: int = 1
-    """Crops of one instant."""
-    audio: str = choice("rotate", AUDIO)
-    """rotate: turned so that the crop's centre is in front; none: as recorded."""
-    world_rotation: str = choice("yaw", WORLDS)
-    """none, yaw or any: random rotation of the whole world; yaw only matters where `audio` is none."""
+    """Crops of a clip, all at one time."""
+    audio_rotation: str = choice("crop", AUDIO_ROTATIONS)
+    """crop: sound field rotated so that the crop's centre is in front; none: as recorded."""
+    scene_rotation: str = choice("yaw", WORLDS)
+    """none, yaw or any: random rotation of the whole scene; yaw only matters where `audio_rotation` is none."""
     flip: float = 0.5
-    """Probability that a crop is mirrored left to right, picture and sound together."""
+    """Probability that a crop is mirrored left to right, frames and audio together."""
     colour: Colour = field(default_factory=Colour)
-    """Colour jitter, drawn for each crop."""
+    """Colour jitter, sampled for each crop."""
     level: float = 0.1
-    """Sound is multiplied by 1 plus or minus up to this."""
+    """Largest relative change of the audio gain: a random factor in 1 ± this."""
     embedding: int = 128
-    """Numbers of the projections that are compared."""
+    """Dimension of the projected embeddings."""
     temperature: float = 0.07
-    """Divides the cosines; of losses that have one."""
+    """Softmax temperature, for losses that have one."""
     loss: str = INFO_NCE
     """info-nce, or a loss of pytorch-metric-learning such as pml/SupConLoss."""
     loss_options: dict[str, Any] = field(default_factory=dict)
-    """Parameters of that loss; pml/NAME stands for a distance, reducer or regularizer."""
+    """Parameters of that loss; a value pml/NAME is a distance, reducer or regularizer."""
     miner: str = ""
     """Miner of pytorch-metric-learning that chooses pairs, such as pml/MultiSimilarityMiner; empty: all pairs."""
     miner_options: dict[str, Any] = field(default_factory=dict)
     """Parameters of that miner."""
 
     def __post_init__(self) -> None:
-        """Refuse what has no meaning."""
+        """Validate field values."""
         super().__post_init__()
         if not (0 <= self.flip <= 1 and 0 <= self.level < 1):
-            raise InputError(f"0 <= flip <= 1 and 0 <= level < 1, not {self.flip} and {self.level}")
+            raise InputError(f"expected 0 <= flip <= 1 and 0 <= level < 1, got {self.flip} and {self.level}")
         if self.embedding < 1 or not self.temperature > 0:
-            raise InputError(f"embedding and temperature are positive, not {self.embedding} and {self.temperature}")
+            raise InputError(
+                f"expected a positive embedding and temperature, got {self.embedding} and {self.temperature}"
+            )
         if self.loss == INFO_NCE and (self.miner or self.loss_options or self.miner_options):
-            raise InputError(f"loss_options and miner need a loss of {PREFIX}..., this is {INFO_NCE}")
+            raise InputError(f"expected a loss {PREFIX}NAME with loss_options or a miner, got loss {INFO_NCE}")
         if self.loss != INFO_NCE and not self.loss.startswith(PREFIX):
             raise InputError(
                 f"expected loss {INFO_NCE} or {PREFIX}NAME, got {self.loss!r}{hint(self.loss, [INFO_NCE])}"
             )
         if self.miner_options and not self.miner:
-            raise InputError(f"miner_options need a miner, got {self.miner_options} without one")
+            raise InputError(f"expected a miner with miner_options, got {self.miner_options} without one")
 
     def metric_learning_loss(self) -> MetricLearningLoss | None:
-        """The loss of pytorch-metric-learning that is named here, if one is.
+        """Loss of pytorch-metric-learning by `loss`, or None for `info-nce`.
 
         Raises:
-            InputError: unknown name or parameter, or a loss or miner that cannot work across modalities.
+            InputError: unknown name or parameter, or a loss or miner that does not support two modalities.
         """
         if self.loss == INFO_NCE:
             return None
@@ -85,14 +88,14 @@ class AvcOptions(CropOptions):
 
 
 class Avc(Task):
-    """Cross-modal InfoNCE, both ways, against the other clips of the batch, or a loss of pytorch-metric-learning.
+    """Symmetric cross-modal InfoNCE against the other clips of the batch, or a loss of pytorch-metric-learning.
 
     Args:
-        encoders: the shared towers.
+        encoders: video and audio towers.
         options: crops, augmentation, loss.
 
     Raises:
-        InputError: unknown loss or miner, or one that cannot work across modalities.
+        InputError: unknown loss or miner, or one that does not support two modalities.
     """
 
     Options = AvcOptions
@@ -105,42 +108,42 @@ class Avc(Task):
         self.metric_loss = options.metric_learning_loss()
 
     def views(self, clip: Clip, rng: np.random.Generator) -> dict[str, Tensor]:
-        """Crops of one instant, the sound once, and for each crop the matrix that turns the sound to it.
+        """Crops at one time, the audio once, and per crop the matrix that rotates the sound field to its centre.
 
         Returns:
             `frames` uint8 `(K, time, 3, size, size)`, `audio` float32 `(4, samples)`, `rotation` `(K, 3, 3)`.
 
         Raises:
-            InputError: the clip's sound is not ambiX of order 1, or its objects are no numbers.
+            InputError: audio not ambiX of order 1, or object directions not finite.
         """
         if len(clip.audio) != 4:
-            raise InputError(f"{clip.key}: ambiX sound of order 1 has 4 channels, this has {len(clip.audio)}")
-        crops = draw_crops(self.options, rng, self.options.world_rotation, self.options.flip, clip.objects)
+            raise InputError(f"expected ambiX audio of order 1, 4 channels, got {len(clip.audio)} ({clip.key})")
+        crops = draw_crops(self.options, rng, self.options.scene_rotation, self.options.flip, clip.objects)
         return {
             "frames": jitter_colour(crops.frames(clip.frames, self.options.size), self.options.colour, rng),
             "audio": jitter_level(clip.audio, self.options.level, rng),
-            "rotation": crops.to_front() if self.options.audio == "rotate" else crops.to_world(),
+            "rotation": crops.to_front() if self.options.audio_rotation == "crop" else crops.to_world(),
         }
 
-    def encoded(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
-        """What the towers make of pictures and of sound, `(B K, width)` each, the crops of a clip one after another."""
+    def encode(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+        """Video and audio tower outputs, each `(B K, width)`, the crops of a clip adjacent."""
         frames = rearrange(batch["frames"], "b k t c h w -> (b k) t c h w")
         audio = rearrange(rotate(batch["audio"][:, None], batch["rotation"]), "b k c n -> (b k) c n")
         return self.encoders.video(frames), self.encoders.audio(audio)
 
     def embeddings(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Projections of both modalities, the crops of a clip one after the other.
+        """Projected embeddings of both modalities, the crops of a clip adjacent.
 
         Returns:
             `video` and `audio`, each `(B K, D)`.
         """
-        seen, heard = self.encoded(batch)
-        return {"video": self.video_head(seen), "audio": self.audio_head(heard)}
+        video, audio = self.encode(batch)
+        return {"video": self.video_head(video), "audio": self.audio_head(audio)}
 
     def forward(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-        """`loss`, and `avc_acc`: how often the own partner is nearest among the same crop of all clips.
+        """`loss`, and `avc_acc`: retrieval accuracy of the matching audio among the same crop of all clips.
 
-        With a miner also `mined`: the share of negative pairs that it kept.
+        With a miner also `mined`: the fraction of negative pairs selected.
         """
         video, audio = (
             rearrange(each, "(b k) d -> b k d", k=self.options.crops) for each in self.embeddings(batch).values()
@@ -149,7 +152,7 @@ class Avc(Task):
         return {**mean_scalars(losses), "avc_acc": alignment_accuracy(video, audio).easy}
 
     def _crop_loss(self, video: Tensor, audio: Tensor) -> dict[str, Tensor]:
-        """Loss of one crop of each clip, `(B, D)` in both modalities, averaged over both directions."""
+        """Loss of one crop per clip, `(B, D)` in both modalities, averaged over both directions."""
         if self.metric_loss is None:
             return {"loss": info_nce(video, audio, self.options.temperature)}
         return mean_scalars([self.metric_loss(video, audio), self.metric_loss(audio, video)])

@@ -1,4 +1,4 @@
-"""Audio-visual spatial alignment: which sound was heard in the direction of which crop? (Morgado 2020, stage 2)."""
+"""Audio-visual spatial alignment (AVSA): match crops with the audio rotated to them (Morgado 2020, stage 2)."""
 
 # B clips, K crops of a clip, D embedding
 
@@ -21,38 +21,40 @@ from avssl_tasks.avc import Avc, AvcOptions, mean_scalars
 
 @dataclass(frozen=True)
 class AvsaOptions(AvcOptions):
-    """Crops, augmentation and loss; the defaults are AVSA's, the angle between crops the one that it meant to keep."""
+    """Crops, augmentation and loss; defaults of the AVSA paper, whose code did not enforce its `min_separation`."""
 
     crops: int = 4
-    """Crops of one instant, at least 2."""
+    """Crops of a clip, all at one time, at least 2."""
     min_separation: float = 36.0
-    """Degrees between the centres of any two crops of a clip."""
+    """Degrees; least angle between the centres of two crops of a clip."""
     negatives: str = choice("easy+hard", NEGATIVES)
-    """easy (other clips), hard (other crops of the own clip) or easy+hard."""
+    """easy (other clips), hard (other crops of the same clip) or easy+hard."""
     transformer: int = 0
-    """Layers that translate each modality's crops to the other's before they are compared, AVSA's 2; 0: none."""
+    """Layers of the cross-modal transformers that predict one modality from the other; 2 in AVSA, 0: none."""
     dropout: float = 0.1
-    """Share of what each attention and perceptron of those layers adds that is dropped in training."""
+    """Dropout probability in those transformers."""
 
     def __post_init__(self) -> None:
-        """Refuse what has no meaning."""
+        """Validate field values."""
         super().__post_init__()
         if self.crops < 2:
-            raise InputError(f"avsa tells crops of one clip apart and needs at least 2, not {self.crops}")
-        if self.audio != "rotate":
-            raise InputError(f"avsa hears each crop with the sound turned to it: sound is rotate, not {self.audio!r}")
+            raise InputError(f"expected at least 2 crops of a clip for avsa, got {self.crops}")
+        if self.audio_rotation != "crop":
+            raise InputError(f"expected audio_rotation=crop for avsa, got {self.audio_rotation!r}")
         if self.transformer < 0 or not 0 <= self.dropout < 1:
-            raise InputError(f"transformer >= 0 and 0 <= dropout < 1, not {self.transformer} and {self.dropout}")
+            raise InputError(
+                f"expected transformer >= 0 and 0 <= dropout < 1, got {self.transformer} and {self.dropout}"
+            )
 
 
 class Avsa(Avc):
-    """Each crop must find its own sound, and each sound its crop, among the own clip's crops and the other clips.
+    """Contrastive loss between each crop and the audio rotated to it, against other crops of the clip and other clips.
 
-    Views, heads and embeddings are those of `Avc`. With transformers, it is not a crop's own embedding that searches,
-    but the one that a transformer predicts in the other modality, from all crops of the clip.
+    Views, heads and embeddings are those of `Avc`. With transformers, the query is not a crop's own embedding but the
+    one that a transformer predicts in the other modality from all crops of the clip.
 
     Args:
-        encoders: the shared towers.
+        encoders: video and audio towers.
         options: crops, augmentation, transformers, loss.
     """
 
@@ -71,22 +73,23 @@ class Avsa(Avc):
     def forward(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """`loss`; `avsa_acc` among the crops of the own clip (chance 1/K), `avc_acc` among the clips (chance 1/B).
 
-        With a miner also `mined`: the share of negative pairs that it kept.
+        With a miner also `mined`: the fraction of negative pairs selected.
 
-        Accuracies are of finding the sound from the picture.
+        Accuracies are of video-to-audio retrieval.
         """
-        seen, heard = (rearrange(each, "(b k) d -> b k d", k=self.options.crops) for each in self.encoded(batch))
-        video, audio = self.video_head(seen), self.audio_head(heard)
+        features = (rearrange(each, "(b k) d -> b k d", k=self.options.crops) for each in self.encode(batch))
+        video_features, audio_features = features
+        video, audio = self.video_head(video_features), self.audio_head(audio_features)
         from_video, from_audio = video, audio
         if self.options.transformer:
-            from_video = self.audio_pred_head(self.v2a_transformer(seen))
-            from_audio = self.video_pred_head(self.a2v_transformer(heard))
+            from_video = self.audio_pred_head(self.v2a_transformer(video_features))
+            from_audio = self.video_pred_head(self.a2v_transformer(audio_features))
         loss = mean_scalars([self._alignment(from_video, audio), self._alignment(from_audio, video)])
         accuracy = alignment_accuracy(from_video, audio)
         return {**loss, "avsa_acc": accuracy.hard, "avc_acc": accuracy.easy}
 
     def _alignment(self, predicted: Tensor, target: Tensor) -> dict[str, Tensor]:
-        """Loss in one direction, of `(B, K, D)` in both modalities."""
+        """Loss of one retrieval direction, `(B, K, D)` in both modalities."""
         if self.metric_loss is None:
             return {"loss": alignment_loss(predicted, target, self.options.temperature, self.options.negatives)}
         clips = len(predicted) * processes()

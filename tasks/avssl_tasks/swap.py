@@ -1,4 +1,4 @@
-"""Are left and right exchanged? (Yang, Russell & Salamon, "Telling Left from Right", CVPR 2020; Lu et al. 2019)."""
+"""Detect swapped left and right channels (Yang, Russell & Salamon, "Telling Left from Right", CVPR 2020; Lu 2019)."""
 
 # B clips
 
@@ -12,9 +12,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from avssl.data.augment import Colour, jitter_colour, jitter_level
+from avssl.data.augment import jitter_colour, jitter_level
 from avssl.data.clip import Clip
-from avssl.data.crops import CropOptions, draw_crops
+from avssl.data.clip_options import Colour, CropOptions
+from avssl.data.crops import draw_crops
 from avssl.datasets.audio_stats import SAME_DB
 from avssl.datasets.manifest import Row
 from avssl.errors import InputError
@@ -26,64 +27,64 @@ from avssl.spatial.ambisonics import mirror, rotate
 from avssl.spatial.binaural import ambisonic_filters, to_binaural
 from avssl.task import Task
 
-ONE = "swap needs left and right, the sound has one channel"
-SAME = "swap needs left and right, the two channels of the sound are identical"
+MONO = "swap needs left and right, the audio has one channel"
+IDENTICAL = "swap needs left and right, the two audio channels are identical"
 
 
 @dataclass(frozen=True)
 class SwapOptions(CropOptions):
-    """The view, augmentation, classifier and controls; the sizes are the paper's. Crops are cut of 360 degrees only."""
+    """View, augmentation, classifier and controls; sizes are the paper's. Crop options apply to 360 degrees only."""
 
     crops: int = 1
-    """Views of one instant: 1."""
+    """Views of a clip: 1."""
     size: int = 224
-    """Pixels of a side; of an ordinary picture, which is squeezed and never cut, pixels from top to bottom."""
+    """Pixels; side of a crop. Height of perspective frames, which are resized whole."""
     width: int = 0
-    """Pixels from left to right of an ordinary picture; 0: as many as from top to bottom."""
+    """Pixels; width of perspective frames; 0: as `size`."""
     flip: float = 0.5
-    """Probability that picture and sound are mirrored left to right, together."""
+    """Probability that frames and audio are mirrored left to right, together."""
     colour: Colour = field(default_factory=Colour)
     """Colour jitter."""
     level: float = 0.1
-    """Sound is multiplied by 1 plus or minus up to this."""
+    """Largest relative change of the audio gain: a random factor in 1 ± this."""
     hrirs: str = ""
-    """Of 360 degrees: responses of a head that listens, a SOFA file or a folder, half of the time mirrored;
+    """HRIRs (SOFA file or folder) for binaural rendering of 360-degree clips, mirrored half of the time;
     empty: W + Y and W - Y."""
     rows: int = 7
-    """Of places in the picture that the classifier looks at."""
+    """Rows of the visual feature map that the classifier reads."""
     columns: int = 7
-    """Likewise."""
+    """Columns of the visual feature map that the classifier reads."""
     both_orders: bool = False
-    """Hear the sound as it comes and exchanged, and compare; False: as it comes, as the paper has it."""
+    """Classify by the difference of the logits of original and swapped audio; False: one logit, as in the paper."""
     mono: bool = False
-    """Control: left and right are both their mean, so that nothing can be learned."""
+    """Control: both channels are replaced by their mean, so that nothing can be learned."""
     mirror_both: bool = False
-    """Control: where the sound is exchanged the picture is mirrored too, so that nothing can be learned."""
+    """Control: frames are mirrored wherever the audio is swapped, so that nothing can be learned."""
 
     def __post_init__(self) -> None:
-        """Refuse what has no meaning."""
+        """Validate field values."""
         super().__post_init__()
         if self.crops != 1:
-            raise InputError(f"swap judges one view of a clip: crops is 1, not {self.crops}")
+            raise InputError(f"expected crops=1 for swap, got {self.crops}")
         if not (0 <= self.flip <= 1 and 0 <= self.level < 1):
-            raise InputError(f"0 <= flip <= 1 and 0 <= level < 1, not {self.flip} and {self.level}")
+            raise InputError(f"expected 0 <= flip <= 1 and 0 <= level < 1, got {self.flip} and {self.level}")
         if self.width < 0 or self.rows < 1 or self.columns < 1:
             sizes = f"{self.width}, {self.rows} and {self.columns}"
-            raise InputError(f"width is not negative, rows and columns are at least 1, not {sizes}")
+            raise InputError(f"expected width >= 0, rows >= 1 and columns >= 1, got {sizes}")
 
 
 class Swap(Task):
-    """Binary cross-entropy on whether the ears were exchanged, from pictures and sound joined instant by instant.
+    """Binary classification of swapped channels, from video and audio features fused frame by frame.
 
-    Two channels go with ordinary pictures, ambiX of order 1 with 360 degrees, of which a crop is cut and the sound
-    turned to it. Exchanged is left with right, or Y with -Y.
+    Two-channel audio goes with perspective frames, ambiX of order 1 with 360-degree frames, of which a crop is taken
+    and the sound field rotated to it. Swapping exchanges left and right, or Y and -Y.
 
     Args:
-        encoders: the shared towers.
+        encoders: video and audio towers.
         options: view, augmentation, classifier, controls.
 
     Raises:
-        InputError: the features cannot start from the two ears that `hrirs` gives, or these cannot be read.
+        InputError: features that do not accept two channels with `hrirs`, or HRIRs that cannot be read.
     """
 
     Options = SwapOptions
@@ -93,101 +94,104 @@ class Swap(Task):
         super().__init__(encoders, options)
         self.fusion = Fusion(encoders, options.rows, options.columns)
         # No buffer: `views` stays on the CPU while the task moves to the device.
-        self._ears = _ears(options.hrirs, encoders) if options.hrirs else None
+        self._filters = _binaural_filters(options.hrirs, encoders) if options.hrirs else None
 
     def reject_reason(self, row: Row) -> str:
         """Rejects clips whose audio does not change when left and right are swapped, by their manifest row."""
         if row.layout == "mono":
-            return ONE
+            return MONO
         if "L-R" in row.silent_channels:
-            return SAME
-        return "swap needs left and right, Y of the sound is silent" if "Y" in row.silent_channels else ""
+            return IDENTICAL
+        return "swap needs left and right, the audio channel Y is silent" if "Y" in row.silent_channels else ""
 
     def reject_audio_reason(self, audio: Tensor) -> str:
         """Rejects the same clips by their audio, for manifests that do not list silent channels."""
         if len(audio) == 1:
-            return ONE
+            return MONO
         signals = torch.stack([audio[0] + audio[1], audio[0] - audio[1]] if len(audio) == 2 else [*audio])
         total, *sides = signals.double().square().sum(-1).tolist()
         if any(side > total * 10 ** (SAME_DB / 10) for side in sides):
             return ""
-        return SAME if len(audio) == 2 else "swap needs left and right, only the first channel sounds"
+        return IDENTICAL if len(audio) == 2 else "swap needs left and right, all audio channels but W are silent"
 
     def views(self, clip: Clip, rng: np.random.Generator) -> dict[str, Tensor]:
-        """One view, its sound, and whether left and right of it were exchanged.
+        """Frames of one view, its audio, and whether left and right are swapped.
 
         Returns:
             `frames` uint8 `(time, 3, height, width)`, `audio` float32 `(2 or 4, samples)`, `swapped` 0 or 1.
 
         Raises:
-            InputError: the clip's sound has neither two channels nor ambiX's four.
+            InputError: audio with neither two channels nor ambiX's four.
         """
         if len(clip.audio) not in (2, 4):
             raise InputError(
-                f"{clip.key}: swap needs sound of 2 channels, or of 4 (ambiX of order 1), this has {len(clip.audio)}"
+                f"expected audio of 2 channels, or 4 (ambiX of order 1), got {len(clip.audio)} ({clip.key})"
             )
-        frames, audio = self._ordinary(clip, rng) if len(clip.audio) == 2 else self._crop(clip, rng)
+        frames, audio = self._perspective(clip, rng) if len(clip.audio) == 2 else self._crop(clip, rng)
         frames = jitter_colour(frames[None], self.options.colour, rng)[0]
         audio = jitter_level(audio, self.options.level, rng)
         swapped = bool(rng.random() < 0.5)
         if self.options.mono:
-            audio = (audio + exchanged(audio)) / 2
+            audio = (audio + swap_left_right(audio)) / 2
         if swapped:
-            audio = exchanged(audio)
+            audio = swap_left_right(audio)
             frames = frames.flip(-1) if self.options.mirror_both else frames
         return {"frames": frames, "audio": audio, "swapped": torch.tensor(float(swapped))}
 
     def embeddings(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-        """What the towers make of a batch, `video` and `audio`, each `(B, width)`."""
+        """Tower outputs of a batch, `video` and `audio`, each `(B, width)`."""
         return {"video": self.encoders.video(batch["frames"]), "audio": self.encoders.audio(batch["audio"])}
 
     def forward(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-        """`loss`, and `swap_acc`: how often it is told whether the sound was exchanged (chance 1/2)."""
+        """`loss`, and `swap_acc`: classification accuracy (chance 1/2)."""
         logit, swapped = self.logits(batch).float(), batch["swapped"]
         loss = functional.binary_cross_entropy_with_logits(logit, swapped.float())
         return {"loss": loss, "swap_acc": ((logit > 0) == (swapped > 0.5)).float().mean()}
 
     def logits(self, batch: dict[str, Tensor]) -> Tensor:
-        """Log-odds `(B,)` that the sound of a batch of views was exchanged."""
+        """Logits `(B,)` of swapped audio, for a batch of views."""
         video, waveform = self.encoders.video.forward_features(batch["frames"]), batch["audio"]
         if not self.options.both_orders:
-            number: Tensor = self.fusion(video, self.encoders.audio.forward_features(waveform))
-            return number
-        audio = self.encoders.audio.forward_features(torch.cat([waveform, exchanged(waveform)]))
-        as_is, other = self.fusion(TowerOutput(*(torch.cat([each, each]) for each in video)), audio).chunk(2)
-        difference: Tensor = as_is - other
+            logit: Tensor = self.fusion(video, self.encoders.audio.forward_features(waveform))
+            return logit
+        audio = self.encoders.audio.forward_features(torch.cat([waveform, swap_left_right(waveform)]))
+        original, other = self.fusion(TowerOutput(*(torch.cat([each, each]) for each in video)), audio).chunk(2)
+        difference: Tensor = original - other
         return difference
 
-    def _ordinary(self, clip: Clip, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+    def _perspective(self, clip: Clip, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
         size = (self.options.size, self.options.width or self.options.size)
         frames = functional.interpolate(clip.frames, size, mode="bilinear", antialias=True)
-        return (frames.flip(-1), exchanged(clip.audio)) if rng.random() < self.options.flip else (frames, clip.audio)
+        return (
+            (frames.flip(-1), swap_left_right(clip.audio)) if rng.random() < self.options.flip else (frames, clip.audio)
+        )
 
     def _crop(self, clip: Clip, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
         crops = draw_crops(self.options, rng, flip=self.options.flip, objects=clip.objects)
         audio = rotate(clip.audio, crops.to_front()[0])
-        heard = audio if self._ears is None else _worn(audio, self._ears, rng)
-        return crops.frames(clip.frames, self.options.size)[0], heard
+        if self._filters is not None:
+            audio = _render_binaural(audio, self._filters, rng)
+        return crops.frames(clip.frames, self.options.size)[0], audio
 
 
-def exchanged(audio: Tensor) -> Tensor:
-    """Sound with left and right exchanged: `(..., 2, samples)`, or ambiX `(..., 4, samples)`, whose Y changes sign."""
+def swap_left_right(audio: Tensor) -> Tensor:
+    """Swap left and right: of `(..., 2, samples)` the channels, of ambiX `(..., 4, samples)` the sign of Y."""
     return audio.flip(-2) if audio.shape[-2] == 2 else mirror(audio, "left-right")
 
 
-def _worn(foa: Tensor, ears: Tensor, rng: np.random.Generator) -> Tensor:
-    """What a head hears `(2, samples)` that is worn either way round: as measured, or as its own mirror image.
+def _render_binaural(foa: Tensor, filters: Tensor, rng: np.random.Generator) -> Tensor:
+    """Binaural audio `(2, samples)`, by the measured head or, with probability 1/2, by its mirror image.
 
-    No head is that, and a mirror of the field does not mirror the head: which ear is which would be told from the sound
-    alone, whatever is seen.
+    Heads are not symmetric, and mirroring the sound field does not mirror the head: without this, the audio alone would
+    reveal which ear is which.
     """
     if rng.random() < 0.5:
-        return exchanged(to_binaural(exchanged(foa), ears))
-    return to_binaural(foa, ears)
+        return swap_left_right(to_binaural(swap_left_right(foa), filters))
+    return to_binaural(foa, filters)
 
 
-def _ears(path: str, encoders: Encoders) -> Tensor:
-    """Filters `(2, 4, taps)` from ambiX to two ears."""
+def _binaural_filters(path: str, encoders: Encoders) -> Tensor:
+    """Binaural decoding filters `(2, 4, taps)` for ambiX."""
     if 2 not in encoders.features.accepted:
-        raise InputError(f"hrirs give 2 ears, and features {encoders.features.name} do not start from 2 channels")
-    return ambisonic_filters(read_hrirs(Path(path)).at(encoders.sample_rate))
+        raise InputError(f"expected features that accept 2 channels with hrirs, got {encoders.features.name}")
+    return ambisonic_filters(read_hrirs(Path(path)).resample(encoders.sample_rate))

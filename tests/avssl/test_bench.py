@@ -87,14 +87,16 @@ def test_a_proxy_one_frame_off_is_not_taken_for_agreement(late, tmp_path):
     assert brightness(ours.float(), theirs.float()) > NEAR
 
 
-def test_table_has_a_row_for_every_peer(tmp_path, capsys):
-    timings = bench(repeats=1, count=1, size=TINY, target=tmp_path / "bench.json")
-    printed = capsys.readouterr()
+def test_table_has_a_row_for_every_peer(tmp_path, caplog):
+    caplog.set_level("INFO", "avssl")
+    report = bench(repeats=1, count=1, size=TINY, target=tmp_path / "bench.json")
+    timings, printed = report.timings, report.text(110)
     assert len(timings) == sum(ROWS.values())
     for timing in timings:
-        assert f" {timing.name} " in printed.out
-        assert timing.peer_name in printed.out
-        assert f"{timing.name}: 1 times against {timing.peer_name}" in printed.err
+        assert f" {timing.name} " in printed
+        assert timing.peer_name in printed
+        assert f"{timing.name}: 1 times against {timing.peer_name}" in caplog.messages
+    assert printed.endswith("; medians of 1")
     written = json.loads((tmp_path / "bench.json").read_text())
     assert [row["peer_name"] for row in written["timings"]] == [timing.peer_name for timing in timings]
     assert written["machine"]["threads"] == 1

@@ -1,5 +1,7 @@
 """Options generated from config dataclasses: their help, and their way into the config."""
 
+import subprocess
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -10,6 +12,7 @@ from click.testing import CliRunner
 
 from avssl import plugins
 from avssl.cli import main
+from avssl.cli.catalog import GROUPS
 from avssl.cli.options import ConfigCommand, given_keys, option_fields
 from avssl.config import FEATURES, RunConfig, choice, resolve
 
@@ -91,7 +94,7 @@ def test_given_flags_become_keys_and_missing_ones_stay_with_the_recipe():
 
 
 def _configs() -> list[tuple[str, type]]:
-    groups = (plugins.TASKS, plugins.HEADS)
+    groups = GROUPS.values()
     found = [
         (f"{group} {name}", plugins.load_options(group, name)) for group in groups for name in plugins.names(group)
     ]
@@ -103,7 +106,7 @@ def test_every_key_of_ours_has_a_line_of_text(name: str, kind: type):
     assert [each.key for each in option_fields(kind) if not each.text] == []
 
 
-@pytest.mark.parametrize("group", [plugins.TASKS, plugins.HEADS])
+@pytest.mark.parametrize("group", GROUPS.values())
 def test_options_found_without_the_plugin_are_the_plugins_own(group: str):
     for name in plugins.names(group):
         assert plugins.load_options(group, name) is plugins.load(group, name).Options
@@ -184,3 +187,10 @@ def test_list_describes_each_plugin_and_shows_the_error_of_a_broken_one(tmp_path
     assert any(line.startswith("broken ") and "error: " in line for line in lines)
     assert any(line.startswith("absent ") and "error: " in line and "strange_absent" in line for line in lines)
     assert all(len(line.split(maxsplit=1)) == 2 for line in lines if line and not line.endswith(":"))
+
+
+@pytest.mark.parametrize("name", ["acoustic-scenes", "action", "correspondence"])
+def test_help_of_a_head_does_not_import_torch(name: str):
+    run = f"from avssl.cli import main; main(['downstream', '{name}', '--help'], standalone_mode=False)"
+    code = f"import sys; {run}; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=False).returncode == 0

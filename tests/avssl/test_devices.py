@@ -7,22 +7,22 @@ import pytest
 import torch
 
 from avssl.config import FeatureConfig, ModelConfig
-from avssl.data.augment import Colour, jitter_colour, jitter_level
+from avssl.data.augment import jitter_colour, jitter_level
+from avssl.data.clip_options import Colour
 from avssl.losses import alignment_accuracy, alignment_loss, info_nce
 from avssl.models.encoder_factory import build_encoders
 from avssl.models.optical_flow import flow_estimator, paint
 from avssl.spatial import (
     ambisonics,
-    any_order,
     binaural,
     binaural_cues,
     energy_map,
     features,
     loudspeakers,
-    magls,
+    spherical_harmonics,
     stft,
 )
-from avssl.spatial.between import shifted
+from avssl.spatial.hrir_interpolation import fractional_delay
 from avssl.spatial.metrics import spectral_error
 from avssl.spatial.metrics.binaural_error import interaural, interaural_error
 from avssl.spatial.metrics.direction_error import direction_error
@@ -56,11 +56,11 @@ CALLS = {
     "from_stereo": lambda: ambisonics.from_stereo(PAIR),
     "convert": lambda: ambisonics.convert(FOA, "fuma", "ambix"),
     "intensity_direction": lambda: ambisonics.intensity_direction(FOA, RATE),
-    "turn_left": lambda: any_order.rotate_yaw(SECOND, 1.0),
-    "exchange_sides": lambda: any_order.mirror_left_right(SECOND),
-    "shifted": lambda: shifted(on_meta(3, 2, 65), on_meta(3, 2)),
+    "rotate_yaw": lambda: spherical_harmonics.rotate_yaw(SECOND, 1.0),
+    "mirror_left_right": lambda: spherical_harmonics.mirror_left_right(SECOND),
+    "fractional_delay": lambda: fractional_delay(on_meta(3, 2, 65), on_meta(3, 2)),
     "convolve": lambda: binaural.convolve(on_meta(RATE), torch.zeros(2, 64)),
-    "to_binaural": lambda: magls.to_binaural(FOA, torch.zeros(2, 4, 64)),
+    "to_binaural": lambda: binaural.to_binaural(FOA, torch.zeros(2, 4, 64)),
     "direction_error": lambda: direction_error(FOA, FOA, RATE),
     "stft_distance": lambda: spectral_error.stft_distance(PAIR, PAIR),
     "published_mag": lambda: spectral_error.published_mag(PAIR, PAIR),

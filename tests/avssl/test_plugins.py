@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from avssl import plugins
+from avssl.errors import InputError
 
 GROUP = plugins.TASKS
 
@@ -57,6 +58,13 @@ def test_a_plugin_that_fails_to_import_fails_alone_and_only_when_asked_for(site:
     with pytest.raises(ValueError, match=r"'broken' \(plugin_under_test:Broken\).*a_module_that_is") as caught:
         plugins.load(GROUP, "broken")
     assert "\n" not in str(caught.value)
+
+
+def test_an_entry_point_that_names_nothing_is_an_input_error(site: Path) -> None:
+    (site / "plugin_under_test.py").write_text("")
+    install(site, "stale-avssl", stale="plugin_under_test:Gone")
+    with pytest.raises(InputError, match=r"'stale' \(plugin_under_test:Gone\) does not import.*no attribute 'Gone'"):
+        plugins.load(GROUP, "stale")
 
 
 def test_a_bug_on_import_of_a_plugin_keeps_its_traceback_and_names_it(site: Path) -> None:

@@ -1,4 +1,4 @@
-"""avsa with transformers: what they add, and that all stays as it was without them."""
+"""avsa with cross-modal transformers, and unchanged without them."""
 
 from typing import Any
 
@@ -28,7 +28,7 @@ def batch() -> dict[str, Tensor]:
 
 @pytest.mark.parametrize("negatives", ["easy+hard", "easy", "hard"])
 @pytest.mark.parametrize("depth", [1, 2])
-def test_translating_keeps_the_contract_with_all_negatives(negatives: str, depth: int) -> None:
+def test_contract_with_transformers_and_all_negatives(negatives: str, depth: int) -> None:
     check_task(make(transformer=depth, negatives=negatives), make_clips(2))
 
 
@@ -49,7 +49,7 @@ def test_four_heads_and_the_published_names_with_transformers() -> None:
     assert {f"{name}_head.weight" for name in ("video", "audio", "video_pred", "audio_pred")} <= names
 
 
-def test_transformers_that_change_nothing_leave_the_loss_without_them(batch: dict[str, Tensor]) -> None:
+def test_identity_transformers_leave_the_loss_unchanged(batch: dict[str, Tensor]) -> None:
     plain, task = make().eval(), make(transformer=2).eval()
     plain.load_state_dict(task.state_dict(), strict=False)
     task.v2a_transformer, task.a2v_transformer = nn.Identity(), nn.Identity()
@@ -63,21 +63,21 @@ def test_each_prediction_is_compared_with_the_modality_that_it_predicts(batch: d
     task = make(transformer=2, negatives="hard").eval()
     nn.init.zeros_(task.video_pred_head.weight)
     nn.init.zeros_(task.video_pred_head.bias)
-    # With nothing to tell its crops apart, one direction is at chance; the other is what the video's transformer finds.
-    seen, heard = (each.unflatten(0, (6, 4)) for each in task.encoded(batch))
-    predicted = task.audio_pred_head(task.v2a_transformer(seen))
-    expected = (alignment_loss(predicted, task.audio_head(heard), 0.07, "hard") + np.log(4)) / 2
+    # With equal predictions for all crops, one direction is at chance; the other is from the video's transformer.
+    video, audio = (each.unflatten(0, (6, 4)) for each in task.encode(batch))
+    predicted = task.audio_pred_head(task.v2a_transformer(video))
+    expected = (alignment_loss(predicted, task.audio_head(audio), 0.07, "hard") + np.log(4)) / 2
     torch.testing.assert_close(task(batch)["loss"], expected)
 
 
-def test_the_loss_does_not_know_the_order_of_crops(batch: dict[str, Tensor]) -> None:
+def test_the_loss_is_invariant_to_the_order_of_crops(batch: dict[str, Tensor]) -> None:
     task = make(transformer=2).eval()
     order = torch.tensor([3, 1, 0, 2])
     shuffled = {**batch, "frames": batch["frames"][:, order], "rotation": batch["rotation"][:, order]}
     torch.testing.assert_close(task(shuffled)["loss"], task(batch)["loss"], atol=1e-4, rtol=1e-4)
 
 
-def test_a_few_steps_on_one_batch_bring_partners_together_through_transformers(batch: dict[str, Tensor]) -> None:
+def test_a_few_steps_on_one_batch_align_matching_pairs_with_transformers(batch: dict[str, Tensor]) -> None:
     # Without the warm-up they stay at chance: the normalisation after each sum amplifies the first steps.
     task = make(transformer=2)
     optimizer = torch.optim.Adam(task.parameters(), 1e-3)
@@ -95,6 +95,6 @@ def test_a_few_steps_on_one_batch_bring_partners_together_through_transformers(b
 
 
 @pytest.mark.parametrize("wrong", [{"transformer": -1}, {"dropout": 1.0}, {"dropout": -0.1}])
-def test_transformers_without_a_meaning_are_refused(wrong: dict[str, Any]) -> None:
+def test_invalid_transformer_options_are_errors(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="transformer >= 0 and 0 <= dropout < 1"):
         fill(Avsa.Options, wrong)

@@ -1,4 +1,4 @@
-"""swap: what is exchanged, what is mirrored, what nobody could tell, and that it is learned."""
+"""swap: swapped channels, mirrored views, controls without information, and learning."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from avssl_tasks.swap import Swap, SwapOptions, exchanged
+from avssl_tasks.swap import Swap, SwapOptions, swap_left_right
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GroupKFold, cross_val_score
 from torch import Tensor
@@ -64,7 +64,7 @@ def test_contract_with_published_towers(model: ModelConfig) -> None:
 
 
 @pytest.mark.parametrize("channels", [2, 4])
-def test_about_half_the_views_are_exchanged_and_say_so(channels: int) -> None:
+def test_about_half_the_views_are_swapped_and_labelled_so(channels: int) -> None:
     task, clip = make(**PLAIN, max_fov=60, min_fov=60), make_clips(1, channels=channels)[0]
     views = views_of(task, clip, 64)
     assert 18 < sum(int(view["swapped"]) for view in views) < 46
@@ -74,7 +74,7 @@ def test_about_half_the_views_are_exchanged_and_say_so(channels: int) -> None:
             assert torch.equal(view["frames"], views[0]["frames"])
 
 
-def test_the_only_flip_is_of_image_and_audio_together() -> None:
+def test_flip_mirrors_frames_and_audio_together() -> None:
     clip = make_clips(1, channels=2)[0]
     for never, always in zip(views_of(make(**PLAIN), clip), views_of(make(**PLAIN | {"flip": 1.0}), clip), strict=True):
         assert torch.equal(always["swapped"], never["swapped"])
@@ -83,7 +83,7 @@ def test_the_only_flip_is_of_image_and_audio_together() -> None:
 
 
 @pytest.mark.parametrize("flip", [0.0, 1.0])
-def test_an_ordinary_image_is_squeezed_whole_and_its_sides_stay(flip: float) -> None:
+def test_perspective_frames_are_resized_whole_and_keep_left_and_right(flip: float) -> None:
     clip = make_clips(1, channels=2)[0]
     frames = torch.zeros(2, 3, 180, 320, dtype=torch.uint8)
     frames[..., :160] = 200
@@ -94,9 +94,9 @@ def test_an_ordinary_image_is_squeezed_whole_and_its_sides_stay(flip: float) -> 
 
 
 @pytest.mark.parametrize("flip", [0.0, 1.0])
-def test_a_crop_of_360_degrees_hears_what_it_sees_on_the_side_where_it_sees_it(flip: float) -> None:
+def test_audio_of_a_360_degree_crop_is_on_the_side_of_its_visible_source(flip: float) -> None:
     task = make("foa-iv", **PLAIN | {"flip": flip}, min_fov=80, max_fov=80, min_elevation=0, max_elevation=0)
-    told = 0
+    compared = 0
     for clip in make_clips(6, seed=2):
         for view in views_of(task, clip):
             bright = (view["frames"][0].amax(0) >= 60).float().mean(0)
@@ -105,26 +105,26 @@ def test_a_crop_of_360_degrees_hears_what_it_sees_on_the_side_where_it_sees_it(f
             side = float((bright * torch.linspace(1, -1, len(bright))).sum())
             azimuth, _, _ = intensity_direction(view["audio"], clip.sample_rate)
             if abs(side) > 0.5:
-                told += 1
+                compared += 1
                 assert (side > 0) == (float(azimuth.sin() > 0) != float(view["swapped"]))
-    assert told > 4
+    assert compared > 4
 
 
-def test_ears_of_a_real_head_hear_the_left_on_the_left(media_head: Path) -> None:
+def test_measured_hrirs_render_left_sources_louder_left(media_head: Path) -> None:
     task = make(**PLAIN, hrirs=str(media_head), min_fov=80, max_fov=80)
-    field = make("foa-iv", **PLAIN, min_fov=80, max_fov=80)
+    foa_task = make("foa-iv", **PLAIN, min_fov=80, max_fov=80)
     for seed, clip in enumerate(make_clips(4, seed=3)):
-        ears, foa = (each.views(clip, np.random.default_rng(seed)) for each in (task, field))
-        assert ears["audio"].shape == (2, clip.audio.shape[1])
+        binaural, foa = (each.views(clip, np.random.default_rng(seed)) for each in (task, foa_task))
+        assert binaural["audio"].shape == (2, clip.audio.shape[1])
         azimuth, _, _ = intensity_direction(foa["audio"], clip.sample_rate)
-        left, right = ears["audio"].square().mean(1)
+        left, right = binaural["audio"].square().mean(1)
         if abs(azimuth.sin()) > 0.4:
-            assert bool(left > right) ^ bool(ears["swapped"]) == bool(azimuth > 0) ^ bool(foa["swapped"])
-    with pytest.raises(ValueError, match="do not start from 2 channels"):
+            assert bool(left > right) ^ bool(binaural["swapped"]) == bool(azimuth > 0) ^ bool(foa["swapped"])
+    with pytest.raises(ValueError, match="features that accept 2 channels"):
         make("foa-iv", hrirs=str(media_head))
 
 
-def test_audio_of_a_real_head_alone_does_not_reveal_the_exchange(media_head: Path) -> None:
+def test_binaural_audio_alone_does_not_reveal_the_swap(media_head: Path) -> None:
     task, spectra, labels = make(**PLAIN, hrirs=str(media_head)), [], []
     for seed, clip in enumerate(make_clips(40, seed=5, frames=1) * 10):
         view = task.views(clip, np.random.default_rng(seed))
@@ -132,54 +132,54 @@ def test_audio_of_a_real_head_alone_does_not_reveal_the_exchange(media_head: Pat
         left, right = powers.mean(-1)[:, 1:].unflatten(1, (32, 4)).mean(-1).log10().numpy()
         spectra.append(left - right)
         labels.append(bool(view["swapped"]))
-    # Of every ten views of a clip all are in one fold: what is asked about is unseen.
+    # All ten views of a clip are in one fold: test clips are unseen.
     clips = np.arange(len(labels)) % 40
-    told = cross_val_score(LogisticRegression(max_iter=1000), spectra, labels, groups=clips, cv=GroupKFold(5))
-    assert 0.4 < told.mean() < 0.6
+    accuracy = cross_val_score(LogisticRegression(max_iter=1000), spectra, labels, groups=clips, cv=GroupKFold(5))
+    assert 0.4 < accuracy.mean() < 0.6
 
 
 @pytest.fixture
 def media_head() -> Path:
     root = Path(os.environ.get("AVSSL_TEST_MEDIA", Path(__file__).parents[3] / "shared" / "data"))
-    found = root / "free" / "hrtf" / "sadie_subject002"
-    if not found.exists():
-        pytest.skip(f"no {found}; set AVSSL_TEST_MEDIA to the folder of test media")
-    return found
+    folder = root / "free" / "hrtf" / "sadie_subject002"
+    if not folder.exists():
+        pytest.skip(f"no {folder}; set AVSSL_TEST_MEDIA to the folder of test media")
+    return folder
 
 
-def test_exchange_of_a_field_is_the_exchange_of_its_projections_to_the_sides() -> None:
+def test_swap_of_foa_equals_mirror_and_swap_of_its_stereo_projections() -> None:
     foa = make_clips(1)[0].audio
-    assert torch.equal(exchanged(foa), mirror(foa, "left-right"))
-    assert torch.equal(stereo(exchanged(foa)), exchanged(stereo(foa)))
+    assert torch.equal(swap_left_right(foa), mirror(foa, "left-right"))
+    assert torch.equal(stereo(swap_left_right(foa)), swap_left_right(stereo(foa)))
 
 
 @pytest.mark.parametrize("channels", [2, 4])
-def test_mono_audio_is_the_same_exchanged_or_not(channels: int) -> None:
+def test_mono_control_is_unchanged_by_a_swap(channels: int) -> None:
     for view in views_of(make(**PLAIN, mono=True), make_clips(1, channels=channels)[0]):
-        assert torch.equal(view["audio"], exchanged(view["audio"]))
+        assert torch.equal(view["audio"], swap_left_right(view["audio"]))
         assert view["audio"].abs().amax() > 0.01
 
 
 @pytest.mark.parametrize("channels", [2, 4])
-def test_mirrored_both_is_the_mirror_image_of_what_was_not(channels: int) -> None:
+def test_mirror_both_control_flips_frames_of_swapped_views(channels: int) -> None:
     clip = make_clips(1, channels=channels)[0]
     for plain, view in zip(views_of(make(**PLAIN), clip), views_of(make(**PLAIN, mirror_both=True), clip), strict=True):
         assert torch.equal(view["audio"], plain["audio"])
         assert torch.equal(view["frames"], plain["frames"].flip(-1) if view["swapped"] else plain["frames"])
 
 
-def test_both_orders_negate_when_the_audio_is_exchanged() -> None:
+def test_both_orders_negate_the_logit_when_audio_is_swapped() -> None:
     task = make(both_orders=True).eval()
     batch = batch_of(task, 4)
     with torch.no_grad():
-        there, back = task.logits(batch), task.logits(batch | {"audio": exchanged(batch["audio"])})
+        there, back = task.logits(batch), task.logits(batch | {"audio": swap_left_right(batch["audio"])})
         torch.testing.assert_close(there, -back)
         assert there.abs().min() > 1e-6
         mono = batch | {"audio": batch["audio"].mean(1, keepdim=True).expand(-1, 2, -1)}
         assert task.logits(mono).abs().max() < 1e-3 * there.abs().max()  # halves of a batch may round differently
 
 
-def trained(task: Swap, batches: list[dict[str, Tensor]], steps: int) -> list[float]:
+def train(task: Swap, batches: list[dict[str, Tensor]], steps: int) -> list[float]:
     """Loss of each step of a short training."""
     optimizer = torch.optim.Adam(task.train().parameters(), 1e-3)
     losses = []
@@ -193,17 +193,17 @@ def trained(task: Swap, batches: list[dict[str, Tensor]], steps: int) -> list[fl
 
 
 @pytest.mark.parametrize("control", ["", "mirror_both"])
-def test_unseen_clips_are_told_right_and_those_of_the_control_are_not(control: str) -> None:
+def test_unseen_clips_are_classified_above_chance_unless_control(control: str) -> None:
     task = make(both_orders=True, **{control: True} if control else {})
-    trained(task, [batch_of(task, 16, seed) for seed in range(6)], 24)
+    train(task, [batch_of(task, 16, seed) for seed in range(6)], 24)
     with torch.no_grad():
-        reached = float(task.eval()(batch_of(task, 100, 6))["swap_acc"])
-    assert 0.35 < reached < 0.65 if control else reached > 0.8
+        accuracy = float(task.eval()(batch_of(task, 100, 6))["swap_acc"])
+    assert 0.35 < accuracy < 0.65 if control else accuracy > 0.8
 
 
-def test_one_order_alone_learns_a_batch_by_heart() -> None:
+def test_one_order_alone_overfits_a_batch() -> None:
     task = make()
-    losses = trained(task, [batch_of(task, 16)], 16)
+    losses = train(task, [batch_of(task, 16)], 16)
     assert losses[0] > 0.5 > 0.25 > losses[-1]
 
 
@@ -213,13 +213,13 @@ def test_one_order_alone_learns_a_batch_by_heart() -> None:
         ("binaural", "", ""),
         ("stereo", "L", ""),
         ("ambix", "Z", ""),
-        ("stereo", "L-R", "the two channels of the sound are identical"),
+        ("stereo", "L-R", "the two audio channels are identical"),
         ("mono", "", "one channel"),
-        ("ambix", "Y", "Y of the sound is silent"),
-        ("wxy", "YZ", "Y of the sound is silent"),
+        ("ambix", "Y", "audio channel Y is silent"),
+        ("wxy", "YZ", "audio channel Y is silent"),
     ],
 )
-def test_rows_in_which_an_exchange_changes_nothing_are_refused(layout: str, silent: str, reason: str) -> None:
+def test_rows_unchanged_by_a_swap_are_rejected(layout: str, silent: str, reason: str) -> None:
     found = make().reject_reason(replace(ROW, layout=layout, silent_channels=silent))
     assert (reason in found) if reason else not found
 
@@ -230,7 +230,7 @@ def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def manifest_of(folder: Path, waveforms: list[Tensor], silent: str = "") -> Manifest:
-    """A clip a sound; of them all, the rows say the same."""
+    """Manifest with one clip a waveform and the same silent channels in all rows."""
     rows = []
     for index, audio in enumerate(waveforms):
         write_audio(folder / f"{index}.wav", audio, 8000)
@@ -250,7 +250,7 @@ def test_rejected_rows_are_counted_and_an_error_if_they_are_all(
     kept = filter_clips(replace(clips, rows=rows), make())
     assert [row.key for row in kept] == ["3", "4"]
     [message] = caplog.messages
-    assert "3 of 5 clips were rejected: swap needs left and right, the two channels of the sound are" in message
+    assert "3 of 5 clips were rejected: swap needs left and right, the two audio channels are" in message
     with pytest.raises(ValueError, match=r"all 3 clips were rejected .* reason, 3 clips: swap needs left and right"):
         filter_clips(replace(clips, rows=rows[:3]), make())
 
@@ -260,14 +260,14 @@ def test_rejected_rows_are_counted_and_an_error_if_they_are_all(
     [
         (noise(2), ""),
         (noise(2) * torch.tensor([[1.0], [0.0]]), ""),
-        (noise(1).expand(2, -1), "the two channels of the sound are identical"),
-        (torch.zeros(2, 4000), "the two channels of the sound are identical"),
+        (noise(1).expand(2, -1), "the two audio channels are identical"),
+        (torch.zeros(2, 4000), "the two audio channels are identical"),
         (noise(1), "one channel"),
         (noise(4), ""),
-        (noise(4) * torch.tensor([[1.0], [0.0], [0.0], [0.0]]), "only the first channel sounds"),
+        (noise(4) * torch.tensor([[1.0], [0.0], [0.0], [0.0]]), "all audio channels but W are silent"),
     ],
 )
-def test_audio_is_checked_where_the_manifest_does_not_say(
+def test_audio_is_checked_without_silent_channels_in_the_manifest(
     tmp_path: Path, audio: Tensor, reason: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     clips = manifest_of(tmp_path, [noise(2, seed=1), audio])
@@ -287,38 +287,38 @@ def test_the_audio_of_all_clips_is_checked_once_one_of_a_sample_is_rejected(tmp_
     assert [int(row.key) for row in kept] == [index for index in range(2 * AUDIO_CHECK_CLIPS) if index not in (0, 7)]
 
 
-def test_a_head_that_is_not_there_is_refused_in_one_line(tmp_path: Path) -> None:
-    (tmp_path / "broken.sofa").write_bytes(b"no head")
+def test_missing_and_broken_hrirs_are_one_line_errors(tmp_path: Path) -> None:
+    (tmp_path / "broken.sofa").write_bytes(b"no HRIRs")
     for name in ("missing.sofa", "broken.sofa"):
         with pytest.raises((ValueError, OSError), match=name) as caught:
             make(hrirs=str(tmp_path / name))
         assert "\n" not in str(caught.value)
 
 
-def test_the_papers_eighteen_frames_fit_into_its_seconds_and_no_more() -> None:
+def test_exactly_eighteen_frames_fit_into_the_papers_seconds() -> None:
     assert fill(DataConfig, {"seconds": 2.87, "frames": 18, "frame_rate": 6}).frames == 18
     with pytest.raises(ValueError, match="19 frames"):
         fill(DataConfig, {"seconds": 2.87, "frames": 19, "frame_rate": 6})
 
 
-def test_audio_of_one_channel_is_refused_with_its_key() -> None:
+def test_one_channel_audio_is_an_error_with_its_key() -> None:
     clip = make_clips(1)[0]
-    with pytest.raises(ValueError, match="made-0-0: swap needs sound of 2 channels, or of 4 .*, this has 1"):
+    with pytest.raises(ValueError, match=r"expected audio of 2 channels, or 4 .*, got 1 \(made-0-0\)"):
         make().views(replace(clip, audio=clip.audio[:1]), np.random.default_rng(0))
 
 
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"crops": 2}, "crops is 1, not 2"),
+        ({"crops": 2}, "crops=1 for swap, got 2"),
         ({"flip": -0.1}, "flip"),
         ({"level": 1.0}, "level"),
-        ({"width": -1}, "width is not negative"),
-        ({"rows": 0}, "at least 1"),
+        ({"width": -1}, "width >= 0"),
+        ({"rows": 0}, "rows >= 1"),
         ({"mirror_bth": True}, "did you mean 'mirror_both'"),
     ],
 )
-def test_options_without_a_meaning_are_refused_in_one_line(wrong: dict[str, Any], message: str) -> None:
+def test_invalid_options_are_one_line_errors(wrong: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message) as caught:
         fill(SwapOptions, wrong)
     assert "\n" not in str(caught.value)

@@ -1,4 +1,4 @@
-"""Every installed task keeps the contract; avc and avsa learn what they are for."""
+"""Contract of every installed task; avc and avsa learn their task."""
 
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -52,9 +52,9 @@ def test_every_file_of_tasks_is_registered_under_its_name() -> None:
 
 
 @pytest.mark.parametrize("kind", [Avc, Avsa])
-@pytest.mark.parametrize("world", ["none", "yaw", "any"])
-def test_views_differ_with_the_seed_and_send_each_audio_once(kind: Any, world: str) -> None:
-    task = make(kind, world_rotation=world)
+@pytest.mark.parametrize("scene_rotation", ["none", "yaw", "any"])
+def test_views_differ_with_the_seed_and_hold_the_audio_once(kind: Any, scene_rotation: str) -> None:
+    task = make(kind, scene_rotation=scene_rotation)
     clip = make_clips(1)[0]
     one, other = (task.views(clip, np.random.default_rng(seed)) for seed in (0, 1))
     crops = task.options.crops
@@ -73,17 +73,17 @@ def test_avc_of_one_crop_and_avsa_with_easy_negatives_are_the_same_loss() -> Non
     torch.testing.assert_close(task(batch)["loss"], same(batch)["loss"])
 
 
-def test_avsa_hears_which_crop_is_which_only_with_spatial_features() -> None:
+def test_avsa_embeddings_depend_on_rotation_only_with_spatial_features() -> None:
     batch = batch_of(make(Avsa), 2)
-    turned = {**batch, "rotation": batch["rotation"].roll(1, 1)}
+    rotated = {**batch, "rotation": batch["rotation"].roll(1, 1)}
     for features, changes in (("mono-logmel", False), ("foa-iv", True), ("beam-logmel", True)):
         task = make(Avsa, features).eval()
-        before, after = task.embeddings(batch)["audio"], task.embeddings(turned)["audio"]
+        before, after = task.embeddings(batch)["audio"], task.embeddings(rotated)["audio"]
         assert torch.allclose(before, after, atol=1e-5) is not changes, features
 
 
 @pytest.mark.parametrize("kind", [Avc, Avsa])
-def test_a_few_steps_on_one_batch_bring_partners_together(kind: Any) -> None:
+def test_a_few_steps_on_one_batch_align_matching_pairs(kind: Any) -> None:
     task = make(kind, flip=0.0)
     batch = batch_of(task, 6)
     optimizer = torch.optim.Adam(task.parameters(), 1e-3)
@@ -99,9 +99,9 @@ def test_a_few_steps_on_one_batch_bring_partners_together(kind: Any) -> None:
         assert last[name] > 1.8 * chance[name], name
 
 
-def test_audio_that_is_not_ambix_is_refused_with_its_key() -> None:
+def test_audio_that_is_not_ambix_is_an_error_with_its_key() -> None:
     clip = make_clips(1)[0]
-    with pytest.raises(ValueError, match="made-0-0: ambiX sound of order 1 has 4 channels, this has 2"):
+    with pytest.raises(ValueError, match=r"ambiX audio of order 1, 4 channels, got 2 \(made-0-0\)"):
         make(Avsa).views(type(clip)(clip.frames, clip.audio[:2], clip.sample_rate, clip.key), np.random.default_rng(0))
 
 
@@ -111,16 +111,16 @@ def test_audio_that_is_not_ambix_is_refused_with_its_key() -> None:
         (Avsa, {"crops": 1}, "at least 2"),
         (Avsa, {"crops": 60}, "60 crops do not fit"),
         (Avsa, {"negatives": "hrad"}, "did you mean 'hard'"),
-        (Avsa, {"audio": "none"}, "turned to it"),
-        (Avc, {"audio": "rotated"}, "did you mean 'rotate'"),
-        (Avc, {"world_rotation": "pitch"}, "world_rotation is"),
+        (Avsa, {"audio_rotation": "none"}, "audio_rotation=crop"),
+        (Avc, {"audio_rotation": "crops"}, "did you mean 'crop'"),
+        (Avc, {"scene_rotation": "pitch"}, "scene_rotation is"),
         (Avc, {"flip": 1.5}, "flip"),
         (Avc, {"temperature": 0}, "temperature"),
         (Avc, {"colour": {"hues": 1}}, "hues"),
         (Avc, {"temprature": 1}, "did you mean 'temperature'"),
     ],
 )
-def test_options_without_a_meaning_are_refused_in_one_line(kind: Any, wrong: dict[str, Any], message: str) -> None:
+def test_invalid_options_are_one_line_errors(kind: Any, wrong: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message) as caught:
         fill(kind.Options, wrong)
     assert "\n" not in str(caught.value)

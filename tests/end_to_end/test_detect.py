@@ -10,7 +10,8 @@ import torch
 from click.testing import CliRunner
 
 from avssl.cli import main
-from avssl.data.crops import CropOptions, draw_crops
+from avssl.data.clip_options import CropOptions
+from avssl.data.crops import draw_crops
 from avssl.datasets.manifest import read_manifest
 from avssl.detection.object_index import find_objects, objects_path, read, read_settings
 from avssl.media import read_all_audio, write_audio, write_video

@@ -105,7 +105,7 @@ def test_files_that_cannot_be_read_are_listed_and_the_others_done(encoders, fold
     result = run(root, tmp_path / "out.npz", "--encoders", encoders, *EXACT)
     assert result.exit_code == 1
     lines = result.stderr.splitlines()
-    assert {line.split(":")[0] for line in lines[-3:]} == {"broken.mp4", "empty.wav", "pair.wav"}
+    assert {line.split(": ")[1] for line in lines[-3:]} == {"broken.mp4", "empty.wav", "pair.wav"}
     assert any("features foa-iv take 4 channels" in line and "pair.wav has 2" in line for line in lines)
     assert np.load(tmp_path / "out.npz")["files"].tolist() == ["good.mp4"]
     upmixed = run(root / "pair.wav", tmp_path / "pair.npz", "--encoders", encoders, "--upmix", *EXACT)

@@ -9,7 +9,8 @@ import torch
 from avssl_tasks.avc import Avc, AvcOptions
 
 from avssl.config import DataConfig, FeatureConfig, ModelConfig, RunConfig, fill, read_recipe
-from avssl.data.crops import CropOptions, draw_crops
+from avssl.data.clip_options import CropOptions
+from avssl.data.crops import draw_crops
 from avssl.data.loader import Batches, read_clip
 from avssl.detection.object_index import read
 from avssl.models.encoder_factory import build_encoders
@@ -46,15 +47,15 @@ def in_crop(crops, place, direction):
     return project(*direction, tuple(crops.directions()[place].tolist()), field, SIZE, roll, aspect)
 
 
-@pytest.mark.parametrize("world_rotation", ["none", "any"])
-def test_every_guided_crop_holds_the_centre_of_its_object_in_all_of_its_frames(rendered, world_rotation):
+@pytest.mark.parametrize("scene_rotation", ["none", "any"])
+def test_every_guided_crop_holds_the_centre_of_its_object_in_all_of_its_frames(rendered, scene_rotation):
     manifest, truth = rendered
     objects = read(manifest.root, "truth")
     aimed = 0
     for number, row in enumerate(manifest):
         rng = np.random.default_rng(number)
         clip = read_clip(row, manifest.root, DATA, 24000, rng, objects)
-        crops = draw_crops(OPTIONS, rng, world_rotation, 0.5, clip.objects)
+        crops = draw_crops(OPTIONS, rng, scene_rotation, 0.5, clip.objects)
         times = clip.labels["frame_start"] + np.arange(8) / 16
         there = truth_at(truth, row.key, times.mean())
         for place, centre in enumerate(crops.directions()):

@@ -137,9 +137,7 @@ def test_the_report_names_the_row_as_the_recipe_does(fitted: Path, tmp_path: Pat
     assert "asn" in result.output
 
 
-def test_a_film_with_one_channel_comes_back_for_two_ears_with_its_frames(
-    fitted: Path, film: Path, tmp_path: Path
-) -> None:
+def test_a_mono_video_becomes_binaural_with_its_frames(fitted: Path, film: Path, tmp_path: Path) -> None:
     target = tmp_path / "ears.mp4"
     result = call("downstream", "spatialize", "--head", fitted, "--input", film, "--output", target)
     assert result.exit_code == 0, result.output

@@ -7,10 +7,10 @@ class Park are exchanged between the set's raw and its ambisonic half (soundata 
 
 from __future__ import annotations
 
+import logging
 import math
 import re
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -23,6 +23,8 @@ from avssl.datasets.layouts.files import walk
 from avssl.datasets.layouts.synthetic import set_name
 from avssl.errors import InputError, MissingFileError
 from avssl.media.streams import AudioReader
+
+logger = logging.getLogger(__name__)
 
 NAME = "EigenScape"
 CLASSES = (
@@ -75,13 +77,12 @@ class Recording(NamedTuple):
         return f"{self.label}.{self.number}"
 
 
-def find(root: Path, cut: Cut, say: Callable[[str], None] = lambda _: None) -> Labelled:
+def find(root: Path, cut: Cut) -> Labelled:
     """Segments of every recording, and who is tested on what; reads headers only.
 
     Args:
         root: a folder with the recordings anywhere below it.
         cut: segments and folds.
-        say: takes a line for a person where there is something to know.
 
     Raises:
         FileNotFoundError: there is no such folder.
@@ -97,7 +98,8 @@ def find(root: Path, cut: Cut, say: Callable[[str], None] = lambda _: None) -> L
     audio_files = [_opened(each.path) for each in recordings]
     if others := [each for each in audio_files if each.sample_rate != RATE]:
         first = f"{others[0].path.name}: {others[0].sample_rate} Hz"
-        say(f"{len(others)} of {len(audio_files)} recordings are not at {RATE} Hz: they are resampled ({first})")
+        message = "%s: %d of %d recordings are not at %d Hz: they are resampled (%s)"
+        logger.info(message, root, len(others), len(audio_files), RATE, first)
     pairs = zip(whole.examples, audio_files, strict=True)
     examples = tuple(part for each, audio in pairs for part in _segments(each, audio.seconds, cut.segment))
     return replace(whole, examples=examples, folds=_folds(examples, recordings, cut))

@@ -6,7 +6,7 @@ Files are `audio/{scene}-{city}-{location}-{segment}.wav` and `video/....mp4`; `
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import logging
 from pathlib import Path, PurePosixPath
 
 from avssl.config import check_choice
@@ -15,6 +15,8 @@ from avssl.datasets.layouts.synthetic import set_name
 from avssl.datasets.layouts.video_lists import table
 from avssl.errors import InputError, MissingFileError
 from avssl.media.streams import AudioReader
+
+logger = logging.getLogger(__name__)
 
 NAME = "TAU Urban Audio-Visual Scenes 2021"
 FOLDER = "TAU-urban-audio-visual-scenes-2021-development"
@@ -36,7 +38,7 @@ def find(
     towers: tuple[str, ...] = ("audio", "video"),
     missing: float = 0.0,
     seconds: float = SECONDS,
-    say: Callable[[str], None] | None = None,
+    check_rates: bool = False,
 ) -> Labelled:
     """What the fold files name, those files that are there; no more than headers are read.
 
@@ -45,7 +47,7 @@ def find(
         towers: which of audio and video must be there.
         missing: so large a share of the files named may be missing.
         seconds: length of every file.
-        say: takes a line for a person where there is something to know of the sounds; None: they are not opened.
+        check_rates: read the header of each audio file, and log how many will be resampled.
 
     Raises:
         FileNotFoundError: no such folder, or no fold files in it.
@@ -66,16 +68,17 @@ def find(
             raise InputError(
                 f"{base}: {fold.name} has {len(fold.train)} files to train on and {len(fold.test)} to test"
             )
-    if say is not None and "audio" in towers:
-        _tell_rates(found, say)
+    if check_rates and "audio" in towers:
+        _log_rates(found)
     return found
 
 
-def _tell_rates(found: Labelled, say: Callable[[str], None]) -> None:
+def _log_rates(found: Labelled) -> None:
     rates = {each.audio: AudioReader(found.root / each.audio).sample_rate for each in found.examples}
     if others := [name for name, rate in rates.items() if rate != RATE]:
         first = f"{others[0]}: {rates[others[0]]} Hz"
-        say(f"{len(others)} of {len(rates)} sounds are resampled: not at {RATE} Hz as TAU's are ({first})")
+        message = "%s: %d of %d audio files are not at TAU's %d Hz: they are resampled (%s)"
+        logger.info(message, found.root, len(others), len(rates), RATE, first)
 
 
 def _lists(base: Path) -> dict[str, tuple[Path, Path]]:

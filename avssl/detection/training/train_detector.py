@@ -11,8 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from avssl.datasets.manifest import Manifest, read_manifest
 from avssl.detection.backends.ultralytics import ultralytics, unchanged
@@ -23,6 +21,7 @@ from avssl.detection.training.yolo_dataset import write_panorama_set
 from avssl.errors import InputError
 from avssl.io.atomic import write_text
 from avssl.io.cores import usable_cores
+from avssl.io.progress import SECONDS_BETWEEN_LINES, ProgressBar
 
 METRICS = "metrics.json"
 MEASURED = {"map50": "metrics/mAP50(B)", "map50_95": "metrics/mAP50-95(B)"}
@@ -126,18 +125,16 @@ def _trained(data: Path, folder: Path, config: DetectorConfig, progress: bool) -
         # Never True: that compares results with those of a network it would download.
         "amp": "bf16" if torch.cuda.is_available() and torch.cuda.is_bf16_supported() else False,
     }  # fmt: skip
-    columns = (BarColumn(), MofNCompleteColumn(), TextColumn("loss {task.fields[loss]:.2f}"), TimeRemainingColumn())
-    bar = Progress(TextColumn("detector"), *columns, console=Console(stderr=True, quiet=not progress))
+    numbers, every = ("loss {loss:.2f}",), SECONDS_BETWEEN_LINES
+    bar = ProgressBar("train detector", None, "steps", numbers=numbers, shown=progress, line_every=every)
     with unchanged(), bar:
         trainer = ultralytics().models.yolo.detect.DetectionTrainer(overrides=settings)
         # It would leave a core idle.
         trainer.add_callback("on_train_start", lambda _: torch.set_num_threads(usable_cores()))
-        task = bar.add_task("", total=None, loss=float("nan"))
 
         def step(now: Any) -> None:
-            bar.update(
-                task, advance=1, total=config.epochs * len(now.train_loader), loss=now.loss.item() / config.batch
-            )
+            bar.total = config.epochs * len(now.train_loader)
+            bar.advance(loss=now.loss.item() / config.batch)
 
         trainer.add_callback("on_train_batch_end", step)
         trainer.train()

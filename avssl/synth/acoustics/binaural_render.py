@@ -34,7 +34,7 @@ def head_responses(path: str, sample_rate: int) -> HrirSet:
         InputError: the file is none of head-related responses.
         OSError: there is none.
     """
-    return read_hrirs(Path(path)).at(sample_rate) if path else spherical_head(sample_rate)
+    return read_hrirs(Path(path)).resample(sample_rate) if path else spherical_head(sample_rate)
 
 
 @lru_cache(maxsize=1)

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from avssl.spatial.ambisonics import encode
-from avssl.spatial.harmonics import channels, harmonics
+from avssl.spatial.spherical_harmonics import channel_count, spherical_harmonics
 from avssl.synth.acoustics.room import SPEED_OF_SOUND, Room, background, images, tail
 from avssl.synth.scene import Format, Scene, SceneObject, dry
 from avssl.synth.sources.oscillators import Signal
@@ -30,7 +30,7 @@ def render_audio(scene: Scene, form: Format, order: int = 1) -> NDArray[np.float
     Returns:
         float32 `(4, samples)`, ambiX, or `(order + 1) ** 2` channels.
     """
-    total = np.zeros((channels(order), len(form.sample_times())), np.float32)
+    total = np.zeros((channel_count(order), len(form.sample_times())), np.float32)
     at_one_metre = np.zeros(form.span().samples, np.float32)
     for thing, source in sources(scene, form):
         at_one_metre += source
@@ -101,7 +101,7 @@ def early(room: Room, thing: SceneObject, source: Signal, form: Format, order: i
     hop = round(BLOCK * rate)
     fade = np.bartlett(2 * hop + 1)[1:-1].astype(np.float32)
     padded = np.pad(source, (hop, 3 * hop + rate // 4))
-    total = np.zeros((channels(order), len(padded)), np.float32)
+    total = np.zeros((channel_count(order), len(padded)), np.float32)
     for begin in range(0, len(source) + hop, hop):
         # The block is loudest at `begin + hop` of the padded sound, which is `begin` of the sound.
         block = padded[begin : begin + len(fade)] * fade
@@ -119,7 +119,7 @@ def _taps(
     azimuth, elevation, distance = thing.path.at(np.array(time))
     mirrored, kept = images(room, unit_vector(azimuth, elevation) * distance)
     far = np.linalg.norm(mirrored, axis=-1)
-    gains = harmonics(torch.from_numpy(mirrored / far[:, None]), order).numpy() * (kept / far)[:, None]
+    gains = spherical_harmonics(torch.from_numpy(mirrored / far[:, None]), order).numpy() * (kept / far)[:, None]
     return gains.astype(np.float32), np.round(far / SPEED_OF_SOUND * rate).astype(np.int64)
 
 

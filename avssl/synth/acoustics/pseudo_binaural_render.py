@@ -30,7 +30,7 @@ def ear_filters(way: str, azimuth: float, elevation: float, hrirs: HrirSet) -> T
     """
     place = torch.tensor([[azimuth, elevation]], dtype=torch.float64)
     if way == "direct":
-        return hrirs.between.responses(*place.unbind(1))[0]
+        return hrirs.interpolator.responses(*place.unbind(1))[0]
     field = gains(*place.unbind(1))[0]
     if way == "ambidirect":
         return torch.stack([field[0] + field[1], field[0] - field[1]])[:, None].float() / 2
@@ -38,7 +38,7 @@ def ear_filters(way: str, azimuth: float, elevation: float, hrirs: HrirSet) -> T
     level = torch.zeros_like(around)
     # The decoder is the encoder transposed: a projection.
     shares = gains(around, level) @ field
-    return torch.einsum("s,set->et", shares.float(), hrirs.between.responses(around, level))
+    return torch.einsum("s,set->et", shares.float(), hrirs.interpolator.responses(around, level))
 
 
 def hear(audio: np.ndarray, way: str, azimuth: float, elevation: float, hrirs: HrirSet) -> np.ndarray:

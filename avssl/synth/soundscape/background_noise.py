@@ -17,7 +17,7 @@ from scipy.fft import irfft, next_fast_len
 
 from avssl.spatial.ambisonics import direction
 from avssl.spatial.energy_map import equal_area_grid
-from avssl.spatial.harmonics import channels, harmonics
+from avssl.spatial.spherical_harmonics import channel_count, spherical_harmonics
 
 Floats = NDArray[np.float64]
 Audio = NDArray[np.float32]
@@ -76,7 +76,7 @@ class DirectionalSpread:
         vectors = direction(azimuth.double(), elevation.double())
         middle = direction(torch.tensor(self.azimuth).double(), torch.tensor(self.elevation).double())
         weights = torch.exp(self.concentration * (vectors @ middle - 1))
-        gains = harmonics(vectors, order)
+        gains = spherical_harmonics(vectors, order)
         return np.asarray((gains.T * (weights / weights.sum())) @ gains)
 
 
@@ -136,7 +136,7 @@ class AmbienceLayer:
     def _stretch(self, number: int, samples: int, sample_rate: int, order: int) -> Audio:
         """Noise of one level, float32 `(channels, samples)`."""
         rng = np.random.default_rng((self.seed, number))
-        noise = self.tint.noise(rng, (channels(order), samples), sample_rate) * np.float32(10 ** (self.level / 20))
+        noise = self.tint.noise(rng, (channel_count(order), samples), sample_rate) * np.float32(10 ** (self.level / 20))
         return np.asarray(_root(self.spread, order) @ noise)
 
 

@@ -9,7 +9,7 @@ from functools import lru_cache
 import numpy as np
 from scipy.fft import irfft, next_fast_len, rfft
 
-from avssl.spatial.harmonics import channels
+from avssl.spatial.spherical_harmonics import channel_count
 from avssl.synth.soundscape.background_noise import AmbienceLayer, Audio
 from avssl.synth.soundscape.moving_sources import MovingSource
 from avssl.synth.sources.oscillators import Signal
@@ -30,9 +30,9 @@ class DiffuseReverb:
         """float32 `(channels, samples)`: unit energy of W, all channels without relation, as in a diffuse field."""
         times = np.arange(round(self.seconds * sample_rate)) / sample_rate
         shape = (10 ** (-3 * times / self.seconds)).astype(np.float32)
-        noise = np.random.default_rng(self.seed).standard_normal((channels(order), len(times)), np.float32) * shape
+        noise = np.random.default_rng(self.seed).standard_normal((channel_count(order), len(times)), np.float32) * shape
         # SN3D: all channels of degree n together have the power of W.
-        degree = np.floor(np.sqrt(np.arange(channels(order))))
+        degree = np.floor(np.sqrt(np.arange(channel_count(order))))
         wanted = 1 / np.sqrt(2 * degree + 1)
         return np.asarray(noise * (wanted / np.sqrt((noise**2).sum(1)))[:, None], np.float32)
 
@@ -71,7 +71,7 @@ class Soundscape:
         under_way: dict[MovingSource, Signal] = {}
         gain = np.float32(10 ** (self.level / 20))
         for first in range(0, samples, block):
-            total = np.zeros((channels(order), block), np.float32)
+            total = np.zeros((channel_count(order), block), np.float32)
             for bed in beds:
                 total += next(bed)
             total += reverberation.after(self._pass_by(total, first, sample_rate, under_way, order))
@@ -104,7 +104,7 @@ class _Reverberation:
 
     def __init__(self, hall: DiffuseReverb, sample_rate: int, order: int) -> None:
         self.hall, self.sample_rate, self.order = hall, sample_rate, order
-        self.owed = np.zeros((channels(order), round(hall.seconds * sample_rate)), np.float32)
+        self.owed = np.zeros((channel_count(order), round(hall.seconds * sample_rate)), np.float32)
 
     def after(self, sent: Signal) -> Audio:
         """What is heard while a block `(samples,)`, no shorter than the hall, is sent into it."""

@@ -14,12 +14,11 @@ from zipfile import BadZipFile
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from avssl.detection.backends.segmenter import Segmenter, chosen, load_segmenter
 from avssl.errors import InputError
 from avssl.io.atomic import replacing
+from avssl.io.progress import SECONDS_BETWEEN_LINES, ProgressBar
 from avssl.media import iterate_frames, probe, read_resampled
 from avssl.synth.sprites.drawing import SIDE
 from avssl.synth.user_clips.annotations import Annotation
@@ -93,16 +92,11 @@ def cut_all(
         return
     paths[0].parent.mkdir(parents=True, exist_ok=True)
     segmenter = load_segmenter(cutting.segmenter) if cutting.segmenter else None
-    bar = Progress(
-        TextColumn("cutting out"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]} sources/s"),
-        TimeElapsedColumn(), TimeRemainingColumn(), console=Console(stderr=True), disable=not progress,
-    )  # fmt: skip
     missed: list[Annotation] = []
-    with bar:
-        task = bar.add_task("", total=len(waiting), rate="-")
+    with ProgressBar("cut out", len(waiting), "sources", shown=progress, line_every=SECONDS_BETWEEN_LINES) as bar:
         for stretch, path in waiting:
             missed += [] if _cut(stretch, path, cutting.rate, sample_rate, segmenter) else [stretch]
-            bar.update(task, advance=1, rate=f"{bar.tasks[0].speed or 0:.2g}")
+            bar.advance()
     if missed:
         named = ", ".join(f"{each.video.name} {each.start:.1f}-{each.end:.1f} s" for each in missed[:5])
         raise InputError(

@@ -1,5 +1,19 @@
 """Acoustic scenes: TAU Urban Audio-Visual Scenes 2021, and what it shares with EigenScape."""
 
-from avssl_downstream.acoustic_scenes.head import AcousticScenes
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from avssl_downstream.acoustic_scenes.head import AcousticScenes
 
 __all__ = ["AcousticScenes"]
+
+
+def __getattr__(name: str) -> Any:
+    """Import the head on first use: its options are read without torch."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from avssl_downstream.acoustic_scenes.head import AcousticScenes
+
+    return AcousticScenes

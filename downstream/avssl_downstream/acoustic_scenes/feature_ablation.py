@@ -7,10 +7,7 @@ from torch import Tensor
 from avssl.errors import InputError
 from avssl.models.encoders import AudioEncoder
 from avssl.spatial.features import Features
-
-ABLATIONS = ("iv", "level", "dipoles", "space")
-ALL = "all"
-"""Each of them that takes something away, leaves something, and is no other one again."""
+from avssl_downstream.classification.options import ABLATIONS, ALL
 
 
 class AblatedFeatures(Features):

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import torch
 
-from avssl.data.window_reader import Reading
+from avssl.data.clip_options import Reading
 from avssl.datasets.labelled_dataset import Labelled
 from avssl.datasets.layouts import tau
 from avssl.embedding.dataset_cache import cached_dataset
 from avssl.errors import InputError
 from avssl.models.encoders import Encoders
-from avssl_downstream.acoustic_scenes.options import ScenesOptions
+from avssl_downstream.acoustic_scenes.options import AcousticScenesOptions
 from avssl_downstream.classification.cross_validation import Predict, late
 from avssl_downstream.classification.finetune import finetuned
 from avssl_downstream.classification.segment_head import SegmentHead
@@ -26,16 +25,16 @@ class AcousticScenes(SegmentHead):
 
     Args:
         encoders: pretrained towers, or None.
-        options: see `ScenesOptions`.
+        options: see `AcousticScenesOptions`.
 
     Raises:
         InputError: encoders of ambisonics, and stereo is not to be mixed up for them.
     """
 
-    Options = ScenesOptions
+    Options = AcousticScenesOptions
     name = "acoustic-scenes"
     layout = "tau"
-    options: ScenesOptions
+    options: AcousticScenesOptions
 
     def _labelled(self, root: Path) -> Labelled:
         options = self.options
@@ -46,7 +45,7 @@ class AcousticScenes(SegmentHead):
             "missing": options.missing,
         }
         return cached_dataset(
-            root, settings, lambda: tau.find(root, options.towers, options.missing, options.segment, _say)
+            root, settings, lambda: tau.find(root, options.towers, options.missing, options.segment, check_rates=True)
         )
 
     def _reading(self) -> Reading:
@@ -79,7 +78,3 @@ class AcousticScenes(SegmentHead):
             alone = {tower: probe(each, self.options) for tower, each in embeddings.items()}
             together = {**alone, "late": late(list(alone.values()))}
             yield from ((f"{name}_{each}".lstrip("_"), predict) for each, predict in together.items())
-
-
-def _say(line: str) -> None:
-    print(line, file=sys.stderr)

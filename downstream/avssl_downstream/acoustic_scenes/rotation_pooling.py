@@ -18,8 +18,8 @@ from avssl.models.encoders import AudioEncoder
 from avssl.models.runtime import evaluating
 from avssl.spatial.ambisonics import rotate, rotation
 from avssl.spatial.features import Features
+from avssl_downstream.classification.options import LAYERS
 
-LAYERS = ("embedding", "early")
 BANDS = 8
 """Frequency bands into which the maps of the first block are pooled."""
 

@@ -10,8 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from avssl.data.clip_options import Reading
 from avssl.data.loader import permutation
-from avssl.data.window_reader import Reading, read_window_frames
+from avssl.data.window_reader import read_window_frames
 from avssl.data.worker_loader import Batch, in_order
 from avssl_downstream.action.augment_views import view
 from avssl_downstream.action.options import ActionOptions

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import csv
+import logging
 import math
-import sys
 from dataclasses import asdict
 from pathlib import Path
 from statistics import fmean
@@ -19,17 +19,19 @@ from avssl.head import Head
 from avssl.io.atomic import replacing
 from avssl.models.encoders import Encoders
 from avssl.runs.run_folder import add_metrics, write_config
-from avssl.train.signals import interrupting
+from avssl.train.signals import interrupt_on_sigterm
 from avssl_downstream.action import head_io as folders
 from avssl_downstream.action.head_io import ActionClassifier
 from avssl_downstream.action.options import ActionOptions
 from avssl_downstream.action.predict import predict_actions
 from avssl_downstream.action.train_eval import FoldTrainer
 from avssl_downstream.action.video_clips import read_labelled
-from avssl_downstream.classification import over_folds
+from avssl_downstream.classification.classification_metrics import over_folds
 from avssl_downstream.classification.cross_validation import cross_validate
 from avssl_downstream.classification.missing_files import report_missing
 from avssl_downstream.classification.random_baseline import random_encoders
+
+logger = logging.getLogger(f"avssl.{__name__}")
 
 
 class Action(Head):
@@ -82,7 +84,7 @@ class Action(Head):
             OSError: something cannot be read or written.
             SystemExit: with code 0, after saving, when SIGTERM or Ctrl-C came while training.
         """
-        with interrupting():
+        with interrupt_on_sigterm():
             labelled = read_labelled(self.options)
             _report(labelled, folder)
             fitting = FoldTrainer(self.encoders, labelled, self.options, folder)
@@ -111,7 +113,7 @@ class Action(Head):
         if self.recogniser is None:
             raise InputError(f"{source}: action needs a fitted head: give its folder (--head)")
         paths, base = _videos(source), source if source.is_dir() else source.parent
-        with interrupting(), replacing(target) as part, part.open("w", encoding="utf-8", newline="") as file:
+        with interrupt_on_sigterm(), replacing(target) as part, part.open("w", encoding="utf-8", newline="") as file:
             writer = csv.writer(file)
             writer.writerow(("file", "predicted", *(f"p_{name}" for name in self.recogniser.classes)))
             for path, scores in predict_actions(self.recogniser, paths, self.options):
@@ -146,5 +148,5 @@ def _report(labelled: Labelled, folder: Path) -> None:
     folds = ", ".join(
         f"{each.name} ({len(each.train)} to train on, {len(each.test)} tested)" for each in labelled.folds
     )
-    print(f"{labelled.name}: {len(labelled.classes)} classes, videos of {folds}", file=sys.stderr)
+    logger.info("%s: %d classes, videos of %s", labelled.name, len(labelled.classes), folds)
     report_missing(labelled, folder, "videos")

@@ -20,7 +20,7 @@ from avssl.models.encoders import Encoders
 from avssl.runs.run_folder import check_same
 from avssl.train.checkpoint import LAST
 from avssl_downstream.action.options import ActionOptions
-from avssl_downstream.classification import Classifier, fitted
+from avssl_downstream.classification.probes import Classifier, fitted
 
 CONFIG = "config.json"
 WEIGHTS = "action.safetensors"

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 from avssl.config import PRECISIONS, OptimConfig, TrainConfig, check_choices, check_range, choice
-from avssl.data.augment import Colour
-from avssl.data.window_reader import Reading
+from avssl.data.clip_options import Colour, Reading
 from avssl.errors import InputError
-from avssl.models.encoders import Encoders
 from avssl.models.geometry import resized, resolve_geometry, resolved
-from avssl_downstream.classification import CLASSIFIERS
+from avssl_downstream.classification.options import CLASSIFIERS
+
+if TYPE_CHECKING:
+    from avssl.models.encoders import Encoders
 
 LAYOUTS = ("auto", "ucf101", "hmdb51", "folders")
 MODES = ("frozen", "finetune")

@@ -22,10 +22,10 @@ from avssl_downstream.action.clip_dataset import Clips
 from avssl_downstream.action.head_io import ActionClassifier
 from avssl_downstream.action.options import ActionOptions
 from avssl_downstream.action.video_clips import clips_to_train, latest, spread
-from avssl_downstream.classification import fitted, make_classifier
 from avssl_downstream.classification.classification_metrics import measure
 from avssl_downstream.classification.cross_validation import Split
 from avssl_downstream.classification.network import Network
+from avssl_downstream.classification.probes import fitted, make_classifier
 
 
 @dataclass

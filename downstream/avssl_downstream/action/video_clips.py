@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from avssl.data.window_reader import Reading, Source
+from avssl.data.clip_options import Reading
+from avssl.data.window_reader import Source
 from avssl.datasets.labelled_dataset import Example, Labelled
 from avssl.datasets.layouts import class_folders, hmdb51, ucf101
 from avssl.embedding.dataset_cache import cached_dataset

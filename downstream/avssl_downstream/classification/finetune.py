@@ -18,8 +18,9 @@ from torch import Tensor
 
 from avssl.config import TrainConfig
 from avssl.data.augment import jitter_level
+from avssl.data.clip_options import Reading
 from avssl.data.loader import permutation
-from avssl.data.window_reader import Reading, read_window_audio, read_window_frames
+from avssl.data.window_reader import read_window_audio, read_window_frames
 from avssl.data.worker_loader import Batch, in_order
 from avssl.datasets.labelled_dataset import Example, Labelled
 from avssl.embedding.inference import embed
@@ -29,9 +30,9 @@ from avssl.models.geometry import resolved
 from avssl.runs.run_folder import check_same
 from avssl.train.checkpoint import LAST
 from avssl.train.loop import fit
-from avssl_downstream.acoustic_scenes.options import SegmentOptions
 from avssl_downstream.classification.cross_validation import Predict, Split
 from avssl_downstream.classification.network import Network
+from avssl_downstream.classification.options import SegmentOptions
 from avssl_downstream.classification.segments import by_segment, sources
 
 SETTINGS = "finetune.json"

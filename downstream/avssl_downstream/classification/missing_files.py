@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import sys
+import logging
 from pathlib import Path
 
 from avssl.datasets.labelled_dataset import Labelled
 from avssl.io.atomic import write_text
+
+logger = logging.getLogger(f"avssl.{__name__}")
 
 LIST = "missing.txt"
 
@@ -25,7 +27,5 @@ def report_missing(labelled: Labelled, folder: Path, what: str) -> None:
         return
     folder.mkdir(parents=True, exist_ok=True)
     write_text(path, "".join(f"{name}\n" for name in labelled.missing))
-    print(
-        f"{labelled.root}: goes on without {len(labelled.missing)} {what} that are missing, listed in {path}",
-        file=sys.stderr,
-    )
+    count = len(labelled.missing)
+    logger.warning("%s: goes on without %d %s that are missing, listed in %s", labelled.root, count, what, path)

@@ -14,8 +14,8 @@ from torch import Tensor
 
 from avssl.config import check_choice
 from avssl.errors import InputError
+from avssl_downstream.classification.options import CLASSIFIERS
 
-CLASSIFIERS = ("logistic", "svm", "knn")
 ITERATIONS = 2000
 """Most that logistic regression takes."""
 SHARPNESS = 4.0

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import csv
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 
-from rich.console import Console
 from rich.table import Table
 
 from avssl.datasets.labelled_dataset import Labelled
 from avssl.io.atomic import replacing
+from avssl.io.tables import table_text
+
+logger = logging.getLogger(f"avssl.{__name__}")
 
 COLUMNS = ("accuracy", "accuracy_deviation", "accuracy_low", "accuracy_high", "recording_accuracy", "log_loss")
 TITLES = {
@@ -22,7 +25,7 @@ TITLES = {
 
 
 def write_table(folder: Path, labelled: Labelled, rows: Mapping[str, Mapping[str, float]]) -> None:
-    """Leave `table.csv`, and show the same on the standard error.
+    """Write `table.csv`, and log the same table.
 
     Args:
         folder: is there.
@@ -42,7 +45,7 @@ def write_table(folder: Path, labelled: Labelled, rows: Mapping[str, Mapping[str
         interval = f"{100 * row['accuracy_low']:.1f} - {100 * row['accuracy_high']:.1f}"
         accuracy, recordings = (f"{100 * row[key]:.1f}" for key in ("accuracy", "recording_accuracy"))
         table.add_row(_title(name), accuracy + deviation, interval, recordings, f"{row['log_loss']:.3f}")
-    Console(stderr=True).print(table)
+    logger.info("%s", table_text(table))
 
 
 def _title(name: str) -> str:

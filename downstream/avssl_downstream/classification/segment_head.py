@@ -10,7 +10,7 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
-from avssl.data.window_reader import Reading
+from avssl.data.clip_options import Reading
 from avssl.datasets.labelled_dataset import Labelled
 from avssl.embedding.inference import tower_of
 from avssl.errors import InputError
@@ -19,12 +19,12 @@ from avssl.models.embedder import AudioEmbedder, Embedder
 from avssl.models.encoders import AudioEncoder, Encoders, VideoEncoder
 from avssl.models.geometry import resolved
 from avssl.runs.run_folder import add_metrics, write_config
-from avssl.train.signals import interrupting
+from avssl.train.signals import interrupt_on_sigterm
 from avssl_downstream.acoustic_scenes.feature_ablation import ablate, ablations
-from avssl_downstream.acoustic_scenes.options import SegmentOptions
 from avssl_downstream.classification.cross_validation import Predict, cross_validate, named
 from avssl_downstream.classification.logmel_baseline import logmel_statistics
 from avssl_downstream.classification.missing_files import report_missing
+from avssl_downstream.classification.options import SegmentOptions
 from avssl_downstream.classification.random_baseline import random_encoders
 from avssl_downstream.classification.result_table import write_table
 from avssl_downstream.classification.segment_pooling import MOMENTS, pooled
@@ -92,7 +92,7 @@ class SegmentHead(Head):
         root = Path(self.options.root) if self.options.root else stand_in(self.layout)
         labelled = self._labelled(root)
         report_missing(labelled, folder, "files")
-        with interrupting():
+        with interrupt_on_sigterm():
             rows = {
                 name: cross_validate(labelled, predict, folder / name, self.options.seed)
                 for name, predict in self._rows(labelled, folder)

@@ -16,7 +16,7 @@ def _moments(windows_NW: Tensor) -> Tensor:
     return torch.cat([mean, (squares - mean.square()).clamp(min=0).sqrt()])
 
 
-POOLS: dict[str, Callable[[Tensor], Tensor]] = {
+_FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "mean": lambda windows_NW: windows_NW.mean(0),
     "mean+max": lambda windows_NW: torch.cat([windows_NW.mean(0), windows_NW.amax(0)]),
     "mean+std": lambda windows_NW: torch.cat([windows_NW.mean(0), windows_NW.std(0, correction=0)]),
@@ -29,10 +29,10 @@ def pooled(windows: list[Tensor], how: str) -> Tensor:
 
     Args:
         windows: `(N, W)` of each segment.
-        how: one of `POOLS`, or `MOMENTS` for windows of means and mean squares.
+        how: one of `avssl_downstream.classification.options.POOLS`, or `MOMENTS` for windows of means and mean squares.
 
     Returns:
         `(segments, W)`, or twice as wide.
     """
-    pool = _moments if how == MOMENTS else POOLS[how]
+    pool = _moments if how == MOMENTS else _FUNCTIONS[how]
     return torch.stack([pool(each.float()) for each in windows])

@@ -6,9 +6,9 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from avssl_downstream.acoustic_scenes.options import SegmentOptions
-from avssl_downstream.classification import make_classifier
 from avssl_downstream.classification.cross_validation import Predict, Split
+from avssl_downstream.classification.options import SegmentOptions
+from avssl_downstream.classification.probes import make_classifier
 
 
 def probe(embeddings: Tensor, options: SegmentOptions, tested: Tensor | None = None) -> Predict:

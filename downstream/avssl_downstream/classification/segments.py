@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from avssl.data.window_reader import Reading, Source
+from avssl.data.clip_options import Reading
+from avssl.data.window_reader import Source
 from avssl.datasets.labelled_dataset import Example, Labelled
 from avssl.embedding.cache import cached_embeddings
 from avssl.embedding.inference import tower_of

@@ -11,9 +11,9 @@ from avssl.datasets.manifest import Manifest, read_manifest
 from avssl.errors import InputError
 from avssl.evaluation.bootstrap import accuracy_interval
 from avssl.head import Head
+from avssl.io.atomic import durably_replacing
 from avssl.models.encoders import Encoders
 from avssl.models.runtime import evaluating, single_process
-from avssl.train.checkpoint import replacing
 from avssl_downstream.correspondence.angle_plot import draw_angles
 from avssl_downstream.correspondence.options import CorrespondenceOptions
 from avssl_downstream.correspondence.pair_probe import PAIRINGS, evaluate_pairs, train
@@ -73,7 +73,7 @@ class Correspondence(Head):
 
     def _retrieval(self, training: PairSampler, test: PairSampler, folder: Path) -> dict[str, float]:
         projections = train_projections(training, self.options, "retrieval")
-        with replacing(folder / "retrieval.safetensors") as part:
+        with durably_replacing(folder / "retrieval.safetensors") as part:
             save_file(projections.state_dict(), part)
         return evaluate_retrieval(projections, test)
 
@@ -112,10 +112,10 @@ class Correspondence(Head):
         probe = train(training, pairing, self.options, name)
         kept, noticed = evaluate_pairs(probe, test, pairing, self.options.seed)
         if folder is not None:
-            with replacing(folder / f"{name}.safetensors") as part:
+            with durably_replacing(folder / f"{name}.safetensors") as part:
                 save_file(probe.state_dict(), part)
             if pairing == "avsa":
-                with replacing(folder / f"{name}_by_angle.png") as part:
+                with durably_replacing(folder / f"{name}_by_angle.png") as part:
                     draw_angles(part, noticed, test.angle, kept)
         settings = self.options.bootstrap, self.options.seed
         mean, low, high = accuracy_interval(torch.cat([kept, noticed]), test.clip.repeat(2), *settings)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING
 
 from avssl.config import PRECISIONS, DataConfig, OptimConfig, check_choices, choice
-from avssl.data.crops import CropOptions, check_crop_guide
+from avssl.data.clip_options import CropOptions, check_crop_guide
 from avssl.errors import InputError
-from avssl.models.encoders import Encoders
 from avssl.models.geometry import resolve_geometry, resolved
+
+if TYPE_CHECKING:
+    from avssl.models.encoders import Encoders
 
 MISALIGNMENTS = ("yaw", "pitch-yaw", "any")
 GEOMETRY = {name: name for name in ("seconds", "frames", "frame_rate", "size", "min_fov", "max_fov")}

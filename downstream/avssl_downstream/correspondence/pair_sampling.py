@@ -14,8 +14,6 @@ import numpy as np
 import torch
 from einops import rearrange
 from lightning_fabric import Fabric
-from rich.console import Console
-from rich.progress import track
 from torch import Tensor
 
 from avssl.data.clip import Clip
@@ -23,6 +21,7 @@ from avssl.data.crops import draw_crops, draw_rotation
 from avssl.data.loader import Batches
 from avssl.datasets.manifest import Manifest
 from avssl.errors import InputError
+from avssl.io.progress import track
 from avssl.models.encoders import Encoders
 from avssl.models.geometry import resolved
 from avssl.spatial.ambisonics import rotate
@@ -114,8 +113,7 @@ def embed(
     views = WindowCrops(options, {row.key: place for place, row in enumerate(manifest)})
     batches = Batches(manifest, views, options.data(), encoders.sample_rate, options.seed)
     steps = len(manifest) * math.ceil(draws / options.per_window)
-    console = Console(stderr=True)
-    bar = track(batches.between(0, steps), title, steps, console=console, disable=not console.is_terminal)
+    bar = track(batches.between(0, steps), title, "batches", steps)
     parts = list(_embedded(encoders, _together(bar, WINDOWS), fabric))
     return PairSampler(*(torch.cat(each) for each in zip(*parts, strict=True)))
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sys
+import logging
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 
-from avssl.data.window_reader import Reading
+from avssl.data.clip_options import Reading
 from avssl.datasets.labelled_dataset import Labelled
 from avssl.datasets.layouts import eigenscape
 from avssl.embedding.dataset_cache import cached_dataset
@@ -22,6 +22,8 @@ from avssl_downstream.classification.segment_head import SegmentHead
 from avssl_downstream.classification.segment_probe import probe
 from avssl_downstream.eigenscape.dirac import dirac, mixtures
 from avssl_downstream.eigenscape.options import EigenscapeOptions
+
+logger = logging.getLogger(f"avssl.{__name__}")
 
 
 class Eigenscape(SegmentHead):
@@ -42,10 +44,10 @@ class Eigenscape(SegmentHead):
 
     def _labelled(self, root: Path) -> Labelled:
         cut = self.options.cut()
-        found = cached_dataset(root, {"layout": "eigenscape", **asdict(cut)}, lambda: eigenscape.find(root, cut, _say))
+        found = cached_dataset(root, {"layout": "eigenscape", **asdict(cut)}, lambda: eigenscape.find(root, cut))
         if "Park" in found.classes and found.name == eigenscape.NAME:
             how = "exchanged here" if cut.swap_park else "taken as they are named; swap_park=true exchanges them"
-            _say(f"recordings 6 and 8 of Park differ between EigenScape's raw and ambisonic files: {how}")
+            logger.info("recordings 6 and 8 of Park differ between EigenScape's raw and ambisonic files: %s", how)
         return found
 
     def _reading(self) -> Reading:
@@ -70,7 +72,3 @@ class Eigenscape(SegmentHead):
         if "dirac_gmm" in options.baselines:
             windows = self._windows(dirac(resolved(options.window), options.legacy), labelled, self._reading(), "DirAC")
             yield "dirac_gmm", mixtures(windows, options.seed)
-
-
-def _say(line: str) -> None:
-    print(line, file=sys.stderr)

@@ -5,13 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from avssl.config import choice
-from avssl.data.window_reader import Reading
+from avssl.data.clip_options import Reading
 from avssl.datasets.layouts.eigenscape import CHANNELS, FOLDS, Cut
 from avssl.errors import InputError
 from avssl.models.geometry import resolved
-from avssl_downstream.acoustic_scenes.options import SegmentOptions
-from avssl_downstream.acoustic_scenes.rotation_pooling import LAYERS
-from avssl_downstream.classification.segment_pooling import POOLS
+from avssl_downstream.classification.options import LAYERS, POOLS, SegmentOptions
 
 BASELINES = ("random", "logmel", "dirac_gmm")
 

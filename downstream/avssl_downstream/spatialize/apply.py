@@ -4,14 +4,14 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from lightning_fabric import Fabric
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor
 
+from avssl.io.progress import ProgressBar
 from avssl_downstream.spatialize.generator import Generator
 from avssl_downstream.spatialize.inference import WindowSchedule
 from avssl_downstream.spatialize.input_media import InputMedia
@@ -19,6 +19,8 @@ from avssl_downstream.spatialize.options import SpatializeOptions
 from avssl_downstream.spatialize.output_media import check_output, convert_output, write_output
 from avssl_downstream.spatialize.streaming import StreamingSpatializer, generate_stream
 from avssl_downstream.spatialize.verify_output import verification_message
+
+logger = logging.getLogger(f"avssl.{__name__}")
 
 
 def apply(source: Path, target: Path, generator: Generator, options: SpatializeOptions, fabric: Fabric) -> None:
@@ -44,16 +46,12 @@ def apply(source: Path, target: Path, generator: Generator, options: SpatializeO
     generated = with_progress(generate_stream(spatializer, media.audio_blocks()), media, target.name)
     write_output(target, media, convert_output(generated, generator, options, media.sample_rate), generator, options)
     if generator.output != "binaural" and options.target in ("", "ambix"):
-        console = Console(stderr=True, highlight=False, soft_wrap=True)
-        console.print(verification_message(target, media), markup=False)
+        logger.info("%s", verification_message(target, media))
 
 
 def with_progress(blocks: Iterable[Tensor], media: InputMedia, title: str) -> Iterator[Tensor]:
     """The same blocks `(C, samples)`, while a progress bar counts their seconds."""
-    console = Console(stderr=True)
-    columns = TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed:.0f} s"), TimeRemainingColumn()
-    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
-        bar = progress.add_task(title, total=media.seconds or None)
+    with ProgressBar(title, media.seconds or None, "s", numbers=("{rate:.1f} x real time",)) as bar:
         for block in blocks:
             yield block
-            progress.advance(bar, block.shape[1] / media.sample_rate)
+            bar.advance(block.shape[1] / media.sample_rate)

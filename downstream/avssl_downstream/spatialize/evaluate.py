@@ -8,11 +8,10 @@ from collections.abc import Callable
 
 import torch
 from lightning_fabric import Fabric
-from rich.console import Console
-from rich.progress import track
 from torch import Tensor
 
 from avssl.datasets.manifest import Manifest, Row
+from avssl.io.progress import track
 from avssl.models.runtime import evaluating
 from avssl_downstream.spatialize.evaluation_clips import clip_frames, evenly_spaced, target_audio
 from avssl_downstream.spatialize.frame_features import (
@@ -74,10 +73,9 @@ class Evaluation:
             InputError: a broken file, or another number of channels.
         """
         rows = evenly_spaced(manifest.rows, self.options.max_clips)
-        console = Console(stderr=True)
         found: dict[str, list[Metrics]] = {}
         with evaluating(self.generator):
-            for row in track(rows, "held-out clips", console=console, disable=not console.is_terminal):
+            for row in track(rows, "held-out clips", "clips"):
                 target = target_audio(row, manifest, self.generator)
                 outputs = self.outputs(row, manifest, target)
                 for name, audio in outputs.items():

@@ -31,7 +31,7 @@ def target_audio(row: Row, manifest: Manifest, generator: Generator) -> Tensor:
     if len(audio) != generator.channels:
         raise InputError(f"{path}: expected {generator.channels} channels ({generator.output}), got {len(audio)}")
     if not bool(audio.isfinite().all()):
-        raise InputError(f"{path}: sound is made of finite numbers, here are others")
+        raise InputError(f"{path}: expected finite audio samples, got NaN or Inf")
     return audio
 
 

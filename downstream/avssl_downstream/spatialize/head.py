@@ -16,7 +16,7 @@ from avssl.models.runtime import single_process
 from avssl.runs.reader import CONFIG, check_format, read_config
 from avssl.runs.run_folder import FIGURES, add_metrics, check_same, write_config
 from avssl.train.checkpoint import LAST
-from avssl.train.signals import interrupting
+from avssl.train.signals import interrupt_on_sigterm
 from avssl_downstream.spatialize.apply import apply
 from avssl_downstream.spatialize.build import build
 from avssl_downstream.spatialize.evaluate import Evaluation
@@ -137,7 +137,7 @@ class Spatialize(Head):
         if self.generator is None:
             raise InputError(f"{source}: expected a fitted generator; name its folder (--head)")
         fabric = single_process(self.options.train.precision)
-        with interrupting():
+        with interrupt_on_sigterm():
             apply(source, target, self.generator.to(fabric.device).eval(), self.options, fabric)
 
     def streaming(self, frames: FrameSource, sample_rate: int, batch: int = 1) -> StreamingSpatializer:
@@ -164,7 +164,7 @@ class Spatialize(Head):
         fabric = single_process(self.options.train.precision)
         (folder / FIGURES).mkdir(exist_ok=True)
         plots = ClipPlots(folder / FIGURES, generator, held_out)
-        with interrupting():
+        with interrupt_on_sigterm():
             prior = spatial_prior(training, generator) if len(training) else None
             metrics = Evaluation(generator, prior, self.options, fabric).run(held_out, plots.add)
         return metrics | {

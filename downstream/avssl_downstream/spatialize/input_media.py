@@ -82,7 +82,7 @@ def _first_order(path: Path, audio: AudioReader) -> Callable[[Tensor], Tensor]:
     """The function from all channels of a file to ambiX W, Y, Z, X."""
     try:
         return recognised_layout(audio.channels, audio.codec).to_ambix
-    except ValueError as error:
+    except InputError as error:
         expected = str(error).partition(";")[0]  # what follows is advice for `prepare`
         raise InputError(f"{path}: {expected}") from error
 
@@ -93,5 +93,5 @@ def _check_field_of_view(path: Path, video: VideoReader, generator: Generator, p
             check_equirect(video, declared=panorama, vouched=False, declare="panorama=true")
         else:
             check_flat(video)
-    except ValueError as error:
+    except InputError as error:
         raise InputError(f"{path}: {error}") from error

@@ -72,7 +72,7 @@ def convert_output(
     if generator.output == "binaural" or kind in ("", "ambix"):
         return blocks
     if kind == "binaural":
-        hrirs = read_hrirs(Path(options.hrirs)).at(sample_rate) if options.hrirs else spherical_head(sample_rate)
+        hrirs = read_hrirs(Path(options.hrirs)).resample(sample_rate) if options.hrirs else spherical_head(sample_rate)
         return _rendered(blocks, ambisonic_filters(hrirs, options.filters))
     return (downmix_stereo(block) if kind == "stereo" else decode(block, kind) for block in blocks)
 

@@ -4,7 +4,8 @@ import numpy as np
 import torch
 from torchvision.transforms.v2 import functional
 
-from avssl.data.augment import GREY, Colour, jitter_colour, jitter_level
+from avssl.data.augment import GREY, jitter_colour, jitter_level
+from avssl.data.clip_options import Colour
 
 
 def frames(seed: int = 0) -> torch.Tensor:

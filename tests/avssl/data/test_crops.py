@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from avssl.config import fill
-from avssl.data.crops import CropOptions, Crops, draw_crops, draw_rotation
+from avssl.data.clip_options import CropOptions
+from avssl.data.crops import Crops, draw_crops, draw_rotation
 from avssl.spatial.ambisonics import angle_between, direction, encode, intensity_direction, rotate
 
 HEIGHT, WIDTH = 180, 360

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from avssl.config import fill
-from avssl.data.crops import CropOptions, Crops, check_crop_guide, draw_crops
+from avssl.data.clip_options import CropOptions, check_crop_guide
+from avssl.data.crops import Crops, draw_crops
 from avssl.spatial.ambisonics import angle_between, encode, rotate
 from avssl.spatial.viewport import crop, project
 

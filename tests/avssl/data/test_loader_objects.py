@@ -79,7 +79,7 @@ def test_a_clip_where_nothing_was_found_or_looked_for_has_no_objects(manifest):
 def views_of(crop_guide):
     task = Avc(
         build_encoders(ModelConfig(), FeatureConfig()),
-        AvcOptions(crops=3, size=32, crop_guide=crop_guide, min_separation=36, world_rotation="none"),
+        AvcOptions(crops=3, size=32, crop_guide=crop_guide, min_separation=36, scene_rotation="none"),
     )
     return task.views
 

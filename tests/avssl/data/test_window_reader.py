@@ -6,13 +6,8 @@ import pytest
 import soundfile
 import torch
 
-from avssl.data.window_reader import (
-    Reading,
-    iterate_window_frames,
-    read_audio_windows,
-    read_window_audio,
-    read_window_frames,
-)
+from avssl.data.clip_options import Reading
+from avssl.data.window_reader import iterate_window_frames, read_audio_windows, read_window_audio, read_window_frames
 from avssl.media import write_audio, write_video
 from avssl.spatial.ambisonics import from_stereo, stereo
 

@@ -76,20 +76,24 @@ def test_missing_files_are_counted_for_the_tower_that_needs_them(tmp_path: Path)
     assert len(found.folds[0].train) == 19
 
 
-def test_waveforms_of_another_rate_are_counted_once_and_only_if_they_are_heard(tmp_path: Path) -> None:
+def test_waveforms_of_another_rate_are_counted_once_and_only_if_they_are_heard(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     base = tree(tmp_path) / FOLDER
     for path in (base / "audio").iterdir():
         rate = 44100 if path.name.startswith("bus-lisbon-1002-") else 48000
         soundfile.write(path, np.zeros((480, 2)), rate)
-    said: list[str] = []
-    find(tmp_path, say=said.append)
+    caplog.set_level("INFO", "avssl")
+    find(tmp_path)
+    assert not caplog.messages
+    find(tmp_path, check_rates=True)
     names = "(audio/bus-lisbon-1002-0.wav: 44100 Hz)"
-    assert said == [f"2 of 40 sounds are resampled: not at 48000 Hz as TAU's are {names}"]
-    find(tmp_path, ("video",), say=said.append)
-    assert len(said) == 1
+    assert caplog.messages == [f"{base}: 2 of 40 audio files are not at TAU's 48000 Hz: they are resampled {names}"]
+    find(tmp_path, ("video",), check_rates=True)
+    assert len(caplog.messages) == 1
     (base / "audio" / "bus-lisbon-1002-0.wav").write_bytes(b"no sound")
     with pytest.raises(ValueError, match=r"bus-lisbon-1002-0\.wav"):
-        find(tmp_path, say=said.append)
+        find(tmp_path, check_rates=True)
 
 
 def test_a_label_that_the_set_does_not_have_is_named_with_its_list(tmp_path: Path) -> None:

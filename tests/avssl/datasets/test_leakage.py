@@ -67,13 +67,13 @@ def test_test_clips_are_counted_in_every_other_list() -> None:
     }
 
 
-def test_prepare_reports_that_a_list_of_mono_sources_holds_test_clips(tmp_path: Path, capsys) -> None:  # type: ignore[no-untyped-def]
+def test_prepare_reports_that_a_list_of_mono_sources_holds_test_clips(tmp_path: Path) -> None:
     base = tmp_path / "in"
     base.mkdir()
     write_lists(base)
     write_clip(base, "000001", ears(-6))
-    prepare(base, tmp_path / "out", "fair-play", split="new_splits/split2", workers=1)
-    shown = " ".join(capsys.readouterr().out.split())
+    found = prepare(base, tmp_path / "out", "fair-play", split="new_splits/split2", workers=1)
+    shown = " ".join(found.text().split())
     assert "1 of 3 test clips are in new_splits/mono_train.txt" in shown
     assert "2 of 3 test clips are in other tests" in shown
     report = json.loads((tmp_path / "out" / "report.json").read_text())["leakage"]

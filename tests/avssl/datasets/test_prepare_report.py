@@ -1,12 +1,10 @@
 """The report of `avssl prepare`: for programs, and for people."""
 
-import io
 import json
 import math
 
 import pyarrow.parquet as pq
 import pytest
-from rich.console import Console
 
 from avssl.datasets.manifest import Row
 from avssl.datasets.prepare_report import Failure, PrepareReport, printable
@@ -70,10 +68,9 @@ def test_failures_are_a_table_of_their_own_even_when_there_are_none(report, tmp_
     assert pq.read_table(tmp_path / "failed.parquet").column_names == ["key", "source", "reason"]
 
 
-def test_the_screen_shows_what_the_files_hold(report):
-    console = Console(file=io.StringIO(), width=200)
-    report.show(console)
-    shown = console.file.getvalue()
+def test_the_screen_shows_what_the_files_hold(report, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    shown = report.text()
     for text in (
         "3 (1 new, 2 from before)",
         "1.500",

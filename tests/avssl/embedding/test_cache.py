@@ -6,7 +6,8 @@ import torch
 
 import avssl.embedding.inference
 from avssl.config import FeatureConfig, ModelConfig
-from avssl.data.window_reader import Reading, Source
+from avssl.data.clip_options import Reading
+from avssl.data.window_reader import Source
 from avssl.datasets.labelled_dataset import Example, Fold, Labelled
 from avssl.embedding import cache as module
 from avssl.embedding import tensor_shards

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import pytest
 
 from avssl.config import DataConfig, FeatureConfig, ModelConfig
-from avssl.data.crops import CropOptions
+from avssl.data.clip_options import CropOptions
 from avssl.models.encoders import Encoders
 from avssl.models.geometry import InputGeometry, resized, resolve_geometry
 from avssl.task import Task

@@ -149,16 +149,15 @@ def test_a_title_cannot_break_table_or_figure(scored, tmp_path):
     assert len(table(text)[1]) == len(table(text)[0])
 
 
-def test_unfinished_and_missing_are_named_in_the_table(folders, make_run, scored, tmp_path):
+def test_unfinished_and_missing_are_named_in_the_table(folders, make_run, scored, tmp_path, caplog):
     begun = make_run("begun", metrics={"steps": 40})
     empty = make_run("empty")
     (empty / "metrics.json").unlink()
     stale = make_run("stale", metrics={"steps": 100, "probed_steps": 60})
     partial = make_run("partial", 3, title="AVSA baseline", published={"avsa_bin": 0.71})
     (tmp_path / "runs" / "notes.log").touch()
-    said = []
-    text = report([*folders, begun, empty, stale, partial, tmp_path / "runs" / "notes.log"], say=said.append)
-    assert [line.removeprefix(f"{tmp_path / 'runs'}/") for line in said] == [
+    text = report([*folders, begun, empty, stale, partial, tmp_path / "runs" / "notes.log"])
+    assert [line.removeprefix(f"{tmp_path / 'runs'}/") for line in caplog.messages] == [
         "begun: unfinished (40 of 100 steps), left out",
         "empty: unfinished (no numbers in metrics.json), left out",
         "stale: measured after 60 of 100 steps (run it once more), left out",
@@ -180,10 +179,10 @@ def test_reporting_does_not_import_torch(folders, tmp_path):
 @pytest.mark.parametrize(
     ("file", "content", "message"),
     [
-        ("config.yaml", "task: [", "config.yaml: not the config of a run"),
-        ("config.yaml", "- a\n", "config.yaml: not the config of a run: expected a mapping"),
+        ("config.yaml", "task: [", "config.yaml: expected the config of a run"),
+        ("config.yaml", "- a\n", "config.yaml: expected a mapping"),
         ("config.yaml", "", "config.yaml: expected the config of a run, it names no task"),
-        ("config.yaml", b"\x00\xff", "config.yaml: not the config of a run"),
+        ("config.yaml", b"\x00\xff", "config.yaml: expected the config of a run"),
         ("config.yaml", "task: avsa\ntrain: 3\n", "config.yaml: train is a mapping of names to values, not 3"),
         ("config.yaml", "task: avsa\ntrain: {seed: one}\n", "config.yaml: train.seed is a whole number, not 'one'"),
         ("config.yaml", "task: avsa\npublished: {avsa_bin: 71}\n", "published.avsa_bin is 71, expected a share"),

@@ -43,13 +43,13 @@ def test_another_run_is_refused_and_told_why(tmp_path):
 def test_a_file_or_a_foreign_checkpoint_is_refused(tmp_path):
     (tmp_path / "file").write_text("")
     for path in (tmp_path / "file", tmp_path / "file" / "deep" / "run"):
-        with pytest.raises(ValueError, match=f"^{path}: a run needs a folder, .* is a file$"):
+        with pytest.raises(ValueError, match=f"^{path}: expected a folder for the run, .* is a file$"):
             run_folder.check(path, CONFIG)
     (tmp_path / "last.ckpt").write_text("")
     with pytest.raises(ValueError, match="not a run folder"):
         run_folder.check(tmp_path, CONFIG)
     (tmp_path / "config.yaml").write_text("a: [")
-    with pytest.raises(ValueError, match="not the config of a run"):
+    with pytest.raises(ValueError, match="expected the config of a run"):
         run_folder.check(tmp_path, CONFIG)
 
 
@@ -88,5 +88,5 @@ def test_metrics_are_added_to(tmp_path):
 @pytest.mark.parametrize("spoiled", ["{", "[]", "{}", '{"starts": 3}'])
 def test_a_spoiled_record_of_starts_is_named(tmp_path, spoiled):
     (tmp_path / "environment.json").write_text(spoiled)
-    with pytest.raises(ValueError, match="environment.json: expected the starts of a run"):
+    with pytest.raises(ValueError, match="environment.json: expected a JSON list of starts"):
         run_folder.begin(tmp_path, CONFIG)

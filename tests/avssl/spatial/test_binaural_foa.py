@@ -33,7 +33,7 @@ def magls(head):
 def grid(head):
     """600 even directions, and the responses from there."""
     azimuth, elevation = equal_area_grid(600)
-    return azimuth, elevation, head.between.responses(azimuth, elevation)
+    return azimuth, elevation, head.interpolator.responses(azimuth, elevation)
 
 
 @pytest.fixture(scope="module")

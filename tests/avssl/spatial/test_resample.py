@@ -6,8 +6,9 @@ import torch
 from scipy.signal import resample as by_spectrum
 
 from avssl.config import DataConfig
+from avssl.data.clip_options import Reading
 from avssl.data.loader import read_clip
-from avssl.data.window_reader import Reading, read_window_audio
+from avssl.data.window_reader import read_window_audio
 from avssl.datasets.manifest import Row
 from avssl.media import read_resampled, write_video
 from avssl.media.wav_writer import write_wav

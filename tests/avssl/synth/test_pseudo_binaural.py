@@ -182,7 +182,7 @@ def test_real_heads_hear_the_left_on_the_left_at_any_rate(form):
     if not found:
         pytest.skip(f"no {form} in {folder}; set AVSSL_TEST_MEDIA to the folder of test media")
     for rate in (16000, 48000):
-        head = read_hrirs(found[0]).at(rate)
+        head = read_hrirs(found[0]).resample(rate)
         noise = np.random.default_rng(0).standard_normal(rate // 4).astype(np.float32)
         for way in ("direct", "ambisonic"):
             left, right = hear(noise, way, np.radians(60), 0.0, head)

@@ -59,7 +59,7 @@ def test_a_broken_file_is_named(tmp_path, spoiled):
     path = tmp_path / "last.ckpt"
     checkpoint.save(path, STATE)
     path.write_bytes(path.read_bytes()[:-200] if spoiled is None else spoiled)
-    with pytest.raises(ValueError, match="last.ckpt: not a checkpoint"):
+    with pytest.raises(ValueError, match="last.ckpt: expected a checkpoint"):
         checkpoint.load(path)
 
 
@@ -70,10 +70,10 @@ def test_code_in_a_file_is_not_run(tmp_path):
 
     path = tmp_path / "last.ckpt"
     torch.save({**STATE, "extra": Evil()}, path)
-    with pytest.raises(ValueError, match="not a checkpoint"):
+    with pytest.raises(ValueError, match="expected a checkpoint"):
         checkpoint.load(path)
     path.write_bytes(pickle.dumps(Evil()))
-    with pytest.raises(ValueError, match="not a checkpoint"):
+    with pytest.raises(ValueError, match="expected a checkpoint"):
         checkpoint.load(path)
     assert not (tmp_path / "evil").exists()
 
@@ -90,5 +90,5 @@ def test_random_bytes_are_not_a_checkpoint(tmp_path):
     path, generator = tmp_path / "last.ckpt", random.Random(0)
     for size in range(200):
         path.write_bytes(b"\x80\x02" + generator.randbytes(size))
-        with pytest.raises(ValueError, match="last.ckpt: not a checkpoint"):
+        with pytest.raises(ValueError, match="last.ckpt: expected a checkpoint"):
             checkpoint.load(path)

@@ -61,8 +61,8 @@ def test_exponential_falls_by_the_same_factor_every_step_to_what_remains() -> No
 def test_parts_have_their_share_of_the_rate_and_the_longest_name_decides() -> None:
     network = nn.ModuleDict({"a": nn.Linear(2, 2), "b": nn.Linear(2, 2)})
     groups = optimizer(network, OptimConfig(lr_multipliers={"a": 0.1, "a.bias": 0.0})).param_groups
-    found = {id(each): group["share"] for group in groups for each in group["params"]}
+    found = {id(each): group["multiplier"] for group in groups for each in group["params"]}
     lr_multipliers = {name: found[id(each)] for name, each in network.named_parameters()}
     assert lr_multipliers == {"a.weight": 0.1, "a.bias": 0.0, "b.weight": 1.0, "b.bias": 1.0}
-    with pytest.raises(ValueError, match="begins with 'c'; there is a, b"):
+    with pytest.raises(ValueError, match="begins with 'c'; expected one of a, b"):
         optimizer(network, OptimConfig(lr_multipliers={"c": 0.1}))

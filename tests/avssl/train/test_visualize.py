@@ -8,7 +8,7 @@ from torch import nn
 from avssl.config import FeatureConfig, ModelConfig
 from avssl.models.encoders import Encoders
 from avssl.spatial.ambisonics import encode
-from avssl.train.visualize import draw_curve, draw_views, frames, mosaic
+from avssl.train.visualize import draw_curve, draw_views, mosaic, summarize_batch
 
 
 @pytest.fixture(scope="module")
@@ -33,28 +33,28 @@ def test_a_mosaic_has_a_row_a_clip_and_a_column_a_view(batch):
     assert mosaic(batch["frames"][:, 0]).shape == (3, 16, 8)
 
 
-def test_audio_and_all_maps_are_shown(task, batch):
-    shown = frames(task, batch)
-    assert shown.images["features"].shape[1] == 7 * 32
-    assert 0 <= shown.images["features"].min() <= shown.images["features"].max() <= 1
-    audio, rate = shown.waveforms["audio"]
+def test_audio_and_all_maps_are_summary(task, batch):
+    summary = summarize_batch(task, batch)
+    assert summary.images["features"].shape[1] == 7 * 32
+    assert 0 <= summary.images["features"].min() <= summary.images["features"].max() <= 1
+    audio, rate = summary.waveforms["audio"]
     assert rate == 24000
     assert audio.shape == (1, 12000)
     assert audio.abs().max() == pytest.approx(1)
 
 
 def test_what_a_batch_lacks_is_left_out(task, batch):
-    assert frames(nn.Identity(), {"x": torch.zeros(1)}).images == {}
-    assert list(frames(task, {"frames": batch["frames"]}).images) == ["views"]
+    assert summarize_batch(nn.Identity(), {"x": torch.zeros(1)}).images == {}
+    assert list(summarize_batch(task, {"frames": batch["frames"]}).images) == ["views"]
 
 
 def test_what_a_task_means_otherwise_by_these_keys_is_left_out(task, batch, tmp_path):
     frames, audio = batch["frames"], batch["audio"]
     for odd in (frames[:, 0, 0], frames.float(), frames.movedim(3, -1), torch.zeros(2), "frames"):
-        assert "views" not in frames(task, {"frames": odd}).images
+        assert "views" not in summarize_batch(task, {"frames": odd}).images
         draw_views(tmp_path / "none.png", task, {**batch, "frames": odd})
     for odd in (audio[:, 0], audio[:, :3], audio[:, None], audio[..., :100], None):
-        assert frames(task, {"audio": odd}).waveforms == {}
+        assert summarize_batch(task, {"audio": odd}).waveforms == {}
         draw_views(tmp_path / "none.png", task, {**batch, "audio": odd})
     assert not (tmp_path / "none.png").exists()
     draw_views(tmp_path / "some.png", task, {**batch, "rotation": torch.rand(2)})

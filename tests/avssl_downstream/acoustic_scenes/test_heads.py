@@ -65,8 +65,9 @@ def eigenscape(root: Path, **settings: Any) -> Any:
 
 
 def test_space_alone_tells_two_scenes_apart_and_a_second_run_needs_no_media(
-    recordings: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+    recordings: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level("INFO", "avssl")
     options = eigenscape(recordings, ablate="iv", baselines=["dirac_gmm"])
     found = Eigenscape(encoders(), options).fit(tmp_path / "out")
     assert found["accuracy_dirac_gmm"] == 1.0
@@ -81,8 +82,7 @@ def test_space_alone_tells_two_scenes_apart_and_a_second_run_needs_no_media(
     shutil.move(recordings, tmp_path / "elsewhere")
     again = Eigenscape(encoders(), options).fit(tmp_path / "again")
     assert again == found
-    said = capsys.readouterr().err
-    assert said.count("recordings 6 and 8 of Park") == 2
+    assert caplog.text.count("recordings 6 and 8 of Park") == 2
     assert "media are gone, the cached index of EigenScape is used" in caplog.text
     assert caplog.text.count("4 of 4 files are gone, their cached embeddings are used") == 1
 
@@ -145,7 +145,7 @@ def test_random_towers_are_fine_tuned_as_the_encoders_are(recordings: Path, tmp_
 
 
 def test_missing_files_are_counted_and_listed(
-    tau: Path, recordings: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tau: Path, recordings: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tau / "audio" / "bus-lisbon-0-0.wav").unlink()
     (recordings / "Park" / "Park.2.wav").rename(recordings / "Park" / "Park.3.wav")
@@ -158,7 +158,7 @@ def test_missing_files_are_counted_and_listed(
     few = eigenscape(recordings, baselines=["logmel"], missing=0.9)
     Eigenscape(None, few).fit(tmp_path / "eigen out")
     assert "Park.2\n" in (tmp_path / "eigen out" / "missing.txt").read_text()
-    said = capsys.readouterr().err
+    said = caplog.text
     assert "goes on without 1 files that are missing" in said
     assert str(tmp_path / "eigen out" / "missing.txt") in said
 

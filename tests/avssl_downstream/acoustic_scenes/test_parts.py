@@ -7,10 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from avssl_downstream.acoustic_scenes.feature_ablation import ABLATIONS, ablate, ablations
+from avssl_downstream.acoustic_scenes.feature_ablation import ablate, ablations
 from avssl_downstream.acoustic_scenes.rotation_pooling import pool_over_time, pool_rotations
 from avssl_downstream.classification.cross_validation import Split, by_recording, cross_validate, late, named
 from avssl_downstream.classification.logmel_baseline import logmel_statistics
+from avssl_downstream.classification.options import ABLATIONS
 from avssl_downstream.classification.random_baseline import random_encoders
 from avssl_downstream.classification.segment_pooling import MOMENTS, pooled
 from avssl_downstream.classification.segments import by_segment, sources, window_starts

@@ -144,7 +144,7 @@ def test_a_fitted_head_is_whole_in_its_folder(options: Any, made: Path, tmp_path
 
 
 def test_missing_videos_are_counted_and_listed(
-    seer: Encoders, options: Any, made: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    seer: Encoders, options: Any, made: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     path = made / "UCF-101" / "Rise" / "v_Rise_g09_c01.avi"
     away = path.rename(tmp_path / "away.avi")
@@ -156,7 +156,7 @@ def test_missing_videos_are_counted_and_listed(
         away.rename(path)
     assert (found["missing_videos"], found["train_videos"]) == (1, 11)
     assert (tmp_path / "out" / "missing.txt").read_text() == "Rise/v_Rise_g09_c01.avi\n"
-    assert "goes on without 1 videos" in capsys.readouterr().err
+    assert "goes on without 1 videos" in caplog.text
 
 
 @pytest.mark.parametrize(

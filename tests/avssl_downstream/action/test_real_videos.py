@@ -10,7 +10,8 @@ import pytest
 from avssl_downstream.action.options import ActionOptions
 from avssl_downstream.action.video_clips import latest, read_labelled
 
-from avssl.data.window_reader import Reading, read_window_frames
+from avssl.data.clip_options import Reading
+from avssl.data.window_reader import read_window_frames
 
 MEDIA = Path(os.environ.get("AVSSL_TEST_MEDIA", Path(__file__).parents[4] / "shared" / "data")) / "restricted"
 

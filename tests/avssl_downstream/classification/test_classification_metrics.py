@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from avssl_downstream.classification import classification_metrics, over_folds, write_outcome
-from avssl_downstream.classification.classification_metrics import measure
+from avssl_downstream.classification import classification_metrics
+from avssl_downstream.classification.classification_metrics import measure, over_folds, write_outcome
 from avssl_downstream.classification.cross_validation import cross_validate
 from sklearn import metrics
 from torch import Tensor

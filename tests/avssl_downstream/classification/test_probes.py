@@ -2,7 +2,8 @@
 
 import pytest
 import torch
-from avssl_downstream.classification import CLASSIFIERS, fitted, make_classifier
+from avssl_downstream.classification.options import CLASSIFIERS
+from avssl_downstream.classification.probes import fitted, make_classifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.svm import LinearSVC

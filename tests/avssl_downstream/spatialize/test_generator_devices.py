@@ -34,10 +34,10 @@ def test_generators_follow_the_device_of_their_weights(name, options, monkeypatc
     clips = [replace(clip, audio=pad(clip.audio, (0, 0, 0, missing))) for clip in clips]
     batch = default_collate([generator.views(clip, np.random.default_rng(0)) for clip in clips])
     frames = torch.zeros(2, generator.frames, 3, *generator.size, dtype=torch.uint8)
-    seen = generator.encode_video(frames).to(META)  # on the CPU: OpenCV follows the flow there
+    features = generator.encode_video(frames).to(META)  # on the CPU: OpenCV computes optical flow there
     truth = torch.stack([clip.audio for clip in clips]).to(META)
     generator.to(META)
-    assert generator.generate(generator.input_audio(truth).squeeze(1), seen).device == META
+    assert generator.generate(generator.input_audio(truth).squeeze(1), features).device == META
     assert generator.ideal_mask_output(truth).device == META
     found = generator({key: each.to(META) for key, each in batch.items()})
     assert {each.device for each in found.values()} == {META}

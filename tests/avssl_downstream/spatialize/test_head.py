@@ -28,7 +28,7 @@ SMALL = {
 
 
 def write_clips(folder, count, seed=0, layout="binaural", silent=""):
-    """Noise on the side of the bright half of the picture."""
+    """Noise on the side of the bright half of the frame."""
     rng = np.random.default_rng(seed)
     rows = []
     for index in range(count):
@@ -118,7 +118,7 @@ def test_a_loaded_head_gives_the_same_audio(fitted, tmp_path, film, tone):
         made.append(read_all_audio(tmp_path / "out.wav")[0])
     assert torch.equal(*made)
     left, right = made[0].square()[:, : RATE // 2].sum(-1)
-    assert left > 4 * right  # the picture is bright on the left at first, where the clips' sound is then
+    assert left > 4 * right  # the frame is bright on the left at first, the side of the audio in the training clips
 
 
 def test_twelve_steps_are_six_and_six(clips, tmp_path):

@@ -28,16 +28,16 @@ def test_windows_that_change_nothing_return_the_input(samples, hop, margin, tota
 
 def test_windows_are_given_in_place_whatever_the_blocks():
     audio = torch.arange(500.0)[None]
-    seen = []
+    found = []
 
     def look(windows, starts):
-        seen.extend(zip(windows[:, 0, 40].tolist(), starts, strict=True))
+        found.extend(zip(windows[:, 0, 40].tolist(), starts, strict=True))
         return windows
 
     processed(OverlapAdd(look, 1, 120, 20, 30, 4), audio.split(13, 1))
-    assert all(value == start + 40 for value, start in seen)
-    assert [start for _, start in seen][:3] == [-30, -10, 10]
-    assert seen[-1][1] == 500 + 30 - 120
+    assert all(value == start + 40 for value, start in found)
+    assert [start for _, start in found][:3] == [-30, -10, 10]
+    assert found[-1][1] == 500 + 30 - 120
 
 
 @pytest.mark.parametrize(("hop", "margin"), [(400, 0), (800, 0), (200, 300)])

@@ -35,7 +35,7 @@ def probed(path):
 
 
 def decoded(path, channels):
-    """Sound as the system's ffmpeg has it."""
+    """Audio as the system's ffmpeg decodes it."""
     command = ["ffmpeg", "-v", "error", "-i", path, "-map", "0:a:0", "-f", "f32le", "-"]
     raw = subprocess.run(command, capture_output=True, check=True).stdout
     return np.frombuffer(raw, np.float32).reshape(-1, channels).T

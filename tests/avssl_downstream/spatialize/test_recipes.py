@@ -23,7 +23,7 @@ def test_every_generator_has_a_small_and_a_full_recipe(generator):
     assert {f"spatialize/{generator}-{size}" for size in ("small", "full")} <= set(RECIPES)
 
 
-def test_rows_of_pseudo_binaural_differ_in_data_and_are_shown_as_much_of_them_a_step():
+def test_rows_of_pseudo_binaural_differ_in_data_with_equal_amounts_per_step():
     def small(row):
         return vars(fill(SpatializeOptions, read_recipe(f"spatialize/pseudo_binaural-small{row}", SpatializeOptions)))
 

@@ -1,10 +1,11 @@
-"""Mono to two ears by a mask for each, on spectra whose frequency is logarithmic; left and right are judged together.
+"""Mono audio and video to binaural audio by two masks on a log-frequency axis, trained with a channel discriminator.
 
 Lu, Lee, Tseng & Yang, "Self-Supervised Audio Spatialization with Correspondence Classifier", ICIP 2019. Neither code
-nor data were published; what the paper leaves open follows Morgado et al. 2018, as the paper's network does.
+nor data were published; details that the paper leaves open follow Morgado et al. 2018, as its network does.
 """
 
-# B windows, S samples, T pictures; C = 2 ears, F bins or K bands and T' columns of a spectrum
+# B windows, S samples, T frames of a window, D dimensions of a frame embedding; C = 2 channels, F bins or K bands and
+# T' frames of a spectrogram
 
 from __future__ import annotations
 
@@ -13,8 +14,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from avssl.data.augment import Colour, jitter_colour
+from avssl.data.augment import jitter_colour
 from avssl.data.clip import Clip
+from avssl.data.clip_options import Colour
 from avssl.errors import InputError
 from avssl.models.optical_flow import flow_estimator, paint
 from avssl.spatial.stft import apply_mask, from_parts, ideal_masks, level
@@ -23,19 +25,19 @@ from avssl_downstream.spatialize.generators.asn_options import NETWORKS, AsnOpti
 from avssl_downstream.spatialize.networks.asn import AsnNet, ChannelOrderDiscriminator
 from avssl_downstream.spatialize.networks.log_frequency import LogFrequency
 
-_LEAST = 1e-4
-"""Of magnitudes, at a level of 0.1."""
+LEAST_MAGNITUDE = 1e-4
+"""Magnitude to which smaller ones are clamped, for audio at a level of 0.1."""
 
 
 class Asn(Generator):
-    """A U-Net gives each ear its mask of the mix; a classifier hears whether the ears are where the pictures say.
+    """Mono audio and video to binaural audio by magnitude or complex masks (Lu et al. 2019).
 
-    The classifier reads true and reconstructed spectra, in their order and exchanged, and trains network and picture
-    branches too.
+    A U-Net predicts the masks of left and right; a discriminator classifies whether both channels, true or generated,
+    are in the order that the frames show, and trains U-Net and visual branches too.
 
     Args:
-        options: masks, classifier, spectra, pictures.
-        branch: makes a picture branch for colours and one for flow; the paper's are `torchvision/resnet18`.
+        options: masks, discriminator, STFT, frames, augmentation.
+        branch: makes a visual branch for RGB frames and one for flow; the paper's are `torchvision/resnet18`.
 
     Raises:
         InputError: RAFT without weights, or a window too short for the network.
@@ -52,9 +54,9 @@ class Asn(Generator):
         self.size = options.rows, options.columns
         self.spectrum = options.spectrum
         self.axis = LogFrequency(self.spectrum.bins, options.bands, options.min_bin)
-        branches = {"colour": branch()} | ({"flow": branch()} if options.flow else {})
+        branches = {"rgb": branch()} | ({"flow": branch()} if options.flow else {})
         self.visual_branch = nn.ModuleDict(branches)
-        self._follow = flow_estimator(options.flow, options.flow_weights) if options.flow else None
+        self.optical_flow = flow_estimator(options.flow, options.flow_weights) if options.flow else None
         self.network = AsnNet(
             (options.bands, self.spectrum.frames(self.samples)),
             [each.channels for each in branches.values()],
@@ -70,111 +72,122 @@ class Asn(Generator):
         )
 
     def views(self, clip: Clip, rng: np.random.Generator) -> dict[str, Tensor]:
-        """`audio` `(2, S)`, `frames` and `flow` uint8 `(T, 3, rows, columns)`; left and right exchanged in all or none.
+        """Training tensors of a clip, all mirrored or none.
+
+        Returns:
+            `audio` `(2, S)`; `frames` and `flow`, uint8 `(T, 3, rows, columns)`.
 
         Raises:
-            InputError: the sound has not two channels.
+            InputError: audio without exactly two channels.
         """
         if len(clip.audio) != 2:
-            raise InputError(f"{clip.key}: sound for two ears has 2 channels, this has {len(clip.audio)}")
+            raise InputError(f"{clip.key}: expected binaural audio, 2 channels, got {len(clip.audio)}")
         frames, audio = resize_frames(clip.frames, self.size), clip.audio
         if rng.random() < self.options.mirror:
             frames, audio = frames.flip(-1), audio.flip(0)
-        flow = {"flow": self._flow(frames)} if self._follow else {}
+        flow = {"flow": self._flow_images(frames)} if self.optical_flow else {}
         if self.options.colour:
             strength = Colour(self.options.colour, 0.0, self.options.colour, 0.0)
             frames = jitter_colour(frames[None], strength, rng)[0]
         return {"audio": audio, "frames": frames, **flow}
 
     def forward(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-        """`loss`; `masks`: their error; `order` and `order_acc` of the classifier; `of_mono`.
+        """Loss, and its parts.
 
-        `of_mono` is the squared error of the spectra over what it is for half the mix at both ears.
+        Returns:
+            `loss`; `masks`, the mask loss; `order` and `order_acc`, loss and accuracy of the discriminator; `of_mono`,
+            the squared error of spectra relative to that of half the mix in both channels.
         """
-        ears = batch["audio"]
-        mix = ears.sum(-2)
-        truth = self.spectrum.stft(ears / level(mix)[:, None])
-        spectrum, seen = truth.sum(-3), self._look(batch["frames"], batch.get("flow"))
-        masks = self._masks(spectrum, seen)
-        at_bins = self._at_bins(masks)
-        found = {"masks": self._error(at_bins, truth, spectrum)}
+        audio = batch["audio"]
+        mix = audio.sum(-2)
+        target = self.spectrum.stft(audio / level(mix)[:, None])
+        spectrum, embedding = target.sum(-3), self._embedded(batch["frames"], batch.get("flow"))
+        masks = self._masks(spectrum, embedding)
+        bin_masks = self._at_bins(masks)
+        found = {"masks": self._mask_loss(bin_masks, target, spectrum)}
         loss = found["masks"]
         if self.discriminator:
-            real, made = self.axis(truth.abs()), masks.abs() * self.axis(spectrum.abs())[:, None]
-            found |= self._judged(self.discriminator, seen, torch.cat([real, made]))
+            real, made = self.axis(target.abs()), masks.abs() * self.axis(spectrum.abs())[:, None]
+            found |= self._order_loss(self.discriminator, embedding, torch.cat([real, made]))
             loss = loss + self.options.classifier * found["order"]
-        wrong = apply_mask(at_bins.detach(), spectrum[:, None]) - truth
-        found["of_mono"] = _power(wrong) / _power(truth - spectrum[:, None] / 2).clamp(min=1e-12)
+        error = apply_mask(bin_masks.detach(), spectrum[:, None]) - target
+        found["of_mono"] = _power(error) / _power(target - spectrum[:, None] / 2).clamp(min=1e-12)
         return {"loss": loss, **found}
 
     def encode_video(self, frames: Tensor) -> Tensor:
-        """What is seen at every instant, `(B, D, instants)`; flow is followed here."""
-        flow = torch.stack([self._flow(each.cpu()) for each in frames]).to(frames.device) if self._follow else None
-        return self._look(frames, flow)
+        """Frame embeddings `(B, D, frame times)`; optical flow is computed here."""
+        flow = None
+        if self.optical_flow:
+            flow = torch.stack([self._flow_images(each.cpu()) for each in frames]).to(frames.device)
+        return self._embedded(frames, flow)
 
-    def generate(self, mono: Tensor, seen: Tensor) -> Tensor:
-        """Left and right: the mix's spectrum in its own phase, or with the phase of complex masks."""
+    def generate(self, mono: Tensor, features: Tensor) -> Tensor:
+        """See `Generator.generate`; the phase is that of the mix, or changed by complex masks."""
         mix = 2 * mono
         gain = level(mix)
         spectrum = self.spectrum.stft(mix / gain)
-        made = apply_mask(self._at_bins(self._masks(spectrum, seen)), spectrum[:, None])
+        made = apply_mask(self._at_bins(self._masks(spectrum, features)), spectrum[:, None])
         return gain[:, None] * self.spectrum.istft(made, mono.shape[-1])
 
-    def ideal_mask_output(self, truth: Tensor) -> Tensor:
-        """By the true masks at every bin, before bands are made of them; complex ones are not within 1 and -1."""
-        channels = self.spectrum.stft(truth)
+    def ideal_mask_output(self, target: Tensor) -> Tensor:
+        """Ideal masks of every bin, without the log-frequency axis; complex ones are not limited to -1..1."""
+        channels = self.spectrum.stft(target)
         mix = channels.sum(-3)
         masks = ideal_masks(channels, mix, self.options.target_mask)
-        return self.spectrum.istft(apply_mask(masks, mix[..., None, :, :]), truth.shape[-1])
+        return self.spectrum.istft(apply_mask(masks, mix[..., None, :, :]), target.shape[-1])
 
     def _start_at_half(self) -> None:
-        """Masks about half the mix at both ears, from which it is nearer to left and right than from silence."""
+        """Initialise masks near half the mix in both channels, which is closer to the target than silence."""
         real, imag = torch.tensor(0.5), torch.tensor(0.0)
         last: nn.Module = self.network.decoder.convolutions[0]
         assert isinstance(last.bias, Tensor)
         last.bias.data.copy_(((torch.stack([real, imag, real, imag]) + 1) / 2).logit())
 
-    def _flow(self, frames: Tensor) -> Tensor:
-        """Flow of `(T, 3, rows, columns)` as a picture of that size."""
-        assert self._follow is not None
-        return paint(self._follow(frames), self.options.max_flow)
+    def _flow_images(self, frames: Tensor) -> Tensor:
+        """Optical flow of `(T, 3, rows, columns)` as images of that shape."""
+        assert self.optical_flow is not None
+        return paint(self.optical_flow(frames), self.options.max_flow)
 
-    def _look(self, frames: Tensor, flow: Tensor | None) -> Tensor:
-        streams = {"colour": frames} | ({"flow": flow} if flow is not None else {})
+    def _embedded(self, frames: Tensor, flow: Tensor | None) -> Tensor:
+        """Frame embeddings `(B, D, frame times)` of frames and flow images."""
+        streams = {"rgb": frames} | ({"flow": flow} if flow is not None else {})
         return self.network.embed_frames([self.visual_branch[name](each) for name, each in streams.items()])
 
-    def _masks(self, spectrum: Tensor, seen: Tensor) -> Tensor:
-        """Of the mix `(B, F, T')`, on the logarithmic axis: `(B, 2, K, T')`, real or complex."""
-        planes: Tensor = self.network(self._compressed(self.axis(spectrum.abs()))[:, None], seen).float()
+    def _masks(self, spectrum: Tensor, embedding: Tensor) -> Tensor:
+        """Masks of the mix `(B, F, T')`, in bands: `(B, 2, K, T')`, real or complex."""
+        planes: Tensor = self.network(self._compressed(self.axis(spectrum.abs()))[:, None], embedding).float()
         if self.options.target_mask != "complex":
             return planes
         return from_parts(2 * planes.reshape(len(planes), 2, 2, *planes.shape[2:]) - 1)
 
     def _compressed(self, magnitude: Tensor) -> Tensor:
-        # The root of 0 has no gradient.
-        return magnitude.clamp(min=_LEAST) ** self.options.compression
+        # The gradient of the root is infinite at 0.
+        return magnitude.clamp(min=LEAST_MAGNITUDE) ** self.options.compression
 
     def _at_bins(self, masks: Tensor) -> Tensor:
         if not masks.is_complex():
             return self.axis.inverse(masks)
         return torch.complex(self.axis.inverse(masks.real).float(), self.axis.inverse(masks.imag).float())
 
-    def _error(self, masks: Tensor, truth: Tensor, spectrum: Tensor) -> Tensor:
-        """Mean modulus of what masks `(B, 2, F, T')` are off, of both ears added."""
-        wanted = ideal_masks(truth, spectrum, self.options.target_mask)
+    def _mask_loss(self, masks: Tensor, target: Tensor, spectrum: Tensor) -> Tensor:
+        """Mean absolute error of masks `(B, 2, F, T')`, summed over both channels."""
+        wanted = ideal_masks(target, spectrum, self.options.target_mask)
         if wanted.is_complex():
             wanted = wanted / wanted.abs().clamp(min=1)
-        off = (masks - wanted).abs().sum(1)
-        weight = spectrum.abs() if self.options.weight_by_magnitude else torch.ones_like(off)
-        return (off * weight).sum() / weight.sum().clamp(min=_LEAST)
+        error = (masks - wanted).abs().sum(1)
+        weight = spectrum.abs() if self.options.weight_by_magnitude else torch.ones_like(error)
+        return (error * weight).sum() / weight.sum().clamp(min=LEAST_MAGNITUDE)
 
-    def _judged(self, judge: ChannelOrderDiscriminator, seen: Tensor, ears: Tensor) -> dict[str, Tensor]:
-        """What the classifier says to true and made spectra `(2B, 2, K, T')` in their order, and exchanged."""
-        left, right = self._compressed(ears).unbind(1)
-        logit = judge(seen.repeat(4, 1, 1), torch.cat([left, right]), torch.cat([right, left])).float()
+    def _order_loss(
+        self, discriminator: ChannelOrderDiscriminator, embedding: Tensor, magnitudes: Tensor
+    ) -> dict[str, Tensor]:
+        """Loss and accuracy for true and generated magnitudes `(2B, 2, K, T')`, in their order and exchanged."""
+        left, right = self._compressed(magnitudes).unbind(1)
+        both = torch.cat([left, right]), torch.cat([right, left])
+        logit = discriminator(embedding.repeat(4, 1, 1), *both).float()
         ordered = torch.cat([torch.ones_like(logit[::2]), torch.zeros_like(logit[::2])])
-        right_said = ((logit > 0) == (ordered > 0.5)).float().mean()
-        return {"order": functional.binary_cross_entropy_with_logits(logit, ordered), "order_acc": right_said}
+        accuracy = ((logit > 0) == (ordered > 0.5)).float().mean()
+        return {"order": functional.binary_cross_entropy_with_logits(logit, ordered), "order_acc": accuracy}
 
 
 def _power(spectrum: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""What ASN can be told."""
+"""Options of the generator `asn`."""
 
 from __future__ import annotations
 
@@ -19,65 +19,67 @@ def _published() -> StftConfig:
 
 @dataclass(frozen=True)
 class AsnOptions:
-    """Masks, classifier, spectra, pictures; the defaults are the paper's, or what it leaves open."""
+    """Masks, discriminator, STFT, frames, augmentation; defaults as in the paper, where it states them."""
 
     target_mask: str = choice("sqrt_power", MASKS)
-    """Masks: sqrt_power as published, which is 3 dB too loud where the ears agree; amplitude_over_mix; or complex."""
+    """Masks: sqrt_power as published (3 dB too loud where both channels are equal), amplitude_over_mix, or complex."""
     classifier: float = 0.1
-    """Weight of telling the order of the ears; 0: there is no classifier."""
+    """Weight of the loss of the channel order discriminator; 0: none."""
     weight_by_magnitude: bool = False
-    """Errors of the masks count by the mix's magnitude; the paper has every band and window count alike."""
+    """Weight the mask loss of each bin by the magnitude of the mix; the paper weights all bins equally."""
     mirror: float = 0.5
-    """Probability that pictures and ears are mirrored, together, in training."""
+    """Probability that frames and channels are mirrored, together, in training."""
     colour: float = 0.0
-    """Brightness and saturation change by up to this in training."""
+    """Colour jitter in training: largest change of brightness and saturation."""
     flow: str = choice("dis", ("", *METHODS))
-    """Optical flow as a second stream of pictures: dis, raft_small or raft_large; empty: colours alone."""
+    """Optical flow as a second image stream: dis, raft_small or raft_large; empty: RGB frames only."""
     flow_weights: str = ""
-    """A `.safetensors` file of RAFT's weights; it is no part of the generator, and needed whenever that is used."""
+    """Weights of RAFT, a `.safetensors` file; not stored with the generator, and needed whenever it is used."""
     max_flow: float = 16.0
-    """Pixels between two pictures that are full scale."""
+    """Optical flow at full scale, pixels per frame."""
     network: str = choice("full", NETWORKS)
-    """full (SAG's layers) or small (two CPU cores)."""
+    """Layers: full (those of Morgado et al. 2018) or small (for two CPU cores)."""
     batch_norm: bool = False
-    """Batch norm in the network."""
+    """Batch norm in the U-Net."""
     sample_rate: int = 44100
     """Hz."""
     spectrum: StftConfig = field(default_factory=_published)
-    """Windows of 40 ms every 10 ms. Elsewhere the paper says 44 a second: a hop of 1002."""
+    """STFT: windows of 40 ms every 10 ms. The paper also states 44 frames per second: a hop of 1002."""
     bands: int = 1025
-    """Of the logarithmic axis."""
+    """Log-frequency bands."""
     min_bin: float = 1.0
-    """Bin of the lowest band."""
+    """STFT bin of the lowest band."""
     compression: float = 1.0
-    """Networks get magnitudes to this power."""
+    """Exponent of magnitudes at the input of the networks."""
     seconds: float = 1.0
-    """Of a window."""
+    """Seconds of a window."""
     hop: float = 0.5
-    """Seconds between the windows of a whole file."""
+    """Seconds between windows in inference."""
     frames: int = 10
-    """Pictures of a window."""
+    """Frames of a window."""
     frame_rate: float = 10.0
-    """Pictures a second."""
+    """Frames per second."""
     rows: int = 224
-    """Of a picture."""
+    """Rows of a frame, pixels."""
     columns: int = 448
-    """Of a picture."""
+    """Columns of a frame, pixels."""
     grid_rows: int = 7
-    """That the pictures' maps are averaged into."""
+    """Rows to which visual feature maps are pooled."""
     grid_columns: int = 14
-    """Likewise."""
+    """Columns to which visual feature maps are pooled."""
 
     def __post_init__(self) -> None:
-        """Refuse what has no meaning."""
+        """Validate field values."""
         check_choices(self, "asn")
         for name, least, most in (("classifier", 0, 100), ("mirror", 0, 1), ("colour", 0, 1), ("compression", 0.1, 1)):
             check_range("asn", name, getattr(self, name), least, most)
         for name in ("sample_rate", "frames", "rows", "columns", "grid_rows", "grid_columns"):
             if getattr(self, name) < 1:
-                raise InputError(f"asn.{name} is at least 1, not {getattr(self, name)}")
+                raise InputError(f"expected asn.{name} of at least 1, got {getattr(self, name)}")
         for name in ("seconds", "frame_rate", "max_flow"):
             if not getattr(self, name) > 0:
-                raise InputError(f"asn.{name} must be positive, not {getattr(self, name)}")
+                raise InputError(f"expected asn.{name} above 0, got {getattr(self, name)}")
         if not 0 < self.hop <= self.seconds / 2:
-            raise InputError(f"asn.hop is above 0 and at most half of the {self.seconds} s of a window, not {self.hop}")
+            raise InputError(
+                f"expected asn.hop above 0 and up to {self.seconds / 2:g} s, half of a window, got {self.hop}"
+            )

@@ -1,10 +1,10 @@
-"""How Morgado's network turns mono sound and maps of a panorama into Y, Z and X: as published, or as spectral masks.
+"""From the networks of Morgado et al. to audio: as published, with mixed tracks; or with masks of the spectrogram.
 
-Or the four channels of a first-order field into the five that the second order adds.
+Mono audio to Y, Z and X; or first-order ambisonics to the five channels of second order.
 """
 
-# B windows, I channels that come, O channels that are made, S samples, F rows and T columns of a spectrum
-# the given part is the middle of a window, which is used
+# B windows, I input channels, O generated channels, S samples, F bins and T frames of a spectrogram
+# the output of a window is its middle, without the margins
 
 from __future__ import annotations
 
@@ -23,59 +23,59 @@ from avssl_downstream.spatialize.networks.log_frequency import LogFrequency
 from avssl_downstream.spatialize.networks.track_localization import TrackLocalizationNet, channel_masks
 
 LOSS_SECONDS = 0.025
-"""Windows of the loss have the power of two from here up: 2048 samples at 48 kHz, 1024 at 24 kHz."""
-SILENT = 1e-12
-"""Energy of a band below which it arrives from nowhere."""
-LOUD = 5.0
-"""Magnitudes of sound at a level of 0.1, times this, are of the order of 1 to 100: their logarithm is taken."""
+"""Least seconds of an STFT window of the loss, rounded up to a power of two: 2048 samples at 48 kHz, 1024 at 24 kHz."""
+SILENT_ENERGY = 1e-12
+"""Energy of a band below which it has no direction of arrival."""
+MAGNITUDE_SCALE = 5.0
+"""Factor before the logarithm: magnitudes of audio at a level of 0.1 become 1 to 100."""
 
 
 @dataclass(frozen=True)
 class WindowSizes:
-    """Of a window."""
+    """Sizes of a window of audio and of its spectrogram."""
 
     stft: StftConfig
     columns: int
-    """Of its spectrum."""
+    """T, frames of its spectrogram."""
     output_seconds: float
-    """Seconds in its middle that are used."""
+    """Seconds of its output, in its middle."""
     sample_rate: int
     """Hz."""
 
     @property
     def samples(self) -> int:
-        """Of a window; no spectrum reaches beyond it."""
+        """S, samples of a window; no STFT frame reaches beyond it."""
         return (self.columns - 1) * self.stft.hop + self.stft.n_fft
 
     @property
     def margin(self) -> int:
-        """Samples at both ends that are only context."""
+        """Samples at both ends that are context only."""
         return (self.samples - round(self.output_seconds * self.sample_rate)) // 2
 
     @property
     def loss(self) -> StftConfig:
-        """Spectrum that the paper's loss is measured in, half of each window overlapping."""
+        """STFT of the paper's loss; windows overlap by half."""
         size = 2 ** math.ceil(math.log2(LOSS_SECONDS * self.sample_rate))
         return StftConfig(size, size, size // 2, "none")
 
     def middle(self, audio: Tensor) -> Tensor:
-        """The given part of sound `(..., S)`."""
+        """Audio `(..., S)` without the margins."""
         return audio[..., self.margin : self.samples - self.margin]
 
     def middle_columns(self, spectrum: Tensor) -> Tensor:
-        """Columns of a spectrum `(..., F, T)` that hear nothing but the given part."""
+        """STFT frames of `(..., F, T)` that contain no sample of the margins."""
         first = -(-self.margin // self.stft.hop)
         last = (self.samples - self.margin - self.stft.n_fft) // self.stft.hop
         return spectrum[..., first : last + 1]
 
 
 class MaskingModel(nn.Module, ABC):
-    """A network with the way from sound to its input and from its output to sound.
+    """A network with the transforms from audio to its input and from its output to audio.
 
     Args:
         sizes: of windows.
-        axis: of frequency.
-        net: its localisation and separation.
+        axis: frequency axis of the network.
+        net: separation and localization.
     """
 
     def __init__(self, sizes: WindowSizes, axis: nn.Module, net: nn.Module) -> None:
@@ -84,108 +84,113 @@ class MaskingModel(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, audio: Tensor, maps: Sequence[Tensor]) -> Tensor:
-        """`(B, O, S)` of sound `(B, I, S)` whose mono part is at a level of 0.1 and maps of a picture a stream."""
+        """Generated audio `(B, O, S)`.
+
+        Args:
+            audio: `(B, I, S)`, its mono part at a level of 0.1.
+            maps: visual feature maps of one frame per image stream.
+        """
 
     def magnitude(self, spectrum: Tensor) -> Tensor:
-        """What the network takes in, `(B, I, rows, T)`, of a spectrum `(B, I, F, T)`; float32 inside autocast too."""
+        """Network input `(B, I, rows, T)` of a spectrogram `(B, I, F, T)`; float32 also under autocast."""
         with torch.autocast(spectrum.device.type, enabled=False):
             found: Tensor = self.axis(spectrum.abs())
         return found
 
     def rows(self, mask: Tensor) -> Tensor:
-        """Masks of what the network takes in, `(..., rows, T)`, as those of a spectrum, `(..., F, T)`; likewise."""
+        """Masks of network rows, `(..., rows, T)`, as masks of bins, `(..., F, T)`; float32 also under autocast."""
         with torch.autocast(mask.device.type, enabled=False):
             found: Tensor = self.axis.inverse(mask.float())  # type: ignore[operator]
         return found
 
     @abstractmethod
-    def spectra(self, audio: Tensor, maps: Sequence[Tensor], truth: Tensor) -> tuple[Tensor, Tensor]:
-        """Found and true spectra `(B, O, F, T)` of the given part, which the loss compares; truth is `(B, O, S)`."""
+    def spectra(self, audio: Tensor, maps: Sequence[Tensor], target: Tensor) -> tuple[Tensor, Tensor]:
+        """Spectrograms for the loss, generated and target, each `(B, O, F, T)`, without margins; target `(B, O, S)`."""
 
 
 class TrackMixing(MaskingModel):
-    """As published: every track becomes a sound, and sounds are weighted, step by step, and added up."""
+    """As published: tracks become audio, which is weighted per time step and summed."""
 
     def forward(self, audio: Tensor, maps: Sequence[Tensor]) -> Tensor:
-        """See `MaskingModel`."""
+        """See `MaskingModel.forward`."""
         return functional.pad(self._middle(audio, maps), (self.sizes.margin, self.sizes.margin))
 
-    def spectra(self, audio: Tensor, maps: Sequence[Tensor], truth: Tensor) -> tuple[Tensor, Tensor]:
-        """See `MaskingModel`."""
+    def spectra(self, audio: Tensor, maps: Sequence[Tensor], target: Tensor) -> tuple[Tensor, Tensor]:
+        """See `MaskingModel.spectra`."""
         loss = self.sizes.loss
-        return loss.stft(self._middle(audio, maps)), loss.stft(self.sizes.middle(truth))
+        return loss.stft(self._middle(audio, maps)), loss.stft(self.sizes.middle(target))
 
     def _middle(self, audio: Tensor, maps: Sequence[Tensor]) -> Tensor:
         spectrum = self.sizes.stft.stft(audio)
-        found, tracks = self.net(self.magnitude(spectrum), maps), audio
-        if found.masks is not None:
-            masks = self.rows(found.masks)
+        localized, tracks = self.net(self.magnitude(spectrum), maps), audio
+        if localized.masks is not None:
+            masks = self.rows(localized.masks)
             each = spectrum.repeat_interleave(masks.shape[1] // spectrum.shape[1], 1)
             tracks = self.sizes.stft.istft(masks * each, audio.shape[-1])
-        return mix_tracks(found.weights.float(), found.bias.float(), self.sizes.middle(tracks), smooth=True)
+        return mix_tracks(localized.weights.float(), localized.bias.float(), self.sizes.middle(tracks), smooth=True)
 
 
 class SpectralMasking(MaskingModel):
-    """For every channel that is made a mask of each that comes, or of the first, W."""
+    """Masks of the input channels, or of W only, for every generated channel."""
 
     def forward(self, audio: Tensor, maps: Sequence[Tensor]) -> Tensor:
-        """See `MaskingModel`."""
-        return self.sizes.stft.istft(self._product(audio, maps), audio.shape[-1])
+        """See `MaskingModel.forward`."""
+        return self.sizes.stft.istft(self._masked(audio, maps), audio.shape[-1])
 
-    def spectra(self, audio: Tensor, maps: Sequence[Tensor], truth: Tensor) -> tuple[Tensor, Tensor]:
-        """See `MaskingModel`; of the spectrum that is masked, with no way to sound and back."""
-        found, wanted = self._product(audio, maps), self.sizes.stft.stft(truth)
-        return self.sizes.middle_columns(found), self.sizes.middle_columns(wanted)
+    def spectra(self, audio: Tensor, maps: Sequence[Tensor], target: Tensor) -> tuple[Tensor, Tensor]:
+        """See `MaskingModel.spectra`; those of the masked spectrogram, without inverse transform."""
+        masked, wanted = self._masked(audio, maps), self.sizes.stft.stft(target)
+        return self.sizes.middle_columns(masked), self.sizes.middle_columns(wanted)
 
-    def _product(self, audio: Tensor, maps: Sequence[Tensor]) -> Tensor:
+    def _masked(self, audio: Tensor, maps: Sequence[Tensor]) -> Tensor:
         spectrum = self.sizes.stft.stft(audio)
         masks = self.masks(spectrum, maps)
         return (masks * spectrum[:, None, : masks.shape[2]]).sum(2)
 
     @abstractmethod
     def masks(self, spectrum: Tensor, maps: Sequence[Tensor]) -> Tensor:
-        """`(B, O, I, F, T)`, real or complex, or with one row that stands for all, or with W's alone."""
+        """`(B, O, I, F, T)`, real or complex; F may be 1 (the same mask for all bins), I may be 1 (W only)."""
 
 
 class TrackMasks(SpectralMasking):
-    """Weighted tracks, added up as masks; the weights' bias is left out."""
+    """Masks of weighted tracks, summed; the bias of the weights is left out."""
 
     net: Foa360Net | TrackLocalizationNet
 
     def masks(self, spectrum: Tensor, maps: Sequence[Tensor]) -> Tensor:
-        """See `SpectralMasking`."""
-        found = self.localized_tracks(spectrum, maps)
-        masks = channel_masks(found, spectrum.shape[-1], self.net.inputs)
-        return masks if found.masks is None else self.rows(masks)
+        """See `SpectralMasking.masks`."""
+        tracks = self.localized_tracks(spectrum, maps)
+        masks = channel_masks(tracks, spectrum.shape[-1], self.net.inputs)
+        return masks if tracks.masks is None else self.rows(masks)
 
     def localized_tracks(self, spectrum: Tensor, maps: Sequence[Tensor]) -> LocalizedTracks:
-        """TrackMixing and their weights."""
+        """Masks and weights of the tracks."""
         found: LocalizedTracks = self.net(self.magnitude(spectrum), maps)
         return found
 
 
 class SteeredTrackMasks(TrackMasks):
-    """The same of a first-order field, of which every band tells from where it arrives."""
+    """Track masks of first-order ambisonics, which also depend on the direction of arrival in each band."""
 
     axis: LogMagnitudeBands
     net: TrackLocalizationNet
 
     def localized_tracks(self, spectrum: Tensor, maps: Sequence[Tensor]) -> LocalizedTracks:
-        """See `TrackMasks`."""
-        found: LocalizedTracks = self.net(self.magnitude(spectrum), maps, self.axis.arriving(spectrum))
+        """See `TrackMasks.localized_tracks`."""
+        found: LocalizedTracks = self.net(self.magnitude(spectrum), maps, self.axis.direction_of_arrival(spectrum))
         return found
 
 
 class ComplexMasks(SpectralMasking):
-    """The paper's U-Net baseline."""
+    """U-Net baseline of the paper."""
 
     def masks(self, spectrum: Tensor, maps: Sequence[Tensor]) -> Tensor:
-        """See `SpectralMasking`; of W."""
+        """See `SpectralMasking.masks`; of W only."""
         return from_parts(self.rows(self.net(self.magnitude(spectrum), maps)))[:, :, None]
 
 
 class TwoSidedSpectrum(nn.Module):
-    """All rows of the transform, as the paper has them: those of opposite frequencies too."""
+    """All bins of the discrete Fourier transform, negative frequencies too, as in the paper."""
 
     def forward(self, magnitude: Tensor) -> Tensor:
         """`(..., F, T)` to `(..., n_fft, T)`."""
@@ -197,18 +202,18 @@ class TwoSidedSpectrum(nn.Module):
 
 
 class LogMagnitudeBands(LogFrequency):
-    """Logarithm of magnitudes on a logarithmic axis of frequency."""
+    """Log magnitudes on a logarithmic frequency axis."""
 
     def forward(self, spectrum: Tensor) -> Tensor:
-        """`(..., F, T)` to `(..., bands, T)`, from 0 up."""
-        return torch.log1p(LOUD * super().forward(spectrum))
+        """Magnitudes `(..., F, T)` to `(..., bands, T)`, at least 0."""
+        return torch.log1p(MAGNITUDE_SCALE * super().forward(spectrum))
 
-    def arriving(self, spectrum: Tensor) -> Tensor:
-        """From where a first-order field comes: its active intensity over its energy, along y, z and x.
+    def direction_of_arrival(self, spectrum: Tensor) -> Tensor:
+        """Active intensity over energy of first-order ambisonics, along y, z and x.
 
         Complex `(..., 4, F, T)` to `(..., 3, bands, T)`, of length 1 for one plane wave; 0 in silence.
         """
         with torch.autocast(spectrum.device.type, enabled=False):
             intensity = super().forward((spectrum[..., :1, :, :].conj() * spectrum[..., 1:, :, :]).real)
             energy = super().forward(spectrum.abs().square().sum(-3, keepdim=True)) / 2
-            return intensity / energy.clamp(min=SILENT)
+            return intensity / energy.clamp(min=SILENT_ENERGY)

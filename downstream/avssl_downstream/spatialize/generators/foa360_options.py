@@ -1,4 +1,4 @@
-"""What `foa360` can be told, and the network that comes of it."""
+"""Options of the generator `foa360`, and the network that they select."""
 
 from __future__ import annotations
 
@@ -26,109 +26,105 @@ from avssl_downstream.spatialize.networks.foa360 import AudioVisualTrunk, Foa360
 from avssl_downstream.spatialize.networks.track_localization import TrackLocalizationNet
 
 STREAMS = {
-    "full": ("colours", "flow"),
+    "full": ("rgb", "flow"),
     "no_video": (),
     "no_rgb": ("flow",),
-    "no_flow": ("colours",),
-    "no_separation": ("colours", "flow"),
-    "unet": ("colours", "flow"),
+    "no_flow": ("rgb",),
+    "no_separation": ("rgb", "flow"),
+    "unet": ("rgb", "flow"),
 }
-"""Variant -> what it sees."""
-FORMS = ("published", "small")
+"""Variant -> image streams."""
+NETWORKS = ("published", "small")
 
 
 @dataclass(frozen=True)
 class Foa360Options:
-    """WindowSizes, pictures and variants; the defaults are the paper's published code."""
+    """Network, STFT, window, frames, augmentation; the defaults are those of the published code."""
 
     variant: str = choice("full", STREAMS)
-    """full, no_video, no_rgb, no_flow, no_separation (the mono sound is the only track) or unet."""
+    """Ablation of the paper: full, no_video, no_rgb, no_flow, no_separation (mono is the only track) or unet."""
     order: int = 1
-    """Of the field that is made: 1, of mono sound; 2, of a first-order field, as the paper's section 5 has it."""
-    network: str = choice("published", FORMS)
-    """published: two-sided spectra, fully connected localisation; small: logarithmic axes, and tracks that are kinds of
-    things and point to the cells of the picture that look like them."""
+    """Ambisonic order of the output: 1, from mono; 2, from first order (section 5 of the paper)."""
+    network: str = choice("published", NETWORKS)
+    """published: two-sided spectra, fully connected localization; small: log-frequency bands, one track per source
+    class, localized by attention over the frame."""
     sample_rate: int = 48000
     """Hz."""
     n_fft: int = 1024
-    """Samples of a short-time spectrum's window."""
+    """Samples of an STFT window."""
     hop: int = 256
-    """Samples between them."""
+    """Samples between STFT windows."""
     stft_frames: int = 127
-    """Short-time spectra of a window, which is as long as they need."""
+    """STFT frames of a window, which sets its length."""
     output_seconds: float = 0.1
-    """Seconds in the middle of a window that are used."""
+    """Seconds in the middle of a window that are output; the rest is context."""
     bands: int = 64
-    """Of the logarithmic axis of frequency, in the small form."""
+    """Log-frequency bands of the small network."""
     tracks: int = 32
-    """That the sound is separated into."""
+    """Separated tracks."""
     units: int = 512
-    """Metrics that each picture becomes; half as many as the sound does."""
+    """Dimensions of the visual features of each stream; audio features have twice as many."""
     rows: int = 224
-    """Of a picture."""
+    """Rows of a frame, pixels."""
     columns: int = 448
-    """Of a picture."""
+    """Columns of a frame, pixels."""
     wrap_padding: int = 0
-    """Columns by which a picture is laid around itself on either side, so that nothing ends at its edges."""
+    """Columns of circular padding at the left and right edge of a frame, pixels."""
     frame_rate: float = 10.0
-    """Pictures a second: flow is that from one to the next."""
+    """Frames per second; optical flow is that between neighbouring frames."""
     flow: str = choice("dis", METHODS)
-    """dis, raft_small or raft_large."""
+    """Optical flow estimator: dis, raft_small or raft_large."""
     flow_weights: str = ""
-    """A `.safetensors` file of RAFT's."""
+    """Weights of RAFT, a `.safetensors` file."""
     yaw: bool = True
-    """Turn picture and sound together at random in training."""
+    """Rotate frames and audio together about the vertical, at random, in training."""
     mirror: bool = False
-    """Exchange left and right of picture and sound, together, in half of the training windows; the paper does not."""
+    """Mirror frames and audio together in half of the training windows; not in the paper."""
     min_rms: float = 0.0
-    """Root mean square of W below which a window teaches nothing; the paper's is 0.2, and 0.01 for REC-STREET."""
+    """RMS of W below which a training window is ignored; 0.2 in the paper, 0.01 for REC-STREET."""
     colour: float = 0.0
-    """Brightness, contrast and saturation change by up to this in training, hue by up to a tenth of it."""
+    """Colour jitter in training: largest change of brightness, contrast and saturation; a tenth of it for hue."""
 
     def __post_init__(self) -> None:
-        """Refuse what has no meaning."""
+        """Validate field values."""
         check_choices(self, "foa360")
         for name in ("sample_rate", "stft_frames", "bands", "tracks", "units", "rows", "columns", "frame_rate"):
             if not getattr(self, name) > 0:
-                raise InputError(f"foa360.{name} must be positive, not {getattr(self, name)}")
+                raise InputError(f"expected foa360.{name} above 0, got {getattr(self, name)}")
         if self.order not in (1, 2):
-            raise InputError(f"foa360.order is 1 or 2, not {self.order}")
+            raise InputError(f"expected foa360.order 1 or 2, got {self.order}")
         for name in ("colour", "min_rms"):
             check_range("foa360", name, getattr(self, name), 0.0, 1.0)
         if not 0 <= self.wrap_padding <= self.columns:
             raise InputError(
-                f"foa360.wrap_padding is from 0 to the {self.columns} columns of a picture, not {self.wrap_padding}"
+                f"expected foa360.wrap_padding of 0 to {self.columns}, the columns of a frame, got {self.wrap_padding}"
             )
-        least, most = (each / self.sample_rate for each in (self._least, self.sizes.samples))
+        least, most = (each / self.sample_rate for each in (self._least_output, self.sizes.samples))
         if not least <= self.output_seconds <= most:
             raise InputError(
-                f"foa360.output_seconds is from {least:.3f} s, which the loss needs, to {most:.3f} s, the window of "
-                f"{self.stft_frames} spectra; not {self.output_seconds}"
+                f"expected foa360.output_seconds of {least:.3f} (a window of the loss) to {most:.3f} s (a window of "
+                f"{self.stft_frames} STFT frames), got {self.output_seconds}"
             )
 
     @property
     def sizes(self) -> WindowSizes:
-        """Of windows and their spectra."""
-        return WindowSizes(
-            StftConfig(self.n_fft, self.n_fft, self.hop, "none"),
-            self.stft_frames,
-            self.output_seconds,
-            self.sample_rate,
-        )
+        """Sizes of windows and their spectrograms."""
+        stft = StftConfig(self.n_fft, self.n_fft, self.hop, "none")
+        return WindowSizes(stft, self.stft_frames, self.output_seconds, self.sample_rate)
 
     @property
     def inputs(self) -> int:
-        """Channels that come."""
+        """I, input channels."""
         return 1 if self.order == 1 else 4
 
     @property
     def outputs(self) -> int:
-        """Channels that are made of them."""
+        """O, generated channels."""
         return 3 if self.order == 1 else 5
 
     @property
-    def _least(self) -> int:
-        """Samples in the middle that hold a window of the loss, and one column of the spectrum wherever it lies."""
+    def _least_output(self) -> int:
+        """Samples that contain an STFT window of the loss, and one STFT window of the network in any position."""
         return max(self.sizes.loss.n_fft, self.n_fft + self.hop)
 
 
@@ -136,25 +132,22 @@ def build(options: Foa360Options, streams: Sequence[int], grid: tuple[int, int])
     """The network of a variant.
 
     Args:
-        options: name form, variant and sizes.
-        streams: channels of the maps of each picture stream.
-        grid: rows and columns of these maps.
+        options: network, variant and sizes.
+        streams: channels of each image stream's feature maps.
+        grid: rows and columns of these feature maps.
 
     Raises:
-        InputError: spectra too small for the layers.
+        InputError: spectrograms too small for the layers.
     """
     bins = options.sizes.stft.bins
-    axis = (
-        LogMagnitudeBands(bins, options.bands, max(1.0, bins / 170))
-        if options.network == "small"
-        else TwoSidedSpectrum()
-    )
+    small = options.network == "small"
+    axis = LogMagnitudeBands(bins, options.bands, max(1.0, bins / 170)) if small else TwoSidedSpectrum()
     if options.variant == "unet":
         return ComplexMasks(options.sizes, axis, Foa360UNet(_trunk(options, streams, grid), options.outputs))
     net = _net(options, streams, grid)
     if isinstance(axis, LogMagnitudeBands):
-        kind = SteeredTrackMasks if isinstance(net, TrackLocalizationNet) and options.order == 2 else TrackMasks
-        return kind(options.sizes, axis, net)
+        steered = isinstance(net, TrackLocalizationNet) and options.order == 2
+        return (SteeredTrackMasks if steered else TrackMasks)(options.sizes, axis, net)
     return TrackMixing(options.sizes, axis, net)
 
 

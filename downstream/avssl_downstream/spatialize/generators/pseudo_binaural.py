@@ -1,10 +1,10 @@
-"""Mono to two ears by the complex mask of the difference: Mono2Binaural, Sep-Stereo, PseudoBinaural.
+"""Mono audio and video to binaural audio by the complex mask of left minus right: Mono2Binaural and its successors.
 
 Gao & Grauman, "2.5D Visual Sound", CVPR 2019; Zhou et al., "Sep-Stereo", ECCV 2020; Xu et al., "Visually Informed
-Binaural Audio Generation without Binaural Audios", CVPR 2021. With which data it is trained tells them apart.
+Binaural Audio Generation without Binaural Audios" (PseudoBinaural), CVPR 2021. They differ mainly in training data.
 """
 
-# B windows, S samples, T pictures; F rows and T' columns of a spectrum
+# B windows, S samples, T video frames; F bins and T' frames of a spectrogram
 
 from __future__ import annotations
 
@@ -18,27 +18,29 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from avssl.config import check_choices, check_range, choice
-from avssl.data.augment import Colour, jitter_colour
+from avssl.data.augment import jitter_colour
 from avssl.data.clip import Clip
+from avssl.data.clip_options import Colour
 from avssl.errors import InputError
 from avssl.models.pretrained import load_weights
 from avssl.spatial.stft import StftConfig, apply_mask, from_parts, ideal_masks, level, parts
 from avssl_downstream.spatialize.generator import Generator, VisualBranchFactory, resize_frames
 from avssl_downstream.spatialize.networks.apnet import APNet, AssociativeConv, StereoMasks, side_by_side
-from avssl_downstream.spatialize.networks.unet25d import UNet25D
+from avssl_downstream.spatialize.networks.unet25d import NORMS, UNet25D
 
 RATE = 16000
-"""Hz; the sizes of the spectrum are meant for it."""
-FRAMES_A_SECOND = 10.0
-ROOM = 15 / 14
-"""Training pictures are that much larger than the window that is cut out of them: 240 x 480 and 224 x 448."""
+"""Hz; the sizes of the spectrogram are chosen for it."""
+FRAME_RATE = 10.0
+"""Frames per second."""
+CROP_MARGIN = 15 / 14
+"""Size of training frames relative to the crops that are taken from them: 240 x 480 and 224 x 448."""
 LOSSES = {"l2": functional.mse_loss, "l1": functional.l1_loss}
 FUSIONS = ("none", "assoconv", "apnet")
 
 
 @contextmanager
-def _statistics_kept(module: nn.Module) -> Iterator[None]:
-    """Batches of other sounds than files hold are normalised by themselves, and leave no trace in what files are by."""
+def _running_statistics_frozen(module: nn.Module) -> Iterator[None]:
+    """Normalise by batch statistics without updating running ones, for audio unlike that of inference."""
     norms = [each for each in module.modules() if isinstance(each, nn.BatchNorm2d) and each.track_running_stats]
     for each in norms:
         each.track_running_stats = False
@@ -51,77 +53,77 @@ def _statistics_kept(module: nn.Module) -> Iterator[None]:
 
 @dataclass(frozen=True)
 class PseudoBinauralOptions:
-    """WindowSizes, losses and pictures; the defaults are PseudoBinaural's with the fusion of Sep-Stereo."""
+    """Network, losses, window, frames, augmentation; defaults of PseudoBinaural with the fusion of Sep-Stereo."""
 
     width: int = 64
     """Channels of the U-Net after its first halving."""
-    norm: str = "batch"
-    """batch, or instance where real and pseudo-binaural clips are mixed."""
+    norm: str = choice("batch", NORMS)
+    """Normalisation: batch; or instance, for batches of real and pseudo-binaural clips."""
     fusion: str = choice("apnet", FUSIONS)
-    """apnet or assoconv: masks of left and right beside that of the difference; none: Mono2Binaural."""
+    """Fusion network for masks of left and right: apnet or assoconv (Sep-Stereo); none: Mono2Binaural."""
     loss: str = choice("l2", LOSSES)
-    """l2 or l1, of spectra."""
+    """Loss of spectra: l2 or l1."""
     fusion_weight: float = 0.5
-    """Of each of the two losses of the fusion's masks."""
+    """Weight of each of the two losses of the fusion network."""
     separation: float = 0.0
-    """Weight of telling two clips apart that are put side by side; 0: not done."""
+    """Weight of the loss of separating two clips placed side by side; 0: none."""
     hop: float = 0.1
-    """Seconds between the windows of a whole file."""
+    """Seconds between windows in inference."""
     seconds: float = 0.63
-    """Of a window."""
+    """Seconds of a window."""
     rows: int = 224
-    """Of a picture."""
+    """Rows of a frame, pixels."""
     columns: int = 448
-    """Of a picture."""
+    """Columns of a frame, pixels."""
     grid_rows: int = 7
-    """That the picture's maps are averaged into; 7 are those of 224 pixels."""
+    """Rows to which visual feature maps are pooled; 7 for 224 pixels."""
     grid_columns: int = 14
-    """Likewise; 14 are those of 448 pixels."""
+    """Columns to which visual feature maps are pooled; 14 for 448 pixels."""
     colour: float = 0.3
-    """Brightness and saturation change by up to this in training."""
+    """Colour jitter in training: largest change of brightness and saturation."""
     crop: bool = True
-    """Cut training pictures at random."""
+    """Random crops of frames in training."""
     mirror: bool = False
-    """Exchange left and right of picture and sound, together, in half of the training windows; none published does."""
+    """Mirror frames and channels together in half of the training windows; in none of the papers."""
     audio_weights: str = ""
-    """Published U-Net, a `.safetensors` file."""
+    """Weights of the published U-Net, a `.safetensors` file."""
     fusion_weights: str = ""
-    """Published fusion, a `.safetensors` file."""
+    """Weights of the published fusion network, a `.safetensors` file."""
 
     def __post_init__(self) -> None:
-        """Refuse what has no meaning."""
+        """Validate field values."""
         check_choices(self, "pseudo_binaural")
         check_range("pseudo_binaural", "colour", self.colour, 0.0, 1.0)
         for name in ("fusion_weight", "separation"):
             check_range("pseudo_binaural", name, getattr(self, name), 0.0, 100.0)
         for name in ("width", "rows", "columns", "grid_rows", "grid_columns"):
             if getattr(self, name) < 1:
-                raise InputError(f"pseudo_binaural.{name} is at least 1, not {getattr(self, name)}")
-        if self.columns_of_spectrum % 32:
+                raise InputError(f"expected pseudo_binaural.{name} of at least 1, got {getattr(self, name)}")
+        if self.stft_frames % 32:
             raise InputError(
-                f"pseudo_binaural.seconds makes {self.columns_of_spectrum} columns of spectrum, the U-Net needs a "
-                "multiple of 32: 0.31, 0.63, 0.95, 1.27, ..."
+                "expected pseudo_binaural.seconds with a multiple of 32 STFT frames (0.31, 0.63, 0.95, 1.27, ...), got "
+                f"{self.seconds} s with {self.stft_frames}"
             )
 
     @property
-    def columns_of_spectrum(self) -> int:
-        """Columns of the spectrum of a window."""
+    def stft_frames(self) -> int:
+        """STFT frames of a window."""
         return StftConfig().frames(round(self.seconds * RATE))
 
 
 class PseudoBinaural(Generator):
-    """The 2.5D U-Net, with or without a head that lets every cell of the picture listen.
+    """Mono audio and video to binaural audio by the 2.5D U-Net, with or without audio-visual fusion (2019 to 2021).
 
     Args:
-        options: sizes, losses, pictures.
-        branch: makes the picture branch; `torchvision/resnet18` is the published one.
+        options: network, losses, window, frames, augmentation.
+        branch: makes the visual branch; the papers' is `torchvision/resnet18`.
     """
 
     Options = PseudoBinauralOptions
     output = "binaural"
     options: PseudoBinauralOptions
     sample_rate = RATE
-    frames, frame_rate = 1, FRAMES_A_SECOND
+    frames, frame_rate = 1, FRAME_RATE
 
     def __init__(self, options: PseudoBinauralOptions, branch: VisualBranchFactory) -> None:
         super().__init__(options, branch)
@@ -139,10 +141,14 @@ class PseudoBinaural(Generator):
             load_weights(self.fusion, options.fusion_weights)
 
     def views(self, clip: Clip, rng: np.random.Generator) -> dict[str, Tensor]:
-        """`audio` `(2, S)` and `frames` uint8 `(T, 3, rows, columns)`."""
+        """`audio` `(2, S)` and `frames`, uint8 `(T, 3, rows, columns)`.
+
+        Raises:
+            InputError: audio without exactly two channels.
+        """
         if len(clip.audio) != 2:
-            raise InputError(f"{clip.key}: sound for two ears has 2 channels, this has {len(clip.audio)}")
-        frames, audio = self._cut(clip.frames, rng), clip.audio
+            raise InputError(f"{clip.key}: expected binaural audio, 2 channels, got {len(clip.audio)}")
+        frames, audio = self._cropped(clip.frames, rng), clip.audio
         if self.options.colour:
             strength = Colour(self.options.colour, 0.0, self.options.colour, 0.0)
             frames = jitter_colour(frames[None], strength, rng)[0]
@@ -151,79 +157,79 @@ class PseudoBinaural(Generator):
         return {"audio": audio, "frames": frames}
 
     def forward(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-        """The weighted sum of all losses; `of_mono`: that of the difference over what it is for one channel copied."""
-        ears, maps = batch["audio"], self.encode_video(batch["frames"])
-        found = self._losses(ears, maps)
+        """Weighted sum of all losses, and each; `of_mono`: that of the difference relative to mono in both channels."""
+        audio, maps = batch["audio"], self.encode_video(batch["frames"])
+        found = self._losses(audio, maps)
         loss = found["difference"] + self.options.fusion_weight * found.get("fusion", 0.0)
-        if self.options.separation and len(ears) > 1:
-            solo = ears.mean(-2, keepdim=True)
+        if self.options.separation and len(audio) > 1:
+            solo = audio.mean(-2, keepdim=True)
             solo = solo / level(solo)
-            with _statistics_kept(self):
+            with _running_statistics_frozen(self):
                 apart = self._losses(torch.cat([solo, solo.roll(1, 0)], -2), side_by_side(maps, maps.roll(1, 0)))
             found["separation"] = apart["difference"] + self.options.fusion_weight * apart.get("fusion", 0.0)
             loss = loss + self.options.separation * found["separation"]
         return {"loss": loss, **found}
 
     def encode_video(self, frames: Tensor) -> Tensor:
-        """Maps `(B, channels, h, w)`, their mean over time."""
+        """Feature maps `(B, channels, h, w)`, averaged over time."""
         maps: Tensor = self.visual_branch(frames)
         return maps.mean(2)
 
-    def generate(self, mono: Tensor, seen: Tensor) -> Tensor:
-        """Left and right; by the fusion's masks if there are some, as Sep-Stereo has it."""
+    def generate(self, mono: Tensor, features: Tensor) -> Tensor:
+        """See `Generator.generate`; by the masks of the fusion network if there is one, as in Sep-Stereo."""
         mix = 2 * mono
         gain = level(mix)
         spectrum = self.spectrum.stft(mix / gain)
-        difference, ears = self._masks(spectrum, seen)
-        if ears is None:
-            return gain[:, None] * self._ears(mix / gain, apply_mask(difference, spectrum))
-        masks = torch.stack([from_parts(each) for each in ears], 1)
+        difference, both = self._masks(spectrum, features)
+        if both is None:
+            return gain[:, None] * self._binaural(mix / gain, apply_mask(difference, spectrum))
+        masks = torch.stack([from_parts(each) for each in both], 1)
         return gain[:, None] * self.spectrum.istft(apply_mask(masks, spectrum[:, None]), mono.shape[-1])
 
-    def ideal_mask_output(self, truth: Tensor) -> Tensor:
-        """By the true mask of the difference; a network's is within 1 and -1, this one is not."""
-        mix, side = truth.sum(-2), truth[..., 0, :] - truth[..., 1, :]
+    def ideal_mask_output(self, target: Tensor) -> Tensor:
+        """Ideal mask of the difference; not limited to -1..1 as the network's is."""
+        mix, side = target.sum(-2), target[..., 0, :] - target[..., 1, :]
         spectrum = self.spectrum.stft(mix)
         mask = ideal_masks(self.spectrum.stft(side)[..., None, :, :], spectrum)[..., 0, :, :]
-        return self._ears(mix, apply_mask(mask, spectrum))
+        return self._binaural(mix, apply_mask(mask, spectrum))
 
-    def _losses(self, ears: Tensor, maps: Tensor) -> dict[str, Tensor]:
-        """Of the difference's mask, and of the fusion's.
+    def _losses(self, audio: Tensor, maps: Tensor) -> dict[str, Tensor]:
+        """Losses of the difference's mask, and of the fusion network's masks.
 
-        The network hears the mix at one level, as it does of files. The losses are of spectra at one level of both ears
-        together, as 2.5D Visual Sound has them: of the mix's, a few windows whose ears nearly cancel in it would count
-        for more than all others.
+        The network input is the mix at a fixed level, as in inference. Losses are of spectra normalised by the level of
+        both channels together, as in 2.5D Visual Sound: normalised by the level of the mix, a few windows whose
+        channels nearly cancel would dominate.
         """
-        mix = ears.sum(-2)
-        gain, both = level(mix), 2 * level(ears.flatten(-2))
+        mix = audio.sum(-2)
+        gain, both = level(mix), 2 * level(audio.flatten(-2))
         spectrum = self.spectrum.stft(mix / gain)
         difference, masks = self._masks(spectrum, maps)
         rows = difference.shape[-2]
         spectrum = spectrum * (gain / both)[..., None]
-        wanted = parts(self.spectrum.stft((ears[:, 0] - ears[:, 1]) / both)[..., :rows, :])
-        measure, mixed = LOSSES[self.options.loss], parts(spectrum[..., :rows, :])
-        found = {"difference": measure(parts(apply_mask(difference, spectrum)), wanted)}
-        found["of_mono"] = found["difference"].detach() / measure(0 * wanted, wanted).clamp(min=1e-12)
+        wanted = parts(self.spectrum.stft((audio[:, 0] - audio[:, 1]) / both)[..., :rows, :])
+        distance, mixed = LOSSES[self.options.loss], parts(spectrum[..., :rows, :])
+        found = {"difference": distance(parts(apply_mask(difference, spectrum)), wanted)}
+        found["of_mono"] = found["difference"].detach() / distance(0 * wanted, wanted).clamp(min=1e-12)
         if masks is not None:
             left, right = (parts(apply_mask(from_parts(each), spectrum)) for each in masks)
-            found["fusion"] = measure(2 * left - mixed, wanted) + measure(mixed - 2 * right, wanted)
+            found["fusion"] = distance(2 * left - mixed, wanted) + distance(mixed - 2 * right, wanted)
         return found
 
     def _masks(self, spectrum: Tensor, maps: Tensor) -> tuple[Tensor, StereoMasks | None]:
-        """The difference's, complex `(B, F, T')`, and those of left and right."""
+        """Complex mask of the difference, and masks of left and right."""
         decoded = self.audio(parts(spectrum), maps)
         return from_parts(decoded.mask), self.fusion(decoded, maps) if self.fusion else None
 
-    def _ears(self, mix: Tensor, difference: Tensor) -> Tensor:
-        """Left and right `(B, 2, S)` of their sum and the spectrum of their difference."""
+    def _binaural(self, mix: Tensor, difference: Tensor) -> Tensor:
+        """Left and right `(B, 2, S)` of their sum and the spectrogram of their difference."""
         side = self.spectrum.istft(difference, mix.shape[-1])
         return torch.stack([mix + side, mix - side], -2) / 2
 
-    def _cut(self, frames: Tensor, rng: np.random.Generator) -> Tensor:
-        """Pictures at the network's size, of a random part of them."""
+    def _cropped(self, frames: Tensor, rng: np.random.Generator) -> Tensor:
+        """Frames at the network's size, randomly cropped."""
         if not self.options.crop:
             return resize_frames(frames, self.size)
         rows, columns = self.size
-        large = resize_frames(frames, (round(rows * ROOM), round(columns * ROOM)))
+        large = resize_frames(frames, (round(rows * CROP_MARGIN), round(columns * CROP_MARGIN)))
         top, left = (int(rng.integers(have - want + 1)) for have, want in zip(large.shape[-2:], self.size, strict=True))
         return large[..., top : top + rows, left : left + columns].contiguous()

@@ -1,4 +1,4 @@
-"""The heads of Sep-Stereo that let every cell of a picture listen (Zhou et al., ECCV 2020)."""
+"""Audio-visual fusion networks of Sep-Stereo (Zhou et al., ECCV 2020): APNet and its one-level variant."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ from torch.nn import functional
 
 from avssl_downstream.spatialize.networks.unet25d import DecoderOutput, init_weights, output_layer, up
 
-# B sounds, C channels of the picture's maps, K cells of the picture, F rows and T columns of a map of sound
+# B windows, C channels of the visual feature maps, K cells of these maps, F rows and T columns of audio feature maps
 
 
 class StereoMasks(NamedTuple):
-    """Masks of both channels, each `(B, 2, F, T)` in -1..1: real and imaginary part, to be applied to the mix."""
+    """Complex masks of both channels, each `(B, 2, F, T)` in -1..1: real and imaginary part, applied to the mix."""
 
     left: Tensor
     right: Tensor
 
 
 class AVFusionBlock(nn.Module):
-    """How much of a map of sound belongs to each cell of the picture; parameters named as in the published checkpoints.
+    """Inner products of audio features with the visual features of each cell; parameter names of the checkpoints.
 
-    `channel_mapping_conv_b` is used by nobody, there as here, and only kept because it is in the checkpoints.
+    `channel_mapping_conv_b` is unused, as in the published code, and kept because the checkpoints have it.
 
     Args:
-        channels: of the map of sound.
-        visual_channels: of the picture's maps.
+        channels: of the audio feature maps.
+        visual_channels: C, of the visual feature maps.
     """
 
     def __init__(self, channels: int, visual_channels: int) -> None:
@@ -36,18 +36,18 @@ class AVFusionBlock(nn.Module):
         self.channel_mapping_conv_b = nn.Conv1d(visual_channels, channels, 1).requires_grad_(False)
 
     def forward(self, audio: Tensor, cells_BCK: Tensor) -> Tensor:
-        """`(B, channels, F, T)` and `(B, C, K)` to their inner products, `(B, K, F, T)`."""
+        """`(B, channels, F, T)` and `(B, C, K)` to `(B, K, F, T)`."""
         kernels = functional.relu(self.channel_mapping_conv_w(cells_BCK))
         return torch.einsum("bck,bcft->bkft", kernels, audio)
 
 
 class APNet(nn.Module):
-    """Associates picture and sound at all four levels of the U-Net's decoder; 1,766,710 parameters by default.
+    """Fuses audio and visual features at four levels of the U-Net's decoder; 1,766,710 parameters by default.
 
     Args:
         width: of the U-Net.
-        visual_channels: channels of the picture's maps.
-        grid: rows and columns that the maps are averaged into if they have others.
+        visual_channels: C, of the visual feature maps.
+        grid: rows and columns to which visual feature maps are pooled.
         norm: `batch` or `instance`.
     """
 
@@ -71,8 +71,8 @@ class APNet(nn.Module):
         """Masks of left and right.
 
         Args:
-            decoded: what the U-Net made of the mix.
-            maps: of the picture, `(B, C, h, w)`, as the U-Net had them.
+            decoded: of the U-Net, for the mix.
+            maps: visual feature maps, `(B, C, h, w)`, as given to the U-Net.
         """
         (u1, u2, u3, u4), cells = decoded.levels, pool_to_cells(maps, self.grid)
         fused = self.fusion_upconv1(self.fusion1(u1, cells))
@@ -83,7 +83,7 @@ class APNet(nn.Module):
 
 
 class AssociativeConv(nn.Module):
-    """Associates picture and sound at the last level alone; arguments as those of `APNet`, without a norm."""
+    """Fuses audio and visual features at the last level only; arguments of `APNet`, without a norm."""
 
     def __init__(self, width: int = 64, visual_channels: int = 512, grid: tuple[int, int] = (7, 14)) -> None:
         super().__init__()
@@ -100,18 +100,19 @@ class AssociativeConv(nn.Module):
 
 
 def pool_to_cells(maps: Tensor, grid: tuple[int, int]) -> Tensor:
-    """Maps `(B, C, h, w)` averaged into a grid: `(B, C, K)`, row by row."""
+    """Average feature maps `(B, C, h, w)` over the cells of a grid: `(B, C, K)`, row by row."""
     return functional.adaptive_avg_pool2d(maps, grid).flatten(2)
 
 
 def side_by_side(left: Tensor, right: Tensor) -> Tensor:
-    """The picture of two solos at both ends of a stage: nothing but their strongest features in the outer columns.
+    """Visual feature maps of two solo clips placed at the left and right edge of a black frame.
 
-    With it, separating the two is making left and right of them, and clips with mono sound teach the network too.
+    Only the strongest features of each clip stay, in the outer columns. Separating the two clips then equals
+    generating left and right, so that clips with mono audio train the network too.
 
     Args:
-        left: maps of one picture, `(B, C, h, w)`.
-        right: likewise.
+        left: feature maps `(B, C, h, w)` of one clip.
+        right: of the other clip, same shape.
 
     Returns:
         `(B, C, h, w)`.

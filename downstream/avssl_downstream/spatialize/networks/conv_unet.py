@@ -1,4 +1,4 @@
-"""Strided convolutions down and up again, as Morgado et al. (NeurIPS 2018) have them and ASN's U-Net follows."""
+"""U-Net of strided convolutions (Morgado et al., NeurIPS 2018), also used by ASN."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from torch.nn import functional
 
 from avssl.errors import InputError
 
-# B sounds, F rows of frequency, T columns of time
+# B windows, F frequency rows, T time columns
 
 Pair = tuple[int, int]
 
 
 @dataclass(frozen=True)
 class ConvBlock:
-    """One convolution; sizes are of frequency, then of time."""
+    """One convolution; sizes are (frequency, time)."""
 
     channels: int
     kernel: Pair
@@ -26,7 +26,7 @@ class ConvBlock:
     padding: Pair = (0, 0)
 
     def size(self, size: Pair) -> Pair:
-        """Of the map that comes out."""
+        """Size of the output for an input size."""
         zipped = zip(size, self.kernel, self.stride, self.padding, strict=True)
         rows, columns = ((length + 2 * pad - kernel) // stride + 1 for length, kernel, stride, pad in zipped)
         return rows, columns
@@ -39,22 +39,22 @@ FULL = (
     ConvBlock(256, (5, 3), (1, 1)),
     ConvBlock(512, (5, 3), (1, 1)),
 )
-"""Morgado's: 1024 bins of 127 windows become 6 x 3. Nothing is padded, so that what comes out knows no edges."""
+"""Of Morgado et al.: 1024 bins of 127 frames become 6 x 3, without padding, so no edge effects."""
 SMALL = tuple(ConvBlock(channels, (4, 4), (2, 2), (1, 1)) for channels in (16, 32, 64, 128))
-"""For two CPU cores: four halvings of any size from 16 x 16 upwards."""
+"""For two CPU cores: four halvings, from 16 x 16 upwards."""
 
 
 class Encoder(nn.Module):
-    """Convolutions with ReLU; every map is kept for the way back.
+    """Convolutions with ReLU, which return the feature maps of all layers for skip connections.
 
     Args:
-        planes: channels of the spectrum.
-        size: rows and columns of the spectrum.
-        layers: one after the other.
-        norm: batch norm after each; the papers have none.
+        planes: input channels.
+        size: rows and columns of the input.
+        layers: in order.
+        norm: batch norm after each layer; the papers have none.
 
     Raises:
-        ValueError: the spectrum is too small for the layers.
+        ValueError: an input too small for the layers.
     """
 
     def __init__(self, planes: int, size: Pair, layers: Sequence[ConvBlock], norm: bool = False) -> None:
@@ -74,13 +74,15 @@ class Encoder(nn.Module):
         self.apply(init_xavier)
 
     def forward(self, spectrum: Tensor) -> list[Tensor]:
-        """`(B, planes, F, T)` to the maps of all layers, largest first.
+        """`(B, planes, F, T)` to the feature maps of all layers, largest first.
 
         Raises:
-            ValueError: a spectrum of another size than was said.
+            ValueError: another input size than declared.
         """
         if tuple(spectrum.shape[-2:]) != self.sizes[0]:
-            raise ValueError(f"spectra are (..., {self.sizes[0][0]}, {self.sizes[0][1]}), not {tuple(spectrum.shape)}")
+            raise ValueError(
+                f"expected spectra (..., {self.sizes[0][0]}, {self.sizes[0][1]}), got {tuple(spectrum.shape)}"
+            )
         maps = [spectrum]
         for convolution in self.convolutions:
             maps.append(functional.relu(convolution(maps[-1])))
@@ -88,12 +90,12 @@ class Encoder(nn.Module):
 
 
 class Decoder(nn.Module):
-    """The way back: transposed convolutions, each fed what the last one made and the encoder's map of that size.
+    """Transposed convolutions with skip connections from the encoder.
 
     Args:
-        encoder: whose maps come.
-        extra: channels that join the smallest map.
-        planes: channels that leave.
+        encoder: whose feature maps are used.
+        extra: channels concatenated to the smallest map.
+        planes: output channels.
     """
 
     def __init__(self, encoder: Encoder, extra: int, planes: int) -> None:
@@ -109,7 +111,7 @@ class Decoder(nn.Module):
         self.apply(init_xavier)
 
     def forward(self, maps: Sequence[Tensor], extra: Tensor) -> Tensor:
-        """The encoder's maps, and `(B, extra, F', T')` of the smallest one's size, to `(B, planes, F, T)`, linear."""
+        """Encoder maps, and `(B, extra, F', T')` of the smallest one's size, to linear `(B, planes, F, T)`."""
         x = torch.cat([maps[-1], extra], 1)
         for level in range(len(self.convolutions) - 1, 0, -1):
             x = functional.relu(self.norms[level - 1](self._larger(x, level)))
@@ -122,7 +124,7 @@ class Decoder(nn.Module):
 
 
 def init_xavier(module: nn.Module) -> None:
-    """Draw the weights of one layer as Glorot & Bengio do; biases are 0."""
+    """Initialise one layer with Glorot-uniform weights and zero biases."""
     if isinstance(module, (nn.Conv1d, nn.Conv2d, nn.ConvTranspose2d, nn.Linear)):
         nn.init.xavier_uniform_(module.weight)
         if module.bias is not None:

@@ -1,4 +1,4 @@
-"""The network of Morgado et al. (NeurIPS 2018): tracks are separated from a mix and each is given a direction."""
+"""Networks of Morgado et al. (NeurIPS 2018): a mix is separated into tracks, and each track is localized."""
 
 from __future__ import annotations
 
@@ -12,54 +12,54 @@ from torch.nn import functional
 
 from avssl_downstream.spatialize.networks.conv_unet import FULL, ConvBlock, Decoder, Encoder, init_xavier
 
-# B sounds, I channels that come, O channels that leave, N tracks, S steps in time, U units
-# F rows and T columns of spectra
+# B windows, I input channels, O output channels, N tracks, S time steps, U units
+# F bins and T frames of spectrograms
 
 Grid = tuple[int, int]
 
 
 class LocalizedTracks(NamedTuple):
-    """Which tracks there are, and how much of each belongs into every channel."""
+    """Masks that separate tracks, and the weights of each track in every output channel."""
 
     weights: Tensor
-    """`(B, S, O, N)`, constant in each of `S` equal parts of the time that is made."""
+    """`(B, S, O, N)`, constant in each of `S` equal parts of the output."""
     bias: Tensor
     """`(B, S, O)`."""
     masks: Tensor | None
-    """`(B, N, F, T)` in 0..1, for the complex spectra of the channels that came: the first `N / I` are for the first
-    one. None without separation: then the channels themselves are the tracks."""
+    """`(B, N, F, T)` in 0..1, for the complex spectrograms of the input channels: the first `N / I` are for the first
+    one. None without separation: then the input channels are the tracks."""
 
 
 class FramePooling(nn.Module):
-    """One picture as a vector: a layer at every cell, and one over all of them.
+    """Feature maps of one frame to a vector: a layer per cell, then one over all cells.
 
     Args:
-        channels: of the picture's maps.
-        grid: rows and columns that the maps are averaged into if they have others.
-        units: of the vector; a quarter of it at every cell.
+        channels: of the visual feature maps.
+        grid: rows and columns to which feature maps are pooled.
+        units: of the vector; a quarter of them per cell.
     """
 
     def __init__(self, channels: int, grid: Grid, units: int) -> None:
         super().__init__()
         self.grid = grid
         self.cell = nn.Conv2d(channels, units // 4, 1)
-        self.whole = nn.Linear(units // 4 * grid[0] * grid[1], units)
+        self.joint = nn.Linear(units // 4 * grid[0] * grid[1], units)
 
     def forward(self, maps: Tensor) -> Tensor:
         """`(B, channels, h, w)` to `(B, units)`."""
         cells = functional.relu(self.cell(functional.adaptive_avg_pool2d(maps, self.grid)))
-        return functional.relu(self.whole(cells.flatten(1)))
+        return functional.relu(self.joint(cells.flatten(1)))
 
 
 class AudioVisualTrunk(nn.Module):
-    """Sound and pictures, joined at every step of the encoder's smallest map.
+    """Audio and visual features, concatenated at every time step of the encoder's smallest map.
 
     Args:
-        size: rows and columns of the spectra.
-        streams: channels of the maps of each picture stream: colours, flow; none: sound alone.
-        inputs: channels of sound that come.
+        size: bins F and frames T of the spectrograms.
+        streams: channels of each image stream's feature maps: RGB, flow; none: audio only.
+        inputs: I, audio channels.
         layers: of the encoder.
-        units: of each picture; twice as many of sound.
+        units: of each image stream; audio has twice as many.
         grid: see `FramePooling`.
         norm: batch norm in encoder and decoder; the paper has none.
     """
@@ -77,37 +77,37 @@ class AudioVisualTrunk(nn.Module):
         super().__init__()
         self.encoder = Encoder(inputs, size, layers, norm)
         rows, self.steps = self.encoder.sizes[-1]
-        self.heard = nn.Linear(layers[-1].channels * rows, 2 * units)
-        self.seen = nn.ModuleList(FramePooling(channels, grid, units) for channels in streams)
+        self.audio = nn.Linear(layers[-1].channels * rows, 2 * units)
+        self.visual = nn.ModuleList(FramePooling(channels, grid, units) for channels in streams)
         self.width = units * (2 + len(streams))
         self.apply(init_xavier)
 
     def forward(self, magnitude: Tensor, maps: Sequence[Tensor]) -> tuple[Tensor, list[Tensor]]:
-        """What is heard and seen at every step, and the encoder's maps.
+        """Audio-visual features of every time step, and the encoder's feature maps.
 
         Args:
-            magnitude: of the short-time spectra, `(B, I, F, T)`.
-            maps: of one picture a stream, each `(B, channels, h, w)`.
+            magnitude: of the spectrograms, `(B, I, F, T)`.
+            maps: visual feature maps of one frame per stream, each `(B, channels, h, w)`.
 
         Returns:
-            `(B, S, U)`, and the maps of all layers.
+            `(B, S, U)`, and the feature maps of all layers.
         """
         levels = self.encoder(magnitude)
-        heard = functional.relu(self.heard(levels[-1].movedim(-1, 1).flatten(2)))
-        seen = [
-            glimpse(each)[:, None].expand(-1, self.steps, -1) for glimpse, each in zip(self.seen, maps, strict=True)
+        audio = functional.relu(self.audio(levels[-1].movedim(-1, 1).flatten(2)))
+        visual = [
+            pooling(each)[:, None].expand(-1, self.steps, -1) for pooling, each in zip(self.visual, maps, strict=True)
         ]
-        return torch.cat([heard, *seen], -1), levels
+        return torch.cat([audio, *visual], -1), levels
 
 
 class Localization(nn.Module):
-    """How much of each track belongs into every channel; the weights start near 0.
+    """Weights of each track in every output channel; they start near 0.
 
     Args:
-        width: of what is heard and seen.
-        tracks: that there are.
-        outputs: channels that leave.
-        units: of two hidden layers.
+        width: of the audio-visual features.
+        tracks: N.
+        outputs: O, output channels.
+        units: of the two hidden layers.
     """
 
     def __init__(self, width: int, tracks: int, outputs: int, units: int) -> None:
@@ -125,7 +125,7 @@ class Localization(nn.Module):
 
 
 class MaskDecoder(nn.Module):
-    """A way back to the size of the spectra, with what is heard and seen at its start.
+    """Decoder from audio-visual features to masks of the spectrogram's size.
 
     Args:
         trunk: whose encoder it mirrors.
@@ -140,25 +140,25 @@ class MaskDecoder(nn.Module):
         self.apply(init_xavier)
 
     def forward(self, fused: Tensor, levels: Sequence[Tensor]) -> Tensor:
-        """`(B, S, width)` and the encoder's maps to `(B, planes, F, T)`, linear."""
+        """`(B, S, width)` and the encoder's feature maps to `(B, planes, F, T)`, linear."""
         joined = functional.relu(self.join(fused)).movedim(1, -1)[:, :, None]
         found: Tensor = self.decoder(levels, joined.expand(-1, -1, levels[-1].shape[-2], -1))
         return found
 
 
 class Foa360Net(nn.Module):
-    """Mono and a 360-degree picture to separated tracks and their weights in Y, Z and X.
+    """Separates mono audio into tracks, and localizes each in Y, Z and X by audio and a 360-degree frame.
 
-    In full size spectra have 1024 two-sided bins and 127 windows, and the three steps are the tenth of a second in
-    their middle. Variants: a trunk with `streams=()` is NoVideo, with one stream NoRGB or NoFlow; `separate=False` is
-    NoSep. From order 1 to order 2: `inputs=4` of the trunk, `outputs=5`.
+    At full size spectrograms have 1024 two-sided bins and 127 frames, and the three time steps cover the tenth of a
+    second in their middle. Variants: a trunk with `streams=()` is NoVideo, with one stream NoRGB or NoFlow;
+    `separate=False` is NoSep. From first to second order: `inputs=4` of the trunk, `outputs=5`.
 
     Args:
-        trunk: joins sound and pictures.
-        tracks: separated from each channel that comes.
-        outputs: channels that leave.
-        separate: whether tracks are separated; else the channels that come are weighted themselves.
-        units: of the localization's hidden layers.
+        trunk: audio-visual features.
+        tracks: separated from each input channel.
+        outputs: O, output channels.
+        separate: separate tracks; otherwise the input channels themselves are weighted.
+        units: of the hidden layers of the localization.
     """
 
     def __init__(
@@ -178,11 +178,11 @@ class Foa360Net(nn.Module):
 
 
 class Foa360UNet(nn.Module):
-    """The paper's U-Net baseline: a complex mask of the mix for every channel, and no directions in between.
+    """U-Net baseline of the paper: a complex mask of the mix for every output channel, without localization.
 
     Args:
-        trunk: joins sound and pictures.
-        outputs: channels that leave.
+        trunk: audio-visual features.
+        outputs: O, output channels.
     """
 
     def __init__(self, trunk: AudioVisualTrunk, outputs: int = 3) -> None:
@@ -196,13 +196,13 @@ class Foa360UNet(nn.Module):
 
 
 def mix_tracks(weights: Tensor, bias: Tensor, tracks: Tensor, smooth: bool = False) -> Tensor:
-    """Tracks to channels: each is the weighted sum of all tracks, plus its bias.
+    """Weighted sum of all tracks, plus a bias, for every output channel.
 
     Args:
         weights: `(B, S, O, N)`.
         bias: `(B, S, O)`.
         tracks: `(B, N, samples)`.
-        smooth: pass from the middle of one step to that of the next along a straight line, where the paper jumps.
+        smooth: interpolate linearly between the middles of time steps; the paper has jumps.
 
     Returns:
         `(B, O, samples)`.

@@ -1,4 +1,4 @@
-"""Spectra on a logarithmic axis of frequency, where an octave is as high everywhere, and masks back from there."""
+"""Logarithmic frequency axis: spectra to bands of equal width in octaves, and masks back to bins."""
 
 from __future__ import annotations
 
@@ -7,37 +7,36 @@ from torch import Tensor, nn
 
 from avssl.errors import InputError
 
-# F bins of frequency, K bands, T time
+# F frequency bins, K bands, T time
 
 
 class LogFrequency(nn.Module):
-    """Bins to bands that are evenly spaced in the logarithm of frequency, and back.
+    """Maps bins to bands that are evenly spaced in log frequency, and back.
 
-    Where bands are further apart than bins, a band is the mean of the bins around it, weighted by a triangle; where
-    they are closer, bins are interpolated. Weights add up to 1 both ways, so that what is constant stays as it is.
+    Where bands are wider than bins, a band is the mean of bins with triangular weights; where they are narrower, bins
+    are interpolated linearly. Weights sum to 1 in both directions, so a constant is preserved.
 
     Args:
-        bins: of the spectrum, from 0 Hz to half the sample rate.
-        bands: of the new axis; the lowest is bin `lowest`, the highest the last bin.
-        lowest: bin of the first band; at least 1, as 0 Hz has no logarithm.
+        bins: F, of the spectrum, from 0 Hz to the Nyquist frequency.
+        bands: K; the first is bin `min_bin`, the last one the last bin.
+        min_bin: bin of the first band; at least 1, since 0 Hz has no logarithm.
 
     Raises:
-        ValueError: fewer than two bands, or a lowest bin outside the spectrum.
+        ValueError: fewer than two bands, or `min_bin` outside the spectrum.
     """
 
     forth: Tensor
     back: Tensor
 
-    def __init__(self, bins: int, bands: int, lowest: float = 1.0) -> None:
+    def __init__(self, bins: int, bands: int, min_bin: float = 1.0) -> None:
         super().__init__()
-        if bands < 2 or not 1 <= lowest < bins - 1:
+        if bands < 2 or not 1 <= min_bin < bins - 1:
             raise InputError(
-                f"a logarithmic axis needs at least 2 bands and a lowest bin in 1..{bins - 2}, not {bands} bands "
-                f"from bin {lowest}"
+                f"expected at least 2 bands and a min_bin of 1 to {bins - 2}, got {bands} bands from bin {min_bin}"
             )
         self.bands = bands
-        self.register_buffer("forth", _triangles(bins, centres(bins, bands, lowest)), persistent=False)
-        self.register_buffer("back", _interpolation(bins, bands, lowest), persistent=False)
+        self.register_buffer("forth", _triangles(bins, band_centres(bins, bands, min_bin)), persistent=False)
+        self.register_buffer("back", _interpolation(bins, bands, min_bin), persistent=False)
 
     def forward(self, spectrum: Tensor) -> Tensor:
         """Real `(..., F, T)`, such as magnitudes, to `(..., K, T)`."""
@@ -48,9 +47,9 @@ class LogFrequency(nn.Module):
         return self.back @ mask
 
 
-def centres(bins: int, bands: int, lowest: float = 1.0) -> Tensor:
-    """Where bands lie, in bins, `(bands,)` float64."""
-    return lowest * ((bins - 1) / lowest) ** torch.linspace(0, 1, bands, dtype=torch.float64)
+def band_centres(bins: int, bands: int, min_bin: float = 1.0) -> Tensor:
+    """Centres of the bands, in bins, `(bands,)` float64."""
+    return min_bin * ((bins - 1) / min_bin) ** torch.linspace(0, 1, bands, dtype=torch.float64)
 
 
 def _triangles(bins: int, centre: Tensor) -> Tensor:
@@ -60,8 +59,8 @@ def _triangles(bins: int, centre: Tensor) -> Tensor:
     return (weight / weight.sum(1, keepdim=True)).float()
 
 
-def _interpolation(bins: int, bands: int, lowest: float) -> Tensor:
-    """`(F, K)`; what lies below the first band is taken from it."""
-    log = torch.log(torch.arange(bins, dtype=torch.float64).clamp(min=lowest) / lowest)
-    place = log / log[-1] * (bands - 1)
-    return (1 - (place[:, None] - torch.arange(bands)).abs()).clamp(min=0).float()
+def _interpolation(bins: int, bands: int, min_bin: float) -> Tensor:
+    """`(F, K)`; bins below the first band take its value."""
+    log = torch.log(torch.arange(bins, dtype=torch.float64).clamp(min=min_bin) / min_bin)
+    position = log / log[-1] * (bands - 1)
+    return (1 - (position[:, None] - torch.arange(bands)).abs()).clamp(min=0).float()

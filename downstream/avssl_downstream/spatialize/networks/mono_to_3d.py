@@ -1,4 +1,4 @@
-"""The network of MonoTo3D: eight frames over time, and a U-Net of seven halvings that they join twice."""
+"""Network of MonoTo3D: a U-Net of seven halvings, conditioned twice on the features of eight frames."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ from torch.nn import functional
 from avssl.errors import InputError
 from avssl_downstream.spatialize.networks.unet25d import down
 
-# B sounds, C channels of the picture's maps, T' their instants, F rows and T columns of a spectrum
+# B windows, C channels and T' frame times of visual feature maps, F bins and T frames of a spectrogram
 
-MOST = 8
-"""Times `width`: the most channels of the U-Net."""
+MAX_WIDTH = 8
+"""Maximum channels of the U-Net, times `width`."""
 JOIN = 5
-"""The pictures join a second time after this many doublings."""
+"""Doublings after which visual features are concatenated a second time."""
 
 
 class MonoTo3DNet(nn.Module):
-    """Complex masks of X, Y and Z from the spectrum of a mono mix and the maps of some frames.
+    """Complex masks of X, Y and Z from the spectrogram of a mono mix and visual features.
 
-    The paper names the frames' channels (2048 -> 1024 -> 512 -> 1024) and the sizes of the spectra; kernels (3 and 4)
-    and the U-Net's channels are ours.
+    The paper states the channels of the visual layers (2048 -> 1024 -> 512 -> 1024) and the sizes of the spectrograms;
+    kernel sizes (3 and 4) and the channels of the U-Net are our choice.
 
     Args:
         width: channels after the first halving.
-        visual_channels: channels of the maps of one frame; 256 after three stages of ResNet-18.
-        instants: `T'` of the maps; 8 frames in the paper.
-        visual_width: channels of what the frames become.
+        visual_channels: C; 256 after three stages of ResNet-18.
+        frame_times: T'; 8 in the paper.
+        visual_width: output channels of the visual layers.
         depth: halvings; 7 in the paper, for 257 x 401.
 
     Raises:
@@ -41,15 +41,15 @@ class MonoTo3DNet(nn.Module):
         self,
         width: int = 64,
         visual_channels: int = 256,
-        instants: int = 8,
+        frame_times: int = 8,
         visual_width: int = 1024,
         depth: int = 7,
     ) -> None:
         super().__init__()
         if depth < 2:
-            raise InputError(f"the U-Net of MonoTo3D has at least 2 halvings, not {depth}")
-        planes = [2, *(width * min(2**level, MOST) for level in range(depth))]
-        self.frames = _frames(visual_channels * instants, visual_width)
+            raise InputError(f"expected at least 2 halvings of the U-Net, got {depth}")
+        planes = [2, *(width * min(2**level, MAX_WIDTH) for level in range(depth))]
+        self.frames = _frames(visual_channels * frame_times, visual_width)
         self.downs = nn.ModuleList(down(before, after, "batch") for before, after in pairwise(planes))
         self.join = min(JOIN, depth - 1)
         self.ups = nn.ModuleList(
@@ -58,37 +58,38 @@ class MonoTo3DNet(nn.Module):
         self.last = nn.ConvTranspose2d(self._incoming(planes, depth - 1, visual_width), 6, 4, 2, 1)
 
     def _incoming(self, planes: list[int], step: int, visual_width: int) -> int:
-        """Channels that a doubling takes in."""
+        """Input channels of a doubling."""
         own = planes[-1] if step == 0 else 2 * planes[-1 - step]
         return own + visual_width * (step in (0, self.join))
 
     def forward(self, mix: Tensor, maps: Tensor) -> Tensor:
-        """Masks whose complex product with the mix is X, Y and Z.
+        """Complex masks from the mix to X, Y and Z.
 
         Args:
-            mix: real and imaginary part of the mono sound's spectrum, `(B, 2, F, T)`; (2, 257, 401) in the paper.
-            maps: of the frames, `(B, C, T', h, w)`.
+            mix: real and imaginary part of the mono spectrogram, `(B, 2, F, T)`; (2, 257, 401) in the paper.
+            maps: visual feature maps, `(B, C, T', h, w)`.
 
         Returns:
             `(B, 3, 2, F, T)`, unbounded: X, Y, Z in the paper's order, real and imaginary part.
 
         Raises:
-            ValueError: a spectrum too small for so many halvings, or another number of frames.
+            ValueError: a spectrogram too small for the halvings.
         """
         levels = self._halved(mix)
-        seen = self.frames(maps.flatten(1, 2))
+        visual = self.frames(maps.flatten(1, 2))
         sizes = [each.shape[-2:] for each in (mix, *levels)]
-        x = torch.cat([functional.adaptive_max_pool2d(seen, sizes[-1]), levels[-1]], 1)
+        x = torch.cat([functional.adaptive_max_pool2d(visual, sizes[-1]), levels[-1]], 1)
         for step, up in enumerate(self.ups, 1):
             x = torch.cat([up(x, sizes[-1 - step]), levels[-1 - step]], 1)
             if step == self.join:
-                x = torch.cat([functional.adaptive_avg_pool2d(seen, (x.shape[-2], x.shape[-1])), x], 1)
+                x = torch.cat([functional.adaptive_avg_pool2d(visual, (x.shape[-2], x.shape[-1])), x], 1)
         masks: Tensor = self.last(x, output_size=list(sizes[0]))
         return rearrange(masks, "B (channels parts) F T -> B channels parts F T", parts=2)
 
     def _halved(self, mix: Tensor) -> list[Tensor]:
         if min(mix.shape[-2:]) < 2 ** len(self.downs):
-            raise ValueError(f"{len(self.downs)} halvings need as many rows and columns, not {tuple(mix.shape[-2:])}")
+            least = 2 ** len(self.downs)
+            raise ValueError(f"expected at least {least} bins and frames, got {tuple(mix.shape[-2:])}")
         levels = [mix]
         for halve in self.downs:
             levels.append(halve(levels[-1]))
@@ -96,7 +97,7 @@ class MonoTo3DNet(nn.Module):
 
 
 class _Up(nn.Module):
-    """Double a map to a size that may be odd."""
+    """Transposed convolution that doubles a map, to a size that may be odd."""
 
     def __init__(self, channels_in: int, channels: int) -> None:
         super().__init__()
@@ -109,7 +110,7 @@ class _Up(nn.Module):
 
 
 def _frames(channels: int, width: int) -> nn.Sequential:
-    """Three convolutions with batch norm over the maps of all frames at once."""
+    """Three convolutions with batch norm over the feature maps of all frames, concatenated."""
     layers: list[nn.Module] = []
     for after in (width, width // 2, width):
         layers += [nn.Conv2d(channels, after, 3, padding=1), nn.BatchNorm2d(after), nn.ReLU()]

@@ -1,4 +1,4 @@
-"""The picture network of 2.5D Visual Sound and its heirs: an ImageNet ResNet that ends before it pools."""
+"""ResNet without pooling and classifier: the visual network of 2.5D Visual Sound, PseudoBinaural and others."""
 
 from __future__ import annotations
 
@@ -18,12 +18,11 @@ LAYERS = ("layer1", "layer2", "layer3", "layer4")
 
 
 class ResNetTrunk(nn.Module):
-    """Convolutions of a torchvision ResNet, frame by frame, under the names `feature_extraction.{0..7}`.
+    """Convolutional layers of a torchvision ResNet, applied per frame; parameters `feature_extraction.{0..7}`.
 
     Args:
         name: of torchvision, such as `resnet18`.
-        stages: layers kept after the stem: 4 in 2.5D Visual Sound (a 32nd of the picture's size), 3 in MonoTo3D (a
-            16th).
+        stages: layers kept after the stem: 4 in 2.5D Visual Sound (stride 32), 3 in MonoTo3D (stride 16).
 
     Raises:
         ValueError: not a ResNet of torchvision, or another number of stages.
@@ -38,9 +37,9 @@ class ResNetTrunk(nn.Module):
         super().__init__()
         known = [each for each in models.list_models(module=models) if is_resnet(each)]
         if name not in known:
-            raise InputError(f"torchvision has no ResNet {name!r}{hint(name, known)}; one of {', '.join(known)}")
+            raise InputError(f"expected a ResNet of torchvision ({', '.join(known)}), got {name!r}{hint(name, known)}")
         if not 1 <= stages <= len(LAYERS):
-            raise InputError(f"a ResNet has 1 to {len(LAYERS)} stages, not {stages}")
+            raise InputError(f"expected 1 to {len(LAYERS)} stages of a ResNet, got {stages}")
         network = models.get_model(name, weights=None)
         kept = [getattr(network, each) for each in (*STEM, *LAYERS[:stages])]
         self.feature_extraction = nn.Sequential(*kept)
@@ -54,7 +53,7 @@ class ResNetTrunk(nn.Module):
         return rearrange(maps, "(B T) C H W -> B C T H W", B=len(frames))
 
     def load(self, path: Path | str) -> None:
-        """Read weights under torchvision's names, classifier or not, or under the published ones.
+        """Read weights named as in torchvision, with or without classifier, or as in the published checkpoints.
 
         Raises:
             ValueError: see `load_weights`.

@@ -1,6 +1,6 @@
-"""Spatial softmax: where in a picture a few learnt things are, as numbers (spatial softmax; Finn et al., ICRA 2016)."""
+"""Spatial softmax (Finn et al., ICRA 2016): image coordinates of learned keypoints."""
 
-# B clips, C channels, T pictures, N points, h and w rows and columns of the maps
+# B clips, C channels, T frames, N keypoints, h and w rows and columns of the feature maps
 
 from __future__ import annotations
 
@@ -9,32 +9,32 @@ from torch import Tensor, nn
 
 
 class SpatialSoftmax(nn.Module):
-    """Maps, and beside them planes that say where each of some things is in the whole picture.
+    """Appends to feature maps the image coordinates and presence of each keypoint, as constant planes.
 
-    A thing is shared out among all cells and one more, which is nowhere: its planes are its mean place, right and down
-    from -1 to 1 times how much of it is in the picture, and that share itself.
+    Each keypoint has a softmax over all cells and one further cell, "absent". Its planes are its mean coordinates,
+    right and down from -1 to 1, times its presence; and its presence, 1 less the share of "absent".
 
     Args:
-        channels: of the maps.
-        points: things that are looked for.
+        channels: C, of the feature maps.
+        keypoints: N.
     """
 
-    def __init__(self, channels: int, points: int) -> None:
+    def __init__(self, channels: int, keypoints: int) -> None:
         super().__init__()
-        self.channels = channels + 3 * points
-        self.looks = nn.Conv3d(channels, points, 1)
-        self.nowhere = nn.Parameter(torch.zeros(points))
+        self.channels = channels + 3 * keypoints
+        self.scores = nn.Conv3d(channels, keypoints, 1)
+        self.absent = nn.Parameter(torch.zeros(keypoints))
 
     def forward(self, maps: Tensor) -> Tensor:
-        """`(B, C, T, h, w)` to `(B, C + 3 N, T, h, w)`; the same planes in every cell."""
-        planes = self.places(maps)[..., None, None].expand(-1, -1, -1, *maps.shape[-2:])
+        """`(B, C, T, h, w)` to `(B, C + 3 N, T, h, w)`; the added planes are constant over h and w."""
+        planes = self.coordinates(maps)[..., None, None].expand(-1, -1, -1, *maps.shape[-2:])
         return torch.cat([maps, planes.to(maps)], 1)
 
-    def places(self, maps: Tensor) -> Tensor:
-        """`(B, C, T, h, w)` to `(B, 3 N, T)`, float32: right of all points, down of all, shares of all."""
-        likeness = self.looks(maps).flatten(3).float()
-        nowhere = self.nowhere[None, :, None, None].expand(*likeness.shape[:2], likeness.shape[2], 1)
-        shares = torch.cat([likeness, nowhere], -1).softmax(-1)[..., :-1]
+    def coordinates(self, maps: Tensor) -> Tensor:
+        """`(B, C, T, h, w)` to `(B, 3 N, T)`, float32: x of all keypoints, y of all, presence of all."""
+        scores = self.scores(maps).flatten(3).float()
+        absent = self.absent[None, :, None, None].expand(*scores.shape[:2], scores.shape[2], 1)
+        shares = torch.cat([scores, absent], -1).softmax(-1)[..., :-1]
         down, right = (torch.linspace(-1, 1, size, device=maps.device) for size in maps.shape[-2:])
         down, right = (plane.flatten() for plane in torch.meshgrid(down, right, indexing="ij"))
         return torch.cat([(shares * right).sum(-1), (shares * down).sum(-1), shares.sum(-1)], 1)

@@ -5,8 +5,8 @@ the direction of every cell before any source, and can overfit single clips; her
 features alone locate a source class, and audio alone sets its level.
 """
 
-# B sounds, S steps in time, N tracks, P cells of the picture, I channels that come, O channels that leave
-# K bands and T columns of a spectrum
+# B windows, S time steps, N tracks, one per source class, P cells of the frame, I input channels, O output channels
+# K bands and T frames of a spectrogram
 
 from __future__ import annotations
 
@@ -23,42 +23,43 @@ from avssl_downstream.spatialize.networks.conv_unet import init_xavier
 from avssl_downstream.spatialize.networks.foa360 import AudioVisualTrunk, LocalizedTracks, MaskDecoder
 
 STEERING = 4.0
-"""By which what arrives from where a kind is counts as this kind's, to begin with: up to a factor of e to the 4."""
+"""Initial weight of the direction of arrival in the masks: up to a factor of exp(4) for a class in that direction."""
 
 
 class TrackLocalization(nn.Module):
-    """Where each kind of thing is: its mean direction over the cells that look like it.
+    """Ambisonic weights of each source class: mean over the cells of the frame, by attention.
 
-    A kind is shared out among all cells and one more, which is nowhere: what is diffuse, or is not in the picture.
+    The attention of a class is distributed over all cells and one further cell, "absent", for diffuse sources and those
+    outside the frame.
 
     Args:
-        channels: of the picture's maps.
-        kinds: that are told apart.
-        order: of the weights.
+        channels: of the visual feature maps.
+        classes: N, source classes.
+        order: of the ambisonic weights.
     """
 
-    def __init__(self, channels: int, kinds: int, order: int = 1) -> None:
+    def __init__(self, channels: int, classes: int, order: int = 1) -> None:
         super().__init__()
         self.order = order
-        self.looks = nn.Conv2d(channels, kinds, 1)
-        self.nowhere = nn.Parameter(torch.zeros(kinds))
+        self.scores = nn.Conv2d(channels, classes, 1)
+        self.absent = nn.Parameter(torch.zeros(classes))
         self.apply(init_xavier)
 
     def attention(self, maps: Tensor) -> Tensor:
-        """Shares of the cells in every kind, the last one nowhere.
+        """Attention of each class over cells, the last one being "absent".
 
         Args:
-            maps: of an equirectangular picture, `(B, channels, h, w)`.
+            maps: visual feature maps of an equirectangular frame, `(B, channels, h, w)`.
 
         Returns:
             `(B, N, h * w + 1)`, float32.
         """
-        likeness = self.looks(maps).flatten(2).float()
-        nowhere = self.nowhere[None, :, None].expand(len(maps), -1, 1)
-        return torch.cat([likeness, nowhere], -1).softmax(-1)
+        scores = self.scores(maps).flatten(2).float()
+        absent = self.absent[None, :, None].expand(len(maps), -1, 1)
+        return torch.cat([scores, absent], -1).softmax(-1)
 
     def forward(self, maps: Tensor) -> Tensor:
-        """Weights `(B, 3, N)` of Y, Z and X, of length 1 at most, and of the five more of order 2; see `attention`."""
+        """Weights `(B, 3, N)` of Y, Z and X, of length 1 at most, and 5 more for order 2; see `attention`."""
         azimuth, elevation = equirectangular_grid(maps.shape[-2], maps.shape[-1])
         directions_PO = gains(azimuth.flatten(), elevation.flatten(), order=self.order)[:, 1:].to(maps.device)
         shares = self.attention(maps)[..., :-1]
@@ -67,75 +68,75 @@ class TrackLocalization(nn.Module):
 
 
 class TrackLocalizationNet(nn.Module):
-    """Mono and a 360-degree picture to tracks that add up to the mono sound, and where each comes from.
+    """Separates mono audio into one track per source class, and localizes each by a 360-degree frame.
 
-    From order 1 to order 2 the tracks are those of W, and what arrives from where a kind is counts as this kind's.
+    From first to second order the tracks are those of W, and masks depend on the direction of arrival in each band.
 
     Args:
-        trunk: of sound alone.
-        streams: channels of the maps of each picture stream.
-        kinds: that are told apart; as many tracks.
-        separate: whether the sound is separated into tracks; else it is the only one, shared out among the kinds.
-        order: of the channels that leave: 1 gives Y, Z and X, 2 the five that follow.
+        trunk: audio features only.
+        streams: channels of each image stream's feature maps.
+        classes: N, source classes, one track each.
+        separate: separate tracks; otherwise the audio is the only track, distributed over the classes.
+        order: of the output channels: 1 for Y, Z and X; 2 for the five that follow.
     """
 
     inputs = 1
 
     def __init__(
-        self, trunk: AudioVisualTrunk, streams: Sequence[int], kinds: int = 16, separate: bool = True, order: int = 1
+        self, trunk: AudioVisualTrunk, streams: Sequence[int], classes: int = 16, separate: bool = True, order: int = 1
     ) -> None:
         super().__init__()
         self.trunk, self.order = trunk, order
-        self.localization = TrackLocalization(sum(streams), kinds, order)
+        self.localization = TrackLocalization(sum(streams), classes, order)
         self.steering = nn.Parameter(torch.tensor(STEERING)) if separate and order == 2 else None
-        self.separation = MaskDecoder(trunk, kinds) if separate else None
-        self.shares = None if separate else nn.Linear(trunk.width, kinds)
+        self.separation = MaskDecoder(trunk, classes) if separate else None
+        self.shares = None if separate else nn.Linear(trunk.width, classes)
 
-    def forward(self, magnitude: Tensor, maps: Sequence[Tensor], arriving: Tensor | None = None) -> LocalizedTracks:
-        """Weights, masks that add up to 1, and no bias; for the arguments see `AudioVisualTrunk.forward`.
+    def forward(self, magnitude: Tensor, maps: Sequence[Tensor], arrival: Tensor | None = None) -> LocalizedTracks:
+        """Weights, masks that sum to 1, and a bias of 0.
 
         Args:
-            magnitude: see there.
-            maps: see there.
-            arriving: of order 2, along y, z and x from where what is heard arrives, `(B, 3, K, T)` of length 1 at most.
+            magnitude: see `AudioVisualTrunk.forward`.
+            maps: see `AudioVisualTrunk.forward`.
+            arrival: for order 2, direction of arrival along y, z and x, `(B, 3, K, T)`, of length 1 at most.
         """
-        heard, levels = self.trunk(magnitude, ())
+        audio, levels = self.trunk(magnitude, ())
         directions = self.localization(torch.cat(list(maps), 1))
         weights = directions[:, -3 if self.order == 1 else -5 :]
-        weights = weights[:, None].expand(-1, heard.shape[1], -1, -1)
+        weights = weights[:, None].expand(-1, audio.shape[1], -1, -1)
         if self.shares is not None:
-            weights = weights @ self.shares(heard).float().softmax(-1)[..., None]
-        masks = self._masks(heard, levels, directions[:, :3], arriving) if self.separation is not None else None
+            weights = weights @ self.shares(audio).float().softmax(-1)[..., None]
+        masks = self._masks(audio, levels, directions[:, :3], arrival) if self.separation is not None else None
         return LocalizedTracks(weights, weights.new_zeros(weights.shape[:3]), masks)
 
-    def _masks(self, heard: Tensor, levels: Sequence[Tensor], directions: Tensor, arriving: Tensor | None) -> Tensor:
+    def _masks(self, audio: Tensor, levels: Sequence[Tensor], directions: Tensor, arrival: Tensor | None) -> Tensor:
         assert self.separation is not None
-        kinds = self.separation(heard, levels).float()
-        if self.steering is not None and arriving is not None:
-            with torch.autocast(kinds.device.type, enabled=False):
-                kinds = kinds + self.steering * torch.einsum("BCKT,BCN->BNKT", arriving, directions)
-        return torch.softmax(kinds, 1)
+        logits = self.separation(audio, levels).float()
+        if self.steering is not None and arrival is not None:
+            with torch.autocast(logits.device.type, enabled=False):
+                logits = logits + self.steering * torch.einsum("BCKT,BCN->BNKT", arrival, directions)
+        return torch.softmax(logits, 1)
 
 
-def channel_masks(found: LocalizedTracks, columns: int, inputs: int = 1) -> Tensor:
-    """Tracks and weights as one mask of the mono spectrum for every channel.
+def channel_masks(tracks: LocalizedTracks, columns: int, inputs: int = 1) -> Tensor:
+    """Masks and weights of all tracks as one mask of the mono spectrogram for every output channel.
 
-    What `foa360.synthesise` does with sounds, done with their spectra: as many inverse transforms as channels instead
-    of as many as tracks.
+    `foa360.mix_tracks` in the time-frequency domain: one inverse transform for each output channel instead of one for
+    each track.
 
     Args:
-        found: whose bias, a constant sound, is left out.
-        columns: of the spectrum; weights go from the middle of one step to that of the next along a straight line.
-        inputs: channels that tracks are of, the first `N / inputs` of the first one.
+        tracks: their bias, a constant signal, is left out.
+        columns: T; weights are interpolated linearly between the middles of time steps.
+        inputs: I, channels that are separated; the first `N / I` tracks belong to the first one.
 
     Returns:
-        `(B, O, inputs, K, columns)`, float32; K is 1 if nothing was separated.
+        `(B, O, I, K, T)`, float32; K is 1 without separation.
     """
-    flat = rearrange(found.weights.float(), "B S O N -> B (O N) S")
+    flat = rearrange(tracks.weights.float(), "B S O N -> B (O N) S")
     timed = functional.interpolate(flat, columns, mode="linear")
-    timed_BOINT = rearrange(timed, "B (O I N) T -> B O I N T", O=found.weights.shape[2], I=inputs)
-    if found.masks is None:
+    timed_BOINT = rearrange(timed, "B (O I N) T -> B O I N T", O=tracks.weights.shape[2], I=inputs)
+    if tracks.masks is None:
         return timed_BOINT
-    masks_BINKT = rearrange(found.masks.float(), "B (I N) K T -> B I N K T", I=inputs)
+    masks_BINKT = rearrange(tracks.masks.float(), "B (I N) K T -> B I N K T", I=inputs)
     with torch.autocast(flat.device.type, enabled=False):
         return torch.einsum("BOINT,BINKT->BOIKT", timed_BOINT, masks_BINKT)

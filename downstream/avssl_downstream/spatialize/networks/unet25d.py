@@ -1,4 +1,4 @@
-"""The U-Net of 2.5D Visual Sound, which PseudoBinaural and Sep-Stereo build on (Gao & Grauman, CVPR 2019)."""
+"""U-Net of 2.5D Visual Sound (Gao & Grauman, CVPR 2019), also used by Sep-Stereo and PseudoBinaural."""
 
 from __future__ import annotations
 
@@ -10,34 +10,34 @@ from torch.nn import functional
 
 from avssl.errors import InputError
 
-# B sounds, C channels of the picture's maps, F rows and T columns of a spectrum, h and w rows and columns of the maps
+# B windows, C channels and h, w rows and columns of visual feature maps, F bins and T frames of a spectrogram
 
 HALVINGS = 5
 NORMS: dict[str, type[nn.Module]] = {"batch": nn.BatchNorm2d, "instance": nn.InstanceNorm2d}
 
 
 class DecoderOutput(NamedTuple):
-    """What the decoder makes of a mix and a picture."""
+    """Output of the decoder."""
 
     mask: Tensor
-    """`(B, 2, F', T)` in -1..1: real and imaginary part of the mask whose product with the mix is the difference of
-    left and right; `F'` is `F` rounded down to a multiple of 32."""
+    """`(B, 2, F', T)` in -1..1: real and imaginary part of the mask from the mix, left plus right, to left minus right;
+    `F'` is `F` rounded down to a multiple of 32."""
     levels: tuple[Tensor, Tensor, Tensor, Tensor]
-    """What the first four steps of the decoder give out, for APNet: `(B, 8 width, F' / 16, T / 16)` to
+    """Feature maps of the first four decoder layers, for APNet: `(B, 8 width, F' / 16, T / 16)` to
     `(B, width, F' / 2, T / 2)`."""
 
 
 class UNet25D(nn.Module):
-    """Five halvings of the spectrum of a mix and five doublings, with the picture laid over the smallest map.
+    """Five halvings of a mix's spectrogram and five doublings, conditioned on visual features at the smallest map.
 
-    23,086,234 parameters at the default sizes, named as in the published checkpoints. Nothing in it says where in the
-    picture a cell lies but its place in the flattened vector.
+    23,086,234 parameters at the default sizes, named as in the published checkpoints. The position of a cell in the
+    frame is encoded only by its index in the flattened vector.
 
     Args:
         width: channels after the first halving; 64 in the paper, 16 for two CPU cores.
-        visual_channels: channels of the picture's maps.
-        grid: rows and columns that the maps are averaged into if they have others; 7 x 14 for 224 x 448 pixels.
-        norm: `batch`, or `instance` as PseudoBinaural has it when real and made-up sounds are mixed.
+        visual_channels: C, of the visual feature maps.
+        grid: rows and columns to which feature maps are pooled; 7 x 14 for 224 x 448 pixels.
+        norm: `batch`, or `instance`, as in PseudoBinaural for batches of real and pseudo-binaural audio.
 
     Raises:
         ValueError: another norm.
@@ -63,11 +63,11 @@ class UNet25D(nn.Module):
         self.apply(init_weights)
 
     def forward(self, mix: Tensor, maps: Tensor) -> DecoderOutput:
-        """The mask of the difference, and the decoder's maps.
+        """The mask of the difference, and feature maps of the decoder.
 
         Args:
             mix: real and imaginary part of the spectrum of left plus right, `(B, 2, F, T)`; (2, 257, 64) in the paper.
-            maps: of the picture, `(B, C, h, w)`.
+            maps: visual feature maps, `(B, C, h, w)`.
 
         Raises:
             ValueError: `F` below 32, or `T` no multiple of 32.
@@ -86,7 +86,7 @@ class UNet25D(nn.Module):
         return DecoderOutput(mask, (u1, u2, u3, u4))
 
     def _tiled(self, maps: Tensor, like: Tensor) -> Tensor:
-        """The whole picture as one vector, at every place of a map of sound."""
+        """Visual features as one vector, tiled over an audio feature map."""
         cells: Tensor = self.conv1x1(functional.adaptive_avg_pool2d(maps, self.grid))
         return cells.flatten(1)[:, :, None, None].expand(-1, -1, *like.shape[-2:])
 
@@ -102,12 +102,12 @@ def up(channels_in: int, channels: int, norm: str) -> nn.Sequential:
 
 
 def output_layer(channels_in: int, channels: int) -> nn.Sequential:
-    """Double a map into 0..1."""
+    """Double a map, with outputs in 0..1."""
     return nn.Sequential(nn.ConvTranspose2d(channels_in, channels, 4, 2, 1), nn.Sigmoid())
 
 
 def init_weights(module: nn.Module) -> None:
-    """Draw the weights of one layer as the published networks init_weights: deviation 0.02, around 1 in norms."""
+    """Initialise one layer as the published code does: standard deviation 0.02, around 1 in norms."""
     if isinstance(module, (nn.Conv1d, nn.Conv2d, nn.ConvTranspose2d, nn.Linear)):
         nn.init.normal_(module.weight, 0.0, 0.02)
     elif isinstance(module, nn.BatchNorm2d):
@@ -117,7 +117,7 @@ def init_weights(module: nn.Module) -> None:
 
 def _norm(name: str, channels: int) -> nn.Module:
     if name not in NORMS:
-        raise InputError(f"a norm is {' or '.join(NORMS)}, not {name!r}")
+        raise InputError(f"expected a norm {' or '.join(NORMS)}, got {name!r}")
     return NORMS[name](channels)
 
 
@@ -125,6 +125,6 @@ def _check(mix: Tensor) -> None:
     step = 2**HALVINGS
     if mix.ndim != 4 or mix.shape[1] != 2 or mix.shape[2] < step or not mix.shape[3] or mix.shape[3] % step:
         raise ValueError(
-            f"the U-Net takes spectra (sounds, 2, rows, columns) of at least {step} rows and a multiple of {step} "
-            f"columns, not {tuple(mix.shape)}"
+            f"expected spectra (windows, 2, bins, frames) with at least {step} bins and a multiple of {step} frames, "
+            f"got {tuple(mix.shape)}"
         )

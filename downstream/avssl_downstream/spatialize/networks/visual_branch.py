@@ -1,4 +1,4 @@
-"""Where in a picture what can be seen: the branch that a generator of sound looks through."""
+"""Visual branch of a generator: video frames to feature maps."""
 
 from __future__ import annotations
 
@@ -15,37 +15,37 @@ from avssl.models.pretrained import load_weights
 from avssl.plugins import hint
 from avssl_downstream.spatialize.networks.resnet_trunk import LAYERS, ResNetTrunk, is_resnet
 
-# B clips, C channels, T' steps in time, h and w rows and columns
+# B clips, C channels, T' time steps, h and w rows and columns of feature maps
 
 SOURCES = ("encoders", "scratch")
 _TRIAL = (16, 128, 128)
-"""Frames, height and width that every network takes."""
+"""Frames, height and width that every network accepts."""
 
 
 class VisualBranch(nn.Module):
-    """Frames to maps, by a network of one's choice.
+    """Frames to feature maps, by a network that the user chooses.
 
-    - `encoders`: a copy of the pretrained picture tower of a run.
-    - `scratch`: the same network with new weights; without encoders, the picture tower of the `small` preset.
-    - `torchvision/NAME`, `timm/NAME`: a backbone, with new weights or those of a local file.
+    - `encoders`: a copy of the pretrained video tower of a run.
+    - `scratch`: the same architecture with random weights; without encoders, the video tower of the `small` preset.
+    - `torchvision/NAME`, `timm/NAME`: a backbone, with random weights or those of a local file.
 
-    ResNets of torchvision are kept as `ResNetTrunk` and give maps of every frame; other networks stride time, rows and
-    columns as they like: ask `shape`. Parameters that the maps do not depend on are not trained.
+    ResNets of torchvision become a `ResNetTrunk` with feature maps per frame; the strides of other networks in time,
+    rows and columns are given by `shape`. Parameters that the feature maps do not depend on are not trained.
 
     Args:
         source: one of the above.
         encoders: of a pretraining run.
-        weights: a `.safetensors` file of the backbone's library, such as ImageNet's; nothing: random.
+        weights: a `.safetensors` file of the backbone's library, such as ImageNet's; empty: random.
         stages: layers of a torchvision ResNet that are kept.
-        fine_tune: train the branch too; otherwise it stays as it is, norms included.
+        fine_tune: train the branch too; otherwise weights and norm statistics are frozen.
 
     Raises:
-        ValueError: unknown source, `encoders` without any, weights that do not fit or have nowhere to go, a network
-            that has no maps.
+        ValueError: an unknown source, `encoders` without encoders, weights that do not fit or are not for a backbone,
+            a network without feature maps.
     """
 
     channels: int
-    """Of the maps."""
+    """C, of the feature maps."""
 
     def __init__(
         self,
@@ -58,7 +58,7 @@ class VisualBranch(nn.Module):
         super().__init__()
         self.source, self.fine_tune = source, fine_tune
         if stages != len(LAYERS) and not is_resnet(source.removeprefix("torchvision/")):
-            raise InputError(f"{stages} stages are of a ResNet of torchvision, not of {source!r}")
+            raise InputError(f"expected a torchvision ResNet for {stages} stages, got {source!r}")
         self.network = _network(source, encoders, stages)
         if weights:
             _load(self.network, source, weights)
@@ -66,46 +66,47 @@ class VisualBranch(nn.Module):
         self._choose_parameters()
 
     def maps(self, frames: Tensor) -> Tensor:
-        """What is seen where.
+        """Feature maps of frames.
 
         Args:
-            frames: `(B, time, 3, height, width)` RGB, uint8 or float in 0..255; or flow as `data.flow` paints it.
+            frames: `(B, time, 3, height, width)` RGB, uint8 or float in 0..255; or flow as an image, see
+                `avssl.models.optical_flow.paint`.
 
         Returns:
-            `(B, C, T', h, w)`, `channels` of them; rows from the top, columns from the left.
+            `(B, C, T', h, w)`; rows from the top, columns from the left.
         """
         with torch.set_grad_enabled(self.fine_tune and torch.is_grad_enabled()):
             found: Tensor = self.network.maps(frames)  # type: ignore[operator]
         return found
 
     def forward(self, frames: Tensor) -> Tensor:
-        """The maps."""
+        """See `maps`."""
         return self.maps(frames)
 
     def shape(self, time: int, height: int, width: int) -> tuple[int, int, int, int]:
-        """`(C, T', h, w)` of the maps of so many frames of this size, without computing them."""
+        """`(C, T', h, w)` of the feature maps for an input size, without computing them."""
         with torch.no_grad():
-            channels, steps, rows, columns = self._on_paper(time, height, width)[0].shape[1:]
+            channels, steps, rows, columns = self._on_meta(time, height, width)[0].shape[1:]
         return channels, steps, rows, columns
 
     def train(self, mode: bool = True) -> VisualBranch:
-        """Switch norms and dropout, unless the branch stays as it is."""
+        """Set training mode of norms and dropout, unless the branch is frozen."""
         super().train(mode and self.fine_tune)
         return self
 
-    def _on_paper(self, time: int, height: int, width: int) -> tuple[Tensor, list[nn.Parameter]]:
-        """Maps without numbers in them, and the parameters of the copy that they are of."""
+    def _on_meta(self, time: int, height: int, width: int) -> tuple[Tensor, list[nn.Parameter]]:
+        """Feature maps on the meta device, and the parameters of the copy that computed them."""
         copy = deepcopy(self.network).to("meta")
         maps: Tensor = copy.maps(torch.zeros(2, time, 3, height, width, device="meta"))  # type: ignore[operator]
         return maps, list(copy.parameters())
 
     def _choose_parameters(self) -> None:
-        """Train what the maps depend on: a gradient that never comes would stop distributed training."""
+        """Train only parameters that the maps depend on: DDP fails on parameters without a gradient."""
         self.requires_grad_(True)
-        maps, on_paper = self._on_paper(*_TRIAL)
-        slopes = torch.autograd.grad(maps.sum(), on_paper, allow_unused=True)
-        for parameter, slope in zip(self.network.parameters(), slopes, strict=True):
-            parameter.requires_grad_(self.fine_tune and slope is not None)
+        maps, parameters = self._on_meta(*_TRIAL)
+        gradients = torch.autograd.grad(maps.sum(), parameters, allow_unused=True)
+        for parameter, gradient in zip(self.network.parameters(), gradients, strict=True):
+            parameter.requires_grad_(self.fine_tune and gradient is not None)
         self.train()
 
 
@@ -113,13 +114,13 @@ def _network(source: str, encoders: Encoders | None, stages: int) -> nn.Module:
     library, _, name = source.partition("/")
     if source == "encoders":
         if encoders is None:
-            raise InputError("a picture branch from encoders needs the folder of a pretraining run; there is none")
+            raise InputError("visual_branch=encoders needs the encoders of a pretraining run, got none")
         return deepcopy(encoders.video)
     if source == "scratch":
         return VideoEncoder(encoders.model_config if encoders else ModelConfig())
     if library not in LIBRARIES:
         known = (*SOURCES, *(f"{each}/NAME" for each in LIBRARIES))
-        raise InputError(f"a picture branch is {', '.join(known)}, not {source!r}{hint(source, known)}")
+        raise InputError(f"expected visual_branch {', '.join(known)}, got {source!r}{hint(source, known)}")
     if library == "torchvision" and is_resnet(name):
         return ResNetTrunk(name, stages)
     return VideoEncoder(ModelConfig(video=source))
@@ -127,7 +128,7 @@ def _network(source: str, encoders: Encoders | None, stages: int) -> nn.Module:
 
 def _load(network: nn.Module, source: str, weights: str) -> None:
     if source in SOURCES:
-        raise InputError(f"{weights}: weights go into a backbone, torchvision/NAME or timm/NAME, not into {source!r}")
+        raise InputError(f"{weights}: expected visual_branch torchvision/NAME or timm/NAME for weights, got {source!r}")
     if isinstance(network, ResNetTrunk):
         network.load(weights)
     else:

@@ -1,4 +1,4 @@
-"""ASN: what its views are, what its masks can do, whom its classifier calls left, and that it learns by looking."""
+"""asn: views, ideal masks, the order that the discriminator calls true, learning from frames."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def batch_of(generator: Asn, clips: list[Clip]) -> dict[str, Tensor]:
 
 
 def still(generator: Asn, *values: float) -> Asn:
-    """The network says these planes, whatever it hears and sees."""
+    """A network whose output is these planes, for any input."""
     last = generator.network.decoder.convolutions[0]
     assert isinstance(last.weight, nn.Parameter)
     assert isinstance(last.bias, nn.Parameter)
@@ -121,7 +121,7 @@ def test_the_full_recipe_has_the_papers_numbers() -> None:
     assert round(own.sample_rate / 44) == 1002
 
 
-def test_views_are_those_of_their_generator_alone() -> None:
+def test_views_depend_on_their_random_generator_only() -> None:
     generator, clip = make(colour=0.3), scene()
     first, again, other = (generator.views(clip, np.random.default_rng(seed)) for seed in (3, 3, 4))
     assert all(torch.equal(first[name], again[name]) for name in first)
@@ -152,7 +152,7 @@ def test_flow_turns_round_with_the_image() -> None:
 def test_what_is_applied_sees_what_was_trained_with() -> None:
     generator = make(mirror=0.0).eval()
     batch = batch_of(generator, [scene(0, moves=2), scene(1, left=False)])
-    streams = [generator.visual_branch[name](batch[key]) for name, key in (("colour", "frames"), ("flow", "flow"))]
+    streams = [generator.visual_branch[name](batch[key]) for name, key in (("rgb", "frames"), ("flow", "flow"))]
     with torch.no_grad():
         torch.testing.assert_close(generator.encode_video(batch["frames"]), generator.network.embed_frames(streams))
 
@@ -163,14 +163,14 @@ def test_true_complex_masks_give_the_ears_back() -> None:
 
 
 @pytest.mark.parametrize(("target_mask", "louder"), [("sqrt_power", math.sqrt(2)), ("amplitude_over_mix", 1.0)])
-def test_ears_that_agree_come_back_three_decibels_louder_by_power_ratios(target_mask: str, louder: float) -> None:
+def test_power_ratios_of_equal_channels_are_three_decibels_too_loud(target_mask: str, louder: float) -> None:
     truth = noise(1).expand(2, -1)
     torch.testing.assert_close(
         make(target_mask=target_mask).ideal_mask_output(truth), louder * truth, atol=1e-5, rtol=1e-3
     )
 
 
-def test_power_ratios_are_right_where_one_ear_hears_nothing() -> None:
+def test_power_ratios_are_exact_where_one_channel_is_silent() -> None:
     truth = torch.cat([noise(1), torch.zeros(1, 6400)])
     for target_mask in ("sqrt_power", "amplitude_over_mix"):
         torch.testing.assert_close(make(target_mask=target_mask).ideal_mask_output(truth), truth, atol=1e-5, rtol=1e-3)
@@ -179,23 +179,23 @@ def test_power_ratios_are_right_where_one_ear_hears_nothing() -> None:
 @pytest.mark.parametrize(("target_mask", "planes"), [("sqrt_power", (0.3, 0.6)), ("complex", (0.65, 0.5, 0.8, 0.5))])
 def test_constant_masks_are_gains_of_the_mix_at_any_level(target_mask: str, planes: tuple[float, ...]) -> None:
     generator = still(make(target_mask=target_mask), *planes).eval()
-    seen, mono = generator.encode_video(torch.zeros(1, 2, 3, 32, 64, dtype=torch.uint8)), noise(1)
+    features, mono = generator.encode_video(torch.zeros(1, 2, 3, 32, 64, dtype=torch.uint8)), noise(1)
     for level in (1.0, 1e-3):
-        heard = generator.generate(level * mono, seen)[0]
+        made = generator.generate(level * mono, features)[0]
         expected = level * torch.stack([0.3 * 2 * mono[0], 0.6 * 2 * mono[0]])
-        torch.testing.assert_close(heard, expected, atol=2e-5 * level, rtol=1e-3)
+        torch.testing.assert_close(made, expected, atol=2e-5 * level, rtol=1e-3)
 
 
-def test_a_network_begins_with_complex_masks_near_the_mono_audio_at_both_ears() -> None:
+def test_complex_masks_start_near_mono_in_both_channels() -> None:
     generator, mono = make(target_mask="complex").eval(), noise(1)
     nn.init.zeros_(generator.network.decoder.convolutions[0].weight)  # type: ignore[arg-type]
-    heard = generator.generate(mono, generator.encode_video(torch.zeros(1, 2, 3, 32, 64, dtype=torch.uint8)))[0]
-    torch.testing.assert_close(heard, mono.expand(2, -1), atol=2e-5, rtol=1e-3)
+    made = generator.generate(mono, generator.encode_video(torch.zeros(1, 2, 3, 32, 64, dtype=torch.uint8)))[0]
+    torch.testing.assert_close(made, mono.expand(2, -1), atol=2e-5, rtol=1e-3)
 
 
 @pytest.mark.parametrize("weight_by_magnitude", [True, False])
-def test_halves_are_one_wrong_where_one_ear_hears_all(weight_by_magnitude: bool) -> None:
-    """True masks are 1 and 0; half and half is wrong by a half at each ear, and is what a copied mono sound is."""
+def test_half_masks_have_error_one_where_one_channel_is_silent(weight_by_magnitude: bool) -> None:
+    """Ideal masks are 1 and 0; masks of a half are off by a half in each channel, and give mono in both."""
     generator = still(make(classifier=0.0, weight_by_magnitude=weight_by_magnitude, mirror=0.0), 0.5, 0.5)
     clip = Clip(scene().frames, torch.cat([noise(1), torch.zeros(1, 6400)]), RATE, "left")
     found = {name: each.detach() for name, each in generator(batch_of(generator, [clip])).items()}
@@ -205,9 +205,9 @@ def test_halves_are_one_wrong_where_one_ear_hears_all(weight_by_magnitude: bool)
 
 
 class Louder(nn.Module):
-    """A judge to whom the louder ear is the left one."""
+    """A discriminator to which the louder channel is the left one."""
 
-    def forward(self, seen: Tensor, left: Tensor, right: Tensor) -> Tensor:
+    def forward(self, features: Tensor, left: Tensor, right: Tensor) -> Tensor:
         return 100 * (left - right).mean((1, 2))
 
 
@@ -226,7 +226,7 @@ def test_the_order_that_is_called_true_is_left_then_right(left: bool, right_said
 def test_the_classifier_trains_masks_and_frames() -> None:
     generator = make(mirror=0.0)
     generator(batch_of(generator, [scene(0), scene(1, left=False)]))["order"].backward()
-    for part in (generator.network.encoder, generator.network.decoder, generator.visual_branch["colour"]):
+    for part in (generator.network.encoder, generator.network.decoder, generator.visual_branch["rgb"]):
         assert any(each.grad is not None and bool(each.grad.abs().sum() > 0) for each in part.parameters())
 
 
@@ -242,9 +242,9 @@ def test_it_learns_from_the_image_which_ear_to_give_the_audio() -> None:
     truth = torch.stack([each.audio for each in clips])
     frames = torch.stack([each.frames for each in clips])
     with torch.no_grad():
-        heard, flipped = (generator.spatialize(mix_down(truth), each) for each in (frames, frames.flip(-1)))
+        made, flipped = (generator.spatialize(mix_down(truth), each) for each in (frames, frames.flip(-1)))
     wrong = functional.mse_loss(mix_down(truth)[:, None].expand_as(truth), truth)
-    assert functional.mse_loss(heard, truth) < 0.3 * wrong
+    assert functional.mse_loss(made, truth) < 0.3 * wrong
     assert functional.mse_loss(flipped.flip(1), truth) < 0.3 * wrong
 
 
@@ -254,13 +254,13 @@ def test_it_learns_from_the_image_which_ear_to_give_the_audio() -> None:
         ({"target_mask": "sqrt"}, r"asn\.target_mask is sqrt_power, amplitude_over_mix, complex, not 'sqrt'"),
         ({"flow": "diss"}, r"asn\.flow is dis, raft_small, raft_large, not 'diss' \(did you mean 'dis'\?\)"),
         ({"flow": "raft_small"}, r"raft_small needs a \.safetensors file"),
-        ({"hop": 0.3}, r"asn\.hop is above 0 and at most half of the 0\.4 s of a window, not 0\.3"),
+        ({"hop": 0.3}, r"expected asn\.hop above 0 and up to 0\.2 s, half of a window, got 0\.3"),
         ({"mirror": 1.5}, r"asn\.mirror is from 0 to 1, not 1\.5"),
-        ({"frames": 0}, r"asn\.frames is at least 1, not 0"),
+        ({"frames": 0}, r"expected asn\.frames of at least 1, got 0"),
         ({"bands": 1}, "at least 2 bands"),
     ],
 )
-def test_what_has_no_meaning_is_refused_in_one_line(options: dict[str, Any], why: str) -> None:
+def test_invalid_options_are_refused_in_one_line(options: dict[str, Any], why: str) -> None:
     with pytest.raises(ValueError, match=why) as caught:
         make(**options)
     assert "\n" not in str(caught.value)
@@ -268,5 +268,5 @@ def test_what_has_no_meaning_is_refused_in_one_line(options: dict[str, Any], why
 
 def test_audio_that_is_not_for_two_ears_is_refused_with_its_clip() -> None:
     clip = Clip(scene().frames, torch.zeros(4, 6400), RATE, "field")
-    with pytest.raises(ValueError, match="field: sound for two ears has 2 channels, this has 4"):
+    with pytest.raises(ValueError, match="field: expected binaural audio, 2 channels, got 4"):
         make().views(clip, np.random.default_rng(0))

@@ -1,4 +1,4 @@
-"""foa360: its sizes, what is turned with what, what its masks can do, that silence teaches nothing, that it looks."""
+"""foa360: sizes, consistent augmentation, ideal masks, silent channels in the loss, learning from frames."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def test_the_published_form_keeps_the_contract(variant):
 
 
 @pytest.mark.parametrize("options", [{}, {"variant": "no_separation"}, {"variant": "unet"}, PUBLISHED])
-def test_half_precision_hears_the_same(options):
+def test_half_precision_gives_the_same_audio(options):
     generator = make(**options).eval()
     clips = windows(generator)
     mono, frames = torch.stack([clip.audio[0] for clip in clips]), torch.stack([clip.frames for clip in clips])
@@ -111,10 +111,10 @@ def test_columns_in_the_middle_hear_nothing_of_the_margins():
     sizes = make().options.sizes
     outside = torch.ones(sizes.samples)
     outside[sizes.margin : sizes.samples - sizes.margin] = 0
-    heard = sizes.stft.stft(outside).abs().sum(0) > 1e-3
-    inside = sizes.middle_columns((~heard)[None])
+    touched = sizes.stft.stft(outside).abs().sum(0) > 1e-3
+    inside = sizes.middle_columns((~touched)[None])
     assert bool(inside.all())
-    assert inside.shape[-1] == int((~heard).sum())
+    assert inside.shape[-1] == int((~touched).sum())
 
 
 def test_image_and_audio_are_turned_and_mirrored_alike():
@@ -122,11 +122,11 @@ def test_image_and_audio_are_turned_and_mirrored_alike():
     for seed in range(8):
         clip = make_clips(1, seed, generator.samples / RATE, 1, RATE)[0]
         views = generator.views(clip, np.random.default_rng(seed))
-        bright = views["frames"][0].float().sum(0).clamp(min=180) - 180
+        bright = views["images"][0].float().sum(0).clamp(min=180) - 180
         columns = (1 - 2 * (torch.arange(64) + 0.5) / 64) * math.pi
-        seen = torch.atan2((bright.sum(0) * columns.sin()).sum(), (bright.sum(0) * columns.cos()).sum())
-        heard = intensity_direction(views["audio"], RATE)[0]
-        assert abs(math.remainder(float(seen - heard), 2 * math.pi)) < math.radians(8)
+        visible = torch.atan2((bright.sum(0) * columns.sin()).sum(), (bright.sum(0) * columns.cos()).sum())
+        audible = intensity_direction(views["audio"], RATE)[0]
+        assert abs(math.remainder(float(visible - audible), 2 * math.pi)) < math.radians(8)
 
 
 def test_a_disc_that_moves_right_is_painted_red_and_stillness_grey():
@@ -136,9 +136,9 @@ def test_a_disc_that_moves_right_is_painted_red_and_stillness_grey():
     audio = torch.zeros(4, generator.samples)
     moving = generator.views(Clip(torch.stack([texture, texture.roll(2, -1)]), audio, RATE, "moves"), None)
     still = generator.views(Clip(texture.expand(2, -1, -1, -1), audio, RATE, "rests"), None)
-    assert float(moving["frames"][0, 0].float().median()) > 135
+    assert float(moving["images"][0, 0].float().median()) > 135
     assert torch.equal(
-        still["frames"][0], torch.tensor([128, 128, 0], dtype=torch.uint8)[:, None, None].expand(3, 32, 64)
+        still["images"][0], torch.tensor([128, 128, 0], dtype=torch.uint8)[:, None, None].expand(3, 32, 64)
     )
 
 
@@ -174,7 +174,7 @@ def test_a_silent_z_teaches_nothing():
     assert not math.isclose(losses[0], losses[2], rel_tol=1e-3)
 
 
-def test_a_faint_window_teaches_nothing_and_a_batch_of_them_is_no_error():
+def test_windows_below_min_rms_do_not_enter_the_loss():
     generator = make(min_rms=0.05, yaw=False).eval()
     clips = windows(generator)
     level = float(clips[0].audio[0].square().mean().sqrt())
@@ -192,7 +192,7 @@ def test_the_loss_is_the_squared_difference_of_spectra_at_the_level_of_the_mix()
     generator = make().eval()
     clips = windows(generator)
     batch = batch_of(generator, clips)
-    torch.nn.init.constant_(generator.model.net.localization.nowhere, 1e6)  # nothing has a direction
+    torch.nn.init.constant_(generator.model.net.localization.absent, 1e6)  # nothing has a direction
     sizes = generator.options.sizes
     quiet = batch["audio"] / (10 * batch["audio"][:, :1].square().mean(-1, keepdim=True).sqrt())
     inside = sizes.middle_columns(sizes.stft.stft(quiet[:, 1:]))
@@ -236,11 +236,11 @@ def test_a_field_becomes_one_of_second_order_and_stays_to_the_bit(options):
     clips = second_order(generator)
     check_generator(generator, clips)
     given = torch.stack([clip.audio[:4] for clip in clips])
-    seen = generator.encode_video(torch.randint(256, (2, generator.frames, 3, 32, 64)).byte())
-    assert torch.equal(generator.eval().generate(given, seen)[:, :4], given)
+    features = generator.encode_video(torch.randint(256, (2, generator.frames, 3, 32, 64)).byte())
+    assert torch.equal(generator.eval().generate(given, features)[:, :4], given)
 
 
-def test_a_field_of_second_order_is_turned_and_mirrored_with_its_image():
+def test_second_order_is_rotated_and_mirrored_with_its_frames():
     generator = make(variant="no_flow", order=2, mirror=True)
     for seed in range(4):
         clip = second_order(generator, 1, seed)[0]
@@ -253,13 +253,13 @@ def test_masks_by_arrival_direction_give_the_second_order_of_a_plane_wave():
     net = generator.model.net
     given = slice(generator.options.sizes.margin, -generator.options.sizes.margin)
     with torch.no_grad():
-        net.localization.looks.weight.zero_()
-        net.localization.looks.weight[:, :2] = torch.tensor([[50.0, 0], [0, 50.0], [0, 0]])[..., None, None]
-        net.localization.nowhere.fill_(-20)
+        net.localization.scores.weight.zero_()
+        net.localization.scores.weight[:, :2] = torch.tensor([[50.0, 0], [0, 50.0], [0, 0]])[..., None, None]
+        net.localization.absent.fill_(-20)
         net.separation.decoder.convolutions[0].weight.zero_()
         net.steering.fill_(30)
-        rows, columns = generator._cells()
-        maps = torch.zeros(1, net.localization.looks.in_channels, rows, columns)
+        rows, columns = generator._map_size()
+        maps = torch.zeros(1, net.localization.scores.in_channels, rows, columns)
         maps[0, 0, 1, 2] = maps[0, 1, 2, columns - 3] = 1
         azimuth, elevation = equirectangular_grid(rows, columns)
         waveforms = noise(2, generator.samples)
@@ -276,15 +276,15 @@ def test_true_masks_give_back_the_second_order_of_a_plane_wave():
     assert snr(generator.ideal_mask_output(wave)[:, 4:, given], wave[:, 4:, given]).item() > 60
 
 
-def test_a_band_arrives_from_where_its_wave_does_and_a_diffuse_field_from_nowhere():
+def test_direction_of_arrival_of_a_plane_wave_and_of_a_diffuse_field():
     generator = make(order=2)
     sizes, axis = generator.options.sizes, generator.model.axis
     wave = encode(noise(1, generator.samples), torch.tensor([2.0]), torch.tensor([-0.4]))
-    arriving = axis.arriving(sizes.stft.stft(wave))[0, :, 20]
+    arriving = axis.direction_of_arrival(sizes.stft.stft(wave))[0, :, 20]
     torch.testing.assert_close(arriving, gains(2.0, -0.4)[1:, None].expand_as(arriving), atol=1e-4, rtol=0)
     diffuse = noise(4, generator.samples) * torch.tensor([1, 3**-0.5, 3**-0.5, 3**-0.5])[:, None]
-    assert axis.arriving(sizes.stft.stft(diffuse[None])).mean(-1)[0, :, 20:].abs().max() < 0.3
-    assert not axis.arriving(torch.zeros(1, 4, sizes.stft.bins, 5, dtype=torch.complex64)).any()
+    assert axis.direction_of_arrival(sizes.stft.stft(diffuse[None])).mean(-1)[0, :, 20:].abs().max() < 0.3
+    assert not axis.direction_of_arrival(torch.zeros(1, 4, sizes.stft.bins, 5, dtype=torch.complex64)).any()
 
 
 def test_it_learns_the_second_order_from_where_things_are_seen():
@@ -305,7 +305,7 @@ def test_sizes_that_cannot_be_are_refused():
         ({"output_seconds": 0.01}, "output_seconds"),
         ({"variant": "no-video"}, "no_video"),
         ({"wrap_padding": 65}, "wrap_padding"),
-        ({"order": 3}, "order is 1 or 2"),
+        ({"order": 3}, "order 1 or 2"),
         ({"min_rms": -0.1}, "min_rms"),
         ({"wrap_padding": 5}, "8 columns"),
     ):

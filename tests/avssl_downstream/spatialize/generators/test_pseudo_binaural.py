@@ -1,4 +1,4 @@
-"""The generator with two ears: contract, published sizes, closed forms of its loss."""
+"""pseudo_binaural: contract, published sizes, closed forms of its loss."""
 
 from dataclasses import replace
 
@@ -76,7 +76,7 @@ def test_true_masks_give_band_limited_audio_back_above_60_db():
     assert 10 * torch.log10(truth.square().sum() / error.square().sum()) > 60
 
 
-def test_the_loss_of_a_network_that_says_nothing_is_the_difference_s_energy():
+def test_the_loss_of_zero_masks_is_the_energy_of_the_difference():
     """Masks of 0 leave the difference at 0: 2.5D Visual Sound's loss is then the mean square of the difference."""
     generator = silent()
     audio = torch.stack([clip.audio for clip in CLIPS])
@@ -94,18 +94,18 @@ def test_the_loss_of_a_network_that_says_nothing_is_the_difference_s_energy():
     torch.testing.assert_close(made, mono[:, None].expand_as(made), atol=1e-5, rtol=0)
 
 
-def test_windows_whose_ears_cancel_count_no_more_than_others():
-    """Ears almost in opposite phase, as a pure tone from the side is heard: the mix is faint, the difference is not."""
+def test_windows_whose_channels_cancel_count_no_more_than_others():
+    """Channels almost in opposite phase, as for a pure tone from the side: the mix is quiet, the difference is not."""
     generator = silent()
     left = torch.randn(1, 10080, generator=torch.Generator().manual_seed(0)) * 0.1
     frames = torch.zeros(1, 1, 3, 32, 64, dtype=torch.uint8)
     with torch.no_grad():
         loss = [generator({"audio": torch.stack([left, k * left], 1), "frames": frames})["loss"] for k in (-0.95, 0.0)]
-    # Of the level of both ears, all is difference in one window, and half in the other.
+    # Of the energy of both channels, all is difference in one window, and half in the other.
     assert float(loss[0] / loss[1]) == pytest.approx(2, abs=0.01)
 
 
-def test_separation_leaves_the_statistics_that_files_are_normalised_by():
+def test_separation_does_not_update_running_statistics():
     batch = {"audio": torch.stack([clip.audio for clip in CLIPS]), "frames": torch.zeros(3, 1, 3, 32, 64).byte()}
     found = []
     for weight in (0.0, 0.5):
@@ -121,14 +121,14 @@ def test_separation_leaves_the_statistics_that_files_are_normalised_by():
 def test_mirroring_exchanges_the_ears_and_turns_the_image_round():
     generator = small(mirror=True, crop=False, colour=0.0, rows=32, columns=64)
     clip = CLIPS[0]
-    seen = {}
+    found = {}
     for seed in range(20):
         views = generator.views(clip, np.random.default_rng(seed))
         turned = not torch.equal(views["audio"], clip.audio)
-        seen[turned] = views
-    assert set(seen) == {True, False}
-    assert torch.equal(seen[True]["audio"], clip.audio.flip(0))
-    assert torch.equal(seen[True]["frames"], seen[False]["frames"].flip(-1))
+        found[turned] = views
+    assert set(found) == {True, False}
+    assert torch.equal(found[True]["audio"], clip.audio.flip(0))
+    assert torch.equal(found[True]["frames"], found[False]["frames"].flip(-1))
 
 
 @pytest.mark.parametrize(
@@ -137,7 +137,7 @@ def test_mirroring_exchanges_the_ears_and_turns_the_image_round():
         ({"fusion": "apnett"}, "did you mean 'apnet'"),
         ({"seconds": 0.7}, "0.63"),
         ({"width": 0}, "at least 1"),
-        ({"norm": "layer"}, "batch or instance"),
+        ({"norm": "layer"}, "norm is batch, instance, not"),
         ({"widht": 4}, "did you mean 'width'"),
     ],
 )
@@ -147,7 +147,7 @@ def test_options_without_a_meaning_are_refused(options, why):
 
 
 def test_field_recordings_are_refused():
-    with pytest.raises(ValueError, match="2 channels, this has 4"):
+    with pytest.raises(ValueError, match="2 channels, got 4"):
         small().views(make_clips(1, 0, 0.63, 1, 16000, 4)[0], np.random.default_rng(0))
 
 

@@ -1,4 +1,4 @@
-"""ASN's networks: sizes, where pictures join in time, and a judge that hears exchanged ears."""
+"""Networks of ASN: sizes, alignment of frame embeddings in time, the channel order discriminator."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ def test_a_second_of_the_paper_gives_two_ratio_masks():
     torch.manual_seed(0)
     network = AsnNet((1025, 44))
     with torch.no_grad():
-        seen = network.embed_frames([torch.rand(1, 512, 10, 7, 7)] * 2)
-        masks = network(torch.rand(1, 1, 1025, 44), seen)
-    assert seen.shape == (1, 2 * 8 * 49, 10)
+        embedding = network.embed_frames([torch.rand(1, 512, 10, 7, 7)] * 2)
+        masks = network(torch.rand(1, 1, 1025, 44), embedding)
+    assert embedding.shape == (1, 2 * 8 * 49, 10)
     assert masks.shape == (1, 2, 1025, 44)
     assert 0 < float(masks.min()) <= float(masks.max()) < 1
     assert network.encoder.sizes == [(1025, 44), (127, 44), (31, 44), (14, 44), (10, 44), (6, 44)]
@@ -39,9 +39,9 @@ def test_a_image_changes_the_masks_of_its_own_time():
         change = (
             network(magnitude, network.embed_frames([maps])) - network(magnitude, network.embed_frames([other]))
         ).abs()
-    heard = change.amax((0, 1, 2)).nonzero().flatten()
-    assert 15 <= int(heard.min()) <= 20
-    assert 29 <= int(heard.max()) <= 34
+    changed = change.amax((0, 1, 2)).nonzero().flatten()
+    assert 15 <= int(changed.min()) <= 20
+    assert 29 <= int(changed.max()) <= 34
 
 
 def test_an_instant_is_its_cells_one_after_the_other():
@@ -55,39 +55,39 @@ def test_an_instant_is_its_cells_one_after_the_other():
         torch.testing.assert_close(found[:, stream], expected)
 
 
-def test_the_judge_learns_which_ear_goes_with_which_side():
+def test_the_discriminator_learns_the_channel_order_of_each_side():
     torch.manual_seed(0)
-    seen = torch.randn(16, 6, 5)
-    seen[::2, 0], seen[1::2, 0] = 2, -2
+    embedding = torch.randn(16, 6, 5)
+    embedding[::2, 0], embedding[1::2, 0] = 2, -2
     left, right = torch.rand(16, 12, 20), torch.rand(16, 12, 20)
     left[::2] *= 3
     right[1::2] *= 3
-    judge = ChannelOrderDiscriminator(6, 12, units=32)
-    optimiser = torch.optim.Adam(judge.parameters(), 1e-2)
+    discriminator = ChannelOrderDiscriminator(6, 12, units=32)
+    optimiser = torch.optim.Adam(discriminator.parameters(), 1e-2)
     for _ in range(60):
         optimiser.zero_grad()
-        both = torch.cat([judge(seen, left, right), judge(seen, right, left)])
+        both = torch.cat([discriminator(embedding, left, right), discriminator(embedding, right, left)])
         truth = torch.cat([torch.ones(16), torch.zeros(16)])
         functional.binary_cross_entropy_with_logits(both, truth).backward()
         optimiser.step()
     with torch.no_grad():
-        assert bool((judge(seen, left, right) > 0).all())
-        assert bool((judge(seen, right, left) < 0).all())
+        assert bool((discriminator(embedding, left, right) > 0).all())
+        assert bool((discriminator(embedding, right, left) < 0).all())
 
 
-def test_the_judge_is_three_layers_at_every_window_averaged():
+def test_the_discriminator_averages_three_layers_over_time():
     torch.manual_seed(0)
-    judge, seen, left, right = (
+    discriminator, embedding, left, right = (
         ChannelOrderDiscriminator(2, 3, units=4),
         torch.rand(1, 2, 3),
         torch.rand(1, 3, 6),
         torch.rand(1, 3, 6),
     )
-    weights = [(each.weight[..., 0], each.bias) for each in judge.layers[::2]]
+    weights = [(each.weight[..., 0], each.bias) for each in discriminator.layers[::2]]
     logits = []
     for window in range(6):
-        x = torch.cat([seen[0, :, window // 2], left[0, :, window], right[0, :, window]])
+        x = torch.cat([embedding[0, :, window // 2], left[0, :, window], right[0, :, window]])
         for weight, bias in weights[:2]:
             x = functional.relu(weight @ x + bias)
         logits.append(weights[2][0] @ x + weights[2][1])
-    torch.testing.assert_close(judge(seen, left, right), torch.stack(logits).mean(0))
+    torch.testing.assert_close(discriminator(embedding, left, right), torch.stack(logits).mean(0))

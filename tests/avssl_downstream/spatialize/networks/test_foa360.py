@@ -136,7 +136,7 @@ def test_it_learns_that_a_mirrored_image_negates_y():
 
 
 def test_spectra_of_another_size_are_refused_in_one_line():
-    with pytest.raises(ValueError, match=r"\Aspectra are \(\.\.\., 32, 48\).+\Z"):
+    with pytest.raises(ValueError, match=r"\Aexpected spectra \(\.\.\., 32, 48\), got.+\Z"):
         Foa360Net(small())(torch.rand(1, 1, 32, 50), [torch.rand(1, 4, 4, 8)])
     with pytest.raises(ValueError, match="too small"):
         AudioVisualTrunk((1024, 94))

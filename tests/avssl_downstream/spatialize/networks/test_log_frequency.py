@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from avssl_downstream.spatialize.networks.log_frequency import LogFrequency, centres
+from avssl_downstream.spatialize.networks.log_frequency import LogFrequency, band_centres
 
 BINS, BANDS = 1025, 256
 
@@ -26,7 +26,7 @@ def test_an_octave_is_a_tenth_of_ten_octaves_everywhere():
 
 
 def test_close_bands_interpolate_between_bins_and_far_ones_average():
-    axis, place = LogFrequency(BINS, BANDS), centres(BINS, BANDS)
+    axis, place = LogFrequency(BINS, BANDS), band_centres(BINS, BANDS)
     ramp = torch.arange(BINS, dtype=torch.float32)[:, None]
     close = place < 30
     torch.testing.assert_close(axis(ramp)[close, 0], place[close].float())
@@ -47,6 +47,6 @@ def test_a_smooth_mask_comes_back(bands):
 
 
 def test_axes_that_cannot_be_are_refused():
-    for bands, lowest in ((1, 1.0), (64, 0.0), (64, 1024.0)):
-        with pytest.raises(ValueError, match=r"\Aa logarithmic axis.+\Z"):
-            LogFrequency(BINS, bands, lowest)
+    for bands, min_bin in ((1, 1.0), (64, 0.0), (64, 1024.0)):
+        with pytest.raises(ValueError, match=r"\Aexpected at least 2 bands and a min_bin.+\Z"):
+            LogFrequency(BINS, bands, min_bin)

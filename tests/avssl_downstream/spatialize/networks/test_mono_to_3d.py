@@ -30,29 +30,29 @@ def test_the_frames_are_one_map_of_2048_channels_at_first():
 
 def test_the_frames_join_at_the_smallest_map_and_after_five_doublings():
     torch.manual_seed(0)
-    network = MonoTo3DNet(width=2, visual_channels=4, instants=2, visual_width=8)
+    network = MonoTo3DNet(width=2, visual_channels=4, frame_times=2, visual_width=8)
     taken = {}
     for step, up in enumerate(network.ups):
         up.register_forward_hook(lambda _, inputs, __, step=step: taken.update({step: inputs[0]}))
     frames, mix = torch.rand(2, 4, 2, 9, 9), torch.randn(2, 2, 257, 401)
     with torch.no_grad():
-        seen = network.eval().frames(frames.flatten(1, 2))
+        visual = network.eval().frames(frames.flatten(1, 2))
         network(mix, frames)
-    torch.testing.assert_close(taken[0][:, :8], functional.adaptive_max_pool2d(seen, (2, 3)))
-    torch.testing.assert_close(taken[5][:, :8], functional.adaptive_avg_pool2d(seen, (64, 100)))
+    torch.testing.assert_close(taken[0][:, :8], functional.adaptive_max_pool2d(visual, (2, 3)))
+    torch.testing.assert_close(taken[5][:, :8], functional.adaptive_avg_pool2d(visual, (64, 100)))
     assert [taken[step].shape[1] for step in range(6)] == [16 + 8, 32, 32, 32, 16, 8 + 8]
 
 
 def test_fewer_halvings_take_smaller_spectra_and_train_every_parameter():
     torch.manual_seed(0)
-    network = MonoTo3DNet(width=4, visual_channels=3, instants=4, visual_width=8, depth=4)
+    network = MonoTo3DNet(width=4, visual_channels=3, frame_times=4, visual_width=8, depth=4)
     network(torch.randn(2, 2, 65, 51), torch.rand(2, 3, 4, 5, 5)).square().sum().backward()
     assert all(each.grad is not None for each in network.parameters())
 
 
 def test_it_learns_that_mirrored_frames_negate_x():
     torch.manual_seed(0)
-    network = MonoTo3DNet(width=8, visual_channels=3, instants=2, visual_width=16, depth=4)
+    network = MonoTo3DNet(width=8, visual_channels=3, frame_times=2, visual_width=16, depth=4)
     mix, maps = torch.randn(1, 2, 33, 32).repeat(4, 1, 1, 1), torch.zeros(4, 3, 2, 4, 8)
     maps[::2, ..., :2] = maps[1::2, ..., -2:] = 1
     target = torch.zeros(4, 3, 2, 33, 32)
@@ -68,7 +68,7 @@ def test_it_learns_that_mirrored_frames_negate_x():
 
 
 def test_sizes_that_do_not_fit_are_refused_in_one_line():
-    with pytest.raises(ValueError, match=r"\A7 halvings.+\Z"):
+    with pytest.raises(ValueError, match=r"\Aexpected at least 128 bins and frames, got.+\Z"):
         MonoTo3DNet(2, 4, 1, 8)(torch.randn(1, 2, 257, 100), torch.rand(1, 4, 1, 9, 9))
     with pytest.raises(ValueError, match="at least 2"):
         MonoTo3DNet(depth=1)

@@ -18,13 +18,13 @@ from avssl.spatial.ambisonics import angles
 from avssl.spatial.stft import StftConfig
 
 
-def looking_for_the_first_map(nowhere: float = -40.0) -> TrackLocalization:
-    """All kinds look like cells of which the first map is 1."""
-    pointing = TrackLocalization(channels=5, kinds=3)
-    torch.nn.init.zeros_(pointing.looks.weight)
-    torch.nn.init.constant_(pointing.nowhere, nowhere)
-    pointing.looks.weight.data[:, 0] = 40
-    return pointing
+def matching_the_first_map(absent: float = -40.0) -> TrackLocalization:
+    """All classes match cells where the first feature map is 1."""
+    localization = TrackLocalization(channels=5, classes=3)
+    torch.nn.init.zeros_(localization.scores.weight)
+    torch.nn.init.constant_(localization.absent, absent)
+    localization.scores.weight.data[:, 0] = 40
+    return localization
 
 
 def maps_with(row: int, column: int) -> Tensor:
@@ -33,10 +33,10 @@ def maps_with(row: int, column: int) -> Tensor:
     return maps
 
 
-def test_a_kind_points_to_the_cell_that_looks_like_it():
-    pointing = looking_for_the_first_map()
+def test_a_class_is_localized_at_the_cell_that_matches_it():
+    localization = matching_the_first_map()
     for row, column in ((0, 0), (3, 8), (6, 15)):
-        y, z, x = pointing(maps_with(row, column))[0, :, 2].detach()
+        y, z, x = localization(maps_with(row, column))[0, :, 2].detach()
         azimuth, elevation = angles(torch.stack([x, y, z]))
         assert math.isclose(azimuth, (1 - 2 * (column + 0.5) / 16) * math.pi, abs_tol=1e-3)
         assert math.isclose(elevation, (0.5 - (row + 0.5) / 8) * math.pi, abs_tol=1e-3)
@@ -44,21 +44,21 @@ def test_a_kind_points_to_the_cell_that_looks_like_it():
 
 
 def test_what_is_nowhere_has_no_direction():
-    assert looking_for_the_first_map(1000.0)(maps_with(2, 5)).abs().max() < 1e-6
+    assert matching_the_first_map(1000.0)(maps_with(2, 5)).abs().max() < 1e-6
 
 
 def test_a_turned_image_turns_the_weights():
     torch.manual_seed(0)
-    pointing, maps = TrackLocalization(5, 3), torch.randn(2, 5, 8, 16)
-    y, z, x = pointing(maps).unbind(1)
-    turned_y, turned_z, turned_x = pointing(maps.roll(-4, -1)).unbind(1)  # a quarter to the left
+    localization, maps = TrackLocalization(5, 3), torch.randn(2, 5, 8, 16)
+    y, z, x = localization(maps).unbind(1)
+    turned_y, turned_z, turned_x = localization(maps.roll(-4, -1)).unbind(1)  # a quarter to the left
     for found, wanted in ((turned_y, x), (turned_x, -y), (turned_z, z)):
         torch.testing.assert_close(found, wanted, atol=1e-6, rtol=1e-5)
 
 
-def test_unseparated_audio_is_shared_out_among_the_kinds():
+def test_unseparated_audio_is_distributed_over_the_classes():
     torch.manual_seed(0)
-    net = TrackLocalizationNet(AudioVisualTrunk((32, 32), (), 1, SMALL, 8), (5,), kinds=3, separate=False)
+    net = TrackLocalizationNet(AudioVisualTrunk((32, 32), (), 1, SMALL, 8), (5,), classes=3, separate=False)
     torch.nn.init.zeros_(net.shares.weight)
     net.shares.bias.data = torch.tensor([0.2, 0.5, 0.3]).log()
     maps = torch.randn(2, 5, 8, 16)
@@ -81,7 +81,7 @@ def test_masks_of_channels_are_tracks_weighted_and_added_up():
 
 def test_tracks_add_up_to_the_mono_audio_and_every_parameter_is_trained():
     torch.manual_seed(0)
-    net = TrackLocalizationNet(AudioVisualTrunk((32, 32), (), 1, SMALL, 8, norm=True), (3, 4), kinds=5)
+    net = TrackLocalizationNet(AudioVisualTrunk((32, 32), (), 1, SMALL, 8, norm=True), (3, 4), classes=5)
     found = net(torch.rand(2, 1, 32, 32), [torch.rand(2, 3, 4, 8), torch.rand(2, 4, 4, 8)])
     assert found.masks is not None
     torch.testing.assert_close(found.masks.sum(1), torch.ones(2, 32, 32))

@@ -154,7 +154,7 @@ def test_apnet_has_the_published_parameters_and_names():
     assert network.state_dict().keys() == wanted
 
 
-def test_every_cell_of_the_image_listens_with_its_own_kernel():
+def test_every_cell_of_the_frame_has_its_own_kernel():
     torch.manual_seed(0)
     block, audio, cells = AVFusionBlock(5, 3), torch.randn(2, 5, 4, 6), torch.randn(2, 3, 7)
     weight, bias = block.channel_mapping_conv_w.weight[..., 0], block.channel_mapping_conv_w.bias

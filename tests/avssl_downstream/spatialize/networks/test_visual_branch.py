@@ -1,4 +1,4 @@
-"""Picture branches: pretrained, of libraries, or new; what they give, what they train, what they refuse."""
+"""Visual branches: pretrained, of libraries, or random; feature maps, trained parameters, errors."""
 
 from __future__ import annotations
 
@@ -133,17 +133,17 @@ def test_weights_of_other_libraries_load_without_their_classifier(tmp_path):
     assert torch.equal(branch.network.tower.network.layer4[1].conv2.weight, trained.layer4[1].conv2.weight)
 
 
-def test_what_cannot_be_is_said_in_one_line(tmp_path, resnet):
+def test_invalid_arguments_are_one_line(tmp_path, resnet):
     save_file({"conv1.weight": torch.zeros(64, 3, 7, 7)}, tmp_path / "part.safetensors")
     torch.save(resnet.state_dict(), tmp_path / "resnet18.pth")
     for settings, said in (
-        ({"source": "encoders"}, "needs the folder of a pretraining run"),
+        ({"source": "encoders"}, "needs the encoders of a pretraining run"),
         ({"source": "scrtch"}, "did you mean 'scratch'"),
         ({"source": "torchvision/resnet17"}, "did you mean 'resnet18'"),
         ({"source": "timm/vit_tiny_patch16_224"}, "last adaptive pooling"),
         ({"source": "torchvision/resnet18", "stages": 5}, "1 to 4 stages"),
-        ({"source": "scratch", "stages": 3}, "of a ResNet"),
-        ({"weights": "resnet18.safetensors"}, "weights go into a backbone"),
+        ({"source": "scratch", "stages": 3}, "a torchvision ResNet for 3 stages"),
+        ({"weights": "resnet18.safetensors"}, "expected visual_branch torchvision/NAME or timm/NAME for weights"),
         ({"source": "torchvision/resnet18", "weights": str(tmp_path / "part.safetensors")}, "lacks"),
         ({"source": "torchvision/resnet18", "weights": str(tmp_path / "resnet18.pth")}, "never pickles"),
         ({"source": "torchvision/resnet18", "weights": str(tmp_path / "none.safetensors")}, "there is none"),

@@ -13,7 +13,7 @@ from avssl.media import write_audio, write_video
 from avssl.models.encoder_factory import build_encoders
 from avssl.models.runtime import single_process
 from avssl.task import Task
-from avssl.train.heldout import PASSES, measure
+from avssl.train.evaluate import PASSES, evaluate_task
 
 CONFIG = RunConfig(
     data=DataConfig(seconds=0.25, frames=1, batch=2, workers=0), train=TrainConfig(steps=1, precision="32-true")
@@ -63,7 +63,7 @@ def task():
 
 def test_held_out_scalars_are_means_in_evaluation_mode(clips, task):
     task.train()
-    found = measure(task, CONFIG, clips, single_process("32-true"))
+    found = evaluate_task(task, CONFIG, clips, single_process("32-true"))
     assert found["test_loss"] == pytest.approx(0, abs=1e-4)  # dropout would make it 0.2
     assert found["test_count"] == 2
     assert task.training
@@ -79,7 +79,7 @@ def test_every_held_out_clip_is_drawn_alike_often(clips, task):
 
     task.views = views
     try:
-        measure(task, replace(CONFIG, data=replace(CONFIG.data, batch=64)), clips, single_process("32-true"))
+        evaluate_task(task, replace(CONFIG, data=replace(CONFIG.data, batch=64)), clips, single_process("32-true"))
     finally:
         del task.views
     assert sorted(seen) == sorted(PASSES * ["0", "1", "2", "3", "4"])

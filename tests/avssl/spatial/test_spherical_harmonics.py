@@ -10,7 +10,7 @@ import torch
 from scipy.special import assoc_legendre_p, gammaln
 
 from avssl.spatial.ambisonics import encode, gains, mirror, rotate, rotation
-from avssl.spatial.any_order import mirror_left_right, require_field, rotate_yaw
+from avssl.spatial.spherical_harmonics import ambisonic_order, mirror_left_right, rotate_yaw
 
 
 def published(azimuth: np.ndarray, elevation: np.ndarray, degree: int, turns: int) -> np.ndarray:
@@ -68,7 +68,7 @@ def test_paths_are_encoded_sample_by_sample(generator):
 
 
 def test_numbers_of_channels_that_are_no_order_are_refused():
-    assert [require_field(torch.zeros(count, 5)) for count in (4, 9, 25)] == [1, 2, 4]
+    assert [ambisonic_order(torch.zeros(count, 5)) for count in (4, 9, 25)] == [1, 2, 4]
     for shape in ((1, 5), (6, 5), (4,)):
-        with pytest.raises(ValueError, match="this has"):
-            require_field(torch.zeros(shape))
+        with pytest.raises(ValueError, match=r"expected ambiX of shape .* got"):
+            ambisonic_order(torch.zeros(shape))

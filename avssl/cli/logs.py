@@ -1,0 +1,51 @@
+"""Messages of the logger `avssl` on standard error, as the command line shows them."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.text import Text
+
+from avssl.io.progress import stderr_console
+
+STYLES = {logging.WARNING: "yellow", logging.ERROR: "red", logging.DEBUG: "dim"}
+
+
+class StderrHandler(logging.Handler):
+    """Plain lines on standard error, above a progress bar; coloured by level on a terminal."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print a message."""
+        try:
+            stderr_console().print(Text(self.format(record), STYLES.get(record.levelno, "")), soft_wrap=True)
+        except Exception:
+            self.handleError(record)
+
+    def format(self, record: logging.LogRecord) -> str:
+        """A message, marked with its level from WARNING up, and with its logger at DEBUG."""
+        text = super().format(record)
+        if record.levelno >= logging.WARNING:
+            return f"{record.levelname.capitalize()}: {text}"
+        return f"{record.name}: {text}" if record.levelno <= logging.DEBUG else text
+
+
+def is_first_process() -> bool:
+    """Whether this is the process of rank 0, or the only one; torchrun says so in `RANK`."""
+    return os.environ.get("RANK", "0") == "0"
+
+
+@contextmanager
+def logging_to_stderr(level: int) -> Iterator[None]:
+    """Show messages of the logger `avssl` from a level up; of all processes but the first, warnings and errors only."""
+    logger = logging.getLogger("avssl")
+    handler, before = StderrHandler(), logger.level
+    logger.setLevel(level if is_first_process() else max(level, logging.WARNING))
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(before)
