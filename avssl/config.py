@@ -6,12 +6,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import Field, dataclass, field, fields
 from enum import Enum
-from pathlib import Path
 from typing import Any, Literal, NamedTuple, TypeVar, get_args, get_origin
 
 from omegaconf import OmegaConf
 from omegaconf.errors import ConfigKeyError, OmegaConfBaseException
 
+from avssl import plugins
 from avssl.errors import InputError
 from avssl.plugins import HEADS, TASKS, hint
 from avssl.renamed import renamed_key
@@ -59,6 +59,17 @@ def choice(default: str | Sequence[str], known: Iterable[str]) -> Any:
     return field(default_factory=lambda: list(default), metadata=metadata)
 
 
+def plugin_name(default: str, group: str, besides: Sequence[str] = ()) -> Any:
+    """A config field whose value names an installed plug-in; see `check_choices`.
+
+    Args:
+        default: a name.
+        group: entry-point group.
+        besides: further values, which name no plug-in.
+    """
+    return field(default=default, metadata={"group": group, "choices": tuple(besides)})
+
+
 def plugin_options(group: str, *, key: str = "", name: str = "", optional: bool = False) -> Any:
     """A config field, a mapping, that fills the `Options` of a plug-in, such as a task.
 
@@ -78,7 +89,7 @@ def options_plugin(found: Field[Any]) -> OptionsPlugin | None:
 
 
 def choices(found: Field[Any], kind: Any) -> tuple[str, ...]:
-    """The values that a config field may have, as `choice`, a Literal or an Enum says; empty: any.
+    """The values that a config field may have, as `choice`, `plugin_name`, a Literal or an Enum says; empty: any.
 
     Args:
         found: the field.
@@ -88,7 +99,8 @@ def choices(found: Field[Any], kind: Any) -> tuple[str, ...]:
         return tuple(str(each) for each in get_args(kind))
     if isinstance(kind, type) and issubclass(kind, Enum):
         return tuple(each.name for each in kind)
-    return tuple(found.metadata.get("choices", ()))
+    group = found.metadata.get("group")
+    return (*found.metadata.get("choices", ()), *(plugins.names(group) if group else ()))
 
 
 @dataclass(frozen=True)
@@ -289,19 +301,19 @@ def fill(kind: type[T], *layers: Any, where: str = "") -> T:
         return OmegaConf.to_object(_merged(kind, *layers))  # type: ignore[return-value]
 
 
-def resolve(kind: type[T], recipe: str, *layers: Any, where: str = "") -> T:
-    """A config from its defaults, a recipe and what the command line gives, later ones first.
+def check_keys(kind: type, layer: Any, where: str) -> None:
+    """Check that a mapping has only keys of a config dataclass, and values of their types.
 
     Args:
         kind: a dataclass.
-        recipe: name of a shipped recipe, or a path; empty: none.
-        layers: nested mappings, or OmegaConf configs.
-        where: named in errors of the layers.
+        layer: a nested mapping, or an OmegaConf config.
+        where: named in errors.
 
     Raises:
-        InputError: no such recipe, an unknown key, or a value of another type or out of its range.
+        InputError: an unknown key, or a value of another type.
     """
-    return fill(kind, *([read_recipe(recipe, kind)] if recipe else []), *layers, where=where)
+    with _describe_errors(kind, where):
+        _merged(kind, layer)
 
 
 def check_precision(section: str, name: str) -> None:
@@ -324,7 +336,7 @@ def check_choice(key: str, value: str, known: Sequence[str]) -> None:
 
 
 def check_choices(config: Any, section: str = "") -> None:
-    """See that each field made by `choice` has one of its names, or a list of them.
+    """See that each field made by `choice` or `plugin_name` has one of its names, or a list of them.
 
     Args:
         config: an instance of a config dataclass.
@@ -336,6 +348,10 @@ def check_choices(config: Any, section: str = "") -> None:
     for each in fields(config):
         known = each.metadata.get("choices", ())
         value = getattr(config, each.name)
+        if group := each.metadata.get("group"):
+            if value not in known:
+                plugins.check_installed(group, value)
+            continue
         for name in ([value] if isinstance(value, str) else value) if known else ():
             check_choice(f"{section}.{each.name}".lstrip("."), name, known)
 
@@ -358,70 +374,6 @@ def keys(kind: type) -> list[str]:
         if isinstance(each.default_factory, type) and hasattr(each.default_factory, "__dataclass_fields__"):
             found += keys(each.default_factory)
     return found
-
-
-def recipes_folder() -> Path:
-    """Where the shipped recipes lie: inside the installed package, or beside it in a checkout."""
-    inside = Path(__file__).parent / "recipes"
-    return inside if inside.is_dir() else Path(__file__).parent.parent / "recipes"
-
-
-def recipe_path(name: str) -> Path:
-    """The file of a recipe given by its name (`avsa/small`) or its path.
-
-    Raises:
-        InputError: there is none; the message lists the shipped ones.
-    """
-    for path in (Path(name), recipes_folder() / f"{name}.yaml"):
-        if path.is_file():
-            return path
-    shipped = shipped_recipes()
-    raise InputError(f"no recipe {name!r}{hint(name, shipped)}; shipped: {', '.join(shipped)}")
-
-
-def shipped_recipes() -> list[str]:
-    """Names of the recipes that come with avssl, such as `avsa/small`."""
-    folder = recipes_folder()
-    return sorted(path.relative_to(folder).with_suffix("").as_posix() for path in folder.rglob("*.yaml"))
-
-
-def read_recipe(name: str, kind: type = RunConfig) -> Any:
-    """A recipe as an OmegaConf config; `base: other` in it puts another recipe beneath.
-
-    All but its published numbers, which are those of one row.
-
-    Args:
-        name: of a shipped recipe, or a path.
-        kind: whose keys it may have: those of a run, or of a head's options.
-
-    Raises:
-        InputError: there is none, it is not YAML, a key or value is not one of `kind`, or bases form a circle.
-    """
-    return _read_recipe(name, kind, ())
-
-
-def _read_recipe(name: str, kind: type, above: tuple[Path, ...]) -> Any:
-    """A recipe, of which those above it are based."""
-    path = recipe_path(name)
-    chain = (*above, path)
-    if any(path.samefile(each) for each in above):
-        circle = " -> ".join(map(str, chain))
-        raise InputError(f"{path}: expected a recipe whose bases end, got a circle ({circle}); remove one `base`")
-    try:
-        recipe: Any = OmegaConf.load(path)
-    except Exception as error:
-        raise InputError(f"{path}: not a YAML recipe: {str(error).splitlines()[0]}") from error
-    if not OmegaConf.is_dict(recipe):
-        raise InputError(f"{path}: a recipe is a mapping of keys to values, this is a list")
-    base = recipe.pop("base", None)
-    recipe.pop("format", None)  # a run folder's config.yaml is a recipe too
-    with _describe_errors(kind, str(path)):
-        _merged(kind, recipe)
-    if not base:
-        return recipe
-    beneath = _read_recipe(base, kind, chain)
-    beneath.pop("published", None)
-    return OmegaConf.merge(beneath, recipe)
 
 
 def _merged(kind: type, *layers: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Tasks and heads are plug-ins, found through entry points; nothing is imported before it is asked for."""
+"""Plug-ins, found through entry points: tasks, heads, generators, layouts, synthetic datasets; imported on request."""
 
 from __future__ import annotations
 
@@ -9,12 +9,24 @@ from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from avssl.errors import InputError
 
+T = TypeVar("T")
 TASKS = "avssl.tasks"
 HEADS = "avssl.downstream"
+GENERATORS = "avssl.generators"
+LAYOUTS = "avssl.layouts"
+SYNTHETIC_DATASETS = "avssl.worlds"
+KINDS = {
+    TASKS: "pretext task",
+    HEADS: "downstream head",
+    GENERATORS: "generator",
+    LAYOUTS: "layout",
+    SYNTHETIC_DATASETS: "synthetic dataset",
+}
+"""Entry-point group -> noun for messages and `avssl list`."""
 
 
 def names(group: str) -> dict[str, str]:
@@ -32,6 +44,24 @@ def load(group: str, name: str) -> Any:
     entry = find_entry(group, name)
     with _naming(entry):
         return _load(entry)
+
+
+def load_subclass(group: str, name: str, contract: type[T]) -> type[T]:
+    """Import the class registered under a name, and see that it inherits from the contract of its group.
+
+    Args:
+        group: entry-point group.
+        name: of the plug-in.
+        contract: base class.
+
+    Raises:
+        InputError: see `load`; or it is no subclass.
+    """
+    kind = load(group, name)
+    if not (isinstance(kind, type) and issubclass(kind, contract)):
+        expected = f"{contract.__module__}.{contract.__qualname__}"
+        raise InputError(f"{KINDS[group]} {name!r}: expected a subclass of {expected}, got {kind!r}")
+    return kind
 
 
 def load_options(group: str, name: str) -> type:
@@ -59,14 +89,11 @@ def find_entry(group: str, name: str) -> EntryPoint:
     Raises:
         InputError: nothing, or more than one distribution, is registered under `name`.
     """
+    check_installed(group, name)
     found = _distinct(entry_points(group=group, name=name))
-    if not found:
-        raise InputError(
-            f"no {group} plug-in named {name!r}; installed: {', '.join(names(group))}{hint(name, names(group))}"
-        )
     if len(found) > 1:
         owners = " and ".join(sorted(entry.dist.name if entry.dist else "?" for entry in found))
-        raise InputError(f"{group} plug-in {name!r} is registered by both {owners}; uninstall one")
+        raise InputError(f"{KINDS[group]} {name!r} is registered by both {owners}; uninstall one")
     return found[0]
 
 
@@ -92,7 +119,7 @@ def _load(entry: EntryPoint) -> Any:
 @contextmanager
 def _naming(entry: EntryPoint) -> Iterator[None]:
     """Name a plug-in in the errors of its import: `InputError` where something is not installed, else a bug."""
-    where = f"{entry.group} plug-in {entry.name!r} ({entry.value}) does not import"
+    where = f"{KINDS.get(entry.group, entry.group)} {entry.name!r} ({entry.value}) does not import"
     try:
         yield
     except ImportError as error:
@@ -100,6 +127,22 @@ def _naming(entry: EntryPoint) -> Iterator[None]:
     except Exception as error:
         error.add_note(where)
         raise
+
+
+def check_installed(group: str, name: str) -> None:
+    """See that a name is registered; imports nothing.
+
+    Raises:
+        InputError: it is not; the error lists all that are.
+    """
+    if name not in names(group):
+        raise InputError(unknown_name(group, name))
+
+
+def unknown_name(group: str, name: str) -> str:
+    """The error for a name that no installed plug-in has."""
+    known = names(group)
+    return f"no {KINDS[group]} named {name!r}{hint(name, known)}; installed: {', '.join(known)}"
 
 
 def hint(name: str, known: Any) -> str:

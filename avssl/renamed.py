@@ -38,7 +38,7 @@ KEYS = {
     "seam": ("wrap_padding",),
     "shares": ("lr_multipliers",),
     "smallest": ("min_crop_area",),
-    "sound": ("audio_rotation",),
+    "sound": ("audio_rotation", "audio"),
     "sound_layout": ("channel_layout",),
     "spatial": ("spatial_loss",),
     "spectra": ("stft_frames",),

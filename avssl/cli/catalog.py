@@ -15,9 +15,9 @@ from avssl.cli.examples import example
 GROUPS = {
     "tasks": plugins.TASKS,
     "downstream heads": plugins.HEADS,
-    "generators of spatial audio": "avssl.generators",
-    "synthetic datasets": "avssl.worlds",
-    "dataset layouts": "avssl.layouts",
+    "generators of spatial audio": plugins.GENERATORS,
+    "synthetic datasets": plugins.SYNTHETIC_DATASETS,
+    "dataset layouts": plugins.LAYOUTS,
 }
 """Title -> entry-point group."""
 WIDTH = 100
@@ -30,7 +30,8 @@ def list_installed() -> None:
 
     A plug-in that cannot be read is listed with its error.
     """
-    from avssl.config import FEATURES, shipped_recipes
+    from avssl.config import FEATURES
+    from avssl.recipe_files import shipped_recipes
 
     for title, group in GROUPS.items():
         _write(title, {name: first_line(group, name) or owner for name, owner in plugins.names(group).items()})
@@ -55,7 +56,7 @@ def first_line(group: str, name: str) -> str:
 
 def recipe_line(name: str) -> str:
     """A recipe's first sentence: that of the comment at its top, else its title."""
-    from avssl.config import recipe_path
+    from avssl.recipe_files import recipe_path
 
     lines = recipe_path(name).read_text(encoding="utf-8").splitlines()
     comment = " ".join(line.removeprefix("#").strip() for line in _while_comment(lines))

@@ -19,11 +19,11 @@ PATH = click.Path(path_type=Path)
 @click.option(
     "--model", required=True, help="A detector's path, torchvision/NAME:WEIGHTS, or truth of a rendered world."
 )
-@click.option("--rate", default=2.0, show_default=True, help="Frames looked at a second.")
+@click.option("--rate", default=2.0, show_default=True, help="Frames to detect in, per second.")
 @click.option(
     "--views", help="viewports or equirect: overlapping views, or whole frames alone.  [default: the model's]"
 )
-@click.option("--least-score", default=0.25, show_default=True, help="Objects of a lower score are left out.")
+@click.option("--min-score", default=0.25, show_default=True, help="Score, 0 to 1, below which objects are dropped.")
 @click.option(
     "--frames",
     type=click.Choice(["original", "proxy"]),
@@ -62,9 +62,9 @@ def train_detector(context: click.Context, world: Path, out: Path, recipe: str, 
 
     ultralytics (extra `detect`) trains it from random weights; its AGPL-3.0, its makers say, binds the network too.
     """
-    from avssl.config import resolve
     from avssl.detection.training.train_detector import DetectorConfig
     from avssl.detection.training.train_detector import train_detector as run
+    from avssl.recipe_files import resolve
 
     config = resolve(DetectorConfig, recipe, dotted([*settings, *given_keys(context)]), where=recipe)
     for key, value in run(world, out, config).items():

@@ -36,8 +36,7 @@ class Heads(Commands):
 
     def unknown(self, ctx: click.Context, name: str) -> str:
         """The error for a name that no head has."""
-        known = self.list_commands(ctx)
-        return f"no downstream head named {name!r}; installed: {', '.join(known)}{plugins.hint(name, known)}"
+        return plugins.unknown_name(plugins.HEADS, name)
 
 
 @click.group(cls=Heads, epilog=example("avssl downstream spatialize --help"))
@@ -153,8 +152,8 @@ def _data(kind: Any, request: HeadRequest) -> dict[str, Any]:
 
 def _new(kind: Any, request: HeadRequest) -> Any:
     """A new head around its encoders."""
-    from avssl.config import resolve
     from avssl.models.encoders import Encoders
+    from avssl.recipe_files import resolve
 
     data = _data(kind, request)
     if request.encoders is None and kind.needs_encoders:

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from avssl import __version__
+from avssl import __version__, plugins
 from avssl.cli.catalog import list_installed
 from avssl.cli.detect import detect, train_detector
 from avssl.cli.downstream import downstream
@@ -17,6 +17,7 @@ from avssl.cli.embed import embed
 from avssl.cli.energy import energy_overlay
 from avssl.cli.errors import Commands, UserError
 from avssl.cli.examples import example
+from avssl.cli.installed import PluginName
 from avssl.cli.logs import is_first_process, logging_to_stderr
 from avssl.cli.options import ConfigCommand, given_keys
 from avssl.cli.overrides import SET, dotted
@@ -30,8 +31,6 @@ EPILOG = f"""Exit codes: 0 done; 1 some files failed and are listed; 2 wrong inp
 
 WIDTH = 110
 """Columns of the table of `bench` where standard output is no terminal."""
-FLAT = ("fair-play", "music", "music-stereo", "youtube-asmr")
-"""Layouts whose pictures are of an ordinary field of view."""
 
 
 @click.group(cls=Commands, context_settings=SETTINGS, epilog=EPILOG)
@@ -88,7 +87,8 @@ def pretrain(
     Any key below is a flag; a recipe's value holds where no flag is given. SIGTERM and Ctrl-C save the run, exit code
     0; the same command continues it.
     """
-    from avssl.config import RunConfig, resolve
+    from avssl.config import RunConfig
+    from avssl.recipe_files import resolve
 
     flags = [("features", "name", features), ("data", "manifest", data), ("model", "init", init)]
     given: dict[str, Any] = {section: {key: value} for section, key, value in flags if value is not None}
@@ -110,8 +110,8 @@ def pretrain(
 @click.option(
     "--layout",
     required=True,
-    type=click.Choice(["yt360", "rec-street", "fair-play", "music", "music-stereo", "youtube-asmr", "files"]),
-    help="How ROOT is organised.",
+    type=PluginName(plugins.LAYOUTS),
+    help="Directory layout of ROOT; `avssl list` describes each.",
 )
 @click.option(
     "--split", default="", help="Lists of FAIR-Play (new_splits/split2) and the like to split by.  [default: the first]"
@@ -143,9 +143,10 @@ def prepare(root: Path, out: Path, layout: str, model: str | None, **options: An
     from avssl.datasets.prepare import prepare as run
 
     if model is not None:
+        from avssl.datasets.layout import load_layout
         from avssl.detection.backends import load_detector
 
-        if layout in FLAT or options["projection"] == "flat":
+        if "flat" in (load_layout(layout).projection, options["projection"]):
             raise UserError("--detect looks for objects all around: these pictures are of an ordinary field of view")
         load_detector(model)  # what cannot be read is refused before hours of work
     report = run(root, out, layout, **options)
@@ -193,14 +194,14 @@ def report(runs: tuple[Path, ...], out: Path | None, into: Path | None, **option
 @click.argument("name")
 def recipe(name: str) -> None:
     """Print a shipped recipe, to copy and change."""
-    from avssl.config import recipe_path
+    from avssl.recipe_files import recipe_path
 
     click.echo(recipe_path(name).read_text(encoding="utf-8"), nl=False)
 
 
 def _default_recipe(task: str) -> str:
     """`TASK/small` if avssl ships it, else none."""
-    from avssl.config import shipped_recipes
+    from avssl.recipe_files import shipped_recipes
 
     name = f"{task}/small"
     return name if name in shipped_recipes() else ""

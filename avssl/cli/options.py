@@ -37,6 +37,8 @@ class OptionField:
     """The docstring under the field; empty if there is none."""
     plugin: str = ""
     """Name of the plug-in that the key belongs to, such as a task."""
+    several: bool = False
+    """Whether its value is a list: `[A,B]`, or `A,B`."""
 
     @property
     def section(self) -> str:
@@ -70,7 +72,8 @@ class FieldOption(click.Option):
 
     def _keep(self, context: click.Context, _: click.Parameter, value: str | None) -> None:
         if value is not None:
-            given_keys(context).append(f"{self.field.key}={value}")
+            bare = self.field.several and not value.startswith("[")
+            given_keys(context).append(f"{self.field.key}={f'[{value}]' if bare else value}")
 
 
 def given_keys(context: click.Context) -> list[str]:
@@ -118,7 +121,8 @@ def option_fields(
                 yield OptionField(f"{key}.enabled", PLAIN[bool], True, "False: leave this out.", name)
             yield from option_fields(plugins.load_options(group, name), f"{key}.", chosen=chosen, plugin=name)
         else:
-            yield OptionField(key, _value(field, hints[field.name]), value, texts.get(field.name, ""), plugin)
+            text, several = texts.get(field.name, ""), get_origin(hints[field.name]) in (list, tuple)
+            yield OptionField(key, _value(field, hints[field.name]), value, text, plugin, several)
 
 
 class ConfigCommand(click.Command):

@@ -9,8 +9,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from avssl.datasets.layouts import asmr, fair_play, files, music, music_stereo, rec_street, yt360
-from avssl.datasets.layouts.recording import Listing
+from avssl.datasets.dataset import Dataset
+from avssl.datasets.layout import load_layout
 from avssl.datasets.manifest import NAME, Row, write_manifest
 from avssl.datasets.prepare_journal import Journal, init_prepare_folder
 from avssl.datasets.prepare_report import Failure, PrepareReport, by_key, printable
@@ -19,17 +19,6 @@ from avssl.errors import InputError, OutputError
 from avssl.io.cores import usable_cores
 from avssl.io.process_pool import outcomes
 from avssl.io.progress import SECONDS_BETWEEN_LINES, ProgressBar
-from avssl.plugins import hint
-
-LAYOUTS = {"files": files.find, "yt360": yt360.find}
-SPLIT_BY_CHOICE = {
-    "rec-street": rec_street.find,
-    "fair-play": fair_play.find,
-    "music": music.find,
-    "music-stereo": music_stereo.find,
-    "youtube-asmr": asmr.find,
-}
-"""Layouts that may come with several sets of lists."""
 
 
 def prepare(
@@ -53,7 +42,7 @@ def prepare(
     Args:
         root: the recordings; only read.
         out: where all is written; belongs to one root and one choice of options.
-        layout: one of `LAYOUTS` or `SPLIT_BY_CHOICE`.
+        layout: name of an installed layout, see `avssl.datasets.layout`, whose recordings have video and audio.
         projection: auto (by the layout, the header, then the shape), equirect, or flat: an ordinary field of view.
         channel_layout: auto (by the layout, the number of channels and the codec), or one of
             `avssl.media.channel_layouts.NAMES` or `PAIRS`.
@@ -75,27 +64,25 @@ def prepare(
     options = Options(projection, channel_layout, height, frame_rate, sample_rate)
     if workers is not None and workers < 1:
         raise InputError(f"workers must be 1 or more, not {workers}")
-    found = find(root, out, layout, split)
+    found = read_recordings(root, out, layout, split)
     with _disk_full_in_one_line(out):
         init_prepare_folder(out)
         settings = {"root": printable(root.resolve()), "layout": layout, **asdict(options)}
-        with Journal(out, settings) as journal, _workplace(out):
+        with Journal(out, found.root, settings) as journal, _workplace(out):
             report = _run(found, journal, options, workers or usable_cores(), progress)
             _write(report)
     return report
 
 
-def find(root: Path, out: Path, layout: str, split: str = "") -> Listing:
-    """The recordings under a root.
+def read_recordings(root: Path, out: Path, layout: str, split: str = "") -> Dataset:
+    """Recordings with video and audio under a root.
 
     Raises:
-        InputError: an unknown layout, no such folder, an empty one, no such split lists, or the output would lie on top
-            of it.
+        InputError: an unknown layout, no such folder, an empty one, no such split lists, the output would lie on top
+            of it, or the layout's recordings lack video or audio.
     """
-    known = (*LAYOUTS, *SPLIT_BY_CHOICE)
-    if layout not in known:
-        raise InputError(f"unknown layout {layout!r}{hint(layout, known)}; {', '.join(known)}")
-    if split and layout not in SPLIT_BY_CHOICE:
+    kind = load_layout(layout)
+    if split and not kind.has_split_choice():
         raise InputError(f"split {split!r}: the layout {layout} has no choice of split lists")
     if not root.is_dir():
         raise InputError(
@@ -103,20 +90,37 @@ def find(root: Path, out: Path, layout: str, split: str = "") -> Listing:
         )
     if root.resolve() == out.resolve():
         raise InputError(f"{out}: recordings and proxies need folders of their own, these are the same")
-    return LAYOUTS[layout](root, out) if layout in LAYOUTS else SPLIT_BY_CHOICE[layout](root, out, split)
+    found = kind(kind.Options(split=split) if split else None).read(root, out)
+    _check_whole_recordings(found, layout)
+    return found
 
 
-def _run(found: Listing, journal: Journal, options: Options, workers: int, progress: bool) -> PrepareReport:
+def _check_whole_recordings(found: Dataset, layout: str) -> None:
+    """See that recordings are whole files with video and audio."""
+    for name in ("video", "audio"):
+        if lacking := [each.key for each in found.recordings if not getattr(each, name)]:
+            raise InputError(
+                f"{found.root}: `avssl prepare` expects recordings with video and audio, those of the layout {layout} "
+                f"have no {'video' if name == 'video' else 'audio of their own'}, the first is {lacking[0]!r}"
+            )
+    if cut := [each.key for each in found.recordings if each.start]:
+        raise InputError(
+            f"{found.root}: `avssl prepare` expects whole files, the layout {layout} cuts them, the first is {cut[0]!r}"
+        )
+
+
+def _run(found: Dataset, journal: Journal, options: Options, workers: int, progress: bool) -> PrepareReport:
     rows: list[Row] = []
     failures: list[Failure] = []
     jobs: list[Job] = []
     for recording in found.recordings:
+        job = Job(found.root, recording, journal.out, options)
         if recording.problem:
-            failures.append(failure(recording, recording.problem))
+            failures.append(failure(job, recording.problem))
         elif row := journal.find(recording):
             rows.append(row)
         else:
-            jobs.append(Job(recording, journal.out, options))
+            jobs.append(job)
     skipped = len(rows)
     for job, outcome in _shown(jobs, workers, progress):
         if isinstance(outcome, Row):
@@ -144,7 +148,7 @@ def _shown(jobs: Sequence[Job], workers: int, progress: bool) -> Iterator[tuple[
             if isinstance(outcome, OSError):
                 raise outcome
             if isinstance(outcome, BaseException):
-                outcome = failure(job.recording, outcome)
+                outcome = failure(job, outcome)
             failed += isinstance(outcome, Failure)
             bar.advance(failed=failed)
             yield job, outcome

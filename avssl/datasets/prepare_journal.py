@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from avssl.datasets.layouts.recording import Recording
+from avssl.datasets.dataset import Recording
 from avssl.datasets.manifest import NAME, Row
 from avssl.errors import InputError
 from avssl.io.jsonl_journal import Entry, JsonlJournal
@@ -22,6 +22,7 @@ class Journal(JsonlJournal):
 
     Args:
         out: the output folder; it exists.
+        root: folder that the paths of recordings are relative to.
         settings: what the proxies depend on; a folder with clips in it belongs to one such choice.
 
     Raises:
@@ -29,32 +30,32 @@ class Journal(JsonlJournal):
         OSError: it cannot be written.
     """
 
-    def __init__(self, out: Path, settings: Mapping[str, Any]) -> None:
+    def __init__(self, out: Path, root: Path, settings: Mapping[str, Any]) -> None:
         advice = "give another folder, or delete it"
         super().__init__(out / ENTRIES, settings, _parsed, writer="avssl prepare", advice=advice)
-        self.out = out
+        self.out, self.root = out, root
 
     def find(self, recording: Recording) -> Row | None:
         """The row of a recording that was prepared from the same files, if its proxies are still there."""
         entry = self.entries.get(recording.key)
-        if entry is None or entry["source"] != fingerprint(recording):
+        if entry is None or entry["source"] != fingerprint(self.root, recording):
             return None
         row = Row(**(entry["row"] | {"split": recording.split}))
         return row if entry["written"] == self._sizes(row) else None
 
     def note(self, recording: Recording, row: Row) -> None:
         """Note that a recording is prepared and its files are in place."""
-        written = self._sizes(row)
-        self.add({"key": row.key, "source": fingerprint(recording), "written": written, "row": asdict(row)})
+        written, source = self._sizes(row), fingerprint(self.root, recording)
+        self.add({"key": row.key, "source": source, "written": written, "row": asdict(row)})
 
     def _sizes(self, row: Row) -> list[int]:
         paths = (self.out / row.video, self.out / row.audio)
         return [path.stat().st_size if path.is_file() else -1 for path in paths]
 
 
-def fingerprint(recording: Recording) -> list[list[str | int]]:
+def fingerprint(root: Path, recording: Recording) -> list[list[str | int]]:
     """Name, size and time of change of a recording's files, of a folder those of its files; size -1 if gone."""
-    return [_file_facts(path) for path in (recording.video, recording.audio)]
+    return [_file_facts(root / path) for path in (recording.video, recording.audio)]
 
 
 def _file_facts(path: Path) -> list[str | int]:

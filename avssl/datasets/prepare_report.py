@@ -6,7 +6,7 @@ import json
 import math
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -52,11 +52,11 @@ class PrepareReport:
     """Every recording that is not, and why."""
     skipped: int
     """Clips that an earlier run had prepared."""
-    missing: dict[str, list[str]] = field(default_factory=dict)
+    missing: Mapping[str, Sequence[str]] = field(default_factory=dict)
     """What the data set's lists promise and the disk lacks: kind -> names."""
     lists: str = ""
     """Which of several sets of lists says how the clips are split."""
-    leakage: dict[str, dict[str, int]] = field(default_factory=dict)
+    leakage: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     """Set of lists -> how many clips it tests, and how many of them stand in each other list."""
 
     @property

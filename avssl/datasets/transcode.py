@@ -15,7 +15,7 @@ import torch
 
 from avssl.datasets.audio_pass import AudioSummary, analyze_audio, check_length, write_analyzed_audio
 from avssl.datasets.audio_stats import StereoStats
-from avssl.datasets.layouts.recording import Recording
+from avssl.datasets.dataset import PROJECTIONS, Recording
 from avssl.datasets.manifest import Row
 from avssl.datasets.prepare_report import Failure, printable
 from avssl.errors import InputError
@@ -51,7 +51,7 @@ class Options:
 
     def __post_init__(self) -> None:
         """Refuse what has no meaning."""
-        if self.projection not in ("auto", "equirect", "flat"):
+        if self.projection not in PROJECTIONS:
             raise InputError(f"projection is auto, equirect or flat, not {self.projection!r}")
         check_name(self.channel_layout)
         if self.height < 16 or self.height % 2:
@@ -66,12 +66,24 @@ class Options:
 
 @dataclass(frozen=True)
 class Job:
-    """One recording to prepare, with all that a worker process needs to know."""
+    """One recording to prepare, with all that a worker process needs."""
 
+    root: Path
+    """Folder of the data set."""
     recording: Recording
     out: Path
     """The folder of the manifest."""
     options: Options
+
+    @property
+    def video(self) -> Path:
+        """Video file, or folder of numbered frames."""
+        return self.root / self.recording.video
+
+    @property
+    def audio(self) -> Path:
+        """Audio file, or folder of numbered audio files."""
+        return self.root / self.recording.audio
 
 
 def prepare_one(job: Job) -> Row | Failure:
@@ -93,21 +105,21 @@ def prepare_one(job: Job) -> Row | Failure:
     except Exception as error:  # whatever a decoder raises over a bad file costs that file, not the run
         if _is_disk_full(error, job.out):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(job.out)) from None
-        return failure(job.recording, error)
+        return failure(job, error)
     finally:
         for path in partial:
             path.unlink(missing_ok=True)
 
 
-def failure(recording: Recording, reason: BaseException | str) -> Failure:
+def failure(job: Job, reason: BaseException | str) -> Failure:
     """A recording's row in `failed.parquet`."""
     text = str(reason) or type(reason).__name__
-    return Failure(recording.key, printable(recording.video), printable(text.splitlines()[0]))
+    return Failure(job.recording.key, printable(job.video), printable(text.splitlines()[0]))
 
 
 def _prepare(job: Job, video: Path, wave: Path) -> Row:
     recording, options = job.recording, job.options
-    frames, heard, seconds = _examined(recording, options)
+    frames, heard, seconds = _examined(job)
     rate = min(options.frame_rate, frames.frame_rate or options.frame_rate)
     flat = _is_flat(recording, options)
     width = _width(frames, options.height) if flat else 2 * options.height
@@ -131,35 +143,36 @@ def _prepare(job: Job, video: Path, wave: Path) -> Row:
         azimuth=azimuth,
         elevation=elevation,
         diffuseness=diffuseness,
-        source=printable(recording.video),
+        source=printable(job.video),
     )
 
 
 def _is_flat(recording: Recording, options: Options) -> bool:
     """Whether the pictures are of an ordinary field of view: by the user's word, else the layout's."""
-    return options.projection == "flat" or (options.projection == "auto" and recording.flat)
+    return options.projection == "flat" or (options.projection == "auto" and recording.projection == "flat")
 
 
-def _examined(recording: Recording, options: Options) -> tuple[VideoReader | Stills, AudioSummary, float]:
+def _examined(job: Job) -> tuple[VideoReader | Stills, AudioSummary, float]:
     """Pictures, sound and the seconds that both have; every reason against them in one line."""
-    frames, heard, refusals = _opened(recording), None, []
+    recording, options = job.recording, job.options
+    frames, heard, refusals = _opened(job), None, []
     length = frames.length()
-    _check_least(recording.video, length)
+    _check_least(job.video, length)
     try:
-        check_length(recording.video, length, frames.seconds)
+        check_length(job.video, length, frames.seconds)
         _check_projection(frames, recording, options)
     except InputError as error:
         refusals.append(str(error))
     try:
         declared = recording.channel_layout if options.channel_layout == "auto" else options.channel_layout
-        heard = analyze_audio(recording.audio, declared, length)
-        _check_difference(heard, recording.least_difference)
+        heard = analyze_audio(job.audio, declared, length)
+        _check_difference(heard, recording.min_difference_db)
     except InputError as error:
         refusals.append(str(error))
     if refusals or heard is None:
         raise InputError("; ".join(refusals))
     seconds = min(length, heard.seconds)
-    _check_least(recording.audio, seconds)
+    _check_least(job.audio, seconds)
     return frames, heard, seconds
 
 
@@ -175,15 +188,13 @@ def _check_least(path: Path, seconds: float) -> None:
         raise InputError(f"{path}: expected pictures and sound of {LEAST} s at least, found {seconds:.2f} s")
 
 
-def _opened(recording: Recording) -> VideoReader | Stills:
-    if recording.video.is_dir():
-        return Stills(recording.video, recording.frame_rate)
-    return VideoReader(recording.video)
+def _opened(job: Job) -> VideoReader | Stills:
+    return Stills(job.video, job.recording.frame_rate) if job.video.is_dir() else VideoReader(job.video)
 
 
 def _check_projection(frames: VideoReader | Stills, recording: Recording, options: Options) -> None:
     if not _is_flat(recording, options):
-        check_equirect(frames, declared=options.projection == "equirect", vouched=recording.equirect)
+        check_equirect(frames, declared=options.projection == "equirect", vouched=recording.projection == "equirect")
     elif options.projection == "auto":
         check_flat(frames)
 

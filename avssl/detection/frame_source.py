@@ -8,7 +8,7 @@ from typing import NamedTuple
 from avssl.datasets.manifest import Manifest, Row
 from avssl.datasets.prepare_journal import ENTRIES
 from avssl.errors import InputError
-from avssl.io.jsonl_journal import read_settings
+from avssl.io.jsonl_journal import read_journal_settings
 from avssl.media.streams import VideoReader
 
 ORIGINAL, PROXY = "original", "proxy"
@@ -85,7 +85,7 @@ def lost_recordings(manifest: Manifest) -> int:
 def _recordings(folder: Path) -> Path | None:
     """The folder that `avssl prepare` read, as its settings have it, if it is still there."""
     try:
-        root = Path((read_settings(folder / ENTRIES) or {})["root"])
+        root = Path((read_journal_settings(folder / ENTRIES) or {})["root"])
     except (KeyError, TypeError, ValueError):
         return None
     return root if root.is_dir() else None

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from avssl.datasets.labelled_dataset import Labelled
+from avssl.datasets.dataset import Dataset
 from avssl.embedding.cache_keys import absolute, short_hash
 from avssl.errors import InputError
 from avssl.io.cache_folder import cache_folder
@@ -17,8 +17,8 @@ logger = logging.getLogger(__name__)
 
 
 def cached_dataset(
-    root: Path, settings: Mapping[str, Any], read: Callable[[], Labelled], folder: Path | None = None
-) -> Labelled:
+    root: Path, settings: Mapping[str, Any], read: Callable[[], Dataset], folder: Path | None = None
+) -> Dataset:
     """A labelled data set as `read` gives it; once its media are gone, its last known index, with a warning.
 
     Args:
@@ -38,8 +38,8 @@ def cached_dataset(
     except (InputError, OSError):
         if not path.is_file():
             raise
-        found = Labelled.load(path)
-        if any((found.root / (each.video or each.audio)).is_file() for each in found.examples):
+        found = Dataset.load(path)
+        if any((found.root / (each.video or each.audio)).is_file() for each in found.recordings):
             raise
         logger.warning("%s: media are gone, the cached index of %s is used", root, found.name)
         return found

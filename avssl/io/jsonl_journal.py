@@ -107,7 +107,7 @@ class JsonlJournal:
         self._file.flush()
 
 
-def read_settings(path: Path) -> dict[str, Any] | None:
+def read_journal_settings(path: Path) -> dict[str, Any] | None:
     """Settings that a journal was begun with; None where there is no journal, or no readable header."""
     try:
         with path.open(encoding="utf-8", errors="replace") as file:

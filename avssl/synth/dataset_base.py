@@ -1,116 +1,121 @@
-"""What a made-up world is: scenes by number, and how they look, sound and are told."""
+"""Base class of synthetic datasets: options, constraints on them, and rendering into a folder.
+
+Synthetic datasets are plug-ins of the entry-point group `avssl.worlds`; ours are rendered by `avssl synth NAME OUT`.
+"""
 
 from __future__ import annotations
 
-import math
+import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import fields
 from pathlib import Path
-from typing import ClassVar, Generic, Protocol, TypeVar
+from typing import Any, ClassVar
 
-import numpy as np
-import pyarrow as pa
-import torch
-from numpy.typing import NDArray
-
+from avssl import plugins
+from avssl.config import NoOptions
 from avssl.errors import InputError
-from avssl.media.video_writer import SLOWEST
-from avssl.spatial.ambisonics import intensity_direction
-from avssl.synth.scene import Format
 
 
-class Keyed(Protocol):
-    """All that worlds have in common about their scenes."""
+class SyntheticDataset(ABC):
+    """A data set that is rendered, with known ground truth; the same options always give the same files.
 
-    @property
-    def key(self) -> str:
-        """Names the scene in its world."""
-        ...
+    The first line of a subclass's docstring is what `avssl list` shows. Parameters are written once: as fields of
+    `Options`, with a docstring under each. The command line, `rendering_function` and the documentation follow them.
 
-    def __hash__(self) -> int:
-        """Tells it from others while it is kept in mind."""
-        ...
-
-
-SceneDescription = TypeVar("SceneDescription", bound=Keyed)
-"""The kind of scenes of a world."""
-
-
-@dataclass(frozen=True)
-class SyntheticDataset(ABC, Generic[SceneDescription]):
-    """A kind of scenes and how they are written down; pickled to the processes that render them."""
+    Args:
+        options: an instance of `Options`.
+    """
 
     name: ClassVar[str]
+    """Name in the settings file of the output folder and in manifests."""
     version: ClassVar[int]
-    """Raised whenever the same seed gives another scene."""
-    layout: ClassVar[str]
-    """Of the sound, as the manifest calls it."""
-    apart: ClassVar[bool] = False
-    """Whether the sources are written one by one too."""
-    seed: int
-    form: Format
+    """Raised whenever the same options give other files."""
+    Options: ClassVar[type] = NoOptions
+    """Frozen dataclass."""
+
+    def __init__(self, options: Any) -> None:
+        self.options = options
 
     @abstractmethod
-    def describe(self, index: int) -> SceneDescription:
-        """Scene number `index`: a pure function of it and of the seed."""
-
-    @abstractmethod
-    def audio(self, scene: SceneDescription) -> NDArray[np.float32]:
-        """What is heard, float32 `(channels, samples)`."""
-
-    @abstractmethod
-    def frames(self, scene: SceneDescription) -> Iterator[NDArray[np.uint8]]:
-        """What is seen, uint8 RGB `(height, width, 3)` each."""
-
-    @abstractmethod
-    def truth(self, scene: SceneDescription) -> pa.Table:
-        """What is where: one row a frame and object, frames first."""
-
-    def sources(self, scene: SceneDescription) -> NDArray[np.float32]:
-        """What each source gives to the sound, before it is heard from anywhere: float32 `(sources, samples)`."""
-        raise NotImplementedError(f"{self.name} does not keep its sources apart")
-
-    def prepare(self, out: Path, progress: bool) -> None:
-        """Make what all scenes share, before the first is rendered.
+    def render(self, out: Path, *, workers: int | None = None, progress: bool = True) -> Path:
+        """Render into a folder; files of an earlier, interrupted run with the same options are kept.
 
         Args:
-            out: folder of the world.
-            progress: whether a bar shows how far it is.
+            out: folder to write to; made if it does not exist.
+            workers: processes; 1 renders in this one, None takes one per core.
+            progress: show a progress bar on stderr.
+
+        Returns:
+            Path of the manifest, or the folder of a data set in the layout of another.
+
+        Raises:
+            InputError: an option out of its range, or `out` contains something else.
+            OSError: `out` cannot be written.
         """
 
-    def direction(self, audio: NDArray[np.float32], sample_rate: int) -> tuple[float, float, float]:
-        """Of the active intensity of what was written: azimuth, elevation (degrees), diffuseness; nan but for ambiX."""
-        if self.layout != "ambix":
-            return math.nan, math.nan, math.nan
-        azimuth, elevation, diffuseness = intensity_direction(torch.from_numpy(audio[:4]), sample_rate)
-        return math.degrees(azimuth), math.degrees(elevation), float(diffuseness)
-
-    def settings(self) -> dict[str, object]:
-        """All that the scenes depend on."""
-        return {"world": self.name, "version": self.version, "seed": self.seed} | asdict(self.form)
-
     def constraints(self) -> Iterator[tuple[bool, str]]:
-        """What is asked of the numbers: whether it is met, and what it is."""
-        form = self.form
-        yield 0.25 <= form.seconds < math.inf, f"seconds is at least 0.25, not {form.seconds}"
-        yield self.seed >= 0, f"seed is not negative, this is {self.seed}"
-        yield SLOWEST <= form.frame_rate < math.inf, f"frame_rate is at least {SLOWEST}, not {form.frame_rate}"
-        yield form.sample_rate >= 16000, f"sample_rate is at least 16000 Hz, not {form.sample_rate}"
+        """Constraints on the options: whether one is met, and its text."""
+        yield from ()
+
+
+def load_synthetic_dataset(name: str) -> type[SyntheticDataset]:
+    """Class of an installed synthetic dataset.
+
+    Raises:
+        InputError: none, or more than one distribution's, has this name; its import fails; or it is no
+            `SyntheticDataset`.
+    """
+    return plugins.load_subclass(plugins.SYNTHETIC_DATASETS, name, SyntheticDataset)  # type: ignore[type-abstract]
+
+
+def rendering_function(kind: type[SyntheticDataset]) -> Callable[..., Path]:
+    """Function that renders a synthetic dataset; its parameters are the folder and the fields of `kind.Options`.
+
+    Args:
+        kind: class of the data set.
+
+    Returns:
+        `render(out, *options, workers=None, progress=True)`; options by position or by name, see
+        `SyntheticDataset.render`.
+    """
+    names = [each.name for each in fields(kind.Options)]
+
+    def render(out: Path, *values: Any, workers: int | None = None, progress: bool = True, **named: Any) -> Path:
+        options = kind.Options(**dict(zip(names, values, strict=False)), **named)
+        return kind(options).render(out, workers=workers, progress=progress)
+
+    summary = inspect.cleandoc(kind.__doc__ or kind.__name__).splitlines()[0]
+    where = f"{kind.Options.__module__}.{kind.Options.__qualname__}"
+    render.__name__ = render.__qualname__ = kind.name.replace("-", "_")
+    render.__doc__ = f"{summary}\n\nOptions are the fields of `{where}`, workers and progress as in `render`."
+    render.__signature__ = _signature(kind.Options)  # type: ignore[attr-defined]
+    return render
+
+
+def _signature(options: type) -> inspect.Signature:
+    own = inspect.signature(SyntheticDataset.render).parameters
+    return inspect.Signature(
+        [own["out"], *inspect.signature(options).parameters.values(), own["workers"], own["progress"]]
+    )
 
 
 def even_sides(width: int, height: int) -> Iterator[tuple[bool, str]]:
-    """Demands of a world on its pictures: sides that H.264 can take, and something to see."""
+    """Constraints on frames: sides that H.264 can take, of at least 32 pixels."""
     for name, size in (("width", width), ("height", height)):
         yield size >= 32 and size % 2 == 0, f"{name} is an even number from 32 up, not {size}"
 
 
 def require(name: str, constraints: Iterable[tuple[bool, str]]) -> None:
-    """See that what is asked of a world's numbers is met.
+    """See that constraints are met.
+
+    Args:
+        name: of the data set, for the error.
+        constraints: whether one is met, and its text.
 
     Raises:
-        InputError: something is not.
+        InputError: one is not.
     """
-    for met, demand in constraints:
+    for met, constraint in constraints:
         if not met:
-            raise InputError(f"{name}: {demand}")
+            raise InputError(f"{name}: {constraint}")

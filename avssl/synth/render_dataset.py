@@ -1,25 +1,156 @@
-"""Scenes as a data set of real files, with its manifest and its truth."""
+"""Synthetic datasets of scenes: sampled and rendered by index, with a manifest and ground truth per frame."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from abc import abstractmethod
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import soundfile
+import torch
+from numpy.typing import NDArray
 
 from avssl.datasets.manifest import NAME, Row, write_manifest
 from avssl.io.atomic import replacing
 from avssl.media import write_audio, write_video
+from avssl.media.video_writer import SLOWEST
+from avssl.spatial.ambisonics import intensity_direction
 from avssl.synth.dataset_base import SyntheticDataset, require
 from avssl.synth.output_folder import MEDIA, TRUTH, init_output_folder
 from avssl.synth.rendering import rendered
+from avssl.synth.scene import Format
 
 GOP = 8
 """Frames from one key frame to the next: any instant is decoded in a few milliseconds."""
+
+
+@dataclass(frozen=True)
+class SceneOptions:
+    """Options of every synthetic dataset of scenes."""
+
+    clips: int = 500
+    """Number of scenes."""
+    seconds: float = 4.0
+    """Length of a scene in seconds, at least 0.25."""
+    seed: int = 0
+    """Random seed; scene i depends on it and on i alone."""
+    frame_rate: float = 16.0
+    """Video frames per second."""
+    sample_rate: int = 24000
+    """Audio sample rate in Hz, at least 16000."""
+    test_share: float = 0.25
+    """Share of the scenes in the split `test`, 0 to 1, spread evenly."""
+
+
+class Keyed(Protocol):
+    """The part that scenes of all data sets have in common."""
+
+    @property
+    def key(self) -> str:
+        """Name of the scene in its data set."""
+        ...
+
+    def __hash__(self) -> int:
+        """Scenes are keys of caches."""
+        ...
+
+
+SceneT = TypeVar("SceneT", bound=Keyed)
+"""Type of the scenes of a data set."""
+
+
+class SceneDataset(SyntheticDataset, Generic[SceneT]):
+    """Scenes by index: H.264 video, audio, a manifest, and ground truth for every frame and object.
+
+    A larger data set of the same seed begins with the smaller one. Instances are pickled to the processes that render.
+
+    Args:
+        options: an instance of `Options`.
+    """
+
+    Options: ClassVar[type] = SceneOptions
+    """Frozen dataclass with the fields of `SceneOptions`."""
+    layout: ClassVar[str]
+    """Channel layout of the audio in the manifest: ambix, binaural or stereo."""
+    apart: ClassVar[bool] = False
+    """Whether the dry sources are written too, one channel each."""
+    options: Any
+    form: Format
+    """Length, frame size and rates; a subclass sets it from its options."""
+
+    @abstractmethod
+    def describe(self, index: int) -> SceneT:
+        """Sample scene number `index`: a pure function of it and of the seed."""
+
+    @abstractmethod
+    def audio(self, scene: SceneT) -> NDArray[np.float32]:
+        """Render the audio, float32 `(channels, samples)`."""
+
+    @abstractmethod
+    def frames(self, scene: SceneT) -> Iterator[NDArray[np.uint8]]:
+        """Render the frames, uint8 RGB `(height, width, 3)` each."""
+
+    @abstractmethod
+    def truth(self, scene: SceneT) -> pa.Table:
+        """Ground truth: one row for each frame and object, frames first."""
+
+    def sources(self, scene: SceneT) -> NDArray[np.float32]:
+        """Dry source signals, before spatialization: float32 `(sources, samples)`."""
+        raise NotImplementedError(f"{self.name} does not keep its sources apart")
+
+    def read_inputs(self, out: Path) -> None:
+        """Read the files that the options name, before options are checked and anything is written.
+
+        Args:
+            out: folder that the data set is rendered into.
+        """
+
+    def prepare(self, out: Path, progress: bool) -> None:
+        """Compute what all scenes share, before the first is rendered.
+
+        Args:
+            out: folder of the data set.
+            progress: show a progress bar.
+        """
+
+    def direction(self, audio: NDArray[np.float32], sample_rate: int) -> tuple[float, float, float]:
+        """Direction of the active intensity: azimuth, elevation (degrees) and diffuseness; nan unless ambiX."""
+        if self.layout != "ambix":
+            return math.nan, math.nan, math.nan
+        azimuth, elevation, diffuseness = intensity_direction(torch.from_numpy(audio[:4]), sample_rate)
+        return math.degrees(azimuth), math.degrees(elevation), float(diffuseness)
+
+    def settings(self) -> dict[str, object]:
+        """Everything that the scenes depend on; files by their contents."""
+        return {"world": self.name, "version": self.version, "seed": self.options.seed} | asdict(self.form)
+
+    def constraints(self) -> Iterator[tuple[bool, str]]:
+        """Constraints on the options of every data set of scenes."""
+        form, options = self.form, self.options
+        yield options.clips >= 1, f"clips is at least 1, not {options.clips}"
+        yield 0.25 <= form.seconds < math.inf, f"seconds is at least 0.25, not {form.seconds}"
+        yield options.seed >= 0, f"seed is not negative, this is {options.seed}"
+        yield SLOWEST <= form.frame_rate < math.inf, f"frame_rate is at least {SLOWEST}, not {form.frame_rate}"
+        yield form.sample_rate >= 16000, f"sample_rate is at least 16000 Hz, not {form.sample_rate}"
+        yield 0 <= options.test_share <= 1, f"test_share lies in 0..1, not {options.test_share}"
+
+    def render(self, out: Path, *, workers: int | None = None, progress: bool = True) -> Path:
+        """Render all scenes and write the manifest; see `SyntheticDataset.render`."""
+        self.read_inputs(out)
+        require(self.name, self.constraints())
+        require(self.name, [(workers is None or workers >= 1, f"workers is at least 1, not {workers}")])
+        init_output_folder(out, self.name, self.settings())
+        self.prepare(out, progress)
+        jobs = [Job(out, self, index) for index in range(self.options.clips)]
+        found = rendered(render_scene, jobs, workers, progress, folders=[out / MEDIA])
+        _write_tables(out, found, self.options.test_share)
+        return out / NAME
 
 
 @dataclass(frozen=True)
@@ -27,7 +158,7 @@ class Job:
     """One scene to render."""
 
     out: Path
-    world: SyntheticDataset[Any]
+    world: SceneDataset[Any]
     index: int
 
     def __str__(self) -> str:
@@ -49,46 +180,10 @@ class Job:
         return f"{MEDIA}/{self.index:05d}-sources.wav"
 
 
-def write_dataset(
-    out: Path, world: SyntheticDataset[Any], clips: int, *, workers: int | None, test_share: float, progress: bool
-) -> Path:
-    """Render scenes: H.264 video, sound, manifest and truth.
-
-    A larger world of the same seed begins with the smaller one. What an earlier, interrupted run of the same world left
-    in `out` is kept.
-
-    Args:
-        out: folder to write to; made if it is not there.
-        world: which scenes.
-        clips: how many.
-        workers: processes; 1 renders in this one, None takes one a core.
-        test_share: share of the scenes that the manifest calls test, spread evenly.
-        progress: whether a bar shows how far it is, on stderr.
-
-    Returns:
-        Path of the manifest.
-
-    Raises:
-        InputError: a number that has no meaning, or `out` holds something else.
-        OSError: `out` cannot be written.
-    """
-    _check(world, clips, workers, test_share)
-    init_output_folder(out, world.name, world.settings())
-    world.prepare(out, progress)
-    jobs = [Job(out, world, index) for index in range(clips)]
-    found = rendered(render, jobs, workers, progress, folders=[out / MEDIA])
-    rows, tables = zip(*found, strict=True)
-    with replacing(out / TRUTH) as part:
-        pq.write_table(pa.concat_tables(tables), part)
-    splits = ["test" if _is_test(index, test_share) else "train" for index in range(clips)]
-    write_manifest(out / NAME, [Row(**(row | {"split": split})) for row, split in zip(rows, splits, strict=True)])
-    return out / NAME
-
-
 Result = tuple[dict[str, object], pa.Table]
 
 
-def render(job: Job) -> Result:
+def render_scene(job: Job) -> Result:
     """Write a scene's files where they are missing.
 
     Returns:
@@ -102,6 +197,15 @@ def render(job: Job) -> Result:
     if not (job.out / job.video).is_file():
         write_video(job.out / job.video, world.frames(scene), world.form.frame_rate, gop=GOP)
     return _row(job, scene.key), world.truth(scene)
+
+
+def _write_tables(out: Path, results: list[Result], test_share: float) -> None:
+    """Write the ground truth and the manifest of all scenes."""
+    rows, tables = zip(*results, strict=True)
+    with replacing(out / TRUTH) as part:
+        pq.write_table(pa.concat_tables(tables), part)
+    splits = ["test" if _is_test(index, test_share) else "train" for index in range(len(rows))]
+    write_manifest(out / NAME, [Row(**(row | {"split": split})) for row, split in zip(rows, splits, strict=True)])
 
 
 def _row(job: Job, key: str) -> dict[str, object]:
@@ -123,20 +227,10 @@ def _row(job: Job, key: str) -> dict[str, object]:
         "azimuth": azimuth,
         "elevation": elevation,
         "diffuseness": diffuseness,
-        "source": f"{world.name}-{world.seed}-{key}",
+        "source": f"{world.name}-{world.options.seed}-{key}",
     }
 
 
 def _is_test(index: int, share: float) -> bool:
     """Spreads the share evenly: of every 1/share scenes, the last is a test scene."""
     return math.floor((index + 1) * share + 1e-9) > math.floor(index * share + 1e-9)
-
-
-def _check(world: SyntheticDataset[Any], clips: int, workers: int | None, test_share: float) -> None:
-    constraints = (
-        (clips >= 1, f"clips is at least 1, not {clips}"),
-        *world.constraints(),
-        (workers is None or workers >= 1, f"workers is at least 1, not {workers}"),
-        (0 <= test_share <= 1, f"test_share lies in 0..1, not {test_share}"),
-    )
-    require(world.name, constraints)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
@@ -13,8 +12,8 @@ from numpy.typing import NDArray
 
 from avssl.synth.acoustics.foa_render import render_audio
 from avssl.synth.annotations.sphere import truth
-from avssl.synth.dataset_base import SyntheticDataset
-from avssl.synth.render_dataset import write_dataset
+from avssl.synth.dataset_base import rendering_function
+from avssl.synth.render_dataset import SceneDataset, SceneOptions
 from avssl.synth.scene import Format, Scene, describe
 from avssl.synth.video_render import render_frames
 
@@ -24,65 +23,44 @@ HIGHEST = 4
 """Order of a sound field."""
 
 
-def synth360(
-    out: Path,
-    clips: int,
-    seconds: float,
-    seed: int,
-    *,
-    width: int = 448,
-    frame_rate: float = 16.0,
-    sample_rate: int = 24000,
-    order: int = 1,
-    workers: int | None = None,
-    test_share: float = 0.25,
-    progress: bool = True,
-) -> Path:
-    """Render a made-up world: H.264 video, ambisonic sound, manifest and truth.
+@dataclass(frozen=True)
+class Synth360Options(SceneOptions):
+    """Options of `synth360`."""
 
-    Scene i depends on `seed` and i alone; see `avssl.synth.render_dataset.write_dataset`.
-
-    Args:
-        out: folder to write to; made if it is not there.
-        clips: scenes.
-        seconds: length of a scene.
-        seed: same seed, same world.
-        width: columns of a frame, a multiple of 4; half as many rows.
-        frame_rate: frames a second.
-        sample_rate: Hz.
-        order: of the sound field; 1: four channels, 2: nine, which begin with those four.
-        workers: processes; 1 renders in this one, None takes one a core.
-        test_share: share of the scenes that the manifest calls test, spread evenly.
-        progress: whether a bar shows how far it is.
-
-    Returns:
-        Path of the manifest.
-
-    Raises:
-        InputError: a number that has no meaning, or `out` holds something else.
-        OSError: `out` cannot be written.
-    """
-    world = Synth360(seed, Format(seconds, width, frame_rate, sample_rate), order)
-    return write_dataset(out, world, clips, workers=workers, test_share=test_share, progress=progress)
+    width: int = 448
+    """Columns of a frame, a multiple of 4; rows are half as many."""
+    order: int = 1
+    """Ambisonic order of the audio, 1 to 4: (order + 1)^2 channels, of which the first four are those of order 1."""
 
 
 @dataclass(frozen=True)
-class Synth360(SyntheticDataset[Scene]):
-    """Equirectangular pictures and ambiX sound."""
+class Synth360Order2Options(Synth360Options):
+    """Options of `synth360-order-2`."""
+
+    order: int = 2
+    """Ambisonic order of the audio, 1 to 4."""
+
+
+class Synth360(SceneDataset[Scene]):
+    """Sounding objects around a 360-degree camera: equirectangular video and ambisonic audio."""
 
     name: ClassVar[str] = "synth360"
     version: ClassVar[int] = VERSION
     layout: ClassVar[str] = "ambix"
-    order: int = 1
-    """Of the sound field."""
+    Options: ClassVar[type] = Synth360Options
+    options: Synth360Options
+
+    def __init__(self, options: Synth360Options) -> None:
+        super().__init__(options)
+        self.form = Format(options.seconds, options.width, options.frame_rate, options.sample_rate)
 
     def describe(self, index: int) -> Scene:
         """See `avssl.synth.scene.describe`."""
-        return describe(self.seed, index)
+        return describe(self.options.seed, index)
 
     def audio(self, scene: Scene) -> NDArray[np.float32]:
         """As many channels as the order has, ambiX."""
-        return render_audio(scene, self.form, self.order)
+        return render_audio(scene, self.form, self.options.order)
 
     def frames(self, scene: Scene) -> Iterator[NDArray[np.uint8]]:
         """Equirectangular frames."""
@@ -94,11 +72,21 @@ class Synth360(SyntheticDataset[Scene]):
 
     def settings(self) -> dict[str, object]:
         """All that the scenes depend on."""
-        return super().settings() | {"order": self.order}
+        return super().settings() | {"order": self.options.order}
 
     def constraints(self) -> Iterator[tuple[bool, str]]:
-        """Those of every world, and a width that the lens and H.264 can take."""
+        """Those of every data set of scenes, an order that is implemented, a width that lens and H.264 can take."""
         yield from super().constraints()
-        yield 1 <= self.order <= HIGHEST, f"order is from 1 to {HIGHEST}, not {self.order}"
+        yield 1 <= self.options.order <= HIGHEST, f"order is from 1 to {HIGHEST}, not {self.options.order}"
         width = self.form.width
         yield width >= 32 and width % 4 == 0, f"width is a multiple of 4 from 32 up, not {width}"
+
+
+class Synth360Order2(Synth360):
+    """The scenes of synth360 with second-order ambisonic audio: ground truth for upmixing first-order audio."""
+
+    Options: ClassVar[type] = Synth360Order2Options
+
+
+synth360 = rendering_function(Synth360)
+"""Render `synth360`; see `Synth360Options`."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +14,8 @@ from avssl.detection.object_index import DetectionSettings, find_objects, read_s
 from avssl.errors import InputError
 from avssl.io.cache_folder import cache_folder
 from avssl.io.hashing import sha256
-from avssl.plugins import hint
-
-WORLDS = ("synth360", "synth360-order-2", "stage", "mono3d", "pseudo-binaural", "pseudo-binaural-stage")
+from avssl.synth.dataset_base import load_synthetic_dataset
+from avssl.synth.render_dataset import SceneDataset
 
 
 def clips(config: DataConfig, sample_rate: int, progress: bool = True) -> tuple[Path, Manifest]:
@@ -86,11 +83,10 @@ def _is_other_truth(path: Path, about: DetectionSettings) -> bool:
 
 
 def _rendered(config: DataConfig, sample_rate: int, progress: bool) -> Path:
-    """The world's manifest; its folder is named by all that it depends on, so that it can be used again."""
-    version, render = _world(config.synthetic_dataset)
-    size = f"{config.clips}x{config.clip_seconds:g}s"
-    seed = f"seed{config.synthetic_seed}"
-    name = f"{config.synthetic_dataset}-{version}-{size}-{seed}-{config.frame_rate:g}fps-{sample_rate}Hz"
+    """Manifest of the synthetic dataset, rendered on first use into a folder named by all that it depends on."""
+    kind = _scene_dataset(config.synthetic_dataset)
+    size = f"{config.clips}x{config.clip_seconds:g}s-seed{config.synthetic_seed}"
+    name = f"{config.synthetic_dataset}-{kind.version}-{size}-{config.frame_rate:g}fps-{sample_rate}Hz"
     manifest = cache_folder() / name / "manifest.parquet"
     if manifest.is_file():
         return manifest
@@ -98,30 +94,21 @@ def _rendered(config: DataConfig, sample_rate: int, progress: bool) -> Path:
         from avssl.detection.backends import load_detector
 
         load_detector(config.detector)  # says what is wrong with it before minutes of rendering
-    return render(
-        manifest.parent,
-        config.clips,
-        config.clip_seconds,
-        config.synthetic_seed,
+    options = kind.Options(
+        clips=config.clips,
+        seconds=config.clip_seconds,
+        seed=config.synthetic_seed,
         frame_rate=config.frame_rate,
         sample_rate=sample_rate,
-        progress=progress,
     )
+    return kind(options).render(manifest.parent, progress=progress)
 
 
-_MODULES = {
-    "stage": "stage.stage_dataset",
-    "mono3d": "mono3d.mono3d_dataset",
-    "pseudo-binaural": "pseudo_binaural.pseudo_binaural_dataset",
-    "pseudo-binaural-stage": "pseudo_binaural.pseudo_binaural_stage",
-}
-"""Modules of synthetic datasets that are not named as these."""
-
-
-def _world(name: str) -> tuple[int, Callable[..., Path]]:
-    """Version of a built-in world, and what renders it."""
-    if name not in WORLDS:
-        raise InputError(f"data.synthetic_dataset is {' or '.join(WORLDS)}, not {name!r}{hint(name, WORLDS)}")
-    function = name.replace("-", "_")
-    module = import_module(f"avssl.synth.{_MODULES.get(name, function)}")
-    return module.VERSION, getattr(module, function)
+def _scene_dataset(name: str) -> type[SceneDataset[Any]]:
+    """Class of a synthetic dataset with a manifest."""
+    kind = load_synthetic_dataset(name)
+    if not issubclass(kind, SceneDataset):
+        raise InputError(
+            f"data.synthetic_dataset: {name!r} renders no manifest; choose a synthetic dataset of scenes: synth360, ..."
+        )
+    return kind

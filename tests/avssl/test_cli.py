@@ -65,7 +65,7 @@ def test_list_names_what_is_installed():
         (["downstream", "correspondence", "--head", "x", "--input", "y", "--output", "z"], "only evaluates"),
         (["downstream", "correspondence", "--encoders", "x", "--set", "hiden=3"], "did you mean 'hidden'"),
         (["prepare", "nowhere", "out", "--layout", "files"], "nowhere"),
-        (["prepare", ".", "out", "--layout", "yt361"], "'yt361' is not one of"),
+        (["prepare", ".", "out", "--layout", "yt361"], "did you mean 'yt360'"),
         (["prepar"], "did you mean 'prepare'"),
         (["scenes", "stage", "out"], "`avssl scenes` is now `avssl synth`"),
         (["detector", "x", "y"], "`avssl detector` is now `avssl train-detector`"),
@@ -231,7 +231,7 @@ def test_a_stop_and_a_warning_are_a_line_each(monkeypatch, tmp_path):
         warnings.warn("the ears\nare exchanged", stacklevel=2)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("avssl.synth.stage.stage_dataset.stage", stopped)
+    monkeypatch.setattr("avssl.synth.stage.stage_dataset.Stage.render", stopped)
     result = CliRunner().invoke(main, ["synth", "stage", str(tmp_path / "out")])
     assert result.exit_code == 130
     warned, said = result.stderr.splitlines()

@@ -14,7 +14,8 @@ from avssl import plugins
 from avssl.cli import main
 from avssl.cli.catalog import GROUPS
 from avssl.cli.options import ConfigCommand, given_keys, option_fields
-from avssl.config import FEATURES, RunConfig, choice, resolve
+from avssl.config import FEATURES, RunConfig, choice
+from avssl.recipe_files import resolve
 
 
 @dataclass(frozen=True)

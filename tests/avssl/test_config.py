@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 import pytest
 
-from avssl.config import RunConfig, fill, read_recipe, recipe_path, resolve
+from avssl.config import RunConfig, fill
+from avssl.recipe_files import read_recipe, recipe_path, resolve
 
 
 def test_later_layers_win():

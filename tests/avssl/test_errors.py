@@ -12,9 +12,8 @@ import pytest
 import torch
 from safetensors import SafetensorError
 
-from avssl.config import read_recipe
 from avssl.data.worker_loader import ErrorsAsResults, in_order, read_error
-from avssl.datasets.labelled_dataset import Labelled
+from avssl.datasets.dataset import Dataset
 from avssl.datasets.manifest import read_manifest
 from avssl.detection.ground_truth import read_truth
 from avssl.errors import InputError, MissingFileError, OutputError, is_input_error, one_line
@@ -25,6 +24,7 @@ from avssl.media.hrir_files import read_hrirs
 from avssl.media.image_sequence import decoded
 from avssl.models.encoder_io import read_tensors
 from avssl.models.encoders import Encoders
+from avssl.recipe_files import read_recipe
 from avssl.runs.reader import read_config, read_metrics
 from avssl.synth.user_clips.annotations import read_annotations
 from avssl.synth.user_clips.cutouts import read_cut_out
@@ -126,7 +126,7 @@ BORDERS = [
     ("truth.parquet", read_truth),
     ("sources.json", read_annotations),
     ("a.npz", read_cut_out),
-    ("set.json", Labelled.load),
+    ("set.json", Dataset.load),
 ]
 GARBAGE = {"bytes": b"\x81\x00 broken \x9d" * 40, "nothing": b"", "text": b"{] 1"}
 

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from avssl import plugins
-from avssl.config import RunConfig, fill, read_recipe, shipped_recipes
+from avssl.config import RunConfig, fill
 from avssl.models.encoders import Encoders
+from avssl.recipe_files import read_recipe, shipped_recipes
 from avssl.train.resolved_run import resolve_run
 
 RECIPES = [name for name in shipped_recipes() if name.split("/")[0] in plugins.names(plugins.TASKS)]

@@ -8,12 +8,13 @@ import pytest
 import torch
 from avssl_tasks.avc import Avc, AvcOptions
 
-from avssl.config import DataConfig, FeatureConfig, ModelConfig, RunConfig, fill, read_recipe
+from avssl.config import DataConfig, FeatureConfig, ModelConfig, RunConfig, fill
 from avssl.data.clip_options import CropOptions
 from avssl.data.crops import draw_crops
 from avssl.data.loader import Batches, read_clip
 from avssl.detection.object_index import read
 from avssl.models.encoder_factory import build_encoders
+from avssl.recipe_files import read_recipe
 from avssl.spatial.ambisonics import angle_between
 from avssl.spatial.viewport import project
 from avssl.synth.synth360 import synth360

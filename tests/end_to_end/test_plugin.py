@@ -14,7 +14,7 @@ import pytest
 
 from avssl import plugins
 
-PLUGIN = Path(__file__).parents[2] / "examples" / "plugin"
+PLUGIN = Path(__file__).parents[2] / "examples" / "task"
 MISSING = [name for name in ("pip", "hatchling") if importlib.util.find_spec(name) is None]
 
 
@@ -53,7 +53,7 @@ def readme_check() -> str:
 def test_a_separate_distribution_only_has_to_be_installed(tmp_path: Path) -> None:
     assert "shift" not in plugins.names(plugins.TASKS)
     environment = Environment(tmp_path / "environment")
-    environment.install(shutil.copytree(PLUGIN, tmp_path / "plugin"))
+    environment.install(shutil.copytree(PLUGIN, tmp_path / "task"))
 
     assert re.search(r"shift +avssl-shift", environment.avssl("list"))
     environment.run("-c", readme_check())

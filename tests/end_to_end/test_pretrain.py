@@ -18,11 +18,12 @@ import torch
 from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from avssl.config import RunConfig, fill, read_recipe
+from avssl.config import RunConfig, fill
 from avssl.datasets.manifest import Row, read_manifest, write_manifest
 from avssl.models.encoder_factory import build_encoders
 from avssl.models.encoders import Encoders
 from avssl.models.geometry import InputGeometry
+from avssl.recipe_files import read_recipe
 from avssl.runs.reader import read_config
 from avssl.synth.synth360 import synth360
 from avssl.train import checkpoint

@@ -142,7 +142,7 @@ def test_a_mono_video_becomes_binaural_with_its_frames(fitted: Path, film: Path,
     result = call("downstream", "spatialize", "--head", fitted, "--input", film, "--output", target)
     assert result.exit_code == 0, result.output
     before, after = probe(film), probe(target)
-    assert after.waveforms[0].channels == 2
+    assert after.audio_streams[0].channels == 2
     assert (after.videos[0].width, after.videos[0].height) == (160, 90)
     assert after.videos[0].seconds == pytest.approx(before.videos[0].seconds, abs=0.05)
     audio, rate = read_all_audio(target)
@@ -166,7 +166,7 @@ def test_the_same_head_makes_the_same_audio(fitted: Path, film: Path, tmp_path: 
 @pytest.mark.parametrize(
     ("source", "settings", "why"),
     [
-        ("silent.mp4", {}, "audio"),
+        ("silent.mp4", {}, "silent.mp4: expected"),
         ("nothing.mp4", {}, "nothing.mp4"),
         ("film.mp4", {"generator_options.bands": 64}, "fitted with generator_options.bands 32, got 64"),
         ("film.mp4", {"field_of_view": 60}, "fitted with field_of_view 90.0, got 60.0"),

@@ -1,1 +1,1 @@
-"""How recordings lie on disk, one file a layout; each module's `find(root, leave_out)` gives a `Listing`."""
+"""Directory layouts of public data sets, one file a layout."""

@@ -12,9 +12,11 @@ from collections.abc import Sequence
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 
-from avssl.datasets.layouts.pair_files import Kind, gather, paired
-from avssl.datasets.layouts.recording import Listing
+from avssl.datasets.dataset import Dataset
+from avssl.datasets.layout import Layout, SplitListOptions
+from avssl.datasets.layouts.pair_files import FLAT, Kind, gather, paired
 from avssl.datasets.layouts.splits import choose, sets_of_lists, splits_of
+from avssl.datasets.layouts.synthetic import set_name
 from avssl.datasets.layouts.video_lists import clip_name, table
 from avssl.errors import InputError
 
@@ -29,22 +31,32 @@ LONGEST = 10**6
 """Seconds; no video is as long."""
 
 
-def find(root: Path, leave_out: Path, split: str = "") -> Listing:
-    """Every clip with both files, its split by the lists, and what is missing.
+class YouTubeAsmr(Layout):
+    """YouTube-ASMR-300K (Yang 2020): ordinary video with stereo audio.
 
-    Args:
-        root: the folder with `data`, or several such; the lists lie in it, or in a folder of it.
-        leave_out: a folder not to look into.
-        split: the folder of the lists, where there are several; nothing: the first.
-
-    Raises:
-        InputError: no clip with both files, no such folder of lists, a list of other columns, or a clip in two lists.
+    Clips with a video and an audio file, split by csv lists.
     """
-    sets = sets_of_lists(root, (".csv",))
-    chosen = choose(root, sets, split)
-    splits = splits_of(root / chosen, {path.stem: _names(path) for path in sets.get(chosen, ())})
-    media = gather(root, leave_out, lambda name: CLIP.fullmatch(name) is not None)
-    return paired(root, media, STEREO, splits, splits.keys(), chosen)
+
+    projection = FLAT
+    Options = SplitListOptions
+    options: SplitListOptions
+
+    def read(self, root: Path, exclude: Path | None = None) -> Dataset:
+        """Read the clips that have both files, their splits, and the names that are missing.
+
+        Args:
+            root: the folder with `data`, or several such; the lists lie in it, or in a folder of it.
+            exclude: folder that is not searched.
+
+        Raises:
+            InputError: no clip with both files, no such folder of lists, a list of other columns, or a clip in two
+                lists.
+        """
+        sets = sets_of_lists(root, (".csv",))
+        chosen = choose(root, sets, self.options.split)
+        splits = splits_of(root / chosen, {path.stem: _names(path) for path in sets.get(chosen, ())})
+        media = gather(root, exclude, lambda name: CLIP.fullmatch(name) is not None)
+        return paired(set_name(root, "YouTube-ASMR-300K"), root, media, STEREO, splits, splits.keys(), chosen)
 
 
 def _names(path: Path) -> list[str]:

@@ -18,7 +18,8 @@ from typing import NamedTuple
 import numpy as np
 
 from avssl.config import check_choice
-from avssl.datasets.labelled_dataset import Example, Fold, Labelled, by_groups, check_missing
+from avssl.datasets.dataset import Dataset, Fold, Recording, check_missing, fold_by_groups
+from avssl.datasets.layout import Layout
 from avssl.datasets.layouts.files import walk
 from avssl.datasets.layouts.synthetic import set_name
 from avssl.errors import InputError, MissingFileError
@@ -42,8 +43,8 @@ _NAME = re.compile(r"([A-Za-z][A-Za-z ]*?)[.\-_ ]0*(\d+)\.(?:wav|flac)", re.IGNO
 
 
 @dataclass(frozen=True)
-class Cut:
-    """How recordings become what is trained on and tested."""
+class EigenScapeOptions:
+    """Segments and folds of the recordings."""
 
     segment: float = 30.0
     """Seconds of a segment; a shorter recording is one segment, what is left at the end of a longer one is left out."""
@@ -58,14 +59,14 @@ class Cut:
     """So large a share of the recordings may be missing."""
 
     def __post_init__(self) -> None:
-        """Refuse what has no meaning."""
+        """Validate field values."""
         check_choice("folds", self.folds, FOLDS)
         if not self.segment > 0:
             raise InputError(f"segment is a length above 0 seconds, not {self.segment}")
 
 
-class Recording(NamedTuple):
-    """One file."""
+class _File(NamedTuple):
+    """One audio file."""
 
     path: Path
     label: str
@@ -77,45 +78,61 @@ class Recording(NamedTuple):
         return f"{self.label}.{self.number}"
 
 
-def find(root: Path, cut: Cut) -> Labelled:
-    """Segments of every recording, and who is tested on what; reads headers only.
+class EigenScape(Layout):
+    """EigenScape (Green 2017): audio of eight acoustic scenes in fourth-order ambisonics.
 
-    Args:
-        root: a folder with the recordings anywhere below it.
-        cut: segments and folds.
-
-    Raises:
-        FileNotFoundError: there is no such folder.
-        InputError: no recordings, more missing than allowed, a class that EigenScape does not have, a recording that is
-            there twice, has fewer than four channels or cannot be read, or too few recordings for folds.
+    Segments of every recording, with class, recording as group, and folds by recording number.
     """
-    recordings = _recordings(root, cut.swap_park)
-    classes = tuple(each for each in CLASSES if any(one.label == each for one in recordings))
-    whole = _whole(root, recordings, classes)
-    check_missing(whole, cut.missing, "EigenScape")
-    if len(classes) < 2:
-        raise InputError(f"{root}: recordings of {classes[0]} alone, there is nothing to tell apart")
-    audio_files = [_opened(each.path) for each in recordings]
+
+    Options = EigenScapeOptions
+    options: EigenScapeOptions
+
+    def read(self, root: Path, exclude: Path | None = None) -> Dataset:
+        """Find the recordings by their names, cut them into segments, and assign folds; reads headers only.
+
+        Logs if recordings have another sample rate than EigenScape's.
+
+        Args:
+            root: a folder with the recordings anywhere below it.
+            exclude: folder that is not searched.
+
+        Raises:
+            FileNotFoundError: there is no such folder.
+            InputError: no recordings, more missing than allowed, a class that EigenScape does not have, a recording
+                that is there twice, has fewer than four channels or cannot be read, or too few recordings for folds.
+        """
+        options = self.options
+        files = _files(root, options.swap_park, exclude)
+        classes = tuple(each for each in CLASSES if any(one.label == each for one in files))
+        whole = _whole(root, files, classes)
+        check_missing(whole, options.missing, "EigenScape")
+        if len(classes) < 2:
+            raise InputError(f"{root}: recordings of {classes[0]} alone, there is nothing to tell apart")
+        audio_files = [_opened(each.path) for each in files]
+        _log_rates(root, audio_files)
+        pairs = zip(whole.recordings, audio_files, strict=True)
+        segments = tuple(part for each, audio in pairs for part in _segments(each, audio.seconds, options.segment))
+        return replace(whole, recordings=segments, folds=_folds(segments, files, options))
+
+
+def _log_rates(root: Path, audio_files: list[AudioReader]) -> None:
     if others := [each for each in audio_files if each.sample_rate != RATE]:
         first = f"{others[0].path.name}: {others[0].sample_rate} Hz"
         message = "%s: %d of %d recordings are not at %d Hz: they are resampled (%s)"
         logger.info(message, root, len(others), len(audio_files), RATE, first)
-    pairs = zip(whole.examples, audio_files, strict=True)
-    examples = tuple(part for each, audio in pairs for part in _segments(each, audio.seconds, cut.segment))
-    return replace(whole, examples=examples, folds=_folds(examples, recordings, cut))
 
 
-def _recordings(root: Path, swap_park: bool) -> list[Recording]:
+def _files(root: Path, swap_park: bool, exclude: Path | None) -> list[_File]:
     if not root.is_dir():
         raise MissingFileError(f"{root}: expected the folder of EigenScape, there is none")
-    found: dict[str, Recording] = {}
-    for folder, _, names in walk(root):
+    found: dict[str, _File] = {}
+    for folder, _, names in walk(root, exclude):
         for parts in filter(None, map(_NAME.fullmatch, names)):
             path = folder / parts[0]
             label, number = _class(path, parts[1]), int(parts[2])
             if swap_park:
                 number = EXCHANGED.get((label, number), number)
-            one = Recording(path, label, number)
+            one = _File(path, label, number)
             if one.name in found:
                 raise InputError(f"{path}: recording {one.name} is there twice, as {found[one.name].path} too")
             found[one.name] = one
@@ -131,17 +148,18 @@ def _class(path: Path, name: str) -> str:
     return known[plain]
 
 
-def _whole(root: Path, recordings: list[Recording], classes: tuple[str, ...]) -> Labelled:
-    """Recordings as they are, and those that are missing: each number that is there of some class, of the others."""
-    numbers = sorted({each.number for each in recordings})
-    there = {each.name for each in recordings}
+def _whole(root: Path, files: list[_File], classes: tuple[str, ...]) -> Dataset:
+    """Uncut recordings, and the missing ones: each number that is there of some class, of the others."""
+    numbers = sorted({each.number for each in files})
+    there = {each.name for each in files}
     names = [f"{label}.{number}" for label in CLASSES for number in numbers]
-    examples = (
-        Example(path := each.path.relative_to(root).as_posix(), each.label, audio=path, group=each.name)
-        for each in recordings
+    paths = [each.path.relative_to(root).as_posix() for each in files]
+    recordings = tuple(
+        Recording(path, audio=path, label=each.label, group=each.name, channel_layout="ambix")
+        for path, each in zip(paths, files, strict=True)
     )
     missing = tuple(name for name in names if name not in there)
-    return Labelled(set_name(root, NAME), root, classes, tuple(examples), (), missing)
+    return Dataset(set_name(root, NAME), root, recordings, classes, missing={"recordings": missing})
 
 
 def _opened(path: Path) -> AudioReader:
@@ -151,29 +169,29 @@ def _opened(path: Path) -> AudioReader:
     return audio
 
 
-def _segments(whole: Example, seconds: float, segment: float) -> list[Example]:
+def _segments(whole: Recording, seconds: float, segment: float) -> list[Recording]:
     if seconds < segment:
         return [replace(whole, key=f"{whole.key}#0", seconds=seconds)]
     starts = (index * segment for index in range(math.floor(seconds / segment + 1e-6)))
     return [replace(whole, key=f"{whole.key}#{start:g}", start=start, seconds=segment) for start in starts]
 
 
-def _folds(examples: tuple[Example, ...], recordings: list[Recording], cut: Cut) -> tuple[Fold, ...]:
+def _folds(segments: tuple[Recording, ...], files: list[_File], options: EigenScapeOptions) -> tuple[Fold, ...]:
     """Recordings of one number are tested together, whatever their class."""
-    numbers = sorted({each.number for each in recordings})
-    if cut.folds == "seeded":
-        numbers = np.random.default_rng(cut.seed).permutation(numbers).tolist()
-    parts = np.array_split(numbers, len(numbers) if cut.folds == "leave-one-out" else min(TESTED, len(numbers)))
-    found = [_fold(place, set(part.tolist()), examples, recordings) for place, part in enumerate(parts, 1)]
+    numbers = sorted({each.number for each in files})
+    if options.folds == "seeded":
+        numbers = np.random.default_rng(options.seed).permutation(numbers).tolist()
+    parts = np.array_split(numbers, len(numbers) if options.folds == "leave-one-out" else min(TESTED, len(numbers)))
+    found = [_fold(place, set(part.tolist()), segments, files) for place, part in enumerate(parts, 1)]
     for fold in found:
-        learnt = Counter(each.label for each in examples if each.key in set(fold.train))
-        if untaught := {each.label for each in recordings} - learnt.keys():
+        learnt = Counter(each.label for each in segments if each.key in set(fold.train))
+        if untaught := {each.label for each in files} - learnt.keys():
             raise InputError(
-                f"{recordings[0].path.parent}: {min(untaught)} has all its recordings in fold {fold.name}; "
+                f"{files[0].path.parent}: {min(untaught)} has all its recordings in fold {fold.name}; "
                 "each class needs recordings of two numbers at least"
             )
     return tuple(found)
 
 
-def _fold(place: int, tested: set[int], examples: tuple[Example, ...], recordings: list[Recording]) -> Fold:
-    return by_groups(f"fold{place}", examples, {each.name for each in recordings if each.number in tested})
+def _fold(place: int, tested: set[int], segments: tuple[Recording, ...], files: list[_File]) -> Fold:
+    return fold_by_groups(f"fold{place}", segments, {each.name for each in files if each.number in tested})

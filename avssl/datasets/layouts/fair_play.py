@@ -14,9 +14,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from avssl.datasets.layouts.pair_files import FRAMES, Kind, Media, gather, paired, preferred
-from avssl.datasets.layouts.recording import Listing
+from avssl.datasets.dataset import Dataset
+from avssl.datasets.layout import Layout, SplitListOptions
+from avssl.datasets.layouts.pair_files import FLAT, FRAMES, Kind, Media, gather, paired, preferred
 from avssl.datasets.layouts.splits import SPLITS, choose, leakage, sets_of_lists, splits_of
+from avssl.datasets.layouts.synthetic import set_name
 from avssl.datasets.layouts.video_lists import clip_name, h5_names, lines
 from avssl.errors import InputError
 
@@ -26,24 +28,35 @@ VIDEOS = ("videos",)
 BINAURAL = Kind("binaural")
 
 
-def find(root: Path, leave_out: Path, split: str = "") -> Listing:
-    """Every clip with pictures and sound, how it is split, and what is missing.
+class FairPlay(Layout):
+    """FAIR-Play (Gao 2019): ordinary video of music in a room with binaural audio.
 
-    Args:
-        root: the data set, or the folder that holds it as `FAIR-Play`; one clip handed out alone, or a folder of such.
-        leave_out: a folder not to look into.
-        split: the set of lists to split by, such as split3 or new_splits/split3; nothing: the first.
-
-    Raises:
-        InputError: no clip with both, no such set of lists, a list that cannot be read, or a clip in two of them.
+    Clips with video and binaural audio, split by one of several sets of lists.
     """
-    base = root / "FAIR-Play" if (root / "FAIR-Play").is_dir() else root
-    sets = sets_of_lists(base, (".txt", *H5))
-    chosen = choose(base, sets, split)
-    named = {name: _named(lists) for name, lists in sets.items()}
-    splits = splits_of(base / chosen, named.get(chosen, {}))
-    found = paired(base, _media(base, leave_out), BINAURAL, splits, splits.keys(), chosen)
-    return replace(found, leakage=leakage(named, _mono_sources(base)))
+
+    projection = FLAT
+    Options = SplitListOptions
+    options: SplitListOptions
+
+    def read(self, root: Path, exclude: Path | None = None) -> Dataset:
+        """Read the clips with video and audio, their splits, the names that are missing, and leakage of the lists.
+
+        Args:
+            root: the data set, or the folder that holds it as `FAIR-Play`; one clip handed out alone, or a folder of
+                such.
+            exclude: folder that is not searched.
+
+        Raises:
+            InputError: no clip with both, no such set of lists, a list that cannot be read, or a clip in two of them.
+        """
+        base = root / "FAIR-Play" if (root / "FAIR-Play").is_dir() else root
+        sets = sets_of_lists(base, (".txt", *H5))
+        chosen = choose(base, sets, self.options.split)
+        named = {name: _named(lists) for name, lists in sets.items()}
+        splits = splits_of(base / chosen, named.get(chosen, {}))
+        media, name = _media(base, exclude), set_name(base, "FAIR-Play")
+        found = paired(name, base, media, BINAURAL, splits, splits.keys(), chosen)
+        return replace(found, leakage=leakage(named, _mono_sources(base)))
 
 
 def _named(lists: Sequence[Path]) -> dict[str, set[str]]:
@@ -72,8 +85,8 @@ def _is_mono(path: Path) -> bool:
     return path.stem not in SPLITS and len(fields) == 2 and len(names) == 1 and names.pop().isdecimal()
 
 
-def _media(base: Path, leave_out: Path) -> Media:
-    media = gather(base, leave_out, str.isdecimal)
+def _media(base: Path, exclude: Path | None) -> Media:
+    media = gather(base, exclude, str.isdecimal)
     media = replace(
         media, videos=preferred(media.videos, VIDEOS), audio_files=preferred(media.audio_files, AUDIO_SUFFIXES)
     )

@@ -6,7 +6,9 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from avssl.datasets.layouts.recording import Listing, Recording, listing, safe_key
+from avssl.datasets.dataset import Dataset, Recording
+from avssl.datasets.layout import Layout
+from avssl.datasets.recording_keys import safe_key, unique_keys
 from avssl.errors import InputError
 
 VIDEO_SUFFIXES = frozenset(
@@ -56,18 +58,45 @@ AUDIO_SUFFIXES = frozenset(
 )
 
 
-def walk(root: Path, leave_out: Path | None = None) -> Iterator[tuple[Path, list[str], list[str]]]:
+class Files(Layout):
+    """Any folder of video files, 360-degree or ordinary; audio inside, or beside in a file of that stem.
+
+    Every video file under a folder, subfolders and linked folders included, hidden files and folders not.
+
+    An audio file of the same stem beside a video replaces the video's own audio track; two of them are a problem of
+    the recording, not a choice.
+    """
+
+    def read(self, root: Path, exclude: Path | None = None) -> Dataset:
+        """Find the video files, by their suffix, and the audio files beside them.
+
+        Args:
+            root: the folder.
+            exclude: folder that is not searched, such as the output of `prepare`.
+
+        Raises:
+            InputError: no video file.
+        """
+        found = [_recording(root, path, beside) for path, beside in _videos(root, exclude)]
+        if not found:
+            raise InputError(
+                f"{root}: expected 360-degree clips or ordinary ones (.mp4, .webm, .mkv, .mov, ...), found none"
+            )
+        return Dataset(root.resolve().name, root, unique_keys(found))
+
+
+def walk(root: Path, exclude: Path | None = None) -> Iterator[tuple[Path, list[str], list[str]]]:
     """Each folder once, even where links lead back to it, with its visible folders and files by name, in order.
 
     Args:
         root: where to look, linked folders included.
-        leave_out: a folder not to look into, if any.
+        exclude: a folder that is not searched, if any.
 
     Yields:
         A folder, the names of its folders, and of its files; folders removed from their list are not looked into.
     """
     seen: set[tuple[int, int]] = set()
-    skipped = leave_out and leave_out.resolve()
+    skipped = exclude and exclude.resolve()
     for name, below, names in os.walk(root, followlinks=True):
         folder = Path(name)
         status = folder.stat()
@@ -79,27 +108,6 @@ def walk(root: Path, leave_out: Path | None = None) -> Iterator[tuple[Path, list
         yield folder, below, sorted(each for each in names if not each.startswith("."))
 
 
-def find(root: Path, leave_out: Path) -> Listing:
-    """Every clip under a folder, subfolders and linked folders included, hidden files and folders not.
-
-    A sound file of the same stem beside a picture takes the place of the picture file's own sound; two of them are
-    a problem, not a choice.
-
-    Args:
-        root: where to look.
-        leave_out: a folder not to look into, such as where the proxies go.
-
-    Raises:
-        InputError: no file there looks like a picture.
-    """
-    found = [_recording(root, path, beside) for path, beside in _frames(root, leave_out)]
-    if not found:
-        raise InputError(
-            f"{root}: expected 360-degree clips or ordinary ones (.mp4, .webm, .mkv, .mov, ...), found none"
-        )
-    return listing(root, found)
-
-
 def _recording(root: Path, video: Path, beside: list[Path]) -> Recording:
     problem = ""
     if len(beside) > 1:
@@ -107,15 +115,15 @@ def _recording(root: Path, video: Path, beside: list[Path]) -> Recording:
         problem = f"expected one sound file beside the picture, found {len(beside)}: {names}"
     return Recording(
         key=safe_key(video.relative_to(root).with_suffix("")),
-        video=video,
-        audio=beside[0] if beside else video,
+        video=str(video.relative_to(root)),
+        audio=str((beside[0] if beside else video).relative_to(root)),
         problem=problem,
     )
 
 
-def _frames(root: Path, leave_out: Path) -> Iterator[tuple[Path, list[Path]]]:
-    """Each picture file with the sound files of its stem."""
-    for folder, _, names in walk(root, leave_out):
+def _videos(root: Path, exclude: Path | None) -> Iterator[tuple[Path, list[Path]]]:
+    """Each video file with the audio files of its stem."""
+    for folder, _, names in walk(root, exclude):
         audio_files: dict[str, list[Path]] = {}
         for path in (folder / name for name in names):
             if path.suffix.lower() in AUDIO_SUFFIXES:

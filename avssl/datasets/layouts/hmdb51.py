@@ -10,9 +10,10 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from avssl.datasets.labelled_dataset import Labelled
+from avssl.datasets.dataset import Dataset
+from avssl.datasets.layout import FileListOptions, Layout
 from avssl.datasets.layouts.synthetic import set_name
-from avssl.datasets.layouts.video_lists import Listed, Lists, labelled, lines
+from avssl.datasets.layouts.video_lists import FLAT, Listed, Lists, lines, listed_dataset
 from avssl.errors import InputError
 from avssl.plugins import hint
 
@@ -24,33 +25,43 @@ CODES = {"0": None, "1": 0, "2": 1}
 """Neither; the part to train on; the part to test."""
 
 
-def is_here(root: Path) -> bool:
-    """Whether a folder looks like HMDB51."""
-    return _places(root) is not None
+class Hmdb51(Layout):
+    """HMDB51 (Kuehne 2011): ordinary video of 51 actions, three splits.
 
-
-def find(root: Path, missing: float = 0.0) -> Labelled:
-    """Every listed video that is used, its class, its film as its group, and the splits as folds split1 to split3.
-
-    Args:
-        root: the folder with the videos and the lists, one that holds it as `data/hmdb`, `data/hmdb51`, `hmdb` or
-            `hmdb51`, or the folder of the videos with that of the lists beside it.
-        missing: of the files named, this share may be missing.
-
-    Raises:
-        InputError: no lists, a line or code that cannot be read, a class that `classes.txt` does not know where there
-            is one, or too much is missing.
+    Listed videos with class and film as group, and the official splits as folds split1 to split3.
     """
-    places = _places(root)
-    if places is None:
-        raise InputError(
-            f"{root}: expected HMDB51's lists, testTrainMulti_7030_splits/CLASS_test_split1.txt; found none"
-        )
-    base, folder = places
-    paths = [(path, match) for path in sorted(folder.glob(PATTERN)) if (match := LIST.fullmatch(path.stem))]
-    classes = _classes((base / INDEX, folder / INDEX), sorted({match["label"] for _, match in paths}), folder)
-    lists = _lists(paths, classes, folder)
-    return labelled(set_name(base, "HMDB51"), base, classes, lists, missing, folder)
+
+    projection = FLAT
+    Options = FileListOptions
+    options: FileListOptions
+
+    @classmethod
+    def matches(cls, root: Path) -> bool:
+        """Whether HMDB51's lists are where one of its copies has them."""
+        return _places(root) is not None
+
+    def read(self, root: Path, exclude: Path | None = None) -> Dataset:
+        """Read the lists and find the videos that they use, wherever below the folder they lie.
+
+        Args:
+            root: the folder with the videos and the lists, one that holds it as `data/hmdb`, `data/hmdb51`, `hmdb` or
+                `hmdb51`, or the folder of the videos with that of the lists beside it.
+            exclude: folder that is not searched.
+
+        Raises:
+            InputError: no lists, a line or code that cannot be read, a class that `classes.txt` lacks where there is
+                one, or too many files are missing.
+        """
+        places = _places(root)
+        if places is None:
+            raise InputError(
+                f"{root}: expected HMDB51's lists, testTrainMulti_7030_splits/CLASS_test_split1.txt; found none"
+            )
+        base, folder = places
+        paths = [(path, match) for path in sorted(folder.glob(PATTERN)) if (match := LIST.fullmatch(path.stem))]
+        classes = _classes((base / INDEX, folder / INDEX), sorted({match["label"] for _, match in paths}), folder)
+        lists, missing = _lists(paths, classes, folder), self.options.missing
+        return listed_dataset(set_name(base, "HMDB51"), base, classes, lists, missing, folder, exclude)
 
 
 def _places(root: Path) -> tuple[Path, Path] | None:

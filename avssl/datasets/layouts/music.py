@@ -11,40 +11,54 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from avssl.datasets.layouts.pair_files import Kind, gather, paired
-from avssl.datasets.layouts.recording import Listing
+from avssl.datasets.dataset import Dataset
+from avssl.datasets.layout import Layout, SplitListOptions
+from avssl.datasets.layouts.pair_files import FLAT, Kind, gather, paired
 from avssl.datasets.layouts.splits import choose, sets_of_lists, splits_of
+from avssl.datasets.layouts.synthetic import set_name
 from avssl.datasets.layouts.video_lists import clip_name, table
 from avssl.errors import InputError
 
 STEREO = Kind("stereo", own_audio=True)
 
 
-def find(root: Path, leave_out: Path, split: str = "") -> Listing:
-    """Every listed clip with pictures and sound, how it is split, and what is missing.
+class Music(Layout):
+    """MUSIC and MUSIC-21 (Zhao 2018, 2019): ordinary video of musicians with stereo audio.
 
-    Args:
-        root: the folder with the lists and the media.
-        leave_out: a folder not to look into.
-        split: the folder of csv lists to split by, where there are several; nothing: the first.
-
-    Raises:
-        InputError: no lists, one that cannot be read or is of another kind, no such folder of lists, a clip in two
-            splits, or no clip with pictures and sound.
+    Listed clips with video and audio, split by csv lists.
     """
-    sets = sets_of_lists(root, (".csv",))
-    chosen = choose(root, sets, split)
-    named = {path.stem: _csv_names(path) for path in sets.get(chosen, ())}
-    splits = splits_of(root / chosen, named)
-    listed = splits.keys() | {name for path in _json_lists(root, leave_out) for name in _json_names(path)}
-    if not listed:
-        raise InputError(f"{root}: expected clips in MUSIC's lists (MUSIC_solo_videos.json, or train.csv), found none")
-    return paired(root, gather(root, leave_out, listed.__contains__), STEREO, splits, listed, chosen)
+
+    projection = FLAT
+    Options = SplitListOptions
+    options: SplitListOptions
+
+    def read(self, root: Path, exclude: Path | None = None) -> Dataset:
+        """Read the listed clips with video and audio, their splits, and the names that are missing.
+
+        Args:
+            root: the folder with the lists and the media.
+            exclude: folder that is not searched.
+
+        Raises:
+            InputError: no lists, one that cannot be read or is of another kind, no such folder of lists, a clip in two
+                splits, or no clip with video and audio.
+        """
+        sets = sets_of_lists(root, (".csv",))
+        chosen = choose(root, sets, self.options.split)
+        named = {path.stem: _csv_names(path) for path in sets.get(chosen, ())}
+        splits = splits_of(root / chosen, named)
+        listed = splits.keys() | {name for path in _json_lists(root, exclude) for name in _json_names(path)}
+        if not listed:
+            raise InputError(
+                f"{root}: expected clips in MUSIC's lists (MUSIC_solo_videos.json, or train.csv), found none"
+            )
+        media = gather(root, exclude, listed.__contains__)
+        return paired(set_name(root, "MUSIC"), root, media, STEREO, splits, listed, chosen)
 
 
-def _json_lists(root: Path, leave_out: Path) -> list[Path]:
+def _json_lists(root: Path, exclude: Path | None) -> list[Path]:
     found = [*root.glob("*.json"), *root.glob("*/MUSIC*.json")]
-    return sorted(path for path in found if path.parent.resolve() != leave_out.resolve())
+    return sorted(path for path in found if exclude is None or path.parent.resolve() != exclude.resolve())
 
 
 def _json_names(path: Path) -> list[str]:

@@ -11,26 +11,30 @@ from dataclasses import replace
 from pathlib import Path
 from zlib import crc32
 
-from avssl.datasets.layouts import music
-from avssl.datasets.layouts.recording import Listing, Recording
+from avssl.datasets.dataset import Dataset, Recording
+from avssl.datasets.layouts.music import Music
 
 LEAST_DB = -30.0
 """Of left minus right below left plus right: a level difference of half a dB, about the least that is heard."""
 TENTHS = ("train",) * 8 + ("val", "test")
 
 
-def find(root: Path, leave_out: Path, split: str = "") -> Listing:
-    """The clips of MUSIC, to be refused where their channels do not differ; see `music.find`.
+class MusicStereo(Music):
+    """MUSIC-Stereo (Xu 2021): the clips of MUSIC whose left and right channels differ.
 
-    Lists that say how they are split come first.
-
-    Raises:
-        InputError: see there.
+    The clips of MUSIC, rejected where their channels do not differ; split by csv lists, else by their ids.
     """
-    found = music.find(root, leave_out, split)
-    clips = [replace(each, least_difference=LEAST_DB) for each in found.recordings]
-    return replace(found, recordings=clips if found.lists else _split(clips))
+
+    def read(self, root: Path, exclude: Path | None = None) -> Dataset:
+        """Read the clips as `Music` does, with a least level of left minus right.
+
+        Raises:
+            InputError: see `Music.read`.
+        """
+        found = super().read(root, exclude)
+        clips = [replace(each, min_difference_db=LEAST_DB) for each in found.recordings]
+        return replace(found, recordings=tuple(clips) if found.lists else _split(clips))
 
 
-def _split(clips: Sequence[Recording]) -> list[Recording]:
-    return [replace(each, split=TENTHS[crc32(each.key.encode()) % len(TENTHS)]) for each in clips]
+def _split(clips: Sequence[Recording]) -> tuple[Recording, ...]:
+    return tuple(replace(each, split=TENTHS[crc32(each.key.encode()) % len(TENTHS)]) for each in clips)

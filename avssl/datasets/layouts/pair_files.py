@@ -6,10 +6,13 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from avssl.datasets.dataset import Dataset, Recording
 from avssl.datasets.layouts.files import AUDIO_SUFFIXES, VIDEO_SUFFIXES, walk
-from avssl.datasets.layouts.recording import Listing, Recording, listing, safe_key
+from avssl.datasets.recording_keys import safe_key, unique_keys
 from avssl.errors import InputError
 
+FLAT = "flat"
+"""Projection of its frames: an ordinary field of view."""
 FRAMES = "frames"
 """Name of the folder that holds the folders of numbered pictures."""
 FRAME_RATE = 10.0
@@ -40,16 +43,16 @@ class Kind:
     """A video without a sound file beside it brings its own."""
 
 
-def gather(base: Path, leave_out: Path, is_clip: Callable[[str], bool]) -> Media:
+def gather(base: Path, exclude: Path | None, is_clip: Callable[[str], bool]) -> Media:
     """Every file and folder of pictures with the name of a clip.
 
     Args:
         base: where to look; folders of a clip's name are not looked into.
-        leave_out: a folder not to look into.
+        exclude: folder that is not searched.
         is_clip: whether a name without suffix is that of a clip.
     """
     media = Media()
-    for folder, below, names in walk(base, leave_out):
+    for folder, below, names in walk(base, exclude):
         clips = {each: name for each in below if is_clip(name := _folder_clip(each))}
         below[:] = [each for each in below if each not in clips]
         if FRAMES in folder.relative_to(base).parts:
@@ -71,11 +74,18 @@ def preferred(found: Mapping[str, Sequence[Path]], folders: Sequence[str]) -> di
 
 
 def paired(
-    base: Path, media: Media, kind: Kind, splits: Mapping[str, str], listed: Collection[str], lists: str = ""
-) -> Listing:
-    """Recordings of the clips with pictures and sound, and what is missing of the others.
+    name: str,
+    base: Path,
+    media: Media,
+    kind: Kind,
+    splits: Mapping[str, str],
+    listed: Collection[str],
+    lists: str = "",
+) -> Dataset:
+    """Recordings of the clips with video and audio, and the names of the others.
 
     Args:
+        name: title of the data set.
         base: the data set.
         media: its files.
         kind: what is said of its clips.
@@ -97,21 +107,23 @@ def paired(
         "audio": sorted(video_sources.keys() - audio_files.keys()),
         "video": sorted(audio_files.keys() - video_sources.keys()),
     }
-    recordings = [_recording(name, video_sources[name], audio_files[name], kind, splits.get(name, "")) for name in both]
-    return listing(base, recordings, missing, lists)
+    recordings = [
+        _recording(base, clip, video_sources[clip], audio_files[clip], kind, splits.get(clip, "")) for clip in both
+    ]
+    return Dataset(name, base, unique_keys(recordings), missing=missing, lists=lists)
 
 
 def _recording(
-    name: str, video_sources: Sequence[Path], audio_files: Sequence[Path], kind: Kind, split: str
+    base: Path, name: str, video_sources: Sequence[Path], audio_files: Sequence[Path], kind: Kind, split: str
 ) -> Recording:
     """A clip by its files; several of a sort are a problem, not a choice."""
     twice = next((paths for paths in (video_sources, audio_files) if len(paths) > 1), None)
     return Recording(
         key=safe_key(Path(name)),
-        video=video_sources[0],
-        audio=audio_files[0],
+        video=str(video_sources[0].relative_to(base)),
+        audio=str(audio_files[0].relative_to(base)),
         split=split,
-        flat=True,
+        projection=FLAT,
         channel_layout=kind.channel_layout,
         frame_rate=FRAME_RATE,
         problem=f"expected one file of this name, found {' and '.join(map(str, twice))}" if twice else "",

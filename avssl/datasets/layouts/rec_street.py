@@ -11,10 +11,13 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from avssl.datasets.dataset import Dataset, Recording
+from avssl.datasets.layout import Layout, SplitListOptions
 from avssl.datasets.layouts.files import AUDIO_SUFFIXES, VIDEO_SUFFIXES, walk
 from avssl.datasets.layouts.pair_files import FRAME_RATE
 from avssl.datasets.layouts.rec_street_lists import FORMATS, Lists, read_formats, read_lists
-from avssl.datasets.layouts.recording import Listing, Recording, listing, safe_key
+from avssl.datasets.layouts.synthetic import set_name
+from avssl.datasets.recording_keys import safe_key, unique_keys
 from avssl.errors import InputError
 
 PLAIN = "MONO ER"
@@ -43,44 +46,54 @@ class _Stage:
                 kind.setdefault(match[1], []).append(path)
 
 
-def find(root: Path, leave_out: Path, split: str = "") -> Listing:
-    """Every recording of a data set with picture and sound, how it is split, and what is missing.
+class RecStreet(Layout):
+    """REC-STREET, YT-ALL, YT-CLEAN and YT-MUSIC (Morgado 2018): 360-degree video with ambisonics.
 
-    Args:
-        root: the folder with lists and media, which may lie in folders of it.
-        leave_out: a folder not to look into.
-        split: the data set and its pair of lists, such as YT-Clean.2; nothing: the first of which there are recordings.
-
-    Raises:
-        InputError: no recordings, no such pair of lists, a list that cannot be read, or an id in both of a pair.
+    360-degree recordings, split by a pair of lists of one of four data sets.
     """
-    stages = _stages(root, leave_out)
-    videos = {each for stage in stages for each in stage.videos}
-    audio_files = {each for stage in stages for each in stage.audio_files}
-    lists = read_lists(root, split, videos | audio_files)
-    wanted = set(lists.ids) or videos | audio_files
-    formats = read_formats(root)
-    found = [
-        _recording(each, stages, lists, formats.get(each, PLAIN)) for each in sorted(wanted & videos & audio_files)
-    ]
-    if not found:
-        raise InputError(
-            f"{root}: expected recordings{lists.name and f' of {lists.name}'} with picture and sound, such as "
-            f"ID-video.mp4 and ID-ambix.m4a; found {len(videos)} with pictures and {len(audio_files)} with sound"
-        )
-    missing = {
-        "ids": sorted(wanted - videos - audio_files),
-        "audio": sorted(wanted & videos - audio_files),
-        "video": sorted(wanted & audio_files - videos),
-    }
-    return listing(root, found, missing, lists.name)
+
+    projection = "equirect"
+    Options = SplitListOptions
+    options: SplitListOptions
+
+    def read(self, root: Path, exclude: Path | None = None) -> Dataset:
+        """Read the recordings of one data set with video and audio, their splits, and the names that are missing.
+
+        The option `split` names the data set and its pair of lists, such as YT-Clean.2; empty: the first that names a
+        recording on disk.
+
+        Args:
+            root: the folder with lists and media, which may lie in folders of it.
+            exclude: folder that is not searched.
+
+        Raises:
+            InputError: no recordings, no such pair of lists, a list that cannot be read, or an id in both of a pair.
+        """
+        stages = _stages(root, exclude)
+        videos = {each for stage in stages for each in stage.videos}
+        audio_files = {each for stage in stages for each in stage.audio_files}
+        lists, formats = read_lists(root, self.options.split, videos | audio_files), read_formats(root)
+        wanted = set(lists.ids) or videos | audio_files
+        both = sorted(wanted & videos & audio_files)
+        if not both:
+            raise InputError(
+                f"{root}: expected recordings{lists.name and f' of {lists.name}'} with picture and sound, such as "
+                f"ID-video.mp4 and ID-ambix.m4a; found {len(videos)} with pictures and {len(audio_files)} with sound"
+            )
+        missing = {
+            "ids": sorted(wanted - videos - audio_files),
+            "audio": sorted(wanted & videos - audio_files),
+            "video": sorted(wanted & audio_files - videos),
+        }
+        found = unique_keys([_recording(root, each, stages, lists, formats.get(each, PLAIN)) for each in both])
+        return Dataset(set_name(root, "REC-STREET"), root, found, missing=missing, lists=lists.name)
 
 
-def _stages(root: Path, leave_out: Path) -> tuple[_Stage, _Stage, _Stage]:
+def _stages(root: Path, exclude: Path | None) -> tuple[_Stage, _Stage, _Stage]:
     """Prepared, cut up, as downloaded."""
     prepared, cut = _Stage("(.+)-video", "(.+)-ambix"), _Stage("", "")
     downloaded = _Stage(r"(.+)\.video(?:\.f\d+)?", r"(.+)\.audio(?:\.f\d+)?")
-    for folder, below, names in walk(root, leave_out):
+    for folder, below, names in walk(root, exclude):
         if CUT_AUDIO in below:
             cut.audio_files.setdefault(folder.name, []).append(folder / CUT_AUDIO)
             if CUT_VIDEO in below:
@@ -93,7 +106,9 @@ def _stages(root: Path, leave_out: Path) -> tuple[_Stage, _Stage, _Stage]:
     return prepared, cut, downloaded
 
 
-def _recording(identity: str, stages: tuple[_Stage, _Stage, _Stage], lists: Lists, video_sources: str) -> Recording:
+def _recording(
+    root: Path, identity: str, stages: tuple[_Stage, _Stage, _Stage], lists: Lists, video_sources: str
+) -> Recording:
     """A recording at its first whole stage; several files of a sort, or of no one stage, are a problem."""
     whole = next((each for each in stages if identity in each.videos and identity in each.audio_files), None)
     videos = whole.videos[identity] if whole else [path for each in stages for path in each.videos.get(identity, ())]
@@ -112,10 +127,10 @@ def _recording(identity: str, stages: tuple[_Stage, _Stage, _Stage], lists: List
         problem = f"expected picture and sound of one stage, found {videos[0]} and {audio_files[0]}"
     return Recording(
         key=safe_key(Path(identity)),
-        video=videos[0],
-        audio=audio_files[0],
+        video=str(videos[0].relative_to(root)),
+        audio=str(audio_files[0].relative_to(root)),
         split=lists.splits.get(identity, ""),
-        equirect=True,
+        projection=RecStreet.projection,
         frame_rate=FRAME_RATE,
         problem=problem,
     )

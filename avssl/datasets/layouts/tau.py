@@ -7,10 +7,12 @@ Files are `audio/{scene}-{city}-{location}-{segment}.wav` and `video/....mp4`; `
 from __future__ import annotations
 
 import logging
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from avssl.config import check_choice
-from avssl.datasets.labelled_dataset import Example, Fold, Labelled, check_missing
+from avssl.datasets.dataset import Dataset, Fold, Recording, check_missing
+from avssl.datasets.layout import FileListOptions, Layout
 from avssl.datasets.layouts.synthetic import set_name
 from avssl.datasets.layouts.video_lists import table
 from avssl.errors import InputError, MissingFileError
@@ -33,48 +35,64 @@ RATE = 48000
 Rows = list[dict[str, str]]
 
 
-def find(
-    root: Path,
-    towers: tuple[str, ...] = ("audio", "video"),
-    missing: float = 0.0,
-    seconds: float = SECONDS,
-    check_rates: bool = False,
-) -> Labelled:
-    """What the fold files name, those files that are there; no more than headers are read.
+@dataclass(frozen=True)
+class TauOptions(FileListOptions):
+    """Required files, and their length."""
 
-    Args:
-        root: the development set's folder, or one that holds it.
-        towers: which of audio and video must be there.
-        missing: so large a share of the files named may be missing.
-        seconds: length of every file.
-        check_rates: read the header of each audio file, and log how many will be resampled.
+    media: tuple[str, ...] = ("audio", "video")
+    """Files that a clip must have: audio, video, or both."""
+    seconds: float = SECONDS
+    """Length of every file."""
 
-    Raises:
-        FileNotFoundError: no such folder, or no fold files in it.
-        InputError: more missing than allowed, a list or a sound that cannot be read, or a label that the set does not
-            have.
+
+class Tau(Layout):
+    """TAU Urban Audio-Visual Scenes 2021 (Wang 2021): ten urban scenes, ordinary video, binaural audio.
+
+    Clips with class, place as group, and the official fold.
     """
-    base = root / FOLDER if (root / FOLDER).is_dir() else root
-    lists = _lists(base)
-    rows = {fold: tuple(map(_read, pair)) for fold, pair in lists.items()}
-    examples, absent = _examples(
-        base, [row for pair in rows.values() for part in pair for row in part], towers, seconds
-    )
-    folds = tuple(Fold(fold, *(_keys(part, examples) for part in pair)) for fold, pair in rows.items())
-    found = Labelled(set_name(root, NAME), base, CLASSES, tuple(examples.values()), folds, tuple(absent))
-    check_missing(found, missing, str(base / SETUP))
-    for fold in folds:
+
+    projection = "flat"
+    Options = TauOptions
+    options: TauOptions
+
+    def read(self, root: Path, exclude: Path | None = None) -> Dataset:
+        """Read the fold files and find the media that they name; opens the headers of audio files.
+
+        Logs if audio files have another sample rate than TAU's.
+
+        Args:
+            root: the development set's folder, or one that holds it.
+            exclude: not used; the folders are fixed.
+
+        Raises:
+            FileNotFoundError: no such folder, or no fold files in it.
+            InputError: more missing than allowed, a list or an audio file that cannot be read, or a label that the set
+                does not have.
+        """
+        base = root / FOLDER if (root / FOLDER).is_dir() else root
+        rows = {fold: tuple(map(_read, pair)) for fold, pair in _lists(base).items()}
+        recordings, absent = _recordings(base, [row for pair in rows.values() for part in pair for row in part],
+                                         self.options)  # fmt: skip
+        folds = tuple(Fold(fold, *(_keys(part, recordings) for part in pair)) for fold, pair in rows.items())
+        clips = tuple(recordings.values())
+        found = Dataset(set_name(root, NAME), base, clips, CLASSES, folds, {"files": tuple(absent)})
+        check_missing(found, self.options.missing, str(base / SETUP))
+        _check_folds(found)
+        if "audio" in self.options.media:
+            _log_rates(found)
+        return found
+
+
+def _check_folds(found: Dataset) -> None:
+    for fold in found.folds:
         if not fold.train or not fold.test:
             raise InputError(
-                f"{base}: {fold.name} has {len(fold.train)} files to train on and {len(fold.test)} to test"
+                f"{found.root}: {fold.name} has {len(fold.train)} files to train on and {len(fold.test)} to test"
             )
-    if check_rates and "audio" in towers:
-        _log_rates(found)
-    return found
 
 
-def _log_rates(found: Labelled) -> None:
-    rates = {each.audio: AudioReader(found.root / each.audio).sample_rate for each in found.examples}
+def _log_rates(found: Dataset) -> None:
+    rates = {each.audio: AudioReader(found.root / each.audio).sample_rate for each in found.recordings}
     if others := [name for name, rate in rates.items() if rate != RATE]:
         first = f"{others[0]}: {rates[others[0]]} Hz"
         message = "%s: %d of %d audio files are not at TAU's %d Hz: they are resampled (%s)"
@@ -120,23 +138,37 @@ def _key(audio: str) -> str:
     return PurePosixPath(audio).stem
 
 
-def _examples(base: Path, rows: Rows, towers: tuple[str, ...], seconds: float) -> tuple[dict[str, Example], list[str]]:
-    """Key -> what is there of it, and the files that are not."""
-    found: dict[str, Example] = {}
+def _recordings(base: Path, rows: Rows, options: TauOptions) -> tuple[dict[str, Recording], list[str]]:
+    """Key -> its clip, and the names of missing files."""
+    found: dict[str, Recording] = {}
     absent: dict[str, None] = {}
     for row in rows:
-        lacking = [row[tower] or f"video of {row['audio']}" for tower in towers if not _is_there(base, row[tower])]
+        lacking = [
+            row[tower] or f"video of {row['audio']}" for tower in options.media if not _is_there(base, row[tower])
+        ]
         key = _key(row["audio"])
         absent |= dict.fromkeys(lacking)
         if not lacking:
-            place = "-".join(key.split("-")[1:3]) or key
-            found[key] = Example(key, row["label"], row["video"], row["audio"], seconds=seconds, group=place)
+            found[key] = _recording(key, row, options.seconds)
     return found, list(absent)
+
+
+def _recording(key: str, row: dict[str, str], seconds: float) -> Recording:
+    return Recording(
+        key,
+        row["video"],
+        row["audio"],
+        seconds=seconds,
+        label=row["label"],
+        group="-".join(key.split("-")[1:3]) or key,
+        projection="flat",
+        channel_layout="binaural",
+    )
 
 
 def _is_there(base: Path, name: str) -> bool:
     return bool(name) and (base / name).is_file()
 
 
-def _keys(rows: Rows, examples: dict[str, Example]) -> tuple[str, ...]:
-    return tuple(key for row in rows if (key := _key(row["audio"])) in examples)
+def _keys(rows: Rows, recordings: dict[str, Recording]) -> tuple[str, ...]:
+    return tuple(key for row in rows if (key := _key(row["audio"])) in recordings)

@@ -10,9 +10,10 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from avssl.datasets.labelled_dataset import Labelled
+from avssl.datasets.dataset import Dataset
+from avssl.datasets.layout import FileListOptions, Layout
 from avssl.datasets.layouts.synthetic import set_name
-from avssl.datasets.layouts.video_lists import Listed, Lists, labelled, lines
+from avssl.datasets.layouts.video_lists import FLAT, Listed, Lists, lines, listed_dataset
 from avssl.errors import InputError
 from avssl.plugins import hint
 
@@ -22,28 +23,40 @@ LINE = re.compile(r"(?P<path>.+?\.\w+)(?:\s+(?P<number>\d+))?")
 CLIP = re.compile(r"(?P<group>v_(?P<label>.+)_g\d+)_c\d+", re.IGNORECASE)
 
 
-def is_here(root: Path) -> bool:
-    """Whether a folder looks like UCF101."""
-    return _places(root) is not None
+class Ucf101(Layout):
+    """UCF101 (Soomro 2012): ordinary video of 101 actions, three splits.
 
-
-def find(root: Path, missing: float = 0.0) -> Labelled:
-    """Every listed video, its class, its group, and the three splits as folds split1 to split3.
-
-    Args:
-        root: the folder with `UCF-101` and `ucfTrainTestlist`, one that holds it as `data/ucf101` or `ucf101`, or
-            `UCF-101` itself with the lists in or beside it.
-        missing: of the files named, this share may be missing.
-
-    Raises:
-        InputError: no lists, a line that cannot be read, a class that the index does not know, or too much is missing.
+    Listed videos with class and group, and the three official splits as folds split1 to split3.
     """
-    places = _places(root)
-    if places is None:
-        raise InputError(f"{root}: expected UCF101's {LISTS}/{INDEX}, here or in data/ucf101; found none")
-    base, folder = places
-    classes = _classes(folder / INDEX)
-    return labelled(set_name(base, "UCF101"), base, classes, _lists(folder, classes), missing, folder)
+
+    projection = FLAT
+    Options = FileListOptions
+    options: FileListOptions
+
+    @classmethod
+    def matches(cls, root: Path) -> bool:
+        """Whether UCF101's index of classes is where one of its copies has it."""
+        return _places(root) is not None
+
+    def read(self, root: Path, exclude: Path | None = None) -> Dataset:
+        """Read the lists and find their videos, wherever below the folder they lie.
+
+        Args:
+            root: the folder with `UCF-101` and `ucfTrainTestlist`, one that holds it as `data/ucf101` or `ucf101`, or
+                `UCF-101` itself with the lists in or beside it.
+            exclude: folder that is not searched.
+
+        Raises:
+            InputError: no lists, a line that cannot be read, a class that the index lacks, or too many files are
+                missing.
+        """
+        places = _places(root)
+        if places is None:
+            raise InputError(f"{root}: expected UCF101's {LISTS}/{INDEX}, here or in data/ucf101; found none")
+        base, folder = places
+        classes = _classes(folder / INDEX)
+        lists, missing = _lists(folder, classes), self.options.missing
+        return listed_dataset(set_name(base, "UCF101"), base, classes, lists, missing, folder, exclude)
 
 
 def _places(root: Path) -> tuple[Path, Path] | None:

@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from avssl.datasets.labelled_dataset import Example, Fold, Labelled, check_missing
+from avssl.datasets.dataset import Dataset, Fold, Recording, check_missing
 from avssl.datasets.layouts.files import VIDEO_SUFFIXES, walk
+from avssl.datasets.layouts.pair_files import FLAT as FLAT
 from avssl.errors import InputError
 
 MOST = 10**7
@@ -100,12 +101,13 @@ class Videos:
     Args:
         root: where to look, linked folders included, hidden ones not.
         classes: names of folders that lie apart from one another.
+        exclude: folder that is not searched.
     """
 
-    def __init__(self, root: Path, classes: Sequence[str]) -> None:
+    def __init__(self, root: Path, classes: Sequence[str], exclude: Path | None = None) -> None:
         self.classes = {name.casefold() for name in classes}
         self._by_stem: dict[str, list[PurePosixPath]] = {}
-        for folder, _, names in walk(root):
+        for folder, _, names in walk(root, exclude):
             below = PurePosixPath(folder.relative_to(root).as_posix())
             for path in (below / name for name in names):
                 if path.suffix.lower() in VIDEO_SUFFIXES:
@@ -124,31 +126,40 @@ class Videos:
         return str(best)
 
 
-def labelled(name: str, root: Path, classes: Sequence[str], lists: Lists, missing: float, where: Path) -> Labelled:
-    """What lists name and the disk holds.
+def listed_dataset(
+    name: str, root: Path, classes: Sequence[str], lists: Lists, missing: float, where: Path, exclude: Path | None
+) -> Dataset:
+    """Dataset videos that lists name and the disk holds.
 
     Args:
         name: of the data set.
         root: the videos lie below it.
         classes: in their order.
         lists: of every fold.
-        missing: of the files named, this share may be missing.
+        missing: highest share of the listed files that may be missing.
         where: the lists, for errors.
+        exclude: folder that is not searched.
 
     Raises:
         InputError: more are missing, a fold has nothing to train on or to test, or trains on what it tests.
     """
-    videos = Videos(root, classes)
+    videos = Videos(root, classes, exclude)
     named = list(dict.fromkeys(each for parts in lists.values() for part in parts for each in part))
     paths = {each: videos.find(each) for each in named}
-    examples = {each: Example(path, each.label, video=path, group=each.group) for each, path in paths.items() if path}
+    recordings = {
+        each: Recording(path, path, label=each.label, group=each.group, projection=FLAT)
+        for each, path in paths.items()
+        if path
+    }
     folds = tuple(
-        Fold(fold, *(tuple(dict.fromkeys(examples[each].key for each in part if each in examples)) for part in parts))
+        Fold(
+            fold, *(tuple(dict.fromkeys(recordings[each].key for each in part if each in recordings)) for part in parts)
+        )
         for fold, parts in lists.items()
     )
-    unique = tuple({each.key: each for each in examples.values()}.values())
+    unique = tuple({each.key: each for each in recordings.values()}.values())
     absent = tuple(sorted(each.name for each, path in paths.items() if not path))
-    found = Labelled(name, root, tuple(classes), unique, folds, absent)
+    found = Dataset(name, root, unique, tuple(classes), folds, {"files": absent})
     check_missing(found, missing, str(where))
     for fold in folds:
         _check(fold, where, root)

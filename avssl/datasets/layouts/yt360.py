@@ -8,49 +8,55 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from avssl.datasets.layouts.recording import Listing, Recording, listing, safe_key
+from avssl.datasets.dataset import Dataset, Recording
+from avssl.datasets.layout import Layout
+from avssl.datasets.layouts.synthetic import set_name
 from avssl.datasets.layouts.video_lists import lines
+from avssl.datasets.recording_keys import safe_key, unique_keys
 from avssl.errors import InputError
 
 ID_LENGTH = 11
 
 
-def find(root: Path, leave_out: Path) -> Listing:
-    """Every clip with both files, its split from `train.txt` and `test.txt`, and what is missing.
+class Yt360(Layout):
+    """YT-360 (Morgado 2020): 10 s of 360-degree video with first-order ambisonics.
 
-    Args:
-        root: the folder with `video` and `audio`, or one that holds it as `data/yt360` or `yt360`; the lists lie in
-            either, or beside it.
-        leave_out: not used; the folders are fixed.
-
-    Raises:
-        InputError: no such folders, no clip with both files, a list that cannot be read, or an id in both lists.
+    Clips with a video and an audio file, split by `train.txt` and `test.txt`.
     """
-    base = _base(root)
-    video_sources, audio_files = (
-        _files(base / kind, suffix) for kind, suffix in (("video", ".mp4"), ("audio", ".m4a"))
+
+    projection = "equirect"
+
+    def read(self, root: Path, exclude: Path | None = None) -> Dataset:
+        """Read the clips that have both files, their splits, and the names that are missing.
+
+        Args:
+            root: the folder with `video` and `audio`, or one that holds it as `data/yt360` or `yt360`; the lists lie
+                in either, or beside it.
+            exclude: not used; the folders are fixed.
+
+        Raises:
+            InputError: no such folders, no clip with both files, a list that cannot be read, or an id in both lists.
+        """
+        base = _base(root)
+        videos, audio_files = (_files(base / kind, suffix) for kind, suffix in (("video", ".mp4"), ("audio", ".m4a")))
+        both = sorted(videos.keys() & audio_files.keys())
+        if not both:
+            raise InputError(f"{base}: expected clips as video/ID-START.mp4 and audio/ID-START.m4a, no name has both")
+        splits = _splits(root, base)
+        missing = {
+            "ids": sorted(splits.keys() - {name[:ID_LENGTH] for name in both}),
+            "segments": sorted(_segments(root, base) - set(both)),
+            "audio": sorted(videos.keys() - audio_files.keys()),
+            "video": sorted(audio_files.keys() - videos.keys()),
+        }
+        recordings = [_recording(name, splits.get(name[:ID_LENGTH], "")) for name in both]
+        return Dataset(set_name(base, "YT-360"), base, unique_keys(recordings), missing=missing)
+
+
+def _recording(name: str, split: str) -> Recording:
+    return Recording(
+        safe_key(Path(name)), f"video/{name}.mp4", f"audio/{name}.m4a", split=split, projection=Yt360.projection
     )
-    both = sorted(video_sources.keys() & audio_files.keys())
-    if not both:
-        raise InputError(f"{base}: expected clips as video/ID-START.mp4 and audio/ID-START.m4a, no name has both")
-    splits = _splits(root, base)
-    recordings = [
-        Recording(
-            safe_key(Path(name)),
-            video_sources[name],
-            audio_files[name],
-            splits.get(name[:ID_LENGTH], ""),
-            equirect=True,
-        )
-        for name in both
-    ]
-    missing = {
-        "ids": sorted(splits.keys() - {name[:ID_LENGTH] for name in both}),
-        "segments": sorted(_segments(root, base) - set(both)),
-        "audio": sorted(video_sources.keys() - audio_files.keys()),
-        "video": sorted(audio_files.keys() - video_sources.keys()),
-    }
-    return listing(base, recordings, missing)
 
 
 def _base(root: Path) -> Path:

@@ -1,4 +1,4 @@
-"""Worlds whose scenes are actors put on a flat canvas."""
+"""Synthetic datasets whose scenes are sources placed on a flat canvas."""
 
 from __future__ import annotations
 
@@ -13,38 +13,69 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avssl.synth.canvas.compositing import Canvas
-from avssl.synth.dataset_base import SceneDescription, SyntheticDataset, even_sides
-from avssl.synth.sources.source_pool import SourcePool
+from avssl.synth.dataset_base import even_sides
+from avssl.synth.render_dataset import SceneDataset, SceneOptions, SceneT
+from avssl.synth.sources.source_pool import BuiltInSources, SourcePool
+from avssl.synth.user_clips.clip_sources import load_clip_sources
+from avssl.synth.user_clips.cutouts import Cutting
 
 
 @dataclass(frozen=True)
-class CanvasDataset(SyntheticDataset[SceneDescription]):
-    """Flat pictures of actors, whose own sounds are kept too."""
+class CanvasOptions(SceneOptions):
+    """Options of data sets on a canvas."""
+
+    width: int = 320
+    """Columns of a frame, even."""
+    height: int = 180
+    """Rows of a frame, even."""
+    sources: str = ""
+    """User clips to cut sources from: annotation file (JSON) or folder of LABEL/clip.mp4; empty: built-in objects."""
+    segmenter: str = ""
+    """Segmentation model for user clips: torchvision/maskrcnn_resnet50_fpn:WEIGHTS, or a .pt, .onnx or OpenVINO model
+    of ultralytics; empty: bounding boxes."""
+    cut_rate: float = 4.0
+    """Frames per second that are cut from user clips."""
+
+
+class CanvasDataset(SceneDataset[SceneT]):
+    """Flat frames of sources on a canvas; the dry source signals are written too."""
 
     apart: ClassVar[bool] = True
     channels: ClassVar[int]
-    """Of the sound."""
+    """Channels of the audio."""
+    Options: ClassVar[type] = CanvasOptions
+    options: CanvasOptions
     form: Canvas
-    company: SourcePool
+
+    def __init__(self, options: CanvasOptions) -> None:
+        super().__init__(options)
+        self.form = Canvas(options.seconds, options.width, options.frame_rate, options.sample_rate, options.height)
+        self.company: SourcePool = BuiltInSources()
+
+    def read_inputs(self, out: Path) -> None:
+        """Read the annotations of user clips."""
+        if self.options.sources:
+            cutting = Cutting(self.options.segmenter, self.options.cut_rate)
+            self.company = load_clip_sources(out, Path(self.options.sources), cutting)
 
     @abstractmethod
-    def heard(self, scene: SceneDescription) -> NDArray[np.float32]:
+    def heard(self, scene: SceneT) -> NDArray[np.float32]:
         """The sound and after it the sources at the level that they have in it: `(channels + sources, samples)`."""
 
     def prepare(self, out: Path, progress: bool) -> None:
         """Cut the sources out."""
         self.company.prepare(self.form, progress)
 
-    def audio(self, scene: SceneDescription) -> NDArray[np.float32]:
+    def audio(self, scene: SceneT) -> NDArray[np.float32]:
         """The first channels of what is heard."""
         return _heard(self, scene)[: self.channels]
 
-    def sources(self, scene: SceneDescription) -> NDArray[np.float32]:
+    def sources(self, scene: SceneT) -> NDArray[np.float32]:
         """What follows them."""
         return _heard(self, scene)[self.channels :]
 
     def constraints(self) -> Iterator[tuple[bool, str]]:
-        """Those of every world, and sides that H.264 can take."""
+        """Those of every data set of scenes, and sides that H.264 can take."""
         yield from super().constraints()
         yield from even_sides(self.form.width, self.form.height)
 

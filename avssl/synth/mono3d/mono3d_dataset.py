@@ -5,24 +5,22 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from avssl.config import choice
 from avssl.synth.acoustics.foa_render import level
 from avssl.synth.acoustics.room import background
 from avssl.synth.annotations.canvas import Placed, truth
 from avssl.synth.backgrounds import draw_background
-from avssl.synth.canvas.canvas_dataset import CanvasDataset
+from avssl.synth.canvas.canvas_dataset import CanvasDataset, CanvasOptions
 from avssl.synth.canvas.compositing import Canvas, paste
+from avssl.synth.dataset_base import rendering_function
 from avssl.synth.mono3d.mono3d_scene import TYPES, Walker, WalkScene, Wandering, describe, lacking
-from avssl.synth.render_dataset import write_dataset
-from avssl.synth.sources.source_pool import USUAL, BuiltInSources
-from avssl.synth.user_clips.clip_sources import load_clip_sources
-from avssl.synth.user_clips.cutouts import Cutting
+from avssl.synth.sources.source_pool import USUAL
 
 VERSION = 1
 """Of the world: raised whenever the same seed gives another scene."""
@@ -32,88 +30,47 @@ CUBE = 1 / math.sqrt(3)
 """Half the side of the cube inside the unit sphere."""
 
 
-def mono3d(
-    out: Path,
-    clips: int,
-    seconds: float,
-    seed: int,
-    *,
-    type: str = "mixed",
-    width: int = 320,
-    height: int = 180,
-    fraction: float = 0.25,
-    step: float = 0.25,
-    deviation: float = 0.2,
-    sources: Path | None = None,
-    segmenter: str = "",
-    cut_rate: float = 4.0,
-    frame_rate: float = 16.0,
-    sample_rate: int = 24000,
-    workers: int | None = None,
-    test_share: float = 0.25,
-    progress: bool = True,
-) -> Path:
-    """Render a made-up world: H.264 video of ordinary pictures, four-channel sound, manifest and truth.
-
-    Scene i depends on `seed`, on the sources and on i alone; see `avssl.synth.render_dataset.write_dataset`.
-
-    Args:
-        out: folder to write to; made if it is not there.
-        clips: scenes.
-        seconds: length of a scene.
-        seed: same seed, same world.
-        type: P1, P2, P3 or P4, see `avssl.synth.mono3d.mono3d_scene.TYPES`; mixed: each as often.
-        width: columns of a frame, even.
-        height: rows of a frame, even.
-        fraction: share of a walk's places, one a frame, that are drawn at random; the others are interpolated.
-        step: largest step along an axis between two drawn places; half the canvas is 1.
-        deviation: how far beyond the edges the middle of an object may go, likewise.
-        sources: annotation file or folder of clips to cut the sources from, see `avssl.synth.user_clips.annotations`;
-            None: the built-in objects.
-        segmenter: what cuts them out, see `avssl.detection.backends.segmenter`; empty: their boxes.
-        cut_rate: pictures a second that are cut out of them.
-        frame_rate: frames a second.
-        sample_rate: Hz.
-        workers: processes; 1 renders in this one, None takes one a core.
-        test_share: share of the scenes that the manifest calls test, spread evenly.
-        progress: whether a bar shows how far it is.
-
-    Returns:
-        Path of the manifest.
-
-    Raises:
-        InputError: a number that has no meaning, sources that cannot be used, or `out` holds something else.
-        OSError: `out` cannot be written.
-    """
-    form = Canvas(seconds, width, frame_rate, sample_rate, height)
-    company = load_clip_sources(out, sources, Cutting(segmenter, cut_rate)) if sources else BuiltInSources()
-    world = Mono3d(seed, form, company, type, Wandering(fraction, step, deviation))
-    return write_dataset(out, world, clips, workers=workers, test_share=test_share, progress=progress)
-
-
 @dataclass(frozen=True)
-class Mono3d(CanvasDataset[WalkScene]):
-    """Flat pictures and ambiX sound.
+class Mono3dOptions(CanvasOptions):
+    """Options of `mono3d`."""
 
-    MonoTo3D names its channels by the axes of the picture; here what is to the right is heard on the right and what is
-    near is heard in front: X = z, Y = -x, Z = -y of a place whose x goes right, y down and z towards the viewer.
+    type: str = choice("mixed", ("mixed", *TYPES))
+    """Type of the scenes: P1 (one source), P2 (sources of different kinds), P3 (of one kind), P4 (before a background,
+    with ambient sound and a silent object), or mixed (each as often)."""
+    fraction: float = 0.25
+    """Share of a trajectory's points, one per frame, that are drawn at random; the others are interpolated."""
+    step: float = 0.25
+    """Largest step along an axis between two drawn points, in half canvases."""
+    deviation: float = 0.2
+    """Largest distance of an object's center beyond the edge of the frame, in half canvases."""
+
+
+class Mono3d(CanvasDataset[WalkScene]):
+    """Cut-outs on 3-D random walks: flat video and first-order ambisonic audio, as MonoTo3D makes its scenes.
+
+    MonoTo3D names its channels by the axes of the picture; here an object on the right is on the right of the sound
+    field, and a near one in front: X = z, Y = -x, Z = -y of a place whose x goes right, y down, z towards the viewer.
     """
 
     name: ClassVar[str] = "mono3d"
     version: ClassVar[int] = VERSION
     layout: ClassVar[str] = "ambix"
     channels: ClassVar[int] = 4
-    type: str
-    how: Wandering
+    Options: ClassVar[type] = Mono3dOptions
+    options: Mono3dOptions
+
+    def __init__(self, options: Mono3dOptions) -> None:
+        super().__init__(options)
+        self.how = Wandering(options.fraction, options.step, options.deviation)
 
     @property
     def types(self) -> tuple[str, ...]:
         """Types of its scenes."""
-        return TYPES if self.type == "mixed" else (self.type,)
+        return TYPES if self.options.type == "mixed" else (self.options.type,)
 
     def describe(self, index: int) -> WalkScene:
         """See `avssl.synth.mono3d.mono3d_scene.describe`."""
-        return describe(self.seed, index, self.types, self.company, self.form, self.how)
+        return describe(self.options.seed, index, self.types, self.company, self.form, self.how)
 
     def frames(self, scene: WalkScene) -> Iterator[NDArray[np.uint8]]:
         """Nearer ones hide farther ones; those behind the viewer are not drawn."""
@@ -139,12 +96,13 @@ class Mono3d(CanvasDataset[WalkScene]):
 
     def settings(self) -> dict[str, object]:
         """All that the scenes depend on."""
-        return super().settings() | {"type": self.type} | asdict(self.how) | self.company.settings()
+        return super().settings() | {"type": self.options.type} | asdict(self.how) | self.company.settings()
 
     def constraints(self) -> Iterator[tuple[bool, str]]:
         """Those of every canvas, walks that move, and the sources that the types want."""
         yield from super().constraints()
-        yield self.type in ("mixed", *TYPES), f"type is {', '.join(TYPES)} or mixed, not {self.type!r}"
+        kind = self.options.type
+        yield kind in ("mixed", *TYPES), f"type is {', '.join(TYPES)} or mixed, not {kind!r}"
         yield 0 < self.how.fraction <= 1, f"fraction is above 0 and at most 1, not {self.how.fraction}"
         yield 0 <= self.how.step < math.inf, f"step is not negative, this is {self.how.step}"
         yield 0 <= self.how.deviation < math.inf, f"deviation is not negative, this is {self.how.deviation}"
@@ -198,3 +156,7 @@ def _order(placed: list[Placed], scene: WalkScene, form: Canvas) -> NDArray[np.i
     """`(frames, walkers)`: as they are painted, the nearest on top."""
     depth = np.stack([walker.walk.at(form.frame_times())[:, 2] for walker in scene.walkers], 1)
     return np.argsort(depth, axis=1, kind="stable")
+
+
+mono3d = rendering_function(Mono3d)
+"""Render `mono3d`; see `Mono3dOptions`."""

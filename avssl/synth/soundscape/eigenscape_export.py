@@ -48,7 +48,7 @@ class Tree(ABC):
         return {"layout": self.layout} | asdict(self)
 
     def constraints(self) -> Iterator[tuple[bool, str]]:
-        """What is asked of the numbers: whether it is met, and what it is."""
+        """Constraints on the numbers: whether one is met, and its text."""
         yield self.seed >= 0, f"seed is not negative, this is {self.seed}"
         yield 1 <= self.seconds <= 3600, f"seconds lie in 1..3600, not {self.seconds}"
         yield 1 <= self.order <= 7, f"order lies in 1..7, not {self.order}"

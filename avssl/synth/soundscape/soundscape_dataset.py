@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import ClassVar
 
-from avssl.config import check_choice
+from avssl.config import check_choice, choice
 from avssl.io.atomic import write_text
-from avssl.synth.dataset_base import require
+from avssl.synth.dataset_base import SyntheticDataset, rendering_function, require
 from avssl.synth.output_folder import init_output_folder
 from avssl.synth.rendering import rendered
 from avssl.synth.soundscape.eigenscape_export import EigenScape, Tree
@@ -41,65 +42,75 @@ class Job:
         return [self.out / name for name in self.tree.files(self.label, self.number)]
 
 
-def ambience(
-    out: Path,
-    layout: str = "eigenscape",
-    *,
-    recordings: int = 8,
-    seconds: float | None = None,
-    seed: int = 0,
-    order: int = 4,
-    sample_rate: int = 48000,
-    classes: Sequence[str] = (),
-    workers: int | None = None,
-    progress: bool = True,
-) -> Path:
-    """Make recordings of made-up places, 24 bits: EigenScape's eight classes, or TAU's ten with pictures.
+@dataclass(frozen=True)
+class AmbienceOptions:
+    """Options of `ambience`."""
 
-    A recording depends on seed, class, number, length, order and rate alone, whatever else is made. What an earlier,
-    interrupted run of the same world left in `out` is kept.
+    layout: str = choice("eigenscape", TREES)
+    """Data set whose files it imitates: eigenscape (`{Class}/{Class}.{N}.wav`, ambisonics), or tau (binaural clips with
+    video, and one fold)."""
+    recordings: int = 8
+    """Recordings of each class, up to 999; of tau: places, at least 2, with two clips each."""
+    seconds: float | None = None
+    """Length of a file in seconds, 1 to 3600; not given: 60, and 10 of tau."""
+    seed: int = 0
+    """Random seed; a recording depends on it, its class, number, length, order and sample rate alone."""
+    order: int = 4
+    """Ambisonic order of eigenscape, 1 to 7; 4 has 25 channels. tau is binaural whatever the order."""
+    sample_rate: int = 48000
+    """Audio sample rate in Hz, 16000 to 192000."""
+    classes: list[str] = field(default_factory=list)
+    """Classes of the layout; empty: all."""
 
-    Args:
-        out: folder to write to; made if it is not there.
-        layout: `eigenscape`: `{Class}/{Class}.{N}.wav`, ACN/SN3D; or `tau`: clips for two ears with video, and a fold.
-        recordings: of each class; of `tau`: places, each with two clips.
-        seconds: length of a file; None: 60, and 10 of `tau`.
-        seed: same seed, same world.
-        order: of the ambisonics; 4 has 25 channels. `tau` has two ears, whatever is said.
-        sample_rate: Hz.
-        classes: which of the layout's; none: all.
-        workers: processes; 1 makes them in this one, None takes one a core.
-        progress: whether a bar shows how far it is.
 
-    Returns:
-        The folder.
+class Ambience(SyntheticDataset):
+    """Soundscapes that differ in their sources, motion and reverberation, in the layout of EigenScape or TAU."""
 
-    Raises:
-        InputError: a number that has no meaning, a layout or class that is not known, or `out` holds something else.
-        OSError: `out` cannot be written.
-    """
-    check_choice(f"{NAME}: layout", layout, list(TREES))
-    tree = TREES[layout](seed, SECONDS[layout] if seconds is None else seconds, order, sample_rate)
-    require(NAME, tree.constraints())
-    require(NAME, _counts(recordings, tree.least, workers))
-    for label in classes:
-        check_choice(f"{NAME}: a class of {layout}", label, list(tree.class_samplers))
-    labels = [label for label in tree.class_samplers if not classes or label in classes]
-    init_output_folder(out, NAME, {"world": NAME, "version": VERSION} | tree.settings(), tree.marks)
-    jobs = [Job(out, tree, label, number) for number in range(1, recordings + 1) for label in labels]
-    missing = [job for job in jobs if not all(path.is_file() for path in job.paths)]
-    folders = {path.parent for job in jobs for path in job.paths}
-    rendered(_record, missing, workers, progress, "recordings", folders)
-    for name, text in tree.lists(labels, recordings).items():
-        (out / name).parent.mkdir(exist_ok=True)
-        write_text(out / name, text)
-    return out
+    name: ClassVar[str] = NAME
+    version: ClassVar[int] = VERSION
+    Options: ClassVar[type] = AmbienceOptions
+    options: AmbienceOptions
+
+    def constraints(self) -> Iterator[tuple[bool, str]]:
+        """Constraints of the layout, and the number of recordings."""
+        tree = self._tree()
+        yield from tree.constraints()
+        recordings = self.options.recordings
+        yield tree.least <= recordings <= 999, f"recordings lie in {tree.least}..999, not {recordings}"
+
+    def render(self, out: Path, *, workers: int | None = None, progress: bool = True) -> Path:
+        """Render the recordings, 24 bits, and return the folder; see `SyntheticDataset.render`."""
+        tree, labels = self._tree(), self._labels()
+        require(NAME, self.constraints())
+        require(NAME, [(workers is None or workers >= 1, f"workers is at least 1, not {workers}")])
+        init_output_folder(out, NAME, {"world": NAME, "version": VERSION} | tree.settings(), tree.marks)
+        numbers = range(1, self.options.recordings + 1)
+        jobs = [Job(out, tree, label, number) for number in numbers for label in labels]
+        missing = [job for job in jobs if not all(path.is_file() for path in job.paths)]
+        folders = {path.parent for job in jobs for path in job.paths}
+        rendered(_record, missing, workers, progress, "recordings", folders)
+        for name, text in tree.lists(labels, self.options.recordings).items():
+            (out / name).parent.mkdir(exist_ok=True)
+            write_text(out / name, text)
+        return out
+
+    def _tree(self) -> Tree:
+        options = self.options
+        check_choice(f"{NAME}: layout", options.layout, list(TREES))
+        seconds = SECONDS[options.layout] if options.seconds is None else options.seconds
+        return TREES[options.layout](options.seed, seconds, options.order, options.sample_rate)
+
+    def _labels(self) -> list[str]:
+        """Classes to render, in the order of the layout."""
+        classes, known = self.options.classes, self._tree().class_samplers
+        for label in classes:
+            check_choice(f"{NAME}: a class of {self.options.layout}", label, list(known))
+        return [label for label in known if not classes or label in classes]
+
+
+ambience = rendering_function(Ambience)
+"""Render `ambience`; see `AmbienceOptions`."""
 
 
 def _record(job: Job) -> None:
     job.tree.record(job.out, job.label, job.number)
-
-
-def _counts(recordings: int, least: int, workers: int | None) -> Iterator[tuple[bool, str]]:
-    yield least <= recordings <= 999, f"recordings lie in {least}..999, not {recordings}"
-    yield workers is None or workers >= 1, f"workers is at least 1, not {workers}"

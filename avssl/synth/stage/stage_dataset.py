@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
@@ -14,9 +13,9 @@ from numpy.typing import NDArray
 
 from avssl.synth.acoustics.binaural_render import fingerprint, render_ears
 from avssl.synth.annotations.stage import stage_truth
-from avssl.synth.dataset_base import SyntheticDataset, even_sides
+from avssl.synth.dataset_base import even_sides, rendering_function
 from avssl.synth.projection.pinhole import Camera
-from avssl.synth.render_dataset import write_dataset
+from avssl.synth.render_dataset import SceneDataset, SceneOptions
 from avssl.synth.scene import Format
 from avssl.synth.stage.stage_scene import StageScene, describe
 from avssl.synth.video_render import render_frames
@@ -42,73 +41,55 @@ class Shot(Format):
         return Camera(self.width, self.height, self.fov)
 
 
-def stage(
-    out: Path,
-    clips: int,
-    seconds: float,
-    seed: int,
-    *,
-    width: int = 224,
-    height: int = 128,
-    fov: float = 90.0,
-    hrirs: Path | None = None,
-    room: bool = True,
-    frame_rate: float = 16.0,
-    sample_rate: int = 24000,
-    workers: int | None = None,
-    test_share: float = 0.25,
-    progress: bool = True,
-) -> Path:
-    """Render a made-up world: H.264 video, sound for two ears, manifest and truth.
-
-    Scene i depends on `seed` and i alone; see `avssl.synth.render_dataset.write_dataset`. It is its own mirror image,
-    see `avssl.synth.stage.stage_scene.describe`.
-
-    Args:
-        out: folder to write to; made if it is not there.
-        clips: scenes.
-        seconds: length of a scene.
-        seed: same seed, same world.
-        width: columns of a frame, even.
-        height: rows of a frame, even.
-        fov: horizontal field of view, degrees, from 40 to 120.
-        hrirs: head-related responses to hear with, see `avssl.media.hrir_files.read_hrirs`; None: those of a sphere.
-        room: whether there are reflections, reverberation and background noise.
-        frame_rate: frames a second.
-        sample_rate: Hz.
-        workers: processes; 1 renders in this one, None takes one a core.
-        test_share: share of the scenes that the manifest calls test, spread evenly.
-        progress: whether a bar shows how far it is.
-
-    Returns:
-        Path of the manifest.
-
-    Raises:
-        InputError: a number that has no meaning, responses that cannot be used, or `out` holds something else.
-        OSError: `out` cannot be written, or there are no such responses.
-    """
-    shot = Shot(seconds, width, frame_rate, sample_rate, height, math.radians(fov))
-    world = Stage(seed, shot, "" if hrirs is None else str(hrirs), room)
-    return write_dataset(out, world, clips, workers=workers, test_share=test_share, progress=progress)
-
-
 @dataclass(frozen=True)
-class Stage(SyntheticDataset[StageScene]):
-    """Pictures of one camera, sound for two ears."""
+class StageOptions(SceneOptions):
+    """Options of `stage`."""
+
+    width: int = 224
+    """Columns of a frame, even."""
+    height: int = 128
+    """Rows of a frame, even."""
+    fov: float = 90.0
+    """Horizontal field of view in degrees, 40 to 120."""
+    hrirs: str = ""
+    """HRIR set for binaural rendering: a SOFA file, or a CIPIC or SADIE folder; empty: a spherical head model."""
+    room: bool = True
+    """Reflections, reverberation and background noise."""
+
+
+class Stage(SceneDataset[StageScene]):
+    """Sounding objects in front of an ordinary camera: flat video and binaural audio.
+
+    The data set equals its own mirror image; see `avssl.synth.stage.stage_scene.describe`.
+    """
 
     name: ClassVar[str] = "stage"
     version: ClassVar[int] = VERSION
     layout: ClassVar[str] = "binaural"
+    Options: ClassVar[type] = StageOptions
+    options: StageOptions
     form: Shot
-    head: str = ""
-    """Path of head-related responses; empty: a sphere."""
-    room: bool = True
-    """Whether the sound is that of a room."""
+
+    def __init__(self, options: StageOptions) -> None:
+        super().__init__(options)
+        self.form = Shot(
+            options.seconds,
+            options.width,
+            options.frame_rate,
+            options.sample_rate,
+            options.height,
+            math.radians(options.fov),
+        )
+
+    @property
+    def head(self) -> str:
+        """Path of the HRIR set; empty: a spherical head model."""
+        return str(self.options.hrirs or "")
 
     def describe(self, index: int) -> StageScene:
         """See `avssl.synth.stage.stage_scene.describe`."""
-        scene = describe(self.seed, index, self.form.fov)
-        return scene if self.room else replace(scene, room=scene.room.anechoic())
+        scene = describe(self.options.seed, index, self.form.fov)
+        return scene if self.options.room else replace(scene, room=scene.room.anechoic())
 
     def audio(self, scene: StageScene) -> NDArray[np.float32]:
         """Left and right."""
@@ -127,12 +108,20 @@ class Stage(SyntheticDataset[StageScene]):
     def settings(self) -> dict[str, object]:
         """All that the scenes depend on; the responses by what they are, not by where they lie."""
         head = fingerprint(self.head, self.form.sample_rate)
-        return super().settings() | {"fov": round(math.degrees(self.form.fov), 9), "head": head, "room": self.room}
+        return super().settings() | {
+            "fov": round(math.degrees(self.form.fov), 9),
+            "head": head,
+            "room": self.options.room,
+        }
 
     def constraints(self) -> Iterator[tuple[bool, str]]:
-        """Those of every world, sides that H.264 can take, and a field of view that objects fit into."""
+        """Those of every data set of scenes, sides that H.264 can take, and a field of view that objects fit into."""
         yield from super().constraints()
         yield from even_sides(self.form.width, self.form.height)
         fov = math.degrees(self.form.fov)
         fits = NARROWEST - 1e-9 <= fov <= WIDEST + 1e-9
         yield fits, f"fov is from {NARROWEST:g} to {WIDEST:g} degrees, not {fov:g}"
+
+
+stage = rendering_function(Stage)
+"""Render `stage`; see `StageOptions`."""

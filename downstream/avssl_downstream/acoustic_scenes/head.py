@@ -8,8 +8,8 @@ from pathlib import Path
 import torch
 
 from avssl.data.clip_options import Reading
-from avssl.datasets.labelled_dataset import Labelled
-from avssl.datasets.layouts import tau
+from avssl.datasets.dataset import Dataset
+from avssl.datasets.layouts.tau import Tau, TauOptions
 from avssl.embedding.dataset_cache import cached_dataset
 from avssl.errors import InputError
 from avssl.models.encoders import Encoders
@@ -36,7 +36,7 @@ class AcousticScenes(SegmentHead):
     layout = "tau"
     options: AcousticScenesOptions
 
-    def _labelled(self, root: Path) -> Labelled:
+    def _labelled(self, root: Path) -> Dataset:
         options = self.options
         settings = {
             "layout": "tau",
@@ -44,9 +44,8 @@ class AcousticScenes(SegmentHead):
             "segment": options.segment,
             "missing": options.missing,
         }
-        return cached_dataset(
-            root, settings, lambda: tau.find(root, options.towers, options.missing, options.segment, check_rates=True)
-        )
+        layout = Tau(TauOptions(options.missing, options.towers, options.segment))
+        return cached_dataset(root, settings, lambda: layout.read(root))
 
     def _reading(self) -> Reading:
         return self.options.reading(self.encoders)
@@ -59,7 +58,7 @@ class AcousticScenes(SegmentHead):
                 "set upmix=true to let them hear W = (L + R) / 2 and Y = (L - R) / 2, or tower=video"
             )
 
-    def _rows(self, labelled: Labelled, folder: Path) -> Iterator[tuple[str, Predict]]:
+    def _rows(self, labelled: Dataset, folder: Path) -> Iterator[tuple[str, Predict]]:
         towers, options = self.options.towers, self.options
         for name, each in self._compared().items():
             if options.mode == "finetune":
@@ -69,7 +68,7 @@ class AcousticScenes(SegmentHead):
         if "audio" in towers:
             yield from self._audio_rows(labelled, channels=2)
 
-    def _fused(self, encoders: Encoders, labelled: Labelled, name: str) -> Iterator[tuple[str, Predict]]:
+    def _fused(self, encoders: Encoders, labelled: Dataset, name: str) -> Iterator[tuple[str, Predict]]:
         """Each tower alone, and both: early (embeddings joined) and late (probabilities multiplied)."""
         towers, title = self.options.towers, name or "encoders"
         embeddings = {tower: self._embedded(getattr(encoders, tower), labelled, title) for tower in towers}

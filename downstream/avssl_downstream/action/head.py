@@ -12,7 +12,7 @@ from typing import Any
 
 from torch import nn
 
-from avssl.datasets.labelled_dataset import Labelled
+from avssl.datasets.dataset import Dataset
 from avssl.datasets.layouts.files import VIDEO_SUFFIXES, walk
 from avssl.errors import InputError
 from avssl.head import Head
@@ -95,7 +95,7 @@ class Action(Head):
         about = {
             "train_videos": fmean(len(fold.train) for fold in labelled.folds),
             "test_videos": fmean(len(fold.test) for fold in labelled.folds),
-            "missing_videos": float(len(labelled.missing)),
+            "missing_videos": float(len(labelled.missing_names)),
             "classes": float(len(labelled.classes)),
             "seed": float(self.options.seed),
         }
@@ -120,7 +120,7 @@ class Action(Head):
                 best = self.recogniser.classes[int(scores.argmax())]
                 writer.writerow((path.relative_to(base), best, *(f"{score:.6f}" for score in scores.tolist())))
 
-    def _config(self, labelled: Labelled, steps: int) -> dict[str, Any]:
+    def _config(self, labelled: Dataset, steps: int) -> dict[str, Any]:
         """What `config.yaml` says, as `avssl report` reads it; `steps` of fine-tuning, or 0."""
         options, model = self.options, asdict(self.encoders.model_config)
         settings = {key: value for key, value in asdict(options).items() if key not in ("seed", "root", "workers")}
@@ -143,7 +143,7 @@ def _videos(source: Path) -> list[Path]:
     return videos
 
 
-def _report(labelled: Labelled, folder: Path) -> None:
+def _report(labelled: Dataset, folder: Path) -> None:
     """Say what is learned from and tested, and what is missing."""
     folds = ", ".join(
         f"{each.name} ({len(each.train)} to train on, {len(each.test)} tested)" for each in labelled.folds

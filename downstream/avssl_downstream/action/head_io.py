@@ -12,7 +12,7 @@ from torch import Tensor
 
 from avssl import __version__
 from avssl.config import FeatureConfig, ModelConfig, fill
-from avssl.datasets.labelled_dataset import Labelled
+from avssl.datasets.dataset import Dataset
 from avssl.errors import InputError
 from avssl.io.atomic import replacing, write_text
 from avssl.models.encoder_io import load_tensors, read_format, read_tensors
@@ -42,7 +42,7 @@ class ActionClassifier:
     classes: tuple[str, ...]
 
 
-def describe(encoders: Encoders, options: ActionOptions, labelled: Labelled, fold: str) -> dict[str, Any]:
+def describe(encoders: Encoders, options: ActionOptions, labelled: Dataset, fold: str) -> dict[str, Any]:
     """What `config.json` says of a head.
 
     Args:

@@ -5,16 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from avssl.config import PRECISIONS, OptimConfig, TrainConfig, check_choices, check_range, choice
+from avssl.config import PRECISIONS, OptimConfig, TrainConfig, check_choices, check_range, choice, plugin_name
 from avssl.data.clip_options import Colour, Reading
 from avssl.errors import InputError
 from avssl.models.geometry import resized, resolve_geometry, resolved
+from avssl.plugins import LAYOUTS
 from avssl_downstream.classification.options import CLASSIFIERS
 
 if TYPE_CHECKING:
     from avssl.models.encoders import Encoders
 
-LAYOUTS = ("auto", "ucf101", "hmdb51", "folders")
+AUTO = "auto"
 MODES = ("frozen", "finetune")
 STILL = 1e7
 """Pictures a second at which a window is one instant."""
@@ -32,9 +33,9 @@ class ActionOptions:
 
     root: str = ""
     """The data set's folder; empty: the built-in actions."""
-    layout: str = choice("auto", LAYOUTS)
-    """ucf101, hmdb51, folders (one a class) or auto: what the folder looks like. Of the built-in actions: which they
-    have, auto is ucf101."""
+    layout: str = plugin_name(AUTO, LAYOUTS, besides=(AUTO,))
+    """Directory layout of the data set: ucf101, hmdb51, folders (one a class), or another of labelled videos; auto: the
+    one that the folder has. Layout of the built-in actions: ucf101 (auto) or hmdb51."""
     split: int = 1
     """Which of the official splits; 0: all, and their mean and deviation."""
     missing: float = 0.0

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from avssl.datasets.labelled_dataset import Example, Labelled
+from avssl.datasets.dataset import Dataset, Recording
 from avssl.embedding.inference import embed
 from avssl_downstream.action.head_io import ActionClassifier
 from avssl_downstream.action.options import ActionOptions
@@ -28,8 +28,8 @@ def predict_actions(
         InputError: a video is broken.
         FileNotFoundError: there is none.
     """
-    examples = tuple(Example(str(path), "", video=str(path)) for path in paths)
-    unknown = Labelled("", Path(), recogniser.classes, examples, ())
+    examples = tuple(Recording(str(path), str(path)) for path in paths)
+    unknown = Dataset("", Path(), examples, recogniser.classes)
     videos = spread(unknown, examples, options.reading(), options.test_clips, options.workers)
     run = embed(
         recogniser.encoders.video,

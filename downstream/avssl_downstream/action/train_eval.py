@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from avssl.datasets.labelled_dataset import Example, Labelled
+from avssl.datasets.dataset import Dataset, Recording
 from avssl.embedding.cache import cached_embeddings
 from avssl.embedding.inference import embed
 from avssl.models.encoders import Encoders
@@ -40,7 +40,7 @@ class FoldTrainer:
     """
 
     encoders: Encoders
-    labelled: Labelled
+    labelled: Dataset
     options: ActionOptions
     folder: Path
 
@@ -53,7 +53,7 @@ class FoldTrainer:
         options, data = self.options, self.labelled
         folder = self.folder if len(data.folds) == 1 else self.folder / split.name
         folders.begin(folder, folders.describe(self.encoders, options, data, split.name))
-        training, tested = ([data.examples[place] for place in each.tolist()] for each in (split.train, split.test))
+        training, tested = ([data.recordings[place] for place in each.tolist()] for each in (split.train, split.test))
         learn = self._frozen if options.mode == "frozen" else self._finetuned
         recogniser, numbers = learn(split, training, folder)
         folders.write(folder, recogniser)
@@ -64,7 +64,9 @@ class FoldTrainer:
         self.found[split.name] = numbers | {f"clip_{name}": alone[name] for name in ("accuracy", "top5")}
         return scores.mean(1)
 
-    def _frozen(self, split: Split, training: list[Example], folder: Path) -> tuple[ActionClassifier, dict[str, float]]:
+    def _frozen(
+        self, split: Split, training: list[Recording], folder: Path
+    ) -> tuple[ActionClassifier, dict[str, float]]:
         """A classifier of evenly spread clips, each for itself."""
         options, clips = self.options, clips_to_train(self.options, self.labelled)
         embeddings = torch.cat(self._embedded(self.encoders, training, clips, f"embedding {split.name}"))
@@ -73,7 +75,7 @@ class FoldTrainer:
         return ActionClassifier(self.encoders, classifier.fit(embeddings, labels), self.labelled.classes), {}
 
     def _finetuned(
-        self, split: Split, training: list[Example], folder: Path
+        self, split: Split, training: list[Recording], folder: Path
     ) -> tuple[ActionClassifier, dict[str, float]]:
         """Tower and linear layer, trained together; continues what the folder holds."""
         options, data = self.options, self.labelled
@@ -91,7 +93,7 @@ class FoldTrainer:
         wanted |= {name: numbers[name] for name in ("steps", "train_seconds", "clips_per_second")}
         return ActionClassifier(tuned, fitted(_linear(network)), data.classes), wanted
 
-    def _embedded(self, encoders: Encoders, examples: list[Example], clips: int, title: str) -> list[Tensor]:
+    def _embedded(self, encoders: Encoders, examples: list[Recording], clips: int, title: str) -> list[Tensor]:
         """Of each video, embeddings `(clips, W)`; those of a frozen tower are cached."""
         options = self.options
         reading = options.reading()

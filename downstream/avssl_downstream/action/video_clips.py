@@ -8,24 +8,29 @@ from pathlib import Path
 
 import numpy as np
 
+from avssl.config import keys
 from avssl.data.clip_options import Reading
 from avssl.data.window_reader import Source
-from avssl.datasets.labelled_dataset import Example, Labelled
-from avssl.datasets.layouts import class_folders, hmdb51, ucf101
+from avssl.datasets.dataset import Dataset, Recording
+from avssl.datasets.layout import Layout, load_layout
 from avssl.embedding.dataset_cache import cached_dataset
 from avssl.embedding.duration_cache import cached_durations
 from avssl.errors import InputError
 from avssl.io.cache_folder import cache_folder
-from avssl_downstream.action.options import ActionOptions
+from avssl_downstream.action.options import AUTO, ActionOptions
 
 MANY = 10
 """Clips of a training video of HMDB51, whose videos are few."""
 FEW = 5
+RECOGNISED = ("ucf101", "hmdb51")
+"""Layouts that are recognised where none is named; other folders are read as one a class."""
+LAYOUT_OPTIONS = ("missing", "test_share", "seed")
+"""Options of the head that fill those of its layout."""
 SLACK = 1e-3
 """Seconds before the end of a video that the last window begins, at least."""
 
 
-def read_labelled(options: ActionOptions) -> Labelled:
+def read_labelled(options: ActionOptions) -> Dataset:
     """The data set that the options name, with the folds that are asked for; the built-in actions where none is.
 
     Raises:
@@ -42,12 +47,14 @@ def read_labelled(options: ActionOptions) -> Labelled:
     return replace(found, folds=(found.folds[names.index(f"split{options.split}")],))
 
 
-def clips_to_train(options: ActionOptions, labelled: Labelled) -> int:
+def clips_to_train(options: ActionOptions, labelled: Dataset) -> int:
     """Clips of a training video."""
     return options.train_clips or (MANY if "HMDB51" in labelled.name else FEW)
 
 
-def spread(labelled: Labelled, examples: Sequence[Example], reading: Reading, clips: int, workers: int) -> list[Source]:
+def spread(
+    labelled: Dataset, examples: Sequence[Recording], reading: Reading, clips: int, workers: int
+) -> list[Source]:
     """Videos with so many windows each, the first at the beginning, the last at the end, the others evenly between.
 
     Raises:
@@ -61,22 +68,29 @@ def spread(labelled: Labelled, examples: Sequence[Example], reading: Reading, cl
     ]
 
 
-def latest(labelled: Labelled, examples: Sequence[Example], reading: Reading, workers: int) -> list[float]:
+def latest(labelled: Dataset, examples: Sequence[Recording], reading: Reading, workers: int) -> list[float]:
     """Seconds at which the last window of each video begins; 0 where it is shorter than one."""
     seconds = cached_durations([labelled.root / each.video for each in examples], "video", workers=workers)
     window = max(SLACK, reading.frames / reading.frame_rate)
     return [max(0.0, each - window) for each in seconds]
 
 
-def _read(root: Path, options: ActionOptions) -> Labelled:
-    layout = options.layout
-    if layout == "auto":
-        layout = "ucf101" if ucf101.is_here(root) else "hmdb51" if hmdb51.is_here(root) else "folders"
-    if layout == "ucf101":
-        return ucf101.find(root, options.missing)
-    if layout == "hmdb51":
-        return hmdb51.find(root, options.missing)
-    return class_folders.find(root, options.test_share, options.seed)
+def _read(root: Path, options: ActionOptions) -> Dataset:
+    kind = _layout(root, options.layout)
+    own = keys(kind.Options)
+    found = kind(kind.Options(**{name: getattr(options, name) for name in LAYOUT_OPTIONS if name in own})).read(root)
+    if unlabelled := [each.key for each in found.recordings if not (each.label and each.video)]:
+        raise InputError(f"{root}: action expects labelled videos, {unlabelled[0]!r} is none; choose another layout")
+    if not found.folds:
+        raise InputError(f"{root}: action expects folds to train on and to test, the layout gives none")
+    return found
+
+
+def _layout(root: Path, name: str) -> type[Layout]:
+    """The layout of that name; `auto`: the one that the folder has."""
+    if name != AUTO:
+        return load_layout(name)
+    return next((kind for kind in map(load_layout, RECOGNISED) if kind.matches(root)), load_layout("folders"))
 
 
 def _stand_in(options: ActionOptions) -> Path:
@@ -85,6 +99,6 @@ def _stand_in(options: ActionOptions) -> Path:
 
     layout = "hmdb51" if options.layout == "hmdb51" else "ucf101"
     out = cache_folder() / f"actions-{VERSION}-{layout}-{options.groups}groups-seed{options.synthetic_seed}"
-    if ucf101.is_here(out) or hmdb51.is_here(out):
+    if load_layout(layout).matches(out):
         return out  # lists are written last
     return actions(out, layout, groups=options.groups, seed=options.synthetic_seed)

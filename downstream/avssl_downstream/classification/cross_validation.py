@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from avssl.datasets.labelled_dataset import Fold, Labelled
+from avssl.datasets.dataset import Dataset, Fold
 from avssl_downstream.classification.classification_metrics import LEAST, measure, over_folds, write_outcome
 
 
@@ -31,7 +31,7 @@ Predict = Callable[[Split], Tensor]
 """Learns from what a split trains on and gives probabilities `(tested, C)`."""
 
 
-def cross_validate(labelled: Labelled, predict: Predict, folder: Path, seed: int) -> dict[str, float]:
+def cross_validate(labelled: Dataset, predict: Predict, folder: Path, seed: int) -> dict[str, float]:
     """Predict every fold's test segments; leave confusion matrix, table of classes and predictions of all folds.
 
     Args:
@@ -45,13 +45,13 @@ def cross_validate(labelled: Labelled, predict: Predict, folder: Path, seed: int
         `NAME_FOLD`; `accuracy_low` and `accuracy_high` of all segments together, recordings resampled;
         `recording_accuracy`, where the segments of a recording decide together.
     """
-    labels = torch.tensor([labelled.classes.index(each.label) for each in labelled.examples])
+    labels = torch.tensor([labelled.classes.index(each.label) for each in labelled.recordings])
     splits = [_split(fold, labelled, labels) for fold in labelled.folds]
     scores = {split.name: predict(split) for split in splits}
-    groups = [each.group for each in labelled.examples]
+    groups = [each.group for each in labelled.recordings]
     found = {split.name: _measured(labels[split.test], scores[split.name], _at(groups, split.test)) for split in splits}
     tested = torch.cat([split.test for split in splits])
-    keys, all_groups = _at([each.key for each in labelled.examples], tested), _at(groups, tested)
+    keys, all_groups = _at([each.key for each in labelled.recordings], tested), _at(groups, tested)
     joined = torch.cat([scores[split.name] for split in splits])
     title = splits[0].name if len(splits) == 1 else f"{len(splits)} folds"
     whole = write_outcome(
@@ -95,8 +95,8 @@ def named(metrics: Mapping[str, float], suffix: str) -> dict[str, float]:
     return {new: metrics[old] for old, new in pairs if old in metrics}
 
 
-def _split(fold: Fold, labelled: Labelled, labels: Tensor) -> Split:
-    place = {each.key: index for index, each in enumerate(labelled.examples)}
+def _split(fold: Fold, labelled: Dataset, labels: Tensor) -> Split:
+    place = {each.key: index for index, each in enumerate(labelled.recordings)}
     train, test = (torch.tensor([place[key] for key in keys]) for keys in (fold.train, fold.test))
     return Split(fold.name, train, test, labels, len(labelled.classes))
 

@@ -22,7 +22,7 @@ from avssl.data.clip_options import Reading
 from avssl.data.loader import permutation
 from avssl.data.window_reader import read_window_audio, read_window_frames
 from avssl.data.worker_loader import Batch, in_order
-from avssl.datasets.labelled_dataset import Example, Labelled
+from avssl.datasets.dataset import Dataset, Recording
 from avssl.embedding.inference import embed
 from avssl.io.atomic import replacing, write_text
 from avssl.models.encoders import Encoders
@@ -46,7 +46,7 @@ LOUDER = 0.1
 class Windows:
     """Batches of windows at random instants of segments; each pass shows every segment equally often."""
 
-    examples: Sequence[Example]
+    examples: Sequence[Recording]
     labels: tuple[int, ...]
     root: Path
     towers: tuple[str, ...]
@@ -76,7 +76,7 @@ class Windows:
         epoch, place = divmod(draw, len(self.examples))
         return int(permutation(len(self.examples), self.options.seed, epoch)[place])
 
-    def _window(self, example: Example, rng: np.random.Generator) -> Batch:
+    def _window(self, example: Recording, rng: np.random.Generator) -> Batch:
         start = example.start + rng.uniform(0, max(0.0, example.seconds - self.reading.seconds))
         found = {}
         if "audio" in self.towers:
@@ -89,7 +89,7 @@ class Windows:
 
 
 def finetuned(
-    encoders: Encoders, labelled: Labelled, towers: tuple[str, ...], reading: Reading, options: SegmentOptions,
+    encoders: Encoders, labelled: Dataset, towers: tuple[str, ...], reading: Reading, options: SegmentOptions,
     folder: Path,
 ) -> Predict:  # fmt: skip
     """Predictions by towers trained anew for each fold; a segment's are the mean of its windows'.
@@ -105,7 +105,7 @@ def finetuned(
         torch.manual_seed(options.seed)
         tuned = deepcopy(encoders)
         network = Network(tuned, towers, split.classes, options.dropout)
-        examples = [labelled.examples[place] for place in split.train.tolist()]
+        examples = [labelled.recordings[place] for place in split.train.tolist()]
         labels = tuple(split.labels[split.train].tolist())
         windows = Windows(examples, labels, labelled.root, towers, reading, encoders.sample_rate, options)
         config = TrainConfig(windows.steps, options.seed, options.precision)
@@ -127,10 +127,10 @@ def _begin(folder: Path, settings: dict[str, Any]) -> None:
 
 @torch.inference_mode()
 def _predicted(
-    encoders: Encoders, network: Network, labelled: Labelled, split: Split, reading: Reading, options: SegmentOptions
+    encoders: Encoders, network: Network, labelled: Dataset, split: Split, reading: Reading, options: SegmentOptions
 ) -> Tensor:
     """Probabilities `(tested, C)`."""
-    tested = [labelled.examples[place] for place in split.test.tolist()]
+    tested = [labelled.recordings[place] for place in split.test.tolist()]
     found = []
     for tower in network.towers:
         files = sources(tested, labelled, tower, reading.seconds, resolved(options.hop))

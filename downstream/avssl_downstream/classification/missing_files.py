@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
-from avssl.datasets.labelled_dataset import Labelled
+from avssl.datasets.dataset import Dataset
 from avssl.io.atomic import write_text
 
 logger = logging.getLogger(f"avssl.{__name__}")
@@ -13,7 +13,7 @@ logger = logging.getLogger(f"avssl.{__name__}")
 LIST = "missing.txt"
 
 
-def report_missing(labelled: Labelled, folder: Path, what: str) -> None:
+def report_missing(labelled: Dataset, folder: Path, what: str) -> None:
     """Leave `missing.txt`, a name a line, and say how many there are; where nothing is missing, neither.
 
     Args:
@@ -22,10 +22,10 @@ def report_missing(labelled: Labelled, folder: Path, what: str) -> None:
         what: they are, such as videos.
     """
     path = folder / LIST
-    if not labelled.missing:
+    if not labelled.missing_names:
         path.unlink(missing_ok=True)
         return
     folder.mkdir(parents=True, exist_ok=True)
-    write_text(path, "".join(f"{name}\n" for name in labelled.missing))
-    count = len(labelled.missing)
-    logger.warning("%s: goes on without %d %s that are missing, listed in %s", labelled.root, count, what, path)
+    names = labelled.missing_names
+    write_text(path, "".join(f"{name}\n" for name in names))
+    logger.warning("%s: goes on without %d %s that are missing, listed in %s", labelled.root, len(names), what, path)

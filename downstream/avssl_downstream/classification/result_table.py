@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rich.table import Table
 
-from avssl.datasets.labelled_dataset import Labelled
+from avssl.datasets.dataset import Dataset
 from avssl.io.atomic import replacing
 from avssl.io.tables import table_text
 
@@ -24,7 +24,7 @@ TITLES = {
 }
 
 
-def write_table(folder: Path, labelled: Labelled, rows: Mapping[str, Mapping[str, float]]) -> None:
+def write_table(folder: Path, labelled: Dataset, rows: Mapping[str, Mapping[str, float]]) -> None:
     """Write `table.csv`, and log the same table.
 
     Args:
@@ -36,7 +36,7 @@ def write_table(folder: Path, labelled: Labelled, rows: Mapping[str, Mapping[str
         writer = csv.writer(file)
         writer.writerow(["row", *COLUMNS])
         writer.writerows([_title(name), *(_number(row, column) for column in COLUMNS)] for name, row in rows.items())
-    counts = f"{len(labelled.examples)} segments of {len({each.group for each in labelled.examples})} recordings"
+    counts = f"{len(labelled.recordings)} segments of {len({each.group for each in labelled.recordings})} recordings"
     table = Table(title=f"{labelled.name}: {counts}, {len(labelled.folds)} fold" + "s" * (len(labelled.folds) > 1))
     for heading in ("row", "accuracy", "95 %", "by recording", "log-loss"):
         table.add_column(heading)

@@ -11,7 +11,7 @@ from typing import ClassVar
 from torch import Tensor, nn
 
 from avssl.data.clip_options import Reading
-from avssl.datasets.labelled_dataset import Labelled
+from avssl.datasets.dataset import Dataset
 from avssl.embedding.inference import tower_of
 from avssl.errors import InputError
 from avssl.head import Head
@@ -100,11 +100,15 @@ class SegmentHead(Head):
         write_table(folder, labelled, rows)
         write_config(folder, self._config(labelled))
         found = {key: value for name, row in rows.items() for key, value in (named(row, name) if name else row).items()}
-        counts = {"segments": len(labelled.examples), "missing_files": len(labelled.missing), "seed": self.options.seed}
+        counts = {
+            "segments": len(labelled.recordings),
+            "missing_files": len(labelled.missing_names),
+            "seed": self.options.seed,
+        }
         return add_metrics(folder, found | {name: float(count) for name, count in counts.items()})
 
     @abstractmethod
-    def _labelled(self, root: Path) -> Labelled:
+    def _labelled(self, root: Path) -> Dataset:
         """The data set's segments and folds."""
 
     @abstractmethod
@@ -112,7 +116,7 @@ class SegmentHead(Head):
         """How a window is read."""
 
     @abstractmethod
-    def _rows(self, labelled: Labelled, folder: Path) -> Iterator[tuple[str, Predict]]:
+    def _rows(self, labelled: Dataset, folder: Path) -> Iterator[tuple[str, Predict]]:
         """Name of each row, none of the encoders' own, and its predictions."""
 
     def _check(self, encoders: Encoders) -> None:
@@ -125,12 +129,12 @@ class SegmentHead(Head):
         random = "random" in self.options.baselines
         return {"": self.encoders} | ({"random": random_encoders(self.encoders, self.options.seed)} if random else {})
 
-    def _windows(self, embedder: Embedder, labelled: Labelled, reading: Reading, title: str) -> Rows:
+    def _windows(self, embedder: Embedder, labelled: Dataset, reading: Reading, title: str) -> Rows:
         options, title = self.options, f"{title}, {tower_of(embedder)}"
         hop, precision, workers = resolved(options.hop), options.precision, options.workers
         return embed_windows(embedder, labelled, reading, hop, precision, workers, title)
 
-    def _embedded(self, tower: AudioEncoder | VideoEncoder, labelled: Labelled, title: str) -> Tensor:
+    def _embedded(self, tower: AudioEncoder | VideoEncoder, labelled: Dataset, title: str) -> Tensor:
         """The pooled embedding of each segment by a frozen tower."""
         embedder = self._audio_embedder(tower) if isinstance(tower, AudioEncoder) else tower
         return pooled(self._windows(embedder, labelled, self._reading(), title), self.options.pool)
@@ -139,7 +143,7 @@ class SegmentHead(Head):
         """The embedder made of a frozen audio tower; `layer` overrides the option of that name."""
         return audio
 
-    def _audio_rows(self, labelled: Labelled, channels: int) -> Iterator[tuple[str, Predict]]:
+    def _audio_rows(self, labelled: Dataset, channels: int) -> Iterator[tuple[str, Predict]]:
         """Rows of feature ablations, and of baselines of audio alone."""
         if self.encoders is not None and self.options.ablate:
             yield from self._ablated(self.encoders, labelled)
@@ -150,7 +154,7 @@ class SegmentHead(Head):
             windows = self._windows(embedder, labelled, reading, "log-mel statistics")
             yield "logmel", probe(pooled(windows, MOMENTS), self.options)
 
-    def _ablated(self, encoders: Encoders, labelled: Labelled) -> Iterator[tuple[str, Predict]]:
+    def _ablated(self, encoders: Encoders, labelled: Dataset) -> Iterator[tuple[str, Predict]]:
         """Maps ablated in training and test, and in test alone."""
         whole = self._embedded(encoders.audio, labelled, "encoders")
         for maps in ablations(encoders.features, self.options.ablate):
@@ -158,7 +162,7 @@ class SegmentHead(Head):
             yield f"without_{maps}", probe(without, self.options)
             yield f"losing_{maps}", probe(whole, self.options, without)
 
-    def _config(self, labelled: Labelled) -> dict[str, object]:
+    def _config(self, labelled: Dataset) -> dict[str, object]:
         """What `config.yaml` says, as `avssl report` reads it."""
         settings = {key: value for key, value in asdict(self.options).items() if key not in ("seed", "root", "workers")}
         features = self.encoders.feature_config.name if self.encoders else "none"

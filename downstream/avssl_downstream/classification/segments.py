@@ -9,7 +9,7 @@ from torch import Tensor
 
 from avssl.data.clip_options import Reading
 from avssl.data.window_reader import Source
-from avssl.datasets.labelled_dataset import Example, Labelled
+from avssl.datasets.dataset import Dataset, Recording
 from avssl.embedding.cache import cached_embeddings
 from avssl.embedding.inference import tower_of
 from avssl.models.embedder import Embedder
@@ -18,13 +18,13 @@ Rows = list[Tensor]
 """Of each example, the embeddings `(windows, width)` of its windows in order of time."""
 
 
-def window_starts(example: Example, window: float, hop: float) -> tuple[float, ...]:
+def window_starts(example: Recording, window: float, hop: float) -> tuple[float, ...]:
     """Seconds at which the windows of a segment begin: all that lie in it wholly; one at least."""
     count = max(1, math.floor((example.seconds - window) / hop + 1e-6) + 1)
     return tuple(round(example.start + index * hop, 6) for index in range(count))
 
 
-def sources(examples: Sequence[Example], labelled: Labelled, tower: str, window: float, hop: float) -> list[Source]:
+def sources(examples: Sequence[Recording], labelled: Dataset, tower: str, window: float, hop: float) -> list[Source]:
     """Each file once, with the windows of all its segments."""
     files: dict[str, set[float]] = {}
     for each in examples:
@@ -33,7 +33,7 @@ def sources(examples: Sequence[Example], labelled: Labelled, tower: str, window:
 
 
 def embed_windows(
-    embedder: Embedder, labelled: Labelled, reading: Reading, hop: float, precision: str, workers: int, title: str
+    embedder: Embedder, labelled: Dataset, reading: Reading, hop: float, precision: str, workers: int, title: str
 ) -> Rows:
     """Embeddings of all windows of a data set, read from the cache where they are there.
 
@@ -50,13 +50,18 @@ def embed_windows(
         InputError: a file cannot be read, or has channels that the features do not take.
     """
     tower = tower_of(embedder)
-    files = sources(labelled.examples, labelled, tower, reading.seconds, hop)
+    files = sources(labelled.recordings, labelled, tower, reading.seconds, hop)
     found = cached_embeddings(embedder, files, reading, precision=precision, workers=workers, title=title)
-    return by_segment(files, found, labelled.examples, tower, reading.seconds, hop)
+    return by_segment(files, found, labelled.recordings, tower, reading.seconds, hop)
 
 
 def by_segment(
-    files: Sequence[Source], found: Sequence[Tensor], examples: Sequence[Example], tower: str, window: float, hop: float
+    files: Sequence[Source],
+    found: Sequence[Tensor],
+    examples: Sequence[Recording],
+    tower: str,
+    window: float,
+    hop: float,
 ) -> Rows:
     """Windows of files dealt out to the segments that they lie in."""
     rows = {source.key: (each, {start: row for row, start in enumerate(source.starts)}) for source, each in
@@ -71,5 +76,5 @@ def by_segment(
     return dealt
 
 
-def _file(example: Example, tower: str) -> str:
+def _file(example: Recording, tower: str) -> str:
     return example.audio if tower == "audio" else example.video

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from avssl.config import choice
 from avssl.data.clip_options import Reading
-from avssl.datasets.layouts.eigenscape import CHANNELS, FOLDS, Cut
+from avssl.datasets.layouts.eigenscape import CHANNELS, FOLDS, EigenScapeOptions
 from avssl.errors import InputError
 from avssl.models.geometry import resolved
 from avssl_downstream.classification.options import LAYERS, POOLS, SegmentOptions
@@ -43,11 +43,11 @@ class EigenscapeOptions(SegmentOptions):
         super().__post_init__()
         if self.turns < 1:
             raise InputError(f"turns is at least 1, not {self.turns}")
-        self.cut()
+        self.layout_options()
 
-    def cut(self) -> Cut:
-        """How recordings become what is trained on and tested."""
-        return Cut(self.segment, self.folds, self.seed, self.swap_park, self.missing)
+    def layout_options(self) -> EigenScapeOptions:
+        """Segments and folds of the recordings."""
+        return EigenScapeOptions(self.segment, self.folds, self.seed, self.swap_park, self.missing)
 
     def reading(self) -> Reading:
         """How a window is read."""

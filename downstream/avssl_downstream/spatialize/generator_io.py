@@ -16,10 +16,9 @@ from avssl.io.atomic import replacing, write_text
 from avssl.models.encoder_io import load_tensors, read_format, read_tensors
 from avssl.models.encoders import Encoders
 from avssl.runs.reader import flat
-from avssl_downstream.spatialize.build import build
 from avssl_downstream.spatialize.generator import Generator
-from avssl_downstream.spatialize.generators import find
 from avssl_downstream.spatialize.options import SpatializeOptions
+from avssl_downstream.spatialize.registry import build_generator, get_generator
 
 CONFIG = "config.json"
 WEIGHTS = "generator.safetensors"
@@ -79,7 +78,7 @@ def read_generator(folder: Path, settings: Any) -> tuple[Generator, SpatializeOp
         fill(ModelConfig, towers["model"], where=str(path)), fill(FeatureConfig, towers["features"], where=str(path))
     )
     own = {key: "" if key.endswith("weights") else value for key, value in fitted.generator_options.items()}
-    generator = build(replace(fitted, visual_weights="", generator_options=own), encoders or None)
+    generator = build_generator(replace(fitted, visual_weights="", generator_options=own), encoders or None)
     load_tensors(generator, read_tensors(folder / WEIGHTS), str(folder / WEIGHTS))
     return generator.eval(), options
 
@@ -96,7 +95,7 @@ def _read_config(path: Path) -> dict[str, Any]:
 
 def _check_same(folder: Path, fitted: SpatializeOptions, options: SpatializeOptions) -> None:
     """Check that no setting needs another fit, such as another sample rate or field of view."""
-    own = find(fitted.generator).Options
+    own = get_generator(fitted.generator).Options
     before, now = _settings(fitted, own, folder), _settings(options, own, folder)
     for key in sorted(before.keys() | now.keys()):
         if before.get(key) != now.get(key) and key not in FREE:

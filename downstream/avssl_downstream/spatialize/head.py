@@ -18,7 +18,6 @@ from avssl.runs.run_folder import FIGURES, add_metrics, check_same, write_config
 from avssl.train.checkpoint import LAST
 from avssl.train.signals import interrupt_on_sigterm
 from avssl_downstream.spatialize.apply import apply
-from avssl_downstream.spatialize.build import build
 from avssl_downstream.spatialize.evaluate import Evaluation
 from avssl_downstream.spatialize.evaluation_clips import spatial_prior
 from avssl_downstream.spatialize.frame_features import FrameFeatures, FrameSource
@@ -27,6 +26,7 @@ from avssl_downstream.spatialize.generator_io import read_generator, write_gener
 from avssl_downstream.spatialize.inference import WindowSchedule
 from avssl_downstream.spatialize.options import SpatializeOptions
 from avssl_downstream.spatialize.plots import ClipPlots
+from avssl_downstream.spatialize.registry import build_generator
 from avssl_downstream.spatialize.streaming import StreamingSpatializer
 from avssl_downstream.spatialize.training import evaluation_manifests, train, training_manifests
 
@@ -91,7 +91,7 @@ class Spatialize(Head):
             SystemExit: with code 0, after saving, on SIGTERM or Ctrl-C.
         """
         check_folder(folder, self.options)
-        generator = build(self.options, self.encoders)
+        generator = build_generator(self.options, self.encoders)
         training, further, held_out = training_manifests(generator, self.options)
         fabric = single_process(self.options.train.precision)
         folder.mkdir(parents=True, exist_ok=True)

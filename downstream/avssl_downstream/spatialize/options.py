@@ -5,10 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from avssl.config import DataConfig, OptimConfig, TrainConfig, check_choices, check_precision, check_range, choice
+from avssl.config import (
+    DataConfig,
+    OptimConfig,
+    TrainConfig,
+    check_choices,
+    check_precision,
+    check_range,
+    choice,
+    plugin_name,
+    plugin_options,
+)
 from avssl.errors import InputError
+from avssl.plugins import GENERATORS
 from avssl_downstream.spatialize.generator import Generator
-from avssl_downstream.spatialize.generators import GENERATORS
 
 NORMALISATIONS = ("none", "peak")
 MIXES = ("auto", "mean", "first")
@@ -21,9 +31,9 @@ FILTERS = ("magls", "plain")
 class SpatializeOptions:
     """Generator, data, training, evaluation, inference."""
 
-    generator: str = choice("pseudo_binaural", GENERATORS)
+    generator: str = plugin_name("pseudo_binaural", GENERATORS)
     """Network that generates spatial audio; `avssl list` describes each."""
-    generator_options: dict[str, Any] = field(default_factory=dict)
+    generator_options: dict[str, Any] = plugin_options(GENERATORS, key="generator")
     """Options of the generator."""
     visual_branch: str = "scratch"
     """Visual branch: encoders (those of --encoders), scratch, torchvision/NAME or timm/NAME."""

@@ -30,7 +30,7 @@ class StreamingSpatializer:
 
     Live use, with blocks and frames from anywhere::
 
-        head = Spatialize.load(Path("runs/asn"), {})
+        head = Spatialize.load(Path("runs/spatialize"), {})
         frames = LiveFrames(head.generator)
         spatializer = head.streaming(frames, sample_rate=48000)
         for block, image, seconds in capture():  # block float32 (1, samples), image uint8 (height, width, 3)

@@ -12,6 +12,7 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor
 
+from avssl import plugins
 from avssl.config import DataConfig
 from avssl.data.clip_filter import filter_clips
 from avssl.data.loader import Batches
@@ -56,7 +57,7 @@ def training_manifests(generator: Generator, options: SpatializeOptions) -> tupl
     held_out = _held_out(whole, options)
     further = replace(whole, rows=())
     if options.augment:
-        named = options.augment in data_source.WORLDS
+        named = options.augment in plugins.names(plugins.SYNTHETIC_DATASETS)
         further = _clips(generator, options, "" if named else options.augment, options.augment if named else "")
         further = filter_clips(data_source.training(further), generator)
     training = _share(filter_clips(data_source.training(whole), generator), options.train_share)

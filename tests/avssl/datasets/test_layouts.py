@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from avssl.datasets.layouts import files, yt360
-from avssl.datasets.layouts.recording import safe_key
+from avssl.datasets.layouts.files import Files
+from avssl.datasets.layouts.yt360 import Yt360
+from avssl.datasets.recording_keys import safe_key
 
 IDS = ("-bcdefghijk", "ab-d_fghij0", "ABCDEFGHIJK")
 
@@ -30,17 +31,20 @@ def youtube(tmp_path, request):
 
 
 def test_yt360_clips_count_when_both_files_exist(youtube):
-    found = yt360.find(youtube, youtube / "out")
+    found = Yt360().read(youtube, youtube / "out")
     assert [(each.key, each.split) for each in found.recordings] == [
         (f"{IDS[0]}-120", "train"),
         (f"{IDS[0]}-30", "train"),
         (f"{IDS[1]}-0", "test"),
     ]
-    assert all(each.equirect and each.video.stem == each.audio.stem == each.key for each in found.recordings)
+    assert all(
+        each.projection == "equirect" and Path(each.video).stem == Path(each.audio).stem == each.key
+        for each in found.recordings
+    )
 
 
 def test_yt360_says_what_the_lists_promise_and_the_disk_lacks(youtube):
-    assert yt360.find(youtube, youtube / "out").missing == {
+    assert Yt360().read(youtube, youtube / "out").missing == {
         "ids": [IDS[2]],
         "segments": [f"{IDS[0]}-150"],
         "audio": [f"{IDS[1]}-10"],
@@ -51,39 +55,39 @@ def test_yt360_says_what_the_lists_promise_and_the_disk_lacks(youtube):
 def test_yt360_refuses_an_id_in_both_lists_and_a_list_that_is_none(youtube):
     (youtube / "test.txt").write_text(f"{IDS[0]}\n")
     with pytest.raises(ValueError, match=r"in train\.txt or test\.txt, '-bcdefghijk' is in both"):
-        yt360.find(youtube, youtube / "out")
+        Yt360().read(youtube, youtube / "out")
     (youtube / "test.txt").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(ValueError, match="expected a text file"):
-        yt360.find(youtube, youtube / "out")
+        Yt360().read(youtube, youtube / "out")
 
 
 def test_yt360_refuses_folders_without_clips(tmp_path):
     with pytest.raises(ValueError, match="folders video and audio"):
-        yt360.find(tmp_path, tmp_path / "out")
+        Yt360().read(tmp_path, tmp_path / "out")
     touch(tmp_path / "video" / "x.mp4", tmp_path / "audio" / "x.m4a")
     with pytest.raises(ValueError, match="no name has both"):
-        yt360.find(tmp_path, tmp_path / "out")
+        Yt360().read(tmp_path, tmp_path / "out")
 
 
 def test_files_pairs_audio_beside_the_image(tmp_path):
     touch(*(tmp_path / name for name in ("a.mp4", "b.webm", "b.wav", "c.MKV", "c.flac", "c.ogg", "d.wav", "e.txt")))
-    found = {each.key: each for each in files.find(tmp_path, tmp_path / "out").recordings}
+    found = {each.key: each for each in Files().read(tmp_path, tmp_path / "out").recordings}
     assert sorted(found) == ["a", "b", "c"]
-    assert (found["a"].audio.name, found["b"].audio.name) == ("a.mp4", "b.wav")
+    assert (found["a"].audio, found["b"].audio) == ("a.mp4", "b.wav")
     assert "found 2: c.flac, c.ogg" in found["c"].problem
 
 
 def test_files_looks_everywhere_but_where_it_writes_and_what_is_hidden(tmp_path):
     touch(*(tmp_path / name for name in ("x/a.mp4", "x/y/a.mp4", "out/media/b.mp4", ".cache/c.mp4", "x/._a.mp4")))
     (tmp_path / "x" / "loop").symlink_to(tmp_path)
-    found = files.find(tmp_path, tmp_path / "out").recordings
-    assert sorted(str(each.video.relative_to(tmp_path)) for each in found) == ["x/a.mp4", "x/y/a.mp4"]
+    found = Files().read(tmp_path, tmp_path / "out").recordings
+    assert sorted(each.video for each in found) == ["x/a.mp4", "x/y/a.mp4"]
 
 
 def test_files_refuses_a_folder_without_frames(tmp_path):
     touch(tmp_path / "a.wav")
     with pytest.raises(ValueError, match="found none"):
-        files.find(tmp_path, tmp_path / "out")
+        Files().read(tmp_path, tmp_path / "out")
 
 
 def test_keys_are_safe_unique_and_do_not_depend_on_other_files(tmp_path):
@@ -101,7 +105,7 @@ def test_keys_are_safe_unique_and_do_not_depend_on_other_files(tmp_path):
     )
     touch(*(tmp_path / name for name in names))
     touch(Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xe9.mp4")))
-    keys = [each.key for each in files.find(tmp_path, tmp_path / "out").recordings]
+    keys = [each.key for each in Files().read(tmp_path, tmp_path / "out").recordings]
     assert len({key.casefold() for key in keys}) == len(names) + 1
     assert all(len(key) < 200 and key.isascii() and "/" not in key and not key.startswith(".") for key in keys)
     assert safe_key(Path("b__a")) == "b__a"

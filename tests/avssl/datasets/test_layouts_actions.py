@@ -5,8 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from avssl.datasets.labelled_dataset import Labelled
-from avssl.datasets.layouts import class_folders, hmdb51, ucf101, video_lists
+from avssl.datasets.dataset import Dataset
+from avssl.datasets.layout import FileListOptions
+from avssl.datasets.layouts import video_lists
+from avssl.datasets.layouts.class_folders import ClassFolderOptions, ClassFolders
+from avssl.datasets.layouts.hmdb51 import Hmdb51
+from avssl.datasets.layouts.ucf101 import Ucf101
 
 UCF = ["ApplyEyeMakeup", "HandstandPushups", "YoYo"]
 HMDB = ["cartwheel", "ride_bike", "wave"]
@@ -60,21 +64,21 @@ def hmdb(root: Path, media: str = "", lists: str = "testTrainMulti_7030_splits")
     return root
 
 
-def by_key(found: Labelled) -> dict[str, str]:
-    return {each.key: each.label for each in found.examples}
+def by_key(found: Dataset) -> dict[str, str]:
+    return {each.key: each.label for each in found.recordings}
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
 def test_ucf101s_splits_are_its_lists(tmp_path: Path, end: str) -> None:
-    found = ucf101.find(ucf(tmp_path, end=end))
+    found = Ucf101().read(ucf(tmp_path, end=end))
     assert (found.name, found.root, found.classes) == ("UCF101", tmp_path, tuple(UCF))
     assert [(fold.name, len(fold.train), len(fold.test)) for fold in found.folds] == [
         (f"split{n}", 3 * 18 * 4, 3 * 7 * 4) for n in (1, 2, 3)
     ]
     labels = by_key(found)
     assert labels["UCF-101/HandstandPushups/v_HandStandPushups_g01_c01.avi"] == "HandstandPushups"
-    assert all((found.root / each.video).is_file() for each in found.examples)
-    groups = {each.key: each.group for each in found.examples}
+    assert all((found.root / each.video).is_file() for each in found.recordings)
+    groups = {each.key: each.group for each in found.recordings}
     for fold in found.folds:
         assert not {groups[key] for key in fold.train} & {groups[key] for key in fold.test}
     assert len(set(groups.values())) == 75
@@ -83,7 +87,7 @@ def test_ucf101s_splits_are_its_lists(tmp_path: Path, end: str) -> None:
 def test_ucf101_of_full_size_has_the_official_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Split 1: 9,537 and 3,783 lines of 101 classes. The folders are only told of: 13,320 files take long to make."""
     folders: dict[str, list[str]] = {}
-    told = lambda root: ((root / "UCF-101" / label, [], names) for label, names in folders.items())  # noqa: E731
+    told = lambda root, exclude=None: ((root / "UCF-101" / label, [], names) for label, names in folders.items())  # noqa: E731
     monkeypatch.setattr(video_lists, "walk", told)
     lists = tmp_path / "ucfTrainTestlist"
     lists.mkdir()
@@ -97,31 +101,31 @@ def test_ucf101_of_full_size_has_the_official_counts(tmp_path: Path, monkeypatch
         (lists / f"{part}list01.txt").write_text("\n".join(lines))
         for _, name in clips:
             folders.setdefault(name.split("/")[0], []).append(name.split("/")[1])
-    (fold,) = ucf101.find(tmp_path).folds
+    (fold,) = Ucf101().read(tmp_path).folds
     assert (len(fold.train), len(fold.test)) == (9537, 3783)
 
 
 def test_ucf101_is_found_where_people_keep_it(tmp_path: Path) -> None:
-    official = by_key(ucf101.find(ucf(tmp_path / "official")))
-    avsa = ucf101.find(ucf(tmp_path / "avsa" / "data" / "ucf101", media="data").parents[1])
+    official = by_key(Ucf101().read(ucf(tmp_path / "official")))
+    avsa = Ucf101().read(ucf(tmp_path / "avsa" / "data" / "ucf101", media="data").parents[1])
     assert {key.replace("data/", "UCF-101/"): label for key, label in by_key(avsa).items()} == official
-    inside = ucf101.find(tmp_path / "official" / "UCF-101")
+    inside = Ucf101().read(tmp_path / "official" / "UCF-101")
     assert {f"UCF-101/{key}": label for key, label in by_key(inside).items()} == official
     flat = ucf(tmp_path / "flat")
     for path in list((flat / "UCF-101").glob("*/*")):
         path.rename(flat / "UCF-101" / path.with_suffix(".MP4").name)
-    assert sorted(by_key(ucf101.find(flat)).values()) == sorted(official.values())
+    assert sorted(by_key(Ucf101().read(flat)).values()) == sorted(official.values())
 
 
 @pytest.mark.parametrize("folder", ["HandStandPushups", "handstandpushups"])
 def test_the_case_of_letters_does_not_count(tmp_path: Path, folder: str) -> None:
     root = ucf(tmp_path)
     (root / "UCF-101" / "HandstandPushups").rename(root / "UCF-101" / folder)
-    assert by_key(ucf101.find(root))[f"UCF-101/{folder}/v_HandStandPushups_g01_c01.avi"] == "HandstandPushups"
+    assert by_key(Ucf101().read(root))[f"UCF-101/{folder}/v_HandStandPushups_g01_c01.avi"] == "HandstandPushups"
 
 
 def test_hmdb51s_splits_are_seventy_and_thirty_a_class(tmp_path: Path) -> None:
-    found = hmdb51.find(hmdb(tmp_path))
+    found = Hmdb51().read(hmdb(tmp_path))
     assert (found.name, found.classes) == ("HMDB51", tuple(HMDB))
     labels = by_key(found)
     for fold in found.folds:
@@ -129,7 +133,7 @@ def test_hmdb51s_splits_are_seventy_and_thirty_a_class(tmp_path: Path) -> None:
             assert [sum(labels[key] == label for key in part) for label in HMDB] == [count] * 3
     assert [fold.name for fold in found.folds] == ["split1", "split2", "split3"]
     assert labels[f"wave/{ODD}"] == "wave"
-    groups = {each.key: each.group for each in found.examples}
+    groups = {each.key: each.group for each in found.recordings}
     assert groups[f"wave/{ODD}"] == "wave/[HD] Tom & Jerry #2 (1)"
     assert groups["cartwheel/Film2_cartwheel_f_cm_np1_fr_goo_1.avi"] == "cartwheel/Film2"
     assert len(labels) == 300
@@ -147,11 +151,11 @@ def test_hmdb51s_splits_are_seventy_and_thirty_a_class(tmp_path: Path) -> None:
 def test_hmdb51_is_found_where_people_keep_it(tmp_path: Path, place: str, media: str, lists: str) -> None:
     base = hmdb(tmp_path / place, media, lists)
     (base / "classes.txt").write_text("".join(f"{name}\r\n" for name in reversed(HMDB)), newline="")
-    found = hmdb51.find(tmp_path)
-    assert len(found.examples) == 300
+    found = Hmdb51().read(tmp_path)
+    assert len(found.recordings) == 300
     assert found.classes == tuple(reversed(HMDB))
-    assert hmdb51.is_here(tmp_path)
-    assert not ucf101.is_here(tmp_path)
+    assert Hmdb51.matches(tmp_path)
+    assert not Ucf101.matches(tmp_path)
 
 
 def test_missing_files_are_counted_and_listed_up_to_a_share(tmp_path: Path) -> None:
@@ -160,10 +164,10 @@ def test_missing_files_are_counted_and_listed_up_to_a_share(tmp_path: Path) -> N
     for path in gone:
         path.unlink()
     with pytest.raises(ValueError, match=r"names 300 files, 4 are missing .* 'YoYo/v_YoYo_g25_c01.avi'"):
-        ucf101.find(root)
-    found = ucf101.find(root, missing=0.02)
-    assert found.missing == tuple(f"YoYo/{path.name}" for path in gone)
-    assert len(found.examples) == 296
+        Ucf101().read(root)
+    found = Ucf101(FileListOptions(missing=0.02)).read(root)
+    assert found.missing_names == tuple(f"YoYo/{path.name}" for path in gone)
+    assert len(found.recordings) == 296
     assert [len(fold.train) for fold in found.folds] == [212, 212, 212]
 
 
@@ -186,7 +190,7 @@ def test_lists_of_ucf101_that_contradict_are_refused_in_a_line(
     path = ucf(tmp_path) / "ucfTrainTestlist" / name
     path.write_text(path.read_text() + line + "\n")
     with pytest.raises(ValueError, match=message) as caught:
-        ucf101.find(tmp_path)
+        Ucf101().read(tmp_path)
     assert "\n" not in str(caught.value)
     assert str(tmp_path) in str(caught.value)
 
@@ -197,24 +201,24 @@ def test_lists_of_hmdb51_that_cannot_be_followed_are_refused_in_a_line(tmp_path:
     whole = path.read_text()
     path.write_text(whole + "another.avi 3\n")
     with pytest.raises(ValueError, match="code 0, 1 or 2, got 'another.avi 3'"):
-        hmdb51.find(root)
+        Hmdb51().read(root)
     path.write_text(whole)
     (root / "classes.txt").write_text("cartwheel\nride_bike\nwaves\n")
     with pytest.raises(ValueError, match="class 'wave', which .*classes.txt lacks"):
-        hmdb51.find(root)
+        Hmdb51().read(root)
     (root / "classes.txt").unlink()
     path.unlink()
     with pytest.raises(ValueError, match=r"wave_test_split2.txt is missing"):
-        hmdb51.find(root)
-    for found, missing in ((ucf101, "classInd.txt"), (hmdb51, "CLASS_test_split1.txt")):
+        Hmdb51().read(root)
+    for found, missing in ((Ucf101, "classInd.txt"), (Hmdb51, "CLASS_test_split1.txt")):
         with pytest.raises(ValueError, match=missing):
-            found.find(tmp_path / "nowhere")
+            found().read(tmp_path / "nowhere")
 
 
 def test_made_up_trees_are_named_as_such(tmp_path: Path) -> None:
-    for made, layout in ((ucf(tmp_path / "a"), ucf101), (hmdb(tmp_path / "b"), hmdb51)):
+    for made, layout in ((ucf(tmp_path / "a"), Ucf101), (hmdb(tmp_path / "b"), Hmdb51)):
         (made / "scenes.json").write_text('{"world": "actions"}')
-        assert "made-up actions" in layout.find(made).name
+        assert "made-up actions" in layout().read(made).name
 
 
 def test_own_folders_are_split_by_recording_and_seed(tmp_path: Path) -> None:
@@ -224,25 +228,27 @@ def test_own_folders_are_split_by_recording_and_seed(tmp_path: Path) -> None:
                 touch(tmp_path / label / f"recording{recording}" / f"{clip}.mkv")
     touch(tmp_path / "jump" / "notes.txt")
     touch(tmp_path / ".hidden" / "a.mp4")
-    found, again = (class_folders.find(tmp_path) for _ in range(2))
+    found, again = (ClassFolders().read(tmp_path) for _ in range(2))
     assert found == again
     assert found.classes == ("jump", "lie & wait [x]")
-    groups = {each.key: each.group for each in found.examples}
+    groups = {each.key: each.group for each in found.recordings}
     for fold in found.folds:
         assert (len(fold.train), len(fold.test)) == (36, 12)
         assert not {groups[key] for key in fold.train} & {groups[key] for key in fold.test}
-    assert len({fold.test for fold in (*found.folds, *class_folders.find(tmp_path, seed=1).folds)}) == 6
+    assert (
+        len({fold.test for fold in (*found.folds, *ClassFolders(ClassFolderOptions(seed=1)).read(tmp_path).folds)}) == 6
+    )
 
 
 def test_own_folders_that_are_split_stay_so(tmp_path: Path) -> None:
     for part in ("Train", "val"):
         for label in ("jump", "lie"):
             touch(tmp_path / part / label / "a.mp4")
-    (fold,) = class_folders.find(tmp_path).folds
+    (fold,) = ClassFolders().read(tmp_path).folds
     assert (fold.train, fold.test) == (("Train/jump/a.mp4", "Train/lie/a.mp4"), ("val/jump/a.mp4", "val/lie/a.mp4"))
     touch(tmp_path / "val" / "run" / "a.mp4")
     with pytest.raises(ValueError, match="there are videos of class 'run'"):
-        class_folders.find(tmp_path)
+        ClassFolders().read(tmp_path)
     touch(tmp_path / "one" / "jump" / "a.mp4")
     with pytest.raises(ValueError, match="two or more classes, each a folder of videos, found jump"):
-        class_folders.find(tmp_path / "one")
+        ClassFolders().read(tmp_path / "one")

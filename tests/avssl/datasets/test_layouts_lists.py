@@ -2,12 +2,16 @@
 
 import csv
 import json
+from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
 
-from avssl.datasets.layouts import asmr, fair_play, music
+from avssl.datasets.layout import SplitListOptions
+from avssl.datasets.layouts.asmr import YouTubeAsmr
+from avssl.datasets.layouts.fair_play import FairPlay
+from avssl.datasets.layouts.music import Music
 
 PREFIX = "/private/home/rhgao/datasets/BINAURAL_MUSIC_ROOM/binaural16k/"
 
@@ -50,26 +54,29 @@ def splits(found):
 
 
 def test_fair_play_pairs_audio_with_its_video_or_else_its_frames(room):
-    found = fair_play.find(room, room / "out")
-    pairs = [(str(each.video.relative_to(room)), str(each.audio.relative_to(room))) for each in found.recordings]
+    found = FairPlay().read(room, room / "out")
+    pairs = [(each.video, each.audio) for each in found.recordings]
     assert pairs == [
         ("videos/000001.mp4", "binaural_audios/000001.wav"),
         ("frames/000002.mp4", "binaural_audios/000002.wav"),
         ("frames/000003", "binaural_audios/000003.wav"),
     ]
-    assert all(each.flat and each.channel_layout == "binaural" and each.frame_rate == 10 for each in found.recordings)
+    assert all(
+        each.projection == "flat" and each.channel_layout == "binaural" and each.frame_rate == 10
+        for each in found.recordings
+    )
     assert found.missing == {"clips": ["000006"], "audio": ["000005"], "video": ["000004"]}
 
 
 def test_fair_play_reads_byte_strings_behind_a_foreign_prefix(room):
-    found = fair_play.find(room, room / "out")
+    found = FairPlay().read(room, room / "out")
     assert (found.lists, splits(found)) == ("splits/split1", {"000001": "train", "000002": "train", "000003": ""})
     write_h5(room / "splits" / "split1" / "train.h5", ["000003"], prefix="C:\\data\\", dtype=h5py.string_dtype())
-    assert splits(fair_play.find(room, room / "out")) == {"000001": "", "000002": "", "000003": "train"}
+    assert splits(FairPlay().read(room, room / "out")) == {"000001": "", "000002": "", "000003": "train"}
 
 
 def test_fair_play_counts_a_last_line_without_newline(room):
-    found = fair_play.find(room, room / "out", "new_splits/split1")
+    found = FairPlay(SplitListOptions("new_splits/split1")).read(room, room / "out")
     assert splits(found) == {"000001": "train", "000002": "test", "000003": "train"}
 
 
@@ -86,15 +93,15 @@ def test_fair_play_counts_a_last_line_without_newline(room):
 )
 def test_a_set_of_lists_that_is_not_there_is_one_clear_line(room, split, why):
     with pytest.raises(ValueError, match=why):
-        fair_play.find(room, room / "out", split)
-    assert fair_play.find(room, room / "out", "split10").lists == "splits/split10"
+        FairPlay(SplitListOptions(split)).read(room, room / "out")
+    assert FairPlay(SplitListOptions("split10")).read(room, room / "out").lists == "splits/split10"
 
 
 def test_names_in_lists_lead_to_no_file_outside(room, tmp_path_factory):
     outside = tmp_path_factory.mktemp("outside")
     touch(outside / "000009.wav", outside / "000009.mp4")
     write_h5(room / "splits" / "split1" / "train.h5", ["000009", "..", "../000001", ""], prefix=f"{outside}/")
-    found = fair_play.find(room, room / "out")
+    found = FairPlay().read(room, room / "out")
     assert splits(found) == {"000001": "train", "000002": "", "000003": ""}
     assert "000009" in found.missing["clips"]
 
@@ -147,7 +154,7 @@ def no_audio(room):
 def test_fair_play_says_in_one_line_what_is_broken(room, broken, why):
     broken(room)
     with pytest.raises(ValueError, match=why) as caught:
-        fair_play.find(room, room / "out")
+        FairPlay().read(room, room / "out")
     assert "\n" not in str(caught.value)
 
 
@@ -156,12 +163,12 @@ def test_fair_play_takes_clips_handed_out_one_by_one(tmp_path):
         touch(tmp_path / name / "frames" / "frame0001.jpg", tmp_path / name / "audio" / "audio.wav")
         if identity:
             (tmp_path / name / "meta.json").write_text(json.dumps({"u_id": identity}))
-    found = fair_play.find(tmp_path, tmp_path / "out")
+    found = FairPlay().read(tmp_path, tmp_path / "out")
     assert [each.key for each in found.recordings] == ["000001", "example-00002"]
-    assert [each.key for each in fair_play.find(tmp_path / "example-00001", tmp_path).recordings] == ["000001"]
+    assert [each.key for each in FairPlay().read(tmp_path / "example-00001", tmp_path).recordings] == ["000001"]
     (tmp_path / "example-00001" / "meta.json").write_text("[")
     with pytest.raises(ValueError, match=r"meta\.json: expected a clip's id"):
-        fair_play.find(tmp_path, tmp_path / "out")
+        FairPlay().read(tmp_path, tmp_path / "out")
 
 
 IDS = ("-bcdefghijk", "ab-d_fghij0", "ABCDEFGHIJK", "x0123456789")
@@ -180,20 +187,20 @@ def band(tmp_path):
 
 
 def test_music_finds_what_its_lists_name_wherever_it_lies(band):
-    found = music.find(band, band / "out")
-    files = {each.key: (each.video.name, each.audio.name) for each in found.recordings}
+    found = Music().read(band, band / "out")
+    files = {each.key: (Path(each.video).name, Path(each.audio).name) for each in found.recordings}
     assert files == {
         IDS[0]: (f"{IDS[0]}.mp4", f"{IDS[0]}.mp4"),
         IDS[1]: (f"{IDS[1]}.webm", f"{IDS[1]}.wav"),
         IDS[2]: (f"{IDS[2]}.mp4", f"{IDS[2]}.mp3"),
     }
     assert found.missing == {"clips": [IDS[3]], "audio": [], "video": []}
-    assert all(each.flat and each.channel_layout == "stereo" for each in found.recordings)
+    assert all(each.projection == "flat" and each.channel_layout == "stereo" for each in found.recordings)
 
 
 def test_music_two_files_of_one_name_are_a_problem_not_a_choice(band):
     touch(band / "again" / f"{IDS[0]}.mp4")
-    problems = {each.key: each.problem for each in music.find(band, band / "out").recordings}
+    problems = {each.key: each.problem for each in Music().read(band, band / "out").recordings}
     assert "expected one file of this name, found" in problems.pop(IDS[0])
     assert set(problems.values()) == {""}
 
@@ -203,7 +210,7 @@ def test_music_reads_the_splits_of_sep_stereo(tmp_path):
         touch(tmp_path / "audio_resave" / f"{name}.wav", tmp_path / "frames" / name / "1.jpg")
     (tmp_path / "train.csv").write_text("path/audio_resave/00000.wav,path/frames/00000")
     (tmp_path / "test.csv").write_text("/x/audio_resave/00001.wav,/x/frames/00001,1580\r\na/00002.wav,b/00002\r\n")
-    found = music.find(tmp_path, tmp_path / "out")
+    found = Music().read(tmp_path, tmp_path / "out")
     assert splits(found) == {"00000": "train", "00001": "test"}
     assert found.missing["clips"] == ["00002"]
 
@@ -226,7 +233,7 @@ def test_music_reads_the_splits_of_sep_stereo(tmp_path):
 def test_music_says_in_one_line_what_is_wrong_with_a_list(tmp_path, name, text, why):
     (tmp_path / name).write_text(text)
     with pytest.raises(ValueError, match=why) as caught:
-        music.find(tmp_path, tmp_path / "out")
+        Music().read(tmp_path, tmp_path / "out")
     assert "\n" not in str(caught.value)
 
 
@@ -250,14 +257,14 @@ def whispers(tmp_path):
 
 
 def test_asmr_clips_are_named_by_id_and_milliseconds(whispers):
-    found = asmr.find(whispers, whispers / "out")
+    found = YouTubeAsmr().read(whispers, whispers / "out")
     assert splits(found) == {
         f"{IDS[0]}_30000_40000": "train",
         f"{IDS[1]}_1001_4350": "train",
         f"{IDS[2]}_0_3000": "",
     }
     assert found.missing == {"clips": [f"{IDS[3]}_3000_9000"], "audio": [], "video": []}
-    assert {each.video.name for each in found.recordings if each.video.parent.name == "frames"} == {
+    assert {Path(each.video).name for each in found.recordings if Path(each.video).parent.name == "frames"} == {
         f"folder_{IDS[2]}_0_3000"
     }
 
@@ -280,4 +287,4 @@ def test_asmr_clips_are_named_by_id_and_milliseconds(whispers):
 def test_asmr_says_in_one_line_which_columns_it_wants(whispers, rows, why):
     write_csv(whispers / "youtube_asmr" / "train.csv", rows)
     with pytest.raises(ValueError, match=why):
-        asmr.find(whispers, whispers / "out")
+        YouTubeAsmr().read(whispers, whispers / "out")

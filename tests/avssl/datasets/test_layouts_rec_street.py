@@ -11,8 +11,9 @@ import soundfile
 from click.testing import CliRunner
 
 from avssl.cli import main
-from avssl.datasets.layouts import rec_street
-from avssl.datasets.layouts.recording import Listing
+from avssl.datasets.dataset import Dataset
+from avssl.datasets.layout import SplitListOptions
+from avssl.datasets.layouts.rec_street import RecStreet
 from avssl.datasets.manifest import read_manifest
 from avssl.media.numbered_audio import NumberedAudio
 
@@ -52,44 +53,50 @@ def videos(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def splits(found: Listing) -> dict[str, str]:
+def splits(found: Dataset) -> dict[str, str]:
     return {each.key: each.split for each in found.recordings}
 
 
 def test_each_recording_is_taken_at_its_first_whole_stage(videos: Path) -> None:
-    found = rec_street.find(videos, videos / "out", "YT-All.1")
-    files = {each.key: (each.video.relative_to(videos / "data"), each.audio.name) for each in found.recordings}
+    found = RecStreet(SplitListOptions("YT-All.1")).read(videos, videos / "out")
+    files = {each.key: (Path(each.video).relative_to("data"), Path(each.audio).name) for each in found.recordings}
     assert files == {
         IDS[0]: (Path("preproc") / f"{IDS[0]}-video.mp4", f"{IDS[0]}-ambix.m4a"),
         IDS[1]: (Path("frames") / IDS[1] / "video", "ambix"),
         IDS[2]: (Path("orig") / f"{IDS[2]}.video.mp4", f"{IDS[2]}.audio.f327.m4a"),
     }
     assert found.missing == {"ids": [IDS[4]], "audio": [IDS[3]], "video": []}
-    assert all(each.equirect and not each.problem and each.channel_layout == "auto" for each in found.recordings)
+    assert all(
+        each.projection == "equirect" and not each.problem and each.channel_layout == "auto"
+        for each in found.recordings
+    )
 
 
 def test_a_last_line_without_newline_counts(videos: Path) -> None:
-    found = rec_street.find(videos, videos / "out", "YT-All.1")
+    found = RecStreet(SplitListOptions("YT-All.1")).read(videos, videos / "out")
     assert splits(found) == {IDS[0]: "train", IDS[1]: "test", IDS[2]: ""}
 
 
 def test_a_data_set_is_its_own_list(videos: Path) -> None:
-    assert splits(rec_street.find(videos, videos / "out", "YT-Clean.2")) == {IDS[0]: "test", IDS[2]: "train"}
+    assert splits(RecStreet(SplitListOptions("YT-Clean.2")).read(videos, videos / "out")) == {
+        IDS[0]: "test",
+        IDS[2]: "train",
+    }
 
 
 def test_the_first_pair_of_lists_is_one_of_which_there_are_recordings(videos: Path) -> None:
-    assert rec_street.find(videos, videos / "out").lists == "YT-All.1"
+    assert RecStreet().read(videos, videos / "out").lists == "YT-All.1"
 
 
 def test_without_lists_everything_is_found_and_nothing_is_split(videos: Path) -> None:
-    found = rec_street.find(videos / "data", videos / "out")
+    found = RecStreet().read(videos / "data", videos / "out")
     assert splits(found) == dict.fromkeys(IDS[:3], "")
     assert found.missing == {"ids": [], "audio": [IDS[3]], "video": []}
 
 
 def test_downloaded_cube_maps_and_stereoscopic_videos_are_problems_until_prepared(videos: Path) -> None:
     write(videos / "meta" / "video_formats.txt", f"{IDS[2]} 137 MONO EAC", f"{IDS[0]} 137 STEREO ER")
-    found = rec_street.find(videos, videos / "out", "YT-Clean.2")
+    found = RecStreet(SplitListOptions("YT-Clean.2")).read(videos, videos / "out")
     problems = {each.key: each.problem for each in found.recordings}
     assert problems[IDS[0]] == ""
     assert f"video_formats.txt says MONO EAC; give {IDS[2]}-video.mp4" in problems[IDS[2]]
@@ -97,13 +104,13 @@ def test_downloaded_cube_maps_and_stereoscopic_videos_are_problems_until_prepare
 
 def test_image_and_audio_of_different_stages_are_a_problem(videos: Path) -> None:
     touch(videos / "data" / "orig" / f"{IDS[3]}.audio.f338.opus")
-    found = {each.key: each for each in rec_street.find(videos, videos / "out", "YT-All.1").recordings}
+    found = {each.key: each for each in RecStreet(SplitListOptions("YT-All.1")).read(videos, videos / "out").recordings}
     assert "expected picture and sound of one stage, found" in found[IDS[3]].problem
 
 
 def test_two_files_of_one_name_are_a_problem_not_a_choice(videos: Path) -> None:
     touch(videos / "data" / "orig" / f"{IDS[2]}.audio.f338.opus")
-    found = {each.key: each for each in rec_street.find(videos, videos / "out", "YT-All.1").recordings}
+    found = {each.key: each for each in RecStreet(SplitListOptions("YT-All.1")).read(videos, videos / "out").recordings}
     assert "expected one file of this name, found" in found[IDS[2]].problem
 
 
@@ -124,7 +131,7 @@ def test_two_files_of_one_name_are_a_problem_not_a_choice(videos: Path) -> None:
 def test_what_is_wrong_is_said_in_one_line(videos: Path, name: str, text: str, split: str, why: str) -> None:
     write(videos / name, text)
     with pytest.raises(ValueError, match=why) as caught:
-        rec_street.find(videos, videos / "out", split)
+        RecStreet(SplitListOptions(split)).read(videos, videos / "out")
     assert "\n" not in str(caught.value)
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from avssl.datasets.layouts.tau import CLASSES, FOLDER, find
+from avssl.datasets.layouts.tau import CLASSES, FOLDER, Tau, TauOptions
 
 HEAD = "filename_audio\tfilename_video\tscene_label"
 
@@ -17,8 +17,15 @@ def names(scene: str, segment: int, city: str = "lisbon", location: int = 1000) 
     return f"audio/{stem}.wav", f"video/{stem}.mp4"
 
 
+def write(path: Path) -> None:
+    if path.suffix == ".wav":
+        soundfile.write(path, np.zeros((48, 2)), 48000)
+    else:
+        path.touch()
+
+
 def tree(root: Path, evaluate: bool = True, lines: Sequence[str] = ()) -> Path:
-    """Two places of every scene, one to train on and one to test; files without content."""
+    """Two places of every scene, one to train on and one to test; short files."""
     base = root / FOLDER
     setup = base / "evaluation_setup"
     setup.mkdir(parents=True)
@@ -29,7 +36,7 @@ def tree(root: Path, evaluate: bool = True, lines: Sequence[str] = ()) -> Path:
             pair = names(scene, segment, location=place)
             for name in pair:
                 (base / name).parent.mkdir(exist_ok=True)
-                (base / name).touch()
+                write(base / name)
             line = "\t".join(pair)
             if segment < 2:
                 lists["train"].append(f"{line}\t{scene}")
@@ -45,11 +52,11 @@ def tree(root: Path, evaluate: bool = True, lines: Sequence[str] = ()) -> Path:
 
 @pytest.mark.parametrize("evaluate", [True, False])
 def test_the_official_lists_give_one_fold_with_labels_and_places(tmp_path: Path, evaluate: bool) -> None:
-    found = find(tree(tmp_path, evaluate))
+    found = Tau().read(tree(tmp_path, evaluate))
     assert found.name == "TAU Urban Audio-Visual Scenes 2021"
     assert found.classes == CLASSES == tuple(sorted(CLASSES))
     assert [(fold.name, len(fold.train), len(fold.test)) for fold in found.folds] == [("fold1", 20, 20)]
-    by_key = {each.key: each for each in found.examples}
+    by_key = {each.key: each for each in found.recordings}
     assert {by_key[key].label for key in found.folds[0].test} == set(CLASSES)
     assert all(by_key[key].label == key.split("-")[0] for key in found.folds[0].test)
     assert not {by_key[key].group for key in found.folds[0].train} & {by_key[key].group for key in found.folds[0].test}
@@ -60,7 +67,7 @@ def test_the_official_lists_give_one_fold_with_labels_and_places(tmp_path: Path,
 
 def test_the_set_itself_may_be_given_too(tmp_path: Path) -> None:
     tree(tmp_path)
-    assert find(tmp_path).examples == find(tmp_path / FOLDER).examples
+    assert Tau().read(tmp_path).recordings == Tau().read(tmp_path / FOLDER).recordings
 
 
 def test_missing_files_are_counted_for_the_tower_that_needs_them(tmp_path: Path) -> None:
@@ -69,14 +76,14 @@ def test_missing_files_are_counted_for_the_tower_that_needs_them(tmp_path: Path)
     with pytest.raises(
         ValueError, match=r"names 40 files, 1 are missing .*video/bus-lisbon-1002-0\.mp4.*--missing 0\.03"
     ):
-        find(tmp_path)
-    assert len(find(tmp_path, ("audio",)).examples) == 40
-    found = find(tmp_path, missing=0.1)
-    assert found.missing == ("video/bus-lisbon-1002-0.mp4",)
+        Tau().read(tmp_path)
+    assert len(Tau(TauOptions(media=("audio",))).read(tmp_path).recordings) == 40
+    found = Tau(TauOptions(missing=0.1)).read(tmp_path)
+    assert found.missing_names == ("video/bus-lisbon-1002-0.mp4",)
     assert len(found.folds[0].train) == 19
 
 
-def test_waveforms_of_another_rate_are_counted_once_and_only_if_they_are_heard(
+def test_waveforms_of_another_rate_are_counted_once_and_only_if_audio_is_used(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     base = tree(tmp_path) / FOLDER
@@ -84,37 +91,35 @@ def test_waveforms_of_another_rate_are_counted_once_and_only_if_they_are_heard(
         rate = 44100 if path.name.startswith("bus-lisbon-1002-") else 48000
         soundfile.write(path, np.zeros((480, 2)), rate)
     caplog.set_level("INFO", "avssl")
-    find(tmp_path)
-    assert not caplog.messages
-    find(tmp_path, check_rates=True)
+    Tau().read(tmp_path)
     names = "(audio/bus-lisbon-1002-0.wav: 44100 Hz)"
     assert caplog.messages == [f"{base}: 2 of 40 audio files are not at TAU's 48000 Hz: they are resampled {names}"]
-    find(tmp_path, ("video",), check_rates=True)
+    Tau(TauOptions(media=("video",))).read(tmp_path)
     assert len(caplog.messages) == 1
     (base / "audio" / "bus-lisbon-1002-0.wav").write_bytes(b"no sound")
     with pytest.raises(ValueError, match=r"bus-lisbon-1002-0\.wav"):
-        find(tmp_path, check_rates=True)
+        Tau().read(tmp_path)
 
 
 def test_a_label_that_the_set_does_not_have_is_named_with_its_list(tmp_path: Path) -> None:
     audio, video = names("bus", 0, location=1002)
     tree(tmp_path, lines=[f"{audio}\t{video}\tbuss"])
     with pytest.raises(ValueError, match=r"fold1_train\.csv: the scene is airport.* not 'buss' .did you mean 'bus'"):
-        find(tmp_path)
+        Tau().read(tmp_path)
 
 
 def test_lists_that_are_none_are_refused_in_a_line(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"fold1_train\.csv: expected the official list"):
-        find(tmp_path)
+        Tau().read(tmp_path)
     setup = tree(tmp_path) / FOLDER / "evaluation_setup"
     (setup / "fold1_train.csv").write_text(HEAD.replace("\t", ",") + "\n")
     with pytest.raises(ValueError, match="expected columns filename_audio"):
-        find(tmp_path)
+        Tau().read(tmp_path)
     (setup / "fold1_train.csv").write_text(f"{HEAD}\naudio/bus-x-1-1.wav\n")
     with pytest.raises(ValueError, match="expected 3 columns separated by tabs"):
-        find(tmp_path)
+        Tau().read(tmp_path)
     for each in setup.iterdir():
         if each.name != "fold1_train.csv":
             each.unlink()
     with pytest.raises(FileNotFoundError, match=r"fold1_evaluate\.csv: expected the files that fold1 tests"):
-        find(tmp_path)
+        Tau().read(tmp_path)

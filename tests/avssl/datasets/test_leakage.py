@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from avssl.datasets.layouts import fair_play, music_stereo
+from avssl.datasets.layouts.fair_play import FairPlay
+from avssl.datasets.layouts.music_stereo import MusicStereo
 from avssl.datasets.layouts.splits import leakage
 from avssl.datasets.prepare import prepare
 from avssl.media import write_video
@@ -82,7 +83,7 @@ def test_prepare_reports_that_a_list_of_mono_sources_holds_test_clips(tmp_path: 
 
 def test_without_test_lists_nothing_leaks(tmp_path: Path) -> None:
     write_clip(tmp_path, "000001", ears(-6))
-    assert fair_play.find(tmp_path, tmp_path / "out").leakage == {}
+    assert FairPlay().read(tmp_path, tmp_path / "out").leakage == {}
 
 
 @pytest.fixture
@@ -112,11 +113,11 @@ def test_eight_tenths_are_for_training_by_their_ids_alone(tmp_path: Path) -> Non
     (tmp_path / "MUSIC21_solo_videos.json").write_text(json.dumps({"videos": {"cello": ids}}))
     for identity in ids:
         (tmp_path / f"{identity}.mp4").touch()
-    found = {each.key: each.split for each in music_stereo.find(tmp_path, tmp_path / "out").recordings}
+    found = {each.key: each.split for each in MusicStereo().read(tmp_path, tmp_path / "out").recordings}
     counts = Counter(found.values())
     assert counts["train"] == pytest.approx(800, abs=40)
     assert counts["val"] == pytest.approx(100, abs=30)
     for identity in ids[::2]:
         (tmp_path / f"{identity}.mp4").unlink()
-    fewer = {each.key: each.split for each in music_stereo.find(tmp_path, tmp_path / "out").recordings}
+    fewer = {each.key: each.split for each in MusicStereo().read(tmp_path, tmp_path / "out").recordings}
     assert fewer == {key: found[key] for key in ids[1::2]}

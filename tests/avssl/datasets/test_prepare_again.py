@@ -102,7 +102,7 @@ def test_a_folder_belongs_to_one_choice_of_options(folders):
         ({"out": "in"}, "folders of their own"),
         ({"out": "in/a.mp4"}, "expected a folder to write to, this is a file"),
         ({"out": "scenes"}, "holds a manifest that `avssl prepare` did not write"),
-        ({"layout": "file"}, r"unknown layout 'file' \(did you mean 'files'\?\)"),
+        ({"layout": "file"}, r"no layout named 'file' \(did you mean 'files'\?\); installed: eigenscape, "),
         ({"layout": "yt360"}, "expected YT-360's folders video and audio"),
         ({"height": 7}, "height is an even number"),
         ({"workers": 0}, "workers must be 1 or more"),

@@ -16,8 +16,9 @@ import torch
 from click.testing import CliRunner
 
 from avssl.cli import main
-from avssl.datasets.layouts import fair_play, files
-from avssl.datasets.layouts.recording import Recording
+from avssl.datasets.dataset import Recording
+from avssl.datasets.layouts.fair_play import FairPlay
+from avssl.datasets.layouts.files import Files
 from avssl.datasets.manifest import Row, read_manifest
 from avssl.datasets.transcode import MEDIA, PARTIAL, Job, Options, prepare_one
 from avssl.media import read_all_audio, read_frames, write_video
@@ -175,11 +176,11 @@ def test_a_wrong_layout_or_split_is_one_line_and_writes_nothing(room, tmp_path, 
     assert not (tmp_path / "out").exists()
 
 
-def one(tmp_path, recording, **options):
+def one(tmp_path, recording, root=None, **options):
     """Prepare one recording in this process."""
     for folder in (MEDIA, PARTIAL):
         (tmp_path / "out" / folder).mkdir(parents=True, exist_ok=True)
-    return prepare_one(Job(recording, tmp_path / "out", Options(height=32, **options)))
+    return prepare_one(Job(root or tmp_path, recording, tmp_path / "out", Options(height=32, **options)))
 
 
 @pytest.mark.parametrize(
@@ -198,7 +199,7 @@ def one(tmp_path, recording, **options):
 def test_any_folder_is_ordinary_video_only_where_declared(tmp_path, declared, came):
     write_video(tmp_path / "a.mp4", frames(12, 64, 96), 10.0)
     write_audio(tmp_path / "a.wav", from_the_left())
-    (recording,) = files.find(tmp_path, tmp_path / "out").recordings
+    (recording,) = Files().read(tmp_path, tmp_path / "out").recordings
     found = one(tmp_path, recording, **declared)
     if isinstance(found, Row):
         assert (found.layout, found.width, found.height) == (came, 48, 32)
@@ -225,7 +226,7 @@ def ears(left=0.1, right=0.1, apart=0.0):
 def test_ears_that_hear_the_same_differ_by_less_than_60_db(tmp_path, audio, silent):
     write_video(tmp_path / "a.mp4", frames(10, 64, 96), 10.0)
     soundfile.write(tmp_path / "a.wav", audio.T, RATE, subtype="FLOAT")
-    row = one(tmp_path, Recording("a", tmp_path / "a.mp4", tmp_path / "a.wav", flat=True, channel_layout="stereo"))
+    row = one(tmp_path, Recording("a", "a.mp4", "a.wav", projection="flat", channel_layout="stereo"))
     assert row.silent_channels == silent
 
 
@@ -239,7 +240,7 @@ def test_ears_that_hear_the_same_differ_by_less_than_60_db(tmp_path, audio, sile
 def test_audio_that_is_not_for_two_ears_is_refused(tmp_path, audio, why):
     write_video(tmp_path / "a.mp4", frames(10, 64, 96), 10.0)
     write_audio(tmp_path / "a.wav", audio)
-    found = one(tmp_path, Recording("a", tmp_path / "a.mp4", tmp_path / "a.wav", flat=True, channel_layout="stereo"))
+    found = one(tmp_path, Recording("a", "a.mp4", "a.wav", projection="flat", channel_layout="stereo"))
     assert why in found.reason
 
 
@@ -257,9 +258,7 @@ def test_a_folder_that_is_no_film_is_refused(tmp_path, names, why):
     for name, size in names.items():
         cv2.imwrite(str(tmp_path / "frames" / name), np.zeros((*size, 3), np.uint8))
     write_audio(tmp_path / "a.wav", from_the_left())
-    recording = Recording(
-        "a", tmp_path / "frames", tmp_path / "a.wav", flat=True, channel_layout="stereo", frame_rate=2.0
-    )
+    recording = Recording("a", "frames", "a.wav", projection="flat", channel_layout="stereo", frame_rate=2.0)
     assert why in one(tmp_path, recording).reason
 
 
@@ -268,9 +267,7 @@ def test_colours_of_numbered_frames_are_red_green_blue(tmp_path):
     for number in range(12):
         cv2.imwrite(str(tmp_path / "frames" / f"{number}.png"), np.full((64, 96, 3), (200, 100, 30), np.uint8))  # BGR
     write_audio(tmp_path / "a.wav", from_the_left())
-    recording = Recording(
-        "a", tmp_path / "frames", tmp_path / "a.wav", flat=True, channel_layout="stereo", frame_rate=10.0
-    )
+    recording = Recording("a", "frames", "a.wav", projection="flat", channel_layout="stereo", frame_rate=10.0)
     row = one(tmp_path, recording)
     shown = read_frames(tmp_path / "out" / row.video, [0.5]).float().mean((0, 2, 3))
     assert shown.tolist() == pytest.approx([30, 100, 200], abs=4)
@@ -298,7 +295,7 @@ def test_films_of_telephones_stand_upright(tmp_path, turn):
     stored[at : at + 36] = matrix
     (tmp_path / "a.mp4").write_bytes(stored)
     write_audio(tmp_path / "a.wav", from_the_left())
-    row = one(tmp_path, Recording("a", tmp_path / "a.mp4", tmp_path / "a.wav", flat=True, channel_layout="stereo"))
+    row = one(tmp_path, Recording("a", "a.mp4", "a.wav", projection="flat", channel_layout="stereo"))
     assert (row.width, row.height) == ((48, 32) if turn == "over" else (22, 32))
     shown = read_frames(tmp_path / "out" / row.video, [0.5])[0].float().mean(0)
     corners = torch.nn.functional.adaptive_avg_pool2d(shown[None], 2)[0]
@@ -308,7 +305,7 @@ def test_films_of_telephones_stand_upright(tmp_path, turn):
 def test_a_world_with_stereo_audio_stays_a_world(tmp_path):
     write_video(tmp_path / "a.mp4", frames(12, 64, 128), 10.0)
     write_audio(tmp_path / "a.wav", from_the_left())
-    row = one(tmp_path, Recording("a", tmp_path / "a.mp4", tmp_path / "a.wav"), channel_layout="stereo")
+    row = one(tmp_path, Recording("a", "a.mp4", "a.wav"), channel_layout="stereo")
     assert (row.layout, row.width, row.height) == ("stereo", 64, 32)
 
 
@@ -325,21 +322,23 @@ def real(tmp_path):
 
 
 def test_the_real_clip_is_ten_seconds_of_frames_and_two_ears(real):
-    (recording,) = fair_play.find(real / "root", real / "out").recordings
-    row = one(real, recording)
+    (recording,) = FairPlay().read(real / "root", real / "out").recordings
+    row = one(real, recording, real / "root")
     assert (row.layout, row.silent_channels, row.width, row.height) == ("binaural", "", 56, 32)
     assert (row.seconds, row.frame_rate) == (pytest.approx(10.0, abs=0.01), 10.0)
     for second in (0, 4, 9):  # one picture in ten is there: number 10 s + 1 is the one of second s
-        still = cv2.cvtColor(cv2.imread(str(recording.video / f"frame{10 * second + 1:04d}.jpg")), cv2.COLOR_BGR2RGB)
+        still = cv2.cvtColor(
+            cv2.imread(str(real / "root" / recording.video / f"frame{10 * second + 1:04d}.jpg")), cv2.COLOR_BGR2RGB
+        )
         small = torch.from_numpy(cv2.resize(still, (56, 32), interpolation=cv2.INTER_AREA)).permute(2, 0, 1)
         shown = read_frames(real / "out" / row.video, [second + 0.55])[0]
         assert (shown.float() - small.float()).abs().mean() < 8
-    assert [each.key for each in fair_play.find(REAL, real / "out").recordings] == ["000001"]
+    assert [each.key for each in FairPlay().read(REAL, real / "out").recordings] == ["000001"]
 
 
 def test_the_real_clip_reaches_the_left_ear_first(real):
-    (recording,) = fair_play.find(real / "root", real / "out").recordings
-    audio, rate = read_all_audio(real / "out" / one(real, recording).audio)
+    (recording,) = FairPlay().read(real / "root", real / "out").recordings
+    audio, rate = read_all_audio(real / "out" / one(real, recording, real / "root").audio)
     spectrum = torch.fft.rfft(audio, 2 * audio.shape[1])[:, : round(1500 / rate * 2 * audio.shape[1])]
     cross = spectrum[0].conj() * spectrum[1]
     # GCC-PHAT below 1500 Hz, where ears tell times apart; above, both channels of this clip share their noise.

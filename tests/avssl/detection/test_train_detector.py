@@ -8,7 +8,6 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from avssl.config import resolve
 from avssl.datasets.manifest import Manifest, Row, read_manifest
 from avssl.detection.detect import detect_objects
 from avssl.detection.ground_truth import COLUMNS, FILE, read_truth
@@ -17,6 +16,7 @@ from avssl.detection.tiling import BEYOND
 from avssl.detection.training.train_detector import DetectorConfig, train_detector
 from avssl.detection.training.yolo_dataset import in_image, write_panorama_set
 from avssl.media import write_video
+from avssl.recipe_files import resolve
 from avssl.synth.synth360 import synth360
 
 

@@ -8,7 +8,7 @@ import avssl.embedding.inference
 from avssl.config import FeatureConfig, ModelConfig
 from avssl.data.clip_options import Reading
 from avssl.data.window_reader import Source
-from avssl.datasets.labelled_dataset import Example, Fold, Labelled
+from avssl.datasets.dataset import Dataset, Fold, Recording
 from avssl.embedding import cache as module
 from avssl.embedding import tensor_shards
 from avssl.embedding.cache import cached_embeddings, iterate_cached_embeddings
@@ -196,7 +196,9 @@ def test_the_cached_index_of_a_data_set_is_used_once_its_media_are_gone(tmp_path
     root = tmp_path / "set"
     root.mkdir()
     (root / "a.wav").touch()
-    found = Labelled("waveforms", root, ("x",), (Example("a", "x", audio="a.wav"),), (Fold("1", ("a",), ("a",)),))
+    found = Dataset(
+        "waveforms", root, (Recording("a", audio="a.wav", label="x"),), ("x",), (Fold("1", ("a",), ("a",)),)
+    )
 
     def read():
         if not root.is_dir():

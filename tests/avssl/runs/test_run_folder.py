@@ -3,7 +3,8 @@ from dataclasses import replace
 
 import pytest
 
-from avssl.config import OptimConfig, RunConfig, TrainConfig, fill, read_recipe
+from avssl.config import OptimConfig, RunConfig, TrainConfig, fill
+from avssl.recipe_files import read_recipe
 from avssl.runs import run_folder
 
 CONFIG = RunConfig(options={"crops": 4})

@@ -11,7 +11,8 @@ from scipy.stats import binom, ks_2samp
 from sklearn.ensemble import RandomForestClassifier
 
 from avssl.cli import main
-from avssl.datasets.layouts import hmdb51, ucf101
+from avssl.datasets.layouts.hmdb51 import Hmdb51
+from avssl.datasets.layouts.ucf101 import Ucf101
 from avssl.media import probe, read_all_audio, read_frames
 from avssl.synth.actions.actions_dataset import actions
 from avssl.synth.actions.motions import MOTIONS
@@ -41,16 +42,16 @@ def files(folder):
 
 
 def test_the_official_reader_of_ucf101_finds_every_clip(world):
-    found = ucf101.find(world)
+    found = Ucf101().read(world)
     assert found.name == "made-up actions (UCF101 layout)"
     assert found.classes == ("Approach", "Fall", "Recede", "Rise")
-    assert len(found.examples) == 4 * 3 * 2
+    assert len(found.recordings) == 4 * 3 * 2
     for fold in found.folds:
         assert (len(fold.train), len(fold.test)) == (16, 8)
 
 
 def test_the_official_reader_of_hmdb51_finds_every_clip(films):
-    found = hmdb51.find(films)
+    found = Hmdb51().read(films)
     assert found.name == "made-up actions (HMDB51 layout)"
     assert found.classes == ("approach", "fall", "recede", "rise")
     for fold in found.folds:
@@ -59,10 +60,10 @@ def test_the_official_reader_of_hmdb51_finds_every_clip(films):
         assert len(fold.train) + len(fold.test) == 4 * (10 - 1)
 
 
-@pytest.mark.parametrize(("tree", "reader"), [("world", ucf101), ("films", hmdb51)])
-def test_no_group_is_both_trained_on_and_tested_and_none_tested_twice(request, tree, reader):
-    found = reader.find(request.getfixturevalue(tree))
-    groups = {each.key: each.group for each in found.examples}
+@pytest.mark.parametrize(("tree", "layout"), [("world", Ucf101), ("films", Hmdb51)])
+def test_no_group_is_both_trained_on_and_tested_and_none_tested_twice(request, tree, layout):
+    found = layout().read(request.getfixturevalue(tree))
+    groups = {each.key: each.group for each in found.recordings}
     tested = []
     for fold in found.folds:
         test = {groups[key] for key in fold.test}

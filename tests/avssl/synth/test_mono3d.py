@@ -11,11 +11,10 @@ import soundfile
 
 from avssl.datasets.manifest import read_manifest
 from avssl.synth.canvas.compositing import Canvas
-from avssl.synth.mono3d.mono3d_dataset import Mono3d, mono3d
-from avssl.synth.mono3d.mono3d_scene import Walker, WalkScene, Wandering
+from avssl.synth.mono3d.mono3d_dataset import Mono3d, Mono3dOptions, mono3d
+from avssl.synth.mono3d.mono3d_scene import Walker, WalkScene
 from avssl.synth.random_walk import Walk, draw_walk
-from avssl.synth.sources.source_pool import Appearance, BuiltInSources, Source
-from avssl.train.data_source import WORLDS
+from avssl.synth.sources.source_pool import Appearance, Source
 
 SMALL = {"width": 96, "height": 64, "progress": False}
 FORM = Canvas(1.0, 96, 16.0, 24000, 64)
@@ -23,7 +22,8 @@ RED, GREEN = (255, 0, 0), (0, 255, 0)
 
 
 def world(kind="mixed", form=FORM, deviation=0.2):
-    return Mono3d(5, form, BuiltInSources(), kind, Wandering(deviation=deviation))
+    sizes = {name: getattr(form, name) for name in ("seconds", "width", "height", "frame_rate", "sample_rate")}
+    return Mono3d(Mono3dOptions(seed=5, type=kind, deviation=deviation, **sizes))
 
 
 @dataclass(frozen=True)
@@ -236,7 +236,3 @@ def test_the_command_prints_the_manifest(tmp_path):
     assert "clips/s" in done.stderr
     settings = json.loads((tmp_path / "out" / "scenes.json").read_text())
     assert (settings["type"], settings["step"], settings["sources"]) == ("P2", 0.1, "built-in")
-
-
-def test_it_is_a_built_in_world():
-    assert {"mono3d", "pseudo-binaural", "pseudo-binaural-stage"} < set(WORLDS)

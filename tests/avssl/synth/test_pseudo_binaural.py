@@ -20,7 +20,7 @@ from avssl.synth.acoustics.pseudo_binaural_render import WAYS, hear
 from avssl.synth.backdrop import Backdrop, clone
 from avssl.synth.canvas.compositing import Canvas, Spot, paste
 from avssl.synth.pseudo_binaural.patch_layout import fitted, side_by_side
-from avssl.synth.pseudo_binaural.pseudo_binaural_dataset import PseudoBinaural, pseudo_binaural
+from avssl.synth.pseudo_binaural.pseudo_binaural_dataset import PseudoBinaural, PseudoBinauralOptions, pseudo_binaural
 from avssl.synth.sources.source_pool import BuiltInSources, Source
 from avssl.synth.stage.stage_dataset import stage
 from avssl.train import data_source as worlds
@@ -31,7 +31,9 @@ MEDIA = Path(os.environ.get("AVSSL_TEST_MEDIA", Path(__file__).parents[4] / "sha
 
 
 def world(way="ambisonic", fov=120.0, form=FORM, backdrop=Backdrop(), by_loudness=False, head=""):  # noqa: B008
-    return PseudoBinaural(5, form, BuiltInSources(), np.radians(fov), way, head, backdrop, by_loudness, True)
+    sizes = {name: getattr(form, name) for name in ("seconds", "width", "height", "frame_rate", "sample_rate")}
+    looks = {"background": backdrop.name, "blend": backdrop.blend, "size_by_loudness": by_loudness}
+    return PseudoBinaural(PseudoBinauralOptions(seed=5, fov=fov, way=way, hrirs=head, **looks, **sizes))
 
 
 def test_patches_never_overlap_and_lie_whole_on_the_canvas():

@@ -16,7 +16,7 @@ from avssl.synth.backgrounds import draw_background
 from avssl.synth.projection.lens import Panorama
 from avssl.synth.scene import Format, describe
 from avssl.synth.sources.classes import KINDS
-from avssl.synth.stage.stage_dataset import Shot, Stage
+from avssl.synth.stage.stage_dataset import Stage, StageOptions
 from avssl.synth.video_render import render_frames
 
 SHORT = Format(seconds=1.0, width=128)
@@ -163,7 +163,7 @@ def _measured(scene, form):
 @pytest.fixture(scope="module")
 def staged():
     """Scenes on the stage, their second second of sound, and coins that say where its ears are exchanged."""
-    stage = Stage(31, Shot(seconds=2.0, width=112, height=64, frame_rate=0.5))
+    stage = Stage(StageOptions(seed=31, seconds=2.0, width=112, height=64, frame_rate=0.5))
     scenes = [stage.describe(index) for index in range(160)]
     waveforms = [stage.audio(scene)[:, stage.form.sample_rate :] for scene in scenes]
     return stage, scenes, waveforms, np.random.default_rng(0).random(len(scenes)) < 0.5
@@ -190,7 +190,7 @@ def test_ears_and_truth_together_tell_whether_the_ears_were_exchanged(staged):
 
 
 def test_half_of_the_stages_are_mirrored():
-    stage = Stage(32, Shot())
+    stage = Stage(StageOptions(seed=32))
     assert is_chance(sum(stage.describe(index).mirrored for index in range(1000)), 1000)
 
 

@@ -10,6 +10,8 @@ from click.testing import CliRunner
 
 from avssl.cli import main
 from avssl.datasets.layouts import eigenscape, tau
+from avssl.datasets.layouts.eigenscape import EigenScape, EigenScapeOptions
+from avssl.datasets.layouts.tau import Tau
 from avssl.media import probe
 from avssl.spatial.ambisonics import band_covariance, field_direction
 from avssl.synth.soundscape.eigenscape_classes import AMBIENCES, describe
@@ -120,10 +122,10 @@ def test_no_absolute_direction_tells_a_class():
 
 def test_files_are_eigenscapes_and_its_reader_says_that_they_are_made_up(tmp_path):
     ambience(tmp_path, recordings=2, seconds=1.0, order=1, sample_rate=16000, workers=1, progress=False)
-    found = eigenscape.find(tmp_path, eigenscape.Cut(folds="leave-one-out"))
+    found = EigenScape(EigenScapeOptions(folds="leave-one-out")).read(tmp_path)
     assert found.name.startswith("made-up ambience")
-    assert (found.classes, len(found.examples), len(found.folds)) == (eigenscape.CLASSES, 16, 2)
-    assert {each.label for each in found.examples} == set(AMBIENCES)
+    assert (found.classes, len(found.recordings), len(found.folds)) == (eigenscape.CLASSES, 16, 2)
+    assert {each.label for each in found.recordings} == set(AMBIENCES)
 
 
 def test_a_recording_has_25_channels_of_24_bits_at_48_khz(tmp_path):
@@ -189,13 +191,13 @@ def test_taus_tree_is_read_by_its_reader_seen_and_heard(tmp_path):
     options = ["--layout", "tau", "--classes", "bus,park", "--recordings", "2", "--seconds", "1", "--workers", "1"]
     result = CliRunner().invoke(main, ["synth", "ambience", str(tmp_path), *options])
     assert result.exit_code == 0, result.output
-    found = tau.find(tmp_path)
+    found = Tau().read(tmp_path)
     assert found.name.startswith("made-up ambience")
     (fold,) = found.folds
     assert (len(fold.train), len(fold.test)) == (4, 4)
-    groups = {each.key: each.group for each in found.examples}
+    groups = {each.key: each.group for each in found.recordings}
     assert not {groups[key] for key in fold.train} & {groups[key] for key in fold.test}
-    for example in found.examples[:2]:
+    for example in found.recordings[:2]:
         info = soundfile.info(tmp_path / example.audio)
         assert (info.channels, info.subtype, info.samplerate, info.frames) == (2, "PCM_24", 48000, 48000)
         video = probe(tmp_path / example.video).video

@@ -15,10 +15,11 @@ import soundfile
 
 from avssl.datasets.manifest import read_manifest
 from avssl.spatial.viewport import project
-from avssl.synth.stage.stage_dataset import Shot, Stage, stage
+from avssl.synth.stage.stage_dataset import Stage, StageOptions, stage
 
 SMALL = {"width": 96, "height": 64, "progress": False}
-WORLD = Stage(5, Shot(1.0, 96, 16.0, 24000, 64))
+OPTIONS = StageOptions(seed=5, seconds=1.0, width=96, height=64)
+WORLD = Stage(OPTIONS)
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +94,7 @@ def test_the_truth_says_where_in_the_image_objects_are(world):
 
 @pytest.mark.parametrize("index", range(8))
 def test_the_box_of_the_truth_holds_exactly_the_drawn_object(grey, index):
-    large = replace(WORLD, form=Shot(0.25, 448, 16.0, 24000, 256))
+    large = Stage(replace(OPTIONS, seconds=0.25, width=448, height=256))
     scene = large.describe(index)
     scene = replace(scene, things=scene.things[:1])
     drawn = np.abs(next(large.frames(scene)).astype(int) - 128).max(-1) > 40
@@ -128,7 +129,7 @@ def test_an_interrupted_world_is_continued(world, tmp_path):
 
 
 def test_the_room_and_its_noise_can_be_left_out():
-    dead = replace(WORLD, room=False)
+    dead = Stage(replace(OPTIONS, room=False))
     for index in range(3):
         scene = WORLD.describe(index)
         dry, wet = (each.audio(each.describe(index)) for each in (dead, WORLD))
@@ -191,7 +192,7 @@ def test_the_command_prints_the_manifest_and_shows_its_progress_on_stderr(tmp_pa
     command = [sys.executable, "-c", "from avssl.cli import main; main()", "synth", "stage", str(tmp_path / "out")]
     options = {"clips": 1, "seconds": 0.25, "width": 64, "height": 32, "fov": 60, "workers": 1}
     flags = [text for name, value in options.items() for text in (f"--{name}", str(value))]
-    done = subprocess.run([*command, *flags, "--no-room"], capture_output=True, text=True, check=True)
+    done = subprocess.run([*command, *flags, "--room", "false"], capture_output=True, text=True, check=True)
     assert done.stdout == f"{tmp_path / 'out' / 'manifest.parquet'}\n"
     assert "rendering" in done.stderr
     settings = json.loads((tmp_path / "out" / "scenes.json").read_text())

@@ -14,7 +14,7 @@ from avssl.synth.acoustics.foa_render import direct, early, render_audio
 from avssl.synth.acoustics.room import background, draw_room, tail
 from avssl.synth.output_folder import SETTINGS
 from avssl.synth.scene import Format, describe
-from avssl.synth.synth360 import Synth360, synth360
+from avssl.synth.synth360 import Synth360, Synth360Options, synth360
 from avssl.train import data_source as worlds
 
 FORM = Format(seconds=1.0)
@@ -100,7 +100,7 @@ def test_orders_that_are_not_made_are_refused(tmp_path):
     for order in (0, 5):
         with pytest.raises(ValueError, match=f"order is from 1 to 4, not {order}"):
             synth360(tmp_path / "out", 1, 0.5, 5, order=order, progress=False)
-    assert Synth360(0, FORM).settings() == Synth360(0, FORM, 1).settings()
+    assert Synth360(Synth360Options()).settings() == Synth360(Synth360Options(order=1)).settings()
 
 
 def test_it_is_a_built_in_world(tmp_path, monkeypatch):

@@ -8,10 +8,11 @@ import pyarrow.parquet as pq
 import pytest
 
 import avssl.detection.detect
-from avssl.config import DataConfig, RunConfig, fill, read_recipe
+from avssl.config import DataConfig, RunConfig, fill
 from avssl.datasets.manifest import read_manifest, write_manifest
 from avssl.detection.backends.load import detector_sha256
 from avssl.detection.object_index import SCHEMA, DetectedTimes, DetectionSettings, objects_path, read_settings, write
+from avssl.recipe_files import read_recipe
 from avssl.synth.synth360 import synth360
 from avssl.train import data_source
 from avssl.train.pretrain import pretrain

@@ -22,6 +22,8 @@ def test_a_world_is_rendered_by_its_name_and_kept(tmp_path, monkeypatch, name, c
 
 def test_a_world_that_is_none_is_named_with_what_may_have_been_meant(tmp_path, monkeypatch):
     monkeypatch.setenv("AVSSL_CACHE", str(tmp_path))
-    with pytest.raises(ValueError, match=r"data.synthetic_dataset is .*, not 'stag' \(did you mean 'stage'\?\)"):
+    with pytest.raises(
+        ValueError, match=r"no synthetic dataset named 'stag' \(did you mean 'stage'\?\); installed: .*synth360"
+    ):
         data_source.clips(DataConfig(synthetic_dataset="stag"), 24000, progress=False)
     assert not list(tmp_path.iterdir())

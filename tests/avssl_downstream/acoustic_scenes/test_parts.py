@@ -22,7 +22,7 @@ from sklearn.mixture import GaussianMixture
 from torch import Tensor
 
 from avssl.config import FeatureConfig, ModelConfig
-from avssl.datasets.labelled_dataset import Example, Fold, Labelled
+from avssl.datasets.dataset import Dataset, Fold, Recording
 from avssl.models.embedder import AudioEmbedder
 from avssl.models.encoders import Encoders
 from avssl.spatial.ambisonics import encode, rotate, rotation
@@ -41,7 +41,7 @@ def encoders(name: str = "foa-iv") -> Encoders:
     ("seconds", "window", "hop", "count"), [(30, 1, 1, 30), (30, 1, 0.5, 59), (2, 3, 1, 1), (1, 0.1, 0.1, 10)]
 )
 def test_windows_fill_a_segment_and_never_leave_it(seconds: float, window: float, hop: float, count: int) -> None:
-    starts = window_starts(Example("a", "x", start=60.0, seconds=seconds), window, hop)
+    starts = window_starts(Recording("a", label="x", start=60.0, seconds=seconds), window, hop)
     assert len(starts) == count
     assert starts[0] == 60.0
     assert count == 1 or starts[-1] + window <= 60 + seconds + 1e-6
@@ -50,9 +50,11 @@ def test_windows_fill_a_segment_and_never_leave_it(seconds: float, window: float
 
 def test_windows_of_a_file_are_read_once_and_dealt_out_to_its_segments(tmp_path: Path) -> None:
     parts = [
-        Example(f"{name}#{start}", "x", audio=name, start=start, seconds=10) for name in "ab" for start in (0.0, 10.0)
+        Recording(f"{name}#{start}", label="x", audio=name, start=start, seconds=10)
+        for name in "ab"
+        for start in (0.0, 10.0)
     ]
-    labelled = Labelled("set", tmp_path, ("x",), tuple(parts), ())
+    labelled = Dataset("set", tmp_path, tuple(parts), ("x",))
     files = sources(parts, labelled, "audio", 1.0, 2.0)
     assert [each.key for each in files] == ["a", "b"]
     assert files[0].starts == (0.0, 2.0, 4.0, 6.0, 8.0, 10.0, 12.0, 14.0, 16.0, 18.0)
@@ -232,16 +234,16 @@ def test_random_encoders_share_only_features_and_architecture() -> None:
     }
 
 
-def labelled(tmp_path: Path) -> Labelled:
+def labelled(tmp_path: Path) -> Dataset:
     """Four recordings of three segments, two classes, two folds."""
     examples = tuple(
-        Example(f"{name}#{part}", "ab"[number % 2], group=name)
+        Recording(f"{name}#{part}", label="ab"[number % 2], group=name)
         for number, name in enumerate("wxyz")
         for part in range(3)
     )
     keys = [each.key for each in examples]
     folds = (Fold("fold1", tuple(keys[:6]), tuple(keys[6:])), Fold("fold2", tuple(keys[6:]), tuple(keys[:6])))
-    return Labelled("set", tmp_path, ("a", "b"), examples, folds)
+    return Dataset("set", tmp_path, examples, ("a", "b"), folds)
 
 
 def test_judging_agrees_with_scikit_learn_and_recordings_outvote_their_segments(tmp_path: Path) -> None:

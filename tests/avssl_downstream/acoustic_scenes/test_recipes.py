@@ -3,7 +3,8 @@
 import pytest
 
 from avssl import plugins
-from avssl.config import fill, read_recipe, shipped_recipes
+from avssl.config import fill
+from avssl.recipe_files import read_recipe, shipped_recipes
 
 RECIPES = [name for name in shipped_recipes() if name.split("/")[0] in ("eigenscape", "scenes")]
 

@@ -13,11 +13,12 @@ from avssl_downstream.action.options import ActionOptions
 from avssl_downstream.action.video_clips import read_labelled, spread
 from safetensors.torch import load_file
 
-from avssl.config import FeatureConfig, ModelConfig, fill, read_recipe, shipped_recipes
+from avssl.config import FeatureConfig, ModelConfig, fill
 from avssl.embedding.inference import embed
 from avssl.media import read_frames
 from avssl.models.encoders import Encoders
 from avssl.models.geometry import InputGeometry
+from avssl.recipe_files import read_recipe, shipped_recipes
 from avssl.report.runs import read_runs
 
 
@@ -42,7 +43,7 @@ def test_a_single_image_tells_nothing(seer: Encoders, options: Any, tmp_path: Pa
 def test_frames_of_a_single_frame_are_all_the_same_one(options: Any, made: Path) -> None:
     settings = options(single_frame=True)
     labelled = read_labelled(settings)
-    (source,) = spread(labelled, labelled.examples[:1], settings.reading(), 5, 0)
+    (source,) = spread(labelled, labelled.recordings[:1], settings.reading(), 5, 0)
     clips = Clips([source.path], [1.0], torch.zeros(1).long(), 1, options(single_frame=True, flip=0))
     for clip in clips.read(0)["video"]:
         assert bool((clip == clip[:1]).all())
@@ -51,10 +52,10 @@ def test_frames_of_a_single_frame_are_all_the_same_one(options: Any, made: Path)
 def test_clips_lie_evenly_from_beginning_to_end(options: Any, made: Path) -> None:
     settings = options()
     labelled = read_labelled(settings)
-    (source,) = spread(labelled, labelled.examples[:1], settings.reading(), 25, 0)
+    (source,) = spread(labelled, labelled.recordings[:1], settings.reading(), 25, 0)
     # 24 pictures at 16 a second last 1.5 s, windows of 4 pictures 0.25 s.
     assert source.starts == pytest.approx(np.linspace(0, 1.25, 25), abs=1e-5)
-    (short,) = spread(labelled, labelled.examples[:1], options(frames=30).reading(), 3, 0)
+    (short,) = spread(labelled, labelled.recordings[:1], options(frames=30).reading(), 3, 0)
     assert short.starts == (0, 0, 0)
 
 
@@ -63,7 +64,7 @@ def test_a_videos_probabilities_are_the_mean_of_its_clips(seer: Encoders, option
     Action(seer, settings).fit(tmp_path / "out")
     state = load_file(tmp_path / "out" / "action.safetensors")
     labelled = read_labelled(settings)
-    tested = [each for each in labelled.examples if each.key in labelled.folds[0].test]
+    tested = [each for each in labelled.recordings if each.key in labelled.folds[0].test]
     videos = spread(labelled, tested, settings.reading(), 3, 0)
     for video, embeddings in embed(seer.video, videos, settings.reading(), precision="32-true", workers=0):
         standard = (embeddings - state["classifier.mean"]) * state["classifier.scale"]

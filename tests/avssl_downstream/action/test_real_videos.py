@@ -72,7 +72,7 @@ def test_frames_of_real_clips_are_opencvs(tree: Callable[[Path], Path], tmp_path
     labelled = read_labelled(ActionOptions(root=str(tree(tmp_path))))
     reading = Reading(frames=8, frame_rate=16.0, resize=0, size=0)
     assert labelled.name in ("UCF101", "HMDB51")
-    for example, end in zip(labelled.examples, latest(labelled, labelled.examples, reading, 0), strict=True):
+    for example, end in zip(labelled.recordings, latest(labelled, labelled.recordings, reading, 0), strict=True):
         path = labelled.root / example.video
         theirs, rate = decoded(path)
         # Headers count one frame too many: what can be decoded ends here.

@@ -14,7 +14,7 @@ from avssl_downstream.classification.cross_validation import cross_validate
 from sklearn import metrics
 from torch import Tensor
 
-from avssl.datasets.labelled_dataset import Example, Fold, Labelled
+from avssl.datasets.dataset import Dataset, Fold, Recording
 from avssl.evaluation.bootstrap import Interval, accuracy_interval
 
 CLASSES = ("hug", "p$\\x$ &y", "[run]", "Ärger", "#5", "six", "seven")
@@ -95,11 +95,11 @@ def test_intervals_are_resampled_once_for_all_folds(tmp_path: Path, monkeypatch:
     labels, scores = made(30)
     keys = [f"{place}.wav" for place in range(30)]
     examples = tuple(
-        Example(key, CLASSES[label], group=key, audio=key) for key, label in zip(keys, labels, strict=True)
+        Recording(key, audio=key, label=CLASSES[label], group=key) for key, label in zip(keys, labels, strict=True)
     )
     folds = tuple(Fold(str(k), tuple(keys[k + 1 :] + keys[:k]), (keys[k],)) for k in range(30))
     found = cross_validate(
-        Labelled("waveforms", tmp_path, CLASSES, examples, folds), lambda split: scores[split.test], tmp_path, 0
+        Dataset("waveforms", tmp_path, examples, CLASSES, folds), lambda split: scores[split.test], tmp_path, 0
     )
     assert sizes == [30]
     assert found["accuracy_low"] < found["accuracy"] < found["accuracy_high"]

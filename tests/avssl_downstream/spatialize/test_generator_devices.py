@@ -6,9 +6,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from avssl_downstream.spatialize.build import build
 from avssl_downstream.spatialize.generators import GENERATORS
 from avssl_downstream.spatialize.options import SpatializeOptions
+from avssl_downstream.spatialize.registry import build_generator
 from torch.nn.functional import pad
 from torch.utils.data import default_collate
 
@@ -28,7 +28,7 @@ CASES = [
 @pytest.mark.parametrize(("name", "options"), CASES)
 def test_generators_follow_the_device_of_their_weights(name, options, monkeypatch):
     monkeypatch.setattr(torch, "autocast", lambda *_, **__: nullcontext())  # knows no meta device
-    generator = build(SpatializeOptions(generator=name, generator_options=options), None).eval()
+    generator = build_generator(SpatializeOptions(generator=name, generator_options=options), None).eval()
     clips = make_clips(2, 0, generator.seconds, generator.frames, generator.sample_rate, min(4, generator.channels))
     missing = generator.channels - len(clips[0].audio)  # of the second order
     clips = [replace(clip, audio=pad(clip.audio, (0, 0, 0, missing))) for clip in clips]

@@ -8,9 +8,9 @@ import pytest
 import torch
 from avssl_downstream.spatialize import Spatialize
 from avssl_downstream.spatialize.activation_maps import activation_maps
-from avssl_downstream.spatialize.build import build
 from avssl_downstream.spatialize.options import SpatializeOptions
 from avssl_downstream.spatialize.plots import mask_magnitudes
+from avssl_downstream.spatialize.registry import build_generator
 from avssl_downstream.spatialize.training import training_manifests
 
 from avssl.config import FeatureConfig, ModelConfig, OptimConfig, TrainConfig, fill
@@ -195,7 +195,7 @@ def test_real_and_further_clips_are_mixed_in_the_share_asked_for(clips, tmp_path
 
     more = write_clips(tmp_path, 6, seed=1)
     settings = options(clips, augment=str(more), augment_share=0.25, train_share=0.5)
-    generator = build(settings, None)
+    generator = build_generator(settings, None)
     training, further, held_out = training_manifests(generator, settings)
     assert (len(training), len(further), len(held_out)) == (4, 2, 4)
     assert {row.split for row in further} == {"train"}
@@ -213,13 +213,13 @@ def test_unusable_clips_are_refused(tmp_path):
         (tmp_path / name).mkdir()
         settings = options(write_clips(tmp_path / name, 6, layout=layout, silent=silent))
         with pytest.raises(ValueError, match=why):
-            training_manifests(build(settings, None), settings)
+            training_manifests(build_generator(settings, None), settings)
 
 
 def test_a_split_without_clips_is_refused(clips):
     settings = options(clips, split="val")
     with pytest.raises(ValueError, match="expected clips of split 'val' to evaluate, got clips of"):
-        training_manifests(build(settings, None), settings)
+        training_manifests(build_generator(settings, None), settings)
 
 
 def test_unknown_names_are_refused():
@@ -232,7 +232,9 @@ def test_unknown_names_are_refused():
 
 
 def test_activation_maps_are_high_where_frames_change():
-    generator = build(SpatializeOptions(generator_options={**SMALL, "columns": 256, "rows": 128}), None).eval()
+    generator = build_generator(
+        SpatializeOptions(generator_options={**SMALL, "columns": 256, "rows": 128}), None
+    ).eval()
     black = torch.zeros(1, 3, 128, 256, dtype=torch.uint8)
     bright = black.clone()
     bright[..., 32:96, :64] = 255

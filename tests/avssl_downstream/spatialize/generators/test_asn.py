@@ -18,8 +18,9 @@ from avssl_downstream.spatialize.testing import check_generator
 from torch import Tensor, nn
 from torch.nn import functional
 
-from avssl.config import fill, read_recipe, shipped_recipes
+from avssl.config import fill
 from avssl.data.clip import Clip
+from avssl.recipe_files import read_recipe, shipped_recipes
 from avssl.spatial.metrics.spectral_error import snr
 
 RATE = 16000

@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from avssl_downstream.spatialize.build import build
 from avssl_downstream.spatialize.options import SpatializeOptions
+from avssl_downstream.spatialize.registry import build_generator
 from avssl_downstream.spatialize.testing import check_generator
 from safetensors.torch import save_file
 
@@ -17,7 +17,7 @@ CLIPS = make_clips(3, seconds=0.63, frames=1, sample_rate=16000, channels=2)
 
 
 def small(**options):
-    return build(SpatializeOptions(generator_options={**SMALL, **options}), None)
+    return build_generator(SpatializeOptions(generator_options={**SMALL, **options}), None)
 
 
 def silent():
@@ -43,7 +43,7 @@ def test_contract(options):
 
 
 def test_published_sizes_and_names():
-    generator = build(SpatializeOptions(visual_branch="torchvision/resnet18"), None)
+    generator = build_generator(SpatializeOptions(visual_branch="torchvision/resnet18"), None)
     assert sum(each.numel() for each in generator.audio.parameters()) == 23_086_234
     assert sum(each.numel() for each in generator.fusion.parameters()) == 1_766_710
     names = generator.state_dict().keys()
@@ -143,7 +143,7 @@ def test_mirroring_exchanges_the_ears_and_turns_the_image_round():
 )
 def test_options_without_a_meaning_are_refused(options, why):
     with pytest.raises(ValueError, match=why):
-        build(SpatializeOptions(generator_options=options), None)
+        build_generator(SpatializeOptions(generator_options=options), None)
 
 
 def test_field_recordings_are_refused():
@@ -153,4 +153,4 @@ def test_field_recordings_are_refused():
 
 def test_encoders_are_wanted_where_they_are_named():
     with pytest.raises(ValueError, match="pretraining"):
-        build(replace(SpatializeOptions(), visual_branch="encoders"), None)
+        build_generator(replace(SpatializeOptions(), visual_branch="encoders"), None)

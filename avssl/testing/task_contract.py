@@ -1,4 +1,4 @@
-"""For authors of plug-ins: the contract of a pretext task as assertions, and clips to try it on."""
+"""Contract of a pretext task as assertions, and small clips to try it on."""
 
 from __future__ import annotations
 

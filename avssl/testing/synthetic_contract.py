@@ -1,0 +1,82 @@
+"""Contract of a synthetic dataset as assertions."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from avssl.synth.dataset_base import SyntheticDataset
+from avssl.synth.render_dataset import SceneDataset, SceneOptions
+
+
+def check_synthetic_dataset(dataset: SyntheticDataset, folder: Path) -> Path:
+    """Hold a synthetic dataset against the contract of `avssl.synth.dataset_base.SyntheticDataset`.
+
+    Constraints on its options are met, rendering twice writes the same files, and rendering again into a finished
+    folder changes nothing. A data set of scenes also gives the same scene, audio and frames for an index each time, in
+    the shapes and types that `SceneDataset` states.
+
+    Args:
+        dataset: with options that render in seconds.
+        folder: an empty folder, which the data set is rendered into twice.
+
+    Returns:
+        Result of `render`.
+
+    Raises:
+        AssertionError: a clause is broken; the message names it.
+    """
+    assert is_dataclass(dataset.Options), f"{type(dataset).__name__}.Options is a dataclass, not {dataset.Options!r}"
+    for met, text in dataset.constraints():
+        assert met, f"the options given break a constraint: {text}"
+    if isinstance(dataset, SceneDataset):
+        _check_scenes(dataset)
+    first, other = folder / "first", folder / "other"
+    result = dataset.render(first, workers=1, progress=False)
+    assert result in (first, *first.rglob("*")), f"render returns the manifest or the folder, not {result}"
+    dataset.render(other, workers=1, progress=False)
+    _check_same(_contents(first), _contents(other), "two renderings with the same options differ in")
+    before = _contents(first)
+    dataset.render(first, workers=1, progress=False)
+    _check_same(before, _contents(first), "rendering again into a finished folder changed")
+    return result
+
+
+def _check_scenes(dataset: SceneDataset[Any]) -> None:
+    lacking = {each.name for each in fields(SceneOptions)} - {each.name for each in fields(dataset.Options)}
+    assert not lacking, f"Options of a data set of scenes lack {', '.join(sorted(lacking))}; inherit from SceneOptions"
+    scene, again = dataset.describe(0), dataset.describe(0)
+    assert scene == again, "describe(0) twice gave different scenes; draw from the seed and the index alone"
+    assert scene.key != dataset.describe(1).key, f"scenes 0 and 1 have the same key {scene.key!r}"
+    audio, frames = dataset.audio(scene), list(dataset.frames(scene))
+    _check_audio(audio, round(dataset.form.seconds * dataset.form.sample_rate))
+    assert np.array_equal(audio, dataset.audio(scene)), "sound of one scene differs between two calls"
+    count = len(dataset.form.frame_times())
+    assert len(frames) == count, f"frames gives {len(frames)} frames, the form has {count}"
+    for frame in frames:
+        right = frame.dtype == np.uint8 and frame.ndim == 3 and frame.shape[2] == 3
+        assert right, f"frames are uint8 (height, width, 3), not {frame.dtype} {frame.shape}"
+    rows = len(dataset.truth(scene))
+    assert rows % count == 0, f"truth has one row for each frame and object, got {rows} rows of {count} frames"
+
+
+def _check_audio(audio: np.ndarray, samples: int) -> None:
+    right = audio.dtype == np.float32 and audio.ndim == 2 and audio.shape[1] == samples
+    assert right, f"sound is float32 (channels, {samples}), not {audio.dtype} {audio.shape}"
+    assert np.isfinite(audio).all(), "sound contains NaN or Inf"
+    assert np.abs(audio).max() <= 1, f"sound stays within -1 and 1, its peak is {np.abs(audio).max():.3g}"
+
+
+def _contents(folder: Path) -> dict[str, str]:
+    """Path of each file -> hash of its contents."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+def _check_same(one: dict[str, str], other: dict[str, str], what: str) -> None:
+    different = sorted(name for name in one.keys() | other.keys() if one.get(name) != other.get(name))
+    assert not different, f"{what} {different[0]}" + (f" and {len(different) - 1} more" if different[1:] else "")
