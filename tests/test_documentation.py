@@ -13,9 +13,10 @@ import torch
 
 from avssl.cli import main
 from avssl.cli.options import ConfigCommand, option_fields
-from avssl.config import FeatureConfig, ModelConfig, shipped_recipes
+from avssl.config import FeatureConfig, ModelConfig
 from avssl.media import write_audio
 from avssl.models import build_encoders
+from avssl.recipe_files import shipped_recipes
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted(
