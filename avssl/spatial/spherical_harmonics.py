@@ -74,7 +74,7 @@ def ambisonic_order(ambisonics: Tensor) -> int:
     order = math.isqrt(count) - 1
     if order < 1 or channel_count(order) != count:
         shape = tuple(ambisonics.shape)
-        raise ValueError(f"expected ambiX of shape (..., (order + 1) ** 2, samples), order 1 or more, got {shape}")
+        raise InputError(f"expected ambiX of shape (..., (order + 1) ** 2, samples), order 1 or more, got {shape}")
     return order
 
 

@@ -244,6 +244,7 @@ def test_a_key_is_emptied_by_nothing_behind_the_sign():
     assert given == {"ablate": "", "optim": {"lr": 1e-3}, "names": [], "title": "a=b", "root": "a="}
 
 
+@pytest.mark.heavy
 def test_what_only_some_need_is_imported_when_asked_for():
     optional = "timm torchvision matplotlib sklearn pytorch_metric_learning spaudiopy ot tensorboard"
     modules = "avssl_tasks.avsa avssl_tasks.swap avssl.train.pretrain avssl.hear avssl.detection.detect " + " ".join(

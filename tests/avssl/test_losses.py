@@ -142,6 +142,7 @@ def one_of_two(rank: int, folder: str) -> None:
     distributed.destroy_process_group()
 
 
+@pytest.mark.heavy
 def test_loss_and_gradient_of_two_processes_equal_those_of_one(tmp_path: Path) -> None:
     multiprocessing.spawn(one_of_two, args=(str(tmp_path),), nprocs=2)
     towers = Towers()

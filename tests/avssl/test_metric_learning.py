@@ -181,6 +181,7 @@ def one_of_two(rank: int, folder: str) -> None:
     distributed.destroy_process_group()
 
 
+@pytest.mark.heavy
 def test_two_processes_give_the_loss_and_gradient_of_one_and_of_our_own_losses(tmp_path: Path) -> None:
     multiprocessing.spawn(one_of_two, args=(str(tmp_path),), nprocs=2)
     towers = Towers()

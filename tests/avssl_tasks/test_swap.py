@@ -193,6 +193,7 @@ def train(task: Swap, batches: list[dict[str, Tensor]], steps: int) -> list[floa
 
 
 @pytest.mark.parametrize("control", ["", "mirror_both"])
+@pytest.mark.heavy
 def test_unseen_clips_are_classified_above_chance_unless_control(control: str) -> None:
     task = make(both_orders=True, **{control: True} if control else {})
     train(task, [batch_of(task, 16, seed) for seed in range(6)], 24)

@@ -83,6 +83,7 @@ def test_avsa_embeddings_depend_on_rotation_only_with_spatial_features() -> None
 
 
 @pytest.mark.parametrize("kind", [Avc, Avsa])
+@pytest.mark.heavy
 def test_a_few_steps_on_one_batch_align_matching_pairs(kind: Any) -> None:
     task = make(kind, flip=0.0)
     batch = batch_of(task, 6)

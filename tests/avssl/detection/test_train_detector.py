@@ -69,6 +69,7 @@ def test_a_sliver_of_a_box_is_no_example():
 
 
 @pytest.mark.skipif(find_spec("ultralytics") is None, reason="needs the extra `detect_objects`")
+@pytest.mark.heavy
 def test_trained_folder_is_a_detector_and_nothing_else_is_left(world, tmp_path, monkeypatch):
     here, home = tmp_path / "here", tmp_path / "home"
     here.mkdir()

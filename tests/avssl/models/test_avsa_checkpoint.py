@@ -105,6 +105,7 @@ def test_pickles_are_never_read_but_their_conversion_is_told(checkpoint, tmp_pat
     assert "weights_only=True" in str(caught.value)
 
 
+@pytest.mark.heavy
 def test_the_conversion_that_is_told_works(checkpoint, tmp_path):
     import os
     import subprocess

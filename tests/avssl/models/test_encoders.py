@@ -272,6 +272,7 @@ def test_a_run_of_another_configuration_does_not_start_from_them(folder):
         build_encoders(ModelConfig(preset="avsa", init=str(folder)), FEATURES)
 
 
+@pytest.mark.heavy
 def test_importing_the_package_does_not_import_torch():
     import subprocess
     import sys

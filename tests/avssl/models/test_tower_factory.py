@@ -139,6 +139,7 @@ def error_of_places(grid):
         return ridge_error(tower(seen), known, tower(unseen), truth)
 
 
+@pytest.mark.heavy
 def test_small_video_tells_where_a_thing_is_even_untrained():
     assert error_of_places(SmallVideo().grid) < 0.25 < 0.5 < error_of_places(1)
 
@@ -173,6 +174,7 @@ def error_of_ways(frames):
         return ridge_error(tower(seen), known, tower(unseen), truth)
 
 
+@pytest.mark.heavy
 def test_small_video_tells_which_way_a_thing_moves_even_untrained():
     assert error_of_ways(4) < 0.25 < 0.9 < error_of_ways(1)
 

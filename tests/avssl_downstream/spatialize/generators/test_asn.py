@@ -231,6 +231,7 @@ def test_the_classifier_trains_masks_and_frames() -> None:
         assert any(each.grad is not None and bool(each.grad.abs().sum() > 0) for each in part.parameters())
 
 
+@pytest.mark.heavy
 def test_it_learns_from_the_image_which_ear_to_give_the_audio() -> None:
     generator = make(target_mask="complex", flow="")
     clips = [scene(seed, left=seed % 2 == 0) for seed in range(8)]

@@ -201,6 +201,7 @@ def test_the_loss_is_the_squared_difference_of_spectra_at_the_level_of_the_mix()
     assert math.isclose(out["explained"], 0, abs_tol=1e-5)
 
 
+@pytest.mark.heavy
 def test_it_learns_by_looking_where_the_audio_is():
     clips = windows(make(), 6, seed=3)
     explained = {}
@@ -287,6 +288,7 @@ def test_direction_of_arrival_of_a_plane_wave_and_of_a_diffuse_field():
     assert not axis.direction_of_arrival(torch.zeros(1, 4, sizes.stft.bins, 5, dtype=torch.complex64)).any()
 
 
+@pytest.mark.heavy
 def test_it_learns_the_second_order_from_where_things_are_seen():
     clips = second_order(make(), 6, seed=3)
     generator = make(variant="no_flow", order=2)

@@ -124,6 +124,7 @@ def test_silence_costs_nothing_and_breaks_nothing():
     assert all(bool(each.grad.isfinite().all()) for each in generator.parameters() if each.grad is not None)
 
 
+@pytest.mark.heavy
 def test_it_learns_by_looking_on_which_side_the_audio_is():
     generator = make(magnitude_weight=0.001, spatial_loss="energy")
     optimizer = torch.optim.Adam(generator.parameters(), 3e-3)
