@@ -247,9 +247,12 @@ def test_a_key_is_emptied_by_nothing_behind_the_sign():
 @pytest.mark.heavy
 def test_what_only_some_need_is_imported_when_asked_for():
     optional = "timm torchvision matplotlib sklearn pytorch_metric_learning spaudiopy ot tensorboard"
-    modules = "avssl_tasks.avsa avssl_tasks.swap avssl.train.pretrain avssl.hear avssl.detection.detect " + " ".join(
-        f"avssl_downstream.{name}"
-        for name in ("correspondence", "action", "acoustic_scenes", "eigenscape", "spatialize")
+    modules = (
+        "avssl_tasks.avsa avssl_tasks.swap avssl.train.pretrain avssl.hear avssl.detection.detect_objects "
+        + " ".join(
+            f"avssl_downstream.{name}"
+            for name in ("correspondence", "action", "acoustic_scenes", "eigenscape", "spatialize")
+        )
     )
     code = f"import sys, {modules.replace(' ', ', ')}; print([m for m in '{optional}'.split() if m in sys.modules])"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from avssl.datasets.manifest import Manifest, Row, read_manifest
-from avssl.detection.detect import detect_objects
+from avssl.detection.detect_objects import detect_objects
 from avssl.detection.ground_truth import COLUMNS, FILE, read_truth
 from avssl.detection.object_index import read_settings
 from avssl.detection.tiling import BEYOND

@@ -14,7 +14,7 @@ from avssl_downstream.action.video_clips import read_labelled, spread
 from safetensors.torch import load_file
 
 from avssl.config import FeatureConfig, ModelConfig, fill
-from avssl.embedding.inference import embed
+from avssl.embedding.batch_inference import embed
 from avssl.media import read_frames
 from avssl.models.encoders import Encoders
 from avssl.models.geometry import InputGeometry

@@ -14,7 +14,7 @@ from avssl_downstream.correspondence import Correspondence
 from avssl_downstream.correspondence.options import CorrespondenceOptions
 from avssl_downstream.correspondence.pair_probe import Pairs, evaluate_pairs, train
 from avssl_downstream.correspondence.pair_sampling import PairSampler, draw_misalignment
-from avssl_downstream.correspondence.retrieval import ClipBatches, evaluate_retrieval, train_projections
+from avssl_downstream.correspondence.window_retrieval import ClipBatches, evaluate_retrieval, train_projections
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 

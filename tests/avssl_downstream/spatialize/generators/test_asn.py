@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from avssl_downstream.spatialize.check_generator import check_generator
 from avssl_downstream.spatialize.generator import mix_down
 from avssl_downstream.spatialize.generators.asn import Asn
 from avssl_downstream.spatialize.generators.asn_options import AsnOptions
 from avssl_downstream.spatialize.networks.visual_branch import VisualBranch
 from avssl_downstream.spatialize.options import SpatializeOptions
-from avssl_downstream.spatialize.testing import check_generator
 from torch import Tensor, nn
 from torch.nn import functional
 

@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from avssl_downstream.spatialize.check_generator import check_generator
 from avssl_downstream.spatialize.generator import mix_down
 from avssl_downstream.spatialize.generators import foa360
 from avssl_downstream.spatialize.generators.foa360 import Foa360
 from avssl_downstream.spatialize.generators.foa360_options import STREAMS, Foa360Options
 from avssl_downstream.spatialize.networks.visual_branch import VisualBranch
-from avssl_downstream.spatialize.testing import check_generator
 from torch import Tensor
 from torch.nn import functional
 from torch.utils.data import default_collate

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from avssl_downstream.spatialize.check_generator import check_generator
 from avssl_downstream.spatialize.generator import mix_down
 from avssl_downstream.spatialize.generators.mono_to_3d import MonoTo3D, MonoTo3DOptions, losses
 from avssl_downstream.spatialize.networks.visual_branch import VisualBranch
-from avssl_downstream.spatialize.testing import check_generator
 from torch import Tensor
 from torch.utils.data import default_collate
 

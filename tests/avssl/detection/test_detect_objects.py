@@ -12,9 +12,9 @@ import pytest
 import torch
 
 from avssl.datasets.manifest import Row, write_manifest
-from avssl.detection import detect as passing
+from avssl.detection import detect_objects as passing
 from avssl.detection.backends import Detections, Detector
-from avssl.detection.detect import detect_objects
+from avssl.detection.detect_objects import detect_objects
 from avssl.detection.object_index import read, read_settings
 from avssl.detection.prefetch import instants
 from avssl.media import write_video
@@ -270,7 +270,7 @@ def remove_objects(out):
 
 def test_originals_are_looked_at_while_all_are_there_else_proxies(prepared, toy, caplog):
     recordings, out = prepared
-    with caplog.at_level("INFO", "avssl.detection.detect"):
+    with caplog.at_level("INFO", "avssl.detection.detect_objects"):
         path = detect_objects(out, "toy", progress=False)
     assert (azimuths(out), read_settings(path)[0].frames) == ([50, 50], "original")
     assert "are detected in original recordings" in caplog.text
