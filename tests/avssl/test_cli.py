@@ -187,7 +187,7 @@ def test_a_strangers_head_without_options_or_manifest_is_fitted_and_applied(enco
         ([], "nothing to do"),
         (["--data", "x"], "the head 'refuse' reads no data"),
         (["--set", "scal=2"], "did you mean 'scale'"),
-        (["--input", "x", "--output", "y"], "Refuse makes nothing from x"),
+        (["--input", "x", "--output", "y"], "x: expected a generative head, got Refuse"),
     ):
         refused = downstream("refuse", "--encoders", encoders, *arguments)
         assert refused.exit_code == 2, refused.output

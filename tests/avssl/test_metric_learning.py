@@ -126,7 +126,7 @@ def test_candidates_are_those_of_alignment() -> None:
     ("arguments", "message"),
     [
         (("pml/SupConLos",), "got 'pml/SupConLos' (did you mean 'SupConLoss'?); use pml/AngularLoss, "),
-        (("pml/FastAPLoss",), "pml/FastAPLoss: expected one of losses that work across modalities, got an error"),
+        (("pml/FastAPLoss",), "pml/FastAPLoss: expected one of losses that support two modalities, got an error"),
         (("pml/ThresholdConsistentMarginLoss",), "got no gradient for one modality"),
         (("pml/DynamicSoftMarginLoss",), "got an error (Trying to backward through the graph a second time"),
         (("pml/ArcFaceLoss",), "pml/ArcFaceLoss: expected its parameters, got {}"),

@@ -148,7 +148,7 @@ def test_variants_without_flow_neither_build_nor_compute_it(variant, monkeypatch
         raise AssertionError("flow")
 
     monkeypatch.setattr(foa360, "flow_estimator", refuse)
-    monkeypatch.setattr(foa360, "paint", refuse)
+    monkeypatch.setattr(foa360, "flow_to_rgb", refuse)
     generator = make(variant=variant, flow="raft_small")  # whose weights are not there
     assert generator.frames == 1
     generator.encode_video(torch.zeros(1, 1, 3, 32, 64, dtype=torch.uint8))
