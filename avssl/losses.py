@@ -60,6 +60,11 @@ def info_nce(a: Tensor, b: Tensor, temperature: float = 0.07, tile: int = TILE) 
 
     Raises:
         ValueError: shapes differ.
+
+    Example:
+        >>> pairs = torch.eye(4)
+        >>> bool(info_nce(pairs, pairs) < 1e-4)  # every row finds its partner
+        True
     """
     _require_pairs(a, b, 2)
     with torch.autocast(a.device.type, enabled=False):

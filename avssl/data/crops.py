@@ -86,6 +86,11 @@ def draw_crops(
 
     Raises:
         InputError: unknown `world`; guided crops without objects, or with directions or scores that are not finite.
+
+    Example:
+        >>> crops = draw_crops(CropOptions(crops=3), np.random.default_rng(0))
+        >>> crops.directions().shape  # azimuth and elevation of each centre
+        torch.Size([3, 2])
     """
     if options.crop_guide == "objects":
         scene = draw_rotation(world, rng)

@@ -43,6 +43,12 @@ def accuracy_interval(correct: Tensor, group: Tensor, resamplings: int, seed: in
 
     Raises:
         InputError: no prediction, or not one group for each.
+
+    Example:
+        >>> import torch
+        >>> correct, clip = torch.tensor([True, True, False, True]), torch.tensor([0, 0, 1, 1])
+        >>> accuracy_interval(correct, clip, resamplings=1000, seed=0)
+        Interval(accuracy=0.75, low=0.5, high=1.0)
     """
     if not correct.numel() or correct.shape != group.shape:
         raise InputError(

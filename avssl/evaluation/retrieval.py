@@ -41,6 +41,11 @@ def retrieval_metrics(
 
     Raises:
         InputError: inconsistent shapes, embeddings not finite, or a query without relevant reference.
+
+    Example:
+        >>> scores = retrieval_metrics(torch.eye(4), torch.arange(4), torch.eye(4), torch.arange(4))
+        >>> scores["r1"], scores["r1_chance"]
+        (1.0, 0.25)
     """
     labels = _label_indices(query, query_label, reference, reference_label)
     relevant = np.bincount(labels[1])[labels[0]]

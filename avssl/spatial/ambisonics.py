@@ -64,7 +64,12 @@ def angles(vector: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def angle_between(azimuth: Angle, elevation: Angle, other_azimuth: Angle, other_elevation: Angle) -> Tensor:
-    """Great-circle angle between two directions, in [0, pi]; accurate for nearly equal and nearly opposite ones."""
+    """Great-circle angle between two directions, in [0, pi]; accurate for nearly equal and nearly opposite ones.
+
+    Example:
+        >>> float(angle_between(0.0, 0.0, math.pi / 2, 0.0).rad2deg())
+        90.0
+    """
     like = next((each for each in (azimuth, elevation, other_azimuth) if isinstance(each, Tensor)), other_elevation)
     device = like.device if isinstance(like, Tensor) else None
     one, other = direction(azimuth, elevation).to(device), direction(other_azimuth, other_elevation).to(device)
@@ -90,6 +95,10 @@ def encode(signal: Tensor, azimuth: Angle, elevation: Angle, *, order: int = 1) 
 
     Raises:
         ValueError: path and signal of different lengths.
+
+    Example:
+        >>> encode(torch.ones(3), azimuth=0.0, elevation=0.0)[:, 0]  # from the front: W and X
+        tensor([1., 0., 0., 1.])
     """
     gain = gains(azimuth, elevation, order=order).to(signal)
     if gain.ndim <= signal.ndim:
@@ -152,6 +161,12 @@ def rotate(foa: Tensor, matrix: Tensor) -> Tensor:
 
     Returns:
         `(..., 4, samples)`.
+
+    Example:
+        >>> tone = encode(torch.sin(torch.arange(2400.0)), azimuth=0.5, elevation=0.0)
+        >>> turned = rotate(tone, rotation(yaw=0.25))
+        >>> round(float(intensity_direction(turned, sample_rate=24000)[0]), 3)
+        0.75
     """
     require_foa(foa)
     mixing = _on_channels(matrix.to(foa))
@@ -167,6 +182,11 @@ def mirror(foa: Tensor, axis: str) -> Tensor:
 
     Raises:
         ValueError: unknown axis.
+
+    Example:
+        >>> tone = encode(torch.sin(torch.arange(2400.0)), azimuth=0.5, elevation=0.0)
+        >>> round(float(intensity_direction(mirror(tone, "left-right"), sample_rate=24000)[0]), 3)
+        -0.5
     """
     require_foa(foa)
     return foa * foa.new_tensor(_choice("mirror axis", axis, _SIGNS)).unsqueeze(-1)
@@ -188,6 +208,11 @@ def beamform(foa: Tensor, azimuth: Angle, elevation: Angle, pattern: str = "proj
 
     Raises:
         ValueError: unknown pattern.
+
+    Example:
+        >>> front = encode(torch.ones(1), 0.0, 0.0)
+        >>> float(beamform(front, 0.0, 0.0, "cardioid")), round(float(beamform(front, math.pi, 0.0, "cardioid")), 6)
+        (1.0, 0.0)
     """
     require_foa(foa)
     omni, dipole = _choice("beam pattern", pattern, _BEAMS)
@@ -231,6 +256,10 @@ def convert(foa: Tensor, source: str, target: str) -> Tensor:
 
     Raises:
         ValueError: unknown layout.
+
+    Example:
+        >>> convert(torch.tensor([[1.0], [2.0], [3.0], [4.0]]), "ambix", "fuma")[:, 0]  # W, X, Y, Z
+        tensor([0.7071, 4.0000, 2.0000, 3.0000])
     """
     require_foa(foa)
     source_order, source_gains = _choice("channel layout", source, _LAYOUTS)
@@ -254,6 +283,11 @@ def intensity_direction(
     Returns:
         Azimuth, elevation and diffuseness, each `(...)`. Diffuseness is 0 for one plane wave, 1 for a diffuse field.
         For silence in the band, azimuth and elevation are nan and diffuseness is 1.
+
+    Example:
+        >>> wave = encode(torch.sin(torch.arange(2400.0)), azimuth=0.5, elevation=0.25)
+        >>> [round(float(each), 3) for each in intensity_direction(wave, sample_rate=24000)]
+        [0.5, 0.25, 0.0]
     """
     require_foa(foa)
     return field_direction(band_covariance(foa, sample_rate, low, high))

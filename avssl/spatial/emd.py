@@ -34,6 +34,14 @@ def earth_movers_distance(masses: Masses, others: Masses, ground: NDArray[np.flo
 
     Raises:
         ValueError: a mass that is negative or not finite.
+
+    Example:
+        >>> import torch
+        >>> azimuth = torch.tensor([0.0, torch.pi / 2])
+        >>> ground = great_circle_distances(azimuth, torch.zeros(2))
+        >>> work = earth_movers_distance(np.array([1.0, 0.0]), np.array([0.0, 1.0]), ground)
+        >>> round(float(np.rad2deg(work)), 3)
+        90.0
     """
     if not (np.isfinite(masses).all() and np.isfinite(others).all() and min(masses.min(), others.min()) >= 0):
         raise InputError("expected finite masses of 0 or more, got negative ones, NaN or Inf")

@@ -45,6 +45,12 @@ def energy_map(foa: Tensor, height: int = 32, width: int = 64) -> Tensor:
 
     Raises:
         ValueError: not 4 channels.
+
+    Example:
+        >>> from avssl.spatial.ambisonics import encode
+        >>> level = energy_map(encode(torch.randn(2400), azimuth=0.0, elevation=0.0), height=9, width=18)
+        >>> divmod(int(level.argmax()), 18)[0]  # row of the horizon
+        4
     """
     azimuth, elevation = equirectangular_grid(height, width)
     level = energy_towards(foa, azimuth.flatten(), elevation.flatten())

@@ -59,6 +59,11 @@ class Features(nn.Module):
 
     Raises:
         ValueError: a channel count that the feature does not accept.
+
+    Example:
+        >>> features = Features(FeatureConfig(name="foa-iv"))
+        >>> features(torch.randn(2, 4, 24000)).shape  # 4 log-mel maps and 3 of the intensity, frames, mel bands
+        torch.Size([2, 7, 100, 128])
     """
 
     window: Tensor
@@ -219,6 +224,12 @@ def intensity(foa: Tensor, eps: float = 1e-10) -> Tensor:
 
     Raises:
         ValueError: `foa` has not 4 channels.
+
+    Example:
+        >>> from avssl.spatial.ambisonics import gains
+        >>> wave = gains(0.0, 0.0)[:, None, None] * torch.ones(5, 3, dtype=torch.complex64)
+        >>> intensity(wave)[:, 0, 0]  # along y, z, x
+        tensor([0., 0., 1.])
     """
     if foa.ndim < 3 or foa.shape[-3] != 4:
         raise InputError(f"expected an ambiX spectrogram (..., 4, frequency, time), got {tuple(foa.shape)}")

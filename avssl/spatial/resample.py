@@ -70,6 +70,10 @@ def resample(audio: Tensor, source: int, target: int, low_pass: LowPass = AUDIO)
 
     Returns:
         float32 `(channels, ceil(samples * target / source))`, on the device of `audio`.
+
+    Example:
+        >>> resample(torch.zeros(4, 48000), source=48000, target=24000).shape
+        torch.Size([4, 24000])
     """
     if source == target:
         return audio

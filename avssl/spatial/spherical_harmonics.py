@@ -30,6 +30,10 @@ def spherical_harmonics(vector: Tensor, order: int) -> Tensor:
 
     Raises:
         ValueError: negative order.
+
+    Example:
+        >>> spherical_harmonics(torch.tensor([0.0, 1.0, 0.0]), order=1)  # to the left: W, Y, Z, X
+        tensor([1., 1., 0., 0.])
     """
     if order < 0:
         raise InputError(f"expected an ambisonic order of 0 or more, got {order}")

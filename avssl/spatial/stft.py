@@ -77,6 +77,14 @@ def stft(audio: Tensor, n_fft: int, window_length: int, hop: int, pad: str = "re
 
     Raises:
         ValueError: inconsistent parameters, or audio too short for them.
+
+    Example:
+        >>> audio = torch.randn(2, 16000)
+        >>> spectrum = stft(audio, n_fft=512, window_length=400, hop=160)
+        >>> spectrum.shape
+        torch.Size([2, 257, 101])
+        >>> torch.allclose(istft(spectrum, 512, 400, 160, samples=16000), audio, atol=1e-5)
+        True
     """
     config = StftConfig(n_fft, window_length, hop, pad)
     least = n_fft if pad == "none" else n_fft // 2 + 1
