@@ -1,4 +1,4 @@
-"""Random changes of colour and level that say nothing about where things are."""
+"""Colour jitter of frames and level jitter of audio."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ YIQ = torch.tensor([[0.299, 0.587, 0.114], [0.596, -0.274, -0.322], [0.211, -0.5
 
 
 def jitter_colour(frames: Tensor, strength: Colour, rng: np.random.Generator) -> Tensor:
-    """Change the colours of each clip of frames, alike in all its frames.
+    """Jitter the colours of each crop, equally in all its frames.
 
     Brightness, contrast, saturation and hue in this order, as one affine map of RGB; hue turns in the YIQ plane. One
     pass over the pixels takes a quarter of the time of torchvision's four, which would be the longest step of a loader.
 
     Args:
         frames: uint8 `(crops, time, 3, height, width)`.
-        strength: how much.
-        rng: the only source of chance.
+        strength: ranges of brightness, contrast, saturation and hue.
+        rng: random number generator.
 
     Returns:
         uint8 of the same shape.
@@ -46,7 +46,7 @@ def jitter_colour(frames: Tensor, strength: Colour, rng: np.random.Generator) ->
 
 
 def jitter_level(audio: Tensor, strength: float, rng: np.random.Generator) -> Tensor:
-    """Multiply sound by 1 plus or minus up to `strength`, and clip it to full scale as AVSA does."""
+    """Multiply audio by a random gain in 1 plus or minus `strength`, and clip it to full scale as AVSA does."""
     return (audio * rng.uniform(1 - strength, 1 + strength)).clamp_(-1, 1)
 
 
@@ -57,7 +57,7 @@ def _saturate(factor: Tensor) -> Tensor:
 
 
 def _turn(turns: Tensor) -> Tensor:
-    """`(crops, 3, 3)`: hue by so many turns of the circle, luma kept."""
+    """`(crops, 3, 3)`: hue rotation in turns of the circle; luma is unchanged."""
     cosine, sine = torch.cos(2 * math.pi * turns), torch.sin(2 * math.pi * turns)
     zero, one = torch.zeros_like(turns), torch.ones_like(turns)
     rows = [one, zero, zero, zero, cosine, -sine, zero, sine, cosine]

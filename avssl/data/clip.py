@@ -1,4 +1,4 @@
-"""A clip: what a loader hands to a task."""
+"""Clip: decoded frames and audio of one window."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Clip:
-    """One instant of a recording, in memory.
+    """One window of a recording, in memory.
 
-    Sound of 360-degree video is ambiX (ACN order W, Y, Z, X; SN3D gain); its frames are equirectangular, the centre
+    Audio of 360-degree video is ambiX (ACN order W, Y, Z, X; SN3D gain); its frames are equirectangular, the centre
     column in front.
     """
 
@@ -24,9 +24,9 @@ class Clip:
     sample_rate: int
     """Hz."""
     key: str
-    """Names the clip in its manifest."""
+    """Key of the clip in its manifest."""
     labels: dict[str, Any] = field(default_factory=dict)
     """Manifest columns, and `start`: seconds from the clip's beginning to this window's."""
     objects: Tensor = field(default_factory=lambda: torch.empty(0, 3))
-    """float32 `(N, 3)`, azimuth and elevation in radians and score of what was found in the middle of the frames' time,
-    best first; empty where nothing was found, or no detector is named."""
+    """float32 `(N, 3)`, azimuth and elevation in radians and score of objects in the middle of the frames' time, best
+    first; empty without objects or detector."""

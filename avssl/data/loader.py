@@ -1,4 +1,4 @@
-"""Manifest to batches: a batch is a function of seed, step and rank, whatever the number of loader processes."""
+"""Batches of a manifest: a function of seed, step and rank, independent of the number of loader processes."""
 
 from __future__ import annotations
 
@@ -34,17 +34,17 @@ def read_clip(
     rng: np.random.Generator | None = None,
     objects: Objects | None = None,
 ) -> Clip:
-    """Read a window of a clip: `config.seconds` of sound, and frames from within them.
+    """Read a window of a clip: `config.seconds` of audio, and frames within it.
 
     A clip shorter than the window is followed by silence and its last frame.
 
     Args:
         row: the clip.
         root: folder that the row's paths start from.
-        config: how much is read.
-        sample_rate: Hz, of the sound returned.
-        rng: places the sound in the clip, and the frames in the sound; None places both in the middle.
-        objects: of the manifest's clips; those of the middle of the frames' time go with the clip.
+        config: length of the window, number and rate of frames.
+        sample_rate: Hz of the returned audio.
+        rng: random position of the audio in the clip and of the frames in the audio; None: both in the middle.
+        objects: of the manifest's clips; the clip gets those in the middle of the frames' time.
 
     Returns:
         The clip; its labels are the row's columns with `start`, where the window begins, and `frame_start`, where its
@@ -61,7 +61,7 @@ def read_clip(
     frame_start = start + max(0.0, seconds - config.frames / config.frame_rate) * frames_at
     audio = read_resampled(root / row.audio, row.start + start, seconds, sample_rate)
     if not bool(audio.isfinite().all()):
-        raise InputError(f"{root / row.audio}: sound is made of finite numbers, here are others near {start:.2f} s")
+        raise InputError(f"{root / row.audio}: audio contains NaN or Inf near {start:.2f} s")
     samples = round(config.seconds * sample_rate)
     last = row.start + row.seconds - 0.5 / max(row.frame_rate, 1.0)
     times = [min(row.start + frame_start + frame / config.frame_rate, last) for frame in range(config.frames)]
@@ -71,30 +71,30 @@ def read_clip(
         sample_rate=sample_rate,
         key=row.key,
         labels=asdict(row) | {"start": float(start), "frame_start": float(frame_start)},
-        objects=_seen(objects, row.key, (times[0] + times[-1]) / 2 - row.start),
+        objects=_objects_at(objects, row.key, (times[0] + times[-1]) / 2 - row.start),
     )
 
 
-def _seen(objects: Objects | None, key: str, time: float) -> Tensor:
+def _objects_at(objects: Objects | None, key: str, time: float) -> Tensor:
     """Azimuth, elevation and score `(N, 3)` of a clip's objects at a time in seconds from its beginning."""
     if objects is None:
         return torch.empty(0, 3)
     directions, scores = objects.at(key, time)
     found = torch.column_stack([torch.as_tensor(directions), torch.as_tensor(scores)]).float()
     if not bool(found.isfinite().all()):
-        raise InputError(f"clip {key!r}: objects have finite directions and scores, here are others near {time:.2f} s")
+        raise InputError(f"clip {key!r}: directions or scores of objects contain NaN or Inf near {time:.2f} s")
     return found
 
 
 class Batches:
-    """The batches of a run, any stretch of them, exactly repeatable.
+    """Batches of a run, any range of steps, reproducible.
 
     Every epoch is a permutation of the clips, seeded; it is cut into batches and what is left over is dropped, so that
     no batch holds a clip twice unless there are fewer clips than that. Each rank takes its slice of the same batch.
 
     Args:
         manifest: the clips.
-        views: what a task makes of one clip; gets a generator seeded by seed, step and the clip's key.
+        views: maps a clip to a training example, with a generator seeded by seed, step and the clip's key.
         data: batch (over all ranks), workers, how much of a clip is read, and whose objects go with it.
         sample_rate: Hz, of the clips' sound.
         seed: of the run.
@@ -171,7 +171,7 @@ class _Steps:
 
 @lru_cache(maxsize=2)
 def permutation(clips: int, seed: int, epoch: int) -> np.ndarray:
-    """The order in which an epoch shows so many clips."""
+    """Order of the clips in an epoch."""
     return np.random.default_rng((seed, epoch, crc32(b"epoch"))).permutation(clips)
 
 

@@ -1,4 +1,4 @@
-"""Directions that keep apart on the sphere: random ones, alone or around some that are given."""
+"""Sample directions on the sphere with a minimum separation, random or near given ones."""
 
 # K directions wanted, N given; azimuth and elevation in radians
 
@@ -23,7 +23,7 @@ NOWHERE: Floats = np.empty((0, 2))
 
 @dataclass(frozen=True)
 class DirectionConstraints:
-    """How many directions are wanted, where random ones may be, and how far apart all of them are."""
+    """Number of directions, elevation range of random ones, and minimum separation."""
 
     count: int
     """K."""
@@ -35,61 +35,63 @@ class DirectionConstraints:
     """Radians between any two."""
 
 
-def sample_directions(room: DirectionConstraints, rng: np.random.Generator, tries: int = TRIES) -> Floats:
+def sample_directions(constraints: DirectionConstraints, rng: np.random.Generator, tries: int = TRIES) -> Floats:
     """Azimuth and elevation `(K, 2)` of random directions, one after the other, each far enough from those before it.
 
     Raises:
-        InputError: so many this far apart were not found; some tries are enough wherever there is room.
+        InputError: no such set of directions was found in `tries` attempts.
     """
-    found = _completed(NOWHERE, room, rng, tries)
+    found = _completed(NOWHERE, constraints, rng, tries)
     if found is None:
         least, min_elevation, max_elevation = (
-            math.degrees(each) for each in (room.min_separation, room.min_elevation, room.max_elevation)
+            math.degrees(each)
+            for each in (constraints.min_separation, constraints.min_elevation, constraints.max_elevation)
         )
         raise InputError(
-            f"{room.count} crops do not fit {least:g} degrees apart between elevations "
+            f"{constraints.count} crops do not fit {least:g} degrees apart between elevations "
             f"{min_elevation:g} and {max_elevation:g}: fewer crops or a smaller min_separation"
         )
     return found
 
 
-def sample_directions_near(given: Floats, room: DirectionConstraints, rng: np.random.Generator) -> Floats:
-    """Azimuth and elevation `(K, 2)`: of what is given, best first, then random.
+def sample_directions_near(given: Floats, constraints: DirectionConstraints, rng: np.random.Generator) -> Floats:
+    """Azimuth and elevation `(K, 2)`: given directions, best first, then random ones.
 
-    What is closer than the least angle to something better is passed over; the last are given up where they leave no
-    room for the random directions that are still missing.
+    Given directions closer than the minimum separation to a better one are skipped; the last are dropped where they
+    leave no room for the remaining random directions.
 
     Args:
         given: `(N, 2)`, best first; elevations are not limited.
-        room: K, elevations of random directions, least angle.
-        rng: the only source of chance.
+        constraints: K, elevations of random directions, least angle.
+        rng: random number generator.
     """
-    chosen = _distinct(given, room)
+    chosen = _distinct(given, constraints)
     for kept in range(len(chosen), 0, -1):
-        found = _completed(chosen[:kept], room, rng, TRIES_AT_FIRST)
+        found = _completed(chosen[:kept], constraints, rng, TRIES_AT_FIRST)
         if found is not None:
             return found
-    return sample_directions(room, rng)
+    return sample_directions(constraints, rng)
 
 
-def _distinct(given: Floats, room: DirectionConstraints) -> Floats:
-    """Up to K of what is given, each far enough from the better ones among them."""
+def _distinct(given: Floats, constraints: DirectionConstraints) -> Floats:
+    """Up to K given directions, each far enough from the better ones among them."""
     chosen, left = NOWHERE, given
-    while len(left) and len(chosen) < room.count:
+    while len(left) and len(chosen) < constraints.count:
         chosen = np.concatenate([chosen, left[:1]])
-        left = left[1:][_free(left[1:], left[:1], room)]
+        left = left[1:][_free(left[1:], left[:1], constraints)]
     return chosen
 
 
-def _completed(taken: Floats, room: DirectionConstraints, rng: np.random.Generator, tries: int) -> Floats | None:
+def _completed(taken: Floats, constraints: DirectionConstraints, rng: np.random.Generator, tries: int) -> Floats | None:
     """Directions `(K, 2)`: those taken, then random ones; None where none were found that keep apart."""
     for _ in range(tries):
         found = taken
-        while len(found) < room.count:
+        while len(found) < constraints.count:
             candidates = np.stack(
-                [rng.uniform(-np.pi, np.pi, 64), rng.uniform(room.min_elevation, room.max_elevation, 64)], 1
+                [rng.uniform(-np.pi, np.pi, 64), rng.uniform(constraints.min_elevation, constraints.max_elevation, 64)],
+                1,
             )
-            free = _free(candidates, found, room)
+            free = _free(candidates, found, constraints)
             if not free.any():
                 break
             found = np.concatenate([found, candidates[free][:1]])
@@ -98,9 +100,9 @@ def _completed(taken: Floats, room: DirectionConstraints, rng: np.random.Generat
     return None
 
 
-def _free(directions: Floats, taken: Floats, room: DirectionConstraints) -> NDArray[np.bool_]:
+def _free(directions: Floats, taken: Floats, constraints: DirectionConstraints) -> NDArray[np.bool_]:
     """Which directions are far enough from all that are taken: `(len(directions),)`."""
     across = np.cos(directions[:, None, 0] - taken[:, 0]) * np.cos(directions[:, None, 1]) * np.cos(taken[:, 1])
     cosines = across + np.sin(directions[:, None, 1]) * np.sin(taken[:, 1])
-    free: NDArray[np.bool_] = cosines.max(1, initial=-1.0) <= math.cos(room.min_separation) + 1e-12
+    free: NDArray[np.bool_] = cosines.max(1, initial=-1.0) <= math.cos(constraints.min_separation) + 1e-12
     return free

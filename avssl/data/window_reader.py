@@ -1,4 +1,4 @@
-"""Windows of any file, as encoders that are not trained any more take them: the same ones, however they are read."""
+"""Read windows of audio and video files for frozen encoders, deterministically."""
 
 # N windows, C channels
 
@@ -25,7 +25,7 @@ TOWERS = ("audio", "video")
 MARGIN = 0.25
 """Seconds by which a window may begin past the end of the audio; it is silent then."""
 SLACK = 1e-6
-"""Seconds by which an instant may fall short of the end through rounding."""
+"""Rounding tolerance in seconds at the end of the video."""
 
 
 @dataclass(frozen=True)
@@ -33,57 +33,57 @@ class Source:
     """Windows of one file."""
 
     key: str
-    """Names it to whoever asks."""
+    """Name of the file."""
     path: Path
     starts: tuple[float, ...]
     """Seconds from the file's beginning to each window's."""
 
 
 def read_window_audio(path: Path, start: float, reading: Reading, sample_rate: int) -> Tensor:
-    """The sound of one window; what the file lacks of it is silence.
+    """Read the audio of one window, padded with silence past the end of the file.
 
     Args:
-        path: any file with sound.
+        path: audio file, or video file with audio.
         start: seconds from the file's beginning.
         reading: length, channels.
-        sample_rate: Hz of what is returned; the file may have another.
+        sample_rate: Hz of the returned audio; the file is resampled.
 
     Returns:
         float32 `(channels, samples)`, full scale 1.
 
     Raises:
         FileNotFoundError: there is no such file.
-        InputError: no sound, broken, or far past its end.
+        InputError: no audio, a broken file, or a window far past its end.
     """
     return read_audio_windows(path, [start], reading, sample_rate)[0]
 
 
 def read_window_frames(path: Path, start: float, reading: Reading) -> Tensor:
-    """The pictures of one window; past the end those that are there come again, in a cycle (Morgado 2020, AVSA's code).
+    """Read the frames of one window; past the end they repeat in a cycle (Morgado 2020, AVSA's code).
 
     Args:
-        path: any file with pictures.
+        path: video file.
         start: seconds from the file's beginning.
-        reading: how many, how fast, how large.
+        reading: number, rate and size of frames.
 
     Returns:
         uint8 `(frames, 3, height, width)`, RGB.
 
     Raises:
         FileNotFoundError: there is no such file.
-        InputError: no pictures, broken, or wholly past their end.
+        InputError: no video, a broken file, or a window past its end.
     """
     return next(iterate_window_frames(path, [start], reading))
 
 
 def read_audio_windows(path: Path, starts: Sequence[float], reading: Reading, sample_rate: int) -> Tensor:
-    """The sound of windows near each other, read in one go; see `read_window_audio`.
+    """Read the audio of nearby windows in one pass; see `read_window_audio`.
 
     Args:
-        path: any file with sound.
-        starts: ascending; all that lies between them is in memory.
+        path: audio file, or video file with audio.
+        starts: ascending; audio between them is held in memory.
         reading: length, channels.
-        sample_rate: Hz of what is returned.
+        sample_rate: Hz of the returned audio.
 
     Returns:
         float32 `(N, C, samples)`.
@@ -97,12 +97,12 @@ def read_audio_windows(path: Path, starts: Sequence[float], reading: Reading, sa
 
 
 def iterate_window_frames(path: Path, starts: Sequence[float], reading: Reading) -> Iterator[Tensor]:
-    """The pictures of windows near each other, decoded in one go; see `read_window_frames`.
+    """Read the frames of nearby windows in one pass; see `read_window_frames`.
 
     Args:
-        path: any file with pictures.
+        path: video file.
         starts: ascending.
-        reading: how many, how fast, how large.
+        reading: number, rate and size of frames.
 
     Yields:
         uint8 `(frames, 3, height, width)`.
@@ -125,20 +125,20 @@ def _segment(path: Path, start: float, seconds: float, reading: Reading, sample_
     count = min(file.channels, reading.channels or file.channels)
     audio = read_resampled(path, start, seconds, sample_rate, range(count), 0 if file.raw else file.stream)
     if not bool(audio.isfinite().all()):
-        raise InputError(f"{path}: sound is made of finite numbers, here are others after {start:.2f} s")
+        raise InputError(f"{path}: audio contains NaN or Inf after {start:.2f} s")
     return from_stereo(audio) if reading.upmix and count < 4 else audio
 
 
 def _instants(path: Path, start: float, reading: Reading, end: float) -> list[float]:
     if start >= end:
-        raise InputError(f"{path}: its pictures end at {end:.3f} s, asked for {start:.3f} s")
+        raise InputError(f"{path}: expected a window before the end of the video at {end:.3f} s, got {start:.3f} s")
     instants = [start + frame / reading.frame_rate for frame in range(reading.frames)]
     there = max(1, sum(instant < end - SLACK for instant in instants))
     return [instants[frame % there] for frame in range(reading.frames)]
 
 
 def _scaled(path: Path, frames: VideoReader, reading: Reading) -> tuple[int, int]:
-    """Height and width to decode to, before any turn."""
+    """Height and width to decode to, before rotation."""
     height, width = frames.height, frames.width
     if reading.view is not None:
         # As fine as the middle of the view, so that it does not alias.
@@ -153,7 +153,7 @@ def _scaled(path: Path, frames: VideoReader, reading: Reading) -> tuple[int, int
 
 
 def _cut(image: np.ndarray, reading: Reading) -> Tensor:
-    """A view of a picture `(height, width, 3)`, or its middle: `(3, height, width)`."""
+    """Viewport or centre crop `(3, height, width)` of an image `(height, width, 3)`."""
     frame = torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)
     if reading.view is not None:
         azimuth, elevation, fov = reading.view
@@ -173,6 +173,6 @@ def _state(path: Path) -> tuple[int, int]:
 
 @lru_cache(maxsize=4096)
 def _frames(path: Path, size: int, changed: int) -> tuple[VideoReader, float]:
-    """The pictures of a file that is the same still, and where they end."""
+    """Video reader of an unchanged file, and its length in seconds."""
     frames = VideoReader(path)
     return frames, frames.length()

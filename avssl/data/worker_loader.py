@@ -1,4 +1,4 @@
-"""Loader processes: what they read arrives in order, their errors as errors, and they end with the iterator."""
+"""Loader processes: results in order, errors re-raised, terminated with the iterator."""
 
 from __future__ import annotations
 
@@ -24,30 +24,30 @@ from avssl.errors import InputError, is_input_error, one_line
 Job = TypeVar("Job")
 Batch = dict[str, Tensor]
 REFUSED = "refused"
-"""Of a batch that could not be read: why."""
+"""Name of the error message in a batch that could not be read."""
 SHARED_MEMORY = Path("/dev/shm")
 ROOMY = 2**31
 """Bytes free in shared memory with which batches travel through it: containers often have 64 MiB."""
 
 
 def in_order(read: Callable[[Job], Batch], jobs: Sequence[Job], workers: int) -> Generator[Batch, None, None]:
-    """What is read for each job, in the order of the jobs; closing the iterator ends its loader processes.
+    """Read each job, in order; closing the iterator ends its loader processes.
 
     Args:
         read: runs in a loader process, on one core.
-        jobs: what it is called with.
+        jobs: arguments of `read`, one per batch.
         workers: processes; 0: in this one.
 
     Raises:
-        InputError: `read` did.
-        OSError: likewise.
+        InputError: raised by `read`.
+        OSError: raised by `read`.
     """
     if workers < 0:
         raise InputError(f"expected 0 or more loader processes (workers), got {workers}")
     if not workers:
         for job in jobs:
             with _one_thread():
-                batch = _noted(read, job)
+                batch = _read_with_traceback(read, job)
             yield batch
         return
     with warnings.catch_warnings():
@@ -63,12 +63,12 @@ def in_order(read: Callable[[Job], Batch], jobs: Sequence[Job], workers: int) ->
 
 @dataclass(frozen=True)
 class ErrorsAsResults(Generic[Job]):
-    """Reads jobs, and takes for a result that one cannot be read; see `read_error`."""
+    """Reads jobs and returns errors as results; see `read_error`."""
 
     read: Callable[[Job], Batch]
 
     def __call__(self, job: Job) -> Batch:
-        """What was read, or why it could not be."""
+        """Read a batch, or a batch with the error message."""
         try:
             return self.read(job)
         except (InputError, OSError) as error:
@@ -78,19 +78,19 @@ class ErrorsAsResults(Generic[Job]):
 
 
 def read_error(batch: Batch) -> InputError | None:
-    """Why a batch of a `ErrorsAsResults` could not be read, if it could not."""
-    said = batch.get(REFUSED)
-    return None if said is None else InputError(bytes(said.tolist()).decode())
+    """Error of a batch of `ErrorsAsResults`; None if it was read."""
+    message = batch.get(REFUSED)
+    return None if message is None else InputError(bytes(message.tolist()).decode())
 
 
 def in_loader() -> bool:
     """Whether this is a loader process whose tensors travel through shared memory."""
-    return get_worker_info() is not None and _roomy()
+    return get_worker_info() is not None and _has_shared_memory()
 
 
 @dataclass(frozen=True)
 class _Jobs(Dataset[Any], Generic[Job]):
-    """Place -> what is read for the job there, or the error that came."""
+    """Index -> batch of the job, or its error."""
 
     read: Callable[[Job], Batch]
     jobs: Sequence[Job]
@@ -98,15 +98,15 @@ class _Jobs(Dataset[Any], Generic[Job]):
     def __len__(self) -> int:
         return len(self.jobs)
 
-    def __getitem__(self, place: int) -> Any:
+    def __getitem__(self, index: int) -> Any:
         try:
-            batch = _noted(self.read, self.jobs[place])
+            batch = _read_with_traceback(self.read, self.jobs[index])
         except (ValueError, OSError) as error:
             return error  # raised in the main process, with the traceback of this one as a note
-        return batch if _roomy() else {name: each.numpy() for name, each in batch.items()}
+        return batch if _has_shared_memory() else {name: each.numpy() for name, each in batch.items()}
 
 
-def _noted(read: Callable[[Job], Batch], job: Job) -> Batch:
+def _read_with_traceback(read: Callable[[Job], Batch], job: Job) -> Batch:
     try:
         return read(job)
     except (ValueError, OSError) as error:
@@ -121,8 +121,8 @@ def _loader(jobs: _Jobs[Any], workers: int) -> DataLoader[Any]:
         jobs,
         batch_size=None,
         num_workers=workers,
-        collate_fn=_as_it_is,
-        worker_init_fn=_settle,
+        collate_fn=_identity,
+        worker_init_fn=_init_worker,
         multiprocessing_context=context,
     )
 
@@ -133,16 +133,16 @@ def _unwrapped(batch: Any) -> Batch:
     return {name: torch.as_tensor(each) for name, each in batch.items()}
 
 
-def _as_it_is(batch: Any) -> Any:
+def _identity(batch: Any) -> Any:
     return batch
 
 
 @lru_cache(maxsize=1)
-def _roomy() -> bool:
+def _has_shared_memory() -> bool:
     return not SHARED_MEMORY.is_dir() or shutil.disk_usage(SHARED_MEMORY).free > ROOMY
 
 
-def _settle(worker: int) -> None:
+def _init_worker(worker: int) -> None:
     """A loader process computes on one core, and leaves signals to the process that trains, which ends it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)

@@ -1,4 +1,4 @@
-"""The manifest: one row a clip, in a parquet file that lies beside the media it names."""
+"""Manifest: one row per clip, in a parquet file beside the media files."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ NAME = "manifest.parquet"
 
 @dataclass(frozen=True)
 class Row:
-    """One clip: where its picture and sound lie, and what is known of them."""
+    """One clip: its video and audio files, and their properties."""
 
     key: str
-    """Names the clip; no two rows of a manifest share it."""
+    """Unique name of the clip in the manifest."""
     split: str
-    """train, val, test, or nothing."""
+    """train, val, test, or empty."""
     video: str
-    """Path of the pictures, relative to the manifest's folder."""
+    """Path of the video, relative to the manifest's folder."""
     audio: str
-    """Path of the sound, relative to the manifest's folder; may be the video's."""
+    """Path of the audio, relative to the manifest's folder; may equal `video`."""
     start: float
-    """Seconds from the beginning of these files to the clip's."""
+    """Seconds from the beginning of the files to the beginning of the clip."""
     seconds: float
     """Length of the clip."""
     frame_rate: float
-    """Pictures a second."""
+    """Frames per second."""
     width: int
     """Pixels."""
     height: int
@@ -42,19 +42,19 @@ class Row:
     sample_rate: int
     """Hz."""
     layout: str
-    """What the source's sound was. stereo and binaural are prepared as left, right; ambix, youtube-327, wxy, fuma, ...
+    """Channel layout of the source. stereo and binaural are prepared as left, right; ambix, youtube-327, wxy, fuma, ...
     as ambiX W, Y, Z, X."""
     silent_channels: str
     """Letters of the silent channels, such as Z; L-R where left and right are the same."""
     azimuth: float
-    """Degrees to the left of the front, where the active intensity of 150-4000 Hz points; nan in silence, and where the
-    sound is for two ears."""
+    """Azimuth of the active intensity of 150-4000 Hz, in degrees to the left of the front; nan for silence and for
+    stereo or binaural audio."""
     elevation: float
-    """Degrees above the horizon, likewise."""
+    """Elevation of the active intensity, in degrees above the horizon; nan as `azimuth`."""
     diffuseness: float
-    """0 for one plane wave, 1 for a diffuse field or silence, nan where the sound is for two ears."""
+    """0 for one plane wave, 1 for a diffuse field or silence, nan for stereo or binaural audio."""
     source: str
-    """The recording that the clip was cut from."""
+    """Source recording of the clip."""
 
 
 KINDS = {"str": pa.string(), "float": pa.float64(), "int": pa.int64()}
@@ -66,7 +66,7 @@ MAY_LACK = dict.fromkeys(("split", "layout", "silent_channels", "source"), "") |
 
 @dataclass(frozen=True)
 class Manifest:
-    """The rows of a manifest and the folder that their paths start from."""
+    """Rows of a manifest, and the folder that their paths are relative to."""
 
     rows: tuple[Row, ...]
     root: Path
@@ -78,12 +78,12 @@ class Manifest:
         return iter(self.rows)
 
     def select(self, split: str) -> Manifest:
-        """The rows of one split; there may be none."""
+        """Rows of one split, possibly none."""
         return Manifest(tuple(row for row in self.rows if row.split == split), self.root)
 
 
 def write_manifest(path: Path, rows: Sequence[Row]) -> None:
-    """Write rows to a parquet file, whole or not at all.
+    """Write rows to a parquet file, atomically.
 
     Args:
         path: the file; a folder gets `manifest.parquet`.
@@ -101,7 +101,7 @@ def write_manifest(path: Path, rows: Sequence[Row]) -> None:
 
 
 def read_manifest(path: Path | str, split: str | None = None) -> Manifest:
-    """The clips of a manifest, after a look at whether their files are there.
+    """Read a manifest and check that its media files exist.
 
     Args:
         path: `manifest.parquet` or the folder that holds it.

@@ -1,4 +1,4 @@
-"""Recordings -> a manifest with small proxies beside it: parallel, restartable, and honest about what failed."""
+"""Transcode recordings to a manifest with small proxies: parallel, restartable, with a report of failures."""
 
 from __future__ import annotations
 
@@ -40,25 +40,25 @@ def prepare(
     Clips that an earlier run prepared from the same files are left as they are; failed ones are tried again.
 
     Args:
-        root: the recordings; only read.
-        out: where all is written; belongs to one root and one choice of options.
+        root: folder of the recordings; not written to.
+        out: output folder; for one root and one set of options.
         layout: name of an installed layout, see `avssl.datasets.layout`, whose recordings have video and audio.
         projection: auto (by the layout, the header, then the shape), equirect, or flat: an ordinary field of view.
         channel_layout: auto (by the layout, the number of channels and the codec), or one of
             `avssl.media.channel_layouts.NAMES` or `PAIRS`.
-        split: which of a data set's sets of lists says what is for training, such as split1; nothing: the first. Clips
-            that were prepared under another choice are not prepared again.
-        height: rows of the proxies, which are twice as wide, or of the proportion of flat pictures.
-        frame_rate: most pictures a second.
-        sample_rate: of the prepared sound, Hz.
-        workers: processes; None: one a core.
+        split: set of split lists, such as split1; empty: the first. Clips that were prepared with another one are
+            not prepared again.
+        height: rows of the proxies; width is twice that, or follows the aspect ratio of flat video.
+        frame_rate: highest number of frames per second.
+        sample_rate: Hz of the prepared audio.
+        workers: processes; None: one per core.
         progress: show a bar, or log lines where standard error is no terminal.
 
     Returns:
-        What is ready, what failed, and what is missing.
+        Prepared clips, failures and missing names.
 
     Raises:
-        InputError: no recordings, an option without meaning, or `out` belongs to something else.
+        InputError: no recordings, an invalid option, or `out` belongs to other settings.
         OSError: `out` cannot be written; when the disk is full, what is complete stays and the next run continues.
     """
     options = Options(projection, channel_layout, height, frame_rate, sample_rate)
@@ -78,8 +78,8 @@ def read_recordings(root: Path, out: Path, layout: str, split: str = "") -> Data
     """Recordings with video and audio under a root.
 
     Raises:
-        InputError: an unknown layout, no such folder, an empty one, no such split lists, the output would lie on top
-            of it, or the layout's recordings lack video or audio.
+        InputError: an unknown layout, no such folder, an empty one, no such split lists, output and root are the same
+            folder, or the layout's recordings lack video or audio.
     """
     kind = load_layout(layout)
     if split and not kind.has_split_choice():
@@ -96,7 +96,7 @@ def read_recordings(root: Path, out: Path, layout: str, split: str = "") -> Data
 
 
 def _check_whole_recordings(found: Dataset, layout: str) -> None:
-    """See that recordings are whole files with video and audio."""
+    """Check that recordings are whole files with video and audio."""
     for name in ("video", "audio"):
         if lacking := [each.key for each in found.recordings if not getattr(each, name)]:
             raise InputError(
@@ -133,7 +133,7 @@ def _run(found: Dataset, journal: Journal, options: Options, workers: int, progr
 
 
 def _shown(jobs: Sequence[Job], workers: int, progress: bool) -> Iterator[tuple[Job, Row | Failure]]:
-    """The outcomes of all jobs, as a bar counts them.
+    """Outcomes of all jobs, with a progress bar.
 
     Raises:
         OSError: a worker found the disk full.
@@ -164,7 +164,7 @@ def _write(report: PrepareReport) -> None:
 
 @contextlib.contextmanager
 def _workplace(out: Path) -> Iterator[None]:
-    """The folders that workers write to; what is half-written is thrown away."""
+    """Create the folders that workers write to; remove partial files on exit."""
     partial = out / PARTIAL
     (out / MEDIA).mkdir(exist_ok=True)
     shutil.rmtree(partial, ignore_errors=True)

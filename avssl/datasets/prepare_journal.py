@@ -23,7 +23,7 @@ class Journal(JsonlJournal):
     Args:
         out: the output folder; it exists.
         root: folder that the paths of recordings are relative to.
-        settings: what the proxies depend on; a folder with clips in it belongs to one such choice.
+        settings: options of the proxies; all clips of a folder share them.
 
     Raises:
         InputError: on entering, `out` belongs to other settings, or another process writes to it.
@@ -36,7 +36,7 @@ class Journal(JsonlJournal):
         self.out, self.root = out, root
 
     def find(self, recording: Recording) -> Row | None:
-        """The row of a recording that was prepared from the same files, if its proxies are still there."""
+        """Row of a recording that was prepared from the same files, if its proxies still exist."""
         entry = self.entries.get(recording.key)
         if entry is None or entry["source"] != fingerprint(self.root, recording):
             return None
@@ -44,7 +44,7 @@ class Journal(JsonlJournal):
         return row if entry["written"] == self._sizes(row) else None
 
     def note(self, recording: Recording, row: Row) -> None:
-        """Note that a recording is prepared and its files are in place."""
+        """Append a prepared recording; its files are in place."""
         written, source = self._sizes(row), fingerprint(self.root, recording)
         self.add({"key": row.key, "source": source, "written": written, "row": asdict(row)})
 
@@ -68,7 +68,7 @@ def _file_facts(path: Path) -> list[str | int]:
 
 
 def init_prepare_folder(out: Path) -> None:
-    """Make an output folder, or see that it is one of ours.
+    """Create an output folder, or check that `avssl prepare` wrote it.
 
     Raises:
         InputError: a file, or the folder of another command.

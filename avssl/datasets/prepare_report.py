@@ -1,4 +1,4 @@
-"""What `avssl prepare` found, for people (a table) and for programs (`report.json`, `failed.parquet`)."""
+"""Report of `avssl prepare`: a text table, `report.json` and `failed.parquet`."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ class Failure:
     """A recording that could not be prepared."""
 
     key: str
-    """Its key."""
+    """Key of the recording."""
     source: str
-    """Where it lies."""
+    """Path of its video."""
     reason: str
-    """What was expected and what came."""
+    """Error message."""
 
 
 @dataclass(frozen=True)
@@ -45,19 +45,19 @@ class PrepareReport:
     """The state of an output folder after a run of `prepare`."""
 
     out: Path
-    """Where `manifest.parquet` lies."""
+    """Folder of `manifest.parquet`."""
     rows: list[Row]
-    """Every clip that is ready, whenever it was prepared."""
+    """All prepared clips, of this run and earlier ones."""
     failures: list[Failure]
-    """Every recording that is not, and why."""
+    """Recordings that could not be prepared."""
     skipped: int
     """Clips that an earlier run had prepared."""
     missing: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    """What the data set's lists promise and the disk lacks: kind -> names."""
+    """Names in the data set's lists without files: kind -> names."""
     lists: str = ""
-    """Which of several sets of lists says how the clips are split."""
+    """Set of split lists that was used."""
     leakage: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
-    """Set of lists -> how many clips it tests, and how many of them stand in each other list."""
+    """Set of split lists -> number of its test clips, and how many of them are in each other list."""
 
     @property
     def done(self) -> int:
@@ -70,7 +70,7 @@ class PrepareReport:
         return len(self.failures)
 
     def summary(self) -> dict[str, Any]:
-        """The report as it is written: totals, what is missing, and a row a clip; unknown numbers are None."""
+        """Content of `report.json`: totals, missing names, and one row per clip; unknown numbers are None."""
         return {
             "clips": len(self.rows),
             "hours": sum(row.seconds for row in self.rows) / 3600,
@@ -87,7 +87,7 @@ class PrepareReport:
         }
 
     def write(self) -> None:
-        """Write `report.json` and `failed.parquet`, each whole or not at all."""
+        """Write `report.json` and `failed.parquet`, each atomically."""
         write_text(self.out / REPORT, json.dumps(self.summary(), indent=1, allow_nan=False) + "\n")
         columns = {name: [getattr(each, name) for each in self.failures] for name in ("key", "source", "reason")}
         table = pa.table(columns, schema=pa.schema([(name, pa.string()) for name in columns]))

@@ -1,4 +1,4 @@
-"""One recording -> a small short-GOP mp4, a wav of first order or for two ears, and its row of the manifest."""
+"""Transcode one recording to a small short-GOP mp4, a first-order or stereo wav, and a manifest row."""
 
 from __future__ import annotations
 
@@ -31,26 +31,26 @@ GOP = 8
 NARROWEST = 16
 """Pixels."""
 LEAST = 0.25
-"""Seconds; less is no clip."""
+"""Shortest clip in seconds."""
 
 
 @dataclass(frozen=True)
 class Options:
-    """What the proxies depend on."""
+    """Options of the proxies."""
 
     projection: str = "auto"
-    """auto, or equirect or flat (an ordinary field of view): the user vouches for it."""
+    """auto, equirect or flat (ordinary field of view)."""
     channel_layout: str = "auto"
     """auto, or one of `avssl.media.channel_layouts.NAMES` or `PAIRS`."""
     height: int = 224
-    """Rows; twice as many columns of a world, an even number in the picture's proportion of a flat one."""
+    """Rows; columns are twice as many for equirectangular video, else an even number by the aspect ratio."""
     frame_rate: float = 16.0
-    """Most pictures a second; slower sources keep their rate."""
+    """Highest number of frames per second; slower sources keep their rate."""
     sample_rate: int = 24000
     """Hz."""
 
     def __post_init__(self) -> None:
-        """Refuse what has no meaning."""
+        """Validate field values."""
         if self.projection not in PROJECTIONS:
             raise InputError(f"projection is auto, equirect or flat, not {self.projection!r}")
         check_name(self.channel_layout)
@@ -66,13 +66,13 @@ class Options:
 
 @dataclass(frozen=True)
 class Job:
-    """One recording to prepare, with all that a worker process needs."""
+    """One recording to prepare, as sent to a worker process."""
 
     root: Path
     """Folder of the data set."""
     recording: Recording
     out: Path
-    """The folder of the manifest."""
+    """Folder of the manifest."""
     options: Options
 
     @property
@@ -87,13 +87,13 @@ class Job:
 
 
 def prepare_one(job: Job) -> Row | Failure:
-    """Prepare a recording; both files appear under their names when they are complete, or neither does.
+    """Prepare a recording; both files are moved into place when complete, or neither.
 
     Returns:
-        Its row, or why there is none.
+        The manifest row, or the failure.
 
     Raises:
-        OSError: the disk is full: a matter of the folder, not of the recording.
+        OSError: the disk is full.
     """
     torch.set_num_threads(1)
     partial = [job.out / PARTIAL / f"{job.recording.key}{suffix}" for suffix in (".mp4", ".wav")]
@@ -102,7 +102,7 @@ def prepare_one(job: Job) -> Row | Failure:
         for path in partial:
             path.replace(job.out / MEDIA / path.name)
         return row
-    except Exception as error:  # whatever a decoder raises over a bad file costs that file, not the run
+    except Exception as error:  # any decoder error rejects the file, not the run
         if _is_disk_full(error, job.out):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(job.out)) from None
         return failure(job, error)
@@ -119,14 +119,14 @@ def failure(job: Job, reason: BaseException | str) -> Failure:
 
 def _prepare(job: Job, video: Path, wave: Path) -> Row:
     recording, options = job.recording, job.options
-    frames, heard, seconds = _examined(job)
+    frames, summary, seconds = _examined(job)
     rate = min(options.frame_rate, frames.frame_rate or options.frame_rate)
     flat = _is_flat(recording, options)
     width = _width(frames, options.height) if flat else 2 * options.height
     size, turns = (options.height, width), frames.turns if flat else 0
     write_video(video, _proxy_frames(frames, seconds, rate, size, turns), rate, gop=GOP)
-    write_analyzed_audio(wave, heard, seconds, options.sample_rate)
-    azimuth, elevation, diffuseness = heard.meter.direction()
+    write_analyzed_audio(wave, summary, seconds, options.sample_rate)
+    azimuth, elevation, diffuseness = summary.stats.direction()
     return Row(
         key=recording.key,
         split=recording.split,
@@ -138,8 +138,8 @@ def _prepare(job: Job, video: Path, wave: Path) -> Row:
         width=width,
         height=options.height,
         sample_rate=options.sample_rate,
-        layout=heard.name,
-        silent_channels=heard.silent,
+        layout=summary.name,
+        silent_channels=summary.silent_channels,
         azimuth=azimuth,
         elevation=elevation,
         diffuseness=diffuseness,
@@ -148,14 +148,14 @@ def _prepare(job: Job, video: Path, wave: Path) -> Row:
 
 
 def _is_flat(recording: Recording, options: Options) -> bool:
-    """Whether the pictures are of an ordinary field of view: by the user's word, else the layout's."""
+    """Whether the video has an ordinary field of view: by the user's option, else by the layout."""
     return options.projection == "flat" or (options.projection == "auto" and recording.projection == "flat")
 
 
 def _examined(job: Job) -> tuple[VideoReader | Stills, AudioSummary, float]:
-    """Pictures, sound and the seconds that both have; every reason against them in one line."""
+    """Frames, audio statistics and their common length; all errors joined in one line."""
     recording, options = job.recording, job.options
-    frames, heard, refusals = _opened(job), None, []
+    frames, summary, refusals = _opened(job), None, []
     length = frames.length()
     _check_least(job.video, length)
     try:
@@ -165,27 +165,27 @@ def _examined(job: Job) -> tuple[VideoReader | Stills, AudioSummary, float]:
         refusals.append(str(error))
     try:
         declared = recording.channel_layout if options.channel_layout == "auto" else options.channel_layout
-        heard = analyze_audio(job.audio, declared, length)
-        _check_difference(heard, recording.min_difference_db)
+        summary = analyze_audio(job.audio, declared, length)
+        _check_difference(summary, recording.min_difference_db)
     except InputError as error:
         refusals.append(str(error))
-    if refusals or heard is None:
+    if refusals or summary is None:
         raise InputError("; ".join(refusals))
-    seconds = min(length, heard.seconds)
+    seconds = min(length, summary.seconds)
     _check_least(job.audio, seconds)
-    return frames, heard, seconds
+    return frames, summary, seconds
 
 
-def _check_difference(heard: AudioSummary, least: float) -> None:
-    if isinstance(heard.meter, StereoStats) and (found := heard.meter.difference()) < least:
+def _check_difference(summary: AudioSummary, least: float) -> None:
+    if isinstance(summary.stats, StereoStats) and (found := summary.stats.difference()) < least:
         raise InputError(
-            f"{heard.audio.path}: expected left and right to differ by {least:.0f} dB, found {found:.0f} dB"
+            f"{summary.audio.path}: expected left and right to differ by {least:.0f} dB, found {found:.0f} dB"
         )
 
 
 def _check_least(path: Path, seconds: float) -> None:
     if seconds < LEAST:
-        raise InputError(f"{path}: expected pictures and sound of {LEAST} s at least, found {seconds:.2f} s")
+        raise InputError(f"{path}: expected video and audio of at least {LEAST} s, found {seconds:.2f} s")
 
 
 def _opened(job: Job) -> VideoReader | Stills:
@@ -208,14 +208,14 @@ def _width(frames: VideoReader | Stills, height: int) -> int:
 def _proxy_frames(
     frames: VideoReader | Stills, seconds: float, rate: float, size: tuple[int, int], turns: int
 ) -> Iterator[np.ndarray]:
-    """The frames of a proxy, `(height, width, 3)` each, turned counter-clockwise by so many quarters."""
+    """Frames of a proxy, `(height, width, 3)` each, rotated counter-clockwise by `turns` quarters."""
     times = [index / rate for index in range(math.ceil(seconds * rate - 1e-6))]
     for frame in frames.frames(times, size[::-1] if turns % 2 else size):
         yield np.rot90(frame, turns)
 
 
 def _is_disk_full(error: BaseException | None, out: Path) -> bool:
-    """Libraries lose the error number on the way: ask the disk too."""
+    """Whether an error is a full disk; libraries may lose the error number, so free space is checked too."""
     while error is not None:
         if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
             return True

@@ -1,4 +1,4 @@
-"""Journal of detections, clip by clip, so that a detector can be stopped and started again."""
+"""Journal of detections, one line per clip, so that an interrupted run can be continued."""
 
 from __future__ import annotations
 
@@ -23,22 +23,24 @@ FACTS = [name for name in SCHEMA.names if name not in ("key", "model")]
 
 
 class DetectionJournal(JsonlJournal):
-    """The objects of a manifest's clips as they are found: one line a clip in a journal beside the parquet file.
+    """Objects of a manifest's clips: one line per clip in a journal beside the parquet file.
 
     Args:
         path: the parquet file.
         manifest: the clips.
-        about: how objects are looked for; a file belongs to one such choice.
+        detection_settings: detection settings; all clips of a file share them.
 
     Raises:
-        InputError: on entering, another process writes here, or the file belongs to another choice.
-        OSError: nothing can be written here.
+        InputError: on entering, another process writes here, or the file has other settings.
+        OSError: the journal cannot be written.
     """
 
-    def __init__(self, path: Path, manifest: Manifest, about: DetectionSettings) -> None:
+    def __init__(self, path: Path, manifest: Manifest, detection_settings: DetectionSettings) -> None:
         advice = f"delete {path.stem}.* or go on with the same settings"
-        super().__init__(path.with_suffix(".jsonl"), asdict(about), _parsed, writer="avssl detect", advice=advice)
-        self.parquet, self.manifest, self.about = path, manifest, about
+        super().__init__(
+            path.with_suffix(".jsonl"), asdict(detection_settings), _parsed, writer="avssl detect", advice=advice
+        )
+        self.parquet, self.manifest, self.detection_settings = path, manifest, detection_settings
         self._new = not path.is_file()
 
     def __enter__(self) -> Self:
@@ -48,31 +50,31 @@ class DetectionJournal(JsonlJournal):
         return self
 
     def missing(self) -> list[Row]:
-        """The clips that are still to be looked at."""
+        """Clips without detections so far."""
         return [row for row in self.manifest if not self._holds(row)]
 
-    def note(self, row: Row, looked: DetectedTimes, sightings: Sequence[SphereDetections]) -> None:
-        """Note the objects at each looked-at instant of a clip."""
+    def note(self, row: Row, detected_times: DetectedTimes, detections: Sequence[SphereDetections]) -> None:
+        """Append the objects at each detection time of a clip."""
         rows = [
             [time, *np.degrees(box).tolist(), label, score]
-            for time, seen in zip(looked.times().tolist(), sightings, strict=True)
-            for box, label, score in zip(seen.boxes, seen.labels, seen.scores.tolist(), strict=True)
+            for time, found in zip(detected_times.times().tolist(), detections, strict=True)
+            for box, label, score in zip(found.boxes, found.labels, found.scores.tolist(), strict=True)
         ]
-        self.add({"key": row.key, "video": self._facts(row), "looked": looked, "rows": rows})
+        self.add({"key": row.key, "video": self._facts(row), "looked": detected_times, "rows": rows})
         self._new = True
 
     def write(self, panoramas: Panoramas) -> Path:
-        """Write the parquet file of all clips, and a picture of the objects; returns the file.
+        """Write the parquet file of all clips, and a preview of detections; returns the file.
 
         Args:
-            panoramas: the pictures of every clip.
+            panoramas: the equirectangular frames of every clip.
         """
         entries = [self.entries[row.key] for row in self.manifest]
-        looked = {entry["key"]: DetectedTimes(*entry["looked"]) for entry in entries}
-        if self._new or read_settings(self.parquet)[1] != looked:
-            table = _table(entries, self.about)
+        detected_times = {entry["key"]: DetectedTimes(*entry["looked"]) for entry in entries}
+        if self._new or read_settings(self.parquet)[1] != detected_times:
+            table = _table(entries, self.detection_settings)
             write_overlay(self.parquet.with_suffix(".jpg"), table, panoramas)
-            write(self.parquet, table, self.about, looked)
+            write(self.parquet, table, self.detection_settings, detected_times)
         return self.parquet
 
     def _holds(self, row: Row) -> bool:
@@ -80,7 +82,7 @@ class DetectionJournal(JsonlJournal):
         return entry is not None and entry["video"] == self._facts(row)
 
     def _facts(self, row: Row) -> list[Any]:
-        """Identity of the clip that was looked at."""
+        """Identity of the clip's video: path, bytes, time of change, start, seconds."""
         status = (self.manifest.root / row.video).stat()
         return [row.video, status.st_size, status.st_mtime_ns, row.start, row.seconds]
 
@@ -89,9 +91,9 @@ def _parsed(entry: Entry) -> Entry:
     return {name: entry[name] for name in FIELDS}
 
 
-def _table(entries: Sequence[Entry], about: DetectionSettings) -> pa.Table:
+def _table(entries: Sequence[Entry], detection_settings: DetectionSettings) -> pa.Table:
     facts = zip(*(row for entry in entries for row in entry["rows"]), strict=True)
     columns: dict[str, Any] = dict(zip(FACTS, facts, strict=False)) or {name: [] for name in FACTS}
     columns["key"] = [entry["key"] for entry in entries for _ in entry["rows"]]
-    columns["model"] = [about.model] * len(columns["key"])
+    columns["model"] = [detection_settings.model] * len(columns["key"])
     return pa.table({name: pa.array(columns[name], SCHEMA.field(name).type) for name in SCHEMA.names}, schema=SCHEMA)

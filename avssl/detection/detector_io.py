@@ -1,4 +1,4 @@
-"""The folder that `avssl train-detector` writes: config.json and model.safetensors; nothing is unpickled."""
+"""Read and write detector folders: config.json and model.safetensors; nothing is unpickled."""
 
 from __future__ import annotations
 
@@ -27,20 +27,20 @@ WEIGHTS = "model.safetensors"
 
 @dataclass(frozen=True)
 class Config:
-    """What a detector is made of."""
+    """Architecture, input size and labels of a detector."""
 
     architecture: str
     """Of ultralytics, such as yolo11n.yaml."""
     side: int
-    """Pixels that pictures were scaled to in training."""
+    """Image size in training, in pixels."""
     views: str
-    """How it was shown panoramas: viewports or equirect."""
+    """Input of panoramas: viewports or equirect."""
     labels: list[str]
     """By number."""
 
 
 def write_folder(folder: Path, config: Config, state: Mapping[str, Tensor]) -> None:
-    """Write the two files, each whole or not at all.
+    """Write the two files, each atomically.
 
     Raises:
         OSError: they cannot be written.
@@ -89,7 +89,7 @@ def build(config: Config) -> nn.Module:
     """
     library = ultralytics()
     name = config.architecture
-    # A name, not a path: a description from elsewhere could hold code, and a missing one would be looked for online.
+    # A name, not a path: a description from elsewhere could hold code, and a missing one would be downloaded.
     if Path(name).name != name or not name.endswith(".yaml"):
         raise InputError(f"expected an architecture of ultralytics such as yolo11n.yaml, not {name!r}")
     try:

@@ -16,44 +16,44 @@ FRAMES = (ORIGINAL, PROXY)
 
 
 class Panorama(NamedTuple):
-    """Equirectangular pictures of a clip."""
+    """Equirectangular video of a clip."""
 
     path: Path
     """The video."""
     stream: int
-    """Which of its picture streams."""
+    """Index of the video stream."""
     start: float
     """Seconds from the file's beginning to the clip's."""
     rows: int
-    """Pixels; columns are twice as many once a stored 16:9 world is drawn apart."""
+    """Pixels; columns are twice as many, also for 2:1 video stored as 16:9."""
 
 
 class Panoramas:
-    """The pictures of a manifest's clips, by key; files are opened when they are asked for.
+    """Equirectangular video of a manifest's clips, by key; files are opened on access.
 
     Args:
         manifest: the clips.
         frames: `ORIGINAL` (recordings, which are larger) or `PROXY`, for all clips.
 
     Raises:
-        InputError: a clip's pictures are no panoramas.
+        InputError: a clip is not equirectangular.
     """
 
     def __init__(self, manifest: Manifest, frames: str) -> None:
         flat = next((row for row in manifest if row.width != 2 * row.height), None)
         if flat is not None:
             raise InputError(
-                f"{manifest.root}: objects are looked for in 360-degree pictures (2:1), clip {flat.key!r} is "
+                f"{manifest.root}: expected 360-degree clips (2:1) to detect objects in, got {flat.key!r} of "
                 f"{flat.width}x{flat.height}"
             )
         self._folder, self._root, self.frames = manifest.root, _recordings(manifest.root), frames
         self._rows = {row.key: row for row in manifest}
 
     def __getitem__(self, key: str) -> Panorama:
-        """The pictures that objects are detected in.
+        """Video that objects are detected in.
 
         Raises:
-            InputError: they are of an original recording, and it is not there.
+            InputError: the original recording is missing.
         """
         row = self._rows[key]
         if self.frames == PROXY:
@@ -68,7 +68,7 @@ class Panoramas:
         return Panorama(recording, frames.stream, row.start, max(frames.height, row.height))
 
     def to_show(self, key: str) -> Panorama:
-        """The largest pictures that are there, for a person to look at."""
+        """Video of the highest resolution that exists, for previews."""
         there = self.frames == ORIGINAL and _recording(self._rows[key], self._root) is not None
         return self[key] if there else self._proxy(self._rows[key])
 
@@ -77,13 +77,13 @@ class Panoramas:
 
 
 def lost_recordings(manifest: Manifest) -> int:
-    """How many clips of a manifest have no original recording any more."""
+    """Number of a manifest's clips whose original recording is missing."""
     root = _recordings(manifest.root)
     return sum(_recording(row, root) is None for row in manifest)
 
 
 def _recordings(folder: Path) -> Path | None:
-    """The folder that `avssl prepare` read, as its settings have it, if it is still there."""
+    """Input folder of `avssl prepare` from its settings, if it still exists."""
     try:
         root = Path((read_journal_settings(folder / ENTRIES) or {})["root"])
     except (KeyError, TypeError, ValueError):

@@ -1,4 +1,4 @@
-"""Objects seen in the clips of a manifest: one parquet file a detector, beside `manifest.parquet`."""
+"""Index of detected objects: one parquet file per detector, beside `manifest.parquet`."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ SCHEMA = pa.schema(
         ("model", pa.string()),
     ]
 )
-"""One row an object and looked-at frame: `time` in seconds from the clip's beginning; in degrees its centre (`azimuth`
+"""One row per object and frame: `time` in seconds from the clip's beginning; in degrees its centre (`azimuth`
 in -180..180, `elevation`) and the field of view (`width`, `height`) of an upright camera that looks at the centre and
 just holds the object; `score` in 0..1; `model`: name and sha256 of the weights."""
 
 
 class DetectedTimes(NamedTuple):
-    """Which instants of a clip were looked at: (i + phase) * step for i below frames."""
+    """Detection times of a clip: (i + phase) * step for i below frames."""
 
     frames: int
     step: float
@@ -51,25 +51,25 @@ class DetectedTimes(NamedTuple):
     """0: from the clip's beginning; 1/2: in the middle of each step."""
 
     def times(self) -> NDArray[np.float64]:
-        """The instants in seconds from the clip's beginning, ascending."""
+        """Times in seconds from the clip's beginning, ascending."""
         return (np.arange(self.frames, dtype=np.float64) + self.phase) * self.step
 
 
 @dataclass(frozen=True)
 class DetectionSettings:
-    """What a file of objects says of itself; with another one of these, the same frames give other objects."""
+    """Settings that detections depend on, stored in the file of objects."""
 
     model: str
     """Name and sha256 of the weights."""
     views: str
-    """viewports or equirect; nothing for the truth of a made-up world."""
+    """viewports or equirect; empty for ground truth."""
     rate: float
-    """Frames looked at a second."""
+    """Frames per second."""
     min_score: float
-    """Objects of a lower score are left out."""
+    """Lowest score of detections."""
     frames: str
     """Video that the frames are of: original (the recordings that `avssl prepare` read) or proxy (the manifest's);
-    nothing for the truth of a made-up world."""
+    empty for ground truth."""
 
 
 class Objects:
@@ -77,11 +77,11 @@ class Objects:
 
     Args:
         table: rows of `SCHEMA`, in any order.
-        looked: clip -> the instants that were looked at.
+        detected_times: clip -> detection times.
     """
 
-    def __init__(self, table: pa.Table, looked: Mapping[str, DetectedTimes]) -> None:
-        self.looked = dict(looked)
+    def __init__(self, table: pa.Table, detected_times: Mapping[str, DetectedTimes]) -> None:
+        self.detected_times = dict(detected_times)
         size = _solid_angle(table)
         order = np.lexsort((-size, -_column(table, "score"), _column(table, "time")))
         keys = table["key"].to_numpy(zero_copy_only=False)[order]
@@ -94,11 +94,11 @@ class Objects:
         self._rows = dict(zip(names.tolist(), np.split(by_clip, starts[1:]), strict=False))
 
     def __len__(self) -> int:
-        """Objects, over all clips and instants."""
+        """Number of objects, over all clips and times."""
         return len(self._times)
 
     def at(self, key: str, time: float) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """The objects seen at the looked-at instant that is nearest to a time.
+        """Objects at the detection time that is nearest to a time.
 
         Args:
             key: of the clip.
@@ -108,19 +108,19 @@ class Objects:
             Azimuth and elevation `(N, 2)` in radians and scores `(N,)`, best first; of equal ones the largest.
 
         Raises:
-            InputError: the clip was not looked at.
+            InputError: the clip has no detection times.
         """
-        if key not in self.looked:
-            raise InputError(f"clip {key!r}: no objects were looked for in it; run `avssl detect` again")
-        times = self.looked[key].times()
+        if key not in self.detected_times:
+            raise InputError(f"clip {key!r}: no objects were detected in it; run `avssl detect` again")
+        times = self.detected_times[key].times()
         nearest = times[np.abs(times - time).argmin()]
         rows = self._rows.get(key, np.empty(0, np.int64))
-        rows = rows[np.abs(self._times[rows] - nearest) < self.looked[key].step / 2]
+        rows = rows[np.abs(self._times[rows] - nearest) < self.detected_times[key].step / 2]
         return self._directions[rows], self._scores[rows]
 
 
 def slug(model: str) -> str:
-    """What stands for a model in the names of files: `runs/Best One.pt` gives `best-one`."""
+    """Name of a model in file names: `runs/Best One.pt` gives `best-one`."""
     if model.startswith("torchvision/"):
         name = model.partition(":")[0].replace("/", "-")
     else:
@@ -134,8 +134,8 @@ def objects_path(folder: Path, model: str, sha256: str = "") -> Path:
 
     Args:
         folder: of the manifest.
-        model: as it was given to `detect`.
-        sha256: of the weights; nothing for the truth of a made-up world.
+        model: argument of `avssl detect`.
+        sha256: of the weights; empty for ground truth.
     """
     digest = f"-{sha256[:DIGITS]}" if sha256 else ""
     return folder / f"objects-{slug(model)}{digest}.parquet"
@@ -148,7 +148,7 @@ def find_objects(folder: Path, model: str) -> Path:
 
     Args:
         folder: of the manifest.
-        model: as it was given to `detect`, or a file's name between `objects-` and `.parquet`.
+        model: argument of `avssl detect`, or a file's name between `objects-` and `.parquet`.
 
     Returns:
         The file; where there is none, that which `detect` would write, as far as that is known.
@@ -177,7 +177,7 @@ def _files(folder: Path, model: str) -> list[Path]:
 
 
 def _sha256_of(model: str) -> str:
-    """Of a detector's weights; nothing where they are not here."""
+    """Hash of a detector's weights; empty where the file is missing."""
     from avssl.detection.backends.load import detector_sha256  # torchvision takes a second
 
     try:
@@ -201,34 +201,36 @@ def read(folder: Path, model: str) -> Objects:
         raise InputError(f"{path}: expected objects, there is no such file; `avssl detect {folder} --model {model}`")
     with _refused(path):
         table = pq.ParquetFile(path).read()
-        looked = _looked(_note(table.schema))
-        return Objects(table.select(SCHEMA.names).cast(SCHEMA), looked)
+        detected_times = _detected_times(_note(table.schema))
+        return Objects(table.select(SCHEMA.names).cast(SCHEMA), detected_times)
 
 
 def read_settings(path: Path) -> tuple[DetectionSettings, dict[str, DetectedTimes]]:
-    """What a file of objects says of itself, and which clips it covers.
+    """Settings of a file of objects, and detection times of its clips.
 
     Raises:
         InputError: it is broken, or of another kind.
     """
     with _refused(path):
         note = _note(pq.ParquetFile(path).schema_arrow)
-        return DetectionSettings(**note["about"]), _looked(note)
+        return DetectionSettings(**note["about"]), _detected_times(note)
 
 
-def write(path: Path, table: pa.Table, about: DetectionSettings, looked: Mapping[str, DetectedTimes]) -> None:
-    """Write objects, whole or not at all.
+def write(
+    path: Path, table: pa.Table, detection_settings: DetectionSettings, detected_times: Mapping[str, DetectedTimes]
+) -> None:
+    """Write objects, atomically.
 
     Args:
         path: see `objects_path`.
         table: rows of `SCHEMA`.
-        about: how they were found.
-        looked: every clip that was looked at, also those without objects.
+        detection_settings: detection settings.
+        detected_times: detection times of every clip, also those without objects.
 
     Raises:
         OSError: the file cannot be written.
     """
-    note = {"format": FORMAT, "version": VERSION, "about": asdict(about), "looked": looked}
+    note = {"format": FORMAT, "version": VERSION, "about": asdict(detection_settings), "looked": detected_times}
     ordered = table.select(SCHEMA.names).cast(SCHEMA).replace_schema_metadata({"avssl": json.dumps(note)})
     with replacing(path) as part:
         pq.write_table(ordered, part)
@@ -236,7 +238,7 @@ def write(path: Path, table: pa.Table, about: DetectionSettings, looked: Mapping
 
 @contextmanager
 def _refused(path: Path) -> Iterator[None]:
-    """What is no file of objects, in one line."""
+    """Reject a broken or foreign file of objects in one line."""
     try:
         yield
     except (pa.ArrowException, OSError, KeyError, TypeError, ValueError) as error:
@@ -247,14 +249,14 @@ def _refused(path: Path) -> Iterator[None]:
 
 
 def _note(schema: pa.Schema) -> dict[str, Any]:
-    """What lies in the schema's metadata."""
+    """Metadata of the schema."""
     note = json.loads((schema.metadata or {}).get(b"avssl", b"{}"))
     if note.get("format") != FORMAT or note.get("version") != VERSION:
-        raise InputError(f"its metadata do not say {FORMAT!r}, version {VERSION}")
+        raise InputError(f"expected metadata of format {FORMAT!r}, version {VERSION}")
     return dict(note)
 
 
-def _looked(note: dict[str, Any]) -> dict[str, DetectedTimes]:
+def _detected_times(note: dict[str, Any]) -> dict[str, DetectedTimes]:
     return {key: DetectedTimes(*values) for key, values in note["looked"].items()}
 
 
@@ -263,5 +265,5 @@ def _column(table: pa.Table, name: str) -> NDArray[np.float32]:
 
 
 def _solid_angle(table: pa.Table) -> NDArray[np.float32]:
-    """What an object covers, up to a factor."""
+    """Solid angle of each object, up to a factor."""
     return np.asarray(_column(table, "width") * np.sin(np.radians(_column(table, "height") / 2)), np.float32)

@@ -1,4 +1,4 @@
-"""Clips cut into pieces of a few instants, and read ahead of the detector by threads."""
+"""Split clips into batches of frames and prefetch them in threads."""
 
 from __future__ import annotations
 
@@ -17,70 +17,70 @@ from avssl.io.cores import usable_cores
 from avssl.media import iterate_frames
 
 TOGETHER = {"viewports": 4, "equirect": 16}
-"""Instants that are shown at once."""
+"""Frames per batch."""
 THREADS = 4
 """At most; each holds some 50 MB of views."""
 
 
 @dataclass(frozen=True)
 class FrameBatch:
-    """Some instants of a clip, or all."""
+    """Some or all detection times of a clip."""
 
     row: Row
-    looked: DetectedTimes
+    detected_times: DetectedTimes
     first: int
-    """Of the clip's instants."""
+    """Index of the first one among the clip's detection times."""
     times: tuple[float, ...]
     """Seconds from the clip's beginning."""
 
     @property
     def ends(self) -> bool:
-        """Nothing of the clip follows."""
-        return self.first + len(self.times) == self.looked.frames
+        """Whether this is the clip's last batch."""
+        return self.first + len(self.times) == self.detected_times.frames
 
 
-def instants(seconds: float, rate: float) -> DetectedTimes:
-    """The instants of a clip to look at, evenly spread; at least one.
+def detection_times(seconds: float, rate: float) -> DetectedTimes:
+    """Detection times of a clip, evenly spaced; at least one.
 
     Args:
         seconds: length of the clip.
-        rate: instants a second; a clip may get up to half an instant less or more.
+        rate: times per second, rounded to a whole number per clip.
     """
     frames = max(1, round(seconds * rate))
     return DetectedTimes(frames, seconds / frames, 0.5)
 
 
 def frame_batches(rows: Iterable[Row], rate: float, views: str) -> Iterator[FrameBatch]:
-    """Clips in pieces, one after the other."""
+    """Split clips into batches, in order."""
     for row in rows:
-        looked = instants(row.seconds, rate)
-        times = looked.times().tolist()
-        for first in range(0, looked.frames, TOGETHER[views]):
-            yield FrameBatch(row, looked, first, tuple(times[first : first + TOGETHER[views]]))
+        detected_times = detection_times(row.seconds, rate)
+        times = detected_times.times().tolist()
+        for first in range(0, detected_times.frames, TOGETHER[views]):
+            yield FrameBatch(row, detected_times, first, tuple(times[first : first + TOGETHER[views]]))
 
 
 def read_ahead(
     cut: Iterable[FrameBatch], panoramas: Panoramas, side: int, views: str
 ) -> Iterator[tuple[FrameBatch, DetectorInput]]:
-    """Pieces in order with what a detector is shown of them, a few pieces ahead.
+    """Read batches in order with their detector inputs, a few batches ahead.
 
     Args:
-        cut: the pieces.
-        panoramas: the clips' pictures.
-        side: pixels of what is shown.
+        cut: the batches.
+        panoramas: the clips' equirectangular frames.
+        side: input size of the detector in pixels.
         views: viewports or equirect.
 
     Yields:
-        Each piece with its pictures.
+        Each batch with its frames and views.
 
     Raises:
         InputError: a video is broken.
     """
 
-    def read(piece: FrameBatch) -> DetectorInput:
-        panorama = panoramas[piece.row.key]
+    def read(batch: FrameBatch) -> DetectorInput:
+        panorama = panoramas[batch.row.key]
         rows = rows_for(side, panorama.rows, views)
-        times = [panorama.start + time for time in piece.times]
+        times = [panorama.start + time for time in batch.times]
         frames = iterate_frames(panorama.path, times, (rows, 2 * rows), panorama.stream)
         wholes, parts = zip(*(make_views(frame, side, views) for frame in frames), strict=True)
         return DetectorInput(np.stack(wholes), np.stack(parts))
@@ -89,8 +89,8 @@ def read_ahead(
     waiting: deque[tuple[FrameBatch, Future[DetectorInput]]] = deque()
     pool = ThreadPoolExecutor(threads, thread_name_prefix="frames")
     try:
-        for piece in cut:
-            waiting.append((piece, pool.submit(read, piece)))
+        for batch in cut:
+            waiting.append((batch, pool.submit(read, batch)))
             if len(waiting) > threads:
                 begun, future = waiting.popleft()
                 yield begun, future.result()

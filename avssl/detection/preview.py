@@ -1,4 +1,4 @@
-"""A picture of what a detector found: a few clips, the boxes drawn on their panoramas."""
+"""Preview of detections: boxes drawn on the equirectangular frames of a few clips."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from avssl.media import read_frames
 from avssl.spatial.boxes import outline
 
 CLIPS = 6
-"""In the picture; those with the most found at one instant."""
+"""Clips shown: those with the highest sum of scores in one frame."""
 HEIGHT = 448
 """Rows of each panorama."""
 COLOURS = ((80, 220, 80), (240, 200, 60), (70, 160, 250), (240, 110, 110), (210, 120, 240), (80, 220, 230))
-"""RGB, one a label in turn."""
+"""RGB, cycled over labels."""
 
 
 def write_overlay(path: Path, table: pa.Table, panoramas: Panoramas) -> None:
-    """Draw the best instants of a few clips below one another; nothing is written where nothing was found.
+    """Draw the best frame of each of a few clips, stacked vertically; no file is written without objects.
 
     Args:
         path: of the JPEG file.
-        table: rows of `objects.SCHEMA`.
-        panoramas: the pictures of every clip.
+        table: rows of `object_index.SCHEMA`.
+        panoramas: the equirectangular frames of every clip.
 
     Raises:
         OSError: the file cannot be written.
@@ -50,7 +50,7 @@ Box = dict[str, Any]
 
 
 def _best_instants(table: pa.Table) -> list[tuple[str, float, list[Box]]]:
-    """Clip, instant and rows of where the scores add up to most, one instant a clip."""
+    """Clip, time and rows with the highest sum of scores, one time per clip."""
     found = table.group_by(["key", "time"]).aggregate([("score", "sum")]).sort_by([("score_sum", "descending")])
     best: dict[str, float] = {}
     for row in found.select(["key", "time"]).to_pylist():
@@ -75,7 +75,7 @@ def _draw_box(image: NDArray[np.uint8], row: Box, colour: tuple[int, int, int]) 
     edge = outline(box)
     points = np.stack([(0.5 - edge[:, 0] / (2 * np.pi)) * 2 * HEIGHT, (0.5 - edge[:, 1] / np.pi) * HEIGHT], 1)
     for start, end in pairwise(points):
-        # A line from one side of the seam to the other would cross the whole picture.
+        # A line from one side of the seam to the other would cross the whole image.
         if abs(start[0] - end[0]) < HEIGHT:
             cv2.line(image, _pixel(start), _pixel(end), colour, 2, cv2.LINE_AA)
     place = (int(np.clip(points[:, 0].min(), 0, 2 * HEIGHT - 90)), int(np.clip(points[:, 1].min() - 4, 12, HEIGHT)))

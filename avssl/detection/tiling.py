@@ -1,4 +1,4 @@
-"""What a detector is shown of a panorama, and where on the sphere lies what it finds there."""
+"""Tile a panorama into detector inputs and map detected boxes back to the sphere."""
 
 # V views, N boxes
 
@@ -19,18 +19,18 @@ Frame = NDArray[np.uint8]
 
 VIEW_MODES = ("viewports", "equirect")
 BEYOND = 0.125
-"""Of a panorama's width: what follows the seam is shown once more, so that what lies across it is whole."""
+"""Horizontal padding as a share of a panorama's width, so that objects across the seam are whole."""
 LEVEL = [(45.0 * index, 0.0, 75.0) for index in range(8)]
 POLES = [(0.0, 90.0, 110.0), (0.0, -90.0, 110.0)]
 VIEWS = np.radians(LEVEL + POLES)
 """Azimuth, elevation and field of view of cameras that overlap by 30 degrees around the horizon, and by some at the
-poles; what is wider than that is seen in the whole frame."""
+poles; wider objects are detected in the whole frame."""
 HIGHEST = np.radians(50.0)
-"""The whole frame is distorted beyond this elevation, where the poles' views see all that is there."""
+"""Highest elevation, in radians, of boxes of the whole frame; beyond it the views of the poles replace them."""
 EDGE = 0.01
-"""Of a picture's side: a box that comes nearer to its edge may be cut off there."""
+"""Share of an image's side: a box closer to the border may be truncated."""
 SHARP = 180 / 75
-"""Rows of a panorama for each of a view's pixels, beyond which more are wasted."""
+"""Useful rows of a panorama per pixel of a view."""
 
 
 class SphereDetections(NamedTuple):
@@ -41,26 +41,26 @@ class SphereDetections(NamedTuple):
     scores: NDArray[np.float32]
     """`(N,)`."""
     labels: list[str]
-    """What each was taken for."""
+    """Class name of each object."""
 
 
 class DetectorInput(NamedTuple):
-    """Panoramas as a detector sees them."""
+    """Detector inputs of panoramas."""
 
     whole: NDArray[np.uint8]
-    """`(frames, height, side, 3)`, the panorama and what follows its seam."""
+    """`(frames, height, side, 3)`, the panorama with wrap padding."""
     views: NDArray[np.uint8]
-    """`(frames, V, side, side, 3)`; no views where the whole is enough."""
+    """`(frames, V, side, side, 3)`; V is 0 for equirect."""
 
 
 def rows_for(side: int, rows: int, ways: str) -> int:
-    """Rows of a panorama, at most its own, that show a detector all it can see at `side` pixels."""
+    """Rows to decode a panorama to, at most its own, for a detector input of `side` pixels."""
     useful = side * SHARP if ways == "viewports" else side
     return max(2, min(rows, round(useful)))
 
 
 def make_views(frame: Frame, side: int, ways: str) -> tuple[Frame, Frame]:
-    """A panorama `(height, width, 3)` as a detector sees it: one frame of `DetectorInput`, whole and views."""
+    """Detector inputs of a panorama `(height, width, 3)`: one frame of `DetectorInput`, whole and views."""
     whole = wrap_pad(frame, side)
     if ways == "equirect":
         return whole, np.empty((0, side, side, 3), np.uint8)
@@ -70,7 +70,7 @@ def make_views(frame: Frame, side: int, ways: str) -> tuple[Frame, Frame]:
 
 
 def wrap_pad(frame: Frame, side: int) -> Frame:
-    """A panorama and, to its right, once more what follows the seam; `side` pixels wide."""
+    """Pad a panorama on the right by wrapping around the seam, and scale it to `side` pixels of width."""
     height, width = frame.shape[:2]
     longer = np.concatenate([frame, frame[:, : round(width * BEYOND)]], 1)
     rows = round(height * side / longer.shape[1])
@@ -80,15 +80,15 @@ def wrap_pad(frame: Frame, side: int) -> Frame:
 
 
 def detect_frames(detector: Detector, shown: DetectorInput, min_score: float) -> list[SphereDetections]:
-    """The objects of panoramas, each once, though several views may have seen it.
+    """Detect objects in panoramas; duplicates of several views are merged.
 
     Args:
-        detector: looks at the pictures.
-        shown: what it sees.
-        min_score: objects of a lower score are left out.
+        detector: object detector.
+        shown: whole frames and views.
+        min_score: lowest score of detections.
 
     Returns:
-        One sighting a frame.
+        Detections of each frame.
     """
     frames, views = shown.views.shape[:2]
     wholes = detector.find(shown.whole, min_score)
@@ -112,7 +112,7 @@ Part = tuple[NDArray[np.float64], NDArray[np.bool_], NDArray[np.float32], list[s
 
 
 def _of_whole(found: Detections, size: tuple[int, int], poles: bool) -> Part:
-    """Boxes of a whole frame; those near the poles only where no views show them."""
+    """Boxes of a whole frame; those near the poles only without views of the poles."""
     height, width = size
     edges = found.edges / np.array([width / (1 + BEYOND), height] * 2)
     boxes = from_frame(edges)

@@ -1,4 +1,4 @@
-"""Where a run's clips come from: a manifest, or the built-in world, rendered once and kept."""
+"""Clips of a training run: from a manifest, or a synthetic dataset that is rendered once and cached."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from avssl.synth.render_dataset import SceneDataset
 
 
 def clips(config: DataConfig, sample_rate: int, progress: bool = True) -> tuple[Path, Manifest]:
-    """The manifest of a run and its path; renders the built-in world if none is named, and looks for objects in it.
+    """Manifest of a run and its path; renders the synthetic dataset if none is named, and detects objects.
 
     Args:
-        config: names the manifest, or says how large the world is; names the detector, if objects are wanted.
-        sample_rate: Hz of the world's sound.
-        progress: show what is being rendered.
+        config: manifest, or size of the synthetic dataset; detector, if objects are needed.
+        sample_rate: Hz of the rendered audio.
+        progress: show a progress bar.
 
     Raises:
         InputError: the manifest cannot be used, see `read_manifest`; or the detector, see `detect_objects`.
@@ -37,7 +37,7 @@ def clips(config: DataConfig, sample_rate: int, progress: bool = True) -> tuple[
 
 
 def check(config: DataConfig, options: Any) -> None:
-    """See before anything is rendered that the clips will have what a task's options ask of them.
+    """Check a task's options against the data options, before rendering.
 
     Raises:
         InputError: crops are guided by objects, and no detector is named.
@@ -47,10 +47,10 @@ def check(config: DataConfig, options: Any) -> None:
 
 
 def training(manifest: Manifest) -> Manifest:
-    """The rows of the split train, or all rows where nothing is labelled.
+    """Rows of the split train, or all rows where no row has a split.
 
     Raises:
-        InputError: rows are labelled, and none is train.
+        InputError: rows have splits, and none is train.
     """
     if not any(row.split for row in manifest):
         return manifest
@@ -63,23 +63,29 @@ def training(manifest: Manifest) -> Manifest:
 
 
 def _look_for_objects(manifest: Manifest, detector: str, progress: bool) -> None:
-    """See that the objects of all clips are known; weights need not be here if they are."""
+    """Detect objects unless the file covers all clips; weights are only needed to detect."""
     from avssl.detection.detect_objects import detect_objects
 
     path = find_objects(manifest.root, detector)
     settings: dict[str, Any] = {}
     if path.is_file():
-        about, looked = read_settings(path)
-        if {row.key for row in manifest} <= looked.keys() and not _is_other_truth(manifest.root / TRUTH_FILE, about):
+        detection_settings, detected_times = read_settings(path)
+        if {row.key for row in manifest} <= detected_times.keys() and not _is_other_truth(
+            manifest.root / TRUTH_FILE, detection_settings
+        ):
             return
         if detector != TRUTH:
-            settings = {name: getattr(about, name) for name in ("rate", "views", "min_score", "frames")}
+            settings = {name: getattr(detection_settings, name) for name in ("rate", "views", "min_score", "frames")}
     detect_objects(manifest.root, detector, **settings, progress=progress)
 
 
-def _is_other_truth(path: Path, about: DetectionSettings) -> bool:
-    """Whether objects are of an earlier truth of a world that was rendered again."""
-    return about.model.startswith(f"{TRUTH} ") and path.is_file() and not about.model.endswith(sha256(path))
+def _is_other_truth(path: Path, detection_settings: DetectionSettings) -> bool:
+    """Whether objects are of an earlier rendering's ground truth."""
+    return (
+        detection_settings.model.startswith(f"{TRUTH} ")
+        and path.is_file()
+        and not detection_settings.model.endswith(sha256(path))
+    )
 
 
 def _rendered(config: DataConfig, sample_rate: int, progress: bool) -> Path:
@@ -93,7 +99,7 @@ def _rendered(config: DataConfig, sample_rate: int, progress: bool) -> Path:
     if config.detector not in ("", TRUTH):
         from avssl.detection.backends import load_detector
 
-        load_detector(config.detector)  # says what is wrong with it before minutes of rendering
+        load_detector(config.detector)  # raises before minutes of rendering
     options = kind.Options(
         clips=config.clips,
         seconds=config.clip_seconds,

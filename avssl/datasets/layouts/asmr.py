@@ -1,7 +1,7 @@
 """YouTube-ASMR-300K (Yang, Russell and Salamon 2020) as its authors' script downloads it: clips cut from videos.
 
-`data/video/{id}_{start}_{end}.mp4` and `data/audio/{id}_{start}_{end}.flac`, in milliseconds; numbered pictures in
-`frames/folder_{id}_{start}_{end}`, 10 a second, take the place of a video that is not there. The lists train.csv,
+`data/video/{id}_{start}_{end}.mp4` and `data/audio/{id}_{start}_{end}.flac`, in milliseconds; numbered frames in
+`frames/folder_{id}_{start}_{end}`, 10 per second, replace a missing video. The lists train.csv,
 val.csv and test.csv have a header, and columns ytid, start_s and end_s.
 """
 

@@ -1,4 +1,4 @@
-"""Any videos of one's own: a folder a class, below `train` and `test` where they are split already.
+"""User videos: one folder per class, below `train` and `test` where they are split already.
 
 `CLASS/FILE`, or `CLASS/RECORDING/FILE`: videos of one recording are never both trained on and tested.
 """

@@ -1,7 +1,7 @@
-"""FAIR-Play (Gao and Grauman 2019): 10-second clips of music played in one room, heard by a dummy head.
+"""FAIR-Play (Gao and Grauman 2019): 10-second clips of music in one room, recorded binaurally.
 
 Sound is `binaural_audios/{id}.wav`, or Sep-Stereo's `audio_resave/{id}.mp3`, or the 16 kHz copies in `binaural16k`;
-pictures are `videos/{id}.mp4`, or where there is none `frames/{id}` or `frames/{id}.mp4` with numbered pictures, 10 a
+video is `videos/{id}.mp4`, or where there is none `frames/{id}` or `frames/{id}.mp4` with numbered frames, 10 per
 second. Clips are split by the ten sets of `splits` (h5), by PseudoBinaural's non-overlapping ones (`new_splits`, txt),
 or by any other folder of such lists; test clips that stand in other lists too are counted. A clip handed out alone is a
 folder with `audio/audio.wav` and `frames`.
@@ -107,7 +107,7 @@ def _alone(base: Path) -> Media:
 
 
 def _name(folder: Path) -> str:
-    """The id that `meta.json` tells, else the folder's name."""
+    """Clip id of `meta.json`, else the folder's name."""
     note = folder / "meta.json"
     if not note.is_file():
         return folder.absolute().name

@@ -93,7 +93,7 @@ def walk(root: Path, exclude: Path | None = None) -> Iterator[tuple[Path, list[s
         exclude: a folder that is not searched, if any.
 
     Yields:
-        A folder, the names of its folders, and of its files; folders removed from their list are not looked into.
+        A folder, the names of its folders, and of its files; folders removed from their list are not searched.
     """
     seen: set[tuple[int, int]] = set()
     skipped = exclude and exclude.resolve()
@@ -112,7 +112,7 @@ def _recording(root: Path, video: Path, beside: list[Path]) -> Recording:
     problem = ""
     if len(beside) > 1:
         names = ", ".join(path.name for path in beside)
-        problem = f"expected one sound file beside the picture, found {len(beside)}: {names}"
+        problem = f"expected one audio file beside the video, found {len(beside)}: {names}"
     return Recording(
         key=safe_key(video.relative_to(root).with_suffix("")),
         video=str(video.relative_to(root)),

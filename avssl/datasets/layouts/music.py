@@ -1,8 +1,8 @@
 """MUSIC and MUSIC-21 (Zhao et al. 2018, 2019): solos and duets on YouTube, named by lists; the files lie anywhere.
 
 The lists are the official `MUSIC*_videos.json`, {"videos": {class: [id, ...]}}, or Sep-Stereo's train.csv, val.csv and
-test.csv, "SOUND,FRAMES" a line without a header. A clip is a video of the id's name with its own sound, or a sound file
-of that name with a video or with a folder of numbered pictures below `frames`, 10 a second.
+test.csv, "SOUND,FRAMES" a line without a header. A clip is a video of the id's name with its own sound, or an audio
+file of that name with a video or with a folder of numbered frames below `frames`, 10 per second.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ def _json_names(path: Path) -> list[str]:
 
 
 def _csv_names(path: Path) -> list[str]:
-    """The clips of a csv list; a third field, the number of pictures, is allowed."""
+    """The clips of a csv list; a third field, the number of frames, is allowed."""
     return [_csv_name(path, row) for row in table(path)]
 
 

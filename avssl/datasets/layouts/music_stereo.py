@@ -1,4 +1,4 @@
-"""MUSIC-Stereo (Xu et al. 2021): the videos of MUSIC and MUSIC-21 whose left and right really differ.
+"""MUSIC-Stereo (Xu et al. 2021): the videos of MUSIC and MUSIC-21 whose left and right channels differ.
 
 Its list was not released. It is made here as it was made there, by the energy of left minus right; the threshold, which
 is not published, is ours. 8 of 10 videos are for training, one for validation, one for testing, by their ids alone.
@@ -15,7 +15,8 @@ from avssl.datasets.dataset import Dataset, Recording
 from avssl.datasets.layouts.music import Music
 
 LEAST_DB = -30.0
-"""Of left minus right below left plus right: a level difference of half a dB, about the least that is heard."""
+"""Level of left minus right relative to left plus right: about half a dB of level difference, near the threshold of
+perception."""
 TENTHS = ("train",) * 8 + ("val", "test")
 
 

@@ -1,4 +1,4 @@
-"""Pictures and sound of one name, wherever they lie: what the data sets of ordinary video have in common."""
+"""Pairs of video and audio files by name, shared by the layouts of ordinary video."""
 
 from __future__ import annotations
 
@@ -14,40 +14,40 @@ from avssl.errors import InputError
 FLAT = "flat"
 """Projection of its frames: an ordinary field of view."""
 FRAMES = "frames"
-"""Name of the folder that holds the folders of numbered pictures."""
+"""Name of the folder that holds the folders of numbered frames."""
 FRAME_RATE = 10.0
-"""Numbered pictures a second: that of the frames of Mono2Binaural, Sep-Stereo and PseudoBinaural."""
+"""Numbered frames per second, as of Mono2Binaural, Sep-Stereo and PseudoBinaural."""
 
 
 @dataclass
 class Media:
-    """Where the files of each clip lie."""
+    """Files of each clip."""
 
     videos: dict[str, list[Path]] = field(default_factory=dict)
     audio_files: dict[str, list[Path]] = field(default_factory=dict)
     frames: dict[str, list[Path]] = field(default_factory=dict)
-    """Folders of numbered pictures."""
+    """Folders of numbered frames."""
 
     def video_sources(self) -> dict[str, list[Path]]:
-        """The pictures of each clip: its video, or numbered pictures where there is none."""
+        """Video of each clip, or numbered frames where there is none."""
         return self.frames | self.videos
 
 
 @dataclass(frozen=True)
 class Kind:
-    """What a data set says of its clips."""
+    """Audio properties of a data set's clips."""
 
     channel_layout: str
     """stereo or binaural."""
     own_audio: bool = False
-    """A video without a sound file beside it brings its own."""
+    """Use the video's own audio where there is no audio file."""
 
 
 def gather(base: Path, exclude: Path | None, is_clip: Callable[[str], bool]) -> Media:
-    """Every file and folder of pictures with the name of a clip.
+    """Find every file and folder of frames with the name of a clip.
 
     Args:
-        base: where to look; folders of a clip's name are not looked into.
+        base: folder to search; folders of a clip's name are not searched.
         exclude: folder that is not searched.
         is_clip: whether a name without suffix is that of a clip.
     """
@@ -101,7 +101,7 @@ def paired(
         audio_files = media.videos | audio_files
     both = sorted(video_sources.keys() & audio_files.keys())
     if not both:
-        raise InputError(f"{base}: expected clips with pictures and sound of one name, found {_counted(media)}")
+        raise InputError(f"{base}: expected clips with video and audio of one name, found {_counted(media)}")
     missing = {
         "clips": sorted(set(listed) - video_sources.keys() - audio_files.keys()),
         "audio": sorted(video_sources.keys() - audio_files.keys()),

@@ -1,8 +1,8 @@
-"""REC-STREET, YT-ALL, YT-CLEAN and YT-MUSIC (Morgado et al. 2018): 360-degree videos with first-order sound.
+"""REC-STREET, YT-ALL, YT-CLEAN and YT-MUSIC (Morgado et al. 2018): 360-degree video with first-order ambisonics.
 
-Each recording is taken at the first of three stages that has its picture and its sound: prepared
-(`{id}-video.mp4`, `{id}-ambix.m4a`), cut up (`{id}/video/000000.jpg`, 10 a second, and `{id}/ambix/000000.wav`, one a
-second), or as downloaded (`{id}.video.{ext}`, `{id}.audio.f{itag}.{ext}`).
+Each recording is taken at the first of three stages that has both video and audio: prepared
+(`{id}-video.mp4`, `{id}-ambix.m4a`), cut up (`{id}/video/000000.jpg`, 10 per second, and `{id}/ambix/000000.wav`, one
+per second), or as downloaded (`{id}.video.{ext}`, `{id}.audio.f{itag}.{ext}`).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from avssl.datasets.recording_keys import safe_key, unique_keys
 from avssl.errors import InputError
 
 PLAIN = "MONO ER"
-"""Pictures of one eye, equirectangular."""
+"""Monoscopic equirectangular video."""
 CUT_VIDEO, CUT_AUDIO = "video", "ambix"
 BOTH = VIDEO_SUFFIXES | AUDIO_SUFFIXES
 
@@ -77,8 +77,8 @@ class RecStreet(Layout):
         both = sorted(wanted & videos & audio_files)
         if not both:
             raise InputError(
-                f"{root}: expected recordings{lists.name and f' of {lists.name}'} with picture and sound, such as "
-                f"ID-video.mp4 and ID-ambix.m4a; found {len(videos)} with pictures and {len(audio_files)} with sound"
+                f"{root}: expected recordings{lists.name and f' of {lists.name}'} with video and audio, such as "
+                f"ID-video.mp4 and ID-ambix.m4a; found {len(videos)} with video and {len(audio_files)} with audio"
             )
         missing = {
             "ids": sorted(wanted - videos - audio_files),
@@ -120,11 +120,9 @@ def _recording(
     twice = next((paths for paths in (videos, audio_files) if len(paths) > 1), None)
     problem = f"expected one file of this name, found {' and '.join(map(str, twice))}" if twice else ""
     if whole is stages[-1] and video_sources != PLAIN:
-        problem = (
-            f"expected one eye's equirectangular pictures, {FORMATS} says {video_sources}; give {identity}-video.mp4"
-        )
+        problem = f"expected monoscopic equirectangular video, {FORMATS} has {video_sources}; give {identity}-video.mp4"
     if not whole:
-        problem = f"expected picture and sound of one stage, found {videos[0]} and {audio_files[0]}"
+        problem = f"expected video and audio of one stage, found {videos[0]} and {audio_files[0]}"
     return Recording(
         key=safe_key(Path(identity)),
         video=str(videos[0].relative_to(root)),

@@ -1,4 +1,4 @@
-"""Data sets that avssl made up in the shape of real ones: their readers say so."""
+"""Label synthetic datasets that have the layout of a real one."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from pathlib import Path
 from avssl.errors import InputError
 
 SETTINGS = "scenes.json"
-"""The file by which every made-up world tells its name and what it was made from."""
+"""File with the name and settings of a synthetic dataset."""
 
 
 def synthetic(root: Path) -> str:
-    """The name of the made-up world that a folder holds; empty where it holds none.
+    """Name of the synthetic dataset in a folder; empty where there is none.
 
     Raises:
-        InputError: the world's file cannot be read.
+        InputError: the settings file cannot be read.
     """
     note = root / SETTINGS
     if not note.is_file():
@@ -23,10 +23,10 @@ def synthetic(root: Path) -> str:
     try:
         return str(json.loads(note.read_text(encoding="utf-8"))["world"])
     except (ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{note}: expected the settings of a made-up world: {error!r}") from error
+        raise InputError(f"{note}: expected the settings of a synthetic dataset: {error!r}") from error
 
 
 def set_name(root: Path, real: str) -> str:
-    """What the results of a data set are labelled with: the real set's name, or what was made up in its shape."""
-    world = synthetic(root)
-    return f"made-up {world} ({real} layout)" if world else real
+    """Title of a data set in results: the real set's name, or that of the synthetic dataset in its layout."""
+    name = synthetic(root)
+    return f"synthetic {name} ({real} layout)" if name else real

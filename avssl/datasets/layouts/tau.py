@@ -1,4 +1,4 @@
-"""TAU Urban Audio-Visual Scenes 2021 (Wang et al. 2021): ten seconds of ten urban scenes, seen and heard by two ears.
+"""TAU Urban Audio-Visual Scenes 2021 (Wang et al. 2021): 10 s clips of ten urban scenes, video and binaural audio.
 
 Files are `audio/{scene}-{city}-{location}-{segment}.wav` and `video/....mp4`; `evaluation_setup/fold1_train.csv`,
 `fold1_test.csv` (no labels) and `fold1_evaluate.csv` (the same with labels) name them, separated by tabs.

@@ -1,7 +1,7 @@
 """YT-360 as its authors' scripts download it (Morgado et al. 2020): 10-second clips cut from YouTube videos.
 
 `video/{id}-{start}.mp4` and `audio/{id}-{start}.m4a`; an id is 11 characters and may contain '-'. Frames are 640x360:
-2:1 worlds stored 16:9. The clips that count are the files that exist; the lists only say how they are split.
+2:1 equirectangular video stored as 16:9. Clips are the files that exist; the lists only define their splits.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Detectors of objects: pictures in, boxes with labels and scores out."""
+"""Object detectors: images to boxes with labels and scores."""
 
 from avssl.detection.backends.detector import Detections, Detector
 from avssl.detection.backends.load import load_detector

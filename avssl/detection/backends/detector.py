@@ -1,4 +1,4 @@
-"""What every detector does, whichever library it comes from."""
+"""Interface of object detectors."""
 
 from __future__ import annotations
 
@@ -10,36 +10,36 @@ from numpy.typing import NDArray
 
 
 class Detections(NamedTuple):
-    """The objects of one picture."""
+    """Objects of one image."""
 
     edges: NDArray[np.float32]
     """`(N, 4)` left, top, right and bottom in pixels."""
     scores: NDArray[np.float32]
     """`(N,)` in 0..1."""
     labels: list[str]
-    """What each was taken for."""
+    """Class name of each object."""
 
 
 class Detector(ABC):
-    """Finds objects in pictures."""
+    """Detects objects in images."""
 
     name: str
     """Of the model."""
     sha256: str
     """Of its weights."""
     side = 640
-    """Pixels of the square that a picture is best scaled to."""
+    """Input size: pixels of the square that images are scaled to."""
     views = "viewports"
-    """How it is best shown a panorama: as `viewports`, or whole (`equirect`)."""
+    """Default input of panoramas: `viewports`, or whole (`equirect`)."""
 
     @abstractmethod
     def find(self, frames: NDArray[np.uint8], min_score: float) -> list[Detections]:
-        """Look at pictures of one size.
+        """Process images of one size.
 
         Args:
-            frames: `(pictures, height, width, 3)`, RGB; neither side longer than `side`.
-            min_score: objects of a lower score are left out.
+            frames: `(images, height, width, 3)`, RGB; neither side longer than `side`.
+            min_score: lowest score of detections.
 
         Returns:
-            What is found in each.
+            Objects of each image.
         """

@@ -1,4 +1,4 @@
-"""A detector from what a user calls it."""
+"""Load a detector by name or path."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ KINDS = "a .pt or .onnx file, an OpenVINO folder, a folder of `avssl train-detec
 
 
 def load_detector(model: str) -> Detector:
-    """The detector that a name or path stands for; only files that are there are read, nothing is downloaded.
+    """Load a detector by name or path, from local files; nothing is downloaded.
 
     Args:
         model: a path, with or without its ending, or `torchvision/NAME:PATH`.

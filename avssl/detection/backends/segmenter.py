@@ -1,4 +1,4 @@
-"""Segmenters: which pixels of a picture belong to which object."""
+"""Instance segmentation: objects of an image and their masks."""
 
 from __future__ import annotations
 
@@ -19,45 +19,45 @@ from avssl.detection.backends.yolo import Yolo, read_yolo
 from avssl.errors import InputError
 
 LEAST_SCORE = 0.25
-"""Below it an object is not taken for one."""
+"""Lowest score of an object."""
 SOLID = 0.5
-"""Of a mask that is a probability, above which a pixel belongs to the object."""
+"""Threshold of mask probabilities."""
 
 
 class Instances(NamedTuple):
-    """The objects of one picture."""
+    """Objects of one image."""
 
     edges: NDArray[np.float32]
     """`(N, 4)` left, top, right and bottom in pixels."""
     scores: NDArray[np.float32]
     """`(N,)` in 0..1."""
     labels: list[str]
-    """What each was taken for."""
+    """Class name of each object."""
     masks: NDArray[np.bool_]
     """`(N, height, width)`; none is empty."""
 
 
 class Segmenter(ABC):
-    """Finds objects and their pixels."""
+    """Detects objects and their masks."""
 
     sha256: str
     """Of its weights."""
 
     @abstractmethod
     def segment(self, frames: NDArray[np.uint8]) -> list[Instances]:
-        """Look at pictures of one size.
+        """Process images of one size.
 
         Args:
-            frames: `(pictures, height, width, 3)`, RGB.
+            frames: `(images, height, width, 3)`, RGB.
 
         Returns:
-            What is found in each.
+            Objects of each image.
         """
 
 
 @lru_cache(maxsize=1)
 def load_segmenter(model: str) -> Segmenter:
-    """The segmenter that a name or path stands for; only files that are there are read, nothing is downloaded.
+    """Load a segmenter by name or path, from local files; nothing is downloaded.
 
     Args:
         model: `torchvision/NAME:PATH`, such as `torchvision/maskrcnn_resnet50_fpn:weights.pth`; or a `.pt` or `.onnx`
@@ -80,15 +80,15 @@ def load_segmenter(model: str) -> Segmenter:
 
 
 def chosen(found: Instances, box: NDArray[np.float64] | None, label: str) -> int | None:
-    """Which object is meant: the one that overlaps a box most, or without one, that of the highest score.
+    """Select an object: the one with the highest IoU with a box, or without a box, of the highest score.
 
     Args:
         found: the objects.
         box: left, top, right and bottom in pixels.
-        label: that it must have; empty: any.
+        label: required label; empty: any.
 
     Returns:
-        Its number; None where there is none.
+        Its index; None without such an object.
     """
     from torchvision.ops import box_iou
 
@@ -101,7 +101,7 @@ def chosen(found: Instances, box: NDArray[np.float64] | None, label: str) -> int
 
 
 class MaskRcnn(Segmenter):
-    """A Mask R-CNN of torchvision; it scales pictures itself."""
+    """A Mask R-CNN of torchvision; it scales images itself."""
 
     def __init__(self, vision: Vision) -> None:
         self.vision, self.sha256 = vision, vision.sha256
@@ -167,10 +167,10 @@ class YoloSegmenter(Segmenter):
         drawn = process(prototypes, rows[:, 6:], rows[:, :4], padded, upsample=True)[:, : inner[0], : inner[1]]
         masks = [cv2.resize(each, size[::-1], interpolation=cv2.INTER_NEAREST) > 0 for each in drawn.cpu().numpy()]
         kept = [number for number, mask in enumerate(masks) if mask.any()]
-        stretch = np.array([size[1] / inner[1], size[0] / inner[0]] * 2, np.float32)
+        scale = np.array([size[1] / inner[1], size[0] / inner[0]] * 2, np.float32)
         values = rows[kept].cpu().numpy()
         return Instances(
-            np.clip(values[:, :4] * stretch, 0, (size[1], size[0], size[1], size[0])).astype(np.float32),
+            np.clip(values[:, :4] * scale, 0, (size[1], size[0], size[1], size[0])).astype(np.float32),
             values[:, 4].astype(np.float32),
             self.yolo.named(values[:, 5]),
             np.stack([masks[number] for number in kept]) if kept else np.zeros((0, *size), bool),

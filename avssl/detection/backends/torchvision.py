@@ -20,10 +20,10 @@ BATCH = 4
 
 
 class Vision(Detector):
-    """A detection network of torchvision; it scales pictures itself.
+    """A detection network of torchvision; it scales images itself.
 
     Args:
-        network: makes boxes, labels and scores of a list of pictures.
+        network: maps a list of images to boxes, labels and scores.
         labels: by number.
         name: of the model.
         digest: sha256 of its weights.

@@ -18,7 +18,7 @@ import torch
 from avssl.errors import InputError
 
 OFFLINE = {"YOLO_OFFLINE": "1", "YOLO_AUTOINSTALL": "0", "YOLO_VERBOSE": "0", "ORT_DISABLE_TELEMETRY": "1"}
-"""It neither asks the network for anything nor installs anything, and says nothing; nor does ONNX Runtime report."""
+"""Disables network access, installation, output and telemetry, also of ONNX Runtime."""
 PARTS = ("nn.autobackend", "nn.tasks", "utils.nms", "models.yolo.detect", "cfg")
 
 
@@ -50,7 +50,7 @@ def ultralytics() -> Any:
 
 @contextmanager
 def unchanged() -> Iterator[None]:
-    """Undo in the end what ultralytics changes for everybody, on import and in training."""
+    """Restore global state that ultralytics changes on import and in training."""
     environment, printed = dict(os.environ), np.get_printoptions()
     threads, of_torch = cv2.getNumThreads(), torch.get_num_threads()
     patched = [(torch, "save"), (cv2, "imread"), (cv2, "imwrite"), (cv2, "imshow")]

@@ -1,4 +1,4 @@
-"""A network out of an ultralytics checkpoint, though that is a pickle: only classes on a list are made."""
+"""Load the network of an ultralytics checkpoint (a pickle) with an allowlist of classes."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def read_checkpoint(path: Path) -> nn.Module:
     """The network of a checkpoint, in float32; its averaged weights where it has some.
 
     Raises:
-        InputError: not such a checkpoint, or one that asks for other things than layers.
+        InputError: not such a checkpoint, or one that contains other objects than layers.
     """
     tasks = ultralytics().nn.tasks
     try:
@@ -38,7 +38,7 @@ def read_checkpoint(path: Path) -> nn.Module:
         try:
             checkpoint = torch.load(path, map_location="cpu", weights_only=True)
         except UnpicklingError as error:  # whose text recommends to run what lies in the file
-            raise InputError("it is spoiled, or asks for more than layers; nothing was run") from error
+            raise InputError("the checkpoint is broken, or contains more than layers; nothing was run") from error
     network: Any = checkpoint.get("ema") or checkpoint.get("model") if isinstance(checkpoint, dict) else None
     if type(network) not in (tasks.DetectionModel, tasks.SegmentationModel, tasks.PoseModel):
         raise InputError("a checkpoint of a detector holds one under 'model'; this does not")
@@ -47,7 +47,7 @@ def read_checkpoint(path: Path) -> nn.Module:
 
 
 def _allowed(name: str) -> Any:
-    """What a name in a checkpoint stands for, if it is a layer or a plain record.
+    """Resolve a name in a checkpoint, if it is a layer or a plain record.
 
     Raises:
         InputError: it is neither, as in a pickle made to run code.

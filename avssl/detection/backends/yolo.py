@@ -19,13 +19,13 @@ from avssl.errors import InputError
 from avssl.io.hashing import sha256
 
 GREY = 114 / 255
-"""What pictures are padded with in the training of these networks."""
+"""Padding value of images in the training of these networks."""
 BATCH = 16
-"""Pictures that a network sees at once."""
+"""Images per forward pass."""
 OPENVINO = "_openvino_model"
-"""What the name of an OpenVINO folder ends on."""
+"""Suffix of the name of an OpenVINO folder."""
 OVERLAP = 0.7
-"""Intersection over union above which the lesser of two boxes of one picture goes: the predictor's own."""
+"""IoU threshold of non-maximum suppression: the predictor's default."""
 
 
 class Yolo(Detector):
@@ -37,7 +37,7 @@ class Yolo(Detector):
         model: a network, or the file or folder of an exported one.
         name: of the model.
         digest: sha256 of its weights.
-        side: pixels of the square that pictures are scaled to; exported networks say it themselves.
+        side: pixels of the square that images are scaled to; ignored for exported networks, which store it.
 
     Raises:
         InputError: it is no detector.
@@ -71,7 +71,7 @@ class Yolo(Detector):
 
     @torch.inference_mode()
     def try_out(self) -> None:
-        """Look at nothing, so that a network that does not do what its file says is known at once.
+        """Run an empty image through the network and check the shape of its output.
 
         Raises:
             InputError: its output is not that of a detector of these objects.
@@ -84,7 +84,7 @@ class Yolo(Detector):
             raise InputError("networks that say boxes one by one (RT-DETR) are not read")
 
     def raw(self, batch: Tensor) -> Tensor:
-        """The network's output for colours in 0..1, `(pictures, 3, height, width)`: boxes and scores, float32."""
+        """The network's output for RGB in 0..1, `(images, 3, height, width)`: boxes and scores, float32."""
         batch = batch.to(self.device)
         mixed = torch.autocast(self.device.type, torch.bfloat16) if self.of_torch else nullcontext()
         with mixed:
@@ -95,11 +95,11 @@ class Yolo(Detector):
         return boxes
 
     def suppressed(self, output: Tensor, min_score: float) -> list[Tensor]:
-        """For each picture the boxes that stay of what `raw` says: edges, score, number of the label, and what follows.
+        """Non-maximum suppression of `raw` outputs, per image: edges, score, label index, and further columns.
 
         Args:
             output: of the network, float32.
-            min_score: objects of a lower score are left out.
+            min_score: lowest score of detections.
         """
         end2end = getattr(self.network, "end2end", False)
         suppress: Any = ultralytics().utils.nms.non_max_suppression
@@ -111,7 +111,7 @@ class Yolo(Detector):
         return [self.labels.get(int(each), str(int(each))) for each in numbers]
 
     def padded(self, frames: NDArray[np.uint8]) -> Tensor:
-        """Colours in 0..1, `(pictures, 3, height, width)`, grey on the right and below where the network wants more."""
+        """RGB in 0..1, `(images, 3, height, width)`, padded with grey on the right and below to the input size."""
         block = torch.from_numpy(frames).permute(0, 3, 1, 2)
         below, right = (self._beyond(length) for length in block.shape[-2:])
         return nn.functional.pad(block.float() / 255, (0, right, 0, below), value=GREY)
@@ -121,7 +121,7 @@ class Yolo(Detector):
             yield self.padded(frames[start : start + self.batch])
 
     def _beyond(self, length: int) -> int:
-        """Pixels that a picture lacks, to the fixed side or to a multiple of the coarsest stride."""
+        """Pixels of padding to the fixed side or to a multiple of the coarsest stride."""
         return self.side - length if self.fixed else -length % 32
 
     def _found(self, boxes: Tensor, size: Sequence[int]) -> Detections:
@@ -139,7 +139,9 @@ def read_yolo(path: Path) -> Yolo:
         InputError: it cannot be read, or is no detector.
     """
     if path.is_dir() and not path.name.endswith(OPENVINO):
-        raise InputError(f"{path}: ultralytics tells OpenVINO folders by their names; call it {path.name}{OPENVINO}")
+        raise InputError(
+            f"{path}: ultralytics recognises OpenVINO folders by their names; rename it to {path.name}{OPENVINO}"
+        )
     library = ultralytics()
     digest = sha256(*yolo_files(path))
     try:

@@ -1,4 +1,4 @@
-"""A detector trained from random weights on the truth of a made-up world: no downloaded weights anywhere."""
+"""Train a detector from random weights on the ground truth of a synthetic dataset; nothing is downloaded."""
 
 from __future__ import annotations
 
@@ -25,32 +25,32 @@ from avssl.io.progress import SECONDS_BETWEEN_LINES, ProgressBar
 
 METRICS = "metrics.json"
 MEASURED = {"map50": "metrics/mAP50(B)", "map50_95": "metrics/mAP50-95(B)"}
-"""Our name -> ultralytics' name of what is measured on held-out panoramas."""
+"""Our name -> ultralytics' name of each metric on held-out panoramas."""
 
 
 @dataclass(frozen=True)
 class DetectorConfig:
-    """How a detector is trained."""
+    """Training options of a detector."""
 
     architecture: str = "yolo11n.yaml"
     """Of ultralytics; it starts from random weights."""
     side: int = 320
-    """Pixels that pictures are scaled to; a multiple of 32."""
+    """Image size in pixels; a multiple of 32."""
     panoramas: int = 500
-    """Frames to learn from, spread evenly over the clips of the split train."""
+    """Training frames, spread evenly over the clips of the split train."""
     held_out: int = 100
-    """Frames to measure on, of the split test."""
+    """Evaluation frames, of the split test."""
     epochs: int = 10
-    """Times that each panorama is seen."""
+    """Passes over the training frames."""
     batch: int = 8
-    """Pictures a step."""
+    """Images per step."""
     lr: float = 0.002
     """Peak learning rate of AdamW, after one epoch of warm-up; it falls to nothing."""
     seed: int = 0
     """Of weights, order and augmentation."""
 
     def __post_init__(self) -> None:
-        """Refuse what has no meaning."""
+        """Validate field values."""
         for name in ("panoramas", "held_out", "epochs", "batch"):
             if getattr(self, name) < 1:
                 raise InputError(f"{name} is at least 1, not {getattr(self, name)}")
@@ -62,24 +62,24 @@ class DetectorConfig:
             raise InputError(f"seed is not negative, this is {self.seed}")
 
 
-def train_detector(world: Path, out: Path, config: DetectorConfig, progress: bool = True) -> dict[str, float]:
-    """Train a detector on a world's panoramas and write its folder: config, weights, metrics.json.
+def train_detector(dataset: Path, out: Path, config: DetectorConfig, progress: bool = True) -> dict[str, float]:
+    """Train a detector on a synthetic dataset and write its folder: config, weights, metrics.json.
 
     Args:
-        world: a rendered world of 360-degree clips, with its manifest and truth.
-        out: the folder; it appears once training has ended.
-        config: how it is trained.
-        progress: show a bar.
+        dataset: rendered synthetic dataset of 360-degree clips, with its manifest and ground truth.
+        out: output folder; written when training has ended.
+        config: training options.
+        progress: show a progress bar.
 
     Returns:
-        What is measured on held-out panoramas, and how long it took: `map50`, `map50_95`, `seconds`.
+        Metrics on held-out panoramas and run time: `map50`, `map50_95`, `seconds`.
 
     Raises:
-        InputError: no such world, no held-out clips in it, no such architecture, or `out` is something else.
+        InputError: no such dataset, no held-out clips in it, no such architecture, or `out` is something else.
         OSError: `out` cannot be written.
     """
     _check_new(out)
-    train, test = (_split(world, name) for name in ("train", "test"))
+    train, test = (_split(dataset, name) for name in ("train", "test"))
     truth = read_truth(train.root / FILE)
     described = Config(config.architecture, config.side, "equirect", sorted(set(truth["kind"].to_pylist())))
     build(described)
@@ -97,7 +97,7 @@ def train_detector(world: Path, out: Path, config: DetectorConfig, progress: boo
 
 
 def _check_new(out: Path) -> None:
-    """See before minutes of training that the folder can be made, and that what it would replace is nothing."""
+    """Check before training that the output folder can be created and is new or empty."""
     if out.is_file() or (out.is_dir() and any(out.iterdir())):
         raise InputError(f"{out}: expected a new folder for the detector; this holds something already")
     nearest = next(each for each in (out, *out.absolute().parents) if each.exists())
@@ -105,12 +105,12 @@ def _check_new(out: Path) -> None:
         raise InputError(f"{out}: expected a new folder for the detector; none can be made in {nearest}")
 
 
-def _split(world: Path, name: str) -> Manifest:
-    return read_manifest(world, split=name)
+def _split(dataset: Path, name: str) -> Manifest:
+    return read_manifest(dataset, split=name)
 
 
 def _trained(data: Path, folder: Path, config: DetectorConfig, progress: bool) -> tuple[Path, dict[str, Any]]:
-    """The last epoch's checkpoint, and what was measured of it."""
+    """The last epoch's checkpoint, and its metrics."""
     settings = {
         "model": config.architecture, "pretrained": False, "data": str(data), "imgsz": config.side,
         "epochs": config.epochs, "batch": config.batch, "seed": config.seed, "deterministic": True,

@@ -1,4 +1,4 @@
-"""Panoramas of a made-up world with their boxes, in the form that YOLO trainers read: pictures, labels, data.yaml."""
+"""Export panoramas and boxes of a synthetic dataset in YOLO format: images, labels, data.yaml."""
 
 from __future__ import annotations
 
@@ -17,29 +17,27 @@ from avssl.detection.tiling import BEYOND, wrap_pad
 from avssl.media import read_frames
 
 LEAST_VISIBLE = 0.25
-"""Of an object, below which it is no example: what a nearer one hides cannot be found."""
+"""Lowest visible share of an object in the training set."""
 LEAST_WITHIN = 0.3
-"""Of a box's width, below which what the picture's edge leaves of it is no example."""
+"""Lowest share of a box's width inside the image."""
 QUALITY = 95
-"""Of JPEG: finer than the video that the pictures come from."""
+"""JPEG quality: above that of the source video."""
 DESCRIPTION = "data.yaml"
 
 
 def write_panorama_set(
     folder: Path, splits: dict[str, tuple[Manifest, int]], truth: pa.Table, labels: Sequence[str]
 ) -> Path:
-    """Write pictures and labels.
-
-    The pictures are shown as `looking.show` shows panoramas to detectors: with what follows the seam once more.
+    """Write images and labels; images have the wrap padding of `avssl.detection.tiling.wrap_pad`.
 
     Args:
-        folder: where they go.
+        folder: output folder.
         splits: name -> the clips, and how many panoramas are taken from them, spread evenly over clips and time.
-        truth: rows of `truth.COLUMNS`.
+        truth: rows of `ground_truth.COLUMNS`.
         labels: kinds by number.
 
     Returns:
-        The description that a trainer takes.
+        Path of data.yaml.
     """
     for split, (clips, count) in splits.items():
         (folder / "images" / split).mkdir(parents=True)
@@ -54,13 +52,13 @@ def write_panorama_set(
 
 
 def in_image(boxes: NDArray[np.float64]) -> Iterator[tuple[int, NDArray[np.float64]]]:
-    """Boxes of a panorama as they appear in a picture that shows what follows the seam once more.
+    """Map boxes of a panorama to the wrap-padded image.
 
     Args:
         boxes: `(N, 4)` left, top, right, bottom in 0..1 of the panorama; right beyond 1 goes on at the left.
 
     Yields:
-        Which box, and its centre and size `(4,)` in 0..1 of the picture; twice for some near the seam.
+        Index of the box, and its centre and size `(4,)` in 0..1 of the image; twice for some near the seam.
     """
     for number, (left, top, right, bottom) in enumerate(boxes):
         for turn in (-1, 0, 1):

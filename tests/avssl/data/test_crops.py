@@ -1,4 +1,4 @@
-"""Crops: where they look, that they keep apart, and that picture and sound of a crop agree."""
+"""Crops: directions, separation, and agreement of image and audio."""
 
 import math
 import time
@@ -17,7 +17,7 @@ HEIGHT, WIDTH = 180, 360
 
 
 def spot(azimuth: float, elevation: float) -> Tensor:
-    """A white disc of 4 degrees on a black world."""
+    """A white disc of 4 degrees on a black background."""
     rows = (0.5 - (torch.arange(HEIGHT) + 0.5) / HEIGHT) * math.pi
     columns = (0.5 - (torch.arange(WIDTH) + 0.5) / WIDTH) * 2 * math.pi
     rows, columns = torch.meshgrid(rows, columns, indexing="ij")
@@ -26,7 +26,7 @@ def spot(azimuth: float, elevation: float) -> Tensor:
 
 
 def centre_of_light(image: Tensor) -> tuple[float, float]:
-    """Position of the light in a picture, -1 to 1 to the left and up."""
+    """Position of the light in an image, -1 to 1 to the left and up."""
     light = image.float().mean((0, 1))
     size = len(light)
     place = 1 - 2 * (torch.arange(size) + 0.5) / size
@@ -35,7 +35,7 @@ def centre_of_light(image: Tensor) -> tuple[float, float]:
 
 @pytest.mark.parametrize("world", ["none", "yaw", "any"])
 @pytest.mark.parametrize("flip", [0.0, 1.0])
-def test_a_source_is_heard_where_it_is_seen_in_every_crop(world: str, flip: float) -> None:
+def test_source_direction_agrees_in_image_and_audio_of_every_crop(world: str, flip: float) -> None:
     options = CropOptions(crops=4, min_fov=60, max_fov=80, min_separation=20)
     seen = 0
     for seed in range(25):
@@ -46,8 +46,8 @@ def test_a_source_is_heard_where_it_is_seen_in_every_crop(world: str, flip: floa
         azimuth, elevation = azimuth + offset[0], max(-1.5, min(1.5, elevation + offset[1]))
         frames = crops.frames(spot(azimuth, elevation), 96)
         audio = encode(torch.randn(4800, generator=torch.Generator().manual_seed(seed)), azimuth, elevation)
-        heard = rotate(audio[None], crops.to_front())
-        for image, foa, field, aspect in zip(frames, heard, crops.fields, crops.aspects, strict=True):
+        rotated = rotate(audio[None], crops.to_front())
+        for image, foa, field, aspect in zip(frames, rotated, crops.fields, crops.aspects, strict=True):
             y, x = (float((foa[0] * foa[channel]).sum() / foa[0].square().sum()) for channel in (1, 3))
             z = float((foa[0] * foa[2]).sum() / foa[0].square().sum())
             tangent = float(torch.tan(field / 2))
@@ -58,12 +58,12 @@ def test_a_source_is_heard_where_it_is_seen_in_every_crop(world: str, flip: floa
     assert seen >= 20
 
 
-def test_the_centre_of_a_crop_is_heard_in_front() -> None:
+def test_crop_centre_is_in_front_in_audio() -> None:
     crops = draw_crops(CropOptions(), np.random.default_rng(0), "any", 0.5)
     for (azimuth, elevation), matrix in zip(crops.directions().tolist(), crops.to_front(), strict=True):
-        heard = rotate(encode(torch.randn(2400), azimuth, elevation), matrix)
-        torch.testing.assert_close(heard[3], heard[0], atol=1e-5, rtol=0)
-        assert heard[1:3].abs().max() < 1e-5
+        rotated = rotate(encode(torch.randn(2400), azimuth, elevation), matrix)
+        torch.testing.assert_close(rotated[3], rotated[0], atol=1e-5, rtol=0)
+        assert rotated[1:3].abs().max() < 1e-5
 
 
 def test_a_flipped_crop_hears_left_as_right() -> None:
@@ -73,7 +73,7 @@ def test_a_flipped_crop_hears_left_as_right() -> None:
     torch.testing.assert_close(rotate(audio[None], flipped.to_front()), mirrored)
 
 
-def test_yaw_of_the_world_is_heard_only_where_audio_is_not_turned_to_the_crop() -> None:
+def test_scene_yaw_rotates_audio_unless_it_is_aligned_to_the_crop() -> None:
     options = CropOptions(crops=3)
     crops = draw_crops(options, np.random.default_rng(0), "yaw")
     azimuth, elevation, _ = intensity_direction(encode(torch.randn(4800), 0.3, 0.2), 24000)

@@ -31,7 +31,7 @@ def row(number):
 
 
 def seen(number, instant):
-    """Two objects of a clip at a looked-at instant: one moves 40 degrees a second, one stays, is high and weaker."""
+    """Two objects of a clip at a detection time: one moves 40 degrees a second, one stays, is high and weaker."""
     common = {"key": f"clip-{number}", "time": instant * STEP, "width": 10, "height": 10, "label": "", "model": "made"}
     moving = {"azimuth": 40 * instant * STEP, "elevation": 5.0, "score": 0.9, **common}
     return [moving, {"azimuth": -90.0, "elevation": 60.0, "score": 0.5, **common}]
@@ -47,9 +47,9 @@ def manifest(tmp_path_factory):
         write_audio(folder / f"{number}.wav", torch.from_numpy(rng.standard_normal((4, 2 * RATE)) / 9).float(), RATE)
     write_manifest(folder / "manifest.parquet", [row(number) for number in range(6)])
     rows = [each for number in range(5) for instant in range(1, 8) for each in seen(number, instant)]
-    looked = {f"clip-{number}": DetectedTimes(8, STEP, 0.0) for number in range(6)}
+    detected_times = {f"clip-{number}": DetectedTimes(8, STEP, 0.0) for number in range(6)}
     about = DetectionSettings("made", "viewports", 1 / STEP, 0.25, "proxy")
-    write(objects_path(folder, DATA.detector), pa.Table.from_pylist(rows, SCHEMA), about, looked)
+    write(objects_path(folder, DATA.detector), pa.Table.from_pylist(rows, SCHEMA), about, detected_times)
     return read_manifest(folder)
 
 
@@ -67,7 +67,7 @@ def test_a_clip_brings_the_objects_of_the_middle_of_its_frames(manifest):
             np.testing.assert_allclose(found, expected, atol=1e-6)
 
 
-def test_a_clip_where_nothing_was_found_or_looked_for_has_no_objects(manifest):
+def test_clip_without_detections_or_detector_has_no_objects(manifest):
     objects = read(manifest.root, DATA.detector)
     for clip in (
         read_clip(manifest.rows[5], manifest.root, DATA, RATE, None, objects),
@@ -99,20 +99,20 @@ def test_crops_of_a_batch_look_at_the_objects_and_its_audio_is_turned_to_them(ma
     def views(clip, rng):
         return {**views_of("objects")(clip, rng), "middle": torch.tensor(clip.labels["frame_start"] + 1.5 / 16)}
 
-    looked_at = 0
+    compared = 0
     for batch in Batches(manifest, views, DATA, RATE, 3).between(0, 6):
         front = batch["rotation"][:, :, 0].double()  # what is brought to the front: the first row of the matrix
         azimuth, elevation = (each.rad2deg() for each in angles(front))
         for clip, middle in enumerate(batch["middle"].tolist()):
             instant = round(middle / STEP)
             if instant and bool((elevation[clip] > 59).any()):
-                looked_at += 1
+                compared += 1
                 assert azimuth[clip, :2].tolist() == pytest.approx([40 * instant * STEP, -90], abs=1e-3)
                 assert elevation[clip, :2].tolist() == pytest.approx([5, 60], abs=1e-3)
-    assert looked_at >= 10
+    assert compared >= 10
 
 
-def test_objects_that_were_not_looked_for_are_told_in_one_line(manifest, tmp_path):
+def test_missing_objects_file_is_a_one_line_error(manifest, tmp_path):
     data = dataclasses.replace(DATA, detector="other.pt")
     with pytest.raises(ValueError, match=r"objects-other\.parquet.*avssl detect") as caught:
         Batches(manifest, views_of("objects"), data, RATE, 0)
@@ -120,7 +120,7 @@ def test_objects_that_were_not_looked_for_are_told_in_one_line(manifest, tmp_pat
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_a_clip_that_was_not_looked_at_is_named(manifest, workers):
+def test_clip_without_detection_times_is_named(manifest, workers):
     stranger = dataclasses.replace(manifest, rows=(dataclasses.replace(manifest.rows[0], key="stranger"),))
     batches = Batches(stranger, views_of("objects"), dataclasses.replace(DATA, workers=workers), RATE, 0)
     with pytest.raises(ValueError, match="stranger.*avssl detect") as caught:

@@ -16,7 +16,7 @@ WHOLE = Reading(seconds=0.5, frames=4, frame_rate=8.0, resize=0, size=0)
 
 @pytest.fixture(scope="module")
 def film(tmp_path_factory):
-    """Two seconds at 16 pictures a second, the n-th as bright as 10 + 7 n."""
+    """Two seconds at 16 frames per second, the n-th as bright as 10 + 7 n."""
     path = tmp_path_factory.mktemp("film") / "a.mp4"
     write_video(path, [np.full((48, 64, 3), 10 + 7 * number, np.uint8) for number in range(32)], 16.0)
     return path
@@ -70,7 +70,9 @@ def test_frames_come_at_their_instants_and_again_in_a_cycle_past_the_end(film):
     assert numbers(read_window_frames(film, 0.25, WHOLE)) == [4, 6, 8, 10]
     assert numbers(read_window_frames(film, 1.75, WHOLE)) == [28, 30, 28, 30]
     assert numbers(read_window_frames(film, 1.97, WHOLE)) == [31] * 4
-    with pytest.raises(ValueError, match=r"a.mp4: its pictures end at 2\.000 s, asked for 2\.100 s"):
+    with pytest.raises(
+        ValueError, match=r"a.mp4: expected a window before the end of the video at 2\.000 s, got 2\.100 s"
+    ):
         read_window_frames(film, 2.1, WHOLE)
 
 
@@ -98,7 +100,7 @@ def test_frames_of_real_actions_are_those_that_opencv_decodes(media, name):
     found = read_window_frames(path, (middle + 0.5) / rate, reading).permute(0, 2, 3, 1).numpy()
     for place in range(8):
         errors = [np.abs(found[place] - decoded[number]).mean() for number in range(middle - 2, middle + 10)]
-        assert errors[place + 2] < min(2.0, 1.1 * min(errors))  # some pictures of UCF101 come twice
+        assert errors[place + 2] < min(2.0, 1.1 * min(errors))  # UCF101 has duplicated frames
 
 
 def test_the_middle_of_the_scaled_image_is_seen(tmp_path):
@@ -116,7 +118,7 @@ def test_the_middle_of_the_scaled_image_is_seen(tmp_path):
 
 @pytest.mark.parametrize("azimuth", [0, 90, 180, -90])
 def test_a_view_of_a_whole_world_shows_what_is_there(tmp_path, azimuth):
-    """A bright bar at one azimuth of an equirectangular picture, x = (1 - azimuth / pi) / 2."""
+    """A bright bar at one azimuth of an equirectangular image, x = (1 - azimuth / pi) / 2."""
     image = np.zeros((128, 256, 3), np.uint8)
     columns = np.arange(-8, 8) + round((1 - azimuth / 180) / 2 * 256)
     image[:, columns % 256] = 220

@@ -85,10 +85,12 @@ def test_ucf101s_splits_are_its_lists(tmp_path: Path, end: str) -> None:
 
 
 def test_ucf101_of_full_size_has_the_official_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Split 1: 9,537 and 3,783 lines of 101 classes. The folders are only told of: 13,320 files take long to make."""
+    """Split 1: 9,537 and 3,783 lines of 101 classes. `walk` is patched: 13,320 files take long to create."""
     folders: dict[str, list[str]] = {}
-    told = lambda root, exclude=None: ((root / "UCF-101" / label, [], names) for label, names in folders.items())  # noqa: E731
-    monkeypatch.setattr(video_lists, "walk", told)
+    patched_walk = lambda root, exclude=None: (
+        (root / "UCF-101" / label, [], names) for label, names in folders.items()
+    )  # noqa: E731
+    monkeypatch.setattr(video_lists, "walk", patched_walk)
     lists = tmp_path / "ucfTrainTestlist"
     lists.mkdir()
     classes = [f"Class{n:03}" for n in range(1, 102)]
@@ -218,7 +220,7 @@ def test_lists_of_hmdb51_that_cannot_be_followed_are_refused_in_a_line(tmp_path:
 def test_made_up_trees_are_named_as_such(tmp_path: Path) -> None:
     for made, layout in ((ucf(tmp_path / "a"), Ucf101), (hmdb(tmp_path / "b"), Hmdb51)):
         (made / "scenes.json").write_text('{"world": "actions"}')
-        assert "made-up actions" in layout().read(made).name
+        assert "synthetic actions" in layout().read(made).name
 
 
 def test_own_folders_are_split_by_recording_and_seed(tmp_path: Path) -> None:

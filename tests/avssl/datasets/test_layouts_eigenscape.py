@@ -158,9 +158,9 @@ def test_a_class_with_recordings_of_one_number_cannot_be_learnt(tmp_path: Path) 
 def test_a_made_up_set_says_that_it_is(whole: Path, tmp_path: Path) -> None:
     tree(tmp_path, CLASSES, (1, 2))
     (tmp_path / "scenes.json").write_text('{"world": "ambience"}')
-    assert EigenScape(cut()).read(tmp_path).name == "made-up ambience (EigenScape layout)"
+    assert EigenScape(cut()).read(tmp_path).name == "synthetic ambience (EigenScape layout)"
     (tmp_path / "scenes.json").write_text("[")
-    with pytest.raises(ValueError, match=r"scenes\.json: expected the settings of a made-up world"):
+    with pytest.raises(ValueError, match=r"scenes\.json: expected the settings of a synthetic dataset"):
         EigenScape(cut()).read(tmp_path)
 
 

@@ -35,7 +35,7 @@ def write_txt(path, names):
 
 @pytest.fixture
 def room(tmp_path):
-    """Clip 1 as a video, 2 and 3 as frames, 4 without pictures, 5 without sound; 6 only in the lists."""
+    """Clip 1 as a video, 2 and 3 as frames, 4 without video, 5 without audio; 6 only in the lists."""
     waveforms = [tmp_path / "binaural_audios" / f"00000{each}.wav" for each in (1, 2, 3, 4)]
     touch(*waveforms, tmp_path / "binaural16k" / "000001.wav")
     touch(tmp_path / "videos" / "000001.mp4", tmp_path / "videos" / "000005.mp4")

@@ -105,7 +105,7 @@ def test_downloaded_cube_maps_and_stereoscopic_videos_are_problems_until_prepare
 def test_image_and_audio_of_different_stages_are_a_problem(videos: Path) -> None:
     touch(videos / "data" / "orig" / f"{IDS[3]}.audio.f338.opus")
     found = {each.key: each for each in RecStreet(SplitListOptions("YT-All.1")).read(videos, videos / "out").recordings}
-    assert "expected picture and sound of one stage, found" in found[IDS[3]].problem
+    assert "expected video and audio of one stage, found" in found[IDS[3]].problem
 
 
 def test_two_files_of_one_name_are_a_problem_not_a_choice(videos: Path) -> None:
@@ -122,7 +122,7 @@ def test_two_files_of_one_name_are_a_problem_not_a_choice(videos: Path) -> None:
             "x.txt",
             "",
             "REC-Street.1",
-            r"expected recordings of REC-Street\.1 with picture and sound, .*found 4 with pi",
+            r"expected recordings of REC-Street\.1 with video and audio, .*found 4 with vi",
         ),
         ("YT-All.test.1.lst", IDS[0], "YT-All.1", r"'-bcdefghijk' is in train and test \(1 such clips\)"),
         ("video_formats.txt", "abc MONO ER", "", "expected lines 'ID ITAG MONO|STEREO EAC|ER', this is 'abc MONO ER'"),

@@ -32,7 +32,7 @@ def field(azimuth, elevation, **options):
 
 
 def movie(path, waveforms=(), frames=((320, 160),), stamps=None, seconds=1.5, rate=30, **options):
-    """Pictures whose brightness is 40 + 100 t, with sound streams `(samples, codec, layout)`."""
+    """Frames of brightness 40 + 100 t, with audio streams `(samples, codec, layout)`."""
     stamps = [index / rate for index in range(round(seconds * rate))] if stamps is None else stamps
     with av.open(str(path), "w", **options) as out:
         videos = [out.add_stream("libx264", rate=rate, options={"preset": "ultrafast"}) for _ in frames]

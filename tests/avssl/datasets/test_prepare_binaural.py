@@ -1,4 +1,4 @@
-"""`avssl prepare` on ordinary pictures with sound for two ears: official layouts, any folder, a real FAIR-Play clip."""
+"""`avssl prepare` on ordinary video with binaural audio: official layouts, any folder, a real FAIR-Play clip."""
 
 import json
 import math
@@ -32,8 +32,8 @@ LATE = 20
 
 
 def from_the_left(seconds=1.2, rate=RATE):
-    heard = 0.1 * torch.randn(round(seconds * rate) + LATE, generator=torch.Generator().manual_seed(0)).numpy()
-    return np.stack([heard[LATE:], 0.5 * heard[:-LATE]])
+    recorded = 0.1 * torch.randn(round(seconds * rate) + LATE, generator=torch.Generator().manual_seed(0)).numpy()
+    return np.stack([recorded[LATE:], 0.5 * recorded[:-LATE]])
 
 
 def brightness(number):
@@ -68,7 +68,7 @@ def write_lists(folder, kind, names):
 
 @pytest.fixture(scope="module")
 def room(tmp_path_factory):
-    """1: a video; 2: padded png; 3: un-padded jpg; 4: mono; 5: one channel twice; 6: only listed; 7: a torn picture."""
+    """1: a video; 2: padded png; 3: un-padded jpg; 4: mono; 5: one channel twice; 6: only listed; 7: a truncated image."""
     root = tmp_path_factory.mktemp("FAIR-Play")
     for name, audio in enumerate([*[from_the_left()] * 3, from_the_left()[:1], from_the_left()[[0, 0]]], 1):
         write_audio(root / "binaural_audios" / f"00000{name}.wav", audio)
@@ -166,7 +166,7 @@ def test_another_set_of_lists_splits_anew_and_prepares_nothing_again(room, prepa
     [
         ("fair-play", ["--split", "spllit2"], "did you mean"),
         ("files", ["--split", "split1"], "the layout files has no choice of split lists"),
-        ("youtube-asmr", [], "expected clips with pictures and sound of one name"),
+        ("youtube-asmr", [], "expected clips with video and audio of one name"),
         ("music", [], "expected clips in MUSIC's lists"),
     ],
 )
@@ -275,7 +275,7 @@ def test_colours_of_numbered_frames_are_red_green_blue(tmp_path):
     assert shown.tolist() == pytest.approx([30, 100, 200], abs=4)
 
 
-# What a player does to (x, y) of a picture as it is stored (ISO 14496-12, tkhd): a, b, u, c, d, v, x, y, w.
+# Display matrix of (x, y) of a stored image (ISO 14496-12, tkhd): a, b, u, c, d, v, x, y, w.
 TURNS = {
     "right": (0, 1, 0, -1, 0, 0, 1, 0, 1),
     "left": (0, -1, 0, 1, 0, 0, 0, 1, 1),
@@ -328,7 +328,7 @@ def test_the_real_clip_is_ten_seconds_of_frames_and_two_ears(real):
     row = one(real, recording, real / "root")
     assert (row.layout, row.silent_channels, row.width, row.height) == ("binaural", "", 56, 32)
     assert (row.seconds, row.frame_rate) == (pytest.approx(10.0, abs=0.01), 10.0)
-    for second in (0, 4, 9):  # one picture in ten is there: number 10 s + 1 is the one of second s
+    for second in (0, 4, 9):  # one frame in ten exists: number 10 s + 1 is the one of second s
         still = cv2.cvtColor(
             cv2.imread(str(real / "root" / recording.video / f"frame{10 * second + 1:04d}.jpg")), cv2.COLOR_BGR2RGB
         )

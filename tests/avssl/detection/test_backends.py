@@ -30,7 +30,7 @@ CONFIG = Config("yolo11n.yaml", 128, "equirect", ["cat", "dog", "tractor"])
 
 @pytest.fixture(scope="module")
 def network():
-    """A small network of random weights whose scores differ: the pictures have set its normalisations."""
+    """A small network of random weights whose scores differ: its normalisation statistics are those of the images."""
     torch.manual_seed(0)
     made = build(CONFIG).train()
     for _ in range(20):
@@ -248,7 +248,7 @@ def test_torchvision_names_and_weights_that_are_missing_are_refused(monkeypatch,
 
 @pytest.mark.heavy
 def test_libraries_stay_offline_and_leave_nothing_behind(folder, exported, tmp_path):
-    """In a process of its own: no address is looked up, no file appears, the process is as it was."""
+    """In a process of its own: no address is resolved, no file is created, global state is unchanged."""
     script = """
         import os, socket, sys
         import cv2, numpy, torch

@@ -1,4 +1,4 @@
-"""The detector pass over made-up panoramas whose coloured discs lie in known directions."""
+"""The detector pass over synthetic panoramas whose coloured discs lie in known directions."""
 
 import json
 import math
@@ -16,7 +16,7 @@ from avssl.detection import detect_objects as passing
 from avssl.detection.backends import Detections, Detector
 from avssl.detection.detect_objects import detect_objects
 from avssl.detection.object_index import read, read_settings
-from avssl.detection.prefetch import instants
+from avssl.detection.prefetch import detection_times
 from avssl.media import write_video
 from avssl.spatial.ambisonics import angle_between
 
@@ -73,7 +73,7 @@ def toy(monkeypatch):
 
 
 @pytest.fixture
-def world(tmp_path):
+def dataset(tmp_path):
     """Discs ahead, at the seam and below the zenith; a clip in which a disc appears half-way; one without any."""
     fixed = panorama((30, 10, 12, "red"), (179, -20, 12, "green"), (-60, 78, 14, "blue"))
     late = [panorama()] * 4 + [panorama((-100, 0, 12, "red"))] * 4
@@ -88,8 +88,8 @@ def found(path, key):
 
 
 @pytest.mark.parametrize(("views", "discs"), [("viewports", 3), ("equirect", 2)])
-def test_every_object_is_found_once_where_it_is(world, toy, views, discs):
-    path = detect_objects(world, "toy", views=views, progress=False)
+def test_every_object_is_found_once_where_it_is(dataset, toy, views, discs):
+    path = detect_objects(dataset, "toy", views=views, progress=False)
     wanted = {"red": (30, 10, 24), "green": (179, -20, 24), "blue": (-60, 78, 28)}
     for time in (0.25, 0.75, 1.25, 1.75):
         seen = [each for each in found(path, "fixed") if each["time"] == time]
@@ -104,29 +104,31 @@ def test_every_object_is_found_once_where_it_is(world, toy, views, discs):
     assert path.with_suffix(".jpg").is_file()
 
 
-def test_objects_are_where_they_are_at_their_time_and_empty_frames_have_none(world, toy):
-    detect_objects(world, "toy", progress=False)
-    objects = read(world, "toy")
+def test_objects_are_where_they_are_at_their_time_and_empty_frames_have_none(dataset, toy):
+    detect_objects(dataset, "toy", progress=False)
+    objects = read(dataset, "toy")
     assert objects.at("late", 0.7)[0].shape == (0, 2)
     assert objects.at("empty", 1.0)[0].shape == (0, 2)
     (direction,) = objects.at("late", 1.4)[0]
     assert np.degrees(direction) == pytest.approx([-100, 0], abs=2)
 
 
-def test_what_was_looked_at_is_not_looked_at_again(world, toy):
-    path = detect_objects(world, "toy", progress=False)
+def test_what_was_compared_is_not_compared_again(dataset, toy):
+    path = detect_objects(dataset, "toy", progress=False)
     seen, stamp = toy.seen, path.stat().st_mtime_ns
-    assert detect_objects(world, "toy", progress=False) == path
+    assert detect_objects(dataset, "toy", progress=False) == path
     assert (toy.seen, path.stat().st_mtime_ns) == (seen, stamp)
-    write_manifest(world, [row(name, f"{name}.mp4") for name in ("fixed", "late", "empty")] + [row("new", "late.mp4")])
-    detect_objects(world, "toy", progress=False)
+    write_manifest(
+        dataset, [row(name, f"{name}.mp4") for name in ("fixed", "late", "empty")] + [row("new", "late.mp4")]
+    )
+    detect_objects(dataset, "toy", progress=False)
     assert toy.seen == seen * 4 // 3
     assert len(found(path, "new")) == len(found(path, "late"))
 
 
-def test_an_interrupted_pass_continues_and_ends_as_one_that_was_not(world, toy, monkeypatch, tmp_path):
-    whole = pq.read_table(detect_objects(world, "toy", progress=False))
-    for left in world.glob("objects-*"):
+def test_interrupted_pass_continues_to_the_same_result(dataset, toy, monkeypatch, tmp_path):
+    whole = pq.read_table(detect_objects(dataset, "toy", progress=False))
+    for left in dataset.glob("objects-*"):
         left.unlink()
     look, calls = passing.detect_frames, []
 
@@ -138,45 +140,45 @@ def test_an_interrupted_pass_continues_and_ends_as_one_that_was_not(world, toy, 
 
     monkeypatch.setattr(passing, "detect_frames", stops)
     with pytest.raises(KeyboardInterrupt):
-        detect_objects(world, "toy", progress=False)
-    assert not list(world.glob("objects-*.parquet"))
-    with (world / "objects-toy-00000000.jsonl").open("a") as file:
+        detect_objects(dataset, "toy", progress=False)
+    assert not list(dataset.glob("objects-*.parquet"))
+    with (dataset / "objects-toy-00000000.jsonl").open("a") as file:
         file.write('{"key": "late", "vid')  # cut short by a crash
     monkeypatch.setattr(passing, "detect_frames", look)
     before = toy.seen
-    assert pq.read_table(detect_objects(world, "toy", progress=False)).equals(whole)
+    assert pq.read_table(detect_objects(dataset, "toy", progress=False)).equals(whole)
     assert toy.seen - before == before // 5
-    assert sorted(each.name for each in world.glob("*objects*")) == [
+    assert sorted(each.name for each in dataset.glob("*objects*")) == [
         f"objects-toy-00000000.{end}" for end in ("jpg", "jsonl", "parquet")
     ]
 
 
 @pytest.mark.parametrize("spoiled", [b"\xfa\x00\xff" * 100, b'{"settings": 1}\n', b'{"key": "late"}\n[1]\n7\n'])
 @pytest.mark.heavy
-def test_a_spoiled_journal_is_begun_anew(world, toy, spoiled):
-    whole = pq.read_table(detect_objects(world, "toy", progress=False))
-    (world / "objects-toy-00000000.parquet").unlink()
-    (world / "objects-toy-00000000.jsonl").write_bytes(spoiled)
-    assert pq.read_table(detect_objects(world, "toy", progress=False)).equals(whole)
+def test_broken_journal_is_restarted(dataset, toy, spoiled):
+    whole = pq.read_table(detect_objects(dataset, "toy", progress=False))
+    (dataset / "objects-toy-00000000.parquet").unlink()
+    (dataset / "objects-toy-00000000.jsonl").write_bytes(spoiled)
+    assert pq.read_table(detect_objects(dataset, "toy", progress=False)).equals(whole)
     seen = toy.seen
-    detect_objects(world, "toy", progress=False)
+    detect_objects(dataset, "toy", progress=False)
     assert toy.seen == seen
 
 
-def test_that_nothing_was_found_in_any_clip_is_said(world, toy, caplog):
-    write_manifest(world, [row("empty", "empty.mp4")])
-    path = detect_objects(world, "toy", progress=False)
+def test_no_objects_in_any_clip_is_a_warning(dataset, toy, caplog):
+    write_manifest(dataset, [row("empty", "empty.mp4")])
+    path = detect_objects(dataset, "toy", progress=False)
     message = "objects-toy-00000000.parquet: no objects in any clip; crops guided by them are random"
     assert [record.levelname for record in caplog.records if message in record.getMessage()] == ["WARNING"]
     assert len(pq.read_table(path)) == 0
-    assert read(world, "toy").at("empty", 1.0)[0].shape == (0, 2)
+    assert read(dataset, "toy").at("empty", 1.0)[0].shape == (0, 2)
 
 
-def test_a_clip_that_was_prepared_anew_is_looked_at_again(world, toy):
-    detect_objects(world, "toy", progress=False)
-    write_video(world / "empty.mp4", [panorama((0, 0, 15, "blue"))] * 8, 4.0)
-    os.utime(world / "empty.mp4", (1, 1))
-    assert {each["label"] for each in found(detect_objects(world, "toy", progress=False), "empty")} == {"blue"}
+def test_a_clip_that_was_prepared_anew_is_compared_again(dataset, toy):
+    detect_objects(dataset, "toy", progress=False)
+    write_video(dataset / "empty.mp4", [panorama((0, 0, 15, "blue"))] * 8, 4.0)
+    os.utime(dataset / "empty.mp4", (1, 1))
+    assert {each["label"] for each in found(detect_objects(dataset, "toy", progress=False), "empty")} == {"blue"}
 
 
 @pytest.mark.parametrize(
@@ -187,14 +189,14 @@ def test_a_clip_that_was_prepared_anew_is_looked_at_again(world, toy):
         ({"min_score": 0.5}, "expected min_score 0.25, which it was written with, got 0.5"),
     ],
 )
-def test_another_search_under_the_same_name_is_refused_in_one_line(world, toy, change, message):
-    detect_objects(world, "toy", progress=False)
-    before = {path.name: path.read_bytes() for path in world.glob("objects-*")}
+def test_other_settings_under_the_same_name_are_a_one_line_error(dataset, toy, change, message):
+    detect_objects(dataset, "toy", progress=False)
+    before = {path.name: path.read_bytes() for path in dataset.glob("objects-*")}
     with pytest.raises(ValueError, match=r"objects-toy-00000000\.parquet: ") as caught:
-        detect_objects(world, "toy", progress=False, **change)
+        detect_objects(dataset, "toy", progress=False, **change)
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
-    assert before == {path.name: path.read_bytes() for path in world.glob("objects-*")}
+    assert before == {path.name: path.read_bytes() for path in dataset.glob("objects-*")}
 
 
 @pytest.mark.parametrize(
@@ -205,40 +207,40 @@ def test_another_search_under_the_same_name_is_refused_in_one_line(world, toy, c
         ({"views": "equirct"}, "did you mean 'equirect'"),
         ({"min_score": 1.0}, "between 0 and 1"),
         ({"frames": "proxies"}, "did you mean 'proxy'"),
-        ({"model": "truth"}, r"truth\.parquet: expected the truth of a made-up world"),
+        ({"model": "truth"}, r"truth\.parquet: expected the ground truth of a synthetic dataset"),
     ],
 )
-def test_what_has_no_meaning_is_refused_before_anything_is_written(world, toy, change, message):
+def test_invalid_options_are_rejected_before_writing(dataset, toy, change, message):
     with pytest.raises(ValueError, match=message):
-        detect_objects(world, **({"model": "toy"} | change), progress=False)
-    assert not list(world.glob("*objects*"))
+        detect_objects(dataset, **({"model": "toy"} | change), progress=False)
+    assert not list(dataset.glob("*objects*"))
 
 
 def test_flat_frames_are_refused(tmp_path, toy):
     write_video(tmp_path / "flat.mp4", [np.zeros((48, 64, 3), np.uint8)] * 4, 4.0)
     flat = Row("flat", "", "flat.mp4", "flat.mp4", 0.0, 1.0, 4.0, 64, 48, 24000, "stereo", "", 0.0, 0.0, 0.0, "")
     write_manifest(tmp_path, [flat])
-    with pytest.raises(ValueError, match="360-degree pictures.*'flat' is 64x48"):
+    with pytest.raises(ValueError, match="360-degree clips.*'flat' is 64x48"):
         detect_objects(tmp_path, "toy", progress=False)
     assert not list(tmp_path.glob("*objects*"))
 
 
-def test_two_detectors_of_one_name_have_a_file_each(world, toy, tmp_path, monkeypatch):
-    first = detect_objects(world, "toy", progress=False)
-    before = {path.name: path.read_bytes() for path in world.glob("objects-*")}
+def test_two_detectors_of_one_name_have_a_file_each(dataset, toy, tmp_path, monkeypatch):
+    first = detect_objects(dataset, "toy", progress=False)
+    before = {path.name: path.read_bytes() for path in dataset.glob("objects-*")}
     toy.sha256, toy.find = "1" * 8, lambda frames, min_score: [NOTHING] * len(frames)
-    second = detect_objects(world, "toy", progress=False)
+    second = detect_objects(dataset, "toy", progress=False)
     assert (first.name, second.name) == ("objects-toy-00000000.parquet", "objects-toy-11111111.parquet")
-    assert before == {path.name: path.read_bytes() for path in world.glob("objects-toy-0*")}
+    assert before == {path.name: path.read_bytes() for path in dataset.glob("objects-toy-0*")}
     with pytest.raises(ValueError, match="objects of one detector 'toy', got those of 2 .* toy-00000000, toy-11111111"):
-        read(world, "toy")
-    assert (len(read(world, "toy-00000000")) > 0, len(read(world, "toy-11111111"))) == (True, 0)
+        read(dataset, "toy")
+    assert (len(read(dataset, "toy-00000000")) > 0, len(read(dataset, "toy-11111111"))) == (True, 0)
     for digest, empty in (("0" * 8, False), ("1" * 8, True)):  # weights that are here are asked for their hash
         monkeypatch.setattr("avssl.detection.backends.load.detector_sha256", lambda _, digest=digest: digest)
-        assert (len(read(world, "toy")) == 0) == empty
+        assert (len(read(dataset, "toy")) == 0) == empty
     monkeypatch.setattr("avssl.detection.backends.load.detector_sha256", lambda _: "2" * 8)
     with pytest.raises(ValueError, match=r"objects-toy-22222222\.parquet: expected objects, there is no such file"):
-        read(world, "toy")
+        read(dataset, "toy")
 
 
 @pytest.fixture
@@ -268,7 +270,7 @@ def remove_objects(out):
         left.unlink()
 
 
-def test_originals_are_looked_at_while_all_are_there_else_proxies(prepared, toy, caplog):
+def test_originals_are_compared_while_all_are_there_else_proxies(prepared, toy, caplog):
     recordings, out = prepared
     with caplog.at_level("INFO", "avssl.detection.detect_objects"):
         path = detect_objects(out, "toy", progress=False)
@@ -328,7 +330,7 @@ def test_objects_that_were_begun_in_originals_do_not_go_on_in_proxies(prepared, 
 
 @pytest.mark.parametrize(("seconds", "rate", "times"), [(2.0, 2.0, [0.25, 0.75, 1.25, 1.75]), (0.1, 2.0, [0.05])])
 def test_instants_are_spread_evenly_and_there_is_one_at_least(seconds, rate, times):
-    assert instants(seconds, rate).times() == pytest.approx(times)
+    assert detection_times(seconds, rate).times() == pytest.approx(times)
 
 
 @pytest.mark.heavy

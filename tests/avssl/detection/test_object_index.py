@@ -1,4 +1,4 @@
-"""The file of objects: what is written comes back, best first, at the nearest instant that was looked at."""
+"""Object index: round trip, best first, at the nearest detection time."""
 
 import math
 
@@ -50,7 +50,7 @@ def test_objects_come_back_in_radians_best_first(folder):
 @pytest.mark.parametrize(
     ("time", "found"), [(-3.0, 2), (0.4, 2), (0.6, 0), (0.9, 0), (1.1, 2), (1.4, 2), (1.6, 0), (99.0, 0)]
 )
-def test_the_nearest_looked_at_instant_counts_though_nothing_was_seen_there(folder, time, found):
+def test_the_nearest_compared_instant_counts_though_nothing_was_seen_there(folder, time, found):
     directions, scores = read(folder, "toy.pt").at("a", time)
     assert (directions.shape, scores.shape) == ((found, 2), (found,))
 
@@ -59,11 +59,11 @@ def test_of_equal_scores_the_largest_comes_first(folder):
     assert read(folder, "toy").at("a", 1.25)[0][0, 0] == pytest.approx(math.radians(60))
 
 
-def test_a_clip_without_objects_has_none_and_a_clip_never_looked_at_is_an_error(folder):
+def test_a_clip_without_objects_has_none_and_a_clip_never_compared_is_an_error(folder):
     found = read(folder, "toy")
     assert len(found) == 5
     assert found.at("empty", 0.0)[0].shape == (0, 2)
-    with pytest.raises(ValueError, match="'c': no objects were looked for"):
+    with pytest.raises(ValueError, match="'c': no objects were detected"):
         found.at("c", 0.0)
 
 

@@ -43,7 +43,7 @@ def files(folder):
 
 def test_the_official_reader_of_ucf101_finds_every_clip(world):
     found = Ucf101().read(world)
-    assert found.name == "made-up actions (UCF101 layout)"
+    assert found.name == "synthetic actions (UCF101 layout)"
     assert found.classes == ("Approach", "Fall", "Recede", "Rise")
     assert len(found.recordings) == 4 * 3 * 2
     for fold in found.folds:
@@ -52,7 +52,7 @@ def test_the_official_reader_of_ucf101_finds_every_clip(world):
 
 def test_the_official_reader_of_hmdb51_finds_every_clip(films):
     found = Hmdb51().read(films)
-    assert found.name == "made-up actions (HMDB51 layout)"
+    assert found.name == "synthetic actions (HMDB51 layout)"
     assert found.classes == ("approach", "fall", "recede", "rise")
     for fold in found.folds:
         assert len(fold.test) == 0.3 * 4 * 10

@@ -124,7 +124,7 @@ def test_no_absolute_direction_tells_a_class():
 def test_files_are_eigenscapes_and_its_reader_says_that_they_are_made_up(tmp_path):
     ambience(tmp_path, recordings=2, seconds=1.0, order=1, sample_rate=16000, workers=1, progress=False)
     found = EigenScape(EigenScapeOptions(folds="leave-one-out")).read(tmp_path)
-    assert found.name.startswith("made-up ambience")
+    assert found.name.startswith("synthetic ambience")
     assert (found.classes, len(found.recordings), len(found.folds)) == (eigenscape.CLASSES, 16, 2)
     assert {each.label for each in found.recordings} == set(AMBIENCES)
 
@@ -194,7 +194,7 @@ def test_taus_tree_is_read_by_its_reader_seen_and_heard(tmp_path):
     result = CliRunner().invoke(main, ["synth", "ambience", str(tmp_path), *options])
     assert result.exit_code == 0, result.output
     found = Tau().read(tmp_path)
-    assert found.name.startswith("made-up ambience")
+    assert found.name.startswith("synthetic ambience")
     (fold,) = found.folds
     assert (len(fold.train), len(fold.test)) == (4, 4)
     groups = {each.key: each.group for each in found.recordings}
