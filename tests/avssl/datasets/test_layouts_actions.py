@@ -87,9 +87,10 @@ def test_ucf101s_splits_are_its_lists(tmp_path: Path, end: str) -> None:
 def test_ucf101_of_full_size_has_the_official_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Split 1: 9,537 and 3,783 lines of 101 classes. `walk` is patched: 13,320 files take long to create."""
     folders: dict[str, list[str]] = {}
-    patched_walk = lambda root, exclude=None: (
-        (root / "UCF-101" / label, [], names) for label, names in folders.items()
-    )  # noqa: E731
+
+    def patched_walk(root, exclude=None):
+        return ((root / "UCF-101" / label, [], names) for label, names in folders.items())
+
     monkeypatch.setattr(video_lists, "walk", patched_walk)
     lists = tmp_path / "ucfTrainTestlist"
     lists.mkdir()

@@ -68,7 +68,7 @@ def write_lists(folder, kind, names):
 
 @pytest.fixture(scope="module")
 def room(tmp_path_factory):
-    """1: a video; 2: padded png; 3: un-padded jpg; 4: mono; 5: one channel twice; 6: only listed; 7: a truncated image."""
+    """1: a video; 2: padded png; 3: un-padded jpg; 4: mono; 5: one channel twice; 6: only listed; 7: torn image."""
     root = tmp_path_factory.mktemp("FAIR-Play")
     for name, audio in enumerate([*[from_the_left()] * 3, from_the_left()[:1], from_the_left()[[0, 0]]], 1):
         write_audio(root / "binaural_audios" / f"00000{name}.wav", audio)

@@ -113,7 +113,7 @@ def test_objects_are_where_they_are_at_their_time_and_empty_frames_have_none(dat
     assert np.degrees(direction) == pytest.approx([-100, 0], abs=2)
 
 
-def test_what_was_compared_is_not_compared_again(dataset, toy):
+def test_finished_clips_are_not_detected_again(dataset, toy):
     path = detect_objects(dataset, "toy", progress=False)
     seen, stamp = toy.seen, path.stat().st_mtime_ns
     assert detect_objects(dataset, "toy", progress=False) == path
@@ -174,7 +174,7 @@ def test_no_objects_in_any_clip_is_a_warning(dataset, toy, caplog):
     assert read(dataset, "toy").at("empty", 1.0)[0].shape == (0, 2)
 
 
-def test_a_clip_that_was_prepared_anew_is_compared_again(dataset, toy):
+def test_changed_clip_is_detected_again(dataset, toy):
     detect_objects(dataset, "toy", progress=False)
     write_video(dataset / "empty.mp4", [panorama((0, 0, 15, "blue"))] * 8, 4.0)
     os.utime(dataset / "empty.mp4", (1, 1))
@@ -270,7 +270,7 @@ def remove_objects(out):
         left.unlink()
 
 
-def test_originals_are_compared_while_all_are_there_else_proxies(prepared, toy, caplog):
+def test_originals_are_used_while_all_exist_else_proxies(prepared, toy, caplog):
     recordings, out = prepared
     with caplog.at_level("INFO", "avssl.detection.detect_objects"):
         path = detect_objects(out, "toy", progress=False)

@@ -50,7 +50,7 @@ def test_objects_come_back_in_radians_best_first(folder):
 @pytest.mark.parametrize(
     ("time", "found"), [(-3.0, 2), (0.4, 2), (0.6, 0), (0.9, 0), (1.1, 2), (1.4, 2), (1.6, 0), (99.0, 0)]
 )
-def test_the_nearest_compared_instant_counts_though_nothing_was_seen_there(folder, time, found):
+def test_nearest_detection_time_counts_even_without_objects(folder, time, found):
     directions, scores = read(folder, "toy.pt").at("a", time)
     assert (directions.shape, scores.shape) == ((found, 2), (found,))
 
@@ -59,7 +59,7 @@ def test_of_equal_scores_the_largest_comes_first(folder):
     assert read(folder, "toy").at("a", 1.25)[0][0, 0] == pytest.approx(math.radians(60))
 
 
-def test_a_clip_without_objects_has_none_and_a_clip_never_compared_is_an_error(folder):
+def test_clip_without_objects_is_empty_and_unknown_clip_is_an_error(folder):
     found = read(folder, "toy")
     assert len(found) == 5
     assert found.at("empty", 0.0)[0].shape == (0, 2)
