@@ -1,4 +1,4 @@
-"""What a run is made of: frozen dataclasses, filled by defaults < recipe < flags and `--set`."""
+"""Config of a run: frozen dataclasses, filled by defaults < recipe < flags and `--set`."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ PRESETS = ("small", "avsa")
 
 
 class OptionsPlugin(NamedTuple):
-    """The plug-in whose `Options` fill a config field."""
+    """Plug-in whose `Options` fill a config field."""
 
     group: str
     """Entry-point group."""
@@ -89,7 +89,7 @@ def options_plugin(found: Field[Any]) -> OptionsPlugin | None:
 
 
 def choices(found: Field[Any], kind: Any) -> tuple[str, ...]:
-    """The values that a config field may have, as `choice`, `plugin_name`, a Literal or an Enum says; empty: any.
+    """Allowed values of a config field, from `choice`, `plugin_name`, a Literal or an Enum; empty: any.
 
     Args:
         found: the field.
@@ -105,25 +105,25 @@ def choices(found: Field[Any], kind: Any) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class FeatureConfig:
-    """How sound becomes the input of the audio tower."""
+    """Input features of the audio tower."""
 
     name: str = choice("foa-iv", FEATURES)
     """Input features of the audio tower, computed from the waveform; `avssl list` describes them."""
     sample_rate: int = 24000
-    """Hz."""
+    """Sample rate of the audio, Hz."""
     n_fft: int = 512
-    """Samples of one Hann window."""
+    """Length of the STFT window (Hann), samples."""
     hop: int = 240
-    """Samples between windows."""
+    """Hop of the STFT, samples."""
     mels: int = 128
-    """Slaney mel bands."""
+    """Number of mel bands (Slaney)."""
     top_db: float = 100.0
-    """Decibels kept below each channel's own maximum."""
+    """Dynamic range below the maximum of each channel, dB."""
     beam: str = choice("projection", BEAMS)
     """Beam pattern of the feature beam-logmel."""
 
     def __post_init__(self) -> None:
-        """Refuse what has no meaning."""
+        """Validate field values."""
         check_choices(self, "features")
         for name in ("sample_rate", "n_fft", "hop", "mels"):
             _positive("features", name, getattr(self, name))
@@ -131,7 +131,7 @@ class FeatureConfig:
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """Which towers are trained."""
+    """Audio and video towers."""
 
     preset: str = choice("small", PRESETS)
     """Towers: small (for two CPU cores) or avsa (the published ones)."""
@@ -140,7 +140,7 @@ class ModelConfig:
     audio: str = ""
     """Backbone instead of the preset's: torchvision/NAME or timm/NAME."""
     init: str = ""
-    """Folder of encoders to start from; empty: random."""
+    """Folder of encoders that initialise the weights; empty: random weights."""
 
     def __post_init__(self) -> None:
         """Validate field values."""
@@ -152,35 +152,35 @@ FRAME_POSITIONS = ("random", "middle")
 
 @dataclass(frozen=True)
 class DataConfig:
-    """Where clips come from, and how much of each is read."""
+    """Source of the clips, and length and rate of what is read from each."""
 
     manifest: str = ""
-    """A `manifest.parquet` or its folder; empty: the built-in world."""
+    """A `manifest.parquet` or its folder; empty: a synthetic dataset."""
     synthetic_dataset: str = "synth360"
-    """Built-in world: synth360 (360 degrees, ambisonics) or stage (one camera, two ears)."""
+    """Synthetic dataset, such as synth360 (360-degree video, FOA) or stage (one camera, binaural)."""
     detector: str = ""
-    """Whose objects guide crops: a model's path or name, truth (of a made-up world); empty: none are looked for."""
+    """Detector of the objects that guide crops: path or name of a model, or truth (synthetic datasets); empty: none."""
     clips: int = 800
-    """Scenes of the built-in world."""
+    """Number of scenes of the synthetic dataset."""
     clip_seconds: float = 4.0
-    """Seconds of each scene of the built-in world."""
+    """Length of a scene of the synthetic dataset, s."""
     synthetic_seed: int = 0
-    """Seed of the built-in world."""
+    """Seed of the synthetic dataset."""
     seconds: float = 1.0
-    """Sound read for one clip."""
+    """Length of the audio of one clip, s."""
     frames: int = 8
-    """Pictures read for one clip, from within the seconds of sound."""
+    """Number of frames of one clip, within the length of its audio."""
     frame_rate: float = 16.0
-    """Pictures a second."""
+    """Frame rate, Hz."""
     frame_position: str = choice("random", FRAME_POSITIONS)
-    """Where in the seconds of sound the pictures lie: random or middle."""
+    """Position of the frames within the audio: random or middle."""
     batch: int = 32
-    """Clips a step, over all processes."""
+    """Batch size in clips, over all processes."""
     workers: int = 2
-    """Loader processes a training process."""
+    """Loader processes per training process."""
 
     def __post_init__(self) -> None:
-        """Refuse what has no meaning."""
+        """Validate field values."""
         for name in ("clips", "clip_seconds", "seconds", "frames", "frame_rate", "batch"):
             _positive("data", name, getattr(self, name))
         if (self.frames - 1) / self.frame_rate >= self.seconds:
@@ -197,32 +197,32 @@ SCHEDULES = ("constant", "cosine", "steps", "exponential")
 
 @dataclass(frozen=True)
 class OptimConfig:
-    """Adam, its weight decay, and its rate over time."""
+    """Adam: learning rate, its schedule, and weight decay."""
 
     lr: float = 1e-4
     """Peak learning rate."""
     weight_decay: float = 1e-5
     """Weight decay."""
     decoupled: bool = True
-    """True: AdamW; False: the decay is part of the gradient (Adam with L2, as AVSA has it)."""
+    """True: AdamW; False: Adam with L2 regularisation, as in AVSA."""
     schedule: str = choice("constant", SCHEDULES)
-    """constant (AVSA's), cosine (to zero at the last step), steps (`factor` of the rate after each milestone) or
-    exponential (to `final_lr_ratio` at the last step)."""
+    """Schedule of the learning rate: constant (AVSA), cosine (to zero at the last step), steps (times `factor` at each
+    milestone) or exponential (to `final_lr_ratio` at the last step)."""
     final_lr_ratio: float = 0.01
-    """Of `exponential`: share of the rate at the end."""
+    """Schedule `exponential`: ratio of the last to the peak learning rate."""
     lr_multipliers: dict[str, float] = field(default_factory=dict)
-    """Parameters whose name begins with a key have this share of the rate, such as 0.1 for a pretrained part."""
+    """Learning-rate multipliers by prefix of the parameter name, such as 0.1 for a pretrained part."""
     milestones: list[float] = field(default_factory=list)
-    """Of `steps`: shares of the run, in 0..1."""
+    """Schedule `steps`: milestones as fractions of the run, in 0..1."""
     factor: float = 0.1
-    """Of `steps`: the rate is multiplied by this at each milestone."""
+    """Schedule `steps`: factor of the learning rate at each milestone."""
     warmup: int = 0
-    """Steps of linear warm-up."""
+    """Length of the linear warm-up, steps."""
     clip_norm: float = 0.0
-    """Gradient norm is clipped to this; 0: not clipped."""
+    """Maximum gradient norm; 0: no clipping."""
 
     def __post_init__(self) -> None:
-        """Refuse what has no meaning."""
+        """Validate field values."""
         _positive("optim", "lr", self.lr)
         _positive("optim", "final_lr_ratio", self.final_lr_ratio)
         _positive("optim", "factor", self.factor)
@@ -237,23 +237,23 @@ class OptimConfig:
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """How long and how a run trains."""
+    """Length, seed, precision and intervals of a run."""
 
     steps: int = 1000
-    """Optimiser steps."""
+    """Number of optimiser steps."""
     seed: int = 0
-    """Seeds weights, clips, views."""
+    """Seed of weights, clip order and views."""
     precision: str = choice("bf16-mixed", PRECISIONS)
     """Floating-point precision, by Lightning Fabric's name."""
     log_every: int = 20
-    """Steps between scalars."""
+    """Interval between logged scalars, steps."""
     save_every: int = 500
-    """Steps between checkpoints."""
+    """Interval between checkpoints, steps."""
     show_every: int = 500
-    """Steps between pictures and sounds in TensorBoard."""
+    """Interval between images and audio in TensorBoard, steps."""
 
     def __post_init__(self) -> None:
-        """Refuse what has no meaning."""
+        """Validate field values."""
         for name in ("steps", "log_every", "save_every", "show_every"):
             _positive("train", name, getattr(self, name))
         check_choices(self, "train")

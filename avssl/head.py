@@ -1,4 +1,4 @@
-"""The contract of a downstream head."""
+"""Base class of downstream heads."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from avssl.models.encoders import Encoders
 
 
 class Head(ABC):
-    """A downstream head: what pretrained encoders are good for.
+    """Downstream head: trains and evaluates on top of pretrained encoders.
 
     Args:
-        encoders: pretrained towers.
+        encoders: pretrained encoders.
         options: an instance of `Options`.
     """
 
     Options: ClassVar[type] = NoOptions
-    """Frozen dataclass; a recipe fills it."""
+    """Frozen dataclass, filled from a recipe."""
     needs_encoders: ClassVar[bool] = True
-    """False: it can be made without encoders, and gets None."""
+    """False: encoders may be None."""
 
     def __init__(self, encoders: Encoders, options: Any) -> None:
         self.encoders = encoders
@@ -30,29 +30,29 @@ class Head(ABC):
 
     @classmethod
     def load(cls, folder: Path, settings: Any) -> Head:
-        """A head that was fitted in `folder`; `settings` change options that matter to `apply` and `measure`.
+        """Load a head that was fitted in `folder`; `settings` override options of `apply` and `measure`.
 
         Raises:
-            InputError: heads of this kind are not kept.
+            InputError: heads of this class are not saved.
         """
-        raise InputError(f"{folder}: {cls.__name__} keeps nothing that could be loaded; it only evaluates")
+        raise InputError(f"{folder}: expected a head that is saved, got {cls.__name__}, which only evaluates")
 
     @abstractmethod
     def fit(self, folder: Path) -> dict[str, float]:
-        """Train and evaluate; leave weights and plots in `folder`; return flat name -> number."""
+        """Train and evaluate; write weights and plots to `folder`; return metrics, name -> number."""
 
     def measure(self, folder: Path) -> dict[str, float]:
-        """Evaluate a loaded head on the data that its options name; leave plots in `folder`; return name -> number.
+        """Evaluate a loaded head on the data of its options; write plots to `folder`; return metrics, name -> number.
 
         Raises:
-            InputError: heads of this kind are evaluated only where they are fitted.
+            InputError: heads of this class are only evaluated by `fit`.
         """
-        raise InputError(f"{type(self).__name__} is measured when it is fitted, not on other data; results: {folder}")
+        raise InputError(f"{folder}: expected a head that can be evaluated on other data, got {type(self).__name__}")
 
     def apply(self, source: Path, target: Path) -> None:
-        """Make `target` from `source`; only heads that make something.
+        """Generate `target` from `source`, for generative heads.
 
         Raises:
-            InputError: this head makes nothing.
+            InputError: this head does not generate.
         """
-        raise InputError(f"{type(self).__name__} makes nothing from {source}; it only evaluates")
+        raise InputError(f"{source}: expected a generative head, got {type(self).__name__}, which only evaluates")

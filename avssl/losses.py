@@ -1,4 +1,4 @@
-"""Contrastive losses between two modalities, over the batch of all processes, in float32 whatever autocast says."""
+"""Contrastive losses between two modalities, over the batch of all processes, in float32 also under autocast."""
 
 # B clips (of all processes), K crops of a clip, D embedding, N candidates
 
@@ -18,17 +18,17 @@ NEGATIVES = ("easy+hard", "easy", "hard")
 TILE = 2048
 
 
-class Alignment(NamedTuple):
-    """Shares of crops whose own partner scores highest."""
+class AlignmentAccuracy(NamedTuple):
+    """Fractions of crops whose matching embedding has the highest similarity."""
 
     hard: Tensor
-    """Among the crops of the own clip (AVSA's "AVSA-Acc"); chance is 1/K."""
+    """Among the crops of the same clip (AVSA's "AVSA-Acc"); chance is 1/K."""
     easy: Tensor
     """Among the same crop of all clips (AVSA's "AVC-Acc"); chance is 1/B."""
 
 
 def gather(rows: Tensor) -> Tensor:
-    """The rows of all processes in the order of their ranks, with gradient; one process: `rows` itself.
+    """Gather the rows of all processes in rank order, differentiable; for one process, `rows` itself.
 
     Every process then computes the same loss over the whole batch; gradients summed by the gather and averaged by
     DistributedDataParallel equal those of one process with the whole batch.
@@ -36,30 +36,35 @@ def gather(rows: Tensor) -> Tensor:
     Args:
         rows: `(rows, ...)`, of the same shape on every process.
     """
-    if processes() == 1:
+    if process_count() == 1:
         return rows
     return _Gather.apply(rows)  # type: ignore[no-any-return, no-untyped-call]
 
 
-def processes() -> int:
-    """How many processes share a batch."""
+def process_count() -> int:
+    """Number of processes that share a batch."""
     return distributed.get_world_size() if distributed.is_available() and distributed.is_initialized() else 1
 
 
 def info_nce(a: Tensor, b: Tensor, temperature: float = 0.07, tile: int = TILE) -> Tensor:
-    """Cross-modal InfoNCE: row i of `a` must find row i of `b` among all rows, and the other way round; averaged.
+    """Symmetric cross-modal InfoNCE: row i of `a` and row i of `b` are a positive pair, all other rows negatives.
 
-    Negatives come from the whole batch of all processes. The similarities are computed a tile of rows at a time and
-    again for the gradient, so memory grows as B times `tile`.
+    Negatives are from the batch of all processes. Similarities are computed per tile of rows, and recomputed for the
+    gradient, so that memory grows as B times `tile`.
 
     Args:
-        a: `(B, D)` embeddings of any length; cosines are taken.
+        a: `(B, D)` embeddings, normalised here.
         b: `(B, D)`.
-        temperature: divides the cosines.
-        tile: rows of similarities held at once.
+        temperature: softmax temperature.
+        tile: rows of similarities in memory.
 
     Raises:
         ValueError: shapes differ.
+
+    Example:
+        >>> pairs = torch.eye(4)
+        >>> bool(info_nce(pairs, pairs) < 1e-4)  # every row finds its partner
+        True
     """
     _require_pairs(a, b, 2)
     with torch.autocast(a.device.type, enabled=False):
@@ -69,22 +74,23 @@ def info_nce(a: Tensor, b: Tensor, temperature: float = 0.07, tile: int = TILE) 
 def alignment_loss(
     predicted: Tensor, target: Tensor, temperature: float = 0.07, negatives: str = "easy+hard"
 ) -> Tensor:
-    """AVSA's loss in one direction (Morgado 2020): crop j of clip i must find its partner among candidates.
+    """AVSA's loss in one direction (Morgado 2020): classify the matching crop among candidates.
 
-    Candidates are the K crops of the own clip (hard) and crop j of the other B - 1 clips (easy), B + K - 1 in all.
+    Candidates for crop j are the K crops of the same clip (hard) and crop j of the other B - 1 clips (easy), B + K - 1
+    in all.
 
     Args:
-        predicted: `(B, K, D)` embeddings of any length; cosines are taken.
+        predicted: `(B, K, D)` embeddings, normalised here.
         target: `(B, K, D)` in the other modality.
-        temperature: divides the cosines.
-        negatives: `easy+hard`, `easy` (no other crop of the own clip) or `hard` (no other clip).
+        temperature: softmax temperature.
+        negatives: `easy+hard`, `easy` (other clips only) or `hard` (same clip only).
 
     Raises:
-        ValueError: shapes differ, or `negatives` is none of these.
+        ValueError: shapes differ, or unknown `negatives`.
     """
     _require_pairs(predicted, target, 3)
     if negatives not in NEGATIVES:
-        raise InputError(f"negatives are {', '.join(NEGATIVES)}, not {negatives!r}")
+        raise InputError(f"expected negatives {', '.join(NEGATIVES)}, got {negatives!r}")
     with torch.autocast(predicted.device.type, enabled=False):
         hard, easy = (scores / temperature for scores in _scores(_unit(predicted), _unit(target)))
         positive = hard.diagonal(dim1=1, dim2=2)
@@ -97,11 +103,11 @@ def alignment_loss(
 
 
 @torch.no_grad()
-def alignment_accuracy(predicted: Tensor, target: Tensor) -> Alignment:
-    """How often the partner scores highest; a tie counts, as in AVSA's own monitor.
+def alignment_accuracy(predicted: Tensor, target: Tensor) -> AlignmentAccuracy:
+    """Retrieval accuracy of the matching crop; ties count as correct, as in AVSA's code.
 
     Args:
-        predicted: `(B, K, D)` embeddings of any length.
+        predicted: `(B, K, D)` embeddings, normalised here.
         target: `(B, K, D)` in the other modality.
 
     Raises:
@@ -111,11 +117,11 @@ def alignment_accuracy(predicted: Tensor, target: Tensor) -> Alignment:
     with torch.autocast(predicted.device.type, enabled=False):
         hard, easy = _scores(_unit(predicted), _unit(target))
     positive = hard.diagonal(dim1=1, dim2=2)
-    return Alignment((positive >= hard.amax(-1)).float().mean(), (positive >= easy.amax(-1)).float().mean())
+    return AlignmentAccuracy((positive >= hard.amax(-1)).float().mean(), (positive >= easy.amax(-1)).float().mean())
 
 
 def _scores(predicted: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-    """Cosines `(B, K, K)` within a clip, and `(B, K, B)` with the same crop of every clip, the own one at -inf."""
+    """Cosine similarities `(B, K, K)` within a clip, and `(B, K, B)` with the same crop of other clips (own: -inf)."""
     hard = predicted @ target.transpose(1, 2)
     easy = torch.einsum("ikd,jkd->ikj", predicted, target)
     own = torch.eye(len(easy), dtype=torch.bool, device=easy.device)
@@ -129,11 +135,11 @@ def _unit(rows: Tensor) -> Tensor:
 def _require_pairs(a: Tensor, b: Tensor, dimensions: int) -> None:
     if a.shape != b.shape or a.ndim != dimensions:
         shapes = f"{tuple(a.shape)} and {tuple(b.shape)}"
-        raise InputError(f"two batches of one shape and {dimensions} dimensions are compared, not {shapes}")
+        raise InputError(f"expected two batches of one shape and {dimensions} dimensions, got {shapes}")
 
 
 class _Gather(torch.autograd.Function):
-    """All processes' rows; the gradient is summed over the processes."""
+    """Differentiable all-gather; the gradient is summed over the processes."""
 
     @staticmethod
     def forward(ctx: Any, rows: Tensor) -> Tensor:
@@ -145,18 +151,18 @@ class _Gather(torch.autograd.Function):
     @staticmethod
     @once_differentiable  # type: ignore[misc, no-untyped-call]
     def backward(ctx: Any, upstream: Tensor) -> Tensor:  # type: ignore[override]
-        """This process's share of the summed gradient."""
+        """Rows of this process in the summed gradient."""
         upstream = upstream.contiguous().clone()
         distributed.all_reduce(upstream)
         return upstream.chunk(distributed.get_world_size())[distributed.get_rank()]
 
 
 class _InfoNCE(torch.autograd.Function):
-    """Mean -log softmax, over rows and over columns of `a @ b.T`, at the diagonal; never keeps all similarities."""
+    """Mean -log softmax, over rows and over columns of `a @ b.T`, at the diagonal, without storing all similarities."""
 
     @staticmethod
     def forward(ctx: Any, a: Tensor, b: Tensor, tile: int) -> Tensor:
-        """The loss; the normalisers of rows and columns are kept."""
+        """Loss; normalisers of rows and columns are saved."""
         rows, columns = [], []
         for start in range(0, len(a), tile):
             scores = a[start : start + tile] @ b.T
@@ -170,7 +176,7 @@ class _InfoNCE(torch.autograd.Function):
     @staticmethod
     @once_differentiable  # type: ignore[misc, no-untyped-call]
     def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor, Tensor, None]:  # type: ignore[override]
-        """The gradient, from similarities computed again, a tile at a time."""
+        """Gradient, from similarities recomputed per tile."""
         a, b, row, column = ctx.saved_tensors
         with torch.autocast(a.device.type, enabled=False):
             to_a, to_b = -b, -a

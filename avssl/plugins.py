@@ -1,4 +1,4 @@
-"""Plug-ins, found through entry points: tasks, heads, generators, layouts, synthetic datasets; imported on request."""
+"""Plug-in discovery by entry points (tasks, heads, generators, layouts, synthetic datasets), with lazy imports."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ KINDS = {
 
 
 def names(group: str) -> dict[str, str]:
-    """Installed plug-ins of a group and the distribution each comes from; imports none of them."""
+    """Installed plug-ins of a group, name -> distribution, without importing them."""
     return {entry.name: entry.dist.name if entry.dist else "?" for entry in sorted(entry_points(group=group))}
 
 
@@ -38,8 +38,8 @@ def load(group: str, name: str) -> Any:
     """Import the class registered under a name.
 
     Raises:
-        InputError: nothing, or more than one distribution, is registered under `name`, or it needs what is not
-            installed. Any other exception of its import is a bug of the plug-in, and is passed on.
+        InputError: nothing, or more than one distribution, is registered under `name`, or it needs a
+            package that is not installed. Any other exception of its import is a bug of the plug-in, and is passed on.
     """
     entry = find_entry(group, name)
     with _naming(entry):
@@ -47,15 +47,15 @@ def load(group: str, name: str) -> Any:
 
 
 def load_subclass(group: str, name: str, contract: type[T]) -> type[T]:
-    """Import the class registered under a name, and see that it inherits from the contract of its group.
+    """Import the class registered under a name, and check its base class.
 
     Args:
         group: entry-point group.
-        name: of the plug-in.
+        name: name of the plug-in.
         contract: base class.
 
     Raises:
-        InputError: see `load`; or it is no subclass.
+        InputError: see `load`; or not a subclass.
     """
     kind = load(group, name)
     if not (isinstance(kind, type) and issubclass(kind, contract)):
@@ -65,9 +65,9 @@ def load_subclass(group: str, name: str, contract: type[T]) -> type[T]:
 
 
 def load_options(group: str, name: str) -> type:
-    """The `Options` of a plug-in, without importing the plug-in itself where its options have a module of their own.
+    """`Options` of a plug-in, without importing the plug-in if its options have a separate module.
 
-    That is `MODULE.options` or `MODULE_options` with a class `NAMEOptions`, for the entry point `MODULE:NAME`.
+    For the entry point `MODULE:NAME`, that is `MODULE.options` or `MODULE_options` with a class `NAMEOptions`.
 
     Raises:
         InputError: see `load`; or the plug-in has no `Options`.
@@ -84,7 +84,7 @@ def load_options(group: str, name: str) -> type:
 
 
 def find_entry(group: str, name: str) -> EntryPoint:
-    """The entry point of a plug-in, which is not imported.
+    """Entry point of a plug-in, without importing it.
 
     Raises:
         InputError: nothing, or more than one distribution, is registered under `name`.
@@ -98,7 +98,7 @@ def find_entry(group: str, name: str) -> EntryPoint:
 
 
 def source_file(module: str) -> Path | None:
-    """The file of a module, found without importing it or its packages; None if there is none."""
+    """Source file of a module, without importing it or its packages; None if not found."""
     top, *inner = module.split(".")
     spec = find_spec(top)
     for folder in (spec and spec.submodule_search_locations) or ():
@@ -112,13 +112,13 @@ def _load(entry: EntryPoint) -> Any:
     import_module(entry.module)
     try:
         return entry.load()
-    except AttributeError as error:  # installed from another version: what it names is gone
+    except AttributeError as error:  # installed from another version, the attribute no longer exists
         raise ImportError(str(error)) from error
 
 
 @contextmanager
 def _naming(entry: EntryPoint) -> Iterator[None]:
-    """Name a plug-in in the errors of its import: `InputError` where something is not installed, else a bug."""
+    """Add the plug-in to import errors: `InputError` for a missing package, a note for any other exception."""
     where = f"{KINDS.get(entry.group, entry.group)} {entry.name!r} ({entry.value}) does not import"
     try:
         yield
@@ -130,27 +130,27 @@ def _naming(entry: EntryPoint) -> Iterator[None]:
 
 
 def check_installed(group: str, name: str) -> None:
-    """See that a name is registered; imports nothing.
+    """Check that a name is registered, without imports.
 
     Raises:
-        InputError: it is not; the error lists all that are.
+        InputError: not registered; the error lists all names.
     """
     if name not in names(group):
         raise InputError(unknown_name(group, name))
 
 
 def unknown_name(group: str, name: str) -> str:
-    """The error for a name that no installed plug-in has."""
+    """Error message for an unknown plug-in name."""
     known = names(group)
     return f"no {KINDS[group]} named {name!r}{hint(name, known)}; installed: {', '.join(known)}"
 
 
 def hint(name: str, known: Any) -> str:
-    """A "did you mean" for a name near one of the known ones, else nothing."""
+    """Suggestion "did you mean" with the closest known name, or an empty string."""
     near = difflib.get_close_matches(name, list(known), n=1)
     return f" (did you mean {near[0]!r}?)" if near else ""
 
 
 def _distinct(entries: Any) -> list[EntryPoint]:
-    """Entry points without those listed twice because a distribution is on the path twice."""
+    """Entry points without duplicates, which arise if a distribution is on the path twice."""
     return list({(entry.value, entry.dist.name if entry.dist else "?"): entry for entry in entries}.values())

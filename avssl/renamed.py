@@ -1,4 +1,4 @@
-"""Spellings of before 0.1.0 and the ones that replaced them: commands, flags, heads, config keys."""
+"""Renamed commands, flags, heads and config keys: spellings before 0.1.0 and their replacements."""
 
 from __future__ import annotations
 
@@ -51,14 +51,14 @@ KEYS = {
     "world_rotation": ("scene_rotation",),
     "world_seed": ("synthetic_seed",),
 }
-"""Config keys and flags (`-` written `_`); one old name may have had two meanings, of which a config knows one."""
+"""Config keys and flags (`-` written `_`); an old name may have two replacements, of which a config has one."""
 
 
 def renamed_key(old: str, known: Container[str]) -> str:
-    """The key that replaced an old one, if it is among the known ones; else an empty text.
+    """Replacement of an old key, if it is among the known ones; else an empty string.
 
     Args:
-        old: key or flag, without its section: `shares` of `optim.shares`.
-        known: keys that the config or command has, without their sections.
+        old: old key or flag, without its section: `shares` of `optim.shares`.
+        known: keys of the config or command, without their sections.
     """
     return next((new for new in KEYS.get(old, ()) if new in known), "")

@@ -1,4 +1,4 @@
-"""The contract of a pretext task."""
+"""Base class of pretext tasks."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from avssl.models.geometry import InputGeometry
 
 
 class Task(nn.Module, ABC):
-    """A pretext task: how a clip becomes views, and how a batch of views becomes a loss.
+    """Pretext task: views of a clip, and the loss of a batch of views.
 
-    `views` runs in a loader process and uses only the clip and `rng`; `forward` runs on the device. A task says no word
-    about devices, processes, precision or files. A task with a method `embeddings(batch) -> {name: (rows, width)}` has
-    them watched for collapse; one with a method `reject_audio_reason((channels, samples)) -> str` checks the audio of
-    clips before training, see `avssl.data.clip_filter`.
+    `views` runs in a loader process and uses only the clip and `rng`; `forward` runs on the device. Tasks do not handle
+    devices, processes, precision or files. Optional methods: `embeddings(batch) -> {name: (rows, width)}` is monitored
+    for collapse; `reject_audio_reason((channels, samples)) -> str` filters clips by audio before training, see
+    `avssl.data.clip_filter`.
 
     Args:
-        encoders: the shared towers that the task trains.
+        encoders: audio and video encoder to train.
         options: an instance of `Options`.
     """
 
     Options: ClassVar[type] = NoOptions
-    """Frozen dataclass; a recipe's `options:` fills it."""
+    """Frozen dataclass, filled from `options:` of a recipe."""
 
     def __init__(self, encoders: Encoders, options: Any) -> None:
         super().__init__()
@@ -38,25 +38,25 @@ class Task(nn.Module, ABC):
         self.options = options
 
     def reject_reason(self, row: Row) -> str:
-        """Why the task cannot use the clip of this manifest row; empty if it can. Called before anything is read."""
+        """Reason to reject the clip of a manifest row; empty to accept it. Called before media are read."""
         return ""
 
     def geometry(self, data: DataConfig) -> InputGeometry:
-        """Windows and crops that the encoders are trained on: those of the data, and of `CropOptions` if it has them.
+        """Windows and crops that the encoders are trained on, from the data config and `CropOptions`.
 
-        Override it where `views` changes the length of windows, or crops by other options.
+        Override it if `views` changes the window length, or crops by other options.
 
         Args:
-            data: of the run.
+            data: data config of the run.
         """
         crops = self.options if isinstance(self.options, CropOptions) else None
-        size, least, most = (crops.size, crops.min_fov, crops.max_fov) if crops else (None, None, None)
-        return InputGeometry(data.seconds, data.frames, data.frame_rate, size, least, most)
+        size, min_fov, max_fov = (crops.size, crops.min_fov, crops.max_fov) if crops else (None, None, None)
+        return InputGeometry(data.seconds, data.frames, data.frame_rate, size, min_fov, max_fov)
 
     @abstractmethod
     def views(self, clip: Clip, rng: np.random.Generator) -> dict[str, Tensor]:
-        """The tensors that one clip contributes to a batch; the same `rng` state gives the same tensors."""
+        """Tensors that a clip contributes to a batch, deterministic given the state of `rng`."""
 
     @abstractmethod
     def forward(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-        """`{"loss": scalar, ...}`: the loss to minimise, and further scalars to log."""
+        """`{"loss": scalar, ...}`: loss to minimise, and further scalars to log."""

@@ -1,1 +1,1 @@
-"""Speed side by side: ours and a named peer in one process, on the same input, after both gave the same result."""
+"""Benchmarks against named peers in one process, on the same input, after a check that both results agree."""

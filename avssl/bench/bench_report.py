@@ -20,7 +20,7 @@ from avssl.io.cores import usable_cores
 from avssl.io.tables import table_text
 
 TUNING = ("GLIBC_TUNABLES", "MALLOC_", "LD_PRELOAD", "OMP_", "MKL_", "KMP_", "OPENBLAS_")
-"""Beginnings of the environment variables that change how fast either side is."""
+"""Prefixes of environment variables that affect speed."""
 
 
 @dataclass(frozen=True)
@@ -28,11 +28,11 @@ class BenchReport:
     """Timings of one benchmark."""
 
     facts: dict[str, Any]
-    """The machine, see `machine`."""
+    """Machine, see `machine`."""
     timings: Sequence[Timing]
-    """One a row of the table."""
+    """One per row of the table."""
     repeats: int
-    """Times that each side was run."""
+    """Timed runs of each side."""
 
     def text(self, width: int | None = None) -> str:
         """Table of medians, `width` columns wide (None: as the terminal), and the machine in one line."""
@@ -40,7 +40,7 @@ class BenchReport:
 
 
 def machine() -> dict[str, Any]:
-    """Where the times were taken, and what was tuned from outside."""
+    """Facts about the machine, and environment variables that affect speed."""
     return {
         "cpu": _cpu(),
         "cores": usable_cores(),
@@ -53,24 +53,24 @@ def machine() -> dict[str, Any]:
 
 
 def machine_line(facts: dict[str, Any]) -> str:
-    """The machine in one line."""
+    """Machine in one line."""
     tuned = ", ".join(f"{name}={value}" for name, value in facts["tuned"].items()) or "nothing tuned outside"
     count = f"{facts['threads']} thread{'s' if facts['threads'] != 1 else ''} of {facts['cores']} cores"
     return f"{facts['cpu']}, {count}, torch {facts['torch']}, {tuned}"
 
 
 def table(timings: Sequence[Timing]) -> Table:
-    """One row a case: medians in milliseconds, and how many times longer the peer takes."""
-    shown = Table()
+    """One row per case: medians in milliseconds, and time of the peer over time of avssl."""
+    rows = Table()
     for title in ("name", "ours ms", "peer", "ms", "ratio"):
-        shown.add_column(title, justify="left" if title in ("name", "peer") else "right")
+        rows.add_column(title, justify="left" if title in ("name", "peer") else "right")
     for each in timings:
-        shown.add_row(each.name, f"{each.ours_ms:.2f}", each.peer_name, f"{each.peer_ms:.2f}", f"{each.ratio:.2f}")
-    return shown
+        rows.add_row(each.name, f"{each.ours_ms:.2f}", each.peer_name, f"{each.peer_ms:.2f}", f"{each.ratio:.2f}")
+    return rows
 
 
 def write_json(path: Path, facts: dict[str, Any], timings: Sequence[Timing]) -> None:
-    """Write the machine and every single time.
+    """Write machine and all single times.
 
     Raises:
         OSError: the file cannot be written.

@@ -1,4 +1,4 @@
-"""What is compared: the same work done twice, and how near the two results must be."""
+"""Benchmark cases: two implementations of the same computation, and the tolerance between their results."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Result = tuple[Tensor, ...]
 
 @dataclass(frozen=True)
 class Size:
-    """How much work the cases are; the defaults are those of a training run."""
+    """Input sizes of the cases; the defaults are those of a training run."""
 
     height: int = 224
     """Rows of a panorama; twice as many columns."""
@@ -21,28 +21,28 @@ class Size:
     side: int = 112
     """Pixels of a crop."""
     frames: int = 8
-    """Pictures of a clip."""
+    """Frames of a clip."""
     clips: int = 64
-    """Sounds in a batch of features and rotations."""
+    """Clips in a batch for features and rotation."""
     samples: int = 24000
-    """Of such a sound, at 24 kHz."""
+    """Samples of such a clip, at 24 kHz."""
     batch: int = 256
-    """Pairs of embeddings."""
+    """Pairs of embeddings in a batch."""
     width: int = 128
-    """Numbers of an embedding."""
+    """Embedding dimension."""
     detector_height: int = 512
-    """Rows of a panorama that a detector sees; twice as many columns."""
+    """Rows of a panorama for the detector; twice as many columns."""
     source_height: int = 960
     """Rows of a source video; twice as many columns."""
     video_seconds: float = 3.0
     """Length of the source video."""
     audio_seconds: float = 10.0
-    """Length of the sound file; that of YT-360's clips."""
+    """Length of the audio file, as of the clips of YT-360."""
 
 
 @dataclass(frozen=True)
 class Case:
-    """One row of the table. Both sides take nothing and return tensors of the same shapes."""
+    """Comparison of two functions without arguments that return tensors of the same shapes."""
 
     name: str
     peer_name: str
@@ -53,34 +53,35 @@ class Case:
     distance: Callable[[Tensor, Tensor], float]
 
     def difference(self) -> float:
-        """Run both sides once and compare what they return.
+        """Run both sides once and compare the results.
 
         Returns:
-            The largest distance between two tensors of the results.
+            Largest distance between tensors of the results.
 
         Raises:
-            RuntimeError: they differ by more than the tolerance: their times must not be compared.
+            RuntimeError: the results differ by more than the tolerance, so that times are not comparable.
         """
         pairs = list(zip(self.ours(), self.peer(), strict=True))
         shapes = [(tuple(mine.shape), tuple(other.shape)) for mine, other in pairs]
         if any(mine != other for mine, other in shapes):
-            raise RuntimeError(f"{self.name}: results of other shapes than those of {self.peer_name}: {shapes}")
-        found = max(self.distance(mine.float(), other.float()) for mine, other in pairs)
-        # Written so that nan, too, is refused.
-        if not found <= self.tolerance:
+            raise RuntimeError(f"{self.name}: expected results of the shapes of {self.peer_name}, got {shapes}")
+        difference = max(self.distance(mine.float(), other.float()) for mine, other in pairs)
+        # Negated, so that nan is an error too.
+        if not difference <= self.tolerance:
             raise RuntimeError(
-                f"{self.name}: differs from {self.peer_name} by {found:.2g}, at most {self.tolerance:.2g} expected"
+                f"{self.name}: expected a difference of at most {self.tolerance:.2g} to {self.peer_name}, "
+                f"got {difference:.2g}"
             )
-        return found
+        return difference
 
 
 def largest(mine: Tensor, other: Tensor) -> float:
-    """Largest difference, over the largest value."""
+    """Largest difference, relative to the largest value."""
     return float((mine - other).abs().max() / other.abs().max())
 
 
 def brightness(mine: Tensor, other: Tensor) -> float:
-    """Root mean square of the difference in luma, over the other's standard deviation; RGB `(..., 3, h, w)`."""
+    """Root mean square difference of luma, relative to the other's standard deviation; RGB `(..., 3, h, w)`."""
     weights = mine.new_tensor([0.299, 0.587, 0.114])[:, None, None]
     mine, other = ((image * weights).sum(-3) for image in (mine, other))
     return float((mine - other).square().mean().sqrt() / other.std())

@@ -1,4 +1,4 @@
-"""Crops of a panorama: one remap of all views and frames, against torch's `grid_sample`."""
+"""Benchmark of perspective crops: one remap for all views and frames, against torch's `grid_sample`."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ from torch import Tensor
 from avssl.bench.case import Case, Result, Size, largest
 from avssl.spatial.viewport import crop
 
-FIELD = math.pi / 2
-"""Field of view of a crop."""
+FOV = math.pi / 2
+"""Radians; field of view of a crop."""
 COARSE = 16
-"""Pixels from one random colour to the next: OpenCV rounds positions to 1/32 pixel, which noise would show."""
+"""Pixels between random colours: OpenCV rounds positions to 1/32 pixel, visible on pixel noise."""
 
 
 def cases(size: Size, folder: Path) -> list[Case]:
-    """The crops that a clip of AVSA takes."""
+    """Crops of one clip of AVSA."""
     rng = np.random.default_rng(0)
     frames = _frames(size, rng)
     azimuth, elevation = rng.uniform(-math.pi, math.pi, size.views), rng.uniform(-0.4, 0.4, size.views)
     directions = torch.from_numpy(np.stack([azimuth, elevation], 1).astype(np.float32))
 
     def ours() -> Result:
-        return (crop(frames, directions, FIELD, size.side),)
+        return (crop(frames, directions, FOV, size.side),)
 
     def peer() -> Result:
-        return (grid_crops(frames, directions, FIELD, size.side),)
+        return (grid_crops(frames, directions, FOV, size.side),)
 
     return [Case("crops", "torch grid_sample, one a crop and frame", ours, peer, 0.02, largest)]
 
@@ -41,7 +41,7 @@ def grid_crops(frames: Tensor, directions: Tensor, fov: float, side: int) -> Ten
 
     Args:
         frames: uint8 `(time, 3, height, width)`, equirectangular.
-        directions: `(views, 2)`, azimuth and elevation.
+        directions: `(views, 2)`, azimuth and elevation, radians.
         fov: field of view, radians.
         side: pixels.
 
@@ -52,28 +52,28 @@ def grid_crops(frames: Tensor, directions: Tensor, fov: float, side: int) -> Ten
     views = []
     for azimuth, elevation in directions.tolist():
         grid = _grid(azimuth, elevation, fov, side, frames.shape[-1])[None]
-        seen = [
+        crops = [
             F.grid_sample(frame[None], grid, padding_mode="border", align_corners=False)[0].round().to(torch.uint8)
             for frame in joined
         ]
-        views.append(torch.stack(seen))
+        views.append(torch.stack(crops))
     return torch.stack(views)
 
 
 def _grid(azimuth: float, elevation: float, fov: float, side: int, width: int) -> Tensor:
-    """Where a view looks, in `grid_sample`'s coordinates of a frame with a column more on either side."""
+    """Sampling grid of a view, in `grid_sample` coordinates of a frame padded by one column on either side."""
     offset = math.tan(fov / 2) * (1 - (2 * torch.arange(side) + 1) / side)
     left, up = offset[None, :], offset[:, None]
-    ahead = math.cos(elevation) - up * math.sin(elevation)
+    forward = math.cos(elevation) - up * math.sin(elevation)
     height = math.sin(elevation) + up * math.cos(elevation)
-    turn = azimuth + torch.atan2(left.expand(side, side), ahead.expand(side, side))
-    turn = torch.remainder(turn + math.pi, 2 * math.pi) - math.pi
-    rise = torch.atan2(height.expand(side, side), torch.hypot(ahead, left))
-    return torch.stack([-turn / math.pi * width / (width + 2), -rise * 2 / math.pi], -1)
+    longitude = azimuth + torch.atan2(left.expand(side, side), forward.expand(side, side))
+    longitude = torch.remainder(longitude + math.pi, 2 * math.pi) - math.pi
+    latitude = torch.atan2(height.expand(side, side), torch.hypot(forward, left))
+    return torch.stack([-longitude / math.pi * width / (width + 2), -latitude * 2 / math.pi], -1)
 
 
 def _frames(size: Size, rng: np.random.Generator) -> Tensor:
-    """Smooth random colours that go on across the seam."""
+    """Smooth random colours, continuous across the seam."""
     height = size.height
     few = rng.integers(0, 256, (size.frames, height // COARSE, height // COARSE, 3), dtype=np.uint8)
     halves = np.stack([cv2.resize(frame, (height, height)) for frame in few])

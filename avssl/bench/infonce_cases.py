@@ -1,4 +1,4 @@
-"""InfoNCE, forward and backward: tiles of similarities against pytorch-metric-learning, and against cross entropy."""
+"""Benchmark of InfoNCE, forward and backward, against pytorch-metric-learning and against cross entropy."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ Loss = Callable[[Tensor, Tensor], Tensor]
 
 
 def cases(size: Size, folder: Path) -> list[Case]:
-    """Pairs of a training batch: loss and both gradients."""
+    """Loss and both gradients of a training batch."""
     generator = torch.Generator().manual_seed(0)
     a, b = torch.randn(2, size.batch, size.width, generator=generator).unbind()
     a, b = a.requires_grad_(), (0.3 * a.detach() + b).requires_grad_()
-    # Two tensors: pytorch-metric-learning takes one and the same for "no references" and returns 0.
+    # Distinct label tensors: for identical ones, pytorch-metric-learning assumes no references and returns 0.
     labels, others = torch.arange(size.batch), torch.arange(size.batch)
 
     def both_ways(loss: Callable[..., Tensor]) -> Loss:
@@ -36,8 +36,8 @@ def cases(size: Size, folder: Path) -> list[Case]:
         "pytorch-metric-learning SupConLoss": both_ways(SupConLoss(TEMPERATURE)),
         "torch cross_entropy, rows and columns": _cross_entropy,
     }
-    ours = _stepped(lambda a, b: info_nce(a, b, TEMPERATURE), a, b)
-    return [Case("infonce", name, ours, _stepped(loss, a, b), 1e-3, largest) for name, loss in peers.items()]
+    ours = _with_gradients(lambda a, b: info_nce(a, b, TEMPERATURE), a, b)
+    return [Case("infonce", name, ours, _with_gradients(loss, a, b), 1e-3, largest) for name, loss in peers.items()]
 
 
 def _cross_entropy(a: Tensor, b: Tensor) -> Tensor:
@@ -46,7 +46,7 @@ def _cross_entropy(a: Tensor, b: Tensor) -> Tensor:
     return (F.cross_entropy(scores, labels) + F.cross_entropy(scores.T, labels)) / 2
 
 
-def _stepped(loss: Loss, a: Tensor, b: Tensor) -> Callable[[], Result]:
+def _with_gradients(loss: Loss, a: Tensor, b: Tensor) -> Callable[[], Result]:
     def step() -> Result:
         value = loss(a, b)
         return value.detach(), *torch.autograd.grad(value, (a, b))

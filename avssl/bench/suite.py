@@ -1,4 +1,4 @@
-"""All comparisons, one after the other."""
+"""Benchmark suite: runs all cases in sequence."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from avssl.bench import ambisonic_cases, crop_cases, decode_cases, detector_cases, infonce_cases
 from avssl.bench.bench_report import BenchReport, machine, write_json
 from avssl.bench.case import Case, Size
-from avssl.bench.timing import Timing, measure, threads
+from avssl.bench.timing import Timing, threads, time_case
 from avssl.errors import InputError, MissingFileError
 from avssl.io.cores import usable_cores
 from avssl.media import close_all
@@ -36,24 +36,24 @@ def bench(
     target: Path | None = None,
     size: Size | None = None,
 ) -> BenchReport:
-    """Time ours against peers, in turn in this process.
+    """Time avssl against peers, alternating, in this process.
 
-    Nothing is tuned beforehand: memory comes from malloc as the system has it.
+    Nothing is tuned beforehand; the system's memory allocator is used unchanged.
 
     Args:
-        only: names in `CASES`; empty takes all.
-        repeats: times each side is run, after one run to see that both agree.
-        count: threads of torch, OpenCV and the PyAV peer; None takes one a core.
-        target: JSON file to write as well, with every single time.
-        size: how much work; None takes that of a training run.
+        only: names in `CASES`; empty: all.
+        repeats: timed runs of each side, after one run that checks that both agree.
+        count: threads of torch, OpenCV and the PyAV peer; None: one per core.
+        target: JSON file for all single times.
+        size: input sizes; None: those of a training run.
 
     Returns:
-        Timings and the machine; its text is a table of medians.
+        Timings and machine; as text, a table of medians.
 
     Raises:
-        InputError: an unknown name, or a number below 1.
+        InputError: unknown name, or a number below 1.
         OSError: the JSON file cannot be written.
-        RuntimeError: the result of ours and that of a peer differ.
+        RuntimeError: the results of avssl and of a peer differ.
     """
     _check(only, repeats, count, target)
     with threads(count or usable_cores()):
@@ -71,7 +71,7 @@ def _timings(names: Iterable[str], repeats: int, size: Size) -> list[Timing]:
             logger.info("%s: preparing", name)
             for case in CASES[name](size, Path(folder)):
                 logger.info("%s: %d times against %s", case.name, repeats, case.peer_name)
-                timings.append(measure(case, repeats))
+                timings.append(time_case(case, repeats))
         close_all()
     return timings
 
@@ -79,8 +79,8 @@ def _timings(names: Iterable[str], repeats: int, size: Size) -> list[Timing]:
 def _check(only: Sequence[str], repeats: int, count: int | None, target: Path | None) -> None:
     for name in only:
         if name not in CASES:
-            raise InputError(f"bench: nothing named {name!r}{hint(name, CASES)}; one of {', '.join(CASES)}")
+            raise InputError(f"expected a benchmark among {', '.join(CASES)}, got {name!r}{hint(name, CASES)}")
     if repeats < 1 or (count is not None and count < 1):
-        raise InputError(f"bench: repeats and threads are at least 1, not {repeats} and {count}")
+        raise InputError(f"expected repeats and threads of at least 1, got {repeats} and {count}")
     if target and not target.parent.is_dir():
         raise MissingFileError(f"{target}: expected a file to write in a folder that exists, there is no such folder")

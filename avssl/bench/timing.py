@@ -1,4 +1,4 @@
-"""Times of both sides of a case, taken in turn so that a machine that slows down slows both."""
+"""Timing of both sides of a case, alternating, so that changes of machine load affect both."""
 
 from __future__ import annotations
 
@@ -16,37 +16,37 @@ from avssl.bench.case import Case
 
 @dataclass(frozen=True)
 class Timing:
-    """A case and how long it took, in milliseconds."""
+    """Times of a case in milliseconds."""
 
     name: str
     peer_name: str
     ours: list[float]
-    """One time a repeat."""
+    """Milliseconds, one per repeat."""
     peer: list[float]
     difference: float
-    """Between the two results, as the case measures it."""
+    """Distance between the two results, by the metric of the case."""
 
     @property
     def ours_ms(self) -> float:
-        """Median."""
+        """Median in milliseconds."""
         return median(self.ours)
 
     @property
     def peer_ms(self) -> float:
-        """Median."""
+        """Median in milliseconds."""
         return median(self.peer)
 
     @property
     def ratio(self) -> float:
-        """How many times longer the peer takes."""
+        """Time of the peer over time of avssl."""
         return self.peer_ms / self.ours_ms
 
 
-def measure(case: Case, repeats: int) -> Timing:
-    """Check that both sides agree, which also warms them up, then time ours, the peer, ours, the peer...
+def time_case(case: Case, repeats: int) -> Timing:
+    """Check that both sides agree, which also warms them up, then time them alternately.
 
     Raises:
-        RuntimeError: the two do not agree.
+        RuntimeError: the results do not agree.
     """
     difference = case.difference()
     pairs = [(_milliseconds(case.ours), _milliseconds(case.peer)) for _ in range(repeats)]
@@ -56,7 +56,7 @@ def measure(case: Case, repeats: int) -> Timing:
 
 @contextmanager
 def threads(count: int) -> Iterator[None]:
-    """Let torch and OpenCV (and PyAV, which asks torch) use that many threads inside the block."""
+    """Set the number of threads of torch and OpenCV (and PyAV, which uses torch's) inside the context."""
     before = torch.get_num_threads(), cv2.getNumThreads()
     torch.set_num_threads(count)
     cv2.setNumThreads(count)

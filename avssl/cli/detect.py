@@ -35,7 +35,7 @@ def detect(data: Path, model: str, **options: Any) -> None:
     MODEL is a .pt or .onnx file or an OpenVINO folder that ultralytics reads, or a folder of `avssl train-detector`.
     Nothing is downloaded. ultralytics (extra `detect`) is AGPL-3.0, and so are the weights that come from it.
     """
-    from avssl.detection.detect import detect_objects as run
+    from avssl.detection.detect_objects import detect_objects as run
 
     click.echo(run(data, model, **options))
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from avssl.cli.errors import UserError
+from avssl.cli.error_handling import UserError
 from avssl.cli.examples import example
 from avssl.errors import InputError
 

@@ -15,7 +15,7 @@ from avssl.cli.detect import detect, train_detector
 from avssl.cli.downstream import downstream
 from avssl.cli.embed import embed
 from avssl.cli.energy import energy_overlay
-from avssl.cli.errors import Commands, UserError
+from avssl.cli.error_handling import Commands, UserError
 from avssl.cli.examples import example
 from avssl.cli.installed import PluginName
 from avssl.cli.logs import is_first_process, logging_to_stderr
@@ -152,7 +152,7 @@ def prepare(root: Path, out: Path, layout: str, model: str | None, **options: An
     report = run(root, out, layout, **options)
     click.echo(report.text())
     if model is not None and report.rows:
-        from avssl.detection.detect import detect_objects as look
+        from avssl.detection.detect_objects import detect_objects as look
 
         click.echo(look(out, model))
     sys.exit(1 if report.failed else 0)

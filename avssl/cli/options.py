@@ -59,7 +59,7 @@ class FieldOption(click.Option):
 
     def __init__(self, field: OptionField) -> None:
         flag: dict[str, Any] = {"is_flag": False, "flag_value": "true"} if field.value == PLAIN[bool] else {}
-        shown = _shown(field.default)
+        shown = default_text(field.default)
         super().__init__(
             [field.flag, _parameter(field.key)],
             metavar=field.value,
@@ -239,7 +239,7 @@ def _value(field: Field[Any], hint: Any) -> str:
     return plain[0] if plain else "VALUE"
 
 
-def _shown(default: Any) -> str:
+def default_text(default: Any) -> str:
     """A default as the command line takes it; empty for one that the description explains."""
     if default is MISSING or default is None or default in ("", (), [], {}):
         return ""

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from avssl.cli.errors import UserError
+from avssl.cli.error_handling import UserError
 
 SET = click.option(
     "--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change one key, such as optim.lr=1e-4."

@@ -10,7 +10,7 @@ import click
 
 from avssl import plugins
 from avssl.cli.catalog import first_line
-from avssl.cli.errors import Commands
+from avssl.cli.error_handling import Commands
 from avssl.cli.examples import example
 from avssl.cli.options import ConfigCommand, given_keys
 from avssl.cli.overrides import SET, dotted

@@ -1,4 +1,4 @@
-"""Config dataclasses of how clips are read, cropped and augmented; importing them imports no torch."""
+"""Config dataclasses of windows, crops and augmentation; imports no torch."""
 
 from __future__ import annotations
 
@@ -14,96 +14,96 @@ from avssl.errors import InputError
 
 CROP_GUIDES = ("random", "objects")
 _AUDIO = ("seconds", "channels", "upmix")
-"""What of a reading the audio tower hears; the video tower sees the rest."""
+"""Fields of `Reading` that concern the audio tower; the others concern the video tower."""
 
 
 @dataclass(frozen=True)
 class Reading:
-    """How windows are read."""
+    """Length, frame rate and size of the windows read from a file."""
 
     seconds: float = 1.0
-    """Sound of a window."""
+    """Length of the audio of a window, s."""
     frames: int = 8
-    """Pictures of a window."""
+    """Number of frames of a window."""
     frame_rate: float = 16.0
-    """Pictures a second."""
+    """Frame rate, Hz."""
     resize: int = 128
-    """Pixels that the shorter side is scaled to; 0 leaves it."""
+    """Length of the shorter side after scaling, pixels; 0: not scaled."""
     size: int = 112
-    """Pixels; side of the square cut from the middle. 0 leaves the whole picture."""
+    """Side of the centre crop, pixels; 0: no crop."""
     channels: int = 0
-    """First so many of the sound's channels; 0 takes all."""
+    """Number of audio channels, from the first on; 0: all."""
     upmix: bool = False
-    """Take left and right for the sides of a first-order field, and one channel for its W."""
+    """Encode stereo as a first-order field (left and right at its sides), and mono as its W."""
     view: tuple[float, float, float] | None = None
-    """Azimuth, elevation and field of view, in radians, of what is seen of 360-degree pictures; None takes all."""
+    """Viewport of 360-degree frames: azimuth, elevation and field of view, radians; None: whole frames."""
 
     def __post_init__(self) -> None:
-        """Refuse what has no meaning."""
+        """Validate field values."""
         if not (0 < self.seconds < math.inf and self.frame_rate > 0 and self.frames >= 1):
             found = f"{self.seconds}, {self.frame_rate} and {self.frames}"
-            raise InputError(f"windows want seconds > 0, frame_rate > 0 and frames >= 1, not {found}")
+            raise InputError(f"expected seconds > 0, frame_rate > 0 and frames >= 1, got {found}")
         if min(self.resize, self.size, self.channels) < 0:
             found = f"{self.resize}, {self.size} and {self.channels}"
-            raise InputError(f"resize, size and channels must not be negative, they are {found}")
+            raise InputError(f"expected resize, size and channels of at least 0, got {found}")
         if self.resize and self.size > self.resize:
-            raise InputError(f"a square of {self.size} pixels cannot be cut from pictures scaled to {self.resize}")
+            raise InputError(f"expected a size of at most resize={self.resize}, got {self.size}")
         if self.view is not None and not (self.size and 0 < self.view[2] < math.pi):
             raise InputError(
-                f"a view wants size > 0 and a field of view below 180 degrees, not {self.size}, {self.view}"
+                f"view: expected size > 0 and a field of view below 180 degrees, got {self.size}, {self.view}"
             )
 
     def of(self, tower: str) -> dict[str, Any]:
-        """What of it matters to one tower."""
+        """Fields that concern one tower."""
         return {name: value for name, value in asdict(self).items() if (name in _AUDIO) == (tower == "audio")}
 
 
 @dataclass(frozen=True)
 class Colour:
-    """Strengths of a colour jitter; the defaults are AVSA's."""
+    """Strength of the colour jitter; the defaults are those of AVSA."""
 
     brightness: float = 0.4
-    """Pixels are multiplied by 1 plus or minus up to this."""
+    """Pixels are scaled by a factor within 1 plus or minus this."""
     contrast: float = 0.4
-    """So are their distances from the mean grey."""
+    """Distances from the mean grey are scaled by such a factor."""
     saturation: float = 0.4
-    """So are their distances from their own grey."""
+    """Distances from the pixel's own grey are scaled by such a factor."""
     hue: float = 0.2
-    """Turns of the colour circle, plus or minus up to this."""
+    """Hue is rotated by up to this fraction of the colour circle, either way."""
 
     def __post_init__(self) -> None:
-        """Refuse what has no meaning."""
+        """Validate field values."""
         for name, most in (("brightness", 1.0), ("contrast", 1.0), ("saturation", 1.0), ("hue", 0.5)):
             check_range("colour", name, getattr(self, name), 0.0, most)
 
 
 @dataclass(frozen=True)
 class CropOptions:
-    """Which crops are cut from a clip; the defaults are AVSA's, whose nominal 25.5 to 90 degrees are these."""
+    """Crops of a clip; the defaults are those of AVSA, whose nominal 25.5 to 90 degrees are these."""
 
     crops: int = 4
-    """Crops of one instant."""
+    """Number of crops of a clip."""
     size: int = 112
-    """Pixels of a side."""
+    """Side of a crop, pixels."""
     min_fov: float = 25.0
-    """Degrees; least horizontal field of view. Its tangent is uniform up to the widest's."""
+    """Minimum horizontal field of view, degrees; the tangent of half of it is uniform up to that of `max_fov`."""
     max_fov: float = 76.3
-    """Degrees; largest horizontal field of view."""
+    """Maximum horizontal field of view, degrees."""
     aspect: float = 4 / 3
-    """Largest ratio of vertical to horizontal field (tangents), and its inverse the least; log-uniform."""
+    """Maximum ratio of vertical to horizontal field of view (tangents); its inverse is the minimum; log-uniform."""
     min_elevation: float = -30.0
-    """Degrees; least elevation of a random crop's centre."""
+    """Minimum elevation of the centre of a random crop, degrees."""
     max_elevation: float = 30.0
-    """Degrees; largest elevation of a random crop's centre."""
+    """Maximum elevation of the centre of a random crop, degrees."""
     min_separation: float = 0.0
-    """Degrees between the centres of any two crops of a clip."""
+    """Minimum angle between the centres of two crops of a clip, degrees."""
     crop_guide: str = choice("random", CROP_GUIDES)
-    """random, or objects: centred on the clip's objects, best first, and random where there are too few of them."""
+    """random; or objects: centred on detected objects, highest score first, then random."""
 
     def __post_init__(self) -> None:
-        """Refuse what has no meaning, and crops that do not fit beside one another."""
+        """Validate field values; crops must fit beside each other."""
         if self.crops < 1 or self.size < 1:
-            raise InputError(f"crops and size are at least 1, not {self.crops} and {self.size}")
+            raise InputError(f"expected crops and size of at least 1, got {self.crops} and {self.size}")
         if not 0 < self.min_fov <= self.max_fov < 180:
             raise InputError(f"0 < min_fov <= max_fov < 180 degrees, not {self.min_fov} and {self.max_fov}")
         if not -90 <= self.min_elevation <= self.max_elevation <= 90:
@@ -114,10 +114,10 @@ class CropOptions:
         if not self.aspect >= 1:
             raise InputError(f"aspect is at least 1, not {self.aspect}")
         check_choices(self)
-        sample_directions(self.room(), np.random.default_rng(0), TRIES_AT_FIRST)
+        sample_directions(self.constraints(), np.random.default_rng(0), TRIES_AT_FIRST)
 
-    def room(self) -> DirectionConstraints:
-        """Where the centres of a clip's crops may be."""
+    def constraints(self) -> DirectionConstraints:
+        """Constraints on the centres of the crops of a clip."""
         return DirectionConstraints(
             self.crops,
             *(math.radians(angle) for angle in (self.min_elevation, self.max_elevation, self.min_separation)),
@@ -125,13 +125,13 @@ class CropOptions:
 
 
 def check_crop_guide(options: CropOptions, detector: str) -> None:
-    """See that crops guided by objects have a detector that finds them.
+    """Check that crops guided by objects have a detector.
 
     Raises:
-        InputError: none is named.
+        InputError: no detector is named.
     """
     if options.crop_guide == "objects" and not detector:
         raise InputError(
-            "crop_guide is objects, but no detector is named: give a model's path, or truth in a made-up "
-            "world (data.detector in a run, detector in a head)"
+            "crop_guide is objects, but no detector is named: give the path of a model, or truth for a "
+            "synthetic dataset (data.detector in a run, detector in a head)"
         )

@@ -1,4 +1,4 @@
-"""Crops of the 360-degree world: where they look, and the picture and the sound that belong to each."""
+"""Crops of 360-degree clips: view directions, perspective frames, and rotations of the sound field."""
 
 # K crops, N objects; azimuth and elevation in radians
 
@@ -21,7 +21,7 @@ WORLDS = ("none", "yaw", "any")
 
 
 class Crops(NamedTuple):
-    """Where K crops of one clip look, and what is heard from there."""
+    """View directions of K crops of one clip, and the rotations of the sound field that belong to them."""
 
     cameras: Tensor
     """`(K, 3, 3)` axes front, left, up of each camera, as columns in the clip's x, y, z."""
@@ -30,19 +30,19 @@ class Crops(NamedTuple):
     aspects: Tensor
     """`(K,)` tangent of the vertical over that of the horizontal half field."""
     flips: Tensor
-    """`(K,)` bool; mirrored left to right, picture and sound alike."""
+    """`(K,)` bool; frames and sound field mirrored left to right."""
     world: Tensor
-    """`(3, 3)` rotation that the whole world underwent before the cameras were placed in it."""
+    """`(3, 3)` rotation of the whole scene, applied before the cameras are placed."""
 
     def directions(self) -> Tensor:
         """`(K, 2)` azimuth and elevation of the centres in the clip's own frame."""
         return torch.stack(angles(self.cameras[:, :, 0]), 1)
 
     def rolls(self) -> Tensor:
-        """`(K,)` radians by which each camera is turned about its own front axis from `rotation(*directions)`."""
-        # Against that very matrix: at a pole the azimuth is noise, which the roll has to make up for.
-        turned = rotation(*self.directions().T).mT @ self.cameras
-        return torch.atan2(turned[:, 2, 1], turned[:, 2, 2])
+        """`(K,)` roll of each camera about its front axis, relative to `rotation(*directions)`, radians."""
+        # Relative to this very matrix: at a pole the azimuth is noise, which the roll compensates.
+        relative = rotation(*self.directions().T).mT @ self.cameras
+        return torch.atan2(relative[:, 2, 1], relative[:, 2, 2])
 
     def frames(self, frames: Tensor, size: int) -> Tensor:
         """uint8 `(K, time, 3, size, size)` from equirectangular uint8 `(time, 3, height, width)`."""
@@ -51,11 +51,11 @@ class Crops(NamedTuple):
         return cut
 
     def to_front(self) -> Tensor:
-        """`(K, 3, 3)` matrices for `ambisonics.rotate`: the clip's sound as heard in the direction of each crop."""
+        """`(K, 3, 3)` matrices for `ambisonics.rotate` that bring the centre of each crop to the front."""
         return self._mirrored(self.cameras.mT)
 
     def to_world(self) -> Tensor:
-        """`(K, 3, 3)` matrices for `ambisonics.rotate`: the sound of the rotated world, not turned to the crops."""
+        """`(K, 3, 3)` matrices for `ambisonics.rotate`: the rotation of the scene, without that of the crops."""
         return self._mirrored(self.world.expand(len(self.cameras), 3, 3))
 
     def _mirrored(self, matrices: Tensor) -> Tensor:
@@ -72,52 +72,57 @@ def draw_crops(
 ) -> Crops:
     """Draw the crops of one clip.
 
-    Cameras stand upright in a world that was first rotated as a whole: `yaw` changes nothing that can be seen or that
-    is heard after `to_front`, only what `to_world` gives; `any` also tilts and rolls pictures and sound together.
-    Azimuths of random crops are uniform over the circle and elevations uniform over their range, as in AVSA; objects
-    are looked at wherever they are (Wang 2023).
+    Cameras stand upright in a scene that is first rotated as a whole: `yaw` changes neither the frames nor `to_front`,
+    only `to_world`; `any` also tilts and rolls frames and sound field together.
+    Azimuths of random crops are uniform over the circle and elevations uniform over their range, as in AVSA; crops
+    of objects are centred on them at any elevation (Wang 2023).
 
     Args:
         options: counts, ranges, and whether objects guide the crops.
-        rng: the only source of chance.
+        rng: source of all random numbers.
         world: `none`, `yaw` or `any` (uniform over all rotations).
         flip: probability that a crop is mirrored.
-        objects: `(N, 3)` azimuth, elevation and score of the clip's objects; unused by random crops.
+        objects: `(N, 3)` azimuth, elevation and score of the clip's objects; not used by random crops.
 
     Raises:
-        InputError: `world` is none of these; crops are guided, but without objects or with some that are no numbers.
+        InputError: unknown `world`; guided crops without objects, or with directions or scores that are not finite.
+
+    Example:
+        >>> crops = draw_crops(CropOptions(crops=3), np.random.default_rng(0))
+        >>> crops.directions().shape  # azimuth and elevation of each centre
+        torch.Size([3, 2])
     """
     if options.crop_guide == "objects":
-        turned = draw_rotation(world, rng)
-        places = sample_directions_near(_ranked(objects, turned), options.room(), rng)
+        scene = draw_rotation(world, rng)
+        centres = sample_directions_near(_ranked(objects, scene), options.constraints(), rng)
         fields, aspects = _draw_lenses(options, rng)
     else:
-        places = sample_directions(options.room(), rng)
+        centres = sample_directions(options.constraints(), rng)
         fields, aspects = _draw_lenses(options, rng)
-        turned = draw_rotation(world, rng)
-    azimuth, elevation = torch.from_numpy(places).float().T
+        scene = draw_rotation(world, rng)
+    azimuth, elevation = torch.from_numpy(centres).float().T
     flips = torch.from_numpy(rng.random(options.crops) < flip)
-    return Crops(turned.T @ rotation(azimuth, elevation), fields, aspects, flips, turned)
+    return Crops(scene.T @ rotation(azimuth, elevation), fields, aspects, flips, scene)
 
 
 def draw_rotation(kind: str, rng: np.random.Generator) -> Tensor:
-    """A random rotation `(3, 3)` of the world.
+    """Draw a random rotation `(3, 3)` of the scene.
 
     Args:
         kind: `none` (the identity), `yaw` (uniform about the vertical), `pitch-yaw` (also a pitch, uniform within 90
             degrees up and down) or `any` (uniform over all rotations).
-        rng: the only source of chance.
+        rng: source of all random numbers.
 
     Raises:
-        InputError: `kind` is none of these.
+        InputError: unknown `kind`.
     """
     if kind == "none":
         return torch.eye(3)
     if kind == "any":
-        # A quaternion of normal deviates, w first, gives all rotations alike.
+        # A normalised quaternion of normal deviates, w first, is uniform over all rotations.
         return torch.from_numpy(Rotation.from_quat(np.roll(rng.standard_normal(4), -1)).as_matrix()).float()
     if kind not in ("yaw", "pitch-yaw"):
-        raise InputError(f"a rotation is none, yaw, pitch-yaw or any, not {kind!r}")
+        raise InputError(f"expected a rotation none, yaw, pitch-yaw or any, got {kind!r}")
     yaw = rng.uniform(-np.pi, np.pi)
     pitch = rng.uniform(-np.pi / 2, np.pi / 2) if kind == "pitch-yaw" else 0.0
     return rotation(torch.tensor(yaw, dtype=torch.float32), torch.tensor(pitch, dtype=torch.float32))
@@ -131,8 +136,8 @@ def _draw_lenses(options: CropOptions, rng: np.random.Generator) -> tuple[Tensor
     return torch.from_numpy(fields).float(), torch.from_numpy(aspects).float()
 
 
-def _ranked(objects: Tensor | None, turned: Tensor) -> np.ndarray:
-    """Directions `(N, 2)` of a clip's objects in the turned world, best first."""
+def _ranked(objects: Tensor | None, scene: Tensor) -> np.ndarray:
+    """Directions `(N, 2)` of the objects of a clip in the rotated scene, highest score first."""
     if objects is None or objects.ndim != 2 or objects.shape[1] != 3:
         found = "none" if objects is None else tuple(objects.shape)
         raise InputError(
@@ -141,4 +146,4 @@ def _ranked(objects: Tensor | None, turned: Tensor) -> np.ndarray:
     if not bool(objects.isfinite().all()):
         raise InputError("crop_guide is objects: azimuth, elevation and score are finite numbers, here are others")
     best = objects.double()[objects[:, 2].argsort(descending=True, stable=True)]
-    return torch.stack(angles(direction(best[:, 0], best[:, 1]) @ turned.double().T), 1).numpy()
+    return torch.stack(angles(direction(best[:, 0], best[:, 1]) @ scene.double().T), 1).numpy()

@@ -9,8 +9,8 @@ from torch import Tensor
 
 from avssl.data.clip_options import Reading
 from avssl.data.window_reader import Source
+from avssl.embedding.batch_inference import OnError, embed, tower_of
 from avssl.embedding.cache_keys import CacheKeys, embedder_key
-from avssl.embedding.inference import OnError, embed, tower_of
 from avssl.embedding.tensor_shards import TensorShards
 from avssl.io.cache_folder import cache_folder
 from avssl.models.embedder import Embedder

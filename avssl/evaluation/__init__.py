@@ -1,1 +1,1 @@
-"""Statistics of evaluation that several heads share."""
+"""Evaluation metrics and statistics shared by downstream heads."""

@@ -1,6 +1,6 @@
-"""Cross-modal retrieval: R@1, R@5, R@10 and MAP@R by pytorch-metric-learning, with the values of a random order."""
+"""Cross-modal retrieval: R@1, R@5, R@10 and MAP@R by pytorch-metric-learning, with chance levels."""
 
-# Q queries, N references, D embedding, R references that are relevant to a query
+# Q queries, N references, D embedding, R relevant references of a query
 
 from __future__ import annotations
 
@@ -18,42 +18,47 @@ MAP_R = "map_r"
 METRICS = (*(f"r{rank}" for rank in RANKS), MAP_R)
 CHANCE = "_chance"
 BLOCK = 256
-"""Queries whose similarities to all references are held at once."""
+"""Queries per block of the similarity matrix."""
 
 
 def retrieval_metrics(
     query: Tensor, query_label: Tensor, reference: Tensor, reference_label: Tensor, block: int = BLOCK
 ) -> dict[str, float]:
-    """Retrieval of references by cosine similarity to queries; relevant are the references of the query's label.
+    """Retrieval metrics of references by cosine similarity; references of the query's label are relevant.
 
-    R@k is the share of queries with a relevant reference among the k nearest; MAP@R is the mean average precision over
-    the R nearest, of a query with R relevant references (Musgrave 2020). Memory grows as `block` times N.
+    R@k is the fraction of queries with a relevant reference among the k nearest; MAP@R is the mean average precision
+    over the R nearest, for a query with R relevant references (Musgrave 2020). Memory grows as `block` times N.
 
     Args:
-        query: `(Q, D)` embeddings of any length.
+        query: `(Q, D)` embeddings, not normalised.
         query_label: `(Q,)` integers.
         reference: `(N, D)` in the other modality.
-        reference_label: `(N,)`; each label of a query is among them.
-        block: queries compared at once.
+        reference_label: `(N,)` integers; every query label occurs.
+        block: queries per block.
 
     Returns:
-        `r1`, `r5`, `r10`, `map_r`, each as a share, and with the ending `_chance` the expectation in random order.
+        `r1`, `r5`, `r10`, `map_r` as fractions, and with suffix `_chance` their expectation in random order.
 
     Raises:
-        InputError: shapes do not fit, embeddings are not finite, or a query has no relevant reference.
+        InputError: inconsistent shapes, embeddings not finite, or a query without relevant reference.
+
+    Example:
+        >>> scores = retrieval_metrics(torch.eye(4), torch.arange(4), torch.eye(4), torch.arange(4))
+        >>> scores["r1"], scores["r1_chance"]
+        (1.0, 0.25)
     """
-    labels = _checked(query, query_label, reference, reference_label)
+    labels = _label_indices(query, query_label, reference, reference_label)
     relevant = np.bincount(labels[1])[labels[0]]
     count = len(reference)
     with torch.inference_mode():
         scores = _calculator(count, int(relevant.max()), block).get_accuracy(
             query.float(), torch.from_numpy(labels[0]), reference.float(), torch.from_numpy(labels[1])
         )
-    found = {"r1": scores["precision_at_1"], MAP_R: scores["mean_average_precision_at_r"]}
-    found |= {f"r{rank}": scores[f"recall_at_{rank}"] for rank in RANKS[1:]}
+    metrics = {"r1": scores["precision_at_1"], MAP_R: scores["mean_average_precision_at_r"]}
+    metrics |= {f"r{rank}": scores[f"recall_at_{rank}"] for rank in RANKS[1:]}
     chance = {f"r{rank}": chance_recall(count, relevant, rank) for rank in RANKS}
     chance[MAP_R] = chance_map_at_r(count, relevant)
-    return {name + end: values[name] for name in METRICS for end, values in (("", found), (CHANCE, chance))}
+    return {name + end: values[name] for name in METRICS for end, values in (("", metrics), (CHANCE, chance))}
 
 
 def chance_recall(count: int, relevant: NDArray[np.int64], rank: int) -> float:
@@ -61,22 +66,22 @@ def chance_recall(count: int, relevant: NDArray[np.int64], rank: int) -> float:
 
     Args:
         count: references.
-        relevant: `(Q,)` how many of them are relevant to each query.
+        relevant: `(Q,)` number of relevant references of each query.
         rank: k.
     """
-    drawn = np.arange(min(rank, count))
-    missed = np.clip((count - relevant[:, None] - drawn) / (count - drawn), 0, None).prod(1)
+    ranks = np.arange(min(rank, count))
+    missed = np.clip((count - relevant[:, None] - ranks) / (count - ranks), 0, None).prod(1)
     return float(1 - missed.mean())
 
 
 def chance_map_at_r(count: int, relevant: NDArray[np.int64]) -> float:
     """Expected MAP@R of references in random order.
 
-    At rank i a reference is relevant with probability R/N; given that, (i - 1) (R - 1)/(N - 1) of those before it are.
+    At rank i a reference is relevant with probability R/N; then (i - 1) (R - 1)/(N - 1) of those before it are.
 
     Args:
         count: references.
-        relevant: `(Q,)` how many of them are relevant to each query.
+        relevant: `(Q,)` number of relevant references of each query.
     """
     expected = []
     for each in relevant.tolist():
@@ -86,10 +91,10 @@ def chance_map_at_r(count: int, relevant: NDArray[np.int64]) -> float:
     return float(np.mean(expected))
 
 
-def _checked(
+def _label_indices(
     query: Tensor, query_label: Tensor, reference: Tensor, reference_label: Tensor
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Labels as integers from 0: pytorch-metric-learning compares them in float32."""
+    """Check inputs, and number labels from 0: pytorch-metric-learning compares them in float32."""
     shapes = [tuple(each.shape) for each in (query, query_label, reference, reference_label)]
     fits = query.ndim == reference.ndim == 2 and query.shape[1] == reference.shape[1]
     if not fits or query_label.shape != query.shape[:1] or reference_label.shape != reference.shape[:1]:
@@ -98,20 +103,22 @@ def _checked(
         if not each.isfinite().all():
             raise InputError(f"expected finite embeddings, got NaN or Inf among the {name}")
     _, labels = np.unique(torch.cat([query_label, reference_label]).cpu().numpy(), return_inverse=True)
-    mine, theirs = labels[: len(query)], labels[len(query) :]
-    if not len(query) or not np.isin(mine, theirs).all():
-        raise InputError("expected queries, each with a reference of its label, got none or some without")
-    return mine, theirs
+    query_index, reference_index = labels[: len(query)], labels[len(query) :]
+    if not len(query) or not np.isin(query_index, reference_index).all():
+        raise InputError(
+            "expected queries with at least one reference of the same label each, got none or some without"
+        )
+    return query_index, reference_index
 
 
 def _calculator(count: int, relevant: int, block: int) -> Any:
-    """pytorch-metric-learning's metrics, with recalls beside them and neighbours found by torch instead of faiss."""
+    """Metrics of pytorch-metric-learning and recalls, with neighbours by torch instead of faiss."""
     from pytorch_metric_learning.distances import CosineSimilarity
     from pytorch_metric_learning.utils.accuracy_calculator import AccuracyCalculator
     from pytorch_metric_learning.utils.inference import CustomKNN
 
     class Calculator(AccuracyCalculator):  # type: ignore[misc]
-        """Finds each method `calculate_NAME` by its name."""
+        """Metrics are methods `calculate_NAME`."""
 
         def calculate_recall_at_5(self, knn_labels: Tensor, query_labels: Tensor, **_: Any) -> float:
             return _recall(knn_labels, query_labels, 5)

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from avssl.errors import InputError, MissingFileError
 from avssl.media.audio_decode import chosen, decode_stretch, stream_rate
-from avssl.spatial.resample import resample, widened
+from avssl.spatial.resample import resample, segment_with_context
 
 LIBSNDFILE = {".wav", ".flac", ".caf", ".aif", ".aiff", ".w64", ".rf64", ".ogg"}
 """Files that libsndfile seeks in and reads; it leaves the eight channels of an ogg in the order of the file."""
@@ -76,7 +76,7 @@ def read_resampled(
     rate = audio_rate(path, stream)
     if rate == sample_rate:
         return read_audio(path, start, seconds, channels, stream)[0]
-    first, wide = widened(start, seconds, rate, sample_rate)
+    first, wide = segment_with_context(start, seconds, rate, sample_rate)
     found = resample(read_audio(path, first, wide, channels, stream)[0], rate, sample_rate)
     begin = round(start * sample_rate) - round(first * sample_rate)
     return found[:, begin : begin + round(seconds * sample_rate)]

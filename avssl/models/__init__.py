@@ -1,4 +1,4 @@
-"""Audio and video towers, and the encoders that are published."""
+"""Audio and video towers, encoders, and loading of published weights."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ if TYPE_CHECKING:
 
 __all__ = ["Encoders", "build_encoders", "load_published"]
 
-_HOMES = {"Encoders": "encoders", "build_encoders": "encoder_factory", "load_published": "avsa_checkpoint"}
+_MODULES = {"Encoders": "encoders", "build_encoders": "encoder_factory", "load_published": "avsa_checkpoint"}
 
 
 def __getattr__(name: str) -> Any:
-    """Import what is asked for only then: the command line lists things without torch."""
-    if name not in _HOMES:
+    """Import lazily: the command line lists plug-ins without importing torch."""
+    if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)

@@ -1,4 +1,4 @@
-"""Weights of AVSA's published checkpoints (Morgado et al., NeurIPS 2020) in our towers."""
+"""Import of AVSA's published checkpoints (Morgado et al., NeurIPS 2020) into the towers of the `avsa` preset."""
 
 from __future__ import annotations
 
@@ -19,30 +19,30 @@ TOWERS = ("video_model.", "audio_model.")
 
 
 @dataclass(frozen=True)
-class Report:
-    """What became of the entries of a checkpoint."""
+class CheckpointReport:
+    """Loaded and ignored entries of a checkpoint."""
 
     loaded: tuple[str, ...]
-    """Names that filled the towers, as published."""
+    """Names of the loaded tower parameters, as published."""
     ignored: tuple[str, ...]
-    """Names of classifiers, criteria and optimisers, which encoders do not have."""
+    """Names of everything else: classifiers, criteria, optimisers."""
 
 
-def load_published(encoders: Encoders, state: Mapping[str, Any] | Path | str) -> Report:
-    """Fill the towers of the `avsa` preset from a published checkpoint.
+def load_published(encoders: Encoders, state: Mapping[str, Any] | Path | str) -> CheckpointReport:
+    """Load a published checkpoint into the towers of the `avsa` preset.
 
-    The checkpoint's towers are `video_model.*` and `audio_model.*`, in a dictionary under `model` or at the top, with
-    or without the `module.` of DataParallel. Its feature statistics are not part of it: fit them.
+    The towers are `video_model.*` and `audio_model.*`, in a dictionary under `model` or at top level, with or without
+    the prefix `module.` of DataParallel. Feature statistics are not included and must be fitted.
 
     Args:
-        encoders: preset `avsa`, with features of as many maps as the checkpoint was trained with (4: `foa-logmel`).
-        state: the loaded checkpoint, or the path of a `.safetensors` file of it. Pickles are not read.
+        encoders: preset `avsa`, with the number of feature maps of the checkpoint (4: `foa-logmel`).
+        state: the loaded checkpoint, or the path of its `.safetensors` file. Pickles are not read.
 
     Returns:
-        What was loaded and what was left.
+        Names loaded and names ignored.
 
     Raises:
-        ValueError: other towers, a file that is not safetensors, missing or unexpected names, other shapes.
+        ValueError: other towers, a file that is not safetensors, missing or unexpected names, or shapes that differ.
     """
     where = str(state) if isinstance(state, (Path, str)) else "published checkpoint"
     entries, ignored = _sort(read_tensors(Path(state)) if isinstance(state, (Path, str)) else state)
@@ -50,18 +50,18 @@ def load_published(encoders: Encoders, state: Mapping[str, Any] | Path | str) ->
     _check_towers(encoders, entries, where)
     counters = {name: tensor for name, tensor in towers.state_dict().items() if name.endswith("num_batches_tracked")}
     load_tensors(towers, counters | entries, where)
-    return Report(tuple(entries), tuple(ignored))
+    return CheckpointReport(tuple(entries), tuple(ignored))
 
 
 def _sort(state: Mapping[str, Any]) -> tuple[dict[str, Tensor], list[str]]:
-    """The towers' entries under their plain names, and the names of all others."""
+    """Tower entries by name without prefixes, and the names of all other entries."""
     nested = state.get("model")
     ignored = [name for name in state if name != "model"] if isinstance(nested, Mapping) else []
     entries: dict[str, Tensor] = {}
     for name, value in (nested if isinstance(nested, Mapping) else state).items():
-        plain = name.removeprefix("model.").removeprefix("module.")
-        if plain.startswith(TOWERS) and isinstance(value, Tensor):
-            entries[plain] = value
+        key = name.removeprefix("model.").removeprefix("module.")
+        if key.startswith(TOWERS) and isinstance(value, Tensor):
+            entries[key] = value
         else:
             ignored.append(name)
     return entries, ignored
@@ -70,11 +70,11 @@ def _sort(state: Mapping[str, Any]) -> tuple[dict[str, Tensor], list[str]]:
 def _check_towers(encoders: Encoders, entries: Mapping[str, Tensor], where: str) -> None:
     video, audio = encoders.video.tower, encoders.audio.tower
     if not isinstance(video, R2Plus1D) or not isinstance(audio, Conv2D10):
-        raise InputError(f"{where}: AVSA's weights need model.preset=avsa, with no other model.video or model.audio")
+        raise InputError(f"{where}: expected model.preset=avsa without model.video and model.audio, got other towers")
     stem = entries.get("audio_model.conv1.0.weight")
-    have, want = encoders.features.maps, stem.shape[1] if stem is not None and stem.ndim == 4 else None
-    if want is not None and have != want:
+    maps, expected = encoders.features.maps, stem.shape[1] if stem is not None and stem.ndim == 4 else None
+    if expected is not None and maps != expected:
         raise InputError(
-            f"{where}: its audio_model.conv1 takes {want} maps, the features {encoders.features.name!r} make {have}; "
-            f"build the encoders with features of {want} maps"
+            f"expected features of {expected} maps for audio_model.conv1, got {maps} from {encoders.features.name!r} "
+            f"({where}); build the encoders with features of {expected} maps"
         )

@@ -1,4 +1,4 @@
-"""Backbones of torchvision and timm as towers, by name and always with random weights: nothing is downloaded."""
+"""Backbones of torchvision and timm as towers, by name, with random weights; nothing is downloaded."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from avssl.models.tower import Tower, TowerOutput
 from avssl.plugins import hint
 
 LIBRARIES = ("torchvision", "timm")
-# Their position codes are laid out for one size of picture and one number of frames.
+# Their position embeddings fix the image size and the number of frames.
 FIXED_SIZE = ("vit_", "mvit_", "maxvit_")
 
 
 class Backbone(Tower):
-    """A network without its classifier.
+    """Network without its classifier.
 
     Args:
-        network: gives `(batch, width)`.
-        width: numbers of one embedding.
+        network: maps inputs to `(batch, width)`.
+        width: embedding dimension.
     """
 
     def __init__(self, network: nn.Module, width: int) -> None:
@@ -30,44 +30,44 @@ class Backbone(Tower):
         self.network, self.width = network, width
 
     def forward_features(self, x: Tensor) -> TowerOutput:
-        """Embeddings, and what the network's last adaptive pooling takes in.
+        """Embeddings, and the feature maps before the last adaptive pooling.
 
         Raises:
-            ValueError: the network has no such pooling.
+            ValueError: a network without adaptive pooling.
         """
-        taken: list[Tensor] = []
-        hook = _pooling(self.network).register_forward_pre_hook(lambda _, inputs: taken.append(inputs[0]))
+        captured: list[Tensor] = []
+        hook = _pooling(self.network).register_forward_pre_hook(lambda _, inputs: captured.append(inputs[0]))
         try:
-            return TowerOutput(self.network(x), taken[-1])
+            return TowerOutput(self.network(x), captured[-1])
         finally:
             hook.remove()
 
     def early(self, x: Tensor) -> Tensor:
-        """What leaves the first block: the first part, of whatever sequences the network is made, with convolutions.
+        """Feature maps of the first block: the first submodule that contains convolutions.
 
         Raises:
-            ValueError: there is none, or none of its convolutions made these maps: they are tokens, or channels last.
+            ValueError: no such block, or its output is not maps of its convolutions (tokens, or channels last).
         """
-        taken: list[Tensor] = []
+        captured: list[Tensor] = []
         block = next(_blocks(self.network), nn.Identity())
-        hook = block.register_forward_hook(lambda _module, _inputs, output: taken.append(output))
+        hook = block.register_forward_hook(lambda _module, _inputs, output: captured.append(output))
         try:
             self.network(x)
         finally:
             hook.remove()
-        made = {each.out_channels for each in block.modules() if isinstance(each, nn.Conv2d)}
-        if not taken or taken[0].ndim != x.ndim or taken[0].shape[1] not in made:
+        channels = {each.out_channels for each in block.modules() if isinstance(each, nn.Conv2d)}
+        if not captured or captured[0].ndim != x.ndim or captured[0].shape[1] not in channels:
             return super().early(x)
-        return taken[0]
+        return captured[0]
 
     def forward(self, x: Tensor) -> Tensor:
-        """What any network takes, `(batch, channels, ...)`, to `(batch, width)`."""
+        """`(batch, channels, ...)` to `(batch, width)`."""
         features: Tensor = self.network(x)
         return features
 
 
 class PerFrame(Backbone):
-    """A network of single pictures, applied to every frame; the embeddings are averaged over time."""
+    """Image network applied to every frame; embeddings are averaged over time."""
 
     def forward_features(self, x: Tensor) -> TowerOutput:
         """Embeddings averaged over time, and the maps of each frame."""
@@ -83,34 +83,34 @@ class PerFrame(Backbone):
 
 
 def video_backbone(name: str) -> Tower:
-    """A picture tower such as `torchvision/r3d_18` or `timm/resnet18.a1_in1k`.
+    """Video tower such as `torchvision/r3d_18` or `timm/resnet18.a1_in1k`.
 
     Args:
-        name: library and name; networks of pictures as well as of clips.
+        name: library and model name, of an image or a video network.
 
     Raises:
-        ValueError: unknown name, or a network that does not fit.
+        ValueError: unknown name, or an unsupported network.
     """
     network, width = _network(name, 3)
-    takes_clips = any(isinstance(module, nn.Conv3d) for module in network.modules())
-    return Backbone(network, width) if takes_clips else PerFrame(network, width)
+    is_video_network = any(isinstance(module, nn.Conv3d) for module in network.modules())
+    return Backbone(network, width) if is_video_network else PerFrame(network, width)
 
 
 def audio_backbone(name: str, maps: int) -> Tower:
-    """A sound tower: a network of pictures whose first convolution takes so many maps.
+    """Audio tower: an image network whose first convolution takes `maps` channels.
 
     Args:
-        name: library and name, such as `timm/resnet18`.
-        maps: input maps of the features.
+        name: library and model name, such as `timm/resnet18`.
+        maps: number of feature maps.
 
     Raises:
-        ValueError: unknown name, or a network of clips.
+        ValueError: unknown name, or a video network.
     """
     return Backbone(*_network(name, maps))
 
 
 def _blocks(network: nn.Module) -> Iterator[nn.Module]:
-    """Parts of a network that have parts themselves, a convolution among them, in order; sequences are looked into."""
+    """Submodules that contain a convolution, in order; sequences are expanded."""
     for each in network.children():
         if isinstance(each, nn.Sequential | nn.ModuleList):
             yield from _blocks(each)
@@ -119,17 +119,17 @@ def _blocks(network: nn.Module) -> Iterator[nn.Module]:
 
 
 def _pooling(network: nn.Module) -> nn.Module:
-    """The pooling that forgets where things are."""
-    found = [each for each in network.modules() if isinstance(each, nn.AdaptiveAvgPool2d | nn.AdaptiveAvgPool3d)]
-    if not found:
-        raise InputError(f"maps are what a network's last adaptive pooling takes in, {type(network).__name__} has none")
-    return found[-1]
+    """Last adaptive average pooling of a network."""
+    pooling = [each for each in network.modules() if isinstance(each, nn.AdaptiveAvgPool2d | nn.AdaptiveAvgPool3d)]
+    if not pooling:
+        raise InputError(f"expected a backbone with adaptive pooling for feature maps, got {type(network).__name__}")
+    return pooling[-1]
 
 
 def _network(name: str, channels: int) -> tuple[nn.Module, int]:
     library, _, model = name.partition("/")
     if library not in LIBRARIES or not model:
-        raise InputError(f"backbone {name!r} is not torchvision/NAME or timm/NAME{hint(library, LIBRARIES)}")
+        raise InputError(f"expected backbone torchvision/NAME or timm/NAME, got {name!r}{hint(library, LIBRARIES)}")
     return _timm(model, channels) if library == "timm" else _torchvision(model, channels)
 
 
@@ -138,10 +138,10 @@ def _timm(name: str, channels: int) -> tuple[nn.Module, int]:
 
     if not timm.is_model(name):
         near = hint(name.partition(".")[0], timm.list_models())
-        raise InputError(f"timm has no model {name!r}{near}; see timm.list_models()")
+        raise InputError(f"expected a model of timm, got {name!r}{near}; see timm.list_models()")
     settings: dict[str, Any] = {"pretrained": False, "num_classes": 0, "in_chans": channels}
     try:
-        # Transformers of timm take any size of picture when asked; other networks know no such argument.
+        # Transformers of timm need this for variable image sizes; other networks do not have the argument.
         network = timm.create_model(name, dynamic_img_size=True, dynamic_img_pad=True, **settings)
     except TypeError:
         network = timm.create_model(name, **settings)
@@ -160,31 +160,32 @@ def _torchvision(name: str, channels: int) -> tuple[nn.Module, int]:
     ]
     if name not in known:
         raise InputError(
-            f"torchvision has no model {name!r} of any size{hint(name, known)}; see torchvision.models.list_models()"
+            f"expected a model of torchvision with variable image size, got {name!r}{hint(name, known)}; "
+            "see torchvision.models.list_models()"
         )
     extra: dict[str, Any] = {"aux_logits": False} if name in ("googlenet", "inception_v3") else {}
     network = models.get_model(name, weights=None, **extra)
     if channels != 3:
-        _widen_stem(network, channels, name)
-    return network, _behead(network, name)
+        _replace_stem(network, channels, name)
+    return network, _remove_classifier(network, name)
 
 
-def _behead(network: nn.Module, name: str) -> int:
-    """Take off the classifier, the last linear layer; what it took in is the width."""
+def _remove_classifier(network: nn.Module, name: str) -> int:
+    """Remove the classifier, the last linear layer; returns its input width."""
     path, head = list(network.named_modules())[-1]
     if not isinstance(head, nn.Linear):
-        raise InputError(f"torchvision/{name} does not end in a linear layer that could be taken off")
+        raise InputError(f"expected a backbone that ends in a linear layer, got torchvision/{name}")
     network.set_submodule(path, nn.Identity())
     return head.in_features
 
 
-def _widen_stem(network: nn.Module, channels: int, name: str) -> None:
-    """Let the first convolution take so many channels, with new weights."""
+def _replace_stem(network: nn.Module, channels: int, name: str) -> None:
+    """Replace the first convolution by one of `channels` input channels, with new weights."""
     path, stem = next(
         (path, each) for path, each in network.named_modules() if isinstance(each, (nn.Conv2d, nn.Conv3d))
     )
     if isinstance(stem, nn.Conv3d):
-        raise InputError(f"torchvision/{name} takes clips of pictures; sound needs a network of pictures")
+        raise InputError(f"expected an image network for audio, got the video network torchvision/{name}")
     network.set_submodule(
         path,
         nn.Conv2d(

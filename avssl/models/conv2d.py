@@ -1,4 +1,4 @@
-"""AVSA's sound tower: ten layers of 2-D convolution on mel spectra (Morgado et al., NeurIPS 2020)."""
+"""AVSA's audio tower Conv2D-10 on mel spectrograms (Morgado et al., NeurIPS 2020)."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ class Block(nn.Module):
     """Two convolutions of 3 x 3, the first strided; parameters named as in the published checkpoints.
 
     Args:
-        planes_in: channels that come.
-        planes: channels that leave.
-        stride: of time and mel band.
+        planes_in: input channels.
+        planes: output channels.
+        stride: stride in time and mel band.
     """
 
     def __init__(self, planes_in: int, planes: int, stride: int = 1) -> None:
@@ -25,7 +25,7 @@ class Block(nn.Module):
         self.bn2 = nn.BatchNorm2d(planes)
 
     def forward(self, x: Tensor) -> Tensor:
-        """`(sounds, planes_in, time, mels)` to `(sounds, planes, time / stride, mels / stride)`."""
+        """`(clips, planes_in, time, mels)` to `(clips, planes, time / stride, mels / stride)`."""
         x = functional.relu(self.bn1(self.conv1(x)))
         return functional.relu(self.bn2(self.conv2(x)))
 
@@ -34,7 +34,7 @@ class Conv2D10(Tower):
     """AVSA's Conv2D-10: 4,735,104 parameters for four maps, 4,744,512 for seven, 4,725,696 for one.
 
     Args:
-        maps: input maps, 4 for `foa-logmel`, 7 for `foa-iv`.
+        maps: feature maps, 4 for `foa-logmel`, 7 for `foa-iv`.
     """
 
     width = 512
@@ -49,11 +49,11 @@ class Conv2D10(Tower):
         self.block4 = Block(256, 512)
 
     def early(self, x: Tensor) -> Tensor:
-        """64 maps of half of the spectra's size."""
-        found: Tensor = self.block1(self.conv1(x))
-        return found
+        """64 maps of half the spectrogram size."""
+        maps: Tensor = self.block1(self.conv1(x))
+        return maps
 
     def forward_features(self, x: Tensor) -> TowerOutput:
-        """Spectra `(sounds, maps, time, mels)` to the greatest over time and mel band, and 512 maps."""
+        """Spectrograms `(clips, maps, time, mels)` to embeddings (maximum over time and mel band), and 512 maps."""
         x = self.block4(self.block3(self.block2(self.early(x))))
         return TowerOutput(x.amax(dim=(2, 3)), x)

@@ -1,4 +1,4 @@
-"""Translating transformer: what the other modality should be like at each crop, from all crops (Morgado 2020)."""
+"""Cross-modal transformer: predict embeddings of the other modality from all crops of a clip (Morgado 2020)."""
 
 # B clips, K crops of a clip, D width
 
@@ -9,10 +9,10 @@ from torch.nn import functional
 
 
 class Attention(nn.Module):
-    """Self-attention of one head over the crops of a clip; its parameters are named as in the published checkpoints.
+    """Single-head self-attention over the crops of a clip; parameters named as in the published checkpoints.
 
     Args:
-        width: numbers of one embedding.
+        width: embedding dimension.
     """
 
     def __init__(self, width: int) -> None:
@@ -25,17 +25,17 @@ class Attention(nn.Module):
     def forward(self, crops: Tensor) -> Tensor:
         """`(B, K, D)` to `(B, K, D)`; scores are divided by the square root of D."""
         query, key, value = self.query(crops), self.key(crops), self.value(crops)
-        found: Tensor = self.dense(functional.scaled_dot_product_attention(query, key, value))
-        return found
+        output: Tensor = self.dense(functional.scaled_dot_product_attention(query, key, value))
+        return output
 
 
-class Layer(nn.Module):
-    """Attention and a perceptron, each added to its input and then normalised; what is negative in the end is cut.
+class TransformerLayer(nn.Module):
+    """Post-norm transformer layer: attention and feed-forward network with residual connections; final ReLU.
 
     Args:
-        width: numbers of one embedding.
-        expansion: units of the perceptron's hidden layer over `width`.
-        dropout: share of what attention and perceptron add that is dropped in training.
+        width: embedding dimension.
+        expansion: hidden units of the feed-forward network over `width`.
+        dropout: dropout probability of both residual branches.
     """
 
     def __init__(self, width: int, expansion: int, dropout: float) -> None:
@@ -55,23 +55,23 @@ class Layer(nn.Module):
 
 
 class CrossModalTransformer(nn.Module):
-    """Embeddings of one modality at the K crops of a clip to predictions of the other's at the same crops.
+    """Predict embeddings of one modality at the K crops of a clip from those of the other.
 
-    No crop knows its place: crops in another order give the same predictions in that order. Two translators of width
-    512 and depth 2 have AVSA's 12,609,536 parameters, under the published names.
+    Without position encoding: equivariant to the order of crops. Two transformers of width 512 and depth 2 have AVSA's
+    12,609,536 parameters, under the published names.
 
     Args:
-        width: numbers of one embedding.
-        depth: layers.
-        expansion: units of a perceptron's hidden layer over `width`.
-        dropout: share of what each attention and perceptron adds that is dropped in training.
+        width: embedding dimension.
+        depth: number of layers.
+        expansion: hidden units of the feed-forward networks over `width`.
+        dropout: dropout probability of all residual branches.
     """
 
     def __init__(self, width: int, depth: int = 2, expansion: int = 4, dropout: float = 0.1) -> None:
         super().__init__()
-        self.transformer = nn.Sequential(*(Layer(width, expansion, dropout) for _ in range(depth)))
+        self.transformer = nn.Sequential(*(TransformerLayer(width, expansion, dropout) for _ in range(depth)))
 
     def forward(self, crops: Tensor) -> Tensor:
         """`(B, K, D)` to `(B, K, D)`."""
-        found: Tensor = self.transformer(crops)
-        return found
+        predicted: Tensor = self.transformer(crops)
+        return predicted

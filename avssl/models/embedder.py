@@ -13,11 +13,11 @@ from avssl.spatial.features import Features
 
 @runtime_checkable
 class Embedder(Protocol):
-    """An `nn.Module` that embeds windows: what batch inference and the embedding cache need of it."""
+    """`nn.Module` that embeds windows, as used by batch inference and the embedding cache."""
 
     @property
     def width(self) -> int:
-        """Numbers of one embedding."""
+        """Embedding dimension."""
         ...
 
     def forward(self, windows: Tensor, /) -> Tensor:
@@ -35,7 +35,7 @@ class AudioEmbedder(Embedder, Protocol):
 
     @property
     def features(self) -> Features:
-        """Front-end: gives the numbers of channels that are accepted."""
+        """Feature front-end, with the accepted channel counts."""
         ...
 
     @property
@@ -48,8 +48,8 @@ def module_fingerprint(module: nn.Module, *settings: object) -> str:
     """Hash of settings, parameters and persistent buffers, 64 hexadecimal digits.
 
     Args:
-        module: names, types, shapes and values of its state count.
-        settings: everything else that changes its output; compared by `repr`.
+        module: hashed by names, types, shapes and values of its state.
+        settings: everything else that affects its output; hashed by `repr`.
     """
     digest = hashlib.sha256(repr(settings).encode())
     for name, tensor in sorted(module.state_dict().items()):

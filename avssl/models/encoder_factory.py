@@ -1,4 +1,4 @@
-"""Encoders of a run: built from a configuration, with random or given weights."""
+"""Encoders built from a configuration, with random or given weights."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from avssl.models.encoders import Encoders
 
 
 def build_encoders(model: ModelConfig, features: FeatureConfig) -> Encoders:
-    """Encoders for a run: with random weights, or those in `model.init`.
+    """Build encoders with random weights, or those of `model.init`.
 
     Args:
-        model: names the towers; `weights` may be a folder of encoders, or a `.safetensors` file of AVSA's checkpoint.
-        features: how sound becomes input.
+        model: towers by name; `init` may be a folder of encoders, or a `.safetensors` file of AVSA's checkpoint.
+        features: audio features.
 
     Raises:
         ValueError: unknown names, or weights that do not fit this configuration.
@@ -28,16 +28,16 @@ def build_encoders(model: ModelConfig, features: FeatureConfig) -> Encoders:
     if path.is_file() or path.suffix == ".safetensors":
         load_published(encoders, path)
     else:
-        _start_from(encoders, path)
+        _load_encoders(encoders, path)
     return encoders
 
 
-def _start_from(encoders: Encoders, folder: Path) -> None:
+def _load_encoders(encoders: Encoders, folder: Path) -> None:
     """Copy the weights of a folder into encoders of the same configuration."""
-    found = Encoders.from_pretrained(folder)
+    source = Encoders.from_pretrained(folder)
     for section, name in (("model", "model_config"), ("features", "feature_config")):
-        theirs, ours = (asdict(getattr(each, name)) for each in (found, encoders))
-        different = [f"{key} is {theirs[key]!r} there, {ours[key]!r} here" for key in ours if theirs[key] != ours[key]]
+        theirs, ours = (asdict(getattr(each, name)) for each in (source, encoders))
+        different = [f"{key} {ours[key]!r}, got {theirs[key]!r}" for key in ours if theirs[key] != ours[key]]
         if different:
-            raise InputError(f"{folder}: these encoders have another {section} config: {', '.join(different)}")
-    encoders.load_state_dict(found.state_dict())
+            raise InputError(f"expected encoders of the same {section} config, {', '.join(different)} ({folder})")
+    encoders.load_state_dict(source.state_dict())

@@ -1,4 +1,4 @@
-"""The folder that encoders are published as: config.json, model.safetensors, README.md."""
+"""Encoder folder: config.json, model.safetensors, README.md (model card)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from avssl.models.model_card import model_card
 FORMAT = "avssl-encoders"
 VERSION = 2
 CONVENTION = "ambix"
-"""Of sound, in all encoders: ACN order W, Y, Z, X and SN3D gain."""
+"""Ambisonic convention of all encoders: ACN order W, Y, Z, X and SN3D gain."""
 
 CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
@@ -27,11 +27,11 @@ CARD = "README.md"
 
 
 def write_folder(folder: Path, config: Mapping[str, Any], state: Mapping[str, Tensor]) -> None:
-    """Write the three files; each appears whole or not at all.
+    """Write the three files, each atomically.
 
     Args:
-        folder: made if missing.
-        config: what `config.json` holds, without format and version.
+        folder: created if missing.
+        config: content of `config.json`, without format and version.
         state: parameters and buffers.
     """
     folder.mkdir(parents=True, exist_ok=True)
@@ -44,10 +44,10 @@ def write_folder(folder: Path, config: Mapping[str, Any], state: Mapping[str, Te
 
 
 def find_folder(folder: Path) -> Path:
-    """Where the encoders lie: the folder itself, or its `encoders/` if it is a run folder.
+    """Folder of the encoders: the folder itself, or its `encoders/` if it is a run folder.
 
     Raises:
-        ValueError: in neither.
+        ValueError: no encoders in either.
     """
     for each in (folder, folder / "encoders"):
         if (each / CONFIG).is_file():
@@ -57,31 +57,29 @@ def find_folder(folder: Path) -> Path:
 
 
 def read_config(folder: Path) -> dict[str, Any]:
-    """The content of `config.json`.
+    """Content of `config.json`.
 
     Raises:
-        ValueError: not JSON, not ours, of another version or convention, or not whole.
+        ValueError: not JSON, another format, version or convention, or incomplete.
     """
     path = folder / CONFIG
     config = read_format(path, FORMAT, VERSION, "encoders")
     if config.get("convention") != CONVENTION:
-        raise InputError(
-            f"{path}: sound is in convention {CONVENTION!r} here, in these encoders {config.get('convention')!r}"
-        )
+        raise InputError(f"{path}: expected ambisonic convention {CONVENTION!r}, got {config.get('convention')!r}")
     for section in ("model", "features"):
         if not isinstance(config.get(section), dict):
-            raise InputError(f"{path}: expected a section {section!r}; there is none")
+            raise InputError(f"{path}: expected a section {section!r}, got none")
     return config
 
 
 def read_format(path: Path, kind: str, version: int, what: str) -> dict[str, Any]:
-    """The JSON mapping of a format of ours.
+    """Read a JSON mapping of one of avssl's formats.
 
     Args:
-        path: of the file.
-        kind: what its `format` says.
-        version: what its `version` says.
-        what: it describes, for errors.
+        path: JSON file.
+        kind: expected value of `format`.
+        version: expected value of `version`.
+        what: content, for errors.
 
     Raises:
         ValueError: not JSON, not of this format, or of another version.
@@ -89,57 +87,59 @@ def read_format(path: Path, kind: str, version: int, what: str) -> dict[str, Any
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise InputError(f"{path}: not JSON: {str(error).splitlines()[0]}") from error
+        raise InputError(f"{path}: expected JSON, got {str(error).splitlines()[0]}") from error
     if not isinstance(config, dict) or config.get("format") != kind:
-        raise InputError(f"{path}: expected {what} of avssl (format {kind!r}); this is something else")
+        raise InputError(f"{path}: expected {what} of avssl (format {kind!r}), got something else")
     check_version(path, config.get("version"), version)
     return config
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
-    """The tensors of a safetensors file; nothing else is ever read, as unpickling runs foreign code.
+    """Read the tensors of a safetensors file; pickles are never read, as unpickling runs foreign code.
 
     Raises:
-        ValueError: missing, broken, or another kind of file.
+        ValueError: missing or broken file, or another file type.
     """
     if not path.is_file():
-        raise InputError(f"{path}: expected a safetensors file; there is none")
+        raise InputError(f"{path}: expected a safetensors file, got none")
     if path.suffix != ".safetensors":
-        raise InputError(f"{path}: only safetensors is read, never pickles; convert it once with: {_conversion(path)}")
+        raise InputError(
+            f"{path}: expected a safetensors file, never a pickle; convert it once with: {_conversion(path)}"
+        )
     try:
         tensors: dict[str, Tensor] = load_file(path)
     except (SafetensorError, OSError, KeyError, ValueError) as error:
-        raise InputError(f"{path}: not a whole safetensors file: {str(error).splitlines()[0]}") from error
+        raise InputError(f"{path}: expected a complete safetensors file, got {str(error).splitlines()[0]}") from error
     return tensors
 
 
 def load_tensors(module: nn.Module, tensors: Mapping[str, Tensor], where: str) -> None:
-    """Fill every parameter and buffer of a module.
+    """Load every parameter and buffer of a module.
 
     Args:
-        module: filled in place, only if all fits.
-        tensors: name -> tensor, exactly the module's.
-        where: the file they come from, for errors.
+        module: changed in place, only if all tensors match.
+        tensors: name -> tensor, with exactly the module's names.
+        where: file of the tensors, for errors.
 
     Raises:
-        ValueError: missing or unexpected names, or other shapes.
+        ValueError: missing or unexpected names, or shapes that differ.
     """
-    wanted = module.state_dict()
-    _refuse(where, "lacks", sorted(wanted.keys() - tensors.keys()))
-    _refuse(where, "has unexpected", sorted(tensors.keys() - wanted.keys()))
-    _refuse(
+    expected = module.state_dict()
+    _check_empty(where, "lacks", sorted(expected.keys() - tensors.keys()))
+    _check_empty(where, "has unexpected", sorted(tensors.keys() - expected.keys()))
+    _check_empty(
         where,
         "has other shapes at",
         [
             f"{name} {tuple(tensors[name].shape)} instead of {tuple(tensor.shape)}"
-            for name, tensor in wanted.items()
+            for name, tensor in expected.items()
             if tensors[name].shape != tensor.shape
         ],
     )
     module.load_state_dict(dict(tensors))
 
 
-def _refuse(where: str, problem: str, names: list[str]) -> None:
+def _check_empty(where: str, problem: str, names: list[str]) -> None:
     if names:
         more = f" and {len(names) - 3} more" if len(names) > 3 else ""
         raise InputError(f"{where}: {problem} {', '.join(names[:3])}{more}")

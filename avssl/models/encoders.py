@@ -1,4 +1,4 @@
-"""Encoders: what pretraining makes and downstream heads use."""
+"""Audio and video encoders: the result of pretraining, and the input of downstream heads."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from avssl.models.tower import Tower, TowerOutput
 from avssl.models.tower_factory import audio_tower, video_tower
 from avssl.spatial.features import Features
 
-# torchvision's ImageNet statistics, which AVSA uses too.
+# ImageNet statistics of torchvision, as used by AVSA.
 PIXEL_MEAN = (0.485, 0.456, 0.406)
 PIXEL_STD = (0.229, 0.224, 0.225)
 
@@ -64,7 +64,7 @@ class AudioEncoder(nn.Module):
         return module_fingerprint(self, self._description, *types, self.features.config)
 
     def forward(self, audio: Tensor) -> Tensor:
-        """Embed sounds.
+        """Embed waveforms.
 
         Args:
             audio: `(..., channels, samples)`, full scale 1, at the encoders' sample rate; ambiX order W, Y, Z, X.
@@ -73,35 +73,35 @@ class AudioEncoder(nn.Module):
             `(..., width)`, float32.
 
         Raises:
-            ValueError: another number of channels than the features need.
+            ValueError: a channel count that the features do not accept.
         """
         embedding: Tensor = self.tower(self._extract_features(audio))
         return embedding.float().reshape(*audio.shape[:-2], self.width)
 
     def forward_features(self, audio: Tensor) -> TowerOutput:
-        """Embed `(sounds, channels, samples)`, and keep the maps `(sounds, channels, time, bands)` of the tower."""
+        """Embed `(clips, channels, samples)`; also returns the feature maps `(clips, channels, time, bands)`."""
         return self.tower.forward_features(self._extract_features(audio))
 
     def early(self, audio: Tensor) -> Tensor:
-        """Maps of the tower's first block `(sounds, channels, time, bands)`, of `(sounds, channels, samples)`.
+        """Feature maps of the tower's first block `(clips, channels, time, bands)`, of `(clips, channels, samples)`.
 
         Raises:
-            ValueError: the tower gives none.
+            ValueError: not supported by the tower.
         """
         return self.tower.early(self._extract_features(audio))
 
     def _extract_features(self, audio: Tensor) -> Tensor:
         if audio.ndim < 2:
-            raise ValueError(f"sound is (..., channels, samples), not {tuple(audio.shape)}")
+            raise ValueError(f"expected audio (..., channels, samples), got {tuple(audio.shape)}")
         maps: Tensor = self.features(audio.reshape(math.prod(audio.shape[:-2]), *audio.shape[-2:]))
         return maps.contiguous(memory_format=torch.channels_last)
 
 
 class VideoEncoder(nn.Module):
-    """Frames to embedding: ImageNet normalisation, then a tower.
+    """Video embedder: ImageNet normalisation, then a tower.
 
     Args:
-        model: names the tower.
+        model: tower by name.
     """
 
     mean: Tensor
@@ -125,7 +125,7 @@ class VideoEncoder(nn.Module):
             `(..., width)`, float32.
 
         Raises:
-            ValueError: not three colours, or no axis of time.
+            ValueError: not three colour channels, or no time axis.
         """
         embedding: Tensor = self.tower(self._normalize(frames))
         return embedding.float().reshape(*frames.shape[:-4], self.width)
@@ -135,44 +135,44 @@ class VideoEncoder(nn.Module):
         return module_fingerprint(self, self._settings)
 
     def forward_features(self, frames: Tensor) -> TowerOutput:
-        """Embed `(clips, time, 3, height, width)`, and keep the maps that tell left from right; see `maps`."""
+        """Embed `(clips, time, 3, height, width)`; also returns the feature maps, see `maps`."""
         return self.tower.forward_features(self._normalize(frames))
 
     def maps(self, frames: Tensor) -> Tensor:
-        """What the tower sees where, before it is pooled into an embedding.
+        """Feature maps of the tower before pooling.
 
         Args:
             frames: `(clips, time, 3, height, width)` RGB, uint8 or float in 0..255.
 
         Returns:
-            `(clips, channels, time, rows, columns)`; time, rows and columns as the tower has strided them.
+            `(clips, channels, time, rows, columns)`; time, rows and columns reduced by the strides of the tower.
 
         Raises:
-            ValueError: not three colours, no axis of time, or a tower without maps.
+            ValueError: not three colour channels, no time axis, or a tower without maps.
         """
         return self.tower.maps(self._normalize(frames))
 
     def _normalize(self, frames: Tensor) -> Tensor:
         if frames.ndim < 4 or frames.shape[-3] != 3:
-            raise ValueError(f"frames are (..., time, 3, height, width), not {tuple(frames.shape)}")
+            raise ValueError(f"expected frames (..., time, 3, height, width), got {tuple(frames.shape)}")
         pixels = frames.reshape(-1, *frames.shape[-4:]).movedim(-3, -1).contiguous()
         return ((pixels - self.mean) * self.scale).movedim(-1, 1)
 
 
 class Encoders(nn.Module):
-    """Both towers, the feature front-end, the sample rate and the convention of sound.
+    """Audio and video encoder, with feature front-end, sample rate and ambisonic convention.
 
     Args:
-        model: names the towers; its `weights` are not read here, see `build_encoders`.
-        features: how sound becomes input.
-        geometry: windows and crops of the training, which downstream heads default to; None: unknown.
+        model: towers by name; its `init` is not read here, see `build_encoders`.
+        features: audio features.
+        geometry: windows and crops of pretraining, the defaults of downstream heads; None: unknown.
 
     Raises:
         ValueError: unknown preset, backbone or feature.
     """
 
     convention = CONVENTION
-    """Order and gain of the channels of sound: ambiX, ACN order W, Y, Z, X with SN3D gain."""
+    """Ambisonic convention: ambiX, ACN order W, Y, Z, X with SN3D gain."""
 
     def __init__(self, model: ModelConfig, features: FeatureConfig, geometry: InputGeometry | None = None) -> None:
         super().__init__()
@@ -184,22 +184,22 @@ class Encoders(nn.Module):
 
     @property
     def features(self) -> Features:
-        """The front-end of the audio tower."""
+        """Feature front-end of the audio encoder."""
         return self.audio.features
 
     @property
     def sample_rate(self) -> int:
-        """Hz that `audio` takes."""
+        """Hz of the waveforms that `audio` takes."""
         return self.feature_config.sample_rate
 
     @property
     def audio_width(self) -> int:
-        """Numbers of one embedding of sound."""
+        """Dimension of audio embeddings."""
         return self.audio.width
 
     @property
     def video_width(self) -> int:
-        """Numbers of one embedding of frames."""
+        """Dimension of video embeddings."""
         return self.video.width
 
     def fit_features(self, waveforms: Iterable[Tensor]) -> None:
@@ -211,35 +211,35 @@ class Encoders(nn.Module):
         return module_fingerprint(self, self.model_config, self.feature_config)
 
     def save(self, folder: Path | str, training: Mapping[str, Any] | None = None) -> None:
-        """Write `config.json`, `model.safetensors` and the model card `README.md`, each file whole or not at all.
+        """Write `config.json`, `model.safetensors` and the model card `README.md`, each atomically.
 
         Args:
-            folder: made if missing.
-            training: what the card says about how they were trained, name -> text or number.
+            folder: created if missing.
+            training: facts about the training for the model card, name -> text or number.
         """
         write_folder(Path(folder), self._description(dict(training or {})), self.state_dict())
 
     @classmethod
     def from_pretrained(cls, folder: Path | str) -> Encoders:
-        """Encoders from a run folder or its `encoders/`, in evaluation mode; nothing is downloaded or unpickled.
+        """Load encoders from a run folder or its `encoders/`, in evaluation mode; nothing is downloaded or unpickled.
 
         Raises:
-            ValueError: not a folder of encoders, a broken file, weights that do not fit, another version of the format.
+            ValueError: not an encoder folder, broken file, weights that do not match, or another format version.
         """
-        found = find_folder(Path(folder))
-        config = read_config(found)
-        where = str(found / CONFIG)
+        path = find_folder(Path(folder))
+        config = read_config(path)
+        where = str(path / CONFIG)
         geometry = config.get("geometry")  # encoders saved before it was stored have none
         encoders = cls(
             fill(ModelConfig, config["model"], where=where),
             fill(FeatureConfig, config["features"], where=where),
             fill(InputGeometry, geometry, where=where) if geometry else None,
         )
-        load_tensors(encoders, read_tensors(found / WEIGHTS), str(found / WEIGHTS))
+        load_tensors(encoders, read_tensors(path / WEIGHTS), str(path / WEIGHTS))
         return encoders.eval()
 
     def _description(self, training: dict[str, Any]) -> dict[str, Any]:
-        """What `config.json` says."""
+        """Content of `config.json`."""
         return {
             "avssl": __version__,
             "model": asdict(self.model_config),

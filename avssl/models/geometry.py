@@ -16,7 +16,7 @@ RESIZE_RATIO = 8 / 7
 
 @dataclass(frozen=True)
 class InputGeometry:
-    """Windows and crops that encoders were trained on; `config.json` holds it as the section `geometry`."""
+    """Windows and crops that encoders were trained on; section `geometry` of `config.json`."""
 
     seconds: float
     """Seconds of audio of a window."""
@@ -38,7 +38,7 @@ class InputGeometry:
 
     @property
     def field_of_view(self) -> float | None:
-        """Radians; horizontal field of view of the mean crop: tangents of half of it are uniform in training."""
+        """Radians; horizontal field of view of the mean crop, whose half-angle tangent is uniform in training."""
         if self.min_fov is None or self.max_fov is None:
             return None
         least, most = (math.tan(math.radians(each) / 2) for each in (self.min_fov, self.max_fov))
@@ -46,18 +46,18 @@ class InputGeometry:
 
 
 def resolve_geometry(options: T, geometry: InputGeometry | None, names: Mapping[str, str]) -> T:
-    """Options whose None values are replaced by the encoders' own geometry; other values stay.
+    """Replace options that are None by the encoders' geometry.
 
     Args:
         options: a frozen dataclass.
-        geometry: of the encoders; None: they carry none.
+        geometry: geometry of the encoders; None: unknown.
         names: option -> field of `InputGeometry`.
 
     Raises:
-        InputError: an option is None, and the geometry has no value for it.
+        InputError: an option is None and the geometry has no value for it.
     """
-    own: dict[str, Any] = {option: getattr(geometry, name, None) for option, name in names.items()}
-    unset = {option: value for option, value in own.items() if getattr(options, option) is None}
+    known: dict[str, Any] = {option: getattr(geometry, name, None) for option, name in names.items()}
+    unset = {option: value for option, value in known.items() if getattr(options, option) is None}
     if missing := [option for option, value in unset.items() if value is None]:
         setting = ", ".join(f"{option}=..." for option in missing)
         raise InputError(
@@ -68,11 +68,11 @@ def resolve_geometry(options: T, geometry: InputGeometry | None, names: Mapping[
 
 
 def resized(size: int) -> int:
-    """Pixels of the shorter side of frames from whose centre a square of `size` pixels is cut."""
+    """Pixels; shorter side of frames before a centre crop of `size` pixels."""
     return round(size * RESIZE_RATIO)
 
 
 def resolved(value: T | None) -> T:
-    """The value of an option after `resolve_geometry`."""
+    """Value of an option after `resolve_geometry`."""
     assert value is not None, "geometry options are resolved before they are used"
     return value

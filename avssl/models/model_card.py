@@ -1,4 +1,4 @@
-"""The model card that lies beside published weights."""
+"""Model card of an encoder folder."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ Two networks that map audio and frames of 360-degree video to embeddings. Versio
 
 | | tower | parameters | embedding |
 | --- | --- | --- | --- |
-| audio | `{audio}` | {audio_parameters:,} | {audio_width} numbers |
-| video | `{video}` | {video_parameters:,} | {video_width} numbers |
+| audio | `{audio}` | {audio_parameters:,} | {audio_width} dimensions |
+| video | `{video}` | {video_parameters:,} | {video_width} dimensions |
 
-## What they take
+## Inputs
 
 * **Audio**: float, shape `(..., {channels}, samples)`, full scale 1, at {sample_rate} Hz. {order}
-  The first layer makes the features `{feature}` of it: {maps} maps of {mels} mel bands, windows of {n_fft} samples,
-  a hop of {hop} samples. Their statistics are part of the weights.
-* **Frames**: uint8, or float in 0..255, shape `(..., time, 3, height, width)`, RGB: views in perspective, cut from
-  the sphere. The first layer normalises them with ImageNet's mean and standard deviation.
+  The first layer computes the features `{feature}`: {maps} maps of {mels} mel bands, windows of {n_fft} samples,
+  hop of {hop} samples. Their statistics are part of the weights.
+* **Frames**: uint8, or float in 0..255, shape `(..., time, 3, height, width)`, RGB: perspective crops of
+  360-degree frames. The first layer normalises them with ImageNet's mean and standard deviation.
 
 {geometry}Convention: {convention}: x front, y left, z up; azimuth counter-clockwise from the front, elevation up.
 
-## How they were trained
+## Training
 
 {training}
 
-## How to use them
+## Use
 
 ```python
 from avssl.models import Encoders
@@ -44,25 +44,25 @@ audio_embedding = encoders.audio(audio)      # (..., {audio_width})
 video_embedding = encoders.video(frames)   # (..., {video_width})
 ```
 
-They come in evaluation mode. The file of weights is safetensors; nothing is unpickled.
+They are loaded in evaluation mode. Weights are in safetensors format; nothing is unpickled.
 
 ## Licence
 
-Code: Apache-2.0. The terms of the recordings they were trained on may bind the weights too.
+Code: Apache-2.0. The terms of the training data may apply to the weights too.
 """
 
 FOA = "First-order ambisonics, ambiX: channels in ACN order W, Y, Z, X with SN3D gain."
-EARS = "Two channels, left and right, are taken as well."
-OTHER = {1: "One channel: mono, or W of ambiX sound.", 2: "Two channels: left, right."}
+STEREO = "Two channels, left and right, are accepted too."
+OTHER = {1: "One channel: mono, or W of ambiX.", 2: "Two channels: left, right."}
 
 
 def model_card(config: Mapping[str, Any]) -> str:
-    """The text of `README.md`.
+    """Text of `README.md`.
 
     Args:
-        config: the content of `config.json`.
+        config: content of `config.json`.
     """
-    features, audio, image = config["features"], config["audio"], config["video"]
+    features, audio, video = config["features"], config["audio"], config["video"]
     return CARD.format(
         version=config["version"],
         format=config["format"],
@@ -72,11 +72,11 @@ def model_card(config: Mapping[str, Any]) -> str:
         audio=config["model"]["audio"] or config["model"]["preset"],
         video=config["model"]["video"] or config["model"]["preset"],
         audio_parameters=audio["parameters"],
-        video_parameters=image["parameters"],
+        video_parameters=video["parameters"],
         audio_width=audio["width"],
-        video_width=image["width"],
+        video_width=video["width"],
         channels=audio["channels"],
-        order=_order(features["name"], audio["channels"]),
+        order=_channel_order(features["name"], audio["channels"]),
         maps=audio["maps"],
         feature=features["name"],
         mels=features["mels"],
@@ -86,14 +86,14 @@ def model_card(config: Mapping[str, Any]) -> str:
     )
 
 
-def _order(feature: str, channels: int) -> str:
-    """What the channels are."""
+def _channel_order(feature: str, channels: int) -> str:
+    """Sentence on the input channels."""
     order = OTHER.get(channels, FOA)
-    return f"{order} {EARS}" if feature.startswith("stereo") and channels == 4 else order
+    return f"{order} {STEREO}" if feature.startswith("stereo") and channels == 4 else order
 
 
 def _geometry(geometry: Mapping[str, Any] | None) -> str:
-    """Windows and crops of the training; nothing where they are unknown."""
+    """Windows and crops of the training; empty if unknown."""
     if not geometry:
         return ""
     seconds, frames, rate = (geometry[name] for name in ("seconds", "frames", "frame_rate"))
@@ -108,10 +108,10 @@ def _geometry(geometry: Mapping[str, Any] | None) -> str:
 def _table(training: Mapping[str, Any]) -> str:
     if not training:
         return "Not recorded."
-    rows = [f"| {name} | {_figure(value)} |" for name, value in training.items()]
+    rows = [f"| {name} | {_format_value(value)} |" for name, value in training.items()]
     return "\n".join(["| | |", "| --- | --- |", *rows])
 
 
-def _figure(value: Any) -> str:
+def _format_value(value: Any) -> str:
     text = f"{value:.4g}" if isinstance(value, float) else str(value)
     return text.replace("|", r"\|").replace("\n", " ")

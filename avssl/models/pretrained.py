@@ -1,4 +1,4 @@
-"""Weights that others have trained, from a local file; never a pickle, never the network."""
+"""Third-party pretrained weights from local safetensors files; no pickles, no downloads."""
 
 from __future__ import annotations
 
@@ -10,27 +10,27 @@ from torch import Tensor, nn
 from avssl.models.encoder_io import load_tensors, read_tensors
 
 CLASSIFIERS = ("fc", "head", "heads", "classifier")
-"""What libraries call the last layers of their networks, which maps of pictures do not need."""
+"""Names of classifier layers in libraries; not needed for feature maps."""
 
 
 def load_weights(module: nn.Module, path: Path | str, rename: Callable[[str], str] = str) -> None:
-    """Fill a network from a `.safetensors` file of its library or of a published checkpoint.
+    """Load weights from a `.safetensors` file of a library or of a published checkpoint.
 
-    The `module.` of DataParallel is taken off; classifiers that the network does not have are left out, and counters
-    of batches that old checkpoints lack stay as they are.
+    The prefix `module.` of DataParallel is removed; classifiers that the network lacks are skipped, and batch counters
+    that old checkpoints lack are unchanged.
 
     Args:
-        module: filled in place, only if all fits.
-        path: of the file.
-        rename: from the file's names to the module's; an empty one leaves the tensor out.
+        module: changed in place, only if all tensors match.
+        path: the file.
+        rename: from names of the file to those of the module; empty skips the tensor.
 
     Raises:
-        ValueError: missing, broken or a pickle; missing or unexpected names; other shapes.
+        ValueError: missing file, broken file or pickle; missing or unexpected names; shapes that differ.
     """
-    wanted = module.state_dict()
-    entries: dict[str, Tensor] = {n: tensor for n, tensor in wanted.items() if n.endswith("num_batches_tracked")}
+    expected = module.state_dict()
+    entries: dict[str, Tensor] = {n: tensor for n, tensor in expected.items() if n.endswith("num_batches_tracked")}
     for name, tensor in read_tensors(Path(path)).items():
-        plain = rename(name.removeprefix("module."))
-        if plain in wanted or (plain and plain.split(".")[0] not in CLASSIFIERS):
-            entries[plain] = tensor
+        key = rename(name.removeprefix("module."))
+        if key in expected or (key and key.split(".")[0] not in CLASSIFIERS):
+            entries[key] = tensor
     load_tensors(module, entries, str(path))

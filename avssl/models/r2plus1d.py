@@ -1,4 +1,4 @@
-"""AVSA's picture tower: an R(2+1)D-18 without mid-plane expansion (Morgado et al., NeurIPS 2020)."""
+"""AVSA's video tower: R(2+1)D-18 without mid-plane expansion (Morgado et al., NeurIPS 2020)."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ Size = tuple[int, int, int]
 
 
 class Block(nn.Module):
-    """Two pairs of spatial and temporal convolution around a shortcut.
+    """Residual block of two pairs of spatial and temporal convolution.
 
-    Every convolution has as many planes as the block gives out, unlike torchvision's R(2+1)D. The names of the
-    parameters are those of the published checkpoints.
+    All convolutions have the output channels of the block, unlike torchvision's R(2+1)D. Parameters are named as in the
+    published checkpoints.
 
     Args:
-        planes_in: channels that come.
-        planes: channels that leave.
-        stride: of time, height and width, taken by the first pair.
+        planes_in: input channels.
+        planes: output channels.
+        stride: stride in time, height and width, of the first pair.
     """
 
     def __init__(self, planes_in: int, planes: int, stride: Size = (1, 1, 1)) -> None:
@@ -35,7 +35,7 @@ class Block(nn.Module):
         self.res_conv = None if planes_in == planes else nn.Conv3d(planes_in, planes, 1, stride, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        """`(clips, planes_in, time, height, width)` to `(clips, planes, ...)` with time and picture strided."""
+        """`(clips, planes_in, time, height, width)` to `(clips, planes, ...)`, sizes divided by `stride`."""
         shortcut = x if self.res_conv is None else self.res_conv(x)
         x = functional.relu(self.spt_bn1(self.spt_conv1(x)))
         x = functional.relu(self.tmp_bn1(self.tmp_conv1(x)))
@@ -58,7 +58,7 @@ class R2Plus1D(Tower):
         self.conv5x = nn.Sequential(Block(256, 512, (2, 2, 2)), Block(512, 512))
 
     def forward_features(self, x: Tensor) -> TowerOutput:
-        """Pictures `(clips, 3, time, height, width)` to the greatest over time and picture, and 512 maps."""
+        """Frames `(clips, 3, time, height, width)` to embeddings (maximum over time and space), and 512 maps."""
         x = self.conv1(x)
         x = self.conv5x(self.conv4x(self.conv3x(self.conv2x(x))))
         return TowerOutput(x.amax(dim=(2, 3, 4)), x)

@@ -1,4 +1,4 @@
-"""Runtime of networks outside distributed training: one device, a precision, evaluation mode."""
+"""Running networks outside distributed training: one device, a precision, evaluation mode."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ def single_process(precision: str) -> Fabric:
         precision: Lightning Fabric's name, such as bf16-mixed.
 
     Raises:
-        ValueError: Fabric knows no such precision, or it does not work on this device.
+        ValueError: unknown precision, or not supported on this device.
     """
     return launch_fabric(devices=1, precision=precision)
 
 
 def launch_fabric(**settings: Any) -> Fabric:
-    """A launched Fabric on the accelerator that is there, with its own log messages reduced to warnings."""
+    """Launch Fabric on the available accelerator, with its log messages reduced to warnings."""
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
     fabric = Fabric(accelerator="auto", **settings)
     fabric.launch()
@@ -33,7 +33,7 @@ def launch_fabric(**settings: Any) -> Fabric:
 
 @contextmanager
 def evaluating(network: nn.Module) -> Iterator[None]:
-    """Evaluation mode inside the block; afterwards every module is in its previous mode."""
+    """Context in evaluation mode; restores the previous mode of every module."""
     modes = [(each, each.training) for each in network.modules()]
     network.eval()
     try:

@@ -1,4 +1,4 @@
-"""Towers that two CPU cores can train: dense 2-D convolution that remembers where things are."""
+"""Small towers, trainable on two CPU cores: 2-D convolutions that keep position and frequency."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from torch.nn import functional
 
 from avssl.models.tower import Tower, TowerOutput
 
-# B clips or sounds, C channels, T time, H and W rows and columns of the picture, S = H W cells, M mel bands
+# B clips, C channels, T time, H and W rows and columns, S = H W cells, M mel bands
 
 Strides = tuple[int | tuple[int, int], ...]
-_FIRST = 4
-"""Stages up to the first block: convolution, norm, rectifier, block."""
+_FIRST_BLOCK = 4
+"""Stages up to the first block: convolution, norm, ReLU, block."""
 
 
 class Block(nn.Module):
-    """Two convolutions of 3 x 3 around a shortcut, the first one strided.
+    """Residual block of two 3 x 3 convolutions, the first one strided.
 
     Args:
-        planes_in: channels that come.
-        planes: channels that leave.
-        stride: of both axes, or of each.
+        planes_in: input channels.
+        planes: output channels.
+        stride: stride of both axes, or of each.
     """
 
     def __init__(self, planes_in: int, planes: int, stride: int | tuple[int, int]) -> None:
@@ -42,15 +42,15 @@ class Block(nn.Module):
 
 
 class SmallVideo(Tower):
-    """Picture tower of the `small` preset; pictures of 32 x 32 upwards, one of them or several.
+    """Video tower of the `small` preset; one or more frames of 32 x 32 pixels or larger.
 
-    Pooling ends at a grid instead of a point, so that an embedding can tell where in a view a thing is. Time is mixed
-    twice: after the first block the difference of the pictures before and after is added, where an edge still shows
-    which way it moves, and on the grid a temporal convolution; then it is averaged. One picture differs from nothing.
+    Maps are pooled to a grid instead of a point, so that embeddings keep positions. Time is mixed twice: the difference
+    of next and previous frame is added after the first block, where edges still show the direction of motion, and a
+    temporal convolution acts on the grid; then time is averaged. The difference of a single frame is 0.
 
     Args:
-        width: numbers of one embedding.
-        grid: cells of the final map, along each axis.
+        width: embedding dimension.
+        grid: rows and columns of the final grid.
     """
 
     planes = (32, 32, 64, 128)
@@ -61,7 +61,7 @@ class SmallVideo(Tower):
         self.width, self.grid = width, grid
         self.stages = _stages(3, 3, self.planes, (2, 2, 1))
         first, last = self.planes[1], self.planes[-1]
-        # It draws no random numbers: all other weights begin as they would without it.
+        # Initialised without random numbers, so that all other initial weights are as without it.
         self.difference = nn.Conv2d(first, first, 3, padding=1, bias=False, device="meta").to_empty(device="cpu")
         nn.init.dirac_(self.difference.weight)
         self.motion = nn.Conv2d(last, last, (3, 1), padding=(1, 0), bias=False)
@@ -70,29 +70,29 @@ class SmallVideo(Tower):
         self.norm = nn.LayerNorm(width)
 
     def forward_features(self, x: Tensor) -> TowerOutput:
-        """Pictures `(clips, 3, time, height, width)` to embeddings, and 128 maps of an eighth of their size."""
+        """Frames `(clips, 3, time, height, width)` to embeddings, and 128 maps of 1/8 of their size."""
         clips = len(x)
-        x = self.stages[:_FIRST](rearrange(x, "B C T H W -> (B T) C H W"))
-        x = self.stages[_FIRST:](functional.relu(x + self.difference(_differences(x, clips))))
+        x = self.stages[:_FIRST_BLOCK](rearrange(x, "B C T H W -> (B T) C H W"))
+        x = self.stages[_FIRST_BLOCK:](functional.relu(x + self.difference(_differences(x, clips))))
         cells_BCTS = rearrange(functional.adaptive_avg_pool2d(x, self.grid), "(B T) C H W -> B C T (H W)", B=clips)
-        moved = functional.relu(self.motion_bn(self.motion(cells_BCTS)))
-        embedding = self.norm(self.out((cells_BCTS + moved).mean(2).flatten(1)))
+        motion = functional.relu(self.motion_bn(self.motion(cells_BCTS)))
+        embedding = self.norm(self.out((cells_BCTS + motion).mean(2).flatten(1)))
         return TowerOutput(embedding, rearrange(x, "(B T) C H W -> B C T H W", B=clips))
 
 
 class SmallAudio(Tower):
-    """Sound tower of the `small` preset; any number of spectra and mel bands.
+    """Audio tower of the `small` preset; any number of time frames and mel bands.
 
-    Time is pooled away, by mean and by maximum, while bands of frequency stay apart.
+    Time is pooled by mean and maximum, while frequency bands are kept.
 
     Args:
-        maps: input maps, 4 for `foa-logmel`, 7 for `foa-iv`.
-        width: numbers of one embedding.
-        bands: bands of frequency of the final map.
+        maps: feature maps, 4 for `foa-logmel`, 7 for `foa-iv`.
+        width: embedding dimension.
+        bands: frequency bands after pooling.
     """
 
     planes = (32, 32, 64, 96)
-    """Channels of stem and blocks; only time is strided in the last two, as frequency tells things apart."""
+    """Channels of stem and blocks; the last two are strided in time only, to keep frequency resolution."""
 
     def __init__(self, maps: int, width: int = 256, bands: int = 8) -> None:
         super().__init__()
@@ -102,12 +102,12 @@ class SmallAudio(Tower):
         self.norm = nn.LayerNorm(width)
 
     def early(self, x: Tensor) -> Tensor:
-        """32 maps of a quarter of the spectra's size."""
-        found: Tensor = self.stages[:_FIRST](x)
-        return found
+        """32 maps of 1/4 of the spectrogram size."""
+        maps: Tensor = self.stages[:_FIRST_BLOCK](x)
+        return maps
 
     def forward_features(self, x: Tensor) -> TowerOutput:
-        """Spectra `(sounds, maps, time, mels)` to embeddings, and 96 maps of 1/16 and 1/4 of their size."""
+        """Spectrograms `(clips, maps, time, mels)` to embeddings, and 96 maps of 1/16 and 1/4 of their size."""
         x = self.stages(x)
         pooled = torch.cat([x.mean(2), x.amax(2)], dim=1)
         embedding = self.norm(self.out(functional.adaptive_avg_pool1d(pooled, self.bands).flatten(1)))
@@ -115,7 +115,7 @@ class SmallAudio(Tower):
 
 
 def _differences(x: Tensor, clips: int) -> Tensor:
-    """What follows less what went before, of maps `(B T, C, H, W)`; at both ends less the map itself."""
+    """Next minus previous frame of maps `(B T, C, H, W)`; at both ends, the frame itself replaces the missing one."""
     maps = rearrange(x, "(B T) C H W -> B T C H W", B=clips)
     later, earlier = torch.cat([maps[:, 1:], maps[:, -1:]], 1), torch.cat([maps[:, :1], maps[:, :-1]], 1)
     return (later - earlier).flatten(0, 1)

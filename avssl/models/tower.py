@@ -1,4 +1,4 @@
-"""What every tower is: pictures or spectra to embeddings, and to the maps that were pooled into them."""
+"""Base class of towers: frames or spectrograms to embeddings and feature maps."""
 
 from __future__ import annotations
 
@@ -11,44 +11,44 @@ from avssl.errors import InputError
 
 
 class TowerOutput(NamedTuple):
-    """An embedding and what it was pooled from."""
+    """Embeddings and the feature maps they are pooled from."""
 
     embedding: Tensor
     """`(batch, width)`."""
     maps: Tensor
-    """`(clips, channels, time, rows, columns)` of pictures, `(sounds, channels, time, bands)` of spectra: rows from the
-    top, columns from the left, bands from low to high."""
+    """`(clips, channels, time, rows, columns)` of frames, `(clips, channels, time, bands)` of spectrograms: rows from
+    the top, columns from the left, bands from low to high."""
 
 
 class Tower(nn.Module, ABC):
-    """A network whose embeddings may forget where things are, and whose maps do not."""
+    """Network with pooled embeddings and feature maps that keep position, time and frequency."""
 
     width: int
-    """Numbers of one embedding."""
+    """Embedding dimension."""
 
     @abstractmethod
     def forward_features(self, x: Tensor) -> TowerOutput:
         """Embeddings and maps in one pass.
 
         Args:
-            x: normalised pictures `(clips, 3, time, height, width)`, or spectra `(sounds, maps, time, mels)`.
+            x: normalised frames `(clips, 3, time, height, width)`, or spectrograms `(clips, maps, time, mels)`.
         """
 
     def forward(self, x: Tensor) -> Tensor:
-        """The embeddings alone, `(batch, width)`."""
+        """Embeddings only, `(batch, width)`."""
         return self.forward_features(x).embedding
 
     def maps(self, x: Tensor) -> Tensor:
-        """The maps alone."""
+        """Feature maps only."""
         return self.forward_features(x).maps
 
     def early(self, x: Tensor) -> Tensor:
-        """The maps that leave the first block, where what the task does not ask for is not yet forgotten.
+        """Feature maps of the first block, which keep information that the pretext task does not need.
 
         Args:
-            x: as `forward_features` takes it.
+            x: as in `forward_features`.
 
         Raises:
-            ValueError: the tower has no such maps.
+            ValueError: not supported by this tower.
         """
-        raise InputError(f"{type(self).__name__} gives no early maps: take its embedding (layer=embedding)")
+        raise InputError(f"expected a tower with early feature maps, got {type(self).__name__}; use layer=embedding")

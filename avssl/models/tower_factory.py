@@ -1,4 +1,4 @@
-"""Which towers a configuration names."""
+"""Towers built from a configuration."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from avssl.models.tower import Tower
 
 
 def video_tower(config: ModelConfig) -> Tower:
-    """The picture tower of a configuration, with random weights.
+    """Video tower of a configuration, with random weights.
 
     Raises:
         ValueError: unknown backbone.
@@ -25,7 +25,7 @@ def video_tower(config: ModelConfig) -> Tower:
 
 
 def audio_tower(config: ModelConfig, maps: int) -> Tower:
-    """The sound tower of a configuration for so many input maps, with random weights.
+    """Audio tower of a configuration for `maps` feature maps, with random weights.
 
     Raises:
         ValueError: unknown backbone.
@@ -36,7 +36,7 @@ def audio_tower(config: ModelConfig, maps: int) -> Tower:
 
 
 def _channels_last(tower: Tower) -> Tower:
-    """Store convolution weights as the fast kernels of CPUs and GPUs read them."""
+    """Store convolution weights in channels-last format, for fast kernels on CPUs and GPUs."""
     for module in tower.modules():
         if isinstance(module, nn.Conv2d):
             module.weight.data = module.weight.data.contiguous(memory_format=torch.channels_last)

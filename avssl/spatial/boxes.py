@@ -1,7 +1,7 @@
-"""Boxes on the sphere: what a camera would have to see to hold an object, and which boxes are the same object.
+"""Bounding boxes on the sphere: conversion from frames and views, overlap, and merging.
 
-A box is a bounding field of view: azimuth and elevation of its centre, and the angles, width and height, that an
-upright camera that looks there must see. So a box means the same at the seam, at the poles and in front.
+A box is a bounding field of view: azimuth and elevation of its centre, and width and height in radians that an
+upright camera in that direction must cover. It means the same at the seam, at the poles and in front.
 """
 
 # N boxes, M objects, P points of a box
@@ -17,20 +17,20 @@ from avssl.spatial.ambisonics import rotation
 Floats = NDArray[np.float64]
 
 POINTS = 32
-"""On the ellipse inside a box, from which its angles are measured: an object fills no corners."""
+"""Points on the ellipse inscribed in a box, from which its angles are measured: objects rarely fill the corners."""
 GRID = 16
-"""Points across a box at which it is looked up whether another covers it: shares are right to a few percent."""
-SAME = 0.5
+"""Sample points per side of a box for areas of intersections, accurate to a few percent."""
+MERGE_IOU = 0.5
 """Least intersection over union of two boxes of one object."""
-HELD = 0.5
-"""Least share of a box cut off by its view's edge that lies in another box, if both are one object."""
+MERGE_CONTAINMENT = 0.5
+"""Least fraction of a truncated box inside another box of the same object."""
 
 
 def from_frame(edges: ArrayLike) -> Floats:
-    """Boxes of an equirectangular frame as boxes on the sphere.
+    """Convert boxes of an equirectangular frame to boxes on the sphere.
 
     Args:
-        edges: `(N, 4)` left, top, right and bottom in 0..1 of the frame; beyond 1 the frame goes on at its left.
+        edges: `(N, 4)` left, top, right and bottom in 0..1 of the frame; above 1 it wraps around.
 
     Returns:
         `(N, 4)` azimuth, elevation, width, height.
@@ -38,31 +38,31 @@ def from_frame(edges: ArrayLike) -> Floats:
     x, y, right, down = _ellipse(np.asarray(edges, np.float64).reshape(-1, 4))
     centre = np.stack([(1 - 2 * x) * np.pi, (0.5 - y) * np.pi], 1)
     azimuth, elevation = (1 - 2 * right) * np.pi, (0.5 - down) * np.pi
-    return _measured(centre, _vectors(azimuth, elevation))
+    return _bounding_boxes(centre, _vectors(azimuth, elevation))
 
 
 def from_view(edges: ArrayLike, side: int, azimuth: float, elevation: float, fov: float) -> Floats:
-    """Boxes of a square picture of a camera as boxes on the sphere.
+    """Convert boxes of a square perspective view to boxes on the sphere.
 
     Args:
         edges: `(N, 4)` left, top, right and bottom in pixels.
-        side: of the picture, pixels.
-        azimuth: of its centre.
-        elevation: likewise.
-        fov: the field of view.
+        side: pixels; side of the view.
+        azimuth: radians; of the view direction.
+        elevation: radians; of the view direction.
+        fov: radians; field of view.
 
     Returns:
         `(N, 4)` azimuth, elevation, width, height.
     """
-    # Angles, not pixels, are halved: perspective stretches what lies towards the edge.
+    # Centres are means of angles, not of pixels: perspective stretches towards the edge.
     half = np.tan(fov / 2)
     angles = np.arctan(half * (2 * np.asarray(edges, np.float64).reshape(-1, 4) / side - 1))
     x, y, right, down = _ellipse(angles)
     pose = _poses(np.array([[azimuth, elevation]]))[0]
-    centre = _through(np.tan(x), np.tan(y)) @ pose.T
-    level = np.hypot(centre[:, 0], centre[:, 1])
-    middle = np.stack([np.arctan2(centre[:, 1], centre[:, 0]), np.arctan2(centre[:, 2], level)], 1)
-    return _measured(middle, _through(np.tan(right), np.tan(down)) @ pose.T)
+    ray = _view_rays(np.tan(x), np.tan(y)) @ pose.T
+    horizontal = np.hypot(ray[:, 0], ray[:, 1])
+    centre = np.stack([np.arctan2(ray[:, 1], ray[:, 0]), np.arctan2(ray[:, 2], horizontal)], 1)
+    return _bounding_boxes(centre, _view_rays(np.tan(right), np.tan(down)) @ pose.T)
 
 
 def outline(box: ArrayLike, points: int = 64) -> Floats:
@@ -76,47 +76,47 @@ def outline(box: ArrayLike, points: int = 64) -> Floats:
 
 
 def overlaps(boxes: Floats) -> tuple[Floats, Floats]:
-    """Intersection over union, and the share of each box that lies in another, both `(N, N)`."""
+    """Intersection over union, and fraction of each box inside each other box, both `(N, N)`."""
     area = boxes[:, 2] * 2 * np.sin(boxes[:, 3] / 2)
-    held = np.stack([_inside(_grid(boxes), box).mean(1) for box in boxes], 1) if len(boxes) else np.zeros((0, 0))
-    # The points of either box measure the intersection.
-    shared = (held * area[:, None] + held.T * area[None, :]) / 2
+    contained = np.stack([_inside(_grid(boxes), box).mean(1) for box in boxes], 1) if len(boxes) else np.zeros((0, 0))
+    # The intersection is estimated from the sample points of both boxes.
+    shared = (contained * area[:, None] + contained.T * area[None, :]) / 2
     return shared / (area[:, None] + area[None, :] - shared), shared / area[:, None]
 
 
-def merge(boxes: Floats, scores: NDArray[np.float32], cut: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """One box of each object, though several views may have seen it, or parts of it; whatever it was taken for.
+def merge(boxes: Floats, scores: NDArray[np.float32], truncated: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Merge detections of several views to one box an object, regardless of class (non-maximum suppression).
 
     Args:
         boxes: `(N, 4)` azimuth, elevation, width, height.
         scores: `(N,)`.
-        cut: `(N,)` whether the box ends at the edge of its view, so that the object may go on.
+        truncated: `(N,)` whether the box ends at the edge of its view, so that the object may continue.
 
     Returns:
-        Places `(M,)` of the boxes that stay, best first.
+        Indices `(M,)` of the remaining boxes, highest score first.
     """
-    union, held = overlaps(boxes)
-    same = (union >= SAME) | (cut[:, None] & (held >= HELD))
+    iou, contained = overlaps(boxes)
+    same = (iou >= MERGE_IOU) | (truncated[:, None] & (contained >= MERGE_CONTAINMENT))
     kept: list[int] = []
-    # Whole objects first: what is cut off gives way to the whole, whatever their scores.
-    for each in np.lexsort((-scores, cut)).tolist():
+    # Whole objects first: a truncated box yields to a whole one, regardless of scores.
+    for each in np.lexsort((-scores, truncated)).tolist():
         if not same[each, kept].any():
             kept.append(each)
-    found = np.array(kept, np.int64)
-    return found[np.argsort(-scores[found], kind="stable")]
+    indices = np.array(kept, np.int64)
+    return indices[np.argsort(-scores[indices], kind="stable")]
 
 
 def _ellipse(edges: Floats) -> tuple[Floats, Floats, Floats, Floats]:
-    """Centres `(N,)` of boxes, and points `(N, P)` on the ellipses inside them."""
+    """Centres `(N,)` of boxes, and points `(N, P)` on their inscribed ellipses."""
     left, top, right, bottom = edges.T
-    turn = 2 * np.pi * np.arange(POINTS) / POINTS
+    angle = 2 * np.pi * np.arange(POINTS) / POINTS
     x, y = (left + right) / 2, (top + bottom) / 2
-    across = x[:, None] + (right - left)[:, None] / 2 * np.cos(turn)
-    return x, y, across, y[:, None] + (bottom - top)[:, None] / 2 * np.sin(turn)
+    across = x[:, None] + (right - left)[:, None] / 2 * np.cos(angle)
+    return x, y, across, y[:, None] + (bottom - top)[:, None] / 2 * np.sin(angle)
 
 
-def _measured(centre: Floats, rays: Floats) -> Floats:
-    """Boxes `(N, 4)` around directions `(N, 2)` that hold the rays `(N, P, 3)`."""
+def _bounding_boxes(centre: Floats, rays: Floats) -> Floats:
+    """Bounding boxes `(N, 4)` of rays `(N, P, 3)`, around directions `(N, 2)`."""
     forward, left, up = np.moveaxis(rays @ _poses(centre), -1, 0)
     across, rise = np.arctan2(left, forward), np.arcsin(np.clip(up / np.linalg.norm(rays, axis=-1), -1, 1))
     azimuth = (centre[:, 0] + np.pi) % (2 * np.pi) - np.pi
@@ -124,7 +124,7 @@ def _measured(centre: Floats, rays: Floats) -> Floats:
 
 
 def _grid(boxes: Floats) -> Floats:
-    """Vectors `(N, P, 3)` to points spread evenly over the areas of boxes."""
+    """Unit vectors `(N, P, 3)` to points of equal area in boxes."""
     steps = (np.arange(GRID) + 0.5) / GRID * 2 - 1
     across = steps[None, :] * boxes[:, 2, None] / 2
     up = np.arcsin(np.clip(steps[None, :] * np.sin(boxes[:, 3, None] / 2), -1, 1))
@@ -141,16 +141,16 @@ def _inside(rays: Floats, box: Floats) -> NDArray[np.bool_]:
 
 
 def _poses(directions: Floats) -> Floats:
-    """`(N, 3, 3)` front, left and up, as columns, of cameras that look in directions `(N, 2)`."""
-    turns = torch.from_numpy(np.ascontiguousarray(directions, np.float64))
-    return np.asarray(rotation(turns[:, 0], turns[:, 1]).numpy(), np.float64)
+    """Camera poses `(N, 3, 3)` in directions `(N, 2)`: front, left and up as columns."""
+    angles = torch.from_numpy(np.ascontiguousarray(directions, np.float64))
+    return np.asarray(rotation(angles[:, 0], angles[:, 1]).numpy(), np.float64)
 
 
 def _vectors(azimuth: Floats, elevation: Floats) -> Floats:
-    level = np.cos(elevation)
-    return np.stack([level * np.cos(azimuth), level * np.sin(azimuth), np.sin(elevation)], -1)
+    horizontal = np.cos(elevation)
+    return np.stack([horizontal * np.cos(azimuth), horizontal * np.sin(azimuth), np.sin(elevation)], -1)
 
 
-def _through(right: Floats, down: Floats) -> Floats:
-    """Vectors through points of a picture at distance 1."""
+def _view_rays(right: Floats, down: Floats) -> Floats:
+    """Rays through points of the image plane at distance 1."""
     return np.stack([np.ones_like(right), -right, -down], -1)

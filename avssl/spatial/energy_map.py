@@ -1,4 +1,4 @@
-"""How loud a sound field is in every direction."""
+"""Energy maps: level of an ambisonic sound field by direction, and distances between maps."""
 
 from __future__ import annotations
 
@@ -13,38 +13,44 @@ from torch import Tensor
 
 from avssl.errors import InputError
 from avssl.spatial.ambisonics import gains
-from avssl.spatial.emd import earth_movers_distance, great_circles, least_work_with_penalty
+from avssl.spatial.emd import earth_movers_distance, emd_hat, great_circle_distances
 from avssl.spatial.spherical_harmonics import ambisonic_order
 
 POINTS = 252
-"""Directions in which two fields are compared, each for the same solid angle: 7 degrees to the next."""
+"""Directions of equal solid angle at which two sound fields are compared, 7 degrees apart."""
 LEGACY_SCALE = math.sqrt(4800.0)
-"""By which the tables of Morgado et al. 2018 multiply root mean squares over 0.1 s at 48 kHz."""
+"""Factor on root mean squares over 0.1 s at 48 kHz in the tables of Morgado et al. 2018."""
 
 
 class Emd(NamedTuple):
-    """How far two energy maps are apart."""
+    """Distance between two energy maps."""
 
     degrees: float
-    """Mean angle that a unit of the mass has to move."""
+    """Mean angle that a unit of mass is moved."""
     mass_ratio: float
-    """Mass of the first map over that of the second: how much louder it is."""
+    """Mass of the first map over that of the second: ratio of levels."""
 
 
 def energy_map(foa: Tensor, height: int = 32, width: int = 64) -> Tensor:
-    """Loudness of a clip over the sphere, drawn as an equirectangular picture.
+    """Energy map of a clip in equirectangular projection.
 
     Args:
         foa: `(..., 4, samples)`, ambiX order W, Y, Z, X.
-        height: rows of the map, from straight up to straight down.
-        width: columns of the map, the front in the middle, left on the left.
+        height: rows, from zenith to nadir.
+        width: columns, the front in the centre, left on the left.
 
     Returns:
         `(..., height, width)`: root mean square over time of W + u · [Y, Z, X] at the pixel centres, twice the level of
-        a plane wave where it comes from and 0 behind.
+        a plane wave in its direction and 0 behind.
 
     Raises:
         ValueError: not 4 channels.
+
+    Example:
+        >>> from avssl.spatial.ambisonics import encode
+        >>> level = energy_map(encode(torch.randn(2400), azimuth=0.0, elevation=0.0), height=9, width=18)
+        >>> divmod(int(level.argmax()), 18)[0]  # row of the horizon
+        4
     """
     azimuth, elevation = equirectangular_grid(height, width)
     level = energy_towards(foa, azimuth.flatten(), elevation.flatten())
@@ -52,20 +58,20 @@ def energy_map(foa: Tensor, height: int = 32, width: int = 64) -> Tensor:
 
 
 def energy_towards(foa: Tensor, azimuth: Tensor, elevation: Tensor) -> Tensor:
-    """Root mean square over time of a field `(..., 4, samples)` in directions `(directions,)`: `(..., directions)`.
+    """Root mean square over time of ambisonics `(..., 4, samples)` in directions `(directions,)`: `(..., directions)`.
 
-    A field of higher order is as loud where a plane wave comes from, times its order plus 1, and less beside it.
+    For a plane wave, its level times order plus 1 in its own direction; higher orders give narrower beams.
 
     Raises:
-        ValueError: no order has so many channels.
+        ValueError: no order of 1 or more has this channel count.
     """
     order = ambisonic_order(foa)
     with torch.autocast(foa.device.type, enabled=False):
-        # The covariance says it all, and has 16 numbers where the beams have `samples` each.
+        # The covariance suffices, and is smaller than the beams: 16 numbers instead of `samples` per direction.
         covariance = foa @ foa.mT / foa.shape[-1]
         beam = gains(azimuth, elevation, order=order).to(foa)
         power = (beam @ covariance * beam).sum(-1)
-    # Rounding can leave a direction without sound below 0; a root at 0 has no gradient.
+    # Rounding can make silent directions negative; a root at 0 has no gradient.
     return power.clamp(min=torch.finfo(foa.dtype).tiny).sqrt()
 
 
@@ -77,7 +83,7 @@ def equirectangular_grid(height: int, width: int) -> tuple[Tensor, Tensor]:
 
 
 def equal_area_grid(points: int) -> tuple[Tensor, Tensor]:
-    """Azimuth and elevation, each `(points,)`, of a Fibonacci lattice: each point stands for the same solid angle."""
+    """Azimuth and elevation, each `(points,)`, of a Fibonacci lattice of equal solid angles."""
     index = torch.arange(points)
     elevation = torch.asin(1 - (2 * index + 1) / points)
     turns = index.double() * (math.sqrt(5) - 1) / 2
@@ -85,55 +91,55 @@ def equal_area_grid(points: int) -> tuple[Tensor, Tensor]:
 
 
 def emd(map: Tensor, other: Tensor) -> Emd:
-    """Earth mover's distance between two energy maps, each scaled to a mass of 1, over great circles.
+    """Earth mover's distance between two energy maps normalised to a mass of 1, over great circles.
 
-    Two single points are their angle apart. Two plane waves an angle `a` apart are 45 sin(a / 2) degrees apart, since
-    first-order beams are wide: the difference of their maps is symmetric about one axis, and moves along meridians.
+    For two single points, their angle. For two plane waves an angle `a` apart, 45 sin(a / 2) degrees, since first-order
+    beams are wide: the difference of their maps is symmetric about one axis, and moves along meridians.
 
     Args:
-        map: `(points,)`, such as `energy_towards` gives on `equal_area_grid(points)`; not negative.
-        other: likewise.
+        map: `(points,)`, as from `energy_towards` on `equal_area_grid(points)`; not negative.
+        other: `(points,)` on the same grid.
 
     Returns:
-        Degrees, and the ratio of what the masses were before.
+        Degrees, and the ratio of the masses before normalisation.
 
     Raises:
-        ValueError: maps of different shapes, or without any mass, or with negative values.
+        ValueError: maps of different shapes, without mass, or with negative values.
     """
     one, two = _masses(map), _masses(other)
     if one.shape != two.shape:
         raise ValueError(f"expected two maps on one grid, got {one.shape} and {two.shape} points")
     if not (one.sum() > 0 and two.sum() > 0):
-        raise InputError("a map that is silent in every direction has no distance from another")
+        raise InputError("expected energy maps that are not silent in every direction, got a silent one")
     work = earth_movers_distance(one / one.sum(), two / two.sum(), _equal_area_ground(len(one)))
     return Emd(math.degrees(work), float(one.sum() / two.sum()))
 
 
 def legacy_grid() -> tuple[Tensor, Tensor]:
-    """Azimuth and elevation, each `(84,)`, of the grid of Morgado et al. 2018: each 30 degrees, both poles 12 times."""
+    """Azimuth and elevation, each `(84,)`, of the grid of Morgado et al. 2018: every 30 degrees, each pole 12 times."""
     azimuth, elevation = torch.arange(12) * math.pi / 6 - math.pi, (torch.arange(7) - 3) * math.pi / 6
-    up, across = torch.meshgrid(elevation, azimuth, indexing="ij")
-    return across.flatten(), up.flatten()
+    elevation, azimuth = torch.meshgrid(elevation, azimuth, indexing="ij")
+    return azimuth.flatten(), elevation.flatten()
 
 
 def emd_legacy(map: Tensor, other: Tensor, scale: float = LEGACY_SCALE) -> float:
-    """Earth mover's distance as Morgado et al. 2018 print it, to match their numbers only.
+    """Earth mover's distance as published by Morgado et al. 2018, only to match their numbers.
 
-    Masses are root mean squares over 84, not scaled to 1, on a grid that crowds at the poles; ground in radians; each
-    unit that one map has more costs as much as the longest way.
+    Masses are root mean squares over 84, not normalised to 1, on a grid that is denser at the poles; ground distances
+    in radians; each unit of excess mass costs the largest distance.
 
     Args:
-        map: `(84,)`, such as `energy_towards` gives on `legacy_grid()`.
-        other: likewise.
-        scale: 1 for what their program measures, the root of 4,800 for what their tables print.
+        map: `(84,)`, as from `energy_towards` on `legacy_grid()`.
+        other: `(84,)` on the same grid.
+        scale: 1 for the values of their program, the root of 4,800 for those of their tables.
 
     Raises:
         ValueError: maps of another size, or with negative values.
     """
     one, two = _masses(map), _masses(other)
     if one.shape != (84,) or two.shape != (84,):
-        raise ValueError(f"the published grid has 84 points, these maps have {one.shape} and {two.shape}")
-    return scale * least_work_with_penalty(one / 84, two / 84, _legacy_ground())
+        raise ValueError(f"expected maps of 84 points, got {one.shape} and {two.shape}")
+    return scale * emd_hat(one / 84, two / 84, _legacy_ground())
 
 
 def _masses(map: Tensor) -> NDArray[np.float64]:
@@ -142,9 +148,9 @@ def _masses(map: Tensor) -> NDArray[np.float64]:
 
 @lru_cache(maxsize=1)
 def _legacy_ground() -> NDArray[np.float64]:
-    return great_circles(*legacy_grid())
+    return great_circle_distances(*legacy_grid())
 
 
 @lru_cache(maxsize=4)
 def _equal_area_ground(points: int) -> NDArray[np.float64]:
-    return great_circles(*equal_area_grid(points))
+    return great_circle_distances(*equal_area_grid(points))

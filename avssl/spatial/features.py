@@ -1,4 +1,4 @@
-"""Sound to network input, by name: log-mel maps, the intensity of a first-order field, differences between two ears.
+"""Audio features by name: log-mel spectrograms, active intensity of ambisonics, and binaural cues.
 
 Axes: B batch, C channel, T time, F frequency, M mel band.
 """
@@ -16,7 +16,7 @@ from avssl.errors import InputError
 from avssl.spatial.ambisonics import beamform, stereo
 from avssl.spatial.binaural_cues import cross_spectrum, gcc_phat, lag_steering, lags, level_difference, phase_difference
 
-# Name -> (log-mel maps, maps of direction, channels it can start from, the first when nothing is said).
+# Name -> (log-mel maps, spatial maps, accepted channel counts, the default first).
 _KINDS: dict[str, tuple[int, int, tuple[int, ...]]] = {
     "mono-logmel": (1, 0, (4, 1, 2)),
     "stereo-logmel": (2, 0, (4, 2)),
@@ -26,39 +26,44 @@ _KINDS: dict[str, tuple[int, int, tuple[int, ...]]] = {
     "beam-logmel": (1, 0, (4,)),
 }
 _CHUNK = 4
-"""Sounds at a time on a CPU: the spectra stay in cache and their pages are used again."""
+"""Clips per chunk on a CPU: spectrograms stay in cache and memory pages are reused."""
 _BLOCK = 16
-"""Mel bands in one product: neighbouring triangles share few bins, so blocks skip nearly all zeros."""
+"""Mel bands per matrix product: neighbouring filters share few bins, so that blocks skip nearly all zeros."""
 _FLOOR = 1e-10
-"""Mel magnitude below which the logarithm is cut, as librosa's `power_to_db` has it: -100 dB."""
+"""Floor of the mel magnitude, -100 dB, as in librosa's `power_to_db`."""
 
 
 def names() -> list[str]:
-    """Every feature that `Features` knows."""
+    """Names of the features."""
     return list(_KINDS)
 
 
 class Features(nn.Module):
-    """Turns sound into the maps that an audio tower reads; one short-time spectrum serves them all.
+    """Front-end from waveforms to the feature maps of an audio tower, all from one STFT.
 
-    Log-mel maps are 10 log10 of the mel *magnitude*, as AVSA has it: an input 20 dB louder reads 10 higher. Each
-    channel keeps `top_db` below its own maximum; all maps share one mean and deviation per mel band, so that levels
-    between channels survive. Everything is computed in float32, inside autocast too.
+    Log-mel maps are 10 log10 of the mel *magnitude*, as in AVSA: an input 20 dB louder gives values 10 higher. Each
+    channel is clipped at `top_db` below its own maximum; all maps share one mean and deviation per mel band, so that
+    level differences between channels are kept. Computed in float32, also under autocast.
 
-    - `mono-logmel`: W of four channels; the mean of two; one as it is.
+    - `mono-logmel`: W of four channels; the mean of two; or the single channel.
     - `stereo-logmel`: two channels, or W + Y and W - Y of four.
     - `stereo-phase`: those two, then level difference in bels, sine and cosine of the phase difference times coherence,
-      and GCC-PHAT below 1.5 kHz over `stereo.lags(mels)`, which stand where bands do. Positive is left: louder, sooner.
-    - `foa-logmel`: W, Y, Z, X. The sign of a channel is lost: left and right, up and down, look alike.
+      and GCC-PHAT below 1.5 kHz at `lags(mels)`, on the axis of the mel bands. Positive: left is louder or earlier.
+    - `foa-logmel`: W, Y, Z, X. Without sign: left and right, up and down are indistinguishable.
     - `foa-iv`: those four, then the active intensity along y, z, x as mel(I) / mel(E), length 1 for one plane wave.
-    - `beam-logmel`: the beam `config.beam` towards the front; turn the sound first to listen elsewhere.
+    - `beam-logmel`: the beam pattern `config.beam` to the front; rotate the sound field for other directions.
 
     Args:
         config: name, rates and sizes.
-        channels: of the sound that will come; None: any number that the feature can start from.
+        channels: channel count of the input; None: any that the feature accepts.
 
     Raises:
-        ValueError: a number of channels that the feature cannot start from.
+        ValueError: a channel count that the feature does not accept.
+
+    Example:
+        >>> features = Features(FeatureConfig(name="foa-iv"))
+        >>> features(torch.randn(2, 4, 24000)).shape  # 4 log-mel maps and 3 of the intensity, frames, mel bands
+        torch.Size([2, 7, 100, 128])
     """
 
     window: Tensor
@@ -70,10 +75,10 @@ class Features(nn.Module):
     def __init__(self, config: FeatureConfig, channels: int | None = None) -> None:
         super().__init__()
         self.config, self.name = config, config.name
-        self.levels, flows, self._accepted = _KINDS[config.name]
-        self.maps = self.levels + flows
+        self.levels, spatial, self._accepted = _KINDS[config.name]
+        self.maps = self.levels + spatial
         if channels is not None and channels not in self._accepted:
-            raise InputError(f"{self.name} starts from {_or(self._accepted)} channels, not {channels}")
+            raise InputError(f"expected {_or(self._accepted)} channels for {self.name}, got {channels}")
         self._accepted = self._accepted if channels is None else (channels,)
         self.audio_channels = self._accepted[0]
         bank = _filterbank(config)
@@ -87,16 +92,16 @@ class Features(nn.Module):
         self.register_buffer("std", torch.ones(config.mels))
 
     def forward(self, audio: Tensor) -> Tensor:
-        """Maps of a sound.
+        """Feature maps of waveforms.
 
         Args:
             audio: `(..., channels, samples)` at `config.sample_rate`.
 
         Returns:
-            `(..., maps, time, mels)`, with `samples // hop` frames.
+            `(..., maps, time, mels)`, with `samples // hop` time frames.
 
         Raises:
-            ValueError: another number of channels, or a sound shorter than a window.
+            ValueError: a channel count that is not accepted, or audio shorter than a window.
         """
         self._check(audio)
         flat = audio.reshape(-1, *audio.shape[-2:])
@@ -106,18 +111,18 @@ class Features(nn.Module):
 
     @property
     def accepted(self) -> tuple[int, ...]:
-        """Numbers of channels that a sound may have."""
+        """Accepted channel counts."""
         return self._accepted
 
     @torch.no_grad()
     def fit(self, waveforms: Iterable[Tensor]) -> None:
-        """Set `mean` and `std` of every mel band to those of the log-mel maps of some sounds, silent channels included.
+        """Set `mean` and `std` of every mel band to those of the log-mel maps of waveforms, silent channels included.
 
         Args:
             waveforms: each `(..., channels, samples)`, of any length.
 
         Raises:
-            ValueError: there is no sound.
+            ValueError: no waveform.
         """
         self.mean.zero_()
         self.std.fill_(1.0)
@@ -128,10 +133,10 @@ class Features(nn.Module):
             total = total + maps.sum(0)
             squares = squares + maps.square().sum(0)
         if not count:
-            raise InputError(f"{self.name}: statistics need at least one sound")
+            raise InputError(f"expected at least one waveform for the statistics of {self.name}, got none")
         std = (squares / count - (total / count).square()).clamp(min=0).sqrt()
         self.mean.copy_(total / count)
-        # A band that never changes, such as an empty filter's, has nothing to scale.
+        # Constant bands, such as those of empty filters, are not scaled.
         self.std.copy_(std.where(std > 1e-3, 1.0))
 
     def extra_repr(self) -> str:
@@ -141,14 +146,14 @@ class Features(nn.Module):
     def _check(self, audio: Tensor) -> None:
         if audio.ndim < 2 or audio.shape[-2] not in self._accepted:
             expected = f"(..., {_or(self._accepted)} channels, samples)"
-            raise InputError(f"{self.name} takes {expected}, got {tuple(audio.shape)}")
+            raise InputError(f"expected audio {expected} for {self.name}, got {tuple(audio.shape)}")
         least = max(self.config.n_fft // 2 + 1, self.config.hop)
         if audio.shape[-1] < least:
-            raise InputError(f"{self.name} needs at least {least} samples, got {audio.shape[-1]}")
+            raise InputError(f"expected at least {least} samples for {self.name}, got {audio.shape[-1]}")
 
     def _in_chunks(self, audio: Tensor) -> Tensor:
-        learning = torch.is_grad_enabled() and audio.requires_grad
-        if audio.device.type != "cpu" or learning or len(audio) <= _CHUNK:
+        needs_grad = torch.is_grad_enabled() and audio.requires_grad
+        if audio.device.type != "cpu" or needs_grad or len(audio) <= _CHUNK:
             return self._maps(audio)
         maps = audio.new_empty(len(audio), self.maps, audio.shape[-1] // self.config.hop, self.config.mels)
         for part, target in zip(torch.split(audio, _CHUNK), torch.split(maps, _CHUNK), strict=True):
@@ -159,16 +164,16 @@ class Features(nn.Module):
         """`(B, C, samples)` to `(B, maps, T, M)`."""
         real, imag = self._spectrum(self._mix(audio))
         power = _power(real, imag)
-        # The square root has no gradient at exactly 0; this is far below what the logarithm keeps.
+        # The square root has no gradient at 0; the offset is far below the floor of the logarithm.
         level = self._level(self._mel((power + 1e-24).sqrt()))
         if self.maps == self.levels:
             return level
-        return torch.cat([level, self._directions(real, imag, power)], 1)
+        return torch.cat([level, self._spatial_maps(real, imag, power)], 1)
 
-    def _directions(self, real: Tensor, imag: Tensor, power: Tensor) -> Tensor:
-        """`(B, C, T, F)` to what tells directions apart, `(B, maps - levels, T, M)`."""
+    def _spatial_maps(self, real: Tensor, imag: Tensor, power: Tensor) -> Tensor:
+        """Spatial maps `(B, maps - levels, T, M)` of a spectrogram `(B, C, T, F)`."""
         if self.name == "foa-iv":
-            return _ratio(self._mel(_flow(real, imag)), self._mel(power.sum(1, keepdim=True) / 2))
+            return _ratio(self._mel(_active_intensity(real, imag)), self._mel(power.sum(1, keepdim=True) / 2))
         energy = self._mel(power)
         cross, quadrature = cross_spectrum(real, imag)
         sine, cosine = phase_difference(self._mel(cross), self._mel(quadrature), energy)
@@ -186,19 +191,19 @@ class Features(nn.Module):
         return audio
 
     def _spectrum(self, audio: Tensor) -> tuple[Tensor, Tensor]:
-        """Centred, reflected at the ends: `(B, C, samples)` to real and imaginary part `(B, C, T, F)`."""
+        """Centred STFT with reflected ends: `(B, C, samples)` to real and imaginary part `(B, C, T, F)`."""
         size, hop = self.config.n_fft, self.config.hop
         padded = nn.functional.pad(audio, (size // 2, size - size // 2), mode="reflect")
         windows = padded.unfold(-1, size, hop)[..., : audio.shape[-1] // hop, :]
         return _parts(torch.fft.rfft(windows * self.window))
 
     def _mel(self, planes: Tensor) -> Tensor:
-        """Sum `(..., F)` into `(..., M)`."""
+        """Apply the mel filter bank: `(..., F)` to `(..., M)`."""
         parts = [planes[..., bins] @ self.filterbank[bins, bands] for bins, bands in self._blocks]
         return torch.cat(parts, -1)
 
     def _level(self, mel: Tensor) -> Tensor:
-        """Mel magnitude to normalised decibels, each channel cut at `top_db` below its maximum."""
+        """Mel magnitude to normalised decibels, each channel clipped at `top_db` below its maximum."""
         level = mel.clamp(min=_FLOOR).log10()
         level = torch.maximum(level, level.amax((-2, -1), keepdim=True) - self.config.top_db / 10)
         return torch.addcmul(-self.mean / self.std, level, 10 / self.std)
@@ -207,27 +212,33 @@ class Features(nn.Module):
 def intensity(foa: Tensor, eps: float = 1e-10) -> Tensor:
     """Normalised active intensity of a first-order sound field, per time-frequency bin.
 
-    Re{conj(W) [Y, Z, X]} over the energy, which is half the sum of the four squared moduli. It points to where the
-    sound comes from; length 1 for one plane wave, 0 for a diffuse field (Perotin et al. 2019, with SN3D's energy).
+    Re{conj(W) [Y, Z, X]} over the energy, which is half the sum of the four squared magnitudes. It points to the
+    direction of arrival; length 1 for one plane wave, 0 for a diffuse field (Perotin et al. 2019, with SN3D energy).
 
     Args:
         foa: complex `(..., 4, frequency, time)`, ambiX order W, Y, Z, X.
-        eps: keeps silence finite; relative to the mean energy of the field.
+        eps: regularisation for silence, relative to the mean energy.
 
     Returns:
         `(..., 3, frequency, time)` along y, z, x.
 
     Raises:
         ValueError: `foa` has not 4 channels.
+
+    Example:
+        >>> from avssl.spatial.ambisonics import gains
+        >>> wave = gains(0.0, 0.0)[:, None, None] * torch.ones(5, 3, dtype=torch.complex64)
+        >>> intensity(wave)[:, 0, 0]  # along y, z, x
+        tensor([0., 0., 1.])
     """
     if foa.ndim < 3 or foa.shape[-3] != 4:
-        raise InputError(f"an ambiX spectrum of order 1 has shape (..., 4, frequency, time), not {tuple(foa.shape)}")
+        raise InputError(f"expected an ambiX spectrogram (..., 4, frequency, time), got {tuple(foa.shape)}")
     real, imag = _parts(foa)
-    return _ratio(_flow(real, imag), _power(real, imag).sum(-3, keepdim=True) / 2, eps)
+    return _ratio(_active_intensity(real, imag), _power(real, imag).sum(-3, keepdim=True) / 2, eps)
 
 
 def _parts(spectrum: Tensor) -> tuple[Tensor, Tensor]:
-    # Interleaved parts are slow to compute on: the copies cost less than what they save.
+    # Interleaved parts are slow to compute on: contiguous copies are faster in total.
     return spectrum.real.contiguous(), spectrum.imag.contiguous()
 
 
@@ -235,7 +246,7 @@ def _power(real: Tensor, imag: Tensor) -> Tensor:
     return torch.addcmul(real * real, imag, imag)
 
 
-def _flow(real: Tensor, imag: Tensor) -> Tensor:
+def _active_intensity(real: Tensor, imag: Tensor) -> Tensor:
     """Active intensity along y, z, x of `(..., 4, ., .)`."""
     (w_real, others_real), (w_imag, others_imag) = (torch.split(part, [1, 3], -3) for part in (real, imag))
     return torch.addcmul(w_real * others_real, w_imag, others_imag)
@@ -246,7 +257,7 @@ def _ratio(vector: Tensor, energy: Tensor, eps: float = 1e-10) -> Tensor:
 
 
 def _filterbank(config: FeatureConfig) -> Tensor:
-    """Slaney's triangles with unit area, `(F, M)`; narrow low bands may hold no bin and stay empty."""
+    """Mel filter bank (Slaney, unit area) `(F, M)`; narrow low bands may contain no bin and are 0."""
     from torchaudio.functional import melscale_fbanks
 
     with warnings.catch_warnings():
@@ -258,13 +269,13 @@ def _filterbank(config: FeatureConfig) -> Tensor:
 
 
 def _blocks(bank: Tensor) -> list[tuple[slice, slice]]:
-    """Ranges of bins and bands that cover all that is not zero."""
-    found = []
+    """Ranges of bins and bands that cover all nonzero weights."""
+    blocks = []
     for start in range(0, bank.shape[1], _BLOCK):
         bands = slice(start, min(start + _BLOCK, bank.shape[1]))
         used = bank[:, bands].any(1).nonzero().flatten().tolist() or [0]
-        found.append((slice(used[0], used[-1] + 1), bands))
-    return found
+        blocks.append((slice(used[0], used[-1] + 1), bands))
+    return blocks
 
 
 def _or(numbers: tuple[int, ...]) -> str:

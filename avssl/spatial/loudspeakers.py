@@ -1,4 +1,4 @@
-"""A first-order sound field to loudspeakers around a listener: 5.1 and 7.1, in ITU order; and to two of them."""
+"""Loudspeaker decoding of first-order ambisonics: 5.1, 7.1 (ITU channel order), and a stereo downmix."""
 
 from __future__ import annotations
 
@@ -32,31 +32,30 @@ _LAYOUTS: dict[str, tuple[tuple[str, float | None], ...]] = {
     ),
 }
 _ORDER = 30
-"""Half the degree of the design of virtual speakers, 1,952 of them: enough for any order."""
+"""Half the degree of the spherical design of virtual loudspeakers (1,952): enough for order 1."""
 _CIRCLE = 360
-"""Directions over whose mean the level is set."""
+"""Horizontal directions over which the mean level is normalised."""
 
 
 def layouts() -> list[str]:
-    """Every arrangement that `decode` knows."""
+    """Loudspeaker layouts of `decode`."""
     return list(_LAYOUTS)
 
 
 def speakers(layout: str) -> list[str]:
-    """Names of the channels of an arrangement, in ITU order.
+    """Channel names of a loudspeaker layout, in ITU order.
 
     Raises:
-        ValueError: an arrangement that nobody knows.
+        ValueError: unknown layout.
     """
     return [name for name, _ in _layout(layout)]
 
 
 def decode(foa: Tensor, layout: str) -> Tensor:
-    """Signals of the loudspeakers of an arrangement, by all-round ambisonic decoding (AllRAD, Zotter & Frank 2012).
+    """Decode to loudspeaker signals by all-round ambisonic decoding (AllRAD, Zotter & Frank 2012).
 
-    The LFE is silent: it carries effects of its own, and what is deep reaches the subwoofer by the receiver's bass
-    management. A plane wave from the horizon has, on average, the energy that W has. No state: blocks of a long field
-    decode to the blocks of its speakers.
+    The LFE channel is silent: low frequencies reach the subwoofer by the receiver's bass management. A plane wave from
+    the horizon has, on average, the energy of W. Stateless: blocks of a long signal can be decoded separately.
 
     Args:
         foa: `(..., 4, samples)`, ambiX order W, Y, Z, X.
@@ -66,22 +65,22 @@ def decode(foa: Tensor, layout: str) -> Tensor:
         `(..., 6 or 8, samples)`.
 
     Raises:
-        ValueError: an arrangement that nobody knows, or not 4 channels.
+        ValueError: unknown layout, or not 4 channels.
     """
     require_foa(foa)
     return decoder(layout).to(foa) @ foa
 
 
 def decoder(layout: str) -> Tensor:
-    """The matrix of `decode`: float32 `(speakers, 4)`, from W, Y, Z, X."""
+    """Decoding matrix of `decode`: float32 `(speakers, 4)`, from W, Y, Z, X."""
     _layout(layout)
     return _allrad(layout)
 
 
 def downmix_stereo(foa: Tensor) -> Tensor:
-    """A field `(..., 4, samples)` to an ordinary pair `(..., 2, samples)`: cardioids to the left and to the right.
+    """Downmix `(..., 4, samples)` to stereo `(..., 2, samples)`: cardioids to the left and to the right.
 
-    Half of W + Y and W - Y, so that no plane wave is louder than it is in W.
+    Half of W + Y and W - Y, so that no plane wave exceeds its level in W.
     """
     return stereo(foa) / 2
 
@@ -90,12 +89,12 @@ def downmix_stereo(foa: Tensor) -> Tensor:
 def _allrad(layout: str) -> Tensor:
     decoding = _spaudiopy_decoding()
     angles = [angle for _, angle in _LAYOUTS[layout]]
-    placed = np.radians([angle for angle in angles if angle is not None])
-    # What comes from above or below is panned between real speakers and one nobody hears, in the zenith or nadir.
+    azimuths = np.radians([angle for angle in angles if angle is not None])
+    # Sources above or below are panned between real loudspeakers and a discarded one in the zenith or nadir.
     poles = np.array([[0.0, 0.0], [0.0, 0.0], [1.0, -1.0]])
-    hull = decoding.LoudspeakerSetup(*np.hstack([[np.cos(placed), np.sin(placed), 0 * placed], poles]))
+    hull = decoding.LoudspeakerSetup(*np.hstack([[np.cos(azimuths), np.sin(azimuths), 0 * azimuths], poles]))
     hull.ambisonics_setup(characteristic_order=1, N_kernel=_ORDER)
-    # spaudiopy's harmonics are orthonormal: those of order n are sqrt((2 n + 1) / 4 pi) of SN3D's.
+    # spaudiopy's harmonics are orthonormal: those of order n are sqrt((2 n + 1) / 4 pi) times SN3D's.
     harmonics = np.diag(np.sqrt(np.array([1, 3, 3, 3]) / (4 * math.pi)))
     matrix = torch.zeros(len(angles), 4, dtype=torch.float64)
     matrix[[angle is not None for angle in angles]] = torch.from_numpy(decoding.allrad(harmonics, hull)[:-2])
@@ -104,7 +103,7 @@ def _allrad(layout: str) -> Tensor:
 
 
 def _spaudiopy_decoding() -> Any:
-    """Decoders of spaudiopy: 1.2 s, which only those wait for who decode, and a word about a sound card on the way."""
+    """Decoders of spaudiopy; imported on use, as it takes 1.2 s and prints a message about the sound card."""
     with warnings.catch_warnings(), redirect_stdout(StringIO()):
         warnings.simplefilter("ignore")
         from spaudiopy import decoder as decoding
@@ -113,5 +112,7 @@ def _spaudiopy_decoding() -> Any:
 
 def _layout(name: str) -> tuple[tuple[str, float | None], ...]:
     if name not in _LAYOUTS:
-        raise InputError(f"unknown loudspeakers {name!r}{hint(name, _LAYOUTS)}; {', '.join(_LAYOUTS)}")
+        raise InputError(
+            f"expected a loudspeaker layout among {', '.join(_LAYOUTS)}, got {name!r}{hint(name, _LAYOUTS)}"
+        )
     return _LAYOUTS[name]

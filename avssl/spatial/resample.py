@@ -1,4 +1,4 @@
-"""The one resampler: a polyphase low-pass filter, the same samples whole, in blocks or for a segment of a file."""
+"""Resampling by a polyphase low-pass filter: whole signals, streams of blocks, and segments of files."""
 
 from __future__ import annotations
 
@@ -13,64 +13,67 @@ from torch import Tensor
 
 
 class LowPass(NamedTuple):
-    """Windowed-sinc filter with its edge at the lower rate's Nyquist frequency."""
+    """Windowed-sinc filter with its cutoff at the lower rate's Nyquist frequency."""
 
     crossings: int
     """Zero crossings on either side, in samples of the lower rate."""
     beta: float
-    """Of the Kaiser window."""
+    """Kaiser window parameter."""
 
 
 AUDIO = LowPass(32, 0.1102 * (100.0 - 8.7))
-"""Fades out over a tenth of the lower rate's band, down by 100 dB (Kaiser's formula): below the noise of
-16 bits."""
+"""Transition band of a tenth of the lower rate's band, stopband at -100 dB (Kaiser's formula): below 16-bit noise."""
 RESPONSES = LowPass(10, 5.0)
-"""For impulse responses, which begin a few samples after time zero: ringing before that is lost. `AUDIO` would cost 2 %
-of the gain of a spherical head from 48 to 24 kHz, this 0.5 %."""
+"""For impulse responses, which begin a few samples after time zero: pre-ringing before that is cut. From 48 to 24 kHz,
+this loses 0.5 % of the gain of the spherical head model, `AUDIO` 2 %."""
 BLOCK = 10
-"""Seconds of audio in memory at once."""
+"""Seconds of audio per block."""
 
 
 def margin(source: int, target: int) -> float:
-    """Seconds of audio on either side of a segment that its resampled samples depend on.
+    """Seconds of context on either side of a segment that its resampled samples depend on.
 
     Args:
-        source: Hz, rate of the segment.
-        target: Hz, rate wanted.
+        source: Hz, input sample rate.
+        target: Hz, output sample rate.
     """
     return (AUDIO.crossings + 1) / min(source, target) if source != target else 0.0
 
 
-def widened(start: float, seconds: float, source: int, target: int) -> tuple[float, float]:
-    """The segment to read for one whose resampled samples shall be those of the whole, resampled.
+def segment_with_context(start: float, seconds: float, source: int, target: int) -> tuple[float, float]:
+    """Segment of a file to read, so that its resampled samples equal those of the whole file, resampled.
 
     Args:
         start: seconds from the beginning of the file.
-        seconds: length wanted.
-        source: Hz, rate of the file.
-        target: Hz, rate wanted.
+        seconds: length of the segment.
+        source: Hz, sample rate of the file.
+        target: Hz, output sample rate.
 
     Returns:
-        Where to read from, not before 0, on a sample of either rate; and how many seconds.
+        Start in seconds, at least 0 and on a sample of both rates, and length in seconds.
     """
     if source == target:
         return start, seconds
-    grid, wide = gcd(source, target), margin(source, target)
-    first = max(0, floor((start - wide) * grid)) / grid
-    return first, start + seconds + wide - first
+    grid, context = gcd(source, target), margin(source, target)
+    first = max(0, floor((start - context) * grid)) / grid
+    return first, start + seconds + context - first
 
 
 def resample(audio: Tensor, source: int, target: int, low_pass: LowPass = AUDIO) -> Tensor:
-    """Audio at another rate, through a polyphase low-pass filter (Kaiser window), aligned with the input.
+    """Resample audio by a polyphase low-pass filter (Kaiser window), aligned with the input.
 
     Args:
         audio: `(channels, samples)`.
-        source: its rate, Hz.
-        target: the rate wanted, Hz.
-        low_pass: `RESPONSES` for filters.
+        source: input sample rate, Hz.
+        target: output sample rate, Hz.
+        low_pass: `AUDIO`, or `RESPONSES` for impulse responses.
 
     Returns:
         float32 `(channels, ceil(samples * target / source))`, on the device of `audio`.
+
+    Example:
+        >>> resample(torch.zeros(4, 48000), source=48000, target=24000).shape
+        torch.Size([4, 24000])
     """
     if source == target:
         return audio
@@ -78,17 +81,17 @@ def resample(audio: Tensor, source: int, target: int, low_pass: LowPass = AUDIO)
 
     common = gcd(source, target)
     up, down = target // common, source // common
-    changed = resample_poly(audio.cpu().numpy(), up, down, axis=1, window=_taps(low_pass, max(up, down)))
-    return torch.from_numpy(np.ascontiguousarray(changed, np.float32)).to(audio.device)
+    resampled = resample_poly(audio.cpu().numpy(), up, down, axis=1, window=_taps(low_pass, max(up, down)))
+    return torch.from_numpy(np.ascontiguousarray(resampled, np.float32)).to(audio.device)
 
 
 class StreamResampler:
-    """Gives what `resample` gives of the whole stream, from blocks of any length, with a delay of a few milliseconds.
+    """Streaming version of `resample`: the same samples, from blocks of any length, with a few milliseconds delay.
 
     Args:
-        channels: of the stream.
-        source: Hz, rate of the blocks that come in.
-        target: Hz, rate of the blocks that go out.
+        channels: channel count.
+        source: Hz, input sample rate.
+        target: Hz, output sample rate.
     """
 
     def __init__(self, channels: int, source: int, target: int) -> None:
@@ -96,44 +99,44 @@ class StreamResampler:
         common = gcd(source, target)
         self._up, self._down = target // common, source // common
         self._context = ceil(margin(source, target) * source / self._down)  # begins on a sample of either rate
-        self._before = self._held = torch.zeros(channels, 0)
+        self._past = self._pending = torch.zeros(channels, 0)
 
     @property
     def delay(self) -> float:
-        """Seconds by which output may lag behind input."""
+        """Seconds; largest delay of the output."""
         return (self._context + 1) * self._down / self.source if self._context else 0.0
 
     def push(self, block: Tensor) -> Tensor:
-        """Take the next block `(channels, samples)`, and return the samples that no later input changes; maybe none."""
+        """Resample the next block `(channels, samples)`; returns the samples that are final so far, possibly none."""
         if not self._context:
             return block
-        self._held = torch.cat([self._held.to(block.device), block], 1)
-        steps = self._held.shape[1] // self._down - self._context
+        self._pending = torch.cat([self._pending.to(block.device), block], 1)
+        steps = self._pending.shape[1] // self._down - self._context
         if steps < 1:
             return block[:, :0]
-        made = self._resampled(self._held[:, : (steps + self._context) * self._down])[:, : steps * self._up]
-        past = torch.cat([self._before.to(block.device), self._held[:, : steps * self._down]], 1)
-        self._before = past[:, max(0, past.shape[1] - self._context * self._down) :]
-        self._held = self._held[:, steps * self._down :]
-        return made
+        resampled = self._resample(self._pending[:, : (steps + self._context) * self._down])[:, : steps * self._up]
+        past = torch.cat([self._past.to(block.device), self._pending[:, : steps * self._down]], 1)
+        self._past = past[:, max(0, past.shape[1] - self._context * self._down) :]
+        self._pending = self._pending[:, steps * self._down :]
+        return resampled
 
     def finish(self) -> Tensor:
-        """Return the rest, `(channels, samples)`; `ceil(samples * target / source)` have left in all."""
-        return self._resampled(self._held) if self._held.numel() else self._held
+        """Return the remaining samples `(channels, samples)`, for a total of `ceil(samples * target / source)`."""
+        return self._resample(self._pending) if self._pending.numel() else self._pending
 
-    def _resampled(self, block: Tensor) -> Tensor:
-        """A block, resampled after the context that came before it."""
-        wide = torch.cat([self._before.to(block.device), block], 1)
-        return resample(wide, self.source, self.target)[:, self._before.shape[1] // self._down * self._up :]
+    def _resample(self, block: Tensor) -> Tensor:
+        """Resample a block after its past context."""
+        padded = torch.cat([self._past.to(block.device), block], 1)
+        return resample(padded, self.source, self.target)[:, self._past.shape[1] // self._down * self._up :]
 
 
 def resample_blocks(blocks: Iterable[Tensor], source: int, target: int) -> Iterator[Tensor]:
-    """Audio in blocks `(channels, samples)` of any lengths, to the samples that `resample` gives of the whole.
+    """Resample consecutive blocks `(channels, samples)` of any lengths: the samples of `resample` on the whole.
 
     Args:
-        blocks: one after the other.
-        source: Hz, their rate.
-        target: Hz, rate wanted.
+        blocks: consecutive blocks of one signal.
+        source: Hz, input sample rate.
+        target: Hz, output sample rate.
 
     Yields:
         Blocks of about `BLOCK` seconds.
@@ -147,24 +150,24 @@ def resample_blocks(blocks: Iterable[Tensor], source: int, target: int) -> Itera
 
 
 def in_blocks(blocks: Iterable[Tensor], samples: int) -> Iterator[Tensor]:
-    """The same audio in blocks of `samples` samples, the last one of fewer."""
-    waiting: list[Tensor] = []
-    held = 0
+    """Regroup audio into blocks of `samples` samples; the last may be shorter."""
+    pending: list[Tensor] = []
+    count = 0
     for block in blocks:
-        waiting.append(block)
-        held += block.shape[1]
-        while held >= samples:
-            joined = torch.cat(waiting, 1)
+        pending.append(block)
+        count += block.shape[1]
+        while count >= samples:
+            joined = torch.cat(pending, 1)
             yield joined[:, :samples]
-            waiting, held = [joined[:, samples:]], held - samples
-    if held:
-        yield torch.cat(waiting, 1)
+            pending, count = [joined[:, samples:]], count - samples
+    if count:
+        yield torch.cat(pending, 1)
 
 
 @lru_cache(maxsize=8)
-def _taps(low_pass: LowPass, widest: int) -> np.ndarray:
-    """float32 `(taps,)` at the common multiple of both rates."""
+def _taps(low_pass: LowPass, factor: int) -> np.ndarray:
+    """Filter float32 `(taps,)` at the common multiple of both rates, `factor` times the lower one."""
     from scipy.signal import firwin
 
-    taps: np.ndarray = firwin(2 * low_pass.crossings * widest + 1, 1 / widest, window=("kaiser", low_pass.beta))
+    taps: np.ndarray = firwin(2 * low_pass.crossings * factor + 1, 1 / factor, window=("kaiser", low_pass.beta))
     return taps.astype(np.float32)

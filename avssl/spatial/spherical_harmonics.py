@@ -30,6 +30,10 @@ def spherical_harmonics(vector: Tensor, order: int) -> Tensor:
 
     Raises:
         ValueError: negative order.
+
+    Example:
+        >>> spherical_harmonics(torch.tensor([0.0, 1.0, 0.0]), order=1)  # to the left: W, Y, Z, X
+        tensor([1., 1., 0., 0.])
     """
     if order < 0:
         raise InputError(f"expected an ambisonic order of 0 or more, got {order}")
@@ -70,7 +74,7 @@ def ambisonic_order(ambisonics: Tensor) -> int:
     order = math.isqrt(count) - 1
     if order < 1 or channel_count(order) != count:
         shape = tuple(ambisonics.shape)
-        raise ValueError(f"expected ambiX of shape (..., (order + 1) ** 2, samples), order 1 or more, got {shape}")
+        raise InputError(f"expected ambiX of shape (..., (order + 1) ** 2, samples), order 1 or more, got {shape}")
     return order
 
 

@@ -1,4 +1,4 @@
-"""Short-time spectra and back, and the masks that turn the spectrum of a mix into that of a channel.
+"""Short-time Fourier transform (STFT), its inverse, and time-frequency masks.
 
 Axes: C channel, F frequency, T time; spectra are complex `(..., F, T)`, unscaled.
 """
@@ -21,67 +21,75 @@ _TINY = 1e-36
 
 @dataclass(frozen=True)
 class StftConfig:
-    """Sizes of a short-time spectrum; the defaults are those of 2.5D Visual Sound at 16 kHz."""
+    """STFT parameters; the defaults are those of 2.5D Visual Sound at 16 kHz."""
 
     n_fft: int = 512
-    """Samples of a transform."""
+    """Samples of the Fourier transform."""
     window_length: int = 400
-    """Samples of the Hann window, in the middle of the transform."""
+    """Samples of the Hann window, centred in the transform."""
     hop: int = 160
     """Samples between windows."""
     pad: str = "reflect"
-    """How half a transform is added at both ends: reflect, constant (zeros), or none: windows start at the first
+    """Padding by half a transform at both ends: reflect, constant (zeros), or none: windows start at the first
     sample."""
 
     def __post_init__(self) -> None:
-        """Refuse what has no meaning."""
+        """Validate field values."""
         if not 1 <= self.hop <= self.window_length <= self.n_fft:
             raise InputError(
-                f"a spectrum needs 1 <= hop <= window_length <= n_fft, not hop {self.hop}, window_length "
+                f"expected 1 <= hop <= window_length <= n_fft, got hop {self.hop}, window_length "
                 f"{self.window_length}, n_fft {self.n_fft}"
             )
         if self.pad not in PADDINGS:
-            raise InputError(f"padding is {', '.join(PADDINGS)}, not {self.pad!r}{hint(self.pad, PADDINGS)}")
+            raise InputError(f"expected padding {', '.join(PADDINGS)}, got {self.pad!r}{hint(self.pad, PADDINGS)}")
 
     @property
     def bins(self) -> int:
-        """Rows of the spectrum, from 0 Hz to half the sample rate."""
+        """Frequency bins, from 0 Hz to half the sample rate."""
         return self.n_fft // 2 + 1
 
     def frames(self, samples: int) -> int:
-        """Columns of the spectrum of so many samples."""
+        """Time frames for a number of samples."""
         added = 0 if self.pad == "none" else 2 * (self.n_fft // 2)
         return (samples + added - self.n_fft) // self.hop + 1
 
     def stft(self, audio: Tensor) -> Tensor:
-        """`stft` with these sizes."""
+        """`stft` with these parameters."""
         return stft(audio, self.n_fft, self.window_length, self.hop, self.pad)
 
     def istft(self, spectrum: Tensor, samples: int) -> Tensor:
-        """`istft` with these sizes."""
+        """`istft` with these parameters."""
         return istft(spectrum, self.n_fft, self.window_length, self.hop, samples, self.pad)
 
 
 def stft(audio: Tensor, n_fft: int, window_length: int, hop: int, pad: str = "reflect") -> Tensor:
-    """Short-time Fourier transform with a periodic Hann window, in float32 inside autocast too.
+    """Short-time Fourier transform with a periodic Hann window, in float32 also under autocast.
 
     Args:
         audio: `(..., samples)`.
-        n_fft: samples of a transform.
-        window_length: samples of the window, in the middle of the transform.
+        n_fft: samples of the Fourier transform.
+        window_length: samples of the window, centred in the transform.
         hop: samples between windows.
-        pad: `reflect` as librosa had it to 0.8, `constant`, or `none`: no window reaches beyond the ends.
+        pad: `reflect` (default of librosa up to 0.8), `constant`, or `none`: no window reaches beyond the ends.
 
     Returns:
-        Complex `(..., n_fft // 2 + 1, T)`, the Nyquist row among them.
+        Complex `(..., n_fft // 2 + 1, T)`, the Nyquist bin included.
 
     Raises:
-        ValueError: sizes that do not fit, or a sound shorter than they need.
+        ValueError: inconsistent parameters, or audio too short for them.
+
+    Example:
+        >>> audio = torch.randn(2, 16000)
+        >>> spectrum = stft(audio, n_fft=512, window_length=400, hop=160)
+        >>> spectrum.shape
+        torch.Size([2, 257, 101])
+        >>> torch.allclose(istft(spectrum, 512, 400, 160, samples=16000), audio, atol=1e-5)
+        True
     """
     config = StftConfig(n_fft, window_length, hop, pad)
     least = n_fft if pad == "none" else n_fft // 2 + 1
     if audio.shape[-1] < least:
-        raise InputError(f"a spectrum of windows of {n_fft} needs at least {least} samples, got {audio.shape[-1]}")
+        raise InputError(f"expected at least {least} samples for an STFT of n_fft={n_fft}, got {audio.shape[-1]}")
     with torch.autocast(audio.device.type, enabled=False):
         flat = _float(audio).reshape(-1, audio.shape[-1])
         mode, centred = (pad, True) if config.pad != "none" else ("constant", False)
@@ -91,24 +99,24 @@ def stft(audio: Tensor, n_fft: int, window_length: int, hop: int, pad: str = "re
 
 
 def istft(spectrum: Tensor, n_fft: int, window_length: int, hop: int, samples: int, pad: str = "reflect") -> Tensor:
-    """The sound whose short-time spectrum is nearest to this one (Griffin & Lim 1984).
+    """Inverse STFT: least-squares signal for a modified spectrogram (Griffin & Lim 1984).
 
-    Published code lets the library guess the transform's size from the 256 rows that masks have, gets 510 and loses
-    half of the signal (31 instead of 81 dB); here it is said, and the missing Nyquist row is zero.
+    Published code infers n_fft from the 256 rows of the masks, 510, and loses half of the signal (31 instead of 81 dB);
+    here it is explicit, and a missing Nyquist bin is zero.
 
     Args:
-        spectrum: complex `(..., F, T)` with `n_fft // 2 + 1` rows, or one fewer.
-        n_fft: samples of a transform.
+        spectrum: complex `(..., F, T)` with `n_fft // 2 + 1` bins, or one fewer.
+        n_fft: samples of the Fourier transform.
         window_length: samples of the window.
         hop: samples between windows.
-        samples: length of the sound; what no window reaches is silent.
+        samples: length of the result; samples that no window covers are 0.
         pad: as in `stft`.
 
     Returns:
         `(..., samples)`.
 
     Raises:
-        ValueError: another number of rows, or sizes that do not fit.
+        ValueError: another number of bins, or inconsistent parameters.
     """
     config = StftConfig(n_fft, window_length, hop, pad)
     whole = _with_nyquist(spectrum, config.bins)
@@ -117,7 +125,7 @@ def istft(spectrum: Tensor, n_fft: int, window_length: int, hop: int, samples: i
         windows_NST = torch.fft.irfft(whole.reshape(-1, *whole.shape[-2:]), n_fft, dim=-2) * window[:, None]
         weight_1ST = window.square()[None, :, None].expand(1, -1, windows_NST.shape[-1])
         audio, weight = _overlap_add(windows_NST, hop), _overlap_add(weight_1ST, hop)
-        # Hann's ends add up to nearly nothing where no other window overlaps them.
+        # The window sum is nearly 0 at the ends, where windows do not overlap.
         audio = torch.where(weight > 1e-6, audio / weight.clamp(min=1e-6), 0.0)
     start = 0 if pad == "none" else n_fft // 2
     audio = audio[:, start : start + samples]
@@ -125,36 +133,36 @@ def istft(spectrum: Tensor, n_fft: int, window_length: int, hop: int, samples: i
 
 
 def parts(spectrum: Tensor) -> Tensor:
-    """Real and imaginary part as planes: complex `(..., F, T)` to `(..., 2, F, T)`, as networks take it."""
+    """Stack real and imaginary part: complex `(..., F, T)` to `(..., 2, F, T)`."""
     return torch.stack([spectrum.real, spectrum.imag], -3)
 
 
 def from_parts(planes: Tensor) -> Tensor:
-    """Planes `(..., 2, F, T)` to complex `(..., F, T)`, float32."""
+    """Inverse of `parts`: `(..., 2, F, T)` to complex `(..., F, T)`, float32."""
     real, imag = _float(planes).unbind(-3)
     return torch.complex(real, imag)
 
 
 def apply_mask(mask: Tensor, mix: Tensor) -> Tensor:
-    """The product of a mask and the spectrum of a mix, in the rows that the mask has.
+    """Apply a mask to the spectrogram of a mix, in the frequency bins of the mask.
 
     Args:
-        mask: real or complex `(..., F, T)`, with as many rows as the mix or fewer: 256 of 257 in published networks.
+        mask: real or complex `(..., F, T)`, with as many bins as the mix or fewer: 256 of 257 in published networks.
         mix: complex, broadcast against the mask.
 
     Returns:
-        Complex, with the mask's rows.
+        Complex, with the bins of the mask.
     """
     return mask * mix[..., : mask.shape[-2], :]
 
 
 def ideal_masks(channels: Tensor, mix: Tensor, kind: str = "complex") -> Tensor:
-    """The masks that a network should find; applied to the mix, `complex` ones give the channels back.
+    """Ideal masks of channels given their mix; the `complex` masks recover the channels exactly.
 
-    - `sqrt_power`: square root of a channel's share of the power (Lu et al. 2019); 3 dB too loud where channels agree
-      and the mix is their sum.
-    - `amplitude_over_mix`: its modulus over the mix's, cut at 1.
-    - `complex`: its spectrum over the mix's, of any size.
+    - `sqrt_power`: square root of a channel's fraction of the power (Lu et al. 2019); 3 dB too loud where channels are
+      equal and the mix is their sum.
+    - `amplitude_over_mix`: magnitude over the magnitude of the mix, at most 1.
+    - `complex`: spectrogram over that of the mix, unbounded.
 
     Args:
         channels: complex `(..., C, F, T)`.
@@ -168,7 +176,7 @@ def ideal_masks(channels: Tensor, mix: Tensor, kind: str = "complex") -> Tensor:
         ValueError: unknown kind.
     """
     if kind not in MASKS:
-        raise InputError(f"a mask is {', '.join(MASKS)}, not {kind!r}{hint(kind, MASKS)}")
+        raise InputError(f"expected a mask kind among {', '.join(MASKS)}, got {kind!r}{hint(kind, MASKS)}")
     mix = mix.unsqueeze(-3)
     if kind == "sqrt_power":
         power = channels.abs().square()
@@ -179,14 +187,14 @@ def ideal_masks(channels: Tensor, mix: Tensor, kind: str = "complex") -> Tensor:
 
 
 def two_sided(magnitude: Tensor) -> Tensor:
-    """Rows of positive frequencies `(..., n_fft // 2 + 1, T)` to all rows of the transform, `(..., n_fft, T)`."""
+    """Extend positive frequencies `(..., n_fft // 2 + 1, T)` to all bins of the transform `(..., n_fft, T)`."""
     return torch.cat([magnitude, magnitude[..., 1:-1, :].flip(-2)], -2)
 
 
 def one_sided(mask: Tensor) -> Tensor:
-    """The mask of positive frequencies that does what a real one of all `(..., n_fft, T)` does to a real sound.
+    """Mask of positive frequencies equivalent, on real audio, to a real two-sided mask `(..., n_fft, T)`.
 
-    Rows of opposite frequencies are averaged: that is the real part of the masked sound, `(..., n_fft // 2 + 1, T)`.
+    Opposite frequencies are averaged, which gives the real part of the masked audio; `(..., n_fft // 2 + 1, T)`.
     """
     rows = mask.shape[-2] // 2 + 1
     opposite = torch.cat([mask[..., :1, :], mask[..., 1:, :].flip(-2)], -2)
@@ -194,9 +202,9 @@ def one_sided(mask: Tensor) -> Tensor:
 
 
 def level(mix: Tensor) -> Tensor:
-    """What the mono mix is divided by, so that its root mean square is 0.1; never the channels to be found.
+    """Divisor that normalises a mono mix to a root mean square of 0.1.
 
-    Published test code takes it from the true stereo sound, which tells a network the answer's level.
+    Published test code computes it from the ground-truth stereo audio, which leaks the target level to the network.
 
     Args:
         mix: `(..., samples)`.
@@ -222,12 +230,14 @@ def _sides(total: int) -> tuple[int, int]:
 def _with_nyquist(spectrum: Tensor, bins: int) -> Tensor:
     missing = bins - spectrum.shape[-2]
     if missing not in (0, 1):
-        raise ValueError(f"a spectrum of {2 * bins - 2} has {bins} rows, or one fewer, not {spectrum.shape[-2]}")
+        raise ValueError(
+            f"expected {bins} frequency bins, or one fewer, for n_fft={2 * bins - 2}, got {spectrum.shape[-2]}"
+        )
     return functional.pad(spectrum, (0, 0, 0, missing))
 
 
 def _overlap_add(windows_NST: Tensor, hop: int) -> Tensor:
-    """Windows `(N, n_fft, T)` laid side by side, `hop` samples apart: `(N, samples)`."""
+    """Overlap-add windows `(N, n_fft, T)`, `hop` samples apart: `(N, samples)`."""
     size, count = windows_NST.shape[1:]
     total = size + hop * (count - 1)
     return functional.fold(windows_NST, (1, total), (1, size), stride=(1, hop))[:, 0, 0]

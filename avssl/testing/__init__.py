@@ -1,6 +1,6 @@
-"""For authors of plug-ins: contracts of tasks, heads, layouts and synthetic datasets as assertions.
+"""Contract checks for plug-in authors: tasks, heads, layouts and synthetic datasets.
 
-The contract of generators is in `avssl_downstream.spatialize.testing`.
+The check of generators is in `avssl_downstream.spatialize.check_generator`.
 """
 
 from avssl.testing.head_contract import check_head

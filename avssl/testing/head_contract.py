@@ -1,4 +1,4 @@
-"""Contract of a downstream head as assertions."""
+"""Contract check of downstream heads."""
 
 from __future__ import annotations
 
@@ -9,25 +9,24 @@ from avssl.head import Head
 
 
 def check_head(head: Head, folder: Path) -> dict[str, float]:
-    """Hold a head against the contract of `avssl.head.Head`.
+    """Check a head against the contract of `avssl.head.Head`.
 
-    `fit` returns finite numbers by name, the same ones when it is called again, and leaves the encoders' weights as
-    they were.
+    `fit` returns finite numbers by name, the same in a second call, and does not change the weights of the encoders.
 
     Args:
-        head: a head with its encoders and options, on data that it can be fitted to in seconds.
-        folder: an empty folder, which two results are written to.
+        head: head with encoders and options, on data that it can be fitted to in seconds.
+        folder: empty folder for both results.
 
     Returns:
-        The numbers.
+        Metrics of `fit`.
 
     Raises:
-        AssertionError: a clause is broken; the message names it.
+        AssertionError: a violation of the contract.
     """
     before = head.encoders.fingerprint() if head.encoders is not None else ""
     first, again = (_fitted(head, folder / name) for name in ("first", "again"))
     after = head.encoders.fingerprint() if head.encoders is not None else ""
-    assert before == after, "fit changed the weights of the encoders that the head was given; train a copy"
+    assert before == after, "expected unchanged encoders, fit changed their weights; train a copy"
     different = sorted(name for name in first.keys() | again.keys() if first.get(name) != again.get(name))
     assert not different, f"two fits with the same options differ in {', '.join(different)}; seed every random draw"
     return first
@@ -35,12 +34,12 @@ def check_head(head: Head, folder: Path) -> dict[str, float]:
 
 def _fitted(head: Head, folder: Path) -> dict[str, float]:
     folder.mkdir(parents=True)
-    found = head.fit(folder)
-    assert isinstance(found, dict), f"fit returns {{name: number}}, not {type(found).__name__}"
-    assert found, "fit returned no number"
-    for name, value in found.items():
-        assert isinstance(name, str), f"fit returns numbers by name, {name!r} is no text"
+    metrics = head.fit(folder)
+    assert isinstance(metrics, dict), f"expected {{name: number}} from fit, got {type(metrics).__name__}"
+    assert metrics, "expected numbers from fit, got none"
+    for name, value in metrics.items():
+        assert isinstance(name, str), f"expected names of metrics as str, got {name!r}"
         number = isinstance(value, (int, float)) and not isinstance(value, bool)
-        assert number, f"fit's {name!r} is a number, not {value!r:.80}"
-        assert math.isfinite(value), f"fit's {name!r} is finite, not {value}"
-    return found
+        assert number, f"expected {name!r} of fit as a number, got {value!r:.80}"
+        assert math.isfinite(value), f"expected a finite {name!r} from fit, got {value}"
+    return metrics

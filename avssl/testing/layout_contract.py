@@ -1,4 +1,4 @@
-"""Contract of a layout as assertions."""
+"""Contract check of dataset layouts."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ SPLITS = ("", "train", "val", "test")
 
 
 def check_layout(layout: Layout, root: Path) -> Dataset:
-    """Hold a layout against the contract of `avssl.datasets.layout.Layout`.
+    """Check a layout against the contract of `avssl.datasets.layout.Layout`.
 
     Reading twice gives the same recordings. Keys are unique and safe as file names, files exist below the root, labels
     are among the classes, and no recording or group is in both parts of a fold.
 
     Args:
-        layout: with its options.
-        root: a folder of this layout, with at least one recording.
+        layout: layout with options.
+        root: folder of this layout, with at least one recording.
 
     Returns:
-        The data set.
+        The dataset.
 
     Raises:
-        AssertionError: a clause is broken; the message names it, and the recording or fold.
+        AssertionError: a violation of the contract, with the recording or fold.
     """
     assert is_dataclass(layout.Options), f"{type(layout).__name__}.Options is a dataclass, not {layout.Options!r}"
     assert layout.projection in PROJECTIONS, f"projection is {', '.join(PROJECTIONS)}, not {layout.projection!r}"

@@ -1,4 +1,4 @@
-"""Contract of a pretext task as assertions, and small clips to try it on."""
+"""Contract check of pretext tasks, and small synthetic clips."""
 
 from __future__ import annotations
 
@@ -21,41 +21,41 @@ Views = dict[str, Tensor]
 def make_clips(
     count: int = 4, seed: int = 0, seconds: float = 0.5, frames: int = 4, sample_rate: int = 24000, channels: int = 4
 ) -> list[Clip]:
-    """Small clips in which a coloured disc sounds: a tone whose pitch goes with the colour, from where the disc is.
+    """Small synthetic clips of a coloured disc that emits a tone; its colour determines the pitch.
 
     Args:
-        count: clips.
-        seed: same seed, same clips.
-        seconds: of sound.
-        frames: pictures of 32 x 64 pixels.
+        count: number of clips.
+        seed: random seed.
+        seconds: seconds of audio.
+        frames: number of frames, of 32 x 64 pixels.
         sample_rate: Hz.
-        channels: 4: ambiX with equirectangular pictures; 2: left and right with the 90 degrees in front of a camera.
+        channels: 4: ambiX with equirectangular frames; 2: stereo with frames of 90 degrees.
 
     Raises:
-        InputError: another number of channels.
+        InputError: another channel count.
     """
     if channels not in (2, 4):
-        raise InputError(f"clips are made with 2 or 4 channels, not {channels}")
+        raise InputError(f"expected 2 or 4 channels, got {channels}")
     rng = np.random.default_rng(seed)
-    return [_clip(f"made-{seed}-{index}", rng, seconds, frames, sample_rate, channels) for index in range(count)]
+    return [_clip(f"synthetic-{seed}-{index}", rng, seconds, frames, sample_rate, channels) for index in range(count)]
 
 
 def check_task(task: Task, clips: Sequence[Clip], seed: int = 0) -> None:
-    """Hold a task against the contract of `avssl.task.Task`.
+    """Check a task against the contract of `avssl.task.Task`.
 
-    Views depend on nothing but the clip and the generator given, leave the clip as it was, are tensors that collate;
-    `forward` gives a finite scalar loss, scalars beside it, and a gradient at every trainable parameter; `embeddings`,
-    if there is such a method, gives what can be watched for collapse.
+    Views are tensors that collate, depend only on the clip and the random generator, and do not change the clip;
+    `forward` returns a finite scalar loss, further scalars, and a gradient for every trainable parameter;
+    `embeddings`, if defined, returns embeddings that can be monitored for collapse.
 
     Args:
-        task: its parameters' gradients are overwritten.
-        clips: at least two, such as `make_clips` gives; with as many channels as the task and its features take.
-        seed: of the views.
+        task: task to check; gradients of its parameters are overwritten.
+        clips: at least two, as from `make_clips`, with a channel count that the task and its features accept.
+        seed: seed of the views.
 
     Raises:
-        AssertionError: says which clause is broken, and for which clip, view or parameter.
+        AssertionError: a violation, with its clip, view or parameter.
     """
-    assert len(clips) >= 2, f"check_task needs at least 2 clips, got {len(clips)}"
+    assert len(clips) >= 2, f"expected at least 2 clips for check_task, got {len(clips)}"
     views = [_checked_views(task, clip, seed + index) for index, clip in enumerate(clips)]
     _check_collates(views, clips)
     task.train()
@@ -69,7 +69,7 @@ def check_task(task: Task, clips: Sequence[Clip], seed: int = 0) -> None:
 
 
 def _clip(key: str, rng: np.random.Generator, seconds: float, frames: int, sample_rate: int, channels: int) -> Clip:
-    span = 1.0 if channels == 4 else 0.25  # of the world's angles
+    span = 1.0 if channels == 4 else 0.25  # fraction of the full angles
     azimuth, elevation, hue = span * rng.uniform(-np.pi, np.pi), span * rng.uniform(-0.5, 0.5), rng.random()
     time = torch.arange(round(seconds * sample_rate)) / sample_rate
     tone = (
@@ -102,10 +102,10 @@ def _checked_views(task: Task, clip: Clip, seed: int) -> Views:
     before = _global_state()
     views = task.views(clip, np.random.default_rng(seed))
     assert before == _global_state(), (
-        f"views({clip.key!r}) drew from the global generator of random, numpy or torch; use only the `rng` it is given"
+        f"views({clip.key!r}) used the global random state of random, numpy or torch; use only the argument `rng`"
     )
     assert torch.equal(frames, clip.frames), f"views({clip.key!r}) changed clip.frames in place; clone before writing"
-    assert torch.equal(audio, clip.audio), f"views({clip.key!r}) changed clip.sound in place; clone before writing"
+    assert torch.equal(audio, clip.audio), f"views({clip.key!r}) changed clip.audio in place; clone before writing"
     _check_tensors(views, clip)
     torch.rand(1), np.random.rand(), random.random()
     again = task.views(clip, np.random.default_rng(seed))
@@ -114,19 +114,23 @@ def _checked_views(task: Task, clip: Clip, seed: int) -> Views:
 
 
 def _check_tensors(views: Views, clip: Clip) -> None:
-    assert isinstance(views, dict), f"views({clip.key!r}) returns a dict of tensors, not {type(views).__name__}"
-    assert views, f"views({clip.key!r}) returned nothing"
+    assert isinstance(views, dict), f"expected a dict of tensors from views({clip.key!r}), got {type(views).__name__}"
+    assert views, f"expected one or more views from views({clip.key!r}), got none"
     for name, view in views.items():
-        assert isinstance(view, Tensor), f"view {name!r} of {clip.key!r} is a tensor, not {type(view).__name__}"
-        assert view.device.type == "cpu", f"view {name!r} is made in a loader process, on the CPU, not on {view.device}"
-        assert not view.requires_grad, f"view {name!r} carries a gradient; views are data"
+        assert isinstance(view, Tensor), (
+            f"expected view {name!r} of {clip.key!r} as a tensor, got {type(view).__name__}"
+        )
+        assert view.device.type == "cpu", f"expected view {name!r} on the CPU (loader process), got {view.device}"
+        assert not view.requires_grad, f"expected view {name!r} without gradient, got one that requires it"
 
 
 def _check_same(views: Views, again: Views, clip: Clip) -> None:
     assert list(views) == list(again), f"views({clip.key!r}) twice with one seed gave {list(views)} and {list(again)}"
     for name, view in views.items():
         same = view.shape == again[name].shape and torch.equal(view.nan_to_num(), again[name].nan_to_num())
-        assert same, f"view {name!r} of {clip.key!r} differs between two calls with one seed; use only the `rng` given"
+        assert same, (
+            f"view {name!r} of {clip.key!r} differs between two calls with one seed; use only the argument `rng`"
+        )
 
 
 def _check_collates(views: Sequence[Views], clips: Sequence[Clip]) -> None:
@@ -134,25 +138,25 @@ def _check_collates(views: Sequence[Views], clips: Sequence[Clip]) -> None:
     for kind, clip in zip(kinds, clips, strict=True):
         different = [name for name in kind.keys() | kinds[0].keys() if kind.get(name) != kinds[0].get(name)]
         assert not different, f"views of {clip.key!r} do not stack with those of {clips[0].key!r}: " + "; ".join(
-            f"{name!r} is {kind.get(name)}, there {kinds[0].get(name)}" for name in different
+            f"{name!r} is {kind.get(name)}, expected {kinds[0].get(name)}" for name in different
         )
 
 
-def _checked_loss(found: dict[str, Tensor]) -> Tensor:
-    assert isinstance(found, dict), f'forward returns {{"loss": scalar, ...}}, not {type(found).__name__}'
-    assert "loss" in found, f'forward returns {{"loss": scalar, ...}}, not {found!r:.80}'
-    for name, value in found.items():
+def _checked_loss(scalars: dict[str, Tensor]) -> Tensor:
+    assert isinstance(scalars, dict), f'expected {{"loss": scalar, ...}} from forward, got {type(scalars).__name__}'
+    assert "loss" in scalars, f'expected {{"loss": scalar, ...}} from forward, got {scalars!r:.80}'
+    for name, value in scalars.items():
         scalar = isinstance(value, Tensor) and value.ndim == 0
-        assert scalar, f"forward's {name!r} is a scalar tensor, not {value!r:.80}"
-    loss = found["loss"]
-    assert torch.isfinite(loss), f"the loss is {loss.item()}"
-    assert loss.requires_grad, "the loss has no gradient: it was detached, or depends on no parameter"
+        assert scalar, f"expected {name!r} of forward as a scalar tensor, got {value!r:.80}"
+    loss = scalars["loss"]
+    assert torch.isfinite(loss), f"expected a finite loss, got {loss.item()}"
+    assert loss.requires_grad, "expected a loss with gradient, got a detached one, or one that depends on no parameter"
     return loss
 
 
 def _check_gradients(task: Task) -> None:
     trained = {name: each for name, each in task.named_parameters() if each.requires_grad}
-    assert trained, "the task has no trainable parameter"
+    assert trained, "expected trainable parameters in the task, got none"
     without = [name for name, each in trained.items() if each.grad is None]
     assert not without, f"no gradient reaches {', '.join(without)}; use them in forward or freeze them"
     broken = [name for name, each in trained.items() if each.grad is not None and not each.grad.isfinite().all()]
@@ -163,9 +167,11 @@ def _check_gradients(task: Task) -> None:
 def _check_embeddings(task: Task, batch: Views) -> None:
     if not callable(getattr(type(task), "embeddings", None)):
         return
-    found = task.embeddings(batch)  # type: ignore[operator]
-    rows = isinstance(found, dict) and all(isinstance(each, Tensor) and each.ndim > 1 for each in found.values())
-    assert rows, "embeddings(batch) is watched for collapse and returns {name: (rows, width)}; rename what gives else"
+    embeddings = task.embeddings(batch)  # type: ignore[operator]
+    rows = isinstance(embeddings, dict) and all(
+        isinstance(each, Tensor) and each.ndim > 1 for each in embeddings.values()
+    )
+    assert rows, "expected {name: (rows, width)} from embeddings(batch), for collapse monitoring; rename other methods"
 
 
 def _global_state() -> tuple[object, ...]:

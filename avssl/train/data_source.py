@@ -64,7 +64,7 @@ def training(manifest: Manifest) -> Manifest:
 
 def _look_for_objects(manifest: Manifest, detector: str, progress: bool) -> None:
     """See that the objects of all clips are known; weights need not be here if they are."""
-    from avssl.detection.detect import detect_objects
+    from avssl.detection.detect_objects import detect_objects
 
     path = find_objects(manifest.root, detector)
     settings: dict[str, Any] = {}

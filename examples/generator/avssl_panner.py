@@ -1,4 +1,4 @@
-"""A generator of spatial audio in a distribution of its own: amplitude panning, with the angle read off the video."""
+"""Example of a third-party generator of spatial audio: amplitude panning with an angle predicted from video."""
 
 # B windows, S samples, T frames
 
@@ -14,7 +14,7 @@ from avssl.data.clip import Clip
 
 @dataclass(frozen=True)
 class PannerOptions:
-    """The key `generator_options` of the head fills these."""
+    """Options, filled from the key `generator_options` of the head."""
 
     seconds: float = 0.5
     """Length of a window in seconds."""
@@ -40,14 +40,14 @@ class Panner(Generator):
         self.angle = nn.Linear(channels * int(np.prod(cells)), 1)
 
     def views(self, clip: Clip, rng: np.random.Generator) -> dict[str, Tensor]:
-        """Binaural audio `(2, S)` and frames `(T, 3, rows, columns)`; drawn in a loader process."""
+        """Binaural audio `(2, S)` and frames `(T, 3, rows, columns)`; runs in a loader process."""
         return {"audio": clip.audio, "frames": resize_frames(clip.frames, self.size)}
 
     def forward(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Mean squared error over the energy of the truth; runs on the device."""
-        truth = batch["audio"]
-        wrong = self.generate(mix_down(truth), self.encode_video(batch["frames"])) - truth
-        return {"loss": wrong.square().mean() / truth.square().mean().clamp_min(1e-9)}
+        """Mean squared error over the energy of the target; runs on the device."""
+        target = batch["audio"]
+        error = self.generate(mix_down(target), self.encode_video(batch["frames"])) - target
+        return {"loss": error.square().mean() / target.square().mean().clamp_min(1e-9)}
 
     def encode_video(self, frames: Tensor) -> Tensor:
         """Panning angle `(B, 1)` in radians: pi / 2 is left, 0 right."""

@@ -1,4 +1,4 @@
-"""A downstream head in a distribution of its own: direction of arrival from frozen audio embeddings."""
+"""Example of a third-party downstream head: direction of arrival from frozen audio embeddings."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +17,7 @@ from avssl.models.encoders import Encoders
 
 @dataclass(frozen=True)
 class LocalizeOptions:
-    """A recipe, flags such as `--seconds 2`, and `--set` fill these."""
+    """Options, filled from a recipe, flags such as `--seconds 2`, and `--set`."""
 
     manifest: str = ""
     """Manifest, or its folder, with clips of the splits train and test whose direction is known; flag `--data`."""
@@ -28,7 +28,7 @@ class LocalizeOptions:
 
 
 class Localize(Head):
-    """Direction of the sound: azimuth by ridge regression on frozen audio embeddings."""
+    """Sound source localization: azimuth by ridge regression on frozen audio embeddings."""
 
     Options = LocalizeOptions
     options: LocalizeOptions
@@ -36,10 +36,10 @@ class Localize(Head):
     def __init__(self, encoders: Encoders, options: LocalizeOptions) -> None:
         super().__init__(encoders, options)
         if not options.manifest:
-            raise InputError("localize needs clips: give a manifest.parquet or its folder (--data)")
+            raise InputError("expected a manifest.parquet or its folder (--data), got none")
 
     def fit(self, folder: Path) -> dict[str, float]:
-        """Fit on the split train, measure on the split test, and leave the weights in `localize.npz`.
+        """Fit on the split train, evaluate on the split test, and write the weights to `localize.npz`.
 
         Returns:
             `error`: mean absolute error of the azimuth in degrees; `error_chance`: that of the mean direction.

@@ -1,4 +1,4 @@
-"""A directory layout in a distribution of its own: one folder for each recording session."""
+"""Example of a third-party directory layout: one folder for each recording session."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +16,7 @@ class SessionOptions:
     """Options of the layout."""
 
     test_every: int = 4
-    """Every so manieth session, in the order of their names, is in the split `test`."""
+    """Every n-th session, ordered by name, is in the split `test`."""
 
 
 class Sessions(Layout):

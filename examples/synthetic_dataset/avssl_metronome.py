@@ -1,4 +1,4 @@
-"""A synthetic dataset in a distribution of its own: a clicking disc that circles a 360-degree camera."""
+"""Example of a third-party synthetic dataset: a clicking disc that circles a 360-degree camera."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from avssl.synth.scene import Format
 
 @dataclass(frozen=True)
 class MetronomeOptions(SceneOptions):
-    """Fields of `SceneOptions` (clips, seconds, seed, ...), and these; each is a flag of `avssl synth metronome`."""
+    """Fields of `SceneOptions` (clips, seconds, seed, ...) and these; each is a flag of `avssl synth metronome`."""
 
     width: int = 128
     """Columns of a frame, a multiple of 4; rows are half as many."""
@@ -29,7 +29,7 @@ class Circle:
 
     key: str
     azimuth: float
-    """Radians at the beginning, counter-clockwise from the front."""
+    """Radians at time 0, counter-clockwise from the front."""
     velocity: float
     """Radians per second."""
 
@@ -52,7 +52,7 @@ class Metronome(SceneDataset[Circle]):
         self.form = Format(options.seconds, options.width, options.frame_rate, options.sample_rate)
 
     def describe(self, index: int) -> Circle:
-        """Scene by its number: a pure function of the seed and the number."""
+        """Scene by index, a pure function of seed and index."""
         rng = np.random.default_rng((self.options.seed, index))
         return Circle(f"{index:05d}", float(rng.uniform(-np.pi, np.pi)), float(rng.uniform(-0.5, 0.5)))
 

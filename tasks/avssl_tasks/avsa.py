@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from avssl.config import choice
 from avssl.errors import InputError
-from avssl.losses import NEGATIVES, alignment_accuracy, alignment_loss, processes
+from avssl.losses import NEGATIVES, alignment_accuracy, alignment_loss, process_count
 from avssl.metric_learning import alignment_negatives
 from avssl.models.cross_modal_transformer import CrossModalTransformer
 from avssl.models.encoders import Encoders
@@ -92,6 +92,6 @@ class Avsa(Avc):
         """Loss of one retrieval direction, `(B, K, D)` in both modalities."""
         if self.metric_loss is None:
             return {"loss": alignment_loss(predicted, target, self.options.temperature, self.options.negatives)}
-        clips = len(predicted) * processes()
+        clips = len(predicted) * process_count()
         negatives = alignment_negatives(clips, self.options.crops, self.options.negatives, predicted.device)
         return cast(dict[str, Tensor], self.metric_loss(predicted.flatten(0, 1), target.flatten(0, 1), negatives))

@@ -1,4 +1,4 @@
-"""Speed side by side: both sides give the same result before either is timed; no time is asserted."""
+"""Benchmarks: both sides give the same result before either is timed; no time is asserted."""
 
 import json
 from dataclasses import replace
@@ -10,9 +10,9 @@ from click.testing import CliRunner
 
 from avssl.bench.bench_report import machine, machine_line
 from avssl.bench.case import Case, Size, brightness, largest
-from avssl.bench.decode_cases import NEAR, frame_cases, plain_frames, write_source
+from avssl.bench.decode_cases import TOLERANCE, frame_cases, plain_frames, write_source
 from avssl.bench.suite import CASES, bench
-from avssl.bench.timing import measure, threads
+from avssl.bench.timing import threads, time_case
 from avssl.cli import main
 from avssl.media import probe, read_frames
 
@@ -39,52 +39,52 @@ def test_results_that_differ_are_not_timed():
         calls.append(1)
         return (2 * one,)
 
-    with pytest.raises(RuntimeError, match="sums: differs from theirs by 0.5"):
-        measure(Case("sums", "theirs", lambda: (one,), peer, 0.1, largest), repeats=3)
+    with pytest.raises(RuntimeError, match="sums: expected a difference of at most 0.1 to theirs, got 0.5"):
+        time_case(Case("sums", "theirs", lambda: (one,), peer, 0.1, largest), repeats=3)
     assert len(calls) == 1
 
 
 @pytest.mark.parametrize("theirs", [torch.full((3,), torch.nan), torch.ones(1, 3)])
-def test_nan_or_another_shape_is_no_agreement(theirs):
+def test_nan_or_another_shape_is_an_error(theirs):
     with pytest.raises(RuntimeError, match="sums"):
         Case("sums", "theirs", lambda: (torch.ones(3),), lambda: (theirs,), 0.1, largest).difference()
 
 
-def test_sides_take_turns():
-    turns = []
+def test_sides_alternate():
+    order = []
 
     def side(letter):
-        return lambda: (turns.append(letter), (torch.ones(1),))[1]
+        return lambda: (order.append(letter), (torch.ones(1),))[1]
 
-    timing = measure(Case("turns", "theirs", side("A"), side("B"), 0.0, largest), repeats=2)
-    assert "".join(turns) == "AB" * 3
+    timing = time_case(Case("order", "theirs", side("A"), side("B"), 0.0, largest), repeats=2)
+    assert "".join(order) == "AB" * 3
     assert len(timing.ours) == len(timing.peer) == 2
 
 
-def test_a_ratio_is_that_of_medians(tmp_path):
-    timing = replace(measure(CASES["audio"](TINY, tmp_path)[0], 1), ours=[1.0, 2.0, 30.0], peer=[4.0, 4.0, 1.0])
+def test_ratio_is_of_medians(tmp_path):
+    timing = replace(time_case(CASES["audio"](TINY, tmp_path)[0], 1), ours=[1.0, 2.0, 30.0], peer=[4.0, 4.0, 1.0])
     assert (timing.ours_ms, timing.peer_ms, timing.ratio) == (2.0, 4.0, 2.0)
 
 
-def test_source_is_like_videos_from_the_network(tmp_path):
+def test_source_video_has_the_requested_format(tmp_path):
     write_source(tmp_path / "source.mp4", TINY)
     video = probe(tmp_path / "source.mp4").video
     assert (video.width, video.height, video.frame_rate) == (256, 128, 30)
 
 
-def test_plain_loop_finds_the_same_frames_with_and_without_seeking(tmp_path):
+def test_plain_loop_reads_the_same_frames_with_and_without_seeking(tmp_path):
     write_source(tmp_path / "source.mp4", replace(TINY, video_seconds=2.5))
     found = [plain_frames(tmp_path / "source.mp4", [1.8, 1.9, 9.0], (32, 64), seek) for seek in (False, True)]
     assert torch.equal(*found)
 
 
 @pytest.mark.parametrize("late", [-1, 1])
-def test_a_proxy_one_frame_off_is_not_taken_for_agreement(late, tmp_path):
+def test_a_proxy_one_frame_off_exceeds_the_tolerance(late, tmp_path):
     frame_cases(TINY, tmp_path)
     times = [step / 16 for step in (10, 11, 12)]
     ours = read_frames(tmp_path / "proxy.mp4", [time + late / 16 for time in times])
     theirs = plain_frames(tmp_path / "source.mp4", times, (TINY.height, 2 * TINY.height), seek=True)
-    assert brightness(ours.float(), theirs.float()) > NEAR
+    assert brightness(ours.float(), theirs.float()) > TOLERANCE
 
 
 def test_table_has_a_row_for_every_peer(tmp_path, caplog):
@@ -103,7 +103,7 @@ def test_table_has_a_row_for_every_peer(tmp_path, caplog):
     assert [path.name for path in tmp_path.iterdir()] == ["bench.json"]
 
 
-def test_machine_line_tells_what_was_tuned_outside(monkeypatch):
+def test_machine_line_lists_tuning_variables(monkeypatch):
     for name in ("GLIBC_TUNABLES", "OMP_NUM_THREADS", "LD_PRELOAD"):
         monkeypatch.delenv(name, raising=False)
     facts = machine() | {"tuned": {}}
@@ -113,7 +113,7 @@ def test_machine_line_tells_what_was_tuned_outside(monkeypatch):
     assert "GLIBC_TUNABLES=glibc.malloc.top_pad=1" in machine_line(machine())
 
 
-def test_threads_are_put_back():
+def test_threads_are_restored():
     before = torch.get_num_threads()
     with threads(before + 1):
         assert torch.get_num_threads() == before + 1
@@ -129,7 +129,7 @@ def test_threads_are_put_back():
         (["--json", "nowhere/bench.json"], "nowhere/bench.json"),
     ],
 )
-def test_a_mistake_is_answered_before_anything_is_timed(arguments, message, tmp_path, monkeypatch):
+def test_bad_options_are_errors_before_anything_is_timed(arguments, message, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     result = CliRunner().invoke(main, ["bench", *arguments])
     assert result.exit_code == 2, result.output

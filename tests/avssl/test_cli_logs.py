@@ -82,7 +82,7 @@ def test_quiet_still_shows_warnings_and_errors(tmp_path, monkeypatch):
         logging.getLogger("avssl.synth").warning("the ears are exchanged")
         raise FileNotFoundError(2, "No such file or directory", "gone.sofa")
 
-    monkeypatch.setattr("avssl.synth.stage.stage_dataset.stage", broken)
+    monkeypatch.setattr("avssl.synth.stage.stage_dataset.Stage.render", broken)
     done = render(tmp_path / "out", "-q")
     assert done.exit_code == 2
     assert done.stderr.splitlines() == [
@@ -94,7 +94,7 @@ def test_verbose_names_the_logger_of_debugging_messages(tmp_path, monkeypatch):
     def debugging(*_, **__):
         logging.getLogger("avssl.synth").debug("12 clips cached")
 
-    monkeypatch.setattr("avssl.synth.stage.stage_dataset.stage", debugging)
+    monkeypatch.setattr("avssl.synth.stage.stage_dataset.Stage.render", debugging)
     assert "avssl.synth: 12 clips cached\n" in render(tmp_path / "out", "-v").stderr
     assert render(tmp_path / "out").stderr == ""
 

@@ -11,7 +11,7 @@ from avssl.data.augment import jitter_colour, jitter_level
 from avssl.data.clip_options import Colour
 from avssl.losses import alignment_accuracy, alignment_loss, info_nce
 from avssl.models.encoder_factory import build_encoders
-from avssl.models.optical_flow import flow_estimator, paint
+from avssl.models.optical_flow import flow_estimator, flow_to_rgb
 from avssl.spatial import (
     ambisonics,
     binaural,
@@ -84,7 +84,7 @@ CALLS = {
     ),
     "jitter_level": lambda: jitter_level(FOA, 0.1, np.random.default_rng(0)),
     "flow of one frame": lambda: flow_estimator()(on_meta(1, 3, 8, 8, dtype=torch.uint8)),
-    "paint": lambda: paint(on_meta(3, 2, 8, 8)),
+    "flow_to_rgb": lambda: flow_to_rgb(on_meta(3, 2, 8, 8)),
     "info_nce": lambda: info_nce(on_meta(6, 8), on_meta(6, 8)),
     "alignment_loss": lambda: alignment_loss(on_meta(6, 3, 8), on_meta(6, 3, 8), 0.07),
     "alignment_accuracy": lambda: alignment_accuracy(on_meta(6, 3, 8), on_meta(6, 3, 8)),

@@ -76,9 +76,9 @@ def test_what_is_no_model_or_no_audio_is_refused(tmp_path):
     with pytest.raises(ValueError, match="path of encoders"):
         load_model()
     model = load_model(saved(tmp_path), seconds=1.0)
-    with pytest.raises(ValueError, match=r"\(sounds, samples\), this is \(2, 1, 100\)"):
+    with pytest.raises(ValueError, match=r"\(clips, samples\), got \(2, 1, 100\)"):
         get_scene_embeddings(torch.zeros(2, 1, 100), model)
-    with pytest.raises(ValueError, match="load_model gave, not Linear"):
+    with pytest.raises(ValueError, match="load_model, got Linear"):
         get_timestamp_embeddings(torch.zeros(1, 100), torch.nn.Linear(1, 1))
     with pytest.raises(ValueError, match="hop > 0"):
         load_model(str(tmp_path), seconds=1.0, hop=0.0)

@@ -126,7 +126,7 @@ def test_candidates_are_those_of_alignment() -> None:
     ("arguments", "message"),
     [
         (("pml/SupConLos",), "got 'pml/SupConLos' (did you mean 'SupConLoss'?); use pml/AngularLoss, "),
-        (("pml/FastAPLoss",), "pml/FastAPLoss: expected one of losses that work across modalities, got an error"),
+        (("pml/FastAPLoss",), "pml/FastAPLoss: expected one of losses that support two modalities, got an error"),
         (("pml/ThresholdConsistentMarginLoss",), "got no gradient for one modality"),
         (("pml/DynamicSoftMarginLoss",), "got an error (Trying to backward through the graph a second time"),
         (("pml/ArcFaceLoss",), "pml/ArcFaceLoss: expected its parameters, got {}"),
@@ -181,6 +181,7 @@ def one_of_two(rank: int, folder: str) -> None:
     distributed.destroy_process_group()
 
 
+@pytest.mark.heavy
 def test_two_processes_give_the_loss_and_gradient_of_one_and_of_our_own_losses(tmp_path: Path) -> None:
     multiprocessing.spawn(one_of_two, args=(str(tmp_path),), nprocs=2)
     towers = Towers()

@@ -74,11 +74,11 @@ def test_a_good_task_passes() -> None:
 @pytest.mark.parametrize(
     ("views", "message"),
     [
-        (random_view, "drew from the global generator"),
-        (unseeded_view, "view 'dice' of 'made-0-0' differs between two calls"),
-        (written_clip, "changed clip.sound in place"),
+        (random_view, "used the global random state"),
+        (unseeded_view, "view 'dice' of 'synthetic-0-0' differs between two calls"),
+        (written_clip, "changed clip.audio in place"),
         (ragged_view, "do not stack"),
-        (array_view, "view 'array' of 'made-0-0' is a tensor, not ndarray"),
+        (array_view, "view 'array' of 'synthetic-0-0' as a tensor, got ndarray"),
     ],
 )
 def test_views_that_break_the_contract_are_named(views: Callable[..., Any], message: str) -> None:
@@ -90,9 +90,9 @@ def test_views_that_break_the_contract_are_named(views: Callable[..., Any], mess
     ("forward", "message"),
     [
         (lambda found: {"cost": found["loss"]}, '{"loss": scalar'),
-        (lambda found: {"loss": found["loss"] * torch.nan}, "the loss is nan"),
-        (lambda found: {"loss": found["loss"].detach()}, "no gradient"),
-        (lambda found: {**found, "map": torch.zeros(3)}, "'map' is a scalar tensor"),
+        (lambda found: {"loss": found["loss"] * torch.nan}, "expected a finite loss, got nan"),
+        (lambda found: {"loss": found["loss"].detach()}, "loss with gradient"),
+        (lambda found: {**found, "map": torch.zeros(3)}, "'map' of forward as a scalar tensor"),
     ],
 )
 def test_losses_that_break_the_contract_are_named(forward: Callable[..., Any], message: str) -> None:
@@ -124,5 +124,5 @@ def test_made_pairs_are_louder_on_the_side_where_the_disc_is() -> None:
         left, right = clip.audio.square().mean(1)
         assert clip.audio.shape[0] == 2
         assert abs(side) < 0.05 or (left > right) == (side > 0)
-    with pytest.raises(ValueError, match="2 or 4 channels, not 1"):
+    with pytest.raises(ValueError, match="2 or 4 channels, got 1"):
         make_clips(channels=1)

@@ -77,6 +77,7 @@ def test_the_loss_is_invariant_to_the_order_of_crops(batch: dict[str, Tensor]) -
     torch.testing.assert_close(task(shuffled)["loss"], task(batch)["loss"], atol=1e-4, rtol=1e-4)
 
 
+@pytest.mark.heavy
 def test_a_few_steps_on_one_batch_align_matching_pairs_with_transformers(batch: dict[str, Tensor]) -> None:
     # Without the warm-up they stay at chance: the normalisation after each sum amplifies the first steps.
     task = make(transformer=2)

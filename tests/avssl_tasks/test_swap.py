@@ -193,6 +193,7 @@ def train(task: Swap, batches: list[dict[str, Tensor]], steps: int) -> list[floa
 
 
 @pytest.mark.parametrize("control", ["", "mirror_both"])
+@pytest.mark.heavy
 def test_unseen_clips_are_classified_above_chance_unless_control(control: str) -> None:
     task = make(both_orders=True, **{control: True} if control else {})
     train(task, [batch_of(task, 16, seed) for seed in range(6)], 24)
@@ -303,7 +304,7 @@ def test_exactly_eighteen_frames_fit_into_the_papers_seconds() -> None:
 
 def test_one_channel_audio_is_an_error_with_its_key() -> None:
     clip = make_clips(1)[0]
-    with pytest.raises(ValueError, match=r"expected audio of 2 channels, or 4 .*, got 1 \(made-0-0\)"):
+    with pytest.raises(ValueError, match=r"expected audio of 2 channels, or 4 .*, got 1 \(synthetic-0-0\)"):
         make().views(replace(clip, audio=clip.audio[:1]), np.random.default_rng(0))
 
 

@@ -83,6 +83,7 @@ def test_avsa_embeddings_depend_on_rotation_only_with_spatial_features() -> None
 
 
 @pytest.mark.parametrize("kind", [Avc, Avsa])
+@pytest.mark.heavy
 def test_a_few_steps_on_one_batch_align_matching_pairs(kind: Any) -> None:
     task = make(kind, flip=0.0)
     batch = batch_of(task, 6)
@@ -101,7 +102,7 @@ def test_a_few_steps_on_one_batch_align_matching_pairs(kind: Any) -> None:
 
 def test_audio_that_is_not_ambix_is_an_error_with_its_key() -> None:
     clip = make_clips(1)[0]
-    with pytest.raises(ValueError, match=r"ambiX audio of order 1, 4 channels, got 2 \(made-0-0\)"):
+    with pytest.raises(ValueError, match=r"ambiX audio of order 1, 4 channels, got 2 \(synthetic-0-0\)"):
         make(Avsa).views(type(clip)(clip.frames, clip.audio[:2], clip.sample_rate, clip.key), np.random.default_rng(0))
 
 

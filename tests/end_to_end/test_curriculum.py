@@ -11,12 +11,6 @@ from click.testing import CliRunner, Result
 from avssl.cli import main
 from avssl.models.encoders import Encoders
 from avssl.runs import run_folder
-from avssl.synth.synth360 import synth360
-
-
-@pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return synth360(tmp_path_factory.mktemp("world"), 6, 1.25, 0, width=96, workers=1, progress=False)
 
 
 def pretrain(world: Path, recipe: str, out: Path, *flags: str, **settings: Any) -> Result:
@@ -30,23 +24,25 @@ def pretrain(world: Path, recipe: str, out: Path, *flags: str, **settings: Any) 
 
 
 @pytest.fixture(scope="module")
-def first_stage(world: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def first_stage(short_scenes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of an avc run."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     folder = tmp_path_factory.mktemp("runs") / "avc"
-    done = pretrain(world, "avc/small-curriculum", folder, **{"train.steps": 3})
+    done = pretrain(short_scenes, "avc/small-curriculum", folder, **{"train.steps": 3})
     torch.set_num_threads(threads)
     assert done.exit_code == 0, done.output
     return folder
 
 
-def test_the_second_stage_begins_with_the_encoders_of_the_first(world: Path, first_stage: Path, tmp_path: Path) -> None:
+def test_the_second_stage_begins_with_the_encoders_of_the_first(
+    short_scenes: Path, first_stage: Path, tmp_path: Path
+) -> None:
     # A rate at which nothing moves: what comes out is what went in, but for the running statistics of normalisation.
     still = {"train.steps": 1, "optim.lr": 1e-12, "optim.warmup": 0, "train.precision": "32-true"}
     for name in ("from avc", "from scratch"):
         flags = ["--init", str(first_stage)] if name == "from avc" else []
-        done = pretrain(world, "avsa/small-transformer", tmp_path / name, *flags, **still)
+        done = pretrain(short_scenes, "avsa/small-transformer", tmp_path / name, *flags, **still)
         assert done.exit_code == 0, done.output
     stage, begun, scratch = (
         Encoders.from_pretrained(folder) for folder in (first_stage, tmp_path / "from avc", tmp_path / "from scratch")
@@ -61,15 +57,15 @@ def test_the_second_stage_begins_with_the_encoders_of_the_first(world: Path, fir
 
 
 def test_both_stages_run_from_their_recipes(
-    world: Path, first_stage: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    short_scenes: Path, first_stage: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    missing = pretrain(world, "avsa/small-curriculum-transformer", tmp_path / "avsa", **{"train.steps": 3})
+    missing = pretrain(short_scenes, "avsa/small-curriculum-transformer", tmp_path / "avsa", **{"train.steps": 3})
     assert missing.exit_code == 2
     assert "runs/avc-curriculum: expected encoders of avssl" in missing.output
     Path("runs").mkdir(exist_ok=True)
     Path("runs/avc-curriculum").symlink_to(first_stage)
-    done = pretrain(world, "avsa/small-curriculum-transformer", tmp_path / "avsa", **{"train.steps": 3})
+    done = pretrain(short_scenes, "avsa/small-curriculum-transformer", tmp_path / "avsa", **{"train.steps": 3})
     assert done.exit_code == 0, done.output
     assert run_folder.read_metrics(tmp_path / "avsa")["steps"] == 3
 
@@ -82,9 +78,9 @@ def test_both_stages_run_from_their_recipes(
     ],
 )
 def test_encoders_of_another_kind_are_refused_with_what_differs(
-    world: Path, first_stage: Path, tmp_path: Path, recipe: str, settings: dict[str, Any], message: str
+    short_scenes: Path, first_stage: Path, tmp_path: Path, recipe: str, settings: dict[str, Any], message: str
 ) -> None:
-    done = pretrain(world, recipe, tmp_path / "run", "--init", str(first_stage), **settings)
+    done = pretrain(short_scenes, recipe, tmp_path / "run", "--init", str(first_stage), **settings)
     assert done.exit_code == 2
     assert f"{first_stage}: " in done.output
     assert message in done.output

@@ -156,7 +156,7 @@ def test_rows_of_a_manifest_are_stretches_of_their_files(encoders, folder, tmp_p
     [
         (["--hop", 0], "hop > 0"),
         (["--view", "0,90"], "AZIMUTH,ELEVATION,FOV"),
-        (["--size", 64], "cannot be cut from pictures scaled to 32"),
+        (["--size", 64], "expected a size of at most resize=32"),
         (["--seconds", 0], "seconds > 0"),
     ],
 )

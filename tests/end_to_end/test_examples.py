@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 import pytest
 import soundfile
+from avssl_downstream.spatialize.check_generator import check_generator
 from avssl_downstream.spatialize.networks.visual_branch import VisualBranch
 from avssl_downstream.spatialize.registry import get_generator
-from avssl_downstream.spatialize.testing import check_generator
 from click.testing import CliRunner, Result
 
 from avssl import plugins

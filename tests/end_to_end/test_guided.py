@@ -1,6 +1,7 @@
 """Guided crops on a rendered world, held against its truth: what is aimed at is in the picture, and is heard there."""
 
 import math
+import shutil
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -17,9 +18,8 @@ from avssl.models.encoder_factory import build_encoders
 from avssl.recipe_files import read_recipe
 from avssl.spatial.ambisonics import angle_between
 from avssl.spatial.viewport import project
-from avssl.synth.synth360 import synth360
 from avssl.train import data_source
-from avssl.train.metric_logger import Record
+from avssl.train.metric_logger import MetricLogger
 from avssl.train.pretrain import pretrain
 
 SIZE = 64
@@ -28,9 +28,9 @@ DATA = DataConfig(seconds=0.5, frames=8, frame_rate=16.0, batch=4, workers=0, de
 
 
 @pytest.fixture(scope="module")
-def rendered(tmp_path_factory):
-    """8 short scenes, 2 of them test, with their objects looked up, as a manifest; and the rows of their truth."""
-    path = synth360(tmp_path_factory.mktemp("world"), 8, 1.25, 3, width=128, workers=1, progress=False)
+def rendered(short_scenes, tmp_path_factory):
+    """Short scenes with their objects looked up, as a manifest; and the rows of their truth."""
+    path = shutil.copytree(short_scenes.parent, tmp_path_factory.mktemp("guided") / "world") / short_scenes.name
     data = DataConfig(manifest=str(path), detector="truth")
     _, manifest = data_source.clips(data, 24000, progress=False)
     return manifest, pq.read_table(path.parent / "truth.parquet").to_pylist()
@@ -82,7 +82,7 @@ def test_guided_batches_are_equal_for_any_number_of_loader_processes(rendered):
 
 
 def test_a_guided_run_ends_with_its_numbers(rendered, tmp_path, monkeypatch):
-    monkeypatch.setattr(Record, "show", lambda *_: None)  # its pictures take longer than all the rest
+    monkeypatch.setattr(MetricLogger, "show", lambda *_: None)  # its pictures take longer than all the rest
     manifest, _ = rendered
     config = fill(
         RunConfig,

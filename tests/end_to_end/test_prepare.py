@@ -36,13 +36,8 @@ def run(*arguments):
 
 
 @pytest.fixture(scope="module")
-def prepared(tmp_path_factory):
-    if not CLIPS.is_dir():
-        pytest.skip(f"no real clips at {CLIPS}: set AVSSL_TEST_MEDIA")
-    out = tmp_path_factory.mktemp("prepared") / "out"
-    result = run(CLIPS, out, "--layout", "files")
-    assert result.exit_code == 0, result.output
-    return out, result.output
+def prepared(prepared_clips):
+    return prepared_clips / "out", (prepared_clips / "printed.txt").read_text(encoding="utf-8")
 
 
 def test_direction_of_audio_of_real_clips_agrees_with_their_description(prepared):

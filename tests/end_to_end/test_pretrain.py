@@ -15,9 +15,11 @@ import pyarrow.parquet as pq
 import pytest
 import soundfile
 import torch
+from click.testing import CliRunner
 from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from avssl.cli import main
 from avssl.config import RunConfig, fill
 from avssl.datasets.manifest import Row, read_manifest, write_manifest
 from avssl.models.encoder_factory import build_encoders
@@ -25,9 +27,8 @@ from avssl.models.encoders import Encoders
 from avssl.models.geometry import InputGeometry
 from avssl.recipe_files import read_recipe
 from avssl.runs.reader import read_config
-from avssl.synth.synth360 import synth360
 from avssl.train import checkpoint
-from avssl.train.pretrain import fit_statistics, pretrain
+from avssl.train.pretrain import fit_statistics, pretrain, summary
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -36,12 +37,6 @@ def _one_thread():
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
-
-
-@pytest.fixture(scope="module")
-def small_world(tmp_path_factory):
-    """The manifest of 12 short scenes, 3 of them test."""
-    return synth360(tmp_path_factory.mktemp("world"), 12, 1.25, 0, width=128, workers=1, progress=False)
 
 
 def config(manifest, **train):
@@ -58,10 +53,10 @@ def config(manifest, **train):
 
 
 @pytest.fixture(scope="module")
-def run(small_world, tmp_path_factory):
+def run(short_scenes, tmp_path_factory):
     """The folder of a finished run, and what it returned."""
     folder = tmp_path_factory.mktemp("runs") / "whole"
-    return folder, pretrain(config(small_world), folder, recipe="avsa/small", command=["avssl"], progress=False)
+    return folder, pretrain(config(short_scenes), folder, recipe="avsa/small", command=["avssl"], progress=False)
 
 
 def test_the_run_folder_holds_all_that_a_report_reads(run):
@@ -98,8 +93,8 @@ def test_saved_encoders_are_those_of_the_last_step_with_training_statistics(run)
     assert not torch.equal(encoders.features.mean, torch.zeros_like(encoders.features.mean))
 
 
-def test_published_encoders_carry_the_geometry_that_they_were_trained_on(run, small_world):
-    wanted = config(small_world)
+def test_published_encoders_carry_the_geometry_that_they_were_trained_on(run, short_scenes):
+    wanted = config(short_scenes)
     data, crops = wanted.data, wanted.options
     geometry = Encoders.from_pretrained(run[0]).geometry
     assert geometry == InputGeometry(0.5, data.frames, data.frame_rate, 32, crops["min_fov"], crops["max_fov"])
@@ -117,42 +112,44 @@ def test_tensorboard_holds_scalars_frames_and_audio(run):
     assert events.Audio("audio")[0].sample_rate == 24000
 
 
-def test_a_finished_run_is_left_as_it_is(run, small_world):
+def test_a_finished_run_is_left_as_it_is(run, short_scenes, caplog):
     folder, metrics = run
     before = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
-    text = io.StringIO()
-    with redirect_stdout(text):
-        assert pretrain(config(small_world), folder) == metrics
-    assert "already complete" in text.getvalue()
-    assert "AVSA-Bin" in text.getvalue()
+    caplog.set_level("INFO", "avssl")
+    with redirect_stdout(io.StringIO()) as printed:
+        assert pretrain(config(short_scenes), folder) == metrics
+    assert caplog.messages == [f"{folder}: already complete"]
+    assert not printed.getvalue()
+    assert "AVSA-Bin" in summary(config(short_scenes), folder)
+    assert summary(config(short_scenes), folder).splitlines()[-1] == f"run folder: {folder}"
     assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before
 
 
-def test_a_finished_run_takes_a_title_and_nothing_else(run, small_world):
+def test_a_finished_run_takes_a_title_and_nothing_else(run, short_scenes):
     folder, metrics = run
-    named = replace(config(small_world), title="first row")
+    named = replace(config(short_scenes), title="first row")
     before = read_config(folder)
     weights = (folder / checkpoint.LAST).stat().st_mtime_ns
     workers = replace(named, data=replace(named.data, workers=named.data.workers + 1))
     assert pretrain(workers, folder, progress=False) == metrics
     assert read_config(folder) == before | {"title": "first row"}
     assert (folder / checkpoint.LAST).stat().st_mtime_ns == weights
-    pretrain(config(small_world), folder, progress=False)
+    pretrain(config(short_scenes), folder, progress=False)
 
 
-def test_a_lost_probe_is_measured_again_without_training(run, small_world):
+def test_a_lost_probe_is_measured_again_without_training(run, short_scenes):
     folder, metrics = run
     weights = (folder / checkpoint.LAST).stat().st_mtime_ns
     kept = {name: value for name, value in metrics.items() if "bin" not in name and name != "probed_steps"}
     (folder / "metrics.json").write_text(json.dumps(kept))
-    assert pretrain(config(small_world), folder, progress=False) == metrics
+    assert pretrain(config(short_scenes), folder, progress=False) == metrics
     assert (folder / checkpoint.LAST).stat().st_mtime_ns == weights
 
 
-def test_another_config_is_refused_before_anything_is_touched(run, small_world):
+def test_another_config_is_refused_before_anything_is_touched(run, short_scenes):
     folder, _ = run
     before = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
-    other = config(small_world, seed=5)
+    other = config(short_scenes, seed=5)
     with pytest.raises(ValueError, match=r"train\.seed was 0, is 5"):
         pretrain(other, folder, progress=False)
     assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before
@@ -169,16 +166,16 @@ def test_another_config_is_refused_before_anything_is_touched(run, small_world):
         ({"model": {"init": "nowhere"}}, "nowhere"),
     ],
 )
-def test_bad_input_leaves_no_folder(small_world, tmp_path, layer, message):
+def test_bad_input_leaves_no_folder(short_scenes, tmp_path, layer, message):
     from dataclasses import asdict
 
     with pytest.raises((ValueError, OSError), match=message):
-        pretrain(fill(RunConfig, asdict(config(small_world)), layer), tmp_path / "run", progress=False)
+        pretrain(fill(RunConfig, asdict(config(short_scenes)), layer), tmp_path / "run", progress=False)
     assert not (tmp_path / "run").exists()
 
 
-def test_audio_of_other_channels_is_one_line_with_its_path_and_leaves_no_folder(small_world, tmp_path):
-    manifest = shutil.copytree(small_world.parent, tmp_path / "world") / small_world.name
+def test_audio_of_other_channels_is_one_line_with_its_path_and_leaves_no_folder(short_scenes, tmp_path):
+    manifest = shutil.copytree(short_scenes.parent, tmp_path / "world") / short_scenes.name
     row = next(row for row in read_manifest(manifest) if row.split == "train")
     audio = tmp_path / "world" / row.audio
     whole, rate = soundfile.read(audio)
@@ -188,20 +185,20 @@ def test_audio_of_other_channels_is_one_line_with_its_path_and_leaves_no_folder(
     assert not (tmp_path / "run").exists()
 
 
-def test_a_stop_while_measuring_exits_with_0_and_the_same_command_measures(small_world, tmp_path, monkeypatch):
+def test_a_stop_while_measuring_exits_with_0_and_the_same_command_measures(short_scenes, tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(
             "avssl_downstream.correspondence.Correspondence.fit", lambda *_: signal.raise_signal(signal.SIGTERM)
         )
         with pytest.raises(SystemExit) as end:
-            pretrain(config(small_world, steps=1), tmp_path / "run", progress=False)
+            pretrain(config(short_scenes, steps=1), tmp_path / "run", progress=False)
     assert end.value.code == 0
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
-    assert "avsa_bin" in pretrain(config(small_world, steps=1), tmp_path / "run", progress=False)
+    assert "avsa_bin" in pretrain(config(short_scenes, steps=1), tmp_path / "run", progress=False)
 
 
-def test_statistics_come_with_encoders_to_start_from_and_are_fitted_otherwise(run, small_world):
-    manifest = read_manifest(small_world, "train")
+def test_statistics_come_with_encoders_to_start_from_and_are_fitted_otherwise(run, short_scenes):
+    manifest = read_manifest(short_scenes, "train")
     for weights, fitted in ((str(run[0]), False), ("published.safetensors", True), ("", True)):
         wanted = fill(RunConfig, {"model": {"init": weights}, "data": {"seconds": 0.5}})
         encoders = build_encoders(replace(wanted.model, init=""), wanted.features)
@@ -209,11 +206,11 @@ def test_statistics_come_with_encoders_to_start_from_and_are_fitted_otherwise(ru
         assert bool(encoders.features.mean.any()) is fitted
 
 
-def test_six_steps_then_six_with_loader_processes_are_the_same_bits(run, small_world, tmp_path):
+def test_six_steps_then_six_with_loader_processes_are_the_same_bits(run, short_scenes, tmp_path):
     """With a constant rate, so that the length of the run does not change it."""
     for name, lengths, workers in (("whole", (12,), 0), ("parts", (6, 12), 2)):
         for steps in lengths:
-            wanted = config(small_world, steps=steps)
+            wanted = config(short_scenes, steps=steps)
             wanted = replace(
                 wanted,
                 data=replace(wanted.data, workers=workers),
@@ -227,34 +224,34 @@ def test_six_steps_then_six_with_loader_processes_are_the_same_bits(run, small_w
         assert torch.equal(value, other["task"][name]), name
 
 
-def test_clips_without_splits_train_all_and_skip_the_probe(small_world, tmp_path):
-    manifest = small_world.parent / "unlabelled.parquet"
-    rows = [Row(**{**row, "split": ""}) for row in pq.read_table(small_world).to_pylist()]
+def test_clips_without_splits_train_all_and_skip_the_probe(short_scenes, tmp_path, caplog):
+    manifest = shutil.copytree(short_scenes.parent, tmp_path / "world") / "unlabelled.parquet"
+    rows = [Row(**{**row, "split": ""}) for row in pq.read_table(short_scenes).to_pylist()]
     write_manifest(manifest, rows)
-    text = io.StringIO()
-    with redirect_stdout(text):
-        metrics = pretrain(config(manifest, steps=2), tmp_path / "run")
-    assert "not measured" in text.getvalue()
+    metrics = pretrain(config(manifest, steps=2), tmp_path / "run")
+    assert "not measured" in caplog.text
     assert "avsa_bin" not in metrics
     assert (tmp_path / "run" / "encoders" / "model.safetensors").is_file()
     assert len(read_manifest(manifest)) == 12
 
 
-def test_two_processes_train_the_encoders_of_one(small_world, tmp_path):
+def test_two_processes_train_the_encoders_of_one(short_scenes, tmp_path):
     """Through the command line and torchrun; float32, one step a log."""
     settings = {
-        "data.manifest": small_world, "data.batch": 4, "data.workers": 0, "data.seconds": 0.5,
+        "data.manifest": short_scenes, "data.batch": 4, "data.workers": 0, "data.seconds": 0.5,
         "options.crops": 2, "options.size": 32, "train.steps": 3, "train.precision": "32-true",
         "optim.warmup": 0, "optim.schedule": "constant", "probe.enabled": "false",
     }  # fmt: skip
     flags = [part for key, value in settings.items() for part in ("--set", f"{key}={value}")]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+    command = ["pretrain", "--recipe", "avsa/small", *flags, "--out"]
+    done = CliRunner().invoke(main, [*command, str(tmp_path / "one")])
+    assert done.exit_code == 0, done.output
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "--no-python"]
     avssl = str(Path(sys.executable).with_name("avssl"))
-    for name, launcher in (("one", []), ("two", ["torchrun", "--standalone", "--nproc-per-node=2", "--no-python"])):
-        launcher = [str(Path(sys.executable).with_name(launcher[0])), *launcher[1:]] if launcher else []
-        command = [*launcher, avssl, "pretrain", "--recipe", "avsa/small", "--out", str(tmp_path / name), *flags]
-        done = subprocess.run(command, env=environment, capture_output=True, text=True)
-        assert done.returncode == 0, done.stderr
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+    together = [*torchrun, avssl, *command, str(tmp_path / "two")]
+    done = subprocess.run(together, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
     one, two = (checkpoint.load(tmp_path / name / checkpoint.LAST) for name in ("one", "two"))
     assert two["run"]["clips"] == one["run"]["clips"] == 12
     assert two["run"]["loss"] == pytest.approx(one["run"]["loss"], rel=1e-3)
@@ -265,8 +262,8 @@ def test_two_processes_train_the_encoders_of_one(small_world, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
-def test_memory_is_flat_over_2000_steps(small_world, tmp_path):
-    wanted = config(small_world, steps=2000, log_every=20, save_every=100, show_every=100)
+def test_memory_is_flat_over_2000_steps(short_scenes, tmp_path):
+    wanted = config(short_scenes, steps=2000, log_every=20, save_every=100, show_every=100)
     pretrain(
         replace(wanted, data=replace(wanted.data, workers=2), probe={"enabled": False}),
         tmp_path / "run",

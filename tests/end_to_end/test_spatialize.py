@@ -21,6 +21,9 @@ from avssl.media.mp4.spatial_mp4 import write_spatial_mp4
 from avssl.synth.stage.stage_dataset import stage
 
 RATE = 16000
+SMALL_STAGE: dict[str, Any] = {
+    "width": 64, "height": 36, "frame_rate": 10.0, "sample_rate": RATE, "workers": 1, "progress": False
+}  # fmt: skip
 SMALLER = {
     "generator_options.bands": 32,
     "generator_options.seconds": 0.5,
@@ -53,8 +56,7 @@ def call(*words: object, **settings: object) -> Result:
 def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """8 scenes of one second, 2 of them test."""
     folder = tmp_path_factory.mktemp("stage")
-    sizes: dict[str, Any] = {"width": 64, "height": 36, "frame_rate": 10.0, "sample_rate": RATE}
-    return stage(folder, 8, 1.0, 0, workers=1, progress=False, **sizes).parent
+    return stage(folder, 8, 1.0, 0, **SMALL_STAGE).parent
 
 
 @pytest.fixture(scope="module")
@@ -106,7 +108,7 @@ def test_a_fitted_head_is_measured_on_other_data(fitted: Path, world: Path, tmp_
     own, again = (json.loads((folder / "metrics.json").read_text()) for folder in (fitted, fitted / "measured"))
     assert again == {name: own[name] for name in again}
     assert {"test_stft", "test_stft_below_prior", "mono_stft"} <= again.keys()
-    others = stage(tmp_path / "others", 4, 1.0, 7, frame_rate=10.0, sample_rate=RATE, test_share=0.0, progress=False)
+    others = stage(tmp_path / "others", 4, 1.0, 7, test_share=0.0, **SMALL_STAGE)
     out = tmp_path / "out"
     refused = call(*words, "--data", others, "--out", out)
     assert refused.exit_code == 2
@@ -121,7 +123,7 @@ def test_a_fitted_head_is_measured_on_other_data(fitted: Path, world: Path, tmp_
 
 
 def test_where_nothing_is_labelled_a_fitted_head_is_measured_on_all(fitted: Path, tmp_path: Path) -> None:
-    others = stage(tmp_path / "others", 2, 1.0, 7, frame_rate=10.0, sample_rate=RATE, test_share=0.0, progress=False)
+    others = stage(tmp_path / "others", 2, 1.0, 7, test_share=0.0, **SMALL_STAGE)
     manifest = read_manifest(others)
     write_manifest(others, [replace(row, split="") for row in manifest])
     result = call("downstream", "spatialize", "--head", fitted, "--data", others, "--out", tmp_path / "out")

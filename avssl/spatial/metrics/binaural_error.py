@@ -1,6 +1,6 @@
-"""What two ears are given to tell a direction, and how far two sounds are apart in it: level, time and phase.
+"""Interaural level, time and phase differences (ILD, ITD, IPD) of binaural audio, and their errors.
 
-Positive means left: louder, or earlier, there.
+Positive means left is louder or earlier.
 """
 
 from __future__ import annotations
@@ -11,39 +11,39 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from avssl.spatial.binaural_cues import HIGHEST, cross_spectrum, lag_steering, lags
-from avssl.spatial.metrics.direction_error import weighted
+from avssl.spatial.binaural_cues import MAX_FREQUENCY, cross_spectrum, lag_steering, lags
+from avssl.spatial.metrics.direction_error import energy_weighted_mean
 from avssl.spatial.stft import StftConfig
 
 SECONDS = 0.5
-"""Length of a moment when differences of two sounds are compared."""
-WINDOW = 0.032
-"""Seconds, at least, of the spectra that they are read from."""
+"""Length of a window in which interaural differences are compared."""
+STFT_SECONDS = 0.032
+"""Least length of the STFT windows."""
 LAGS = 401
-"""Times compared, 5 microseconds apart."""
+"""Candidate time differences, 5 microseconds apart."""
 LIMIT_DB = 60.0
-"""Of level differences: a silent ear is this much below the other."""
+"""Largest level difference, that of a silent ear."""
 
 
 class Interaural(NamedTuple):
-    """Differences between a left and a right ear, or how far two sounds are apart in them."""
+    """Interaural differences, or the absolute errors of them."""
 
     level: Tensor
     """dB, `(...)`."""
     time: Tensor
-    """Seconds, `(...)`, from -1 to 1 ms, of what lies below 1.5 kHz."""
+    """Seconds, `(...)`, in -1..1 ms, from frequencies below 1.5 kHz."""
     phase: Tensor
-    """Radians by which left leads, `(..., frequencies)`; between two sounds the mean of what they differ, `(...)`."""
+    """Radians by which left leads, `(..., frequencies)`; as an error, the mean over frequency, `(...)`."""
 
 
-def spectrum_for(sample_rate: int) -> StftConfig:
-    """The windows that differences between ears are read from."""
-    size = 1 << (round(WINDOW * sample_rate) - 1).bit_length()
+def interaural_stft(sample_rate: int) -> StftConfig:
+    """STFT parameters for interaural differences."""
+    size = 1 << (round(STFT_SECONDS * sample_rate) - 1).bit_length()
     return StftConfig(size, size, size // 2, "none")
 
 
 def interaural(binaural: Tensor, sample_rate: int) -> Interaural:
-    """Differences between two ears over a whole sound.
+    """Interaural differences over a whole clip.
 
     Args:
         binaural: `(..., 2, samples)`, left and right.
@@ -55,59 +55,60 @@ def interaural(binaural: Tensor, sample_rate: int) -> Interaural:
     Raises:
         ValueError: not two channels, or shorter than 32 ms.
     """
-    config = spectrum_for(sample_rate)
+    config = interaural_stft(sample_rate)
     return _differences(*_powers(binaural, config), config, sample_rate)
 
 
 def interaural_error(predicted: Tensor, target: Tensor, sample_rate: int, seconds: float = SECONDS) -> Interaural:
-    """How far two sounds are apart in their differences between the ears, moment by moment, by the target's energy.
+    """Errors of interaural differences per window, averaged with the energy of the target as weight.
 
     Args:
         predicted: `(..., 2, samples)`.
-        target: likewise.
+        target: `(..., 2, samples)`.
         sample_rate: Hz.
-        seconds: length of a moment; what remains at the end is left out.
+        seconds: length of a window; an incomplete last window is ignored.
 
     Returns:
         Mean absolute differences `(...)`, that of phase over the frequencies below 1.5 kHz; nan where the target is
         silent.
 
     Raises:
-        ValueError: shapes that differ, not two channels, or a sound shorter than one moment.
+        ValueError: shapes that differ, not two channels, or audio shorter than one window.
     """
-    apart, energy = interaural_moments(predicted, target, sample_rate, seconds)
-    return Interaural(*(weighted(values, energy) for values in apart))
+    errors, energy = interaural_windows(predicted, target, sample_rate, seconds)
+    return Interaural(*(energy_weighted_mean(values, energy) for values in errors))
 
 
-def interaural_moments(
+def interaural_windows(
     predicted: Tensor, target: Tensor, sample_rate: int, seconds: float = SECONDS
 ) -> tuple[Interaural, Tensor]:
-    """Absolute differences and the target's energy in every moment, each `(..., moments)`; see `interaural_error`."""
+    """Absolute errors and energy of the target per window, each `(..., windows)`; see `interaural_error`."""
     size = round(seconds * sample_rate)
     if predicted.shape != target.shape or target.shape[-1] < size:
         raise ValueError(
-            f"expected two sounds (..., 2, {size} samples or more), got {tuple(predicted.shape)} and "
+            f"expected two clips (..., 2, {size} samples or more), got {tuple(predicted.shape)} and "
             f"{tuple(target.shape)}"
         )
-    config = spectrum_for(sample_rate)
-    one, other = (_powers(_cut(audio, size), config) for audio in (predicted, target))
-    found, wanted = (_differences(*each, config, sample_rate) for each in (one, other))
-    turn = found.phase - wanted.phase
-    weight_F = _below(config, sample_rate).to(turn) * (other[1].square() + other[2].square()).sqrt()
-    phase = torch.atan2(turn.sin(), turn.cos()).abs()
+    config = interaural_stft(sample_rate)
+    powers, target_powers = (_powers(_windows(audio, size), config) for audio in (predicted, target))
+    found, expected = (_differences(*each, config, sample_rate) for each in (powers, target_powers))
+    difference = found.phase - expected.phase
+    magnitude_F = (target_powers[1].square() + target_powers[2].square()).sqrt()
+    weight_F = _below_max_frequency(config, sample_rate).to(difference) * magnitude_F
+    phase = torch.atan2(difference.sin(), difference.cos()).abs()
     phase = (phase * weight_F).sum(-1) / weight_F.sum(-1).clamp(min=1e-30)
-    apart = Interaural((found.level - wanted.level).abs(), (found.time - wanted.time).abs(), phase)
-    return apart, other[0].sum(-1)
+    errors = Interaural((found.level - expected.level).abs(), (found.time - expected.time).abs(), phase)
+    return errors, target_powers[0].sum(-1)
 
 
-def _cut(audio: Tensor, size: int) -> Tensor:
+def _windows(audio: Tensor, size: int) -> Tensor:
     return audio.unfold(-1, size, size).movedim(-2, -3)
 
 
 def _powers(binaural: Tensor, config: StftConfig) -> tuple[Tensor, Tensor, Tensor]:
-    """Energy of the ears `(..., 2)`, and real and imaginary part of their cross spectrum `(..., F)`, over all time."""
+    """Energy per ear `(..., 2)`, real and imaginary part of the cross spectrum `(..., F)`, summed over time."""
     if binaural.shape[-2] != 2:
-        raise ValueError(f"expected sound of two ears, (..., 2, samples), got {tuple(binaural.shape)}")
+        raise ValueError(f"expected binaural audio (..., 2, samples), got {tuple(binaural.shape)}")
     spectrum = config.stft(binaural).mT
     real, imag = cross_spectrum(spectrum.real, spectrum.imag)
     return spectrum.abs().square().sum((-2, -1)), real.sum(-2), imag.sum(-2)
@@ -116,7 +117,7 @@ def _powers(binaural: Tensor, config: StftConfig) -> tuple[Tensor, Tensor, Tenso
 def _differences(energy: Tensor, real: Tensor, imag: Tensor, config: StftConfig, sample_rate: int) -> Interaural:
     least = energy.amax(-1, keepdim=True) * 10 ** (-LIMIT_DB / 10) + 1e-30
     left, right = (10 * energy.clamp(min=least).log10()).unbind(-1)
-    # A lag of a grid has no gradient.
+    # The lag is chosen from a grid, without gradient.
     correlation = torch.cat([real, imag], -1).detach() @ _steering(config.n_fft, sample_rate).to(real)
     best = correlation.argmax(-1)
     time = torch.where(correlation.amax(-1) > 0, lags(LAGS).to(real)[best], 0.0)
@@ -125,10 +126,10 @@ def _differences(energy: Tensor, real: Tensor, imag: Tensor, config: StftConfig,
 
 @lru_cache(maxsize=4)
 def _steering(n_fft: int, sample_rate: int) -> Tensor:
-    """Of every lag compared: more work than everything else about a moment."""
+    """Steering matrix of all candidate lags; cached, as it takes longer than all else for a window."""
     return lag_steering(lags(LAGS), n_fft, sample_rate)
 
 
-def _below(config: StftConfig, sample_rate: int) -> Tensor:
-    """1 for the bins up to 1.5 kHz and 0 above, `(F,)` on the CPU."""
-    return (torch.arange(config.bins) * sample_rate <= HIGHEST * config.n_fft).float()
+def _below_max_frequency(config: StftConfig, sample_rate: int) -> Tensor:
+    """Mask `(F,)` on the CPU: 1 for bins up to 1.5 kHz, 0 above."""
+    return (torch.arange(config.bins) * sample_rate <= MAX_FREQUENCY * config.n_fft).float()

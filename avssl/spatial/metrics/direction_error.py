@@ -1,4 +1,4 @@
-"""Angle between where two sound fields come from, a moment at a time."""
+"""Direction-of-arrival error between two ambisonic sound fields, per time window."""
 
 from __future__ import annotations
 
@@ -10,68 +10,68 @@ from torch import Tensor
 from avssl.spatial.ambisonics import angle_between, band_covariance, field_direction, require_foa
 
 SECONDS = 0.1
-"""Length of a moment."""
+"""Length of a window."""
 LOW, HIGH = 150.0, 4000.0
-"""Hz; below, walls dominate; above, first-order microphones alias."""
-QUIET_DB = -60.0
-"""Below the loudest moment of the reference: as good as silent."""
-LOST = 90.0
-"""Degrees between any direction and one drawn at random, on average: what a field without a direction is charged."""
+"""Hz; frequency band: below, room reflections dominate; above, first-order microphones alias."""
+SILENCE_DB = -60.0
+"""Level below the loudest window of the reference that counts as silence."""
+UNDEFINED_ERROR = 90.0
+"""Degrees; error of a field without direction: the mean angle to a random direction."""
 
 
 def direction_error(foa: Tensor, reference: Tensor, sample_rate: int, seconds: float = SECONDS) -> Tensor:
-    """Degrees between the active intensity vectors of two fields, weighted by the reference's energy.
+    """Angle between the active intensity vectors of two fields, averaged with the energy of the reference as weight.
 
-    Moments in which the reference is silent or has no direction are left out; those in which only the other field has
-    none count 90 degrees.
+    Windows where the reference is silent or has no direction are ignored; where only the other field has none, the
+    error is 90 degrees.
 
     Args:
         foa: `(..., 4, samples)`, ambiX order W, Y, Z, X.
-        reference: likewise.
+        reference: `(..., 4, samples)`, of the same convention.
         sample_rate: Hz.
-        seconds: length of a moment; what remains at the end is left out.
+        seconds: length of a window; an incomplete last window is ignored.
 
     Returns:
         Degrees, `(...)`; nan where the reference never has a direction.
 
     Raises:
-        ValueError: shapes that differ or are not those of a first-order field, or a sound shorter than one moment.
+        ValueError: shapes that differ or are not `(..., 4, samples)`, or audio shorter than one window.
     """
-    return weighted(*moments(foa, reference, sample_rate, seconds))
+    return energy_weighted_mean(*window_errors(foa, reference, sample_rate, seconds))
 
 
-def moments(foa: Tensor, reference: Tensor, sample_rate: int, seconds: float = SECONDS) -> tuple[Tensor, Tensor]:
-    """Degrees apart and the reference's energy in every moment, each `(..., moments)`; see `direction_error`."""
+def window_errors(foa: Tensor, reference: Tensor, sample_rate: int, seconds: float = SECONDS) -> tuple[Tensor, Tensor]:
+    """Error in degrees and energy of the reference per window, each `(..., windows)`; see `direction_error`."""
     require_foa(foa)
     size = round(seconds * sample_rate)
     if foa.shape != reference.shape or foa.shape[-1] < size:
         raise ValueError(
-            f"expected two fields (..., 4, {size} samples or more), got {tuple(foa.shape)} and {tuple(reference.shape)}"
+            f"expected two clips (..., 4, {size} samples or more), got {tuple(foa.shape)} and {tuple(reference.shape)}"
         )
-    found, wanted = (_covariances(field, size, sample_rate) for field in (foa, reference))
+    found, expected = (_covariances(each, size, sample_rate) for each in (foa, reference))
     azimuth, elevation, _ = field_direction(found)
-    true_azimuth, true_elevation, _ = field_direction(wanted)
-    apart = angle_between(azimuth, elevation, true_azimuth, true_elevation).rad2deg()
-    apart = torch.where(_directed(found), apart, LOST)
-    energy = wanted.diagonal(dim1=-2, dim2=-1).sum(-1) * _directed(wanted)
-    return apart, energy
+    true_azimuth, true_elevation, _ = field_direction(expected)
+    error = angle_between(azimuth, elevation, true_azimuth, true_elevation).rad2deg()
+    error = torch.where(_has_direction(found), error, UNDEFINED_ERROR)
+    energy = expected.diagonal(dim1=-2, dim2=-1).sum(-1) * _has_direction(expected)
+    return error, energy
 
 
-def weighted(values: Tensor, energy: Tensor) -> Tensor:
-    """Mean of values `(..., moments)` by energy, over the moments that are not quiet: `(...)`, nan where all are."""
-    loud = energy > energy.amax(-1, keepdim=True) * 10 ** (QUIET_DB / 10)
+def energy_weighted_mean(values: Tensor, energy: Tensor) -> Tensor:
+    """Energy-weighted mean of values `(..., windows)` over windows that are not silent: `(...)`, nan if all are."""
+    loud = energy > energy.amax(-1, keepdim=True) * 10 ** (SILENCE_DB / 10)
     weight = energy * loud
     return torch.where(loud, values, 0.0).mul(weight).sum(-1) / torch.where(loud.any(-1), weight.sum(-1), math.nan)
 
 
 def _covariances(foa: Tensor, size: int, sample_rate: int) -> Tensor:
-    """Products of the channels within the band in every moment: `(..., moments, 4, 4)`."""
+    """Band-limited channel covariance per window: `(..., windows, 4, 4)`."""
     windows = foa.unfold(-1, size, size).movedim(-2, -3)
     return band_covariance(windows, sample_rate, LOW, min(HIGH, sample_rate / 2))
 
 
-def _directed(covariance: Tensor) -> Tensor:
-    """Whether a field has an intensity that is more than rounding."""
+def _has_direction(covariance: Tensor) -> Tensor:
+    """Whether the intensity exceeds rounding errors."""
     energy = covariance.diagonal(dim1=-2, dim2=-1).sum(-1)
     length: Tensor = torch.linalg.vector_norm(covariance[..., 0, 1:], dim=-1)
     return length > 1e-6 * energy

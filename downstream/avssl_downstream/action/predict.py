@@ -8,7 +8,7 @@ from pathlib import Path
 from torch import Tensor
 
 from avssl.datasets.dataset import Dataset, Recording
-from avssl.embedding.inference import embed
+from avssl.embedding.batch_inference import embed
 from avssl_downstream.action.head_io import ActionClassifier
 from avssl_downstream.action.options import ActionOptions
 from avssl_downstream.action.video_clips import spread

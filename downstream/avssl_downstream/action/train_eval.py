@@ -13,8 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from avssl.datasets.dataset import Dataset, Recording
+from avssl.embedding.batch_inference import embed
 from avssl.embedding.cache import cached_embeddings
-from avssl.embedding.inference import embed
 from avssl.models.encoders import Encoders
 from avssl.train.loop import fit
 from avssl_downstream.action import head_io as folders

@@ -23,7 +23,7 @@ from avssl.data.loader import permutation
 from avssl.data.window_reader import read_window_audio, read_window_frames
 from avssl.data.worker_loader import Batch, in_order
 from avssl.datasets.dataset import Dataset, Recording
-from avssl.embedding.inference import embed
+from avssl.embedding.batch_inference import embed
 from avssl.io.atomic import replacing, write_text
 from avssl.models.encoders import Encoders
 from avssl.models.geometry import resolved

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from avssl.data.clip_options import Reading
 from avssl.datasets.dataset import Dataset
-from avssl.embedding.inference import tower_of
+from avssl.embedding.batch_inference import tower_of
 from avssl.errors import InputError
 from avssl.head import Head
 from avssl.models.embedder import AudioEmbedder, Embedder

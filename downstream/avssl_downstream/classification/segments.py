@@ -10,8 +10,8 @@ from torch import Tensor
 from avssl.data.clip_options import Reading
 from avssl.data.window_reader import Source
 from avssl.datasets.dataset import Dataset, Recording
+from avssl.embedding.batch_inference import tower_of
 from avssl.embedding.cache import cached_embeddings
-from avssl.embedding.inference import tower_of
 from avssl.models.embedder import Embedder
 
 Rows = list[Tensor]

@@ -18,8 +18,8 @@ from avssl_downstream.correspondence.angle_plot import draw_angles
 from avssl_downstream.correspondence.options import CorrespondenceOptions
 from avssl_downstream.correspondence.pair_probe import PAIRINGS, evaluate_pairs, train
 from avssl_downstream.correspondence.pair_sampling import PairSampler, embed
-from avssl_downstream.correspondence.retrieval import evaluate_retrieval, train_projections
 from avssl_downstream.correspondence.transformer_predictions import audio_of_frames
+from avssl_downstream.correspondence.window_retrieval import evaluate_retrieval, train_projections
 
 
 class Correspondence(Head):

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from avssl_downstream.spatialize.frame_features import LiveFrames
     from avssl_downstream.spatialize.head import Spatialize
+    from avssl_downstream.spatialize.streaming import StreamingSpatializer
 
-__all__ = ["Spatialize"]
+__all__ = ["LiveFrames", "Spatialize", "StreamingSpatializer"]
+_MODULES = {"LiveFrames": "frame_features", "Spatialize": "head", "StreamingSpatializer": "streaming"}
 
 
 def __getattr__(name: str) -> Any:
-    """Import the head on first use: its options are read without torch."""
-    if name not in __all__:
+    """Import a class on first use: the head's options are read without torch."""
+    if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from avssl_downstream.spatialize.head import Spatialize
-
-    return Spatialize
+    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)

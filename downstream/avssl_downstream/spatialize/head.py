@@ -18,7 +18,7 @@ from avssl.runs.run_folder import FIGURES, add_metrics, check_same, write_config
 from avssl.train.checkpoint import LAST
 from avssl.train.signals import interrupt_on_sigterm
 from avssl_downstream.spatialize.apply import apply
-from avssl_downstream.spatialize.evaluate import Evaluation
+from avssl_downstream.spatialize.evaluate_generator import Evaluation
 from avssl_downstream.spatialize.evaluation_clips import spatial_prior
 from avssl_downstream.spatialize.frame_features import FrameFeatures, FrameSource
 from avssl_downstream.spatialize.generator import Generator

@@ -47,6 +47,13 @@ class OverlapAdd:
 
     Raises:
         InputError: windows that overlap by less than half of what is used of them.
+
+    Example:
+        >>> stream = OverlapAdd(lambda windows, starts: windows, channels=1, samples=8, hop=4)
+        >>> audio = torch.randn(1, 20)
+        >>> out = torch.cat([stream.push(audio[:, :7]), stream.push(audio[:, 7:]), stream.finish()], 1)
+        >>> torch.allclose(out, audio, atol=1e-6)
+        True
     """
 
     def __init__(

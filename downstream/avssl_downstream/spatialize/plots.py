@@ -13,7 +13,7 @@ from avssl.datasets.manifest import Manifest, Row
 from avssl.io.atomic import replacing
 from avssl.spatial.stft import StftConfig
 from avssl_downstream.spatialize.activation_maps import activation_maps, plot_activations
-from avssl_downstream.spatialize.evaluate import MODEL
+from avssl_downstream.spatialize.evaluate_generator import MODEL
 from avssl_downstream.spatialize.evaluation_clips import clip_frames
 from avssl_downstream.spatialize.frame_features import FrameFeatures, RecordedFrames
 from avssl_downstream.spatialize.generator import KEPT_CHANNELS, Generator

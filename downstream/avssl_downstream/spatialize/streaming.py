@@ -28,17 +28,15 @@ class StreamingSpatializer:
     input itself, bit for bit, and so are the four channels of a first-order input. Output has the positions and, after
     `finish`, the length of the input, and does not depend on how the stream is divided into blocks.
 
-    Example, live, with blocks and frames from anywhere:
+    Live use, with blocks and frames from anywhere::
 
-    ```python
-    head = Spatialize.load(Path("runs/spatialize"), {})
-    frames = LiveFrames(head.generator)
-    spatializer = head.streaming(frames, sample_rate=48000)
-    for block, image, seconds in capture():  # block float32 (1, samples), image uint8 (height, width, 3)
-        frames.push(image, seconds)
-        play(spatializer.push(block))        # (2, samples), up to `spatializer.delay` seconds behind; maybe empty
-    play(spatializer.finish())
-    ```
+        head = Spatialize.load(Path("runs/spatialize"), {})
+        frames = LiveFrames(head.generator)
+        spatializer = head.streaming(frames, sample_rate=48000)
+        for block, image, seconds in capture():  # block float32 (1, samples), image uint8 (height, width, 3)
+            frames.push(image, seconds)
+            play(spatializer.push(block))  # (2, samples), up to `spatializer.delay` seconds behind; maybe empty
+        play(spatializer.finish())
 
     Args:
         generator: fitted, in evaluation mode.

@@ -165,5 +165,5 @@ def test_options_without_a_meaning_are_refused(wrong: dict[str, float]) -> None:
 
 
 def test_an_unknown_rotation_is_refused() -> None:
-    with pytest.raises(ValueError, match="not 'roll'"):
+    with pytest.raises(ValueError, match="got 'roll'"):
         draw_rotation("roll", np.random.default_rng(0))

@@ -271,6 +271,7 @@ SCRIPT = """
 
 
 @pytest.mark.parametrize("blow", [signal.SIGINT, signal.SIGKILL])
+@pytest.mark.heavy
 def test_no_process_outlives_an_interrupted_run(manifest, blow):
     run = subprocess.Popen(
         [sys.executable, "-c", textwrap.dedent(SCRIPT), str(manifest.root)],
@@ -305,6 +306,7 @@ def own_memory():
     return memory.rss - memory.shared
 
 
+@pytest.mark.heavy
 def test_memory_is_flat(manifest):
     stream = batches(manifest).between(0, 10**6)
     for _ in range(60):

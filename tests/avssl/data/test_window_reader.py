@@ -139,8 +139,8 @@ def test_each_tower_has_its_part_of_a_reading():
     [
         ({"seconds": 0}, "seconds > 0"),
         ({"frames": 0}, "frames >= 1"),
-        ({"channels": -1}, "negative"),
-        ({"size": 200}, "cannot be cut from pictures scaled to 128"),
+        ({"channels": -1}, "at least 0, got"),
+        ({"size": 200}, "expected a size of at most resize=128"),
         ({"view": (0.0, 0.0, 4.0)}, "below 180 degrees"),
     ],
 )

@@ -141,6 +141,7 @@ def field(seconds: float) -> np.ndarray:
     return np.stack([noise, noise, 0 * noise, 0 * noise], 1).astype(np.float32)
 
 
+@pytest.mark.heavy
 def test_a_recording_that_is_cut_up_is_prepared_as_if_it_were_whole(tmp_path: Path) -> None:
     whole, root = field(3.0), tmp_path / "in"
     clip = root / "frames" / IDS[0]

@@ -68,6 +68,7 @@ def test_test_clips_are_counted_in_every_other_list() -> None:
     }
 
 
+@pytest.mark.heavy
 def test_prepare_reports_that_a_list_of_mono_sources_holds_test_clips(tmp_path: Path) -> None:
     base = tmp_path / "in"
     base.mkdir()
@@ -98,6 +99,7 @@ def band(tmp_path: Path) -> Path:
     return base
 
 
+@pytest.mark.heavy
 def test_clips_whose_channels_hardly_differ_are_no_stereo(band: Path) -> None:
     report = prepare(band, band.parent / "out", "music-stereo", workers=1, progress=False)
     assert [row.key for row in report.rows] == ["wide0000000"]

@@ -263,6 +263,7 @@ def test_nothing_is_left_behind(hostile):
     assert len(list((hostile[1] / "media").iterdir())) == 2 * hostile[2].done
 
 
+@pytest.mark.heavy
 def test_a_declared_layout_and_projection_are_believed(tmp_path):
     root = tmp_path / "in"
     root.mkdir()

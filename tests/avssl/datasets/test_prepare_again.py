@@ -16,6 +16,8 @@ from avssl.datasets.manifest import read_manifest
 from avssl.datasets.prepare import prepare
 from avssl.datasets.prepare_journal import ENTRIES
 
+pytestmark = pytest.mark.heavy
+
 RUN = """
 import sys; from pathlib import Path; from avssl.datasets.prepare import prepare
 if __name__ == "__main__": prepare(Path(sys.argv[1]), Path(sys.argv[2]), "files", workers=2)

@@ -23,6 +23,8 @@ from avssl.datasets.manifest import Row, read_manifest
 from avssl.datasets.transcode import MEDIA, PARTIAL, Job, Options, prepare_one
 from avssl.media import read_all_audio, read_frames, write_video
 
+pytestmark = pytest.mark.heavy
+
 REAL = Path(os.environ.get("AVSSL_TEST_MEDIA", Path(__file__).parents[4] / "shared" / "data")) / "free" / "stereo"
 RATE = 48000
 LATE = 20

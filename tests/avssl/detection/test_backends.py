@@ -246,6 +246,7 @@ def test_torchvision_names_and_weights_that_are_missing_are_refused(monkeypatch,
     assert "weights_only" not in str(caught.value)  # torch recommends to run what lies in the file
 
 
+@pytest.mark.heavy
 def test_libraries_stay_offline_and_leave_nothing_behind(folder, exported, tmp_path):
     """In a process of its own: no address is looked up, no file appears, the process is as it was."""
     script = """

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from avssl.datasets.manifest import Manifest, Row, read_manifest
-from avssl.detection.detect import detect_objects
+from avssl.detection.detect_objects import detect_objects
 from avssl.detection.ground_truth import COLUMNS, FILE, read_truth
 from avssl.detection.object_index import read_settings
 from avssl.detection.tiling import BEYOND
@@ -69,6 +69,7 @@ def test_a_sliver_of_a_box_is_no_example():
 
 
 @pytest.mark.skipif(find_spec("ultralytics") is None, reason="needs the extra `detect_objects`")
+@pytest.mark.heavy
 def test_trained_folder_is_a_detector_and_nothing_else_is_left(world, tmp_path, monkeypatch):
     here, home = tmp_path / "here", tmp_path / "home"
     here.mkdir()

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-import avssl.embedding.inference
+import avssl.embedding.batch_inference
 from avssl.config import FeatureConfig, ModelConfig
 from avssl.data.clip_options import Reading
 from avssl.data.window_reader import Source
@@ -124,7 +124,7 @@ def test_the_iterator_warns_of_files_that_are_gone_too(encoders, sources, tmp_pa
 
 
 def test_a_run_that_was_stopped_goes_on_where_it_was(keep, sources, computed, monkeypatch):
-    monkeypatch.setattr(avssl.embedding.inference, "BATCH", 2)  # a file at a time
+    monkeypatch.setattr(avssl.embedding.batch_inference, "BATCH", 2)  # a file at a time
     whole = sources[2].path.read_bytes()
     sources[2].path.write_bytes(b"RIFF of nothing")
     with pytest.raises(ValueError, match=r"2\.wav"):

@@ -96,7 +96,7 @@ def test_faiss_is_not_needed() -> None:
         (lambda q, ql, r, rl: (q, ql, r[:, :3], rl), "expected embeddings (Q, D) and (N, D)"),
         (lambda q, ql, r, rl: (q, ql[1:], r, rl), "with a label each"),
         (lambda q, ql, r, rl: (q * torch.nan, ql, r, rl), "got NaN or Inf among the queries"),
-        (lambda q, ql, r, rl: (q, ql + 100, r, rl), "each with a reference of its label"),
+        (lambda q, ql, r, rl: (q, ql + 100, r, rl), "at least one reference of the same label"),
         (lambda q, ql, r, rl: (q[:0], ql[:0], r, rl), "got none"),
     ],
 )

@@ -33,6 +33,7 @@ def test_resident_memory_grows_by_what_is_held():
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="glibc's malloc only")
+@pytest.mark.heavy
 def test_freed_memory_is_used_again_without_page_faults(monkeypatch):
     monkeypatch.delenv("GLIBC_TUNABLES", raising=False)
     faults = []

@@ -305,6 +305,7 @@ def test_only_the_group_around_an_instant_is_decoded(tmp_path):
     assert few < (time.process_time() - begin) / 8
 
 
+@pytest.mark.heavy
 def test_open_files_are_bounded_and_memory_is_flat(tmp_path, counted):
     write_video(tmp_path / "0.mp4", counted(16, 224, 448), 16.0)
     for number in range(1, 100):

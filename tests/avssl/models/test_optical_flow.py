@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import save_file
 from torch.nn import functional
 
-from avssl.models.optical_flow import RAFT, flow_estimator, paint
+from avssl.models.optical_flow import RAFT, flow_estimator, flow_to_rgb
 
 
 def texture(height: int = 96, width: int = 192) -> torch.Tensor:
@@ -52,7 +52,7 @@ def test_what_crosses_the_seam_of_a_panorama_is_followed():
 
 def test_paint_keeps_direction_and_length():
     flow = torch.tensor([[0.0, 8.0, -100.0], [0.0, 0.0, 0.0]])[:, None]
-    assert paint(flow)[:, 0].T.tolist() == [[128, 128, 0], [192, 128, 128], [0, 128, 255]]
+    assert flow_to_rgb(flow)[:, 0].T.tolist() == [[128, 128, 0], [192, 128, 128], [0, 128, 255]]
 
 
 def test_raft_reads_its_weights_from_a_file_and_takes_any_size(tmp_path):

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from avssl.config import FeatureConfig
 from avssl.spatial.ambisonics import encode, mirror, stereo
-from avssl.spatial.binaural_cues import MOST_LAG, cross_spectrum, gcc_phat, lag_steering, lags
+from avssl.spatial.binaural_cues import MAX_LAG, cross_spectrum, gcc_phat, lag_steering, lags
 from avssl.spatial.features import Features
 
 RATE, N_FFT, HOP = 24000, 512, 480
@@ -79,7 +79,7 @@ def test_a_delay_is_the_phase_difference_of_a_tone(seconds, bin_of_tone):
 def test_a_delay_is_where_the_correlation_of_noise_peaks(generator, seconds, gain):
     left = torch.randn(RATE, generator=generator)
     peaks = features(mels=128)(torch.stack([left, gain * delayed(left, seconds)]))[LAG].mean(0)
-    step = 2 * MOST_LAG / 127
+    step = 2 * MAX_LAG / 127
     assert abs(lags(128)[peaks.argmax()] - seconds) < 0.6 * step
     assert peaks.max() > 0.75
 
@@ -90,7 +90,7 @@ def test_left_leads_means_what_scipys_correlation_says(pair):
     where = scipy.signal.correlation_lags(RATE, RATE)[found.argmax()] / RATE
     assert where == 12 / RATE
     peak = lags(64)[features()(sooner)[LAG].mean(0).argmax()]
-    assert peak == pytest.approx(where, abs=MOST_LAG / 63)
+    assert peak == pytest.approx(where, abs=MAX_LAG / 63)
 
 
 def test_correlation_is_numpys_inverse_transform_of_the_whitened_spectrum(pair):

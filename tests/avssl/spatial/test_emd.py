@@ -10,7 +10,7 @@ import torch
 from scipy.optimize import linprog
 
 from avssl.spatial.ambisonics import angle_between, encode, rotate, rotation
-from avssl.spatial.emd import earth_movers_distance, great_circles
+from avssl.spatial.emd import earth_movers_distance, great_circle_distances
 from avssl.spatial.energy_map import emd, emd_legacy, energy_towards, equal_area_grid, legacy_grid
 
 
@@ -40,9 +40,9 @@ def hat(masses, others, ground):
     return solved.fun + abs(masses.sum() - others.sum()) * ground.max()
 
 
-def test_least_work_is_that_of_linear_programming():
+def test_emd_equals_linear_programming():
     random = np.random.default_rng(0)
-    ground = great_circles(*equal_area_grid(30))
+    ground = great_circle_distances(*equal_area_grid(30))
     for _ in range(4):
         one, two = random.random((2, 30)) * (random.random((2, 30)) > 0.3)
         one, two = one / one.sum(), two / two.sum()
@@ -86,7 +86,7 @@ def test_distances_are_symmetric_blind_to_level_and_nought_for_the_same(generato
 
 def test_the_published_distance_is_partial_transport_with_a_penalty():
     random = np.random.default_rng(1)
-    ground = great_circles(*legacy_grid())
+    ground = great_circle_distances(*legacy_grid())
     one, two = random.random(84), 1.7 * random.random(84)
     for first, second in ((one, two), (two, one)):
         found = emd_legacy(torch.from_numpy(first), torch.from_numpy(second), scale=1.0)
@@ -106,7 +106,7 @@ def test_silence_and_other_grids_have_no_distance():
         emd(torch.zeros(50), torch.ones(50))
     with pytest.raises(ValueError, match="two maps on one grid"):
         emd(torch.ones(50), torch.ones(60))
-    with pytest.raises(ValueError, match="not negative"):
+    with pytest.raises(ValueError, match="0 or more"):
         emd(torch.ones(50), torch.ones(50) - 1.5 * torch.eye(50)[0])
     with pytest.raises(ValueError, match="84 points"):
         emd_legacy(torch.ones(50), torch.ones(50))

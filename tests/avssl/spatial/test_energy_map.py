@@ -63,5 +63,5 @@ def test_silence_has_a_map_and_a_finite_gradient():
 
 
 def test_stereo_has_no_map():
-    with pytest.raises(ValueError, match=r"this has \(2, 100\)"):
+    with pytest.raises(ValueError, match=r"got \(2, 100\)"):
         energy_map(torch.zeros(2, 100))

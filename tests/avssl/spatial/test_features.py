@@ -260,13 +260,13 @@ def test_gradient_is_right_and_finite_where_a_channel_is_silent(name, generator)
 def test_what_cannot_work_is_refused(field):
     with pytest.raises(ValueError, match="did you mean 'foa-iv'"):
         features("foa_iv")
-    with pytest.raises(ValueError, match="foa-iv starts from 4 channels, not 2"):
+    with pytest.raises(ValueError, match="expected 4 channels for foa-iv, got 2"):
         Features(FeatureConfig(), channels=2)
-    with pytest.raises(ValueError, match=r"foa-iv takes \(\.\.\., 4 channels, samples\), got \(3, 2, 24000\)"):
+    with pytest.raises(ValueError, match=r"audio \(\.\.\., 4 channels, samples\) for foa-iv, got \(3, 2, 24000\)"):
         features()(field[:, :2])
-    with pytest.raises(ValueError, match="needs at least 257 samples, got 100"):
+    with pytest.raises(ValueError, match="at least 257 samples for foa-iv, got 100"):
         features()(field[..., :100])
-    with pytest.raises(ValueError, match="at least one sound"):
+    with pytest.raises(ValueError, match="at least one waveform"):
         features().fit([])
 
 

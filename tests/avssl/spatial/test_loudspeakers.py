@@ -88,7 +88,7 @@ def test_the_preview_is_two_cardioids(generator):
 
 
 def test_unknown_arrangements_are_named():
-    with pytest.raises(ValueError, match="unknown loudspeakers '9.1'.*5.1, 7.1"):
+    with pytest.raises(ValueError, match="loudspeaker layout among 5.1, 7.1, got '9.1'"):
         decode(torch.zeros(4, 10), "9.1")
-    with pytest.raises(ValueError, match=r"this has \(2, 10\)"):
+    with pytest.raises(ValueError, match=r"got \(2, 10\)"):
         decode(torch.zeros(2, 10), "5.1")

@@ -248,7 +248,7 @@ def test_what_no_camera_has_is_refused(noise):
         crop(noise, where, math.pi, 20)
     with pytest.raises(ValueError, match="between 0 and pi radians"):
         crop(noise, where, torch.tensor([0.0]), 20)
-    with pytest.raises(ValueError, match=r"frames are uint8 \(time, 3, height, width\), these are torch.float32"):
+    with pytest.raises(ValueError, match=r"frames uint8 \(time, 3, height, width\), got torch.float32"):
         crop(noise.float(), where, 1.0, 20)
-    with pytest.raises(ValueError, match=r"these are torch.uint8 \(3, 128, 256\)"):
+    with pytest.raises(ValueError, match=r"got torch.uint8 \(3, 128, 256\)"):
         crop(noise[0], where, 1.0, 20)

@@ -108,6 +108,7 @@ def test_some_groups_have_audio_and_some_have_none():
     assert 15 < sum(sounding) < 45
 
 
+@pytest.mark.heavy
 def test_the_same_seed_gives_the_same_files_whatever_the_number_of_processes(world, tmp_path, same_content):
     again = actions(tmp_path, workers=2, seed=3, **(SMALL | {"classes": 6}))
     for name in files(world):

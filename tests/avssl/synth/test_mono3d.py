@@ -1,14 +1,14 @@
 import json
 import shutil
-import subprocess
-import sys
 from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import soundfile
+from click.testing import CliRunner
 
+from avssl.cli import main
 from avssl.datasets.manifest import read_manifest
 from avssl.synth.canvas.compositing import Canvas
 from avssl.synth.mono3d.mono3d_dataset import Mono3d, Mono3dOptions, mono3d
@@ -178,6 +178,7 @@ def rendered(tmp_path_factory):
     return out
 
 
+@pytest.mark.heavy
 def test_the_same_seed_gives_the_same_world_whatever_the_number_of_processes(rendered, tmp_path, same_content):
     mono3d(tmp_path, 5, 1.0, 5, workers=2, **SMALL)
     media = [f"media/{clip:05d}.{suffix}" for clip in range(4) for suffix in ("wav", "mp4")]
@@ -227,11 +228,12 @@ def test_numbers_without_meaning_are_refused(tmp_path, change, message):
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.heavy
 def test_the_command_prints_the_manifest(tmp_path):
-    command = [sys.executable, "-c", "from avssl.cli import main; main()", "synth", "mono3d", str(tmp_path / "out")]
     options = {"clips": 1, "seconds": 0.25, "width": 64, "height": 32, "type": "P2", "workers": 1, "step": 0.1}
     flags = [text for name, value in options.items() for text in (f"--{name}", str(value))]
-    done = subprocess.run([*command, *flags], capture_output=True, text=True, check=True)
+    done = CliRunner().invoke(main, ["synth", "mono3d", str(tmp_path / "out"), *flags])
+    assert done.exit_code == 0, done.output
     assert done.stdout == f"{tmp_path / 'out' / 'manifest.parquet'}\n"
     assert "clips/s" in done.stderr
     settings = json.loads((tmp_path / "out" / "scenes.json").read_text())

@@ -256,6 +256,7 @@ def rendered(tmp_path_factory):
     return out
 
 
+@pytest.mark.heavy
 def test_the_same_seed_gives_the_same_world_whatever_the_number_of_processes(rendered, tmp_path, same_content):
     pseudo_binaural(tmp_path, 4, 0.5, 5, workers=2, **SMALL)
     media = [f"media/{clip:05d}.{suffix}" for clip in range(3) for suffix in ("wav", "mp4")]

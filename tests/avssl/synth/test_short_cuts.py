@@ -19,6 +19,8 @@ from avssl.synth.sources.classes import KINDS
 from avssl.synth.stage.stage_dataset import Stage, StageOptions
 from avssl.synth.video_render import render_frames
 
+pytestmark = pytest.mark.heavy
+
 SHORT = Format(seconds=1.0, width=128)
 
 

@@ -120,6 +120,7 @@ def test_no_absolute_direction_tells_a_class():
     assert abs(np.exp(1j * np.array(azimuths)).mean()) < 0.2
 
 
+@pytest.mark.heavy
 def test_files_are_eigenscapes_and_its_reader_says_that_they_are_made_up(tmp_path):
     ambience(tmp_path, recordings=2, seconds=1.0, order=1, sample_rate=16000, workers=1, progress=False)
     found = EigenScape(EigenScapeOptions(folds="leave-one-out")).read(tmp_path)
@@ -187,6 +188,7 @@ def test_somebody_elses_recordings_and_other_worlds_are_left_alone(tmp_path):
         ambience(tmp_path / "made", classes=["Beach"], order=2, **SMALL)
 
 
+@pytest.mark.heavy
 def test_taus_tree_is_read_by_its_reader_seen_and_heard(tmp_path):
     options = ["--layout", "tau", "--classes", "bus,park", "--recordings", "2", "--seconds", "1", "--workers", "1"]
     result = CliRunner().invoke(main, ["synth", "ambience", str(tmp_path), *options])
@@ -206,6 +208,7 @@ def test_taus_tree_is_read_by_its_reader_seen_and_heard(tmp_path):
     assert np.abs(two[0] - one[-1]).max() <= np.abs(np.diff(one, axis=0)).max(), "one clip goes on where the last ended"
 
 
+@pytest.mark.heavy
 def test_classes_of_tau_are_all_heard_and_seen():
     assert tuple(AUDIO) == tuple(SIGHTS) == tau.CLASSES
     for label in AUDIO:

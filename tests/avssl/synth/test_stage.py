@@ -2,8 +2,6 @@ import json
 import os
 import platform
 import shutil
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +10,9 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import soundfile
+from click.testing import CliRunner
 
+from avssl.cli import main
 from avssl.datasets.manifest import read_manifest
 from avssl.spatial.viewport import project
 from avssl.synth.stage.stage_dataset import Stage, StageOptions, stage
@@ -29,6 +29,7 @@ def world(tmp_path_factory):
     return out
 
 
+@pytest.mark.heavy
 def test_the_same_seed_gives_the_same_world_whatever_the_number_of_processes(world, tmp_path, same_content):
     stage(tmp_path, 5, 1.0, 5, workers=2, **SMALL)
     media = [f"media/{clip:05d}.{suffix}" for clip in range(4) for suffix in ("wav", "mp4")]
@@ -188,11 +189,12 @@ def test_responses_that_are_none_are_one_line_and_nothing_is_written(tmp_path):
         assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.heavy
 def test_the_command_prints_the_manifest_and_shows_its_progress_on_stderr(tmp_path):
-    command = [sys.executable, "-c", "from avssl.cli import main; main()", "synth", "stage", str(tmp_path / "out")]
     options = {"clips": 1, "seconds": 0.25, "width": 64, "height": 32, "fov": 60, "workers": 1}
     flags = [text for name, value in options.items() for text in (f"--{name}", str(value))]
-    done = subprocess.run([*command, *flags, "--room", "false"], capture_output=True, text=True, check=True)
+    done = CliRunner().invoke(main, ["synth", "stage", str(tmp_path / "out"), *flags, "--room", "false"])
+    assert done.exit_code == 0, done.output
     assert done.stdout == f"{tmp_path / 'out' / 'manifest.parquet'}\n"
     assert "rendering" in done.stderr
     settings = json.loads((tmp_path / "out" / "scenes.json").read_text())

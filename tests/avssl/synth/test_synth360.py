@@ -26,6 +26,7 @@ def world(tmp_path_factory):
     return out
 
 
+@pytest.mark.heavy
 def test_the_same_seed_gives_the_same_world_whatever_the_number_of_processes(world, tmp_path, same_content):
     synth360(tmp_path, 4, 1.0, 5, workers=2, **SMALL)
     media = [f"media/{clip:05d}.{suffix}" for clip in range(4) for suffix in ("wav", "mp4")]

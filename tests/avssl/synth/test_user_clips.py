@@ -94,6 +94,7 @@ def test_every_clip_is_the_first_in_turn_and_kinds_are_those_asked_for(clips, tm
     assert found.kinds == {"blue": 1, "green": 1, "red": 1}
 
 
+@pytest.mark.heavy
 def test_worlds_are_made_of_a_users_clips(clips, tmp_path):
     settings = {"clips": 3, "seconds": 1.0, "seed": 0, "sources": clips / "sources.json"} | SMALL
     mono3d(tmp_path / "walks", type="P2", **settings)

@@ -32,6 +32,7 @@ def test_a_checkpoint_of_another_format_is_one_line_that_says_so(tmp_path):
             checkpoint.load(path)
 
 
+@pytest.mark.heavy
 def test_a_full_disk_leaves_the_checkpoint_before_and_no_rubbish(tmp_path):
     """A limit on the size of files stands for the disk."""
     path = tmp_path / "last.ckpt"

@@ -7,7 +7,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-import avssl.detection.detect
+import avssl.detection.detect_objects
 from avssl.config import DataConfig, RunConfig, fill
 from avssl.datasets.manifest import read_manifest, write_manifest
 from avssl.detection.backends.load import detector_sha256
@@ -42,7 +42,7 @@ def asked(monkeypatch):
         )
         return path
 
-    monkeypatch.setattr(avssl.detection.detect, "detect_objects", detect)
+    monkeypatch.setattr(avssl.detection.detect_objects, "detect_objects", detect)
     return calls
 
 

@@ -1,5 +1,9 @@
 import json
 
+import pytest
+
+pytestmark = pytest.mark.heavy
+
 
 def test_work_of_rank_0_reaches_all_processes_and_so_does_its_error(run_tiny, tmp_path):
     process = run_tiny("first_rank", tmp_path, processes=2)

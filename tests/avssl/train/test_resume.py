@@ -8,6 +8,8 @@ import torch
 
 from avssl.train import checkpoint
 
+pytestmark = pytest.mark.heavy
+
 
 def wait_for(path, step, seconds=60):
     end = time.monotonic() + seconds

@@ -1,9 +1,12 @@
+import pytest
 import torch
 from torch import nn
 from torch.testing import assert_close
 
 from avssl.train import checkpoint
 from avssl.train.sync_batchnorm import SyncBatchNorm, convert_sync_batchnorm
+
+pytestmark = pytest.mark.heavy
 
 
 def load(path):

@@ -8,6 +8,7 @@ SMALL = {"clips": 2, "clip_seconds": 0.5, "seconds": 0.5, "frames": 1, "frame_ra
 
 
 @pytest.mark.parametrize(("name", "channels", "shape"), [("synth360", 4, (224, 448)), ("stage", 2, (128, 224))])
+@pytest.mark.heavy
 def test_a_world_is_rendered_by_its_name_and_kept(tmp_path, monkeypatch, name, channels, shape):
     monkeypatch.setenv("AVSSL_CACHE", str(tmp_path))
     config = DataConfig(synthetic_dataset=name, **SMALL)

@@ -103,6 +103,7 @@ def first_rank(folder):
 
 
 if __name__ == "__main__":
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
     parser = argparse.ArgumentParser()
     parser.add_argument("what", choices=["train", "gradients", "first_rank"])
     parser.add_argument("folder", type=Path)

@@ -64,6 +64,7 @@ def eigenscape(root: Path, **settings: Any) -> Any:
     return fill(Eigenscape.Options, {"precision": "32-true", **given, **settings})
 
 
+@pytest.mark.heavy
 def test_space_alone_tells_two_scenes_apart_and_a_second_run_needs_no_media(
     recordings: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -116,6 +117,7 @@ def test_encoders_that_lack_channels_or_a_tower_are_refused() -> None:
         AcousticScenes(stereo, AcousticScenes.Options())
 
 
+@pytest.mark.heavy
 def test_fine_tuned_towers_learn_the_scenes_and_are_kept(recordings: Path, tmp_path: Path) -> None:
     start = encoders("mono-logmel")
     before = start.fingerprint()
@@ -130,6 +132,7 @@ def test_fine_tuned_towers_learn_the_scenes_and_are_kept(recordings: Path, tmp_p
         Eigenscape(start, replace(options, epochs=3)).fit(tmp_path / "out")
 
 
+@pytest.mark.heavy
 def test_random_towers_are_fine_tuned_as_the_encoders_are(recordings: Path, tmp_path: Path) -> None:
     start = encoders("mono-logmel")
     options = eigenscape(recordings, mode="finetune", baselines=["random"], epochs=1, draws=1, batch=4)
@@ -192,6 +195,7 @@ def scenes(root: Path, **settings: Any) -> Any:
     return fill(AcousticScenes.Options, {"precision": "32-true", "size": 32, "baselines": [], **given, **settings})
 
 
+@pytest.mark.heavy
 def test_scenes_are_told_by_audio_by_frames_and_by_both(tau: Path, tmp_path: Path) -> None:
     options = scenes(tau, upmix=True, baselines=["random", "logmel"])
     found = AcousticScenes(encoders(), options).fit(tmp_path / "out")
@@ -244,7 +248,7 @@ def test_both_towers_are_fine_tuned_together(tau: Path, tmp_path: Path) -> None:
         (Eigenscape, {"hop": 0}, "hop must be positive"),
         (Eigenscape, {"swap_parks": True}, "did you mean 'swap_park'"),
         (AcousticScenes, {"tower": "sound"}, "tower is audio, video, both, not 'sound'"),
-        (AcousticScenes, {"size": 200, "resize": 128}, "cannot be cut from pictures scaled to 128"),
+        (AcousticScenes, {"size": 200, "resize": 128}, "expected a size of at most resize=128"),
         (AcousticScenes, {"dropout": 1.0}, "0 <= dropout < 1"),
     ],
 )

@@ -14,7 +14,7 @@ from avssl_downstream.action.video_clips import read_labelled, spread
 from safetensors.torch import load_file
 
 from avssl.config import FeatureConfig, ModelConfig, fill
-from avssl.embedding.inference import embed
+from avssl.embedding.batch_inference import embed
 from avssl.media import read_frames
 from avssl.models.encoders import Encoders
 from avssl.models.geometry import InputGeometry
@@ -28,6 +28,7 @@ def rows(path: Path) -> list[dict[str, str]]:
 
 
 @pytest.mark.parametrize("classifier", ["logistic", "svm", "knn"])
+@pytest.mark.heavy
 def test_who_sees_motion_tells_motions_apart(seer: Encoders, options: Any, tmp_path: Path, classifier: str) -> None:
     found = Action(seer, options(classifier=classifier)).fit(tmp_path / "out")
     assert found["accuracy"] > (0.8 if classifier == "knn" else 0.99)  # neighbours are near in place, too
@@ -74,6 +75,7 @@ def test_a_videos_probabilities_are_the_mean_of_its_clips(seer: Encoders, option
         assert float(clips.std(0).max()) > 1e-4
 
 
+@pytest.mark.heavy
 def test_several_splits_give_their_mean_and_deviation(seer: Encoders, options: Any, tmp_path: Path) -> None:
     few = {"single_frame": True, "train_clips": 1, "test_clips": 1}
     whole = Action(seer, options(split=0, **few)).fit(tmp_path / "whole")
@@ -94,6 +96,7 @@ def test_embeddings_outlive_the_media(seer: Encoders, options: Any, made: Path, 
     assert again == first
 
 
+@pytest.mark.heavy
 def test_a_tower_learns_what_its_classifier_alone_cannot(learner: Encoders, options: Any, tmp_path: Path) -> None:
     fast = {"optim": {"lr": 0.02}, "epochs": 8, "batch": 4, "dropout": 0.0}
     frozen = Action(learner, options(single_frame=True)).fit(tmp_path / "frozen")
@@ -127,6 +130,7 @@ def test_training_shows_every_video_equally_often_in_any_order(options: Any, mad
     assert late["video"].shape == (3, 4, 3, 32, 32)
 
 
+@pytest.mark.heavy
 def test_a_fitted_head_is_whole_in_its_folder(options: Any, made: Path, tmp_path: Path) -> None:
     torch.manual_seed(0)
     encoders = Encoders(ModelConfig(), FeatureConfig()).eval()
@@ -165,7 +169,7 @@ def test_missing_videos_are_counted_and_listed(
     [
         ({"mode": "fine"}, "mode is frozen, finetune"),
         ({"layout": "ucf"}, "did you mean 'ucf101'"),
-        ({"size": 64, "resize": 32}, "cannot be cut from pictures scaled to 32"),
+        ({"size": 64, "resize": 32}, "expected a size of at most resize=32"),
         ({"missing": 2}, "action.missing is from 0 to 1"),
         ({"batch": 0}, "action.batch is at least 1"),
         ({"split": -1}, "action.split must not be negative"),

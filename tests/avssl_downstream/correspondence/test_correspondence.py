@@ -14,7 +14,7 @@ from avssl_downstream.correspondence import Correspondence
 from avssl_downstream.correspondence.options import CorrespondenceOptions
 from avssl_downstream.correspondence.pair_probe import Pairs, evaluate_pairs, train
 from avssl_downstream.correspondence.pair_sampling import PairSampler, draw_misalignment
-from avssl_downstream.correspondence.retrieval import ClipBatches, evaluate_retrieval, train_projections
+from avssl_downstream.correspondence.window_retrieval import ClipBatches, evaluate_retrieval, train_projections
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
@@ -88,6 +88,7 @@ def options(world: Path, **changes: Any) -> CorrespondenceOptions:
     return fill(CorrespondenceOptions, small, quick, changes)
 
 
+@pytest.mark.heavy
 def test_a_probe_reads_what_oracles_know(world: Path, tmp_path: Path) -> None:
     found = Correspondence(Oracle(), options(world, least_misalignment=60.0)).fit(tmp_path)
     assert found["avsa_bin"] > 0.85
@@ -104,12 +105,14 @@ def test_a_probe_reads_what_oracles_know(world: Path, tmp_path: Path) -> None:
     assert load_file(tmp_path / "retrieval.safetensors")["audio.weight"].shape == (128, 5)
 
 
+@pytest.mark.heavy
 def test_encoders_that_hear_no_direction_stay_at_chance(world: Path, tmp_path: Path) -> None:
     found = Correspondence(Oracle(spatial=False), options(world, crops=1)).fit(tmp_path)
     assert abs(found["avsa_bin"] - 0.5) < 0.1
     assert found["avsa_bin"] == found["avsa_bin_1"]
 
 
+@pytest.mark.heavy
 def test_numbers_repeat_and_encoders_are_left_as_they_were(world: Path, tmp_path: Path) -> None:
     encoders = Oracle()
     encoders.audio.eval()
@@ -128,6 +131,7 @@ def saved_transformer(path: Path, width: int = 6, depth: int = 2) -> CrossModalT
     return made
 
 
+@pytest.mark.heavy
 def test_what_a_transformer_predicts_is_probed_in_the_frames_place(world: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     run.mkdir()
@@ -161,6 +165,7 @@ def test_no_transformer_or_one_of_another_width_is_refused(world: Path, tmp_path
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.heavy
 def test_retrieval_numbers_are_those_of_all_pairs_of_draws(world: Path, tmp_path: Path) -> None:
     head = Correspondence(Oracle(), options(world, train_draws=2, epochs=2, crops=2))
     found = head.fit(tmp_path)
@@ -233,6 +238,7 @@ def test_an_epoch_shows_every_draw_once_and_batches_are_a_function_of_the_step()
     assert torch.equal(late["video"], list(pairs.between(4, 8))[2]["video"])
 
 
+@pytest.mark.heavy
 def test_a_probe_learns_a_comparison_and_judges_new_clips() -> None:
     settings = CorrespondenceOptions(epochs=30)
     probe = train(known_draws(60), "avsa", settings, "test")

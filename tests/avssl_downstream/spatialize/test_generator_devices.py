@@ -6,17 +6,19 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from avssl_downstream.spatialize.generators import GENERATORS
 from avssl_downstream.spatialize.options import SpatializeOptions
 from avssl_downstream.spatialize.registry import build_generator
 from torch.nn.functional import pad
 from torch.utils.data import default_collate
 
+from avssl import plugins
 from avssl.testing import make_clips
+
+pytestmark = pytest.mark.heavy
 
 META = torch.device("meta")
 CASES = [
-    *((name, {}) for name in GENERATORS),
+    *((name, {}) for name in plugins.names(plugins.GENERATORS)),
     ("foa360", {"order": 2}),
     ("foa360", {"variant": "unet"}),
     ("foa360", {"network": "small"}),

@@ -121,6 +121,7 @@ def test_a_loaded_head_gives_the_same_audio(fitted, tmp_path, film, tone):
     assert left > 4 * right  # the frame is bright on the left at first, the side of the audio in the training clips
 
 
+@pytest.mark.heavy
 def test_twelve_steps_are_six_and_six(clips, tmp_path):
     short = options(clips, train=TrainConfig(steps=6, precision="32-true", save_every=6))
     long = replace(short, train=replace(short.train, steps=12))
@@ -172,6 +173,7 @@ def test_folders_of_an_older_avssl_are_one_line_that_says_so(fitted, clips, tmp_
         Spatialize(None, options(clips)).fit(tmp_path)
 
 
+@pytest.mark.heavy
 def test_a_generator_around_encoders_is_loaded_without_them(clips, tmp_path):
     torch.manual_seed(1)
     encoders = Encoders(ModelConfig(), FeatureConfig())

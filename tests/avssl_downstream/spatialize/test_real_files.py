@@ -42,6 +42,7 @@ def decoded(path, channels):
 
 
 @pytest.mark.parametrize("name", ["nasa_13013.mp4", "lhotse_big_buck_bunny_small.mp4"])
+@pytest.mark.heavy
 def test_an_ordinary_video_gets_two_ears(tmp_path, pan, name):
     source, target = media(f"free/action/{name}"), tmp_path / "out.mp4"
     apply(source, target, pan, replace(OPTIONS, mix="mean"), single_process("32-true"))
@@ -56,6 +57,7 @@ def test_an_ordinary_video_gets_two_ears(tmp_path, pan, name):
     assert np.mean(error**2) < 0.02 * np.mean(mono**2)
 
 
+@pytest.mark.heavy
 def test_a_360_degree_video_gets_a_field_that_players_know(tmp_path, around):
     source, target = media("restricted/video360/NdE7uYVaynQl_0.webm"), tmp_path / "out.mp4"
     apply(source, target, around, replace(OPTIONS, mix="first", panorama=True), single_process("32-true"))

@@ -18,7 +18,7 @@ from avssl.data.augment import jitter_colour
 from avssl.data.clip import Clip
 from avssl.data.clip_options import Colour
 from avssl.errors import InputError
-from avssl.models.optical_flow import flow_estimator, paint
+from avssl.models.optical_flow import flow_estimator, flow_to_rgb
 from avssl.spatial.stft import apply_mask, from_parts, ideal_masks, level
 from avssl_downstream.spatialize.generator import Generator, VisualBranchFactory, resize_frames
 from avssl_downstream.spatialize.generators.asn_options import NETWORKS, AsnOptions
@@ -146,7 +146,7 @@ class Asn(Generator):
     def _flow_images(self, frames: Tensor) -> Tensor:
         """Optical flow of `(T, 3, rows, columns)` as images of that shape."""
         assert self.optical_flow is not None
-        return paint(self.optical_flow(frames), self.options.max_flow)
+        return flow_to_rgb(self.optical_flow(frames), self.options.max_flow)
 
     def _embedded(self, frames: Tensor, flow: Tensor | None) -> Tensor:
         """Frame embeddings `(B, D, frame times)` of frames and flow images."""

@@ -22,7 +22,7 @@ from avssl.data.augment import jitter_colour
 from avssl.data.clip import Clip
 from avssl.data.clip_options import Colour
 from avssl.errors import InputError
-from avssl.models.optical_flow import flow_estimator, paint
+from avssl.models.optical_flow import flow_estimator, flow_to_rgb
 from avssl.spatial.metrics.spectral_error import complex_error
 from avssl.spatial.spherical_harmonics import mirror_left_right, rotate_yaw
 from avssl.spatial.stft import ideal_masks, level
@@ -131,7 +131,7 @@ class Foa360(Generator):
 
     def _images(self, frames: Tensor) -> Tensor:
         """Images of each stream for the frames of a window: uint8 `(T, 3, H, W)` to `(streams, 3, H, W)`."""
-        images = [paint(self.optical_flow(frames)[0])] if self.optical_flow else []
+        images = [flow_to_rgb(self.optical_flow(frames)[0])] if self.optical_flow else []
         images = [frames[len(frames) // 2], *images] if "rgb" in self.streams else images
         return torch.stack(images) if images else frames[:0]
 

@@ -70,7 +70,7 @@ class VisualBranch(nn.Module):
 
         Args:
             frames: `(B, time, 3, height, width)` RGB, uint8 or float in 0..255; or flow as an image, see
-                `avssl.models.optical_flow.paint`.
+                `avssl.models.optical_flow.flow_to_rgb`.
 
         Returns:
             `(B, C, T', h, w)`; rows from the top, columns from the left.

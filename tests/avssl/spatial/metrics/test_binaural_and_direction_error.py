@@ -84,9 +84,9 @@ def test_mono_in_w_alone_counts_a_right_angle(generator):
 
 
 def test_shapes_that_are_no_fields_or_ears_are_refused():
-    with pytest.raises(ValueError, match=r"two fields \(\.\.\., 4, 1600 samples"):
+    with pytest.raises(ValueError, match=r"two clips \(\.\.\., 4, 1600 samples"):
         direction_error(torch.zeros(4, 100), torch.zeros(4, 100), RATE)
-    with pytest.raises(ValueError, match=r"sound of two ears"):
+    with pytest.raises(ValueError, match=r"binaural audio"):
         interaural(torch.zeros(4, RATE), RATE)
-    with pytest.raises(ValueError, match=r"two sounds \(\.\.\., 2, 8000 samples"):
+    with pytest.raises(ValueError, match=r"two clips \(\.\.\., 2, 8000 samples"):
         interaural_error(torch.zeros(2, 100), torch.zeros(2, 100), RATE)

@@ -150,7 +150,7 @@ def test_all_of_them_have_finite_gradients_where_nothing_differs(generator):
 def test_what_cannot_be_compared_is_said():
     with pytest.raises(ValueError, match=r"of one shape, got \(2, 900\) and \(2, 800\)"):
         stft_distance(torch.zeros(2, 900), torch.zeros(2, 800))
-    with pytest.raises(ValueError, match="of 2 channels, left and right, these are 4"):
+    with pytest.raises(ValueError, match="2 channels, left and right, .* got 4"):
         phase_distance(torch.zeros(4, 900), torch.zeros(4, 900))
     with pytest.raises(ValueError, match="'sum' or 'mean'"):
         stft_distance(torch.zeros(2, 900), torch.zeros(2, 900), reduce="max")

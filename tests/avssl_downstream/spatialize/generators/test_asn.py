@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from avssl_downstream.spatialize.check_generator import check_generator
 from avssl_downstream.spatialize.generator import mix_down
 from avssl_downstream.spatialize.generators.asn import Asn
 from avssl_downstream.spatialize.generators.asn_options import AsnOptions
 from avssl_downstream.spatialize.networks.visual_branch import VisualBranch
 from avssl_downstream.spatialize.options import SpatializeOptions
-from avssl_downstream.spatialize.testing import check_generator
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -231,6 +231,7 @@ def test_the_classifier_trains_masks_and_frames() -> None:
         assert any(each.grad is not None and bool(each.grad.abs().sum() > 0) for each in part.parameters())
 
 
+@pytest.mark.heavy
 def test_it_learns_from_the_image_which_ear_to_give_the_audio() -> None:
     generator = make(target_mask="complex", flow="")
     clips = [scene(seed, left=seed % 2 == 0) for seed in range(8)]

@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from avssl_downstream.spatialize.check_generator import check_generator
 from avssl_downstream.spatialize.generator import mix_down
 from avssl_downstream.spatialize.generators import foa360
 from avssl_downstream.spatialize.generators.foa360 import Foa360
 from avssl_downstream.spatialize.generators.foa360_options import STREAMS, Foa360Options
 from avssl_downstream.spatialize.networks.visual_branch import VisualBranch
-from avssl_downstream.spatialize.testing import check_generator
 from torch import Tensor
 from torch.nn import functional
 from torch.utils.data import default_collate
@@ -148,7 +148,7 @@ def test_variants_without_flow_neither_build_nor_compute_it(variant, monkeypatch
         raise AssertionError("flow")
 
     monkeypatch.setattr(foa360, "flow_estimator", refuse)
-    monkeypatch.setattr(foa360, "paint", refuse)
+    monkeypatch.setattr(foa360, "flow_to_rgb", refuse)
     generator = make(variant=variant, flow="raft_small")  # whose weights are not there
     assert generator.frames == 1
     generator.encode_video(torch.zeros(1, 1, 3, 32, 64, dtype=torch.uint8))
@@ -201,6 +201,7 @@ def test_the_loss_is_the_squared_difference_of_spectra_at_the_level_of_the_mix()
     assert math.isclose(out["explained"], 0, abs_tol=1e-5)
 
 
+@pytest.mark.heavy
 def test_it_learns_by_looking_where_the_audio_is():
     clips = windows(make(), 6, seed=3)
     explained = {}
@@ -287,6 +288,7 @@ def test_direction_of_arrival_of_a_plane_wave_and_of_a_diffuse_field():
     assert not axis.direction_of_arrival(torch.zeros(1, 4, sizes.stft.bins, 5, dtype=torch.complex64)).any()
 
 
+@pytest.mark.heavy
 def test_it_learns_the_second_order_from_where_things_are_seen():
     clips = second_order(make(), 6, seed=3)
     generator = make(variant="no_flow", order=2)

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from avssl_downstream.spatialize.check_generator import check_generator
 from avssl_downstream.spatialize.generator import mix_down
 from avssl_downstream.spatialize.generators.mono_to_3d import MonoTo3D, MonoTo3DOptions, losses
 from avssl_downstream.spatialize.networks.visual_branch import VisualBranch
-from avssl_downstream.spatialize.testing import check_generator
 from torch import Tensor
 from torch.utils.data import default_collate
 
@@ -124,6 +124,7 @@ def test_silence_costs_nothing_and_breaks_nothing():
     assert all(bool(each.grad.isfinite().all()) for each in generator.parameters() if each.grad is not None)
 
 
+@pytest.mark.heavy
 def test_it_learns_by_looking_on_which_side_the_audio_is():
     generator = make(magnitude_weight=0.001, spatial_loss="energy")
     optimizer = torch.optim.Adam(generator.parameters(), 3e-3)

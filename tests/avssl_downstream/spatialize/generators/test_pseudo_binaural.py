@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from avssl_downstream.spatialize.check_generator import check_generator
 from avssl_downstream.spatialize.options import SpatializeOptions
 from avssl_downstream.spatialize.registry import build_generator
-from avssl_downstream.spatialize.testing import check_generator
 from safetensors.torch import save_file
 
 from avssl.testing import make_clips

@@ -140,7 +140,7 @@ def test_invalid_arguments_are_one_line(tmp_path, resnet):
         ({"source": "encoders"}, "needs the encoders of a pretraining run"),
         ({"source": "scrtch"}, "did you mean 'scratch'"),
         ({"source": "torchvision/resnet17"}, "did you mean 'resnet18'"),
-        ({"source": "timm/vit_tiny_patch16_224"}, "last adaptive pooling"),
+        ({"source": "timm/vit_tiny_patch16_224"}, "adaptive pooling"),
         ({"source": "torchvision/resnet18", "stages": 5}, "1 to 4 stages"),
         ({"source": "scratch", "stages": 3}, "a torchvision ResNet for 3 stages"),
         ({"weights": "resnet18.safetensors"}, "expected visual_branch torchvision/NAME or timm/NAME for weights"),

@@ -12,9 +12,9 @@ import pytest
 import torch
 
 from avssl.datasets.manifest import Row, write_manifest
-from avssl.detection import detect as passing
+from avssl.detection import detect_objects as passing
 from avssl.detection.backends import Detections, Detector
-from avssl.detection.detect import detect_objects
+from avssl.detection.detect_objects import detect_objects
 from avssl.detection.object_index import read, read_settings
 from avssl.detection.prefetch import instants
 from avssl.media import write_video
@@ -152,6 +152,7 @@ def test_an_interrupted_pass_continues_and_ends_as_one_that_was_not(world, toy, 
 
 
 @pytest.mark.parametrize("spoiled", [b"\xfa\x00\xff" * 100, b'{"settings": 1}\n', b'{"key": "late"}\n[1]\n7\n'])
+@pytest.mark.heavy
 def test_a_spoiled_journal_is_begun_anew(world, toy, spoiled):
     whole = pq.read_table(detect_objects(world, "toy", progress=False))
     (world / "objects-toy-00000000.parquet").unlink()
@@ -269,7 +270,7 @@ def remove_objects(out):
 
 def test_originals_are_looked_at_while_all_are_there_else_proxies(prepared, toy, caplog):
     recordings, out = prepared
-    with caplog.at_level("INFO", "avssl.detection.detect"):
+    with caplog.at_level("INFO", "avssl.detection.detect_objects"):
         path = detect_objects(out, "toy", progress=False)
     assert (azimuths(out), read_settings(path)[0].frames) == ([50, 50], "original")
     assert "are detected in original recordings" in caplog.text
@@ -330,6 +331,7 @@ def test_instants_are_spread_evenly_and_there_is_one_at_least(seconds, rate, tim
     assert instants(seconds, rate).times() == pytest.approx(times)
 
 
+@pytest.mark.heavy
 def test_memory_stays_flat_over_a_thousand_clips(tmp_path, toy, monkeypatch):
     toy.views, toy.side = "equirect", 64
     write_video(tmp_path / "clip.mp4", [panorama((30, 10, 20, "red"), rows=32)] * 4, 4.0)

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from avssl.datasets.manifest import Manifest, Row, read_manifest
 from avssl.detection.backends import Detector, load_detector
-from avssl.detection.findings import DetectionJournal
+from avssl.detection.detection_journal import DetectionJournal
 from avssl.detection.frame_source import FRAMES, ORIGINAL, PROXY, Panoramas, lost_recordings
 from avssl.detection.ground_truth import TRUTH, objects_of_world
 from avssl.detection.object_index import DetectedTimes, DetectionSettings, objects_path, read_settings

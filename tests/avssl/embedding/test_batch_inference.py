@@ -6,7 +6,7 @@ from avssl.config import FeatureConfig, ModelConfig
 from avssl.data import window_reader
 from avssl.data.clip_options import Reading
 from avssl.data.window_reader import Source, read_window_audio, read_window_frames
-from avssl.embedding.inference import STRETCH, embed
+from avssl.embedding.batch_inference import STRETCH, embed
 from avssl.media import write_audio, write_video
 from avssl.models.encoders import Encoders
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 from avssl_downstream.spatialize import evaluation_clips
-from avssl_downstream.spatialize.evaluate import FRAME_TRANSFORMS, Evaluation
+from avssl_downstream.spatialize.evaluate_generator import FRAME_TRANSFORMS, Evaluation
 from avssl_downstream.spatialize.frame_features import FrameCache, FrameFeatures, RecordedFrames
 from avssl_downstream.spatialize.options import SpatializeOptions
 from avssl_downstream.spatialize.streaming import StreamingSpatializer, generate_stream
