@@ -105,7 +105,7 @@ class Lying(Files):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"recordings": ()}, "read returned no recording"),
+        ({"recordings": ()}, "expected recordings from read, got none"),
         ({"recordings": (Recording("a", "a.mp4"), Recording("A", "a.mp4"))}, "key 'a' is there twice"),
         ({"recordings": (Recording("a", "b.mp4"),)}, "'b.mp4' does not exist below"),
         ({"recordings": (Recording("a", "/a.mp4"),)}, "paths are relative to the root, '/a.mp4' is not"),
