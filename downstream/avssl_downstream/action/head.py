@@ -135,8 +135,8 @@ def _videos(source: Path) -> list[Path]:
     """The video itself, or all videos below a folder."""
     if not source.is_dir():
         return [source]
-    found = [folder / name for folder, _, names in walk(source) for name in names]
-    videos = [path for path in found if path.suffix.lower() in VIDEO_SUFFIXES]
+    paths = [folder / name for folder, _, names in walk(source) for name in names]
+    videos = [path for path in paths if path.suffix.lower() in VIDEO_SUFFIXES]
     if not videos:
         raise InputError(f"{source}: expected a video or a folder of videos, got a folder without any")
     return videos

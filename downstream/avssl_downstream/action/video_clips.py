@@ -39,13 +39,13 @@ def read_dataset(options: ActionOptions) -> Dataset:
     """
     root = Path(options.root) if options.root else _synthetic_dataset_folder(options)
     settings = {name: getattr(options, name) for name in ("layout", "missing", "test_share", "seed")}
-    found = cached_dataset(root, {"head": "action", **settings}, lambda: _read(root, options))
+    dataset = cached_dataset(root, {"head": "action", **settings}, lambda: _read(root, options))
     if not options.split:
-        return found
-    names = [fold.name for fold in found.folds]
+        return dataset
+    names = [fold.name for fold in dataset.folds]
     if f"split{options.split}" not in names:
         raise InputError(f"{root}: expected split{options.split}, got {', '.join(names)}; split=0 takes all")
-    return replace(found, folds=(found.folds[names.index(f"split{options.split}")],))
+    return replace(dataset, folds=(dataset.folds[names.index(f"split{options.split}")],))
 
 
 def clips_per_training_video(options: ActionOptions, dataset: Dataset) -> int:
@@ -79,12 +79,12 @@ def last_clip_starts(dataset: Dataset, recordings: Sequence[Recording], reading:
 def _read(root: Path, options: ActionOptions) -> Dataset:
     kind = _layout(root, options.layout)
     own = keys(kind.Options)
-    found = kind(kind.Options(**{name: getattr(options, name) for name in LAYOUT_OPTIONS if name in own})).read(root)
-    if unlabelled := [each.key for each in found.recordings if not (each.label and each.video)]:
+    dataset = kind(kind.Options(**{name: getattr(options, name) for name in LAYOUT_OPTIONS if name in own})).read(root)
+    if unlabelled := [each.key for each in dataset.recordings if not (each.label and each.video)]:
         raise InputError(f"{root}: action expects labelled videos, got {unlabelled[0]!r}; choose another layout")
-    if not found.folds:
+    if not dataset.folds:
         raise InputError(f"{root}: action expects folds with training and test parts, the layout has none")
-    return found
+    return dataset
 
 
 def _layout(root: Path, name: str) -> type[Layout]:

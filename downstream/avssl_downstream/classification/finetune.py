@@ -69,8 +69,8 @@ class WindowBatches:
         chosen = [self._segment_index(draw) for draw in range(step * batch, (step + 1) * batch)]
         rng = np.random.default_rng((self.options.seed, step))
         windows = [self._window(self.segments[index], rng) for index in chosen]
-        found = {name: torch.stack([each[name] for each in windows]) for name in self.towers}
-        return found | {"label": torch.tensor([self.labels[index] for index in chosen])}
+        inputs = {name: torch.stack([each[name] for each in windows]) for name in self.towers}
+        return inputs | {"label": torch.tensor([self.labels[index] for index in chosen])}
 
     def _segment_index(self, draw: int) -> int:
         epoch, index = divmod(draw, len(self.segments))
@@ -78,14 +78,14 @@ class WindowBatches:
 
     def _window(self, segment: Recording, rng: np.random.Generator) -> Batch:
         start = segment.start + rng.uniform(0, max(0.0, segment.seconds - self.reading.seconds))
-        found = {}
+        inputs = {}
         if "audio" in self.towers:
             audio = read_window_audio(self.root / segment.audio, start, self.reading, self.sample_rate)
-            found["audio"] = jitter_level(audio, LEVEL_JITTER, rng)
+            inputs["audio"] = jitter_level(audio, LEVEL_JITTER, rng)
         if "video" in self.towers:
             frames = read_window_frames(self.root / segment.video, start, self.reading)
-            found["video"] = frames.flip(-1) if rng.random() < 0.5 else frames
-        return found
+            inputs["video"] = frames.flip(-1) if rng.random() < 0.5 else frames
+        return inputs
 
 
 def finetune_predictor(
@@ -136,15 +136,17 @@ def _predict(
 ) -> Tensor:
     """Probabilities `(tested, C)`."""
     tested = [dataset.recordings[index] for index in split.test.tolist()]
-    found = []
+    tower_embeddings = []
     for tower in network.towers:
         files = window_sources(tested, dataset, tower, reading.seconds, resolved(options.hop))
         title = f"testing {split.name}"
         embedder, workers = getattr(encoders, tower), options.workers
         embedded = embed(embedder, files, reading, precision=options.precision, workers=workers, title=title)
         rows = [each for _, each in embedded]
-        found.append(group_by_segment(files, rows, tested, tower, reading.seconds, resolved(options.hop)))
-    return torch.stack([network.head(torch.cat(parts, -1)).softmax(-1).mean(0) for parts in zip(*found, strict=True)])
+        tower_embeddings.append(group_by_segment(files, rows, tested, tower, reading.seconds, resolved(options.hop)))
+    return torch.stack(
+        [network.head(torch.cat(parts, -1)).softmax(-1).mean(0) for parts in zip(*tower_embeddings, strict=True)]
+    )
 
 
 def _save(encoders: Encoders, network: TowerClassifier, folder: Path) -> None:

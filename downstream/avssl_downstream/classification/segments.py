@@ -53,13 +53,13 @@ def embed_windows(
     """
     tower = tower_of(embedder)
     files = window_sources(dataset.recordings, dataset, tower, reading.seconds, hop)
-    found = cached_embeddings(embedder, files, reading, precision=precision, workers=workers, title=title)
-    return group_by_segment(files, found, dataset.recordings, tower, reading.seconds, hop)
+    embeddings = cached_embeddings(embedder, files, reading, precision=precision, workers=workers, title=title)
+    return group_by_segment(files, embeddings, dataset.recordings, tower, reading.seconds, hop)
 
 
 def group_by_segment(
     files: Sequence[Source],
-    found: Sequence[Tensor],
+    embeddings: Sequence[Tensor],
     segments: Sequence[Recording],
     tower: str,
     window: float,
@@ -67,7 +67,7 @@ def group_by_segment(
 ) -> SegmentEmbeddings:
     """Assign window embeddings of files to their segments."""
     rows = {source.key: (each, {start: row for row, start in enumerate(source.starts)}) for source, each in
-            zip(files, found, strict=True)}  # fmt: skip
+            zip(files, embeddings, strict=True)}  # fmt: skip
     grouped = []
     for segment in segments:
         each, position = rows[_file(segment, tower)]

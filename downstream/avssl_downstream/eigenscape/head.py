@@ -43,12 +43,14 @@ class Eigenscape(SegmentHead):
     options: EigenscapeOptions
 
     def _read_dataset(self, root: Path) -> Dataset:
-        cut = self.options.layout_options()
-        found = cached_dataset(root, {"layout": "eigenscape", **asdict(cut)}, lambda: EigenScape(cut).read(root))
-        if "Park" in found.classes and found.name == NAME:
-            how = "swapped here" if cut.swap_park else "not swapped; swap_park=true swaps them"
+        layout_options = self.options.layout_options()
+        dataset = cached_dataset(
+            root, {"layout": "eigenscape", **asdict(layout_options)}, lambda: EigenScape(layout_options).read(root)
+        )
+        if "Park" in dataset.classes and dataset.name == NAME:
+            how = "swapped here" if layout_options.swap_park else "not swapped; swap_park=true swaps them"
             logger.info("recordings 6 and 8 of Park differ between EigenScape's raw and ambisonic files: %s", how)
-        return found
+        return dataset
 
     def _reading(self) -> Reading:
         return self.options.reading()
