@@ -1,6 +1,8 @@
 """Rules of the repository that no linter holds."""
 
 import ast
+import re
+import tomllib
 from collections import Counter
 from pathlib import Path
 
@@ -45,3 +47,13 @@ def test_no_two_source_files_share_a_name() -> None:
     for name in METHODS:
         found = [path for path in paths if path.name == name]
         assert sorted(found) == [spatialize / "generators" / name, spatialize / "networks" / name]
+
+
+def test_versions_are_the_same_in_all_files():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    ruff = next(each for each in project["optional-dependencies"]["dev"] if each.startswith("ruff=="))
+    hooks = (ROOT / ".pre-commit-config.yaml").read_text(encoding="utf-8")
+    citation = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    assert re.search(r"ruff-pre-commit\s+rev: v(\S+)", hooks)[1] == ruff.removeprefix("ruff==")
+    assert re.search(r"(?m)^version: (\S+)", citation)[1] == project["version"]
+    assert re.search(r"(?m)^license: (\S+)", citation)[1] == project["license"]

@@ -38,7 +38,7 @@ def earth_movers_distance(masses: Masses, others: Masses, ground: NDArray[np.flo
     Example:
         >>> import torch
         >>> azimuth = torch.tensor([0.0, torch.pi / 2])
-        >>> ground = great_circles(azimuth, torch.zeros(2))
+        >>> ground = great_circle_distances(azimuth, torch.zeros(2))
         >>> work = earth_movers_distance(np.array([1.0, 0.0]), np.array([0.0, 1.0]), ground)
         >>> round(float(np.rad2deg(work)), 3)
         90.0

@@ -1,1 +1,1 @@
-"""Made-up worlds with known truth."""
+"""Synthetic datasets with known ground truth."""

@@ -1,4 +1,4 @@
-"""What lies behind patches: nothing, a drawn surrounding, or a user's picture; and how they are blended with it."""
+"""Background behind patches: blank, drawn, or a user image; and blending of patches with it."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ Image = NDArray[np.uint8]
 BLANK, DRAWN = "blank", "drawn"
 BLENDS = ("poisson", "paste")
 _MARGIN = 2
-"""Pixels around the canvas that a patch at its edge is blended with."""
+"""Margin around the canvas for blending patches at its edge, pixels."""
 _LEAST = 6
-"""Pixels of a patch's sides below which there is no inside to solve for."""
+"""Minimum side of a patch with an interior to blend, pixels."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Backdrop:
     """What lies behind patches."""
 
     name: str = BLANK
-    """blank, drawn, or the path of a picture or of a folder of pictures."""
+    """blank, drawn, or the path of an image or of a folder of images."""
     blend: str = "poisson"
     """One of `BLENDS`; over nothing, patches are pasted."""
 
@@ -53,7 +53,7 @@ class Backdrop:
             clone(frame, image, spot, light)
 
     def settings(self) -> dict[str, object]:
-        """What the pictures depend on; files by what they hold."""
+        """Settings that the images depend on; files by content hash."""
         name = self.name
         if name not in (BLANK, DRAWN):
             name = hashlib.sha256(b"".join(path.read_bytes() for path in frames(Path(name)))).hexdigest()[:16]
@@ -68,7 +68,7 @@ def frames(path: Path) -> tuple[Path, ...]:
     """
     found = sorted(each for each in path.iterdir() if each.suffix.lower() in SUFFIXES) if path.is_dir() else [path]
     if not found or not all(each.is_file() for each in found):
-        raise InputError(f"{path}: expected {BLANK}, {DRAWN}, a picture or a folder of pictures as a background")
+        raise InputError(f"{path}: expected {BLANK}, {DRAWN}, an image or a folder of images as a background")
     return tuple(found)
 
 
@@ -94,7 +94,7 @@ def clone(frame: Image, image: Image, spot: Spot, light: float = 1.0) -> None:
     solid = np.maximum(piece.pixels[..., 3:].astype(np.float32) / 255, 1 / 255)
     colour = np.clip(piece.pixels[..., :3] / solid * np.float32(light), 0, 255).astype(np.uint8)
     inside = slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
-    # The solver wants to stand clear of the edges, and is told the middle of what the mask holds.
+    # The solver needs a margin at the edges, and the centre of the mask.
     wide = cv2.copyMakeBorder(frame, _MARGIN, _MARGIN, _MARGIN, _MARGIN, cv2.BORDER_REPLICATE)
     left, top = piece.columns.start + columns[0] + _MARGIN, piece.rows.start + rows[0] + _MARGIN
     middle = int(left + (np.ptp(columns) + 1) // 2), int(top + (np.ptp(rows) + 1) // 2)

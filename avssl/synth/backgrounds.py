@@ -1,4 +1,4 @@
-"""Backgrounds: silent surroundings, without a seam, drawn once a scene as far as the lens sees them."""
+"""Backgrounds: seamless surroundings, drawn once per scene over the field of view of the lens."""
 
 from __future__ import annotations
 
@@ -131,4 +131,4 @@ def _clutter(rng: np.random.Generator, frame: NDArray[np.uint8], lens: Lens) -> 
 
 _DRAWN = {"outdoors": _outdoors, "room": _room, "city": _city, "haze": _haze}
 FAMILIES = tuple(_DRAWN)
-"""Kinds of surroundings."""
+"""Types of background."""

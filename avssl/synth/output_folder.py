@@ -1,4 +1,4 @@
-"""The folder of a made-up world: what lies in it, and whose it is."""
+"""Output folder of a synthetic dataset: contents, settings, ownership."""
 
 from __future__ import annotations
 

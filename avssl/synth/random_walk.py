@@ -1,4 +1,4 @@
-"""Random walks through a cube, of which a fraction is drawn and the rest interpolated."""
+"""Random walks through a cube: sampled positions, interpolated in between."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def draw_walk(rng: np.random.Generator, seconds: float, points: int, fraction: f
     Args:
         rng: where the randomness comes from.
         seconds: how long it lasts.
-        points: places that pictures want.
+        points: number of positions, one for each frame.
         fraction: of these that are drawn, evenly spaced; the others are interpolated.
         step: largest step along an axis from one drawn place to the next.
     """

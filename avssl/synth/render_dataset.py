@@ -27,7 +27,7 @@ from avssl.synth.rendering import rendered
 from avssl.synth.scene import Format
 
 GOP = 8
-"""Frames from one key frame to the next: any instant is decoded in a few milliseconds."""
+"""Interval between key frames, frames; any time is decoded within milliseconds."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class Keyed(Protocol):
 
 
 SceneT = TypeVar("SceneT", bound=Keyed)
-"""Type of the scenes of a data set."""
+"""Type of the scenes of a dataset."""
 
 
 class SceneDataset(SyntheticDataset, Generic[SceneT]):
@@ -166,7 +166,7 @@ class Job:
 
     @property
     def video(self) -> str:
-        """Its pictures, relative to the folder."""
+        """Video file, relative to the folder."""
         return f"{MEDIA}/{self.index:05d}.mp4"
 
     @property

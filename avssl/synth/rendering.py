@@ -1,4 +1,4 @@
-"""Scenes are rendered one a core, with a bar that shows how far it is."""
+"""Parallel rendering of scenes, one per core, with a progress bar."""
 
 from __future__ import annotations
 

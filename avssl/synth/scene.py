@@ -1,4 +1,4 @@
-"""A scene: objects on their paths, a room, a background; described before anything is drawn or sounded."""
+"""A scene: objects and trajectories, room, background; sampled before rendering."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from avssl.synth.sprites.appearance import Appearance, sample_appearance
 from avssl.synth.trajectories import Path, draw_path, spread
 
 RADII = (11.0, 21.0)
-"""Smallest and largest radius at time 0, degrees."""
+"""Minimum and maximum radius at time 0, degrees."""
 APART = np.radians(26.0)
-"""Least angle between objects at the start."""
+"""Minimum angle between objects at the start."""
 HIGHEST_START = np.radians(35.0)
 OBJECTS, COINS, ROOM, BACKGROUND = range(4)
-"""Independent streams of randomness: which objects sound is drawn apart from all else."""
+"""Independent random streams: active sources are drawn apart from all else."""
 LOOK_ALIKE = 0.5
-"""Share of scenes with two objects of one kind; in half of these one of the two sounds and the other is silent."""
+"""Fraction of scenes with two objects of one class; in half of these one of the two is silent."""
 ENVELOPE_RATE = 64
-"""Hz at which loudness drives the pulse."""
+"""Rate at which loudness drives the pulse, Hz."""
 LEAD = 0.3
-"""Seconds that sound before the scene begins, so that delays and the room have something to work on."""
+"""Lead-in of the audio before the scene, s, for delays and reverberation."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Format:
     """Hz."""
 
     def lens(self) -> Lens:
-        """What the pictures are taken with."""
+        """Lens of the camera."""
         return Panorama(self.width)
 
     def frame_times(self) -> NDArray[np.float64]:

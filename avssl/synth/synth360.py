@@ -1,4 +1,4 @@
-"""synth360: sounding objects all around a 360-degree camera, heard by an ambisonic microphone."""
+"""Synthetic dataset `synth360`: sources around a 360-degree camera, with ambisonic audio."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from avssl.synth.scene import Format, Scene, describe
 from avssl.synth.video_render import render_frames
 
 VERSION = 2
-"""Of the world: raised whenever the same seed gives another scene."""
+"""Version of the dataset: raised whenever a seed gives other content."""
 HIGHEST = 4
-"""Order of a sound field."""
+"""Ambisonic order."""
 
 
 @dataclass(frozen=True)

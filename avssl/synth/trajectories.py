@@ -1,4 +1,4 @@
-"""Where an object is at any instant: smooth closed-form paths around the listener."""
+"""Trajectories: smooth closed-form paths around the listener."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 
 NEAREST, FARTHEST = 1.2, 5.0
-"""Metres from the listener."""
+"""Distance from the listener, m."""
 HIGHEST = np.radians(45.0)
-"""No path leaves this elevation; starts lie within 35 degrees, plus the swing."""
+"""Maximum elevation of a trajectory; starts lie within 35 degrees, plus the oscillation."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The pictures of a scene: objects over a background, as its lens sees them."""
+"""Video rendering of a scene: objects over a background, projected by its lens."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from avssl.synth.sprites.drawing import SIDE
 Floats = NDArray[np.float64]
 
 FLASH = 0.2
-"""Share by which an object is darker when its sound is, or would be, at its weakest."""
+"""Darkening of an object at the minimum of its sound level, as a fraction."""
 OVERSAMPLING = 1.4
-"""Pixels of an object's picture for each of the frame's: enough to stay sharp, few enough not to alias."""
+"""Pixels of a sprite per pixel of the frame: sharp, without aliasing."""
 
 
 @dataclass(frozen=True)

@@ -33,7 +33,7 @@ def check_layout(layout: Layout, root: Path) -> Dataset:
     found = layout.read(root)
     assert isinstance(found, Dataset), f"read returns a Dataset, not {type(found).__name__}"
     assert found == layout.read(root), "read twice gave different data sets; sort the files, seed random draws"
-    assert found.recordings, "read returned no recording; raise ValueError where a folder has none"
+    assert found.recordings, "expected recordings from read, got none; raise InputError for a folder without recordings"
     keys = Counter(each.key.casefold() for each in found.recordings)
     twice = [key for key, times in keys.items() if times > 1]
     assert not twice, f"key {twice[0]!r} is there twice, letter case aside; see avssl.datasets.recording_keys"

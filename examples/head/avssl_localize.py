@@ -68,5 +68,5 @@ def _vectors(clips: Manifest) -> np.ndarray:
 
 def _error(vectors: np.ndarray, clips: Manifest) -> float:
     """Mean absolute error of the azimuth in degrees."""
-    found, wanted = (np.arctan2(each[:, 1], each[:, 0]) for each in (vectors, _vectors(clips)))
-    return float(np.degrees(np.abs((found - wanted + np.pi) % (2 * np.pi) - np.pi)).mean())
+    predicted, expected = (np.arctan2(each[:, 1], each[:, 0]) for each in (vectors, _vectors(clips)))
+    return float(np.degrees(np.abs((predicted - expected + np.pi) % (2 * np.pi) - np.pi)).mean())

@@ -1,4 +1,4 @@
-"""Tensors stay on the device of the inputs: shown on `meta`, which refuses to compute with another device's tensors."""
+"""Results are on the device of the inputs: tested on `meta`, which raises for tensors of other devices."""
 
 from contextlib import nullcontext
 
@@ -93,7 +93,7 @@ CALLS = {
 
 @pytest.fixture(autouse=True)
 def _without_autocast(monkeypatch):
-    """Autocast, which the functions only switch off, knows no meta device."""
+    """Autocast, which the functions only disable, does not support the meta device."""
     monkeypatch.setattr(torch, "autocast", lambda *_, **__: nullcontext())
 
 

@@ -54,7 +54,7 @@ def test_audio_comes_at_a_rate_of_hear_and_is_resampled(tmp_path, rate, asked):
     assert torch.allclose(get_scene_embeddings(audio, model), expected.detach(), atol=1e-5)
 
 
-def test_a_timestamp_is_in_the_middle_of_its_window(tmp_path):
+def test_a_timestamp_is_the_centre_of_its_window(tmp_path):
     model = load_model(saved(tmp_path), seconds=0.2, hop=40.0)
     audio = torch.rand(2, 16000) - 0.5
     embeddings, stamps = get_timestamp_embeddings(audio, model)
@@ -72,7 +72,7 @@ def test_a_scene_is_the_mean_of_its_windows(tmp_path):
     assert torch.allclose(get_scene_embeddings(audio, model), parts.mean(0, keepdim=True), atol=1e-5)
 
 
-def test_what_is_no_model_or_no_audio_is_refused(tmp_path):
+def test_invalid_models_and_audio_are_errors(tmp_path):
     with pytest.raises(ValueError, match="path of encoders"):
         load_model()
     model = load_model(saved(tmp_path), seconds=1.0)

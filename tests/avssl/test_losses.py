@@ -97,14 +97,14 @@ def test_alignment_of_equal_embeddings_is_log_of_the_candidates() -> None:
     torch.testing.assert_close(alignment_loss(ones, ones, 0.07), torch.tensor(math.log(31)))
 
 
-def test_accuracies_count_the_own_clip_and_the_other_clips_apart() -> None:
+def test_accuracies_within_a_clip_and_across_clips_are_separate() -> None:
     codes = torch.eye(12).view(4, 3, 12)
     assert alignment_accuracy(codes, codes) == (1, 1)
     assert alignment_accuracy(codes, codes.roll(1, 1)) == (0, 1)  # the own clip's next crop; ties with other clips at 0
     assert alignment_accuracy(codes, codes.roll(1, 0)) == (1, 0)
 
 
-def test_shapes_and_names_that_do_not_fit_are_refused() -> None:
+def test_invalid_shapes_and_names_are_errors() -> None:
     with pytest.raises(ValueError, match=re.escape("(4, 8) and (5, 8)")):
         info_nce(torch.ones(4, 8), torch.ones(5, 8))
     with pytest.raises(ValueError, match="got 'soft'"):
@@ -130,7 +130,7 @@ class Towers(nn.Module):
 
 
 def one_of_two(rank: int, folder: str) -> None:
-    """A process of two with half of the batch; leaves its loss and gradient in a file."""
+    """One of two processes, with half of the batch; writes loss and gradient to a file."""
     torch.set_num_threads(1)
     distributed.init_process_group("gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=2)
     towers = DistributedDataParallel(Towers())

@@ -70,7 +70,7 @@ def test_every_offered_loss_learns_with_and_without_a_miner_and_candidates(name:
             assert all(part.abs().sum() > 0 for part in torch.autograd.grad(found, (a, hard)))
 
 
-def test_a_miner_keeps_the_pairs_that_it_is_made_for() -> None:
+def test_a_miner_selects_the_hardest_pairs() -> None:
     a, b = embeddings(16, 8)
     mined = MetricLearningLoss("pml/SupConLoss", {"temperature": 0.1}, "pml/BatchHardMiner")(a, b)
     assert mined["mined"] == pytest.approx(1 / 15)  # the hardest negative of each query
@@ -89,7 +89,7 @@ def test_a_miner_chooses_among_the_candidates_only() -> None:
     assert bool((gradient[3:] == 0).all())
 
 
-def test_no_pair_left_by_a_miner_gives_zero_with_a_gradient_and_says_so() -> None:
+def test_no_mined_pair_gives_zero_loss_with_a_gradient() -> None:
     a, b = embeddings(6, 8)
     loss = MetricLearningLoss("pml/SupConLoss", {}, "pml/PairMarginMiner", {"neg_margin": -1.0, "pos_margin": 9.0})
     found = loss(a, b)
@@ -97,7 +97,7 @@ def test_no_pair_left_by_a_miner_gives_zero_with_a_gradient_and_says_so() -> Non
     assert torch.autograd.grad(found["loss"], (a, b))[0].shape == a.shape
 
 
-def test_evaluation_repeats_and_leaves_the_random_state() -> None:
+def test_evaluation_is_deterministic_and_keeps_the_random_state() -> None:
     a, b = embeddings(12, 8)
     loss = MetricLearningLoss("pml/TripletMarginLoss", {"triplets_per_anchor": 1, "margin": 2.0}).eval()
     before = torch.random.get_rng_state()
@@ -137,13 +137,13 @@ def test_candidates_are_those_of_alignment() -> None:
         (("pml/SupConLoss", {}, "pml/EmbeddingsAlreadyPackagedAsTriplets"), "got an error"),
     ],
 )
-def test_what_cannot_work_is_refused_in_one_line(arguments: Any, message: str) -> None:
+def test_incompatible_losses_are_one_line_errors(arguments: Any, message: str) -> None:
     with pytest.raises(ValueError, match=re.escape(message)) as caught:
         MetricLearningLoss(*arguments)
     assert "\n" not in str(caught.value)
 
 
-def test_shapes_that_differ_are_refused() -> None:
+def test_shapes_that_differ_are_an_error() -> None:
     with pytest.raises(ValueError, match=re.escape("got (4, 8) and (5, 8)")):
         MetricLearningLoss("pml/SupConLoss")(torch.ones(4, 8), torch.ones(5, 8))
 
@@ -169,7 +169,7 @@ class Towers(nn.Module):
 
 
 def one_of_two(rank: int, folder: str) -> None:
-    """A process of two with half of the batch; leaves its loss and gradient in a file."""
+    """One of two processes, with half of the batch; writes loss and gradient to a file."""
     torch.set_num_threads(1)
     distributed.init_process_group("gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=2)
     towers = DistributedDataParallel(Towers())

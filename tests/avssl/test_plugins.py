@@ -1,4 +1,4 @@
-"""Plug-ins: found by name, imported only when asked for, and errors that name who is at fault."""
+"""Plug-ins: discovery by name, lazy imports, and errors that name the plug-in."""
 
 import subprocess
 import sys
@@ -20,12 +20,12 @@ OURS = {
     plugins.LAYOUTS: "ucf101",
     plugins.SYNTHETIC_DATASETS: "synth360",
 }
-"""Entry-point group -> one of our plug-ins."""
+"""Entry-point group -> a built-in plug-in."""
 groups = pytest.mark.parametrize("group", list(plugins.KINDS))
 
 
 def install(folder: Path, group: str, distribution: str, **entries: str) -> None:
-    """Lay a distribution with entry points where Python looks for packages."""
+    """Install a distribution with entry points on the import path."""
     info = folder / f"{distribution}-1.0.dist-info"
     info.mkdir(parents=True)
     (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {distribution}\nVersion: 1.0\n")
@@ -69,7 +69,7 @@ def test_two_distributions_under_one_name_are_both_named(site: Path, group: str)
 
 
 @groups
-def test_a_plugin_that_fails_to_import_fails_alone_and_only_when_asked_for(site: Path, group: str) -> None:
+def test_a_plugin_that_fails_to_import_fails_only_when_loaded(site: Path, group: str) -> None:
     (site / "plugin_under_test.py").write_text("import a_module_that_is_not_there\n")
     install(site, group, "broken-avssl", broken="plugin_under_test:Broken")
     assert {"broken", OURS[group]} <= plugins.names(group).keys()
@@ -87,7 +87,7 @@ def test_a_plugin_that_fails_to_import_fails_alone_and_only_when_asked_for(site:
         (plugins.SYNTHETIC_DATASETS, load_synthetic_dataset, "avssl.synth.dataset_base.SyntheticDataset"),
     ],
 )
-def test_a_plugin_of_another_kind_is_refused_with_its_contract(
+def test_a_plugin_of_another_base_class_is_an_error(
     site: Path, group: str, load: Callable[[str], type], contract: str
 ) -> None:
     (site / "plugin_under_test.py").write_text("class Quiet: ...\n")

@@ -1,4 +1,4 @@
-"""check_task passes what keeps the contract and names what breaks it."""
+"""check_task passes valid tasks and names violations of the contract."""
 
 import re
 from collections.abc import Callable
@@ -16,7 +16,7 @@ from avssl.testing import check_task, make_clips
 
 
 class Good(Task):
-    """Predicts the level of the sound from the mean colour."""
+    """Predicts the level of the audio from the mean colour."""
 
     Options = dict
 
@@ -33,14 +33,14 @@ class Good(Task):
 
 
 class Variant(Good):
-    """Good but for one method."""
+    """Valid except for one method."""
 
     def __init__(self, views: Any = None, forward: Any = None, extra: nn.Module | None = None) -> None:
         super().__init__()
-        self.made, self.computed, self.extra = views, forward, extra
+        self.make_views, self.computed, self.extra = views, forward, extra
 
     def views(self, clip: Clip, rng: np.random.Generator) -> dict[str, Tensor]:
-        return self.made(super().views(clip, rng), clip) if self.made else super().views(clip, rng)
+        return self.make_views(super().views(clip, rng), clip) if self.make_views else super().views(clip, rng)
 
     def forward(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         return self.computed(super().forward(batch)) if self.computed else super().forward(batch)
@@ -105,7 +105,7 @@ def test_a_parameter_without_gradient_is_named() -> None:
         check_task(Variant(extra=nn.Linear(2, 2)), make_clips())
 
 
-def test_made_clips_repeat_and_audio_where_the_disc_is() -> None:
+def test_clips_are_deterministic_and_audio_is_at_the_disc() -> None:
     first, again = make_clips(3, seed=5), make_clips(3, seed=5)
     for clip, same in zip(first, again, strict=True):
         assert torch.equal(clip.frames, same.frames)
@@ -117,7 +117,7 @@ def test_made_clips_repeat_and_audio_where_the_disc_is() -> None:
         assert bright[row, column]
 
 
-def test_made_pairs_are_louder_on_the_side_where_the_disc_is() -> None:
+def test_stereo_clips_are_louder_on_the_side_of_the_disc() -> None:
     for clip in make_clips(8, seed=1, channels=2):
         across = (clip.frames[0].amax(0) >= 60).float().sum(0)
         side = float((across * torch.linspace(1, -1, 64)).sum() / across.sum())

@@ -1,4 +1,4 @@
-"""Every shipped recipe of a task is a whole run; rows of the paper's table differ only in what they are named for."""
+"""Every recipe of a task is a complete run; rows of the paper's table differ only in the named setting."""
 
 from dataclasses import asdict
 from functools import cache
@@ -23,7 +23,7 @@ def run_of(name: str) -> RunConfig:
 
 
 def changes(name: str, other: str) -> dict[str, Any]:
-    """Flat keys in which two recipes differ, but for how their rows are called, and what the first one says."""
+    """Flat keys in which two recipes differ, except row titles, with values of the first."""
     one, two = (_flat(asdict(run_of(each))) for each in (name, other))
     return {key: one.get(key) for key in one.keys() | two.keys() if one.get(key) != two.get(key) and key != "title"}
 
@@ -88,9 +88,13 @@ def test_transformer_and_curriculum_are_each_one_change_of_the_small_row() -> No
     row = "avsa/small-iv"
     layers = {"options.transformer": 2, "options.dropout": 0.1}
     second = {"model.init": "runs/avc-curriculum", "train.steps": 300}
-    for name, wanted in (("transformer", layers), ("curriculum", second), ("curriculum-transformer", layers | second)):
+    for name, expected in (
+        ("transformer", layers),
+        ("curriculum", second),
+        ("curriculum-transformer", layers | second),
+    ):
         different = changes(f"avsa/small-{name}", row)
-        assert {key: value for key, value in different.items() if key != "published.avsa_bin"} == wanted
+        assert {key: value for key, value in different.items() if key != "published.avsa_bin"} == expected
     assert changes("avc/small-curriculum", "avc/small-iv") == {"train.steps": 300}
     assert run_of("avsa/small-curriculum").train.steps + run_of("avc/small-curriculum").train.steps == 600
 

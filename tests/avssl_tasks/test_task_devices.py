@@ -1,4 +1,4 @@
-"""Tasks follow the device of their weights: shown on `meta`, which refuses tensors of another device."""
+"""Tasks run on the device of their weights: tested on `meta`, which raises for tensors of other devices."""
 
 from contextlib import nullcontext
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 import torch
-from avssl_downstream.correspondence.transformer_predictions import audio_of_frames
+from avssl_downstream.correspondence.transformer_predictions import load_transformer
 from click.testing import CliRunner, Result
 
 from avssl.cli import main
@@ -50,10 +50,10 @@ def test_the_second_stage_begins_with_the_encoders_of_the_first(
     assert all(torch.allclose(a, b, atol=1e-8) for a, b in zip(stage.parameters(), begun.parameters(), strict=True))
     assert not all(torch.equal(a, b) for a, b in zip(stage.parameters(), scratch.parameters(), strict=True))
     assert torch.equal(stage.features.mean, begun.features.mean)
-    predicted = audio_of_frames(tmp_path / "from avc", begun)(torch.randn(3, 4, begun.video_width))
+    predicted = load_transformer(tmp_path / "from avc", begun)(torch.randn(3, 4, begun.video_width))
     assert predicted.shape == (3, 4, begun.audio_width)
-    with pytest.raises(ValueError, match="holds no transformer"):
-        audio_of_frames(first_stage, stage)
+    with pytest.raises(ValueError, match="expected a transformer, got none"):
+        load_transformer(first_stage, stage)
 
 
 def test_both_stages_run_from_their_recipes(
@@ -73,8 +73,8 @@ def test_both_stages_run_from_their_recipes(
 @pytest.mark.parametrize(
     ("recipe", "settings", "message"),
     [
-        ("avsa/small-baseline", {}, "features config: name is 'foa-iv' there, 'foa-logmel' here"),
-        ("avsa/small", {"model.preset": "avsa"}, "model config: preset is 'small' there, 'avsa' here"),
+        ("avsa/small-baseline", {}, "features config, name 'foa-logmel', got 'foa-iv'"),
+        ("avsa/small", {"model.preset": "avsa"}, "model config, preset 'avsa', got 'small'"),
     ],
 )
 def test_encoders_of_another_kind_are_refused_with_what_differs(

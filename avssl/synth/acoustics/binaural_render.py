@@ -1,4 +1,4 @@
-"""The sound of a scene at a listener's two ears."""
+"""Binaural rendering of a scene."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def head_responses(path: str, sample_rate: int) -> HrirSet:
 
 @lru_cache(maxsize=1)
 def field_filters(path: str, sample_rate: int) -> Tensor:
-    """What makes a first-order field heard by a head, `(2, 4, taps)`."""
+    """Binaural decoding filters of a first-order field, `(2, 4, taps)`."""
     return ambisonic_filters(head_responses(path, sample_rate))
 
 
@@ -89,8 +89,8 @@ def _direct(thing: SceneObject, source: Signal, form: Format, hrirs: HrirSet) ->
     """Sound that comes straight from a moving object; `source` is its sound at 1 m, the lead included."""
     span = form.span()
     azimuth, elevation, distance = (torch.from_numpy(each) for each in thing.path.at(span.times()))
-    heard = render(torch.from_numpy(source), azimuth, elevation, hrirs, distance).numpy()
-    return np.asarray(heard[:, -len(form.sample_times()) :])
+    rendered = render(torch.from_numpy(source), azimuth, elevation, hrirs, distance).numpy()
+    return np.asarray(rendered[:, -len(form.sample_times()) :])
 
 
 def _loudness(audio: Ears) -> float:

@@ -1,4 +1,4 @@
-"""The sound of a scene at the listener, as ambisonics."""
+"""Ambisonic rendering of a scene at the position of the listener."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from avssl.synth.sources.oscillators import Signal
 from avssl.synth.trajectories import unit_vector
 
 BLOCK = 0.25
-"""Seconds between the instants that reflections are worked out for; they cross-fade from one to the next."""
+"""Interval between the times at which reflections are computed, s; they cross-fade in between."""
 PEAK = 0.9
-"""No sample exceeds this."""
+"""Maximum absolute value of a sample."""
 
 
 def render_audio(scene: Scene, form: Format, order: int = 1) -> NDArray[np.float32]:
@@ -39,8 +39,8 @@ def render_audio(scene: Scene, form: Format, order: int = 1) -> NDArray[np.float
             total += early(scene.room, thing, source, form, order)
     if scene.room.reverberation > 0:
         total += tail(scene.room, at_one_metre, form.sample_rate, order)[:, -total.shape[1] :]
-    heard = _with_background(total, scene, form, order)
-    return level(heard, heard[0], scene.room.level)
+    rendered = _with_background(total, scene, form, order)
+    return level(rendered, rendered[0], scene.room.level)
 
 
 def sources(scene: Scene, form: Format) -> Iterator[tuple[SceneObject, Signal]]:
@@ -70,8 +70,8 @@ def direct(thing: SceneObject, source: Signal, form: Format, order: int = 1) -> 
     times = form.sample_times()
     azimuth, elevation, distance = thing.path.at(times)
     instants = (times - form.span().start - distance / SPEED_OF_SOUND) * form.sample_rate
-    heard = interpolate(source, instants) / distance
-    tensors = (torch.from_numpy(each.astype(np.float32)) for each in (heard, _wrap(azimuth), elevation))
+    rendered = interpolate(source, instants) / distance
+    tensors = (torch.from_numpy(each.astype(np.float32)) for each in (rendered, _wrap(azimuth), elevation))
     return np.asarray(encode(*tensors, order=order).numpy())
 
 

@@ -1,4 +1,4 @@
-"""Mono sources given two ears, as PseudoBinaural does: by responses, by a first-order field, or by both."""
+"""Binaural rendering of mono sources as in PseudoBinaural: by HRIRs, by a first-order field, or by both."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SPEAKERS = 8
 
 
 def ear_filters(way: str, azimuth: float, elevation: float, hrirs: HrirSet) -> Tensor:
-    """What makes a mono source heard from a direction.
+    """Filters that render a mono source from a direction.
 
     Args:
         way: one of `WAYS`.

@@ -1,4 +1,4 @@
-"""The room around the listener: early reflections by image sources, a diffuse tail, and diffuse noise."""
+"""Room around the listener: early reflections by image sources, diffuse tail, diffuse background noise."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from scipy.signal import fftconvolve
 Floats = NDArray[np.float64]
 
 SPEED_OF_SOUND = 343.0
-"""Metres a second."""
+"""Speed of sound, m/s."""
 
 
 @dataclass(frozen=True)
 class Room:
-    """A shoebox with the listener inside, and what is heard in it besides the objects."""
+    """Shoebox room with the listener inside, its reverberation and its background noise."""
 
     walls: tuple[float, float, float, float, float, float]
     """Metres from the listener to the walls in front, behind, left, right, above, below."""

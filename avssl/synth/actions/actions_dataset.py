@@ -1,4 +1,4 @@
-"""actions: made-up videos of motions, in the shape of a data set of human actions."""
+"""Synthetic dataset `actions`: videos of motions, in the directory layout of UCF101 or HMDB51."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from avssl.synth.rendering import rendered
 
 NAME = "actions"
 VERSION = 1
-"""Of the world: raised whenever the same seed gives another clip."""
+"""Version of the dataset: raised whenever a seed gives other content."""
 SAMPLE_RATE = 24000
-"""Hz, of the clips that have sound."""
+"""Sample rate of the clips with audio, Hz."""
 
 
 @dataclass(frozen=True)

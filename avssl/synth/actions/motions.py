@@ -1,4 +1,4 @@
-"""Kinds of motion that no single picture tells apart, and none that a mirror turns into another.
+"""Classes of motion that no single frame distinguishes, and no mirror image exchanges.
 
 All that moves are phases. They begin anywhere in their period with equal chance, whether they move or are frozen, so
 that what is seen at any one instant has the same distribution in every kind.
@@ -15,14 +15,14 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 
 PHASES = ("climb", "zoom", "roll", "sway", "orbit", "cross", "pulse", "light")
-"""Height, size, roll, a swing to the sides, a circle, the way across, a small change of size, brightness."""
+"""Parameters of a motion: height, size, roll, sideways swing, circle, crossing, pulse of size, brightness."""
 ROCKING = 0.18
-"""Turns of the circle to which rocking goes, on either side."""
+"""Amplitude of rocking on either side, as a fraction of a full turn."""
 HOLD = 0.24
-"""Seconds from one hop to the next."""
+"""Interval between hops, s."""
 
 Course = Callable[[Floats, float, float], Floats]
-"""Turns that a phase makes by some instants in seconds, of a rate in Hz and of a chance in 0..1."""
+"""Phase in turns at times in s, from a rate in Hz and a random number in 0..1."""
 
 
 def _steady(times: Floats, rate: float, chance: float) -> Floats:
@@ -70,7 +70,7 @@ MOTIONS = (
     Motion("blink slow", "light", (0.5, 0.7)),
     Motion("blink fast", "light", (2.0, 3.0)),
 )
-"""In pairs, whose members differ in the course of one and the same phase."""
+"""Motions in pairs; the members of a pair differ in the course of one phase."""
 
 
 def draw_phases(rng: np.random.Generator, motion: Motion, acts: bool, times: Floats) -> dict[str, Floats]:

@@ -1,4 +1,4 @@
-"""Who performs a motion, before what, and what a shaky camera sees of it."""
+"""Performers of a motion, their background, and the view of a shaky camera."""
 
 from __future__ import annotations
 
@@ -22,26 +22,26 @@ from avssl.synth.video_render import sprite
 Image = NDArray[np.uint8]
 
 TROUPE, CLIP = range(2)
-"""Independent streams of randomness."""
+"""Independent random streams."""
 LARGEST_TROUPE = 3
 MUTE = 0.5
-"""Share of the groups without sound."""
+"""Fraction of the groups without audio."""
 # All lengths are in heights of the picture.
 SCALE = 0.75
-"""Of a made-up object's own size."""
+"""Scale of a drawn object, relative to its own size."""
 ZOOM = 2.5
-"""How many times as large an object is when it is nearest."""
+"""Scale of an object at its nearest position."""
 PULSE = 0.25
-"""Natural logarithm of the size by which a pulse changes it, up or down."""
+"""Amplitude of a pulse of the size, natural logarithm."""
 LIGHT = (0.4, 1.2)
 MARGIN = 0.2
-"""Share of the picture, on each side, into which the way across does not lead."""
+"""Margin of the frame on each side that a crossing does not enter, as a fraction of its width."""
 PAN, TILT, SHAKE = 0.08, 0.03, 0.008
-"""Largest amplitude of the camera's movements."""
+"""Maximum amplitude of the camera shake."""
 ELSEWHERE = 0.2
-"""Farthest that a clip's view lies from the middle of the group's background, to the sides, up and down."""
+"""Maximum offset of the view from the centre of the group's background, horizontal and vertical."""
 AROUND = ELSEWHERE + 2 * (PAN + SHAKE)
-"""By which the background is larger than the picture on all sides."""
+"""Margin of the background beyond the frame on all sides."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ class Clip:
     camera: Floats
     """`(2, frames)`: heights of the picture by which it moves to the right and down."""
     view: tuple[float, float]
-    """Where in the background it begins, likewise."""
+    """Start position in the background, in the same units."""
 
 
 @lru_cache(maxsize=8)
@@ -123,8 +123,8 @@ def render_audio(clip: Clip, form: Canvas) -> NDArray[np.float32] | None:
     """What the players that act sound like all the time, float32 `(1, samples)`; None in a group without sound."""
     if not clip.troupe.sounding:
         return None
-    heard = sum(player.audio(form) for player, _ in clip.players[: clip.acting])
-    return np.asarray(heard, np.float32)[None, -len(form.sample_times()) :]
+    rendered = sum(player.audio(form) for player, _ in clip.players[: clip.acting])
+    return np.asarray(rendered, np.float32)[None, -len(form.sample_times()) :]
 
 
 def _draw_camera(rng: np.random.Generator, form: Canvas) -> Floats:

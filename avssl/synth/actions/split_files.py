@@ -1,4 +1,4 @@
-"""The folders, names and lists of UCF101 and of HMDB51."""
+"""Folders, file names and split lists of UCF101 and HMDB51."""
 
 from __future__ import annotations
 

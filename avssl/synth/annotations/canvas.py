@@ -1,4 +1,4 @@
-"""The truth of a scene on a canvas: where everybody is in every frame, and how much of them is seen."""
+"""Ground truth of a scene on a canvas: position and visible fraction of every source in every frame."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ the middle of the object and the box around the part of it that is in the pictur
 and down, empty where none of it is drawn; `visible`: share 0..1 of the object that is in the picture and that no other
 one hides."""
 _FINEST = 96
-"""Columns of the small canvas on which it is counted what hides what."""
+"""Width in pixels of the small canvas on which occlusion is counted."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Placed:
     """Somebody and where they are, frame by frame."""
 
     kind: str
-    heard: bool
+    audible: bool
     """Whether there is a sound to it."""
     look: Appearance
     x: Floats
@@ -100,7 +100,7 @@ def truth(key: str, form: Canvas, placed: Sequence[Placed], order: NDArray[np.in
         "time": np.broadcast_to(times[:, None], shape),
         "object": np.broadcast_to(np.arange(shape[1]), shape),
         "kind": np.broadcast_to(np.array([each.kind for each in placed]), shape),
-        "sounding": np.stack([each.heard & (each.look.which >= 0) for each in placed], 1),
+        "sounding": np.stack([each.audible & (each.look.which >= 0) for each in placed], 1),
         "azimuth": np.degrees(np.stack([each.azimuth for each in placed], 1)),
         "elevation": np.degrees(np.stack([each.elevation for each in placed], 1)),
         "visible": np.stack(list(_visible(placed, order, form))),

@@ -1,4 +1,4 @@
-"""The truth of a scene: where every object is in every frame, whether it sounds, how much of it is seen."""
+"""Ground truth of a scene: position, activity and visible fraction of every object in every frame."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ WHO = (
     ("azimuth", pa.float32()),
     ("elevation", pa.float32()),
 )
-"""Columns that begin the truth of every world: who is heard when, and from where."""
+"""First columns of the ground truth of every synthetic dataset: active sources, times, directions."""
 SCHEMA = pa.schema(
     [
         *WHO,
@@ -43,7 +43,7 @@ SCHEMA = pa.schema(
 0..1 of the frame, from its left and top edge, as the lens says; `visible`: share 0..1 of the object that is in the
 picture and that no nearer one hides."""
 PROBES = 16
-"""Points across an object at which it is looked up whether something hides it."""
+"""Number of sample points across an object at which occlusion is tested."""
 
 
 def truth(scene: Scene, form: Format) -> pa.Table:

@@ -1,4 +1,4 @@
-"""The truth of a scene on the stage: as that of any scene, with its places in the picture of a camera."""
+"""Ground truth of a scene on the stage, with positions in the image of the camera."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from avssl.synth.stage.stage_scene import StageScene
 from avssl.synth.trajectories import unit_vector
 
 PLACES = {"left": "x_min", "top": "y_min", "right": "x_max", "bottom": "y_max"}
-"""Edges of the box: their names in a panorama, where they are angles, and here."""
+"""Names of the box edges: in a panorama (angles), and here."""
 MIRRORED = {"x": "x", "x_min": "x_max", "x_max": "x_min"}
-"""What an edge is in the mirror."""
+"""Edges exchanged by mirroring."""
 
 
 def stage_truth(scene: StageScene, form: Format, camera: Camera) -> pa.Table:

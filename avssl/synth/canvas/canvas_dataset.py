@@ -59,7 +59,7 @@ class CanvasDataset(SceneDataset[SceneT]):
             self.company = load_clip_sources(out, Path(self.options.sources), cutting)
 
     @abstractmethod
-    def heard(self, scene: SceneT) -> NDArray[np.float32]:
+    def render_channels(self, scene: SceneT) -> NDArray[np.float32]:
         """The sound and after it the sources at the level that they have in it: `(channels + sources, samples)`."""
 
     def prepare(self, out: Path, progress: bool) -> None:
@@ -67,12 +67,12 @@ class CanvasDataset(SceneDataset[SceneT]):
         self.company.prepare(self.form, progress)
 
     def audio(self, scene: SceneT) -> NDArray[np.float32]:
-        """The first channels of what is heard."""
-        return _heard(self, scene)[: self.channels]
+        """Audio channels of the scene."""
+        return _last_rendered(self, scene)[: self.channels]
 
     def sources(self, scene: SceneT) -> NDArray[np.float32]:
         """What follows them."""
-        return _heard(self, scene)[self.channels :]
+        return _last_rendered(self, scene)[self.channels :]
 
     def constraints(self) -> Iterator[tuple[bool, str]]:
         """Those of every data set of scenes, and sides that H.264 can take."""
@@ -81,8 +81,8 @@ class CanvasDataset(SceneDataset[SceneT]):
 
 
 @lru_cache(maxsize=1)
-def _heard(world: CanvasDataset[Any], scene: Any) -> NDArray[np.float32]:
-    """What is heard in the last scene asked for: its sound and its sources are written one after the other."""
-    heard = world.heard(scene)
-    heard.setflags(write=False)
-    return heard
+def _last_rendered(world: CanvasDataset[Any], scene: Any) -> NDArray[np.float32]:
+    """Audio and source channels of the last scene: both are written, one after the other."""
+    rendered = world.render_channels(scene)
+    rendered.setflags(write=False)
+    return rendered

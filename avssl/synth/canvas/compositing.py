@@ -1,4 +1,4 @@
-"""A flat canvas: square pictures put anywhere on it, at any size."""
+"""Compositing on a flat canvas: square images at any position and size."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def paste(frame: Image, image: Image, spot: Spot, light: float = 1.0) -> None:
     Args:
         frame: uint8 `(height, width, 3)`.
         image: as in `lay`.
-        spot: likewise.
+        spot: position and size on the canvas.
         light: multiplies the colours.
     """
     piece = lay(image, spot, (frame.shape[0], frame.shape[1]))

@@ -1,4 +1,4 @@
-"""mono3d: cut-outs that walk through a picture and a sound field at once, as MonoTo3D makes its scenes."""
+"""Synthetic dataset `mono3d`: cut-outs on random walks through image and sound field, after MonoTo3D."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from avssl.synth.mono3d.mono3d_scene import TYPES, Walker, WalkScene, Wandering,
 from avssl.synth.sources.source_pool import USUAL
 
 VERSION = 1
-"""Of the world: raised whenever the same seed gives another scene."""
+"""Version of the dataset: raised whenever a seed gives other content."""
 LEVEL = -26.0
-"""Root mean square of W, decibels below full scale, unless peaks forbid it."""
+"""RMS level of W, dB below full scale, lower where peaks would clip."""
 CUBE = 1 / math.sqrt(3)
-"""Half the side of the cube inside the unit sphere."""
+"""Half the side of the cube inscribed in the unit sphere."""
 
 
 @dataclass(frozen=True)
@@ -112,7 +112,7 @@ class Mono3d(CanvasDataset[WalkScene]):
     def _placed(self, scene: WalkScene) -> list[Placed]:
         return [_place(walker, self.form, self.how.deviation) for walker in scene.walkers]
 
-    def heard(self, scene: WalkScene) -> NDArray[np.float32]:
+    def render_channels(self, scene: WalkScene) -> NDArray[np.float32]:
         """W, Y, Z, X and after them the sources that sound, as they are in W: `(4 + sources, samples)`.
 
         W is the sum of the sources, Y, Z, X that of the sources times their places over the root of three.
@@ -137,12 +137,12 @@ def _evened(walker: Walker, form: Canvas) -> NDArray[np.float32]:
 
 
 def _place(walker: Walker, form: Canvas, deviation: float) -> Placed:
-    """Where a walker is seen and heard: the nearer, the larger, by the arc tangent of z."""
+    """Position of a walker in image and sound field; nearer walkers are larger, by the arc tangent of z."""
     right, down, near = walker.walk.at(form.frame_times()).T
     look = walker.actor.appearance(form)
     return Placed(
         kind=walker.actor.kind,
-        heard=walker.gain > 0,
+        audible=walker.gain > 0,
         look=look,
         x=form.width / 2 * (1 + (1 + deviation) * right),
         y=form.height / 2 * (1 + (1 + deviation) * down),

@@ -1,4 +1,4 @@
-"""MonoTo3D's scenes: who walks where, described before anything is drawn or sounded."""
+"""Scenes of MonoTo3D: sources and their random walks, sampled before rendering."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ TYPES = ("P1", "P2", "P3", "P4")
 """One source; several of different kinds; several of one kind; several, in front of a background, one of them silent
 and in the way, with ambient sound all around."""
 MOST = 3
-"""Sources of a scene."""
+"""Number of sources of a scene."""
 _LOUDEST = 3.0
-"""Decibels by which sources differ from the middle, up or down."""
+"""Level differences between sources, dB either way."""
 CAST, WALKS, AROUND, TYPE = range(4)
-"""Independent streams of randomness."""
+"""Independent random streams."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Wandering:
     step: float = 0.25
     """Largest step along an axis between two drawn places, where half the canvas is 1."""
     deviation: float = 0.2
-    """How far beyond the edges a middle may go, likewise."""
+    """Maximum distance of a centre beyond the edges, in the same unit."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,7 +55,7 @@ class WalkScene:
     background: int | None
     """Seed of the background; None for black."""
     around: Room | None
-    """Whose noise is heard; None for none."""
+    """Source of the background noise; None: no noise."""
 
     @property
     def key(self) -> str:

@@ -1,4 +1,4 @@
-"""What pictures are taken with: which directions the pixels look in, and where objects fall."""
+"""Lenses: view direction of each pixel, and projection of directions to the image."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from avssl.synth.trajectories import unit_vector
 
 Floats = NDArray[np.float64]
 Box = tuple[Floats, Floats, Floats, Floats]
-"""Left, top, right, bottom `(frames,)`, in 0..1 of the picture from its left and top edge."""
+"""Left, top, right, bottom `(frames,)`, in 0..1 of the image from its left and top edge."""
 
 
 class Lens(Protocol):

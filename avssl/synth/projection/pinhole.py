@@ -1,4 +1,4 @@
-"""A camera of ordinary field of view that looks straight ahead: perspective projection."""
+"""Pinhole camera that faces the front: perspective projection."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from avssl.synth.projection.lens import Box, Floats
 from avssl.synth.projection.tangent_plane import blend, look_up
 
 NEAREST = 0.05
-"""Least share of a direction that points ahead for it to be projected."""
+"""Minimum forward component of a direction for projection."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Flat pictures put on the sphere: each lies in the plane that touches the sphere at its centre."""
+"""Tangent-plane projection of flat images onto the sphere."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Floats = NDArray[np.float64]
 
 
 def tangent_basis(azimuth: Floats, elevation: Floats, roll: Floats) -> Floats:
-    """The planes of pictures seen in some directions.
+    """Tangent planes at given directions.
 
     Args:
         azimuth: `(...)`, radians.
@@ -60,7 +60,7 @@ def look_up(
     Args:
         image: as in `stamp`.
         across: pixels to the right of its middle, `(height, width)`.
-        down: pixels above its middle, likewise.
+        down: pixels above its centre.
         light: multiplies the colours.
 
     Returns:

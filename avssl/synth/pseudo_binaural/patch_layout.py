@@ -1,4 +1,4 @@
-"""Pseudo-binaural scenes: whose patch lies where on the canvas; no two overlap."""
+"""Patch layout of pseudo-binaural scenes: positions on the canvas without overlap."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from avssl.synth.sources.source_pool import Appearance, Source, SourcePool
 Floats = NDArray[np.float64]
 
 COUNTS = (0.4, 0.5, 0.1)
-"""Shares of the scenes with one, two and three sources."""
+"""Fractions of the scenes with one, two and three sources."""
 SHRINK = (0.8, 1.0)
-"""A patch is smaller than it might be by this."""
+"""Factor between the size of a patch and the largest possible one."""
 HIGH = np.pi / 2
-"""Radians of elevation that the canvas is high."""
+"""Height of the canvas as elevation, radians."""
 CAST, PLACES, BACKDROP = range(3)
-"""Independent streams of randomness."""
+"""Independent random streams."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,7 +64,7 @@ def arrange(seed: int, index: int, company: SourcePool, form: Canvas, fov: float
         form: of the scene.
         fov: radians of azimuth that the canvas is wide.
         by_loudness: whether the louder a recording is, the smaller is its patch; as all are brought to one level, the
-            loud ones are heard as if from farther away.
+            loud ones are rendered as if from farther away.
     """
     streams = [np.random.default_rng((seed, index, stream)) for stream in range(3)]
     there = sum(company.kinds.values())

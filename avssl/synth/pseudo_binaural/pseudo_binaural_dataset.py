@@ -1,4 +1,4 @@
-"""pseudo-binaural: patches of mono sources on a canvas, each heard by two ears from where it is seen."""
+"""Synthetic dataset `pseudo-binaural`: patches of mono sources, each rendered binaurally from its position."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ from avssl.synth.pseudo_binaural.patch_layout import Arrangement, Patch, arrange
 from avssl.synth.sources.source_pool import USUAL
 
 VERSION = 1
-"""Of the world: raised whenever the same seed gives another scene."""
+"""Version of the dataset: raised whenever a seed gives other content."""
 LEVEL = 20 * math.log10(USUAL)
-"""Root mean square of left plus right, decibels below full scale, unless peaks forbid it."""
+"""RMS level of left plus right, dB below full scale, lower where peaks would clip."""
 
 
 @dataclass(frozen=True)
@@ -140,7 +140,7 @@ class PseudoBinaural(CanvasDataset[Arrangement]):
         yield way in WAYS, f"way is {', '.join(WAYS)}, not {way!r}"
         yield self.backdrop.blend in BLENDS, f"blend is {' or '.join(BLENDS)}, not {self.backdrop.blend!r}"
 
-    def heard(self, scene: Arrangement) -> NDArray[np.float32]:
+    def render_channels(self, scene: Arrangement) -> NDArray[np.float32]:
         """Left, right and after them the sources `(2 + sources, samples)`; what sounds before the scene rings on."""
         hrirs = head_responses(self.head, self.form.sample_rate)
         dry = [self._dry(patch) for patch in scene.patches]
@@ -170,7 +170,7 @@ def _place(patch: Patch, form: Canvas) -> Placed:
     still = np.ones(len(form.frame_times()))
     return Placed(
         kind=patch.actor.kind,
-        heard=True,
+        audible=True,
         look=patch.look,
         x=patch.x * still,
         y=patch.y * still,

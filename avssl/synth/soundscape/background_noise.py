@@ -1,4 +1,4 @@
-"""Beds of an ambience: noise that goes on, from all round or from about one direction.
+"""Ambience layers: continuous noise, diffuse or from about one direction.
 
 A bed is the limit of infinitely many plane waves that know nothing of one another: Gaussian noise whose channels have
 the covariance of the directions that it comes from.
@@ -23,9 +23,9 @@ Floats = NDArray[np.float64]
 Audio = NDArray[np.float32]
 
 FADE = 0.1
-"""Seconds in which a stretch of noise gives way to the next, power for power."""
+"""Length of the equal-power cross-fade between segments of noise, s."""
 _POINTS = 5000
-"""Directions over which a spread is summed."""
+"""Number of directions that a directional spread sums over."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Eight ambiences, named as EigenScape's classes: what sounds in each, from where, how diffuse, and how it moves.
+"""Eight soundscape classes named as EigenScape's: sources, directions, diffuseness and motion of each.
 
 Three pairs have the same sounds, equally loud and equally often, and differ in space alone:
 
@@ -21,7 +21,7 @@ from avssl.synth.soundscape.sampler import SoundscapeSampler
 from avssl.synth.soundscape.soundscape import Soundscape
 
 LEVELS = (-38.0, -30.0)
-"""Decibels of a recording below full scale, about."""
+"""Level of a recording, about, dB below full scale."""
 
 
 def _anywhere(sketch: SoundscapeSampler) -> None:

@@ -1,4 +1,4 @@
-"""The recordings of made-up places as files: what all data sets have in common, and EigenScape's."""
+"""Export of soundscapes as recordings: the base class, and the layout of EigenScape."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Tree(ABC):
 
     layout: ClassVar[str]
     class_samplers: ClassVar[dict[str, Callable[[SoundscapeSampler], None]]]
-    """What is heard in each class."""
+    """Sampler of each class."""
     marks: ClassVar[tuple[str, ...]]
     """What shows that somebody wrote such a tree."""
     least: ClassVar[int] = 1
@@ -56,7 +56,7 @@ class Tree(ABC):
 
 
 class EigenScape(Tree):
-    """`{Class}/{Class}.{N}.wav`, ambisonics of order 4 as it comes from the made-up place."""
+    """`{Class}/{Class}.{N}.wav`, ambisonics of order 4 of the soundscape."""
 
     layout = "eigenscape"
     class_samplers = AMBIENCES

@@ -1,4 +1,4 @@
-"""Passers of an ambience: single sounds that come, move and go."""
+"""Moving sources of a soundscape: single sounds that appear, move and end."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from avssl.synth.sources.oscillators import Signal, Span, Voice
 Floats = NDArray[np.float64]
 
 _EDGE = 0.15
-"""Share of a sound in which it fades in, and out."""
+"""Fraction of a sound used for its fade-in and its fade-out."""
 _STEP = 0.01
-"""Seconds between the directions that are worked out; gains glide from one to the next."""
+"""Interval between computed directions, s; gains are interpolated in between."""
 
 
 @dataclass(frozen=True)

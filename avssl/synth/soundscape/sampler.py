@@ -1,4 +1,4 @@
-"""Drawing a place at random: beds and passers by what they do."""
+"""Random sampling of a soundscape: ambience layers and moving sources."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from avssl.synth.sources.classes import BY_NAME, draw_voice
 Range = tuple[float, float]
 
 _LEVEL = 3.0
-"""Decibels by which the level of each sound differs from recording to recording, and of each passer from the next."""
+"""Level variation between recordings and between moving sources, dB."""
 _TILT = 1.5
-"""Decibels an octave by which spectra differ from recording to recording."""
+"""Variation of the spectral slope between recordings, dB per octave."""
 
 
 class SoundscapeSampler:

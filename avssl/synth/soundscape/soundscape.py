@@ -1,4 +1,4 @@
-"""A place: its beds, its passers, and how it reverberates; as an ambisonic field of any order and length."""
+"""Soundscape: ambience layers, moving sources and diffuse reverberation, as ambisonics of any order and length."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from avssl.synth.soundscape.moving_sources import MovingSource
 from avssl.synth.sources.oscillators import Signal
 
 BLOCK = 4.0
-"""Seconds that are made at a time."""
+"""Length of a rendered block, s."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class Soundscape:
         return replace(self, beds=tuple(beds), passers=tuple(passers))
 
     def blocks(self, seconds: float, sample_rate: int, order: int) -> Iterator[Audio]:
-        """What is heard, a few seconds at a time.
+        """Render the soundscape in blocks of a few seconds.
 
         Args:
             seconds: length of the recording.
@@ -107,13 +107,13 @@ class _Reverberation:
         self.owed = np.zeros((channel_count(order), round(hall.seconds * sample_rate)), np.float32)
 
     def after(self, sent: Signal) -> Audio:
-        """What is heard while a block `(samples,)`, no shorter than the hall, is sent into it."""
+        """Reverberate a block `(samples,)` that is no shorter than the response."""
         length = next_fast_len(len(sent) + self.owed.shape[1], real=True)
         response = _spectrum(self.hall, self.sample_rate, self.order, length)
-        heard = np.asarray(irfft(rfft(sent, length) * response, length))
-        heard[:, : self.owed.shape[1]] += self.owed
-        self.owed = heard[:, len(sent) : len(sent) + self.owed.shape[1]].copy()
-        return heard[:, : len(sent)]
+        rendered = np.asarray(irfft(rfft(sent, length) * response, length))
+        rendered[:, : self.owed.shape[1]] += self.owed
+        self.owed = rendered[:, len(sent) : len(sent) + self.owed.shape[1]].copy()
+        return rendered[:, : len(sent)]
 
 
 @lru_cache(maxsize=2)

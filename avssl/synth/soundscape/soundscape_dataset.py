@@ -1,4 +1,4 @@
-"""ambience: recordings of made-up places, in the shape of data sets of acoustic scenes."""
+"""Synthetic dataset `ambience`: soundscape recordings in the directory layout of acoustic-scene data sets."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from avssl.synth.soundscape.tau_export import Tau
 
 NAME = "ambience"
 VERSION = 1
-"""Of the world: raised whenever the same seed gives other recordings."""
+"""Version of the dataset: raised whenever a seed gives other content."""
 TREES: dict[str, type[Tree]] = {"eigenscape": EigenScape, "tau": Tau}
 SECONDS = {"eigenscape": 60.0, "tau": 10.0}
-"""Of a recording unless said otherwise; EigenScape's have 600."""
+"""Default length of a recording, s; EigenScape's have 600 s."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Ten urban scenes, named as those of TAU Urban Audio-Visual Scenes: what is heard and what is seen in each.
+"""Ten urban scene classes named as those of TAU Urban Audio-Visual Scenes: sources and scenery of each.
 
 Neither tells them all apart alone: halls sound alike and streets look alike.
 """

@@ -1,4 +1,4 @@
-"""TAU Urban Audio-Visual Scenes' files, made up: clips of places, seen, and heard by two ears."""
+"""Export in the layout of TAU Urban Audio-Visual Scenes: clips with video and binaural audio."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from avssl.synth.soundscape.tau_classes import AUDIO, SIGHTS
 from avssl.synth.soundscape.urban_video import draw_vista, render_vista
 
 SEGMENTS = 2
-"""Clips of each place."""
+"""Number of clips of each location."""
 TESTED = 3
-"""Every third place is tested."""
+"""Every third location is a test location."""
 CITIES = ("amsterdam", "barcelona", "helsinki", "lisbon", "london", "lyon", "madrid", "milan", "paris", "prague",
           "stockholm", "vienna")  # fmt: skip
 SIZE, FRAME_RATE = (160, 96), 10.0
-"""Columns and rows of the pictures, and how many a second."""
+"""Width and height of the frames in pixels, and frame rate in Hz."""
 HEAD = "filename_audio\tfilename_video\tscene_label"
 
 
@@ -39,7 +39,7 @@ class Tau(Tree):
     least = 2
 
     def files(self, label: str, number: int) -> list[str]:
-        """Sound of all clips, then pictures."""
+        """Audio of all clips, then video."""
         names = _names(label, number)
         return [f"audio/{name}.wav" for name in names] + [f"video/{name}.mp4" for name in names]
 
@@ -48,14 +48,14 @@ class Tau(Tree):
         paths = [out / name for name in self.files(label, number)]
         class_samplers, videos = paths[:SEGMENTS], paths[SEGMENTS:]
         if not all(path.is_file() for path in class_samplers):
-            heard = self._heard(label, number)
-            for path, stretch in zip(class_samplers, np.array_split(heard, SEGMENTS, axis=1), strict=True):
+            rendered = self._render_recording(label, number)
+            for path, stretch in zip(class_samplers, np.array_split(rendered, SEGMENTS, axis=1), strict=True):
                 write_wav(path, [stretch], self.sample_rate, "PCM_24")
         for segment, path in enumerate(videos):
             if not path.is_file():
                 self._film(path, label, number, segment)
 
-    def _heard(self, label: str, number: int) -> np.ndarray:
+    def _render_recording(self, label: str, number: int) -> np.ndarray:
         """Left and right in all clips of a place."""
         seconds = SEGMENTS * self.seconds
         blocks = describe(AUDIO, label, self.seed, number, seconds).blocks(seconds, self.sample_rate, 1)

@@ -1,4 +1,4 @@
-"""The pictures of an urban scene: surroundings, and figures that cross them or stay."""
+"""Video of an urban scene: background, and figures that cross it or stay."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from avssl.synth.video_render import sprite
 Image = NDArray[np.uint8]
 
 STRANGERS = 0.4
-"""Figures of any kind that are seen anywhere, on average."""
+"""Mean number of figures of any class."""
 RADII = (14.0, 28.0)
-"""Smallest and largest radius of a figure, degrees at 1 m: half the side of its picture, in picture heights."""
+"""Minimum and maximum radius of a figure, degrees at 1 m: half the side of its image, in frame heights."""
 _MARGIN = 0.05
-"""Picture widths of surroundings beyond each edge, which a shaken camera sees."""
+"""Margin of the background beyond each edge for camera shake, in frame widths."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The kinds of objects: each has a look and a sound of its own."""
+"""Source classes: each has its own appearance and sound."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What all sounds are made from: oscillators, noise, and grains repeated in a rhythm."""
+"""Oscillators, noise, and grains repeated in a rhythm."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from scipy.signal import butter, sosfilt
 
 Signal = NDArray[np.float32]
 TABLE = 16384
-"""Points of a wave table, read at the nearest: the 40th harmonic is still 45 dB above the error."""
+"""Length of a wave table, read at the nearest point: the 40th harmonic is 45 dB above the error."""
 
 
 @dataclass(frozen=True)

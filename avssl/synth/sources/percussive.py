@@ -1,4 +1,4 @@
-"""Sounds of things that are struck, plucked or shaken: grains in a rhythm."""
+"""Percussive sounds: struck, plucked or shaken objects as grains in a rhythm."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who plays in scenes on a flat canvas: somebody seen and heard, wherever they are put."""
+"""Pool of audio-visual sources for scenes on a flat canvas."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from avssl.synth.video_render import sprite, track
 Floats = NDArray[np.float64]
 
 _STILL = Path(0.0, 0.0, 1.0, 0.0, *[Oscillation(0.0, 0.0, 0.0)] * 3)
-"""Straight ahead at 1 m, so that what is drawn of a thing is its own size and movement."""
+"""Reference position: front, 1 m, so that an object is drawn at its own size and motion."""
 _SHARES = (0.35, 0.8)
-"""Smallest and largest height of a made-up object, in heights of the canvas."""
+"""Minimum and maximum height of a drawn object, in heights of the canvas."""
 _LOUDEST = 6.0
-"""Decibels by which made-up sources differ from the middle, up or down."""
+"""Level differences between sources, dB either way."""
 QUIETEST = 1e-4
-"""Root mean square below which a sound counts as this loud."""
+"""Minimum RMS level assumed for a sound."""
 USUAL = 0.1
-"""Root mean square of a source of the middle."""
+"""RMS level of an average source."""
 
 
 @dataclass(frozen=True)
@@ -65,8 +65,8 @@ class Source(ABC):
 
     def loudness(self, form: Format) -> float:
         """How loud they are, 1 for a root mean square of 0.1."""
-        heard = self.audio(form)[-len(form.sample_times()) :]
-        return max(QUIETEST, float(np.sqrt((heard**2).mean()))) / USUAL
+        rendered = self.audio(form)[-len(form.sample_times()) :]
+        return max(QUIETEST, float(np.sqrt((rendered**2).mean()))) / USUAL
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Sounds that go on: engines, horns, voices, sirens, modulated rather than struck."""
+"""Sustained sounds: engines, horns, voices, sirens."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Looks: an individual's size, colours, texture and pose, and the picture they make."""
+"""Appearance of an individual object: size, colours, texture, pose, and the resulting image."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from avssl.synth.sprites.drawing import SIDE, Brush, Colour
 
 TEXTURES = ("plain", "stripes", "bands", "dots", "checks", "clouds")
 OUTLINE = 5
-"""Pixels of the canvas darkened along the edge."""
+"""Width of the dark outline, pixels of the canvas."""
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 Colour = tuple[float, float, float]
-"""Red, green, blue in 0..1."""
+"""RGB colour, 0..1."""
 SIDE = 192
-"""Pixels of the canvas, which spans -1..1."""
+"""Side of the canvas in pixels; it spans -1..1."""
 _SHIFT = 4
 
 

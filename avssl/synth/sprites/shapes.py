@@ -1,4 +1,4 @@
-"""What each kind of object looks like: shapes in the unit circle, in the brush's three colours."""
+"""Shapes of each source class in the unit circle, in three colours."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""stage: objects in front of a camera of ordinary field of view, heard by two ears."""
+"""Synthetic dataset `stage`: objects in front of a perspective camera, with binaural audio."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from avssl.synth.stage.stage_scene import StageScene, describe
 from avssl.synth.video_render import render_frames
 
 VERSION = 1
-"""Of the world: raised whenever the same seed gives another scene."""
+"""Version of the dataset: raised whenever a seed gives other content."""
 NARROWEST, WIDEST = 40.0, 120.0
-"""Degrees of the camera's field of view."""
+"""Field of view of the camera, degrees."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Shot(Format):
     """Radians that the width takes in."""
 
     def lens(self) -> Camera:
-        """What the pictures are taken with."""
+        """Lens of the camera."""
         return Camera(self.width, self.height, self.fov)
 
 
@@ -93,8 +93,8 @@ class Stage(SceneDataset[StageScene]):
 
     def audio(self, scene: StageScene) -> NDArray[np.float32]:
         """Left and right."""
-        heard = render_ears(scene, self.form, self.head)
-        return heard[::-1] if scene.mirrored else heard
+        rendered = render_ears(scene, self.form, self.head)
+        return rendered[::-1] if scene.mirrored else rendered
 
     def frames(self, scene: StageScene) -> Iterator[NDArray[np.uint8]]:
         """What the camera sees."""

@@ -1,4 +1,4 @@
-"""Who stands where on the stage: objects in view of a camera that looks ahead, those that sound on one side of it."""
+"""Scenes of the stage: objects in view of a front camera, the active sources on one side."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from avssl.synth.sources.classes import KINDS
 from avssl.synth.trajectories import Oscillation, Path, draw_path, unit_vector
 
 MIRROR = 4
-"""Stream of randomness, besides those of `avssl.synth.scene`."""
+"""Random stream, besides those of `avssl.synth.scene`."""
 COUNTS = (0.5, 0.3, 0.2)
-"""Shares of the scenes with one, two and three objects."""
+"""Fractions of the scenes with one, two and three objects."""
 ACROSS = 0.1
-"""Share of the scenes with several objects in which the last one stands, silent, on the other side."""
+"""Fraction of the scenes with several objects whose last object is silent, on the other side."""
 # Degrees, for a camera of 90 degrees; they shrink and grow with its field of view.
 INNER, OUTER = 12.0, 38.0
-"""No object comes nearer to the middle, or goes farther from it."""
+"""Minimum and maximum angle of an object from the centre."""
 HIGHEST = 12.0
-"""Largest elevation, up or down, that an object swings about."""
+"""Maximum elevation, up or down, of the centre of a trajectory."""
 APART = 11.0
-"""Least angle between the middles of two paths."""
+"""Minimum angle between the centres of two trajectories."""
 RADII = (7.0, 13.0)
-"""Smallest and largest radius at time 0."""
+"""Minimum and maximum radius at time 0."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""What a user says of clips: which stretches have one source that is seen and heard, and where in the picture it is.
+"""Annotations of user clips: segments with one visible, active source, and its boxes in the frames.
 
 A JSON file:
 
@@ -34,7 +34,7 @@ from avssl.plugins import hint
 
 FORMAT, VERSION = "avssl-sources", 1
 VIDEOS = frozenset((".mp4", ".mkv", ".webm", ".mov", ".avi", ".m4v"))
-"""Files of a folder that count as clips."""
+"""Suffixes of the files of a folder that are clips."""
 _KEYS = ("video", "label", "start", "end", "audio", "instance", "boxes")
 WHOLE = (0.0, 0.0, 1.0, 1.0)
 

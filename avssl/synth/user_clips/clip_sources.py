@@ -1,4 +1,4 @@
-"""Actors from a user's own clips: cut-outs with their sound."""
+"""Sources from user clips: cut-outs with their audio."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from avssl.synth.user_clips.annotations import Annotation, read_annotations
 from avssl.synth.user_clips.cutouts import CutOut, Cutting, cut_all, read_cut_out
 
 SOURCES = "sources"
-"""Folder of the world where the cut-outs lie."""
+"""Folder of the cut-outs in the output folder."""
 LONGEST = 20.0
-"""Seconds of one cut-out; longer stretches are several."""
+"""Maximum length of a cut-out, s; longer segments are split."""
 SHORTEST = 0.1
-"""Seconds of a stretch below which there is nothing to see or hear."""
+"""Minimum length of a segment, s."""
 SLACK = 0.25
-"""Seconds by which an annotation may exceed what the header says of its video."""
+"""Tolerance of an annotation beyond the duration in the header of its video, s."""
 
 
 @dataclass(frozen=True)
@@ -44,11 +44,11 @@ class ClipActor(Source):
         span = form.span()
         stored = self._cut_out.audio
         first = round((self.begin + span.start) * span.sample_rate)
-        heard = np.zeros(span.samples, np.float32)
+        rendered = np.zeros(span.samples, np.float32)
         left, right = max(0, first), min(len(stored), first + span.samples)
         if left < right:
-            heard[left - first : right - first] = stored[left:right]
-        return heard
+            rendered[left - first : right - first] = stored[left:right]
+        return rendered
 
     def appearance(self, form: Format) -> Appearance:
         """The cut-out of each instant, while it lasts."""
@@ -161,5 +161,5 @@ def _seconds(stretch: Annotation, known: dict[Path, MediaInfo]) -> float:
     if video is None:
         raise InputError(f"{stretch.video}: expected a video, it has no picture stream")
     if not known[stretch.audio].audio_streams:
-        raise InputError(f"{stretch.audio}: expected a source that is heard, it has no sound stream")
+        raise InputError(f"{stretch.audio}: expected audio, got a file without an audio stream")
     return video.seconds or known[stretch.video].seconds

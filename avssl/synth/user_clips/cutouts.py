@@ -1,4 +1,4 @@
-"""Cutting sources out of clips: square pictures with transparent surroundings, and the sound to them, once and kept."""
+"""Cut-outs of sources from clips: square RGBA images and their audio, computed once and cached."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ from avssl.synth.sprites.drawing import SIDE
 from avssl.synth.user_clips.annotations import Annotation
 
 LARGEST = 960
-"""Pixels of the longer side that pictures are read at."""
+"""Longer side of the decoded frames, pixels."""
 BATCH = 8
-"""Pictures that a segmenter is given at once."""
+"""Batch size of the segmenter, frames."""
 FASTEST = 60.0
-"""Cut-outs a second."""
+"""Rate of the cut-outs, Hz."""
 
 
 class CutOut(NamedTuple):
@@ -52,7 +52,7 @@ class Cutting:
     segmenter: str = ""
     """See `load_segmenter`; empty: the boxes are the cut-outs."""
     rate: float = 4.0
-    """Pictures a second."""
+    """Frame rate, Hz."""
 
     def check(self) -> None:
         """See that the segmenter is there and the rate has a meaning, before anything is read.
@@ -143,7 +143,7 @@ def _audio(stretch: Annotation, sample_rate: int) -> NDArray[np.float32]:
 
 
 Shape = tuple[NDArray[np.uint8], float]
-"""A square picture and its side."""
+"""Square image and its side."""
 
 
 def _filled(shapes: Iterator[Shape | None]) -> Iterator[Shape]:
@@ -206,7 +206,7 @@ def square(frame: NDArray[np.uint8], mask: NDArray[np.uint8], box: NDArray[np.fl
 
 
 def _size(video: Path) -> tuple[int, int]:
-    """Height and width that a video's pictures are read at."""
+    """Height and width of the decoded frames of a video."""
     header = probe(video).video
     assert header is not None, "clip_company has looked"
     scale = min(1.0, LARGEST / max(header.width * header.aspect, header.height))

@@ -1,4 +1,4 @@
-"""Acoustic scenes: TAU Urban Audio-Visual Scenes 2021, and what it shares with EigenScape."""
+"""Audio-visual acoustic scene classification: TAU Urban Audio-Visual Scenes 2021."""
 
 from __future__ import annotations
 

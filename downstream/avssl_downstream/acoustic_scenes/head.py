@@ -1,4 +1,4 @@
-"""Frozen or fine-tuned encoders on urban scenes: TAU Urban Audio-Visual Scenes 2021."""
+"""Acoustic scene classification with frozen or fine-tuned encoders on TAU Urban Audio-Visual Scenes 2021."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from avssl.embedding.dataset_cache import cached_dataset
 from avssl.errors import InputError
 from avssl.models.encoders import Encoders
 from avssl_downstream.acoustic_scenes.options import AcousticScenesOptions
-from avssl_downstream.classification.cross_validation import Predict, late
-from avssl_downstream.classification.finetune import finetuned
+from avssl_downstream.classification.cross_validation import Predictor, late_fusion
+from avssl_downstream.classification.finetune import finetune_predictor
 from avssl_downstream.classification.segment_head import SegmentHead
-from avssl_downstream.classification.segment_probe import probe
+from avssl_downstream.classification.segment_probe import probe_predictor
 
 
 class AcousticScenes(SegmentHead):
-    """Urban scenes by sound, pictures or both: TAU Urban Audio-Visual Scenes 2021.
+    """Acoustic scene classification from audio, video or both: TAU Urban Audio-Visual Scenes 2021.
 
     Args:
         encoders: pretrained towers, or None.
         options: see `AcousticScenesOptions`.
 
     Raises:
-        InputError: encoders of ambisonics, and stereo is not to be mixed up for them.
+        InputError: encoders that take ambisonics only, without `upmix`.
     """
 
     Options = AcousticScenesOptions
@@ -36,7 +36,7 @@ class AcousticScenes(SegmentHead):
     layout = "tau"
     options: AcousticScenesOptions
 
-    def _labelled(self, root: Path) -> Dataset:
+    def _read_dataset(self, root: Path) -> Dataset:
         options = self.options
         settings = {
             "layout": "tau",
@@ -54,26 +54,26 @@ class AcousticScenes(SegmentHead):
         takes = encoders.features.accepted
         if "audio" in self.options.towers and 2 not in takes and not self.options.upmix:
             raise InputError(
-                f"scenes: the set's sound has 2 channels, features {encoders.features.name} take {takes[0]}; "
-                "set upmix=true to let them hear W = (L + R) / 2 and Y = (L - R) / 2, or tower=video"
+                f"acoustic-scenes: expected features for 2 channels, {encoders.features.name} takes {takes[0]}; "
+                "set upmix=true for W = (L + R) / 2 and Y = (L - R) / 2, or tower=video"
             )
 
-    def _rows(self, labelled: Dataset, folder: Path) -> Iterator[tuple[str, Predict]]:
+    def _rows(self, dataset: Dataset, folder: Path) -> Iterator[tuple[str, Predictor]]:
         towers, options = self.options.towers, self.options
-        for name, each in self._compared().items():
+        for name, each in self._encoder_rows().items():
             if options.mode == "finetune":
-                yield name, finetuned(each, labelled, towers, self._reading(), options, folder / name)
+                yield name, finetune_predictor(each, dataset, towers, self._reading(), options, folder / name)
             else:
-                yield from self._fused(each, labelled, name)
+                yield from self._fused(each, dataset, name)
         if "audio" in towers:
-            yield from self._audio_rows(labelled, channels=2)
+            yield from self._audio_rows(dataset, channels=2)
 
-    def _fused(self, encoders: Encoders, labelled: Dataset, name: str) -> Iterator[tuple[str, Predict]]:
-        """Each tower alone, and both: early (embeddings joined) and late (probabilities multiplied)."""
+    def _fused(self, encoders: Encoders, dataset: Dataset, name: str) -> Iterator[tuple[str, Predictor]]:
+        """Single towers, early fusion (concatenated embeddings) and late fusion (multiplied probabilities)."""
         towers, title = self.options.towers, name or "encoders"
-        embeddings = {tower: self._embedded(getattr(encoders, tower), labelled, title) for tower in towers}
-        yield name, probe(torch.cat(list(embeddings.values()), 1), self.options)
+        embeddings = {tower: self._embedded(getattr(encoders, tower), dataset, title) for tower in towers}
+        yield name, probe_predictor(torch.cat(list(embeddings.values()), 1), self.options)
         if len(towers) == 2:
-            alone = {tower: probe(each, self.options) for tower, each in embeddings.items()}
-            together = {**alone, "late": late(list(alone.values()))}
-            yield from ((f"{name}_{each}".lstrip("_"), predict) for each, predict in together.items())
+            single = {tower: probe_predictor(each, self.options) for tower, each in embeddings.items()}
+            rows = {**single, "late": late_fusion(list(single.values()))}
+            yield from ((f"{name}_{each}".lstrip("_"), predict) for each, predict in rows.items())

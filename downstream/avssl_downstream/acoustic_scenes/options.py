@@ -1,4 +1,4 @@
-"""Options of the heads that classify acoustic scenes."""
+"""Options of the head `acoustic-scenes`."""
 
 from __future__ import annotations
 
@@ -19,44 +19,44 @@ TOWERS = ("audio", "video", "both")
 
 @dataclass(frozen=True)
 class AcousticScenesOptions(SegmentOptions):
-    """Options of the head `scenes`; windows and frames default to the geometry of the encoders."""
+    """Towers, segments, windows and frames; windows and frames default to the geometry of the encoders."""
 
     tower: str = choice("both", TOWERS)
     """audio, video or both."""
     segment: float = 10.0
-    """Seconds of a file; TAU's have 10."""
+    """Segment length in seconds; TAU's files have 10."""
     frames: int | None = None
     """Frames of a window; None: as the encoders were trained."""
     frame_rate: float | None = None
     """Frames a second; None: as the encoders were trained."""
     resize: int | None = None
-    """Pixels; shorter side that frames are scaled to before the centre crop. None: 8/7 of `size`."""
+    """Shorter side in pixels before the centre crop; None: 8/7 of `size`."""
     size: int | None = None
-    """Pixels; side of the centre crop. None: as the encoders were trained."""
+    """Side of the centre crop in pixels; None: as the encoders were trained."""
     upmix: bool = False
-    """Let encoders of ambisonics hear stereo: W = (L + R) / 2, Y = (L - R) / 2, nothing in Z and X."""
+    """Encode stereo as FOA for encoders of ambisonics: W = (L + R) / 2, Y = (L - R) / 2, Z = X = 0."""
 
     def __post_init__(self) -> None:
-        """Refuse what has no meaning."""
+        """Validate field values."""
         super().__post_init__()
         if not self.segment > 0:
-            raise InputError(f"segment is a length above 0 seconds, not {self.segment}")
+            raise InputError(f"segment: expected a length above 0 seconds, got {self.segment}")
         for name in ("frames", "frame_rate"):
             if (value := getattr(self, name)) is not None and not value > 0:
-                raise InputError(f"{name} must be positive, not {value}")
+                raise InputError(f"{name}: expected a number above 0, got {value}")
         if self.size is not None and self.resize is not None:
             Reading(resize=self.resize, size=self.size)
 
     @property
     def towers(self) -> tuple[str, ...]:
-        """Which of audio and video are used."""
+        """Towers in use: audio, video or both."""
         return ("audio", "video") if self.tower == "both" else (self.tower,)
 
     def with_geometry(self, encoders: Encoders | None) -> Self:
-        """The options with the encoders' own geometry where none is set; frames count with the tower video alone.
+        """Fill in unset geometry from the encoders; that of frames only with the tower video.
 
         Raises:
-            InputError: neither gives it.
+            InputError: neither the options nor the encoders have it.
         """
         own = super().with_geometry(encoders)
         if encoders is None or "video" not in self.towers:

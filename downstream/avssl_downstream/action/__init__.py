@@ -1,4 +1,4 @@
-"""Action recognition on UCF101, HMDB51, folders of classes and the built-in actions."""
+"""Action recognition on UCF101, HMDB51, folders of classes and synthetic actions."""
 
 from __future__ import annotations
 

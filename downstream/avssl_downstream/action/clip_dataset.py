@@ -1,4 +1,4 @@
-"""A tower trained on labelled videos, under a linear classifier."""
+"""Training clips: random windows of labelled videos, augmented, in batches that are a function of the step."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from avssl.data.clip_options import Reading
 from avssl.data.loader import permutation
 from avssl.data.window_reader import read_window_frames
 from avssl.data.worker_loader import Batch, in_order
-from avssl_downstream.action.augment_views import view
+from avssl_downstream.action.clip_augmentation import augment_clip
 from avssl_downstream.action.options import ActionOptions
 
 
 @dataclass(frozen=True)
-class Clips:
-    """Batches of clips at random instants of videos; every pass shows each video once, in another order."""
+class TrainingClips:
+    """Batches of clips at random start times; every pass reads each video once, in a new random order."""
 
     paths: Sequence[Path]
-    latest: Sequence[float]
-    """Seconds at which the last clip of each video begins."""
+    last_starts: Sequence[float]
+    """Latest start time of a clip in each video, in seconds."""
     labels: Tensor
     """`(videos,)`."""
     passes: int
@@ -32,7 +32,7 @@ class Clips:
 
     @property
     def steps(self) -> int:
-        """Of all passes."""
+        """Number of batches in all passes."""
         return max(1, self.passes * len(self.paths) // self.options.batch)
 
     def between(self, start: int, stop: int) -> Iterator[Batch]:
@@ -43,18 +43,18 @@ class Clips:
         """One batch."""
         rng = np.random.default_rng((self.options.seed, step))
         draws = range(step * self.options.batch, (step + 1) * self.options.batch)
-        places = [self._place(draw) for draw in draws]
-        return {"video": torch.stack([self._clip(place, rng) for place in places]), "label": self.labels[places]}
+        indices = [self._video_index(draw) for draw in draws]
+        return {"video": torch.stack([self._clip(index, rng) for index in indices]), "label": self.labels[indices]}
 
-    def _place(self, draw: int) -> int:
-        times, place = divmod(draw, len(self.paths))
-        return int(permutation(len(self.paths), self.options.seed, times)[place])
+    def _video_index(self, draw: int) -> int:
+        epoch, position = divmod(draw, len(self.paths))
+        return int(permutation(len(self.paths), self.options.seed, epoch)[position])
 
-    def _clip(self, place: int, rng: np.random.Generator) -> Tensor:
-        start = rng.uniform(0, self.latest[place])
-        return view(read_window_frames(self.paths[place], start, self._whole), self.options, rng)
+    def _clip(self, index: int, rng: np.random.Generator) -> Tensor:
+        start = rng.uniform(0, self.last_starts[index])
+        return augment_clip(read_window_frames(self.paths[index], start, self._uncropped), self.options, rng)
 
     @property
-    def _whole(self) -> Reading:
-        """Whole pictures: parts are cut from them as they are."""
+    def _uncropped(self) -> Reading:
+        """Full frames at their own size: random crops are taken from them."""
         return replace(self.options.reading(), resize=0, size=0)

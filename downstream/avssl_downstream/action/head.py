@@ -1,4 +1,4 @@
-"""Action recognition: what encoders know of what people do (protocol of Morgado 2020)."""
+"""Action recognition with frozen or fine-tuned video towers (protocol of Morgado 2020)."""
 
 from __future__ import annotations
 
@@ -20,25 +20,24 @@ from avssl.io.atomic import replacing
 from avssl.models.encoders import Encoders
 from avssl.runs.run_folder import add_metrics, write_config
 from avssl.train.signals import interrupt_on_sigterm
-from avssl_downstream.action import head_io as folders
-from avssl_downstream.action.head_io import ActionClassifier
+from avssl_downstream.action.head_io import ActionClassifier, load_head
 from avssl_downstream.action.options import ActionOptions
 from avssl_downstream.action.predict import predict_actions
 from avssl_downstream.action.train_eval import FoldTrainer
-from avssl_downstream.action.video_clips import read_labelled
-from avssl_downstream.classification.classification_metrics import over_folds
+from avssl_downstream.action.video_clips import read_dataset
+from avssl_downstream.classification.classification_metrics import summarize_folds
 from avssl_downstream.classification.cross_validation import cross_validate
-from avssl_downstream.classification.missing_files import report_missing
+from avssl_downstream.classification.missing_files import report_missing_files
 from avssl_downstream.classification.random_baseline import random_encoders
 
 logger = logging.getLogger(f"avssl.{__name__}")
 
 
 class Action(Head):
-    """Tells what is done in videos: UCF101, HMDB51, any folder of classes, or the built-in actions.
+    """Action recognition on UCF101, HMDB51, any folder of classes, or synthetic actions.
 
     Args:
-        encoders: pretrained towers; left as they are.
+        encoders: pretrained towers; never modified.
         options: data, clips, classifier, fine-tuning.
 
     Raises:
@@ -51,102 +50,100 @@ class Action(Head):
 
     def __init__(self, encoders: Encoders, options: ActionOptions) -> None:
         if not isinstance(getattr(encoders, "video", None), nn.Module):
-            raise InputError("action needs encoders with a video tower, these have none")
+            raise InputError("action: expected encoders with a video tower, these have none")
         self.encoders = random_encoders(encoders, options.seed) if options.from_scratch else encoders
         self.options = options.with_geometry(encoders)
-        self.recogniser: ActionClassifier | None = None
+        self.action_classifier: ActionClassifier | None = None
 
     @classmethod
     def load(cls, folder: Path, settings: Any) -> Action:
-        """A head fitted in `folder`; `settings` may change how files are read, see `folder.FREE`.
+        """Load a fitted head; `settings` may override `head_io.INFERENCE_OPTIONS`.
 
         Raises:
-            InputError: no such folder, a broken file, or settings that need another fit.
+            InputError: no such folder, a broken file, or settings that require fitting again.
         """
-        recogniser, options = folders.read(folder, settings)
-        head = cls(recogniser.encoders, options)
-        head.recogniser = recogniser
+        action_classifier, options = load_head(folder, settings)
+        head = cls(action_classifier.encoders, options)
+        head.action_classifier = action_classifier
         return head
 
     def fit(self, folder: Path) -> dict[str, float]:
-        """Learn and test, each split asked for; fine-tuning that was begun in the folder is continued.
+        """Train and test on each chosen split; interrupted fine-tuning in the folder is resumed.
 
-        Leaves `config.json` and `action.safetensors` (of several splits, each in a folder of its own), `config.yaml`,
-        `metrics.json`, `confusion.png`, `classes.csv`, `predictions.csv`, and `missing.txt` where files are missing.
+        Writes `config.json` and `action.safetensors` (one folder a split if there are several), `config.yaml`,
+        `metrics.json`, `confusion.png`, `classes.csv`, `predictions.csv`, and `missing.txt` if files are missing.
 
         Returns:
-            Of videos `accuracy`, `top5`, `class_accuracy`, `log_loss`; of single clips `clip_accuracy`, `clip_top5`; of
-            several splits their means, each with `_deviation`; `accuracy_low` and `accuracy_high`, the 95 % interval
-            with recordings resampled; how many videos were trained on and tested.
+            Video metrics `accuracy`, `top5`, `class_accuracy`, `log_loss`; clip metrics `clip_accuracy`, `clip_top5`;
+            over several splits their means, each with `_deviation`; `accuracy_low` and `accuracy_high`, the 95 %
+            interval with recordings resampled; numbers of training and test videos.
 
         Raises:
-            InputError: unusable data, or a folder of another run.
-            OSError: something cannot be read or written.
-            SystemExit: with code 0, after saving, when SIGTERM or Ctrl-C came while training.
+            InputError: invalid data, or a folder of another run.
+            OSError: a file cannot be read or written.
+            SystemExit: code 0, after saving a checkpoint, on SIGTERM or Ctrl-C.
         """
         with interrupt_on_sigterm():
-            labelled = read_labelled(self.options)
-            _report(labelled, folder)
-            fitting = FoldTrainer(self.encoders, labelled, self.options, folder)
-            found = cross_validate(labelled, fitting.predict, folder, self.options.seed)
-        numbers = over_folds(fitting.found)
-        config = self._config(labelled, math.floor(numbers.get("steps", 0)))
+            dataset = read_dataset(self.options)
+            _log_dataset(dataset, folder)
+            trainer = FoldTrainer(self.encoders, dataset, self.options, folder)
+            metrics = cross_validate(dataset, trainer.predict, folder, self.options.seed)
+        fold_metrics = summarize_folds(trainer.fold_metrics)
+        config = self._config(dataset, math.floor(fold_metrics.get("steps", 0)))
         write_config(folder, config)
-        about = {
-            "train_videos": fmean(len(fold.train) for fold in labelled.folds),
-            "test_videos": fmean(len(fold.test) for fold in labelled.folds),
-            "missing_videos": float(len(labelled.missing_names)),
-            "classes": float(len(labelled.classes)),
+        counts = {
+            "train_videos": fmean(len(fold.train) for fold in dataset.folds),
+            "test_videos": fmean(len(fold.test) for fold in dataset.folds),
+            "missing_videos": float(len(dataset.missing_names)),
+            "classes": float(len(dataset.classes)),
             "seed": float(self.options.seed),
         }
-        # Recordings that decide together are of scenes; a recording of actions is of several.
-        videos_alone = {name: value for name, value in found.items() if not name.startswith("recording_")}
-        return add_metrics(folder, videos_alone | numbers | about)
+        # A recording has one acoustic scene but several actions: recording metrics do not apply.
+        video_metrics = {name: value for name, value in metrics.items() if not name.startswith("recording_")}
+        return add_metrics(folder, video_metrics | fold_metrics | counts)
 
     def apply(self, source: Path, target: Path) -> None:
-        """Write what is probably done in a video, or in each below a folder: a csv with a probability for each class.
+        """Predict the action in a video, or in each below a folder: a csv with one probability a class.
 
         Raises:
-            InputError: the head was not fitted, no video, or a broken one.
-            OSError: something cannot be read or written.
+            InputError: the head is not fitted, no video, or a broken one.
+            OSError: a file cannot be read or written.
         """
-        if self.recogniser is None:
-            raise InputError(f"{source}: action needs a fitted head: give its folder (--head)")
+        if self.action_classifier is None:
+            raise InputError(f"{source}: action needs a fitted head; give its folder (--head)")
         paths, base = _videos(source), source if source.is_dir() else source.parent
         with interrupt_on_sigterm(), replacing(target) as part, part.open("w", encoding="utf-8", newline="") as file:
             writer = csv.writer(file)
-            writer.writerow(("file", "predicted", *(f"p_{name}" for name in self.recogniser.classes)))
-            for path, scores in predict_actions(self.recogniser, paths, self.options):
-                best = self.recogniser.classes[int(scores.argmax())]
+            writer.writerow(("file", "predicted", *(f"p_{name}" for name in self.action_classifier.classes)))
+            for path, scores in predict_actions(self.action_classifier, paths, self.options):
+                best = self.action_classifier.classes[int(scores.argmax())]
                 writer.writerow((path.relative_to(base), best, *(f"{score:.6f}" for score in scores.tolist())))
 
-    def _config(self, labelled: Dataset, steps: int) -> dict[str, Any]:
-        """What `config.yaml` says, as `avssl report` reads it; `steps` of fine-tuning, or 0."""
+    def _config(self, dataset: Dataset, steps: int) -> dict[str, Any]:
+        """Content of `config.yaml` for `avssl report`; `steps` of fine-tuning, or 0."""
         options, model = self.options, asdict(self.encoders.model_config)
         settings = {key: value for key, value in asdict(options).items() if key not in ("seed", "root", "workers")}
         features = self.encoders.feature_config.name
-        kinds = ("from scratch" if options.from_scratch else "", "single frames" if options.single_frame else "")
-        title = options.title or ", ".join(filter(None, (labelled.name, features, options.mode, *kinds)))
+        variants = ("from scratch" if options.from_scratch else "", "single frames" if options.single_frame else "")
+        title = options.title or ", ".join(filter(None, (dataset.name, features, options.mode, *variants)))
         train = {"seed": options.seed} | ({"steps": steps} if steps else {})
         about = {"task": "action", "features": {"name": features}, "model": model, "train": train}
-        return {**settings, **about, "data_set": labelled.name, "title": title}
+        return {**settings, **about, "data_set": dataset.name, "title": title}
 
 
 def _videos(source: Path) -> list[Path]:
-    """A video, or those below a folder."""
+    """The video itself, or all videos below a folder."""
     if not source.is_dir():
         return [source]
-    found = [folder / name for folder, _, names in walk(source) for name in names]
-    videos = [path for path in found if path.suffix.lower() in VIDEO_SUFFIXES]
+    paths = [folder / name for folder, _, names in walk(source) for name in names]
+    videos = [path for path in paths if path.suffix.lower() in VIDEO_SUFFIXES]
     if not videos:
-        raise InputError(f"{source}: expected a video, or a folder of videos; this folder has none")
+        raise InputError(f"{source}: expected a video or a folder of videos, got a folder without any")
     return videos
 
 
-def _report(labelled: Dataset, folder: Path) -> None:
-    """Say what is learned from and tested, and what is missing."""
-    folds = ", ".join(
-        f"{each.name} ({len(each.train)} to train on, {len(each.test)} tested)" for each in labelled.folds
-    )
-    logger.info("%s: %d classes, videos of %s", labelled.name, len(labelled.classes), folds)
-    report_missing(labelled, folder, "videos")
+def _log_dataset(dataset: Dataset, folder: Path) -> None:
+    """Log classes, folds and missing videos."""
+    folds = ", ".join(f"{each.name} ({len(each.train)} to train on, {len(each.test)} tested)" for each in dataset.folds)
+    logger.info("%s: %d classes, videos of %s", dataset.name, len(dataset.classes), folds)
+    report_missing_files(dataset, folder, "videos")

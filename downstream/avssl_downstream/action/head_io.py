@@ -1,4 +1,4 @@
-"""The folder of a head that was fitted: config.json, action.safetensors."""
+"""Folder of a fitted head: `config.json` and `action.safetensors`."""
 
 from __future__ import annotations
 
@@ -20,44 +20,47 @@ from avssl.models.encoders import Encoders
 from avssl.runs.run_folder import check_same
 from avssl.train.checkpoint import LAST
 from avssl_downstream.action.options import ActionOptions
-from avssl_downstream.classification.probes import Classifier, fitted
+from avssl_downstream.classification.probes import Classifier, classifier_from_state
 
 CONFIG = "config.json"
 WEIGHTS = "action.safetensors"
 FORMAT = "avssl-action"
 VERSION = 2
-FREE = ("test_clips", "workers", "precision")
-"""Settings that a fitted head may be used with, whatever it was fitted with."""
-MAY_CHANGE = ("avssl", *(f"options.{name}" for name in (*FREE, "save_every", "title", "published", "root")))
-"""What may differ when fine-tuning is continued."""
+INFERENCE_OPTIONS = ("test_clips", "workers", "precision")
+"""Options of a fitted head that may be overridden at inference."""
+MAY_CHANGE = (
+    "avssl",
+    *(f"options.{name}" for name in (*INFERENCE_OPTIONS, "save_every", "title", "published", "root")),
+)
+"""Keys of `config.json` that may differ when fine-tuning is resumed."""
 
 
 @dataclass(frozen=True)
 class ActionClassifier:
-    """What tells actions apart: a tower, and a classifier of its embeddings."""
+    """Video tower and a classifier of its embeddings."""
 
     encoders: Encoders
-    """Whose video tower it is; the audio tower is of no use here, and not kept."""
+    """Encoders with the video tower; the audio tower is not saved."""
     classifier: Classifier
     classes: tuple[str, ...]
 
 
-def describe(encoders: Encoders, options: ActionOptions, labelled: Dataset, fold: str) -> dict[str, Any]:
-    """What `config.json` says of a head.
+def head_config(encoders: Encoders, options: ActionOptions, dataset: Dataset, fold: str) -> dict[str, Any]:
+    """Content of `config.json`.
 
     Args:
-        encoders: that it begins with.
-        options: of it.
-        labelled: the data set.
-        fold: that it is fitted to.
+        encoders: before fitting.
+        options: of the head.
+        dataset: labelled videos.
+        fold: name of the fold whose training part it is fitted to.
     """
     return {
         "format": FORMAT,
         "version": VERSION,
         "avssl": __version__,
-        "data": labelled.name,
+        "data": dataset.name,
         "fold": fold,
-        "classes": list(labelled.classes),
+        "classes": list(dataset.classes),
         "options": asdict(options),
         "model": asdict(encoders.model_config),
         "features": asdict(encoders.feature_config),
@@ -65,12 +68,12 @@ def describe(encoders: Encoders, options: ActionOptions, labelled: Dataset, fold
     }
 
 
-def begin(folder: Path, config: dict[str, Any]) -> None:
-    """Make a folder that of a head that is about to be fitted.
+def init_head_folder(folder: Path, config: dict[str, Any]) -> None:
+    """Create the folder of a head before it is fitted, or check that it belongs to the same head.
 
     Raises:
-        InputError: it holds a checkpoint of other data, options or encoders.
-        OSError: it cannot be written.
+        InputError: the folder has a checkpoint of other data, options or encoders.
+        OSError: the folder cannot be written.
     """
     path = folder / CONFIG
     if (folder / LAST).is_file() and path.is_file():
@@ -79,47 +82,49 @@ def begin(folder: Path, config: dict[str, Any]) -> None:
     write_text(path, json.dumps(config, indent=2, ensure_ascii=False) + "\n")
 
 
-def write(folder: Path, recogniser: ActionClassifier) -> None:
-    """Write tower and classifier, whole or not at all."""
-    tower = {f"video.{name}": tensor for name, tensor in recogniser.encoders.video.state_dict().items()}
-    parts = {f"classifier.{name}": tensor for name, tensor in recogniser.classifier.state.items()}
-    tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in (tower | parts).items()}
+def save_head(folder: Path, action_classifier: ActionClassifier) -> None:
+    """Write tower and classifier atomically."""
+    tower = {f"video.{name}": tensor for name, tensor in action_classifier.encoders.video.state_dict().items()}
+    head = {f"classifier.{name}": tensor for name, tensor in action_classifier.classifier.state.items()}
+    tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in (tower | head).items()}
     with replacing(folder / WEIGHTS) as part:
         save_file(tensors, part, metadata={"format": "pt"})
 
 
-def read(folder: Path, settings: Any) -> tuple[ActionClassifier, ActionOptions]:
-    """A fitted head, and its options with some settings changed; nothing is unpickled.
+def load_head(folder: Path, settings: Any) -> tuple[ActionClassifier, ActionOptions]:
+    """Load a fitted head and its options, some of them overridden; nothing is unpickled.
 
     Args:
-        folder: of the files.
-        settings: nested; only those of `FREE` may differ from what it was fitted with.
+        folder: with `config.json` and `action.safetensors`.
+        settings: nested options; only `INFERENCE_OPTIONS` may differ from the saved ones.
 
     Raises:
-        InputError: no such folder, a broken file, or settings that need another fit.
+        InputError: no such folder, a broken file, or settings that require fitting again.
     """
     path = folder / CONFIG
     if not path.is_file():
-        some = sorted(each.parent.name for each in folder.glob(f"*/{CONFIG}"))
-        near = f"; its folder {some[0]} has" if some else ""
-        raise InputError(f"{folder}: expected a fitted head ({CONFIG}, {WEIGHTS}), it has no {CONFIG}{near}")
+        subfolders = sorted(each.parent.name for each in folder.glob(f"*/{CONFIG}"))
+        hint = f"; its subfolder {subfolders[0]} has one" if subfolders else ""
+        raise InputError(f"{folder}: expected a fitted head ({CONFIG}, {WEIGHTS}), it has no {CONFIG}{hint}")
     config = _read(path)
     options = fill(ActionOptions, config["options"], settings, where=str(path))
-    check_same(folder, asdict(fill(ActionOptions, config["options"], where=str(path))), asdict(options), FREE)
+    check_same(
+        folder, asdict(fill(ActionOptions, config["options"], where=str(path))), asdict(options), INFERENCE_OPTIONS
+    )
     encoders = Encoders(
         fill(ModelConfig, config["model"], where=str(path)), fill(FeatureConfig, config["features"], where=str(path))
     )
     tensors = read_tensors(folder / WEIGHTS)
     load_tensors(encoders.video, _under("video.", tensors), str(folder / WEIGHTS))
-    classifier = fitted(_under("classifier.", tensors))
+    classifier = classifier_from_state(_under("classifier.", tensors))
     return ActionClassifier(encoders.eval(), classifier, tuple(config["classes"])), options
 
 
 def _read(path: Path) -> dict[str, Any]:
-    config = read_format(path, FORMAT, VERSION, "a head that recognises actions")
-    lacking = [name for name in ("classes", "options", "model", "features") if name not in config]
-    if lacking:
-        raise InputError(f"{path}: expected the sections classes, options, model and features; {lacking[0]} is missing")
+    config = read_format(path, FORMAT, VERSION, "a fitted head of `action`")
+    missing = [name for name in ("classes", "options", "model", "features") if name not in config]
+    if missing:
+        raise InputError(f"{path}: expected the sections classes, options, model and features; {missing[0]} is missing")
     return config
 
 

@@ -1,4 +1,4 @@
-"""What is done in videos that belong to no data set."""
+"""Predictions of a fitted head on unlabelled videos."""
 
 from __future__ import annotations
 
@@ -11,33 +11,33 @@ from avssl.datasets.dataset import Dataset, Recording
 from avssl.embedding.batch_inference import embed
 from avssl_downstream.action.head_io import ActionClassifier
 from avssl_downstream.action.options import ActionOptions
-from avssl_downstream.action.video_clips import spread
+from avssl_downstream.action.video_clips import evenly_spaced_clips
 
 
 def predict_actions(
-    recogniser: ActionClassifier, paths: Sequence[Path], options: ActionOptions
+    action_classifier: ActionClassifier, paths: Sequence[Path], options: ActionOptions
 ) -> Iterator[tuple[Path, Tensor]]:
-    """Videos with the probabilities `(classes,)` of each, the mean over clips.
+    """Yield each video with its class probabilities `(classes,)`, averaged over clips.
 
     Args:
-        recogniser: that was fitted.
-        paths: of videos.
-        options: how many clips, and how they are read.
+        action_classifier: a fitted one.
+        paths: video files.
+        options: number of clips, and how they are read.
 
     Raises:
         InputError: a video is broken.
-        FileNotFoundError: there is none.
+        FileNotFoundError: a video does not exist.
     """
-    examples = tuple(Recording(str(path), str(path)) for path in paths)
-    unknown = Dataset("", Path(), examples, recogniser.classes)
-    videos = spread(unknown, examples, options.reading(), options.test_clips, options.workers)
-    run = embed(
-        recogniser.encoders.video,
+    recordings = tuple(Recording(str(path), str(path)) for path in paths)
+    unlabelled = Dataset("", Path(), recordings, action_classifier.classes)
+    videos = evenly_spaced_clips(unlabelled, recordings, options.reading(), options.test_clips, options.workers)
+    embedded = embed(
+        action_classifier.encoders.video,
         videos,
         options.reading(),
         precision=options.precision,
         workers=options.workers,
         title="clips",
     )
-    for video, embeddings in run:
-        yield video.path, recogniser.classifier.probabilities(embeddings, len(recogniser.classes)).mean(0)
+    for video, embeddings in embedded:
+        yield video.path, action_classifier.classifier.probabilities(embeddings, len(action_classifier.classes)).mean(0)

@@ -1,4 +1,4 @@
-"""The videos that are learned from and tested, and where in them clips lie."""
+"""Labelled videos of the chosen data set, and start times of clips in them."""
 
 from __future__ import annotations
 
@@ -19,86 +19,87 @@ from avssl.errors import InputError
 from avssl.io.cache_folder import cache_folder
 from avssl_downstream.action.options import AUTO, ActionOptions
 
-MANY = 10
-"""Clips of a training video of HMDB51, whose videos are few."""
-FEW = 5
-RECOGNISED = ("ucf101", "hmdb51")
-"""Layouts that are recognised where none is named; other folders are read as one a class."""
+HMDB51_TRAIN_CLIPS = 10
+"""Clips of a training video of HMDB51, which has fewer videos."""
+TRAIN_CLIPS = 5
+"""Clips of a training video of other data sets."""
+DETECTED_LAYOUTS = ("ucf101", "hmdb51")
+"""Layouts that `layout=auto` detects; other folders are read as one a class."""
 LAYOUT_OPTIONS = ("missing", "test_share", "seed")
-"""Options of the head that fill those of its layout."""
-SLACK = 1e-3
-"""Seconds before the end of a video that the last window begins, at least."""
+"""Options of the head that are passed on to its layout."""
+END_MARGIN = 1e-3
+"""Smallest distance in seconds from the start of the last window to the end of the video."""
 
 
-def read_labelled(options: ActionOptions) -> Dataset:
-    """The data set that the options name, with the folds that are asked for; the built-in actions where none is.
+def read_dataset(options: ActionOptions) -> Dataset:
+    """Read the data set of the options with the chosen folds; without a root, the synthetic actions.
 
     Raises:
-        InputError: see the readers; or there is no such split.
+        InputError: see the layouts; or no such split.
     """
-    root = Path(options.root) if options.root else _stand_in(options)
+    root = Path(options.root) if options.root else _synthetic_dataset_folder(options)
     settings = {name: getattr(options, name) for name in ("layout", "missing", "test_share", "seed")}
-    found = cached_dataset(root, {"head": "action", **settings}, lambda: _read(root, options))
+    dataset = cached_dataset(root, {"head": "action", **settings}, lambda: _read(root, options))
     if not options.split:
-        return found
-    names = [fold.name for fold in found.folds]
+        return dataset
+    names = [fold.name for fold in dataset.folds]
     if f"split{options.split}" not in names:
-        raise InputError(f"{root}: has {', '.join(names)}, not split{options.split}; split=0 takes all")
-    return replace(found, folds=(found.folds[names.index(f"split{options.split}")],))
+        raise InputError(f"{root}: expected split{options.split}, got {', '.join(names)}; split=0 takes all")
+    return replace(dataset, folds=(dataset.folds[names.index(f"split{options.split}")],))
 
 
-def clips_to_train(options: ActionOptions, labelled: Dataset) -> int:
-    """Clips of a training video."""
-    return options.train_clips or (MANY if "HMDB51" in labelled.name else FEW)
+def clips_per_training_video(options: ActionOptions, dataset: Dataset) -> int:
+    """Number of clips of a training video."""
+    return options.train_clips or (HMDB51_TRAIN_CLIPS if "HMDB51" in dataset.name else TRAIN_CLIPS)
 
 
-def spread(
-    labelled: Dataset, examples: Sequence[Recording], reading: Reading, clips: int, workers: int
+def evenly_spaced_clips(
+    dataset: Dataset, recordings: Sequence[Recording], reading: Reading, clips: int, workers: int
 ) -> list[Source]:
-    """Videos with so many windows each, the first at the beginning, the last at the end, the others evenly between.
+    """Videos with `clips` windows each, evenly spaced from beginning to end.
 
     Raises:
         InputError: a video is broken.
-        FileNotFoundError: one is gone, and its length is not known from before.
+        FileNotFoundError: a video does not exist and its duration is not cached.
     """
-    ends = latest(labelled, examples, reading, workers)
+    last_starts = last_clip_starts(dataset, recordings, reading, workers)
     return [
-        Source(each.key, labelled.root / each.video, tuple(np.linspace(0, end, clips).round(6).tolist()))
-        for each, end in zip(examples, ends, strict=True)
+        Source(each.key, dataset.root / each.video, tuple(np.linspace(0, last, clips).round(6).tolist()))
+        for each, last in zip(recordings, last_starts, strict=True)
     ]
 
 
-def latest(labelled: Dataset, examples: Sequence[Recording], reading: Reading, workers: int) -> list[float]:
-    """Seconds at which the last window of each video begins; 0 where it is shorter than one."""
-    seconds = cached_durations([labelled.root / each.video for each in examples], "video", workers=workers)
-    window = max(SLACK, reading.frames / reading.frame_rate)
+def last_clip_starts(dataset: Dataset, recordings: Sequence[Recording], reading: Reading, workers: int) -> list[float]:
+    """Start time in seconds of the last window of each video; 0 if the video is shorter than a window."""
+    seconds = cached_durations([dataset.root / each.video for each in recordings], "video", workers=workers)
+    window = max(END_MARGIN, reading.frames / reading.frame_rate)
     return [max(0.0, each - window) for each in seconds]
 
 
 def _read(root: Path, options: ActionOptions) -> Dataset:
     kind = _layout(root, options.layout)
     own = keys(kind.Options)
-    found = kind(kind.Options(**{name: getattr(options, name) for name in LAYOUT_OPTIONS if name in own})).read(root)
-    if unlabelled := [each.key for each in found.recordings if not (each.label and each.video)]:
-        raise InputError(f"{root}: action expects labelled videos, {unlabelled[0]!r} is none; choose another layout")
-    if not found.folds:
-        raise InputError(f"{root}: action expects folds to train on and to test, the layout gives none")
-    return found
+    dataset = kind(kind.Options(**{name: getattr(options, name) for name in LAYOUT_OPTIONS if name in own})).read(root)
+    if unlabelled := [each.key for each in dataset.recordings if not (each.label and each.video)]:
+        raise InputError(f"{root}: action expects labelled videos, got {unlabelled[0]!r}; choose another layout")
+    if not dataset.folds:
+        raise InputError(f"{root}: action expects folds with training and test parts, the layout has none")
+    return dataset
 
 
 def _layout(root: Path, name: str) -> type[Layout]:
-    """The layout of that name; `auto`: the one that the folder has."""
+    """Layout class by name; `auto`: the first that matches the folder."""
     if name != AUTO:
         return load_layout(name)
-    return next((kind for kind in map(load_layout, RECOGNISED) if kind.matches(root)), load_layout("folders"))
+    return next((kind for kind in map(load_layout, DETECTED_LAYOUTS) if kind.matches(root)), load_layout("folders"))
 
 
-def _stand_in(options: ActionOptions) -> Path:
-    """The folder of the built-in actions, made when they are asked for first."""
+def _synthetic_dataset_folder(options: ActionOptions) -> Path:
+    """Folder of the synthetic actions, rendered on first use."""
     from avssl.synth.actions.actions_dataset import VERSION, actions
 
     layout = "hmdb51" if options.layout == "hmdb51" else "ucf101"
     out = cache_folder() / f"actions-{VERSION}-{layout}-{options.groups}groups-seed{options.synthetic_seed}"
     if load_layout(layout).matches(out):
-        return out  # lists are written last
+        return out  # complete: lists are written last
     return actions(out, layout, groups=options.groups, seed=options.synthetic_seed)

@@ -1,1 +1,1 @@
-"""Classifiers on frozen embeddings, and what is written of any classification: shared by the heads that classify."""
+"""Classifiers, cross-validation, metrics and tables shared by the heads that classify."""

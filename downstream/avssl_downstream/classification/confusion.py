@@ -1,4 +1,4 @@
-"""Confusion matrices: what was taken for what, counted and drawn."""
+"""Confusion matrices: counts and figure."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from pathlib import Path
 import numpy as np
 from torch import Tensor
 
-NAMED = 60
-"""Classes whose names can still be read beside the matrix."""
-COUNTED = 12
-"""Classes whose shares can still be read inside it."""
+MAX_LABELLED = 60
+"""Largest number of classes whose names fit beside the matrix."""
+MAX_ANNOTATED = 12
+"""Largest number of classes whose shares fit inside the cells."""
 
 
-def confusion(labels: Tensor, scores: Tensor) -> np.ndarray:
-    """How often each class, a row, was taken for each, a column.
+def confusion_matrix(labels: Tensor, scores: Tensor) -> np.ndarray:
+    """Counts of true classes (rows) against predicted classes (columns).
 
     Args:
-        labels: `(N,)`.
-        scores: `(N, C)`.
+        labels: `(N,)` true classes.
+        scores: `(N, C)` probabilities.
 
     Returns:
         Integers `(C, C)`.
@@ -29,28 +29,28 @@ def confusion(labels: Tensor, scores: Tensor) -> np.ndarray:
     return counts.reshape(classes, classes)
 
 
-def draw_confusion(path: Path, counts: np.ndarray, classes: Sequence[str], title: str) -> None:
-    """A picture: of each class, a row, the share taken for each, a column.
+def plot_confusion_matrix(path: Path, counts: np.ndarray, classes: Sequence[str], title: str) -> None:
+    """Figure of the confusion matrix, each row normalised to shares.
 
     Args:
-        path: of the png.
+        path: png file.
         counts: `(C, C)`.
-        classes: names of them.
-        title: above the picture.
+        classes: class names.
+        title: of the figure.
     """
     from matplotlib.figure import Figure
 
     shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
     inches = min(14.0, max(4.5, 0.3 * len(classes)))
     figure = Figure(figsize=(inches + 1, inches), layout="constrained")
-    axes = figure.add_subplot(xlabel="taken for", ylabel="is")
+    axes = figure.add_subplot(xlabel="predicted class", ylabel="true class")
     axes.set_title(title, parse_math=False)
     figure.colorbar(axes.imshow(shares, vmin=0, vmax=1, cmap="viridis"), label="share of the row", shrink=0.8)
-    if len(classes) <= NAMED:
-        places = range(len(classes))
-        axes.set_xticks(places, classes, rotation=90, fontsize=7, parse_math=False)
-        axes.set_yticks(places, classes, fontsize=7, parse_math=False)
-    if len(classes) <= COUNTED:
+    if len(classes) <= MAX_LABELLED:
+        ticks = range(len(classes))
+        axes.set_xticks(ticks, classes, rotation=90, fontsize=7, parse_math=False)
+        axes.set_yticks(ticks, classes, fontsize=7, parse_math=False)
+    if len(classes) <= MAX_ANNOTATED:
         for (row, column), share in np.ndenumerate(shares):
             colour = "white" if share < 0.6 else "black"
             axes.text(column, row, f"{share:.2f}", ha="center", va="center", color=colour, fontsize=7)

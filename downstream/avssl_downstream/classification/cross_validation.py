@@ -1,4 +1,4 @@
-"""How well examples are told apart over the folds of a data set, by example and by recording."""
+"""Cross-validation over the folds of a data set, with metrics by segment and by recording."""
 
 # N segments, C classes
 
@@ -13,11 +13,16 @@ import torch
 from torch import Tensor
 
 from avssl.datasets.dataset import Dataset, Fold
-from avssl_downstream.classification.classification_metrics import LEAST, measure, over_folds, write_outcome
+from avssl_downstream.classification.classification_metrics import (
+    MIN_PROBABILITY,
+    classification_metrics,
+    summarize_folds,
+    write_results,
+)
 
 
 class Split(NamedTuple):
-    """One fold, by places of examples."""
+    """One fold, by indices into the data set's recordings."""
 
     name: str
     train: Tensor
@@ -27,85 +32,88 @@ class Split(NamedTuple):
     classes: int
 
 
-Predict = Callable[[Split], Tensor]
-"""Learns from what a split trains on and gives probabilities `(tested, C)`."""
+Predictor = Callable[[Split], Tensor]
+"""Fits a classifier on the training part of a split and returns probabilities `(tested, C)`."""
 
 
-def cross_validate(labelled: Dataset, predict: Predict, folder: Path, seed: int) -> dict[str, float]:
-    """Predict every fold's test segments; leave confusion matrix, table of classes and predictions of all folds.
+def cross_validate(dataset: Dataset, predict: Predictor, folder: Path, seed: int) -> dict[str, float]:
+    """Fit and test on every fold; write confusion matrix, table of classes and predictions of all folds.
 
     Args:
-        labelled: segments, with folds.
-        predict: learns and predicts.
-        folder: takes the files.
+        dataset: segments, with folds.
+        predict: fits on the training part and predicts the test part.
+        folder: output folder.
         seed: of the resampling.
 
     Returns:
-        `accuracy`, `log_loss` and others of `write_outcome`, of several folds their mean with `NAME_deviation` and
-        `NAME_FOLD`; `accuracy_low` and `accuracy_high` of all segments together, recordings resampled;
-        `recording_accuracy`, where the segments of a recording decide together.
+        `accuracy`, `log_loss` and others of `write_results`, over several folds their mean with `NAME_deviation` and
+        `NAME_FOLD`; `accuracy_low` and `accuracy_high` over all segments, recordings resampled; `recording_accuracy`,
+        with the probabilities of a recording's segments multiplied.
     """
-    labels = torch.tensor([labelled.classes.index(each.label) for each in labelled.recordings])
-    splits = [_split(fold, labelled, labels) for fold in labelled.folds]
+    labels = torch.tensor([dataset.classes.index(each.label) for each in dataset.recordings])
+    splits = [_split(fold, dataset, labels) for fold in dataset.folds]
     scores = {split.name: predict(split) for split in splits}
-    groups = [each.group for each in labelled.recordings]
-    found = {split.name: _measured(labels[split.test], scores[split.name], _at(groups, split.test)) for split in splits}
+    groups = [each.group for each in dataset.recordings]
+    fold_metrics = {
+        split.name: _fold_metrics(labels[split.test], scores[split.name], _select(groups, split.test))
+        for split in splits
+    }
     tested = torch.cat([split.test for split in splits])
-    keys, all_groups = _at([each.key for each in labelled.recordings], tested), _at(groups, tested)
+    keys, all_groups = _select([each.key for each in dataset.recordings], tested), _select(groups, tested)
     joined = torch.cat([scores[split.name] for split in splits])
     title = splits[0].name if len(splits) == 1 else f"{len(splits)} folds"
-    whole = write_outcome(
-        folder, labelled.name, title, labelled.classes, keys, labels[tested], joined, groups=all_groups, seed=seed
+    pooled = write_results(
+        folder, dataset.name, title, dataset.classes, keys, labels[tested], joined, groups=all_groups, seed=seed
     )
-    return over_folds(found) | {name: whole[name] for name in ("accuracy_low", "accuracy_high")}
+    return summarize_folds(fold_metrics) | {name: pooled[name] for name in ("accuracy_low", "accuracy_high")}
 
 
-def late(predictions: Sequence[Predict]) -> Predict:
-    """Predictions that are each made for themselves and multiplied."""
+def late_fusion(predictors: Sequence[Predictor]) -> Predictor:
+    """Late fusion: multiply the probabilities of several predictors, and normalise."""
 
     def predict(split: Split) -> Tensor:
-        logs = [each(split).clamp(min=LEAST).log() for each in predictions]
+        logs = [each(split).clamp(min=MIN_PROBABILITY).log() for each in predictors]
         return torch.stack(logs).sum(0).softmax(1)
 
     return predict
 
 
-def by_recording(labels: Tensor, scores: Tensor, groups: Sequence[str]) -> tuple[Tensor, Tensor]:
-    """Label and probabilities of each recording: the product of its segments', scaled to one.
+def aggregate_recordings(labels: Tensor, scores: Tensor, groups: Sequence[str]) -> tuple[Tensor, Tensor]:
+    """Label and probabilities of each recording: the normalised product over its segments.
 
     Args:
         labels: `(N,)`.
         scores: `(N, C)`.
-        groups: the recording of each segment, of one class.
+        groups: recording of each segment; all its segments have one class.
 
     Returns:
         `(recordings,)` and `(recordings, C)`.
     """
-    _, first, place = np.unique(np.asarray(groups), return_index=True, return_inverse=True)
+    _, first, group_index = np.unique(np.asarray(groups), return_index=True, return_inverse=True)
     logs = torch.zeros(len(first), scores.shape[1], dtype=torch.float64)
-    logs.index_add_(0, torch.from_numpy(place), scores.double().clamp(min=LEAST).log())
+    logs.index_add_(0, torch.from_numpy(group_index), scores.double().clamp(min=MIN_PROBABILITY).log())
     return labels[torch.from_numpy(first)], logs.softmax(1)
 
 
-def named(metrics: Mapping[str, float], suffix: str) -> dict[str, float]:
-    """The numbers of a row beside the first: `accuracy_SUFFIX`, `accuracy_SUFFIX_low` and so on."""
-    wanted = ("accuracy", "recording_accuracy", "log_loss")
+def with_suffix(metrics: Mapping[str, float], suffix: str) -> dict[str, float]:
+    """Rename the main metrics of a further row: `accuracy_SUFFIX`, `accuracy_SUFFIX_low` and so on."""
+    main = ("accuracy", "recording_accuracy", "log_loss")
     ends = ("", "_deviation", "_low", "_high")
-    pairs = [(f"{name}{end}", f"{name}_{suffix}{end}") for name in wanted for end in ends]
+    pairs = [(f"{name}{end}", f"{name}_{suffix}{end}") for name in main for end in ends]
     return {new: metrics[old] for old, new in pairs if old in metrics}
 
 
-def _split(fold: Fold, labelled: Dataset, labels: Tensor) -> Split:
-    place = {each.key: index for index, each in enumerate(labelled.recordings)}
-    train, test = (torch.tensor([place[key] for key in keys]) for keys in (fold.train, fold.test))
-    return Split(fold.name, train, test, labels, len(labelled.classes))
+def _split(fold: Fold, dataset: Dataset, labels: Tensor) -> Split:
+    position = {each.key: index for index, each in enumerate(dataset.recordings)}
+    train, test = (torch.tensor([position[key] for key in keys]) for keys in (fold.train, fold.test))
+    return Split(fold.name, train, test, labels, len(dataset.classes))
 
 
-def _measured(labels: Tensor, scores: Tensor, groups: Sequence[str]) -> dict[str, float]:
-    found = measure(labels, scores)
-    label, score = by_recording(labels, scores, groups)
-    return found | {"recording_accuracy": float((score.argmax(1) == label).double().mean())}
+def _fold_metrics(labels: Tensor, scores: Tensor, groups: Sequence[str]) -> dict[str, float]:
+    metrics = classification_metrics(labels, scores)
+    label, score = aggregate_recordings(labels, scores, groups)
+    return metrics | {"recording_accuracy": float((score.argmax(1) == label).double().mean())}
 
 
-def _at(names: Sequence[str], places: Tensor) -> list[str]:
-    return [names[place] for place in places.tolist()]
+def _select(names: Sequence[str], indices: Tensor) -> list[str]:
+    return [names[index] for index in indices.tolist()]

@@ -1,4 +1,4 @@
-"""Towers trained on segments of a data set, under a linear classifier."""
+"""Fine-tuning of towers with a linear classifier on segments of a data set."""
 
 # B windows, W width of an embedding
 
@@ -30,23 +30,23 @@ from avssl.models.geometry import resolved
 from avssl.runs.run_folder import check_same
 from avssl.train.checkpoint import LAST
 from avssl.train.loop import fit
-from avssl_downstream.classification.cross_validation import Predict, Split
-from avssl_downstream.classification.network import Network
+from avssl_downstream.classification.cross_validation import Predictor, Split
 from avssl_downstream.classification.options import SegmentOptions
-from avssl_downstream.classification.segments import by_segment, sources
+from avssl_downstream.classification.segments import group_by_segment, window_sources
+from avssl_downstream.classification.tower_classifier import TowerClassifier
 
 SETTINGS = "finetune.json"
 MAY_CHANGE = ("root", "workers", "title", "published", "baselines", "ablate")
-"""Settings that fine-tuning may be continued with though it was begun with others."""
-LOUDER = 0.1
-"""Sound is multiplied by up to so much more or less, as AVSA's is."""
+"""Options that may differ when fine-tuning is resumed."""
+LEVEL_JITTER = 0.1
+"""Relative range of the random gain of audio, as in AVSA."""
 
 
 @dataclass(frozen=True)
-class Windows:
-    """Batches of windows at random instants of segments; each pass shows every segment equally often."""
+class WindowBatches:
+    """Batches of windows at random start times in segments; every pass draws each segment equally often."""
 
-    examples: Sequence[Recording]
+    segments: Sequence[Recording]
     labels: tuple[int, ...]
     root: Path
     towers: tuple[str, ...]
@@ -60,64 +60,64 @@ class Windows:
 
     @property
     def steps(self) -> int:
-        """Of all passes."""
-        return max(1, self.options.epochs * self.options.draws * len(self.examples) // self.options.batch)
+        """Number of batches in all passes."""
+        return max(1, self.options.epochs * self.options.draws * len(self.segments) // self.options.batch)
 
     def read(self, step: int) -> Batch:
         """One batch."""
         batch = self.options.batch
-        chosen = [self._chosen(draw) for draw in range(step * batch, (step + 1) * batch)]
+        chosen = [self._segment_index(draw) for draw in range(step * batch, (step + 1) * batch)]
         rng = np.random.default_rng((self.options.seed, step))
-        windows = [self._window(self.examples[place], rng) for place in chosen]
-        found = {name: torch.stack([each[name] for each in windows]) for name in self.towers}
-        return found | {"label": torch.tensor([self.labels[place] for place in chosen])}
+        windows = [self._window(self.segments[index], rng) for index in chosen]
+        inputs = {name: torch.stack([each[name] for each in windows]) for name in self.towers}
+        return inputs | {"label": torch.tensor([self.labels[index] for index in chosen])}
 
-    def _chosen(self, draw: int) -> int:
-        epoch, place = divmod(draw, len(self.examples))
-        return int(permutation(len(self.examples), self.options.seed, epoch)[place])
+    def _segment_index(self, draw: int) -> int:
+        epoch, index = divmod(draw, len(self.segments))
+        return int(permutation(len(self.segments), self.options.seed, epoch)[index])
 
-    def _window(self, example: Recording, rng: np.random.Generator) -> Batch:
-        start = example.start + rng.uniform(0, max(0.0, example.seconds - self.reading.seconds))
-        found = {}
+    def _window(self, segment: Recording, rng: np.random.Generator) -> Batch:
+        start = segment.start + rng.uniform(0, max(0.0, segment.seconds - self.reading.seconds))
+        inputs = {}
         if "audio" in self.towers:
-            audio = read_window_audio(self.root / example.audio, start, self.reading, self.sample_rate)
-            found["audio"] = jitter_level(audio, LOUDER, rng)
+            audio = read_window_audio(self.root / segment.audio, start, self.reading, self.sample_rate)
+            inputs["audio"] = jitter_level(audio, LEVEL_JITTER, rng)
         if "video" in self.towers:
-            frames = read_window_frames(self.root / example.video, start, self.reading)
-            found["video"] = frames.flip(-1) if rng.random() < 0.5 else frames
-        return found
+            frames = read_window_frames(self.root / segment.video, start, self.reading)
+            inputs["video"] = frames.flip(-1) if rng.random() < 0.5 else frames
+        return inputs
 
 
-def finetuned(
-    encoders: Encoders, labelled: Dataset, towers: tuple[str, ...], reading: Reading, options: SegmentOptions,
+def finetune_predictor(
+    encoders: Encoders, dataset: Dataset, towers: tuple[str, ...], reading: Reading, options: SegmentOptions,
     folder: Path,
-) -> Predict:  # fmt: skip
-    """Predictions by towers trained anew for each fold; a segment's are the mean of its windows'.
+) -> Predictor:  # fmt: skip
+    """Predictor that fine-tunes a copy of the towers on each fold; probabilities are averaged over windows.
 
-    Training that was begun in the folder is continued. Leaves `FOLD/encoders` and `FOLD/classifier.safetensors`.
+    Interrupted training in the folder is resumed. Writes `FOLD/encoders` and `FOLD/classifier.safetensors`.
 
     Raises:
-        InputError: what was begun there began with other encoders, data or options.
+        InputError: the folder has a checkpoint of other encoders, data or options.
     """
-    _begin(folder, {**asdict(options), "data_set": labelled.name, "begins_with": encoders.fingerprint()})
+    _init_folder(folder, {**asdict(options), "data_set": dataset.name, "begins_with": encoders.fingerprint()})
 
     def predict(split: Split) -> Tensor:
         torch.manual_seed(options.seed)
         tuned = deepcopy(encoders)
-        network = Network(tuned, towers, split.classes, options.dropout)
-        examples = [labelled.recordings[place] for place in split.train.tolist()]
+        network = TowerClassifier(tuned, towers, split.classes, options.dropout)
+        segments = [dataset.recordings[index] for index in split.train.tolist()]
         labels = tuple(split.labels[split.train].tolist())
-        windows = Windows(examples, labels, labelled.root, towers, reading, encoders.sample_rate, options)
+        windows = WindowBatches(segments, labels, dataset.root, towers, reading, encoders.sample_rate, options)
         config = TrainConfig(windows.steps, options.seed, options.precision)
         fit(network, windows, config, options.optim, folder / split.name, title=f"fine-tuning {split.name}")
         network.cpu().eval()
         _save(tuned, network, folder / split.name)
-        return _predicted(tuned, network, labelled, split, reading, options)
+        return _predict(tuned, network, dataset, split, reading, options)
 
     return predict
 
 
-def _begin(folder: Path, settings: dict[str, Any]) -> None:
+def _init_folder(folder: Path, settings: dict[str, Any]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / SETTINGS
     if path.is_file() and any(folder.glob(f"*/{LAST}")):
@@ -126,23 +126,30 @@ def _begin(folder: Path, settings: dict[str, Any]) -> None:
 
 
 @torch.inference_mode()
-def _predicted(
-    encoders: Encoders, network: Network, labelled: Dataset, split: Split, reading: Reading, options: SegmentOptions
+def _predict(
+    encoders: Encoders,
+    network: TowerClassifier,
+    dataset: Dataset,
+    split: Split,
+    reading: Reading,
+    options: SegmentOptions,
 ) -> Tensor:
     """Probabilities `(tested, C)`."""
-    tested = [labelled.recordings[place] for place in split.test.tolist()]
-    found = []
+    tested = [dataset.recordings[index] for index in split.test.tolist()]
+    tower_embeddings = []
     for tower in network.towers:
-        files = sources(tested, labelled, tower, reading.seconds, resolved(options.hop))
+        files = window_sources(tested, dataset, tower, reading.seconds, resolved(options.hop))
         title = f"testing {split.name}"
         embedder, workers = getattr(encoders, tower), options.workers
-        run = embed(embedder, files, reading, precision=options.precision, workers=workers, title=title)
-        rows = [each for _, each in run]
-        found.append(by_segment(files, rows, tested, tower, reading.seconds, resolved(options.hop)))
-    return torch.stack([network.head(torch.cat(parts, -1)).softmax(-1).mean(0) for parts in zip(*found, strict=True)])
+        embedded = embed(embedder, files, reading, precision=options.precision, workers=workers, title=title)
+        rows = [each for _, each in embedded]
+        tower_embeddings.append(group_by_segment(files, rows, tested, tower, reading.seconds, resolved(options.hop)))
+    return torch.stack(
+        [network.head(torch.cat(parts, -1)).softmax(-1).mean(0) for parts in zip(*tower_embeddings, strict=True)]
+    )
 
 
-def _save(encoders: Encoders, network: Network, folder: Path) -> None:
+def _save(encoders: Encoders, network: TowerClassifier, folder: Path) -> None:
     encoders.save(folder / "encoders")
     with replacing(folder / "classifier.safetensors") as part:
         save_file(network.head.state_dict(), part)

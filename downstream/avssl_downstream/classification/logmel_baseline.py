@@ -11,15 +11,15 @@ from avssl.models.encoders import AudioEncoder
 from avssl.models.tower import Tower, TowerOutput
 from avssl.spatial.features import Features
 
-# N sounds, C maps, T time, M mel bands
+# N waveforms, C maps, T time, M mel bands
 
 
 class Moments(Tower):
     """Mean and mean square of each map and band over time.
 
     Args:
-        maps: of the input.
-        bands: of the input.
+        maps: input feature maps C.
+        bands: mel bands M.
     """
 
     def __init__(self, maps: int, bands: int) -> None:
@@ -33,11 +33,11 @@ class Moments(Tower):
 
 
 def logmel_statistics(channels: int, sample_rate: int) -> AudioEncoder:
-    """Moments of 64 mel bands of each channel.
+    """Embedder of means and mean squares of 64 log-mel bands of each channel.
 
     Args:
-        channels: 4: W, Y, Z, X; 2: left and right.
-        sample_rate: Hz at which the spectrum is taken.
+        channels: 4 (W, Y, Z, X) or 2 (left, right).
+        sample_rate: of the waveforms, in Hz.
     """
     features = Features(FeatureConfig({4: "foa-logmel", 2: "stereo-logmel"}[channels], sample_rate, mels=64))
     return AudioEncoder(features, Moments(features.maps, features.config.mels))

@@ -1,4 +1,4 @@
-"""What a data set lacks, said and listed."""
+"""List of a data set's missing files."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ logger = logging.getLogger(f"avssl.{__name__}")
 LIST = "missing.txt"
 
 
-def report_missing(labelled: Dataset, folder: Path, what: str) -> None:
-    """Leave `missing.txt`, a name a line, and say how many there are; where nothing is missing, neither.
+def report_missing_files(dataset: Dataset, folder: Path, noun: str) -> None:
+    """Write `missing.txt`, a name a line, and log their number; without missing files, remove it.
 
     Args:
-        labelled: the data set, which may go on without them.
-        folder: made if there is something to list.
-        what: they are, such as videos.
+        dataset: with the names of missing files.
+        folder: output folder, created if there are missing files.
+        noun: kind of file, such as videos.
     """
     path = folder / LIST
-    if not labelled.missing_names:
+    if not dataset.missing_names:
         path.unlink(missing_ok=True)
         return
     folder.mkdir(parents=True, exist_ok=True)
-    names = labelled.missing_names
+    names = dataset.missing_names
     write_text(path, "".join(f"{name}\n" for name in names))
-    logger.warning("%s: goes on without %d %s that are missing, listed in %s", labelled.root, len(names), what, path)
+    logger.warning("%s: continuing without %d missing %s, listed in %s", dataset.root, len(names), noun, path)

@@ -18,85 +18,85 @@ POOLS = ("mean", "mean+max", "mean+std")
 LAYERS = ("embedding", "early")
 ABLATIONS = ("iv", "level", "dipoles", "space")
 ALL = "all"
-"""Each of them that takes something away, leaves something, and is no other one again."""
+"""Every ablation that removes some but not all maps, without duplicates."""
 MODES = ("frozen", "finetune")
 BASELINES = ("random", "logmel")
 BASELINE_SECONDS = 1.0
-"""Window of the baselines where there are no encoders."""
+"""Window in seconds of the baselines without encoders."""
 
 
 @dataclass(frozen=True)
 class SegmentOptions:
-    """How segments of any data set are embedded and classified."""
+    """Embedding and classification of segments of recordings."""
 
     root: str = ""
-    """The data set's folder; empty: a built-in stand-in of its shape."""
+    """The data set's folder; empty: a synthetic dataset in its layout."""
     mode: str = choice("frozen", MODES)
-    """frozen (embeddings computed once, and a classifier) or finetune (the towers are trained too)."""
+    """frozen (a classifier on cached embeddings) or finetune (the towers are trained too)."""
     window: float | None = None
     """Seconds of audio in one embedding; None: as the encoders were trained, 1 s without encoders."""
     hop: float | None = None
     """Seconds between the windows of a segment; None: the length of a window."""
     pool: str = choice("mean", POOLS)
-    """How the windows' embeddings become a segment's: mean, mean+max or mean+std."""
+    """Pooling of window embeddings to a segment embedding: mean, mean+max or mean+std."""
     classifier: str = choice("logistic", CLASSIFIERS)
     """logistic, svm or knn."""
     C: float = 0.01
-    """Inverse of the regularisation of logistic and svm."""
+    """Inverse regularisation strength of logistic and svm (scikit-learn's C)."""
     neighbours: int = 5
-    """Of knn."""
+    """Number of neighbours of knn."""
     baselines: list[str] = choice(BASELINES, BASELINES)
-    """Rows beside the encoders': random (the same towers from random weights, fine-tuned if the encoders are), logmel
-    (statistics of the spectrum)."""
+    """Further rows: random (the same towers with random weights, fine-tuned if the encoders are), logmel (statistics
+    of the log-mel spectrogram)."""
     ablate: str = choice("", ("", *ABLATIONS, ALL))
-    """Of frozen embeddings: maps of the sound tower's input that are silenced in two further rows: iv (direction),
-    level (log-mels), dipoles (log-mels of Y, Z, X), space (all but W's log-mel), or all of these that there are."""
+    """Feature ablation of frozen embeddings, in two further rows: iv (intensity vectors), level (log-mels), dipoles
+    (log-mels of Y, Z, X), space (all but W's log-mel), or all of these that apply."""
     missing: float = 0.0
-    """So large a share of the files that the data set names may be missing."""
+    """Largest share of listed files that may be missing."""
     epochs: int = 10
-    """Of fine-tuning: passes over the segments."""
+    """Fine-tuning: passes over the segments."""
     draws: int = 4
-    """Of fine-tuning: windows drawn of a segment in one pass."""
+    """Fine-tuning: random windows of each segment in one pass."""
     batch: int = 32
-    """Of fine-tuning: windows a step."""
+    """Fine-tuning: windows a step."""
     dropout: float = 0.5
-    """Of fine-tuning: share of the embedding dropped."""
+    """Fine-tuning: dropout of the embedding."""
     optim: OptimConfig = field(default_factory=lambda: OptimConfig(schedule="cosine"))
-    """Of fine-tuning."""
+    """Fine-tuning: optimiser."""
     precision: str = choice("bf16-mixed", PRECISIONS)
-    """In which the towers run; Lightning Fabric's name."""
+    """Precision of the towers, by its Lightning Fabric name."""
     workers: int = 2
     """Loader processes."""
     seed: int = 0
-    """Seeds random encoders, shuffled folds, classifiers, fine-tuning, resampling."""
+    """Seed of random encoders, shuffled folds, classifiers, fine-tuning, resampling."""
     title: str = ""
-    """What `avssl report` calls the row; empty: made from the features."""
+    """Title of the row in `avssl report`; empty: data set, features and mode."""
     published: dict[str, float] = field(default_factory=dict)
-    """Metric -> the paper's number for this row."""
+    """Metric -> published value."""
 
     def __post_init__(self) -> None:
-        """Refuse what has no meaning."""
+        """Validate field values."""
         check_choices(self)
         if self.ablate and self.mode == "finetune":
-            raise InputError(f"ablate={self.ablate} is of frozen embeddings, leave it out with mode=finetune")
+            raise InputError(f"ablate={self.ablate} requires mode=frozen, got mode=finetune; leave ablate out")
         check_range("acoustic-scenes", "missing", self.missing, 0.0, 1.0)
         for name in ("window", "hop", "C", "neighbours", "epochs", "draws", "batch"):
             if (value := getattr(self, name)) is not None and not value > 0:
-                raise InputError(f"{name} must be positive, not {getattr(self, name)}")
+                raise InputError(f"{name}: expected a number above 0, got {getattr(self, name)}")
         if self.seed < 0 or self.workers < 0 or not 0 <= self.dropout < 1:
             values = f"{self.seed}, {self.workers} and {self.dropout}"
-            raise InputError(f"seed and workers are not negative and 0 <= dropout < 1, they are {values}")
+            raise InputError(f"expected seed >= 0, workers >= 0 and 0 <= dropout < 1, got {values}")
 
     @property
     def towers(self) -> tuple[str, ...]:
-        """Which of audio and video are used."""
+        """Towers in use: audio, video or both."""
         return ("audio",)
 
     def with_geometry(self, encoders: Encoders | None) -> Self:
-        """The options with the encoders' own geometry where none is set; without encoders a window of 1 s.
+        """Fill in unset geometry from the encoders; without encoders the window is 1 s.
 
         Raises:
-            InputError: neither gives it.
+            InputError: neither the options nor the encoders have it.
         """
         own = self
         if encoders is not None:

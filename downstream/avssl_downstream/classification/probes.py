@@ -1,6 +1,6 @@
-"""Classifiers on frozen embeddings, by name; each standardises what it is fitted to."""
+"""Classifiers on standardised frozen embeddings, by name."""
 
-# N embeddings, W numbers of each, C classes, K of them learned
+# N embeddings, W embedding width, C classes, K classes of the training examples
 
 from __future__ import annotations
 
@@ -16,105 +16,107 @@ from avssl.config import check_choice
 from avssl.errors import InputError
 from avssl_downstream.classification.options import CLASSIFIERS
 
-ITERATIONS = 2000
-"""Most that logistic regression takes."""
-SHARPNESS = 4.0
-"""Margins of the support vector machine are multiplied by this before softmax; it changes no decision."""
+MAX_ITERATIONS = 2000
+"""Largest number of iterations of logistic regression."""
+MARGIN_SCALE = 4.0
+"""Factor on the margins of the support vector machine before softmax; it changes no decision."""
 
 
 class Classifier(ABC):
-    """Standardised embeddings to probabilities of classes.
+    """Class probabilities from standardised embeddings.
 
     Args:
-        state: of one that was fitted.
+        state: of a fitted classifier.
     """
 
     def __init__(self, state: Mapping[str, Tensor] | None = None) -> None:
         self.state = dict(state or {})
-        """Tensors that say all that was learned."""
+        """Tensors of the fitted classifier."""
 
     def fit(self, embeddings: Tensor, labels: Tensor) -> Self:
-        """Learn from `(N, W)` embeddings of classes `(N,)`.
+        """Fit to embeddings `(N, W)` of classes `(N,)`.
 
         Raises:
-            InputError: fewer than two classes among them, or numbers that are not finite.
+            InputError: fewer than two classes, or embeddings with NaN or Inf.
         """
         known: Tensor = labels.unique()  # type: ignore[no-untyped-call]
         if len(known) < 2:
-            raise InputError(f"a classifier learns from two or more classes, {len(labels)} examples show fewer")
+            raise InputError(f"expected training examples of two or more classes, got one in {len(labels)} examples")
         rows = _finite(embeddings)
         self.state = {"known": known, "mean": rows.mean(0), "scale": 1 / (rows.std(0, correction=0) + 1e-6)}
-        self.state |= self._learned(self._standard(rows), labels)
+        self.state |= self._fit(self._standardise(rows), labels)
         return self
 
     def probabilities(self, embeddings: Tensor, classes: int) -> Tensor:
-        """Float64 `(N, C)`; a class that was not learned from has probability 0.
+        """Float64 `(N, C)`; classes without training examples have probability 0.
 
         Args:
             embeddings: `(N, W)`.
-            classes: of the data set.
+            classes: number of classes of the data set.
         """
-        rows = self._standard(_finite(embeddings))
-        found = rows.new_zeros(len(rows), classes)
-        found[:, self.state["known"]] = self._of_known(rows)
-        return found
+        rows = self._standardise(_finite(embeddings))
+        scores = rows.new_zeros(len(rows), classes)
+        scores[:, self.state["known"]] = self._known_probabilities(rows)
+        return scores
 
     @abstractmethod
-    def _learned(self, rows: Tensor, labels: Tensor) -> dict[str, Tensor]:
-        """What the state holds beside the standardisation."""
+    def _fit(self, rows: Tensor, labels: Tensor) -> dict[str, Tensor]:
+        """Fit to standardised embeddings; the state besides the standardisation."""
 
     @abstractmethod
-    def _of_known(self, rows: Tensor) -> Tensor:
-        """Probabilities `(N, K)`."""
+    def _known_probabilities(self, rows: Tensor) -> Tensor:
+        """Probabilities `(N, K)` of the training examples' classes."""
 
-    def _standard(self, rows: Tensor) -> Tensor:
+    def _standardise(self, rows: Tensor) -> Tensor:
         return (rows - self.state["mean"]) * self.state["scale"]
 
 
-class Linear(Classifier):
-    """A weight for each number and class, then softmax.
+class LinearClassifier(Classifier):
+    """Linear layer and softmax.
 
     Args:
-        model: of scikit-learn, linear; None where the state is given.
-        sharpness: margins are multiplied by this before softmax.
-        state: of one that was fitted.
+        model: linear model of scikit-learn; None if `state` is given.
+        margin_scale: factor on the margins before softmax.
+        state: of a fitted classifier.
     """
 
-    def __init__(self, model: Any = None, sharpness: float = 1.0, state: Mapping[str, Tensor] | None = None) -> None:
+    def __init__(self, model: Any = None, margin_scale: float = 1.0, state: Mapping[str, Tensor] | None = None) -> None:
         super().__init__(state)
-        self.model, self.sharpness = model, sharpness
+        self.model, self.margin_scale = model, margin_scale
 
-    def _learned(self, rows: Tensor, labels: Tensor) -> dict[str, Tensor]:
+    def _fit(self, rows: Tensor, labels: Tensor) -> dict[str, Tensor]:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of not having converged: what it has found by then is used
+            warnings.simplefilter("ignore")  # ConvergenceWarning: the last iterate is used
             self.model.fit(rows.numpy(), labels.numpy())
-        weight, bias = (self.sharpness * torch.from_numpy(each) for each in (self.model.coef_, self.model.intercept_))
-        if len(weight) == 1:  # of two classes scikit-learn keeps the margin of the second
+        weight, bias = (
+            self.margin_scale * torch.from_numpy(each) for each in (self.model.coef_, self.model.intercept_)
+        )
+        if len(weight) == 1:  # scikit-learn has the margin of the second of two classes only
             weight, bias = torch.cat([-weight / 2, weight / 2]), torch.cat([-bias / 2, bias / 2])
         return {"weight": weight, "bias": bias}
 
-    def _of_known(self, rows: Tensor) -> Tensor:
+    def _known_probabilities(self, rows: Tensor) -> Tensor:
         return (rows @ self.state["weight"].T + self.state["bias"]).softmax(1)
 
 
-class Nearest(Classifier):
-    """The classes of the nearest embeddings by angle, the nearer the weightier.
+class NearestNeighboursClassifier(Classifier):
+    """Nearest neighbours by cosine distance, weighted by inverse distance.
 
     Args:
-        neighbours: how many.
-        state: of one that was fitted.
+        neighbours: number of neighbours.
+        state: of a fitted classifier.
     """
 
     def __init__(self, neighbours: int = 5, state: Mapping[str, Tensor] | None = None) -> None:
         super().__init__(state)
         self.neighbours = neighbours
 
-    def _learned(self, rows: Tensor, labels: Tensor) -> dict[str, Tensor]:
+    def _fit(self, rows: Tensor, labels: Tensor) -> dict[str, Tensor]:
         if self.neighbours > len(rows):
-            raise InputError(f"{self.neighbours} nearest neighbours cannot be found among {len(rows)} examples")
+            raise InputError(f"neighbours={self.neighbours}: expected as many training examples, got {len(rows)}")
         return {"rows": rows, "labels": labels, "neighbours": torch.tensor(self.neighbours)}
 
-    def _of_known(self, rows: Tensor) -> Tensor:
+    def _known_probabilities(self, rows: Tensor) -> Tensor:
         from sklearn.neighbors import KNeighborsClassifier
 
         model = KNeighborsClassifier(int(self.state["neighbours"]), weights="distance", metric="cosine")
@@ -123,15 +125,15 @@ class Nearest(Classifier):
 
 
 def make_classifier(name: str, seed: int = 0, *, C: float = 1.0, neighbours: int = 5) -> Classifier:
-    """A classifier that is yet to be fitted.
+    """Unfitted classifier.
 
-    The support vector machine knows margins, not probabilities: a softmax of them stands in.
+    Probabilities of the support vector machine are a softmax of its margins.
 
     Args:
         name: logistic (multinomial), svm (linear, one against the rest) or knn (nearest neighbours).
-        seed: of what is random in it.
-        C: inverse of the regularisation of the first two, scikit-learn's C.
-        neighbours: of knn.
+        seed: of its random numbers.
+        C: inverse regularisation strength of the first two (scikit-learn's C).
+        neighbours: number of neighbours of knn.
 
     Raises:
         InputError: unknown name.
@@ -140,20 +142,20 @@ def make_classifier(name: str, seed: int = 0, *, C: float = 1.0, neighbours: int
     if name == "logistic":
         from sklearn.linear_model import LogisticRegression
 
-        return Linear(LogisticRegression(C=C, max_iter=ITERATIONS, random_state=seed))
+        return LinearClassifier(LogisticRegression(C=C, max_iter=MAX_ITERATIONS, random_state=seed))
     if name == "svm":
         from sklearn.svm import LinearSVC
 
-        return Linear(LinearSVC(C=C, random_state=seed), SHARPNESS)
-    return Nearest(neighbours)
+        return LinearClassifier(LinearSVC(C=C, random_state=seed), MARGIN_SCALE)
+    return NearestNeighboursClassifier(neighbours)
 
 
-def fitted(state: Mapping[str, Tensor]) -> Classifier:
-    """The classifier that had this state."""
-    return Nearest(state=state) if "rows" in state else Linear(state=state)
+def classifier_from_state(state: Mapping[str, Tensor]) -> Classifier:
+    """Classifier from the state of a fitted one."""
+    return NearestNeighboursClassifier(state=state) if "rows" in state else LinearClassifier(state=state)
 
 
 def _finite(embeddings: Tensor) -> Tensor:
     if not bool(embeddings.isfinite().all()):
-        raise InputError("embeddings are made of finite numbers, here are others: the encoders are broken")
+        raise InputError("expected finite embeddings, got NaN or Inf; the encoders are broken")
     return embeddings.double()

@@ -1,4 +1,4 @@
-"""What pretraining must beat."""
+"""Baseline of random encoders."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from avssl.models.encoders import Encoders
 
 
 def random_encoders(encoders: Encoders, seed: int) -> Encoders:
-    """The same architecture with random weights, on features with the same statistics."""
+    """Encoders of the same architecture and feature statistics with random weights."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        found = Encoders(encoders.model_config, encoders.feature_config)
-    found.features.load_state_dict(encoders.features.state_dict())
-    return found.eval()
+        random = Encoders(encoders.model_config, encoders.feature_config)
+    random.features.load_state_dict(encoders.features.state_dict())
+    return random.eval()

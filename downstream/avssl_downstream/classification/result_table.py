@@ -1,4 +1,4 @@
-"""The rows of an evaluation side by side, for people and for programs."""
+"""Table of results: one row a set of encoders, ablation or baseline."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ TITLES = {
 }
 
 
-def write_table(folder: Path, labelled: Dataset, rows: Mapping[str, Mapping[str, float]]) -> None:
+def write_table(folder: Path, dataset: Dataset, rows: Mapping[str, Mapping[str, float]]) -> None:
     """Write `table.csv`, and log the same table.
 
     Args:
-        folder: is there.
-        labelled: what was told apart.
-        rows: name -> numbers.
+        folder: existing output folder.
+        dataset: classified segments.
+        rows: row name -> metrics.
     """
     with replacing(folder / "table.csv") as part, part.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["row", *COLUMNS])
         writer.writerows([_title(name), *(_number(row, column) for column in COLUMNS)] for name, row in rows.items())
-    counts = f"{len(labelled.recordings)} segments of {len({each.group for each in labelled.recordings})} recordings"
-    table = Table(title=f"{labelled.name}: {counts}, {len(labelled.folds)} fold" + "s" * (len(labelled.folds) > 1))
+    counts = f"{len(dataset.recordings)} segments of {len({each.group for each in dataset.recordings})} recordings"
+    table = Table(title=f"{dataset.name}: {counts}, {len(dataset.folds)} fold" + "s" * (len(dataset.folds) > 1))
     for heading in ("row", "accuracy", "95 %", "by recording", "log-loss"):
         table.add_column(heading)
     for name, row in rows.items():

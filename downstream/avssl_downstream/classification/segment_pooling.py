@@ -1,4 +1,4 @@
-"""Embeddings of windows to that of the segment they lie in."""
+"""Pooling of window embeddings to segment embeddings."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-# N windows, W numbers of each
+# N windows, W embedding width
 
 
-def _moments(windows_NW: Tensor) -> Tensor:
-    """Mean and deviation of what was heard, out of the windows' means and mean squares."""
+def _mean_and_deviation(windows_NW: Tensor) -> Tensor:
+    """Mean and standard deviation over a segment, from the means and mean squares of its windows."""
     mean, squares = windows_NW.mean(0).chunk(2)
     return torch.cat([mean, (squares - mean.square()).clamp(min=0).sqrt()])
 
@@ -24,15 +24,16 @@ _FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
 MOMENTS = "moments"
 
 
-def pooled(windows: list[Tensor], how: str) -> Tensor:
-    """One row a segment.
+def pool_windows(windows: list[Tensor], statistics: str) -> Tensor:
+    """Pool the windows of each segment.
 
     Args:
-        windows: `(N, W)` of each segment.
-        how: one of `avssl_downstream.classification.options.POOLS`, or `MOMENTS` for windows of means and mean squares.
+        windows: embeddings `(N, W)` of each segment.
+        statistics: one of `avssl_downstream.classification.options.POOLS`, or `MOMENTS` for windows of means and mean
+            squares.
 
     Returns:
         `(segments, W)`, or twice as wide.
     """
-    pool = _moments if how == MOMENTS else _FUNCTIONS[how]
+    pool = _mean_and_deviation if statistics == MOMENTS else _FUNCTIONS[statistics]
     return torch.stack([pool(each.float()) for each in windows])

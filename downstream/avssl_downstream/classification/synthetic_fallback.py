@@ -1,4 +1,4 @@
-"""The built-in data sets that heads use where none is named."""
+"""Synthetic datasets that heads use without a data set of the user."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from avssl.io.cache_folder import cache_folder
 from avssl.synth.soundscape.soundscape_dataset import VERSION, ambience
 
 ORDER = 1
-"""Of the ambisonics; heads listen to no higher one, and order 4 would take 14 GB."""
+"""Ambisonic order; heads use order 1 at most, and order 4 would take 14 GB."""
 
 
-def stand_in(layout: str) -> Path:
-    """The folder of the made-up data set in the shape of `eigenscape` or `tau`; made when it is asked for first.
+def synthetic_dataset_folder(layout: str) -> Path:
+    """Folder of the synthetic dataset in the layout `eigenscape` or `tau`, rendered on first use.
 
     Raises:
         OSError: the cache cannot be written.

@@ -1,4 +1,4 @@
-"""AVC-Bin and AVSA-Bin on frozen encoders."""
+"""Audio-visual correspondence, spatial alignment and retrieval with frozen encoders."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the correspondence head can be told."""
+"""Options of the head `correspondence`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 MISALIGNMENTS = ("yaw", "pitch-yaw", "any")
 GEOMETRY = {name: name for name in ("seconds", "frames", "frame_rate", "size", "min_fov", "max_fov")}
-"""Option -> field of the encoders' geometry that it defaults to."""
+"""Option -> field of the encoders' geometry that is its default."""
 
 
 def _decaying() -> OptimConfig:
@@ -24,72 +24,72 @@ def _decaying() -> OptimConfig:
 
 @dataclass(frozen=True)
 class CorrespondenceOptions(CropOptions):
-    """Crops, misalignment and probe.
+    """Crops, misalignment, probes and projections.
 
-    Crops and misalignment default to what Morgado 2020 published. So does the probe, but for its optimiser: published
-    are some 100,000 draws an epoch, a thousand clips need larger steps. The recipe `avsa/full` has the published one.
+    Defaults are those of Morgado 2020 except the probe's optimiser: its published steps suit 100,000 draws an epoch, a
+    thousand clips need larger ones. The recipe `avsa/full` has the published optimiser.
     """
 
     manifest: str = ""
-    """A `manifest.parquet` or its folder, with clips of split train and of split test."""
+    """Path of a `manifest.parquet` or its folder, with clips of the splits train and test."""
     detector: str = ""
-    """Whose objects guide crops, if `crop_guide` is objects: a model's path or name, truth (of a made-up world)."""
+    """Detector whose objects guide crops if `crop_guide` is objects: path or name of a model, or truth (synthetic)."""
     seconds: float | None = None
     """Seconds of audio read for one draw; None: as the encoders were trained."""
     frames: int | None = None
-    """Frames read for one draw, from within the seconds of audio; None: as the encoders were trained."""
+    """Frames read for one draw, within the seconds of audio; None: as the encoders were trained."""
     frame_rate: float | None = None
     """Frames a second; None: as the encoders were trained."""
     size: int | None = None  # type: ignore[assignment]
-    """Pixels of a side; None: as the encoders were trained."""
+    """Side of a crop in pixels; None: as the encoders were trained."""
     min_fov: float | None = None  # type: ignore[assignment]
-    """Degrees; least horizontal field of view. None: as the encoders were trained."""
+    """Smallest horizontal field of view in degrees; None: as the encoders were trained."""
     max_fov: float | None = None  # type: ignore[assignment]
-    """Degrees; largest horizontal field of view. None: as the encoders were trained."""
+    """Largest horizontal field of view in degrees; None: as the encoders were trained."""
     transformer: str = ""
-    """Run folder of `avsa` with transformers, or its `task.safetensors`: further probes get, instead of a crop's
-    embedding, the sound that its transformer predicts from all crops (published as transf)."""
+    """Run folder of `avsa` with transformers, or its `task.safetensors`: further probes take the audio embedding that
+    its transformer predicts from all crops instead of a crop's embedding (published as transf)."""
     train_draws: int = 8
-    """Draws of each training clip: instant, crops, misalignment."""
+    """Draws of each training clip: window, crops, misalignment."""
     test_draws: int = 4
     """Draws of each test clip."""
     per_window: int = 2
-    """Draws that share one instant, so that it is read once."""
+    """Draws that share one window, which is read once."""
     misalignment: str = choice("yaw", MISALIGNMENTS)
-    """How the sound of half of AVSA-Bin's draws is turned: yaw, pitch-yaw or any."""
-    least_misalignment: float = 0.0
-    """Degrees; least angle of that turn. 0 as published: some turns are too small to be noticed by anyone."""
+    """Rotation of the sound field in half of AVSA-Bin's pairs: yaw, pitch-yaw or any."""
+    min_misalignment: float = 0.0
+    """Smallest angle of that rotation in degrees; 0 as published, which includes angles too small to detect."""
     hidden: int = 512
     """Units of the probe's hidden layer."""
     dropout: float = 0.5
-    """Share of them dropped in training."""
+    """Dropout of the hidden layer in training."""
     epochs: int = 20
     """Passes over the training draws."""
     batch: int = 32
     """Draws a step."""
     avc: OptimConfig = field(default_factory=_decaying)
-    """How AVC-Bin's probe is trained."""
+    """Optimiser of AVC-Bin's probe."""
     avsa: OptimConfig = field(default_factory=_decaying)
-    """How AVSA-Bin's probe is trained."""
+    """Optimiser of AVSA-Bin's probe."""
     projection: int = 128
-    """Numbers of the linear projections that are compared in retrieval."""
+    """Output width of the linear projections for retrieval."""
     temperature: float = 0.07
-    """Divides the cosines of the projections in training."""
+    """Temperature of InfoNCE on the projections."""
     retrieval_batch: int = 256
-    """Clips a step of the projections, or as many as there are."""
+    """Clips a step of the projections, at most the number of clips."""
     retrieval: OptimConfig = field(default_factory=_decaying)
-    """How the projections are trained."""
+    """Optimiser of the projections."""
     bootstrap: int = 2000
-    """Resamplings of the test clips for the confidence intervals."""
+    """Bootstrap samples of the test clips for confidence intervals."""
     precision: str = choice("bf16-mixed", PRECISIONS)
-    """In which the towers run; Lightning Fabric's name."""
+    """Precision of the towers, by its Lightning Fabric name."""
     workers: int = 2
     """Loader processes."""
     seed: int = 0
-    """Seeds draws, weights, resampling."""
+    """Seed of draws, weights, resampling."""
 
     def __post_init__(self) -> None:
-        """Refuse what has no meaning."""
+        """Validate field values."""
         check_choices(self)
         self._check_crops()
         if None not in (self.seconds, self.frames, self.frame_rate):
@@ -97,32 +97,32 @@ class CorrespondenceOptions(CropOptions):
         check_crop_guide(self, self.detector)
         for name in ("train_draws", "test_draws", "per_window", "hidden", "epochs", "batch", "bootstrap", "projection"):
             if getattr(self, name) < 1:
-                raise InputError(f"{name} is at least 1, not {getattr(self, name)}")
+                raise InputError(f"{name}: expected 1 or more, got {getattr(self, name)}")
         if self.retrieval_batch < 2 or not self.temperature > 0:
             values = f"{self.retrieval_batch} and {self.temperature}"
             raise InputError(f"expected retrieval_batch >= 2 and temperature > 0, got {values}")
-        if not (0 <= self.least_misalignment < 180 and 0 <= self.dropout < 1):
-            values = f"{self.least_misalignment} and {self.dropout}"
-            raise InputError(f"0 <= least_misalignment < 180 degrees and 0 <= dropout < 1, not {values}")
+        if not (0 <= self.min_misalignment < 180 and 0 <= self.dropout < 1):
+            values = f"{self.min_misalignment} and {self.dropout}"
+            raise InputError(f"expected 0 <= min_misalignment < 180 degrees and 0 <= dropout < 1, got {values}")
         if self.seed < 0:
-            raise InputError(f"seed must not be negative, it is {self.seed}")
+            raise InputError(f"seed: expected 0 or more, got {self.seed}")
 
     def _check_crops(self) -> None:
-        """Validate those of `CropOptions`, with defaults in place of the encoders' geometry."""
+        """Validate the fields of `CropOptions`, with its defaults in place of unset geometry."""
         fov = {"min_fov": self.min_fov or self.max_fov, "max_fov": self.max_fov or self.min_fov}
-        given = {each.name: getattr(self, each.name) for each in fields(CropOptions)} | fov
-        CropOptions(**{name: value for name, value in given.items() if value is not None})
+        values = {each.name: getattr(self, each.name) for each in fields(CropOptions)} | fov
+        CropOptions(**{name: value for name, value in values.items() if value is not None})
 
     def with_geometry(self, encoders: Encoders) -> CorrespondenceOptions:
-        """The options with the encoders' own geometry where none is set.
+        """Fill in unset geometry from the encoders.
 
         Raises:
-            InputError: neither gives it, or crops that do not fit beside one another.
+            InputError: neither the options nor the encoders have it, or the crops overlap.
         """
         return resolve_geometry(self, encoders.geometry, GEOMETRY)
 
     def data(self) -> DataConfig:
-        """How windows are read: one by one, so that every clip comes equally often."""
+        """How windows are read: one a batch, so that every clip is drawn equally often."""
         return DataConfig(
             manifest=self.manifest,
             detector=self.detector,

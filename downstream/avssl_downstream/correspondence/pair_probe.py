@@ -1,6 +1,6 @@
-"""The probe: does the sound belong to the picture? A small network on frozen embeddings."""
+"""Probe of pairs: a small network on frozen embeddings that classifies audio and frames as matching or not."""
 
-# N draws, K crops, V and A embedding widths
+# N pairs, K crops, V and A embedding widths
 
 from __future__ import annotations
 
@@ -14,112 +14,112 @@ from torch.nn import functional
 from avssl.config import TrainConfig
 from avssl.train.loop import fit
 from avssl_downstream.correspondence.options import CorrespondenceOptions
-from avssl_downstream.correspondence.pair_sampling import PairSampler
+from avssl_downstream.correspondence.pair_embeddings import PairEmbeddings
 
 PAIRINGS = ("avc", "avsa")
 
 
-class Probe(nn.Module):
-    """Both embeddings, standardised and joined, through one hidden layer; logits are averaged over the crops.
+class PairProbe(nn.Module):
+    """One hidden layer on both embeddings, standardised and concatenated; logits are averaged over crops.
 
     Args:
-        draws: of training; their mean and deviation standardise.
+        pairs: of training; their mean and standard deviation are used for standardisation.
         hidden: units of the hidden layer.
-        dropout: share of them dropped in training.
+        dropout: probability, on the hidden layer.
     """
 
     mean: Tensor
     scale: Tensor
 
-    def __init__(self, draws: PairSampler, hidden: int, dropout: float) -> None:
+    def __init__(self, pairs: PairEmbeddings, hidden: int, dropout: float) -> None:
         super().__init__()
-        seen = torch.cat([draws.video, draws.aligned], -1).flatten(0, 1).float()
-        self.register_buffer("mean", seen.mean(0))
-        self.register_buffer("scale", 1 / (seen.std(0) + 1e-6))
+        embeddings = torch.cat([pairs.video, pairs.aligned], -1).flatten(0, 1).float()
+        self.register_buffer("mean", embeddings.mean(0))
+        self.register_buffer("scale", 1 / (embeddings.std(0) + 1e-6))
         self.layers = nn.Sequential(
-            nn.Linear(seen.shape[1], hidden), nn.ReLU(), nn.Dropout(dropout), nn.Linear(hidden, 2)
+            nn.Linear(embeddings.shape[1], hidden), nn.ReLU(), nn.Dropout(dropout), nn.Linear(hidden, 2)
         )
 
     def logits(self, video: Tensor, audio: Tensor) -> Tensor:
-        """`(N, 2)`, belonging and not, from `(N, K, V)` and `(N, K, A)`."""
+        """Logits `(N, 2)` of matching and mismatched, from `(N, K, V)` and `(N, K, A)`."""
         joined = (torch.cat([video, audio], -1).float() - self.mean) * self.scale
         logits: Tensor = self.layers(joined)
         return logits.float().mean(1)
 
     def forward(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-        """`loss` and `accuracy` of pairs whose `label` is 0 if they belong together, else 1."""
+        """`loss` and `accuracy` of pairs; `label` is 0 if they match, else 1."""
         logits = self.logits(batch["video"], batch["audio"])
-        right = (logits.argmax(-1) == batch["label"]).float().mean()
-        return {"loss": functional.cross_entropy(logits, batch["label"]), "accuracy": right}
+        correct = (logits.argmax(-1) == batch["label"]).float().mean()
+        return {"loss": functional.cross_entropy(logits, batch["label"]), "accuracy": correct}
 
 
 @dataclass(frozen=True)
-class Pairs:
-    """Batches of pairs, half of them wrong: avc takes the sound of another clip, avsa the clip's own, turned away."""
+class PairBatches:
+    """Batches of pairs, half of them mismatched: audio of another clip (avc), or the rotated own audio (avsa)."""
 
-    draws: PairSampler
+    pairs: PairEmbeddings
     pairing: str
     batch: int
     seed: int
 
     def between(self, start: int, stop: int) -> Iterator[dict[str, Tensor]]:
-        """The batches of steps `start` to `stop - 1`; an epoch shows each draw once."""
+        """The batches of steps `start` to `stop - 1`; an epoch has each pair once."""
         for step in range(start, stop):
             chosen = self._chosen(step)
             generator = torch.Generator().manual_seed(2 * (self.seed * 1_000_003 + step) + 1)
             label = torch.randint(2, (len(chosen),), generator=generator)
-            wrong = wrong_audio(self.draws, self.pairing, chosen, generator)
-            audio = torch.where(label[:, None, None] == 1, wrong, self.draws.aligned[chosen])
-            yield {"video": self.draws.video[chosen], "audio": audio, "label": label}
+            mismatched = mismatched_audio(self.pairs, self.pairing, chosen, generator)
+            audio = torch.where(label[:, None, None] == 1, mismatched, self.pairs.aligned[chosen])
+            yield {"video": self.pairs.video[chosen], "audio": audio, "label": label}
 
     def steps(self, epochs: int) -> int:
-        """Steps of so many epochs."""
+        """Number of batches in `epochs`."""
         return epochs * self._steps_an_epoch()
 
     def _steps_an_epoch(self) -> int:
-        return max(1, len(self.draws.clip) // self.batch)
+        return max(1, len(self.pairs.clip) // self.batch)
 
     def _chosen(self, step: int) -> Tensor:
         epoch, within = divmod(step, self._steps_an_epoch())
         generator = torch.Generator().manual_seed(2 * (self.seed * 1_000_003 + epoch))
-        order = torch.randperm(len(self.draws.clip), generator=generator)
+        order = torch.randperm(len(self.pairs.clip), generator=generator)
         return order[within * self.batch : (within + 1) * self.batch]
 
 
-def wrong_audio(draws: PairSampler, pairing: str, chosen: Tensor, generator: torch.Generator) -> Tensor:
-    """`(len(chosen), K, A)` embeddings of sound that does not belong to the chosen draws.
+def mismatched_audio(pairs: PairEmbeddings, pairing: str, chosen: Tensor, generator: torch.Generator) -> Tensor:
+    """Embeddings `(len(chosen), K, A)` of audio that does not match the chosen pairs.
 
     Args:
-        draws: of at least two clips.
-        pairing: `avc`, sound of a random draw of another clip; `avsa`, the own sound turned away.
-        chosen: indices of draws.
-        generator: the only source of chance.
+        pairs: of at least two clips.
+        pairing: `avc`, audio of a random pair of another clip; `avsa`, the own audio, rotated.
+        chosen: indices of pairs.
+        generator: the only source of randomness.
     """
     if pairing == "avsa":
-        return draws.rotated[chosen]
-    other = torch.randint(len(draws.clip), chosen.shape, generator=generator)
-    while bool((same := draws.clip[other] == draws.clip[chosen]).any()):
-        other = torch.where(same, torch.randint(len(draws.clip), chosen.shape, generator=generator), other)
-    return draws.aligned[other]
+        return pairs.rotated[chosen]
+    other = torch.randint(len(pairs.clip), chosen.shape, generator=generator)
+    while bool((same := pairs.clip[other] == pairs.clip[chosen]).any()):
+        other = torch.where(same, torch.randint(len(pairs.clip), chosen.shape, generator=generator), other)
+    return pairs.aligned[other]
 
 
-def train(draws: PairSampler, pairing: str, options: CorrespondenceOptions, title: str) -> Probe:
-    """A probe fitted to the draws of the training clips."""
+def train_probe(pairs: PairEmbeddings, pairing: str, options: CorrespondenceOptions, title: str) -> PairProbe:
+    """Probe fitted to the pairs of the training clips."""
     torch.manual_seed(options.seed)
-    probe = Probe(draws, options.hidden, options.dropout)
-    # As many embeddings a step whether a draw holds all crops or one: the single-crop probe sees crops times the draws.
-    pairs = Pairs(draws, pairing, options.batch * options.crops // draws.video.shape[1], options.seed)
-    steps = pairs.steps(options.epochs)
+    probe = PairProbe(pairs, options.hidden, options.dropout)
+    # As many embeddings a step with all crops in a pair as with one: the single-crop probe has crops times the pairs.
+    batches = PairBatches(pairs, pairing, options.batch * options.crops // pairs.video.shape[1], options.seed)
+    steps = batches.steps(options.epochs)
     config = TrainConfig(steps, options.seed, "32-true", log_every=steps, save_every=steps, show_every=steps)
     optim = {"avc": options.avc, "avsa": options.avsa}[pairing]
-    fit(probe, pairs, config, optim, None, title=title)
+    fit(probe, batches, config, optim, None, title=title)
     return probe.cpu().eval()
 
 
 @torch.inference_mode()
-def evaluate_pairs(probe: Probe, draws: PairSampler, pairing: str, seed: int) -> tuple[Tensor, Tensor]:
-    """Whether the probe is right about each draw, `(N,)` each: as it is, and paired wrongly."""
-    chosen = torch.arange(len(draws.clip))
-    wrong = wrong_audio(draws, pairing, chosen, torch.Generator().manual_seed(seed))
-    kept = probe.logits(draws.video, draws.aligned).argmax(-1) == 0
-    return kept, probe.logits(draws.video, wrong).argmax(-1) == 1
+def evaluate_pairs(probe: PairProbe, pairs: PairEmbeddings, pairing: str, seed: int) -> tuple[Tensor, Tensor]:
+    """Whether the probe is correct, `(N,)` bool each: for matching pairs, and for mismatched ones."""
+    chosen = torch.arange(len(pairs.clip))
+    mismatched = mismatched_audio(pairs, pairing, chosen, torch.Generator().manual_seed(seed))
+    aligned_correct = probe.logits(pairs.video, pairs.aligned).argmax(-1) == 0
+    return aligned_correct, probe.logits(pairs.video, mismatched).argmax(-1) == 1

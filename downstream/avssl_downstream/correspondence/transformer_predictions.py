@@ -1,4 +1,4 @@
-"""The sound that a transformer of `avsa` predicts from the crops of a clip, which the paper probes as *transf*."""
+"""Audio embeddings predicted from crops by a transformer of `avsa`, which the paper probes as *transf*."""
 
 from __future__ import annotations
 
@@ -14,21 +14,23 @@ PART = "v2a_transformer."
 LAYER = "transformer"
 
 
-def audio_of_frames(run: Path, encoders: Encoders) -> CrossModalTransformer:
-    """The transformer that a run of `avsa` trained beside its encoders, in evaluation mode.
+def load_transformer(run: Path, encoders: Encoders) -> CrossModalTransformer:
+    """Load the transformer that a run of `avsa` trained with its encoders, in evaluation mode.
 
     Args:
         run: folder of the run, or its `task.safetensors`.
-        encoders: whose pictures' embeddings it takes.
+        encoders: of the same run; their video embeddings are its input.
 
     Raises:
-        InputError: no such file, no transformer in it, or one of other encoders' width.
+        InputError: no such file, no transformer in it, or one of another width.
     """
     path = run / TASK if run.is_dir() else run
     state = {name.removeprefix(PART): each for name, each in read_tensors(path).items() if name.startswith(PART)}
     depth = len({name.split(".")[1] for name in state if name.startswith(LAYER)})
     if not depth:
-        raise InputError(f"{path}: holds no transformer, which `avssl pretrain --recipe avsa/small-transformer` trains")
-    found = CrossModalTransformer(encoders.video_width, depth)
-    load_tensors(found, state, str(path))
-    return found.eval()
+        raise InputError(
+            f"{path}: expected a transformer, got none; `avssl pretrain --recipe avsa/small-transformer` trains one"
+        )
+    transformer = CrossModalTransformer(encoders.video_width, depth)
+    load_tensors(transformer, state, str(path))
+    return transformer.eval()

@@ -1,4 +1,4 @@
-"""Acoustic scenes in ambisonics: EigenScape."""
+"""Acoustic scene classification in ambisonics: EigenScape."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Frozen or fine-tuned encoders on EigenScape, beside the data set's own system."""
+"""Acoustic scene classification with frozen or fine-tuned encoders on EigenScape, and the published baseline."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from avssl.errors import InputError
 from avssl.models.embedder import AudioEmbedder
 from avssl.models.encoders import AudioEncoder, Encoders
 from avssl.models.geometry import resolved
-from avssl_downstream.acoustic_scenes.rotation_pooling import pool_rotations
-from avssl_downstream.classification.cross_validation import Predict
-from avssl_downstream.classification.finetune import finetuned
+from avssl_downstream.classification.cross_validation import Predictor
+from avssl_downstream.classification.finetune import finetune_predictor
+from avssl_downstream.classification.rotation_pooling import pool_rotations
 from avssl_downstream.classification.segment_head import SegmentHead
-from avssl_downstream.classification.segment_probe import probe
-from avssl_downstream.eigenscape.dirac import dirac, mixtures
+from avssl_downstream.classification.segment_probe import probe_predictor
+from avssl_downstream.eigenscape.dirac import dirac_embedder, gmm_predictor
 from avssl_downstream.eigenscape.options import EigenscapeOptions
 
 logger = logging.getLogger(f"avssl.{__name__}")
 
 
 class Eigenscape(SegmentHead):
-    """Eight classes of scenes in ambisonics of order 1.
+    """Acoustic scene classification in first-order ambisonics: eight classes.
 
     Args:
         encoders: pretrained towers, or None.
@@ -42,13 +42,15 @@ class Eigenscape(SegmentHead):
     layout = "eigenscape"
     options: EigenscapeOptions
 
-    def _labelled(self, root: Path) -> Dataset:
-        cut = self.options.layout_options()
-        found = cached_dataset(root, {"layout": "eigenscape", **asdict(cut)}, lambda: EigenScape(cut).read(root))
-        if "Park" in found.classes and found.name == NAME:
-            how = "exchanged here" if cut.swap_park else "taken as they are named; swap_park=true exchanges them"
+    def _read_dataset(self, root: Path) -> Dataset:
+        layout_options = self.options.layout_options()
+        dataset = cached_dataset(
+            root, {"layout": "eigenscape", **asdict(layout_options)}, lambda: EigenScape(layout_options).read(root)
+        )
+        if "Park" in dataset.classes and dataset.name == NAME:
+            how = "swapped here" if layout_options.swap_park else "not swapped; swap_park=true swaps them"
             logger.info("recordings 6 and 8 of Park differ between EigenScape's raw and ambisonic files: %s", how)
-        return found
+        return dataset
 
     def _reading(self) -> Reading:
         return self.options.reading()
@@ -56,19 +58,21 @@ class Eigenscape(SegmentHead):
     def _check(self, encoders: Encoders) -> None:
         if CHANNELS not in encoders.features.accepted:
             takes = " or ".join(map(str, encoders.features.accepted))
-            raise InputError(f"eigenscape: recordings have 4 channels, features {encoders.features.name} take {takes}")
+            raise InputError(f"eigenscape: expected features for 4 channels, {encoders.features.name} takes {takes}")
 
     def _audio_embedder(self, audio: AudioEncoder, layer: str = "") -> AudioEmbedder:
-        return pool_rotations(audio, self.options.turns, layer or self.options.layer)
+        return pool_rotations(audio, self.options.rotations, layer or self.options.layer)
 
-    def _rows(self, labelled: Dataset, folder: Path) -> Iterator[tuple[str, Predict]]:
+    def _rows(self, dataset: Dataset, folder: Path) -> Iterator[tuple[str, Predictor]]:
         options = self.options
-        for name, each in self._compared().items():
+        for name, each in self._encoder_rows().items():
             if options.mode == "finetune":
-                yield name, finetuned(each, labelled, options.towers, self._reading(), options, folder / name)
+                yield name, finetune_predictor(each, dataset, options.towers, self._reading(), options, folder / name)
             else:
-                yield name, probe(self._embedded(each.audio, labelled, f"{name} encoders".lstrip()), options)
-        yield from self._audio_rows(labelled, CHANNELS)
+                yield name, probe_predictor(self._embedded(each.audio, dataset, f"{name} encoders".lstrip()), options)
+        yield from self._audio_rows(dataset, CHANNELS)
         if "dirac_gmm" in options.baselines:
-            windows = self._windows(dirac(resolved(options.window), options.legacy), labelled, self._reading(), "DirAC")
-            yield "dirac_gmm", mixtures(windows, options.seed)
+            windows = self._windows(
+                dirac_embedder(resolved(options.window), options.legacy), dataset, self._reading(), "DirAC"
+            )
+            yield "dirac_gmm", gmm_predictor(windows, options.seed)

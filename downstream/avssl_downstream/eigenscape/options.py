@@ -1,4 +1,4 @@
-"""What the head `eigenscape` can be told."""
+"""Options of the head `eigenscape`."""
 
 from __future__ import annotations
 
@@ -16,33 +16,33 @@ BASELINES = ("random", "logmel", "dirac_gmm")
 
 @dataclass(frozen=True)
 class EigenscapeOptions(SegmentOptions):
-    """Segments, folds and baselines; segments are those of the data set's own evaluation, on fixed folds."""
+    """Segments, folds, pooling and baselines; segments as published with the data set, on fixed folds."""
 
     segment: float = 30.0
-    """Seconds of a segment."""
+    """Segment length in seconds."""
     pool: str = choice("mean+std", POOLS)
-    """How the windows' embeddings become a segment's: mean, mean+max or mean+std."""
-    turns: int = 4
-    """Of frozen embeddings: headings, evenly spread, from which a window is heard; their mean counts. 1: one, as
-    published. Encoders that know from where a sound comes take it for the scene: recordings face anywhere."""
+    """Pooling of window embeddings to a segment embedding: mean, mean+max or mean+std."""
+    rotations: int = 4
+    """Frozen embeddings: mean over this many yaw rotations of a window, evenly spaced; 1: none, as published. Averaging
+    keeps the classifier from overfitting to directions, as recordings have any orientation."""
     layer: str = choice("early", LAYERS)
-    """Of frozen embeddings: early (maps of the tower's first block, their mean and maximum over time in eight bands) or
-    embedding, as published. The last layers of encoders that know directions know little else."""
+    """Frozen embeddings: early (maps of the tower's first block, mean and maximum over time in eight bands) or
+    embedding (tower output), as published. The last layers mostly encode direction."""
     folds: str = choice("fixed", FOLDS)
     """fixed (recordings 1 and 2, 3 and 4, ...), leave-one-out (each recording number) or seeded (the original's)."""
     swap_park: bool = False
-    """Take recording 6 of the class Park for 8, and 8 for 6: they are exchanged between the raw set and this one."""
+    """Swap recordings 6 and 8 of the class Park, which differ between the raw and the ambisonic data set."""
     baselines: list[str] = choice(BASELINES, BASELINES)
-    """Rows beside the encoders': random (the same towers from random weights, fine-tuned if the encoders are), logmel
-    (statistics of the spectrum) and dirac_gmm (the data set's own system)."""
+    """Further rows: random (the same towers with random weights, fine-tuned if the encoders are), logmel (statistics
+    of the log-mel spectrogram) and dirac_gmm (the baseline published with the data set)."""
     legacy: bool = False
-    """dirac_gmm with both faults of the published code: X one sample late, inclination for elevation."""
+    """dirac_gmm with both errors of the published code: X one sample late, inclination instead of elevation."""
 
     def __post_init__(self) -> None:
-        """Refuse what has no meaning."""
+        """Validate field values."""
         super().__post_init__()
-        if self.turns < 1:
-            raise InputError(f"turns is at least 1, not {self.turns}")
+        if self.rotations < 1:
+            raise InputError(f"rotations: expected 1 or more, got {self.rotations}")
         self.layout_options()
 
     def layout_options(self) -> EigenScapeOptions:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 from avssl_downstream.action.options import ActionOptions
-from avssl_downstream.action.video_clips import read_labelled
+from avssl_downstream.action.video_clips import read_dataset
 
 from avssl.datasets.dataset import Dataset, Fold, Recording, check_missing, fold_by_groups
 from avssl.datasets.layout import Layout
@@ -90,7 +90,7 @@ def test_action_refuses_a_layout_without_labels(tmp_path: Path, monkeypatch: pyt
     (tmp_path / "set").mkdir()
     (tmp_path / "set" / "a.mp4").touch()
     with pytest.raises(ValueError, match="action expects labelled videos, 'a' is none"):
-        read_labelled(ActionOptions(root=str(tmp_path / "set"), layout="files"))
+        read_dataset(ActionOptions(root=str(tmp_path / "set"), layout="files"))
 
 
 class Lying(Files):
@@ -105,7 +105,7 @@ class Lying(Files):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"recordings": ()}, "read returned no recording"),
+        ({"recordings": ()}, "expected recordings from read, got none"),
         ({"recordings": (Recording("a", "a.mp4"), Recording("A", "a.mp4"))}, "key 'a' is there twice"),
         ({"recordings": (Recording("a", "b.mp4"),)}, "'b.mp4' does not exist below"),
         ({"recordings": (Recording("a", "/a.mp4"),)}, "paths are relative to the root, '/a.mp4' is not"),

@@ -1,4 +1,4 @@
-"""Bootstrap intervals against a resampling in one piece, and against how often they hold the truth."""
+"""Bootstrap intervals against resampling without chunks, and their coverage."""
 
 import tracemalloc
 
@@ -26,7 +26,7 @@ def test_interval_in_chunks_equals_resampling_in_one_piece(monkeypatch, chunk):
     assert found == (pytest.approx(float(correct.double().mean())), pytest.approx(low), pytest.approx(high))
 
 
-def test_memory_is_bounded_whatever_the_number_of_resamplings():
+def test_memory_is_independent_of_the_number_of_resamplings():
     correct, group = judgements(20_000, 2)
     tracemalloc.start()
     accuracy_interval(correct, group, 1000, 0)
@@ -35,7 +35,7 @@ def test_memory_is_bounded_whatever_the_number_of_resamplings():
     assert peak < 50e6  # in one piece each of three arrays takes 160 MB
 
 
-def test_interval_covers_the_truth_when_judgements_of_a_group_are_alike():
+def test_interval_covers_the_truth_for_correlated_groups():
     rng = np.random.default_rng(0)
     covered = []
     for trial in range(200):
@@ -47,6 +47,6 @@ def test_interval_covers_the_truth_when_judgements_of_a_group_are_alike():
 
 
 @pytest.mark.parametrize("groups", [0, 3])
-def test_judgements_without_a_group_each_are_refused(groups):
+def test_predictions_without_groups_are_errors(groups):
     with pytest.raises(ValueError, match="one group for each"):
         accuracy_interval(torch.ones(0 if not groups else 4, dtype=torch.bool), torch.arange(groups), 10, 0)

@@ -1,4 +1,4 @@
-"""Retrieval metrics against a computation by sorting, in plain Python, and chance against random orders."""
+"""Retrieval metrics against sorting in plain Python, and chance levels against random orders."""
 
 import re
 import sys
@@ -13,7 +13,7 @@ from avssl.evaluation.retrieval import METRICS, chance_map_at_r, chance_recall, 
 
 
 def by_hand(query: Tensor, query_label: Tensor, reference: Tensor, reference_label: Tensor) -> dict[str, float]:
-    """Every query by itself: sort the references by cosine, go through their labels."""
+    """Metrics by sorting the references of each query by cosine similarity."""
     found: dict[str, list[float]] = {name: [] for name in METRICS}
     for each, label in zip(query.double(), query_label.tolist(), strict=True):
         cosines = [float(each @ other / (each.norm() * other.norm())) for other in reference.double()]
@@ -30,10 +30,14 @@ def by_hand(query: Tensor, query_label: Tensor, reference: Tensor, reference_lab
 def example(queries: int, references: int, labels: int, seed: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     generator = torch.Generator().manual_seed(seed)
     centres = torch.randn(labels, 6, generator=generator)
-    theirs = torch.cat([torch.arange(labels), torch.randint(labels, (references - labels,), generator=generator)])
-    mine = torch.randint(labels, (queries,), generator=generator)
-    made = [centres[each] + 1.2 * torch.randn(len(each), 6, generator=generator) for each in (mine, theirs)]
-    return made[0], mine, made[1], theirs
+    reference_label = torch.cat(
+        [torch.arange(labels), torch.randint(labels, (references - labels,), generator=generator)]
+    )
+    query_label = torch.randint(labels, (queries,), generator=generator)
+    embeddings = [
+        centres[each] + 1.2 * torch.randn(len(each), 6, generator=generator) for each in (query_label, reference_label)
+    ]
+    return embeddings[0], query_label, embeddings[1], reference_label
 
 
 @pytest.mark.parametrize(("queries", "references", "labels"), [(40, 60, 12), (30, 30, 30), (25, 7, 3), (5, 90, 2)])
@@ -100,6 +104,6 @@ def test_faiss_is_not_needed() -> None:
         (lambda q, ql, r, rl: (q[:0], ql[:0], r, rl), "got none"),
     ],
 )
-def test_what_does_not_fit_is_refused(change, message) -> None:
+def test_inconsistent_inputs_are_errors(change, message) -> None:
     with pytest.raises(ValueError, match=re.escape(message)):
         retrieval_metrics(*change(*example(10, 20, 5, seed=0)))

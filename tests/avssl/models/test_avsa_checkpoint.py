@@ -1,4 +1,4 @@
-"""AVSA's checkpoints: what loads, what is left, what is refused."""
+"""AVSA's checkpoints: loaded and ignored entries, and errors."""
 
 from pathlib import Path
 
@@ -21,8 +21,8 @@ def build(features=FOA, model=AVSA):
 def checkpoint():
     """Entries under the names that AVSA's training script saves, from DataParallel."""
     torch.manual_seed(1)
-    made = build()
-    towers = {"video_model": made.video.tower, "audio_model": made.audio.tower}
+    encoders = build()
+    towers = {"video_model": encoders.video.tower, "audio_model": encoders.audio.tower}
     state = {
         f"module.{name}.{key}": drawn(value)
         for name, tower in towers.items()
@@ -41,7 +41,7 @@ def filled(encoders, checkpoint):
     return all(torch.equal(value, checkpoint[name]) for name, value in ours.items())
 
 
-def test_a_checkpoint_loads_and_the_rest_is_reported(checkpoint):
+def test_a_checkpoint_loads_and_other_entries_are_reported(checkpoint):
     encoders = build()
     whole = {"model": checkpoint, "train_criterion": {"losses.0.w": torch.zeros(1)}, "optimizer": {}, "epoch": 50}
     report = load_published(encoders, whole)
@@ -70,13 +70,13 @@ def test_counters_of_old_checkpoints_may_be_missing(checkpoint):
     assert torch.equal(encoders.audio.tower.block1.conv1.weight, checkpoint["module.audio_model.block1.conv1.weight"])
 
 
-def test_four_maps_do_not_go_into_seven(checkpoint):
+def test_features_with_other_maps_are_an_error(checkpoint):
     with pytest.raises(ValueError, match=r"features of 4 maps .* got 7 from 'foa-iv' .*; build .* features of 4 maps"):
         load_published(build(FeatureConfig(name="foa-iv")), checkpoint)
 
 
 @pytest.mark.parametrize("model", [ModelConfig(), ModelConfig(preset="avsa", video="torchvision/r3d_18")])
-def test_other_towers_are_refused(checkpoint, model):
+def test_other_towers_are_an_error(checkpoint, model):
     with pytest.raises(ValueError, match=r"expected model\.preset=avsa"):
         load_published(build(model=model), checkpoint)
 
@@ -85,19 +85,19 @@ def test_missing_unexpected_and_misshapen_entries_are_named_and_nothing_is_loade
     encoders = build()
     before = encoders.fingerprint()
     some = {name: value for name, value in checkpoint.items() if "block3.conv1" not in name}
-    for state, said in (
+    for state, message in (
         (some, r"lacks audio_model\.block3\.conv1\.weight"),
         (checkpoint | {"module.video_model.conv6x.weight": torch.zeros(1)}, r"unexpected video_model\.conv6x\.weight"),
         (checkpoint | {"module.video_model.conv1.1.bias": torch.zeros(9)}, r"conv1\.1\.bias \(9,\) instead of \(64,\)"),
         ({}, "lacks .* more"),
     ):
-        with pytest.raises(ValueError, match=said):
+        with pytest.raises(ValueError, match=message):
             load_published(encoders, state)
     assert encoders.fingerprint() == before
 
 
 @pytest.mark.parametrize("name", ["checkpoint.pth.tar", "model.pt", "model.ckpt"])
-def test_pickles_are_never_read_but_their_conversion_is_told(checkpoint, tmp_path, name):
+def test_pickles_are_never_read_but_the_error_gives_a_conversion(checkpoint, tmp_path, name):
     torch.save({"model": checkpoint}, tmp_path / name)
     with pytest.raises(ValueError, match="convert it once") as caught:
         load_published(build(), tmp_path / name)
@@ -106,7 +106,7 @@ def test_pickles_are_never_read_but_their_conversion_is_told(checkpoint, tmp_pat
 
 
 @pytest.mark.heavy
-def test_the_conversion_that_is_told_works(checkpoint, tmp_path):
+def test_the_conversion_of_the_error_works(checkpoint, tmp_path):
     import os
     import subprocess
     import sys
@@ -121,13 +121,13 @@ def test_the_conversion_that_is_told_works(checkpoint, tmp_path):
     assert filled(encoders, checkpoint)
 
 
-def test_a_broken_file_is_refused_in_one_line(tmp_path):
+def test_a_broken_file_is_a_one_line_error(tmp_path):
     (tmp_path / "broken.safetensors").write_bytes(b"\xff" * 200)
-    for path, said in (
+    for path, message in (
         (tmp_path / "broken.safetensors", "expected a complete safetensors file"),
         (tmp_path / "none.safetensors", "got none"),
     ):
-        with pytest.raises(ValueError, match=said) as caught:
+        with pytest.raises(ValueError, match=message) as caught:
             load_published(build(), path)
         assert str(path) in str(caught.value)
         assert "\n" not in str(caught.value)

@@ -1,4 +1,4 @@
-"""Translating transformers: AVSA's to the number and the name, and torch's own layers with the same weights."""
+"""Cross-modal transformers: parameters of AVSA's, and equality with torch's layers."""
 
 import pytest
 import torch
@@ -21,15 +21,15 @@ def crops():
 
 def translator(**settings):
     torch.manual_seed(1)
-    made = CrossModalTransformer(48, **settings)
-    for name, value in made.named_parameters():
+    transformer = CrossModalTransformer(48, **settings)
+    for name, value in transformer.named_parameters():
         if name.endswith(("norm.weight", "bias")):
             nn.init.normal_(value, 0.5, 0.3)
-    return made
+    return transformer
 
 
 def copy_attention(ours, theirs):
-    """Put our weights into torch's single-head attention."""
+    """Torch's single-head attention with our weights."""
     parts = [ours.query, ours.key, ours.value]
     theirs.in_proj_weight.data = torch.cat([part.weight.data for part in parts])
     theirs.in_proj_bias.data = torch.cat([part.bias.data for part in parts])
@@ -56,12 +56,12 @@ def test_two_of_width_512_have_the_published_number_of_parameters():
 
 
 def test_parameters_have_the_published_names_and_shapes():
-    wanted = {f"transformer.{layer}.{name}.weight": size for layer in (0, 1) for name, size in PUBLISHED.items()}
-    wanted |= {name.replace("weight", "bias"): size[:1] for name, size in wanted.items()}
-    assert {name: tuple(each.shape) for name, each in CrossModalTransformer(512).state_dict().items()} == wanted
+    expected = {f"transformer.{layer}.{name}.weight": size for layer in (0, 1) for name, size in PUBLISHED.items()}
+    expected |= {name.replace("weight", "bias"): size[:1] for name, size in expected.items()}
+    assert {name: tuple(each.shape) for name, each in CrossModalTransformer(512).state_dict().items()} == expected
 
 
-def test_attention_is_torchs_with_one_head(crops):
+def test_attention_equals_torchs_single_head(crops):
     torch.manual_seed(2)
     ours, theirs = Attention(48), nn.MultiheadAttention(48, 1, batch_first=True)
     copy_attention(ours, theirs)
@@ -69,7 +69,7 @@ def test_attention_is_torchs_with_one_head(crops):
 
 
 @pytest.mark.parametrize("depth", [1, 2, 3])
-def test_translation_is_torchs_encoder_layers_with_a_relu_after_each(crops, depth):
+def test_transformer_equals_torchs_encoder_layers_with_relu(crops, depth):
     ours = translator(depth=depth).eval()
     expected = crops
     for layer in ours.transformer:
@@ -77,7 +77,7 @@ def test_translation_is_torchs_encoder_layers_with_a_relu_after_each(crops, dept
     torch.testing.assert_close(ours(crops), expected)
 
 
-def test_gradients_are_those_of_torchs_layers(crops):
+def test_gradients_equal_those_of_torchs_layers(crops):
     ours = translator(depth=1, dropout=0.0)
     theirs = copy_layer(ours.transformer[0])
     ours(crops).square().sum().backward()
@@ -87,13 +87,13 @@ def test_gradients_are_those_of_torchs_layers(crops):
     torch.testing.assert_close(ours.transformer[0].attention.query.weight.grad, queries, atol=1e-5, rtol=1e-4)
 
 
-def test_crops_in_another_order_are_translated_in_that_order(crops):
+def test_transformer_is_equivariant_to_the_order_of_crops(crops):
     ours = translator().eval()
     order = torch.tensor([2, 0, 3, 1])
     torch.testing.assert_close(ours(crops[:, order]), ours(crops)[:, order])
 
 
-def test_a_crop_is_translated_from_the_other_crops_of_its_clip_alone(crops):
+def test_predictions_depend_on_crops_of_the_same_clip_only(crops):
     ours = translator().eval()
     changed = crops.clone()
     changed[2, 1] += 1
@@ -102,7 +102,7 @@ def test_a_crop_is_translated_from_the_other_crops_of_its_clip_alone(crops):
     assert moved.sum() == 4
 
 
-def test_with_all_dropped_only_the_normalised_embedding_is_left(crops):
+def test_full_dropout_leaves_the_normalised_embedding(crops):
     ours = translator(depth=1, dropout=1.0).train()
     layer = ours.transformer[0]
     torch.testing.assert_close(ours(crops), layer.dense_norm(layer.attention_norm(crops)).relu())

@@ -1,4 +1,4 @@
-"""Encoders: shapes at the border, and the folder that they are published as."""
+"""Encoders: input shapes, and the encoder folder."""
 
 import json
 from dataclasses import asdict
@@ -24,13 +24,13 @@ def frames(*shape, seed=0):
 
 @pytest.fixture(scope="module")
 def encoders():
-    """Encoders whose statistics, of features and of norms, are not those of a new network."""
+    """Encoders with fitted feature statistics and batch-norm statistics."""
     torch.manual_seed(0)
-    made = build_encoders(ModelConfig(), FEATURES)
-    made.fit_features([waveforms(4, 24000), 3 * waveforms(4, 24000, seed=1)])
-    made.audio(waveforms(4, 4, 12000))
-    made.video(frames(4, 2, 3, 48, 48))
-    return made.eval()
+    new_encoders = build_encoders(ModelConfig(), FEATURES)
+    new_encoders.fit_features([waveforms(4, 24000), 3 * waveforms(4, 24000, seed=1)])
+    new_encoders.audio(waveforms(4, 4, 12000))
+    new_encoders.video(frames(4, 2, 3, 48, 48))
+    return new_encoders.eval()
 
 
 @pytest.fixture
@@ -47,21 +47,24 @@ def edit(folder, **changes):
 def test_leading_axes_of_audio_and_frames_are_kept(encoders):
     audio, clip = waveforms(2, 3, 4, 6000), frames(2, 3, 2, 3, 32, 48)
     with torch.no_grad():
-        heard, seen = encoders.audio(audio), encoders.video(clip)
-        assert heard.shape == (2, 3, encoders.audio_width)
-        assert seen.shape == (2, 3, encoders.video_width)
-        torch.testing.assert_close(encoders.audio(audio[1, 2]), heard[1, 2], rtol=1e-3, atol=1e-4)
-        torch.testing.assert_close(encoders.video(clip[1, 2]), seen[1, 2], rtol=1e-3, atol=1e-4)
+        audio_embedding, video_embedding = encoders.audio(audio), encoders.video(clip)
+        assert audio_embedding.shape == (2, 3, encoders.audio_width)
+        assert video_embedding.shape == (2, 3, encoders.video_width)
+        torch.testing.assert_close(encoders.audio(audio[1, 2]), audio_embedding[1, 2], rtol=1e-3, atol=1e-4)
+        torch.testing.assert_close(encoders.video(clip[1, 2]), video_embedding[1, 2], rtol=1e-3, atol=1e-4)
 
 
 @pytest.mark.parametrize("preset", ["small", "avsa"])
 def test_embeddings_are_float32_inside_autocast(preset):
-    made = build_encoders(ModelConfig(preset=preset), FEATURES).eval()
+    new_encoders = build_encoders(ModelConfig(preset=preset), FEATURES).eval()
     with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
-        heard, seen = made.audio(waveforms(1, 4, 6000)), made.video(frames(1, 2, 3, 32, 32))
-    assert heard.dtype == seen.dtype == torch.float32
-    assert heard.shape == (1, made.audio_width)
-    assert seen.shape == (1, made.video_width)
+        audio_embedding, video_embedding = (
+            new_encoders.audio(waveforms(1, 4, 6000)),
+            new_encoders.video(frames(1, 2, 3, 32, 32)),
+        )
+    assert audio_embedding.dtype == video_embedding.dtype == torch.float32
+    assert audio_embedding.shape == (1, new_encoders.audio_width)
+    assert video_embedding.shape == (1, new_encoders.video_width)
 
 
 def test_the_video_encoder_normalises_as_torchvision_does(encoders):
@@ -69,28 +72,28 @@ def test_the_video_encoder_normalises_as_torchvision_does(encoders):
 
     clip = frames(1, 2, 3, 32, 40)
     expected = functional.normalize(clip[0] / 255, list(PIXEL_MEAN), list(PIXEL_STD)).movedim(0, 1)
-    seen = []
-    hook = encoders.video.tower.register_forward_pre_hook(lambda module, args: seen.append(args[0]))
+    video_embedding = []
+    hook = encoders.video.tower.register_forward_pre_hook(lambda module, args: video_embedding.append(args[0]))
     encoders.video(clip)
     encoders.video(clip.float())
     hook.remove()
-    torch.testing.assert_close(seen[0][0], expected)
-    torch.testing.assert_close(seen[1], seen[0])
+    torch.testing.assert_close(video_embedding[0][0], expected)
+    torch.testing.assert_close(video_embedding[1], video_embedding[0])
 
 
 @pytest.mark.parametrize("shape", [(3, 32, 32), (2, 4, 32, 32), (2, 32, 32, 3)])
-def test_frames_of_another_shape_are_refused(encoders, shape):
+def test_frames_of_another_shape_are_an_error(encoders, shape):
     with pytest.raises(ValueError, match="time, 3, height, width"):
         encoders.video(frames(*shape))
 
 
 @pytest.mark.parametrize("shape", [(24000,), (2, 24000), (1, 3, 24000)])
-def test_audio_of_another_number_of_channels_is_refused(encoders, shape):
+def test_audio_of_another_channel_count_is_an_error(encoders, shape):
     with pytest.raises(ValueError, match="channels"):
         encoders.audio(waveforms(*shape))
 
 
-def test_saved_encoders_come_back_bit_for_bit(encoders, folder):
+def test_saved_encoders_load_bit_for_bit(encoders, folder):
     found = Encoders.from_pretrained(folder)
     ours, theirs = encoders.state_dict(), found.state_dict()
     assert ours.keys() == theirs.keys()
@@ -113,10 +116,10 @@ def test_saved_encoders_come_back_bit_for_bit(encoders, folder):
     ids=["avsa", "backbones"],
 )
 @pytest.mark.parametrize("name", ["mono-logmel", "foa-logmel"])
-def test_every_kind_of_tower_comes_back(model, name, tmp_path):
-    made = build_encoders(model, FeatureConfig(name=name))
-    made.save(tmp_path)
-    assert Encoders.from_pretrained(tmp_path).fingerprint() == made.fingerprint()
+def test_every_kind_of_tower_loads(model, name, tmp_path):
+    new_encoders = build_encoders(model, FeatureConfig(name=name))
+    new_encoders.save(tmp_path)
+    assert Encoders.from_pretrained(tmp_path).fingerprint() == new_encoders.fingerprint()
 
 
 def test_a_run_folder_holds_its_encoders(encoders, folder):
@@ -163,17 +166,17 @@ def test_the_model_card_and_its_numbers(encoders, folder):
     assert config["features"] == asdict(FEATURES)
     assert config["video"]["parameters"] == sum(each.numel() for each in encoders.video.parameters())
     assert f"{config['video']['parameters']:,}" in card
-    for said in ("24000 Hz", "`foa-iv`", "W, Y, Z, X", "avsa", "0.1235", "Encoders.from_pretrained", "Apache-2.0"):
-        assert said in card
+    for message in ("24000 Hz", "`foa-iv`", "W, Y, Z, X", "avsa", "0.1235", "Encoders.from_pretrained", "Apache-2.0"):
+        assert message in card
 
 
-def test_the_card_says_that_ears_are_taken_where_they_are(tmp_path):
-    for name, said in (("stereo-phase", True), ("foa-iv", False)):
+def test_the_card_lists_stereo_input_where_supported(tmp_path):
+    for name, message in (("stereo-phase", True), ("foa-iv", False)):
         Encoders(ModelConfig(), FeatureConfig(name=name)).save(tmp_path / name)
-        assert ("left and right, are accepted" in (tmp_path / name / "README.md").read_text()) is said
+        assert ("left and right, are accepted" in (tmp_path / name / "README.md").read_text()) is message
 
 
-def test_the_lines_of_the_model_card_run(encoders, folder):
+def test_the_code_of_the_model_card_runs(encoders, folder):
     code = (folder / "README.md").read_text().split("```python")[1].split("```")[0]
     names = {"audio": waveforms(4, 24000), "frames": frames(1, 3, 64, 64)}
     with torch.no_grad():
@@ -181,21 +184,21 @@ def test_the_lines_of_the_model_card_run(encoders, folder):
         assert torch.equal(names["audio_embedding"], encoders.audio(names["audio"]))
 
 
-def test_a_missing_or_empty_folder_is_refused(tmp_path):
-    for path, said in ((tmp_path / "none", "is not a folder"), (tmp_path, "has no config.json")):
-        with pytest.raises(ValueError, match=said) as caught:
+def test_a_missing_or_empty_folder_is_an_error(tmp_path):
+    for path, message in ((tmp_path / "none", "is not a folder"), (tmp_path, "has no config.json")):
+        with pytest.raises(ValueError, match=message) as caught:
             Encoders.from_pretrained(path)
         assert str(path) in str(caught.value)
 
 
-def test_missing_weights_are_refused(folder):
+def test_missing_weights_are_an_error(folder):
     (folder / "model.safetensors").unlink()
     with pytest.raises(ValueError, match=r"model\.safetensors: .* got none"):
         Encoders.from_pretrained(folder)
 
 
 @pytest.mark.parametrize("keep", [0, 4, 100, 100_000])
-def test_truncated_weights_are_refused_in_one_line(folder, keep):
+def test_truncated_weights_are_a_one_line_error(folder, keep):
     path = folder / "model.safetensors"
     path.write_bytes(path.read_bytes()[:keep])
     with pytest.raises(ValueError, match="expected a complete safetensors file") as caught:
@@ -203,14 +206,14 @@ def test_truncated_weights_are_refused_in_one_line(folder, keep):
     assert "\n" not in str(caught.value)
 
 
-def test_a_pickle_under_the_name_of_weights_is_refused(folder):
+def test_a_pickle_named_as_weights_is_an_error(folder):
     torch.save({"weight": torch.zeros(2)}, folder / "model.safetensors")
     with pytest.raises(ValueError, match="expected a complete safetensors file"):
         Encoders.from_pretrained(folder)
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("{", "expected JSON"),
         ("[1]", "expected encoders of avssl"),
@@ -219,15 +222,15 @@ def test_a_pickle_under_the_name_of_weights_is_refused(folder):
         ('{"format": "avssl-encoders", "version": 99}', "made by a newer avssl .* update avssl"),
     ],
 )
-def test_a_foreign_config_is_refused(folder, text, said):
+def test_a_foreign_config_is_an_error(folder, text, message):
     (folder / "config.json").write_text(text)
-    with pytest.raises(ValueError, match=said) as caught:
+    with pytest.raises(ValueError, match=message) as caught:
         Encoders.from_pretrained(folder)
     assert "config.json" in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
-def test_unknown_keys_and_missing_parts_of_a_config_are_refused(folder):
+def test_unknown_keys_and_missing_sections_of_a_config_are_errors(folder):
     edit(folder, features={"nme": "foa-iv"})
     with pytest.raises(ValueError, match=r"config\.json: unknown key 'nme'"):
         Encoders.from_pretrained(folder)
@@ -236,13 +239,13 @@ def test_unknown_keys_and_missing_parts_of_a_config_are_refused(folder):
         Encoders.from_pretrained(folder)
 
 
-def test_another_convention_is_refused(folder):
+def test_another_convention_is_an_error(folder):
     edit(folder, convention="fuma")
     with pytest.raises(ValueError, match="fuma"):
         Encoders.from_pretrained(folder)
 
 
-def test_weights_of_other_shapes_or_names_are_refused(folder):
+def test_weights_of_other_shapes_or_names_are_errors(folder):
     path = folder / "model.safetensors"
     tensors = load_file(path)
     save_file(tensors | {"audio.tower.out.bias": torch.zeros(3)}, path)
@@ -265,7 +268,7 @@ def test_a_run_can_start_from_saved_encoders(encoders, folder, tmp_path):
     assert Encoders.from_pretrained(tmp_path / "again").fingerprint() == encoders.fingerprint()
 
 
-def test_a_run_of_another_configuration_does_not_start_from_them(folder):
+def test_encoders_of_another_configuration_are_an_error(folder):
     with pytest.raises(ValueError, match="foa-logmel"):
         build_encoders(ModelConfig(init=str(folder)), FeatureConfig(name="foa-logmel", mels=64))
     with pytest.raises(ValueError, match="avsa"):

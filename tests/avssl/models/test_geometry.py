@@ -51,7 +51,7 @@ def test_encoders_saved_without_geometry_still_load(tmp_path):
     assert "Windows of the training" not in (tmp_path / "README.md").read_text()
 
 
-def test_a_geometry_of_no_frames_is_refused_with_the_file(tmp_path):
+def test_a_geometry_without_frames_is_an_error_with_the_file(tmp_path):
     encoders(GEOMETRY).save(tmp_path)
     path = tmp_path / "config.json"
     path.write_text(path.read_text().replace('"frames": 3', '"frames": 0'))
@@ -66,7 +66,7 @@ def test_options_that_are_set_override_the_geometry():
     assert resolve_geometry(Options(1.5, 2), None, names) == Options(1.5, 2)
 
 
-def test_options_that_nobody_sets_are_an_error_of_one_line():
+def test_unset_options_are_a_one_line_error():
     with pytest.raises(
         ValueError, match=r"\(frames\), got encoders .* without it; set frames=\.\.\., or pre"
     ) as caught:
@@ -81,7 +81,7 @@ def test_the_field_of_view_is_that_of_the_mean_tangent():
     assert InputGeometry(1.0, 8, 16.0, 112).field_of_view is None
 
 
-def test_frames_are_scaled_before_the_crop_as_avsas():
+def test_frames_are_scaled_before_the_crop_as_in_avsa():
     assert resized(112) == 128
 
 

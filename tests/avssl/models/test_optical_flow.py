@@ -1,4 +1,4 @@
-"""Flow of pictures that were moved by a known number of pixels."""
+"""Optical flow of images shifted by a known number of pixels."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from avssl.models.optical_flow import RAFT, flow_estimator, flow_to_rgb
 
 
 def texture(height: int = 96, width: int = 192) -> torch.Tensor:
-    """A smooth picture that goes on beyond its edges, (3, H, W)."""
+    """Smooth image that continues beyond its edges, (3, H, W)."""
     noise = np.random.default_rng(0).uniform(0, 255, (3, height, width))
     tiled = np.tile(noise, (1, 3, 3))
     smooth = np.stack([cv2.GaussianBlur(each, (0, 0), 3) for each in tiled])[:, height : 2 * height, width : 2 * width]
@@ -21,12 +21,12 @@ def texture(height: int = 96, width: int = 192) -> torch.Tensor:
 
 
 def moved(right: int, down: int, count: int = 3) -> torch.Tensor:
-    """Frames of the texture, each moved by so many pixels."""
+    """Frames of the texture, each shifted by a number of pixels."""
     return torch.stack([texture().roll((step * down, step * right), (1, 2)) for step in range(count)])
 
 
 @pytest.mark.parametrize(("right", "down"), [(4, 0), (0, -3), (-2, 2)])
-def test_flow_is_the_movement_in_pixels_to_the_right_and_down(right, down):
+def test_flow_is_the_motion_in_pixels_to_the_right_and_down(right, down):
     flow = flow_estimator()(moved(right, down))
     assert flow.shape == (3, 2, 96, 192)
     inside = flow[..., 12:-12, 12:-12]
@@ -34,14 +34,14 @@ def test_flow_is_the_movement_in_pixels_to_the_right_and_down(right, down):
     assert (inside[:, 1] - down).abs().mean() < 0.1
 
 
-def test_the_last_frame_moves_as_the_one_before_it_and_a_single_one_not_at_all():
+def test_the_last_flow_is_repeated_and_a_single_frame_has_none():
     estimate = flow_estimator()
     flow = estimate(moved(3, 0))
     assert torch.equal(flow[-1], flow[-2])
     assert torch.equal(estimate(moved(3, 0, count=1)), torch.zeros(1, 2, 96, 192))
 
 
-def test_what_crosses_the_seam_of_a_panorama_is_followed():
+def test_flow_across_the_seam_of_a_panorama_is_found():
     def wrong(panoramic: bool) -> float:
         flow = flow_estimator(panoramic=panoramic)(moved(12, 0))
         edges = torch.cat([flow[:, 0, 12:-12, :12], flow[:, 0, 12:-12, -12:]], -1)
@@ -50,7 +50,7 @@ def test_what_crosses_the_seam_of_a_panorama_is_followed():
     assert wrong(panoramic=True) < 0.3 < wrong(panoramic=False)
 
 
-def test_paint_keeps_direction_and_length():
+def test_flow_to_rgb_keeps_direction_and_magnitude():
     flow = torch.tensor([[0.0, 8.0, -100.0], [0.0, 0.0, 0.0]])[:, None]
     assert flow_to_rgb(flow)[:, 0].T.tolist() == [[128, 128, 0], [192, 128, 128], [0, 128, 255]]
 
@@ -70,7 +70,7 @@ def test_raft_reads_its_weights_from_a_file_and_takes_any_size(tmp_path):
 
 
 @pytest.mark.parametrize("method", ["disk", *RAFT])
-def test_what_cannot_be_is_said_in_one_line(method, tmp_path):
+def test_invalid_methods_and_weights_are_one_line_errors(method, tmp_path):
     wrong = tmp_path / "wrong.safetensors"
     save_file({"weight": torch.zeros(2)}, wrong)
     for weights in ("", str(tmp_path / "missing.safetensors"), str(tmp_path / "raft.pth"), str(wrong)):

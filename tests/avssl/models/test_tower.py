@@ -1,4 +1,4 @@
-"""Maps of towers keep what pooling may forget: where in the picture, and when in the sound."""
+"""Feature maps of towers keep positions in frames, and time and band in audio."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ CLIPS = ModelConfig(video="torchvision/r3d_18")
 
 
 def centre(change: Tensor, axis: int) -> float:
-    """Where along an axis a change is, in 0..1."""
+    """Position of a change along an axis, in 0..1."""
     weight = change.square().movedim(axis, -1).flatten(0, -2).sum(0)
     place = (torch.arange(len(weight)) + 0.5) / len(weight)
     return float((weight * place).sum() / weight.sum())
 
 
 def seen(tower: torch.nn.Module, row: int, column: int, size: int) -> Tensor:
-    """What a bright spot changes in the maps of a picture of 4 x 6 fields."""
+    """Change of the feature maps by a bright spot in an image of 4 x 6 cells."""
     blank = torch.zeros(1, 3, 2, 4 * size, 6 * size)
     spot = blank.clone()
     spot[..., row * size : (row + 1) * size, column * size : (column + 1) * size] = 2
@@ -40,7 +40,7 @@ def seen(tower: torch.nn.Module, row: int, column: int, size: int) -> Tensor:
 @pytest.mark.parametrize(
     ("name", "size"), [("small", 32), ("avsa", 12), ("resnet", 32), ("mobilenet", 32), ("timm", 32), ("clips", 12)]
 )
-def test_maps_of_frames_say_where_a_spot_is(name, size):
+def test_visual_maps_localize_a_spot(name, size):
     torch.manual_seed(0)
     tower = video_tower(TOWERS.get(name, CLIPS))
     left, right = (centre(seen(tower, 1, column, size), 4) for column in (0, 5))
@@ -50,7 +50,7 @@ def test_maps_of_frames_say_where_a_spot_is(name, size):
 
 
 @pytest.mark.parametrize("name", TOWERS)
-def test_maps_of_audio_say_when_and_in_which_band(name):
+def test_audio_maps_localize_a_tone_in_time_and_band(name):
     torch.manual_seed(0)
     tower = audio_tower(TOWERS[name], 6).eval()
     blank = torch.zeros(1, 6, 192, 128)
@@ -77,7 +77,7 @@ def test_an_embedding_is_the_same_with_its_maps_and_without(name):
         assert torch.equal(tower.forward_features(x).embedding, tower(x))
 
 
-def test_the_greatest_or_the_mean_of_the_maps_is_the_embedding():
+def test_the_maximum_or_mean_of_the_maps_is_the_embedding():
     torch.manual_seed(0)
     x = torch.randn(2, 3, 4, 64, 96)
     with torch.no_grad():
@@ -94,7 +94,7 @@ def test_published_towers_give_the_papers_maps_of_their_frames():
             assert maps.shape[:3] == (1, 512, time)
 
 
-def test_maps_of_nothing_that_pools_are_refused_in_one_line():
+def test_maps_of_networks_without_pooling_are_a_one_line_error():
     tower = video_backbone("timm/vit_tiny_patch16_224").eval()
     with pytest.raises(ValueError, match="adaptive pooling") as caught:
         tower.maps(torch.zeros(1, 3, 1, 64, 64))

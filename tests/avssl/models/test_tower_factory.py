@@ -1,4 +1,4 @@
-"""Towers: AVSA's to the parameter, the small preset's geometry, backbones by name."""
+"""Towers: parameters of AVSA's, position and motion in the small preset, backbones by name."""
 
 import pytest
 import torch
@@ -119,7 +119,7 @@ def ridge_error(train, targets, test, truth):
 
 
 def spots(count, seed, noise=0.1):
-    """Pictures of one bright spot on noise, and where it is, in -1..1."""
+    """Images of a bright spot on noise, and its position in -1..1."""
     generator = torch.Generator().manual_seed(seed)
     where = 1.6 * torch.rand(count, 2, generator=generator) - 0.8
     line = torch.linspace(-1, 1, 64)
@@ -129,7 +129,7 @@ def spots(count, seed, noise=0.1):
 
 
 def error_of_places(grid):
-    """How badly untrained embeddings tell where a spot is, 0 exactly, 1 not at all."""
+    """Relative error of the spot position from untrained embeddings: 0 exact, 1 chance."""
     torch.manual_seed(0)
     tower = SmallVideo(grid=grid)
     (seen, known), (unseen, truth) = spots(600, 1), spots(200, 2)
@@ -140,11 +140,11 @@ def error_of_places(grid):
 
 
 @pytest.mark.heavy
-def test_small_video_tells_where_a_thing_is_even_untrained():
+def test_untrained_small_video_encodes_position():
     assert error_of_places(SmallVideo().grid) < 0.25 < 0.5 < error_of_places(1)
 
 
-def test_small_video_sees_the_order_of_frames():
+def test_small_video_depends_on_the_order_of_frames():
     torch.manual_seed(0)
     tower = SmallVideo().eval()
     clip = torch.randn(1, 3, 4, 64, 64)
@@ -152,7 +152,7 @@ def test_small_video_sees_the_order_of_frames():
 
 
 def bars(count, seed, frames):
-    """A bar that moves left or right by a few columns a picture, from anywhere; and which way."""
+    """Clips of a bar that moves left or right by a few columns a frame, and its direction."""
     generator = torch.Generator().manual_seed(seed)
     way = 2.0 * torch.randint(0, 2, (count,), generator=generator) - 1
     speed = 2 + 2 * torch.rand(count, generator=generator)
@@ -164,7 +164,7 @@ def bars(count, seed, frames):
 
 
 def error_of_ways(frames):
-    """How badly untrained embeddings of 300 clips tell which way a bar moves, 0 exactly, 1 not at all."""
+    """Relative error of the direction of motion from untrained embeddings of 300 clips: 0 exact, 1 chance."""
     torch.manual_seed(0)
     tower = SmallVideo()
     (seen, known), (unseen, truth) = bars(300, 1, frames), bars(100, 2, frames)
@@ -175,11 +175,11 @@ def error_of_ways(frames):
 
 
 @pytest.mark.heavy
-def test_small_video_tells_which_way_a_thing_moves_even_untrained():
+def test_untrained_small_video_encodes_direction_of_motion():
     assert error_of_ways(4) < 0.25 < 0.9 < error_of_ways(1)
 
 
-def test_to_small_video_one_image_again_and_again_is_one_image_but_for_the_grid():
+def test_small_video_of_repeated_frames_equals_one_frame_up_to_motion():
     torch.manual_seed(0)
     tower = SmallVideo().eval()
     image, other = torch.randn(2, 3, 1, 64, 64), torch.randn(2, 3, 1, 64, 64)
@@ -192,7 +192,7 @@ def test_to_small_video_one_image_again_and_again_is_one_image_but_for_the_grid(
     assert (moved[:, :, :1] - once).abs().max() > 0.1
 
 
-def test_small_audio_keeps_bands_apart():
+def test_small_audio_keeps_frequency_bands_separate():
     torch.manual_seed(0)
     tower = SmallAudio(1).eval()
     low, high = torch.zeros(1, 1, 50, 64), torch.zeros(1, 1, 50, 64)
@@ -203,7 +203,7 @@ def test_small_audio_keeps_bands_apart():
 @pytest.mark.parametrize(
     "name", ["torchvision/resnet18", "torchvision/convnext_tiny", "timm/resnet18.a1_in1k", "timm/vit_tiny_patch16_224"]
 )
-def test_a_backbone_of_frames_is_averaged_over_time(name):
+def test_image_backbones_are_averaged_over_time(name):
     torch.manual_seed(0)
     tower = video_backbone(name).eval()
     clip = torch.randn(2, 3, 3, 64, 80)
@@ -214,7 +214,7 @@ def test_a_backbone_of_frames_is_averaged_over_time(name):
 
 
 @pytest.mark.parametrize("name", ["torchvision/r3d_18", "torchvision/r2plus1d_18", "torchvision/mc3_18"])
-def test_a_backbone_of_clips_gives_one_embedding_a_clip(name):
+def test_video_backbones_give_one_embedding_a_clip(name):
     tower = video_backbone(name).eval()
     with torch.no_grad():
         assert tower(torch.randn(2, 3, 4, 64, 64)).shape == (2, tower.width) == (2, 512)
@@ -230,7 +230,7 @@ def test_a_backbone_of_clips_gives_one_embedding_a_clip(name):
         "timm/mobilenetv3_small_100",
     ],
 )
-def test_an_audio_backbone_takes_the_features_maps(name):
+def test_audio_backbones_take_the_feature_maps(name):
     tower = audio_backbone(name, 7).eval()
     with torch.no_grad():
         assert tower(torch.randn(2, 7, 100, 128)).shape == (2, tower.width)
@@ -247,23 +247,23 @@ def test_an_audio_backbone_takes_the_features_maps(name):
         ("torchvision/vit_b_16", "got 'vit_b_16'"),
     ],
 )
-def test_unknown_backbones_are_refused_with_a_hint(name, expected):
+def test_unknown_backbones_are_errors_with_a_hint(name, expected):
     with pytest.raises(ValueError, match=expected):
         video_backbone(name)
 
 
-def test_a_network_of_clips_is_no_audio_backbone():
+def test_a_video_network_is_no_audio_backbone():
     with pytest.raises(ValueError, match="expected an image network for audio"):
         audio_backbone("torchvision/r3d_18", 4)
 
 
 @pytest.mark.parametrize("build", [video_tower, lambda config: audio_tower(config, 4)])
-def test_unknown_presets_are_refused_with_a_hint(build):
+def test_unknown_presets_are_errors_with_a_hint(build):
     with pytest.raises(ValueError, match="did you mean 'small'"):
         build(ModelConfig(preset="smal"))
 
 
-def test_convolutions_lie_channels_last():
+def test_convolution_weights_are_channels_last():
     audio, video = audio_tower(ModelConfig(preset="avsa"), 4), video_tower(ModelConfig(preset="avsa"))
     assert audio.block2.conv1.weight.is_contiguous(memory_format=torch.channels_last)
     assert video.conv3x[0].spt_conv1.weight.is_contiguous(memory_format=torch.channels_last_3d)
@@ -272,7 +272,7 @@ def test_convolutions_lie_channels_last():
 SPECTRA = torch.randn(2, 4, 50, 64, generator=torch.Generator().manual_seed(0))
 
 
-def test_early_are_the_maps_of_the_first_block():
+def test_early_maps_are_those_of_the_first_block():
     small, published = SmallAudio(4).eval(), Conv2D10(4).eval()
     with torch.no_grad():
         assert torch.equal(small.early(SPECTRA), small.stages[:4](SPECTRA))
@@ -282,7 +282,7 @@ def test_early_are_the_maps_of_the_first_block():
 
 
 @pytest.mark.parametrize("name", ["torchvision/resnet18", "timm/resnet18"])
-def test_of_a_resnet_they_are_those_of_its_first_layers_first_block(name):
+def test_early_maps_of_a_resnet_are_those_of_its_first_block(name):
     tower = audio_backbone(name, 4).eval()
     taken = []
     tower.network.layer1[0].register_forward_hook(lambda *given: taken.append(given[-1]))
@@ -293,7 +293,7 @@ def test_of_a_resnet_they_are_those_of_its_first_layers_first_block(name):
 @pytest.mark.parametrize(
     "name", ["torchvision/mobilenet_v3_small", "timm/mobilenetv3_small_100", "torchvision/convnext_tiny"]
 )
-def test_of_other_convolutions_they_have_time_before_frequency_and_no_hook_is_left(name):
+def test_early_maps_of_other_cnns_have_time_first_and_leave_no_hook(name):
     tower = audio_backbone(name, 4).eval()
     with torch.no_grad():
         square, long = (tower.early(each).shape for each in (SPECTRA[..., :50, :50], SPECTRA))
@@ -303,7 +303,7 @@ def test_of_other_convolutions_they_have_time_before_frequency_and_no_hook_is_le
 
 
 @pytest.mark.parametrize("name", ["timm/vit_tiny_patch16_224", "torchvision/swin_t", "torchvision/vgg11"])
-def test_tokens_channels_last_and_networks_without_blocks_have_none(name):
+def test_networks_without_early_maps_are_an_error(name):
     with pytest.raises(ValueError, match="early feature maps, got .*; use layer=embedding"):
         audio_backbone(name, 4).eval().early(SPECTRA)
     with pytest.raises(ValueError, match="early feature maps"):

@@ -1,4 +1,4 @@
-"""Facts about plane waves, and agreement with other libraries."""
+"""Ambisonics against properties of plane waves and other libraries."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def waves(directions, generator):
     return encode(torch.randn(1000, 300, generator=generator), *directions)
 
 
-def test_front_left_and_up_audio_in_their_own_channels():
+def test_front_left_and_up_are_encoded_in_x_y_z():
     half = math.pi / 2
     expected = {
         (0.0, 0.0): [1, 0, 0, 1],
@@ -56,7 +56,7 @@ def test_gains_agree_with_spaudiopy(directions):
     torch.testing.assert_close(convert(ours, "ambix", "acn-n3d").squeeze(-1), n3d, atol=1e-6, rtol=0)
 
 
-def test_angles_undo_direction(directions):
+def test_angles_invert_direction(directions):
     azimuth, elevation = angles(direction(*directions))
     assert angle_between(azimuth, elevation, *directions).max() < 1e-6
 
@@ -67,14 +67,14 @@ def test_angle_between_is_exact_when_tiny_and_when_opposite():
     torch.testing.assert_close(angle_between(0.0, 0.2, math.pi, -0.2), torch.tensor(math.pi))
 
 
-def test_a_wave_turned_to_the_front_is_in_w_and_x_alone(waves, directions):
-    turned = rotate(waves, rotation_to_front(*directions))
-    torch.testing.assert_close(turned[:, X], turned[:, W], atol=1e-5, rtol=0)
-    assert turned[:, [Y, Z]].abs().max() < 1e-5
+def test_a_wave_rotated_to_the_front_is_in_w_and_x_only(waves, directions):
+    rotated = rotate(waves, rotation_to_front(*directions))
+    torch.testing.assert_close(rotated[:, X], rotated[:, W], atol=1e-5, rtol=0)
+    assert rotated[:, [Y, Z]].abs().max() < 1e-5
 
 
 def test_legacy_rotation_of_avsa_misses_the_front_by_fifteen_degrees_on_average(generator):
-    # Its centres: x anywhere, y from 0.33 to 0.66 of the picture.
+    # Its crop centres: x anywhere, y from 0.33 to 0.66 of the frame.
     azimuth = (torch.rand(20000, generator=generator) * 2 - 1) * torch.pi
     elevation = (1 - 2 * (0.33 + 0.33 * torch.rand(20000, generator=generator))) * torch.pi / 2
     found = rotation_to_front(azimuth, elevation, legacy="avsa") @ direction(azimuth, elevation).unsqueeze(-1)
@@ -90,7 +90,7 @@ def test_intensity_is_as_long_as_the_energy_and_points_at_the_source(waves, dire
     assert diffuseness.max() < 1e-5
 
 
-def test_intensity_listens_to_its_band_only():
+def test_intensity_is_limited_to_its_band():
     time = torch.arange(24000) / 24000
     left = encode(torch.sin(2 * torch.pi * 1000 * time), math.pi / 2, 0.0)
     right = encode(5 * torch.sin(2 * torch.pi * 6000 * time), -math.pi / 2, 0.0)
@@ -121,20 +121,20 @@ def test_rotation_agrees_with_scipy(generator):
     torch.testing.assert_close(ours, torch.from_numpy(theirs))
 
 
-def test_turning_a_field_moves_its_sources(directions, generator):
+def test_rotation_moves_sources(directions, generator):
     signal = torch.randn(1000, 50, generator=generator)
     matrix = rotation(0.7, -0.4, 1.1)
     moved = angles((matrix @ direction(*directions).unsqueeze(-1)).squeeze(-1))
     torch.testing.assert_close(rotate(encode(signal, *directions), matrix), encode(signal, *moved), atol=1e-5, rtol=0)
 
 
-def test_turning_back_restores_and_two_turns_are_one(waves):
+def test_rotations_invert_and_compose(waves):
     one, other = rotation(0.3, 0.9, -2.0), rotation(-1.0, 0.2, 0.5)
     torch.testing.assert_close(rotate(rotate(waves, one), one.mT), waves, atol=1e-5, rtol=0)
     torch.testing.assert_close(rotate(rotate(waves, one), other), rotate(waves, other @ one), atol=1e-5, rtol=0)
 
 
-def test_several_turns_of_one_field_are_those_turns_of_its_copies(generator):
+def test_broadcast_rotations_equal_single_rotations(generator):
     foa = torch.randn(3, 4, 100, generator=generator)
     matrices = rotation(torch.rand(3, 5, generator=generator) * 6, torch.rand(3, 5, generator=generator))
     together = rotate(foa.unsqueeze(1), matrices)
@@ -168,7 +168,7 @@ def test_left_right_mirror_swaps_the_stereo_channels(waves):
     assert torch.equal(stereo(mirror(waves, "left-right")), stereo(waves).flip(-2))
 
 
-def test_stereo_puts_left_on_the_left():
+def test_stereo_of_a_left_source_is_louder_on_the_left():
     left, right = stereo(encode(torch.ones(5), math.pi / 2, 0.0))
     torch.testing.assert_close(left, torch.full((5,), 2.0))
     torch.testing.assert_close(right, torch.zeros(5))
@@ -194,20 +194,20 @@ def test_beams_have_their_polar_pattern(waves, directions, pattern, front, side,
         torch.testing.assert_close(beamform(waves, *towards, pattern), gain * signal, atol=1e-5, rtol=1e-5)
 
 
-def test_a_beam_is_the_front_beam_of_the_turned_field(waves, directions):
+def test_a_beam_equals_the_front_beam_after_rotation(waves, directions):
     other = directions[0] + 0.5, directions[1] * 0.3
-    turned = rotate(waves, rotation_to_front(*other))
-    torch.testing.assert_close(beamform(waves, *other), beamform(turned, 0.0, 0.0), atol=1e-5, rtol=0)
+    rotated = rotate(waves, rotation_to_front(*other))
+    torch.testing.assert_close(beamform(waves, *other), beamform(rotated, 0.0, 0.0), atol=1e-5, rtol=0)
 
 
 @pytest.mark.parametrize("layout", ["ambix", "acn-n3d", "fuma"])
-def test_conversion_there_and_back_changes_nothing(waves, layout):
+def test_layout_conversion_round_trips(waves, layout):
     there = convert(waves, "ambix", layout)
     torch.testing.assert_close(convert(there, layout, "ambix"), waves, atol=1e-6, rtol=1e-6)
     torch.testing.assert_close(convert(there, layout, "fuma"), convert(waves, "ambix", "fuma"))
 
 
-def test_layouts_are_what_they_say():
+def test_layouts_have_their_order_and_gain():
     foa = torch.tensor([[1.0], [2.0], [3.0], [4.0]])
     assert convert(foa, "ambix", "fuma").flatten().tolist() == pytest.approx([0.5**0.5, 4, 2, 3])
     assert convert(foa, "ambix", "acn-n3d").flatten().tolist() == pytest.approx([1, *(x * 3**0.5 for x in (2, 3, 4))])
@@ -222,20 +222,20 @@ def test_a_path_moves_the_source_sample_by_sample(generator):
         torch.testing.assert_close(moving[..., sample : sample + 1], expected)
 
 
-def test_everything_has_a_right_gradient(generator):
+def test_gradients_are_correct(generator):
     signal = torch.randn(20, generator=generator, dtype=torch.float64, requires_grad=True)
     azimuth, elevation = (torch.tensor(x, dtype=torch.float64, requires_grad=True) for x in (0.4, -0.3))
 
     def chain(signal, azimuth, elevation):
         foa = rotate(mirror(encode(signal, azimuth, elevation), "up-down"), rotation(azimuth, elevation, 0.3))
         fuma = convert(foa, "ambix", "fuma")
-        heard = beamform(foa, elevation, azimuth, "cardioid")
-        return heard, stereo(fuma), *intensity_direction(foa + 0.1 * foa.flip(-2), 24000, 1000, 12000)
+        beam = beamform(foa, elevation, azimuth, "cardioid")
+        return beam, stereo(fuma), *intensity_direction(foa + 0.1 * foa.flip(-2), 24000, 1000, 12000)
 
     assert torch.autograd.gradcheck(chain, (signal, azimuth, elevation))
 
 
-def test_what_is_not_first_order_audio_is_refused():
+def test_audio_that_is_not_first_order_is_an_error():
     with pytest.raises(ValueError, match=r"order 1, shape \(\.\.\., 4, samples\), got \(2, 100\)"):
         rotate(torch.zeros(2, 100), rotation(0.0))
     with pytest.raises(ValueError, match="expected a mirror axis among left-right, .* got 'x'"):
@@ -246,7 +246,7 @@ def test_what_is_not_first_order_audio_is_refused():
         encode(torch.zeros(9), torch.zeros(7), torch.zeros(7))
 
 
-def test_a_metronome_straight_ahead_is_heard_in_front(media):
+def test_a_recorded_metronome_in_front_has_azimuth_0(media):
     samples, rate = soundfile.read(media("free/ambisonics/AmbixMetronome.caf"), dtype="float32", always_2d=True)
     foa = torch.from_numpy(samples.T)
     level = foa.square().mean(-1).sqrt()

@@ -1,4 +1,4 @@
-"""Beams of order 1 against what defines each of them, against spaudiopy, and on a real recording."""
+"""First-order beams against their definitions, spaudiopy, and a recording."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def response(pattern, angle):
 
 
 def family(quantity):
-    """The omnidirectional share, of all beams of order 1 with gain 1, that makes a quantity of the pattern greatest."""
+    """Omnidirectional weight, among first-order beams with gain 1, that maximises a quantity of the pattern."""
     cosine = np.linspace(-1, 1, 4001)
     shares = np.linspace(0.001, 0.999, 999)
     return shares[np.argmax([quantity(share + (1 - share) * cosine, cosine) for share in shares])]
@@ -49,7 +49,7 @@ def test_the_projection_is_twice_the_cardioid():
         ("dipole", math.pi / 2),
     ],
 )
-def test_a_beam_is_deaf_where_its_closed_form_says(pattern, null):
+def test_a_beam_has_its_null_at_the_closed_form(pattern, null):
     torch.testing.assert_close(response(pattern, [null]), torch.zeros(1, dtype=torch.float64), atol=1e-12, rtol=0)
 
 
@@ -62,7 +62,7 @@ def test_a_beam_is_deaf_where_its_closed_form_says(pattern, null):
     ],
     ids=["directivity", "energy vector", "front-to-back ratio of the supercardioid"],
 )
-def test_a_beam_has_the_most_of_what_it_is_named_for(pattern, quantity):
+def test_a_beam_maximises_its_defining_quantity(pattern, quantity):
     omnidirectional = response(pattern, [math.pi / 2]).item()
     assert omnidirectional == pytest.approx(family(quantity), abs=1e-3)
 
@@ -79,7 +79,7 @@ def test_max_re_reaches_the_longest_energy_vector_of_order_one():
     # spaudiopy computes max-rE by Zotter and Frank's approximation for all orders, 0.5 % below the exact root.
     [("cardioid", "cardioid", 1e-9), ("hypercardioid", "hypercardioid", 1e-9), ("max-re", "maxre", 6e-3)],
 )
-def test_weights_of_the_orders_are_spaudiopys(pattern, theirs, error):
+def test_beam_weights_equal_spaudiopys(pattern, theirs, error):
     import spaudiopy
 
     zeroth, first = getattr(spaudiopy.sph, f"{theirs}_modal_weights")(1)
@@ -88,22 +88,24 @@ def test_weights_of_the_orders_are_spaudiopys(pattern, theirs, error):
 
 
 @pytest.mark.parametrize("pattern", beams())
-def test_beam_features_are_the_levels_of_what_the_beam_hears(pattern, generator):
+def test_beam_features_are_the_levels_of_the_beam_signal(pattern, generator):
     foa = torch.randn(2, 4, 4800, generator=generator)
-    turned = rotate(foa, rotation_to_front(1.2, 0.4))
-    heard = beamform(foa, 1.2, 0.4, pattern).unsqueeze(-2)
+    rotated = rotate(foa, rotation_to_front(1.2, 0.4))
+    beam_signal = beamform(foa, 1.2, 0.4, pattern).unsqueeze(-2)
     features = Features(FeatureConfig(name="beam-logmel", beam=pattern))
-    torch.testing.assert_close(features(turned), Features(FeatureConfig(name="mono-logmel"))(heard), atol=1e-3, rtol=0)
+    torch.testing.assert_close(
+        features(rotated), Features(FeatureConfig(name="mono-logmel"))(beam_signal), atol=1e-3, rtol=0
+    )
 
 
 @pytest.mark.parametrize("name", ["beam-logmel", "foa-iv"])
-def test_an_unknown_beam_is_answered_with_the_nearest(name):
+def test_an_unknown_beam_error_suggests_the_nearest(name):
     with pytest.raises(ValueError, match=r"features.beam is projection, .*, not 'max_re' \(did you mean 'max-re'\?\)"):
         Features(FeatureConfig(name=name, beam="max_re"))
 
 
 @pytest.mark.parametrize("pattern", ["projection", "cardioid", "hypercardioid", "max-re"])
-def test_a_beam_on_the_real_tractor_hears_it_three_decibels_louder_than_a_beam_away(pattern, media):
+def test_a_beam_at_the_recorded_tractor_is_three_decibels_louder(pattern, media):
     foa, _ = read_all_audio(media("restricted/video360/tAiVUt5vE34l_40.webm"))
     towards, away = (beamform(foa, azimuth, 0.0, pattern).square().mean() for azimuth in np.radians([87, 87 - 180]))
     assert 10 * torch.log10(towards / away) >= 3

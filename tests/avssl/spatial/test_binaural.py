@@ -1,4 +1,4 @@
-"""A rigid sphere against closed forms; a source for two ears, still and moving, against convolution and physics."""
+"""A rigid sphere against closed forms; a source for two ears, static and moving, against convolution and physics."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ def head() -> HrirSet:
 
 @pytest.fixture(scope="module")
 def noise() -> torch.Tensor:
-    """Four seconds below 3 kHz: what a click would add stands alone above."""
+    """Four seconds of noise below 3 kHz: clicks would be visible above."""
     white = np.random.default_rng(0).standard_normal(4 * RATE)
     return torch.from_numpy(fftconvolve(white, firwin(1025, 3000, fs=RATE), mode="same").astype(np.float32))
 
 
 @pytest.fixture(scope="module")
-def some() -> HrirSet:
-    """Responses that no head has: noise in 300 directions, to be found again."""
+def random_hrirs() -> HrirSet:
+    """HRIRs of noise in 300 random directions."""
     generator = torch.Generator().manual_seed(3)
     azimuth = (torch.rand(300, generator=generator) * 2 - 1) * torch.pi
     elevation = torch.asin(torch.rand(300, generator=generator) * 2 - 1)
@@ -41,7 +41,7 @@ def some() -> HrirSet:
 
 
 def _onset(response: torch.Tensor, share: float = 0.5) -> float:
-    """Seconds until a share of the peak is reached, read 32 times finer than sampled."""
+    """Seconds until a fraction of the peak is reached, upsampled 32 times."""
     taps = len(response)
     fine = np.abs(np.fft.irfft(np.fft.rfft(response.double().numpy()), taps * 32))
     return int(np.argmax(fine > share * fine.max())) / 32 / RATE
@@ -60,89 +60,89 @@ def _high(audio: torch.Tensor) -> float:
     return float(10 * torch.log10(spectrum[..., above].abs().square().sum()))
 
 
-def test_left_is_louder_and_earlier_in_the_left_ear_and_right_in_the_right(head):
+def test_the_near_ear_is_louder_and_earlier(head):
     for azimuth, near, far in ((math.pi / 2, LEFT, RIGHT), (-math.pi / 2, RIGHT, LEFT), (0.6, LEFT, RIGHT)):
-        heard = _impulse(azimuth, 0.0, head)
-        energy = heard.square().sum(-1)
+        rendered = _impulse(azimuth, 0.0, head)
+        energy = rendered.square().sum(-1)
         assert energy[near] > 1.5 * energy[far]
-        assert _onset(heard[near]) < _onset(heard[far]) - 2e-4
+        assert _onset(rendered[near]) < _onset(rendered[far]) - 2e-4
 
 
-def test_onsets_of_the_sphere_follow_woodworth(head):
+def test_onset_differences_follow_woodworth(head):
     for degrees in range(0, 91, 15):
         angle = math.radians(degrees)
         woodworth = RADIUS / SPEED * (angle + math.sin(angle))
         for azimuth in (angle, math.pi - angle):
-            heard = _impulse(azimuth, 0.0, head)
-            assert _onset(heard[RIGHT]) - _onset(heard[LEFT]) == pytest.approx(woodworth, abs=30e-6)
+            rendered = _impulse(azimuth, 0.0, head)
+            assert _onset(rendered[RIGHT]) - _onset(rendered[LEFT]) == pytest.approx(woodworth, abs=30e-6)
 
 
-def test_a_wider_head_hears_a_longer_difference():
+def test_a_wider_head_has_a_longer_time_difference():
     for radius in (0.07, 0.1):
-        heard = _impulse(math.pi / 2, 0.0, spherical_head(RATE, radius))
+        rendered = _impulse(math.pi / 2, 0.0, spherical_head(RATE, radius))
         woodworth = radius / SPEED * (math.pi / 2 + 1)
-        assert _onset(heard[RIGHT]) - _onset(heard[LEFT]) == pytest.approx(woodworth, abs=30e-6)
+        assert _onset(rendered[RIGHT]) - _onset(rendered[LEFT]) == pytest.approx(woodworth, abs=30e-6)
 
 
-def test_low_tones_reach_the_ears_three_radii_apart(head):
-    """Kuhn 1977: far below k r = 1 the difference in phase is 3 r/c sin(azimuth), half as much again as geometry's."""
+def test_low_frequency_time_difference_is_three_radii(head):
+    """Kuhn 1977: far below k r = 1 the time difference is 3 r/c sin(azimuth), 1.5 times the geometric one."""
     for degrees in (20, 45, 90):
-        heard = torch.fft.rfft(_impulse(math.radians(degrees), 0.0, head).double(), RATE)[:, 200]
-        late = float((heard[LEFT] / heard[RIGHT]).angle()) / (2 * math.pi * 200)
+        rendered = torch.fft.rfft(_impulse(math.radians(degrees), 0.0, head).double(), RATE)[:, 200]
+        late = float((rendered[LEFT] / rendered[RIGHT]).angle()) / (2 * math.pi * 200)
         assert late == pytest.approx(3 * RADIUS / SPEED * math.sin(math.radians(degrees)), rel=0.03)
 
 
-def test_sphere_doubles_pressure_of_short_waves_and_leaves_long_ones_unchanged():
+def test_sphere_doubles_pressure_at_short_wavelengths_only():
     strong, weak = pressure(np.array([0.0]), np.array([60.0, 1e-3]))[0]
     assert abs(strong) == pytest.approx(2, rel=0.01)
     assert abs(weak) == pytest.approx(1, rel=1e-5)
 
 
-def test_front_and_above_audio_alike_in_both_ears(head):
+def test_front_and_above_are_equal_in_both_ears(head):
     for azimuth, elevation in ((0.0, 0.0), (math.pi, 0.0), (0.0, 0.7), (1.0, math.pi / 2)):
         left, right = _impulse(azimuth, elevation, head)
         torch.testing.assert_close(left, right, atol=1e-4, rtol=0)
 
 
-def test_a_mirrored_path_is_heard_with_exchanged_ears(head, noise):
+def test_a_mirrored_path_swaps_left_and_right(head, noise):
     azimuth = torch.linspace(-2, 3, len(noise))
-    heard, mirrored = render(noise, azimuth, 0.3, head), render(noise, -azimuth, 0.3, head)
-    assert (heard - mirrored.flip(0)).square().sum() < 1e-8 * heard.square().sum()
+    rendered, mirrored = render(noise, azimuth, 0.3, head), render(noise, -azimuth, 0.3, head)
+    assert (rendered - mirrored.flip(0)).square().sum() < 1e-8 * rendered.square().sum()
 
 
-def test_a_still_source_is_the_convolution_with_its_measured_responses(some, generator):
+def test_a_static_source_is_convolved_with_its_measured_hrirs(random_hrirs, generator):
     signal = torch.randn(2000, generator=generator)
     for index in (0, 17, 250):
-        heard = render(signal, *some.directions[index].tolist(), some)
+        rendered = render(signal, *random_hrirs.directions[index].tolist(), random_hrirs)
         for ear in (LEFT, RIGHT):
-            wanted = fftconvolve(signal.numpy(), some.responses[index, ear].numpy())[:2000]
-            np.testing.assert_allclose(heard[ear].numpy(), wanted, atol=1e-3)
+            expected = fftconvolve(signal.numpy(), random_hrirs.responses[index, ear].numpy())[:2000]
+            np.testing.assert_allclose(rendered[ear].numpy(), expected, atol=1e-3)
 
 
-def test_a_path_that_stays_is_the_still_source(head, noise):
-    still, path = render(noise, 1.0, 0.2, head), render(noise, torch.full_like(noise, 1.0), 0.2, head)
-    assert (still - path).square().sum() < 1e-5 * still.square().sum()
+def test_a_constant_path_equals_the_static_source(head, noise):
+    static, path = render(noise, 1.0, 0.2, head), render(noise, torch.full_like(noise, 1.0), 0.2, head)
+    assert (static - path).square().sum() < 1e-5 * static.square().sum()
 
 
-def test_a_slow_source_waveforms_at_each_instant_as_if_it_stood_there(head, noise):
+def test_a_slow_source_equals_static_sources_along_its_path(head, noise):
     azimuth = torch.linspace(-math.pi, math.pi, len(noise))
     moving = render(noise, azimuth, 0.1, head)
     at = torch.arange(4000, len(noise), 7001)
-    still = torch.stack([render(noise, float(azimuth[i]), 0.1, head)[:, i] for i in at], -1)
-    assert (moving[:, at] - still).square().sum() < 2e-3 * still.square().sum()
+    static = torch.stack([render(noise, float(azimuth[i]), 0.1, head)[:, i] for i in at], -1)
+    assert (moving[:, at] - static).square().sum() < 2e-3 * static.square().sum()
 
 
-def test_circling_once_a_second_adds_neither_jumps_nor_high_frequencies(head, noise):
+def test_a_circling_source_has_no_discontinuities(head, noise):
     time = torch.arange(len(noise)) / RATE
     for signal in (noise, torch.sin(2 * math.pi * 1000 * time)):
         moving = render(signal, 2 * math.pi * time, 0.0, head)[:, RATE // 10 : -RATE // 10]
-        still = [render(signal, angle, 0.0, head)[:, RATE // 10 : -RATE // 10] for angle in np.arange(0, 6.2, 0.5)]
-        jump = max(float(each.diff().abs().max()) for each in still)
+        static = [render(signal, angle, 0.0, head)[:, RATE // 10 : -RATE // 10] for angle in np.arange(0, 6.2, 0.5)]
+        jump = max(float(each.diff().abs().max()) for each in static)
         assert float(moving.diff().abs().max()) < 1.05 * jump
-        assert _high(moving) < max(_high(each) for each in still) + 1
+        assert _high(moving) < max(_high(each) for each in static) + 1
 
 
-def test_a_path_across_the_back_and_over_the_top_has_no_seam(head, noise):
+def test_a_path_across_the_back_and_zenith_is_continuous(head, noise):
     azimuth = torch.linspace(3.0, 3.3, len(noise))
     wrapped = (azimuth + math.pi) % (2 * math.pi) - math.pi
     torch.testing.assert_close(render(noise, azimuth, 0.0, head), render(noise, wrapped, 0.0, head), atol=1e-4, rtol=0)
@@ -152,14 +152,14 @@ def test_a_path_across_the_back_and_over_the_top_has_no_seam(head, noise):
     assert _high(moving) < _high(render(noise, 0.0, 1.2, head)) + 3
 
 
-def test_a_long_path_is_filtered_in_parts_without_a_seam(head, noise, monkeypatch):
+def test_a_long_path_is_filtered_in_chunks_without_a_seam(head, noise, monkeypatch):
     azimuth = torch.linspace(0, 9, len(noise))
     whole = render(noise, azimuth, 0.2, head, 2.0)
     monkeypatch.setattr(binaural, "_CHUNK", 70)
     torch.testing.assert_close(render(noise, azimuth, 0.2, head, 2.0), whole, atol=1e-5, rtol=0)
 
 
-def test_silence_stays_silent_and_silent_responses_are_no_trouble(head):
+def test_silence_and_silent_hrirs_give_silence(head):
     assert float(render(torch.zeros(500), torch.linspace(0, 1, 500), 0.0, head).abs().max()) == 0
     mute = HrirSet(head.directions, head.responses * torch.tensor([1.0, 0.0])[:, None], RATE)
     left, right = render(torch.ones(500), torch.linspace(0, 1, 500), 0.0, mute)
@@ -167,7 +167,7 @@ def test_silence_stays_silent_and_silent_responses_are_no_trouble(head):
     assert float(right.abs().max()) < 1e-6
 
 
-def test_audio_takes_its_time_and_fades_with_distance(head, noise):
+def test_distance_adds_delay_and_attenuation(head, noise):
     near, far = render(noise, 0.5, 0.0, head, 1.0), render(noise, 0.5, 0.0, head, 1 + 34.3)
     late = RATE // 10
     assert far[:, : late - 100].abs().max() < 1e-6
@@ -175,26 +175,26 @@ def test_audio_takes_its_time_and_fades_with_distance(head, noise):
     assert (far[:, late:] - expected)[:, 200:].square().sum() < 1e-5 * expected.square().sum()
 
 
-def test_a_source_that_comes_nearer_is_heard_higher(head):
+def test_an_approaching_source_has_a_doppler_shift(head):
     time = torch.arange(4 * RATE, dtype=torch.float64) / RATE
     tone = torch.sin(2 * math.pi * 1000 * time).float()
-    heard = render(tone, 0.0, 0.0, head, 60 - 10 * time)[LEFT, RATE:]
-    found = torch.fft.rfft(heard * torch.hann_window(len(heard))).abs().argmax() * RATE / len(heard)
+    rendered = render(tone, 0.0, 0.0, head, 60 - 10 * time)[LEFT, RATE:]
+    found = torch.fft.rfft(rendered * torch.hann_window(len(rendered))).abs().argmax() * RATE / len(rendered)
     assert float(found) == pytest.approx(1000 * (1 + 10 / SPEED), abs=0.5)
 
 
-def test_between_measured_directions_a_coarse_sphere_is_a_fine_one(head):
-    """Left out of a grid of 5 degrees, every other direction is found again."""
+def test_interpolated_hrirs_of_a_coarse_grid_match_a_fine_one(head):
+    """Every other direction of a 5-degree grid is interpolated from the rest."""
     coarse = HrirSet(head.directions[::2], head.responses[::2], RATE)
     found = coarse.interpolator.responses(*head.directions[1::2].unbind(-1))[..., : head.responses.shape[-1]]
-    wanted = head.responses[1::2]
-    error = (found - wanted).square().sum((1, 2)) / wanted.square().sum((1, 2))
+    expected = head.responses[1::2]
+    error = (found - expected).square().sum((1, 2)) / expected.square().sum((1, 2))
     assert error.max() < 0.05
     assert error.median() < 0.005
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 8])
-def test_any_number_of_directions_surrounds_the_head(head, count):
+def test_any_number_of_directions_can_be_interpolated(head, count):
     ring = torch.arange(count) * 2 * math.pi / count
     directions = torch.stack([ring, torch.zeros(count)], -1)
     few = HrirSet(directions, head.interpolator.responses(*directions.unbind(-1)), RATE)
@@ -204,7 +204,7 @@ def test_any_number_of_directions_surrounds_the_head(head, count):
     assert bool(render(torch.ones(RATE), azimuth, azimuth.sin() * math.pi / 2, few).isfinite().all())
 
 
-def test_another_rate_keeps_gain_and_arrival(head):
+def test_resampling_keeps_gain_and_time_of_arrival(head):
     assert head.resample(RATE) is head
     for rate in (16000, 44100):
         changed = head.resample(rate)
@@ -217,7 +217,7 @@ def test_another_rate_keeps_gain_and_arrival(head):
             torch.testing.assert_close(at, was, atol=0.03, rtol=0)
 
 
-def test_another_rate_keeps_the_gain_within_a_percent(head):
+def test_resampling_keeps_the_gain_within_a_percent(head):
     changed = head.resample(24000)
     for frequency in (300, 1000, 3000, 6000):
         at, was = (
@@ -231,7 +231,7 @@ def _wave(frequency: float, hrirs: HrirSet) -> torch.Tensor:
     return torch.polar(torch.ones_like(phase), phase)
 
 
-def test_every_direction_of_the_sphere_is_there_once(head):
+def test_grid_directions_are_unique_and_evenly_spaced(head):
     vectors = direction(*head.directions.double().unbind(-1))
     closest = (vectors @ vectors.T - 2 * torch.eye(len(vectors))).amax(1)
     assert math.degrees(math.acos(float(closest.max()))) > 2
@@ -249,7 +249,7 @@ def test_every_direction_of_the_sphere_is_there_once(head):
         ({"distance": torch.full((10,), -1.0)}, "above 0"),
     ],
 )
-def test_what_is_no_source_is_refused(head, change, message):
+def test_invalid_sources_are_errors(head, change, message):
     source = {"signal": torch.zeros(10), "azimuth": 0.0, "elevation": 0.0, "hrirs": head}
     with pytest.raises(ValueError, match=message):
         render(**(source | change))
@@ -265,7 +265,7 @@ def test_what_is_no_source_is_refused(head, change, message):
         (torch.zeros(3, 2), torch.zeros(3, 2, 8), 0),
     ],
 )
-def test_what_is_no_set_of_responses_is_refused(directions, responses, rate):
+def test_invalid_hrirs_are_errors(directions, responses, rate):
     with pytest.raises(ValueError, match=r"directions|responses|rate"):
         HrirSet(directions, responses, rate)
     with pytest.raises(ValueError, match="radius"):

@@ -1,4 +1,4 @@
-"""A first-order field for two ears, against spaudiopy, least squares and the responses it stands for."""
+"""Binaural decoding of first-order ambisonics against spaudiopy, least squares and the HRIRs."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ def magls(head):
 
 @pytest.fixture(scope="module")
 def grid(head):
-    """600 even directions, and the responses from there."""
+    """600 evenly spaced directions and their HRIRs."""
     azimuth, elevation = equal_area_grid(600)
     return azimuth, elevation, head.interpolator.responses(azimuth, elevation)
 
 
 @pytest.fixture(scope="module")
 def peer(grid):
-    """spaudiopy's filters for the same head, in our gain."""
+    """Filters of spaudiopy for the same head, in SN3D."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         spaudiopy = pytest.importorskip("spaudiopy")
@@ -51,14 +51,14 @@ def peer(grid):
 
 
 def _level_error(filters, grid, low, high):
-    """Decibels by which plane waves come out wrong, `(directions, ears, bins)`."""
+    """Level errors of plane waves in dB, `(directions, ears, bins)`."""
     azimuth, elevation, responses = grid
-    heard = torch.einsum("pc,ecf->pef", gains(azimuth, elevation).cfloat(), torch.fft.rfft(filters, SIZE))
-    error = 20 * torch.log10(heard.abs() / torch.fft.rfft(responses, SIZE).abs())
+    rendered = torch.einsum("pc,ecf->pef", gains(azimuth, elevation).cfloat(), torch.fft.rfft(filters, SIZE))
+    error = 20 * torch.log10(rendered.abs() / torch.fft.rfft(responses, SIZE).abs())
     return error[..., FREQUENCY.ge(low) & FREQUENCY.lt(high)]
 
 
-def test_left_is_left(magls, head, generator):
+def test_left_sources_are_louder_on_the_left(magls, head, generator):
     signal = torch.randn(4800, generator=generator)
     for filters in (magls, ambisonic_filters(head, "plain")):
         left, right = to_binaural(encode(signal, math.pi / 2, 0.0), filters).square().sum(-1)
@@ -67,27 +67,27 @@ def test_left_is_left(magls, head, generator):
         assert right > 2 * left
 
 
-def test_a_mirrored_field_is_heard_with_exchanged_ears(magls, generator):
+def test_mirrored_foa_swaps_left_and_right(magls, generator):
     foa = torch.randn(4, 3000, generator=generator)
-    heard, mirrored = to_binaural(foa, magls), to_binaural(mirror(foa, "left-right"), magls)
-    assert (heard - mirrored.flip(0)).square().sum() < 1e-3 * heard.square().sum()
+    rendered, mirrored = to_binaural(foa, magls), to_binaural(mirror(foa, "left-right"), magls)
+    assert (rendered - mirrored.flip(0)).square().sum() < 1e-3 * rendered.square().sum()
 
 
-def test_plain_filters_are_the_least_squares_fit(head, grid):
+def test_plain_filters_equal_the_least_squares_fit(head, grid):
     azimuth, elevation, responses = grid
     fit, *_ = np.linalg.lstsq(gains(azimuth, elevation).numpy(), responses.flatten(1).numpy(), rcond=None)
-    wanted = torch.from_numpy(fit).unflatten(1, (2, -1)).movedim(0, 1)
-    error = ambisonic_filters(head, "plain") - wanted
-    assert error.square().sum() < 2e-3 * wanted.square().sum()
+    expected = torch.from_numpy(fit).unflatten(1, (2, -1)).movedim(0, 1)
+    error = ambisonic_filters(head, "plain") - expected
+    assert error.square().sum() < 2e-3 * expected.square().sum()
 
 
-def test_below_the_limit_of_first_order_filters_are_spaudiopys(magls, peer):
+def test_filters_below_the_aliasing_frequency_equal_spaudiopys(magls, peer):
     low = (FREQUENCY > 100) & (FREQUENCY < 550)
     ours, theirs = (torch.fft.rfft(filters, SIZE)[..., low] for filters in (magls, peer))
     assert (ours - theirs).abs().max() < 0.05 * theirs.abs().max()
 
 
-def test_above_it_levels_are_as_right_as_spaudiopys_where_least_squares_lose_them(magls, peer, head, grid):
+def test_level_errors_above_aliasing_are_no_larger_than_spaudiopys(magls, peer, head, grid):
     plain = ambisonic_filters(head, "plain")
     for low, high in ((700, 2000), (2000, 6000), (6000, 16000)):
         ours, theirs, lost = (_level_error(filters, grid, low, high) for filters in (magls, peer, plain))
@@ -97,24 +97,24 @@ def test_above_it_levels_are_as_right_as_spaudiopys_where_least_squares_lose_the
         assert lost.mean() < -4
 
 
-def test_a_front_wave_arrives_when_the_head_hears_it(magls, head):
+def test_a_front_wave_has_the_time_of_arrival_of_the_hrirs(magls, head):
     click = torch.zeros(1024)
     click[100] = 1
-    heard = to_binaural(encode(click, 0.0, 0.0), magls)
+    rendered = to_binaural(encode(click, 0.0, 0.0), magls)
     index = int(head.directions.abs().sum(1).argmin())
-    assert abs(int(heard[0].abs().argmax()) - 100 - int(head.responses[index, 0].abs().argmax())) <= 4
+    assert abs(int(rendered[0].abs().argmax()) - 100 - int(head.responses[index, 0].abs().argmax())) <= 4
 
 
 @pytest.mark.parametrize("samples", [1, 100, 1712, 1713, 9999])
-def test_blocks_are_one_convolution(generator, samples):
+def test_overlap_save_equals_one_convolution(generator, samples):
     foa, filters = torch.randn(3, 4, samples, generator=generator), torch.randn(2, 4, 336, generator=generator)
-    heard = to_binaural(foa, filters)
-    wanted = fftconvolve(foa[:, None].numpy(), filters[None].numpy(), axes=-1).sum(2)[..., :samples]
-    assert heard.shape == (3, 2, samples)
-    np.testing.assert_allclose(heard.numpy(), wanted, atol=2e-4)
+    rendered = to_binaural(foa, filters)
+    expected = fftconvolve(foa[:, None].numpy(), filters[None].numpy(), axes=-1).sum(2)[..., :samples]
+    assert rendered.shape == (3, 2, samples)
+    np.testing.assert_allclose(rendered.numpy(), expected, atol=2e-4)
 
 
-def test_what_is_no_field_or_no_filter_is_refused(head, magls):
+def test_invalid_foa_and_filters_are_errors(head, magls):
     with pytest.raises(ValueError, match="magls"):
         ambisonic_filters(head, "best")
     with pytest.raises(ValueError, match=r"\(\.\.\., 4, samples\)"):

@@ -1,4 +1,4 @@
-"""Boxes on the sphere, against round objects of known direction and size, and against areas counted at random."""
+"""Boxes on the sphere against round objects of known direction and size, and Monte Carlo areas."""
 
 import math
 
@@ -31,7 +31,7 @@ def apart(box, azimuth, elevation):
 @pytest.mark.parametrize(
     ("above", "pole"), [(0.0, 0.0), (0.4, 0.0), (-0.5, 0.0), (0.3, math.pi / 2), (-0.1, -math.pi / 2)]
 )
-def test_round_object_in_a_view_is_found_where_it_is_as_large_as_it_is(azimuth, above, pole):
+def test_box_of_a_round_object_in_a_view_has_its_position_and_size(azimuth, above, pole):
     view = (2.0, pole)
     middle = rotation(*view) @ torch.tensor(
         [math.cos(above) * math.cos(azimuth), math.cos(above) * math.sin(azimuth), math.sin(above)]
@@ -46,7 +46,7 @@ def test_round_object_in_a_view_is_found_where_it_is_as_large_as_it_is(azimuth, 
 
 @pytest.mark.parametrize("elevation", [0.0, 0.35, -0.7])
 @pytest.mark.parametrize("azimuth", [0.0, 1.0, math.pi - 0.05, -math.pi + 0.1])
-def test_round_object_of_a_frame_is_found_also_across_the_seam(azimuth, elevation):
+def test_box_of_a_round_object_in_a_frame_is_right_across_the_seam(azimuth, elevation):
     across, up = rim(azimuth, elevation)
     across = azimuth + (across - azimuth + math.pi) % (2 * math.pi) - math.pi
     left = (0.5 - float(across.max()) / (2 * math.pi)) % 1
@@ -57,7 +57,7 @@ def test_round_object_of_a_frame_is_found_also_across_the_seam(azimuth, elevatio
     assert -math.pi <= box[0] < math.pi
 
 
-def test_boxes_near_the_horizon_overlap_as_flat_ones_do():
+def test_overlap_near_the_horizon_equals_that_of_flat_boxes():
     rng = np.random.default_rng(0)
     middle, size = rng.uniform(-0.06, 0.06, (40, 2)), rng.uniform(0.04, 0.15, (40, 2))
     boxes = np.concatenate([middle, size], 1)
@@ -70,7 +70,7 @@ def test_boxes_near_the_horizon_overlap_as_flat_ones_do():
     assert np.allclose(np.diag(union), 1)
 
 
-def test_boxes_at_a_pole_overlap_as_areas_counted_at_random():
+def test_overlap_at_a_pole_equals_monte_carlo_areas():
     boxes = np.array([[0.3, 1.5, 0.9, 0.7], [-2.0, 1.35, 0.8, 0.8], [1.0, -1.4, 0.5, 0.5]])
     points = np.random.default_rng(1).standard_normal((400000, 3))
     points /= np.linalg.norm(points, axis=1, keepdims=True)
@@ -86,24 +86,24 @@ def test_boxes_at_a_pole_overlap_as_areas_counted_at_random():
     assert counted[0, 1] > 0.2
 
 
-def test_one_box_an_object_whole_before_cut_and_neighbours_stay():
+def test_merge_keeps_whole_boxes_and_neighbours():
     whole, piece = [0.0, 0.0, 0.4, 0.4], [0.15, 0.0, 0.1, 0.4]
     again, neighbour = [0.02, 0.0, 0.4, 0.4], [0.45, 0.0, 0.4, 0.4]
     boxes = np.array([piece, whole, again, neighbour])
     scores = np.array([0.9, 0.5, 0.4, 0.6], np.float32)
     kept = merge(boxes, scores, np.array([True, False, False, False]))
     assert kept.tolist() == [3, 1]
-    # A small thing in front of a large one is another object, unless its view cuts it off.
+    # A small object in front of a large one is separate, unless truncated by its view.
     kept = merge(boxes[:2], scores[:2], np.array([False, False]))
     assert kept.tolist() == [0, 1]
 
 
-def test_nothing_merges_to_nothing():
+def test_merge_of_no_boxes_is_empty():
     assert merge(np.zeros((0, 4)), np.zeros(0, np.float32), np.zeros(0, bool)).tolist() == []
     assert from_frame(np.zeros((0, 4))).shape == from_view(np.zeros((0, 4)), 64, 0.0, 0.0, 1.0).shape == (0, 4)
 
 
-def test_outline_runs_along_the_angles_of_the_box():
+def test_outline_follows_the_edge_of_the_box():
     edge = outline([1.0, 0.4, 0.6, 0.3])
     camera = rotation(torch.tensor(1.0), torch.tensor(0.4)).double().numpy()
     level = np.cos(edge[:, 1])

@@ -15,7 +15,7 @@ from avssl.spatial.energy_map import emd, emd_legacy, energy_towards, equal_area
 
 
 def programmed(masses, others, ground):
-    """Least work by linear programming."""
+    """Optimal transport by linear programming."""
     n, m = ground.shape
     rows = np.kron(np.eye(n), np.ones(m))
     columns = np.kron(np.ones(n), np.eye(m))
@@ -25,7 +25,7 @@ def programmed(masses, others, ground):
 
 
 def hat(masses, others, ground):
-    """Partial transport of the lighter mass, plus the longest way for the rest, by linear programming."""
+    """Partial transport of the lighter mass, plus the largest distance for the excess, by linear programming."""
     n, m = ground.shape
     less = min(masses.sum(), others.sum())
     rows, columns = np.kron(np.eye(n), np.ones(m)), np.kron(np.ones(n), np.eye(m))
@@ -49,7 +49,7 @@ def test_emd_equals_linear_programming():
         assert earth_movers_distance(one, two, ground) == pytest.approx(programmed(one, two, ground), abs=1e-9)
 
 
-def test_two_points_are_their_angle_apart():
+def test_emd_of_two_points_is_their_angle():
     azimuth, elevation = equal_area_grid(252)
     for first, second in [(0, 251), (17, 200), (100, 101)]:
         maps = torch.zeros(2, 252)
@@ -61,7 +61,7 @@ def test_two_points_are_their_angle_apart():
 
 
 @pytest.mark.parametrize("apart", [10.0, 45.0, 90.0, 180.0])
-def test_two_plane_waves_are_45_degrees_times_the_sine_of_half_their_angle_apart(generator, apart):
+def test_emd_of_two_plane_waves_has_its_closed_form(generator, apart):
     # (1 + u n) / 4 pi less (1 + v n) / 4 pi is |u - v| t / 4 pi along one axis; moved along meridians, that is
     # |u - v| / 2 times the integral of t asin(t) over -1..1, which is pi / 4.
     signal = torch.randn(400, generator=generator)
@@ -69,22 +69,22 @@ def test_two_plane_waves_are_45_degrees_times_the_sine_of_half_their_angle_apart
     assert emd(*maps).degrees == pytest.approx(45 * math.sin(math.radians(apart) / 2), abs=0.06)
 
 
-def test_turning_everything_changes_no_distance(generator):
+def test_emd_is_invariant_to_rotation(generator):
     fields = torch.randn(2, 4, 300, generator=generator)
-    turned = rotate(fields, rotation(0.7, 0.4, -1.1))
+    rotated = rotate(fields, rotation(0.7, 0.4, -1.1))
     grid = equal_area_grid(252)
-    before, after = (emd(*(energy_towards(field, *grid) for field in each)) for each in (fields, turned))
+    before, after = (emd(*(energy_towards(field, *grid) for field in each)) for each in (fields, rotated))
     assert before.degrees == pytest.approx(after.degrees, abs=0.05)
 
 
-def test_distances_are_symmetric_blind_to_level_and_nought_for_the_same(generator):
+def test_emd_is_symmetric_level_invariant_and_zero_for_equal_maps(generator):
     one, two = torch.rand(2, 100, generator=generator)
     assert emd(one, two).degrees == pytest.approx(emd(two, one).degrees, rel=1e-6)
     assert emd(one, 5 * one).degrees == pytest.approx(0, abs=1e-5)
     assert emd(one, 5 * one).mass_ratio == pytest.approx(0.2)
 
 
-def test_the_published_distance_is_partial_transport_with_a_penalty():
+def test_published_emd_is_partial_transport_with_a_penalty():
     random = np.random.default_rng(1)
     ground = great_circle_distances(*legacy_grid())
     one, two = random.random(84), 1.7 * random.random(84)
@@ -95,13 +95,13 @@ def test_the_published_distance_is_partial_transport_with_a_penalty():
     assert printed == pytest.approx(math.sqrt(4800) * emd_legacy(torch.from_numpy(one), torch.from_numpy(two), 1.0))
 
 
-def test_the_published_grid_counts_each_pole_twelve_times():
+def test_published_grid_has_each_pole_twelve_times():
     azimuth, elevation = legacy_grid()
     assert azimuth.shape == (84,)
     assert int((elevation > 1.57).sum()) == int((elevation < -1.57).sum()) == 12
 
 
-def test_silence_and_other_grids_have_no_distance():
+def test_silent_maps_and_other_grids_are_errors():
     with pytest.raises(ValueError, match="silent in every direction"):
         emd(torch.zeros(50), torch.ones(50))
     with pytest.raises(ValueError, match="two maps on one grid"):

@@ -20,8 +20,8 @@ def test_map_is_the_level_of_a_beam_at_every_pixel_centre(field):
     loudness = energy_map(field, 6, 12)
     for row, column in [(0, 0), (2, 3), (5, 11)]:
         azimuth, elevation = (1 - 2 * (column + 0.5) / 12) * math.pi, (1 - 2 * (row + 0.5) / 6) * math.pi / 2
-        heard = beamform(field, azimuth, elevation).square().mean(-1).sqrt()
-        torch.testing.assert_close(loudness[:, row, column], heard)
+        level = beamform(field, azimuth, elevation).square().mean(-1).sqrt()
+        torch.testing.assert_close(loudness[:, row, column], level)
 
 
 def test_map_peaks_at_the_source_and_is_silent_behind(generator):
@@ -42,10 +42,10 @@ def test_mirrored_audio_has_the_mirrored_map(field):
     torch.testing.assert_close(energy_map(mirror(field, "up-down")), energy_map(field).flip(-2))
 
 
-def test_a_turned_world_has_a_rolled_map(field):
-    # Content moves left when sources turn counter-clockwise.
-    turned = energy_map(rotate(field, rotation(2 * math.pi * 5 / 64)), 32, 64)
-    torch.testing.assert_close(turned, energy_map(field, 32, 64).roll(-5, -1), atol=1e-5, rtol=1e-4)
+def test_a_rotated_field_has_a_rolled_map(field):
+    # Content moves left when sources rotate counter-clockwise.
+    rotated = energy_map(rotate(field, rotation(2 * math.pi * 5 / 64)), 32, 64)
+    torch.testing.assert_close(rotated, energy_map(field, 32, 64).roll(-5, -1), atol=1e-5, rtol=1e-4)
 
 
 def test_equal_area_points_integrate_first_and_second_moments():
@@ -62,6 +62,6 @@ def test_silence_has_a_map_and_a_finite_gradient():
     assert foa.grad.isfinite().all()
 
 
-def test_stereo_has_no_map():
+def test_energy_map_of_stereo_is_an_error():
     with pytest.raises(ValueError, match=r"got \(2, 100\)"):
         energy_map(torch.zeros(2, 100))

@@ -1,4 +1,4 @@
-"""What features keep of a sound field, what they lose, and that other libraries get the same numbers."""
+"""Audio features: invariances, sensitivity to direction, and agreement with other libraries."""
 
 from __future__ import annotations
 
@@ -80,14 +80,14 @@ def test_slaney_bands_are_librosas():
         np.testing.assert_allclose(bank[:, band].numpy(), triangle, atol=1e-5)
 
 
-def test_an_input_twenty_decibels_louder_reads_ten_higher(field):
+def test_an_input_twenty_decibels_louder_gives_values_ten_higher(field):
     module = features("foa-logmel")
     torch.testing.assert_close(module(10 * field), module(field) + 10, atol=1e-3, rtol=0)
 
 
 def test_intensity_of_every_bin_has_length_one_and_points_at_the_source(directions, generator):
     spectrum = torch.fft.rfft(encode(torch.randn(1000, 600, generator=generator), *directions).unfold(-1, 200, 200))
-    # The bins at both ends are real: they pass through 0, where nothing points anywhere.
+    # Bins at both ends are real: they pass through 0, where the direction is undefined.
     vector = intensity(spectrum[..., 1:-1].mT)
     assert vector.shape == (1000, 3, 99, 3)
     expected = direction(*directions)[:, TO_YZX]
@@ -116,33 +116,33 @@ def test_intensity_does_not_depend_on_level(field):
     torch.testing.assert_close(loud, quiet, atol=1e-4, rtol=0)
 
 
-def test_intensity_maps_turn_with_the_world(field):
+def test_intensity_maps_rotate_with_the_field(field):
     matrix = rotation(1.0, -0.6, 0.4)
     before, after = (features()(foa)[:, 4:] for foa in (field, rotate(field, matrix)))
     in_order = matrix[TO_YZX][:, TO_YZX]
     torch.testing.assert_close(after, torch.einsum("ij,bjtm->bitm", in_order, before), atol=1e-4, rtol=0)
 
 
-def test_what_hears_w_alone_does_not_turn(field):
-    turned = rotate(field, rotation(1.0, -0.6, 0.4))
-    assert torch.equal(features("mono-logmel")(turned), features("mono-logmel")(field))
-    torch.testing.assert_close(features("foa-logmel")(turned)[:, 0], features("foa-logmel")(field)[:, 0])
-    assert (features("foa-logmel")(turned)[:, 1:] - features("foa-logmel")(field)[:, 1:]).abs().mean() > 1
+def test_mono_features_are_invariant_to_rotation(field):
+    rotated = rotate(field, rotation(1.0, -0.6, 0.4))
+    assert torch.equal(features("mono-logmel")(rotated), features("mono-logmel")(field))
+    torch.testing.assert_close(features("foa-logmel")(rotated)[:, 0], features("foa-logmel")(field)[:, 0])
+    assert (features("foa-logmel")(rotated)[:, 1:] - features("foa-logmel")(field)[:, 1:]).abs().mean() > 1
 
 
-def test_total_level_of_the_dipoles_does_not_turn(generator):
+def test_total_dipole_level_is_invariant_to_rotation(generator):
     # One plane wave: magnitudes of Y, Z, X are |W| times direction cosines, bin by bin, hence band by band.
     wave = encode(torch.randn(2400, generator=generator), 0.4, 0.3)
-    for turned in (wave, rotate(wave, rotation(1.0, -0.6, 0.4))):
-        amplitude = 10 ** (features("foa-logmel")(turned) / 10)
+    for rotated in (wave, rotate(wave, rotation(1.0, -0.6, 0.4))):
+        amplitude = 10 ** (features("foa-logmel")(rotated) / 10)
         torch.testing.assert_close(amplitude[1:].square().sum(0).sqrt(), amplitude[0], rtol=1e-3, atol=0)
 
 
-def test_beam_hears_what_was_turned_to_the_front(field):
+def test_beam_features_follow_rotation_to_the_front(field):
     wave = encode(field[:, 0], 2.0, -0.5)
-    heard = features("beam-logmel")(rotate(wave, rotation_to_front(2.0, -0.5)))
-    torch.testing.assert_close(heard, features("mono-logmel")(wave) + 10 * math.log10(2), atol=1e-3, rtol=0)
-    # Turning about the front leaves the front.
+    beam_signal = features("beam-logmel")(rotate(wave, rotation_to_front(2.0, -0.5)))
+    torch.testing.assert_close(beam_signal, features("mono-logmel")(wave) + 10 * math.log10(2), atol=1e-3, rtol=0)
+    # Rotation about the front axis leaves the front unchanged.
     torch.testing.assert_close(
         features("beam-logmel")(rotate(field, rotation(0.0, 0.0, 1.0))),
         features("beam-logmel")(field),
@@ -151,7 +151,7 @@ def test_beam_hears_what_was_turned_to_the_front(field):
     )
 
 
-def test_logmels_are_blind_to_mirrors_that_intensity_sees(field):
+def test_mirrors_change_intensity_but_not_log_mels(field):
     for axis, component in (("left-right", 0), ("up-down", 1), ("front-back", 2)):
         plain, mirrored = features()(field), features()(mirror(field, axis))
         torch.testing.assert_close(mirrored[:, :4], plain[:, :4])
@@ -166,7 +166,7 @@ def test_mirror_swaps_the_maps_of_stereo(field):
     torch.testing.assert_close(module(mirror(field, "left-right")), module(field).flip(1))
 
 
-def test_fewer_channels_mean_what_is_written(field):
+def test_channel_counts_are_converted_as_documented(field):
     pair = stereo(field)
     torch.testing.assert_close(features("stereo-logmel")(pair), features("stereo-logmel")(field))
     mono = features("mono-logmel")
@@ -175,7 +175,7 @@ def test_fewer_channels_mean_what_is_written(field):
     assert Features(FeatureConfig(name="stereo-logmel"), channels=2).audio_channels == 2
 
 
-def test_silent_channels_stay_finite_and_leave_the_others_alone(field):
+def test_silent_channels_are_finite_and_do_not_affect_others(field):
     without_z = field.clone()
     without_z[:, 2] = 0
     for name in names():
@@ -188,7 +188,7 @@ def test_silent_channels_stay_finite_and_leave_the_others_alone(field):
     assert (features()(torch.zeros(4, 24000))[4:] == 0).all()
 
 
-def test_each_channel_keeps_its_own_range(generator):
+def test_each_channel_is_clipped_relative_to_its_own_maximum(generator):
     foa = torch.randn(4, 24000, generator=generator)
     foa[:, 12000:] = 0
     maps = features("foa-logmel", top_db=30.0)(foa * torch.tensor([[1.0], [0.1], [0.01], [0.001]]))
@@ -217,7 +217,7 @@ def test_fitted_statistics_centre_and_scale_the_levels_and_not_the_intensity(fie
     torch.testing.assert_close((levels[:, 1] - levels[:, 0]) * module.std, plain[:, 1] - plain[:, 0], atol=1e-3, rtol=0)
 
 
-def test_fitting_again_forgets_and_weights_carry_the_statistics(field):
+def test_fitting_again_resets_and_weights_include_statistics(field):
     module, other = features(), features()
     module.fit([field * 3])
     module.fit([field])
@@ -229,7 +229,7 @@ def test_fitting_again_forgets_and_weights_carry_the_statistics(field):
     assert torch.equal(fresh(field), module(field))
 
 
-def test_chunks_change_nothing(field):
+def test_chunked_features_equal_unchunked(field):
     many = field.repeat(4, 1, 1)
     module = features()
     one_by_one = torch.stack([module(audio) for audio in many])
@@ -238,7 +238,7 @@ def test_chunks_change_nothing(field):
     torch.testing.assert_close(module(many), one_by_one)
 
 
-def test_autocast_changes_nothing(field):
+def test_features_are_equal_under_autocast(field):
     module = features()
     with torch.autocast("cpu", torch.bfloat16):
         inside = module(field)
@@ -257,7 +257,7 @@ def test_gradient_is_right_and_finite_where_a_channel_is_silent(name, generator)
     assert silent.grad.isfinite().all()
 
 
-def test_what_cannot_work_is_refused(field):
+def test_invalid_inputs_are_errors(field):
     with pytest.raises(ValueError, match="did you mean 'foa-iv'"):
         features("foa_iv")
     with pytest.raises(ValueError, match="expected 4 channels for foa-iv, got 2"):

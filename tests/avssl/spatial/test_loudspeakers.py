@@ -17,7 +17,7 @@ PLACES = {
 
 
 def around(layout):
-    """Gains for plane waves from all around the horizon, of the speakers that have a place, and these places."""
+    """Gains of all speakers but the LFE for plane waves from the horizon, and the azimuths of the speakers."""
     azimuth = torch.arange(-180, 180).deg2rad()
     names = list(PLACES[layout])
     chosen = [speakers(layout).index(name) for name in names]
@@ -25,7 +25,7 @@ def around(layout):
     return azimuth, (gains(azimuth, 0.0) @ decoder(layout).T)[:, chosen], places
 
 
-def test_channels_stand_in_itu_order():
+def test_channels_are_in_itu_order():
     assert layouts() == ["5.1", "7.1"]
     assert speakers("5.1") == ["L", "R", "C", "LFE", "Ls", "Rs"]
     assert speakers("7.1") == ["L", "R", "C", "LFE", "Lss", "Rss", "Lrs", "Rrs"]
@@ -61,7 +61,7 @@ def test_the_energy_vector_points_to_the_source(layout, mean, most):
 
 
 @pytest.mark.parametrize("layout", ["5.1", "7.1"])
-def test_a_mirrored_field_exchanges_left_and_right(layout, generator):
+def test_mirrored_foa_swaps_left_and_right_speakers(layout, generator):
     foa = torch.randn(4, 50, generator=generator)
     opposite = {"L": "R", "R": "L"}
     names = speakers(layout)
@@ -72,13 +72,13 @@ def test_a_mirrored_field_exchanges_left_and_right(layout, generator):
     torch.testing.assert_close(decode(mirror(foa, "left-right"), layout), decode(foa, layout)[swap], atol=1e-3, rtol=0)
 
 
-def test_blocks_decode_to_blocks(generator):
+def test_decoding_is_stateless_over_blocks(generator):
     foa = torch.randn(2, 4, 90, generator=generator)
     joined = torch.cat([decode(piece, "5.1") for piece in foa.split([1, 40, 49], -1)], -1)
     torch.testing.assert_close(joined, decode(foa, "5.1"))
 
 
-def test_the_preview_is_two_cardioids(generator):
+def test_stereo_downmix_is_two_cardioids(generator):
     voice = torch.randn(100, generator=generator)
     left, right = downmix_stereo(encode(voice, math.pi / 2, 0.0))
     torch.testing.assert_close(left, voice)
@@ -87,7 +87,7 @@ def test_the_preview_is_two_cardioids(generator):
     torch.testing.assert_close(left, right)
 
 
-def test_unknown_arrangements_are_named():
+def test_unknown_layouts_are_errors():
     with pytest.raises(ValueError, match="loudspeaker layout among 5.1, 7.1, got '9.1'"):
         decode(torch.zeros(4, 10), "9.1")
     with pytest.raises(ValueError, match=r"got \(2, 10\)"):

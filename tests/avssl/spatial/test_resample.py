@@ -1,4 +1,4 @@
-"""Sound at another rate, against closed forms and SciPy's Fourier method."""
+"""Resampling against closed forms and SciPy's Fourier method."""
 
 import numpy as np
 import pytest
@@ -28,12 +28,12 @@ def test_a_sine_keeps_its_frequency_phase_and_level(source, target):
 
 
 @pytest.mark.parametrize("hertz", [13500, 15000, 20000])
-def test_what_the_new_rate_cannot_hold_is_gone(hertz):
+def test_frequencies_above_nyquist_are_removed(hertz):
     tone = torch.sin(2 * torch.pi * hertz * torch.arange(24000, dtype=torch.float64) / 48000)[None].float()
     assert resample(tone, 48000, 24000)[0, 1200:-1200].abs().max() < 1e-4
 
 
-def test_noise_below_the_edge_is_as_by_its_spectrum():
+def test_band_limited_noise_equals_fourier_resampling():
     spectrum = np.fft.rfft(np.random.default_rng(0).standard_normal((2, 44100)))
     spectrum[:, 10000:] = 0  # Hz
     noise = np.fft.irfft(spectrum)
@@ -48,7 +48,7 @@ RATES = [(48000, 24000), (44100, 24000), (24000, 44100), (16000, 48000), (8000, 
 
 @pytest.mark.parametrize(("source", "target"), RATES)
 @pytest.mark.parametrize("length", [777, 30 * 8000 + 123])
-def test_blocks_give_the_samples_of_the_whole(source, target, length):
+def test_resampled_blocks_equal_the_resampled_whole(source, target, length):
     audio = torch.randn(2, length, generator=torch.Generator().manual_seed(0))
     whole = resample(audio, source, target)
     found = torch.cat(list(resample_blocks(audio.split(3001, 1), source, target)), 1)
@@ -58,7 +58,7 @@ def test_blocks_give_the_samples_of_the_whole(source, target, length):
 
 @pytest.mark.parametrize(("source", "target"), RATES)
 @pytest.mark.parametrize("start", [0.0, 0.0007, 0.6123, 1.9])
-def test_a_segment_of_a_file_is_that_of_the_whole(tmp_path, source, target, start):
+def test_a_resampled_segment_equals_that_of_the_whole_file(tmp_path, source, target, start):
     audio = torch.rand(2, 2 * source, generator=torch.Generator().manual_seed(0)) - 0.5
     write_wav(tmp_path / "a.wav", [audio], source)
     whole = resample(torch.nn.functional.pad(audio, (0, source)), source, target)  # silence follows

@@ -1,4 +1,4 @@
-"""Harmonics of any order against scipy and spaudiopy; fields turned and mirrored against ones encoded there."""
+"""Spherical harmonics against scipy and spaudiopy; rotated and mirrored fields against reencoded ones."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from avssl.spatial.spherical_harmonics import ambisonic_order, mirror_left_right
 
 
 def published(azimuth: np.ndarray, elevation: np.ndarray, degree: int, turns: int) -> np.ndarray:
-    """SN3D's definition (Nachbar et al. 2011), which has no Condon-Shortley phase and scipy's functions have."""
+    """Definition of SN3D (Nachbar et al. 2011), without the Condon-Shortley phase of scipy's functions."""
     size = abs(turns)
     scale = np.sqrt((2 if size else 1) * np.exp(gammaln(degree - size + 1) - gammaln(degree + size + 1)))
     around = np.sin(size * azimuth) if turns < 0 else np.cos(size * azimuth)
@@ -26,8 +26,8 @@ def test_gains_are_sn3d_by_definition(directions):
     found = gains(azimuth, elevation, order=5)
     for channel in range(36):
         degree = math.isqrt(channel)
-        wanted = published(azimuth.numpy(), elevation.numpy(), degree, channel - degree * (degree + 1))
-        np.testing.assert_allclose(found[:, channel], wanted, atol=1e-12)
+        expected = published(azimuth.numpy(), elevation.numpy(), degree, channel - degree * (degree + 1))
+        np.testing.assert_allclose(found[:, channel], expected, atol=1e-12)
 
 
 def test_gains_of_order_four_agree_with_spaudiopy(directions):
@@ -46,7 +46,7 @@ def test_every_degree_has_the_energy_of_w_and_the_first_order_is_unchanged(direc
     assert torch.equal(found[:, :4], gains(*directions))
 
 
-def test_what_is_turned_and_mirrored_is_as_if_it_had_come_from_there(directions, generator):
+def test_rotated_and_mirrored_fields_equal_reencoded_ones(directions, generator):
     signal, (azimuth, elevation) = torch.randn(1000, 20, generator=generator), directions
     field = encode(signal, azimuth, elevation, order=3)
     torch.testing.assert_close(
@@ -67,7 +67,7 @@ def test_paths_are_encoded_sample_by_sample(generator):
     torch.testing.assert_close(field[4], math.sqrt(0.75) * torch.sin(2 * azimuth))
 
 
-def test_numbers_of_channels_that_are_no_order_are_refused():
+def test_channel_counts_of_no_order_are_errors():
     assert [ambisonic_order(torch.zeros(count, 5)) for count in (4, 9, 25)] == [1, 2, 4]
     for shape in ((1, 5), (6, 5), (4,)):
         with pytest.raises(ValueError, match=r"expected ambiX of shape .* got"):

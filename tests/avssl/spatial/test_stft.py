@@ -1,4 +1,4 @@
-"""Spectra agree with closed forms and other libraries; what masks take away is nothing."""
+"""STFT against closed forms and other libraries; ideal masks recover their channels."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ def decibels(found: torch.Tensor, target: torch.Tensor) -> float:
     return float(10 * (target.square().sum() / (found - target).square().sum()).log10())
 
 
-def test_sizes_are_the_published_ones():
+def test_parameters_give_the_published_shapes():
     spectrum = CONFIG.stft(torch.zeros(2, SAMPLES))
     assert spectrum.shape == (2, 257, 64) == (2, CONFIG.bins, CONFIG.frames(SAMPLES))
     assert StftConfig(pad="none").stft(torch.zeros(SAMPLES)).shape[-1] == StftConfig(pad="none").frames(SAMPLES)
 
 
-def test_a_window_is_the_transform_of_reflected_samples():
+def test_first_frame_is_the_transform_of_reflected_samples():
     audio = band(0, 8000, SAMPLES)
     padded = np.pad(audio.numpy().astype(float), 256, mode="reflect")
     window = np.zeros(512)
@@ -53,7 +53,7 @@ def test_a_window_is_the_transform_of_reflected_samples():
         np.testing.assert_allclose(found[:, frame].numpy(), expected, atol=2e-5)
 
 
-def test_scipy_makes_the_same_spectrum():
+def test_stft_equals_scipys():
     audio = band(0, 8000, SAMPLES)
     other = scipy.signal.ShortTimeFFT(scipy.signal.get_window("hann", 512), 128, 16_000, phase_shift=None)
     found = stft(audio, 512, 512, 128)
@@ -62,20 +62,20 @@ def test_scipy_makes_the_same_spectrum():
 
 
 @pytest.mark.parametrize("pad", ["reflect", "constant"])
-def test_torch_gets_the_same_audio_back(pad):
+def test_istft_equals_torchs(pad):
     spectrum = torch.randn(3, 257, 64, dtype=torch.complex64)
     found = istft(spectrum, 512, 400, 160, SAMPLES, pad)
     expected = torch.istft(spectrum, 512, 160, 400, torch.hann_window(400), length=SAMPLES)
     torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-4)
 
 
-def test_a_audio_survives_its_spectrum():
+def test_istft_inverts_stft():
     audio = band(0, 8000, 2, SAMPLES)
     assert decibels(CONFIG.istft(CONFIG.stft(audio), SAMPLES), audio) > 100
 
 
-def test_without_the_nyquist_row_band_limited_audio_survives_too():
-    """Read as a spectrum of 510, as published code does, half of it is lost."""
+def test_istft_without_nyquist_bin_recovers_band_limited_audio():
+    """Inverted with n_fft=510, as in published code, half of the signal is lost."""
     audio = band(80, 7500, 2, SAMPLES)
     cut = CONFIG.stft(audio)[..., :-1, :]
     assert decibels(CONFIG.istft(cut, SAMPLES), audio) > 60
@@ -83,7 +83,7 @@ def test_without_the_nyquist_row_band_limited_audio_survives_too():
     assert decibels(legacy, audio) < 25
 
 
-def test_windows_inside_the_ends_give_the_inside_back():
+def test_istft_without_padding_recovers_the_interior():
     """Morgado's frames: 203 of 1024, none beyond the ends."""
     config, audio = StftConfig(1024, 1024, 256, "none"), torch.randn(52_799)
     spectrum = config.stft(audio)
@@ -92,7 +92,7 @@ def test_windows_inside_the_ends_give_the_inside_back():
     torch.testing.assert_close(middle[1216:6016], audio[24_000:28_800], atol=1e-5, rtol=0)
 
 
-def test_gradients_pass_there_and_back():
+def test_gradients_pass_stft_and_istft():
     audio = torch.randn(1, 2000, dtype=torch.float64, requires_grad=True)
     config = StftConfig(64, 48, 16)
     weight = torch.randn(1, 2000, dtype=torch.float64)
@@ -101,7 +101,7 @@ def test_gradients_pass_there_and_back():
 
 
 @pytest.mark.parametrize("rows", [257, 256])
-def test_complex_oracle_masks_give_the_channels_back(rows):
+def test_ideal_complex_masks_recover_the_channels(rows):
     left, right = band(80, 4000, SAMPLES, seed=1), 0.3 * band(80, 4000, SAMPLES, seed=2)
     spectra, mix = CONFIG.stft(torch.stack([left, right])), CONFIG.stft(left + right)
     masks = ideal_masks(spectra, mix)[..., :rows, :]
@@ -117,7 +117,7 @@ def test_a_mask_of_one_is_the_identity():
     assert decibels(CONFIG.istft(apply_mask(from_parts(planes), mix), SAMPLES), audio) > 60
 
 
-def test_the_root_of_the_power_share_is_3_db_too_loud_where_channels_agree():
+def test_sqrt_power_masks_are_3_db_too_loud_for_equal_channels():
     spectrum = CONFIG.stft(band(80, 7500, SAMPLES))
     both, mix = torch.stack([spectrum, spectrum]), 2 * spectrum
     torch.testing.assert_close(ideal_masks(both, mix, "sqrt_power"), torch.full((2, 257, 64), 0.5**0.5))
@@ -130,7 +130,7 @@ def test_masks_of_silence_are_finite():
         assert torch.equal(ideal_masks(silent, silent[0], kind).abs(), torch.zeros(2, 257, 4))
 
 
-def test_a_product_of_planes_is_the_published_one():
+def test_mask_product_equals_the_published_one():
     mask, mix = torch.randn(2, 256, 8), torch.randn(2, 257, 8)
     found = parts(apply_mask(from_parts(mask), from_parts(mix)))
     real = mix[0, :-1] * mask[0] - mix[1, :-1] * mask[1]
@@ -138,13 +138,13 @@ def test_a_product_of_planes_is_the_published_one():
     torch.testing.assert_close(found, torch.stack([real, imag]))
 
 
-def test_a_mix_is_brought_to_a_tenth():
+def test_level_normalises_a_mix_to_a_tenth():
     mix = band(0, 8000, 3, SAMPLES) * torch.tensor([[1.0], [0.01], [0.0]])
     scaled = mix / level(mix)
     torch.testing.assert_close(scaled.square().mean(-1).sqrt(), torch.tensor([0.1, 0.1, 0.0]))
 
 
-def test_sizes_that_do_not_fit_are_said_in_one_line():
+def test_invalid_parameters_are_one_line_errors():
     for call in (
         lambda: StftConfig(512, 400, 500),
         lambda: StftConfig(pad="reflct"),
@@ -156,7 +156,7 @@ def test_sizes_that_do_not_fit_are_said_in_one_line():
             call()
 
 
-def test_a_mask_of_all_rows_does_to_a_real_audio_what_its_one_sided_form_does():
+def test_one_sided_mask_is_equivalent_on_real_audio():
     windows = np.random.default_rng(0).standard_normal((64, 5))
     mask = torch.rand(64, 5)
     whole = np.fft.ifft(mask.numpy() * np.fft.fft(windows, axis=0), axis=0).real
@@ -164,7 +164,7 @@ def test_a_mask_of_all_rows_does_to_a_real_audio_what_its_one_sided_form_does():
     np.testing.assert_allclose(half, whole, atol=1e-6)
 
 
-def test_all_rows_of_a_magnitude_are_those_of_the_whole_transform():
+def test_two_sided_magnitude_equals_the_full_transform():
     windows = np.random.default_rng(0).standard_normal((64, 5))
     found = two_sided(torch.from_numpy(np.abs(np.fft.rfft(windows, axis=0))))
     np.testing.assert_allclose(found.numpy(), np.abs(np.fft.fft(windows, axis=0)), atol=1e-12)

@@ -1,4 +1,4 @@
-"""Resampling of a stream: that of the whole, whatever the blocks, with a short delay."""
+"""Streaming resampler: the samples of the whole for any blocks, with a short delay."""
 
 import numpy as np
 import pytest

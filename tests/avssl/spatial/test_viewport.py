@@ -1,4 +1,4 @@
-"""Viewports read as pictures: a labelled pattern, and frames whose colour says which direction a pixel shows."""
+"""Viewports of a labelled pattern, and of frames whose colours encode the direction of each pixel."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from avssl.spatial.ambisonics import angles, direction, rotation
 from avssl.spatial.viewport import crop, project, viewport_map, wrap
 
 QUARTER = math.pi / 2
-# Where each face of the labelled cube lies: its place in the 3x2 picture, azimuth, elevation, and roll of its text.
+# Faces of the labelled cube: position in the 3x2 image, azimuth, elevation, and roll of the text.
 FACES = {
     "right": ((0, 0), -QUARTER, 0.0, 0.0),
     "left": ((0, 1), QUARTER, 0.0, 0.0),
@@ -38,7 +38,7 @@ VIEWS = [
 
 
 def rays(height: int, width: int, fov: float, azimuth: float, elevation: float, roll: float) -> np.ndarray:
-    """Unit vectors `(height, width, 3)` through the pixel centres, written down a second time."""
+    """Unit vectors `(height, width, 3)` through the pixel centres, an independent implementation."""
     across = math.tan(fov / 2)
     left = -across * (2 * (np.arange(width) + 0.5) / width - 1)
     up = -across * height / width * (2 * (np.arange(height) + 0.5) / height - 1)
@@ -48,7 +48,7 @@ def rays(height: int, width: int, fov: float, azimuth: float, elevation: float, 
 
 
 def compass(height: int, width: int) -> np.ndarray:
-    """A frame `(height, width, 3)` whose colour is the direction that each pixel shows."""
+    """A frame `(height, width, 3)` whose colour is the direction of each pixel."""
     azimuth = (1 - 2 * (np.arange(width) + 0.5) / width) * np.pi
     elevation = (1 - 2 * (np.arange(height)[:, None] + 0.5) / height) * np.pi / 2
     level = np.cos(elevation)
@@ -62,7 +62,7 @@ def degrees_apart(one: np.ndarray, other: np.ndarray) -> np.ndarray:
 
 
 def likeness(one: np.ndarray, other: np.ndarray) -> float:
-    """Correlation of the brightness of two pictures: the colour of the background does not count."""
+    """Correlation of the brightness of two images, independent of the background colour."""
     return float(np.corrcoef(one.mean(-1).ravel(), other.mean(-1).ravel())[0, 1])
 
 
@@ -89,14 +89,14 @@ def faces(media):
 
 @pytest.fixture
 def noise(generator):
-    """Frames of soft random colours that have no seam."""
+    """Frames of smooth random colours without a seam."""
     small = torch.randint(0, 256, (5, 3, 16, 32), generator=generator, dtype=torch.uint8)
     frames = torch.nn.functional.interpolate(small.float(), scale_factor=8, mode="nearest")
     return frames.byte()
 
 
 @pytest.mark.parametrize("name", FACES)
-def test_every_side_of_the_labelled_world_is_where_it_should_be_and_upright(pattern, faces, name):
+def test_every_face_of_the_labelled_cube_is_in_place_and_upright(pattern, faces, name):
     _, azimuth, elevation, roll = FACES[name]
     view = seen(pattern, azimuth, elevation, roll)
     assert likeness(view, faces[name]) > 0.95
@@ -107,7 +107,7 @@ def test_every_side_of_the_labelled_world_is_where_it_should_be_and_upright(patt
 
 
 @pytest.mark.parametrize("name", ["egjs_test_equi.mp4", "egjs_test_equi_512.mp4"])
-def test_the_labelled_video_shows_its_sides(media, faces, name):
+def test_the_labelled_video_shows_its_faces(media, faces, name):
     with av.open(str(media(f"free/video360/{name}"))) as container:
         frame = next(container.decode(video=0)).to_ndarray(format="bgr24")
     frame = cv2.resize(frame, (512, 256), interpolation=cv2.INTER_AREA)
@@ -118,11 +118,11 @@ def test_the_labelled_video_shows_its_sides(media, faces, name):
 
 
 def test_roll_lifts_the_left_of_the_camera(pattern, faces):
-    # What was above is now on the left: the picture turns counter-clockwise.
+    # The top is now on the left: the image rotates counter-clockwise.
     assert likeness(seen(pattern, 0.0, 0.0, QUARTER), np.rot90(faces["front"])) > 0.95
 
 
-def test_between_front_and_left_half_the_image_is_each(pattern):
+def test_a_view_between_front_and_left_shows_half_of_each(pattern):
     view = seen(pattern, QUARTER / 2, 0.0)
     cyan, green = view[60:100, 30], view[60:100, -30]
     assert (cyan[:, 0] > 200).all()
@@ -141,7 +141,7 @@ def test_every_pixel_shows_its_direction(view, height, width, fov):
     assert degrees_apart(found, rays(height, width, fov, *view)).max() < 0.025
 
 
-def test_crops_of_eight_bits_show_their_directions_within_their_rounding():
+def test_uint8_crops_show_their_directions_within_rounding():
     coded = np.round(compass(224, 448) * 127.5 + 127.5).astype(np.uint8)
     frames = torch.from_numpy(coded).permute(2, 0, 1)
     frames = torch.stack([frames, 255 - frames])
@@ -158,7 +158,7 @@ def test_crops_of_eight_bits_show_their_directions_within_their_rounding():
 
 
 @pytest.mark.parametrize("width", [8, 9])
-def test_beyond_an_edge_lies_what_is_there_in_the_world(width):
+def test_wrap_continues_across_seam_and_poles(width):
     frame = np.arange(3 * width, dtype=np.uint8).reshape(3, width, 1)
     padded = wrap(frame)[..., 0]
     inner = frame[..., 0]
@@ -167,7 +167,7 @@ def test_beyond_an_edge_lies_what_is_there_in_the_world(width):
     np.testing.assert_array_equal(padded[[0, -1]], inner[[0, -1]][:, (columns - width // 2) % width])
 
 
-def test_aspect_squeezes_the_height_alone():
+def test_aspect_scales_the_height_only():
     maps = viewport_map(32, 32, 256, 512, 0.3, 0.2, 0.5, 1.0, aspect=0.5)
     found = cv2.remap(wrap(compass(256, 512)), *maps, cv2.INTER_LINEAR)
     # The same directions as 16 rows of square pixels, twice as fine.
@@ -177,20 +177,20 @@ def test_aspect_squeezes_the_height_alone():
 
 
 def largest_step(one, other):
-    """Largest difference of uint8 pixels; 1 where vector units of other widths have rounded differently."""
+    """Largest difference of uint8 pixels; 1 for vector units that round differently."""
     assert one.shape == other.shape
     return int((one.int() - other.int()).abs().max())
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 4])
-def test_a_number_of_frames_is_that_many_single_frames(noise, size):
+def test_several_frames_equal_single_frames(noise, size):
     directions, fov = torch.tensor([[0.3, 0.1], [3.1, -1.2]]), torch.tensor([0.7, 1.4])
     together = crop(noise[:size], directions, fov, 20)
     apart = torch.cat([crop(frame.unsqueeze(0), directions, fov, 20) for frame in noise[:size]], 1)
     assert largest_step(together, apart) <= 1
 
 
-def test_several_views_are_that_many_single_views(noise):
+def test_several_views_equal_single_views(noise):
     azimuth, elevation, roll = torch.tensor(VIEWS).T
     directions, fov = torch.stack([azimuth, elevation], 1), torch.linspace(0.4, 2.0, len(VIEWS))
     together = crop(noise, directions, fov, 20, roll)
@@ -199,11 +199,11 @@ def test_several_views_are_that_many_single_views(noise):
         assert largest_step(together[index], single[0]) <= 1
 
 
-def test_a_rolled_frame_is_the_world_turned(noise):
+def test_a_rolled_frame_equals_a_rotated_view(noise):
     width = noise.shape[-1]
-    turned = crop(noise.roll(-37, -1), torch.tensor([[0.2 + 37 / width * 2 * math.pi, 0.4]]), 1.0, 24)
+    rotated = crop(noise.roll(-37, -1), torch.tensor([[0.2 + 37 / width * 2 * math.pi, 0.4]]), 1.0, 24)
     plain = crop(noise, torch.tensor([[0.2, 0.4]]), 1.0, 24)
-    assert (turned.int() - plain.int()).abs().float().mean() < 1
+    assert (rotated.int() - plain.int()).abs().float().mean() < 1
 
 
 def test_a_mirrored_frame_has_mirrored_views(noise):
@@ -222,7 +222,7 @@ def test_project_finds_the_pixel_that_shows_a_direction(view):
     assert project(*angles(-shown), (azimuth, elevation), 1.2, (30, 40), roll).isnan().all()
 
 
-def test_a_lamp_shines_where_project_says():
+def test_project_finds_a_bright_spot():
     frame = np.zeros((256, 512, 3), np.uint8)
     frame[60, 505] = 255
     azimuth, elevation = (1 - 2 * 505.5 / 512) * math.pi, (1 - 2 * 60.5 / 256) * QUARTER
@@ -233,16 +233,16 @@ def test_a_lamp_shines_where_project_says():
     torch.testing.assert_close(centre.float(), expected, atol=0.3, rtol=0)
 
 
-def test_audio_turned_with_the_camera_comes_from_where_the_image_shows_it(directions):
+def test_audio_rotated_with_the_camera_matches_image_positions(directions):
     for azimuth, elevation, roll in VIEWS:
-        turned = direction(*directions) @ rotation(azimuth, elevation, roll)
-        seen_there = project(*directions, (azimuth, elevation), 1.0, 100, roll)
-        heard_there = project(*angles(turned), (0.0, 0.0), 1.0, 100)
-        ahead = turned[:, 0] > 0.1
-        torch.testing.assert_close(heard_there[ahead], seen_there[ahead], atol=0.02, rtol=1e-4)
+        rotated = direction(*directions) @ rotation(azimuth, elevation, roll)
+        image_position = project(*directions, (azimuth, elevation), 1.0, 100, roll)
+        audio_position = project(*angles(rotated), (0.0, 0.0), 1.0, 100)
+        ahead = rotated[:, 0] > 0.1
+        torch.testing.assert_close(audio_position[ahead], image_position[ahead], atol=0.02, rtol=1e-4)
 
 
-def test_what_no_camera_has_is_refused(noise):
+def test_invalid_frames_and_fields_of_view_are_errors(noise):
     where = torch.zeros(1, 2)
     with pytest.raises(ValueError, match="between 0 and pi radians"):
         crop(noise, where, math.pi, 20)

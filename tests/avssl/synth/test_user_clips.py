@@ -199,7 +199,7 @@ def test_annotations_that_do_not_fit_the_files_are_told_before_anything_is_writt
 def test_a_video_without_audio_and_types_that_want_more_kinds_are_told(clips, tmp_path):
     one = {"video": "red.mp4", "label": "red"}
     for kind, entry, message in (
-        ("P1", one, "red.mp4: expected a source that is heard"),
+        ("P1", one, "red.mp4: expected audio, got a file without an audio stream"),
         ("P2", one | {"audio": "red.wav"}, "P2 want sources of at least two kinds, here are only red"),
         ("P3", one | {"audio": "red.wav"}, "P3 want two sources of one kind"),
     ):

@@ -1,4 +1,4 @@
-"""Every shipped recipe of the scene heads fills their options, and says what the papers measured."""
+"""Recipes of the heads for acoustic scenes fill their options and have the published metrics."""
 
 import pytest
 
@@ -6,16 +6,16 @@ from avssl import plugins
 from avssl.config import fill
 from avssl.recipe_files import read_recipe, shipped_recipes
 
-RECIPES = [name for name in shipped_recipes() if name.split("/")[0] in ("eigenscape", "scenes")]
+RECIPES = [name for name in shipped_recipes() if name.split("/")[0] in ("eigenscape", "acoustic_scenes")]
 
 
 @pytest.mark.parametrize("name", RECIPES)
-def test_a_recipe_is_whole(name: str) -> None:
-    kind = plugins.load(plugins.HEADS, name.split("/")[0]).Options
+def test_recipe_fills_the_options(name: str) -> None:
+    kind = plugins.load(plugins.HEADS, name.split("/")[0].replace("_", "-")).Options
     assert isinstance(fill(kind, read_recipe(name, kind), where=name), kind)
 
 
-def test_the_papers_numbers_stand_beside_the_rows() -> None:
+def test_recipes_have_the_published_metrics() -> None:
     kind = plugins.load(plugins.HEADS, "eigenscape").Options
     rows = {name: fill(kind, read_recipe(f"eigenscape/{name}", kind)).published for name in
             ("avc-baseline", "avc-iv", "avsa-baseline", "avsa-iv", "original")}  # fmt: skip

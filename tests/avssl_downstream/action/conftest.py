@@ -1,4 +1,4 @@
-"""A data set of two motions, an oracle that sees motion, and a tower that can learn to."""
+"""Data set of two motions, a video tower that measures motion, and a trainable one."""
 
 import math
 from pathlib import Path
@@ -21,8 +21,8 @@ GEOMETRY = InputGeometry(1.0, 8, RATE, SIDE)
 CLASSES, GROUPS, CLIPS = ("Fall", "Rise"), 9, 1
 
 
-def film(label: str, seed: int) -> list[np.ndarray]:
-    """A bar that goes round and round, downwards; or the same film backwards: no single picture tells which."""
+def bar_video(label: str, seed: int) -> list[np.ndarray]:
+    """Bar that moves down with wrap-around (Fall), or the reversed video (Rise); single frames do not differ."""
     rng = np.random.default_rng(seed)
     begin, colour = rng.integers(SIDE), rng.integers(150, 255, 3)
     frames = np.full((LENGTH, SIDE, SIDE, 3), 30, np.uint8)
@@ -32,9 +32,9 @@ def film(label: str, seed: int) -> list[np.ndarray]:
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """UCF101's tree: of nine groups a class each split tests three."""
-    root = tmp_path_factory.mktemp("made")
+def data_set(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Tree of UCF101 with nine groups a class, three of them in each split's test list."""
+    root = tmp_path_factory.mktemp("data_set")
     lists = root / "ucfTrainTestlist"
     lists.mkdir()
     (lists / "classInd.txt").write_text("".join(f"{n} {label}\n" for n, label in enumerate(CLASSES, 1)))
@@ -45,7 +45,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
             for clip in range(1, CLIPS + 1):
                 name = f"{label}/v_{label}_g{group:02}_c{clip:02}.avi"
                 names.setdefault(group, []).append(name)
-                write_avi(root / "UCF-101" / name, film(label, group), RATE, None, 0)
+                write_avi(root / "UCF-101" / name, bar_video(label, group), RATE, None, 0)
     for split in (1, 2, 3):
         tested = range(3 * split - 2, 3 * split + 1)
         for part, groups in (("train", set(names) - set(tested)), ("test", tested)):
@@ -64,25 +64,25 @@ class Embedder(nn.Module):
         return module_fingerprint(self)
 
 
-class Seer(Embedder):
-    """Where the bar is, and how far it goes from picture to picture."""
+class MotionOracle(Embedder):
+    """Position of the bar and its displacement between frames."""
 
     width = 4
 
     def __init__(self) -> None:
         super().__init__()
-        self.nothing = nn.Parameter(torch.zeros(1))
+        self.zero = nn.Parameter(torch.zeros(1))
 
     def forward(self, frames: Tensor) -> Tensor:
         rows = frames.float().mean((-3, -1))
-        turn = torch.exp(2j * math.pi * torch.arange(SIDE) / SIDE)
-        place = ((rows - rows.amin(-1, keepdim=True)).to(turn.dtype) @ turn).angle()
+        phasor = torch.exp(2j * math.pi * torch.arange(SIDE) / SIDE)
+        place = ((rows - rows.amin(-1, keepdim=True)).to(phasor.dtype) @ phasor).angle()
         step = torch.exp(1j * (place[..., 1:] - place[..., :-1])).mean(-1)
-        return torch.stack([step.real, step.imag, place[..., 0].cos(), place[..., 0].sin()], -1) + self.nothing
+        return torch.stack([step.real, step.imag, place[..., 0].cos(), place[..., 0].sin()], -1) + self.zero
 
 
-class Learner(Embedder):
-    """A small network over the brightness of rows in neighbouring pictures; standardised, so that it learns fast."""
+class TrainableTower(Embedder):
+    """Small network over the standardised brightness of rows in consecutive frames."""
 
     width = 32
 
@@ -94,32 +94,32 @@ class Learner(Embedder):
     def forward(self, frames: Tensor) -> Tensor:
         rows = frames.float().mean((-3, -1))
         rows = (rows - rows.mean((-2, -1), keepdim=True)) / (rows.std((-2, -1), keepdim=True) + 1)
-        found: Tensor = self.out(self.layers(rows[:, None]).square().mean((2, 3)))
-        return found
+        embedding: Tensor = self.out(self.layers(rows[:, None]).square().mean((2, 3)))
+        return embedding
 
 
 @pytest.fixture
-def seer() -> Encoders:
-    """Encoders that see motion."""
+def oracle() -> Encoders:
+    """Encoders whose video tower measures motion."""
     encoders = Encoders(ModelConfig(), FeatureConfig(), GEOMETRY)
-    encoders.video = Seer()  # type: ignore[assignment]
+    encoders.video = MotionOracle()  # type: ignore[assignment]
     return encoders.eval()
 
 
 @pytest.fixture
-def learner() -> Encoders:
-    """Encoders that can learn to."""
+def trainable() -> Encoders:
+    """Encoders whose video tower can be trained to."""
     torch.manual_seed(0)
     encoders = Encoders(ModelConfig(), FeatureConfig(), GEOMETRY)
-    encoders.video = Learner()  # type: ignore[assignment]
+    encoders.video = TrainableTower()  # type: ignore[assignment]
     return encoders.eval()
 
 
 @pytest.fixture
-def options(made: Path) -> Any:
-    """Options for the data set, with changes."""
+def options(data_set: Path) -> Any:
+    """Options for the data set, with overrides."""
     small = {
-        "root": str(made),
+        "root": str(data_set),
         "size": SIDE,
         "resize": SIDE,
         "frames": 4,

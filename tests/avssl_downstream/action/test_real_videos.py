@@ -1,4 +1,4 @@
-"""Real clips of UCF101 and HMDB51, in trees of the official shape: found, and decoded as OpenCV decodes them."""
+"""Real clips of UCF101 and HMDB51 in trees of the official layout, against OpenCV's decoder."""
 
 import os
 from collections.abc import Callable
@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 from avssl_downstream.action.options import ActionOptions
-from avssl_downstream.action.video_clips import latest, read_labelled
+from avssl_downstream.action.video_clips import last_clip_starts, read_dataset
 
 from avssl.data.clip_options import Reading
 from avssl.data.window_reader import read_window_frames
@@ -60,7 +60,7 @@ def hmdb(root: Path) -> Path:
 
 
 def decoded(path: Path) -> tuple[np.ndarray, float]:
-    """All frames as OpenCV has them, RGB, and the frame rate."""
+    """All frames as decoded by OpenCV, RGB, and the frame rate."""
     capture, frames = cv2.VideoCapture(str(path)), []
     while (found := capture.read())[0]:
         frames.append(cv2.cvtColor(found[1], cv2.COLOR_BGR2RGB))
@@ -68,24 +68,29 @@ def decoded(path: Path) -> tuple[np.ndarray, float]:
 
 
 @pytest.mark.parametrize("tree", [ucf, hmdb])
-def test_frames_of_real_clips_are_opencvs(tree: Callable[[Path], Path], tmp_path: Path) -> None:
-    labelled = read_labelled(ActionOptions(root=str(tree(tmp_path))))
+def test_frames_of_real_clips_match_opencv(tree: Callable[[Path], Path], tmp_path: Path) -> None:
+    dataset = read_dataset(ActionOptions(root=str(tree(tmp_path))))
     reading = Reading(frames=8, frame_rate=16.0, resize=0, size=0)
-    assert labelled.name in ("UCF101", "HMDB51")
-    for example, end in zip(labelled.recordings, latest(labelled, labelled.recordings, reading, 0), strict=True):
-        path = labelled.root / example.video
+    assert dataset.name in ("UCF101", "HMDB51")
+    for recording, end in zip(
+        dataset.recordings, last_clip_starts(dataset, dataset.recordings, reading, 0), strict=True
+    ):
+        path = dataset.root / recording.video
         theirs, rate = decoded(path)
         # Headers count one frame too many: what can be decoded ends here.
         assert end == pytest.approx(len(theirs) / rate - 0.5, abs=1e-6)
         for start in (0.0, end / 3, end):
             numbers = np.floor((start + np.arange(8) / 16) * rate + 1e-4).astype(int)
             window = read_window_frames(path, start, reading).permute(0, 2, 3, 1).numpy()
-            errors = {shift: far(window, theirs[np.clip(numbers + shift, 0, len(theirs) - 1)]) for shift in (-1, 0, 1)}
+            errors = {
+                shift: mean_difference(window, theirs[np.clip(numbers + shift, 0, len(theirs) - 1)])
+                for shift in (-1, 0, 1)
+            }
             # OpenCV's conversion to RGB truncates: every pixel of it is one to two of 255 too dark.
             assert errors[0] < 2
-            assert errors[0] <= 1.02 * min(errors.values())  # some pictures of UCF101 come twice
+            assert errors[0] <= 1.02 * min(errors.values())  # UCF101 repeats some frames
 
 
-def far(ours: np.ndarray, theirs: np.ndarray) -> float:
-    """Mean difference of pixels."""
+def mean_difference(ours: np.ndarray, theirs: np.ndarray) -> float:
+    """Mean absolute difference of pixel values."""
     return float(np.abs(ours.astype(np.int16) - theirs).mean())

@@ -1,4 +1,4 @@
-"""What is written of a classification, against scikit-learn."""
+"""Classification metrics and their files against scikit-learn."""
 
 import csv
 import json
@@ -8,8 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from avssl_downstream.classification import classification_metrics
-from avssl_downstream.classification.classification_metrics import measure, over_folds, write_outcome
+from avssl_downstream.classification.classification_metrics import (
+    classification_metrics,
+    summarize_folds,
+    write_results,
+)
 from avssl_downstream.classification.cross_validation import cross_validate
 from sklearn import metrics
 from torch import Tensor
@@ -20,8 +23,8 @@ from avssl.evaluation.bootstrap import Interval, accuracy_interval
 CLASSES = ("hug", "p$\\x$ &y", "[run]", "Ärger", "#5", "six", "seven")
 
 
-def made(count: int = 200, seed: int = 0) -> tuple[Tensor, Tensor]:
-    """Labels, and probabilities that know something of them; no example is of the last class."""
+def labels_and_scores(count: int = 200, seed: int = 0) -> tuple[Tensor, Tensor]:
+    """Labels, and probabilities correlated with them; no example is of the last class."""
     generator = torch.Generator().manual_seed(seed)
     labels = torch.randint(len(CLASSES) - 1, (count,), generator=generator)
     logits = torch.randn(count, len(CLASSES), generator=generator, dtype=torch.float64)
@@ -29,9 +32,9 @@ def made(count: int = 200, seed: int = 0) -> tuple[Tensor, Tensor]:
     return labels, logits.softmax(1)
 
 
-def test_numbers_are_scikit_learns() -> None:
-    labels, scores = made()
-    found = measure(labels, scores)
+def test_metrics_match_scikit_learn() -> None:
+    labels, scores = labels_and_scores()
+    found = classification_metrics(labels, scores)
     best, names = scores.argmax(1), list(range(len(CLASSES)))
     assert found["accuracy"] == pytest.approx(metrics.accuracy_score(labels, best))
     assert found["class_accuracy"] == pytest.approx(
@@ -41,27 +44,27 @@ def test_numbers_are_scikit_learns() -> None:
     assert found["top5"] == pytest.approx(metrics.top_k_accuracy_score(labels, scores, k=5, labels=names))
 
 
-def test_examples_of_one_group_leave_more_uncertain_than_as_many_that_are_apart(tmp_path: Path) -> None:
-    labels, scores = made(40)
+def test_grouped_examples_widen_the_interval(tmp_path: Path) -> None:
+    labels, scores = labels_and_scores(40)
     labels, scores = labels.repeat_interleave(10), scores.repeat_interleave(10, 0)
     keys = [str(place) for place in range(400)]
-    groups = {"apart": keys, "alike": [str(place // 10) for place in range(400)]}
-    apart, alike = (
-        write_outcome(tmp_path / name, "made up", "split1", CLASSES, keys, labels, scores, groups=each)
+    groups = {"single": keys, "grouped": [str(place // 10) for place in range(400)]}
+    single, grouped = (
+        write_results(tmp_path / name, "synthetic", "split1", CLASSES, keys, labels, scores, groups=each)
         for name, each in groups.items()
     )
-    assert apart["accuracy_low"] < apart["accuracy"] < apart["accuracy_high"]
-    widths = [each["accuracy_high"] - each["accuracy_low"] for each in (apart, alike)]
+    assert single["accuracy_low"] < single["accuracy"] < single["accuracy_high"]
+    widths = [each["accuracy_high"] - each["accuracy_low"] for each in (single, grouped)]
     assert widths[1] == pytest.approx(np.sqrt(10) * widths[0], rel=0.3)
 
 
-def test_tables_hold_what_the_numbers_are_made_of(tmp_path: Path) -> None:
-    labels, scores = made()
+def test_tables_agree_with_the_metrics(tmp_path: Path) -> None:
+    labels, scores = labels_and_scores()
     keys = [f"a, b/{place}.avi" for place in range(len(labels))]
-    found = write_outcome(tmp_path / "new", "made up $", "split1", CLASSES, keys, labels, scores)
+    found = write_results(tmp_path / "new", "synthetic $", "split1", CLASSES, keys, labels, scores)
     assert (tmp_path / "new" / "confusion.png").read_bytes().startswith(b"\x89PNG")
     about = json.loads((tmp_path / "new" / "outcome.json").read_text(encoding="utf-8"))
-    assert about == {"data": "made up $", "fold": "split1", "examples": 200, "classes": 7, **found}
+    assert about == {"data": "synthetic $", "fold": "split1", "examples": 200, "classes": 7, **found}
     with (tmp_path / "new" / "predictions.csv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     assert [row["key"] for row in rows] == keys
@@ -76,12 +79,12 @@ def test_tables_hold_what_the_numbers_are_made_of(tmp_path: Path) -> None:
     assert table[1]["most_confused_with"] == CLASSES[int(matrix[1].argmax())]
 
 
-def test_folds_come_to_their_mean_and_deviation() -> None:
+def test_folds_are_summarized_by_mean_and_deviation() -> None:
     folds = {"split1": {"accuracy": 0.5, "accuracy_low": 0.4}, "split2": {"accuracy": 0.7, "accuracy_low": 0.6}}
-    found = over_folds(folds)
+    found = summarize_folds(folds)
     assert found.pop("accuracy_deviation") == pytest.approx(np.std([0.5, 0.7], ddof=1))
     assert found == {"accuracy": pytest.approx(0.6), "accuracy_split1": 0.5, "accuracy_split2": 0.7}
-    assert over_folds({"split1": folds["split1"]}) == folds["split1"]
+    assert summarize_folds({"split1": folds["split1"]}) == folds["split1"]
 
 
 def test_intervals_are_resampled_once_for_all_folds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -91,8 +94,8 @@ def test_intervals_are_resampled_once_for_all_folds(tmp_path: Path, monkeypatch:
         sizes.append(len(correct))
         return accuracy_interval(correct, *more)
 
-    monkeypatch.setattr(classification_metrics, "accuracy_interval", counted)
-    labels, scores = made(30)
+    monkeypatch.setattr(f"{write_results.__module__}.accuracy_interval", counted)
+    labels, scores = labels_and_scores(30)
     keys = [f"{place}.wav" for place in range(30)]
     examples = tuple(
         Recording(key, audio=key, label=CLASSES[label], group=key) for key, label in zip(keys, labels, strict=True)

@@ -1,17 +1,17 @@
-"""Classifiers on made-up embeddings whose best decision is known."""
+"""Classifiers on synthetic embeddings with a known best decision, and against scikit-learn."""
 
 import pytest
 import torch
 from avssl_downstream.classification.options import CLASSIFIERS
-from avssl_downstream.classification.probes import fitted, make_classifier
+from avssl_downstream.classification.probes import classifier_from_state, make_classifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.svm import LinearSVC
 from torch import Tensor
 
 
-def made(count: int, distance: float = 3.0, seed: int = 0) -> tuple[Tensor, Tensor]:
-    """Gaussian clouds around as many axes as there are classes, on wildly different scales, and their classes."""
+def clusters(count: int, distance: float = 3.0, seed: int = 0) -> tuple[Tensor, Tensor]:
+    """Gaussian clusters on one axis a class, with axes of very different scales, and their labels."""
     generator = torch.Generator().manual_seed(seed)
     labels = torch.arange(count) % 4
     cloud = torch.randn(count, 12, generator=generator)
@@ -20,30 +20,30 @@ def made(count: int, distance: float = 3.0, seed: int = 0) -> tuple[Tensor, Tens
 
 
 @pytest.mark.parametrize("name", CLASSIFIERS)
-def test_clouds_are_told_apart_whatever_the_scale_of_their_axes(name: str) -> None:
-    found = make_classifier(name).fit(*made(200)).probabilities(made(100, seed=1)[0], 6)
-    assert float((found.argmax(1) == made(100, seed=1)[1]).double().mean()) > 0.85
+def test_clusters_are_separated_at_any_scale_of_axes(name: str) -> None:
+    found = make_classifier(name).fit(*clusters(200)).probabilities(clusters(100, seed=1)[0], 6)
+    assert float((found.argmax(1) == clusters(100, seed=1)[1]).double().mean()) > 0.85
     assert torch.allclose(found.sum(1), torch.ones(100).double())
     assert bool((found[:, 4:] == 0).all())
 
 
 @pytest.mark.parametrize("name", CLASSIFIERS)
-def test_noise_is_not(name: str) -> None:
-    found = make_classifier(name).fit(*made(200, 0)).probabilities(made(400, 0, 1)[0], 4)
-    assert abs(float((found.argmax(1) == made(400, 0, 1)[1]).double().mean()) - 0.25) < 0.08
+def test_noise_stays_at_chance(name: str) -> None:
+    found = make_classifier(name).fit(*clusters(200, 0)).probabilities(clusters(400, 0, 1)[0], 4)
+    assert abs(float((found.argmax(1) == clusters(400, 0, 1)[1]).double().mean()) - 0.25) < 0.08
 
 
 @pytest.mark.parametrize("name", CLASSIFIERS)
-def test_two_classes_that_are_not_the_first_keep_their_columns(name: str) -> None:
-    embeddings, labels = made(80, 6)
+def test_two_classes_keep_their_columns(name: str) -> None:
+    embeddings, labels = clusters(80, 6)
     some = (labels == 1) | (labels == 3)
     found = make_classifier(name).fit(embeddings[some], labels[some]).probabilities(embeddings[some], 4)
     assert float((found.argmax(1) == labels[some]).double().mean()) > 0.95
 
 
 @pytest.mark.parametrize("classes", [2, 4])
-def test_probabilities_are_scikit_learns(classes: int) -> None:
-    (embeddings, labels), (others, _) = made(120, 1), made(60, 1, seed=1)
+def test_probabilities_match_scikit_learn(classes: int) -> None:
+    (embeddings, labels), (others, _) = clusters(120, 1), clusters(60, 1, seed=1)
     embeddings, labels = embeddings[labels < classes], labels[labels < classes]
     mean, scale = embeddings.double().mean(0), embeddings.double().std(0, correction=0) + 1e-6
     rows, tested = (((each.double() - mean) / scale).numpy() for each in (embeddings, others))
@@ -59,20 +59,20 @@ def test_probabilities_are_scikit_learns(classes: int) -> None:
 
 
 @pytest.mark.parametrize("name", CLASSIFIERS)
-def test_a_classifier_is_its_state(name: str) -> None:
-    others = made(40, seed=2)[0]
-    first = make_classifier(name, neighbours=3).fit(*made(100))
-    again = fitted({key: tensor.clone() for key, tensor in first.state.items()})
+def test_state_restores_the_classifier(name: str) -> None:
+    others = clusters(40, seed=2)[0]
+    first = make_classifier(name, neighbours=3).fit(*clusters(100))
+    again = classifier_from_state({key: tensor.clone() for key, tensor in first.state.items()})
     assert torch.equal(first.probabilities(others, 4), again.probabilities(others, 4))
 
 
-def test_what_cannot_be_learned_from_is_said() -> None:
-    embeddings, labels = made(8)
+def test_invalid_training_data_raise() -> None:
+    embeddings, labels = clusters(8)
     with pytest.raises(ValueError, match="did you mean 'logistic'"):
         make_classifier("logistik")
     with pytest.raises(ValueError, match="two or more classes"):
         make_classifier("svm").fit(embeddings, labels * 0)
-    with pytest.raises(ValueError, match="9 nearest neighbours"):
+    with pytest.raises(ValueError, match="neighbours=9: expected as many training examples, got 8"):
         make_classifier("knn", neighbours=9).fit(embeddings, labels)
     with pytest.raises(ValueError, match="finite"):
         make_classifier("svm").fit(embeddings / 0 * 0, labels)

@@ -1,4 +1,4 @@
-"""The probe against encoders that know, and encoders that cannot know, which sound belongs to which picture."""
+"""Probes and retrieval with oracle encoders, and with encoders without spatial information."""
 
 import math
 from dataclasses import replace
@@ -12,9 +12,9 @@ import pytest
 import torch
 from avssl_downstream.correspondence import Correspondence
 from avssl_downstream.correspondence.options import CorrespondenceOptions
-from avssl_downstream.correspondence.pair_probe import Pairs, evaluate_pairs, train
-from avssl_downstream.correspondence.pair_sampling import PairSampler, draw_misalignment
-from avssl_downstream.correspondence.window_retrieval import ClipBatches, evaluate_retrieval, train_projections
+from avssl_downstream.correspondence.pair_embeddings import PairEmbeddings, sample_misalignment
+from avssl_downstream.correspondence.pair_probe import PairBatches, evaluate_pairs, train_probe
+from avssl_downstream.correspondence.pair_retrieval import ClipBatches, evaluate_retrieval, train_projections
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
@@ -29,8 +29,8 @@ from avssl.testing import make_clips
 RATE = 8000
 
 
-class Look(nn.Module):
-    """Where the disc is in a crop, and its colour."""
+class VideoOracle(nn.Module):
+    """Position of the disc in a crop, and its colour."""
 
     def forward(self, frames: Tensor) -> Tensor:
         colour = frames.float().mean(1) / 255
@@ -42,8 +42,8 @@ class Look(nn.Module):
         return torch.stack([left, up, bright.mean((1, 2)), hue, hue**2, left**2], 1)
 
 
-class Listen(nn.Module):
-    """Where the sound comes from, and its pitch; or the pitch alone."""
+class AudioOracle(nn.Module):
+    """Direction of arrival and pitch; or the pitch alone."""
 
     def __init__(self, spatial: bool) -> None:
         super().__init__()
@@ -57,19 +57,19 @@ class Listen(nn.Module):
 
 
 class Oracle(nn.Module):
-    """Encoders made by hand."""
+    """Encoders without training."""
 
     sample_rate, video_width, geometry = RATE, 6, InputGeometry(1.0, 8, 16.0, 112, 25.0, 76.3)
 
     def __init__(self, spatial: bool = True) -> None:
         super().__init__()
-        self.video, self.audio = Look(), Listen(spatial)
+        self.video, self.audio = VideoOracle(), AudioOracle(spatial)
         self.weight = nn.Parameter(torch.zeros(1))
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Discs that sound, as files: 40 clips to train on, 16 to test."""
+def discs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Media files of sounding discs: 40 clips for training, 16 for test."""
     folder = tmp_path_factory.mktemp("discs")
     rows = []
     for index, clip in enumerate(make_clips(56, seed=1, seconds=0.6, frames=5, sample_rate=RATE)):
@@ -82,15 +82,15 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def options(world: Path, **changes: Any) -> CorrespondenceOptions:
-    small = {"manifest": str(world), "size": 24, "frames": 1, "frame_rate": 10.0, "seconds": 0.3, "workers": 0}
+def options(discs: Path, **changes: Any) -> CorrespondenceOptions:
+    small = {"manifest": str(discs), "size": 24, "frames": 1, "frame_rate": 10.0, "seconds": 0.3, "workers": 0}
     quick = {"train_draws": 16, "epochs": 12, "precision": "32-true", "min_fov": 70.0, "max_fov": 76.0}
     return fill(CorrespondenceOptions, small, quick, changes)
 
 
 @pytest.mark.heavy
-def test_a_probe_reads_what_oracles_know(world: Path, tmp_path: Path) -> None:
-    found = Correspondence(Oracle(), options(world, least_misalignment=60.0)).fit(tmp_path)
+def test_probes_and_retrieval_with_oracles_beat_chance(discs: Path, tmp_path: Path) -> None:
+    found = Correspondence(Oracle(), options(discs, min_misalignment=60.0)).fit(tmp_path)
     assert found["avsa_bin"] > 0.85
     assert found["avc_bin"] > 0.8
     assert found["avsa_bin"] > found["avsa_bin_1"] > 0.6
@@ -106,25 +106,25 @@ def test_a_probe_reads_what_oracles_know(world: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.heavy
-def test_encoders_that_hear_no_direction_stay_at_chance(world: Path, tmp_path: Path) -> None:
-    found = Correspondence(Oracle(spatial=False), options(world, crops=1)).fit(tmp_path)
+def test_alignment_without_direction_stays_at_chance(discs: Path, tmp_path: Path) -> None:
+    found = Correspondence(Oracle(spatial=False), options(discs, crops=1)).fit(tmp_path)
     assert abs(found["avsa_bin"] - 0.5) < 0.1
     assert found["avsa_bin"] == found["avsa_bin_1"]
 
 
 @pytest.mark.heavy
-def test_numbers_repeat_and_encoders_are_left_as_they_were(world: Path, tmp_path: Path) -> None:
+def test_metrics_repeat_and_encoders_do_not_change(discs: Path, tmp_path: Path) -> None:
     encoders = Oracle()
     encoders.audio.eval()
     modes = [each.training for each in encoders.modules()]
-    settings = options(world, train_draws=2, epochs=2)
+    settings = options(discs, train_draws=2, epochs=2)
     first, again = (Correspondence(encoders, settings).fit(tmp_path / name) for name in ("a", "b"))
     assert first == again
     assert [each.training for each in encoders.modules()] == modes
 
 
 def saved_transformer(path: Path, width: int = 6, depth: int = 2) -> CrossModalTransformer:
-    """A transformer of new weights, saved as a run of `avsa` saves what it has beside its encoders."""
+    """Transformer with random weights, saved as in a run folder of `avsa`."""
     torch.manual_seed(1)
     made = CrossModalTransformer(width, depth).eval()
     save_file({f"v2a_transformer.{name}": each for name, each in made.state_dict().items()}, path)
@@ -132,32 +132,36 @@ def saved_transformer(path: Path, width: int = 6, depth: int = 2) -> CrossModalT
 
 
 @pytest.mark.heavy
-def test_what_a_transformer_predicts_is_probed_in_the_frames_place(world: Path, tmp_path: Path) -> None:
+def test_transformer_predictions_replace_video_embeddings(discs: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     run.mkdir()
     made = saved_transformer(run / "task.safetensors")
-    settings = options(world, train_draws=4, epochs=4, crops=2, least_misalignment=60.0)
+    settings = options(discs, train_draws=4, epochs=4, crops=2, min_misalignment=60.0)
     head = Correspondence(Oracle(), replace(settings, transformer=str(run)))
     found = head.fit(tmp_path / "with")
     plain = Correspondence(Oracle(), settings).fit(tmp_path / "without")
     assert found.items() > plain.items()
     training, test = head._embed({name: head._clips(name) for name in ("train", "test")})
     training, test = (each._replace(video=made(each.video).detach()) for each in (training, test))
-    kept, noticed = evaluate_pairs(train(training, "avsa", settings, ""), test, "avsa", settings.seed)
-    assert found["avsa_bin_transf"] == pytest.approx(torch.cat([kept, noticed]).float().mean().item())
+    aligned_correct, misaligned_correct = evaluate_pairs(
+        train_probe(training, "avsa", settings, ""), test, "avsa", settings.seed
+    )
+    assert found["avsa_bin_transf"] == pytest.approx(
+        torch.cat([aligned_correct, misaligned_correct]).float().mean().item()
+    )
     assert (tmp_path / "with" / "avsa_bin_transf.safetensors").is_file()
     one = Correspondence(Oracle(), replace(settings, transformer=str(run / "task.safetensors"), crops=1)).fit(tmp_path)
     assert one["avc_bin_transf_1_low"] == one["avc_bin_transf_low"]
 
 
-def test_no_transformer_or_one_of_another_width_is_refused(world: Path, tmp_path: Path) -> None:
+def test_missing_transformer_or_another_width_raises(discs: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     run.mkdir()
-    head = Correspondence(Oracle(), options(world, transformer=str(run)))
+    head = Correspondence(Oracle(), options(discs, transformer=str(run)))
     with pytest.raises(ValueError, match=r"task.safetensors: expected a safetensors file"):
         head.fit(tmp_path / "out")
     save_file({"video_head.weight": torch.zeros(2, 2)}, run / "task.safetensors")
-    with pytest.raises(ValueError, match="holds no transformer, which"):
+    with pytest.raises(ValueError, match="expected a transformer, got none"):
         head.fit(tmp_path / "out")
     saved_transformer(run / "task.safetensors", width=8)
     with pytest.raises(ValueError, match="other shapes"):
@@ -166,8 +170,8 @@ def test_no_transformer_or_one_of_another_width_is_refused(world: Path, tmp_path
 
 
 @pytest.mark.heavy
-def test_retrieval_numbers_are_those_of_all_pairs_of_draws(world: Path, tmp_path: Path) -> None:
-    head = Correspondence(Oracle(), options(world, train_draws=2, epochs=2, crops=2))
+def test_retrieval_matches_explicit_ranking(discs: Path, tmp_path: Path) -> None:
+    head = Correspondence(Oracle(), options(discs, train_draws=2, epochs=2, crops=2))
     found = head.fit(tmp_path)
     training, test = head._embed({name: head._clips(name) for name in ("train", "test")})
     projections = train_projections(training, head.options, "")
@@ -179,20 +183,20 @@ def test_retrieval_numbers_are_those_of_all_pairs_of_draws(world: Path, tmp_path
         assert found[f"video_to_audio_r{rank}"] == pytest.approx(expected, abs=2 / len(scores))
 
 
-def test_encoders_that_know_nothing_retrieve_at_chance() -> None:
-    draws = known_draws(40, 4)
+def test_retrieval_of_noise_stays_at_chance() -> None:
+    pairs = oracle_pairs(40, 4)
     generator = torch.Generator().manual_seed(1)
-    blind = draws._replace(aligned=torch.randn(draws.aligned.shape, generator=generator))
+    noise = pairs._replace(aligned=torch.randn(pairs.aligned.shape, generator=generator))
     settings = CorrespondenceOptions(epochs=4)
-    found = evaluate_retrieval(train_projections(known_draws(60, 4), settings, ""), blind)
+    found = evaluate_retrieval(train_projections(oracle_pairs(60, 4), settings, ""), noise)
     for name in ("r1", "r5", "r10"):
         assert found[f"audio_to_video_{name}"] == pytest.approx(found[f"audio_to_video_{name}_chance"], abs=0.1)
 
 
-def test_a_batch_of_projections_has_each_clip_once() -> None:
-    draws = known_draws(12, 5)
-    draws = draws._replace(video=draws.clip[:, None, None].expand(-1, 3, 1))
-    batches = ClipBatches(draws, 8, 0)
+def test_batch_of_projections_has_each_clip_once() -> None:
+    pairs = oracle_pairs(12, 5)
+    pairs = pairs._replace(video=pairs.clip[:, None, None].expand(-1, 3, 1))
+    batches = ClipBatches(pairs, 8, 0)
     clips = [batch["video"][:, 0, 0].tolist() for batch in batches.between(0, 30)]
     assert all(len(set(each)) == 8 for each in clips)
     assert {clip for each in clips for clip in each} == set(range(12))
@@ -200,8 +204,8 @@ def test_a_batch_of_projections_has_each_clip_once() -> None:
     assert batches.steps(3) == 3 * (60 // 8)
 
 
-def known_draws(clips: int = 30, each: int = 6, noise: float = 0.1) -> PairSampler:
-    """Pictures and sounds that agree in a code of their clip and in a direction of their draw."""
+def oracle_pairs(clips: int = 30, each: int = 6, noise: float = 0.1) -> PairEmbeddings:
+    """Pairs whose video and audio share a code of the clip and a direction of the draw."""
     generator = torch.Generator().manual_seed(clips)
     count = clips * each
     clip = torch.arange(clips).repeat_interleave(each)
@@ -210,14 +214,16 @@ def known_draws(clips: int = 30, each: int = 6, noise: float = 0.1) -> PairSampl
     away = torch.rand(count, 3, 1, generator=generator)
     angle = math.pi * torch.rand(count, generator=generator)
     video, aligned, rotated = (torch.cat([code, place], -1) for place in (where, where, away))
-    return PairSampler(video, aligned + noise * torch.randn(aligned.shape, generator=generator), rotated, angle, clip)
+    return PairEmbeddings(
+        video, aligned + noise * torch.randn(aligned.shape, generator=generator), rotated, angle, clip
+    )
 
 
-def test_avc_takes_wrong_waveforms_from_other_clips_and_avsa_from_the_own() -> None:
-    draws = known_draws()
+def test_mismatched_audio_is_of_another_clip_or_rotated() -> None:
+    pairs = oracle_pairs()
     for pairing, position in (("avc", 0), ("avsa", 1)):
         labels = []
-        for batch in Pairs(draws, pairing, 32, 0).between(0, 20):
+        for batch in PairBatches(pairs, pairing, 32, 0).between(0, 20):
             same_clip = (batch["video"][..., 0] - batch["audio"][..., 0]).abs().mean(1) < 0.3
             wrong = batch["label"] == 1
             labels.append(wrong)
@@ -229,40 +235,40 @@ def test_avc_takes_wrong_waveforms_from_other_clips_and_avsa_from_the_own() -> N
         assert abs(float(torch.cat(labels).float().mean()) - 0.5) < 0.06
 
 
-def test_an_epoch_shows_every_draw_once_and_batches_are_a_function_of_the_step() -> None:
-    draws = known_draws(8, 4)
-    pairs = Pairs(draws._replace(video=torch.arange(32.0)[:, None, None].expand(32, 3, 1)), "avsa", 8, 3)
-    seen = torch.cat([batch["video"][:, 0, 0] for batch in pairs.between(4, 8)])
-    assert sorted(seen.tolist()) == list(range(32))
-    late = next(iter(pairs.between(6, 7)))
-    assert torch.equal(late["video"], list(pairs.between(4, 8))[2]["video"])
+def test_epoch_has_each_pair_once_and_batches_depend_on_the_step() -> None:
+    pairs = oracle_pairs(8, 4)._replace(video=torch.arange(32.0)[:, None, None].expand(32, 3, 1))
+    batches = PairBatches(pairs, "avsa", 8, 3)
+    order = torch.cat([batch["video"][:, 0, 0] for batch in batches.between(4, 8)])
+    assert sorted(order.tolist()) == list(range(32))
+    later = next(iter(batches.between(6, 7)))
+    assert torch.equal(later["video"], list(batches.between(4, 8))[2]["video"])
 
 
 @pytest.mark.heavy
-def test_a_probe_learns_a_comparison_and_judges_new_clips() -> None:
+def test_probe_generalises_to_new_clips() -> None:
     settings = CorrespondenceOptions(epochs=30)
-    probe = train(known_draws(60), "avsa", settings, "test")
-    kept, noticed = evaluate_pairs(probe, known_draws(25), "avsa", 0)
-    assert float(torch.cat([kept, noticed]).float().mean()) > 0.75
+    probe = train_probe(oracle_pairs(60), "avsa", settings, "test")
+    correct = torch.cat(evaluate_pairs(probe, oracle_pairs(25), "avsa", 0))
+    assert float(correct.float().mean()) > 0.75
 
 
 def test_single_crops_keep_their_clip_and_angle() -> None:
-    draws = known_draws(3, 2)
-    single = draws.single()
+    pairs = oracle_pairs(3, 2)
+    single = pairs.single_crops()
     assert single.video.shape == (18, 1, 2)
     assert single.clip.tolist() == [clip for clip in (0, 0, 1, 1, 2, 2) for _ in range(3)]
-    assert torch.equal(single.rotated[4, 0], draws.rotated[1, 1])
-    assert torch.equal(single.angle[3:6], draws.angle[1].expand(3))
+    assert torch.equal(single.rotated[4, 0], pairs.rotated[1, 1])
+    assert torch.equal(single.angle[3:6], pairs.angle[1].expand(3))
 
 
-@pytest.mark.parametrize(("kind", "least"), [("yaw", 0.0), ("yaw", 90.0), ("pitch-yaw", 30.0), ("any", 150.0)])
-def test_misalignments_keep_the_least_angle(kind: str, least: float) -> None:
-    settings = CorrespondenceOptions(misalignment=kind, least_misalignment=least)
+@pytest.mark.parametrize(("kind", "smallest"), [("yaw", 0.0), ("yaw", 90.0), ("pitch-yaw", 30.0), ("any", 150.0)])
+def test_misalignments_have_the_minimum_angle(kind: str, smallest: float) -> None:
+    settings = CorrespondenceOptions(misalignment=kind, min_misalignment=smallest)
     rng = np.random.default_rng(0)
-    turns = torch.stack([draw_misalignment(settings, rng) for _ in range(300)])
-    traces = turns.diagonal(dim1=1, dim2=2).sum(1)
+    rotations = torch.stack([sample_misalignment(settings, rng) for _ in range(300)])
+    traces = rotations.diagonal(dim1=1, dim2=2).sum(1)
     degrees = torch.rad2deg(torch.acos(((traces - 1) / 2).clamp(-1, 1)))
-    assert least - 0.1 <= degrees.min() < least + 40
+    assert smallest - 0.1 <= degrees.min() < smallest + 40
     assert degrees.max() > 170
 
 
@@ -270,32 +276,32 @@ def test_misalignments_keep_the_least_angle(kind: str, least: float) -> None:
     ("wrong", "message"),
     [
         ({"misalignment": "roll"}, "misalignment is yaw, pitch-yaw, any"),
-        ({"least_misalignment": 180}, "least_misalignment < 180"),
-        ({"epochs": 0}, "epochs is at least 1"),
+        ({"min_misalignment": 180}, "min_misalignment < 180"),
+        ({"epochs": 0}, "epochs: expected 1 or more"),
         ({"retrieval_batch": 1}, "expected retrieval_batch >= 2"),
         ({"avsa": {"schedule": "cosin"}}, "did you mean 'cosine'"),
         ({"crops": 40, "min_separation": 50}, "do not fit"),
-        ({"leest_misalignment": 1}, "did you mean 'least_misalignment'"),
+        ({"min_misalignmend": 1}, "did you mean 'min_misalignment'"),
     ],
 )
-def test_options_without_a_meaning_are_refused_in_one_line(wrong: dict[str, Any], message: str) -> None:
+def test_invalid_options_raise_in_one_line(wrong: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message) as caught:
         fill(CorrespondenceOptions, wrong)
     assert "\n" not in str(caught.value)
 
 
-def test_what_is_needed_of_the_manifest_is_said(world: Path, tmp_path: Path) -> None:
+def test_manifest_without_needed_clips_raises(discs: Path, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="give a manifest"):
         Correspondence(Oracle(), CorrespondenceOptions()).fit(tmp_path)
     from avssl.datasets.manifest import read_manifest
 
-    rows = [replace(row, split="train") for row in read_manifest(world)]
-    write_manifest(world / "train_only.parquet", rows)
+    rows = [replace(row, split="train") for row in read_manifest(discs)]
+    write_manifest(discs / "train_only.parquet", rows)
     with pytest.raises(ValueError, match="no clip of split 'test'"):
-        Correspondence(Oracle(), options(world / "train_only.parquet")).fit(tmp_path)
+        Correspondence(Oracle(), options(discs / "train_only.parquet")).fit(tmp_path)
 
 
-def test_every_folder_of_a_head_is_registered_under_its_name() -> None:
+def test_every_head_folder_is_registered_under_its_name() -> None:
     folder = Path(avssl_downstream.__path__[0])
     found = {path.parent.name for path in folder.glob("*/head.py")}
     registered = {entry.value.split(":")[0]: entry.name for entry in entry_points(group=plugins.HEADS)}
@@ -303,7 +309,7 @@ def test_every_folder_of_a_head_is_registered_under_its_name() -> None:
     assert ours == {name: name.replace("_", "-") for name in found}, "pip install -e . again"
 
 
-def test_a_head_that_lacks_clips_leaves_no_folder(tmp_path: Path) -> None:
+def test_fit_without_clips_creates_no_folder(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="needs clips"):
         Correspondence(Oracle(), CorrespondenceOptions()).fit(tmp_path / "out")
     assert not (tmp_path / "out").exists()

@@ -1,4 +1,4 @@
-"""Distances between sounds against scipy, numpy and closed forms."""
+"""Audio distances against scipy, numpy and closed forms."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def pair(generator):
 
 
 def columns(audio, n_fft=512, window=400, hop=160, centred=True):
-    """A short-time spectrum with numpy alone: `(..., F, T)`."""
+    """STFT by numpy: `(..., F, T)`."""
     audio = audio.double().numpy()
     if centred:
         audio = np.pad(audio, [(0, 0)] * (audio.ndim - 1) + [(n_fft // 2, n_fft // 2)], mode="reflect")
@@ -43,7 +43,7 @@ def columns(audio, n_fft=512, window=400, hop=160, centred=True):
     return np.stack([np.fft.rfft(audio[..., at : at + n_fft] * taper) for at in starts], -1)
 
 
-def test_stft_distance_is_the_mean_over_real_and_imaginary_parts_summed_over_ears(pair):
+def test_stft_distance_is_mean_over_parts_and_sum_over_channels(pair):
     predicted, target = pair
     apart = columns(predicted) - columns(target)
     parts = np.stack([apart.real, apart.imag])
@@ -52,19 +52,19 @@ def test_stft_distance_is_the_mean_over_real_and_imaginary_parts_summed_over_ear
     np.testing.assert_allclose(stft_distance(predicted, target, reduce="mean"), expected / 2, rtol=1e-5)
 
 
-def test_published_mag_is_twice_the_stft_distance_and_no_distance_of_magnitudes(pair):
+def test_published_mag_is_twice_the_stft_distance(pair):
     predicted, target = pair
     squared = (np.abs(columns(predicted) - columns(target)) ** 2).mean((-2, -1)).sum(-1)
     np.testing.assert_allclose(published_mag(predicted, target), squared, rtol=1e-5)
     torch.testing.assert_close(published_mag(predicted, target), 2 * stft_distance(predicted, target))
     true = ((np.abs(columns(predicted)) - np.abs(columns(target))) ** 2).mean((-2, -1)).sum(-1)
     np.testing.assert_allclose(magnitude_distance(predicted, target), true, rtol=1e-5)
-    # Exchanging the sign of everything changes no magnitude.
+    # Negating the signal changes no magnitude.
     assert float(magnitude_distance(-target, target).max()) < 1e-6
     assert float(published_mag(-target, target).min()) > 1
 
 
-def test_mono_is_half_pi_from_the_phase_of_any_difference(generator):
+def test_phase_distance_of_mono_is_half_pi(generator):
     target = torch.randn(2, 160000, generator=generator)
     mono = target.mean(0, keepdim=True).expand(2, -1)
     assert float(phase_distance(mono, target)) == pytest.approx(math.pi / 2, abs=0.01)
@@ -72,7 +72,7 @@ def test_mono_is_half_pi_from_the_phase_of_any_difference(generator):
     assert float(phase_distance(3 * target, target)) == pytest.approx(0, abs=1e-3)
 
 
-def test_phase_distance_is_the_shorter_way_between_the_phases_of_left_minus_right(pair):
+def test_phase_distance_is_the_smaller_angle_of_left_minus_right(pair):
     predicted, target = pair
     both = [np.angle(spectrum[:, 0] - spectrum[:, 1]) for spectrum in map(columns, (predicted, target))]
     apart = np.abs(both[0] - both[1])
@@ -81,7 +81,7 @@ def test_phase_distance_is_the_shorter_way_between_the_phases_of_left_minus_righ
 
 
 @pytest.mark.parametrize("samples", [4000, 4001])
-def test_envelopes_are_those_of_scipy(generator, samples):
+def test_envelopes_equal_scipys(generator, samples):
     audio = torch.randn(2, samples, generator=generator)
     np.testing.assert_allclose(envelope(audio), np.abs(scipy.signal.hilbert(audio.numpy())), atol=1e-5)
     other = torch.randn(2, samples, generator=generator)
@@ -95,7 +95,7 @@ def test_the_envelope_of_a_tone_is_flat():
     assert (envelope(0.5 * torch.sin(2 * math.pi * 440 * time)) - 0.5).abs().max() < 1e-4
 
 
-def test_signal_to_noise_is_what_was_mixed(generator):
+def test_snr_equals_the_mixing_ratio(generator):
     target = torch.randn(2, 16000, generator=generator)
     target /= target.square().mean().sqrt()
     noise = torch.randn(2, 16000, generator=generator)
@@ -108,10 +108,10 @@ def test_signal_to_noise_is_what_was_mixed(generator):
     assert float(published_snr(quiet, quiet)) == pytest.approx(10 * math.log10(2), abs=1e-3)
 
 
-def test_twice_as_loud_is_6_db_apart(generator):
+def test_log_spectral_distance_of_doubled_amplitude_is_6_db(generator):
     target = torch.randn(4, 16000, generator=generator)
     assert float(log_spectral_distance(2 * target, target)) == pytest.approx(20 * math.log10(2), abs=1e-3)
-    # From silence it is the level above the floor, 100 dB below a sine of full scale.
+    # From silence, it is the level above the floor, 100 dB below a full-scale sine.
     tone = torch.sin(2 * math.pi * 1000 * torch.arange(16000) / 16000).expand(1, -1)
     floor = (100 * 10 ** (-100 / 20)) ** 2
     levels = 10 * np.log10(np.maximum(np.abs(columns(tone)) ** 2, floor) / floor)
@@ -119,7 +119,7 @@ def test_twice_as_loud_is_6_db_apart(generator):
     assert float(log_spectral_distance(torch.zeros_like(tone), tone)) == pytest.approx(expected, rel=1e-3)
 
 
-def test_published_field_stft_is_over_both_sidebands_times_a_hundred(generator):
+def test_published_field_stft_is_two_sided_times_100(generator):
     predicted, target = torch.randn(2, 3, 8192, generator=generator)
     windows = (predicted - target).double().unfold(-1, 2048, 1024).numpy() * scipy.signal.get_window("hann", 2048)
     expected = 100 * (np.abs(np.fft.fft(windows)) ** 2).mean()
@@ -130,13 +130,13 @@ def test_published_field_stft_is_over_both_sidebands_times_a_hundred(generator):
     )
 
 
-def test_peaks_are_normalised_over_both_ears():
+def test_peaks_are_normalised_over_both_channels():
     audio = torch.tensor([[0.1, -0.2], [0.4, 0.0]])
     torch.testing.assert_close(peak_normalised(audio), audio / 0.4)
     assert not peak_normalised(torch.zeros(2, 5)).any()
 
 
-def test_all_of_them_have_finite_gradients_where_nothing_differs(generator):
+def test_all_distances_have_finite_gradients_at_zero(generator):
     target = torch.randn(2, 4000, generator=generator)
     for measure in (stft_distance, magnitude_distance, envelope_distance, log_spectral_distance, snr):
         predicted = target.clone().requires_grad_()
@@ -147,7 +147,7 @@ def test_all_of_them_have_finite_gradients_where_nothing_differs(generator):
     assert silent.grad.isfinite().all()
 
 
-def test_what_cannot_be_compared_is_said():
+def test_incomparable_inputs_are_errors():
     with pytest.raises(ValueError, match=r"of one shape, got \(2, 900\) and \(2, 800\)"):
         stft_distance(torch.zeros(2, 900), torch.zeros(2, 800))
     with pytest.raises(ValueError, match="2 channels, left and right, .* got 4"):

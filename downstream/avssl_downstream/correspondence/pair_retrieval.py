@@ -1,6 +1,6 @@
 """Cross-modal retrieval with frozen encoders: one linear projection a modality, trained by InfoNCE."""
 
-# N draws, K crops, V and A embedding widths, D projection
+# N pairs, K crops, V and A embedding widths, D projection
 
 from __future__ import annotations
 
@@ -17,26 +17,26 @@ from avssl.evaluation.retrieval import retrieval_metrics
 from avssl.losses import info_nce
 from avssl.train.loop import fit
 from avssl_downstream.correspondence.options import CorrespondenceOptions
-from avssl_downstream.correspondence.pair_sampling import PairSampler
+from avssl_downstream.correspondence.pair_embeddings import PairEmbeddings
 
 
 class Projections(nn.Module):
-    """Standardised embeddings of both modalities to one space.
+    """Linear projections of the standardised embeddings of both modalities to a common space.
 
     Args:
-        draws: of training; their mean and deviation standardise.
+        pairs: of training; their mean and standard deviation are used for standardisation.
         width: D.
         temperature: of InfoNCE.
     """
 
-    def __init__(self, draws: PairSampler, width: int, temperature: float) -> None:
+    def __init__(self, pairs: PairEmbeddings, width: int, temperature: float) -> None:
         super().__init__()
         self.temperature = temperature
-        for name, each in (("video", draws.video), ("audio", draws.aligned)):
+        for name, each in (("video", pairs.video), ("audio", pairs.aligned)):
             flat = each.flatten(0, 1).float()
             self.register_buffer(f"{name}_mean", flat.mean(0))
             self.register_buffer(f"{name}_scale", 1 / (flat.std(0) + 1e-6))
-        self.video, self.audio = (nn.Linear(each.shape[-1], width) for each in (draws.video, draws.aligned))
+        self.video, self.audio = (nn.Linear(each.shape[-1], width) for each in (pairs.video, pairs.aligned))
 
     def project(self, modality: str, embeddings: Tensor) -> Tensor:
         """Unit vectors `(N, K, D)` from `(N, K, V)` of `video` or `(N, K, A)` of `audio`."""
@@ -44,17 +44,17 @@ class Projections(nn.Module):
         return functional.normalize(self.get_submodule(modality)((embeddings.float() - mean) * scale), dim=-1)
 
     def forward(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-        """`loss` of draws of different clips, averaged over their crops."""
+        """`loss` of pairs of different clips, averaged over crops."""
         video, audio = self.project("video", batch["video"]), self.project("audio", batch["audio"])
-        pairs = zip(video.unbind(1), audio.unbind(1), strict=True)
-        return {"loss": torch.stack([info_nce(a, b, self.temperature) for a, b in pairs]).mean()}
+        crops = zip(video.unbind(1), audio.unbind(1), strict=True)
+        return {"loss": torch.stack([info_nce(a, b, self.temperature) for a, b in crops]).mean()}
 
 
 @dataclass(frozen=True)
 class ClipBatches:
-    """Batches of one random draw of each of some clips: none is a negative of its own clip."""
+    """Batches of one random pair a clip, so that no negative is of the same clip."""
 
-    draws: PairSampler
+    pairs: PairEmbeddings
     batch: int
     seed: int
 
@@ -62,23 +62,23 @@ class ClipBatches:
         """The batches of steps `start` to `stop - 1`."""
         for step in range(start, stop):
             generator = torch.Generator().manual_seed(self.seed * 1_000_003 + step)
-            order = torch.randperm(len(self.draws.clip), generator=generator)
-            _, first = np.unique(self.draws.clip[order].numpy(), return_index=True)
-            shuffled = torch.from_numpy(np.sort(first))  # by place in the random order, not by clip
+            order = torch.randperm(len(self.pairs.clip), generator=generator)
+            _, first = np.unique(self.pairs.clip[order].numpy(), return_index=True)
+            shuffled = torch.from_numpy(np.sort(first))  # by position in the random order, not by clip
             chosen = order[shuffled[: self.batch]]
-            yield {"video": self.draws.video[chosen], "audio": self.draws.aligned[chosen]}
+            yield {"video": self.pairs.video[chosen], "audio": self.pairs.aligned[chosen]}
 
     def steps(self, epochs: int) -> int:
-        """Steps that show as many draws as so many epochs hold."""
-        clips = len(torch.unique(self.draws.clip))
-        return epochs * max(1, len(self.draws.clip) // min(self.batch, clips))
+        """Number of batches with as many pairs as `epochs`."""
+        clips = len(torch.unique(self.pairs.clip))
+        return epochs * max(1, len(self.pairs.clip) // min(self.batch, clips))
 
 
-def train_projections(draws: PairSampler, options: CorrespondenceOptions, title: str) -> Projections:
-    """Projections fitted to the draws of the training clips."""
+def train_projections(pairs: PairEmbeddings, options: CorrespondenceOptions, title: str) -> Projections:
+    """Projections fitted to the pairs of the training clips."""
     torch.manual_seed(options.seed)
-    projections = Projections(draws, options.projection, options.temperature)
-    batches = ClipBatches(draws, options.retrieval_batch, options.seed)
+    projections = Projections(pairs, options.projection, options.temperature)
+    batches = ClipBatches(pairs, options.retrieval_batch, options.seed)
     steps = batches.steps(options.epochs)
     config = TrainConfig(steps, options.seed, "32-true", log_every=steps, save_every=steps, show_every=steps)
     fit(projections, batches, config, options.retrieval, None, title=title)
@@ -86,18 +86,18 @@ def train_projections(draws: PairSampler, options: CorrespondenceOptions, title:
 
 
 @torch.inference_mode()
-def evaluate_retrieval(projections: Projections, draws: PairSampler) -> dict[str, float]:
-    """Retrieval among all draws; relevant are the draws of the own clip. Similarities are averaged over the crops.
+def evaluate_retrieval(projections: Projections, pairs: PairEmbeddings) -> dict[str, float]:
+    """Retrieval among all pairs; those of the same clip are relevant. Similarities are averaged over crops.
 
     Returns:
         `audio_to_video_NAME` and `video_to_audio_NAME` of `avssl.evaluation.retrieval.retrieval_metrics`.
     """
     video, audio = (
-        projections.project(name, each).flatten(1) for name, each in (("video", draws.video), ("audio", draws.aligned))
+        projections.project(name, each).flatten(1) for name, each in (("video", pairs.video), ("audio", pairs.aligned))
     )
     directions = {"audio_to_video": (audio, video), "video_to_audio": (video, audio)}
     return {
         f"{direction}_{name}": value
         for direction, (query, reference) in directions.items()
-        for name, value in retrieval_metrics(query, draws.clip, reference, draws.clip).items()
+        for name, value in retrieval_metrics(query, pairs.clip, reference, pairs.clip).items()
     }

@@ -1,4 +1,4 @@
-"""The parts of scene heads against closed forms, scikit-learn and plain arithmetic."""
+"""Parts of the heads that classify segments against closed forms, scikit-learn and plain arithmetic."""
 
 import math
 from contextlib import nullcontext
@@ -7,18 +7,22 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from avssl_downstream.acoustic_scenes.feature_ablation import ablate, ablations
-from avssl_downstream.acoustic_scenes.rotation_pooling import pool_over_time, pool_rotations
-from avssl_downstream.classification.cross_validation import Split, by_recording, cross_validate, late, named
+from avssl_downstream.classification.cross_validation import (
+    Split,
+    aggregate_recordings,
+    cross_validate,
+    late_fusion,
+    with_suffix,
+)
+from avssl_downstream.classification.feature_ablation import ablate, ablations
 from avssl_downstream.classification.logmel_baseline import logmel_statistics
 from avssl_downstream.classification.options import ABLATIONS
 from avssl_downstream.classification.random_baseline import random_encoders
-from avssl_downstream.classification.segment_pooling import MOMENTS, pooled
-from avssl_downstream.classification.segments import by_segment, sources, window_starts
+from avssl_downstream.classification.rotation_pooling import pool_over_time, pool_rotations
+from avssl_downstream.classification.segment_pooling import MOMENTS, pool_windows
+from avssl_downstream.classification.segments import group_by_segment, window_sources, window_starts
 from avssl_downstream.eigenscape import Eigenscape
-from avssl_downstream.eigenscape.dirac import BANDS, DiracFeatures, dirac, mixtures
 from sklearn.metrics import accuracy_score
-from sklearn.mixture import GaussianMixture
 from torch import Tensor
 
 from avssl.config import FeatureConfig, ModelConfig
@@ -40,7 +44,7 @@ def encoders(name: str = "foa-iv") -> Encoders:
 @pytest.mark.parametrize(
     ("seconds", "window", "hop", "count"), [(30, 1, 1, 30), (30, 1, 0.5, 59), (2, 3, 1, 1), (1, 0.1, 0.1, 10)]
 )
-def test_windows_fill_a_segment_and_never_leave_it(seconds: float, window: float, hop: float, count: int) -> None:
+def test_windows_fill_the_segment_and_stay_inside(seconds: float, window: float, hop: float, count: int) -> None:
     starts = window_starts(Recording("a", label="x", start=60.0, seconds=seconds), window, hop)
     assert len(starts) == count
     assert starts[0] == 60.0
@@ -48,108 +52,65 @@ def test_windows_fill_a_segment_and_never_leave_it(seconds: float, window: float
     assert np.allclose(np.diff(starts), hop)
 
 
-def test_windows_of_a_file_are_read_once_and_dealt_out_to_its_segments(tmp_path: Path) -> None:
+def test_windows_are_read_once_a_file_and_grouped_by_segment(tmp_path: Path) -> None:
     parts = [
         Recording(f"{name}#{start}", label="x", audio=name, start=start, seconds=10)
         for name in "ab"
         for start in (0.0, 10.0)
     ]
-    labelled = Dataset("set", tmp_path, tuple(parts), ("x",))
-    files = sources(parts, labelled, "audio", 1.0, 2.0)
+    dataset = Dataset("set", tmp_path, tuple(parts), ("x",))
+    files = window_sources(parts, dataset, "audio", 1.0, 2.0)
     assert [each.key for each in files] == ["a", "b"]
     assert files[0].starts == (0.0, 2.0, 4.0, 6.0, 8.0, 10.0, 12.0, 14.0, 16.0, 18.0)
     found = [torch.tensor(each.starts)[:, None] + 100 * place for place, each in enumerate(files)]
-    rows = by_segment(files, found, parts, "audio", 1.0, 2.0)
+    rows = group_by_segment(files, found, parts, "audio", 1.0, 2.0)
     assert [row[:, 0].tolist() for row in rows[1:3]] == [
         [10.0, 12.0, 14.0, 16.0, 18.0],
         [100.0, 102.0, 104.0, 106.0, 108.0],
     ]
 
 
-def test_pools_are_means_maxima_and_deviations() -> None:
+def test_pooling_is_mean_maximum_and_deviation() -> None:
     windows = [noise(5, 3), noise(2, 3, seed=1)]
-    assert torch.allclose(pooled(windows, "mean"), torch.stack([each.mean(0) for each in windows]))
-    assert torch.allclose(pooled(windows, "mean+max")[0, 3:], windows[0].max(0).values)
-    assert torch.allclose(pooled(windows, "mean+std")[1, 3:], windows[1].std(0, correction=0))
+    assert torch.allclose(pool_windows(windows, "mean"), torch.stack([each.mean(0) for each in windows]))
+    assert torch.allclose(pool_windows(windows, "mean+max")[0, 3:], windows[0].max(0).values)
+    assert torch.allclose(pool_windows(windows, "mean+std")[1, 3:], windows[1].std(0, correction=0))
 
 
-def test_moments_of_windows_give_mean_and_deviation_of_the_whole_spectrum() -> None:
+def test_moments_give_mean_and_deviation_of_the_log_mel_spectrogram() -> None:
     audio, baseline = noise(3, 4, 24000), logmel_statistics(4, 24000)
     with torch.no_grad():
-        row = pooled([baseline(audio)], MOMENTS)[0]
+        row = pool_windows([baseline(audio)], MOMENTS)[0]
         maps = baseline.features(audio).movedim(0, 1).flatten(1, 2)  # each channel's frames, all windows together
     assert torch.allclose(row[: 4 * 64], maps.mean(1).flatten(), atol=1e-4)
     assert torch.allclose(row[4 * 64 :], maps.std(1, correction=0).flatten(), atol=1e-3)
 
 
-def test_dirac_measures_direction_and_diffuseness_of_plane_and_diffuse_fields() -> None:
-    azimuth, elevation = 2.0, -0.6
-    wave = encode(noise(24000), azimuth, elevation)
-    spread = sum(encode(noise(24000, seed=seed), *where) for seed, where in enumerate(_everywhere(60)))
-    features = DiracFeatures(1.0)
-    found = features(torch.stack([wave, spread]))
-    assert found.shape == (2, 3, 24000 // 512, BANDS)
-    assert torch.allclose(found[0, 0], torch.full(found.shape[2:], azimuth), atol=1e-3)
-    assert torch.allclose(found[0, 1], torch.full(found.shape[2:], elevation), atol=1e-3)
-    assert float(found[0, 2].abs().max()) < 1e-3
-    assert float(found[1, 2, :, 10:].mean()) > 0.6
-
-
-def test_legacy_dirac_has_both_published_faults_and_no_other() -> None:
-    audio = encode(noise(24000), 0.4, 0.3)[None]
-    late_x = audio.clone()
-    late_x[:, 3] = audio[:, 3].roll(1, -1)
-    one, other = DiracFeatures(1.0, legacy=True)(audio), DiracFeatures(1.0)(late_x)
-    assert torch.allclose(one[:, 0], other[:, 0])
-    assert torch.allclose(one[:, 1], math.pi / 2 - other[:, 1])
-    assert torch.allclose(one[:, 2], other[:, 2])
-    assert not torch.allclose(other[:, 0], DiracFeatures(1.0)(audio)[:, 0], atol=0.05)
-    assert dirac(1.0).fingerprint() != dirac(1.0, legacy=True).fingerprint()
-
-
-def test_mixtures_sum_the_log_likelihoods_of_frames_as_scikit_learn_gives_them() -> None:
-    width, rng = 3 * BANDS, np.random.default_rng(0)
-    windows = [torch.from_numpy(rng.normal(place % 2, 1.0, (4, 25 * width))).float() for place in range(6)]
-    labels = torch.tensor([0, 1, 0, 1, 0, 1])
-    split = Split("fold1", torch.arange(4), torch.arange(4, 6), labels, 2)
-    scores = mixtures(windows, 0)(split)
-    assert scores.argmax(1).tolist() == [0, 1]
-    frames = [each.reshape(-1, width).double().numpy() for each in windows]
-    training = np.concatenate(frames[:4])
-    standard = [(each - training.mean(0)) / training.std(0) for each in frames]
-    rows = [np.concatenate(standard[label:4:2]) for label in (0, 1)]
-    fitted = [GaussianMixture(10, covariance_type="diag", reg_covar=1e-3, random_state=0).fit(each) for each in rows]
-    sums = torch.tensor([[each.score_samples(standard[place]).sum() for each in fitted] for place in (4, 5)])
-    assert torch.allclose(scores, sums.softmax(1), atol=1e-6)
-
-
 @pytest.mark.parametrize("maps", ["iv", "level", "dipoles", "space"])
-def test_ablated_encoders_lack_those_maps_alone_and_have_their_own_fingerprint(maps: str) -> None:
+def test_ablation_zeroes_the_chosen_maps_and_changes_the_fingerprint(maps: str) -> None:
     whole, audio = encoders(), noise(2, 4, 24000)
     whole.fit_features([audio])
-    less = ablate(whole.audio, maps)
-    before, after = whole.features(audio), less.features(audio)
-    gone = {"iv": [4, 5, 6], "level": [0, 1, 2, 3], "dipoles": [1, 2, 3], "space": [1, 2, 3, 4, 5, 6]}[maps]
-    kept = [place for place in range(7) if place not in gone]
-    assert not after[:, gone].any()
+    encoder = ablate(whole.audio, maps)
+    before, after = whole.features(audio), encoder.features(audio)
+    ablated = {"iv": [4, 5, 6], "level": [0, 1, 2, 3], "dipoles": [1, 2, 3], "space": [1, 2, 3, 4, 5, 6]}[maps]
+    kept = [place for place in range(7) if place not in ablated]
+    assert not after[:, ablated].any()
     assert torch.equal(after[:, kept], before[:, kept])
-    assert less.fingerprint() != whole.audio.fingerprint()
+    assert encoder.fingerprint() != whole.audio.fingerprint()
     assert torch.equal(whole.features(audio), before)
     with torch.no_grad():
-        torch.testing.assert_close(less(audio), whole.audio.tower(after), atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(encoder(audio), whole.audio.tower(after), atol=1e-5, rtol=1e-5)
 
 
 @pytest.mark.parametrize("layer", ["early", "embedding"])
-def test_ablated_and_pooled_encoders_are_on_the_device_of_the_encoder(
-    layer: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(torch, "autocast", lambda *_, **__: nullcontext())  # knows no meta device
+def test_ablated_and_pooled_encoders_stay_on_the_device(layer: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch, "autocast", lambda *_, **__: nullcontext())  # does not support the meta device
     audio, waveform = encoders().to("meta").audio, torch.zeros(2, 4, 24000, device="meta")
     for made in (ablate(audio, "iv"), pool_rotations(audio, 4, layer)):
         assert made(waveform).device == torch.device("meta")
 
 
-def test_log_mel_features_have_no_direction_to_ablate() -> None:
+def test_ablating_direction_of_log_mels_raises() -> None:
     with pytest.raises(ValueError, match="foa-logmel has log-mel maps alone"):
         ablate(encoders("foa-logmel").audio, "iv")
 
@@ -162,23 +123,23 @@ def test_log_mel_features_have_no_direction_to_ablate() -> None:
         ("stereo-phase", ("iv", "level")),
     ],
 )
-def test_all_ablations_take_something_leave_something_and_differ(name: str, found: tuple[str, ...]) -> None:
+def test_all_ablations_are_partial_and_differ(name: str, found: tuple[str, ...]) -> None:
     features = encoders(name).features
     assert ablations(features, "all") == found
     assert ablations(features, "") == ()
     assert ablations(encoders("foa-logmel").features, "space") == ("space",)
     for maps in set(ABLATIONS) - {*found, "space" if features.levels == 4 else ""}:
-        with pytest.raises(ValueError, match=f"ablate={maps}: {name} has"):
+        with pytest.raises(ValueError, match=f"ablate={maps}: expected .* {name} has"):
             ablations(features, maps)
 
 
-def test_encoders_without_the_maps_to_ablate_are_refused_before_anything_is_read() -> None:
-    with pytest.raises(ValueError, match="ablate=all: mono-logmel has no"):
+def test_ablation_without_such_maps_raises_before_reading() -> None:
+    with pytest.raises(ValueError, match="ablate=all: expected .* mono-logmel has none"):
         Eigenscape(encoders("mono-logmel"), Eigenscape.Options(ablate="all"))
 
 
 @pytest.mark.parametrize("layer", ["embedding", "early"])
-def test_rotation_pooling_is_invariant_to_a_rotation_by_one_of_its_steps(layer: str) -> None:
+def test_rotation_pooling_is_invariant_to_rotation_by_a_step(layer: str) -> None:
     field = encode(noise(24000), torch.tensor(0.4), torch.tensor(0.2))
     plain = encoders().audio
     invariant = pool_rotations(encoders().audio, 4, layer)
@@ -191,19 +152,19 @@ def test_rotation_pooling_is_invariant_to_a_rotation_by_one_of_its_steps(layer: 
     assert isinstance(invariant, AudioEmbedder)
 
 
-def test_rotations_are_averaged_and_early_maps_leave_the_first_block() -> None:
+def test_rotations_are_averaged_and_early_maps_are_of_the_first_block() -> None:
     plain, field = encoders().audio, noise(2, 4, 24000)
     assert pool_rotations(plain, 1, "embedding") is plain
     with torch.no_grad():
         early = pool_over_time(plain.tower.stages[:4](plain.features(field)), 8)
         found = pool_rotations(plain, 1, "early")(field)
-        turned = [plain(rotate(field, rotation(torch.tensor(2 * math.pi * k / 3)))) for k in range(3)]
+        rotated = [plain(rotate(field, rotation(torch.tensor(2 * math.pi * k / 3)))) for k in range(3)]
         mean = pool_rotations(plain, 3, "embedding")(field)
     assert torch.allclose(found, early, atol=1e-5)
-    assert torch.allclose(mean, torch.stack(turned).mean(0), atol=1e-4)
+    assert torch.allclose(mean, torch.stack(rotated).mean(0), atol=1e-4)
 
 
-def test_time_is_pooled_away_and_bands_stay() -> None:
+def test_pooling_over_time_keeps_bands() -> None:
     maps = torch.zeros(1, 2, 5, 16)
     maps[0, 0, 2, 4:6], maps[0, 1, :, 15] = 5.0, 1.0
     mean, most = pool_over_time(maps, 8).reshape(2, 2, 8)
@@ -212,13 +173,13 @@ def test_time_is_pooled_away_and_bands_stay() -> None:
     assert torch.allclose(torch.stack([mean, most]), wanted)
 
 
-def test_kinds_of_rotation_pooling_have_different_fingerprints() -> None:
+def test_fingerprints_of_rotation_pooling_differ() -> None:
     kinds = [(1, "embedding"), (1, "early"), (4, "early"), (4, "embedding"), (8, "early")]
     assert len({pool_rotations(encoders().audio, *kind).fingerprint() for kind in kinds}) == len(kinds)
     with pytest.raises(ValueError, match="layer"):
         pool_rotations(encoders().audio, 1, "last")
-    ears = Encoders(ModelConfig(), FeatureConfig("stereo-logmel", hop=480, mels=32))
-    assert pool_rotations(ears.audio, 4, "embedding").width  # of a field, by W + Y and W - Y
+    stereo = Encoders(ModelConfig(), FeatureConfig("stereo-logmel", hop=480, mels=32))
+    assert pool_rotations(stereo.audio, 4, "embedding").width  # of a field, by W + Y and W - Y
 
 
 def test_random_encoders_share_only_features_and_architecture() -> None:
@@ -234,7 +195,7 @@ def test_random_encoders_share_only_features_and_architecture() -> None:
     }
 
 
-def labelled(tmp_path: Path) -> Dataset:
+def dataset(tmp_path: Path) -> Dataset:
     """Four recordings of three segments, two classes, two folds."""
     examples = tuple(
         Recording(f"{name}#{part}", label="ab"[number % 2], group=name)
@@ -246,10 +207,10 @@ def labelled(tmp_path: Path) -> Dataset:
     return Dataset("set", tmp_path, examples, ("a", "b"), folds)
 
 
-def test_judging_agrees_with_scikit_learn_and_recordings_outvote_their_segments(tmp_path: Path) -> None:
+def test_cross_validation_agrees_with_scikit_learn(tmp_path: Path) -> None:
     scores = torch.tensor([[0.9, 0.1], [0.6, 0.4], [0.4, 0.6]] * 4, dtype=torch.float64)
-    scores[3:6], scores[9:12] = scores[3:6].flip(1), torch.tensor([0.7, 0.3])  # recording z is taken for a
-    found = cross_validate(labelled(tmp_path), lambda split: scores[split.test], tmp_path, 0)
+    scores[3:6], scores[9:12] = scores[3:6].flip(1), torch.tensor([0.7, 0.3])  # recording z is misclassified
+    found = cross_validate(dataset(tmp_path), lambda split: scores[split.test], tmp_path, 0)
     truth = [0, 0, 0, 1, 1, 1] * 2
     per_fold = [accuracy_score(truth[part], scores[part].argmax(1)) for part in (slice(6, 12), slice(0, 6))]
     assert found["accuracy"] == pytest.approx(np.mean(per_fold))
@@ -257,12 +218,12 @@ def test_judging_agrees_with_scikit_learn_and_recordings_outvote_their_segments(
     assert found["recording_accuracy"] == pytest.approx(3 / 4)
     assert found["accuracy_low"] <= found["accuracy"] <= found["accuracy_high"]
     assert len((tmp_path / "predictions.csv").read_text().splitlines()) == 13
-    assert named(found, "other")["accuracy_other_low"] == found["accuracy_low"]
+    assert with_suffix(found, "other")["accuracy_other_low"] == found["accuracy_low"]
 
 
-def test_a_recording_is_the_product_of_its_segments() -> None:
+def test_recording_probabilities_are_the_product_over_segments() -> None:
     scores = torch.tensor([[0.8, 0.2], [0.3, 0.7], [0.1, 0.9]], dtype=torch.float64)
-    label, found = by_recording(torch.tensor([0, 0, 1]), scores, ["one", "one", "two"])
+    label, found = aggregate_recordings(torch.tensor([0, 0, 1]), scores, ["one", "one", "two"])
     assert label.tolist() == [0, 1]
     product = scores[0] * scores[1]
     assert torch.allclose(found, torch.stack([product / product.sum(), scores[2]]))
@@ -274,10 +235,4 @@ def test_late_fusion_multiplies_probabilities() -> None:
     )
     split = Split("fold1", torch.arange(1), torch.arange(4), torch.zeros(4), 3)
     product = one * other
-    assert torch.allclose(late([lambda _: one, lambda _: other])(split), product / product.sum(1, keepdim=True))
-
-
-def _everywhere(count: int) -> list[tuple[float, float]]:
-    """Directions evenly on the sphere, along a spiral."""
-    heights = (1 - 2 * (np.arange(count) + 0.5) / count).tolist()
-    return [(place * math.pi * (3 - math.sqrt(5)), math.asin(height)) for place, height in enumerate(heights)]
+    assert torch.allclose(late_fusion([lambda _: one, lambda _: other])(split), product / product.sum(1, keepdim=True))

@@ -1,4 +1,4 @@
-"""Towers under a linear classifier."""
+"""Linear classifier on towers."""
 
 # B windows
 
@@ -12,14 +12,14 @@ from avssl.data.worker_loader import Batch
 from avssl.models.encoders import Encoders
 
 
-class Network(nn.Module):
-    """Embeddings of the towers, side by side, to classes.
+class TowerClassifier(nn.Module):
+    """Concatenated embeddings of the towers, dropout, linear layer.
 
     Args:
-        encoders: trained in place; a tower that is not used stays as it is.
+        encoders: trained in place; unused towers do not change.
         towers: audio, video or both.
-        classes: number of them.
-        dropout: share of the embedding dropped.
+        classes: number of classes.
+        dropout: probability, on the embedding.
     """
 
     def __init__(self, encoders: Encoders, towers: tuple[str, ...], classes: int, dropout: float) -> None:
@@ -30,8 +30,8 @@ class Network(nn.Module):
         self.head = nn.Sequential(nn.Dropout(dropout), nn.Linear(width, classes))
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
-        """Loss and accuracy of windows; `batch` holds one for each tower, and `label` `(B,)`."""
+        """`loss` and `accuracy` of windows; `batch` has an input for each tower, and `label` `(B,)`."""
         embeddings = [tower(batch[name]) for name, tower in self.towers.items()]
         logits = self.head(torch.cat(embeddings, -1)).float()
-        right = (logits.argmax(1) == batch["label"]).float().mean()
-        return {"loss": functional.cross_entropy(logits, batch["label"]), "accuracy": right}
+        correct = (logits.argmax(1) == batch["label"]).float().mean()
+        return {"loss": functional.cross_entropy(logits, batch["label"]), "accuracy": correct}

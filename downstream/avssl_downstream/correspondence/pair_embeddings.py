@@ -1,0 +1,152 @@
+"""Frozen embeddings of audio-visual pairs, aligned and misaligned, of the clips of a split."""
+
+# B clips, R draws of a window, K crops, N pairs of a split, V and A embedding widths
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from einops import rearrange
+from lightning_fabric import Fabric
+from torch import Tensor
+
+from avssl.data.clip import Clip
+from avssl.data.crops import draw_crops, draw_rotation
+from avssl.data.loader import Batches
+from avssl.datasets.manifest import Manifest
+from avssl.errors import InputError
+from avssl.io.progress import track
+from avssl.models.encoders import Encoders
+from avssl.models.geometry import resolved
+from avssl.spatial.ambisonics import rotate
+from avssl_downstream.correspondence.options import CorrespondenceOptions
+
+WINDOWS = 16
+"""Windows in one pass through the towers."""
+
+
+class PairEmbeddings(NamedTuple):
+    """Frozen embeddings of the pairs of a split."""
+
+    video: Tensor
+    """`(N, K, V)`: embeddings of the crops."""
+    aligned: Tensor
+    """`(N, K, A)`: embeddings of the audio, rotated to each crop's view direction."""
+    rotated: Tensor
+    """`(N, K, A)`: as `aligned`, with the clip's sound field misaligned first."""
+    angle: Tensor
+    """`(N,)`: angle of the misalignment in radians."""
+    clip: Tensor
+    """`(N,)`: index of the clip in its split."""
+
+    def with_predictions(self, predict_audio: Callable[[Tensor], Tensor]) -> PairEmbeddings:
+        """Pairs with `video` `(N, K, V)` replaced by the audio embeddings predicted from it."""
+        with torch.inference_mode():
+            return self._replace(video=predict_audio(self.video.float()))
+
+    def single_crops(self) -> PairEmbeddings:
+        """Pairs of one crop each: `(N K, 1, ...)`."""
+        crops = self.video.shape[1]
+        parts = [each.flatten(0, 1).unsqueeze(1) for each in self[:3]]
+        return PairEmbeddings(parts[0], parts[1], parts[2], *(each.repeat_interleave(crops) for each in self[3:]))
+
+
+@dataclass(frozen=True)
+class WindowCrops:
+    """Crops and rotations of one window of a clip; runs in a loader process."""
+
+    options: CorrespondenceOptions
+    indices: dict[str, int]
+    """Key of a clip -> its index in the split."""
+
+    def __call__(self, clip: Clip, rng: np.random.Generator) -> dict[str, Tensor]:
+        """Draw the crops and misalignments of one window.
+
+        Returns:
+            `frames` uint8 `(R, K, time, 3, size, size)`, `audio` `(4, samples)`, `rotation` `(R, 2, K, 3, 3)` to each
+            crop without and with misalignment, `angle` `(R,)`, `clip` `()`.
+
+        Raises:
+            InputError: the clip's audio is not ambiX of order 1.
+        """
+        if len(clip.audio) != 4:
+            raise InputError(
+                f"{clip.key}: expected ambiX audio of order 1 (4 channels), got {len(clip.audio)} channels"
+            )
+        crops = [draw_crops(self.options, rng, objects=clip.objects) for _ in range(self.options.per_window)]
+        misalignment = torch.stack([sample_misalignment(self.options, rng) for _ in crops])
+        to_front = torch.stack([each.to_front() for each in crops])
+        return {
+            "frames": torch.stack([each.frames(clip.frames, resolved(self.options.size)) for each in crops]),
+            "audio": clip.audio,
+            "rotation": torch.stack([to_front, to_front @ misalignment[:, None]], 1),
+            "angle": _angle(misalignment),
+            "clip": torch.tensor(self.indices[clip.key]),
+        }
+
+
+def sample_misalignment(options: CorrespondenceOptions, rng: np.random.Generator) -> Tensor:
+    """Random rotation `(3, 3)` by at least `options.min_misalignment`."""
+    while True:
+        rotation = draw_rotation(options.misalignment, rng)
+        if _angle(rotation) >= math.radians(options.min_misalignment):
+            return rotation
+
+
+def embed_pairs(
+    encoders: Encoders, manifest: Manifest, options: CorrespondenceOptions, draws: int, fabric: Fabric, title: str
+) -> PairEmbeddings:
+    """Embed random pairs of each clip, with a progress bar.
+
+    Args:
+        encoders: in evaluation mode, on the fabric's device.
+        manifest: the clips of one split.
+        options: crops, windows, misalignment.
+        draws: pairs of each clip, at least.
+        fabric: device and precision.
+        title: of the progress bar.
+    """
+    views = WindowCrops(options, {row.key: index for index, row in enumerate(manifest)})
+    batches = Batches(manifest, views, options.data(), encoders.sample_rate, options.seed)
+    steps = len(manifest) * math.ceil(draws / options.per_window)
+    bar = track(batches.between(0, steps), title, "batches", steps)
+    parts = list(_embedded(encoders, _joined(bar, WINDOWS), fabric))
+    return PairEmbeddings(*(torch.cat(each) for each in zip(*parts, strict=True)))
+
+
+@torch.inference_mode()
+def _embedded(encoders: Encoders, batches: Iterable[dict[str, Tensor]], fabric: Fabric) -> Iterator[PairEmbeddings]:
+    for batch in batches:
+        batch = fabric.to_device(batch)
+        _, draws, _, crops, _, _ = batch["rotation"].shape
+        with fabric.autocast():
+            video = encoders.video(rearrange(batch["frames"], "B R K ... -> (B R K) ..."))
+            waveform = rotate(batch["audio"][:, None], rearrange(batch["rotation"], "B R two K i j -> B (two R K) i j"))
+            audio = encoders.audio(rearrange(waveform, "B views C samples -> (B views) C samples"))
+        audio = rearrange(audio, "(B two R K) A -> two (B R) K A", two=2, R=draws, K=crops)
+        yield PairEmbeddings(
+            rearrange(video, "(N K) V -> N K V", K=crops).cpu(),
+            audio[0].cpu(),
+            audio[1].cpu(),
+            batch["angle"].flatten().cpu(),
+            batch["clip"].repeat_interleave(draws).cpu(),
+        )
+
+
+def _joined(batches: Iterable[dict[str, Tensor]], count: int) -> Iterator[dict[str, Tensor]]:
+    """Join every `count` batches; the last may be of fewer."""
+    remaining = iter(batches)
+    while group := list(islice(remaining, count)):
+        yield {name: torch.cat([each[name] for each in group]) for name in group[0]}
+
+
+def _angle(rotations: Tensor) -> Tensor:
+    """Angle of rotations `(..., 3, 3)` in radians, by the sine of its half, which is exact for small ones."""
+    sine = torch.linalg.matrix_norm(rotations - torch.eye(3).to(rotations)) / math.sqrt(8)
+    return 2 * torch.asin(sine.clamp(max=1))
