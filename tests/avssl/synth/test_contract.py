@@ -75,7 +75,7 @@ class Silent(Stage):
     [
         (Drifting, "describe.0. twice gave different scenes"),
         (Double, r"float32 \(channels, 8000\), got float64"),
-        (Short, "frames gives 1 frames, the form has 2"),
+        (Short, "expected 2 frames by the form, got 1"),
         (Silent, "render returns the manifest or the folder"),
     ],
 )
