@@ -65,6 +65,7 @@ def tau(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return ambience(folder, "tau", **size, workers=1, progress=False)
 
 
+@pytest.mark.heavy
 def test_a_labelled_layout_is_prepared_too(tau: Path, tmp_path: Path) -> None:
     found = check_layout(Tau(TauOptions(seconds=1.0)), tau)
     report = prepare(tau, tmp_path / "out", "tau", height=32, workers=1, progress=False)
