@@ -18,7 +18,7 @@ UNUSED_LEVEL_DB = -45.0
 
 
 @dataclass(frozen=True)
-class SoundLayout:
+class ChannelLayout:
     """Channel order and normalization of a first-order sound field in a file."""
 
     name: str
@@ -56,13 +56,13 @@ class SoundLayout:
 _ACN = (0, 1, 2, 3)
 # YouTube's 327 is 5.1 AAC: FL FR FC LFE BL BR carry X, Y, W, nothing, Z, nothing.
 _DECLARED = {
-    "ambix": SoundLayout("ambix", _ACN),
-    "acn-n3d": SoundLayout("acn-n3d", _ACN, "acn-n3d"),
-    "fuma": SoundLayout("fuma", _ACN, "fuma"),
-    "youtube-327": SoundLayout("youtube-327", (2, 1, 4, 0), unused=(3, 5)),
-    "wxy": SoundLayout("wxy", (0, 2, ABSENT, 1)),
-    "wyx": SoundLayout("wyx", (0, 1, ABSENT, 2)),
-    "first4": SoundLayout("first4", _ACN),
+    "ambix": ChannelLayout("ambix", _ACN),
+    "acn-n3d": ChannelLayout("acn-n3d", _ACN, "acn-n3d"),
+    "fuma": ChannelLayout("fuma", _ACN, "fuma"),
+    "youtube-327": ChannelLayout("youtube-327", (2, 1, 4, 0), unused=(3, 5)),
+    "wxy": ChannelLayout("wxy", (0, 2, ABSENT, 1)),
+    "wyx": ChannelLayout("wyx", (0, 1, ABSENT, 2)),
+    "first4": ChannelLayout("first4", _ACN),
 }
 NAMES = tuple(_DECLARED)
 PAIRS = ("stereo", "binaural")
@@ -70,7 +70,7 @@ PAIRS = ("stereo", "binaural")
 _EXACT = {"youtube-327": 6, "wxy": 3, "wyx": 3}
 
 
-def declared_layout(name: str, channels: int) -> SoundLayout:
+def declared_layout(name: str, channels: int) -> ChannelLayout:
     """Look up a declared layout; wxy and wyx have SN3D normalization and no Z.
 
     Args:
@@ -90,7 +90,7 @@ def declared_layout(name: str, channels: int) -> SoundLayout:
     return layout
 
 
-def recognised_layout(channels: int, codec: str) -> SoundLayout:
+def infer_layout(channels: int, codec: str) -> ChannelLayout:
     """Infer the layout of undeclared audio from channel count and codec.
 
     Args:
@@ -112,7 +112,7 @@ def recognised_layout(channels: int, codec: str) -> SoundLayout:
     if channels == 4:
         return _DECLARED["ambix"]
     if _is_full_sphere(channels):
-        return SoundLayout("hoa-acn", _ACN)
+        return ChannelLayout("hoa-acn", _ACN)
     raise InputError(
         f"expected ambisonics (4, 9, 16, ... channels, or YouTube's 6-channel aac), this is {channels}-channel {codec} "
         "surround, not ambisonics; if it is, declare --channel-layout"

@@ -16,7 +16,7 @@ from torch import Tensor
 from avssl.errors import InputError
 from avssl.io.progress import track
 from avssl.media import write_spatial_mp4, write_video
-from avssl.media.channel_layouts import NAMES, SoundLayout, check_name, declared_layout, recognised_layout
+from avssl.media.channel_layouts import NAMES, ChannelLayout, check_name, declared_layout, infer_layout
 from avssl.media.projection_check import check_equirect
 from avssl.media.streams import AudioReader, VideoReader
 from avssl.media.video_writer import SLOWEST, require_writable
@@ -108,18 +108,18 @@ def _open_video(path: Path, declared: bool) -> VideoReader:
     return frames
 
 
-def _open_field(path: Path, name: str) -> tuple[AudioReader, SoundLayout]:
+def _open_field(path: Path, name: str) -> tuple[AudioReader, ChannelLayout]:
     audio = AudioReader(path)
     try:
         check_name(name)
         declared = name in NAMES
-        layout = declared_layout(name, audio.channels) if declared else recognised_layout(audio.channels, audio.codec)
+        layout = declared_layout(name, audio.channels) if declared else infer_layout(audio.channels, audio.codec)
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
     return audio, layout
 
 
-def _stereo_preview(audio: AudioReader, layout: SoundLayout, seconds: float) -> Iterator[Tensor]:
+def _stereo_preview(audio: AudioReader, layout: ChannelLayout, seconds: float) -> Iterator[Tensor]:
     left = round(seconds * audio.sample_rate)
     for block in audio.play(BLOCK):
         yield downmix_stereo(layout.to_ambix(block[:, :left]))

@@ -18,7 +18,7 @@ from avssl.errors import InputError
 SUFFIXES = frozenset((".jpg", ".jpeg", ".png"))
 
 
-class Stills:
+class ImageSequence:
     """Numbered images of one size, such as 1.jpg or 000001.png, ordered by number.
 
     The first number is at 0 s. A missing number repeats the image before it.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from avssl.errors import InputError
-from avssl.media.image_sequence import Stills
+from avssl.media.image_sequence import ImageSequence
 from avssl.media.streams import VideoReader
 
 TOLERANCE = 0.02
@@ -14,7 +14,7 @@ WIDESCREEN_ASPECT = 16 / 9
 
 
 def check_equirect(
-    frames: VideoReader | Stills, *, declared: bool, vouched: bool, declare: str = "--projection equirect"
+    frames: VideoReader | ImageSequence, *, declared: bool, vouched: bool, declare: str = "--projection equirect"
 ) -> None:
     """Raise unless the frames are full monoscopic equirectangular frames.
 
@@ -46,7 +46,7 @@ def check_equirect(
         )
 
 
-def check_flat(frames: VideoReader | Stills) -> None:
+def check_flat(frames: VideoReader | ImageSequence) -> None:
     """Raise if the header of frames expected to be rectilinear says otherwise.
 
     Raises:

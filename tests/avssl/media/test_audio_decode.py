@@ -239,7 +239,7 @@ def test_files_without_audio_raise_one_line_errors(tmp_path, media):
             kind=FileNotFoundError,
         )
     silent = media("free/action/intel_bottle-detection.mp4")
-    refused(lambda: read_audio(silent, 0, 1), silent, "expected sound", "0 sound streams")
+    refused(lambda: read_audio(silent, 0, 1), silent, "expected audio", "0 audio streams")
     assert probe(silent).audio is None
 
 

@@ -108,7 +108,7 @@ def test_command_writes_same_video_and_reports_unreadable_input_in_one_line(scen
 def test_ctrl_c_leaves_nothing_behind(scene, monkeypatch):
     from avssl.media import energy_overlay
 
-    drawn, draw = [], energy_overlay._drawn
+    drawn, draw = [], energy_overlay._blend
 
     def interrupted(*args):
         if len(drawn) == 7:
@@ -116,7 +116,7 @@ def test_ctrl_c_leaves_nothing_behind(scene, monkeypatch):
         drawn.append(1)
         return draw(*args)
 
-    monkeypatch.setattr(energy_overlay, "_drawn", interrupted)
+    monkeypatch.setattr(energy_overlay, "_blend", interrupted)
     words = ["energy-overlay", str(scene / "grey.mp4"), str(scene / "film.mp4"), "--audio", str(scene / "field.wav")]
     stopped = CliRunner().invoke(main, [*words, "--height", "64"])
     assert stopped.exit_code == 130

@@ -277,7 +277,7 @@ def test_an_interrupted_file_leaves_the_old_one_and_nothing_else(tmp_path, film)
         ([torch.zeros(4, 0)], "expected sound, there is none"),
         ([torch.zeros(3, 9)], r"\(1, 2, 4 or 6 channels, samples\), got \(3, 9\)"),
         ([torch.zeros(4, 9), torch.zeros(2, 9)], r"\(4, samples\), got \(2, 9\)"),
-        ([torch.full((4, 9), torch.nan)], "finite numbers"),
+        ([torch.full((4, 9), torch.nan)], "finite audio"),
     ],
 )
 def test_invalid_audio_raises_one_line_errors(tmp_path, film, audio, said):
