@@ -76,11 +76,11 @@ def load_options(group: str, name: str) -> type:
     with _naming(entry):
         for module in (f"{entry.module}.options", f"{entry.module}_options"):
             if source_file(module):
-                found = getattr(import_module(module), f"{entry.attr}Options", None)
-                if isinstance(found, type):
-                    return found
-        options: type = _load(entry).Options
-        return options
+                options = getattr(import_module(module), f"{entry.attr}Options", None)
+                if isinstance(options, type):
+                    return options
+        declared: type = _load(entry).Options
+        return declared
 
 
 def find_entry(group: str, name: str) -> EntryPoint:
@@ -90,11 +90,11 @@ def find_entry(group: str, name: str) -> EntryPoint:
         InputError: nothing, or more than one distribution, is registered under `name`.
     """
     check_installed(group, name)
-    found = _distinct(entry_points(group=group, name=name))
-    if len(found) > 1:
-        owners = " and ".join(sorted(entry.dist.name if entry.dist else "?" for entry in found))
+    entries = _distinct(entry_points(group=group, name=name))
+    if len(entries) > 1:
+        owners = " and ".join(sorted(entry.dist.name if entry.dist else "?" for entry in entries))
         raise InputError(f"{KINDS[group]} {name!r} is registered by both {owners}; uninstall one")
-    return found[0]
+    return entries[0]
 
 
 def source_file(module: str) -> Path | None:

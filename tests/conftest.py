@@ -12,6 +12,8 @@ import pytest
 
 END_TO_END = Path(__file__).parent / "end_to_end"
 NOT_FAST = ("heavy", "slow", "gpu")
+HEAVY_FIXTURES = {"fitted", "hostile"}
+"""A trained generator; a prepared folder: the tests that need them are heavy."""
 WORKER = os.environ.get("PYTEST_XDIST_WORKER")
 
 if WORKER:  # each worker has a core of its own; before torch is imported
@@ -33,7 +35,7 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark the tests of the fast tier, and begin with the longest: end to end, then files with heavy tests."""
     for item in items:
-        if item.path.is_relative_to(END_TO_END):
+        if item.path.is_relative_to(END_TO_END) or HEAVY_FIXTURES.intersection(getattr(item, "fixturenames", ())):
             item.add_marker("heavy")
         if not any(item.get_closest_marker(name) for name in NOT_FAST):
             item.add_marker("fast")

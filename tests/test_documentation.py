@@ -17,6 +17,7 @@ from avssl.config import FeatureConfig, ModelConfig
 from avssl.media import write_audio
 from avssl.models import build_encoders
 from avssl.recipe_files import shipped_recipes
+from avssl.renamed import KEYS
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted(
@@ -149,3 +150,9 @@ def test_drawing_of_one_clip_is_up_to_date():
     names: dict = {"__name__": "drawing", "__file__": str(ROOT / "docs/images/draw_one_clip.py")}
     exec((ROOT / "docs/images/draw_one_clip.py").read_text(encoding="utf-8"), names)
     assert names["draw"]() == (ROOT / "docs/images/one_clip.svg").read_text(encoding="utf-8")
+
+
+def test_changelog_lists_every_renamed_key():
+    rows = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8").partition("### Renamed")[2].partition("###")[0]
+    words = set(re.findall(r"[\w-]+", rows.replace("--", " ")))
+    assert {each for old, new in KEYS.items() for each in (old, *new)} - words == set()

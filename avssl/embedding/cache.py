@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Generator, Sequence
 from pathlib import Path
 
@@ -14,6 +15,8 @@ from avssl.embedding.cache_keys import CacheKeys, embedder_key
 from avssl.embedding.tensor_shards import TensorShards
 from avssl.io.cache_folder import cache_folder
 from avssl.models.embedder import Embedder
+
+logger = logging.getLogger(__name__)
 
 EMBEDDINGS = "embeddings"
 """Folder in the cache folder."""
@@ -55,6 +58,7 @@ def cached_embeddings(
     shards = _shards(embedder, reading, precision, folder)
     keys = _keys(shards, sources)
     wanted = {key: source for source, key in zip(sources, keys, strict=True) if key not in shards.stored}
+    logger.debug("%s: embeddings of %d of %d files are cached", shards.folder, len(keys) - len(wanted), len(keys))
     if wanted:
         missing = list(wanted.values())
         run = embed(embedder, missing, reading, precision=precision, workers=workers, progress=progress, title=title)

@@ -39,5 +39,5 @@ def _load_encoders(encoders: Encoders, folder: Path) -> None:
         theirs, ours = (asdict(getattr(each, name)) for each in (source, encoders))
         different = [f"{key} {ours[key]!r}, got {theirs[key]!r}" for key in ours if theirs[key] != ours[key]]
         if different:
-            raise InputError(f"expected encoders of the same {section} config, {', '.join(different)} ({folder})")
+            raise InputError(f"{folder}: expected encoders of the same {section} config, {', '.join(different)}")
     encoders.load_state_dict(source.state_dict())

@@ -52,8 +52,8 @@ def find_folder(folder: Path) -> Path:
     for each in (folder, folder / "encoders"):
         if (each / CONFIG).is_file():
             return each
-    found = "is not a folder" if not folder.is_dir() else f"has no {CONFIG}, nor has its encoders/"
-    raise InputError(f"{folder}: expected encoders of avssl ({CONFIG}, {WEIGHTS}) or a run folder; it {found}")
+    problem = "is not a folder" if not folder.is_dir() else f"has no {CONFIG}, nor has its encoders/"
+    raise InputError(f"{folder}: expected encoders of avssl ({CONFIG}, {WEIGHTS}) or a run folder; it {problem}")
 
 
 def read_config(folder: Path) -> dict[str, Any]:

@@ -164,8 +164,8 @@ def rotate(foa: Tensor, matrix: Tensor) -> Tensor:
 
     Example:
         >>> tone = encode(torch.sin(torch.arange(2400.0)), azimuth=0.5, elevation=0.0)
-        >>> turned = rotate(tone, rotation(yaw=0.25))
-        >>> round(float(intensity_direction(turned, sample_rate=24000)[0]), 3)
+        >>> rotated = rotate(tone, rotation(yaw=0.25))
+        >>> round(float(intensity_direction(rotated, sample_rate=24000)[0]), 3)
         0.75
     """
     require_foa(foa)

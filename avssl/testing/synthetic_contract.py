@@ -30,14 +30,16 @@ def check_synthetic_dataset(dataset: SyntheticDataset, folder: Path) -> Path:
     Raises:
         AssertionError: a violation of the contract.
     """
-    assert is_dataclass(dataset.Options), f"{type(dataset).__name__}.Options is a dataclass, not {dataset.Options!r}"
+    assert is_dataclass(dataset.Options), (
+        f"expected a dataclass {type(dataset).__name__}.Options, got {dataset.Options!r}"
+    )
     for met, text in dataset.constraints():
-        assert met, f"the options given break a constraint: {text}"
+        assert met, f"expected options that meet the constraints, got: {text}"
     if isinstance(dataset, SceneDataset):
         _check_scenes(dataset)
     first, other = folder / "first", folder / "other"
     result = dataset.render(first, workers=1, progress=False)
-    assert result in (first, *first.rglob("*")), f"render returns the manifest or the folder, not {result}"
+    assert result in (first, *first.rglob("*")), f"expected the manifest or the folder from render, got {result}"
     dataset.render(other, workers=1, progress=False)
     _check_same(_contents(first), _contents(other), "two renderings with the same options differ in")
     before = _contents(first)
@@ -48,20 +50,22 @@ def check_synthetic_dataset(dataset: SyntheticDataset, folder: Path) -> Path:
 
 def _check_scenes(dataset: SceneDataset[Any]) -> None:
     lacking = {each.name for each in fields(SceneOptions)} - {each.name for each in fields(dataset.Options)}
-    assert not lacking, f"Options of a data set of scenes lack {', '.join(sorted(lacking))}; inherit from SceneOptions"
+    assert not lacking, f"expected Options with {', '.join(sorted(lacking))}, got none; inherit from SceneOptions"
     scene, again = dataset.describe(0), dataset.describe(0)
-    assert scene.key != dataset.describe(1).key, f"scenes 0 and 1 have the same key {scene.key!r}"
+    assert scene.key != dataset.describe(1).key, (
+        f"expected different keys of scenes 0 and 1, got {scene.key!r} for both"
+    )
     audio, frames = dataset.audio(scene), list(dataset.frames(scene))
     _check_audio(audio, round(dataset.form.seconds * dataset.form.sample_rate))
     same = np.array_equal(audio, dataset.audio(again)) and np.array_equal(frames, list(dataset.frames(again)))
-    assert same, "describe(0) twice gave different scenes; draw from the seed and the index alone"
+    assert same, "expected the same scene from describe(0) twice; sample from seed and index only"
     count = len(dataset.form.frame_times())
-    assert len(frames) == count, f"frames gives {len(frames)} frames, the form has {count}"
+    assert len(frames) == count, f"expected {count} frames by the form, got {len(frames)}"
     for frame in frames:
         right = frame.dtype == np.uint8 and frame.ndim == 3 and frame.shape[2] == 3
-        assert right, f"frames are uint8 (height, width, 3), not {frame.dtype} {frame.shape}"
+        assert right, f"expected frames uint8 (height, width, 3), got {frame.dtype} {frame.shape}"
     rows = len(dataset.truth(scene))
-    assert rows % count == 0, f"truth has one row for each frame and object, got {rows} rows of {count} frames"
+    assert rows % count == 0, f"expected one row of truth for each frame and object, got {rows} rows for {count} frames"
 
 
 def _check_audio(audio: np.ndarray, samples: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ from avssl.io.cache_folder import cache_folder
 from avssl.io.hashing import sha256
 from avssl.synth.dataset_base import load_synthetic_dataset
 from avssl.synth.render_dataset import SceneDataset
+
+logger = logging.getLogger(__name__)
 
 
 def clips(config: DataConfig, sample_rate: int, progress: bool = True) -> tuple[Path, Manifest]:
@@ -95,6 +98,7 @@ def _rendered(config: DataConfig, sample_rate: int, progress: bool) -> Path:
     name = f"{config.synthetic_dataset}-{kind.version}-{size}-{config.frame_rate:g}fps-{sample_rate}Hz"
     manifest = cache_folder() / name / "manifest.parquet"
     if manifest.is_file():
+        logger.debug("%s: rendered before, used again", manifest)
         return manifest
     if config.detector not in ("", TRUTH):
         from avssl.detection.backends import load_detector

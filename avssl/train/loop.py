@@ -163,6 +163,7 @@ class Trainer:
         if path and path.is_file():
             others = (("optimizer", self.optimizer), ("precision", self.fabric.strategy.precision))
             self.run = _resumed(path, checkpoint.restore(path, self.task, *others))
+            self.log_message(logging.INFO, f"{path}: continues from step {self.run.step}")
         first = self.fabric.broadcast(self.run.step)
         if first != self.run.step:
             raise InputError(f"{path}: at step {self.run.step} here, at {first} in the first process; share the folder")

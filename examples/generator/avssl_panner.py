@@ -54,11 +54,11 @@ class Panner(Generator):
         maps = self.visual_branch(frames).mean(2)
         return torch.pi / 2 * torch.sigmoid(self.angle(maps.flatten(1)))
 
-    def generate(self, mono: Tensor, seen: Tensor) -> Tensor:
+    def generate(self, mono: Tensor, angle: Tensor) -> Tensor:
         """Left and right `(B, 2, S)` of mono audio `(B, S)`, at constant power."""
-        return 2**0.5 * torch.stack([mono * seen.sin(), mono * seen.cos()], 1)
+        return 2**0.5 * torch.stack([mono * angle.sin(), mono * angle.cos()], 1)
 
-    def ideal_mask_output(self, truth: Tensor) -> Tensor:
+    def ideal_mask_output(self, target: Tensor) -> Tensor:
         """Mono audio with the true level of each ear, `(B, 2, S)`."""
-        level = truth.square().mean(-1, keepdim=True).sqrt()
-        return mix_down(truth)[:, None] * level / level.square().mean(-2, keepdim=True).sqrt().clamp_min(1e-9)
+        level = target.square().mean(-1, keepdim=True).sqrt()
+        return mix_down(target)[:, None] * level / level.square().mean(-2, keepdim=True).sqrt().clamp_min(1e-9)

@@ -25,6 +25,7 @@ def script(code: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.heavy
 def test_the_library_configures_no_logging_and_is_silent():
     code = """
 import logging

@@ -124,6 +124,7 @@ def test_measured_hrirs_render_left_sources_louder_left(media_head: Path) -> Non
         make("foa-iv", hrirs=str(media_head))
 
 
+@pytest.mark.heavy
 def test_binaural_audio_alone_does_not_reveal_the_swap(media_head: Path) -> None:
     task, spectra, labels = make(**PLAIN, hrirs=str(media_head)), [], []
     for seed, clip in enumerate(make_clips(40, seed=5, frames=1) * 10):

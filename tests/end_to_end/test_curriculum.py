@@ -73,8 +73,8 @@ def test_both_stages_run_from_their_recipes(
 @pytest.mark.parametrize(
     ("recipe", "settings", "message"),
     [
-        ("avsa/small-baseline", {}, "features config: name is 'foa-iv' there, 'foa-logmel' here"),
-        ("avsa/small", {"model.preset": "avsa"}, "model config: preset is 'small' there, 'avsa' here"),
+        ("avsa/small-baseline", {}, "features config, name 'foa-logmel', got 'foa-iv'"),
+        ("avsa/small", {"model.preset": "avsa"}, "model config, preset 'avsa', got 'small'"),
     ],
 )
 def test_encoders_of_another_kind_are_refused_with_what_differs(

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 from avssl_downstream.action.options import ActionOptions
-from avssl_downstream.action.video_clips import read_labelled
+from avssl_downstream.action.video_clips import read_dataset
 
 from avssl.datasets.dataset import Dataset, Fold, Recording, check_missing, fold_by_groups
 from avssl.datasets.layout import Layout
@@ -65,6 +65,7 @@ def tau(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return ambience(folder, "tau", **size, workers=1, progress=False)
 
 
+@pytest.mark.heavy
 def test_a_labelled_layout_is_prepared_too(tau: Path, tmp_path: Path) -> None:
     found = check_layout(Tau(TauOptions(seconds=1.0)), tau)
     report = prepare(tau, tmp_path / "out", "tau", height=32, workers=1, progress=False)
@@ -89,8 +90,8 @@ def test_action_refuses_a_layout_without_labels(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setenv("AVSSL_CACHE", str(tmp_path / "cache"))
     (tmp_path / "set").mkdir()
     (tmp_path / "set" / "a.mp4").touch()
-    with pytest.raises(ValueError, match="action expects labelled videos, 'a' is none"):
-        read_labelled(ActionOptions(root=str(tmp_path / "set"), layout="files"))
+    with pytest.raises(ValueError, match="action expects labelled videos, got 'a'"):
+        read_dataset(ActionOptions(root=str(tmp_path / "set"), layout="files"))
 
 
 class Lying(Files):
@@ -106,15 +107,18 @@ class Lying(Files):
     ("change", "message"),
     [
         ({"recordings": ()}, "expected recordings from read, got none"),
-        ({"recordings": (Recording("a", "a.mp4"), Recording("A", "a.mp4"))}, "key 'a' is there twice"),
-        ({"recordings": (Recording("a", "b.mp4"),)}, "'b.mp4' does not exist below"),
-        ({"recordings": (Recording("a", "/a.mp4"),)}, "paths are relative to the root, '/a.mp4' is not"),
-        ({"recordings": (Recording("a", "a.mp4", label="y"),)}, "label 'y' is not among the classes"),
-        ({"recordings": (Recording("a", "a.mp4", split="dev"),)}, "split is train, val, test or empty, not 'dev'"),
-        ({"recordings": (Recording("a"),)}, "'a' has neither video nor audio"),
-        ({"folds": (Fold("1", ("a",), ("c",)),)}, "fold '1' names 'c', which is no recording's key"),
-        ({"folds": (Fold("1", ("a",), ("a",)),)}, "trains on 'a', which it tests"),
-        ({"folds": (Fold("1", ("a",), ("b",)),)}, "group 'g' is in both parts"),
+        ({"recordings": (Recording("a", "a.mp4"), Recording("A", "a.mp4"))}, "got 'a' twice"),
+        ({"recordings": (Recording("a", "b.mp4"),)}, "expected 'b.mp4' below"),
+        ({"recordings": (Recording("a", "/a.mp4"),)}, "expected a path relative to the root, got '/a.mp4'"),
+        ({"recordings": (Recording("a", "a.mp4", label="y"),)}, "expected a label among .* got 'y'"),
+        (
+            {"recordings": (Recording("a", "a.mp4", split="dev"),)},
+            "expected split train, val, test or empty, got 'dev'",
+        ),
+        ({"recordings": (Recording("a"),)}, "'a': expected video or audio, got neither"),
+        ({"folds": (Fold("1", ("a",), ("c",)),)}, "fold '1': expected keys of recordings, got 'c'"),
+        ({"folds": (Fold("1", ("a",), ("a",)),)}, "expected disjoint parts, got 'a' in both"),
+        ({"folds": (Fold("1", ("a",), ("b",)),)}, "expected groups in one part, got 'g' in both"),
     ],
 )
 def test_a_broken_clause_of_a_layouts_contract_is_named(

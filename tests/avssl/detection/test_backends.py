@@ -110,6 +110,7 @@ def exported(network, tmp_path_factory):
 
 
 @pytest.mark.parametrize("name", ["net.onnx", "net_openvino_model"])
+@pytest.mark.heavy
 def test_exports_find_what_the_checkpoint_finds(network, exported, tmp_path, name):
     detector = load_detector(str(exported / name))
     assert (detector.side, detector.fixed) == (128, True)
@@ -123,6 +124,7 @@ def test_exports_find_what_the_checkpoint_finds(network, exported, tmp_path, nam
         assert set(mine.labels) <= set(CONFIG.labels)
 
 
+@pytest.mark.heavy
 def test_torchvision_finds_what_torchvision_finds(tmp_path):
     name = "ssdlite320_mobilenet_v3_large"
     torch.manual_seed(0)
@@ -192,9 +194,10 @@ def test_a_broken_export_is_refused_in_one_line(tmp_path, name, content):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.heavy
 def test_an_openvino_folder_of_another_name_or_without_its_notes_is_told_what_to_do(exported, tmp_path):
     renamed = shutil.copytree(exported / "net_openvino_model", tmp_path / "mine")
-    with pytest.raises(ValueError, match="call it mine_openvino_model"):
+    with pytest.raises(ValueError, match="rename it to mine_openvino_model"):
         load_detector(str(renamed))
     named = renamed.rename(tmp_path / "mine_openvino_model")
     assert load_detector(str(named)).side == 128

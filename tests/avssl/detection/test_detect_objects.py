@@ -220,7 +220,7 @@ def test_flat_frames_are_refused(tmp_path, toy):
     write_video(tmp_path / "flat.mp4", [np.zeros((48, 64, 3), np.uint8)] * 4, 4.0)
     flat = Row("flat", "", "flat.mp4", "flat.mp4", 0.0, 1.0, 4.0, 64, 48, 24000, "stereo", "", 0.0, 0.0, 0.0, "")
     write_manifest(tmp_path, [flat])
-    with pytest.raises(ValueError, match="360-degree clips.*'flat' is 64x48"):
+    with pytest.raises(ValueError, match="360-degree clips.*'flat' of 64x48"):
         detect_objects(tmp_path, "toy", progress=False)
     assert not list(tmp_path.glob("*objects*"))
 

@@ -64,12 +64,12 @@ def test_chance_is_the_mean_over_random_orders() -> None:
     labels = np.array([0, 0, 0, 0, 1, 1, 2, 3, 3, 3, 4, 5, 5])
     relevant = np.bincount(labels)[labels]
     runs = []
-    for _ in range(400):
+    for _ in range(200):
         query, reference = (torch.from_numpy(rng.standard_normal((13, 4))) for _ in range(2))
         runs.append(by_hand(query, torch.from_numpy(labels), reference, torch.from_numpy(labels)))
     for rank in (1, 5, 10):
-        assert np.mean([run[f"r{rank}"] for run in runs]) == pytest.approx(chance_recall(13, relevant, rank), abs=0.02)
-    assert np.mean([run["map_r"] for run in runs]) == pytest.approx(chance_map_at_r(13, relevant), abs=0.01)
+        assert np.mean([run[f"r{rank}"] for run in runs]) == pytest.approx(chance_recall(13, relevant, rank), abs=0.03)
+    assert np.mean([run["map_r"] for run in runs]) == pytest.approx(chance_map_at_r(13, relevant), abs=0.015)
     assert chance_recall(13, relevant, 13) == 1.0
 
 

@@ -170,6 +170,7 @@ def test_unfinished_and_missing_are_named_in_the_table(folders, make_run, scored
     assert str(tmp_path) not in text
 
 
+@pytest.mark.heavy
 def test_reporting_does_not_import_torch(folders, tmp_path):
     arguments = ["report", *map(str, folders), "--out", str(tmp_path / "out")]
     run = f"from avssl.cli import main; main({arguments}, standalone_mode=False)"

@@ -73,10 +73,10 @@ class Silent(Stage):
 @pytest.mark.parametrize(
     ("kind", "message"),
     [
-        (Drifting, "describe.0. twice gave different scenes"),
+        (Drifting, "same scene from describe.0. twice"),
         (Double, r"float32 \(channels, 8000\), got float64"),
-        (Short, "frames gives 1 frames, the form has 2"),
-        (Silent, "render returns the manifest or the folder"),
+        (Short, "expected 2 frames by the form, got 1"),
+        (Silent, "the manifest or the folder from render"),
     ],
 )
 def test_a_broken_clause_is_named(kind: type[Stage], message: str, tmp_path: Path) -> None:

@@ -36,6 +36,7 @@ def world(way="ambisonic", fov=120.0, form=FORM, backdrop=Backdrop(), by_loudnes
     return PseudoBinaural(PseudoBinauralOptions(seed=5, fov=fov, way=way, hrirs=head, **looks, **sizes))
 
 
+@pytest.mark.heavy
 def test_patches_never_overlap_and_lie_whole_on_the_canvas():
     scenes = world(form=replace(FORM, seconds=0.25, sample_rate=16000))
     counted = Counter()

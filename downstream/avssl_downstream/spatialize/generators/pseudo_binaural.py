@@ -112,7 +112,7 @@ class PseudoBinauralOptions:
 
 
 class PseudoBinaural(Generator):
-    """Mono audio and video to binaural audio by the 2.5D U-Net, with or without audio-visual fusion (2019 to 2021).
+    """Mono audio and video to binaural audio by a U-Net and audio-visual fusion (Xu et al. 2021).
 
     Args:
         options: network, losses, window, frames, augmentation.

@@ -145,8 +145,8 @@ def test_invalid_arguments_are_one_line(tmp_path, resnet):
         ({"source": "scratch", "stages": 3}, "a torchvision ResNet for 3 stages"),
         ({"weights": "resnet18.safetensors"}, "expected visual_branch torchvision/NAME or timm/NAME for weights"),
         ({"source": "torchvision/resnet18", "weights": str(tmp_path / "part.safetensors")}, "lacks"),
-        ({"source": "torchvision/resnet18", "weights": str(tmp_path / "resnet18.pth")}, "never pickles"),
-        ({"source": "torchvision/resnet18", "weights": str(tmp_path / "none.safetensors")}, "there is none"),
+        ({"source": "torchvision/resnet18", "weights": str(tmp_path / "resnet18.pth")}, "never a pickle"),
+        ({"source": "torchvision/resnet18", "weights": str(tmp_path / "none.safetensors")}, "got none"),
     ):
         with pytest.raises(ValueError, match=said) as caught:
             VisualBranch(**settings)
