@@ -99,7 +99,7 @@ def test_downloaded_cube_maps_and_stereoscopic_videos_are_problems_until_prepare
     found = RecStreet(SplitListOptions("YT-Clean.2")).read(videos, videos / "out")
     problems = {each.key: each.problem for each in found.recordings}
     assert problems[IDS[0]] == ""
-    assert f"video_formats.txt says MONO EAC; give {IDS[2]}-video.mp4" in problems[IDS[2]]
+    assert f"video_formats.txt has MONO EAC; give {IDS[2]}-video.mp4" in problems[IDS[2]]
 
 
 def test_image_and_audio_of_different_stages_are_a_problem(videos: Path) -> None:
