@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
@@ -333,8 +334,8 @@ def _unknown(key: str, known: Sequence[str]) -> str:
 
 
 def _positive(section: str, name: str, value: float) -> None:
-    if not value > 0:
-        raise InputError(f"{section}.{name} must be positive, not {value}")
+    if not 0 < value < math.inf:
+        raise InputError(f"{section}.{name} must be positive and finite, not {value}")
 
 
 def _not_negative(section: str, name: str, value: float) -> None:
