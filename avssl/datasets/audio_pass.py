@@ -11,7 +11,7 @@ from torch import Tensor
 
 from avssl.datasets.audio_stats import FoaStats, StereoStats
 from avssl.errors import InputError
-from avssl.media.channel_layouts import NAMES, PAIRS, check_pair, declared_layout, recognised_layout
+from avssl.media.channel_layouts import NAMES, PAIRS, check_pair, declared_layout, infer_layout
 from avssl.media.numbered_audio import NumberedAudio
 from avssl.media.streams import AudioReader
 from avssl.media.wav_writer import write_wav
@@ -59,7 +59,7 @@ def analyze_audio(path: Path, name: str, longest: float) -> AudioSummary:
         meter = StereoStats(audio.sample_rate)
         _listen(audio, longest, _as_it_stands, meter, energy)
         return AudioSummary(audio, name, _as_it_stands, 2, meter, meter.silent_channels())
-    layout = declared_layout(name, audio.channels) if name in NAMES else recognised_layout(audio.channels, audio.codec)
+    layout = declared_layout(name, audio.channels) if name in NAMES else infer_layout(audio.channels, audio.codec)
     field = FoaStats(audio.sample_rate)
     _listen(audio, longest, layout.to_ambix, field, energy)
     layout.check_unused(energy)

@@ -20,7 +20,7 @@ from avssl.datasets.manifest import Row
 from avssl.datasets.prepare_report import Failure, printable
 from avssl.errors import InputError
 from avssl.media.channel_layouts import check_name
-from avssl.media.image_sequence import Stills
+from avssl.media.image_sequence import ImageSequence
 from avssl.media.projection_check import check_equirect, check_flat
 from avssl.media.streams import VideoReader
 from avssl.media.video_writer import write_video
@@ -152,7 +152,7 @@ def _is_flat(recording: Recording, options: Options) -> bool:
     return options.projection == "flat" or (options.projection == "auto" and recording.projection == "flat")
 
 
-def _examined(job: Job) -> tuple[VideoReader | Stills, AudioSummary, float]:
+def _examined(job: Job) -> tuple[VideoReader | ImageSequence, AudioSummary, float]:
     """Pictures, sound and the seconds that both have; every reason against them in one line."""
     recording, options = job.recording, job.options
     frames, heard, refusals = _opened(job), None, []
@@ -188,25 +188,25 @@ def _check_least(path: Path, seconds: float) -> None:
         raise InputError(f"{path}: expected pictures and sound of {LEAST} s at least, found {seconds:.2f} s")
 
 
-def _opened(job: Job) -> VideoReader | Stills:
-    return Stills(job.video, job.recording.frame_rate) if job.video.is_dir() else VideoReader(job.video)
+def _opened(job: Job) -> VideoReader | ImageSequence:
+    return ImageSequence(job.video, job.recording.frame_rate) if job.video.is_dir() else VideoReader(job.video)
 
 
-def _check_projection(frames: VideoReader | Stills, recording: Recording, options: Options) -> None:
+def _check_projection(frames: VideoReader | ImageSequence, recording: Recording, options: Options) -> None:
     if not _is_flat(recording, options):
         check_equirect(frames, declared=options.projection == "equirect", vouched=recording.projection == "equirect")
     elif options.projection == "auto":
         check_flat(frames)
 
 
-def _width(frames: VideoReader | Stills, height: int) -> int:
+def _width(frames: VideoReader | ImageSequence, height: int) -> int:
     """Columns of a flat proxy, an even number."""
     aspect = 1 / frames.aspect if frames.turns % 2 else frames.aspect
     return max(NARROWEST, 2 * round(height * aspect / 2))
 
 
 def _proxy_frames(
-    frames: VideoReader | Stills, seconds: float, rate: float, size: tuple[int, int], turns: int
+    frames: VideoReader | ImageSequence, seconds: float, rate: float, size: tuple[int, int], turns: int
 ) -> Iterator[np.ndarray]:
     """The frames of a proxy, `(height, width, 3)` each, turned counter-clockwise by so many quarters."""
     times = [index / rate for index in range(math.ceil(seconds * rate - 1e-6))]

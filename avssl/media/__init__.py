@@ -1,4 +1,4 @@
-"""Read and write video and sound: the only folder that imports `av`."""
+"""Read and write video and audio: the only package that imports `av`."""
 
 from avssl.media.audio_segments import read_all_audio, read_audio, read_resampled
 from avssl.media.avi_writer import write_avi

@@ -1,4 +1,4 @@
-"""Sound that FFmpeg decodes, any stretch of it laid out to the sample."""
+"""Sample-exact decoding of audio segments with FFmpeg."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from avssl.errors import InputError
 from avssl.media.container_cache import Opened, borrow, reading
 
 PREROLL = 0.5
-"""Seconds decoded ahead and thrown away: what Opus needs to come within 1e-6 of an unbroken decode (0.25: 2e-4)."""
+"""Seconds decoded ahead and discarded: Opus then matches an uninterrupted decode within 1e-6 (0.25: 2e-4)."""
 BACK = (0.0, 1.0, 5.0, 20.0, math.inf)
-"""Seconds to step back when seeking has led past the wanted instant."""
+"""Seconds to step back when a seek lands after the requested time."""
 GAP = 0.03
-"""Seconds of silence between two frames that are a gap, not a time stamp rounded."""
+"""Seconds between two frames that count as a gap; less is a rounded time stamp."""
 FORMATS = {
     "u8": ("u1", 2**7),
     "s16": ("i2", 2**15),
@@ -35,45 +35,47 @@ FORMATS = {
     "flt": ("f4", 1),
     "dbl": ("f8", 1),
 }
-"""FFmpeg's sample formats: numpy's type, full scale."""
+"""FFmpeg sample format -> NumPy type, full scale."""
 
 
 @dataclass
 class _Run:
-    """Frames that follow one another without a gap."""
+    """Consecutive frames without a gap."""
 
     frames: list[np.ndarray] = field(default_factory=list)
     samples: int = 0
     shifts: list[float] = field(default_factory=list)
-    """By each frame's time stamp, where the run begins, in samples."""
+    """Start of the run in samples, estimated from each frame's time stamp."""
 
     def add(self, at: float, frame: np.ndarray) -> None:
-        """Append a frame, and where its time stamp says it begins."""
+        """Append a frame that begins at sample `at` by its time stamp."""
         self.shifts.append(at - self.samples)
         self.frames.append(frame)
         self.samples += frame.shape[1]
 
     @property
     def begin(self) -> float:
-        """Where it begins by the median of its time stamps: each is rounded to a tick, and the last may be wrong."""
+        """Start in samples: the median over time stamps, as each is rounded to a tick and the last may be wrong."""
         return median(self.shifts)
 
 
-def decode_stretch(
+def decode_segment(
     path: Path, start: float, seconds: float, channels: Sequence[int] | None, stream: int
 ) -> tuple[Tensor, int]:
-    """What `read_audio` gives of a file that FFmpeg decodes; all of it if `seconds` is infinite."""
+    """Decode a segment with FFmpeg as `read_audio` returns it; the whole file if `seconds` is infinite."""
     with reading(path):
         opened = _settled(borrow(path, AudioStream, stream))
         rate = opened.stream.codec_context.sample_rate
         first = round(start * rate)
         end = math.inf if math.isinf(seconds) else first + round(seconds * rate)
-        runs = _runs(opened, first, end, chosen(path, channels, opened.stream.codec_context.layout.nb_channels))
-        return _laid_out(opened, runs, first, end), rate
+        runs = _runs(
+            opened, first, end, select_channels(path, channels, opened.stream.codec_context.layout.nb_channels)
+        )
+        return _assemble(opened, runs, first, end), rate
 
 
 def stream_rate(path: Path, stream: int) -> int:
-    """Rate in Hz of one of the audio streams that FFmpeg decodes.
+    """Sample rate in Hz of an audio stream decoded by FFmpeg.
 
     Raises:
         InputError: no such stream.
@@ -82,8 +84,8 @@ def stream_rate(path: Path, stream: int) -> int:
         return int(_settled(borrow(path, AudioStream, stream)).stream.codec_context.sample_rate)
 
 
-def chosen(path: Path, channels: Sequence[int] | None, count: int) -> list[int]:
-    """Channel indices, all of them for None.
+def select_channels(path: Path, channels: Sequence[int] | None, count: int) -> list[int]:
+    """Validated channel indices; all channels for None.
 
     Raises:
         InputError: an index is not among the file's `count` channels.
@@ -95,7 +97,7 @@ def chosen(path: Path, channels: Sequence[int] | None, count: int) -> list[int]:
 
 
 def _settled(opened: Opened[AudioStream]) -> Opened[AudioStream]:
-    """Past its first decoding, which cuts an encoder's delay otherwise than any later one; and with its anchor."""
+    """Run the first decode, which trims encoder delay differently from later ones, and set the anchor."""
     if opened.anchor is None:
         next(_decoded(opened, math.inf, [0]), None)
         opened.anchor = _anchor(opened) if _rounds(opened) else 0.0
@@ -103,21 +105,21 @@ def _settled(opened: Opened[AudioStream]) -> Opened[AudioStream]:
 
 
 def _runs(opened: Opened[AudioStream], first: int, end: float, channels: list[int]) -> list[_Run]:
-    """What is decoded from well before `first` to `end`, in samples."""
+    """Decode from a preroll before `first` to `end`, in samples."""
     rate = opened.stream.codec_context.sample_rate
     preroll = max(PREROLL * rate, 3 * (opened.stream.codec_context.frame_size or 0))
     for back in BACK:
         beginning = first - preroll - back * rate
         from_the_start = beginning <= 0
         opened.rewind() if from_the_start else opened.seek(opened.origin + int(beginning / rate / opened.tick))
-        runs = _grouped(_decoded(opened, end, channels), GAP * rate)
+        runs = _group_runs(_decoded(opened, end, channels), GAP * rate)
         if from_the_start or (runs and runs[0].begin <= beginning + preroll / 2):
             return runs
     raise AssertionError("the last step back leads to the beginning")
 
 
 def _decoded(opened: Opened[AudioStream], end: float, channels: list[int]) -> Iterator[tuple[float, np.ndarray]]:
-    """Frames up to past `end`, each with the sample that its time stamp says it begins at."""
+    """Frames up to past `end`, each with its start in samples by its time stamp."""
     context = opened.stream.codec_context
     scale = float(opened.tick * context.sample_rate)
     for packet in chain(opened.packets(), [None]):
@@ -131,13 +133,13 @@ def _decoded(opened: Opened[AudioStream], end: float, channels: list[int]) -> It
             at = ((frame.pts or 0) - opened.origin) * scale
             if frame.samples:
                 yield at, native_samples(frame, channels)
-            # One frame past the end tells silence in a gap from nothing more to come; time stamps may be rounded up.
+            # One frame past the end distinguishes a gap from the end of the stream; time stamps may be rounded up.
             if at >= end + GAP * context.sample_rate:
                 return
 
 
 def native_samples(frame: AudioFrame, channels: Sequence[int]) -> np.ndarray:
-    """Some channels of a decoded frame as they are stored: float32 `(channels, samples)`, full scale 1."""
+    """Selected channels of a decoded frame in stored order: float32 `(channels, samples)`, full scale 1."""
     # AudioFrame.planes and to_ndarray read past eight planar channels and crash (PyAV 18.1): each plane by its index.
     kind, full_scale = FORMATS[frame.format.name.removesuffix("p")]
     if frame.format.is_planar:
@@ -156,7 +158,7 @@ def _plane(frame: AudioFrame, index: int, kind: str, count: int) -> np.ndarray:
     return np.frombuffer(plane, np.dtype(kind), count)
 
 
-def _grouped(frames: Iterable[tuple[float, np.ndarray]], gap: float) -> list[_Run]:
+def _group_runs(frames: Iterable[tuple[float, np.ndarray]], gap: float) -> list[_Run]:
     runs: list[_Run] = []
     for at, frame in frames:
         if not runs or abs(at - runs[-1].begin - runs[-1].samples) > gap:
@@ -165,8 +167,8 @@ def _grouped(frames: Iterable[tuple[float, np.ndarray]], gap: float) -> list[_Ru
     return runs
 
 
-def _laid_out(opened: Opened[AudioStream], runs: list[_Run], first: int, end: float) -> Tensor:
-    """Runs pasted into silence."""
+def _assemble(opened: Opened[AudioStream], runs: list[_Run], first: int, end: float) -> Tensor:
+    """Place the runs on a zero-filled segment."""
     if not runs:
         raise InputError(f"{opened.path}: no sound of it can be decoded")
     begins = [_on_grid(opened, run) for run in runs]
@@ -187,9 +189,9 @@ def _laid_out(opened: Opened[AudioStream], runs: list[_Run], first: int, end: fl
 
 
 def _on_grid(opened: Opened[AudioStream], run: _Run) -> int:
-    """Where a run begins to the sample, though its time stamps may be rounded to milliseconds (Matroska, WebM).
+    """Sample-exact start of a run, although time stamps may be rounded to milliseconds (Matroska, WebM).
 
-    Decoders give whole blocks: the end of any frame lies whole blocks from the end of the file's first one.
+    Decoders return whole blocks: frame ends are a whole number of blocks after the end of the first frame.
     """
     if not _rounds(opened) or opened.anchor is None:
         return round(run.begin)
@@ -204,16 +206,16 @@ def _rounds(opened: Opened[AudioStream]) -> bool:
 
 
 def _anchor(opened: Opened[AudioStream]) -> float:
-    """Where the first frame ends, in samples, by the first second's time stamps."""
+    """End of the first frame in samples, from the time stamps of the first second."""
     opened.rewind()
     rate = opened.stream.codec_context.sample_rate
     second = float((opened.first - opened.origin) * opened.tick + 1) * rate
-    runs = _grouped(_decoded(opened, second, [0]), GAP * rate)
+    runs = _group_runs(_decoded(opened, second, [0]), GAP * rate)
     return float(runs[0].begin + runs[0].frames[0].shape[1]) if runs else 0.0
 
 
 def _block(stream: AudioStream) -> int:
-    """The number of samples that every frame's length is a multiple of; 1 if unknown."""
+    """Greatest common divisor of the frame lengths in samples; 1 if unknown."""
     context = stream.codec_context
     if context.name == "opus":
         return context.sample_rate // 400  # its shortest frame: 2.5 ms

@@ -1,4 +1,4 @@
-"""Sound on its way into a container."""
+"""Encode audio into packets for a container."""
 
 from __future__ import annotations
 
@@ -17,31 +17,31 @@ _FORMS = {"aac": "fltp", "libmp3lame": "fltp", "pcm_s24le": "s32"}
 
 
 def encoded(stream: AudioStream, blocks: Iterable[Tensor], rate: int) -> Iterator[Packet[Any]]:
-    """The packets of a sound, in the order of time.
+    """Encode audio into packets in time order.
 
     Args:
-        stream: of AAC, MP3 or PCM of 24 bits.
-        blocks: the sound piece by piece, `(channels, samples)`, full scale 1.
+        stream: AAC, MP3 or 24-bit PCM output stream.
+        blocks: audio blocks `(channels, samples)`, full scale 1.
         rate: Hz.
     """
     form, position = _FORMS[stream.codec_context.name], 0
     for block in blocks:
-        for piece in torch.split(block, rate, 1):  # type: ignore[no-untyped-call]
-            frame = _frame(piece, form, stream.codec_context.layout.name)
+        for chunk in torch.split(block, rate, 1):  # type: ignore[no-untyped-call]
+            frame = _frame(chunk, form, stream.codec_context.layout.name)
             frame.sample_rate, frame.pts, frame.time_base = rate, position, Fraction(1, rate)
-            position += piece.shape[1]
+            position += chunk.shape[1]
             yield from stream.encode(frame)
     yield from stream.encode(None)
 
 
-def instant(packet: Packet[Any]) -> float:
-    """Seconds at which a packet is decoded."""
+def decode_time(packet: Packet[Any]) -> float:
+    """Decoding time of a packet in seconds."""
     stamp = packet.dts if packet.dts is not None else packet.pts
     return float((stamp or 0) * packet.time_base)
 
 
-def _frame(piece: Tensor, form: str, layout: str) -> av.AudioFrame:
-    samples = np.ascontiguousarray(piece.float().cpu().numpy())
+def _frame(chunk: Tensor, form: str, layout: str) -> av.AudioFrame:
+    samples = np.ascontiguousarray(chunk.float().cpu().numpy())
     if form == "fltp":
         return av.AudioFrame.from_ndarray(samples, format=form, layout=layout)
     whole = np.round(np.clip(samples.astype(np.float64), -1, 1 - 2**-23) * 2**23).astype(np.int32) << 8

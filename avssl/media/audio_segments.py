@@ -1,4 +1,4 @@
-"""Sound at any instant, channel by channel as the file stores it: no layout is ever converted."""
+"""Random-access audio reading; channels keep the stored order, no layout is converted."""
 
 from __future__ import annotations
 
@@ -12,32 +12,32 @@ import torch
 from torch import Tensor
 
 from avssl.errors import InputError, MissingFileError
-from avssl.media.audio_decode import chosen, decode_stretch, stream_rate
+from avssl.media.audio_decode import decode_segment, select_channels, stream_rate
 from avssl.spatial.resample import resample, segment_with_context
 
 LIBSNDFILE = {".wav", ".flac", ".caf", ".aif", ".aiff", ".w64", ".rf64", ".ogg"}
-"""Files that libsndfile seeks in and reads; it leaves the eight channels of an ogg in the order of the file."""
+"""Suffixes read by libsndfile, which keeps the stored order of 8-channel ogg files."""
 
 
 def read_audio(
     path: Path | str, start: float, seconds: float, channels: Sequence[int] | None = None, stream: int = 0
 ) -> tuple[Tensor, int]:
-    """A stretch of sound, exact to the sample wherever it begins.
+    """Read a sample-exact audio segment.
 
     Args:
         path: wav, flac, caf, ... through libsndfile; anything else that FFmpeg reads.
         start: seconds from the file's beginning.
-        seconds: length; what the file lacks of it is silence.
+        seconds: length; zero-padded past the end of the file.
         channels: indices in the order of libsndfile or FFmpeg's decoder (YouTube's 6-channel AAC carries X, Y, W, 0,
-            Z, 0); None gives all.
-        stream: which of several sound streams.
+            Z, 0); None reads all.
+        stream: index of the audio stream.
 
     Returns:
         float32 `(channels, round(seconds * rate))`, full scale 1, and the rate in Hz.
 
     Raises:
         FileNotFoundError: there is no such file.
-        InputError: no sound in the file, no such channel or stream, or nothing but what lies past its end.
+        InputError: no audio in the file, no such channel or stream, or the segment starts past the end.
     """
     path = Path(path)
     if start < 0 or seconds <= 0:
@@ -53,15 +53,15 @@ def read_resampled(
     channels: Sequence[int] | None = None,
     stream: int = 0,
 ) -> Tensor:
-    """A segment of audio at any rate: the samples that the whole file has there when it is resampled.
+    """Read an audio segment at any rate, equal to the same segment of the resampled whole file.
 
-    Training, embedding and inference read through this function, so that the edges of a segment are the same in all.
+    Training, embedding and inference share this function, so segment edges are identical in all three.
 
     Args:
         path: see `read_audio`.
         start: seconds from the file's beginning.
-        seconds: length; what the file lacks of it is silence.
-        sample_rate: Hz, of what is returned.
+        seconds: length; zero-padded past the end of the file.
+        sample_rate: output rate in Hz.
         channels: see `read_audio`.
         stream: see `read_audio`.
 
@@ -83,7 +83,7 @@ def read_resampled(
 
 
 def audio_rate(path: Path, stream: int = 0) -> int:
-    """Rate of a file's audio stream in Hz, as `read_audio` gives it.
+    """Sample rate of a file's audio stream in Hz, as returned by `read_audio`.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -101,7 +101,7 @@ def audio_rate(path: Path, stream: int = 0) -> int:
 
 
 def read_all_audio(path: Path | str, channels: Sequence[int] | None = None, stream: int = 0) -> tuple[Tensor, int]:
-    """All the sound of a file; see `read_audio`."""
+    """Read all audio of a file; see `read_audio`."""
     return _read(Path(path), 0.0, math.inf, channels, stream)
 
 
@@ -111,11 +111,11 @@ def _read(path: Path, start: float, seconds: float, channels: Sequence[int] | No
         try:
             with soundfile.SoundFile(path) as file:
                 if file.subtype == "OPUS":
-                    return decode_stretch(path, start, seconds, channels, stream)
+                    return decode_segment(path, start, seconds, channels, stream)
                 return _seek_and_read(path, file, start, seconds, channels), file.samplerate
         except soundfile.LibsndfileError:
-            pass  # a caf or wav around a codec that libsndfile does not know: FFmpeg says what is wrong
-    return decode_stretch(path, start, seconds, channels, stream)
+            pass  # a caf or wav with a codec unsupported by libsndfile: FFmpeg reports the error
+    return decode_segment(path, start, seconds, channels, stream)
 
 
 def _require(path: Path) -> None:
@@ -131,7 +131,7 @@ def _seek_and_read(
         raise InputError(f"{path}: its sound ends at {file.frames / file.samplerate:.3f} s, asked for {start:.3f} s")
     count = file.frames - first if math.isinf(seconds) else round(seconds * file.samplerate)
     file.seek(first)
-    found = file.read(count, dtype="float32", always_2d=True)[:, chosen(path, channels, file.channels)]
+    found = file.read(count, dtype="float32", always_2d=True)[:, select_channels(path, channels, file.channels)]
     audio = np.zeros((found.shape[1], count), np.float32)
     audio[:, : len(found)] = found.T
     return torch.from_numpy(audio)

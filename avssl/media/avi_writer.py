@@ -1,4 +1,4 @@
-"""AVI as action data sets have it: XviD's pictures, and MP3."""
+"""AVI writer (Xvid MPEG-4 video, MP3 audio), the format of action recognition datasets."""
 
 from __future__ import annotations
 
@@ -17,25 +17,25 @@ from av.video.reformatter import ColorRange, Colorspace
 
 from avssl.errors import InputError
 from avssl.io.atomic import replacing
-from avssl.media.audio_encode import encoded, instant
+from avssl.media.audio_encode import decode_time, encoded
 from avssl.media.write_errors import writing
 
 MPEG4 = {"qmin": "3", "qmax": "3", "g": "12"}
-"""Quality is held, not rate, so that quick pictures come out no coarser than slow ones."""
+"""Constant quantizer: quality does not depend on motion."""
 LAYOUTS = {1: "mono", 2: "stereo"}
 
 
 def write_avi(
     path: Path | str, frames: Iterable[np.ndarray], frame_rate: float, audio: np.ndarray | None, sample_rate: int
 ) -> None:
-    """Write an AVI of MPEG-4 pictures as XviD has them, and of MP3 if it has sound.
+    """Write an AVI with Xvid MPEG-4 video and optional MP3 audio.
 
     Args:
         path: the file to write.
         frames: uint8 RGB `(height, width, 3)` each, even sides.
-        frame_rate: pictures a second.
-        audio: `(1 or 2, samples)`, full scale 1; None writes no sound stream.
-        sample_rate: Hz, one of MP3's.
+        frame_rate: frames per second.
+        audio: `(1 or 2, samples)`, full scale 1; None writes no audio stream.
+        sample_rate: Hz, a rate supported by MP3.
 
     Raises:
         InputError: no frames, odd sides, or more channels.
@@ -46,17 +46,17 @@ def write_avi(
     if first is None or first.shape[0] % 2 or first.shape[1] % 2:
         raise InputError(f"{target}: expected frames of even sides, got {'none' if first is None else first.shape}")
     if audio is not None and len(audio) not in LAYOUTS:
-        raise InputError(f"{target}: expected sound of 1 or 2 channels, got {len(audio)}")
+        raise InputError(f"{target}: expected audio of 1 or 2 channels, got {len(audio)}")
     with replacing(target) as part, writing(target), av.open(f"file:{part}", "w", format="avi") as container:
-        streams = [_frames(_film(container, first, frame_rate), chain([first], frames))]
+        streams = [_frames(_video_stream(container, first, frame_rate), chain([first], frames))]
         if audio is not None:
-            voice = container.add_stream("libmp3lame", rate=sample_rate, layout=LAYOUTS[len(audio)])
-            streams.append(_from_zero(encoded(voice, [torch.from_numpy(audio)], sample_rate)))
-        for packet in merge(*streams, key=instant):
+            audio_stream = container.add_stream("libmp3lame", rate=sample_rate, layout=LAYOUTS[len(audio)])
+            streams.append(_shift_to_zero(encoded(audio_stream, [torch.from_numpy(audio)], sample_rate)))
+        for packet in merge(*streams, key=decode_time):
             container.mux(packet)
 
 
-def _film(container: Any, first: np.ndarray, frame_rate: float) -> Any:
+def _video_stream(container: Any, first: np.ndarray, frame_rate: float) -> Any:
     stream = container.add_stream("mpeg4", rate=Fraction(frame_rate).limit_denominator(1001), options=MPEG4)
     stream.height, stream.width, stream.pix_fmt = *first.shape[:2], "yuv420p"
     stream.codec_tag = "xvid"
@@ -74,8 +74,8 @@ def _frames(stream: Any, frames: Iterable[np.ndarray]) -> Iterator[Packet[Any]]:
     yield from stream.encode(None)
 
 
-def _from_zero(packets: Iterator[Packet[Any]]) -> Iterator[Packet[Any]]:
-    """Packets from time 0 on: the coder's delay lies before it, where an AVI has no time and pictures would be late."""
+def _shift_to_zero(packets: Iterator[Packet[Any]]) -> Iterator[Packet[Any]]:
+    """Shift packets to start at 0: AVI cannot store the negative times of the encoder delay."""
     begins: int | None = None
     for packet in packets:
         assert packet.dts is not None

@@ -1,4 +1,4 @@
-"""Channels as a file has them -> ambiX (W, Y, Z, X; SN3D), by a declared layout or by the rules for undeclared ones."""
+"""Convert native channels to ambiX (W, Y, Z, X; SN3D) by a declared or inferred channel layout."""
 
 from __future__ import annotations
 
@@ -14,35 +14,35 @@ from avssl.spatial.ambisonics import convert
 
 ABSENT = -1
 UNUSED_LEVEL_DB = -45.0
-"""Below W: what lossy coding may leave in the unused channels of YouTube's 5.1; real 5.1 sound leaves -30 dB there."""
+"""Maximum level relative to W in the unused channels of YouTube's 5.1 (lossy coding residue; real 5.1: -30 dB)."""
 
 
 @dataclass(frozen=True)
-class SoundLayout:
-    """Where the channels of a first-order sound field stand in a file."""
+class ChannelLayout:
+    """Channel order and normalization of a first-order sound field in a file."""
 
     name: str
-    """As the manifest reports it."""
+    """Name in the manifest."""
     channels: tuple[int, int, int, int]
-    """Native channel for each of the four of `convention`; -1: the file lacks it, silence instead."""
+    """Native channel of each of the four components of `convention`; -1: missing, zeros instead."""
     convention: str = "ambix"
-    """Order and gain of these four, one of `avssl.spatial.ambisonics.convert`."""
+    """Order and normalization of the components, see `avssl.spatial.ambisonics.convert`."""
     unused: tuple[int, ...] = ()
-    """Native channels that carry nothing if the layout is what it seems."""
+    """Native channels that are silent in this layout."""
 
     def to_ambix(self, native: Tensor) -> Tensor:
-        """Sound `(native channels, samples)` as ambiX `(4, samples)`."""
+        """Convert audio `(native channels, samples)` to ambiX `(4, samples)`."""
         silence = torch.zeros_like(native[:1])
         return convert(torch.cat([native, silence])[list(self.channels)], self.convention, "ambix")
 
     def check_unused(self, energy: Tensor) -> None:
-        """Refuse sound that only looks like this layout.
+        """Validate that the unused channels are silent.
 
         Args:
             energy: sum of squares of each native channel, `(native channels,)`.
 
         Raises:
-            InputError: a channel that should be unused carries sound.
+            InputError: an unused channel has a signal.
         """
         for channel in self.unused:
             level = 10 * math.log10(float(energy[channel] / energy[self.channels[0]].clamp_min(1e-20)) + 1e-20)
@@ -56,26 +56,26 @@ class SoundLayout:
 _ACN = (0, 1, 2, 3)
 # YouTube's 327 is 5.1 AAC: FL FR FC LFE BL BR carry X, Y, W, nothing, Z, nothing.
 _DECLARED = {
-    "ambix": SoundLayout("ambix", _ACN),
-    "acn-n3d": SoundLayout("acn-n3d", _ACN, "acn-n3d"),
-    "fuma": SoundLayout("fuma", _ACN, "fuma"),
-    "youtube-327": SoundLayout("youtube-327", (2, 1, 4, 0), unused=(3, 5)),
-    "wxy": SoundLayout("wxy", (0, 2, ABSENT, 1)),
-    "wyx": SoundLayout("wyx", (0, 1, ABSENT, 2)),
-    "first4": SoundLayout("first4", _ACN),
+    "ambix": ChannelLayout("ambix", _ACN),
+    "acn-n3d": ChannelLayout("acn-n3d", _ACN, "acn-n3d"),
+    "fuma": ChannelLayout("fuma", _ACN, "fuma"),
+    "youtube-327": ChannelLayout("youtube-327", (2, 1, 4, 0), unused=(3, 5)),
+    "wxy": ChannelLayout("wxy", (0, 2, ABSENT, 1)),
+    "wyx": ChannelLayout("wyx", (0, 1, ABSENT, 2)),
+    "first4": ChannelLayout("first4", _ACN),
 }
 NAMES = tuple(_DECLARED)
 PAIRS = ("stereo", "binaural")
-"""Sound for two ears, left and right: prepared as it stands, and never guessed."""
+"""Two-channel layouts (left, right): stored unchanged, only when declared."""
 _EXACT = {"youtube-327": 6, "wxy": 3, "wyx": 3}
 
 
-def declared_layout(name: str, channels: int) -> SoundLayout:
-    """The layout that a user declared: the three-letter ones have SN3D gain and no Z.
+def declared_layout(name: str, channels: int) -> ChannelLayout:
+    """Look up a declared layout; wxy and wyx have SN3D normalization and no Z.
 
     Args:
-        name: one of `NAMES`; the full-sphere ones take the first four of 9, 16, 25... channels, first4 of any number.
-        channels: how many the file has.
+        name: one of `NAMES`; full-sphere layouts use the first 4 of 9, 16, 25... channels, first4 of any number.
+        channels: channel count of the file.
 
     Raises:
         InputError: the file has another number of channels.
@@ -90,20 +90,20 @@ def declared_layout(name: str, channels: int) -> SoundLayout:
     return layout
 
 
-def recognised_layout(channels: int, codec: str) -> SoundLayout:
-    """The layout of undeclared sound, by its number of channels and its codec.
+def infer_layout(channels: int, codec: str) -> ChannelLayout:
+    """Infer the layout of undeclared audio from channel count and codec.
 
     Args:
-        channels: how many the file has.
+        channels: channel count of the file.
         codec: FFmpeg's name, such as aac, opus, vorbis, pcm_s16le.
 
     Raises:
-        InputError: it cannot be first-order ambisonics, or it could be several things.
+        InputError: not first-order ambisonics, or ambiguous.
     """
     if channels in (1, 2):
         raise InputError(
             f"expected ambisonics (4 channels or more), this sound is {_count(channels)}"
-            f"{'; if two ears are wanted, declare --channel-layout stereo or binaural' if channels == 2 else ''}"
+            f"{'; for two-channel audio, declare --channel-layout stereo or binaural' if channels == 2 else ''}"
         )
     if channels == 3:
         return _DECLARED["wyx"]
@@ -112,7 +112,7 @@ def recognised_layout(channels: int, codec: str) -> SoundLayout:
     if channels == 4:
         return _DECLARED["ambix"]
     if _is_full_sphere(channels):
-        return SoundLayout("hoa-acn", _ACN)
+        return ChannelLayout("hoa-acn", _ACN)
     raise InputError(
         f"expected ambisonics (4, 9, 16, ... channels, or YouTube's 6-channel aac), this is {channels}-channel {codec} "
         "surround, not ambisonics; if it is, declare --channel-layout"
@@ -120,7 +120,7 @@ def recognised_layout(channels: int, codec: str) -> SoundLayout:
 
 
 def check_name(name: str) -> None:
-    """Refuse a layout that nobody knows.
+    """Validate a layout name.
 
     Raises:
         InputError: neither auto nor one of `NAMES` or `PAIRS`.
@@ -131,11 +131,11 @@ def check_name(name: str) -> None:
 
 
 def check_pair(name: str, channels: int) -> None:
-    """Refuse sound that is not for two ears.
+    """Validate the channel count of a two-channel layout.
 
     Args:
         name: one of `PAIRS`.
-        channels: how many the file has.
+        channels: channel count of the file.
 
     Raises:
         InputError: not two.

@@ -1,4 +1,4 @@
-"""Containers held open: one file, one stream, one decoder on one thread; a bounded number of them a thread."""
+"""Per-thread LRU cache of open containers: one file, stream and single-threaded decoder each."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from avssl.errors import InputError, MissingFileError
 
 S = TypeVar("S", VideoStream, AudioStream)
 BUDGET = 64
-"""What a thread holds open weighs at most so much: one a container, and one for each `PIXELS` of its pictures."""
+"""Maximum total weight per thread: 1 per container plus 1 per `PIXELS` of its frame size."""
 PIXELS = 200_000
 """A decoder keeps some twenty frames in memory."""
 
@@ -38,21 +38,21 @@ class Opened(Generic[S]):
     container: InputContainer
     stream: S
     tick: Fraction
-    """Seconds of one time stamp."""
+    """Seconds per time stamp unit."""
     origin: int
     """Time stamp of the file's 0 s."""
     reformatter: VideoReformatter = field(default_factory=VideoReformatter)
     anchor: float | None = None
-    """What `frames.py` or `stretch.py` have found out about its time stamps."""
+    """Time stamp reference of `video_decode` (ticks) or `audio_decode` (samples); None until set."""
 
     @property
     def first(self) -> int:
-        """Time stamp of the stream's beginning, as far as its header tells."""
+        """Time stamp of the start of the stream, by its header."""
         return self.origin if self.stream.start_time is None else max(self.stream.start_time, self.origin)
 
     @property
     def weight(self) -> int:
-        """What it takes of the budget."""
+        """Share of `BUDGET`."""
         pixels = self.stream.width * self.stream.height if isinstance(self.stream, VideoStream) else 0
         return 1 + pixels // PIXELS
 
@@ -63,7 +63,7 @@ class Opened(Generic[S]):
         self.container.close()
 
     def seek(self, stamp: int) -> None:
-        """Go to the last key frame at or before a time stamp, or to the beginning."""
+        """Seek to the last key frame at or before a time stamp, or to the start."""
         try:
             self.container.seek(stamp, stream=self.stream)
         except FFmpegError:
@@ -71,18 +71,18 @@ class Opened(Generic[S]):
             self.container.seek(max(0, int(stamp * self.tick * av.time_base)))
 
     def rewind(self) -> None:
-        """Go to the very beginning, ahead of an encoder's delay too: what lies before 0 s is decoded as well."""
+        """Seek to the start of the file, before the encoder delay (negative times are decoded too)."""
         self.seek(self.first - int(1 / self.tick))
 
     def packets(self) -> Iterator[Packet[S]]:
-        """What follows, up to where the file ends or breaks off."""
+        """Remaining packets, up to the end or a truncation."""
         with suppress(FFmpegError):
             yield from self.container.demux(self.stream)
 
 
 @contextmanager
 def reading(path: Path) -> Iterator[None]:
-    """One line with the path, whatever PyAV ran into."""
+    """Convert PyAV errors to a one-line `InputError` with the path."""
     try:
         yield
     except (FFmpegError, UnicodeDecodeError) as error:
@@ -91,11 +91,11 @@ def reading(path: Path) -> Iterator[None]:
 
 
 def open_container(path: Path) -> InputContainer:
-    """Open a file of any kind that FFmpeg knows.
+    """Open a media file with FFmpeg.
 
     Raises:
         FileNotFoundError: there is no such file.
-        InputError: not video or sound, or broken off before its header.
+        InputError: not video or audio, or truncated before its header.
     """
     if not path.is_file():
         raise MissingFileError(f"{path}: expected a video or sound file, there is none")
@@ -105,7 +105,7 @@ def open_container(path: Path) -> InputContainer:
 
 
 def streams_of(container: InputContainer, kind: Literal["video", "audio"]) -> list[Any]:
-    """The streams of one kind, without cover art and what there is no decoder for."""
+    """Decodable streams of one kind, without cover art."""
     streams = [stream for stream in container.streams if stream.type == kind and stream.codec_context is not None]
     return [stream for stream in streams if not stream.disposition & Disposition.attached_pic]
 
@@ -114,13 +114,13 @@ def open_stream(path: Path, kind: type[S], index: int = 0) -> Opened[S]:
     """Open one stream of a file.
 
     Args:
-        path: any file that FFmpeg knows.
-        kind: PyAV's class of video or of audio streams.
-        index: which of the streams of this kind.
+        path: any file that FFmpeg reads.
+        kind: PyAV's class of video or audio streams.
+        index: index among the streams of this kind.
 
     Raises:
         FileNotFoundError: there is no such file.
-        InputError: not video or sound, or there is no such stream.
+        InputError: not video or audio, or no such stream.
     """
     container = open_container(path)
     streams: list[S] = streams_of(container, "video" if kind is VideoStream else "audio")
@@ -132,13 +132,13 @@ def open_stream(path: Path, kind: type[S], index: int = 0) -> Opened[S]:
     # Frame threads deadlock when a loop over frames is left early; loaders use the cores by processes.
     stream.codec_context.thread_count = 1
     tick = Fraction(stream.time_base or Fraction(1, av.time_base))
-    # What lies before 0 (encoder delay, cut by an edit list) is not played; what begins late begins at 0.
+    # Negative times (encoder delay, cut by an edit list) are not played; a late first stream starts at 0.
     origin = max(0, container.start_time or 0) / (av.time_base * tick)
     return Opened(path, container, stream, tick, round(origin))
 
 
 class _Shelf(threading.local):
-    """The containers that this thread of this process holds open, the longest unused one first."""
+    """Open containers of this thread and process, least recently used first."""
 
     def __init__(self) -> None:
         self.process = os.getpid()
@@ -149,9 +149,9 @@ _shelf = _Shelf()
 
 
 def borrow(path: Path, kind: type[S], index: int = 0) -> Opened[S]:
-    """One stream of a file, from those held open if it is the same file still; see `open_stream`."""
+    """Return a cached open stream if the file is unchanged, else open it; see `open_stream`."""
     if _shelf.process != os.getpid():
-        # After a fork the file positions are shared with the parent: begin anew.
+        # A forked process shares file positions with its parent: start with an empty cache.
         _shelf.__init__()  # type: ignore[misc]
     status = path.stat() if path.is_file() else None
     key = (str(path), kind, index, status and (status.st_ino, status.st_size, status.st_mtime_ns))
@@ -163,6 +163,6 @@ def borrow(path: Path, kind: type[S], index: int = 0) -> Opened[S]:
 
 
 def close_all() -> None:
-    """Close what this thread holds open."""
+    """Close all containers cached by this thread."""
     while _shelf.held:
         _shelf.held.popitem()[1].container.close()

@@ -1,4 +1,4 @@
-"""Where it sounds, drawn on the picture: an overlay of directional energy on 360-degree video, with its sound."""
+"""Overlay of directional audio energy on 360-degree video."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ from torch import Tensor
 from avssl.errors import InputError
 from avssl.io.progress import track
 from avssl.media import write_spatial_mp4, write_video
-from avssl.media.channel_layouts import NAMES, SoundLayout, check_name, declared_layout, recognised_layout
+from avssl.media.channel_layouts import NAMES, ChannelLayout, check_name, declared_layout, infer_layout
 from avssl.media.projection_check import check_equirect
 from avssl.media.streams import AudioReader, VideoReader
 from avssl.media.video_writer import SLOWEST, require_writable
 from avssl.spatial.energy_map import energy_map
 from avssl.spatial.loudspeakers import downmix_stereo
 
-FILMS = (".mp4", ".mov")
+VIDEO_SUFFIXES = (".mp4", ".mov")
 BLOCK = 5.0
-"""Seconds of sound in memory at once."""
+"""Seconds of audio in memory at once."""
 ROWS = 32
-"""Of the map; a first-order field has nothing finer."""
-SMOOTH = 0.5
-"""Share of the map before that stays in the next: at 10 pictures a second, halved in 0.1 s."""
-OPAQUE = 0.6
-"""Of the loudest direction."""
+"""Height of the energy map; sufficient for first order."""
+SMOOTHING = 0.5
+"""Exponential smoothing factor per frame: at 10 frames/s energy halves in 0.1 s."""
+MAX_OPACITY = 0.6
+"""Opacity of the loudest direction."""
 RANGE_DB = 30.0
-"""Below the loudest picture so far, where the overlay has faded out."""
+"""Level below the loudest frame so far at which the overlay is transparent."""
 
 
 def write_energy_video(
@@ -47,50 +47,50 @@ def write_energy_video(
     declared: bool = False,
     progress: bool = True,
 ) -> None:
-    """Draw on each picture how loud the field is in every direction, bright where it is loudest, and keep its sound.
+    """Write a video with the directional energy of a sound field drawn over each frame.
 
-    Pictures and sound begin together and the shorter one ends it. Memory does not grow with the length.
+    Video and audio start together and the shorter one ends it. Memory does not grow with the length.
 
     Args:
-        path: the mp4 to write; its sound is the stereo preview of the field.
-        images: a video of equirectangular pictures.
-        field: a file with a first-order field, which may be the same.
-        layout: of the field's channels, as `prepare` has it: auto, or one of `avssl.media.channel_layouts.NAMES`.
-        frame_rate: pictures a second to draw.
-        height: of the pictures drawn, in pixels; twice as wide.
-        declared: the pictures are equirectangular whatever their header or shape says.
-        progress: whether to show a bar.
+        path: the mp4 to write; its audio is a stereo downmix of the field.
+        images: an equirectangular video.
+        field: a file with first-order ambisonics, possibly the same file.
+        layout: channel layout of the field: auto, or one of `avssl.media.channel_layouts.NAMES`.
+        frame_rate: output frames per second.
+        height: output height in pixels; the width is twice that.
+        declared: treat the frames as equirectangular whatever header or aspect ratio.
+        progress: show a progress bar.
 
     Raises:
-        InputError: pictures that are not equirectangular, sound that is no first-order field, numbers that have no
-            meaning, or a target that is no .mp4 or .mov, or one of the files to be read.
+        InputError: frames not equirectangular, audio not first-order ambisonics, invalid numbers, or a target that is
+            not .mp4 or .mov or is one of the input files.
         OSError: the file cannot be written.
     """
     _check(frame_rate, height)
-    film, (audio, known) = _sphere(Path(images), declared), _field(Path(field), layout)
-    target, size = _target(Path(path), film.path, audio.path), (height // 2 * 2, height // 2 * 4)
-    times = list(np.arange(max(1, int(film.length() * frame_rate))) / frame_rate)
+    video, (audio, known) = _open_video(Path(images), declared), _open_field(Path(field), layout)
+    target, size = _target(Path(path), video.path, audio.path), (height // 2 * 2, height // 2 * 4)
+    times = list(np.arange(max(1, int(video.length() * frame_rate))) / frame_rate)
     shown = track(times, "draw energy", "frames", shown=progress, transient=True)
-    frames = film.frames(times, size)
+    frames = video.frames(times, size)
     maps = _maps(audio, known.to_ambix, frame_rate)
-    drawn = (_drawn(frame, *level) for _, frame, level in zip(shown, frames, maps, strict=False))
+    drawn = (_blend(frame, *level) for _, frame, level in zip(shown, frames, maps, strict=False))
     with TemporaryDirectory(prefix=f".{target.stem}-", dir=target.parent) as folder:
         silent = Path(folder) / "drawn.mp4"
         write_video(silent, drawn, frame_rate, gop=round(2 * frame_rate) or 1)
-        heard = _heard(audio, known, VideoReader(silent).length())
-        write_spatial_mp4(target, silent, heard, audio.sample_rate, panoramic=True)
+        preview = _stereo_preview(audio, known, VideoReader(silent).length())
+        write_spatial_mp4(target, silent, preview, audio.sample_rate, panoramic=True)
 
 
 def _check(frame_rate: float, height: int) -> None:
     if not SLOWEST <= frame_rate < math.inf:
-        raise InputError(f"frame_rate is {SLOWEST} pictures a second or more, not {frame_rate}")
+        raise InputError(f"expected frame_rate >= {SLOWEST} frames per second, got {frame_rate}")
     if height < ROWS:
-        raise InputError(f"height is {ROWS} rows or more, not {height}")
+        raise InputError(f"expected height >= {ROWS} pixels, got {height}")
 
 
 def _target(path: Path, *read: Path) -> Path:
-    """The film to be written, seen to before any work."""
-    if path.suffix.lower() not in FILMS:
+    """Validate the output path before any work."""
+    if path.suffix.lower() not in VIDEO_SUFFIXES:
         raise InputError(f"{path}: expected the name of a .mp4 or .mov file to write")
     if path.is_dir():
         raise InputError(f"{path}: expected a file to write, this is a folder")
@@ -99,7 +99,7 @@ def _target(path: Path, *read: Path) -> Path:
     return require_writable(path)
 
 
-def _sphere(path: Path, declared: bool) -> VideoReader:
+def _open_video(path: Path, declared: bool) -> VideoReader:
     frames = VideoReader(path)
     try:
         check_equirect(frames, declared=declared, vouched=False, declare="--panorama")
@@ -108,18 +108,18 @@ def _sphere(path: Path, declared: bool) -> VideoReader:
     return frames
 
 
-def _field(path: Path, name: str) -> tuple[AudioReader, SoundLayout]:
+def _open_field(path: Path, name: str) -> tuple[AudioReader, ChannelLayout]:
     audio = AudioReader(path)
     try:
         check_name(name)
         declared = name in NAMES
-        layout = declared_layout(name, audio.channels) if declared else recognised_layout(audio.channels, audio.codec)
+        layout = declared_layout(name, audio.channels) if declared else infer_layout(audio.channels, audio.codec)
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
     return audio, layout
 
 
-def _heard(audio: AudioReader, layout: SoundLayout, seconds: float) -> Iterator[Tensor]:
+def _stereo_preview(audio: AudioReader, layout: ChannelLayout, seconds: float) -> Iterator[Tensor]:
     left = round(seconds * audio.sample_rate)
     for block in audio.play(BLOCK):
         yield downmix_stereo(layout.to_ambix(block[:, :left]))
@@ -131,23 +131,23 @@ def _heard(audio: AudioReader, layout: SoundLayout, seconds: float) -> Iterator[
 def _maps(
     audio: AudioReader, prepared: Callable[[Tensor], Tensor], frame_rate: float
 ) -> Iterator[tuple[NDArray[np.float32], float]]:
-    """For each picture how far every direction stands out, 0 to 1, `(ROWS, 2 ROWS)`; and how loud it is, 0 to 1."""
+    """Per frame: energy map `(ROWS, 2 ROWS)` scaled to 0..1, and overall level 0..1."""
     power: Tensor | None = None
     loudest = 1e-12
     step = audio.sample_rate / frame_rate
-    for piece in _pieces(map(prepared, audio.play(BLOCK)), step):
-        now = energy_map(piece, ROWS, 2 * ROWS).square()
-        power = now if power is None else SMOOTH * power + (1 - SMOOTH) * now
+    for segment in _frame_segments(map(prepared, audio.play(BLOCK)), step):
+        now = energy_map(segment, ROWS, 2 * ROWS).square()
+        power = now if power is None else SMOOTHING * power + (1 - SMOOTHING) * now
         peak = float(power.max())
         loudest = max(loudest, peak)
         presence = min(1.0, max(0.0, 1 + 10 * np.log10(max(peak, 1e-12) / loudest) / RANGE_DB))
         low = power.min()
-        # A first-order beam is wide: what is drawn is where it stands out.
+        # First-order beams are wide: subtract the minimum.
         yield ((power - low) / (power.max() - low).clamp(min=1e-12)).numpy().astype(np.float32), presence
 
 
-def _pieces(blocks: Iterable[Tensor], step: float) -> Iterator[Tensor]:
-    """The sound of each picture, from where it begins to where the next one does."""
+def _frame_segments(blocks: Iterable[Tensor], step: float) -> Iterator[Tensor]:
+    """Split audio blocks into one segment per frame of `step` samples."""
     held: Tensor | None = None
     index, dropped = 0, 0
     for block in blocks:
@@ -157,11 +157,11 @@ def _pieces(blocks: Iterable[Tensor], step: float) -> Iterator[Tensor]:
             held, dropped, index = held[:, length:], dropped + length, index + 1
 
 
-def _drawn(frame: NDArray[np.uint8], strength: NDArray[np.float32], presence: float) -> NDArray[np.uint8]:
-    # The left edge goes on at the right one.
+def _blend(frame: NDArray[np.uint8], strength: NDArray[np.float32], presence: float) -> NDArray[np.uint8]:
+    # Wrap horizontally for interpolation.
     height, width = frame.shape[:2]
     wide = cv2.resize(np.hstack([strength] * 3), (3 * width, height), interpolation=cv2.INTER_CUBIC)
     smooth = np.clip(wide[:, width : 2 * width], 0, 1)
     colours = cv2.applyColorMap((255 * smooth).astype(np.uint8), cv2.COLORMAP_TURBO)[..., ::-1]
-    share = (OPAQUE * presence * smooth)[..., None]
+    share = (MAX_OPACITY * presence * smooth)[..., None]
     return np.asarray(frame * (1 - share) + colours * share).round().astype(np.uint8)

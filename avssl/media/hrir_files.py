@@ -1,4 +1,4 @@
-"""Head-related impulse responses from files: SOFA (AES69), and folders of sound files."""
+"""Read head-related impulse responses from SOFA files (AES69) and folders of audio files."""
 
 from __future__ import annotations
 
@@ -21,28 +21,28 @@ logger = logging.getLogger(__name__)
 
 _CONVENTION = "SimpleFreeFieldHRIR"
 _LATEST = 1.0
-"""Seconds of `Data.Delay`; more is no head."""
+"""Maximum `Data.Delay` in seconds."""
 _AUDIBLE = 3.0
-"""Decibels between the ears, on average over sources at the sides, that tell left from right."""
+"""Minimum interaural level difference in dB, averaged over lateral sources, to identify the left ear."""
 _WIDTH = 0.25
-"""From the rightmost to the leftmost source on the unit sphere, at least."""
+"""Minimum lateral extent of the sources on the unit sphere."""
 
 
 def read_hrirs(path: Path) -> HrirSet:
-    """Read the responses of a listener, at the rate they were measured at.
+    """Read an HRIR set at its measured sample rate.
 
     Args:
-        path: a SOFA file of the convention SimpleFreeFieldHRIR, or a folder of sound files as `read_folder` knows it.
+        path: a SOFA file of the convention SimpleFreeFieldHRIR, or a folder of audio files, see `read_folder`.
 
     Raises:
-        InputError: the file is spoiled, of another convention, or holds what is no pair of ears.
+        InputError: the file is corrupt, of another convention, or not a valid two-ear set.
         OSError: it cannot be read.
     """
     path = Path(path)
     if not path.exists():
         raise MissingFileError(f"{path}: no such file or folder of head-related responses")
     hrirs = read_folder(path) if path.is_dir() else _read_file(path)
-    _require_ears(path, hrirs)
+    _require_binaural(path, hrirs)
     return hrirs
 
 
@@ -51,18 +51,18 @@ def _read_file(path: Path) -> HrirSet:
         with h5py.File(path, "r") as file:
             return _read(SofaFile(path, file))
     except (OSError, RuntimeError, KeyError, TypeError, ValueError) as error:
-        # h5py lets spoiled bytes surface as any of these; what is said of this file already stays as it is.
+        # h5py raises any of these for corrupt bytes; our own errors pass through.
         if isinstance(error, (InputError, PermissionError)):
             raise
         reason = " ".join(str(error).split())
         raise InputError(f"{path}: expected a SOFA file, this one cannot be read ({reason})") from error
 
 
-def _require_ears(path: Path, hrirs: HrirSet) -> None:
-    """See that both ears hear, and that sound comes from more to the left and more to the right."""
+def _require_binaural(path: Path, hrirs: HrirSet) -> None:
+    """Validate non-zero responses of both ears and lateral extent of the sources."""
     for ear, loudest in zip(("left", "right"), hrirs.responses.abs().amax((0, 2)).tolist(), strict=True):
         if loudest == 0:
-            raise InputError(f"{path}: expected responses of two ears, the {ear} one hears nothing from anywhere")
+            raise InputError(f"{path}: expected responses of two ears, got only zeros for the {ear} ear")
     side = direction(*hrirs.directions.T)[:, 1]
     if side.max() - side.min() < _WIDTH:
         raise InputError(f"{path}: expected responses to sources around a head, all are in one sagittal plane")
@@ -100,20 +100,22 @@ def _rate(sofa: SofaFile) -> int:
 
 
 def _sources(sofa: SofaFile, count: int) -> Array:
-    """Where the sources are, as the listener sees them: `(measurements, 3)` along x, y, z in metres."""
+    """Source positions relative to the listener: `(measurements, 3)` along x, y, z in metres."""
     place = sofa.positions("SourcePosition", count)
     if "ListenerPosition" in sofa:
         place = place - sofa.positions("ListenerPosition", count)
     if "ListenerView" in sofa and "ListenerUp" in sofa:
         kind = sofa.text("Type", "ListenerView").lower() or "cartesian"
-        place = _turned(sofa, place, *(sofa.positions(name, count, kind) for name in ("ListenerView", "ListenerUp")))
+        place = _rotate_to_listener(
+            sofa, place, *(sofa.positions(name, count, kind) for name in ("ListenerView", "ListenerUp"))
+        )
     if not np.linalg.norm(place, axis=-1).all():
         raise InputError(f"{sofa.path}: a source stands in the middle of the head, and has no direction")
     return place
 
 
-def _turned(sofa: SofaFile, place: Array, front: Array, up: Array) -> Array:
-    """Places `(measurements, 3)` along front, left and up of who looks to the front."""
+def _rotate_to_listener(sofa: SofaFile, place: Array, front: Array, up: Array) -> Array:
+    """Rotate positions `(measurements, 3)` to the listener's front, left, up axes."""
     left = np.cross(up, front)
     axes = np.stack([front, left, np.cross(front, left)], 1)
     length = np.linalg.norm(axes, axis=-1, keepdims=True)
@@ -123,7 +125,7 @@ def _turned(sofa: SofaFile, place: Array, front: Array, up: Array) -> Array:
 
 
 def _delayed(sofa: SofaFile, impulses: Array, rate: int) -> torch.Tensor:
-    """Responses `(measurements, 2, samples)` with their delays, in samples, put back in front."""
+    """Responses `(measurements, 2, samples)` with `Data.Delay` (samples) applied."""
     delays = sofa.rows("Data.Delay", len(impulses), 2)
     if not 0 <= delays.min() <= delays.max() <= _LATEST * rate:
         raise InputError(
@@ -139,28 +141,26 @@ def _delayed(sofa: SofaFile, impulses: Array, rate: int) -> torch.Tensor:
 
 
 def _left_receiver(sofa: SofaFile, impulses: Array, sources: Array) -> int:
-    """Which receiver is the left ear: by its position, unless the sound itself says the other.
+    """Index of the left receiver: by position, unless the level difference contradicts it.
 
-    A head shades its far ear; published files are known whose positions are exchanged and whose responses are not.
+    The head shadows the far ear; some published files have swapped positions but correct responses.
     """
     stated, louder = _stated_left(sofa), _louder_near_first(impulses, sources)
     if abs(louder) < _AUDIBLE:
         if stated is None:
-            raise InputError(
-                f"{sofa.path}: neither ReceiverPosition nor the responses tell the left ear from the right"
-            )
+            raise InputError(f"{sofa.path}: neither ReceiverPosition nor the responses identify the left ear")
         return stated
-    heard = int(louder < 0)
-    if stated not in (None, heard):
+    measured = int(louder < 0)
+    if stated not in (None, measured):
         message = (
             "%s: ReceiverPosition exchanges the ears: sources at the sides are %.0f dB louder in the far one; swapped"
         )
         logger.warning(message, sofa.path, abs(louder))
-    return heard
+    return measured
 
 
 def _louder_near_first(impulses: Array, sources: Array) -> float:
-    """Decibels by which sources at the sides are louder in the near ear, were the first receiver the left one."""
+    """Near-ear over far-ear level in dB of lateral sources, if the first receiver is the left ear."""
     side = sources[:, 1] / np.linalg.norm(sources, axis=-1)
     energy = (impulses**2).sum(-1)
     left, right = np.clip(side, 0, 1) @ energy, np.clip(-side, 0, 1) @ energy
@@ -179,7 +179,7 @@ def _stated_left(sofa: SofaFile) -> int | None:
 
 
 def _farthest(sources: Array) -> NDArray[np.intp]:
-    """Measurements to keep, in order: of several distances in a direction the farthest; sources are far away here."""
+    """Indices of the farthest measurement per direction, in order (far-field approximation)."""
     distance = np.linalg.norm(sources, axis=-1)
     _, group = np.unique(np.round(sources / distance[:, None], 3), axis=0, return_inverse=True)
     most = np.zeros(len(sources))

@@ -1,4 +1,4 @@
-"""Head-related impulse responses from folders of sound files: CIPIC's and SADIE's."""
+"""Read head-related impulse responses from CIPIC and SADIE folders of wav files."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _SADIE = re.compile(rf"azi_{_NUMBER}_ele_{_NUMBER}(?:_\w+)?\.wav")
 
 
 def read_folder(folder: Path) -> HrirSet:
-    """Read the responses of a listener from sound files whose names tell directions.
+    """Read an HRIR set from wav files with directions in their names.
 
     - CIPIC: `{neg}AZIMUTHaz{left,right}.wav`, a frame for each of 50 elevations and a channel for each tap. Angles are
       interaural-polar, azimuth to the right: azimuth is the angle off the median plane, elevation turns about the axis
@@ -32,10 +32,10 @@ def read_folder(folder: Path) -> HrirSet:
     - SADIE: `azi_AZIMUTH_ele_ELEVATION*.wav`, left and right channel, azimuth counter-clockwise: 90 is left.
 
     Args:
-        folder: with the files, or with one folder that has them.
+        folder: contains the files, directly or in one subfolder.
 
     Raises:
-        InputError: no such files, or files that do not fit one another.
+        InputError: no such files, or inconsistent files.
     """
     for pattern, read in ((_CIPIC, _read_cipic), (_SADIE, _read_sadie)):
         places = sorted({path.parent for path in folder.rglob("*.wav") if pattern.fullmatch(path.name)})
@@ -93,7 +93,7 @@ def _read_sadie(folder: Path) -> HrirSet:
 
 
 def _read_audio(path: Path, shape: tuple[int | None, int | None]) -> tuple[Array, int]:
-    """Samples `(frames, channels)` and rate of a sound file."""
+    """Samples `(frames, channels)` and rate of an audio file."""
     try:
         audio, rate = soundfile.read(path, dtype="float32", always_2d=True)
     except soundfile.LibsndfileError as error:
@@ -102,7 +102,7 @@ def _read_audio(path: Path, shape: tuple[int | None, int | None]) -> tuple[Array
         frames, channels = ("any" if want is None else want for want in shape)
         raise InputError(f"{path}: expected {frames} frames of {channels} channels, this has {audio.shape}")
     if not np.isfinite(audio).all():
-        raise InputError(f"{path}: sound is made of finite numbers, here are others")
+        raise InputError(f"{path}: audio contains NaN or Inf")
     return audio, int(rate)
 
 

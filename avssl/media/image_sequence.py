@@ -1,4 +1,4 @@
-"""A folder of numbered pictures, read as if it were a video."""
+"""Read a folder of numbered images as a video."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from avssl.errors import InputError
 SUFFIXES = frozenset((".jpg", ".jpeg", ".png"))
 
 
-class Stills:
-    """Numbered pictures of one size, such as 1.jpg or 000001.png: as an order of time the number counts, not the name.
+class ImageSequence:
+    """Numbered images of one size, such as 1.jpg or 000001.png, ordered by number.
 
-    The first number is at 0 s. A number that is missing leaves the picture before it standing.
+    The first number is at 0 s. A missing number repeats the image before it.
 
     Args:
-        folder: where they lie; other files do not count, nor do pictures without a number.
-        frame_rate: numbers a second.
+        folder: image folder; other files and images without a number are ignored.
+        frame_rate: numbers per second.
 
     Raises:
-        InputError: there are none, two have one number, or the first one cannot be read.
+        InputError: no images, two with the same number, or the first one cannot be read.
     """
 
     def __init__(self, folder: Path, frame_rate: float) -> None:
@@ -43,12 +43,12 @@ class Stills:
         self.seconds = self.length()
 
     def length(self) -> float:
-        """Seconds to the end of the last picture, which is as long as most are."""
+        """Duration in seconds; the last image lasts the median interval."""
         gaps = [later - earlier for earlier, later in pairwise(self.steps)]
         return (self.steps[-1] + median(gaps or [1])) / self.frame_rate
 
     def frames(self, times: Sequence[float], size: tuple[int, int]) -> Iterator[np.ndarray]:
-        """The picture shown at each instant, scaled.
+        """Yield the image at each time, scaled.
 
         Args:
             times: seconds, ascending.
@@ -58,7 +58,7 @@ class Stills:
             uint8 RGB `(height, width, 3)`.
 
         Raises:
-            InputError: one cannot be read, or is of another size than the first.
+            InputError: an image cannot be read, or its size differs from the first.
         """
         held, image = -1, np.empty(0)
         for time in times:
@@ -71,41 +71,41 @@ class Stills:
         image = decoded(path)
         if image.shape[:2] != (self.height, self.width):
             found = f"{image.shape[1]}x{image.shape[0]}"
-            raise InputError(f"{path}: expected {self.width}x{self.height} like the first picture, this is {found}")
+            raise InputError(f"{path}: expected {self.width}x{self.height} like the first image, got {found}")
         smaller = size[0] < self.height
         return cv2.resize(image, size[::-1], interpolation=cv2.INTER_AREA if smaller else cv2.INTER_LINEAR)
 
 
 def _numbered(folder: Path) -> list[tuple[int, Path]]:
-    """The pictures with their numbers, the last ones in their names, in order."""
+    """Images with the last number in their names, sorted by it."""
     found: dict[int, Path] = {}
     for path in sorted(each for each in folder.iterdir() if each.suffix.lower() in SUFFIXES):
         digits = re.findall("[0-9]+", path.stem)
         if path.name.startswith(".") or not digits:
             continue
         if (number := int(digits[-1])) in found:
-            raise InputError(f"{folder}: expected one picture of a number, found {found[number].name} and {path.name}")
+            raise InputError(f"{folder}: expected one image per number, found {found[number].name} and {path.name}")
         found[number] = path
     if not found:
-        raise InputError(f"{folder}: expected numbered pictures (.jpg, .png), found none")
+        raise InputError(f"{folder}: expected numbered images (.jpg, .png), found none")
     return sorted(found.items())
 
 
 def decoded(path: Path) -> np.ndarray:
-    """A picture, turned as its tags say: uint8 RGB `(height, width, 3)`.
+    """Decode an image with EXIF orientation applied: uint8 RGB `(height, width, 3)`.
 
     Raises:
         InputError: it cannot be read.
-        OSError: it is not there.
+        OSError: no such file.
     """
-    from torchvision.io import ImageReadMode, decode_image  # seconds to import, for those who need it
+    from torchvision.io import ImageReadMode, decode_image  # slow import
 
     try:
         stored = torch.from_numpy(np.fromfile(path, np.uint8))
         image = decode_image(stored, ImageReadMode.RGB, apply_exif_orientation=True)
     except (RuntimeError, ValueError) as error:
         reason = next(iter(str(error).splitlines()), "")
-        raise InputError(f"{path}: expected a picture, cannot be read: {reason}") from error
+        raise InputError(f"{path}: expected an image, cannot be read: {reason}") from error
     if image.dtype != torch.uint8:
-        raise InputError(f"{path}: expected a picture of 8 bits a colour, this is {image.dtype}")
+        raise InputError(f"{path}: expected an image with 8 bits per channel, got {image.dtype}")
     return np.ascontiguousarray(image.permute(1, 2, 0).numpy())

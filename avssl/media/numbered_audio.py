@@ -1,4 +1,4 @@
-"""A sound in numbered files, one after the other, read as if it were one file."""
+"""Read numbered audio files as one consecutive recording."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ SUFFIXES = frozenset((".wav", ".flac"))
 
 
 class NumberedAudio:
-    """Numbered files, such as 000000.wav: as an order of time the number counts, not the name.
+    """Numbered audio files, such as 000000.wav, ordered by number.
 
     Args:
-        folder: where they lie; other files do not count, nor do those without a number.
+        folder: audio folder; other files and those without a number are ignored.
 
     Raises:
-        InputError: there are none, one is missing between two others, or the first cannot be read.
+        InputError: no files, a missing number, or the first file cannot be read.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -33,29 +33,29 @@ class NumberedAudio:
         self.seconds = first.seconds * (len(self.files) - 1) + AudioReader(self.files[-1]).seconds
 
     def play(self, seconds: float) -> Iterator[Tensor]:
-        """All of it, in float32 blocks `(channels, samples)` of so many seconds; the last one may be shorter.
+        """Yield all audio in float32 blocks `(channels, samples)` of `seconds`; the last may be shorter.
 
         Raises:
             InputError: a file cannot be read, or differs from the first in channels or rate.
         """
-        yield from in_blocks(self._pieces(seconds), round(seconds * self.sample_rate))
+        yield from in_blocks(self._file_blocks(seconds), round(seconds * self.sample_rate))
 
-    def _pieces(self, seconds: float) -> Iterator[Tensor]:
+    def _file_blocks(self, seconds: float) -> Iterator[Tensor]:
         for path in self.files:
-            piece = AudioReader(path)
-            if (piece.channels, piece.sample_rate) != (self.channels, self.sample_rate):
-                wanted, found = (f"{each.channels} channels at {each.sample_rate} Hz" for each in (self, piece))
-                raise InputError(f"{path}: expected {wanted} like the first piece, this is {found}")
-            yield from piece.play(seconds)
+            reader = AudioReader(path)
+            if (reader.channels, reader.sample_rate) != (self.channels, self.sample_rate):
+                wanted, found = (f"{each.channels} channels at {each.sample_rate} Hz" for each in (self, reader))
+                raise InputError(f"{path}: expected {wanted} like the first file, got {found}")
+            yield from reader.play(seconds)
 
 
 def _numbered(folder: Path) -> list[Path]:
-    """The files in the order of their numbers, which follow one another."""
+    """Files sorted by number; numbers must be consecutive."""
     names = (each for each in folder.iterdir() if each.suffix.lower() in SUFFIXES and not each.name.startswith("."))
     found = sorted((int(digits[-1]), path) for path in names if (digits := re.findall("[0-9]+", path.stem)))
     if not found:
-        raise InputError(f"{folder}: expected numbered sound files (.wav, .flac), found none")
+        raise InputError(f"{folder}: expected numbered audio files (.wav, .flac), found none")
     for expected, (number, path) in enumerate(found, found[0][0]):
         if number != expected:
-            raise InputError(f"{folder}: expected piece {expected} of the sound, found {path.name}")
+            raise InputError(f"{folder}: expected audio file number {expected}, found {path.name}")
     return [path for _, path in found]

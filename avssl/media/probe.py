@@ -1,4 +1,4 @@
-"""What a file's header says, checked where headers are known to lie."""
+"""Read stream information from file headers, with fallbacks where headers are unreliable."""
 
 from __future__ import annotations
 
@@ -20,49 +20,49 @@ from avssl.media.container_cache import open_container, reading, streams_of
 
 @dataclass(frozen=True)
 class VideoStreamInfo:
-    """The header of one video stream."""
+    """Header of one video stream."""
 
     width: int
     """Pixels."""
     height: int
     """Pixels."""
     frame_rate: float
-    """Average pictures a second, or FFmpeg's guess; 0 if there is neither."""
+    """Average frames per second, or FFmpeg's guess; 0 if neither is known."""
     seconds: float
-    """Its length, or else that of the file; 0 if the header tells neither."""
+    """Duration of the stream, or else of the file; 0 if the header has neither."""
     codec: str
     """FFmpeg's name."""
     start: float
     """Seconds from the file's beginning to the first frame."""
     header_frames: int
-    """Frames by the header: often one too many, 0 in every webm and mkv."""
+    """Frame count in the header: often one too many, 0 in webm and mkv."""
     aspect: float
-    """Width over height of one pixel; 1 unless the header says otherwise."""
+    """Pixel aspect ratio (width / height); 1 if not in the header."""
 
 
 @dataclass(frozen=True)
 class AudioStreamInfo:
-    """The header of one sound stream."""
+    """Header of one audio stream."""
 
     channels: int
     sample_rate: int
     """Hz."""
     seconds: float
-    """Its length, or else that of the file; 0 if the header tells neither."""
+    """Duration of the stream, or else of the file; 0 if the header has neither."""
     codec: str
     """FFmpeg's name."""
     layout: str
-    """What the header calls its channels, such as quad or 5.1; ambisonics have no name of their own."""
+    """FFmpeg's channel layout name, such as quad or 5.1; ambisonics have none."""
     start: float
     """Seconds from the file's beginning to the first sample."""
 
 
 @dataclass(frozen=True)
 class MediaInfo:
-    """What is in a file."""
+    """Streams and metadata of a file."""
 
     seconds: float
-    """How long the longest stream is."""
+    """Duration of the longest stream."""
     videos: tuple[VideoStreamInfo, ...]
     """Without cover art."""
     audio_streams: tuple[AudioStreamInfo, ...]
@@ -71,21 +71,21 @@ class MediaInfo:
 
     @property
     def video(self) -> VideoStreamInfo | None:
-        """The first of the video streams."""
+        """The first video stream."""
         return next(iter(self.videos), None)
 
     @property
     def audio(self) -> AudioStreamInfo | None:
-        """The first of the sound streams."""
+        """The first audio stream."""
         return next(iter(self.audio_streams), None)
 
 
 def probe(path: Path | str) -> MediaInfo:
-    """Read the header of a video or sound file, and its packets where the header gives no duration.
+    """Read the header of a media file, and its packets where the header has no duration.
 
     Raises:
         FileNotFoundError: there is no such file.
-        InputError: neither video nor sound, or broken off before its header.
+        InputError: neither video nor audio, or truncated before its header.
     """
     path = Path(path)
     with reading(path), open_container(path) as container:
@@ -141,6 +141,6 @@ def _seconds(container: InputContainer) -> float:
     if container.duration:
         return float(container.duration / av.time_base)
     ends: list[Fraction] = []
-    with suppress(FFmpegError):  # a file that breaks off is as long as what is there
+    with suppress(FFmpegError):  # truncated file: duration up to the last packet
         ends.extend((p.pts + (p.duration or 0)) * p.time_base for p in container.demux() if p.pts is not None)
     return max(0.0, float(max(ends, default=0)) - max(0, container.start_time or 0) / av.time_base)

@@ -1,4 +1,4 @@
-"""What a SOFA file (AES69, in HDF5) says, checked as it is read."""
+"""Validated access to SOFA files (AES69, HDF5)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from avssl.errors import InputError
 Array = NDArray[np.float64]
 
 _MOST = 200_000_000
-"""Numbers in one variable; ten times the largest set of responses published."""
+"""Maximum values per variable; ten times the largest published HRIR set."""
 
 
 class SofaFile:
@@ -42,7 +42,7 @@ class SofaFile:
         """A variable, of any shape.
 
         Raises:
-            InputError: it is missing, no numbers, too large to be true, or not finite.
+            InputError: missing, not numeric, too large, or not finite.
         """
         variable = self._file.get(name)
         if not isinstance(variable, h5py.Dataset) or variable.dtype.kind not in "fiu" or variable.shape is None:
@@ -51,11 +51,11 @@ class SofaFile:
             raise InputError(f"{self.path}: {name} has {variable.size} numbers, more than any set of responses")
         values = np.asarray(variable[()], np.float64)
         if not np.isfinite(values).all():
-            raise InputError(f"{self.path}: {name} is made of finite numbers, here are others")
+            raise InputError(f"{self.path}: {name} contains NaN or Inf")
         return values
 
     def rows(self, name: str, count: int, columns: int) -> Array:
-        """A variable with a row a measurement, or one row for all: `(count, columns)`.
+        """A variable with one row per measurement, or one row broadcast to all: `(count, columns)`.
 
         Raises:
             InputError: another shape, or as `numbers`.
@@ -66,7 +66,7 @@ class SofaFile:
         return np.array(np.broadcast_to(values, (count, columns)))
 
     def positions(self, name: str, count: int, kind: str = "") -> Array:
-        """A position of each measurement, `(count, 3)`, along x, y, z.
+        """Position per measurement, `(count, 3)`, along x, y, z.
 
         Raises:
             InputError: another type than spherical or cartesian, or as `rows`.
@@ -74,7 +74,7 @@ class SofaFile:
         return self.cartesian(name, self.rows(name, count, 3), kind)
 
     def cartesian(self, name: str, values: Array, kind: str = "") -> Array:
-        """Positions `(..., 3)` of a variable along x, y, z, whatever its type, or `kind` where it names none."""
+        """Positions `(..., 3)` converted to x, y, z; `kind` applies if the variable has no type."""
         kind = self.text("Type", name).lower() or kind
         if kind == "cartesian":
             return values

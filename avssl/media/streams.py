@@ -1,4 +1,4 @@
-"""Read a whole file once, from beginning to end, with little of it in memory: what `prepare` needs."""
+"""Sequential readers of whole files with bounded memory, for `prepare`."""
 
 from __future__ import annotations
 
@@ -24,52 +24,52 @@ from avssl.media.video_decode import beginning, iterate_frames
 from avssl.spatial.resample import in_blocks
 
 LONGEST_JUMP = 600.0
-"""Seconds between neighbouring pieces of sound; more is a broken time stamp, not a pause."""
+"""Maximum seconds between audio frames; more is a broken time stamp."""
 GAP = 0.1
-"""Seconds missing between pieces of sound before silence is put there; less is rounding."""
+"""Minimum gap in seconds between audio frames that is filled with zeros; less is rounding."""
 RAW = frozenset((".wav", ".wave", ".flac", ".caf", ".w64", ".rf64", ".aif", ".aiff"))
-"""Sound files whose channels libsndfile gives as they are stored; what it cannot decode in them is FFmpeg's."""
+"""Suffixes read by libsndfile in stored channel order; FFmpeg reads undecodable ones."""
 # FFmpeg's AVSphericalProjection and AVStereo3DType.
 _PROJECTIONS = ("equirectangular", "cubemap", "equirectangular tile", "half equirectangular", "rectilinear", "fisheye")
 _STEREO = ("", "side-by-side", "top-bottom", "frame-sequential", "checkerboard", "side-by-side", "interlaced", "column")
 
 
 class VideoReader:
-    """The largest picture stream of a file; cover art does not count.
+    """Largest video stream of a file, without cover art.
 
     Args:
         path: any file that FFmpeg reads.
 
     Raises:
-        InputError: it cannot be read, or has no pictures.
+        InputError: it cannot be read, or has no video.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         videos = probe(path).videos
         if not videos:
-            raise InputError(f"{path}: expected a video, it has no picture stream")
+            raise InputError(f"{path}: expected a video, it has no video stream")
         self.stream = max(range(len(videos)), key=lambda index: videos[index].width * videos[index].height)
         header = videos[self.stream]
         with self._opened() as (container, stream):
             first = next(_frames(container, stream), None)
         if first is None:
-            raise InputError(f"{path}: expected pictures, its {header.codec} stream has none to decode")
+            raise InputError(f"{path}: expected a video, its {header.codec} stream has no decodable frames")
         self.width, self.height = int(first.width), int(first.height)
         self.aspect = self.width / self.height * header.aspect
         self.frame_rate, self.seconds = header.frame_rate, header.seconds
         self.projection, self.stereo = _spherical(first)
         self.turns = round(first.rotation / 90) % 4
-        """Quarter turns counter-clockwise, by which players turn what telephones held upright record."""
+        """Quarter turns counter-clockwise of the display rotation."""
 
     def length(self) -> float:
-        """Seconds from the file's beginning to the end of the last picture that is there: no header is believed."""
+        """Seconds from the start of the file to the end of the last frame, from packets, not the header."""
         with self._opened() as (container, stream):
             last = max((_end(packet) for packet in _packets(container, stream)), default=0.0)
         return max(0.0, last - beginning(self.path, self.stream))
 
     def frames(self, times: Sequence[float], size: tuple[int, int]) -> Iterator[np.ndarray]:
-        """The picture shown at each instant, scaled to `(height, width)`, not turned; see `iterate_frames`."""
+        """Frame at each time, scaled to `(height, width)`, not rotated; see `iterate_frames`."""
         return iterate_frames(self.path, times, size, self.stream)
 
     @contextmanager
@@ -81,18 +81,18 @@ class VideoReader:
 
 
 class AudioReader:
-    """The sound stream with the most channels of a file, its channels as they are stored.
+    """Audio stream with the most channels of a file, in stored channel order.
 
     Args:
         path: any file that libsndfile or FFmpeg reads.
 
     Raises:
-        InputError: it cannot be read, or has no sound.
+        InputError: it cannot be read, or has no audio.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.raw = path.suffix.lower() in RAW and _is_known(path)
+        self.raw = path.suffix.lower() in RAW and _is_sndfile(path)
         if self.raw:
             with _opened_raw(path) as file:
                 self.channels, self.sample_rate, self.codec = file.channels, file.samplerate, file.subtype.lower()
@@ -109,19 +109,19 @@ class AudioReader:
             raise InputError(f"{path}: expected sound, its {self.codec} stream has no channels or no sample rate")
 
     def play(self, seconds: float) -> Iterator[Tensor]:
-        """All of it, in float32 blocks `(channels, samples)` of so many seconds; the last one may be shorter.
+        """Yield all audio in float32 blocks `(channels, samples)` of `seconds`; the last may be shorter.
 
-        Time zero is where the file begins; what lacks before the sound and in gaps is silence.
+        Time zero is the start of the file; a late start and gaps are filled with zeros.
         """
-        pieces = self._raw_pieces() if self.raw else self._pieces()
-        yield from in_blocks(pieces, round(seconds * self.sample_rate))
+        blocks = self._raw_blocks() if self.raw else self._decoded_blocks()
+        yield from in_blocks(blocks, round(seconds * self.sample_rate))
 
-    def _raw_pieces(self) -> Iterator[Tensor]:
+    def _raw_blocks(self) -> Iterator[Tensor]:
         with _opened_raw(self.path) as file:
             for block in file.blocks(blocksize=1 << 16, dtype="float32", always_2d=True):
                 yield torch.from_numpy(np.ascontiguousarray(block.T))
 
-    def _pieces(self) -> Iterator[Tensor]:
+    def _decoded_blocks(self) -> Iterator[Tensor]:
         with reading(self.path), open_container(self.path) as container:
             stream, zero, position = streams_of(container, "audio")[self.stream], _zero(container), 0
             for frame in _frames(container, stream):
@@ -135,7 +135,7 @@ class AudioReader:
                 yield piece
 
     def _placed(self, piece: Tensor, late: int, position: int) -> Tensor:
-        """A piece with silence before it where some is missing, or cut where it begins before time zero."""
+        """Pad an audio frame at the front over a gap, or trim it before time zero."""
         if late > LONGEST_JUMP * self.sample_rate:
             raise InputError(f"{self.path}: time stamps jump {late / self.sample_rate:.0f} s at {position} samples")
         if late > (GAP * self.sample_rate if position else 0):
@@ -143,8 +143,8 @@ class AudioReader:
         return piece[:, -late:] if late < 0 and not position else piece
 
 
-def _is_known(path: Path) -> bool:
-    """Whether libsndfile decodes a file; only then are its words about it worth more than FFmpeg's."""
+def _is_sndfile(path: Path) -> bool:
+    """Whether libsndfile decodes a file."""
     try:
         with path.open("rb") as file, soundfile.SoundFile(file):
             return True
@@ -162,20 +162,20 @@ def _opened_raw(path: Path) -> Iterator[Any]:
 
 
 def _packets(container: Any, stream: Any) -> Iterator[Any]:
-    """Every packet of a stream, up to where the file ends or breaks off."""
+    """Every packet of a stream, up to the end or a truncation."""
     with suppress(FFmpegError):
         yield from container.demux(stream)
 
 
 def _frames(container: Any, stream: Any) -> Iterator[Any]:
-    """Every frame that can be decoded."""
+    """Every decodable frame."""
     for packet in _packets(container, stream):
         with suppress(FFmpegError):
             yield from packet.decode()
 
 
 def _zero(container: Any) -> float:
-    """Seconds at which the file begins; what lies before 0 (encoder delay, cut by an edit list) is not played."""
+    """Start time of the file in seconds; negative times (encoder delay, edit list) are not played."""
     return max(0.0, (container.start_time or 0) / av.time_base)
 
 
@@ -185,7 +185,7 @@ def _end(packet: Any) -> float:
 
 
 def _spherical(frame: Any) -> tuple[str, str]:
-    """Projection and stereo arrangement that travel with a picture; empty where the header says nothing."""
+    """Projection and stereo mode from frame side data; empty if absent."""
     projection = stereo = ""
     for data in frame.side_data:
         if data.type == Type.SPHERICAL:

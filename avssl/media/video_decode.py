@@ -1,4 +1,4 @@
-"""Frames at any instant: from the key frame before the first to the last wanted, and no further."""
+"""Random-access frame decoding, from the key frame before the first requested time to the last."""
 
 from __future__ import annotations
 
@@ -22,27 +22,27 @@ from avssl.errors import InputError
 from avssl.media.container_cache import Opened, borrow, open_stream, reading
 
 BACK = (0.0, 1.0, 4.0, 16.0, 64.0, math.inf)
-"""Seconds to step back when a key frame turns out to lie too late, or nothing can be decoded from it."""
+"""Seconds to step back when a key frame is too late or undecodable."""
 REORDER = 4
-"""Frames waited for where time stamps are to be put in order."""
+"""Frames buffered to sort time stamps."""
 EXACT = Interpolation.BILINEAR | 0x40000 | 0x2000
-"""With SWS_ACCURATE_RND and SWS_FULL_CHR_H_INT: without them every pixel comes out one to two of 255 too dark."""
+"""With SWS_ACCURATE_RND and SWS_FULL_CHR_H_INT: without them pixels are 1 to 2 of 255 too dark."""
 SLACK = 1e-6
-"""Seconds by which an instant may fall short of a time stamp through rounding."""
+"""Rounding tolerance in seconds between requested times and time stamps."""
 
 
 def read_frames(
     path: Path | str, times: Sequence[float], size: tuple[int, int] | None = None, stream: int = 0
 ) -> Tensor:
-    """The frame shown at each instant: the nearest one at or before it, by the time stamps of the frames.
+    """Read the frame at or before each time, by frame time stamps.
 
-    Before the first frame that is the first, past the end it is the last. The file is kept open for the next call.
+    Times before the first frame return the first, past the end the last. The file stays open for the next call.
 
     Args:
         path: any video that FFmpeg reads.
         times: seconds from the file's beginning, ascending.
-        size: `(height, width)` to scale to; None keeps the file's.
-        stream: which of several video streams; cover art does not count.
+        size: `(height, width)` to scale to; None keeps the stored size.
+        stream: index of the video stream, without cover art.
 
     Returns:
         uint8 RGB `(len(times), 3, height, width)`, colour innermost in memory.
@@ -69,7 +69,7 @@ def read_frames(
 def iterate_frames(
     path: Path | str, times: Sequence[float], size: tuple[int, int] | None = None, stream: int = 0
 ) -> Iterator[np.ndarray]:
-    """The same frames as `read_frames`, one by one: for long videos and many instants.
+    """Yield the frames of `read_frames` one by one, for long videos and many times.
 
     Yields:
         uint8 RGB `(height, width, 3)`.
@@ -98,7 +98,7 @@ def iterate_frames(
 
 
 def beginning(path: Path, stream: int = 0) -> float:
-    """Seconds on the clock of a file's packets at which its pictures have 0 s.
+    """Packet time in seconds that corresponds to 0 s of the video.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -109,14 +109,14 @@ def beginning(path: Path, stream: int = 0) -> float:
 
 
 def _stamps(opened: Opened[VideoStream], times: Sequence[float]) -> list[int]:
-    """Time stamps of instants, none before the stream's first frame."""
+    """Convert times to time stamps, clamped to the first frame."""
     if not len(times) or any(later < earlier for earlier, later in pairwise(times)):
         raise InputError(f"{opened.path}: expected instants in ascending order, got {list(times)[:4]}")
     return [max(opened.first, opened.origin + math.floor((time + SLACK) / opened.tick)) for time in times]
 
 
 def _planned(opened: Opened[VideoStream], stamps: list[int]) -> tuple[Iterator[VideoFrame], list[int]]:
-    """Frames that may be wanted, and the very time stamps wanted, if the packets tell before they are decoded."""
+    """Candidate frames, and exact target time stamps where packets have them before decoding."""
     packets: list[Packet[VideoStream]] = []
     for packet in opened.packets():
         packets.append(packet)
@@ -133,7 +133,7 @@ def _planned(opened: Opened[VideoStream], stamps: list[int]) -> tuple[Iterator[V
 def _decoded(
     opened: Opened[VideoStream], packets: Iterable[Packet[VideoStream]], wanted: set[int] | None
 ) -> Iterator[VideoFrame]:
-    """Frames in the order they are shown; those that no other frame needs and nobody wants are not decoded."""
+    """Frames in display order; unwanted non-reference frames are not decoded."""
     frames = _as_decoded(opened, packets, wanted)
     return _restamped(frames) if _unstamped(opened) else frames
 
@@ -150,16 +150,16 @@ def _as_decoded(
         except EOFError:
             return
         except FFmpegError:
-            continue  # a broken packet: what decodes on either side of it is still there
+            continue  # skip a broken packet
 
 
 def _unstamped(opened: Opened[VideoStream]) -> bool:
-    """AVI has no presentation times; what FFmpeg makes up is shuffled where B frames are packed (XviD, DivX)."""
+    """AVI has no presentation times; FFmpeg's are out of order with packed B-frames (Xvid, DivX)."""
     return opened.container.format.name == "avi"
 
 
 def _restamped(frames: Iterator[VideoFrame]) -> Iterator[VideoFrame]:
-    """Frames with the same time stamps in ascending order; no codec in an AVI shuffles further than `REORDER`."""
+    """Reassign the time stamps in ascending order within a window of `REORDER` frames."""
     waiting: deque[VideoFrame] = deque()
     stamps: list[int] = []
     for frame in chain(frames, [None] * REORDER):
@@ -173,18 +173,18 @@ def _restamped(frames: Iterator[VideoFrame]) -> Iterator[VideoFrame]:
 
 
 def _settled(opened: Opened[VideoStream]) -> Opened[VideoStream]:
-    """With the first frame at 0 s, where the container cannot say otherwise."""
+    """Set the first frame to 0 s for containers without presentation times."""
     if _unstamped(opened) and opened.anchor is None:
         opened.rewind()
         stamps = [_stamp(frame) for frame in islice(_decoded(opened, opened.packets(), None), 2)] or [0]
-        # XviD fills its delay with an empty packet behind the first picture, which would stand for two pictures' time.
+        # Xvid fills its delay with an empty packet after the first frame, which would last two frames.
         lag = stamps[-1] - stamps[0] == 2 and opened.stream.codec_context.name == "mpeg4"
         opened.anchor = opened.origin = stamps[0] + lag
     return opened
 
 
 def _shown(frames: Iterator[VideoFrame], stamps: list[int]) -> Iterator[VideoFrame]:
-    """For every time stamp the last frame at or before it; without one, the first; without any, nothing."""
+    """Last frame at or before each time stamp, else the first frame."""
     held: VideoFrame | None = None
     index = 0
     for frame in frames:
@@ -209,7 +209,7 @@ def _frames(opened: Opened[VideoStream], frames: list[VideoFrame], size: tuple[i
 
 
 def _image(opened: Opened[VideoStream], frame: VideoFrame, size: tuple[int, int] | None) -> np.ndarray:
-    # The size in the header: a stream may change its own half-way.
+    # Use the header size: the frame size may change within a stream.
     height, width = size or (opened.stream.codec_context.height, opened.stream.codec_context.width)
     image = opened.reformatter.reformat(frame, width, height, "rgb24", interpolation=EXACT, threads=1)
     return image.to_ndarray()

@@ -1,4 +1,4 @@
-"""Write pictures and sound, whole or not at all."""
+"""Atomic writers of video and audio files."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ from avssl.errors import InputError, OutputError
 from avssl.io.atomic import replacing
 from avssl.media.write_errors import writing
 
-# No B frames and closed groups make any instant cheap to reach; fastdecode gives up CABAC and deblocking.
+# No B-frames and closed GOPs for fast seeking; fastdecode disables CABAC and deblocking.
 X264 = {"preset": "veryfast", "tune": "fastdecode", "bf": "0", "sc_threshold": "0"}
 SLOWEST = 0.001
-"""Pictures a second; slower rates are no fractions of the size that containers store."""
+"""Frames per second; lower rates do not fit the fractions that containers store."""
 
 
 def write_video(
     path: Path | str, frames: Iterable[np.ndarray], frame_rate: float, *, gop: int = 8, crf: float = 20.0
 ) -> None:
-    """Write RGB frames to an H.264 mp4 that is quick to read at any instant.
+    """Write RGB frames to an H.264 mp4 with fast random access.
 
     Args:
         path: the mp4 to write.
         frames: uint8 RGB `(height, width, 3)` each, even sides.
-        frame_rate: pictures a second, 0.001 or more.
+        frame_rate: frames per second, 0.001 or more.
         gop: frames from one key frame to the next.
         crf: x264's quality, 0 (lossless) to 51.
 
@@ -49,17 +49,20 @@ def write_video(
     if not SLOWEST <= frame_rate < math.inf:
         raise InputError(f"{target}: a frame rate is {SLOWEST} a second or more, not {frame_rate}")
     options = X264 | {"g": str(gop), "keyint_min": str(gop), "crf": str(crf)}
-    with replacing(target) as part, _Film(target, part, Fraction(frame_rate).limit_denominator(1001), options) as film:
+    with (
+        replacing(target) as part,
+        _Mp4Writer(target, part, Fraction(frame_rate).limit_denominator(1001), options) as writer,
+    ):
         for frame in frames:
-            film.write(frame)
+            writer.write(frame)
 
 
 def write_audio(path: Path | str, audio: Tensor | np.ndarray, sample_rate: int, *, subtype: str = "PCM_16") -> None:
-    """Write sound to a wav, flac or other file that libsndfile knows by its suffix.
+    """Write audio to a wav, flac or other file with libsndfile, format by suffix.
 
     Args:
         path: the file to write.
-        audio: `(channels, samples)`, full scale 1; what is louder is clipped by the PCM subtypes.
+        audio: `(channels, samples)`, full scale 1; PCM subtypes clip beyond.
         sample_rate: Hz.
         subtype: libsndfile's name: PCM_16, PCM_24, FLOAT.
 
@@ -78,10 +81,10 @@ def write_audio(path: Path | str, audio: Tensor | np.ndarray, sample_rate: int, 
 
 
 def require_folder(path: Path) -> Path:
-    """The path of a file to be written, whose folder is there.
+    """Return an output path whose folder exists.
 
     Raises:
-        OSError: it is not.
+        OSError: the folder does not exist.
     """
     if not path.parent.is_dir():
         raise OutputError(f"{path}: cannot be written: there is no folder {path.parent}")
@@ -89,21 +92,21 @@ def require_folder(path: Path) -> Path:
 
 
 def require_writable(path: Path) -> Path:
-    """The path of a file to be written, whose folder takes new files, as one that was put there for a moment shows.
+    """Return an output path whose folder is writable, tested with a temporary file.
 
     Raises:
-        OSError: it does not.
+        OSError: the folder is missing or not writable.
     """
     folder = require_folder(path).parent
     try:
-        with TemporaryFile(dir=folder):  # a folder may say it can be written and refuse
+        with TemporaryFile(dir=folder):  # permission bits are not reliable
             return path
     except OSError as error:
         raise OutputError(f"{path}: its folder cannot be written: {error.strerror}") from error
 
 
-class _Film:
-    """An H.264 mp4 under way; a context manager that ends it."""
+class _Mp4Writer:
+    """H.264 mp4 writer; the context manager finishes the file."""
 
     def __init__(self, path: Path, part: Path, rate: Fraction, options: dict[str, str]) -> None:
         self.path, self.rate, self.options = path, rate, options
@@ -125,7 +128,7 @@ class _Film:
             self.container.mux(stream.encode(image))
         self.frames += 1
 
-    def __enter__(self) -> _Film:
+    def __enter__(self) -> _Mp4Writer:
         return self
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
@@ -145,11 +148,11 @@ class _Film:
 
     def _open(self, height: int, width: int) -> VideoStream:
         if height % 2 or width % 2:
-            raise InputError(f"{self.path}: H.264 wants even sides, these frames are {height} x {width}")
+            raise InputError(f"{self.path}: expected even sides for H.264, these frames are {height} x {width}")
         stream = self.container.add_stream("libx264", rate=self.rate, options=self.options)
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
         context = stream.codec_context
         context.thread_count = 1
-        # What RGB is converted to; players take pictures of 720 rows or more for BT.709 unless told.
+        # Declare BT.601: players assume BT.709 for 720 rows or more without it.
         context.colorspace, context.color_range = Colorspace.ITU601, ColorRange.MPEG
         return stream

@@ -25,14 +25,14 @@ STEREO = 2
 
 
 class WavWriter:
-    """A wav file under way; a context manager that puts it in place when all blocks are written.
+    """Block-wise wav writer; the context manager moves the finished file into place.
 
-    WAV or RF64 depends on the bytes that were written, not on a length known before. More than two channels have no
-    speaker positions: ambisonic channels are not loudspeaker signals.
+    WAV or RF64 is decided by the bytes written. More than two channels get no speaker positions, as ambisonic
+    channels are not loudspeaker signals.
 
     Args:
-        path: the wav to write; appears when the body has ended without an error.
-        channels: how many.
+        path: the wav to write; created when the body ends without an error.
+        channels: number of channels.
         sample_rate: Hz.
         subtype: libsndfile's name: PCM_16, PCM_24, FLOAT.
 

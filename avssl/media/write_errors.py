@@ -1,4 +1,4 @@
-"""Errors of the libraries that write media, as one line with the path."""
+"""Convert errors of media-writing libraries to one line with the path."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from av.error import FFmpegError
 from avssl.errors import OutputError
 
 FULL_DISK = 1 << 16
-"""Bytes: a disk with fewer free is full. libsndfile reports no more than "System error" then."""
+"""Free bytes below which a disk counts as full; libsndfile only reports "System error"."""
 
 
 @contextmanager

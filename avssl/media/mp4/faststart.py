@@ -1,4 +1,4 @@
-"""A finished mp4 with its header changed and moved to the front."""
+"""Edit the header of a finished mp4 and move it to the front."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def finish(path: Path, change: Callable[[Box], None]) -> None:
 
     Args:
         path: a file whose moov box comes last, as muxers leave it.
-        change: what to do with the moov box.
+        change: edits the moov box in place.
     """
     with path.open("r+b") as file:
         found = places(file)
@@ -39,7 +39,7 @@ def finish(path: Path, change: Callable[[Box], None]) -> None:
 
 
 def _widen(moov: Box, needed: bool) -> None:
-    """Offsets of chunks in 64 bits, where 32 might not do."""
+    """Convert chunk offsets to 64 bits if needed."""
     if not needed:
         return
     for table in moov.all(b"trak", b"mdia", b"minf", b"stbl"):
@@ -58,7 +58,7 @@ def _move(moov: Box, shift: int) -> None:
 
 
 def _make_room(file: BinaryIO, begin: int, end: int, shift: int) -> None:
-    """Move the bytes between two places, from the last to the first, so that none is overwritten unread."""
+    """Move a byte range backwards block by block, so that none is overwritten unread."""
     for at in reversed(range(begin, end, BLOCK)):
         file.seek(at)
         block = file.read(min(BLOCK, end - at))

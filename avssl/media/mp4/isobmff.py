@@ -1,4 +1,4 @@
-"""The boxes that mp4 and mov files are made of (ISO/IEC 14496-12): read, changed, packed again."""
+"""Parse, edit and serialize mp4/mov boxes (ISO/IEC 14496-12)."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from typing import BinaryIO, NamedTuple
 
 from avssl.errors import InputError
 
-# Bytes of their own before the boxes that they hold.
+# Bytes before the child boxes.
 _CONTAINERS = {b"moov": 0, b"trak": 0, b"mdia": 0, b"minf": 0, b"stbl": 0, b"stsd": 8, b"sv3d": 0, b"proj": 0}
 _IMAGE_ENTRY, _AUDIO_ENTRY = 78, 28
-# QuickTime's later sound entries have more fields before their boxes, by version.
+# Extra fields of QuickTime audio sample entries, by version.
 _AUDIO_EXTRA = {0: 0, 1: 16, 2: 36}
 LARGEST_HEADER = 1 << 28
-"""Bytes of a moov; ten hours of film have 30 MB."""
+"""Maximum bytes of a moov box; ten hours of video have 30 MB."""
 
 
 class BoxPosition(NamedTuple):
-    """Where a box lies in a file."""
+    """Byte range of a box in a file."""
 
     kind: bytes
     begin: int
@@ -29,14 +29,14 @@ class BoxPosition(NamedTuple):
 
 @dataclass
 class Box:
-    """One box: bytes of its own, then the boxes it holds."""
+    """One box: its own bytes, then child boxes."""
 
     kind: bytes
     body: bytes = b""
     children: list[Box] = field(default_factory=list)
 
     def pack(self) -> bytes:
-        """As it stands in a file."""
+        """Serialize the box."""
         inside = self.body + b"".join(child.pack() for child in self.children)
         return struct.pack(">I4s", 8 + len(inside), self.kind) + inside
 
@@ -54,7 +54,7 @@ class Box:
                 yield from child.all(*kinds[1:])
 
     def drop(self, *kinds: bytes) -> None:
-        """Remove the boxes of some kinds that this one holds."""
+        """Remove child boxes of some kinds."""
         self.children = [child for child in self.children if child.kind not in kinds]
 
 
@@ -64,7 +64,7 @@ def full_box(kind: bytes, body: bytes) -> Box:
 
 
 def places(file: BinaryIO) -> list[BoxPosition]:
-    """The boxes of a file, from its beginning to where it ends or breaks off."""
+    """Top-level boxes of a file, up to its end or a truncation."""
     file.seek(0, 2)
     size, at, found = file.tell(), 0, []
     while at + 8 <= size:
@@ -82,7 +82,7 @@ def places(file: BinaryIO) -> list[BoxPosition]:
 
 
 def read_header(path: Path) -> Box | None:
-    """The moov box of a file, read without what it describes; None where the file has none.
+    """Read the moov box of a file; None if it has none.
 
     Raises:
         OSError: there is no such file.
@@ -93,7 +93,7 @@ def read_header(path: Path) -> Box | None:
         if place is None:
             return None
         if place.end - place.begin > LARGEST_HEADER:
-            raise InputError(f"{path}: expected a header of less than {LARGEST_HEADER} bytes, it says it has more")
+            raise InputError(f"{path}: expected a header of less than {LARGEST_HEADER} bytes, it declares more")
         file.seek(place.begin)
         try:
             return parse(file.read(place.end - place.begin))
@@ -102,10 +102,10 @@ def read_header(path: Path) -> Box | None:
 
 
 def parse(data: bytes) -> Box:
-    """The one box that some bytes are.
+    """Parse one box.
 
     Raises:
-        InputError: they are not.
+        InputError: invalid box sizes.
     """
     return next(_boxes(data, b""))
 
@@ -127,7 +127,7 @@ def _boxes(data: bytes, handler: bytes) -> Iterator[Box]:
 
 def _box(kind: bytes, body: bytes, handler: bytes) -> Box:
     if kind == b"mdia":
-        # What sample descriptions look like depends on the handler, which stands before them.
+        # The format of sample descriptions depends on the handler, which precedes them.
         handler = next((body[at + 12 : at + 16] for at in [body.find(b"hdlr")] if at >= 0), b"")
     if kind == b"stsd":
         return Box(kind, body[:8], [_entry(each, handler) for each in _plain(body[8:])])

@@ -1,6 +1,6 @@
-"""What an mp4 says about the sphere: SA3D for ambisonics, st3d and sv3d for pictures, and the older XML.
+"""Spatial metadata of mp4 files: SA3D (ambisonics), st3d and sv3d (spherical video), and V1 XML.
 
-The facts are those of Google's Spatial Audio RFC, Spherical Video V2 RFC and Spherical Video RFC.
+References: Google's Spatial Audio RFC, Spherical Video V2 RFC and Spherical Video RFC.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from avssl.errors import InputError
 from avssl.media.mp4.isobmff import Box, full_box, read_header
 
 SOURCE = "avssl"
-"""Who made it, as the boxes have it."""
+"""Metadata source written to the boxes."""
 XML = bytes.fromhex("ffcc8263f8554a938814587a02521fdd")
-"""The UUID of the older way to say that pictures are spherical."""
+"""UUID of the Spherical Video V1 XML box."""
 _STEREO = ("mono", "top-bottom", "left-right", "custom", "right-left")
 _OPTIONAL = {b"pasp", b"clap", b"colr", b"btrt", b"fiel", b"mdcv", b"clli"}
 _PROJECTIONS = {b"equi": "equirectangular", b"cbmp": "cubemap", b"mshp": "mesh"}
@@ -30,16 +30,16 @@ class Ambisonics:
 
     order: int
     channel_map: tuple[int, ...]
-    """For each channel of the track, which ambisonic component (ACN) it is."""
+    """Ambisonic component (ACN) of each channel of the track."""
     ordering: str = "ACN"
     normalisation: str = "SN3D"
     head_locked: bool = False
-    """Whether stereo that does not turn with the head follows the ambisonic channels."""
+    """Whether head-locked stereo follows the ambisonic channels."""
 
 
 @dataclass(frozen=True)
 class Sphere:
-    """What a video track says of its projection."""
+    """Projection metadata of a video track."""
 
     projection: str
     """equirectangular, cubemap, mesh, or empty."""
@@ -47,23 +47,23 @@ class Sphere:
     pose: tuple[float, float, float] = (0.0, 0.0, 0.0)
     """Yaw, pitch and roll in degrees."""
     bounds: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0)
-    """What is cropped at top, bottom, left and right, as shares."""
+    """Cropped fractions at top, bottom, left and right."""
     source: str = ""
-    """Who made it."""
+    """Metadata source (software name)."""
     xml: bool = False
-    """Whether the older XML says so too."""
+    """Whether V1 XML is present."""
 
 
 @dataclass(frozen=True)
 class Spatial:
-    """What a file says about the sphere; None where it says nothing."""
+    """Spatial metadata of a file; None where absent."""
 
     ambisonics: Ambisonics | None
     sphere: Sphere | None
 
 
 def read_spatial(path: Path | str) -> Spatial:
-    """Read what an mp4 or mov says about the sphere, in the first of its tracks that does.
+    """Read the spatial metadata of an mp4 or mov, from the first track that has any.
 
     Raises:
         OSError: there is no such file.
@@ -77,7 +77,7 @@ def read_spatial(path: Path | str) -> Spatial:
         audio_streams = [_ambisonics(box) for entry in entries(header) for box in entry.all(b"SA3D")]
         spheres = [sphere for track in header.all(b"trak") if (sphere := _sphere(track))]
     except struct.error as error:
-        raise InputError(f"{path}: expected an mp4, its boxes about the sphere are broken") from error
+        raise InputError(f"{path}: expected an mp4, its spatial metadata boxes are broken") from error
     return Spatial(next(iter(audio_streams), None), next(iter(spheres), None))
 
 
@@ -87,7 +87,7 @@ def entries(header: Box) -> list[Box]:
 
 
 def mark_ambisonics(entry: Box, channel_map: Sequence[int] = (0, 1, 2, 3)) -> None:
-    """Say in the description of a sound track that it is ambiX: ACN order, SN3D gain."""
+    """Add an SA3D box to an audio sample description: ambiX (ACN, SN3D)."""
     order = math.isqrt(len(channel_map)) - 1
     numbers = struct.pack(">BBIBBI", 0, 0, order, 0, 0, len(channel_map))
     entry.drop(b"SA3D")
@@ -95,7 +95,7 @@ def mark_ambisonics(entry: Box, channel_map: Sequence[int] = (0, 1, 2, 3)) -> No
 
 
 def mark_sphere(track: Box) -> None:
-    """Say in a video track that its pictures are one whole equirectangular world, the front in the middle."""
+    """Mark a video track as full monoscopic equirectangular, front in the centre."""
     for entry in track.all(b"mdia", b"minf", b"stbl", b"stsd"):
         for description in entry.children:
             _mark_entry(description)
@@ -103,7 +103,7 @@ def mark_sphere(track: Box) -> None:
 
 
 def clear_sphere(track: Box) -> None:
-    """Remove what a track says about a sphere that its pictures are not of."""
+    """Remove spherical metadata from a video track."""
     track.children = [child for child in track.children if not _is_xml(child)]
     for entry in track.all(b"mdia", b"minf", b"stbl", b"stsd"):
         for description in entry.children:
@@ -111,7 +111,7 @@ def clear_sphere(track: Box) -> None:
 
 
 def _mark_entry(entry: Box) -> None:
-    """After the decoder's configuration and before what is optional, as the RFC wants it."""
+    """Insert st3d and sv3d after the decoder configuration and before optional boxes (V2 RFC)."""
     entry.drop(b"st3d", b"sv3d")
     pose = full_box(b"prhd", struct.pack(">3i", 0, 0, 0))
     bounds = full_box(b"equi", struct.pack(">4I", 0, 0, 0, 0))

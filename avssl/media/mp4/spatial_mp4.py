@@ -1,4 +1,4 @@
-"""Pictures as they are with new sound, in an mp4 that players and YouTube take as spatial."""
+"""Mux copied video with new audio into an mp4 with spatial metadata."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from torch import Tensor
 
 from avssl.errors import InputError
 from avssl.io.atomic import replacing
-from avssl.media.audio_encode import encoded, instant
+from avssl.media.audio_encode import decode_time, encoded
 from avssl.media.container_cache import Opened, open_stream, reading
 from avssl.media.mp4.faststart import finish
 from avssl.media.mp4.isobmff import Box
@@ -28,22 +28,21 @@ from avssl.media.video_writer import require_folder, write_video
 from avssl.media.write_errors import writing
 
 COPIED = {".mp4": frozenset(("h264", "hevc", "av1", "vp9")), ".mov": frozenset(("h264", "hevc"))}
-"""Codecs that players expect in such a file; others are encoded anew."""
+"""Codecs copied into each container; others are re-encoded."""
 LAYOUTS = {1: "mono", 2: "stereo", 4: "4.0", 6: "5.1"}
-"""What FFmpeg calls so many channels: those with an AAC configuration of their own, so that every decoder gives them
-back in this order."""
+"""FFmpeg layout by channel count: those with a native AAC configuration, so that decoders keep the order."""
 BIT_RATE = 128_000
-"""A channel: at half of it the direction of a field turns by a degree."""
+"""Bits per second and channel: half of it rotates the field direction by a degree."""
 BITS = 5
-"""A sample, at low rates: AAC has 6 at most, and at 3 the difference from 8 kHz sound is 11 dB louder."""
+"""Bits per sample at low rates: AAC allows 6, and 3 increases the error at 8 kHz by 11 dB."""
 AAC_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 64000, 88200, 96000)
 """Hz."""
-# Noise made up, and intensities for waveforms, save bits where phases between channels are not listened for. The fast
-# coder is at these rates three times as fast as the other and as true.
+# Noise substitution and intensity stereo do not preserve the phase between channels. The fast coder is three times
+# as fast as the other at these rates and as accurate.
 AAC = {"aac_pns": "0", "aac_is": "0", "aac_coder": "fast"}
 GOP, CRF = 50, 18.0
 REORDER = 64
-"""Packets among which one must say when it is decoded."""
+"""Packets inspected for a decoding time stamp."""
 
 
 def write_spatial_mp4(
@@ -55,23 +54,23 @@ def write_spatial_mp4(
     panoramic: bool,
     codec: str = "aac",
 ) -> None:
-    """Write a video's pictures, bit for bit, with other sound, and say which of them are a sphere.
+    """Copy the video stream of a file, add new audio, and write spatial metadata.
 
-    Both begin where the file with the pictures does. Pictures that the file does not hold, or that come from an AVI,
-    are encoded anew as H.264. Memory does not grow with the length. The header comes first: it plays while it loads.
+    Audio starts at the start of the source file. Codecs that the container does not support, and AVI, are re-encoded
+    as H.264. Memory does not grow with the length. The header comes first (fast start).
 
     Args:
         path: the `.mp4` to write, or `.mov`.
-        frames: the video whose largest picture stream is taken.
-        audio: its blocks one after the other, `(channels, samples)`, full scale 1: 4 channels are ambiX (W, Y, Z, X;
-            SN3D) and marked so, 2 are left and right, 6 are L R C LFE Ls Rs.
-        sample_rate: Hz; YouTube wants 48,000.
-        panoramic: the pictures are whole equirectangular worlds.
-        codec: `aac`, or `pcm` for 24 bits without loss, which YouTube takes in a `.mov`.
+        frames: source of the video; its largest stream is used.
+        audio: consecutive blocks `(channels, samples)`, full scale 1: 4 channels are ambiX (W, Y, Z, X; SN3D) and
+            marked so, 2 are left and right, 6 are L R C LFE Ls Rs.
+        sample_rate: Hz; YouTube requires 48,000.
+        panoramic: the video is full equirectangular.
+        codec: `aac`, or `pcm` (24 bits, lossless), accepted by YouTube in a `.mov`.
 
     Raises:
-        InputError: no pictures, no sound, a number of channels that no layout has, blocks that differ or are not
-            finite, or another codec or suffix.
+        InputError: no video, no audio, an unsupported number of channels, blocks that differ or are not finite, or
+            another codec or suffix.
         OSError: the file cannot be written.
     """
     target, source = Path(path), Path(frames)
@@ -89,9 +88,9 @@ def write_spatial_mp4(
             _mux(target, part, source, header.stream, blocks, len(first), sample_rate, codec)
         else:
             with writing(target), TemporaryDirectory(prefix=f".{target.stem}-", dir=target.parent) as folder:
-                film = Path(folder) / "pictures.mp4"
-                _encode(film, header)
-                _mux(target, part, film, 0, blocks, len(first), sample_rate, codec)
+                video = Path(folder) / "video.mp4"
+                _encode(video, header)
+                _mux(target, part, video, 0, blocks, len(first), sample_rate, codec)
         with writing(target):
             finish(part, lambda moov: _mark(moov, panoramic, len(first) == 4))
 
@@ -108,7 +107,7 @@ def _mark(moov: Box, panoramic: bool, ambisonic: bool) -> None:
 
 
 def _is_copied(path: Path, header: VideoReader, codecs: frozenset[str]) -> bool:
-    """Whether the file holds such pictures, and their time stamps can be trusted: AVI has none, and is shuffled."""
+    """Whether the video codec and time stamps allow a stream copy (AVI has no reliable time stamps)."""
     with reading(path), open_stream(path, VideoStream, header.stream) as opened:
         if opened.stream.codec_context.name not in codecs or opened.container.format.name == "avi":
             return False
@@ -117,7 +116,7 @@ def _is_copied(path: Path, header: VideoReader, codecs: frozenset[str]) -> bool:
 
 
 def _encode(path: Path, images: VideoReader) -> None:
-    """All pictures as H.264, upright, with square pixels."""
+    """Re-encode the video as H.264, upright, with square pixels."""
     rate = images.frame_rate or 25.0
     times = np.arange(max(1, round(images.length() * rate))) / rate
     size = (_even(images.height), _even(images.height * images.aspect))
@@ -132,7 +131,7 @@ def _even(length: float) -> int:
 def _mux(
     target: Path, part: Path, source: Path, stream: int, blocks: Iterator[Tensor], channels: int, rate: int, codec: str
 ) -> None:
-    """Copy pictures and encode sound into a file whose header still comes last, in the order of time."""
+    """Copy video packets and encode audio, interleaved in time; the header still comes last."""
     form = "mov" if target.suffix.lower() == ".mov" else "mp4"
     with (
         reading(source),
@@ -140,13 +139,13 @@ def _mux(
         writing(target),
         av.open(f"file:{part}", "w", format=form) as container,
     ):
-        film = container.add_stream_from_template(opened.stream)
-        voice = _voice(container, channels, rate, codec)
-        for packet in merge(_frames(opened, film), encoded(voice, blocks, rate), key=instant):
+        video = container.add_stream_from_template(opened.stream)
+        audio_stream = _audio_stream(container, channels, rate, codec)
+        for packet in merge(_frames(opened, video), encoded(audio_stream, blocks, rate), key=decode_time):
             container.mux(packet)
 
 
-def _voice(container: Any, channels: int, rate: int, codec: str) -> AudioStream:
+def _audio_stream(container: Any, channels: int, rate: int, codec: str) -> AudioStream:
     options = AAC if codec == "aac" else {}
     stream: AudioStream = container.add_stream(
         "aac" if codec == "aac" else "pcm_s24le", rate=rate, layout=LAYOUTS[channels], options=options
@@ -156,19 +155,19 @@ def _voice(container: Any, channels: int, rate: int, codec: str) -> AudioStream:
     return stream
 
 
-def _frames(opened: Opened[VideoStream], film: Any) -> Iterator[Packet[Any]]:
-    """The packets of a stream, the file's beginning at 0."""
+def _frames(opened: Opened[VideoStream], video: Any) -> Iterator[Packet[Any]]:
+    """Packets of a stream, shifted so that the file starts at 0."""
     whole = (packet for packet in opened.packets() if packet.size and packet.pts is not None)
     for packet in _ordered(whole, opened):
         assert packet.dts is not None
         assert packet.pts is not None
         packet.dts, packet.pts = packet.dts - opened.origin, packet.pts - opened.origin
-        packet.stream = film
+        packet.stream = video
         yield packet
 
 
 def _ordered(packets: Iterator[Packet[Any]], opened: Opened[VideoStream]) -> Iterator[Packet[Any]]:
-    """The same packets, all with the time when they are decoded: Matroska leaves it out for the first few."""
+    """Fill in missing decoding time stamps: Matroska omits the first few."""
     waiting: list[Packet[Any]] = []
     for packet in packets:
         waiting.append(packet)
@@ -182,14 +181,14 @@ def _ordered(packets: Iterator[Packet[Any]], opened: Opened[VideoStream]) -> Ite
 
 
 def _checked(path: Path, audio: Iterable[Tensor]) -> Iterator[Tensor]:
-    """Blocks that are not empty."""
+    """Validate blocks and skip empty ones."""
     channels = samples = 0
     for block in audio:
         if block.ndim != 2 or len(block) not in LAYOUTS or (channels and len(block) != channels):
             expected = f"({channels}, samples)" if channels else "(1, 2, 4 or 6 channels, samples)"
             raise InputError(f"{path}: expected blocks of sound {expected}, got {tuple(block.shape)}")
         if not bool(block.isfinite().all()):
-            raise InputError(f"{path}: expected sound of finite numbers, got others")
+            raise InputError(f"{path}: expected finite audio, got NaN or Inf")
         channels, samples = len(block), samples + block.shape[1]
         if block.shape[1]:
             yield block

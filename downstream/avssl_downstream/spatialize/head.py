@@ -38,7 +38,7 @@ MAY_CHANGE = (
 
 
 class Spatialize(Head):
-    """Trains and evaluates a generator of spatial audio; evaluates a fitted one on other clips; applies it.
+    """Generates spatial audio from mono audio and video: trains, evaluates and applies a generator.
 
     Args:
         encoders: pretrained towers for `visual_branch=encoders`, or None.

@@ -9,7 +9,7 @@ import numpy as np
 from torch import Tensor
 
 from avssl.errors import InputError, MissingFileError
-from avssl.media.channel_layouts import recognised_layout
+from avssl.media.channel_layouts import infer_layout
 from avssl.media.projection_check import check_equirect, check_flat
 from avssl.media.streams import AudioReader, VideoReader
 from avssl_downstream.spatialize.frame_features import FrameFeatures, RecordedFrames
@@ -81,7 +81,7 @@ def _mono_mix(path: Path, audio: AudioReader, mix: str) -> Callable[[Tensor], Te
 def _first_order(path: Path, audio: AudioReader) -> Callable[[Tensor], Tensor]:
     """The function from all channels of a file to ambiX W, Y, Z, X."""
     try:
-        return recognised_layout(audio.channels, audio.codec).to_ambix
+        return infer_layout(audio.channels, audio.codec).to_ambix
     except InputError as error:
         expected = str(error).partition(";")[0]  # what follows is advice for `prepare`
         raise InputError(f"{path}: {expected}") from error

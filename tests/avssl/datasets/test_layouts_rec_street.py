@@ -166,8 +166,8 @@ def test_a_recording_that_is_cut_up_is_prepared_as_if_it_were_whole(tmp_path: Pa
 @pytest.mark.parametrize(
     ("names", "why"),
     [
-        (("000000.wav", "000002.wav"), r"expected piece 1 of the sound, found 000002\.wav"),
-        (("notes.txt",), r"expected numbered sound files \(\.wav, \.flac\), found none"),
+        (("000000.wav", "000002.wav"), r"expected audio file number 1, found 000002\.wav"),
+        (("notes.txt",), r"expected numbered audio files \(\.wav, \.flac\), found none"),
     ],
 )
 def test_pieces_that_do_not_follow_one_another_are_refused(tmp_path: Path, names: tuple[str, ...], why: str) -> None:
@@ -180,7 +180,5 @@ def test_pieces_that_do_not_follow_one_another_are_refused(tmp_path: Path, names
 def test_a_piece_of_another_rate_is_refused_with_its_name(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "0.wav", field(0.1), RATE)
     soundfile.write(tmp_path / "1.wav", field(0.1), RATE // 2)
-    with pytest.raises(
-        ValueError, match=r"1\.wav: expected 4 channels at 48000 Hz like the first piece, this is 4 cha"
-    ):
+    with pytest.raises(ValueError, match=r"1\.wav: expected 4 channels at 48000 Hz like the first file, got 4 cha"):
         list(NumberedAudio(tmp_path).play(1.0))

@@ -8,7 +8,7 @@ import torch
 
 from avssl.datasets.audio_pass import analyze_audio, write_analyzed_audio
 from avssl.datasets.audio_stats import FoaStats
-from avssl.media.channel_layouts import check_name, declared_layout, recognised_layout
+from avssl.media.channel_layouts import check_name, declared_layout, infer_layout
 from avssl.media.projection_check import check_equirect
 from avssl.spatial.ambisonics import convert, encode, intensity_direction
 from avssl.spatial.resample import BLOCK
@@ -53,7 +53,7 @@ def test_three_channels_have_no_height(name, order):
     ],
 )
 def test_rules_for_undeclared_audio(channels, codec, name):
-    assert recognised_layout(channels, codec).name == name
+    assert infer_layout(channels, codec).name == name
 
 
 @pytest.mark.parametrize(
@@ -67,7 +67,7 @@ def test_rules_for_undeclared_audio(channels, codec, name):
 )
 def test_what_is_no_ambisonics_is_refused(channels, codec, why):
     with pytest.raises(ValueError, match=why):
-        recognised_layout(channels, codec)
+        infer_layout(channels, codec)
 
 
 @pytest.mark.parametrize(("name", "channels"), [("ambix", 6), ("wxy", 4), ("youtube-327", 4), ("first4", 3)])
@@ -79,7 +79,7 @@ def test_a_declaration_that_cannot_be_true_is_refused(name, channels):
 
 
 def test_real_surround_is_told_from_youtubes_six_channels():
-    layout = recognised_layout(6, "aac")
+    layout = infer_layout(6, "aac")
     layout.check_unused(torch.tensor([1.0, 1.0, 1.0, 0.0, 1.0, 1e-6]))
     for channel in (3, 5):
         energy = torch.tensor([1.0, 1.0, 1.0, 0.0, 1.0, 0.0])

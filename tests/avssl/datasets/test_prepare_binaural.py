@@ -146,7 +146,7 @@ def test_what_is_bad_fails_alone_with_its_reason(prepared):
     reasons = {row["key"]: row["reason"] for row in pq.read_table(prepared[0] / "failed.parquet").to_pylist()}
     assert sorted(reasons) == ["000004", "000007"]
     assert reasons["000004"] == "binaural sound has 2 channels, this is mono"
-    assert "7.jpg: expected a picture, cannot be read" in reasons["000007"]
+    assert "7.jpg: expected an image, cannot be read" in reasons["000007"]
     missing = json.loads((prepared[0] / "report.json").read_text())["missing"]
     assert missing["clips"] == {"count": 1, "names": ["000006"]}
 
@@ -188,14 +188,14 @@ def one(tmp_path, recording, root=None, **options):
 @pytest.mark.parametrize(
     ("declared", "came"),
     [
-        ({}, "expected equirectangular pictures (2:1), these are 96x64, perhaps a cube map; expected ambisonics"),
+        ({}, "expected equirectangular frames (2:1), these are 96x64, perhaps a cube map; expected ambisonics"),
         (
             {"projection": "flat"},
-            "this sound is stereo; if two ears are wanted, declare --channel-layout stereo or binaural",
+            "this sound is stereo; for two-channel audio, declare --channel-layout stereo or binaural",
         ),
         ({"projection": "flat", "channel_layout": "stereo"}, "stereo"),
         ({"projection": "flat", "channel_layout": "binaural"}, "binaural"),
-        ({"channel_layout": "stereo"}, "expected equirectangular pictures"),
+        ({"channel_layout": "stereo"}, "expected equirectangular frames"),
     ],
 )
 def test_any_folder_is_ordinary_video_only_where_declared(tmp_path, declared, came):
@@ -249,10 +249,10 @@ def test_audio_that_is_not_for_two_ears_is_refused(tmp_path, audio, why):
 @pytest.mark.parametrize(
     ("names", "why"),
     [
-        ({}, "expected numbered pictures (.jpg, .png), found none"),
-        ({"cover.jpg": (90, 120)}, "expected numbered pictures (.jpg, .png), found none"),
-        ({"1.jpg": (90, 120), "01.jpg": (90, 120)}, "expected one picture of a number, found 01.jpg and 1.jpg"),
-        ({"1.jpg": (90, 120), "2.png": (90, 100)}, "2.png: expected 120x90 like the first picture, this is 100x90"),
+        ({}, "expected numbered images (.jpg, .png), found none"),
+        ({"cover.jpg": (90, 120)}, "expected numbered images (.jpg, .png), found none"),
+        ({"1.jpg": (90, 120), "01.jpg": (90, 120)}, "expected one image per number, found 01.jpg and 1.jpg"),
+        ({"1.jpg": (90, 120), "2.png": (90, 100)}, "2.png: expected 120x90 like the first image, got 100x90"),
     ],
 )
 def test_a_folder_that_is_no_film_is_refused(tmp_path, names, why):

@@ -68,7 +68,7 @@ def test_four_channels_of_vorbis_keep_their_order(tmp_path, sines, name):
         ("v8.webm", "", ""),
     ],
 )
-def test_any_stretch_is_that_stretch_of_the_whole(tmp_path, encode, sines, name, codec, layout):
+def test_segments_equal_slices_of_the_whole(tmp_path, encode, sines, name, codec, layout):
     # Opus comes within 1e-6 after half a second; the others are exact. (AAC's noise substitution would draw anew.)
     channels = {"5.1": 6, "quad": 4}.get(layout, 8 if name == "v8.webm" else 4)
     rng = np.random.default_rng(0)
@@ -114,7 +114,7 @@ def test_decoded_audio_lies_where_it_was_before_encoding(tmp_path, encode, sines
         "free/ambisonics/AmbixMetronome.caf",
     ],
 )
-def test_stretches_of_real_files_are_those_of_the_whole(media, name):
+def test_segments_of_real_files_equal_slices_of_the_whole(media, name):
     path = media(name)
     whole, rate = read_all_audio(path)
     rng = np.random.default_rng(2)
@@ -172,7 +172,7 @@ def test_full_scale_is_one_in_every_sample_format(tmp_path):
         np.testing.assert_allclose(found, ramp, atol=1 / 127 if subtype == "PCM_U8" else 1 / 32767)
 
 
-def test_past_the_end_is_silence_and_nothing_but_that_is_refused(tmp_path, encode, sines):
+def test_zero_padded_past_the_end_and_error_beyond_it(tmp_path, encode, sines):
     audio, _ = sines(4, 2.0)
     write_audio(tmp_path / "a.wav", audio, 48000)
     encode(tmp_path / "a.mp4", "libopus", "quad", audio)
@@ -226,7 +226,7 @@ def refused(call, path, *words, kind=ValueError):
         assert word in message
 
 
-def test_what_has_no_audio_is_refused_in_one_line(tmp_path, media):
+def test_files_without_audio_raise_one_line_errors(tmp_path, media):
     for suffix in ("wav", "ogg", "m4a", "webm"):
         text, empty = tmp_path / f"text.{suffix}", tmp_path / f"empty.{suffix}"
         text.write_text("no sound\n" * 50)
@@ -239,11 +239,11 @@ def test_what_has_no_audio_is_refused_in_one_line(tmp_path, media):
             kind=FileNotFoundError,
         )
     silent = media("free/action/intel_bottle-detection.mp4")
-    refused(lambda: read_audio(silent, 0, 1), silent, "expected sound", "0 sound streams")
+    refused(lambda: read_audio(silent, 0, 1), silent, "expected audio", "0 audio streams")
     assert probe(silent).audio is None
 
 
-def test_channels_and_stretches_that_are_not_there_are_refused(tmp_path, sines, encode):
+def test_missing_channels_and_segments_raise_errors(tmp_path, sines, encode):
     audio, _ = sines(4, 1.0)
     write_audio(tmp_path / "a.wav", audio, 48000)
     encode(tmp_path / "a.webm", "libopus", "quad", audio)
@@ -263,7 +263,7 @@ def test_a_truncated_file_gives_what_is_there(tmp_path, sines, encode):
     refused(lambda: read_audio(cut, 5.0, 0.5), cut)
 
 
-def test_two_audio_streams_are_told_apart(media):
+def test_audio_streams_are_selected_by_index(media):
     path = media("free/action/nasa_13013.mp4")
     assert len(probe(path).audio_streams) == 2
     assert [read_audio(path, 1.0, 1.0, stream=stream)[1] for stream in (0, 1)] == [8000, 16000]

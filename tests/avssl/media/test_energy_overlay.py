@@ -1,4 +1,4 @@
-"""The overlay is bright where the sound is, and the film plays in time with it."""
+"""Energy overlay: bright in the source direction, in sync with the audio."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ RATE = 16000
 
 @pytest.fixture
 def scene(tmp_path):
-    """Grey pictures of 3 s, and noise that stands for a second each at 90, 0 and -90 degrees."""
+    """Grey 3-s video, and noise for one second each at 90, 0 and -90 degrees."""
     write_video(tmp_path / "grey.mp4", [np.full((64, 128, 3), 110, np.uint8)] * 30, 10.0)
     voice = 0.2 * torch.randn(3 * RATE, generator=torch.Generator().manual_seed(0))
     azimuth = torch.tensor([90.0, 0.0, -90.0]).deg2rad().repeat_interleave(RATE)
@@ -29,7 +29,7 @@ def scene(tmp_path):
     return tmp_path
 
 
-def test_it_glows_where_it_waveforms(scene):
+def test_overlay_follows_the_source_direction(scene):
     write_energy_video(scene / "out.mp4", scene / "grey.mp4", scene / "field.wav", height=64, progress=False)
     for time, column in ((0.75, 32), (1.75, 64), (2.75, 96)):
         image = read_frames(scene / "out.mp4", [time])[0].float()
@@ -43,7 +43,7 @@ def test_it_glows_where_it_waveforms(scene):
         assert found % (2 * math.pi) == pytest.approx(column * math.pi / 64, abs=0.12)
 
 
-def test_the_film_is_a_sphere_with_a_stereo_preview_of_the_same_length(scene):
+def test_output_is_equirectangular_with_stereo_preview_of_same_length(scene):
     write_energy_video(scene / "out.mp4", scene / "grey.mp4", scene / "field.wav", height=64, progress=False)
     info = probe(scene / "out.mp4")
     assert (info.video.width, info.video.height, info.video.frame_rate) == (128, 64, 10)
@@ -51,9 +51,9 @@ def test_the_film_is_a_sphere_with_a_stereo_preview_of_the_same_length(scene):
     assert info.video.seconds == pytest.approx(3, abs=0.01)
     assert info.audio.seconds == pytest.approx(3, abs=0.01)
     assert read_spatial(scene / "out.mp4").sphere.projection == "equirectangular"
-    heard, _ = read_all_audio(scene / "out.mp4")
-    left, right = heard[:, 2000:14000].square().mean(1)
-    assert left > 100 * right  # at 90 degrees the right cardioid hears nothing
+    preview, _ = read_all_audio(scene / "out.mp4")
+    left, right = preview[:, 2000:14000].square().mean(1)
+    assert left > 100 * right  # at 90 degrees the right cardioid is silent
     assert {each.name for each in scene.iterdir()} == {"grey.mp4", "field.wav", "out.mp4"}
 
 
@@ -64,9 +64,9 @@ def test_silence_leaves_the_frames_alone(scene):
     assert (image - 110).abs().max() < 4
 
 
-def test_what_is_no_sphere_or_no_field_is_refused_in_a_line(scene):
+def test_invalid_inputs_raise_one_line_errors(scene):
     write_video(scene / "flat.mp4", [np.zeros((64, 96, 3), np.uint8)] * 3, 10.0)
-    with pytest.raises(ValueError, match=r"flat\.mp4: expected equirectangular pictures"):
+    with pytest.raises(ValueError, match=r"flat\.mp4: expected equirectangular frames"):
         write_energy_video(scene / "out.mp4", scene / "flat.mp4", scene / "field.wav", progress=False)
     write_audio(scene / "two.wav", torch.zeros(2, RATE), RATE)
     with pytest.raises(ValueError, match=r"two\.wav: expected ambisonics"):
@@ -87,12 +87,12 @@ def test_what_is_no_sphere_or_no_field_is_refused_in_a_line(scene):
 
 
 @pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="no folder that even root may not write to")
-def test_a_folder_that_only_seems_writable_is_named_with_the_target(scene):
+def test_unwritable_folder_error_names_the_target(scene):
     with pytest.raises(OSError, match=r"^/proc/self/out\.mp4: its folder cannot be written"):
         write_energy_video("/proc/self/out.mp4", scene / "grey.mp4", scene / "field.wav", progress=False)
 
 
-def test_the_command_draws_the_same_film_and_says_in_a_line_what_it_cannot_read(scene):
+def test_command_writes_same_video_and_reports_unreadable_input_in_one_line(scene):
     write_energy_video(scene / "out.mp4", scene / "grey.mp4", scene / "field.wav", height=64, progress=False)
     words = ["energy-overlay", str(scene / "grey.mp4"), str(scene / "film.mp4"), "--audio", str(scene / "field.wav")]
     done = CliRunner().invoke(main, [*words, "--height", "64"])
@@ -108,15 +108,15 @@ def test_the_command_draws_the_same_film_and_says_in_a_line_what_it_cannot_read(
 def test_ctrl_c_leaves_nothing_behind(scene, monkeypatch):
     from avssl.media import energy_overlay
 
-    drawn, draw = [], energy_overlay._drawn
+    drawn, draw = [], energy_overlay._blend
 
-    def interrupted(*given):
+    def interrupted(*args):
         if len(drawn) == 7:
             raise KeyboardInterrupt
         drawn.append(1)
-        return draw(*given)
+        return draw(*args)
 
-    monkeypatch.setattr(energy_overlay, "_drawn", interrupted)
+    monkeypatch.setattr(energy_overlay, "_blend", interrupted)
     words = ["energy-overlay", str(scene / "grey.mp4"), str(scene / "film.mp4"), "--audio", str(scene / "field.wav")]
     stopped = CliRunner().invoke(main, [*words, "--height", "64"])
     assert stopped.exit_code == 130

@@ -1,4 +1,4 @@
-"""Responses of heads from files: real ones against one another and the published numbers, spoiled ones refused."""
+"""HRIR files: real sets against each other and published values, corrupt files rejected."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def _read(path):
 
 @pytest.fixture
 def sofa(tmp_path):
-    """A small SOFA file of four directions around; what is given replaces what it would hold, `None` leaves it out."""
+    """A small SOFA file of four directions; arguments replace variables, `None` omits them."""
 
     def write(attrs=None, name="head.sofa", **variables):
         path = tmp_path / name
@@ -124,14 +124,14 @@ def test_interaural_polar_angles_of_the_wavs_are_where_the_sofa_file_has_them(re
     torch.testing.assert_close(3 * wavs.responses, sofa.responses[nearest], atol=1e-4, rtol=0)
 
 
-def test_behind_to_the_right_is_not_mirrored(real):
+def test_rear_right_is_not_mirrored(real):
     """Reading the angles as vertical-polar, as published code does, says +11.3 dB and the left ear first here."""
     level, time = _ears(real(CIPIC), -135)
     assert level == pytest.approx(-8.8, abs=0.3)
     assert time == pytest.approx(-408, abs=20)
 
 
-def test_the_ears_of_a_file_whose_receivers_are_exchanged_are_told_by_the_audio(media, caplog):
+def test_swapped_receivers_are_detected_by_level_difference(media, caplog):
     level, time = _ears(read_hrirs(media(SUBJECT)), 80)
     assert [record.levelname for record in caplog.records if "exchanges the ears" in record.getMessage()] == ["WARNING"]
     assert level > 15
@@ -183,7 +183,7 @@ def test_receivers_in_the_other_order_are_the_same_ears(sofa):
     torch.testing.assert_close(read_hrirs(turned).responses, plain.responses)
 
 
-def test_receivers_are_told_by_place_where_both_ears_audio_alike(sofa):
+def test_equal_responses_fall_back_to_receiver_positions(sofa):
     impulses = np.zeros((4, 2, 32))
     impulses[:, 0, 5] = impulses[:, 1, 9] = 1
     places = np.array([[[0], [-0.09], [0]], [[0], [0.09], [0]]])
@@ -191,9 +191,9 @@ def test_receivers_are_told_by_place_where_both_ears_audio_alike(sofa):
     assert found.responses[0].argmax(-1).tolist() == [9, 5]
 
 
-def test_directions_are_the_listeners_who_may_look_and_stand_elsewhere(sofa):
-    # Looking left, what stands ahead in the room is on the right; from 1 m to the left of the middle, what was 1 m
-    # to the left is gone another metre.
+def test_directions_are_relative_to_listener_view_and_position(sofa):
+    # A listener facing left has the room's front on the right; one that stands 1 m to the left shifts all
+    # source positions by 1 m to the right.
     looking = read_hrirs(sofa(ListenerView=np.array([[0.0, 1, 0]])))
     assert looking.directions[0, 0] == pytest.approx(-math.pi / 2)
     place = np.array([[2.0, 1, 0], [0, 3, 0], [-2, 1, 0], [0, -1, 0]])
@@ -231,9 +231,9 @@ def test_of_several_distances_in_a_direction_the_farthest_is_kept(sofa):
         ({}, {"Data.IR": np.zeros((4, 1, 32))}, "2 receivers"),
         ({}, {"Data.IR": np.zeros((4, 3, 32))}, "2 receivers"),
         ({}, {"Data.IR": np.zeros((4, 2, 0))}, "2 receivers"),
-        ({}, {"Data.IR": np.full((4, 2, 32), math.nan)}, "Data.IR.*finite"),
-        ({}, {"Data.IR": np.zeros((4, 2, 32))}, "left one hears nothing"),
-        ({}, {"Data.IR": np.ones((4, 2, 32)) * [[[1.0], [0.0]]]}, "right one hears nothing"),
+        ({}, {"Data.IR": np.full((4, 2, 32), math.nan)}, "Data.IR.*NaN or Inf"),
+        ({}, {"Data.IR": np.zeros((4, 2, 32))}, "only zeros for the left ear"),
+        ({}, {"Data.IR": np.ones((4, 2, 32)) * [[[1.0], [0.0]]]}, "only zeros for the right ear"),
         ({}, {"SourcePosition": np.array([[0.0, 0, 1], [0, 30, 1], [0, 90, 1], [180, 0, 1]])}, "one sagittal plane"),
         ({}, {"SourcePosition": np.array([[20.0, 0, 1]] * 4)}, "one sagittal plane"),
         ({}, {"Data.IR": None}, "Data.IR"),
@@ -247,12 +247,12 @@ def test_of_several_distances_in_a_direction_the_farthest_is_kept(sofa):
         ({}, {"SourcePosition": np.zeros((4, 3))}, "no direction"),
         ({}, {"SourcePosition": (np.ones((4, 3)), "geodesic")}, "spherical or cartesian.*geodesic"),
         ({}, {"ReceiverPosition": np.zeros((3, 3, 1))}, "2 receivers"),
-        ({}, {"ReceiverPosition": None, "Data.IR": np.ones((4, 2, 8))}, "left ear from the right"),
+        ({}, {"ReceiverPosition": None, "Data.IR": np.ones((4, 2, 8))}, "identify the left ear"),
         ({}, {"ListenerView": np.array([[0.0, 0, 1]])}, "same way"),
         ({}, {"SourcePosition": np.array([b"left"] * 4)}, "SourcePosition"),
     ],
 )
-def test_what_is_no_pair_of_ears_is_refused_in_one_line(sofa, attrs, variables, message):
+def test_invalid_two_ear_sets_raise_one_line_errors(sofa, attrs, variables, message):
     path = sofa(attrs, **variables)
     with pytest.raises(ValueError, match=message) as error:
         read_hrirs(path)
@@ -268,7 +268,7 @@ def test_a_variable_that_claims_terabytes_is_refused_unread(sofa):
         read_hrirs(path)
 
 
-def test_spoiled_files_are_told_by_path_in_one_line(media, tmp_path):
+def test_corrupt_files_raise_one_line_errors_with_path(media, tmp_path):
     whole = media(KEMAR).read_bytes()
     spoiled = tmp_path / "spoiled.sofa"
     rng = random.Random(0)
@@ -285,7 +285,7 @@ def test_spoiled_files_are_told_by_path_in_one_line(media, tmp_path):
         assert "\n" not in str(error.value)
 
 
-def test_what_is_not_there_is_told(tmp_path):
+def test_missing_files_raise_errors(tmp_path):
     with pytest.raises(OSError, match="absent"):
         read_hrirs(tmp_path / "absent.sofa")
     with pytest.raises(ValueError, match=r"CIPIC.*SADIE"):
@@ -320,7 +320,7 @@ def written(tmp_path):
         ({"azi_0_ele_0_DFC.wav": (256, 2), "azi_0_ele_0_RAW.wav": (256, 2)}, "second response"),
     ],
 )
-def test_folders_that_do_not_fit_are_refused(written, files, message):
+def test_inconsistent_folders_raise_errors(written, files, message):
     with pytest.raises(ValueError, match=message):
         read_hrirs(written(files))
 
@@ -330,13 +330,13 @@ def test_names_of_sadie_ii_have_decimal_commas(written):
     torch.testing.assert_close(found.directions[1], torch.tensor([math.pi / 2, math.radians(-15)]))
 
 
-def test_a_spoiled_wav_is_told_by_path(tmp_path):
+def test_corrupt_wav_error_names_the_path(tmp_path):
     (tmp_path / "azi_0_ele_0.wav").write_bytes(b"RIFF no more")
     with pytest.raises(ValueError, match="azi_0_ele_0"):
         read_hrirs(tmp_path)
 
 
-def test_what_was_written_is_read(sofa):
+def test_write_read_round_trip(sofa):
     """A sphere to a file and back."""
     head = spherical_head(48000)
     degrees = np.degrees(head.directions.numpy())

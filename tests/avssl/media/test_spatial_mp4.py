@@ -1,4 +1,4 @@
-"""Spatial mp4: boxes by a parser of this file's own, sound by index, pictures bit for bit, both in time."""
+"""Spatial mp4: boxes (independent parser), audio channel order, bit-exact video, synchronization."""
 
 from __future__ import annotations
 
@@ -128,14 +128,14 @@ def test_four_channels_come_back_by_index(tmp_path, film, name, codec, worst):
 
 
 @pytest.mark.parametrize("channels", [1, 2, 6])
-def test_other_audio_is_not_called_ambisonic_nor_flat_frames_spherical(tmp_path, film, channels):
+def test_other_audio_and_flat_frames_get_no_spatial_metadata(tmp_path, film, channels):
     audio = tones(channels=channels)
     write_spatial_mp4(tmp_path / "out.mp4", film, [audio], RATE, panoramic=False)
     found = read_spatial(tmp_path / "out.mp4")
     assert found.ambisonics is None
     assert found.sphere is None
-    heard, _ = read_all_audio(tmp_path / "out.mp4")
-    loudest = torch.fft.rfft(heard[:, :RATE]).abs().argmax(1)
+    audio, _ = read_all_audio(tmp_path / "out.mp4")
+    loudest = torch.fft.rfft(audio[:, :RATE]).abs().argmax(1)
     for channel in range(channels):
         # An LFE channel holds nothing above 120 Hz or so.
         assert channel == 3 or int(loudest[channel]) == pytest.approx(300 * 1.4**channel, abs=1)
@@ -147,7 +147,7 @@ def test_frames_are_copied_bit_for_bit_at_their_times(tmp_path, film):
 
 
 @pytest.mark.parametrize("codec", ["aac", "pcm"])
-def test_a_click_is_heard_when_the_flash_is_seen(tmp_path, film, codec):
+def test_click_and_flash_are_synchronized(tmp_path, film, codec):
     audio = torch.zeros(4, 4 * RATE)
     flashes = [round((second + 12 / 25) * RATE) for second in range(4)]
     for at in flashes:
@@ -178,7 +178,7 @@ def test_frames_that_begin_late_or_in_matroska_keep_their_times(tmp_path, film):
         assert torch.equal(read_frames(tmp_path / "out.mp4", times), read_frames(tmp_path / name, times))
 
 
-def test_frames_that_mp4_lacks_are_encoded_anew(tmp_path, counted):
+def test_unsupported_codecs_are_reencoded(tmp_path, counted):
     path = tmp_path / "a.avi"
     with av.open(str(path), "w") as container:
         stream = container.add_stream("mpeg4", rate=20)
@@ -193,7 +193,7 @@ def test_frames_that_mp4_lacks_are_encoded_anew(tmp_path, counted):
     assert {each.name for each in tmp_path.iterdir()} == {"a.avi", "out.mp4"}
 
 
-def test_frames_of_youtube_go_into_an_mp4_as_they_are_and_into_a_mov_anew(tmp_path, counted):
+def test_vp9_is_copied_to_mp4_and_reencoded_for_mov(tmp_path, counted):
     path = tmp_path / "a.webm"
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libvpx-vp9", rate=20, options={"deadline": "realtime", "cpu-used": "8"})
@@ -277,17 +277,17 @@ def test_an_interrupted_file_leaves_the_old_one_and_nothing_else(tmp_path, film)
         ([torch.zeros(4, 0)], "expected sound, there is none"),
         ([torch.zeros(3, 9)], r"\(1, 2, 4 or 6 channels, samples\), got \(3, 9\)"),
         ([torch.zeros(4, 9), torch.zeros(2, 9)], r"\(4, samples\), got \(2, 9\)"),
-        ([torch.full((4, 9), torch.nan)], "finite numbers"),
+        ([torch.full((4, 9), torch.nan)], "finite audio"),
     ],
 )
-def test_audio_that_is_none_is_refused_in_a_line(tmp_path, film, audio, said):
+def test_invalid_audio_raises_one_line_errors(tmp_path, film, audio, said):
     with pytest.raises(ValueError, match=said) as error:
         write_spatial_mp4(tmp_path / "out.mp4", film, audio, RATE, panoramic=True)
     assert str(error.value).startswith(f"{tmp_path / 'out.mp4'}: ")
     assert [each.name for each in tmp_path.iterdir()] == ["film.mp4"]
 
 
-def test_what_cannot_be_written_is_refused_in_a_line(tmp_path, film):
+def test_invalid_targets_raise_one_line_errors(tmp_path, film):
     with pytest.raises(OSError, match="there is no folder"):
         write_spatial_mp4(tmp_path / "none" / "out.mp4", film, [tones()], RATE, panoramic=True)
     with pytest.raises(ValueError, match="expected a .mp4 or .mov"):
@@ -314,7 +314,7 @@ def test_files_without_or_with_broken_boxes_are_read_or_refused_in_a_line(tmp_pa
 
 @pytest.mark.skipif(not shutil.which("ffprobe"), reason="no ffprobe to read it with")
 @pytest.mark.parametrize(("name", "codec"), [("out.mp4", "aac"), ("out.mov", "pcm")])
-def test_ffprobe_sees_a_sphere_and_ambisonics(tmp_path, film, name, codec):
+def test_ffprobe_reports_spherical_video_and_ambisonics(tmp_path, film, name, codec):
     write_spatial_mp4(tmp_path / name, film, [tones()], RATE, panoramic=True, codec=codec)
     run = ["ffprobe", "-v", "error", "-show_streams", "-of", "json", str(tmp_path / name)]
     streams = json.loads(subprocess.run(run, capture_output=True, check=True, text=True).stdout)["streams"]
@@ -329,7 +329,7 @@ def test_ffprobe_sees_a_sphere_and_ambisonics(tmp_path, film, name, codec):
     assert shutil.which("ffmpeg") is None or not subprocess.run(errors, capture_output=True, check=True).stderr
 
 
-def test_a_real_sphere_keeps_its_direction(tmp_path, media):
+def test_real_ambisonics_keep_their_direction(tmp_path, media):
     from avssl.spatial.metrics.spectral_error import direction_error
 
     source = media("restricted/video360/NdE7uYVaynQl_0.webm")
@@ -340,7 +340,7 @@ def test_a_real_sphere_keeps_its_direction(tmp_path, media):
     assert [data for _, data in packets(tmp_path / "out.mp4")] == [data for _, data in packets(source)]
 
 
-def test_a_film_of_our_own_is_copied_too(tmp_path, counted):
+def test_own_video_is_copied(tmp_path, counted):
     write_video(tmp_path / "a.mp4", counted(20), 10.0)
     write_spatial_mp4(tmp_path / "out.mp4", tmp_path / "a.mp4", [tones(2.0)], RATE, panoramic=True)
     assert packets(tmp_path / "out.mp4") == packets(tmp_path / "a.mp4")

@@ -20,7 +20,7 @@ SMALL = (24, 48)
 
 
 def decoded(path, stream=0, most=400):
-    """All frames from the beginning, independently of the reader: seconds and pictures."""
+    """All frames from the beginning, independently of the reader: seconds and frames."""
     with av.open(str(path), metadata_errors="ignore") as container:
         source = container.streams.video[stream]
         source.codec_context.thread_count = 1
@@ -129,7 +129,7 @@ def test_real_video_agrees_with_decoding_from_the_beginning(media, name, stream)
 def test_packed_b_frames_of_an_old_avi_come_in_the_order_they_are_shown(media):
     path = media("restricted/hmdb51/TrumanShow_wave_f_nm_np1_fr_med_26.avi")
     stamps, frames = decoded(path)
-    assert stamps != sorted(stamps)  # what FFmpeg makes up for them
+    assert stamps != sorted(stamps)  # as guessed by FFmpeg
     info = probe(path)
     times = [(number + 0.5) / info.video.frame_rate for number in range(info.video.header_frames)]
     found = read_frames(path, times, SMALL).permute(0, 2, 3, 1).numpy()
@@ -155,7 +155,7 @@ def test_tags_that_are_not_utf8_and_header_counts_that_are_wrong(media):
     assert broken == 1
 
 
-def test_a_header_without_a_count_is_no_hindrance(media):
+def test_header_without_frame_count(media):
     info = probe(media("restricted/video360/JUN314mwb90_49.webm"))
     assert info.video.header_frames == 0
     assert info.seconds == pytest.approx(10.0, abs=0.1)
@@ -215,7 +215,7 @@ def test_long_videos_come_frame_by_frame(proxy):
 
 
 @pytest.mark.parametrize("times", [[], [1.0, 0.5]])
-def test_instants_are_ascending_and_some(proxy, times):
+def test_times_must_be_ascending_and_not_empty(proxy, times):
     with pytest.raises(ValueError, match="ascending"):
         read_frames(proxy, times)
 
@@ -231,7 +231,7 @@ def refused(call, path, *words, kind=ValueError):
     assert not isinstance(error.value, av.FFmpegError)
 
 
-def test_what_is_not_a_video_is_refused_in_one_line(tmp_path, proxy, encode, sines):
+def test_non_video_files_raise_one_line_errors(tmp_path, proxy, encode, sines):
     text, empty, folder = tmp_path / "a.mp4", tmp_path / "b.mp4", tmp_path / "c.mp4"
     text.write_text("not a video\n" * 100)
     empty.touch()
@@ -249,7 +249,7 @@ def test_what_is_not_a_video_is_refused_in_one_line(tmp_path, proxy, encode, sin
 def test_a_truncated_file_gives_what_is_there_or_one_line(tmp_path, proxy, counted):
     whole = proxy.read_bytes()
     cut = tmp_path / "cut.mp4"
-    cut.write_bytes(whole[: len(whole) * 3 // 4])  # the header comes first: the pictures break off
+    cut.write_bytes(whole[: len(whole) * 3 // 4])  # the header comes first: the video is truncated
     assert numbers(read_frames(cut, [0.0, 1.0])) == [0, 16]
     last = numbers(read_frames(cut, [2.99]))[0]
     assert 20 < last < 47
@@ -262,7 +262,7 @@ def test_a_truncated_file_gives_what_is_there_or_one_line(tmp_path, proxy, count
     refused(lambda: read_frames(cut, [0.0]), cut)
 
 
-def test_bytes_gone_bad_do_not_crash(tmp_path, proxy):
+def test_corrupt_bytes_do_not_crash(tmp_path, proxy):
     data = bytearray(proxy.read_bytes())
     begin = data.index(b"mdat") + 200
     rng = np.random.default_rng(0)

@@ -41,7 +41,7 @@ def test_frames_survive(tmp_path):
     assert np.abs(found.astype(int) - image).mean() < 3
 
 
-def test_colours_come_back_as_they_went(tmp_path):
+def test_colours_survive_a_round_trip(tmp_path):
     ramp = np.repeat(np.arange(256, dtype=np.uint8)[None, :, None], 3, 2).repeat(64, 0)
     patches = np.random.default_rng(0).integers(0, 256, (4, 16, 3), dtype=np.uint8).repeat(16, 0).repeat(16, 1)
     frames = np.stack([ramp, patches])
@@ -55,7 +55,7 @@ def test_colours_come_back_as_they_went(tmp_path):
     assert np.abs(small.mean((1, 2)) - frames.mean((1, 2))).max() < 0.5
 
 
-def test_a_proxy_says_which_colours_it_holds(tmp_path, counted):
+def test_proxy_declares_its_colour_space(tmp_path, counted):
     write_video(tmp_path / "a.mp4", counted(1), 1.0)
     with av.open(str(tmp_path / "a.mp4")) as container:
         frame = next(container.decode(video=0))
@@ -86,7 +86,7 @@ def test_a_colon_in_a_folder_is_no_protocol(tmp_path, counted, monkeypatch):
         ([np.zeros((64, 128, 3), np.uint8), np.zeros((32, 128, 3), np.uint8)], "64 x 128"),
     ],
 )
-def test_what_cannot_be_written_leaves_nothing(tmp_path, frames, said):
+def test_invalid_frames_leave_no_file(tmp_path, frames, said):
     with pytest.raises(ValueError, match=said) as error:
         write_video(tmp_path / "a.mp4", frames, 8.0)
     assert str(error.value).startswith(f"{tmp_path / 'a.mp4'}: ")
@@ -117,7 +117,7 @@ def test_four_channels_are_written_by_index_and_clipped(tmp_path, suffix, subtyp
 
 
 @pytest.mark.parametrize("audio", [torch.zeros(100), torch.zeros(4, 0), torch.full((4, 10), float("nan"))])
-def test_audio_that_is_none_is_refused(tmp_path, audio):
+def test_invalid_audio_is_rejected(tmp_path, audio):
     with pytest.raises(ValueError, match=r"a.wav: sound is finite \(channels, samples\)"):
         write_audio(tmp_path / "a.wav", audio, 24000)
     assert not list(tmp_path.iterdir())
@@ -137,7 +137,7 @@ def test_a_folder_that_is_not_there_is_named(tmp_path, counted):
         write_audio(missing / "a.wav", torch.zeros(4, 10), 24000)
 
 
-def test_a_disk_on_which_nothing_is_left_is_told_where_libsndfile_says_system_error(tmp_path, monkeypatch):
+def test_full_disk_is_reported_for_libsndfile_system_error(tmp_path, monkeypatch):
     def full(path, *more, **settings):
         raise soundfile.LibsndfileError(2)
 

@@ -35,7 +35,7 @@ HUE = 0.1
 
 
 class Foa360(Generator):
-    """Mono audio and 360-degree video to first-order ambisonics, or first order to second (Morgado et al. 2018).
+    """Mono audio and 360-degree video to ambisonics, first or second order (Morgado et al. 2018).
 
     Args:
         options: network, STFT, window, frames, augmentation.

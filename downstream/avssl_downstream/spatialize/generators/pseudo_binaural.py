@@ -17,7 +17,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from avssl.config import check_choices, check_range, choice
+from avssl.config import check_choices, check_range
+from avssl.config_fields import choice
 from avssl.data.augment import jitter_colour
 from avssl.data.clip import Clip
 from avssl.data.clip_options import Colour
@@ -112,7 +113,7 @@ class PseudoBinauralOptions:
 
 
 class PseudoBinaural(Generator):
-    """Mono audio and video to binaural audio by the 2.5D U-Net, with or without audio-visual fusion (2019 to 2021).
+    """Mono audio and video to binaural audio by a U-Net and audio-visual fusion (Xu et al. 2021).
 
     Args:
         options: network, losses, window, frames, augmentation.

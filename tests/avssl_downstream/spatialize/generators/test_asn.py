@@ -255,7 +255,7 @@ def test_it_learns_from_the_image_which_ear_to_give_the_audio() -> None:
     [
         ({"target_mask": "sqrt"}, r"asn\.target_mask is sqrt_power, amplitude_over_mix, complex, not 'sqrt'"),
         ({"flow": "diss"}, r"asn\.flow is dis, raft_small, raft_large, not 'diss' \(did you mean 'dis'\?\)"),
-        ({"flow": "raft_small"}, r"raft_small needs a \.safetensors file"),
+        ({"flow": "raft_small"}, r"weights for optical flow by raft_small, got none"),
         ({"hop": 0.3}, r"expected asn\.hop above 0 and up to 0\.2 s, half of a window, got 0\.3"),
         ({"mirror": 1.5}, r"asn\.mirror is from 0 to 1, not 1\.5"),
         ({"frames": 0}, r"expected asn\.frames of at least 1, got 0"),
