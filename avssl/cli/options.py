@@ -14,7 +14,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 import click
 
 from avssl import plugins
-from avssl.config import choices, options_plugin
+from avssl.config_fields import choices, options_plugin
 
 PLAIN = {int: "INTEGER", float: "FLOAT", bool: "BOOLEAN", str: "TEXT", Path: "PATH"}
 """Type of a field -> the word that stands for its value in the help."""

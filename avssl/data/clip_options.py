@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from avssl.config import check_choices, check_range, choice
+from avssl.config import check_choices, check_range
+from avssl.config_fields import choice
 from avssl.data.sphere_sampling import TRIES_AT_FIRST, DirectionConstraints, sample_directions
 from avssl.errors import InputError
 

@@ -2,6 +2,7 @@
 
     ```{config-table} avssl.downstream spatialize
     :set: generator=asn
+    :skip: generator_options.
     ```
 
 The argument is an entry-point group and the name of a plug-in, or `MODULE:CLASS`.
@@ -28,14 +29,20 @@ class ConfigTable(SphinxDirective):
 
     required_arguments = 1
     optional_arguments = 1
-    option_spec: ClassVar[dict[str, Any]] = {"set": directives.unchanged, "only": directives.unchanged}
+    option_spec: ClassVar[dict[str, Any]] = {
+        "set": directives.unchanged,
+        "only": directives.unchanged,
+        "skip": directives.unchanged,
+    }
 
     def run(self) -> list[nodes.Node]:
         """The table, parsed as Markdown."""
         chosen = dict(each.split("=", 1) for each in self.options.get("set", "").split())
-        only = tuple(self.options.get("only", "").split())
+        only, skip = (tuple(self.options.get(name, "").split()) for name in ("only", "skip"))
         found = option_fields(config_class(*self.arguments), chosen=lambda key: chosen.get(key, ""))
-        rows = [_row(each) for each in found if not only or each.key.startswith(only)]
+        rows = [
+            _row(each) for each in found if each.key.startswith(only or "") and not (skip and each.key.startswith(skip))
+        ]
         if not rows:
             raise self.error(f"expected keys of {self.arguments}, got none")
         return self.parse_text_to_nodes("\n".join([_line(HEADER), _line(["---"] * len(HEADER)), *map(_line, rows)]))

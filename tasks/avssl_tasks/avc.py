@@ -12,7 +12,7 @@ import torch
 from einops import rearrange
 from torch import Tensor, nn
 
-from avssl.config import choice
+from avssl.config_fields import choice
 from avssl.data.augment import jitter_colour, jitter_level
 from avssl.data.clip import Clip
 from avssl.data.clip_options import Colour, CropOptions

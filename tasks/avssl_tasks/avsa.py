@@ -10,7 +10,7 @@ from typing import cast
 from einops import rearrange
 from torch import Tensor, nn
 
-from avssl.config import choice
+from avssl.config_fields import choice
 from avssl.errors import InputError
 from avssl.losses import NEGATIVES, alignment_accuracy, alignment_loss, process_count
 from avssl.metric_learning import alignment_negatives

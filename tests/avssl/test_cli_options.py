@@ -14,7 +14,8 @@ from avssl import plugins
 from avssl.cli import main
 from avssl.cli.catalog import GROUPS
 from avssl.cli.options import ConfigCommand, given_keys, option_fields
-from avssl.config import FEATURES, RunConfig, choice
+from avssl.config import FEATURES, RunConfig
+from avssl.config_fields import choice
 from avssl.recipe_files import resolve
 
 
@@ -119,7 +120,7 @@ def test_options_found_without_the_plugin_are_the_plugins_own(group: str):
         (["spatialize"], ["--target [ambix|binaural|stereo|5.1|7.1]", "--hrirs TEXT", "--optim.lr FLOAT"]),
         (["action"], ["--colour.hue FLOAT", "--classifier [logistic|svm|knn]", "--dropout FLOAT"]),
         (["correspondence"], ["--misalignment [yaw|pitch-yaw|any]", "--avsa.lr FLOAT"]),
-        (["eigenscape"], ["--baselines [random|logmel|dirac_gmm],...", "--turns INTEGER"]),
+        (["eigenscape"], ["--baselines [random|logmel|dirac_gmm],...", "--rotations INTEGER"]),
         (["acoustic-scenes"], ["--tower [audio|video|both]"]),
     ],
 )

@@ -1,5 +1,6 @@
 """Configuration: defaults < recipe < flags, and errors that say what to do."""
 
+import math
 from dataclasses import dataclass
 
 import pytest
@@ -21,6 +22,8 @@ def test_later_layers_win():
         ({"trian": {}}, "did you mean 'train'"),
         ({"optim": {"lr": "fast"}}, "optim.lr"),
         ({"optim": {"lr": -1}}, "optim.lr must be positive"),
+        ({"data": {"seconds": math.inf}}, "data.seconds must be positive and finite, not inf"),
+        ({"data": {"frame_rate": math.nan}}, "data.frame_rate must be positive and finite, not nan"),
         ({"optim": {"schedule": "cosin"}}, "did you mean 'cosine'"),
         ({"data": {"frames": 32, "seconds": 1.0}}, "do not fit"),
     ],

@@ -7,7 +7,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from avssl.config import check_choice, choice
+from avssl.config import check_choice
+from avssl.config_fields import choice
 from avssl.media import write_avi
 from avssl.synth.actions.motions import MOTIONS
 from avssl.synth.actions.performance import draw_clip, render_audio, render_frames

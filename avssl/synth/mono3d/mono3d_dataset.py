@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from avssl.config import choice
+from avssl.config_fields import choice
 from avssl.synth.acoustics.foa_render import level
 from avssl.synth.acoustics.room import background
 from avssl.synth.annotations.canvas import Placed, truth

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
 
-from avssl.config import check_choice, choice
+from avssl.config import check_choice
+from avssl.config_fields import choice
 from avssl.io.atomic import write_text
 from avssl.synth.dataset_base import SyntheticDataset, rendering_function, require
 from avssl.synth.output_folder import init_output_folder

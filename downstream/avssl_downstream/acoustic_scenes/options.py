@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Self
 
-from avssl.config import choice
+from avssl.config_fields import choice
 from avssl.data.clip_options import Reading
 from avssl.errors import InputError
 from avssl.models.geometry import resized, resolve_geometry, resolved

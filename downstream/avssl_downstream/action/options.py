@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from avssl.config import PRECISIONS, OptimConfig, TrainConfig, check_choices, check_range, choice, plugin_name
+from avssl.config import PRECISIONS, OptimConfig, TrainConfig, check_choices, check_range
+from avssl.config_fields import choice, plugin_name
 from avssl.data.clip_options import Colour, Reading
 from avssl.errors import InputError
 from avssl.models.geometry import resized, resolve_geometry, resolved

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Self
 
-from avssl.config import PRECISIONS, OptimConfig, check_choices, check_range, choice
+from avssl.config import PRECISIONS, OptimConfig, check_choices, check_range
+from avssl.config_fields import choice
 from avssl.errors import InputError
 from avssl.models.geometry import resolve_geometry
 

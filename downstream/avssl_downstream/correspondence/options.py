@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING
 
-from avssl.config import PRECISIONS, DataConfig, OptimConfig, check_choices, choice
+from avssl.config import PRECISIONS, DataConfig, OptimConfig, check_choices
+from avssl.config_fields import choice
 from avssl.data.clip_options import CropOptions, check_crop_guide
 from avssl.errors import InputError
 from avssl.models.geometry import resolve_geometry, resolved

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from avssl.config import choice
+from avssl.config_fields import choice
 from avssl.data.clip_options import Reading
 from avssl.datasets.layouts.eigenscape import CHANNELS, FOLDS, EigenScapeOptions
 from avssl.errors import InputError

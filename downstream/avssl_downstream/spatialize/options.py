@@ -5,17 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from avssl.config import (
-    DataConfig,
-    OptimConfig,
-    TrainConfig,
-    check_choices,
-    check_precision,
-    check_range,
-    choice,
-    plugin_name,
-    plugin_options,
-)
+from avssl.config import DataConfig, OptimConfig, TrainConfig, check_choices, check_precision, check_range
+from avssl.config_fields import choice, plugin_name, plugin_options
 from avssl.errors import InputError
 from avssl.plugins import GENERATORS
 from avssl_downstream.spatialize.generator import Generator

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from avssl.config import check_choices, check_range, choice
+from avssl.config import check_choices, check_range
+from avssl.config_fields import choice
 from avssl.errors import InputError
 from avssl.models.optical_flow import METHODS
 from avssl.spatial.stft import MASKS, StftConfig

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from avssl.config import check_choices, check_range, choice
+from avssl.config import check_choices, check_range
+from avssl.config_fields import choice
 from avssl.errors import InputError
 from avssl.models.optical_flow import METHODS
 from avssl.spatial.stft import StftConfig

@@ -15,7 +15,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from avssl.config import check_choices, choice
+from avssl.config import check_choices
+from avssl.config_fields import choice
 from avssl.data.clip import Clip
 from avssl.errors import InputError
 from avssl.spatial.stft import StftConfig, apply_mask, from_parts, ideal_masks, level, parts

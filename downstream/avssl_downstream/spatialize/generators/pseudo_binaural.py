@@ -17,7 +17,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from avssl.config import check_choices, check_range, choice
+from avssl.config import check_choices, check_range
+from avssl.config_fields import choice
 from avssl.data.augment import jitter_colour
 from avssl.data.clip import Clip
 from avssl.data.clip_options import Colour
