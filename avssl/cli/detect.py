@@ -14,12 +14,12 @@ from avssl.cli.overrides import SET, dotted
 PATH = click.Path(path_type=Path)
 
 
-@click.command(epilog=example("avssl detect WORLD --model yolo11n.pt"))
+@click.command(epilog=example("avssl detect DATA --model yolo11n.pt"))
 @click.argument("data", type=PATH)
 @click.option(
-    "--model", required=True, help="A detector's path, torchvision/NAME:WEIGHTS, or truth of a rendered world."
+    "--model", required=True, help="Path of a detector, torchvision/NAME:WEIGHTS, or truth of a synthetic dataset."
 )
-@click.option("--rate", default=2.0, show_default=True, help="Frames to detect in, per second.")
+@click.option("--rate", default=2.0, show_default=True, help="Rate of detection, frames per second.")
 @click.option(
     "--views", help="viewports or equirect: overlapping views, or whole frames alone.  [default: the model's]"
 )
@@ -30,7 +30,7 @@ PATH = click.Path(path_type=Path)
     help="Video to detect in: the recordings, or the proxies.  [default: original where all are there]",
 )
 def detect(data: Path, model: str, **options: Any) -> None:
-    """Look for objects in the 360-degree clips of the manifest in DATA, and keep them beside it.
+    """Detect objects in the 360-degree clips of the manifest in DATA, and write them beside it.
 
     MODEL is a .pt or .onnx file or an OpenVINO folder that ultralytics reads, or a folder of `avssl train-detector`.
     Nothing is downloaded. ultralytics (extra `detect`) is AGPL-3.0, and so are the weights that come from it.
@@ -50,15 +50,15 @@ def _detector_config() -> type:
     "train-detector",
     cls=ConfigCommand,
     config=_detector_config,
-    epilog=example("avssl synth synth360 WORLD --clips 500", "avssl train-detector WORLD OUT --epochs 10"),
+    epilog=example("avssl synth synth360 DATA --clips 500", "avssl train-detector DATA OUT --epochs 10"),
 )
-@click.argument("world", type=PATH)
+@click.argument("data", type=PATH)
 @click.argument("out", type=PATH)
 @click.option("--recipe", default="detect/synth360", show_default=True, help="Name of a shipped recipe or a path.")
 @SET
 @click.pass_context
-def train_detector(context: click.Context, world: Path, out: Path, recipe: str, settings: tuple[str, ...]) -> None:
-    """Train an object detector on the ground truth of a rendered WORLD; OUT is then a MODEL of `avssl detect`.
+def train_detector(context: click.Context, data: Path, out: Path, recipe: str, settings: tuple[str, ...]) -> None:
+    """Train an object detector on the ground truth of the synthetic dataset DATA; OUT serves `avssl detect --model`.
 
     ultralytics (extra `detect`) trains it from random weights; its AGPL-3.0, its makers say, binds the network too.
     """
@@ -67,5 +67,5 @@ def train_detector(context: click.Context, world: Path, out: Path, recipe: str, 
     from avssl.recipe_files import resolve
 
     config = resolve(DetectorConfig, recipe, dotted([*settings, *given_keys(context)]), where=recipe)
-    for key, value in run(world, out, config).items():
+    for key, value in run(data, out, config).items():
         click.echo(f"{key:24} {value:.4f}")

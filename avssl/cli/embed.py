@@ -1,4 +1,4 @@
-"""`avssl embed`: embeddings of one's own media."""
+"""`avssl embed`: embeddings of user media."""
 
 from __future__ import annotations
 
@@ -22,26 +22,28 @@ OWN = "[default: as the encoders were trained]"
 @click.argument("out", type=PATH)
 @click.option("--encoders", required=True, type=PATH, help="Run folder, or its encoders folder.")
 @click.option("--tower", default="both", show_default=True, type=click.Choice(["audio", "video", "both"]))
-@click.option("--seconds", type=float, help=f"Seconds of audio of a window.  {OWN}")
-@click.option("--hop", type=float, help="Seconds from one window to the next.  [default: the length of a window]")
-@click.option("--frames", type=int, help=f"Frames of a window.  {OWN}")
-@click.option("--frame-rate", type=float, help=f"Frames a second.  {OWN}")
+@click.option("--seconds", type=float, help=f"Length of a window, s.  {OWN}")
+@click.option("--hop", type=float, help="Hop between windows, s.  [default: the length of a window]")
+@click.option("--frames", type=int, help=f"Number of frames of a window.  {OWN}")
+@click.option("--frame-rate", type=float, help=f"Frame rate, Hz.  {OWN}")
 @click.option(
-    "--resize", type=int, help="Pixels of the shorter side of a frame; 0: as it is.  [default: 8/7 of --size]"
+    "--resize", type=int, help="Shorter side of a frame after scaling, pixels; 0: not scaled.  [default: 8/7 of --size]"
 )
-@click.option("--size", type=int, help=f"Pixels of the square cut from the middle; 0: the whole frame.  {OWN}")
+@click.option("--size", type=int, help=f"Side of the centre crop, pixels; 0: the whole frame.  {OWN}")
 @click.option(
-    "--view", metavar="AZIMUTH,ELEVATION[,FOV]", help=f"View cut from 360-degree frames, in degrees.  {OWN[:-1]}: FOV]"
+    "--view", metavar="AZIMUTH,ELEVATION[,FOV]", help=f"Viewport of 360-degree frames, degrees.  {OWN[:-1]}: FOV]"
 )
-@click.option("--channels", default=0, show_default=True, help="First so many of the sound's channels; 0: all.")
-@click.option("--upmix", is_flag=True, help="Take stereo for the sides of a first-order field, mono for its W.")
-@click.option("--precision", default="bf16-mixed", show_default=True, help="In which the towers run.")
-@click.option("--workers", default=2, show_default=True, help="Processes that read.")
+@click.option("--channels", default=0, show_default=True, help="Number of audio channels, from the first on; 0: all.")
+@click.option(
+    "--upmix", is_flag=True, help="Encode stereo as a first-order field (left and right at its sides), mono as its W."
+)
+@click.option("--precision", default="bf16-mixed", show_default=True, help="Precision of the towers.")
+@click.option("--workers", default=2, show_default=True, help="Loader processes.")
 def embed(source: Path, out: Path, encoders: Path, tower: str, view: str | None, **options: Any) -> None:
-    """Embeddings of all video and sound in SOURCE, a window a row, in OUT: .parquet or .npz.
+    """Write embeddings of all video and audio in SOURCE to OUT (.parquet or .npz), one row per window.
 
-    SOURCE is a folder, a manifest.parquet or a file. Exit code 0: all done; 1: some files could not be read, they are
-    listed; 2: nothing could be begun.
+    SOURCE is a folder, a manifest.parquet or a file. Exit code 0: all files; 1: some files could not be read and are
+    listed; 2: no file could be embedded.
     """
     from avssl.data.window_reader import TOWERS
     from avssl.embedding.embed_files import embed_files

@@ -15,14 +15,16 @@ PATH = click.Path(path_type=Path)
 @click.command("energy-overlay", epilog=example("avssl energy-overlay concert-360.mp4 energy.mp4"))
 @click.argument("video", type=PATH)
 @click.argument("out", type=PATH)
-@click.option("--audio", "field", type=PATH, help="File with first-order ambisonics, such as a .wav.  [default: VIDEO]")
+@click.option("--audio", "field", type=PATH, help="File with first-order ambisonics, such as .wav.  [default: VIDEO]")
 @click.option(
-    "--channel-layout", "layout", default="auto", show_default=True, help="Declare channels: ambix, fuma, acn-n3d, wxy…"
+    "--channel-layout", "layout", default="auto", show_default=True, help="Channel layout: ambix, fuma, acn-n3d, wxy…"
 )
-@click.option("--frame-rate", default=10.0, show_default=True, help="Pictures a second to draw.")
-@click.option("--height", default=448, show_default=True, help="Rows of the pictures; twice as many columns.")
+@click.option("--frame-rate", default=10.0, show_default=True, help="Frame rate of the output, Hz.")
 @click.option(
-    "--panorama", "declared", is_flag=True, help="Pictures are equirectangular, though VIDEO does not say so."
+    "--height", default=448, show_default=True, help="Height of the output, pixels; the width is twice the height."
+)
+@click.option(
+    "--panorama", "declared", is_flag=True, help="Treat the frames as equirectangular, whatever the header of VIDEO."
 )
 def energy_overlay(video: Path, out: Path, field: Path | None, **options: Any) -> None:
     """Draw the energy map of first-order audio on its 360-degree VIDEO, bright where it is loud; write OUT."""

@@ -114,31 +114,38 @@ def pretrain(
     help="Directory layout of ROOT; `avssl list` describes each.",
 )
 @click.option(
-    "--split", default="", help="Lists of FAIR-Play (new_splits/split2) and the like to split by.  [default: the first]"
+    "--split",
+    default="",
+    help="Split lists of a data set, such as FAIR-Play's new_splits/split2.  [default: the first]",
 )
 @click.option(
     "--projection",
     default="auto",
     type=click.Choice(["auto", "equirect", "flat"]),
     show_default=True,
-    help="Declare pictures equirectangular, or of an ordinary field of view, where nothing says so.",
+    help="Projection of the frames: equirectangular or flat; auto: from layout, header and shape.",
 )
 @click.option(
     "--channel-layout",
     default="auto",
     show_default=True,
-    help="Declare channels: ambix, fuma, acn-n3d, wxy, youtube-327, stereo, binaural…",
+    help="Channel layout of the audio: ambix, fuma, acn-n3d, wxy, youtube-327, stereo, binaural…",
 )
-@click.option("--height", default=224, show_default=True, help="Rows of the proxies; worlds are twice as wide.")
-@click.option("--frame-rate", default=16.0, show_default=True, help="Most pictures a second of the proxies.")
-@click.option("--sample-rate", default=24000, show_default=True, help="Samples a second of the prepared sound, in Hz.")
-@click.option("--detect", "model", metavar="MODEL", help="Look for objects too; see `avssl detect`.")
-@click.option("--workers", type=int, help="Processes.  [default: one a core]")
+@click.option(
+    "--height",
+    default=224,
+    show_default=True,
+    help="Height of the proxies, pixels; equirectangular ones are twice as wide.",
+)
+@click.option("--frame-rate", default=16.0, show_default=True, help="Maximum frame rate of the proxies, Hz.")
+@click.option("--sample-rate", default=24000, show_default=True, help="Sample rate of the prepared audio, Hz.")
+@click.option("--detect", "model", metavar="MODEL", help="Detect objects with this model too; see `avssl detect`.")
+@click.option("--workers", type=int, help="Worker processes.  [default: one per core]")
 def prepare(root: Path, out: Path, layout: str, model: str | None, **options: Any) -> None:
-    """Turn recordings under ROOT into a manifest and small proxies in OUT.
+    """Prepare the recordings under ROOT: manifest and small proxies in OUT.
 
-    Continues what was begun. Exit code 0: all done; 1: some recordings failed, see OUT/failed.parquet;
-    2: nothing could be begun.
+    An interrupted preparation continues. Exit code 0: all recordings prepared; 1: some failed, see OUT/failed.parquet;
+    2: no recording could be prepared.
     """
     from avssl.datasets.prepare import prepare as run
 
@@ -147,8 +154,8 @@ def prepare(root: Path, out: Path, layout: str, model: str | None, **options: An
         from avssl.detection.backends import load_detector
 
         if "flat" in (load_layout(layout).projection, options["projection"]):
-            raise UserError("--detect looks for objects all around: these pictures are of an ordinary field of view")
-        load_detector(model)  # what cannot be read is refused before hours of work
+            raise UserError("--detect: expected 360-degree frames, got an ordinary field of view; leave out --detect")
+        load_detector(model)  # an unreadable model raises before hours of work
     report = run(root, out, layout, **options)
     click.echo(report.text())
     if model is not None and report.rows:
@@ -162,11 +169,11 @@ def prepare(root: Path, out: Path, layout: str, model: str | None, **options: An
 @click.option(
     "--only", multiple=True, metavar="NAME", help="crops, features, rotation, infonce, frames, sound or detector."
 )
-@click.option("--repeats", default=15, show_default=True, help="Times that each side is run.")
-@click.option("--threads", type=int, help="Threads of torch, OpenCV and PyAV.  [default: one a core]")
-@click.option("--json", "target", type=click.Path(path_type=Path), help="Write every single time to this file too.")
+@click.option("--repeats", default=15, show_default=True, help="Repetitions of each side.")
+@click.option("--threads", type=int, help="Threads of torch, OpenCV and PyAV.  [default: one per core]")
+@click.option("--json", "target", type=click.Path(path_type=Path), help="File for all measured times.")
 def bench(only: tuple[str, ...], repeats: int, threads: int | None, target: Path | None) -> None:
-    """Speed beside that of other libraries, measured here: ratios of medians, once both sides agree."""
+    """Benchmark against other libraries: ratios of median times, after both results agree."""
     from avssl.bench.suite import bench as run
 
     click.echo(run(only, repeats, threads, target).text(None if sys.stdout.isatty() else WIDTH))
@@ -175,13 +182,13 @@ def bench(only: tuple[str, ...], repeats: int, threads: int | None, target: Path
 @main.command(epilog=example("avssl report runs/avsa-* --out report"))
 @click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--out", type=click.Path(path_type=Path), help="Folder for table, CSV and figure.")
-@click.option("--into", type=click.Path(path_type=Path), help="Markdown file whose marked part is rewritten.")
-@click.option("--part", default="", metavar="NAME", help="Which, between <!-- avssl report NAME --> and its end.")
+@click.option("--into", type=click.Path(path_type=Path), help="Markdown file whose marked section is rewritten.")
+@click.option("--part", default="", metavar="NAME", help="Name of the section, after <!-- avssl report NAME -->.")
 @click.option("--baseline", default="", metavar="TITLE", help="Row to compare with.  [default: first of each task]")
-@click.option("--metric", "metrics", multiple=True, metavar="NAME", help="Show this one, as in metrics.json.")
-@click.option("--same", multiple=True, metavar="KEY", help="Runs of one row may differ in this setting, too.")
+@click.option("--metric", "metrics", multiple=True, metavar="NAME", help="Metric to show, as in metrics.json.")
+@click.option("--same", multiple=True, metavar="KEY", help="Setting in which runs of one row may differ.")
 def report(runs: tuple[Path, ...], out: Path | None, into: Path | None, **options: Any) -> None:
-    """One table and one figure of finished RUNS: a row for those that differ only in the seed.
+    """Table and figure of finished RUNS; runs that differ only in the seed are one row.
 
     The table is printed; --into puts it between the lines <!-- avssl report --> and <!-- end of report -->.
     """

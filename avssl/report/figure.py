@@ -12,7 +12,7 @@ from avssl.report.column import Column
 from avssl.report.comparison import Cell, Comparison
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
-"""Okabe and Ito 2008: told apart by colour-blind readers too. One a task."""
+"""Colours of the tasks, distinct for colour-blind readers (Okabe and Ito 2008)."""
 STYLE: dict[Any, Any] = {
     "font.size": 8, "axes.titlesize": 8, "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True,
     "axes.grid.axis": "x", "axes.axisbelow": True, "grid.color": "0.9", "grid.linewidth": 0.6, "axes.linewidth": 0.6,

@@ -58,7 +58,7 @@ def difference(row: Mapping[int, float], baseline: Mapping[int, float]) -> Estim
 
     Args:
         row: seed -> number.
-        baseline: likewise.
+        baseline: values of the baseline, by seed.
     """
     if row.keys() == baseline.keys():
         return replace(

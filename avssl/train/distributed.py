@@ -61,7 +61,7 @@ def on_first_rank(fabric: Fabric, work: Callable[[], T]) -> T:
 
     Raises:
         InputError: `work` raised it.
-        OSError: likewise.
+        OSError: `work` raised it.
     """
     outcome: T | Exception | None = None
     if fabric.is_global_zero:
