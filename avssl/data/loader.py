@@ -18,8 +18,7 @@ from avssl.config import DataConfig
 from avssl.data.clip import Clip
 from avssl.data.worker_loader import Batch, in_loader, in_order
 from avssl.datasets.manifest import Manifest, Row
-from avssl.detection.object_index import Objects
-from avssl.detection.object_index import read as read_objects
+from avssl.detection.object_index import Objects, read_objects
 from avssl.errors import InputError
 from avssl.media import read_frames, read_resampled
 

@@ -70,14 +70,14 @@ def detect_objects(
     logger.info("%s: objects are detected in %s", path, NAMED[panoramas.frames])
     name = f"{detector.name} sha256:{detector.sha256}"
     detection_settings = DetectionSettings(name, views or detector.views, rate, min_score, panoramas.frames)
-    with DetectionJournal(path, manifest, detection_settings) as findings:
-        missing = findings.missing()
+    with DetectionJournal(path, manifest, detection_settings) as journal:
+        missing = journal.missing()
         read = read_ahead(
             frame_batches(missing, rate, detection_settings.views), panoramas, detector.side, detection_settings.views
         )
         for row, detected_times, detections in _shown(_detected(detector, read, min_score), len(missing), progress):
-            findings.note(row, detected_times, detections)
-        return _warn_if_empty(findings.write(panoramas))
+            journal.note(row, detected_times, detections)
+        return _warn_if_empty(journal.write(panoramas))
 
 
 def _frames(path: Path, manifest: Manifest) -> str:

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from avssl.datasets.manifest import Manifest, Row
 from avssl.detection.frame_source import Panoramas
-from avssl.detection.object_index import SCHEMA, DetectedTimes, DetectionSettings, read_settings, write
+from avssl.detection.object_index import SCHEMA, DetectedTimes, DetectionSettings, read_settings, write_objects
 from avssl.detection.preview import write_overlay
 from avssl.detection.tiling import SphereDetections
 from avssl.io.jsonl_journal import Entry, JsonlJournal
@@ -74,7 +74,7 @@ class DetectionJournal(JsonlJournal):
         if self._new or read_settings(self.parquet)[1] != detected_times:
             table = _table(entries, self.detection_settings)
             write_overlay(self.parquet.with_suffix(".jpg"), table, panoramas)
-            write(self.parquet, table, self.detection_settings, detected_times)
+            write_objects(self.parquet, table, self.detection_settings, detected_times)
         return self.parquet
 
     def _holds(self, row: Row) -> bool:

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from avssl.datasets.manifest import Manifest
-from avssl.detection.object_index import SCHEMA, DetectedTimes, DetectionSettings, objects_path, write
+from avssl.detection.object_index import SCHEMA, DetectedTimes, DetectionSettings, objects_path, write_objects
 from avssl.errors import InputError
 from avssl.io.hashing import sha256
 from avssl.spatial.boxes import from_frame
@@ -40,7 +40,7 @@ def write_ground_truth_objects(manifest: Manifest, min_score: float) -> Path:
     table = read_truth(source)
     detection_settings = DetectionSettings(f"{TRUTH} sha256:{sha256(source)}", "", 0.0, min_score, "")
     path = objects_path(manifest.root, TRUTH)
-    write(path, _objects(table, detection_settings, min_score), detection_settings, _detected_times(table))
+    write_objects(path, _objects(table, detection_settings, min_score), detection_settings, _detected_times(table))
     return path
 
 

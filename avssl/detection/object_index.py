@@ -186,7 +186,7 @@ def _sha256_of(model: str) -> str:
         return ""
 
 
-def read(folder: Path, model: str) -> Objects:
+def read_objects(folder: Path, model: str) -> Objects:
     """The objects that a model found in the clips of a manifest.
 
     Args:
@@ -216,7 +216,7 @@ def read_settings(path: Path) -> tuple[DetectionSettings, dict[str, DetectedTime
         return DetectionSettings(**note["about"]), _detected_times(note)
 
 
-def write(
+def write_objects(
     path: Path, table: pa.Table, detection_settings: DetectionSettings, detected_times: Mapping[str, DetectedTimes]
 ) -> None:
     """Write objects, atomically.

@@ -34,7 +34,7 @@ MAY_CHANGE = (
 )  # fmt: skip
 
 
-def check(folder: Path, config: RunConfig) -> None:
+def check_folder(folder: Path, config: RunConfig) -> None:
     """Check that a run of this config may use a folder; writes nothing.
 
     Length, intervals, workers, probe and title of a run may change when it is continued; keys that
@@ -83,7 +83,7 @@ def check_same(
         raise InputError(f"{folder}: belongs to another run ({changes}); use another folder or the same config")
 
 
-def begin(folder: Path, config: RunConfig, recipe: str = "", command: Sequence[str] = ()) -> None:
+def init_run_folder(folder: Path, config: RunConfig, recipe: str = "", command: Sequence[str] = ()) -> None:
     """Write the resolved config, and append the environment of this start to `environment.json`.
 
     Raises:

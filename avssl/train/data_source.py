@@ -39,7 +39,7 @@ def clips(config: DataConfig, sample_rate: int, progress: bool = True) -> tuple[
     return path, manifest
 
 
-def check(config: DataConfig, options: Any) -> None:
+def check_detector(config: DataConfig, options: Any) -> None:
     """Check a task's options against the data options, before rendering.
 
     Raises:

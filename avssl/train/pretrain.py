@@ -56,7 +56,7 @@ def pretrain(
         OSError: something cannot be read or written.
         SystemExit: with code 0, after saving, on SIGTERM or Ctrl-C.
     """
-    run_folder.check(folder, config)
+    run_folder.check_folder(folder, config)
     run = PretrainRun(resolve_run(config, recipe), folder, tuple(command), progress)
     if run.is_complete():
         logger.info("%s: already complete", folder)
@@ -138,7 +138,7 @@ class PretrainRun:
     def write_config(self, fabric: Fabric) -> None:
         """Write the resolved config and the environment."""
         if fabric.is_global_zero:
-            run_folder.begin(self.folder, self.config, self.resolved.recipe, self.command)
+            run_folder.init_run_folder(self.folder, self.config, self.resolved.recipe, self.command)
 
     def train(self, fabric: Fabric) -> None:
         """Fit the weights, from the last checkpoint if there is one."""

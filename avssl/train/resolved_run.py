@@ -44,7 +44,7 @@ def resolve_run(config: RunConfig, recipe: str = "") -> ResolvedRun:
     """
     task: type[Task] = plugins.load(plugins.TASKS, config.task)
     options: Any = fill(task.Options, config.options, where=f"{recipe or config.task}: options")
-    data_source.check(config.data, options)
+    data_source.check_detector(config.data, options)
     return ResolvedRun(config, recipe, task, options, _probe_options(config, options))
 
 

@@ -14,7 +14,7 @@ from avssl.cli import main
 from avssl.data.clip_options import CropOptions
 from avssl.data.crops import draw_crops
 from avssl.datasets.manifest import read_manifest, write_manifest
-from avssl.detection.object_index import find_objects, objects_path, read, read_settings
+from avssl.detection.object_index import find_objects, objects_path, read_objects, read_settings
 from avssl.media import read_all_audio, write_audio, write_video
 from avssl.spatial.ambisonics import angle_between, beamform, rotate
 from avssl.synth.synth360 import synth360
@@ -69,7 +69,7 @@ def test_the_people_around_are_found_all_around(looked):
 
 
 def test_beam_and_crop_towards_the_tractor_hear_more_of_it_than_the_beam_away(looked):
-    objects = read(looked, str(MODEL))
+    objects = read_objects(looked, str(MODEL))
     (row,) = (row for row in read_manifest(looked) if row.key == TRACTOR)
     audio, rate = read_all_audio(looked / row.audio)
     vehicles = [each for each in rows(looked, MODEL, TRACTOR) if each["label"] in VEHICLES and each["time"] < 10]
@@ -137,7 +137,7 @@ def test_truth_of_a_world_is_its_objects(tmp_path):
     synth360(tmp_path, 3, 1.0, seed=5, width=128, workers=1, progress=False)
     assert run("detect", tmp_path, "--model", "truth").exit_code == 0
     truth = [row for row in pq.read_table(tmp_path / "truth.parquet").to_pylist() if row["visible"] >= 0.25]
-    objects = read(tmp_path, "truth")
+    objects = read_objects(tmp_path, "truth")
     assert len(objects) == len(truth)
     for key in {row["key"] for row in truth}:
         for frame in (0, 7, 15):

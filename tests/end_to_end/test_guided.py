@@ -13,7 +13,7 @@ from avssl.config import DataConfig, FeatureConfig, ModelConfig, RunConfig, fill
 from avssl.data.clip_options import CropOptions
 from avssl.data.crops import draw_crops
 from avssl.data.loader import Batches, read_clip
-from avssl.detection.object_index import read
+from avssl.detection.object_index import read_objects
 from avssl.models.encoder_factory import build_encoders
 from avssl.recipe_files import read_recipe
 from avssl.spatial.ambisonics import angle_between
@@ -51,7 +51,7 @@ def in_crop(crops, place, direction):
 @pytest.mark.parametrize("scene_rotation", ["none", "any"])
 def test_every_guided_crop_holds_the_centre_of_its_object_in_all_of_its_frames(rendered, scene_rotation):
     manifest, truth = rendered
-    objects = read(manifest.root, "truth")
+    objects = read_objects(manifest.root, "truth")
     aimed = 0
     for number, row in enumerate(manifest):
         rng = np.random.default_rng(number)

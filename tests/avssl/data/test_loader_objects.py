@@ -12,7 +12,15 @@ from avssl_tasks.avc import Avc, AvcOptions
 from avssl.config import DataConfig, FeatureConfig, ModelConfig
 from avssl.data.loader import Batches, read_clip
 from avssl.datasets.manifest import Row, read_manifest, write_manifest
-from avssl.detection.object_index import SCHEMA, DetectedTimes, DetectionSettings, Objects, objects_path, read, write
+from avssl.detection.object_index import (
+    SCHEMA,
+    DetectedTimes,
+    DetectionSettings,
+    Objects,
+    objects_path,
+    read_objects,
+    write_objects,
+)
 from avssl.media import write_audio, write_video
 from avssl.models.encoder_factory import build_encoders
 from avssl.spatial.ambisonics import angles
@@ -49,12 +57,12 @@ def manifest(tmp_path_factory):
     rows = [each for number in range(5) for instant in range(1, 8) for each in seen(number, instant)]
     detected_times = {f"clip-{number}": DetectedTimes(8, STEP, 0.0) for number in range(6)}
     about = DetectionSettings("made", "viewports", 1 / STEP, 0.25, "proxy")
-    write(objects_path(folder, DATA.detector), pa.Table.from_pylist(rows, SCHEMA), about, detected_times)
+    write_objects(objects_path(folder, DATA.detector), pa.Table.from_pylist(rows, SCHEMA), about, detected_times)
     return read_manifest(folder)
 
 
 def test_a_clip_brings_the_objects_of_the_middle_of_its_frames(manifest):
-    objects = read(manifest.root, DATA.detector)
+    objects = read_objects(manifest.root, DATA.detector)
     rng = np.random.default_rng(0)
     for _ in range(20):
         clip = read_clip(manifest.rows[0], manifest.root, DATA, RATE, rng, objects)
@@ -68,7 +76,7 @@ def test_a_clip_brings_the_objects_of_the_middle_of_its_frames(manifest):
 
 
 def test_clip_without_detections_or_detector_has_no_objects(manifest):
-    objects = read(manifest.root, DATA.detector)
+    objects = read_objects(manifest.root, DATA.detector)
     for clip in (
         read_clip(manifest.rows[5], manifest.root, DATA, RATE, None, objects),
         read_clip(manifest.rows[0], manifest.root, DATA, RATE),

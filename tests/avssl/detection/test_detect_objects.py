@@ -15,7 +15,7 @@ from avssl.datasets.manifest import Row, write_manifest
 from avssl.detection import detect_objects as passing
 from avssl.detection.backends import Detections, Detector
 from avssl.detection.detect_objects import detect_objects
-from avssl.detection.object_index import read, read_settings
+from avssl.detection.object_index import read_objects, read_settings
 from avssl.detection.prefetch import detection_times
 from avssl.media import write_video
 from avssl.spatial.ambisonics import angle_between
@@ -106,7 +106,7 @@ def test_every_object_is_found_once_where_it_is(dataset, toy, views, discs):
 
 def test_objects_are_where_they_are_at_their_time_and_empty_frames_have_none(dataset, toy):
     detect_objects(dataset, "toy", progress=False)
-    objects = read(dataset, "toy")
+    objects = read_objects(dataset, "toy")
     assert objects.at("late", 0.7)[0].shape == (0, 2)
     assert objects.at("empty", 1.0)[0].shape == (0, 2)
     (direction,) = objects.at("late", 1.4)[0]
@@ -171,7 +171,7 @@ def test_no_objects_in_any_clip_is_a_warning(dataset, toy, caplog):
     message = "objects-toy-00000000.parquet: no objects in any clip; crops guided by them are random"
     assert [record.levelname for record in caplog.records if message in record.getMessage()] == ["WARNING"]
     assert len(pq.read_table(path)) == 0
-    assert read(dataset, "toy").at("empty", 1.0)[0].shape == (0, 2)
+    assert read_objects(dataset, "toy").at("empty", 1.0)[0].shape == (0, 2)
 
 
 def test_changed_clip_is_detected_again(dataset, toy):
@@ -233,14 +233,14 @@ def test_two_detectors_of_one_name_have_a_file_each(dataset, toy, tmp_path, monk
     assert (first.name, second.name) == ("objects-toy-00000000.parquet", "objects-toy-11111111.parquet")
     assert before == {path.name: path.read_bytes() for path in dataset.glob("objects-toy-0*")}
     with pytest.raises(ValueError, match="objects of one detector 'toy', got those of 2 .* toy-00000000, toy-11111111"):
-        read(dataset, "toy")
-    assert (len(read(dataset, "toy-00000000")) > 0, len(read(dataset, "toy-11111111"))) == (True, 0)
+        read_objects(dataset, "toy")
+    assert (len(read_objects(dataset, "toy-00000000")) > 0, len(read_objects(dataset, "toy-11111111"))) == (True, 0)
     for digest, empty in (("0" * 8, False), ("1" * 8, True)):  # weights that are here are asked for their hash
         monkeypatch.setattr("avssl.detection.backends.load.detector_sha256", lambda _, digest=digest: digest)
-        assert (len(read(dataset, "toy")) == 0) == empty
+        assert (len(read_objects(dataset, "toy")) == 0) == empty
     monkeypatch.setattr("avssl.detection.backends.load.detector_sha256", lambda _: "2" * 8)
     with pytest.raises(ValueError, match=r"objects-toy-22222222\.parquet: expected objects, there is no such file"):
-        read(dataset, "toy")
+        read_objects(dataset, "toy")
 
 
 @pytest.fixture
@@ -262,7 +262,9 @@ def prepared_row(name):
 
 
 def azimuths(out):
-    return [round(float(np.degrees(read(out, "toy").at(key, 1.0)[0][0, 0])) / 10) * 10 for key in ("one", "two")]
+    return [
+        round(float(np.degrees(read_objects(out, "toy").at(key, 1.0)[0][0, 0])) / 10) * 10 for key in ("one", "two")
+    ]
 
 
 def remove_objects(out):

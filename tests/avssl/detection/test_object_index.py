@@ -12,10 +12,10 @@ from avssl.detection.object_index import (
     DetectedTimes,
     DetectionSettings,
     objects_path,
-    read,
+    read_objects,
     read_settings,
     slug,
-    write,
+    write_objects,
 )
 
 ABOUT = DetectionSettings("toy sha256:00", "viewports", 2.0, 0.25, "proxy")
@@ -36,12 +36,12 @@ def folder(tmp_path):
         ("a", 1.25, 60.0, 0.0, 50.0, 5.0, "large", 0.7),
     )
     looked = {"a": DetectedTimes(4, 0.5, 0.5), "b": DetectedTimes(2, 0.5, 0.5), "empty": DetectedTimes(1, 0.2, 0.5)}
-    write(objects_path(tmp_path, "models/toy.pt"), table, ABOUT, looked)
+    write_objects(objects_path(tmp_path, "models/toy.pt"), table, ABOUT, looked)
     return tmp_path
 
 
 def test_objects_come_back_in_radians_best_first(folder):
-    directions, scores = read(folder, "models/toy.pt").at("a", 0.25)
+    directions, scores = read_objects(folder, "models/toy.pt").at("a", 0.25)
     assert directions.dtype == scores.dtype == np.float32
     assert directions == pytest.approx(np.radians([[-90, 30], [90, -10]]), abs=1e-6)
     assert scores == pytest.approx([0.9, 0.4])
@@ -51,16 +51,16 @@ def test_objects_come_back_in_radians_best_first(folder):
     ("time", "found"), [(-3.0, 2), (0.4, 2), (0.6, 0), (0.9, 0), (1.1, 2), (1.4, 2), (1.6, 0), (99.0, 0)]
 )
 def test_nearest_detection_time_counts_even_without_objects(folder, time, found):
-    directions, scores = read(folder, "toy.pt").at("a", time)
+    directions, scores = read_objects(folder, "toy.pt").at("a", time)
     assert (directions.shape, scores.shape) == ((found, 2), (found,))
 
 
 def test_of_equal_scores_the_largest_comes_first(folder):
-    assert read(folder, "toy").at("a", 1.25)[0][0, 0] == pytest.approx(math.radians(60))
+    assert read_objects(folder, "toy").at("a", 1.25)[0][0, 0] == pytest.approx(math.radians(60))
 
 
 def test_clip_without_objects_is_empty_and_unknown_clip_is_an_error(folder):
-    found = read(folder, "toy")
+    found = read_objects(folder, "toy")
     assert len(found) == 5
     assert found.at("empty", 0.0)[0].shape == (0, 2)
     with pytest.raises(ValueError, match="'c': no objects were detected"):
@@ -81,7 +81,7 @@ def test_what_is_no_file_of_objects_is_refused_in_one_line(tmp_path, content):
         pq.write_table(rows(), path)
     else:
         path.write_bytes(content)
-    for reading in (lambda: read(tmp_path, "toy"), lambda: read_settings(path)):
+    for reading in (lambda: read_objects(tmp_path, "toy"), lambda: read_settings(path)):
         with pytest.raises(ValueError, match=r"objects-toy\.parquet: expected objects of avssl") as caught:
             reading()
         assert "\n" not in str(caught.value)
@@ -91,7 +91,7 @@ def test_a_missing_file_names_the_command_that_makes_it(tmp_path):
     with pytest.raises(
         ValueError, match=r"objects-toy\.parquet: expected objects, there is no such file.*avssl detect"
     ):
-        read(tmp_path, "toy")
+        read_objects(tmp_path, "toy")
 
 
 @pytest.mark.parametrize(

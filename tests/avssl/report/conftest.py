@@ -13,7 +13,7 @@ def make_run(tmp_path):
     def make(name, seed=0, metrics=None, steps=100, **changes):
         config = replace(RunConfig(**changes), train=TrainConfig(steps=steps, seed=seed))
         folder = tmp_path / "runs" / name
-        run_folder.begin(folder, config)
+        run_folder.init_run_folder(folder, config)
         run_folder.add_metrics(folder, {"steps": steps, **(metrics or {})})
         return folder
 

@@ -12,7 +12,7 @@ CONFIG = RunConfig(options={"crops": 4})
 
 def test_the_folder_says_what_ran_on_what(tmp_path):
     folder = tmp_path / "runs" / "x"
-    run_folder.begin(folder, CONFIG, recipe="avsa/small", command=["avssl", "pretrain", "--out", "a b"])
+    run_folder.init_run_folder(folder, CONFIG, recipe="avsa/small", command=["avssl", "pretrain", "--out", "a b"])
     assert fill(RunConfig, read_recipe(str(folder / "config.yaml"))) == CONFIG
     start = json.loads((folder / "environment.json").read_text())["starts"][0]
     assert start["command"] == "avssl pretrain --out 'a b'"
@@ -22,18 +22,18 @@ def test_the_folder_says_what_ran_on_what(tmp_path):
 
 
 def test_the_same_run_may_go_on_longer(tmp_path):
-    run_folder.begin(tmp_path, CONFIG)
+    run_folder.init_run_folder(tmp_path, CONFIG)
     longer = replace(CONFIG, train=TrainConfig(steps=9, log_every=1), data=replace(CONFIG.data, workers=7))
-    run_folder.check(tmp_path, longer)
-    run_folder.begin(tmp_path, longer)
+    run_folder.check_folder(tmp_path, longer)
+    run_folder.init_run_folder(tmp_path, longer)
     assert len(json.loads((tmp_path / "environment.json").read_text())["starts"]) == 2
 
 
 def test_another_run_is_refused_and_told_why(tmp_path):
-    run_folder.begin(tmp_path, CONFIG)
+    run_folder.init_run_folder(tmp_path, CONFIG)
     other = replace(CONFIG, optim=OptimConfig(lr=0.5), options={"crops": 2, "size": 64})
     with pytest.raises(ValueError, match="belongs to another run") as error:
-        run_folder.check(tmp_path, other)
+        run_folder.check_folder(tmp_path, other)
     text = str(error.value)
     assert "optim.lr was 0.0001, is 0.5" in text
     assert "options.crops was 4, is 2" in text
@@ -45,13 +45,13 @@ def test_a_file_or_a_foreign_checkpoint_is_refused(tmp_path):
     (tmp_path / "file").write_text("")
     for path in (tmp_path / "file", tmp_path / "file" / "deep" / "run"):
         with pytest.raises(ValueError, match=f"^{path}: expected a folder for the run, .* is a file$"):
-            run_folder.check(path, CONFIG)
+            run_folder.check_folder(path, CONFIG)
     (tmp_path / "last.ckpt").write_text("")
     with pytest.raises(ValueError, match="not a run folder"):
-        run_folder.check(tmp_path, CONFIG)
+        run_folder.check_folder(tmp_path, CONFIG)
     (tmp_path / "config.yaml").write_text("a: [")
     with pytest.raises(ValueError, match="expected the config of a run"):
-        run_folder.check(tmp_path, CONFIG)
+        run_folder.check_folder(tmp_path, CONFIG)
 
 
 @pytest.mark.parametrize(
@@ -62,11 +62,11 @@ def test_a_file_or_a_foreign_checkpoint_is_refused(tmp_path):
     ],
 )
 def test_a_run_of_another_format_is_one_line_that_says_so(tmp_path, line, message):
-    run_folder.begin(tmp_path, CONFIG)
+    run_folder.init_run_folder(tmp_path, CONFIG)
     path = tmp_path / "config.yaml"
     path.write_text(path.read_text().replace("format: 2\n", line).replace("lr_multipliers", "shares"))
     with pytest.raises(ValueError, match=f"^{tmp_path}: {message}$"):
-        run_folder.check(tmp_path, CONFIG)
+        run_folder.check_folder(tmp_path, CONFIG)
 
 
 def test_metrics_are_added_to(tmp_path):
@@ -90,4 +90,4 @@ def test_metrics_are_added_to(tmp_path):
 def test_a_spoiled_record_of_starts_is_named(tmp_path, spoiled):
     (tmp_path / "environment.json").write_text(spoiled)
     with pytest.raises(ValueError, match="environment.json: expected a JSON list of starts"):
-        run_folder.begin(tmp_path, CONFIG)
+        run_folder.init_run_folder(tmp_path, CONFIG)

@@ -11,7 +11,14 @@ import avssl.detection.detect_objects
 from avssl.config import DataConfig, RunConfig, fill
 from avssl.datasets.manifest import read_manifest, write_manifest
 from avssl.detection.backends.load import detector_sha256
-from avssl.detection.object_index import SCHEMA, DetectedTimes, DetectionSettings, objects_path, read_settings, write
+from avssl.detection.object_index import (
+    SCHEMA,
+    DetectedTimes,
+    DetectionSettings,
+    objects_path,
+    read_settings,
+    write_objects,
+)
 from avssl.recipe_files import read_recipe
 from avssl.synth.synth360 import synth360
 from avssl.train import data_source
@@ -34,7 +41,7 @@ def asked(monkeypatch):
         looked = {row.key: DetectedTimes(1, 0.5, 0.5) for row in read_manifest(folder)}
         digest = detector_sha256(model) if Path(model).exists() else "0" * 64
         path = objects_path(folder, model, digest)
-        write(
+        write_objects(
             path,
             SCHEMA.empty_table(),
             DetectionSettings(f"best sha256:{digest}", "equirect", 3.0, 0.5, "proxy"),
