@@ -41,6 +41,7 @@ assert [type(each).__name__ for each in logging.getLogger("avssl").handlers] == 
     assert (done.stdout, done.stderr) == ("", "")
 
 
+@pytest.mark.heavy
 def test_a_program_gets_the_messages_it_asks_for():
     code = """
 import logging, pathlib, sys, tempfile

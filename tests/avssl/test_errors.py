@@ -89,6 +89,7 @@ def work(job):
 
 
 @pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.heavy
 def test_the_process_pool_carries_input_errors_as_such(kind):
     ((_, outcome),) = outcomes(work, [kind("a.mp4: broken")], 1)
     assert (type(outcome), str(outcome)) == (kind, "a.mp4: broken")
@@ -169,6 +170,7 @@ def run_plugin(name: str, folder: Path, **env: str) -> subprocess.CompletedProce
 @pytest.mark.parametrize(
     ("name", "kind"), [("Shapes", "RuntimeError"), ("Numbers", "ValueError"), ("Asserts", "OSError")]
 )
+@pytest.mark.heavy
 def test_a_bug_in_a_plugin_shows_its_traceback_and_exits_1(name, kind, tmp_path):
     done = run_plugin(name, tmp_path)
     assert done.returncode == 1, done.stderr
@@ -177,11 +179,13 @@ def test_a_bug_in_a_plugin_shows_its_traceback_and_exits_1(name, kind, tmp_path)
     assert done.stderr.splitlines()[-1].startswith(f"{kind}: ")
 
 
+@pytest.mark.heavy
 def test_a_plugins_input_error_is_one_line_and_exit_2(tmp_path):
     done = run_plugin("Refuses", tmp_path)
     assert (done.returncode, done.stderr) == (2, "Error: expected clips, got none (here)\n")
 
 
+@pytest.mark.heavy
 def test_avssl_debug_shows_the_traceback_of_an_input_error(tmp_path):
     done = run_plugin("Refuses", tmp_path, AVSSL_DEBUG="1")
     assert done.returncode == 1

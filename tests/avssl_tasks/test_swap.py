@@ -58,6 +58,7 @@ def test_contract_with_ambisonics(features: str, options: dict[str, bool]) -> No
 
 
 @pytest.mark.parametrize("model", [ModelConfig(preset="avsa"), ModelConfig(video="torchvision/resnet18")])
+@pytest.mark.heavy
 def test_contract_with_published_towers(model: ModelConfig) -> None:
     task = Swap(build_encoders(model, FeatureConfig(name="stereo-phase")), fill(SwapOptions, {"size": 32}))
     check_task(task, make_clips(2, seconds=0.2, frames=2, channels=2))
@@ -110,6 +111,7 @@ def test_audio_of_a_360_degree_crop_is_on_the_side_of_its_visible_source(flip: f
     assert compared > 4
 
 
+@pytest.mark.heavy
 def test_measured_hrirs_render_left_sources_louder_left(media_head: Path) -> None:
     task = make(**PLAIN, hrirs=str(media_head), min_fov=80, max_fov=80)
     foa_task = make("foa-iv", **PLAIN, min_fov=80, max_fov=80)
@@ -203,6 +205,7 @@ def test_unseen_clips_are_classified_above_chance_unless_control(control: str) -
     assert 0.35 < accuracy < 0.65 if control else accuracy > 0.8
 
 
+@pytest.mark.heavy
 def test_one_order_alone_overfits_a_batch() -> None:
     task = make()
     losses = train(task, [batch_of(task, 16)], 16)
@@ -244,6 +247,7 @@ def noise(channels: int, seed: int = 0) -> Tensor:
     return 0.1 * torch.randn(channels, 4000, generator=torch.Generator().manual_seed(seed))
 
 
+@pytest.mark.heavy
 def test_rejected_rows_are_counted_and_an_error_if_they_are_all(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -144,6 +144,7 @@ def test_audio_is_resampled(manifest):
     assert resample(above, 48000, 24000)[0, 100:-100].abs().max() < 0.02
 
 
+@pytest.mark.heavy
 def test_the_number_of_loader_processes_changes_nothing(manifest):
     alone = list(batches(manifest).between(0, 5))
     for workers in (1, 2):
@@ -233,6 +234,7 @@ def test_errors_of_a_task_keep_their_traceback(manifest):
         assert re.search(r"(?s)Traceback.*in broken.*a task's own mistake", caught.value.__notes__[0])
 
 
+@pytest.mark.heavy
 def test_processes_end_with_the_iterator(manifest):
     stream = batches(manifest, 2).between(0, 1000)
     next(stream)
@@ -291,6 +293,7 @@ def test_no_process_outlives_an_interrupted_run(manifest, blow):
     assert not alive
 
 
+@pytest.mark.heavy
 def test_a_terminated_group_still_gets_its_batches(manifest):
     """Launchers send SIGTERM to all processes of a run; the one that trains has a checkpoint to write first."""
     stream = batches(manifest, 2).between(0, 30)

@@ -92,6 +92,7 @@ def views_of(crop_guide):
     return task.views
 
 
+@pytest.mark.heavy
 def test_guided_batches_are_the_same_whatever_the_number_of_loader_processes(manifest):
     found = []
     for workers in (0, 1, 2):

@@ -84,6 +84,7 @@ def test_ucf101s_splits_are_its_lists(tmp_path: Path, end: str) -> None:
     assert len(set(groups.values())) == 75
 
 
+@pytest.mark.heavy
 def test_ucf101_of_full_size_has_the_official_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Split 1: 9,537 and 3,783 lines of 101 classes. `walk` is patched: 13,320 files take long to create."""
     folders: dict[str, list[str]] = {}

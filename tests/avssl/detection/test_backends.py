@@ -61,6 +61,7 @@ def same(mine, others):
         assert one.scores == pytest.approx(other.scores, abs=0.01)
 
 
+@pytest.mark.heavy
 def test_our_folder_finds_what_the_network_finds(network, folder):
     detector = load_detector(str(folder))
     assert (detector.name, detector.side, detector.views) == ("ours", 128, "equirect")
@@ -79,6 +80,7 @@ def test_our_folder_finds_what_the_network_finds(network, folder):
             assert 0.3 <= value <= 1
 
 
+@pytest.mark.heavy
 def test_checkpoint_finds_what_our_folder_finds(network, folder, tmp_path):
     torch.save({"model": network, "ema": None, "best_fitness": np.float64(0.5), "train_args": {}}, tmp_path / "net.pt")
     detector = load_detector(str(tmp_path / "net"))

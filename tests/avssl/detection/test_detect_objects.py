@@ -225,6 +225,7 @@ def test_flat_frames_are_refused(tmp_path, toy):
     assert not list(tmp_path.glob("*objects*"))
 
 
+@pytest.mark.heavy
 def test_two_detectors_of_one_name_have_a_file_each(dataset, toy, tmp_path, monkeypatch):
     first = detect_objects(dataset, "toy", progress=False)
     before = {path.name: path.read_bytes() for path in dataset.glob("objects-*")}

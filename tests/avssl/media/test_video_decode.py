@@ -287,6 +287,7 @@ def test_a_file_written_anew_is_read_anew(tmp_path, counted):
     assert numbers(read_frames(path, [0.2])) == [5]
 
 
+@pytest.mark.heavy
 def test_only_the_group_around_an_instant_is_decoded(tmp_path):
     rng = np.random.default_rng(0)
     noise = [rng.integers(0, 256, (224, 448, 3), np.uint8) // 4 + 90 for _ in range(16)]

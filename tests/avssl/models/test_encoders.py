@@ -116,6 +116,7 @@ def test_saved_encoders_load_bit_for_bit(encoders, folder):
     ids=["avsa", "backbones"],
 )
 @pytest.mark.parametrize("name", ["mono-logmel", "foa-logmel"])
+@pytest.mark.heavy
 def test_every_kind_of_tower_loads(model, name, tmp_path):
     new_encoders = build_encoders(model, FeatureConfig(name=name))
     new_encoders.save(tmp_path)

@@ -58,6 +58,7 @@ def _level_error(filters, grid, low, high):
     return error[..., FREQUENCY.ge(low) & FREQUENCY.lt(high)]
 
 
+@pytest.mark.heavy
 def test_left_sources_are_louder_on_the_left(magls, head, generator):
     signal = torch.randn(4800, generator=generator)
     for filters in (magls, ambisonic_filters(head, "plain")):

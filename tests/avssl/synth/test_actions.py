@@ -50,6 +50,7 @@ def test_the_official_reader_of_ucf101_finds_every_clip(world):
         assert (len(fold.train), len(fold.test)) == (16, 8)
 
 
+@pytest.mark.heavy
 def test_the_official_reader_of_hmdb51_finds_every_clip(films):
     found = Hmdb51().read(films)
     assert found.name == "synthetic actions (HMDB51 layout)"

@@ -137,6 +137,7 @@ def test_the_direct_audio_dominates_and_the_background_is_below():
     assert min(ratios) > -2
 
 
+@pytest.mark.heavy
 def test_audio_stays_below_full_scale_at_many_levels():
     levels = []
     for index in range(30):

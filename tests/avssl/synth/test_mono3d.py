@@ -126,6 +126,7 @@ def test_size_follows_the_arc_tangent_of_depth_and_the_box_holds_what_is_drawn(d
         assert (rows[0], rows[-1] + 1) == pytest.approx((row["y_min"] * 256, row["y_max"] * 256), abs=2)
 
 
+@pytest.mark.heavy
 def test_objects_leave_the_frame_by_the_deviation_and_no_farther():
     far = [world("P1", replace(FORM, seconds=8.0), deviation).truth(scene)["x"].to_numpy()
            for deviation in (0.0, 0.5)

@@ -129,6 +129,7 @@ def test_files_are_eigenscapes_and_its_reader_says_that_they_are_made_up(tmp_pat
     assert {each.label for each in found.recordings} == set(AMBIENCES)
 
 
+@pytest.mark.heavy
 def test_a_recording_has_25_channels_of_24_bits_at_48_khz(tmp_path):
     ambience(tmp_path, classes=["Woodland"], **SMALL)
     path = tmp_path / "Woodland/Woodland.1.wav"

@@ -63,6 +63,7 @@ def test_kinds_are_told_apart_by_ear_in_one_second(individuals):
     assert nearest_kind_accuracy(features) > 0.85
 
 
+@pytest.mark.heavy
 def test_individuals_of_a_kind_differ(individuals):
     for things in individuals.values():
         looks, waveforms = [seen(thing, grey=False) for thing in things], [heard(thing) for thing in things]

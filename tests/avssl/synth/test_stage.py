@@ -37,6 +37,7 @@ def test_the_same_seed_gives_the_same_world_whatever_the_number_of_processes(wor
         same_content(tmp_path / name, world / name)
 
 
+@pytest.mark.heavy
 def test_media_are_what_the_manifest_says(world):
     manifest = read_manifest(world)
     assert [row.split for row in manifest] == ["train", "train", "train", "test"]

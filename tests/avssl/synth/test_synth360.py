@@ -34,6 +34,7 @@ def test_the_same_seed_gives_the_same_world_whatever_the_number_of_processes(wor
         same_content(tmp_path / name, world / name)
 
 
+@pytest.mark.heavy
 def test_a_larger_world_begins_with_the_smaller(world, tmp_path):
     synth360(tmp_path, 6, 1.0, 5, workers=1, **SMALL)
     small, large = (pq.read_table(folder / "truth.parquet").to_pylist() for folder in (world, tmp_path))

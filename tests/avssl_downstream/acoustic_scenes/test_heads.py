@@ -88,6 +88,7 @@ def test_dirac_classifies_by_direction_and_a_second_run_needs_no_media(
     assert caplog.text.count("4 of 4 files are gone, their cached embeddings are used") == 1
 
 
+@pytest.mark.heavy
 def test_baselines_run_without_encoders_other_options_raise(recordings: Path, tmp_path: Path) -> None:
     command = ["downstream", "eigenscape", "--data", str(recordings), "--out", str(tmp_path / "out"), "--segment", "1"]
     command += ["--workers", "0", "--missing", "0.8", "--baselines", "[logmel]", "--classifier", "knn"]
@@ -145,6 +146,7 @@ def test_random_towers_are_fine_tuned_like_encoders(recordings: Path, tmp_path: 
     assert ours.fingerprint() == theirs.fingerprint() != random.fingerprint()
 
 
+@pytest.mark.heavy
 def test_missing_files_are_counted_and_listed(
     tau: Path, recordings: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -224,6 +226,7 @@ def test_upmix_then_stereo_downmix_is_the_identity(tau: Path) -> None:
     assert torch.allclose(stereo(field), plain, atol=1e-6)
 
 
+@pytest.mark.heavy
 def test_both_towers_are_fine_tuned(tau: Path, tmp_path: Path) -> None:
     options = scenes(tau, mode="finetune", epochs=1, draws=1, batch=3, optim=OptimConfig(lr=1e-4))
     start = encoders("stereo-logmel")

@@ -36,6 +36,7 @@ def test_oracle_of_motion_classifies_motions(oracle: Encoders, options: Any, tmp
     assert (found["train_videos"], found["test_videos"], found["classes"]) == (12, 6, 2)
 
 
+@pytest.mark.heavy
 def test_single_frames_stay_at_chance(oracle: Encoders, options: Any, tmp_path: Path) -> None:
     found = Action(oracle, options(single_frame=True, split=0)).fit(tmp_path / "out")
     assert abs(found["accuracy"] - 0.5) < 0.2

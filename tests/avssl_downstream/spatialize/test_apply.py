@@ -155,6 +155,7 @@ def test_a_sample_rate_that_aac_lacks_becomes_48_khz(tmp_path, film, around, ton
 
 
 @pytest.mark.parametrize("filters", ["magls", "plain"])
+@pytest.mark.heavy
 def test_ambisonics_are_rendered_with_the_given_hrirs(tmp_path, film, around, filters):
     noise = 0.1 * torch.randn(1, 3 * 44100, generator=torch.Generator().manual_seed(0))
     source = film("in.mp4", noise, rate=44100, size=(80, 160))
@@ -168,6 +169,7 @@ def test_ambisonics_are_rendered_with_the_given_hrirs(tmp_path, film, around, fi
 
 @pytest.mark.filterwarnings("ignore:.*ReceiverPosition")
 @pytest.mark.parametrize("form", ["sofa/CIPIC_subject_003_hrir_final.sofa", "cipic_subject03_wav", "sadie_subject002"])
+@pytest.mark.heavy
 def test_azimuth_90_is_left_for_every_format_of_real_hrirs(tmp_path, film, around, form):
     noise = 0.1 * torch.randn(1, 3 * 48000, generator=torch.Generator().manual_seed(0))
     source = film("in.mp4", noise, rate=48000, size=(80, 160), at=3.0)  # bright on the left throughout

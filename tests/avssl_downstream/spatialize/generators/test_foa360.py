@@ -80,6 +80,7 @@ def test_every_variant_keeps_the_contract_and_w_to_the_bit(variant):
 
 
 @pytest.mark.parametrize("variant", ["full", "unet"])
+@pytest.mark.heavy
 def test_the_published_form_keeps_the_contract(variant):
     generator = make(variant=variant, **PUBLISHED)
     check_generator(generator, windows(generator))

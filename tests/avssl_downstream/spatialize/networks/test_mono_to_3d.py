@@ -50,6 +50,7 @@ def test_fewer_halvings_take_smaller_spectra_and_train_every_parameter():
     assert all(each.grad is not None for each in network.parameters())
 
 
+@pytest.mark.heavy
 def test_it_learns_that_mirrored_frames_negate_x():
     torch.manual_seed(0)
     network = MonoTo3DNet(width=8, visual_channels=3, frame_times=2, visual_width=16, depth=4)

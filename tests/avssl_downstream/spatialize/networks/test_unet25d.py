@@ -116,6 +116,7 @@ def test_the_nyquist_row_is_read_and_left_out_of_the_mask():
 
 
 @pytest.mark.parametrize("norm", ["batch", "instance"])
+@pytest.mark.heavy
 def test_it_learns_that_the_side_of_the_image_is_the_side_of_the_audio(norm):
     torch.manual_seed(0)
     network = UNet25D(width=8, visual_channels=4, grid=(2, 4), norm=norm)

@@ -56,6 +56,7 @@ def test_scratch_is_the_encoders_network_with_new_weights(encoders):
 
 
 @pytest.mark.parametrize("source", ["scratch", "torchvision/resnet18", "timm/resnet18", "torchvision/r3d_18"])
+@pytest.mark.heavy
 def test_the_shape_is_known_before_and_a_mirrored_image_mirrors_the_maps(source):
     torch.manual_seed(0)
     branch = VisualBranch(source).eval()
