@@ -207,7 +207,7 @@ class RunConfig:
     probe: dict[str, Any] = plugin_options(HEADS, name="correspondence", optional=True)
     """Fills the `Options` of the correspondence head that ends the run; `{enabled: false}` leaves it out."""
     title: str = ""
-    """What `avssl report` calls the run's row; empty: made from task and features."""
+    """Title of the run's row in `avssl report`; empty: made from task and features."""
     published: dict[str, float] = field(default_factory=dict)
     """Metric -> the paper's number for this row, which `avssl report` puts beside ours."""
 
@@ -327,7 +327,7 @@ def _describe_errors(kind: type, where: str) -> Iterator[None]:
 
 
 def _unknown(key: str, known: Sequence[str]) -> str:
-    """What to do about a key that there is not: its new spelling, or one that is near."""
+    """Hint for an unknown key: its new spelling, or a similar key."""
     section, dot, name = key.rpartition(".")
     new = renamed_key(name, known)
     return f"{key!r} is now {section + dot + new!r}" if new else f"unknown key {key!r}{hint(name, known)}"

@@ -1,4 +1,4 @@
-"""What is reported: the machine, a table, a file."""
+"""Report of a benchmark: machine, table, file."""
 
 from __future__ import annotations
 

@@ -227,7 +227,7 @@ def _default(field: Field[Any]) -> Any:
 
 
 def _value(field: Field[Any], hint: Any) -> str:
-    """What a value is called in the help: its choices, else its type."""
+    """Name of a value in the help: its choices, else its type."""
     several = get_origin(hint) in (list, tuple)
     if known := choices(field, hint):
         return f"[{'|'.join(filter(None, known))}]" + (",..." if several else "")

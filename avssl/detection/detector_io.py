@@ -30,7 +30,7 @@ class Config:
     """Architecture, input size and labels of a detector."""
 
     architecture: str
-    """Of ultralytics, such as yolo11n.yaml."""
+    """Architecture file of ultralytics, such as yolo11n.yaml."""
     side: int
     """Image size in training, in pixels."""
     views: str

@@ -20,7 +20,7 @@ from avssl.io.atomic import replacing
 
 FORMAT = "avssl-objects"
 DIGITS = 8
-"""Of the weights' hash in the names of files."""
+"""Number of digits of the weights' hash in file names."""
 HASHED = re.compile(rf"-[0-9a-f]{{{DIGITS}}}")
 VERSION = 2
 SCHEMA = pa.schema(

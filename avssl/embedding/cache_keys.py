@@ -13,7 +13,7 @@ from avssl.data.clip_options import Reading
 from avssl.models.embedder import Embedder
 
 VERSION = 2
-"""Of window reading and of the key rule; cached values of another version are computed again."""
+"""Version of window reading and of the key rule; values of another version are computed again."""
 
 logger = logging.getLogger(__name__)
 

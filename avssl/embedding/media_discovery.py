@@ -39,7 +39,7 @@ class Medium:
 
 @dataclass
 class MediaFiles:
-    """What there is to embed."""
+    """Media files to embed."""
 
     sources: dict[str, list[Source]]
     """By tower; in order, a file's one after the other."""

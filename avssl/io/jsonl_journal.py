@@ -19,7 +19,7 @@ Entry = dict[str, Any]
 
 
 class JsonlJournal:
-    """What a run has finished, one line an entry, so that it can be stopped and started again.
+    """Journal of finished entries, one line each, so that a run can stop and continue.
 
     The last whole line of a key counts. Lines that a crash cut short or that `parse` refuses are passed over. A journal
     without a readable header, or without entries, is begun anew; without entries it is removed when it is closed.

@@ -18,7 +18,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 T = TypeVar("T")
 logger = logging.getLogger(__name__)
 SECONDS_BETWEEN_LINES = 30.0
-"""Of long work whose output goes to a file."""
+"""Interval between progress lines where the output is a file."""
 RECENT = 20
 """Updates over which the rate is averaged."""
 _drawn: list[ProgressBar] = []

@@ -35,7 +35,7 @@ TITLES = {
 CHANCE = {"avsa_bin": 0.5, "avc_bin": 0.5, "avsa_bin_1": 0.5, "avc_bin_1": 0.5, "test_swap_acc": 0.5}
 SPEED = "clips_per_second"
 COSTS = (SPEED, "train_seconds", "peak_memory_mb", "peak_gpu_memory_mb", "wait_share", "memory_mb")
-"""Of the machine, not of the encoders: no differences are made of them."""
+"""Metrics of the machine, not of the encoders: differences are not computed."""
 HELD_OUT = "test_"
 _SHARE = re.compile(
     r"(^|_)(accuracy|top5)(_|$)|_(acc|bin(_\d+)?|share)(_low|_high)?$|_to_(audio|video)_(r\d+|map_r)(_chance)?$"
@@ -52,7 +52,7 @@ class Column:
 
     @property
     def title(self) -> str:
-        """What the field calls it, with its unit."""
+        """The field's name of the metric, with its unit."""
         title = TITLES.get(self.name, self.name.removeprefix(HELD_OUT))
         return f"{title} %" if self.share else title
 
@@ -70,7 +70,7 @@ class Column:
 
     @property
     def chance(self) -> float | None:
-        """What guessing gives, where that is known."""
+        """Chance level, where it is known."""
         return CHANCE.get(self.name)
 
     @property

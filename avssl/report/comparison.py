@@ -46,10 +46,10 @@ class Comparison:
     columns: list[Column]
     lines: list[Line]
     notes: list[str]
-    """What a reader must know of missing numbers, a line each."""
+    """Notes on missing numbers, one line each."""
 
     def cells(self, column: Column) -> list[Cell]:
-        """Of all lines."""
+        """Cells of a column, over all rows."""
         at = self.columns.index(column)
         return [line.cells[at] for line in self.lines]
 

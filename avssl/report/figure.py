@@ -100,7 +100,7 @@ def _rows(axes: Any, found: Comparison) -> None:
 
 
 def _legend(found: Comparison, shown: Sequence[Column]) -> list[Any]:
-    """What each mark means, of those that are drawn."""
+    """Legend of the marks that are drawn."""
     from matplotlib.lines import Line2D
 
     cells = [cell for column in shown for cell in found.cells(column)]

@@ -1,4 +1,4 @@
-"""What the numbers of a table mean; only what occurs in it is explained."""
+"""Footnotes of a table: only the notation that occurs in it."""
 
 from __future__ import annotations
 

@@ -101,7 +101,7 @@ def _titled(task: str, groups: list[list[Run]]) -> list[Row]:
 
 
 def _published(runs: Sequence[Run]) -> dict[str, float]:
-    """What the runs of a row name as published; not all must.
+    """Published numbers that runs of a row name; not every run has to.
 
     Raises:
         InputError: they name different numbers.

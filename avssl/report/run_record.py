@@ -37,7 +37,7 @@ class Run:
     steps: int
     """How long it was asked to train."""
     settings: dict[str, Any]
-    """What tells it from runs of another row, as `a.b` -> value."""
+    """Settings that distinguish it from runs of other rows, as `a.b` -> value."""
     metrics: dict[str, float]
     published: dict[str, float]
     """Metric -> the paper's number for its row."""

@@ -28,7 +28,7 @@ class Estimate:
     seeds: int = 1
     """Numbers that were averaged; of Welch's difference, those of the row with fewer."""
     method: str = ""
-    """Of the interval: t, bootstrap, paired or welch; empty without one."""
+    """Method of the interval: t, bootstrap, paired or welch; empty without one."""
 
     @property
     def bounded(self) -> bool:

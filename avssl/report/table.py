@@ -11,7 +11,7 @@ from avssl.report.statistics import Estimate
 
 NONE = "-"
 MARKS = {"bootstrap": " †", "welch": " ‡"}
-"""Of intervals that are not the usual ones."""
+"""Marks of intervals that are not Student's t."""
 
 
 def markdown(found: Comparison) -> str:

@@ -28,7 +28,7 @@ _LEAST = 6
 
 @dataclass(frozen=True)
 class Backdrop:
-    """What lies behind patches."""
+    """Background behind patches."""
 
     name: str = BLANK
     """blank, drawn, or the path of an image or of a folder of images."""

@@ -134,7 +134,7 @@ def draw_thing(
 
 @lru_cache(maxsize=16)
 def dry(voice: Voice, kind: str, span: Span) -> Signal:
-    """What an object sounds like at 1 m, or would if it were not silent: unit power, peaks bounded.
+    """Sound of an object at 1 m, also of a silent one: unit power, bounded peaks.
 
     Returns:
         float32 `(samples,)`, read-only.

@@ -35,7 +35,7 @@ class Track:
     distance: Floats
     """Metres."""
     tangent: Floats
-    """Of the angular radius."""
+    """Tangent of the angular radius."""
     roll: Floats
     """Radians in the picture's plane."""
     light: Floats

@@ -91,7 +91,7 @@ class PretrainRun:
     task: Task
     """Network in training; made by `build_task`."""
     path: Path
-    """Of the manifest."""
+    """Path of the manifest."""
     manifest: Manifest
     """All clips; set by `load_clips`."""
     clips: Manifest

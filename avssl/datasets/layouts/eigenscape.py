@@ -35,7 +35,7 @@ FOLDS = ("fixed", "leave-one-out", "seeded")
 TESTED = 4
 """Folds of `fixed` and `seeded`."""
 CHANNELS = 4
-"""Of order 1: the first ones of any higher order."""
+"""Number of channels of order 1, the first ones of any higher order."""
 RATE = 48000
 """Hz of the official files."""
 EXCHANGED = {("Park", 6): 8, ("Park", 8): 6}
@@ -52,7 +52,7 @@ class EigenScapeOptions:
     """fixed (recordings 1 and 2, 3 and 4, ...), leave-one-out (each recording number), or seeded (the original's: the
     numbers shuffled, a quarter tested at a time)."""
     seed: int = 0
-    """Of the shuffle."""
+    """Seed of the shuffle."""
     swap_park: bool = False
     """Take recording 6 of the class Park for 8, and 8 for 6."""
     missing: float = 0.0

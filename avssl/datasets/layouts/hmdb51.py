@@ -88,7 +88,7 @@ def _classes(indices: tuple[Path, ...], listed: list[str], folder: Path) -> tupl
 
 
 def _lists(paths: list[tuple[Path, re.Match[str]]], classes: tuple[str, ...], folder: Path) -> Lists:
-    """What each split trains on and tests."""
+    """Training and test videos of each split."""
     found: dict[str, tuple[list[Listed], list[Listed]]] = {}
     for number in sorted({int(match["number"]) for _, match in paths}):
         own = {match["label"]: path for path, match in paths if int(match["number"]) == number}
@@ -119,6 +119,6 @@ def _listed(path: Path) -> list[tuple[str, int]]:
 
 
 def _film(label: str, name: str) -> str:
-    """What a video was cut from: its name up to that of the class; of two films of one name, each class has its own."""
+    """Source of a video: its name up to that of the class; equal names in two classes are two sources."""
     stem, sign = Path(name).stem, f"_{label}_"
     return f"{label}/{stem[: stem.lower().rindex(sign.lower())] if sign.lower() in stem.lower() else stem}"

@@ -64,7 +64,7 @@ def gather(base: Path, exclude: Path | None, is_clip: Callable[[str], bool]) -> 
 
 
 def preferred(found: Mapping[str, Sequence[Path]], folders: Sequence[str]) -> dict[str, list[Path]]:
-    """Of each clip's files those of the first of some folders that has any; clips without any are left out."""
+    """Files of each clip from the first of some folders that has any; clips without any are left out."""
     chosen = {}
     for name, paths in found.items():
         ranked = ([path for path in paths if path.parent.name == folder] for folder in folders)

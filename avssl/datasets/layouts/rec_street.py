@@ -31,7 +31,7 @@ class _Stage:
     """The files of each recording at one stage of preparation."""
 
     video: str
-    """What their names are, id first."""
+    """Patterns of the file names, id first."""
     audio: str
     videos: dict[str, list[Path]] = field(default_factory=dict)
     audio_files: dict[str, list[Path]] = field(default_factory=dict)

@@ -17,7 +17,7 @@ FORMATS = "video_formats.txt"
 
 @dataclass(frozen=True)
 class Lists:
-    """What one pair of lists says."""
+    """Content of one pair of lists."""
 
     name: str = ""
     """Such as YT-All.1; empty where there are none."""

@@ -28,7 +28,7 @@ CLASSES = (
     "street_traffic", "tram",
 )  # fmt: skip
 SECONDS = 10.0
-"""Of each file."""
+"""Length of each file, s."""
 RATE = 48000
 """Hz of the official files."""
 

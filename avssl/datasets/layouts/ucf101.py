@@ -83,7 +83,7 @@ def _classes(path: Path) -> tuple[str, ...]:
 
 
 def _lists(folder: Path, classes: tuple[str, ...]) -> Lists:
-    """What each split trains on and tests."""
+    """Training and test videos of each split."""
     trains = {path.stem.removeprefix("trainlist"): path for path in sorted(folder.glob("trainlist*.txt"))}
     found = {}
     for number, train in trains.items():

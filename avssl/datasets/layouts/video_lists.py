@@ -73,7 +73,7 @@ def h5_names(path: Path, key: str) -> list[str]:
 
 
 def clip_name(path: str) -> str:
-    """What a list means by a path, of whatever system: its last part without a suffix such as .wav."""
+    """Name that a path in a list stands for: its last part without a suffix such as .wav."""
     return PurePosixPath(path.strip().replace("\\", "/")).stem
 
 
@@ -84,7 +84,7 @@ class Listed:
     label: str
     """One of the classes."""
     name: str
-    """Of the file, as the list has it."""
+    """Name of the file, as in the list."""
     group: str
     """The recording that it was cut from."""
 

@@ -24,9 +24,9 @@ class Detector(ABC):
     """Detects objects in images."""
 
     name: str
-    """Of the model."""
+    """Name of the model."""
     sha256: str
-    """Of its weights."""
+    """Hash of its weights."""
     side = 640
     """Input size: pixels of the square that images are scaled to."""
     views = "viewports"

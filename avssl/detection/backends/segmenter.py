@@ -41,7 +41,7 @@ class Segmenter(ABC):
     """Detects objects and their masks."""
 
     sha256: str
-    """Of its weights."""
+    """Hash of its weights."""
 
     @abstractmethod
     def segment(self, frames: NDArray[np.uint8]) -> list[Instances]:

@@ -20,7 +20,7 @@ RECORDS = ("ultralytics.utils.IterableSimpleNamespace", "pathlib.PosixPath", "nu
 SCALARS = ("numpy._core.multiarray.scalar", "numpy.core.multiarray.scalar")
 """Single numbers of numpy, such as the best score so far."""
 NUMBERS = [type(np.dtype(kind)) for kind in ("f4", "f8", "i8")]
-"""What numpy makes of `numpy.dtype`, which no checkpoint names."""
+"""Attributes of `numpy.dtype`, which no checkpoint names."""
 
 
 def read_checkpoint(path: Path) -> nn.Module:

@@ -33,7 +33,7 @@ class DetectorConfig:
     """Training options of a detector."""
 
     architecture: str = "yolo11n.yaml"
-    """Of ultralytics; it starts from random weights."""
+    """Architecture file of ultralytics, trained from random weights."""
     side: int = 320
     """Image size in pixels; a multiple of 32."""
     panoramas: int = 500
@@ -47,7 +47,7 @@ class DetectorConfig:
     lr: float = 0.002
     """Peak learning rate of AdamW, after one epoch of warm-up; it falls to nothing."""
     seed: int = 0
-    """Of weights, order and augmentation."""
+    """Seed of weights, order and augmentation."""
 
     def __post_init__(self) -> None:
         """Validate field values."""

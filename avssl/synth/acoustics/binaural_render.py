@@ -53,7 +53,7 @@ def fingerprint(path: str, sample_rate: int) -> str:
 
 
 def render_ears(scene: Scene, form: Format, head: str) -> Ears:
-    """What two ears hear that look where the camera looks.
+    """Binaural audio of a listener that faces the direction of the camera.
 
     Direct sound is rendered from every object's own direction; reflections, tail and background noise are diffuse
     enough for a first-order field.

@@ -22,7 +22,7 @@ PEAK = 0.9
 
 
 def render_audio(scene: Scene, form: Format, order: int = 1) -> NDArray[np.float32]:
-    """What an ambisonic microphone at the listener records.
+    """Ambisonic recording at the position of the listener.
 
     Direct sound follows the object sample by sample (direction, 1/distance, delay with its Doppler shift); reflections
     and tail are the room's; background noise comes last.

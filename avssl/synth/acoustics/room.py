@@ -33,7 +33,7 @@ class Room:
     level: float
     """Root mean square of W that is aimed at, decibels below full scale."""
     seed: int
-    """Of tail and noise."""
+    """Seed of the tail and the noise."""
 
     def anechoic(self) -> Room:
         """The same without reflections, tail and background."""

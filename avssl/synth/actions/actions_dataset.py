@@ -40,7 +40,7 @@ class Job:
 
     @property
     def path(self) -> Path:
-        """Of its file."""
+        """Path of its file."""
         return self.out / TREES[self.layout].path(self.name)
 
 

@@ -46,7 +46,7 @@ AROUND = ELSEWHERE + 2 * (PAN + SHAKE)
 
 @dataclass(frozen=True)
 class PerformerGroup:
-    """What the clips of a group share, whatever the motion."""
+    """Properties that the clips of a group share, whatever the motion."""
 
     players: tuple[MadeUp, ...]
     background: int
@@ -59,11 +59,11 @@ class Pose:
     """An object frame by frame, `(frames,)` each."""
 
     x: Floats
-    """Of its middle, heights of the picture from the left edge."""
+    """Horizontal position of the centre, frame heights from the left edge."""
     y: Floats
     """From the top edge."""
     side: Floats
-    """Of its square picture, in heights of the picture."""
+    """Side of the square image, frame heights."""
     roll: Floats
     """Radians, counter-clockwise."""
     light: Floats
@@ -85,7 +85,7 @@ class Clip:
 
 @lru_cache(maxsize=8)
 def draw_troupe(seed: int, group: int) -> PerformerGroup:
-    """Who plays in the clips of a group: a pure function of its number."""
+    """Performers in the clips of a group: a pure function of its number."""
     rng = np.random.default_rng((seed, TROUPE, group))
     numbers = rng.permutation(len(KINDS))[:LARGEST_TROUPE]
     players = tuple(synthetic(rng, KINDS[number].name) for number in numbers)
@@ -120,7 +120,7 @@ def render_frames(clip: Clip, form: Canvas) -> Iterator[Image]:
 
 
 def render_audio(clip: Clip, form: Canvas) -> NDArray[np.float32] | None:
-    """What the players that act sound like all the time, float32 `(1, samples)`; None in a group without sound."""
+    """Audio of the acting performers, float32 `(1, samples)`; None in a group without audio."""
     if not clip.troupe.sounding:
         return None
     rendered = sum(player.audio(form) for player, _ in clip.players[: clip.acting])

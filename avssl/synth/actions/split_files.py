@@ -39,7 +39,7 @@ class Tree(ABC):
 
     @abstractmethod
     def path(self, name: Name) -> str:
-        """Of a clip, relative to the data set."""
+        """Path of a clip, relative to the data set."""
 
     @abstractmethod
     def write_lists(self, out: Path, names: Sequence[Name]) -> None:

@@ -57,7 +57,7 @@ class Placed:
 
     @cached_property
     def hulls(self) -> dict[int, Floats]:
-        """Of each picture that is used."""
+        """Convex hull of each image in use, by its index."""
         return {number: _hull(self.look.frames[number]) for number in set(self.look.which.tolist()) - {-1}}
 
     def drawn(self, frame: int) -> bool:

@@ -71,7 +71,7 @@ class CanvasDataset(SceneDataset[SceneT]):
         return _last_rendered(self, scene)[: self.channels]
 
     def sources(self, scene: SceneT) -> NDArray[np.float32]:
-        """What follows them."""
+        """Source channels, after the audio channels."""
         return _last_rendered(self, scene)[self.channels :]
 
     def constraints(self) -> Iterator[tuple[bool, str]]:

@@ -26,7 +26,7 @@ class Canvas(Format):
     """Rows of a frame."""
 
     def lens(self) -> Camera:
-        """What backgrounds are drawn with; objects are put on the canvas without any."""
+        """Lens for drawing backgrounds; objects are placed without a lens."""
         return Camera(self.width, self.height, np.pi / 2)
 
 
@@ -34,7 +34,7 @@ class Spot(NamedTuple):
     """Where a square picture lies."""
 
     x: float
-    """Of its middle, pixels from the left edge."""
+    """Horizontal position of the centre, pixels from the left edge."""
     y: float
     """Pixels from the top edge."""
     side: float
@@ -53,7 +53,7 @@ class Layer(NamedTuple):
 
 
 def lay(image: Image, spot: Spot, size: tuple[int, int]) -> Layer | None:
-    """What a picture covers of a canvas of `(height, width)`; None where it covers nothing.
+    """Region of a canvas of `(height, width)` that an image covers; None where it covers nothing.
 
     Args:
         image: uint8 `(side, side, 4)`, colour multiplied by alpha; what a roll turns out of the square is lost.

@@ -27,7 +27,7 @@ class Wandering:
     """How far, how fast and in what detail everybody walks."""
 
     fraction: float = 0.25
-    """Of a walk's places, one a frame, that are drawn; the others lie between."""
+    """Fraction of the positions of a walk that are drawn; the others are interpolated."""
     step: float = 0.25
     """Largest step along an axis between two drawn places, where half the canvas is 1."""
     deviation: float = 0.2
@@ -110,7 +110,7 @@ def _cast(rng: np.random.Generator, index: int, chosen: str, company: SourcePool
 
 
 def lacking(types: tuple[str, ...], company: SourcePool) -> str:
-    """What a company lacks for scenes of some types; empty if nothing."""
+    """Missing requirements of a source pool for scenes of some types; empty if none."""
     kinds = company.kinds
     if "P2" in types and len(kinds) < 2:
         return f"scenes of P2 want sources of at least two kinds, here are only {', '.join(kinds)}"

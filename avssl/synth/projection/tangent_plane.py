@@ -55,7 +55,7 @@ def stamp(
 def look_up(
     image: NDArray[np.uint8], across: NDArray[np.float32], down: NDArray[np.float32], light: float
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """What some places of a picture show.
+    """Values of an image at given positions.
 
     Args:
         image: as in `stamp`.

@@ -29,11 +29,11 @@ class Patch:
     actor: Source
     look: Appearance
     x: float
-    """Of the middle, pixels from the left edge."""
+    """Horizontal position of the centre, pixels from the left edge."""
     y: float
     """Pixels from the top edge."""
     side: float
-    """Of the square, pixels."""
+    """Side of the square, pixels."""
     azimuth: float
     """Radians."""
     elevation: float

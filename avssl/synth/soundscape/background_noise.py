@@ -55,7 +55,7 @@ class NoiseSpectrum:
 
 @lru_cache(maxsize=16)
 def _amplitudes(tint: NoiseSpectrum, length: int, sample_rate: int) -> Audio:
-    """Of the bins of a spectrum whose real and imaginary parts have unit variance."""
+    """Amplitudes of the bins of a spectrum whose real and imaginary parts have unit variance."""
     shape = tint.amplitudes(np.arange(length // 2 + 1, dtype=np.float64) * (sample_rate / length))
     return np.asarray(shape * np.sqrt(length / 2 / (shape**2).mean()), np.float32)
 
@@ -65,13 +65,13 @@ class DirectionalSpread:
     """Where a bed comes from: a von Mises-Fisher distribution of directions."""
 
     azimuth: float = 0.0
-    """Of its middle, radians."""
+    """Azimuth of the centre, radians."""
     elevation: float = 0.0
     concentration: float = 0.0
     """0: all round; 4: mostly within 45 degrees of the middle; infinite: a plane wave."""
 
     def covariance(self, order: int) -> Floats:
-        """Of the channels `(channels, channels)` of a field of unit pressure."""
+        """Covariance `(channels, channels)` of a field of unit pressure."""
         azimuth, elevation = equal_area_grid(_POINTS)
         vectors = direction(azimuth.double(), elevation.double())
         middle = direction(torch.tensor(self.azimuth).double(), torch.tensor(self.elevation).double())

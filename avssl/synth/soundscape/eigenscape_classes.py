@@ -25,7 +25,7 @@ LEVELS = (-38.0, -30.0)
 
 
 def _anywhere(sketch: SoundscapeSampler) -> None:
-    """What says nothing of the place: wind in the microphone, and a machine that hums somewhere."""
+    """Sounds independent of the class: wind in the microphone, and the hum of a distant machine."""
     sketch.bed(_any_tint(sketch), sketch.between(-20, -5), sketch.between(0, 0.5))
     sketch.bed(_any_tint(sketch), sketch.between(-20, -5), sketch.between(20, 99), sketch.between(-30, 40), around=True)
 

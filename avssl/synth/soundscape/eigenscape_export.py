@@ -21,26 +21,26 @@ class Tree(ABC):
     class_samplers: ClassVar[dict[str, Callable[[SoundscapeSampler], None]]]
     """Sampler of each class."""
     marks: ClassVar[tuple[str, ...]]
-    """What shows that somebody wrote such a tree."""
+    """Files that identify a written tree."""
     least: ClassVar[int] = 1
     """Recordings of each class."""
     seed: int
     seconds: float
     order: int
-    """Of the ambisonics."""
+    """Order of the ambisonics."""
     sample_rate: int
     """Hz."""
 
     @abstractmethod
     def files(self, label: str, number: int) -> list[str]:
-        """Of a place of a class, numbered from 1; paths relative to the root."""
+        """Files of a location of a class, numbered from 1; paths relative to the root."""
 
     @abstractmethod
     def record(self, out: Path, label: str, number: int) -> None:
         """Write what is missing of a place of a class."""
 
     def lists(self, classes: Sequence[str], places: int) -> dict[str, str]:
-        """What comes with the recordings: text of files by their paths relative to the root."""
+        """Text files beside the recordings, by their paths relative to the root."""
         return {}
 
     def settings(self) -> dict[str, object]:

@@ -65,7 +65,7 @@ class MovingSource:
     """Share of its power that arrives from all round, 0..1."""
 
     def dry(self, sample_rate: int) -> Signal:
-        """What arrives of it, from anywhere: it fades in and out and is louder the nearer it is."""
+        """Signal at the listener: it fades in and out, and its level follows the distance."""
         span = Span(0.0, round(self.seconds * sample_rate), sample_rate)
         audio = self._sounded(span)
         times = span.times()

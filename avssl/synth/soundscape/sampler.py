@@ -29,7 +29,7 @@ class SoundscapeSampler:
         self.passers: list[MovingSource] = []
 
     def place(self, level: float) -> Soundscape:
-        """What was drawn, with a hall to hear it in; `level` in decibels is added to all."""
+        """The sampled soundscape with its reverberation; `level` in dB is added to all parts."""
         return Soundscape(
             tuple(self.beds), tuple(self.passers), DiffuseReverb(self.between(0.6, 1.2), self._seed()), level
         )

@@ -20,7 +20,7 @@ BLOCK = 4.0
 
 @dataclass(frozen=True)
 class DiffuseReverb:
-    """What gives back sound from all round."""
+    """Diffuse reverberation."""
 
     seconds: float
     """Until it has fallen by 60 dB."""

@@ -39,7 +39,7 @@ class Job:
 
     @property
     def paths(self) -> list[Path]:
-        """Of all its files."""
+        """Paths of all its files."""
         return [self.out / name for name in self.tree.files(self.label, self.number)]
 
 

@@ -27,13 +27,13 @@ class Figure:
 
 @dataclass(frozen=True)
 class UrbanScenery:
-    """What is seen of a class."""
+    """Visible scenery of a class."""
 
     surroundings: tuple[str, ...]
     """Families of backgrounds, one of which it is."""
     figures: tuple[Figure, ...]
     shake: float = 0.0
-    """Of the camera, picture widths."""
+    """Amplitude of the camera shake, frame widths."""
 
 
 def _airport(sketch: SoundscapeSampler) -> None:

@@ -81,7 +81,7 @@ class Tau(Tree):
 
 
 def _names(label: str, number: int) -> list[str]:
-    """Of the clips of a place, without suffix."""
+    """Names of the clips of a location, without suffix."""
     location = 1000 * (list(AUDIO).index(label) + 1) + number
     city = CITIES[number % len(CITIES)]
     return [f"{label}-{city}-{location}-{SEGMENTS * location + segment}" for segment in range(SEGMENTS)]

@@ -54,7 +54,7 @@ class UrbanView:
 
 
 def draw_vista(rng: np.random.Generator, sight: UrbanScenery, background: int, family: str, form: Canvas) -> UrbanView:
-    """What a clip of a class shows; clips of one place share the background."""
+    """Video content of a clip of a class; clips of one location share the background."""
     wanted = [(each.kind, each.number, each.speed) for each in sight.figures]
     wanted.append((KINDS[rng.integers(len(KINDS))].name, STRANGERS, 0.1))
     actors = [

@@ -15,7 +15,7 @@ from avssl.synth.sprites.drawing import Brush
 
 @dataclass(frozen=True)
 class SourceClass:
-    """What the individuals of a kind have in common."""
+    """Properties shared by all individuals of a source class."""
 
     name: str
     hue: float

@@ -27,7 +27,7 @@ class Voice:
     timbre: float
     """0..1, dark to bright."""
     seed: int
-    """Of its finer details."""
+    """Seed of the finer details."""
 
 
 @dataclass(frozen=True)

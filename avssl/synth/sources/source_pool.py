@@ -31,7 +31,7 @@ USUAL = 0.1
 
 @dataclass(frozen=True)
 class Appearance:
-    """What somebody looks like, frame by frame, before they are put anywhere."""
+    """Appearance of a source, frame by frame, before placement."""
 
     frames: Sequence[NDArray[np.uint8]]
     """uint8 `(side, side, 4)` each, RGBA, colour multiplied by alpha."""
@@ -57,11 +57,11 @@ class Source(ABC):
 
     @abstractmethod
     def audio(self, form: Format) -> Signal:
-        """What they sound like, at their own level: float32 `(form.span().samples,)`, the lead included."""
+        """Audio of the source at its own level: float32 `(form.span().samples,)`, with the lead-in."""
 
     @abstractmethod
     def appearance(self, form: Format) -> Appearance:
-        """What they look like."""
+        """Appearance of the source."""
 
     def loudness(self, form: Format) -> float:
         """How loud they are, 1 for a root mean square of 0.1."""
@@ -111,7 +111,7 @@ class SourcePool(ABC):
 
     @abstractmethod
     def settings(self) -> dict[str, object]:
-        """What tells it from others."""
+        """Identity of the source."""
 
     @abstractmethod
     def prepare(self, form: Format, progress: bool) -> None:

@@ -97,7 +97,7 @@ class Stage(SceneDataset[StageScene]):
         return rendered[::-1] if scene.mirrored else rendered
 
     def frames(self, scene: StageScene) -> Iterator[NDArray[np.uint8]]:
-        """What the camera sees."""
+        """Frames of the camera."""
         frames = render_frames(scene, self.form)
         return (frame[:, ::-1] for frame in frames) if scene.mirrored else frames
 

@@ -34,7 +34,7 @@ class ClipActor(Source):
     """A cut-out, from some instant of it or after some time."""
 
     path: Path
-    """Of the cut-out."""
+    """File of the cut-out."""
     kind: str
     begin: float
     """Seconds of the cut-out at which the scene begins; negative where the scene begins before it."""
@@ -75,7 +75,7 @@ class Clips(SourcePool):
     """None longer than `LONGEST`."""
     cutting: Cutting
     fingerprint: str
-    """Of the annotations and of the contents of their files."""
+    """Hash of the annotations and of the contents of their files."""
 
     @property
     def kinds(self) -> dict[str, int]:

@@ -66,7 +66,7 @@ class Cutting:
             load_segmenter(self.segmenter)
 
     def settings(self) -> dict[str, object]:
-        """What the cut-outs depend on."""
+        """Settings that the cut-outs depend on."""
         name = f"sha256:{load_segmenter(self.segmenter).sha256[:16]}" if self.segmenter else "boxes"
         return {"cut_rate": self.rate, "cut_by": name}
 
@@ -181,7 +181,7 @@ def _shapes(stretch: Annotation, times: Sequence[float], segmenter: Segmenter | 
 
 
 def square(frame: NDArray[np.uint8], mask: NDArray[np.uint8], box: NDArray[np.float64]) -> Shape:
-    """What a mask leaves of a box of a frame, in the middle of a square.
+    """Masked box of a frame, centred in a square.
 
     Args:
         frame: uint8 `(height, width, 3)`.

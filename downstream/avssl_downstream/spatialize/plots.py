@@ -22,7 +22,7 @@ CLIPS = 4
 CHANNEL_NAMES = {2: ("left", "right"), 4: ("W", "Y", "Z", "X"), 9: ("W", "Y", "Z", "X", "V", "T", "R", "S", "U")}
 RANGE_DB = 60.0
 LARGEST_GAIN = 2.0
-"""Of a mask: a source on one side has twice the level of half of left plus right."""
+"""Maximum of a mask: a source on one side has twice the level of half of left plus right."""
 
 
 class ClipPlots:

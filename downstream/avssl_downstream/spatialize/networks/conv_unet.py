@@ -39,7 +39,7 @@ FULL = (
     ConvBlock(256, (5, 3), (1, 1)),
     ConvBlock(512, (5, 3), (1, 1)),
 )
-"""Of Morgado et al.: 1024 bins of 127 frames become 6 x 3, without padding, so no edge effects."""
+"""Layers of Morgado et al.: 1024 bins of 127 frames become 6 x 3, without padding, so no edge effects."""
 SMALL = tuple(ConvBlock(channels, (4, 4), (2, 2), (1, 1)) for channels in (16, 32, 64, 128))
 """For two CPU cores: four halvings, from 16 x 16 upwards."""
 
