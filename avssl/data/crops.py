@@ -17,7 +17,7 @@ from avssl.errors import InputError
 from avssl.spatial.ambisonics import angles, direction, rotation
 from avssl.spatial.viewport import crop
 
-WORLDS = ("none", "yaw", "any")
+SCENE_ROTATIONS = ("none", "yaw", "any")
 
 
 class Crops(NamedTuple):

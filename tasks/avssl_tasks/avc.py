@@ -16,7 +16,7 @@ from avssl.config_fields import choice
 from avssl.data.augment import jitter_colour, jitter_level
 from avssl.data.clip import Clip
 from avssl.data.clip_options import Colour, CropOptions
-from avssl.data.crops import WORLDS, draw_crops
+from avssl.data.crops import SCENE_ROTATIONS, draw_crops
 from avssl.errors import InputError
 from avssl.losses import alignment_accuracy, info_nce
 from avssl.metric_learning import PREFIX, MetricLearningLoss
@@ -37,7 +37,7 @@ class AvcOptions(CropOptions):
     """Crops of a clip, all at one time."""
     audio_rotation: str = choice("crop", AUDIO_ROTATIONS)
     """crop: sound field rotated so that the crop's centre is in front; none: as recorded."""
-    scene_rotation: str = choice("yaw", WORLDS)
+    scene_rotation: str = choice("yaw", SCENE_ROTATIONS)
     """none, yaw or any: random rotation of the whole scene; yaw only matters where `audio_rotation` is none."""
     flip: float = 0.5
     """Probability that a crop is mirrored left to right, frames and audio together."""
