@@ -44,7 +44,7 @@ def _joined(precision: str) -> Fabric:
     if world == 1:
         return single_process(precision)
     local = int(os.environ.get("LOCAL_WORLD_SIZE", world))
-    # Statistics already agree in all processes (see norm.py): nothing to broadcast at every step.
+    # Statistics already agree in all processes (see sync_batchnorm.py): nothing to broadcast at every step.
     strategy = DDPStrategy(broadcast_buffers=False)
     fabric = launch_fabric(devices=local, num_nodes=world // local, strategy=strategy, precision=precision)
     if fabric.device.type == "cpu":  # torchrun leaves one thread to each process
