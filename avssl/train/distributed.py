@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar, cast
@@ -16,6 +17,9 @@ from avssl.io.cores import usable_cores
 from avssl.models.runtime import launch_fabric, single_process
 
 T = TypeVar("T")
+
+LETTING_GO = 0.2
+"""Seconds for the threads of gloo to let go of tensors; they need the interpreter's lock for that."""
 
 
 @contextmanager
@@ -34,9 +38,9 @@ def processes(precision: str) -> Iterator[Fabric]:
     try:
         yield fabric
     except SystemExit:  # all were asked to stop
-        _part()
+        leave_process_group()
         raise
-    _part()
+    leave_process_group()
 
 
 def _joined(precision: str) -> Fabric:
@@ -77,7 +81,12 @@ def on_first_rank(fabric: Fabric, work: Callable[[], T]) -> T:
     return cast(T, outcome)
 
 
-def _part() -> None:
+def leave_process_group() -> None:
+    """Destroy the process group, once all ranks are here; nothing without one.
+
+    An interpreter that ends while a thread of gloo still holds a tensor aborts the process (SIGABRT), after its work.
+    """
     if dist.is_initialized():
         dist.barrier()
+        time.sleep(LETTING_GO)
         dist.destroy_process_group()
