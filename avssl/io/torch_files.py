@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import warnings
 import zipfile
 from collections.abc import Callable, Iterator
@@ -61,8 +62,12 @@ def read_torch(path: Path, recorded: Callable[[str], bool] = lambda _: False) ->
             warnings.simplefilter("ignore")
             with _allowed(_records(path, recorded)):
                 return torch.load(path, map_location="cpu", weights_only=True)
-    except (InputError, OSError):
+    except InputError:
         raise
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # of a file that is cut: torch seeks before its beginning
+            raise
+        raise InputError(f"{path}: expected a whole file of torch.save, got one that is cut short") from error
     except Exception as error:  # of a dozen types; some of torch's texts recommend to run what lies in the file
         raise InputError(f"{path}: expected tensors and plain values of torch.save, got {_reason(error)}") from error
 
