@@ -120,7 +120,8 @@ def _trained(data: Path, folder: Path, config: DetectorConfig, progress: bool) -
     """The last epoch's checkpoint, and its metrics."""
     settings = {
         "model": str(_architecture(folder, config.architecture)), "pretrained": False,
-        "data": str(data), "imgsz": config.side, "epochs": config.epochs, "batch": config.batch, "seed": config.seed, "deterministic": True,
+        "data": str(data), "imgsz": config.side,
+        "epochs": config.epochs, "batch": config.batch, "seed": config.seed, "deterministic": True,
         # Its own choice is four batches a step and a low rate: of the few steps here, next to nothing is learnt.
         "optimizer": "AdamW", "lr0": config.lr, "nbs": config.batch, "warmup_epochs": 1.0,
         "project": str(folder), "name": "run", "exist_ok": True, "plots": False, "verbose": False,
