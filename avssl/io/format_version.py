@@ -43,7 +43,7 @@ def read_format(path: Path, kind: str, version: int, what: str) -> dict[str, Any
     Raises:
         InputError: not JSON, larger than `MAX_CONFIG`, not of this format, or of another version.
     """
-    config = read_json(path, what, MAX_CONFIG)
+    config = read_json(path, f"{what} in JSON", MAX_CONFIG)
     if not isinstance(config, dict) or config.get("format") != kind:
         raise InputError(f"{path}: expected {what} of avssl (format {kind!r}), got something else")
     check_version(path, config.get("version"), version)

@@ -20,7 +20,7 @@ def sha256(*paths: Path) -> str:
     """
     total = hashlib.sha256()
     for path in paths:
-        with open_regular(path, "a file") as file:
+        with open_regular(path, "a file to hash") as file:
             while block := file.read(BLOCK):
                 total.update(block)
     return total.hexdigest()

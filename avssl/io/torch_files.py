@@ -72,7 +72,7 @@ def read_torch(path: Path, recorded: Callable[[str], bool] = lambda _: False) ->
         raise InputError(f"{path}: expected tensors and plain values of torch.save, got {_reason(error)}") from error
 
 
-def _records(path: Path, recorded: Callable[[str], bool]) -> list[tuple[Any, str]]:
+def _records(path: Path, recorded: Callable[[str], bool]) -> list[Any]:
     """A class of its own for each name of another class or function in the file.
 
     Raises:
@@ -88,7 +88,7 @@ def _records(path: Path, recorded: Callable[[str], bool]) -> list[tuple[Any, str
 
 
 @contextmanager
-def _allowed(records: list[tuple[Any, str]]) -> Iterator[None]:
+def _allowed(records: list[Any]) -> Iterator[None]:
     """Nothing but some records is allowed in pickles: what other libraries have allowed for the process is not."""
     before: Any = serialization.get_safe_globals()
     serialization.clear_safe_globals()

@@ -99,7 +99,7 @@ def check_side(found: Any) -> int:
     sides = found if isinstance(found, list | tuple) and len(found) == 2 else [found]
     if not all(isinstance(each, int) and not isinstance(each, bool) and 1 <= each <= MAX_SIDE for each in sides):
         raise InputError(f"expected an input size of 1 to {MAX_SIDE} pixels, got {excerpt(found)}")
-    return max(sides)
+    return int(max(sides))
 
 
 def _check_network(network: str) -> str:

@@ -8,6 +8,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from omegaconf import OmegaConf
+
 from avssl.detection.backends.architectures import check_labels, check_side
 from avssl.detection.backends.ultralytics import ultralytics
 from avssl.errors import InputError, excerpt
@@ -62,7 +64,7 @@ def read_notes(path: Path | str) -> dict[str, Any]:
     """
     path = Path(path)
     folder = path if path.is_dir() else path.parent
-    found = _onnx_notes(path) if path.suffix == ".onnx" else read_yaml(folder / NOTES) if _has_notes(folder) else {}
+    found = _onnx_notes(path) if path.suffix == ".onnx" else _yaml_notes(folder / NOTES)
     notes = {str(name): _literal(name, value) for name, value in found.items()} if isinstance(found, dict) else {}
     arguments = notes.get("args")
     arguments = arguments if isinstance(arguments, dict) else {}
@@ -97,8 +99,9 @@ def _literal(name: str, value: Any) -> Any:
         return value
 
 
-def _has_notes(folder: Path) -> bool:
-    return (folder / NOTES).is_file()
+def _yaml_notes(path: Path) -> Any:
+    """Notes beside an OpenVINO network; empty without."""
+    return OmegaConf.to_container(read_yaml(path, "notes of a network")) if path.is_file() else {}
 
 
 def _model_file(folder: Path) -> Path:
