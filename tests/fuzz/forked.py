@@ -153,7 +153,7 @@ class Running:
         for each in alive:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(each, signal.SIGKILL)
-        _reap()
+        _reap(self.pid)
         return 0 if cut else len(alive)
 
 
@@ -210,8 +210,8 @@ def _group(leader: int) -> list[int]:
     return found
 
 
-def _reap() -> None:
-    """Collect orphans that became our children."""
+def _reap(leader: int) -> None:
+    """Collect orphans of a process group, which became our children."""
     with contextlib.suppress(ChildProcessError):
-        while os.waitpid(-1, os.WNOHANG)[0]:
+        while os.waitpid(-leader, os.WNOHANG)[0]:
             pass

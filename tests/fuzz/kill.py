@@ -20,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 import numpy as np
 from folders import Digest, curves, difference, digest, leftovers
 from forked import Ended, Running, last_line, warm_up
-from kill_commands import COMMANDS, Killable, write_shared
+from kill_commands import COMMANDS, READERS, Killable, write_shared
 from tally import Tally, arguments, parsed, workplace
 
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
@@ -31,11 +31,11 @@ MOST_KILLS = 4
 SECONDS = 300.0
 
 
-def start(command: Killable, trial: Path, shared: Path) -> Running:
-    """Start a command in the folder of a trial."""
-    log = trial / "output.txt"
-    log.unlink(missing_ok=True)
-    return Running(command.arguments(trial, shared), log, {"AVSSL_CACHE": str(trial / "cache")})
+def start(command: Killable, trial: Path, shared: Path, *more: object, log: str = "output.txt") -> Running:
+    """Start a command, with more options, in the folder of a trial."""
+    path = trial / log
+    path.unlink(missing_ok=True)
+    return Running((*command.arguments(trial, shared), *more), path, {"AVSSL_CACHE": str(trial / "cache")})
 
 
 def make_ready(command: Killable, trial: Path, shared: Path) -> None:
@@ -43,13 +43,11 @@ def make_ready(command: Killable, trial: Path, shared: Path) -> None:
     shutil.rmtree(trial, ignore_errors=True)
     trial.mkdir()
     command.ready(trial, shared)
-    if not (trial / "out").exists() and command.name in ("embed", "energy"):
-        (trial / "out").mkdir()
 
 
-def result(command: Killable, trial: Path) -> Digest:
+def result(trial: Path) -> Digest:
     """Digest of what a command wrote."""
-    return digest(trial / "out", command.readers) | {"scalars": curves(trial / "out")}
+    return digest(trial / "out", READERS) | {"scalars": curves(trial / "out")}
 
 
 def interrupted(command: Killable, trial: Path, shared: Path, moment: float, number: signal.Signals) -> tuple[Ended, str]:
@@ -80,7 +78,7 @@ def attempt(command: Killable, trial: Path, shared: Path, wanted: Digest, length
         done.append(f"{number.name} at {moment:.2f} s")
         if fault := interrupted(command, trial, shared, moment, number)[1]:
             return ", ".join(done), fault
-    fault = finished(command, trial, shared) or difference(wanted, result(command, trial))
+    fault = finished(command, trial, shared) or difference(wanted, result(trial))
     left = leftovers(trial / "out") + leftovers(trial / "cache")
     return ", ".join(done), fault or (f"left over: {', '.join(left[:4])}" if left else "")
 
@@ -97,7 +95,7 @@ def main() -> int:
             make_ready(command, trial, place / "shared")
             began = time.monotonic()
             whole = start(command, trial, place / "shared").wait(SECONDS)
-            length, wanted = time.monotonic() - began, result(command, trial)
+            length, wanted = time.monotonic() - began, result(trial)
             assert whole.code == 0, whole.text
             tally.measure(name, whole)
             for number in range(options.first, options.first + options.count):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from corrupt_commands import HEAD_SETTINGS, write_encoders
@@ -36,13 +36,13 @@ class Killable:
     Attributes:
         arguments: of the command line, from the folder of a trial and the shared one.
         ready: fills the folder of a trial before its first start.
-        exact: whether all files are compared byte by byte, but for those of `READERS`.
+        other: options of a second command that must not share the folder, or whose output is another.
     """
 
     name: str
     arguments: Callable[[Path, Path], tuple[object, ...]]
     ready: Callable[[Path, Path], object] = lambda trial, shared: None
-    readers: dict[str, Reader] = field(default_factory=lambda: READERS)
+    other: tuple[object, ...] = ("--set", "train.seed=1")
 
 
 def _set(*settings: str) -> tuple[str, ...]:
@@ -72,29 +72,38 @@ def _ready_report(trial: Path, shared: Path) -> None:
     (trial / "out" / "RESULTS.md").write_text("# Results\n<!-- avssl report -->\n<!-- end of report -->\nend\n")
 
 
+def _ready_out(trial: Path, shared: Path) -> None:
+    (trial / "out").mkdir()
+
+
 COMMANDS = {
     each.name: each
     for each in (
-        Killable("synth", lambda trial, shared: ("synth", "synth360", trial / "out", *SCENES, "--workers", 1)),
+        Killable("synth", lambda trial, shared: ("synth", "synth360", trial / "out", *SCENES, "--workers", 1),
+                 other=("--seed", 1)),
         Killable("prepare", lambda trial, shared: (
-            "prepare", shared / "recordings", trial / "out", "--layout", "files", "--workers", 2, "--height", 64)),
+            "prepare", shared / "recordings", trial / "out", "--layout", "files", "--workers", 2, "--height", 64),
+            other=("--height", 96)),
         Killable("detect", lambda trial, shared: (
             "detect", trial / "out", "--model", "truth", "--rate", 8),
-            lambda trial, shared: shutil.copytree(shared / "scenes", trial / "out")),
+            lambda trial, shared: shutil.copytree(shared / "scenes", trial / "out"), ("--rate", 4)),
         Killable("embed", lambda trial, shared: (
             "embed", shared / "recordings", trial / "out" / "e.parquet", "--encoders", shared / "encoders",
-            "--workers", 1, "--precision", "32-true", "--hop", 0.05, "--seconds", 0.25)),
+            "--workers", 1, "--precision", "32-true", "--hop", 0.05, "--seconds", 0.25),
+            _ready_out, ("--hop", 0.1)),
         Killable("report", lambda trial, shared: (
             "report", shared / "run-0", shared / "run-1", "--out", trial / "out", "--into",
-            trial / "out" / "RESULTS.md"), _ready_report),
+            trial / "out" / "RESULTS.md"), _ready_report, ("--same", "train.steps")),
         Killable("pretrain", _pretrain),
         Killable("spatialize", _spatialize),
-        Killable("eigenscape", _eigenscape),
+        Killable("eigenscape", _eigenscape, other=("--set", "seed=1")),
         Killable("correspondence", lambda trial, shared: (
             "downstream", "correspondence", "--encoders", shared / "run-0", "--data", shared / "scenes", "--out",
-            trial / "out", *_set("epochs=2", "bootstrap=100", "workers=1"))),
+            trial / "out", *_set("epochs=2", "bootstrap=100", "workers=1")),
+            other=("--set", "seed=1")),
         Killable("energy", lambda trial, shared: (
-            "energy-overlay", shared / "long.mp4", trial / "out" / "made.mp4", "--height", 128)),
+            "energy-overlay", shared / "long.mp4", trial / "out" / "made.mp4", "--height", 128),
+            _ready_out, ("--height", 64)),
     )
 }  # fmt: skip
 """By name."""

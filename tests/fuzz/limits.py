@@ -122,7 +122,7 @@ def attempt(kind: str, command: Killable, place: Path, wanted: Digest, sizes: tu
     fault = ended.fault((0, 1, 2)) or (f"exit code 1: {ended.text[-200:]}" if ended.code == 1 and command.name not in ("prepare", "embed") else "")
     left = leftovers(trial / "out")
     fault = fault or (f"left over: {', '.join(left[:4])}" if left else "")
-    fault = fault or finished(command, trial, shared) or difference(wanted, result(command, trial))
+    fault = fault or finished(command, trial, shared) or difference(wanted, result(trial))
     return title, fault, ended
 
 
@@ -146,7 +146,7 @@ def main() -> int:
             command, trial = COMMANDS[name], place / "tmpfs" / "trial"
             make_ready(command, trial, place / "shared")
             assert finished(command, trial, place / "shared") == "", (trial / "output.txt").read_text()
-            wanted = result(command, trial)
+            wanted = result(trial)
             sizes = (max(4096, bytes_below(trial)), max(4096, largest_below(trial)))
             for kind in options.only:
                 for number in range(options.first, options.first + options.count):
