@@ -15,7 +15,7 @@ from avssl.datasets.layouts.pair_files import FLAT as FLAT
 from avssl.errors import InputError
 from avssl.regular_files import MIB, read_text
 
-MAX_NAMES = 2_000_000
+MAX_NAMES = 1_000_000
 """Names in a list; the largest data sets have as many clips."""
 MAX_LIST = 64 * MIB
 """Bytes of a list."""
