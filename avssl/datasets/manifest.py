@@ -22,7 +22,7 @@ MAX_ROWS = 1_000_000
 FOLDER = "the manifest's folder"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Row:
     """One clip: its video and audio files, and their properties."""
 

@@ -17,12 +17,16 @@ from numpy.typing import NDArray
 
 from avssl.errors import InputError
 from avssl.io.atomic import replacing
+from avssl.io.parquet_table import ParquetTable
+from avssl.regular_files import check_regular
 
 FORMAT = "avssl-objects"
 DIGITS = 8
 """Number of digits of the weights' hash in file names."""
 HASHED = re.compile(rf"-[0-9a-f]{{{DIGITS}}}")
 VERSION = 2
+MAX_ROWS = 10_000_000
+"""Objects of a file: a GB of memory."""
 SCHEMA = pa.schema(
     [
         ("key", pa.string()),
@@ -199,10 +203,9 @@ def read_objects(folder: Path, model: str) -> Objects:
     path = find_objects(folder, model)
     if not path.is_file():
         raise InputError(f"{path}: expected objects, there is no such file; `avssl detect {folder} --model {model}`")
+    _, detected_times = read_settings(path)
     with _refused(path):
-        table = pq.ParquetFile(path).read()
-        detected_times = _detected_times(_note(table.schema))
-        return Objects(table.select(SCHEMA.names).cast(SCHEMA), detected_times)
+        return Objects(ParquetTable(path, SCHEMA, "objects of avssl", MAX_ROWS).read(), detected_times)
 
 
 def read_settings(path: Path) -> tuple[DetectionSettings, dict[str, DetectedTimes]]:
@@ -211,8 +214,9 @@ def read_settings(path: Path) -> tuple[DetectionSettings, dict[str, DetectedTime
     Raises:
         InputError: it is broken, or of another kind.
     """
+    check_regular(path, "objects of avssl (parquet)")
     with _refused(path):
-        note = _note(pq.ParquetFile(path).schema_arrow)
+        note = _note(path, pq.ParquetFile(path).schema_arrow)
         return DetectionSettings(**note["about"]), _detected_times(note)
 
 
@@ -242,17 +246,22 @@ def _refused(path: Path) -> Iterator[None]:
     try:
         yield
     except (pa.ArrowException, OSError, KeyError, TypeError, ValueError) as error:
+        if isinstance(error, InputError):
+            raise
         reason = next(iter(str(error).splitlines()), type(error).__name__)
         raise InputError(
             f"{path}: expected objects of avssl (parquet): {reason}; delete it and detect again"
         ) from error
 
 
-def _note(schema: pa.Schema) -> dict[str, Any]:
+def _note(path: Path, schema: pa.Schema) -> dict[str, Any]:
     """Metadata of the schema."""
     note = json.loads((schema.metadata or {}).get(b"avssl", b"{}"))
     if note.get("format") != FORMAT or note.get("version") != VERSION:
-        raise InputError(f"expected metadata of format {FORMAT!r}, version {VERSION}")
+        raise InputError(
+            f"{path}: expected objects of avssl (parquet) of format {FORMAT!r}, version {VERSION}; delete it and "
+            "detect again"
+        )
     return dict(note)
 
 

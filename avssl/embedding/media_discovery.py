@@ -98,7 +98,7 @@ def find_windows(
 def _below(root: Path, leave_out: Path) -> list[Path]:
     known = VIDEO_SUFFIXES | AUDIO_SUFFIXES
     paths = (folder / name for folder, _, names in walk(root, leave_out) for name in names)
-    return sorted(path for path in paths if path.suffix.lower() in known and path.is_file())
+    return sorted(path for path in paths if path.suffix.lower() in known)
 
 
 def _medium(name: str, path: Path) -> Medium:
@@ -112,7 +112,10 @@ def _measured(job: tuple[Medium, str]) -> Batch:
     seconds, rate = 0.0, 0
     if path is not None and _has(path, tower):
         rate = AudioReader(path).sample_rate if tower == "audio" else 0
-        seconds = min(media_duration(path, tower) - medium.start, medium.seconds)
+        length = media_duration(path, tower)
+        if length <= medium.start:
+            raise InputError(f"{path}: expected {tower} after {medium.start:.3f} s, it ends at {length:.3f} s")
+        seconds = min(length - medium.start, medium.seconds)
     return {"seconds": torch.tensor(seconds, dtype=torch.float64), "rate": torch.tensor(rate)}
 
 
