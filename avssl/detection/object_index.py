@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -27,6 +28,8 @@ HASHED = re.compile(rf"-[0-9a-f]{{{DIGITS}}}")
 VERSION = 2
 MAX_ROWS = 10_000_000
 """Objects of a file: a GB of memory."""
+MAX_TIMES = 10_000_000
+"""Detection times of a clip: two months at 2 Hz."""
 SCHEMA = pa.schema(
     [
         ("key", pa.string()),
@@ -57,6 +60,19 @@ class DetectedTimes(NamedTuple):
     def times(self) -> NDArray[np.float64]:
         """Times in seconds from the clip's beginning, ascending."""
         return (np.arange(self.frames, dtype=np.float64) + self.phase) * self.step
+
+
+def parse_times(values: Sequence[float]) -> DetectedTimes:
+    """Detection times as a file states them.
+
+    Raises:
+        TypeError: not three numbers.
+        ValueError: not three numbers, or numbers that are out of range.
+    """
+    frames, step, phase = values
+    if not (0 < frames <= MAX_TIMES and frames == int(frames) and 0 < step < math.inf and 0 <= phase < math.inf):
+        raise ValueError(f"expected 1 to {MAX_TIMES} detection times of a clip, got {values}")
+    return DetectedTimes(int(frames), step, phase)
 
 
 @dataclass(frozen=True)
@@ -266,7 +282,7 @@ def _note(path: Path, schema: pa.Schema) -> dict[str, Any]:
 
 
 def _detected_times(note: dict[str, Any]) -> dict[str, DetectedTimes]:
-    return {key: DetectedTimes(*values) for key, values in note["looked"].items()}
+    return {key: parse_times(values) for key, values in note["looked"].items()}
 
 
 def _column(table: pa.Table, name: str) -> NDArray[np.float32]:
