@@ -17,7 +17,8 @@ from torch import Tensor
 from avssl.data.clip_options import Reading
 from avssl.errors import InputError, MissingFileError
 from avssl.media import read_resampled
-from avssl.media.streams import AudioReader, VideoReader
+from avssl.media.streams import AudioReader
+from avssl.media.video_reader import VideoReader
 from avssl.spatial.ambisonics import from_stereo
 from avssl.spatial.viewport import crop
 
@@ -116,7 +117,7 @@ def iterate_window_frames(path: Path, starts: Sequence[float], reading: Reading)
         held = {instant: frame for instant, frame in held.items() if instant >= window[0]}
         while window[-1] not in held or max(window) not in held:
             instant, frame = next(coming)
-            held[instant] = _cut(np.rot90(frame, frames.turns), reading)
+            held[instant] = _cut(frame, reading)
         yield torch.stack([held[instant] for instant in window])
 
 
@@ -138,7 +139,7 @@ def _instants(path: Path, start: float, reading: Reading, end: float) -> list[fl
 
 
 def _scaled(path: Path, frames: VideoReader, reading: Reading) -> tuple[int, int]:
-    """Height and width to decode to, before rotation."""
+    """Height and width to decode to."""
     height, width = frames.height, frames.width
     if reading.view is not None:
         # As fine as the middle of the view, so that it does not alias.
