@@ -15,8 +15,8 @@ from typing import IO, Any
 from avssl.errors import InputError, MissingFileError
 
 MIB = 2**20
-MAX_TEXT = 64 * MIB
-"""Bytes of a text file that is read whole; configs and lists have a thousandth of it."""
+MAX_TEXT = 16 * MIB
+"""Bytes of a text file that is read whole; configs have a thousandth of it."""
 _KINDS: tuple[tuple[Callable[[int], bool], str], ...] = (
     (stat.S_ISDIR, "a folder"),
     (stat.S_ISFIFO, "a named pipe"),
@@ -138,7 +138,7 @@ def read_json(path: Path, expected: str, most: int = MAX_TEXT, encoding: str = "
 
     Args:
         path: the file, or a link to it.
-        expected: content, for the error.
+        expected: content, such as `settings in JSON`, for the error.
         most: bytes at most.
         encoding: utf-8, or utf-8-sig.
 
@@ -150,9 +150,9 @@ def read_json(path: Path, expected: str, most: int = MAX_TEXT, encoding: str = "
     try:
         return json.loads(text)
     except ValueError as error:
-        raise InputError(f"{path}: expected {expected}, not JSON: {str(error).splitlines()[0]}") from error
+        raise InputError(f"{path}: expected {expected}, cannot be read: {str(error).splitlines()[0]}") from error
     except RecursionError as error:
-        raise InputError(f"{path}: expected {expected}, not JSON that is nested so deep") from error
+        raise InputError(f"{path}: expected {expected}, cannot be read: nested too deep") from error
 
 
 def _check_mode(path: Path, mode: int, expected: str) -> None:

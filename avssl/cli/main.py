@@ -202,8 +202,9 @@ def report(runs: tuple[Path, ...], out: Path | None, into: Path | None, **option
 def recipe(name: str) -> None:
     """Print a shipped recipe, to copy and change."""
     from avssl.recipe_files import recipe_path
+    from avssl.regular_files import read_text
 
-    click.echo(recipe_path(name).read_text(encoding="utf-8"), nl=False)
+    click.echo(read_text(recipe_path(name), "a recipe"), nl=False)
 
 
 def _default_recipe(task: str) -> str:

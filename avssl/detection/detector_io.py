@@ -18,6 +18,7 @@ from avssl.errors import InputError
 from avssl.io.atomic import replacing, write_text
 from avssl.io.format_version import check_version
 from avssl.io.hashing import sha256
+from avssl.regular_files import read_json
 
 FORMAT = "avssl-detector"
 VERSION = 1
@@ -102,10 +103,7 @@ def build(config: Config) -> nn.Module:
 
 
 def _read_config(path: Path) -> Config:
-    try:
-        note: Any = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise InputError(f"{path}: not JSON: {str(error).splitlines()[0]}") from error
+    note: Any = read_json(path, "the config of a detector in JSON")
     if not isinstance(note, dict) or note.get("format") != FORMAT:
         raise InputError(f"{path}: expected a detector of avssl (format {FORMAT!r}), got something else")
     check_version(path, note.get("version"), VERSION)

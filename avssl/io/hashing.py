@@ -6,6 +6,8 @@ import hashlib
 from functools import lru_cache
 from pathlib import Path
 
+from avssl.regular_files import open_regular
+
 BLOCK = 2**20
 
 
@@ -17,7 +19,7 @@ def sha256(*paths: Path) -> str:
     """
     total = hashlib.sha256()
     for path in paths:
-        with path.open("rb") as file:
+        with open_regular(path, "a file to hash") as file:
             while block := file.read(BLOCK):
                 total.update(block)
     return total.hexdigest()

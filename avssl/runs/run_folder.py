@@ -20,6 +20,7 @@ from omegaconf import OmegaConf
 from avssl.config import RunConfig, fill
 from avssl.errors import InputError, OutputError
 from avssl.io.atomic import durably_replacing
+from avssl.regular_files import read_json
 from avssl.runs.reader import CONFIG, FORMAT, METRICS, check_format, flat, read_config
 from avssl.runs.reader import read_metrics as read_metrics
 
@@ -147,8 +148,11 @@ def complete(folder: Path, steps: int) -> bool:
 
 
 def _starts(path: Path) -> list[Any]:
+    if not path.exists():
+        return []
+    found = read_json(path, "a JSON list of starts")
     try:
-        return list(json.loads(path.read_text(encoding="utf-8"))["starts"]) if path.is_file() else []
+        return list(found["starts"])
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(f"{path}: expected a JSON list of starts, got {error!r}") from error
 

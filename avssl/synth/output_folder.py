@@ -11,6 +11,7 @@ from avssl.datasets.manifest import NAME
 from avssl.errors import InputError
 from avssl.io.atomic import write_text
 from avssl.io.settings import require_same
+from avssl.regular_files import read_json
 
 TRUTH = "truth.parquet"
 MEDIA = "media"
@@ -45,10 +46,7 @@ def init_output_folder(out: Path, world: str, settings: dict[str, object], marks
 
 
 def _read_settings(note: Path) -> dict[str, object]:
-    try:
-        found = json.loads(note.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise InputError(f"{note}: expected the settings of a world, cannot read them: {error}") from error
+    found = read_json(note, "the settings of a world in JSON")
     if not isinstance(found, dict):
         raise InputError(f"{note}: expected the settings of a world, it holds {found!r:.40}")
     return found

@@ -78,7 +78,7 @@ def test_a_file_over_the_bound_is_refused_before_it_is_read(tmp_path):
     path = tmp_path / "big"
     with path.open("wb") as file:
         file.truncate(3 * 2**30)
-    with pytest.raises(InputError, match=f"^{path}: expected a list of 64 MiB at most, got 3072.0 MiB$"):
+    with pytest.raises(InputError, match=f"^{path}: expected a list of 16 MiB at most, got 3072.0 MiB$"):
         read_text(path, "a list")
 
 
@@ -98,6 +98,6 @@ def test_text_of_another_encoding_is_refused(tmp_path):
 @pytest.mark.parametrize("text", ["{", "[" * 100_000, '{"a": ' * 100_000, "9" * 5000])
 def test_broken_deep_and_huge_json_is_refused(tmp_path, text):
     (tmp_path / "file").write_text(text)
-    with pytest.raises(InputError, match="file: expected settings, not JSON") as error:
-        read_json(tmp_path / "file", "settings")
+    with pytest.raises(InputError, match="file: expected settings in JSON, cannot be read: ") as error:
+        read_json(tmp_path / "file", "settings in JSON")
     assert "\n" not in str(error.value)
