@@ -58,7 +58,13 @@ def check_flat(frames: VideoReader | ImageSequence) -> None:
 
 def _guess(aspect: float) -> str:
     """Likely format for an aspect ratio."""
-    guesses = {0.5: "turned by the display rotation of the header", 1.0: "top-bottom stereo", 4.0: "side-by-side stereo", 1.5: "a cube map", 4 / 3: "a cube map or flat"}
+    guesses = {
+        0.5: "turned by the display rotation of the header",
+        1.0: "top-bottom stereo",
+        4.0: "side-by-side stereo",
+        1.5: "a cube map",
+        4 / 3: "a cube map or flat",
+    }
     return next((f", perhaps {guess}" for ratio, guess in guesses.items() if _is_near(aspect, ratio)), "")
 
 

@@ -18,7 +18,13 @@ from avssl.media.frame_orientation import frame_orientation
 from avssl.media.frame_size import displayed_size
 from avssl.media.probe import video_header
 from avssl.media.projection_header import declared_projection
-from avssl.media.stream_timeline import Timeline, check_frame_times, measure_timeline, plausible_rate
+from avssl.media.stream_timeline import (
+    Timeline,
+    agreed_length,
+    check_frame_times,
+    measure_timeline,
+    plausible_rate,
+)
 from avssl.media.video_decode import iterate_frames, zero_time
 
 
@@ -72,6 +78,11 @@ class VideoReader:
     def length(self) -> float:
         """Seconds from the start of the file to the end of the last frame, from packets, not the header."""
         return self.timeline.seconds
+
+    @property
+    def duration(self) -> float:
+        """As `length`, by the header where packets agree with it, which is more exact."""
+        return agreed_length(self.seconds, self.timeline.seconds)
 
     def frames(self, times: Sequence[float], size: tuple[int, int]) -> Iterator[np.ndarray]:
         """Displayed frame at each time, scaled to `(height, width)`; see `iterate_frames`."""
