@@ -151,6 +151,10 @@ def warn_of_undecodable(path: Path, container: InputContainer, kind: Literal["vi
             )  # fmt: skip
 
 
+class NoStreamError(InputError):
+    """A file has no stream of a kind, decodable or not."""
+
+
 def missing_stream(path: Path, container: InputContainer, kind: Literal["video", "audio"]) -> InputError:
     """The error for a file without a decodable stream of a kind."""
     expected, word = ("a video", "video") if kind == "video" else ("sound", "sound")
@@ -195,7 +199,7 @@ def _chosen(path: Path, container: InputContainer, kind: type[S], index: int | N
         raise missing_stream(path, container, name)
     number = film_index(streams) if streams and index is None else index or 0
     if not 0 <= number < len(streams):
-        raise InputError(f"{path}: expected {name} (stream {number}), it has {len(streams)} {name} streams")
+        raise NoStreamError(f"{path}: expected {name} (stream {number}), it has {len(streams)} {name} streams")
     return streams[number]
 
 

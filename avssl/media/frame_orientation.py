@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import math
 import struct
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from av.sidedata.sidedata import Type
 from av.video.frame import VideoFrame
-from numpy.typing import NDArray
 
 
 class Orientation(NamedTuple):
@@ -25,7 +24,7 @@ class Orientation(NamedTuple):
         """Whether a displayed row was a stored column."""
         return self.turns % 2 == 1
 
-    def apply(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    def apply(self, image: np.ndarray) -> np.ndarray:
         """Displayed image of a stored one, `(height, width, 3)`, contiguous."""
         if self == Orientation():
             return image
@@ -34,7 +33,8 @@ class Orientation(NamedTuple):
 
 def frame_orientation(frame: VideoFrame) -> Orientation:
     """Orientation of a decoded frame by its display matrix, from the container or the bit stream."""
-    matrix = next((bytes(data) for data in frame.side_data if data.type == Type.DISPLAYMATRIX), b"")
+    found: Any = frame.side_data  # typed as a mapping of names, iterates over entries
+    matrix = next((bytes(data) for data in found if data.type == Type.DISPLAYMATRIX), b"")
     return matrix_orientation(*struct.unpack("<2i4x2i", matrix[:20])) if len(matrix) >= 20 else Orientation()
 
 

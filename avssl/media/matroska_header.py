@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import IO, NamedTuple
 
 from avssl.regular_files import open_regular
 
@@ -44,7 +44,7 @@ def read_matroska_projections(path: Path) -> list[MatroskaProjection]:
     return []
 
 
-def _top_level(file: BinaryIO) -> Iterator[tuple[int, int | None]]:
+def _top_level(file: IO[bytes]) -> Iterator[tuple[int, int | None]]:
     """Identifier and size of the elements of the segment; the file stands at the body of each."""
     at = 0
     for _ in range(MOST_ELEMENTS):

@@ -145,9 +145,15 @@ def _start(stream: Stream) -> float:
 
 def _length(stream: Stream) -> float:
     assert isinstance(stream.container, InputContainer)
-    whole, own = max(0.0, float((stream.container.duration or 0) / av.time_base)), _own_length(stream)
+    whole, own = _whole_length(stream.container), _own_length(stream)
     # A tag counts the delay of a codec otherwise than the duration of the file.
     return whole if not own or (not stream.duration and abs(whole - own) <= ROUNDING) else own
+
+
+def _whole_length(container: InputContainer) -> float:
+    """Seconds of the file by its header; Matroska's duration counts from time stamp 0, not from the first one."""
+    since = container.start_time or 0 if "matroska" in container.format.name else 0
+    return max(0.0, ((container.duration or 0) - max(0, since)) / av.time_base)
 
 
 def _own_length(stream: Stream) -> float:
@@ -157,8 +163,9 @@ def _own_length(stream: Stream) -> float:
     tagged = _TAGGED.fullmatch(stream.metadata.get("DURATION", ""))
     if not tagged:
         return 0.0
+    assert isinstance(stream.container, InputContainer)
     end = sum(float(part) * unit for part, unit in zip(tagged.groups(), (3600, 60, 1), strict=True))
-    return max(0.0, end - float((stream.start_time or 0) * (stream.time_base or 0)))
+    return max(0.0, end - max(0, stream.container.start_time or 0) / av.time_base)
 
 
 def _seconds(container: InputContainer) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from av.container import InputContainer
 from av.sidedata.sidedata import Type
@@ -82,7 +83,8 @@ def _of_matroska(found: MatroskaProjection) -> DeclaredProjection:
 def _side_data(frame: VideoFrame, one_view: bool) -> DeclaredProjection:
     """Statement of FFmpeg, from the container or the bit stream; `one_view`: two views are not in one frame."""
     projection = stereo = ""
-    for data in frame.side_data:
+    entries: Any = frame.side_data  # typed as a mapping of names, iterates over entries
+    for data in entries:
         if data.type == Type.SPHERICAL:
             kind, *pose = struct.unpack("<4i", bytes(data)[:16])
             name = _PROJECTIONS[kind] if kind < len(_PROJECTIONS) else f"projection {kind}"

@@ -22,6 +22,8 @@ FEW = 8
 """Frames that may share their time stamps."""
 NOMINAL = 240.0
 """Frames per second up to which a header's rate may exceed the measured one: the nominal rate of variable video."""
+LONGER = 2.5
+"""Minimum ratio of the typical duration to the typical interval of packets at which durations are wrong."""
 SLOWER = 0.9
 """Minimum ratio of a header's frame rate to the measured one; below it, frames would be lost."""
 
@@ -57,20 +59,20 @@ def measure_timeline(path: Path, packets: Iterable[Any], tick: Fraction, zero: f
     Raises:
         InputError: packets without time stamps, or time stamps that jump or start again.
     """
-    stamps, end, latest, count = array("q"), 0, None, 0
+    stamps, lengths, latest, count = array("q"), array("q"), None, 0
     for packet in packets:
         count += bool(packet.size)
         shown = packet.dts if packet.pts is None else packet.pts
         if shown is None or packet.is_discard:
             continue
         stamps.append(shown)
-        end = max(end, shown + max(0, packet.duration or 0))
+        lengths.append(max(0, packet.duration or 0))
         if packet.dts is not None:
             latest = _in_order(path, packet.dts, latest, tick)
     if count and not stamps:
         raise InputError(f"{path}: expected frames with time stamps, got none; remux the stream to .mp4")
-    times = np.sort(np.asarray(stamps, np.float64)) * float(tick) - zero
-    return Timeline(_checked_end(path, times, float(end * tick) - zero), times)
+    times, lasting = (np.asarray(each, np.float64) * float(tick) for each in (stamps, lengths))
+    return Timeline(_checked_end(path, np.sort(times) - zero, _end(times, lasting) - zero), np.sort(times) - zero)
 
 
 def check_frame_times(path: Path, timeline: Timeline) -> Timeline:
@@ -108,6 +110,16 @@ def _in_order(path: Path, stamp: int, latest: int | None, tick: Fraction) -> int
         at = float(latest * tick)
         raise InputError(f"{path}: expected ascending time stamps, got a step back of {back:.1f} s at {at:.1f} s")
     return latest
+
+
+def _end(times: np.ndarray, lasting: np.ndarray) -> float:
+    """End of the last packet in seconds; durations that the time stamps contradict as a whole are not believed."""
+    if len(times) < 2:
+        return float(times[0] + lasting[0]) if len(times) else 0.0
+    typical = float(np.median(np.diff(np.sort(times))))
+    if np.median(lasting) > LONGER * typical > 0:
+        return float(times.max()) + typical
+    return float((times + lasting).max())
 
 
 def _checked_end(path: Path, times: np.ndarray, end: float) -> float:

@@ -74,7 +74,7 @@ class AudioReader:
             InputError: broken time stamps, see `measure_timeline`.
         """
         if self.raw:
-            return self.seconds
+            return float(self.seconds)
         with reading(self.path), open_stream(self.path, AudioStream, self.stream) as opened:
             zero = float(opened.origin * opened.tick)
             return agreed_length(self.seconds, measure_timeline(self.path, opened.packets(), opened.tick, zero).seconds)

@@ -13,7 +13,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from avssl.errors import InputError
-from avssl.media.container_cache import Opened, open_stream, reading, streams_of, warn_of_undecodable
+from avssl.media.container_cache import NoStreamError, Opened, open_stream, reading, streams_of, warn_of_undecodable
 from avssl.media.frame_orientation import frame_orientation
 from avssl.media.frame_size import displayed_size
 from avssl.media.probe import video_header
@@ -40,7 +40,11 @@ class VideoReader:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        with reading(path), open_stream(path, VideoStream, None) as opened:
+        try:
+            opened_film = open_stream(path, VideoStream, None)
+        except NoStreamError as error:
+            raise InputError(f"{path}: expected a video, it has no video stream") from error
+        with reading(path), opened_film as opened:
             videos = streams_of(opened.container, "video")
             self.stream = videos.index(opened.stream)
             warn_of_undecodable(path, opened.container, "video", opened.stream)

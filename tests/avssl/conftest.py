@@ -83,8 +83,8 @@ def matroska():
     """Write a Matroska file of JPEG frames by hand, so that its header can say anything.
 
     Path, frames, time stamps in milliseconds; `video`: further elements of Video; `track`: of TrackEntry; `duration`:
-    milliseconds in Info; `tracks`: further entries; `codec`: of the frames; `audio`: time stamps of silent PCM blocks of
-    100 ms, mono, 8 kHz.
+    milliseconds in Info; `tracks`: further entries; `codec`: of the frames; `audio`: time stamps of silent PCM blocks
+    of 100 ms, mono, 8 kHz.
     """
 
     def write(path, frames, stamps, *, video=b"", track=b"", duration=None, tracks=b"", codec=b"V_MJPEG", audio=()):
@@ -105,7 +105,9 @@ def matroska():
         ]
         lasts = b"" if duration is None else element(0x4489, struct.pack(">d", float(duration)))
         info = element(0x1549A966, element(0x2AD7B1, number(1_000_000)), lasts)
-        header = element(0x1A45DFA3, element(0x4282, b"matroska"), element(0x4287, number(4)), element(0x4285, number(2)))
+        header = element(
+            0x1A45DFA3, element(0x4282, b"matroska"), element(0x4287, number(4)), element(0x4285, number(2))
+        )
         head = element(0x1654AE6B, entry, tracks, sound if audio else b"")
         path.write_bytes(header + element(0x18538067, info, head, *clusters))
         return path

@@ -6,7 +6,7 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import IO, NamedTuple
 
 from avssl.errors import InputError
 from avssl.regular_files import open_regular
@@ -64,12 +64,12 @@ def full_box(kind: bytes, body: bytes) -> Box:
     return Box(kind, bytes(4) + body)
 
 
-def places(file: BinaryIO) -> list[BoxPosition]:
+def places(file: IO[bytes]) -> list[BoxPosition]:
     """Top-level boxes of a file, up to its end or a truncation."""
     return [place for place, _ in box_positions(file, 0, file.seek(0, 2))]
 
 
-def box_positions(file: BinaryIO, begin: int, size: int) -> Iterator[tuple[BoxPosition, int]]:
+def box_positions(file: IO[bytes], begin: int, size: int) -> Iterator[tuple[BoxPosition, int]]:
     """Boxes between two positions of a file, each with the position of its body, up to the first invalid one."""
     at = begin
     while at + 8 <= size:

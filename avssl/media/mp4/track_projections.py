@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO
 
 from avssl.errors import InputError
 from avssl.media.mp4.isobmff import box_positions, parse_descriptions
@@ -38,7 +38,7 @@ def read_track_projections(path: Path, track: int) -> tuple[list[Sphere], list[s
     return [], []
 
 
-def _below(file: BinaryIO, begin: int, end: int, kinds: tuple[bytes, ...]) -> Iterator[tuple[int, int]]:
+def _below(file: IO[bytes], begin: int, end: int, kinds: tuple[bytes, ...]) -> Iterator[tuple[int, int]]:
     """Begin and end of the bodies of all boxes down a path of kinds."""
     for place, body in box_positions(file, begin, end):
         if place.kind == kinds[0]:
@@ -48,12 +48,12 @@ def _below(file: BinaryIO, begin: int, end: int, kinds: tuple[bytes, ...]) -> It
                 yield from _below(file, body, place.end, kinds[1:])
 
 
-def _body(file: BinaryIO, begin: int, end: int) -> bytes:
+def _body(file: IO[bytes], begin: int, end: int) -> bytes:
     file.seek(begin)
     return file.read(min(end - begin, LARGEST))
 
 
-def _identifier(file: BinaryIO, begin: int, end: int) -> int:
+def _identifier(file: IO[bytes], begin: int, end: int) -> int:
     """Identifier of a track by its tkhd box; 0, which no track has, where it is missing or broken."""
     for place in _below(file, begin, end, (b"tkhd",)):
         body = _body(file, *place)
@@ -62,7 +62,7 @@ def _identifier(file: BinaryIO, begin: int, end: int) -> int:
     return 0
 
 
-def _spheres(path: Path, file: BinaryIO, begin: int, end: int) -> list[Sphere]:
+def _spheres(path: Path, file: IO[bytes], begin: int, end: int) -> list[Sphere]:
     try:
         tables = [
             parse_descriptions(_body(file, *place), b"vide") for place in _below(file, begin, end, _TO_DESCRIPTIONS)
@@ -72,6 +72,6 @@ def _spheres(path: Path, file: BinaryIO, begin: int, end: int) -> list[Sphere]:
         raise InputError(f"{path}: expected an mp4, the sample descriptions of its video track are broken") from error
 
 
-def _texts(file: BinaryIO, begin: int, end: int) -> list[str]:
+def _texts(file: IO[bytes], begin: int, end: int) -> list[str]:
     bodies = (_body(file, *place) for place in _below(file, begin, end, (b"uuid",)))
     return [body[16:].decode("utf-8", "replace") for body in bodies if body[:16] == XML]
