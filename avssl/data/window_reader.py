@@ -17,6 +17,7 @@ from torch import Tensor
 from avssl.data.clip_options import Reading
 from avssl.errors import InputError, MissingFileError
 from avssl.media import read_resampled
+from avssl.media.projection_check import check_equirect
 from avssl.media.streams import AudioReader
 from avssl.media.video_reader import VideoReader
 from avssl.spatial.ambisonics import from_stereo
@@ -109,6 +110,8 @@ def iterate_window_frames(path: Path, starts: Sequence[float], reading: Reading)
         uint8 `(frames, 3, height, width)`.
     """
     frames, end = _frames(path, *_state(path))
+    if reading.view is not None:
+        _check_sphere(path, frames)
     windows = [_instants(path, start, reading, end) for start in starts]
     instants = sorted({each for window in windows for each in window})
     coming = zip(instants, frames.frames(instants, _scaled(path, frames, reading)), strict=True)
@@ -128,6 +131,14 @@ def _segment(path: Path, start: float, seconds: float, reading: Reading, sample_
     if not bool(audio.isfinite().all()):
         raise InputError(f"{path}: audio contains NaN or Inf after {start:.2f} s")
     return from_stereo(audio) if reading.upmix and count < 4 else audio
+
+
+def _check_sphere(path: Path, frames: VideoReader) -> None:
+    """Refuse a view of frames that are no whole sphere; asking for one declares 16:9 frames as a sphere."""
+    try:
+        check_equirect(frames, declared=False, vouched=True)
+    except InputError as error:
+        raise InputError(f"{path}: {error}; leave out the view") from error
 
 
 def _instants(path: Path, start: float, reading: Reading, end: float) -> list[float]:
