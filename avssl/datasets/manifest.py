@@ -8,12 +8,10 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from avssl.errors import InputError
-from avssl.io.atomic import replacing
 from avssl.io.listed_names import check_inside
-from avssl.io.parquet_table import ParquetTable, shared_values
+from avssl.io.parquet_table import ParquetTable, shared_values, write_parquet
 from avssl.regular_files import is_regular
 
 NAME = "manifest.parquet"
@@ -101,8 +99,7 @@ def write_manifest(path: Path, rows: Sequence[Row]) -> None:
     target = path / NAME if path.is_dir() else path
     _check_keys(target, rows)
     table = pa.Table.from_pylist([asdict(row) for row in rows], schema=SCHEMA)
-    with replacing(target) as part:
-        pq.write_table(table, part)
+    write_parquet(target, table)
 
 
 def read_manifest(path: Path | str, split: str | None = None) -> Manifest:

@@ -12,7 +12,7 @@ from avssl.datasets.prepare_report import printable
 from avssl.errors import InputError
 from avssl.io.jsonl_journal import Entry, read_journal
 from avssl.io.listed_names import leads_out
-from avssl.media.streams import VideoReader
+from avssl.media.video_reader import VideoReader
 from avssl.regular_files import is_regular
 
 ORIGINAL, PROXY = "original", "proxy"

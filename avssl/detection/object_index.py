@@ -17,9 +17,8 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from avssl.errors import InputError
-from avssl.io.atomic import replacing
-from avssl.io.parquet_table import ParquetTable
-from avssl.regular_files import check_regular
+from avssl.io.parquet_table import ParquetTable, write_parquet
+from avssl.regular_files import open_regular
 
 FORMAT = "avssl-objects"
 DIGITS = 8
@@ -230,9 +229,9 @@ def read_settings(path: Path) -> tuple[DetectionSettings, dict[str, DetectedTime
     Raises:
         InputError: it is broken, or of another kind.
     """
-    check_regular(path, "objects of avssl (parquet)")
     with _refused(path):
-        note = _note(path, pq.ParquetFile(path).schema_arrow)
+        with open_regular(path, "objects of avssl (parquet)") as file:
+            note = _note(path, pq.ParquetFile(file).schema_arrow)
         return DetectionSettings(**note["about"]), _detected_times(note)
 
 
@@ -252,8 +251,7 @@ def write_objects(
     """
     note = {"format": FORMAT, "version": VERSION, "about": asdict(detection_settings), "looked": detected_times}
     ordered = table.select(SCHEMA.names).cast(SCHEMA).replace_schema_metadata({"avssl": json.dumps(note)})
-    with replacing(path) as part:
-        pq.write_table(ordered, part)
+    write_parquet(path, ordered)
 
 
 @contextmanager

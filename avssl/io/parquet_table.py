@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from avssl.errors import InputError
-from avssl.regular_files import check_regular
+from avssl.io.atomic import replacing
+from avssl.regular_files import open_regular
 
 MAX_TEXT = 4096
 """Bytes of a text in a table: the longest path."""
@@ -49,28 +50,28 @@ class ParquetTable:
             InputError: no regular file, no parquet, broken, a column is missing, doubled or of another kind, or a bound
                 is exceeded.
         """
-        check_regular(self.path, f"{self.expected} (parquet)")
         try:
-            yield from self._batches()
+            # Not by its path, which pyarrow takes only if it is UTF-8.
+            with open_regular(self.path, f"{self.expected} (parquet)") as file:
+                yield from self._batches(file)
         except (pa.ArrowException, OSError) as error:
             if isinstance(error, InputError):
                 raise
             raise InputError(f"{self.path}: expected {self.expected} (parquet): {_first_line(error)}") from error
 
-    def _batches(self) -> Iterator[pa.RecordBatch]:
-        with pq.ParquetFile(self.path) as header:
-            metadata = header.metadata
-            self._check_columns(header.schema_arrow.names)
-            self._check_rows(metadata.num_rows)
+    def _batches(self, stored: IO[bytes]) -> Iterator[pa.RecordBatch]:
+        header = pq.ParquetFile(stored)
+        self._check_columns(header.schema_arrow.names)
+        self._check_rows(header.metadata.num_rows)
         # As dictionaries: a long text that is stored once may stand in every row.
         texts = [each.name for each in self.schema if pa.types.is_string(each.type)]
+        file = pq.ParquetFile(stored, metadata=header.metadata, read_dictionary=texts)
         count = 0
-        with pq.ParquetFile(self.path, metadata=metadata, read_dictionary=texts) as file:
-            for batch in file.iter_batches(TOGETHER, columns=self.schema.names):
-                count += len(batch)
-                self._check_rows(count)
-                columns = [self._column(batch.column(each.name), each) for each in self.schema]
-                yield pa.RecordBatch.from_arrays(columns, self.schema.names)
+        for batch in file.iter_batches(TOGETHER, columns=self.schema.names):
+            count += len(batch)
+            self._check_rows(count)
+            columns = [self._column(batch.column(each.name), each) for each in self.schema]
+            yield pa.RecordBatch.from_arrays(columns, self.schema.names)
 
     def _check_columns(self, names: list[str]) -> None:
         if twice := sorted(name for name in self.schema.names if names.count(name) > 1):
@@ -99,6 +100,16 @@ class ParquetTable:
         except pa.ArrowException as error:
             reason = f"column {field.name} of {self.expected} is not of its kind: {_first_line(error)}"
             raise InputError(f"{self.path}: {reason}") from error
+
+
+def write_parquet(path: Path, table: pa.Table) -> None:
+    """Write a table atomically.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    with replacing(path) as part, part.open("wb") as file:
+        pq.write_table(table, file)
 
 
 def shared_values(column: pa.Array) -> list[Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -93,7 +94,7 @@ def audio_rate(path: Path, stream: int = 0) -> int:
     check_regular(path, "sound")
     if path.suffix.lower() in LIBSNDFILE and stream == 0:
         try:
-            with soundfile.SoundFile(path) as file:
+            with soundfile.SoundFile(os.fsencode(path)) as file:
                 if file.subtype != "OPUS":
                     return int(file.samplerate)
         except soundfile.LibsndfileError:
@@ -110,7 +111,7 @@ def _read(path: Path, start: float, seconds: float, channels: Sequence[int] | No
     check_regular(path, "sound")
     if path.suffix.lower() in LIBSNDFILE and stream == 0:
         try:
-            with soundfile.SoundFile(path) as file:
+            with soundfile.SoundFile(os.fsencode(path)) as file:
                 if file.subtype == "OPUS":
                     return decode_segment(path, start, seconds, channels, stream)
                 return _seek_and_read(path, file, start, seconds, channels), file.samplerate
