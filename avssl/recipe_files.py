@@ -10,6 +10,7 @@ from omegaconf import OmegaConf
 from avssl.config import RunConfig, check_keys, fill
 from avssl.errors import InputError
 from avssl.plugins import hint
+from avssl.yaml_files import read_yaml
 
 T = TypeVar("T")
 
@@ -76,10 +77,7 @@ def _read_recipe(name: str, kind: type, above: tuple[Path, ...]) -> Any:
     if any(path.samefile(each) for each in above):
         circle = " -> ".join(map(str, chain))
         raise InputError(f"{path}: expected a recipe whose bases end, got a circle ({circle}); remove one `base`")
-    try:
-        recipe: Any = OmegaConf.load(path)
-    except Exception as error:
-        raise InputError(f"{path}: not a YAML recipe: {str(error).splitlines()[0]}") from error
+    recipe = read_yaml(path, "a recipe")
     if not OmegaConf.is_dict(recipe):
         raise InputError(f"{path}: a recipe is a mapping of keys to values, this is a list")
     base = recipe.pop("base", None)

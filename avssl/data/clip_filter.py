@@ -23,7 +23,10 @@ from avssl.io.atomic import write_text
 from avssl.io.cache_folder import cache_folder
 from avssl.io.progress import track
 from avssl.media import read_audio
+from avssl.regular_files import read_json
 
+MAX_CACHE = 2**28
+"""Bytes of a cached result."""
 AUDIO_CHECK_CLIPS = 96
 """Clips whose audio is checked, spread over the manifest; all clips, if one of these is rejected."""
 
@@ -139,7 +142,7 @@ def _identity(path: Path) -> tuple[str, int, int]:
 def _read(path: Path) -> dict[str, str] | None:
     """A cached result; None where there is none, or a broken one."""
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = read_json(path, "a cached result in JSON", MAX_CACHE)
     except (OSError, ValueError):
         return None
     return {str(key): str(reason) for key, reason in found.items()} if isinstance(found, dict) else None

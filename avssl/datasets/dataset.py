@@ -11,7 +11,10 @@ from typing import Any
 
 from avssl.errors import InputError
 from avssl.io.atomic import write_text
+from avssl.regular_files import read_json
 
+MAX_INDEX = 2**30
+"""Bytes of a stored index."""
 PROJECTIONS = ("auto", "equirect", "flat")
 """Projections of frames: unknown, 360 degrees, or an ordinary field of view."""
 
@@ -94,8 +97,8 @@ class Dataset:
         Raises:
             InputError: the file contains something else.
         """
+        found: dict[str, Any] = read_json(path, "the index of a data set in JSON", MAX_INDEX)
         try:
-            found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
             parts = {
                 "root": Path(found["root"]),
                 "recordings": tuple(Recording(**each) for each in found["recordings"]),

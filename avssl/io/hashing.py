@@ -6,6 +6,8 @@ import hashlib
 from functools import lru_cache
 from pathlib import Path
 
+from avssl.regular_files import open_regular
+
 BLOCK = 2**20
 
 
@@ -13,11 +15,12 @@ def sha256(*paths: Path) -> str:
     """Hexadecimal sha256 of the contents of some files, one after the other.
 
     Raises:
+        InputError: a named pipe, socket or device.
         OSError: one cannot be read.
     """
     total = hashlib.sha256()
     for path in paths:
-        with path.open("rb") as file:
+        with open_regular(path, "a file to hash") as file:
             while block := file.read(BLOCK):
                 total.update(block)
     return total.hexdigest()

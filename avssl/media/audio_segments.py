@@ -11,8 +11,9 @@ import soundfile
 import torch
 from torch import Tensor
 
-from avssl.errors import InputError, MissingFileError
+from avssl.errors import InputError
 from avssl.media.audio_decode import decode_segment, select_channels, stream_rate
+from avssl.regular_files import check_regular
 from avssl.spatial.resample import resample, segment_with_context
 
 LIBSNDFILE = {".wav", ".flac", ".caf", ".aif", ".aiff", ".w64", ".rf64", ".ogg"}
@@ -89,7 +90,7 @@ def audio_rate(path: Path, stream: int = 0) -> int:
         FileNotFoundError: there is no such file.
         InputError: no audio in the file, or no such stream.
     """
-    _require(path)
+    check_regular(path, "sound")
     if path.suffix.lower() in LIBSNDFILE and stream == 0:
         try:
             with soundfile.SoundFile(path) as file:
@@ -106,7 +107,7 @@ def read_all_audio(path: Path | str, channels: Sequence[int] | None = None, stre
 
 
 def _read(path: Path, start: float, seconds: float, channels: Sequence[int] | None, stream: int) -> tuple[Tensor, int]:
-    _require(path)
+    check_regular(path, "sound")
     if path.suffix.lower() in LIBSNDFILE and stream == 0:
         try:
             with soundfile.SoundFile(path) as file:
@@ -116,11 +117,6 @@ def _read(path: Path, start: float, seconds: float, channels: Sequence[int] | No
         except soundfile.LibsndfileError:
             pass  # a caf or wav with a codec unsupported by libsndfile: FFmpeg reports the error
     return decode_segment(path, start, seconds, channels, stream)
-
-
-def _require(path: Path) -> None:
-    if not path.is_file():
-        raise MissingFileError(f"{path}: expected a sound file, there is none")
 
 
 def _seek_and_read(

@@ -21,7 +21,8 @@ from av.stream import Disposition
 from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 
-from avssl.errors import InputError, MissingFileError
+from avssl.errors import InputError
+from avssl.regular_files import check_regular
 
 S = TypeVar("S", VideoStream, AudioStream)
 BUDGET = 64
@@ -95,10 +96,9 @@ def open_container(path: Path) -> InputContainer:
 
     Raises:
         FileNotFoundError: there is no such file.
-        InputError: not video or audio, or truncated before its header.
+        InputError: no regular file, not video or audio, or truncated before its header.
     """
-    if not path.is_file():
-        raise MissingFileError(f"{path}: expected a video or sound file, there is none")
+    check_regular(path, "video or sound")
     with reading(path):
         # `file:` keeps a colon in a name from being taken for a protocol; HMDB51 has tags that are not UTF-8.
         return av.open(f"file:{path}", metadata_errors="ignore")

@@ -5,14 +5,14 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
-import h5py
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from avssl.errors import InputError, MissingFileError
+from avssl.io.hdf5_file import open_hdf5
 from avssl.media.hrir_folder import read_folder
-from avssl.media.sofa_file import Array, SofaFile
+from avssl.media.sofa_file import MAX_VALUES, Array, SofaFile
 from avssl.spatial.ambisonics import angles, direction
 from avssl.spatial.hrir import HrirSet
 from avssl.spatial.hrir_interpolation import fractional_delay
@@ -47,15 +47,8 @@ def read_hrirs(path: Path) -> HrirSet:
 
 
 def _read_file(path: Path) -> HrirSet:
-    try:
-        with h5py.File(path, "r") as file:
-            return _read(SofaFile(path, file))
-    except (OSError, RuntimeError, KeyError, TypeError, ValueError) as error:
-        # h5py raises any of these for corrupt bytes; our own errors pass through.
-        if isinstance(error, (InputError, PermissionError)):
-            raise
-        reason = " ".join(str(error).split())
-        raise InputError(f"{path}: expected a SOFA file, this one cannot be read ({reason})") from error
+    with open_hdf5(path, "a SOFA file") as file:
+        return _read(SofaFile(path, file))
 
 
 def _require_binaural(path: Path, hrirs: HrirSet) -> None:
@@ -136,6 +129,11 @@ def _delayed(sofa: SofaFile, impulses: Array, rate: int) -> torch.Tensor:
         return torch.from_numpy(impulses)
     # An odd number of taps moves by a fraction of a sample without loss.
     longer = (impulses.shape[2] + int(np.ceil(delays.max())) + 1) | 1
+    if (values := 2 * len(impulses) * longer) > MAX_VALUES:
+        raise InputError(
+            f"{sofa.path}: expected {MAX_VALUES} values of delayed responses at most, got {values}: a Data.Delay of "
+            f"{delays.max():g} samples"
+        )
     padded = np.pad(impulses, ((0, 0), (0, 0), (0, longer - impulses.shape[2])))
     return fractional_delay(torch.from_numpy(padded), torch.from_numpy(delays))
 

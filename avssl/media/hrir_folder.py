@@ -12,11 +12,14 @@ import torch
 from numpy.typing import NDArray
 
 from avssl.errors import InputError
+from avssl.regular_files import open_regular
 from avssl.spatial.ambisonics import angles
 from avssl.spatial.hrir import HrirSet
 
 Array = NDArray[np.float32]
 
+MAX_TAPS = 2**20
+"""Maximum samples of a response: 20 s at 48 kHz."""
 _CIPIC = re.compile(r"(neg)?(\d+)az(left|right)\.wav")
 _CIPIC_ELEVATIONS = 50
 _NUMBER = r"(-?\d+(?:[.,]\d+)?)"
@@ -95,7 +98,10 @@ def _read_sadie(folder: Path) -> HrirSet:
 def _read_audio(path: Path, shape: tuple[int | None, int | None]) -> tuple[Array, int]:
     """Samples `(frames, channels)` and rate of an audio file."""
     try:
-        audio, rate = soundfile.read(path, dtype="float32", always_2d=True)
+        with open_regular(path, "a sound file") as opened, soundfile.SoundFile(opened) as file:
+            if file.frames > MAX_TAPS:
+                raise InputError(f"{path}: expected a response of {MAX_TAPS} samples at most, got {file.frames}")
+            audio, rate = file.read(dtype="float32", always_2d=True), file.samplerate
     except soundfile.LibsndfileError as error:
         raise InputError(f"{path}: expected a sound file, this one cannot be read ({error.error_string})") from error
     if not audio.size or any(want not in (None, got) for want, got in zip(shape, audio.shape, strict=True)):

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from avssl.errors import InputError
+from avssl.regular_files import open_regular
 
 SUFFIXES = frozenset((".jpg", ".jpeg", ".png"))
 
@@ -100,8 +101,9 @@ def decoded(path: Path) -> np.ndarray:
     """
     from torchvision.io import ImageReadMode, decode_image  # slow import
 
+    with open_regular(path, "an image") as file:
+        stored = torch.from_numpy(np.fromfile(file, np.uint8))
     try:
-        stored = torch.from_numpy(np.fromfile(path, np.uint8))
         image = decode_image(stored, ImageReadMode.RGB, apply_exif_orientation=True)
     except (RuntimeError, ValueError) as error:
         reason = next(iter(str(error).splitlines()), "")

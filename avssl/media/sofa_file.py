@@ -5,16 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 from numpy.typing import NDArray
 
 from avssl.errors import InputError
+from avssl.io.hdf5_file import find_variable
 
 Array = NDArray[np.float64]
 
-_MOST = 200_000_000
-"""Maximum values per variable; ten times the largest published HRIR set."""
+MAX_VALUES = 40_000_000
+"""Maximum values per variable; five times the largest published HRIR set."""
 
 
 class SofaFile:
@@ -22,19 +22,20 @@ class SofaFile:
 
     Args:
         path: of the file, for the errors.
-        file: open for reading.
+        file: open `h5py.File`.
     """
 
-    def __init__(self, path: Path, file: h5py.File) -> None:
+    def __init__(self, path: Path, file: Any) -> None:
         self.path = path
         self._file = file
 
     def __contains__(self, name: str) -> bool:
-        return name in self._file
+        return self._file.get(name, getlink=True) is not None
 
     def text(self, attribute: str, variable: str = "") -> str:
         """An attribute of the file or of a variable; "" where it is missing."""
-        value: Any = (self._file[variable] if variable else self._file).attrs.get(attribute)
+        holder = find_variable(self.path, self._file, variable, MAX_VALUES) if variable else self._file
+        value: Any = None if holder is None else holder.attrs.get(attribute)
         value = value.item() if isinstance(value, np.ndarray) and value.size == 1 else value
         return value.decode("utf-8", "replace").strip() if isinstance(value, bytes) else str(value or "").strip()
 
@@ -42,13 +43,11 @@ class SofaFile:
         """A variable, of any shape.
 
         Raises:
-            InputError: missing, not numeric, too large, or not finite.
+            InputError: missing, in another file, not numeric, too large, or not finite.
         """
-        variable = self._file.get(name)
-        if not isinstance(variable, h5py.Dataset) or variable.dtype.kind not in "fiu" or variable.shape is None:
+        variable = find_variable(self.path, self._file, name, MAX_VALUES)
+        if variable is None or variable.dtype.kind not in "fiu" or variable.shape is None:
             raise InputError(f"{self.path}: a SOFA file has numbers named {name}, this one has not")
-        if variable.size > _MOST:
-            raise InputError(f"{self.path}: {name} has {variable.size} numbers, more than any set of responses")
         values = np.asarray(variable[()], np.float64)
         if not np.isfinite(values).all():
             raise InputError(f"{self.path}: {name} contains NaN or Inf")

@@ -21,6 +21,7 @@ from avssl.media.audio_decode import native_samples
 from avssl.media.container_cache import open_container, reading, streams_of
 from avssl.media.probe import probe
 from avssl.media.video_decode import beginning, iterate_frames
+from avssl.regular_files import open_regular
 from avssl.spatial.resample import in_blocks
 
 LONGEST_JUMP = 600.0
@@ -146,7 +147,7 @@ class AudioReader:
 def _is_sndfile(path: Path) -> bool:
     """Whether libsndfile decodes a file."""
     try:
-        with path.open("rb") as file, soundfile.SoundFile(file):
+        with open_regular(path, "sound") as file, soundfile.SoundFile(file):
             return True
     except soundfile.LibsndfileError:
         return False
@@ -155,7 +156,7 @@ def _is_sndfile(path: Path) -> bool:
 @contextmanager
 def _opened_raw(path: Path) -> Iterator[Any]:
     try:
-        with path.open("rb") as file, soundfile.SoundFile(file) as audio:
+        with open_regular(path, "sound") as file, soundfile.SoundFile(file) as audio:
             yield audio
     except soundfile.LibsndfileError as error:
         raise InputError(f"{path}: expected sound, libsndfile says: {error.error_string}") from error

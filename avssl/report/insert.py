@@ -8,6 +8,7 @@ from pathlib import Path
 
 from avssl.errors import InputError
 from avssl.io.atomic import replacing
+from avssl.regular_files import read_bytes
 
 BEGIN, END = "<!-- avssl report -->", "<!-- end of report -->"
 FENCES = ("```", "~~~")
@@ -28,7 +29,7 @@ class Insertion:
     def __init__(self, path: Path, part: str = "") -> None:
         self.path = path.resolve()
         try:
-            self.lines = path.read_bytes().decode("utf-8").splitlines(keepends=True)
+            self.lines = read_bytes(path, "Markdown").decode("utf-8").splitlines(keepends=True)
         except UnicodeDecodeError as error:
             raise InputError(f"{path}: expected Markdown in UTF-8: {error.reason} at byte {error.start}") from error
         self.begin, self.end = (_only(path, self.lines, mark) for mark in marks(part))

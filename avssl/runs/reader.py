@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,8 @@ from omegaconf import OmegaConf
 
 from avssl.errors import InputError
 from avssl.io.format_version import check_version
+from avssl.regular_files import read_json
+from avssl.yaml_files import read_yaml
 
 CONFIG = "config.yaml"
 METRICS = "metrics.json"
@@ -38,13 +39,7 @@ def check_format(folder: Path) -> None:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    try:
-        found = OmegaConf.to_container(OmegaConf.load(path))
-    except OSError:
-        raise
-    except Exception as error:  # YAML and OmegaConf have a dozen kinds
-        reason = (str(error) or repr(error)).splitlines()[0]
-        raise InputError(f"{path}: expected the config of a run, got {reason}") from error
+    found = OmegaConf.to_container(read_yaml(path, "the config of a run"))
     if not isinstance(found, dict):
         raise InputError(f"{path}: expected a mapping of config keys, got a {type(found).__name__}")
     return {str(key): value for key, value in found.items()}
@@ -57,11 +52,12 @@ def read_metrics(folder: Path) -> dict[str, float]:
         InputError: the file is not a flat mapping of names to numbers.
     """
     path = folder / METRICS
-    if not path.is_file():
+    if not path.exists():
         return {}
+    found = read_json(path, "a flat JSON object of numbers")
     try:
-        return {str(name): float(value) for name, value in json.loads(path.read_text(encoding="utf-8")).items()}
-    except (ValueError, AttributeError, TypeError, OverflowError, RecursionError) as error:
+        return {str(name): float(value) for name, value in found.items()}
+    except (ValueError, AttributeError, TypeError, OverflowError) as error:
         raise InputError(f"{path}: expected a flat JSON object of numbers: {error}") from error
 
 

@@ -20,6 +20,7 @@ from omegaconf import OmegaConf
 from avssl.config import RunConfig, fill
 from avssl.errors import InputError, OutputError
 from avssl.io.atomic import durably_replacing
+from avssl.regular_files import read_json
 from avssl.runs.reader import CONFIG, FORMAT, METRICS, check_format, flat, read_config
 from avssl.runs.reader import read_metrics as read_metrics
 
@@ -34,14 +35,11 @@ MAY_CHANGE = (
 )  # fmt: skip
 
 
-def check_folder(folder: Path, config: RunConfig) -> None:
-    """Check that a run of this config may use a folder; writes nothing.
-
-    Length, intervals, workers, probe and title of a run may change when it is continued; keys that
-    are newer than the folder have their defaults.
+def check_place(folder: Path) -> None:
+    """Check that a folder can be made or written to; writes nothing.
 
     Raises:
-        InputError: the path is no folder, or belongs to a run of another config; the message lists what differs.
+        InputError: the path is no folder.
         OutputError: the folder could not be made or written.
     """
     there = next(each for each in (folder, *folder.absolute().parents) if each.exists())
@@ -49,6 +47,17 @@ def check_folder(folder: Path, config: RunConfig) -> None:
         raise InputError(f"{folder}: expected a folder for the run, {'this' if there == folder else there} is a file")
     if not os.access(there, os.W_OK | os.X_OK):
         raise OutputError(f"{folder}: a run needs a folder to write in, {there} is not writable")
+
+
+def check_config(folder: Path, config: RunConfig) -> None:
+    """Check that a run of this config may use a folder; writes nothing.
+
+    Length, intervals, workers, probe and title of a run may change when it is continued; keys that
+    are newer than the folder have their defaults.
+
+    Raises:
+        InputError: the folder belongs to a run of another config; the message lists what differs.
+    """
     path = folder / CONFIG
     if not path.is_file():
         if any(folder.glob("*.ckpt")):
@@ -147,8 +156,11 @@ def complete(folder: Path, steps: int) -> bool:
 
 
 def _starts(path: Path) -> list[Any]:
+    if not path.exists():
+        return []
+    found = read_json(path, "a JSON list of starts")
     try:
-        return list(json.loads(path.read_text(encoding="utf-8"))["starts"]) if path.is_file() else []
+        return list(found["starts"])
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(f"{path}: expected a JSON list of starts, got {error!r}") from error
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
 from typing import TypeVar, cast
 
 import torch
@@ -13,9 +15,14 @@ from lightning_fabric import Fabric
 from lightning_fabric.strategies.ddp import DDPStrategy
 
 from avssl.io.cores import usable_cores
+from avssl.io.folder_lock import folder_lock
+from avssl.io.ranks import is_first_process, world_size
 from avssl.models.runtime import launch_fabric, single_process
 
 T = TypeVar("T")
+
+LETTING_GO = 0.2
+"""Seconds for the threads of gloo to let go of tensors; they need the interpreter's lock for that."""
 
 
 @contextmanager
@@ -34,13 +41,24 @@ def processes(precision: str) -> Iterator[Fabric]:
     try:
         yield fabric
     except SystemExit:  # all were asked to stop
-        _part()
+        leave_process_group()
         raise
-    _part()
+    leave_process_group()
+
+
+@contextmanager
+def first_process_holds(folder: Path) -> Iterator[None]:
+    """Hold a run folder in the process of rank 0, which writes it; see `folder_lock`.
+
+    Raises:
+        InputError: another run writes there.
+    """
+    with folder_lock(folder) if is_first_process() else nullcontext():
+        yield
 
 
 def _joined(precision: str) -> Fabric:
-    world = int(os.environ.get("WORLD_SIZE", "1"))
+    world = world_size()
     if world == 1:
         return single_process(precision)
     local = int(os.environ.get("LOCAL_WORLD_SIZE", world))
@@ -77,7 +95,12 @@ def on_first_rank(fabric: Fabric, work: Callable[[], T]) -> T:
     return cast(T, outcome)
 
 
-def _part() -> None:
+def leave_process_group() -> None:
+    """Destroy the process group, once all ranks are here; nothing without one.
+
+    An interpreter that ends while a thread of gloo still holds a tensor aborts the process (SIGABRT), after its work.
+    """
     if dist.is_initialized():
         dist.barrier()
+        time.sleep(LETTING_GO)
         dist.destroy_process_group()

@@ -75,7 +75,7 @@ def test_an_unknown_recipe_is_answered_with_the_nearest():
 
 def test_a_recipe_that_is_not_yaml_is_named(tmp_path):
     (tmp_path / "bad.yaml").write_text("a: [1\nb: }")
-    with pytest.raises(ValueError, match="bad.yaml: not a YAML recipe"):
+    with pytest.raises(ValueError, match="bad.yaml: expected a recipe in YAML, cannot be read"):
         read_recipe(str(tmp_path / "bad.yaml"))
 
 

@@ -9,7 +9,6 @@ folder with `audio/audio.wav` and `frames`.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +20,7 @@ from avssl.datasets.layouts.splits import SPLITS, choose, leakage, sets_of_lists
 from avssl.datasets.layouts.synthetic import set_name
 from avssl.datasets.layouts.video_lists import clip_name, h5_names, lines
 from avssl.errors import InputError
+from avssl.regular_files import open_regular, read_json
 
 H5 = (".h5", ".hdf5")
 AUDIO_SUFFIXES = ("binaural_audios", "audio_resave", "binaural16k")
@@ -79,7 +79,7 @@ def _mono_sources(base: Path) -> dict[str, set[str]]:
 
 
 def _is_mono(path: Path) -> bool:
-    with path.open("rb") as file:
+    with open_regular(path, "a text file") as file:
         fields = file.readline(4096).decode("utf-8", "replace").split(",")
     names = {clip_name(each) for each in fields}
     return path.stem not in SPLITS and len(fields) == 2 and len(names) == 1 and names.pop().isdecimal()
@@ -109,10 +109,11 @@ def _alone(base: Path) -> Media:
 def _name(folder: Path) -> str:
     """Clip id of `meta.json`, else the folder's name."""
     note = folder / "meta.json"
-    if not note.is_file():
+    if not note.exists():
         return folder.absolute().name
+    found = read_json(note, "a clip's id as 'u_id' in JSON")
     try:
-        name = clip_name(str(json.loads(note.read_text(encoding="utf-8"))["u_id"]))
-    except (ValueError, KeyError, TypeError) as error:
+        name = clip_name(str(found["u_id"]))
+    except (KeyError, TypeError) as error:
         raise InputError(f"{note}: expected a clip's id as 'u_id': {error!r}") from error
     return name or folder.absolute().name

@@ -7,7 +7,6 @@ file of that name with a video or with a folder of numbered frames below `frames
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from avssl.datasets.layouts.splits import choose, sets_of_lists, splits_of
 from avssl.datasets.layouts.synthetic import set_name
 from avssl.datasets.layouts.video_lists import clip_name, table
 from avssl.errors import InputError
+from avssl.regular_files import read_json
 
 STEREO = Kind("stereo", own_audio=True)
 
@@ -63,11 +63,8 @@ def _json_lists(root: Path, exclude: Path | None) -> list[Path]:
 
 def _json_names(path: Path) -> list[str]:
     """The ids of all classes."""
-    shape = f'{path}: expected {{"videos": {{class: [id, ...]}}}}'
-    try:
-        found = json.loads(path.read_text(encoding="utf-8-sig"))
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{shape}, cannot be read: {error}") from error
+    shape = f'{path}: expected {{"videos": {{class: [id, ...]}}}} in JSON'
+    found = read_json(path, '{"videos": {class: [id, ...]}} in JSON', encoding="utf-8-sig")
     classes = found.get("videos") if isinstance(found, dict) else None
     if not isinstance(classes, dict) or not all(isinstance(ids, list) for ids in classes.values()):
         raise InputError(f"{shape}, found another shape")

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from avssl.errors import InputError
+from avssl.regular_files import read_json
 
 SETTINGS = "scenes.json"
 """File with the name and settings of a synthetic dataset."""
@@ -18,11 +18,12 @@ def synthetic(root: Path) -> str:
         InputError: the settings file cannot be read.
     """
     note = root / SETTINGS
-    if not note.is_file():
+    if not note.exists():
         return ""
+    found = read_json(note, "the settings of a synthetic dataset in JSON")
     try:
-        return str(json.loads(note.read_text(encoding="utf-8"))["world"])
-    except (ValueError, KeyError, TypeError) as error:
+        return str(found["world"])
+    except (KeyError, TypeError) as error:
         raise InputError(f"{note}: expected the settings of a synthetic dataset: {error!r}") from error
 
 

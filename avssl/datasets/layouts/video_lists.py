@@ -3,29 +3,36 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from avssl.datasets.dataset import Dataset, Fold, Recording, check_missing
 from avssl.datasets.layouts.files import VIDEO_SUFFIXES, walk
 from avssl.datasets.layouts.pair_files import FLAT as FLAT
 from avssl.errors import InputError
+from avssl.regular_files import MIB, read_text
 
-MOST = 10**7
-"""Names in a list; a header that promises more is broken, and would fill the memory."""
+MAX_NAMES = 2_000_000
+"""Names in a list; the largest data sets have as many clips."""
+MAX_LIST = 64 * MIB
+"""Bytes of a list."""
+MAX_NAME = 4096
+"""Characters of a name in an h5 list: the longest path."""
+_TOGETHER = 64
+"""Names of an h5 file that are read at a time: a file can store one long name and refer to it many times."""
+_LINE_ENDS = "\n\r\v\f\x1c\x1d\x1e\x85\u2028\u2029"
 
 
 def lines(path: Path) -> list[str]:
     """The lines of a text file that are not blank, the last one whether or not it is ended.
 
     Raises:
-        InputError: not UTF-8.
+        InputError: no regular file, not UTF-8, or too large.
     """
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}: expected a text file with a line an id: {error}") from error
+    text = _text(path, "a text file with a line an id", _LINE_ENDS)
     return [line.strip() for line in text.splitlines() if line.strip()]
 
 
@@ -37,12 +44,12 @@ def table(path: Path, separator: str = ",") -> list[list[str]]:
         separator: between fields.
 
     Raises:
-        InputError: not UTF-8, or no csv.
+        InputError: no regular file, not UTF-8, no csv, or too large.
     """
+    text = StringIO(_text(path, "a csv file", _LINE_ENDS + separator, 10), newline="")
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            rows = [[field.strip() for field in row] for row in csv.reader(file, delimiter=separator)]
-    except (UnicodeDecodeError, csv.Error) as error:
+        rows = [[field.strip() for field in row] for row in csv.reader(text, delimiter=separator)]
+    except csv.Error as error:
         raise InputError(f"{path}: expected a csv file: {error}") from error
     return [row for row in rows if any(row)]
 
@@ -55,21 +62,33 @@ def h5_names(path: Path, key: str) -> list[str]:
         key: of the dataset: one dimension, byte strings or text.
 
     Raises:
-        InputError: no h5 file, or no such dataset in it.
+        InputError: no h5 file, no such dataset in it, names of another file, or too many.
     """
-    import h5py
+    from avssl.io.hdf5_file import find_variable, open_hdf5  # h5py takes a while
 
-    try:
-        with h5py.File(path, "r") as file:
-            dataset = file.get(key)
-            strings = isinstance(dataset, h5py.Dataset) and dataset.dtype.kind in "SO" and dataset.ndim == 1
-            values = list(dataset[()]) if strings and dataset.size <= MOST else [None]
-    except (OSError, RuntimeError, ValueError, KeyError) as error:
-        reason = next(iter(str(error).splitlines()), "")
-        raise InputError(f"{path}: expected an h5 file with a list of names, cannot be read: {reason}") from error
+    with open_hdf5(path, "an h5 file with a list of names") as file:
+        dataset = find_variable(path, file, key, MAX_NAMES)
+        strings = dataset is not None and dataset.dtype.kind in "SO" and dataset.ndim == 1
+        values = list(_values(path, dataset)) if strings else [None]
     if not all(isinstance(value, (bytes, str)) for value in values):
         raise InputError(f"{path}: expected an h5 file with a list of names under {key!r}, there is none")
     return [value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value) for value in values]
+
+
+def _text(path: Path, expected: str, separators: str, most: int = 1) -> str:
+    """Text of a list with at most `most` times `MAX_NAMES` separators, each of which becomes an object."""
+    text = read_text(path, expected, MAX_LIST, "utf-8-sig")
+    if (count := sum(map(text.count, separators))) > most * MAX_NAMES:
+        raise InputError(f"{path}: expected {expected} of {most * MAX_NAMES} entries at most, got {count}")
+    return text
+
+
+def _values(path: Path, dataset: Any) -> Iterator[Any]:
+    for first in range(0, dataset.size, _TOGETHER):
+        for value in dataset[first : first + _TOGETHER]:
+            if isinstance(value, (bytes, str)) and len(value) > MAX_NAME:
+                raise InputError(f"{path}: expected names of {MAX_NAME} characters at most, got {len(value)}")
+            yield value
 
 
 def clip_name(path: str) -> str:

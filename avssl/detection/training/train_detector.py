@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import tempfile
 import time
 from dataclasses import asdict, dataclass
@@ -13,6 +14,7 @@ from typing import Any
 import torch
 
 from avssl.datasets.manifest import Manifest, read_manifest
+from avssl.detection.backends.architectures import shipped_file
 from avssl.detection.backends.ultralytics import ultralytics, unchanged
 from avssl.detection.backends.ultralytics_checkpoint import read_checkpoint
 from avssl.detection.detector_io import Config, build, write_folder
@@ -21,6 +23,8 @@ from avssl.detection.training.yolo_dataset import write_panorama_set
 from avssl.errors import InputError
 from avssl.io.atomic import write_text
 from avssl.io.cores import usable_cores
+from avssl.io.folder_lock import NAME as LOCK
+from avssl.io.folder_lock import folder_lock
 from avssl.io.progress import SECONDS_BETWEEN_LINES, ProgressBar
 
 METRICS = "metrics.json"
@@ -75,10 +79,17 @@ def train_detector(dataset: Path, out: Path, config: DetectorConfig, progress: b
         Metrics on held-out panoramas and run time: `map50`, `map50_95`, `seconds`.
 
     Raises:
-        InputError: no such dataset, no held-out clips in it, no such architecture, or `out` is something else.
+        InputError: no such dataset, no held-out clips in it, no such architecture, `out` is something else, or another
+            process writes there.
         OSError: `out` cannot be written.
     """
     _check_new(out)
+    with folder_lock(out):
+        _check_new(out)
+        return _train(dataset, out, config, progress)
+
+
+def _train(dataset: Path, out: Path, config: DetectorConfig, progress: bool) -> dict[str, float]:
     train, test = (_split(dataset, name) for name in ("train", "test"))
     truth = read_truth(train.root / FILE)
     described = Config(config.architecture, config.side, "equirect", sorted(set(truth["kind"].to_pylist())))
@@ -91,14 +102,14 @@ def train_detector(dataset: Path, out: Path, config: DetectorConfig, progress: b
         weights, measured = _trained(data, folder, config, progress)
         metrics = {name: float(measured[other]) for name, other in MEASURED.items()}
         metrics["seconds"] = time.perf_counter() - begin
-        write_folder(out, described, read_checkpoint(weights).state_dict())
+        write_folder(out, described, read_checkpoint(weights).network.state_dict())
     write_text(out / METRICS, json.dumps(metrics | {"trained": asdict(config)}, indent=1) + "\n")
     return metrics
 
 
 def _check_new(out: Path) -> None:
     """Check before training that the output folder can be created and is new or empty."""
-    if out.is_file() or (out.is_dir() and any(out.iterdir())):
+    if out.is_file() or (out.is_dir() and any(each.name != LOCK for each in out.iterdir())):
         raise InputError(f"{out}: expected a new folder for the detector; this holds something already")
     nearest = next(each for each in (out, *out.absolute().parents) if each.exists())
     if not nearest.is_dir() or not os.access(nearest, os.W_OK):
@@ -109,10 +120,16 @@ def _split(dataset: Path, name: str) -> Manifest:
     return read_manifest(dataset, split=name)
 
 
+def _architecture(folder: Path, name: str) -> Path:
+    """Copy of a shipped architecture: of a name alone, ultralytics would read the file in the working folder."""
+    return Path(shutil.copy(shipped_file(name), folder / name))
+
+
 def _trained(data: Path, folder: Path, config: DetectorConfig, progress: bool) -> tuple[Path, dict[str, Any]]:
     """The last epoch's checkpoint, and its metrics."""
     settings = {
-        "model": config.architecture, "pretrained": False, "data": str(data), "imgsz": config.side,
+        "model": str(_architecture(folder, config.architecture)), "pretrained": False,
+        "data": str(data), "imgsz": config.side,
         "epochs": config.epochs, "batch": config.batch, "seed": config.seed, "deterministic": True,
         # Its own choice is four batches a step and a low rate: of the few steps here, next to nothing is learnt.
         "optimizer": "AdamW", "lr0": config.lr, "nbs": config.batch, "warmup_epochs": 1.0,

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from avssl.errors import InputError
+from avssl.regular_files import open_regular
 
 # Bytes before the child boxes.
 _CONTAINERS = {b"moov": 0, b"trak": 0, b"mdia": 0, b"minf": 0, b"stbl": 0, b"stsd": 8, b"sv3d": 0, b"proj": 0}
@@ -88,7 +89,7 @@ def read_header(path: Path) -> Box | None:
         OSError: there is no such file.
         InputError: the box is broken.
     """
-    with path.open("rb") as file:
+    with open_regular(path, "an mp4") as file:
         place = next((each for each in places(file) if each.kind == b"moov"), None)
         if place is None:
             return None

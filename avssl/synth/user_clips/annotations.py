@@ -19,7 +19,6 @@ Each entry is one stretch of one video, and one video may have several. Of an en
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -29,8 +28,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from avssl.errors import InputError, MissingFileError
+from avssl.errors import InputError
 from avssl.plugins import hint
+from avssl.regular_files import read_json
 
 FORMAT, VERSION = "avssl-sources", 1
 VIDEOS = frozenset((".mp4", ".mkv", ".webm", ".mov", ".avi", ".m4v"))
@@ -75,12 +75,7 @@ def read_annotations(path: Path) -> list[Annotation]:
     """
     if path.is_dir():
         return _folder(path)
-    if not path.is_file():
-        raise MissingFileError(f"{path}: no such annotation file (JSON) or folder of clips")
-    try:
-        note: Any = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise InputError(f"{path}: expected an annotation file in JSON: {str(error).splitlines()[0]}") from error
+    note: Any = read_json(path, "an annotation file in JSON, or a folder of clips")
     if not isinstance(note, dict) or (note.get("format"), note.get("version")) != (FORMAT, VERSION):
         raise InputError(f"{path}: expected sources of avssl (format {FORMAT!r}, version {VERSION}); it is not that")
     entries = note.get("sources")

@@ -27,6 +27,7 @@ from avssl.embedding.batch_inference import embed
 from avssl.io.atomic import replacing, write_text
 from avssl.models.encoders import Encoders
 from avssl.models.geometry import resolved
+from avssl.regular_files import read_json
 from avssl.runs.run_folder import check_same
 from avssl.train.checkpoint import LAST
 from avssl.train.loop import fit
@@ -121,7 +122,7 @@ def _init_folder(folder: Path, settings: dict[str, Any]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / SETTINGS
     if path.is_file() and any(folder.glob(f"*/{LAST}")):
-        check_same(folder, json.loads(path.read_text(encoding="utf-8")), settings, MAY_CHANGE)
+        check_same(folder, read_json(path, "the settings of a fine-tuning in JSON"), settings, MAY_CHANGE)
     write_text(path, json.dumps(settings, indent=2) + "\n")
 
 

@@ -84,7 +84,7 @@ def test_the_figure_is_linked_from_where_the_file_lies(tmp_path, runs):
         (f"{BEGIN}\n{END}\n{BEGIN}\n{END}\n", "there are 2"),
         (f"{END}\n{BEGIN}\n", "comes before"),
         (b"\xff\xfe", "expected Markdown in UTF-8"),
-        (None, "No such file"),
+        (None, "a.md: expected Markdown, there is no such file"),
     ],
 )
 def test_a_file_without_a_place_is_refused_before_anything_is_written(tmp_path, runs, content, message):

@@ -109,5 +109,7 @@ def test_files_that_are_something_else_are_refused(tmp_path, content, message):
 
 
 def test_a_file_that_is_not_there_is_told(tmp_path):
-    with pytest.raises(OSError, match=r"gone.json: no such annotation file"):
+    with pytest.raises(
+        OSError, match=r"gone.json: expected an annotation file in JSON, or a folder of clips, there is no such file$"
+    ):
         read_annotations(tmp_path / "gone.json")
