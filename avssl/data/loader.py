@@ -15,10 +15,11 @@ from torch.nn.functional import pad
 
 from avssl.config import DataConfig
 from avssl.data.clip import Clip
-from avssl.data.worker_loader import Batch, in_order, stacked
+from avssl.data.worker_loader import Batch, in_order
 from avssl.datasets.manifest import Manifest, Row
 from avssl.detection.object_index import Objects, read_objects
 from avssl.errors import InputError
+from avssl.io.loader_process import stacked
 from avssl.media import read_frames, read_resampled
 
 Views = Callable[[Clip, np.random.Generator], Batch]

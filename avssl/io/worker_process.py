@@ -156,8 +156,9 @@ def _message(number: int, work: Callable[[Any], Any], job: Any) -> Any:
     try:
         return ForkingPickler.dumps((number, work(job)))
     except BaseException as error:
-        error.add_note(traceback.format_exc())  # a traceback does not travel between processes, notes do
-        return ForkingPickler.dumps((number, _travelling(error)))
+        found = _travelling(error)
+        found.add_note(traceback.format_exc())  # a traceback does not travel between processes, notes do
+        return ForkingPickler.dumps((number, found))
 
 
 def _travelling(error: BaseException) -> BaseException:
