@@ -17,7 +17,9 @@ from torch import Tensor
 from avssl.data.clip_options import Reading
 from avssl.errors import InputError, MissingFileError
 from avssl.media import read_resampled
-from avssl.media.streams import AudioReader, VideoReader
+from avssl.media.projection_check import check_equirect
+from avssl.media.streams import AudioReader
+from avssl.media.video_reader import VideoReader
 from avssl.spatial.ambisonics import from_stereo
 from avssl.spatial.viewport import crop
 
@@ -108,6 +110,8 @@ def iterate_window_frames(path: Path, starts: Sequence[float], reading: Reading)
         uint8 `(frames, 3, height, width)`.
     """
     frames, end = _frames(path, *_state(path))
+    if reading.view is not None:
+        _check_sphere(path, frames)
     windows = [_instants(path, start, reading, end) for start in starts]
     instants = sorted({each for window in windows for each in window})
     coming = zip(instants, frames.frames(instants, _scaled(path, frames, reading)), strict=True)
@@ -116,7 +120,7 @@ def iterate_window_frames(path: Path, starts: Sequence[float], reading: Reading)
         held = {instant: frame for instant, frame in held.items() if instant >= window[0]}
         while window[-1] not in held or max(window) not in held:
             instant, frame = next(coming)
-            held[instant] = _cut(np.rot90(frame, frames.turns), reading)
+            held[instant] = _cut(frame, reading)
         yield torch.stack([held[instant] for instant in window])
 
 
@@ -129,6 +133,14 @@ def _segment(path: Path, start: float, seconds: float, reading: Reading, sample_
     return from_stereo(audio) if reading.upmix and count < 4 else audio
 
 
+def _check_sphere(path: Path, frames: VideoReader) -> None:
+    """Refuse a view of frames that are no whole sphere; asking for one declares 16:9 frames as a sphere."""
+    try:
+        check_equirect(frames, declared=False, vouched=True)
+    except InputError as error:
+        raise InputError(f"{path}: {error}; leave out the view") from error
+
+
 def _instants(path: Path, start: float, reading: Reading, end: float) -> list[float]:
     if start >= end:
         raise InputError(f"{path}: expected a window before the end of the video at {end:.3f} s, got {start:.3f} s")
@@ -138,7 +150,7 @@ def _instants(path: Path, start: float, reading: Reading, end: float) -> list[fl
 
 
 def _scaled(path: Path, frames: VideoReader, reading: Reading) -> tuple[int, int]:
-    """Height and width to decode to, before rotation."""
+    """Height and width to decode to."""
     height, width = frames.height, frames.width
     if reading.view is not None:
         # As fine as the middle of the view, so that it does not alias.

@@ -13,6 +13,7 @@ from avssl.datasets.audio_stats import FoaStats, StereoStats
 from avssl.errors import InputError
 from avssl.media.channel_layouts import NAMES, PAIRS, check_pair, declared_layout, infer_layout
 from avssl.media.numbered_audio import NumberedAudio
+from avssl.media.probe import packets_end
 from avssl.media.streams import AudioReader
 from avssl.media.wav_writer import write_wav
 from avssl.spatial.resample import BLOCK, resample_blocks
@@ -83,20 +84,27 @@ def _accumulate(
             break
     if not energy.isfinite().all():
         raise InputError(f"{audio.path}: expected finite samples, the audio contains NaN or Inf")
-    check_length(audio.path, stats.samples / audio.sample_rate, min(audio.seconds, longest))
+    check_length(audio.path, stats.samples / audio.sample_rate, min(audio.seconds, longest), audio.stated)
 
 
 def _identity(audio: Tensor) -> Tensor:
     return audio
 
 
-def check_length(path: Path, found: float, promised: float) -> None:
+def check_length(path: Path, found: float, promised: float, stated: bool = True) -> None:
     """Reject a file that is much shorter than its header states.
+
+    Args:
+        path: the file.
+        found: seconds of the stream.
+        promised: seconds by the header.
+        stated: whether the header states them for this stream alone; else another stream may last so long.
 
     Raises:
         InputError: the file is truncated.
     """
-    if found < 0.9 * promised - LOST:
+    least = 0.9 * promised - LOST
+    if found < least and (stated or packets_end(path) < least):
         raise InputError(f"{path}: expected {promised:.1f} s, the file breaks off after {found:.1f} s")
 
 
