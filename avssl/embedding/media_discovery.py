@@ -86,7 +86,8 @@ def find_windows(
     made = MediaFiles({tower: [] for tower in towers})
     jobs = [(medium, tower) for medium in found for tower in towers]
     with ProgressBar("read headers", len(jobs), "files") as bar:
-        for (medium, tower), batch in zip(jobs, in_order(ErrorsAsResults(_measured), jobs, workers), strict=True):
+        read = in_order(ErrorsAsResults(_measured), jobs, workers, group=lambda job: job[0].name)
+        for (medium, tower), batch in zip(jobs, read, strict=True):
             bar.advance()
             if refused := read_error(batch):
                 made.broken.setdefault(medium.name, str(refused))
