@@ -22,6 +22,7 @@ from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 
 from avssl.errors import InputError
+from avssl.media.native_layouts import release_channel_maps
 from avssl.regular_files import check_regular
 
 S = TypeVar("S", VideoStream, AudioStream)
@@ -101,7 +102,9 @@ def open_container(path: Path) -> InputContainer:
     check_regular(path, "video or sound")
     with reading(path):
         # `file:` keeps a colon in a name from being taken for a protocol; HMDB51 has tags that are not UTF-8.
-        return av.open(f"file:{path}", metadata_errors="ignore")
+        container = av.open(f"file:{path}", metadata_errors="ignore")
+    release_channel_maps(container)
+    return container
 
 
 def streams_of(container: InputContainer, kind: Literal["video", "audio"]) -> list[Any]:
