@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -121,13 +120,18 @@ def head_command(name: str, distribution: str) -> click.Command:
 
 def run_head(request: HeadRequest) -> None:
     """Load a head and its encoders; fit it, apply it to a file, or measure it on other data."""
+    from avssl.io.folder_lock import file_lock, folder_lock
+
     request.check()
     kind = plugins.load(plugins.HEADS, request.name)
     head = _new(kind, request) if request.head is None else _fitted(kind, request)
     if request.source is not None and request.target is not None:
-        head.apply(request.source, request.target)
+        with file_lock(request.target):  # here too: a head of another distribution may take no lock
+            head.apply(request.source, request.target)
         return
-    for key, value in _in_folder(request.folder(), head.fit if request.head is None else head.measure).items():
+    with folder_lock(request.folder()):
+        metrics = (head.fit if request.head is None else head.measure)(request.folder())
+    for key, value in metrics.items():
         click.echo(f"{key:24} {value:.4f}")
 
 
@@ -160,14 +164,3 @@ def _new(kind: Any, request: HeadRequest) -> Any:
         raise UserError(f"the head {request.name!r} needs --encoders: a run folder, or its encoders folder")
     options = resolve(kind.Options, request.recipe or "", data, dotted(request.settings), where=request.name)
     return kind(Encoders.from_pretrained(request.encoders) if request.encoders else None, options)
-
-
-def _in_folder(folder: Path, work: Callable[[Path], dict[str, float]]) -> dict[str, float]:
-    """Fit or measure in a folder that exists; a new one that stays empty is removed again."""
-    new = not folder.exists()
-    folder.mkdir(parents=True, exist_ok=True)
-    try:
-        return work(folder)
-    finally:
-        if new and folder.is_dir() and not any(folder.iterdir()):
-            folder.rmdir()

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from rich.text import Text
 
 from avssl.io.progress import stderr_console
+from avssl.io.ranks import is_first_process
 
 STYLES = {logging.WARNING: "yellow", logging.ERROR: "red", logging.DEBUG: "dim"}
 
@@ -30,11 +30,6 @@ class StderrHandler(logging.Handler):
         if record.levelno >= logging.WARNING:
             return f"{record.levelname.capitalize()}: {text}"
         return f"{record.name}: {text}" if record.levelno <= logging.DEBUG else text
-
-
-def is_first_process() -> bool:
-    """Whether this is the process of rank 0, or the only one; torchrun says so in `RANK`."""
-    return os.environ.get("RANK", "0") == "0"
 
 
 @contextmanager

@@ -18,10 +18,11 @@ from avssl.cli.energy import energy_overlay
 from avssl.cli.error_handling import Commands, UserError
 from avssl.cli.examples import example
 from avssl.cli.installed import PluginName
-from avssl.cli.logs import is_first_process, logging_to_stderr
+from avssl.cli.logs import logging_to_stderr
 from avssl.cli.options import ConfigCommand, given_keys
 from avssl.cli.overrides import SET, dotted
 from avssl.cli.synth import synth
+from avssl.io.ranks import is_first_process
 
 PATH = click.Path(path_type=Path)
 SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 110}

@@ -55,10 +55,12 @@ def synth_command(name: str) -> click.Command:
     @click.pass_context
     def run(context: click.Context, out: Path, workers: int | None, settings: tuple[str, ...]) -> None:
         from avssl.config import fill
+        from avssl.io.folder_lock import folder_lock
         from avssl.synth.dataset_base import load_synthetic_dataset
 
         kind = load_synthetic_dataset(name)
         options: Any = fill(kind.Options, dotted((*settings, *given_keys(context))), where=name)
-        click.echo(kind(options).render(out, workers=workers))
+        with folder_lock(out):  # here too: a dataset of another distribution may take no lock
+            click.echo(kind(options).render(out, workers=workers))
 
     return run

@@ -12,11 +12,12 @@ from pathlib import Path
 from avssl.datasets.dataset import Dataset
 from avssl.datasets.layout import load_layout
 from avssl.datasets.manifest import NAME, Row, write_manifest
-from avssl.datasets.prepare_journal import Journal, init_prepare_folder
+from avssl.datasets.prepare_journal import Journal, check_prepare_folder
 from avssl.datasets.prepare_report import Failure, PrepareReport, by_key, printable
 from avssl.datasets.transcode import MEDIA, PARTIAL, Job, Options, failure, prepare_one
 from avssl.errors import InputError, OutputError
 from avssl.io.cores import usable_cores
+from avssl.io.folder_lock import folder_lock
 from avssl.io.process_pool import outcomes
 from avssl.io.progress import SECONDS_BETWEEN_LINES, ProgressBar
 
@@ -58,15 +59,15 @@ def prepare(
         Prepared clips, failures and missing names.
 
     Raises:
-        InputError: no recordings, an invalid option, or `out` belongs to other settings.
+        InputError: no recordings, an invalid option, `out` belongs to other settings, or another process writes there.
         OSError: `out` cannot be written; when the disk is full, what is complete stays and the next run continues.
     """
     options = Options(projection, channel_layout, height, frame_rate, sample_rate)
     if workers is not None and workers < 1:
         raise InputError(f"workers must be 1 or more, not {workers}")
     found = read_recordings(root, out, layout, split)
-    with _disk_full_in_one_line(out):
-        init_prepare_folder(out)
+    with _disk_full_in_one_line(out), folder_lock(out):
+        check_prepare_folder(out)
         settings = {"root": printable(root.resolve()), "layout": layout, **asdict(options)}
         with Journal(out, found.root, settings) as journal, _workplace(out):
             report = _run(found, journal, options, workers or usable_cores(), progress)

@@ -26,13 +26,13 @@ class Journal(JsonlJournal):
         settings: options of the proxies; all clips of a folder share them.
 
     Raises:
-        InputError: on entering, `out` belongs to other settings, or another process writes to it.
+        InputError: on entering, `out` belongs to other settings.
         OSError: it cannot be written.
     """
 
     def __init__(self, out: Path, root: Path, settings: Mapping[str, Any]) -> None:
         advice = "give another folder, or delete it"
-        super().__init__(out / ENTRIES, settings, _parsed, writer="avssl prepare", advice=advice)
+        super().__init__(out / ENTRIES, settings, _parsed, advice=advice)
         self.out, self.root = out, root
 
     def find(self, recording: Recording) -> Row | None:
@@ -67,18 +67,14 @@ def _file_facts(path: Path) -> list[str | int]:
         return [name, -1, -1]
 
 
-def init_prepare_folder(out: Path) -> None:
-    """Create an output folder, or check that `avssl prepare` wrote it.
+def check_prepare_folder(out: Path) -> None:
+    """Check that an output folder is new, or that `avssl prepare` wrote it.
 
     Raises:
-        InputError: a file, or the folder of another command.
-        OSError: it cannot be made.
+        InputError: the folder of another command.
     """
-    if out.exists() and not out.is_dir():
-        raise InputError(f"{out}: expected a folder to write to, this is a file")
     if (out / NAME).exists() and not (out / ENTRIES).is_file():
         raise InputError(f"{out}: holds a manifest that `avssl prepare` did not write; give another folder")
-    out.mkdir(parents=True, exist_ok=True)
 
 
 def _parsed(entry: Entry) -> Entry:

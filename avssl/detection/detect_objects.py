@@ -18,6 +18,7 @@ from avssl.detection.object_index import DetectedTimes, DetectionSettings, objec
 from avssl.detection.prefetch import FrameBatch, frame_batches, read_ahead
 from avssl.detection.tiling import VIEW_MODES, DetectorInput, SphereDetections, detect_frames
 from avssl.errors import InputError
+from avssl.io.folder_lock import file_lock
 from avssl.io.progress import SECONDS_BETWEEN_LINES, ProgressBar
 from avssl.plugins import hint
 
@@ -57,20 +58,22 @@ def detect_objects(
 
     Raises:
         InputError: no such model, one that cannot be read, clips that are not equirectangular, a missing original
-            recording, or the folder holds objects of these weights that were detected with other settings.
+            recording, or the folder holds objects of these weights that were detected with other settings, or that
+            another process detects.
         OSError: the files cannot be written.
     """
     _check(rate, views, min_score, frames)
     manifest = read_manifest(folder)
     if model == TRUTH:
-        return _warn_if_empty(write_ground_truth_objects(manifest, min_score))
+        with file_lock(objects_path(manifest.root, TRUTH)):
+            return _warn_if_empty(write_ground_truth_objects(manifest, min_score))
     detector = load_detector(model)
     path = objects_path(manifest.root, model, detector.sha256)
     panoramas = Panoramas(manifest, frames or _frames(path, manifest))
     logger.info("%s: objects are detected in %s", path, NAMED[panoramas.frames])
     name = f"{detector.name} sha256:{detector.sha256}"
     detection_settings = DetectionSettings(name, views or detector.views, rate, min_score, panoramas.frames)
-    with DetectionJournal(path, manifest, detection_settings) as journal:
+    with file_lock(path), DetectionJournal(path, manifest, detection_settings) as journal:
         missing = journal.missing()
         read = read_ahead(
             frame_batches(missing, rate, detection_settings.views), panoramas, detector.side, detection_settings.views

@@ -31,15 +31,13 @@ class DetectionJournal(JsonlJournal):
         detection_settings: detection settings; all clips of a file share them.
 
     Raises:
-        InputError: on entering, another process writes here, or the file has other settings.
+        InputError: on entering, the file has other settings.
         OSError: the journal cannot be written.
     """
 
     def __init__(self, path: Path, manifest: Manifest, detection_settings: DetectionSettings) -> None:
         advice = f"delete {path.stem}.* or go on with the same settings"
-        super().__init__(
-            path.with_suffix(".jsonl"), asdict(detection_settings), _parsed, writer="avssl detect", advice=advice
-        )
+        super().__init__(path.with_suffix(".jsonl"), asdict(detection_settings), _parsed, advice=advice)
         self.parquet, self.manifest, self.detection_settings = path, manifest, detection_settings
         self._new = not path.is_file()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Sequence
-from contextlib import closing
+from contextlib import AbstractContextManager, closing
 from pathlib import Path
 
 from avssl.data.clip_options import Reading
@@ -14,6 +14,7 @@ from avssl.embedding.cache import iterate_cached_embeddings
 from avssl.embedding.media_discovery import MediaFiles, Medium, find_media, find_windows
 from avssl.embedding.table_writer import Add, embedding_table
 from avssl.errors import InputError
+from avssl.io.folder_lock import file_lock, made_folder
 from avssl.models.embedder import Embedder
 from avssl.models.encoders import Encoders
 
@@ -50,18 +51,33 @@ def embed_files(
         Files that could not be read: name -> reason.
 
     Raises:
-        InputError: no media, none with a stream for the towers, or an output of another suffix.
+        InputError: no media, none with a stream for the towers, an output of another suffix, or another process writes
+            it.
     """
     hop = reading.seconds if hop is None else hop
     if not 0 < hop < math.inf:
         raise InputError(f"windows are a hop > 0 seconds apart, not {hop}")
     table = embedding_table(out, reading.seconds)
+    with made_folder(out.parent), file_lock(out):
+        return _embed(root, table, out, encoders, towers, reading, hop, precision, workers)
+
+
+def _embed(
+    root: Path,
+    table: AbstractContextManager[Add],
+    out: Path,
+    encoders: Encoders,
+    towers: Sequence[str],
+    reading: Reading,
+    hop: float,
+    precision: str,
+    workers: int,
+) -> dict[str, str]:
     there = find_media(root, out)
     found = find_windows(there, towers, reading.seconds, hop, workers)
     if not found.broken and not any(found.sources.values()):
         raise InputError(f"{root}: has nothing for the tower {' or '.join(towers)} among its {len(there)} media")
     _log_rates(found, encoders.sample_rate)
-    out.parent.mkdir(parents=True, exist_ok=True)
     try:
         with table as add:
             rows = _add_all(add, found, there, encoders, reading, precision, workers)

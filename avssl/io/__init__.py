@@ -1,1 +1,1 @@
-"""Files, hashes, processes, cores, resumable journals and the cache folder, for every layer."""
+"""Files, locks, hashes, processes, cores, resumable journals and the cache folder, for every layer."""

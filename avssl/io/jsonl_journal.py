@@ -1,16 +1,13 @@
-"""Resumable journal as JSON lines: the settings first, then entries by key; locked, and safe from cut-off lines."""
+"""Resumable journal as JSON lines: the settings first, then entries by key; safe from cut-off lines."""
 
 from __future__ import annotations
 
-import fcntl
 import json
-import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, Self
+from typing import Any, Self
 
-from avssl.errors import InputError
 from avssl.io.settings import require_same
 
 HEADER = "settings"
@@ -22,29 +19,29 @@ class JsonlJournal:
     """Journal of finished entries, one line each, so that a run can stop and continue.
 
     The last whole line of a key counts. Lines that a crash cut short or that `parse` refuses are passed over. A journal
-    without a readable header, or without entries, is begun anew; without entries it is removed when it is closed.
+    without a readable header, or without entries, is begun anew; without entries it is removed when it is closed. One
+    process writes at a time: see `avssl.io.folder_lock`.
 
     Args:
         path: the file; its folder exists.
         settings: all that the entries depend on, as JSON keeps it; a journal with entries belongs to one choice.
         parse: an entry as it is used, from a line's object; KeyError, TypeError or ValueError refuse it.
-        writer: the command that writes here, for the error of a second one.
         advice: what to do about a journal of other settings, for the error.
 
     Raises:
-        InputError: on entering, another process writes here, or the entries belong to other settings.
+        InputError: on entering, the entries belong to other settings.
         OSError: the file cannot be written.
     """
 
     def __init__(
-        self, path: Path, settings: Mapping[str, Any], parse: Callable[[Entry], Entry], *, writer: str, advice: str
+        self, path: Path, settings: Mapping[str, Any], parse: Callable[[Entry], Entry], *, advice: str
     ) -> None:
         self.path, self.settings, self.parse = path, dict(settings), parse
-        self.writer, self.advice = writer, advice
+        self.advice = advice
         self.entries: dict[str, Entry] = {}
 
     def __enter__(self) -> Self:
-        self._file = self._locked()
+        self._file = self.path.open("a+", encoding="utf-8", errors="replace")
         try:
             self._load()
         except BaseException:
@@ -65,18 +62,6 @@ class JsonlJournal:
         """
         self._write(entry)
         self.entries[entry[KEY]] = entry
-
-    def _locked(self) -> IO[str]:
-        file = self.path.open("a+", encoding="utf-8", errors="replace")
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            alone = self.path.is_file() and os.path.samestat(os.fstat(file.fileno()), self.path.stat())
-        except BlockingIOError:
-            alone = False
-        if not alone:
-            file.close()
-            raise InputError(f"{self.path}: another `{self.writer}` is writing here; wait until it ends")
-        return file
 
     def _load(self) -> None:
         self._file.seek(0)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from avssl.errors import InputError
+from avssl.io.folder_lock import file_lock
 from avssl.io.progress import track
 from avssl.media import write_spatial_mp4, write_video
 from avssl.media.channel_layouts import NAMES, ChannelLayout, check_name, declared_layout, infer_layout
@@ -74,7 +75,7 @@ def write_energy_video(
     frames = video.frames(times, size)
     maps = _maps(audio, known.to_ambix, frame_rate)
     drawn = (_blend(frame, *level) for _, frame, level in zip(shown, frames, maps, strict=False))
-    with TemporaryDirectory(prefix=f".{target.stem}-", dir=target.parent) as folder:
+    with file_lock(target), TemporaryDirectory(prefix=f".{target.stem}-", dir=target.parent) as folder:
         silent = Path(folder) / "drawn.mp4"
         write_video(silent, drawn, frame_rate, gop=round(2 * frame_rate) or 1)
         preview = _stereo_preview(audio, known, VideoReader(silent).length())

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from avssl.io.atomic import write_text
+from avssl.io.folder_lock import file_lock, folder_lock
 from avssl.report.comparison import Comparison, compare
 from avssl.report.figure import draw
 from avssl.report.insert import Insertion
@@ -47,7 +49,8 @@ def report(
         The table in Markdown.
 
     Raises:
-        InputError: a broken run folder, no finished run, an unknown baseline, metric or setting, a file without marks.
+        InputError: a broken run folder, no finished run, an unknown baseline, metric or setting, a file without marks,
+            or another process writes to `out`.
         OSError: something cannot be read or written.
     """
     runs, left_out = read_runs(folders, same)
@@ -56,16 +59,28 @@ def report(
     notes = [f"Rows join runs that differ in {', '.join(same)}."] if same else []
     notes += [f"{folder.name}: {reason}, left out" for folder, reason in left_out.items() if is_run(folder)]
     found = compare(runs, baseline, metrics, notes)
-    place, text = Insertion(into, part) if into else None, markdown(found)
-    drawn = _write(out, found, text) if out else False
-    if place:
-        place.write(text + (_image(found, place.link(out / FIGURE)) if out and drawn else ""))
+    text = markdown(found)
+    with _held(out, into):
+        place = Insertion(into, part) if into else None
+        drawn = _write(out, found, text) if out else False
+        if place:
+            place.write(text + (_image(found, place.link(out / FIGURE)) if out and drawn else ""))
     return text
+
+
+@contextmanager
+def _held(out: Path | None, into: Path | None) -> Iterator[None]:
+    """Hold what is written: a second report waits for the document, of which it rewrites another part."""
+    with ExitStack() as stack:
+        if out:
+            stack.enter_context(folder_lock(out))
+        if into:
+            stack.enter_context(file_lock(into.resolve(), wait=True))
+        yield
 
 
 def _write(out: Path, found: Comparison, text: str) -> bool:
     """Leave all files in a folder; whether there was something to draw."""
-    out.mkdir(parents=True, exist_ok=True)
     drawn = draw(found, out / FIGURE, out / VECTORS)
     write_text(out / TABLE, text + (_image(found, FIGURE) if drawn else ""))
     write_text(out / STATISTICS, statistics_csv(found))

@@ -35,14 +35,11 @@ MAY_CHANGE = (
 )  # fmt: skip
 
 
-def check_folder(folder: Path, config: RunConfig) -> None:
-    """Check that a run of this config may use a folder; writes nothing.
-
-    Length, intervals, workers, probe and title of a run may change when it is continued; keys that
-    are newer than the folder have their defaults.
+def check_place(folder: Path) -> None:
+    """Check that a folder can be made or written to; writes nothing.
 
     Raises:
-        InputError: the path is no folder, or belongs to a run of another config; the message lists what differs.
+        InputError: the path is no folder.
         OutputError: the folder could not be made or written.
     """
     there = next(each for each in (folder, *folder.absolute().parents) if each.exists())
@@ -50,6 +47,17 @@ def check_folder(folder: Path, config: RunConfig) -> None:
         raise InputError(f"{folder}: expected a folder for the run, {'this' if there == folder else there} is a file")
     if not os.access(there, os.W_OK | os.X_OK):
         raise OutputError(f"{folder}: a run needs a folder to write in, {there} is not writable")
+
+
+def check_config(folder: Path, config: RunConfig) -> None:
+    """Check that a run of this config may use a folder; writes nothing.
+
+    Length, intervals, workers, probe and title of a run may change when it is continued; keys that
+    are newer than the folder have their defaults.
+
+    Raises:
+        InputError: the folder belongs to a run of another config; the message lists what differs.
+    """
     path = folder / CONFIG
     if not path.is_file():
         if any(folder.glob("*.ckpt")):

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from avssl.datasets.layouts.synthetic import SETTINGS as SETTINGS
 from avssl.datasets.manifest import NAME
 from avssl.errors import InputError
 from avssl.io.atomic import write_text
+from avssl.io.folder_lock import folder_lock
 from avssl.io.settings import require_same
 from avssl.regular_files import read_json
 
@@ -19,8 +21,9 @@ UNWRITTEN = {"order": 1}
 """Settings that earlier versions left out where they had these values."""
 
 
-def init_output_folder(out: Path, world: str, settings: dict[str, object], marks: Iterable[str] = (NAME,)) -> None:
-    """Make a folder a world's; one that holds a world goes on only with the same settings.
+@contextmanager
+def output_folder(out: Path, world: str, settings: dict[str, object], marks: Iterable[str] = (NAME,)) -> Iterator[None]:
+    """Make a folder a world's, and hold it; one that holds a world goes on only with the same settings.
 
     Args:
         out: the folder; made if it is not there.
@@ -29,11 +32,15 @@ def init_output_folder(out: Path, world: str, settings: dict[str, object], marks
         marks: what shows, where no settings lie beside it, that somebody else wrote here.
 
     Raises:
-        InputError: it is a file, or holds another world or something else.
+        InputError: it is a file, holds another world or something else, or another process writes there.
         OSError: it cannot be written.
     """
-    if out.exists() and not out.is_dir():
-        raise InputError(f"{out}: expected a folder to write to, this is a file")
+    with folder_lock(out):
+        _init(out, world, settings, marks)
+        yield
+
+
+def _init(out: Path, world: str, settings: dict[str, object], marks: Iterable[str]) -> None:
     note = out / SETTINGS
     if note.is_file():
         wanted = json.loads(json.dumps(settings))
@@ -41,7 +48,6 @@ def init_output_folder(out: Path, world: str, settings: dict[str, object], marks
     for mark in () if note.is_file() else marks:
         if (out / mark).exists():
             raise InputError(f"{out}: holds {mark}, which {world} did not write; give another folder")
-    out.mkdir(parents=True, exist_ok=True)
     write_text(note, json.dumps(settings, indent=1) + "\n")
 
 

@@ -22,7 +22,7 @@ from avssl.media import write_audio, write_video
 from avssl.media.video_writer import SLOWEST
 from avssl.spatial.ambisonics import intensity_direction
 from avssl.synth.dataset_base import SyntheticDataset, require
-from avssl.synth.output_folder import MEDIA, TRUTH, init_output_folder
+from avssl.synth.output_folder import MEDIA, TRUTH, output_folder
 from avssl.synth.rendering import rendered
 from avssl.synth.scene import Format
 
@@ -145,11 +145,11 @@ class SceneDataset(SyntheticDataset, Generic[SceneT]):
         self.read_inputs(out)
         require(self.name, self.constraints())
         require(self.name, [(workers is None or workers >= 1, f"workers is at least 1, not {workers}")])
-        init_output_folder(out, self.name, self.settings())
-        self.prepare(out, progress)
-        jobs = [Job(out, self, index) for index in range(self.options.clips)]
-        found = rendered(render_scene, jobs, workers, progress, folders=[out / MEDIA])
-        _write_tables(out, found, self.options.test_share)
+        with output_folder(out, self.name, self.settings()):
+            self.prepare(out, progress)
+            jobs = [Job(out, self, index) for index in range(self.options.clips)]
+            found = rendered(render_scene, jobs, workers, progress, folders=[out / MEDIA])
+            _write_tables(out, found, self.options.test_share)
         return out / NAME
 
 

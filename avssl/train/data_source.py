@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from avssl.detection.ground_truth import TRUTH
 from avssl.detection.object_index import DetectionSettings, find_objects, read_settings
 from avssl.errors import InputError
 from avssl.io.cache_folder import cache_folder
+from avssl.io.folder_lock import file_lock, folder_lock
 from avssl.io.hashing import sha256
 from avssl.synth.dataset_base import load_synthetic_dataset
 from avssl.synth.render_dataset import SceneDataset
@@ -70,16 +72,24 @@ def _look_for_objects(manifest: Manifest, detector: str, progress: bool) -> None
     from avssl.detection.detect_objects import detect_objects
 
     path = find_objects(manifest.root, detector)
-    settings: dict[str, Any] = {}
-    if path.is_file():
-        detection_settings, detected_times = read_settings(path)
-        if {row.key for row in manifest} <= detected_times.keys() and not _is_other_truth(
-            manifest.root / TRUTH_FILE, detection_settings
-        ):
-            return
-        if detector != TRUTH:
-            settings = {name: getattr(detection_settings, name) for name in ("rate", "views", "min_score", "frames")}
-    detect_objects(manifest.root, detector, **settings, progress=progress)
+    if _are_detected(manifest, path):
+        return
+    with file_lock(path, wait=True):  # another run of this manifest may be detecting them
+        if not _are_detected(manifest, path):
+            goes_on = path.is_file() and detector != TRUTH
+            settings: dict[str, Any] = asdict(read_settings(path)[0]) if goes_on else {}
+            settings.pop("model", None)
+            detect_objects(manifest.root, detector, **settings, progress=progress)
+
+
+def _are_detected(manifest: Manifest, path: Path) -> bool:
+    """Whether a file of objects covers all clips."""
+    if not path.is_file():
+        return False
+    detection_settings, detected_times = read_settings(path)
+    return {row.key for row in manifest} <= detected_times.keys() and not _is_other_truth(
+        manifest.root / TRUTH_FILE, detection_settings
+    )
 
 
 def _is_other_truth(path: Path, detection_settings: DetectionSettings) -> bool:
@@ -111,7 +121,8 @@ def _rendered(config: DataConfig, sample_rate: int, progress: bool) -> Path:
         frame_rate=config.frame_rate,
         sample_rate=sample_rate,
     )
-    return kind(options).render(manifest.parent, progress=progress)
+    with folder_lock(manifest.parent, wait=True):  # another run may be rendering the same
+        return manifest if manifest.is_file() else kind(options).render(manifest.parent, progress=progress)
 
 
 def _scene_dataset(name: str) -> type[SceneDataset[Any]]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
 from typing import TypeVar, cast
 
 import torch
@@ -13,6 +14,8 @@ from lightning_fabric import Fabric
 from lightning_fabric.strategies.ddp import DDPStrategy
 
 from avssl.io.cores import usable_cores
+from avssl.io.folder_lock import folder_lock
+from avssl.io.ranks import is_first_process, world_size
 from avssl.models.runtime import launch_fabric, single_process
 
 T = TypeVar("T")
@@ -39,8 +42,19 @@ def processes(precision: str) -> Iterator[Fabric]:
     _part()
 
 
+@contextmanager
+def first_process_holds(folder: Path) -> Iterator[None]:
+    """Hold a run folder in the process of rank 0, which writes it; see `folder_lock`.
+
+    Raises:
+        InputError: another run writes there.
+    """
+    with folder_lock(folder) if is_first_process() else nullcontext():
+        yield
+
+
 def _joined(precision: str) -> Fabric:
-    world = int(os.environ.get("WORLD_SIZE", "1"))
+    world = world_size()
     if world == 1:
         return single_process(precision)
     local = int(os.environ.get("LOCAL_WORLD_SIZE", world))

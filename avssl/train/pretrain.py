@@ -52,12 +52,20 @@ def pretrain(
         The content of `metrics.json`.
 
     Raises:
-        InputError: unknown task, options, features or weights; unusable data; a folder of another run.
+        InputError: unknown task, options, features or weights; unusable data; a folder of another run, or one that
+            another process writes to.
         OSError: something cannot be read or written.
         SystemExit: with code 0, after saving, on SIGTERM or Ctrl-C.
     """
-    run_folder.check_folder(folder, config)
-    run = PretrainRun(resolve_run(config, recipe), folder, tuple(command), progress)
+    run_folder.check_place(folder)
+    with distributed.first_process_holds(folder):
+        run_folder.check_config(folder, config)
+        return _pretrain(PretrainRun(resolve_run(config, recipe), folder, tuple(command), progress))
+
+
+def _pretrain(run: PretrainRun) -> dict[str, float]:
+    """The steps of a run that are not done yet."""
+    folder, config = run.folder, run.config
     if run.is_complete():
         logger.info("%s: already complete", folder)
     else:

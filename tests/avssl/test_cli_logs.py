@@ -108,6 +108,7 @@ def test_verbose_and_quiet_exclude_each_other(tmp_path):
 
 @pytest.mark.parametrize(("rank", "shown"), [("0", ["info", "Warning: warning"]), ("3", ["Warning: warning"])])
 def test_other_processes_than_the_first_show_warnings_only(rank, shown, monkeypatch, capsys):
+    monkeypatch.setenv("WORLD_SIZE", "4")
     monkeypatch.setenv("RANK", rank)
     logger = logging.getLogger("avssl.train")
     with logging_to_stderr(logging.INFO):

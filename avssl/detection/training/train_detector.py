@@ -21,6 +21,8 @@ from avssl.detection.training.yolo_dataset import write_panorama_set
 from avssl.errors import InputError
 from avssl.io.atomic import write_text
 from avssl.io.cores import usable_cores
+from avssl.io.folder_lock import NAME as LOCK
+from avssl.io.folder_lock import folder_lock
 from avssl.io.progress import SECONDS_BETWEEN_LINES, ProgressBar
 
 METRICS = "metrics.json"
@@ -75,10 +77,17 @@ def train_detector(dataset: Path, out: Path, config: DetectorConfig, progress: b
         Metrics on held-out panoramas and run time: `map50`, `map50_95`, `seconds`.
 
     Raises:
-        InputError: no such dataset, no held-out clips in it, no such architecture, or `out` is something else.
+        InputError: no such dataset, no held-out clips in it, no such architecture, `out` is something else, or another
+            process writes there.
         OSError: `out` cannot be written.
     """
     _check_new(out)
+    with folder_lock(out):
+        _check_new(out)
+        return _train(dataset, out, config, progress)
+
+
+def _train(dataset: Path, out: Path, config: DetectorConfig, progress: bool) -> dict[str, float]:
     train, test = (_split(dataset, name) for name in ("train", "test"))
     truth = read_truth(train.root / FILE)
     described = Config(config.architecture, config.side, "equirect", sorted(set(truth["kind"].to_pylist())))
@@ -98,7 +107,7 @@ def train_detector(dataset: Path, out: Path, config: DetectorConfig, progress: b
 
 def _check_new(out: Path) -> None:
     """Check before training that the output folder can be created and is new or empty."""
-    if out.is_file() or (out.is_dir() and any(out.iterdir())):
+    if out.is_file() or (out.is_dir() and any(each.name != LOCK for each in out.iterdir())):
         raise InputError(f"{out}: expected a new folder for the detector; this holds something already")
     nearest = next(each for each in (out, *out.absolute().parents) if each.exists())
     if not nearest.is_dir() or not os.access(nearest, os.W_OK):

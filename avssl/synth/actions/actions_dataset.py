@@ -15,7 +15,7 @@ from avssl.synth.actions.performance import draw_clip, render_audio, render_fram
 from avssl.synth.actions.split_files import SPLITS, TREES, Name
 from avssl.synth.canvas.compositing import Canvas
 from avssl.synth.dataset_base import SyntheticDataset, even_sides, rendering_function, require
-from avssl.synth.output_folder import init_output_folder
+from avssl.synth.output_folder import output_folder
 from avssl.synth.rendering import rendered
 
 NAME = "actions"
@@ -104,12 +104,12 @@ class ActionVideos(SyntheticDataset):
         require(NAME, self.constraints())
         require(NAME, [(workers is None or workers >= 1, f"workers is at least 1, not {workers}")])
         tree, settings = TREES[layout], {"world": NAME, "version": VERSION, "layout": layout, "seed": seed}
-        init_output_folder(out, NAME, settings | asdict(self.form), tree.marks)
-        names = self._names()
-        jobs = [Job(out, layout, seed, name, self.form) for name in names]
-        missing = [job for job in jobs if not job.path.is_file()]
-        rendered(render, missing, workers, progress, folders={job.path.parent for job in jobs})
-        tree.write_lists(out, names)
+        with output_folder(out, NAME, settings | asdict(self.form), tree.marks):
+            names = self._names()
+            jobs = [Job(out, layout, seed, name, self.form) for name in names]
+            missing = [job for job in jobs if not job.path.is_file()]
+            rendered(render, missing, workers, progress, folders={job.path.parent for job in jobs})
+            tree.write_lists(out, names)
         return out
 
     def _names(self) -> list[Name]:

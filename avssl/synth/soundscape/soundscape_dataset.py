@@ -11,7 +11,7 @@ from avssl.config import check_choice
 from avssl.config_fields import choice
 from avssl.io.atomic import write_text
 from avssl.synth.dataset_base import SyntheticDataset, rendering_function, require
-from avssl.synth.output_folder import init_output_folder
+from avssl.synth.output_folder import output_folder
 from avssl.synth.rendering import rendered
 from avssl.synth.soundscape.eigenscape_export import EigenScape, Tree
 from avssl.synth.soundscape.tau_export import Tau
@@ -84,15 +84,15 @@ class Ambience(SyntheticDataset):
         tree, labels = self._tree(), self._labels()
         require(NAME, self.constraints())
         require(NAME, [(workers is None or workers >= 1, f"workers is at least 1, not {workers}")])
-        init_output_folder(out, NAME, {"world": NAME, "version": VERSION} | tree.settings(), tree.marks)
         numbers = range(1, self.options.recordings + 1)
         jobs = [Job(out, tree, label, number) for number in numbers for label in labels]
-        missing = [job for job in jobs if not all(path.is_file() for path in job.paths)]
         folders = {path.parent for job in jobs for path in job.paths}
-        rendered(_record, missing, workers, progress, "recordings", folders)
-        for name, text in tree.lists(labels, self.options.recordings).items():
-            (out / name).parent.mkdir(exist_ok=True)
-            write_text(out / name, text)
+        with output_folder(out, NAME, {"world": NAME, "version": VERSION} | tree.settings(), tree.marks):
+            missing = [job for job in jobs if not all(path.is_file() for path in job.paths)]
+            rendered(_record, missing, workers, progress, "recordings", folders)
+            for name, text in tree.lists(labels, self.options.recordings).items():
+                (out / name).parent.mkdir(exist_ok=True)
+                write_text(out / name, text)
         return out
 
     def _tree(self) -> Tree:

@@ -17,6 +17,7 @@ from avssl.datasets.layouts.files import VIDEO_SUFFIXES, walk
 from avssl.errors import InputError
 from avssl.head import Head
 from avssl.io.atomic import replacing
+from avssl.io.folder_lock import file_lock, locks_folder
 from avssl.models.encoders import Encoders
 from avssl.runs.run_folder import add_metrics, write_config
 from avssl.train.signals import interrupt_on_sigterm
@@ -67,6 +68,7 @@ class Action(Head):
         head.action_classifier = action_classifier
         return head
 
+    @locks_folder
     def fit(self, folder: Path) -> dict[str, float]:
         """Train and test on each chosen split; interrupted fine-tuning in the folder is resumed.
 
@@ -112,7 +114,12 @@ class Action(Head):
         if self.action_classifier is None:
             raise InputError(f"{source}: action needs a fitted head; give its folder (--head)")
         paths, base = _videos(source), source if source.is_dir() else source.parent
-        with interrupt_on_sigterm(), replacing(target) as part, part.open("w", encoding="utf-8", newline="") as file:
+        with (
+            interrupt_on_sigterm(),
+            file_lock(target),
+            replacing(target) as part,
+            part.open("w", encoding="utf-8", newline="") as file,
+        ):
             writer = csv.writer(file)
             writer.writerow(("file", "predicted", *(f"p_{name}" for name in self.action_classifier.classes)))
             for path, scores in predict_actions(self.action_classifier, paths, self.options):

@@ -17,6 +17,7 @@ from avssl.embedding.dataset_cache import cached_dataset
 from avssl.embedding.duration_cache import cached_durations
 from avssl.errors import InputError
 from avssl.io.cache_folder import cache_folder
+from avssl.io.folder_lock import folder_lock
 from avssl_downstream.action.options import AUTO, ActionOptions
 
 HMDB51_TRAIN_CLIPS = 10
@@ -102,4 +103,5 @@ def _synthetic_dataset_folder(options: ActionOptions) -> Path:
     out = cache_folder() / f"actions-{VERSION}-{layout}-{options.groups}groups-seed{options.synthetic_seed}"
     if load_layout(layout).matches(out):
         return out  # complete: lists are written last
-    return actions(out, layout, groups=options.groups, seed=options.synthetic_seed)
+    with folder_lock(out, wait=True):  # another head may be rendering the same
+        return actions(out, layout, groups=options.groups, seed=options.synthetic_seed)

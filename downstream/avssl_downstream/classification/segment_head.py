@@ -15,6 +15,7 @@ from avssl.datasets.dataset import Dataset
 from avssl.embedding.batch_inference import tower_of
 from avssl.errors import InputError
 from avssl.head import Head
+from avssl.io.folder_lock import locks_folder
 from avssl.models.embedder import AudioEmbedder, Embedder
 from avssl.models.encoders import AudioEncoder, Encoders, VideoEncoder
 from avssl.models.geometry import resolved
@@ -74,6 +75,7 @@ class SegmentHead(Head):
             ablations(encoders.features, options.ablate)
         self.options = options.with_geometry(encoders)
 
+    @locks_folder
     def fit(self, folder: Path) -> dict[str, float]:
         """Embed, fit and test; write `table.csv`, `metrics.json`, `config.yaml`, and `missing.txt` if needed.
 

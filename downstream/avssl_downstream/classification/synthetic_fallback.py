@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from avssl.io.cache_folder import cache_folder
+from avssl.io.folder_lock import folder_lock
 from avssl.synth.soundscape.soundscape_dataset import VERSION, ambience
 
 ORDER = 1
@@ -17,4 +18,6 @@ def synthetic_dataset_folder(layout: str) -> Path:
     Raises:
         OSError: the cache cannot be written.
     """
-    return ambience(cache_folder() / f"ambience-{VERSION}-{layout}-order{ORDER}", layout, order=ORDER)
+    out = cache_folder() / f"ambience-{VERSION}-{layout}-order{ORDER}"
+    with folder_lock(out, wait=True):  # another head may be rendering the same
+        return ambience(out, layout, order=ORDER)

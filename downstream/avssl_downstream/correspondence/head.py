@@ -12,6 +12,7 @@ from avssl.errors import InputError
 from avssl.evaluation.bootstrap import accuracy_interval
 from avssl.head import Head
 from avssl.io.atomic import durably_replacing
+from avssl.io.folder_lock import locks_folder
 from avssl.models.encoders import Encoders
 from avssl.models.runtime import evaluating, single_process
 from avssl_downstream.correspondence.angle_plot import plot_angles
@@ -43,6 +44,7 @@ class Correspondence(Head):
     def __init__(self, encoders: Encoders, options: CorrespondenceOptions) -> None:
         super().__init__(encoders, options.with_geometry(encoders))
 
+    @locks_folder
     def fit(self, folder: Path) -> dict[str, float]:
         """Train and evaluate; write the weights of probes and projections, and `avsa_bin_by_angle.png`.
 
@@ -57,7 +59,6 @@ class Correspondence(Head):
         """
         splits = {name: self._clips(name) for name in ("train", "test")}
         predict = load_transformer(Path(self.options.transformer), self.encoders) if self.options.transformer else None
-        folder.mkdir(parents=True, exist_ok=True)
         training, test = self._embed(splits)
         metrics = self._scores("", training, test, folder)
         if predict:

@@ -11,6 +11,7 @@ from pathlib import Path
 from lightning_fabric import Fabric
 from torch import Tensor
 
+from avssl.io.folder_lock import file_lock
 from avssl.io.progress import ProgressBar
 from avssl_downstream.spatialize.generator import Generator
 from avssl_downstream.spatialize.inference import WindowSchedule
@@ -36,10 +37,15 @@ def apply(source: Path, target: Path, generator: Generator, options: SpatializeO
     Raises:
         FileNotFoundError: the source does not exist.
         InputError: the source has no audio or no video, or others than the generator takes; see `InputMedia`,
-            `check_output` and `convert_output`.
+            `check_output` and `convert_output`. Or another process writes the target.
         OSError: the target cannot be written.
     """
     check_output(source, target, generator, options)
+    with file_lock(target):
+        _apply(source, target, generator, options, fabric)
+
+
+def _apply(source: Path, target: Path, generator: Generator, options: SpatializeOptions, fabric: Fabric) -> None:
     media = InputMedia(source, generator, options)
     schedule = WindowSchedule(options.hop, options.windows)
     spatializer = StreamingSpatializer(generator, media.frame_features(generator), media.sample_rate, schedule, fabric)

@@ -11,6 +11,7 @@ from omegaconf import OmegaConf
 from avssl.datasets.manifest import Manifest
 from avssl.errors import InputError
 from avssl.head import Head
+from avssl.io.folder_lock import locks_folder
 from avssl.models.encoders import Encoders
 from avssl.models.runtime import single_process
 from avssl.runs.reader import CONFIG, check_format, read_config
@@ -76,6 +77,7 @@ class Spatialize(Head):
         head.encoders, head.options, head.generator = None, options, generator
         return head
 
+    @locks_folder
     def fit(self, folder: Path) -> dict[str, float]:
         """Train, save, evaluate; a run that the folder holds is continued.
 
@@ -94,7 +96,6 @@ class Spatialize(Head):
         generator = build_generator(self.options, self.encoders)
         training, further, held_out = training_manifests(generator, self.options)
         fabric = single_process(self.options.train.precision)
-        folder.mkdir(parents=True, exist_ok=True)
         write_config(folder, run_config(self.options))
         metrics = train(generator, training, further, self.options, folder, fabric)
         write_generator(folder, generator, self.options, self.encoders)
@@ -104,6 +105,7 @@ class Spatialize(Head):
         metrics = self._evaluated(generator.to(fabric.device), used, held_out, folder)
         return add_metrics(folder, metrics | {"training_clips": float(len(used))})
 
+    @locks_folder
     def measure(self, folder: Path) -> dict[str, float]:
         """Evaluate a fitted generator on clips of `manifest`: of a split, or all without a named or labelled split.
 
@@ -122,7 +124,6 @@ class Spatialize(Head):
         self.options = replace(self.options, published={})
         check_folder(folder, self.options)
         training, held_out = evaluation_manifests(self.generator, self.options)
-        folder.mkdir(parents=True, exist_ok=True)
         write_config(folder, run_config(self.options))
         generator = self.generator.to(single_process(self.options.train.precision).device)
         return add_metrics(folder, self._evaluated(generator, training, held_out, folder))

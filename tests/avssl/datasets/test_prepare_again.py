@@ -15,6 +15,7 @@ import soundfile
 from avssl.datasets.manifest import read_manifest
 from avssl.datasets.prepare import prepare
 from avssl.datasets.prepare_journal import ENTRIES
+from avssl.io.folder_lock import NAME
 
 pytestmark = pytest.mark.heavy
 
@@ -206,7 +207,9 @@ def test_two_runs_do_not_write_to_one_folder(folders, tmp_path):
     import fcntl
 
     folders[1].mkdir()
-    with (folders[1] / ENTRIES).open("w") as lock:
+    with (folders[1] / NAME).open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        with pytest.raises(ValueError, match="another `avssl prepare` is writing here"):
+        with pytest.raises(ValueError, match="out: expected a place where no other command writes"):
             again(folders)
+    assert counts(again(folders)) == (2, 0, 0)
+    assert not (folders[1] / NAME).exists()

@@ -1,18 +1,10 @@
-import fcntl
 import json
-import subprocess
-import sys
 
 import pytest
 
 from avssl.io.jsonl_journal import JsonlJournal, read_journal_settings
 
 SETTINGS = {"rate": 2.0, "size": (64, 32)}
-HOLD = """
-import sys, time; from pathlib import Path; from avssl.io.jsonl_journal import JsonlJournal
-with JsonlJournal(Path(sys.argv[1]), {}, dict, writer="x", advice="y") as journal:
-    journal.add({"key": "a"}); print("in", flush=True); time.sleep(60)
-"""
 
 
 def parsed(entry):
@@ -20,7 +12,7 @@ def parsed(entry):
 
 
 def opened(path, settings=SETTINGS):
-    return JsonlJournal(path, settings, parsed, writer="avssl test", advice="delete it")
+    return JsonlJournal(path, settings, parsed, advice="delete it")
 
 
 @pytest.fixture
@@ -86,7 +78,7 @@ def test_other_settings_are_refused_whichever_side_has_them(path, settings, mess
     with pytest.raises(ValueError, match=rf"a\.jsonl: {message}"), opened(path, settings):
         pass
     assert path.read_bytes() == before
-    assert values(path) == {"a": 2, "b": 1}  # the lock is gone
+    assert values(path) == {"a": 2, "b": 1}
 
 
 def test_without_entries_it_belongs_to_nobody_and_goes(tmp_path):
@@ -97,26 +89,3 @@ def test_without_entries_it_belongs_to_nobody_and_goes(tmp_path):
     with opened(tmp_path / "a.jsonl") as journal:
         journal.add({"key": "a", "value": 1})
     assert read_journal_settings(tmp_path / "a.jsonl")["rate"] == 2.0
-
-
-def test_another_process_is_kept_out_until_this_one_ends(tmp_path):
-    path = tmp_path / "a.jsonl"
-    with subprocess.Popen([sys.executable, "-c", HOLD, path], stdout=subprocess.PIPE) as other:
-        assert other.stdout.readline() == b"in\n"
-        with pytest.raises(ValueError, match=r"another `avssl test` is writing here"), opened(path):
-            pass
-        other.kill()
-    with JsonlJournal(path, {}, dict, writer="x", advice="y") as journal:
-        assert journal.entries == {"a": {"key": "a"}}
-
-
-def test_a_file_that_was_taken_away_is_not_written_to(path, monkeypatch):
-    flock = fcntl.flock
-
-    def late(file, how):
-        path.replace(path.with_name("gone"))
-        return flock(file, how)
-
-    monkeypatch.setattr("avssl.io.jsonl_journal.fcntl.flock", late)
-    with pytest.raises(ValueError, match="another `avssl test` is writing here"), opened(path):
-        pass

@@ -5,6 +5,7 @@ import io
 import re
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -234,3 +235,13 @@ def test_accuracies_and_gains_are_shown_in_per_cent():
     assert Column("test_stft_below_mono").text(-0.04, 0.1) == "-4.0"
     for name in ("test_stft", "log_loss", "recording", "accurate"):
         assert not Column(name).share, name
+
+
+def test_reports_written_into_one_document_at_once_all_stay(folders, tmp_path):
+    names = [f"part-{number}" for number in range(8)]
+    document = tmp_path / "RESULTS.md"
+    document.write_text("".join(f"<!-- avssl report {name} -->\n<!-- end of report {name} -->\n" for name in names))
+    with ThreadPoolExecutor(len(names)) as threads:
+        written = list(threads.map(lambda name: report(folders, into=document, part=name), names))
+    assert document.read_text().count(written[0].strip()) == len(names)
+    assert {path.name for path in tmp_path.iterdir()} == {"RESULTS.md", "runs"}

@@ -24,7 +24,7 @@ def test_the_folder_says_what_ran_on_what(tmp_path):
 def test_the_same_run_may_go_on_longer(tmp_path):
     run_folder.init_run_folder(tmp_path, CONFIG)
     longer = replace(CONFIG, train=TrainConfig(steps=9, log_every=1), data=replace(CONFIG.data, workers=7))
-    run_folder.check_folder(tmp_path, longer)
+    run_folder.check_config(tmp_path, longer)
     run_folder.init_run_folder(tmp_path, longer)
     assert len(json.loads((tmp_path / "environment.json").read_text())["starts"]) == 2
 
@@ -33,7 +33,7 @@ def test_another_run_is_refused_and_told_why(tmp_path):
     run_folder.init_run_folder(tmp_path, CONFIG)
     other = replace(CONFIG, optim=OptimConfig(lr=0.5), options={"crops": 2, "size": 64})
     with pytest.raises(ValueError, match="belongs to another run") as error:
-        run_folder.check_folder(tmp_path, other)
+        run_folder.check_config(tmp_path, other)
     text = str(error.value)
     assert "optim.lr was 0.0001, is 0.5" in text
     assert "options.crops was 4, is 2" in text
@@ -45,13 +45,13 @@ def test_a_file_or_a_foreign_checkpoint_is_refused(tmp_path):
     (tmp_path / "file").write_text("")
     for path in (tmp_path / "file", tmp_path / "file" / "deep" / "run"):
         with pytest.raises(ValueError, match=f"^{path}: expected a folder for the run, .* is a file$"):
-            run_folder.check_folder(path, CONFIG)
+            run_folder.check_place(path)
     (tmp_path / "last.ckpt").write_text("")
     with pytest.raises(ValueError, match="not a run folder"):
-        run_folder.check_folder(tmp_path, CONFIG)
+        run_folder.check_config(tmp_path, CONFIG)
     (tmp_path / "config.yaml").write_text("a: [")
     with pytest.raises(ValueError, match="expected the config of a run"):
-        run_folder.check_folder(tmp_path, CONFIG)
+        run_folder.check_config(tmp_path, CONFIG)
 
 
 @pytest.mark.parametrize(
@@ -66,7 +66,7 @@ def test_a_run_of_another_format_is_one_line_that_says_so(tmp_path, line, messag
     path = tmp_path / "config.yaml"
     path.write_text(path.read_text().replace("format: 2\n", line).replace("lr_multipliers", "shares"))
     with pytest.raises(ValueError, match=f"^{tmp_path}: {message}$"):
-        run_folder.check_folder(tmp_path, CONFIG)
+        run_folder.check_config(tmp_path, CONFIG)
 
 
 def test_metrics_are_added_to(tmp_path):
