@@ -93,6 +93,21 @@ def declared_layout(name: str, channels: int) -> ChannelLayout:
     return layout
 
 
+def find_layout(name: str, channels: int, codec: str, mark: ChannelMark | None) -> ChannelLayout:
+    """Look up a declared layout, or infer it where none is declared.
+
+    Args:
+        name: auto, or one of `NAMES`, which overrides the declaration of the file.
+        channels: channel count of the file.
+        codec: FFmpeg's name.
+        mark: declaration of the file; None without one.
+
+    Raises:
+        InputError: see `declared_layout` and `infer_layout`.
+    """
+    return declared_layout(name, channels) if name in NAMES else infer_layout(channels, codec, mark)
+
+
 def infer_layout(channels: int, codec: str, mark: ChannelMark | None = None) -> ChannelLayout:
     """Infer the layout of audio by the declaration of its file, or else from channel count and codec.
 
@@ -127,7 +142,8 @@ def infer_layout(channels: int, codec: str, mark: ChannelMark | None = None) -> 
 
 def _marked_layout(mark: ChannelMark, channels: int) -> ChannelLayout:
     if mark.refusal:
-        raise InputError(f"{mark.refusal}; if you know better, declare --channel-layout {', '.join(NAMES)}")
+        names = "ambix, acn-n3d or fuma" if is_square(channels) else "first4 or fuma"
+        raise InputError(f"{mark.refusal}; to read it all the same, declare --channel-layout {names}")
     whole = mark.convention == "ambix" and mark.channels == _ACN and channels > len(_ACN) and is_square(channels)
     return ChannelLayout("hoa-acn" if whole else mark.convention, mark.channels, mark.convention)
 
@@ -159,4 +175,3 @@ def check_pair(name: str, channels: int) -> None:
 
 def _count(channels: int) -> str:
     return {1: "mono", 2: "stereo"}.get(channels, f"{channels}-channel")
-

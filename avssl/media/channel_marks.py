@@ -13,8 +13,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from avssl.errors import InputError
 from avssl.media.chunked_sound import read_chunks
 from avssl.media.mp4.track_channels import TrackChannels, read_track_channels
+from avssl.media.native_layouts import AMBISONIC_OPUS
+from avssl.media.probe import AudioStreamInfo
 from avssl.regular_files import open_regular
 
 ABSENT = -1
@@ -46,29 +49,48 @@ class ChannelMark:
     """Why it cannot be converted; empty if it can."""
 
 
-def read_channel_mark(path: Path, channels: int, *, track: int = 0, opus_family: int = -1) -> ChannelMark | None:
-    """Read the ambisonic declaration of a file; None if it has none.
+def read_channel_mark(path: Path, channels: int) -> ChannelMark | None:
+    """Read the ambisonic declaration of a sound file; None if it has none.
+
+    Args:
+        path: any file.
+        channels: channel count of the sound.
+
+    Raises:
+        InputError: no regular file.
+        OSError: it cannot be read.
+    """
+    if path.suffix.lower() == ".amb":
+        return _b_format("the suffix .amb", channels)
+    with open_regular(path, "sound") as file:
+        chunked = read_chunks(file)
+    return None if chunked is None else _chunk_mark(chunked.chunks, channels)
+
+
+def read_stream_mark(path: Path, header: AudioStreamInfo) -> ChannelMark | None:
+    """Read the ambisonic declaration of a stream that FFmpeg decodes; None if it has none.
 
     Args:
         path: any sound or video file.
-        channels: channel count of the sound.
-        track: index of the sound among all sound tracks of the file.
-        opus_family: mapping family of Opus; -1 for other codecs.
+        header: of the stream.
 
     Raises:
-        InputError: no regular file, or an mp4 with a broken header.
+        InputError: no regular file, or an mp4 whose header is broken or contradicts itself.
         OSError: it cannot be read.
     """
-    with open_regular(path, "sound") as file:
-        chunked = read_chunks(file)
-    if path.suffix.lower() == ".amb":
-        return _b_format("the suffix .amb", channels)
-    if chunked is not None:
-        return _chunk_mark(chunked.chunks, channels)
-    if opus_family == 2:
-        return _complete(ChannelMark("Opus mapping family 2", "ambix"), channels)
+    if found := read_channel_mark(path, header.channels):
+        return found
+    if header.opus_family == AMBISONIC_OPUS:
+        return _complete(ChannelMark("Opus mapping family 2", "ambix"), header.channels)
     tracks = read_track_channels(path)
-    return _track_mark(tracks[track], channels) if track < len(tracks) else None
+    if header.track >= len(tracks):
+        return None
+    track = tracks[header.track]
+    if header.codec.startswith("pcm") and track.count != header.channels:
+        raise InputError(
+            f"{path}: expected boxes for the {track.count} channels of its sound, got one for {header.channels}"
+        )
+    return _above_low_frequencies(_track_mark(track, header.channels), header)
 
 
 def _chunk_mark(chunks: Mapping[bytes, bytes], channels: int) -> ChannelMark | None:
@@ -86,13 +108,13 @@ def _track_mark(track: TrackChannels, channels: int) -> ChannelMark | None:
     count = (found.order + 1) ** 2 + 2 * found.head_locked
     if found.kind or found.ordering != "ACN" or found.normalisation != "SN3D":
         kind = f"type {found.kind}, {found.ordering}, {found.normalisation}"
-        return ChannelMark(marker, "ambix", refusal=f"expected type 0, ACN, SN3D in {marker}, got {kind}")
+        return ChannelMark(marker, "ambix", refusal=f"expected {marker} to say type 0, ACN, SN3D, got {kind}")
     if found.order < 1 or not len(found.channel_map) == count == channels:
         shape = f"order {found.order}, {len(found.channel_map)} channels"
         return ChannelMark(marker, "ambix", refusal=f"expected {marker} to describe {channels} channels, got {shape}")
     if sorted(found.channel_map) != list(range(channels)):
         order = " ".join(map(str, found.channel_map))
-        return ChannelMark(marker, "ambix", refusal=f"expected each channel once in {marker}, got {order}")
+        return ChannelMark(marker, "ambix", refusal=f"expected {marker} to name each channel once, got {order}")
     w, y, z, x = found.channel_map[:4]
     return ChannelMark(marker, "ambix", (w, y, z, x))
 
@@ -153,25 +175,21 @@ def _complete(mark: ChannelMark, channels: int) -> ChannelMark:
     whole = mark.channels[0] in there and len(set(there)) == len(there) >= 3
     if whole and all(channel in there or channel == ABSENT for channel in mark.channels):
         return mark
-    return ChannelMark(
-        mark.marker, mark.convention, refusal=f"expected first-order components in {mark.marker}, got {channels} channels"
-    )
+    refusal = f"expected first-order components in {mark.marker}, got other ones in {channels} channels"
+    return ChannelMark(mark.marker, mark.convention, refusal=refusal)
 
 
-def low_frequency_refusal(mark: ChannelMark, layout: str, codec: str) -> ChannelMark:
-    """Refuse a component on the low-frequency channel of a lossy codec, which is cut at some hundred Hz.
-
-    Args:
-        mark: declaration of the file.
-        layout: FFmpeg's layout name of the decoded sound.
-        codec: FFmpeg's name.
-    """
-    place = {"2.1": 2}.get(layout, 3)
-    lossless = codec.startswith(("pcm", "flac", "alac", "wavpack", "opus"))
-    if mark.refusal or lossless or not re.match(r"[2-7]\.1", layout) or place not in mark.channels:
+def _above_low_frequencies(mark: ChannelMark | None, header: AudioStreamInfo) -> ChannelMark | None:
+    """The mark, refused if a component is on the low-frequency channel of a lossy codec, cut at some hundred Hz."""
+    place = 2 if header.layout == "2.1" else 3
+    lossless = header.codec.startswith(("pcm", "flac", "alac", "wavpack"))
+    surround = re.match(r"[2-7]\.1", header.layout)
+    if mark is None or mark.refusal or lossless or not surround or place not in mark.channels:
         return mark
-    refusal = f"{mark.marker} puts a first-order component on the low-frequency channel of {layout} {codec}, which is cut"
-    return ChannelMark(mark.marker, mark.convention, mark.channels, f"expected whole channels, {refusal} off")
+    component = ("WXYZ" if mark.convention == "fuma" else "WYZX")[mark.channels.index(place)]
+    refusal = f"expected {component} over all frequencies, {mark.marker} puts it on the low-frequency channel of"
+    refusal = f"{refusal} {header.layout} {header.codec}, which ends at some hundred Hz"
+    return ChannelMark(mark.marker, mark.convention, refusal=refusal)
 
 
 def is_square(channels: int) -> bool:

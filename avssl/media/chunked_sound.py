@@ -1,7 +1,7 @@
 """Chunks of wav, RF64, W64, AIFF, CAF and AU files: declared and stored bytes of sound, and small chunks of the header.
 
-References: Multimedia Programming Interface 1.0 (RIFF), EBU Tech 3306 (RF64), ITU-R BS.2088 (BW64), Sony Wave64, Apple's
-AIFF-C and Core Audio Format specifications.
+References: Multimedia Programming Interface 1.0 (RIFF), EBU Tech 3306 (RF64), ITU-R BS.2088 (BW64), Sony Wave64,
+Apple's AIFF-C and Core Audio Format specifications.
 """
 
 from __future__ import annotations

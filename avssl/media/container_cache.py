@@ -22,7 +22,7 @@ from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 
 from avssl.errors import InputError
-from avssl.media.native_layouts import release_channel_maps
+from avssl.media.native_layouts import declare_discrete, release_channel_maps
 from avssl.regular_files import check_regular
 
 S = TypeVar("S", VideoStream, AudioStream)
@@ -44,6 +44,10 @@ class Opened(Generic[S]):
     origin: int
     """Time stamp of the file's 0 s."""
     reformatter: VideoReformatter = field(default_factory=VideoReformatter)
+    sample_rate: int = 0
+    """Hz of the first audio frame, as decoded; 0 until it is."""
+    channels: int = 0
+    """Number of channels of the first audio frame, as decoded; 0 until it is."""
     anchor: float | None = None
     """Time stamp reference of `video_decode` (ticks) or `audio_decode` (samples); None until set."""
 
@@ -132,6 +136,8 @@ def open_stream(path: Path, kind: type[S], index: int = 0) -> Opened[S]:
         name = "video" if kind is VideoStream else "audio"
         raise InputError(f"{path}: expected {name} (stream {index}), it has {len(streams)} {name} streams")
     stream = streams[index]
+    if isinstance(stream, AudioStream):
+        declare_discrete(stream.codec_context)
     # Frame threads deadlock when a loop over frames is left early; loaders use the cores by processes.
     stream.codec_context.thread_count = 1
     tick = Fraction(stream.time_base or Fraction(1, av.time_base))

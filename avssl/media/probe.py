@@ -16,6 +16,7 @@ from av.video.stream import VideoStream as _Video
 
 from avssl.errors import InputError
 from avssl.media.container_cache import open_container, reading, streams_of
+from avssl.media.native_layouts import opus_family
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,10 @@ class AudioStreamInfo:
     """FFmpeg's channel layout name, such as quad or 5.1; ambisonics have none."""
     start: float
     """Seconds from the file's beginning to the first sample."""
+    track: int = 0
+    """Index among all sound tracks of the file, undecodable ones included."""
+    opus_family: int = -1
+    """Channel mapping family of Opus (RFC 7845); -1 for other codecs."""
 
 
 @dataclass(frozen=True)
@@ -121,6 +126,8 @@ def _audio(stream: _Audio) -> AudioStreamInfo:
         codec=stream.codec_context.name,
         layout=stream.codec_context.layout.name,
         start=_start(stream),
+        track=[each.index for each in stream.container.streams if each.type == "audio"].index(stream.index),
+        opus_family=opus_family(stream.codec_context),
     )
 
 

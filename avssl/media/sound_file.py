@@ -94,7 +94,7 @@ def check_format(path: Path, sample_rate: int, channels: int) -> None:
     low, high = RATES
     if not low <= sample_rate <= high:
         raise InputError(
-            f"{path}: expected a sample rate of {low} to {high} Hz, the header says {sample_rate} Hz; correct the header"
+            f"{path}: expected a sample rate of {low} to {high} Hz, the header says {sample_rate} Hz; correct it"
         )
     if not 1 <= channels <= MOST_CHANNELS:
         raise InputError(f"{path}: expected 1 to {MOST_CHANNELS} channels of sound, the header says {channels}")

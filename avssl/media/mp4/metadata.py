@@ -30,7 +30,7 @@ class Ambisonics:
 
     order: int
     channel_map: tuple[int, ...]
-    """Channel of the track of each ambisonic component, in ACN order: 0 2 3 1 for W X Y Z; head-locked stereo follows."""
+    """Channel of each ambisonic component, in ACN order: 0 2 3 1 for W X Y Z; head-locked stereo follows."""
     ordering: str = "ACN"
     normalisation: str = "SN3D"
     head_locked: bool = False

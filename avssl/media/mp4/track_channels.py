@@ -18,6 +18,8 @@ class TrackChannels(NamedTuple):
     """SA3D box."""
     core_audio: bytes
     """AudioChannelLayout of the chan box; empty without one."""
+    count: int
+    """Channels by the sample description itself; not reliable for AAC."""
 
 
 def read_track_channels(path: Path) -> list[TrackChannels]:
@@ -31,7 +33,7 @@ def read_track_channels(path: Path) -> list[TrackChannels]:
     try:
         return [_declared(track) for track in header.all(b"trak") if _is_sound(track)] if header else []
     except struct.error as error:
-        raise InputError(f"{path}: expected an mp4, its SA3D box is broken") from error
+        raise InputError(f"{path}: expected an mp4, the boxes of its sound are broken") from error
 
 
 def _is_sound(track: Box) -> bool:
@@ -44,4 +46,11 @@ def _declared(track: Box) -> TrackChannels:
     description = entry.children[0] if entry is not None and entry.children else Box(b"")
     spatial, core_audio = description.find(b"SA3D"), description.find(b"chan")
     ambisonics = parse_ambisonics(spatial) if spatial is not None else None
-    return TrackChannels(ambisonics, core_audio.body[4:] if core_audio is not None else b"")
+    layout = core_audio.body[4:] if core_audio is not None else b""
+    return TrackChannels(ambisonics, layout, _count(description.body))
+
+
+def _count(entry: bytes) -> int:
+    """Channel count of an audio sample entry; that of QuickTime's version 2 is another field."""
+    version, count = struct.unpack_from(">H6xH", entry, 8)
+    return int(struct.unpack_from(">I", entry, 40)[0] if version == 2 else count)
