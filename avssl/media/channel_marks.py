@@ -86,9 +86,9 @@ def read_stream_mark(path: Path, header: AudioStreamInfo) -> ChannelMark | None:
     if header.track >= len(tracks):
         return None
     track = tracks[header.track]
-    if header.codec.startswith("pcm") and track.count != header.channels:
+    if header.codec.startswith("pcm") and track.channels != header.channels:
         raise InputError(
-            f"{path}: expected boxes for the {track.count} channels of its sound, got one for {header.channels}"
+            f"{path}: expected boxes for the {track.channels} channels of its sound, got one for {header.channels}"
         )
     return _above_low_frequencies(_track_mark(track, header.channels), header)
 

@@ -18,7 +18,7 @@ class TrackChannels(NamedTuple):
     """SA3D box."""
     core_audio: bytes
     """AudioChannelLayout of the chan box; empty without one."""
-    count: int
+    channels: int
     """Channels by the sample description itself; not reliable for AAC."""
 
 
