@@ -8,12 +8,11 @@ from typing import IO
 
 from avssl.errors import InputError
 from avssl.media.chunked_sound import ChunkedSound, read_chunks
+from avssl.media.ogg_pages import end_of_pages
 from avssl.regular_files import open_regular
 
 MISSING = 1024
 """Declared bytes of sound that may be missing: some writers count the header as sound."""
-OGG_PAGE = 27 + 255 + 255 * 255
-"""Largest bytes of an Ogg page."""
 _EBML, _SEGMENT = b"\x1a\x45\xdf\xa3", b"\x18\x53\x80\x67"
 _MP4 = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"styp")
 
@@ -28,7 +27,7 @@ def check_complete(path: Path) -> None:
         path: any file.
 
     Raises:
-        InputError: it breaks off, or is no regular file.
+        InputError: it breaks off, is no regular file, or an Ogg file of parts in several formats.
         OSError: it cannot be read.
     """
     with open_regular(path, "sound") as file:
@@ -37,7 +36,7 @@ def check_complete(path: Path) -> None:
             return
         file.seek(0)
         head = file.read(64)
-        declared = _declared(file, head)
+        declared = _declared(path, file, head)
         size = file.seek(0, 2)
     if declared > size:
         raise InputError(f"{path}: expected {declared} bytes, the file breaks off after {size}; fetch or copy it again")
@@ -56,14 +55,14 @@ def check_stored(path: Path, sound: ChunkedSound) -> None:
         )
 
 
-def _declared(file: IO[bytes], head: bytes) -> int:
+def _declared(path: Path, file: IO[bytes], head: bytes) -> int:
     """Least size of a file in bytes by its header; 0 if it declares none."""
     if head[4:8] in _MP4:
         return _end_of_media(file)
     if head[:4] == _EBML:
         return _end_of_segment(head)
     if head[:4] == b"OggS":
-        return _end_of_page(file)
+        return end_of_pages(path, file)
     return 0
 
 
@@ -91,16 +90,3 @@ def _end_of_segment(head: bytes) -> int:
     width = 9 - head[at].bit_length()
     length = int.from_bytes(head[at : at + width], "big") & (1 << 7 * width) - 1
     return 0 if length == (1 << 7 * width) - 1 else at + width + length
-
-
-def _end_of_page(file: IO[bytes]) -> int:
-    """End of the last page of an Ogg file."""
-    begin = max(0, file.seek(0, 2) - OGG_PAGE)
-    file.seek(begin)
-    tail = file.read(OGG_PAGE)
-    at = tail.rfind(b"OggS")
-    if at < 0:
-        return 0
-    page = tail[at:]
-    segments = page[26] if len(page) > 26 else 0
-    return begin + at + max(27 + segments + sum(page[27 : 27 + segments]), 28)

@@ -16,7 +16,9 @@ from avssl.media.chunked_sound import read_chunks
 from avssl.media.complete_file import check_stored
 from avssl.regular_files import open_regular
 
-SUFFIXES = frozenset((".wav", ".wave", ".flac", ".caf", ".w64", ".rf64", ".aif", ".aiff", ".amb"))
+SUFFIXES = frozenset(
+    (".wav", ".wave", ".flac", ".caf", ".w64", ".rf64", ".aif", ".aiff", ".aifc", ".au", ".snd", ".amb")
+)
 """Suffixes read by libsndfile in stored channel order; FFmpeg reads undecodable ones."""
 RATES = (100, 1_000_000)
 """Hz; from heart sounds to ultrasound."""
