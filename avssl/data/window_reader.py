@@ -18,7 +18,9 @@ from avssl.data.clip_options import Reading
 from avssl.errors import InputError
 from avssl.media import read_resampled
 from avssl.media.channel_layouts import ChannelLayout, infer_layout
-from avssl.media.streams import AudioReader, VideoReader
+from avssl.media.projection_check import check_equirect
+from avssl.media.streams import AudioReader
+from avssl.media.video_reader import VideoReader
 from avssl.regular_files import check_regular
 from avssl.spatial.ambisonics import from_stereo
 from avssl.spatial.viewport import crop
@@ -110,6 +112,8 @@ def iterate_window_frames(path: Path, starts: Sequence[float], reading: Reading)
         uint8 `(frames, 3, height, width)`.
     """
     frames, end = _frames(path, *_state(path, "a video"))
+    if reading.view is not None:
+        _check_sphere(path, frames)
     windows = [_instants(path, start, reading, end) for start in starts]
     instants = sorted({each for window in windows for each in window})
     coming = zip(instants, frames.frames(instants, _scaled(path, frames, reading)), strict=True)
@@ -118,7 +122,7 @@ def iterate_window_frames(path: Path, starts: Sequence[float], reading: Reading)
         held = {instant: frame for instant, frame in held.items() if instant >= window[0]}
         while window[-1] not in held or max(window) not in held:
             instant, frame = next(coming)
-            held[instant] = _cut(np.rot90(frame, frames.turns), reading)
+            held[instant] = _cut(frame, reading)
         yield torch.stack([held[instant] for instant in window])
 
 
@@ -143,6 +147,14 @@ def _field_layout(path: Path, file: AudioReader, reading: Reading) -> ChannelLay
         raise InputError(f"{path}: {str(error).partition(';')[0]}") from error
 
 
+def _check_sphere(path: Path, frames: VideoReader) -> None:
+    """Refuse a view of frames that are no whole sphere; asking for one declares 16:9 frames as a sphere."""
+    try:
+        check_equirect(frames, declared=False, vouched=True)
+    except InputError as error:
+        raise InputError(f"{path}: {error}; leave out the view") from error
+
+
 def _instants(path: Path, start: float, reading: Reading, end: float) -> list[float]:
     if start >= end:
         raise InputError(f"{path}: expected a window before the end of the video at {end:.3f} s, got {start:.3f} s")
@@ -152,7 +164,7 @@ def _instants(path: Path, start: float, reading: Reading, end: float) -> list[fl
 
 
 def _scaled(path: Path, frames: VideoReader, reading: Reading) -> tuple[int, int]:
-    """Height and width to decode to, before rotation."""
+    """Height and width to decode to."""
     height, width = frames.height, frames.width
     if reading.view is not None:
         # As fine as the middle of the view, so that it does not alias.

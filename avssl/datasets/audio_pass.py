@@ -13,7 +13,8 @@ from avssl.datasets.audio_stats import FoaStats, StereoStats
 from avssl.errors import InputError
 from avssl.media.channel_layouts import PAIRS, check_pair, find_layout
 from avssl.media.numbered_audio import NumberedAudio
-from avssl.media.streams import AudioReader, check_length
+from avssl.media.probe import check_length
+from avssl.media.streams import AudioReader
 from avssl.media.wav_writer import write_wav
 from avssl.spatial.resample import BLOCK, resample_blocks
 
@@ -80,7 +81,7 @@ def _accumulate(
             break
     if not energy.isfinite().all():
         raise InputError(f"{audio.path}: expected finite samples, the audio contains NaN or Inf")
-    check_length(audio.path, stats.samples / audio.sample_rate, min(audio.seconds, longest))
+    check_length(audio.path, stats.samples / audio.sample_rate, min(audio.seconds, longest), audio.stated)
 
 
 def _identity(audio: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ from avssl.datasets.manifest import Manifest, Row
 from avssl.datasets.prepare_journal import ENTRIES
 from avssl.errors import InputError
 from avssl.io.jsonl_journal import read_journal_settings
-from avssl.media.streams import VideoReader
+from avssl.media.video_reader import VideoReader
 
 ORIGINAL, PROXY = "original", "proxy"
 FRAMES = (ORIGINAL, PROXY)

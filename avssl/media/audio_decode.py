@@ -21,6 +21,7 @@ from torch import Tensor
 from avssl.errors import InputError
 from avssl.media.container_cache import Opened, borrow, reading
 from avssl.media.sound_file import check_format
+from avssl.media.stream_timeline import LONGEST_JUMP
 
 PREROLL = 0.5
 """Seconds decoded ahead and discarded: Opus then matches an uninterrupted decode within 1e-6 (0.25: 2e-4)."""
@@ -28,8 +29,6 @@ BACK = (0.0, 1.0, 5.0, 20.0, math.inf)
 """Seconds to step back when a seek lands after the requested time."""
 GAP = 0.03
 """Seconds between two frames that count as a gap; less is a rounded time stamp."""
-LONGEST_JUMP = 600.0
-"""Maximum seconds between audio frames; more is a broken time stamp."""
 FORMATS = {
     "u8": ("u1", 2**7),
     "s16": ("i2", 2**15),

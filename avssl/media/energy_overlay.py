@@ -19,7 +19,8 @@ from avssl.io.progress import track
 from avssl.media import write_spatial_mp4, write_video
 from avssl.media.channel_layouts import ChannelLayout, check_name, find_layout
 from avssl.media.projection_check import check_equirect
-from avssl.media.streams import AudioReader, VideoReader
+from avssl.media.streams import AudioReader
+from avssl.media.video_reader import VideoReader
 from avssl.media.video_writer import SLOWEST, require_writable
 from avssl.spatial.energy_map import energy_map
 from avssl.spatial.loudspeakers import downmix_stereo
