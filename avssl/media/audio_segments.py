@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from avssl.errors import InputError
+from avssl.io.worker_process import note_file
 from avssl.media.audio_decode import decode_segment, select_channels, stream_rate
 from avssl.media.sound_file import SUFFIXES, open_sound
 from avssl.regular_files import check_regular
@@ -106,6 +107,7 @@ def read_all_audio(path: Path | str, channels: Sequence[int] | None = None, stre
 
 def _read(path: Path, start: float, seconds: float, channels: Sequence[int] | None, stream: int) -> tuple[Tensor, int]:
     check_regular(path, "sound")
+    note_file(path)
     if path.suffix.lower() in LIBSNDFILE and stream == 0:
         with open_sound(path) as file:
             if file is not None and file.subtype != "OPUS":

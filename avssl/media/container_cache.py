@@ -23,6 +23,7 @@ from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 
 from avssl.errors import InputError
+from avssl.io.worker_process import note_file
 from avssl.media.native_layouts import declare_discrete, release_channel_maps
 from avssl.regular_files import check_regular
 
@@ -113,6 +114,7 @@ def open_container(path: Path) -> InputContainer:
         InputError: no regular file, not video or audio, or truncated before its header.
     """
     check_regular(path, "video or sound")
+    note_file(path)
     with reading(path):
         # `file:` keeps a colon in a name from being taken for a protocol; HMDB51 has tags that are not UTF-8.
         container = av.open(f"file:{path}", metadata_errors="ignore")
@@ -234,6 +236,7 @@ _shelf = _Shelf()
 
 def borrow(path: Path, kind: type[S], index: int | None = 0) -> Opened[S]:
     """Return a cached open stream if the file is unchanged, else open it; see `open_stream`."""
+    note_file(path)
     if _shelf.process != os.getpid():
         # A forked process shares file positions with its parent: start with an empty cache.
         _shelf.__init__()  # type: ignore[misc]
