@@ -11,6 +11,7 @@ import click
 from click.exceptions import NoArgsIsHelpError
 
 from avssl.cli.plain_streams import make_streams_plain
+from avssl.cli.termination import Terminated, terminated_by_signals
 from avssl.errors import is_input_error, one_line
 from avssl.plugins import hint
 from avssl.printable_text import printable
@@ -38,9 +39,9 @@ class Commands(click.Group):
         return super().main(*args, **kwargs)
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command; usage errors, `InputError`, the system's `OSError`, Ctrl-C, warnings: a line each."""
+        """Run the command; usage errors, `InputError`, the system's `OSError`, signals, warnings: a line each."""
         try:
-            with warnings.catch_warnings():
+            with terminated_by_signals(), warnings.catch_warnings():
                 warnings.showwarning = _show
                 return super().invoke(ctx)
         except BrokenPipeError:
@@ -49,9 +50,9 @@ class Commands(click.Group):
             raise
         except click.UsageError as error:
             raise UserError(_usage(error)) from error
-        except KeyboardInterrupt:
+        except KeyboardInterrupt as error:
             click.echo("Stopped: what is complete stays, nothing is half-written.", err=True)
-            raise SystemExit(STOPPED) from None
+            raise SystemExit(error.exit_code if isinstance(error, Terminated) else STOPPED) from None
         except Exception as error:
             if not is_input_error(error) or os.environ.get("AVSSL_DEBUG"):
                 raise

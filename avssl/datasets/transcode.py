@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 
-from avssl.datasets.audio_pass import AudioSummary, analyze_audio, check_length, write_analyzed_audio
+from avssl.datasets.audio_pass import AudioSummary, analyze_audio, write_analyzed_audio
 from avssl.datasets.audio_stats import StereoStats
 from avssl.datasets.dataset import PROJECTIONS, Recording
 from avssl.datasets.manifest import Row
@@ -19,6 +19,7 @@ from avssl.datasets.prepare_report import Failure
 from avssl.errors import InputError, first_line, is_input_error, one_line
 from avssl.media.channel_layouts import check_name
 from avssl.media.image_sequence import ImageSequence
+from avssl.media.probe import check_length
 from avssl.media.projection_check import check_equirect, check_flat
 from avssl.media.video_reader import VideoReader
 from avssl.media.video_writer import write_video

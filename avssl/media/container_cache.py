@@ -24,6 +24,7 @@ from av.video.stream import VideoStream
 
 from avssl.errors import InputError
 from avssl.io.worker_process import note_file
+from avssl.media.native_layouts import declare_discrete, release_channel_maps
 from avssl.regular_files import check_regular
 
 logger = logging.getLogger(__name__)
@@ -51,6 +52,10 @@ class Opened(Generic[S]):
     origin: int
     """Time stamp of the file's 0 s."""
     reformatter: VideoReformatter = field(default_factory=VideoReformatter)
+    sample_rate: int = 0
+    """Hz of the first audio frame, as decoded; 0 until it is."""
+    channels: int = 0
+    """Number of channels of the first audio frame, as decoded; 0 until it is."""
     size: tuple[int, int] | None = None
     """Displayed `(height, width)` of the frames of `video_decode`; None until the first one is decoded."""
     anchor: float | None = None
@@ -112,7 +117,9 @@ def open_container(path: Path) -> InputContainer:
     note_file(path)
     with reading(path):
         # `file:` keeps a colon in a name from being taken for a protocol; HMDB51 has tags that are not UTF-8.
-        return av.open(f"file:{path}", metadata_errors="ignore")
+        container = av.open(f"file:{path}", metadata_errors="ignore")
+    release_channel_maps(container)
+    return container
 
 
 def streams_of(container: InputContainer, kind: Literal["video", "audio"]) -> list[Any]:
@@ -185,6 +192,8 @@ def open_stream(path: Path, kind: type[S], index: int | None = 0) -> Opened[S]:
     except InputError:
         container.close()
         raise
+    if isinstance(stream, AudioStream):
+        declare_discrete(stream.codec_context)
     # Frame threads deadlock when a loop over frames is left early; loaders use the cores by processes.
     stream.codec_context.thread_count = 1
     tick = Fraction(stream.time_base or Fraction(1, av.time_base))

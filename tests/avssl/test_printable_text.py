@@ -32,7 +32,7 @@ def test_half_a_character_is_shown():
     [
         (InputError("a\nb\udce9.wav: expected sound"), "a b\\xe9.wav: expected sound"),
         (
-            FileNotFoundError(2, "No such file or directory", "a\nb\x1b.wav"),
+            OSError(2, "No such file or directory", "a\nb\x1b.wav"),
             "a\\nb\\x1b.wav: No such file or directory",
         ),
     ],
