@@ -67,17 +67,11 @@ def test_a_whole_file_passes_and_is_read_to_its_end(written, sound, name):
 
 
 @pytest.mark.parametrize("share", [0.4, 0.95])
-@pytest.mark.parametrize("name", [each for each in KINDS if each != "a.mp3"])
+@pytest.mark.parametrize("name", KINDS)
 def test_sound_cut_short_is_refused_as_broken_off(written, name, share):
     path = cut(written(name), share)
     with pytest.raises(ValueError, match=f"{name}: expected .* the file breaks off"):
         AudioReader(path)
-
-
-def test_mp3_cut_short_is_refused_by_its_frame_count(written):
-    path = cut(written("a.mp3"), 0.4)
-    with pytest.raises(ValueError, match=r"a.mp3: expected 4.0 s, the file breaks off after 1.\d s"):
-        played(path)
 
 
 @pytest.mark.parametrize("share", [0.4, 0.95])
