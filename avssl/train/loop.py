@@ -14,7 +14,7 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from avssl.config import OptimConfig, TrainConfig
-from avssl.errors import InputError
+from avssl.errors import InputError, first_line
 from avssl.io.memory import keep_freed
 from avssl.models.runtime import single_process
 from avssl.train import checkpoint
@@ -51,6 +51,10 @@ class TrainState:
     """Means over the last logged interval."""
     curve: list[tuple[int, float]] = field(default_factory=list)
     """Step and mean loss of every logged interval."""
+    interval: dict[str, Any] = field(default_factory=dict)
+    """Sums since the last log, as `MetricLogger.interval` has them."""
+    suspected: bool = False
+    """Whether the last log looked like a collapse."""
 
     def add(self, loss: float, seconds: float, data_wait: float, clips: int) -> None:
         """Add one step: loss, duration and data-wait time in s, clips."""
@@ -137,7 +141,6 @@ class Trainer:
         if fabric.device.type == "cpu":
             keep_freed()
         self.run = TrainState()
-        self.suspected = False
         self.logger = MetricLogger(folder if fabric.is_global_zero else None)
 
     def shows_progress(self, progress: bool) -> bool:
@@ -163,14 +166,28 @@ class Trainer:
         if path and path.is_file():
             others = (("optimizer", self.optimizer), ("precision", self.fabric.strategy.precision))
             self.run = _resumed(path, checkpoint.restore(path, self.task, *others))
+            self._resume_interval(path)
             self.log_message(logging.INFO, f"{path}: continues from step {self.run.step}")
         first = self.fabric.broadcast(self.run.step)
         if first != self.run.step:
             raise InputError(f"{path}: at step {self.run.step} here, at {first} in the first process; share the folder")
 
+    def _resume_interval(self, path: Path) -> None:
+        """Go on with the open interval; the last log of a run that is continued was of a part of it."""
+        try:
+            self.logger.resume(self.run.step, self.run.interval, self.fabric)
+        except (ValueError, KeyError, TypeError, AttributeError, IndexError, RuntimeError) as error:
+            raise InputError(f"{path}: the interval in the run's state is spoiled: {first_line(error)}") from error
+        if self.logger.was_logged() and self.run.step < self.config.steps:
+            self.run.curve = self.run.curve[:-1]
+
     def save(self) -> None:
-        """Write the last checkpoint; only the first process writes."""
-        if self.folder and self.fabric.is_global_zero:
+        """Write the last checkpoint, after the events of its steps; all processes call this, the first one writes."""
+        if not self.folder:
+            return
+        self.run.interval = self.logger.interval(self.fabric)
+        if self.fabric.is_global_zero:
+            self.logger.sync()
             state = {"run": asdict(self.run), "task": self.task.state_dict(), "optimizer": self.optimizer.state_dict()}
             state["precision"] = self.fabric.strategy.precision.state_dict()
             checkpoint.save(self.folder / checkpoint.LAST, state)
@@ -223,15 +240,17 @@ class Trainer:
     def log(self, batch: Batch, bar: StepProgress) -> None:
         """Log the means since the last log, over all processes, and the collapse metrics of the embeddings.
 
-        A network in its first steps looks collapsed too: only the second such log in a row warns.
+        A network in its first steps looks collapsed too: only the second such log in a row warns. The last step logs an
+        interval that is not over, which a longer run goes on with.
         """
+        ends = self.run.step % self.config.log_every == 0
         alive, warning = collapse(self.task, batch, self.fabric)
-        self.run.scalars = {**self.logger.means(self.fabric), **alive}
+        self.run.scalars = {**self.logger.means(self.fabric, ends=ends), **alive}
         self.run.curve.append((self.run.step, self.run.scalars["loss"]))
         self.logger.write(self.run.step, {**self.run.scalars, "lr": self.optimizer.param_groups[0]["lr"]})
-        if warning and self.suspected:
+        if warning and self.run.suspected:
             self.log_message(logging.WARNING, f"step {self.run.step}: {warning}")
-        self.suspected = bool(warning)
+        self.run.suspected = bool(warning) if ends else self.run.suspected
 
     def _clip(self) -> Tensor | None:
         """Clip the gradients; returns their norm, or None where it is neither clipped nor logged."""
@@ -254,6 +273,7 @@ class Trainer:
 
 
 def _resumed(path: Path, state: dict[str, Any]) -> TrainState:
+    state = {"interval": {}, "suspected": False, **state}  # of a checkpoint before they were kept
     expected, got = {each.name for each in fields(TrainState)}, set(state)
     if got != expected:
         raise InputError(
