@@ -10,6 +10,7 @@ program. An `OSError` of the operating system about the user's files, disk or de
 from __future__ import annotations
 
 import errno
+import reprlib
 
 _ENVIRONMENT = frozenset(
     getattr(errno, name)
@@ -43,6 +44,13 @@ def is_input_error(error: BaseException) -> bool:
 def first_line(error: BaseException) -> str:
     """First line of an exception's message, or its type and arguments where the message is empty."""
     return (str(error) or repr(error)).splitlines()[0]
+
+
+def excerpt(value: object, most: int = 160) -> str:
+    """An exception's message, or a text or value of a foreign file, in one line of limited length."""
+    text = (str(value) or repr(value)) if isinstance(value, str | BaseException) else reprlib.repr(value)
+    line = " ".join(text[: 4 * most].split())
+    return line if len(line) <= most else f"{line[: most - 3]}..."
 
 
 def one_line(error: BaseException) -> str:

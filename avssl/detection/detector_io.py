@@ -6,19 +6,17 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
 
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from avssl.detection.backends.ultralytics import ultralytics
+from avssl.detection.backends.architectures import build_network, check_labels, check_side
 from avssl.detection.backends.yolo import Yolo
 from avssl.errors import InputError
 from avssl.io.atomic import replacing, write_text
-from avssl.io.format_version import check_version
+from avssl.io.format_version import read_format
 from avssl.io.hashing import sha256
-from avssl.regular_files import read_json
+from avssl.io.tensor_files import load_tensors, read_tensors
 
 FORMAT = "avssl-detector"
 VERSION = 1
@@ -47,7 +45,7 @@ def write_folder(folder: Path, config: Config, state: Mapping[str, Tensor]) -> N
         OSError: they cannot be written.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    tensors = {name: tensor.detach().float().cpu().contiguous() for name, tensor in state.items()}
+    tensors = {name: _plain(tensor) for name, tensor in state.items()}
     with replacing(folder / WEIGHTS) as part:
         save_file(tensors, part, metadata={"format": "pt"})
     note = {"format": FORMAT, "version": VERSION, **asdict(config)}
@@ -61,17 +59,12 @@ def read_folder(folder: Path) -> Yolo:
         InputError: it is something else, or not whole.
     """
     config = _read_config(folder / CONFIG)
-    if not (folder / WEIGHTS).is_file():
-        raise InputError(f"{folder / WEIGHTS}: expected the detector's weights; there are none")
     try:
         network = build(config)
     except InputError as error:
         raise InputError(f"{folder / CONFIG}: {error}") from error
-    try:
-        network.load_state_dict(load_file(folder / WEIGHTS))
-    except (SafetensorError, OSError, RuntimeError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise InputError(f"{folder / WEIGHTS}: not the weights of a {config.architecture}: {reason}") from error
+    what = f"{folder / WEIGHTS}: not the weights of a {config.architecture}"
+    load_tensors(network, read_tensors(folder / WEIGHTS), what)
     detector = Yolo(network, folder.resolve().name, sha256(*folder_files(folder)), config.side)
     detector.views = config.views
     return detector
@@ -88,27 +81,22 @@ def build(config: Config) -> nn.Module:
     Raises:
         InputError: ultralytics ships no such architecture of a detector.
     """
-    library = ultralytics()
-    name = config.architecture
-    # A name, not a path: a description from elsewhere could hold code, and a missing one would be downloaded.
-    if Path(name).name != name or not name.endswith(".yaml"):
-        raise InputError(f"expected an architecture of ultralytics such as yolo11n.yaml, not {name!r}")
-    try:
-        network: nn.Module = library.nn.tasks.DetectionModel(name, nc=len(config.labels), verbose=False)
-    except Exception as error:  # whatever the description breaks
-        reason = " ".join(str(error).split())[:200]
-        raise InputError(f"ultralytics {library.__version__} ships no detector {name!r}: {reason}") from error
-    network.names = dict(enumerate(config.labels))  # type: ignore[assignment]
-    return network
+    return build_network(config.architecture, config.labels)
+
+
+def _plain(tensor: Tensor) -> Tensor:
+    """Weights as float32; counters stay whole numbers."""
+    return (tensor.detach().float() if tensor.is_floating_point() else tensor.detach()).cpu().contiguous()
 
 
 def _read_config(path: Path) -> Config:
-    note: Any = read_json(path, "the config of a detector in JSON")
-    if not isinstance(note, dict) or note.get("format") != FORMAT:
-        raise InputError(f"{path}: expected a detector of avssl (format {FORMAT!r}), got something else")
-    check_version(path, note.get("version"), VERSION)
-    values: dict[str, Any] = {each.name: note.get(each.name) for each in fields(Config)}
-    whole = isinstance(values["side"], int) and isinstance(values["labels"], list) and values["labels"]
-    if not whole or values["views"] not in ("viewports", "equirect") or not isinstance(values["architecture"], str):
-        raise InputError(f"{path}: expected architecture, side, views and labels, they are not all there")
-    return Config(**values)
+    note = read_format(path, FORMAT, VERSION, "a detector")
+    if missing := [each.name for each in fields(Config) if each.name not in note]:
+        raise InputError(f"{path}: expected architecture, side, views and labels, {missing[0]} is missing")
+    if not isinstance(note["architecture"], str) or note["views"] not in ("viewports", "equirect"):
+        raise InputError(f"{path}: expected a name as architecture, and viewports or equirect as views")
+    try:
+        side, labels = check_side(note["side"]), check_labels(note["labels"])
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
+    return Config(note["architecture"], side, note["views"], labels)

@@ -15,6 +15,7 @@ def sha256(*paths: Path) -> str:
     """Hexadecimal sha256 of the contents of some files, one after the other.
 
     Raises:
+        InputError: a named pipe, socket or device.
         OSError: one cannot be read.
     """
     total = hashlib.sha256()

@@ -10,8 +10,8 @@ from typing import Any
 from torch import Tensor, nn
 
 from avssl.errors import InputError
+from avssl.io.tensor_files import load_tensors, read_tensors
 from avssl.models.conv2d import Conv2D10
-from avssl.models.encoder_io import load_tensors, read_tensors
 from avssl.models.encoders import Encoders
 from avssl.models.r2plus1d import R2Plus1D
 

@@ -7,13 +7,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
-from torch import Tensor, nn
+from safetensors.torch import save_file
+from torch import Tensor
 
-from avssl.errors import InputError
+from avssl.errors import InputError, excerpt
 from avssl.io.atomic import replacing, write_text
-from avssl.io.format_version import check_version
+from avssl.io.format_version import read_format
 from avssl.models.model_card import model_card
 
 FORMAT = "avssl-encoders"
@@ -65,90 +64,10 @@ def read_config(folder: Path) -> dict[str, Any]:
     path = folder / CONFIG
     config = read_format(path, FORMAT, VERSION, "encoders")
     if config.get("convention") != CONVENTION:
-        raise InputError(f"{path}: expected ambisonic convention {CONVENTION!r}, got {config.get('convention')!r}")
+        raise InputError(
+            f"{path}: expected ambisonic convention {CONVENTION!r}, got {excerpt(config.get('convention'))}"
+        )
     for section in ("model", "features"):
         if not isinstance(config.get(section), dict):
             raise InputError(f"{path}: expected a section {section!r}, got none")
     return config
-
-
-def read_format(path: Path, kind: str, version: int, what: str) -> dict[str, Any]:
-    """Read a JSON mapping of one of avssl's formats.
-
-    Args:
-        path: JSON file.
-        kind: expected value of `format`.
-        version: expected value of `version`.
-        what: content, for errors.
-
-    Raises:
-        ValueError: not JSON, not of this format, or of another version.
-    """
-    try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise InputError(f"{path}: expected JSON, got {str(error).splitlines()[0]}") from error
-    if not isinstance(config, dict) or config.get("format") != kind:
-        raise InputError(f"{path}: expected {what} of avssl (format {kind!r}), got something else")
-    check_version(path, config.get("version"), version)
-    return config
-
-
-def read_tensors(path: Path) -> dict[str, Tensor]:
-    """Read the tensors of a safetensors file; pickles are never read, as unpickling runs foreign code.
-
-    Raises:
-        ValueError: missing or broken file, or another file type.
-    """
-    if not path.is_file():
-        raise InputError(f"{path}: expected a safetensors file, got none")
-    if path.suffix != ".safetensors":
-        raise InputError(
-            f"{path}: expected a safetensors file, never a pickle; convert it once with: {_conversion(path)}"
-        )
-    try:
-        tensors: dict[str, Tensor] = load_file(path)
-    except (SafetensorError, OSError, KeyError, ValueError) as error:
-        raise InputError(f"{path}: expected a complete safetensors file, got {str(error).splitlines()[0]}") from error
-    return tensors
-
-
-def load_tensors(module: nn.Module, tensors: Mapping[str, Tensor], where: str) -> None:
-    """Load every parameter and buffer of a module.
-
-    Args:
-        module: changed in place, only if all tensors match.
-        tensors: name -> tensor, with exactly the module's names.
-        where: file of the tensors, for errors.
-
-    Raises:
-        ValueError: missing or unexpected names, or shapes that differ.
-    """
-    expected = module.state_dict()
-    _check_empty(where, "lacks", sorted(expected.keys() - tensors.keys()))
-    _check_empty(where, "has unexpected", sorted(tensors.keys() - expected.keys()))
-    _check_empty(
-        where,
-        "has other shapes at",
-        [
-            f"{name} {tuple(tensors[name].shape)} instead of {tuple(tensor.shape)}"
-            for name, tensor in expected.items()
-            if tensors[name].shape != tensor.shape
-        ],
-    )
-    module.load_state_dict(dict(tensors))
-
-
-def _check_empty(where: str, problem: str, names: list[str]) -> None:
-    if names:
-        more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-        raise InputError(f"{where}: {problem} {', '.join(names[:3])}{more}")
-
-
-def _conversion(path: Path) -> str:
-    load = f"torch.load({path.name!r}, map_location='cpu', weights_only=True)"
-    return (
-        'python -c "import torch; from safetensors.torch import save_file; '
-        f"s = {load}; s = s.get('model', s); "
-        f'save_file({{k: v.contiguous() for k, v in s.items()}}, {path.with_suffix(".safetensors").name!r})"'
-    )

@@ -13,15 +13,14 @@ from torch import Tensor, nn
 
 from avssl import __version__
 from avssl.config import FeatureConfig, ModelConfig, fill
+from avssl.io.tensor_files import load_tensors, read_tensors
 from avssl.models.embedder import module_fingerprint
 from avssl.models.encoder_io import (
     CONFIG,
     CONVENTION,
     WEIGHTS,
     find_folder,
-    load_tensors,
     read_config,
-    read_tensors,
     write_folder,
 )
 from avssl.models.geometry import InputGeometry

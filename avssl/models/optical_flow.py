@@ -9,12 +9,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional
 
 from avssl.errors import InputError
+from avssl.io.tensor_files import load_tensors, read_tensors
 from avssl.plugins import hint
 
 # T frames, H and W rows and columns
@@ -106,7 +105,7 @@ class _Raft:
                 f"expected a .safetensors file of weights for optical flow by {name}, got none; dis needs none"
             )
         self.network: nn.Module = getattr(optical_flow, name)(weights=None, progress=False).eval()
-        _load_weights(self.network, Path(weights))
+        load_tensors(self.network, read_tensors(Path(weights)), weights)
 
     @torch.inference_mode()
     def __call__(self, frames: Tensor) -> Tensor:
@@ -115,15 +114,3 @@ class _Raft:
         scaled = functional.pad(frames / 127.5 - 1, (0, right, 0, down), mode="replicate")
         flow = [self.network(one[None], other[None])[-1] for one, other in pairwise(scaled)]
         return torch.cat(flow)[..., :height, :width].clone()
-
-
-def _load_weights(network: nn.Module, path: Path) -> None:
-    if path.suffix != ".safetensors" or not path.is_file():
-        raise InputError(f"{path}: expected a .safetensors file of {type(network).__name__}'s weights, got none")
-    try:
-        network.load_state_dict(load_file(path))
-    except (SafetensorError, OSError, RuntimeError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise InputError(
-            f"{path}: expected the weights of this {type(network).__name__}, got others: {reason}"
-        ) from error

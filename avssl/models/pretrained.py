@@ -7,7 +7,7 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
-from avssl.models.encoder_io import load_tensors, read_tensors
+from avssl.io.tensor_files import load_tensors, read_tensors
 
 CLASSIFIERS = ("fc", "head", "heads", "classifier")
 """Names of classifier layers in libraries; not needed for feature maps."""

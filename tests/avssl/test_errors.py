@@ -22,7 +22,7 @@ from avssl.io.process_pool import outcomes
 from avssl.media import read_audio, read_frames
 from avssl.media.hrir_files import read_hrirs
 from avssl.media.image_sequence import decoded
-from avssl.models.encoder_io import read_tensors
+from avssl.io.tensor_files import read_tensors
 from avssl.models.encoders import Encoders
 from avssl.recipe_files import read_recipe
 from avssl.runs.reader import read_config, read_metrics

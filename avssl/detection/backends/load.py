@@ -5,13 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 from avssl.detection.backends.detector import Detector
+from avssl.detection.backends.exported import OPENVINO
 from avssl.detection.backends.torchvision import PREFIX, read_vision, weights_path
-from avssl.detection.backends.yolo import OPENVINO, read_yolo, yolo_files
+from avssl.detection.backends.yolo import EXPORT, SUFFIXES, read_yolo, yolo_files
 from avssl.detection.detector_io import CONFIG, folder_files, read_folder
 from avssl.errors import InputError
 from avssl.io.hashing import sha256
 
-ENDINGS = ("", ".pt", ".onnx", OPENVINO)
+ENDINGS = ("", *SUFFIXES, OPENVINO)
 KINDS = "a .pt or .onnx file, an OpenVINO folder, a folder of `avssl train-detector`, or torchvision/NAME:WEIGHTS"
 
 
@@ -54,9 +55,9 @@ def _is_ours(path: Path) -> bool:
     """
     if (path / CONFIG).is_file():
         return True
-    if (path.is_file() and path.suffix in (".pt", ".onnx")) or (path.is_dir() and any(path.glob("*.xml"))):
+    if (path.is_file() and path.suffix in SUFFIXES) or (path.is_dir() and any(path.glob("*.xml"))):
         return False
-    raise InputError(f"{path}: expected a detector: {KINDS}")
+    raise InputError(f"{path}: expected a detector: {KINDS}; {EXPORT}")
 
 
 def _path(model: str) -> Path:

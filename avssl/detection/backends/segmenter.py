@@ -73,10 +73,11 @@ def load_segmenter(model: str) -> Segmenter:
     path = Path(model)
     if not path.exists():
         raise InputError(f"{path}: no such segmenter here, and none is downloaded; give its file, or {PREFIX}NAME:PATH")
+    yolo = read_yolo(path)
     try:
-        return YoloSegmenter(read_yolo(path))
+        return YoloSegmenter(yolo)
     except InputError as error:
-        raise error if str(error).startswith(str(path)) else InputError(f"{path}: {error}") from error
+        raise InputError(f"{path}: {error}") from error
 
 
 def chosen(found: Instances, box: NDArray[np.float64] | None, label: str) -> int | None:

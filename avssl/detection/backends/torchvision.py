@@ -11,8 +11,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from avssl.detection.backends.detector import Detections, Detector
-from avssl.errors import InputError
+from avssl.errors import InputError, excerpt
 from avssl.io.hashing import sha256
+from avssl.io.tensor_files import SUFFIX, load_tensors, read_tensors
+from avssl.io.torch_files import read_torch
 from avssl.plugins import hint
 
 PREFIX = "torchvision/"
@@ -66,9 +68,9 @@ def read_vision(model: str) -> Vision:
     default = models.get_model_weights(name).DEFAULT
     network = models.get_model(name, weights=None, weights_backbone=None)
     try:
-        network.load_state_dict(_state(path))
-    except Exception as error:  # torch's pickles, safetensors and names that do not fit have errors of their own
-        raise InputError(f"{path}: not weights of {name}: {' '.join(str(error).split())[:200]}") from error
+        load_tensors(network, _state(path), str(path))
+    except InputError as error:
+        raise InputError(f"{path}: not weights of {name}: {excerpt(error).removeprefix(f'{path}: ')}") from error
     return Vision(network, list(default.meta["categories"]), f"torchvision-{name}", sha256(path))
 
 
@@ -96,14 +98,7 @@ def _downloaded(weights: Any) -> Path:
 
 
 def _state(path: Path) -> dict[str, Tensor]:
-    if path.suffix == ".safetensors":
-        from safetensors.torch import load_file
-
-        return load_file(path)
-    try:
-        state: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # of many kinds; some of torch's recommend to run what lies in the file
-        raise InputError(
-            "expected tensors alone, as `torch.save` or safetensors write them; nothing was run"
-        ) from error
+    state = read_tensors(path) if path.suffix == SUFFIX else read_torch(path)
+    if not isinstance(state, dict) or not all(isinstance(each, Tensor) for each in state.values()):
+        raise InputError(f"{path}: expected tensors by name, as a state dict of torchvision has them, got other values")
     return state

@@ -13,17 +13,20 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from avssl.detection.backends.detector import Detections, Detector
+from avssl.detection.backends.exported import load_export
 from avssl.detection.backends.ultralytics import ultralytics
 from avssl.detection.backends.ultralytics_checkpoint import read_checkpoint
-from avssl.errors import InputError
+from avssl.errors import InputError, excerpt, one_line
 from avssl.io.hashing import sha256
 
 GREY = 114 / 255
 """Padding value of images in the training of these networks."""
 BATCH = 16
 """Images per forward pass."""
-OPENVINO = "_openvino_model"
-"""Suffix of the name of an OpenVINO folder."""
+SUFFIXES = (".pt", ".onnx")
+"""Suffixes of the files that are read."""
+EXPORT = "export it where you trust it, `yolo export model=FILE format=onnx` (or openvino), and give the result"
+"""Advice for networks that are not read."""
 OVERLAP = 0.7
 """IoU threshold of non-maximum suppression: the predictor's default."""
 
@@ -46,8 +49,10 @@ class Yolo(Detector):
     def __init__(self, model: nn.Module | Path, name: str, digest: str, side: int = 640) -> None:
         self.name, self.sha256, self.side = name, digest, side
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        source = model if isinstance(model, nn.Module) else str(model)
-        backend = ultralytics().nn.autobackend.AutoBackend(source, self.device, verbose=False)
+        if isinstance(model, nn.Module):
+            backend = ultralytics().nn.autobackend.AutoBackend(model, self.device, verbose=False)
+        else:
+            backend = load_export(model, self.device)
         task = getattr(backend, "task", None) or "detect"
         if task not in ("detect", "segment", "pose"):
             raise InputError(f"expected a detector of objects, its task is {task!r}")
@@ -133,37 +138,37 @@ class Yolo(Detector):
 
 
 def read_yolo(path: Path) -> Yolo:
-    """A detector from a `.pt` checkpoint, an `.onnx` file or an OpenVINO folder; nothing is unpickled that runs code.
+    """A detector from a `.pt` checkpoint, an `.onnx` file or an OpenVINO folder; nothing in them is executed.
 
     Raises:
         InputError: it cannot be read, or is no detector.
     """
-    if path.is_dir() and not path.name.endswith(OPENVINO):
-        raise InputError(
-            f"{path}: ultralytics recognises OpenVINO folders by their names; rename it to {path.name}{OPENVINO}"
-        )
+    known = path.is_dir() or path.suffix in SUFFIXES
+    if not known or not path.exists():
+        raise InputError(f"{path}: expected a detector, {' or '.join(SUFFIXES)} file or OpenVINO folder; {EXPORT}")
     library = ultralytics()
-    digest = sha256(*yolo_files(path))
     try:
-        if path.suffix == ".pt":
-            network = read_checkpoint(path)
-            detector = Yolo(network, path.stem, digest, _side(network))
-        else:
-            detector = Yolo(path, path.stem, digest)
+        digest = sha256(*yolo_files(path))
+        detector = _read(path, digest)
         detector.try_out()
+    except OSError as error:
+        raise InputError(one_line(error)) from error
     except Exception as error:  # each format's library has errors of its own, from RuntimeError to protobuf's
-        reason = " ".join(str(error).split())[:200] or type(error).__name__
-        raise InputError(f"{path}: not a detector that ultralytics {library.__version__} reads: {reason}") from error
+        reason = excerpt(error).removeprefix(f"{path}: ")
+        advice = f"; {EXPORT}" if path.suffix == ".pt" else ""
+        raise InputError(
+            f"{path}: not a detector that ultralytics {library.__version__} reads: {reason}{advice}"
+        ) from error
     return detector
+
+
+def _read(path: Path, digest: str) -> Yolo:
+    if path.suffix != ".pt":
+        return Yolo(path, path.stem, digest)
+    found = read_checkpoint(path)
+    return Yolo(found.network, path.stem, digest, found.side)
 
 
 def yolo_files(path: Path) -> list[Path]:
     """The files whose hash is a detector's: itself, or those of an OpenVINO folder."""
     return sorted(each for each in path.iterdir() if each.suffix in (".bin", ".xml")) if path.is_dir() else [path]
-
-
-def _side(network: Any) -> int:
-    """Pixels that a network was trained at, as its checkpoint notes them."""
-    notes = getattr(network, "args", None)
-    noted = notes.get("imgsz", 640) if isinstance(notes, dict) else getattr(notes, "imgsz", 640)
-    return int(max(noted) if isinstance(noted, list | tuple) else noted)

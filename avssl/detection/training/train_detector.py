@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import tempfile
 import time
 from dataclasses import asdict, dataclass
@@ -13,6 +14,7 @@ from typing import Any
 import torch
 
 from avssl.datasets.manifest import Manifest, read_manifest
+from avssl.detection.backends.architectures import shipped_file
 from avssl.detection.backends.ultralytics import ultralytics, unchanged
 from avssl.detection.backends.ultralytics_checkpoint import read_checkpoint
 from avssl.detection.detector_io import Config, build, write_folder
@@ -100,7 +102,7 @@ def _train(dataset: Path, out: Path, config: DetectorConfig, progress: bool) -> 
         weights, measured = _trained(data, folder, config, progress)
         metrics = {name: float(measured[other]) for name, other in MEASURED.items()}
         metrics["seconds"] = time.perf_counter() - begin
-        write_folder(out, described, read_checkpoint(weights).state_dict())
+        write_folder(out, described, read_checkpoint(weights).network.state_dict())
     write_text(out / METRICS, json.dumps(metrics | {"trained": asdict(config)}, indent=1) + "\n")
     return metrics
 
@@ -118,10 +120,16 @@ def _split(dataset: Path, name: str) -> Manifest:
     return read_manifest(dataset, split=name)
 
 
+def _architecture(folder: Path, name: str) -> Path:
+    """Copy of a shipped architecture: of a name alone, ultralytics would read the file in the working folder."""
+    return Path(shutil.copy(shipped_file(name), folder / name))
+
+
 def _trained(data: Path, folder: Path, config: DetectorConfig, progress: bool) -> tuple[Path, dict[str, Any]]:
     """The last epoch's checkpoint, and its metrics."""
     settings = {
-        "model": config.architecture, "pretrained": False, "data": str(data), "imgsz": config.side,
+        "model": str(_architecture(folder, config.architecture)), "pretrained": False,
+        "data": str(data), "imgsz": config.side,
         "epochs": config.epochs, "batch": config.batch, "seed": config.seed, "deterministic": True,
         # Its own choice is four batches a step and a low rate: of the few steps here, next to nothing is learnt.
         "optimizer": "AdamW", "lr0": config.lr, "nbs": config.batch, "warmup_epochs": 1.0,

@@ -15,7 +15,8 @@ from avssl.config import FeatureConfig, ModelConfig, fill
 from avssl.datasets.dataset import Dataset
 from avssl.errors import InputError
 from avssl.io.atomic import replacing, write_text
-from avssl.models.encoder_io import load_tensors, read_format, read_tensors
+from avssl.io.format_version import read_format
+from avssl.io.tensor_files import load_tensors, read_tensors
 from avssl.models.encoders import Encoders
 from avssl.runs.run_folder import check_same
 from avssl.train.checkpoint import LAST

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from avssl.errors import InputError
+from avssl.io.tensor_files import load_tensors, read_tensors
 from avssl.models.cross_modal_transformer import CrossModalTransformer
-from avssl.models.encoder_io import load_tensors, read_tensors
 from avssl.models.encoders import Encoders
 from avssl.runs.run_folder import TASK
 

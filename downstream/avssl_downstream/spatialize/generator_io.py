@@ -13,7 +13,8 @@ from avssl import __version__
 from avssl.config import FeatureConfig, ModelConfig, fill
 from avssl.errors import InputError
 from avssl.io.atomic import replacing, write_text
-from avssl.models.encoder_io import load_tensors, read_format, read_tensors
+from avssl.io.format_version import read_format
+from avssl.io.tensor_files import load_tensors, read_tensors
 from avssl.models.encoders import Encoders
 from avssl.runs.reader import flat
 from avssl_downstream.spatialize.generator import Generator

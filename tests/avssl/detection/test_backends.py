@@ -191,6 +191,8 @@ def test_a_broken_export_is_refused_in_one_line(tmp_path, name, content):
     path = tmp_path / name
     path.parent.mkdir(exist_ok=True)
     path.write_bytes(content)
+    (tmp_path / "net_openvino_model").mkdir(exist_ok=True)
+    (tmp_path / "net_openvino_model" / "net.bin").write_bytes(b"")
     with pytest.raises(ValueError, match="not a detector that ultralytics") as caught:
         load_detector(str(tmp_path / Path(name).parts[0]))
     assert "\n" not in str(caught.value)
@@ -213,8 +215,11 @@ def test_an_openvino_folder_of_another_name_or_without_its_notes_is_told_what_to
     [
         ({"format": "other"}, "expected a detector of avssl"),
         ({"version": 2}, "made by a newer avssl"),
-        ({"labels": []}, "expected architecture, side, views and labels"),
-        ({"side": "large"}, "expected architecture, side, views and labels"),
+        ({"labels": []}, "expected 1 to 10000 labels, got []"),
+        ({"side": "large"}, "expected an input size of 1 to 8192 pixels, got large"),
+        ({"side": 10**9}, "expected an input size of 1 to 8192 pixels, got 1000000000"),
+        ({"labels": ["x" * 201]}, "expected labels 0 to 0 of 200 letters at most"),
+        ({"views": "all"}, "viewports or equirect as views"),
         ({"architecture": "../yolo11n.yaml"}, "expected an architecture of ultralytics"),
         ({"architecture": "yolo99n.yaml"}, "ships no detector 'yolo99n.yaml'"),
         ({"labels": ["one"]}, "not the weights of a yolo11n.yaml"),

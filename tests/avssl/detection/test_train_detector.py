@@ -1,6 +1,7 @@
 """A detector from random weights: what it learns from, and that the folder it leaves works."""
 
 import json
+import socket
 from importlib.util import find_spec
 
 import cv2
@@ -9,6 +10,7 @@ import pyarrow as pa
 import pytest
 
 from avssl.datasets.manifest import Manifest, Row, read_manifest
+from avssl.detection.backends.architectures import shipped_file
 from avssl.detection.detect_objects import detect_objects
 from avssl.detection.ground_truth import COLUMNS, FILE, read_truth
 from avssl.detection.object_index import read_settings
@@ -78,6 +80,12 @@ def test_trained_folder_is_a_detector_and_nothing_else_is_left(world, tmp_path, 
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.setenv("XDG_CONFIG_HOME", str(home))
     monkeypatch.setenv("MPLCONFIGDIR", str(tmp_path / "matplotlib"))
+    hostile = (
+        shipped_file("yolo11n.yaml").read_text() + f"\nactivation: open({str(tmp_path / 'ran')!r}, 'w') and nn.SiLU()\n"
+    )
+    for name in ("yolo11n.yaml", "yolo11.yaml"):  # of the working folder, which ultralytics would prefer
+        (here / name).write_text(hostile)
+    monkeypatch.setattr(socket, "getaddrinfo", _no_network)
     config = DetectorConfig(side=64, panoramas=6, held_out=2, epochs=1, batch=4)
     metrics = train_detector(world, tmp_path / "net", config, progress=False)
     assert set(metrics) == {"map50", "map50_95", "seconds"}
@@ -91,9 +99,15 @@ def test_trained_folder_is_a_detector_and_nothing_else_is_left(world, tmp_path, 
     about, looked = read_settings(detect_objects(world, str(tmp_path / "net"), progress=False))
     assert about.views == "equirect"
     assert set(looked) == {row.key for row in read_manifest(world)}
-    assert not [*here.iterdir(), *home.iterdir()]
+    assert sorted(each.name for each in here.iterdir()) == ["yolo11.yaml", "yolo11n.yaml"]
+    assert not [*home.iterdir()]
+    assert not (tmp_path / "ran").exists()
     with pytest.raises(ValueError, match="expected a new folder for the detector"):
         train_detector(world, tmp_path / "net", config, progress=False)
+
+
+def _no_network(*_, **__):
+    raise AssertionError("an address was looked up")
 
 
 @pytest.mark.parametrize(

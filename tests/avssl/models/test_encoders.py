@@ -216,7 +216,7 @@ def test_a_pickle_named_as_weights_is_an_error(folder):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("{", "expected JSON"),
+        ("{", "expected encoders in JSON, cannot be read"),
         ("[1]", "expected encoders of avssl"),
         ('{"architectures": ["BertModel"]}', "expected encoders of avssl"),
         ('{"format": "avssl-encoders", "version": 1}', "made by an older avssl .* train again"),
