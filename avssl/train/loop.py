@@ -6,6 +6,7 @@ import logging
 import math
 from contextlib import closing
 from dataclasses import asdict, dataclass, field, fields
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from avssl.models.runtime import single_process
 from avssl.train import checkpoint
 from avssl.train.collapse import collapse
 from avssl.train.data_timer import Batch, BatchSource, TimedBatches
+from avssl.train.distributed import on_first_rank
 from avssl.train.metric_logger import MetricLogger
 from avssl.train.optim import learning_rate, optimizer
 from avssl.train.signals import StopRequest
@@ -186,11 +188,13 @@ class Trainer:
         if not self.folder:
             return
         self.run.interval = self.logger.interval(self.fabric)
-        if self.fabric.is_global_zero:
-            self.logger.sync()
-            state = {"run": asdict(self.run), "task": self.task.state_dict(), "optimizer": self.optimizer.state_dict()}
-            state["precision"] = self.fabric.strategy.precision.state_dict()
-            checkpoint.save(self.folder / checkpoint.LAST, state)
+        on_first_rank(self.fabric, partial(self._write, self.folder / checkpoint.LAST))
+
+    def _write(self, path: Path) -> None:
+        self.logger.sync()
+        state = {"run": asdict(self.run), "task": self.task.state_dict(), "optimizer": self.optimizer.state_dict()}
+        state["precision"] = self.fabric.strategy.precision.state_dict()
+        checkpoint.save(path, state)
 
     def train(self, batches: BatchSource, stop: StopRequest, bar: StepProgress) -> bool:
         """Run the remaining steps; True if a signal stopped them."""
@@ -222,7 +226,7 @@ class Trainer:
         if self._due(self.config.log_every):
             self.log(batch, bar)
         if self._due(self.config.show_every) or self.run.step == 1:
-            self.logger.show(self.run.step, self.task, batch)
+            on_first_rank(self.fabric, lambda: self.logger.show(self.run.step, self.task, batch))
 
     def step(self, batch: Batch) -> dict[str, Tensor]:
         """Forward, backward, update."""
@@ -247,7 +251,8 @@ class Trainer:
         alive, warning = collapse(self.task, batch, self.fabric)
         self.run.scalars = {**self.logger.means(self.fabric, ends=ends), **alive}
         self.run.curve.append((self.run.step, self.run.scalars["loss"]))
-        self.logger.write(self.run.step, {**self.run.scalars, "lr": self.optimizer.param_groups[0]["lr"]})
+        scalars = {**self.run.scalars, "lr": self.optimizer.param_groups[0]["lr"]}
+        on_first_rank(self.fabric, lambda: self.logger.write(self.run.step, scalars))
         if warning and self.run.suspected:
             self.log_message(logging.WARNING, f"step {self.run.step}: {warning}")
         self.run.suspected = bool(warning) if ends else self.run.suspected
