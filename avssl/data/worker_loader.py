@@ -20,6 +20,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, get_worker_info
 
 from avssl.errors import InputError, is_input_error, one_line
+from avssl.io.interrupts import ENDING
 
 Job = TypeVar("Job")
 Batch = dict[str, Tensor]
@@ -144,8 +145,8 @@ def _has_shared_memory() -> bool:
 
 def _init_worker(worker: int) -> None:
     """A loader process computes on one core, and leaves signals to the process that trains, which ends it."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    for each in (signal.SIGINT, *ENDING):
+        signal.signal(each, signal.SIG_IGN)
     torch.set_num_threads(1)
     cv2.setNumThreads(0)
 

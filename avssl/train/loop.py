@@ -109,8 +109,8 @@ def fit(
 
     Raises:
         InputError: the loss is not finite, or the folder's checkpoint is of another network or another version.
-        SystemExit: with code 0, after saving, on SIGTERM or Ctrl-C.
-        KeyboardInterrupt: on SIGTERM or Ctrl-C without a folder to save in.
+        SystemExit: with code 0, after saving, on SIGTERM, SIGHUP or Ctrl-C.
+        KeyboardInterrupt: on SIGTERM, SIGHUP or Ctrl-C without a folder to save in.
     """
     trainer = Trainer(task, config, optim, folder, fabric or single_process(config.precision))
     if resume:
@@ -156,6 +156,8 @@ class Trainer:
 
     def stop_message(self) -> str:
         """Message for a stopped run: whether it is saved, and how to continue."""
+        if self.folder and not self.run.step:
+            return f"nothing to save yet, the same command begins anew in {self.folder}"
         return f"saved, the same command continues {self.folder}" if self.folder else "nothing is saved"
 
     def resume(self) -> None:

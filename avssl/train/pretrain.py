@@ -55,7 +55,7 @@ def pretrain(
         InputError: unknown task, options, features or weights; unusable data; a folder of another run, or one that
             another process writes to.
         OSError: something cannot be read or written.
-        SystemExit: with code 0, after saving, on SIGTERM or Ctrl-C.
+        SystemExit: with code 0, after saving, on SIGTERM, SIGHUP or Ctrl-C.
     """
     run_folder.check_place(folder)
     with distributed.first_process_holds(folder):
