@@ -11,7 +11,7 @@ import click
 
 from avssl import __version__, plugins
 from avssl.cli.catalog import list_installed
-from avssl.cli.detect import detect, train_detector
+from avssl.cli.detect import detect, detected, train_detector
 from avssl.cli.downstream import downstream
 from avssl.cli.embed import embed
 from avssl.cli.energy import energy_overlay
@@ -160,11 +160,8 @@ def prepare(root: Path, out: Path, layout: str, model: str | None, **options: An
         load_detector(model)  # an unreadable model raises before hours of work
     report = run(root, out, layout, **options)
     click.echo(report.text())
-    if model is not None and report.rows:
-        from avssl.detection.detect_objects import detect_objects as look
-
-        click.echo(look(out, model))
-    sys.exit(1 if report.failed else 0)
+    undetected = model is not None and bool(report.rows) and detected(out, model)
+    sys.exit(1 if report.failed or undetected else 0)
 
 
 @main.command(epilog=example("avssl bench --only crops --only rotation"))

@@ -12,14 +12,14 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import pad
-from torch.utils.data import default_collate
 
 from avssl.config import DataConfig
 from avssl.data.clip import Clip
-from avssl.data.worker_loader import Batch, in_loader, in_order
+from avssl.data.worker_loader import Batch, in_order
 from avssl.datasets.manifest import Manifest, Row
 from avssl.detection.object_index import Objects, read_objects
 from avssl.errors import InputError
+from avssl.io.loader_process import stacked
 from avssl.media import read_frames, read_resampled
 
 Views = Callable[[Clip, np.random.Generator], Batch]
@@ -148,8 +148,7 @@ class _Steps:
 
     def __call__(self, step: int) -> Batch:
         views = [self._views(self.manifest.rows[index], step) for index in self._indices(step)]
-        # `default_collate` stacks into shared memory; elsewhere that would be a copy more.
-        return default_collate(views) if in_loader() else _stacked(views)
+        return {name: stacked([each[name] for each in views]) for name in views[0]}
 
     def _views(self, row: Row, step: int) -> Batch:
         rng = np.random.default_rng((self.seed, step, crc32(row.key.encode())))
@@ -172,7 +171,3 @@ class _Steps:
 def permutation(clips: int, seed: int, epoch: int) -> np.ndarray:
     """Order of the clips in an epoch."""
     return np.random.default_rng((seed, epoch, crc32(b"epoch"))).permutation(clips)
-
-
-def _stacked(views: list[Batch]) -> Batch:
-    return {name: torch.stack([each[name] for each in views]) for name in views[0]}

@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 from rich.markup import escape
 from rich.table import Column, Table
 
 from avssl.datasets.manifest import Row
-from avssl.io.atomic import replacing, write_text
+from avssl.io.atomic import write_text
+from avssl.io.parquet_table import write_parquet
 from avssl.io.tables import table_text
 
 FACTS = ("key", "seconds", "sample_rate", "layout", "silent_channels", "azimuth", "elevation", "diffuseness")
@@ -91,8 +91,7 @@ class PrepareReport:
         write_text(self.out / REPORT, json.dumps(self.summary(), indent=1, allow_nan=False) + "\n")
         columns = {name: [getattr(each, name) for each in self.failures] for name in ("key", "source", "reason")}
         table = pa.table(columns, schema=pa.schema([(name, pa.string()) for name in columns]))
-        with replacing(self.out / FAILED) as part:
-            pq.write_table(table, part)
+        write_parquet(self.out / FAILED, table)
 
     def text(self) -> str:
         """The totals, the clips and the failures, as tables."""

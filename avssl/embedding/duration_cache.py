@@ -15,8 +15,8 @@ from avssl.embedding.cache_keys import CacheKeys
 from avssl.errors import MissingFileError
 from avssl.io.cache_folder import cache_folder
 from avssl.io.progress import ProgressBar
-from avssl.media import probe
-from avssl.media.streams import AudioReader, VideoReader
+from avssl.media.streams import AudioReader
+from avssl.media.video_reader import VideoReader
 
 FILE = "durations.jsonl"
 
@@ -68,8 +68,7 @@ def media_duration(path: Path, tower: str) -> float:
         raise MissingFileError(f"{path}: expected {tower}, there is no such file")
     if tower == "video":
         return VideoReader(path).length()
-    # Headers of streamed files hold no duration: then it is counted over all packets.
-    return AudioReader(path).seconds or probe(path).seconds
+    return AudioReader(path).length()
 
 
 def _known(file: Path) -> dict[str, float]:

@@ -17,9 +17,10 @@ from avssl.errors import InputError
 from avssl.io.folder_lock import file_lock
 from avssl.io.progress import track
 from avssl.media import write_spatial_mp4, write_video
-from avssl.media.channel_layouts import NAMES, ChannelLayout, check_name, declared_layout, infer_layout
+from avssl.media.channel_layouts import ChannelLayout, check_name, find_layout
 from avssl.media.projection_check import check_equirect
-from avssl.media.streams import AudioReader, VideoReader
+from avssl.media.streams import AudioReader
+from avssl.media.video_reader import VideoReader
 from avssl.media.video_writer import SLOWEST, require_writable
 from avssl.spatial.energy_map import energy_map
 from avssl.spatial.loudspeakers import downmix_stereo
@@ -113,8 +114,7 @@ def _open_field(path: Path, name: str) -> tuple[AudioReader, ChannelLayout]:
     audio = AudioReader(path)
     try:
         check_name(name)
-        declared = name in NAMES
-        layout = declared_layout(name, audio.channels) if declared else infer_layout(audio.channels, audio.codec)
+        layout = find_layout(name, audio.channels, audio.codec, audio.mark)
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
     return audio, layout

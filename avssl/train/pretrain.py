@@ -15,7 +15,8 @@ from torch import Tensor
 from avssl.config import RunConfig
 from avssl.data.clip_filter import filter_clips
 from avssl.data.loader import Batches, read_clip
-from avssl.datasets.manifest import Manifest
+from avssl.data.worker_loader import Batch, in_order
+from avssl.datasets.manifest import Manifest, Row
 from avssl.errors import InputError
 from avssl.io.atomic import durably_replacing
 from avssl.io.memory import peak_mb
@@ -241,8 +242,13 @@ def fit_statistics(encoders: Encoders, config: RunConfig, manifest: Manifest) ->
 def waveforms(manifest: Manifest, config: RunConfig, encoders: Encoders) -> Iterator[Tensor]:
     """Waveforms `(channels, samples)` of up to 96 clips spread over a manifest; always the same clips."""
     accepted = encoders.features.accepted
-    for row in manifest.rows[:: -(-len(manifest) // CLIPS_FOR_STATISTICS)]:
-        audio = read_clip(row, manifest.root, config.data, encoders.sample_rate, None).audio
+    rows = manifest.rows[:: -(-len(manifest) // CLIPS_FOR_STATISTICS)]
+
+    def read(row: Row) -> Batch:
+        return {"audio": read_clip(row, manifest.root, config.data, encoders.sample_rate, None).audio}
+
+    for row, batch in zip(rows, in_order(read, rows, config.data.workers), strict=True):
+        audio = batch["audio"]
         if len(audio) not in accepted:
             wanted = f"{encoders.features.name} starts from {' or '.join(map(str, accepted))} channels of sound"
             raise InputError(f"{manifest.root / row.audio}: {wanted}, this has {len(audio)}")

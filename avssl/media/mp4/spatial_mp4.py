@@ -23,7 +23,7 @@ from avssl.media.container_cache import Opened, open_stream, reading
 from avssl.media.mp4.faststart import finish
 from avssl.media.mp4.isobmff import Box
 from avssl.media.mp4.metadata import clear_sphere, entries, mark_ambisonics, mark_sphere
-from avssl.media.streams import VideoReader
+from avssl.media.video_reader import VideoReader
 from avssl.media.video_writer import require_folder, write_video
 from avssl.media.write_errors import writing
 
@@ -119,8 +119,7 @@ def _encode(path: Path, images: VideoReader) -> None:
     """Re-encode the video as H.264, upright, with square pixels."""
     rate = images.frame_rate or 25.0
     times = np.arange(max(1, round(images.length() * rate))) / rate
-    size = (_even(images.height), _even(images.height * images.aspect))
-    frames = (np.rot90(frame, images.turns) for frame in images.frames(list(times), size))
+    frames = images.frames(list(times), (_even(images.height), _even(images.width)))
     write_video(path, frames, rate, gop=GOP, crf=CRF)
 
 
