@@ -100,7 +100,7 @@ def test_an_exception_that_cannot_travel_keeps_its_text(pool):
 SCRIPT = """
     import sys, time
     from pathlib import Path
-    from avssl.datasets.prepare_report import printable
+    from avssl.printable_text import printable
     from avssl.io.process_pool import ordered_outcomes, outcomes
     print("once", flush=True)
     print([found for _, found in outcomes(printable, [Path("a"), Path("b")], 1)])
