@@ -11,10 +11,12 @@ from typing import Any
 import click
 from click.exceptions import NoArgsIsHelpError
 
+from avssl.cli.plain_streams import make_streams_plain
 from avssl.errors import is_input_error, one_line
 from avssl.io.interrupts import Stopped, exit_code, interrupt_on_signals
 from avssl.io.ranks import world_size
 from avssl.plugins import hint
+from avssl.printable_text import printable
 from avssl.renamed import COMMANDS, renamed_key
 
 
@@ -23,9 +25,17 @@ class UserError(click.ClickException):
 
     exit_code = 2
 
+    def __init__(self, message: str) -> None:
+        super().__init__(printable(message))
+
 
 class Commands(click.Group):
     """A group whose commands report mistakes of users in one line; `AVSSL_DEBUG=1` shows the traceback."""
+
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the command line; output that a terminal or file cannot encode is replaced, not a failure."""
+        make_streams_plain()
+        return super().main(*args, **kwargs)
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; usage errors, `InputError`, the system's `OSError`, signals, warnings: a line each."""

@@ -206,7 +206,7 @@ def _holder(path: Path) -> str:
 
 def _is_gone(path: Path) -> bool:
     """Whether the holder was a process of this machine that has ended."""
-    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError, OverflowError):
         note = _note(path)
         if note["host"] == platform.node():
             try:
