@@ -12,6 +12,8 @@ from __future__ import annotations
 import errno
 import reprlib
 
+from avssl.printable_text import printable
+
 _ENVIRONMENT = frozenset(
     getattr(errno, name)
     for name in (
@@ -56,5 +58,5 @@ def excerpt(value: object, most: int = 160) -> str:
 def one_line(error: BaseException) -> str:
     """An exception's message in one line; for an `OSError` of the operating system, its path and its reason."""
     if isinstance(error, OSError) and error.strerror:
-        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
-    return " ".join(str(error).split()) or type(error).__name__
+        return printable(f"{error.filename}: {error.strerror}" if error.filename else error.strerror)
+    return printable(" ".join(str(error).split()) or type(error).__name__)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,6 +18,7 @@ from avssl.datasets.manifest import Row
 from avssl.io.atomic import write_text
 from avssl.io.parquet_table import write_parquet
 from avssl.io.tables import table_text
+from avssl.printable_text import printable
 
 FACTS = ("key", "seconds", "sample_rate", "layout", "silent_channels", "azimuth", "elevation", "diffuseness")
 HEADINGS = ("seconds", "Hz", "layout", "silent", "azimuth", "elevation", "diffuse")
@@ -134,11 +134,6 @@ class PrepareReport:
         for failure in self.failures[:SHOWN]:
             table.add_row(escape(failure.source), escape(failure.reason))
         return table
-
-
-def printable(path: Path | str) -> str:
-    """A path as text that any file and terminal can take: bytes that are not UTF-8 are shown as such."""
-    return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 def by_key(failures: Sequence[Failure]) -> list[Failure]:

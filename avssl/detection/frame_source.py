@@ -8,11 +8,11 @@ from typing import NamedTuple
 
 from avssl.datasets.manifest import Manifest, Row
 from avssl.datasets.prepare_journal import ENTRIES
-from avssl.datasets.prepare_report import printable
 from avssl.errors import InputError
 from avssl.io.jsonl_journal import Entry, read_journal
 from avssl.io.listed_names import leads_out
 from avssl.media.video_reader import VideoReader
+from avssl.printable_text import printable
 from avssl.regular_files import is_regular
 
 ORIGINAL, PROXY = "original", "proxy"

@@ -14,13 +14,13 @@ from avssl.data.window_reader import Source
 from avssl.data.worker_loader import Batch, ErrorsAsResults, in_order, read_error
 from avssl.datasets.layouts.files import AUDIO_SUFFIXES, VIDEO_SUFFIXES, walk
 from avssl.datasets.manifest import NAME, read_manifest
-from avssl.datasets.prepare_report import printable
 from avssl.datasets.recording_keys import checksum
 from avssl.embedding.duration_cache import media_duration
 from avssl.errors import InputError
 from avssl.io.progress import ProgressBar
 from avssl.media import probe
 from avssl.media.streams import AudioReader
+from avssl.printable_text import utf8_text
 
 WINDOWS_PER_SOURCE = 512
 """Longer files become several sources, so that memory is flat."""
@@ -68,7 +68,7 @@ def find_media(root: Path, leave_out: Path) -> list[Medium]:
     if not files:
         raise InputError(f"{root}: expected media (.mp4, .webm, .avi, .wav, .flac, ...) below it, found none")
     names = [path.name if path == root else path.relative_to(root).as_posix() for path in files]
-    return [_medium(name, path) for name, path in zip(_printable(names), files, strict=True)]
+    return [_medium(name, path) for name, path in zip(_as_text(names), files, strict=True)]
 
 
 def find_windows(
@@ -106,9 +106,9 @@ def _below(root: Path, leave_out: Path) -> list[Path]:
     return sorted(path for path in paths if path.suffix.lower() in known)
 
 
-def _printable(names: Sequence[str]) -> list[str]:
+def _as_text(names: Sequence[str]) -> list[str]:
     """Names as text that any table takes; of names that print the same, those that are not UTF-8 get a checksum."""
-    texts = [printable(name) for name in names]
+    texts = [utf8_text(name) for name in names]
     times = Counter(texts)
     return [
         f"{text}#{checksum(Path(name))}" if text != name and times[text] > 1 else text

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import os
 import platform
+import shutil
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from safetensors import SafetensorError
 
 from avssl.errors import OutputError, first_line, one_line
 
 MARK = "part"
+SCRATCH = ".scratch"
+"""Suffix of folders for intermediate files."""
 
 
 @contextmanager
@@ -43,6 +47,21 @@ def replacing(path: Path, mode: int | None = None) -> Iterator[Path]:
 
 
 @contextmanager
+def scratch_folder(path: Path) -> Iterator[Path]:
+    """Folder for intermediate files beside a target, removed at the end of the body.
+
+    Leftovers of killed processes of this machine for the same target are removed.
+
+    Args:
+        path: target file.
+    """
+    sweep(path.parent, _glob(path.stem), SCRATCH)
+    prefix, suffix = f".{path.stem}.{MARK}-{platform.node()}-", f"-{os.getpid()}{SCRATCH}"
+    with TemporaryDirectory(suffix, prefix, path.parent, ignore_cleanup_errors=True) as folder:
+        yield Path(folder)
+
+
+@contextmanager
 def durably_replacing(path: Path) -> Iterator[Path]:
     """As `replacing`, with file and folder flushed to disk on return.
 
@@ -60,7 +79,7 @@ def durably_replacing(path: Path) -> Iterator[Path]:
 
 
 def sweep(folder: Path, stem: str = "*", suffix: str = "") -> None:
-    """Remove temporary files that killed processes of this machine left in a folder.
+    """Remove temporary files and folders that killed processes of this machine left in a folder.
 
     Args:
         folder: folder to sweep, not recursively.
@@ -69,7 +88,7 @@ def sweep(folder: Path, stem: str = "*", suffix: str = "") -> None:
     """
     for left in folder.glob(f".{stem}.{MARK}-{_glob(platform.node())}-*{suffix}"):
         if not _runs(left):
-            left.unlink(missing_ok=True)
+            shutil.rmtree(left, ignore_errors=True) if left.is_dir() else left.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -119,7 +119,8 @@ def walk(root: Path, exclude: Path | None = None) -> Iterator[tuple[Path, list[s
 
 def _visible(folder: Path) -> tuple[list[str], list[str]]:
     """The names of a folder's folders, linked ones included, and of all else, in order; hidden ones are left out."""
-    below, names = [], []
+    below: list[str] = []
+    names: list[str] = []
     with os.scandir(folder) as entries:
         for entry in entries:
             if not entry.name.startswith("."):

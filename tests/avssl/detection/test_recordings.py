@@ -8,8 +8,8 @@ import pytest
 from avssl.datasets.dataset import Recording
 from avssl.datasets.manifest import Manifest, Row
 from avssl.datasets.prepare_journal import fingerprint
-from avssl.datasets.prepare_report import printable
 from avssl.detection.frame_source import Recordings, lost_recordings
+from avssl.printable_text import printable
 
 
 def clip(key, source):
