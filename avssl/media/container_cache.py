@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Generic, Literal, TypeVar
 
@@ -144,7 +145,7 @@ def film_index(streams: Sequence[Any]) -> int:
 
 
 def warn_of_undecodable(path: Path, container: InputContainer, kind: Literal["video", "audio"], read: Any) -> None:
-    """Log the streams that are passed over because FFmpeg has no decoder for them.
+    """Log the streams that are passed over because FFmpeg has no decoder for them, once in a process.
 
     Args:
         path: the file, for the message.
@@ -154,10 +155,15 @@ def warn_of_undecodable(path: Path, container: InputContainer, kind: Literal["vi
     """
     for stream in _tracks(container, kind):
         if stream.codec_context is None:
-            logger.warning(
-                "%s: %s stream %d cannot be decoded (no decoder for it) and is passed over; stream %d (%s) is read",
-                path, kind, stream.index, read.index, read.codec_context.name,
-            )  # fmt: skip
+            _warn_once(
+                f"{path}: {kind} stream {stream.index} cannot be decoded (no decoder for it) and is passed over; "
+                f"stream {read.index} ({read.codec_context.name}) is read"
+            )
+
+
+@lru_cache(maxsize=4096)
+def _warn_once(message: str) -> None:
+    logger.warning("%s", message)
 
 
 class NoStreamError(InputError):
