@@ -5,11 +5,13 @@ from __future__ import annotations
 import logging
 import os
 import warnings
+from contextlib import suppress
 from typing import Any
 
 import click
 from click.exceptions import NoArgsIsHelpError
 
+from avssl.cli.stop_signals import StoppedError, stopped_by_signals
 from avssl.errors import is_input_error, one_line
 from avssl.plugins import hint
 from avssl.renamed import COMMANDS, renamed_key
@@ -28,9 +30,9 @@ class Commands(click.Group):
     """A group whose commands report mistakes of users in one line; `AVSSL_DEBUG=1` shows the traceback."""
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command; usage errors, `InputError`, the system's `OSError`, Ctrl-C, warnings: a line each."""
+        """Run the command; usage errors, `InputError`, the system's `OSError`, stop signals, warnings: a line each."""
         try:
-            with warnings.catch_warnings():
+            with stopped_by_signals(), warnings.catch_warnings():
                 warnings.showwarning = _show
                 return super().invoke(ctx)
         except BrokenPipeError:
@@ -39,9 +41,10 @@ class Commands(click.Group):
             raise
         except click.UsageError as error:
             raise UserError(_usage(error)) from error
-        except KeyboardInterrupt:
-            click.echo("Stopped: what is complete stays, nothing is half-written.", err=True)
-            raise SystemExit(STOPPED) from None
+        except KeyboardInterrupt as error:
+            with suppress(OSError):  # a terminal that is closed
+                click.echo("Stopped: what is complete stays, nothing is half-written.", err=True)
+            raise SystemExit(error.code if isinstance(error, StoppedError) else STOPPED) from None
         except Exception as error:
             if not is_input_error(error) or os.environ.get("AVSSL_DEBUG"):
                 raise

@@ -26,7 +26,8 @@ from avssl.io.ranks import is_first_process
 
 PATH = click.Path(path_type=Path)
 SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
-EPILOG = f"""Exit codes: 0 done; 1 some files failed and are listed; 2 wrong input, in one line; 130 stopped by Ctrl-C.
+EPILOG = f"""Exit codes: 0 done; 1 some files failed and are listed; 2 wrong input, in one line; 130 stopped by Ctrl-C,
+143 by SIGTERM, 129 by a closed terminal.
 
 {example("avssl list", "avssl pretrain --task avsa --features foa-iv", "avssl downstream correspondence --help")}"""
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from avssl.io.atomic import naming
 from avssl.io.settings import require_same
 
 HEADER = "settings"
@@ -50,7 +51,7 @@ class JsonlJournal:
         return self
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        with self._file:
+        with naming(self.path), self._file:
             if not self.entries:
                 self.path.unlink(missing_ok=True)
 
@@ -88,8 +89,9 @@ class JsonlJournal:
         return found
 
     def _write(self, line: Entry) -> None:
-        self._file.write(json.dumps(line) + "\n")
-        self._file.flush()
+        with naming(self.path):
+            self._file.write(json.dumps(line) + "\n")
+            self._file.flush()
 
 
 def read_journal_settings(path: Path) -> dict[str, Any] | None:
