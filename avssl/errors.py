@@ -12,6 +12,8 @@ from __future__ import annotations
 import errno
 import reprlib
 
+from avssl.printable_text import printable
+
 _ENVIRONMENT = frozenset(
     getattr(errno, name)
     for name in (
@@ -76,5 +78,5 @@ def one_line(error: BaseException) -> str:
     if is_memory_error(error):
         return f"too little memory: {excerpt(error)}; smaller batches or fewer workers take less"
     if isinstance(error, OSError) and error.strerror:
-        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
-    return " ".join(str(error).split()) or type(error).__name__
+        return printable(f"{error.filename}: {error.strerror}" if error.filename else error.strerror)
+    return printable(" ".join(str(error).split()) or type(error).__name__)

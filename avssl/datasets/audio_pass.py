@@ -11,15 +11,12 @@ from torch import Tensor
 
 from avssl.datasets.audio_stats import FoaStats, StereoStats
 from avssl.errors import InputError
-from avssl.media.channel_layouts import NAMES, PAIRS, check_pair, declared_layout, infer_layout
+from avssl.media.channel_layouts import PAIRS, check_pair, find_layout
 from avssl.media.numbered_audio import NumberedAudio
-from avssl.media.probe import packets_end
+from avssl.media.probe import check_length
 from avssl.media.streams import AudioReader
 from avssl.media.wav_writer import write_wav
 from avssl.spatial.resample import BLOCK, resample_blocks
-
-LOST = 0.5
-"""Tolerance in seconds, on top of a tenth of the length, by which a file may be shorter than its header states."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +57,7 @@ def analyze_audio(path: Path, name: str, longest: float) -> AudioSummary:
         stats = StereoStats(audio.sample_rate)
         _accumulate(audio, longest, _identity, stats, energy)
         return AudioSummary(audio, name, _identity, 2, stats, stats.silent_channels())
-    layout = declared_layout(name, audio.channels) if name in NAMES else infer_layout(audio.channels, audio.codec)
+    layout = find_layout(name, audio.channels, audio.codec, audio.mark)
     field = FoaStats(audio.sample_rate)
     _accumulate(audio, longest, layout.to_ambix, field, energy)
     layout.check_unused(energy)
@@ -89,23 +86,6 @@ def _accumulate(
 
 def _identity(audio: Tensor) -> Tensor:
     return audio
-
-
-def check_length(path: Path, found: float, promised: float, stated: bool = True) -> None:
-    """Reject a file that is much shorter than its header states.
-
-    Args:
-        path: the file.
-        found: seconds of the stream.
-        promised: seconds by the header.
-        stated: whether the header states them for this stream alone; else another stream may last so long.
-
-    Raises:
-        InputError: the file is truncated.
-    """
-    least = 0.9 * promised - LOST
-    if found < least and (stated or packets_end(path) < least):
-        raise InputError(f"{path}: expected {promised:.1f} s, the file breaks off after {found:.1f} s")
 
 
 def write_analyzed_audio(target: Path, summary: AudioSummary, seconds: float, sample_rate: int) -> None:

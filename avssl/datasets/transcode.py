@@ -11,18 +11,20 @@ from pathlib import Path
 
 import torch
 
-from avssl.datasets.audio_pass import AudioSummary, analyze_audio, check_length, write_analyzed_audio
+from avssl.datasets.audio_pass import AudioSummary, analyze_audio, write_analyzed_audio
 from avssl.datasets.audio_stats import StereoStats
 from avssl.datasets.dataset import PROJECTIONS, Recording
 from avssl.datasets.manifest import Row
-from avssl.datasets.prepare_report import Failure, printable
-from avssl.errors import InputError
+from avssl.datasets.prepare_report import Failure
+from avssl.errors import InputError, first_line, is_input_error, one_line
 from avssl.io.atomic import sync
 from avssl.media.channel_layouts import check_name
 from avssl.media.image_sequence import ImageSequence
+from avssl.media.probe import check_length
 from avssl.media.projection_check import check_equirect, check_flat
 from avssl.media.video_reader import VideoReader
 from avssl.media.video_writer import write_video
+from avssl.printable_text import printable
 
 MEDIA = "media"
 PARTIAL = ".partial"
@@ -113,8 +115,10 @@ def prepare_one(job: Job) -> Row | Failure:
 
 def failure(job: Job, reason: BaseException | str) -> Failure:
     """A recording's row in `failed.parquet`."""
-    text = str(reason) or type(reason).__name__
-    return Failure(job.recording.key, printable(job.video), printable(text.splitlines()[0]))
+    if isinstance(reason, BaseException):
+        # Names may have line ends; other libraries' messages may have several lines.
+        reason = one_line(reason) if is_input_error(reason) else first_line(reason)
+    return Failure(job.recording.key, printable(job.video), printable(reason))
 
 
 def _prepare(job: Job, video: Path, wave: Path) -> Row:

@@ -100,7 +100,9 @@ def _frames(path: Path, manifest: Manifest) -> str:
 
 def _warn_if_empty(path: Path) -> Path:
     """Return the file; warn where no clip has objects, since guided crops are random then."""
-    if not pq.ParquetFile(path).metadata.num_rows:
+    with path.open("rb") as file:
+        empty = not pq.ParquetFile(file).metadata.num_rows
+    if empty:
         logger.warning("%s: no objects in any clip; crops guided by them are random", path)
     return path
 

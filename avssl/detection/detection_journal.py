@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -12,7 +13,14 @@ import pyarrow as pa
 
 from avssl.datasets.manifest import Manifest, Row
 from avssl.detection.frame_source import Panoramas
-from avssl.detection.object_index import SCHEMA, DetectedTimes, DetectionSettings, read_settings, write_objects
+from avssl.detection.object_index import (
+    SCHEMA,
+    DetectedTimes,
+    DetectionSettings,
+    parse_times,
+    read_settings,
+    write_objects,
+)
 from avssl.detection.preview import write_overlay
 from avssl.detection.tiling import SphereDetections
 from avssl.errors import InputError
@@ -95,6 +103,14 @@ class DetectionJournal(JsonlJournal):
 
 
 def _parsed(entry: Entry) -> Entry:
+    parse_times(entry["looked"])
+    for *numbers, label, score in entry["rows"]:
+        if (
+            len(numbers) + 2 != len(FACTS)
+            or not isinstance(label, str)
+            or not all(map(math.isfinite, (*numbers, score)))
+        ):
+            raise ValueError(entry["key"])
     return {name: entry[name] for name in FIELDS}
 
 

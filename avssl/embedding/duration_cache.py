@@ -13,6 +13,7 @@ from pathlib import Path
 import torch
 
 from avssl.data.worker_loader import Batch, in_order
+from avssl.datasets.audio_pass import check_length
 from avssl.embedding.cache_keys import CacheKeys
 from avssl.errors import MissingFileError
 from avssl.io.atomic import naming
@@ -61,8 +62,13 @@ def cached_durations(
     return [known[names[path]] for path in paths]
 
 
-def media_duration(path: Path, tower: str) -> float:
+def media_duration(path: Path, tower: str, *, whole: bool = False) -> float:
     """Seconds of the audio (tower audio) or of the frames (tower video) of a file.
+
+    Args:
+        path: the file.
+        tower: audio or video.
+        whole: refuse a file that breaks off long before the end that its header states.
 
     Raises:
         InputError: it is broken, or has no such stream.
@@ -70,9 +76,11 @@ def media_duration(path: Path, tower: str) -> float:
     """
     if not path.is_file():
         raise MissingFileError(f"{path}: expected {tower}, there is no such file")
-    if tower == "video":
-        return VideoReader(path).length()
-    return AudioReader(path).length()
+    reader = VideoReader(path) if tower == "video" else AudioReader(path)
+    seconds = reader.length()
+    if whole:
+        check_length(path, seconds, reader.seconds, reader.stated)
+    return seconds
 
 
 def _known(file: Path) -> dict[str, float]:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import errno
 import os
 import platform
+import shutil
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from safetensors import SafetensorError
 
@@ -19,6 +21,8 @@ TORCH_WRITER = "inline_container"
 """In the `RuntimeError` into which torch.save turns a full disk."""
 UNSYNCED = (errno.EINVAL, errno.EROFS, errno.ENOTSUP)
 """Errors of file systems that cannot flush, as some network folders."""
+SCRATCH = ".scratch"
+"""Suffix of folders for intermediate files."""
 
 
 @contextmanager
@@ -49,6 +53,21 @@ def replacing(path: Path, mode: int | None = None) -> Iterator[Path]:
             part.replace(path)
     finally:
         part.unlink(missing_ok=True)
+
+
+@contextmanager
+def scratch_folder(path: Path) -> Iterator[Path]:
+    """Folder for intermediate files beside a target, removed at the end of the body.
+
+    Leftovers of killed processes of this machine for the same target are removed.
+
+    Args:
+        path: target file.
+    """
+    sweep(path.parent, _glob(path.stem), SCRATCH)
+    prefix, suffix = f".{path.stem}.{MARK}-{platform.node()}-", f"-{os.getpid()}{SCRATCH}"
+    with TemporaryDirectory(suffix, prefix, path.parent, ignore_cleanup_errors=True) as folder:
+        yield Path(folder)
 
 
 @contextmanager
@@ -106,7 +125,7 @@ def sync(path: Path) -> None:
 
 
 def sweep(folder: Path, stem: str = "*", suffix: str = "") -> None:
-    """Remove temporary files that killed processes of this machine left in a folder.
+    """Remove temporary files and folders that killed processes of this machine left in a folder.
 
     Args:
         folder: folder to sweep, not recursively.
@@ -115,7 +134,7 @@ def sweep(folder: Path, stem: str = "*", suffix: str = "") -> None:
     """
     for left in folder.glob(f".{stem}.{MARK}-{_glob(platform.node())}-*{suffix}"):
         if not _runs(left):
-            left.unlink(missing_ok=True)
+            shutil.rmtree(left, ignore_errors=True) if left.is_dir() else left.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import mmap
 import multiprocessing
 import os
@@ -88,9 +89,11 @@ class Worker:
             WorkerDiedError: the process is dead.
         """
         try:
-            number, outcome = self.pipe.recv()
+            number, outcome, messages = self.pipe.recv()
         except (EOFError, ConnectionError, FileNotFoundError) as error:  # also from tensors whose owner is gone
             raise WorkerDiedError from error
+        for name, level, message in messages:
+            logging.getLogger(name).log(level, "%s", message)
         if number == READY:
             self.ready = True
             return None
@@ -144,21 +147,45 @@ def _serve(
     if init:
         init()
     with contextlib.suppress(EOFError, ConnectionError):
-        pipe.send((READY, None))
+        pipe.send((READY, None, []))
+        logged = _Logged(inherited=note is not None)
         while True:
             number, job = pipe.recv()
             if note is not None:
                 note[0] = 0
-            pipe.send_bytes(_message(number, work, job))
+            pipe.send_bytes(_message(number, work, job, logged))
 
 
-def _message(number: int, work: Callable[[Any], Any], job: Any) -> Any:
+class _Logged(logging.Handler):
+    """Messages of a spawned process, which has no handlers of its own, for its parent to log.
+
+    Args:
+        inherited: the process is a fork, whose handlers show its messages.
+    """
+
+    def __init__(self, inherited: bool) -> None:
+        super().__init__(logging.WARNING)
+        self.messages: list[tuple[str, int, str]] = []
+        if not inherited:
+            logging.getLogger("avssl").addHandler(self)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep a message."""
+        self.messages.append((record.name, record.levelno, record.getMessage()))
+
+    def taken(self) -> list[tuple[str, int, str]]:
+        """The messages since the last call."""
+        taken, self.messages = self.messages, []
+        return taken
+
+
+def _message(number: int, work: Callable[[Any], Any], job: Any, logged: _Logged) -> Any:
     try:
-        return ForkingPickler.dumps((number, work(job)))
+        return ForkingPickler.dumps((number, work(job), logged.taken()))
     except BaseException as error:
         found = _travelling(error)
         found.add_note(traceback.format_exc())  # a traceback does not travel between processes, notes do
-        return ForkingPickler.dumps((number, found))
+        return ForkingPickler.dumps((number, found, logged.taken()))
 
 
 def _travelling(error: BaseException) -> BaseException:

@@ -14,10 +14,11 @@ from torch import Tensor
 from avssl.errors import InputError
 from avssl.io.worker_process import note_file
 from avssl.media.audio_decode import decode_segment, select_channels, stream_rate
+from avssl.media.sound_file import SUFFIXES, open_sound
 from avssl.regular_files import check_regular
 from avssl.spatial.resample import resample, segment_with_context
 
-LIBSNDFILE = {".wav", ".flac", ".caf", ".aif", ".aiff", ".w64", ".rf64", ".ogg"}
+LIBSNDFILE = SUFFIXES | {".ogg"}
 """Suffixes read by libsndfile, which keeps the stored order of 8-channel ogg files."""
 
 
@@ -93,12 +94,9 @@ def audio_rate(path: Path, stream: int = 0) -> int:
     """
     check_regular(path, "sound")
     if path.suffix.lower() in LIBSNDFILE and stream == 0:
-        try:
-            with soundfile.SoundFile(path) as file:
-                if file.subtype != "OPUS":
-                    return int(file.samplerate)
-        except soundfile.LibsndfileError:
-            pass  # as in `_read`
+        with open_sound(path) as file:
+            if file is not None and file.subtype != "OPUS":
+                return int(file.samplerate)
     return stream_rate(path, stream)
 
 
@@ -111,13 +109,10 @@ def _read(path: Path, start: float, seconds: float, channels: Sequence[int] | No
     check_regular(path, "sound")
     note_file(path)
     if path.suffix.lower() in LIBSNDFILE and stream == 0:
-        try:
-            with soundfile.SoundFile(path) as file:
-                if file.subtype == "OPUS":
-                    return decode_segment(path, start, seconds, channels, stream)
+        with open_sound(path) as file:
+            if file is not None and file.subtype != "OPUS":
                 return _seek_and_read(path, file, start, seconds, channels), file.samplerate
-        except soundfile.LibsndfileError:
-            pass  # a caf or wav with a codec unsupported by libsndfile: FFmpeg reports the error
+    # Otherwise a caf or wav with a codec unsupported by libsndfile: FFmpeg reports the error.
     return decode_segment(path, start, seconds, channels, stream)
 
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Generic, Literal, TypeVar
 
@@ -24,6 +25,7 @@ from av.video.stream import VideoStream
 
 from avssl.errors import InputError
 from avssl.io.worker_process import note_file
+from avssl.media.native_layouts import declare_discrete, release_channel_maps
 from avssl.regular_files import check_regular
 
 logger = logging.getLogger(__name__)
@@ -51,6 +53,10 @@ class Opened(Generic[S]):
     origin: int
     """Time stamp of the file's 0 s."""
     reformatter: VideoReformatter = field(default_factory=VideoReformatter)
+    sample_rate: int = 0
+    """Hz of the first audio frame, as decoded; 0 until it is."""
+    channels: int = 0
+    """Number of channels of the first audio frame, as decoded; 0 until it is."""
     size: tuple[int, int] | None = None
     """Displayed `(height, width)` of the frames of `video_decode`; None until the first one is decoded."""
     anchor: float | None = None
@@ -112,7 +118,9 @@ def open_container(path: Path) -> InputContainer:
     note_file(path)
     with reading(path):
         # `file:` keeps a colon in a name from being taken for a protocol; HMDB51 has tags that are not UTF-8.
-        return av.open(f"file:{path}", metadata_errors="ignore")
+        container = av.open(f"file:{path}", metadata_errors="ignore")
+    release_channel_maps(container)
+    return container
 
 
 def streams_of(container: InputContainer, kind: Literal["video", "audio"]) -> list[Any]:
@@ -137,7 +145,7 @@ def film_index(streams: Sequence[Any]) -> int:
 
 
 def warn_of_undecodable(path: Path, container: InputContainer, kind: Literal["video", "audio"], read: Any) -> None:
-    """Log the streams that are passed over because FFmpeg has no decoder for them.
+    """Log the streams that are passed over because FFmpeg has no decoder for them, once in a process.
 
     Args:
         path: the file, for the message.
@@ -147,10 +155,15 @@ def warn_of_undecodable(path: Path, container: InputContainer, kind: Literal["vi
     """
     for stream in _tracks(container, kind):
         if stream.codec_context is None:
-            logger.warning(
-                "%s: %s stream %d cannot be decoded (no decoder for it) and is passed over; stream %d (%s) is read",
-                path, kind, stream.index, read.index, read.codec_context.name,
-            )  # fmt: skip
+            _warn_once(
+                f"{path}: {kind} stream {stream.index} cannot be decoded (no decoder for it) and is passed over; "
+                f"stream {read.index} ({read.codec_context.name}) is read"
+            )
+
+
+@lru_cache(maxsize=4096)
+def _warn_once(message: str) -> None:
+    logger.warning("%s", message)
 
 
 class NoStreamError(InputError):
@@ -185,6 +198,8 @@ def open_stream(path: Path, kind: type[S], index: int | None = 0) -> Opened[S]:
     except InputError:
         container.close()
         raise
+    if isinstance(stream, AudioStream):
+        declare_discrete(stream.codec_context)
     # Frame threads deadlock when a loop over frames is left early; loaders use the cores by processes.
     stream.codec_context.thread_count = 1
     tick = Fraction(stream.time_base or Fraction(1, av.time_base))

@@ -17,8 +17,11 @@ from av.video.stream import VideoStream as _Video
 
 from avssl.errors import InputError
 from avssl.media.container_cache import open_container, reading, streams_of
+from avssl.media.native_layouts import opus_family
 from avssl.media.stream_timeline import ROUNDING
 
+LOST = 0.5
+"""Tolerance in seconds, on top of a tenth of the length, by which a file may be shorter than its header states."""
 _TAGGED = re.compile(r"(\d{1,9}):(\d\d):(\d\d(?:\.\d{1,12})?)")
 """Statistics tag DURATION of mkvmerge and FFmpeg, the end of the stream: 00:00:06.000000000."""
 
@@ -64,6 +67,10 @@ class AudioStreamInfo:
     """FFmpeg's channel layout name, such as quad or 5.1; ambisonics have none."""
     start: float
     """Seconds from the file's beginning to the first sample."""
+    track: int = 0
+    """Index among all sound tracks of the file, undecodable ones included."""
+    opus_family: int = -1
+    """Channel mapping family of Opus (RFC 7845); -1 for other codecs."""
 
 
 @dataclass(frozen=True)
@@ -134,6 +141,8 @@ def audio_header(stream: _Audio) -> AudioStreamInfo:
         codec=stream.codec_context.name,
         layout=stream.codec_context.layout.name,
         start=_start(stream),
+        track=[each.index for each in stream.container.streams if each.type == "audio"].index(stream.index),
+        opus_family=opus_family(stream.codec_context),
     )
 
 
@@ -180,6 +189,23 @@ def packets_end(path: Path) -> float:
     """
     with reading(path), open_container(path) as container:
         return _last_end(container)
+
+
+def check_length(path: Path, found: float, promised: float, stated: bool = True) -> None:
+    """Reject a file that is much shorter than its header states.
+
+    Args:
+        path: the file.
+        found: seconds of the stream.
+        promised: seconds by the header.
+        stated: whether the header states them for this stream alone; else another stream may last so long.
+
+    Raises:
+        InputError: the file is truncated.
+    """
+    least = 0.9 * promised - LOST
+    if found < least and (stated or packets_end(path) < least):
+        raise InputError(f"{path}: expected {promised:.1f} s, the file breaks off after {found:.1f} s")
 
 
 def _last_end(container: InputContainer) -> float:

@@ -26,6 +26,8 @@ _PROJECTIONS = ("equirectangular", "cubemap", "cropped equirectangular", "half e
                 "fisheye", "parametric immersive")  # fmt: skip
 _STEREO = ("", "side-by-side", "top-bottom", "frame-sequential", "checkerboard", "side-by-side", "interlaced", "column",
            TWO_VIEW)  # fmt: skip
+_ONE_EYE = (1, 2)
+"""FFmpeg's AVStereo3DView: left, right."""
 # ProjectionType and StereoMode of Matroska (RFC 9559). A rectangular projection is the default, and carries rotations.
 _MATROSKA = ("", "equirectangular", "cubemap", "mesh")
 _MATROSKA_STEREO = ("", "left-right", "bottom-top", "top-bottom", "checkerboard", "checkerboard", "interlaced",
@@ -90,7 +92,7 @@ def _side_data(frame: VideoFrame, one_view: bool) -> DeclaredProjection:
             name = _PROJECTIONS[kind] if kind < len(_PROJECTIONS) else f"projection {kind}"
             projection = describe_projection(name, cropped=False, turned=any(pose))
         elif data.type == Type.STEREO3D:
-            kind = struct.unpack("<i", bytes(data)[:4])[0]
+            kind, view = struct.unpack("<i4xi", bytes(data)[:12])
             stereo = _STEREO[kind] if kind < len(_STEREO) else f"mode-{kind}"
-            stereo = "" if one_view and stereo == TWO_VIEW else stereo
+            stereo = "" if stereo == TWO_VIEW and (one_view or view in _ONE_EYE) else stereo
     return DeclaredProjection(projection, stereo)

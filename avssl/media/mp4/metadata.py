@@ -30,11 +30,13 @@ class Ambisonics:
 
     order: int
     channel_map: tuple[int, ...]
-    """Ambisonic component (ACN) of each channel of the track."""
+    """Channel of each ambisonic component, in ACN order: 0 2 3 1 for W X Y Z; head-locked stereo follows."""
     ordering: str = "ACN"
     normalisation: str = "SN3D"
     head_locked: bool = False
     """Whether head-locked stereo follows the ambisonic channels."""
+    kind: int = 0
+    """Ambisonic type; the RFC defines 0, periphonic."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,7 @@ def read_spatial(path: Path | str) -> Spatial:
     if header is None:
         raise InputError(f"{path}: expected an mp4 or mov, it has no moov box")
     try:
-        audio_streams = [_ambisonics(box) for entry in entries(header) for box in entry.all(b"SA3D")]
+        audio_streams = [parse_ambisonics(box) for entry in entries(header) for box in entry.all(b"SA3D")]
         spheres = [sphere for track in header.all(b"trak") if (sphere := _sphere(track))]
     except struct.error as error:
         raise InputError(f"{path}: expected an mp4, its spatial metadata boxes are broken") from error
@@ -134,7 +136,12 @@ def _is_xml(box: Box) -> bool:
     return box.kind == b"uuid" and box.body[:16] == XML
 
 
-def _ambisonics(box: Box) -> Ambisonics:
+def parse_ambisonics(box: Box) -> Ambisonics:
+    """Content of an SA3D box.
+
+    Raises:
+        struct.error: a broken box.
+    """
     _, kind, order, ordering, normalisation, count = struct.unpack_from(">BBIBBI", box.body)
     channel_map = struct.unpack_from(f">{count}I", box.body, 12) if count <= len(box.body) else ()
     return Ambisonics(
@@ -143,6 +150,7 @@ def _ambisonics(box: Box) -> Ambisonics:
         "ACN" if ordering == 0 else f"ordering {ordering}",
         "SN3D" if normalisation == 0 else f"normalisation {normalisation}",
         bool(kind & 0x80),
+        kind & 0x7F,
     )
 
 

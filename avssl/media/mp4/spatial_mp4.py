@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator
 from heapq import merge
 from itertools import chain, islice
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import av
@@ -17,7 +16,7 @@ from av.video.stream import VideoStream
 from torch import Tensor
 
 from avssl.errors import InputError
-from avssl.io.atomic import replacing
+from avssl.io.atomic import replacing, scratch_folder
 from avssl.media.audio_encode import decode_time, encoded
 from avssl.media.container_cache import Opened, open_stream, reading
 from avssl.media.mp4.faststart import finish
@@ -87,8 +86,8 @@ def write_spatial_mp4(
         if _is_copied(source, header, COPIED[target.suffix.lower()]):
             _mux(target, part, source, header.stream, blocks, len(first), sample_rate, codec)
         else:
-            with writing(target), TemporaryDirectory(prefix=f".{target.stem}-", dir=target.parent) as folder:
-                video = Path(folder) / "video.mp4"
+            with writing(target), scratch_folder(target) as folder:
+                video = folder / "video.mp4"
                 _encode(video, header)
                 _mux(target, part, video, 0, blocks, len(first), sample_rate, codec)
         with writing(target):

@@ -76,7 +76,7 @@ def _mono_mix(path: Path, audio: AudioReader, mix: str) -> Callable[[Tensor], Te
 def _first_order(path: Path, audio: AudioReader) -> Callable[[Tensor], Tensor]:
     """The function from all channels of a file to ambiX W, Y, Z, X."""
     try:
-        return infer_layout(audio.channels, audio.codec).to_ambix
+        return infer_layout(audio.channels, audio.codec, audio.mark).to_ambix
     except InputError as error:
         expected = str(error).partition(";")[0]  # what follows is advice for `prepare`
         raise InputError(f"{path}: {expected}") from error

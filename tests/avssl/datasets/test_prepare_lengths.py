@@ -7,9 +7,9 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from avssl.datasets.audio_pass import check_length
 from avssl.datasets.manifest import read_manifest
 from avssl.datasets.prepare import prepare
+from avssl.media.probe import check_length
 
 RATE = 24000
 

@@ -1,5 +1,6 @@
 """Worker processes and what kills them."""
 
+import logging
 import os
 import signal
 import subprocess
@@ -99,7 +100,7 @@ def test_an_exception_that_cannot_travel_keeps_its_text(pool):
 SCRIPT = """
     import sys, time
     from pathlib import Path
-    from avssl.datasets.prepare_report import printable
+    from avssl.printable_text import printable
     from avssl.io.process_pool import ordered_outcomes, outcomes
     print("once", flush=True)
     print([found for _, found in outcomes(printable, [Path("a"), Path("b")], 1)])
@@ -146,3 +147,15 @@ def test_workers_end_with_their_parent_in_silence(pool, blow):
     _, said = run.communicate(timeout=30)
     assert said.count("Traceback") == (blow == signal.SIGINT)  # of the script itself
     assert not psutil.wait_procs(children, timeout=5)[1]
+
+
+def warned(number):
+    logging.getLogger("avssl.media").warning("file %d is odd", number)
+    logging.getLogger("avssl.media").info("nothing to see")
+    return number
+
+
+def test_warnings_of_workers_are_logged_by_the_process_that_has_handlers(caplog):
+    with caplog.at_level(logging.INFO, "avssl"):
+        assert sorted(result for _, result in outcomes(warned, [1, 2], 2)) == [1, 2]
+    assert sorted(caplog.messages) == ["file 1 is odd", "file 2 is odd"]
