@@ -20,7 +20,7 @@ from avssl.spatial.resample import resample, segment_with_context
 
 BLOCK = 1 << 20
 """Frames that are read at once."""
-SHORTAGE = 0.5
+SHORTAGE = 0.1
 """Seconds by which a lossy file may be shorter than its header states."""
 LIBSNDFILE = SUFFIXES | {".ogg"}
 """Suffixes read by libsndfile, which keeps the stored order of 8-channel ogg files."""
