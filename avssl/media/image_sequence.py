@@ -40,8 +40,7 @@ class ImageSequence:
         self.height, self.width = decoded(self.files[0]).shape[:2]
         self.aspect = self.width / self.height
         self.projection = self.stereo = ""
-        self.turns = 0
-        self.seconds = self.length()
+        self.seconds, self.stated = self.length(), True
 
     def length(self) -> float:
         """Duration in seconds; the last image lasts the median interval."""
