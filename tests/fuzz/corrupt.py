@@ -2,15 +2,16 @@
 
     python tests/fuzz/corrupt.py embed --count 200 --seed 1 --keep failing
 
-A file survives if the command ends within a minute and 2 GB, without traceback and with a documented exit code; a refusal
-is one line with the name of the file, good files beside it come out as without it, and nothing is left half-written.
+A file survives if the command ends within a minute and 2 GB, without traceback and with a documented exit code; a
+refusal is one line with the name of the file, good files beside it come out as without it, and nothing is left
+half-written.
 """
 
 from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -73,7 +74,9 @@ def try_batch(command: Command, cases: list[Case], place: Path, tally: Tally) ->
         if not any(fault for number, fault in together.items()):
             return
         if not tally.faults.get(command.name):
-            tally.note(command.name, f"{cases[0].number}..{cases[-1].number} together", next(iter(together.values())), 0)
+            tally.note(
+                command.name, f"{cases[0].number}..{cases[-1].number} together", next(iter(together.values())), 0
+            )
         return
     for each in cases:
         kept = tuple(path for path in (place / "in").rglob(f"{each.number}*")) if faults.get(each.number) else ()

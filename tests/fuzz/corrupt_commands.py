@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -13,7 +12,7 @@ import numpy as np
 import pyarrow.parquet as pq
 from folders import difference, digest, left_beside
 from forked import SECONDS, Ended, run
-from small_media import AUDIO, IMAGES, VIDEO, suffix
+from small_media import AUDIO, IMAGES, suffix
 
 GOOD = ("h264-aac.mp4", "h264-flac.mkv")
 """Kinds of the good files beside damaged ones."""
@@ -79,7 +78,9 @@ class Prepare(Command):
             place, "-q", "prepare", place / "in", place / "out", "--layout", *layout, "--workers", 1, "--height", 64,
             files=len(cases) + 2,
         )  # fmt: skip
-        fault = fault or left_beside(place / "out", ("manifest.parquet", "failed.parquet", "report.json", "prepared.jsonl", "media"))
+        fault = fault or left_beside(
+            place / "out", ("manifest.parquet", "failed.parquet", "report.json", "prepared.jsonl", "media")
+        )
         fault = fault or difference(before, digest(place / "in"))
         if fault:
             return {each.number: fault for each in cases} or {-1: fault}, False
@@ -93,7 +94,7 @@ class Prepare(Command):
             media = digest(out / "media")
             good = difference(self.right[images], {name: media[name] for name in self.right[images] if name in media})
             if good:
-                return {number: f"good files beside: {good}" for number in faults}, False
+                return dict.fromkeys(faults, f"good files beside: {good}"), False
         return faults, True
 
     def _fault(self, key: str, rows: dict, failed: dict, out: Path) -> str:
@@ -132,7 +133,9 @@ def _row_fault(row: dict, out: Path) -> str:
         return f"{samples} samples, the row says {row['seconds']} s"
     with av.open(str(out / row["video"])) as file:
         frames = sum(1 for _ in file.decode(video=0))
-    return "" if abs(frames / row["frame_rate"] - row["seconds"]) <= 1 / row["frame_rate"] + 0.01 else f"{frames} frames"
+    return (
+        "" if abs(frames / row["frame_rate"] - row["seconds"]) <= 1 / row["frame_rate"] + 0.01 else f"{frames} frames"
+    )
 
 
 class Embed(Command):
@@ -169,7 +172,7 @@ class Embed(Command):
             return {each.number: fault for each in cases} or {-1: fault}, False
         found = _embeddings(out)
         if any(key not in found or not np.allclose(found[key], value, 1e-3, 1e-4) for key, value in self.right.items()):
-            return {number: "embeddings of the good files beside differ" for number in names} or {-1: "differ"}, False
+            return dict.fromkeys(names, "embeddings of the good files beside differ") or {-1: "differ"}, False
         return {number: self._fault(name, found) for number, name in names.items()}, True
 
     def _fault(self, name: str, found: dict) -> str:
@@ -266,7 +269,8 @@ def write_encoders(folder: Path) -> None:
 
 HEAD_SETTINGS = (
     "generator_options.stft_frames=32", "generator_options.output_seconds=0.2", "generator_options.n_fft=512",
-    "generator_options.bands=16", "generator_options.tracks=4", "generator_options.units=8", "generator_options.hop=256",
+    "generator_options.bands=16", "generator_options.tracks=4", "generator_options.units=8",
+    "generator_options.hop=256",
     "generator_options.rows=32", "generator_options.columns=64", "clips=10", "clip_seconds=1", "batch=4", "workers=0",
     "max_clips=1", "train.steps=2", "train.precision=32-true", "optim.warmup=0",
 )  # fmt: skip

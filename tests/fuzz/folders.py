@@ -20,7 +20,7 @@ Digest = dict[str, str]
 
 def leftovers(folder: Path) -> list[str]:
     """Paths below a folder that a command should have removed."""
-    return sorted(name for name in _names(folder) if LEFT.search(os.path.basename(name)))
+    return sorted(name for name in _names(folder) if LEFT.search(Path(name).name))
 
 
 def left_beside(folder: Path, allowed: Iterable[str]) -> str:
@@ -105,5 +105,5 @@ def _names(folder: Path) -> list[str]:
     """Paths relative to a folder, of all files and folders below it."""
     found = []
     for place, below, files in os.walk(folder):
-        found += [os.path.relpath(os.path.join(place, name), folder) for name in (*below, *files)]
+        found += [(Path(place) / name).relative_to(folder).as_posix() for name in (*below, *files)]
     return sorted(found)

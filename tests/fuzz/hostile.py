@@ -1,9 +1,9 @@
-"""Manifests, lists, encoder folders, checkpoints, recipes and HRIR files with hostile contents, through what reads them.
+"""Hostile manifests, lists, encoder folders, checkpoints, recipes and HRIR files, through what reads them.
 
     python tests/fuzz/hostile.py manifest encoders --count 200 --seed 1
 
-An input survives if the command ends within a minute and 2 GB, without traceback, with a documented exit code, and in one
-line where it refuses. Nothing in the input is executed, and no file outside its folder is read or written.
+An input survives if the command ends within a minute and 2 GB, without traceback, with a documented exit code, and in
+one line where it refuses. Nothing in the input is executed.
 """
 
 from __future__ import annotations
@@ -99,7 +99,8 @@ class Lists(Inputs):
 
     def write(self, place: Path, rng: Generator) -> str:
         shutil.copytree(self.shared / "actions", place / "data")
-        lists = sorted((place / "data" / "ucfTrainTestlist").glob("*01.txt")) + [place / "data/ucfTrainTestlist/classInd.txt"]
+        folder = place / "data" / "ucfTrainTestlist"
+        lists = [*sorted(folder.glob("*01.txt")), folder / "classInd.txt"]
         path = lists[rng.integers(len(lists))]
         return f"{path.name}: {change_line(path, rng)}"
 
@@ -187,7 +188,13 @@ class Recipes(Inputs):
         return title
 
     def command(self, place: Path) -> tuple[object, ...]:
-        given = (*TRAIN, "train.steps=1", "data.workers=0", "probe.enabled=false", f"data.manifest={self.shared}/scenes")
+        given = (
+            *TRAIN,
+            "train.steps=1",
+            "data.workers=0",
+            "probe.enabled=false",
+            f"data.manifest={self.shared}/scenes",
+        )
         more = (part for each in given for part in ("--set", each))
         return "pretrain", "--recipe", place / "mine.yaml", *more, "--out", place / "run"
 
@@ -208,7 +215,19 @@ class Hrirs(Inputs):
         return title
 
     def command(self, place: Path) -> tuple[object, ...]:
-        return "synth", "stage", place / "out", "--clips", 1, "--seconds", 0.5, "--hrirs", place / "head.sofa", "--workers", 1
+        return (
+            "synth",
+            "stage",
+            place / "out",
+            "--clips",
+            1,
+            "--seconds",
+            0.5,
+            "--hrirs",
+            place / "head.sofa",
+            "--workers",
+            1,
+        )
 
 
 KINDS: dict[str, Callable[[Path], Inputs]] = {

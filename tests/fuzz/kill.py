@@ -2,9 +2,9 @@
 
     python tests/fuzz/kill.py pretrain embed --count 30 --seed 1
 
-A trial starts a command, sends SIGKILL, SIGTERM, SIGINT (Ctrl-C) or SIGHUP (a closed terminal) at a random moment of its
-duration, once or several times, and then lets it end. It survives if all files are as without the kills, metrics included
-(times and speeds apart), no temporary file and no process is left, and no traceback was printed.
+A trial starts a command, sends SIGKILL, SIGTERM, SIGINT (Ctrl-C) or SIGHUP (a closed terminal) at a random moment of
+its duration, once or several times, and then lets it end. It survives if all files are as without the kills, metrics
+included (times and speeds apart), no temporary file and no process is left, and no traceback was printed.
 """
 
 from __future__ import annotations
@@ -50,7 +50,9 @@ def result(trial: Path) -> Digest:
     return digest(trial / "out", READERS) | {"scalars": curves(trial / "out")}
 
 
-def interrupted(command: Killable, trial: Path, shared: Path, moment: float, number: signal.Signals) -> tuple[Ended, str]:
+def interrupted(
+    command: Killable, trial: Path, shared: Path, moment: float, number: signal.Signals
+) -> tuple[Ended, str]:
     """Start a command, send it a signal after so many seconds, and wait; with the fault."""
     running = start(command, trial, shared)
     time.sleep(moment)
@@ -69,7 +71,9 @@ def finished(command: Killable, trial: Path, shared: Path) -> str:
     return ended.fault((0,))
 
 
-def attempt(command: Killable, trial: Path, shared: Path, wanted: Digest, length: float, rng: np.random.Generator) -> tuple[str, str]:
+def attempt(
+    command: Killable, trial: Path, shared: Path, wanted: Digest, length: float, rng: np.random.Generator
+) -> tuple[str, str]:
     """Kill a command once or several times, let it end, and compare; returns what was done, and the fault."""
     make_ready(command, trial, shared)
     done = []

@@ -1,10 +1,11 @@
-"""Commands on a disk that fills up, with a limit on file sizes, or with little memory: one line, and nothing half-written.
+"""Commands on a disk that fills up, with a limit on file sizes, or with little memory: one line, nothing half-written.
 
     python tests/fuzz/limits.py full-disk memory --count 20 --seed 1
 
-A trial runs a command of `kill.py` under a limit at a random size. It survives if the command ends as documented, with one
-line and no traceback, and if the same command without the limit, in the same folder, then ends with the files of an
-unlimited run. The full disk is a tmpfs in a mount namespace of its own (`unshare`); where that is not allowed, it is left out.
+A trial runs a command of `kill.py` under a limit at a random size. It survives if the command ends as documented, with
+one line and no traceback, and if the same command without the limit, in the same folder, then ends with the files of an
+unlimited run. The full disk is a tmpfs in a mount namespace of its own (`unshare`); where that is not allowed, it is
+left out.
 """
 
 from __future__ import annotations
@@ -14,7 +15,6 @@ import resource
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -23,7 +23,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 import numpy as np
 from folders import Digest, difference, leftovers
 from forked import Ended, Running, warm_up
-from kill import finished, make_ready, result, start
+from kill import finished, make_ready, result
 from kill_commands import COMMANDS, Killable, write_shared
 from tally import Tally, arguments, parsed, workplace
 
@@ -44,7 +44,7 @@ def in_namespace() -> str:
     if tried.returncode:
         return tried.stderr.strip() or "mounting is not allowed"
     os.environ[INSIDE] = "1"
-    os.execvp(command[0], [*command, sys.executable, *sys.argv])
+    return os.execvp(command[0], [*command, sys.executable, *sys.argv])
 
 
 def bytes_below(folder: Path) -> int:
@@ -94,7 +94,9 @@ class FileSize(Limit):
 
     def run(self, command: Killable, rng: np.random.Generator) -> tuple[str, Ended]:
         size = max(4096, int(rng.uniform(0.01, 1.05) * self.most))
-        return f"{size} bytes a file", self.start(command, lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (size, size)))
+        return f"{size} bytes a file", self.start(
+            command, lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+        )
 
 
 class Memory(Limit):
@@ -114,12 +116,16 @@ class Memory(Limit):
 LIMITS = {"full-disk": FullDisk, "file-size": FileSize, "memory": Memory}
 
 
-def attempt(kind: str, command: Killable, place: Path, wanted: Digest, sizes: tuple[int, int], rng: np.random.Generator) -> tuple[str, str, Ended]:
+def attempt(
+    kind: str, command: Killable, place: Path, wanted: Digest, sizes: tuple[int, int], rng: np.random.Generator
+) -> tuple[str, str, Ended]:
     """Run under a limit, then without; returns the limit, the fault, and the limited command."""
     trial, shared = place / "tmpfs" / "trial", place / "shared"
     make_ready(command, trial, shared)
     title, ended = LIMITS[kind](trial, shared, *sizes).run(command, rng)
-    fault = ended.fault((0, 1, 2)) or (f"exit code 1: {ended.text[-200:]}" if ended.code == 1 and command.name not in ("prepare", "embed") else "")
+    fault = ended.fault((0, 1, 2)) or (
+        f"exit code 1: {ended.text[-200:]}" if ended.code == 1 and command.name not in ("prepare", "embed") else ""
+    )
     left = leftovers(trial / "out")
     fault = fault or (f"left over: {', '.join(left[:4])}" if left else "")
     fault = fault or finished(command, trial, shared) or difference(wanted, result(trial))

@@ -1,4 +1,4 @@
-"""Small media files, 0.8 s each: 128 x 64 pixels at 10 frames/s, first-order sound at 24 kHz where the format has it."""
+"""Small media files, 0.8 s each: 128 x 64 pixels at 10 frames/s, first-order sound at 24 kHz."""
 
 from __future__ import annotations
 

@@ -51,7 +51,9 @@ class Tally:
         print("\n| trial | tried | survived | slowest, s | largest process, MB |\n| --- | ---: | ---: | ---: | ---: |")
         for row, tried in self.tried.items():
             survived = tried - len(self.faults.get(row, ()))
-            print(f"| {row} | {tried} | {survived} | {self.seconds.get(row, 0):.1f} | {self.megabytes.get(row, 0):.0f} |")
+            print(
+                f"| {row} | {tried} | {survived} | {self.seconds.get(row, 0):.1f} | {self.megabytes.get(row, 0):.0f} |"
+            )
         tried, lost = sum(self.tried.values()), sum(map(len, self.faults.values()))
         print(f"\ntried {tried}, survived {tried - lost}, {time.monotonic() - self.began:.0f} s", flush=True)
         return int(lost > 0)

@@ -3,8 +3,8 @@
     python tests/fuzz/together.py pretrain report --count 20 --seed 1
 
 A trial starts a command twice, the second at a random moment of the first one's duration, half of the time with another
-setting. It survives if one or both end well and the other is refused in one line, and if the files, after the command that
-ended well is run again, are those of one command alone: never the config of one and the weights of the other.
+setting. It survives if one or both end well, one that does not is refused in one line, and the files are those of one
+command alone: never the config of one and the weights of the other.
 """
 
 from __future__ import annotations
@@ -73,7 +73,9 @@ def two_parts(trial: Path, shared: Path, rng: np.random.Generator) -> tuple[str,
     if fault := next((fault for end in ends if (fault := end.fault((0, 2)))), ""):
         return title, fault
     filled = into.read_text().count("| --- |")
-    return title, "" if filled == sum(not end.code for end in ends) else f"{filled} parts of {sum(not e.code for e in ends)}"
+    return title, "" if filled == sum(
+        not end.code for end in ends
+    ) else f"{filled} parts of {sum(not e.code for e in ends)}"
 
 
 def main() -> int:
@@ -88,7 +90,9 @@ def main() -> int:
             alone = None if name == "report-parts" else Alone(COMMANDS[name], trial, shared)
             for number in range(options.first, options.first + options.count):
                 rng = np.random.default_rng([options.seed, number])
-                title, fault = attempt(COMMANDS[name], trial, shared, alone, rng) if alone else two_parts(trial, shared, rng)
+                title, fault = (
+                    attempt(COMMANDS[name], trial, shared, alone, rng) if alone else two_parts(trial, shared, rng)
+                )
                 tally.note(name, f"{number} {title}", fault)
     return tally.report()
 
