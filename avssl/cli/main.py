@@ -26,7 +26,8 @@ from avssl.io.ranks import is_first_process
 
 PATH = click.Path(path_type=Path)
 SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
-EPILOG = f"""Exit codes: 0 done; 1 some files failed and are listed; 2 wrong input, in one line; 130 stopped by Ctrl-C.
+EPILOG = f"""Exit codes: 0 done; 1 some files failed and are listed; 2 wrong input, in one line; 130 stopped by Ctrl-C,
+143 by SIGTERM, 129 by SIGHUP.
 
 {example("avssl list", "avssl pretrain --task avsa --features foa-iv", "avssl downstream correspondence --help")}"""
 
@@ -85,8 +86,8 @@ def pretrain(
 ) -> None:
     """Train audio and video encoders on a pretext task.
 
-    Any key below is a flag; a recipe's value holds where no flag is given. SIGTERM and Ctrl-C save the run, exit code
-    0; the same command continues it.
+    Any key below is a flag; a recipe's value holds where no flag is given. SIGTERM, SIGHUP (a closed terminal) and
+    Ctrl-C save the run, exit code 0; the same command continues it.
     """
     from avssl.config import RunConfig
     from avssl.recipe_files import resolve
