@@ -24,7 +24,7 @@ from forked import warm_up
 from small_media import AUDIO, IMAGES, VIDEO, write_samples
 from tally import Tally, arguments, parsed, workplace
 
-BATCH = 20
+BATCH = 50
 """Damaged files in one folder, of the commands that take a folder."""
 
 

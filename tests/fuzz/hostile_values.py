@@ -127,7 +127,8 @@ def change_line(path: Path, rng: Generator) -> str:
     fields = lines[place].decode().replace("\t", " \t").split(" ")
     new: tuple[bytes, ...] = (
         b"", b"\0\n", b"\xff\xfe\n", b"a" * 10**6 + b"\n", b"../../outside/x.avi 1\n", b"/etc/passwd 1\n",
-        b"\xef\xbb\xbf", lines[place] * 2, lines[place][:-2], b" " + lines[place], lines[place].replace(b".", b"\0"), b"-1 -1\n",
+        b"\xef\xbb\xbf", lines[place] * 2, lines[place][:-2], b" " + lines[place], lines[place].replace(b".", b"\0"),
+        b"-1 -1\n",
     )  # fmt: skip
     if rng.random() < 0.5:
         fields[rng.integers(len(fields))] = str(hostile_value(rng, "x"))
