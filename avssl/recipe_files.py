@@ -10,6 +10,7 @@ from omegaconf import OmegaConf
 from avssl.config import RunConfig, check_keys, fill
 from avssl.errors import InputError
 from avssl.plugins import hint
+from avssl.regular_files import check_regular
 from avssl.yaml_files import read_yaml
 
 T = TypeVar("T")
@@ -39,6 +40,8 @@ def recipe_path(name: str) -> Path:
     for path in (Path(name), recipes_folder() / f"{name}.yaml"):
         if path.is_file():
             return path
+    if Path(name).exists() and not Path(name).is_dir():
+        check_regular(Path(name), "a recipe")
     shipped = shipped_recipes()
     raise InputError(f"no recipe {name!r}{hint(name, shipped)}; shipped: {', '.join(shipped)}")
 
