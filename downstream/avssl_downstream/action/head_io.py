@@ -13,7 +13,7 @@ from torch import Tensor
 from avssl import __version__
 from avssl.config import FeatureConfig, ModelConfig, fill
 from avssl.datasets.dataset import Dataset
-from avssl.errors import InputError
+from avssl.errors import InputError, excerpt
 from avssl.io.atomic import replacing, write_text
 from avssl.io.format_version import read_format
 from avssl.io.tensor_files import load_tensors, read_tensors
@@ -21,7 +21,7 @@ from avssl.models.encoders import Encoders
 from avssl.runs.run_folder import check_same
 from avssl.train.checkpoint import LAST
 from avssl_downstream.action.options import ActionOptions
-from avssl_downstream.classification.probes import Classifier, classifier_from_state
+from avssl_downstream.classification.probes import Classifier, check_state, classifier_from_state
 
 CONFIG = "config.json"
 WEIGHTS = "action.safetensors"
@@ -117,8 +117,12 @@ def load_head(folder: Path, settings: Any) -> tuple[ActionClassifier, ActionOpti
     )
     tensors = read_tensors(folder / WEIGHTS)
     load_tensors(encoders.video, _under("video.", tensors), str(folder / WEIGHTS))
-    classifier = classifier_from_state(_under("classifier.", tensors))
-    return ActionClassifier(encoders.eval(), classifier, tuple(config["classes"])), options
+    classes, state = tuple(config["classes"]), _under("classifier.", tensors)
+    try:
+        check_state(state, encoders.video_width, len(classes))
+    except InputError as error:
+        raise InputError(f"{folder / WEIGHTS}: {error}") from error
+    return ActionClassifier(encoders.eval(), classifier_from_state(state), classes), options
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -126,6 +130,9 @@ def _read(path: Path) -> dict[str, Any]:
     missing = [name for name in ("classes", "options", "model", "features") if name not in config]
     if missing:
         raise InputError(f"{path}: expected the sections classes, options, model and features; {missing[0]} is missing")
+    classes = config["classes"]
+    if not isinstance(classes, list) or not classes or not all(isinstance(each, str) for each in classes):
+        raise InputError(f"{path}: expected a list of names as classes, got {excerpt(classes)}")
     return config
 
 
