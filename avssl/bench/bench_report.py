@@ -19,7 +19,7 @@ from avssl.io.atomic import write_text
 from avssl.io.cores import usable_cores
 from avssl.io.tables import table_text
 
-TUNING = ("GLIBC_TUNABLES", "MALLOC_", "LD_PRELOAD", "OMP_", "MKL_", "KMP_", "OPENBLAS_")
+TUNING = ("GLIBC_TUNABLES", "MALLOC_", "LD_PRELOAD", "OMP_", "GOMP_", "MKL_", "KMP_", "OPENBLAS_")
 """Prefixes of environment variables that affect speed."""
 
 

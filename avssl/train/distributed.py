@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -19,6 +20,9 @@ from avssl.io.ranks import is_first_process, world_size
 from avssl.models.runtime import launch_fabric, single_process
 
 T = TypeVar("T")
+
+LETTING_GO = 0.2
+"""Seconds for the threads of gloo to let go of tensors; they need the interpreter's lock for that."""
 
 
 @contextmanager
@@ -37,9 +41,9 @@ def processes(precision: str) -> Iterator[Fabric]:
     try:
         yield fabric
     except SystemExit:  # all were asked to stop
-        _part()
+        leave_process_group()
         raise
-    _part()
+    leave_process_group()
 
 
 @contextmanager
@@ -91,7 +95,12 @@ def on_first_rank(fabric: Fabric, work: Callable[[], T]) -> T:
     return cast(T, outcome)
 
 
-def _part() -> None:
+def leave_process_group() -> None:
+    """Destroy the process group, once all ranks are here; nothing without one.
+
+    An interpreter that ends while a thread of gloo still holds a tensor aborts the process (SIGABRT), after its work.
+    """
     if dist.is_initialized():
         dist.barrier()
+        time.sleep(LETTING_GO)
         dist.destroy_process_group()

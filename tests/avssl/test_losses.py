@@ -12,6 +12,7 @@ from torch import Tensor, distributed, multiprocessing, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from avssl.losses import alignment_accuracy, alignment_loss, gather, info_nce
+from avssl.train.distributed import leave_process_group
 
 
 def embeddings(*shape: int, seed: int = 0) -> tuple[Tensor, Tensor]:
@@ -139,7 +140,7 @@ def one_of_two(rank: int, folder: str) -> None:
     loss.backward()
     found = torch.cat([each.grad.flatten() for each in towers.parameters() if each.grad is not None])
     torch.save({"loss": loss.detach(), "gradient": found}, Path(folder, f"{rank}.pt"))
-    distributed.destroy_process_group()
+    leave_process_group()
 
 
 @pytest.mark.heavy

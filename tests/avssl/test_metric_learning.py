@@ -12,6 +12,7 @@ from torch.nn.parallel import DistributedDataParallel
 from avssl import metric_learning
 from avssl.losses import alignment_loss, info_nce
 from avssl.metric_learning import MetricLearningLoss, alignment_negatives
+from avssl.train.distributed import leave_process_group
 
 CPU = torch.device("cpu")
 WORKING = [each.strip() for each in metric_learning._known("losses").split(",")]
@@ -178,7 +179,7 @@ def one_of_two(rank: int, folder: str) -> None:
     loss.backward()
     found = torch.cat([each.grad.flatten() for each in towers.parameters() if each.grad is not None])
     torch.save({"loss": loss.detach(), "gradient": found}, Path(folder, f"{rank}.pt"))
-    distributed.destroy_process_group()
+    leave_process_group()
 
 
 @pytest.mark.heavy
