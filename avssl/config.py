@@ -266,7 +266,8 @@ def check_choice(key: str, value: str, known: Sequence[str]) -> None:
         InputError: it is not.
     """
     if value not in known:
-        raise InputError(f"{key} is {', '.join(filter(None, known))}, not {value!r}{hint(value, known)}")
+        shown = excerpt(value)
+        raise InputError(f"{key} is {', '.join(filter(None, known))}, not {shown!r}{hint(shown, known)}")
 
 
 def check_choices(config: Any, section: str = "") -> None:

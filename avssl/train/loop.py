@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from contextlib import closing
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +16,14 @@ from torch import Tensor, nn
 from avssl.config import OptimConfig, TrainConfig
 from avssl.errors import InputError
 from avssl.io.memory import keep_freed
+from avssl.io.tensor_files import is_finite
 from avssl.models.runtime import single_process
 from avssl.train import checkpoint
 from avssl.train.collapse import collapse
 from avssl.train.data_timer import Batch, BatchSource, TimedBatches
 from avssl.train.metric_logger import MetricLogger
 from avssl.train.optim import learning_rate, optimizer
+from avssl.train.saved_values import read_fields
 from avssl.train.signals import StopRequest
 from avssl.train.step_progress import StepProgress
 from avssl.train.sync_batchnorm import convert_sync_batchnorm
@@ -31,6 +33,12 @@ logger = logging.getLogger(__name__)
 
 SMOOTHING = 0.98
 """Weight of the earlier losses in the moving average."""
+
+NOT_SAVED = (
+    "nothing of it is saved, an earlier checkpoint stays. "
+    "A lower optim.lr, optim.clip_norm=1 or train.precision=32-true may help"
+)
+"""End of errors about a run that diverges."""
 
 
 @dataclass
@@ -169,7 +177,13 @@ class Trainer:
             raise InputError(f"{path}: at step {self.run.step} here, at {first} in the first process; share the folder")
 
     def save(self) -> None:
-        """Write the last checkpoint; only the first process writes."""
+        """Write the last checkpoint; only the first process writes.
+
+        Raises:
+            InputError: a weight is not finite; the checkpoint before is left as it is.
+        """
+        if not is_finite(self.task):
+            raise InputError(f"a weight is infinite or NaN after step {self.run.step}; {NOT_SAVED}")
         if self.folder and self.fabric.is_global_zero:
             state = {"run": asdict(self.run), "task": self.task.state_dict(), "optimizer": self.optimizer.state_dict()}
             state["precision"] = self.fabric.strategy.precision.state_dict()
@@ -246,21 +260,17 @@ class Trainer:
     def _finite(self, loss: Tensor) -> float:
         value = float(loss)
         if not math.isfinite(value):
-            raise InputError(
-                f"the loss is {value} at step {self.run.step + 1}; nothing of it is saved. "
-                "A lower optim.lr, optim.clip_norm=1 or train.precision=32-true may help"
-            )
+            raise InputError(f"the loss is {value} at step {self.run.step + 1}; {NOT_SAVED}")
         return value
 
 
 def _resumed(path: Path, state: dict[str, Any]) -> TrainState:
-    expected, got = {each.name for each in fields(TrainState)}, set(state)
-    if got != expected:
+    try:
+        return read_fields(TrainState, state)
+    except InputError as error:
         raise InputError(
-            f"{path}: written by another version of avssl, its run state differs in {', '.join(sorted(got ^ expected))}"
-            "; train in a new folder"
-        )
-    return TrainState(**state)
+            f"{path}: written by another version of avssl, or spoiled: {error}; train in a new folder"
+        ) from error
 
 
 def _clips(batch: Batch) -> int:

@@ -167,8 +167,8 @@ def check_state(state: Mapping[str, Tensor], width: int, classes: int) -> None:
         InputError: tensors are missing, or of other shapes, types or ranges.
     """
     known, count = (len(state[name]) if name in state and state[name].ndim else 0 for name in ("known", "labels"))
-    expected = {"known": (known,), "mean": (width,), "scale": (width,)}
-    linear = {"weight": (known, width), "bias": (known,)}
+    expected: dict[str, tuple[int, ...]] = {"known": (known,), "mean": (width,), "scale": (width,)}
+    linear: dict[str, tuple[int, ...]] = {"weight": (known, width), "bias": (known,)}
     expected |= {"rows": (count, width), "labels": (count,), "neighbours": ()} if "rows" in state else linear
     shapes = {name: tuple(each.shape) for name, each in state.items()}
     if shapes != expected:
@@ -188,7 +188,7 @@ def check_state(state: Mapping[str, Tensor], width: int, classes: int) -> None:
 def _are_distinct(known: Tensor, classes: int) -> bool:
     """Whether they are two or more different class indices."""
     found = sorted(set(known.tolist()))
-    return len(found) == len(known) >= 2 and 0 <= found[0] and found[-1] < classes
+    return len(found) == len(known) >= 2 and found[0] >= 0 and found[-1] < classes
 
 
 def _finite(embeddings: Tensor) -> Tensor:

@@ -178,6 +178,7 @@ def test_a_checkpoint_in_half_precision_is_the_same_network(tmp_path, network):
 
 
 def test_globals_that_other_libraries_allowed_are_not_allowed_here(tmp_path, marker):
+    before = torch.serialization.get_safe_globals()
     torch.serialization.add_safe_globals([Path])
     try:
         torch.save({"model": Call(Path, str(marker))}, tmp_path / "net.pt")
@@ -185,6 +186,7 @@ def test_globals_that_other_libraries_allowed_are_not_allowed_here(tmp_path, mar
         assert Path in torch.serialization.get_safe_globals()
     finally:
         torch.serialization.clear_safe_globals()
+        torch.serialization.add_safe_globals(before)
 
 
 def test_an_archive_that_unpacks_to_more_than_its_size_is_refused(tmp_path):
