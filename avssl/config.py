@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any, TypeVar
 
 from omegaconf import DictConfig, OmegaConf
@@ -313,9 +313,12 @@ def keys(kind: type) -> list[str]:
 
 def _merged(kind: type, *layers: Any) -> Any:
     for layer in layers:
-        if not isinstance(layer, Mapping | DictConfig):
+        if not (isinstance(layer, Mapping | DictConfig) or is_dataclass(layer)):
             raise InputError(f"expected a mapping of keys to values, got {excerpt(layer)}")
-    return OmegaConf.merge(OmegaConf.structured(kind), *[OmegaConf.create(layer) for layer in layers])
+    try:
+        return OmegaConf.merge(OmegaConf.structured(kind), *[OmegaConf.create(layer) for layer in layers])
+    except TypeError as error:  # a list in place of a mapping, or the reverse
+        raise InputError(f"expected lists and mappings where the keys have them: {excerpt(error)}") from error
 
 
 @contextmanager

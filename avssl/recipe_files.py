@@ -10,10 +10,12 @@ from omegaconf import OmegaConf
 from avssl.config import RunConfig, check_keys, fill
 from avssl.errors import InputError, excerpt
 from avssl.plugins import hint
-from avssl.regular_files import is_regular
+from avssl.regular_files import check_regular, is_regular
 from avssl.yaml_files import read_yaml
 
 T = TypeVar("T")
+MAX_PATH = 4096
+"""Characters of a path on Linux."""
 MAX_BASES = 16
 """Recipes that stand on one another by `base`."""
 
@@ -42,6 +44,8 @@ def recipe_path(name: str) -> Path:
     for path in (Path(name), recipes_folder() / f"{name}.yaml"):
         if is_regular(path):
             return path
+    if len(name) < MAX_PATH and Path(name).exists():
+        check_regular(Path(name), "a recipe")
     shipped, shown = shipped_recipes(), excerpt(name)
     raise InputError(f"no recipe {shown!r}{hint(shown, shipped)}; shipped: {', '.join(shipped)}")
 
