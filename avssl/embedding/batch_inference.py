@@ -79,7 +79,8 @@ def embed(
             evaluating(network),
             ProgressBar(title or f"embed {tower_of(embedder)}", sum(map(len, flat)), "windows", shown=progress) as bar,
         ):
-            batches = in_order(read if on_error is None else ErrorsAsResults(read), flat, workers)
+            careful = read if on_error is None else ErrorsAsResults(read)
+            batches = in_order(careful, flat, workers, group=lambda job: job.path)
             parts = _embedded(network, batches, fabric, bar)
             for source, some in zip(sources, jobs, strict=True):
                 found = list(islice(parts, len(some)))

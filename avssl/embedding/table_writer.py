@@ -59,7 +59,7 @@ def embedding_table(path: Path, seconds: float) -> AbstractContextManager[Add]:
 @contextmanager
 def _parquet(path: Path, seconds: float) -> Iterator[Add]:
     waiting: list[pa.Table] = []
-    with replacing(path) as part, pq.ParquetWriter(part, SCHEMA) as writer:
+    with replacing(path) as part, part.open("wb") as opened, pq.ParquetWriter(opened, SCHEMA) as writer:
 
         def flush(least: int) -> None:
             if waiting and sum(len(each) for each in waiting) >= least:

@@ -15,7 +15,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from filelock import lock_descriptor
 
@@ -24,6 +24,8 @@ from avssl.errors import InputError, OutputError, one_line
 NAME = ".avssl.lock"
 """Lock file in a folder; beside a file it is `.FILE.lock`. Both are removed at the end."""
 SECONDS_BETWEEN_TRIES = 0.2
+LETTING_GO = 5.0
+"""Seconds for a process that a killed holder was just starting to let go of what it inherited."""
 LONGEST = 200
 """Characters of a command line in messages."""
 WITHOUT_LOCKS = (errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK)
@@ -118,8 +120,11 @@ def _locked(path: Path, target: Path, wait: bool) -> Iterator[None]:
 
 def _acquired(path: Path, target: Path, wait: bool) -> int:
     """Descriptor of the locked file, with a note about this process in it."""
-    said = False
+    said, end = False, time.monotonic() + LETTING_GO
     while (held := _tried(path, target)) is None:
+        if _is_gone(path) and time.monotonic() < end:
+            time.sleep(SECONDS_BETWEEN_TRIES)
+            continue
         if not wait:
             raise InputError(
                 f"{target}: expected a place where no other command writes, got one that {_holder(path)}; "
@@ -193,11 +198,28 @@ def _holder(path: Path) -> str:
     """The holder of a lock in words, as it wrote itself down."""
     for _ in range(5):  # it writes right after it has locked
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-            found = json.loads(path.read_bytes()[: 10 * LONGEST])
-            text = "is held by process {pid} on {host} since {since} ({command})".format_map(found)
+            text = "is held by process {pid} on {host} since {since} ({command})".format_map(_note(path))
             return "".join(each if each.isprintable() else "?" for each in text)
         time.sleep(0.05)
     return "is held by another process"
+
+
+def _is_gone(path: Path) -> bool:
+    """Whether the holder was a process of this machine that has ended."""
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError, OverflowError):
+        note = _note(path)
+        if note["host"] == platform.node():
+            try:
+                os.kill(int(note["pid"]), 0)
+            except ProcessLookupError:
+                return True
+    return False
+
+
+def _note(path: Path) -> dict[str, Any]:
+    """What the holder of a lock wrote into it; anything, where another program did."""
+    found: dict[str, Any] = json.loads(path.read_bytes()[: 10 * LONGEST])
+    return found
 
 
 def _forget() -> None:

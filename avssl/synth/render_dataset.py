@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from abc import abstractmethod
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -11,13 +12,12 @@ from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 import soundfile
 import torch
 from numpy.typing import NDArray
 
 from avssl.datasets.manifest import NAME, Row, write_manifest
-from avssl.io.atomic import replacing
+from avssl.io.parquet_table import write_parquet
 from avssl.media import write_audio, write_video
 from avssl.media.video_writer import SLOWEST
 from avssl.spatial.ambisonics import intensity_direction
@@ -202,15 +202,14 @@ def render_scene(job: Job) -> Result:
 def _write_tables(out: Path, results: list[Result], test_share: float) -> None:
     """Write the ground truth and the manifest of all scenes."""
     rows, tables = zip(*results, strict=True)
-    with replacing(out / TRUTH) as part:
-        pq.write_table(pa.concat_tables(tables), part)
+    write_parquet(out / TRUTH, pa.concat_tables(tables))
     splits = ["test" if _is_test(index, test_share) else "train" for index in range(len(rows))]
     write_manifest(out / NAME, [Row(**(row | {"split": split})) for row, split in zip(rows, splits, strict=True)])
 
 
 def _row(job: Job, key: str) -> dict[str, object]:
     world, lens = job.world, job.world.form.lens()
-    audio, rate = soundfile.read(job.out / job.audio, dtype="float32", always_2d=True)
+    audio, rate = soundfile.read(os.fsencode(job.out / job.audio), dtype="float32", always_2d=True)
     azimuth, elevation, diffuseness = world.direction(audio.T.copy(), rate)
     return {
         "key": key,

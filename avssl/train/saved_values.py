@@ -95,6 +95,8 @@ def _check_moments(moments: Any, parameter: Tensor, where: str) -> None:
 def _is_of(value: Any, hint: Any) -> bool:
     """Whether a value is of a type: whole numbers are not negative, others finite or NaN."""
     origin, inside = get_origin(hint), get_args(hint)
+    if hint is Any:
+        return True
     if origin is dict:
         return isinstance(value, dict) and all(
             _is_of(one, inside[0]) and _is_of(other, inside[1]) for one, other in value.items()

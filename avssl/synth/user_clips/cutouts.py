@@ -19,7 +19,8 @@ from avssl.detection.backends.segmenter import Segmenter, chosen, load_segmenter
 from avssl.errors import InputError
 from avssl.io.atomic import replacing
 from avssl.io.progress import SECONDS_BETWEEN_LINES, ProgressBar
-from avssl.media import iterate_frames, probe, read_resampled
+from avssl.media import read_resampled
+from avssl.media.video_reader import VideoReader
 from avssl.synth.sprites.drawing import SIDE
 from avssl.synth.user_clips.annotations import Annotation
 
@@ -162,8 +163,9 @@ def _filled(shapes: Iterator[Shape | None]) -> Iterator[Shape]:
 
 def _shapes(stretch: Annotation, times: Sequence[float], segmenter: Segmenter | None) -> Iterator[Shape | None]:
     """The source at each instant; None where the segmenter does not find it."""
-    size = _size(stretch.video)
-    frames = iterate_frames(stretch.video, times, size)
+    video = VideoReader(stretch.video)
+    size = _size(video)
+    frames = video.frames(times, size)
     if segmenter is None:
         for time, frame in zip(times, frames, strict=True):
             yield square(frame, np.full(frame.shape[:2], 255, np.uint8), stretch.box(time))
@@ -205,12 +207,10 @@ def square(frame: NDArray[np.uint8], mask: NDArray[np.uint8], box: NDArray[np.fl
     return image, side / height
 
 
-def _size(video: Path) -> tuple[int, int]:
+def _size(video: VideoReader) -> tuple[int, int]:
     """Height and width of the decoded frames of a video."""
-    header = probe(video).video
-    assert header is not None, "clip_company has looked"
-    scale = min(1.0, LARGEST / max(header.width * header.aspect, header.height))
-    return max(2, round(header.height * scale)), max(2, round(header.width * header.aspect * scale))
+    scale = min(1.0, LARGEST / max(video.width, video.height))
+    return max(2, round(video.height * scale)), max(2, round(video.width * scale))
 
 
 def _corners(size: tuple[int, int]) -> NDArray[np.float64]:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from avssl.train import checkpoint
 
@@ -31,6 +32,105 @@ def whole(tiny, tmp_path):
 def _folders(tmp_path):
     for name in ("whole", "parts"):
         (tmp_path / name).mkdir()
+
+
+TIMES = {"clips_per_second", "wait_share", "memory_mb", "train_seconds"}
+"""What differs between any two runs."""
+
+
+def scalars(folder):
+    """TensorBoard's scalars of a run folder as a reader sees them: tag -> steps and values."""
+    events = EventAccumulator(str(folder), size_guidance={"scalars": 0}).Reload()
+    return {
+        tag: [(event.step, event.value) for event in events.Scalars(tag)]
+        for tag in events.Tags()["scalars"]
+        if tag not in TIMES
+    }
+
+
+def numbers(path):
+    """State of a run without its times."""
+    run = checkpoint.load(path)["run"]
+    kept = {name: value for name, value in run["scalars"].items() if name not in TIMES}
+    return kept, run["curve"], run["loss"], run["step"], run["clips"]
+
+
+def same_metrics(one, other):
+    assert numbers(one / checkpoint.LAST) == numbers(other / checkpoint.LAST)
+    assert {"loss", "level", "grad_norm", "lr", "spread/video"} <= scalars(one).keys()
+    assert scalars(one) == scalars(other)
+
+
+@pytest.mark.parametrize("kills", [(1,), (3,), (5,), (9,), (2, 7), (5, 6), (1, 2, 3, 11)])
+def test_metrics_of_a_killed_run_are_those_of_an_uninterrupted_one(tiny, tmp_path, monkeypatch, kills):
+    """Logs every 4 steps, checkpoints every 3: intervals are cut at every place."""
+    settings = {"log_every": 4, "save_every": 3, "steps": 14}
+    tiny.train(tmp_path / "whole", **settings)
+    stream = tiny.Stream.between
+
+    def killed(at):
+        def between(self, start, stop):
+            for step, batch in zip(range(start, stop), stream(self, start, stop), strict=True):
+                if step == at:
+                    raise KeyError("killed")
+                yield batch
+
+        return between
+
+    for at in kills:
+        monkeypatch.setattr(tiny.Stream, "between", killed(at))
+        with pytest.raises(KeyError, match="killed"):
+            tiny.train(tmp_path / "parts", **settings)
+    monkeypatch.setattr(tiny.Stream, "between", stream)
+    tiny.train(tmp_path / "parts", **settings)
+    same_metrics(tmp_path / "whole", tmp_path / "parts")
+    assert [step for step, _ in numbers(tmp_path / "whole" / checkpoint.LAST)[1]] == [4, 8, 12, 14]
+
+
+def test_metrics_of_a_longer_run_are_those_of_one_that_was_as_long_from_the_start(tiny, tmp_path, monkeypatch):
+    """The last log of the shorter run was of half an interval, which the longer one goes on with."""
+    monkeypatch.setattr(tiny, "OPTIM", tiny.OptimConfig(lr=1e-2))
+    tiny.train(tmp_path / "whole", steps=12)
+    for steps in (6, 6, 7, 12):
+        tiny.train(tmp_path / "parts", steps=steps)
+    same_metrics(tmp_path / "whole", tmp_path / "parts")
+
+
+def test_a_finished_run_that_is_asked_again_keeps_its_last_log(tiny, tmp_path):
+    first = tiny.train(tmp_path / "whole", steps=6)
+    before = numbers(tmp_path / "whole" / checkpoint.LAST)
+    assert tiny.train(tmp_path / "whole", steps=6) == first
+    assert numbers(tmp_path / "whole" / checkpoint.LAST) == before
+    assert before[1][-1][0] == 6
+
+
+@pytest.mark.parametrize("spoil", [{"counts": ["a"]}, {"names": 3}, {"sums": [[1.0]]}, {"sums": torch.zeros(0, 0)}])
+def test_a_spoiled_interval_is_one_line(tiny, tmp_path, spoil):
+    tiny.train(tmp_path / "parts", steps=6)
+    path = tmp_path / "parts" / checkpoint.LAST
+    state = checkpoint.load(path)
+    state["run"]["interval"] |= spoil
+    checkpoint.save(path, state)
+    with pytest.raises(ValueError, match=r"last\.ckpt: the interval in the run's state is spoiled: ") as caught:
+        tiny.train(tmp_path / "parts", steps=7)
+    assert "\n" not in str(caught.value)
+
+
+def test_two_processes_killed_and_continued_give_the_same_metrics(run_tiny, tmp_path):
+    for name, pause in (("whole", 0.0), ("parts", 0.3)):
+        process = run_tiny("train", tmp_path / name, processes=2, pause=pause, save_every=3)
+        if name == "parts":
+            wait_for(tmp_path / name / checkpoint.LAST, 6)
+            os.kill(int(children(process)[-1]), signal.SIGKILL)
+            assert process.wait(60) != 0
+            assert numbers(tmp_path / name / checkpoint.LAST)[3] < 12
+            process = run_tiny("train", tmp_path / name, processes=2)
+        assert process.wait(60) == 0, process.stderr.read()
+    same_metrics(tmp_path / "whole", tmp_path / "parts")
+
+
+def children(process):
+    return Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
 
 
 def test_12_steps_equal_6_and_6(tiny, tmp_path, monkeypatch, whole, same_bits):
@@ -108,7 +208,6 @@ def test_a_signal_to_one_of_two_processes_stops_both(run_tiny, tmp_path):
     parts = tmp_path / "parts"
     process = run_tiny("train", parts, processes=2, pause=0.3, steps=40, save_every=1)
     wait_for(parts / checkpoint.LAST, 1)
-    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-    os.kill(int(children[-1]), signal.SIGTERM)
+    os.kill(int(children(process)[-1]), signal.SIGTERM)
     assert process.wait(60) == 0, process.stderr.read()
     assert checkpoint.load(parts / checkpoint.LAST)["run"]["step"] < 40

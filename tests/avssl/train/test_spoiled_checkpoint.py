@@ -87,6 +87,11 @@ def folder(tmp_path):
         ("curve", [(2.5, 1.0)], "expected curve to be"),
         ("curve", [(2, 1.0, 3)], "expected curve to be"),
         ("curve", [2], "expected curve to be"),
+        ("suspected", "no", "expected suspected to be"),
+        ("interval", [1], "expected interval to be"),
+        ("interval", {"names": 1}, "the interval in the run's state is spoiled"),
+        ("interval", {"names": ["a"], "counts": [0], "sums": torch.ones(1, 4)}, "the interval in the run's state"),
+        ("interval", {"names": ["a"], "counts": [1], "sums": torch.ones(1, 4) / 0}, "expected finite sums"),
     ],
 )
 def test_spoiled_progress_is_refused_by_name(folder, name, value, message):
