@@ -13,6 +13,8 @@ from avssl.regular_files import open_regular
 
 MISSING = 1024
 """Declared bytes of sound that may be missing: some writers count the header as sound."""
+_XING_FRAME = 64
+"""Bytes of an MP3 frame within which its side information ends and the byte count follows."""
 _EBML, _SEGMENT = b"\x1a\x45\xdf\xa3", b"\x18\x53\x80\x67"
 _MP4 = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"styp")
 
@@ -21,7 +23,7 @@ def check_complete(path: Path) -> None:
     """Check that a file holds all bytes that its header declares; formats without such a size pass.
 
     Sound in wav, RF64, W64, AIFF, CAF and AU; the media of mp4 and mov; the segment of Matroska and WebM; the last page
-    of Ogg. A size of 0, or the largest that fits, is an undeclared one.
+    of Ogg; the frames of MP3. A size of 0, or the largest that fits, is an undeclared one.
 
     Args:
         path: any file.
@@ -63,6 +65,8 @@ def _declared(path: Path, file: IO[bytes], head: bytes) -> int:
         return _end_of_segment(head)
     if head[:4] == b"OggS":
         return end_of_pages(path, file)
+    if head[:3] == b"ID3" or (head[:1] == b"\xff" and len(head) > 1 and head[1] >= 0xE0):
+        return _end_of_mp3(file, head) - MISSING
     return 0
 
 
@@ -80,6 +84,21 @@ def _end_of_media(file: IO[bytes]) -> int:
         at += length
         end = at if kind == b"mdat" else end
     return end
+
+
+def _end_of_mp3(file: IO[bytes], head: bytes) -> int:
+    """End of the frames of an MP3 by the byte count of its first frame (Xing, Info); 0 without one."""
+    begin = 0
+    if head[:3] == b"ID3" and len(head) >= 10:
+        begin = 10 + sum(byte << 7 * place for place, byte in enumerate(reversed(head[6:10])))
+    file.seek(begin)
+    frame = file.read(_XING_FRAME)
+    at = max(frame.find(b"Xing"), frame.find(b"Info"))
+    if at < 0 or len(frame) < at + 16:
+        return 0
+    flags, *numbers = struct.unpack_from(">3I", frame, at + 4)
+    counted = numbers[flags & 1] if flags & 2 else 0  # the number of frames, if there, comes first
+    return begin + counted if counted else 0
 
 
 def _end_of_segment(head: bytes) -> int:

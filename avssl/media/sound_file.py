@@ -20,8 +20,8 @@ SUFFIXES = frozenset(
     (".wav", ".wave", ".flac", ".caf", ".w64", ".rf64", ".aif", ".aiff", ".aifc", ".au", ".snd", ".amb")
 )
 """Suffixes read by libsndfile in stored channel order; FFmpeg reads undecodable ones."""
-RATES = (100, 1_000_000)
-"""Hz; from heart sounds to ultrasound."""
+RATES = (1000, 384_000)
+"""Hz; resampling from a higher one that shares no factor with the target takes gigabytes."""
 MOST_CHANNELS = 256
 """Ambisonics of order 15."""
 _UNDECLARED = 2**62

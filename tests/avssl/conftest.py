@@ -114,3 +114,22 @@ def matroska():
 
     write.element, write.number = element, number
     return write
+
+
+@pytest.fixture
+def reseal():
+    """Bytes that begin with an Ogg page, with its checksum made right (RFC 3533)."""
+
+    def sealed(data):
+        data = bytearray(data)
+        end = 27 + data[26] + sum(data[27 : 27 + data[26]])
+        data[22:26] = bytes(4)
+        crc = 0
+        for byte in data[:end]:
+            crc ^= byte << 24
+            for _ in range(8):
+                crc = (crc << 1 ^ (0x04C11DB7 if crc & 0x80000000 else 0)) & 0xFFFFFFFF
+        data[22:26] = struct.pack("<I", crc)
+        return bytes(data)
+
+    return sealed

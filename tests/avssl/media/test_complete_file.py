@@ -67,17 +67,11 @@ def test_a_whole_file_passes_and_is_read_to_its_end(written, sound, name):
 
 
 @pytest.mark.parametrize("share", [0.4, 0.95])
-@pytest.mark.parametrize("name", [each for each in KINDS if each != "a.mp3"])
+@pytest.mark.parametrize("name", KINDS)
 def test_sound_cut_short_is_refused_as_broken_off(written, name, share):
     path = cut(written(name), share)
     with pytest.raises(ValueError, match=f"{name}: expected .* the file breaks off"):
         AudioReader(path)
-
-
-def test_mp3_cut_short_is_refused_by_its_frame_count(written):
-    path = cut(written("a.mp3"), 0.4)
-    with pytest.raises(ValueError, match=r"a.mp3: expected 4.0 s, the file breaks off after 1.\d s"):
-        played(path)
 
 
 @pytest.mark.parametrize("share", [0.4, 0.95])
@@ -178,7 +172,9 @@ def test_chunks_behind_the_samples_do_not_count_as_sound(written, sound):
     assert np.array_equal(played(path), sound)
 
 
-@pytest.mark.parametrize(("place", "form", "value"), [(24, "<I", 1), (24, "<I", 2 * 10**9), (22, "<H", 1000)])
+@pytest.mark.parametrize(
+    ("place", "form", "value"), [(24, "<I", 1), (24, "<I", 999_983), (24, "<I", 2 * 10**9), (22, "<H", 1000)]
+)
 def test_implausible_headers_are_one_line_before_memory_is_reserved(written, place, form, value):
     path = written("a.wav")
     data = bytearray(path.read_bytes())
@@ -245,3 +241,20 @@ def test_a_segment_of_a_broken_wav_is_no_silence(tmp_path):
     cut(tmp_path / "a.wav", 0.4)
     with pytest.raises(ValueError, match="a.wav: expected .* the file breaks off"):
         read_audio(tmp_path / "a.wav", 1.0, 1.0)
+
+
+@pytest.mark.parametrize("name", ["a.flac", "v.ogg"])
+def test_absurd_lengths_reserve_no_memory(written, reseal, name):
+    path = written(name)
+    data = bytearray(path.read_bytes())
+    if name == "a.flac":
+        data[21:26] = bytes([data[21] | 0x0F, 255, 255, 255, 255])
+    else:
+        page = data.rindex(b"OggS")
+        struct.pack_into("<Q", data, page + 6, 2**40)
+        data[page:] = reseal(data[page:])
+    path.write_bytes(data)
+    for read in (played, read_all_audio, lambda each: read_audio(each, 3.5, 1.0)):
+        with pytest.raises(ValueError, match=name):
+            read(path)
+    assert read_audio(path, 1.0, 0.5)[0].shape == (4, RATE // 2)

@@ -336,6 +336,14 @@ def test_corrupt_wav_error_names_the_path(tmp_path):
         read_hrirs(tmp_path)
 
 
+def test_a_response_cut_short_is_no_shorter_response(tmp_path):
+    soundfile.write(tmp_path / "azi_0_ele_0.wav", np.ones((4096, 2)) / 2, 48000)
+    data = (tmp_path / "azi_0_ele_0.wav").read_bytes()
+    (tmp_path / "azi_0_ele_0.wav").write_bytes(data[: len(data) // 2])
+    with pytest.raises(ValueError, match=r"azi_0_ele_0.wav: expected \d+ bytes of sound, the file breaks off"):
+        read_hrirs(tmp_path)
+
+
 def test_write_read_round_trip(sofa):
     """A sphere to a file and back."""
     head = spherical_head(48000)
