@@ -1,4 +1,5 @@
 import os
+import struct
 from pathlib import Path
 
 import av
