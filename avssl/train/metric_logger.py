@@ -100,8 +100,12 @@ class MetricLogger:
         if not interval:
             return
         names, counts, sums = interval["names"], interval["counts"], interval["sums"]
-        if not len(names) == len(counts) == sums.shape[1] - len(TIMES) or not all(type(each) is int for each in counts):
+        if not len(names) == len(counts) == sums.shape[1] - len(TIMES) or not all(
+            type(each) is int and each > 0 for each in counts
+        ):
             raise ValueError(f"expected a whole count and a sum for each of {names}, got {counts}, {tuple(sums.shape)}")
+        if not bool(sums.isfinite().all()):
+            raise ValueError("expected finite sums, got NaN or infinity")
         own = sums[fabric.global_rank] if len(sums) == fabric.world_size else sums.mean(0)
         self._sums = {name: each.float().to(fabric.device) for name, each in zip(names, own, strict=False)}
         self._counts, self._times = dict(zip(names, counts, strict=True)), own[len(names) :].tolist()

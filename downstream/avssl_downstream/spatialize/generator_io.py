@@ -89,7 +89,8 @@ def _read_config(path: Path) -> dict[str, Any]:
         raise InputError(f"{path.parent}: expected a fitted head ({CONFIG}, {WEIGHTS}), got a folder without {CONFIG}")
     config = read_format(path, FORMAT, VERSION, "a generator")
     towers = config.get("encoders")
-    if not isinstance(config.get("options"), dict) or not (towers is None or {"model", "features"} <= set(towers)):
+    described = towers is None or (isinstance(towers, dict) and {"model", "features"} <= towers.keys())
+    if not isinstance(config.get("options"), dict) or not described:
         raise InputError(f"{path}: expected sections options and encoders, got a missing or broken one")
     return config
 
