@@ -26,6 +26,16 @@ _ENVIRONMENT = frozenset(
 """Errors that depend on the user's files, disk, limits or devices; the others, such as EBADF, are bugs."""
 
 
+_OUT_OF_MEMORY = (
+    "DefaultCPUAllocator: can't allocate memory",  # torch; its text ends with the number of bytes
+    "CUDA out of memory",
+    "std::bad_alloc",
+    "Insufficient memory",  # OpenCV
+    "unable to mmap",  # torch's shared memory and files
+    "can't start new thread",
+)
+
+
 class InputError(ValueError):
     """Invalid user input: `expected X, got Y (where); do Z`, in one line."""
 
@@ -39,8 +49,16 @@ class OutputError(InputError, OSError):
 
 
 def is_input_error(error: BaseException) -> bool:
-    """Whether an exception is about user input: `InputError`, or an environment's `OSError`, such as a full disk."""
-    return isinstance(error, InputError) or (isinstance(error, OSError) and error.errno in _ENVIRONMENT)
+    """Whether an exception is about user input: `InputError`, an environment's `OSError`, or want of memory."""
+    environment = isinstance(error, OSError) and error.errno in _ENVIRONMENT
+    return isinstance(error, InputError) or environment or is_memory_error(error)
+
+
+def is_memory_error(error: BaseException) -> bool:
+    """Whether memory or threads could not be had: MemoryError, and what torch and OpenCV raise instead."""
+    return isinstance(error, MemoryError) or (
+        isinstance(error, Exception) and any(text in str(error) for text in _OUT_OF_MEMORY)
+    )
 
 
 def first_line(error: BaseException) -> str:
@@ -57,6 +75,8 @@ def excerpt(value: object, most: int = 160) -> str:
 
 def one_line(error: BaseException) -> str:
     """An exception's message in one line; for an `OSError` of the operating system, its path and its reason."""
+    if is_memory_error(error):
+        return f"too little memory: {excerpt(error)}; smaller batches or fewer workers take less"
     if isinstance(error, OSError) and error.strerror:
         return printable(f"{error.filename}: {error.strerror}" if error.filename else error.strerror)
     return printable(" ".join(str(error).split()) or type(error).__name__)

@@ -21,6 +21,7 @@ from avssl.detection.object_index import Objects, read_objects
 from avssl.errors import InputError
 from avssl.io.loader_process import stacked
 from avssl.media import read_frames, read_resampled
+from avssl.media.clip_start import check_clip_start
 
 Views = Callable[[Clip, np.random.Generator], Batch]
 
@@ -51,7 +52,7 @@ def read_clip(
 
     Raises:
         FileNotFoundError: a file is gone.
-        InputError: a file is broken.
+        InputError: a file is broken, or ends before the clip begins.
     """
     seconds = min(config.seconds, row.seconds)
     audio_at, frames_at = (0.5, 0.5) if rng is None else rng.random(2)
@@ -61,6 +62,7 @@ def read_clip(
     audio = read_resampled(root / row.audio, row.start + start, seconds, sample_rate)
     if not bool(audio.isfinite().all()):
         raise InputError(f"{root / row.audio}: audio contains NaN or Inf near {start:.2f} s")
+    check_clip_start(root / row.video, row.start)
     samples = round(config.seconds * sample_rate)
     last = row.start + row.seconds - 0.5 / max(row.frame_rate, 1.0)
     times = [min(row.start + frame_start + frame / config.frame_rate, last) for frame in range(config.frames)]

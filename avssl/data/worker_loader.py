@@ -64,7 +64,7 @@ class ErrorsAsResults(Generic[Job]):
         """Read a batch, or a batch with the error message."""
         try:
             return self.read(job)
-        except (InputError, OSError) as error:
+        except Exception as error:
             if not is_input_error(error):
                 raise
             return self.refused(error)

@@ -17,6 +17,7 @@ from avssl.datasets.dataset import PROJECTIONS, Recording
 from avssl.datasets.manifest import Row
 from avssl.datasets.prepare_report import Failure
 from avssl.errors import InputError, first_line, is_input_error, one_line
+from avssl.io.atomic import sync
 from avssl.media.channel_layouts import check_name
 from avssl.media.image_sequence import ImageSequence
 from avssl.media.probe import check_length
@@ -100,6 +101,7 @@ def prepare_one(job: Job) -> Row | Failure:
     try:
         row = _prepare(job, *partial)
         for path in partial:
+            sync(path)  # the journal will say that it is whole
             path.replace(job.out / MEDIA / path.name)
         return row
     except Exception as error:  # any decoder error rejects the file, not the run

@@ -20,6 +20,7 @@ from avssl.io.cores import usable_cores
 from avssl.io.loader_process import init_loader, packed, stacked, unpacked
 from avssl.io.process_pool import ordered_outcomes
 from avssl.media import iterate_frames
+from avssl.media.clip_start import check_clip_start
 
 TOGETHER = {"viewports": 4, "equirect": 16}
 """Frames per batch."""
@@ -82,6 +83,7 @@ def read_ahead(
 
     def read(batch: FrameBatch) -> dict[str, Any]:
         panorama = panoramas[batch.row.key]
+        check_clip_start(panorama.path, panorama.start)
         rows = rows_for(side, panorama.rows, views)
         times = [panorama.start + time for time in batch.times]
         frames = iterate_frames(panorama.path, times, (rows, 2 * rows), panorama.stream)

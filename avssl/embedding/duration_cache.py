@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 from collections.abc import Sequence
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 
@@ -14,7 +16,8 @@ from avssl.data.worker_loader import Batch, in_order
 from avssl.datasets.audio_pass import check_length
 from avssl.embedding.cache_keys import CacheKeys
 from avssl.errors import MissingFileError
-from avssl.io.cache_folder import cache_folder
+from avssl.io.atomic import naming
+from avssl.io.cache_folder import cache_folder, writable_cache
 from avssl.io.progress import ProgressBar
 from avssl.media.streams import AudioReader
 from avssl.media.video_reader import VideoReader
@@ -48,9 +51,10 @@ def cached_durations(
     keys.report_gone("durations", logging.INFO)
     wanted = {path: name for path, name in names.items() if name not in known}
     if wanted:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with file.open("a", encoding="utf-8") as log, ProgressBar(title or "durations", len(wanted), "files") as bar:
-            found = in_order(partial(_measured, tower=tower), list(wanted), workers)
+        own = writable_cache(file.parent) / file.name
+        found = in_order(partial(_measured, tower=tower), list(wanted), workers)
+        bar = ProgressBar(title or "durations", len(wanted), "files")
+        with closing(found), bar, naming(own), own.open("a", encoding="utf-8") as log:
             for name, seconds in zip(wanted.values(), found, strict=True):
                 known[name] = float(seconds["seconds"])
                 log.write(json.dumps([name, known[name]]) + "\n")
@@ -81,12 +85,14 @@ def media_duration(path: Path, tower: str, *, whole: bool = False) -> float:
 
 def _known(file: Path) -> dict[str, float]:
     known: dict[str, float] = {}
-    for line in file.read_text(encoding="utf-8").splitlines() if file.is_file() else []:
+    for line in file.read_text(encoding="utf-8", errors="replace").splitlines() if file.is_file() else []:
         try:
             name, seconds = json.loads(line)
+            if not 0 <= float(seconds) < math.inf:
+                raise ValueError(seconds)
             known[str(name)] = float(seconds)
         except (ValueError, TypeError):
-            continue  # cut short by a crash: measured again
+            continue  # cut short by a crash, or no duration: measured again
     return known
 
 

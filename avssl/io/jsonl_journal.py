@@ -8,6 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
 
+from avssl.io.atomic import naming
 from avssl.io.settings import require_same
 from avssl.regular_files import check_regular, check_size
 
@@ -56,7 +57,7 @@ class JsonlJournal:
         return self
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        with self._file:
+        with naming(self.path), self._file:
             if not self.entries:
                 self.path.unlink(missing_ok=True)
 
@@ -83,8 +84,9 @@ class JsonlJournal:
             self._file.flush()
 
     def _write(self, line: Entry) -> None:
-        self._file.write(json.dumps(line) + "\n")
-        self._file.flush()
+        with naming(self.path):
+            self._file.write(json.dumps(line) + "\n")
+            self._file.flush()
 
 
 def read_journal(path: Path, parse: Callable[[Entry], Entry]) -> tuple[dict[str, Any] | None, dict[str, Entry]]:

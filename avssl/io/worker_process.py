@@ -148,7 +148,7 @@ def _serve(
         init()
     with contextlib.suppress(EOFError, ConnectionError):
         pipe.send((READY, None, []))
-        logged = _Logged(inherited=note is not None)
+        logged = _Logged()
         while True:
             number, job = pipe.recv()
             if note is not None:
@@ -157,17 +157,13 @@ def _serve(
 
 
 class _Logged(logging.Handler):
-    """Messages of a spawned process, which has no handlers of its own, for its parent to log.
+    """Messages of this process, for its parent to log: the handlers of a fork may hold locks of the parent's threads."""
 
-    Args:
-        inherited: the process is a fork, whose handlers show its messages.
-    """
-
-    def __init__(self, inherited: bool) -> None:
-        super().__init__(logging.WARNING)
+    def __init__(self) -> None:
+        super().__init__()
         self.messages: list[tuple[str, int, str]] = []
-        if not inherited:
-            logging.getLogger("avssl").addHandler(self)
+        logger = logging.getLogger("avssl")
+        logger.handlers, logger.propagate = [self], False
 
     def emit(self, record: logging.LogRecord) -> None:
         """Keep a message."""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import resource
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -31,9 +34,13 @@ def writing(path: Path) -> Iterator[None]:
     except FFmpegError as error:
         raise OutputError(f"{path}: cannot be written: {error.strerror}") from error
     except soundfile.LibsndfileError as error:
-        reason = "No space left on device" if _is_full(path.absolute().parent) else error.error_string
+        reason = _likely_reason(path.absolute().parent) or error.error_string
         raise OutputError(f"{path}: cannot be written: {reason}") from error
 
 
-def _is_full(folder: Path) -> bool:
-    return folder.is_dir() and shutil.disk_usage(folder).free < FULL_DISK
+def _likely_reason(folder: Path) -> str:
+    """Why a file in a folder cannot be written, as far as it shows; else nothing."""
+    if folder.is_dir() and shutil.disk_usage(folder).free < FULL_DISK:
+        return os.strerror(errno.ENOSPC)
+    limited = resource.getrlimit(resource.RLIMIT_FSIZE)[0] != resource.RLIM_INFINITY
+    return f"{os.strerror(errno.EFBIG)}, or another error, under a limit of file sizes (ulimit -f)" if limited else ""

@@ -14,7 +14,7 @@ from avssl.detection.ground_truth import FILE as TRUTH_FILE
 from avssl.detection.ground_truth import TRUTH
 from avssl.detection.object_index import DetectionSettings, find_objects, read_settings
 from avssl.errors import InputError
-from avssl.io.cache_folder import cache_folder
+from avssl.io.cache_folder import cache_folder, require_cache
 from avssl.io.folder_lock import file_lock, folder_lock
 from avssl.io.hashing import sha256
 from avssl.synth.dataset_base import load_synthetic_dataset
@@ -121,7 +121,7 @@ def _rendered(config: DataConfig, sample_rate: int, progress: bool) -> Path:
         frame_rate=config.frame_rate,
         sample_rate=sample_rate,
     )
-    with folder_lock(manifest.parent, wait=True):  # another run may be rendering the same
+    with folder_lock(require_cache(manifest.parent), wait=True):  # another run may be rendering the same
         return manifest if manifest.is_file() else kind(options).render(manifest.parent, progress=progress)
 
 

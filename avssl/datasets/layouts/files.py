@@ -99,22 +99,25 @@ def walk(root: Path, exclude: Path | None = None) -> Iterator[tuple[Path, list[s
         A folder, the names of its folders, and of all else: files, links to nothing, named pipes; folders removed from
         their list are not searched. A folder that cannot be read, and a link to nothing without a suffix, is logged.
     """
-    seen: set[tuple[int, int]] = set()
-    skipped = exclude and exclude.resolve()
+    seen = {_identity(exclude)} if exclude and exclude.is_dir() else set()
     waiting = [root] if root.is_dir() else []
     while waiting:  # no recursion: folders may be nested deeper than calls
         folder = waiting.pop()
         try:
-            status = folder.stat()
-            if (status.st_dev, status.st_ino) in seen or folder.resolve() == skipped:
+            if (identity := _identity(folder)) in seen:
                 continue
             below, names = _visible(folder)
         except OSError as error:
             logger.warning("%s: expected a folder that can be read, left out: %s", folder, error.strerror)
             continue
-        seen.add((status.st_dev, status.st_ino))
+        seen.add(identity)
         yield folder, below, names
         waiting += [folder / name for name in reversed(below)]
+
+
+def _identity(folder: Path) -> tuple[int, int]:
+    status = folder.stat()
+    return status.st_dev, status.st_ino
 
 
 def _visible(folder: Path) -> tuple[list[str], list[str]]:

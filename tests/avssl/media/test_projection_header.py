@@ -3,10 +3,12 @@
 import struct
 
 import av
+import cv2
 import numpy as np
 import pytest
 
 from avssl.media import read_spatial
+from avssl.media.image_sequence import ImageSequence
 from avssl.media.mp4.faststart import finish
 from avssl.media.mp4.isobmff import Box, full_box
 from avssl.media.mp4.metadata import XML, mark_sphere
@@ -183,6 +185,19 @@ def test_xml_of_webm_is_a_tag_of_the_track(tmp_path):
     encode(path, [160], {"SPHERICAL-VIDEO": xml(StereoMode="top-bottom")})
     frames = VideoReader(path)
     assert (frames.projection, frames.stereo) == ("equirectangular", "top-bottom")
+
+
+def test_photo_spheres_of_an_image_sequence_say_it_in_their_metadata(tmp_path):
+    coded = cv2.imencode(".jpg", np.full((40, 80, 3), 90, np.uint8))[1].tobytes()
+    for name, crop, found in (("a", 80, "equirectangular"), ("b", 40, "cropped equirectangular"), ("c", 0, "")):
+        text = '<x:xmpmeta><r GPano:ProjectionType="equirectangular" GPano:FullPanoWidthPixels="80" '
+        text += f'GPano:CroppedAreaImageWidthPixels="{crop}"/></x:xmpmeta>'
+        body = b"http://ns.adobe.com/xap/1.0/\0" + text.encode()
+        segment = b"\xff\xe1" + struct.pack(">H", 2 + len(body)) + body
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "1.jpg").write_bytes(coded[:2] + (segment if crop else b"") + coded[2:])
+        frames = ImageSequence(tmp_path / name, 10.0)
+        assert (frames.projection, frames.stereo) == (found, "")
 
 
 def test_gpano_attributes_are_read_like_elements():
