@@ -153,3 +153,12 @@ def test_tags_of_a_stream_count_before_the_duration_of_the_file(tmp_path):
     found = probe(path)
     assert (found.audio.seconds, found.audio.stated) == (pytest.approx(1.0, abs=0.002), True)
     assert found.video.seconds == pytest.approx(3.0, abs=0.002)
+
+
+def test_a_file_that_breaks_off_is_not_whole(matroska, tmp_path):
+    path = matroska(tmp_path / "a.mkv", frames(), STEADY, duration=2000.0)
+    assert media_duration(path, "video", whole=True) == media_duration(path, "video")
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    assert media_duration(path, "video") < 1.1
+    with pytest.raises(ValueError, match=r"expected 2\.0 s, the file breaks off after"):
+        media_duration(path, "video", whole=True)

@@ -1,7 +1,11 @@
 import os
 import signal
+import subprocess
+import sys
 import time
+from fcntl import ioctl
 from pathlib import Path
+from termios import TIOCSCTTY
 
 import pytest
 import torch
@@ -177,9 +181,10 @@ def test_kill_9_and_continue_gives_the_same_bits(run_tiny, tmp_path, whole, same
     process = run_tiny("train", parts)
     assert process.wait(60) == 0, process.stderr.read()
     same_bits(whole, parts / checkpoint.LAST)
+    same_metrics(whole.parent, parts)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_signal_saves_and_exits_0(run_tiny, tmp_path, number, whole, same_bits):
     parts = tmp_path / "parts"
     process = run_tiny("train", parts, pause=0.15, save_every=3)
@@ -192,6 +197,65 @@ def test_a_signal_saves_and_exits_0(run_tiny, tmp_path, number, whole, same_bits
     process = run_tiny("train", parts)
     assert process.wait(60) == 0
     same_bits(whole, parts / checkpoint.LAST)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_before_the_first_step_says_that_nothing_is_saved(tiny, tmp_path, monkeypatch, caplog, number):
+    stream = tiny.Stream.between
+
+    def stopped(self, start, stop):
+        signal.raise_signal(number)
+        return stream(self, start, stop)
+
+    monkeypatch.setattr(tiny.Stream, "between", stopped)
+    caplog.set_level("INFO", "avssl")
+    folder = tmp_path / "parts"
+    with pytest.raises(SystemExit):
+        tiny.train(folder)
+    ended = f"{number.name}: ended after step 0 of 12; nothing to save yet, the same command begins anew in {folder}"
+    assert caplog.messages == [ended]
+    assert not list(folder.iterdir())
+    monkeypatch.setattr(tiny.Stream, "between", stream)
+    tiny.train(folder, steps=3)
+    monkeypatch.setattr(tiny.Stream, "between", stopped)
+    with pytest.raises(SystemExit):
+        tiny.train(folder)
+    assert caplog.messages[-1] == f"{number.name}: ended after step 3 of 12; saved, the same command continues {folder}"
+
+
+def test_a_closed_terminal_saves_and_the_run_goes_on_to_the_same_bits(tmp_path, whole, same_bits):
+    """The progress bar and the last message go to a terminal that is not there any more."""
+    import pty
+
+    parts = tmp_path / "parts"
+    main, terminal = pty.openpty()
+    tiny_file = str(Path(__file__).with_name("tiny.py"))
+    command = [sys.executable, tiny_file, "train", str(parts), "--settings", '{"pause": 0.15}']
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "", "TERM": "xterm"}
+    streams = dict.fromkeys(("stdin", "stdout", "stderr"), terminal)
+    process = subprocess.Popen(
+        command, **streams, env=environment, start_new_session=True, preexec_fn=lambda: ioctl(0, TIOCSCTTY, 0)
+    )
+    os.close(terminal)
+    wait_for(parts / checkpoint.LAST, 4)
+    os.close(main)
+    assert process.wait(60) in (0, 120)  # 120: Python could not flush the terminal's streams
+    assert 4 <= checkpoint.load(parts / checkpoint.LAST)["run"]["step"] < 12
+    again = subprocess.run([*command[:-1], "{}"], env=environment, capture_output=True, text=True)
+    assert again.returncode == 0, again.stderr
+    same_bits(whole, parts / checkpoint.LAST)
+
+
+def test_a_run_under_nohup_outlives_its_terminal(run_tiny, tmp_path):
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup does; processes inherit it
+    try:
+        process = run_tiny("train", tmp_path / "parts", pause=0.1)
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    wait_for(tmp_path / "parts" / checkpoint.LAST, 2)
+    process.send_signal(signal.SIGHUP)
+    assert process.wait(60) == 0, process.stderr.read()
+    assert checkpoint.load(tmp_path / "parts" / checkpoint.LAST)["run"]["step"] == 12
 
 
 def test_a_second_interrupt_aborts(run_tiny, tmp_path):
