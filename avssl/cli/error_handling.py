@@ -13,7 +13,7 @@ from click.exceptions import NoArgsIsHelpError
 
 from avssl.cli.plain_streams import make_streams_plain
 from avssl.errors import is_input_error, one_line
-from avssl.io.interrupts import Stopped, exit_code, interrupt_on_signals
+from avssl.io.interrupts import exit_code, interrupt_on_signals
 from avssl.io.ranks import world_size
 from avssl.plugins import hint
 from avssl.printable_text import printable
@@ -51,8 +51,7 @@ class Commands(click.Group):
             raise UserError(_usage(error)) from error
         except KeyboardInterrupt as error:
             with suppress(OSError):  # of a terminal that was closed
-                by = f" by {error}" if isinstance(error, Stopped) else ""
-                click.echo(f"Stopped{by}: what is complete stays, nothing is half-written.", err=True)
+                click.echo("Stopped: what is complete stays, nothing is half-written.", err=True)
             raise SystemExit(exit_code(error)) from None
         except Exception as error:
             if not is_input_error(error) or os.environ.get("AVSSL_DEBUG"):

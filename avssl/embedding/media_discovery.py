@@ -21,6 +21,7 @@ from avssl.io.progress import ProgressBar
 from avssl.media import probe
 from avssl.media.streams import AudioReader
 from avssl.printable_text import utf8_text
+from avssl.regular_files import check_regular
 
 WINDOWS_PER_SOURCE = 512
 """Longer files become several sources, so that memory is flat."""
@@ -64,7 +65,9 @@ def find_media(root: Path, leave_out: Path) -> list[Medium]:
         return [Medium(row.key, video, audio, row.start, row.seconds) for row, video, audio in paths]
     if not root.exists():
         raise InputError(f"{root}: expected a folder of media, a manifest or a media file; there is nothing")
-    files = [root] if root.is_file() else _below(root, leave_out)
+    if not root.is_dir():
+        check_regular(root, "media")
+    files = _below(root, leave_out) if root.is_dir() else [root]
     if not files:
         raise InputError(f"{root}: expected media (.mp4, .webm, .avi, .wav, .flac, ...) below it, found none")
     names = [path.name if path == root else path.relative_to(root).as_posix() for path in files]

@@ -157,7 +157,7 @@ def _serve(
 
 
 class _Logged(logging.Handler):
-    """Messages of this process, for its parent to log: the handlers of a fork may hold locks of the parent's threads."""
+    """Messages of this process for its parent to log: the handlers of a fork may be locked by threads of the parent."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -22,6 +22,7 @@ from avssl.media import write_audio, write_video
 from avssl.media.video_writer import SLOWEST
 from avssl.spatial.ambisonics import intensity_direction
 from avssl.synth.dataset_base import SyntheticDataset, require
+from avssl.synth.intact_files import is_intact
 from avssl.synth.output_folder import MEDIA, TRUTH, output_folder
 from avssl.synth.rendering import rendered
 from avssl.synth.scene import Format
@@ -184,17 +185,17 @@ Result = tuple[dict[str, object], pa.Table]
 
 
 def render_scene(job: Job) -> Result:
-    """Write a scene's files where they are missing.
+    """Write a scene's files where they are missing or broken.
 
     Returns:
         Its row of the manifest, without the split, and its truth.
     """
     world, scene = job.world, job.world.describe(job.index)
-    if not (job.out / job.audio).is_file():
+    if not is_intact(job.out / job.audio):
         write_audio(job.out / job.audio, world.audio(scene), world.form.sample_rate)
-    if world.apart and not (job.out / job.sources).is_file():
+    if world.apart and not is_intact(job.out / job.sources):
         write_audio(job.out / job.sources, world.sources(scene), world.form.sample_rate)
-    if not (job.out / job.video).is_file():
+    if not is_intact(job.out / job.video):
         write_video(job.out / job.video, world.frames(scene), world.form.frame_rate, gop=GOP)
     return _row(job, scene.key), world.truth(scene)
 

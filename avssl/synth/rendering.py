@@ -43,7 +43,7 @@ def rendered(
         What it returned, in the order of the jobs.
 
     Raises:
-        InputError: a job killed its process.
+        InputError: jobs killed their processes; the others are done.
     """
     for folder in folders:
         folder.mkdir(parents=True, exist_ok=True)
@@ -70,12 +70,18 @@ def _results(
     if workers == 1:
         yield from ((number, render(job)) for number, job in enumerate(jobs))
         return
+    crashed: list[tuple[Job, CrashError]] = []
     for (number, job), outcome in outcomes(partial(_alone, render), list(enumerate(jobs)), workers):
         if isinstance(outcome, CrashError):
-            raise InputError(f"{job} cannot be rendered: {outcome}") from outcome
-        if isinstance(outcome, BaseException):
+            crashed.append((job, outcome))
+        elif isinstance(outcome, BaseException):
             raise outcome
-        yield number, outcome
+        else:
+            yield number, outcome
+    if crashed:
+        job, crash = crashed[0]
+        more = f"; so did {len(crashed) - 1} more of {len(jobs)}, the others are done" if len(crashed) > 1 else ""
+        raise InputError(f"{job} cannot be rendered: {crash}{more}") from crash
 
 
 def _alone(render: Callable[[Job], Result], numbered: tuple[int, Job]) -> Result:

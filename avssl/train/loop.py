@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from contextlib import closing
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from avssl.config import OptimConfig, TrainConfig
 from avssl.errors import InputError, first_line
 from avssl.io.memory import keep_freed
+from avssl.io.tensor_files import is_finite
 from avssl.models.runtime import single_process
 from avssl.train import checkpoint
 from avssl.train.collapse import collapse
@@ -24,6 +25,7 @@ from avssl.train.data_timer import Batch, BatchSource, TimedBatches
 from avssl.train.distributed import on_first_rank
 from avssl.train.metric_logger import MetricLogger
 from avssl.train.optim import learning_rate, optimizer
+from avssl.train.saved_values import read_fields
 from avssl.train.signals import StopRequest
 from avssl.train.step_progress import StepProgress
 from avssl.train.sync_batchnorm import convert_sync_batchnorm
@@ -33,6 +35,12 @@ logger = logging.getLogger(__name__)
 
 SMOOTHING = 0.98
 """Weight of the earlier losses in the moving average."""
+
+NOT_SAVED = (
+    "nothing of it is saved, an earlier checkpoint stays. "
+    "A lower optim.lr, optim.clip_norm=1 or train.precision=32-true may help"
+)
+"""End of errors about a run that diverges."""
 
 
 @dataclass
@@ -124,7 +132,7 @@ def fit(
             signal, steps = stop.signal or "stop", f"step {trainer.run.step} of {config.steps}"
             trainer.log_message(logging.INFO, f"{signal}: ended after {steps}; {trainer.stop_message()}")
     if stopped and folder is None:
-        raise KeyboardInterrupt
+        raise stop.interrupt()
     if stopped:
         raise SystemExit(0)
     return trainer.run.metrics()
@@ -186,7 +194,13 @@ class Trainer:
             self.run.curve = self.run.curve[:-1]
 
     def save(self) -> None:
-        """Write the last checkpoint, after the events of its steps; all processes call this, the first one writes."""
+        """Write the last checkpoint, after the events of its steps; all processes call this, the first one writes.
+
+        Raises:
+            InputError: a weight is not finite; the checkpoint before is left as it is.
+        """
+        if not is_finite(self.task):
+            raise InputError(f"a weight is infinite or NaN after step {self.run.step}; {NOT_SAVED}")
         if not self.folder:
             return
         self.run.interval = self.logger.interval(self.fabric)
@@ -272,22 +286,18 @@ class Trainer:
     def _finite(self, loss: Tensor) -> float:
         value = float(loss)
         if not math.isfinite(value):
-            raise InputError(
-                f"the loss is {value} at step {self.run.step + 1}; nothing of it is saved. "
-                "A lower optim.lr, optim.clip_norm=1 or train.precision=32-true may help"
-            )
+            raise InputError(f"the loss is {value} at step {self.run.step + 1}; {NOT_SAVED}")
         return value
 
 
 def _resumed(path: Path, state: dict[str, Any]) -> TrainState:
     state = {"interval": {}, "suspected": False, **state}  # of a checkpoint before they were kept
-    expected, got = {each.name for each in fields(TrainState)}, set(state)
-    if got != expected:
+    try:
+        return read_fields(TrainState, state)
+    except InputError as error:
         raise InputError(
-            f"{path}: written by another version of avssl, its run state differs in {', '.join(sorted(got ^ expected))}"
-            "; train in a new folder"
-        )
-    return TrainState(**state)
+            f"{path}: written by another version of avssl, or spoiled: {error}; train in a new folder"
+        ) from error
 
 
 def _clips(batch: Batch) -> int:

@@ -38,10 +38,15 @@ class MetricLogger:
         """Open nothing yet: the event file is created with the first event."""
         return self
 
-    def __exit__(self, *_: object) -> None:
-        """Close the event file."""
-        if self._file:
-            self._file.close()
+    def __exit__(self, kind: type | None, *_: object) -> None:
+        """Close the event file; after an error, as it is."""
+        file, self._file = self._file, None
+        if file:
+            try:
+                if kind is None:
+                    file.sync()
+            finally:
+                file.close()
 
     def add(self, out: dict[str, Tensor], seconds: float, data_wait: float, clips: int) -> None:
         """Add one step: scalars of the task, duration and data-wait time in seconds, number of clips."""
@@ -100,8 +105,12 @@ class MetricLogger:
         if not interval:
             return
         names, counts, sums = interval["names"], interval["counts"], interval["sums"]
-        if not len(names) == len(counts) == sums.shape[1] - len(TIMES) or not all(type(each) is int for each in counts):
+        if not len(names) == len(counts) == sums.shape[1] - len(TIMES) or not all(
+            type(each) is int and each > 0 for each in counts
+        ):
             raise ValueError(f"expected a whole count and a sum for each of {names}, got {counts}, {tuple(sums.shape)}")
+        if not bool(sums.isfinite().all()):
+            raise ValueError("expected finite sums, got NaN or infinity")
         own = sums[fabric.global_rank] if len(sums) == fabric.world_size else sums.mean(0)
         self._sums = {name: each.float().to(fabric.device) for name, each in zip(names, own, strict=False)}
         self._counts, self._times = dict(zip(names, counts, strict=True)), own[len(names) :].tolist()

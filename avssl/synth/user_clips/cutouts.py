@@ -21,6 +21,7 @@ from avssl.io.atomic import replacing
 from avssl.io.progress import SECONDS_BETWEEN_LINES, ProgressBar
 from avssl.media import read_resampled
 from avssl.media.video_reader import VideoReader
+from avssl.synth.intact_files import is_intact
 from avssl.synth.sprites.drawing import SIDE
 from avssl.synth.user_clips.annotations import Annotation
 
@@ -88,7 +89,7 @@ def cut_all(
         InputError: a clip cannot be read, or the segmenter finds nothing in some.
         OSError: a cut-out cannot be written.
     """
-    waiting = [(stretch, path) for stretch, path in zip(stretches, paths, strict=True) if not path.is_file()]
+    waiting = [(stretch, path) for stretch, path in zip(stretches, paths, strict=True) if not is_intact(path)]
     if not waiting:
         return
     paths[0].parent.mkdir(parents=True, exist_ok=True)

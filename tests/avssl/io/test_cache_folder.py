@@ -40,9 +40,7 @@ def test_without_a_home_the_error_names_the_variable(monkeypatch):
 def test_a_folder_that_is_needed_and_cannot_be_written_names_the_variable(tmp_path):
     assert require_cache(tmp_path / "a" / "b").is_dir()
     (tmp_path / "file").touch()
-    with pytest.raises(
-        OutputError, match="file/x: cannot be written: Not a directory; AVSSL_CACHE names"
-    ):
+    with pytest.raises(OutputError, match="file/x: cannot be written: Not a directory; AVSSL_CACHE names"):
         require_cache(tmp_path / "file" / "x")
 
 

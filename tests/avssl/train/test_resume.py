@@ -1,12 +1,17 @@
 import os
 import signal
+import subprocess
+import sys
 import time
+from fcntl import ioctl
 from pathlib import Path
+from termios import TIOCSCTTY
 
 import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from avssl.io.interrupts import exit_code
 from avssl.train import checkpoint
 
 pytestmark = pytest.mark.heavy
@@ -96,6 +101,32 @@ def test_metrics_of_a_longer_run_are_those_of_one_that_was_as_long_from_the_star
     same_metrics(tmp_path / "whole", tmp_path / "parts")
 
 
+def test_a_stop_between_a_log_and_a_checkpoint_saves_the_interval(tiny, tmp_path, monkeypatch):
+    settings = {"log_every": 4, "save_every": 3, "steps": 14}
+    tiny.train(tmp_path / "whole", **settings)
+    stream = tiny.Stream.between
+    for at in (5, 11):
+        monkeypatch.setattr(tiny.Stream, "between", signalled(stream, at))
+        with pytest.raises(SystemExit):
+            tiny.train(tmp_path / "parts", **settings)
+        assert checkpoint.load(tmp_path / "parts" / checkpoint.LAST)["run"]["step"] == at
+    monkeypatch.setattr(tiny.Stream, "between", stream)
+    tiny.train(tmp_path / "parts", **settings)
+    same_metrics(tmp_path / "whole", tmp_path / "parts")
+
+
+def signalled(stream, at):
+    """A stream of batches that asks to stop before the step `at`."""
+
+    def between(self, start, stop):
+        for step, batch in zip(range(start, stop), stream(self, start, stop), strict=True):
+            if step == at:
+                signal.raise_signal(signal.SIGTERM)
+            yield batch
+
+    return between
+
+
 def test_a_finished_run_that_is_asked_again_keeps_its_last_log(tiny, tmp_path):
     first = tiny.train(tmp_path / "whole", steps=6)
     before = numbers(tmp_path / "whole" / checkpoint.LAST)
@@ -152,10 +183,12 @@ def test_12_steps_equal_6_and_6(tiny, tmp_path, monkeypatch, whole, same_bits):
     same_bits(whole, parts / checkpoint.LAST)
 
 
-def test_a_stop_where_nothing_is_saved_is_an_interruption(tiny, monkeypatch):
-    monkeypatch.setattr(tiny.Stream, "between", lambda *_: iter([signal.raise_signal(signal.SIGINT) or {}]))
-    with pytest.raises(KeyboardInterrupt):
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_a_stop_where_nothing_is_saved_is_an_interruption(tiny, monkeypatch, number, code):
+    monkeypatch.setattr(tiny.Stream, "between", lambda *_: iter([signal.raise_signal(number) or {}]))
+    with pytest.raises(KeyboardInterrupt) as stopped:
         tiny.train(None)
+    assert exit_code(stopped.value) == code
 
 
 def test_a_longer_run_continues_a_shorter_one(tiny, tmp_path, monkeypatch, same_bits):
@@ -177,9 +210,10 @@ def test_kill_9_and_continue_gives_the_same_bits(run_tiny, tmp_path, whole, same
     process = run_tiny("train", parts)
     assert process.wait(60) == 0, process.stderr.read()
     same_bits(whole, parts / checkpoint.LAST)
+    same_metrics(whole.parent, parts)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_signal_saves_and_exits_0(run_tiny, tmp_path, number, whole, same_bits):
     parts = tmp_path / "parts"
     process = run_tiny("train", parts, pause=0.15, save_every=3)
@@ -192,6 +226,65 @@ def test_a_signal_saves_and_exits_0(run_tiny, tmp_path, number, whole, same_bits
     process = run_tiny("train", parts)
     assert process.wait(60) == 0
     same_bits(whole, parts / checkpoint.LAST)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_before_the_first_step_says_that_nothing_is_saved(tiny, tmp_path, monkeypatch, caplog, number):
+    stream = tiny.Stream.between
+
+    def stopped(self, start, stop):
+        signal.raise_signal(number)
+        return stream(self, start, stop)
+
+    monkeypatch.setattr(tiny.Stream, "between", stopped)
+    caplog.set_level("INFO", "avssl")
+    folder = tmp_path / "parts"
+    with pytest.raises(SystemExit):
+        tiny.train(folder)
+    ended = f"{number.name}: ended after step 0 of 12; nothing to save yet, the same command begins anew in {folder}"
+    assert caplog.messages == [ended]
+    assert not list(folder.iterdir())
+    monkeypatch.setattr(tiny.Stream, "between", stream)
+    tiny.train(folder, steps=3)
+    monkeypatch.setattr(tiny.Stream, "between", stopped)
+    with pytest.raises(SystemExit):
+        tiny.train(folder)
+    assert caplog.messages[-1] == f"{number.name}: ended after step 3 of 12; saved, the same command continues {folder}"
+
+
+def test_a_closed_terminal_saves_and_the_run_goes_on_to_the_same_bits(tmp_path, whole, same_bits):
+    """The progress bar and the last message go to a terminal that is not there any more."""
+    import pty
+
+    parts = tmp_path / "parts"
+    main, terminal = pty.openpty()
+    tiny_file = str(Path(__file__).with_name("tiny.py"))
+    command = [sys.executable, tiny_file, "train", str(parts), "--settings", '{"pause": 0.15}']
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "", "TERM": "xterm"}
+    streams = dict.fromkeys(("stdin", "stdout", "stderr"), terminal)
+    process = subprocess.Popen(
+        command, **streams, env=environment, start_new_session=True, preexec_fn=lambda: ioctl(0, TIOCSCTTY, 0)
+    )
+    os.close(terminal)
+    wait_for(parts / checkpoint.LAST, 4)
+    os.close(main)
+    assert process.wait(60) in (0, 120)  # 120: Python could not flush the terminal's streams
+    assert 4 <= checkpoint.load(parts / checkpoint.LAST)["run"]["step"] < 12
+    again = subprocess.run([*command[:-1], "{}"], env=environment, capture_output=True, text=True)
+    assert again.returncode == 0, again.stderr
+    same_bits(whole, parts / checkpoint.LAST)
+
+
+def test_a_run_under_nohup_outlives_its_terminal(run_tiny, tmp_path):
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup does; processes inherit it
+    try:
+        process = run_tiny("train", tmp_path / "parts", pause=0.1)
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    wait_for(tmp_path / "parts" / checkpoint.LAST, 2)
+    process.send_signal(signal.SIGHUP)
+    assert process.wait(60) == 0, process.stderr.read()
+    assert checkpoint.load(tmp_path / "parts" / checkpoint.LAST)["run"]["step"] == 12
 
 
 def test_a_second_interrupt_aborts(run_tiny, tmp_path):

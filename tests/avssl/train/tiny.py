@@ -114,7 +114,6 @@ ERRORS = {
     "interrupt": KeyboardInterrupt("odd"),
     "exit": SystemExit(3),
     "custom": OddError("od", "d"),
-    "memory": MemoryError("odd"),
 }
 
 
