@@ -18,7 +18,7 @@ STEADY = tuple(range(0, 2000, 100))
 
 
 def frames(count=20):
-    return [np.full((48, 96, 3), 10 + 5 * number, np.uint8) for number in range(count)]
+    return [np.full((48, 96, 3), 10 + 5 * (number % 48), np.uint8) for number in range(count)]
 
 
 def refusal(path):
@@ -42,6 +42,7 @@ def test_length_and_rate_come_from_the_packets(matroska, tmp_path):
         ((*STEADY, 10**12), "time stamps at most 600 s apart, got 999999998 s at 1.9 s"),
         ((*STEADY, 2**62), "time stamps at most 600 s apart"),
         ((*STEADY[:10], *(9 * 10**6 + each for each in STEADY[:10])), "at most 600 s apart, got 8999 s at 0.9 s"),
+        (range(0, 700_000_000, 590_000), "a stream of at most 604800 s, its time stamps reach 700330 s"),
         ((0,) * 40, "a time stamp per frame, got 1 for 40 frames"),
         ((*STEADY, *STEADY), "ascending time stamps, got a step back of 1.9 s at 1.9 s"),
     ],
@@ -153,3 +154,12 @@ def test_tags_of_a_stream_count_before_the_duration_of_the_file(tmp_path):
     found = probe(path)
     assert (found.audio.seconds, found.audio.stated) == (pytest.approx(1.0, abs=0.002), True)
     assert found.video.seconds == pytest.approx(3.0, abs=0.002)
+
+
+def test_a_file_that_breaks_off_is_not_whole(matroska, tmp_path):
+    path = matroska(tmp_path / "a.mkv", frames(), STEADY, duration=2000.0)
+    assert media_duration(path, "video", whole=True) == media_duration(path, "video")
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    assert media_duration(path, "video") < 1.1
+    with pytest.raises(ValueError, match=r"expected 2\.0 s, the file breaks off after"):
+        media_duration(path, "video", whole=True)
