@@ -132,7 +132,7 @@ def fit(
             signal, steps = stop.signal or "stop", f"step {trainer.run.step} of {config.steps}"
             trainer.log_message(logging.INFO, f"{signal}: ended after {steps}; {trainer.stop_message()}")
     if stopped and folder is None:
-        raise KeyboardInterrupt
+        raise stop.interrupt()
     if stopped:
         raise SystemExit(0)
     return trainer.run.metrics()

@@ -38,10 +38,15 @@ class MetricLogger:
         """Open nothing yet: the event file is created with the first event."""
         return self
 
-    def __exit__(self, *_: object) -> None:
-        """Close the event file."""
-        if self._file:
-            self._file.close()
+    def __exit__(self, kind: type | None, *_: object) -> None:
+        """Close the event file; after an error, as it is."""
+        file, self._file = self._file, None
+        if file:
+            try:
+                if kind is None:
+                    file.sync()
+            finally:
+                file.close()
 
     def add(self, out: dict[str, Tensor], seconds: float, data_wait: float, clips: int) -> None:
         """Add one step: scalars of the task, duration and data-wait time in seconds, number of clips."""

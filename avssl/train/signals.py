@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from lightning_fabric import Fabric
 
-from avssl.io.interrupts import ENDING, handled, restore
+from avssl.io.interrupts import ENDING, Stopped, handled, restore
 
 
 class StopRequest:
@@ -36,6 +36,11 @@ class StopRequest:
         self.signal = signal.Signals(number).name
         if number == signal.SIGINT:
             signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    def interrupt(self) -> KeyboardInterrupt:
+        """The exception that ends a run without a folder to save in."""
+        number = signal.Signals[self.signal or "SIGINT"]
+        return KeyboardInterrupt() if number == signal.SIGINT else Stopped(number)
 
     def agreed(self, fabric: Fabric) -> bool:
         """Whether any process has received a signal; a collective call."""

@@ -11,6 +11,7 @@ import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from avssl.io.interrupts import exit_code
 from avssl.train import checkpoint
 
 pytestmark = pytest.mark.heavy
@@ -100,6 +101,32 @@ def test_metrics_of_a_longer_run_are_those_of_one_that_was_as_long_from_the_star
     same_metrics(tmp_path / "whole", tmp_path / "parts")
 
 
+def test_a_stop_between_a_log_and_a_checkpoint_saves_the_interval(tiny, tmp_path, monkeypatch):
+    settings = {"log_every": 4, "save_every": 3, "steps": 14}
+    tiny.train(tmp_path / "whole", **settings)
+    stream = tiny.Stream.between
+    for at in (5, 11):
+        monkeypatch.setattr(tiny.Stream, "between", signalled(stream, at))
+        with pytest.raises(SystemExit):
+            tiny.train(tmp_path / "parts", **settings)
+        assert checkpoint.load(tmp_path / "parts" / checkpoint.LAST)["run"]["step"] == at
+    monkeypatch.setattr(tiny.Stream, "between", stream)
+    tiny.train(tmp_path / "parts", **settings)
+    same_metrics(tmp_path / "whole", tmp_path / "parts")
+
+
+def signalled(stream, at):
+    """A stream of batches that asks to stop before the step `at`."""
+
+    def between(self, start, stop):
+        for step, batch in zip(range(start, stop), stream(self, start, stop), strict=True):
+            if step == at:
+                signal.raise_signal(signal.SIGTERM)
+            yield batch
+
+    return between
+
+
 def test_a_finished_run_that_is_asked_again_keeps_its_last_log(tiny, tmp_path):
     first = tiny.train(tmp_path / "whole", steps=6)
     before = numbers(tmp_path / "whole" / checkpoint.LAST)
@@ -156,10 +183,12 @@ def test_12_steps_equal_6_and_6(tiny, tmp_path, monkeypatch, whole, same_bits):
     same_bits(whole, parts / checkpoint.LAST)
 
 
-def test_a_stop_where_nothing_is_saved_is_an_interruption(tiny, monkeypatch):
-    monkeypatch.setattr(tiny.Stream, "between", lambda *_: iter([signal.raise_signal(signal.SIGINT) or {}]))
-    with pytest.raises(KeyboardInterrupt):
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_a_stop_where_nothing_is_saved_is_an_interruption(tiny, monkeypatch, number, code):
+    monkeypatch.setattr(tiny.Stream, "between", lambda *_: iter([signal.raise_signal(number) or {}]))
+    with pytest.raises(KeyboardInterrupt) as stopped:
         tiny.train(None)
+    assert exit_code(stopped.value) == code
 
 
 def test_a_longer_run_continues_a_shorter_one(tiny, tmp_path, monkeypatch, same_bits):
