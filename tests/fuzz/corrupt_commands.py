@@ -62,15 +62,13 @@ class Prepare(Command):
 
     def __init__(self, place: Path) -> None:
         super().__init__(place)
-        self.right = {}
-        for images in (False, True):
-            trial = place / f"right-{images}"
-            trial.mkdir()
-            assert self.attempt([], trial, images) == ({}, True), self.ended.text
-            self.right[images] = digest(trial / "out" / "media")
+        self.right: dict[bool, dict[str, str]] = {}
+        """Digest of the good files' proxies, without damaged files beside; by whether images are prepared."""
 
     def attempt(self, cases: Sequence[Case], place: Path, images: bool | None = None) -> Faults:
-        images = any(each.kind == IMAGES for each in cases) if images is None else images
+        if images is None:
+            images = any(each.kind == IMAGES for each in cases)
+            self._find_right(images)
         names = (self._write_images if images else self._write)(cases, place / "in")
         before = digest(place / "in")
         layout = ("rec-street", "--projection", "equirect") if images else ("files",)
@@ -86,11 +84,18 @@ class Prepare(Command):
             return {each.number: fault for each in cases} or {-1: fault}, False
         return self._judged(cases, names, place / "out", images)
 
+    def _find_right(self, images: bool) -> None:
+        if images not in self.right:
+            trial = self.place / f"right-{images}"
+            trial.mkdir()
+            assert self.attempt([], trial, images) == ({}, True), self.ended.text
+            self.right[images] = digest(trial / "out" / "media")
+
     def _judged(self, cases: Sequence[Case], names: dict[int, str], out: Path, images: bool) -> Faults:
         rows = {row["key"]: row for row in pq.read_table(out / "manifest.parquet").to_pylist()}
         failed = {row["key"]: row["reason"] for row in pq.read_table(out / "failed.parquet").to_pylist()}
         faults = {each.number: self._fault(names[each.number], rows, failed, out) for each in cases}
-        if hasattr(self, "right") and images in self.right:
+        if images in self.right:
             media = digest(out / "media")
             good = difference(self.right[images], {name: media[name] for name in self.right[images] if name in media})
             if good:

@@ -78,6 +78,8 @@ def checkpoint(path: Path) -> bytes:
             content = value.detach().contiguous().view(torch.uint8) if value.dim() else value
             return [str(value.dtype), list(value.shape), hashlib.sha256(content.numpy().tobytes()).hexdigest()]
         if isinstance(value, dict):
+            if {"names", "sums"} <= value.keys():  # sums of an open interval; the last columns are times
+                value = {**value, "sums": value["sums"][:, : len(value["names"])]}
             return {str(key): plain(each) for key, each in value.items()}
         return [plain(each) for each in value] if isinstance(value, list | tuple) else value
 
