@@ -62,7 +62,7 @@ def scratch_folder(path: Path) -> Iterator[Path]:
     Leftovers of killed processes of this machine for the same target are removed.
 
     Args:
-        path: target file.
+        path: target file; without a target, a name in the folder for temporary files.
     """
     sweep(path.parent, _glob(path.stem), SCRATCH)
     prefix, suffix = f".{path.stem}.{MARK}-{platform.node()}-", f"-{os.getpid()}{SCRATCH}"

@@ -23,6 +23,8 @@ _POSE = ("InitialViewHeadingDegrees", "InitialViewPitchDegrees", "InitialViewRol
 
 def parse_spherical_xml(text: str) -> DeclaredProjection:
     """Statement of a V1 or GPano XML, in elements or attributes; empty where it says nothing of the projection."""
+    if "GSpherical" not in text and "GPano" not in text:
+        return DeclaredProjection()  # another program's XMP
     fields = {name: (attribute or element).strip() for name, attribute, element in _FIELD.findall(text)}
     kind = fields.get("ProjectionType", "").lower()
     if not kind and fields.get("Spherical", fields.get("UsePanoramaViewer", "")).lower() == "true":

@@ -14,6 +14,8 @@ from avssl.errors import InputError
 
 LONGEST_JUMP = 600.0
 """Maximum seconds from one packet to the next; more is a broken time stamp."""
+LONGEST = 7 * 86400.0
+"""Maximum seconds of a stream; a small file of slow frames could state years."""
 LONGEST_STEP_BACK = 1.0
 """Maximum seconds by which decoding time stamps may descend; more is a stream that starts again."""
 SHARED = 0.5
@@ -132,5 +134,9 @@ def _checked_end(path: Path, times: np.ndarray, end: float) -> float:
         at = points[widest]
         raise InputError(
             f"{path}: expected time stamps at most {LONGEST_JUMP:.0f} s apart, got {jump:.0f} s at {at:.1f} s"
+        )
+    if points[-1] > LONGEST:
+        raise InputError(
+            f"{path}: expected a stream of at most {LONGEST:.0f} s, its time stamps reach {points[-1]:.0f} s"
         )
     return max(0.0, float(points[-1]))

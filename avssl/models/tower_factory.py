@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from avssl.config import ModelConfig
+from avssl.errors import InputError
 from avssl.io.tensor_files import check_shapes
 from avssl.models.backbones import audio_backbone, video_backbone
 from avssl.models.conv2d import Conv2D10
@@ -57,6 +58,24 @@ def check_backbones(config: ModelConfig, maps: int, tensors: Mapping[str, Tensor
             prefix = f"{part}.tower."
             own = {name.removeprefix(prefix): each for name, each in tensors.items() if name.startswith(prefix)}
             check_shapes(tower, own, f"{where}: {part}.tower")
+
+
+def check_backbone_size(name: str, tensors: Mapping[str, Tensor], where: str) -> None:
+    """Check that a file holds enough weights for a backbone of timm before the backbone takes memory.
+
+    Args:
+        name: of a video tower; others than those of timm are small.
+        tensors: all weights of the file.
+        where: the file, for errors.
+
+    Raises:
+        ValueError: unknown backbone, or fewer weights than it has.
+    """
+    if name.startswith("timm/"):
+        with torch.device("meta"):
+            count = sum(each.numel() for each in video_backbone(name).parameters())
+        if count > (held := sum(each.numel() for each in tensors.values())):
+            raise InputError(f"{where}: expected the {count} weights of {name}, got {held} in all")
 
 
 def _channels_last(tower: Tower) -> Tower:

@@ -202,7 +202,7 @@ def test_windows_default_to_the_geometry_of_the_encoders(folder, tmp_path):
     assert not (tmp_path / "old.npz").exists()
 
 
-def test_lengths_that_headers_invent_cost_their_file_a_line_and_the_others_are_embedded(encoders, tmp_path, matroska):
+def test_invented_lengths_cost_their_file_a_line_and_others_are_embedded(encoders, tmp_path, matroska):
     root = tmp_path / "media"
     root.mkdir()
     frames = [np.full((48, 96, 3), 10 + 5 * number, np.uint8) for number in range(21)]

@@ -14,6 +14,8 @@ from avssl.regular_files import open_regular
 
 LARGEST = 1 << 20
 """Maximum bytes of a box that is read; codec headers and XML have a few kB."""
+XMP = bytes.fromhex("be7acfcb97a942e89c71999491e3afac")
+"""UUID of an XMP box, where GPano statements lie."""
 _TO_DESCRIPTIONS = (b"mdia", b"minf", b"stbl", b"stsd")
 
 
@@ -25,17 +27,20 @@ def read_track_projections(path: Path, track: int) -> tuple[list[Sphere], list[s
         track: track identifier of its header.
 
     Returns:
-        One sphere for each sample description that has boxes of it, and the texts of V1 XML boxes.
+        One sphere for each sample description that has boxes of it, and the texts of V1 XML and XMP boxes of the track,
+        the header and the file.
 
     Raises:
         InputError: broken boxes.
         OSError: there is no such file.
     """
     with open_regular(path, "an mp4") as file:
-        for begin, end in _below(file, 0, file.seek(0, 2), (b"moov", b"trak")):
+        size = file.seek(0, 2)
+        texts = [text for place in [(0, size), *_below(file, 0, size, (b"moov",))] for text in _texts(file, *place)]
+        for begin, end in _below(file, 0, size, (b"moov", b"trak")):
             if _identifier(file, begin, end) == track:
-                return _spheres(path, file, begin, end), _texts(file, begin, end)
-    return [], []
+                return _spheres(path, file, begin, end), texts + _texts(file, begin, end)
+    return [], texts
 
 
 def _below(file: IO[bytes], begin: int, end: int, kinds: tuple[bytes, ...]) -> Iterator[tuple[int, int]]:
@@ -74,4 +79,4 @@ def _spheres(path: Path, file: IO[bytes], begin: int, end: int) -> list[Sphere]:
 
 def _texts(file: IO[bytes], begin: int, end: int) -> list[str]:
     bodies = (_body(file, *place) for place in _below(file, begin, end, (b"uuid",)))
-    return [body[16:].decode("utf-8", "replace") for body in bodies if body[:16] == XML]
+    return [body[16:].decode("utf-8", "replace") for body in bodies if body[:16] in (XML, XMP)]

@@ -142,6 +142,20 @@ def test_track_list_of_a_recorder_gives_the_order(tmp_path):
     assert direction(path) == (60, 30)
 
 
+@pytest.mark.parametrize(
+    ("base", "gain"), [(0x0001, {}), (0x0101, dict.fromkeys("XYZ", 3**0.5)), (0x0201, {"W": 0.5**0.5})]
+)
+def test_channels_of_the_audio_definition_model_are_found_by_format(tmp_path, base, gain):
+    gains = {each: value * gain.get(each, 1.0) for each, value in UP_LEFT.items()}
+    tracks = b"".join(
+        struct.pack("<H12s14s11sx", place, b"ATU_%08d" % place, b"AT_0004%04x_01" % (base + component), b"AP_00040001")
+        for place, component in ((1, 3), (2, 2), (3, 0), (4, 1))
+    )
+    chunk = b"chna" + struct.pack("<IHH", 4 + len(tracks), 4, 4) + tracks
+    pcm = bytes.fromhex("0100000000001000800000aa00389b71")
+    assert direction(amb(tmp_path / "a.wav", rows("XZWY", gains), pcm, chunk)) == (60, 30)
+
+
 def sa3d(channel_map, order=1, kind=0, ordering=0, normalisation=0):
     body = struct.pack(">BBIBBI", 0, kind, order, ordering, normalisation, len(channel_map))
     return b"SA3D", body + struct.pack(f">{len(channel_map)}I", *channel_map)

@@ -12,6 +12,7 @@ from avssl.media.image_sequence import ImageSequence
 from avssl.media.mp4.faststart import finish
 from avssl.media.mp4.isobmff import Box, full_box
 from avssl.media.mp4.metadata import XML, mark_sphere
+from avssl.media.mp4.track_projections import XMP
 from avssl.media.projection_check import check_equirect, check_flat
 from avssl.media.spherical_xml import parse_spherical_xml
 from avssl.media.video_reader import VideoReader
@@ -185,6 +186,22 @@ def test_xml_of_webm_is_a_tag_of_the_track(tmp_path):
     encode(path, [160], {"SPHERICAL-VIDEO": xml(StereoMode="top-bottom")})
     frames = VideoReader(path)
     assert (frames.projection, frames.stereo) == ("equirectangular", "top-bottom")
+
+
+@pytest.mark.parametrize(("uuid", "level"), [(XML, "moov"), (XMP, "moov"), (XMP, "file")])
+def test_xml_of_the_header_or_the_file_counts_too(plain, tmp_path, uuid, level):
+    film(plain, tmp_path)
+    path, box = tmp_path / "film.mp4", Box(b"uuid", uuid + xml(CroppedAreaTopPixels=20).encode())
+    if level == "file":
+        path.write_bytes(path.read_bytes() + box.pack())
+    else:
+        path.write_bytes((plain / "160.mp4").read_bytes())
+        finish(path, lambda moov: moov.children.append(box))
+    assert VideoReader(path).projection == "cropped equirectangular"
+
+
+def test_xmp_of_another_program_says_nothing(plain, tmp_path):
+    assert film(plain, tmp_path, text='<r xmpDM:ProjectionType="mono" xmpDM:StereoMode="left"/>').projection == ""
 
 
 def test_photo_spheres_of_an_image_sequence_say_it_in_their_metadata(tmp_path):

@@ -18,7 +18,7 @@ STEADY = tuple(range(0, 2000, 100))
 
 
 def frames(count=20):
-    return [np.full((48, 96, 3), 10 + 5 * number, np.uint8) for number in range(count)]
+    return [np.full((48, 96, 3), 10 + 5 * (number % 48), np.uint8) for number in range(count)]
 
 
 def refusal(path):
@@ -42,6 +42,7 @@ def test_length_and_rate_come_from_the_packets(matroska, tmp_path):
         ((*STEADY, 10**12), "time stamps at most 600 s apart, got 999999998 s at 1.9 s"),
         ((*STEADY, 2**62), "time stamps at most 600 s apart"),
         ((*STEADY[:10], *(9 * 10**6 + each for each in STEADY[:10])), "at most 600 s apart, got 8999 s at 0.9 s"),
+        (range(0, 700_000_000, 590_000), "a stream of at most 604800 s, its time stamps reach 700330 s"),
         ((0,) * 40, "a time stamp per frame, got 1 for 40 frames"),
         ((*STEADY, *STEADY), "ascending time stamps, got a step back of 1.9 s at 1.9 s"),
     ],

@@ -11,6 +11,8 @@ from avssl_downstream.spatialize.options import SpatializeOptions
 from avssl_downstream.spatialize.registry import build_generator
 from safetensors.torch import load_file, save_file
 
+from avssl.io.memory import resident_mb
+
 SMALL = {"width": 4, "seconds": 0.31, "rows": 64, "columns": 64, "grid_rows": 2, "grid_columns": 2}
 
 
@@ -55,6 +57,7 @@ def test_a_generator_as_it_was_saved_is_loaded(folder: Path) -> None:
         ({"batch": 10**9}, "batch of at most 65536"),
         ({"hop": float("nan")}, "hop to be a finite number"),
         ({"generator": "x" * 10**5}, "no generator"),
+        ({"visual_branch": "timm/eva02_enormous_patch14_clip_224"}, "weights of timm/eva02_enormous_patch14_clip_224"),
         ({"generator": ["x"]}, "config.json"),
     ],
 )
@@ -71,6 +74,15 @@ def test_towers_that_are_none_are_refused(folder: Path, value: Any) -> None:
     path = folder / "config.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"encoders": value}))
     assert "config.json: expected" in refused(folder)
+
+
+def test_a_tower_that_the_file_has_no_weights_for_is_refused_before_it_is_built(folder: Path) -> None:
+    path = folder / "config.json"
+    towers = {"model": {"video": "timm/eva02_enormous_patch14_clip_224"}, "features": {}}
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"encoders": towers}))
+    before = resident_mb()
+    assert "weights of timm/eva02_enormous_patch14_clip_224" in refused(folder)
+    assert resident_mb() - before < 500
 
 
 @pytest.mark.parametrize(
