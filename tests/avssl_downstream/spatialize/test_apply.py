@@ -4,6 +4,7 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import soundfile
 import torch
@@ -240,6 +241,13 @@ def test_files_without_audio_or_video_are_refused(tmp_path, film, pan, tone):
     assert "expected a video" in refused(tmp_path / "only.wav", tmp_path / "out.mp4", pan)
     assert "text.mp4" in refused(tmp_path / "text.mp4", tmp_path / "out.mp4", pan)
     assert "no such file" in refused(tmp_path / "nothing.mp4", tmp_path / "out.mp4", pan)
+
+
+def test_a_time_stamp_that_no_film_has_is_refused_before_anything_is_written(tmp_path, pan, matroska):
+    stamps = [*range(0, 1000, 100), 36_000_000]
+    frames = [np.full((48, 64, 3), 90, np.uint8) for _ in stamps]
+    path = matroska(tmp_path / "jump.mkv", frames, stamps, audio=range(0, 1000, 100))
+    assert "jump.mkv: expected time stamps at most 600 s apart" in refused(path, tmp_path / "out.mp4", pan)
 
 
 def test_another_field_of_view_is_refused_unless_declared(tmp_path, film, pan, around, tone):
