@@ -26,6 +26,8 @@ _ENVIRONMENT = frozenset(
 """Errors that depend on the user's files, disk, limits or devices; the others, such as EBADF, are bugs."""
 
 
+MAX_MESSAGE = 4000
+"""Characters of a message."""
 _OUT_OF_MEMORY = (
     "DefaultCPUAllocator: can't allocate memory",  # torch; its text ends with the number of bytes
     "CUDA out of memory",
@@ -75,10 +77,15 @@ def excerpt(value: object, most: int = 160) -> str:
 
 
 def one_line(error: BaseException) -> str:
-    """An exception's message in one line; for an `OSError` of the operating system, its path and its reason."""
+    """An exception's message in one line; for an `OSError` of the operating system, its path and its reason.
+
+    A message longer than `MAX_MESSAGE`, which only contents of a file can make so long, lacks its middle.
+    """
     if is_memory_error(error):
         reason = f" ({excerpt(error)})" if str(error) else ""
         return f"too little memory{reason}; smaller batches, shorter windows or fewer workers take less"
     if isinstance(error, OSError) and error.strerror:
         return printable(f"{error.filename}: {error.strerror}" if error.filename else error.strerror)
-    return printable(" ".join(str(error).split()) or type(error).__name__)
+    text = " ".join(str(error).split()) or type(error).__name__
+    half = MAX_MESSAGE // 2
+    return printable(text if len(text) <= MAX_MESSAGE else f"{text[:half]} ... {text[-half:]}")

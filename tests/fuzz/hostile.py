@@ -23,6 +23,8 @@ from small_media import RATE, SECONDS
 from tally import Tally, arguments, parsed, workplace
 
 COLUMNS = ("split", "video", "audio", "start", "seconds", "frame_rate", "width", "height", "sample_rate", "key")
+LONGEST_LINE = 4100
+"""Characters of an error."""
 EMBED = ("--workers", 0, "--precision", "32-true")
 
 
@@ -246,7 +248,7 @@ def attempt(inputs: Inputs, place: Path, rng: Generator) -> tuple[str, str, Ende
     if not fault and (place / "executed").exists():
         fault = "code of the file was executed"
     lines = [line for line in ended.text.splitlines() if line.startswith("Error")]
-    if not fault and any(len(line) > 4000 for line in lines):
+    if not fault and any(len(line) > LONGEST_LINE for line in lines):
         fault = f"a line of {max(map(len, lines))} characters"
     return title, fault, ended
 

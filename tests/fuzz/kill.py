@@ -105,7 +105,7 @@ def main() -> int:
             for number in range(options.first, options.first + options.count):
                 rng = np.random.default_rng([options.seed, number])
                 title, fault = attempt(command, trial, place / "shared", wanted, length, rng)
-                tally.note(name, f"{number} ({title})", fault)
+                tally.note(name, f"{number} ({title})", fault, files=(trial / "output.txt",))
     return tally.report()
 
 
