@@ -15,6 +15,7 @@ from avssl.embedding.cache_keys import short_hash
 from avssl.errors import one_line
 from avssl.io.atomic import replacing
 from avssl.io.cache_folder import writable_cache
+from avssl.regular_files import is_regular
 
 logger = logging.getLogger(__name__)
 TENSORS_PER_SHARD = 256
@@ -37,7 +38,7 @@ class TensorShards:
         self.folder = folder
         self.stored: dict[str, Path] = {}
         """Key -> shard, the latest last."""
-        for path in sorted(folder.glob("*.safetensors"), key=lambda path: path.stat().st_mtime_ns):
+        for path in sorted(filter(is_regular, folder.glob("*.safetensors")), key=lambda path: path.stat().st_mtime_ns):
             self.stored.update(dict.fromkeys(_keys(path, width), path))
         self._target = folder
         self._waiting: dict[str, Tensor] = {}
