@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 
 from avssl.data.worker_loader import Batch, in_order
-from avssl.embedding.cache_keys import CacheKeys
+from avssl.embedding.cache_keys import VERSION, CacheKeys
 from avssl.io.atomic import naming
 from avssl.io.cache_folder import cache_folder, writable_cache
 from avssl.io.jsonl_journal import MAX_JOURNAL
@@ -48,7 +48,7 @@ def cached_durations(
     file = (folder or cache_folder() / "embeddings") / FILE
     known = _known(file)
     keys = CacheKeys(known)
-    names = {path: keys.of(path, tower) for path in paths}
+    names = {path: keys.of(path, tower, str(VERSION)) for path in paths}
     keys.report_gone("durations", logging.INFO)
     wanted = {path: name for path, name in names.items() if name not in known}
     if wanted:

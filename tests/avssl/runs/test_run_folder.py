@@ -1,10 +1,11 @@
 import json
+import resource
 from dataclasses import replace
 
 import pytest
 
 from avssl.config import OptimConfig, RunConfig, TrainConfig, fill
-from avssl.errors import InputError
+from avssl.errors import InputError, OutputError
 from avssl.recipe_files import read_recipe
 from avssl.runs import run_folder
 
@@ -68,6 +69,20 @@ def test_a_run_of_another_format_is_one_line_that_says_so(tmp_path, line, messag
     path.write_text(path.read_text().replace("format: 2\n", line).replace("lr_multipliers", "shares"))
     with pytest.raises(ValueError, match=f"^{tmp_path}: {message}$"):
         run_folder.check_config(tmp_path, CONFIG)
+
+
+def test_metrics_on_a_full_disk_are_one_line_and_those_before_stay(tmp_path):
+    """A limit of the file size, as `ulimit -f`, fails as a full disk does."""
+    run_folder.add_metrics(tmp_path, {"loss": 1})
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (8, before[1]))
+    try:
+        with pytest.raises(OutputError, match=f"^{tmp_path}/metrics.json: cannot be written: .*File too large$"):
+            run_folder.add_metrics(tmp_path, {"loss": 2})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert run_folder.read_metrics(tmp_path) == {"loss": 1}
+    assert [path.name for path in tmp_path.iterdir()] == ["metrics.json"]
 
 
 def test_metrics_are_added_to(tmp_path):
