@@ -33,6 +33,7 @@ _OUT_OF_MEMORY = (
     "Insufficient memory",  # OpenCV
     "unable to mmap",  # torch's shared memory and files
     "can't start new thread",
+    "failed to map segment from shared object",  # the loader of a library
 )
 
 
@@ -76,7 +77,8 @@ def excerpt(value: object, most: int = 160) -> str:
 def one_line(error: BaseException) -> str:
     """An exception's message in one line; for an `OSError` of the operating system, its path and its reason."""
     if is_memory_error(error):
-        return f"too little memory: {excerpt(error)}; smaller batches or fewer workers take less"
+        reason = f" ({excerpt(error)})" if str(error) else ""
+        return f"too little memory{reason}; smaller batches, shorter windows or fewer workers take less"
     if isinstance(error, OSError) and error.strerror:
         return printable(f"{error.filename}: {error.strerror}" if error.filename else error.strerror)
     return printable(" ".join(str(error).split()) or type(error).__name__)

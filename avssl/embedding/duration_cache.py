@@ -13,14 +13,15 @@ from pathlib import Path
 import torch
 
 from avssl.data.worker_loader import Batch, in_order
-from avssl.datasets.audio_pass import check_length
-from avssl.embedding.cache_keys import CacheKeys
-from avssl.errors import MissingFileError
+from avssl.embedding.cache_keys import VERSION, CacheKeys
 from avssl.io.atomic import naming
 from avssl.io.cache_folder import cache_folder, writable_cache
+from avssl.io.jsonl_journal import MAX_JOURNAL
 from avssl.io.progress import ProgressBar
+from avssl.media.probe import check_length
 from avssl.media.streams import AudioReader
 from avssl.media.video_reader import VideoReader
+from avssl.regular_files import check_regular, check_size
 
 FILE = "durations.jsonl"
 
@@ -47,7 +48,7 @@ def cached_durations(
     file = (folder or cache_folder() / "embeddings") / FILE
     known = _known(file)
     keys = CacheKeys(known)
-    names = {path: keys.of(path, tower) for path in paths}
+    names = {path: keys.of(path, tower, str(VERSION)) for path in paths}
     keys.report_gone("durations", logging.INFO)
     wanted = {path: name for path, name in names.items() if name not in known}
     if wanted:
@@ -74,8 +75,7 @@ def media_duration(path: Path, tower: str, *, whole: bool = False) -> float:
         InputError: it is broken, or has no such stream.
         FileNotFoundError: it is gone.
     """
-    if not path.is_file():
-        raise MissingFileError(f"{path}: expected {tower}, there is no such file")
+    check_regular(path, tower)
     reader = VideoReader(path) if tower == "video" else AudioReader(path)
     seconds = reader.length()
     if whole:
@@ -85,14 +85,18 @@ def media_duration(path: Path, tower: str, *, whole: bool = False) -> float:
 
 def _known(file: Path) -> dict[str, float]:
     known: dict[str, float] = {}
-    for line in file.read_text(encoding="utf-8", errors="replace").splitlines() if file.is_file() else []:
-        try:
-            name, seconds = json.loads(line)
-            if not 0 <= float(seconds) < math.inf:
-                raise ValueError(seconds)
-            known[str(name)] = float(seconds)
-        except (ValueError, TypeError):
-            continue  # cut short by a crash, or no duration: measured again
+    if not file.exists():
+        return known
+    check_size(file, check_regular(file, "cached durations").st_size, "cached durations", MAX_JOURNAL)
+    with file.open(encoding="utf-8", errors="replace") as lines:
+        for line in lines:
+            try:
+                name, seconds = json.loads(line)
+                if not 0 <= float(seconds) < math.inf:
+                    raise ValueError(seconds)
+                known[str(name)] = float(seconds)
+            except (ValueError, TypeError, RecursionError):
+                continue  # cut short by a crash, or no duration: measured again
     return known
 
 

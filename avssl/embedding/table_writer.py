@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from torch import Tensor
 
 from avssl.errors import InputError
-from avssl.io.atomic import replacing
+from avssl.io.atomic import naming, replacing
 
 NPY: Any = np.lib.format
 GROUP = 4096
@@ -99,7 +99,8 @@ def _npz(path: Path, seconds: float) -> Iterator[Add]:
             if tower not in towers:
                 towers[tower] = _Columns(stack.enter_context(TemporaryFile(dir=path.parent)), embeddings.shape[1])
             columns, place = towers[tower], names.setdefault(file, len(names))
-            columns.rows.write(embeddings.numpy().tobytes())
+            with naming(path):
+                columns.rows.write(embeddings.numpy().tobytes())
             columns.starts.append(np.asarray(starts, np.float64))
             columns.files.append(np.full(len(starts), place, np.int32))
 

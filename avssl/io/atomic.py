@@ -19,6 +19,8 @@ from avssl.errors import InputError, OutputError, first_line, one_line
 MARK = "part"
 TORCH_WRITER = "inline_container"
 """In the `RuntimeError` into which torch.save turns a full disk."""
+WRITER = "requested and"
+"""In the `OSError` without a number of numpy's tofile: `100 requested and 20 written`."""
 UNSYNCED = (errno.EINVAL, errno.EROFS, errno.ENOTSUP)
 """Errors of file systems that cannot flush, as some network folders."""
 SCRATCH = ".scratch"
@@ -101,9 +103,10 @@ def naming(path: Path, part: Path | None = None) -> Iterator[None]:
     except SafetensorError as error:
         raise OutputError(f"{path}: cannot be written: {one_line(error)}") from error
     except OSError as error:
-        if error.filename not in (None, str(part), str(path)) or error.errno is None:
+        if error.filename not in (None, str(part), str(path)) or (error.errno is None and WRITER not in str(error)):
             raise
-        named = OutputError(f"{path}: cannot be written: {os.strerror(error.errno)}")
+        reason = first_line(error) if error.errno is None else os.strerror(error.errno)
+        named = OutputError(f"{path}: cannot be written: {reason}")
         named.errno = error.errno
         raise named from error
     except RuntimeError as error:

@@ -24,6 +24,8 @@ from types import ModuleType
 from typing import Any
 from weakref import WeakSet
 
+from avssl.errors import InputError, is_input_error, one_line
+
 HELD = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 """Signals of a terminal or a scheduler: the parent ends its workers."""
 PARENT_CHECK = 0.5
@@ -62,7 +64,9 @@ class Worker:
             resource_tracker.ensure_running()  # here, since its start lets signals through
         self.pipe, theirs = context.Pipe()
         _parents_ends.add(self)
-        arguments = (theirs, work, init, os.getpid(), self._note)
+        # Bytes, so that a spawned process can tell what it cannot import.
+        task: Any = (work, init) if start == "fork" else bytes(ForkingPickler.dumps((work, init)))
+        arguments = (theirs, task, os.getpid(), self._note)
         self.process: Any = context.Process(target=_serve, args=arguments, daemon=True)  # type: ignore[attr-defined]
         with _signals_held(), _main_hidden(start):
             self.process.start()
@@ -95,10 +99,17 @@ class Worker:
         for name, level, message in messages:
             logging.getLogger(name).log(level, "%s", message)
         if number == READY:
-            self.ready = True
+            self._started(outcome)
             return None
         self.running.remove(number)
         return number, outcome
+
+    def _started(self, error: Exception | None) -> None:
+        if error is not None and is_input_error(error):
+            raise InputError(f"a worker process cannot start: {one_line(error)}") from error
+        if error is not None:
+            raise error
+        self.ready = True
 
     def cause_of_death(self) -> str:
         """The signal or the exit code that ended the process, in words."""
@@ -131,22 +142,14 @@ def note_file(path: Path) -> None:
         _note[: len(text) + 1] = text + b"\0"
 
 
-def _serve(
-    pipe: Connection,
-    work: Callable[[Any], Any],
-    init: Callable[[], object] | None,
-    parent: int,
-    note: mmap.mmap | None,
-) -> None:
+def _serve(pipe: Connection, task: Any, parent: int, note: mmap.mmap | None) -> None:
     """Do jobs until the parent closes the pipe."""
-    global _note
-    _note = note
-    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
-    for each in list(_parents_ends):  # inherited by a fork: they would keep workers of this parent alive
-        each.pipe.close()
-    if init:
-        init()
     with contextlib.suppress(EOFError, ConnectionError):
+        try:
+            work = _begin(task, parent, note)
+        except Exception as error:
+            pipe.send((READY, _travelling(error), []))
+            return
         pipe.send((READY, None, []))
         logged = _Logged()
         while True:
@@ -154,6 +157,19 @@ def _serve(
             if note is not None:
                 note[0] = 0
             pipe.send_bytes(_message(number, work, job, logged))
+
+
+def _begin(task: Any, parent: int, note: mmap.mmap | None) -> Callable[[Any], Any]:
+    """Prepare this process; returns what it does with each job."""
+    global _note
+    _note = note
+    for each in list(_parents_ends):  # inherited by a fork: they would keep workers of this parent alive
+        each.pipe.close()
+    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+    work, init = pickle.loads(task) if isinstance(task, bytes) else task
+    if init:
+        init()
+    return work  # type: ignore[no-any-return]
 
 
 class _Logged(logging.Handler):

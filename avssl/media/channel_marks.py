@@ -1,7 +1,8 @@
-"""Ambisonic channel orders and normalizations that files declare: B-format wav, Core Audio layouts, SA3D, iXML, Opus.
+"""Ambisonic channel orders and normalizations that files declare: wav, Core Audio layouts, SA3D, Opus.
 
 References: M. Leese, File Format for B-Format (.amb); Apple's CoreAudioBaseTypes.h; Google's Spatial Audio RFC; iXML
-(functions `ACN0-FOA` and so on); RFC 8486 (ambisonics in Opus).
+(functions `ACN0-FOA` and so on); ITU-R BS.2088 and BS.2094 (chna chunk, common definitions of the Audio Definition
+Model: SN3D, N3D and FuMa from AC_00040001, 0101 and 0201 on, by ACN); RFC 8486 (ambisonics in Opus).
 """
 
 from __future__ import annotations
@@ -31,6 +32,9 @@ _TAG_B_FORMAT, _TAG_ACN_SN3D, _TAG_ACN_N3D, _TAG_DESCRIPTIONS = 107, 190, 191, 0
 _LABEL_W, _LABEL_SN3D, _LABEL_N3D = 200, 2 << 16, 3 << 16
 _DESCRIPTION = 20
 """Bytes of a channel description in a Core Audio layout."""
+_TRACK_UID, _TRACK_REFERENCE = 40, 14
+"""Bytes of a track in a chna chunk, and of what comes before its track format."""
+_CHANNEL_FORMAT = re.compile(rb"A[TC]_0004([0-9a-fA-F]{4})")
 _TRACK = re.compile(rb"<TRACK>(.*?)</TRACK>", re.DOTALL)
 _INDEX, _FUNCTION = re.compile(rb"<INTERLEAVE_INDEX>\s*(\d+)"), re.compile(rb"<FUNCTION>\s*ACN(\d+)\b")
 
@@ -97,7 +101,11 @@ def _chunk_mark(chunks: Mapping[bytes, bytes], channels: int) -> ChannelMark | N
     if chunks.get(b"fmt ", b"")[_SUBFORMAT] == _B_FORMAT:
         return _b_format("the B-format GUID", channels)
     core_audio = chunks.get(b"chan") or chunks.get(b"CHAN") or b""
-    return _core_audio(core_audio, channels) or _ixml(chunks.get(b"iXML", b""), channels)
+    return (
+        _core_audio(core_audio, channels)
+        or _audio_definition(chunks.get(b"chna", b""), channels)
+        or _ixml(chunks.get(b"iXML", b""), channels)
+    )
 
 
 def _track_mark(track: TrackChannels, channels: int) -> ChannelMark | None:
@@ -148,6 +156,20 @@ def _labelled(labels: Sequence[int]) -> ChannelMark | None:
         if first in labels:
             found = [labels.index(first + index) if first + index in labels else ABSENT for index in range(4)]
             return _complete(ChannelMark("the channel labels", convention, _four(found)), len(labels))
+    return None
+
+
+def _audio_definition(chunk: bytes, channels: int) -> ChannelMark | None:
+    """Mark of the channel formats of the Audio Definition Model, common definitions of ambisonics."""
+    places: dict[tuple[int, int], int] = {}
+    for at in range(4, len(chunk) - _TRACK_UID + 1, _TRACK_UID):
+        if (form := _CHANNEL_FORMAT.match(chunk, at + _TRACK_REFERENCE)) and (number := int(form[1], 16)):
+            places.setdefault((number >> 8, (number & 255) - 1), struct.unpack_from("<H", chunk, at)[0] - 1)
+    for family, convention in enumerate(("ambix", "acn-n3d", "fuma")):
+        if (family, 0) in places:
+            order = (0, 3, 1, 2) if convention == "fuma" else (0, 1, 2, 3)
+            found = [places.get((family, component), ABSENT) for component in order]
+            return _complete(ChannelMark("the audio definition model", convention, _four(found)), channels)
     return None
 
 

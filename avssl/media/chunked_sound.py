@@ -15,7 +15,7 @@ LARGEST_CHUNK = 1 << 20
 """Bytes of a header chunk that is kept; larger ones are passed over."""
 MOST_CHUNKS = 1000
 """Chunks that are inspected; recorders write a dozen."""
-_KEPT = (b"fmt ", b"ds64", b"chan", b"CHAN", b"iXML")
+_KEPT = (b"fmt ", b"ds64", b"chan", b"CHAN", b"iXML", b"chna")
 _NEAR = 4096
 """Writers of streams declare the largest size that fits, less their header: within this of 2 or 4 GiB."""
 
@@ -97,7 +97,7 @@ def read_chunks(file: IO[bytes]) -> ChunkedSound | None:
             _measure(file, form, found, at, length)
             if found.declared is None:
                 break
-        elif kind in _KEPT and length <= LARGEST_CHUNK:
+        elif kind in _KEPT and 0 <= length <= LARGEST_CHUNK:
             file.seek(begin)
             found.chunks[kind] = struct.pack("<Q", begin) + file.read(length) if kind == b"ds64" else file.read(length)
     return found

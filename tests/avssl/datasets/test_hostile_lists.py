@@ -3,19 +3,24 @@
 import csv
 import inspect
 import os
+import random
 import socket
 import sys
+import unicodedata
+from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
 
+from avssl.datasets.dataset import Recording
 from avssl.datasets.layout import FileListOptions
 from avssl.datasets.layouts.files import Files, walk
 from avssl.datasets.layouts.tau import Tau, TauOptions
 from avssl.datasets.layouts.ucf101 import Ucf101
 from avssl.datasets.layouts.video_lists import MAX_LIST, MAX_NAMES, h5_names, lines, table
 from avssl.datasets.prepare import prepare
+from avssl.datasets.recording_keys import checksum, safe_key, unique_keys
 from avssl.errors import InputError
 
 OUT = ["../outside/x.wav", "/etc/hostname", "audio/../../x.wav", "..\\outside\\x.wav", "C:\\x.wav"]
@@ -184,3 +189,27 @@ def test_prepare_lists_links_to_nothing_and_what_is_no_file(tmp_path):
     assert "there is no such file that the link leads to" in reasons["lost.mp4"]
     for name in ("pipe", "device", "socket"):
         assert f"in a regular file, got a {'named pipe' if name == 'pipe' else name}" in reasons[f"{name}.mp4"]
+
+
+def test_keys_are_unique_where_checksums_are_not():
+    rng, seen = random.Random(0), {}
+    while True:  # names that are plain in no letter, as in many languages: a pair of one checksum is soon found
+        name = "".join(chr(rng.randrange(0x4E00, 0x9FFF)) for _ in range(4)) + ".mp4"
+        other = seen.setdefault(checksum(Path(name[:-4])), name)
+        if other != name:
+            break
+    keys = [safe_key(Path(each[:-4])) for each in (name, other)]
+    assert keys[0] == keys[1]
+    found = unique_keys([Recording(key, each, each) for key, each in zip(keys, (name, other), strict=True)])
+    assert len({each.key for each in found}) == 2
+    assert all(len(each.key) < 200 for each in found)
+
+
+@pytest.mark.parametrize(
+    "names", [("a", "A"), ("caf\u00e9", "cafe\u0301"), ("\ufb01", "fi"), ("a b", "a_b"), ("a", "a.b")]
+)
+def test_names_that_some_file_systems_take_for_one_have_keys_apart(tmp_path, names):
+    for name in names:
+        (tmp_path / f"{name}.mp4").touch()
+    keys = [each.key for each in Files().read(tmp_path).recordings]
+    assert len({unicodedata.normalize("NFKC", key).casefold() for key in keys}) == len(list(tmp_path.iterdir())) == 2

@@ -159,3 +159,23 @@ def test_warnings_of_workers_are_logged_by_the_process_that_has_handlers(caplog)
     with caplog.at_level(logging.INFO, "avssl"):
         assert sorted(result for _, result in outcomes(warned, [1, 2], 2)) == [1, 2]
     assert sorted(caplog.messages) == ["file 1 is odd", "file 2 is odd"]
+
+
+class Unloadable:
+    """A callable that a spawned process cannot load, as a library for which there is no memory."""
+
+    def __reduce__(self):
+        return raise_import_error, ()
+
+    def __call__(self, job):
+        return job
+
+
+def raise_import_error():
+    raise ImportError("libtorch.so: failed to map segment from shared object")
+
+
+def test_a_process_that_cannot_start_for_want_of_memory_is_one_line(capfd):
+    with pytest.raises(InputError, match=r"^a worker process cannot start: too little memory \(libtorch.so: failed to"):
+        list(outcomes(Unloadable(), [1, 2], 2))
+    assert capfd.readouterr().err == ""

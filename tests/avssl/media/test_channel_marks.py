@@ -142,6 +142,20 @@ def test_track_list_of_a_recorder_gives_the_order(tmp_path):
     assert direction(path) == (60, 30)
 
 
+@pytest.mark.parametrize(
+    ("base", "gain"), [(0x0001, {}), (0x0101, dict.fromkeys("XYZ", 3**0.5)), (0x0201, {"W": 0.5**0.5})]
+)
+def test_channels_of_the_audio_definition_model_are_found_by_format(tmp_path, base, gain):
+    gains = {each: value * gain.get(each, 1.0) for each, value in UP_LEFT.items()}
+    tracks = b"".join(
+        struct.pack("<H12s14s11sx", place, b"ATU_%08d" % place, b"AT_0004%04x_01" % (base + component), b"AP_00040001")
+        for place, component in ((1, 3), (2, 2), (3, 0), (4, 1))
+    )
+    chunk = b"chna" + struct.pack("<IHH", 4 + len(tracks), 4, 4) + tracks
+    pcm = bytes.fromhex("0100000000001000800000aa00389b71")
+    assert direction(amb(tmp_path / "a.wav", rows("XZWY", gains), pcm, chunk)) == (60, 30)
+
+
 def sa3d(channel_map, order=1, kind=0, ordering=0, normalisation=0):
     body = struct.pack(">BBIBBI", 0, kind, order, ordering, normalisation, len(channel_map))
     return b"SA3D", body + struct.pack(f">{len(channel_map)}I", *channel_map)
@@ -163,11 +177,13 @@ def mov(path, sound, box=None, layout="4.0", codec="pcm_s16le"):
     return path
 
 
-def _add(path, kind, body):
+def _add(path, kind, body, track=0):
     data = bytearray(path.read_bytes())
     chain, at = [], 0
     for wanted, head in ((b"moov", 8), (b"trak", 8), (b"mdia", 8), (b"minf", 8), (b"stbl", 8), (b"stsd", 16)):
-        while data[at + 4 : at + 8] != wanted:
+        left = track if wanted == b"trak" else 0
+        while data[at + 4 : at + 8] != wanted or left:
+            left -= data[at + 4 : at + 8] == wanted
             at += struct.unpack_from(">I", data, at)[0]
         chain.append(at)
         at += head
@@ -244,6 +260,32 @@ def test_ambisonic_opus_with_stereo_beside_it_is_read(tmp_path, reseal):
     path = opus(tmp_path / "a.ogg", rows("WYZXLR", UP_LEFT), reseal)
     for _ in range(3):
         assert direction(path) == (60, 30)
+
+
+def test_opus_behind_a_matrix_is_refused_by_its_family(tmp_path, reseal):
+    path = opus(tmp_path / "a.ogg", rows("WYZXLR", UP_LEFT), reseal)
+    data = bytearray(path.read_bytes())
+    data[data.index(b"OpusHead") + 18] = 3
+    path.write_bytes(reseal(data))
+    with pytest.raises(ValueError, match=r"a.ogg: expected Opus of mapping family 0, 1, 2 or 255, .* got 3"):
+        AudioReader(path)
+
+
+def test_the_channel_map_is_that_of_the_track_that_is_read(tmp_path, caplog):
+    path = tmp_path / "a.mov"
+    with av.open(str(path), "w", format="mov") as out:
+        tracks = [(out.add_stream("pcm_s16le", rate=RATE, layout=layout), layout) for layout in ("5.0", "4.0")]
+        for letters, (stream, layout) in zip(("WYZXL", "WXYZ"), tracks, strict=True):
+            packed = (rows(letters, UP_LEFT).T.reshape(1, -1) * 32767).astype(np.int16)
+            frame = av.AudioFrame.from_ndarray(packed, "s16", layout)
+            frame.sample_rate, frame.pts = RATE, 0
+            out.mux([*stream.encode(frame), *stream.encode(None)])
+    data = path.read_bytes()
+    first = data.index(b"sowt", data.index(b"stsd"))
+    path.write_bytes(data[:first] + b"zzzz" + data[first + 4 :])  # no decoder has this name
+    _add(path, *sa3d((0, 2, 3, 1)), track=1)
+    assert direction(path) == (60, 30)
+    assert "a.mov: audio stream 0 cannot be decoded (no decoder for it) and is passed over; stream 1" in caplog.text
 
 
 def opus(path, sound, reseal):
