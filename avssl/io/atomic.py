@@ -15,6 +15,7 @@ from tempfile import TemporaryDirectory
 from safetensors import SafetensorError
 
 from avssl.errors import InputError, OutputError, first_line, one_line
+from avssl.regular_files import check_regular
 
 MARK = "part"
 TORCH_WRITER = "inline_container"
@@ -42,7 +43,10 @@ def replacing(path: Path, mode: int | None = None) -> Iterator[Path]:
 
     Raises:
         OutputError: the file cannot be written, such as on a full disk; an earlier one is left as it is.
+        InputError: a device, named pipe or socket is there, which a file would replace.
     """
+    if path.exists() and not path.is_dir():
+        check_regular(path, "an output")
     sweep(path.parent, _glob(path.stem), _glob(path.suffix))
     part = path.with_name(f".{path.stem}.{MARK}-{platform.node()}-{os.getpid()}{path.suffix}")
     try:
