@@ -7,6 +7,7 @@ import os
 import platform
 import shutil
 import stat
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +19,8 @@ from avssl.errors import InputError, OutputError, first_line, one_line
 from avssl.regular_files import check_regular
 
 MARK = "part"
+LONGEST_STEM = 120
+"""Bytes of a stem that stands in temporary names."""
 TORCH_WRITER = "inline_container"
 """In the `RuntimeError` into which torch.save turns a full disk."""
 WRITER = "requested and"
@@ -47,8 +50,9 @@ def replacing(path: Path, mode: int | None = None) -> Iterator[Path]:
     """
     if path.exists() and not path.is_dir():
         check_regular(path, "an output")
-    sweep(path.parent, _glob(path.stem), _glob(path.suffix))
-    part = path.with_name(f".{path.stem}.{MARK}-{platform.node()}-{os.getpid()}{path.suffix}")
+    label = _label(path.stem)
+    sweep(path.parent, _glob(label), _glob(path.suffix))
+    part = path.with_name(f".{label}.{MARK}-{platform.node()}-{os.getpid()}{path.suffix}")
     try:
         with naming(path, part):
             yield part
@@ -166,6 +170,12 @@ def _new_mode(part: Path) -> int:
         return stat.S_IMODE(probe.stat().st_mode)
     finally:
         probe.unlink(missing_ok=True)
+
+
+def _label(stem: str) -> str:
+    """A stem that leaves room for the other parts of a temporary name: file systems take 255 bytes."""
+    data = os.fsencode(stem)
+    return stem if len(data) <= LONGEST_STEM else f"{zlib.crc32(data):08x}-{len(data)}"
 
 
 def _glob(text: str) -> str:

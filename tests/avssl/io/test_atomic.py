@@ -58,3 +58,11 @@ def test_a_pipe_or_device_is_never_replaced_by_a_file(tmp_path, kind):
         write_text(path, "{}")
     assert not path.is_file()
     assert [each.name for each in tmp_path.iterdir()] == ["out.json"]
+
+
+@pytest.mark.parametrize("name", ["x" * 250 + ".json", "\u4e2d" * 83 + ".json", "y" * 121 + ".json"])
+def test_a_file_with_the_longest_name_is_written(tmp_path, name):
+    write_text(tmp_path / name, "first")
+    write_text(tmp_path / name, "second")
+    assert (tmp_path / name).read_text() == "second"
+    assert [each.name for each in tmp_path.iterdir()] == [name]
