@@ -50,7 +50,7 @@ def replacing(path: Path, mode: int | None = None) -> Iterator[Path]:
     """
     if path.exists() and not path.is_dir():
         check_regular(path, "an output")
-    label = _label(path.stem)
+    label = short_name(path.stem)
     sweep(path.parent, _glob(label), _glob(path.suffix))
     part = path.with_name(f".{label}.{MARK}-{platform.node()}-{os.getpid()}{path.suffix}")
     try:
@@ -172,8 +172,8 @@ def _new_mode(part: Path) -> int:
         probe.unlink(missing_ok=True)
 
 
-def _label(stem: str) -> str:
-    """A stem that leaves room for the other parts of a temporary name: file systems take 255 bytes."""
+def short_name(stem: str) -> str:
+    """A name that leaves room for the other parts of one beside it: file systems take 255 bytes."""
     data = os.fsencode(stem)
     return stem if len(data) <= LONGEST_STEM else f"{zlib.crc32(data):08x}-{len(data)}"
 
