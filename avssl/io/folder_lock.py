@@ -143,13 +143,7 @@ def _acquired(path: Path, target: Path, wait: bool) -> int:
 def _tried(path: Path, target: Path) -> int | None:
     """Descriptor of the locked file; None where another holds it."""
     while True:
-        try:
-            held = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
-        except FileNotFoundError:  # its folder went, empty, with another command
-            path.parent.mkdir(parents=True, exist_ok=True)
-            continue
-        except OSError as error:
-            raise OutputError(f"{target}: cannot be written: {one_line(error)}") from error
+        held = _opened(path, target)
         try:
             free = _lock(held, target)
             if free and _is_at(path, held):
@@ -160,6 +154,18 @@ def _tried(path: Path, target: Path) -> int | None:
         os.close(held)
         if not free:
             return None
+
+
+def _opened(path: Path, target: Path) -> int:
+    """Descriptor of the lock file, which is made where it is missing."""
+    for last in (False, False, False, True):
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)  # it may have gone, empty, with another command
+            return os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
+        except OSError as error:
+            if last or not isinstance(error, FileNotFoundError):
+                raise OutputError(f"{target}: cannot be written: {one_line(error)}") from error
+    raise AssertionError
 
 
 def _lock(held: int, target: Path) -> bool:
@@ -191,7 +197,8 @@ def _release(path: Path, held: int) -> None:
 def _own() -> dict[str, str | int]:
     command = shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]) if sys.argv else ""
     since = time.strftime("%Y-%m-%d %H:%M:%S")
-    return {"pid": os.getpid(), "host": platform.node(), "since": since, "command": command[:LONGEST]}
+    shown = command if len(command) <= LONGEST else f"{command[:LONGEST]}..."
+    return {"pid": os.getpid(), "host": platform.node(), "since": since, "command": shown}
 
 
 def _holder(path: Path) -> str:

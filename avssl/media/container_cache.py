@@ -26,7 +26,7 @@ from av.video.stream import VideoStream
 from avssl.errors import InputError
 from avssl.io.worker_process import note_file
 from avssl.media.native_layouts import declare_discrete, release_channel_maps
-from avssl.regular_files import check_regular
+from avssl.regular_files import check_regular, open_regular
 
 logger = logging.getLogger(__name__)
 S = TypeVar("S", VideoStream, AudioStream)
@@ -36,6 +36,13 @@ PIXELS = 200_000
 """A decoder keeps some twenty frames in memory."""
 LARGEST_FRAME = 1 << 26
 """Pixels; 12K equirectangular frames have 66,355,200."""
+_REFERRING = frozenset(
+    ("concat", "dash", "hds", "hls", "image2", "imf", "lavfi", "rtp", "rtsp", "sap", "sdp", "smoothstreaming", "tee",
+     "vobsub", "webm_dash_manifest")
+)  # fmt: skip
+"""Formats of FFmpeg that name other files or addresses, which it would open: pipes, devices, files of other folders."""
+_LISTS = (b"ffconcat version", b"#EXTM3U", b"<MPD")
+_OPTIONS = {"format_whitelist": ",".join(sorted(av.formats_available - _REFERRING)), "protocol_whitelist": "file"}
 _PICTURES = Disposition.attached_pic | Disposition.timed_thumbnails
 _STILL = frozenset(("mjpeg", "png", "bmp", "gif", "webp", "tiff", "jpeg2000", "jpegls"))
 """Codecs of cover art that a muxer stored as a video track; films in them have no other video beside."""
@@ -112,15 +119,27 @@ def open_container(path: Path) -> InputContainer:
 
     Raises:
         FileNotFoundError: there is no such file.
-        InputError: no regular file, not video or audio, or truncated before its header.
+        InputError: no regular file, not video or audio, a list of other files (ffconcat, HLS, DASH), or truncated
+            before its header.
     """
     check_regular(path, "video or sound")
     note_file(path)
     with reading(path):
         # `file:` keeps a colon in a name from being taken for a protocol; HMDB51 has tags that are not UTF-8.
-        container = av.open(f"file:{path}", metadata_errors="ignore")
+        try:
+            container = av.open(f"file:{path}", metadata_errors="ignore", container_options=_OPTIONS)
+        except (av.error.ArgumentError, av.error.InvalidDataError) as error:
+            if _is_list(path):
+                raise InputError(f"{path}: expected video or sound, got a list of other files") from error
+            raise
     release_channel_maps(container)
     return container
+
+
+def _is_list(path: Path) -> bool:
+    with open_regular(path, "video or sound") as file:
+        start = file.read(1024)
+    return any(mark in start for mark in _LISTS)
 
 
 def streams_of(container: InputContainer, kind: Literal["video", "audio"]) -> list[Any]:

@@ -17,6 +17,7 @@ from avssl.io.folder_lock import file_lock
 from avssl.io.progress import track
 from avssl.media import write_spatial_mp4, write_video
 from avssl.media.channel_layouts import ChannelLayout, check_name, find_layout
+from avssl.media.mp4.spatial_mp4 import AAC_RATES
 from avssl.media.projection_check import check_equirect
 from avssl.media.streams import AudioReader
 from avssl.media.video_reader import VideoReader
@@ -118,6 +119,9 @@ def _open_field(path: Path, name: str) -> tuple[AudioReader, ChannelLayout]:
     try:
         check_name(name)
         layout = find_layout(name, audio.channels, audio.codec, audio.mark)
+        if audio.sample_rate not in AAC_RATES:
+            known = ", ".join(map(str, AAC_RATES))
+            raise InputError(f"expected a sample rate of AAC ({known} Hz), got {audio.sample_rate} Hz; resample it")
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
     return audio, layout

@@ -13,6 +13,8 @@ from av.container import InputContainer
 
 AMBISONIC_OPUS = 2
 """Mapping family of Opus whose channels are ambisonic, ACN and SN3D, perhaps with stereo behind."""
+DECODED_OPUS = frozenset((-1, 0, 1, AMBISONIC_OPUS, 255))
+"""Mapping families that FFmpeg decodes, and -1 for other codecs; 3 is ambisonics behind a matrix."""
 _FAMILY, _DISCRETE = 18, 255
 
 

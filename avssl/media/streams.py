@@ -27,6 +27,7 @@ from avssl.media.container_cache import (
     streams_of,
     warn_of_undecodable,
 )
+from avssl.media.native_layouts import DECODED_OPUS
 from avssl.media.probe import AudioStreamInfo, audio_header, check_length
 from avssl.media.sound_file import SUFFIXES, check_end, check_format, open_sound
 from avssl.media.stream_timeline import LONGEST_JUMP, agreed_length, measure_timeline
@@ -84,6 +85,9 @@ class AudioReader:
         path = self.path
         self.channels, self.sample_rate, self.codec = header.channels, header.sample_rate, header.codec
         self.seconds, self.stated = header.seconds, header.stated
+        if header.opus_family not in DECODED_OPUS:
+            expected = "expected Opus of mapping family 0, 1, 2 or 255, which FFmpeg decodes"
+            raise InputError(f"{path}: {expected}, got {header.opus_family}; decode it with opusdec")
         if not self.channels or not self.sample_rate:
             raise InputError(f"{path}: expected sound, its {self.codec} stream has no channels or no sample rate")
         check_format(path, self.sample_rate, self.channels)

@@ -235,7 +235,7 @@ def scalars(folder):
     return {tag: [(event.step, event.value) for event in events.Scalars(tag)] for tag in tags}
 
 
-def test_a_run_that_was_killed_twice_has_the_metrics_and_figures_of_an_uninterrupted_one(
+def test_a_run_killed_twice_has_the_metrics_and_figures_of_an_uninterrupted_one(
     run, short_scenes, tmp_path, monkeypatch
 ):
     """Cut in the middle of an interval of the log, and between checkpoints."""

@@ -69,6 +69,9 @@ def _mono_mix(path: Path, audio: AudioReader, mix: str) -> Callable[[Tensor], Te
             f"{path}: expected mono or stereo audio, got {audio.channels} channels; set mix=mean, or mix=first (W "
             "of ambisonics)"
         )
+    if mix == "first" and audio.mark is not None:
+        field = _first_order(path, audio)
+        return lambda block: field(block)[:1]
     first = mix == "first" or audio.channels == 1
     return lambda block: block[:1] if first else block.mean(0, keepdim=True)
 

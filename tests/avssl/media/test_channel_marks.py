@@ -177,11 +177,13 @@ def mov(path, sound, box=None, layout="4.0", codec="pcm_s16le"):
     return path
 
 
-def _add(path, kind, body):
+def _add(path, kind, body, track=0):
     data = bytearray(path.read_bytes())
     chain, at = [], 0
     for wanted, head in ((b"moov", 8), (b"trak", 8), (b"mdia", 8), (b"minf", 8), (b"stbl", 8), (b"stsd", 16)):
-        while data[at + 4 : at + 8] != wanted:
+        left = track if wanted == b"trak" else 0
+        while data[at + 4 : at + 8] != wanted or left:
+            left -= data[at + 4 : at + 8] == wanted
             at += struct.unpack_from(">I", data, at)[0]
         chain.append(at)
         at += head
@@ -258,6 +260,32 @@ def test_ambisonic_opus_with_stereo_beside_it_is_read(tmp_path, reseal):
     path = opus(tmp_path / "a.ogg", rows("WYZXLR", UP_LEFT), reseal)
     for _ in range(3):
         assert direction(path) == (60, 30)
+
+
+def test_opus_behind_a_matrix_is_refused_by_its_family(tmp_path, reseal):
+    path = opus(tmp_path / "a.ogg", rows("WYZXLR", UP_LEFT), reseal)
+    data = bytearray(path.read_bytes())
+    data[data.index(b"OpusHead") + 18] = 3
+    path.write_bytes(reseal(data))
+    with pytest.raises(ValueError, match=r"a.ogg: expected Opus of mapping family 0, 1, 2 or 255, .* got 3"):
+        AudioReader(path)
+
+
+def test_the_channel_map_is_that_of_the_track_that_is_read(tmp_path, caplog):
+    path = tmp_path / "a.mov"
+    with av.open(str(path), "w", format="mov") as out:
+        tracks = [(out.add_stream("pcm_s16le", rate=RATE, layout=layout), layout) for layout in ("5.0", "4.0")]
+        for letters, (stream, layout) in zip(("WYZXL", "WXYZ"), tracks, strict=True):
+            packed = (rows(letters, UP_LEFT).T.reshape(1, -1) * 32767).astype(np.int16)
+            frame = av.AudioFrame.from_ndarray(packed, "s16", layout)
+            frame.sample_rate, frame.pts = RATE, 0
+            out.mux([*stream.encode(frame), *stream.encode(None)])
+    data = path.read_bytes()
+    first = data.index(b"sowt", data.index(b"stsd"))
+    path.write_bytes(data[:first] + b"zzzz" + data[first + 4 :])  # no decoder has this name
+    _add(path, *sa3d((0, 2, 3, 1)), track=1)
+    assert direction(path) == (60, 30)
+    assert "a.mov: audio stream 0 cannot be decoded (no decoder for it) and is passed over; stream 1" in caplog.text
 
 
 def opus(path, sound, reseal):

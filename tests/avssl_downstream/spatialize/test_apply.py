@@ -266,6 +266,15 @@ def test_more_than_two_channels_need_a_mix_option(tmp_path, film, around, tone):
     assert torch.equal(audio[0], read_all_audio(source)[0][0])
 
 
+def test_first_mix_is_w_by_the_channel_map_of_the_file(tmp_path, film, around, tone):
+    source = film("field.mp4", torch.cat([0.1 * tone(), 0 * tone(), 0 * tone(), tone()]), size=(80, 160))
+    data = source.read_bytes()
+    at = data.index(b"SA3D") + 16
+    source.write_bytes(data[:at] + bytes((0, 0, 0, 3, 0, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0, 0)) + data[at + 16 :])
+    audio, _ = spatialized(source, tmp_path / "out.wav", around, replace(OPTIONS, mix="first"))
+    assert torch.equal(audio[0], read_all_audio(source)[0][3])
+
+
 def test_outputs_that_cannot_be_written_are_refused(tmp_path, film, pan, around, tone):
     source = film(audio=tone())
     (tmp_path / "folder.mp4").mkdir()
