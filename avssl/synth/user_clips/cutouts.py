@@ -230,8 +230,9 @@ def square(frame: NDArray[np.uint8], mask: NDArray[np.uint8], box: NDArray[np.fl
 
 def _size(video: VideoReader) -> tuple[int, int]:
     """Height and width of the decoded frames of a video."""
-    scale = min(1.0, LARGEST / max(video.width, video.height))
-    return max(2, round(video.height * scale)), max(2, round(video.width * scale))
+    scale = min(1.0, LARGEST / max(video.size))
+    height, width = (max(2, round(side * scale)) for side in video.size)
+    return height, width
 
 
 def _corners(size: tuple[int, int]) -> NDArray[np.float64]:
