@@ -165,7 +165,7 @@ def _instants(path: Path, start: float, reading: Reading, end: float) -> list[fl
 
 def _scaled(path: Path, frames: VideoReader, reading: Reading) -> tuple[int, int]:
     """Height and width to decode to."""
-    height, width = frames.height, frames.width
+    height, width = frames.size
     if reading.view is not None:
         # As fine as the middle of the view, so that it does not alias.
         rows = math.ceil(math.pi * reading.size / (2 * math.tan(reading.view[2] / 2)))

@@ -15,7 +15,7 @@ from avssl.embedding.cache_keys import short_hash
 from avssl.errors import one_line
 from avssl.io.atomic import replacing
 from avssl.io.cache_folder import writable_cache
-from avssl.regular_files import is_regular
+from avssl.regular_files import is_regular, utf8_path
 
 logger = logging.getLogger(__name__)
 TENSORS_PER_SHARD = 256
@@ -75,7 +75,7 @@ class TensorShards:
             by_shard.setdefault(self.stored[key], set()).add(key)
         for path, wanted in by_shard.items():
             try:
-                with safe_open(path, "pt") as shard:
+                with utf8_path(path, "a shard of the cache") as opened, safe_open(opened, "pt") as shard:
                     # Clones: tensors of `safe_open` are views of the file, and end with it.
                     found.update({key: shard.get_tensor(key).clone() for key in wanted})
             except (SafetensorError, OSError) as error:
@@ -94,7 +94,7 @@ class TensorShards:
 def _keys(path: Path, width: int) -> list[str]:
     """The keys in a shard; none if it is broken or of something else, so that its tensors are computed again."""
     try:
-        with safe_open(path, "pt") as shard:
+        with utf8_path(path, "a shard of the cache") as opened, safe_open(opened, "pt") as shard:
             slices = {key: shard.get_slice(key) for key in shard.keys()}  # noqa: SIM118, no mapping
             kinds = {(str(each.get_dtype()), *each.get_shape()[1:]) for each in slices.values()}
         if kinds <= {("F32", width)}:

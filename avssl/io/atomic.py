@@ -7,6 +7,7 @@ import os
 import platform
 import shutil
 import stat
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,8 +16,11 @@ from tempfile import TemporaryDirectory
 from safetensors import SafetensorError
 
 from avssl.errors import InputError, OutputError, first_line, one_line
+from avssl.regular_files import check_regular
 
 MARK = "part"
+LONGEST_STEM = 120
+"""Bytes of a stem that stands in temporary names."""
 TORCH_WRITER = "inline_container"
 """In the `RuntimeError` into which torch.save turns a full disk."""
 WRITER = "requested and"
@@ -42,9 +46,13 @@ def replacing(path: Path, mode: int | None = None) -> Iterator[Path]:
 
     Raises:
         OutputError: the file cannot be written, such as on a full disk; an earlier one is left as it is.
+        InputError: a device, named pipe or socket is there, which a file would replace.
     """
-    sweep(path.parent, _glob(path.stem), _glob(path.suffix))
-    part = path.with_name(f".{path.stem}.{MARK}-{platform.node()}-{os.getpid()}{path.suffix}")
+    if path.exists() and not path.is_dir():
+        check_regular(path, "an output")
+    label = short_name(path.stem)
+    sweep(path.parent, _glob(label), _glob(path.suffix))
+    part = path.with_name(f".{label}.{MARK}-{platform.node()}-{os.getpid()}{path.suffix}")
     try:
         with naming(path, part):
             yield part
@@ -162,6 +170,12 @@ def _new_mode(part: Path) -> int:
         return stat.S_IMODE(probe.stat().st_mode)
     finally:
         probe.unlink(missing_ok=True)
+
+
+def short_name(stem: str) -> str:
+    """A name that leaves room for the other parts of one beside it: file systems take 255 bytes."""
+    data = os.fsencode(stem)
+    return stem if len(data) <= LONGEST_STEM else f"{zlib.crc32(data):08x}-{len(data)}"
 
 
 def _glob(text: str) -> str:

@@ -20,6 +20,7 @@ from typing import Any, TypeVar
 from filelock import lock_descriptor
 
 from avssl.errors import InputError, OutputError, one_line
+from avssl.io.atomic import short_name
 
 NAME = ".avssl.lock"
 """Lock file in a folder; beside a file it is `.FILE.lock`. Both are removed at the end."""
@@ -72,7 +73,7 @@ def file_lock(path: Path, *, wait: bool = False) -> Iterator[None]:
     """
     if not path.parent.is_dir():
         raise OutputError(f"{path}: cannot be written: there is no folder {path.parent}")
-    with _locked(path.parent.resolve() / f".{path.name}.lock", path, wait):
+    with _locked(path.parent.resolve() / f".{short_name(path.name)}.lock", path, wait):
         yield
 
 

@@ -79,11 +79,12 @@ def ordered_outcomes(
     group_of = None if group is None else lambda number: group(jobs[number])
     held: dict[int, Result | BaseException] = {}
     with _Pool(make, range(len(jobs)), workers, depth=AHEAD, group=group_of) as pool:
+        pool.feed(AHEAD * workers)
         for number in range(len(jobs)):
-            pool.feed(number + AHEAD * workers)
             while number not in held:
                 held.update(pool.collect())
                 pool.feed(number + AHEAD * workers)
+            pool.feed(number + 1 + AHEAD * workers)
             yield jobs[number], held.pop(number)
 
 

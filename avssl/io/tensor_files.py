@@ -11,6 +11,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from avssl.errors import InputError, MissingFileError, excerpt
+from avssl.regular_files import utf8_path
 
 SUFFIX = ".safetensors"
 
@@ -24,14 +25,17 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         MissingFileError: no such file.
         InputError: a broken file, or another file type.
     """
-    if not path.is_file():
+    if not path.exists():
         raise MissingFileError(f"{path}: expected a safetensors file, got none")
     if path.suffix != SUFFIX:
         raise InputError(
             f"{path}: expected a safetensors file, never a pickle; convert it once with: {_conversion(path)}"
         )
     try:
-        tensors: dict[str, Tensor] = load_file(path)
+        with utf8_path(path, "a safetensors file") as opened:
+            tensors: dict[str, Tensor] = load_file(opened)
+    except InputError:
+        raise
     except (SafetensorError, OSError, KeyError, ValueError, RuntimeError, AttributeError, TypeError) as error:
         raise InputError(f"{path}: expected a complete safetensors file, got {excerpt(error)}") from error
     return tensors

@@ -53,9 +53,12 @@ class VideoReader:
             if first is None:
                 raise InputError(f"{path}: expected a video, its {self._header.codec} stream has no decodable frames")
             orientation = frame_orientation(first)
-            self.height, self.width = displayed_size(path, opened.stream, first, orientation)
-            """Pixels of displayed frames: upright, with square pixels."""
+            self.size = displayed_size(path, opened.stream, first, orientation)
+            """Height and width of displayed frames: upright, with square pixels."""
             self.projection, self.stereo = declared_projection(path, opened.stream, first)
+        sides = first.height, first.width
+        self.height, self.width = sides[::-1] if orientation.swaps_sides else sides
+        """Stored pixels, upright."""
         aspect = first.width / first.height * self._header.aspect
         self.aspect = 1 / aspect if orientation.swaps_sides else aspect
         """Width of displayed frames over their height, before rounding."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Generator, Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -68,7 +68,10 @@ def _results(
     render: Callable[[Job], Result], jobs: Sequence[Job], workers: int
 ) -> Generator[tuple[int, Result], None, None]:
     if workers == 1:
-        yield from ((number, render(job)) for number, job in enumerate(jobs))
+        for numbered in enumerate(jobs):
+            with _one_thread():  # as in a process of several: files do not depend on the numbers of either
+                result = render(numbered[1])
+            yield numbered[0], result
         return
     crashed: list[tuple[Job, CrashError]] = []
     for (number, job), outcome in outcomes(partial(_alone, render), list(enumerate(jobs)), workers):
@@ -86,6 +89,18 @@ def _results(
 
 def _alone(render: Callable[[Job], Result], numbered: tuple[int, Job]) -> Result:
     """As one of several processes, each with one thread."""
+    with _one_thread():
+        return render(numbered[1])
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Several threads add up in another order, which turns single bits of the sound."""
+    threads = torch.get_num_threads(), cv2.getNumThreads()
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
-    return render(numbered[1])
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads[0])
+        cv2.setNumThreads(threads[1])

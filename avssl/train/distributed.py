@@ -7,9 +7,8 @@ import pickle
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from datetime import timedelta
-from pathlib import Path
 from typing import TypeVar, cast
 
 import torch
@@ -19,8 +18,7 @@ from lightning_fabric.strategies.ddp import DDPStrategy
 
 from avssl.errors import first_line
 from avssl.io.cores import usable_cores
-from avssl.io.folder_lock import folder_lock
-from avssl.io.ranks import is_first_process, world_size
+from avssl.io.ranks import world_size
 from avssl.models.runtime import launch_fabric, single_process
 
 T = TypeVar("T")
@@ -58,17 +56,6 @@ def processes(precision: str) -> Iterator[Fabric]:
         _abandon_process_group()
         raise
     leave_process_group()
-
-
-@contextmanager
-def first_process_holds(folder: Path) -> Iterator[None]:
-    """Hold a run folder in the process of rank 0, which writes it; see `folder_lock`.
-
-    Raises:
-        InputError: another run writes there.
-    """
-    with folder_lock(folder) if is_first_process() else nullcontext():
-        yield
 
 
 def _joined(precision: str) -> Fabric:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -19,6 +21,7 @@ from avssl.data.worker_loader import Batch, in_order
 from avssl.datasets.manifest import Manifest, Row
 from avssl.errors import InputError
 from avssl.io.atomic import durably_replacing
+from avssl.io.folder_lock import folder_lock
 from avssl.io.memory import peak_mb
 from avssl.io.tables import table_text
 from avssl.models.encoder_factory import build_encoders
@@ -59,31 +62,17 @@ def pretrain(
         SystemExit: with code 0, after saving, on SIGTERM, SIGHUP or Ctrl-C.
     """
     run_folder.check_place(folder)
-    with distributed.first_process_holds(folder):
-        run_folder.check_config(folder, config)
-        return _pretrain(PretrainRun(resolve_run(config, recipe), folder, tuple(command), progress))
-
-
-def _pretrain(run: PretrainRun) -> dict[str, float]:
-    """The steps of a run that are not done yet."""
-    folder, config = run.folder, run.config
-    if run.is_complete():
-        logger.info("%s: already complete", folder)
-    else:
+    run = PretrainRun(resolve_run(config, recipe), folder, tuple(command), progress)
+    with ExitStack() as held:
         with distributed.processes(config.train.precision) as fabric:
-            run.build_task()
-            run.load_clips(fabric)
-            if not run.is_trained():
-                run.filter_clips(fabric)
-                run.fit_statistics()
-                run.write_config(fabric)
-                run.train(fabric)
-                run.save(fabric)
-        if not fabric.is_global_zero:
-            return run_folder.read_metrics(folder)
-        run.evaluate_held_out()
-        run.evaluate_correspondence()
-    run_folder.write_title(folder, config)
+            distributed.on_first_rank(fabric, partial(held.enter_context, folder_lock(folder)))
+            run_folder.check_config(folder, config)
+            if complete := run.is_complete():
+                logger.info("%s: already complete", folder)
+            else:
+                run.make(fabric)
+        if fabric.is_global_zero:
+            run.finish(complete)
     return run_folder.read_metrics(folder)
 
 
@@ -123,6 +112,24 @@ class PretrainRun:
             and evaluate.is_held_out_evaluated(self.folder)
             and evaluate.is_correspondence_evaluated(self.resolved.probe, self.folder)
         )
+
+    def make(self, fabric: Fabric) -> None:
+        """Train the encoders, unless they are trained, and save them; all processes work together."""
+        self.build_task()
+        self.load_clips(fabric)
+        if not self.is_trained():
+            self.filter_clips(fabric)
+            self.fit_statistics()
+            self.write_config(fabric)
+            self.train(fabric)
+            self.save(fabric)
+
+    def finish(self, complete: bool) -> None:
+        """Evaluate the encoders, unless the folder holds all their numbers; write the title."""
+        if not complete:
+            self.evaluate_held_out()
+            self.evaluate_correspondence()
+        run_folder.write_title(self.folder, self.config)
 
     def build_task(self) -> None:
         """Make the task around new encoders."""

@@ -132,9 +132,9 @@ def check_labels(found: Any) -> list[str]:
         raise InputError(f"expected 1 to {MAX_CLASSES} labels, got {excerpt(found)}")
     labels = [named.get(number, named.get(str(number))) for number in range(len(named))]
     for each in labels:
-        if not isinstance(each, str) or len(each) > MAX_LABEL:
+        if not isinstance(each, str) or len(each) > MAX_LABEL or not each.isprintable():
             raise InputError(
-                f"expected labels 0 to {len(named) - 1} of {MAX_LABEL} letters at most, got {excerpt(each)}"
+                f"expected labels 0 to {len(named) - 1} of {MAX_LABEL} printable letters at most, got {excerpt(each)}"
             )
     return [str(each) for each in labels]
 

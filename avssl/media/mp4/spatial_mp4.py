@@ -118,7 +118,8 @@ def _encode(path: Path, images: VideoReader) -> None:
     """Re-encode the video as H.264, upright, with square pixels."""
     rate = images.frame_rate or 25.0
     times = np.arange(max(1, round(images.length() * rate))) / rate
-    frames = images.frames(list(times), (_even(images.height), _even(images.width)))
+    height, width = images.size
+    frames = images.frames(list(times), (_even(height), _even(width)))
     write_video(path, frames, rate, gop=GOP, crf=CRF)
 
 

@@ -98,8 +98,34 @@ def test_a_cut_file_is_one_line(tmp_path, share, new):
 def test_an_archive_that_unpacks_to_more_than_its_size_is_refused(tmp_path):
     with zipfile.ZipFile(tmp_path / "x.pt", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("x/data.pkl", bytes(10**7))
-    with pytest.raises(ValueError, match="expected an archive of at most its own size, got one that holds 10000000 b"):
+    with pytest.raises(ValueError, match="expected an archive of at most its own size, got one of 10000000 b"):
         read_torch(tmp_path / "x.pt")
+
+
+def test_many_tuples_beside_one_another_are_read(tmp_path):
+    """As a curve of a long run is."""
+    curve = [(step, float(step)) for step in range(50_000)]
+    torch.save({"curve": curve, "deep": ((((1,),),),)}, tmp_path / "x.pt")
+    assert read_torch(tmp_path / "x.pt") == {"curve": curve, "deep": ((((1,),),),)}
+
+
+@pytest.mark.parametrize("new", [False, True])
+@pytest.mark.parametrize("way", [b"\x85", b"\x85q\x01h\x01", b"N\x86", b"K\x01K\x02\x87", b"q\x010(h\x01t"])
+def test_tuples_inside_one_another_do_not_end_the_process(tmp_path, new, way):
+    """As a key, they are hashed by recursion on the stack of the processor."""
+    path, deep = tmp_path / "x.pt", b"\x80\x02}N" + way * 300_000 + b"K\x01s."
+    torch.save({"a": 1}, path, _use_new_zipfile_serialization=new)
+    if new:
+        with zipfile.ZipFile(path) as archive:
+            content = {each: archive.read(each) for each in archive.namelist()}
+        with zipfile.ZipFile(path, "w") as archive:
+            for name, each in content.items():
+                archive.writestr(name, deep if name.endswith("data.pkl") else each)
+    else:
+        path.write_bytes(path.read_bytes().replace(pickle.dumps({"a": 1}, protocol=2), deep))
+        assert path.stat().st_size > 300_000
+    with pytest.raises(ValueError, match=r"x\.pt: expected tuples at most 1000 deep"):
+        read_torch(path)
 
 
 @pytest.mark.parametrize("content", [b"", b"text", b"PK\x03\x04", pickle.dumps({"a": 1}), bytes(1000)])

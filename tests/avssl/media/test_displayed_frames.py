@@ -77,7 +77,7 @@ def test_every_reader_turns_and_mirrors_as_the_header_says(tmp_path, matrix, cor
         next(video.frames([0.1], shape)),
         channels_last(read_window_frames(path, 0.0, whole)),
     ]
-    assert (video.height, video.width) == shape
+    assert video.size == (video.height, video.width) == shape
     assert [image.shape for image in found] == [(*shape, 3)] * 4
     assert [white_corner(image) for image in found] == [corner] * 4
     assert white_corner(channels_last(read_frames(path, [0.1], size=(30, 80)))) == corner
@@ -119,7 +119,7 @@ def test_pixels_that_are_not_square_are_stretched(tmp_path, aspect, width):
 def test_turned_pixels_are_stretched_before_they_are_turned(tmp_path):
     path = turn(film(tmp_path / "a.mp4", aspect=Fraction(2)), (0, 1, -1, 0))
     video = VideoReader(path)
-    assert (video.height, video.width, video.aspect) == (192, 48, 0.25)
+    assert (video.size, video.height, video.width, video.aspect) == ((192, 48), 96, 48, 0.25)
     assert channels_last(read_frames(path, [0.0])).shape == (192, 48, 3)
 
 

@@ -1,6 +1,7 @@
 """Encoder folders from elsewhere: absurd configs and spoiled weights are one line, before memory is taken."""
 
 import json
+from random import Random
 
 import pytest
 import torch
@@ -129,3 +130,19 @@ def test_a_backbone_of_the_config_loads_as_before(tmp_path):
     made.save(tmp_path)
     found = Encoders.from_pretrained(tmp_path)
     assert found.fingerprint() == made.fingerprint()
+
+
+@pytest.mark.parametrize("name", ["config.json", "model.safetensors"])
+def test_corrupted_folders_load_or_are_one_line(folder, name):
+    content, random, outcomes = (folder / name).read_bytes(), Random(0), []
+    for _ in range(30):
+        data = bytearray(content)
+        for _ in range(random.choice([1, 3, 20])):
+            data[random.randrange(min(len(data), 2000))] = random.randrange(256)
+        (folder / name).write_bytes(bytes(data)[: random.choice([len(data), random.randrange(len(data))])])
+        try:
+            Encoders.from_pretrained(folder)
+        except ValueError as error:
+            outcomes.append(str(error))
+    assert len(outcomes) > 10
+    assert not [each for each in outcomes if "\n" in each or str(folder) not in each]

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from avssl.config import OptimConfig, RunConfig, TrainConfig, fill
-from avssl.errors import OutputError
+from avssl.errors import InputError, OutputError
 from avssl.recipe_files import read_recipe
 from avssl.runs import run_folder
 
@@ -107,3 +107,10 @@ def test_a_spoiled_record_of_starts_is_named(tmp_path, spoiled):
     (tmp_path / "environment.json").write_text(spoiled)
     with pytest.raises(ValueError, match="environment.json: expected a JSON list of starts"):
         run_folder.init_run_folder(tmp_path, CONFIG)
+
+
+def test_a_setting_that_is_not_utf8_is_refused_before_anything_is_written(tmp_path):
+    with pytest.raises(InputError, match=r"config\.yaml: expected settings in UTF-8, got 'runs/caf\\\\xe9'") as caught:
+        run_folder.write_config(tmp_path, {"data": {"manifest": "runs/caf\udce9"}})
+    assert str(caught.value).isprintable()
+    assert not list(tmp_path.iterdir())

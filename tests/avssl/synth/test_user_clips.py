@@ -2,6 +2,7 @@ import json
 import os
 import pickle
 import shutil
+import signal
 import struct
 
 import numpy as np
@@ -267,3 +268,17 @@ def test_a_header_that_invents_a_length_makes_no_cut_outs_of_it(tmp_path, matros
     matroska(tmp_path / "dog" / "a.mkv", frames, stamps, duration=1e18, audio=stamps)
     sources = load_clip_sources(tmp_path / "out", tmp_path, Cutting(rate=4.0))
     assert [(each.start, each.end) for each in sources.stretches] == [(0.0, pytest.approx(1.95, abs=0.1))]
+
+
+def test_a_clip_that_kills_its_process_is_one_line_and_the_cut_outs_before_it_stay(clips, tmp_path, monkeypatch):
+    shapes = cutouts._shapes
+
+    def poisoned(stretch, *rest):
+        if stretch.video.name == "blue.mp4":
+            os.kill(os.getpid(), signal.SIGSEGV)
+        return shapes(stretch, *rest)
+
+    monkeypatch.setattr(cutouts, "_shapes", poisoned)
+    with pytest.raises(ValueError, match=r"its worker process died, twice \(Segmentation fault\)"):
+        company(clips, tmp_path)
+    assert sorted(path.name for path in (tmp_path / "sources").iterdir()) == ["00000.npz", "00001.npz"]

@@ -2,6 +2,7 @@
 
 import math
 import os
+from random import Random
 
 import pytest
 import torch
@@ -180,3 +181,34 @@ def test_weights_that_a_finite_loss_spoils_are_never_saved(tmp_path):
 def test_a_run_that_diverges_without_a_folder_is_an_error_too():
     with pytest.raises(ValueError, match="a weight is infinite or NaN after step 4"):
         train(None, task=Line(spoiled=4), save_every=100)
+
+
+def corrupted(content, random):
+    """Content cut, with bytes changed at random or near the ends, or with a block removed or put in."""
+    data, way = bytearray(content), random.randrange(5)
+    if way == 0:
+        return bytes(data[: random.randrange(len(data))])
+    if way == 1:
+        for _ in range(random.choice([1, 3, 20])):
+            data[random.randrange(len(data))] = random.randrange(256)
+    elif way == 2:
+        data[random.randrange(max(1, len(data) - 2000), len(data))] = random.randrange(256)
+    elif way == 3:
+        begin = random.randrange(len(data))
+        del data[begin : begin + random.randrange(1, 3000)]
+    else:
+        begin = random.randrange(len(data) - 8)
+        data[begin : begin + 8] = random.choice([b"\xff" * 8, bytes(8), b"9" * 8])
+    return bytes(data)
+
+
+def test_corrupted_checkpoints_continue_or_are_one_line(folder):
+    content, random, outcomes = (folder / LAST).read_bytes(), Random(0), []
+    for _ in range(100):
+        (folder / LAST).write_bytes(corrupted(content, random))
+        try:
+            train(folder)
+        except ValueError as error:
+            outcomes.append(str(error))
+    assert len(outcomes) > 50
+    assert not [each for each in outcomes if "\n" in each or "last.ckpt: " not in each or "weights_only" in each]
