@@ -9,6 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from avssl.errors import InputError, OutputError, one_line
+from avssl.io.atomic import sweep
 
 ADVICE = "AVSSL_CACHE names another folder for the cache"
 logger = logging.getLogger(__name__)
@@ -58,7 +59,14 @@ def writable_cache(folder: Path) -> Path:
         own = Path(_temporary().name) / folder.name
         own.mkdir(exist_ok=True)
         return own
+    _sweep_once(folder)
     return folder
+
+
+@lru_cache(maxsize=1024)
+def _sweep_once(folder: Path) -> None:
+    """Remove what killed processes left: a cached file is named by its contents, so that no later one has its name."""
+    sweep(folder)
 
 
 def _check_writable(folder: Path) -> None:

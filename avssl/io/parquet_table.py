@@ -64,7 +64,8 @@ class ParquetTable:
         self._check_columns(header.schema_arrow.names)
         self._check_rows(header.metadata.num_rows)
         # As dictionaries: a long text that is stored once may stand in every row.
-        texts = [each.name for each in self.schema if pa.types.is_string(each.type)]
+        nested = {each.name for each in header.schema_arrow if pa.types.is_nested(each.type)}
+        texts = [each.name for each in self.schema if pa.types.is_string(each.type) and each.name not in nested]
         file = pq.ParquetFile(stored, metadata=header.metadata, read_dictionary=texts)
         count = 0
         for batch in file.iter_batches(TOGETHER, columns=self.schema.names):

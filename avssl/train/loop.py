@@ -210,6 +210,7 @@ class Trainer:
         self.logger.sync()
         state = {"run": asdict(self.run), "task": self.task.state_dict(), "optimizer": self.optimizer.state_dict()}
         state["precision"] = self.fabric.strategy.precision.state_dict()
+        path.parent.mkdir(parents=True, exist_ok=True)  # a run that is stopped before its first log has written nothing
         checkpoint.save(path, state)
 
     def train(self, batches: BatchSource, stop: StopRequest, bar: StepProgress) -> bool:

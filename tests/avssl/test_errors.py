@@ -65,6 +65,13 @@ def test_input_errors_are_value_errors_and_cross_processes(kind):
     assert is_input_error(found)
 
 
+def test_a_message_of_a_megabyte_lacks_its_middle():
+    text = one_line(InputError(f"list.txt: expected a class, got {'x' * 10**6}; name one"))
+    assert text.startswith("list.txt: expected a class, got xxx")
+    assert text.endswith("xxx; name one")
+    assert len(text) < 4100
+
+
 def test_missing_files_and_refused_outputs_are_os_errors_too():
     assert issubclass(MissingFileError, FileNotFoundError)
     assert issubclass(OutputError, OSError)

@@ -1,5 +1,8 @@
 """Where caches lie, and what becomes of one that cannot be written."""
 
+import os
+import platform
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -42,6 +45,17 @@ def test_a_folder_that_is_needed_and_cannot_be_written_names_the_variable(tmp_pa
     (tmp_path / "file").touch()
     with pytest.raises(OutputError, match="file/x: cannot be written: Not a directory; AVSSL_CACHE names"):
         require_cache(tmp_path / "file" / "x")
+
+
+def test_what_a_killed_process_left_is_removed_whatever_its_name(tmp_path):
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    left = tmp_path / f".0123abcd.part-{platform.node()}-{ended.pid}.safetensors"
+    ours = tmp_path / f".4567cdef.part-{platform.node()}-{os.getpid()}.safetensors"
+    for path in (left, ours):
+        path.touch()
+    assert writable_cache(tmp_path) == tmp_path
+    assert list(tmp_path.iterdir()) == [ours]
 
 
 def test_another_one_is_replaced_for_this_process_with_one_warning(tmp_path, caplog, monkeypatch):

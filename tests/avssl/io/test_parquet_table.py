@@ -66,6 +66,12 @@ def test_a_table_whose_path_is_not_utf8_is_written_and_read(tmp_path):
     assert table(path).read()["key"].to_pylist() == ["a"]
 
 
+def test_nested_values_in_a_column_of_text_are_one_line(tmp_path):
+    pq.write_table(pa.table({"key": [["a"]], "start": [1.0]}), tmp_path / "a.parquet")
+    with pytest.raises(InputError, match=r"a\.parquet: column key of a table is not of its kind: .*list"):
+        table(tmp_path / "a.parquet").read()
+
+
 def test_a_pipe_is_refused(tmp_path):
     os.mkfifo(tmp_path / "a.parquet")
     with pytest.raises(InputError, match=r"expected a table \(parquet\) in a regular file, got a named pipe"):

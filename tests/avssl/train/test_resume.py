@@ -115,6 +115,14 @@ def test_a_stop_between_a_log_and_a_checkpoint_saves_the_interval(tiny, tmp_path
     same_metrics(tmp_path / "whole", tmp_path / "parts")
 
 
+def test_a_stop_before_the_first_log_saves_in_a_folder_that_nothing_has_made(tiny, tmp_path, monkeypatch):
+    folder = tmp_path / "new" / "fold1"
+    monkeypatch.setattr(tiny.Stream, "between", signalled(tiny.Stream.between, 2))
+    with pytest.raises(SystemExit):
+        tiny.train(folder, save_every=50)
+    assert checkpoint.load(folder / checkpoint.LAST)["run"]["step"] == 2
+
+
 def signalled(stream, at):
     """A stream of batches that asks to stop before the step `at`."""
 
