@@ -34,6 +34,9 @@ _OUT_OF_MEMORY = (
     "std::bad_alloc",
     "Insufficient memory",  # OpenCV
     "unable to mmap",  # torch's shared memory and files
+    "unable to resize file </torch_",  # torch's shared memory, beyond the limit of file sizes or of /dev/shm
+    "unable to allocate shared memory",
+    "could not create a primitive",  # oneDNN
     "can't start new thread",
     "failed to map segment from shared object",  # the loader of a library
 )

@@ -65,6 +65,21 @@ def test_input_errors_are_value_errors_and_cross_processes(kind):
     assert is_input_error(found)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "unable to resize file </torch_4222_1196046209_0> to the right size: File too large (27)",
+        "unable to allocate shared memory(shm) for file </torch_1_2_3>: No space left on device (28)",
+        "could not create a primitive",
+    ],
+)
+def test_shared_memory_and_kernels_that_cannot_be_had_are_one_line(text):
+    assert is_input_error(RuntimeError(text))
+    assert one_line(RuntimeError(text)) == (
+        f"too little memory ({text}); smaller batches, shorter windows or fewer workers take less"
+    )
+
+
 def test_a_message_of_a_megabyte_lacks_its_middle():
     text = one_line(InputError(f"list.txt: expected a class, got {'x' * 10**6}; name one"))
     assert text.startswith("list.txt: expected a class, got xxx")

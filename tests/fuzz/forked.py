@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import faulthandler
 import importlib
 import os
 import re
@@ -186,6 +187,7 @@ def _run(arguments: list[str], log: Path, environment: Mapping[str, str], before
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         os.environ.update(environment)
         sys.argv = ["avssl", *arguments]
+        faulthandler.enable()
         before()
         importlib.import_module("avssl.cli").main(arguments)
     except SystemExit as error:

@@ -100,10 +100,10 @@ class FileSize(Limit):
 
 
 class Memory(Limit):
-    """RLIMIT_AS: what the process has at its start, and a little more."""
+    """RLIMIT_AS: what the process has at its start, and 64 to 512 MB more; with less, torch and the C library end processes."""
 
     def run(self, command: Killable, rng: np.random.Generator) -> tuple[str, Ended]:
-        more = int(2 ** rng.uniform(16, 29))
+        more = int(2 ** rng.uniform(26, 29))
 
         def little() -> None:
             pages = int(Path("/proc/self/statm").read_text().split()[0])
