@@ -100,7 +100,7 @@ class FileSize(Limit):
 
 
 class Memory(Limit):
-    """RLIMIT_AS: what the process has at its start, and 64 to 512 MB more; with less, torch and the C library end processes."""
+    """RLIMIT_AS: what a process has at its start, and 64 to 512 MB more; with less, torch and the C library end it."""
 
     def run(self, command: Killable, rng: np.random.Generator) -> tuple[str, Ended]:
         more = int(2 ** rng.uniform(26, 29))
