@@ -104,6 +104,9 @@ COMMANDS = {
         Killable("energy", lambda trial, shared: (
             "energy-overlay", shared / "long.mp4", trial / "out" / "made.mp4", "--height", 128),
             _ready_out, ("--height", 64)),
+        Killable("train-detector", lambda trial, shared: (
+            "train-detector", shared / "scenes", trial / "out", "--side", 32, "--panoramas", 8, "--held-out", 4,
+            "--epochs", 2, "--batch", 4), other=("--seed", 1)),
     )
 }  # fmt: skip
 """By name."""
