@@ -51,9 +51,8 @@ class Tally:
         print("\n| trial | tried | survived | slowest, s | largest process, MB |\n| --- | ---: | ---: | ---: | ---: |")
         for row, tried in self.tried.items():
             survived = tried - len(self.faults.get(row, ()))
-            print(
-                f"| {row} | {tried} | {survived} | {self.seconds.get(row, 0):.1f} | {self.megabytes.get(row, 0):.0f} |"
-            )
+            measured = (f"{self.seconds[row]:.1f}", f"{self.megabytes[row]:.0f}") if row in self.seconds else ("", "")
+            print(f"| {row} | {tried} | {survived} | {' | '.join(measured)} |")
         tried, lost = sum(self.tried.values()), sum(map(len, self.faults.values()))
         print(f"\ntried {tried}, survived {tried - lost}, {time.monotonic() - self.began:.0f} s", flush=True)
         return int(lost > 0)
