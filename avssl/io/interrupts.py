@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
 ENDING = (signal.SIGTERM, signal.SIGHUP)
 """Signals that ask a process to end: of a scheduler, and of a closed terminal."""
+SECONDS_UNTIL_AGAIN = 0.05
+"""Delay of a signal that arrived where Python ignores exceptions."""
 
 
 class Stopped(KeyboardInterrupt):
@@ -36,11 +40,14 @@ def interrupt_on_signals() -> Iterator[None]:
 
     A signal that is ignored stays so, as SIGHUP under nohup. Only the main thread receives signals.
     """
-    before = handled(ENDING, _stop)
+    before, hook = handled(ENDING, _stop), sys.unraisablehook
+    if before:
+        sys.unraisablehook = _raise_again(hook)
     try:
         yield
     finally:  # inside another block, the signals go on being those of that one
         restore({each: handler for each, handler in before.items() if handler is not _stop})
+        sys.unraisablehook = hook
 
 
 def handled(signals: tuple[signal.Signals, ...], handler: Any) -> dict[signal.Signals, Any]:
@@ -61,3 +68,20 @@ def _stop(number: int, frame: FrameType | None) -> None:
     for each in ENDING:  # schedulers send it to the group and to each process: do not disturb the end
         signal.signal(each, signal.SIG_IGN)
     raise Stopped(number)
+
+
+def _raise_again(hook: Callable[[Any], Any]) -> Callable[[Any], None]:
+    """Hook for exceptions that Python ignores, such as in a callback of a weak reference: interrupts come again."""
+
+    def ignored(unraisable: Any) -> None:
+        if not isinstance(unraisable.exc_value, KeyboardInterrupt):
+            hook(unraisable)
+            return
+        number = exit_code(unraisable.exc_value) - 128
+        if number in ENDING:
+            signal.signal(number, _stop)
+        again = threading.Timer(SECONDS_UNTIL_AGAIN, os.kill, (os.getpid(), number))
+        again.daemon = True
+        again.start()
+
+    return ignored

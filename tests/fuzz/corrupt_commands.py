@@ -227,7 +227,15 @@ class OneFile(Command):
 def _count(path: Path, stream: str) -> int:
     """Number of frames, or of audio frames."""
     with av.open(str(path)) as file:
-        return sum(1 for _ in file.decode(**{stream: 0}))
+        return sum(_decoded(packet) for packet in file.demux(**{stream: 0}))
+
+
+def _decoded(packet: av.Packet) -> int:
+    """Frames of a packet; 0 of one that the damaged file had already: packets of video are copied."""
+    try:
+        return len(packet.decode())
+    except av.error.InvalidDataError:
+        return 0
 
 
 class Energy(OneFile):

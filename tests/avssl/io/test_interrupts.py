@@ -1,6 +1,8 @@
 import os
 import signal
 import threading
+import time
+import weakref
 
 import pytest
 
@@ -54,3 +56,28 @@ def test_other_threads_leave_signals_alone():
     thread.start()
     thread.join()
     assert found == [before]
+
+
+class Referred:
+    """Something that weak references can refer to."""
+
+
+@pytest.mark.parametrize("number", [*ENDING, signal.SIGINT])
+def test_a_signal_in_a_callback_whose_errors_are_ignored_comes_again(number):
+    referred, reached = [Referred()], []
+
+    def callback(_):
+        os.kill(os.getpid(), number)
+        time.sleep(0.1)  # the handler has raised here
+        reached.append("after the signal")
+
+    def work():
+        reference = weakref.ref(referred[0], callback)
+        referred.clear()
+        assert reference() is None
+        time.sleep(30)
+
+    with pytest.raises(KeyboardInterrupt) as interrupt, interrupt_on_signals():
+        work()
+    assert exit_code(interrupt.value) == 128 + number
+    assert not reached
