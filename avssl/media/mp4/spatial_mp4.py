@@ -140,7 +140,7 @@ def _mux(
     ):
         video = container.add_stream_from_template(opened.stream)
         audio_stream = _audio_stream(container, channels, rate, codec)
-        for packet in merge(_frames(opened, video), encoded(audio_stream, blocks, rate), key=decode_time):
+        for packet in merge(_frames(source, opened, video), encoded(audio_stream, blocks, rate), key=decode_time):
             container.mux(packet)
 
 
@@ -154,12 +154,20 @@ def _audio_stream(container: Any, channels: int, rate: int, codec: str) -> Audio
     return stream
 
 
-def _frames(opened: Opened[VideoStream], video: Any) -> Iterator[Packet[Any]]:
-    """Packets of a stream, shifted so that the file starts at 0."""
+def _frames(path: Path, opened: Opened[VideoStream], video: Any) -> Iterator[Packet[Any]]:
+    """Packets of a stream, shifted so that the file starts at 0.
+
+    Raises:
+        InputError: decoding times do not rise, or a frame is shown before it is decoded: no mp4 can hold that.
+    """
     whole = (packet for packet in opened.packets() if packet.size and packet.pts is not None)
+    before: int | None = None
     for packet in _ordered(whole, opened):
         assert packet.dts is not None
         assert packet.pts is not None
+        if (before is not None and packet.dts <= before) or packet.pts < packet.dts:
+            raise InputError(f"{path}: expected decoding times of packets that rise, got others; the file is damaged")
+        before = packet.dts
         packet.dts, packet.pts = packet.dts - opened.origin, packet.pts - opened.origin
         packet.stream = video
         yield packet

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 
+from avssl.errors import InputError
 from avssl.media import probe, read_all_audio, read_frames, write_video
 from avssl.media.mp4 import spatial_mp4
 from avssl.media.mp4.metadata import read_spatial
@@ -294,6 +295,22 @@ def test_invalid_targets_raise_one_line_errors(tmp_path, film):
         write_spatial_mp4(tmp_path / "out.webm", film, [tones()], RATE, panoramic=True)
     with pytest.raises(ValueError, match="aac has rates of 8000, .* not 12345"):
         write_spatial_mp4(tmp_path / "out.mp4", film, [tones()], 12345, panoramic=True)
+
+
+def test_packets_that_come_twice_are_refused_by_the_name_of_their_file(tmp_path, film):
+    stream, twice = tmp_path / "film.ts", tmp_path / "twice.ts"
+    with av.open(str(film)) as source, av.open(str(stream), "w", format="mpegts") as target:
+        video = target.add_stream_from_template(source.streams.video[0])
+        for packet in source.demux(video=0):
+            if packet.size:
+                packet.stream = video
+                target.mux(packet)
+    data = stream.read_bytes()
+    cut, middle = 188 * 20, len(data) // 188 // 2 * 188
+    twice.write_bytes(data[:middle] + data[middle - cut :])
+    with pytest.raises(InputError, match=r"twice\.ts: expected decoding times of packets that rise"):
+        write_spatial_mp4(tmp_path / "out.mp4", twice, [tones()], RATE, panoramic=True)
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["film.mp4", "film.ts", "twice.ts"]
 
 
 def test_files_without_or_with_broken_boxes_are_read_or_refused_in_a_line(tmp_path, film):
