@@ -69,11 +69,11 @@ def evaluate_dense_task(
         fabric: device and precision.
 
     Returns:
-        `r1_of_N`: the matching partner among N clips, `pair_accuracy`: among two, both as fractions and averaged over
-        both retrieval directions; each with `_chance`, and with ground truth `_ideal`, the observer that knows the
-        kinds that sound and that are seen. With ground truth also `peak_error_median` and `peak_error_mean`, degrees between
-        the peak of the heat map and the source, in windows with one source; `_chance`: a random direction;
-        `_any_object`: a random object; `_ideal`: an object of the kind that sounds, which may be a silent twin.
+        `r1_of_N`: accuracy among N clips, and `pair_accuracy`: among two, as fractions, averaged over both retrieval
+        directions. `peak_error_median` and `peak_error_mean`: degrees between the peak of the heat map and the source,
+        in windows with one source. Beside each, `_chance`. With ground truth, from which direction errors come, also
+        `_ideal`: an observer that knows the kinds that sound and those that are seen, and guesses among objects of one
+        kind, of which one may be silent; and for directions `_any_object`: an observer that points at any object.
 
     Raises:
         InputError: a file is broken, or the ground truth lacks a clip.

@@ -235,7 +235,7 @@ class DenseAvc(Task):
         matrices = matrices if crop_rotation is None else torch.cat([matrices, crop_rotation], 1)
         encoded = self.encoders.audio(rotate(audio[:, None], matrices))
         towards, to_crops = encoded[:, : len(azimuth)], encoded[:, len(azimuth) :]
-        directional = self._nearness(azimuth, elevation).to(encoded) @ self.direction_head(towards)
+        directional = self.nearness(azimuth, elevation).to(encoded) @ self.direction_head(towards)
         return (
             self.audio_head(towards.mean(1))[:, None] + directional,
             self.audio_head(to_crops) + self.direction_head(to_crops),
@@ -254,7 +254,7 @@ class DenseAvc(Task):
         """`(B, B)` of all processes: audio by clip, soft maximum over the clip's crops."""
         return multiple_instance_similarity(gather(audio), gather(crops), self.options.sharpness)
 
-    def _nearness(self, azimuth: Tensor, elevation: Tensor) -> Tensor:
+    def nearness(self, azimuth: Tensor, elevation: Tensor) -> Tensor:
         """Weights `(h w, A)` of the directions for each cell: von Mises-Fisher, as wide as half their spacing."""
         cosine = direction(*self.grid).flatten(0, 1) @ direction(azimuth, elevation).mT
         return (cosine * len(azimuth) / math.pi).softmax(-1)
