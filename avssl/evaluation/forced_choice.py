@@ -46,7 +46,8 @@ def accepted_by_kinds(sounding: NDArray[np.bool_], seen: NDArray[np.bool_]) -> F
         `(N, N)`: audio by frames.
     """
     missing = sounding.astype(float) @ (~seen).astype(float).T
-    return (missing == 0).astype(float)
+    accepted: Floats = (missing == 0).astype(float)
+    return accepted
 
 
 def _among_all(similarity: Floats) -> float:

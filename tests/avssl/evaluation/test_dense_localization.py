@@ -63,7 +63,7 @@ def test_a_perfect_observer_finds_every_pair_and_source(clips: Manifest) -> None
     assert found["peak_error_mean_ideal"] <= found["peak_error_mean_any_object"] < 90
 
 
-def test_an_observer_without_similarity_is_at_chance_and_its_opposite_peak_is_180_off(clips: Manifest) -> None:
+def test_an_observer_without_similarity_is_at_chance_and_opposite_peaks_are_180_off(clips: Manifest) -> None:
     found = evaluated(clips, similarity=0.0, opposite=True)
     assert found["r1_of_12"] == pytest.approx(found["r1_of_12_chance"])
     assert found["r1_of_12_chance"] == pytest.approx(1 / 12)
