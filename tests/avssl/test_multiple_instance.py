@@ -1,15 +1,17 @@
 """Soft maximum over instances, against a double loop, and its invariances."""
 
 import math
+from pathlib import Path
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, distributed, multiprocessing
 
 from avssl.errors import InputError
-from avssl.losses import info_nce, similarity_info_nce
+from avssl.losses import gather, info_nce, similarity_info_nce
 from avssl.models.panorama import cell_solid_angles
 from avssl.multiple_instance import LogitScale, multiple_instance_similarity
+from avssl.train.distributed import leave_process_group
 
 ROWS, COLUMNS, WIDTH = 4, 8, 6
 WEIGHTS = cell_solid_angles(ROWS, COLUMNS).flatten()
@@ -129,3 +131,35 @@ def test_contrast_of_one_instance_a_bag_is_info_nce() -> None:
     torch.testing.assert_close(similarity_info_nce(similarity / 0.07), info_nce(query, bags[:, 0], 0.07))
     with pytest.raises(InputError, match="square"):
         similarity_info_nce(similarity[:2])
+
+
+def gathered_loss(query: Tensor, bags: Tensor, scale: LogitScale) -> Tensor:
+    """Contrast over the batch of all processes, as `dense_avc` computes it."""
+    return similarity_info_nce(scale(multiple_instance_similarity(gather(query), gather(bags), 20.0, WEIGHTS)))
+
+
+def one_of_two(rank: int, folder: str) -> None:
+    """One of two processes, with half of the batch; writes loss and gradients to a file."""
+    torch.set_num_threads(1)
+    distributed.init_process_group("gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=2)
+    query, bags = (each.chunk(2)[rank].clone().requires_grad_() for each in inputs(queries=6, bags=6))
+    scale = LogitScale()
+    loss = gathered_loss(query, bags, scale)
+    loss.backward()
+    torch.save([loss.detach(), query.grad, bags.grad, scale.log_scale.grad], f"{folder}/{rank}.pt")
+    leave_process_group()
+
+
+@pytest.mark.heavy
+def test_two_processes_give_the_loss_and_gradients_of_one(tmp_path: Path) -> None:
+    multiprocessing.spawn(one_of_two, args=(str(tmp_path),), nprocs=2)
+    query, bags = (each.requires_grad_() for each in inputs(queries=6, bags=6))
+    scale = LogitScale()
+    loss = gathered_loss(query, bags, scale)
+    loss.backward()
+    for rank in range(2):
+        found = torch.load(tmp_path / f"{rank}.pt", weights_only=True)
+        torch.testing.assert_close(found[0], loss.detach())
+        for summed, whole in zip(found[1:3], (query.grad, bags.grad), strict=True):
+            torch.testing.assert_close(summed / 2, whole.chunk(2)[rank])  # DistributedDataParallel averages
+        torch.testing.assert_close(found[3], scale.log_scale.grad)
