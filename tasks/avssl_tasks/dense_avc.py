@@ -84,6 +84,28 @@ class DenseAvcOptions(CropOptions):
             raise InputError(f"expected padding of at most the {2 * self.height} columns, got {self.padding}")
 
 
+class Projection(nn.Module):
+    """Linear projection with batch normalisation, as the last layer of MoCo v3's heads (Chen, Xie & He 2021).
+
+    Pooled embeddings of rectified features all point one way; centred, they differ from the first step on.
+
+    Args:
+        width: input dimension.
+        embedding: output dimension.
+    """
+
+    def __init__(self, width: int, embedding: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(width, embedding, bias=False)
+        self.norm = nn.BatchNorm1d(embedding, affine=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`(..., width)` to `(..., embedding)`; all leading axes are rows of the batch."""
+        rows = self.linear(x)
+        normalised: Tensor = self.norm(rows.flatten(0, -2))
+        return normalised.view(rows.shape)
+
+
 class DenseAvc(Task):
     """InfoNCE both ways between the audio of a clip and its whole panorama, over the clips of the batch.
 
@@ -116,10 +138,10 @@ class DenseAvc(Task):
             cell = 2 * options.height / grid[1]
             raise InputError(f"expected padding in multiples of the {cell:g} pixels of a cell, got {options.padding}")
         self.cell_head = nn.Linear(maps, options.embedding)
-        self.video_head = nn.Linear(encoders.video_width, options.embedding)
-        self.audio_head = nn.Linear(encoders.audio_width, options.embedding)
+        self.video_head = Projection(encoders.video_width, options.embedding)
+        self.audio_head = Projection(encoders.audio_width, options.embedding)
         if options.directions:
-            self.direction_head = nn.Linear(encoders.audio_width, options.embedding)
+            self.direction_head = Projection(encoders.audio_width, options.embedding)
         if options.position:
             harmonics = channel_count(options.position) - 1
             self.position_head = nn.Linear(harmonics, options.embedding, bias=False)
