@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any, TypeVar
 
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigKeyError, OmegaConfBaseException
 
 from avssl import plugins
+from avssl.config_bounds import check_numbers
 from avssl.config_fields import choice, plugin_options
-from avssl.errors import InputError
+from avssl.errors import InputError, excerpt, first_line
 from avssl.plugins import HEADS, TASKS, hint
 from avssl.renamed import renamed_key
 
@@ -231,7 +232,9 @@ def fill(kind: type[T], *layers: Any, where: str = "") -> T:
         InputError: an unknown key, or a value of another type or out of its range.
     """
     with _describe_errors(kind, where):
-        return OmegaConf.to_object(_merged(kind, *layers))  # type: ignore[return-value]
+        merged = _merged(kind, *layers)
+        check_numbers(OmegaConf.to_container(merged, resolve=True))
+        return OmegaConf.to_object(merged)  # type: ignore[return-value]
 
 
 def check_keys(kind: type, layer: Any, where: str) -> None:
@@ -265,7 +268,8 @@ def check_choice(key: str, value: str, known: Sequence[str]) -> None:
         InputError: it is not.
     """
     if value not in known:
-        raise InputError(f"{key} is {', '.join(filter(None, known))}, not {value!r}{hint(value, known)}")
+        shown = excerpt(value)
+        raise InputError(f"{key} is {', '.join(filter(None, known))}, not {shown!r}{hint(shown, known)}")
 
 
 def check_choices(config: Any, section: str = "") -> None:
@@ -310,7 +314,13 @@ def keys(kind: type) -> list[str]:
 
 
 def _merged(kind: type, *layers: Any) -> Any:
-    return OmegaConf.merge(OmegaConf.structured(kind), *[OmegaConf.create(layer) for layer in layers])
+    for layer in layers:
+        if not (isinstance(layer, Mapping | DictConfig) or is_dataclass(layer)):
+            raise InputError(f"expected a mapping of keys to values, got {excerpt(layer)}")
+    try:
+        return OmegaConf.merge(OmegaConf.structured(kind), *[OmegaConf.create(layer) for layer in layers])
+    except TypeError as error:  # a list in place of a mapping, or the reverse
+        raise InputError(f"expected lists and mappings where the keys have them: {excerpt(error)}") from error
 
 
 @contextmanager
@@ -323,16 +333,20 @@ def _describe_errors(kind: type, where: str) -> Iterator[None]:
         raise InputError(f"{prefix}{_unknown(str(error.full_key), keys(kind))}") from error
     except OmegaConfBaseException as error:
         key = f" ({error.full_key})" if error.full_key else ""
-        raise InputError(f"{prefix}{str(error).splitlines()[0]}{key}") from error
+        raise InputError(f"{prefix}{excerpt(first_line(error))}{key}") from error
     except InputError as error:
         raise InputError(f"{prefix}{error}") from error
+    except RecursionError as error:
+        raise InputError(f"{prefix}expected values that end, got some that are nested too deep") from error
 
 
 def _unknown(key: str, known: Sequence[str]) -> str:
     """Hint for an unknown key: its new spelling, or a similar key."""
     section, dot, name = key.rpartition(".")
     new = renamed_key(name, known)
-    return f"{key!r} is now {section + dot + new!r}" if new else f"unknown key {key!r}{hint(name, known)}"
+    if new:
+        return f"{key!r} is now {section + dot + new!r}"
+    return f"unknown key {excerpt(key)!r}{hint(excerpt(name), known)}"
 
 
 def _positive(section: str, name: str, value: float) -> None:
@@ -341,5 +355,5 @@ def _positive(section: str, name: str, value: float) -> None:
 
 
 def _not_negative(section: str, name: str, value: float) -> None:
-    if not value >= 0:
-        raise InputError(f"{section}.{name} must not be negative, it is {value}")
+    if not 0 <= value < math.inf:
+        raise InputError(f"{section}.{name} must not be negative or infinite, it is {value}")

@@ -12,6 +12,8 @@ from __future__ import annotations
 import errno
 import reprlib
 
+from avssl.printable_text import printable
+
 _ENVIRONMENT = frozenset(
     getattr(errno, name)
     for name in (
@@ -22,6 +24,17 @@ _ENVIRONMENT = frozenset(
     if hasattr(errno, name)
 )  # fmt: skip
 """Errors that depend on the user's files, disk, limits or devices; the others, such as EBADF, are bugs."""
+
+
+_OUT_OF_MEMORY = (
+    "DefaultCPUAllocator: can't allocate memory",  # torch; its text ends with the number of bytes
+    "CUDA out of memory",
+    "std::bad_alloc",
+    "Insufficient memory",  # OpenCV
+    "unable to mmap",  # torch's shared memory and files
+    "can't start new thread",
+    "failed to map segment from shared object",  # the loader of a library
+)
 
 
 class InputError(ValueError):
@@ -37,8 +50,16 @@ class OutputError(InputError, OSError):
 
 
 def is_input_error(error: BaseException) -> bool:
-    """Whether an exception is about user input: `InputError`, or an environment's `OSError`, such as a full disk."""
-    return isinstance(error, InputError) or (isinstance(error, OSError) and error.errno in _ENVIRONMENT)
+    """Whether an exception is about user input: `InputError`, an environment's `OSError`, or want of memory."""
+    environment = isinstance(error, OSError) and error.errno in _ENVIRONMENT
+    return isinstance(error, InputError) or environment or is_memory_error(error)
+
+
+def is_memory_error(error: BaseException) -> bool:
+    """Whether memory or threads could not be had: MemoryError, and what torch and OpenCV raise instead."""
+    return isinstance(error, MemoryError) or (
+        isinstance(error, Exception) and any(text in str(error) for text in _OUT_OF_MEMORY)
+    )
 
 
 def first_line(error: BaseException) -> str:
@@ -55,6 +76,9 @@ def excerpt(value: object, most: int = 160) -> str:
 
 def one_line(error: BaseException) -> str:
     """An exception's message in one line; for an `OSError` of the operating system, its path and its reason."""
+    if is_memory_error(error):
+        reason = f" ({excerpt(error)})" if str(error) else ""
+        return f"too little memory{reason}; smaller batches, shorter windows or fewer workers take less"
     if isinstance(error, OSError) and error.strerror:
-        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
-    return " ".join(str(error).split()) or type(error).__name__
+        return printable(f"{error.filename}: {error.strerror}" if error.filename else error.strerror)
+    return printable(" ".join(str(error).split()) or type(error).__name__)

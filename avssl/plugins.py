@@ -11,7 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, TypeVar
 
-from avssl.errors import InputError
+from avssl.errors import InputError, excerpt
 
 T = TypeVar("T")
 TASKS = "avssl.tasks"
@@ -141,8 +141,8 @@ def check_installed(group: str, name: str) -> None:
 
 def unknown_name(group: str, name: str) -> str:
     """Error message for an unknown plug-in name."""
-    known = names(group)
-    return f"no {KINDS[group]} named {name!r}{hint(name, known)}; installed: {', '.join(known)}"
+    known, shown = names(group), excerpt(name)
+    return f"no {KINDS[group]} named {shown!r}{hint(shown, known)}; installed: {', '.join(known)}"
 
 
 def hint(name: str, known: Any) -> str:

@@ -8,11 +8,16 @@ from typing import Any, TypeVar
 from omegaconf import OmegaConf
 
 from avssl.config import RunConfig, check_keys, fill
-from avssl.errors import InputError
+from avssl.errors import InputError, excerpt
 from avssl.plugins import hint
+from avssl.regular_files import check_regular, is_regular
 from avssl.yaml_files import read_yaml
 
 T = TypeVar("T")
+MAX_PATH = 4096
+"""Characters of a path on Linux."""
+MAX_BASES = 16
+"""Recipes that stand on one another by `base`."""
 
 
 def resolve(kind: type[T], recipe: str, *layers: Any, where: str = "") -> T:
@@ -37,10 +42,12 @@ def recipe_path(name: str) -> Path:
         InputError: there is none; the message lists the shipped ones.
     """
     for path in (Path(name), recipes_folder() / f"{name}.yaml"):
-        if path.is_file():
+        if is_regular(path):
             return path
-    shipped = shipped_recipes()
-    raise InputError(f"no recipe {name!r}{hint(name, shipped)}; shipped: {', '.join(shipped)}")
+    if len(name) < MAX_PATH and Path(name).exists():
+        check_regular(Path(name), "a recipe")
+    shipped, shown = shipped_recipes(), excerpt(name)
+    raise InputError(f"no recipe {shown!r}{hint(shown, shipped)}; shipped: {', '.join(shipped)}")
 
 
 def shipped_recipes() -> list[str]:
@@ -81,6 +88,10 @@ def _read_recipe(name: str, kind: type, above: tuple[Path, ...]) -> Any:
     if not OmegaConf.is_dict(recipe):
         raise InputError(f"{path}: a recipe is a mapping of keys to values, this is a list")
     base = recipe.pop("base", None)
+    if not isinstance(base, str | None):
+        raise InputError(f"{path}: expected the name or path of a recipe as base, got {excerpt(base)}")
+    if base and len(chain) == MAX_BASES:
+        raise InputError(f"{path}: expected at most {MAX_BASES} recipes on one another, got more")
     recipe.pop("format", None)  # a run folder's config.yaml is a recipe too
     check_keys(kind, recipe, str(path))
     if not base:

@@ -8,11 +8,13 @@ from __future__ import annotations
 import json
 import os
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
 from avssl.errors import InputError, MissingFileError
+from avssl.printable_text import utf8_text
 
 MIB = 2**20
 MAX_TEXT = 16 * MIB
@@ -77,6 +79,26 @@ def open_regular(path: Path, expected: str) -> IO[bytes]:
         file.close()
         raise
     return file
+
+
+@contextmanager
+def utf8_path(path: Path, expected: str) -> Iterator[str]:
+    """A path of a regular file for libraries that take UTF-8 alone: its own, or that of the open file (Linux).
+
+    Args:
+        path: the file, or a link to it.
+        expected: content, for the error.
+
+    Raises:
+        InputError: as `check_regular`.
+        OSError: it cannot be read.
+    """
+    if utf8_text(path) == str(path):
+        check_regular(path, expected)
+        yield str(path)
+        return
+    with open_regular(path, expected) as file:
+        yield f"/proc/self/fd/{file.fileno()}"
 
 
 def read_bytes(path: Path, expected: str, most: int = MAX_TEXT) -> bytes:

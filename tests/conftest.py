@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
+import struct
 from collections.abc import Callable
 from pathlib import Path
 
@@ -65,3 +66,53 @@ def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Ca
         return folder
 
     return make
+
+
+def element(kind: int, *bodies: bytes) -> bytes:
+    """An EBML element: identifier as a number, body."""
+    body = b"".join(bodies)
+    return kind.to_bytes((kind.bit_length() + 7) // 8, "big") + (0x01 << 56 | len(body)).to_bytes(8, "big") + body
+
+
+def number(value: int) -> bytes:
+    return value.to_bytes(8, "big")
+
+
+@pytest.fixture
+def matroska():
+    """Write a Matroska file of JPEG frames by hand, so that its header can say anything.
+
+    Path, frames, time stamps in milliseconds; `video`: further elements of Video; `track`: of TrackEntry; `duration`:
+    milliseconds in Info; `tracks`: further entries; `codec`: of the frames; `audio`: time stamps of silent PCM blocks
+    of 100 ms, mono, 8 kHz.
+    """
+
+    def write(path, frames, stamps, *, video=b"", track=b"", duration=None, tracks=b"", codec=b"V_MJPEG", audio=()):
+        import cv2  # after the environment of the threads
+
+        height, width = frames[0].shape[:2]
+        coded = [cv2.imencode(".jpg", frame[..., ::-1])[1].tobytes() for frame in frames]
+        size = element(0xB0, number(width)) + element(0xBA, number(height))
+        entry = element(0xAE, element(0xD7, number(1)), element(0x73C5, number(1)), element(0x83, number(1)),
+                        element(0x86, codec), track, element(0xE0, size, video))  # fmt: skip
+        sound = element(0xAE, element(0xD7, number(2)), element(0x73C5, number(2)), element(0x83, number(2)),
+                        element(0x86, b"A_PCM/INT/LIT"),
+                        element(0xE1, element(0xB5, struct.pack(">d", 8000.0)), element(0x9F, number(1)),
+                                element(0x6264, number(16))))  # fmt: skip
+        blocks = [(stamp, 1, data) for stamp, data in zip(stamps, coded, strict=True)]
+        blocks += [(stamp, 2, bytes(1600)) for stamp in audio]
+        clusters = [
+            element(0x1F43B675, element(0xE7, number(stamp)), element(0xA3, bytes([0x80 | of, 0, 0, 0x80]), data))
+            for stamp, of, data in sorted(blocks, key=lambda each: each[0] if audio else 0)
+        ]
+        lasts = b"" if duration is None else element(0x4489, struct.pack(">d", float(duration)))
+        info = element(0x1549A966, element(0x2AD7B1, number(1_000_000)), lasts)
+        header = element(
+            0x1A45DFA3, element(0x4282, b"matroska"), element(0x4287, number(4)), element(0x4285, number(2))
+        )
+        head = element(0x1654AE6B, entry, tracks, sound if audio else b"")
+        path.write_bytes(header + element(0x18538067, info, head, *clusters))
+        return path
+
+    write.element, write.number = element, number
+    return write

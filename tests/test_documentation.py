@@ -21,7 +21,7 @@ from avssl.renamed import KEYS
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted(
-    [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "RESULTS.md")]
+    [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "RESULTS.md", "SECURITY.md")]
     + [page for page in (ROOT / "docs").rglob("*.md") if "_build" not in page.parts and "api" not in page.parts]
 )
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -144,6 +144,17 @@ def test_links_in_pages_lead_to_files():
         if not (page.parent / target).exists()
     ]
     assert broken == []
+
+
+def test_bounds_in_the_security_page_are_those_of_the_code():
+    page = (ROOT / "SECURITY.md").read_text(encoding="utf-8")
+    rows = re.findall(r"(?m)^\| [^|]+ \| ([^|]+) \| `([\w.]+)` \|$", page)
+    assert len(rows) > 20
+    for text, name in rows:
+        module, _, constant = name.rpartition(".")
+        value = getattr(importlib.import_module(module), constant)
+        values = value if isinstance(value, tuple) else (value,)
+        assert text == " to ".join(f"{each:,g}" if each < 1e5 else f"{round(each):,}" for each in values), name
 
 
 def test_drawing_of_one_clip_is_up_to_date():

@@ -12,6 +12,7 @@ from avssl.bench.bench_report import BenchReport, machine, write_json
 from avssl.bench.case import Case, Size
 from avssl.bench.timing import Timing, threads, time_case
 from avssl.errors import InputError, MissingFileError
+from avssl.io.atomic import scratch_folder
 from avssl.io.cores import usable_cores
 from avssl.media import close_all
 from avssl.plugins import hint
@@ -66,10 +67,10 @@ def bench(
 
 def _timings(names: Iterable[str], repeats: int, size: Size) -> list[Timing]:
     timings = []
-    with tempfile.TemporaryDirectory(prefix="avssl-bench-") as folder:
+    with scratch_folder(Path(tempfile.gettempdir(), "avssl-bench")) as folder:
         for name in names:
             logger.info("%s: preparing", name)
-            for case in CASES[name](size, Path(folder)):
+            for case in CASES[name](size, folder):
                 logger.info("%s: %d times against %s", case.name, repeats, case.peer_name)
                 timings.append(time_case(case, repeats))
         close_all()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,9 @@ import click
 from avssl.cli.examples import example
 from avssl.cli.options import ConfigCommand, given_keys
 from avssl.cli.overrides import SET, dotted
+from avssl.errors import one_line
 
+logger = logging.getLogger(__name__)
 PATH = click.Path(path_type=Path)
 
 
@@ -34,10 +38,22 @@ def detect(data: Path, model: str, **options: Any) -> None:
 
     MODEL is a .pt or .onnx file or an OpenVINO folder that ultralytics reads, or a folder of `avssl train-detector`.
     Nothing is downloaded. ultralytics (extra `detect`) is AGPL-3.0, and so are the weights that come from it.
-    """
-    from avssl.detection.detect_objects import detect_objects as run
 
-    click.echo(run(data, model, **options))
+    Exit code 0: all clips; 1: some could not be read and are listed; 2: no clip could be read.
+    """
+    sys.exit(1 if detected(data, model, **options) else 0)
+
+
+def detected(data: Path, model: str, **options: Any) -> bool:
+    """Detect objects, print the file's path, and report clips that cannot be read; whether there are any."""
+    from avssl.detection.detect_objects import detect_objects
+
+    failed: dict[str, Exception] = {}
+    path = detect_objects(data, model, **options, on_error=lambda row, error: failed.setdefault(row.key, error))
+    click.echo(path)
+    for key, error in failed.items():
+        logger.error("%s", f"{key}: {one_line(error)}")
+    return bool(failed)
 
 
 def _detector_config() -> type:

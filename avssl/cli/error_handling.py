@@ -5,17 +5,19 @@ from __future__ import annotations
 import logging
 import os
 import warnings
+from contextlib import AbstractContextManager, nullcontext, suppress
 from typing import Any
 
 import click
 from click.exceptions import NoArgsIsHelpError
 
+from avssl.cli.plain_streams import make_streams_plain
 from avssl.errors import is_input_error, one_line
+from avssl.io.interrupts import exit_code, interrupt_on_signals
+from avssl.io.ranks import world_size
 from avssl.plugins import hint
+from avssl.printable_text import printable
 from avssl.renamed import COMMANDS, renamed_key
-
-STOPPED = 130
-"""Exit code after Ctrl-C, as shells have it."""
 
 
 class UserError(click.ClickException):
@@ -23,14 +25,22 @@ class UserError(click.ClickException):
 
     exit_code = 2
 
+    def __init__(self, message: str) -> None:
+        super().__init__(printable(message))
+
 
 class Commands(click.Group):
     """A group whose commands report mistakes of users in one line; `AVSSL_DEBUG=1` shows the traceback."""
 
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the command line; output that a terminal or file cannot encode is replaced, not a failure."""
+        make_streams_plain()
+        return super().main(*args, **kwargs)
+
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command; usage errors, `InputError`, the system's `OSError`, Ctrl-C, warnings: a line each."""
+        """Run the command; usage errors, `InputError`, the system's `OSError`, signals, warnings: a line each."""
         try:
-            with warnings.catch_warnings():
+            with warnings.catch_warnings(), _signals(ctx):
                 warnings.showwarning = _show
                 return super().invoke(ctx)
         except BrokenPipeError:
@@ -39,9 +49,10 @@ class Commands(click.Group):
             raise
         except click.UsageError as error:
             raise UserError(_usage(error)) from error
-        except KeyboardInterrupt:
-            click.echo("Stopped: what is complete stays, nothing is half-written.", err=True)
-            raise SystemExit(STOPPED) from None
+        except KeyboardInterrupt as error:
+            with suppress(OSError):  # of a terminal that was closed
+                click.echo("Stopped: what is complete stays, nothing is half-written.", err=True)
+            raise SystemExit(exit_code(error)) from None
         except Exception as error:
             if not is_input_error(error) or os.environ.get("AVSSL_DEBUG"):
                 raise
@@ -66,6 +77,14 @@ class Commands(click.Group):
         """The error for a name that no command has."""
         known = self.list_commands(ctx)
         return f"no command {name!r}{hint(name, known)}; commands: {', '.join(known)}"
+
+
+def _signals(ctx: click.Context) -> AbstractContextManager[None]:
+    """SIGTERM and SIGHUP end the outermost command as Ctrl-C does.
+
+    Under torchrun they end a process at once: one that waits for the others would not come to handle them.
+    """
+    return interrupt_on_signals() if ctx.parent is None and world_size() == 1 else nullcontext()
 
 
 def _show(message: Warning | str, *_: Any, **__: Any) -> None:

@@ -10,6 +10,7 @@ from rich.text import Text
 
 from avssl.io.progress import stderr_console
 from avssl.io.ranks import is_first_process
+from avssl.printable_text import printable
 
 STYLES = {logging.WARNING: "yellow", logging.ERROR: "red", logging.DEBUG: "dim"}
 
@@ -25,8 +26,8 @@ class StderrHandler(logging.Handler):
             self.handleError(record)
 
     def format(self, record: logging.LogRecord) -> str:
-        """A message, marked with its level from WARNING up, and with its logger at DEBUG."""
-        text = super().format(record)
+        """A message in one line, with its level from WARNING up and its logger at DEBUG; a traceback has its own."""
+        text = super().format(record) if record.exc_info or record.exc_text else printable(record.getMessage())
         if record.levelno >= logging.WARNING:
             return f"{record.levelname.capitalize()}: {text}"
         return f"{record.name}: {text}" if record.levelno <= logging.DEBUG else text

@@ -11,7 +11,7 @@ import click
 
 from avssl import __version__, plugins
 from avssl.cli.catalog import list_installed
-from avssl.cli.detect import detect, train_detector
+from avssl.cli.detect import detect, detected, train_detector
 from avssl.cli.downstream import downstream
 from avssl.cli.embed import embed
 from avssl.cli.energy import energy_overlay
@@ -26,7 +26,8 @@ from avssl.io.ranks import is_first_process
 
 PATH = click.Path(path_type=Path)
 SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
-EPILOG = f"""Exit codes: 0 done; 1 some files failed and are listed; 2 wrong input, in one line; 130 stopped by Ctrl-C.
+EPILOG = f"""Exit codes: 0 done; 1 some files failed and are listed; 2 wrong input, in one line; 130 stopped by Ctrl-C,
+143 by SIGTERM, 129 by SIGHUP.
 
 {example("avssl list", "avssl pretrain --task avsa --features foa-iv", "avssl downstream correspondence --help")}"""
 
@@ -85,8 +86,8 @@ def pretrain(
 ) -> None:
     """Train audio and video encoders on a pretext task.
 
-    Any key below is a flag; a recipe's value holds where no flag is given. SIGTERM and Ctrl-C save the run, exit code
-    0; the same command continues it.
+    Any key below is a flag; a recipe's value holds where no flag is given. SIGTERM, SIGHUP (a closed terminal) and
+    Ctrl-C save the run, exit code 0; the same command continues it.
     """
     from avssl.config import RunConfig
     from avssl.recipe_files import resolve
@@ -159,11 +160,8 @@ def prepare(root: Path, out: Path, layout: str, model: str | None, **options: An
         load_detector(model)  # an unreadable model raises before hours of work
     report = run(root, out, layout, **options)
     click.echo(report.text())
-    if model is not None and report.rows:
-        from avssl.detection.detect_objects import detect_objects as look
-
-        click.echo(look(out, model))
-    sys.exit(1 if report.failed else 0)
+    undetected = model is not None and bool(report.rows) and detected(out, model)
+    sys.exit(1 if report.failed or undetected else 0)
 
 
 @main.command(epilog=example("avssl bench --only crops --only rotation"))

@@ -20,7 +20,7 @@ from avssl.data.worker_loader import Batch, in_order
 from avssl.datasets.manifest import Manifest, Row
 from avssl.errors import InputError
 from avssl.io.atomic import write_text
-from avssl.io.cache_folder import cache_folder
+from avssl.io.cache_folder import cache_folder, writable_cache
 from avssl.io.progress import track
 from avssl.media import read_audio
 from avssl.regular_files import read_json
@@ -87,8 +87,7 @@ def _cached_audio_check(
     if rejected and len(some) < len(rows):
         rejected = _check_audio(rows, root, check, workers)
     if path is not None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_text(path, json.dumps(rejected, indent=0, ensure_ascii=False) + "\n")
+        write_text(writable_cache(path.parent) / path.name, json.dumps(rejected, indent=0, ensure_ascii=False) + "\n")
     return rejected
 
 

@@ -12,15 +12,16 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import pad
-from torch.utils.data import default_collate
 
 from avssl.config import DataConfig
 from avssl.data.clip import Clip
-from avssl.data.worker_loader import Batch, in_loader, in_order
+from avssl.data.worker_loader import Batch, in_order
 from avssl.datasets.manifest import Manifest, Row
 from avssl.detection.object_index import Objects, read_objects
 from avssl.errors import InputError
+from avssl.io.loader_process import stacked
 from avssl.media import read_frames, read_resampled
+from avssl.media.clip_start import check_clip_start
 
 Views = Callable[[Clip, np.random.Generator], Batch]
 
@@ -51,7 +52,7 @@ def read_clip(
 
     Raises:
         FileNotFoundError: a file is gone.
-        InputError: a file is broken.
+        InputError: a file is broken, or ends before the clip begins.
     """
     seconds = min(config.seconds, row.seconds)
     audio_at, frames_at = (0.5, 0.5) if rng is None else rng.random(2)
@@ -61,6 +62,7 @@ def read_clip(
     audio = read_resampled(root / row.audio, row.start + start, seconds, sample_rate)
     if not bool(audio.isfinite().all()):
         raise InputError(f"{root / row.audio}: audio contains NaN or Inf near {start:.2f} s")
+    check_clip_start(root / row.video, row.start)
     samples = round(config.seconds * sample_rate)
     last = row.start + row.seconds - 0.5 / max(row.frame_rate, 1.0)
     times = [min(row.start + frame_start + frame / config.frame_rate, last) for frame in range(config.frames)]
@@ -148,8 +150,7 @@ class _Steps:
 
     def __call__(self, step: int) -> Batch:
         views = [self._views(self.manifest.rows[index], step) for index in self._indices(step)]
-        # `default_collate` stacks into shared memory; elsewhere that would be a copy more.
-        return default_collate(views) if in_loader() else _stacked(views)
+        return {name: stacked([each[name] for each in views]) for name in views[0]}
 
     def _views(self, row: Row, step: int) -> Batch:
         rng = np.random.default_rng((self.seed, step, crc32(row.key.encode())))
@@ -172,7 +173,3 @@ class _Steps:
 def permutation(clips: int, seed: int, epoch: int) -> np.ndarray:
     """Order of the clips in an epoch."""
     return np.random.default_rng((seed, epoch, crc32(b"epoch"))).permutation(clips)
-
-
-def _stacked(views: list[Batch]) -> Batch:
-    return {name: torch.stack([each[name] for each in views]) for name in views[0]}

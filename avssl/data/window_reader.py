@@ -15,9 +15,13 @@ import torch
 from torch import Tensor
 
 from avssl.data.clip_options import Reading
-from avssl.errors import InputError, MissingFileError
+from avssl.errors import InputError
 from avssl.media import read_resampled
-from avssl.media.streams import AudioReader, VideoReader
+from avssl.media.channel_layouts import ChannelLayout, infer_layout
+from avssl.media.projection_check import check_equirect
+from avssl.media.streams import AudioReader
+from avssl.media.video_reader import VideoReader
+from avssl.regular_files import check_regular
 from avssl.spatial.ambisonics import from_stereo
 from avssl.spatial.viewport import crop
 
@@ -107,7 +111,9 @@ def iterate_window_frames(path: Path, starts: Sequence[float], reading: Reading)
     Yields:
         uint8 `(frames, 3, height, width)`.
     """
-    frames, end = _frames(path, *_state(path))
+    frames, end = _frames(path, *_state(path, "a video"))
+    if reading.view is not None:
+        _check_sphere(path, frames)
     windows = [_instants(path, start, reading, end) for start in starts]
     instants = sorted({each for window in windows for each in window})
     coming = zip(instants, frames.frames(instants, _scaled(path, frames, reading)), strict=True)
@@ -116,17 +122,37 @@ def iterate_window_frames(path: Path, starts: Sequence[float], reading: Reading)
         held = {instant: frame for instant, frame in held.items() if instant >= window[0]}
         while window[-1] not in held or max(window) not in held:
             instant, frame = next(coming)
-            held[instant] = _cut(np.rot90(frame, frames.turns), reading)
+            held[instant] = _cut(frame, reading)
         yield torch.stack([held[instant] for instant in window])
 
 
 def _segment(path: Path, start: float, seconds: float, reading: Reading, sample_rate: int) -> Tensor:
-    file = AudioReader(path)
-    count = min(file.channels, reading.channels or file.channels)
-    audio = read_resampled(path, start, seconds, sample_rate, range(count), 0 if file.raw else file.stream)
+    file = _audio(path, *_state(path, "audio"))
+    layout = _field_layout(path, file, reading)
+    count = file.channels if layout else min(file.channels, reading.channels or file.channels)
+    audio = read_resampled(path, start, seconds, sample_rate, range(count), file.stream)
     if not bool(audio.isfinite().all()):
         raise InputError(f"{path}: audio contains NaN or Inf after {start:.2f} s")
+    if layout is not None:
+        return layout.to_ambix(audio)[: reading.channels or None]
     return from_stereo(audio) if reading.upmix and count < 4 else audio
+
+
+def _field_layout(path: Path, file: AudioReader, reading: Reading) -> ChannelLayout | None:
+    """Layout of ambisonics in another order or normalization than ambiX; None for other audio."""
+    youtube = file.mark is None and file.channels == 6 and file.codec == "aac" and reading.channels == 4
+    try:
+        return infer_layout(file.channels, file.codec, file.mark) if youtube or file.mark is not None else None
+    except InputError as error:
+        raise InputError(f"{path}: {str(error).partition(';')[0]}") from error
+
+
+def _check_sphere(path: Path, frames: VideoReader) -> None:
+    """Refuse a view of frames that are no whole sphere; asking for one declares 16:9 frames as a sphere."""
+    try:
+        check_equirect(frames, declared=False, vouched=True)
+    except InputError as error:
+        raise InputError(f"{path}: {error}; leave out the view") from error
 
 
 def _instants(path: Path, start: float, reading: Reading, end: float) -> list[float]:
@@ -138,8 +164,8 @@ def _instants(path: Path, start: float, reading: Reading, end: float) -> list[fl
 
 
 def _scaled(path: Path, frames: VideoReader, reading: Reading) -> tuple[int, int]:
-    """Height and width to decode to, before rotation."""
-    height, width = frames.height, frames.width
+    """Height and width to decode to."""
+    height, width = frames.size
     if reading.view is not None:
         # As fine as the middle of the view, so that it does not alias.
         rows = math.ceil(math.pi * reading.size / (2 * math.tan(reading.view[2] / 2)))
@@ -164,11 +190,15 @@ def _cut(image: np.ndarray, reading: Reading) -> Tensor:
     return frame.contiguous()
 
 
-def _state(path: Path) -> tuple[int, int]:
-    if not path.is_file():
-        raise MissingFileError(f"{path}: expected a video, there is no such file")
-    status = path.stat()
+def _state(path: Path, expected: str) -> tuple[int, int]:
+    status = check_regular(path, expected)
     return status.st_size, status.st_mtime_ns
+
+
+@lru_cache(maxsize=4096)
+def _audio(path: Path, size: int, changed: int) -> AudioReader:
+    """Audio reader of an unchanged file."""
+    return AudioReader(path)
 
 
 @lru_cache(maxsize=4096)

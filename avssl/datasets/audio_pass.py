@@ -11,14 +11,12 @@ from torch import Tensor
 
 from avssl.datasets.audio_stats import FoaStats, StereoStats
 from avssl.errors import InputError
-from avssl.media.channel_layouts import NAMES, PAIRS, check_pair, declared_layout, infer_layout
+from avssl.media.channel_layouts import PAIRS, check_pair, find_layout
 from avssl.media.numbered_audio import NumberedAudio
+from avssl.media.probe import check_length
 from avssl.media.streams import AudioReader
 from avssl.media.wav_writer import write_wav
 from avssl.spatial.resample import BLOCK, resample_blocks
-
-LOST = 0.5
-"""Tolerance in seconds, on top of a tenth of the length, by which a file may be shorter than its header states."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +57,7 @@ def analyze_audio(path: Path, name: str, longest: float) -> AudioSummary:
         stats = StereoStats(audio.sample_rate)
         _accumulate(audio, longest, _identity, stats, energy)
         return AudioSummary(audio, name, _identity, 2, stats, stats.silent_channels())
-    layout = declared_layout(name, audio.channels) if name in NAMES else infer_layout(audio.channels, audio.codec)
+    layout = find_layout(name, audio.channels, audio.codec, audio.mark)
     field = FoaStats(audio.sample_rate)
     _accumulate(audio, longest, layout.to_ambix, field, energy)
     layout.check_unused(energy)
@@ -83,21 +81,11 @@ def _accumulate(
             break
     if not energy.isfinite().all():
         raise InputError(f"{audio.path}: expected finite samples, the audio contains NaN or Inf")
-    check_length(audio.path, stats.samples / audio.sample_rate, min(audio.seconds, longest))
+    check_length(audio.path, stats.samples / audio.sample_rate, min(audio.seconds, longest), audio.stated)
 
 
 def _identity(audio: Tensor) -> Tensor:
     return audio
-
-
-def check_length(path: Path, found: float, promised: float) -> None:
-    """Reject a file that is much shorter than its header states.
-
-    Raises:
-        InputError: the file is truncated.
-    """
-    if found < 0.9 * promised - LOST:
-        raise InputError(f"{path}: expected {promised:.1f} s, the file breaks off after {found:.1f} s")
 
 
 def write_analyzed_audio(target: Path, summary: AudioSummary, seconds: float, sample_rate: int) -> None:

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
-from pathlib import Path, PurePosixPath, PureWindowsPath
+from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from avssl.errors import InputError
-from avssl.io.atomic import replacing
+from avssl.io.listed_names import check_inside
+from avssl.io.parquet_table import ParquetTable, shared_values, write_parquet
+from avssl.regular_files import is_regular
 
 NAME = "manifest.parquet"
+MAX_ROWS = 1_000_000
+"""Clips of a manifest: a GB of memory."""
+FOLDER = "the manifest's folder"
 
 
 @dataclass(frozen=True)
@@ -90,14 +93,13 @@ def write_manifest(path: Path, rows: Sequence[Row]) -> None:
         rows: at least one, each with a key of its own.
 
     Raises:
-        InputError: there are no rows, or two share a key.
+        InputError: there are no rows or more than `MAX_ROWS`, or two share a key.
         OSError: the file cannot be written.
     """
     target = path / NAME if path.is_dir() else path
     _check_keys(target, rows)
     table = pa.Table.from_pylist([asdict(row) for row in rows], schema=SCHEMA)
-    with replacing(target) as part:
-        pq.write_table(table, part)
+    write_parquet(target, table)
 
 
 def read_manifest(path: Path | str, split: str | None = None) -> Manifest:
@@ -109,7 +111,7 @@ def read_manifest(path: Path | str, split: str | None = None) -> Manifest:
 
     Raises:
         InputError: no manifest there, not a parquet file, columns are missing or of another kind, no rows (of that
-            split), a path leads out of the manifest's folder, or files are gone.
+            split) or more than `MAX_ROWS`, a path or link leads out of the manifest's folder, or files are gone.
     """
     file = Path(path) / NAME if Path(path).is_dir() else Path(path)
     manifest = Manifest(tuple(_rows(file)), file.parent.absolute())
@@ -124,25 +126,9 @@ def read_manifest(path: Path | str, split: str | None = None) -> Manifest:
 
 
 def _rows(file: Path) -> Iterator[Row]:
-    if not file.is_file():
-        raise InputError(f"{file}: expected a manifest (parquet), there is no such file")
-    try:
-        table = pq.ParquetFile(file).read()
-    except (pa.ArrowException, OSError) as error:
-        raise InputError(f"{file}: expected a manifest (parquet): {_first_line(error)}") from error
-    twice = sorted(name for name in SCHEMA.names if table.column_names.count(name) > 1)
-    if twice:
-        raise InputError(f"{file}: a manifest has each column once, this has {twice[0]!r} twice")
-    missing = [name for name in SCHEMA.names if name not in table.column_names]
-    if missing:
-        raise InputError(f"{file}: a manifest has {len(SCHEMA.names)} columns, this lacks {', '.join(missing)}")
-    try:
-        table = table.select(SCHEMA.names).cast(SCHEMA)
-        table.validate(full=True)
-    except pa.ArrowException as error:
-        raise InputError(f"{file}: a column is not of its kind: {_first_line(error)}") from error
-    for values in table.to_pylist():
-        yield _row(file, values)
+    for batch in ParquetTable(file, SCHEMA, "a manifest", MAX_ROWS).batches():
+        for values in zip(*map(shared_values, batch.columns), strict=True):
+            yield _row(file, dict(zip(SCHEMA.names, values, strict=True)))
 
 
 def _row(file: Path, values: dict[str, str | float | int | None]) -> Row:
@@ -161,6 +147,8 @@ def _row(file: Path, values: dict[str, str | float | int | None]) -> Row:
 def _check_keys(file: Path, rows: Sequence[Row]) -> None:
     if not rows:
         raise InputError(f"{file}: a manifest has at least one row, this has none")
+    if len(rows) > MAX_ROWS:
+        raise InputError(f"{file}: expected a manifest of {MAX_ROWS} rows at most, got {len(rows)}")
     seen: set[str] = set()
     for row in rows:
         if row.key in seen:
@@ -169,31 +157,25 @@ def _check_keys(file: Path, rows: Sequence[Row]) -> None:
 
 
 def _check_files(file: Path, manifest: Manifest) -> None:
-    root = manifest.root.resolve()
     paths = dict.fromkeys(path for row in manifest.rows for path in (row.video, row.audio))
-    escaped = next((path for path in paths if _escapes(root, path)), None)
-    if escaped is not None:
-        raise InputError(f"{file}: paths stay inside the manifest's folder, {escaped!r} does not")
-    gone = [path for path in paths if not _is_file(root / path)]
+    check_inside(paths, file, FOLDER)
+    root = manifest.root.resolve()
+    folders: dict[Path, bool] = {}  # each is looked at once: a manifest has many files in one folder
+    gone = []
+    for path in paths:
+        if not is_regular(root / path):
+            gone.append(path)
+        elif not _is_below(root, path, folders):
+            raise InputError(f"{file}: paths stay inside {FOLDER}, {path!r} does not: a link leads out")
     if gone:
         raise InputError(f"{file}: {len(gone)} of its {len(paths)} files are missing, the first is {gone[0]!r}")
 
 
-def _is_file(path: Path) -> bool:
-    try:
-        return path.is_file()
-    except OSError:
-        return False  # a name too long for any file
-
-
-def _escapes(root: Path, path: str) -> bool:
-    if "\0" in path:
-        return False  # no file has such a name, so that it counts as missing
-    if PurePosixPath(path).is_absolute() or PureWindowsPath(path).is_absolute() or ".." in Path(path).parts:
-        return True
-    # Unlike `Path.resolve`, this takes names that are too long for any file.
-    return not Path(os.path.realpath(root / path)).is_relative_to(root)
-
-
-def _first_line(error: BaseException) -> str:
-    return next(iter(str(error).splitlines()), type(error).__name__)
+def _is_below(root: Path, path: str, folders: dict[Path, bool]) -> bool:
+    """Whether a file lies below a folder once its links are followed."""
+    whole = root / path
+    if whole.is_symlink():
+        return whole.resolve().is_relative_to(root)
+    if whole.parent not in folders:
+        folders[whole.parent] = whole.parent.resolve().is_relative_to(root)
+    return folders[whole.parent]

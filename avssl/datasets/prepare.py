@@ -13,13 +13,14 @@ from avssl.datasets.dataset import Dataset
 from avssl.datasets.layout import load_layout
 from avssl.datasets.manifest import NAME, Row, write_manifest
 from avssl.datasets.prepare_journal import Journal, check_prepare_folder
-from avssl.datasets.prepare_report import Failure, PrepareReport, by_key, printable
+from avssl.datasets.prepare_report import Failure, PrepareReport, by_key
 from avssl.datasets.transcode import MEDIA, PARTIAL, Job, Options, failure, prepare_one
 from avssl.errors import InputError, OutputError
 from avssl.io.cores import usable_cores
 from avssl.io.folder_lock import folder_lock
 from avssl.io.process_pool import outcomes
 from avssl.io.progress import SECONDS_BETWEEN_LINES, ProgressBar
+from avssl.printable_text import printable
 
 
 def prepare(

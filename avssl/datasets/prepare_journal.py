@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,8 @@ from avssl.io.jsonl_journal import Entry, JsonlJournal
 
 ENTRIES = "prepared.jsonl"
 FIELDS = ("key", "source", "written", "row")
+KINDS: dict[str, tuple[type, ...]] = {"str": (str,), "int": (int,), "float": (float, int)}
+"""Type of a column -> types of its values."""
 
 
 class Journal(JsonlJournal):
@@ -78,5 +80,16 @@ def check_prepare_folder(out: Path) -> None:
 
 
 def _parsed(entry: Entry) -> Entry:
-    Row(**entry["row"])
+    """The fields of an entry.
+
+    Raises:
+        LookupError: one is missing.
+        TypeError: the row lacks a column, or has another.
+        ValueError: a value of the row has another type than its column.
+    """
+    row = Row(**entry["row"])
+    for column in fields(Row):
+        value = getattr(row, column.name)
+        if type(value) not in KINDS[str(column.type)]:
+            raise ValueError(f"{column.name}: {value!r}")
     return {name: entry[name] for name in FIELDS}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,13 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 from rich.markup import escape
 from rich.table import Column, Table
 
 from avssl.datasets.manifest import Row
-from avssl.io.atomic import replacing, write_text
+from avssl.io.atomic import write_text
+from avssl.io.parquet_table import write_parquet
 from avssl.io.tables import table_text
+from avssl.printable_text import printable
 
 FACTS = ("key", "seconds", "sample_rate", "layout", "silent_channels", "azimuth", "elevation", "diffuseness")
 HEADINGS = ("seconds", "Hz", "layout", "silent", "azimuth", "elevation", "diffuse")
@@ -91,8 +91,7 @@ class PrepareReport:
         write_text(self.out / REPORT, json.dumps(self.summary(), indent=1, allow_nan=False) + "\n")
         columns = {name: [getattr(each, name) for each in self.failures] for name in ("key", "source", "reason")}
         table = pa.table(columns, schema=pa.schema([(name, pa.string()) for name in columns]))
-        with replacing(self.out / FAILED) as part:
-            pq.write_table(table, part)
+        write_parquet(self.out / FAILED, table)
 
     def text(self) -> str:
         """The totals, the clips and the failures, as tables."""
@@ -135,11 +134,6 @@ class PrepareReport:
         for failure in self.failures[:SHOWN]:
             table.add_row(escape(failure.source), escape(failure.reason))
         return table
-
-
-def printable(path: Path | str) -> str:
-    """A path as text that any file and terminal can take: bytes that are not UTF-8 are shown as such."""
-    return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 def by_key(failures: Sequence[Failure]) -> list[Failure]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import zlib
@@ -31,11 +32,18 @@ def checksum(path: Path) -> str:
 
 
 def unique_keys(recordings: Sequence[Recording]) -> tuple[Recording, ...]:
-    """Recordings in the order of their keys; keys equal but for their case get a checksum of the video's path."""
-    times = Counter(each.key.casefold() for each in recordings)
-    unique = (each if times[each.key.casefold()] == 1 else _with_checksum(each) for each in recordings)
-    return tuple(sorted(unique, key=lambda each: each.key))
+    """Recordings in the order of their keys; keys equal but for their case get a checksum of the video's path.
+
+    Where two of many have one checksum too, theirs is a longer one.
+    """
+    for digest in (checksum, _long_checksum):
+        times = Counter(each.key.casefold() for each in recordings)
+        recordings = [
+            each if times[each.key.casefold()] == 1 else replace(each, key=f"{each.key}-{digest(Path(each.video))}")
+            for each in recordings
+        ]
+    return tuple(sorted(recordings, key=lambda each: each.key))
 
 
-def _with_checksum(recording: Recording) -> Recording:
-    return replace(recording, key=f"{recording.key}-{checksum(Path(recording.video))}")
+def _long_checksum(path: Path) -> str:
+    return hashlib.sha256(os.fsencode(path)).hexdigest()[:32]

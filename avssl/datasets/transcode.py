@@ -6,24 +6,25 @@ import errno
 import math
 import os
 import shutil
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
 
-from avssl.datasets.audio_pass import AudioSummary, analyze_audio, check_length, write_analyzed_audio
+from avssl.datasets.audio_pass import AudioSummary, analyze_audio, write_analyzed_audio
 from avssl.datasets.audio_stats import StereoStats
 from avssl.datasets.dataset import PROJECTIONS, Recording
 from avssl.datasets.manifest import Row
-from avssl.datasets.prepare_report import Failure, printable
-from avssl.errors import InputError
+from avssl.datasets.prepare_report import Failure
+from avssl.errors import InputError, first_line, is_input_error, one_line
+from avssl.io.atomic import sync
 from avssl.media.channel_layouts import check_name
 from avssl.media.image_sequence import ImageSequence
+from avssl.media.probe import check_length
 from avssl.media.projection_check import check_equirect, check_flat
-from avssl.media.streams import VideoReader
+from avssl.media.video_reader import VideoReader
 from avssl.media.video_writer import write_video
+from avssl.printable_text import printable
 
 MEDIA = "media"
 PARTIAL = ".partial"
@@ -100,6 +101,7 @@ def prepare_one(job: Job) -> Row | Failure:
     try:
         row = _prepare(job, *partial)
         for path in partial:
+            sync(path)  # the journal will say that it is whole
             path.replace(job.out / MEDIA / path.name)
         return row
     except Exception as error:  # any decoder error rejects the file, not the run
@@ -113,8 +115,10 @@ def prepare_one(job: Job) -> Row | Failure:
 
 def failure(job: Job, reason: BaseException | str) -> Failure:
     """A recording's row in `failed.parquet`."""
-    text = str(reason) or type(reason).__name__
-    return Failure(job.recording.key, printable(job.video), printable(text.splitlines()[0]))
+    if isinstance(reason, BaseException):
+        # Names may have line ends; other libraries' messages may have several lines.
+        reason = one_line(reason) if is_input_error(reason) else first_line(reason)
+    return Failure(job.recording.key, printable(job.video), printable(reason))
 
 
 def _prepare(job: Job, video: Path, wave: Path) -> Row:
@@ -123,8 +127,8 @@ def _prepare(job: Job, video: Path, wave: Path) -> Row:
     rate = min(options.frame_rate, frames.frame_rate or options.frame_rate)
     flat = _is_flat(recording, options)
     width = _width(frames, options.height) if flat else 2 * options.height
-    size, turns = (options.height, width), frames.turns if flat else 0
-    write_video(video, _proxy_frames(frames, seconds, rate, size, turns), rate, gop=GOP)
+    times = [index / rate for index in range(math.ceil(seconds * rate - 1e-6))]
+    write_video(video, frames.frames(times, (options.height, width)), rate, gop=GOP)
     write_analyzed_audio(wave, summary, seconds, options.sample_rate)
     azimuth, elevation, diffuseness = summary.stats.direction()
     return Row(
@@ -159,7 +163,7 @@ def _examined(job: Job) -> tuple[VideoReader | ImageSequence, AudioSummary, floa
     length = frames.length()
     _check_least(job.video, length)
     try:
-        check_length(job.video, length, frames.seconds)
+        check_length(job.video, length, frames.seconds, frames.stated)
         _check_projection(frames, recording, options)
     except InputError as error:
         refusals.append(str(error))
@@ -201,17 +205,7 @@ def _check_projection(frames: VideoReader | ImageSequence, recording: Recording,
 
 def _width(frames: VideoReader | ImageSequence, height: int) -> int:
     """Columns of a flat proxy, an even number."""
-    aspect = 1 / frames.aspect if frames.turns % 2 else frames.aspect
-    return max(NARROWEST, 2 * round(height * aspect / 2))
-
-
-def _proxy_frames(
-    frames: VideoReader | ImageSequence, seconds: float, rate: float, size: tuple[int, int], turns: int
-) -> Iterator[np.ndarray]:
-    """Frames of a proxy, `(height, width, 3)` each, rotated counter-clockwise by `turns` quarters."""
-    times = [index / rate for index in range(math.ceil(seconds * rate - 1e-6))]
-    for frame in frames.frames(times, size[::-1] if turns % 2 else size):
-        yield np.rot90(frame, turns)
+    return max(NARROWEST, 2 * round(height * frames.aspect / 2))
 
 
 def _is_disk_full(error: BaseException | None, out: Path) -> bool:

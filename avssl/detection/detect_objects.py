@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -17,13 +18,14 @@ from avssl.detection.ground_truth import TRUTH, write_ground_truth_objects
 from avssl.detection.object_index import DetectedTimes, DetectionSettings, objects_path, read_settings
 from avssl.detection.prefetch import FrameBatch, frame_batches, read_ahead
 from avssl.detection.tiling import VIEW_MODES, DetectorInput, SphereDetections, detect_frames
-from avssl.errors import InputError
+from avssl.errors import InputError, is_input_error
 from avssl.io.folder_lock import file_lock
 from avssl.io.progress import SECONDS_BETWEEN_LINES, ProgressBar
 from avssl.plugins import hint
 
 logger = logging.getLogger(__name__)
 NAMED = {ORIGINAL: "original recordings", PROXY: "proxies"}
+OnError = Callable[[Row, Exception], object]
 Clip = tuple[Row, DetectedTimes, list[SphereDetections]]
 """Row, detection times, and detections at each of these times."""
 
@@ -37,6 +39,7 @@ def detect_objects(
     min_score: float = 0.25,
     frames: str | None = None,
     progress: bool = True,
+    on_error: OnError | None = None,
 ) -> Path:
     """Detect objects in the clips of a manifest and write `objects-<model>-<hash>.parquet` beside it.
 
@@ -52,14 +55,16 @@ def detect_objects(
         frames: original (the recordings that the clips were prepared from, which are larger), proxy, or None: as in the
             existing file of these weights; else original where all recordings exist.
         progress: show a progress bar.
+        on_error: called with each clip whose video cannot be read and its error, the clip is left out; None: the first
+            error is raised.
 
     Returns:
         The parquet file; `objects.read(folder, model)` reads it. A JPEG preview of detections is written beside it.
 
     Raises:
         InputError: no such model, one that cannot be read, clips that are not equirectangular, a missing original
-            recording, or the folder holds objects of these weights that were detected with other settings, or that
-            another process detects.
+            recording, no clip can be read, or the folder holds objects of these weights that were detected with other
+            settings, or that another process detects.
         OSError: the files cannot be written.
     """
     _check(rate, views, min_score, frames)
@@ -75,11 +80,11 @@ def detect_objects(
     detection_settings = DetectionSettings(name, views or detector.views, rate, min_score, panoramas.frames)
     with file_lock(path), DetectionJournal(path, manifest, detection_settings) as journal:
         missing = journal.missing()
-        read = read_ahead(
-            frame_batches(missing, rate, detection_settings.views), panoramas, detector.side, detection_settings.views
-        )
-        for row, detected_times, detections in _shown(_detected(detector, read, min_score), len(missing), progress):
-            journal.note(row, detected_times, detections)
+        batches = frame_batches(missing, rate, detection_settings.views)
+        with closing(read_ahead(batches, panoramas, detector.side, detection_settings.views)) as read:
+            found = _detected(detector, read, min_score, on_error or _raise)
+            for row, detected_times, detections in _shown(found, len(missing), progress):
+                journal.note(row, detected_times, detections)
         return _warn_if_empty(journal.write(panoramas))
 
 
@@ -95,19 +100,37 @@ def _frames(path: Path, manifest: Manifest) -> str:
 
 def _warn_if_empty(path: Path) -> Path:
     """Return the file; warn where no clip has objects, since guided crops are random then."""
-    if not pq.ParquetFile(path).metadata.num_rows:
+    with path.open("rb") as file:
+        empty = not pq.ParquetFile(file).metadata.num_rows
+    if empty:
         logger.warning("%s: no objects in any clip; crops guided by them are random", path)
     return path
 
 
-def _detected(detector: Detector, read: Iterator[tuple[FrameBatch, DetectorInput]], min_score: float) -> Iterator[Clip]:
-    """Each clip with the detections at its detection times."""
+def _raise(_: Row, error: Exception) -> None:
+    raise error
+
+
+def _detected(
+    detector: Detector,
+    read: Iterator[tuple[FrameBatch, DetectorInput | BaseException]],
+    min_score: float,
+    on_error: OnError,
+) -> Iterator[Clip]:
+    """Each clip that can be read with the detections at its detection times."""
     detections: list[SphereDetections] = []
+    failed = ""
     for batch, shown in read:
-        detections += detect_frames(detector, shown, min_score)
-        if batch.ends:
+        if isinstance(shown, BaseException) and not is_input_error(shown):
+            raise shown
+        if isinstance(shown, Exception) and failed != batch.row.key:
+            failed = batch.row.key
+            on_error(batch.row, shown)
+        if isinstance(shown, DetectorInput) and failed != batch.row.key:
+            detections += detect_frames(detector, shown, min_score)
+        if batch.ends and failed != batch.row.key:
             yield batch.row, batch.detected_times, detections
-            detections = []
+        detections = [] if batch.ends else detections
 
 
 def _shown(results: Iterator[Clip], clips: int, progress: bool) -> Iterator[Clip]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -12,9 +13,17 @@ import pyarrow as pa
 
 from avssl.datasets.manifest import Manifest, Row
 from avssl.detection.frame_source import Panoramas
-from avssl.detection.object_index import SCHEMA, DetectedTimes, DetectionSettings, read_settings, write_objects
+from avssl.detection.object_index import (
+    SCHEMA,
+    DetectedTimes,
+    DetectionSettings,
+    parse_times,
+    read_settings,
+    write_objects,
+)
 from avssl.detection.preview import write_overlay
 from avssl.detection.tiling import SphereDetections
+from avssl.errors import InputError
 from avssl.io.jsonl_journal import Entry, JsonlJournal
 from avssl.io.settings import require_same
 
@@ -62,12 +71,17 @@ class DetectionJournal(JsonlJournal):
         self._new = True
 
     def write(self, panoramas: Panoramas) -> Path:
-        """Write the parquet file of all clips, and a preview of detections; returns the file.
+        """Write the parquet file of all clips with detections, and a preview of them; returns the file.
 
         Args:
             panoramas: the equirectangular frames of every clip.
+
+        Raises:
+            InputError: no clip has detections.
         """
-        entries = [self.entries[row.key] for row in self.manifest]
+        entries = [self.entries[row.key] for row in self.manifest if self._holds(row)]
+        if len(self.manifest) and not entries:
+            raise InputError(f"{self.parquet}: not written, none of the {len(self.manifest)} clips can be read")
         detected_times = {entry["key"]: DetectedTimes(*entry["looked"]) for entry in entries}
         if self._new or read_settings(self.parquet)[1] != detected_times:
             table = _table(entries, self.detection_settings)
@@ -77,7 +91,10 @@ class DetectionJournal(JsonlJournal):
 
     def _holds(self, row: Row) -> bool:
         entry = self.entries.get(row.key)
-        return entry is not None and entry["video"] == self._facts(row)
+        try:
+            return entry is not None and entry["video"] == self._facts(row)
+        except OSError:  # gone: reading it fails, for this clip alone
+            return False
 
     def _facts(self, row: Row) -> list[Any]:
         """Identity of the clip's video: path, bytes, time of change, start, seconds."""
@@ -86,6 +103,14 @@ class DetectionJournal(JsonlJournal):
 
 
 def _parsed(entry: Entry) -> Entry:
+    parse_times(entry["looked"])
+    for *numbers, label, score in entry["rows"]:
+        if (
+            len(numbers) + 2 != len(FACTS)
+            or not isinstance(label, str)
+            or not all(map(math.isfinite, (*numbers, score)))
+        ):
+            raise ValueError(entry["key"])
     return {name: entry[name] for name in FIELDS}
 
 

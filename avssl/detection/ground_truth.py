@@ -6,18 +6,19 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from avssl.datasets.manifest import Manifest
-from avssl.detection.object_index import SCHEMA, DetectedTimes, DetectionSettings, objects_path, write_objects
-from avssl.errors import InputError
+from avssl.detection.object_index import MAX_ROWS, SCHEMA, DetectedTimes, DetectionSettings, objects_path, write_objects
 from avssl.io.hashing import sha256
+from avssl.io.parquet_table import ParquetTable
 from avssl.spatial.boxes import from_frame
 
 TRUTH = "truth"
 FILE = "truth.parquet"
 EDGES = ("left", "top", "right", "bottom")
 COLUMNS = ("key", "frame", "time", "kind", "azimuth", "elevation", "visible", *EDGES)
+KINDS = {"key": pa.string(), "kind": pa.string(), "frame": pa.int32()}
+TRUTH_SCHEMA = pa.schema([(name, KINDS.get(name, pa.float32())) for name in COLUMNS])
 
 
 def write_ground_truth_objects(manifest: Manifest, min_score: float) -> Path:
@@ -50,20 +51,9 @@ def read_truth(path: Path) -> pa.Table:
     Raises:
         InputError: no file, a broken one, or columns are missing, as for an ordinary field of view.
     """
-    if not path.is_file():
-        raise InputError(f"{path}: expected the ground truth of a synthetic dataset, there is no such file")
-    try:
-        table = pq.ParquetFile(path).read()
-    except (pa.ArrowException, OSError) as error:
-        raise InputError(
-            f"{path}: expected the ground truth of a synthetic dataset (parquet): {_first_line(error)}"
-        ) from error
-    missing = [name for name in COLUMNS if name not in table.column_names]
-    if missing:
-        raise InputError(
-            f"{path}: expected the ground truth of a 360-degree dataset, missing columns: {', '.join(missing)}"
-        )
-    return table.select(COLUMNS)
+    return ParquetTable(
+        path, TRUTH_SCHEMA, "the ground truth of a synthetic dataset of 360-degree video", MAX_ROWS
+    ).read()
 
 
 def _objects(table: pa.Table, detection_settings: DetectionSettings, min_score: float) -> pa.Table:
@@ -88,7 +78,3 @@ def _detected_times(table: pa.Table) -> dict[str, DetectedTimes]:
 
 def _evenly(frames: int, last: float) -> DetectedTimes:
     return DetectedTimes(frames, last / (frames - 1) if frames > 1 else 1.0, 0.0)
-
-
-def _first_line(error: BaseException) -> str:
-    return next(iter(str(error).splitlines()), type(error).__name__)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,13 +17,18 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from avssl.errors import InputError
-from avssl.io.atomic import replacing
+from avssl.io.parquet_table import ParquetTable, write_parquet
+from avssl.regular_files import open_regular
 
 FORMAT = "avssl-objects"
 DIGITS = 8
 """Number of digits of the weights' hash in file names."""
 HASHED = re.compile(rf"-[0-9a-f]{{{DIGITS}}}")
 VERSION = 2
+MAX_ROWS = 10_000_000
+"""Objects of a file: a GB of memory."""
+MAX_TIMES = 10_000_000
+"""Detection times of a clip: two months at 2 Hz."""
 SCHEMA = pa.schema(
     [
         ("key", pa.string()),
@@ -53,6 +59,19 @@ class DetectedTimes(NamedTuple):
     def times(self) -> NDArray[np.float64]:
         """Times in seconds from the clip's beginning, ascending."""
         return (np.arange(self.frames, dtype=np.float64) + self.phase) * self.step
+
+
+def parse_times(values: Sequence[float]) -> DetectedTimes:
+    """Detection times as a file states them.
+
+    Raises:
+        TypeError: not three numbers.
+        ValueError: not three numbers, or numbers that are out of range.
+    """
+    frames, step, phase = values
+    if not (0 < frames <= MAX_TIMES and frames == int(frames) and 0 < step < math.inf and 0 <= phase < math.inf):
+        raise ValueError(f"expected 1 to {MAX_TIMES} detection times of a clip, got {values}")
+    return DetectedTimes(int(frames), step, phase)
 
 
 @dataclass(frozen=True)
@@ -199,10 +218,9 @@ def read_objects(folder: Path, model: str) -> Objects:
     path = find_objects(folder, model)
     if not path.is_file():
         raise InputError(f"{path}: expected objects, there is no such file; `avssl detect {folder} --model {model}`")
+    _, detected_times = read_settings(path)
     with _refused(path):
-        table = pq.ParquetFile(path).read()
-        detected_times = _detected_times(_note(table.schema))
-        return Objects(table.select(SCHEMA.names).cast(SCHEMA), detected_times)
+        return Objects(ParquetTable(path, SCHEMA, "objects of avssl", MAX_ROWS).read(), detected_times)
 
 
 def read_settings(path: Path) -> tuple[DetectionSettings, dict[str, DetectedTimes]]:
@@ -212,7 +230,8 @@ def read_settings(path: Path) -> tuple[DetectionSettings, dict[str, DetectedTime
         InputError: it is broken, or of another kind.
     """
     with _refused(path):
-        note = _note(pq.ParquetFile(path).schema_arrow)
+        with open_regular(path, "objects of avssl (parquet)") as file:
+            note = _note(path, pq.ParquetFile(file).schema_arrow)
         return DetectionSettings(**note["about"]), _detected_times(note)
 
 
@@ -232,8 +251,7 @@ def write_objects(
     """
     note = {"format": FORMAT, "version": VERSION, "about": asdict(detection_settings), "looked": detected_times}
     ordered = table.select(SCHEMA.names).cast(SCHEMA).replace_schema_metadata({"avssl": json.dumps(note)})
-    with replacing(path) as part:
-        pq.write_table(ordered, part)
+    write_parquet(path, ordered)
 
 
 @contextmanager
@@ -242,22 +260,27 @@ def _refused(path: Path) -> Iterator[None]:
     try:
         yield
     except (pa.ArrowException, OSError, KeyError, TypeError, ValueError) as error:
+        if isinstance(error, InputError):
+            raise
         reason = next(iter(str(error).splitlines()), type(error).__name__)
         raise InputError(
             f"{path}: expected objects of avssl (parquet): {reason}; delete it and detect again"
         ) from error
 
 
-def _note(schema: pa.Schema) -> dict[str, Any]:
+def _note(path: Path, schema: pa.Schema) -> dict[str, Any]:
     """Metadata of the schema."""
     note = json.loads((schema.metadata or {}).get(b"avssl", b"{}"))
     if note.get("format") != FORMAT or note.get("version") != VERSION:
-        raise InputError(f"expected metadata of format {FORMAT!r}, version {VERSION}")
+        raise InputError(
+            f"{path}: expected objects of avssl (parquet) of format {FORMAT!r}, version {VERSION}; delete it and "
+            "detect again"
+        )
     return dict(note)
 
 
 def _detected_times(note: dict[str, Any]) -> dict[str, DetectedTimes]:
-    return {key: DetectedTimes(*values) for key, values in note["looked"].items()}
+    return {key: parse_times(values) for key, values in note["looked"].items()}
 
 
 def _column(table: pa.Table, name: str) -> NDArray[np.float32]:

@@ -1,24 +1,30 @@
-"""Split clips into batches of frames and prefetch them in threads."""
+"""Split clips into batches of frames and prefetch them in loader processes."""
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
 
 from avssl.datasets.manifest import Row
 from avssl.detection.frame_source import Panoramas
 from avssl.detection.object_index import DetectedTimes
 from avssl.detection.tiling import DetectorInput, make_views, rows_for
 from avssl.io.cores import usable_cores
+from avssl.io.loader_process import init_loader, packed, stacked, unpacked
+from avssl.io.process_pool import ordered_outcomes
 from avssl.media import iterate_frames
+from avssl.media.clip_start import check_clip_start
 
 TOGETHER = {"viewports": 4, "equirect": 16}
 """Frames per batch."""
-THREADS = 4
+PROCESSES = 4
 """At most; each holds some 50 MB of views."""
 
 
@@ -61,8 +67,8 @@ def frame_batches(rows: Iterable[Row], rate: float, views: str) -> Iterator[Fram
 
 def read_ahead(
     cut: Iterable[FrameBatch], panoramas: Panoramas, side: int, views: str
-) -> Iterator[tuple[FrameBatch, DetectorInput]]:
-    """Read batches in order with their detector inputs, a few batches ahead.
+) -> Generator[tuple[FrameBatch, DetectorInput | BaseException], None, None]:
+    """Read batches in order with their detector inputs, a few batches ahead, in loader processes.
 
     Args:
         cut: the batches.
@@ -71,30 +77,27 @@ def read_ahead(
         views: viewports or equirect.
 
     Yields:
-        Each batch with its frames and views.
-
-    Raises:
-        InputError: a video is broken.
+        Each batch with its frames and views, or with the error of its video: `InputError` or `OSError`, and
+        `CrashError` where its decoder killed a process.
     """
 
-    def read(batch: FrameBatch) -> DetectorInput:
+    def read(batch: FrameBatch) -> dict[str, Any]:
         panorama = panoramas[batch.row.key]
+        check_clip_start(panorama.path, panorama.start)
         rows = rows_for(side, panorama.rows, views)
         times = [panorama.start + time for time in batch.times]
         frames = iterate_frames(panorama.path, times, (rows, 2 * rows), panorama.stream)
         wholes, parts = zip(*(make_views(frame, side, views) for frame in frames), strict=True)
-        return DetectorInput(np.stack(wholes), np.stack(parts))
+        return packed({"whole": _stacked(wholes), "views": _stacked(parts)})
 
-    threads = min(THREADS, usable_cores())
-    waiting: deque[tuple[FrameBatch, Future[DetectorInput]]] = deque()
-    pool = ThreadPoolExecutor(threads, thread_name_prefix="frames")
-    try:
-        for batch in cut:
-            waiting.append((batch, pool.submit(read, batch)))
-            if len(waiting) > threads:
-                begun, future = waiting.popleft()
-                yield begun, future.result()
-        for begun, future in waiting:
-            yield begun, future.result()
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+    batches, processes = list(cut), min(PROCESSES, usable_cores())
+    with closing(ordered_outcomes(read, batches, processes, init_loader, lambda batch: batch.row.key)) as results:
+        for batch, outcome in results:
+            if isinstance(outcome, BaseException):
+                yield batch, outcome
+            else:
+                yield batch, DetectorInput(**{name: each.numpy() for name, each in unpacked(outcome).items()})
+
+
+def _stacked(images: Sequence[NDArray[np.uint8]]) -> Tensor:
+    return stacked([torch.from_numpy(image) for image in images])

@@ -79,17 +79,26 @@ def embed(
             evaluating(network),
             ProgressBar(title or f"embed {tower_of(embedder)}", sum(map(len, flat)), "windows", shown=progress) as bar,
         ):
-            batches = in_order(read if on_error is None else ErrorsAsResults(read), flat, workers)
+            careful = read if on_error is None else ErrorsAsResults(read)
+            batches = in_order(careful, flat, workers, group=lambda job: job.path)
             parts = _embedded(network, batches, fabric, bar)
             for source, some in zip(sources, jobs, strict=True):
                 found = list(islice(parts, len(some)))
                 refused = next((each for each in found if isinstance(each, Exception)), None)
                 if refused is None:
                     yield source, _in_their_order(source, found, embedder.width)
-                elif on_error is not None:
+                elif on_error is None:
+                    raise refused
+                else:
                     on_error(source, refused)
     finally:
         network.to(at)
+
+
+_OVERFLOW = (
+    "expected finite embeddings, got NaN or infinity: the encoders' weights are spoiled, or the precision is too low; "
+    "try precision=32-true"
+)
 
 
 def tower_of(embedder: Embedder) -> str:
@@ -187,14 +196,17 @@ def _embedded(
     yield from _passed(network, waiting, fabric, bar)
 
 
-def _passed(network: torch.nn.Module, waiting: list[Tensor], fabric: Fabric, bar: ProgressBar) -> Iterator[Tensor]:
-    """The embeddings of batches of windows that go through the tower together."""
+def _passed(
+    network: torch.nn.Module, waiting: list[Tensor], fabric: Fabric, bar: ProgressBar
+) -> Iterator[Tensor | InputError]:
+    """The embeddings of batches of windows that go through the tower together; an error for those that overflow."""
     if waiting:
         with torch.inference_mode(), fabric.autocast():
             embeddings = network(fabric.to_device(torch.cat(waiting))).float().cpu()
         bar.advance(len(embeddings))
         # Clones: tensors made in inference mode could not be trained on.
-        yield from (part.clone() for part in embeddings.split([len(each) for each in waiting]))
+        parts = embeddings.split([len(each) for each in waiting])
+        yield from (part.clone() if bool(part.isfinite().all()) else InputError(_OVERFLOW) for part in parts)
 
 
 def _in_their_order(source: Source, parts: Sequence[Tensor | Exception], width: int) -> Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
 
 from torch import Tensor
@@ -57,7 +57,10 @@ def cached_embeddings(
     """
     shards = _shards(embedder, reading, precision, folder)
     keys = _keys(shards, sources)
-    wanted = {key: source for source, key in zip(sources, keys, strict=True) if key not in shards.stored}
+    by_key = dict(zip(keys, sources, strict=True))
+    found = shards.read(key for key in by_key if key in shards.stored)
+    found = {key: each for key, each in found.items() if _is_usable(each, by_key[key], shards)}
+    wanted = {key: source for key, source in by_key.items() if key not in found}
     logger.debug("%s: embeddings of %d of %d files are cached", shards.folder, len(keys) - len(wanted), len(keys))
     if wanted:
         missing = list(wanted.values())
@@ -65,7 +68,8 @@ def cached_embeddings(
         with shards:
             for key, (_, embeddings) in zip(wanted, run, strict=True):
                 shards.add(key, embeddings)
-    return shards.read(keys)
+                found[key] = embeddings
+    return [found[key] for key in keys]
 
 
 def iterate_cached_embeddings(
@@ -103,26 +107,47 @@ def iterate_cached_embeddings(
     def fail(source: Source, error: Exception) -> None:
         failed[keys[source]] = error
 
-    catch = None if on_error is None else fail
-    run = embed(embedder, list(wanted.values()), reading, precision=precision, workers=workers, on_error=catch)
+    def run(some: Sequence[Source]) -> Iterator[tuple[Source, Tensor]]:
+        catch = None if on_error is None else fail
+        return embed(embedder, some, reading, precision=precision, workers=workers, on_error=catch)
+
+    computed = run(list(wanted.values()))
     with shards:
         for source in sources:
             key = keys[source]
             while key not in shards and key not in failed:
-                found = next(run, None)  # calls `fail` for the broken sources on its way, which may be the last
+                found = next(computed, None)  # calls `fail` for the broken sources on its way, which may be the last
                 assert found or key in failed
                 if found:
                     shards.add(keys[found[0]], found[1])
-            if key in shards:
-                yield source, shards.get(key)
+            cached = shards.get(key) if key in shards else None
+            if key in shards and key not in wanted and not _is_usable(cached, source, shards):
+                cached = next((embeddings for _, embeddings in run([source])), None)
+                if cached is not None:
+                    shards.add(key, cached)
+            if cached is not None:
+                yield source, cached
             elif on_error is not None:
                 on_error(source, failed[key])
 
 
+def _is_usable(cached: Tensor | None, source: Source, shards: TensorShards) -> bool:
+    """Whether cached embeddings can be those of a source; else a warning says that they are computed again."""
+    if cached is None:  # of a spoiled shard
+        return False
+    if len(cached) == len(source.starts) and bool(cached.isfinite().all()):
+        return True
+    logger.warning(
+        "%s: expected %d finite embeddings of %s, got %d%s; they are computed again",
+        shards.folder, len(source.starts), source.path, len(cached),
+        "" if bool(cached.isfinite().all()) else ", some NaN or infinite",
+    )  # fmt: skip
+    return False
+
+
 def _shards(embedder: Embedder, reading: Reading, precision: str, folder: Path | None) -> TensorShards:
-    return TensorShards(
-        (folder or cache_folder() / EMBEDDINGS) / embedder_key(embedder, tower_of(embedder), reading, precision)
-    )
+    name = embedder_key(embedder, tower_of(embedder), reading, precision)
+    return TensorShards((folder or cache_folder() / EMBEDDINGS) / name, embedder.width)
 
 
 def _keys(shards: TensorShards, sources: Sequence[Source]) -> list[str]:

@@ -12,8 +12,8 @@ from pathlib import Path
 from avssl.data.clip_options import Reading
 from avssl.models.embedder import Embedder
 
-VERSION = 2
-"""Version of window reading and of the key rule; values of another version are computed again."""
+VERSION = 3
+"""Version of window reading, of lengths and of the key rule; values of another version are computed again."""
 
 logger = logging.getLogger(__name__)
 

@@ -11,7 +11,7 @@ from typing import Any
 from avssl.datasets.dataset import Dataset
 from avssl.embedding.cache_keys import absolute, short_hash
 from avssl.errors import InputError
-from avssl.io.cache_folder import cache_folder
+from avssl.io.cache_folder import cache_folder, writable_cache
 
 logger = logging.getLogger(__name__)
 
@@ -43,6 +43,5 @@ def cached_dataset(
             raise
         logger.warning("%s: media are gone, the cached index of %s is used", root, found.name)
         return found
-    path.parent.mkdir(parents=True, exist_ok=True)
-    found.save(path)
+    found.save(writable_cache(path.parent) / path.name)
     return found

@@ -17,6 +17,7 @@ from avssl.errors import InputError
 from avssl.io.folder_lock import file_lock, made_folder
 from avssl.models.embedder import Embedder
 from avssl.models.encoders import Encoders
+from avssl.printable_text import printable
 
 logger = logging.getLogger(__name__)
 
@@ -86,7 +87,7 @@ def _embed(
     else:
         logger.info("%s: %d windows of %d media", out, rows, len(there) - len(found.broken))
     for name, why in found.broken.items():
-        logger.error("%s", f"{name}: {why}")
+        logger.error("%s", f"{printable(name)}: {why}")
     return found.broken
 
 

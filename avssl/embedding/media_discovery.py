@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,11 +14,14 @@ from avssl.data.window_reader import Source
 from avssl.data.worker_loader import Batch, ErrorsAsResults, in_order, read_error
 from avssl.datasets.layouts.files import AUDIO_SUFFIXES, VIDEO_SUFFIXES, walk
 from avssl.datasets.manifest import NAME, read_manifest
+from avssl.datasets.recording_keys import checksum
 from avssl.embedding.duration_cache import media_duration
 from avssl.errors import InputError
 from avssl.io.progress import ProgressBar
 from avssl.media import probe
 from avssl.media.streams import AudioReader
+from avssl.printable_text import utf8_text
+from avssl.regular_files import check_regular
 
 WINDOWS_PER_SOURCE = 512
 """Longer files become several sources, so that memory is flat."""
@@ -28,7 +32,7 @@ class Medium:
     """Media under one name."""
 
     name: str
-    """Path relative to the folder, or key in the manifest."""
+    """Path relative to the folder, bytes that are not UTF-8 printed as such, or key in the manifest."""
     video: Path | None
     audio: Path | None
     start: float = 0.0
@@ -61,10 +65,13 @@ def find_media(root: Path, leave_out: Path) -> list[Medium]:
         return [Medium(row.key, video, audio, row.start, row.seconds) for row, video, audio in paths]
     if not root.exists():
         raise InputError(f"{root}: expected a folder of media, a manifest or a media file; there is nothing")
-    files = [root] if root.is_file() else _below(root, leave_out)
+    if not root.is_dir():
+        check_regular(root, "media")
+    files = _below(root, leave_out) if root.is_dir() else [root]
     if not files:
         raise InputError(f"{root}: expected media (.mp4, .webm, .avi, .wav, .flac, ...) below it, found none")
-    return [_medium(path.name if path == root else path.relative_to(root).as_posix(), path) for path in files]
+    names = [path.name if path == root else path.relative_to(root).as_posix() for path in files]
+    return [_medium(name, path) for name, path in zip(_as_text(names), files, strict=True)]
 
 
 def find_windows(
@@ -82,7 +89,8 @@ def find_windows(
     made = MediaFiles({tower: [] for tower in towers})
     jobs = [(medium, tower) for medium in found for tower in towers]
     with ProgressBar("read headers", len(jobs), "files") as bar:
-        for (medium, tower), batch in zip(jobs, in_order(ErrorsAsResults(_measured), jobs, workers), strict=True):
+        read = in_order(ErrorsAsResults(_measured), jobs, workers, group=lambda job: job[0].name)
+        for (medium, tower), batch in zip(jobs, read, strict=True):
             bar.advance()
             if refused := read_error(batch):
                 made.broken.setdefault(medium.name, str(refused))
@@ -98,7 +106,17 @@ def find_windows(
 def _below(root: Path, leave_out: Path) -> list[Path]:
     known = VIDEO_SUFFIXES | AUDIO_SUFFIXES
     paths = (folder / name for folder, _, names in walk(root, leave_out) for name in names)
-    return sorted(path for path in paths if path.suffix.lower() in known and path.is_file())
+    return sorted(path for path in paths if path.suffix.lower() in known)
+
+
+def _as_text(names: Sequence[str]) -> list[str]:
+    """Names as text that any table takes; of names that print the same, those that are not UTF-8 get a checksum."""
+    texts = [utf8_text(name) for name in names]
+    times = Counter(texts)
+    return [
+        f"{text}#{checksum(Path(name))}" if text != name and times[text] > 1 else text
+        for name, text in zip(names, texts, strict=True)
+    ]
 
 
 def _medium(name: str, path: Path) -> Medium:
@@ -112,7 +130,10 @@ def _measured(job: tuple[Medium, str]) -> Batch:
     seconds, rate = 0.0, 0
     if path is not None and _has(path, tower):
         rate = AudioReader(path).sample_rate if tower == "audio" else 0
-        seconds = min(media_duration(path, tower) - medium.start, medium.seconds)
+        length = media_duration(path, tower)
+        if length <= medium.start:
+            raise InputError(f"{path}: expected {tower} after {medium.start:.3f} s, it ends at {length:.3f} s")
+        seconds = min(length - medium.start, medium.seconds)
     return {"seconds": torch.tensor(seconds, dtype=torch.float64), "rate": torch.tensor(rate)}
 
 

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from torch import Tensor
 
 from avssl.errors import InputError
-from avssl.io.atomic import replacing
+from avssl.io.atomic import naming, replacing
 
 NPY: Any = np.lib.format
 GROUP = 4096
@@ -59,7 +59,7 @@ def embedding_table(path: Path, seconds: float) -> AbstractContextManager[Add]:
 @contextmanager
 def _parquet(path: Path, seconds: float) -> Iterator[Add]:
     waiting: list[pa.Table] = []
-    with replacing(path) as part, pq.ParquetWriter(part, SCHEMA) as writer:
+    with replacing(path) as part, part.open("wb") as opened, pq.ParquetWriter(opened, SCHEMA) as writer:
 
         def flush(least: int) -> None:
             if waiting and sum(len(each) for each in waiting) >= least:
@@ -99,7 +99,8 @@ def _npz(path: Path, seconds: float) -> Iterator[Add]:
             if tower not in towers:
                 towers[tower] = _Columns(stack.enter_context(TemporaryFile(dir=path.parent)), embeddings.shape[1])
             columns, place = towers[tower], names.setdefault(file, len(names))
-            columns.rows.write(embeddings.numpy().tobytes())
+            with naming(path):
+                columns.rows.write(embeddings.numpy().tobytes())
             columns.starts.append(np.asarray(starts, np.float64))
             columns.files.append(np.full(len(starts), place, np.int32))
 

@@ -15,15 +15,18 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from filelock import lock_descriptor
 
 from avssl.errors import InputError, OutputError, one_line
+from avssl.io.atomic import short_name
 
 NAME = ".avssl.lock"
 """Lock file in a folder; beside a file it is `.FILE.lock`. Both are removed at the end."""
 SECONDS_BETWEEN_TRIES = 0.2
+LETTING_GO = 5.0
+"""Seconds for a process that a killed holder was just starting to let go of what it inherited."""
 LONGEST = 200
 """Characters of a command line in messages."""
 WITHOUT_LOCKS = (errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK)
@@ -70,7 +73,7 @@ def file_lock(path: Path, *, wait: bool = False) -> Iterator[None]:
     """
     if not path.parent.is_dir():
         raise OutputError(f"{path}: cannot be written: there is no folder {path.parent}")
-    with _locked(path.parent.resolve() / f".{path.name}.lock", path, wait):
+    with _locked(path.parent.resolve() / f".{short_name(path.name)}.lock", path, wait):
         yield
 
 
@@ -118,8 +121,11 @@ def _locked(path: Path, target: Path, wait: bool) -> Iterator[None]:
 
 def _acquired(path: Path, target: Path, wait: bool) -> int:
     """Descriptor of the locked file, with a note about this process in it."""
-    said = False
+    said, end = False, time.monotonic() + LETTING_GO
     while (held := _tried(path, target)) is None:
+        if _is_gone(path) and time.monotonic() < end:
+            time.sleep(SECONDS_BETWEEN_TRIES)
+            continue
         if not wait:
             raise InputError(
                 f"{target}: expected a place where no other command writes, got one that {_holder(path)}; "
@@ -138,13 +144,7 @@ def _acquired(path: Path, target: Path, wait: bool) -> int:
 def _tried(path: Path, target: Path) -> int | None:
     """Descriptor of the locked file; None where another holds it."""
     while True:
-        try:
-            held = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
-        except FileNotFoundError:  # its folder went, empty, with another command
-            path.parent.mkdir(parents=True, exist_ok=True)
-            continue
-        except OSError as error:
-            raise OutputError(f"{target}: cannot be written: {one_line(error)}") from error
+        held = _opened(path, target)
         try:
             free = _lock(held, target)
             if free and _is_at(path, held):
@@ -155,6 +155,18 @@ def _tried(path: Path, target: Path) -> int | None:
         os.close(held)
         if not free:
             return None
+
+
+def _opened(path: Path, target: Path) -> int:
+    """Descriptor of the lock file, which is made where it is missing."""
+    for last in (False, False, False, True):
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)  # it may have gone, empty, with another command
+            return os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
+        except OSError as error:
+            if last or not isinstance(error, FileNotFoundError):
+                raise OutputError(f"{target}: cannot be written: {one_line(error)}") from error
+    raise AssertionError
 
 
 def _lock(held: int, target: Path) -> bool:
@@ -186,18 +198,36 @@ def _release(path: Path, held: int) -> None:
 def _own() -> dict[str, str | int]:
     command = shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]) if sys.argv else ""
     since = time.strftime("%Y-%m-%d %H:%M:%S")
-    return {"pid": os.getpid(), "host": platform.node(), "since": since, "command": command[:LONGEST]}
+    shown = command if len(command) <= LONGEST else f"{command[:LONGEST]}..."
+    return {"pid": os.getpid(), "host": platform.node(), "since": since, "command": shown}
 
 
 def _holder(path: Path) -> str:
     """The holder of a lock in words, as it wrote itself down."""
     for _ in range(5):  # it writes right after it has locked
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-            found = json.loads(path.read_bytes()[: 10 * LONGEST])
-            text = "is held by process {pid} on {host} since {since} ({command})".format_map(found)
+            text = "is held by process {pid} on {host} since {since} ({command})".format_map(_note(path))
             return "".join(each if each.isprintable() else "?" for each in text)
         time.sleep(0.05)
     return "is held by another process"
+
+
+def _is_gone(path: Path) -> bool:
+    """Whether the holder was a process of this machine that has ended."""
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError, OverflowError):
+        note = _note(path)
+        if note["host"] == platform.node():
+            try:
+                os.kill(int(note["pid"]), 0)
+            except ProcessLookupError:
+                return True
+    return False
+
+
+def _note(path: Path) -> dict[str, Any]:
+    """What the holder of a lock wrote into it; anything, where another program did."""
+    found: dict[str, Any] = json.loads(path.read_bytes()[: 10 * LONGEST])
+    return found
 
 
 def _forget() -> None:

@@ -6,10 +6,14 @@ import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import IO, Any, Self
 
+from avssl.io.atomic import naming
 from avssl.io.settings import require_same
+from avssl.regular_files import check_regular, check_size
 
+MAX_JOURNAL = 2**30
+"""Bytes of a journal."""
 HEADER = "settings"
 KEY = "key"
 Entry = dict[str, Any]
@@ -25,11 +29,12 @@ class JsonlJournal:
     Args:
         path: the file; its folder exists.
         settings: all that the entries depend on, as JSON keeps it; a journal with entries belongs to one choice.
-        parse: an entry as it is used, from a line's object; KeyError, TypeError or ValueError refuse it.
+        parse: an entry as it is used, from a line's object; LookupError, TypeError or ValueError refuse it.
         advice: what to do about a journal of other settings, for the error.
 
     Raises:
-        InputError: on entering, the entries belong to other settings.
+        InputError: on entering, the entries belong to other settings, no regular file is there, or it is larger than
+            `MAX_JOURNAL`.
         OSError: the file cannot be written.
     """
 
@@ -41,6 +46,8 @@ class JsonlJournal:
         self.entries: dict[str, Entry] = {}
 
     def __enter__(self) -> Self:
+        if self.path.exists():
+            _check(self.path)
         self._file = self.path.open("a+", encoding="utf-8", errors="replace")
         try:
             self._load()
@@ -50,7 +57,7 @@ class JsonlJournal:
         return self
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        with self._file:
+        with naming(self.path), self._file:
             if not self.entries:
                 self.path.unlink(missing_ok=True)
 
@@ -65,45 +72,61 @@ class JsonlJournal:
 
     def _load(self) -> None:
         self._file.seek(0)
-        text = self._file.read()
-        written, self.entries = _header(text), self._entries(text)
+        written, self.entries, last = _contents(self._file, self.parse)
         if written is None or not self.entries:
             self.entries = {}
             self._file.truncate(0)
             self._write({HEADER: self.settings})
             return
         require_same(self.path, written, json.loads(json.dumps(self.settings)), self.advice)
-        if not text.endswith("\n"):  # a line that a crash cut short must not spoil the next one
+        if not last.endswith("\n"):  # a line that a crash cut short must not spoil the next one
             self._file.write("\n")
             self._file.flush()
 
-    def _entries(self, text: str) -> dict[str, Entry]:
-        found = {}
-        for line in text.splitlines()[1:]:
-            try:
-                entry = self.parse(json.loads(line))
-                found[entry[KEY]] = entry
-            except (KeyError, TypeError, ValueError):
-                continue
-        return found
-
     def _write(self, line: Entry) -> None:
-        self._file.write(json.dumps(line) + "\n")
-        self._file.flush()
+        with naming(self.path):
+            self._file.write(json.dumps(line) + "\n")
+            self._file.flush()
 
 
-def read_journal_settings(path: Path) -> dict[str, Any] | None:
-    """Settings that a journal was begun with; None where there is no journal, or no readable header."""
+def read_journal(path: Path, parse: Callable[[Entry], Entry]) -> tuple[dict[str, Any] | None, dict[str, Entry]]:
+    """Settings that a journal was begun with, and its entries by key; None and {} where there is no readable header.
+
+    Args:
+        path: the file, which need not exist.
+        parse: see `JsonlJournal`.
+
+    Raises:
+        InputError: no regular file is there, or a larger one than any journal.
+    """
+    if not path.exists():
+        return None, {}
+    _check(path)
+    with path.open(encoding="utf-8", errors="replace") as file:
+        written, entries, _ = _contents(file, parse)
+    return written, entries if written is not None else {}
+
+
+def _check(path: Path) -> None:
+    check_size(path, check_regular(path, "a journal").st_size, "a journal", MAX_JOURNAL)
+
+
+def _contents(file: IO[str], parse: Callable[[Entry], Entry]) -> tuple[dict[str, Any] | None, dict[str, Entry], str]:
+    """Settings of the first line, entries of the others, and the last line."""
+    last = file.readline()
+    written, found = _header(last), {}
+    for last in file:
+        try:
+            entry = parse(json.loads(last))
+            found[entry[KEY]] = entry
+        except (LookupError, TypeError, ValueError, RecursionError):
+            continue
+    return written, found, last
+
+
+def _header(line: str) -> dict[str, Any] | None:
     try:
-        with path.open(encoding="utf-8", errors="replace") as file:
-            return _header(file.readline())
-    except OSError:
-        return None
-
-
-def _header(text: str) -> dict[str, Any] | None:
-    try:
-        found = json.loads(text.partition("\n")[0])[HEADER]
-    except (KeyError, TypeError, ValueError):
+        found = json.loads(line)[HEADER]
+    except (KeyError, TypeError, ValueError, RecursionError):
         return None
     return found if isinstance(found, dict) else None

@@ -2,30 +2,34 @@
 
 from __future__ import annotations
 
-import contextlib
-import multiprocessing
-import os
-import signal
-import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
-from multiprocessing.connection import Connection
-from typing import Generic, TypeVar
+from functools import partial
+from multiprocessing.connection import wait
+from multiprocessing.reduction import ForkingPickler
+from typing import Any, Generic, TypeVar
+
+from avssl.errors import InputError
+from avssl.io.worker_process import Worker, WorkerDiedError
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
+Outcomes = Generator[tuple[Job, Result | BaseException], None, None]
+STARTS = 3
+"""Worker processes that die before their first job, after which no other is started."""
+AHEAD = 2
+"""Jobs per process that are read ahead of the consumer."""
 
 
-class CrashError(ValueError):
+class CrashError(InputError):
     """A worker process died over this job, twice: it crashed, or it was killed, as when memory runs out."""
 
 
-def outcomes(
-    work: Callable[[Job], Result], jobs: Sequence[Job], workers: int
-) -> Generator[tuple[Job, Result | BaseException], None, None]:
+def outcomes(work: Callable[[Job], Result], jobs: Sequence[Job], workers: int) -> Outcomes[Job, Result]:
     """Do jobs in worker processes, in any order; closing the generator ends them.
+
+    The processes are clean ones that do not import the main module, so that a script needs no main guard. They are
+    forked only where `work` or the jobs are defined in the main module.
 
     Args:
         work: a function of a module, called with each job.
@@ -34,92 +38,174 @@ def outcomes(
 
     Yields:
         Each job with its result, or with the exception it raised; `CrashError` where it killed its process twice.
+
+    Raises:
+        InputError: processes cannot be started.
     """
-    waiting = deque(jobs)
-    while waiting:
-        for job in (yield from _until_crash(work, waiting, workers)):
-            yield job, _alone(work, job)
+    if not jobs:
+        return
+    in_main = b"__main__" in bytes(ForkingPickler.dumps((work, jobs[0])))
+    with _Pool(partial(Worker, work, "fork" if in_main else "spawn", None), jobs, workers) as pool:
+        while pool.left:
+            pool.feed(len(jobs))
+            for number, outcome in pool.collect():
+                yield jobs[number], outcome
 
 
-def _until_crash(
-    work: Callable[[Job], Result], waiting: deque[Job], workers: int
-) -> Generator[tuple[Job, Result | BaseException], None, list[Job]]:
-    """Do jobs until none waits or a process dies; returns those under way when it died."""
-    with _Pool(work, min(workers, len(waiting))) as pool:
-        while waiting or pool.running:
-            while waiting and len(pool.running) < 2 * workers and not pool.broken:
-                pool.submit(waiting.popleft())
-            yield from pool.finished()
-            if pool.broken:
-                return list(pool.running.values())
-    return []
+def ordered_outcomes(
+    work: Callable[[Job], Result],
+    jobs: Sequence[Job],
+    workers: int,
+    init: Callable[[], object] | None = None,
+    group: Callable[[Job], object] | None = None,
+) -> Outcomes[Job, Result]:
+    """Do jobs in forked worker processes, a few ahead of the consumer, in order; closing the generator ends them.
+
+    Args:
+        work: called with each job; inherited, so that it may refer to what cannot be pickled, such as a network on a
+            GPU.
+        jobs: inherited too.
+        workers: processes.
+        init: called once in each process.
+        group: of a job, such as its file: once one has killed its process twice, the others are given up.
+
+    Yields:
+        As `outcomes`.
+
+    Raises:
+        InputError: processes cannot be started.
+    """
+    make = partial(Worker, lambda number: work(jobs[number]), "fork", init)
+    group_of = None if group is None else lambda number: group(jobs[number])
+    held: dict[int, Result | BaseException] = {}
+    with _Pool(make, range(len(jobs)), workers, depth=AHEAD, group=group_of) as pool:
+        pool.feed(AHEAD * workers)
+        for number in range(len(jobs)):
+            while number not in held:
+                held.update(pool.collect())
+                pool.feed(number + AHEAD * workers)
+            pool.feed(number + 1 + AHEAD * workers)
+            yield jobs[number], held.pop(number)
 
 
-def _alone(work: Callable[[Job], Result], job: Job) -> Result | BaseException:
-    with _Pool(work, 1) as pool:
-        pool.submit(job)
-        for _, outcome in pool.finished():
-            return outcome
-    return CrashError("its worker process died, twice: a crash, or killed for want of memory")
+class _Pool(Generic[Job]):
+    """Processes whose jobs are done again, alone, when one of them dies.
 
+    Args:
+        make: starts a process.
+        jobs: sent with their number.
+        workers: processes, at most.
+        depth: jobs that are sent to a process before it has done the first.
+        group: see `ordered_outcomes`.
+    """
 
-class _Pool(Generic[Job, Result]):
-    """An executor whose processes end when it is left, whatever they are doing."""
+    def __init__(
+        self,
+        make: Callable[[], Worker],
+        jobs: Sequence[Job],
+        workers: int,
+        depth: int = 1,
+        group: Callable[[Job], object] | None = None,
+    ) -> None:
+        self.make, self.jobs, self.limit, self.depth, self.group = make, jobs, workers, depth, group
+        self.workers: list[Worker] = []
+        self.left = len(jobs)
+        self._next = 0
+        self._again: deque[int] = deque()
+        """Innocent jobs of a dead process."""
+        self._suspects: deque[int] = deque()
+        """Jobs that were under way when their process died."""
+        self._tried: int | None = None
+        """The suspect that is done alone now."""
+        self._failed_starts = 0
+        self._given_up: dict[object, CrashError] = {}
+        """By group."""
+        self._unsent: list[tuple[int, CrashError]] = []
+        """Jobs of these groups."""
 
-    def __init__(self, work: Callable[[Job], Result], workers: int) -> None:
-        self.work = work
-        self.running: dict[Future[Result], Job] = {}
-        self.broken = False
-        # Spawned processes do not inherit our end: it closes when we close it and when we die.
-        ended, self.lifeline = multiprocessing.Pipe(duplex=False)
-        context = multiprocessing.get_context("spawn")
-        self.executor = ProcessPoolExecutor(workers, context, initializer=_end_with, initargs=(ended,))
-
-    def __enter__(self) -> _Pool[Job, Result]:
+    def __enter__(self) -> _Pool[Job]:
         return self
 
     def __exit__(self, *reason: object) -> None:
-        if self.running:
-            self.lifeline.close()
-        self.executor.shutdown(wait=True, cancel_futures=True)
-        self.lifeline.close()
+        for worker in self.workers:
+            worker.end()
 
-    def submit(self, job: Job) -> None:
-        """Queue a job; in a broken pool it counts as under way."""
-        with _interrupts_held():
+    def feed(self, until: int) -> None:
+        """Send jobs below a number to processes; once there is nothing else to do, a suspect, alone."""
+        if self._tried is not None:
+            return
+        while (worker := self._free()) is not None and (number := self._waiting(until)) is not None:
+            self._submit(worker, number)
+        if self._suspects and not any(worker.running for worker in self.workers):
+            worker, self._tried = self._free(), self._suspects.popleft()
+            assert worker
+            self._submit(worker, self._tried)
+
+    def collect(self) -> Iterator[tuple[int, Any]]:
+        """Wait for at least one message; yields the jobs that are done."""
+        while self._unsent:
+            self.left -= 1
+            yield self._unsent.pop()
+        busy: dict[Any, Worker] = {worker.pipe: worker for worker in self.workers if worker.running}
+        for pipe in wait(list(busy)) if busy else ():
             try:
-                self.running[self.executor.submit(self.work, job)] = job
-            except BrokenProcessPool as error:
-                lost: Future[Result] = Future()
-                lost.set_exception(error)
-                self.running[lost] = job
+                found = busy[pipe].receive()
+            except WorkerDiedError:
+                found = self._bury(busy[pipe])
+            if found:
+                self.left -= 1
+                self._tried = None if found[0] == self._tried else self._tried
+                yield found
 
-    def finished(self) -> Iterator[tuple[Job, Result | BaseException]]:
-        """Wait for at least one job; those a dead process took with it stay in `running`."""
-        for future in wait(self.running, return_when=FIRST_COMPLETED).done:
-            error = future.exception()
-            if isinstance(error, BrokenProcessPool):
-                self.broken = True
-            else:
-                yield self.running.pop(future), error or future.result()
+    def _waiting(self, until: int) -> int | None:
+        if self._again:
+            return self._again.popleft()
+        if self._next >= min(until, len(self.jobs)):
+            return None
+        self._next += 1
+        return self._next - 1
 
+    def _free(self) -> Worker | None:
+        """The process with the fewest jobs, a new one before a second job is sent; None if all have enough."""
+        least = min(self.workers, key=lambda worker: len(worker.running), default=None)
+        if least is None or (least.running and len(self.workers) < self.limit):
+            least = self.make()
+            self.workers.append(least)
+        return least if len(least.running) < self.depth else None
 
-@contextlib.contextmanager
-def _interrupts_held() -> Iterator[None]:
-    """Ctrl-C waits; processes started meanwhile never see it, and leave it to us to end them."""
-    held = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, held)
+    def _submit(self, worker: Worker, number: int) -> None:
+        job = self.jobs[number]
+        if self.group and (error := self._given_up.get(self.group(job))):
+            self._unsent.append((number, error))
+            self._tried = None if number == self._tried else self._tried
+            return
+        try:
+            worker.submit(number, job)
+        except WorkerDiedError:  # with nothing to do: `collect` finds it
+            worker.running.append(number)
 
+    def _bury(self, worker: Worker) -> tuple[int, CrashError] | None:
+        """Queue the jobs of a dead process again; its first one is given up if it was done alone."""
+        cause, file, jobs = worker.cause_of_death(), worker.noted_file(), list(worker.running)
+        self.workers.remove(worker)
+        worker.end()
+        if not worker.ready:
+            self._retry_start(jobs, cause)
+            return None
+        self._again.extend(jobs[1:])
+        if jobs[0] != self._tried:
+            self._suspects.append(jobs[0])
+            return None
+        where = f"{file}: " if file else ""
+        error = CrashError(f"{where}its worker process died, twice ({cause}): a crash, or want of memory")
+        if self.group:
+            self._given_up[self.group(self.jobs[jobs[0]])] = error
+        return jobs[0], error
 
-def _end_with(ended: Connection) -> None:
-    """Runs in a new worker: end it when the other end of the pipe closes."""
-
-    def watch() -> None:
-        with contextlib.suppress(EOFError, OSError):
-            ended.recv_bytes()
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
+    def _retry_start(self, jobs: Sequence[int], cause: str) -> None:
+        self._failed_starts += 1
+        if self._failed_starts >= STARTS:
+            raise InputError(f"worker processes cannot start ({cause}); fewer of them take less memory")
+        suspect, self._tried = self._tried, None
+        self._suspects.extend(job for job in jobs if job == suspect)
+        self._again.extend(job for job in jobs if job != suspect)

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import time
 from collections import deque
@@ -82,7 +83,8 @@ class ProgressBar:
     def __exit__(self, *_: object) -> None:
         """Leave the last state on the screen."""
         if self._bar:
-            self._bar.stop()
+            with contextlib.suppress(OSError):  # of a terminal that was closed
+                self._bar.stop()
             _drawn.remove(self)
 
     def advance(self, count: float = 1, **numbers: Any) -> None:

@@ -11,6 +11,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from avssl.errors import InputError, MissingFileError, excerpt
+from avssl.regular_files import utf8_path
 
 SUFFIX = ".safetensors"
 
@@ -24,14 +25,17 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         MissingFileError: no such file.
         InputError: a broken file, or another file type.
     """
-    if not path.is_file():
+    if not path.exists():
         raise MissingFileError(f"{path}: expected a safetensors file, got none")
     if path.suffix != SUFFIX:
         raise InputError(
             f"{path}: expected a safetensors file, never a pickle; convert it once with: {_conversion(path)}"
         )
     try:
-        tensors: dict[str, Tensor] = load_file(path)
+        with utf8_path(path, "a safetensors file") as opened:
+            tensors: dict[str, Tensor] = load_file(opened)
+    except InputError:
+        raise
     except (SafetensorError, OSError, KeyError, ValueError, RuntimeError, AttributeError, TypeError) as error:
         raise InputError(f"{path}: expected a complete safetensors file, got {excerpt(error)}") from error
     return tensors
@@ -49,23 +53,39 @@ def load_tensors(module: nn.Module, tensors: Mapping[str, Tensor], where: str) -
         InputError: missing or unexpected names; shapes that differ; integer or complex numbers in place of real ones;
             NaN or infinity, also where the module's own precision cannot hold a value; a negative variance.
     """
-    expected = module.state_dict()
-    _check_empty(where, "lacks", sorted(expected.keys() - tensors.keys()))
-    _check_empty(where, "has unexpected", sorted(str(name) for name in tensors.keys() - expected.keys()))
-    for problem, find in (("has other shapes at", _shape_problem), ("has unusable values at", _value_problem)):
-        found = ((name, find(name, tensors[name], tensor)) for name, tensor in expected.items())
-        _check_empty(where, problem, [f"{name} {text}" for name, text in found if text])
+    check_shapes(module, tensors, where)
+    found = ((name, _value_problem(name, tensors[name], each)) for name, each in module.state_dict().items())
+    _check_empty(where, "has unusable values at", [f"{name} {text}" for name, text in found if text])
     module.load_state_dict(dict(tensors))
 
 
+def check_shapes(module: nn.Module, tensors: Mapping[str, Tensor], where: str) -> None:
+    """Check names and shapes of tensors; no value is read, and the module may be one without storage.
+
+    Args:
+        module: the module to load.
+        tensors: name -> tensor, with exactly the module's names.
+        where: file of the tensors, for errors.
+
+    Raises:
+        InputError: missing or unexpected names, or shapes that differ.
+    """
+    expected = module.state_dict()
+    _check_empty(where, "lacks", sorted(expected.keys() - tensors.keys()))
+    _check_empty(where, "has unexpected", sorted(str(name) for name in tensors.keys() - expected.keys()))
+    different = [
+        f"{name} {tuple(tensors[name].shape)} instead of {tuple(tensor.shape)}"
+        for name, tensor in expected.items()
+        if tensors[name].shape != tensor.shape
+    ]
+    _check_empty(where, "has other shapes at", different)
+
+
 def is_finite(module: nn.Module) -> bool:
-    """Whether all parameters and buffers of a module are finite numbers."""
-    return all(bool(each.isfinite().all()) for each in module.state_dict().values() if each.is_floating_point())
-
-
-def _shape_problem(_: str, tensor: Tensor, expected: Tensor) -> str:
-    same = tensor.shape == expected.shape
-    return "" if same else f"{tuple(tensor.shape)} instead of {tuple(expected.shape)}"
+    """Whether all parameters of a module are finite, and no buffer is NaN; a buffer may be a mask of infinities."""
+    return all(bool(each.isfinite().all()) for each in module.parameters()) and not any(
+        bool(each.isnan().any()) for each in module.buffers()
+    )
 
 
 def _value_problem(name: str, tensor: Tensor, expected: Tensor) -> str:
@@ -78,7 +98,8 @@ def _value_problem(name: str, tensor: Tensor, expected: Tensor) -> str:
         return f"({_type_name(tensor)} instead of {_type_name(expected)})"
     if not expected.is_floating_point():
         return ""
-    if not bool(tensor.to(expected.dtype).isfinite().all()):
+    taken = tensor.to(expected.dtype)
+    if bool(taken.isnan().any()) or (bool(taken.isinf().any()) and bool(expected.isfinite().all())):
         return f"(NaN or infinity as {_type_name(expected)})"
     return "(a negative variance)" if name.endswith("running_var") and bool((tensor < 0).any()) else ""
 

@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import errno
+import pickletools
 import warnings
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import IO, Any, ClassVar
 
 import torch
 from torch import serialization
 
 from avssl.errors import InputError, MissingFileError, excerpt
+
+MAX_NESTING = 1000
+"""Tuples inside one another."""
+_PUT, _GET = ("PUT", "BINPUT", "LONG_BINPUT", "MEMOIZE"), ("GET", "BINGET", "LONG_BINGET")
+_NESTING = ("TUPLE", "TUPLE1", "TUPLE2", "TUPLE3", "REDUCE", "NEWOBJ")
+_MARK = object()
+LEGACY_PICKLES = 5
+"""Pickles in front of the data in files before torch 1.6."""
 
 
 class Record:
@@ -56,8 +65,8 @@ def read_torch(path: Path, recorded: Callable[[str], bool] = lambda _: False) ->
     """
     if not path.is_file():
         raise MissingFileError(f"{path}: expected a file of torch.save, got none")
-    _check_archive(path)
     try:
+        _check_bounds(path)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             with _allowed(_records(path, recorded)):
@@ -100,21 +109,66 @@ def _allowed(records: list[Any]) -> Iterator[None]:
         serialization.add_safe_globals(before)
 
 
-def _check_archive(path: Path) -> None:
-    """See that an archive holds no more than its size: torch stores without compression.
+def _check_bounds(path: Path) -> None:
+    """Check sizes and nesting before torch reads a file: it would fill the memory, or end the process.
 
     Raises:
-        InputError: it holds more, as one made to fill the memory does.
+        InputError: an archive that holds more than its own size (torch stores without compression), or tuples deeper
+            than `MAX_NESTING`.
     """
     if not zipfile.is_zipfile(path):
+        with path.open("rb") as file:
+            _check_nesting(path, (file for _ in range(LEGACY_PICKLES)))
         return
-    try:
-        with zipfile.ZipFile(path) as archive:
-            held = sum(each.file_size for each in archive.infolist())
-    except (zipfile.BadZipFile, ValueError, NotImplementedError) as error:
-        raise InputError(f"{path}: expected tensors and plain values of torch.save, got {excerpt(error)}") from error
-    if held > path.stat().st_size:
-        raise InputError(f"{path}: expected an archive of at most its own size, got one that holds {held} bytes")
+    with zipfile.ZipFile(path) as archive:
+        held = sum(each.file_size for each in archive.infolist())
+        if held > path.stat().st_size:
+            raise InputError(f"{path}: expected an archive of at most its own size, got one of {held} bytes")
+        pickles = [archive.read(each) for each in archive.infolist() if each.filename.endswith("data.pkl")]
+    _check_nesting(path, pickles)
+
+
+def _check_nesting(path: Path, pickles: Iterable[bytes | IO[bytes]]) -> None:
+    """Follow the stack of pickles without making anything; hashing tuples deep in one another ends the process.
+
+    Raises:
+        InputError: they are deeper than `MAX_NESTING`.
+    """
+    for each in pickles:
+        try:
+            deepest = max(_tuple_depths(each), default=0)
+        except Exception:  # no pickle, or the data behind the last one: torch says so
+            return
+        if deepest > MAX_NESTING:
+            raise InputError(f"{path}: expected tuples at most {MAX_NESTING} deep, got deeper ones")
+
+
+def _tuple_depths(content: bytes | IO[bytes]) -> Iterator[int]:
+    """Depth of each tuple of a pickle, and of the objects made with one; ends at the first beyond `MAX_NESTING`."""
+    stack: list[Any] = []
+    memo: dict[Any, Any] = {}
+    for operation, argument, _ in pickletools.genops(content):
+        if operation.name in _PUT:
+            memo[len(memo) if argument is None else argument] = stack[-1]
+        elif operation.name in _GET:
+            stack.append(memo[argument])
+        else:
+            popped = _pop(stack, operation.stack_before)
+            depth = 1 + max(popped, default=0) if operation.name in _NESTING else 0
+            stack += [_MARK if each is pickletools.markobject else depth for each in operation.stack_after]
+            yield depth
+            if depth > MAX_NESTING:
+                return
+
+
+def _pop(stack: list[Any], taken: list[Any]) -> list[int]:
+    """Take from a stack as an operation of a pickle does: so many values, or all down to a mark and those below it."""
+    popped: list[int] = []
+    if pickletools.markobject in taken:
+        while (value := stack.pop()) is not _MARK:
+            popped.append(value)
+        taken = taken[: taken.index(pickletools.markobject)]
+    return [*popped, *(stack.pop() for _ in taken)]
 
 
 def _reason(error: Exception) -> str:

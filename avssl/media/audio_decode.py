@@ -20,6 +20,8 @@ from torch import Tensor
 
 from avssl.errors import InputError
 from avssl.media.container_cache import Opened, borrow, reading
+from avssl.media.sound_file import check_format
+from avssl.media.stream_timeline import LONGEST_JUMP
 
 PREROLL = 0.5
 """Seconds decoded ahead and discarded: Opus then matches an uninterrupted decode within 1e-6 (0.25: 2e-4)."""
@@ -65,12 +67,10 @@ def decode_segment(
     """Decode a segment with FFmpeg as `read_audio` returns it; the whole file if `seconds` is infinite."""
     with reading(path):
         opened = _settled(borrow(path, AudioStream, stream))
-        rate = opened.stream.codec_context.sample_rate
+        rate = opened.sample_rate
         first = round(start * rate)
         end = math.inf if math.isinf(seconds) else first + round(seconds * rate)
-        runs = _runs(
-            opened, first, end, select_channels(path, channels, opened.stream.codec_context.layout.nb_channels)
-        )
+        runs = _runs(opened, first, end, select_channels(path, channels, opened.channels))
         return _assemble(opened, runs, first, end), rate
 
 
@@ -81,7 +81,7 @@ def stream_rate(path: Path, stream: int) -> int:
         InputError: no such stream.
     """
     with reading(path):
-        return int(_settled(borrow(path, AudioStream, stream)).stream.codec_context.sample_rate)
+        return _settled(borrow(path, AudioStream, stream)).sample_rate
 
 
 def select_channels(path: Path, channels: Sequence[int] | None, count: int) -> list[int]:
@@ -97,16 +97,20 @@ def select_channels(path: Path, channels: Sequence[int] | None, count: int) -> l
 
 
 def _settled(opened: Opened[AudioStream]) -> Opened[AudioStream]:
-    """Run the first decode, which trims encoder delay differently from later ones, and set the anchor."""
+    """Run the first decode, which trims encoder delay differently from later ones, and set format and anchor."""
     if opened.anchor is None:
-        next(_decoded(opened, math.inf, [0]), None)
+        frame = next(_frames(opened), None)
+        if frame is None:
+            raise InputError(f"{opened.path}: no sound of it can be decoded")
+        check_format(opened.path, frame.sample_rate, frame.layout.nb_channels)
+        opened.sample_rate, opened.channels = frame.sample_rate, frame.layout.nb_channels
         opened.anchor = _anchor(opened) if _rounds(opened) else 0.0
     return opened
 
 
 def _runs(opened: Opened[AudioStream], first: int, end: float, channels: list[int]) -> list[_Run]:
     """Decode from a preroll before `first` to `end`, in samples."""
-    rate = opened.stream.codec_context.sample_rate
+    rate = opened.sample_rate
     preroll = max(PREROLL * rate, 3 * (opened.stream.codec_context.frame_size or 0))
     for back in BACK:
         beginning = first - preroll - back * rate
@@ -120,8 +124,20 @@ def _runs(opened: Opened[AudioStream], first: int, end: float, channels: list[in
 
 def _decoded(opened: Opened[AudioStream], end: float, channels: list[int]) -> Iterator[tuple[float, np.ndarray]]:
     """Frames up to past `end`, each with its start in samples by its time stamp."""
+    rate = opened.sample_rate
+    scale = float(opened.tick * rate)
+    for frame in _frames(opened):
+        at = ((frame.pts or 0) - opened.origin) * scale
+        check_frame(opened.path, frame, rate, opened.channels, at / rate)
+        yield at, native_samples(frame, channels)
+        # One frame past the end distinguishes a gap from the end of the stream; time stamps may be rounded up.
+        if at >= end + GAP * rate:
+            return
+
+
+def _frames(opened: Opened[AudioStream]) -> Iterator[AudioFrame]:
+    """Frames with samples from the position of the container on."""
     context = opened.stream.codec_context
-    scale = float(opened.tick * context.sample_rate)
     for packet in chain(opened.packets(), [None]):
         try:
             frames = context.decode(packet)
@@ -129,13 +145,26 @@ def _decoded(opened: Opened[AudioStream], end: float, channels: list[int]) -> It
             return
         except FFmpegError:
             continue  # a broken packet leaves a gap
-        for frame in frames:
-            at = ((frame.pts or 0) - opened.origin) * scale
-            if frame.samples:
-                yield at, native_samples(frame, channels)
-            # One frame past the end distinguishes a gap from the end of the stream; time stamps may be rounded up.
-            if at >= end + GAP * context.sample_rate:
-                return
+        yield from (frame for frame in frames if frame.samples)
+
+
+def check_frame(path: Path, frame: AudioFrame, sample_rate: int, channels: int, at: float) -> None:
+    """Check that a decoded frame has the format of the stream so far.
+
+    Args:
+        path: the file, for the error.
+        frame: frame of it.
+        sample_rate: expected, Hz.
+        channels: expected number.
+        at: seconds from the file's beginning to the frame, for the error.
+
+    Raises:
+        InputError: the sample rate or the number of channels differs, as in files joined from several.
+    """
+    found = frame.sample_rate, frame.layout.nb_channels
+    if found != (sample_rate, channels):
+        expected, got = (f"{count} channels at {rate} Hz" for rate, count in ((sample_rate, channels), found))
+        raise InputError(f"{path}: expected {expected} throughout, got {got} at {at:.1f} s; convert it to one format")
 
 
 def native_samples(frame: AudioFrame, channels: Sequence[int]) -> np.ndarray:
@@ -172,9 +201,11 @@ def _assemble(opened: Opened[AudioStream], runs: list[_Run], first: int, end: fl
     if not runs:
         raise InputError(f"{opened.path}: no sound of it can be decoded")
     begins = [_on_grid(opened, run) for run in runs]
+    if math.isinf(end):
+        _check_jumps(opened, runs, begins)
     last = max(begin + run.samples for begin, run in zip(begins, runs, strict=True))
     if last <= first:
-        rate = opened.stream.codec_context.sample_rate
+        rate = opened.sample_rate
         raise InputError(f"{opened.path}: its sound ends at {last / rate:.3f} s, asked for {first / rate:.3f} s")
     count = int(min(end, last) if math.isinf(end) else end) - first
     audio = np.zeros((runs[0].frames[0].shape[0], count), np.float32)
@@ -186,6 +217,13 @@ def _assemble(opened: Opened[AudioStream], runs: list[_Run], first: int, end: fl
                 audio[:, low:high] = frame[:, low - at : high - at]
             at += frame.shape[1]
     return torch.from_numpy(audio)
+
+
+def _check_jumps(opened: Opened[AudioStream], runs: list[_Run], begins: list[int]) -> None:
+    """Check that runs follow each other closely enough for the zeros between them to be meant."""
+    for run, begin, following in zip(runs, begins, begins[1:], strict=False):
+        if (jump := (following - begin - run.samples) / opened.sample_rate) > LONGEST_JUMP:
+            raise InputError(f"{opened.path}: time stamps jump {jump:.0f} s at {begin + run.samples} samples")
 
 
 def _on_grid(opened: Opened[AudioStream], run: _Run) -> int:
@@ -202,13 +240,13 @@ def _on_grid(opened: Opened[AudioStream], run: _Run) -> int:
 
 
 def _rounds(opened: Opened[AudioStream]) -> bool:
-    return opened.tick * opened.stream.codec_context.sample_rate > 1
+    return opened.tick * opened.sample_rate > 1
 
 
 def _anchor(opened: Opened[AudioStream]) -> float:
     """End of the first frame in samples, from the time stamps of the first second."""
     opened.rewind()
-    rate = opened.stream.codec_context.sample_rate
+    rate = opened.sample_rate
     second = float((opened.first - opened.origin) * opened.tick + 1) * rate
     runs = _group_runs(_decoded(opened, second, [0]), GAP * rate)
     return float(runs[0].begin + runs[0].frames[0].shape[1]) if runs else 0.0

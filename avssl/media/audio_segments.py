@@ -12,11 +12,17 @@ import torch
 from torch import Tensor
 
 from avssl.errors import InputError
+from avssl.io.worker_process import note_file
 from avssl.media.audio_decode import decode_segment, select_channels, stream_rate
+from avssl.media.sound_file import SUFFIXES, open_sound
 from avssl.regular_files import check_regular
 from avssl.spatial.resample import resample, segment_with_context
 
-LIBSNDFILE = {".wav", ".flac", ".caf", ".aif", ".aiff", ".w64", ".rf64", ".ogg"}
+BLOCK = 1 << 20
+"""Frames that are read at once."""
+SHORTAGE = 0.1
+"""Seconds by which a lossy file may be shorter than its header states."""
+LIBSNDFILE = SUFFIXES | {".ogg"}
 """Suffixes read by libsndfile, which keeps the stored order of 8-channel ogg files."""
 
 
@@ -92,12 +98,9 @@ def audio_rate(path: Path, stream: int = 0) -> int:
     """
     check_regular(path, "sound")
     if path.suffix.lower() in LIBSNDFILE and stream == 0:
-        try:
-            with soundfile.SoundFile(path) as file:
-                if file.subtype != "OPUS":
-                    return int(file.samplerate)
-        except soundfile.LibsndfileError:
-            pass  # as in `_read`
+        with open_sound(path) as file:
+            if file is not None and file.subtype != "OPUS":
+                return int(file.samplerate)
     return stream_rate(path, stream)
 
 
@@ -108,26 +111,37 @@ def read_all_audio(path: Path | str, channels: Sequence[int] | None = None, stre
 
 def _read(path: Path, start: float, seconds: float, channels: Sequence[int] | None, stream: int) -> tuple[Tensor, int]:
     check_regular(path, "sound")
+    note_file(path)
     if path.suffix.lower() in LIBSNDFILE and stream == 0:
-        try:
-            with soundfile.SoundFile(path) as file:
-                if file.subtype == "OPUS":
-                    return decode_segment(path, start, seconds, channels, stream)
+        with open_sound(path) as file:
+            if file is not None and file.subtype != "OPUS":
                 return _seek_and_read(path, file, start, seconds, channels), file.samplerate
-        except soundfile.LibsndfileError:
-            pass  # a caf or wav with a codec unsupported by libsndfile: FFmpeg reports the error
+    # Otherwise a caf or wav with a codec unsupported by libsndfile: FFmpeg reports the error.
     return decode_segment(path, start, seconds, channels, stream)
 
 
 def _seek_and_read(
     path: Path, file: soundfile.SoundFile, start: float, seconds: float, channels: Sequence[int] | None
 ) -> Tensor:
+    indices = select_channels(path, channels, file.channels)
     first = round(start * file.samplerate)
     if first >= file.frames:
         raise InputError(f"{path}: its sound ends at {file.frames / file.samplerate:.3f} s, asked for {start:.3f} s")
-    count = file.frames - first if math.isinf(seconds) else round(seconds * file.samplerate)
+    there = file.frames - first
+    wanted = there if math.isinf(seconds) else round(seconds * file.samplerate)
     file.seek(first)
-    found = file.read(count, dtype="float32", always_2d=True)[:, select_channels(path, channels, file.channels)]
-    audio = np.zeros((found.shape[1], count), np.float32)
-    audio[:, : len(found)] = found.T
+    found = _read_frames(file, wanted)
+    if len(found) < min(wanted, there) - SHORTAGE * file.samplerate:
+        declared, ends = (each / file.samplerate for each in (file.frames, first + len(found)))
+        raise InputError(f"{path}: expected {declared:.1f} s, the file breaks off after {ends:.1f} s")
+    audio = np.zeros((len(indices), len(found) if math.isinf(seconds) else wanted), np.float32)
+    audio[:, : len(found)] = found[:, indices].T
     return torch.from_numpy(audio)
+
+
+def _read_frames(file: soundfile.SoundFile, count: int) -> np.ndarray:
+    """Frames `(frames, channels)` from the position of the file, block by block: a header may declare too many."""
+    blocks = [file.read(min(count, BLOCK), dtype="float32", always_2d=True)]
+    while len(blocks[-1]) == BLOCK:
+        blocks.append(file.read(min(count - BLOCK * len(blocks), BLOCK), dtype="float32", always_2d=True))
+    return blocks[0] if len(blocks) == 1 else np.concatenate(blocks)

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from avssl.errors import InputError
+from avssl.media.channel_marks import ABSENT, FUMA_HEIGHT, ChannelMark, is_square
 from avssl.plugins import hint
 from avssl.spatial.ambisonics import convert
 
-ABSENT = -1
 UNUSED_LEVEL_DB = -45.0
 """Maximum level relative to W in the unused channels of YouTube's 5.1 (lossy coding residue; real 5.1: -30 dB)."""
 
@@ -74,32 +74,53 @@ def declared_layout(name: str, channels: int) -> ChannelLayout:
     """Look up a declared layout; wxy and wyx have SN3D normalization and no Z.
 
     Args:
-        name: one of `NAMES`; full-sphere layouts use the first 4 of 9, 16, 25... channels, first4 of any number.
+        name: one of `NAMES`; full-sphere layouts use the first 4 of 9, 16, 25... channels, first4 of any number, fuma
+            also of the mixed orders of B-format files (3, 5 to 8, 11 channels).
         channels: channel count of the file.
 
     Raises:
         InputError: the file has another number of channels.
     """
     layout = _DECLARED[name]
+    if name == "fuma" and channels in FUMA_HEIGHT:
+        return layout if FUMA_HEIGHT[channels] else replace(layout, channels=(0, 1, 2, ABSENT))
     if name in _EXACT and channels != _EXACT[name]:
         raise InputError(f"{name} sound has {_EXACT[name]} channels, this has {channels}")
     if name == "first4" and channels < 4:
         raise InputError(f"first4 needs at least 4 channels, this sound has {channels}")
-    if name not in _EXACT and name != "first4" and not _is_full_sphere(channels):
+    if name not in _EXACT and name != "first4" and not is_square(channels):
         raise InputError(f"{name} sound has 4, 9, 16, ... channels, this has {channels}; first4 would take the first 4")
     return layout
 
 
-def infer_layout(channels: int, codec: str) -> ChannelLayout:
-    """Infer the layout of undeclared audio from channel count and codec.
+def find_layout(name: str, channels: int, codec: str, mark: ChannelMark | None) -> ChannelLayout:
+    """Look up a declared layout, or infer it where none is declared.
+
+    Args:
+        name: auto, or one of `NAMES`, which overrides the declaration of the file.
+        channels: channel count of the file.
+        codec: FFmpeg's name.
+        mark: declaration of the file; None without one.
+
+    Raises:
+        InputError: see `declared_layout` and `infer_layout`.
+    """
+    return declared_layout(name, channels) if name in NAMES else infer_layout(channels, codec, mark)
+
+
+def infer_layout(channels: int, codec: str, mark: ChannelMark | None = None) -> ChannelLayout:
+    """Infer the layout of audio by the declaration of its file, or else from channel count and codec.
 
     Args:
         channels: channel count of the file.
         codec: FFmpeg's name, such as aac, opus, vorbis, pcm_s16le.
+        mark: declaration of the file; None without one.
 
     Raises:
-        InputError: not first-order ambisonics, or ambiguous.
+        InputError: not first-order ambisonics, or ambiguous, or declared in a way that is not converted.
     """
+    if mark is not None:
+        return _marked_layout(mark, channels)
     if channels in (1, 2):
         raise InputError(
             f"expected ambisonics (4 channels or more), this sound is {_count(channels)}"
@@ -111,12 +132,20 @@ def infer_layout(channels: int, codec: str) -> ChannelLayout:
         return _DECLARED["youtube-327"]
     if channels == 4:
         return _DECLARED["ambix"]
-    if _is_full_sphere(channels):
+    if is_square(channels):
         return ChannelLayout("hoa-acn", _ACN)
     raise InputError(
         f"expected ambisonics (4, 9, 16, ... channels, or YouTube's 6-channel aac), this is {channels}-channel {codec} "
         "surround, not ambisonics; if it is, declare --channel-layout"
     )
+
+
+def _marked_layout(mark: ChannelMark, channels: int) -> ChannelLayout:
+    if mark.refusal:
+        names = "ambix, acn-n3d or fuma" if is_square(channels) else "first4 or fuma"
+        raise InputError(f"{mark.refusal}; to read it all the same, declare --channel-layout {names}")
+    whole = mark.convention == "ambix" and mark.channels == _ACN and channels > len(_ACN) and is_square(channels)
+    return ChannelLayout("hoa-acn" if whole else mark.convention, mark.channels, mark.convention)
 
 
 def check_name(name: str) -> None:
@@ -146,7 +175,3 @@ def check_pair(name: str, channels: int) -> None:
 
 def _count(channels: int) -> str:
     return {1: "mono", 2: "stereo"}.get(channels, f"{channels}-channel")
-
-
-def _is_full_sphere(channels: int) -> bool:
-    return channels >= 4 and math.isqrt(channels) ** 2 == channels

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Generic, Literal, TypeVar
 
@@ -22,13 +24,28 @@ from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 
 from avssl.errors import InputError
-from avssl.regular_files import check_regular
+from avssl.io.worker_process import note_file
+from avssl.media.native_layouts import declare_discrete, release_channel_maps
+from avssl.regular_files import check_regular, open_regular
 
+logger = logging.getLogger(__name__)
 S = TypeVar("S", VideoStream, AudioStream)
 BUDGET = 64
 """Maximum total weight per thread: 1 per container plus 1 per `PIXELS` of its frame size."""
 PIXELS = 200_000
 """A decoder keeps some twenty frames in memory."""
+LARGEST_FRAME = 1 << 26
+"""Pixels; 12K equirectangular frames have 66,355,200."""
+_REFERRING = frozenset(
+    ("concat", "dash", "hds", "hls", "image2", "imf", "lavfi", "rtp", "rtsp", "sap", "sdp", "smoothstreaming", "tee",
+     "vobsub", "webm_dash_manifest")
+)  # fmt: skip
+"""Formats of FFmpeg that name other files or addresses, which it would open: pipes, devices, files of other folders."""
+_LISTS = (b"ffconcat version", b"#EXTM3U", b"<MPD")
+_OPTIONS = {"format_whitelist": ",".join(sorted(av.formats_available - _REFERRING)), "protocol_whitelist": "file"}
+_PICTURES = Disposition.attached_pic | Disposition.timed_thumbnails
+_STILL = frozenset(("mjpeg", "png", "bmp", "gif", "webp", "tiff", "jpeg2000", "jpegls"))
+"""Codecs of cover art that a muxer stored as a video track; films in them have no other video beside."""
 
 
 @dataclass
@@ -43,6 +60,12 @@ class Opened(Generic[S]):
     origin: int
     """Time stamp of the file's 0 s."""
     reformatter: VideoReformatter = field(default_factory=VideoReformatter)
+    sample_rate: int = 0
+    """Hz of the first audio frame, as decoded; 0 until it is."""
+    channels: int = 0
+    """Number of channels of the first audio frame, as decoded; 0 until it is."""
+    size: tuple[int, int] | None = None
+    """Displayed `(height, width)` of the frames of `video_decode`; None until the first one is decoded."""
     anchor: float | None = None
     """Time stamp reference of `video_decode` (ticks) or `audio_decode` (samples); None until set."""
 
@@ -96,45 +119,133 @@ def open_container(path: Path) -> InputContainer:
 
     Raises:
         FileNotFoundError: there is no such file.
-        InputError: no regular file, not video or audio, or truncated before its header.
+        InputError: no regular file, not video or audio, a list of other files (ffconcat, HLS, DASH), or truncated
+            before its header.
     """
     check_regular(path, "video or sound")
+    note_file(path)
     with reading(path):
         # `file:` keeps a colon in a name from being taken for a protocol; HMDB51 has tags that are not UTF-8.
-        return av.open(f"file:{path}", metadata_errors="ignore")
+        try:
+            container = av.open(f"file:{path}", metadata_errors="ignore", container_options=_OPTIONS)
+        except (av.error.ArgumentError, av.error.InvalidDataError) as error:
+            if _is_list(path):
+                raise InputError(f"{path}: expected video or sound, got a list of other files") from error
+            raise
+    release_channel_maps(container)
+    return container
+
+
+def _is_list(path: Path) -> bool:
+    with open_regular(path, "video or sound") as file:
+        start = file.read(1024)
+    return any(mark in start for mark in _LISTS)
 
 
 def streams_of(container: InputContainer, kind: Literal["video", "audio"]) -> list[Any]:
     """Decodable streams of one kind, without cover art."""
-    streams = [stream for stream in container.streams if stream.type == kind and stream.codec_context is not None]
-    return [stream for stream in streams if not stream.disposition & Disposition.attached_pic]
+    return [stream for stream in _tracks(container, kind) if stream.codec_context is not None]
 
 
-def open_stream(path: Path, kind: type[S], index: int = 0) -> Opened[S]:
+def _tracks(container: InputContainer, kind: str) -> list[Any]:
+    """Streams of one kind, decodable or not, without cover art and thumbnails."""
+    return [each for each in container.streams if each.type == kind and not each.disposition & _PICTURES]
+
+
+def film_index(streams: Sequence[Any]) -> int:
+    """Index of the film among decodable video streams: the largest; a still picture only where there is no other."""
+
+    def rank(index: int) -> tuple[bool, int]:
+        context = streams[index].codec_context
+        still = context.name in _STILL or bool(streams[index].disposition & Disposition.still_image)
+        return not still, context.width * context.height
+
+    return max(range(len(streams)), key=rank)
+
+
+def warn_of_undecodable(path: Path, container: InputContainer, kind: Literal["video", "audio"], read: Any) -> None:
+    """Log the streams that are passed over because FFmpeg has no decoder for them, once in a process.
+
+    Args:
+        path: the file, for the message.
+        container: of it.
+        kind: of the streams.
+        read: the stream that is read instead.
+    """
+    for stream in _tracks(container, kind):
+        if stream.codec_context is None:
+            _warn_once(
+                f"{path}: {kind} stream {stream.index} cannot be decoded (no decoder for it) and is passed over; "
+                f"stream {read.index} ({read.codec_context.name}) is read"
+            )
+
+
+@lru_cache(maxsize=4096)
+def _warn_once(message: str) -> None:
+    logger.warning("%s", message)
+
+
+class NoStreamError(InputError):
+    """A file has no stream of a kind, decodable or not."""
+
+
+def missing_stream(path: Path, container: InputContainer, kind: Literal["video", "audio"]) -> InputError:
+    """The error for a file without a decodable stream of a kind."""
+    expected, word = ("a video", "video") if kind == "video" else ("sound", "sound")
+    if tracks := _tracks(container, kind):
+        return InputError(f"{path}: expected {expected}, FFmpeg has no decoder for its {len(tracks)} {word} stream(s)")
+    return InputError(f"{path}: expected {expected}, it has no {word} stream")
+
+
+def open_stream(path: Path, kind: type[S], index: int | None = 0) -> Opened[S]:
     """Open one stream of a file.
 
     Args:
         path: any file that FFmpeg reads.
         kind: PyAV's class of video or audio streams.
-        index: index among the streams of this kind.
+        index: index among the decodable streams of this kind; None: the film, see `film_index`.
 
     Raises:
         FileNotFoundError: there is no such file.
-        InputError: not video or audio, or no such stream.
+        InputError: not video or audio, no such stream, or frames of absurd size.
     """
     container = open_container(path)
-    streams: list[S] = streams_of(container, "video" if kind is VideoStream else "audio")
-    if not 0 <= index < len(streams):
+    try:
+        stream = _chosen(path, container, kind, index)
+        if isinstance(stream, VideoStream):
+            _bound_frames(path, stream)
+    except InputError:
         container.close()
-        name = "video" if kind is VideoStream else "audio"
-        raise InputError(f"{path}: expected {name} (stream {index}), it has {len(streams)} {name} streams")
-    stream = streams[index]
+        raise
+    if isinstance(stream, AudioStream):
+        declare_discrete(stream.codec_context)
     # Frame threads deadlock when a loop over frames is left early; loaders use the cores by processes.
     stream.codec_context.thread_count = 1
     tick = Fraction(stream.time_base or Fraction(1, av.time_base))
     # Negative times (encoder delay, cut by an edit list) are not played; a late first stream starts at 0.
     origin = max(0, container.start_time or 0) / (av.time_base * tick)
     return Opened(path, container, stream, tick, round(origin))
+
+
+def _chosen(path: Path, container: InputContainer, kind: type[S], index: int | None) -> S:
+    """The decodable stream of an index."""
+    name: Literal["video", "audio"] = "video" if kind is VideoStream else "audio"
+    streams: list[S] = streams_of(container, name)
+    if not streams and _tracks(container, name):
+        raise missing_stream(path, container, name)
+    number = film_index(streams) if streams and index is None else index or 0
+    if not 0 <= number < len(streams):
+        raise NoStreamError(f"{path}: expected {name} (stream {number}), it has {len(streams)} {name} streams")
+    return streams[number]
+
+
+def _bound_frames(path: Path, stream: VideoStream) -> None:
+    """Refuse frames that are too large to decode, by the header and then by the bit stream."""
+    context = stream.codec_context
+    if context.width * context.height > LARGEST_FRAME:
+        found = f"{context.width}x{context.height}"
+        raise InputError(f"{path}: expected frames of at most {LARGEST_FRAME} pixels, the header says {found}")
+    context.options = {"max_pixels": str(LARGEST_FRAME)}
 
 
 class _Shelf(threading.local):
@@ -148,8 +259,9 @@ class _Shelf(threading.local):
 _shelf = _Shelf()
 
 
-def borrow(path: Path, kind: type[S], index: int = 0) -> Opened[S]:
+def borrow(path: Path, kind: type[S], index: int | None = 0) -> Opened[S]:
     """Return a cached open stream if the file is unchanged, else open it; see `open_stream`."""
+    note_file(path)
     if _shelf.process != os.getpid():
         # A forked process shares file positions with its parent: start with an empty cache.
         _shelf.__init__()  # type: ignore[misc]

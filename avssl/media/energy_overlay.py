@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import cv2
 import numpy as np
@@ -14,12 +12,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from avssl.errors import InputError
+from avssl.io.atomic import scratch_folder
 from avssl.io.folder_lock import file_lock
 from avssl.io.progress import track
 from avssl.media import write_spatial_mp4, write_video
-from avssl.media.channel_layouts import NAMES, ChannelLayout, check_name, declared_layout, infer_layout
+from avssl.media.channel_layouts import ChannelLayout, check_name, find_layout
+from avssl.media.mp4.spatial_mp4 import AAC_RATES
 from avssl.media.projection_check import check_equirect
-from avssl.media.streams import AudioReader, VideoReader
+from avssl.media.streams import AudioReader
+from avssl.media.video_reader import VideoReader
 from avssl.media.video_writer import SLOWEST, require_writable
 from avssl.spatial.energy_map import energy_map
 from avssl.spatial.loudspeakers import downmix_stereo
@@ -27,6 +28,10 @@ from avssl.spatial.loudspeakers import downmix_stereo
 VIDEO_SUFFIXES = (".mp4", ".mov")
 BLOCK = 5.0
 """Seconds of audio in memory at once."""
+FASTEST = 240.0
+"""Frames per second."""
+HIGHEST = 5760
+"""Pixels, of 12K frames."""
 ROWS = 32
 """Height of the energy map; sufficient for first order."""
 SMOOTHING = 0.5
@@ -75,18 +80,18 @@ def write_energy_video(
     frames = video.frames(times, size)
     maps = _maps(audio, known.to_ambix, frame_rate)
     drawn = (_blend(frame, *level) for _, frame, level in zip(shown, frames, maps, strict=False))
-    with file_lock(target), TemporaryDirectory(prefix=f".{target.stem}-", dir=target.parent) as folder:
-        silent = Path(folder) / "drawn.mp4"
+    with file_lock(target), scratch_folder(target) as folder:
+        silent = folder / "drawn.mp4"
         write_video(silent, drawn, frame_rate, gop=round(2 * frame_rate) or 1)
         preview = _stereo_preview(audio, known, VideoReader(silent).length())
         write_spatial_mp4(target, silent, preview, audio.sample_rate, panoramic=True)
 
 
 def _check(frame_rate: float, height: int) -> None:
-    if not SLOWEST <= frame_rate < math.inf:
-        raise InputError(f"expected frame_rate >= {SLOWEST} frames per second, got {frame_rate}")
-    if height < ROWS:
-        raise InputError(f"expected height >= {ROWS} pixels, got {height}")
+    if not SLOWEST <= frame_rate <= FASTEST:
+        raise InputError(f"expected frame_rate >= {SLOWEST} and <= {FASTEST:g} frames per second, got {frame_rate}")
+    if not ROWS <= height <= HIGHEST:
+        raise InputError(f"expected height >= {ROWS} and <= {HIGHEST} pixels, got {height}")
 
 
 def _target(path: Path, *read: Path) -> Path:
@@ -113,8 +118,10 @@ def _open_field(path: Path, name: str) -> tuple[AudioReader, ChannelLayout]:
     audio = AudioReader(path)
     try:
         check_name(name)
-        declared = name in NAMES
-        layout = declared_layout(name, audio.channels) if declared else infer_layout(audio.channels, audio.codec)
+        layout = find_layout(name, audio.channels, audio.codec, audio.mark)
+        if audio.sample_rate not in AAC_RATES:
+            known = ", ".join(map(str, AAC_RATES))
+            raise InputError(f"expected a sample rate of AAC ({known} Hz), got {audio.sample_rate} Hz; resample it")
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
     return audio, layout

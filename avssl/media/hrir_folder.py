@@ -7,12 +7,11 @@ import re
 from pathlib import Path
 
 import numpy as np
-import soundfile
 import torch
 from numpy.typing import NDArray
 
 from avssl.errors import InputError
-from avssl.regular_files import open_regular
+from avssl.media.sound_file import open_sound
 from avssl.spatial.ambisonics import angles
 from avssl.spatial.hrir import HrirSet
 
@@ -97,13 +96,12 @@ def _read_sadie(folder: Path) -> HrirSet:
 
 def _read_audio(path: Path, shape: tuple[int | None, int | None]) -> tuple[Array, int]:
     """Samples `(frames, channels)` and rate of an audio file."""
-    try:
-        with open_regular(path, "a sound file") as opened, soundfile.SoundFile(opened) as file:
-            if file.frames > MAX_TAPS:
-                raise InputError(f"{path}: expected a response of {MAX_TAPS} samples at most, got {file.frames}")
-            audio, rate = file.read(dtype="float32", always_2d=True), file.samplerate
-    except soundfile.LibsndfileError as error:
-        raise InputError(f"{path}: expected a sound file, this one cannot be read ({error.error_string})") from error
+    with open_sound(path) as file:
+        if file is None:
+            raise InputError(f"{path}: expected a sound file, this one cannot be read")
+        if file.frames > MAX_TAPS:
+            raise InputError(f"{path}: expected a response of {MAX_TAPS} samples at most, got {file.frames}")
+        audio, rate = file.read(dtype="float32", always_2d=True), file.samplerate
     if not audio.size or any(want not in (None, got) for want, got in zip(shape, audio.shape, strict=True)):
         frames, channels = ("any" if want is None else want for want in shape)
         raise InputError(f"{path}: expected {frames} frames of {channels} channels, this has {audio.shape}")

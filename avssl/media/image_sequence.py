@@ -14,9 +14,12 @@ import numpy as np
 import torch
 
 from avssl.errors import InputError
+from avssl.media.spherical_xml import parse_spherical_xml
 from avssl.regular_files import open_regular
 
 SUFFIXES = frozenset((".jpg", ".jpeg", ".png"))
+FRONT = 1 << 17
+"""Bytes of an image in which its metadata lie: one JPEG segment has at most half of them."""
 
 
 class ImageSequence:
@@ -39,9 +42,8 @@ class ImageSequence:
         self.steps = [number - numbered[0][0] for number, _ in numbered]
         self.height, self.width = decoded(self.files[0]).shape[:2]
         self.aspect = self.width / self.height
-        self.projection = self.stereo = ""
-        self.turns = 0
-        self.seconds = self.length()
+        self.projection, self.stereo = parse_spherical_xml(_photo_xml(self.files[0]))
+        self.seconds, self.stated = self.length(), True
 
     def length(self) -> float:
         """Duration in seconds; the last image lasts the median interval."""
@@ -90,6 +92,13 @@ def _numbered(folder: Path) -> list[tuple[int, Path]]:
     if not found:
         raise InputError(f"{folder}: expected numbered images (.jpg, .png), found none")
     return sorted(found.items())
+
+
+def _photo_xml(path: Path) -> str:
+    """XMP metadata at the front of an image, where photo spheres state their projection; empty without it."""
+    with open_regular(path, "an image") as file:
+        front = file.read(FRONT)
+    return front[front.find(b"<x:xmpmeta") :].decode("utf-8", "replace") if b"GPano:" in front else ""
 
 
 def decoded(path: Path) -> np.ndarray:

@@ -30,6 +30,7 @@ class NumberedAudio:
         self.files = _numbered(folder)
         first = AudioReader(self.files[0])
         self.channels, self.sample_rate, self.codec = first.channels, first.sample_rate, first.codec
+        self.mark, self.stated = first.mark, True
         self.seconds = first.seconds * (len(self.files) - 1) + AudioReader(self.files[-1]).seconds
 
     def play(self, seconds: float) -> Iterator[Tensor]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from avssl.errors import InputError
+from avssl.media.declared_projection import EQUIRECTANGULAR
 from avssl.media.image_sequence import ImageSequence
-from avssl.media.streams import VideoReader
+from avssl.media.video_reader import VideoReader
 
 TOLERANCE = 0.02
 """Relative; encoders round sizes to multiples of 16."""
@@ -31,15 +32,13 @@ def check_equirect(
     size = f"{frames.width}x{frames.height}"
     if not declared and stereo:
         raise InputError(f"expected monoscopic equirectangular frames, the header says {stereo} stereo ({size})")
-    if not declared and projection == "equirectangular":
-        return
-    if not declared and projection:
+    if not declared and projection not in ("", EQUIRECTANGULAR):
         raise InputError(f"expected equirectangular frames, the header says {projection} ({size})")
     if _is_near(aspect, SPHERE_ASPECT):
         return
     if not _is_near(aspect, WIDESCREEN_ASPECT):
         raise InputError(f"expected equirectangular frames (2:1), these are {size}{_guess(aspect)}")
-    if not (declared or vouched):
+    if not (declared or vouched or projection):
         raise InputError(
             f"expected equirectangular frames (2:1), these are {size}; if they are 2:1 frames stored 16:9, declare "
             f"{declare}"
@@ -59,7 +58,13 @@ def check_flat(frames: VideoReader | ImageSequence) -> None:
 
 def _guess(aspect: float) -> str:
     """Likely format for an aspect ratio."""
-    guesses = {1.0: "top-bottom stereo", 4.0: "side-by-side stereo", 1.5: "a cube map", 4 / 3: "a cube map or flat"}
+    guesses = {
+        0.5: "turned by the display rotation of the header",
+        1.0: "top-bottom stereo",
+        4.0: "side-by-side stereo",
+        1.5: "a cube map",
+        4 / 3: "a cube map or flat",
+    }
     return next((f", perhaps {guess}" for ratio, guess in guesses.items() if _is_near(aspect, ratio)), "")
 
 

@@ -20,6 +20,8 @@ from torch import Tensor
 
 from avssl.errors import InputError
 from avssl.media.container_cache import Opened, borrow, open_stream, reading
+from avssl.media.frame_orientation import frame_orientation
+from avssl.media.frame_size import displayed_size
 
 BACK = (0.0, 1.0, 4.0, 16.0, 64.0, math.inf)
 """Seconds to step back when a key frame is too late or undecodable."""
@@ -27,22 +29,24 @@ REORDER = 4
 """Frames buffered to sort time stamps."""
 EXACT = Interpolation.BILINEAR | 0x40000 | 0x2000
 """With SWS_ACCURATE_RND and SWS_FULL_CHR_H_INT: without them pixels are 1 to 2 of 255 too dark."""
+LAST_STAMP = 1 << 62
+"""Time stamps have 64 bits; a later time is past every end."""
 SLACK = 1e-6
 """Rounding tolerance in seconds between requested times and time stamps."""
 
 
 def read_frames(
-    path: Path | str, times: Sequence[float], size: tuple[int, int] | None = None, stream: int = 0
+    path: Path | str, times: Sequence[float], size: tuple[int, int] | None = None, stream: int | None = None
 ) -> Tensor:
-    """Read the frame at or before each time, by frame time stamps.
+    """Read the frame at or before each time, by frame time stamps, turned and mirrored as its header says.
 
     Times before the first frame return the first, past the end the last. The file stays open for the next call.
 
     Args:
         path: any video that FFmpeg reads.
         times: seconds from the file's beginning, ascending.
-        size: `(height, width)` to scale to; None keeps the stored size.
-        stream: index of the video stream, without cover art.
+        size: `(height, width)` to scale displayed frames to; None: their own, upright with square pixels.
+        stream: index among the decodable video streams, without cover art; None: the film, see `film_index`.
 
     Returns:
         uint8 RGB `(len(times), 3, height, width)`, colour innermost in memory.
@@ -67,7 +71,7 @@ def read_frames(
 
 
 def iterate_frames(
-    path: Path | str, times: Sequence[float], size: tuple[int, int] | None = None, stream: int = 0
+    path: Path | str, times: Sequence[float], size: tuple[int, int] | None = None, stream: int | None = None
 ) -> Iterator[np.ndarray]:
     """Yield the frames of `read_frames` one by one, for long videos and many times.
 
@@ -97,22 +101,21 @@ def iterate_frames(
             yield _image(opened, frame, size)
 
 
-def beginning(path: Path, stream: int = 0) -> float:
-    """Packet time in seconds that corresponds to 0 s of the video.
-
-    Raises:
-        FileNotFoundError: there is no such file.
-        InputError: not a video, or no such stream.
-    """
-    with reading(path), open_stream(path, VideoStream, stream) as opened:
-        return float(_settled(opened).origin * opened.tick)
+def zero_time(opened: Opened[VideoStream]) -> float:
+    """Packet time in seconds that corresponds to 0 s of the video; the stream stands at its start then."""
+    if _unstamped(opened):
+        _settled(opened).rewind()
+    return float(opened.origin * opened.tick)
 
 
 def _stamps(opened: Opened[VideoStream], times: Sequence[float]) -> list[int]:
     """Convert times to time stamps, clamped to the first frame."""
     if not len(times) or any(later < earlier for earlier, later in pairwise(times)):
         raise InputError(f"{opened.path}: expected instants in ascending order, got {list(times)[:4]}")
-    return [max(opened.first, opened.origin + math.floor((time + SLACK) / opened.tick)) for time in times]
+    if not (math.isfinite(times[0]) and math.isfinite(times[-1])):
+        raise InputError(f"{opened.path}: expected finite instants, got {times[0]} to {times[-1]} s")
+    ticks = (opened.origin + math.floor((time + SLACK) / opened.tick) for time in times)
+    return [min(max(opened.first, stamp), LAST_STAMP) for stamp in ticks]
 
 
 def _planned(opened: Opened[VideoStream], stamps: list[int]) -> tuple[Iterator[VideoFrame], list[int]]:
@@ -209,7 +212,12 @@ def _frames(opened: Opened[VideoStream], frames: list[VideoFrame], size: tuple[i
 
 
 def _image(opened: Opened[VideoStream], frame: VideoFrame, size: tuple[int, int] | None) -> np.ndarray:
-    # Use the header size: the frame size may change within a stream.
-    height, width = size or (opened.stream.codec_context.height, opened.stream.codec_context.width)
+    orientation = frame_orientation(frame)
+    if size is None and opened.size is None:
+        # Once: the frame size may change within a stream.
+        opened.size = displayed_size(opened.path, opened.stream, frame, orientation)
+    wanted = size or opened.size
+    assert wanted is not None
+    height, width = wanted[::-1] if orientation.swaps_sides else wanted
     image = opened.reformatter.reformat(frame, width, height, "rgb24", interpolation=EXACT, threads=1)
-    return image.to_ndarray()
+    return orientation.apply(image.to_ndarray())

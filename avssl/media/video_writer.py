@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Iterable
 from contextlib import suppress
 from fractions import Fraction
@@ -77,7 +78,7 @@ def write_audio(path: Path | str, audio: Tensor | np.ndarray, sample_rate: int, 
     if not soundfile.check_format(kind, subtype):
         raise InputError(f"{target}: libsndfile writes no {kind or 'nameless'} files of {subtype}")
     with replacing(target) as part, writing(target):
-        soundfile.write(part, samples.T, sample_rate, subtype=subtype, format=kind)
+        soundfile.write(os.fsencode(part), samples.T, sample_rate, subtype=subtype, format=kind)
 
 
 def require_folder(path: Path) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from contextlib import ExitStack
 from itertools import chain
@@ -50,7 +51,9 @@ class WavWriter:
             stack.enter_context(writing(self.path))
             stack.push(lambda kind, *_: _clear_speakers(part) if kind is None and self.channels > STEREO else None)
             self.file = stack.enter_context(
-                soundfile.SoundFile(part, "w", self.sample_rate, self.channels, self.subtype, format="RF64")
+                soundfile.SoundFile(
+                    os.fsencode(part), "w", self.sample_rate, self.channels, self.subtype, format="RF64"
+                )
             )
             # soundfile has no public name for this command.
             reached = soundfile._snd.sf_command(self.file._file, RF64_AUTO_DOWNGRADE, soundfile._ffi.NULL, 1)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import resource
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -29,11 +32,20 @@ def writing(path: Path) -> Iterator[None]:
     try:
         yield
     except FFmpegError as error:
-        raise OutputError(f"{path}: cannot be written: {error.strerror}") from error
+        raise _output_error(path, error.strerror or str(error), error.errno) from error
     except soundfile.LibsndfileError as error:
-        reason = "No space left on device" if _is_full(path.absolute().parent) else error.error_string
-        raise OutputError(f"{path}: cannot be written: {reason}") from error
+        number = _likely_reason(path.absolute().parent)
+        raise _output_error(path, os.strerror(number) if number else error.error_string, number) from error
 
 
-def _is_full(folder: Path) -> bool:
-    return folder.is_dir() and shutil.disk_usage(folder).free < FULL_DISK
+def _output_error(path: Path, reason: str, number: int | None) -> OutputError:
+    error = OutputError(f"{path}: cannot be written: {reason}")
+    error.errno = number
+    return error
+
+
+def _likely_reason(folder: Path) -> int | None:
+    """Error number of why a file in a folder cannot be written, as far as it shows."""
+    if folder.is_dir() and shutil.disk_usage(folder).free < FULL_DISK:
+        return errno.ENOSPC
+    return errno.EFBIG if resource.getrlimit(resource.RLIMIT_FSIZE)[0] != resource.RLIM_INFINITY else None

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from avssl import __version__
 from avssl.config import FeatureConfig, ModelConfig, fill
+from avssl.errors import InputError
 from avssl.io.tensor_files import load_tensors, read_tensors
 from avssl.models.embedder import module_fingerprint
 from avssl.models.encoder_io import (
@@ -25,7 +26,7 @@ from avssl.models.encoder_io import (
 )
 from avssl.models.geometry import InputGeometry
 from avssl.models.tower import Tower, TowerOutput
-from avssl.models.tower_factory import audio_tower, video_tower
+from avssl.models.tower_factory import audio_tower, check_backbones, video_tower
 from avssl.spatial.features import Features
 
 # ImageNet statistics of torchvision, as used by AVSA.
@@ -229,12 +230,14 @@ class Encoders(nn.Module):
         config = read_config(path)
         where = str(path / CONFIG)
         geometry = config.get("geometry")  # encoders saved before it was stored have none
-        encoders = cls(
-            fill(ModelConfig, config["model"], where=where),
-            fill(FeatureConfig, config["features"], where=where),
-            fill(InputGeometry, geometry, where=where) if geometry else None,
-        )
-        load_tensors(encoders, read_tensors(path / WEIGHTS), str(path / WEIGHTS))
+        model = fill(ModelConfig, config["model"], where=where)
+        features = fill(FeatureConfig, config["features"], where=where)
+        tensors = read_tensors(path / WEIGHTS)
+        check_backbones(model, Features.count_maps(features), tensors, str(path / WEIGHTS))
+        encoders = cls(model, features, fill(InputGeometry, geometry, where=where) if geometry else None)
+        load_tensors(encoders, tensors, str(path / WEIGHTS))
+        if not bool((encoders.features.std > 0).all()):
+            raise InputError(f"{path / WEIGHTS}: expected positive deviations as audio.features.std, got others")
         return encoders.eval()
 
     def _description(self, training: dict[str, Any]) -> dict[str, Any]:

@@ -35,6 +35,9 @@ class InputGeometry:
         """Validate field values."""
         if not (self.seconds > 0 and self.frames >= 1 and self.frame_rate > 0 and (self.size is None or self.size > 0)):
             raise InputError(f"expected positive seconds, frames, frame_rate and size in a geometry, got {self}")
+        for name in ("min_fov", "max_fov"):
+            if (angle := getattr(self, name)) is not None and not 0 < angle < 180:
+                raise InputError(f"expected {name} of 0 to 180 degrees, exclusively, in a geometry, got {angle}")
 
     @property
     def field_of_view(self) -> float | None:

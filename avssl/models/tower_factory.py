@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from avssl.config import ModelConfig
+from avssl.errors import InputError
+from avssl.io.tensor_files import check_shapes
 from avssl.models.backbones import audio_backbone, video_backbone
 from avssl.models.conv2d import Conv2D10
 from avssl.models.r2plus1d import R2Plus1D
@@ -33,6 +37,45 @@ def audio_tower(config: ModelConfig, maps: int) -> Tower:
     if config.audio:
         return _channels_last(audio_backbone(config.audio, maps))
     return _channels_last({"small": SmallAudio, "avsa": Conv2D10}[config.preset](maps))
+
+
+def check_backbones(config: ModelConfig, maps: int, tensors: Mapping[str, Tensor], where: str) -> None:
+    """Check that weights are those of the named backbones before these take memory, up to tens of gigabytes.
+
+    Args:
+        config: towers by name; backbones of timm are built without storage and compared.
+        maps: number of feature maps.
+        tensors: weights of encoders.
+        where: file of the weights, for errors.
+
+    Raises:
+        ValueError: unknown backbone, or weights of another one.
+    """
+    for part, name in (("audio", config.audio), ("video", config.video)):
+        if name.startswith("timm/"):
+            with torch.device("meta"):
+                tower = audio_tower(config, maps) if part == "audio" else video_tower(config)
+            prefix = f"{part}.tower."
+            own = {name.removeprefix(prefix): each for name, each in tensors.items() if name.startswith(prefix)}
+            check_shapes(tower, own, f"{where}: {part}.tower")
+
+
+def check_backbone_size(name: str, tensors: Mapping[str, Tensor], where: str) -> None:
+    """Check that a file holds enough weights for a backbone of timm before the backbone takes memory.
+
+    Args:
+        name: of a video tower; others than those of timm are small.
+        tensors: all weights of the file.
+        where: the file, for errors.
+
+    Raises:
+        ValueError: unknown backbone, or fewer weights than it has.
+    """
+    if name.startswith("timm/"):
+        with torch.device("meta"):
+            count = sum(each.numel() for each in video_backbone(name).parameters())
+        if count > (held := sum(each.numel() for each in tensors.values())):
+            raise InputError(f"{where}: expected the {count} weights of {name}, got {held} in all")
 
 
 def _channels_last(tower: Tower) -> Tower:

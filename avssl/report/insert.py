@@ -8,6 +8,7 @@ from pathlib import Path
 
 from avssl.errors import InputError
 from avssl.io.atomic import replacing
+from avssl.printable_text import utf8_text
 from avssl.regular_files import read_bytes
 
 BEGIN, END = "<!-- avssl report -->", "<!-- end of report -->"
@@ -47,7 +48,7 @@ class Insertion:
         middle = ["", *text.strip("\n").split("\n"), ""]
         parts = [*self.lines[: self.begin + 1], *(f"{line}{ending}" for line in middle), *self.lines[self.end :]]
         with replacing(self.path, mode=stat.S_IMODE(self.path.stat().st_mode)) as part:
-            part.write_bytes("".join(parts).encode("utf-8"))
+            part.write_bytes(utf8_text("".join(parts)).encode("utf-8"))
 
     def link(self, target: Path) -> str:
         """A file's address as seen from this one."""

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from avssl.io.atomic import write_text
 from avssl.io.folder_lock import file_lock, folder_lock
+from avssl.printable_text import utf8_text
 from avssl.report.comparison import Comparison, compare
 from avssl.report.figure import draw
 from avssl.report.insert import Insertion
@@ -59,7 +60,7 @@ def report(
     notes = [f"Rows join runs that differ in {', '.join(same)}."] if same else []
     notes += [f"{folder.name}: {reason}, left out" for folder, reason in left_out.items() if is_run(folder)]
     found = compare(runs, baseline, metrics, notes)
-    text = markdown(found)
+    text = utf8_text(markdown(found))
     with _held(out, into):
         place = Insertion(into, part) if into else None
         drawn = _write(out, found, text) if out else False
@@ -83,8 +84,8 @@ def _write(out: Path, found: Comparison, text: str) -> bool:
     """Leave all files in a folder; whether there was something to draw."""
     drawn = draw(found, out / FIGURE, out / VECTORS)
     write_text(out / TABLE, text + (_image(found, FIGURE) if drawn else ""))
-    write_text(out / STATISTICS, statistics_csv(found))
-    write_text(out / RUNS, runs_csv(found))
+    write_text(out / STATISTICS, utf8_text(statistics_csv(found)))
+    write_text(out / RUNS, utf8_text(runs_csv(found)))
     return drawn
 
 

@@ -20,6 +20,7 @@ from omegaconf import OmegaConf
 from avssl.config import RunConfig, fill
 from avssl.errors import InputError, OutputError
 from avssl.io.atomic import durably_replacing
+from avssl.printable_text import printable
 from avssl.regular_files import read_json
 from avssl.runs.reader import CONFIG, FORMAT, METRICS, check_format, flat, read_config
 from avssl.runs.reader import read_metrics as read_metrics
@@ -105,9 +106,18 @@ def init_run_folder(folder: Path, config: RunConfig, recipe: str = "", command: 
 
 
 def write_config(folder: Path, settings: Mapping[str, Any]) -> None:
-    """Write `config.yaml`: the format of the folder, then settings, nested."""
-    with durably_replacing(folder / CONFIG) as part:
+    """Write `config.yaml`: the format of the folder, then settings, nested.
+
+    Raises:
+        InputError: a setting is not UTF-8, such as the name of a folder; YAML has no other text.
+        OSError: the file cannot be written.
+    """
+    try:
         content = OmegaConf.to_yaml(OmegaConf.create({"format": FORMAT, **settings}))
+    except UnicodeEncodeError as error:
+        got = f"got {printable(error.object)!r}; give it through a link with another name"
+        raise InputError(f"{folder / CONFIG}: expected settings in UTF-8, {got}") from error
+    with durably_replacing(folder / CONFIG) as part:
         part.write_text(content, encoding="utf-8")
 
 

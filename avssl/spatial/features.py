@@ -110,6 +110,12 @@ class Features(nn.Module):
             maps = self._in_chunks(flat.to(self.window.dtype))
         return maps.reshape(*audio.shape[:-2], *maps.shape[1:])
 
+    @staticmethod
+    def count_maps(config: FeatureConfig) -> int:
+        """Number of feature maps, log-mel and spatial ones."""
+        levels, spatial, _ = _KINDS[config.name]
+        return levels + spatial
+
     @property
     def accepted(self) -> tuple[int, ...]:
         """Accepted channel counts."""

@@ -42,10 +42,11 @@ def output_folder(out: Path, world: str, settings: dict[str, object], marks: Ite
 
 def _init(out: Path, world: str, settings: dict[str, object], marks: Iterable[str]) -> None:
     note = out / SETTINGS
-    if note.is_file():
+    written = note.is_file() and note.stat().st_size > 0  # a power cut may leave it empty
+    if written:
         wanted = json.loads(json.dumps(settings))
         require_same(out, _read_settings(note), wanted, "give another folder", UNWRITTEN)
-    for mark in () if note.is_file() else marks:
+    for mark in () if written else marks:
         if (out / mark).exists():
             raise InputError(f"{out}: holds {mark}, which {world} did not write; give another folder")
     write_text(note, json.dumps(settings, indent=1) + "\n")

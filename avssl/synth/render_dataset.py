@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from abc import abstractmethod
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -11,17 +12,17 @@ from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 import soundfile
 import torch
 from numpy.typing import NDArray
 
 from avssl.datasets.manifest import NAME, Row, write_manifest
-from avssl.io.atomic import replacing
+from avssl.io.parquet_table import write_parquet
 from avssl.media import write_audio, write_video
 from avssl.media.video_writer import SLOWEST
 from avssl.spatial.ambisonics import intensity_direction
 from avssl.synth.dataset_base import SyntheticDataset, require
+from avssl.synth.intact_files import is_intact
 from avssl.synth.output_folder import MEDIA, TRUTH, output_folder
 from avssl.synth.rendering import rendered
 from avssl.synth.scene import Format
@@ -184,17 +185,17 @@ Result = tuple[dict[str, object], pa.Table]
 
 
 def render_scene(job: Job) -> Result:
-    """Write a scene's files where they are missing.
+    """Write a scene's files where they are missing or broken.
 
     Returns:
         Its row of the manifest, without the split, and its truth.
     """
     world, scene = job.world, job.world.describe(job.index)
-    if not (job.out / job.audio).is_file():
+    if not is_intact(job.out / job.audio):
         write_audio(job.out / job.audio, world.audio(scene), world.form.sample_rate)
-    if world.apart and not (job.out / job.sources).is_file():
+    if world.apart and not is_intact(job.out / job.sources):
         write_audio(job.out / job.sources, world.sources(scene), world.form.sample_rate)
-    if not (job.out / job.video).is_file():
+    if not is_intact(job.out / job.video):
         write_video(job.out / job.video, world.frames(scene), world.form.frame_rate, gop=GOP)
     return _row(job, scene.key), world.truth(scene)
 
@@ -202,15 +203,14 @@ def render_scene(job: Job) -> Result:
 def _write_tables(out: Path, results: list[Result], test_share: float) -> None:
     """Write the ground truth and the manifest of all scenes."""
     rows, tables = zip(*results, strict=True)
-    with replacing(out / TRUTH) as part:
-        pq.write_table(pa.concat_tables(tables), part)
+    write_parquet(out / TRUTH, pa.concat_tables(tables))
     splits = ["test" if _is_test(index, test_share) else "train" for index in range(len(rows))]
     write_manifest(out / NAME, [Row(**(row | {"split": split})) for row, split in zip(rows, splits, strict=True)])
 
 
 def _row(job: Job, key: str) -> dict[str, object]:
     world, lens = job.world, job.world.form.lens()
-    audio, rate = soundfile.read(job.out / job.audio, dtype="float32", always_2d=True)
+    audio, rate = soundfile.read(os.fsencode(job.out / job.audio), dtype="float32", always_2d=True)
     azimuth, elevation, diffuseness = world.direction(audio.T.copy(), rate)
     return {
         "key": key,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Generator, Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -43,7 +43,7 @@ def rendered(
         What it returned, in the order of the jobs.
 
     Raises:
-        InputError: a job killed its process.
+        InputError: jobs killed their processes; the others are done.
     """
     for folder in folders:
         folder.mkdir(parents=True, exist_ok=True)
@@ -68,18 +68,39 @@ def _results(
     render: Callable[[Job], Result], jobs: Sequence[Job], workers: int
 ) -> Generator[tuple[int, Result], None, None]:
     if workers == 1:
-        yield from ((number, render(job)) for number, job in enumerate(jobs))
+        for numbered in enumerate(jobs):
+            with _one_thread():  # as in a process of several: files do not depend on the numbers of either
+                result = render(numbered[1])
+            yield numbered[0], result
         return
+    crashed: list[tuple[Job, CrashError]] = []
     for (number, job), outcome in outcomes(partial(_alone, render), list(enumerate(jobs)), workers):
         if isinstance(outcome, CrashError):
-            raise InputError(f"{job} cannot be rendered: {outcome}") from outcome
-        if isinstance(outcome, BaseException):
+            crashed.append((job, outcome))
+        elif isinstance(outcome, BaseException):
             raise outcome
-        yield number, outcome
+        else:
+            yield number, outcome
+    if crashed:
+        job, crash = crashed[0]
+        more = f"; so did {len(crashed) - 1} more of {len(jobs)}, the others are done" if len(crashed) > 1 else ""
+        raise InputError(f"{job} cannot be rendered: {crash}{more}") from crash
 
 
 def _alone(render: Callable[[Job], Result], numbered: tuple[int, Job]) -> Result:
     """As one of several processes, each with one thread."""
+    with _one_thread():
+        return render(numbered[1])
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Several threads add up in another order, which turns single bits of the sound."""
+    threads = torch.get_num_threads(), cv2.getNumThreads()
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
-    return render(numbered[1])
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads[0])
+        cv2.setNumThreads(threads[1])

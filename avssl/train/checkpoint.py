@@ -6,12 +6,16 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.optim import Optimizer
 
-from avssl.errors import InputError, first_line
+from avssl.errors import InputError, MissingFileError, excerpt
 from avssl.io.atomic import durably_replacing
 from avssl.io.format_version import check_version
+from avssl.io.tensor_files import load_tensors
+from avssl.io.torch_files import read_torch
 from avssl.runs.reader import FORMAT
+from avssl.train.saved_values import check_scaling, checked_optimizer
 
 LAST = "last.ckpt"
 
@@ -45,11 +49,12 @@ def load(path: Path) -> dict[str, Any]:
         InputError: the file is not a checkpoint.
     """
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except OSError:
+        state = read_torch(path)
+    except MissingFileError:
         raise
-    except Exception as error:  # a broken file raises any of a dozen types
-        raise InputError(f"{path}: expected a checkpoint of avssl, got another file: {first_line(error)}") from error
+    except InputError as error:
+        reason = str(error).removeprefix(f"{path}: ")
+        raise InputError(f"{path}: expected a checkpoint of avssl, got another file: {excerpt(reason)}") from error
     if not isinstance(state, dict) or not {"run", "task", "optimizer"} <= state.keys():
         raise InputError(f"{path}: expected a checkpoint with run, task and optimizer, got other keys")
     check_version(path, state.get("format"), FORMAT)
@@ -59,14 +64,32 @@ def load(path: Path) -> dict[str, Any]:
 def restore(path: Path, task: nn.Module, *others: tuple[str, Stateful]) -> dict[str, Any]:
     """Load weights, and the named states of `others`; return the state of the run.
 
+    Everything is checked before anything is loaded.
+
     Raises:
-        InputError: the weights belong to another network.
+        InputError: the weights belong to another network, or a value is of another type, shape or range.
     """
     state = load(path)
     try:
-        task.load_state_dict(state["task"])
-        for name, each in others:
-            each.load_state_dict(state[name])
+        loaded = [(each, _checked(state.get(name), each)) for name, each in others]
+        load_tensors(task, _weights(state["task"]), "its weights")
+        for each, values in loaded:
+            each.load_state_dict(values)
     except (RuntimeError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise InputError(f"{path}: saved from another network: {first_line(error)}") from error
+        raise InputError(f"{path}: saved from another network, or spoiled: {excerpt(error)}") from error
+    if not isinstance(state["run"], dict):
+        raise InputError(f"{path}: expected the progress of a run, got {excerpt(state['run'])}")
     return dict(state["run"])
+
+
+def _checked(saved: Any, target: Stateful) -> dict[str, Any]:
+    if isinstance(target, Optimizer):
+        return checked_optimizer(saved, target)
+    check_scaling(saved)
+    return dict(saved)
+
+
+def _weights(saved: Any) -> dict[str, Tensor]:
+    if not isinstance(saved, dict) or not all(isinstance(each, Tensor) for each in saved.values()):
+        raise InputError("expected tensors by name")
+    return dict(saved)

@@ -14,10 +14,11 @@ from avssl.detection.ground_truth import FILE as TRUTH_FILE
 from avssl.detection.ground_truth import TRUTH
 from avssl.detection.object_index import DetectionSettings, find_objects, read_settings
 from avssl.errors import InputError
-from avssl.io.cache_folder import cache_folder
+from avssl.io.cache_folder import cache_folder, require_cache
 from avssl.io.folder_lock import file_lock, folder_lock
 from avssl.io.hashing import sha256
 from avssl.synth.dataset_base import load_synthetic_dataset
+from avssl.synth.intact_files import is_intact
 from avssl.synth.render_dataset import SceneDataset
 
 logger = logging.getLogger(__name__)
@@ -107,7 +108,7 @@ def _rendered(config: DataConfig, sample_rate: int, progress: bool) -> Path:
     size = f"{config.clips}x{config.clip_seconds:g}s-seed{config.synthetic_seed}"
     name = f"{config.synthetic_dataset}-{kind.version}-{size}-{config.frame_rate:g}fps-{sample_rate}Hz"
     manifest = cache_folder() / name / "manifest.parquet"
-    if manifest.is_file():
+    if _is_rendered(manifest):
         logger.debug("%s: rendered before, used again", manifest)
         return manifest
     if config.detector not in ("", TRUTH):
@@ -121,8 +122,8 @@ def _rendered(config: DataConfig, sample_rate: int, progress: bool) -> Path:
         frame_rate=config.frame_rate,
         sample_rate=sample_rate,
     )
-    with folder_lock(manifest.parent, wait=True):  # another run may be rendering the same
-        return manifest if manifest.is_file() else kind(options).render(manifest.parent, progress=progress)
+    with folder_lock(require_cache(manifest.parent), wait=True):  # another run may be rendering the same
+        return manifest if _is_rendered(manifest) else kind(options).render(manifest.parent, progress=progress)
 
 
 def _scene_dataset(name: str) -> type[SceneDataset[Any]]:
@@ -133,3 +134,11 @@ def _scene_dataset(name: str) -> type[SceneDataset[Any]]:
             f"data.synthetic_dataset: {name!r} renders no manifest; choose a synthetic dataset of scenes: synth360, ..."
         )
     return kind
+
+
+def _is_rendered(manifest: Path) -> bool:
+    """Whether a manifest of rendered scenes and all its files are there, none cut short as by a power cut."""
+    if not is_intact(manifest):
+        return False
+    found = read_manifest(manifest)
+    return all(is_intact(found.root / name) for row in found for name in (row.video, row.audio))

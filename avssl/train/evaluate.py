@@ -21,13 +21,13 @@ from avssl.data.loader import Batches
 from avssl.datasets.manifest import Manifest
 from avssl.evaluation.dense_localization import ANY_OBJECT, IDEAL, DenseTask, evaluate_dense_task
 from avssl.evaluation.retrieval import CHANCE as CHANCE_ENDING
+from avssl.io.interrupts import interrupt_on_signals
 from avssl.io.progress import track
 from avssl.models.encoders import Encoders
 from avssl.models.runtime import evaluating, single_process
 from avssl.runs import run_folder
 from avssl.task import Task
 from avssl.train.resolved_run import PROBE
-from avssl.train.signals import interrupt_on_sigterm
 
 logger = logging.getLogger(__name__)
 
@@ -51,12 +51,12 @@ def evaluate_held_out(task: Task, config: RunConfig, folder: Path, manifest: Man
 
     Raises:
         InputError: a file is broken, or the task rejects all clips.
-        SystemExit: with code 0 on SIGTERM or Ctrl-C: the encoders are saved, evaluation begins again.
+        SystemExit: with code 0 on SIGTERM, SIGHUP or Ctrl-C: the encoders are saved, evaluation begins again.
     """
     clips = manifest.select(SPLIT)
     found: dict[str, float] = {}
     try:
-        with interrupt_on_sigterm():
+        with interrupt_on_signals():
             if len(clips):
                 clips = filter_clips(clips, task, workers=config.data.workers)
                 fabric = single_process(config.train.precision)
@@ -138,7 +138,7 @@ def evaluate_correspondence(options: Any, folder: Path, path: Path, manifest: Ma
         manifest: clips of the manifest.
 
     Raises:
-        SystemExit: with code 0 on SIGTERM or Ctrl-C: the encoders are saved, evaluation begins again.
+        SystemExit: with code 0 on SIGTERM, SIGHUP or Ctrl-C: the encoders are saved, evaluation begins again.
     """
     if is_correspondence_evaluated(options, folder):
         return
@@ -148,7 +148,7 @@ def evaluate_correspondence(options: Any, folder: Path, path: Path, manifest: Ma
     options = replace(options, manifest=str(path))
     head = plugins.load(plugins.HEADS, PROBE)(Encoders.from_pretrained(folder), options)
     try:
-        with interrupt_on_sigterm():
+        with interrupt_on_signals():
             found = head.fit(folder / PROBE)
     except KeyboardInterrupt:
         logger.info("stopped; %s holds the encoders, the same command evaluates them", folder)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import math
 from contextlib import closing
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +15,17 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from avssl.config import OptimConfig, TrainConfig
-from avssl.errors import InputError
+from avssl.errors import InputError, first_line
 from avssl.io.memory import keep_freed
+from avssl.io.tensor_files import is_finite
 from avssl.models.runtime import single_process
 from avssl.train import checkpoint
 from avssl.train.collapse import collapse
 from avssl.train.data_timer import Batch, BatchSource, TimedBatches
+from avssl.train.distributed import on_first_rank
 from avssl.train.metric_logger import MetricLogger
 from avssl.train.optim import learning_rate, optimizer
+from avssl.train.saved_values import read_fields
 from avssl.train.signals import StopRequest
 from avssl.train.step_progress import StepProgress
 from avssl.train.sync_batchnorm import convert_sync_batchnorm
@@ -31,6 +35,12 @@ logger = logging.getLogger(__name__)
 
 SMOOTHING = 0.98
 """Weight of the earlier losses in the moving average."""
+
+NOT_SAVED = (
+    "nothing of it is saved, an earlier checkpoint stays. "
+    "A lower optim.lr, optim.clip_norm=1 or train.precision=32-true may help"
+)
+"""End of errors about a run that diverges."""
 
 
 @dataclass
@@ -51,6 +61,10 @@ class TrainState:
     """Means over the last logged interval."""
     curve: list[tuple[int, float]] = field(default_factory=list)
     """Step and mean loss of every logged interval."""
+    interval: dict[str, Any] = field(default_factory=dict)
+    """Sums since the last log, as `MetricLogger.interval` has them."""
+    suspected: bool = False
+    """Whether the last log looked like a collapse."""
 
     def add(self, loss: float, seconds: float, data_wait: float, clips: int) -> None:
         """Add one step: loss, duration and data-wait time in s, clips."""
@@ -103,8 +117,8 @@ def fit(
 
     Raises:
         InputError: the loss is not finite, or the folder's checkpoint is of another network or another version.
-        SystemExit: with code 0, after saving, on SIGTERM or Ctrl-C.
-        KeyboardInterrupt: on SIGTERM or Ctrl-C without a folder to save in.
+        SystemExit: with code 0, after saving, on SIGTERM, SIGHUP or Ctrl-C.
+        KeyboardInterrupt: on SIGTERM, SIGHUP or Ctrl-C without a folder to save in.
     """
     trainer = Trainer(task, config, optim, folder, fabric or single_process(config.precision))
     if resume:
@@ -118,7 +132,7 @@ def fit(
             signal, steps = stop.signal or "stop", f"step {trainer.run.step} of {config.steps}"
             trainer.log_message(logging.INFO, f"{signal}: ended after {steps}; {trainer.stop_message()}")
     if stopped and folder is None:
-        raise KeyboardInterrupt
+        raise stop.interrupt()
     if stopped:
         raise SystemExit(0)
     return trainer.run.metrics()
@@ -137,7 +151,6 @@ class Trainer:
         if fabric.device.type == "cpu":
             keep_freed()
         self.run = TrainState()
-        self.suspected = False
         self.logger = MetricLogger(folder if fabric.is_global_zero else None)
 
     def shows_progress(self, progress: bool) -> bool:
@@ -151,6 +164,8 @@ class Trainer:
 
     def stop_message(self) -> str:
         """Message for a stopped run: whether it is saved, and how to continue."""
+        if self.folder and not self.run.step:
+            return f"nothing to save yet, the same command begins anew in {self.folder}"
         return f"saved, the same command continues {self.folder}" if self.folder else "nothing is saved"
 
     def resume(self) -> None:
@@ -163,17 +178,39 @@ class Trainer:
         if path and path.is_file():
             others = (("optimizer", self.optimizer), ("precision", self.fabric.strategy.precision))
             self.run = _resumed(path, checkpoint.restore(path, self.task, *others))
+            self._resume_interval(path)
             self.log_message(logging.INFO, f"{path}: continues from step {self.run.step}")
         first = self.fabric.broadcast(self.run.step)
         if first != self.run.step:
             raise InputError(f"{path}: at step {self.run.step} here, at {first} in the first process; share the folder")
 
+    def _resume_interval(self, path: Path) -> None:
+        """Go on with the open interval; the last log of a run that is continued was of a part of it."""
+        try:
+            self.logger.resume(self.run.step, self.run.interval, self.fabric)
+        except (ValueError, KeyError, TypeError, AttributeError, IndexError, RuntimeError) as error:
+            raise InputError(f"{path}: the interval in the run's state is spoiled: {first_line(error)}") from error
+        if self.logger.was_logged() and self.run.step < self.config.steps:
+            self.run.curve = self.run.curve[:-1]
+
     def save(self) -> None:
-        """Write the last checkpoint; only the first process writes."""
-        if self.folder and self.fabric.is_global_zero:
-            state = {"run": asdict(self.run), "task": self.task.state_dict(), "optimizer": self.optimizer.state_dict()}
-            state["precision"] = self.fabric.strategy.precision.state_dict()
-            checkpoint.save(self.folder / checkpoint.LAST, state)
+        """Write the last checkpoint, after the events of its steps; all processes call this, the first one writes.
+
+        Raises:
+            InputError: a weight is not finite; the checkpoint before is left as it is.
+        """
+        if not is_finite(self.task):
+            raise InputError(f"a weight is infinite or NaN after step {self.run.step}; {NOT_SAVED}")
+        if not self.folder:
+            return
+        self.run.interval = self.logger.interval(self.fabric)
+        on_first_rank(self.fabric, partial(self._write, self.folder / checkpoint.LAST))
+
+    def _write(self, path: Path) -> None:
+        self.logger.sync()
+        state = {"run": asdict(self.run), "task": self.task.state_dict(), "optimizer": self.optimizer.state_dict()}
+        state["precision"] = self.fabric.strategy.precision.state_dict()
+        checkpoint.save(path, state)
 
     def train(self, batches: BatchSource, stop: StopRequest, bar: StepProgress) -> bool:
         """Run the remaining steps; True if a signal stopped them."""
@@ -205,7 +242,7 @@ class Trainer:
         if self._due(self.config.log_every):
             self.log(batch, bar)
         if self._due(self.config.show_every) or self.run.step == 1:
-            self.logger.show(self.run.step, self.task, batch)
+            on_first_rank(self.fabric, lambda: self.logger.show(self.run.step, self.task, batch))
 
     def step(self, batch: Batch) -> dict[str, Tensor]:
         """Forward, backward, update."""
@@ -223,15 +260,18 @@ class Trainer:
     def log(self, batch: Batch, bar: StepProgress) -> None:
         """Log the means since the last log, over all processes, and the collapse metrics of the embeddings.
 
-        A network in its first steps looks collapsed too: only the second such log in a row warns.
+        A network in its first steps looks collapsed too: only the second such log in a row warns. The last step logs an
+        interval that is not over, which a longer run goes on with.
         """
+        ends = self.run.step % self.config.log_every == 0
         alive, warning = collapse(self.task, batch, self.fabric)
-        self.run.scalars = {**self.logger.means(self.fabric), **alive}
+        self.run.scalars = {**self.logger.means(self.fabric, ends=ends), **alive}
         self.run.curve.append((self.run.step, self.run.scalars["loss"]))
-        self.logger.write(self.run.step, {**self.run.scalars, "lr": self.optimizer.param_groups[0]["lr"]})
-        if warning and self.suspected:
+        scalars = {**self.run.scalars, "lr": self.optimizer.param_groups[0]["lr"]}
+        on_first_rank(self.fabric, lambda: self.logger.write(self.run.step, scalars))
+        if warning and self.run.suspected:
             self.log_message(logging.WARNING, f"step {self.run.step}: {warning}")
-        self.suspected = bool(warning)
+        self.run.suspected = bool(warning) if ends else self.run.suspected
 
     def _clip(self) -> Tensor | None:
         """Clip the gradients; returns their norm, or None where it is neither clipped nor logged."""
@@ -246,21 +286,18 @@ class Trainer:
     def _finite(self, loss: Tensor) -> float:
         value = float(loss)
         if not math.isfinite(value):
-            raise InputError(
-                f"the loss is {value} at step {self.run.step + 1}; nothing of it is saved. "
-                "A lower optim.lr, optim.clip_norm=1 or train.precision=32-true may help"
-            )
+            raise InputError(f"the loss is {value} at step {self.run.step + 1}; {NOT_SAVED}")
         return value
 
 
 def _resumed(path: Path, state: dict[str, Any]) -> TrainState:
-    expected, got = {each.name for each in fields(TrainState)}, set(state)
-    if got != expected:
+    state = {"interval": {}, "suspected": False, **state}  # of a checkpoint before they were kept
+    try:
+        return read_fields(TrainState, state)
+    except InputError as error:
         raise InputError(
-            f"{path}: written by another version of avssl, its run state differs in {', '.join(sorted(got ^ expected))}"
-            "; train in a new folder"
-        )
-    return TrainState(**state)
+            f"{path}: written by another version of avssl, or spoiled: {error}; train in a new folder"
+        ) from error
 
 
 def _clips(batch: Batch) -> int:

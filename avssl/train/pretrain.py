@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -15,9 +17,11 @@ from torch import Tensor
 from avssl.config import RunConfig
 from avssl.data.clip_filter import filter_clips
 from avssl.data.loader import Batches, read_clip
-from avssl.datasets.manifest import Manifest
+from avssl.data.worker_loader import Batch, in_order
+from avssl.datasets.manifest import Manifest, Row
 from avssl.errors import InputError
 from avssl.io.atomic import durably_replacing
+from avssl.io.folder_lock import folder_lock
 from avssl.io.memory import peak_mb
 from avssl.io.tables import table_text
 from avssl.models.encoder_factory import build_encoders
@@ -55,34 +59,20 @@ def pretrain(
         InputError: unknown task, options, features or weights; unusable data; a folder of another run, or one that
             another process writes to.
         OSError: something cannot be read or written.
-        SystemExit: with code 0, after saving, on SIGTERM or Ctrl-C.
+        SystemExit: with code 0, after saving, on SIGTERM, SIGHUP or Ctrl-C.
     """
     run_folder.check_place(folder)
-    with distributed.first_process_holds(folder):
-        run_folder.check_config(folder, config)
-        return _pretrain(PretrainRun(resolve_run(config, recipe), folder, tuple(command), progress))
-
-
-def _pretrain(run: PretrainRun) -> dict[str, float]:
-    """The steps of a run that are not done yet."""
-    folder, config = run.folder, run.config
-    if run.is_complete():
-        logger.info("%s: already complete", folder)
-    else:
+    run = PretrainRun(resolve_run(config, recipe), folder, tuple(command), progress)
+    with ExitStack() as held:
         with distributed.processes(config.train.precision) as fabric:
-            run.build_task()
-            run.load_clips(fabric)
-            if not run.is_trained():
-                run.filter_clips(fabric)
-                run.fit_statistics()
-                run.write_config(fabric)
-                run.train(fabric)
-                run.save(fabric)
-        if not fabric.is_global_zero:
-            return run_folder.read_metrics(folder)
-        run.evaluate_held_out()
-        run.evaluate_correspondence()
-    run_folder.write_title(folder, config)
+            distributed.on_first_rank(fabric, partial(held.enter_context, folder_lock(folder)))
+            run_folder.check_config(folder, config)
+            if complete := run.is_complete():
+                logger.info("%s: already complete", folder)
+            else:
+                run.make(fabric)
+        if fabric.is_global_zero:
+            run.finish(complete)
     return run_folder.read_metrics(folder)
 
 
@@ -123,6 +113,24 @@ class PretrainRun:
             and evaluate.is_correspondence_evaluated(self.resolved.probe, self.folder)
         )
 
+    def make(self, fabric: Fabric) -> None:
+        """Train the encoders, unless they are trained, and save them; all processes work together."""
+        self.build_task()
+        self.load_clips(fabric)
+        if not self.is_trained():
+            self.filter_clips(fabric)
+            self.fit_statistics()
+            self.write_config(fabric)
+            self.train(fabric)
+            self.save(fabric)
+
+    def finish(self, complete: bool) -> None:
+        """Evaluate the encoders, unless the folder holds all their numbers; write the title."""
+        if not complete:
+            self.evaluate_held_out()
+            self.evaluate_correspondence()
+        run_folder.write_title(self.folder, self.config)
+
     def build_task(self) -> None:
         """Make the task around new encoders."""
         self.task = build_task(self.resolved)
@@ -130,8 +138,9 @@ class PretrainRun:
     def load_clips(self, fabric: Fabric) -> None:
         """Read the manifest, rendering a synthetic dataset first where that is asked for."""
         shown = self.progress and fabric.is_global_zero
-        with fabric.rank_zero_first(local=True):
-            self.path, self.manifest = data_source.clips(self.config.data, self.config.features.sample_rate, shown)
+        self.path, self.manifest = distributed.first_on_each_machine(
+            fabric, lambda: data_source.clips(self.config.data, self.config.features.sample_rate, shown)
+        )
 
     def filter_clips(self, fabric: Fabric) -> None:
         """Select the training clips: split train, without clips that the task rejects."""
@@ -145,8 +154,10 @@ class PretrainRun:
 
     def write_config(self, fabric: Fabric) -> None:
         """Write the resolved config and the environment."""
-        if fabric.is_global_zero:
-            run_folder.init_run_folder(self.folder, self.config, self.resolved.recipe, self.command)
+        resolved = self.resolved
+        distributed.on_first_rank(
+            fabric, lambda: run_folder.init_run_folder(self.folder, self.config, resolved.recipe, self.command)
+        )
 
     def train(self, fabric: Fabric) -> None:
         """Fit the weights, from the last checkpoint if there is one."""
@@ -168,8 +179,9 @@ class PretrainRun:
 
     def save(self, fabric: Fabric) -> None:
         """Write metrics, the loss curve, the encoders, and the task's own weights."""
-        if not fabric.is_global_zero:
-            return
+        distributed.on_first_rank(fabric, self._save)
+
+    def _save(self) -> None:
         gpu = torch.cuda.is_available()
         memory = {"peak_gpu_memory_mb": torch.cuda.max_memory_allocated() / 1e6} if gpu else {}
         run_folder.add_metrics(self.folder, {**self.metrics, **memory, "peak_memory_mb": peak_mb()})
@@ -237,8 +249,13 @@ def fit_statistics(encoders: Encoders, config: RunConfig, manifest: Manifest) ->
 def waveforms(manifest: Manifest, config: RunConfig, encoders: Encoders) -> Iterator[Tensor]:
     """Waveforms `(channels, samples)` of up to 96 clips spread over a manifest; always the same clips."""
     accepted = encoders.features.accepted
-    for row in manifest.rows[:: -(-len(manifest) // CLIPS_FOR_STATISTICS)]:
-        audio = read_clip(row, manifest.root, config.data, encoders.sample_rate, None).audio
+    rows = manifest.rows[:: -(-len(manifest) // CLIPS_FOR_STATISTICS)]
+
+    def read(row: Row) -> Batch:
+        return {"audio": read_clip(row, manifest.root, config.data, encoders.sample_rate, None).audio}
+
+    for row, batch in zip(rows, in_order(read, rows, config.data.workers), strict=True):
+        audio = batch["audio"]
         if len(audio) not in accepted:
             wanted = f"{encoders.features.name} starts from {' or '.join(map(str, accepted))} channels of sound"
             raise InputError(f"{manifest.root / row.audio}: {wanted}, this has {len(audio)}")

@@ -1,33 +1,19 @@
-"""SIGTERM and Ctrl-C during a run: finish the step, save, exit 0."""
+"""SIGTERM, SIGHUP and Ctrl-C during training: finish the step, save, exit 0."""
 
 from __future__ import annotations
 
 import signal
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
 import torch
 from lightning_fabric import Fabric
 
-
-@contextmanager
-def interrupt_on_sigterm() -> Iterator[None]:
-    """Turn SIGTERM into KeyboardInterrupt inside the block, so that worker processes end; nothing is saved."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
+from avssl.io.interrupts import ENDING, Stopped, handled, restore
 
 
 class StopRequest:
-    """Catch SIGTERM and the first Ctrl-C inside a `with` block; a second Ctrl-C interrupts at once.
+    """Catch SIGTERM, SIGHUP and the first Ctrl-C inside a `with` block; a second Ctrl-C interrupts at once.
 
     Attributes:
         signal: name of the received signal, or empty.
@@ -39,19 +25,22 @@ class StopRequest:
 
     def __enter__(self) -> StopRequest:
         """Install the handlers; only the main thread receives signals."""
-        if threading.current_thread() is threading.main_thread():
-            self._before = {each: signal.signal(each, self._receive) for each in (signal.SIGTERM, signal.SIGINT)}
+        self._before = handled((*ENDING, signal.SIGINT), self._receive)
         return self
 
     def __exit__(self, *_: object) -> None:
         """Restore the previous handlers."""
-        for each, handler in self._before.items():
-            signal.signal(each, handler)
+        restore(self._before)
 
     def _receive(self, number: int, frame: FrameType | None) -> None:
         self.signal = signal.Signals(number).name
         if number == signal.SIGINT:
             signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    def interrupt(self) -> KeyboardInterrupt:
+        """The exception that ends a run without a folder to save in."""
+        number = signal.Signals[self.signal or "SIGINT"]
+        return KeyboardInterrupt() if number == signal.SIGINT else Stopped(number)
 
     def agreed(self, fabric: Fabric) -> bool:
         """Whether any process has received a signal; a collective call."""

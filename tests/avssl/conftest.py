@@ -1,4 +1,5 @@
 import os
+import struct
 from pathlib import Path
 
 import av
@@ -64,3 +65,22 @@ def counted():
         return [np.full((height, width, 3), 10 + step * (number % 48), np.uint8) for number in range(count)]
 
     return make
+
+
+@pytest.fixture
+def reseal():
+    """Bytes that begin with an Ogg page, with its checksum made right (RFC 3533)."""
+
+    def sealed(data):
+        data = bytearray(data)
+        end = 27 + data[26] + sum(data[27 : 27 + data[26]])
+        data[22:26] = bytes(4)
+        crc = 0
+        for byte in data[:end]:
+            crc ^= byte << 24
+            for _ in range(8):
+                crc = (crc << 1 ^ (0x04C11DB7 if crc & 0x80000000 else 0)) & 0xFFFFFFFF
+        data[22:26] = struct.pack("<I", crc)
+        return bytes(data)
+
+    return sealed

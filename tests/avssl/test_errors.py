@@ -19,10 +19,10 @@ from avssl.detection.ground_truth import read_truth
 from avssl.errors import InputError, MissingFileError, OutputError, is_input_error, one_line
 from avssl.io.atomic import replacing
 from avssl.io.process_pool import outcomes
+from avssl.io.tensor_files import read_tensors
 from avssl.media import read_audio, read_frames
 from avssl.media.hrir_files import read_hrirs
 from avssl.media.image_sequence import decoded
-from avssl.io.tensor_files import read_tensors
 from avssl.models.encoders import Encoders
 from avssl.recipe_files import read_recipe
 from avssl.runs.reader import read_config, read_metrics

@@ -2,11 +2,15 @@
 
 import os
 import socket
+from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import save_file
 
 from avssl.errors import InputError, MissingFileError
-from avssl.regular_files import check_regular, is_regular, open_regular, read_bytes, read_json, read_text
+from avssl.io.tensor_files import read_tensors
+from avssl.regular_files import check_regular, is_regular, open_regular, read_bytes, read_json, read_text, utf8_path
 
 
 def make_pipe(path):
@@ -101,3 +105,20 @@ def test_broken_deep_and_huge_json_is_refused(tmp_path, text):
     with pytest.raises(InputError, match="file: expected settings in JSON, cannot be read: ") as error:
         read_json(tmp_path / "file", "settings in JSON")
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("name", [b"plain", "caf\u00e9".encode(), b"caf\xe9", b"\xff\n"])
+def test_a_file_of_any_name_has_a_path_in_utf8(tmp_path, name):
+    path = tmp_path / os.fsdecode(name)
+    path.write_bytes(b"content")
+    with utf8_path(path, "a file") as found:
+        assert Path(found).read_bytes() == b"content"
+        assert found.encode("utf-8")
+
+
+def test_tensors_in_a_folder_whose_name_is_not_utf8_are_read(tmp_path):
+    folder = tmp_path / os.fsdecode(b"caf\xe9")
+    folder.mkdir()
+    save_file({"a": torch.arange(3.0)}, tmp_path / "w.safetensors")
+    (tmp_path / "w.safetensors").rename(folder / "w.safetensors")
+    assert read_tensors(folder / "w.safetensors")["a"].tolist() == [0, 1, 2]

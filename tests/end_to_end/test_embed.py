@@ -200,3 +200,34 @@ def test_windows_default_to_the_geometry_of_the_encoders(folder, tmp_path):
     assert old.exit_code == 2
     assert "set seconds=..., or pretrain them again" in old.output
     assert not (tmp_path / "old.npz").exists()
+
+
+def test_invented_lengths_cost_their_file_a_line_and_others_are_embedded(encoders, tmp_path, matroska):
+    root = tmp_path / "media"
+    root.mkdir()
+    frames = [np.full((48, 96, 3), 10 + 5 * number, np.uint8) for number in range(21)]
+    steady = list(range(0, 2000, 100))
+    matroska(root / "good.mkv", frames[:20], steady)
+    matroska(root / "long.mkv", frames[:20], steady, duration=1e18, audio=range(0, 1000, 100))
+    matroska(root / "jump.mkv", frames, [*steady, 36_000_000])
+    matroska(root / "still.mkv", frames[:20], [0] * 20)
+    result = run(root, tmp_path / "out.parquet", "--encoders", encoders, "--upmix", *EXACT)
+    assert result.exit_code == 1
+    errors = [line for line in result.stderr.splitlines() if line.startswith("Error")]
+    assert [line.split(": ")[1] for line in errors] == ["jump.mkv", "still.mkv"]
+    assert "got 35998 s at 1.9 s" in errors[0]
+    found = {(row["file"], row["tower"]) for row in rows(tmp_path / "out.parquet")}
+    assert found == {("good.mkv", "video"), ("long.mkv", "video"), ("long.mkv", "audio")}
+    starts = [row["start"] for row in rows(tmp_path / "out.parquet") if row["file"] == "long.mkv"]
+    assert (len(starts), max(starts)) == (4 + 8, pytest.approx(1.4))
+
+
+def test_a_view_of_frames_that_are_no_whole_sphere_is_refused(encoders, tmp_path):
+    root = tmp_path / "media"
+    root.mkdir()
+    for width in (64, 128):
+        write_video(root / f"{width}.mp4", [np.zeros((32, width, 3), np.uint8)] * 8, 8.0)
+    result = run(root, tmp_path / "out.parquet", "--encoders", encoders, "--view", "0,0,90", "--tower", "video", *EXACT)
+    assert result.exit_code == 1
+    assert "128.mp4: expected equirectangular frames (2:1), these are 128x32, perhaps side-by-side" in result.stderr
+    assert {row["file"] for row in rows(tmp_path / "out.parquet")} == {"64.mp4"}

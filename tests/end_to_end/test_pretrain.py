@@ -21,6 +21,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from avssl.cli import main
 from avssl.config import RunConfig, fill
+from avssl.data.loader import Batches
 from avssl.datasets.manifest import Row, read_manifest, write_manifest
 from avssl.models.encoder_factory import build_encoders
 from avssl.models.encoders import Encoders
@@ -222,6 +223,48 @@ def test_six_steps_then_six_with_loader_processes_are_the_same_bits(run, short_s
     assert one["run"]["loss"] == other["run"]["loss"]
     for name, value in one["task"].items():
         assert torch.equal(value, other["task"][name]), name
+
+
+TIMES = {"clips_per_second", "wait_share", "memory_mb", "train_seconds", "peak_memory_mb"}
+"""What differs between any two runs."""
+
+
+def scalars(folder):
+    events = EventAccumulator(str(folder), size_guidance={"scalars": 0}).Reload()
+    tags = set(events.Tags()["scalars"]) - TIMES
+    return {tag: [(event.step, event.value) for event in events.Scalars(tag)] for tag in tags}
+
+
+def test_a_run_killed_twice_has_the_metrics_and_figures_of_an_uninterrupted_one(
+    run, short_scenes, tmp_path, monkeypatch
+):
+    """Cut in the middle of an interval of the log, and between checkpoints."""
+    between = Batches.between
+
+    def cut(at):
+        def batches(self, start, stop):
+            for step, batch in zip(range(start, stop), between(self, start, stop), strict=True):
+                if step == at:
+                    raise KeyError("killed")
+                yield batch
+
+        return batches
+
+    for at in (5, 10):
+        monkeypatch.setattr(Batches, "between", cut(at))
+        with pytest.raises(KeyError, match="killed"):
+            pretrain(config(short_scenes), tmp_path / "parts", progress=False)
+    monkeypatch.setattr(Batches, "between", between)
+    pretrain(config(short_scenes), tmp_path / "parts", progress=False)
+    whole, parts = run[0], tmp_path / "parts"
+    one, other = (json.loads((folder / "metrics.json").read_text()) for folder in (whole, parts))
+    assert list(one) == list(other)
+    assert one.keys() > TIMES
+    assert {name: one[name] for name in one.keys() - TIMES} == {name: other[name] for name in other.keys() - TIMES}
+    for name in ("figures/loss.png", "figures/views.png", "encoders/model.safetensors", "task.safetensors"):
+        assert (whole / name).read_bytes() == (parts / name).read_bytes(), name
+    assert scalars(whole) == scalars(parts)
+    assert [step for step, _ in scalars(parts)["loss"]] == [4, 8, 12]
 
 
 def test_clips_without_splits_train_all_and_skip_the_probe(short_scenes, tmp_path, caplog):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +11,8 @@ from avssl.datasets.dataset import Dataset, Recording
 from avssl.datasets.layout import Layout
 from avssl.datasets.recording_keys import safe_key, unique_keys
 from avssl.errors import InputError
+
+logger = logging.getLogger(__name__)
 
 VIDEO_SUFFIXES = frozenset(
     (
@@ -93,19 +96,50 @@ def walk(root: Path, exclude: Path | None = None) -> Iterator[tuple[Path, list[s
         exclude: a folder that is not searched, if any.
 
     Yields:
-        A folder, the names of its folders, and of its files; folders removed from their list are not searched.
+        A folder, the names of its folders, and of all else: files, links to nothing, named pipes; folders removed from
+        their list are not searched. A folder that cannot be read, and a link to nothing without a suffix, is logged.
     """
-    seen: set[tuple[int, int]] = set()
-    skipped = exclude and exclude.resolve()
-    for name, below, names in os.walk(root, followlinks=True):
-        folder = Path(name)
-        status = folder.stat()
-        if (status.st_dev, status.st_ino) in seen or folder.resolve() == skipped:
-            below.clear()
+    seen = {_identity(exclude)} if exclude and exclude.is_dir() else set()
+    waiting = [root] if root.is_dir() else []
+    while waiting:  # no recursion: folders may be nested deeper than calls
+        folder = waiting.pop()
+        try:
+            if (identity := _identity(folder)) in seen:
+                continue
+            below, names = _visible(folder)
+        except OSError as error:
+            logger.warning("%s: expected a folder that can be read, left out: %s", folder, error.strerror)
             continue
-        seen.add((status.st_dev, status.st_ino))
-        below[:] = sorted(each for each in below if not each.startswith("."))
-        yield folder, below, sorted(each for each in names if not each.startswith("."))
+        seen.add(identity)
+        yield folder, below, names
+        waiting += [folder / name for name in reversed(below)]
+
+
+def _identity(folder: Path) -> tuple[int, int]:
+    status = folder.stat()
+    return status.st_dev, status.st_ino
+
+
+def _visible(folder: Path) -> tuple[list[str], list[str]]:
+    """The names of a folder's folders, linked ones included, and of all else, in order; hidden ones are left out."""
+    below: list[str] = []
+    names: list[str] = []
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if not entry.name.startswith("."):
+                (below if _is_folder(entry) else names).append(entry.name)
+    for name in names:
+        path = folder / name
+        if not path.suffix and path.is_symlink() and not path.exists():
+            logger.warning("%s: expected a folder or file behind this link, left out: there is none", path)
+    return sorted(below), sorted(names)
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself
+        return False
 
 
 def _recording(root: Path, video: Path, beside: list[Path]) -> Recording:
@@ -129,5 +163,5 @@ def _videos(root: Path, exclude: Path | None) -> Iterator[tuple[Path, list[Path]
             if path.suffix.lower() in AUDIO_SUFFIXES:
                 audio_files.setdefault(path.stem, []).append(path)
         for path in (folder / name for name in names):
-            if path.suffix.lower() in VIDEO_SUFFIXES and path.is_file():
+            if path.suffix.lower() in VIDEO_SUFFIXES:
                 yield path, audio_files.get(path.stem, [])

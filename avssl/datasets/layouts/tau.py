@@ -16,7 +16,9 @@ from avssl.datasets.layout import FileListOptions, Layout
 from avssl.datasets.layouts.synthetic import set_name
 from avssl.datasets.layouts.video_lists import table
 from avssl.errors import InputError, MissingFileError
+from avssl.io.listed_names import check_inside
 from avssl.media.streams import AudioReader
+from avssl.regular_files import is_regular
 
 logger = logging.getLogger(__name__)
 
@@ -123,6 +125,7 @@ def _read(path: Path) -> Rows:
     if wrong := next((row for row in rows if len(row) < len(head)), None):
         raise InputError(f"{path}: expected {len(head)} columns separated by tabs, got {wrong}")
     found = [{"label": "", "video": "", **_row(dict(zip(head, row, strict=False)))} for row in rows]
+    check_inside((row[kind] for row in found for kind in ("audio", "video")), path)
     for row in found:
         row["label"] = row["label"] or _key(row["audio"]).split("-")[0]
         check_choice(f"{path}: the scene", row["label"], CLASSES)
@@ -148,8 +151,14 @@ def _recordings(base: Path, rows: Rows, options: TauOptions) -> tuple[dict[str, 
         ]
         key = _key(row["audio"])
         absent |= dict.fromkeys(lacking)
-        if not lacking:
-            found[key] = _recording(key, row, options.seconds)
+        if lacking:
+            continue
+        clip = _recording(key, row, options.seconds)
+        if found.setdefault(key, clip).audio != clip.audio:
+            raise InputError(
+                f"{base / SETUP}: expected a name of its own for each clip, got {found[key].audio} and {clip.audio}"
+            )
+        found[key] = clip
     return found, list(absent)
 
 
@@ -167,7 +176,7 @@ def _recording(key: str, row: dict[str, str], seconds: float) -> Recording:
 
 
 def _is_there(base: Path, name: str) -> bool:
-    return bool(name) and (base / name).is_file()
+    return bool(name) and is_regular(base / name)
 
 
 def _keys(rows: Rows, recordings: dict[str, Recording]) -> tuple[str, ...]:

@@ -13,9 +13,10 @@ from avssl.datasets.dataset import Dataset, Fold, Recording, check_missing
 from avssl.datasets.layouts.files import VIDEO_SUFFIXES, walk
 from avssl.datasets.layouts.pair_files import FLAT as FLAT
 from avssl.errors import InputError
+from avssl.io.listed_names import check_inside
 from avssl.regular_files import MIB, read_text
 
-MAX_NAMES = 2_000_000
+MAX_NAMES = 1_000_000
 """Names in a list; the largest data sets have as many clips."""
 MAX_LIST = 64 * MIB
 """Bytes of a list."""
@@ -160,10 +161,12 @@ def listed_dataset(
         exclude: folder that is not searched.
 
     Raises:
-        InputError: more are missing, a fold has nothing to train on or to test, or trains on what it tests.
+        InputError: a name leads out of the folder, more are missing, a fold has nothing to train on or to test, or
+            trains on what it tests.
     """
     videos = Videos(root, classes, exclude)
     named = list(dict.fromkeys(each for parts in lists.values() for part in parts for each in part))
+    check_inside((each.name for each in named), where)
     paths = {each: videos.find(each) for each in named}
     recordings = {
         each: Recording(path, path, label=each.label, group=each.group, projection=FLAT)

@@ -6,8 +6,10 @@ and never as a path, in the working folder or on the network.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
+from copy import deepcopy
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -72,6 +74,53 @@ def shipped_file(architecture: str) -> Path:
     raise InputError(f"ultralytics {ultralytics().__version__} ships no detector {excerpt(architecture)!r}{near}")
 
 
+def is_shipped(architecture: str) -> bool:
+    """Whether ultralytics ships an architecture of this name."""
+    try:
+        shipped_file(architecture)
+    except InputError:
+        return False
+    return True
+
+
+def matching_architectures(layers: Sequence[str], channels: int) -> list[str]:
+    """Names of the shipped architectures that have these layers at some scale, for networks that do not name theirs.
+
+    Args:
+        layers: names of the classes of the top layers in order; `Sequential` stands for a repeated one.
+        channels: output channels of the first convolution.
+    """
+    found = []
+    for name, path in _shipped().items():
+        described = _load(str(path))
+        rows = [row[2].removeprefix("nn.") for part in ("backbone", "head") for row in described[part]]
+        if len(rows) == len(layers) and all(
+            one in (other, "Sequential") for one, other in zip(layers, rows, strict=True)
+        ):
+            found += [_scaled(name, scale) for scale in _scales(described, channels)]
+    return found
+
+
+def _scales(described: dict[str, Any], channels: int) -> list[str]:
+    """Scales of an architecture whose first convolution has so many channels; an empty text where it has one size."""
+    stem = described["backbone"][0][3][0]
+    sizes = described.get("scales") or {"": (None, described.get("width_multiple", 1.0), math.inf)}
+    return [
+        scale for scale, (_, width, most) in sizes.items() if math.ceil(min(stem, most) * width / 8) * 8 == channels
+    ]
+
+
+def _scaled(name: str, scale: str) -> str:
+    """Name of an architecture at a scale: `yolo11.yaml` and n give `yolo11n.yaml`."""
+    return re.sub(r"(\d+)", rf"\g<1>{scale}", name, count=1)
+
+
+@cache
+def _load(path: str) -> dict[str, Any]:
+    content: dict[str, Any] = ultralytics().utils.YAML.load(path)
+    return content
+
+
 def check_labels(found: Any) -> list[str]:
     """Labels by number, of a list or of a mapping from numbers, as files state them.
 
@@ -83,9 +132,9 @@ def check_labels(found: Any) -> list[str]:
         raise InputError(f"expected 1 to {MAX_CLASSES} labels, got {excerpt(found)}")
     labels = [named.get(number, named.get(str(number))) for number in range(len(named))]
     for each in labels:
-        if not isinstance(each, str) or len(each) > MAX_LABEL:
+        if not isinstance(each, str) or len(each) > MAX_LABEL or not each.isprintable():
             raise InputError(
-                f"expected labels 0 to {len(named) - 1} of {MAX_LABEL} letters at most, got {excerpt(each)}"
+                f"expected labels 0 to {len(named) - 1} of {MAX_LABEL} printable letters at most, got {excerpt(each)}"
             )
     return [str(each) for each in labels]
 
@@ -109,9 +158,8 @@ def _check_network(network: str) -> str:
 
 def _description(architecture: str) -> dict[str, Any]:
     """Content of a shipped architecture file, with name and scale as ultralytics adds them."""
-    library = ultralytics()
-    content: dict[str, Any] = library.utils.YAML.load(shipped_file(architecture))
-    return content | {"scale": library.nn.tasks.guess_model_scale(architecture), "yaml_file": architecture}
+    scale = ultralytics().nn.tasks.guess_model_scale(architecture)
+    return deepcopy(_load(str(shipped_file(architecture)))) | {"scale": scale, "yaml_file": architecture}
 
 
 @cache

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator, Mapping
+from contextlib import redirect_stdout
 from functools import cache
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +55,8 @@ def load_export(path: Path, device: Any) -> Any:
     if export_format(path) == "openvino":
         for ending in (".xml", ".bin"):
             check_regular(_model_file(path).with_suffix(ending), "an OpenVINO network")
-    return _backend()(str(path), device, verbose=False)
+    with redirect_stdout(StringIO()):  # ONNX Runtime prints a banner about files that it cannot read
+        return _backend()(str(path), device, verbose=False)
 
 
 def read_notes(path: Path | str) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -16,6 +17,7 @@ import numpy as np
 import torch
 
 from avssl.errors import InputError
+from avssl.io.atomic import scratch_folder
 
 OFFLINE = {"YOLO_OFFLINE": "1", "YOLO_AUTOINSTALL": "0", "YOLO_VERBOSE": "0", "ORT_DISABLE_TELEMETRY": "1"}
 """Disables network access, installation, output and telemetry, also of ONNX Runtime."""
@@ -36,8 +38,8 @@ def ultralytics() -> Any:
     os.environ.update(OFFLINE)
     # OpenVINO, which is imported for its models, reports its use to a web service unless this module is missing.
     sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
-    with unchanged(), tempfile.TemporaryDirectory(prefix="avssl-ultralytics-") as settings:
-        os.environ["YOLO_CONFIG_DIR"] = settings
+    with unchanged(), scratch_folder(Path(tempfile.gettempdir(), "avssl-ultralytics")) as settings:
+        os.environ["YOLO_CONFIG_DIR"] = str(settings)
         try:
             package = import_module("ultralytics")
         except ImportError as error:

@@ -7,15 +7,23 @@ given the tensors.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 
-from avssl.detection.backends.architectures import NETWORKS, build_network, check_labels, check_side
+from avssl.detection.backends.architectures import (
+    NETWORKS,
+    build_network,
+    check_labels,
+    check_side,
+    is_shipped,
+    matching_architectures,
+)
 from avssl.errors import InputError, excerpt
-from avssl.io.tensor_files import load_tensors
+from avssl.io.tensor_files import check_shapes, load_tensors
 from avssl.io.torch_files import Record, read_torch
 
 RECORDED = ("torch.nn.modules.", "ultralytics.", "numpy.", "pathlib.")
@@ -62,26 +70,42 @@ def read_checkpoint(path: Path) -> Checkpoint:
     found = (content.get("ema") or content.get("model")) if isinstance(content, dict) else None
     if not isinstance(found, Record) or _class_name(found) not in NETWORKS:
         raise InputError(f"expected a network of a detector under 'model', got {excerpt(_describe(found))}")
-    network = build_network(
-        _architecture(found), check_labels(found.get("names")), _class_name(found), _keypoints(found)
-    )
     layers = {layer.path: layer for layer in _layers(found)}
-    _check_same(network, layers)
-    load_tensors(network, {name: tensor for layer in layers.values() for name, tensor in _tensors(layer)}, "weights")
+    tensors = {name: tensor for layer in layers.values() for name, tensor in _tensors(layer)}
+    network = _build_same(found, layers, tensors)
+    load_tensors(network, tensors, "weights")
     return Checkpoint(network.float().eval(), _side(found.get("args")))
 
 
-def _architecture(network: Record) -> str:
-    """Name of the network's architecture file, without the folder where it lay.
+def _build_same(found: Record, layers: dict[str, Layer], tensors: dict[str, Tensor]) -> nn.Module:
+    """The network of the shipped architecture that has the layers of a checkpoint.
 
     Raises:
-        InputError: none is named, or it has an activation of its own.
+        InputError: there is none; the reason is that of the architecture that the checkpoint names, or of the nearest.
     """
-    described = network.get("yaml")
-    name = described.get("yaml_file") if isinstance(described, dict) else None
-    if not isinstance(name, str) or not name:
-        raise InputError(f"expected the name of an architecture (yaml_file), got {excerpt(name)}")
-    return name.replace("\\", "/").rpartition("/")[2]
+    labels, keypoints, reasons = check_labels(found.get("names")), _keypoints(found), []
+    for architecture in _architectures(found, layers, tensors):
+        network = build_network(architecture, labels, _class_name(found), keypoints)
+        try:
+            _check_same(network, layers)
+            check_shapes(network, tensors, "weights")
+        except InputError as error:
+            reasons.append(str(error))
+        else:
+            return network
+    raise InputError(reasons[0] if reasons else "its layers are those of no architecture that ultralytics ships")
+
+
+def _architectures(found: Record, layers: dict[str, Layer], tensors: dict[str, Tensor]) -> list[str]:
+    """Names of the shipped architectures that a checkpoint may have: the one it names, then those with its layers."""
+    described = found.get("yaml")
+    named = described.get("yaml_file") if isinstance(described, dict) else None
+    name = named.replace("\\", "/").rpartition("/")[2] if isinstance(named, str) else ""
+    top = sorted((each for each in layers if re.fullmatch(r"model\.\d+", each)), key=lambda each: int(each[6:]))
+    stem = tensors.get("model.0.conv.weight")
+    channels = len(stem) if stem is not None and stem.ndim else 0
+    matching = matching_architectures([layers[each].kind for each in top], channels)
+    return list(dict.fromkeys([*([name] if is_shipped(name) else []), *matching]))
 
 
 def _keypoints(network: Record) -> tuple[int, ...]:

@@ -21,7 +21,7 @@ from avssl.detection.detector_io import Config, build, write_folder
 from avssl.detection.ground_truth import FILE, read_truth
 from avssl.detection.training.yolo_dataset import write_panorama_set
 from avssl.errors import InputError
-from avssl.io.atomic import write_text
+from avssl.io.atomic import scratch_folder, write_text
 from avssl.io.cores import usable_cores
 from avssl.io.folder_lock import NAME as LOCK
 from avssl.io.folder_lock import folder_lock
@@ -95,8 +95,7 @@ def _train(dataset: Path, out: Path, config: DetectorConfig, progress: bool) -> 
     described = Config(config.architecture, config.side, "equirect", sorted(set(truth["kind"].to_pylist())))
     build(described)
     begin = time.perf_counter()
-    with tempfile.TemporaryDirectory(prefix="avssl-detector-") as work:
-        folder = Path(work)
+    with scratch_folder(Path(tempfile.gettempdir(), "avssl-detector")) as folder:
         splits = {"train": (train, config.panoramas), "val": (test, config.held_out)}
         data = write_panorama_set(folder / "set", splits, truth, described.labels)
         weights, measured = _trained(data, folder, config, progress)

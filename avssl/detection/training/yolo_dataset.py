@@ -15,6 +15,7 @@ from avssl.datasets.manifest import Manifest, Row
 from avssl.detection.ground_truth import EDGES
 from avssl.detection.tiling import BEYOND, wrap_pad
 from avssl.media import read_frames
+from avssl.media.clip_start import check_clip_start
 
 LEAST_VISIBLE = 0.25
 """Lowest visible share of an object in the training set."""
@@ -82,6 +83,7 @@ def _write_clip(
     folder: Path, split: str, row: Row, root: Path, frames: list[int], truth: pa.Table, labels: Sequence[str]
 ) -> None:
     rows = truth.filter(pa.array(truth["key"].to_numpy(zero_copy_only=False) == row.key))
+    check_clip_start(root / row.video, row.start)
     times = [row.start + frame / row.frame_rate for frame in frames]
     for frame, image in zip(frames, read_frames(root / row.video, times), strict=True):
         panorama = image.permute(1, 2, 0).numpy()

@@ -6,7 +6,7 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import IO, NamedTuple
 
 from avssl.errors import InputError
 from avssl.regular_files import open_regular
@@ -64,22 +64,26 @@ def full_box(kind: bytes, body: bytes) -> Box:
     return Box(kind, bytes(4) + body)
 
 
-def places(file: BinaryIO) -> list[BoxPosition]:
+def places(file: IO[bytes]) -> list[BoxPosition]:
     """Top-level boxes of a file, up to its end or a truncation."""
-    file.seek(0, 2)
-    size, at, found = file.tell(), 0, []
+    return [place for place, _ in box_positions(file, 0, file.seek(0, 2))]
+
+
+def box_positions(file: IO[bytes], begin: int, size: int) -> Iterator[tuple[BoxPosition, int]]:
+    """Boxes between two positions of a file, each with the position of its body, up to the first invalid one."""
+    at = begin
     while at + 8 <= size:
         file.seek(at)
         head = file.read(16)
         length, kind = struct.unpack(">I4s", head[:8])
+        body = at + 8
         if length == 1 and len(head) == 16:
-            length = struct.unpack(">Q", head[8:])[0]
+            length, body = struct.unpack(">Q", head[8:])[0], at + 16
         end = size if length == 0 else at + length
-        if end < at + 8 or end > size:
-            break
-        found.append(BoxPosition(kind, at, end))
+        if end < body or end > size:
+            return
+        yield BoxPosition(kind, at, end), body
         at = end
-    return found
 
 
 def read_header(path: Path) -> Box | None:
@@ -109,6 +113,19 @@ def parse(data: bytes) -> Box:
         InputError: invalid box sizes.
     """
     return next(_boxes(data, b""))
+
+
+def parse_descriptions(data: bytes, handler: bytes) -> Box:
+    """Parse the body of an stsd box.
+
+    Args:
+        data: the body.
+        handler: type of the track: `vide` or `soun`.
+
+    Raises:
+        InputError: invalid box sizes.
+    """
+    return _box(b"stsd", data, handler)
 
 
 def _boxes(data: bytes, handler: bytes) -> Iterator[Box]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from xml.sax.saxutils import escape
 
@@ -30,11 +30,13 @@ class Ambisonics:
 
     order: int
     channel_map: tuple[int, ...]
-    """Ambisonic component (ACN) of each channel of the track."""
+    """Channel of each ambisonic component, in ACN order: 0 2 3 1 for W X Y Z; head-locked stereo follows."""
     ordering: str = "ACN"
     normalisation: str = "SN3D"
     head_locked: bool = False
     """Whether head-locked stereo follows the ambisonic channels."""
+    kind: int = 0
+    """Ambisonic type; the RFC defines 0, periphonic."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,7 @@ class Sphere:
     """Projection metadata of a video track."""
 
     projection: str
-    """equirectangular, cubemap, mesh, or empty."""
+    """equirectangular, cubemap, mesh, another box's code, or empty for stereo alone."""
     stereo: str = "mono"
     pose: tuple[float, float, float] = (0.0, 0.0, 0.0)
     """Yaw, pitch and roll in degrees."""
@@ -74,7 +76,7 @@ def read_spatial(path: Path | str) -> Spatial:
     if header is None:
         raise InputError(f"{path}: expected an mp4 or mov, it has no moov box")
     try:
-        audio_streams = [_ambisonics(box) for entry in entries(header) for box in entry.all(b"SA3D")]
+        audio_streams = [parse_ambisonics(box) for entry in entries(header) for box in entry.all(b"SA3D")]
         spheres = [sphere for track in header.all(b"trak") if (sphere := _sphere(track))]
     except struct.error as error:
         raise InputError(f"{path}: expected an mp4, its spatial metadata boxes are broken") from error
@@ -134,7 +136,12 @@ def _is_xml(box: Box) -> bool:
     return box.kind == b"uuid" and box.body[:16] == XML
 
 
-def _ambisonics(box: Box) -> Ambisonics:
+def parse_ambisonics(box: Box) -> Ambisonics:
+    """Content of an SA3D box.
+
+    Raises:
+        struct.error: a broken box.
+    """
     _, kind, order, ordering, normalisation, count = struct.unpack_from(">BBIBBI", box.body)
     channel_map = struct.unpack_from(f">{count}I", box.body, 12) if count <= len(box.body) else ()
     return Ambisonics(
@@ -143,32 +150,50 @@ def _ambisonics(box: Box) -> Ambisonics:
         "ACN" if ordering == 0 else f"ordering {ordering}",
         "SN3D" if normalisation == 0 else f"normalisation {normalisation}",
         bool(kind & 0x80),
+        kind & 0x7F,
     )
 
 
 def _sphere(track: Box) -> Sphere | None:
     xml = any(_is_xml(child) and b"equirectangular" in child.body for child in track.children)
-    for entry in (each for table in track.all(b"mdia", b"minf", b"stbl", b"stsd") for each in table.children):
-        stereo, sphere = entry.find(b"st3d"), entry.find(b"sv3d")
-        if sphere is not None:
-            return _described(sphere, stereo, xml)
+    for table in track.all(b"mdia", b"minf", b"stbl", b"stsd"):
+        for sphere in described_spheres(table):
+            return replace(sphere, xml=xml)
     return Sphere("equirectangular", xml=True) if xml else None
 
 
-def _described(sphere: Box, stereo: Box | None, xml: bool) -> Sphere:
+def described_spheres(table: Box) -> list[Sphere]:
+    """Spatial metadata of the sample descriptions of a video track (stsd) that have any.
+
+    Raises:
+        struct.error: a broken box.
+    """
+    boxes = [(entry.find(b"sv3d"), entry.find(b"st3d")) for entry in table.children]
+    return [_described(sphere, stereo) for sphere, stereo in boxes if sphere is not None or stereo is not None]
+
+
+def _described(sphere: Box | None, stereo: Box | None) -> Sphere:
     kind = stereo.body[4] if stereo is not None and len(stereo.body) > 4 else 0
+    described = _projected(sphere) if sphere is not None else Sphere("")
+    return replace(described, stereo=_STEREO[kind] if kind < len(_STEREO) else f"mode-{kind}")
+
+
+def _projected(sphere: Box) -> Sphere:
+    """Projection of an sv3d box; a kind of box that the RFC does not know is named."""
     source, pose, bounds = sphere.find(b"svhd"), sphere.find(b"proj", b"prhd"), sphere.find(b"proj", b"equi")
-    projection = sphere.find(b"proj")
-    kinds = (
-        [_PROJECTIONS[child.kind] for child in projection.children if child.kind in _PROJECTIONS] if projection else []
-    )
+    children = [child.kind for box in sphere.all(b"proj") for child in box.children if child.kind != b"prhd"]
+    kinds = [_PROJECTIONS.get(kind) or printable_kind(kind) for kind in children]
+    others = [kind for kind in kinds if kind != "equirectangular"]
     yaw, pitch, roll = struct.unpack_from(">3i", pose.body, 4) if pose else (0, 0, 0)
     top, bottom, left, right = struct.unpack_from(">4I", bounds.body, 4) if bounds else (0, 0, 0, 0)
     return Sphere(
-        kinds[0] if kinds else "",
-        _STEREO[kind] if kind < len(_STEREO) else f"stereo mode {kind}",
-        (yaw / 65536, pitch / 65536, roll / 65536),
-        (top / 2**32, bottom / 2**32, left / 2**32, right / 2**32),
-        source.body[4:].split(b"\0")[0].decode(errors="replace") if source else "",
-        xml,
+        projection=next(iter(others), "equirectangular" if kinds else "unnamed projection"),
+        pose=(yaw / 65536, pitch / 65536, roll / 65536),
+        bounds=(top / 2**32, bottom / 2**32, left / 2**32, right / 2**32),
+        source=source.body[4:].split(b"\0")[0].decode(errors="replace") if source else "",
     )
+
+
+def printable_kind(kind: bytes) -> str:
+    """Name of a projection by its four-character code."""
+    return f"projection {kind.decode('ascii', 'backslashreplace')!r}"

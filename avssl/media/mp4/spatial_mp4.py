@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator
 from heapq import merge
 from itertools import chain, islice
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import av
@@ -17,13 +16,13 @@ from av.video.stream import VideoStream
 from torch import Tensor
 
 from avssl.errors import InputError
-from avssl.io.atomic import replacing
+from avssl.io.atomic import replacing, scratch_folder
 from avssl.media.audio_encode import decode_time, encoded
 from avssl.media.container_cache import Opened, open_stream, reading
 from avssl.media.mp4.faststart import finish
 from avssl.media.mp4.isobmff import Box
 from avssl.media.mp4.metadata import clear_sphere, entries, mark_ambisonics, mark_sphere
-from avssl.media.streams import VideoReader
+from avssl.media.video_reader import VideoReader
 from avssl.media.video_writer import require_folder, write_video
 from avssl.media.write_errors import writing
 
@@ -87,8 +86,8 @@ def write_spatial_mp4(
         if _is_copied(source, header, COPIED[target.suffix.lower()]):
             _mux(target, part, source, header.stream, blocks, len(first), sample_rate, codec)
         else:
-            with writing(target), TemporaryDirectory(prefix=f".{target.stem}-", dir=target.parent) as folder:
-                video = Path(folder) / "video.mp4"
+            with writing(target), scratch_folder(target) as folder:
+                video = folder / "video.mp4"
                 _encode(video, header)
                 _mux(target, part, video, 0, blocks, len(first), sample_rate, codec)
         with writing(target):
@@ -119,8 +118,8 @@ def _encode(path: Path, images: VideoReader) -> None:
     """Re-encode the video as H.264, upright, with square pixels."""
     rate = images.frame_rate or 25.0
     times = np.arange(max(1, round(images.length() * rate))) / rate
-    size = (_even(images.height), _even(images.height * images.aspect))
-    frames = (np.rot90(frame, images.turns) for frame in images.frames(list(times), size))
+    height, width = images.size
+    frames = images.frames(list(times), (_even(height), _even(width)))
     write_video(path, frames, rate, gop=GOP, crf=CRF)
 
 

@@ -15,6 +15,7 @@ from avssl.synth.actions.performance import draw_clip, render_audio, render_fram
 from avssl.synth.actions.split_files import SPLITS, TREES, Name
 from avssl.synth.canvas.compositing import Canvas
 from avssl.synth.dataset_base import SyntheticDataset, even_sides, rendering_function, require
+from avssl.synth.intact_files import is_intact
 from avssl.synth.output_folder import output_folder
 from avssl.synth.rendering import rendered
 
@@ -107,7 +108,7 @@ class ActionVideos(SyntheticDataset):
         with output_folder(out, NAME, settings | asdict(self.form), tree.marks):
             names = self._names()
             jobs = [Job(out, layout, seed, name, self.form) for name in names]
-            missing = [job for job in jobs if not job.path.is_file()]
+            missing = [job for job in jobs if not is_intact(job.path)]
             rendered(render, missing, workers, progress, folders={job.path.parent for job in jobs})
             tree.write_lists(out, names)
         return out

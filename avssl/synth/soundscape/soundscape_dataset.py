@@ -11,6 +11,7 @@ from avssl.config import check_choice
 from avssl.config_fields import choice
 from avssl.io.atomic import write_text
 from avssl.synth.dataset_base import SyntheticDataset, rendering_function, require
+from avssl.synth.intact_files import is_intact
 from avssl.synth.output_folder import output_folder
 from avssl.synth.rendering import rendered
 from avssl.synth.soundscape.eigenscape_export import EigenScape, Tree
@@ -88,7 +89,7 @@ class Ambience(SyntheticDataset):
         jobs = [Job(out, tree, label, number) for number in numbers for label in labels]
         folders = {path.parent for job in jobs for path in job.paths}
         with output_folder(out, NAME, {"world": NAME, "version": VERSION} | tree.settings(), tree.marks):
-            missing = [job for job in jobs if not all(path.is_file() for path in job.paths)]
+            missing = [job for job in jobs if not all(map(is_intact, job.paths))]
             rendered(_record, missing, workers, progress, "recordings", folders)
             for name, text in tree.lists(labels, self.options.recordings).items():
                 (out / name).parent.mkdir(exist_ok=True)

@@ -14,6 +14,7 @@ from avssl.media.wav_writer import write_wav
 from avssl.spatial.binaural import to_binaural
 from avssl.synth.acoustics.binaural_render import field_filters
 from avssl.synth.canvas.compositing import Canvas
+from avssl.synth.intact_files import is_intact
 from avssl.synth.soundscape.eigenscape_classes import describe
 from avssl.synth.soundscape.eigenscape_export import Tree
 from avssl.synth.soundscape.tau_classes import AUDIO, SIGHTS
@@ -47,12 +48,12 @@ class Tau(Tree):
         """The clips of a place, one after the other."""
         paths = [out / name for name in self.files(label, number)]
         class_samplers, videos = paths[:SEGMENTS], paths[SEGMENTS:]
-        if not all(path.is_file() for path in class_samplers):
+        if not all(map(is_intact, class_samplers)):
             rendered = self._render_recording(label, number)
             for path, stretch in zip(class_samplers, np.array_split(rendered, SEGMENTS, axis=1), strict=True):
                 write_wav(path, [stretch], self.sample_rate, "PCM_24")
         for segment, path in enumerate(videos):
-            if not path.is_file():
+            if not is_intact(path):
                 self._film(path, label, number, segment)
 
     def _render_recording(self, label: str, number: int) -> np.ndarray:

@@ -11,7 +11,8 @@ Each entry is one stretch of one video, and one video may have several. Of an en
 - `video`, `audio`: paths, relative to the JSON file; without `audio` it is the video's own.
 - `label`: the kind of the source; scenes tell by it what is alike.
 - `start`, `end`: seconds from the video's beginning; without them all of it.
-- `boxes`: key frames in the order of time, each a `time` as above and left, top, right, bottom in 0..1 of the picture.
+- `boxes`: key frames in the order of time, each a `time` as above and left, top, right, bottom in 0..1 of the picture
+  as players show it, turned by its header.
   Between two key frames the edges move on straight lines; before the first and after the last the box stands still.
   Without boxes it is the whole picture.
 - `instance`: what a segmenter calls the source, where it knows other labels; it then looks for nothing else.

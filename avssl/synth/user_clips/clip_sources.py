@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 
 from avssl.errors import InputError
 from avssl.io.hashing import cached_sha256
-from avssl.media import MediaInfo, probe
+from avssl.media import probe
+from avssl.media.video_reader import VideoReader
 from avssl.synth.scene import Format
 from avssl.synth.sources.oscillators import Signal
 from avssl.synth.sources.source_pool import Appearance, Source, SourcePool
@@ -130,17 +132,17 @@ def load_clip_sources(out: Path, sources: Path, cutting: Cutting) -> Clips:
         OSError: they cannot be read.
     """
     cutting.check()
-    known: dict[Path, MediaInfo] = {}
-    stretches = tuple(part for each in read_annotations(sources) for part in _parts(sources, each, known))
+    length = cache(_seconds)
+    stretches = tuple(part for each in read_annotations(sources) for part in _parts(sources, each, length))
     files = sorted({path for each in stretches for path in (each.video, each.audio)})
     said = repr([(each.video.name, each.audio.name, *list(vars(each).values())[2:]) for each in stretches])
     digest = hashlib.sha256((said + "".join(map(cached_sha256, files))).encode()).hexdigest()[:16]
     return Clips(out / SOURCES, stretches, cutting, digest)
 
 
-def _parts(path: Path, whole: Annotation, known: dict[Path, MediaInfo]) -> list[Annotation]:
-    """Equal parts of a stretch, none longer than `LONGEST`."""
-    there = _seconds(whole, known)
+def _parts(path: Path, whole: Annotation, length: Callable[[Path, Path], float]) -> list[Annotation]:
+    """Equal parts of a stretch, none longer than `LONGEST`; `length`: seconds of a video and its audio."""
+    there = length(whole.video, whole.audio)
     end = min(whole.end, there)
     if end < whole.end - SLACK and whole.end != float("inf"):
         raise InputError(f"{path}: a stretch of {whole.video} ends at {whole.end} s, the video at {there:.2f} s")
@@ -152,14 +154,10 @@ def _parts(path: Path, whole: Annotation, known: dict[Path, MediaInfo]) -> list[
     return [Annotation(**fixed, start=edges[k], end=edges[k + 1]) for k in range(count)]
 
 
-def _seconds(stretch: Annotation, known: dict[Path, MediaInfo]) -> float:
-    """Length of the video, after a look at whether there is something to see and to hear."""
-    for path in (stretch.video, stretch.audio):
-        if path not in known:
-            known[path] = probe(path)
-    video = known[stretch.video].video
-    if video is None:
-        raise InputError(f"{stretch.video}: expected a video, it has no picture stream")
-    if not known[stretch.audio].audio_streams:
-        raise InputError(f"{stretch.audio}: expected audio, got a file without an audio stream")
-    return video.seconds or known[stretch.video].seconds
+def _seconds(video: Path, audio: Path) -> float:
+    """Length of the video, after a check that there are frames and audio."""
+    if not probe(video).videos:
+        raise InputError(f"{video}: expected a video, it has no picture stream")
+    if not probe(audio).audio_streams:
+        raise InputError(f"{audio}: expected audio, got a file without an audio stream")
+    return VideoReader(video).duration

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import zlib
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -18,8 +19,11 @@ from numpy.typing import NDArray
 from avssl.detection.backends.segmenter import Segmenter, chosen, load_segmenter
 from avssl.errors import InputError
 from avssl.io.atomic import replacing
+from avssl.io.process_pool import ordered_outcomes
 from avssl.io.progress import SECONDS_BETWEEN_LINES, ProgressBar
-from avssl.media import iterate_frames, probe, read_resampled
+from avssl.media import read_resampled
+from avssl.media.video_reader import VideoReader
+from avssl.synth.intact_files import is_intact
 from avssl.synth.sprites.drawing import SIDE
 from avssl.synth.user_clips.annotations import Annotation
 
@@ -87,15 +91,15 @@ def cut_all(
         InputError: a clip cannot be read, or the segmenter finds nothing in some.
         OSError: a cut-out cannot be written.
     """
-    waiting = [(stretch, path) for stretch, path in zip(stretches, paths, strict=True) if not path.is_file()]
+    waiting = [(stretch, path) for stretch, path in zip(stretches, paths, strict=True) if not is_intact(path)]
     if not waiting:
         return
     paths[0].parent.mkdir(parents=True, exist_ok=True)
     segmenter = load_segmenter(cutting.segmenter) if cutting.segmenter else None
     missed: list[Annotation] = []
     with ProgressBar("cut out", len(waiting), "sources", shown=progress, line_every=SECONDS_BETWEEN_LINES) as bar:
-        for stretch, path in waiting:
-            missed += [] if _cut(stretch, path, cutting.rate, sample_rate, segmenter) else [stretch]
+        for (stretch, _), found in _cuts(waiting, cutting.rate, sample_rate, segmenter):
+            missed += [] if found else [stretch]
             bar.advance()
     if missed:
         named = ", ".join(f"{each.video.name} {each.start:.1f}-{each.end:.1f} s" for each in missed[:5])
@@ -121,6 +125,24 @@ def read_cut_out(path: Path) -> CutOut:
     for each in found[:3]:
         each.setflags(write=False)
     return found._replace(rate=float(found.rate), seconds=float(found.seconds))
+
+
+def _cuts(
+    waiting: Sequence[tuple[Annotation, Path]], rate: float, sample_rate: int, segmenter: Segmenter | None
+) -> Iterator[tuple[tuple[Annotation, Path], bool]]:
+    """Write cut-outs, and yield whether each was found; in a process that a clip may kill, where there is no segmenter.
+
+    Raises:
+        InputError: a clip cannot be read, or killed the process.
+    """
+    if segmenter is not None:
+        yield from ((each, _cut(*each, rate, sample_rate, segmenter)) for each in waiting)
+        return
+    with closing(ordered_outcomes(lambda each: _cut(*each, rate, sample_rate, None), waiting, 1)) as results:
+        for each, found in results:
+            if isinstance(found, BaseException):
+                raise found
+            yield each, found
 
 
 def _cut(stretch: Annotation, path: Path, rate: float, sample_rate: int, segmenter: Segmenter | None) -> bool:
@@ -162,8 +184,9 @@ def _filled(shapes: Iterator[Shape | None]) -> Iterator[Shape]:
 
 def _shapes(stretch: Annotation, times: Sequence[float], segmenter: Segmenter | None) -> Iterator[Shape | None]:
     """The source at each instant; None where the segmenter does not find it."""
-    size = _size(stretch.video)
-    frames = iterate_frames(stretch.video, times, size)
+    video = VideoReader(stretch.video)
+    size = _size(video)
+    frames = video.frames(times, size)
     if segmenter is None:
         for time, frame in zip(times, frames, strict=True):
             yield square(frame, np.full(frame.shape[:2], 255, np.uint8), stretch.box(time))
@@ -205,12 +228,11 @@ def square(frame: NDArray[np.uint8], mask: NDArray[np.uint8], box: NDArray[np.fl
     return image, side / height
 
 
-def _size(video: Path) -> tuple[int, int]:
+def _size(video: VideoReader) -> tuple[int, int]:
     """Height and width of the decoded frames of a video."""
-    header = probe(video).video
-    assert header is not None, "clip_company has looked"
-    scale = min(1.0, LARGEST / max(header.width * header.aspect, header.height))
-    return max(2, round(header.height * scale)), max(2, round(header.width * header.aspect * scale))
+    scale = min(1.0, LARGEST / max(video.size))
+    height, width = (max(2, round(side * scale)) for side in video.size)
+    return height, width
 
 
 def _corners(size: tuple[int, int]) -> NDArray[np.float64]:

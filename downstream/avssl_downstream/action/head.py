@@ -18,9 +18,9 @@ from avssl.errors import InputError
 from avssl.head import Head
 from avssl.io.atomic import replacing
 from avssl.io.folder_lock import file_lock, locks_folder
+from avssl.io.interrupts import interrupt_on_signals
 from avssl.models.encoders import Encoders
 from avssl.runs.run_folder import add_metrics, write_config
-from avssl.train.signals import interrupt_on_sigterm
 from avssl_downstream.action.head_io import ActionClassifier, load_head
 from avssl_downstream.action.options import ActionOptions
 from avssl_downstream.action.predict import predict_actions
@@ -83,9 +83,9 @@ class Action(Head):
         Raises:
             InputError: invalid data, or a folder of another run.
             OSError: a file cannot be read or written.
-            SystemExit: code 0, after saving a checkpoint, on SIGTERM or Ctrl-C.
+            SystemExit: code 0, after saving a checkpoint, on SIGTERM, SIGHUP or Ctrl-C.
         """
-        with interrupt_on_sigterm():
+        with interrupt_on_signals():
             dataset = read_dataset(self.options)
             _log_dataset(dataset, folder)
             trainer = FoldTrainer(self.encoders, dataset, self.options, folder)
@@ -115,7 +115,7 @@ class Action(Head):
             raise InputError(f"{source}: action needs a fitted head; give its folder (--head)")
         paths, base = _videos(source), source if source.is_dir() else source.parent
         with (
-            interrupt_on_sigterm(),
+            interrupt_on_signals(),
             file_lock(target),
             replacing(target) as part,
             part.open("w", encoding="utf-8", newline="") as file,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,15 +13,17 @@ from torch import Tensor
 from avssl import __version__
 from avssl.config import FeatureConfig, ModelConfig, fill
 from avssl.datasets.dataset import Dataset
-from avssl.errors import InputError
+from avssl.errors import InputError, excerpt
 from avssl.io.atomic import replacing, write_text
 from avssl.io.format_version import read_format
 from avssl.io.tensor_files import load_tensors, read_tensors
 from avssl.models.encoders import Encoders
+from avssl.models.tower_factory import check_backbones
 from avssl.runs.run_folder import check_same
+from avssl.spatial.features import Features
 from avssl.train.checkpoint import LAST
 from avssl_downstream.action.options import ActionOptions
-from avssl_downstream.classification.probes import Classifier, classifier_from_state
+from avssl_downstream.classification.probes import Classifier, check_state, classifier_from_state
 
 CONFIG = "config.json"
 WEIGHTS = "action.safetensors"
@@ -112,13 +114,24 @@ def load_head(folder: Path, settings: Any) -> tuple[ActionClassifier, ActionOpti
     check_same(
         folder, asdict(fill(ActionOptions, config["options"], where=str(path))), asdict(options), INFERENCE_OPTIONS
     )
-    encoders = Encoders(
-        fill(ModelConfig, config["model"], where=str(path)), fill(FeatureConfig, config["features"], where=str(path))
-    )
     tensors = read_tensors(folder / WEIGHTS)
+    encoders = _build_encoders(config, tensors, folder)
     load_tensors(encoders.video, _under("video.", tensors), str(folder / WEIGHTS))
-    classifier = classifier_from_state(_under("classifier.", tensors))
-    return ActionClassifier(encoders.eval(), classifier, tuple(config["classes"])), options
+    classes, state = tuple(config["classes"]), _under("classifier.", tensors)
+    try:
+        check_state(state, encoders.video_width, len(classes))
+    except InputError as error:
+        raise InputError(f"{folder / WEIGHTS}: {error}") from error
+    return ActionClassifier(encoders.eval(), classifier_from_state(state), classes), options
+
+
+def _build_encoders(config: dict[str, Any], tensors: dict[str, Tensor], folder: Path) -> Encoders:
+    """Encoders with random weights; the audio tower, which a head does not use, is that of the preset."""
+    where = str(folder / CONFIG)
+    model = replace(fill(ModelConfig, config["model"], where=where), audio="")
+    features = fill(FeatureConfig, config["features"], where=where)
+    check_backbones(model, Features.count_maps(features), tensors, str(folder / WEIGHTS))
+    return Encoders(model, features)
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -126,6 +139,9 @@ def _read(path: Path) -> dict[str, Any]:
     missing = [name for name in ("classes", "options", "model", "features") if name not in config]
     if missing:
         raise InputError(f"{path}: expected the sections classes, options, model and features; {missing[0]} is missing")
+    classes = config["classes"]
+    if not isinstance(classes, list) or not classes or not all(isinstance(each, str) for each in classes):
+        raise InputError(f"{path}: expected a list of names as classes, got {excerpt(classes)}")
     return config
 
 

@@ -16,7 +16,7 @@ from avssl.datasets.layout import Layout, load_layout
 from avssl.embedding.dataset_cache import cached_dataset
 from avssl.embedding.duration_cache import cached_durations
 from avssl.errors import InputError
-from avssl.io.cache_folder import cache_folder
+from avssl.io.cache_folder import cache_folder, require_cache
 from avssl.io.folder_lock import folder_lock
 from avssl_downstream.action.options import AUTO, ActionOptions
 
@@ -103,5 +103,5 @@ def _synthetic_dataset_folder(options: ActionOptions) -> Path:
     out = cache_folder() / f"actions-{VERSION}-{layout}-{options.groups}groups-seed{options.synthetic_seed}"
     if load_layout(layout).matches(out):
         return out  # complete: lists are written last
-    with folder_lock(out, wait=True):  # another head may be rendering the same
+    with folder_lock(require_cache(out), wait=True):  # another head may be rendering the same
         return actions(out, layout, groups=options.groups, seed=options.synthetic_seed)

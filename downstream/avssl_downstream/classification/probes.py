@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from avssl.config import check_choice
-from avssl.errors import InputError
+from avssl.errors import InputError, excerpt
 from avssl_downstream.classification.options import CLASSIFIERS
 
 MAX_ITERATIONS = 2000
@@ -153,6 +153,42 @@ def make_classifier(name: str, seed: int = 0, *, C: float = 1.0, neighbours: int
 def classifier_from_state(state: Mapping[str, Tensor]) -> Classifier:
     """Classifier from the state of a fitted one."""
     return NearestNeighboursClassifier(state=state) if "rows" in state else LinearClassifier(state=state)
+
+
+def check_state(state: Mapping[str, Tensor], width: int, classes: int) -> None:
+    """Check the state of a fitted classifier from a file.
+
+    Args:
+        state: see `Classifier.state`.
+        width: embedding dimension.
+        classes: number of classes of the data set.
+
+    Raises:
+        InputError: tensors are missing, or of other shapes, types or ranges.
+    """
+    known, count = (len(state[name]) if name in state and state[name].ndim else 0 for name in ("known", "labels"))
+    expected: dict[str, tuple[int, ...]] = {"known": (known,), "mean": (width,), "scale": (width,)}
+    linear: dict[str, tuple[int, ...]] = {"weight": (known, width), "bias": (known,)}
+    expected |= {"rows": (count, width), "labels": (count,), "neighbours": ()} if "rows" in state else linear
+    shapes = {name: tuple(each.shape) for name, each in state.items()}
+    if shapes != expected:
+        raise InputError(f"expected a classifier of {expected}, got {excerpt(shapes)}")
+    for name, each in state.items():
+        whole = name in ("known", "labels", "neighbours")
+        if each.dtype != torch.int64 if whole else not (each.is_floating_point() and bool(each.isfinite().all())):
+            raise InputError(f"expected {'whole' if whole else 'finite real'} numbers as {name}, got {each.dtype}")
+    if not _are_distinct(state["known"], classes):
+        raise InputError(f"expected two or more of {classes} classes as known, got {excerpt(state['known'].tolist())}")
+    if "rows" in state and not (
+        1 <= int(state["neighbours"]) <= count and bool(torch.isin(state["labels"], state["known"]).all())
+    ):
+        raise InputError(f"expected 1 to {count} neighbours with known labels, got {int(state['neighbours'])}")
+
+
+def _are_distinct(known: Tensor, classes: int) -> bool:
+    """Whether they are two or more different class indices."""
+    found = sorted(set(known.tolist()))
+    return len(found) == len(known) >= 2 and found[0] >= 0 and found[-1] < classes
 
 
 def _finite(embeddings: Tensor) -> Tensor:

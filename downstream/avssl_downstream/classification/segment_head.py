@@ -16,11 +16,11 @@ from avssl.embedding.batch_inference import tower_of
 from avssl.errors import InputError
 from avssl.head import Head
 from avssl.io.folder_lock import locks_folder
+from avssl.io.interrupts import interrupt_on_signals
 from avssl.models.embedder import AudioEmbedder, Embedder
 from avssl.models.encoders import AudioEncoder, Encoders, VideoEncoder
 from avssl.models.geometry import resolved
 from avssl.runs.run_folder import add_metrics, write_config
-from avssl.train.signals import interrupt_on_sigterm
 from avssl_downstream.classification.cross_validation import Predictor, cross_validate, with_suffix
 from avssl_downstream.classification.feature_ablation import ablate, ablations
 from avssl_downstream.classification.logmel_baseline import logmel_statistics
@@ -87,12 +87,12 @@ class SegmentHead(Head):
         Raises:
             InputError: an invalid data set or file; see the layout.
             OSError: a file cannot be read or written.
-            SystemExit: code 0, after saving a checkpoint, on SIGTERM or Ctrl-C.
+            SystemExit: code 0, after saving a checkpoint, on SIGTERM, SIGHUP or Ctrl-C.
         """
         root = Path(self.options.root) if self.options.root else synthetic_dataset_folder(self.layout)
         dataset = self._read_dataset(root)
         report_missing_files(dataset, folder, "files")
-        with interrupt_on_sigterm():
+        with interrupt_on_signals():
             rows = {
                 name: cross_validate(dataset, predict, folder / name, self.options.seed)
                 for name, predict in self._rows(dataset, folder)

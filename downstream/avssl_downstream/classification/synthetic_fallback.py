@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from avssl.io.cache_folder import cache_folder
+from avssl.io.cache_folder import cache_folder, require_cache
 from avssl.io.folder_lock import folder_lock
 from avssl.synth.soundscape.soundscape_dataset import VERSION, ambience
 
@@ -16,8 +16,8 @@ def synthetic_dataset_folder(layout: str) -> Path:
     """Folder of the synthetic dataset in the layout `eigenscape` or `tau`, rendered on first use.
 
     Raises:
-        OSError: the cache cannot be written.
+        OutputError: the cache cannot be written.
     """
-    out = cache_folder() / f"ambience-{VERSION}-{layout}-order{ORDER}"
+    out = require_cache(cache_folder() / f"ambience-{VERSION}-{layout}-order{ORDER}")
     with folder_lock(out, wait=True):  # another head may be rendering the same
         return ambience(out, layout, order=ORDER)

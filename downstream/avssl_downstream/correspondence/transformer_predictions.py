@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from avssl.config_bounds import LARGEST
 from avssl.errors import InputError
 from avssl.io.tensor_files import load_tensors, read_tensors
 from avssl.models.cross_modal_transformer import CrossModalTransformer
@@ -31,6 +32,8 @@ def load_transformer(run: Path, encoders: Encoders) -> CrossModalTransformer:
         raise InputError(
             f"{path}: expected a transformer, got none; `avssl pretrain --recipe avsa/small-transformer` trains one"
         )
+    if depth > LARGEST[LAYER]:
+        raise InputError(f"{path}: expected a transformer of at most {LARGEST[LAYER]} layers, got {depth}")
     transformer = CrossModalTransformer(encoders.video_width, depth)
     load_tensors(transformer, state, str(path))
     return transformer.eval()

@@ -13,6 +13,7 @@ from torch import Tensor
 from avssl.datasets.manifest import Manifest, Row
 from avssl.errors import InputError
 from avssl.media import iterate_frames, read_resampled
+from avssl.media.clip_start import check_clip_start
 from avssl_downstream.spatialize.frame_features import FrameReader
 from avssl_downstream.spatialize.generator import Generator
 
@@ -39,6 +40,7 @@ def clip_frames(row: Row, manifest: Manifest) -> FrameReader:
     """Frame reader of a clip; timestamps count from the clip's beginning."""
 
     def read(times: Sequence[float], size: tuple[int, int]) -> Iterator[np.ndarray]:
+        check_clip_start(manifest.root / row.video, row.start)
         return iterate_frames(manifest.root / row.video, [row.start + time for time in times], size)
 
     return read

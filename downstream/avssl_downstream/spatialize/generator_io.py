@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from safetensors.torch import save_file
+from torch import Tensor
 
 from avssl import __version__
 from avssl.config import FeatureConfig, ModelConfig, fill
@@ -16,6 +17,7 @@ from avssl.io.atomic import replacing, write_text
 from avssl.io.format_version import read_format
 from avssl.io.tensor_files import load_tensors, read_tensors
 from avssl.models.encoders import Encoders
+from avssl.models.tower_factory import check_backbone_size
 from avssl.runs.reader import flat
 from avssl_downstream.spatialize.generator import Generator
 from avssl_downstream.spatialize.options import SpatializeOptions
@@ -74,14 +76,23 @@ def read_generator(folder: Path, settings: Any) -> tuple[Generator, SpatializeOp
     fitted = fill(SpatializeOptions, config["options"], where=str(path))
     options = fill(SpatializeOptions, config["options"], settings, where=str(path))
     _check_same(folder, fitted, options)
-    towers = config.get("encoders")
-    encoders = towers and Encoders(
-        fill(ModelConfig, towers["model"], where=str(path)), fill(FeatureConfig, towers["features"], where=str(path))
-    )
+    tensors = read_tensors(folder / WEIGHTS)
+    check_backbone_size(fitted.visual_branch, tensors, str(folder / WEIGHTS))
+    encoders = _build_encoders(config.get("encoders"), tensors, folder)
     own = {key: "" if key.endswith("weights") else value for key, value in fitted.generator_options.items()}
-    generator = build_generator(replace(fitted, visual_weights="", generator_options=own), encoders or None)
-    load_tensors(generator, read_tensors(folder / WEIGHTS), str(folder / WEIGHTS))
+    generator = build_generator(replace(fitted, visual_weights="", generator_options=own), encoders)
+    load_tensors(generator, tensors, str(folder / WEIGHTS))
     return generator.eval(), options
+
+
+def _build_encoders(towers: Any, tensors: dict[str, Tensor], folder: Path) -> Encoders | None:
+    """Encoders with random weights; the audio tower, which no generator uses, is that of the preset."""
+    if towers is None:
+        return None
+    where = str(folder / CONFIG)
+    model = replace(fill(ModelConfig, towers["model"], where=where), audio="")
+    check_backbone_size(model.video, tensors, str(folder / WEIGHTS))
+    return Encoders(model, fill(FeatureConfig, towers["features"], where=where))
 
 
 def _read_config(path: Path) -> dict[str, Any]:
@@ -89,7 +100,8 @@ def _read_config(path: Path) -> dict[str, Any]:
         raise InputError(f"{path.parent}: expected a fitted head ({CONFIG}, {WEIGHTS}), got a folder without {CONFIG}")
     config = read_format(path, FORMAT, VERSION, "a generator")
     towers = config.get("encoders")
-    if not isinstance(config.get("options"), dict) or not (towers is None or {"model", "features"} <= set(towers)):
+    described = towers is None or (isinstance(towers, dict) and {"model", "features"} <= towers.keys())
+    if not isinstance(config.get("options"), dict) or not described:
         raise InputError(f"{path}: expected sections options and encoders, got a missing or broken one")
     return config
 

@@ -12,12 +12,12 @@ from avssl.datasets.manifest import Manifest
 from avssl.errors import InputError
 from avssl.head import Head
 from avssl.io.folder_lock import locks_folder
+from avssl.io.interrupts import interrupt_on_signals
 from avssl.models.encoders import Encoders
 from avssl.models.runtime import single_process
 from avssl.runs.reader import CONFIG, check_format, read_config
 from avssl.runs.run_folder import FIGURES, add_metrics, check_same, write_config
 from avssl.train.checkpoint import LAST
-from avssl.train.signals import interrupt_on_sigterm
 from avssl_downstream.spatialize.apply import apply
 from avssl_downstream.spatialize.evaluate_generator import Evaluation
 from avssl_downstream.spatialize.evaluation_clips import spatial_prior
@@ -90,7 +90,7 @@ class Spatialize(Head):
         Raises:
             InputError: unusable data, or a folder of another run.
             OSError: a file cannot be read or written.
-            SystemExit: with code 0, after saving, on SIGTERM or Ctrl-C.
+            SystemExit: with code 0, after saving, on SIGTERM, SIGHUP or Ctrl-C.
         """
         check_folder(folder, self.options)
         generator = build_generator(self.options, self.encoders)
@@ -138,7 +138,7 @@ class Spatialize(Head):
         if self.generator is None:
             raise InputError(f"{source}: expected a fitted generator; name its folder (--head)")
         fabric = single_process(self.options.train.precision)
-        with interrupt_on_sigterm():
+        with interrupt_on_signals():
             apply(source, target, self.generator.to(fabric.device).eval(), self.options, fabric)
 
     def streaming(self, frames: FrameSource, sample_rate: int, batch: int = 1) -> StreamingSpatializer:
@@ -165,7 +165,7 @@ class Spatialize(Head):
         fabric = single_process(self.options.train.precision)
         (folder / FIGURES).mkdir(exist_ok=True)
         plots = ClipPlots(folder / FIGURES, generator, held_out)
-        with interrupt_on_sigterm():
+        with interrupt_on_signals():
             prior = spatial_prior(training, generator) if len(training) else None
             metrics = Evaluation(generator, prior, self.options, fabric).run(held_out, plots.add)
         return metrics | {

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import numpy as np
 from torch import Tensor
 
 from avssl.errors import InputError, MissingFileError
 from avssl.media.channel_layouts import infer_layout
 from avssl.media.projection_check import check_equirect, check_flat
-from avssl.media.streams import AudioReader, VideoReader
+from avssl.media.streams import AudioReader
+from avssl.media.video_reader import VideoReader
 from avssl_downstream.spatialize.frame_features import FrameFeatures, RecordedFrames
 from avssl_downstream.spatialize.generator import Generator
 from avssl_downstream.spatialize.options import SpatializeOptions
@@ -59,12 +59,7 @@ class InputMedia:
 
     def frame_features(self, generator: Generator) -> FrameFeatures:
         """Visual features of the file's frames, decoded when they are needed."""
-        return FrameFeatures(generator, RecordedFrames(generator, self._frames, self.video.length()))
-
-    def _frames(self, times: Sequence[float], size: tuple[int, int]) -> Iterator[np.ndarray]:
-        turns = self.video.turns
-        for frame in self.video.frames(times, size[::-1] if turns % 2 else size):
-            yield np.rot90(frame, turns)
+        return FrameFeatures(generator, RecordedFrames(generator, self.video.frames, self.video.length()))
 
 
 def _mono_mix(path: Path, audio: AudioReader, mix: str) -> Callable[[Tensor], Tensor]:
@@ -74,6 +69,9 @@ def _mono_mix(path: Path, audio: AudioReader, mix: str) -> Callable[[Tensor], Te
             f"{path}: expected mono or stereo audio, got {audio.channels} channels; set mix=mean, or mix=first (W "
             "of ambisonics)"
         )
+    if mix == "first" and audio.mark is not None:
+        field = _first_order(path, audio)
+        return lambda block: field(block)[:1]
     first = mix == "first" or audio.channels == 1
     return lambda block: block[:1] if first else block.mean(0, keepdim=True)
 
@@ -81,7 +79,7 @@ def _mono_mix(path: Path, audio: AudioReader, mix: str) -> Callable[[Tensor], Te
 def _first_order(path: Path, audio: AudioReader) -> Callable[[Tensor], Tensor]:
     """The function from all channels of a file to ambiX W, Y, Z, X."""
     try:
-        return infer_layout(audio.channels, audio.codec).to_ambix
+        return infer_layout(audio.channels, audio.codec, audio.mark).to_ambix
     except InputError as error:
         expected = str(error).partition(";")[0]  # what follows is advice for `prepare`
         raise InputError(f"{path}: {expected}") from error

@@ -93,7 +93,7 @@ def train(
 
     Raises:
         InputError: see `fit`.
-        SystemExit: with code 0, after saving, on SIGTERM or Ctrl-C.
+        SystemExit: with code 0, after saving, on SIGTERM, SIGHUP or Ctrl-C.
     """
     extra = round(options.batch * (options.augment_share if len(training) else 1.0)) if len(further) else 0
     counts = ((training, options.batch - extra), (further, extra))

@@ -13,12 +13,15 @@ import psutil
 import pytest
 import soundfile
 import torch
+from av.video.stream import VideoStream
 
 from avssl.config import DataConfig
-from avssl.data import worker_loader
+from avssl.data import loader
 from avssl.data.loader import Batches, read_clip
 from avssl.datasets.manifest import Row, read_manifest, write_manifest
-from avssl.media import write_audio, write_video
+from avssl.errors import InputError
+from avssl.io import loader_process
+from avssl.media import video_decode, write_audio, write_video
 from avssl.spatial.resample import resample
 
 CONFIG = DataConfig(seconds=0.5, frames=4, frame_rate=8.0, batch=6, workers=0)
@@ -217,6 +220,25 @@ def test_a_broken_file_is_one_line_with_its_path(tmp_path, manifest, workers):
     assert not children()
 
 
+def test_a_file_that_kills_its_loader_process_is_named_in_one_line(tmp_path, manifest, monkeypatch):
+    read = loader.read_frames
+
+    def poisoned(path, times):
+        video_decode.borrow(path, VideoStream)  # opened as by the reader that crashes
+        if path.name == "5.mp4":
+            os.kill(os.getpid(), signal.SIGSEGV)
+        return read(path, times)
+
+    monkeypatch.setattr(loader, "read_frames", poisoned)
+    with pytest.raises(
+        InputError, match=r"^\S*/5\.mp4: its worker process died, twice \(Segmentation fault\)"
+    ) as error:
+        list(batches(manifest, 2).between(0, 3))
+    assert "\n" not in str(error.value)
+    del error
+    assert not children()
+
+
 @pytest.mark.parametrize("workers", [0, 2])
 def test_a_file_gone_since_is_named(tmp_path, manifest, workers):
     with pytest.raises(FileNotFoundError, match="0.wav: expected"):
@@ -249,7 +271,7 @@ def test_processes_end_with_the_iterator(manifest):
 
 def test_a_small_shared_memory_is_left_alone(manifest, monkeypatch):
     expected = list(batches(manifest).between(0, 3))
-    monkeypatch.setattr(worker_loader, "ROOMY", 2**60)
+    monkeypatch.setattr(loader_process, "ROOMY", 2**60)
     found = list(batches(manifest, 2).between(0, 3))
     assert all(same(one, two) for one, two in zip(expected, found, strict=True))
     assert not found[0]["frames"].is_shared()

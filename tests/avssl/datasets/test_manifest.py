@@ -1,6 +1,5 @@
 import dataclasses
 import math
-from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -62,8 +61,8 @@ def test_a_parquet_of_another_hand_may_leave_unknowns_empty(folder):
 def test_nothing_half_written_is_left(folder, monkeypatch):
     write_manifest(folder / "manifest.parquet", [row("old")])
 
-    def full(table, path):
-        Path(path).write_bytes(b"PAR1 half")
+    def full(table, file):
+        file.write(b"PAR1 half")
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(pq, "write_table", full)

@@ -1,6 +1,7 @@
 """`avssl prepare` stopped, started again, killed, and out of space."""
 
 import errno
+import json
 import os
 import signal
 import subprocess
@@ -82,6 +83,17 @@ def test_a_journal_gone_bad_costs_its_clips_only(folders, line):
     entries = (out / ENTRIES).read_bytes().splitlines(keepends=True)
     (out / ENTRIES).write_bytes(entries[0] + line + b"\n" + next(each for each in entries if b'"key": "b"' in each))
     assert counts(again(folders)) == (1, 0, 1)
+
+
+@pytest.mark.parametrize("change", [{"seconds": "long"}, {"width": 2.5}, {"key": 7}, {"azimuth": None}, {"start": [0]}])
+def test_a_row_of_the_journal_with_values_of_other_types_is_prepared_again(folders, change):
+    assert counts(again(folders)) == (2, 0, 0)
+    path = folders[1] / ENTRIES
+    header, *lines = map(json.loads, path.read_text().splitlines())
+    lines[0]["row"] |= change
+    path.write_text("".join(json.dumps(line) + "\n" for line in (header, *lines)))
+    assert counts(again(folders)) == (1, 0, 1)
+    assert {row.key for row in read_manifest(folders[1])} == {"a", "b"}
 
 
 def test_a_folder_belongs_to_one_choice_of_options(folders):

@@ -158,6 +158,9 @@ def header(shape, projection, stereo):
         ((1536, 1024), "cubemap", "", "the header says cubemap"),
         ((3840, 1920), "fisheye", "", "the header says fisheye"),
         ((3840, 1920), "equirectangular", "top-bottom", "the header says top-bottom stereo"),
+        ((3840, 960), "equirectangular", "", "perhaps side-by-side stereo"),
+        ((1440, 1440), "equirectangular", "", "perhaps top-bottom stereo"),
+        ((160, 320), "equirectangular", "", "perhaps turned by the display rotation of the header"),
     ],
 )
 def test_frames_that_are_no_world_are_refused(shape, projection, stereo, why):

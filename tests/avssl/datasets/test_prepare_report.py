@@ -7,7 +7,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from avssl.datasets.manifest import Row
-from avssl.datasets.prepare_report import Failure, PrepareReport, printable
+from avssl.datasets.prepare_report import Failure, PrepareReport
+from avssl.printable_text import printable
 
 
 def row(key, **facts):

@@ -218,7 +218,7 @@ def test_an_openvino_folder_of_another_name_or_without_its_notes_is_told_what_to
         ({"labels": []}, "expected 1 to 10000 labels, got []"),
         ({"side": "large"}, "expected an input size of 1 to 8192 pixels, got large"),
         ({"side": 10**9}, "expected an input size of 1 to 8192 pixels, got 1000000000"),
-        ({"labels": ["x" * 201]}, "expected labels 0 to 0 of 200 letters at most"),
+        ({"labels": ["x" * 201]}, "expected labels 0 to 0 of 200 printable letters at most"),
         ({"views": "all"}, "viewports or equirect as views"),
         ({"architecture": "../yolo11n.yaml"}, "expected an architecture of ultralytics"),
         ({"architecture": "yolo99n.yaml"}, "ships no detector 'yolo99n.yaml'"),

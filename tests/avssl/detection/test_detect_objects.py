@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import signal
 
 import cv2
 import numpy as np
@@ -13,10 +14,12 @@ import torch
 
 from avssl.datasets.manifest import Row, write_manifest
 from avssl.detection import detect_objects as passing
+from avssl.detection import prefetch
 from avssl.detection.backends import Detections, Detector
 from avssl.detection.detect_objects import detect_objects
 from avssl.detection.object_index import read_objects, read_settings
 from avssl.detection.prefetch import detection_times
+from avssl.errors import InputError
 from avssl.media import write_video
 from avssl.spatial.ambisonics import angle_between
 
@@ -352,3 +355,38 @@ def test_memory_stays_flat_over_a_thousand_clips(tmp_path, toy, monkeypatch):
     path = detect_objects(tmp_path, "toy", rate=1.0, progress=False)
     assert len(pq.read_table(path)) == len(sizes) == 1000
     assert max(sizes[-100:]) - max(sizes[100:200]) < 16 * 2**20
+
+
+def test_a_clip_that_cannot_be_read_or_kills_its_process_costs_itself_alone(dataset, toy, monkeypatch):
+    (dataset / "late.mp4").write_bytes(b"no video")
+    read = prefetch.iterate_frames
+
+    def poisoned(path, *rest):
+        if path.name == "empty.mp4":
+            os.kill(os.getpid(), signal.SIGKILL)
+        return read(path, *rest)
+
+    monkeypatch.setattr(prefetch, "iterate_frames", poisoned)
+    failed = {}
+    path = detect_objects(
+        dataset, "toy", progress=False, on_error=lambda row, error: failed.setdefault(row.key, str(error))
+    )
+    assert failed.keys() == {"late", "empty"}
+    assert "late.mp4: expected video" in failed["late"]
+    assert failed["empty"] == "its worker process died, twice (Killed): a crash, or want of memory"
+    assert read_settings(path)[1].keys() == {"fixed"}
+    assert {each["key"] for each in pq.read_table(path).to_pylist()} == {"fixed"}
+    monkeypatch.setattr(prefetch, "iterate_frames", read)
+    detect_objects(dataset, "toy", progress=False, on_error=lambda row, error: failed.pop(row.key))
+    assert failed.keys() == {"empty"}  # `late` failed again
+    assert read_settings(path)[1].keys() == {"fixed", "empty"}
+
+
+def test_clips_none_of_which_can_be_read_leave_no_file(dataset, toy):
+    for name in ("fixed", "late", "empty"):
+        (dataset / f"{name}.mp4").write_bytes(b"no video")
+    with pytest.raises(InputError, match="not written, none of the 3 clips can be read"):
+        detect_objects(dataset, "toy", progress=False, on_error=lambda row, error: None)
+    with pytest.raises(InputError, match=r"fixed\.mp4: expected video"):
+        detect_objects(dataset, "toy", progress=False)
+    assert not list(dataset.glob("objects*"))

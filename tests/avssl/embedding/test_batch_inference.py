@@ -1,3 +1,5 @@
+from copy import deepcopy
+
 import numpy as np
 import pytest
 import torch
@@ -125,3 +127,22 @@ def test_broken_files_are_told_of_and_left_out(encoders, waveforms, tmp_path, wo
     assert "no.wav" in told["c"]
     with pytest.raises(ValueError, match="broken.wav"):
         list(embed(encoders.audio, sources, READING, **EXACT | {"workers": workers}))
+
+
+def test_embeddings_that_overflow_are_an_error_of_their_file_not_a_row_of_nan(encoders, tmp_path):
+    """Weights may be finite and still too large, for loud audio first."""
+    spoiled = deepcopy(encoders.audio)
+    spoiled.tower.forward = lambda features: (
+        torch.full((len(features), spoiled.width), 3e38) * (features.amax() > 10) * 2
+    )
+    spoiled.features.forward = lambda audio: audio.abs().amax((-1, -2), keepdim=True)[:, None] * 1000
+    for name, level in (("quiet", 1e-3), ("loud", 0.9)):
+        write_audio(tmp_path / f"{name}.wav", torch.full((4, 16000), level), 16000)
+    sources = [Source(name, tmp_path / f"{name}.wav", (0.0,)) for name in ("quiet", "loud")]
+    failures = {}
+    alone = [list(embed(spoiled, [each], READING, **EXACT, on_error=lambda s, e: failures.update({s.key: str(e)})))
+             for each in sources]  # fmt: skip
+    assert [len(each) for each in alone] == [1, 0]
+    assert "expected finite embeddings, got NaN or infinity" in failures["loud"]
+    with pytest.raises(ValueError, match="expected finite embeddings"):
+        list(embed(spoiled, sources[1:], READING, **EXACT))

@@ -3,6 +3,7 @@ import os
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 import avssl.embedding.batch_inference
 from avssl.config import FeatureConfig, ModelConfig
@@ -15,6 +16,7 @@ from avssl.embedding.cache import cached_embeddings, iterate_cached_embeddings
 from avssl.embedding.dataset_cache import cached_dataset
 from avssl.embedding.duration_cache import cached_durations
 from avssl.errors import InputError
+from avssl.io import cache_folder
 from avssl.media import write_audio, write_video
 from avssl.models.encoders import Encoders
 
@@ -163,7 +165,7 @@ def test_the_iterator_gives_embeddings_and_continues_where_it_was_closed(encoder
 
 def test_what_waits_to_be_written_is_bounded(tmp_path, monkeypatch):
     monkeypatch.setattr(tensor_shards, "NUMBERS_IN_MEMORY", 10)
-    with tensor_shards.TensorShards(tmp_path / "cache") as shards:
+    with tensor_shards.TensorShards(tmp_path / "cache", 3) as shards:
         for number in range(5):
             shards.add(str(number), torch.full((2, 3), float(number)))
             assert len(shards._waiting) < 2
@@ -177,6 +179,63 @@ def test_a_broken_shard_is_computed_again(keep, sources, computed, tmp_path):
     shard.write_bytes(shard.read_bytes()[:100])
     assert all(torch.equal(one, two) for one, two in zip(first, keep(sources), strict=True))
     assert len(computed) == 2
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (lambda each: torch.zeros(2, 7), "float32 embeddings of width 256, got ('F32', 7)"),
+        (lambda each: each.half(), "got ('F16', 256)"),
+        (lambda each: each[0], "got ('F32',)"),
+        (lambda each: each[:1], "expected 2 finite embeddings"),
+        (lambda each: each.index_fill(1, torch.tensor([3]), torch.nan), "some NaN or infinite"),
+    ],
+)
+@pytest.mark.parametrize("way", ["list", "iterator"])
+def test_shards_of_something_else_are_computed_again_with_a_warning(
+    encoders, keep, sources, computed, tmp_path, caplog, spoil, words, way
+):
+    expected = keep(sources)
+    (path,) = (tmp_path / "cache").rglob("*.safetensors")
+    save_file({key: spoil(each).contiguous() for key, each in load_file(path).items()}, path)
+    how = {"folder": tmp_path / "cache", "workers": 0, "precision": "32-true"}
+    if way == "list":
+        found = keep(sources)
+    else:
+        found = [each for _, each in iterate_cached_embeddings(encoders.audio, sources, READING, **how)]
+    for one, two in zip(expected, found, strict=True):
+        torch.testing.assert_close(two, one, rtol=1e-5, atol=1e-6)  # of other batches
+    assert words in caplog.text
+    assert [key for call in computed[1:] for key in call] == ["0", "1", "2", "3"]
+    caplog.clear()
+    keep(sources)
+    assert [key for call in computed[1:] for key in call] == ["0", "1", "2", "3"]  # stored again
+    assert not caplog.text
+
+
+def test_a_cache_that_cannot_be_written_is_a_warning_and_the_results_are_the_same(
+    keep, encoders, sources, tmp_path, caplog, monkeypatch
+):
+    expected = keep(sources)
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("AVSSL_CACHE", str(tmp_path / "file"))
+    monkeypatch.setattr(cache_folder, "_warned", False)
+    found = list(iterate_cached_embeddings(encoders.audio, sources, READING, workers=0, precision="32-true"))
+    assert all(torch.equal(one, two) for one, (_, two) in zip(expected, found, strict=True))
+    paths = [source.path for source in sources]
+    assert cached_durations(paths, "audio", workers=0) == [1.0] * 4
+    (record,) = caplog.records
+    assert "Not a directory: nothing is cached beyond this command; AVSSL_CACHE names another" in record.getMessage()
+
+
+@pytest.mark.parametrize("lie", ["NaN", "-3", "Infinity", '"long"', "[1]"])
+def test_cached_durations_that_are_none_are_measured_again(tmp_path, lie):
+    write_audio(tmp_path / "a.wav", torch.rand(1, RATE) - 0.5, RATE)
+    how = {"folder": tmp_path / "cache", "workers": 0}
+    assert cached_durations([tmp_path / "a.wav"], "audio", **how) == [1.0]
+    file = tmp_path / "cache" / "durations.jsonl"
+    file.write_bytes(b"\xff\n" + file.read_bytes().replace(b"1.0]", lie.encode() + b"]"))
+    assert cached_durations([tmp_path / "a.wav"], "audio", **how) == [1.0]
 
 
 def test_durations_are_those_of_the_stream_and_measured_once(tmp_path):

@@ -1,9 +1,11 @@
+import os
 import platform
 import subprocess
 import sys
 
 import pytest
 
+from avssl.errors import InputError
 from avssl.io.atomic import replacing, sweep, write_text
 
 
@@ -43,3 +45,24 @@ def test_names_with_signs_of_patterns_are_only_themselves(tmp_path, dead):
     other = left_by(dead, tmp_path, "ab")
     write_text(tmp_path / "[ab]*.txt", "whole")
     assert other.exists()
+
+
+@pytest.mark.parametrize("kind", ["pipe", "device"])
+def test_a_pipe_or_device_is_never_replaced_by_a_file(tmp_path, kind):
+    path = tmp_path / "out.json"
+    if kind == "pipe":
+        os.mkfifo(path)
+    else:
+        path.symlink_to("/dev/null")
+    with pytest.raises(InputError, match="expected an output in a regular file, got a"):
+        write_text(path, "{}")
+    assert not path.is_file()
+    assert [each.name for each in tmp_path.iterdir()] == ["out.json"]
+
+
+@pytest.mark.parametrize("name", ["x" * 250 + ".json", "\u4e2d" * 83 + ".json", "y" * 121 + ".json"])
+def test_a_file_with_the_longest_name_is_written(tmp_path, name):
+    write_text(tmp_path / name, "first")
+    write_text(tmp_path / name, "second")
+    assert (tmp_path / name).read_text() == "second"
+    assert [each.name for each in tmp_path.iterdir()] == [name]

@@ -34,7 +34,7 @@ def spatial_mp4(path):
 
 
 def shards(path):
-    with TensorShards(path) as found:
+    with TensorShards(path, 3) as found:
         found.add("a", torch.zeros(2))
 
 

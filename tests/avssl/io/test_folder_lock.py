@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
@@ -176,6 +177,8 @@ def test_a_place_that_cannot_be_written_is_one_line_with_its_path(tmp_path):
     (tmp_path / NAME).mkdir()
     with pytest.raises(OSError, match=f"^{tmp_path}: cannot be written: .*Is a directory$"):
         entered(tmp_path)
+    with pytest.raises(OSError, match="^/proc/a.npz: cannot be written: "), file_lock(Path("/proc/a.npz")):
+        pass
     (tmp_path / "file").touch()
     with pytest.raises(ValueError, match="file: expected a folder to write to, this is a file"):
         entered(tmp_path / "file")

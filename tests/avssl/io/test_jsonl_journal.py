@@ -1,8 +1,10 @@
 import json
+import os
 
 import pytest
 
-from avssl.io.jsonl_journal import JsonlJournal, read_journal_settings
+from avssl.errors import InputError
+from avssl.io.jsonl_journal import MAX_JOURNAL, JsonlJournal, read_journal
 
 SETTINGS = {"rate": 2.0, "size": (64, 32)}
 
@@ -31,7 +33,7 @@ def values(path, settings=SETTINGS):
 def test_the_last_line_of_a_key_counts(path):
     assert values(path) == {"a": 2, "b": 1}
     assert json.loads(path.read_text().splitlines()[0]) == {"settings": {"rate": 2.0, "size": [64, 32]}}
-    assert read_journal_settings(path) == {"rate": 2.0, "size": [64, 32]}
+    assert read_journal(path, dict)[0] == {"rate": 2.0, "size": [64, 32]}
 
 
 def test_every_cut_keeps_whole_lines_and_goes_on(path):
@@ -58,7 +60,7 @@ def test_lines_of_another_kind_are_passed_over(path, line):
 @pytest.mark.parametrize("header", [b"", b"{", b"[]", b'{"settings": 1}', b"\xff"])
 def test_a_journal_without_a_header_is_begun_anew(path, header):
     path.write_bytes(header + b'\n{"key": "b", "value": 1}\n')
-    assert read_journal_settings(path) is None
+    assert read_journal(path, dict)[0] is None
     with opened(path) as journal:
         assert not journal.entries
         journal.add({"key": "c", "value": 3})
@@ -88,4 +90,28 @@ def test_without_entries_it_belongs_to_nobody_and_goes(tmp_path):
     (tmp_path / "a.jsonl").write_text('{"settings": {"rate": 9}}\n')  # of a run that was killed
     with opened(tmp_path / "a.jsonl") as journal:
         journal.add({"key": "a", "value": 1})
-    assert read_journal_settings(tmp_path / "a.jsonl")["rate"] == 2.0
+    assert read_journal(tmp_path / "a.jsonl", dict)[0]["rate"] == 2.0
+
+
+def test_a_journal_that_is_no_file_is_named_without_a_wait(tmp_path):
+    os.mkfifo(tmp_path / "a.jsonl")
+    for use in (lambda: opened(tmp_path / "a.jsonl").__enter__(), lambda: read_journal(tmp_path / "a.jsonl", parsed)):
+        with pytest.raises(InputError, match=r"a\.jsonl: expected a journal in a regular file, got a named pipe"):
+            use()
+
+
+def test_a_journal_over_the_bound_is_refused_unread(tmp_path):
+    with (tmp_path / "a.jsonl").open("wb") as file:
+        file.truncate(MAX_JOURNAL + 1)
+    for use in (lambda: opened(tmp_path / "a.jsonl").__enter__(), lambda: read_journal(tmp_path / "a.jsonl", parsed)):
+        with pytest.raises(InputError, match=r"a\.jsonl: expected a journal of 1024 MiB at most, got 1024\.0 MiB"):
+            use()
+
+
+@pytest.mark.parametrize(
+    "line", ["[" * 100_000, '{"key": []}', '{"key": "b", "value": []}', '{"key": "b", "value": NaN}']
+)
+def test_lines_that_are_no_entries_are_passed_over(path, line):
+    with path.open("a") as file:
+        file.write(line + "\n")
+    assert values(path) == {"a": 2, "b": 1}

@@ -87,6 +87,13 @@ def test_invalid_inputs_raise_one_line_errors(scene):
 
 
 @pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="no folder that even root may not write to")
+def test_sound_at_a_rate_that_aac_lacks_is_refused_by_its_name(scene):
+    write_audio(scene / "odd.wav", torch.zeros(4, 21952), 21952)
+    with pytest.raises(ValueError, match=rf"^{scene / 'odd.wav'}: expected a sample rate of AAC .*, got 21952 Hz"):
+        write_energy_video(scene / "out.mp4", scene / "grey.mp4", scene / "odd.wav", progress=False)
+    assert not (scene / "out.mp4").exists()
+
+
 def test_unwritable_folder_error_names_the_target(scene):
     with pytest.raises(OSError, match=r"^/proc/self/out\.mp4: its folder cannot be written"):
         write_energy_video("/proc/self/out.mp4", scene / "grey.mp4", scene / "field.wav", progress=False)

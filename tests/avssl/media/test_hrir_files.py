@@ -42,41 +42,6 @@ def _read(path):
         return read_hrirs(path)
 
 
-@pytest.fixture
-def sofa(tmp_path):
-    """A small SOFA file of four directions; arguments replace variables, `None` omits them."""
-
-    def write(attrs=None, name="head.sofa", **variables):
-        path = tmp_path / name
-        azimuth = np.array([0.0, 90.0, 180.0, 270.0])
-        impulses = np.zeros((4, 2, 32))
-        impulses[:, 0, 5], impulses[:, 1, 5] = [1, 2, 1, 0.5], [1, 0.5, 1, 2]
-        content = {
-            "Data.IR": impulses,
-            "Data.SamplingRate": np.array([48000.0]),
-            "Data.Delay": np.zeros((1, 2)),
-            "SourcePosition": np.stack([azimuth, np.zeros(4), np.ones(4)], 1),
-            "ReceiverPosition": np.array([[[0], [0.09], [0]], [[0], [-0.09], [0]]]),
-            "ListenerPosition": np.zeros((1, 3)),
-            "ListenerView": np.array([[1.0, 0, 0]]),
-            "ListenerUp": np.array([[0, 0, 1.0]]),
-        } | variables
-        types = {"SourcePosition": "spherical"} | dict.fromkeys(
-            ("ReceiverPosition", "ListenerPosition", "ListenerView"), "cartesian"
-        )
-        with h5py.File(path, "w") as file:
-            known = {"Conventions": "SOFA", "SOFAConventions": "SimpleFreeFieldHRIR", "DataType": "FIR"}
-            for key, value in (known | (attrs or {})).items():
-                file.attrs[key] = value
-            for key, value in content.items():
-                if value is not None:
-                    values, kind = value if isinstance(value, tuple) else (value, types.get(key, ""))
-                    file.create_dataset(key, data=values).attrs["Type"] = kind
-        return path
-
-    return write
-
-
 def _ears(hrirs, degrees):
     """Level difference in dB and time difference in microseconds, left over right and left ahead, below 5 kHz."""
     response = hrirs.interpolator.responses(torch.tensor([math.radians(degrees)]), torch.zeros(1))[0].double()
@@ -260,14 +225,6 @@ def test_invalid_two_ear_sets_raise_one_line_errors(sofa, attrs, variables, mess
     assert "\n" not in str(error.value)
 
 
-def test_a_variable_that_claims_terabytes_is_refused_unread(sofa):
-    path = sofa(**{"Data.IR": None})
-    with h5py.File(path, "a") as file:
-        file.create_dataset("Data.IR", shape=(1 << 30, 2, 1 << 10), dtype="f8", chunks=(1, 2, 1 << 10))
-    with pytest.raises(ValueError, match="expected 40000000 values of Data.IR at most"):
-        read_hrirs(path)
-
-
 def test_corrupt_files_raise_one_line_errors_with_path(media, tmp_path):
     whole = media(KEMAR).read_bytes()
     spoiled = tmp_path / "spoiled.sofa"
@@ -333,6 +290,14 @@ def test_names_of_sadie_ii_have_decimal_commas(written):
 def test_corrupt_wav_error_names_the_path(tmp_path):
     (tmp_path / "azi_0_ele_0.wav").write_bytes(b"RIFF no more")
     with pytest.raises(ValueError, match="azi_0_ele_0"):
+        read_hrirs(tmp_path)
+
+
+def test_a_response_cut_short_is_no_shorter_response(tmp_path):
+    soundfile.write(tmp_path / "azi_0_ele_0.wav", np.ones((4096, 2)) / 2, 48000)
+    data = (tmp_path / "azi_0_ele_0.wav").read_bytes()
+    (tmp_path / "azi_0_ele_0.wav").write_bytes(data[: len(data) // 2])
+    with pytest.raises(ValueError, match=r"azi_0_ele_0.wav: expected \d+ bytes of sound, the file breaks off"):
         read_hrirs(tmp_path)
 
 

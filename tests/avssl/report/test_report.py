@@ -245,3 +245,11 @@ def test_reports_written_into_one_document_at_once_all_stay(folders, tmp_path):
         written = list(threads.map(lambda name: report(folders, into=document, part=name), names))
     assert document.read_text().count(written[0].strip()) == len(names)
     assert {path.name for path in tmp_path.iterdir()} == {"RESULTS.md", "runs"}
+
+
+def test_a_run_whose_name_is_not_utf8_is_reported(scored, tmp_path):
+    [run] = scored("plain", PLAIN[:1])
+    odd = run.rename(run.with_name("caf\udce9"))
+    out = tmp_path / "out\udcff"
+    report([odd], out)
+    assert "caf\\xe9" in (out / "runs.csv").read_text(encoding="utf-8")

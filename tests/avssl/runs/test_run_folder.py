@@ -1,9 +1,11 @@
 import json
+import resource
 from dataclasses import replace
 
 import pytest
 
 from avssl.config import OptimConfig, RunConfig, TrainConfig, fill
+from avssl.errors import InputError, OutputError
 from avssl.recipe_files import read_recipe
 from avssl.runs import run_folder
 
@@ -69,6 +71,20 @@ def test_a_run_of_another_format_is_one_line_that_says_so(tmp_path, line, messag
         run_folder.check_config(tmp_path, CONFIG)
 
 
+def test_metrics_on_a_full_disk_are_one_line_and_those_before_stay(tmp_path):
+    """A limit of the file size, as `ulimit -f`, fails as a full disk does."""
+    run_folder.add_metrics(tmp_path, {"loss": 1})
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (8, before[1]))
+    try:
+        with pytest.raises(OutputError, match=f"^{tmp_path}/metrics.json: cannot be written: .*File too large$"):
+            run_folder.add_metrics(tmp_path, {"loss": 2})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert run_folder.read_metrics(tmp_path) == {"loss": 1}
+    assert [path.name for path in tmp_path.iterdir()] == ["metrics.json"]
+
+
 def test_metrics_are_added_to(tmp_path):
     run_folder.add_metrics(tmp_path, {"loss": 1, "steps": 10})
     assert run_folder.add_metrics(tmp_path, {"loss": 0.5}) == {"loss": 0.5, "steps": 10.0}
@@ -91,3 +107,10 @@ def test_a_spoiled_record_of_starts_is_named(tmp_path, spoiled):
     (tmp_path / "environment.json").write_text(spoiled)
     with pytest.raises(ValueError, match="environment.json: expected a JSON list of starts"):
         run_folder.init_run_folder(tmp_path, CONFIG)
+
+
+def test_a_setting_that_is_not_utf8_is_refused_before_anything_is_written(tmp_path):
+    with pytest.raises(InputError, match=r"config\.yaml: expected settings in UTF-8, got 'runs/caf\\\\xe9'") as caught:
+        run_folder.write_config(tmp_path, {"data": {"manifest": "runs/caf\udce9"}})
+    assert str(caught.value).isprintable()
+    assert not list(tmp_path.iterdir())

@@ -2,13 +2,16 @@ import json
 import os
 import pickle
 import shutil
+import signal
+import struct
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+import torch
 
 from avssl.detection.backends.segmenter import Instances, Segmenter
-from avssl.media import write_audio, write_video
+from avssl.media import write_audio, write_spatial_mp4, write_video
 from avssl.synth.canvas.compositing import Canvas
 from avssl.synth.mono3d.mono3d_dataset import mono3d
 from avssl.synth.pseudo_binaural.pseudo_binaural_dataset import pseudo_binaural
@@ -226,3 +229,56 @@ def test_a_spoiled_cut_out_is_told(clips, tmp_path):
     read_cut_out.cache_clear()
     with pytest.raises(ValueError, match="00000.npz: expected a cut-out"):
         read_cut_out(path)
+
+
+@pytest.mark.parametrize(
+    ("matrix", "shape", "corner"),
+    [
+        ((1, 0, 0, 1), (96, 192), (0, 0)),
+        ((0, 1, -1, 0), (192, 96), (0, 1)),
+        ((-1, 0, 0, -1), (96, 192), (1, 1)),
+        ((0, -1, 1, 0), (192, 96), (1, 0)),
+    ],
+)
+def test_a_clip_of_a_phone_held_upright_is_cut_out_upright(tmp_path, matrix, shape, corner):
+    (tmp_path / "dog").mkdir()
+    frames = np.full((16, 64, 128, 3), 30, np.uint8)
+    frames[:, :16, :16] = 255
+    silent, path = tmp_path / "silent.mp4", tmp_path / "dog" / "a.mp4"
+    write_video(silent, frames, 16.0, crf=5)
+    write_spatial_mp4(path, silent, [torch.rand(2, 16000) - 0.5], 16000, panoramic=False)
+    data = bytearray(path.read_bytes())
+    struct.pack_into(
+        ">2i4x2i", data, data.find(b"tkhd") + 44, *(each << 16 for each in matrix)
+    )  # the video comes first
+    path.write_bytes(bytes(data))
+    sources = load_clip_sources(tmp_path / "out", tmp_path, Cutting(rate=4.0))
+    sources.prepare(Canvas(1.0), progress=False)
+    image = read_cut_out(tmp_path / "out/sources/00000.npz").frames[0]
+    rows, columns = (np.flatnonzero((image[..., 3] > 0).any(axis)) for axis in (1, 0))
+    assert (len(rows), len(columns)) == shape
+    bright = np.argwhere(image[..., 0] > 200).mean(0) > 96
+    assert tuple(bright.astype(int)) == corner
+
+
+def test_a_header_that_invents_a_length_makes_no_cut_outs_of_it(tmp_path, matroska):
+    (tmp_path / "dog").mkdir()
+    stamps = range(0, 2000, 100)
+    frames = [np.full((48, 96, 3), 90, np.uint8) for _ in stamps]
+    matroska(tmp_path / "dog" / "a.mkv", frames, stamps, duration=1e18, audio=stamps)
+    sources = load_clip_sources(tmp_path / "out", tmp_path, Cutting(rate=4.0))
+    assert [(each.start, each.end) for each in sources.stretches] == [(0.0, pytest.approx(1.95, abs=0.1))]
+
+
+def test_a_clip_that_kills_its_process_is_one_line_and_the_cut_outs_before_it_stay(clips, tmp_path, monkeypatch):
+    shapes = cutouts._shapes
+
+    def poisoned(stretch, *rest):
+        if stretch.video.name == "blue.mp4":
+            os.kill(os.getpid(), signal.SIGSEGV)
+        return shapes(stretch, *rest)
+
+    monkeypatch.setattr(cutouts, "_shapes", poisoned)
+    with pytest.raises(ValueError, match=r"its worker process died, twice \(Segmentation fault\)"):
+        company(clips, tmp_path)
+    assert sorted(path.name for path in (tmp_path / "sources").iterdir()) == ["00000.npz", "00001.npz"]

@@ -1,4 +1,9 @@
 import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -12,3 +17,47 @@ def test_work_of_rank_0_reaches_all_processes_and_so_does_its_error(run_tiny, tm
         found = json.loads((tmp_path / f"{rank}.json").read_text())
         assert found == [{"rejected": ["a"]}, "all clips were rejected"]
     assert [path.name for path in tmp_path.glob("work-*")] == ["work-0"]
+
+
+@pytest.fixture
+def pair(tmp_path):
+    """Starts two processes of `tiny.py` without torchrun, which would end the second one with the first."""
+    started = []
+
+    def start(**settings):
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        shared = {"WORLD_SIZE": 2, "LOCAL_WORLD_SIZE": 2, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+        shared |= {"TORCHELASTIC_RUN_ID": "none", "OMP_NUM_THREADS": 1, "CUDA_VISIBLE_DEVICES": ""}
+        command = [sys.executable, str(Path(__file__).with_name("tiny.py")), "failing", str(tmp_path), "--settings"]
+        for rank in (0, 1):
+            own = {**shared, "RANK": rank, "LOCAL_RANK": rank}
+            environment = {**os.environ, **{name: str(value) for name, value in own.items()}}
+            started.append(
+                subprocess.Popen([*command, json.dumps(settings)], env=environment, stderr=subprocess.PIPE, text=True)
+            )
+        return started
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+@pytest.mark.parametrize(
+    ("where", "kind", "codes", "line"),
+    [
+        ("first", "interrupt", [-2, -2], "KeyboardInterrupt: odd"),
+        ("first", "custom", [1, 1], "RuntimeError: OddError: odd"),
+        ("result", "", [1, 1], "pickle"),
+        ("machine", "type", [1, 1], "TypeError: odd"),
+        ("others", "exit", [3, 3], ""),
+        ("step", "", [1, 1], ""),
+    ],
+)
+def test_whatever_one_process_raises_ends_all_in_seconds(pair, where, kind, codes, line):
+    processes = pair(where=where, kind=kind)
+    errors = [process.communicate(timeout=60)[1] for process in processes]
+    assert [process.returncode for process in processes] == codes, errors
+    assert all(line in (error.splitlines() or [""])[-1] for error in errors), errors

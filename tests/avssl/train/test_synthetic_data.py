@@ -1,7 +1,12 @@
+import os
+import threading
+import time
+
 import pytest
 
 from avssl.config import DataConfig
 from avssl.data.loader import read_clip
+from avssl.io.folder_lock import folder_lock
 from avssl.train import data_source
 
 SMALL = {"clips": 2, "clip_seconds": 0.5, "seconds": 0.5, "frames": 1, "frame_rate": 2.0}
@@ -19,6 +24,30 @@ def test_a_world_is_rendered_by_its_name_and_kept(tmp_path, monkeypatch, name, c
     assert data_source.clips(config, 16000, progress=False)[0] == path
     assert path.stat().st_mtime_ns == written
     assert [folder.name.split("-")[0] for folder in tmp_path.iterdir()] == [name]
+
+
+@pytest.mark.heavy
+def test_a_dataset_that_another_run_renders_is_waited_for_and_not_rendered_again(tmp_path, monkeypatch, caplog):
+    monkeypatch.setenv("AVSSL_CACHE", str(tmp_path))
+    config = DataConfig(synthetic_dataset="stage", **SMALL)
+    path, _ = data_source.clips(config, 16000, progress=False)
+    away = path.rename(path.with_name("away"))
+    holds = threading.Event()
+
+    def other_run():
+        with folder_lock(path.parent):
+            holds.set()
+            time.sleep(0.5)
+            away.rename(path)
+
+    thread = threading.Thread(target=other_run)
+    thread.start()
+    holds.wait()
+    monkeypatch.setattr("avssl.synth.stage.stage_dataset.Stage.render", lambda *_, **__: pytest.fail("rendered again"))
+    caplog.set_level("INFO", "avssl")
+    assert data_source.clips(config, 16000, progress=False)[0] == path
+    thread.join()
+    assert [message for message in caplog.messages if f"{path.parent}: waits for process {os.getpid()} on" in message]
 
 
 def test_a_world_that_is_none_is_named_with_what_may_have_been_meant(tmp_path, monkeypatch):

@@ -102,16 +102,53 @@ def first_rank(folder):
             (folder / f"{fabric.global_rank}.json").write_text(json.dumps([found, str(error)]))
 
 
+class OddError(Exception):
+    """Cannot be pickled: it is made of two arguments and keeps one."""
+
+    def __init__(self, one, two):
+        super().__init__(one + two)
+
+
+ERRORS = {
+    "type": TypeError("odd"),
+    "interrupt": KeyboardInterrupt("odd"),
+    "exit": SystemExit(3),
+    "custom": OddError("od", "d"),
+}
+
+
+def failing(folder, where, kind):
+    """One process fails while the others wait for it, each in its own way."""
+
+    def work(guilty):
+        if guilty:
+            raise ERRORS[kind]
+        return "done"
+
+    with distributed.processes("32-true") as fabric:
+        rank = fabric.global_rank
+        if where == "first":
+            distributed.on_first_rank(fabric, lambda: work(True))
+        if where == "result":
+            distributed.on_first_rank(fabric, lambda: time.sleep if rank else (lambda: 1))
+        if where == "machine":
+            distributed.first_on_each_machine(fabric, lambda: work(rank == 0))
+        if where == "others":
+            distributed.first_on_each_machine(fabric, lambda: work(rank == 1))
+        if where == "step":
+            stream = Stream(rank=rank, world=fabric.world_size)
+            stream.rank = rank if rank == 0 else 7  # an IndexError in the second process
+            fit(TinyTask(), stream, TrainConfig(steps=4), OPTIM, folder, fabric=fabric)
+
+
 if __name__ == "__main__":
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     parser = argparse.ArgumentParser()
-    parser.add_argument("what", choices=["train", "gradients", "first_rank"])
+    parser.add_argument("what", choices=["train", "gradients", "first_rank", "failing"])
     parser.add_argument("folder", type=Path)
     parser.add_argument("--settings", type=json.loads, default={})
     given = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     torch.set_num_threads(1)
     given.folder.mkdir(exist_ok=True)
-    print(
-        {"train": train, "gradients": gradients, "first_rank": first_rank}[given.what](given.folder, **given.settings)
-    )
+    print(globals()[given.what](given.folder, **given.settings))

@@ -118,6 +118,32 @@ def test_fine_tuning_beats_the_frozen_tower(trainable: Encoders, options: Any, t
         Action(trainable, options(mode="finetune", **settings | {"dropout": 0.5})).fit(tmp_path / "tuned")
 
 
+@pytest.mark.heavy
+def test_fine_tuning_that_was_killed_twice_has_the_metrics_of_an_uninterrupted_one(
+    trainable: Encoders, options: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = {"mode": "finetune", "optim": {"lr": 0.02}, "epochs": 4, "batch": 4, "save_every": 3}  # logs every 20
+    whole = Action(trainable, options(**settings)).fit(tmp_path / "whole")
+    between = TrainingClips.between
+    for at in (8, 22):
+
+        def killed(self: TrainingClips, start: int, stop: int, at: int = at) -> Any:
+            for step, batch in zip(range(start, stop), between(self, start, stop), strict=True):
+                if step == at:
+                    raise KeyError("killed")
+                yield batch
+
+        monkeypatch.setattr(TrainingClips, "between", killed)
+        with pytest.raises(KeyError, match="killed"):
+            Action(trainable, options(**settings)).fit(tmp_path / "parts")
+    monkeypatch.setattr(TrainingClips, "between", between)
+    parts = Action(trainable, options(**settings)).fit(tmp_path / "parts")
+    times = {"train_seconds", "clips_per_second"}
+    assert list(parts) == list(whole)
+    assert {name: whole[name] for name in whole.keys() - times} == {name: parts[name] for name in parts.keys() - times}
+    assert {"train_loss", "steps", "accuracy"} <= whole.keys()
+
+
 def test_every_epoch_has_each_video_once_in_random_order(options: Any, data_set: Path) -> None:
     paths = sorted(data_set.glob("UCF-101/*/*"))[:6]
     clips = TrainingClips(paths, [1.0] * 6, torch.arange(6), 4, options(batch=3))

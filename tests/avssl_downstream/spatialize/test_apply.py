@@ -4,6 +4,7 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import soundfile
 import torch
@@ -242,6 +243,13 @@ def test_files_without_audio_or_video_are_refused(tmp_path, film, pan, tone):
     assert "no such file" in refused(tmp_path / "nothing.mp4", tmp_path / "out.mp4", pan)
 
 
+def test_a_time_stamp_that_no_film_has_is_refused_before_anything_is_written(tmp_path, pan, matroska):
+    stamps = [*range(0, 1000, 100), 36_000_000]
+    frames = [np.full((48, 64, 3), 90, np.uint8) for _ in stamps]
+    path = matroska(tmp_path / "jump.mkv", frames, stamps, audio=range(0, 1000, 100))
+    assert "jump.mkv: expected time stamps at most 600 s apart" in refused(path, tmp_path / "out.mp4", pan)
+
+
 def test_another_field_of_view_is_refused_unless_declared(tmp_path, film, pan, around, tone):
     flat = film("flat.mp4", tone())
     assert "panorama=true" in refused(flat, tmp_path / "out.mp4", around)
@@ -256,6 +264,15 @@ def test_more_than_two_channels_need_a_mix_option(tmp_path, film, around, tone):
     assert "mix=first" in refused(source, tmp_path / "out.wav", around)
     audio, _ = spatialized(source, tmp_path / "out.wav", around, replace(OPTIONS, mix="first"))
     assert torch.equal(audio[0], read_all_audio(source)[0][0])
+
+
+def test_first_mix_is_w_by_the_channel_map_of_the_file(tmp_path, film, around, tone):
+    source = film("field.mp4", torch.cat([0.1 * tone(), 0 * tone(), 0 * tone(), tone()]), size=(80, 160))
+    data = source.read_bytes()
+    at = data.index(b"SA3D") + 16
+    source.write_bytes(data[:at] + bytes((0, 0, 0, 3, 0, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0, 0)) + data[at + 16 :])
+    audio, _ = spatialized(source, tmp_path / "out.wav", around, replace(OPTIONS, mix="first"))
+    assert torch.equal(audio[0], read_all_audio(source)[0][3])
 
 
 def test_outputs_that_cannot_be_written_are_refused(tmp_path, film, pan, around, tone):

@@ -33,6 +33,8 @@ RATE = 16000
 """Hz; the sizes of the spectrogram are chosen for it."""
 FRAME_RATE = 10.0
 """Frames per second."""
+MAX_WIDTH = 512
+"""Channels of the U-Net after its first halving; deeper layers have eight times as many."""
 CROP_MARGIN = 15 / 14
 """Size of training frames relative to the crops that are taken from them: 240 x 480 and 224 x 448."""
 LOSSES = {"l2": functional.mse_loss, "l1": functional.l1_loss}
@@ -97,7 +99,8 @@ class PseudoBinauralOptions:
         check_range("pseudo_binaural", "colour", self.colour, 0.0, 1.0)
         for name in ("fusion_weight", "separation"):
             check_range("pseudo_binaural", name, getattr(self, name), 0.0, 100.0)
-        for name in ("width", "rows", "columns", "grid_rows", "grid_columns"):
+        check_range("pseudo_binaural", "width", self.width, 1, MAX_WIDTH)
+        for name in ("rows", "columns", "grid_rows", "grid_columns"):
             if getattr(self, name) < 1:
                 raise InputError(f"expected pseudo_binaural.{name} of at least 1, got {getattr(self, name)}")
         if self.stft_frames % 32:

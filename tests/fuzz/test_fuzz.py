@@ -1,0 +1,47 @@
+"""The scripts of this folder: a few trials of each, and more in the slow tier."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+FOLDER = Path(__file__).parent
+MORE = {"corrupt.py": 200, "kill.py": 10, "limits.py": 3, "together.py": 6, "hostile.py": 60}
+"""Trials of each in the slow tier."""
+
+
+def survivors(script, *arguments):
+    """Run a script; returns its last line, after the exit code was seen to be that of no fault."""
+    command = [sys.executable, str(FOLDER / script), *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout.splitlines()[-1]
+
+
+@pytest.mark.heavy
+@pytest.mark.parametrize(
+    ("script", "arguments", "tried"),
+    [
+        ("corrupt.py", ("prepare", "--count", 12), 12),
+        ("corrupt.py", ("embed", "--count", 16, "--seed", 2), 16),
+        ("corrupt.py", ("energy", "--count", 16, "--first", 16), 16),
+        ("corrupt.py", ("spatialize", "--count", 4, "--first", 7), 4),
+        ("kill.py", ("synth", "energy", "--count", 1), 2),
+        ("kill.py", ("pretrain", "--count", 1), 1),
+        ("limits.py", ("full-disk", "file-size", "memory", "--count", 1, "--commands", "synth"), (2, 3)),
+        ("together.py", ("synth", "--count", 2), 2),
+        ("hostile.py", ("manifest", "encoders", "recipe", "sofa", "--count", 3), 12),
+    ],
+)
+def test_a_few_trials_of_each_script_survive(script, arguments, tried):
+    allowed = tried if isinstance(tried, tuple) else (tried,)  # a full disk is left out where mounting is not allowed
+    line = survivors(script, *arguments)
+    assert line.startswith(tuple(f"tried {each}, survived {each}, " for each in allowed))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(7200)
+@pytest.mark.parametrize(("script", "count"), MORE.items())
+def test_many_trials_of_each_script_survive(script, count):
+    assert survivors(script, "--count", count, "--seed", 5).startswith("tried ")
