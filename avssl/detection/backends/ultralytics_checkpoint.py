@@ -125,18 +125,21 @@ def _side(notes: Any) -> int:
     return check_side(DEFAULT_SIDE if noted is None else noted)
 
 
-def _layers(record: Record, path: str = "", depth: int = 0) -> Iterator[Layer]:
+def _layers(network: Record) -> Iterator[Layer]:
     """A layer and those inside it, in no more than `MAX_LAYERS` and `MAX_DEPTH`.
 
     Raises:
         InputError: they are more, or something that is no layer stands among them.
     """
-    stack, count = [(path, record, depth)], 0
+    stack, count = [("", network, 0)], 0
     while stack:
         path, record, depth = stack.pop()
         count += 1
         inside = record.get("_modules") if isinstance(record, Record) else None
-        if not isinstance(inside, dict) or count > MAX_LAYERS or depth > MAX_DEPTH:
+        if not isinstance(inside, dict):
+            where = excerpt(path or "the top")
+            raise InputError(f"expected the layers of a network, got none at {where}; nothing was run")
+        if count > MAX_LAYERS or depth > MAX_DEPTH:
             raise InputError(f"expected at most {MAX_LAYERS} layers, {MAX_DEPTH} in one another, at {excerpt(path)!r}")
         yield Layer(path, _class_name(record), record.state)
         stack += [(f"{path}.{name}".lstrip("."), each, depth + 1) for name, each in inside.items() if each is not None]

@@ -98,6 +98,12 @@ def test_the_hostile_architecture_does_run_code_in_ultralytics_itself(marker):
     assert marker.exists()
 
 
+def test_a_network_that_is_a_call_of_its_constructor_has_no_layers(tmp_path, marker):
+    torch.save({"model": Call(ultralytics().nn.tasks.DetectionModel, hostile(marker))}, tmp_path / "net.pt")
+    assert "expected the layers of a network, got none at the top; nothing was run" in refused(tmp_path / "net.pt")
+    assert not marker.exists()
+
+
 def test_an_activation_in_the_notes_of_a_network_is_never_evaluated(tmp_path, marker, network):
     before = dict(network.yaml)
     network.yaml = hostile(marker)

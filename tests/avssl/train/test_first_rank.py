@@ -58,6 +58,6 @@ def pair(tmp_path):
 )
 def test_whatever_one_process_raises_ends_all_in_seconds(pair, where, kind, codes, line):
     processes = pair(where=where, kind=kind)
-    errors = [process.communicate(timeout=60)[1] for process in processes]
+    errors = [process.communicate(timeout=150)[1] for process in processes]
     assert [process.returncode for process in processes] == codes, errors
     assert all(line in (error.splitlines() or [""])[-1] for error in errors), errors
