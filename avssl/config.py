@@ -53,6 +53,8 @@ class FeatureConfig:
     """Dynamic range below the maximum of each channel, dB."""
     beam: str = choice("projection", BEAMS)
     """Beam pattern of the feature beam-logmel."""
+    remove_level: bool = False
+    """Subtract the mean of the loudest log-mel map of a window from all, so that its overall level has no effect."""
 
     def __post_init__(self) -> None:
         """Validate field values."""

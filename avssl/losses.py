@@ -71,6 +71,22 @@ def info_nce(a: Tensor, b: Tensor, temperature: float = 0.07, tile: int = TILE) 
         return _InfoNCE.apply(_unit(a) / temperature, _unit(b), tile)  # type: ignore[no-any-return, no-untyped-call]
 
 
+def similarity_info_nce(logits: Tensor) -> Tensor:
+    """Symmetric InfoNCE of a matrix of logits, both ways: entry (i, i) is of a positive pair, all others of negatives.
+
+    Args:
+        logits: `(B, B)`, similarities over the temperature.
+
+    Raises:
+        InputError: not square.
+    """
+    if logits.ndim != 2 or logits.shape[0] != logits.shape[1]:
+        raise InputError(f"expected a square matrix of logits, got {tuple(logits.shape)}")
+    with torch.autocast(logits.device.type, enabled=False):
+        logits = logits.float()
+        return ((logits.logsumexp(0) + logits.logsumexp(1)) / 2 - logits.diagonal()).mean()
+
+
 def alignment_loss(
     predicted: Tensor, target: Tensor, temperature: float = 0.07, negatives: str = "easy+hard"
 ) -> Tensor:

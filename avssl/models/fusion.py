@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from copy import deepcopy
-
 import torch
 from einops import rearrange
 from torch import Tensor, nn
 from torch.nn import functional
 
 from avssl.models.encoders import Encoders
-from avssl.models.tower import Tower, TowerOutput
+from avssl.models.tower import TowerOutput, map_shape
 
 # B clips, C channels, T time steps, H and W rows and columns of the feature map, F frequency bands
 
@@ -34,8 +32,8 @@ class Fusion(nn.Module):
     def __init__(self, encoders: Encoders, rows: int = 7, columns: int = 7) -> None:
         super().__init__()
         self.rows, self.columns = rows, columns
-        visual = _map_channels(encoders.video.tower, 3, 16, 128, 128)
-        audio = _map_channels(encoders.audio.tower, encoders.features.maps, 128, 128)
+        visual = map_shape(encoders.video.tower, 3, 16, 128, 128)[0]
+        audio = map_shape(encoders.audio.tower, encoders.features.maps, 128, 128)[0]
         projection = nn.Conv3d(visual, VISUAL_CHANNELS, 1, bias=False)
         self.visual_projection = nn.Sequential(projection, nn.BatchNorm3d(VISUAL_CHANNELS), nn.ReLU())
         self.audio_projection = nn.Sequential(nn.Conv2d(audio, AUDIO_CHANNELS, (1, BANDS)), nn.ReLU())
@@ -55,9 +53,3 @@ class Fusion(nn.Module):
         joint: Tensor = self.joint(torch.cat([cells_BCT, audio_BCT, pooled_BCT], 1))
         logit: Tensor = self.out(joint.mean(-1))
         return logit[:, 0]
-
-
-def _map_channels(tower: Tower, *size: int) -> int:
-    """Channels of a tower's feature maps for an input size, without computing them."""
-    with torch.no_grad():
-        return deepcopy(tower).to("meta").maps(torch.zeros(1, *size, device="meta")).shape[1]

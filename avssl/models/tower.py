@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from copy import deepcopy
 from typing import NamedTuple
 
+import torch
 from torch import Tensor, nn
 
 from avssl.errors import InputError
@@ -52,3 +54,14 @@ class Tower(nn.Module, ABC):
             ValueError: not supported by this tower.
         """
         raise InputError(f"expected a tower with early feature maps, got {type(self).__name__}; use layer=embedding")
+
+
+def map_shape(tower: Tower, *size: int) -> torch.Size:
+    """Shape of a tower's feature maps without the axis of the clips, without computing them.
+
+    Args:
+        tower: any tower.
+        size: of its input, such as `(3, time, height, width)`.
+    """
+    with torch.no_grad():
+        return deepcopy(tower).to("meta").maps(torch.zeros(1, *size, device="meta")).shape[1:]

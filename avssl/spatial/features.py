@@ -43,7 +43,8 @@ class Features(nn.Module):
 
     Log-mel maps are 10 log10 of the mel *magnitude*, as in AVSA: an input 20 dB louder gives values 10 higher. Each
     channel is clipped at `top_db` below its own maximum; all maps share one mean and deviation per mel band, so that
-    level differences between channels are kept. Computed in float32, also under autocast.
+    level differences between channels are kept; `remove_level` subtracts the mean of the loudest map from all of them.
+    Computed in float32, also under autocast.
 
     - `mono-logmel`: W of four channels; the mean of two; or the single channel.
     - `stereo-logmel`: two channels, or W + Y and W - Y of four.
@@ -212,6 +213,8 @@ class Features(nn.Module):
         """Mel magnitude to normalised decibels, each channel clipped at `top_db` below its maximum."""
         level = mel.clamp(min=_FLOOR).log10()
         level = torch.maximum(level, level.amax((-2, -1), keepdim=True) - self.config.top_db / 10)
+        if self.config.remove_level:  # the same for all channels, whose differences depend on the direction
+            level = level - level.mean((-2, -1), keepdim=True).amax(-3, keepdim=True)
         return torch.addcmul(-self.mean / self.std, level, 10 / self.std)
 
 

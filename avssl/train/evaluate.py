@@ -19,6 +19,7 @@ from avssl.config import RunConfig
 from avssl.data.clip_filter import filter_clips
 from avssl.data.loader import Batches
 from avssl.datasets.manifest import Manifest
+from avssl.evaluation.dense_localization import ANY_OBJECT, IDEAL, DenseTask, evaluate_dense_task
 from avssl.evaluation.retrieval import CHANCE as CHANCE_ENDING
 from avssl.io.interrupts import interrupt_on_signals
 from avssl.io.progress import track
@@ -38,6 +39,8 @@ PROBED_STEPS = "probed_steps"
 PREFIX = "test_"
 SCORES = {"avc_bin": "AVC-Bin", "avsa_bin": "AVSA-Bin"}
 CHANCE = 50.0
+REFERENCES = {CHANCE_ENDING: "chance", ANY_OBJECT: "any object", IDEAL: "ideal observer"}
+"""Ending of a metric -> label of what it stands for."""
 DIRECTIONS = {"audio_to_video": "audio -> video", "video_to_audio": "video -> audio"}
 
 
@@ -56,7 +59,8 @@ def evaluate_held_out(task: Task, config: RunConfig, folder: Path, manifest: Man
         with interrupt_on_signals():
             if len(clips):
                 clips = filter_clips(clips, task, workers=config.data.workers)
-                found = evaluate_task(task, config, clips, single_process(config.train.precision))
+                fabric = single_process(config.train.precision)
+                found = evaluate_task(task, config, clips, fabric) | evaluate_dense(task, config, clips, fabric)
     except KeyboardInterrupt:
         logger.info("stopped; %s holds the encoders, the same command evaluates them", folder)
         raise SystemExit(0) from None
@@ -70,9 +74,21 @@ def is_held_out_evaluated(folder: Path) -> bool:
 
 
 def held_out_line(metrics: dict[str, float]) -> str:
-    """One line of the held-out metrics, such as `held-out clips: loss 2.31, avsa_acc 0.542`; empty without any."""
-    scalars = [f"{name.removeprefix(PREFIX)} {value:.3g}" for name, value in metrics.items() if name.startswith(PREFIX)]
+    """One line of the held-out metrics, such as `held-out clips: loss 2.31, avsa_acc 0.542`; empty without any.
+
+    Chance and ideal observers follow their metric in brackets.
+    """
+    held_out = {name.removeprefix(PREFIX): value for name, value in metrics.items() if name.startswith(PREFIX)}
+    beside = {name + ending for name in held_out for ending in REFERENCES}
+    scalars = [_with_references(name, held_out) for name in held_out if name not in beside]
     return f"held-out clips: {', '.join(scalars)}" if scalars else ""
+
+
+def _with_references(name: str, metrics: dict[str, float]) -> str:
+    """A metric, and in brackets those of `REFERENCES` that it has."""
+    found = {label: metrics[name + ending] for ending, label in REFERENCES.items() if name + ending in metrics}
+    references = ", ".join(f"{label} {value:.3g}" for label, value in found.items())
+    return f"{name} {metrics[name]:.3g}" + (f" ({references})" if references else "")
 
 
 def evaluate_task(task: Task, config: RunConfig, clips: Manifest, fabric: Fabric) -> dict[str, float]:
@@ -89,6 +105,16 @@ def evaluate_task(task: Task, config: RunConfig, clips: Manifest, fabric: Fabric
     with evaluating(task.to(fabric.device)), closing(batches.between(0, steps)) as stream:
         shown = track(stream, "held-out clips", "batches", steps)
         return _means(task, shown, fabric)
+
+
+def evaluate_dense(task: Task, config: RunConfig, clips: Manifest, fabric: Fabric) -> dict[str, float]:
+    """Metrics of a dense task as `test_NAME`, see `evaluate_dense_task`; none of other tasks, or of a single clip."""
+    if not isinstance(task, DenseTask) or len(clips) < 2:
+        return {}
+    with evaluating(task.to(fabric.device)):
+        rate, seed = task.encoders.sample_rate, config.train.seed
+        found = evaluate_dense_task(task, clips, config.data, rate, seed, fabric)
+    return {f"{PREFIX}{name}": value for name, value in found.items()}
 
 
 @torch.inference_mode()

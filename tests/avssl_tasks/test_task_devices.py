@@ -21,6 +21,8 @@ META = torch.device("meta")
         ("avc", "foa-iv", {}),
         ("avsa", "foa-iv", {}),
         ("avsa", "foa-logmel", {"transformer": 2}),
+        ("dense_avc", "mono-logmel", {}),
+        ("dense_avc", "foa-iv", {"directions": 6, "position": 2}),
         ("swap", "stereo-phase", {}),
         ("swap", "stereo-phase", {"both_orders": True}),
     ],

@@ -85,6 +85,24 @@ def test_an_input_twenty_decibels_louder_gives_values_ten_higher(field):
     torch.testing.assert_close(module(10 * field), module(field) + 10, atol=1e-3, rtol=0)
 
 
+@pytest.mark.parametrize("name", ["mono-logmel", "stereo-logmel", "foa-iv"])
+def test_with_remove_level_gain_has_no_effect_and_channels_keep_their_differences(field, name):
+    kept, removed = features(name), features(name, remove_level=True)
+    torch.testing.assert_close(removed(field * 0.05), removed(field), atol=1e-3, rtol=1e-3)
+    (levels, found), count = (kept(field), removed(field)), kept.levels
+    torch.testing.assert_close(found[:, count:], levels[:, count:])
+    offset = levels[:, :count].mean((-2, -1)).amax(1)
+    torch.testing.assert_close(
+        levels[:, :count] - found[:, :count], offset[:, None, None, None].expand_as(found[:, :count])
+    )
+    silent = field.clone()
+    silent[:, 2] = 0
+    if name != "foa-iv":
+        torch.testing.assert_close(removed(silent), found)
+    else:
+        torch.testing.assert_close(removed(silent)[:, [0, 1, 3]], found[:, [0, 1, 3]])
+
+
 def test_intensity_of_every_bin_has_length_one_and_points_at_the_source(directions, generator):
     spectrum = torch.fft.rfft(encode(torch.randn(1000, 600, generator=generator), *directions).unfold(-1, 200, 200))
     # Bins at both ends are real: they pass through 0, where the direction is undefined.

@@ -1,0 +1,176 @@
+"""Dense correspondence: views rotate sight and sound together, cells are seamless, and the task learns content."""
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from avssl_tasks.dense_avc import DenseAvc, DenseAvcOptions, heat_maps, resized, retrieval_accuracy
+from torch import Tensor
+from torch.utils.data import default_collate
+
+from avssl.config import DataConfig, FeatureConfig, ModelConfig, fill
+from avssl.data.clip import Clip
+from avssl.errors import InputError
+from avssl.models.encoder_factory import build_encoders
+from avssl.spatial.ambisonics import angle_between, angles, direction, encode, intensity_direction, rotate, rotation
+from avssl.spatial.energy_map import equal_area_grid, equirectangular_grid
+from avssl.testing import check_task, make_clips
+
+SMALL: dict[str, Any] = {"height": 32, "crops": 2, "size": 32, "colour": dict.fromkeys(("brightness", "contrast",
+                         "saturation", "hue"), 0.0)}  # fmt: skip
+
+
+def make(features: str = "mono-logmel", **options: Any) -> DenseAvc:
+    torch.manual_seed(0)
+    encoders = build_encoders(ModelConfig(), FeatureConfig(name=features))
+    return DenseAvc(encoders, fill(DenseAvcOptions, SMALL | options))
+
+
+def batch_of(task: DenseAvc, count: int = 3, seed: int = 0) -> dict[str, Tensor]:
+    rng = np.random.default_rng(seed)
+    return default_collate([task.views(clip, rng) for clip in make_clips(count, seed)])
+
+
+def spot(azimuth: float, elevation: float) -> Clip:
+    """White spot on black that emits noise."""
+    noise = torch.randn(12000, generator=torch.Generator().manual_seed(0)) * 0.1
+    rows, columns = torch.meshgrid(
+        math.pi * (0.5 - (torch.arange(32) + 0.5) / 32), math.pi * (1 - (torch.arange(64) + 0.5) / 32), indexing="ij"
+    )
+    near = angle_between(columns, rows, azimuth, elevation) < 0.3
+    frames = (255 * near.to(torch.uint8)).expand(1, 3, 32, 64).contiguous()
+    return Clip(frames, encode(noise, azimuth, elevation), 24000, "spot")
+
+
+@pytest.mark.parametrize(("features", "options"), [
+    ("foa-iv", {"directions": 12}),
+    ("beam-logmel", {"directions": 4, "position": 3}),
+    ("mono-logmel", {"position": 2, "scene_rotation": "none"}),
+])  # fmt: skip
+def test_directions_and_positions_keep_the_contract(features: str, options: dict[str, Any]) -> None:
+    check_task(make(features, **options), make_clips(3))
+
+
+@pytest.mark.parametrize("scene_rotation", ["none", "yaw"])
+@pytest.mark.parametrize("seed", range(6))
+def test_frames_and_sound_field_are_rotated_and_mirrored_together(scene_rotation: str, seed: int) -> None:
+    task = make("foa-iv", scene_rotation=scene_rotation, flip=0.5)
+    views = task.views(spot(0.8, 0.4), np.random.default_rng(seed))
+    azimuth, elevation, _ = intensity_direction(rotate(views["audio"], views["rotation"]), 24000)
+    assert float(angle_between(azimuth, elevation, *centre(views["frames"][0, 0]))) < 0.1
+
+
+def centre(frame: Tensor) -> tuple[Tensor, Tensor]:
+    """Azimuth and elevation of what is bright in an equirectangular frame."""
+    azimuth, elevation = equirectangular_grid(*frame.shape)
+    vector = (direction(azimuth, elevation) * (frame.float() * elevation.cos())[..., None]).sum((0, 1))
+    return angles(vector)
+
+
+def test_mono_clips_are_taken_where_no_directions_are_asked_for() -> None:
+    clip = spot(0.8, 0.4)
+    mono = Clip(clip.frames, clip.audio[:1], clip.sample_rate, "mono")
+    batch = default_collate([make().views(mono, np.random.default_rng(seed)) for seed in range(3)])
+    of_w = batch | {"audio": batch["audio"].repeat(1, 4, 1), "rotation": torch.eye(3).repeat(3, 1, 1)}
+    task = make().eval()
+    torch.testing.assert_close(task(batch)["loss"], task(of_w)["loss"])
+    for audio, features in ((clip.audio[:2], "mono-logmel"), (clip.audio[:1], "foa-iv")):
+        other = Clip(clip.frames, audio, clip.sample_rate, "other")
+        task = make(features, directions=0 if features == "mono-logmel" else 6)
+        with pytest.raises(InputError, match=rf"4 channels.*, got {len(audio)} \(other\)"):
+            task.views(other, np.random.default_rng(0))
+
+
+@pytest.mark.parametrize("options", [{}, {"directions": 6}])
+def test_rolling_the_scene_by_a_cell_rolls_the_heat_map_and_keeps_the_score(options: dict[str, int]) -> None:
+    task = make("foa-iv" if options else "mono-logmel", height=64, **options).eval()
+    batch = default_collate([task.evaluation_views(clip, np.random.default_rng(0)) for clip in make_clips(2)])
+    turned = dict(batch)
+    turned["frames"] = batch["frames"].roll(-40, -1)
+    turned["rotation"] = rotation(2 * math.pi * 40 / 128).expand(2, 3, 3)
+    with torch.inference_mode():
+        (similarity, maps), (other, other_maps) = task.compare(batch), task.compare(turned)
+    if options:  # directions of a lattice do not map onto themselves
+        assert other_maps.shape == maps.shape == (2, 4, 8, 16)
+    else:
+        torch.testing.assert_close(other_maps, maps.roll(-5, -1), atol=1e-4, rtol=1e-4)
+        torch.testing.assert_close(other, similarity, atol=1e-4, rtol=1e-4)
+
+
+def test_directional_audio_depends_on_the_rotation_and_is_smooth_over_the_sphere() -> None:
+    task, mono = make("foa-iv", directions=12).eval(), make().eval()
+    batch = batch_of(task)
+    turned = rotation(0.7) @ batch["rotation"]
+    with torch.inference_mode():
+        one, other = (task.embed_audio(batch["audio"], each)[0] for each in (batch["rotation"], turned))
+        assert one.shape == (3, 4 * 8, 128)
+        assert not torch.allclose(one, other, atol=1e-2)
+        same = [mono.embed_audio(batch["audio"], each)[0] for each in (batch["rotation"], turned)]
+    torch.testing.assert_close(*same, atol=1e-4, rtol=1e-4)
+    weights = task.nearness(*equal_area_grid(12))
+    torch.testing.assert_close(weights.sum(1), torch.ones(32))
+    nearest = angle_between(*(each.flatten()[:, None] for each in task.grid), *equal_area_grid(12)).argmin(1)
+    assert torch.equal(weights.argmax(1), nearest)
+
+
+def test_heat_map_is_the_cosine_of_cell_and_audio() -> None:
+    cells, audio = torch.randn(2, 3, 4, 8, 5), torch.randn(2, 32, 5)
+    found = heat_maps(audio, cells)
+    assert found.shape == (2, 3, 4, 8)
+    expected = torch.nn.functional.cosine_similarity(cells[1, 2, 3, 6], audio[1, 3 * 8 + 6], dim=0)
+    torch.testing.assert_close(found[1, 2, 3, 6], expected)
+    torch.testing.assert_close(heat_maps(audio[:, 0], cells)[0, 0, 0, 0], found[0, 0, 0, 0])
+
+
+def test_accuracy_is_of_audio_by_frames() -> None:
+    assert float(retrieval_accuracy(torch.tensor([[1.0, 0.0], [2.0, 3.0]]))) == 0.5
+    assert float(retrieval_accuracy(torch.tensor([[1.0, 2.0], [0.0, 3.0]]))) == 1.0
+
+
+def test_frames_are_averaged_over_areas() -> None:
+    frames = torch.arange(2 * 3 * 4 * 8).view(2, 3, 4, 8).to(torch.uint8)
+    small = resized(frames, 2, 4)
+    assert small.shape == (2, 3, 2, 4)
+    assert int(small[1, 2, 1, 3]) == 187  # 186.5, the mean of 182, 183, 190 and 191, rounded
+    assert resized(frames, 4, 8) is frames
+
+
+@pytest.mark.heavy
+def test_a_few_steps_match_audio_with_the_cell_that_shows_its_source() -> None:
+    task = make(flip=0.0, padding=8, height=64)
+    batch = batch_of(task, 8)
+    optimizer = torch.optim.Adam(task.parameters(), 2e-3)
+    first = task(batch)
+    for _ in range(30):
+        optimizer.zero_grad()
+        task(batch)["loss"].backward()
+        optimizer.step()
+    last = task(batch)
+    for name in ("cell_loss", "crop_loss"):
+        assert last[name] < 0.6 * first[name]
+    assert float(last["avc_acc"]) > 0.5
+
+
+@pytest.mark.parametrize(("features", "wrong", "message"), [
+    ("mono-logmel", {"directions": 4}, "directions=0 with features mono-logmel"),
+    ("foa-iv", {"padding": 12}, "multiples of the 8 pixels of a cell, got 12"),
+    ("foa-iv", {"padding": 80}, "at most the 64 columns"),
+    ("foa-iv", {"padding": -8}, "padding of at least 0"),
+    ("foa-iv", {"sharpness": 0.0}, "positive sharpness"),
+    ("foa-iv", {"crop_weight": 0.0}, "positive crop_weight"),
+    ("foa-iv", {"temperature": 0.0}, "positive temperature"),
+        ("foa-iv", {"sharpness": math.inf}, "sharpness to be a finite number"),
+    ("foa-iv", {"scene_rotation": "any"}, "scene_rotation is none, yaw"),
+    ("foa-iv", {"flip": 2.0}, "flip"),
+    ("foa-iv", {"crops": 0}, "crops"),
+])  # fmt: skip
+def test_options_out_of_range_are_errors_that_name_them(features: str, wrong: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        make(features, **wrong)
+
+
+def test_geometry_is_that_of_the_crops_that_train_the_pooled_embeddings() -> None:
+    geometry = make(min_fov=90.0, max_fov=100.0).geometry(DataConfig(seconds=1.0, frames=2))
+    assert (geometry.size, geometry.min_fov, geometry.max_fov, geometry.frames) == (32, 90.0, 100.0, 2)
