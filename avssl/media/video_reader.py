@@ -29,7 +29,7 @@ from avssl.media.video_decode import iterate_frames, zero_time
 
 
 class VideoReader:
-    """Film of a file: its largest video stream, without cover art and still pictures.
+    """Film of a file: its largest video stream, without cover art and still images.
 
     Args:
         path: any file that FFmpeg reads.

@@ -14,7 +14,7 @@ from avssl.media.probe import check_length
 RATE = 24000
 
 
-def film(path, pictures, seconds, codec):
+def film(path, video_seconds, seconds, codec):
     """A sphere with a plane wave from the left: seconds of frames and of audio, interleaved in time."""
     noise = np.random.default_rng(0).normal(0, 0.1, RATE * seconds)
     field = (np.stack((noise, noise, 0 * noise, 0 * noise), 1) * 32767).astype(np.int16)
@@ -28,7 +28,7 @@ def film(path, pictures, seconds, codec):
             block.sample_rate, block.pts = RATE, begin
             packets += audio.encode(block)
         packets += audio.encode(None)
-        for number in range(16 * pictures):
+        for number in range(16 * video_seconds):
             frame = av.VideoFrame.from_ndarray(np.full((32, 64, 3), 40 + number % 200, np.uint8), "rgb24")
             frame.pts, frame.time_base = number, Fraction(1, 16)
             packets += video.encode(frame)

@@ -27,7 +27,7 @@ MATRICES = [
 """Display matrix a, b, c, d; the corner to which it brings the coded top left; whether it swaps the sides."""
 
 
-def film(path, size=(96, 48), aspect=Fraction(1), count=8, pictures=None):
+def film(path, size=(96, 48), aspect=Fraction(1), count=8, images=None):
     """White at the top left of each coded picture; 16 frames per second."""
     with av.open(str(path), "w") as out:
         stream = out.add_stream("libx264", rate=16, options={"crf": "5"})
@@ -36,7 +36,7 @@ def film(path, size=(96, 48), aspect=Fraction(1), count=8, pictures=None):
         for number in range(count):
             picture = np.full((size[1], size[0], 3), 30, np.uint8)
             picture[: size[1] // 3, : size[0] // 6] = 255
-            frame = av.VideoFrame.from_ndarray(picture if pictures is None else pictures[number], "rgb24")
+            frame = av.VideoFrame.from_ndarray(picture if images is None else images[number], "rgb24")
             frame.pts, frame.time_base = number, Fraction(1, 16)
             out.mux(stream.encode(frame))
         out.mux(stream.encode(None))
@@ -108,7 +108,7 @@ def test_a_rotation_in_the_bit_stream_of_matroska_counts_too(tmp_path):
 def test_pixels_that_are_not_square_are_stretched(tmp_path, aspect, width):
     y, x = np.mgrid[:80, :80]
     circle = ((float(aspect) * (x - 39.5)) ** 2 + (y - 39.5) ** 2 < 18**2)[..., None] * np.full(3, 255, np.uint8)
-    path = film(tmp_path / "a.mp4", (80, 80), aspect, pictures=[circle] * 8)
+    path = film(tmp_path / "a.mp4", (80, 80), aspect, images=[circle] * 8)
     reading = Reading(seconds=0.25, frames=1, resize=0, size=0)
     for image in (channels_last(read_frames(path, [0.0])), channels_last(read_window_frames(path, 0.0, reading))):
         assert image.shape[:2] == (80, width)
