@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
+import signal
 import struct
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +20,10 @@ WORKER = os.environ.get("PYTEST_XDIST_WORKER")
 
 if WORKER:  # each worker has a core of its own; before torch is imported
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+for number in (signal.SIGINT, signal.SIGHUP):  # ignored by what nohup or a shell's `&` starts, and by what that starts
+    if signal.getsignal(number) is signal.SIG_IGN:
+        signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:

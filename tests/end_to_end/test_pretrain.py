@@ -235,9 +235,7 @@ def scalars(folder):
     return {tag: [(event.step, event.value) for event in events.Scalars(tag)] for tag in tags}
 
 
-def test_a_run_killed_twice_has_the_metrics_and_figures_of_an_uninterrupted_one(
-    run, short_scenes, tmp_path, monkeypatch
-):
+def test_a_run_killed_twice_has_the_metrics_and_figures_of_an_uninterrupted_one(short_scenes, tmp_path, monkeypatch):
     """Cut in the middle of an interval of the log, and between checkpoints."""
     between = Batches.between
 
@@ -256,7 +254,8 @@ def test_a_run_killed_twice_has_the_metrics_and_figures_of_an_uninterrupted_one(
             pretrain(config(short_scenes), tmp_path / "parts", progress=False)
     monkeypatch.setattr(Batches, "between", between)
     pretrain(config(short_scenes), tmp_path / "parts", progress=False)
-    whole, parts = run[0], tmp_path / "parts"
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    pretrain(config(short_scenes), whole, recipe="avsa/small", command=["avssl"], progress=False)
     one, other = (json.loads((folder / "metrics.json").read_text()) for folder in (whole, parts))
     assert list(one) == list(other)
     assert one.keys() > TIMES

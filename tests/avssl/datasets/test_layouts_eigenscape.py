@@ -45,7 +45,7 @@ def test_the_official_tree_is_64_recordings_of_8_classes_in_alphabetical_order(w
 def test_ten_minutes_are_twenty_segments_of_thirty_seconds(tmp_path: Path) -> None:
     for label in CLASSES[:2]:
         for number in (1, 2):
-            record(tmp_path / f"{label}.{number}.wav", samples=600 * 100 + 99, channels=4, rate=100)
+            record(tmp_path / f"{label}.{number}.wav", samples=600 * 1000 + 999, channels=4, rate=1000)
     found = EigenScape(EigenScapeOptions(missing=0.9)).read(tmp_path)
     assert len(found.recordings) == 4 * 20
     assert [each.start for each in found.recordings[:20]] == [30.0 * index for index in range(20)]

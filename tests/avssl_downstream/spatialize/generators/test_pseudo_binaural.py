@@ -136,7 +136,7 @@ def test_mirroring_exchanges_the_ears_and_turns_the_image_round():
     [
         ({"fusion": "apnett"}, "did you mean 'apnet'"),
         ({"seconds": 0.7}, "0.63"),
-        ({"width": 0}, "at least 1"),
+        ({"width": 0}, "width is from 1 to 512, not 0"),
         ({"norm": "layer"}, "norm is batch, instance, not"),
         ({"widht": 4}, "did you mean 'width'"),
     ],
