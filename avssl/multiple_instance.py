@@ -46,9 +46,9 @@ def multiple_instance_similarity(
 
     Example:
         >>> bags = torch.eye(3)[None, :2]  # one bag of two instances
-        >>> similarity = multiple_instance_similarity(torch.eye(3)[[0, 2]], bags, sharpness=100.0)
-        >>> [[round(float(each), 2) for each in row] for row in similarity]  # shown in the bag; not in it
-        [[0.99], [-0.0]]
+        >>> similarity = multiple_instance_similarity(torch.tensor([[1, 0, 0], [0.6, 0, 0.8]]), bags, sharpness=100.0)
+        >>> [[round(float(each), 2) for each in row] for row in similarity]  # in the bag; 53 degrees from it
+        [[0.99], [0.59]]
     """
     _check(query, bags, weights)
     with torch.autocast(bags.device.type, enabled=False):
