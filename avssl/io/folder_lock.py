@@ -25,6 +25,8 @@ from avssl.io.atomic import short_name
 NAME = ".avssl.lock"
 """Lock file in a folder; beside a file it is `.FILE.lock`. Both are removed at the end."""
 SECONDS_BETWEEN_TRIES = 0.2
+TRIES = 100
+"""Times that a folder is made again which other commands remove; each failure is a step of theirs."""
 LETTING_GO = 5.0
 """Seconds for a process that a killed holder was just starting to let go of what it inherited."""
 LONGEST = 200
@@ -96,13 +98,27 @@ def made_folder(folder: Path) -> Iterator[None]:
         OSError: it cannot be made.
     """
     missing = [each for each in (folder, *folder.parents) if not each.exists()]
-    folder.mkdir(parents=True, exist_ok=True)
+    _make(folder)
     try:
         yield
     finally:
         with contextlib.suppress(OSError):  # the first that is not empty ends it
             for each in missing:
                 each.rmdir()
+
+
+def _make(folder: Path) -> None:
+    """Make a folder and those above it, also while other commands that end remove them as empty ones.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    for left in reversed(range(TRIES)):
+        try:
+            return folder.mkdir(parents=True, exist_ok=True)
+        except (FileNotFoundError, FileExistsError):  # gone between the making of one and the next
+            if not left or os.path.lexists(folder):
+                raise
 
 
 @contextlib.contextmanager
@@ -159,12 +175,12 @@ def _tried(path: Path, target: Path) -> int | None:
 
 def _opened(path: Path, target: Path) -> int:
     """Descriptor of the lock file, which is made where it is missing."""
-    for last in (False, False, False, True):
+    for left in reversed(range(TRIES)):
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)  # it may have gone, empty, with another command
+            _make(path.parent)  # it may have gone, empty, with another command
             return os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
         except OSError as error:
-            if last or not isinstance(error, FileNotFoundError):
+            if not left or not isinstance(error, FileNotFoundError):
                 raise OutputError(f"{target}: cannot be written: {one_line(error)}") from error
     raise AssertionError
 

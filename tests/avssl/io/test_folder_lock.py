@@ -120,6 +120,30 @@ def test_processes_that_wait_take_turns_and_lose_none(tmp_path):
     assert not list(tmp_path.rglob(NAME))
 
 
+def test_a_folder_that_others_remove_while_it_is_made_is_made_again(tmp_path, monkeypatch):
+    """Python's `mkdir(parents=True)` makes the upper one, another command removes it as empty, the lower one fails."""
+    make, gone = os.mkdir, []
+
+    def removed(path, *given):
+        if str(path).endswith("deep") and (tmp_path / "held").exists() and len(gone) < 9:
+            (tmp_path / "held").rmdir()
+            gone.append(path)
+        make(path, *given)
+
+    monkeypatch.setattr(os, "mkdir", removed)
+    assert entered(tmp_path / "held" / "deep")
+    assert len(gone) == 9
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_below_a_dangling_link_or_a_file_is_one_error(tmp_path):
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere" / "deep")
+    (tmp_path / "file").touch()
+    for folder in (tmp_path / "link", tmp_path / "link" / "run", tmp_path / "file" / "run"):
+        with pytest.raises(OSError, match="link|file"):
+            entered(folder)
+
+
 def test_who_waits_says_so_and_goes_on_when_the_holder_ends(holder, tmp_path, caplog):
     first = holder(tmp_path)
     threading.Timer(0.5, first.kill).start()
