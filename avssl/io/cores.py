@@ -19,6 +19,21 @@ def usable_cores() -> int:
     return max(1, min([allowed, *(math.ceil(each) for each in _quotas())]))
 
 
+def compute_threads(workers: int, threads: int, processes: int = 1) -> int:
+    """Threads of a network in training: the cores that its loader processes leave, at least 1.
+
+    A step is thousands of small parallel loops, each as slow as its slowest thread: with a thread on a core that
+    another process uses, each of them waits for a time slice. A function of the machine and the settings, not of the
+    load: results do not depend on what else runs.
+
+    Args:
+        workers: loader processes of each process.
+        threads: at most so many.
+        processes: on this machine, with as many loader processes each.
+    """
+    return max(1, min(threads, usable_cores() // processes - workers))
+
+
 def _quotas() -> Iterator[float]:
     """CPU quotas, in cores, of the control group of this process and of those above it that have one."""
     try:

@@ -115,7 +115,8 @@ def _make(folder: Path) -> None:
     """
     for left in reversed(range(TRIES)):
         try:
-            return folder.mkdir(parents=True, exist_ok=True)
+            folder.mkdir(parents=True, exist_ok=True)
+            break
         except (FileNotFoundError, FileExistsError):  # gone between the making of one and the next
             if not left or os.path.lexists(folder):
                 raise

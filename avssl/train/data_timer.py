@@ -14,6 +14,11 @@ Batch = dict[str, Any]
 class BatchSource(Protocol):
     """Batches as a function of the step."""
 
+    @property
+    def workers(self) -> int:
+        """Loader processes that read them; 0: they are read in this process."""
+        ...
+
     def between(self, start: int, stop: int) -> Iterator[Batch]:
         """The batches of steps `start` to `stop - 1`."""
         ...

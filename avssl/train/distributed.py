@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import pickle
 import threading
 import time
@@ -18,7 +17,7 @@ from lightning_fabric.strategies.ddp import DDPStrategy
 
 from avssl.errors import first_line
 from avssl.io.cores import usable_cores
-from avssl.io.ranks import world_size
+from avssl.io.ranks import local_world_size, world_size
 from avssl.models.runtime import launch_fabric, single_process
 
 T = TypeVar("T")
@@ -62,7 +61,7 @@ def _joined(precision: str) -> Fabric:
     world = world_size()
     if world == 1:
         return single_process(precision)
-    local = int(os.environ.get("LOCAL_WORLD_SIZE", world))
+    local = local_world_size()
     # Statistics already agree in all processes (see sync_batchnorm.py): nothing to broadcast at every step.
     strategy = DDPStrategy(broadcast_buffers=False)
     fabric = launch_fabric(devices=local, num_nodes=world // local, strategy=strategy, precision=precision)

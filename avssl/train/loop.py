@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import math
-from contextlib import closing
+import os
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
@@ -16,7 +18,9 @@ from torch import Tensor, nn
 
 from avssl.config import OptimConfig, TrainConfig
 from avssl.errors import InputError, first_line
+from avssl.io.cores import compute_threads
 from avssl.io.memory import keep_freed
+from avssl.io.ranks import local_world_size
 from avssl.io.tensor_files import is_finite
 from avssl.models.runtime import single_process
 from avssl.train import checkpoint
@@ -124,6 +128,7 @@ def fit(
     if resume:
         trainer.resume()
     with (
+        trainer.threads_beside(batches.workers),
         StopRequest() as stop,
         StepProgress(title, trainer.run.step, config.steps, trainer.shows_progress(progress)) as bar,
     ):
@@ -152,6 +157,17 @@ class Trainer:
             keep_freed()
         self.run = TrainState()
         self.logger = MetricLogger(folder if fabric.is_global_zero else None)
+
+    @contextmanager
+    def threads_beside(self, workers: int) -> Iterator[None]:
+        """Context with as many threads as loader processes leave cores; OMP_NUM_THREADS of the user is kept."""
+        before, own = torch.get_num_threads(), self.fabric.world_size == 1 and "OMP_NUM_THREADS" in os.environ
+        if self.fabric.device.type == "cpu" and not own:
+            torch.set_num_threads(compute_threads(workers, before, local_world_size()))
+        try:
+            yield
+        finally:
+            torch.set_num_threads(before)
 
     def shows_progress(self, progress: bool) -> bool:
         """Whether this process shows progress."""

@@ -35,6 +35,11 @@ class TrainingClips:
         """Number of batches in all passes."""
         return max(1, self.passes * len(self.paths) // self.options.batch)
 
+    @property
+    def workers(self) -> int:
+        """Loader processes."""
+        return self.options.workers
+
     def between(self, start: int, stop: int) -> Iterator[Batch]:
         """The batches of steps `start` to `stop - 1`: `video` `(batch, time, 3, size, size)`, `label` `(batch,)`."""
         return in_order(self.read, range(start, stop), self.options.workers)

@@ -55,6 +55,11 @@ class WindowBatches:
     sample_rate: int
     options: SegmentOptions
 
+    @property
+    def workers(self) -> int:
+        """Loader processes."""
+        return self.options.workers
+
     def between(self, start: int, stop: int) -> Iterator[Batch]:
         """The batches of steps `start` to `stop - 1`."""
         return in_order(self.read, range(start, stop), self.options.workers)

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -61,6 +62,7 @@ class PairBatches:
     pairing: str
     batch: int
     seed: int
+    workers: ClassVar[int] = 0
 
     def between(self, start: int, stop: int) -> Iterator[dict[str, Tensor]]:
         """The batches of steps `start` to `stop - 1`; an epoch has each pair once."""

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -57,6 +58,7 @@ class ClipBatches:
     pairs: PairEmbeddings
     batch: int
     seed: int
+    workers: ClassVar[int] = 0
 
     def between(self, start: int, stop: int) -> Iterator[dict[str, Tensor]]:
         """The batches of steps `start` to `stop - 1`."""

@@ -38,6 +38,7 @@ class MixedBatches:
 
     def __init__(self, streams: list[Batches]) -> None:
         self.streams = streams
+        self.workers = sum(each.workers for each in streams)
 
     def between(self, start: int, stop: int) -> Iterator[dict[str, Tensor]]:
         """Batches of steps `start` to `stop - 1`; closing the iterator ends all loader processes."""

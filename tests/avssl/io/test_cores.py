@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from avssl.io import cores
-from avssl.io.cores import usable_cores
+from avssl.io.cores import compute_threads, usable_cores
 from avssl.train import distributed
 
 
@@ -49,6 +49,14 @@ def test_without_affinity_or_control_groups_it_is_the_machines_cores(groups, mon
     monkeypatch.delattr(os, "sched_getaffinity")
     monkeypatch.setattr(cores, "OWN", groups / "gone")
     assert usable_cores() == 64
+
+
+@pytest.mark.parametrize(
+    ("workers", "threads", "processes", "expected"),
+    [(2, 8, 1, 6), (0, 8, 1, 8), (2, 4, 1, 4), (2, 8, 2, 2), (8, 8, 1, 1), (4, 8, 4, 1)],
+)
+def test_a_network_takes_the_cores_that_the_loader_processes_leave(groups, workers, threads, processes, expected):
+    assert compute_threads(workers, threads, processes) == expected
 
 
 def test_processes_of_one_machine_share_its_usable_cores(groups, monkeypatch):

@@ -27,6 +27,8 @@ class Line(nn.Module):
 
 
 class Points:
+    workers = 0
+
     def between(self, start, stop):
         for step in range(start, stop):
             yield {"x": torch.randn(8, 4, generator=torch.Generator().manual_seed(step))}
@@ -132,3 +134,27 @@ class Embedding(Line):
 def test_a_collapse_is_said_when_it_lasts(dead, said, caplog):
     fit(Embedding(dead), Points(), TrainConfig(steps=15, **EXACT), OptimConfig(lr=0.01), None)
     assert caplog.text.count("video embeddings have collapsed") == said
+
+
+@pytest.mark.parametrize(("own", "expected"), [(None, 5), ("7", 7)])
+def test_threads_while_training_are_the_cores_that_loaders_leave_unless_the_user_says(monkeypatch, own, expected):
+    class Watched(Points):
+        workers = 3
+
+        def between(self, start, stop):
+            for batch in super().between(start, stop):
+                seen.append(torch.get_num_threads())
+                yield batch
+
+    seen, before = [], torch.get_num_threads()
+    monkeypatch.setattr("avssl.io.cores.usable_cores", lambda: 8)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    if own:
+        monkeypatch.setenv("OMP_NUM_THREADS", own)
+    torch.set_num_threads(7)
+    try:
+        fit(Line(), Watched(), TrainConfig(steps=2, **EXACT), OptimConfig(), None, progress=False)
+        assert torch.get_num_threads() == 7
+    finally:
+        torch.set_num_threads(before)
+    assert seen == [expected] * 2

@@ -34,6 +34,8 @@ class Line(nn.Module):
 
 
 class Points:
+    workers = 0
+
     def between(self, start, stop):
         for step in range(start, stop):
             yield {"x": torch.randn(8, 4, generator=torch.Generator().manual_seed(step))}

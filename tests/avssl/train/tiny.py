@@ -50,6 +50,8 @@ class TinyTask(nn.Module):
 class Stream:
     """Random batches, a function of the step; each process takes its share of them."""
 
+    workers = 0
+
     def __init__(self, batch=8, rank=0, world=1, pause=0.0):
         self.batch, self.rank, self.world, self.pause = batch, rank, world, pause
 
