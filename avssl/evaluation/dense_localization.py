@@ -7,7 +7,6 @@ Beside each number stand chance and, where a synthetic dataset has ground truth,
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from typing import Protocol, runtime_checkable
@@ -23,7 +22,8 @@ from avssl.data.clip import Clip
 from avssl.data.loader import Batches
 from avssl.datasets.manifest import Manifest
 from avssl.evaluation.forced_choice import accepted_by_kinds, forced_choice
-from avssl.evaluation.scene_truth import SceneObjects, SceneTruth, read_scene_truth
+from avssl.evaluation.scene_truth import SceneObjects, read_scene_truth
+from avssl.evaluation.scene_views import IndexedViews, scenes_of, without_index
 from avssl.io.progress import track
 from avssl.spatial.ambisonics import direction
 
@@ -34,8 +34,6 @@ PASSES = 3
 CHANCE, IDEAL, ANY_OBJECT = "_chance", "_ideal", "_any_object"
 RANDOM_ERROR = 90.0
 """Degrees; median and mean angle between any direction and one that is uniform over the sphere."""
-INDEX, TIME = "clip_index", "time"
-"""Views by which the truth of a clip is found."""
 Floats = NDArray[np.float64]
 
 
@@ -80,31 +78,16 @@ def evaluate_dense_task(
     """
     data = replace(data, batch=min(CLIPS, len(clips)))
     truth, scores = read_scene_truth(clips.root), _Scores()
-    views = _IndexedViews(task, {row.key: place for place, row in enumerate(clips)}, _half_duration(data))
+    views = IndexedViews.of(task.evaluation_views, clips, data)
     batches = Batches(clips, views, data, sample_rate, seed)
     steps = PASSES * len(clips) // data.batch
     with closing(batches.between(0, steps)) as stream, torch.inference_mode():
         for batch in track(stream, "held-out panoramas", "batches", steps):
-            objects = list(_objects(truth, clips, batch)) if truth else None
+            objects = scenes_of(truth, clips, batch) if truth else None
             with fabric.autocast():
-                moved = fabric.to_device({name: batch[name] for name in batch.keys() - {INDEX, TIME}})
-                similarity, maps = task.compare(moved)
+                similarity, maps = task.compare(fabric.to_device(without_index(batch)))
             scores.add(_floats(similarity), _peaks(maps, task.grid), objects)
     return scores.metrics(data.batch)
-
-
-@dataclass(frozen=True)
-class _IndexedViews:
-    """Evaluation views of a clip, its place in the manifest, and the time in the middle of its frames."""
-
-    task: DenseTask
-    places: dict[str, int]
-    half_duration: float
-
-    def __call__(self, clip: Clip, rng: np.random.Generator) -> dict[str, Tensor]:
-        time = clip.labels["frame_start"] + self.half_duration
-        found = {INDEX: torch.tensor(self.places[clip.key]), TIME: torch.tensor(time, dtype=torch.float64)}
-        return self.task.evaluation_views(clip, rng) | found
 
 
 @dataclass
@@ -152,11 +135,6 @@ class _Scores:
         return found
 
 
-def _objects(truth: SceneTruth, clips: Manifest, batch: dict[str, Tensor]) -> Iterator[SceneObjects]:
-    for place, time in zip(batch[INDEX].tolist(), batch[TIME].tolist(), strict=True):
-        yield truth.at(clips.rows[place].key, time)
-
-
 def _peaks(maps: Tensor, grid: tuple[Tensor, Tensor]) -> Floats:
     """Unit vectors `(B, 3)` of the highest cell of heat maps `(B, T, h, w)` in any frame."""
     highest = maps.amax(1).flatten(1).argmax(1).cpu()
@@ -191,8 +169,3 @@ def _mean(choices: list[tuple[float, float]], place: int) -> float:
 
 def _floats(tensor: Tensor) -> Floats:
     return tensor.double().cpu().numpy()
-
-
-def _half_duration(data: DataConfig) -> float:
-    """Seconds from the first frame of a window to the middle of its frames."""
-    return (data.frames - 1) / data.frame_rate / 2

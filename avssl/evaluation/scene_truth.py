@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from avssl.errors import InputError
 
 FILE = "truth.parquet"
-COLUMNS = ("key", "time", "kind", "sounding", "azimuth", "elevation", "visible")
+COLUMNS = ("key", "time", "kind", "sounding", "azimuth", "elevation", "angular_radius", "visible")
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,8 @@ class SceneObjects:
     """`(N,)` whether any of it is seen."""
     direction: NDArray[np.float64]
     """`(N, 3)` unit vectors along x, y, z."""
+    radius: NDArray[np.float64]
+    """`(N,)` angular radius, radians."""
 
 
 class SceneTruth:
@@ -51,6 +53,7 @@ class SceneTruth:
         azimuth, elevation = (np.radians(table[name].to_numpy().astype(float)) for name in ("azimuth", "elevation"))
         level = np.cos(elevation)
         self._direction = np.stack([level * np.cos(azimuth), level * np.sin(azimuth), np.sin(elevation)], 1)
+        self._radius = np.radians(table["angular_radius"].to_numpy().astype(float))
         self._kind, self._sounding = kind, table["sounding"].to_numpy(zero_copy_only=False).astype(bool)
         self._visible, self._time = table["visible"].to_numpy() > 0, table["time"].to_numpy().astype(float)
         rows: defaultdict[str, list[int]] = defaultdict(list)
@@ -73,7 +76,8 @@ class SceneTruth:
         rows = self._rows[key]
         distance = np.abs(self._time[rows] - time)
         rows = rows[distance == distance.min()]
-        return SceneObjects(self._kind[rows], self._sounding[rows], self._visible[rows], self._direction[rows])
+        columns = self._kind, self._sounding, self._visible, self._direction, self._radius
+        return SceneObjects(*(column[rows] for column in columns))
 
 
 def read_scene_truth(folder: Path) -> SceneTruth | None:
