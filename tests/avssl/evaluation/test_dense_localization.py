@@ -107,7 +107,9 @@ def test_clips_without_truth_are_compared_but_not_located(clips: Manifest, tmp_p
 def test_broken_or_foreign_truth_is_one_line_with_its_path(clips: Manifest, tmp_path: Path) -> None:
     path = tmp_path / "truth.parquet"
     path.write_bytes(b"not parquet")
-    with pytest.raises(InputError, match=r"truth\.parquet: expected the ground truth of a synthetic dataset .* \(parquet\)"):
+    with pytest.raises(
+        InputError, match=r"truth\.parquet: expected the ground truth of a synthetic dataset .* \(parquet\)"
+    ):
         SceneTruth(path)
     pq.write_table(pq.read_table(clips.root / "truth.parquet").drop_columns(["azimuth", "visible"]), path)
     with pytest.raises(InputError, match="lacks azimuth, visible"):
