@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,8 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from avssl.errors import InputError
+
+logger = logging.getLogger(__name__)
 
 FILE = "truth.parquet"
 COLUMNS = ("key", "time", "kind", "sounding", "azimuth", "elevation", "angular_radius", "visible")
@@ -47,6 +50,8 @@ class SceneTruth:
 
     def __init__(self, path: Path) -> None:
         table = _table(path)
+        if missing := _missing(table):
+            raise InputError(f"{path}: expected the ground truth of a 360-degree dataset, missing {', '.join(missing)}")
         names, kind = np.unique(table["kind"].to_numpy(zero_copy_only=False), return_inverse=True)
         self.kinds: list[str] = names.tolist()
         """Names of the kinds of objects."""
@@ -81,12 +86,25 @@ class SceneTruth:
 
 
 def read_scene_truth(folder: Path) -> SceneTruth | None:
-    """Ground truth beside a manifest; None where the dataset has none, such as recordings.
+    """Ground truth beside a manifest.
+
+    None where there is none, as of recordings, or another kind, as of a third party's synthetic dataset; then it is
+    logged what is missing.
 
     Raises:
-        InputError: a file of ground truth that is broken, or not of 360-degree video.
+        InputError: a broken file of ground truth.
     """
-    return SceneTruth(folder / FILE) if (folder / FILE).is_file() else None
+    path = folder / FILE
+    if not path.is_file():
+        return None
+    if missing := _missing(_table(path)):
+        logger.info("%s: no ideal observers, ground truth without %s", path, ", ".join(missing))
+        return None
+    return SceneTruth(path)
+
+
+def _missing(table: pa.Table) -> list[str]:
+    return [name for name in COLUMNS if name not in table.column_names]
 
 
 def _table(path: Path) -> pa.Table:
@@ -95,6 +113,4 @@ def _table(path: Path) -> pa.Table:
     except (pa.ArrowException, OSError) as error:
         reason = next(iter(str(error).splitlines()), type(error).__name__)
         raise InputError(f"{path}: expected the ground truth of a synthetic dataset (parquet): {reason}") from error
-    if missing := [name for name in COLUMNS if name not in table.column_names]:
-        raise InputError(f"{path}: expected the ground truth of a 360-degree dataset, missing {', '.join(missing)}")
     return table

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,6 +19,8 @@ from avssl.data.clip import Clip
 from avssl.data.clip_options import Colour, CropOptions
 from avssl.data.crops import SCENE_ROTATIONS, draw_crops
 from avssl.errors import InputError
+from avssl.evaluation.crop_references import crop_references, crop_views
+from avssl.evaluation.scene_truth import SceneObjects
 from avssl.losses import alignment_accuracy, info_nce
 from avssl.metric_learning import PREFIX, MetricLearningLoss
 from avssl.models.encoders import Encoders
@@ -111,7 +114,8 @@ class Avc(Task):
         """Crops at one time, the audio once, and per crop the matrix that rotates the sound field to its centre.
 
         Returns:
-            `frames` uint8 `(K, time, 3, size, size)`, `audio` float32 `(4, samples)`, `rotation` `(K, 3, 3)`.
+            `frames` uint8 `(K, time, 3, size, size)`, `audio` float32 `(4, samples)`, `rotation` `(K, 3, 3)`; and
+            those of `crop_views`, for evaluation.
 
         Raises:
             InputError: audio not ambiX of order 1, or object directions not finite.
@@ -123,6 +127,7 @@ class Avc(Task):
             "frames": jitter_colour(crops.frames(clip.frames, self.options.size), self.options.colour, rng),
             "audio": jitter_level(clip.audio, self.options.level, rng),
             "rotation": crops.to_front() if self.options.audio_rotation == "crop" else crops.to_world(),
+            **crop_views(crops),
         }
 
     def encode(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
@@ -139,6 +144,14 @@ class Avc(Task):
         """
         video, audio = self.encode(batch)
         return {"video": self.video_head(video), "audio": self.audio_head(audio)}
+
+    def project(self, video: Tensor, audio: Tensor) -> tuple[Tensor, Tensor]:
+        """Projections `(..., D)` that the loss compares by cosine, of tower outputs `(..., width)`."""
+        return self.video_head(video), self.audio_head(audio)
+
+    def reference_scores(self, batch: dict[str, Tensor], scenes: Sequence[SceneObjects] | None) -> dict[str, float]:
+        """Chance and ideal observers of the accuracies; see `avssl.evaluation.crop_references`."""
+        return crop_references(batch, scenes, self.options.audio_rotation == "crop")
 
     def forward(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """`loss`, and `avc_acc`: retrieval accuracy of the matching audio among the same crop of all clips.

@@ -7,8 +7,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import cast
 
+import torch
 from einops import rearrange
 from torch import Tensor, nn
+from torch.nn import functional
 
 from avssl.config_fields import choice
 from avssl.errors import InputError
@@ -69,6 +71,15 @@ class Avsa(Avc):
             self.a2v_transformer = CrossModalTransformer(encoders.audio_width, depth, dropout=dropout)
             self.audio_pred_head = nn.Linear(encoders.video_width, options.embedding)
             self.video_pred_head = nn.Linear(encoders.audio_width, options.embedding)
+
+    def project(self, video: Tensor, audio: Tensor) -> tuple[Tensor, Tensor]:
+        """Projections `(B, K, D)` that the loss compares; with transformers those of both directions, concatenated."""
+        if not self.options.transformer:
+            return super().project(video, audio)
+        predicted = self.audio_pred_head(self.v2a_transformer(video)), self.video_pred_head(self.a2v_transformer(audio))
+        parts = (predicted[0], self.video_head(video)), (self.audio_head(audio), predicted[1])
+        left, right = (torch.cat([functional.normalize(each, dim=-1) for each in side], -1) for side in parts)
+        return left, right
 
     def forward(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """`loss`; `avsa_acc` among the crops of the own clip (chance 1/K), `avc_acc` among the clips (chance 1/B).

@@ -33,6 +33,8 @@ class CorrespondenceOptions(CropOptions):
 
     manifest: str = ""
     """Path of a `manifest.parquet` or its folder, with clips of the splits train and test."""
+    test_manifest: str = ""
+    """Path of another manifest whose clips of the split test are evaluated; empty: those of `manifest`."""
     detector: str = ""
     """Detector whose objects guide crops if `crop_guide` is objects: path or name of a model, or truth (synthetic)."""
     seconds: float | None = None
@@ -50,6 +52,9 @@ class CorrespondenceOptions(CropOptions):
     transformer: str = ""
     """Run folder of `avsa` with transformers, or its `task.safetensors`: further probes take the audio embedding that
     its transformer predicts from all crops instead of a crop's embedding (published as transf)."""
+    projections: str = ""
+    """Run folder of `avc`, `avsa` or another task with projections: AVC-Bin and AVSA-Bin also without a trained probe,
+    by a threshold on the mean cosine of what pretraining compared (`avc_bin_cosine`, `avsa_bin_cosine`)."""
     train_draws: int = 8
     """Draws of each training clip: window, crops, misalignment."""
     test_draws: int = 4

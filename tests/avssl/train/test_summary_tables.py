@@ -2,7 +2,7 @@
 
 from rich.console import Console
 
-from avssl.train import evaluate
+from avssl.train import summary_tables
 
 
 def test_retrieval_table_shows_chance_beside_each_number() -> None:
@@ -12,7 +12,7 @@ def test_retrieval_table_shows_chance_beside_each_number() -> None:
             metrics |= {f"{direction}_{name}": base + place / 10, f"{direction}_{name}_chance": (place + 1) / 100}
     console = Console(width=120)
     with console.capture() as captured:
-        console.print(evaluate.retrieval_table(metrics, "title"))
+        console.print(summary_tables.retrieval_table(metrics, "title"))
     title, _, header, _, *rows = captured.get().splitlines()
     assert title.strip() == "title"
     assert [name in header for name in ("R@1 %", "R@5 %", "R@10 %", "MAP@R %", "(chance)")] == [True] * 5
