@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from rich.table import Table
 
 from avssl.evaluation.crop_references import CHANCE
-from avssl.evaluation.dense_localization import ANY_OBJECT, IDEAL
 from avssl.evaluation.ideal_observer import OBSERVERS
+from avssl.evaluation.localization_scores import ANY_OBJECT, IDEAL
 
 PREFIX = "test_"
 SCORES = {"avc_bin": "AVC-Bin", "avsa_bin": "AVSA-Bin"}
