@@ -25,7 +25,7 @@ Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
 KINDS, DIRECTIONS, BOTH, ACTIVITY = (f"_ideal_{name}" for name in ("kinds", "directions", "both", "activity"))
-OBSERVERS = {KINDS: "kinds", DIRECTIONS: "directions", BOTH: "both", ACTIVITY: "both, activity"}
+OBSERVERS = {KINDS: "kinds", DIRECTIONS: "directions", BOTH: "both", ACTIVITY: "both+activity"}
 """Ending of a metric for each observer -> its label in tables."""
 CONTRADICTION, ABSENT, SILENT = 100.0, 0.1, 0.01
 """Weights of evidence against a pair, beside 1 for a source that fits; each is below the one before by more than the

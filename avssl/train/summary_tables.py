@@ -15,10 +15,9 @@ SCORES = {"avc_bin": "AVC-Bin", "avsa_bin": "AVSA-Bin"}
 COSINE = "_cosine"
 HALF = 0.5
 """Chance of AVC-Bin and AVSA-Bin."""
-LABELS = {CHANCE: "chance", ANY_OBJECT: "any object", IDEAL: "ideal observer"} | {
-    ending: f"ideal: {label}" for ending, label in OBSERVERS.items()
-}
+LABELS = {CHANCE: "chance", ANY_OBJECT: "any object", IDEAL: "ideal observer", **OBSERVERS}
 """Ending of a metric that stands beside another -> its label."""
+CAPTION = f"{', '.join(OBSERVERS.values())}: ideal observers from the ground truth"
 DIRECTIONS = {"audio_to_video": "audio -> video", "video_to_audio": "video -> audio"}
 RETRIEVAL = {"r1": "R@1 %", "r5": "R@5 %", "r10": "R@10 %", "map_r": "MAP@R %", "median_rank": "median rank"}
 
@@ -56,30 +55,30 @@ def held_out_table(metrics: dict[str, float], title: str) -> Table:
     held_out = {name.removeprefix(PREFIX): value for name, value in metrics.items() if name.startswith(PREFIX)}
     rows = dict.fromkeys(map(measured, held_out))
     endings = [each for each in LABELS if any(name + each in held_out for name in rows)]
-    table = Table("", "this run", *(LABELS[each] for each in endings), title=title, title_justify="left")
+    caption = CAPTION if any(each in OBSERVERS for each in endings) else None
+    labels = (LABELS[each] for each in endings)
+    table = Table("", "this run", *labels, title=title, caption=caption, title_justify="left", caption_justify="left")
     for name in rows:
-        table.add_row(
-            name, *(f"{held_out[key]:.3g}" if (key := name + each) in held_out else "" for each in ["", *endings])
-        )
+        values = (held_out.get(name + each) for each in ["", *endings])
+        table.add_row(name, *("" if value is None else f"{value:.3g}" for value in values))
     return table
 
 
 def accuracy_table(metrics: dict[str, float], title: str) -> Table:
-    """Table of accuracies with their 95 % intervals, beside those without a trained probe, chance and ideal observers.
+    """Table of accuracies with their 95 % intervals, above those without a trained probe, chance and ideal observers.
 
     Args:
         metrics: `avc_bin`, `avsa_bin`, with `_low` and `_high`, and perhaps `_cosine` and observers, as fractions.
         title: title of the table.
     """
-    others = {COSINE: "by cosine %"} | {each: f"ideal: {label} %" for each, label in OBSERVERS.items()}
-    endings = [each for each in others if any(name + each in metrics for name in SCORES)]
-    labels = ["accuracy %", "95 % interval", "chance %", *(others[each] for each in endings)]
-    table = Table("", *labels, title=title, title_justify="left")
-    for name, label in SCORES.items():
-        if name in metrics:
-            low, high = _percent(metrics, f"{name}_low"), _percent(metrics, f"{name}_high")
-            beside = [_percent(metrics, name + each) for each in endings]
-            table.add_row(label, _percent(metrics, name), f"{low} to {high}", f"{100 * HALF:.0f}", *beside)
+    shown = {name: label for name, label in SCORES.items() if name in metrics}
+    table = Table("", *(f"{label} %" for label in shown.values()), title=title, title_justify="left")
+    chance = {name + CHANCE: HALF for name in shown}
+    lines = {"": "probe", COSINE: "threshold on the cosine", CHANCE: "chance"}
+    lines |= {ending: f"ideal observer: {label}" for ending, label in OBSERVERS.items()}
+    for ending, label in lines.items():
+        if any(name + ending in metrics | chance for name in shown):
+            table.add_row(label, *(_with_interval(metrics | chance, name + ending) for name in shown))
     return table
 
 
@@ -98,6 +97,12 @@ def retrieval_table(metrics: dict[str, float], title: str) -> Table:
         names = [f"{direction}_{name}" for name in shown]
         table.add_row(label, *(f"{_value(metrics, name)} ({_value(metrics, name + CHANCE)})" for name in names))
     return table
+
+
+def _with_interval(metrics: dict[str, float], name: str) -> str:
+    """Such as `87.5 [84.4, 90.6]`."""
+    low, high = _percent(metrics, f"{name}_low"), _percent(metrics, f"{name}_high")
+    return _percent(metrics, name) + (f" [{low}, {high}]" if low else "")
 
 
 def _percent(metrics: dict[str, float], name: str) -> str:
