@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -13,30 +12,14 @@ from torch import Tensor
 
 from avssl.data.crops import Crops
 from avssl.evaluation.forced_choice import accuracy_among_all
-from avssl.evaluation.ideal_observer import KINDS, OBSERVERS, WHOLE, Floats, ViewTruth, pair_scores, view_truth
+from avssl.evaluation.ideal_observer import KINDS, OBSERVERS, WHOLE, ViewTruth, pair_scores, view_truth
+from avssl.evaluation.localization_scores import CHANCE
 from avssl.evaluation.scene_truth import SceneObjects
 
-CHANCE = "_chance"
+AMONG_CLIPS, AMONG_CROPS = "avc_acc", "avsa_acc"
+"""Accuracies of audio retrieved by a crop: rows of their matrices are crops, columns audio."""
 FRONT, LENS = "crop_to_front", "crop_lens"
 """Views by which ground truth is placed in crops."""
-
-
-@runtime_checkable
-class ReferenceTask(Protocol):
-    """Task that states chance, and ideal observers where there is ground truth, for scalars of its `forward`."""
-
-    def reference_scores(self, batch: dict[str, Tensor], scenes: Sequence[SceneObjects] | None) -> dict[str, float]:
-        """Accuracies that stand beside those of a batch of held-out clips.
-
-        Args:
-            batch: views of the clips, on the CPU.
-            scenes: ground truth of each clip in its own axes, in the middle of its frames; None: there is none.
-
-        Returns:
-            `NAME_chance`, and with ground truth `NAME_ideal_kinds` and others of
-            `avssl.evaluation.ideal_observer.OBSERVERS`, for scalars NAME of `forward`.
-        """
-        ...
 
 
 def crop_views(crops: Crops) -> dict[str, Tensor]:
@@ -60,24 +43,30 @@ def truth_in_crops(batch: dict[str, Tensor], scenes: Sequence[SceneObjects]) -> 
     return view_truth(scenes, batch[FRONT].double().numpy(), batch[LENS].double().numpy())
 
 
-def crop_references(batch: dict[str, Tensor], scenes: Sequence[SceneObjects] | None, rotated: bool) -> dict[str, float]:
+def crop_references(
+    batch: dict[str, Tensor], scenes: Sequence[SceneObjects] | None, accuracies: Sequence[str], rotated: bool
+) -> dict[str, float]:
     """References of `avc_acc` and `avsa_acc`: audio retrieved by a crop, among clips and among the crops of a clip.
 
     Args:
         batch: views, with those of `crop_views`.
         scenes: ground truth; None: chance only.
+        accuracies: names of those that the task has.
         rotated: whether the audio is rotated to its crop; if not, directions tell nothing.
     """
     clips, views = batch[LENS].shape[:2]
-    found = {"avc_acc" + CHANCE: 1 / clips, "avsa_acc" + CHANCE: 1 / views}
+    found = {each + CHANCE: {AMONG_CLIPS: 1 / clips, AMONG_CROPS: 1 / views}[each] for each in accuracies}
     if scenes is None:
         return found
     truth = truth_in_crops(batch, scenes)
-    among_clips = [pair_scores(truth[None, :, view], truth[:, None, view]) for view in range(views)]
-    among_crops = [pair_scores(truth[clip, None, :], truth[clip, :, None]) for clip in range(clips)]
-    for observer in OBSERVERS if rotated else (KINDS,):
-        found["avc_acc" + observer] = _mean_choice([each[observer] for each in among_clips])
-        found["avsa_acc" + observer] = _mean_choice([each[observer] for each in among_crops])
+    pairs = {
+        AMONG_CLIPS: ((truth[None, :, view], truth[:, None, view]) for view in range(views)),
+        AMONG_CROPS: ((truth[clip, None, :], truth[clip, :, None]) for clip in range(clips)),
+    }
+    for name in accuracies:
+        scores = [pair_scores(audio, video) for audio, video in pairs[name]]
+        for observer in OBSERVERS if rotated else (KINDS,):
+            found[name + observer] = float(np.mean([accuracy_among_all(each[observer]) for each in scores]))
     return found
 
 
@@ -99,8 +88,3 @@ def swap_references(
         "swap_acc" + name: float(np.mean((original[name] > swapped[name]) + 0.5 * (original[name] == swapped[name])))
         for name in OBSERVERS
     }
-
-
-def _mean_choice(similarities: Sequence[Floats]) -> float:
-    """Mean accuracy over square matrices: crops (rows) by audio."""
-    return float(np.mean([accuracy_among_all(each) for each in similarities]))

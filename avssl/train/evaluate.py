@@ -18,8 +18,8 @@ from avssl.config import DataConfig, RunConfig
 from avssl.data.clip_filter import filter_clips
 from avssl.data.loader import Batches
 from avssl.datasets.manifest import Manifest
-from avssl.evaluation.crop_references import ReferenceTask
 from avssl.evaluation.dense_localization import DenseTask, evaluate_dense_task
+from avssl.evaluation.reference_scores import ReferenceTask, measured
 from avssl.evaluation.scene_truth import SceneObjects, read_scene_truth
 from avssl.evaluation.scene_views import IndexedViews, scenes_of, without_index
 from avssl.io.interrupts import interrupt_on_signals
@@ -29,7 +29,7 @@ from avssl.models.runtime import evaluating, single_process
 from avssl.runs import run_folder
 from avssl.task import Task
 from avssl.train.resolved_run import PROBE, ResolvedRun
-from avssl.train.summary_tables import PREFIX, measured
+from avssl.train.summary_tables import PREFIX
 
 logger = logging.getLogger(__name__)
 

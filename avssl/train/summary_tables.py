@@ -6,26 +6,18 @@ from collections.abc import Iterator
 
 from rich.table import Table
 
-from avssl.evaluation.crop_references import CHANCE
 from avssl.evaluation.ideal_observer import OBSERVERS
-from avssl.evaluation.localization_scores import ANY_OBJECT, IDEAL
+from avssl.evaluation.localization_scores import CHANCE
+from avssl.evaluation.reference_scores import LABELS, measured
 
 PREFIX = "test_"
 SCORES = {"avc_bin": "AVC-Bin", "avsa_bin": "AVSA-Bin"}
 COSINE = "_cosine"
 HALF = 0.5
 """Chance of AVC-Bin and AVSA-Bin."""
-LABELS = {CHANCE: "chance", ANY_OBJECT: "any object", IDEAL: "ideal observer", **OBSERVERS}
-"""Ending of a metric that stands beside another -> its label."""
 CAPTION = f"{', '.join(OBSERVERS.values())}: ideal observers from the ground truth"
 DIRECTIONS = {"audio_to_video": "audio -> video", "video_to_audio": "video -> audio"}
 RETRIEVAL = {"r1": "R@1 %", "r5": "R@5 %", "r10": "R@10 %", "map_r": "MAP@R %", "median_rank": "median rank"}
-
-
-def measured(name: str) -> str:
-    """Metric that a reference such as `avc_acc_ideal_kinds` stands beside; another metric itself."""
-    ending = next((each for each in sorted(LABELS, key=len, reverse=True) if name.endswith(each)), "")
-    return name.removesuffix(ending)
 
 
 def tables(metrics: dict[str, float], run: str, validation_seed: int | None = None) -> Iterator[Table]:

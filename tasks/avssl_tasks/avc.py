@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -103,6 +103,8 @@ class Avc(Task):
 
     Options = AvcOptions
     options: AvcOptions
+    accuracies: ClassVar[tuple[str, ...]] = ("avc_acc",)
+    """Accuracies that `forward` returns."""
 
     def __init__(self, encoders: Encoders, options: AvcOptions) -> None:
         super().__init__(encoders, options)
@@ -151,7 +153,7 @@ class Avc(Task):
 
     def reference_scores(self, batch: dict[str, Tensor], scenes: Sequence[SceneObjects] | None) -> dict[str, float]:
         """Chance and ideal observers of the accuracies; see `avssl.evaluation.crop_references`."""
-        return crop_references(batch, scenes, self.options.audio_rotation == "crop")
+        return crop_references(batch, scenes, self.accuracies, self.options.audio_rotation == "crop")
 
     def forward(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """`loss`, and `avc_acc`: retrieval accuracy of the matching audio among the same crop of all clips.

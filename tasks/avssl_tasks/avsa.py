@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import cast
+from typing import ClassVar, cast
 
 import torch
 from einops import rearrange
@@ -62,6 +62,7 @@ class Avsa(Avc):
 
     Options = AvsaOptions
     options: AvsaOptions
+    accuracies: ClassVar[tuple[str, ...]] = ("avsa_acc", "avc_acc")
 
     def __init__(self, encoders: Encoders, options: AvsaOptions) -> None:
         super().__init__(encoders, options)
