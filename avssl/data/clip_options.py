@@ -159,13 +159,13 @@ class CropOptions:
 
 
 def check_crop_guide(options: CropOptions, detector: str) -> None:
-    """Check that crops guided by objects have a detector.
+    """Check that crops guided by objects, all or some, have a detector.
 
     Raises:
         InputError: no detector is named.
     """
-    if options.crop_guide == "objects" and not detector:
+    if options.crop_guide != "random" and not detector:
         raise InputError(
-            "crop_guide is objects, but no detector is named: give the path of a model, or truth for a "
+            f"crop_guide is {options.crop_guide}, but no detector is named: give the path of a model, or truth for a "
             "synthetic dataset (data.detector in a run, detector in a head)"
         )
