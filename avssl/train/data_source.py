@@ -13,7 +13,7 @@ from avssl.data.clip_options import CropOptions, check_crop_guide
 from avssl.datasets.manifest import Manifest, read_manifest
 from avssl.detection.ground_truth import FILE as TRUTH_FILE
 from avssl.detection.ground_truth import TRUTH
-from avssl.detection.object_index import DetectionSettings, find_objects, read_settings
+from avssl.detection.object_index import DetectionSettings, find_objects, read_objects, read_settings
 from avssl.errors import InputError
 from avssl.io.cache_folder import cache_folder, require_cache
 from avssl.io.folder_lock import file_lock, folder_lock
@@ -43,6 +43,7 @@ def clips(
     manifest = read_manifest(path)
     if config.detector:
         _look_for_objects(manifest, config.detector, progress)
+        _count_objects(manifest, config.detector)
     return path, manifest
 
 
@@ -109,6 +110,14 @@ def _look_for_objects(manifest: Manifest, detector: str, progress: bool) -> None
             settings: dict[str, Any] = asdict(read_settings(path)[0]) if goes_on else {}
             settings.pop("model", None)
             detect_objects(manifest.root, detector, **settings, progress=progress)
+
+
+def _count_objects(manifest: Manifest, detector: str) -> None:
+    """Log the number of clips in which objects guide crops, unless they do in all."""
+    count = read_objects(manifest.root, detector).count_clips(row.key for row in manifest)
+    if count < len(manifest):
+        found = f"{count} of {len(manifest)} clips"
+        logger.info("%s: objects of %s in %s; all crops of the others are random", manifest.root, detector, found)
 
 
 def _are_detected(manifest: Manifest, path: Path) -> bool:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
+from avssl.data.clip_options import CROP_GUIDES
 from avssl.datasets.manifest import Manifest, read_manifest
 from avssl.errors import InputError
 from avssl.evaluation.bootstrap import accuracy_interval
@@ -19,12 +21,15 @@ from avssl.models.encoders import Encoders
 from avssl.models.runtime import evaluating, single_process
 from avssl_downstream.correspondence.angle_plot import plot_angles
 from avssl_downstream.correspondence.cosine_readout import ProjectingTask, evaluate_cosine, load_projections
-from avssl_downstream.correspondence.options import CorrespondenceOptions
+from avssl_downstream.correspondence.options import BOTH, CorrespondenceOptions
 from avssl_downstream.correspondence.pair_embeddings import PairEmbeddings, embed_pairs
 from avssl_downstream.correspondence.pair_observers import observer_accuracies
 from avssl_downstream.correspondence.pair_probe import PAIRINGS, evaluate_pairs, train_probe
 from avssl_downstream.correspondence.pair_retrieval import evaluate_retrieval, train_projections
 from avssl_downstream.correspondence.transformer_predictions import load_transformer
+
+GUIDED = "guided_"
+"""Prefix of the metrics on guided crops, with `crop_guide=both`."""
 
 
 class Correspondence(Head):
@@ -52,17 +57,22 @@ class Correspondence(Head):
     def fit(self, folder: Path) -> dict[str, float]:
         """Train and evaluate; write the weights of probes and projections, and `avsa_bin_by_angle.png`.
 
+        With `crop_guide=both`, on random crops, and in the folder `guided` on crops guided by objects.
+
         Returns:
             Accuracies `avc_bin` and `avsa_bin` with all crops, `avc_bin_1` and `avsa_bin_1` with one; with a
             transformer also those of its predictions, `avc_bin_transf` and others; each with `_low` and `_high`, the
             95 % interval over clips; with projections also `avc_bin_cosine` and `avsa_bin_cosine`. Where the test clips
             have ground truth, ideal observers on the same pairs, `avc_bin_ideal_kinds` and others. Retrieval among
             pairs of the test clips: `audio_to_video_r1`, `_r5`, `_r10`, `_map_r`, `_median_rank`, and
-            `video_to_audio_r1` and others, each with its `_chance`.
+            `video_to_audio_r1` and others, each with its `_chance`. With `crop_guide=both` all of them also on guided
+            crops, `guided_avc_bin` and others.
 
         Raises:
             InputError: no manifest, a split with fewer than two clips, or a transformer or projections that do not fit.
         """
+        if self.options.crop_guide == BOTH:
+            return self._fit_both(folder)
         splits = {name: self._clips(name) for name in ("train", "test")}
         predict = load_transformer(Path(self.options.transformer), self.encoders) if self.options.transformer else None
         task = load_projections(Path(self.options.projections), self.encoders) if self.options.projections else None
@@ -83,6 +93,14 @@ class Correspondence(Head):
         if predict:
             metrics |= self._scores("_transf_1", training.with_predictions(predict), test.with_predictions(predict))
         return metrics | beside
+
+    def _fit_both(self, folder: Path) -> dict[str, float]:
+        """Metrics on random crops, and on guided ones with a prefix."""
+        random, guided = (
+            Correspondence(self.encoders, replace(self.options, crop_guide=guide)) for guide in CROP_GUIDES
+        )
+        found = random.fit(folder)
+        return found | {f"{GUIDED}{name}": value for name, value in guided.fit(folder / "guided").items()}
 
     def _retrieval(self, training: PairEmbeddings, test: PairEmbeddings, folder: Path) -> dict[str, float]:
         projections = train_projections(training, self.options, "retrieval")
