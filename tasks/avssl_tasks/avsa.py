@@ -18,7 +18,7 @@ from avssl.losses import NEGATIVES, alignment_accuracy, alignment_loss, process_
 from avssl.metric_learning import alignment_negatives
 from avssl.models.cross_modal_transformer import CrossModalTransformer
 from avssl.models.encoders import Encoders
-from avssl_tasks.avc import Avc, AvcOptions, mean_scalars
+from avssl_tasks.avc import Avc, AvcOptions, guided_share, mean_scalars
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ class Avsa(Avc):
             from_audio = self.video_pred_head(self.a2v_transformer(audio_features))
         loss = mean_scalars([self._alignment(from_video, audio), self._alignment(from_audio, video)])
         accuracy = alignment_accuracy(from_video, audio)
-        return {**loss, "avsa_acc": accuracy.hard, "avc_acc": accuracy.easy}
+        return {**loss, "avsa_acc": accuracy.hard, "avc_acc": accuracy.easy, **guided_share(batch)}
 
     def _alignment(self, predicted: Tensor, target: Tensor) -> dict[str, Tensor]:
         """Loss of one retrieval direction, `(B, K, D)` in both modalities."""
