@@ -25,7 +25,7 @@ from avssl.synth.dataset_base import SyntheticDataset, require
 from avssl.synth.intact_files import is_intact
 from avssl.synth.output_folder import MEDIA, TRUTH, output_folder
 from avssl.synth.rendering import rendered
-from avssl.synth.scene import Format
+from avssl.synth.scene_format import Format
 
 GOP = 8
 """Interval between key frames, frames; any time is decoded within milliseconds."""

@@ -14,7 +14,8 @@ from avssl.synth.acoustics.foa_render import render_audio
 from avssl.synth.annotations.sphere import truth
 from avssl.synth.dataset_base import rendering_function
 from avssl.synth.render_dataset import SceneDataset, SceneOptions
-from avssl.synth.scene import Format, Scene, describe
+from avssl.synth.scene import Scene, describe
+from avssl.synth.scene_format import Format
 from avssl.synth.video_render import render_frames
 
 VERSION = 2

@@ -16,7 +16,9 @@ from avssl.spatial.binaural import ambisonic_filters, render, spherical_head, to
 from avssl.spatial.hrir import HrirSet
 from avssl.synth.acoustics.foa_render import early, level, sources
 from avssl.synth.acoustics.room import background, tail
-from avssl.synth.scene import Format, Scene, SceneObject
+from avssl.synth.scene import Scene
+from avssl.synth.scene_format import Format
+from avssl.synth.scene_object import SceneObject
 from avssl.synth.sources.oscillators import Signal
 
 Ears = NDArray[np.float32]

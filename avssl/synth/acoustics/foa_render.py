@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 from avssl.spatial.ambisonics import encode
 from avssl.spatial.spherical_harmonics import channel_count, spherical_harmonics
 from avssl.synth.acoustics.room import SPEED_OF_SOUND, Room, background, images, tail
-from avssl.synth.scene import Format, Scene, SceneObject, dry
+from avssl.synth.scene import Scene
+from avssl.synth.scene_format import Format
+from avssl.synth.scene_object import SceneObject
 from avssl.synth.sources.oscillators import Signal
 from avssl.synth.trajectories import unit_vector
 
@@ -47,7 +49,7 @@ def sources(scene: Scene, form: Format) -> Iterator[tuple[SceneObject, Signal]]:
     """The objects that sound, each with its sound at 1 m `(span samples,)`, the lead included."""
     for thing in scene.things:
         if thing.sounding:
-            yield thing, dry(thing.voice, thing.kind, form.span()) * np.float32(_strength(thing))
+            yield thing, thing.signal(form) * np.float32(_strength(thing))
 
 
 def _strength(thing: SceneObject) -> float:

@@ -16,7 +16,7 @@ from avssl.synth.annotations.stage import stage_truth
 from avssl.synth.dataset_base import even_sides, rendering_function
 from avssl.synth.projection.pinhole import Camera
 from avssl.synth.render_dataset import SceneDataset, SceneOptions
-from avssl.synth.scene import Format
+from avssl.synth.scene_format import Format
 from avssl.synth.stage.stage_scene import StageScene, describe
 from avssl.synth.video_render import render_frames
 

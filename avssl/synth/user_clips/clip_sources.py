@@ -15,7 +15,7 @@ from avssl.errors import InputError
 from avssl.io.hashing import cached_sha256
 from avssl.media import probe
 from avssl.media.video_reader import VideoReader
-from avssl.synth.scene import Format
+from avssl.synth.scene_format import Format
 from avssl.synth.sources.oscillators import Signal
 from avssl.synth.sources.source_pool import Appearance, Source, SourcePool
 from avssl.synth.user_clips.annotations import Annotation, read_annotations
