@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -11,13 +11,16 @@ from avssl.synth.drawn_object import BUILT_IN
 from avssl.synth.scene_format import Format as Format
 from avssl.synth.scene_object import Cast, SceneObject
 from avssl.synth.trajectories import draw_path, spread
+from avssl.synth.user_media.ambience_recording import AmbienceExcerpt
+from avssl.synth.user_media.background_image import BackgroundImage
+from avssl.synth.user_media.room_response import ResponseFile
 
 RADII = (11.0, 21.0)
 """Minimum and maximum radius at time 0, degrees."""
 APART = np.radians(26.0)
 """Minimum angle between objects at the start."""
 HIGHEST_START = np.radians(35.0)
-OBJECTS, COINS, ROOM, BACKGROUND = range(4)
+OBJECTS, COINS, ROOM, BACKGROUND, MIRROR, MEDIA = range(6)
 """Independent random streams: active sources are drawn apart from all else."""
 LOOK_ALIKE = 0.5
 """Fraction of scenes with two objects of one class; in half of these one of the two is silent."""
@@ -33,6 +36,12 @@ class Scene:
     room: Room
     background: int
     """Seed of the background."""
+    image: BackgroundImage | None = field(default=None, kw_only=True)
+    """Background from a photograph."""
+    responses: tuple[ResponseFile, ...] = field(default=(), kw_only=True)
+    """Measured response of the room from each object, by its number; none: the room is simulated."""
+    ambience: AmbienceExcerpt | None = field(default=None, kw_only=True)
+    """Background sound from a recording."""
 
     @property
     def key(self) -> str:

@@ -21,7 +21,7 @@ OVERSAMPLING = 1.4
 def render_frames(scene: Scene, form: Format) -> Iterator[NDArray[np.uint8]]:
     """Frames `(height, width, 3)`, uint8 RGB, one after the other; nearer objects hide farther ones."""
     lens = form.lens()
-    backdrop = draw_background(scene.background, lens)
+    backdrop = draw_background(scene.background, lens) if scene.image is None else scene.image.draw(lens)
     tracks = [thing.track(form) for thing in scene.things]
     sprites = [_fitting(each, lens.around) for each in tracks]
     bases = [each.bases() for each in tracks]

@@ -8,12 +8,10 @@ import numpy as np
 
 from avssl.synth.acoustics.room import draw_room
 from avssl.synth.drawn_object import BUILT_IN
-from avssl.synth.scene import BACKGROUND, COINS, OBJECTS, ROOM, Scene
+from avssl.synth.scene import BACKGROUND, COINS, MIRROR, OBJECTS, ROOM, Scene
 from avssl.synth.scene_object import Cast, SceneObject
 from avssl.synth.trajectories import Oscillation, Path, draw_path, unit_vector
 
-MIRROR = 4
-"""Random stream, besides those of `avssl.synth.scene`."""
 COUNTS = (0.5, 0.3, 0.2)
 """Fractions of the scenes with one, two and three objects."""
 ACROSS = 0.1
