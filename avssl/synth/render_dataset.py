@@ -87,8 +87,6 @@ class SceneDataset(SyntheticDataset, Generic[SceneT]):
     options: Any
     form: Format
     """Length, frame size and rates; a subclass sets it from its options."""
-    failures: tuple[str, ...] = ()
-    """A line for each input file that could not be read and was left out; `read_inputs` sets it."""
 
     @abstractmethod
     def describe(self, index: int) -> SceneT:

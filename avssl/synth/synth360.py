@@ -16,7 +16,8 @@ from avssl.synth.dataset_base import rendering_function
 from avssl.synth.scene import Scene, describe
 from avssl.synth.scene_format import Format
 from avssl.synth.scene_object import Cast
-from avssl.synth.user_media.media_dataset import MediaDataset, MediaOptions
+from avssl.synth.user_media.media_dataset import MediaDataset
+from avssl.synth.user_media.media_options import MediaOptions
 from avssl.synth.video_render import render_frames
 
 VERSION = 2

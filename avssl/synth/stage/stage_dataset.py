@@ -18,7 +18,8 @@ from avssl.synth.projection.pinhole import Camera
 from avssl.synth.scene_format import Format
 from avssl.synth.scene_object import Cast
 from avssl.synth.stage.stage_scene import StageScene, describe
-from avssl.synth.user_media.media_dataset import MediaDataset, MediaOptions
+from avssl.synth.user_media.media_dataset import MediaDataset
+from avssl.synth.user_media.media_options import MediaOptions
 from avssl.synth.video_render import render_frames
 
 VERSION = 1

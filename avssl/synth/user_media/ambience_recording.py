@@ -17,7 +17,7 @@ from avssl.media.channel_layouts import ChannelLayout, find_layout
 from avssl.media.streams import AudioReader
 from avssl.spatial.ambisonics import rotate, rotation
 from avssl.synth.scene_format import Format
-from avssl.synth.user_media.media_files import Split, digest, find_files, read_each, split_files
+from avssl.synth.user_media.media_files import Split, Splitter, digest, find_files, read_each, split_files
 
 EXPECTED = "a folder of first-order recordings"
 SUFFIXES = (
@@ -99,14 +99,14 @@ def _looped(foa: Tensor, position: float, samples: int, rate: int) -> Tensor:
 
 
 def load_recordings(
-    folder: Path, layout: str, share: float, rng: np.random.Generator, failures: list[str]
+    folder: Path, layout: str, splitter: Splitter, rng: np.random.Generator, failures: list[str]
 ) -> tuple[Split[Recording], str]:
     """Recordings of a folder, split, and their identity.
 
     Args:
         folder: of sound or video files, subfolders included; those of one subfolder are in one split.
         layout: auto, or one of `avssl.media.channel_layouts.NAMES`.
-        share: of the test scenes, 0..1.
+        splitter: decides what is for test scenes.
         rng: where the randomness comes from.
         failures: takes a line for each file that cannot be read.
 
@@ -115,7 +115,7 @@ def load_recordings(
     """
     found = read_each(find_files(folder, SUFFIXES, EXPECTED), _header, failures)
     items = [(path, _recording(*header, layout)) for path, header in found]
-    return split_files(folder, items, share, rng, "recordings"), digest(folder, [path for path, _ in found])
+    return split_files(folder, items, splitter, rng, "recordings"), digest(folder, [path for path, _ in found])
 
 
 def _header(path: Path) -> tuple[AudioReader, Tensor]:

@@ -15,7 +15,7 @@ from avssl.errors import InputError
 from avssl.media.image_sequence import SUFFIXES, decoded
 from avssl.spatial.viewport import crop
 from avssl.synth.projection.lens import Lens, Panorama
-from avssl.synth.user_media.media_files import Split, digest, find_files, read_each, split_files
+from avssl.synth.user_media.media_files import Split, Splitter, digest, find_files, read_each, split_files
 
 Image = NDArray[np.uint8]
 
@@ -58,14 +58,14 @@ def is_panorama(shape: tuple[int, ...]) -> bool:
 
 
 def load_backgrounds(
-    folder: Path, panoramic: bool, share: float, rng: np.random.Generator, failures: list[str]
+    folder: Path, panoramic: bool, splitter: Splitter, rng: np.random.Generator, failures: list[str]
 ) -> tuple[Split[Path], str]:
     """Images of a folder, split, and their identity.
 
     Args:
         folder: of images, subfolders included; those of one subfolder are in one split.
         panoramic: whether all have to be panoramas.
-        share: of the test scenes, 0..1.
+        splitter: decides what is for test scenes.
         rng: where the randomness comes from.
         failures: takes a line for each image that cannot be read.
 
@@ -80,7 +80,7 @@ def load_backgrounds(
                 "out, or take it for stage, whose camera is an ordinary one"
             )
     paths = [path for path, _ in found]
-    return split_files(folder, [(path, path) for path in paths], share, rng, "backgrounds"), digest(folder, paths)
+    return split_files(folder, [(path, path) for path in paths], splitter, rng, "backgrounds"), digest(folder, paths)
 
 
 def _scaled(image: Image, size: tuple[int, int]) -> Image:

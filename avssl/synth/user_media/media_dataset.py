@@ -5,56 +5,25 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar, TypeVar
 
 import numpy as np
 
-from avssl.config_fields import choice
 from avssl.media.channel_layouts import NAMES
+from avssl.synth.dataset_base import require
 from avssl.synth.drawn_object import BUILT_IN
-from avssl.synth.render_dataset import SceneDataset, SceneOptions, is_test
+from avssl.synth.render_dataset import SceneDataset, is_test
 from avssl.synth.scene import MEDIA, Scene
 from avssl.synth.scene_object import Cast
+from avssl.synth.user_media.media_options import MediaOptions
 from avssl.synth.user_media.room_response import FORMATS
 from avssl.synth.user_media.user_media import UserMedia, load_user_media
 
 AnyScene = TypeVar("AnyScene", bound=Scene)
 NARROWEST, WIDEST = 5.0, 150.0
 """Vertical field of view of the cameras of user clips, degrees."""
-
-
-@dataclass(frozen=True)
-class MediaOptions(SceneOptions):
-    """Options of data sets that may be made of a user's media; no file of theirs is in both splits."""
-
-    sources: str = ""
-    """User clips to cut objects and their sounds from: annotation file (JSON), folder of LABEL/clip.mp4, or folder of
-    clips, whose names are the kinds; empty: built-in objects."""
-    segmenter: str = ""
-    """Segmentation model for user clips: torchvision/maskrcnn_resnet50_fpn:WEIGHTS, or a .pt, .onnx or OpenVINO model
-    of ultralytics; empty: bounding boxes."""
-    cut_rate: float = 4.0
-    """Frames per second that are cut from user clips."""
-    sources_fov: float = 50.0
-    """Vertical field of view, in degrees, of the cameras that filmed the user clips: an object is seen under the angle
-    that it was filmed under, within the bounds of built-in objects."""
-    backgrounds: str = ""
-    """Folder of images as backgrounds; empty: drawn backgrounds."""
-    rirs: str = ""
-    """Folder of first-order room impulse responses: 4-channel audio or SOFA files; a subfolder is a room, whose sources
-    take different ones, and a file beside it another. Turned so that the direct sound comes from the source; empty:
-    simulated rooms."""
-    rir_format: str = choice("ambix", FORMATS)
-    """Channel order and normalization of the responses: ambix (ACN, SN3D), fuma, or acn-n3d."""
-    ambience: str = ""
-    """Folder of first-order recordings as background sound, turned by a random yaw; short ones are looped; empty:
-    diffuse noise."""
-    ambience_format: str = choice("auto", ("auto", *NAMES))
-    """Channel layout of the recordings; auto: by the declaration of the file, or else its number of channels."""
-    ambience_snr: float = 20.0
-    """Level of the sources over the ambience in decibels."""
 
 
 class MediaDataset(SceneDataset[AnyScene]):
@@ -76,6 +45,7 @@ class MediaDataset(SceneDataset[AnyScene]):
 
     def read_inputs(self, out: Path) -> None:
         """Find and check the user's media, and split them."""
+        require(self.name, self.media_constraints())
         if self.names_media:
             failures: list[str] = []
             self.media = load_user_media(self.options, out, self.panoramic, failures)
@@ -98,15 +68,25 @@ class MediaDataset(SceneDataset[AnyScene]):
         test = is_test(index, self.options.test_share)
         scene = self.draw(index, self.media.cast(test) or BUILT_IN)
         rng = np.random.default_rng((self.options.seed, index, MEDIA))
-        return replace(scene, **self.media.surroundings(rng, len(scene.things), test))
+        image, responses, ambience = self.media.surroundings(rng, len(scene.things), test)
+        return replace(scene, image=image, responses=responses, ambience=ambience)
 
     def settings(self) -> dict[str, object]:
         """All that the scenes depend on; media by their contents."""
         return super().settings() | (self.media.settings() if self.media is not None else {})
 
     def constraints(self) -> Iterator[tuple[bool, str]]:
-        """Those of every data set of scenes, and numbers that have a meaning."""
+        """Those of every data set of scenes, and of the user's media."""
         yield from super().constraints()
-        fov, snr = self.options.sources_fov, self.options.ambience_snr
+        yield from self.media_constraints()
+
+    def media_constraints(self) -> Iterator[tuple[bool, str]]:
+        """Constraints that are checked before media are read."""
+        options, layouts = self.options, ("auto", *NAMES)
+        fov, snr = options.sources_fov, options.ambience_snr
+        yield 0 <= options.test_share <= 1, f"test_share lies in 0..1, not {options.test_share}"
+        yield options.rir_format in FORMATS, f"rir_format is {', '.join(FORMATS)}, not {options.rir_format!r}"
+        known = options.ambience_format in layouts
+        yield known, f"ambience_format is {', '.join(layouts)}, not {options.ambience_format!r}"
         yield NARROWEST <= fov <= WIDEST, f"sources_fov is from {NARROWEST:g} to {WIDEST:g} degrees, not {fov:g}"
         yield math.isfinite(snr) and abs(snr) <= 100, f"ambience_snr is from -100 to 100 dB, not {snr:g}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Collection, Hashable, Sequence
+from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
@@ -102,51 +102,89 @@ def groups(keys: Sequence[Collection[Hashable]]) -> list[int]:
     return [first[label] for label in labels.tolist()]
 
 
-def held_out(count: int, share: float, rng: np.random.Generator, expected: str) -> set[int]:
-    """Numbers of the groups that only test scenes are made of: a share, at least one, not all.
+class Splitter:
+    """Decides which files only test scenes are made of; a file of several folders is in one split.
 
     Args:
-        count: how many groups there are.
-        share: of the test scenes, 0..1; 0: none, 1: all.
-        rng: where the randomness comes from.
-        expected: what a group is, for the error.
-
-    Raises:
-        InputError: one group, and two splits.
+        share: of the test scenes, 0..1; 0: no file, 1: all.
     """
-    if share in (0, 1):
-        return set(range(count)) if share else set()
-    if count < 2:
-        raise InputError(
-            f"expected at least 2 {expected}, one for each split, got {count}; add files, or set test_share to 0 or 1"
-        )
-    most = int(np.clip(round(share * count), 1, count - 1))
-    return set(rng.permutation(count)[:most].tolist())
+
+    def __init__(self, share: float) -> None:
+        self.share = share
+        self._test: dict[str, bool] = {}
+
+    def held_out(
+        self, keys: Sequence[Collection[str]], hashes: Sequence[Collection[str]], rng: np.random.Generator, what: str
+    ) -> list[bool]:
+        """Whether each of some items is for test scenes: a share of the groups, at least one, not all.
+
+        Args:
+            keys: of each item, besides its hashes; items that share one are in one split.
+            hashes: of the contents of each item's files.
+            rng: where the randomness comes from.
+            what: the items are, for the error.
+
+        Raises:
+            InputError: one group, and two splits.
+        """
+        found = groups([{*own, *hashed} for own, hashed in zip(keys, hashes, strict=True)])
+        fixed = {
+            group: self._test[each]
+            for group, hashed in zip(found, hashes, strict=True)
+            for each in hashed
+            if each in self._test
+        }
+        test = self._draw(max(found) + 1, fixed, rng, what)
+        self._test |= {each: group in test for group, hashed in zip(found, hashes, strict=True) for each in hashed}
+        return [group in test for group in found]
+
+    def keep(self, hashes: Sequence[Collection[str]]) -> None:
+        """Keep files for training scenes."""
+        self._test |= {each: False for hashed in hashes for each in hashed}
+
+    def _draw(self, count: int, fixed: Mapping[int, bool], rng: np.random.Generator, what: str) -> set[int]:
+        """Numbers of the groups for test scenes."""
+        if self.share in (0, 1):
+            return set(range(count)) if self.share else set()
+        most = int(np.clip(round(self.share * count), 1, max(1, count - 1)))
+        test = {group for group, tested in fixed.items() if tested}
+        free = [group for group in rng.permutation(count).tolist() if group not in fixed]
+        test |= set(free[: max(0, most - len(test))])
+        if not 0 < len(test) < count:
+            raise InputError(
+                f"expected at least 2 {what}, one for each split, got {count}; add files, or set test_share to 0 or 1"
+            )
+        return test
 
 
 def split_files(
-    folder: Path, items: Sequence[tuple[Path, T]], share: float, rng: np.random.Generator, expected: str
+    folder: Path, items: Sequence[tuple[Path, T]], splitter: Splitter, rng: np.random.Generator, what: str
 ) -> Split[T]:
     """Split by place and content: files of one subfolder, and copies of a file, stay together.
 
     Args:
         folder: that the files were found in.
         items: files, and what is drawn for them.
-        share: of the test scenes, 0..1.
+        splitter: decides.
         rng: where the randomness comes from.
-        expected: such as `backgrounds`, for the error.
+        what: such as `backgrounds`, for the error.
 
     Raises:
-        InputError: see `held_out`.
+        InputError: see `Splitter.held_out`.
     """
     base = Path(os.path.commonpath([path.parent for path, _ in items]))
-    found = groups([(path.relative_to(base).parts[0], cached_sha256(path)) for path, _ in items])
+    keys = [(path.relative_to(base).parts[0],) for path, _ in items]
     try:
-        test = held_out(max(found) + 1, share, rng, f"{expected} (files, or subfolders)")
+        test = splitter.held_out(
+            keys, [(cached_sha256(path),) for path, _ in items], rng, f"{what} (files, or subfolders)"
+        )
     except InputError as error:
         raise InputError(f"{folder}: {error}") from error
-    train, tested = (
-        tuple(item for (_, item), group in zip(items, found, strict=True) if (group in test) == wanted)
-        for wanted in (False, True)
+    return divided([item for _, item in items], test)
+
+
+def divided(items: Sequence[T], test: Sequence[bool]) -> Split[T]:
+    """Items by whether they are for test scenes."""
+    return Split(
+        *(tuple(each for each, tested in zip(items, test, strict=True) if tested == wanted) for wanted in (False, True))
     )
-    return Split(train, tested)

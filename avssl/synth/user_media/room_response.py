@@ -19,7 +19,7 @@ from avssl.media.sofa_file import SofaFile
 from avssl.media.streams import AudioReader
 from avssl.spatial.ambisonics import angles, convert
 from avssl.spatial.resample import resample
-from avssl.synth.user_media.media_files import Split, digest, find_files, read_each, split_files
+from avssl.synth.user_media.media_files import Split, Splitter, digest, find_files, read_each, split_files
 
 Floats = NDArray[np.float64]
 # M measurements, C channels, T taps
@@ -75,14 +75,14 @@ class Response:
 
 
 def load_rooms(
-    folder: Path, form: str, share: float, rng: np.random.Generator, failures: list[str]
+    folder: Path, form: str, splitter: Splitter, rng: np.random.Generator, failures: list[str]
 ) -> tuple[Split[tuple[ResponseFile, ...]], str]:
     """Rooms of a folder, split, and their identity; a room is a subfolder, or a file.
 
     Args:
         folder: of wav, flac, ... files of 4 channels, or SOFA files of 4 receivers.
         form: order and normalization of their channels, one of `FORMATS`.
-        share: of the test scenes, 0..1.
+        splitter: decides what is for test scenes.
         rng: where the randomness comes from.
         failures: takes a line for each file that cannot be read or has no direct sound.
 
@@ -101,7 +101,7 @@ def load_rooms(
         room = path if path.parent == folder else path.parent
         rooms.setdefault(room, []).extend(ResponseFile(path, form, number) for number in range(count))
     items = [(files[0].path, tuple(files)) for files in rooms.values()]
-    return split_files(folder, items, share, rng, "rooms"), digest(folder, [path for path, _ in found])
+    return split_files(folder, items, splitter, rng, "rooms"), digest(folder, [path for path, _ in found])
 
 
 def _measurements(path: Path, form: str) -> tuple[int, int]:

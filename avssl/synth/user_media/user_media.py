@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import math
-from collections import defaultdict
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
+from avssl.errors import InputError
 from avssl.io.hashing import cached_sha256
 from avssl.synth.user_clips.clip_object import ClipCast, ClipMember
 from avssl.synth.user_clips.clip_sources import Clips, load_clip_sources
 from avssl.synth.user_clips.cutouts import Cutting
 from avssl.synth.user_media.ambience_recording import AmbienceExcerpt, Recording, load_recordings
 from avssl.synth.user_media.background_image import BackgroundImage, load_backgrounds
-from avssl.synth.user_media.media_files import Split, groups, held_out
+from avssl.synth.user_media.media_files import Split, Splitter, divided, groups
+from avssl.synth.user_media.media_options import MediaOptions
 from avssl.synth.user_media.room_response import ResponseFile, load_rooms
 
 T = TypeVar("T")
@@ -28,21 +30,15 @@ CLIPS, BACKGROUNDS, ROOMS, AMBIENCE = range(4)
 """Independent random streams of the splits."""
 
 
-class MediaChoice(Protocol):
-    """Options that name a user's media; see `avssl.synth.user_media.media_dataset.MediaOptions`."""
+class Surroundings(NamedTuple):
+    """Surroundings of a scene."""
 
-    seed: int
-    test_share: float
-    sources: str
-    segmenter: str
-    cut_rate: float
-    sources_fov: float
-    backgrounds: str
-    rirs: str
-    rir_format: str
-    ambience: str
-    ambience_format: str
-    ambience_snr: float
+    image: BackgroundImage | None
+    """Background; None: drawn."""
+    responses: tuple[ResponseFile, ...]
+    """Response from each object; none: a simulated room."""
+    ambience: AmbienceExcerpt | None
+    """Background sound; None: noise."""
 
 
 @dataclass(frozen=True)
@@ -62,20 +58,19 @@ class UserMedia:
         """Those whom a scene is cast from."""
         return None if self.casts is None else ClipCast(self.casts.of(test))
 
-    def surroundings(self, rng: np.random.Generator, count: int, test: bool) -> dict[str, object]:
-        """Draw background, responses of the sources and ambience of a scene of `count` objects, as its fields."""
+    def surroundings(self, rng: np.random.Generator, count: int, test: bool) -> Surroundings:
+        """Draw the surroundings of a scene of `count` objects."""
         seed, position, yaw = int(rng.integers(2**31)), float(rng.random()), float(rng.uniform(-math.pi, math.pi))
-        picks = rng.random(3)
-        found: dict[str, object] = {}
+        picks = rng.random(3).tolist()
+        image, ambience = None, None
+        responses: tuple[ResponseFile, ...] = ()
         if self.backgrounds is not None:
-            found["image"] = BackgroundImage(_pick(self.backgrounds.of(test), picks[0]), seed)
+            image = BackgroundImage(_pick(self.backgrounds.of(test), picks[0]), seed)
         if self.rooms is not None:
-            room = _pick(self.rooms.of(test), picks[1])
-            order = rng.permutation(len(room)).tolist()
-            found["responses"] = tuple(room[order[number % len(order)]] for number in range(count))
+            responses = _by_source(_pick(self.rooms.of(test), picks[1]), count, rng)
         if self.recordings is not None:
-            found["ambience"] = AmbienceExcerpt(_pick(self.recordings.of(test), picks[2]), position, yaw, self.snr)
-        return found
+            ambience = AmbienceExcerpt(_pick(self.recordings.of(test), picks[2]), position, yaw, self.snr)
+        return Surroundings(image, responses, ambience)
 
     def settings(self) -> dict[str, object]:
         """Settings that the scenes depend on."""
@@ -86,7 +81,13 @@ def _pick(items: Sequence[T], share: float) -> T:
     return items[int(share * len(items))]
 
 
-def load_user_media(options: MediaChoice, out: Path, panoramic: bool, failures: list[str]) -> UserMedia:
+def _by_source(room: Sequence[ResponseFile], count: int, rng: np.random.Generator) -> tuple[ResponseFile, ...]:
+    """A response of a room for each source: different ones, as far as there are."""
+    order = rng.permutation(len(room)).tolist()
+    return tuple(room[order[number % len(order)]] for number in range(count))
+
+
+def load_user_media(options: MediaOptions, out: Path, panoramic: bool, failures: list[str]) -> UserMedia:
     """Find, check and split the media that options name.
 
     Args:
@@ -99,60 +100,64 @@ def load_user_media(options: MediaChoice, out: Path, panoramic: bool, failures: 
         InputError: a folder without such media, or media of another kind, or too few for two splits.
         OSError: a file cannot be read.
     """
-    share = options.test_share
+    splitter = Splitter(options.test_share)
     streams = [np.random.default_rng((options.seed, SPLITS, stream)) for stream in range(4)]
-    identity: dict[str, object] = {"test_share": share}
+    identity: dict[str, object] = {"test_share": options.test_share}
     clips, casts = None, None
     if options.sources:
-        clips, casts = _load_clips(options, out, streams[CLIPS], failures)
+        clips, casts = _load_clips(options, out, splitter, streams[CLIPS], failures)
         identity |= clips.settings() | {"sources_fov": options.sources_fov}
     backgrounds, rooms, recordings = None, None, None
     if options.backgrounds:
         backgrounds, identity["backgrounds"] = load_backgrounds(
-            Path(options.backgrounds), panoramic, share, streams[BACKGROUNDS], failures
+            Path(options.backgrounds), panoramic, splitter, streams[BACKGROUNDS], failures
         )
     if options.rirs:
-        rooms, identity["rirs"] = load_rooms(Path(options.rirs), options.rir_format, share, streams[ROOMS], failures)
+        rooms, identity["rirs"] = load_rooms(Path(options.rirs), options.rir_format, splitter, streams[ROOMS], failures)
         identity["rir_format"] = options.rir_format
     if options.ambience:
         recordings, identity["ambience"] = load_recordings(
-            Path(options.ambience), options.ambience_format, share, streams[AMBIENCE], failures
+            Path(options.ambience), options.ambience_format, splitter, streams[AMBIENCE], failures
         )
         identity |= {"ambience_format": options.ambience_format, "ambience_snr": options.ambience_snr}
     return UserMedia(identity, clips, casts, backgrounds, rooms, recordings, options.ambience_snr)
 
 
 def _load_clips(
-    options: MediaChoice, out: Path, rng: np.random.Generator, failures: list[str]
+    options: MediaOptions, out: Path, splitter: Splitter, rng: np.random.Generator, failures: list[str]
 ) -> tuple[Clips, Split[ClipMember]]:
     cutting = Cutting(options.segmenter, options.cut_rate)
     clips = load_clip_sources(out, Path(options.sources), cutting, failures)
     fov = math.radians(options.sources_fov)
     members = [ClipMember(clips.path(number), each.label, fov) for number, each in enumerate(clips.stretches)]
-    found = groups([{cached_sha256(each.video), cached_sha256(each.audio)} for each in clips.stretches])
-    test = _held_out_clips(found, [each.label for each in clips.stretches], options.test_share, rng)
-    train, tested = (
-        tuple(member for member, group in zip(members, found, strict=True) if (group in test) == wanted)
-        for wanted in (False, True)
-    )
-    return clips, Split(train, tested)
+    test = _test_clips(Path(options.sources), clips, splitter, rng)
+    return clips, divided(members, test)
 
 
-def _held_out_clips(found: Sequence[int], labels: Sequence[str], share: float, rng: np.random.Generator) -> set[int]:
-    """Groups of clips that only test scenes are made of: of every kind that has two, else of all kinds together.
-
-    Args:
-        found: number of the group of each clip.
-        labels: kind of each clip.
-        share: of the test scenes.
-        rng: where the randomness comes from.
+def _test_clips(path: Path, clips: Clips, splitter: Splitter, rng: np.random.Generator) -> list[bool]:
+    """Whether each stretch is for test scenes: some of every kind that has several files, else some of all.
 
     Raises:
-        InputError: one group, and two splits.
+        InputError: one file, and two splits.
     """
-    kinds: defaultdict[str, list[int]] = defaultdict(list)
-    for group, label in dict(zip(reversed(found), reversed(labels), strict=True)).items():
-        kinds[label].append(group)
-    several = [sorted(each) for _, each in sorted(kinds.items()) if len(each) > 1]
-    pools = several if several and 0 < share < 1 else [sorted(set(found))]
-    return {pool[number] for pool in pools for number in held_out(len(pool), share, rng, "source files")}
+    hashes = [{cached_sha256(each.video), cached_sha256(each.audio)} for each in clips.stretches]
+    found, labels = groups(hashes), [each.label for each in clips.stretches]
+    kind = dict(zip(reversed(found), reversed(labels), strict=True))
+    several = sorted(label for label, count in Counter(kind.values()).items() if count > 1)
+    if not several or splitter.share in (0, 1):
+        return _named(path, splitter, hashes, rng)
+    test = [False] * len(found)
+    for label in several:
+        numbers = [number for number, group in enumerate(found) if kind[group] == label]
+        tested = _named(path, splitter, [hashes[number] for number in numbers], rng)
+        for number, each in zip(numbers, tested, strict=True):
+            test[number] = each
+    splitter.keep([each for each, group in zip(hashes, found, strict=True) if kind[group] not in several])
+    return test
+
+
+def _named(path: Path, splitter: Splitter, hashes: Sequence[set[str]], rng: np.random.Generator) -> list[bool]:
+    try:
+        return splitter.held_out([()] * len(hashes), hashes, rng, "source files")
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
