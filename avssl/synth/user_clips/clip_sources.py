@@ -165,7 +165,7 @@ def _sounding(clip: Annotation, parts: Sequence[Annotation]) -> list[Annotation]
     Raises:
         InputError: there are none, or the sound cannot be read.
     """
-    seconds = AudioReader(clip.audio).seconds
+    seconds = AudioReader(clip.audio).length()
     found = [part for part in parts if part.start < seconds and _peak(part) > SILENT]
     if not found:
         raise InputError(f"{clip.audio}: expected the sound of a source ({clip.label}), got silence; leave it out")
