@@ -4,19 +4,27 @@
 
 from __future__ import annotations
 
+import logging
 from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from avssl.detection.object_index import MAX_ROWS
 from avssl.errors import InputError
+from avssl.io.parquet_table import ParquetTable
+
+logger = logging.getLogger(__name__)
 
 FILE = "truth.parquet"
-COLUMNS = ("key", "time", "kind", "sounding", "azimuth", "elevation", "visible")
+NUMBERS = ("time", "azimuth", "elevation", "angular_radius", "visible")
+SCHEMA = pa.schema(
+    [("key", pa.string()), ("kind", pa.string()), ("sounding", pa.bool_()), *((name, pa.float64()) for name in NUMBERS)]
+)
+EXPECTED = "the ground truth of a synthetic dataset of 360-degree video"
 
 
 @dataclass(frozen=True)
@@ -31,6 +39,8 @@ class SceneObjects:
     """`(N,)` whether any of it is seen."""
     direction: NDArray[np.float64]
     """`(N, 3)` unit vectors along x, y, z."""
+    radius: NDArray[np.float64]
+    """`(N,)` angular radius, radians."""
 
 
 class SceneTruth:
@@ -40,19 +50,20 @@ class SceneTruth:
         path: `truth.parquet` of the dataset.
 
     Raises:
-        InputError: no parquet file, or columns are missing.
+        InputError: no parquet file, or columns are missing or of another kind.
     """
 
     def __init__(self, path: Path) -> None:
-        table = _table(path)
-        names, kind = np.unique(table["kind"].to_numpy(zero_copy_only=False), return_inverse=True)
+        table = ParquetTable(path, SCHEMA, EXPECTED, MAX_ROWS).read()
+        time, azimuth, elevation, radius, visible = (table[name].to_numpy() for name in NUMBERS)
+        names, kind = np.unique(table["kind"].to_pylist(), return_inverse=True)
         self.kinds: list[str] = names.tolist()
         """Names of the kinds of objects."""
-        azimuth, elevation = (np.radians(table[name].to_numpy().astype(float)) for name in ("azimuth", "elevation"))
+        azimuth, elevation = np.radians(azimuth), np.radians(elevation)
         level = np.cos(elevation)
         self._direction = np.stack([level * np.cos(azimuth), level * np.sin(azimuth), np.sin(elevation)], 1)
-        self._kind, self._sounding = kind, table["sounding"].to_numpy(zero_copy_only=False).astype(bool)
-        self._visible, self._time = table["visible"].to_numpy() > 0, table["time"].to_numpy().astype(float)
+        self._kind, self._sounding = kind, table["sounding"].to_numpy().astype(bool)
+        self._radius, self._visible, self._time = np.radians(radius), visible > 0, time
         rows: defaultdict[str, list[int]] = defaultdict(list)
         for row, key in enumerate(table["key"].to_pylist()):
             rows[key].append(row)
@@ -73,24 +84,24 @@ class SceneTruth:
         rows = self._rows[key]
         distance = np.abs(self._time[rows] - time)
         rows = rows[distance == distance.min()]
-        return SceneObjects(self._kind[rows], self._sounding[rows], self._visible[rows], self._direction[rows])
+        columns = self._kind, self._sounding, self._visible, self._direction, self._radius
+        return SceneObjects(*(column[rows] for column in columns))
 
 
 def read_scene_truth(folder: Path) -> SceneTruth | None:
-    """Ground truth beside a manifest; None where the dataset has none, such as recordings.
+    """Ground truth beside a manifest.
+
+    None where there is none, as of recordings, or another kind, as of a third party's synthetic dataset; then it is
+    logged what is missing.
 
     Raises:
-        InputError: a file of ground truth that is broken, or not of 360-degree video.
+        InputError: a broken file of ground truth.
     """
-    return SceneTruth(folder / FILE) if (folder / FILE).is_file() else None
-
-
-def _table(path: Path) -> pa.Table:
-    try:
-        table = pq.ParquetFile(path).read()
-    except (pa.ArrowException, OSError) as error:
-        reason = next(iter(str(error).splitlines()), type(error).__name__)
-        raise InputError(f"{path}: expected the ground truth of a synthetic dataset (parquet): {reason}") from error
-    if missing := [name for name in COLUMNS if name not in table.column_names]:
-        raise InputError(f"{path}: expected the ground truth of a 360-degree dataset, missing {', '.join(missing)}")
-    return table
+    path = folder / FILE
+    if not path.is_file():
+        return None
+    present = ParquetTable(path, SCHEMA, EXPECTED, MAX_ROWS).names()
+    if missing := [name for name in SCHEMA.names if name not in present]:
+        logger.info("%s: no ideal observers, ground truth without %s", path, ", ".join(missing))
+        return None
+    return SceneTruth(path)
