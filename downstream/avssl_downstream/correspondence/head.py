@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -16,11 +17,15 @@ from avssl.io.folder_lock import locks_folder
 from avssl.models.encoders import Encoders
 from avssl.models.runtime import evaluating, single_process
 from avssl_downstream.correspondence.angle_plot import plot_angles
+from avssl_downstream.correspondence.fold_scores import fold_scores
 from avssl_downstream.correspondence.options import CorrespondenceOptions
 from avssl_downstream.correspondence.pair_embeddings import PairEmbeddings, embed_pairs
 from avssl_downstream.correspondence.pair_probe import PAIRINGS, evaluate_pairs, train_probe
 from avssl_downstream.correspondence.pair_retrieval import evaluate_retrieval, train_projections
 from avssl_downstream.correspondence.transformer_predictions import load_transformer
+
+Values = list[tuple[str, float]]
+"""Key of a clip and a score, for each of its pairs."""
 
 
 class Correspondence(Head):
@@ -73,6 +78,28 @@ class Correspondence(Head):
         if predict:
             metrics |= self._scores("_transf_1", training.with_predictions(predict), test.with_predictions(predict))
         return metrics | retrieval
+
+    def fold_scores(self, training: Manifest, test: Manifest, videos: Mapping[str, str]) -> dict[str, Values]:
+        """Score the clips of a fold over videos by probes that are fitted to its training clips; writes nothing.
+
+        Args:
+            training: clips to fit probes and projections to.
+            test: clips of other videos.
+            videos: key of a clip -> name of its video.
+
+        Returns:
+            Scores of `correspondence.fold_scores.fold_scores` by name: the key of a clip and a value for each pair.
+        """
+        index = {name: place for place, name in enumerate(sorted(set(videos.values())))}
+        splits = {"train": training, "test": test}
+        pairs, keys = self._embed(splits), [row.key for row in test]
+        by_video = [
+            each._replace(clip=torch.tensor([index[videos[row.key]] for row in clips])[each.clip])
+            for each, clips in zip(pairs, splits.values(), strict=True)
+        ]
+        found = fold_scores(*by_video, self.options)
+        of_pairs = [keys[place] for place in pairs[1].clip.tolist()]
+        return {name: list(zip(of_pairs, each.tolist(), strict=True)) for name, each in found.items()}
 
     def _retrieval(self, training: PairEmbeddings, test: PairEmbeddings, folder: Path) -> dict[str, float]:
         projections = train_projections(training, self.options, "retrieval")
