@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,6 +17,7 @@ from avssl.data.clip_options import CropOptions
 from avssl.data.crops import draw_crops
 from avssl.errors import InputError
 from avssl.evaluation.dense_localization import DenseTask, highest_values
+from avssl.evaluation.projecting_task import ProjectingTask
 from avssl.evaluation.true_yaw import YAWS, YawScorer, yaw_rotations
 from avssl.models.encoders import Encoders
 from avssl.models.panorama import cell_solid_angles
@@ -25,17 +26,6 @@ from avssl.spatial.energy_map import energy_map
 
 OMNIDIRECTIONAL = ("mono-logmel",)
 """Features that no rotation of the sound field changes."""
-
-
-@runtime_checkable
-class ProjectingTask(Protocol):
-    """Task that projects the outputs of both towers to a common space."""
-
-    encoders: Encoders
-
-    def project(self, video: Tensor, audio: Tensor) -> tuple[Tensor, Tensor]:
-        """Projections `(B, K, D)` that pretraining compared by cosine, of tower outputs `(B, K, width)`."""
-        ...
 
 
 class CropYawScorer:
@@ -48,6 +38,7 @@ class CropYawScorer:
 
     def __init__(self, task: ProjectingTask, crops: CropOptions) -> None:
         self.task, self.crops = task, crops
+        self.encoders: Encoders = task.encoders  # type: ignore[attr-defined]
         options: Any = getattr(task, "options", None)
         self.rotated = getattr(options, "audio_rotation", "crop") == "crop"
 
@@ -60,8 +51,8 @@ class CropYawScorer:
     def similarity(self, batch: dict[str, Tensor]) -> Tensor:
         """See `YawScorer`."""
         turned = batch["rotation"][:, None] @ yaw_rotations().to(batch["rotation"])[:, None]  # (B, Y, K, 3, 3)
-        video = self.task.encoders.video(batch["frames"])
-        audio = self.task.encoders.audio(rotate(batch["audio"][:, None, None], turned))
+        video = self.encoders.video(batch["frames"])
+        audio = self.encoders.audio(rotate(batch["audio"][:, None, None], turned))
         projected = self.task.project(
             rearrange(video[:, None].expand(-1, YAWS, -1, -1), "b y k d -> (b y) k d"),
             rearrange(audio, "b y k d -> (b y) k d"),

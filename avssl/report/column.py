@@ -13,6 +13,8 @@ from avssl.plugins import hint
 TITLES = {
     "avsa_bin": "AVSA-Bin",
     "avc_bin": "AVC-Bin",
+    "guided_avsa_bin": "AVSA-Bin, guided crops",
+    "guided_avc_bin": "AVC-Bin, guided crops",
     "avsa_bin_1": "1-crop AVSA-Bin",
     "avc_bin_1": "1-crop AVC-Bin",
     "accuracy": "accuracy",
@@ -32,7 +34,15 @@ TITLES = {
     "peak_memory_mb": "peak memory, MB",
     "peak_gpu_memory_mb": "peak GPU memory, MB",
 }
-CHANCE = {"avsa_bin": 0.5, "avc_bin": 0.5, "avsa_bin_1": 0.5, "avc_bin_1": 0.5, "test_swap_acc": 0.5}
+CHANCE = {
+    "avsa_bin": 0.5,
+    "avc_bin": 0.5,
+    "guided_avsa_bin": 0.5,
+    "guided_avc_bin": 0.5,
+    "avsa_bin_1": 0.5,
+    "avc_bin_1": 0.5,
+    "test_swap_acc": 0.5,
+}
 SPEED = "clips_per_second"
 COSTS = (SPEED, "train_seconds", "peak_memory_mb", "peak_gpu_memory_mb", "wait_share", "memory_mb")
 """Metrics of the machine, not of the encoders: differences are not computed."""
