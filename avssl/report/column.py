@@ -59,11 +59,15 @@ class Column:
 
     name: str
     """As in `metrics.json`."""
+    label: str = ""
+    """Heading without its unit; empty: the field's name of the metric."""
+    level: float | None = None
+    """Chance level; None: that of the metric, where it is known."""
 
     @property
     def title(self) -> str:
-        """The field's name of the metric, with its unit."""
-        title = TITLES.get(self.name, self.name.removeprefix(HELD_OUT))
+        """The heading, with its unit."""
+        title = self.label or TITLES.get(self.name, self.name.removeprefix(HELD_OUT))
         return f"{title} %" if self.share else title
 
     @property
@@ -81,7 +85,7 @@ class Column:
     @property
     def chance(self) -> float | None:
         """Chance level, where it is known."""
-        return CHANCE.get(self.name)
+        return CHANCE.get(self.name) if self.level is None else self.level
 
     @property
     def compared(self) -> bool:
