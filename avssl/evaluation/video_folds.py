@@ -37,23 +37,24 @@ def video_of_clips(clips: Manifest, group_by: str = "source") -> dict[str, str]:
 
     Args:
         clips: a manifest.
-        group_by: a column of `COLUMNS`; or a regular expression that is searched in the file name of the recording
-            (its column `source`) without suffix, of which the first group, or all that it matches, names the video.
+        group_by: a column of `COLUMNS`, where an empty `source` is the clip's key; or a regular expression that is
+            searched in the file name of the recording (its column `source`) without suffix, of which the first group,
+            or all that it matches, names the video.
 
     Returns:
         Key of a clip -> name of its video.
 
     Raises:
-        InputError: no regular expression, one that does not match a clip, or an empty name.
+        InputError: an empty column, no regular expression, or one that does not match a clip or matches nothing of it.
 
     Example:
         `(.+)_\d+` makes clips `aieThfuvmtY_151` and `aieThfuvmtY_274` one video.
     """
+    if group_by == "source":
+        _warn_of_numbered_clips(clips)
+        return {row.key: row.source or row.key for row in clips}
     if group_by in COLUMNS:
-        names = {row.key: str(getattr(row, group_by)) or row.key for row in clips}
-        if group_by == "source":
-            _warn_of_numbered_clips(clips)
-        return names
+        return {row.key: _filled(row, group_by) for row in clips}
     pattern = _compiled(group_by)
     return {row.key: _matched(pattern, row, group_by) for row in clips}
 
@@ -96,6 +97,12 @@ def check_fold_count(clips: Manifest, videos: int, folds: int) -> None:
             f"{clips.root}: expected at least {LEAST_TEST_VIDEOS} videos for each of {folds} folds, got {videos} "
             f"{'video' if videos == 1 else 'videos'} of {len(clips)} clips; {advice}"
         )
+
+
+def _filled(row: Row, column: str) -> str:
+    if not (name := str(getattr(row, column))):
+        raise InputError(f"group-by: expected every clip to have a {column}, got none for {row.key!r}")
+    return name
 
 
 def _compiled(pattern: str) -> re.Pattern[str]:

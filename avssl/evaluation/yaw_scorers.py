@@ -53,12 +53,12 @@ class CropYawScorer:
         turned = batch["rotation"][:, None] @ yaw_rotations().to(batch["rotation"])[:, None]  # (B, Y, K, 3, 3)
         video = self.encoders.video(batch["frames"])
         audio = self.encoders.audio(rotate(batch["audio"][:, None, None], turned))
-        projected = self.task.project(
+        seen, sound = self.task.project(
             rearrange(video[:, None].expand(-1, YAWS, -1, -1), "b y k d -> (b y) k d"),
             rearrange(audio, "b y k d -> (b y) k d"),
         )
-        cosine = functional.cosine_similarity(*(each.float() for each in projected), dim=-1)
-        return cosine.mean(1).unflatten(0, (-1, YAWS))
+        cosine = functional.cosine_similarity(seen.float(), sound.float(), dim=-1)
+        return rearrange(cosine.mean(1), "(b y) -> b y", y=YAWS)
 
 
 class DenseYawScorer:

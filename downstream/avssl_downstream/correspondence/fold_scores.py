@@ -18,7 +18,7 @@ def fold_scores(training: PairEmbeddings, test: PairEmbeddings, options: Corresp
 
     Args:
         training: `clip` is the index of the pair's video: mismatched audio is that of other videos.
-        test: of other videos, at least two, `clip` likewise.
+        test: of at least two other videos, `clip` as there.
         options: of probes and projections.
 
     Returns:

@@ -116,16 +116,16 @@ class Correspondence(Head):
             videos: key of a clip -> name of its video.
 
         Returns:
-            Scores of `correspondence.fold_scores.fold_scores` by name: the key of a clip and a value for each pair.
+            Scores of `avssl_downstream.correspondence.fold_scores` by name: key of a clip and value, for each pair.
         """
         index = {name: place for place, name in enumerate(sorted(set(videos.values())))}
         splits = {"train": training, "test": test}
         pairs, keys = self._embed(splits), [row.key for row in test]
-        by_video = [
+        fitted, scored = (
             each._replace(clip=torch.tensor([index[videos[row.key]] for row in clips])[each.clip])
             for each, clips in zip(pairs, splits.values(), strict=True)
-        ]
-        found = fold_scores(*by_video, self.options)
+        )
+        found = fold_scores(fitted, scored, self.options)
         of_pairs = [keys[place] for place in pairs[1].clip.tolist()]
         return {name: list(zip(of_pairs, each.tolist(), strict=True)) for name, each in found.items()}
 
