@@ -29,6 +29,8 @@ from avssl_downstream.correspondence.options import CorrespondenceOptions
 
 WINDOWS = 16
 """Windows in one pass through the towers."""
+PREDICTED = 1024
+"""Pairs in one pass through a transformer."""
 
 
 class PairEmbeddings(NamedTuple):
@@ -44,17 +46,23 @@ class PairEmbeddings(NamedTuple):
     """`(N,)`: angle of the misalignment in radians."""
     clip: Tensor
     """`(N,)`: index of the clip in its split."""
+    rotation: Tensor
+    """`(N, K, 3, 3)`: rotations of the aligned sound field to the crops."""
 
-    def with_predictions(self, predict_audio: Callable[[Tensor], Tensor]) -> PairEmbeddings:
-        """Pairs with `video` `(N, K, V)` replaced by the audio embeddings predicted from it."""
+    def with_predictions(self, predict_audio: Callable[[Tensor, Tensor], Tensor]) -> PairEmbeddings:
+        """Pairs with `video` `(N, K, V)` replaced by audio embeddings, predicted from it and from `rotation`."""
+        parts = zip(torch.split(self.video.float(), PREDICTED), torch.split(self.rotation, PREDICTED), strict=True)
         with torch.inference_mode():
-            return self._replace(video=predict_audio(self.video.float()))
+            return self._replace(video=torch.cat([predict_audio(*part) for part in parts]))
 
     def single_crops(self) -> PairEmbeddings:
         """Pairs of one crop each: `(N K, 1, ...)`."""
         crops = self.video.shape[1]
-        parts = [each.flatten(0, 1).unsqueeze(1) for each in self[:3]]
-        return PairEmbeddings(parts[0], parts[1], parts[2], *(each.repeat_interleave(crops) for each in self[3:]))
+        split = ("video", "aligned", "rotated", "rotation")
+        return self._replace(
+            **{name: getattr(self, name).flatten(0, 1).unsqueeze(1) for name in split},
+            **{name: getattr(self, name).repeat_interleave(crops) for name in ("angle", "clip")},
+        )
 
 
 @dataclass(frozen=True)
@@ -136,6 +144,7 @@ def _embedded(encoders: Encoders, batches: Iterable[dict[str, Tensor]], fabric: 
             audio[1].cpu(),
             batch["angle"].flatten().cpu(),
             batch["clip"].repeat_interleave(draws).cpu(),
+            batch["rotation"][:, :, 0].flatten(0, 1).cpu(),
         )
 
 
