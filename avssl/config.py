@@ -28,10 +28,11 @@ FEATURES = {
     "foa-logmel": "log-mel spectrograms of W, Y, Z, X",
     "foa-iv": "foa-logmel with the active intensity vector along y, z, x",
     "beam-logmel": "log-mel spectrogram of a beam towards the front",
+    "beam-ratio": "beam-logmel with the level of the beam over that of W in each mel band",
 }
 """Input features of the audio tower, with a line of description."""
 BEAMS = ("projection", "cardioid", "hypercardioid", "max-re", "dipole")
-"""Beam patterns of the feature beam-logmel."""
+"""Beam patterns of the features beam-logmel and beam-ratio."""
 PRESETS = ("small", "avsa")
 
 
@@ -52,7 +53,7 @@ class FeatureConfig:
     top_db: float = 100.0
     """Dynamic range below the maximum of each channel, dB."""
     beam: str = choice("projection", BEAMS)
-    """Beam pattern of the feature beam-logmel."""
+    """Beam pattern of the features beam-logmel and beam-ratio."""
     remove_level: bool = False
     """Subtract the mean of the loudest log-mel map of a window from all, so that its overall level has no effect."""
 

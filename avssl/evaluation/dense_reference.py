@@ -21,7 +21,7 @@ from avssl.data.clip import Clip
 from avssl.data.loader import Batches
 from avssl.datasets.manifest import Manifest, Row
 from avssl.errors import InputError
-from avssl.evaluation.dense_localization import CLIPS, DenseTask
+from avssl.evaluation.dense_localization import CLIPS, DenseTask, highest_values
 from avssl.evaluation.direction_scores import (
     Floats,
     angles_between,
@@ -29,6 +29,7 @@ from avssl.evaluation.direction_scores import (
     positive_cells,
     positive_share,
 )
+from avssl.evaluation.localization_scores import RANDOM_ERROR
 from avssl.io.progress import track
 from avssl.models.panorama import cell_solid_angles
 from avssl.spatial.ambisonics import direction, intensity_direction
@@ -36,8 +37,6 @@ from avssl.spatial.energy_map import energy_map, equirectangular_grid
 
 ROWS = 64
 """Rows of the energy map whose peak is the reference, 2.8 degrees apart."""
-RANDOM_ERROR = 90.0
-"""Degrees; median and mean angle between any direction and one that is uniform over the sphere."""
 FRONT = np.array([[1.0, 0.0, 0.0]])
 PLACE, REFERENCE, DIFFUSENESS = "clip_place", "energy_direction", "diffuseness"
 """Views by which a window is scored."""
@@ -148,7 +147,7 @@ def _scores(
 ) -> Iterator[EnergyScore]:
     """Scores of heat maps `(B, T, h, w)`, highest value over the frames."""
     cells, solid_angles = _floats(direction(*grid).flatten(0, 1)), _floats(cell_solid_angles(*maps.shape[2:]).flatten())
-    values, sources = _floats(maps.amax(1).flatten(1)), _floats(batch[REFERENCE])
+    values, sources = _floats(highest_values(maps)), _floats(batch[REFERENCE])
     ahead = cells @ FRONT[0]
     for value, source, place, diffuseness in zip(
         values, sources, batch[PLACE].tolist(), batch[DIFFUSENESS].tolist(), strict=True

@@ -25,20 +25,26 @@ def angles_between(directions: Floats, others: Floats) -> Floats:
     return degrees
 
 
-def positive_cells(cells: Floats, sources: Floats, radius: float = RADIUS) -> NDArray[np.bool_]:
-    """Whether cells lie within `radius` degrees of any source; where none does, the nearest cell of each source.
+def near_cells(cells: Floats, sources: Floats, radius: float = RADIUS) -> NDArray[np.bool_]:
+    """Whether each cell lies within `radius` degrees of each source; where none does, the nearest cell.
 
     Args:
         cells: `(C, 3)` unit vectors of their centres.
-        sources: `(N, 3)` unit vectors, at least one.
+        sources: `(N, 3)` unit vectors.
         radius: degrees.
 
     Returns:
-        `(C,)`.
+        `(C, N)`.
     """
     angles = angles_between(cells, sources)
-    near: NDArray[np.bool_] = (angles <= np.maximum(radius, angles.min(0))).any(1)
+    near: NDArray[np.bool_] = angles <= np.maximum(radius, angles.min(0))
     return near
+
+
+def positive_cells(cells: Floats, sources: Floats, radius: float = RADIUS) -> NDArray[np.bool_]:
+    """Whether cells lie near any source, `(C,)`; see `near_cells`."""
+    positive: NDArray[np.bool_] = near_cells(cells, sources, radius).any(1)
+    return positive
 
 
 def average_precision(scores: Floats, positive: NDArray[np.bool_], solid_angles: Floats) -> float:

@@ -10,13 +10,18 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from avssl.detection.object_index import MAX_ROWS
 from avssl.errors import InputError
+from avssl.io.parquet_table import ParquetTable
 
 FILE = "truth.parquet"
-COLUMNS = ("key", "time", "kind", "sounding", "azimuth", "elevation", "angular_radius", "visible")
+NUMBERS = ("time", "azimuth", "elevation", "angular_radius", "visible")
+SCHEMA = pa.schema(
+    [("key", pa.string()), ("kind", pa.string()), ("sounding", pa.bool_()), *((name, pa.float64()) for name in NUMBERS)]
+)
+EXPECTED = "the ground truth of a synthetic dataset of 360-degree video"
 
 
 @dataclass(frozen=True)
@@ -42,20 +47,20 @@ class SceneTruth:
         path: `truth.parquet` of the dataset.
 
     Raises:
-        InputError: no parquet file, or columns are missing.
+        InputError: no parquet file, or columns are missing or of another kind.
     """
 
     def __init__(self, path: Path) -> None:
-        table = _table(path)
-        names, kind = np.unique(table["kind"].to_numpy(zero_copy_only=False), return_inverse=True)
+        table = ParquetTable(path, SCHEMA, EXPECTED, MAX_ROWS).read()
+        time, azimuth, elevation, radius, visible = (table[name].to_numpy() for name in NUMBERS)
+        names, kind = np.unique(table["kind"].to_pylist(), return_inverse=True)
         self.kinds: list[str] = names.tolist()
         """Names of the kinds of objects."""
-        azimuth, elevation = (np.radians(table[name].to_numpy().astype(float)) for name in ("azimuth", "elevation"))
+        azimuth, elevation = np.radians(azimuth), np.radians(elevation)
         level = np.cos(elevation)
         self._direction = np.stack([level * np.cos(azimuth), level * np.sin(azimuth), np.sin(elevation)], 1)
-        self._radius = np.radians(table["angular_radius"].to_numpy().astype(float))
-        self._kind, self._sounding = kind, table["sounding"].to_numpy(zero_copy_only=False).astype(bool)
-        self._visible, self._time = table["visible"].to_numpy() > 0, table["time"].to_numpy().astype(float)
+        self._kind, self._sounding = kind, table["sounding"].to_numpy().astype(bool)
+        self._radius, self._visible, self._time = np.radians(radius), visible > 0, time
         rows: defaultdict[str, list[int]] = defaultdict(list)
         for row, key in enumerate(table["key"].to_pylist()):
             rows[key].append(row)
@@ -87,14 +92,3 @@ def read_scene_truth(folder: Path) -> SceneTruth | None:
         InputError: a file of ground truth that is broken, or not of 360-degree video.
     """
     return SceneTruth(folder / FILE) if (folder / FILE).is_file() else None
-
-
-def _table(path: Path) -> pa.Table:
-    try:
-        table = pq.ParquetFile(path).read()
-    except (pa.ArrowException, OSError) as error:
-        reason = next(iter(str(error).splitlines()), type(error).__name__)
-        raise InputError(f"{path}: expected the ground truth of a synthetic dataset (parquet): {reason}") from error
-    if missing := [name for name in COLUMNS if name not in table.column_names]:
-        raise InputError(f"{path}: expected the ground truth of a 360-degree dataset, missing {', '.join(missing)}")
-    return table

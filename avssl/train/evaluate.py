@@ -19,7 +19,8 @@ from avssl.config import RunConfig
 from avssl.data.clip_filter import filter_clips
 from avssl.data.loader import Batches
 from avssl.datasets.manifest import Manifest
-from avssl.evaluation.dense_localization import ANY_OBJECT, IDEAL, DenseTask, evaluate_dense_task
+from avssl.evaluation.dense_localization import DenseTask, evaluate_dense_task
+from avssl.evaluation.localization_scores import ANY_OBJECT, IDEAL
 from avssl.evaluation.retrieval import CHANCE as CHANCE_ENDING
 from avssl.io.interrupts import interrupt_on_signals
 from avssl.io.progress import track

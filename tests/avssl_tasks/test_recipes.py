@@ -115,6 +115,11 @@ def test_switches_are_each_one_change_of_the_row_that_they_are_compared_with() -
     assert changes("avc/small-sigmoid", "avc/small") == sigmoid
 
 
+@pytest.mark.parametrize("task", ["avc", "avsa"])
+def test_beam_with_its_ratio_differs_from_the_published_beam_in_the_feature_alone(task: str) -> None:
+    assert changes(f"{task}/small-beam-ratio", f"{task}/small-beam") == {"features.name": "beam-ratio"}
+
+
 def test_full_avsa_has_published_transformers_and_half_the_epochs_from_scratch() -> None:
     options = run_of("avsa/full").options
     assert (options["transformer"], options["dropout"], options["crops"]) == (2, 0.1, 4)

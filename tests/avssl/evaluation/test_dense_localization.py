@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
@@ -106,10 +107,17 @@ def test_clips_without_truth_are_compared_but_not_located(clips: Manifest, tmp_p
 def test_broken_or_foreign_truth_is_one_line_with_its_path(clips: Manifest, tmp_path: Path) -> None:
     path = tmp_path / "truth.parquet"
     path.write_bytes(b"not parquet")
-    with pytest.raises(InputError, match=r"truth\.parquet: expected the ground truth of a synthetic dataset"):
+    with pytest.raises(
+        InputError, match=r"truth\.parquet: expected the ground truth of a synthetic dataset .* \(parquet\)"
+    ):
         SceneTruth(path)
     pq.write_table(pq.read_table(clips.root / "truth.parquet").drop_columns(["azimuth", "visible"]), path)
-    with pytest.raises(InputError, match="missing azimuth, visible"):
+    with pytest.raises(InputError, match="lacks azimuth, visible"):
+        SceneTruth(path)
+    table = pq.read_table(clips.root / "truth.parquet")
+    words = pa.array(["left"] * len(table))
+    pq.write_table(table.set_column(table.column_names.index("azimuth"), "azimuth", words), path)
+    with pytest.raises(InputError, match=r"truth\.parquet: column azimuth of .* is not of its kind"):
         SceneTruth(path)
     with pytest.raises(InputError, match="clip 'other'"):
         SceneTruth(clips.root / "truth.parquet").at("other", 0.0)
