@@ -101,6 +101,9 @@ class DataConfig:
     """Length of a scene of the synthetic dataset, s."""
     synthetic_seed: int = 0
     """Seed of the synthetic dataset."""
+    validation_seed: int | None = None
+    """Seed of another synthetic dataset of the same kind that evaluates the run, to choose hyperparameters by; None:
+    the held-out clips of the training dataset, for the final number."""
     seconds: float = 1.0
     """Length of the audio of one clip, s."""
     frames: int = 8
@@ -124,7 +127,21 @@ class DataConfig:
             )
         for name in ("synthetic_seed", "workers"):
             _not_negative("data", name, getattr(self, name))
+        self._check_validation_seed()
         check_choices(self, "data")
+
+    def _check_validation_seed(self) -> None:
+        if self.validation_seed is None:
+            return
+        _not_negative("data", "validation_seed", self.validation_seed)
+        if self.manifest:
+            raise InputError(
+                "data.validation_seed: expected a synthetic dataset, got data.manifest; leave one of them out"
+            )
+        if self.validation_seed == self.synthetic_seed:
+            raise InputError(
+                f"data.validation_seed: expected another seed than synthetic_seed, got {self.validation_seed}"
+            )
 
 
 SCHEDULES = ("constant", "cosine", "steps", "exponential")

@@ -13,6 +13,8 @@ from avssl.plugins import hint
 TITLES = {
     "avsa_bin": "AVSA-Bin",
     "avc_bin": "AVC-Bin",
+    "guided_avsa_bin": "AVSA-Bin, guided crops",
+    "guided_avc_bin": "AVC-Bin, guided crops",
     "avsa_bin_1": "1-crop AVSA-Bin",
     "avc_bin_1": "1-crop AVC-Bin",
     "accuracy": "accuracy",
@@ -32,7 +34,15 @@ TITLES = {
     "peak_memory_mb": "peak memory, MB",
     "peak_gpu_memory_mb": "peak GPU memory, MB",
 }
-CHANCE = {"avsa_bin": 0.5, "avc_bin": 0.5, "avsa_bin_1": 0.5, "avc_bin_1": 0.5, "test_swap_acc": 0.5}
+CHANCE = {
+    "avsa_bin": 0.5,
+    "avc_bin": 0.5,
+    "guided_avsa_bin": 0.5,
+    "guided_avc_bin": 0.5,
+    "avsa_bin_1": 0.5,
+    "avc_bin_1": 0.5,
+    "test_swap_acc": 0.5,
+}
 SPEED = "clips_per_second"
 COSTS = (SPEED, "train_seconds", "peak_memory_mb", "peak_gpu_memory_mb", "wait_share", "memory_mb")
 """Metrics of the machine, not of the encoders: differences are not computed."""
@@ -49,11 +59,15 @@ class Column:
 
     name: str
     """As in `metrics.json`."""
+    label: str = ""
+    """Heading without its unit; empty: the field's name of the metric."""
+    level: float | None = None
+    """Chance level; None: that of the metric, where it is known."""
 
     @property
     def title(self) -> str:
-        """The field's name of the metric, with its unit."""
-        title = TITLES.get(self.name, self.name.removeprefix(HELD_OUT))
+        """The heading, with its unit."""
+        title = self.label or TITLES.get(self.name, self.name.removeprefix(HELD_OUT))
         return f"{title} %" if self.share else title
 
     @property
@@ -71,7 +85,7 @@ class Column:
     @property
     def chance(self) -> float | None:
         """Chance level, where it is known."""
-        return CHANCE.get(self.name)
+        return CHANCE.get(self.name) if self.level is None else self.level
 
     @property
     def compared(self) -> bool:

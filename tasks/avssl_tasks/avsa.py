@@ -6,22 +6,24 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import cast
+from typing import ClassVar, cast
 
 import numpy as np
 import torch
 from einops import rearrange
 from torch import Tensor, nn
+from torch.nn import functional
 
 from avssl.config_fields import choice
 from avssl.data.clip import Clip
+from avssl.data.crops import Crops
 from avssl.errors import InputError
 from avssl.losses import NEGATIVES, alignment_accuracy, alignment_loss, further_accuracy, process_count
 from avssl.metric_learning import PREFIX, alignment_negatives
 from avssl.models.cross_modal_transformer import NORMS, CrossModalTransformer
 from avssl.models.encoders import Encoders
 from avssl.spatial.ambisonics import rotation
-from avssl_tasks.avc import Avc, AvcOptions, mean_scalars
+from avssl_tasks.avc import Avc, AvcOptions, guided_share, mean_scalars
 
 OMNIDIRECTIONAL = ("mono-logmel",)
 """Features that no rotation of the sound field changes."""
@@ -94,6 +96,7 @@ class Avsa(Avc):
 
     Options = AvsaOptions
     options: AvsaOptions
+    accuracies: ClassVar[tuple[str, ...]] = ("avsa_acc", "avc_acc")
 
     def __init__(self, encoders: Encoders, options: AvsaOptions) -> None:
         super().__init__(encoders, options)
@@ -119,12 +122,12 @@ class Avsa(Avc):
             relative_directions=own.relative_directions,
         )
 
-    def views(self, clip: Clip, rng: np.random.Generator) -> dict[str, Tensor]:
+    def crop_tensors(self, clip: Clip, crops: Crops, rng: np.random.Generator) -> dict[str, Tensor]:
         """Views of `Avc`; with `yaw_negatives` also `yaw_rotation`, `(K, Y, 3, 3)`: to each crop after each yaw.
 
         The circle without `min_yaw` to either side of the right one is cut in Y arcs, with a random yaw in each.
         """
-        views = super().views(clip, rng)
+        views = super().crop_tensors(clip, crops, rng)
         if count := self.options.yaw_negatives:
             least = math.radians(self.options.min_yaw)
             places = (np.arange(count) + rng.random((self.options.crops, count))) / count
@@ -132,11 +135,32 @@ class Avsa(Avc):
             views["yaw_rotation"] = views["rotation"][:, None] @ rotation(yaws)
         return views
 
+    def project(self, video: Tensor, audio: Tensor, rotation: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Projections `(B, K, D)` that the loss compares; with transformers those of both directions, concatenated.
+
+        Args:
+            video: tower outputs of the crops.
+            audio: tower outputs of the audio.
+            rotation: `(B, K, 3, 3)` rotations of the sound field to the crops, needed by relative directions.
+        """
+        if not self.options.transformer:
+            return super().project(video, audio)
+        from_video, from_audio = self._predict(video, audio, rotation)
+        parts = (from_video, self.video_head(video)), (self.audio_head(audio), from_audio)
+        left, right = (torch.cat([functional.normalize(each, dim=-1) for each in side], -1) for side in parts)
+        return left, right
+
+    def _predict(self, video: Tensor, audio: Tensor, rotation: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Projections of the audio predicted from video, and of the video predicted from audio."""
+        from_video = self.audio_pred_head(self.v2a_transformer(video, rotation))
+        return from_video, self.video_pred_head(self.a2v_transformer(audio, rotation))
+
     def forward(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """`loss`; `avsa_acc` among the crops of the own clip (chance 1/K), `avc_acc` among the clips (chance 1/B).
 
         With `yaw_negatives` also `yaw_acc`, among the own audio and its further yaws (chance 1/(1 + Y)). With a miner
-        also `mined`: the fraction of negative pairs selected; with `sigmoid` its `temperature` and `bias`.
+        also `mined`: the fraction of negative pairs selected; with `sigmoid` its `temperature` and `bias`; with guided
+        crops `guided_crops`: their share, the others are random.
 
         Accuracies are of video-to-audio retrieval.
         """
@@ -144,11 +168,10 @@ class Avsa(Avc):
         video, audio = self.video_head(video_features), self.audio_head(audio_features)
         from_video, from_audio = video, audio
         if self.options.transformer:
-            from_video = self.audio_pred_head(self.v2a_transformer(video_features, batch["rotation"]))
-            from_audio = self.video_pred_head(self.a2v_transformer(audio_features, batch["rotation"]))
+            from_video, from_audio = self._predict(video_features, audio_features, batch["rotation"])
         loss = mean_scalars([self._alignment(from_video, audio, further), self._alignment(from_audio, video)])
         accuracy = alignment_accuracy(from_video, audio)
-        scalars = {**loss, "avsa_acc": accuracy.hard, "avc_acc": accuracy.easy}
+        scalars = {**loss, "avsa_acc": accuracy.hard, "avc_acc": accuracy.easy, **guided_share(batch)}
         return scalars if further is None else {**scalars, "yaw_acc": further_accuracy(from_video, audio, further)}
 
     def _encode_yaws(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor | None]:

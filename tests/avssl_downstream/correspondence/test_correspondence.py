@@ -255,7 +255,7 @@ def oracle_pairs(clips: int = 30, each: int = 6, noise: float = 0.1) -> PairEmbe
     angle = math.pi * torch.rand(count, generator=generator)
     video, aligned, rotated = (torch.cat([code, place], -1) for place in (where, where, away))
     aligned = aligned + noise * torch.randn(aligned.shape, generator=generator)
-    return PairEmbeddings(video, aligned, rotated, angle, clip, torch.eye(3).expand(count, 3, 3, 3))
+    return PairEmbeddings(video, aligned, rotated, angle, clip)
 
 
 def test_mismatched_audio_is_of_another_clip_or_rotated() -> None:

@@ -1,0 +1,94 @@
+"""AVC-Bin and AVSA-Bin without a trained probe: a threshold on the cosine of what pretraining compared."""
+
+# N pairs, K crops, V and A embedding widths, D projection
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from avssl.config import RunConfig, fill
+from avssl.errors import InputError
+from avssl.evaluation.threshold import best_threshold
+from avssl.io.tensor_files import load_tensors, read_tensors
+from avssl.models.encoders import Encoders
+from avssl.runs.reader import CONFIG, read_config
+from avssl.runs.run_folder import TASK
+from avssl.task import Task
+from avssl.train.resolved_run import resolve_run
+from avssl_downstream.correspondence.pair_embeddings import PairEmbeddings
+from avssl_downstream.correspondence.pair_probe import evaluation_audio
+
+
+@runtime_checkable
+class ProjectingTask(Protocol):
+    """Task that projects the outputs of both towers to a common space."""
+
+    def project(self, video: Tensor, audio: Tensor, rotation: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Projections `(N, K, D)` that pretraining compared by cosine.
+
+        Args:
+            video: tower outputs `(N, K, V)`.
+            audio: tower outputs `(N, K, A)`.
+            rotation: `(N, K, 3, 3)` rotations of the sound field to the crops; None: unknown.
+        """
+        ...
+
+
+def load_projections(folder: Path, encoders: Encoders) -> ProjectingTask:
+    """Load the task that a run trained around its encoders, in evaluation mode.
+
+    Args:
+        folder: run folder.
+        encoders: of the same run.
+
+    Raises:
+        InputError: no run folder, a task that does not project, or weights that do not fit the encoders.
+    """
+    run = resolve_run(fill(RunConfig, read_config(folder), where=str(folder / CONFIG)))
+    if not issubclass(run.task, ProjectingTask):
+        raise InputError(f"{folder}: expected a task with projections, such as avc, got {run.config.task}")
+    task: Task = run.task(encoders, run.options)
+    own = {name: each for name, each in task.state_dict().items() if name.startswith("encoders.")}
+    load_tensors(task, read_tensors(folder / TASK) | own, str(folder / TASK))
+    task.eval()
+    assert isinstance(task, ProjectingTask)
+    return task
+
+
+def evaluate_cosine(
+    task: ProjectingTask, training: PairEmbeddings, test: PairEmbeddings, pairing: str, seed: int
+) -> Tensor:
+    """Decide by the mean cosine over crops, with the best threshold on the training pairs.
+
+    Args:
+        task: with the projections.
+        training: pairs that the threshold is chosen on.
+        test: pairs to decide, with the mismatched audio of `evaluate_pairs`.
+        pairing: `avc` or `avsa`.
+        seed: of the mismatched audio.
+
+    Returns:
+        `(2 N,)` bool, whether the decision is correct: matching pairs, then mismatched ones.
+    """
+    threshold = best_threshold(*_scores(task, training, pairing, seed))
+    matching, mismatched = _scores(task, test, pairing, seed)
+    return torch.from_numpy(np.concatenate([matching >= threshold, mismatched < threshold]))
+
+
+@torch.inference_mode()
+def _scores(
+    task: ProjectingTask, pairs: PairEmbeddings, pairing: str, seed: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Mean cosines `(N,)` of matching and of mismatched pairs."""
+    found = []
+    for audio in (pairs.aligned, evaluation_audio(pairs, pairing, seed)):
+        projected = task.project(pairs.video.float(), audio.float(), pairs.rotation)
+        found.append(functional.cosine_similarity(*projected, dim=-1).mean(1).double().numpy())
+    return found[0], found[1]
