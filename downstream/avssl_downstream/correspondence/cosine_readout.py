@@ -13,15 +13,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from avssl.config import RunConfig, fill
+from avssl.embedding.trained_task import load_own_weights, task_of_run
 from avssl.errors import InputError
 from avssl.evaluation.threshold import best_threshold
-from avssl.io.tensor_files import load_tensors, read_tensors
 from avssl.models.encoders import Encoders
-from avssl.runs.reader import CONFIG, read_config
-from avssl.runs.run_folder import TASK
-from avssl.task import Task
-from avssl.train.resolved_run import resolve_run
+from avssl.runs.reader import read_config
 from avssl_downstream.correspondence.pair_embeddings import PairEmbeddings
 from avssl_downstream.correspondence.pair_probe import evaluation_audio
 
@@ -51,14 +47,11 @@ def load_projections(folder: Path, encoders: Encoders) -> ProjectingTask:
     Raises:
         InputError: no run folder, a task that does not project, or weights that do not fit the encoders.
     """
-    run = resolve_run(fill(RunConfig, read_config(folder), where=str(folder / CONFIG)))
-    if not issubclass(run.task, ProjectingTask):
-        raise InputError(f"{folder}: expected a task with projections, such as avc, got {run.config.task}")
-    task: Task = run.task(encoders, run.options)
-    own = {name: each for name, each in task.state_dict().items() if name.startswith("encoders.")}
-    load_tensors(task, read_tensors(folder / TASK) | own, str(folder / TASK))
+    task = task_of_run(folder, encoders)
+    if not isinstance(task, ProjectingTask):
+        raise InputError(f"{folder}: expected a task with projections, such as avc, got {read_config(folder)['task']}")
+    load_own_weights(task, folder)
     task.eval()
-    assert isinstance(task, ProjectingTask)
     return task
 
 
