@@ -56,6 +56,7 @@ class CropYawScorer:
         seen, sound = self.task.project(
             rearrange(video[:, None].expand(-1, YAWS, -1, -1), "b y k d -> (b y) k d"),
             rearrange(audio, "b y k d -> (b y) k d"),
+            rearrange(turned, "b y k i j -> (b y) k i j"),
         )
         cosine = functional.cosine_similarity(seen.float(), sound.float(), dim=-1)
         return rearrange(cosine.mean(1), "(b y) -> b y", y=YAWS)

@@ -13,6 +13,7 @@ from lightning_fabric import Fabric
 from avssl import plugins
 from avssl.config import DataConfig, RunConfig
 from avssl.datasets.manifest import Manifest
+from avssl.embedding.trained_task import load_own_weights
 from avssl.evaluation.dense_localization import DenseTask
 from avssl.evaluation.dense_reference import score_against_energy
 from avssl.evaluation.straight_ahead import StraightAhead, alignment_score, alignment_threshold, window_directions
@@ -20,7 +21,6 @@ from avssl.evaluation.true_yaw import YAWS, true_yaw_ranks
 from avssl.evaluation.video_folds import Fold, video_count
 from avssl.evaluation.yaw_scorers import yaw_scorer
 from avssl.io.hashing import sha256
-from avssl.io.tensor_files import load_tensors, read_tensors
 from avssl.models.encoder_io import WEIGHTS
 from avssl.models.runtime import evaluating, single_process
 from avssl.reproduce.encoder_runs import tower_passes
@@ -188,8 +188,7 @@ def load_task(run: ResolvedRun, folder: Path) -> Task:
     """
     model = replace(run.config.model, init=str(folder))
     task = build_task(replace(run, config=replace(run.config, model=model)))
-    encoders = {name: each for name, each in task.state_dict().items() if name.startswith("encoders.")}
-    load_tensors(task, encoders | read_tensors(folder / TASK), str(folder / TASK))
+    load_own_weights(task, folder)
     return task
 
 

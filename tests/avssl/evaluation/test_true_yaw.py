@@ -134,7 +134,7 @@ class Projecting:
     def __init__(self, encoders: Towers) -> None:
         self.encoders = encoders
 
-    def project(self, video: Tensor, audio: Tensor) -> tuple[Tensor, Tensor]:
+    def project(self, video: Tensor, audio: Tensor, rotation: Tensor | None = None) -> tuple[Tensor, Tensor]:
         return tuple(torch.cat([each, 1 - each], -1) for each in (video, audio))  # type: ignore[return-value]
 
 
