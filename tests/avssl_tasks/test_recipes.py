@@ -138,6 +138,7 @@ def test_objects_anywhere_change_options_of_guided_crops_alone(task: str) -> Non
     own = {key for key in different if key.split(".")[-1] in names}
     assert different.keys() - own == {"probe.crop_guide"}
     assert {different[f"options.{name}"] for name in names} == {0.7, 60, 75, 40}
+    assert changes("avsa/small-iv-guided-negatives", "avsa/small-iv-guided") == {"options.object_negatives": 2}
     run = resolve_run(run_of(f"{task}/small-iv-guided"))
     assert all(getattr(run.options, name) == getattr(run.probe, name) for name in names)
 
