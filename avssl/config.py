@@ -170,6 +170,9 @@ class OptimConfig:
     """Schedule `steps`: factor of the learning rate at each milestone."""
     warmup: int = 0
     """Length of the linear warm-up, steps."""
+    warmups: dict[str, int] = field(default_factory=dict)
+    """Lengths of the linear warm-up by prefix of the parameter name, steps, such as a longer one for transformers; for
+    all others, `warmup`."""
     clip_norm: float = 0.0
     """Maximum gradient norm; 0: no clipping."""
 
@@ -183,8 +186,9 @@ class OptimConfig:
         check_choices(self, "optim")
         for share in self.milestones:
             check_range("optim", "milestones", share, 0.0, 1.0)
-        for share in self.lr_multipliers.values():
-            _not_negative("optim", "lr_multipliers", share)
+        for name in ("lr_multipliers", "warmups"):
+            for value in getattr(self, name).values():
+                _not_negative("optim", name, value)
 
 
 @dataclass(frozen=True)
@@ -227,6 +231,9 @@ class RunConfig:
     train: TrainConfig = field(default_factory=TrainConfig)
     probe: dict[str, Any] = plugin_options(HEADS, name="correspondence", optional=True)
     """Fills the `Options` of the correspondence head that ends the run; `{enabled: false}` leaves it out."""
+    first_stage: dict[str, Any] = field(default_factory=dict)
+    """Curriculum: keys in which a stage before this run differs, such as its `task`; this run starts from the encoders
+    of that stage, which is in the folder `first_stage` of the run. Empty: none."""
     title: str = ""
     """Title of the run's row in `avssl report`; empty: made from task and features."""
     published: dict[str, float] = field(default_factory=dict)

@@ -222,7 +222,7 @@ class DenseAvc(Task):
         content = audio if audio.ndim == 2 else audio.mean(1)
         return {"video": self.embed_crops(batch["crops"]).flatten(0, 1), "audio": content}
 
-    def project(self, video: Tensor, audio: Tensor) -> tuple[Tensor, Tensor]:
+    def project(self, video: Tensor, audio: Tensor, rotation: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Projections `(..., D)` of tower outputs `(..., width)` of crops and of the audio rotated to them."""
         content: Tensor = self.audio_head(audio)
         return self.video_head(video), content + self.direction_head(audio) if self.options.directions else content

@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -15,20 +14,12 @@ from torch.nn import functional
 
 from avssl.embedding.trained_task import load_own_weights, task_of_run
 from avssl.errors import InputError
+from avssl.evaluation.projecting_task import ProjectingTask
 from avssl.evaluation.threshold import best_threshold
 from avssl.models.encoders import Encoders
 from avssl.runs.reader import read_config
 from avssl_downstream.correspondence.pair_embeddings import PairEmbeddings
 from avssl_downstream.correspondence.pair_probe import evaluation_audio
-
-
-@runtime_checkable
-class ProjectingTask(Protocol):
-    """Task that projects the outputs of both towers to a common space."""
-
-    def project(self, video: Tensor, audio: Tensor) -> tuple[Tensor, Tensor]:
-        """Projections `(N, K, D)` that pretraining compared by cosine, of tower outputs `(N, K, V)`, `(N, K, A)`."""
-        ...
 
 
 def load_projections(folder: Path, encoders: Encoders) -> ProjectingTask:
@@ -76,6 +67,6 @@ def _scores(
     """Mean cosines `(N,)` of matching and of mismatched pairs."""
     found = []
     for audio in (pairs.aligned, evaluation_audio(pairs, pairing, seed)):
-        projected = task.project(pairs.video.float(), audio.float())
+        projected = task.project(pairs.video.float(), audio.float(), pairs.rotation)
         found.append(functional.cosine_similarity(*projected, dim=-1).mean(1).double().numpy())
     return found[0], found[1]
