@@ -11,6 +11,8 @@ from avssl.evaluation.localization_scores import CHANCE
 from avssl.evaluation.reference_scores import LABELS, measured
 
 PREFIX = "test_"
+GUIDED = "guided_"
+"""Prefix of the correspondence head's metrics on crops guided by objects."""
 SCORES = {"avc_bin": "AVC-Bin", "avsa_bin": "AVSA-Bin"}
 COSINE = "_cosine"
 HALF = 0.5
@@ -33,6 +35,9 @@ def tables(metrics: dict[str, float], run: str, validation_seed: int | None = No
         yield held_out_table(metrics, f"{run}, {clips}")
     if SCORES.keys() <= metrics.keys():
         yield accuracy_table(metrics, f"{run}, {clips}, frozen encoders")
+    guided = {name.removeprefix(GUIDED): value for name, value in metrics.items() if name.startswith(GUIDED)}
+    if SCORES.keys() <= guided.keys():
+        yield accuracy_table(guided, f"{run}, {clips}, frozen encoders, crops guided by objects")
     if {f"{direction}_r1" for direction in DIRECTIONS} <= metrics.keys():
         yield retrieval_table(metrics, f"retrieval among windows of {clips}")
 

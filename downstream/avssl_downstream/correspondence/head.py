@@ -65,8 +65,9 @@ class Correspondence(Head):
             95 % interval over clips; with projections also `avc_bin_cosine` and `avsa_bin_cosine`. Where the test clips
             have ground truth, ideal observers on the same pairs, `avc_bin_ideal_kinds` and others. Retrieval among
             pairs of the test clips: `audio_to_video_r1`, `_r5`, `_r10`, `_map_r`, `_median_rank`, and
-            `video_to_audio_r1` and others, each with its `_chance`. With `crop_guide=both` all of them also on guided
-            crops, `guided_avc_bin` and others.
+            `video_to_audio_r1` and others, each with its `_chance`. With guided crops `object_share`, the share of
+            crops that objects guide. With `crop_guide=both` all of them also on guided crops, `guided_avc_bin` and
+            others.
 
         Raises:
             InputError: no manifest, a split with fewer than two clips, or a transformer or projections that do not fit.
@@ -79,6 +80,8 @@ class Correspondence(Head):
         truth = read_scene_truth(splits["test"].root)
         training, test = self._embed(splits)
         beside = self._observers("", truth, splits["test"], test) | self._cosines(task, training, test)
+        if self.options.crop_guide == "objects" and test.guided is not None:
+            beside["object_share"] = test.guided.float().mean().item()
         metrics = self._scores("", training, test, folder)
         if predict:
             metrics |= self._scores(

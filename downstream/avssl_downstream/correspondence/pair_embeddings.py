@@ -31,6 +31,8 @@ from avssl_downstream.correspondence.options import CorrespondenceOptions
 
 WINDOWS = 16
 """Windows in one pass through the towers."""
+PREDICTED = 1024
+"""Pairs in one pass through a transformer."""
 
 
 class PairViews(NamedTuple):
@@ -66,11 +68,23 @@ class PairEmbeddings(NamedTuple):
     """`(N,)`: index of the clip in its split."""
     views: PairViews | None = None
     """Placement of the crops; None: unknown."""
+    guided: Tensor | None = None
+    """`(N, K)` bool: crops that objects guide, the others are random; None: unknown."""
 
-    def with_predictions(self, predict_audio: Callable[[Tensor], Tensor]) -> PairEmbeddings:
-        """Pairs with `video` `(N, K, V)` replaced by the audio embeddings predicted from it."""
+    def with_predictions(self, predict_audio: Callable[[Tensor, Tensor | None], Tensor]) -> PairEmbeddings:
+        """Pairs with `video` `(N, K, V)` replaced by audio embeddings, predicted from it and `rotation`."""
+        chunks = [slice(start, start + PREDICTED) for start in range(0, len(self.video), PREDICTED)]
         with torch.inference_mode():
-            return self._replace(video=predict_audio(self.video.float()))
+            parts = [
+                predict_audio(self.video[chunk].float(), None if self.rotation is None else self.rotation[chunk])
+                for chunk in chunks
+            ]
+            return self._replace(video=torch.cat(parts))
+
+    @property
+    def rotation(self) -> Tensor | None:
+        """`(N, K, 3, 3)` rotations of the aligned sound field to the crops; None: unknown."""
+        return None if self.views is None else self.views.to_front
 
     def single_crops(self) -> PairEmbeddings:
         """Pairs of one crop each: `(N K, 1, ...)`."""
@@ -78,7 +92,8 @@ class PairEmbeddings(NamedTuple):
         parts = [each.flatten(0, 1).unsqueeze(1) for each in self[:3]]
         angle, clip = (each.repeat_interleave(crops) for each in (self.angle, self.clip))
         views = self.views.single_crops() if self.views else None
-        return PairEmbeddings(parts[0], parts[1], parts[2], angle, clip, views)
+        guided = None if self.guided is None else self.guided.flatten()[:, None]
+        return PairEmbeddings(parts[0], parts[1], parts[2], angle, clip, views, guided)
 
 
 @dataclass(frozen=True)
@@ -92,7 +107,7 @@ class WindowCrops:
 
         Returns:
             `frames` uint8 `(R, K, time, 3, size, size)`, `audio` `(4, samples)`, `rotation` `(R, 2, K, 3, 3)` to each
-            crop without and with misalignment, `angle` `(R,)`, `clip` `()`.
+            crop without and with misalignment, `lens` `(R, K, 2)`, `guided` bool `(R, K)`, `angle` `(R,)`.
 
         Raises:
             InputError: the clip's audio is not ambiX of order 1.
@@ -109,6 +124,7 @@ class WindowCrops:
             "audio": clip.audio,
             "rotation": torch.stack([to_front, to_front @ misalignment[:, None]], 1),
             "lens": torch.stack([half_fields(each) for each in crops]),
+            "guided": torch.stack([each.guides >= 0 for each in crops]),
             "angle": _angle(misalignment),
         }
 
@@ -139,8 +155,8 @@ def embed_pairs(
     steps = len(manifest) * math.ceil(draws / options.per_window)
     bar = track(batches.between(0, steps), title, "batches", steps)
     parts = zip(*_embedded(encoders, _joined(bar, WINDOWS), fabric), strict=True)
-    video, aligned, rotated, angle, clip, *placement = (torch.cat(each) for each in parts)
-    return PairEmbeddings(video, aligned, rotated, angle, clip, PairViews(*placement))
+    video, aligned, rotated, angle, clip, guided, *placement = (torch.cat(each) for each in parts)
+    return PairEmbeddings(video, aligned, rotated, angle, clip, PairViews(*placement), guided)
 
 
 @torch.inference_mode()
@@ -160,6 +176,7 @@ def _embedded(encoders: Encoders, batches: Iterable[dict[str, Tensor]], fabric: 
             audio[1].cpu(),
             known["angle"].flatten(),
             known[INDEX].repeat_interleave(draws),
+            known["guided"].flatten(0, 1),
             *(known["rotation"][:, :, side].flatten(0, 1) for side in (0, 1)),
             known["lens"].flatten(0, 1),
             known[TIME].repeat_interleave(draws),

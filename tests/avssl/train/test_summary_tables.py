@@ -46,6 +46,15 @@ def test_probe_cosine_chance_and_observers_stand_in_one_table() -> None:
     ]
 
 
+def test_random_and_guided_crops_have_a_table_each() -> None:
+    metrics = {"avc_bin": 0.6, "avsa_bin": 0.7, "guided_avc_bin": 0.8, "guided_avsa_bin": 0.9, "guided_crops": 0.5}
+    random, guided = summary_tables.tables(metrics, "avsa foa-iv")
+    assert str(guided.title) == "avsa foa-iv, held-out clips, frozen encoders, crops guided by objects"
+    for table, scores in ((random, ["60.0", "70.0"]), (guided, ["80.0", "90.0"])):
+        table.title = "title"
+        assert printed(table)[1] == [["probe", *scores], ["chance", "50.0", "50.0"]]
+
+
 def test_titles_name_the_validation_seed() -> None:
     metrics = {"test_loss": 1.0}
     titles = [[str(each.title) for each in summary_tables.tables(metrics, "avc foa-iv", seed)] for seed in (None, 7)]

@@ -76,6 +76,7 @@ def test_both_guides_give_the_metrics_of_each_alone(discs: Path, tmp_path: Path)
         Correspondence(Encoders(), options(discs, crop_guide=guide)).fit(tmp_path / guide)
         for guide in ("random", "objects")
     )
+    assert guided["object_share"] == 0.5
     assert both == random | {f"guided_{name}": value for name, value in guided.items()}
     for name in ("avc_bin", "avsa_bin", "retrieval"):
         assert (tmp_path / "both" / f"{name}.safetensors").is_file()
@@ -86,6 +87,8 @@ def test_both_guides_give_the_metrics_of_each_alone(discs: Path, tmp_path: Path)
 def test_guided_pairs_show_the_object_and_are_counted(discs: Path) -> None:
     head = Correspondence(Encoders(), options(discs, crop_guide="objects", train_draws=8))
     _, test = head._embed({name: head._clips(name) for name in ("train", "test")})
+    assert test.guided is not None
+    assert test.guided.tolist() == [[True, False]] * len(test.clip)
     # The first crop shows the disc; the second is random: a clip has one object.
     assert bool((test.video[:, 0].sum(-1) > 0.01).all())
     assert (test.video[:, 1].sum(-1) > 0.01).double().mean() < 0.6
