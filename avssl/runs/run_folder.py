@@ -31,8 +31,8 @@ ENCODERS = "encoders"
 TASK = "task.safetensors"
 """Weights of the task beside the encoders: projection heads, transformers."""
 MAY_CHANGE = (
-    "train.steps", "train.log_every", "train.save_every", "train.show_every", "data.workers", "probe", "title",
-    "published",
+    "train.steps", "train.log_every", "train.save_every", "train.show_every", "data.workers", "data.decoded",
+    "probe", "title", "published",
 )  # fmt: skip
 
 

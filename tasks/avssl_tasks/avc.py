@@ -22,7 +22,6 @@ from avssl.losses import alignment_accuracy, info_nce
 from avssl.metric_learning import PREFIX, MetricLearningLoss
 from avssl.models.encoders import Encoders
 from avssl.plugins import hint
-from avssl.spatial.ambisonics import rotate
 from avssl.task import Task
 
 AUDIO_ROTATIONS = ("crop", "none")
@@ -128,8 +127,7 @@ class Avc(Task):
     def encode(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
         """Video and audio tower outputs, each `(B K, width)`, the crops of a clip adjacent."""
         frames = rearrange(batch["frames"], "b k t c h w -> (b k) t c h w")
-        audio = rearrange(rotate(batch["audio"][:, None], batch["rotation"]), "b k c n -> (b k) c n")
-        return self.encoders.video(frames), self.encoders.audio(audio)
+        return self.encoders.video(frames), self.encoders.audio(batch["audio"], batch["rotation"]).flatten(0, 1)
 
     def embeddings(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """Projected embeddings of both modalities, the crops of a clip adjacent.
