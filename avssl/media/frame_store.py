@@ -76,10 +76,7 @@ class _Colours(threading.local):
 
     def image(self, planes: np.ndarray, colorspace: int, color_range: int, chroma: str) -> np.ndarray:
         """RGB `(height, width, 3)` of planes `(height * 3 / 2, width)` with a position of their chroma samples."""
-        if chroma == UNSPECIFIED:
-            frame = VideoFrame.from_ndarray(planes, "yuv420p")
-        else:
-            frame = self._filled(planes)
+        frame = VideoFrame.from_ndarray(planes, "yuv420p") if chroma == UNSPECIFIED else self._filled(planes)
         frame.colorspace, frame.color_range = colorspace, color_range
         return self.convert(frame)
 
@@ -91,7 +88,7 @@ class _Colours(threading.local):
         frame, begin = self.blanks[height, width], 0
         for plane, scale in zip(frame.planes, (1, 2, 2), strict=True):
             rows, columns = height // scale, width // scale
-            target = np.frombuffer(plane, np.uint8).reshape(rows, -1)
+            target = np.frombuffer(memoryview(plane), np.uint8).reshape(rows, -1)
             target[:, :columns] = planes.reshape(-1)[begin : begin + rows * columns].reshape(rows, columns)
             begin += rows * columns
         return frame
@@ -258,10 +255,8 @@ def _changed(path: Path, target: Path) -> int:
     Raises:
         _CannotBeStoredError: it cannot be written, or the video cannot be stored.
     """
-    try:
+    if target.is_file():
         return target.stat().st_mtime_ns
-    except FileNotFoundError:
-        pass
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with replacing(target) as part, part.open("wb") as file, open_stream(path, VideoStream, None) as opened:
@@ -275,7 +270,7 @@ def _changed(path: Path, target: Path) -> int:
     return target.stat().st_mtime_ns
 
 
-def _contents(opened: Opened[VideoStream]) -> Iterator[bytes | np.ndarray]:
+def _contents(opened: Opened[VideoStream]) -> Iterator[bytes]:
     """Bytes of the file of a video's frames: the planes of each frame, then the header, its length and `MAGIC`."""
     opened.rewind()
     packets = list(opened.packets())
@@ -292,7 +287,7 @@ def _contents(opened: Opened[VideoStream]) -> Iterator[bytes | np.ndarray]:
             colours = head["colorspace"], head["color_range"]
             expected = _colours.convert(frame)
             fitting = [each for each in fitting if np.array_equal(_colours.image(planes, *colours, each), expected)]
-        yield planes
+        yield planes.tobytes()
     if not count or count != len(stamps) or not fitting or unstamped(opened):
         raise _CannotBeStoredError
     times = {"tick": [opened.tick.numerator, opened.tick.denominator], "origin": opened.origin, "first": opened.first}

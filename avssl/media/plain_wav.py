@@ -43,7 +43,8 @@ class PlainWav:
             file.seek(self.begin + 2 * self.channels * first)
             stored = np.frombuffer(file.read(2 * self.channels * count), "<i2").reshape(-1, self.channels)
         chosen = stored.T if channels == list(range(self.channels)) else stored.T[channels]
-        return np.multiply(chosen, np.float32(1 / 2**15), dtype=np.float32, order="C")
+        samples: np.ndarray = np.multiply(chosen, np.float32(1 / 2**15), dtype=np.float32, order="C")
+        return samples
 
 
 @lru_cache(maxsize=8192)
@@ -67,6 +68,7 @@ def plain_wav(path: Path, size: int, changed: int) -> PlainWav | None:
         chunks = read_chunks(file)
         file.seek(0)
         little = file.read(4) == b"RIFF"
-    if chunks is None or not little or chunks.repairs or chunks.declared != 2 * channels * frames:
+    length = 2 * channels * frames
+    if chunks is None or not little or chunks.repairs or chunks.declared != length or chunks.stored < length:
         return None
-    return PlainWav(path, chunks.begin, samplerate, channels, frames) if chunks.stored >= chunks.declared else None
+    return PlainWav(path, chunks.begin, samplerate, channels, frames)

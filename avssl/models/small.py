@@ -57,6 +57,7 @@ class SmallVideo(Tower):
 
     planes = (32, 32, 64, 128)
     """Channels of stem and blocks."""
+    random = False
 
     def __init__(self, width: int = 256, grid: int = 4) -> None:
         super().__init__()
@@ -76,7 +77,7 @@ class SmallVideo(Tower):
         clips, _, times = x.shape[:3]
         x = self.stages[:_FIRST_BLOCK](rearrange(x, "B C T H W -> (B T) C H W"))
         if times == 1:  # without the convolution of zeros, and the rectifier of what is rectified
-            x = _Unused.apply(x, self.difference.weight)
+            x = _Unused.apply(x, self.difference.weight)  # type: ignore[no-untyped-call]
         else:
             x = functional.relu(x + self.difference(_differences(x, clips)))
         x = channels_last_gradient(self.stages[_FIRST_BLOCK:](x))
@@ -105,6 +106,7 @@ class SmallAudio(Tower):
 
     planes = (32, 32, 64, 96)
     """Channels of stem and blocks; the last two are strided in time only, to keep frequency resolution."""
+    random = False
 
     def __init__(self, maps: int, width: int = 256, bands: int = 8) -> None:
         super().__init__()
@@ -125,7 +127,7 @@ class SmallAudio(Tower):
         if pooled.shape[-1] % self.bands:
             pooled = functional.adaptive_avg_pool1d(pooled, self.bands)
         else:
-            pooled = pooled.unflatten(2, (self.bands, -1)).mean(3)
+            pooled = rearrange(pooled, "B C (bands M) -> B C bands M", bands=self.bands).mean(3)
         embedding = self.norm(self.out(pooled.flatten(1)))
         return TowerOutput(embedding, x)
 

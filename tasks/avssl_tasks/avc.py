@@ -21,6 +21,7 @@ from avssl.errors import InputError
 from avssl.losses import alignment_accuracy, info_nce
 from avssl.metric_learning import PREFIX, MetricLearningLoss
 from avssl.models.encoders import Encoders
+from avssl.models.two_threads import both
 from avssl.plugins import hint
 from avssl.task import Task
 
@@ -127,7 +128,12 @@ class Avc(Task):
     def encode(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
         """Video and audio tower outputs, each `(B K, width)`, the crops of a clip adjacent."""
         frames = rearrange(batch["frames"], "b k t c h w -> (b k) t c h w")
-        return self.encoders.video(frames), self.encoders.audio(batch["audio"], batch["rotation"]).flatten(0, 1)
+        video, audio = self.encoders.video, self.encoders.audio
+        return both(
+            lambda: video(frames),
+            lambda: audio(batch["audio"], batch["rotation"]).flatten(0, 1),
+            random=video.tower.random and audio.tower.random,
+        )
 
     def embeddings(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """Projected embeddings of both modalities, the crops of a clip adjacent.
