@@ -28,10 +28,11 @@ FEATURES = {
     "foa-logmel": "log-mel spectrograms of W, Y, Z, X",
     "foa-iv": "foa-logmel with the active intensity vector along y, z, x",
     "beam-logmel": "log-mel spectrogram of a beam towards the front",
+    "beam-ratio": "beam-logmel with the level of the beam over that of W in each mel band",
 }
 """Input features of the audio tower, with a line of description."""
 BEAMS = ("projection", "cardioid", "hypercardioid", "max-re", "dipole")
-"""Beam patterns of the feature beam-logmel."""
+"""Beam patterns of the features beam-logmel and beam-ratio."""
 PRESETS = ("small", "avsa")
 
 
@@ -52,7 +53,7 @@ class FeatureConfig:
     top_db: float = 100.0
     """Dynamic range below the maximum of each channel, dB."""
     beam: str = choice("projection", BEAMS)
-    """Beam pattern of the feature beam-logmel."""
+    """Beam pattern of the features beam-logmel and beam-ratio."""
     remove_level: bool = False
     """Subtract the mean of the loudest log-mel map of a window from all, so that its overall level has no effect."""
 
@@ -101,6 +102,9 @@ class DataConfig:
     """Length of a scene of the synthetic dataset, s."""
     synthetic_seed: int = 0
     """Seed of the synthetic dataset."""
+    validation_seed: int | None = None
+    """Seed of another synthetic dataset of the same kind that evaluates the run, to choose hyperparameters by; None:
+    the held-out clips of the training dataset, for the final number."""
     seconds: float = 1.0
     """Length of the audio of one clip, s."""
     frames: int = 8
@@ -128,7 +132,21 @@ class DataConfig:
             )
         for name in ("synthetic_seed", "workers", "decoded_gb"):
             _not_negative("data", name, getattr(self, name))
+        self._check_validation_seed()
         check_choices(self, "data")
+
+    def _check_validation_seed(self) -> None:
+        if self.validation_seed is None:
+            return
+        _not_negative("data", "validation_seed", self.validation_seed)
+        if self.manifest:
+            raise InputError(
+                "data.validation_seed: expected a synthetic dataset, got data.manifest; leave one of them out"
+            )
+        if self.validation_seed == self.synthetic_seed:
+            raise InputError(
+                f"data.validation_seed: expected another seed than synthetic_seed, got {self.validation_seed}"
+            )
 
 
 SCHEDULES = ("constant", "cosine", "steps", "exponential")

@@ -88,11 +88,23 @@ def matroska():
     """Write a Matroska file of JPEG frames by hand, so that its header can say anything.
 
     Path, frames, time stamps in milliseconds; `video`: further elements of Video; `track`: of TrackEntry; `duration`:
-    milliseconds in Info; `tracks`: further entries; `codec`: of the frames; `audio`: time stamps of silent PCM blocks
-    of 100 ms, mono, 8 kHz.
+    milliseconds in Info; `tracks`: further entries; `codec`: of the frames; `audio`: time stamps of PCM blocks
+    of 100 ms, mono, 8 kHz; `sound`: each of them, silence by default.
     """
 
-    def write(path, frames, stamps, *, video=b"", track=b"", duration=None, tracks=b"", codec=b"V_MJPEG", audio=()):
+    def write(
+        path,
+        frames,
+        stamps,
+        *,
+        video=b"",
+        track=b"",
+        duration=None,
+        tracks=b"",
+        codec=b"V_MJPEG",
+        audio=(),
+        sound=bytes(1600),
+    ):
         import cv2  # after the environment of the threads
 
         height, width = frames[0].shape[:2]
@@ -100,12 +112,12 @@ def matroska():
         size = element(0xB0, number(width)) + element(0xBA, number(height))
         entry = element(0xAE, element(0xD7, number(1)), element(0x73C5, number(1)), element(0x83, number(1)),
                         element(0x86, codec), track, element(0xE0, size, video))  # fmt: skip
-        sound = element(0xAE, element(0xD7, number(2)), element(0x73C5, number(2)), element(0x83, number(2)),
+        pcm = element(0xAE, element(0xD7, number(2)), element(0x73C5, number(2)), element(0x83, number(2)),
                         element(0x86, b"A_PCM/INT/LIT"),
                         element(0xE1, element(0xB5, struct.pack(">d", 8000.0)), element(0x9F, number(1)),
                                 element(0x6264, number(16))))  # fmt: skip
         blocks = [(stamp, 1, data) for stamp, data in zip(stamps, coded, strict=True)]
-        blocks += [(stamp, 2, bytes(1600)) for stamp in audio]
+        blocks += [(stamp, 2, sound) for stamp in audio]
         clusters = [
             element(0x1F43B675, element(0xE7, number(stamp)), element(0xA3, bytes([0x80 | of, 0, 0, 0x80]), data))
             for stamp, of, data in sorted(blocks, key=lambda each: each[0] if audio else 0)
@@ -115,7 +127,7 @@ def matroska():
         header = element(
             0x1A45DFA3, element(0x4282, b"matroska"), element(0x4287, number(4)), element(0x4285, number(2))
         )
-        head = element(0x1654AE6B, entry, tracks, sound if audio else b"")
+        head = element(0x1654AE6B, entry, tracks, pcm if audio else b"")
         path.write_bytes(header + element(0x18538067, info, head, *clusters))
         return path
 

@@ -1,4 +1,4 @@
-"""`avssl energy-overlay`: energy map of ambisonic audio, drawn on 360-degree video."""
+"""`avssl energy-overlay`: energy map of ambisonic audio, or a dense task's heat map, drawn on 360-degree video."""
 
 from __future__ import annotations
 
@@ -12,10 +12,23 @@ from avssl.cli.examples import example
 PATH = click.Path(path_type=Path)
 
 
-@click.command("energy-overlay", epilog=example("avssl energy-overlay concert-360.mp4 energy.mp4"))
+EXAMPLES = (
+    "avssl energy-overlay concert-360.mp4 energy.mp4",
+    "avssl energy-overlay concert-360.mp4 sounding.mp4 --encoders runs/dense_avc-mono-logmel",
+)
+
+
+@click.command("energy-overlay", epilog=example(*EXAMPLES))
 @click.argument("video", type=PATH)
 @click.argument("out", type=PATH)
-@click.option("--audio", "field", type=PATH, help="File with first-order ambisonics, such as .wav.  [default: VIDEO]")
+@click.option("--audio", "field", type=PATH, help="File with the audio, such as .wav.  [default: VIDEO]")
+@click.option(
+    "--encoders",
+    "run",
+    type=PATH,
+    help="Run folder of dense_avc: draw its heat map, the similarity of audio and every part of the frames, instead "
+    "of the energy; mono and stereo audio too, with mono-logmel.",
+)
 @click.option(
     "--channel-layout", "layout", default="auto", show_default=True, help="Channel layout: ambix, fuma, acn-n3d, wxy…"
 )
@@ -26,9 +39,14 @@ PATH = click.Path(path_type=Path)
 @click.option(
     "--panorama", "declared", is_flag=True, help="Treat the frames as equirectangular, whatever the header of VIDEO."
 )
-def energy_overlay(video: Path, out: Path, field: Path | None, **options: Any) -> None:
+def energy_overlay(video: Path, out: Path, field: Path | None, run: Path | None, **options: Any) -> None:
     """Draw the energy map of first-order audio on its 360-degree VIDEO, bright where it is loud; write OUT."""
-    from avssl.media.energy_overlay import write_energy_video
+    if run is None:
+        from avssl.media.energy_overlay import write_energy_video
 
-    write_energy_video(out, video, field or video, **options)
+        write_energy_video(out, video, field or video, **options)
+    else:
+        from avssl.embedding.heat_map_overlay import write_heat_map_video
+
+        write_heat_map_video(out, video, field or video, run, **options)
     click.echo(out)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -99,7 +99,16 @@ class CropOptions:
     min_separation: float = 0.0
     """Minimum angle between the centres of two crops of a clip, degrees."""
     crop_guide: str = choice("random", CROP_GUIDES)
-    """random; or objects: centred on detected objects, highest score first, then random."""
+    """random; or objects: each shows another detected object, highest score first, then random."""
+    guided_offset: float = 0.0
+    """Largest offset of an object from the centre of the crop that it guides, as a fraction of the half field of view,
+    0 to 1; its place is uniform over that part of the crop. 0: in the centre, as published."""
+    guided_min_fov: float | None = None
+    """Minimum horizontal field of view of a crop guided by an object, degrees; None: `min_fov`."""
+    guided_max_fov: float | None = None
+    """Maximum horizontal field of view of a crop guided by an object, degrees; None: `max_fov`."""
+    guided_separation: float | None = None
+    """Minimum angle between two crops guided by objects, and between their objects, degrees; None: `min_separation`."""
 
     def __post_init__(self) -> None:
         """Validate field values; crops must fit beside each other."""
@@ -115,7 +124,31 @@ class CropOptions:
         if not self.aspect >= 1:
             raise InputError(f"aspect is at least 1, not {self.aspect}")
         check_choices(self)
+        self._check_guided()
         sample_directions(self.constraints(), np.random.default_rng(0), TRIES_AT_FIRST)
+
+    def _check_guided(self) -> None:
+        least, most = self.fov(guided=True)
+        if not 0 < least <= most < 180:
+            raise InputError(f"0 < guided_min_fov <= guided_max_fov < 180 degrees, not {least} and {most}")
+        if not 0 <= self.guided_offset <= 1:
+            raise InputError(f"guided_offset is from 0 to 1, not {self.guided_offset}")
+        if self.guided_separation is not None and not 0 <= self.guided_separation <= 180:
+            raise InputError(f"guided_separation is from 0 to 180 degrees, not {self.guided_separation}")
+
+    def fov(self, guided: bool = False) -> tuple[float, float]:
+        """Minimum and maximum horizontal field of view of a random crop, or of one guided by an object, degrees."""
+        if not guided:
+            return self.min_fov, self.max_fov
+        return (
+            self.min_fov if self.guided_min_fov is None else self.guided_min_fov,
+            self.max_fov if self.guided_max_fov is None else self.guided_max_fov,
+        )
+
+    def guided_constraints(self) -> DirectionConstraints:
+        """As `constraints`, between crops that are guided by objects."""
+        separation = self.min_separation if self.guided_separation is None else self.guided_separation
+        return replace(self.constraints(), min_separation=math.radians(separation))
 
     def constraints(self) -> DirectionConstraints:
         """Constraints on the centres of the crops of a clip."""
@@ -126,13 +159,13 @@ class CropOptions:
 
 
 def check_crop_guide(options: CropOptions, detector: str) -> None:
-    """Check that crops guided by objects have a detector.
+    """Check that crops guided by objects, all or some, have a detector.
 
     Raises:
         InputError: no detector is named.
     """
-    if options.crop_guide == "objects" and not detector:
+    if options.crop_guide != "random" and not detector:
         raise InputError(
-            "crop_guide is objects, but no detector is named: give the path of a model, or truth for a "
+            f"crop_guide is {options.crop_guide}, but no detector is named: give the path of a model, or truth for a "
             "synthetic dataset (data.detector in a run, detector in a head)"
         )

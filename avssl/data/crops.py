@@ -12,7 +12,8 @@ from scipy.spatial.transform import Rotation
 from torch import Tensor
 
 from avssl.data.clip_options import CropOptions
-from avssl.data.sphere_sampling import sample_directions, sample_directions_near
+from avssl.data.guided_crops import place_guided_crops
+from avssl.data.sphere_sampling import Floats, sample_directions, sample_directions_near
 from avssl.errors import InputError
 from avssl.spatial.ambisonics import angles, direction, rotation
 from avssl.spatial.viewport import crop
@@ -33,6 +34,8 @@ class Crops(NamedTuple):
     """`(K,)` bool; frames and sound field mirrored left to right."""
     world: Tensor
     """`(3, 3)` rotation of the whole scene, applied before the cameras are placed."""
+    guides: Tensor
+    """`(K,)` int64; index of the object that guides each crop, among the clip's objects; -1: a random crop."""
 
     def directions(self) -> Tensor:
         """`(K, 2)` azimuth and elevation of the centres in the clip's own frame."""
@@ -74,8 +77,9 @@ def draw_crops(
 
     Cameras stand upright in a scene that is first rotated as a whole: `yaw` changes neither the frames nor `to_front`,
     only `to_world`; `any` also tilts and rolls frames and sound field together.
-    Azimuths of random crops are uniform over the circle and elevations uniform over their range, as in AVSA; crops
-    of objects are centred on them at any elevation (Wang 2023).
+    Azimuths of random crops are uniform over the circle and elevations uniform over their range, as in AVSA. Crops of
+    objects show them at any elevation, in the centre (Wang 2023) or off it, see `place_guided_crops`; random crops fill
+    the rest, all of them where a clip has no objects.
 
     Args:
         options: counts, ranges, and whether objects guide the crops.
@@ -93,16 +97,33 @@ def draw_crops(
         torch.Size([3, 2])
     """
     if options.crop_guide == "objects":
-        scene = draw_rotation(world, rng)
-        centres = sample_directions_near(_ranked(objects, scene), options.constraints(), rng)
-        fields, aspects = _draw_lenses(options, rng)
-    else:
-        centres = sample_directions(options.constraints(), rng)
-        fields, aspects = _draw_lenses(options, rng)
-        scene = draw_rotation(world, rng)
-    azimuth, elevation = torch.from_numpy(centres).float().T
-    flips = torch.from_numpy(rng.random(options.crops) < flip)
-    return Crops(scene.T @ rotation(azimuth, elevation), fields, aspects, flips, scene)
+        return _guided_crops(options, rng, draw_rotation(world, rng), flip, _checked(objects))
+    centres = sample_directions(options.constraints(), rng)
+    fields, aspects = _lenses(options, rng.random((2, options.crops)))
+    scene = draw_rotation(world, rng)
+    return _crops(rotation(*torch.from_numpy(centres).float().T), fields, aspects, flip, scene, rng)
+
+
+def _guided_crops(options: CropOptions, rng: np.random.Generator, scene: Tensor, flip: float, objects: Tensor) -> Crops:
+    """Crops of distinct objects, best first, then random ones."""
+    order = objects[:, 2].argsort(descending=True, stable=True)
+    directions = torch.stack(angles(direction(*objects[order, :2].T) @ scene.double().T), 1).numpy()
+    shares = rng.random((2, options.crops))
+    chosen, cameras = place_guided_crops(directions, *_lenses(options, shares, options.crops), options, rng)
+    aimed = torch.stack(angles(cameras[:, :, 0]), 1).numpy()
+    centres, guided = sample_directions_near(aimed, options.constraints(), rng)
+    poses = torch.cat([cameras[:guided], rotation(*torch.from_numpy(centres[guided:]).T)]).float()
+    crops = _crops(poses, *_lenses(options, shares, guided), flip, scene, rng)
+    crops.guides[:guided] = order[chosen[:guided]]
+    return crops
+
+
+def _crops(
+    poses: Tensor, fields: Tensor, aspects: Tensor, flip: float, scene: Tensor, rng: np.random.Generator
+) -> Crops:
+    """Random crops from poses of cameras in the rotated scene."""
+    flips = torch.from_numpy(rng.random(len(poses)) < flip)
+    return Crops(scene.T @ poses, fields, aspects, flips, scene, torch.full((len(poses),), -1))
 
 
 def draw_rotation(kind: str, rng: np.random.Generator) -> Tensor:
@@ -128,16 +149,19 @@ def draw_rotation(kind: str, rng: np.random.Generator) -> Tensor:
     return rotation(torch.tensor(yaw, dtype=torch.float32), torch.tensor(pitch, dtype=torch.float32))
 
 
-def _draw_lenses(options: CropOptions, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
-    """Fields of view and aspects, each `(K,)`."""
-    least, most = np.tan(np.radians([options.min_fov, options.max_fov]) / 2)
-    fields = 2 * np.arctan(rng.uniform(least, most, options.crops))
-    aspects = options.aspect ** rng.uniform(-1, 1, options.crops)
-    return torch.from_numpy(fields).float(), torch.from_numpy(aspects).float()
+def _lenses(options: CropOptions, shares: Floats, guided: int = 0) -> tuple[Tensor, Tensor]:
+    """Fields of view and aspects, each `(K,)`, from uniform shares `(2, K)`; the first are those of guided crops."""
+    fields = []
+    for is_guided in (True, False):
+        least, most = np.tan(np.radians(options.fov(is_guided)) / 2)
+        fields.append(2 * np.arctan(least + (most - least) * shares[0]))
+    chosen = np.where(np.arange(options.crops) < guided, *fields)
+    aspects = options.aspect ** (2 * shares[1] - 1)
+    return torch.from_numpy(chosen).float(), torch.from_numpy(aspects).float()
 
 
-def _ranked(objects: Tensor | None, scene: Tensor) -> np.ndarray:
-    """Directions `(N, 2)` of the objects of a clip in the rotated scene, highest score first."""
+def _checked(objects: Tensor | None) -> Tensor:
+    """Azimuth, elevation and score `(N, 3)` of the objects of a clip, float64."""
     if objects is None or objects.ndim != 2 or objects.shape[1] != 3:
         found = "none" if objects is None else tuple(objects.shape)
         raise InputError(
@@ -145,5 +169,4 @@ def _ranked(objects: Tensor | None, scene: Tensor) -> np.ndarray:
         )
     if not bool(objects.isfinite().all()):
         raise InputError("crop_guide is objects: azimuth, elevation and score are finite numbers, here are others")
-    best = objects.double()[objects[:, 2].argsort(descending=True, stable=True)]
-    return torch.stack(angles(direction(best[:, 0], best[:, 1]) @ scene.double().T), 1).numpy()
+    return objects.double()

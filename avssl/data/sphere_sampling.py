@@ -54,32 +54,43 @@ def sample_directions(constraints: DirectionConstraints, rng: np.random.Generato
     return found
 
 
-def sample_directions_near(given: Floats, constraints: DirectionConstraints, rng: np.random.Generator) -> Floats:
+def sample_directions_near(
+    given: Floats, constraints: DirectionConstraints, rng: np.random.Generator
+) -> tuple[Floats, int]:
     """Azimuth and elevation `(K, 2)`: given directions, best first, then random ones.
 
-    Given directions closer than the minimum separation to a better one are skipped; the last are dropped where they
-    leave no room for the remaining random directions.
+    The last given ones are dropped where they leave no room for the remaining random directions.
 
     Args:
-        given: `(N, 2)`, best first; elevations are not limited.
-        constraints: K, elevations of random directions, least angle.
+        given: `(N, 2)`, at most K, best first; neither elevations nor their separation are limited.
+        constraints: K, elevations of random directions, and their least angle from all others.
         rng: random number generator.
+
+    Returns:
+        The directions, and the number of given ones among them.
     """
-    chosen = _distinct(given, constraints)
-    for kept in range(len(chosen), 0, -1):
-        found = _completed(chosen[:kept], constraints, rng, TRIES_AT_FIRST)
+    for kept in range(len(given), 0, -1):
+        found = _completed(given[:kept], constraints, rng, TRIES_AT_FIRST)
         if found is not None:
-            return found
-    return sample_directions(constraints, rng)
+            return found, kept
+    return sample_directions(constraints, rng), 0
 
 
-def _distinct(given: Floats, constraints: DirectionConstraints) -> Floats:
-    """Up to K given directions, each far enough from the better ones among them."""
-    chosen, left = NOWHERE, given
-    while len(left) and len(chosen) < constraints.count:
-        chosen = np.concatenate([chosen, left[:1]])
-        left = left[1:][_free(left[1:], left[:1], constraints)]
-    return chosen
+def distinct_directions(given: Floats, count: int, least: float) -> NDArray[np.int64]:
+    """Indices of up to `count` given directions, each far enough from the better ones among them.
+
+    Args:
+        given: `(N, 2)`, best first.
+        count: largest number.
+        least: least angle between any two, radians.
+    """
+    chosen: list[int] = []
+    free = np.ones(len(given), bool)
+    while free.any() and len(chosen) < count:
+        chosen.append(int(free.argmax()))
+        free &= are_apart(given, given[chosen[-1:]], least)
+        free[chosen[-1]] = False
+    return np.array(chosen, np.int64)
 
 
 def _completed(taken: Floats, constraints: DirectionConstraints, rng: np.random.Generator, tries: int) -> Floats | None:
@@ -91,7 +102,7 @@ def _completed(taken: Floats, constraints: DirectionConstraints, rng: np.random.
                 [rng.uniform(-np.pi, np.pi, 64), rng.uniform(constraints.min_elevation, constraints.max_elevation, 64)],
                 1,
             )
-            free = _free(candidates, found, constraints)
+            free = are_apart(candidates, found, constraints.min_separation)
             if not free.any():
                 break
             found = np.concatenate([found, candidates[free][:1]])
@@ -100,9 +111,15 @@ def _completed(taken: Floats, constraints: DirectionConstraints, rng: np.random.
     return None
 
 
-def _free(directions: Floats, taken: Floats, constraints: DirectionConstraints) -> NDArray[np.bool_]:
-    """Which directions are far enough from all that are taken: `(len(directions),)`."""
+def are_apart(directions: Floats, taken: Floats, least: float) -> NDArray[np.bool_]:
+    """Which directions are far enough from all that are taken: `(len(directions),)`.
+
+    Args:
+        directions: `(N, 2)`.
+        taken: `(M, 2)`.
+        least: least angle, radians.
+    """
     across = np.cos(directions[:, None, 0] - taken[:, 0]) * np.cos(directions[:, None, 1]) * np.cos(taken[:, 1])
     cosines = across + np.sin(directions[:, None, 1]) * np.sin(taken[:, 1])
-    free: NDArray[np.bool_] = cosines.max(1, initial=-1.0) <= math.cos(constraints.min_separation) + 1e-12
+    free: NDArray[np.bool_] = cosines.max(1, initial=-1.0) <= math.cos(least) + 1e-12
     return free

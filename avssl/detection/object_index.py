@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -115,6 +115,10 @@ class Objects:
     def __len__(self) -> int:
         """Number of objects, over all clips and times."""
         return len(self._times)
+
+    def count_clips(self, keys: Iterable[str]) -> int:
+        """Number of these clips with objects at some time."""
+        return sum(key in self._rows for key in keys)
 
     def at(self, key: str, time: float) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Objects at the detection time that is nearest to a time.

@@ -30,9 +30,15 @@ def forced_choice(similarity: Floats) -> tuple[float, float]:
         >>> forced_choice(np.eye(4)), forced_choice(np.zeros((4, 4)))
         ((1.0, 1.0), (0.25, 0.5))
     """
-    found = [(_among_all(each), _among_two(each)) for each in (similarity, similarity.T)]
+    found = [(accuracy_among_all(each), _among_two(each)) for each in (similarity, similarity.T)]
     among_all, among_two = np.mean(found, 0).tolist()
     return among_all, among_two
+
+
+def accuracy_among_all(similarity: Floats) -> float:
+    """Share of rows of `(N, N)` whose diagonal entry is the largest, ties shared."""
+    best = similarity == similarity.max(1, keepdims=True)
+    return float((best.diagonal() / best.sum(1)).mean())
 
 
 def accepted_by_kinds(sounding: NDArray[np.bool_], seen: NDArray[np.bool_]) -> Floats:
@@ -48,12 +54,6 @@ def accepted_by_kinds(sounding: NDArray[np.bool_], seen: NDArray[np.bool_]) -> F
     missing = sounding.astype(float) @ (~seen).astype(float).T
     accepted: Floats = (missing == 0).astype(float)
     return accepted
-
-
-def _among_all(similarity: Floats) -> float:
-    """Share of rows whose diagonal entry is the largest, ties shared."""
-    best = similarity == similarity.max(1, keepdims=True)
-    return float((best.diagonal() / best.sum(1)).mean())
 
 
 def _among_two(similarity: Floats) -> float:

@@ -1,21 +1,23 @@
-"""Cross-modal retrieval: R@1, R@5, R@10 and MAP@R by pytorch-metric-learning, with chance levels."""
+"""Cross-modal retrieval: R@1, R@5, R@10 and MAP@R by pytorch-metric-learning, median rank, with chance levels."""
 
 # Q queries, N references, D embedding, R relevant references of a query
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn import functional
 
 from avssl.errors import InputError
 
 RANKS = (1, 5, 10)
-MAP_R = "map_r"
-METRICS = (*(f"r{rank}" for rank in RANKS), MAP_R)
+MAP_R, MEDIAN_RANK = "map_r", "median_rank"
+METRICS = (*(f"r{rank}" for rank in RANKS), MAP_R, MEDIAN_RANK)
 CHANCE = "_chance"
 BLOCK = 256
 """Queries per block of the similarity matrix."""
@@ -27,7 +29,8 @@ def retrieval_metrics(
     """Retrieval metrics of references by cosine similarity; references of the query's label are relevant.
 
     R@k is the fraction of queries with a relevant reference among the k nearest; MAP@R is the mean average precision
-    over the R nearest, for a query with R relevant references (Musgrave 2020). Memory grows as `block` times N.
+    over the R nearest, for a query with R relevant references (Musgrave 2020); the median rank is that of the nearest
+    relevant reference, from 1. Memory grows as `block` times N.
 
     Args:
         query: `(Q, D)` embeddings, not normalised.
@@ -37,7 +40,8 @@ def retrieval_metrics(
         block: queries per block.
 
     Returns:
-        `r1`, `r5`, `r10`, `map_r` as fractions, and with suffix `_chance` their expectation in random order.
+        `r1`, `r5`, `r10`, `map_r` as fractions and `median_rank`, and with suffix `_chance` their expectation (of the
+        rank: its median) in random order.
 
     Raises:
         InputError: inconsistent shapes, embeddings not finite, or a query without relevant reference.
@@ -57,7 +61,8 @@ def retrieval_metrics(
     metrics = {"r1": scores["precision_at_1"], MAP_R: scores["mean_average_precision_at_r"]}
     metrics |= {f"r{rank}": scores[f"recall_at_{rank}"] for rank in RANKS[1:]}
     chance = {f"r{rank}": chance_recall(count, relevant, rank) for rank in RANKS}
-    chance[MAP_R] = chance_map_at_r(count, relevant)
+    chance |= {MAP_R: chance_map_at_r(count, relevant), MEDIAN_RANK: chance_median_rank(count, relevant)}
+    metrics[MEDIAN_RANK] = float(np.median(nearest_ranks(query, labels[0], reference, labels[1], block)))
     return {name + end: values[name] for name in METRICS for end, values in (("", metrics), (CHANCE, chance))}
 
 
@@ -89,6 +94,32 @@ def chance_map_at_r(count: int, relevant: NDArray[np.int64]) -> float:
         precision = (1 + (ranks - 1) * (each - 1) / max(count - 1, 1)) / ranks
         expected.append(precision.mean() * each / count)
     return float(np.mean(expected))
+
+
+def chance_median_rank(count: int, relevant: NDArray[np.int64]) -> float:
+    """Median rank of the nearest relevant reference in random order: least k with a chance of R@k of one half.
+
+    Args:
+        count: references.
+        relevant: `(Q,)` number of relevant references of each query.
+    """
+    return float(1 + bisect_left(range(1, count), 0.5, key=lambda rank: chance_recall(count, relevant, rank)))
+
+
+def nearest_ranks(
+    query: Tensor, query_label: NDArray[np.int64], reference: Tensor, reference_label: NDArray[np.int64], block: int
+) -> NDArray[np.float64]:
+    """Rank `(Q,)` of the nearest relevant reference of each query, from 1; ties with others count half."""
+    unit, own = functional.normalize(reference.double(), dim=-1), torch.from_numpy(reference_label)
+    found = []
+    for rows, labels in zip(
+        torch.split(query.double(), block), torch.split(torch.from_numpy(query_label), block), strict=True
+    ):
+        similarity, relevant = functional.normalize(rows, dim=-1) @ unit.T, labels[:, None] == own
+        best = similarity.masked_fill(~relevant, -torch.inf).amax(1, keepdim=True)
+        equal = ((similarity == best) & ~relevant).sum(1)
+        found.append(1 + (similarity > best).sum(1) + equal / 2)
+    return torch.cat(found).cpu().numpy().astype(float)
 
 
 def _label_indices(

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,8 @@ from numpy.typing import NDArray
 from avssl.detection.object_index import MAX_ROWS
 from avssl.errors import InputError
 from avssl.io.parquet_table import ParquetTable
+
+logger = logging.getLogger(__name__)
 
 FILE = "truth.parquet"
 NUMBERS = ("time", "azimuth", "elevation", "angular_radius", "visible")
@@ -86,9 +89,19 @@ class SceneTruth:
 
 
 def read_scene_truth(folder: Path) -> SceneTruth | None:
-    """Ground truth beside a manifest; None where the dataset has none, such as recordings.
+    """Ground truth beside a manifest.
+
+    None where there is none, as of recordings, or another kind, as of a third party's synthetic dataset; then it is
+    logged what is missing.
 
     Raises:
-        InputError: a file of ground truth that is broken, or not of 360-degree video.
+        InputError: a broken file of ground truth.
     """
-    return SceneTruth(folder / FILE) if (folder / FILE).is_file() else None
+    path = folder / FILE
+    if not path.is_file():
+        return None
+    present = ParquetTable(path, SCHEMA, EXPECTED, MAX_ROWS).names()
+    if missing := [name for name in SCHEMA.names if name not in present]:
+        logger.info("%s: no ideal observers, ground truth without %s", path, ", ".join(missing))
+        return None
+    return SceneTruth(path)

@@ -14,7 +14,7 @@ from avssl.data.clip import Clip
 from avssl.datasets.manifest import Manifest
 from avssl.evaluation.scene_truth import SceneObjects, SceneTruth
 
-INDEX, TIME = "clip_index", "time"
+INDEX, TIME = "scene_index", "scene_time"
 """Views by which the truth of a clip is found."""
 
 
@@ -41,7 +41,7 @@ class IndexedViews:
         return cls(views, indices, (data.frames - 1) / data.frame_rate / 2)
 
     def __call__(self, clip: Clip, rng: np.random.Generator) -> dict[str, Tensor]:
-        """The views, `clip_index` and `time`, seconds from the beginning of the clip."""
+        """The views, `scene_index` and `scene_time`, seconds from the beginning of the clip."""
         time = clip.labels["frame_start"] + self.half_duration
         found = {INDEX: torch.tensor(self.indices[clip.key]), TIME: torch.tensor(time, dtype=torch.float64)}
         return self.views(clip, rng) | found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -43,6 +44,16 @@ class ParquetTable:
         types = [(each.name, TEXT if pa.types.is_string(each.type) else each.type) for each in self.schema]
         return pa.Table.from_batches(self.batches(), pa.schema(types))
 
+    def names(self) -> list[str]:
+        """Names of all columns of the file.
+
+        Raises:
+            InputError: no regular file, no parquet, or broken.
+        """
+        with self._opened() as file:
+            found: list[str] = pq.ParquetFile(file).schema_arrow.names
+            return found
+
     def batches(self) -> Iterator[pa.RecordBatch]:
         """Rows in order; text columns are of type `TEXT`.
 
@@ -50,10 +61,16 @@ class ParquetTable:
             InputError: no regular file, no parquet, broken, a column is missing, doubled or of another kind, or a bound
                 is exceeded.
         """
+        with self._opened() as file:
+            yield from self._batches(file)
+
+    @contextmanager
+    def _opened(self) -> Iterator[IO[bytes]]:
+        """The file, with errors of its content in one line."""
         try:
             # Not by its path, which pyarrow takes only if it is UTF-8.
             with open_regular(self.path, f"{self.expected} (parquet)") as file:
-                yield from self._batches(file)
+                yield file
         except (pa.ArrowException, OSError) as error:
             if isinstance(error, InputError):
                 raise

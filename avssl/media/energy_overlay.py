@@ -5,33 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from avssl.errors import InputError
-from avssl.io.atomic import scratch_folder
-from avssl.io.folder_lock import file_lock
-from avssl.io.progress import track
-from avssl.media import write_spatial_mp4, write_video
 from avssl.media.channel_layouts import ChannelLayout, check_name, find_layout
-from avssl.media.mp4.spatial_mp4 import AAC_RATES
-from avssl.media.projection_check import check_equirect
+from avssl.media.overlay_video import BLOCK, Image, OverlayFormat, blend, open_audio, open_panoramas, write_overlay
 from avssl.media.streams import AudioReader
-from avssl.media.video_reader import VideoReader
-from avssl.media.video_writer import SLOWEST, require_writable
 from avssl.spatial.energy_map import energy_map
 from avssl.spatial.loudspeakers import downmix_stereo
 
-VIDEO_SUFFIXES = (".mp4", ".mov")
-BLOCK = 5.0
-"""Seconds of audio in memory at once."""
-FASTEST = 240.0
-"""Frames per second."""
-HIGHEST = 5760
-"""Pixels, of 12K frames."""
 ROWS = 32
 """Height of the energy map; sufficient for first order."""
 SMOOTHING = 0.5
@@ -72,68 +57,41 @@ def write_energy_video(
             not .mp4 or .mov or is one of the input files.
         OSError: the file cannot be written.
     """
-    _check(frame_rate, height)
-    video, (audio, known) = _open_video(Path(images), declared), _open_field(Path(field), layout)
-    target, size = _target(Path(path), video.path, audio.path), (height // 2 * 2, height // 2 * 4)
-    times = list(np.arange(max(1, int(video.length() * frame_rate))) / frame_rate)
-    shown = track(times, "draw energy", "frames", shown=progress, transient=True)
-    frames = video.frames(times, size)
-    maps = _maps(audio, known.to_ambix, frame_rate)
-    drawn = (_blend(frame, *level) for _, frame, level in zip(shown, frames, maps, strict=False))
-    with file_lock(target), scratch_folder(target) as folder:
-        silent = folder / "drawn.mp4"
-        write_video(silent, drawn, frame_rate, gop=round(2 * frame_rate) or 1)
-        preview = _stereo_preview(audio, known, VideoReader(silent).length())
-        write_spatial_mp4(target, silent, preview, audio.sample_rate, panoramic=True)
+    form = OverlayFormat(frame_rate, height)
+    video, audio = open_panoramas(Path(images), declared), open_audio(Path(field))
+    known = ambisonic_layout(audio, layout)
+
+    def draw(frames: Iterator[Image]) -> Iterator[Image]:
+        levels = _maps(audio, known.to_ambix, frame_rate)
+        return (_blend(frame, *level) for frame, level in zip(frames, levels, strict=False))
+
+    write_overlay(
+        Path(path),
+        video,
+        audio,
+        form,
+        draw=draw,
+        to_stereo=lambda native: downmix_stereo(known.to_ambix(native)),
+        title="draw energy",
+        progress=progress,
+    )
 
 
-def _check(frame_rate: float, height: int) -> None:
-    if not SLOWEST <= frame_rate <= FASTEST:
-        raise InputError(f"expected frame_rate >= {SLOWEST} and <= {FASTEST:g} frames per second, got {frame_rate}")
-    if not ROWS <= height <= HIGHEST:
-        raise InputError(f"expected height >= {ROWS} and <= {HIGHEST} pixels, got {height}")
+def ambisonic_layout(audio: AudioReader, name: str) -> ChannelLayout:
+    """Channel layout of a file with ambisonics.
 
+    Args:
+        audio: the file.
+        name: auto, or one of `avssl.media.channel_layouts.NAMES`.
 
-def _target(path: Path, *read: Path) -> Path:
-    """Validate the output path before any work."""
-    if path.suffix.lower() not in VIDEO_SUFFIXES:
-        raise InputError(f"{path}: expected the name of a .mp4 or .mov file to write")
-    if path.is_dir():
-        raise InputError(f"{path}: expected a file to write, this is a folder")
-    if path.exists() and any(path.samefile(each) for each in read):
-        raise InputError(f"{path}: is a file to be read; write another one")
-    return require_writable(path)
-
-
-def _open_video(path: Path, declared: bool) -> VideoReader:
-    frames = VideoReader(path)
-    try:
-        check_equirect(frames, declared=declared, vouched=False, declare="--panorama")
-    except InputError as error:
-        raise InputError(f"{path}: {error}") from error
-    return frames
-
-
-def _open_field(path: Path, name: str) -> tuple[AudioReader, ChannelLayout]:
-    audio = AudioReader(path)
+    Raises:
+        InputError: unknown name, or audio that is not ambisonics of this layout.
+    """
     try:
         check_name(name)
-        layout = find_layout(name, audio.channels, audio.codec, audio.mark)
-        if audio.sample_rate not in AAC_RATES:
-            known = ", ".join(map(str, AAC_RATES))
-            raise InputError(f"expected a sample rate of AAC ({known} Hz), got {audio.sample_rate} Hz; resample it")
+        return find_layout(name, audio.channels, audio.codec, audio.mark)
     except InputError as error:
-        raise InputError(f"{path}: {error}") from error
-    return audio, layout
-
-
-def _stereo_preview(audio: AudioReader, layout: ChannelLayout, seconds: float) -> Iterator[Tensor]:
-    left = round(seconds * audio.sample_rate)
-    for block in audio.play(BLOCK):
-        yield downmix_stereo(layout.to_ambix(block[:, :left]))
-        left -= min(left, block.shape[1])
-        if not left:
-            return
+        raise InputError(f"{audio.path}: {error}") from error
 
 
 def _maps(
@@ -165,11 +123,5 @@ def _frame_segments(blocks: Iterable[Tensor], step: float) -> Iterator[Tensor]:
             held, dropped, index = held[:, length:], dropped + length, index + 1
 
 
-def _blend(frame: NDArray[np.uint8], strength: NDArray[np.float32], presence: float) -> NDArray[np.uint8]:
-    # Wrap horizontally for interpolation.
-    height, width = frame.shape[:2]
-    wide = cv2.resize(np.hstack([strength] * 3), (3 * width, height), interpolation=cv2.INTER_CUBIC)
-    smooth = np.clip(wide[:, width : 2 * width], 0, 1)
-    colours = cv2.applyColorMap((255 * smooth).astype(np.uint8), cv2.COLORMAP_TURBO)[..., ::-1]
-    share = (MAX_OPACITY * presence * smooth)[..., None]
-    return np.asarray(frame * (1 - share) + colours * share).round().astype(np.uint8)
+def _blend(frame: Image, strength: NDArray[np.float32], presence: float) -> Image:
+    return blend(frame, strength, MAX_OPACITY * presence)

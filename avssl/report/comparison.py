@@ -66,7 +66,11 @@ class Comparison:
 
 
 def compare(
-    runs: Sequence[Run], baseline: str = "", metrics: Sequence[str] = (), notes: Sequence[str] = ()
+    runs: Sequence[Run],
+    baseline: str = "",
+    metrics: Sequence[str] = (),
+    notes: Sequence[str] = (),
+    chosen: Sequence[Column] = (),
 ) -> Comparison:
     """Group runs into rows and compare these.
 
@@ -75,12 +79,13 @@ def compare(
         baseline: title of the row that others are compared with; empty: the first of each task.
         metrics: to show; empty: those that matter.
         notes: what a reader must know beside.
+        chosen: columns to show instead of `metrics`, with headings of their own.
 
     Raises:
         InputError: no row has that title, no run has a metric, or runs of one row name different published numbers.
     """
     found, names = rows(runs), list(dict.fromkeys(name for run in runs for name in run.metrics))
-    shown = columns(names, metrics)
+    shown = list(chosen) or columns(names, metrics)
     pairs = list(zip(found, baselines(found, baseline), strict=True))
     lines = [Line(row, other, [_cell(row, other, column) for column in shown]) for row, other in pairs]
     return Comparison(shown, lines, [*notes, *_repeated(found), *_missing(found, shown), *_unused(found, names)])

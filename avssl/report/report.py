@@ -63,7 +63,7 @@ def report(
     text = utf8_text(markdown(found))
     with _held(out, into):
         place = Insertion(into, part) if into else None
-        drawn = _write(out, found, text) if out else False
+        drawn = write_files(out, found, text) if out else False
         if place:
             place.write(text + (_image(found, place.link(out / FIGURE)) if out and drawn else ""))
     return text
@@ -80,8 +80,8 @@ def _held(out: Path | None, into: Path | None) -> Iterator[None]:
         yield
 
 
-def _write(out: Path, found: Comparison, text: str) -> bool:
-    """Leave all files in a folder; whether there was something to draw."""
+def write_files(out: Path, found: Comparison, text: str) -> bool:
+    """Write table, statistics, every run's numbers and the figure to a folder; whether there was something to draw."""
     drawn = draw(found, out / FIGURE, out / VECTORS)
     write_text(out / TABLE, text + (_image(found, FIGURE) if drawn else ""))
     write_text(out / STATISTICS, utf8_text(statistics_csv(found)))

@@ -32,7 +32,7 @@ TASK = "task.safetensors"
 """Weights of the task beside the encoders: projection heads, transformers."""
 MAY_CHANGE = (
     "train.steps", "train.log_every", "train.save_every", "train.show_every", "data.workers", "data.decoded",
-    "probe", "title", "published",
+    "probe", "title", "published", "data.validation_seed",
 )  # fmt: skip
 
 
@@ -53,7 +53,7 @@ def check_place(folder: Path) -> None:
 def check_config(folder: Path, config: RunConfig) -> None:
     """Check that a run of this config may use a folder; writes nothing.
 
-    Length, intervals, workers, probe and title of a run may change when it is continued; keys that
+    Length, intervals, workers, probe, validation seed and title of a run may change when it is continued; keys that
     are newer than the folder have their defaults.
 
     Raises:
@@ -122,9 +122,10 @@ def write_config(folder: Path, settings: Mapping[str, Any]) -> None:
 
 
 def write_title(folder: Path, config: RunConfig) -> None:
-    """Set the title and the published numbers of a finished run to those of `config`."""
+    """Set title, published numbers and validation seed of a finished run to those of `config`."""
     before = fill(RunConfig, read_config(folder), where=str(folder / CONFIG))
-    now = replace(before, title=config.title, published=config.published)
+    data = replace(before.data, validation_seed=config.data.validation_seed)
+    now = replace(before, title=config.title, published=config.published, data=data)
     if now != before:
         write_config(folder, asdict(now))
 

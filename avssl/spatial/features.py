@@ -1,4 +1,4 @@
-"""Audio features by name: log-mel spectrograms, active intensity of ambisonics, and binaural cues.
+"""Audio features by name: log-mel spectrograms, active intensity of ambisonics, beams, and binaural cues.
 
 Axes: B batch, C channel, T time, F frequency, M mel band.
 """
@@ -15,7 +15,15 @@ from torch import Tensor, nn
 from avssl.config import FeatureConfig
 from avssl.errors import InputError
 from avssl.spatial.ambisonics import beamform, channel_rotation, rotate, stereo
-from avssl.spatial.binaural_cues import cross_spectrum, gcc_phat, lag_steering, lags, level_difference, phase_difference
+from avssl.spatial.binaural_cues import (
+    SILENCE,
+    cross_spectrum,
+    gcc_phat,
+    lag_steering,
+    lags,
+    level_difference,
+    phase_difference,
+)
 
 # Name -> (log-mel maps, spatial maps, accepted channel counts, the default first).
 _KINDS: dict[str, tuple[int, int, tuple[int, ...]]] = {
@@ -25,6 +33,7 @@ _KINDS: dict[str, tuple[int, int, tuple[int, ...]]] = {
     "foa-logmel": (4, 0, (4,)),
     "foa-iv": (4, 3, (4,)),
     "beam-logmel": (1, 0, (4,)),
+    "beam-ratio": (1, 1, (4,)),
 }
 _TURNED = frozenset(("mono-logmel", "foa-logmel", "foa-iv"))
 """Features of a rotated field that follow from the spectrum of the field as recorded: one STFT for all rotations."""
@@ -56,6 +65,8 @@ class Features(nn.Module):
     - `foa-logmel`: W, Y, Z, X. Without sign: left and right, up and down are indistinguishable.
     - `foa-iv`: those four, then the active intensity along y, z, x as mel(I) / mel(E), length 1 for one plane wave.
     - `beam-logmel`: the beam pattern `config.beam` to the front; rotate the sound field for other directions.
+    - `beam-ratio`: that beam, then its level over that of W in bels, log10(mel(|beam|^2) / mel(|W|^2)): for one plane
+      wave at an angle from the front, log10 of the squared gain of the pattern at that angle, whatever its spectrum.
 
     Args:
         config: name, rates and sizes.
@@ -187,7 +198,7 @@ class Features(nn.Module):
         if rotation is not None:
             return self._turned_maps(real, imag, rotation)
         power = _power(real, imag)
-        level = self._level(self._mel(_magnitude(power)))
+        level = self._level(self._mel(_magnitude(power[:, : self.levels])))
         if self.maps == self.levels:
             return level
         return torch.cat([level, self._spatial_maps(real, imag, power)], 1)
@@ -217,6 +228,8 @@ class Features(nn.Module):
         if self.name == "foa-iv":
             return _ratio(self._mel(_active_intensity(real, imag)), self._mel(power.sum(1, keepdim=True) / 2))
         energy = self._mel(power)
+        if self.name == "beam-ratio":
+            return _bels(*torch.split(energy, 1, 1))
         cross, quadrature = cross_spectrum(real, imag)
         sine, cosine = phase_difference(self._mel(cross), self._mel(quadrature), energy)
         lag = gcc_phat(cross, quadrature, self.steering)
@@ -228,9 +241,10 @@ class Features(nn.Module):
             return audio.mean(-2, keepdim=True) if channels == 2 else audio[..., :1, :]
         if self.name.startswith("stereo") and channels == 4:
             return stereo(audio)
-        if self.name == "beam-logmel":
-            return beamform(audio, 0.0, 0.0, self.config.beam).unsqueeze(-2)
-        return audio
+        if not self.name.startswith("beam"):
+            return audio
+        beam = beamform(audio, 0.0, 0.0, self.config.beam).unsqueeze(-2)
+        return torch.cat([beam, audio[..., :1, :]], -2) if self.name == "beam-ratio" else beam
 
     def _spectrum(self, audio: Tensor) -> tuple[Tensor, Tensor]:
         """Centred STFT with reflected ends: `(B, C, samples)` to real and imaginary part `(B, C, T, F)`."""
@@ -305,6 +319,15 @@ def _active_intensity(real: Tensor, imag: Tensor) -> Tensor:
 
 def _ratio(vector: Tensor, energy: Tensor, eps: float = 1e-10) -> Tensor:
     return vector / (energy + eps * energy.mean((-2, -1), keepdim=True) + 1e-30)
+
+
+def _bels(beam: Tensor, omni: Tensor) -> Tensor:
+    """Level of a beam over that of W, each energy `(..., T, M)`, in bels; 0 where both are silent.
+
+    The floor is 60 dB below the mean of W in the same band: bands of low energy have their ratio too.
+    """
+    floor = SILENCE * omni.mean(-2, keepdim=True) + 1e-30
+    return (beam + floor).log10() - (omni + floor).log10()
 
 
 def _filterbank(config: FeatureConfig) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Sequence
 
@@ -12,6 +13,7 @@ from torch.utils.data import default_collate
 
 from avssl.data.clip import Clip
 from avssl.errors import InputError
+from avssl.evaluation.reference_scores import ReferenceTask, measured
 from avssl.spatial.ambisonics import encode, stereo
 from avssl.task import Task
 
@@ -45,7 +47,8 @@ def check_task(task: Task, clips: Sequence[Clip], seed: int = 0) -> None:
 
     Views are tensors that collate, depend only on the clip and the random generator, and do not change the clip;
     `forward` returns a finite scalar loss, further scalars, and a gradient for every trainable parameter;
-    `embeddings`, if defined, returns embeddings that can be monitored for collapse.
+    `embeddings`, if defined, returns embeddings that can be monitored for collapse; `reference_scores`, if defined,
+    returns numbers that stand beside scalars of `forward`.
 
     Args:
         task: task to check; gradients of its parameters are overwritten.
@@ -62,10 +65,12 @@ def check_task(task: Task, clips: Sequence[Clip], seed: int = 0) -> None:
     task.zero_grad(set_to_none=True)
     torch.manual_seed(seed)
     batch = default_collate(views)
-    loss = _checked_loss(task(batch))
+    scalars = task(batch)
+    loss = _checked_loss(scalars)
     loss.backward()  # type: ignore[no-untyped-call]
     _check_gradients(task)
     _check_embeddings(task, batch)
+    _check_references(task, batch, scalars)
 
 
 def _clip(key: str, rng: np.random.Generator, seconds: float, frames: int, sample_rate: int, channels: int) -> Clip:
@@ -172,6 +177,16 @@ def _check_embeddings(task: Task, batch: Views) -> None:
         isinstance(each, Tensor) and each.ndim > 1 for each in embeddings.values()
     )
     assert rows, "expected {name: (rows, width)} from embeddings(batch), for collapse monitoring; rename other methods"
+
+
+def _check_references(task: Task, batch: Views, scalars: dict[str, Tensor]) -> None:
+    if not isinstance(task, ReferenceTask):
+        return
+    for name, value in task.reference_scores(batch, None).items():
+        known = measured(name) in scalars and name not in scalars
+        assert known, f"expected {name!r} of reference_scores as a scalar of forward with an ending such as _chance"
+        finite = isinstance(value, float) and math.isfinite(value)
+        assert finite, f"expected {name!r} of reference_scores as a finite number, got {value!r}"
 
 
 def _global_state() -> tuple[object, ...]:

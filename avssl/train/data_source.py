@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import asdict
+import math
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,34 +13,62 @@ from avssl.data.clip_options import CropOptions, check_crop_guide
 from avssl.datasets.manifest import Manifest, read_manifest
 from avssl.detection.ground_truth import FILE as TRUTH_FILE
 from avssl.detection.ground_truth import TRUTH
-from avssl.detection.object_index import DetectionSettings, find_objects, read_settings
+from avssl.detection.object_index import DetectionSettings, find_objects, read_objects, read_settings
 from avssl.errors import InputError
 from avssl.io.cache_folder import cache_folder, require_cache
 from avssl.io.folder_lock import file_lock, folder_lock
 from avssl.io.hashing import sha256
 from avssl.synth.dataset_base import load_synthetic_dataset
 from avssl.synth.intact_files import is_intact
-from avssl.synth.render_dataset import SceneDataset
+from avssl.synth.render_dataset import SceneDataset, SceneOptions
 
 logger = logging.getLogger(__name__)
 
 
-def clips(config: DataConfig, sample_rate: int, progress: bool = True) -> tuple[Path, Manifest]:
+def clips(
+    config: DataConfig, sample_rate: int, progress: bool = True, test_share: float = SceneOptions.test_share
+) -> tuple[Path, Manifest]:
     """Manifest of a run and its path; renders the synthetic dataset if none is named, and detects objects.
 
     Args:
         config: manifest, or size of the synthetic dataset; detector, if objects are needed.
         sample_rate: Hz of the rendered audio.
         progress: show a progress bar.
+        test_share: share of the scenes of a synthetic dataset in the split test.
 
     Raises:
         InputError: the manifest cannot be used, see `read_manifest`; or the detector, see `detect_objects`.
     """
-    path = Path(config.manifest) if config.manifest else _rendered(config, sample_rate, progress)
+    path = Path(config.manifest) if config.manifest else _rendered(config, sample_rate, progress, test_share)
     manifest = read_manifest(path)
     if config.detector:
         _look_for_objects(manifest, config.detector, progress)
+        _count_objects(manifest, config.detector)
     return path, manifest
+
+
+def evaluation_clips(
+    config: DataConfig, sample_rate: int, path: Path, manifest: Manifest, progress: bool = True
+) -> tuple[Path, Manifest]:
+    """Manifest whose clips of the split test evaluate a run, and its path.
+
+    With a validation seed it is rendered: as many scenes as the synthetic dataset of the run holds out.
+
+    Args:
+        config: data config of the run.
+        sample_rate: Hz of the rendered audio.
+        path: manifest of the run.
+        manifest: its clips.
+        progress: show a progress bar.
+
+    Raises:
+        InputError: see `clips`.
+    """
+    if config.validation_seed is None:
+        return path, manifest
+    count = max(2, math.floor(config.clips * SceneOptions.test_share))
+    other = replace(config, clips=count, synthetic_seed=config.validation_seed, validation_seed=None)
+    return clips(other, sample_rate, progress, test_share=1.0)
 
 
 def check_detector(config: DataConfig, options: Any) -> None:
@@ -83,6 +112,14 @@ def _look_for_objects(manifest: Manifest, detector: str, progress: bool) -> None
             detect_objects(manifest.root, detector, **settings, progress=progress)
 
 
+def _count_objects(manifest: Manifest, detector: str) -> None:
+    """Log the number of clips in which objects guide crops, unless they do in all."""
+    count = read_objects(manifest.root, detector).count_clips(row.key for row in manifest)
+    if count < len(manifest):
+        found = f"{count} of {len(manifest)} clips"
+        logger.info("%s: objects of %s in %s; all crops of the others are random", manifest.root, detector, found)
+
+
 def _are_detected(manifest: Manifest, path: Path) -> bool:
     """Whether a file of objects covers all clips."""
     if not path.is_file():
@@ -102,10 +139,10 @@ def _is_other_truth(path: Path, detection_settings: DetectionSettings) -> bool:
     )
 
 
-def _rendered(config: DataConfig, sample_rate: int, progress: bool) -> Path:
+def _rendered(config: DataConfig, sample_rate: int, progress: bool, test_share: float) -> Path:
     """Manifest of the synthetic dataset, rendered on first use into a folder named by all that it depends on."""
     kind = _scene_dataset(config.synthetic_dataset)
-    size = f"{config.clips}x{config.clip_seconds:g}s-seed{config.synthetic_seed}"
+    size = f"{config.clips}x{config.clip_seconds:g}s-seed{config.synthetic_seed}{'-test' if test_share == 1 else ''}"
     name = f"{config.synthetic_dataset}-{kind.version}-{size}-{config.frame_rate:g}fps-{sample_rate}Hz"
     manifest = cache_folder() / name / "manifest.parquet"
     if _is_rendered(manifest):
@@ -121,6 +158,7 @@ def _rendered(config: DataConfig, sample_rate: int, progress: bool) -> Path:
         seed=config.synthetic_seed,
         frame_rate=config.frame_rate,
         sample_rate=sample_rate,
+        test_share=test_share,
     )
     with folder_lock(require_cache(manifest.parent), wait=True):  # another run may be rendering the same
         return manifest if _is_rendered(manifest) else kind(options).render(manifest.parent, progress=progress)

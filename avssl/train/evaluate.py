@@ -3,32 +3,33 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from statistics import fmean
 
 import torch
 from lightning_fabric import Fabric
-from rich.table import Table
 from torch import Tensor
 
 from avssl import plugins
-from avssl.config import RunConfig
+from avssl.config import DataConfig, RunConfig
 from avssl.data.clip_filter import filter_clips
 from avssl.data.loader import Batches
 from avssl.datasets.manifest import Manifest
 from avssl.evaluation.dense_localization import DenseTask, evaluate_dense_task
-from avssl.evaluation.localization_scores import ANY_OBJECT, IDEAL
-from avssl.evaluation.retrieval import CHANCE as CHANCE_ENDING
+from avssl.evaluation.reference_scores import ReferenceTask, measured
+from avssl.evaluation.scene_truth import SceneObjects, read_scene_truth
+from avssl.evaluation.scene_views import IndexedViews, scenes_of, without_index
 from avssl.io.interrupts import interrupt_on_signals
 from avssl.io.progress import track
 from avssl.models.encoders import Encoders
 from avssl.models.runtime import evaluating, single_process
 from avssl.runs import run_folder
 from avssl.task import Task
-from avssl.train.resolved_run import PROBE
+from avssl.train.resolved_run import PROBE, ResolvedRun
+from avssl.train.summary_tables import PREFIX
 
 logger = logging.getLogger(__name__)
 
@@ -37,12 +38,8 @@ PASSES = 8
 """Random draws of each held-out clip: windows, crops, labels."""
 TESTED_STEPS = "tested_steps"
 PROBED_STEPS = "probed_steps"
-PREFIX = "test_"
-SCORES = {"avc_bin": "AVC-Bin", "avsa_bin": "AVSA-Bin"}
-CHANCE = 50.0
-REFERENCES = {CHANCE_ENDING: "chance", ANY_OBJECT: "any object", IDEAL: "ideal observer"}
-"""Ending of a metric -> label of what it stands for."""
-DIRECTIONS = {"audio_to_video": "audio -> video", "video_to_audio": "video -> audio"}
+TESTED_SEED, PROBED_SEED = "tested_seed", "probed_seed"
+"""Seed of the synthetic dataset that the metrics are from."""
 
 
 def evaluate_held_out(task: Task, config: RunConfig, folder: Path, manifest: Manifest) -> None:
@@ -65,47 +62,54 @@ def evaluate_held_out(task: Task, config: RunConfig, folder: Path, manifest: Man
     except KeyboardInterrupt:
         logger.info("stopped; %s holds the encoders, the same command evaluates them", folder)
         raise SystemExit(0) from None
-    run_folder.add_metrics(folder, {**found, TESTED_STEPS: run_folder.read_metrics(folder)["steps"]})
+    run_folder.add_metrics(folder, {**found, **_origin(folder, config.data, TESTED_STEPS, TESTED_SEED)})
 
 
-def is_held_out_evaluated(folder: Path) -> bool:
-    """Whether a run folder holds held-out metrics of its last step."""
+def is_held_out_evaluated(folder: Path, data: DataConfig) -> bool:
+    """Whether a run folder holds held-out metrics of its last step, on the dataset that evaluates the run."""
+    return _is_evaluated(folder, data, TESTED_STEPS, TESTED_SEED)
+
+
+def evaluation_seed(data: DataConfig) -> int | None:
+    """Seed of the synthetic dataset that evaluates a run; None for a manifest."""
+    if data.manifest:
+        return None
+    return data.synthetic_seed if data.validation_seed is None else data.validation_seed
+
+
+def _origin(folder: Path, data: DataConfig, steps: str, seed: str) -> dict[str, float]:
+    """Of metrics: the steps of the run, and the seed of the dataset."""
+    known, found = run_folder.read_metrics(folder), evaluation_seed(data)
+    return {steps: known["steps"]} | ({} if found is None else {seed: found})
+
+
+def _is_evaluated(folder: Path, data: DataConfig, steps: str, seed: str) -> bool:
+    """Whether the metrics of a run folder have the origin that they would have now."""
     metrics = run_folder.read_metrics(folder)
-    return metrics.get(TESTED_STEPS, -1) == metrics.get("steps")
-
-
-def held_out_line(metrics: dict[str, float]) -> str:
-    """One line of the held-out metrics, such as `held-out clips: loss 2.31, avsa_acc 0.542`; empty without any.
-
-    Chance and ideal observers follow their metric in brackets.
-    """
-    held_out = {name.removeprefix(PREFIX): value for name, value in metrics.items() if name.startswith(PREFIX)}
-    beside = {name + ending for name in held_out for ending in REFERENCES}
-    scalars = [_with_references(name, held_out) for name in held_out if name not in beside]
-    return f"held-out clips: {', '.join(scalars)}" if scalars else ""
-
-
-def _with_references(name: str, metrics: dict[str, float]) -> str:
-    """A metric, and in brackets those of `REFERENCES` that it has."""
-    found = {label: metrics[name + ending] for ending, label in REFERENCES.items() if name + ending in metrics}
-    references = ", ".join(f"{label} {value:.3g}" for label, value in found.items())
-    return f"{name} {metrics[name]:.3g}" + (f" ({references})" if references else "")
+    same_data = data.manifest or metrics.get(seed, data.synthetic_seed) == evaluation_seed(data)
+    return metrics.get(steps, -1) == metrics.get("steps") and bool(same_data)
 
 
 def evaluate_task(task: Task, config: RunConfig, clips: Manifest, fabric: Fabric) -> dict[str, float]:
-    """Mean of each scalar over several draws of each clip, in evaluation mode.
+    """Mean of each scalar over several draws of each clip, in evaluation mode, and its references on the same draws.
 
     Batches are as large as in training, or as the clips allow: a contrastive loss depends on the batch size.
 
     Returns:
-        `test_NAME` for each scalar of the task's forward.
+        `test_NAME` for each scalar of the task's forward; for those that a `ReferenceTask` states them for, also
+        `test_NAME_chance`, and with ground truth those of ideal observers.
     """
     data = replace(config.data, batch=min(config.data.batch, len(clips)))
-    batches = Batches(clips, task.views, data, task.encoders.sample_rate, config.train.seed)
+    views = IndexedViews.of(task.views, clips, data)
+    batches = Batches(clips, views, data, task.encoders.sample_rate, config.train.seed)
     steps = PASSES * len(clips) // data.batch
+    truth = read_scene_truth(clips.root) if isinstance(task, ReferenceTask) else None
+    found: list[dict[str, float]] = []
     with evaluating(task.to(fabric.device)), closing(batches.between(0, steps)) as stream:
-        shown = track(stream, "held-out clips", "batches", steps)
-        return _means(task, shown, fabric)
+        for batch in track(stream, "held-out clips", "batches", steps):
+            scenes = scenes_of(truth, clips, batch) if truth else None
+            found.append(_scores(task, without_index(batch), scenes, fabric))
+    return {f"{PREFIX}{name}": fmean(each[name] for each in found) for name in found[0]}
 
 
 def evaluate_dense(task: Task, config: RunConfig, clips: Manifest, fabric: Fabric) -> dict[str, float]:
@@ -119,34 +123,40 @@ def evaluate_dense(task: Task, config: RunConfig, clips: Manifest, fabric: Fabri
 
 
 @torch.inference_mode()
-def _means(task: Task, batches: Iterable[dict[str, Tensor]], fabric: Fabric) -> dict[str, float]:
-    found: list[dict[str, Tensor]] = []
-    for batch in batches:
-        with fabric.autocast():
-            found.append(task(fabric.to_device(batch)))
-    return {f"{PREFIX}{name}": float(torch.stack([each[name].float() for each in found]).mean()) for name in found[0]}
+def _scores(
+    task: Task, batch: dict[str, Tensor], scenes: Sequence[SceneObjects] | None, fabric: Fabric
+) -> dict[str, float]:
+    """Scalars of a batch and their references."""
+    with fabric.autocast():
+        scalars = {name: float(each) for name, each in task(fabric.to_device(batch)).items()}
+    references = task.reference_scores(batch, scenes) if isinstance(task, ReferenceTask) else {}
+    return scalars | {name: each for name, each in references.items() if measured(name) in scalars}
 
 
-def evaluate_correspondence(options: Any, folder: Path, path: Path, manifest: Manifest) -> None:
+def evaluate_correspondence(
+    run: ResolvedRun, folder: Path, path: Path, manifest: Manifest, held_out: tuple[Path, Manifest]
+) -> None:
     """Fit and evaluate the correspondence head on saved encoders, and add its metrics to those of the run.
 
-    Metrics of this number of steps are not computed again; without held-out clips there are none.
+    Metrics of this number of steps on this dataset are not computed again; without held-out clips there are none.
 
     Args:
-        options: options of the head without its manifest; None: no evaluation.
+        run: config and options of the run; without options of the head there is no evaluation.
         folder: run folder.
-        path: manifest file.
-        manifest: clips of the manifest.
+        path: manifest file of the training dataset.
+        manifest: its clips.
+        held_out: manifest file and clips of the dataset that evaluates the run.
 
     Raises:
         SystemExit: with code 0 on SIGTERM, SIGHUP or Ctrl-C: the encoders are saved, evaluation begins again.
     """
-    if is_correspondence_evaluated(options, folder):
+    if is_correspondence_evaluated(run, folder):
         return
-    if not {"train", "test"} <= {row.split for row in manifest}:
+    if not (len(manifest.select("train")) and len(held_out[1].select(SPLIT))):
         logger.warning("%s: no clips of splits 'train' and 'test', so AVC-Bin and AVSA-Bin are not measured", path)
         return
-    options = replace(options, manifest=str(path))
+    projections = str(folder) if callable(getattr(run.task, "project", None)) else ""
+    options = replace(run.probe, manifest=str(path), test_manifest=str(held_out[0]), projections=projections)
     head = plugins.load(plugins.HEADS, PROBE)(Encoders.from_pretrained(folder), options)
     try:
         with interrupt_on_signals():
@@ -154,41 +164,9 @@ def evaluate_correspondence(options: Any, folder: Path, path: Path, manifest: Ma
     except KeyboardInterrupt:
         logger.info("stopped; %s holds the encoders, the same command evaluates them", folder)
         raise SystemExit(0) from None
-    run_folder.add_metrics(folder, {**found, PROBED_STEPS: run_folder.read_metrics(folder)["steps"]})
+    run_folder.add_metrics(folder, {**found, **_origin(folder, run.config.data, PROBED_STEPS, PROBED_SEED)})
 
 
-def is_correspondence_evaluated(options: Any, folder: Path) -> bool:
+def is_correspondence_evaluated(run: ResolvedRun, folder: Path) -> bool:
     """Whether a run folder holds the metrics of the correspondence head, or none are wanted."""
-    metrics = run_folder.read_metrics(folder)
-    return options is None or metrics.get(PROBED_STEPS, -1) == metrics.get("steps")
-
-
-def accuracy_table(metrics: dict[str, float], title: str) -> Table:
-    """Table of accuracies with their 95 % intervals, beside chance.
-
-    Args:
-        metrics: `avc_bin`, `avsa_bin`, with `_low` and `_high`, as fractions.
-        title: title of the table.
-    """
-    table = Table("", "accuracy %", "95 % interval", "chance %", title=title, title_justify="left")
-    for name, label in SCORES.items():
-        if name in metrics:
-            low, high = 100 * metrics[f"{name}_low"], 100 * metrics[f"{name}_high"]
-            table.add_row(label, f"{100 * metrics[name]:.1f}", f"{low:.1f} to {high:.1f}", f"{CHANCE:.0f}")
-    return table
-
-
-def retrieval_table(metrics: dict[str, float], title: str) -> Table:
-    """Table of cross-modal retrieval, one row for a direction, chance in brackets.
-
-    Args:
-        metrics: `audio_to_video_r1` and so on with their `_chance`, as fractions.
-        title: title of the table.
-    """
-    labels = {"r1": "R@1 %", "r5": "R@5 %", "r10": "R@10 %", "map_r": "MAP@R %"}
-    table = Table("", *(f"{label} (chance)" for label in labels.values()), title=title, title_justify="left")
-    for direction, label in DIRECTIONS.items():
-        names = [f"{direction}_{name}" for name in labels]
-        cells = [f"{100 * metrics[name]:.1f} ({100 * metrics[name + CHANCE_ENDING]:.1f})" for name in names]
-        table.add_row(label, *cells)
-    return table
+    return run.probe is None or _is_evaluated(folder, run.config.data, PROBED_STEPS, PROBED_SEED)

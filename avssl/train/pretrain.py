@@ -28,7 +28,7 @@ from avssl.models.encoder_factory import build_encoders
 from avssl.models.encoders import Encoders
 from avssl.runs import run_folder
 from avssl.task import Task
-from avssl.train import checkpoint, data_source, distributed, evaluate
+from avssl.train import checkpoint, data_source, distributed, evaluate, summary_tables
 from avssl.train.loop import fit
 from avssl.train.resolved_run import ResolvedRun, resolve_run
 from avssl.train.visualize import draw_curve
@@ -109,8 +109,8 @@ class PretrainRun:
         """Whether the folder holds trained encoders and all their numbers."""
         return (
             self.is_trained()
-            and evaluate.is_held_out_evaluated(self.folder)
-            and evaluate.is_correspondence_evaluated(self.resolved.probe, self.folder)
+            and evaluate.is_held_out_evaluated(self.folder, self.config.data)
+            and evaluate.is_correspondence_evaluated(self.resolved, self.folder)
         )
 
     def make(self, fabric: Fabric) -> None:
@@ -127,8 +127,10 @@ class PretrainRun:
     def finish(self, complete: bool) -> None:
         """Evaluate the encoders, unless the folder holds all their numbers; write the title."""
         if not complete:
-            self.evaluate_held_out()
-            self.evaluate_correspondence()
+            rate = self.config.features.sample_rate
+            held_out = data_source.evaluation_clips(self.config.data, rate, self.path, self.manifest, self.progress)
+            self.evaluate_held_out(held_out[1])
+            self.evaluate_correspondence(held_out)
         run_folder.write_title(self.folder, self.config)
 
     def build_task(self) -> None:
@@ -190,29 +192,22 @@ class PretrainRun:
         save_encoders(self.task.encoders, self.config, self.folder, self.metrics)
         save_task(self.task, self.folder)
 
-    def evaluate_held_out(self) -> None:
+    def evaluate_held_out(self, clips: Manifest) -> None:
         """Add the task's scalars on held-out clips to the metrics."""
-        if not evaluate.is_held_out_evaluated(self.folder):
+        if not evaluate.is_held_out_evaluated(self.folder, self.config.data):
             task = trained_task(self.resolved, self.folder)
-            evaluate.evaluate_held_out(task, self.config, self.folder, self.manifest)
+            evaluate.evaluate_held_out(task, self.config, self.folder, clips)
 
-    def evaluate_correspondence(self) -> None:
+    def evaluate_correspondence(self, held_out: tuple[Path, Manifest]) -> None:
         """Add AVC-Bin and AVSA-Bin accuracies of the saved encoders to the metrics."""
-        evaluate.evaluate_correspondence(self.resolved.probe, self.folder, self.path, self.manifest)
+        evaluate.evaluate_correspondence(self.resolved, self.folder, self.path, self.manifest, held_out)
 
 
 def summary(config: RunConfig, folder: Path) -> str:
     """The numbers of a run on held-out clips, as text with tables, and its folder."""
-    metrics, parts = run_folder.read_metrics(folder), []
-    if scalars := evaluate.held_out_line(metrics):
-        parts.append(scalars)
-    if evaluate.SCORES.keys() <= metrics.keys():
-        parts.append(
-            table_text(evaluate.accuracy_table(metrics, f"{config.task} {config.features.name}, held-out clips"))
-        )
-    if {f"{direction}_r1" for direction in evaluate.DIRECTIONS} <= metrics.keys():
-        parts.append(table_text(evaluate.retrieval_table(metrics, "retrieval among windows of held-out clips")))
-    return "\n".join([*parts, f"run folder: {folder}"])
+    metrics = run_folder.read_metrics(folder)
+    tables = summary_tables.tables(metrics, f"{config.task} {config.features.name}", config.data.validation_seed)
+    return "\n".join([*map(table_text, tables), f"run folder: {folder}"])
 
 
 def build_task(run: ResolvedRun) -> Task:

@@ -13,7 +13,8 @@ from avssl.train import data_source
 
 PROBE = "correspondence"
 """Head that evaluates the encoders at the end of a run."""
-OWN = ("crops", "min_separation", "crop_guide")
+GUIDED = ("crop_guide", "guided_offset", "guided_min_fov", "guided_max_fov", "guided_separation")
+OWN = ("crops", "min_separation", *GUIDED)
 """Crop options in which evaluation does not follow training: runs with and without objects are measured alike."""
 
 

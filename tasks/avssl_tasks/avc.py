@@ -4,8 +4,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -16,8 +17,10 @@ from avssl.config_fields import choice
 from avssl.data.augment import jitter_colour, jitter_level
 from avssl.data.clip import Clip
 from avssl.data.clip_options import Colour, CropOptions
-from avssl.data.crops import SCENE_ROTATIONS, draw_crops
+from avssl.data.crops import SCENE_ROTATIONS, Crops, draw_crops
 from avssl.errors import InputError
+from avssl.evaluation.crop_references import crop_references, crop_views
+from avssl.evaluation.scene_truth import SceneObjects
 from avssl.losses import alignment_accuracy, info_nce
 from avssl.metric_learning import PREFIX, MetricLearningLoss
 from avssl.models.encoders import Encoders
@@ -100,6 +103,8 @@ class Avc(Task):
 
     Options = AvcOptions
     options: AvcOptions
+    accuracies: ClassVar[tuple[str, ...]] = ("avc_acc",)
+    """Accuracies that `forward` returns."""
 
     def __init__(self, encoders: Encoders, options: AvcOptions) -> None:
         super().__init__(encoders, options)
@@ -111,7 +116,8 @@ class Avc(Task):
         """Crops at one time, the audio once, and per crop the matrix that rotates the sound field to its centre.
 
         Returns:
-            `frames` uint8 `(K, time, 3, size, size)`, `audio` float32 `(4, samples)`, `rotation` `(K, 3, 3)`.
+            `frames` uint8 `(K, time, 3, size, size)`, `audio` float32 `(4, samples)`, `rotation` `(K, 3, 3)`; with
+            `crop_guide=objects` also `guided` bool `(K,)`, false of random crops; and those of `crop_views`.
 
         Raises:
             InputError: audio not ambiX of order 1, or object directions not finite.
@@ -119,10 +125,17 @@ class Avc(Task):
         if len(clip.audio) != 4:
             raise InputError(f"expected ambiX audio of order 1, 4 channels, got {len(clip.audio)} ({clip.key})")
         crops = draw_crops(self.options, rng, self.options.scene_rotation, self.options.flip, clip.objects)
+        return self.crop_tensors(clip, crops, rng)
+
+    def crop_tensors(self, clip: Clip, crops: Crops, rng: np.random.Generator) -> dict[str, Tensor]:
+        """Views of a clip in given crops."""
+        guided = {"guided": crops.guides >= 0} if self.options.crop_guide == "objects" else {}
         return {
             "frames": jitter_colour(crops.frames(clip.frames, self.options.size), self.options.colour, rng),
             "audio": jitter_level(clip.audio, self.options.level, rng),
             "rotation": crops.to_front() if self.options.audio_rotation == "crop" else crops.to_world(),
+            **guided,
+            **crop_views(crops),
         }
 
     def encode(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
@@ -144,22 +157,36 @@ class Avc(Task):
         video, audio = self.encode(batch)
         return {"video": self.video_head(video), "audio": self.audio_head(audio)}
 
+    def project(self, video: Tensor, audio: Tensor) -> tuple[Tensor, Tensor]:
+        """Projections `(..., D)` that the loss compares by cosine, of tower outputs `(..., width)`."""
+        return self.video_head(video), self.audio_head(audio)
+
+    def reference_scores(self, batch: dict[str, Tensor], scenes: Sequence[SceneObjects] | None) -> dict[str, float]:
+        """Chance and ideal observers of the accuracies; see `avssl.evaluation.crop_references`."""
+        return crop_references(batch, scenes, self.accuracies, self.options.audio_rotation == "crop")
+
     def forward(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """`loss`, and `avc_acc`: retrieval accuracy of the matching audio among the same crop of all clips.
 
-        With a miner also `mined`: the fraction of negative pairs selected.
+        With a miner also `mined`: the fraction of negative pairs selected; with guided crops `guided_crops`: their
+        share, the others are random.
         """
         video, audio = (
             rearrange(each, "(b k) d -> b k d", k=self.options.crops) for each in self.embeddings(batch).values()
         )
         losses = [self._crop_loss(a, b) for a, b in zip(video.unbind(1), audio.unbind(1), strict=True)]
-        return {**mean_scalars(losses), "avc_acc": alignment_accuracy(video, audio).easy}
+        return {**mean_scalars(losses), "avc_acc": alignment_accuracy(video, audio).easy, **guided_share(batch)}
 
     def _crop_loss(self, video: Tensor, audio: Tensor) -> dict[str, Tensor]:
         """Loss of one crop per clip, `(B, D)` in both modalities, averaged over both directions."""
         if self.metric_loss is None:
             return {"loss": info_nce(video, audio, self.options.temperature)}
         return mean_scalars([self.metric_loss(video, audio), self.metric_loss(audio, video)])
+
+
+def guided_share(batch: dict[str, Tensor]) -> dict[str, Tensor]:
+    """`guided_crops`: share of crops that objects guide; nothing where no crop is to be guided."""
+    return {"guided_crops": batch["guided"].float().mean()} if "guided" in batch else {}
 
 
 def mean_scalars(scalars: list[dict[str, Tensor]]) -> dict[str, Tensor]:

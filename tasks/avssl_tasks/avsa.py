@@ -5,10 +5,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import cast
+from typing import ClassVar, cast
 
+import torch
 from einops import rearrange
 from torch import Tensor, nn
+from torch.nn import functional
 
 from avssl.config_fields import choice
 from avssl.errors import InputError
@@ -16,7 +18,7 @@ from avssl.losses import NEGATIVES, alignment_accuracy, alignment_loss, process_
 from avssl.metric_learning import alignment_negatives
 from avssl.models.cross_modal_transformer import CrossModalTransformer
 from avssl.models.encoders import Encoders
-from avssl_tasks.avc import Avc, AvcOptions, mean_scalars
+from avssl_tasks.avc import Avc, AvcOptions, guided_share, mean_scalars
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,7 @@ class Avsa(Avc):
 
     Options = AvsaOptions
     options: AvsaOptions
+    accuracies: ClassVar[tuple[str, ...]] = ("avsa_acc", "avc_acc")
 
     def __init__(self, encoders: Encoders, options: AvsaOptions) -> None:
         super().__init__(encoders, options)
@@ -69,6 +72,15 @@ class Avsa(Avc):
             self.a2v_transformer = CrossModalTransformer(encoders.audio_width, depth, dropout=dropout)
             self.audio_pred_head = nn.Linear(encoders.video_width, options.embedding)
             self.video_pred_head = nn.Linear(encoders.audio_width, options.embedding)
+
+    def project(self, video: Tensor, audio: Tensor) -> tuple[Tensor, Tensor]:
+        """Projections `(B, K, D)` that the loss compares; with transformers those of both directions, concatenated."""
+        if not self.options.transformer:
+            return super().project(video, audio)
+        predicted = self.audio_pred_head(self.v2a_transformer(video)), self.video_pred_head(self.a2v_transformer(audio))
+        parts = (predicted[0], self.video_head(video)), (self.audio_head(audio), predicted[1])
+        left, right = (torch.cat([functional.normalize(each, dim=-1) for each in side], -1) for side in parts)
+        return left, right
 
     def forward(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """`loss`; `avsa_acc` among the crops of the own clip (chance 1/K), `avc_acc` among the clips (chance 1/B).
@@ -86,7 +98,7 @@ class Avsa(Avc):
             from_audio = self.video_pred_head(self.a2v_transformer(audio_features))
         loss = mean_scalars([self._alignment(from_video, audio), self._alignment(from_audio, video)])
         accuracy = alignment_accuracy(from_video, audio)
-        return {**loss, "avsa_acc": accuracy.hard, "avc_acc": accuracy.easy}
+        return {**loss, "avsa_acc": accuracy.hard, "avc_acc": accuracy.easy, **guided_share(batch)}
 
     def _alignment(self, predicted: Tensor, target: Tensor) -> dict[str, Tensor]:
         """Loss of one retrieval direction, `(B, K, D)` in both modalities."""

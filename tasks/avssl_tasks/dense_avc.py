@@ -9,6 +9,7 @@ Chat", CVPR 2024; Arandjelovic & Zisserman, "Objects that Sound", ECCV 2018), wi
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import cv2
@@ -24,6 +25,8 @@ from avssl.data.clip import Clip
 from avssl.data.clip_options import Colour, CropOptions
 from avssl.data.crops import draw_crops
 from avssl.errors import InputError
+from avssl.evaluation.crop_references import FRONT, LENS, bag_references, crop_views, whole_view
+from avssl.evaluation.scene_truth import SceneObjects
 from avssl.losses import gather, similarity_info_nce
 from avssl.models.encoders import Encoders
 from avssl.models.panorama import cell_solid_angles, panorama_maps
@@ -152,7 +155,8 @@ class DenseAvc(Task):
 
         Returns:
             `frames` uint8 `(time, 3, height, 2 height)`, `audio` float32 `(channels, samples)`, `rotation` `(3, 3)` of
-            the sound field, `crops` uint8 `(K, time, 3, size, size)`, `crop_rotation` `(K, 3, 3)` to their centres.
+            the sound field, `crops` uint8 `(K, time, 3, size, size)`, `crop_rotation` `(K, 3, 3)` to their centres, and
+            those of `crop_views`.
 
         Raises:
             InputError: audio neither ambiX of order 1 nor, without `directions`, of one channel.
@@ -170,6 +174,7 @@ class DenseAvc(Task):
             "rotation": matrix,
             "crops": jitter_colour(crops.frames(clip.frames, options.size), options.colour, rng),
             "crop_rotation": crops.to_front(),
+            **crop_views(crops),
         }
 
     def evaluation_views(self, clip: Clip, rng: np.random.Generator) -> dict[str, Tensor]:
@@ -208,6 +213,18 @@ class DenseAvc(Task):
         audio, _ = self.embed_audio(batch["audio"], batch["rotation"])
         content = audio if audio.ndim == 2 else audio.mean(1)
         return {"video": self.embed_crops(batch["crops"]).flatten(0, 1), "audio": content}
+
+    def project(self, video: Tensor, audio: Tensor) -> tuple[Tensor, Tensor]:
+        """Projections `(..., D)` of tower outputs `(..., width)` of crops and of the audio rotated to them."""
+        content: Tensor = self.audio_head(audio)
+        return self.video_head(video), content + self.direction_head(audio) if self.options.directions else content
+
+    def reference_scores(self, batch: dict[str, Tensor], scenes: Sequence[SceneObjects] | None) -> dict[str, float]:
+        """Chance and ideal observers of the accuracies; see `avssl.evaluation.crop_references`."""
+        directed, clips = bool(self.options.directions), len(batch["frames"])
+        panorama = {FRONT: batch["rotation"][:, None], LENS: whole_view()[LENS].expand(clips, 1, 2)}
+        by_panorama = bag_references(panorama, scenes, "avc_acc", directed)
+        return by_panorama | bag_references(batch, scenes, "crop_acc", directed)
 
     def compare(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
         """Similarity of every audio and every panorama of a batch, and the heat map of each clip: what sounds where.

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,6 +20,8 @@ from avssl.data.crops import draw_crops
 from avssl.datasets.audio_stats import SAME_DB
 from avssl.datasets.manifest import Row
 from avssl.errors import InputError
+from avssl.evaluation.crop_references import crop_views, swap_references, whole_view
+from avssl.evaluation.scene_truth import SceneObjects
 from avssl.media.hrir_files import read_hrirs
 from avssl.models.encoders import Encoders
 from avssl.models.fusion import Fusion
@@ -118,7 +121,8 @@ class Swap(Task):
         """Frames of one view, its audio, and whether left and right are swapped.
 
         Returns:
-            `frames` uint8 `(time, 3, height, width)`, `audio` float32 `(2 or 4, samples)`, `swapped` 0 or 1.
+            `frames` uint8 `(time, 3, height, width)`, `audio` float32 `(2 or 4, samples)`, `swapped` 0 or 1; and the
+            placement of the view, for evaluation.
 
         Raises:
             InputError: audio with neither two channels nor ambiX's four.
@@ -127,7 +131,7 @@ class Swap(Task):
             raise InputError(
                 f"expected audio of 2 channels, or 4 (ambiX of order 1), got {len(clip.audio)} ({clip.key})"
             )
-        frames, audio = self._perspective(clip, rng) if len(clip.audio) == 2 else self._crop(clip, rng)
+        frames, audio, place = self._perspective(clip, rng) if len(clip.audio) == 2 else self._crop(clip, rng)
         frames = jitter_colour(frames[None], self.options.colour, rng)[0]
         audio = jitter_level(audio, self.options.level, rng)
         swapped = bool(rng.random() < 0.5)
@@ -136,7 +140,7 @@ class Swap(Task):
         if swapped:
             audio = swap_left_right(audio)
             frames = frames.flip(-1) if self.options.mirror_both else frames
-        return {"frames": frames, "audio": audio, "swapped": torch.tensor(float(swapped))}
+        return {"frames": frames, "audio": audio, "swapped": torch.tensor(float(swapped)), **place}
 
     def embeddings(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """Tower outputs of a batch, `video` and `audio`, each `(B, width)`."""
@@ -159,19 +163,23 @@ class Swap(Task):
         difference: Tensor = original - other
         return difference
 
-    def _perspective(self, clip: Clip, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+    def reference_scores(self, batch: dict[str, Tensor], scenes: Sequence[SceneObjects] | None) -> dict[str, float]:
+        """Chance and ideal observers of the accuracy; see `avssl.evaluation.crop_references`."""
+        return swap_references(batch, scenes, informative=not (self.options.mono or self.options.mirror_both))
+
+    def _perspective(self, clip: Clip, rng: np.random.Generator) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
         size = (self.options.size, self.options.width or self.options.size)
         frames = functional.interpolate(clip.frames, size, mode="bilinear", antialias=True)
-        return (
-            (frames.flip(-1), swap_left_right(clip.audio)) if rng.random() < self.options.flip else (frames, clip.audio)
-        )
+        flipped = rng.random() < self.options.flip
+        place = whole_view(mirrored=flipped)
+        return (frames.flip(-1), swap_left_right(clip.audio), place) if flipped else (frames, clip.audio, place)
 
-    def _crop(self, clip: Clip, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+    def _crop(self, clip: Clip, rng: np.random.Generator) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
         crops = draw_crops(self.options, rng, flip=self.options.flip, objects=clip.objects)
         audio = rotate(clip.audio, crops.to_front()[0])
         if self._filters is not None:
             audio = _render_binaural(audio, self._filters, rng)
-        return crops.frames(clip.frames, self.options.size)[0], audio
+        return crops.frames(clip.frames, self.options.size)[0], audio, crop_views(crops)
 
 
 def swap_left_right(audio: Tensor) -> Tensor:

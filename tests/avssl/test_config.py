@@ -26,6 +26,9 @@ def test_later_layers_win():
         ({"data": {"frame_rate": math.nan}}, "expected data.frame_rate to be a finite number, got nan"),
         ({"optim": {"schedule": "cosin"}}, "did you mean 'cosine'"),
         ({"data": {"frames": 32, "seconds": 1.0}}, "do not fit"),
+        ({"data": {"validation_seed": -1}}, "data.validation_seed must not be negative"),
+        ({"data": {"validation_seed": 3, "synthetic_seed": 3}}, "expected another seed than synthetic_seed, got 3"),
+        ({"data": {"validation_seed": 3, "manifest": "x"}}, "expected a synthetic dataset, got data.manifest"),
     ],
 )
 def test_a_wrong_key_or_value_is_named(layer, message):

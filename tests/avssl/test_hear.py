@@ -19,7 +19,7 @@ def saved(folder, features="foa-iv", rate=16000, geometry=None):
     return str(folder)
 
 
-@pytest.mark.parametrize("features", ["foa-iv", "mono-logmel", "stereo-logmel"])
+@pytest.mark.parametrize("features", ["foa-iv", "mono-logmel", "stereo-logmel", "beam-ratio"])
 def test_the_rules_of_the_interface_hold(tmp_path, features):
     model = load_model(saved(tmp_path, features, 24000), seconds=0.3)
     assert isinstance(model, torch.nn.Module)

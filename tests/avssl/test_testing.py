@@ -100,6 +100,33 @@ def test_losses_that_break_the_contract_are_named(forward: Callable[..., Any], m
         check_task(Variant(forward=forward), make_clips())
 
 
+class Stating(Good):
+    """States what stands beside its scalars."""
+
+    def __init__(self, found: dict[str, Any]) -> None:
+        super().__init__()
+        self.found = found
+
+    def reference_scores(self, batch: dict[str, Tensor], scenes: None) -> dict[str, Any]:
+        assert scenes is None
+        return self.found
+
+
+@pytest.mark.parametrize(
+    ("found", "message"),
+    [
+        ({"loss_chance": 0.5, "other_ideal_both": 1.0}, "'other_ideal_both' of reference_scores"),
+        ({"loss_chanse": 0.5}, "'loss_chanse' of reference_scores"),
+        ({"loss_chance": torch.zeros(1)}, "'loss_chance' of reference_scores as a finite number"),
+        ({"loss_chance": float("nan")}, "as a finite number, got nan"),
+    ],
+)
+def test_references_that_break_the_contract_are_named(found: dict[str, Any], message: str) -> None:
+    check_task(Stating({"loss_chance": 0.5}), make_clips())
+    with pytest.raises(AssertionError, match=re.escape(message)):
+        check_task(Stating(found), make_clips())
+
+
 def test_a_parameter_without_gradient_is_named() -> None:
     with pytest.raises(AssertionError, match=re.escape("no gradient reaches extra.weight, extra.bias")):
         check_task(Variant(extra=nn.Linear(2, 2)), make_clips())

@@ -99,6 +99,22 @@ def test_transformer_and_curriculum_are_each_one_change_of_the_small_row() -> No
     assert run_of("avsa/small-curriculum").train.steps + run_of("avc/small-curriculum").train.steps == 600
 
 
+@pytest.mark.parametrize("task", ["avc", "avsa"])
+def test_beam_with_its_ratio_differs_from_the_published_beam_in_the_feature_alone(task: str) -> None:
+    assert changes(f"{task}/small-beam-ratio", f"{task}/small-beam") == {"features.name": "beam-ratio"}
+
+
+@pytest.mark.parametrize("task", ["avc", "avsa"])
+def test_objects_anywhere_change_options_of_guided_crops_alone(task: str) -> None:
+    different = changes(f"{task}/small-iv-guided", f"{task}/small-iv-yolo")
+    names = ("guided_offset", "guided_min_fov", "guided_max_fov", "guided_separation")
+    own = {key for key in different if key.split(".")[-1] in names}
+    assert different.keys() - own == {"probe.crop_guide"}
+    assert {different[f"options.{name}"] for name in names} == {0.7, 60, 75, 40}
+    run = resolve_run(run_of(f"{task}/small-iv-guided"))
+    assert all(getattr(run.options, name) == getattr(run.probe, name) for name in names)
+
+
 def test_full_avsa_has_published_transformers_and_half_the_epochs_from_scratch() -> None:
     options = run_of("avsa/full").options
     assert (options["transformer"], options["dropout"], options["crops"]) == (2, 0.1, 4)

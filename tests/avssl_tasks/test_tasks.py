@@ -19,7 +19,7 @@ from avssl.models.encoder_factory import build_encoders
 from avssl.task import Task
 from avssl.testing import check_task, make_clips
 
-FEATURES = ["mono-logmel", "stereo-logmel", "stereo-phase", "foa-logmel", "foa-iv", "beam-logmel"]
+FEATURES = ["mono-logmel", "stereo-logmel", "stereo-phase", "foa-logmel", "foa-iv", "beam-logmel", "beam-ratio"]
 
 
 def make(kind: Any, features: str = "foa-iv", **options: Any) -> Task:
@@ -76,7 +76,7 @@ def test_avc_of_one_crop_and_avsa_with_easy_negatives_are_the_same_loss() -> Non
 def test_avsa_embeddings_depend_on_rotation_only_with_spatial_features() -> None:
     batch = batch_of(make(Avsa), 2)
     rotated = {**batch, "rotation": batch["rotation"].roll(1, 1)}
-    for features, changes in (("mono-logmel", False), ("foa-iv", True), ("beam-logmel", True)):
+    for features, changes in (("mono-logmel", False), ("foa-iv", True), ("beam-logmel", True), ("beam-ratio", True)):
         task = make(Avsa, features).eval()
         before, after = task.embeddings(batch)["audio"], task.embeddings(rotated)["audio"]
         assert torch.allclose(before, after, atol=1e-5) is not changes, features

@@ -104,6 +104,7 @@ class SegmentHead(Head):
         }
         counts = {
             "segments": len(dataset.recordings),
+            "classes": len(dataset.classes),
             "missing_files": len(dataset.missing_names),
             "seed": self.options.seed,
         }

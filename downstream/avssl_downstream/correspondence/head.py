@@ -2,25 +2,34 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 from safetensors.torch import save_file
+from torch import Tensor
 
+from avssl.data.clip_options import CROP_GUIDES
 from avssl.datasets.manifest import Manifest, read_manifest
 from avssl.errors import InputError
 from avssl.evaluation.bootstrap import accuracy_interval
+from avssl.evaluation.scene_truth import SceneTruth, read_scene_truth
 from avssl.head import Head
 from avssl.io.atomic import durably_replacing
 from avssl.io.folder_lock import locks_folder
 from avssl.models.encoders import Encoders
 from avssl.models.runtime import evaluating, single_process
 from avssl_downstream.correspondence.angle_plot import plot_angles
-from avssl_downstream.correspondence.options import CorrespondenceOptions
+from avssl_downstream.correspondence.cosine_readout import ProjectingTask, evaluate_cosine, load_projections
+from avssl_downstream.correspondence.options import BOTH, CorrespondenceOptions
 from avssl_downstream.correspondence.pair_embeddings import PairEmbeddings, embed_pairs
+from avssl_downstream.correspondence.pair_observers import observer_accuracies
 from avssl_downstream.correspondence.pair_probe import PAIRINGS, evaluate_pairs, train_probe
 from avssl_downstream.correspondence.pair_retrieval import evaluate_retrieval, train_projections
 from avssl_downstream.correspondence.transformer_predictions import load_transformer
+
+GUIDED = "guided_"
+"""Prefix of the metrics on guided crops, with `crop_guide=both`."""
 
 
 class Correspondence(Head):
@@ -48,37 +57,80 @@ class Correspondence(Head):
     def fit(self, folder: Path) -> dict[str, float]:
         """Train and evaluate; write the weights of probes and projections, and `avsa_bin_by_angle.png`.
 
+        With `crop_guide=both`, on random crops, and in the folder `guided` on crops guided by objects.
+
         Returns:
             Accuracies `avc_bin` and `avsa_bin` with all crops, `avc_bin_1` and `avsa_bin_1` with one; with a
             transformer also those of its predictions, `avc_bin_transf` and others; each with `_low` and `_high`, the
-            95 % interval over clips. Retrieval among all pairs of the test clips: `audio_to_video_r1`, `_r5`, `_r10`,
-            `_map_r`, and `video_to_audio_r1` and others, each with its `_chance`.
+            95 % interval over clips; with projections also `avc_bin_cosine` and `avsa_bin_cosine`. Where the test clips
+            have ground truth, ideal observers on the same pairs, `avc_bin_ideal_kinds` and others. Retrieval among
+            pairs of the test clips: `audio_to_video_r1`, `_r5`, `_r10`, `_map_r`, `_median_rank`, and
+            `video_to_audio_r1` and others, each with its `_chance`. With guided crops `object_share`, the share of
+            crops that objects guide. With `crop_guide=both` all of them also on guided crops, `guided_avc_bin` and
+            others.
 
         Raises:
-            InputError: no manifest, a split with fewer than two clips, or a transformer that does not fit.
+            InputError: no manifest, a split with fewer than two clips, or a transformer or projections that do not fit.
         """
+        if self.options.crop_guide == BOTH:
+            return self._fit_both(folder)
         splits = {name: self._clips(name) for name in ("train", "test")}
         predict = load_transformer(Path(self.options.transformer), self.encoders) if self.options.transformer else None
+        task = load_projections(Path(self.options.projections), self.encoders) if self.options.projections else None
+        truth = read_scene_truth(splits["test"].root)
         training, test = self._embed(splits)
+        beside = self._observers("", truth, splits["test"], test) | self._cosines(task, training, test)
+        if self.options.crop_guide == "objects" and test.guided is not None:
+            beside["object_share"] = test.guided.float().mean().item()
         metrics = self._scores("", training, test, folder)
         if predict:
             metrics |= self._scores(
                 "_transf", training.with_predictions(predict), test.with_predictions(predict), folder
             )
-        retrieval = self._retrieval(training, test, folder)
-        if self.options.crops == 1:
-            return metrics | {_single_crop_name(name): value for name, value in metrics.items()} | retrieval
+        beside |= self._retrieval(training, test, folder)
         training, test = training.single_crops(), test.single_crops()
+        beside |= self._observers("_1", truth, splits["test"], test)
+        if self.options.crops == 1:
+            return metrics | {_single_crop_name(name): value for name, value in metrics.items()} | beside
         metrics |= self._scores("_1", training, test)
         if predict:
             metrics |= self._scores("_transf_1", training.with_predictions(predict), test.with_predictions(predict))
-        return metrics | retrieval
+        return metrics | beside
+
+    def _fit_both(self, folder: Path) -> dict[str, float]:
+        """Metrics on random crops, and on guided ones with a prefix."""
+        random, guided = (
+            Correspondence(self.encoders, replace(self.options, crop_guide=guide)) for guide in CROP_GUIDES
+        )
+        found = random.fit(folder)
+        return found | {f"{GUIDED}{name}": value for name, value in guided.fit(folder / "guided").items()}
 
     def _retrieval(self, training: PairEmbeddings, test: PairEmbeddings, folder: Path) -> dict[str, float]:
         projections = train_projections(training, self.options, "retrieval")
         with durably_replacing(folder / "retrieval.safetensors") as part:
             save_file(projections.state_dict(), part)
         return evaluate_retrieval(projections, test)
+
+    def _observers(
+        self, suffix: str, truth: SceneTruth | None, clips: Manifest, test: PairEmbeddings
+    ) -> dict[str, float]:
+        """Accuracies of ideal observers, with a suffix to the names of the pairings; none without ground truth."""
+        if truth is None:
+            return {}
+        return {
+            f"{pairing}_bin{suffix}{observer}": accuracy
+            for pairing in PAIRINGS
+            for observer, accuracy in observer_accuracies(truth, clips, test, pairing, self.options.seed).items()
+        }
+
+    def _cosines(self, task: ProjectingTask | None, training: PairEmbeddings, test: PairEmbeddings) -> dict[str, float]:
+        """Accuracies without a trained probe; none without projections."""
+        metrics: dict[str, float] = {}
+        for pairing in PAIRINGS if task else ():
+            assert task is not None
+            correct = evaluate_cosine(task, training, test, pairing, self.options.seed)
+            metrics |= self._interval(f"{pairing}_bin_cosine", correct, test)
+        return metrics
 
     def _scores(
         self, suffix: str, training: PairEmbeddings, test: PairEmbeddings, folder: Path | None = None
@@ -92,9 +144,10 @@ class Correspondence(Head):
     def _clips(self, split: str) -> Manifest:
         if not self.options.manifest:
             raise InputError("correspondence needs clips; give a manifest.parquet or its folder (--data)")
-        clips = read_manifest(self.options.manifest, split)
+        path = (split == "test" and self.options.test_manifest) or self.options.manifest
+        clips = read_manifest(path, split)
         if len(clips) < 2:
-            raise InputError(f"{self.options.manifest}: expected 2 or more clips in split {split!r}, got {len(clips)}")
+            raise InputError(f"{path}: expected 2 or more clips in split {split!r}, got {len(clips)}")
         return clips
 
     def _embed(self, splits: dict[str, Manifest]) -> tuple[PairEmbeddings, PairEmbeddings]:
@@ -120,10 +173,12 @@ class Correspondence(Head):
             if pairing == "avsa":
                 with durably_replacing(folder / f"{name}_by_angle.png") as part:
                     plot_angles(part, misaligned_correct, test.angle, aligned_correct)
+        return self._interval(name, torch.cat([aligned_correct, misaligned_correct]), test)
+
+    def _interval(self, name: str, correct: Tensor, test: PairEmbeddings) -> dict[str, float]:
+        """Accuracy with its interval, of decisions on the matching and then on the mismatched pairs."""
         settings = self.options.bootstrap, self.options.seed
-        mean, low, high = accuracy_interval(
-            torch.cat([aligned_correct, misaligned_correct]), test.clip.repeat(2), *settings
-        )
+        mean, low, high = accuracy_interval(correct, test.clip.repeat(2), *settings)
         return {name: mean, f"{name}_low": low, f"{name}_high": high}
 
 

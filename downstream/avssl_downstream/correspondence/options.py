@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING
 
 from avssl.config import PRECISIONS, DataConfig, OptimConfig, check_choices
 from avssl.config_fields import choice
-from avssl.data.clip_options import CropOptions, check_crop_guide
+from avssl.data.clip_options import CROP_GUIDES, CropOptions, check_crop_guide
 from avssl.errors import InputError
 from avssl.models.geometry import resolve_geometry, resolved
 
 if TYPE_CHECKING:
     from avssl.models.encoders import Encoders
 
+BOTH = "both"
+"""Value of `crop_guide`: random crops, then crops guided by objects."""
 MISALIGNMENTS = ("yaw", "pitch-yaw", "any")
 GEOMETRY = {name: name for name in ("seconds", "frames", "frame_rate", "size", "min_fov", "max_fov")}
 """Option -> field of the encoders' geometry that is its default."""
@@ -33,8 +35,13 @@ class CorrespondenceOptions(CropOptions):
 
     manifest: str = ""
     """Path of a `manifest.parquet` or its folder, with clips of the splits train and test."""
+    test_manifest: str = ""
+    """Path of another manifest whose clips of the split test are evaluated; empty: those of `manifest`."""
     detector: str = ""
-    """Detector whose objects guide crops if `crop_guide` is objects: path or name of a model, or truth (synthetic)."""
+    """Detector whose objects guide crops unless `crop_guide` is random: path or name of a model, or truth."""
+    crop_guide: str = choice("random", (*CROP_GUIDES, BOTH))
+    """random; objects: each shows another detected object, highest score first, then random; or both: probes of random
+    crops, and others of guided ones, whose metrics begin with `guided_`."""
     seconds: float | None = None
     """Seconds of audio read for one draw; None: as the encoders were trained."""
     frames: int | None = None
@@ -50,6 +57,9 @@ class CorrespondenceOptions(CropOptions):
     transformer: str = ""
     """Run folder of `avsa` with transformers, or its `task.safetensors`: further probes take the audio embedding that
     its transformer predicts from all crops instead of a crop's embedding (published as transf)."""
+    projections: str = ""
+    """Run folder of `avc`, `avsa` or another task with projections: AVC-Bin and AVSA-Bin also without a trained probe,
+    by a threshold on the mean cosine of what pretraining compared (`avc_bin_cosine`, `avsa_bin_cosine`)."""
     train_draws: int = 8
     """Draws of each training clip: window, crops, misalignment."""
     test_draws: int = 4
@@ -112,6 +122,7 @@ class CorrespondenceOptions(CropOptions):
         """Validate the fields of `CropOptions`, with its defaults in place of unset geometry."""
         fov = {"min_fov": self.min_fov or self.max_fov, "max_fov": self.max_fov or self.min_fov}
         values = {each.name: getattr(self, each.name) for each in fields(CropOptions)} | fov
+        values["crop_guide"] = "objects" if self.crop_guide == BOTH else self.crop_guide
         CropOptions(**{name: value for name, value in values.items() if value is not None})
 
     def with_geometry(self, encoders: Encoders) -> CorrespondenceOptions:

@@ -21,6 +21,8 @@ from avssl.data.crops import draw_crops, draw_rotation
 from avssl.data.loader import Batches
 from avssl.datasets.manifest import Manifest
 from avssl.errors import InputError
+from avssl.evaluation.crop_references import half_fields
+from avssl.evaluation.scene_views import INDEX, TIME, IndexedViews, without_index
 from avssl.io.progress import track
 from avssl.models.encoders import Encoders
 from avssl.models.geometry import resolved
@@ -29,6 +31,24 @@ from avssl_downstream.correspondence.options import CorrespondenceOptions
 
 WINDOWS = 16
 """Windows in one pass through the towers."""
+
+
+class PairViews(NamedTuple):
+    """Placement of the crops of the pairs of a split, by which ground truth is found."""
+
+    to_front: Tensor
+    """`(N, K, 3, 3)`: from the clip's axes to those of each crop, as the aligned sound field is rotated."""
+    misaligned: Tensor
+    """`(N, K, 3, 3)`: the same of the misaligned sound field."""
+    lens: Tensor
+    """`(N, K, 2)`: half fields of view, horizontal and vertical, radians."""
+    time: Tensor
+    """`(N,)`: seconds from the clip's beginning to the middle of the frames."""
+
+    def single_crops(self) -> PairViews:
+        """Placement of the pairs of one crop each: `(N K, 1, ...)`."""
+        parts = [each.flatten(0, 1).unsqueeze(1) for each in self[:3]]
+        return PairViews(parts[0], parts[1], parts[2], self.time.repeat_interleave(self.lens.shape[1]))
 
 
 class PairEmbeddings(NamedTuple):
@@ -44,6 +64,10 @@ class PairEmbeddings(NamedTuple):
     """`(N,)`: angle of the misalignment in radians."""
     clip: Tensor
     """`(N,)`: index of the clip in its split."""
+    views: PairViews | None = None
+    """Placement of the crops; None: unknown."""
+    guided: Tensor | None = None
+    """`(N, K)` bool: crops that objects guide, the others are random; None: unknown."""
 
     def with_predictions(self, predict_audio: Callable[[Tensor], Tensor]) -> PairEmbeddings:
         """Pairs with `video` `(N, K, V)` replaced by the audio embeddings predicted from it."""
@@ -54,7 +78,10 @@ class PairEmbeddings(NamedTuple):
         """Pairs of one crop each: `(N K, 1, ...)`."""
         crops = self.video.shape[1]
         parts = [each.flatten(0, 1).unsqueeze(1) for each in self[:3]]
-        return PairEmbeddings(parts[0], parts[1], parts[2], *(each.repeat_interleave(crops) for each in self[3:]))
+        angle, clip = (each.repeat_interleave(crops) for each in (self.angle, self.clip))
+        views = self.views.single_crops() if self.views else None
+        guided = None if self.guided is None else self.guided.flatten()[:, None]
+        return PairEmbeddings(parts[0], parts[1], parts[2], angle, clip, views, guided)
 
 
 @dataclass(frozen=True)
@@ -62,15 +89,13 @@ class WindowCrops:
     """Crops and rotations of one window of a clip; runs in a loader process."""
 
     options: CorrespondenceOptions
-    indices: dict[str, int]
-    """Key of a clip -> its index in the split."""
 
     def __call__(self, clip: Clip, rng: np.random.Generator) -> dict[str, Tensor]:
         """Draw the crops and misalignments of one window.
 
         Returns:
             `frames` uint8 `(R, K, time, 3, size, size)`, `audio` `(4, samples)`, `rotation` `(R, 2, K, 3, 3)` to each
-            crop without and with misalignment, `angle` `(R,)`, `clip` `()`.
+            crop without and with misalignment, `lens` `(R, K, 2)`, `guided` bool `(R, K)`, `angle` `(R,)`.
 
         Raises:
             InputError: the clip's audio is not ambiX of order 1.
@@ -86,8 +111,9 @@ class WindowCrops:
             "frames": torch.stack([each.frames(clip.frames, resolved(self.options.size)) for each in crops]),
             "audio": clip.audio,
             "rotation": torch.stack([to_front, to_front @ misalignment[:, None]], 1),
+            "lens": torch.stack([half_fields(each) for each in crops]),
+            "guided": torch.stack([each.guides >= 0 for each in crops]),
             "angle": _angle(misalignment),
-            "clip": torch.tensor(self.indices[clip.key]),
         }
 
 
@@ -112,30 +138,36 @@ def embed_pairs(
         fabric: device and precision.
         title: of the progress bar.
     """
-    views = WindowCrops(options, {row.key: index for index, row in enumerate(manifest)})
+    views = IndexedViews.of(WindowCrops(options), manifest, options.data())
     batches = Batches(manifest, views, options.data(), encoders.sample_rate, options.seed)
     steps = len(manifest) * math.ceil(draws / options.per_window)
     bar = track(batches.between(0, steps), title, "batches", steps)
-    parts = list(_embedded(encoders, _joined(bar, WINDOWS), fabric))
-    return PairEmbeddings(*(torch.cat(each) for each in zip(*parts, strict=True)))
+    parts = zip(*_embedded(encoders, _joined(bar, WINDOWS), fabric), strict=True)
+    video, aligned, rotated, angle, clip, guided, *placement = (torch.cat(each) for each in parts)
+    return PairEmbeddings(video, aligned, rotated, angle, clip, PairViews(*placement), guided)
 
 
 @torch.inference_mode()
-def _embedded(encoders: Encoders, batches: Iterable[dict[str, Tensor]], fabric: Fabric) -> Iterator[PairEmbeddings]:
-    for batch in batches:
-        batch = fabric.to_device(batch)
+def _embedded(encoders: Encoders, batches: Iterable[dict[str, Tensor]], fabric: Fabric) -> Iterator[tuple[Tensor, ...]]:
+    """Tensors of `PairEmbeddings`, then those of `PairViews`, of some windows."""
+    for known in batches:
+        batch = fabric.to_device(without_index(known))
         _, draws, _, crops, _, _ = batch["rotation"].shape
         with fabric.autocast():
             video = encoders.video(rearrange(batch["frames"], "B R K ... -> (B R K) ..."))
             waveform = rotate(batch["audio"][:, None], rearrange(batch["rotation"], "B R two K i j -> B (two R K) i j"))
             audio = encoders.audio(rearrange(waveform, "B views C samples -> (B views) C samples"))
         audio = rearrange(audio, "(B two R K) A -> two (B R) K A", two=2, R=draws, K=crops)
-        yield PairEmbeddings(
+        yield (
             rearrange(video, "(N K) V -> N K V", K=crops).cpu(),
             audio[0].cpu(),
             audio[1].cpu(),
-            batch["angle"].flatten().cpu(),
-            batch["clip"].repeat_interleave(draws).cpu(),
+            known["angle"].flatten(),
+            known[INDEX].repeat_interleave(draws),
+            known["guided"].flatten(0, 1),
+            *(known["rotation"][:, :, side].flatten(0, 1) for side in (0, 1)),
+            known["lens"].flatten(0, 1),
+            known[TIME].repeat_interleave(draws),
         )
 
 

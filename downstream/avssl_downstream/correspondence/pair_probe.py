@@ -99,10 +99,21 @@ def mismatched_audio(pairs: PairEmbeddings, pairing: str, chosen: Tensor, genera
     """
     if pairing == "avsa":
         return pairs.rotated[chosen]
-    other = torch.randint(len(pairs.clip), chosen.shape, generator=generator)
-    while bool((same := pairs.clip[other] == pairs.clip[chosen]).any()):
-        other = torch.where(same, torch.randint(len(pairs.clip), chosen.shape, generator=generator), other)
-    return pairs.aligned[other]
+    return pairs.aligned[other_clips(pairs.clip, chosen, generator)]
+
+
+def other_clips(clip: Tensor, chosen: Tensor, generator: torch.Generator) -> Tensor:
+    """For each chosen pair the index of a random pair of another clip.
+
+    Args:
+        clip: `(N,)` clip of each pair, of at least two clips.
+        chosen: indices of pairs.
+        generator: the only source of randomness.
+    """
+    other = torch.randint(len(clip), chosen.shape, generator=generator)
+    while bool((same := clip[other] == clip[chosen]).any()):
+        other = torch.where(same, torch.randint(len(clip), chosen.shape, generator=generator), other)
+    return other
 
 
 def train_probe(pairs: PairEmbeddings, pairing: str, options: CorrespondenceOptions, title: str) -> PairProbe:
@@ -121,7 +132,11 @@ def train_probe(pairs: PairEmbeddings, pairing: str, options: CorrespondenceOpti
 @torch.inference_mode()
 def evaluate_pairs(probe: PairProbe, pairs: PairEmbeddings, pairing: str, seed: int) -> tuple[Tensor, Tensor]:
     """Whether the probe is correct, `(N,)` bool each: for matching pairs, and for mismatched ones."""
-    chosen = torch.arange(len(pairs.clip))
-    mismatched = mismatched_audio(pairs, pairing, chosen, torch.Generator().manual_seed(seed))
+    mismatched = evaluation_audio(pairs, pairing, seed)
     aligned_correct = probe.logits(pairs.video, pairs.aligned).argmax(-1) == 0
     return aligned_correct, probe.logits(pairs.video, mismatched).argmax(-1) == 1
+
+
+def evaluation_audio(pairs: PairEmbeddings, pairing: str, seed: int) -> Tensor:
+    """Embeddings `(N, K, A)` of the mismatched audio that all pairs are evaluated with."""
+    return mismatched_audio(pairs, pairing, torch.arange(len(pairs.clip)), torch.Generator().manual_seed(seed))

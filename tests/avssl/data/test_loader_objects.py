@@ -24,6 +24,7 @@ from avssl.detection.object_index import (
 from avssl.media import write_audio, write_video
 from avssl.models.encoder_factory import build_encoders
 from avssl.spatial.ambisonics import angles
+from avssl.train import data_source
 
 RATE = 8000
 DATA = DataConfig(seconds=0.5, frames=4, frame_rate=16.0, batch=4, workers=0, detector="made.pt")
@@ -82,6 +83,13 @@ def test_clip_without_detections_or_detector_has_no_objects(manifest):
         read_clip(manifest.rows[0], manifest.root, DATA, RATE),
     ):
         assert (clip.objects.shape, clip.objects.dtype) == ((0, 3), torch.float32)
+
+
+def test_clips_without_objects_are_counted_before_training(manifest, caplog):
+    assert read_objects(manifest.root, DATA.detector).count_clips(row.key for row in manifest) == 5
+    with caplog.at_level("INFO"):
+        data_source.clips(dataclasses.replace(DATA, manifest=str(manifest.root)), RATE, progress=False)
+    assert "objects of made.pt in 5 of 6 clips; all crops of the others are random" in caplog.text
 
 
 def views_of(crop_guide):

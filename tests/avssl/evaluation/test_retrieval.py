@@ -9,7 +9,14 @@ import torch
 from torch import Tensor
 
 from avssl.evaluation import retrieval
-from avssl.evaluation.retrieval import METRICS, chance_map_at_r, chance_recall, retrieval_metrics
+from avssl.evaluation.retrieval import (
+    METRICS,
+    chance_map_at_r,
+    chance_median_rank,
+    chance_recall,
+    nearest_ranks,
+    retrieval_metrics,
+)
 
 
 def by_hand(query: Tensor, query_label: Tensor, reference: Tensor, reference_label: Tensor) -> dict[str, float]:
@@ -24,7 +31,9 @@ def by_hand(query: Tensor, query_label: Tensor, reference: Tensor, reference_lab
             found[f"r{rank}"].append(float(any(hits[:rank])))
         precision = [sum(hits[: place + 1]) / (place + 1) for place in range(relevant) if hits[place]]
         found["map_r"].append(sum(precision) / relevant)
-    return {name: float(np.mean(values)) for name, values in found.items()}
+        found["median_rank"].append(1.0 + hits.index(True))
+    means = {name: float(np.mean(values)) for name, values in found.items()}
+    return means | {"median_rank": float(np.median(found["median_rank"]))}
 
 
 def example(queries: int, references: int, labels: int, seed: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -71,6 +80,24 @@ def test_chance_is_the_mean_over_random_orders() -> None:
         assert np.mean([run[f"r{rank}"] for run in runs]) == pytest.approx(chance_recall(13, relevant, rank), abs=0.03)
     assert np.mean([run["map_r"] for run in runs]) == pytest.approx(chance_map_at_r(13, relevant), abs=0.015)
     assert chance_recall(13, relevant, 13) == 1.0
+
+
+def test_chance_of_the_median_rank_in_closed_form() -> None:
+    one = np.ones(7, int)
+    assert [chance_median_rank(count, one) for count in (1, 2, 10, 1000)] == [1, 1, 5, 500]
+    assert chance_median_rank(4, np.array([4])) == 1
+    # One of two relevant among four is first with 1/2; two of a thousand: the least k with 1 - C(998, k) / C(1000, k).
+    assert chance_median_rank(4, np.array([2])) == 1
+    expected = next(k for k in range(1, 1000) if 1 - (1000 - k) * (999 - k) / (1000 * 999) >= 0.5)
+    assert chance_median_rank(1000, np.array([2])) == expected == 293
+    rng, relevant = np.random.default_rng(0), np.array([1, 3])
+    ranks = [np.flatnonzero(rng.permutation(20) < each)[0] + 1 for _ in range(4000) for each in relevant]
+    assert abs(chance_median_rank(20, relevant) - np.median(ranks)) <= 1
+
+
+def test_ties_with_irrelevant_references_count_half() -> None:
+    same, label = torch.ones(5, 2), np.arange(5)
+    assert nearest_ranks(same, label, same, label, block=2).tolist() == [3.0] * 5
 
 
 def test_thousands_of_windows_are_compared_block_by_block(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -31,6 +31,15 @@ def test_the_same_run_may_go_on_longer(tmp_path):
     assert len(json.loads((tmp_path / "environment.json").read_text())["starts"]) == 2
 
 
+def test_a_finished_run_may_be_evaluated_on_another_validation_seed(tmp_path):
+    run_folder.init_run_folder(tmp_path, CONFIG)
+    other = replace(CONFIG, data=replace(CONFIG.data, validation_seed=7, workers=5))
+    run_folder.check_config(tmp_path, other)
+    run_folder.write_title(tmp_path, other)
+    stored = fill(RunConfig, read_recipe(str(tmp_path / "config.yaml"))).data
+    assert (stored.validation_seed, stored.workers) == (7, CONFIG.data.workers)
+
+
 def test_another_run_is_refused_and_told_why(tmp_path):
     run_folder.init_run_folder(tmp_path, CONFIG)
     other = replace(CONFIG, optim=OptimConfig(lr=0.5), options={"crops": 2, "size": 64})

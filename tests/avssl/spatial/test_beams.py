@@ -7,10 +7,11 @@ import math
 import numpy as np
 import pytest
 import torch
+import torchaudio
 
 from avssl.config import FeatureConfig
 from avssl.media import read_all_audio
-from avssl.spatial.ambisonics import beamform, beams, encode, rotate, rotation_to_front
+from avssl.spatial.ambisonics import beamform, beams, encode, rotate, rotation, rotation_to_front
 from avssl.spatial.features import Features
 
 UNIT = ["cardioid", "hypercardioid", "max-re", "dipole"]
@@ -96,6 +97,84 @@ def test_beam_features_are_the_levels_of_the_beam_signal(pattern, generator):
     torch.testing.assert_close(
         features(rotated), Features(FeatureConfig(name="mono-logmel"))(beam_signal), atol=1e-3, rtol=0
     )
+
+
+PATTERNS = {
+    "projection": lambda cosine: 1 + cosine,
+    "cardioid": lambda cosine: (1 + cosine) / 2,
+    "hypercardioid": lambda cosine: (1 + 3 * cosine) / 4,
+    "max-re": lambda cosine: (1 + math.sqrt(3) * cosine) / (1 + math.sqrt(3)),
+    "dipole": lambda cosine: cosine,
+}
+"""Gain for a plane wave at an angle from the axis, by its cosine."""
+
+
+def ratio(foa, pattern, **config):
+    """Level of the beam over that of W."""
+    return Features(FeatureConfig(name="beam-ratio", beam=pattern, **config))(foa)[..., 1, :, :]
+
+
+@pytest.mark.parametrize("pattern", PATTERNS)
+def test_beam_ratio_of_a_plane_wave_is_the_pattern_at_its_angle(pattern, generator):
+    angle = torch.tensor([0.0, 25.0, 50.0, 75.0, 100.0, 140.0], dtype=torch.float64).deg2rad()[:, None]
+    cone = torch.tensor([0.0, 1.1, 3.0], dtype=torch.float64)  # about the front axis
+    left, up = angle.sin() * cone.cos(), angle.sin() * cone.sin()
+    # A coloured signal: the ratio does not depend on its spectrum.
+    signal = torch.randn(1600, generator=generator).cumsum(0).expand(6, 3, -1)
+    found = ratio(encode(signal, torch.atan2(left, angle.cos().expand(6, 3)), up.asin()), pattern)
+    error = (found - PATTERNS[pattern](angle.cos()).square().log10()[..., None, None]).abs()
+    # Few cells of one bin lie near the floor, where the spectrum passes through zero.
+    assert error.flatten(2).quantile(0.99, -1).max() < 2e-3
+    assert error.max() < 0.5
+
+
+@pytest.mark.parametrize("pattern", ["projection", "cardioid"])
+def test_beam_ratio_behind_a_cardioid_is_its_floor_and_of_silence_zero(pattern, generator):
+    behind = ratio(encode(torch.randn(4800, generator=generator), math.pi, 0.0), pattern)
+    assert behind.median().item() == pytest.approx(-6, abs=0.3)
+    assert behind.quantile(0.95) < -4.5
+    assert bool((ratio(torch.zeros(4, 4800), pattern) == 0).all())
+
+
+@pytest.mark.parametrize("pattern", PATTERNS)
+def test_beam_ratio_of_a_diffuse_field_is_the_mean_power_of_the_pattern(pattern, generator):
+    vectors = torch.nn.functional.normalize(torch.randn(600, 3, generator=generator), dim=-1)
+    azimuth, elevation = torch.atan2(vectors[:, 1], vectors[:, 0]), torch.asin(vectors[:, 2])
+    foa = encode(torch.randn(600, 6000, generator=generator), azimuth, elevation).sum(0)
+    cosine = torch.linspace(-1, 1, 20001, dtype=torch.float64)
+    expected = math.log10(PATTERNS[pattern](cosine).square().mean())
+    assert ratio(foa, pattern, mels=16).mean().item() == pytest.approx(expected, abs=0.05)
+
+
+@pytest.mark.parametrize("pattern", beams())
+def test_beam_ratio_does_not_depend_on_gain(pattern, generator):
+    foa = torch.randn(4, 4800, generator=generator)
+    torch.testing.assert_close(ratio(1e-3 * foa, pattern), ratio(foa, pattern), atol=1e-4, rtol=0)
+    whole = Features(FeatureConfig(name="beam-ratio", beam=pattern, remove_level=True))
+    torch.testing.assert_close(whole(1e-3 * foa), whole(foa), atol=1e-3, rtol=0)
+
+
+@pytest.mark.parametrize("pattern", beams())
+def test_beam_ratio_rotates_with_the_field(pattern, generator):
+    foa = torch.randn(2, 4, 4800, generator=generator)
+    found = Features(FeatureConfig(name="beam-ratio", beam=pattern))(rotate(foa, rotation_to_front(1.2, 0.4)))
+    beam_signal = beamform(foa, 1.2, 0.4, pattern).unsqueeze(-2)
+    mono = Features(FeatureConfig(name="mono-logmel"))
+    torch.testing.assert_close(found[:, :1], mono(beam_signal), atol=1e-3, rtol=0)
+    beam_energy, omni = (mel_energy(signal) for signal in (beam_signal[:, 0], foa[:, 0]))
+    clear = torch.minimum(beam_energy, omni) > 1e-3 * omni.mean(1, keepdim=True)  # far above the floor
+    assert clear.double().mean() > 0.97
+    torch.testing.assert_close(found[:, 1][clear], (beam_energy / omni).log10().float()[clear], atol=2e-3, rtol=0)
+    rolled = rotate(foa, rotation(0.0, 0.0, 0.8))
+    torch.testing.assert_close(ratio(rolled, pattern), ratio(foa, pattern), atol=1e-3, rtol=0)
+
+
+def mel_energy(signal):
+    """Energy `(..., time, mels)` in the mel bands of the default features, by torchaudio."""
+    bank = torchaudio.transforms.MelSpectrogram(
+        24000, 512, hop_length=240, n_mels=128, norm="slaney", mel_scale="slaney"
+    ).double()
+    return bank(signal.double())[..., : signal.shape[-1] // 240].mT
 
 
 @pytest.mark.parametrize("name", ["beam-logmel", "foa-iv"])

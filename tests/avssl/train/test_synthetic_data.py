@@ -1,12 +1,14 @@
 import os
 import threading
 import time
+from dataclasses import replace
 
 import pytest
 
 from avssl.config import DataConfig
 from avssl.data.loader import read_clip
 from avssl.io.folder_lock import folder_lock
+from avssl.synth.stage.stage_dataset import Stage
 from avssl.train import data_source
 
 SMALL = {"clips": 2, "clip_seconds": 0.5, "seconds": 0.5, "frames": 1, "frame_rate": 2.0}
@@ -57,3 +59,15 @@ def test_a_world_that_is_none_is_named_with_what_may_have_been_meant(tmp_path, m
     ):
         data_source.clips(DataConfig(synthetic_dataset="stag"), 24000, progress=False)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.heavy
+def test_a_validation_seed_renders_other_scenes_that_are_all_held_out(tmp_path, monkeypatch):
+    monkeypatch.setenv("AVSSL_CACHE", str(tmp_path))
+    config = DataConfig(**SMALL | {"clips": 8}, synthetic_dataset="stage", validation_seed=7)
+    run = (tmp_path / "manifest.parquet", None)
+    path, manifest = data_source.evaluation_clips(config, 16000, *run, progress=False)
+    assert path.parent.name == f"stage-{Stage.version}-2x0.5s-seed7-test-2fps-16000Hz"  # a quarter of 8
+    assert [row.split for row in manifest] == ["test", "test"]
+    assert {row.source for row in manifest} == {"stage-7-00000", "stage-7-00001"}
+    assert data_source.evaluation_clips(replace(config, validation_seed=None), 16000, *run) == run

@@ -121,6 +121,7 @@ def test_ablating_direction_of_log_mels_raises() -> None:
         ("foa-iv", ("iv", "level", "dipoles", "space")),
         ("foa-logmel", ("dipoles",)),
         ("stereo-phase", ("iv", "level")),
+        ("beam-ratio", ("iv", "level")),
     ],
 )
 def test_all_ablations_are_partial_and_differ(name: str, found: tuple[str, ...]) -> None:
