@@ -175,6 +175,9 @@ class OptimConfig:
     """Schedule `steps`: factor of the learning rate at each milestone."""
     warmup: int = 0
     """Length of the linear warm-up, steps."""
+    warmups: dict[str, int] = field(default_factory=dict)
+    """Lengths of the linear warm-up by prefix of the parameter name, steps, such as a longer one for transformers; for
+    all others, `warmup`."""
     clip_norm: float = 0.0
     """Maximum gradient norm; 0: no clipping."""
 
@@ -188,8 +191,9 @@ class OptimConfig:
         check_choices(self, "optim")
         for share in self.milestones:
             check_range("optim", "milestones", share, 0.0, 1.0)
-        for share in self.lr_multipliers.values():
-            _not_negative("optim", "lr_multipliers", share)
+        for name in ("lr_multipliers", "warmups"):
+            for value in getattr(self, name).values():
+                _not_negative("optim", name, value)
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ from avssl.train.collapse import collapse
 from avssl.train.data_timer import Batch, BatchSource, TimedBatches
 from avssl.train.distributed import on_first_rank
 from avssl.train.metric_logger import MetricLogger
-from avssl.train.optim import learning_rate, optimizer
+from avssl.train.optim import optimizer, set_learning_rates
 from avssl.train.saved_values import read_fields
 from avssl.train.signals import StopRequest
 from avssl.train.step_progress import StepProgress
@@ -269,8 +269,7 @@ class Trainer:
 
     def step(self, batch: Batch) -> dict[str, Tensor]:
         """Forward, backward, update."""
-        for group in self.optimizer.param_groups:
-            group["lr"] = group.get("multiplier", 1.0) * learning_rate(self.optim, self.run.step, self.config.steps)
+        set_learning_rates(self.optimizer, self.optim, self.run.step, self.config.steps)
         rank, world = self.fabric.global_rank, self.fabric.world_size
         torch.manual_seed((((self.config.seed << 32) + self.run.step) * world + rank) % 2**64)
         out: dict[str, Tensor] = self.module(batch)

@@ -55,6 +55,9 @@ class DenseAvcOptions(CropOptions):
     """Directions of the audio: the sound field is rotated to each and embedded; 0: one embedding for all cells."""
     position: int = 0
     """Order of the spherical harmonics that give cells their position on the sphere; 0: cells have none."""
+    activity: bool = False
+    """Cells have their change over time too: mean absolute deviation of their features from the mean of the frames, by
+    which what pulses with its sound differs from a silent twin. Needs several frames (`data.frames`)."""
     sharpness: float = 20.0
     """Sharpness of the soft maximum over the cells of a panorama or the crops of a clip; near 0: mean."""
     crop_weight: float = 0.5
@@ -148,6 +151,8 @@ class DenseAvc(Task):
         if options.position:
             harmonics = channel_count(options.position) - 1
             self.position_head = nn.Linear(harmonics, options.embedding, bias=False)
+        if options.activity:
+            self.activity_head = nn.Linear(maps, options.embedding, bias=False)
         self.cell_scale, self.crop_scale = LogitScale(options.temperature), LogitScale(options.temperature)
 
     def views(self, clip: Clip, rng: np.random.Generator) -> dict[str, Tensor]:
@@ -159,7 +164,8 @@ class DenseAvc(Task):
             those of `crop_views`.
 
         Raises:
-            InputError: audio neither ambiX of order 1 nor, without `directions`, of one channel.
+            InputError: audio neither ambiX of order 1 nor, without `directions`, of one channel, or with `activity` a
+                single frame.
         """
         options = self.options
         views, columns = self.evaluation_views(clip, rng), 2 * options.height
@@ -186,6 +192,8 @@ class DenseAvc(Task):
         if len(clip.audio) != 4 and (len(clip.audio) != 1 or self.options.directions):
             mono = "" if self.options.directions else ", or 1"
             raise InputError(f"expected ambiX audio of order 1, 4 channels{mono}, got {len(clip.audio)} ({clip.key})")
+        if self.options.activity and len(clip.frames) < 2:
+            raise InputError(f"expected data.frames of 2 or more with activity, got {len(clip.frames)}")
         frames = resized(clip.frames, self.options.height, 2 * self.options.height)
         return {"frames": frames, "audio": clip.audio, "rotation": torch.eye(3)}
 
@@ -214,7 +222,7 @@ class DenseAvc(Task):
         content = audio if audio.ndim == 2 else audio.mean(1)
         return {"video": self.embed_crops(batch["crops"]).flatten(0, 1), "audio": content}
 
-    def project(self, video: Tensor, audio: Tensor) -> tuple[Tensor, Tensor]:
+    def project(self, video: Tensor, audio: Tensor, rotation: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Projections `(..., D)` of tower outputs `(..., width)` of crops and of the audio rotated to them."""
         content: Tensor = self.audio_head(audio)
         return self.video_head(video), content + self.direction_head(audio) if self.options.directions else content
@@ -243,6 +251,8 @@ class DenseAvc(Task):
         """Embeddings `(B, T, h, w, D)` of the cells of panoramas uint8 `(B, T, 3, height, 2 height)`."""
         maps = panorama_maps(self.encoders.video, frames, self.options.padding)
         cells: Tensor = self.cell_head(maps.movedim(1, -1))
+        if self.options.activity:
+            cells = cells + self.activity_head(mean_deviation(maps).movedim(1, -1))[:, None]
         if not self.options.position:
             return cells
         harmonics = spherical_harmonics(direction(*self.grid), self.options.position)[..., 1:]
@@ -307,6 +317,11 @@ def resized(frames: Tensor, height: int, width: int) -> Tensor:
         cv2.resize(plane, (width, height), interpolation=cv2.INTER_AREA) for plane in frames.flatten(0, 1).numpy()
     ]
     return torch.from_numpy(np.stack(planes)).view(*frames.shape[:2], height, width)
+
+
+def mean_deviation(maps: Tensor) -> Tensor:
+    """Mean absolute deviation over time `(B, C, h, w)` of feature maps `(B, C, T, h, w)`; 0 where nothing changes."""
+    return (maps - maps.mean(2, keepdim=True)).abs().mean(2)
 
 
 def heat_maps(audio: Tensor, cells: Tensor) -> Tensor:

@@ -99,6 +99,22 @@ def test_transformer_and_curriculum_are_each_one_change_of_the_small_row() -> No
     assert run_of("avsa/small-curriculum").train.steps + run_of("avc/small-curriculum").train.steps == 600
 
 
+def test_switches_are_each_one_change_of_the_row_that_they_are_compared_with() -> None:
+    slow = {f"optim.{kind}.{part}_transformer": value for kind, value in (("lr_multipliers", 0.1), ("warmups", 150))
+            for part in ("v2a", "a2v")}  # fmt: skip
+    sigmoid = {"options.loss": "sigmoid", "options.temperature": 0.1, "options.loss_options.bias": -3.5}
+    sigmoid |= {"optim.lr_multipliers.sigmoid_loss": 10}
+    for name, row, expected in (
+        ("transformer-slow", "avsa/small-transformer", slow),
+        ("transformer-pre-norm", "avsa/small-transformer-slow", {"options.transformer_norm": "pre"}),
+        ("transformer-directions", "avsa/small-transformer-pre-norm", {"options.relative_directions": 3}),
+        ("yaw-negatives", "avsa/small", {"options.yaw_negatives": 2, "options.min_yaw": 30}),
+        ("sigmoid", "avsa/small", sigmoid),
+    ):
+        assert changes(f"avsa/small-{name}", row) == expected
+    assert changes("avc/small-sigmoid", "avc/small") == sigmoid
+
+
 @pytest.mark.parametrize("task", ["avc", "avsa"])
 def test_beam_with_its_ratio_differs_from_the_published_beam_in_the_feature_alone(task: str) -> None:
     assert changes(f"{task}/small-beam-ratio", f"{task}/small-beam") == {"features.name": "beam-ratio"}

@@ -26,8 +26,14 @@ from avssl_downstream.correspondence.pair_probe import evaluation_audio
 class ProjectingTask(Protocol):
     """Task that projects the outputs of both towers to a common space."""
 
-    def project(self, video: Tensor, audio: Tensor) -> tuple[Tensor, Tensor]:
-        """Projections `(N, K, D)` that pretraining compared by cosine, of tower outputs `(N, K, V)`, `(N, K, A)`."""
+    def project(self, video: Tensor, audio: Tensor, rotation: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Projections `(N, K, D)` that pretraining compared by cosine.
+
+        Args:
+            video: tower outputs `(N, K, V)`.
+            audio: tower outputs `(N, K, A)`.
+            rotation: `(N, K, 3, 3)` rotations of the sound field to the crops; None: unknown.
+        """
         ...
 
 
@@ -76,6 +82,6 @@ def _scores(
     """Mean cosines `(N,)` of matching and of mismatched pairs."""
     found = []
     for audio in (pairs.aligned, evaluation_audio(pairs, pairing, seed)):
-        projected = task.project(pairs.video.float(), audio.float())
+        projected = task.project(pairs.video.float(), audio.float(), pairs.rotation)
         found.append(functional.cosine_similarity(*projected, dim=-1).mean(1).double().numpy())
     return found[0], found[1]
