@@ -23,7 +23,7 @@ _enabled = False
 
 @contextmanager
 def two_threads(enabled: bool) -> Iterator[None]:
-    """Context in which `both` uses two threads; for training loops on a CPU, whose gradients go to the weights alone."""
+    """Context in which `both` uses two threads; for training loops on a CPU, whose gradients go to weights alone."""
     global _enabled
     before, _enabled = _enabled, enabled
     try:

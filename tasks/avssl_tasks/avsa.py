@@ -175,8 +175,7 @@ class Avsa(Avc):
         return scalars if further is None else {**scalars, "yaw_acc": further_accuracy(from_video, audio, further)}
 
     def _encode(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor, Tensor | None]:
-        """Tower outputs of both modalities `(B, K, width)`, and projected embeddings of audio `(B, K, Y, D)` after
-        further yaws, if any.
+        """Tower outputs of video and audio `(B, K, width)`, and audio embeddings `(B, K, Y, D)` after further yaws.
 
         All audio passes through the tower together, so that batch normalisation does not tell yaws apart.
         """
