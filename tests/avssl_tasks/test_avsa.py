@@ -174,7 +174,7 @@ def test_yaw_negatives_train_the_audio_tower_and_the_query() -> None:
     """Without other candidates the loss is that of the yaws alone, and its gradient reaches both towers."""
     task = make(yaw_negatives=2, negatives="hard")
     batch = default_collate([task.views(clip, np.random.default_rng(0)) for clip in make_clips(3)])
-    video, (audio, further) = task.encode_frames(batch["frames"]), task._encode_yaws(batch)
+    video, _, further = task._encode(batch)
     assert further is not None
     query = task.video_head(video)
     score = torch.nn.functional.cosine_similarity(query[:, :, None], further, dim=-1).sum()
