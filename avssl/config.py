@@ -236,6 +236,9 @@ class RunConfig:
     train: TrainConfig = field(default_factory=TrainConfig)
     probe: dict[str, Any] = plugin_options(HEADS, name="correspondence", optional=True)
     """Fills the `Options` of the correspondence head that ends the run; `{enabled: false}` leaves it out."""
+    first_stage: dict[str, Any] = field(default_factory=dict)
+    """Curriculum: keys in which a stage before this run differs, such as its `task`; this run starts from the encoders
+    of that stage, which is in the folder `first_stage` of the run. Empty: none."""
     title: str = ""
     """Title of the run's row in `avssl report`; empty: made from task and features."""
     published: dict[str, float] = field(default_factory=dict)

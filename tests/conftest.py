@@ -133,3 +133,63 @@ def matroska():
 
     write.element, write.number = element, number
     return write
+
+
+AZIMUTHS = {
+    "near_1": 20,
+    "near_2": -10,
+    "left_1": 100,
+    "left_2": 70,
+    "back_1": 175,
+    "right_3": -40,
+    "up_1": 5,
+    "odd_7": -130,
+}
+"""Clip of `filmed_noise` -> degrees of azimuth of its source, on the horizon; clips NAME_START are of one video."""
+
+
+@pytest.fixture
+def filmed_noise(shared_folder: Callable[..., Path]) -> Path:
+    """A manifest of clips of 0.75 s: a white disc on grey, and noise from its direction; not to be changed."""
+    return shared_folder("filmed-noise", _film_noise)
+
+
+def _film_noise(folder: Path) -> None:
+    import numpy as np
+    import torch
+
+    from avssl.datasets.manifest import Row, write_manifest
+    from avssl.media import write_audio, write_video
+    from avssl.spatial.ambisonics import encode
+
+    generator, rows = torch.Generator().manual_seed(0), []
+    for key, degrees in AZIMUTHS.items():
+        distance = (180 - np.arange(128) * 360 / 128 - degrees + 180) % 360 - 180
+        frame = np.full((64, 128, 3), 30, np.uint8)
+        frame[28:36, np.abs(distance) < 12] = 250
+        write_video(folder / f"{key}.mp4", [frame] * 12, 16.0)
+        azimuth = torch.tensor(degrees).deg2rad()
+        field = encode(0.1 * torch.randn(18000, generator=generator), azimuth=azimuth, elevation=torch.tensor(0.0))
+        write_audio(folder / f"{key}.wav", field, 24000, subtype="FLOAT")
+        own = f"films/{key}.webm"
+        rows.append(
+            Row(
+                key,
+                "",
+                f"{key}.mp4",
+                f"{key}.wav",
+                0.0,
+                0.75,
+                16.0,
+                128,
+                64,
+                24000,
+                "ambix",
+                "",
+                degrees,
+                0.0,
+                0.0,
+                own,
+            )
+        )
+    write_manifest(folder, rows)

@@ -38,19 +38,38 @@ def make_table(table: PaperTable, *, dry_run: bool = False) -> str:
         SystemExit: with code 0, after saving, on SIGTERM, SIGHUP or Ctrl-C while a network trains.
         KeyboardInterrupt: on these at another time.
     """
+    table.check()
+    plan = make_runs(table.name, table.runs(), dry_run=dry_run)
+    return plan if dry_run else _write(table)
+
+
+def make_runs(name: str, runs: Iterable[PlannedRun], *, dry_run: bool = False) -> str:
+    """Make those of some runs that are not complete, each once.
+
+    Args:
+        name: of the table, for messages.
+        runs: each after those that it needs.
+        dry_run: make none.
+
+    Returns:
+        The plan.
+
+    Raises:
+        InputError: unusable data or settings, a folder of another run, or more than one process.
+        SystemExit: with code 0, after saving, on SIGTERM, SIGHUP or Ctrl-C while a network trains.
+        KeyboardInterrupt: on these at another time.
+    """
     if world_size() > 1:
         raise InputError(f"reproduce: expected one process, got {world_size()}; start it without torchrun")
-    table.check()
-    runs = distinct(table.runs())
-    for run in runs:
+    different = distinct(runs)
+    for run in different:
         run.check()
-    plan = plan_text(table.name, runs)
-    if dry_run:
-        return plan
-    for line in plan.splitlines():
-        logger.info("%s", line)
-    _make(runs)
-    return _write(table)
+    plan = plan_text(name, different)
+    if not dry_run:
+        for line in plan.splitlines():
+            logger.info("%s", line)
+        _make(different)
+    return plan
 
 
 def distinct(runs: Iterable[PlannedRun]) -> list[PlannedRun]:

@@ -18,7 +18,7 @@ def check_synthetic_dataset(dataset: SyntheticDataset, folder: Path) -> Path:
 
     Constraints on its options are met, rendering twice writes the same files, and rendering again into a finished
     folder changes nothing. A data set of scenes also gives the same scene, audio and frames for an index each time, in
-    the shapes and types that `SceneDataset` states.
+    the shapes and types that `SceneDataset` states; files that its options name are read first.
 
     Args:
         dataset: dataset with options that render in seconds.

@@ -1,10 +1,11 @@
 """Audio-visual spatial alignment (AVSA): match crops with the audio rotated to them (Morgado 2020, stage 2)."""
 
-# B clips, K crops of a clip, Y yaws, D embedding
+# B clips, K crops of a clip, Y yaws or other objects, D embedding
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, cast
 
@@ -17,7 +18,10 @@ from torch.nn import functional
 from avssl.config_fields import choice
 from avssl.data.clip import Clip
 from avssl.data.crops import Crops
+from avssl.data.object_negatives import draw_object_negatives
 from avssl.errors import InputError
+from avssl.evaluation.localization_scores import CHANCE
+from avssl.evaluation.scene_truth import SceneObjects
 from avssl.losses import NEGATIVES, alignment_accuracy, alignment_loss, further_accuracy, process_count
 from avssl.metric_learning import PREFIX, alignment_negatives
 from avssl.models.cross_modal_transformer import NORMS, CrossModalTransformer
@@ -27,6 +31,8 @@ from avssl_tasks.avc import Avc, AvcOptions, guided_share, mean_scalars
 
 OMNIDIRECTIONAL = ("mono-logmel",)
 """Features that no rotation of the sound field changes."""
+FURTHER = {"yaw_rotation": "yaw_acc", "object_rotation": "object_acc"}
+"""Rotations of further hard negatives in a batch -> accuracy of the right one among them."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +49,9 @@ class AvsaOptions(AvcOptions):
     """Number of further hard negatives of each crop: its own audio after as many random yaws of the sound field."""
     min_yaw: float = 30.0
     """Degrees; least yaw of those negatives, either way."""
+    object_negatives: int = 0
+    """Number of further hard negatives of each crop: its own audio, rotated so that as many other objects of the clip
+    are where the crop shows its own; needs `crop_guide=objects`."""
     transformer: int = 0
     """Layers of the cross-modal transformers that predict one modality from the other; 2 in AVSA, 0: none."""
     transformer_norm: str = choice("post", NORMS)
@@ -64,8 +73,17 @@ class AvsaOptions(AvcOptions):
         if self.yaw_negatives < 0 or not 0 < self.min_yaw < 180:
             found = f"{self.yaw_negatives} and {self.min_yaw:g}"
             raise InputError(f"expected yaw_negatives >= 0 and 0 < min_yaw < 180 degrees, got {found}")
-        if self.yaw_negatives and self.loss.startswith(PREFIX):
-            raise InputError(f"expected loss info-nce or sigmoid with yaw_negatives, got {self.loss!r}")
+        if self.object_negatives < 0:
+            raise InputError(f"expected object_negatives >= 0, got {self.object_negatives}")
+        if self.object_negatives and self.crop_guide != "objects":
+            raise InputError(f"expected crop_guide=objects with object_negatives, got {self.crop_guide!r}")
+        for name in self.further_negatives():
+            if self.loss.startswith(PREFIX):
+                raise InputError(f"expected loss info-nce or sigmoid with {name}, got {self.loss!r}")
+
+    def further_negatives(self) -> list[str]:
+        """Names of the options that add further hard negatives."""
+        return [name for name in ("yaw_negatives", "object_negatives") if getattr(self, name)]
 
     def _check_transformer(self) -> None:
         if self.transformer < 0 or not 0 <= self.dropout < 1:
@@ -84,14 +102,15 @@ class Avsa(Avc):
     one that a transformer predicts in the other modality from all crops of the clip.
 
     With `yaw_negatives`, the candidates of a crop also hold its own audio after further yaws: the misalignments of
-    AVSA-Bin, dense over the circle, for the price of the audio tower alone.
+    AVSA-Bin, dense over the circle, for the price of the audio tower alone. With `object_negatives`, they also hold it
+    with other objects in the place of the crop's own, or a random direction where a clip has too few.
 
     Args:
         encoders: video and audio towers.
         options: crops, augmentation, negatives, transformers, loss.
 
     Raises:
-        InputError: `yaw_negatives` with features that no rotation of the sound field changes.
+        InputError: `yaw_negatives` or `object_negatives` with features that no rotation of the sound field changes.
     """
 
     Options = AvsaOptions
@@ -100,9 +119,9 @@ class Avsa(Avc):
 
     def __init__(self, encoders: Encoders, options: AvsaOptions) -> None:
         super().__init__(encoders, options)
-        if options.yaw_negatives and encoders.features.name in OMNIDIRECTIONAL:
-            names = f"{encoders.features.name}, got {options.yaw_negatives}"
-            raise InputError(f"expected yaw_negatives=0 with features {names}")
+        for name in options.further_negatives() if encoders.features.name in OMNIDIRECTIONAL else ():
+            found = f"{encoders.features.name}, got {getattr(options, name)}"
+            raise InputError(f"expected {name}=0 with features {found}")
         if options.transformer:
             self.v2a_transformer = self._transformer(encoders.video_width)
             self.a2v_transformer = self._transformer(encoders.audio_width)
@@ -125,7 +144,9 @@ class Avsa(Avc):
     def crop_tensors(self, clip: Clip, crops: Crops, rng: np.random.Generator) -> dict[str, Tensor]:
         """Views of `Avc`; with `yaw_negatives` also `yaw_rotation`, `(K, Y, 3, 3)`: to each crop after each yaw.
 
-        The circle without `min_yaw` to either side of the right one is cut in Y arcs, with a random yaw in each.
+        The circle without `min_yaw` to either side of the right one is cut in Y arcs, with a random yaw in each. With
+        `object_negatives` also `object_rotation`, `(K, Y, 3, 3)`, and `of_object`, bool `(K, Y)`; see
+        `avssl.data.object_negatives`.
         """
         views = super().crop_tensors(clip, crops, rng)
         if count := self.options.yaw_negatives:
@@ -133,6 +154,9 @@ class Avsa(Avc):
             places = (np.arange(count) + rng.random((self.options.crops, count))) / count
             yaws = torch.from_numpy(least + places * (2 * math.pi - 2 * least)).float()
             views["yaw_rotation"] = views["rotation"][:, None] @ rotation(yaws)
+        if count := self.options.object_negatives:
+            negatives = draw_object_negatives(crops, clip.objects, count, rng)
+            views |= {"object_rotation": negatives.rotations, "of_object": negatives.of_objects}
         return views
 
     def project(self, video: Tensor, audio: Tensor, rotation: Tensor | None = None) -> tuple[Tensor, Tensor]:
@@ -158,9 +182,10 @@ class Avsa(Avc):
     def forward(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """`loss`; `avsa_acc` among the crops of the own clip (chance 1/K), `avc_acc` among the clips (chance 1/B).
 
-        With `yaw_negatives` also `yaw_acc`, among the own audio and its further yaws (chance 1/(1 + Y)). With a miner
-        also `mined`: the fraction of negative pairs selected; with `sigmoid` its `temperature` and `bias`; with guided
-        crops `guided_crops`: their share, the others are random.
+        With `yaw_negatives` also `yaw_acc`, among the own audio and its further yaws (chance 1/(1 + Y)); with
+        `object_negatives` also `object_acc`, and `object_negatives`: their share, the others are random directions.
+        With a miner also `mined`: the fraction of negative pairs selected; with `sigmoid` its `temperature` and `bias`;
+        with guided crops `guided_crops`: their share, the others are random.
 
         Accuracies are of video-to-audio retrieval.
         """
@@ -169,23 +194,33 @@ class Avsa(Avc):
         from_video, from_audio = video, audio
         if self.options.transformer:
             from_video, from_audio = self._predict(video_features, audio_features, batch["rotation"])
-        loss = mean_scalars([self._alignment(from_video, audio, further), self._alignment(from_audio, video)])
+        negatives = torch.cat(list(further.values()), 2) if further else None
+        loss = mean_scalars([self._alignment(from_video, audio, negatives), self._alignment(from_audio, video)])
         accuracy = alignment_accuracy(from_video, audio)
         scalars = {**loss, "avsa_acc": accuracy.hard, "avc_acc": accuracy.easy, **guided_share(batch)}
-        return scalars if further is None else {**scalars, "yaw_acc": further_accuracy(from_video, audio, further)}
+        scalars |= {FURTHER[name]: further_accuracy(from_video, audio, each) for name, each in further.items()}
+        return scalars | ({"object_negatives": batch["of_object"].float().mean()} if "of_object" in batch else {})
 
-    def _encode(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor, Tensor | None]:
-        """Tower outputs of video and audio `(B, K, width)`, and audio embeddings `(B, K, Y, D)` after further yaws.
+    def reference_scores(self, batch: dict[str, Tensor], scenes: Sequence[SceneObjects] | None) -> dict[str, float]:
+        """References of `Avc`, and chance of the accuracies among further negatives."""
+        further = {accuracy: batch[name] for name, accuracy in FURTHER.items() if name in batch}
+        chance = {f"{accuracy}{CHANCE}": 1 / (1 + each.shape[2]) for accuracy, each in further.items()}
+        return super().reference_scores(batch, scenes) | chance
 
-        All audio passes through the tower together, so that batch normalisation does not tell yaws apart.
+    def _encode(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
+        """Tower outputs `(B, K, width)` of video and audio, and audio embeddings `(B, K, Y, D)` by names of `FURTHER`.
+
+        All audio passes through the tower together, so that batch normalisation does not tell rotations apart.
         """
         frames, audio, rotation = batch["frames"], batch["audio"], batch["rotation"]
-        if not self.options.yaw_negatives:
-            return *self.encode_both(frames, audio, rotation), None
-        rotations = torch.cat([rotation[:, :, None], batch["yaw_rotation"]], 2)
+        further = {name: batch[name] for name in FURTHER if name in batch}
+        if not further:
+            return *self.encode_both(frames, audio, rotation), {}
+        rotations = torch.cat([rotation[:, :, None], *further.values()], 2)
         video, encoded = self.encode_both(frames, audio, rotations.flatten(1, 2))
         encoded = rearrange(encoded, "b (k y) d -> b k y d", k=rotations.shape[1])
-        return video, encoded[:, :, 0], self.audio_head(encoded[:, :, 1:])
+        parts = torch.split(self.audio_head(encoded[:, :, 1:]), [each.shape[2] for each in further.values()], 2)
+        return video, encoded[:, :, 0], dict(zip(further, parts, strict=True))
 
     def _alignment(self, predicted: Tensor, target: Tensor, further: Tensor | None = None) -> dict[str, Tensor]:
         """Loss of one retrieval direction, `(B, K, D)` in both modalities, `(B, K, Y, D)` further negatives."""

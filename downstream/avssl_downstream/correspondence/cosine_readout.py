@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -15,26 +14,12 @@ from torch.nn import functional
 
 from avssl.embedding.trained_task import load_own_weights, task_of_run
 from avssl.errors import InputError
+from avssl.evaluation.projecting_task import ProjectingTask
 from avssl.evaluation.threshold import best_threshold
 from avssl.models.encoders import Encoders
 from avssl.runs.reader import read_config
 from avssl_downstream.correspondence.pair_embeddings import PairEmbeddings
 from avssl_downstream.correspondence.pair_probe import evaluation_audio
-
-
-@runtime_checkable
-class ProjectingTask(Protocol):
-    """Task that projects the outputs of both towers to a common space."""
-
-    def project(self, video: Tensor, audio: Tensor, rotation: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Projections `(N, K, D)` that pretraining compared by cosine.
-
-        Args:
-            video: tower outputs `(N, K, V)`.
-            audio: tower outputs `(N, K, A)`.
-            rotation: `(N, K, 3, 3)` rotations of the sound field to the crops; None: unknown.
-        """
-        ...
 
 
 def load_projections(folder: Path, encoders: Encoders) -> ProjectingTask:

@@ -15,7 +15,7 @@ from click.testing import CliRunner
 
 from avssl.cli import main
 from avssl.datasets.manifest import read_manifest
-from avssl.media import write_audio, write_video
+from avssl.media import write_audio, write_spatial_mp4, write_video
 from avssl.spatial.ambisonics import encode
 from avssl.synth.acoustics.foa_render import render_audio
 from avssl.synth.annotations.sphere import truth
@@ -312,3 +312,19 @@ def test_files_that_cannot_be_read_are_counted_and_the_others_are_used(media, tm
     assert "2 input files could not be read and were left out" in result.output
     assert [name in result.output for name in ("torn.png", "text.jpg")] == [True, True]
     assert (tmp_path / "out/manifest.parquet").is_file()
+
+
+def test_clips_of_a_folder_that_cannot_be_read_are_left_out(media, tmp_path):
+    for name in ("cat/a.mp4", "dog/b.mp4"):
+        (tmp_path / name).parent.mkdir()
+        frames = np.full((8, 32, 48, 3), 60 + len(name), np.uint8)
+        write_video(tmp_path / "silent.mp4", frames, 8.0)
+        noise = torch.randn(1, RATE, generator=torch.Generator().manual_seed(ord(name[0]))) / 10
+        write_spatial_mp4(tmp_path / name, tmp_path / "silent.mp4", [noise], RATE, panoramic=False)
+    (tmp_path / "silent.mp4").unlink()
+    (tmp_path / "cat/torn.mp4").write_bytes((tmp_path / "cat/a.mp4").read_bytes()[:300])
+    world = Synth360(Synth360Options(sources=str(tmp_path), test_share=0.5))
+    world.read_inputs(tmp_path / "out")
+    assert len(world.failures) == 1
+    assert "torn.mp4" in world.failures[0]
+    assert {thing.kind for index in range(6) for thing in world.describe(index).things} == {"cat", "dog"}
