@@ -83,6 +83,7 @@ class ModelConfig:
 
 
 FRAME_POSITIONS = ("random", "middle")
+DECODED = ("synthetic", "all", "none")
 
 
 @dataclass(frozen=True)
@@ -116,6 +117,10 @@ class DataConfig:
     """Batch size in clips, over all processes."""
     workers: int = 2
     """Loader processes per training process."""
+    decoded: str = choice("synthetic", DECODED)
+    """Decoded frames kept in the cache folder, memory-mapped: of synthetic datasets, of all, or of none."""
+    decoded_gb: float = 8.0
+    """Size of all decoded frames in the cache folder, at most, GB; videos beyond it are decoded at every read."""
 
     def __post_init__(self) -> None:
         """Validate field values."""
@@ -125,7 +130,7 @@ class DataConfig:
             raise InputError(
                 f"data: {self.frames} frames at {self.frame_rate} a second do not fit into {self.seconds} s"
             )
-        for name in ("synthetic_seed", "workers"):
+        for name in ("synthetic_seed", "workers", "decoded_gb"):
             _not_negative("data", name, getattr(self, name))
         self._check_validation_seed()
         check_choices(self, "data")
@@ -170,6 +175,9 @@ class OptimConfig:
     """Schedule `steps`: factor of the learning rate at each milestone."""
     warmup: int = 0
     """Length of the linear warm-up, steps."""
+    warmups: dict[str, int] = field(default_factory=dict)
+    """Lengths of the linear warm-up by prefix of the parameter name, steps, such as a longer one for transformers; for
+    all others, `warmup`."""
     clip_norm: float = 0.0
     """Maximum gradient norm; 0: no clipping."""
 
@@ -183,8 +191,9 @@ class OptimConfig:
         check_choices(self, "optim")
         for share in self.milestones:
             check_range("optim", "milestones", share, 0.0, 1.0)
-        for share in self.lr_multipliers.values():
-            _not_negative("optim", "lr_multipliers", share)
+        for name in ("lr_multipliers", "warmups"):
+            for value in getattr(self, name).values():
+                _not_negative("optim", name, value)
 
 
 @dataclass(frozen=True)
@@ -227,6 +236,9 @@ class RunConfig:
     train: TrainConfig = field(default_factory=TrainConfig)
     probe: dict[str, Any] = plugin_options(HEADS, name="correspondence", optional=True)
     """Fills the `Options` of the correspondence head that ends the run; `{enabled: false}` leaves it out."""
+    first_stage: dict[str, Any] = field(default_factory=dict)
+    """Curriculum: keys in which a stage before this run differs, such as its `task`; this run starts from the encoders
+    of that stage, which is in the folder `first_stage` of the run. Empty: none."""
     title: str = ""
     """Title of the run's row in `avssl report`; empty: made from task and features."""
     published: dict[str, float] = field(default_factory=dict)

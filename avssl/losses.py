@@ -88,34 +88,73 @@ def similarity_info_nce(logits: Tensor) -> Tensor:
 
 
 def alignment_loss(
-    predicted: Tensor, target: Tensor, temperature: float = 0.07, negatives: str = "easy+hard"
+    predicted: Tensor,
+    target: Tensor,
+    temperature: float = 0.07,
+    negatives: str = "easy+hard",
+    further: Tensor | None = None,
 ) -> Tensor:
     """AVSA's loss in one direction (Morgado 2020): classify the matching crop among candidates.
 
     Candidates for crop j are the K crops of the same clip (hard) and crop j of the other B - 1 clips (easy), B + K - 1
-    in all.
+    in all, and the further negatives of that crop.
 
     Args:
         predicted: `(B, K, D)` embeddings, normalised here.
         target: `(B, K, D)` in the other modality.
         temperature: softmax temperature.
         negatives: `easy+hard`, `easy` (other clips only) or `hard` (same clip only).
+        further: `(B, K, Y, D)` in the other modality, Y further negatives of each crop; None: none.
+
+    Raises:
+        ValueError: shapes differ, or unknown `negatives`.
+    """
+    with torch.autocast(predicted.device.type, enabled=False):
+        positive, candidates = alignment_scores(predicted, target, negatives, further)
+        return ((candidates / temperature).logsumexp(-1) - positive / temperature).mean()
+
+
+def alignment_scores(
+    predicted: Tensor, target: Tensor, negatives: str = "easy+hard", further: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
+    """Cosine similarities of each predicted crop and its candidates, see `alignment_loss`, over all processes.
+
+    Returns:
+        float32 `(B, K)` of the positives, and `(B, K, N)` of all candidates, the positive once among them; -inf where
+        a place has no candidate.
 
     Raises:
         ValueError: shapes differ, or unknown `negatives`.
     """
     _require_pairs(predicted, target, 3)
+    if further is not None and (further.shape[:2], further.shape[3:]) != (target.shape[:2], target.shape[2:]):
+        raise InputError(f"expected further negatives (B, K, Y, D), got {tuple(further.shape)}")
     if negatives not in NEGATIVES:
         raise InputError(f"expected negatives {', '.join(NEGATIVES)}, got {negatives!r}")
+    predicted = _unit(predicted)
+    hard, easy = _scores(predicted, _unit(target))
+    positive = hard.diagonal(dim1=1, dim2=2)
+    kinds = {"hard": [hard], "easy": [positive[..., None], easy], "easy+hard": [hard, easy]}[negatives]
+    if further is not None:
+        kinds.append(torch.einsum("ikd,ikyd->iky", predicted, _unit(further)))
+    return positive, torch.cat(kinds, -1)
+
+
+@torch.no_grad()
+def further_accuracy(predicted: Tensor, target: Tensor, further: Tensor) -> Tensor:
+    """Fraction of crops whose match has at least the similarity of all further negatives; chance is 1/(1 + Y).
+
+    Args:
+        predicted: `(B, K, D)` embeddings, normalised here.
+        target: `(B, K, D)` in the other modality.
+        further: `(B, K, Y, D)` in the other modality.
+
+    Raises:
+        ValueError: shapes differ.
+    """
     with torch.autocast(predicted.device.type, enabled=False):
-        hard, easy = (scores / temperature for scores in _scores(_unit(predicted), _unit(target)))
-        positive = hard.diagonal(dim1=1, dim2=2)
-        candidates = {
-            "hard": hard,
-            "easy": torch.cat([positive[..., None], easy], -1),
-            "easy+hard": torch.cat([hard, easy], -1),
-        }
-        return (candidates[negatives].logsumexp(-1) - positive).mean()
+        positive, candidates = alignment_scores(predicted, target, "hard", further)
+    return (positive >= candidates[..., target.shape[1] :].amax(-1)).float().mean()
 
 
 @torch.no_grad()

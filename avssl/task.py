@@ -22,7 +22,10 @@ class Task(nn.Module, ABC):
     `views` runs in a loader process and uses only the clip and `rng`; `forward` runs on the device. Tasks do not handle
     devices, processes, precision or files. Optional methods: `embeddings(batch) -> {name: (rows, width)}` is monitored
     for collapse; `reject_audio_reason((channels, samples)) -> str` filters clips by audio before training, see
-    `avssl.data.clip_filter`.
+    `avssl.data.clip_filter`; `reference_scores(batch, scenes) -> {name: number}` states chance and ideal observers of
+    the scalars of `forward`, see `avssl.evaluation.reference_scores`; `project(video, audio, rotation)` projects tower
+    outputs `(..., width)`, of crops and of the audio by these rotations, to a common space whose cosines are read out
+    without a trained probe.
 
     Args:
         encoders: audio and video encoder to train.

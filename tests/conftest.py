@@ -88,11 +88,23 @@ def matroska():
     """Write a Matroska file of JPEG frames by hand, so that its header can say anything.
 
     Path, frames, time stamps in milliseconds; `video`: further elements of Video; `track`: of TrackEntry; `duration`:
-    milliseconds in Info; `tracks`: further entries; `codec`: of the frames; `audio`: time stamps of silent PCM blocks
-    of 100 ms, mono, 8 kHz.
+    milliseconds in Info; `tracks`: further entries; `codec`: of the frames; `audio`: time stamps of PCM blocks
+    of 100 ms, mono, 8 kHz; `sound`: each of them, silence by default.
     """
 
-    def write(path, frames, stamps, *, video=b"", track=b"", duration=None, tracks=b"", codec=b"V_MJPEG", audio=()):
+    def write(
+        path,
+        frames,
+        stamps,
+        *,
+        video=b"",
+        track=b"",
+        duration=None,
+        tracks=b"",
+        codec=b"V_MJPEG",
+        audio=(),
+        sound=bytes(1600),
+    ):
         import cv2  # after the environment of the threads
 
         height, width = frames[0].shape[:2]
@@ -100,12 +112,12 @@ def matroska():
         size = element(0xB0, number(width)) + element(0xBA, number(height))
         entry = element(0xAE, element(0xD7, number(1)), element(0x73C5, number(1)), element(0x83, number(1)),
                         element(0x86, codec), track, element(0xE0, size, video))  # fmt: skip
-        sound = element(0xAE, element(0xD7, number(2)), element(0x73C5, number(2)), element(0x83, number(2)),
+        pcm = element(0xAE, element(0xD7, number(2)), element(0x73C5, number(2)), element(0x83, number(2)),
                         element(0x86, b"A_PCM/INT/LIT"),
                         element(0xE1, element(0xB5, struct.pack(">d", 8000.0)), element(0x9F, number(1)),
                                 element(0x6264, number(16))))  # fmt: skip
         blocks = [(stamp, 1, data) for stamp, data in zip(stamps, coded, strict=True)]
-        blocks += [(stamp, 2, bytes(1600)) for stamp in audio]
+        blocks += [(stamp, 2, sound) for stamp in audio]
         clusters = [
             element(0x1F43B675, element(0xE7, number(stamp)), element(0xA3, bytes([0x80 | of, 0, 0, 0x80]), data))
             for stamp, of, data in sorted(blocks, key=lambda each: each[0] if audio else 0)
@@ -115,9 +127,69 @@ def matroska():
         header = element(
             0x1A45DFA3, element(0x4282, b"matroska"), element(0x4287, number(4)), element(0x4285, number(2))
         )
-        head = element(0x1654AE6B, entry, tracks, sound if audio else b"")
+        head = element(0x1654AE6B, entry, tracks, pcm if audio else b"")
         path.write_bytes(header + element(0x18538067, info, head, *clusters))
         return path
 
     write.element, write.number = element, number
     return write
+
+
+AZIMUTHS = {
+    "near_1": 20,
+    "near_2": -10,
+    "left_1": 100,
+    "left_2": 70,
+    "back_1": 175,
+    "right_3": -40,
+    "up_1": 5,
+    "odd_7": -130,
+}
+"""Clip of `filmed_noise` -> degrees of azimuth of its source, on the horizon; clips NAME_START are of one video."""
+
+
+@pytest.fixture
+def filmed_noise(shared_folder: Callable[..., Path]) -> Path:
+    """A manifest of clips of 0.75 s: a white disc on grey, and noise from its direction; not to be changed."""
+    return shared_folder("filmed-noise", _film_noise)
+
+
+def _film_noise(folder: Path) -> None:
+    import numpy as np
+    import torch
+
+    from avssl.datasets.manifest import Row, write_manifest
+    from avssl.media import write_audio, write_video
+    from avssl.spatial.ambisonics import encode
+
+    generator, rows = torch.Generator().manual_seed(0), []
+    for key, degrees in AZIMUTHS.items():
+        distance = (180 - np.arange(128) * 360 / 128 - degrees + 180) % 360 - 180
+        frame = np.full((64, 128, 3), 30, np.uint8)
+        frame[28:36, np.abs(distance) < 12] = 250
+        write_video(folder / f"{key}.mp4", [frame] * 12, 16.0)
+        azimuth = torch.tensor(degrees).deg2rad()
+        field = encode(0.1 * torch.randn(18000, generator=generator), azimuth=azimuth, elevation=torch.tensor(0.0))
+        write_audio(folder / f"{key}.wav", field, 24000, subtype="FLOAT")
+        own = f"films/{key}.webm"
+        rows.append(
+            Row(
+                key,
+                "",
+                f"{key}.mp4",
+                f"{key}.wav",
+                0.0,
+                0.75,
+                16.0,
+                128,
+                64,
+                24000,
+                "ambix",
+                "",
+                degrees,
+                0.0,
+                0.0,
+                own,
+            )
+        )
+    write_manifest(folder, rows)

@@ -11,6 +11,7 @@ import click
 from avssl.cli.error_handling import Commands, UserError
 from avssl.cli.examples import example
 from avssl.cli.overrides import dotted
+from avssl.cli.reproduce_real_clips import real_clips
 from avssl.reproduce import ROWS, SIZES, SOUND_ROWS, TASKS
 
 PATH = click.Path(path_type=Path)
@@ -159,3 +160,6 @@ def tau(root: Path | None, dry_run: bool, **given: Any) -> None:
     from avssl.reproduce.tau_table import TauTable
 
     click.echo(make_table(TauTable(make_grid([TauTable.head], SOUND_ROWS, given), root), dry_run=dry_run))
+
+
+reproduce.add_command(real_clips)

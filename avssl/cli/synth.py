@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import sys
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,11 @@ from avssl.cli.error_handling import Commands
 from avssl.cli.examples import example
 from avssl.cli.options import ConfigCommand, given_keys
 from avssl.cli.overrides import SET, dotted
+
+logger = logging.getLogger(__name__)
+
+RENDERS = "Renders into the folder OUT and prints the manifest's path; continues what was interrupted."
+CODES = "Exit code 0: done; 1: done, but input files that cannot be read were left out and listed; 2: wrong input."
 
 
 class SyntheticDatasets(Commands):
@@ -45,7 +52,7 @@ def synth_command(name: str) -> click.Command:
         name,
         cls=ConfigCommand,
         config=partial(plugins.load_options, plugins.SYNTHETIC_DATASETS, name),
-        help=f"{text}\n\nRenders into the folder OUT and prints the manifest's path; continues what was interrupted.",
+        help=f"{text}\n\n{RENDERS}\n\n{CODES}",
         short_help=text,
         epilog=example(f"avssl synth {name} OUT --seed 0"),
     )
@@ -60,7 +67,11 @@ def synth_command(name: str) -> click.Command:
 
         kind = load_synthetic_dataset(name)
         options: Any = fill(kind.Options, dotted((*settings, *given_keys(context))), where=name)
+        dataset = kind(options)
         with folder_lock(out):  # here too: a dataset of another distribution may take no lock
-            click.echo(kind(options).render(out, workers=workers))
+            click.echo(dataset.render(out, workers=workers))
+        if dataset.failures:
+            logger.error("%d input files could not be read and were left out", len(dataset.failures))
+            sys.exit(1)
 
     return run

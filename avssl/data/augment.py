@@ -15,6 +15,8 @@ GREY = torch.tensor([0.299, 0.587, 0.114])
 # Rows Y, I, Q of NTSC's colour space; hue is an angle in its I, Q plane.
 YIQ = torch.tensor([[0.299, 0.587, 0.114], [0.596, -0.274, -0.322], [0.211, -0.523, 0.312]])
 
+NO_JITTER = Colour(0.0, 0.0, 0.0, 0.0)
+
 
 def jitter_colour(frames: Tensor, strength: Colour, rng: np.random.Generator) -> Tensor:
     """Jitter the colours of each crop, equally in all its frames.
@@ -28,10 +30,12 @@ def jitter_colour(frames: Tensor, strength: Colour, rng: np.random.Generator) ->
         rng: random number generator.
 
     Returns:
-        uint8 of the same shape.
+        uint8 of the same shape; without any strength the frames themselves.
     """
     count, time, _, height, width = frames.shape
     draws = torch.from_numpy(rng.uniform(-1, 1, (4, count))).float().to(frames.device)
+    if strength == NO_JITTER:
+        return frames
     bright, contrast, saturate = (
         1 + each * draw
         for each, draw in zip((strength.brightness, strength.contrast, strength.saturation), draws, strict=False)

@@ -70,6 +70,27 @@ def crop_references(
     return found
 
 
+def bag_references(
+    batch: dict[str, Tensor], scenes: Sequence[SceneObjects] | None, name: str, rotated: bool
+) -> dict[str, float]:
+    """References of an accuracy of audio retrieved among clips by all views of a clip together.
+
+    Args:
+        batch: placement of the views, as of `crop_views` or `whole_view`.
+        scenes: ground truth; None: chance only.
+        name: of the accuracy.
+        rotated: whether the audio is known in the axes of each view; if not, directions tell nothing.
+    """
+    found = {name + CHANCE: 1 / len(batch[LENS])}
+    if scenes is None:
+        return found
+    truth = truth_in_crops(batch, scenes)
+    scores = pair_scores(truth[None], truth[:, None])
+    return found | {
+        name + each: accuracy_among_all(scores[each].sum(-1)) for each in (OBSERVERS if rotated else (KINDS,))
+    }
+
+
 def swap_references(
     batch: dict[str, Tensor], scenes: Sequence[SceneObjects] | None, informative: bool
 ) -> dict[str, float]:

@@ -26,6 +26,10 @@ TITLES = {
     "video_to_audio_r5": "R@5 video to audio",
     "video_to_audio_r10": "R@10 video to audio",
     "video_to_audio_map_r": "MAP@R video to audio",
+    "audio_to_video_median_rank": "median rank audio to video",
+    "video_to_audio_median_rank": "median rank video to audio",
+    "avsa_bin_cosine": "AVSA-Bin by cosine",
+    "avc_bin_cosine": "AVC-Bin by cosine",
     "test_swap_acc": "Swap-Acc",
     "test_avsa_acc": "AVSA-Acc",
     "test_avc_acc": "AVC-Acc",
@@ -47,8 +51,13 @@ SPEED = "clips_per_second"
 COSTS = (SPEED, "train_seconds", "peak_memory_mb", "peak_gpu_memory_mb", "wait_share", "memory_mb")
 """Metrics of the machine, not of the encoders: differences are not computed."""
 HELD_OUT = "test_"
+OBSERVERS = {"_ideal_kinds": "kinds", "_ideal_directions": "directions", "_ideal_both": "both"}
+"""Ending of the metric of an ideal observer -> its label."""
+_REFERENCE = re.compile(r"_(chance|ideal|ideal_[a-z]+|any_object|cosine)$")
+"""Metrics that stand beside others, shown where they are asked for."""
 _SHARE = re.compile(
-    r"(^|_)(accuracy|top5)(_|$)|_(acc|bin(_\d+)?|share)(_low|_high)?$|_to_(audio|video)_(r\d+|map_r)(_chance)?$"
+    r"(^|_)(accuracy|top5)(_|$)|_(acc|bin(_\d+)?|share)(_cosine)?(_low|_high|_chance|_ideal_[a-z]+)?$"
+    r"|_to_(audio|video)_(r\d+|map_r)(_chance)?$"
 )
 _GAIN = re.compile(r"_below_[a-z_]+$")
 
@@ -124,8 +133,9 @@ def columns(metrics: Collection[str], wanted: Sequence[str] = ()) -> list[Column
     for name in wanted:
         if name not in metrics:
             raise InputError(f"no run has the metric {name!r}{hint(name, metrics)}; there are {', '.join(metrics)}")
-    measured = [name for name in metrics if name in CHANCE or {f"{name}_low", f"{name}_high"} <= set(metrics)]
-    tested = [name for name in metrics if name.startswith(HELD_OUT) and name != f"{HELD_OUT}loss"]
+    own = [name for name in metrics if not _REFERENCE.search(name)]
+    measured = [name for name in own if name in CHANCE or {f"{name}_low", f"{name}_high"} <= set(metrics)]
+    tested = [name for name in own if name.startswith(HELD_OUT) and name != f"{HELD_OUT}loss"]
     speed = [name for name in metrics if name == SPEED]
     shown = dict.fromkeys(wanted or [*_in_order(measured), *_in_order(tested), *speed])
     if not shown:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from statistics import fmean
 
-from avssl.report.column import Column
+from avssl.report.column import OBSERVERS, Column
 from avssl.report.comparison import Comparison
 
 
 def footnote(found: Comparison) -> str:
-    """One paragraph on means, intervals, differences, chance and published numbers."""
+    """One paragraph on means, intervals, differences, chance, ideal observers and published numbers."""
     published = any(cell.published is not None for line in found.lines for cell in line.cells)
-    said = [*_means(found), *_differences(found), *_chance(found.columns)]
+    said = [*_means(found), *_differences(found), *_chance(found.columns), *_ceilings(found)]
     return " ".join([*said, *["Paper: the published number of that row."] * published])
 
 
@@ -54,6 +55,21 @@ def _chance(columns: Iterable[Column]) -> list[str]:
         if column.chance is not None:
             by_level.setdefault(column.chance, []).append(column.title.removesuffix(" %"))
     return [f"Chance is {100 * level:g} % for {', '.join(titles)}." for level, titles in by_level.items()]
+
+
+def _ceilings(found: Comparison) -> list[str]:
+    """Ideal observers on the clips of the runs, means over all runs that have them."""
+    runs = [run for line in found.lines for run in line.row.runs]
+    ceilings = []
+    for column in found.columns:
+        known = {
+            label: [run.metrics[column.name + ending] for run in runs if column.name + ending in run.metrics]
+            for ending, label in OBSERVERS.items()
+        }
+        texts = [f"{label} {column.text(fmean(each), 1)}" for label, each in known.items() if each]
+        if texts:
+            ceilings.append(f"{column.title.removesuffix(' %')} {', '.join(texts)}")
+    return [f"Ideal observers from the ground truth, %: {'; '.join(ceilings)}."] if ceilings else []
 
 
 def _counted(numbers: Iterable[int]) -> str:

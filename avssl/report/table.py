@@ -19,7 +19,7 @@ def markdown(found: Comparison) -> str:
     names = ["task"] * found.names_tasks + ["run", "seeds"]
     titles = [text for column in found.columns for text in [column.title] + ["paper"] * _has_paper(found, column)]
     body = [cells for line in found.lines for cells in _lines(found, line)]
-    table = _aligned([names + titles, *body], len(names) - 1)
+    table = aligned([names + titles, *body], len(names) - 1)
     notes = ["", *(f"- {escaped(note)}" for note in found.notes)] if found.notes else []
     return "\n".join([*table, "", footnote(found), *notes]) + "\n"
 
@@ -72,7 +72,7 @@ def _has_paper(found: Comparison, column: Column) -> bool:
     return any(cell.published is not None for cell in found.cells(column))
 
 
-def _aligned(table: Sequence[Sequence[str]], left: int) -> list[str]:
+def aligned(table: Sequence[Sequence[str]], left: int) -> list[str]:
     """Rows of cells as lines of Markdown, the first `left` columns to the left; the first row is the heading."""
     cells = [[escaped(cell) for cell in row] for row in table]
     widths = [max(3, *(len(row[at]) for row in cells)) for at in range(len(cells[0]))]

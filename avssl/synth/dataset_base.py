@@ -33,6 +33,8 @@ class SyntheticDataset(ABC):
     """Raised whenever the same options give other files."""
     Options: ClassVar[type] = NoOptions
     """Frozen dataclass."""
+    failures: tuple[str, ...] = ()
+    """A line for each input file that cannot be read and is left out; known after `render`."""
 
     def __init__(self, options: Any) -> None:
         self.options = options

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import os
 from abc import abstractmethod
@@ -25,7 +26,9 @@ from avssl.synth.dataset_base import SyntheticDataset, require
 from avssl.synth.intact_files import is_intact
 from avssl.synth.output_folder import MEDIA, TRUTH, output_folder
 from avssl.synth.rendering import rendered
-from avssl.synth.scene import Format
+from avssl.synth.scene_format import Format
+
+logger = logging.getLogger(__name__)
 
 GOP = 8
 """Interval between key frames, frames; any time is decoded within milliseconds."""
@@ -144,6 +147,8 @@ class SceneDataset(SyntheticDataset, Generic[SceneT]):
     def render(self, out: Path, *, workers: int | None = None, progress: bool = True) -> Path:
         """Render all scenes and write the manifest; see `SyntheticDataset.render`."""
         self.read_inputs(out)
+        for failure in self.failures:
+            logger.warning("left out: %s", failure)
         require(self.name, self.constraints())
         require(self.name, [(workers is None or workers >= 1, f"workers is at least 1, not {workers}")])
         with output_folder(out, self.name, self.settings()):
@@ -204,7 +209,7 @@ def _write_tables(out: Path, results: list[Result], test_share: float) -> None:
     """Write the ground truth and the manifest of all scenes."""
     rows, tables = zip(*results, strict=True)
     write_parquet(out / TRUTH, pa.concat_tables(tables))
-    splits = ["test" if _is_test(index, test_share) else "train" for index in range(len(rows))]
+    splits = ["test" if is_test(index, test_share) else "train" for index in range(len(rows))]
     write_manifest(out / NAME, [Row(**(row | {"split": split})) for row, split in zip(rows, splits, strict=True)])
 
 
@@ -231,6 +236,9 @@ def _row(job: Job, key: str) -> dict[str, object]:
     }
 
 
-def _is_test(index: int, share: float) -> bool:
-    """Spreads the share evenly: of every 1/share scenes, the last is a test scene."""
+def is_test(index: int, share: float) -> bool:
+    """Whether a scene is one of the split test.
+
+    Spreads the share evenly: of every 1/share scenes, the last is a test scene.
+    """
     return math.floor((index + 1) * share + 1e-9) > math.floor(index * share + 1e-9)

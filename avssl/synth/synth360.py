@@ -13,8 +13,11 @@ from numpy.typing import NDArray
 from avssl.synth.acoustics.foa_render import render_audio
 from avssl.synth.annotations.sphere import truth
 from avssl.synth.dataset_base import rendering_function
-from avssl.synth.render_dataset import SceneDataset, SceneOptions
-from avssl.synth.scene import Format, Scene, describe
+from avssl.synth.scene import Scene, describe
+from avssl.synth.scene_format import Format
+from avssl.synth.scene_object import Cast
+from avssl.synth.user_media.media_dataset import MediaDataset
+from avssl.synth.user_media.media_options import MediaOptions
 from avssl.synth.video_render import render_frames
 
 VERSION = 2
@@ -24,7 +27,7 @@ HIGHEST = 4
 
 
 @dataclass(frozen=True)
-class Synth360Options(SceneOptions):
+class Synth360Options(MediaOptions):
     """Options of `synth360`."""
 
     width: int = 448
@@ -41,12 +44,13 @@ class Synth360Order2Options(Synth360Options):
     """Ambisonic order of the audio, 1 to 4."""
 
 
-class Synth360(SceneDataset[Scene]):
+class Synth360(MediaDataset[Scene]):
     """Sounding objects around a 360-degree camera: equirectangular video and ambisonic audio."""
 
     name: ClassVar[str] = "synth360"
     version: ClassVar[int] = VERSION
     layout: ClassVar[str] = "ambix"
+    panoramic: ClassVar[bool] = True
     Options: ClassVar[type] = Synth360Options
     options: Synth360Options
 
@@ -54,9 +58,9 @@ class Synth360(SceneDataset[Scene]):
         super().__init__(options)
         self.form = Format(options.seconds, options.width, options.frame_rate, options.sample_rate)
 
-    def describe(self, index: int) -> Scene:
+    def draw(self, index: int, cast: Cast) -> Scene:
         """See `avssl.synth.scene.describe`."""
-        return describe(self.options.seed, index)
+        return describe(self.options.seed, index, cast)
 
     def audio(self, scene: Scene) -> NDArray[np.float32]:
         """As many channels as the order has, ambiX."""
@@ -77,7 +81,10 @@ class Synth360(SceneDataset[Scene]):
     def constraints(self) -> Iterator[tuple[bool, str]]:
         """Those of every data set of scenes, an order that is implemented, a width that lens and H.264 can take."""
         yield from super().constraints()
-        yield 1 <= self.options.order <= HIGHEST, f"order is from 1 to {HIGHEST}, not {self.options.order}"
+        order = self.options.order
+        yield 1 <= order <= HIGHEST, f"order is from 1 to {HIGHEST}, not {order}"
+        first = order == 1 or not (self.options.rirs or self.options.ambience)
+        yield first, f"order is 1 with rirs and ambience, which are of first order, not {order}"
         width = self.form.width
         yield width >= 32 and width % 4 == 0, f"width is a multiple of 4 from 32 up, not {width}"
 

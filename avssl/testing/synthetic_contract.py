@@ -18,7 +18,7 @@ def check_synthetic_dataset(dataset: SyntheticDataset, folder: Path) -> Path:
 
     Constraints on its options are met, rendering twice writes the same files, and rendering again into a finished
     folder changes nothing. A data set of scenes also gives the same scene, audio and frames for an index each time, in
-    the shapes and types that `SceneDataset` states.
+    the shapes and types that `SceneDataset` states; files that its options name are read first.
 
     Args:
         dataset: dataset with options that render in seconds.
@@ -33,11 +33,15 @@ def check_synthetic_dataset(dataset: SyntheticDataset, folder: Path) -> Path:
     assert is_dataclass(dataset.Options), (
         f"expected a dataclass {type(dataset).__name__}.Options, got {dataset.Options!r}"
     )
+    first, other = folder / "first", folder / "other"
+    if isinstance(dataset, SceneDataset):
+        dataset.read_inputs(first)
     for met, text in dataset.constraints():
         assert met, f"expected options that meet the constraints, got: {text}"
     if isinstance(dataset, SceneDataset):
+        first.mkdir(parents=True)
+        dataset.prepare(first, progress=False)
         _check_scenes(dataset)
-    first, other = folder / "first", folder / "other"
     result = dataset.render(first, workers=1, progress=False)
     assert result in (first, *first.rglob("*")), f"expected the manifest or the folder from render, got {result}"
     dataset.render(other, workers=1, progress=False)

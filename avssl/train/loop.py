@@ -18,17 +18,18 @@ from torch import Tensor, nn
 
 from avssl.config import OptimConfig, TrainConfig
 from avssl.errors import InputError, first_line
-from avssl.io.cores import compute_threads
+from avssl.io.cores import compute_threads, usable_cores
 from avssl.io.memory import keep_freed
 from avssl.io.ranks import local_world_size
 from avssl.io.tensor_files import is_finite
 from avssl.models.runtime import single_process
+from avssl.models.two_threads import two_threads
 from avssl.train import checkpoint
 from avssl.train.collapse import collapse
 from avssl.train.data_timer import Batch, BatchSource, TimedBatches
 from avssl.train.distributed import on_first_rank
 from avssl.train.metric_logger import MetricLogger
-from avssl.train.optim import learning_rate, optimizer
+from avssl.train.optim import optimizer, set_learning_rates
 from avssl.train.saved_values import read_fields
 from avssl.train.signals import StopRequest
 from avssl.train.step_progress import StepProgress
@@ -160,12 +161,17 @@ class Trainer:
 
     @contextmanager
     def threads_beside(self, workers: int) -> Iterator[None]:
-        """Context with as many threads as loader processes leave cores; OMP_NUM_THREADS of the user is kept."""
+        """Context with as many threads as loader processes leave cores; OMP_NUM_THREADS of the user is kept.
+
+        With one thread and more cores, networks that share nothing run in a thread each: their numbers are the same.
+        """
         before, own = torch.get_num_threads(), self.fabric.world_size == 1 and "OMP_NUM_THREADS" in os.environ
         if self.fabric.device.type == "cpu" and not own:
             torch.set_num_threads(compute_threads(workers, before, local_world_size()))
+        alone = self.fabric.device.type == "cpu" and self.fabric.world_size == 1 and not own
         try:
-            yield
+            with two_threads(alone and torch.get_num_threads() == 1 and usable_cores() > 1):
+                yield
         finally:
             torch.set_num_threads(before)
 
@@ -263,8 +269,7 @@ class Trainer:
 
     def step(self, batch: Batch) -> dict[str, Tensor]:
         """Forward, backward, update."""
-        for group in self.optimizer.param_groups:
-            group["lr"] = group.get("multiplier", 1.0) * learning_rate(self.optim, self.run.step, self.config.steps)
+        set_learning_rates(self.optimizer, self.optim, self.run.step, self.config.steps)
         rank, world = self.fabric.global_rank, self.fabric.world_size
         torch.manual_seed((((self.config.seed << 32) + self.run.step) * world + rank) % 2**64)
         out: dict[str, Tensor] = self.module(batch)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -17,35 +19,62 @@ def optimizer(network: nn.Module, config: OptimConfig, *, fused: bool = True) ->
 
     Args:
         network: network to train; parameters that require no gradient are left out.
-        config: learning rate, its multipliers, and weight decay.
+        config: learning rate, its multipliers and warm-ups, and weight decay.
         fused: one kernel for all parameters; not possible with the loss scaling of float16.
 
     Returns:
-        An optimiser whose parameter groups carry their `multiplier` of the learning rate.
+        An optimiser whose parameter groups carry their `multiplier` of the learning rate and the steps of their
+        `warmup`.
 
     Raises:
-        InputError: `network` has no trainable parameter, or `lr_multipliers` names parts that it does not have.
+        InputError: `network` has no trainable parameter, or `lr_multipliers` or `warmups` name parts that it does not
+            have.
     """
     trained = {name: each for name, each in network.named_parameters() if each.requires_grad}
     if not trained:
         raise InputError(f"{type(network).__name__}: expected a trainable parameter, got none")
     kind = torch.optim.AdamW if config.decoupled else torch.optim.Adam
-    return kind(_groups(trained, config.lr_multipliers), lr=config.lr, weight_decay=config.weight_decay, fused=fused)
+    return kind(_groups(trained, config), lr=config.lr, weight_decay=config.weight_decay, fused=fused)
 
 
-def _groups(trained: dict[str, nn.Parameter], lr_multipliers: dict[str, float]) -> list[dict[str, Any]]:
-    """Parameter groups by learning-rate multiplier; the longest matching key decides."""
-    for key in lr_multipliers:
-        if not any(name.startswith(key) for name in trained):
+def set_learning_rates(optimizer: torch.optim.Optimizer, config: OptimConfig, step: int, steps: int) -> None:
+    """Set the learning rate of each parameter group for one step.
+
+    Args:
+        optimizer: from `optimizer`.
+        config: of the same.
+        step: counted from 0.
+        steps: length of the run.
+    """
+    for group in optimizer.param_groups:
+        own = replace(config, warmup=group.get("warmup", config.warmup))
+        group["lr"] = group.get("multiplier", 1.0) * learning_rate(own, step, steps)
+
+
+def _groups(trained: dict[str, nn.Parameter], config: OptimConfig) -> list[dict[str, Any]]:
+    """Parameter groups by learning-rate multiplier and warm-up; the longest matching key decides."""
+    multipliers, warmups = config.lr_multipliers, config.warmups
+    _check_prefixes("lr_multipliers", multipliers, trained)
+    _check_prefixes("warmups", warmups, trained)
+    found: dict[tuple[float, int], list[nn.Parameter]] = {}
+    for name, each in trained.items():
+        multiplier, warmup = multipliers.get(_prefix(name, multipliers), 1.0), warmups.get(_prefix(name, warmups))
+        found.setdefault((multiplier, config.warmup if warmup is None else warmup), []).append(each)
+    return [{"params": found[key], "multiplier": key[0], "warmup": key[1]} for key in found]
+
+
+def _check_prefixes(key: str, prefixes: Iterable[str], trained: Iterable[str]) -> None:
+    for prefix in prefixes:
+        if not any(name.startswith(prefix) for name in trained):
             known = sorted({name.split(".")[0] for name in trained})
             raise InputError(
-                f"optim.lr_multipliers: no trainable parameter begins with {key!r}; expected one of {', '.join(known)}"
+                f"optim.{key}: no trainable parameter begins with {prefix!r}; expected one of {', '.join(known)}"
             )
-    found: dict[float, list[nn.Parameter]] = {}
-    for name, each in trained.items():
-        fitting = max((key for key in lr_multipliers if name.startswith(key)), key=len, default="")
-        found.setdefault(lr_multipliers.get(fitting, 1.0), []).append(each)
-    return [{"params": each, "multiplier": multiplier} for multiplier, each in found.items()]
+
+
+def _prefix(name: str, prefixes: Iterable[str]) -> str:
+    """The longest prefix of a name; empty if there is none."""
+    return max((prefix for prefix in prefixes if name.startswith(prefix)), key=len, default="")
 
 
 def learning_rate(config: OptimConfig, step: int, steps: int) -> float:

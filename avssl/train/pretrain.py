@@ -43,7 +43,8 @@ def pretrain(
 ) -> dict[str, float]:
     """Train encoders on a pretext task, save them, and evaluate them.
 
-    Continues a run that `folder` holds. Under torchrun all processes train together.
+    Continues a run that `folder` holds, in whichever stage of a curriculum it is. Under torchrun all processes train
+    together.
 
     Args:
         config: config of the run.
@@ -62,17 +63,18 @@ def pretrain(
         SystemExit: with code 0, after saving, on SIGTERM, SIGHUP or Ctrl-C.
     """
     run_folder.check_place(folder)
-    run = PretrainRun(resolve_run(config, recipe), folder, tuple(command), progress)
+    stages = resolve_run(config, recipe).stages(folder)
+    runs = [PretrainRun(stage, place, tuple(command), progress) for stage, place in stages]
     with ExitStack() as held:
         with distributed.processes(config.train.precision) as fabric:
-            distributed.on_first_rank(fabric, partial(held.enter_context, folder_lock(folder)))
-            run_folder.check_config(folder, config)
-            if complete := run.is_complete():
-                logger.info("%s: already complete", folder)
-            else:
-                run.make(fabric)
+            for run in reversed(runs):
+                distributed.on_first_rank(fabric, partial(held.enter_context, folder_lock(run.folder)))
+                run_folder.check_config(run.folder, run.config)
+            runs = runs[-1:] if runs[-1].is_complete() else runs  # what it started from may be gone
+            complete = [run.make_or_skip(fabric) for run in runs]
         if fabric.is_global_zero:
-            run.finish(complete)
+            for run, finished in zip(runs, complete, strict=True):
+                run.finish(finished)
     return run_folder.read_metrics(folder)
 
 
@@ -113,6 +115,14 @@ class PretrainRun:
             and evaluate.is_correspondence_evaluated(self.resolved, self.folder)
         )
 
+    def make_or_skip(self, fabric: Fabric) -> bool:
+        """Make the run, unless it is complete; returns whether it was."""
+        if complete := self.is_complete():
+            logger.info("%s: already complete", self.folder)
+        else:
+            self.make(fabric)
+        return complete
+
     def make(self, fabric: Fabric) -> None:
         """Train the encoders, unless they are trained, and save them; all processes work together."""
         self.build_task()
@@ -152,7 +162,7 @@ class PretrainRun:
     def fit_statistics(self) -> None:
         """Fit the mean and deviation of the features, unless a checkpoint holds them."""
         if not (self.folder / checkpoint.LAST).is_file():
-            fit_statistics(self.task.encoders, self.config, self.clips)
+            fit_statistics(self.task.encoders, self.config, self.clips, self.resolved.init)
 
     def write_config(self, fabric: Fabric) -> None:
         """Write the resolved config and the environment."""
@@ -217,27 +227,32 @@ def build_task(run: ResolvedRun) -> Task:
         InputError: unknown features, backbones or weights.
     """
     torch.manual_seed(run.config.train.seed)
-    task = run.task(build_encoders(run.config.model, run.config.features), run.options)
+    task = run.task(build_encoders(replace(run.config.model, init=run.init), run.config.features), run.options)
     task.encoders.geometry = task.geometry(run.config.data)
     return task
 
 
 def trained_task(run: ResolvedRun, folder: Path) -> Task:
     """The task of a run folder with the weights of its last checkpoint."""
-    task = build_task(replace(run, config=replace(run.config, model=replace(run.config.model, init=""))))
+    task = build_task(replace(run, init=""))
     checkpoint.restore(folder / checkpoint.LAST, task)
     return task
 
 
-def fit_statistics(encoders: Encoders, config: RunConfig, manifest: Manifest) -> None:
+def fit_statistics(encoders: Encoders, config: RunConfig, manifest: Manifest, init: str = "") -> None:
     """Fit the feature statistics to the audio of a manifest.
 
-    An encoder folder in `model.init` brings its statistics; AVSA's published checkpoint has none.
+    Args:
+        encoders: get the statistics.
+        config: how clips are read.
+        manifest: clips.
+        init: what the encoders started from: an encoder folder brings its statistics, AVSA's published checkpoint has
+            none.
 
     Raises:
         InputError: a file is broken, or its audio has a number of channels that the features do not accept.
     """
-    if not (config.model.init and Path(config.model.init).is_dir()):
+    if not (init and Path(init).is_dir()):
         encoders.fit_features(waveforms(manifest, config, encoders))
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
 from typing import Any
 
 from avssl import plugins
@@ -13,6 +14,8 @@ from avssl.train import data_source
 
 PROBE = "correspondence"
 """Head that evaluates the encoders at the end of a run."""
+FIRST_STAGE = "first_stage"
+"""Folder of the stage before a run, in the folder of the run."""
 GUIDED = ("crop_guide", "guided_offset", "guided_min_fov", "guided_max_fov", "guided_separation")
 OWN = ("crops", "min_separation", *GUIDED)
 """Crop options in which evaluation does not follow training: runs with and without objects are measured alike."""
@@ -30,6 +33,21 @@ class ResolvedRun:
     """An instance of `task.Options`."""
     probe: Any
     """Options of the correspondence head without its manifest; None: the run ends without it."""
+    init: str
+    """Encoders to start from; empty: random weights."""
+    first_stage: ResolvedRun | None = None
+    """Stage before this run, whose encoders it starts from; None: none."""
+
+    def stages(self, folder: Path) -> list[tuple[ResolvedRun, Path]]:
+        """Stages of a curriculum and their folders, this run last; each starts from the encoders of the one before.
+
+        Args:
+            folder: of this run.
+        """
+        if self.first_stage is None:
+            return [(self, folder)]
+        before = folder / FIRST_STAGE
+        return [*self.first_stage.stages(before), (replace(self, init=str(before)), folder)]
 
 
 def resolve_run(config: RunConfig, recipe: str = "") -> ResolvedRun:
@@ -40,13 +58,32 @@ def resolve_run(config: RunConfig, recipe: str = "") -> ResolvedRun:
         recipe: named in errors.
 
     Raises:
-        InputError: unknown task, unknown keys or values of its options or of `probe`, or a guide of crops without a
-            detector.
+        InputError: unknown task, unknown keys or values of its options, of `probe` or of `first_stage`, or a guide of
+            crops without a detector.
     """
     task: type[Task] = plugins.load(plugins.TASKS, config.task)
     options: Any = fill(task.Options, config.options, where=f"{recipe or config.task}: options")
     data_source.check_detector(config.data, options)
-    return ResolvedRun(config, recipe, task, options, _probe_options(config, options))
+    probe, init = _probe_options(config, options), config.model.init
+    before = resolve_run(_first_stage(config, recipe), recipe) if config.first_stage else None
+    return ResolvedRun(config, recipe, task, options, probe, init, before)
+
+
+def _first_stage(config: RunConfig, recipe: str) -> RunConfig:
+    """Config of the stage before a run: its keys over those of the run.
+
+    A stage of another task has the options that both tasks have, and not the rates of parts of the run's task. Title,
+    published numbers and probe are the run's own; a stage ends with a probe only if its keys say so.
+    """
+    where, keys = f"{recipe or config.task}: first_stage", config.first_stage
+    task = str(keys.get("task", config.task))
+    shared: dict[str, Any] = {**asdict(config), "first_stage": {}, "title": "", "published": {}}
+    shared["probe"] = {**config.probe, "enabled": False}
+    if task != config.task:
+        known = {each.name for each in fields(plugins.load_options(plugins.TASKS, task))}
+        shared["options"] = {key: value for key, value in config.options.items() if key in known}
+        shared["optim"] |= {"lr_multipliers": {}, "warmups": {}}
+    return fill(RunConfig, shared, keys, where=where)
 
 
 def _probe_options(config: RunConfig, options: Any) -> Any:

@@ -46,3 +46,7 @@ class Shift(Task):
         logit = self.classifier(torch.cat([video, audio], -1))[:, 0]
         accuracy = ((logit > 0) == (batch["label"] > 0.5)).float().mean()
         return {"loss": nn.functional.binary_cross_entropy_with_logits(logit, batch["label"]), "shift_acc": accuracy}
+
+    def reference_scores(self, batch: dict[str, Tensor], scenes: object) -> dict[str, float]:
+        """Optional: chance of the accuracy; with the ground truth of `scenes` also ideal observers."""
+        return {"shift_acc_chance": 0.5}

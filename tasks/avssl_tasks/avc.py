@@ -24,12 +24,13 @@ from avssl.evaluation.scene_truth import SceneObjects
 from avssl.losses import alignment_accuracy, info_nce
 from avssl.metric_learning import PREFIX, MetricLearningLoss
 from avssl.models.encoders import Encoders
+from avssl.models.two_threads import both
 from avssl.plugins import hint
-from avssl.spatial.ambisonics import rotate
+from avssl.sigmoid_loss import BIAS, SigmoidLoss
 from avssl.task import Task
 
 AUDIO_ROTATIONS = ("crop", "none")
-INFO_NCE = "info-nce"
+INFO_NCE, SIGMOID = "info-nce", "sigmoid"
 
 
 @dataclass(frozen=True)
@@ -51,11 +52,12 @@ class AvcOptions(CropOptions):
     embedding: int = 128
     """Dimension of the projected embeddings."""
     temperature: float = 0.07
-    """Softmax temperature, for losses that have one."""
+    """Temperature, for losses that have one; of sigmoid, which learns its temperature, the initial one."""
     loss: str = INFO_NCE
-    """info-nce, or a loss of pytorch-metric-learning such as pml/SupConLoss."""
+    """info-nce, sigmoid (SigLIP), or a loss of pytorch-metric-learning such as pml/SupConLoss."""
     loss_options: dict[str, Any] = field(default_factory=dict)
-    """Parameters of that loss; a value pml/NAME is a distance, reducer or regularizer."""
+    """Parameters of that loss: of sigmoid, the initial `bias` (-10); of pytorch-metric-learning, a value pml/NAME is a
+    distance, reducer or regularizer."""
     miner: str = ""
     """Miner of pytorch-metric-learning that chooses pairs, such as pml/MultiSimilarityMiner; empty: all pairs."""
     miner_options: dict[str, Any] = field(default_factory=dict)
@@ -70,28 +72,44 @@ class AvcOptions(CropOptions):
             raise InputError(
                 f"expected a positive embedding and temperature, got {self.embedding} and {self.temperature}"
             )
-        if self.loss == INFO_NCE and (self.miner or self.loss_options or self.miner_options):
-            raise InputError(f"expected a loss {PREFIX}NAME with loss_options or a miner, got loss {INFO_NCE}")
-        if self.loss != INFO_NCE and not self.loss.startswith(PREFIX):
-            raise InputError(
-                f"expected loss {INFO_NCE} or {PREFIX}NAME, got {self.loss!r}{hint(self.loss, [INFO_NCE])}"
-            )
+        self._check_loss()
+
+    def _check_loss(self) -> None:
+        own = self.loss in (INFO_NCE, SIGMOID)
+        if not own and not self.loss.startswith(PREFIX):
+            names = f"{INFO_NCE}, {SIGMOID} or {PREFIX}NAME"
+            raise InputError(f"expected loss {names}, got {self.loss!r}{hint(self.loss, [INFO_NCE, SIGMOID])}")
+        if own and (self.miner or self.miner_options or (self.loss_options and self.loss == INFO_NCE)):
+            raise InputError(f"expected a loss {PREFIX}NAME with loss_options or a miner, got loss {self.loss}")
         if self.miner_options and not self.miner:
             raise InputError(f"expected a miner with miner_options, got {self.miner_options} without one")
 
     def metric_learning_loss(self) -> MetricLearningLoss | None:
-        """Loss of pytorch-metric-learning by `loss`, or None for `info-nce`.
+        """Loss of pytorch-metric-learning by `loss`, or None for `info-nce` and `sigmoid`.
 
         Raises:
             InputError: unknown name or parameter, or a loss or miner that does not support two modalities.
         """
-        if self.loss == INFO_NCE:
+        if not self.loss.startswith(PREFIX):
             return None
         return MetricLearningLoss(self.loss, self.loss_options, self.miner, self.miner_options, self.temperature)
 
+    def sigmoid_loss(self) -> SigmoidLoss | None:
+        """Sigmoid loss by `loss`, or None for other losses.
+
+        Raises:
+            InputError: a parameter other than the number `bias`.
+        """
+        if self.loss != SIGMOID:
+            return None
+        bias = self.loss_options.get("bias", BIAS)
+        if self.loss_options.keys() - {"bias"} or not isinstance(bias, int | float) or isinstance(bias, bool):
+            raise InputError(f"expected loss_options of {SIGMOID} with a number as bias, got {self.loss_options}")
+        return SigmoidLoss(self.temperature, bias)
+
 
 class Avc(Task):
-    """Symmetric cross-modal InfoNCE against the other clips of the batch, or a loss of pytorch-metric-learning.
+    """Symmetric cross-modal InfoNCE against the other clips of the batch, or another loss by name.
 
     Args:
         encoders: video and audio towers.
@@ -110,7 +128,7 @@ class Avc(Task):
         super().__init__(encoders, options)
         self.video_head = nn.Linear(encoders.video_width, options.embedding)
         self.audio_head = nn.Linear(encoders.audio_width, options.embedding)
-        self.metric_loss = options.metric_learning_loss()
+        self.metric_loss, self.sigmoid_loss = options.metric_learning_loss(), options.sigmoid_loss()
 
     def views(self, clip: Clip, rng: np.random.Generator) -> dict[str, Tensor]:
         """Crops at one time, the audio once, and per crop the matrix that rotates the sound field to its centre.
@@ -140,9 +158,26 @@ class Avc(Task):
 
     def encode(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
         """Video and audio tower outputs, each `(B K, width)`, the crops of a clip adjacent."""
-        frames = rearrange(batch["frames"], "b k t c h w -> (b k) t c h w")
-        audio = rearrange(rotate(batch["audio"][:, None], batch["rotation"]), "b k c n -> (b k) c n")
-        return self.encoders.video(frames), self.encoders.audio(audio)
+        video, audio = self.encode_both(batch["frames"], batch["audio"], batch["rotation"])
+        return video.flatten(0, 1), audio.flatten(0, 1)
+
+    def encode_both(self, frames: Tensor, audio: Tensor, rotation: Tensor) -> tuple[Tensor, Tensor]:
+        """`encode_frames` and `encode_audio`, in two threads where that is faster."""
+        return both(
+            lambda: self.encode_frames(frames),
+            lambda: self.encode_audio(audio, rotation),
+            random=self.encoders.video.tower.random and self.encoders.audio.tower.random,
+        )
+
+    def encode_frames(self, frames: Tensor) -> Tensor:
+        """Video tower outputs `(B, K, width)` of crops uint8 `(B, K, time, 3, size, size)`."""
+        video: Tensor = self.encoders.video(frames.flatten(0, 1))
+        return rearrange(video, "(b k) d -> b k d", k=frames.shape[1])
+
+    def encode_audio(self, audio: Tensor, rotation: Tensor) -> Tensor:
+        """Audio tower outputs `(B, R, width)` of sound fields `(B, 4, samples)`, each by R rotations `(B, R, 3, 3)`."""
+        encoded: Tensor = self.encoders.audio(audio, rotation)
+        return encoded
 
     def embeddings(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """Projected embeddings of both modalities, the crops of a clip adjacent.
@@ -153,8 +188,14 @@ class Avc(Task):
         video, audio = self.encode(batch)
         return {"video": self.video_head(video), "audio": self.audio_head(audio)}
 
-    def project(self, video: Tensor, audio: Tensor) -> tuple[Tensor, Tensor]:
-        """Projections `(..., D)` that the loss compares by cosine, of tower outputs `(..., width)`."""
+    def project(self, video: Tensor, audio: Tensor, rotation: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Projections `(..., D)` that the loss compares by cosine, of tower outputs `(..., width)`.
+
+        Args:
+            video: of the crops.
+            audio: rotated to them.
+            rotation: `(..., 3, 3)` rotations of the sound field to the crops; not used here.
+        """
         return self.video_head(video), self.audio_head(audio)
 
     def reference_scores(self, batch: dict[str, Tensor], scenes: Sequence[SceneObjects] | None) -> dict[str, float]:
@@ -164,8 +205,8 @@ class Avc(Task):
     def forward(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """`loss`, and `avc_acc`: retrieval accuracy of the matching audio among the same crop of all clips.
 
-        With a miner also `mined`: the fraction of negative pairs selected; with guided crops `guided_crops`: their
-        share, the others are random.
+        With a miner also `mined`: the fraction of negative pairs selected; with `sigmoid` its `temperature` and `bias`;
+        with guided crops `guided_crops`: their share, the others are random.
         """
         video, audio = (
             rearrange(each, "(b k) d -> b k d", k=self.options.crops) for each in self.embeddings(batch).values()
@@ -175,6 +216,8 @@ class Avc(Task):
 
     def _crop_loss(self, video: Tensor, audio: Tensor) -> dict[str, Tensor]:
         """Loss of one crop per clip, `(B, D)` in both modalities, averaged over both directions."""
+        if self.sigmoid_loss is not None:
+            return self.sigmoid_loss.pairs(video, audio)
         if self.metric_loss is None:
             return {"loss": info_nce(video, audio, self.options.temperature)}
         return mean_scalars([self.metric_loss(video, audio), self.metric_loss(audio, video)])

@@ -9,6 +9,7 @@ Chat", CVPR 2024; Arandjelovic & Zisserman, "Objects that Sound", ECCV 2018), wi
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import cv2
@@ -24,6 +25,8 @@ from avssl.data.clip import Clip
 from avssl.data.clip_options import Colour, CropOptions
 from avssl.data.crops import draw_crops
 from avssl.errors import InputError
+from avssl.evaluation.crop_references import FRONT, LENS, bag_references, crop_views, whole_view
+from avssl.evaluation.scene_truth import SceneObjects
 from avssl.losses import gather, similarity_info_nce
 from avssl.models.encoders import Encoders
 from avssl.models.panorama import cell_solid_angles, panorama_maps
@@ -52,6 +55,9 @@ class DenseAvcOptions(CropOptions):
     """Directions of the audio: the sound field is rotated to each and embedded; 0: one embedding for all cells."""
     position: int = 0
     """Order of the spherical harmonics that give cells their position on the sphere; 0: cells have none."""
+    activity: bool = False
+    """Cells have their change over time too: mean absolute deviation of their features from the mean of the frames, by
+    which what pulses with its sound differs from a silent twin. Needs several frames (`data.frames`)."""
     sharpness: float = 20.0
     """Sharpness of the soft maximum over the cells of a panorama or the crops of a clip; near 0: mean."""
     crop_weight: float = 0.5
@@ -145,6 +151,8 @@ class DenseAvc(Task):
         if options.position:
             harmonics = channel_count(options.position) - 1
             self.position_head = nn.Linear(harmonics, options.embedding, bias=False)
+        if options.activity:
+            self.activity_head = nn.Linear(maps, options.embedding, bias=False)
         self.cell_scale, self.crop_scale = LogitScale(options.temperature), LogitScale(options.temperature)
 
     def views(self, clip: Clip, rng: np.random.Generator) -> dict[str, Tensor]:
@@ -152,10 +160,12 @@ class DenseAvc(Task):
 
         Returns:
             `frames` uint8 `(time, 3, height, 2 height)`, `audio` float32 `(channels, samples)`, `rotation` `(3, 3)` of
-            the sound field, `crops` uint8 `(K, time, 3, size, size)`, `crop_rotation` `(K, 3, 3)` to their centres.
+            the sound field, `crops` uint8 `(K, time, 3, size, size)`, `crop_rotation` `(K, 3, 3)` to their centres, and
+            those of `crop_views`.
 
         Raises:
-            InputError: audio neither ambiX of order 1 nor, without `directions`, of one channel.
+            InputError: audio neither ambiX of order 1 nor, without `directions`, of one channel, or with `activity` a
+                single frame.
         """
         options = self.options
         views, columns = self.evaluation_views(clip, rng), 2 * options.height
@@ -170,6 +180,7 @@ class DenseAvc(Task):
             "rotation": matrix,
             "crops": jitter_colour(crops.frames(clip.frames, options.size), options.colour, rng),
             "crop_rotation": crops.to_front(),
+            **crop_views(crops),
         }
 
     def evaluation_views(self, clip: Clip, rng: np.random.Generator) -> dict[str, Tensor]:
@@ -181,6 +192,8 @@ class DenseAvc(Task):
         if len(clip.audio) != 4 and (len(clip.audio) != 1 or self.options.directions):
             mono = "" if self.options.directions else ", or 1"
             raise InputError(f"expected ambiX audio of order 1, 4 channels{mono}, got {len(clip.audio)} ({clip.key})")
+        if self.options.activity and len(clip.frames) < 2:
+            raise InputError(f"expected data.frames of 2 or more with activity, got {len(clip.frames)}")
         frames = resized(clip.frames, self.options.height, 2 * self.options.height)
         return {"frames": frames, "audio": clip.audio, "rotation": torch.eye(3)}
 
@@ -209,6 +222,18 @@ class DenseAvc(Task):
         content = audio if audio.ndim == 2 else audio.mean(1)
         return {"video": self.embed_crops(batch["crops"]).flatten(0, 1), "audio": content}
 
+    def project(self, video: Tensor, audio: Tensor, rotation: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Projections `(..., D)` of tower outputs `(..., width)` of crops and of the audio rotated to them."""
+        content: Tensor = self.audio_head(audio)
+        return self.video_head(video), content + self.direction_head(audio) if self.options.directions else content
+
+    def reference_scores(self, batch: dict[str, Tensor], scenes: Sequence[SceneObjects] | None) -> dict[str, float]:
+        """Chance and ideal observers of the accuracies; see `avssl.evaluation.crop_references`."""
+        directed, clips = bool(self.options.directions), len(batch["frames"])
+        panorama = {FRONT: batch["rotation"][:, None], LENS: whole_view()[LENS].expand(clips, 1, 2)}
+        by_panorama = bag_references(panorama, scenes, "avc_acc", directed)
+        return by_panorama | bag_references(batch, scenes, "crop_acc", directed)
+
     def compare(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
         """Similarity of every audio and every panorama of a batch, and the heat map of each clip: what sounds where.
 
@@ -226,6 +251,8 @@ class DenseAvc(Task):
         """Embeddings `(B, T, h, w, D)` of the cells of panoramas uint8 `(B, T, 3, height, 2 height)`."""
         maps = panorama_maps(self.encoders.video, frames, self.options.padding)
         cells: Tensor = self.cell_head(maps.movedim(1, -1))
+        if self.options.activity:
+            cells = cells + self.activity_head(mean_deviation(maps).movedim(1, -1))[:, None]
         if not self.options.position:
             return cells
         harmonics = spherical_harmonics(direction(*self.grid), self.options.position)[..., 1:]
@@ -290,6 +317,11 @@ def resized(frames: Tensor, height: int, width: int) -> Tensor:
         cv2.resize(plane, (width, height), interpolation=cv2.INTER_AREA) for plane in frames.flatten(0, 1).numpy()
     ]
     return torch.from_numpy(np.stack(planes)).view(*frames.shape[:2], height, width)
+
+
+def mean_deviation(maps: Tensor) -> Tensor:
+    """Mean absolute deviation over time `(B, C, h, w)` of feature maps `(B, C, T, h, w)`; 0 where nothing changes."""
+    return (maps - maps.mean(2, keepdim=True)).abs().mean(2)
 
 
 def heat_maps(audio: Tensor, cells: Tensor) -> Tensor:

@@ -11,7 +11,8 @@ from pytorch_metric_learning.losses import NTXentLoss, SupConLoss
 from torch import Tensor, distributed, multiprocessing, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from avssl.losses import alignment_accuracy, alignment_loss, gather, info_nce
+from avssl.losses import alignment_accuracy, alignment_loss, further_accuracy, gather, info_nce
+from avssl.sigmoid_loss import SigmoidLoss
 from avssl.train.distributed import leave_process_group
 
 
@@ -73,18 +74,39 @@ def test_losses_are_float32_inside_autocast() -> None:
     assert accuracy == alignment_accuracy(a, b)
 
 
+@pytest.mark.parametrize("further", [0, 2])
 @pytest.mark.parametrize("negatives", ["easy+hard", "easy", "hard"])
-def test_alignment_loss_is_cross_entropy_over_the_listed_candidates(negatives: str) -> None:
+def test_alignment_loss_is_cross_entropy_over_the_listed_candidates(negatives: str, further: int) -> None:
     predicted, target = embeddings(6, 3, 8)
-    p, t = F.normalize(predicted, dim=-1), F.normalize(target, dim=-1)
+    more = torch.randn(6, 3, further, 8, generator=torch.Generator().manual_seed(7), requires_grad=True)
+    p, t, m = (F.normalize(each, dim=-1) for each in (predicted, target, more))
     losses = []
     for i in range(6):
         for j in range(3):
             own = [t[i, k] for k in range(3)] if "hard" in negatives else [t[i, j]]
             other = [t[n, j] for n in range(6) if n != i] if "easy" in negatives else []
-            scores = torch.stack([p[i, j] @ each for each in own + other]) / 0.2
+            scores = torch.stack([p[i, j] @ each for each in [*own, *other, *m[i, j]]]) / 0.2
             losses.append(F.cross_entropy(scores, torch.tensor(j if "hard" in negatives else 0)))
-    torch.testing.assert_close(alignment_loss(predicted, target, 0.2, negatives), torch.stack(losses).mean())
+    found, expected = alignment_loss(predicted, target, 0.2, negatives, more), torch.stack(losses).mean()
+    torch.testing.assert_close(found, expected)
+    plain = alignment_loss(predicted, target, 0.2, negatives)
+    assert bool(found > plain) if further else torch.equal(found, plain)
+    if further:
+        torch.testing.assert_close(gradients(found, more), gradients(expected, more), atol=1e-6, rtol=1e-4)
+
+
+def test_accuracy_among_further_negatives_counts_crops_that_beat_all_of_theirs() -> None:
+    codes = torch.eye(12).view(4, 3, 12)
+    further = codes.roll(1, 1)[:, :, None].repeat(1, 1, 2, 1)
+    further[1, 2, 1] = codes[1, 2] + 0.1  # close to its match, but not as close
+    further[2, 0, 0] = codes[2, 0]  # a tie counts as correct
+    assert further_accuracy(codes, codes, further) == 1
+    target = codes.clone()
+    target[3, 1] = codes[3, 1] + codes[0, 0]  # now as close as one of its negatives, and farther than another
+    further[3, 1] = torch.stack([target[3, 1], codes[3, 1] + 0.5 * codes[0, 0]])
+    assert float(further_accuracy(codes, target, further)) == pytest.approx(11 / 12)
+    with pytest.raises(ValueError, match=re.escape("expected further negatives (B, K, Y, D), got (4, 3, 12)")):
+        further_accuracy(codes, codes, codes)
 
 
 def test_alignment_with_one_crop_is_info_nce() -> None:
@@ -118,16 +140,19 @@ def test_gather_is_the_identity_in_one_process() -> None:
 
 
 class Towers(nn.Module):
-    """Two linear towers under both losses."""
+    """Two linear towers under all losses."""
 
     def __init__(self) -> None:
         super().__init__()
         torch.manual_seed(0)
-        self.a, self.b = nn.Linear(6, 5), nn.Linear(6, 5)
+        self.a, self.b, self.sigmoid = nn.Linear(6, 5), nn.Linear(6, 5), SigmoidLoss(0.1, -3.0)
 
     def forward(self, a: Tensor, b: Tensor) -> Tensor:
         a, b = self.a(a), self.b(b)
-        return alignment_loss(a, b, 0.1) + info_nce(a[:, 0], b[:, 0], 0.1, tile=3)
+        further = b[:, :, None].roll(1, 1)
+        softmax = alignment_loss(a, b, 0.1, further=further) + info_nce(a[:, 0], b[:, 0], 0.1, tile=3)
+        aligned, pairs = self.sigmoid.alignment(a, b, "easy+hard", further), self.sigmoid.pairs(a[:, 0], b[:, 0], 3)
+        return softmax + aligned["loss"] + pairs["loss"]
 
 
 def one_of_two(rank: int, folder: str) -> None:

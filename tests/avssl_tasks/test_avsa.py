@@ -1,5 +1,6 @@
-"""avsa with cross-modal transformers, and unchanged without them."""
+"""avsa with cross-modal transformers, yaw negatives and the sigmoid loss, and unchanged without them."""
 
+import re
 from typing import Any
 
 import numpy as np
@@ -10,8 +11,9 @@ from torch import Tensor, nn
 from torch.utils.data import default_collate
 
 from avssl.config import FeatureConfig, ModelConfig, fill
-from avssl.losses import alignment_loss
+from avssl.losses import alignment_loss, further_accuracy
 from avssl.models.encoder_factory import build_encoders
+from avssl.spatial.ambisonics import rotate
 from avssl.testing import check_task, make_clips
 
 
@@ -49,14 +51,30 @@ def test_four_heads_and_the_published_names_with_transformers() -> None:
     assert {f"{name}_head.weight" for name in ("video", "audio", "video_pred", "audio_pred")} <= names
 
 
-def test_identity_transformers_leave_the_loss_unchanged(batch: dict[str, Tensor]) -> None:
-    plain, task = make().eval(), make(transformer=2).eval()
-    plain.load_state_dict(task.state_dict(), strict=False)
-    task.v2a_transformer, task.a2v_transformer = nn.Identity(), nn.Identity()
-    task.audio_pred_head.load_state_dict(task.video_head.state_dict())
-    task.video_pred_head.load_state_dict(task.audio_head.state_dict())
-    found, expected = task(batch), plain(batch)
+@pytest.mark.parametrize("training", [False, True])
+@pytest.mark.parametrize("directions", [0, 2])
+def test_pre_norm_transformers_begin_with_the_loss_without_them(
+    batch: dict[str, Tensor], training: bool, directions: int
+) -> None:
+    settings = {"transformer": 2, "transformer_norm": "pre", "relative_directions": directions}
+    found, expected = (task.train(training)(batch) for task in (make(**settings), make()))
     assert all(torch.equal(found[name], expected[name]) for name in expected)
+
+
+def test_transformers_take_the_directions_of_the_crops_of_a_batch(batch: dict[str, Tensor]) -> None:
+    task = make(transformer=1, relative_directions=2).eval()
+    common = {**batch, "rotation": batch["rotation"] @ torch.tensor([[0.0, 1, 0], [-1, 0, 0], [0, 0, 1]])}
+    for name in ("v2a_transformer", "a2v_transformer"):
+        transformer, width = getattr(task, name), task.encoders.video_width
+        seen = []
+        handle = transformer.register_forward_pre_hook(lambda _, given, seen=seen: seen.append(given[1]))
+        task(batch)
+        handle.remove()
+        assert torch.equal(seen[0], batch["rotation"])
+        crops = torch.randn(6, 4, width)
+        found = transformer(crops, batch["rotation"])
+        torch.testing.assert_close(transformer(crops, common["rotation"]), found, atol=1e-5, rtol=1e-4)
+        assert not torch.allclose(transformer(crops, batch["rotation"].roll(1, 1)), found, atol=1e-3)
 
 
 def test_each_prediction_is_compared_with_the_modality_that_it_predicts(batch: dict[str, Tensor]) -> None:
@@ -93,6 +111,110 @@ def test_a_few_steps_on_one_batch_align_matching_pairs_with_transformers(batch: 
     assert last["loss"] < 0.7 * first["loss"]
     assert last["avsa_acc"] > 1.8 / 4
     assert last["avc_acc"] > 1.8 / 6
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_yaw_negatives_keep_their_distance_and_fill_the_circle(count: int) -> None:
+    task, plain = make(yaw_negatives=count, min_yaw=40.0, scene_rotation="any"), make(scene_rotation="any")
+    angles = []
+    for seed, clip in enumerate(make_clips(40)):
+        views, twin = (each.views(clip, np.random.default_rng(seed)) for each in (task, plain))
+        assert all(torch.equal(views[name], twin[name]) for name in twin)  # the same crops as without
+        turn = views["rotation"].mT[:, None] @ views["yaw_rotation"]  # about the vertical of the clip
+        torch.testing.assert_close(turn[..., 2, :], torch.tensor([0.0, 0, 1]).expand(4, count, 3), atol=1e-5, rtol=0)
+        angles.append(torch.atan2(turn[..., 1, 0], turn[..., 0, 0]).rad2deg() % 360)
+    found = torch.stack(angles)
+    assert found.min() >= 40
+    assert found.max() <= 320
+    arcs = ((found - 40) / (280 / count)).long().clamp(max=count - 1)
+    assert torch.equal(arcs.sort(-1).values, torch.arange(count).expand_as(arcs))  # one yaw in each arc
+    assert found.std() > 280 / 12**0.5 * 0.9  # uniform over the circle
+    assert len(found.unique()) == found.numel()
+
+
+@pytest.mark.parametrize("loss", ["info-nce", "sigmoid"])
+@pytest.mark.parametrize("transformer", [0, 1])
+def test_yaw_negatives_are_candidates_of_the_video_query_alone(loss: str, transformer: int) -> None:
+    rng = np.random.default_rng(0)
+    task = make(yaw_negatives=2, loss=loss, transformer=transformer, dropout=0.0, negatives="hard")
+    batch = default_collate([task.views(clip, rng) for clip in make_clips(3)])
+    task.eval()
+    video, audio = (each.unflatten(0, (3, 4)) for each in task.encode(batch))
+    turned = rotate(batch["audio"][:, None, None], batch["yaw_rotation"]).flatten(0, 2)
+    further = task.audio_head(task.encoders.audio(turned).unflatten(0, (3, 4, 2)))
+    from_video, from_audio = task.video_head(video), task.audio_head(audio)
+    targets = from_audio, from_video
+    if transformer:
+        from_video = task.audio_pred_head(task.v2a_transformer(video))
+        from_audio = task.video_pred_head(task.a2v_transformer(audio))
+    pairs = ((from_video, targets[0], further), (from_audio, targets[1], None))
+    if task.sigmoid_loss is None:
+        losses = [alignment_loss(one, other, 0.07, "hard", more) for one, other, more in pairs]
+    else:
+        losses = [task.sigmoid_loss.alignment(one, other, "hard", more)["loss"] for one, other, more in pairs]
+    found = task(batch)
+    torch.testing.assert_close(found["loss"], sum(losses) / 2, atol=1e-5, rtol=1e-5)
+    assert found["yaw_acc"] == further_accuracy(from_video, targets[0], further)
+
+
+def test_yaw_negatives_give_the_gradient_of_their_softmax_weights() -> None:
+    """Of one more candidate, -log softmax has the gradient: its probability times the query, over the temperature."""
+    predicted, target = (torch.nn.functional.normalize(torch.randn(2, 3, 8), dim=-1) for _ in range(2))
+    further = torch.nn.functional.normalize(torch.randn(2, 3, 2, 8), dim=-1).requires_grad_()
+    alignment_loss(predicted, target, 0.2, "hard", further).backward()
+    scores = torch.cat([predicted @ target.mT, torch.einsum("ikd,ikyd->iky", predicted, further)], -1) / 0.2
+    weight = scores.softmax(-1)[..., 3:, None].detach()
+    gradient = weight * predicted[:, :, None] / 0.2 / 6
+    tangent = gradient - (gradient * further).sum(-1, keepdim=True) * further  # through the normalisation
+    assert further.grad is not None
+    torch.testing.assert_close(further.grad, tangent.detach(), atol=1e-6, rtol=1e-5)
+
+
+def test_yaw_negatives_train_the_audio_tower_and_the_query() -> None:
+    """Without other candidates the loss is that of the yaws alone, and its gradient reaches both towers."""
+    task = make(yaw_negatives=2, negatives="hard")
+    batch = default_collate([task.views(clip, np.random.default_rng(0)) for clip in make_clips(3)])
+    video, audio, further = task._encode(batch)
+    query, turned = task.video_head(video), further["yaw_rotation"]
+    score = torch.nn.functional.cosine_similarity(query[:, :, None], turned, dim=-1).sum()
+    parts = {"video": task.encoders.video, "audio": task.encoders.audio}
+    for part in parts.values():
+        gradients = torch.autograd.grad(score, list(part.parameters()), retain_graph=True, allow_unused=True)
+        assert sum(float(each.abs().sum()) for each in gradients if each is not None) > 0
+    together = torch.cat([batch["rotation"][:, :, None], batch["yaw_rotation"]], 2).flatten(1, 2)
+    expected = task.encode_audio(batch["audio"], together).unflatten(1, (4, 3))  # one pass: statistics of one batch
+    torch.testing.assert_close(audio, expected[:, :, 0])
+    torch.testing.assert_close(turned, task.audio_head(expected[:, :, 1:]))
+
+
+@pytest.mark.parametrize(
+    "options", [{"yaw_negatives": 2}, {"loss": "sigmoid"}, {"transformer": 1, "relative_directions": 1}]
+)
+def test_contract_with_each_switch(options: dict[str, Any]) -> None:
+    check_task(make(**options), make_clips(2))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"yaw_negatives": -1}, "expected yaw_negatives >= 0 and 0 < min_yaw < 180 degrees, got -1 and 30"),
+        ({"min_yaw": 0}, "got 0 and 0"),
+        ({"min_yaw": 180}, "got 0 and 180"),
+        ({"yaw_negatives": 2, "loss": "pml/SupConLoss"}, "expected loss info-nce or sigmoid with yaw_negatives"),
+        ({"relative_directions": 2}, "0 without a transformer, got 2 with transformer=0"),
+        ({"transformer": 1, "relative_directions": -1}, "got -1 with transformer=1"),
+        ({"transformer": 1, "transformer_norm": "layer"}, "transformer_norm is post, pre, not 'layer'"),
+    ],
+)
+def test_invalid_switches_are_errors(wrong: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(message)):
+        fill(Avsa.Options, wrong)
+
+
+def test_yaw_negatives_need_features_with_a_direction() -> None:
+    encoders = build_encoders(ModelConfig(), FeatureConfig(name="mono-logmel"))
+    with pytest.raises(ValueError, match="expected yaw_negatives=0 with features mono-logmel, got 2"):
+        Avsa(encoders, fill(Avsa.Options, {"yaw_negatives": 2}))
 
 
 @pytest.mark.parametrize("wrong", [{"transformer": -1}, {"dropout": 1.0}, {"dropout": -0.1}])

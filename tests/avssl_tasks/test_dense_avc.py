@@ -1,12 +1,13 @@
 """Dense correspondence: views rotate sight and sound together, cells are seamless, and the task learns content."""
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from avssl_tasks.dense_avc import DenseAvc, DenseAvcOptions, heat_maps, resized, retrieval_accuracy
+from avssl_tasks.dense_avc import DenseAvc, DenseAvcOptions, heat_maps, mean_deviation, resized, retrieval_accuracy
 from torch import Tensor
 from torch.utils.data import default_collate
 
@@ -83,20 +84,107 @@ def test_mono_clips_are_taken_where_no_directions_are_asked_for() -> None:
             task.views(other, np.random.default_rng(0))
 
 
-@pytest.mark.parametrize("options", [{}, {"directions": 6}])
-def test_rolling_the_scene_by_a_cell_rolls_the_heat_map_and_keeps_the_score(options: dict[str, int]) -> None:
-    task = make("foa-iv" if options else "mono-logmel", height=64, **options).eval()
-    batch = default_collate([task.evaluation_views(clip, np.random.default_rng(0)) for clip in make_clips(2)])
-    turned = dict(batch)
-    turned["frames"] = batch["frames"].roll(-40, -1)
-    turned["rotation"] = rotation(2 * math.pi * 40 / 128).expand(2, 3, 3)
+def sources() -> list[Clip]:
+    """Two clips of random frames, each with noise from one direction."""
+    clips = make_clips(2)
+    places = ((0.8, 0.3), (-1.9, -0.2))
+    return [replace(clip, audio=encode(clip.audio[0], *place)) for clip, place in zip(clips, places, strict=True)]
+
+
+def compared_turned(task: DenseAvc, cells: int, of_sound: bool = True) -> list[tuple[Tensor, Tensor]]:
+    """Similarities and heat maps of two clips as they are, and of the clips turned by cells of 8 pixels to the left."""
+    batch = default_collate([task.evaluation_views(clip, np.random.default_rng(0)) for clip in sources()])
+    turned = batch | {"frames": batch["frames"].roll(-8 * cells, -1)}
+    if of_sound:
+        turned["rotation"] = rotation(2 * math.pi * 8 * cells / batch["frames"].shape[-1]).expand(2, 3, 3)
     with torch.inference_mode():
-        (similarity, maps), (other, other_maps) = task.compare(batch), task.compare(turned)
-    if options:  # directions of a lattice do not map onto themselves
-        assert other_maps.shape == maps.shape == (2, 4, 8, 16)
-    else:
-        torch.testing.assert_close(other_maps, maps.roll(-5, -1), atol=1e-4, rtol=1e-4)
-        torch.testing.assert_close(other, similarity, atol=1e-4, rtol=1e-4)
+        return [task.compare(each) for each in (batch, turned)]
+
+
+def test_rolling_the_scene_by_a_cell_rolls_the_heat_map_and_keeps_the_score() -> None:
+    (similarity, maps), (other, other_maps) = compared_turned(make(height=64).eval(), 5)
+    torch.testing.assert_close(other_maps, maps.roll(-5, -1), atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(other, similarity, atol=1e-4, rtol=1e-4)
+
+
+def directional(directions: int) -> DenseAvc:
+    """Task whose audio embeddings differ by direction, as after training: centred over the directions of two clips."""
+    task = make("foa-iv", height=64, directions=directions)
+    for module in task.modules():
+        if isinstance(module, torch.nn.modules.batchnorm._BatchNorm):
+            module.momentum = 1.0
+    with torch.no_grad():
+        task.embed_audio(torch.stack([clip.audio for clip in sources()]), torch.eye(3).repeat(2, 1, 1))
+    return task.eval()
+
+
+def test_rotating_scene_and_sound_field_rotates_the_map_of_symmetric_directions(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def rings(count: int) -> tuple[Tensor, Tensor]:
+        azimuth, elevation = torch.meshgrid(
+            torch.arange(8) * math.pi / 4, torch.tensor([-0.7, 0.0, 0.7]), indexing="ij"
+        )
+        return azimuth.flatten(), elevation.flatten()
+
+    monkeypatch.setattr("avssl_tasks.dense_avc.equal_area_grid", rings)
+    task = directional(24)
+    (similarity, maps), (other, other_maps) = compared_turned(task, 2)  # 45 degrees, from ring to ring
+    torch.testing.assert_close(other_maps, maps.roll(-2, -1), atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(other, similarity, atol=1e-4, rtol=1e-4)
+    (_, maps), (_, alone) = compared_turned(task, 2, of_sound=False)
+    assert (alone - maps.roll(-2, -1)).abs().max() > 0.1  # the sound field matters
+
+
+def test_more_directions_of_the_lattice_rotate_the_map_more_exactly() -> None:
+    errors = []
+    for directions in (6, 96):
+        (_, maps), (_, other) = compared_turned(directional(directions), 5)
+        errors.append(float((other - maps.roll(-5, -1)).square().mean() / (maps - maps.mean()).square().mean()))
+    assert errors[1] < 0.3 * errors[0]
+
+
+def twins(pulsing: tuple[bool, bool]) -> Tensor:
+    """Panoramas `(1, 4, 3, 64, 128)` of two equal discs half a turn apart, each pulsing or still; alike in frame 0."""
+    rows, columns = torch.meshgrid(torch.arange(64), torch.arange(128), indexing="ij")
+    frames = torch.zeros(1, 4, 3, 64, 128, dtype=torch.uint8)
+    for column, pulses in zip((32, 96), pulsing, strict=True):
+        disc = (rows - 32) ** 2 + (columns - column) ** 2 < 60
+        for time, light in enumerate((200, 120, 200, 120)):
+            frames[:, time, :, disc] = light if pulses else 200
+    return frames
+
+
+@pytest.mark.parametrize("activity", [False, True])
+@pytest.mark.parametrize("differences", [False, True])
+def test_a_pulsing_thing_and_its_still_copy_have_different_cells_when_alike(activity: bool, differences: bool) -> None:
+    task = make(height=64, activity=activity).eval()
+    if not differences:  # of the small tower; other towers may have none
+        torch.nn.init.zeros_(task.encoders.video.tower.difference.weight)  # type: ignore[union-attr, arg-type]
+    with torch.inference_mode():
+        same, one = (task.embed_cells(twins(pulsing))[0, 0, 4] for pulsing in ((False, False), (True, False)))
+    torch.testing.assert_close(same[4], same[12], atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(one[12], same[12], atol=1e-4, rtol=1e-4)
+    changed = float((one[4] - one[12]).norm() / one[12].norm())
+    assert changed > 0.02 if activity or differences else changed < 1e-4
+
+
+def test_mean_deviation_is_0_for_still_maps_and_half_the_swing_of_alternating_ones() -> None:
+    maps = torch.randn(1, 3, 1, 2, 2).repeat(1, 1, 4, 1, 1).requires_grad_()
+    still = mean_deviation(maps)
+    still.sum().backward()
+    assert float(still.detach().abs().max()) < 1e-6
+    assert maps.grad is not None
+    assert bool(maps.grad.isfinite().all())
+    swing = torch.tensor([1.0, -1.0, 1.0, -1.0])[:, None, None]
+    torch.testing.assert_close(mean_deviation(maps.detach() + 0.25 * swing), torch.full((1, 3, 2, 2), 0.25))
+
+
+def test_activity_keeps_the_contract_and_needs_several_frames() -> None:
+    check_task(make(activity=True), make_clips(3))
+    still = spot(0.8, 0.4)
+    with pytest.raises(InputError, match=r"data\.frames of 2 or more with activity, got 1"):
+        make(activity=True).views(still, np.random.default_rng(0))
 
 
 def test_directional_audio_depends_on_the_rotation_and_is_smooth_over_the_sphere() -> None:

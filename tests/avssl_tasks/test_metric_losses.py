@@ -50,6 +50,22 @@ def test_supcon_is_the_tasks_own_loss(batch: dict[str, Tensor], kind: Any, optio
         torch.testing.assert_close(other.grad, mine.grad, atol=1e-4, rtol=1e-3)
 
 
+@pytest.mark.parametrize("crops", [1, 2])
+def test_sigmoid_is_the_mean_over_crops_of_binary_classifications(batch: dict[str, Tensor], crops: int) -> None:
+    task = make(Avc, crops=crops, loss="sigmoid", temperature=0.2, loss_options={"bias": -2}).eval()
+    cut = {name: each if name == "audio" else each[:, :crops] for name, each in batch.items()}
+    found = task(cut)
+    video, audio = (each.unflatten(0, (6, crops)) for each in task.embeddings(cut).values())
+    cosines = torch.einsum("ikd,jkd->kij", *(torch.nn.functional.normalize(each, dim=-1) for each in (video, audio)))
+    wrong = cosines / 0.2 - 2
+    loss = torch.nn.functional.binary_cross_entropy_with_logits(wrong, torch.eye(6).expand_as(wrong), reduction="sum")
+    torch.testing.assert_close(found["loss"], loss / 6 / crops, atol=1e-5, rtol=1e-5)
+    assert float(found["temperature"]) == pytest.approx(0.2)
+    assert float(found["bias"]) == -2
+    found["loss"].backward()
+    assert all(each.grad is not None for each in task.parameters())
+
+
 def test_temperature_is_the_tasks_unless_the_loss_has_its_own(batch: dict[str, Tensor]) -> None:
     options = {"crops": 2, "loss": "pml/SupConLoss", "temperature": 0.5}
     losses = [
@@ -72,7 +88,11 @@ def test_a_miner_keeps_the_contract_and_logs_its_share(batch: dict[str, Tensor],
     ("settings", "message"),
     [
         (["loss=pml/SupConLos"], "did you mean 'SupConLoss'?); use pml/AngularLoss"),
-        (["loss=supcon"], "expected loss info-nce or pml/NAME, got 'supcon'"),
+        (["loss=supcon"], "expected loss info-nce, sigmoid or pml/NAME, got 'supcon'"),
+        (["loss=sigmod"], "did you mean 'sigmoid'?"),
+        (["loss=sigmoid", "loss_options.b=1"], "expected loss_options of sigmoid with a number as bias, got {'b': 1}"),
+        (["loss=sigmoid", "loss_options.bias=low"], "expected loss_options of sigmoid with a number as bias"),
+        (["loss=sigmoid", "miner=pml/BatchHardMiner"], "with loss_options or a miner, got loss sigmoid"),
         (["loss=pml/ArcFaceLoss"], "pml/ArcFaceLoss: expected its parameters"),
         (["loss=pml/FastAPLoss"], "support two modalities"),
         (["miner=pml/BatchHardMiner"], "expected a loss pml/NAME with loss_options or a miner, got loss info-nce"),

@@ -2,6 +2,7 @@
 
 from dataclasses import asdict
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -87,16 +88,42 @@ def test_the_papers_numbers_stand_beside_their_own_rows_only() -> None:
 def test_transformer_and_curriculum_are_each_one_change_of_the_small_row() -> None:
     row = "avsa/small-iv"
     layers = {"options.transformer": 2, "options.dropout": 0.1}
-    second = {"model.init": "runs/avc-curriculum", "train.steps": 300}
+    stages = {"first_stage.task": "avc", "first_stage.train.steps": 300, "train.steps": 300}
     for name, expected in (
         ("transformer", layers),
-        ("curriculum", second),
-        ("curriculum-transformer", layers | second),
+        ("curriculum", stages),
+        ("curriculum-transformer", layers | stages),
     ):
         different = changes(f"avsa/small-{name}", row)
         assert {key: value for key, value in different.items() if key != "published.avsa_bin"} == expected
-    assert changes("avc/small-curriculum", "avc/small-iv") == {"train.steps": 300}
-    assert run_of("avsa/small-curriculum").train.steps + run_of("avc/small-curriculum").train.steps == 600
+    assert run_of(row).train.steps == 300 + 300
+
+
+@pytest.mark.parametrize(("size", "steps"), [("small", 300), ("full", 64350)])
+def test_first_stages_are_the_recipes_of_avc_with_their_own_steps_and_no_probe(size: str, steps: int) -> None:
+    (first, place), (second, _) = resolve_run(run_of(f"avsa/{size}-curriculum")).stages(Path("run"))
+    assert (place, second.init) == (Path("run/first_stage"), str(place))
+    assert (first.probe, first.init) == (None, "")
+    own, recipe = (_flat(asdict(each)) for each in (first.config, run_of(f"avc/{size}")))
+    own = {key: value for key, value in own.items() if not key.startswith("probe.")}
+    recipe = {key: value for key, value in recipe.items() if not key.startswith("probe.")}
+    assert own == {**recipe, "train.steps": steps}
+
+
+def test_switches_are_each_one_change_of_the_row_that_they_are_compared_with() -> None:
+    slow = {f"optim.{kind}.{part}_transformer": value for kind, value in (("lr_multipliers", 0.1), ("warmups", 150))
+            for part in ("v2a", "a2v")}  # fmt: skip
+    sigmoid = {"options.loss": "sigmoid", "options.temperature": 0.1, "options.loss_options.bias": -3.5}
+    sigmoid |= {"optim.lr_multipliers.sigmoid_loss": 10}
+    for name, row, expected in (
+        ("transformer-slow", "avsa/small-transformer", slow),
+        ("transformer-pre-norm", "avsa/small-transformer-slow", {"options.transformer_norm": "pre"}),
+        ("transformer-directions", "avsa/small-transformer-pre-norm", {"options.relative_directions": 3}),
+        ("yaw-negatives", "avsa/small", {"options.yaw_negatives": 2, "options.min_yaw": 30}),
+        ("sigmoid", "avsa/small", sigmoid),
+    ):
+        assert changes(f"avsa/small-{name}", row) == expected
+    assert changes("avc/small-sigmoid", "avc/small") == sigmoid
 
 
 @pytest.mark.parametrize("task", ["avc", "avsa"])
@@ -111,6 +138,7 @@ def test_objects_anywhere_change_options_of_guided_crops_alone(task: str) -> Non
     own = {key for key in different if key.split(".")[-1] in names}
     assert different.keys() - own == {"probe.crop_guide"}
     assert {different[f"options.{name}"] for name in names} == {0.7, 60, 75, 40}
+    assert changes("avsa/small-iv-guided-negatives", "avsa/small-iv-guided") == {"options.object_negatives": 2}
     run = resolve_run(run_of(f"{task}/small-iv-guided"))
     assert all(getattr(run.options, name) == getattr(run.probe, name) for name in names)
 

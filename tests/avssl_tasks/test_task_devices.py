@@ -20,7 +20,9 @@ META = torch.device("meta")
     [
         ("avc", "foa-iv", {}),
         ("avsa", "foa-iv", {}),
+        ("avc", "foa-iv", {"loss": "sigmoid"}),
         ("avsa", "foa-logmel", {"transformer": 2}),
+        ("avsa", "foa-iv", {"transformer": 1, "relative_directions": 2, "yaw_negatives": 2, "loss": "sigmoid"}),
         ("dense_avc", "mono-logmel", {}),
         ("dense_avc", "foa-iv", {"directions": 6, "position": 2}),
         ("swap", "stereo-phase", {}),

@@ -203,7 +203,7 @@ def test_statistics_come_with_encoders_to_start_from_and_are_fitted_otherwise(ru
     for weights, fitted in ((str(run[0]), False), ("published.safetensors", True), ("", True)):
         wanted = fill(RunConfig, {"model": {"init": weights}, "data": {"seconds": 0.5}})
         encoders = build_encoders(replace(wanted.model, init=""), wanted.features)
-        fit_statistics(encoders, wanted, manifest)
+        fit_statistics(encoders, wanted, manifest, weights)
         assert bool(encoders.features.mean.any()) is fitted
 
 

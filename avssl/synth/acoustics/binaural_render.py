@@ -14,10 +14,14 @@ from torch import Tensor
 from avssl.media.hrir_files import read_hrirs
 from avssl.spatial.binaural import ambisonic_filters, render, spherical_head, to_binaural
 from avssl.spatial.hrir import HrirSet
-from avssl.synth.acoustics.foa_render import early, level, sources
-from avssl.synth.acoustics.room import background, tail
-from avssl.synth.scene import Format, Scene, SceneObject
+from avssl.synth.acoustics.foa_render import around, early, level, sources
+from avssl.synth.acoustics.measured_room import dry_direct, measured
+from avssl.synth.acoustics.room import tail
+from avssl.synth.scene import Scene
+from avssl.synth.scene_format import Format
+from avssl.synth.scene_object import SceneObject
 from avssl.synth.sources.oscillators import Signal
+from avssl.synth.user_media.room_response import read_response
 
 Ears = NDArray[np.float32]
 
@@ -69,19 +73,25 @@ def render_ears(scene: Scene, form: Format, head: str) -> Ears:
     hrirs, filters = head_responses(head, form.sample_rate), field_filters(head, form.sample_rate)
     samples = len(form.sample_times())
     total = np.zeros((2, samples), np.float32)
-    around = np.zeros((4, samples), np.float32)
-    at_one_metre = np.zeros(form.span().samples, np.float32)
-    for thing, source in sources(scene, form):
-        at_one_metre += source
+    field = np.zeros((4, samples), np.float32)
+    dry = list(sources(scene, form))
+    for thing, source in dry:
+        if scene.responses:
+            response = read_response(scene.responses[thing.number], form.sample_rate)
+            total += _direct(thing, dry_direct(source, response), form, hrirs)
+            field += measured(thing, source, form, response, response.rest)
+            continue
         total += _direct(thing, source, form, hrirs)
         if any(scene.room.reflection):
-            around += early(scene.room, thing, source, form)
-    if scene.room.reverberation > 0:
-        around += tail(scene.room, at_one_metre, form.sample_rate)[:, -samples:]
-    total += to_binaural(torch.from_numpy(around), filters).numpy()
-    if np.isfinite(scene.room.noise):
-        noise = to_binaural(torch.from_numpy(background(scene.room, samples, form.sample_rate)), filters).numpy()
-        total += noise * np.float32(10 ** (-scene.room.noise / 20) * _loudness(total) / _loudness(noise))
+            field += early(scene.room, thing, source, form)
+    if scene.room.reverberation > 0 and not scene.responses:
+        at_one_metre = np.sum([source for _, source in dry], axis=0)
+        field += tail(scene.room, at_one_metre, form.sample_rate)[:, -samples:]
+    total += to_binaural(torch.from_numpy(field), filters).numpy()
+    snr = scene.room.noise if scene.ambience is None else scene.ambience.snr
+    if np.isfinite(snr):
+        noise = to_binaural(torch.from_numpy(around(scene, form)), filters).numpy()
+        total += noise * np.float32(10 ** (-snr / 20) * _loudness(total) / _loudness(noise))
     return level(total, total, scene.room.level)
 
 

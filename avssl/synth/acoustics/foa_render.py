@@ -10,10 +10,15 @@ from numpy.typing import NDArray
 
 from avssl.spatial.ambisonics import encode
 from avssl.spatial.spherical_harmonics import channel_count, spherical_harmonics
+from avssl.synth.acoustics.fractional_delay import interpolate
+from avssl.synth.acoustics.measured_room import measured
 from avssl.synth.acoustics.room import SPEED_OF_SOUND, Room, background, images, tail
-from avssl.synth.scene import Format, Scene, SceneObject, dry
+from avssl.synth.scene import Scene
+from avssl.synth.scene_format import Format
+from avssl.synth.scene_object import SceneObject
 from avssl.synth.sources.oscillators import Signal
 from avssl.synth.trajectories import unit_vector
+from avssl.synth.user_media.room_response import read_response
 
 BLOCK = 0.25
 """Interval between the times at which reflections are computed, s; they cross-fade in between."""
@@ -30,14 +35,17 @@ def render_audio(scene: Scene, form: Format, order: int = 1) -> NDArray[np.float
     Returns:
         float32 `(4, samples)`, ambiX, or `(order + 1) ** 2` channels.
     """
+    dry = list(sources(scene, form))
     total = np.zeros((channel_count(order), len(form.sample_times())), np.float32)
-    at_one_metre = np.zeros(form.span().samples, np.float32)
-    for thing, source in sources(scene, form):
-        at_one_metre += source
+    for thing, source in dry:
+        if scene.responses:
+            total += measured(thing, source, form, read_response(scene.responses[thing.number], form.sample_rate))
+            continue
         total += direct(thing, source, form, order)
         if any(scene.room.reflection):
             total += early(scene.room, thing, source, form, order)
-    if scene.room.reverberation > 0:
+    if scene.room.reverberation > 0 and not scene.responses:
+        at_one_metre = np.sum([source for _, source in dry], axis=0)
         total += tail(scene.room, at_one_metre, form.sample_rate, order)[:, -total.shape[1] :]
     rendered = _with_background(total, scene, form, order)
     return level(rendered, rendered[0], scene.room.level)
@@ -47,7 +55,7 @@ def sources(scene: Scene, form: Format) -> Iterator[tuple[SceneObject, Signal]]:
     """The objects that sound, each with its sound at 1 m `(span samples,)`, the lead included."""
     for thing in scene.things:
         if thing.sounding:
-            yield thing, dry(thing.voice, thing.kind, form.span()) * np.float32(_strength(thing))
+            yield thing, thing.signal(form) * np.float32(_strength(thing))
 
 
 def _strength(thing: SceneObject) -> float:
@@ -73,15 +81,6 @@ def direct(thing: SceneObject, source: Signal, form: Format, order: int = 1) -> 
     rendered = interpolate(source, instants) / distance
     tensors = (torch.from_numpy(each.astype(np.float32)) for each in (rendered, _wrap(azimuth), elevation))
     return np.asarray(encode(*tensors, order=order).numpy())
-
-
-def interpolate(signal: Signal, instants: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Values of a signal between its samples, by Lagrange's cubic through the four nearest."""
-    whole = np.clip(np.floor(instants).astype(np.int64), 1, len(signal) - 3)
-    x = instants - whole
-    below, above = x - 1, x + 1
-    weights = (-x * below * (x - 2) / 6, above * below * (x - 2) / 2, -above * x * (x - 2) / 2, above * x * below / 6)
-    return np.asarray(sum(weight * signal[whole + k - 1] for k, weight in enumerate(weights)))
 
 
 def early(room: Room, thing: SceneObject, source: Signal, form: Format, order: int = 1) -> NDArray[np.float32]:
@@ -124,10 +123,18 @@ def _taps(
 
 
 def _with_background(total: NDArray[np.float32], scene: Scene, form: Format, order: int) -> NDArray[np.float32]:
-    if np.isinf(scene.room.noise):
+    snr = scene.room.noise if scene.ambience is None else scene.ambience.snr
+    if np.isinf(snr):
         return total
-    power = np.sqrt((total[0] ** 2).mean()) * 10 ** (-scene.room.noise / 20)
-    return total + np.float32(power) * background(scene.room, total.shape[1], form.sample_rate, order)
+    power = np.sqrt((total[0] ** 2).mean()) * 10 ** (-snr / 20)
+    return total + np.float32(power) * around(scene, form, order)
+
+
+def around(scene: Scene, form: Format, order: int = 1) -> NDArray[np.float32]:
+    """Background sound `(channels, samples)` of unit power in W: an ambience recording, or diffuse noise."""
+    if scene.ambience is not None:
+        return scene.ambience.audio(form)
+    return background(scene.room, len(form.sample_times()), form.sample_rate, order)
 
 
 def level(total: NDArray[np.float32], measured: NDArray[np.float32], wanted: float) -> NDArray[np.float32]:

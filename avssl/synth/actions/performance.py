@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from avssl.synth.actions.motions import MOTIONS, Floats, Motion, draw_phases
 from avssl.synth.backgrounds import draw_background
 from avssl.synth.canvas.compositing import Canvas, Spot, paste
+from avssl.synth.drawn_object import sprite
 from avssl.synth.projection.pinhole import Camera
 from avssl.synth.sources.classes import KINDS
 from avssl.synth.sources.source_pool import MadeUp, synthetic
 from avssl.synth.trajectories import Oscillation
-from avssl.synth.video_render import sprite
 
 Image = NDArray[np.uint8]
 

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from avssl.synth.annotations.sphere import truth
 from avssl.synth.projection.pinhole import Camera
-from avssl.synth.scene import Format
+from avssl.synth.scene_format import Format
 from avssl.synth.stage.stage_scene import StageScene
 from avssl.synth.trajectories import unit_vector
 

@@ -29,7 +29,8 @@ class CanvasOptions(SceneOptions):
     height: int = 180
     """Rows of a frame, even."""
     sources: str = ""
-    """User clips to cut sources from: annotation file (JSON) or folder of LABEL/clip.mp4; empty: built-in objects."""
+    """User clips to cut sources from: annotation file (JSON) or folder of LABEL/clip.mp4, or folder of clips,
+    whose names are the kinds; empty: built-in objects."""
     segmenter: str = ""
     """Segmentation model for user clips: torchvision/maskrcnn_resnet50_fpn:WEIGHTS, or a .pt, .onnx or OpenVINO model
     of ultralytics; empty: bounding boxes."""
@@ -56,7 +57,9 @@ class CanvasDataset(SceneDataset[SceneT]):
         """Read the annotations of user clips."""
         if self.options.sources:
             cutting = Cutting(self.options.segmenter, self.options.cut_rate)
-            self.company = load_clip_sources(out, Path(self.options.sources), cutting)
+            failures: list[str] = []
+            self.company = load_clip_sources(out, Path(self.options.sources), cutting, failures)
+            self.failures = tuple(failures)
 
     @abstractmethod
     def render_channels(self, scene: SceneT) -> NDArray[np.float32]:

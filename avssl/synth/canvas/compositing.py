@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from avssl.synth.projection.pinhole import Camera
 from avssl.synth.projection.tangent_plane import blend
-from avssl.synth.scene import Format
+from avssl.synth.scene_format import Format
 from avssl.synth.video_render import OVERSAMPLING
 
 Image = NDArray[np.uint8]

@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 
 from avssl.synth.backgrounds import draw_background
 from avssl.synth.canvas.compositing import Canvas, Spot, paste
+from avssl.synth.drawn_object import sprite
 from avssl.synth.projection.pinhole import Camera
 from avssl.synth.soundscape.tau_classes import UrbanScenery
 from avssl.synth.sources.classes import BY_NAME, KINDS
 from avssl.synth.sprites.appearance import Appearance, sample_appearance
-from avssl.synth.video_render import sprite
 
 Image = NDArray[np.uint8]
 

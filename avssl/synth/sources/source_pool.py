@@ -9,11 +9,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from avssl.synth.scene import Format, SceneObject, draw_thing, dry
+from avssl.synth.drawn_object import DrawnObject, draw_thing, dry, sprite
+from avssl.synth.scene_format import Format
 from avssl.synth.sources.classes import KINDS
 from avssl.synth.sources.oscillators import Signal
 from avssl.synth.trajectories import Oscillation, Path
-from avssl.synth.video_render import sprite, track
 
 Floats = NDArray[np.float64]
 
@@ -73,7 +73,7 @@ class Source(ABC):
 class MadeUp(Source):
     """An individual of a built-in kind, there all the time."""
 
-    thing: SceneObject
+    thing: DrawnObject
 
     @property
     def kind(self) -> str:  # type: ignore[override]
@@ -87,7 +87,7 @@ class MadeUp(Source):
 
     def appearance(self, form: Format) -> Appearance:
         """One picture that sways, turns and pulses."""
-        seen = track(self.thing, form)
+        seen = self.thing.track(form)
         which = np.zeros(len(seen.tangent), np.int64)
         # Seen from 1 m, the tangent is the radius.
         return Appearance((sprite(self.thing.look, self.kind),), which, 2 * seen.tangent, seen.roll, seen.light)

@@ -15,9 +15,11 @@ from avssl.synth.acoustics.binaural_render import fingerprint, render_ears
 from avssl.synth.annotations.stage import stage_truth
 from avssl.synth.dataset_base import even_sides, rendering_function
 from avssl.synth.projection.pinhole import Camera
-from avssl.synth.render_dataset import SceneDataset, SceneOptions
-from avssl.synth.scene import Format
+from avssl.synth.scene_format import Format
+from avssl.synth.scene_object import Cast
 from avssl.synth.stage.stage_scene import StageScene, describe
+from avssl.synth.user_media.media_dataset import MediaDataset
+from avssl.synth.user_media.media_options import MediaOptions
 from avssl.synth.video_render import render_frames
 
 VERSION = 1
@@ -42,7 +44,7 @@ class Shot(Format):
 
 
 @dataclass(frozen=True)
-class StageOptions(SceneOptions):
+class StageOptions(MediaOptions):
     """Options of `stage`."""
 
     width: int = 224
@@ -57,7 +59,7 @@ class StageOptions(SceneOptions):
     """Reflections, reverberation and background noise."""
 
 
-class Stage(SceneDataset[StageScene]):
+class Stage(MediaDataset[StageScene]):
     """Sounding objects in front of an ordinary camera: flat video and binaural audio.
 
     The data set equals its own mirror image; see `avssl.synth.stage.stage_scene.describe`.
@@ -66,6 +68,7 @@ class Stage(SceneDataset[StageScene]):
     name: ClassVar[str] = "stage"
     version: ClassVar[int] = VERSION
     layout: ClassVar[str] = "binaural"
+    panoramic: ClassVar[bool] = False
     Options: ClassVar[type] = StageOptions
     options: StageOptions
     form: Shot
@@ -86,9 +89,9 @@ class Stage(SceneDataset[StageScene]):
         """Path of the HRIR set; empty: a spherical head model."""
         return str(self.options.hrirs or "")
 
-    def describe(self, index: int) -> StageScene:
+    def draw(self, index: int, cast: Cast) -> StageScene:
         """See `avssl.synth.stage.stage_scene.describe`."""
-        scene = describe(self.options.seed, index, self.form.fov)
+        scene = describe(self.options.seed, index, self.form.fov, cast)
         return scene if self.options.room else replace(scene, room=scene.room.anechoic())
 
     def audio(self, scene: StageScene) -> NDArray[np.float32]:
@@ -120,6 +123,8 @@ class Stage(SceneDataset[StageScene]):
         yield from even_sides(self.form.width, self.form.height)
         fov = math.degrees(self.form.fov)
         fits = NARROWEST - 1e-9 <= fov <= WIDEST + 1e-9
+        acoustic = self.options.room or not (self.options.rirs or self.options.ambience)
+        yield acoustic, "room is true with rirs and ambience, not false"
         yield fits, f"fov is from {NARROWEST:g} to {WIDEST:g} degrees, not {fov:g}"
 
 

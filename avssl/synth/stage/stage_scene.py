@@ -7,12 +7,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from avssl.synth.acoustics.room import draw_room
-from avssl.synth.scene import BACKGROUND, COINS, OBJECTS, ROOM, Scene, SceneObject, draw_thing
-from avssl.synth.sources.classes import KINDS
+from avssl.synth.drawn_object import BUILT_IN
+from avssl.synth.scene import BACKGROUND, COINS, MIRROR, OBJECTS, ROOM, Scene
+from avssl.synth.scene_object import Cast, SceneObject
 from avssl.synth.trajectories import Oscillation, Path, draw_path, unit_vector
 
-MIRROR = 4
-"""Random stream, besides those of `avssl.synth.scene`."""
 COUNTS = (0.5, 0.3, 0.2)
 """Fractions of the scenes with one, two and three objects."""
 ACROSS = 0.1
@@ -36,7 +35,7 @@ class StageScene(Scene):
     """Whether left and right of picture, sound and truth are exchanged."""
 
 
-def describe(seed: int, index: int, fov: float) -> StageScene:
+def describe(seed: int, index: int, fov: float, cast: Cast = BUILT_IN) -> StageScene:
     """Scene number `index` of the stage `seed`.
 
     What sounds stands on the left, and half of the scenes are mirrored whole, background and room and listener
@@ -47,9 +46,10 @@ def describe(seed: int, index: int, fov: float) -> StageScene:
         seed: of the world.
         index: of the scene.
         fov: of the camera, horizontally, radians.
+        cast: whom the objects are drawn from.
     """
     streams = [np.random.default_rng((seed, index, stream)) for stream in range(5)]
-    things = _draw_things(streams[OBJECTS], fov / (np.pi / 2))
+    things = _draw_things(streams[OBJECTS], fov / (np.pi / 2), cast)
     flank = [thing.number for thing in things if thing.path.azimuth > 0]
     coins = streams[COINS]
     sounding = set(coins.permutation(flank)[: coins.integers(1, len(flank) + 1)].tolist())
@@ -63,17 +63,17 @@ def describe(seed: int, index: int, fov: float) -> StageScene:
     )
 
 
-def _draw_things(rng: np.random.Generator, scale: float) -> list[SceneObject]:
+def _draw_things(rng: np.random.Generator, scale: float, cast: Cast) -> list[SceneObject]:
     """Objects of different kinds; angles are `scale` times those of a camera of 90 degrees."""
     count = 1 + int(rng.choice(len(COUNTS), p=COUNTS))
     across = count > 1 and rng.random() < ACROSS
-    kinds = rng.permutation(len(KINDS))[:count]
-    places = _spread(rng, count, scale)
-    if across:
+    members = cast.choose(rng, count)
+    places = _spread(rng, len(members), scale)
+    if across and len(members) > 1:
         places[-1] = -places[-1][0], places[-1][1]
     paths = [_keep(draw_path(rng, *place), scale) for place in places]
     radii = RADII[0] * scale, RADII[1] * scale
-    return [draw_thing(rng, k, KINDS[kinds[k]].name, paths[k], radii) for k in range(count)]
+    return [member.placed(rng, k, path, radii) for k, (member, path) in enumerate(zip(members, paths, strict=True))]
 
 
 def _spread(rng: np.random.Generator, count: int, scale: float) -> list[tuple[float, float]]:

@@ -21,7 +21,7 @@ Each entry is one stretch of one video, and one video may have several. Of an en
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -68,7 +68,8 @@ def read_annotations(path: Path) -> list[Annotation]:
     """The stretches that an annotation file names, or a folder of clips.
 
     Args:
-        path: the JSON file; or a folder whose folders are called as what is in their videos, `LABEL/clip.mp4`.
+        path: the JSON file; or a folder whose folders are called as what is in their videos, `LABEL/clip.mp4`; or a
+            folder of videos that are called as what is in them.
 
     Raises:
         InputError: it says something else than it should, or names files that are not there.
@@ -174,7 +175,14 @@ def _is_number(value: Any) -> bool:
 
 
 def _folder(path: Path) -> list[Annotation]:
-    files = sorted(each for each in path.glob("*/*") if each.suffix.lower() in VIDEOS and not each.name.startswith("."))
-    if not files:
+    """Clips of folders by the names of these; where there are no such folders, clips by their own names."""
+    files = _clips(path.glob("*/*"))
+    if files:
+        return [Annotation(each, each, each.parent.name) for each in files]
+    if not (files := _clips(path.glob("*"))):
         raise InputError(f"{path}: expected clips as LABEL/clip.mp4 ({', '.join(sorted(VIDEOS))}), found none")
-    return [Annotation(each, each, each.parent.name) for each in files]
+    return [Annotation(each, each, each.stem) for each in files]
+
+
+def _clips(paths: Iterable[Path]) -> list[Path]:
+    return sorted(each for each in paths if each.suffix.lower() in VIDEOS and not each.name.startswith("."))

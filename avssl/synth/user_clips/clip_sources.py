@@ -13,13 +13,15 @@ import numpy as np
 
 from avssl.errors import InputError
 from avssl.io.hashing import cached_sha256
-from avssl.media import probe
+from avssl.media import probe, read_audio
+from avssl.media.streams import AudioReader
 from avssl.media.video_reader import VideoReader
-from avssl.synth.scene import Format
+from avssl.synth.scene_format import Format
 from avssl.synth.sources.oscillators import Signal
 from avssl.synth.sources.source_pool import Appearance, Source, SourcePool
 from avssl.synth.user_clips.annotations import Annotation, read_annotations
 from avssl.synth.user_clips.cutouts import CutOut, Cutting, cut_all, read_cut_out
+from avssl.synth.user_media.media_files import read_each
 
 SOURCES = "sources"
 """Folder of the cut-outs in the output folder."""
@@ -27,6 +29,8 @@ LONGEST = 20.0
 """Maximum length of a cut-out, s; longer segments are split."""
 SHORTEST = 0.1
 """Minimum length of a segment, s."""
+SILENT = 1e-4
+"""Peak up to which a part of a clip is silent."""
 SLACK = 0.25
 """Tolerance of an annotation beyond the duration in the header of its video, s."""
 
@@ -106,38 +110,70 @@ class Clips(SourcePool):
 
     def prepare(self, form: Format, progress: bool) -> None:
         """Cut out what has not been yet."""
-        cut_all(self.stretches, [self._path(number) for number in range(len(self.stretches))], self.cutting,
+        cut_all(self.stretches, [self.path(number) for number in range(len(self.stretches))], self.cutting,
                 form.sample_rate, progress)  # fmt: skip
 
     def _actor(self, rng: np.random.Generator, number: int, form: Format) -> ClipActor:
         """Longer ones begin anywhere, shorter ones come in at any time that they are done at the end."""
         stretch = self.stretches[number]
         spare = stretch.end - stretch.start - form.seconds
-        return ClipActor(self._path(number), stretch.label, float(rng.uniform(min(0, spare), max(0, spare))))
+        return ClipActor(self.path(number), stretch.label, float(rng.uniform(min(0, spare), max(0, spare))))
 
-    def _path(self, number: int) -> Path:
+    def path(self, number: int) -> Path:
+        """File of the cut-out of a stretch."""
         return self.folder / f"{number:05d}.npz"
 
 
-def load_clip_sources(out: Path, sources: Path, cutting: Cutting) -> Clips:
+def load_clip_sources(out: Path, sources: Path, cutting: Cutting, failures: list[str] | None = None) -> Clips:
     """Those whom an annotation file or a folder of clips names, after a look at whether their files are there.
+
+    Stretches of 20 s at most in which nothing sounds are left out.
 
     Args:
         out: folder of the world that they will play in.
         sources: see `read_annotations`.
         cutting: how they are cut out.
+        failures: takes a line for each clip of a folder that cannot be read; None: an error.
 
     Raises:
-        InputError: the annotations are wrong, or do not fit the files.
+        InputError: the annotations are wrong, or do not fit the files, or nothing sounds in one.
         OSError: they cannot be read.
     """
     cutting.check()
+    clips = read_annotations(sources)
+    if failures is not None and sources.is_dir():
+        readable = {path for path, _ in read_each([clip.video for clip in clips], _open, failures)}
+        clips = [clip for clip in clips if clip.video in readable]
     length = cache(_seconds)
-    stretches = tuple(part for each in read_annotations(sources) for part in _parts(sources, each, length))
+    stretches = tuple(part for each in clips for part in _sounding(each, _parts(sources, each, length)))
     files = sorted({path for each in stretches for path in (each.video, each.audio)})
     said = repr([(each.video.name, each.audio.name, *list(vars(each).values())[2:]) for each in stretches])
     digest = hashlib.sha256((said + "".join(map(cached_sha256, files))).encode()).hexdigest()[:16]
     return Clips(out / SOURCES, stretches, cutting, digest)
+
+
+def _open(path: Path) -> None:
+    """Open the streams of a clip; one without sound is no failure of its file."""
+    VideoReader(path)
+    if probe(path).audio_streams:
+        AudioReader(path)
+
+
+def _sounding(clip: Annotation, parts: Sequence[Annotation]) -> list[Annotation]:
+    """Parts of a clip in which something sounds.
+
+    Raises:
+        InputError: there are none, or the sound cannot be read.
+    """
+    seconds = AudioReader(clip.audio).length()
+    found = [part for part in parts if part.start < seconds and _peak(part) > SILENT]
+    if not found:
+        raise InputError(f"{clip.audio}: expected the sound of a source ({clip.label}), got silence; leave it out")
+    return found
+
+
+def _peak(part: Annotation) -> float:
+    return float(read_audio(part.audio, part.start, part.end - part.start)[0].abs().max())
 
 
 def _parts(path: Path, whole: Annotation, length: Callable[[Path, Path], float]) -> list[Annotation]:

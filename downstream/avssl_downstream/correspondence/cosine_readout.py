@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -13,26 +12,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from avssl.config import RunConfig, fill
+from avssl.embedding.trained_task import load_own_weights, task_of_run
 from avssl.errors import InputError
+from avssl.evaluation.projecting_task import ProjectingTask
 from avssl.evaluation.threshold import best_threshold
-from avssl.io.tensor_files import load_tensors, read_tensors
 from avssl.models.encoders import Encoders
-from avssl.runs.reader import CONFIG, read_config
-from avssl.runs.run_folder import TASK
-from avssl.task import Task
-from avssl.train.resolved_run import resolve_run
+from avssl.runs.reader import read_config
 from avssl_downstream.correspondence.pair_embeddings import PairEmbeddings
 from avssl_downstream.correspondence.pair_probe import evaluation_audio
-
-
-@runtime_checkable
-class ProjectingTask(Protocol):
-    """Task that projects the outputs of both towers to a common space."""
-
-    def project(self, video: Tensor, audio: Tensor) -> tuple[Tensor, Tensor]:
-        """Projections `(N, K, D)` that pretraining compared by cosine, of tower outputs `(N, K, V)`, `(N, K, A)`."""
-        ...
 
 
 def load_projections(folder: Path, encoders: Encoders) -> ProjectingTask:
@@ -45,14 +32,11 @@ def load_projections(folder: Path, encoders: Encoders) -> ProjectingTask:
     Raises:
         InputError: no run folder, a task that does not project, or weights that do not fit the encoders.
     """
-    run = resolve_run(fill(RunConfig, read_config(folder), where=str(folder / CONFIG)))
-    if not issubclass(run.task, ProjectingTask):
-        raise InputError(f"{folder}: expected a task with projections, such as avc, got {run.config.task}")
-    task: Task = run.task(encoders, run.options)
-    own = {name: each for name, each in task.state_dict().items() if name.startswith("encoders.")}
-    load_tensors(task, read_tensors(folder / TASK) | own, str(folder / TASK))
+    task = task_of_run(folder, encoders)
+    if not isinstance(task, ProjectingTask):
+        raise InputError(f"{folder}: expected a task with projections, such as avc, got {read_config(folder)['task']}")
+    load_own_weights(task, folder)
     task.eval()
-    assert isinstance(task, ProjectingTask)
     return task
 
 
@@ -83,6 +67,6 @@ def _scores(
     """Mean cosines `(N,)` of matching and of mismatched pairs."""
     found = []
     for audio in (pairs.aligned, evaluation_audio(pairs, pairing, seed)):
-        projected = task.project(pairs.video.float(), audio.float())
+        projected = task.project(pairs.video.float(), audio.float(), pairs.rotation)
         found.append(functional.cosine_similarity(*projected, dim=-1).mean(1).double().numpy())
     return found[0], found[1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from avssl.data.clip_options import CROP_GUIDES
 from avssl.datasets.manifest import Manifest, read_manifest
 from avssl.errors import InputError
 from avssl.evaluation.bootstrap import accuracy_interval
+from avssl.evaluation.projecting_task import ProjectingTask
 from avssl.evaluation.scene_truth import SceneTruth, read_scene_truth
 from avssl.head import Head
 from avssl.io.atomic import durably_replacing
@@ -20,7 +22,8 @@ from avssl.io.folder_lock import locks_folder
 from avssl.models.encoders import Encoders
 from avssl.models.runtime import evaluating, single_process
 from avssl_downstream.correspondence.angle_plot import plot_angles
-from avssl_downstream.correspondence.cosine_readout import ProjectingTask, evaluate_cosine, load_projections
+from avssl_downstream.correspondence.cosine_readout import evaluate_cosine, load_projections
+from avssl_downstream.correspondence.fold_scores import fold_scores
 from avssl_downstream.correspondence.options import BOTH, CorrespondenceOptions
 from avssl_downstream.correspondence.pair_embeddings import PairEmbeddings, embed_pairs
 from avssl_downstream.correspondence.pair_observers import observer_accuracies
@@ -28,6 +31,8 @@ from avssl_downstream.correspondence.pair_probe import PAIRINGS, evaluate_pairs,
 from avssl_downstream.correspondence.pair_retrieval import evaluate_retrieval, train_projections
 from avssl_downstream.correspondence.transformer_predictions import load_transformer
 
+Values = list[tuple[str, float]]
+"""Key of a clip and a score, for each of its pairs."""
 GUIDED = "guided_"
 """Prefix of the metrics on guided crops, with `crop_guide=both`."""
 
@@ -104,6 +109,28 @@ class Correspondence(Head):
         )
         found = random.fit(folder)
         return found | {f"{GUIDED}{name}": value for name, value in guided.fit(folder / "guided").items()}
+
+    def fold_scores(self, training: Manifest, test: Manifest, videos: Mapping[str, str]) -> dict[str, Values]:
+        """Score the clips of a fold over videos by probes that are fitted to its training clips; writes nothing.
+
+        Args:
+            training: clips to fit probes and projections to.
+            test: clips of other videos.
+            videos: key of a clip -> name of its video.
+
+        Returns:
+            Scores of `avssl_downstream.correspondence.fold_scores` by name: key of a clip and value, for each pair.
+        """
+        index = {name: place for place, name in enumerate(sorted(set(videos.values())))}
+        splits = {"train": training, "test": test}
+        pairs, keys = self._embed(splits), [row.key for row in test]
+        fitted, scored = (
+            each._replace(clip=torch.tensor([index[videos[row.key]] for row in clips])[each.clip])
+            for each, clips in zip(pairs, splits.values(), strict=True)
+        )
+        found = fold_scores(fitted, scored, self.options)
+        of_pairs = [keys[place] for place in pairs[1].clip.tolist()]
+        return {name: list(zip(of_pairs, each.tolist(), strict=True)) for name, each in found.items()}
 
     def _retrieval(self, training: PairEmbeddings, test: PairEmbeddings, folder: Path) -> dict[str, float]:
         projections = train_projections(training, self.options, "retrieval")

@@ -31,6 +31,8 @@ from avssl_downstream.correspondence.options import CorrespondenceOptions
 
 WINDOWS = 16
 """Windows in one pass through the towers."""
+PREDICTED = 1024
+"""Pairs in one pass through a transformer."""
 
 
 class PairViews(NamedTuple):
@@ -69,10 +71,20 @@ class PairEmbeddings(NamedTuple):
     guided: Tensor | None = None
     """`(N, K)` bool: crops that objects guide, the others are random; None: unknown."""
 
-    def with_predictions(self, predict_audio: Callable[[Tensor], Tensor]) -> PairEmbeddings:
-        """Pairs with `video` `(N, K, V)` replaced by the audio embeddings predicted from it."""
+    def with_predictions(self, predict_audio: Callable[[Tensor, Tensor | None], Tensor]) -> PairEmbeddings:
+        """Pairs with `video` `(N, K, V)` replaced by audio embeddings, predicted from it and `rotation`."""
+        chunks = [slice(start, start + PREDICTED) for start in range(0, len(self.video), PREDICTED)]
         with torch.inference_mode():
-            return self._replace(video=predict_audio(self.video.float()))
+            parts = [
+                predict_audio(self.video[chunk].float(), None if self.rotation is None else self.rotation[chunk])
+                for chunk in chunks
+            ]
+            return self._replace(video=torch.cat(parts))
+
+    @property
+    def rotation(self) -> Tensor | None:
+        """`(N, K, 3, 3)` rotations of the aligned sound field to the crops; None: unknown."""
+        return None if self.views is None else self.views.to_front
 
     def single_crops(self) -> PairEmbeddings:
         """Pairs of one crop each: `(N K, 1, ...)`."""

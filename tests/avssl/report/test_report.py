@@ -253,3 +253,22 @@ def test_a_run_whose_name_is_not_utf8_is_reported(scored, tmp_path):
     out = tmp_path / "out\udcff"
     report([odd], out)
     assert "caf\\xe9" in (out / "runs.csv").read_text(encoding="utf-8")
+
+
+def test_observers_and_chance_stand_in_the_footnote_and_not_in_columns(make_run):
+    metrics = {"avc_bin": 0.8, "avc_bin_low": 0.7, "avc_bin_high": 0.9, "test_avc_acc": 0.1}
+    metrics |= {"avc_bin_cosine": 0.8, "avc_bin_cosine_low": 0.7, "avc_bin_cosine_high": 0.9}
+    metrics |= {"test_avc_acc_chance": 0.03125, "test_peak": 12.0, "test_peak_ideal": 3.0, "test_peak_any_object": 50.0}
+    folders = []
+    for seed, kinds in enumerate((0.17, 0.19)):
+        ideal = {"test_avc_acc_ideal_kinds": kinds, "test_avc_acc_ideal_both": 0.5, "avc_bin_ideal_kinds": 0.825}
+        folders.append(make_run(f"a{seed}", seed, metrics | ideal))
+    text = report(folders)
+    header = text.splitlines()[0]
+    assert [title for title in ("AVC-Bin %", "AVC-Acc %", "peak") if title in header] == [
+        "AVC-Bin %",
+        "AVC-Acc %",
+        "peak",
+    ]
+    assert not any(word in header for word in ("cosine", "ideal", "chance", "any_object"))
+    assert "Ideal observers from the ground truth, %: AVC-Bin kinds 82.5; AVC-Acc kinds 18.0, both 50.0." in text

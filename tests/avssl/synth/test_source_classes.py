@@ -4,9 +4,9 @@ import cv2
 import numpy as np
 import pytest
 
-from avssl.synth.scene import Format, describe, dry
+from avssl.synth.drawn_object import dry, sprite
+from avssl.synth.scene import Format, describe
 from avssl.synth.sources.classes import KINDS
-from avssl.synth.video_render import sprite
 
 FORM = Format(seconds=2.0)
 

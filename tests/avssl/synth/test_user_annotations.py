@@ -50,8 +50,11 @@ def test_a_folder_names_the_kinds_by_its_folders(tmp_path):
         (tmp_path / name).touch()
     found = [(each.label, each.video.name) for each in read_annotations(tmp_path)]
     assert found == [("cat", "c.MKV"), ("dog", "a.webm"), ("dog", "b.mp4")]
+    flat = [(each.label, each.video.name) for each in read_annotations(tmp_path / "dog")]
+    assert flat == [("a", "a.webm"), ("b", "b.mp4")]
+    (tmp_path / "empty").mkdir()
     with pytest.raises(ValueError, match=r"LABEL/clip.mp4.*found none"):
-        read_annotations(tmp_path / "dog")
+        read_annotations(tmp_path / "empty")
 
 
 @pytest.mark.parametrize(

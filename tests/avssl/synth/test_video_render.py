@@ -92,7 +92,7 @@ def test_objects_pulse_with_the_loudness_of_their_own_audio():
     scene = describe(1, 0)
     drum = replace(scene.things[0], kind="drum", voice=replace(scene.things[0].voice, rate=2.5, pitch=100.0))
     drum = replace(drum, look=replace(drum.look, pulse=0.3), path=still(0, 0))
-    size = video_render.track(drum, Format(seconds=4.0)).tangent
+    size = drum.track(Format(seconds=4.0)).tangent
     spectrum = np.abs(np.fft.rfft(size - size.mean()))
     assert np.fft.rfftfreq(len(size), 1 / 16)[spectrum.argmax()] == pytest.approx(2.5, abs=0.3)
     assert size.max() / size.min() > 1.1

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from avssl.config import OptimConfig
-from avssl.train.optim import learning_rate, optimizer
+from avssl.train.optim import learning_rate, optimizer, set_learning_rates
 
 
 @pytest.mark.parametrize("factor", [0.1, 0.3])
@@ -66,3 +66,27 @@ def test_parts_have_their_share_of_the_rate_and_the_longest_name_decides() -> No
     assert lr_multipliers == {"a.weight": 0.1, "a.bias": 0.0, "b.weight": 1.0, "b.bias": 1.0}
     with pytest.raises(ValueError, match="begins with 'c'; expected one of a, b"):
         optimizer(network, OptimConfig(lr_multipliers={"c": 0.1}))
+
+
+def test_parts_have_their_own_warm_up_and_then_the_schedule() -> None:
+    network = nn.ModuleDict({"slow": nn.Linear(2, 2), "fast": nn.Linear(2, 2)})
+    config = OptimConfig(
+        lr=0.1, schedule="cosine", warmup=2, warmups={"slow": 10, "slow.bias": 0}, lr_multipliers={"slow": 0.5}
+    )
+    rule = optimizer(network, config)
+    names = {id(each): name for name, each in network.named_parameters()}
+    rates: dict[str, list[float]] = {name: [] for name in names.values()}
+    for step in range(20):
+        set_learning_rates(rule, config, step, 20)
+        for group in rule.param_groups:
+            for each in group["params"]:
+                rates[names[id(each)]].append(group["lr"])
+    assert rates["slow.weight"][:10] == pytest.approx([0.05 * (step + 1) / 10 for step in range(10)])
+    for name, multiplier, warmup in (("slow.weight", 0.5, 10), ("slow.bias", 0.5, 0), ("fast.weight", 1.0, 2)):
+        plain = OptimConfig(lr=0.1 * multiplier, schedule="cosine", warmup=warmup)
+        assert rates[name] == pytest.approx([learning_rate(plain, step, 20) for step in range(20)])
+    assert len(rule.param_groups) == 3
+    with pytest.raises(ValueError, match="optim.warmups: no trainable parameter begins with 'c'; expected"):
+        optimizer(network, OptimConfig(warmups={"c": 1}))
+    with pytest.raises(ValueError, match="optim.warmups must not be negative or infinite, it is -1"):
+        OptimConfig(warmups={"slow": -1})

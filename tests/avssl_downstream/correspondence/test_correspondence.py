@@ -15,7 +15,9 @@ from avssl_downstream.correspondence.options import CorrespondenceOptions
 from avssl_downstream.correspondence.pair_embeddings import PairEmbeddings, sample_misalignment
 from avssl_downstream.correspondence.pair_probe import PairBatches, evaluate_pairs, train_probe
 from avssl_downstream.correspondence.pair_retrieval import ClipBatches, evaluate_retrieval, train_projections
+from avssl_downstream.correspondence.transformer_predictions import load_transformer
 from safetensors.torch import load_file, save_file
+from scipy.spatial.transform import Rotation
 from torch import Tensor, nn
 
 from avssl import plugins
@@ -123,26 +125,29 @@ def test_metrics_repeat_and_encoders_do_not_change(discs: Path, tmp_path: Path) 
     assert [each.training for each in encoders.modules()] == modes
 
 
-def saved_transformer(path: Path, width: int = 6, depth: int = 2) -> CrossModalTransformer:
+def saved_transformer(path: Path, width: int = 6, **form: Any) -> CrossModalTransformer:
     """Transformer with random weights, saved as in a run folder of `avsa`."""
     torch.manual_seed(1)
-    made = CrossModalTransformer(width, depth).eval()
+    made = CrossModalTransformer(width, **form).eval()
+    for each in made.parameters():
+        nn.init.normal_(each, std=0.3)
     save_file({f"v2a_transformer.{name}": each for name, each in made.state_dict().items()}, path)
     return made
 
 
 @pytest.mark.heavy
-def test_transformer_predictions_replace_video_embeddings(discs: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("form", [{"depth": 2}, {"depth": 1, "norm": "pre", "relative_directions": 2}])
+def test_transformer_predictions_replace_video_embeddings(discs: Path, tmp_path: Path, form: dict[str, Any]) -> None:
     run = tmp_path / "run"
     run.mkdir()
-    made = saved_transformer(run / "task.safetensors")
+    made = saved_transformer(run / "task.safetensors", **form)
     settings = options(discs, train_draws=4, epochs=4, crops=2, min_misalignment=60.0)
     head = Correspondence(Oracle(), replace(settings, transformer=str(run)))
     found = head.fit(tmp_path / "with")
     plain = Correspondence(Oracle(), settings).fit(tmp_path / "without")
     assert found.items() > plain.items()
     training, test = head._embed({name: head._clips(name) for name in ("train", "test")})
-    training, test = (each._replace(video=made(each.video).detach()) for each in (training, test))
+    training, test = (each._replace(video=made(each.video, each.rotation).detach()) for each in (training, test))
     aligned_correct, misaligned_correct = evaluate_pairs(
         train_probe(training, "avsa", settings, ""), test, "avsa", settings.seed
     )
@@ -167,6 +172,41 @@ def test_missing_transformer_or_another_width_raises(discs: Path, tmp_path: Path
     with pytest.raises(ValueError, match="other shapes"):
         head.fit(tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    "form", [{"depth": 3}, {"norm": "pre"}, {"relative_directions": 3}, {"norm": "pre", "relative_directions": 1}]
+)
+def test_loaded_transformer_has_the_form_of_its_file(tmp_path: Path, form: dict[str, Any]) -> None:
+    made = saved_transformer(tmp_path / "task.safetensors", **form)
+    loaded = load_transformer(tmp_path, Oracle())  # type: ignore[arg-type]
+    crops, rotation = torch.randn(3, 4, 6), torch.from_numpy(Rotation.random(12, rng=0).as_matrix()).float()
+    given = crops, rotation.view(3, 4, 3, 3)
+    assert torch.equal(loaded(*given), made(*given))
+
+
+@pytest.mark.parametrize(("form", "most"), [({"depth": 129}, "depth 128"), ({"relative_directions": 129}, "129")])
+def test_transformer_of_absurd_size_raises(tmp_path: Path, form: dict[str, Any], most: str) -> None:
+    names = {f"transformer.{layer}.x": torch.zeros(1) for layer in range(form.get("depth", 1))}
+    names["transformer.0.attention.direction_bias.weight"] = torch.zeros(
+        1, (form.get("relative_directions", 1) + 1) ** 2 - 1
+    )
+    save_file({f"v2a_transformer.{name}": each for name, each in names.items()}, tmp_path / "task.safetensors")
+    with pytest.raises(ValueError, match=most):
+        load_transformer(tmp_path, Oracle())  # type: ignore[arg-type]
+
+
+def test_rotations_of_pairs_bring_the_centre_of_their_crop_to_the_front(discs: Path) -> None:
+    head = Correspondence(Oracle(), options(discs, train_draws=2, crops=3, per_window=2))
+    pairs, _ = head._embed({name: head._clips(name) for name in ("train", "test")})
+    torch.testing.assert_close(pairs.rotation @ pairs.rotation.mT, torch.eye(3).expand(len(pairs.clip), 3, 3, 3))
+    # A crop's audio embedding holds the direction of arrival (y, z, x) in its frame: back in the clip's, all agree.
+    arrival = pairs.aligned[..., [2, 0, 1]]
+    in_clip = (pairs.rotation.mT @ arrival[..., None]).squeeze(-1)
+    torch.testing.assert_close(in_clip, in_clip[:, :1].expand(-1, 3, -1), atol=1e-3, rtol=1e-3)
+    singles = pairs.single_crops()
+    assert torch.equal(singles.rotation[:, 0], pairs.rotation.flatten(0, 1))
+    assert torch.equal(singles.clip, pairs.clip.repeat_interleave(3))
 
 
 @pytest.mark.heavy
@@ -214,9 +254,8 @@ def oracle_pairs(clips: int = 30, each: int = 6, noise: float = 0.1) -> PairEmbe
     away = torch.rand(count, 3, 1, generator=generator)
     angle = math.pi * torch.rand(count, generator=generator)
     video, aligned, rotated = (torch.cat([code, place], -1) for place in (where, where, away))
-    return PairEmbeddings(
-        video, aligned + noise * torch.randn(aligned.shape, generator=generator), rotated, angle, clip
-    )
+    aligned = aligned + noise * torch.randn(aligned.shape, generator=generator)
+    return PairEmbeddings(video, aligned, rotated, angle, clip)
 
 
 def test_mismatched_audio_is_of_another_clip_or_rotated() -> None:

@@ -37,7 +37,7 @@ from avssl.train.pretrain import save_task
 class Plain:
     """Projections that change nothing."""
 
-    def project(self, video: Tensor, audio: Tensor) -> tuple[Tensor, Tensor]:
+    def project(self, video: Tensor, audio: Tensor, rotation: Tensor | None = None) -> tuple[Tensor, Tensor]:
         return video, audio
 
 

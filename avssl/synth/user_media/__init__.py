@@ -1,0 +1,1 @@
+"""A user's media in synthetic scenes: backgrounds, room responses, ambience."""
