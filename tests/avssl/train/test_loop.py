@@ -137,7 +137,7 @@ def test_a_collapse_is_said_when_it_lasts(dead, said, caplog):
 
 
 @pytest.mark.parametrize(("own", "expected"), [(None, 5), ("7", 7)])
-def test_threads_while_training_are_the_cores_that_loaders_leave_unless_the_user_says(monkeypatch, own, expected):
+def test_threads_in_training_are_the_cores_that_loaders_leave(monkeypatch, own, expected):
     class Watched(Points):
         workers = 3
 
