@@ -37,8 +37,7 @@ def near_cells(cells: Floats, sources: Floats, radius: float = RADIUS) -> NDArra
         `(C, N)`.
     """
     angles = angles_between(cells, sources)
-    near: NDArray[np.bool_] = angles <= np.maximum(radius, angles.min(0))
-    return near
+    return np.asarray(angles <= np.maximum(radius, angles.min(0)))
 
 
 def positive_cells(cells: Floats, sources: Floats, radius: float = RADIUS) -> NDArray[np.bool_]:

@@ -140,7 +140,7 @@ def blend(frame: Image, strength: NDArray[np.float32], opacity: float, opaque_at
     return np.asarray(frame * (1 - share) + colours(smooth) * share).round().astype(np.uint8)
 
 
-def colours(strength: NDArray[np.floating]) -> Image:
+def colours(strength: NDArray[np.floating | np.integer]) -> Image:
     """Colours `(rows, columns, 3)`, RGB, of strengths in 0..1: Turbo, blue to red."""
     return np.asarray(cv2.applyColorMap((255 * strength).astype(np.uint8), cv2.COLORMAP_TURBO)[..., ::-1])
 

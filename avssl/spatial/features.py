@@ -65,8 +65,8 @@ class Features(nn.Module):
     - `foa-logmel`: W, Y, Z, X. Without sign: left and right, up and down are indistinguishable.
     - `foa-iv`: those four, then the active intensity along y, z, x as mel(I) / mel(E), length 1 for one plane wave.
     - `beam-logmel`: the beam pattern `config.beam` to the front; rotate the sound field for other directions.
-    - `beam-ratio`: that beam, then its level over that of W in bels, log10(mel(|beam|^2) / mel(|W|^2)): for one plane
-      wave at an angle from the front, log10 of the squared gain of the pattern at that angle, whatever its spectrum.
+    - `beam-ratio`: that beam, then log10 of its mel energy over that of W: for one plane wave at an angle from the
+      front, log10 of the squared gain of the pattern at that angle, whatever its spectrum.
 
     Args:
         config: name, rates and sizes.

@@ -34,9 +34,9 @@ class AblatedFeatures(Features):
         # A persistent buffer, so that the fingerprint differs.
         self.register_buffer("mask", mask)
 
-    def forward(self, audio: Tensor) -> Tensor:
-        """Maps of a waveform `(..., channels, samples)`; see `Features`."""
-        return super().forward(audio) * self.mask
+    def forward(self, audio: Tensor, rotation: Tensor | None = None) -> Tensor:
+        """Maps of waveforms; see `Features`."""
+        return super().forward(audio, rotation) * self.mask
 
 
 def ablate(audio: AudioEncoder, maps: str) -> AudioEncoder:

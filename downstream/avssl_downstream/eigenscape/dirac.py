@@ -14,7 +14,7 @@ from torch import Tensor
 from avssl.config import FeatureConfig
 from avssl.models.encoders import AudioEncoder
 from avssl.models.tower import Tower, TowerOutput
-from avssl.spatial.ambisonics import angles
+from avssl.spatial.ambisonics import angles, rotate
 from avssl.spatial.features import Features
 from avssl_downstream.classification.cross_validation import Predictor, Split
 from avssl_downstream.classification.segments import SegmentEmbeddings
@@ -44,15 +44,22 @@ class DiracFeatures(Features):
         self.legacy = legacy
         self.register_buffer("faults", torch.tensor(legacy))
 
-    def forward(self, audio: Tensor) -> Tensor:
-        """Waveforms `(N, 4, samples)` to `(N, 3, T, M)`: azimuth and elevation in radians, diffuseness 0 to 1."""
+    def forward(self, audio: Tensor, rotation: Tensor | None = None) -> Tensor:
+        """Waveforms `(..., 4, samples)` to `(..., 3, T, M)`: azimuth and elevation in radians, diffuseness 0 to 1.
+
+        Args:
+            audio: ambiX of order 1.
+            rotation: `(..., K, 3, 3)`, K rotations of each sound field; None: as recorded.
+        """
+        if rotation is not None:
+            audio = rotate(audio.unsqueeze(-3), rotation)
         if self.legacy:
             audio = torch.cat([audio[..., :3, :], audio[..., 3:, :].roll(1, -1)], -2)
-        flow = rearrange(super().forward(audio)[:, self.levels :], "N yzx T M -> N T M yzx")
+        flow = super().forward(audio)[..., self.levels :, :, :].movedim(-3, -1)
         azimuth, elevation = angles(flow[..., [2, 0, 1]])
         if self.legacy:
             elevation = torch.pi / 2 - elevation
-        return torch.stack([azimuth, elevation, 1 - flow.norm(dim=-1)], 1)
+        return torch.stack([azimuth, elevation, 1 - flow.norm(dim=-1)], -3)
 
 
 class FlattenedFrames(Tower):

@@ -3,13 +3,17 @@
 import math
 
 import numpy as np
+import pytest
 import torch
 from avssl_downstream.classification.cross_validation import Split
+from avssl_downstream.classification.feature_ablation import AblatedFeatures
 from avssl_downstream.eigenscape.dirac import BANDS, DiracFeatures, dirac_embedder, gmm_predictor
 from sklearn.mixture import GaussianMixture
 from torch import Tensor
 
-from avssl.spatial.ambisonics import encode
+from avssl.config import FeatureConfig
+from avssl.spatial.ambisonics import encode, rotate, rotation
+from avssl.spatial.features import Features
 
 
 def noise(*shape: int, seed: int = 0) -> Tensor:
@@ -39,6 +43,15 @@ def test_legacy_dirac_has_both_published_errors_only() -> None:
     assert torch.allclose(one[:, 2], other[:, 2])
     assert not torch.allclose(other[:, 0], DiracFeatures(1.0)(audio)[:, 0], atol=0.05)
     assert dirac_embedder(1.0).fingerprint() != dirac_embedder(1.0, legacy=True).fingerprint()
+
+
+@pytest.mark.parametrize("legacy", [False, True])
+def test_rotations_equal_those_of_the_waveforms(legacy: bool) -> None:
+    audio, turns = noise(2, 4, 48_000), rotation(torch.tensor([[0.5, 2.0], [-1.0, 3.0]]), torch.zeros(2, 2))
+    turned = rotate(audio[:, None], turns)
+    for features in (DiracFeatures(1.0, legacy), AblatedFeatures(Features(FeatureConfig("foa-iv", 48_000)), "space")):
+        expected = torch.stack([features(each) for each in turned.unbind(1)], 1)
+        torch.testing.assert_close(features(audio, turns), expected, atol=1e-3, rtol=1e-3)
 
 
 def test_gmm_predictor_sums_log_likelihoods_of_scikit_learn() -> None:
