@@ -42,8 +42,7 @@ def near_cells(cells: Floats, sources: Floats, radius: float = RADIUS) -> NDArra
 
 def positive_cells(cells: Floats, sources: Floats, radius: float = RADIUS) -> NDArray[np.bool_]:
     """Whether cells lie near any source, `(C,)`; see `near_cells`."""
-    positive: NDArray[np.bool_] = near_cells(cells, sources, radius).any(1)
-    return positive
+    return np.asarray(near_cells(cells, sources, radius).any(1), np.bool_)
 
 
 def average_precision(scores: Floats, positive: NDArray[np.bool_], solid_angles: Floats) -> float:
