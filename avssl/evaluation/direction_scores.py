@@ -7,7 +7,6 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
-from sklearn.metrics import average_precision_score
 
 Floats = NDArray[np.float64]
 RADIUS = 20.0
@@ -61,6 +60,8 @@ def average_precision(scores: Floats, positive: NDArray[np.bool_], solid_angles:
         >>> average_precision(np.array([0.9, 0.1, 0.5, 0.2]), np.array([True, False, False, True]), np.ones(4))
         0.8333333333333333
     """
+    from sklearn.metrics import average_precision_score
+
     return float(average_precision_score(positive, scores, sample_weight=solid_angles))
 
 
