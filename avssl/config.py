@@ -83,6 +83,7 @@ class ModelConfig:
 
 
 FRAME_POSITIONS = ("random", "middle")
+DECODED = ("synthetic", "all", "none")
 
 
 @dataclass(frozen=True)
@@ -116,6 +117,10 @@ class DataConfig:
     """Batch size in clips, over all processes."""
     workers: int = 2
     """Loader processes per training process."""
+    decoded: str = choice("synthetic", DECODED)
+    """Decoded frames kept in the cache folder, memory-mapped: of synthetic datasets, of all, or of none."""
+    decoded_gb: float = 8.0
+    """Size of all decoded frames in the cache folder, at most, GB; videos beyond it are decoded at every read."""
 
     def __post_init__(self) -> None:
         """Validate field values."""
@@ -125,7 +130,7 @@ class DataConfig:
             raise InputError(
                 f"data: {self.frames} frames at {self.frame_rate} a second do not fit into {self.seconds} s"
             )
-        for name in ("synthetic_seed", "workers"):
+        for name in ("synthetic_seed", "workers", "decoded_gb"):
             _not_negative("data", name, getattr(self, name))
         self._check_validation_seed()
         check_choices(self, "data")

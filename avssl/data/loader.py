@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from zlib import crc32
@@ -19,10 +19,14 @@ from avssl.data.worker_loader import Batch, in_order
 from avssl.datasets.manifest import Manifest, Row
 from avssl.detection.object_index import Objects, read_objects
 from avssl.errors import InputError
+from avssl.io.cache_folder import cache_folder
 from avssl.io.loader_process import stacked
 from avssl.media import read_frames, read_resampled
 from avssl.media.clip_start import check_clip_start
+from avssl.media.frame_store import FrameStore, frame_store
 
+READS_TO_KEEP = 4
+"""Reads of each clip from which on decoded frames are kept: to decode and write a whole video takes as long."""
 Views = Callable[[Clip, np.random.Generator], Batch]
 
 
@@ -33,6 +37,7 @@ def read_clip(
     sample_rate: int,
     rng: np.random.Generator | None = None,
     objects: Objects | None = None,
+    store: FrameStore | None = None,
 ) -> Clip:
     """Read a window of a clip: `config.seconds` of audio, and frames within it.
 
@@ -45,6 +50,7 @@ def read_clip(
         sample_rate: Hz of the returned audio.
         rng: random position of the audio in the clip and of the frames in the audio; None: both in the middle.
         objects: of the manifest's clips; the clip gets those in the middle of the frames' time.
+        store: decoded frames of its videos; None: frames are decoded.
 
     Returns:
         The clip; its labels are the row's columns with `start`, where the window begins, and `frame_start`, where its
@@ -67,7 +73,7 @@ def read_clip(
     last = row.start + row.seconds - 0.5 / max(row.frame_rate, 1.0)
     times = [min(row.start + frame_start + frame / config.frame_rate, last) for frame in range(config.frames)]
     return Clip(
-        frames=read_frames(root / row.video, times),
+        frames=(store.read if store else read_frames)(root / row.video, times),
         audio=pad(audio, (0, max(0, samples - audio.shape[1])))[:, :samples],
         sample_rate=sample_rate,
         key=row.key,
@@ -121,7 +127,7 @@ class Batches:
             raise InputError(f"{manifest.root}: expected clips to train on, the manifest has none")
         if data.batch % world:
             raise InputError(f"data.batch must be a multiple of the {world} processes, it is {data.batch}")
-        self.workers = data.workers
+        self.workers, self.data = data.workers, data
         self.steps_per_epoch = max(1, len(manifest) // data.batch)
         objects = read_objects(manifest.root, data.detector) if data.detector else None
         self.steps = _Steps(manifest, views, data, sample_rate, seed, rank, world, objects)
@@ -132,7 +138,26 @@ class Batches:
         Raises:
             InputError: a file is broken or gone.
         """
-        yield from in_order(self.steps, range(start, stop), self.workers)
+        reads = (stop - start) * self.data.batch / len(self.steps.manifest)
+        store = frames_to_keep(self.steps.manifest, self.data) if reads >= READS_TO_KEEP else None
+        yield from in_order(replace(self.steps, store=store), range(start, stop), self.workers)
+
+
+def frames_to_keep(manifest: Manifest, data: DataConfig) -> FrameStore | None:
+    """Store of the decoded frames of a manifest's videos, as `data.decoded` and `data.decoded_gb` have it.
+
+    Args:
+        manifest: the clips.
+        data: which manifests' frames are kept, and how many bytes they may take.
+    """
+    synthetic = manifest.root.resolve().is_relative_to(cache_folder().resolve())
+    if data.decoded == "none" or (data.decoded == "synthetic" and not synthetic):
+        return None
+    videos: dict[Path, float] = {}
+    for row in manifest.rows:
+        path, end = manifest.root / row.video, row.start + row.seconds
+        videos[path] = max(videos.get(path, 0.0), (end * row.frame_rate + 2) * row.width * row.height)
+    return frame_store(videos.items(), data.decoded_gb * 1e9)
 
 
 @dataclass(frozen=True)
@@ -147,6 +172,7 @@ class _Steps:
     rank: int
     world: int
     objects: Objects | None
+    store: FrameStore | None = None
 
     def __call__(self, step: int) -> Batch:
         views = [self._views(self.manifest.rows[index], step) for index in self._indices(step)]
@@ -154,7 +180,7 @@ class _Steps:
 
     def _views(self, row: Row, step: int) -> Batch:
         rng = np.random.default_rng((self.seed, step, crc32(row.key.encode())))
-        clip = read_clip(row, self.manifest.root, self.data, self.sample_rate, rng, self.objects)
+        clip = read_clip(row, self.manifest.root, self.data, self.sample_rate, rng, self.objects, self.store)
         return self.views(clip, rng)
 
     def _indices(self, step: int) -> np.ndarray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,10 +11,13 @@ import numpy as np
 import soundfile
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from avssl.errors import InputError
 from avssl.io.worker_process import note_file
 from avssl.media.audio_decode import decode_segment, select_channels, stream_rate
+from avssl.media.plain_wav import SUFFIXES as PLAIN
+from avssl.media.plain_wav import PlainWav, plain_wav
 from avssl.media.sound_file import SUFFIXES, open_sound
 from avssl.regular_files import check_regular
 from avssl.spatial.resample import resample, segment_with_context
@@ -96,7 +100,9 @@ def audio_rate(path: Path, stream: int = 0) -> int:
         FileNotFoundError: there is no such file.
         InputError: no audio in the file, or no such stream.
     """
-    check_regular(path, "sound")
+    status = check_regular(path, "sound")
+    if plain := _plain(path, status, stream):
+        return plain.samplerate
     if path.suffix.lower() in LIBSNDFILE and stream == 0:
         with open_sound(path) as file:
             if file is not None and file.subtype != "OPUS":
@@ -110,8 +116,10 @@ def read_all_audio(path: Path | str, channels: Sequence[int] | None = None, stre
 
 
 def _read(path: Path, start: float, seconds: float, channels: Sequence[int] | None, stream: int) -> tuple[Tensor, int]:
-    check_regular(path, "sound")
+    status = check_regular(path, "sound")
     note_file(path)
+    if plain := _plain(path, status, stream):
+        return _read_plain(plain, start, seconds, channels), plain.samplerate
     if path.suffix.lower() in LIBSNDFILE and stream == 0:
         with open_sound(path) as file:
             if file is not None and file.subtype != "OPUS":
@@ -120,15 +128,25 @@ def _read(path: Path, start: float, seconds: float, channels: Sequence[int] | No
     return decode_segment(path, start, seconds, channels, stream)
 
 
+def _plain(path: Path, status: os.stat_result, stream: int) -> PlainWav | None:
+    if stream or path.suffix.lower() not in PLAIN:
+        return None
+    return plain_wav(path, status.st_size, status.st_mtime_ns)
+
+
+def _read_plain(file: PlainWav, start: float, seconds: float, channels: Sequence[int] | None) -> Tensor:
+    indices = select_channels(file.path, channels, file.channels)
+    first, wanted = _span(file.path, file, start, seconds)
+    there = min(wanted, file.frames - first)
+    return pad(torch.from_numpy(file.read(first, there, indices)), (0, wanted - there))
+
+
 def _seek_and_read(
     path: Path, file: soundfile.SoundFile, start: float, seconds: float, channels: Sequence[int] | None
 ) -> Tensor:
     indices = select_channels(path, channels, file.channels)
-    first = round(start * file.samplerate)
-    if first >= file.frames:
-        raise InputError(f"{path}: its sound ends at {file.frames / file.samplerate:.3f} s, asked for {start:.3f} s")
+    first, wanted = _span(path, file, start, seconds)
     there = file.frames - first
-    wanted = there if math.isinf(seconds) else round(seconds * file.samplerate)
     file.seek(first)
     found = _read_frames(file, wanted)
     if len(found) < min(wanted, there) - SHORTAGE * file.samplerate:
@@ -137,6 +155,14 @@ def _seek_and_read(
     audio = np.zeros((len(indices), len(found) if math.isinf(seconds) else wanted), np.float32)
     audio[:, : len(found)] = found[:, indices].T
     return torch.from_numpy(audio)
+
+
+def _span(path: Path, file: soundfile.SoundFile | PlainWav, start: float, seconds: float) -> tuple[int, int]:
+    """First sample of a segment, and its number of samples, which may go on past the end of the file."""
+    first = round(start * file.samplerate)
+    if first >= file.frames:
+        raise InputError(f"{path}: its sound ends at {file.frames / file.samplerate:.3f} s, asked for {start:.3f} s")
+    return first, file.frames - first if math.isinf(seconds) else round(seconds * file.samplerate)
 
 
 def _read_frames(file: soundfile.SoundFile, count: int) -> np.ndarray:

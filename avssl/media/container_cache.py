@@ -253,7 +253,28 @@ class _Shelf(threading.local):
 
     def __init__(self) -> None:
         self.process = os.getpid()
-        self.held: OrderedDict[tuple[object, ...], Opened[Any]] = OrderedDict()
+        self.held: OrderedDict[tuple[object, ...], tuple[Opened[Any], int]] = OrderedDict()
+        """Container and its weight, which is not asked of FFmpeg again."""
+        self.weight = 0
+
+    def take(self, key: tuple[object, ...]) -> Opened[Any] | None:
+        """Take a container off the shelf; None if it is not there."""
+        opened, weight = self.held.pop(key, (None, 0))
+        self.weight -= weight
+        return opened
+
+    def put(self, key: tuple[object, ...], opened: Opened[Any]) -> None:
+        """Put a container on the shelf, and close those used least recently beyond the budget."""
+        self.held[key] = opened, opened.weight
+        self.weight += opened.weight
+        while len(self.held) > 1 and self.weight > BUDGET:
+            self.close_oldest()
+
+    def close_oldest(self) -> None:
+        """Close the container used least recently."""
+        opened, weight = self.held.popitem(last=False)[1]
+        self.weight -= weight
+        opened.container.close()
 
 
 _shelf = _Shelf()
@@ -267,14 +288,12 @@ def borrow(path: Path, kind: type[S], index: int | None = 0) -> Opened[S]:
         _shelf.__init__()  # type: ignore[misc]
     status = path.stat() if path.is_file() else None
     key = (str(path), kind, index, status and (status.st_ino, status.st_size, status.st_mtime_ns))
-    opened = _shelf.held.pop(key, None) or open_stream(path, kind, index)
-    _shelf.held[key] = opened
-    while len(_shelf.held) > 1 and sum(each.weight for each in _shelf.held.values()) > BUDGET:
-        _shelf.held.popitem(last=False)[1].container.close()
+    opened = _shelf.take(key) or open_stream(path, kind, index)
+    _shelf.put(key, opened)
     return opened
 
 
 def close_all() -> None:
     """Close all containers cached by this thread."""
     while _shelf.held:
-        _shelf.held.popitem()[1].container.close()
+        _shelf.close_oldest()

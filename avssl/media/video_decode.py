@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
+from fractions import Fraction
 from heapq import heappop, heappush
 from itertools import chain, islice, pairwise
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -57,8 +59,8 @@ def read_frames(
     """
     path = Path(path)
     with reading(path):
-        opened = _settled(borrow(path, VideoStream, stream))
-        stamps = _stamps(opened, times)
+        opened = settle(borrow(path, VideoStream, stream))
+        stamps = time_stamps(opened, times)
         for back in BACK:
             earlier = stamps[0] - back / opened.tick
             opened.rewind() if earlier < opened.first else opened.seek(int(earlier))
@@ -84,15 +86,15 @@ def iterate_frames(
     """
     path = Path(path)
     with reading(path), open_stream(path, VideoStream, stream) as opened:
-        _settled(opened)
-        stamps = _stamps(opened, times)
+        settle(opened)
+        stamps = time_stamps(opened, times)
         if stamps[0] > opened.first + int(BACK[1] / opened.tick):
             opened.seek(stamps[0])
-        shown = _shown(_decoded(opened, opened.packets(), None), stamps)
+        shown = _shown(decode_packets(opened, opened.packets(), None), stamps)
         first = next(shown, None)
         if first is None or _stamp(first) > stamps[0]:
             opened.rewind()
-            shown = _shown(_decoded(opened, opened.packets(), None), stamps)
+            shown = _shown(decode_packets(opened, opened.packets(), None), stamps)
             first = next(shown, None)
         if first is None:
             raise InputError(f"{path}: no frame of it can be decoded")
@@ -103,12 +105,36 @@ def iterate_frames(
 
 def zero_time(opened: Opened[VideoStream]) -> float:
     """Packet time in seconds that corresponds to 0 s of the video; the stream stands at its start then."""
-    if _unstamped(opened):
-        _settled(opened).rewind()
+    if unstamped(opened):
+        settle(opened).rewind()
     return float(opened.origin * opened.tick)
 
 
-def _stamps(opened: Opened[VideoStream], times: Sequence[float]) -> list[int]:
+class Timeline(Protocol):
+    """Time stamps of a video; see `container_cache.Opened`."""
+
+    @property
+    def path(self) -> Path:
+        """Of the video."""
+        ...
+
+    @property
+    def tick(self) -> Fraction:
+        """Seconds per time stamp unit."""
+        ...
+
+    @property
+    def origin(self) -> int:
+        """Time stamp of 0 s."""
+        ...
+
+    @property
+    def first(self) -> int:
+        """Time stamp of the start of the stream."""
+        ...
+
+
+def time_stamps(opened: Timeline, times: Sequence[float]) -> list[int]:
     """Convert times to time stamps, clamped to the first frame."""
     if not len(times) or any(later < earlier for earlier, later in pairwise(times)):
         raise InputError(f"{opened.path}: expected instants in ascending order, got {list(times)[:4]}")
@@ -127,18 +153,18 @@ def _planned(opened: Opened[VideoStream], stamps: list[int]) -> tuple[Iterator[V
         if packet.dts is not None and packet.dts > stamps[-1]:
             break
     known = sorted({p.pts for p in packets if p.pts is not None and not p.is_discard})
-    if _unstamped(opened) or any(packet.pts is None and packet.size for packet in packets) or not known:
-        return _decoded(opened, chain(packets, opened.packets()), None), stamps
+    if unstamped(opened) or any(packet.pts is None and packet.size for packet in packets) or not known:
+        return decode_packets(opened, chain(packets, opened.packets()), None), stamps
     wanted = [known[max(0, int(np.searchsorted(known, stamp, "right")) - 1)] for stamp in stamps]
-    return _decoded(opened, packets, set(wanted)), wanted
+    return decode_packets(opened, packets, set(wanted)), wanted
 
 
-def _decoded(
+def decode_packets(
     opened: Opened[VideoStream], packets: Iterable[Packet[VideoStream]], wanted: set[int] | None
 ) -> Iterator[VideoFrame]:
     """Frames in display order; unwanted non-reference frames are not decoded."""
     frames = _as_decoded(opened, packets, wanted)
-    return _restamped(frames) if _unstamped(opened) else frames
+    return _restamped(frames) if unstamped(opened) else frames
 
 
 def _as_decoded(
@@ -156,7 +182,7 @@ def _as_decoded(
             continue  # skip a broken packet
 
 
-def _unstamped(opened: Opened[VideoStream]) -> bool:
+def unstamped(opened: Opened[VideoStream]) -> bool:
     """AVI has no presentation times; FFmpeg's are out of order with packed B-frames (Xvid, DivX)."""
     return opened.container.format.name == "avi"
 
@@ -175,11 +201,11 @@ def _restamped(frames: Iterator[VideoFrame]) -> Iterator[VideoFrame]:
             yield shown
 
 
-def _settled(opened: Opened[VideoStream]) -> Opened[VideoStream]:
+def settle(opened: Opened[VideoStream]) -> Opened[VideoStream]:
     """Set the first frame to 0 s for containers without presentation times."""
-    if _unstamped(opened) and opened.anchor is None:
+    if unstamped(opened) and opened.anchor is None:
         opened.rewind()
-        stamps = [_stamp(frame) for frame in islice(_decoded(opened, opened.packets(), None), 2)] or [0]
+        stamps = [_stamp(frame) for frame in islice(decode_packets(opened, opened.packets(), None), 2)] or [0]
         # Xvid fills its delay with an empty packet after the first frame, which would last two frames.
         lag = stamps[-1] - stamps[0] == 2 and opened.stream.codec_context.name == "mpeg4"
         opened.anchor = opened.origin = stamps[0] + lag

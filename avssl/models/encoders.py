@@ -63,20 +63,22 @@ class AudioEncoder(nn.Module):
         types = type(self.tower).__qualname__, type(self.features).__qualname__
         return module_fingerprint(self, self._description, *types, self.features.config)
 
-    def forward(self, audio: Tensor) -> Tensor:
+    def forward(self, audio: Tensor, rotation: Tensor | None = None) -> Tensor:
         """Embed waveforms.
 
         Args:
             audio: `(..., channels, samples)`, full scale 1, at the encoders' sample rate; ambiX order W, Y, Z, X.
+            rotation: `(..., K, 3, 3)`, K rotations of each sound field, as of `ambisonics.rotate`; None: as recorded.
+                Faster than rotated waveforms, and equal up to rounding.
 
         Returns:
-            `(..., width)`, float32.
+            `(..., width)`, float32; `(..., K, width)` with rotations.
 
         Raises:
             ValueError: a channel count that the features do not accept.
         """
-        embedding: Tensor = self.tower(self._extract_features(audio))
-        return embedding.float().reshape(*audio.shape[:-2], self.width)
+        embedding: Tensor = self.tower(self._extract_features(audio, rotation))
+        return embedding.float().reshape(*(audio if rotation is None else rotation).shape[:-2], self.width)
 
     def forward_features(self, audio: Tensor) -> TowerOutput:
         """Embed `(clips, channels, samples)`; also returns the feature maps `(clips, channels, time, bands)`."""
@@ -90,11 +92,11 @@ class AudioEncoder(nn.Module):
         """
         return self.tower.early(self._extract_features(audio))
 
-    def _extract_features(self, audio: Tensor) -> Tensor:
+    def _extract_features(self, audio: Tensor, rotation: Tensor | None = None) -> Tensor:
         if audio.ndim < 2:
             raise ValueError(f"expected audio (..., channels, samples), got {tuple(audio.shape)}")
-        maps: Tensor = self.features(audio.reshape(math.prod(audio.shape[:-2]), *audio.shape[-2:]))
-        return maps.contiguous(memory_format=torch.channels_last)
+        maps: Tensor = self.features(audio.reshape(math.prod(audio.shape[:-2]), *audio.shape[-2:]), rotation)
+        return maps.flatten(0, -4).contiguous(memory_format=torch.channels_last)
 
 
 class VideoEncoder(nn.Module):
@@ -156,7 +158,7 @@ class VideoEncoder(nn.Module):
         if frames.ndim < 4 or frames.shape[-3] != 3:
             raise ValueError(f"expected frames (..., time, 3, height, width), got {tuple(frames.shape)}")
         pixels = frames.reshape(-1, *frames.shape[-4:]).movedim(-3, -1).contiguous()
-        return ((pixels - self.mean) * self.scale).movedim(-1, 1)
+        return (pixels - self.mean).mul_(self.scale).movedim(-1, 1)
 
 
 class Encoders(nn.Module):

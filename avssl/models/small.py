@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import Any
 
 import torch
 from einops import rearrange
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 from avssl.models.tower import Tower, TowerOutput
@@ -55,6 +57,7 @@ class SmallVideo(Tower):
 
     planes = (32, 32, 64, 128)
     """Channels of stem and blocks."""
+    random = False
 
     def __init__(self, width: int = 256, grid: int = 4) -> None:
         super().__init__()
@@ -71,13 +74,23 @@ class SmallVideo(Tower):
 
     def forward_features(self, x: Tensor) -> TowerOutput:
         """Frames `(clips, 3, time, height, width)` to embeddings, and 128 maps of 1/8 of their size."""
-        clips = len(x)
+        clips, _, times = x.shape[:3]
         x = self.stages[:_FIRST_BLOCK](rearrange(x, "B C T H W -> (B T) C H W"))
-        x = self.stages[_FIRST_BLOCK:](functional.relu(x + self.difference(_differences(x, clips))))
-        cells_BCTS = rearrange(functional.adaptive_avg_pool2d(x, self.grid), "(B T) C H W -> B C T (H W)", B=clips)
+        if times == 1:  # without the convolution of zeros, and the rectifier of what is rectified
+            x = _Unused.apply(x, self.difference.weight)  # type: ignore[no-untyped-call]
+        else:
+            x = functional.relu(x + self.difference(_differences(x, clips)))
+        x = channels_last_gradient(self.stages[_FIRST_BLOCK:](x))
+        cells_BCTS = rearrange(self._cells(x), "(B T) C H W -> B C T (H W)", B=clips)
         motion = functional.relu(self.motion_bn(self.motion(cells_BCTS)))
         embedding = self.norm(self.out((cells_BCTS + motion).mean(2).flatten(1)))
         return TowerOutput(embedding, rearrange(x, "(B T) C H W -> B C T H W", B=clips))
+
+    def _cells(self, x: Tensor) -> Tensor:
+        """Means of maps over the cells of the grid."""
+        if x.shape[-2] % self.grid or x.shape[-1] % self.grid:
+            return functional.adaptive_avg_pool2d(x, self.grid)
+        return _CellMeans.apply(x, self.grid)  # type: ignore[no-any-return, no-untyped-call]
 
 
 class SmallAudio(Tower):
@@ -93,6 +106,7 @@ class SmallAudio(Tower):
 
     planes = (32, 32, 64, 96)
     """Channels of stem and blocks; the last two are strided in time only, to keep frequency resolution."""
+    random = False
 
     def __init__(self, maps: int, width: int = 256, bands: int = 8) -> None:
         super().__init__()
@@ -108,9 +122,13 @@ class SmallAudio(Tower):
 
     def forward_features(self, x: Tensor) -> TowerOutput:
         """Spectrograms `(clips, maps, time, mels)` to embeddings, and 96 maps of 1/16 and 1/4 of their size."""
-        x = self.stages(x)
+        x = channels_last_gradient(self.stages(x))
         pooled = torch.cat([x.mean(2), x.amax(2)], dim=1)
-        embedding = self.norm(self.out(functional.adaptive_avg_pool1d(pooled, self.bands).flatten(1)))
+        if pooled.shape[-1] % self.bands:
+            pooled = functional.adaptive_avg_pool1d(pooled, self.bands)
+        else:
+            pooled = rearrange(pooled, "B C (bands M) -> B C bands M", bands=self.bands).mean(3)
+        embedding = self.norm(self.out(pooled.flatten(1)))
         return TowerOutput(embedding, x)
 
 
@@ -119,6 +137,64 @@ def _differences(x: Tensor, clips: int) -> Tensor:
     maps = rearrange(x, "(B T) C H W -> B T C H W", B=clips)
     later, earlier = torch.cat([maps[:, 1:], maps[:, -1:]], 1), torch.cat([maps[:, :1], maps[:, :-1]], 1)
     return (later - earlier).flatten(0, 1)
+
+
+def channels_last_gradient(x: Tensor) -> Tensor:
+    """The same maps `(B, C, H, W)`; their gradient gets channels innermost in memory.
+
+    A pooling layer's gradient is in another layout than the maps; every layer before it would take twice as long.
+    """
+    return _ChannelsLastGradient.apply(x) if x.requires_grad else x  # type: ignore[no-any-return, no-untyped-call]
+
+
+class _ChannelsLastGradient(torch.autograd.Function):
+    """Identity; see `channels_last_gradient`."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        """`x` itself."""
+        return x.view_as(x)
+
+    @staticmethod
+    @once_differentiable  # type: ignore[misc, no-untyped-call]
+    def backward(ctx: Any, upstream: Tensor) -> Tensor:  # type: ignore[override]
+        """The gradient, copied if it is in another layout."""
+        return upstream.contiguous(memory_format=torch.channels_last)
+
+
+class _CellMeans(torch.autograd.Function):
+    """`avg_pool2d` of maps `(B, C, H, W)` to `(B, C, grid, grid)`, with a gradient ten times as fast."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, grid: int) -> Tensor:
+        """Means of the cells."""
+        ctx.size = x.shape[-2:]
+        return functional.avg_pool2d(x, (x.shape[-2] // grid, x.shape[-1] // grid))
+
+    @staticmethod
+    @once_differentiable  # type: ignore[misc, no-untyped-call]
+    def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor, None]:  # type: ignore[override]
+        """The gradient of each cell, shared by its positions."""
+        height, width = ctx.size
+        share = upstream * (upstream.shape[-1] * upstream.shape[-2] / (height * width))
+        share = share.contiguous(memory_format=torch.channels_last)
+        return functional.interpolate(share, (height, width), mode="nearest-exact"), None
+
+
+class _Unused(torch.autograd.Function):
+    """Identity of maps, and of a weight that does not change them: its gradient is 0, so that its decay goes on."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor) -> Tensor:
+        """`x` itself."""
+        ctx.save_for_backward(weight)
+        return x.view_as(x)
+
+    @staticmethod
+    @once_differentiable  # type: ignore[misc, no-untyped-call]
+    def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor, Tensor]:  # type: ignore[override]
+        """The gradient of the maps, and 0."""
+        return upstream, torch.zeros_like(ctx.saved_tensors[0])
 
 
 def _stages(maps: int, kernel: int, planes: tuple[int, ...], strides: Strides) -> nn.Sequential:

@@ -27,6 +27,8 @@ class Tower(nn.Module, ABC):
 
     width: int
     """Embedding dimension."""
+    random = True
+    """Whether it may draw random numbers in training, as dropout does."""
 
     @abstractmethod
     def forward_features(self, x: Tensor) -> TowerOutput:

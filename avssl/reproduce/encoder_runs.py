@@ -49,6 +49,8 @@ class Pretraining:
 
     def is_complete(self) -> bool:
         """Whether the folder holds trained encoders and all their numbers."""
+        if not run_folder.complete(self.folder, self.config.train.steps):
+            return False
         return PretrainRun(resolve_run(self.config, self.recipe), self.folder, (), False).is_complete()
 
     def make(self) -> None:
@@ -66,6 +68,7 @@ class Pretraining:
         drawn = 0
         if run.probe is not None:
             drawn = (run.probe.train_draws * train + run.probe.test_draws * test) * run.probe.crops
+            drawn *= 2 if run.probe.crop_guide == "both" else 1
         return [
             tower_passes(self.config, "video", trained, trained=True),
             tower_passes(self.config, "audio", trained, trained=True),
@@ -125,8 +128,7 @@ class Untrained:
 
 def tower_passes(config: RunConfig, tower: str, count: float, *, trained: bool = False) -> Passes:
     """Windows of a pretraining's geometry through one of its towers."""
-    options = resolve_run(config).options
-    size = options.size if isinstance(options, CropOptions) else CropOptions().size
+    size = config.options.get("size", CropOptions.size)
     video = tower == "video"
     window = (config.data.frames, size) if video else (round(1000 * config.data.seconds),)
     features = FeatureConfig() if video else config.features  # those of audio do not tell video passes apart

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -85,9 +87,15 @@ def head_options(name: str, recipe: str, *layers: Any) -> Any:
     Args:
         name: of the head.
         recipe: name or path; empty: the head's defaults.
-        layers: nested mappings, later ones first.
+        layers: nested mappings of plain values, later ones first.
 
     Raises:
         InputError: no such head or recipe, or an unknown key or value.
     """
-    return resolve(plugins.load_options(plugins.HEADS, name), recipe, *layers, where=name)
+    return _options(name, recipe, json.dumps(layers))
+
+
+@lru_cache
+def _options(name: str, recipe: str, layers: str) -> Any:
+    """Options from layers in JSON; filling them takes a tenth of a second."""
+    return resolve(plugins.load_options(plugins.HEADS, name), recipe, *json.loads(layers), where=name)

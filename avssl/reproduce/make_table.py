@@ -64,11 +64,12 @@ def make_runs(name: str, runs: Iterable[PlannedRun], *, dry_run: bool = False) -
     different = distinct(runs)
     for run in different:
         run.check()
-    plan = plan_text(name, different)
+    times = RunTimes(different)
+    plan = plan_text(name, different, times)
     if not dry_run:
         for line in plan.splitlines():
             logger.info("%s", line)
-        _make(different)
+        _make(different, times)
     return plan
 
 
@@ -77,15 +78,14 @@ def distinct(runs: Iterable[PlannedRun]) -> list[PlannedRun]:
     return list({run.folder: run for run in reversed(list(runs))}.values())[::-1]
 
 
-def plan_text(name: str, runs: Sequence[PlannedRun]) -> str:
+def plan_text(name: str, runs: Sequence[PlannedRun], times: RunTimes) -> str:
     """The runs of a table by kind, the seeds that are complete and to be made, and about how long these take."""
-    times = RunTimes(runs)
-    missing = [run for run in runs if run not in times.complete]
-    lines = [f"{name}: {len(runs)} runs, {len(times.complete)} complete, {len(missing)} to make"]
+    missing = times.missing(runs)
+    lines = [f"{name}: {len(runs)} runs, {len(runs) - len(missing)} complete, {len(missing)} to make"]
     for kind in dict.fromkeys(run.kind for run in runs):
         of_kind = [run for run in runs if run.kind == kind]
-        left = [run for run in of_kind if run in missing]
-        done = _counted("complete", [run for run in of_kind if run not in missing])
+        left = times.missing(of_kind)
+        done = _counted("complete", [run for run in of_kind if run not in left])
         lines.append(f"  {kind}: {'; '.join(filter(None, [done, _counted('to make', left), _left(times, left)]))}")
     if missing:
         lines.append(f"about {times.total(missing)} in all, {times.source(missing)}")
@@ -101,17 +101,19 @@ def _left(times: RunTimes, runs: Sequence[PlannedRun]) -> str:
     return f"about {times.total(runs)}" if runs and times.total(runs).high else ""
 
 
-def _make(runs: Sequence[PlannedRun]) -> None:
+def _make(runs: Sequence[PlannedRun], times: RunTimes) -> None:
     for at, run in enumerate(runs, 1):
-        if run.is_complete():
+        if not times.missing([run]):
+            continue
+        if run.is_complete():  # only its encoders had gone
+            times.add(run)
             continue
         run.check()  # its encoders may have been made since
         logger.info("run %d of %d: %s, seed %d, in %s", at, len(runs), run.kind, run.seed, run.folder)
         run.make()
         gc.collect()  # networks and caches of a run, before the next one takes memory
-        times = RunTimes(runs)
-        left = [each for each in runs if each not in times.complete]
-        if left:
+        times.add(run)
+        if left := times.missing(runs):
             logger.info("%d of %d runs left, about %s", len(left), len(runs), times.total(left))
 
 

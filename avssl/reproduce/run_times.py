@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from statistics import fmean
 
 from avssl.reproduce.planned_run import PlannedRun
@@ -49,23 +50,34 @@ class RunTimes:
     """
 
     def __init__(self, runs: Sequence[PlannedRun]) -> None:
-        self.complete = [run for run in runs if run.is_complete()]
+        self._complete: set[Path] = set()
         self._seconds: dict[str, list[float]] = defaultdict(list)
-        for run in self.complete:
-            if seconds_taken(run.folder) > 0:
-                self._seconds[run.kind].append(seconds_taken(run.folder))
+        self._finished: dict[str, PlannedRun] = {}
+        self._passes: dict[str, float] = {}
+        for run in runs:
+            if run.is_complete():
+                self.add(run)
+
+    def add(self, run: PlannedRun) -> None:
+        """Count a run that is complete."""
+        self._complete.add(run.folder)
+        if (seconds := seconds_taken(run.folder)) > 0:
+            self._seconds[run.kind].append(seconds)
+            self._finished[run.kind] = run
+
+    def missing(self, runs: Sequence[PlannedRun]) -> list[PlannedRun]:
+        """Those that are not complete."""
+        return [run for run in runs if run.folder not in self._complete]
 
     def of(self, run: PlannedRun) -> Duration:
         """Time that is left of a run, 0 where it is complete."""
-        if run in self.complete:
+        if run.folder in self._complete:
             return Duration()
         if known := self._seconds.get(run.kind):
             mean, (low, high) = fmean(known), FROM_ITSELF
-            return Duration(low * mean, high * mean).less(seconds_taken(run.folder))
-        passes, (low, high) = passes_seconds(run), FROM_PASSES
-        if ratio := self._ratio():
-            low, high = ratio * FROM_OTHERS[0], ratio * FROM_OTHERS[1]
-        return Duration(low * passes, high * passes).less(seconds_taken(run.folder))
+        else:
+            mean, (low, high) = self._timed(run), self._factors()
+        return Duration(low * mean, high * mean).less(seconds_taken(run.folder))
 
     def total(self, runs: Sequence[PlannedRun]) -> Duration:
         """Time of several runs."""
@@ -79,17 +91,24 @@ class RunTimes:
         parts += [f"passes through the towers of {len(timed)} kinds, timed here for a second each"] * bool(timed)
         return f"from {' and '.join(parts)}; rendering and detecting on first use come on top" if kinds else ""
 
-    def _ratio(self) -> float:
-        """Seconds of finished runs over those of their passes; 0 without any.
+    def _timed(self, run: PlannedRun) -> float:
+        """Seconds of the passes of a run, timed once a kind."""
+        if run.kind not in self._passes:
+            self._passes[run.kind] = passes_seconds(run)
+        return self._passes[run.kind]
 
-        At most the greatest factor of `FROM_PASSES`: the first runs also rendered their data.
+    def _factors(self) -> tuple[float, float]:
+        """Bounds of the seconds of a run over those of its passes.
+
+        They follow from finished runs of other kinds, up to the greatest of `FROM_PASSES`: the first runs also
+        rendered their data.
         """
-        pairs = [
-            (seconds_taken(run.folder), passes_seconds(run)) for run in self.complete if seconds_taken(run.folder) > 0
-        ]
-        passes = sum(each for seconds, each in pairs if each)
-        taken = sum(seconds for seconds, each in pairs if each)
-        return min(FROM_PASSES[1], taken / passes) if passes else 0.0
+        known = {kind: each for kind, run in self._finished.items() if (each := self._timed(run))}
+        if not known:
+            return FROM_PASSES
+        taken = sum(fmean(self._seconds[kind]) for kind in known)
+        ratio = min(FROM_PASSES[1], taken / sum(known.values()))
+        return ratio * FROM_OTHERS[0], ratio * FROM_OTHERS[1]
 
 
 def passes_seconds(run: PlannedRun) -> float:

@@ -135,9 +135,10 @@ class SegmentTable(PaperTable):
         self, name: str, protocol: str, recipe: str, encoders: PlannedRun | None, seed: int, **options: Any
     ) -> HeadRun:
         """A run of the head; `options` stand above the recipe and below the user's settings."""
-        layers = [{"seed": seed, "title": f"{name}, {protocol}"}, options, self.grid.layer(self.head)]
+        layers = [options, self.grid.layer(self.head)]
         layers += [{"root": str(self.root)}] if self.root else []
-        found = replace(head_options(self.head, recipe, *layers), published={})
+        found = head_options(self.head, recipe, *layers)
+        found = replace(found, seed=seed, title=f"{name}, {protocol}", published={})
         folder = self.out / self.head / f"{name}-{protocol}-seed{seed}"
         return HeadRun(folder, f"{self.head}, {protocol}", self.head, found, encoders)
 

@@ -110,13 +110,14 @@ class Table1(PaperTable):
         ]
 
     def _head(self, name: str, encoders: PlannedRun, seed: int, data_set: str, protocol: str) -> HeadRun:
-        layers: list[dict[str, Any]] = [{"seed": seed, "title": f"{name}, {TITLES[data_set]}, {protocol}"}]
+        layers: list[dict[str, Any]] = []
         if data_set in self.roots:
             layers.append({"root": str(self.roots[data_set]), "layout": data_set})
         if data_set == "hmdb51" and self.grid.size == "full":
             layers.append({"train_clips": CLIPS_HMDB51})
         recipe = RECIPES[self.grid.size][protocol]
         options = head_options(HEAD, recipe, *layers, self.grid.layer(HEAD))
+        options = replace(options, seed=seed, title=f"{name}, {TITLES[data_set]}, {protocol}")
         folder = self.out / HEAD / f"{name}-{protocol}-{data_set}-seed{seed}"
         return HeadRun(folder, f"{HEAD} {protocol} on {TITLES[data_set]}", HEAD, options, encoders)
 

@@ -31,10 +31,11 @@ ENCODERS = "encoders"
 TASK = "task.safetensors"
 """Weights of the task beside the encoders: projection heads, transformers."""
 MAY_CHANGE = (
-    "train.steps", "train.log_every", "train.save_every", "train.show_every", "data.workers", "probe", "title",
-    "published", "data.validation_seed", "first_stage.train.log_every", "first_stage.train.save_every",
-    "first_stage.train.show_every", "first_stage.data.workers", "first_stage.probe", "first_stage.title",
-    "first_stage.published", "first_stage.data.validation_seed",
+    "train.steps", "train.log_every", "train.save_every", "train.show_every", "data.workers", "data.decoded",
+    "probe", "title", "published", "data.validation_seed", "first_stage.train.log_every",
+    "first_stage.train.save_every", "first_stage.train.show_every", "first_stage.data.workers",
+    "first_stage.data.decoded", "first_stage.probe", "first_stage.title", "first_stage.published",
+    "first_stage.data.validation_seed",
 )  # fmt: skip
 
 

@@ -169,12 +169,20 @@ def rotate(foa: Tensor, matrix: Tensor) -> Tensor:
         0.75
     """
     require_foa(foa)
-    mixing = _on_channels(matrix.to(foa))
+    mixing = channel_rotation(matrix.to(foa))
     with torch.autocast(foa.device.type, enabled=False):
         if min(foa.ndim, mixing.ndim) < 3 or foa.shape[-3] != 1:
             return torch.matmul(mixing, foa)
         stacked = torch.matmul(mixing.flatten(-3, -2), foa.squeeze(-3))
     return stacked.reshape(*stacked.shape[:-2], *mixing.shape[-3:-1], foa.shape[-1])
+
+
+def channel_rotation(matrix: Tensor) -> Tensor:
+    """Rotation `(..., 3, 3)` of (x, y, z) as mixing matrix `(..., 4, 4)` of (W, Y, Z, X)."""
+    mixing = matrix.new_zeros(*matrix.shape[:-2], 4, 4)
+    mixing[..., 0, 0] = 1
+    mixing[..., 1:, 1:] = matrix.roll((-1, -1), (-2, -1))
+    return mixing
 
 
 def mirror(foa: Tensor, axis: str) -> Tensor:
@@ -349,14 +357,6 @@ def _angles(*values: Angle) -> list[Tensor]:
     dtype = like.dtype if like.is_floating_point() else torch.get_default_dtype()
     tensors = [torch.as_tensor(value, dtype=dtype, device=like.device) for value in values]
     return list(torch.broadcast_tensors(*tensors))  # type: ignore[no-untyped-call]
-
-
-def _on_channels(matrix: Tensor) -> Tensor:
-    """Rotation `(..., 3, 3)` of (x, y, z) as mixing matrix `(..., 4, 4)` of (W, Y, Z, X)."""
-    mixing = matrix.new_zeros(*matrix.shape[:-2], 4, 4)
-    mixing[..., 0, 0] = 1
-    mixing[..., 1:, 1:] = matrix.roll((-1, -1), (-2, -1))
-    return mixing
 
 
 def _choice(kind: str, name: str, known: dict[str, T]) -> T:

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable
+from itertools import repeat
 
 import torch
 from torch import Tensor, nn
 
 from avssl.config import FeatureConfig
 from avssl.errors import InputError
-from avssl.spatial.ambisonics import beamform, stereo
+from avssl.spatial.ambisonics import beamform, channel_rotation, rotate, stereo
 from avssl.spatial.binaural_cues import (
     SILENCE,
     cross_spectrum,
@@ -34,8 +35,10 @@ _KINDS: dict[str, tuple[int, int, tuple[int, ...]]] = {
     "beam-logmel": (1, 0, (4,)),
     "beam-ratio": (1, 1, (4,)),
 }
-_CHUNK = 4
-"""Clips per chunk on a CPU: spectrograms stay in cache and memory pages are reused."""
+_TURNED = frozenset(("mono-logmel", "foa-logmel", "foa-iv"))
+"""Features of a rotated field that follow from the spectrum of the field as recorded: one STFT for all rotations."""
+_CHUNK = 2**18
+"""Time-frequency bins per channel of a chunk on a CPU: spectrograms stay in cache and memory pages are reused."""
 _BLOCK = 16
 """Mel bands per matrix product: neighbouring filters share few bins, so that blocks skip nearly all zeros."""
 _FLOOR = 1e-10
@@ -103,23 +106,26 @@ class Features(nn.Module):
         self.register_buffer("mean", torch.zeros(config.mels))
         self.register_buffer("std", torch.ones(config.mels))
 
-    def forward(self, audio: Tensor) -> Tensor:
+    def forward(self, audio: Tensor, rotation: Tensor | None = None) -> Tensor:
         """Feature maps of waveforms.
 
         Args:
             audio: `(..., channels, samples)` at `config.sample_rate`.
+            rotation: `(..., K, 3, 3)`, K rotations of each sound field, as of `ambisonics.rotate`; None: as recorded.
 
         Returns:
-            `(..., maps, time, mels)`, with `samples // hop` time frames.
+            `(..., maps, time, mels)`, with `samples // hop` time frames; `(..., K, maps, time, mels)` with rotations,
+            equal to those of the rotated waveforms up to rounding.
 
         Raises:
             ValueError: a channel count that is not accepted, or audio shorter than a window.
         """
         self._check(audio)
-        flat = audio.reshape(-1, *audio.shape[-2:])
+        flat = audio.reshape(-1, *audio.shape[-2:]).to(self.window.dtype)
         with torch.autocast(audio.device.type, enabled=False):
-            maps = self._in_chunks(flat.to(self.window.dtype))
-        return maps.reshape(*audio.shape[:-2], *maps.shape[1:])
+            turns = None if rotation is None else rotation.reshape(-1, *rotation.shape[-3:]).to(flat)
+            maps = self._in_chunks(flat, turns)
+        return maps.reshape(*(audio if rotation is None else rotation).shape[:-2], *maps.shape[1:])
 
     @staticmethod
     def count_maps(config: FeatureConfig) -> int:
@@ -169,24 +175,53 @@ class Features(nn.Module):
         if audio.shape[-1] < least:
             raise InputError(f"expected at least {least} samples for {self.name}, got {audio.shape[-1]}")
 
-    def _in_chunks(self, audio: Tensor) -> Tensor:
+    def _in_chunks(self, audio: Tensor, rotation: Tensor | None = None) -> Tensor:
+        """`(B, C, samples)` to `(B, maps, T, M)`, with `(B, K, 3, 3)` to `(B K, maps, T, M)`; channels innermost."""
+        views = 1 if rotation is None else rotation.shape[1]
+        frames, bins = audio.shape[-1] // self.config.hop, self.config.n_fft // 2 + 1
+        clips = max(1, _CHUNK // (views * frames * bins))
         needs_grad = torch.is_grad_enabled() and audio.requires_grad
-        if audio.device.type != "cpu" or needs_grad or len(audio) <= _CHUNK:
-            return self._maps(audio)
-        maps = audio.new_empty(len(audio), self.maps, audio.shape[-1] // self.config.hop, self.config.mels)
-        for part, target in zip(torch.split(audio, _CHUNK), torch.split(maps, _CHUNK), strict=True):
-            target.copy_(self._maps(part))
+        if audio.device.type != "cpu" or needs_grad or len(audio) <= clips:
+            return self._maps(audio, rotation)
+        shape = len(audio) * views, self.maps, frames, self.config.mels
+        maps = torch.empty(shape, dtype=audio.dtype, memory_format=torch.channels_last)
+        turns = repeat(None) if rotation is None else torch.split(rotation, clips)
+        for part, turn, target in zip(torch.split(audio, clips), turns, torch.split(maps, clips * views), strict=False):
+            target.copy_(self._maps(part, turn))
         return maps
 
-    def _maps(self, audio: Tensor) -> Tensor:
-        """`(B, C, samples)` to `(B, maps, T, M)`."""
+    def _maps(self, audio: Tensor, rotation: Tensor | None = None) -> Tensor:
+        """Maps of one chunk; see `_in_chunks`."""
+        if rotation is not None and self.name not in _TURNED:
+            audio, rotation = rotate(audio[:, None], rotation).flatten(0, 1), None
         real, imag = self._spectrum(self._mix(audio))
+        if rotation is not None:
+            return self._turned_maps(real, imag, rotation)
         power = _power(real, imag)
-        # The square root has no gradient at 0; the offset is far below the floor of the logarithm.
-        level = self._level(self._mel((power[:, : self.levels] + 1e-24).sqrt()))
+        level = self._level(self._mel(_magnitude(power[:, : self.levels])))
         if self.maps == self.levels:
             return level
         return torch.cat([level, self._spatial_maps(real, imag, power)], 1)
+
+    def _turned_maps(self, real: Tensor, imag: Tensor, rotation: Tensor) -> Tensor:
+        """`(B K, maps, T, M)` of a spectrogram `(B, C, T, F)` under `(B, K, 3, 3)`.
+
+        Rotations mix Y, Z and X of a spectrum as they mix those of a waveform, and those of the intensity; W and the
+        energy are the same in all.
+        """
+        clips, views = rotation.shape[:2]
+        loudness = self._mel(_magnitude(_power(real[:, :1], imag[:, :1])))[:, None].expand(-1, views, -1, -1, -1)
+        if self.maps == 1:
+            return self._level(loudness.flatten(0, 1))
+        turn = channel_rotation(rotation)[..., 1:, 1:]
+        sides = [turn.flatten(1, 2) @ part[:, 1:].flatten(2) for part in (real, imag)]
+        directed = self._mel(_magnitude(_power(*sides)).view(clips, views, 3, *real.shape[2:]))
+        level = self._level(torch.cat([loudness, directed], 2).flatten(0, 1))
+        if self.maps == self.levels:
+            return level
+        direction = self._spatial_maps(real, imag, _power(real, imag))
+        turned = turn.flatten(1, 2) @ direction.flatten(2)
+        return torch.cat([level, turned.view(clips * views, 3, *direction.shape[2:])], 1)
 
     def _spatial_maps(self, real: Tensor, imag: Tensor, power: Tensor) -> Tensor:
         """Spatial maps `(B, maps - levels, T, M)` of a spectrogram `(B, C, T, F)`."""
@@ -214,7 +249,9 @@ class Features(nn.Module):
     def _spectrum(self, audio: Tensor) -> tuple[Tensor, Tensor]:
         """Centred STFT with reflected ends: `(B, C, samples)` to real and imaginary part `(B, C, T, F)`."""
         size, hop = self.config.n_fft, self.config.hop
-        padded = nn.functional.pad(audio, (size // 2, size - size // 2), mode="reflect")
+        # As `pad` in mode reflect, which is seven times slower.
+        first, last = audio[..., 1 : size // 2 + 1], audio[..., -1 - (size - size // 2) : -1]
+        padded = torch.cat([first.flip(-1), audio, last.flip(-1)], -1)
         windows = padded.unfold(-1, size, hop)[..., : audio.shape[-1] // hop, :]
         return _parts(torch.fft.rfft(windows * self.window))
 
@@ -267,6 +304,11 @@ def _parts(spectrum: Tensor) -> tuple[Tensor, Tensor]:
 
 def _power(real: Tensor, imag: Tensor) -> Tensor:
     return torch.addcmul(real * real, imag, imag)
+
+
+def _magnitude(power: Tensor) -> Tensor:
+    # The square root has no gradient at 0; the offset is far below the floor of the logarithm.
+    return (power + 1e-24).sqrt_()
 
 
 def _active_intensity(real: Tensor, imag: Tensor) -> Tensor:

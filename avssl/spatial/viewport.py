@@ -19,6 +19,7 @@ from torch import Tensor
 from avssl.errors import InputError
 from avssl.spatial.ambisonics import Angle, direction, rotation
 
+Maps = tuple[NDArray[np.int16], NDArray[np.uint16]]
 _GROUP = 4
 """Image planes per remap: OpenCV's vectorised code is fastest on four channels."""
 
@@ -54,19 +55,10 @@ def crop(
     height, width = _pair(size)
     azimuth, elevation = np.asarray(directions, np.float32).reshape(-1, 2).T
     maps = viewport_map(height, width, frames.shape[-2], frames.shape[-1], azimuth, elevation, roll, fov, aspect)
+    if frames.stride(1) == 1:
+        return torch.from_numpy(_remap_images(frames.permute(0, 2, 3, 1).numpy(), maps, height))
     planes = frames.flatten(0, 1).numpy()
-    views = np.empty((len(azimuth), len(planes), height, width), np.uint8)
-    # Buffers are shared by all groups: allocating new ones takes as long as the remap.
-    merged = np.empty((*frames.shape[-2:], _GROUP), np.uint8)
-    padded = np.empty((frames.shape[-2] + 2, frames.shape[-1] + 2, _GROUP), np.uint8)
-    remapped = np.empty((len(azimuth) * height, width, _GROUP), np.uint8)
-    for start in range(0, len(planes), _GROUP):
-        group = list(planes[start : start + _GROUP])
-        cv2.merge(group + group[:1] * (_GROUP - len(group)), merged)
-        cv2.remap(wrap(merged, padded), *maps, cv2.INTER_LINEAR, remapped)
-        for index, plane in zip(range(start, start + len(group)), cv2.split(remapped), strict=False):
-            views[:, index] = plane.reshape(-1, height, width)
-    return torch.from_numpy(views.reshape(-1, *frames.shape[:2], height, width))
+    return torch.from_numpy(_remap_planes(planes, maps, height).reshape(-1, *frames.shape[:2], height, width))
 
 
 def viewport_map(
@@ -79,7 +71,7 @@ def viewport_map(
     roll: ArrayLike = 0.0,
     fov: ArrayLike = np.pi / 2,
     aspect: ArrayLike | None = None,
-) -> tuple[NDArray[np.int16], NDArray[np.uint16]]:
+) -> Maps:
     """Fixed-point maps for `cv2.remap` from a frame padded by `wrap` to one or several views.
 
     Args:
@@ -164,6 +156,37 @@ def project(
     forward = forward.where(forward > 0, torch.nan)
     right, below = -left / (forward * float(tan_x)), -up / (forward * float(tan_y))
     return torch.stack([(right + 1) / 2 * width, (below + 1) / 2 * height], -1)
+
+
+def _remap_images(images: NDArray[np.uint8], maps: Maps, height: int) -> NDArray[np.uint8]:
+    """Views `(views, time, 3, height, width)` of images `(time, rows, columns, 3)`, as they come from a decoder."""
+    rows, width = maps[1].shape
+    views = np.empty((rows // height, len(images), 3, height, width), np.uint8)
+    remapped, padded = np.empty((rows, width, 3), np.uint8), None
+    for index, image in enumerate(images):
+        padded = wrap(image, padded)
+        cv2.remap(padded, *maps, cv2.INTER_LINEAR, remapped)
+        for colour, plane in enumerate(cv2.split(remapped)):
+            views[:, index, colour] = plane.reshape(-1, height, width)
+    return views
+
+
+def _remap_planes(planes: NDArray[np.uint8], maps: Maps, height: int) -> NDArray[np.uint8]:
+    """Views `(views, planes, height, width)` of planes `(planes, rows, columns)`."""
+    rows, width = maps[1].shape
+    frame = planes.shape[1:]
+    views = np.empty((rows // height, len(planes), height, width), np.uint8)
+    # Buffers are shared by all groups: allocating new ones takes as long as the remap.
+    merged = np.empty((*frame, _GROUP), np.uint8)
+    padded = np.empty((frame[0] + 2, frame[1] + 2, _GROUP), np.uint8)
+    remapped = np.empty((rows, width, _GROUP), np.uint8)
+    for start in range(0, len(planes), _GROUP):
+        group = list(planes[start : start + _GROUP])
+        cv2.merge(group + group[:1] * (_GROUP - len(group)), merged)
+        cv2.remap(wrap(merged, padded), *maps, cv2.INTER_LINEAR, remapped)
+        for index, plane in zip(range(start, start + len(group)), cv2.split(remapped), strict=False):
+            views[:, index] = plane.reshape(-1, height, width)
+    return views
 
 
 def _rays(

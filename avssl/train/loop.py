@@ -18,11 +18,12 @@ from torch import Tensor, nn
 
 from avssl.config import OptimConfig, TrainConfig
 from avssl.errors import InputError, first_line
-from avssl.io.cores import compute_threads
+from avssl.io.cores import compute_threads, usable_cores
 from avssl.io.memory import keep_freed
 from avssl.io.ranks import local_world_size
 from avssl.io.tensor_files import is_finite
 from avssl.models.runtime import single_process
+from avssl.models.two_threads import two_threads
 from avssl.train import checkpoint
 from avssl.train.collapse import collapse
 from avssl.train.data_timer import Batch, BatchSource, TimedBatches
@@ -160,12 +161,17 @@ class Trainer:
 
     @contextmanager
     def threads_beside(self, workers: int) -> Iterator[None]:
-        """Context with as many threads as loader processes leave cores; OMP_NUM_THREADS of the user is kept."""
+        """Context with as many threads as loader processes leave cores; OMP_NUM_THREADS of the user is kept.
+
+        With one thread and more cores, networks that share nothing run in a thread each: their numbers are the same.
+        """
         before, own = torch.get_num_threads(), self.fabric.world_size == 1 and "OMP_NUM_THREADS" in os.environ
         if self.fabric.device.type == "cpu" and not own:
             torch.set_num_threads(compute_threads(workers, before, local_world_size()))
+        alone = self.fabric.device.type == "cpu" and self.fabric.world_size == 1 and not own
         try:
-            yield
+            with two_threads(alone and torch.get_num_threads() == 1 and usable_cores() > 1):
+                yield
         finally:
             torch.set_num_threads(before)
 

@@ -189,7 +189,7 @@ class Avsa(Avc):
 
         Accuracies are of video-to-audio retrieval.
         """
-        video_features, (audio_features, further) = self.encode_frames(batch["frames"]), self._encode_further(batch)
+        video_features, audio_features, further = self._encode(batch)
         video, audio = self.video_head(video_features), self.audio_head(audio_features)
         from_video, from_audio = video, audio
         if self.options.transformer:
@@ -207,19 +207,20 @@ class Avsa(Avc):
         chance = {f"{accuracy}{CHANCE}": 1 / (1 + each.shape[2]) for accuracy, each in further.items()}
         return super().reference_scores(batch, scenes) | chance
 
-    def _encode_further(self, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
-        """Audio tower outputs `(B, K, width)`, and projected embeddings `(B, K, Y, D)` after rotations of `FURTHER`.
+    def _encode(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
+        """Tower outputs `(B, K, width)` of video and audio, and audio embeddings `(B, K, Y, D)` by names of `FURTHER`.
 
-        All pass through the tower together, so that batch normalisation does not tell them apart.
+        All audio passes through the tower together, so that batch normalisation does not tell rotations apart.
         """
+        frames, audio, rotation = batch["frames"], batch["audio"], batch["rotation"]
         further = {name: batch[name] for name in FURTHER if name in batch}
         if not further:
-            return self.encode_audio(batch["audio"], batch["rotation"]), {}
-        rotations = torch.cat([batch["rotation"][:, :, None], *further.values()], 2)
-        encoded = self.encode_audio(batch["audio"], rotations.flatten(1, 2))
+            return *self.encode_both(frames, audio, rotation), {}
+        rotations = torch.cat([rotation[:, :, None], *further.values()], 2)
+        video, encoded = self.encode_both(frames, audio, rotations.flatten(1, 2))
         encoded = rearrange(encoded, "b (k y) d -> b k y d", k=rotations.shape[1])
         parts = torch.split(self.audio_head(encoded[:, :, 1:]), [each.shape[2] for each in further.values()], 2)
-        return encoded[:, :, 0], dict(zip(further, parts, strict=True))
+        return video, encoded[:, :, 0], dict(zip(further, parts, strict=True))
 
     def _alignment(self, predicted: Tensor, target: Tensor, further: Tensor | None = None) -> dict[str, Tensor]:
         """Loss of one retrieval direction, `(B, K, D)` in both modalities, `(B, K, Y, D)` further negatives."""

@@ -174,7 +174,7 @@ def test_yaw_negatives_train_the_audio_tower_and_the_query() -> None:
     """Without other candidates the loss is that of the yaws alone, and its gradient reaches both towers."""
     task = make(yaw_negatives=2, negatives="hard")
     batch = default_collate([task.views(clip, np.random.default_rng(0)) for clip in make_clips(3)])
-    video, (audio, further) = task.encode_frames(batch["frames"]), task._encode_further(batch)
+    video, audio, further = task._encode(batch)
     query, turned = task.video_head(video), further["yaw_rotation"]
     score = torch.nn.functional.cosine_similarity(query[:, :, None], turned, dim=-1).sum()
     parts = {"video": task.encoders.video, "audio": task.encoders.audio}

@@ -71,7 +71,7 @@ def table1(short_scenes, few_actions, tmp_path):
     return run
 
 
-def test_table1_is_stopped_and_continued_and_equals_the_ordinary_commands(table1, short_scenes, tmp_path, monkeypatch):
+def test_table1_is_stopped_continued_and_equals_the_ordinary_command(table1, short_scenes, tmp_path, monkeypatch):
     out = tmp_path / "out"
     plan = table1("--dry-run")
     assert plan.exit_code == 0, plan.output

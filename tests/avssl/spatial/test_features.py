@@ -51,6 +51,30 @@ def test_each_feature_has_its_maps_and_a_frame_a_hop(field, name, maps):
     assert features(name, **SMALL)(field.reshape(3, 1, 4, -1)).shape == (3, 1, maps, 50, 64)
 
 
+@pytest.mark.parametrize("remove_level", [False, True])
+@pytest.mark.parametrize("name", names())
+def test_rotations_give_the_features_of_rotated_waveforms(field, name, remove_level):
+    module = features(name, remove_level=remove_level, **SMALL)
+    turns = rotation(*torch.randn(3, 3, 5, generator=torch.Generator().manual_seed(3)))
+    turns[:, 1] = torch.diag(torch.tensor([1.0, -1.0, 1.0])) @ turns[:, 1]  # a mirror is among them
+    found, expected = module(field, turns), module(rotate(field[:, None], turns))
+    assert found.shape == (3, 5, module.maps, 50, 64)
+    torch.testing.assert_close(found, expected, atol=2e-3, rtol=0)
+    assert (found - expected).abs().mean() < 1e-5
+    torch.testing.assert_close(module(field[0], turns[0]), found[0], atol=1e-4, rtol=0)
+
+
+def test_gradients_pass_through_the_rotations_of_a_spectrum(field):
+    module, turns = features("foa-iv", **SMALL), rotation(torch.tensor([[0.5, 2.0]]))
+    ways = [lambda audio: module(audio, turns), lambda audio: module(rotate(audio[:, None], turns))]
+    weights = torch.randn(1, 2, 7, 50, 64, generator=torch.Generator().manual_seed(1))
+    grads = []
+    for way in ways:
+        audio = field[:1].clone().requires_grad_()
+        grads.append(torch.autograd.grad((way(audio) * weights).sum(), audio)[0])
+    assert (grads[0] - grads[1]).norm() < 1e-3 * grads[1].norm()
+
+
 def test_every_name_is_tested():
     log_mels = ["mono-logmel", "stereo-logmel", "stereo-phase", "foa-logmel", "foa-iv", "beam-logmel"]
     assert names() == [*log_mels, "beam-ratio"]
