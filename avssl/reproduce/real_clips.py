@@ -72,7 +72,7 @@ class RealClipsOptions:
     folds: int = 6
     """Folds of a partition of the videos."""
     repeats: int = 3
-    """Random partitions; each trains with a seed of its own."""
+    """Random partitions; each fold has seeds of its own."""
     group_by: str = "source"
     """Video of a clip: a column of the manifest (source, key, video, audio, split); or a regular expression that is
     searched in the file name of its recording, such as '(.+)_\\d+' for clips ID_START, of which the first group names
@@ -121,10 +121,10 @@ class RealClips:
     def runs(self) -> list[FoldRun]:
         """Partition by partition, row by row, fold by fold."""
         return [
-            FoldRun(self._folder(method, repeat, number), method, fold, self.videos, repeat, number)
+            FoldRun(self._folder(method, repeat, fold.number), method, fold, self.videos, repeat)
             for repeat in range(self.options.repeats)
             for method in self.methods
-            for number, fold in enumerate(deal_folds(self.clips, self.videos, self.options.folds, repeat))
+            for fold in deal_folds(self.clips, self.videos, self.options.folds, repeat)
         ]
 
     def write(self) -> str:
