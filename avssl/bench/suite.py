@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-from avssl.bench import ambisonic_cases, crop_cases, decode_cases, detector_cases, infonce_cases
+from avssl.bench import ambisonic_cases, crop_cases, decode_cases, detector_cases, infonce_cases, training_cases
 from avssl.bench.bench_report import BenchReport, machine, write_json
 from avssl.bench.case import Case, Size
 from avssl.bench.timing import Timing, threads, time_case
@@ -26,6 +26,8 @@ CASES: dict[str, Callable[[Size, Path], list[Case]]] = {
     "infonce": infonce_cases.cases,
     "frames": decode_cases.frame_cases,
     "audio": decode_cases.audio_cases,
+    "load": training_cases.load_cases,
+    "step": training_cases.step_cases,
     "detector": detector_cases.cases,
 }
 

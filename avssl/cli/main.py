@@ -167,7 +167,10 @@ def prepare(root: Path, out: Path, layout: str, model: str | None, **options: An
 
 @main.command(epilog=example("avssl bench --only crops --only rotation"))
 @click.option(
-    "--only", multiple=True, metavar="NAME", help="crops, features, rotation, infonce, frames, sound or detector."
+    "--only",
+    multiple=True,
+    metavar="NAME",
+    help="crops, features, rotation, infonce, frames, audio, load, step or detector.",
 )
 @click.option("--repeats", default=15, show_default=True, help="Repetitions of each side.")
 @click.option("--threads", type=int, help="Threads of torch, OpenCV and PyAV.  [default: one per core]")

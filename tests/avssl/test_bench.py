@@ -20,7 +20,7 @@ TINY = Size(
     height=64, views=2, side=24, frames=3, clips=2, samples=4800, batch=12, width=8,
     detector_height=64, source_height=128, video_seconds=1.0, audio_seconds=4.0,
 )  # fmt: skip
-ROWS = {"crops": 1, "features": 2, "rotation": 1, "infonce": 3, "frames": 4, "audio": 1}
+ROWS = {"crops": 1, "features": 2, "rotation": 1, "infonce": 3, "frames": 4, "audio": 1, "load": 1, "step": 1}
 ROWS["detector"] = int(find_spec("ultralytics") is not None)
 
 

@@ -118,7 +118,7 @@ def directional(directions: int) -> DenseAvc:
     return task.eval()
 
 
-def test_rotating_scene_and_sound_field_rotates_the_map_where_the_directions_map_onto_themselves(
+def test_rotating_scene_and_sound_field_rotates_the_map_of_symmetric_directions(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def rings(count: int) -> tuple[Tensor, Tensor]:
@@ -157,9 +157,7 @@ def twins(pulsing: tuple[bool, bool]) -> Tensor:
 
 @pytest.mark.parametrize("activity", [False, True])
 @pytest.mark.parametrize("differences", [False, True])
-def test_a_pulsing_thing_and_its_still_copy_have_different_cells_in_a_frame_in_which_they_look_alike(
-    activity: bool, differences: bool
-) -> None:
+def test_a_pulsing_thing_and_its_still_copy_have_different_cells_when_alike(activity: bool, differences: bool) -> None:
     task = make(height=64, activity=activity).eval()
     if not differences:  # of the small tower; other towers may have none
         torch.nn.init.zeros_(task.encoders.video.tower.difference.weight)  # type: ignore[union-attr, arg-type]

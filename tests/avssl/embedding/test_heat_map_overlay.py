@@ -157,7 +157,7 @@ def test_maps_are_linear_between_windows() -> None:
     np.testing.assert_allclose(found, [0, 0.4, 0.8, 0.8, 0.4], atol=1e-6)
 
 
-def test_the_bar_has_the_colours_of_the_overlay_and_a_similarity_of_0_is_transparent() -> None:
+def test_the_bar_has_the_colours_of_the_overlay_and_0_is_transparent() -> None:
     grey = np.full((320, 640, 3), 110, np.uint8)
     strengths = np.tile(np.linspace(0, 1, 640, dtype=np.float32), (320, 1))
     assert np.array_equal(blend(grey, 0 * strengths, 0.7), grey)

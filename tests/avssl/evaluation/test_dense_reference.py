@@ -74,7 +74,7 @@ def test_a_map_of_the_front_scores_as_straight_ahead_does(clips: Manifest) -> No
     assert found["energy_error_mean_straight_ahead"] == np.mean([each.error_straight_ahead for each in scores])
 
 
-def test_direction_of_most_energy_is_that_of_the_louder_of_two_sources_and_turns_with_the_field() -> None:
+def test_most_energy_comes_from_the_louder_source_and_turns_with_the_field() -> None:
     noise = torch.randn(2, 24000, generator=torch.Generator().manual_seed(0))
     field = encode(noise[0], 1.2, 0.3) + encode(0.1 * noise[1], -1.0, 0.0)
     for yaw in (0.0, 0.7):

@@ -36,7 +36,7 @@ def test_a_coarse_grid_has_at_least_the_nearest_cell_of_each_source() -> None:
     assert positive[angles_between(coarse, SOURCES).argmin(0)].all()
 
 
-def test_precision_is_1_for_nearness_chance_without_contrast_and_least_for_the_reverse() -> None:
+def test_precision_of_nearness_is_1_without_contrast_chance_reversed_least() -> None:
     nearness, positive = (CELLS @ SOURCES.T).max(1), positive_cells(CELLS, SOURCES)
     share = positive_share(positive, SOLID_ANGLES)
     assert average_precision(nearness, positive, SOLID_ANGLES) == pytest.approx(1)

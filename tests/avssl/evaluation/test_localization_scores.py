@@ -73,7 +73,7 @@ def test_observers_of_a_scene_with_a_silent_twin_by_hand() -> None:
     assert found["peak_error_mean_chance"] == 90
 
 
-def test_the_observer_of_kinds_is_perfect_where_kinds_differ_and_at_chance_where_nothing_is_seen() -> None:
+def test_the_observer_of_kinds_is_perfect_for_other_kinds_and_at_chance_unseen() -> None:
     found = scored(window([0, 1, 2, 3], [True, True, False, False]), nearness(0, 1))
     assert found["average_precision_many_sources_ideal"] == pytest.approx(1)
     assert found["matched_error_mean_ideal"] == pytest.approx(0, abs=1e-5)

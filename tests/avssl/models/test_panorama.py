@@ -8,7 +8,7 @@ import torch
 from avssl.config import ModelConfig
 from avssl.errors import InputError
 from avssl.models.encoders import VideoEncoder
-from avssl.models.panorama import cell_solid_angles, panorama_maps
+from avssl.models.panorama import cell_solid_angles, panorama_maps, stride_of_centred_layers
 
 
 def frames(width: int = 96) -> torch.Tensor:
@@ -32,6 +32,41 @@ def test_without_padding_only_cells_near_the_seam_differ() -> None:
     changed = (seamless - cut).abs().amax((0, 1, 2, 3)) > 1e-4
     assert changed[[0, -1]].all()
     assert not changed[5:-5].any()
+
+
+@pytest.mark.parametrize(("model", "stride"), [
+    (ModelConfig(), 8),
+    (ModelConfig(preset="avsa"), 16),
+    (ModelConfig(video="torchvision/resnet18"), 32),
+    (ModelConfig(video="timm/convnext_atto"), 1),  # patches
+])  # fmt: skip
+def test_stride_of_layers_that_are_centred_on_their_first_pixel(model: ModelConfig, stride: int) -> None:
+    assert stride_of_centred_layers(VideoEncoder(model).tower) == stride
+
+
+def test_the_receptive_field_of_a_cell_is_centred_on_its_columns() -> None:
+    encoder = VideoEncoder(ModelConfig()).eval()
+    for weight in encoder.parameters():
+        torch.nn.init.constant_(weight, 1 / max(1, weight[0].numel()))
+    pixels = torch.full((1, 1, 3, 96, 192), 200.0).requires_grad_()
+    panorama_maps(encoder, pixels, 48)[..., 6, 11].sum().backward()
+    assert pixels.grad is not None
+    influence = pixels.grad.abs().sum((0, 1, 2, 3))
+    centre = float((influence * torch.arange(192)).sum() / influence.sum())
+    assert centre == pytest.approx(11.5 * 8 - 0.5, abs=0.51)
+
+
+def test_mirrored_panoramas_have_mirrored_maps_where_the_weights_are_symmetric() -> None:
+    encoder = VideoEncoder(ModelConfig()).eval()
+    for weight in encoder.parameters():
+        if weight.ndim == 4:
+            weight.data = (weight.data + weight.data.flip(-1)) / 2
+    smooth = torch.nn.functional.interpolate(torch.rand(1, 3, 3, 6), (96, 192), mode="bicubic")[:, None] * 255
+    with torch.inference_mode():
+        maps, mirrored = (panorama_maps(encoder, each, 48) for each in (smooth, smooth.flip(-1)))
+    off = float((mirrored - maps.flip(-1)).square().mean())
+    by_a_cell = float((mirrored.roll(1, -1) - maps.flip(-1)).square().mean())
+    assert off < 0.05 * by_a_cell
 
 
 @pytest.mark.parametrize("padding", [4, 100, -8])
