@@ -30,6 +30,8 @@ class Fold:
 
     training: Manifest
     test: Manifest
+    number: int
+    """Of the fold in its partition, from 0."""
 
 
 def video_of_clips(clips: Manifest, group_by: str = "source") -> dict[str, str]:
@@ -78,7 +80,7 @@ def deal_folds(clips: Manifest, videos: dict[str, str], folds: int, seed: int) -
     for fold in range(folds):
         test = {names[place] for place in order[fold::folds]}
         sides = [tuple(row for row in clips if (videos[row.key] in test) is side) for side in (False, True)]
-        found.append(Fold(*(Manifest(rows, clips.root) for rows in sides)))
+        found.append(Fold(Manifest(sides[0], clips.root), Manifest(sides[1], clips.root), fold))
     return found
 
 

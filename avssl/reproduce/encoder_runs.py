@@ -21,7 +21,6 @@ from avssl.train.resolved_run import resolve_run
 
 TESTED = 0.25
 """Share of the scenes of a synthetic dataset that are held out."""
-MAY_CHANGE = ("data.workers", "train.log_every", "train.save_every", "train.show_every", "title", "published")
 
 
 @dataclass(frozen=True)
@@ -99,7 +98,7 @@ class Untrained:
         """See `PlannedRun.check`."""
         run_folder.check_place(self.folder)
         if note := read_note(self.folder):
-            note.check(self.folder, self._settings(), MAY_CHANGE)
+            note.check(self.folder, self._settings(), run_folder.MAY_CHANGE)
 
     def is_complete(self) -> bool:
         """Whether the encoders are written."""

@@ -34,6 +34,8 @@ from avssl.train.resolved_run import PROBE, ResolvedRun, resolve_run
 
 RANK, ERROR, CLEAR = "true_yaw_rank", "direction_error", "direction_error_clear"
 AVSA = "avsa_bin"
+SEEDS = 1000
+"""Seeds of the folds of a partition: random weights and draws differ from fold to fold."""
 CLEAR_BELOW = 0.5
 """Diffuseness below which a window has a clear direction."""
 
@@ -110,7 +112,7 @@ class EncoderRow:
 
     def scores(self, fold: Fold, videos: Mapping[str, str], repeat: int, folder: Path) -> Scores:
         """See `FoldMethod.scores`."""
-        run, fabric = self._resolved(repeat), single_process(self.config.train.precision)
+        run, fabric = self._resolved(SEEDS * repeat + fold.number), single_process(self.config.train.precision)
         task = self.start(run, fold.training, repeat)
         if self.training:
             trainer = FoldTrainer(task, run.config, self.training, folder, fabric)
@@ -150,9 +152,9 @@ class EncoderRow:
             for trained in (False, True)
         }
 
-    def _resolved(self, repeat: int) -> ResolvedRun:
-        """The run's config with the seed of a partition, and the options of the head that evaluates."""
-        config = replace(self.config, train=replace(self.config.train, seed=repeat))
+    def _resolved(self, seed: int) -> ResolvedRun:
+        """The run's config with the seed of a fold, and the options of the head that evaluates."""
+        config = replace(self.config, train=replace(self.config.train, seed=seed))
         return replace(self._run, config=config)
 
     def _evaluate(self, task: Task, run: ResolvedRun, fold: Fold, videos: Mapping[str, str], fabric: Fabric) -> Scores:

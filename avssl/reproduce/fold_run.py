@@ -41,7 +41,7 @@ class FoldMethod(Protocol):
         Args:
             fold: clips; no video is on both sides.
             videos: key of a clip -> name of its video.
-            repeat: number of the partition in folds, and random seed.
+            repeat: number of the partition in folds.
             folder: takes checkpoints, from which it continues.
         """
         ...
@@ -61,8 +61,7 @@ class FoldRun:
     videos: Mapping[str, str]
     """Key of a clip -> name of its video."""
     repeat: int
-    number: int
-    """Of the fold in its partition."""
+    """Number of the partition."""
 
     @property
     def kind(self) -> str:
@@ -103,7 +102,7 @@ class FoldRun:
     def _settings(self) -> dict[str, Any]:
         sides = {"training": _digest(self.fold.training, self.videos), "test": _digest(self.fold.test, self.videos)}
         return (
-            {"row": self.method.name, "repeat": self.repeat, "fold": self.number}
+            {"row": self.method.name, "repeat": self.repeat, "fold": self.fold.number}
             | sides
             | {"method": self.method.settings(self.repeat)}
         )

@@ -116,15 +116,17 @@ class FoldTrainer:
         if not len(held):
             self._fit(training, self.options.steps)
             return self.options.steps
-        losses = self._validate(training, replace(training, clips=held, seed=seed + 1))
+        self._validate(training, replace(training, clips=held, seed=seed + 1))
         load_tensors(self.task, read_tensors(self.folder / BEST), str(self.folder / BEST))
-        chosen = min(losses, key=lambda steps: losses[steps])
+        chosen = chosen_steps(self.folder)
+        assert chosen is not None, "validation has written its losses"
         logger.info("%s: %d of %d steps chosen by the validation loss", self.folder, chosen, self.options.steps)
         return chosen
 
-    def _validate(self, training: VideoBatches, validation: VideoBatches) -> dict[int, float]:
-        """Train, and keep the weights with the lowest validation loss in `best.safetensors`; steps -> loss."""
-        losses, last = _read_losses(self.folder), self.options.steps
+    def _validate(self, training: VideoBatches, validation: VideoBatches) -> None:
+        """Train, write validation losses, and keep the weights with the lowest one in `best.safetensors`."""
+        losses = _read_losses(self.folder) if (self.folder / BEST).is_file() else {}
+        last = self.options.steps
         for steps in [*range(0, last, self.options.every), last]:
             if steps:
                 self._fit(training, steps)
@@ -134,7 +136,6 @@ class FoldTrainer:
                     self._keep()
                 losses[steps] = loss
                 write_text(self.folder / CHOICE, json.dumps(losses) + "\n")
-        return losses
 
     def _keep(self) -> None:
         weights = {name: each.cpu().contiguous() for name, each in self.task.state_dict().items()}
@@ -213,6 +214,16 @@ def _read(batches: VideoBatches, step: int) -> Batch:
     return {name: stacked([each[name] for each in found]) for name in found[0]}
 
 
+def chosen_steps(folder: Path) -> int | None:
+    """Number of steps with the lowest validation loss in a fold's folder, the least of equals; None: not chosen so.
+
+    Raises:
+        InputError: the file of losses holds something else.
+    """
+    losses = _read_losses(folder)
+    return min(losses, key=lambda steps: (losses[steps], steps)) if losses else None
+
+
 def remove_checkpoints(folder: Path) -> None:
     """Remove what training on a fold needs to continue, once the fold is evaluated."""
     for name in (checkpoint.LAST, BEST):
@@ -232,7 +243,7 @@ def validation_loss(task: Task, batches: VideoBatches, fabric: Fabric) -> float:
 
 def _read_losses(folder: Path) -> dict[int, float]:
     path = folder / CHOICE
-    if not (path.exists() and (folder / BEST).is_file()):
+    if not path.exists():
         return {}
     found = read_json(path, "validation losses by steps in JSON")
     try:

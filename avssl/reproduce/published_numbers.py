@@ -10,7 +10,8 @@ from avssl.reproduce.grid import PRETRAIN, Grid
 from avssl.reproduce.head_runs import HeadRun
 
 WITHOUT_EFFECT = {
-    "data.workers", "probe.workers", "train.log_every", "train.save_every", "train.show_every", "workers", "save_every",
+    "data.workers", "data.decoded", "data.decoded_gb", "probe.workers", "train.log_every", "train.save_every",
+    "train.show_every", "workers", "save_every",
 }  # fmt: skip
 """Settings that change no number."""
 TABLE1 = {

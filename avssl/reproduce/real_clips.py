@@ -32,7 +32,7 @@ from avssl.reproduce.fold_methods import (
 from avssl.reproduce.fold_outcomes import read_scores
 from avssl.reproduce.fold_run import FoldMethod, FoldRun
 from avssl.reproduce.fold_table import FoldTable, ScoreColumn, ScoredRow
-from avssl.reproduce.fold_training import FoldTraining
+from avssl.reproduce.fold_training import FoldTraining, chosen_steps
 from avssl.runs.reader import CONFIG, flat, read_config
 from avssl.runs.run_folder import ENCODERS, TASK
 from avssl.train.resolved_run import PROBE, resolve_run
@@ -72,7 +72,7 @@ class RealClipsOptions:
     folds: int = 6
     """Folds of a partition of the videos."""
     repeats: int = 3
-    """Random partitions; each trains with a seed of its own."""
+    """Random partitions; each fold has seeds of its own."""
     group_by: str = "source"
     """Video of a clip: a column of the manifest (source, key, video, audio, split); or a regular expression that is
     searched in the file name of its recording, such as '(.+)_\\d+' for clips ID_START, of which the first group names
@@ -121,10 +121,10 @@ class RealClips:
     def runs(self) -> list[FoldRun]:
         """Partition by partition, row by row, fold by fold."""
         return [
-            FoldRun(self._folder(method, repeat, number), method, fold, self.videos, repeat, number)
+            FoldRun(self._folder(method, repeat, fold.number), method, fold, self.videos, repeat)
             for repeat in range(self.options.repeats)
             for method in self.methods
-            for number, fold in enumerate(deal_folds(self.clips, self.videos, self.options.folds, repeat))
+            for fold in deal_folds(self.clips, self.videos, self.options.folds, repeat)
         ]
 
     def write(self) -> str:
@@ -161,14 +161,20 @@ class RealClips:
             "the similarity of audio and frames, without a probe. Straight ahead: the level of sound in front.",
             f"Random crops. Clear windows: diffuseness of the sound field below {CLEAR_BELOW:g}.",
         ]
-        for method in self.methods:
-            if isinstance(method, EncoderRow) and method.training:
-                how = method.training
-                found.append(
-                    f"{method.title}: up to {how.steps} steps at {how.lr:g}; their number is chosen by the loss on "
-                    f"{how.validation:.0%} of the training videos of each fold."
-                )
-        return found
+        trained = [each for each in self.methods if isinstance(each, EncoderRow) and each.training]
+        return [*found, *map(self._training_note, trained)]
+
+    def _training_note(self, method: EncoderRow) -> str:
+        how, folders = method.training, self._folders(method)
+        assert how is not None
+        chosen = [steps for each in folders if (steps := chosen_steps(each)) is not None]
+        if not chosen:
+            return f"{method.title}: {how.steps} steps at {how.lr:g} on all training videos."
+        numbers = ", ".join(map(str, chosen))
+        return (
+            f"{method.title}: up to {how.steps} steps at {how.lr:g}; their number, {numbers} in the folds, is chosen "
+            f"by the loss on {how.validation:.0%} of the training videos."
+        )
 
     def _folders(self, method: FoldMethod) -> list[Path]:
         own = self.options

@@ -15,6 +15,7 @@ from avssl.io.atomic import write_text
 from avssl.io.folder_lock import NAME as LOCK
 from avssl.io.folder_lock import folder_lock
 from avssl.regular_files import read_json
+from avssl.runs.reader import flat
 from avssl.runs.run_folder import check_same
 
 NOTE = "reproduced.json"
@@ -37,8 +38,9 @@ class RunNote:
         Raises:
             InputError: a setting differs; the message lists all that do.
         """
-        now = {key: value for key, value in json.loads(json.dumps(settings)).items() if key in self.settings}
-        before = {key: value for key, value in self.settings.items() if key in now}
+        now, before = flat(json.loads(json.dumps(settings))), flat(self.settings)
+        both = now.keys() & before.keys()  # a version before this one lacked some, and this one lacks some of it
+        now, before = ({key: each[key] for key in both} for each in (now, before))
         check_same(folder, before, now, may_change)
 
 

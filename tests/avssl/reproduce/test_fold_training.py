@@ -19,7 +19,7 @@ from avssl.errors import InputError
 from avssl.evaluation.video_folds import video_of_clips
 from avssl.models.runtime import single_process
 from avssl.reproduce import fold_training
-from avssl.reproduce.fold_training import BEST, FoldTrainer, FoldTraining, VideoBatches, split_videos
+from avssl.reproduce.fold_training import BEST, FoldTrainer, FoldTraining, VideoBatches, chosen_steps, split_videos
 from avssl.task import Task
 from avssl.train.checkpoint import LAST
 
@@ -103,6 +103,7 @@ def test_the_steps_with_the_lowest_validation_loss_win(
     tmp_path: Path, clips: Manifest, videos: dict[str, str], best: float, steps: int
 ) -> None:
     assert trained(tmp_path, clips, videos, best) == (steps, pytest.approx(0.1 * steps, rel=0.1))
+    assert chosen_steps(tmp_path) == steps
 
 
 def test_training_on_all_videos_ends_at_the_largest_number(
@@ -132,6 +133,13 @@ def test_a_stopped_training_ends_as_an_uninterrupted_one(
     assert (tmp_path / "stopped" / LAST).is_file()
     monkeypatch.setattr(fold_training, "fit", fit)
     assert trained(tmp_path / "stopped", clips, videos, 0.39) == whole
+
+
+@pytest.mark.parametrize("text", ["{", "[1]", '{"a": 1}', '{"1": "x"}'])
+def test_spoiled_losses_are_one_line(tmp_path: Path, text: str) -> None:
+    (tmp_path / "steps.json").write_text(text)
+    with pytest.raises(InputError, match=r"steps.json: expected validation losses by steps"):
+        chosen_steps(tmp_path)
 
 
 def test_options_without_meaning_are_refused() -> None:

@@ -10,7 +10,7 @@ import pytest
 from avssl.errors import InputError
 from avssl.io.folder_lock import folder_lock
 from avssl.reproduce.make_table import make_table
-from avssl.reproduce.run_note import NOTE, noted, read_note
+from avssl.reproduce.run_note import NOTE, RunNote, noted, read_note
 from avssl.reproduce.run_times import Duration, RunTimes
 
 
@@ -109,6 +109,13 @@ def test_the_seconds_of_all_sessions_are_added(tmp_path, monkeypatch):
     assert (read_note(tmp_path / "run").seconds, read_note(tmp_path / "run").complete) == (5.0, False)
     session()
     assert (read_note(tmp_path / "run").seconds, read_note(tmp_path / "run").complete) == (12.0, True)
+
+
+def test_settings_that_a_note_of_another_version_lacks_are_not_compared(tmp_path):
+    note = RunNote({"options": {"epochs": 3, "gone": 1}})
+    note.check(tmp_path, {"options": {"epochs": 3, "new": 2}})
+    with pytest.raises(InputError, match=r"options.epochs was 3, is 4"):
+        note.check(tmp_path, {"options": {"epochs": 4, "new": 2}})
 
 
 @pytest.mark.parametrize("text", ["{", "[]", '{"seconds": 1}', '{"settings": 3, "seconds": "x", "complete": true}'])
