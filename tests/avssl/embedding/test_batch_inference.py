@@ -135,7 +135,7 @@ def test_embeddings_that_overflow_are_an_error_of_their_file_not_a_row_of_nan(en
     spoiled.tower.forward = lambda features: (
         torch.full((len(features), spoiled.width), 3e38) * (features.amax() > 10) * 2
     )
-    spoiled.features.forward = lambda audio: audio.abs().amax((-1, -2), keepdim=True)[:, None] * 1000
+    spoiled.features.forward = lambda audio, rotation: audio.abs().amax((-1, -2), keepdim=True)[:, None] * 1000
     for name, level in (("quiet", 1e-3), ("loud", 0.9)):
         write_audio(tmp_path / f"{name}.wav", torch.full((4, 16000), level), 16000)
     sources = [Source(name, tmp_path / f"{name}.wav", (0.0,)) for name in ("quiet", "loud")]

@@ -222,7 +222,8 @@ def test_a_table_without_its_data_is_refused(table, message, tmp_path):
 
 
 def test_windows_of_a_run_are_counted_from_its_settings(tmp_path):
-    settings = {"pretrain": {"train": {"steps": 10}, "probe": {"train_draws": 8, "test_draws": 4, "crops": 4}}}
+    probe = {"train_draws": 8, "test_draws": 4, "crops": 4}
+    settings = {"pretrain": {"train": {"steps": 10}, "data": {"clips": 800}, "probe": probe}}
     run = Grid(tmp_path, settings=settings).pretraining("avsa", "iv", 0)
     counts = {(each.tower, each.trained): each.count for each in run.passes()}
     drawn = (8 * 600 + 4 * 200) * 4
