@@ -68,8 +68,8 @@ def energy_direction(foa: Tensor) -> Tensor:
     Example:
         >>> from avssl.spatial.ambisonics import encode
         >>> wave = encode(torch.sin(torch.arange(2400.0)), azimuth=1.5708, elevation=0.0)
-        >>> [round(each, 1) for each in energy_direction(wave).tolist()]  # to the left
-        [0.0, 1.0, 0.0]
+        >>> bool(energy_direction(wave)[1] > 0.99)  # to the left
+        True
     """
     level = energy_map(foa, ROWS, 2 * ROWS)
     return direction(*equirectangular_grid(ROWS, 2 * ROWS)).flatten(0, 1)[level.argmax()]
