@@ -188,8 +188,7 @@ def load_task(run: ResolvedRun, folder: Path) -> Task:
     Raises:
         InputError: missing or broken files, or weights of another config.
     """
-    model = replace(run.config.model, init=str(folder))
-    task = build_task(replace(run, config=replace(run.config, model=model)))
+    task = build_task(replace(run, init=str(folder)))
     load_own_weights(task, folder)
     return task
 
