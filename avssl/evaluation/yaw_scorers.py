@@ -23,9 +23,7 @@ from avssl.models.encoders import Encoders
 from avssl.models.panorama import cell_solid_angles
 from avssl.spatial.ambisonics import rotate
 from avssl.spatial.energy_map import energy_map
-
-OMNIDIRECTIONAL = ("mono-logmel",)
-"""Features that no rotation of the sound field changes."""
+from avssl.spatial.features import OMNIDIRECTIONAL
 
 
 class CropYawScorer:
@@ -52,7 +50,7 @@ class CropYawScorer:
         """See `YawScorer`."""
         turned = batch["rotation"][:, None] @ yaw_rotations().to(batch["rotation"])[:, None]  # (B, Y, K, 3, 3)
         video = self.encoders.video(batch["frames"])
-        audio = self.encoders.audio(rotate(batch["audio"][:, None, None], turned))
+        audio = rearrange(self.encoders.audio(batch["audio"], turned.flatten(1, 2)), "b (y k) d -> b y k d", y=YAWS)
         seen, sound = self.task.project(
             rearrange(video[:, None].expand(-1, YAWS, -1, -1), "b y k d -> (b y) k d"),
             rearrange(audio, "b y k d -> (b y) k d"),

@@ -14,13 +14,11 @@ from avssl.datasets.manifest import read_manifest
 from avssl.reproduce.network_passes import Passes
 from avssl.reproduce.run_note import noted, read_note
 from avssl.runs import run_folder
+from avssl.synth.render_dataset import SceneOptions
 from avssl.train import distributed
 from avssl.train.evaluate import PASSES
 from avssl.train.pretrain import PretrainRun, pretrain
 from avssl.train.resolved_run import resolve_run
-
-TESTED = 0.25
-"""Share of the scenes of a synthetic dataset that are held out."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +31,7 @@ class Pretraining:
 
     @property
     def kind(self) -> str:
-        """The recipe, and its title where that is not the recipe's own."""
+        """The recipe, and whether it is a first stage."""
         return f"pretrain {self.recipe}{', first stage' if 'stage1' in self.folder.name else ''}"
 
     @property
@@ -137,7 +135,8 @@ def tower_passes(config: RunConfig, tower: str, count: float, *, trained: bool =
 def _clips(data: DataConfig) -> tuple[float, float]:
     """Numbers of training and of held-out clips."""
     if not data.manifest:
-        return (1 - TESTED) * data.clips, TESTED * data.clips
+        tested = SceneOptions.test_share
+        return (1 - tested) * data.clips, tested * data.clips
     manifest = read_manifest(data.manifest)
     test = len(manifest.select("test"))
     return float(len(manifest) - test), float(test)

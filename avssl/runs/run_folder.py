@@ -30,13 +30,12 @@ FIGURES = "figures"
 ENCODERS = "encoders"
 TASK = "task.safetensors"
 """Weights of the task beside the encoders: projection heads, transformers."""
-MAY_CHANGE = (
-    "train.steps", "train.log_every", "train.save_every", "train.show_every", "data.workers", "data.decoded",
-    "probe", "title", "published", "data.validation_seed", "first_stage.train.log_every",
-    "first_stage.train.save_every", "first_stage.train.show_every", "first_stage.data.workers",
-    "first_stage.data.decoded", "first_stage.probe", "first_stage.title", "first_stage.published",
-    "first_stage.data.validation_seed",
+_WITHOUT_EFFECT = (
+    "train.log_every", "train.save_every", "train.show_every", "data.workers", "data.decoded", "data.decoded_gb",
+    "data.validation_seed", "probe", "title", "published",
 )  # fmt: skip
+"""Keys that do not change the weights."""
+MAY_CHANGE = ("train.steps", *_WITHOUT_EFFECT, *(f"first_stage.{each}" for each in _WITHOUT_EFFECT))
 
 
 def check_place(folder: Path) -> None:

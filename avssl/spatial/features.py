@@ -35,6 +35,8 @@ _KINDS: dict[str, tuple[int, int, tuple[int, ...]]] = {
     "beam-logmel": (1, 0, (4,)),
     "beam-ratio": (1, 1, (4,)),
 }
+OMNIDIRECTIONAL = ("mono-logmel",)
+"""Features that no rotation of the sound field changes."""
 _TURNED = frozenset(("mono-logmel", "foa-logmel", "foa-iv"))
 """Features of a rotated field that follow from the spectrum of the field as recorded: one STFT for all rotations."""
 _CHUNK = 2**18

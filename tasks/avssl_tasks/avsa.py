@@ -27,10 +27,9 @@ from avssl.metric_learning import PREFIX, alignment_negatives
 from avssl.models.cross_modal_transformer import NORMS, CrossModalTransformer
 from avssl.models.encoders import Encoders
 from avssl.spatial.ambisonics import rotation
+from avssl.spatial.features import OMNIDIRECTIONAL
 from avssl_tasks.avc import Avc, AvcOptions, guided_share, mean_scalars
 
-OMNIDIRECTIONAL = ("mono-logmel",)
-"""Features that no rotation of the sound field changes."""
 FURTHER = {"yaw_rotation": "yaw_acc", "object_rotation": "object_acc"}
 """Rotations of further hard negatives in a batch -> accuracy of the right one among them."""
 

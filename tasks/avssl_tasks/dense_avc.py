@@ -34,12 +34,11 @@ from avssl.models.tower import map_shape
 from avssl.multiple_instance import LogitScale, multiple_instance_similarity
 from avssl.spatial.ambisonics import direction, rotate, rotation, rotation_to_front
 from avssl.spatial.energy_map import equal_area_grid, equirectangular_grid
+from avssl.spatial.features import OMNIDIRECTIONAL
 from avssl.spatial.spherical_harmonics import channel_count, spherical_harmonics
 from avssl.task import Task
 
 SCENE_ROTATIONS = ("none", "yaw")
-OMNIDIRECTIONAL = ("mono-logmel",)
-"""Features that no rotation of the sound field changes."""
 
 
 @dataclass(frozen=True)
@@ -282,7 +281,7 @@ class DenseAvc(Task):
         azimuth, elevation = equal_area_grid(self.options.directions)
         matrices = rotation_to_front(azimuth, elevation).to(matrix) @ matrix[:, None]
         matrices = matrices if crop_rotation is None else torch.cat([matrices, crop_rotation], 1)
-        encoded = self.encoders.audio(rotate(audio[:, None], matrices))
+        encoded = self.encoders.audio(audio, matrices)
         towards, to_crops = encoded[:, : len(azimuth)], encoded[:, len(azimuth) :]
         directional = self.nearness(azimuth, elevation).to(encoded) @ self.direction_head(towards)
         return (

@@ -86,8 +86,8 @@ def _named(path: Path, error: Exception) -> str:
 
 def digest(folder: Path, paths: Sequence[Path]) -> str:
     """Identity of some files of a folder: their names in it and their contents."""
-    told = repr([(path.relative_to(folder).as_posix(), cached_sha256(path)) for path in paths])
-    return hashlib.sha256(told.encode()).hexdigest()[:16]
+    contents = repr([(path.relative_to(folder).as_posix(), cached_sha256(path)) for path in paths])
+    return hashlib.sha256(contents.encode()).hexdigest()[:16]
 
 
 def groups(keys: Sequence[Collection[Hashable]]) -> list[int]:

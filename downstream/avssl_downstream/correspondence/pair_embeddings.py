@@ -26,7 +26,6 @@ from avssl.evaluation.scene_views import INDEX, TIME, IndexedViews, without_inde
 from avssl.io.progress import track
 from avssl.models.encoders import Encoders
 from avssl.models.geometry import resolved
-from avssl.spatial.ambisonics import rotate
 from avssl_downstream.correspondence.options import CorrespondenceOptions
 
 WINDOWS = 16
@@ -167,9 +166,8 @@ def _embedded(encoders: Encoders, batches: Iterable[dict[str, Tensor]], fabric: 
         _, draws, _, crops, _, _ = batch["rotation"].shape
         with fabric.autocast():
             video = encoders.video(rearrange(batch["frames"], "B R K ... -> (B R K) ..."))
-            waveform = rotate(batch["audio"][:, None], rearrange(batch["rotation"], "B R two K i j -> B (two R K) i j"))
-            audio = encoders.audio(rearrange(waveform, "B views C samples -> (B views) C samples"))
-        audio = rearrange(audio, "(B two R K) A -> two (B R) K A", two=2, R=draws, K=crops)
+            audio = encoders.audio(batch["audio"], rearrange(batch["rotation"], "B R two K i j -> B (two R K) i j"))
+        audio = rearrange(audio, "B (two R K) A -> two (B R) K A", two=2, R=draws, K=crops)
         yield (
             rearrange(video, "(N K) V -> N K V", K=crops).cpu(),
             audio[0].cpu(),
