@@ -133,7 +133,7 @@ def recording_stem(row: Row) -> str:
 
 def _warn_of_numbered_clips(clips: Manifest) -> None:
     """Warn where names of recordings differ in a last number only: they may be of one video."""
-    stems = {recording_stem(row) for row in clips}
+    stems = sorted({recording_stem(row) for row in clips})
     starts = Counter(found.group(1) for stem in stems if (found := _NUMBERED.fullmatch(stem)))
     if shared := [name for name, count in starts.items() if count > 1]:
         logger.warning(

@@ -114,7 +114,8 @@ class Towers:
     def video(self, frames: Tensor) -> Tensor:
         return brightness(frames)[..., 12:20, 12:20].mean((-1, -2))[..., None] / 190
 
-    def audio(self, audio: Tensor) -> Tensor:
+    def audio(self, audio: Tensor, rotation: Tensor) -> Tensor:
+        audio = rotate(audio[:, None], rotation)
         front, total = energy_towards(audio, torch.zeros(1), torch.zeros(1)), audio[..., 0, :].square().mean(-1).sqrt()
         return (front / total[..., None] / 2) ** 8
 
@@ -124,8 +125,8 @@ class Omnidirectional(Towers):
 
     features = SimpleNamespace(name="mono-logmel")
 
-    def audio(self, audio: Tensor) -> Tensor:
-        return audio[..., :1, :].square().mean(-1).sqrt()
+    def audio(self, audio: Tensor, rotation: Tensor) -> Tensor:
+        return rotate(audio[:, None], rotation)[..., :1, :].square().mean(-1).sqrt()
 
 
 class Projecting:

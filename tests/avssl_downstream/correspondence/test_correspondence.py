@@ -26,6 +26,7 @@ from avssl.datasets.manifest import Row, write_manifest
 from avssl.media import write_audio, write_video
 from avssl.models.cross_modal_transformer import CrossModalTransformer
 from avssl.models.geometry import InputGeometry
+from avssl.spatial.ambisonics import rotate
 from avssl.testing import make_clips
 
 RATE = 8000
@@ -51,11 +52,12 @@ class AudioOracle(nn.Module):
         super().__init__()
         self.spatial = spatial
 
-    def forward(self, audio: Tensor) -> Tensor:
-        direction = (audio[:, :1] * audio[:, 1:]).sum(-1) / audio[:, :1].square().sum(-1)
-        power = torch.fft.rfft(audio[:, 0]).abs().square()
-        pitch = (power @ torch.linspace(0, 4, power.shape[-1])) / power.sum(-1)
-        return torch.cat([direction if self.spatial else 0 * direction, pitch[:, None], pitch[:, None] ** 2], 1)
+    def forward(self, audio: Tensor, rotation: Tensor) -> Tensor:
+        audio = rotate(audio[:, None], rotation)
+        direction = (audio[..., :1, :] * audio[..., 1:, :]).sum(-1) / audio[..., :1, :].square().sum(-1)
+        power = torch.fft.rfft(audio[..., 0, :]).abs().square()
+        pitch = ((power @ torch.linspace(0, 4, power.shape[-1])) / power.sum(-1))[..., None]
+        return torch.cat([direction if self.spatial else 0 * direction, pitch, pitch**2], -1)
 
 
 class Oracle(nn.Module):

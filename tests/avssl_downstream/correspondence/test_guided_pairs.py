@@ -16,7 +16,7 @@ from avssl.datasets.manifest import Row, write_manifest
 from avssl.detection.object_index import SCHEMA, DetectedTimes, DetectionSettings, objects_path, write_objects
 from avssl.media import write_audio, write_video
 from avssl.models.geometry import InputGeometry
-from avssl.spatial.ambisonics import intensity_direction
+from avssl.spatial.ambisonics import intensity_direction, rotate
 from avssl.testing import make_clips
 
 RATE = 8000
@@ -25,10 +25,11 @@ RATE = 8000
 class Levels(nn.Module):
     """Share of bright pixels of each frame, or direction of arrival of audio."""
 
-    def forward(self, media: Tensor) -> Tensor:
-        if media.ndim > 3:
+    def forward(self, media: Tensor, rotation: Tensor | None = None) -> Tensor:
+        if rotation is None:
             return (media.amax(2) > 80).float().mean((2, 3))
-        return (media[:, :1] * media[:, 1:]).sum(-1) / media[:, :1].square().sum(-1)
+        audio = rotate(media[:, None], rotation)
+        return (audio[..., :1, :] * audio[..., 1:, :]).sum(-1) / audio[..., :1, :].square().sum(-1)
 
 
 class Encoders(nn.Module):
