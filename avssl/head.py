@@ -23,6 +23,8 @@ class Head(ABC):
     """Frozen dataclass, filled from a recipe."""
     needs_encoders: ClassVar[bool] = True
     """False: encoders may be None."""
+    summary: str = ""
+    """Text about the results of `fit` or `measure`, such as a table, printed before the metrics; empty: none."""
 
     def __init__(self, encoders: Encoders, options: Any) -> None:
         self.encoders = encoders

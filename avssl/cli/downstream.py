@@ -131,6 +131,8 @@ def run_head(request: HeadRequest) -> None:
         return
     with folder_lock(request.folder()):
         metrics = (head.fit if request.head is None else head.measure)(request.folder())
+    if head.summary:
+        click.echo(head.summary)
     for key, value in metrics.items():
         click.echo(f"{key:24} {value:.4f}")
 

@@ -1,4 +1,4 @@
-"""Bootstrap confidence intervals of an accuracy, with groups of examples resampled."""
+"""Bootstrap confidence intervals of accuracies and other ratios, with groups of examples resampled."""
 
 # N predictions, G groups, R bootstrap samples
 
@@ -7,7 +7,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from avssl.errors import InputError
@@ -55,19 +55,44 @@ def accuracy_interval(correct: Tensor, group: Tensor, resamplings: int, seed: in
             f"expected one group for each of one or more predictions, got shapes {tuple(correct.shape)} and "
             f"{tuple(group.shape)}"
         )
-    _, index = np.unique(group.cpu().numpy(), return_inverse=True)
-    hits = np.bincount(index, correct.cpu().numpy().astype(float)).astype(np.float64)
-    count = np.bincount(index).astype(np.int64)
-    low, high = np.quantile(_resample(hits, count, resamplings, seed), QUANTILES)
-    return Interval(float(hits.sum() / count.sum()), float(low), float(high))
+    hits, groups = correct.cpu().numpy(), group.cpu().numpy()
+    return Interval(*ratio_interval(hits, np.ones(len(hits)), groups, resamplings, seed))
 
 
-def _resample(hits: NDArray[np.float64], count: NDArray[np.int64], resamplings: int, seed: int) -> NDArray[np.float64]:
-    """Accuracies `(R,)` of bootstrap samples, from correct predictions `(G,)` and all predictions `(G,)` per group."""
-    rng, groups = np.random.default_rng(seed), len(count)
+def ratio_interval(
+    parts: ArrayLike, wholes: ArrayLike, group: ArrayLike, resamplings: int, seed: int
+) -> tuple[float, float, float]:
+    """Ratio of two sums over examples, and its 95 % percentile bootstrap interval over groups.
+
+    Args:
+        parts: `(N,)`, such as the energy of the error of each clip.
+        wholes: `(N,)`, not negative, such as the energy of each clip; their sum is above 0.
+        group: `(N,)`, the group of each example, such as its recording.
+        resamplings: R, number of bootstrap samples.
+        seed: seed of the resampling.
+
+    Returns:
+        The ratio, and the 2.5 % and 97.5 % quantiles of the bootstrap samples' ratios.
+
+    Example:
+        >>> ratio_interval([1.0, 1.0], [2.0, 2.0], ["a", "b"], resamplings=10, seed=0)
+        (0.5, 0.5, 0.5)
+    """
+    _, index = np.unique(np.asarray(group), return_inverse=True)
+    over, under = (np.bincount(index, np.asarray(each, np.float64)) for each in (parts, wholes))
+    low, high = np.nanquantile(_resample(over, under, resamplings, seed), QUANTILES)
+    return float(over.sum() / under.sum()), float(low), float(high)
+
+
+def _resample(
+    over: NDArray[np.float64], under: NDArray[np.float64], resamplings: int, seed: int
+) -> NDArray[np.float64]:
+    """Ratios `(R,)` of bootstrap samples, from both sums of each group `(G,)`; nan where a sample's is 0."""
+    rng, groups = np.random.default_rng(seed), len(under)
     rows = max(1, CHUNK // groups)
-    accuracies = []
+    ratios = []
     for start in range(0, resamplings, rows):
         sample = rng.integers(groups, size=(min(rows, resamplings - start), groups))
-        accuracies.append(hits[sample].sum(1) / count[sample].sum(1))
-    return np.concatenate(accuracies)
+        whole = under[sample].sum(1)
+        ratios.append(np.where(whole > 0, over[sample].sum(1) / np.where(whole > 0, whole, 1.0), np.nan))
+    return np.concatenate(ratios)

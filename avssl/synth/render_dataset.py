@@ -108,6 +108,22 @@ class SceneDataset(SyntheticDataset, Generic[SceneT]):
         """Dry source signals, before spatialization: float32 `(sources, samples)`."""
         raise NotImplementedError(f"{self.name} does not keep its sources apart")
 
+    def stems(self, scene: SceneT) -> dict[int, NDArray[np.float32]]:
+        """Each sounding object alone, at its level in `audio`: its number in the truth -> `(channels, samples)`."""
+        raise NotImplementedError(f"{self.name} does not render objects alone")
+
+    def gains(self, scene: SceneT, times: NDArray[np.float64]) -> dict[int, NDArray[np.float64]]:
+        """Gains of every object's direct sound in the ambisonic channels after W, relative to W.
+
+        Args:
+            scene: see `describe`.
+            times: seconds, `(times,)`.
+
+        Returns:
+            Number of the object in the truth, silent ones too -> `(channels - 1, times)`.
+        """
+        raise NotImplementedError(f"{self.name} has no ambisonic gains")
+
     def read_inputs(self, out: Path) -> None:
         """Read the files that the options name, before options are checked and anything is written.
 

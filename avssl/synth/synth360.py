@@ -8,14 +8,17 @@ from typing import ClassVar
 
 import numpy as np
 import pyarrow as pa
+import torch
 from numpy.typing import NDArray
 
-from avssl.synth.acoustics.foa_render import render_audio
+from avssl.spatial.spherical_harmonics import spherical_harmonics
+from avssl.synth.acoustics.foa_render import render_audio, render_stems
 from avssl.synth.annotations.sphere import truth
 from avssl.synth.dataset_base import rendering_function
 from avssl.synth.scene import Scene, describe
 from avssl.synth.scene_format import Format
 from avssl.synth.scene_object import Cast
+from avssl.synth.trajectories import unit_vector
 from avssl.synth.user_media.media_dataset import MediaDataset
 from avssl.synth.user_media.media_options import MediaOptions
 from avssl.synth.video_render import render_frames
@@ -65,6 +68,18 @@ class Synth360(MediaDataset[Scene]):
     def audio(self, scene: Scene) -> NDArray[np.float32]:
         """As many channels as the order has, ambiX."""
         return render_audio(scene, self.form, self.options.order)
+
+    def stems(self, scene: Scene) -> dict[int, NDArray[np.float32]]:
+        """See `SceneDataset.stems`."""
+        return render_stems(scene, self.form, self.options.order)
+
+    def gains(self, scene: Scene, times: NDArray[np.float64]) -> dict[int, NDArray[np.float64]]:
+        """See `SceneDataset.gains`."""
+        paths = {thing.number: thing.path.at(times) for thing in scene.things}
+        vectors = {number: torch.from_numpy(unit_vector(*path[:2])) for number, path in paths.items()}
+        return {
+            number: spherical_harmonics(each, self.options.order).numpy()[:, 1:].T for number, each in vectors.items()
+        }
 
     def frames(self, scene: Scene) -> Iterator[NDArray[np.uint8]]:
         """Equirectangular frames."""

@@ -35,7 +35,24 @@ def render_audio(scene: Scene, form: Format, order: int = 1) -> NDArray[np.float
     Returns:
         float32 `(4, samples)`, ambiX, or `(order + 1) ** 2` channels.
     """
+    rendered = _with_background(_field(scene, form, list(sources(scene, form)), order), scene, form, order)
+    return level(rendered, rendered[0], scene.room.level)
+
+
+def render_stems(scene: Scene, form: Format, order: int = 1) -> dict[int, NDArray[np.float32]]:
+    """Each sounding object alone, at its level in `render_audio`: number of the object -> `(channels, samples)`.
+
+    Reflections and tail of the object are included; their sum is the recording without its background noise.
+    """
     dry = list(sources(scene, form))
+    stems = {thing.number: _field(scene, form, [(thing, source)], order) for thing, source in dry}
+    rendered = _with_background(_field(scene, form, dry, order), scene, form, order)
+    gain = np.float32(level_gain(rendered, rendered[0], scene.room.level))
+    return {number: gain * stem for number, stem in stems.items()}
+
+
+def _field(scene: Scene, form: Format, dry: list[tuple[SceneObject, Signal]], order: int) -> NDArray[np.float32]:
+    """Sound of some objects in the room, without background noise."""
     total = np.zeros((channel_count(order), len(form.sample_times())), np.float32)
     for thing, source in dry:
         if scene.responses:
@@ -47,8 +64,7 @@ def render_audio(scene: Scene, form: Format, order: int = 1) -> NDArray[np.float
     if scene.room.reverberation > 0 and not scene.responses:
         at_one_metre = np.sum([source for _, source in dry], axis=0)
         total += tail(scene.room, at_one_metre, form.sample_rate, order)[:, -total.shape[1] :]
-    rendered = _with_background(total, scene, form, order)
-    return level(rendered, rendered[0], scene.room.level)
+    return total
 
 
 def sources(scene: Scene, form: Format) -> Iterator[tuple[SceneObject, Signal]]:
@@ -145,8 +161,13 @@ def level(total: NDArray[np.float32], measured: NDArray[np.float32], wanted: flo
         measured: what has that level, such as W.
         wanted: root mean square, decibels.
     """
+    return total * np.float32(level_gain(total, measured, wanted))
+
+
+def level_gain(total: NDArray[np.float32], measured: NDArray[np.float32], wanted: float) -> float:
+    """Factor of `level`."""
     gain = 10 ** (wanted / 20) / (np.sqrt((measured**2).mean()) + 1e-12)
-    return total * np.float32(min(gain, PEAK / (np.abs(total).max() + 1e-12)))
+    return float(min(gain, PEAK / (np.abs(total).max() + 1e-12)))
 
 
 def _wrap(azimuth: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -109,6 +109,21 @@ class Mono3d(CanvasDataset[WalkScene]):
         lacks = lacking(self.types, self.company)
         yield not lacks, lacks
 
+    def stems(self, scene: WalkScene) -> dict[int, NDArray[np.float32]]:
+        """See `SceneDataset.stems`."""
+        times, places = self.form.sample_times(), self.gains(scene, self.form.sample_times())
+        numbers = [number for number, walker in enumerate(scene.walkers) if walker.gain > 0]
+        dry = dict(zip(numbers, self.render_channels(scene)[self.channels :], strict=True))
+        return {
+            number: (signal * np.concatenate([np.ones((1, len(times))), places[number]])).astype(np.float32)
+            for number, signal in dry.items()
+        }
+
+    def gains(self, scene: WalkScene, times: NDArray[np.float64]) -> dict[int, NDArray[np.float64]]:
+        """See `SceneDataset.gains`; of length 1 in the corners of the cube only."""
+        walks = (CUBE * walker.walk.at(times).T for walker in scene.walkers)
+        return {number: np.stack([-right, -down, near]) for number, (right, down, near) in enumerate(walks)}
+
     def _placed(self, scene: WalkScene) -> list[Placed]:
         return [_place(walker, self.form, self.how.deviation) for walker in scene.walkers]
 

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from avssl.synth.acoustics.binaural_render import fingerprint, render_ears
+from avssl.synth.acoustics.binaural_render import fingerprint, render_ear_stems, render_ears
 from avssl.synth.annotations.stage import stage_truth
 from avssl.synth.dataset_base import even_sides, rendering_function
 from avssl.synth.projection.pinhole import Camera
@@ -98,6 +98,11 @@ class Stage(MediaDataset[StageScene]):
         """Left and right."""
         rendered = render_ears(scene, self.form, self.head)
         return rendered[::-1] if scene.mirrored else rendered
+
+    def stems(self, scene: StageScene) -> dict[int, NDArray[np.float32]]:
+        """See `SceneDataset.stems`."""
+        found = render_ear_stems(scene, self.form, self.head)
+        return {number: stem[::-1] if scene.mirrored else stem for number, stem in found.items()}
 
     def frames(self, scene: StageScene) -> Iterator[NDArray[np.uint8]]:
         """Frames of the camera."""

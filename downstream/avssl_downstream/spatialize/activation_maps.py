@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from avssl_downstream.spatialize.generator import Generator
-from avssl_downstream.spatialize.networks.visual_branch import VisualBranch
+from avssl_downstream.spatialize.networks.visual_branch import NO_FRAMES, VisualBranch
 
 
 @torch.no_grad()
@@ -32,7 +32,11 @@ def activation_maps(generator: Generator, frames: Tensor) -> dict[str, Tensor]:
 
         return keep
 
-    branches = {name: each for name, each in generator.named_modules() if isinstance(each, VisualBranch)}
+    branches = {
+        name: each
+        for name, each in generator.named_modules()
+        if isinstance(each, VisualBranch) and each.source != NO_FRAMES
+    }
     hooks = [each.register_forward_hook(hook(name)) for name, each in branches.items()]  # type: ignore[arg-type]
     try:
         generator.encode_video(frames[None].to(next(generator.parameters()).device))

@@ -1,54 +1,45 @@
-"""Evaluation of a generator on held-out clips, beside baselines and an upper bound."""
+"""Evaluation of a generator on held-out clips, beside baselines and oracles."""
 
-# I input channels, C output channels, S samples
+# C output channels, S samples
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
-import torch
 from lightning_fabric import Fabric
 from torch import Tensor
 
 from avssl.datasets.manifest import Manifest, Row
 from avssl.io.progress import track
 from avssl.models.runtime import evaluating
-from avssl_downstream.spatialize.evaluation_clips import clip_frames, evenly_spaced, target_audio
-from avssl_downstream.spatialize.frame_features import (
-    FrameCache,
-    FrameFeatures,
-    FrameReader,
-    FrameTransform,
-    RecordedFrames,
-)
-from avssl_downstream.spatialize.generator import Generator, mix_down
-from avssl_downstream.spatialize.inference import WindowSchedule, ideal_mask_stream
-from avssl_downstream.spatialize.metrics import Metrics, audio_metrics, mean_metrics
+from avssl_downstream.spatialize.clip_truth import DatasetTruth
+from avssl_downstream.spatialize.evaluation_clips import evenly_spaced, target_audio
+from avssl_downstream.spatialize.evaluation_rows import MODEL, EvaluationRows, read_truth
+from avssl_downstream.spatialize.generator import Generator
+from avssl_downstream.spatialize.metrics import ENERGY, ERROR, Metrics, audio_metrics, explained_energy, mean_metrics
 from avssl_downstream.spatialize.options import SpatializeOptions
-from avssl_downstream.spatialize.streaming import StreamingSpatializer, generate_stream
+from avssl_downstream.spatialize.oracles import Outputs
 
-MODEL = "test"
-FRAME_TRANSFORMS: dict[str, FrameTransform | None] = {
-    MODEL: None,
-    "audio_only": torch.zeros_like,
-    "flipped": lambda frames: frames.flip(-1),
-}
-"""Method -> transform of its frames."""
-BASELINES = ("mono", "prior", "audio_only", "flipped")
+BASELINES = ("mono", "prior", "audio_only", "black", "flipped")
 COMPARED_METRICS = ("stft", "env", "emd_degrees", "direction_error")
-
-Outputs = dict[str, Tensor]
-"""Method -> audio `(C, S)`."""
+RANDOM_ERROR = 90.0
+"""Degrees; mean angle between a direction and a random one."""
 
 
 class Evaluation:
-    """Metrics of a generator, of baselines and of an upper bound.
+    """Metrics of a generator, of baselines and of oracles.
 
-    - `mono`: mono audio in every channel;
+    - `silence`: nothing in the generated channels: Y, Z and X, or left minus right;
     - `prior`: input channels with the mean gains of the training clips;
-    - `audio_only`: the generator with black frames;
-    - `flipped`: the generator with mirrored frames;
-    - `oracle`: ideal masks.
+    - `mono`: mono audio in every channel;
+    - `level_matched`: the same, each channel at its true level in the clip;
+    - `audio_only`: a generator that was trained without frames;
+    - `flipped`, `black`: the generator with mirrored frames, with black frames;
+    - `deaf`: the generator with the masks of another clip's audio;
+    - `places`: the generator's own tracks at true places;
+    - `masks`: truly masked sources at the generator's own places;
+    - `seen`, `observer`: a perfect eye, an ideal observer of kinds; see `oracles.perfect_eye`;
+    - `best_real`, `best_complex`: ideal masks, see `oracles.best_masks`; `oracle`: those of the generator's own kind.
 
     Args:
         generator: on the fabric's device.
@@ -56,14 +47,26 @@ class Evaluation:
             the row is left out.
         options: window schedule, normalisation.
         fabric: device and precision.
+        audio_only: generator of the same output that was trained without frames; None: no such row.
     """
 
-    def __init__(self, generator: Generator, prior: Tensor | None, options: SpatializeOptions, fabric: Fabric) -> None:
-        self.generator, self.prior, self.options, self.fabric = generator, prior, options, fabric
-        self.schedule = WindowSchedule(options.hop, options.windows)
+    def __init__(
+        self,
+        generator: Generator,
+        prior: Tensor | None,
+        options: SpatializeOptions,
+        fabric: Fabric,
+        audio_only: Generator | None = None,
+    ) -> None:
+        self.generator, self.options = generator, options
+        with evaluating(generator):
+            self.rows = EvaluationRows(generator, prior, options, fabric, audio_only)
 
     def run(self, manifest: Manifest, callback: Callable[[Row, Outputs, Tensor], object] | None = None) -> Metrics:
-        """Means over clips: `test_stft` of the generator, `mono_stft`, ... and `test_stft_below_mono`, a share.
+        """Metrics over clips: `test_explained` and `test_stft` of the generator, `mono_stft`, ...
+
+        Energy explained has an interval over recordings (`_low`, `_high`). `test_stft_below_mono` is the share by which
+        the generator's error is below that of mono audio.
 
         Args:
             manifest: held-out clips.
@@ -72,39 +75,40 @@ class Evaluation:
         Raises:
             InputError: a broken file, or another number of channels.
         """
-        rows = evenly_spaced(manifest.rows, self.options.max_clips)
+        clips = evenly_spaced(manifest.rows, self.options.max_clips)
+        truth, reason = read_truth(manifest, self.generator)
+        self.rows.explain(len(clips), reason)
         found: dict[str, list[Metrics]] = {}
         with evaluating(self.generator):
-            for row in track(rows, "held-out clips", "clips"):
-                target = target_audio(row, manifest, self.generator)
-                outputs = self.outputs(row, manifest, target)
+            for index, row in enumerate(track(clips, "held-out clips", "clips")):
+                target, outputs = self._clip(clips, index, manifest, truth)
                 for name, audio in outputs.items():
-                    metrics = audio_metrics(audio, target, self.generator.sample_rate, self.options.normalisation)
-                    found.setdefault(name, []).append(metrics)
+                    found.setdefault(name, []).append(self._metrics(row, audio, target))
                 if callback:
                     callback(row, outputs, target)
-        means = {name: mean_metrics(clips) for name, clips in found.items()}
-        return _compared(means) | {"tested_clips": float(len(rows))}
+        recordings = [row.source or row.key for row in clips]
+        means = {name: explained_energy(each, recordings) | _means(each) for name, each in found.items()}
+        return _compared(means) | self._chance() | {"tested_clips": float(len(clips))}
 
-    def outputs(self, row: Row, manifest: Manifest, target: Tensor) -> Outputs:
-        """Audio of each method for a clip."""
-        audio, reader = self.generator.input_audio(target), FrameCache(clip_frames(row, manifest))
-        outputs = {
-            name: self._generated(audio, reader, row.seconds, change) for name, change in FRAME_TRANSFORMS.items()
-        }
-        outputs["mono"] = mix_down(target)[None].expand_as(target)
-        if self.prior is not None:
-            outputs["prior"] = self.prior @ audio
-        return outputs | {"oracle": ideal_mask_stream(self.generator, target, self.schedule)}
+    def _clip(
+        self, clips: Sequence[Row], index: int, manifest: Manifest, truth: DatasetTruth | None
+    ) -> tuple[Tensor, Outputs]:
+        """Target and outputs of a clip; the next clip's audio gives the masks of `deaf`."""
+        target = target_audio(clips[index], manifest, self.generator)
+        other = target_audio(clips[(index + 1) % len(clips)], manifest, self.generator) if len(clips) > 1 else None
+        return target, self.rows.outputs(clips[index], manifest, target, other, truth)
 
-    def _generated(
-        self, audio: Tensor, reader: FrameReader, seconds: float, transform: FrameTransform | None
-    ) -> Tensor:
-        """Output of the generator for the whole input audio `(I, S)` of a clip."""
-        features = FrameFeatures(self.generator, RecordedFrames(self.generator, reader, seconds), transform)
-        rate = self.generator.sample_rate
-        spatializer = StreamingSpatializer(self.generator, features, rate, self.schedule, self.fabric)
-        return torch.cat(list(generate_stream(spatializer, [audio])), 1)
+    def _metrics(self, row: Row, audio: Tensor, target: Tensor) -> Metrics:
+        unrecorded = "Z" in row.silent_channels
+        return audio_metrics(audio, target, self.generator.sample_rate, self.options.normalisation, unrecorded)
+
+    def _chance(self) -> Metrics:
+        return {"chance_direction_error": RANDOM_ERROR} if self.generator.output == "foa" else {}
+
+
+def _means(clips: Sequence[Metrics]) -> Metrics:
+    """Means over clips, without the energies, of which only sums count."""
+    return {name: value for name, value in mean_metrics(clips).items() if name not in (ERROR, ENERGY)}
 
 
 def _compared(methods: dict[str, Metrics]) -> Metrics:

@@ -157,10 +157,13 @@ class FrameFeatures:
         generator: its `encode_video` is applied.
         frames: of the same stream.
         transform: applied to frames before.
+        keep: keep all features, so that the same times may be asked for again.
     """
 
-    def __init__(self, generator: Generator, frames: FrameSource, transform: FrameTransform | None = None) -> None:
-        self.generator, self.frames, self.transform = generator, frames, transform
+    def __init__(
+        self, generator: Generator, frames: FrameSource, transform: FrameTransform | None = None, keep: bool = False
+    ) -> None:
+        self.generator, self.frames, self.transform, self.keep = generator, frames, transform, keep
         self._features: dict[int, Tensor] = {}
 
     def ready(self, seconds: float) -> bool:
@@ -172,7 +175,8 @@ class FrameFeatures:
         firsts = [self._first(each) for each in seconds]
         if new := [each for each in dict.fromkeys(firsts) if each not in self._features]:
             self._features.update(zip(new, self._encoded(new), strict=True))
-        self._features = {first: each for first, each in self._features.items() if first >= firsts[0]}
+        if not self.keep:
+            self._features = {first: each for first, each in self._features.items() if first >= firsts[0]}
         found = torch.stack([self._features[each] for each in firsts])
         self.frames.discard(firsts[-1])
         return found

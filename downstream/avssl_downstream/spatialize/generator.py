@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -17,7 +17,8 @@ from avssl.data.clip import Clip
 from avssl.datasets.manifest import Row
 from avssl.errors import InputError
 from avssl.media.channel_layouts import PAIRS
-from avssl_downstream.spatialize.networks.visual_branch import VisualBranch
+from avssl.spatial.stft import StftConfig
+from avssl_downstream.spatialize.networks.visual_branch import NO_FRAMES, VisualBranch
 
 CHANNELS = {"binaural": 2, "foa": 4, "second-order": 9}
 KEPT_CHANNELS = {2: 0, 4: 1, 9: 4}
@@ -29,6 +30,15 @@ class VisualBranchFactory(Protocol):
 
     def __call__(self, stages: int = 4) -> VisualBranch:
         """A new branch; `stages` layers of a torchvision ResNet."""
+
+
+class SeparatedTracks(NamedTuple):
+    """Tracks of the mono audio and their gains in the generated channels: N tracks, O generated channels."""
+
+    masks: Tensor
+    """Real, `(B, N, F, T)`, of the spectrogram by `Generator.mask_stft`."""
+    gains: Tensor
+    """`(B, N, O, T)`."""
 
 
 class Generator(nn.Module, ABC):
@@ -70,6 +80,16 @@ class Generator(nn.Module, ABC):
     def __init__(self, options: Any, branch: VisualBranchFactory) -> None:
         super().__init__()
         self.options = options
+
+    @property
+    def mask_stft(self) -> StftConfig:
+        """STFT of the masks; those of oracles are of the same."""
+        return StftConfig()
+
+    @property
+    def uses_frames(self) -> bool:
+        """Whether the output depends on video frames; not so with `visual_branch=none`."""
+        return not any(isinstance(each, VisualBranch) and each.source == NO_FRAMES for each in self.modules())
 
     @property
     def samples(self) -> int:
@@ -128,6 +148,19 @@ class Generator(nn.Module, ABC):
         Returns:
             `(B, C, S)` at the level of the input.
         """
+
+    def generate_with_masks_of(self, mono: Tensor, other: Tensor, features: Tensor) -> Tensor | None:
+        """As `generate`, with the masks of other audio, of the shape of `mono`; None: this generator has no masks."""
+        return None
+
+    def separated_tracks(self, mono: Tensor, features: Tensor) -> SeparatedTracks | None:
+        """Tracks and their gains, whose sum `generate` returns; None: masks are of channels, not of sources.
+
+        Args:
+            mono: see `generate`.
+            features: see `generate`.
+        """
+        return None
 
     @abstractmethod
     def ideal_mask_output(self, target: Tensor) -> Tensor:

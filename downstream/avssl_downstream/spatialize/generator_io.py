@@ -29,7 +29,7 @@ FORMAT = "avssl-generator"
 VERSION = 2
 FREE = (
     "hop", "windows", "mix", "panorama", "target", "hrirs", "filters", "codec", "workers", "train.precision",
-    "manifest", "split", "max_clips", "normalisation", "title",
+    "manifest", "split", "max_clips", "normalisation", "title", "audio_only",
 )  # fmt: skip
 """Options that may differ from those of the fit."""
 

@@ -11,6 +11,7 @@ from omegaconf import OmegaConf
 from avssl.datasets.manifest import Manifest
 from avssl.errors import InputError
 from avssl.head import Head
+from avssl.io.atomic import write_text
 from avssl.io.folder_lock import locks_folder
 from avssl.io.interrupts import interrupt_on_signals
 from avssl.models.encoders import Encoders
@@ -21,6 +22,7 @@ from avssl.train.checkpoint import LAST
 from avssl_downstream.spatialize.apply import apply
 from avssl_downstream.spatialize.evaluate_generator import Evaluation
 from avssl_downstream.spatialize.evaluation_clips import spatial_prior
+from avssl_downstream.spatialize.evaluation_table import evaluation_table
 from avssl_downstream.spatialize.frame_features import FrameFeatures, FrameSource
 from avssl_downstream.spatialize.generator import Generator
 from avssl_downstream.spatialize.generator_io import read_generator, write_generator
@@ -31,9 +33,12 @@ from avssl_downstream.spatialize.registry import build_generator
 from avssl_downstream.spatialize.streaming import StreamingSpatializer
 from avssl_downstream.spatialize.training import evaluation_manifests, train, training_manifests
 
+TABLE = "evaluation.md"
+"""File of the table of an evaluation."""
 MAY_CHANGE = (
     "train.steps", "train.log_every", "train.save_every", "train.show_every", "workers", "split", "max_clips",
     "normalisation", "hop", "windows", "mix", "panorama", "target", "hrirs", "filters", "codec", "title", "published",
+    "audio_only",
 )  # fmt: skip
 """Options that may differ when a run is continued."""
 
@@ -81,7 +86,8 @@ class Spatialize(Head):
     def fit(self, folder: Path) -> dict[str, float]:
         """Train, save, evaluate; a run that the folder holds is continued.
 
-        Leaves `config.yaml`, checkpoints, `generator.safetensors`, `config.json`, `metrics.json` and figures.
+        Leaves `config.yaml`, checkpoints, `generator.safetensors`, `config.json`, `metrics.json`, `evaluation.md` and
+        figures.
 
         Returns:
             The content of `metrics.json`: `test_stft` and others of the generator, `mono_stft` and others of baselines,
@@ -94,6 +100,7 @@ class Spatialize(Head):
         """
         check_folder(folder, self.options)
         generator = build_generator(self.options, self.encoders)
+        read_audio_only(generator, self.options)  # before hours of training
         training, further, held_out = training_manifests(generator, self.options)
         fabric = single_process(self.options.train.precision)
         write_config(folder, run_config(self.options))
@@ -165,14 +172,40 @@ class Spatialize(Head):
         fabric = single_process(self.options.train.precision)
         (folder / FIGURES).mkdir(exist_ok=True)
         plots = ClipPlots(folder / FIGURES, generator, held_out)
+        other = read_audio_only(generator, self.options)
         with interrupt_on_signals():
             prior = spatial_prior(training, generator) if len(training) else None
-            metrics = Evaluation(generator, prior, self.options, fabric).run(held_out, plots.add)
+            evaluation = Evaluation(
+                generator, prior, self.options, fabric, other.to(fabric.device) if other is not None else None
+            )
+            metrics = evaluation.run(held_out, plots.add)
+        self.summary = evaluation_table(metrics, evaluation.rows.absent)
+        write_text(folder / TABLE, self.summary)
         return metrics | {
             "sample_rate": float(generator.sample_rate),
             "normalised_to_peak": float(self.options.normalisation == "peak"),
             "seed": float(self.options.train.seed),
         }
+
+
+def read_audio_only(generator: Generator, options: SpatializeOptions) -> Generator | None:
+    """The generator of the row `audio_only`; None where no folder is named.
+
+    Raises:
+        InputError: no fitted generator, one that was trained with frames, or one of another output or sample rate.
+    """
+    if not options.audio_only:
+        return None
+    other, _ = read_generator(Path(options.audio_only), {})
+    if other.uses_frames:
+        raise InputError(
+            f"{options.audio_only}: expected a generator trained without frames (visual_branch=none), got one with "
+            "frames; train one with --visual-branch none"
+        )
+    formats = [f"{each.output} at {each.sample_rate} Hz" for each in (generator, other)]
+    if formats[0] != formats[1]:
+        raise InputError(f"{options.audio_only}: expected a generator of {formats[0]}, got one of {formats[1]}")
+    return other
 
 
 def run_config(options: SpatializeOptions) -> dict[str, Any]:

@@ -46,6 +46,11 @@ class WindowSchedule(NamedTuple):
             )
         return OverlapAdd(function, generator.channels, generator.samples, hop, margin, self.batch, ready)
 
+    def process(self, generator: Generator, function: WindowFunction, audio: Tensor) -> Tensor:
+        """Output `(C, samples)` of a window function for whole audio `(channels, samples)`; see `overlap_add`."""
+        overlap_add = self.overlap_add(generator, function)
+        return torch.cat([overlap_add.push(audio), overlap_add.finish()], 1)
+
 
 def ideal_mask_stream(generator: Generator, target: Tensor, schedule: WindowSchedule) -> Tensor:
     """Audio of the ideal masks over a whole recording: the upper bound of a generator.
@@ -63,5 +68,4 @@ def ideal_mask_stream(generator: Generator, target: Tensor, schedule: WindowSche
         with torch.no_grad():
             return generator.ideal_mask_output(windows)
 
-    overlap_add = schedule.overlap_add(generator, ideal)
-    return torch.cat([overlap_add.push(target), overlap_add.finish()], 1)
+    return schedule.process(generator, ideal, target)

@@ -27,7 +27,8 @@ class SpatializeOptions:
     generator_options: dict[str, Any] = plugin_options(GENERATORS, key="generator")
     """Options of the generator."""
     visual_branch: str = "scratch"
-    """Visual branch: encoders (those of --encoders), scratch, torchvision/NAME or timm/NAME."""
+    """Visual branch: encoders (those of --encoders), scratch, torchvision/NAME or timm/NAME; none: train without
+    frames, on audio alone."""
     visual_weights: str = ""
     """Weights of a torchvision or timm visual branch, a `.safetensors` file such as ImageNet's; empty: random."""
     fine_tune: bool = True
@@ -61,6 +62,9 @@ class SpatializeOptions:
     """Horizontal field of view of frames that are not equirectangular, degrees."""
     split: str = "test"
     """Split to evaluate; empty, for a fitted head on other data: all clips."""
+    audio_only: str = ""
+    """Folder of a generator that was trained without frames (visual_branch=none), evaluated on the same clips as the
+    row audio_only; empty: no row."""
     max_clips: int = 0
     """Clips to evaluate at most, evenly spaced; 0: all."""
     normalisation: str = choice("none", NORMALISATIONS)

@@ -13,8 +13,8 @@ from avssl.datasets.manifest import Manifest, Row
 from avssl.io.atomic import replacing
 from avssl.spatial.stft import StftConfig
 from avssl_downstream.spatialize.activation_maps import activation_maps, plot_activations
-from avssl_downstream.spatialize.evaluate_generator import MODEL
 from avssl_downstream.spatialize.evaluation_clips import clip_frames
+from avssl_downstream.spatialize.evaluation_rows import MODEL
 from avssl_downstream.spatialize.frame_features import FrameFeatures, RecordedFrames
 from avssl_downstream.spatialize.generator import KEPT_CHANNELS, Generator
 
@@ -43,7 +43,9 @@ class ClipPlots:
             return
         self.left -= 1
         name = "".join(each if each.isalnum() or each in "-_" else "_" for each in row.key)
-        audio = {"target": target, "generated": outputs[MODEL], "mirrored frames": outputs["flipped"]}
+        audio = {"target": target, "generated": outputs[MODEL]}
+        if "flipped" in outputs:
+            audio["mirrored frames"] = outputs["flipped"]
         with replacing(self.folder / f"spatialized-{name}.png") as part:
             plot_spectra(part, audio, outputs["mono"])
         with replacing(self.folder / f"mask-{name}.png") as part:

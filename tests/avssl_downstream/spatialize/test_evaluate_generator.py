@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 from avssl_downstream.spatialize import evaluation_clips
-from avssl_downstream.spatialize.evaluate_generator import FRAME_TRANSFORMS, Evaluation
+from avssl_downstream.spatialize.evaluation_rows import FRAME_TRANSFORMS, EvaluationRows
 from avssl_downstream.spatialize.frame_features import FrameCache, FrameFeatures, RecordedFrames
 from avssl_downstream.spatialize.options import SpatializeOptions
 from avssl_downstream.spatialize.streaming import StreamingSpatializer, generate_stream
@@ -38,11 +38,11 @@ def test_frames_are_decoded_once_for_all_methods(clip, pan, monkeypatch):
 
     monkeypatch.setattr(evaluation_clips, "iterate_frames", counted)
     fabric = single_process("32-true")
-    evaluation = Evaluation(pan, torch.ones(2, 1), SpatializeOptions(), fabric)
+    evaluation = EvaluationRows(pan, torch.ones(2, 1), SpatializeOptions(), fabric)
     target = evaluation_clips.target_audio(row, manifest, pan)
     outputs = evaluation.outputs(row, manifest, target)
     assert len(decoded) == len(set(decoded)) <= SECONDS * pan.frame_rate
-    for name, transform in FRAME_TRANSFORMS.items():
+    for name, transform in {"test": None, **FRAME_TRANSFORMS}.items():
         frames = RecordedFrames(pan, evaluation_clips.clip_frames(row, manifest), SECONDS)
         features = FrameFeatures(pan, frames, transform)
         spatializer = StreamingSpatializer(pan, features, RATE, evaluation.schedule, fabric)

@@ -76,14 +76,24 @@ def test_the_side_of_the_audio_is_learned_from_frames(fitted):
     _, found = fitted
     assert found["test_stft_below_mono"] > 0.5
     assert found["test_stft_below_flipped"] > 0.5
-    assert found["test_stft_below_audio_only"] > 0.3
+    assert found["test_stft_below_black"] > 0.3
 
 
 def test_every_baseline_has_every_metric(fitted):
     _, found = fitted
     metrics = {name.removeprefix("mono_") for name in found if name.startswith("mono_")}
     assert {"stft", "env", "mag", "published_mag", "phase", "snr", "lsd", "level_error_db", "time_error_us"} <= metrics
-    for method in ("test", "audio_only", "flipped", "prior", "oracle"):
+    for method in (
+        "test",
+        "black",
+        "flipped",
+        "prior",
+        "silence",
+        "level_matched",
+        "best_real",
+        "best_complex",
+        "oracle",
+    ):
         assert {f"{method}_{name}" for name in metrics} <= found.keys()
     assert found["oracle_snr"] > 60
     assert found["mono_phase"] == pytest.approx(np.pi / 2, abs=0.1)

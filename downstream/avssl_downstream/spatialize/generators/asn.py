@@ -19,7 +19,7 @@ from avssl.data.clip import Clip
 from avssl.data.clip_options import Colour
 from avssl.errors import InputError
 from avssl.models.optical_flow import flow_estimator, flow_to_rgb
-from avssl.spatial.stft import apply_mask, from_parts, ideal_masks, level
+from avssl.spatial.stft import StftConfig, apply_mask, from_parts, ideal_masks, level
 from avssl_downstream.spatialize.generator import Generator, VisualBranchFactory, resize_frames
 from avssl_downstream.spatialize.generators.asn_options import NETWORKS, AsnOptions
 from avssl_downstream.spatialize.networks.asn import AsnNet, ChannelOrderDiscriminator
@@ -123,11 +123,18 @@ class Asn(Generator):
 
     def generate(self, mono: Tensor, features: Tensor) -> Tensor:
         """See `Generator.generate`; the phase is that of the mix, or changed by complex masks."""
-        mix = 2 * mono
-        gain = level(mix)
-        spectrum = self.spectrum.stft(mix / gain)
-        made = apply_mask(self._at_bins(self._masks(spectrum, features)), spectrum[:, None])
-        return gain[:, None] * self.spectrum.istft(made, mono.shape[-1])
+        return self.generate_with_masks_of(mono, mono, features)
+
+    def generate_with_masks_of(self, mono: Tensor, other: Tensor, features: Tensor) -> Tensor:
+        """See `Generator.generate_with_masks_of`."""
+        spectrum, masking = (self.spectrum.stft(2 * each) for each in (mono, other / level(2 * other)))
+        made = apply_mask(self._at_bins(self._masks(masking, features)), spectrum[:, None])
+        return self.spectrum.istft(made, mono.shape[-1])
+
+    @property
+    def mask_stft(self) -> StftConfig:
+        """STFT of the masks."""
+        return self.spectrum
 
     def ideal_mask_output(self, target: Tensor) -> Tensor:
         """Ideal masks of every bin, without the log-frequency axis; complex ones are not limited to -1..1."""

@@ -25,8 +25,14 @@ from avssl.errors import InputError
 from avssl.models.optical_flow import flow_estimator, flow_to_rgb
 from avssl.spatial.metrics.spectral_error import complex_error
 from avssl.spatial.spherical_harmonics import mirror_left_right, rotate_yaw
-from avssl.spatial.stft import ideal_masks, level
-from avssl_downstream.spatialize.generator import Generator, VisualBranchFactory, mix_down, resize_frames
+from avssl.spatial.stft import StftConfig, ideal_masks, level
+from avssl_downstream.spatialize.generator import (
+    Generator,
+    SeparatedTracks,
+    VisualBranchFactory,
+    mix_down,
+    resize_frames,
+)
 from avssl_downstream.spatialize.generators.foa360_options import STREAMS, Foa360Options, build
 from avssl_downstream.spatialize.networks.visual_branch import VisualBranch
 
@@ -99,9 +105,29 @@ class Foa360(Generator):
 
     def generate(self, mono: Tensor, features: Tensor) -> Tensor:
         """See `Generator.generate`."""
-        audio = mono[:, None] if self.input_channels == 1 else mono
+        return self.generate_with_masks_of(mono, mono, features)
+
+    def generate_with_masks_of(self, mono: Tensor, other: Tensor, features: Tensor) -> Tensor:
+        """See `Generator.generate_with_masks_of`; as published, weights of tracks are of the other audio, too."""
+        audio, masking = (each[:, None] if self.input_channels == 1 else each for each in (mono, other))
         gain = level(audio[:, :1])
-        return torch.cat([audio, self.model(audio / gain, self._split(features)) * gain], 1)
+        masking = None if other is mono else masking / level(masking[:, :1])
+        return torch.cat([audio, self.model(audio / gain, self._split(features), masking) * gain], 1)
+
+    def separated_tracks(self, mono: Tensor, features: Tensor) -> SeparatedTracks | None:
+        """See `Generator.separated_tracks`; not of the U-Net, and not without separation."""
+        audio = mono[:, None] if self.input_channels == 1 else mono
+        return self.model.separated_tracks(audio / level(audio[:, :1]), self._split(features))
+
+    @property
+    def mask_stft(self) -> StftConfig:
+        """STFT of the masks."""
+        return self.options.sizes.stft
+
+    @property
+    def uses_frames(self) -> bool:
+        """See `Generator.uses_frames`; not so in the variant `no_video`."""
+        return bool(self.streams) and super().uses_frames
 
     def ideal_mask_output(self, target: Tensor) -> Tensor:
         """Ideal masks of W: real ones, as weighted tracks are, or complex ones for the U-Net.

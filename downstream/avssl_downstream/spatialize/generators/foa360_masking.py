@@ -10,14 +10,16 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
+from einops import rearrange
 from torch import Tensor, nn
 from torch.nn import functional
 
 from avssl.spatial.stft import StftConfig, from_parts, one_sided, two_sided
+from avssl_downstream.spatialize.generator import SeparatedTracks
 from avssl_downstream.spatialize.networks.foa360 import Foa360Net, LocalizedTracks, mix_tracks
 from avssl_downstream.spatialize.networks.log_frequency import LogFrequency
 from avssl_downstream.spatialize.networks.track_localization import TrackLocalizationNet, channel_masks
@@ -83,13 +85,18 @@ class MaskingModel(nn.Module, ABC):
         self.sizes, self.axis, self.net = sizes, axis, net
 
     @abstractmethod
-    def forward(self, audio: Tensor, maps: Sequence[Tensor]) -> Tensor:
+    def forward(self, audio: Tensor, maps: Sequence[Tensor], masking: Tensor | None = None) -> Tensor:
         """Generated audio `(B, O, S)`.
 
         Args:
             audio: `(B, I, S)`, its mono part at a level of 0.1.
             maps: visual feature maps of one frame per image stream.
+            masking: audio that masks and weights are computed from, at that level; None: `audio`.
         """
+
+    def separated_tracks(self, audio: Tensor, maps: Sequence[Tensor]) -> SeparatedTracks | None:
+        """Tracks of W, and their gains; None: this model does not separate tracks."""
+        return None
 
     def magnitude(self, spectrum: Tensor) -> Tensor:
         """Network input `(B, I, rows, T)` of a spectrogram `(B, I, F, T)`; float32 also under autocast."""
@@ -111,18 +118,25 @@ class MaskingModel(nn.Module, ABC):
 class TrackMixing(MaskingModel):
     """As published: tracks become audio, which is weighted per time step and summed."""
 
-    def forward(self, audio: Tensor, maps: Sequence[Tensor]) -> Tensor:
+    def forward(self, audio: Tensor, maps: Sequence[Tensor], masking: Tensor | None = None) -> Tensor:
         """See `MaskingModel.forward`."""
-        return functional.pad(self._middle(audio, maps), (self.sizes.margin, self.sizes.margin))
+        middle = self._middle(audio, maps, audio if masking is None else masking)
+        return functional.pad(middle, (self.sizes.margin, self.sizes.margin))
 
     def spectra(self, audio: Tensor, maps: Sequence[Tensor], target: Tensor) -> tuple[Tensor, Tensor]:
         """See `MaskingModel.spectra`."""
         loss = self.sizes.loss
-        return loss.stft(self._middle(audio, maps)), loss.stft(self.sizes.middle(target))
+        return loss.stft(self._middle(audio, maps, audio)), loss.stft(self.sizes.middle(target))
 
-    def _middle(self, audio: Tensor, maps: Sequence[Tensor]) -> Tensor:
+    def separated_tracks(self, audio: Tensor, maps: Sequence[Tensor]) -> SeparatedTracks | None:
+        """See `MaskingModel.separated_tracks`; the bias of the weights, a constant signal, is left out."""
         spectrum = self.sizes.stft.stft(audio)
-        localized, tracks = self.net(self.magnitude(spectrum), maps), audio
+        localized: LocalizedTracks = self.net(self.magnitude(spectrum), maps)
+        return track_gains(localized, self.rows, spectrum) if spectrum.shape[1] == 1 else None
+
+    def _middle(self, audio: Tensor, maps: Sequence[Tensor], masking: Tensor) -> Tensor:
+        spectrum = self.sizes.stft.stft(audio)
+        localized, tracks = self.net(self.magnitude(self.sizes.stft.stft(masking)), maps), audio
         if localized.masks is not None:
             masks = self.rows(localized.masks)
             each = spectrum.repeat_interleave(masks.shape[1] // spectrum.shape[1], 1)
@@ -133,18 +147,18 @@ class TrackMixing(MaskingModel):
 class SpectralMasking(MaskingModel):
     """Masks of the input channels, or of W only, for every generated channel."""
 
-    def forward(self, audio: Tensor, maps: Sequence[Tensor]) -> Tensor:
+    def forward(self, audio: Tensor, maps: Sequence[Tensor], masking: Tensor | None = None) -> Tensor:
         """See `MaskingModel.forward`."""
-        return self.sizes.stft.istft(self._masked(audio, maps), audio.shape[-1])
+        return self.sizes.stft.istft(self._masked(audio, maps, masking), audio.shape[-1])
 
     def spectra(self, audio: Tensor, maps: Sequence[Tensor], target: Tensor) -> tuple[Tensor, Tensor]:
         """See `MaskingModel.spectra`; those of the masked spectrogram, without inverse transform."""
         masked, wanted = self._masked(audio, maps), self.sizes.stft.stft(target)
         return self.sizes.middle_columns(masked), self.sizes.middle_columns(wanted)
 
-    def _masked(self, audio: Tensor, maps: Sequence[Tensor]) -> Tensor:
+    def _masked(self, audio: Tensor, maps: Sequence[Tensor], masking: Tensor | None = None) -> Tensor:
         spectrum = self.sizes.stft.stft(audio)
-        masks = self.masks(spectrum, maps)
+        masks = self.masks(spectrum if masking is None else self.sizes.stft.stft(masking), maps)
         return (masks * spectrum[:, None, : masks.shape[2]]).sum(2)
 
     @abstractmethod
@@ -162,6 +176,13 @@ class TrackMasks(SpectralMasking):
         tracks = self.localized_tracks(spectrum, maps)
         masks = channel_masks(tracks, spectrum.shape[-1], self.net.inputs)
         return masks if tracks.masks is None else self.rows(masks)
+
+    def separated_tracks(self, audio: Tensor, maps: Sequence[Tensor]) -> SeparatedTracks | None:
+        """See `MaskingModel.separated_tracks`."""
+        spectrum = self.sizes.stft.stft(audio)
+        if self.net.inputs != 1:
+            return None
+        return track_gains(self.localized_tracks(spectrum, maps), self.rows, spectrum)
 
     def localized_tracks(self, spectrum: Tensor, maps: Sequence[Tensor]) -> LocalizedTracks:
         """Masks and weights of the tracks."""
@@ -187,6 +208,22 @@ class ComplexMasks(SpectralMasking):
     def masks(self, spectrum: Tensor, maps: Sequence[Tensor]) -> Tensor:
         """See `SpectralMasking.masks`; of W only."""
         return from_parts(self.rows(self.net(self.magnitude(spectrum), maps)))[:, :, None]
+
+
+def track_gains(tracks: LocalizedTracks, rows: Callable[[Tensor], Tensor], spectrum: Tensor) -> SeparatedTracks | None:
+    """Masks of bins and gains per STFT frame of localized tracks; None without separation.
+
+    Args:
+        tracks: of one input channel.
+        rows: see `MaskingModel.rows`.
+        spectrum: `(B, I, F, T)`.
+    """
+    if tracks.masks is None:
+        return None
+    flat = rearrange(tracks.weights.float(), "B S O N -> B (N O) S")
+    timed = functional.interpolate(flat, spectrum.shape[-1], mode="linear")
+    gains = rearrange(timed, "B (N O) T -> B N O T", O=tracks.weights.shape[2])
+    return SeparatedTracks(rows(tracks.masks), gains)
 
 
 class TwoSidedSpectrum(nn.Module):

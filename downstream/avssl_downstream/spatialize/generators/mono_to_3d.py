@@ -149,10 +149,18 @@ class MonoTo3D(Generator):
 
     def generate(self, mono: Tensor, features: Tensor) -> Tensor:
         """See `Generator.generate`."""
-        gain = level(mono)
-        found = self._spectra(self.stft.stft(mono / gain), features)
-        made = self.stft.istft(found, mono.shape[-1]) * gain[..., None]
+        return self.generate_with_masks_of(mono, mono, features)
+
+    def generate_with_masks_of(self, mono: Tensor, other: Tensor, features: Tensor) -> Tensor:
+        """See `Generator.generate_with_masks_of`."""
+        masks = self._masks(self.stft.stft(other / level(other)), features)
+        made = self.stft.istft(apply_mask(masks, self.stft.stft(mono)[:, None]), mono.shape[-1])
         return torch.cat([mono[:, None], made], 1)
+
+    @property
+    def mask_stft(self) -> StftConfig:
+        """STFT of the masks."""
+        return self.stft
 
     def ideal_mask_output(self, target: Tensor) -> Tensor:
         """Ideal complex masks."""
@@ -163,8 +171,11 @@ class MonoTo3D(Generator):
 
     def _spectra(self, mix: Tensor, features: Tensor) -> Tensor:
         """Y, Z and X, complex `(B, 3, F, T')`, of the mix `(B, F, T')`."""
-        masks = self.net(parts(mix), features)[:, TO_AMBIX]
-        return apply_mask(from_parts(masks), mix[:, None])
+        return apply_mask(self._masks(mix, features), mix[:, None])
+
+    def _masks(self, mix: Tensor, features: Tensor) -> Tensor:
+        """Complex masks `(B, 3, F, T')` of Y, Z and X."""
+        return from_parts(self.net(parts(mix), features)[:, TO_AMBIX])
 
 
 def losses(found: Tensor, wanted: Tensor, mix: Tensor, spatial_loss: str = "signed") -> dict[str, Tensor]:

@@ -181,14 +181,22 @@ class PseudoBinaural(Generator):
 
     def generate(self, mono: Tensor, features: Tensor) -> Tensor:
         """See `Generator.generate`; by the masks of the fusion network if there is one, as in Sep-Stereo."""
+        return self.generate_with_masks_of(mono, mono, features)
+
+    def generate_with_masks_of(self, mono: Tensor, other: Tensor, features: Tensor) -> Tensor:
+        """See `Generator.generate_with_masks_of`."""
         mix = 2 * mono
-        gain = level(mix)
-        spectrum = self.spectrum.stft(mix / gain)
-        difference, both = self._masks(spectrum, features)
+        spectrum = self.spectrum.stft(mix)
+        difference, both = self._masks(self.spectrum.stft(2 * other / level(2 * other)), features)
         if both is None:
-            return gain[:, None] * self._binaural(mix / gain, apply_mask(difference, spectrum))
+            return self._binaural(mix, apply_mask(difference, spectrum))
         masks = torch.stack([from_parts(each) for each in both], 1)
-        return gain[:, None] * self.spectrum.istft(apply_mask(masks, spectrum[:, None]), mono.shape[-1])
+        return self.spectrum.istft(apply_mask(masks, spectrum[:, None]), mono.shape[-1])
+
+    @property
+    def mask_stft(self) -> StftConfig:
+        """STFT of the masks."""
+        return self.spectrum
 
     def ideal_mask_output(self, target: Tensor) -> Tensor:
         """Ideal mask of the difference; not limited to -1..1 as the network's is."""

@@ -17,7 +17,10 @@ from avssl_downstream.spatialize.networks.resnet_trunk import LAYERS, ResNetTrun
 
 # B clips, C channels, T' time steps, h and w rows and columns of feature maps
 
-SOURCES = ("encoders", "scratch")
+NO_FRAMES = "none"
+SOURCES = ("encoders", "scratch", NO_FRAMES)
+CELL = 16
+"""Pixels of a cell of `NoFrames`, the stride of the small video tower."""
 _TRIAL = (16, 128, 128)
 """Frames, height and width that every network accepts."""
 
@@ -28,6 +31,7 @@ class VisualBranch(nn.Module):
     - `encoders`: a copy of the pretrained video tower of a run.
     - `scratch`: the same architecture with random weights; without encoders, the video tower of the `small` preset.
     - `torchvision/NAME`, `timm/NAME`: a backbone, with random weights or those of a local file.
+    - `none`: no frames; the coordinates of the cells, the same for all frames: the network is trained on audio alone.
 
     ResNets of torchvision become a `ResNetTrunk` with feature maps per frame; the strides of other networks in time,
     rows and columns are given by `shape`. Parameters that the feature maps do not depend on are not trained.
@@ -57,7 +61,7 @@ class VisualBranch(nn.Module):
     ) -> None:
         super().__init__()
         self.source, self.fine_tune = source, fine_tune
-        if stages != len(LAYERS) and not is_resnet(source.removeprefix("torchvision/")):
+        if stages != len(LAYERS) and source != NO_FRAMES and not is_resnet(source.removeprefix("torchvision/")):
             raise InputError(f"expected a torchvision ResNet for {stages} stages, got {source!r}")
         self.network = _network(source, encoders, stages)
         if weights:
@@ -103,6 +107,8 @@ class VisualBranch(nn.Module):
     def _choose_parameters(self) -> None:
         """Train only parameters that the maps depend on: DDP fails on parameters without a gradient."""
         self.requires_grad_(True)
+        if not any(True for _ in self.network.parameters()):
+            return
         maps, parameters = self._on_meta(*_TRIAL)
         gradients = torch.autograd.grad(maps.sum(), parameters, allow_unused=True)
         for parameter, gradient in zip(self.network.parameters(), gradients, strict=True):
@@ -110,8 +116,31 @@ class VisualBranch(nn.Module):
         self.train()
 
 
+class NoFrames(nn.Module):
+    """In the place of feature maps, coordinates of the cells, which do not depend on the frames; no parameters.
+
+    A generator can thus learn in which directions sources are, on the average of its training clips, and no more.
+    """
+
+    def maps(self, frames: Tensor) -> Tensor:
+        """Frames `(B, time, 3, height, width)` to `(B, 4, time, height / 16, width / 16)`.
+
+        The planes are the cosine and sine of the angle that turns once over the width, the height from 1 at the top to
+        -1, and ones.
+        """
+        batch, time, _, height, width = frames.shape
+        rows, columns = max(1, height // CELL), max(1, width // CELL)
+        down = 1 - 2 * (torch.arange(rows, device=frames.device) + 0.5) / rows
+        angle = 2 * torch.pi * (torch.arange(columns, device=frames.device) + 0.5) / columns
+        across = torch.stack([angle.cos(), angle.sin()])[:, None].expand(-1, rows, -1)
+        planes = torch.cat([across, down[None, :, None].expand(1, rows, columns), across.new_ones(1, rows, columns)])
+        return planes[None, :, None].expand(batch, -1, time, -1, -1)
+
+
 def _network(source: str, encoders: Encoders | None, stages: int) -> nn.Module:
     library, _, name = source.partition("/")
+    if source == NO_FRAMES:
+        return NoFrames()
     if source == "encoders":
         if encoders is None:
             raise InputError("visual_branch=encoders needs the encoders of a pretraining run, got none")

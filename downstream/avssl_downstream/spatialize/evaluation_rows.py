@@ -1,0 +1,228 @@
+"""Audio of every row of an evaluation for one clip: the generator, baselines, and oracles."""
+
+# B windows, I input channels, C output channels, S samples
+
+from __future__ import annotations
+
+import logging
+
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor
+
+from avssl.datasets.manifest import Manifest, Row
+from avssl.errors import InputError
+from avssl_downstream.spatialize.clip_truth import DatasetTruth
+from avssl_downstream.spatialize.evaluation_clips import clip_frames
+from avssl_downstream.spatialize.frame_features import (
+    FrameCache,
+    FrameFeatures,
+    FrameReader,
+    FrameTransform,
+    RecordedFrames,
+)
+from avssl_downstream.spatialize.generator import Generator, SeparatedTracks, mix_down
+from avssl_downstream.spatialize.inference import WindowSchedule, ideal_mask_stream
+from avssl_downstream.spatialize.options import SpatializeOptions
+from avssl_downstream.spatialize.oracles import Outputs, TrackOracles, best_masks, perfect_eye
+from avssl_downstream.spatialize.streaming import StreamingSpatializer, generate_stream
+
+logger = logging.getLogger(__name__)
+
+MODEL = "test"
+FRAME_TRANSFORMS: dict[str, FrameTransform] = {"flipped": lambda frames: frames.flip(-1), "black": torch.zeros_like}
+"""Row -> transform of its frames."""
+NO_FRAMES = "the generator was trained without frames"
+NO_DIRECTIONS = "binaural audio has no direction errors"
+NO_SOURCES = "the generator's masks are of channels, not of sources"
+
+
+class EvaluationRows:
+    """Computes the audio of every row; `absent` says which rows there are not, and why.
+
+    Args:
+        generator: in evaluation mode, on the fabric's device.
+        prior: gains from input to output channels, `(C, I)`; None without training clips.
+        options: window schedule.
+        fabric: device and precision.
+        audio_only: generator of the same output that was trained without frames; None: no such row.
+    """
+
+    def __init__(
+        self,
+        generator: Generator,
+        prior: Tensor | None,
+        options: SpatializeOptions,
+        fabric: Fabric,
+        audio_only: Generator | None = None,
+    ) -> None:
+        self.generator, self.prior, self.fabric, self.audio_only = generator, prior, fabric, audio_only
+        self.schedule = WindowSchedule(options.hop, options.windows)
+        self.absent: dict[str, str] = {}
+        """Row -> reason why it is absent."""
+        self._masks, self._tracks = self._probe()
+
+    def outputs(
+        self,
+        row: Row,
+        manifest: Manifest,
+        target: Tensor,
+        other: Tensor | None = None,
+        truth: DatasetTruth | None = None,
+    ) -> Outputs:
+        """Audio `(C, S)` of each row for a clip.
+
+        Args:
+            row: the clip.
+            manifest: that it is of.
+            target: its true audio.
+            other: true audio of another clip, for `deaf`; of any length.
+            truth: of the synthetic dataset, for oracles.
+        """
+        audio, reader = self.generator.input_audio(target), FrameCache(clip_frames(row, manifest))
+        features = self._features(self.generator, reader, row.seconds, keep=True)
+        outputs = {MODEL: self._generated(self.generator, features, audio)}
+        outputs |= self._without_network(target, audio) | self._altered_frames(audio, reader, row.seconds)
+        if self.audio_only is not None:
+            # Another reader: its frames may have another size and rate.
+            unused = self._features(self.audio_only, clip_frames(row, manifest), row.seconds)
+            outputs["audio_only"] = self._generated(self.audio_only, unused, audio)
+        if self._masks and other is not None:
+            outputs["deaf"] = self._deaf(features, audio, self.generator.input_audio(other))
+        return outputs | self._oracles(row, target, audio, features, truth)
+
+    def explain(self, clips: int, truth_reason: str) -> None:
+        """Fill `absent` for an evaluation of some clips.
+
+        Args:
+            clips: how many there are.
+            truth_reason: why there is no ground truth; empty where there is.
+        """
+        reasons = {
+            "prior": "no training clips" * (self.prior is None),
+            "audio_only": "no folder of a generator trained without frames (audio_only=FOLDER)"
+            * (self.audio_only is None),
+            **dict.fromkeys(FRAME_TRANSFORMS, NO_FRAMES * (not self.generator.uses_frames)),
+            "deaf": "the generator has no masks" if not self._masks else "a single clip" * (clips < 2),
+            "places": truth_reason if self._tracks else NO_SOURCES,
+            "masks": truth_reason if self._tracks else NO_SOURCES,
+            "seen": truth_reason,
+            "observer": truth_reason
+            if self.generator.output != "binaural"
+            else "binaural audio has no direction errors",
+        }
+        self.absent = {name: reason for name, reason in reasons.items() if reason}
+
+    def _without_network(self, target: Tensor, audio: Tensor) -> Outputs:
+        """Rows that need no generator: silence and mono audio at several levels, and the best masks."""
+        mono = mix_down(target)[None]
+        found = {"silence": silence(target), "mono": mono.expand_as(target), "level_matched": level_matched(target)}
+        if self.prior is not None:
+            found["prior"] = self.prior @ audio
+        ideal = {"oracle": ideal_mask_stream(self.generator, target, self.schedule)}
+        return found | best_masks(target, self.generator.mask_stft) | ideal
+
+    def _altered_frames(self, audio: Tensor, reader: FrameReader, seconds: float) -> Outputs:
+        if not self.generator.uses_frames:
+            return {}
+        changed = {
+            name: self._features(self.generator, reader, seconds, change) for name, change in FRAME_TRANSFORMS.items()
+        }
+        return {name: self._generated(self.generator, features, audio) for name, features in changed.items()}
+
+    def _deaf(self, features: FrameFeatures, audio: Tensor, other: Tensor) -> Tensor:
+        """Output with the masks of other audio, which is repeated or cut to the length."""
+        inputs, samples = self.generator.input_channels, audio.shape[-1]
+        repeated = other.repeat(1, -(-samples // other.shape[-1]))[:, :samples]
+
+        def deaf(windows: Tensor, starts: list[int]) -> Tensor:
+            with torch.no_grad(), self.fabric.autocast():
+                pair = (each.squeeze(1).to(self.fabric.device) for each in windows.split(inputs, 1))
+                made = self.generator.generate_with_masks_of(*pair, features.at(self._middles(starts)))
+            assert made is not None
+            return made.float().cpu()
+
+        return self.schedule.process(self.generator, deaf, torch.cat([audio, repeated]))
+
+    def _oracles(
+        self, row: Row, target: Tensor, audio: Tensor, features: FrameFeatures, truth: DatasetTruth | None
+    ) -> Outputs:
+        """Rows that need the ground truth of a scene."""
+        if truth is None:
+            return {}
+        clip = truth.of(row, target)
+        found = perfect_eye(clip, target, self.generator.mask_stft)
+        if self._tracks:
+            oracles = TrackOracles(
+                self.generator, clip, lambda windows, starts: self._separated(features, windows, starts)
+            )
+            both = torch.cat([audio, clip.sources])
+            found["places"] = self.schedule.process(self.generator, oracles.places, both)
+            found["masks"] = self.schedule.process(self.generator, oracles.masks, both)
+        return found
+
+    def _separated(self, features: FrameFeatures, windows: Tensor, starts: list[int]) -> SeparatedTracks:
+        """Tracks of windows `(B, I, S)`, on the CPU."""
+        with torch.no_grad(), self.fabric.autocast():
+            mono = windows.squeeze(1).to(self.fabric.device)
+            tracks = self.generator.separated_tracks(mono, features.at(self._middles(starts)))
+        assert tracks is not None
+        return SeparatedTracks(*(each.float().cpu() for each in tracks))
+
+    def _middles(self, starts: list[int]) -> list[float]:
+        """Seconds at the middles of windows that begin at some samples."""
+        return [(each + self.generator.samples / 2) / self.generator.sample_rate for each in starts]
+
+    def _features(
+        self,
+        generator: Generator,
+        reader: FrameReader,
+        seconds: float,
+        change: FrameTransform | None = None,
+        keep: bool = False,
+    ) -> FrameFeatures:
+        return FrameFeatures(generator, RecordedFrames(generator, reader, seconds), change, keep)
+
+    def _generated(self, generator: Generator, features: FrameFeatures, audio: Tensor) -> Tensor:
+        """Output of a generator for the whole input audio `(I, S)` of a clip."""
+        spatializer = StreamingSpatializer(generator, features, self.generator.sample_rate, self.schedule, self.fabric)
+        return torch.cat(list(generate_stream(spatializer, [audio])), 1)
+
+    def _probe(self) -> tuple[bool, bool]:
+        """Whether the generator has masks, and tracks of sources, found by a silent window with black frames."""
+        generator, device = self.generator, self.fabric.device
+        frames = torch.zeros(1, generator.frames, 3, *generator.size, dtype=torch.uint8, device=device)
+        silent = torch.zeros(1, generator.input_channels, generator.samples, device=device).squeeze(1)
+        with torch.no_grad(), self.fabric.autocast():
+            features = generator.encode_video(frames)
+            masks = generator.generate_with_masks_of(silent, silent, features)
+            tracks = generator.separated_tracks(silent, features)
+        return masks is not None, tracks is not None
+
+
+def silence(target: Tensor) -> Tensor:
+    """Output of a generator that adds nothing: W (or first order) alone; of binaural audio, mono audio in both ears."""
+    if len(target) == 2:
+        return mix_down(target)[None].expand_as(target)
+    inputs = 1 if len(target) == 4 else 4
+    return torch.cat([target[:inputs], torch.zeros_like(target[inputs:])])
+
+
+def level_matched(target: Tensor) -> Tensor:
+    """Mono audio in every channel, each at the level that the true channel has in the clip; it has no direction."""
+    mono = mix_down(target)[None]
+    level = target.square().mean(-1, keepdim=True).sqrt() / mono.square().mean(-1, keepdim=True).sqrt().clamp(min=1e-9)
+    return mono * level
+
+
+def read_truth(manifest: Manifest, generator: Generator) -> tuple[DatasetTruth | None, str]:
+    """Ground truth beside a manifest; or None, and the reason why its sources are not known.
+
+    Raises:
+        InputError: a broken file of ground truth.
+    """
+    try:
+        return DatasetTruth(manifest.root, generator), ""
+    except InputError as error:
+        logger.info("no oracles of sources: %s", error)
+        return None, str(error)
