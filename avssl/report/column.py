@@ -30,6 +30,7 @@ TITLES = {
     "video_to_audio_median_rank": "median rank video to audio",
     "avsa_bin_cosine": "AVSA-Bin by cosine",
     "avc_bin_cosine": "AVC-Bin by cosine",
+    "test_explained": "energy explained",
     "test_swap_acc": "Swap-Acc",
     "test_avsa_acc": "AVSA-Acc",
     "test_avc_acc": "AVC-Acc",
@@ -53,13 +54,13 @@ COSTS = (SPEED, "train_seconds", "peak_memory_mb", "peak_gpu_memory_mb", "wait_s
 HELD_OUT = "test_"
 OBSERVERS = {"_ideal_kinds": "kinds", "_ideal_directions": "directions", "_ideal_both": "both"}
 """Ending of the metric of an ideal observer -> its label."""
-_REFERENCE = re.compile(r"_(chance|ideal|ideal_[a-z]+|any_object|cosine)$")
+_REFERENCE = re.compile(r"_(chance|ideal|ideal_[a-z]+|any_object|cosine)$|^(?!test_)[a-z_]+_explained(_low|_high)?$")
 """Metrics that stand beside others, shown where they are asked for."""
 _SHARE = re.compile(
     r"(^|_)(accuracy|top5)(_|$)|_(acc|bin(_\d+)?|share)(_cosine)?(_low|_high|_chance|_ideal_[a-z]+)?$"
     r"|_to_(audio|video)_(r\d+|map_r)(_chance)?$"
 )
-_GAIN = re.compile(r"_below_[a-z_]+$")
+_GAIN = re.compile(r"_below_[a-z_]+$|_explained(_low|_high)?$")
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,7 @@ class Column:
 
     @property
     def share(self) -> bool:
-        """Whether it is shown in per cent: a share from 0 to 1, or by which share something is below another."""
+        """Whether it is shown in per cent: a share from 0 to 1, or of an error or energy, which may be negative."""
         return is_share(self.name) or bool(_GAIN.search(self.name))
 
     @property

@@ -16,8 +16,10 @@ from avssl.report.column import is_share
 from avssl.runs.reader import CONFIG, METRICS, flat, read_config, read_metrics
 
 SEEDS = ("train.seed", "probe.seed")
-WITHOUT_EFFECT = ("data.workers", "probe.workers", "train.log_every", "train.save_every", "train.show_every")
-"""Settings that change no number."""
+WITHOUT_EFFECT = (
+    "data.workers", "probe.workers", "train.log_every", "train.save_every", "train.show_every", "audio_only",
+)  # fmt: skip
+"""Settings that change no number of a run itself."""
 PUBLISHED = "published."
 START = "model.init"
 ROUNDING = 1e-6

@@ -23,7 +23,9 @@ def check_generator(generator: Generator, clips: Sequence[Clip], seed: int = 0) 
 
     Besides views, loss and gradients (`avssl.testing.check_task`): `generate` returns audio of the window's shape,
     finite for silence and black frames, proportional to the level of the mono audio; windows of a batch are
-    independent; `ideal_mask_output` returns audio of the window's shape.
+    independent; `ideal_mask_output` returns audio of the window's shape. Where there are masks, those of the mono audio
+    itself give the output of `generate` whatever the level of the other audio, and silence stays silent; tracks have
+    masks and gains of one length.
 
     Args:
         generator: the gradients of its parameters are overwritten.
@@ -52,3 +54,25 @@ def check_generator(generator: Generator, clips: Sequence[Clip], seed: int = 0) 
         ideal = generator.ideal_mask_output(target)
         assert ideal.shape == shape, f"expected ideal_mask_output to return {shape}, got {tuple(ideal.shape)}"
         assert bool(ideal.isfinite().all()), "expected finite audio from ideal_mask_output"
+        _check_masks(generator, mono, frames, tolerance)
+
+
+def _check_masks(generator: Generator, mono: torch.Tensor, frames: torch.Tensor, tolerance: float) -> None:
+    """Assert what `generate_with_masks_of` and `separated_tracks` promise, where a generator has them."""
+    features = generator.encode_video(frames)
+    own = generator.generate_with_masks_of(mono, LEVEL * mono, features)
+    if own is not None:
+        audio = generator.generate(mono, features)
+        np.testing.assert_allclose(own, audio, atol=tolerance, err_msg="masks of the audio itself")
+        silent = generator.generate_with_masks_of(0 * mono, mono, features)
+        assert silent is not None
+        # A constant, such as a bias of published weights, may remain.
+        moving = silent - silent.mean(-1, keepdim=True)
+        assert float(moving.abs().max()) <= tolerance, "expected masks of other audio to keep silence silent"
+    tracks = generator.separated_tracks(mono, features)
+    if tracks is not None:
+        bins, columns = generator.mask_stft.bins, generator.mask_stft.frames(generator.samples)
+        count, outputs = tracks.masks.shape[1], generator.channels - generator.input_channels
+        expected = (len(mono), count, bins, columns), (len(mono), count, outputs, columns)
+        found = tuple(tracks.masks.shape), tuple(tracks.gains.shape)
+        assert found == expected, f"expected tracks of shapes {expected}, got {found}"

@@ -8,7 +8,7 @@ from omegaconf import OmegaConf
 from scipy import stats
 
 from avssl.config import DataConfig, FeatureConfig, ModelConfig, OptimConfig
-from avssl.report.column import Column
+from avssl.report.column import Column, columns
 from avssl.report.row import baselines, rows
 from avssl.report.runs import read_runs
 
@@ -141,6 +141,23 @@ def test_nothing_is_more_than_all_of_a_baseline_below_it(make_run):
     folders = [make_run(f"a{seed}", seed, {"test_env_below_mono": gain}) for seed, gain in enumerate((0.7, 0.99))]
     (row,) = rows(read_runs(folders)[0])
     assert row.estimate(Column("test_env_below_mono")).high == 1.0
+
+
+def test_energy_explained_is_the_first_column_and_may_be_negative(make_run):
+    own = {
+        "test_explained": -0.1,
+        "test_explained_low": -0.2,
+        "test_explained_high": 0.05,
+        "test_direction_error": 80.0,
+    }
+    silent = {"silence_explained": 0.0, "silence_explained_low": 0.0, "silence_explained_high": 0.0}
+    folder = make_run("a", 0, {"loss": 1.0, "test_stft": 0.3} | silent | own)
+    shown = columns(list(read_runs([folder])[0][0].metrics))
+    assert (shown[0].title, shown[0].text(-0.1, -0.1)) == ("energy explained %", "-10.0")
+    assert not [each.name for each in shown if each.name.startswith("silence")]
+    (row,) = rows(read_runs([folder])[0])
+    found = row.estimate(shown[0])
+    assert (found.low, found.value, found.high, found.method) == (-0.2, -0.1, 0.05, "bootstrap")
 
 
 def test_a_diverged_run_is_not_averaged(scored):

@@ -101,6 +101,65 @@ def test_every_baseline_has_every_metric(fitted):
     assert (found["sample_rate"], found["normalised_to_peak"], found["seed"]) == (RATE, 0.0, 0.0)
 
 
+def test_energy_explained_has_an_interval_and_silence_none(fitted):
+    folder, found = fitted
+    assert found["silence_explained"] == 0.0
+    assert found["mono_explained"] == 0.0  # both ears alike: left minus right is silent
+    assert found["test_explained_low"] < found["test_explained"] < found["test_explained_high"] <= 1.0
+    assert found["test_explained"] > 0.5 > found["black_explained"] > found["flipped_explained"]
+    assert found["best_real_explained"] == pytest.approx(1.0, abs=1e-3)  # one source, without a room
+    assert found["level_matched_env"] < 0.2 * found["mono_env"]
+    lines = (folder / "evaluation.md").read_text().splitlines()
+    assert lines[0].split("|")[2].strip() == "energy explained %"
+    absent = {
+        line.split("*")[1].split(" (")[0]: line.split(": ", 1)[1] for line in lines if line.startswith("- no row")
+    }
+    assert absent["oracle: places"] == "the generator's masks are of channels, not of sources"
+    assert absent["ideal observer of kinds"] == "binaural audio has no direction errors"
+    assert "expected a synthetic dataset" in absent["oracle: seen"]
+    assert "audio_only=FOLDER" in absent["audio only"]
+
+
+@pytest.fixture(scope="module")
+def blind(clips, tmp_path_factory):
+    """A generator trained without frames."""
+    folder = tmp_path_factory.mktemp("blind")
+    return folder, Spatialize(None, options(clips, visual_branch="none")).fit(folder)
+
+
+def test_a_generator_trained_without_frames_does_not_find_the_side(blind):
+    folder, found = blind
+    assert found["test_explained"] < 0.1
+    assert not {"flipped_explained", "black_explained"} & found.keys()
+    text = (folder / "evaluation.md").read_text()
+    assert "*flipped frames*: the generator was trained without frames" in text
+    generator = Spatialize.load(folder, {}).generator
+    noise = torch.randint(256, (2, 1, 3, *generator.size), dtype=torch.uint8)
+    one, other = generator.encode_video(noise)
+    assert torch.equal(one, other)
+    assert torch.equal(one, generator.encode_video(0 * noise)[0])
+
+
+def test_audio_only_is_a_row_beside_the_generator(fitted, blind, clips, tmp_path):
+    head = Spatialize.load(fitted[0], {"manifest": str(clips), "audio_only": str(blind[0])})
+    found = head.measure(tmp_path / "measured")
+    assert found["audio_only_explained"] == pytest.approx(blind[1]["test_explained"], abs=1e-6)
+    assert found["test_explained"] == pytest.approx(fitted[1]["test_explained"], abs=1e-6)
+    gain = 1 - found["test_stft"] / found["audio_only_stft"]
+    assert found["test_stft_below_audio_only"] == pytest.approx(gain)
+    assert "audio only (trained without frames)" in head.summary
+
+
+def test_audio_only_has_to_be_trained_without_frames_on_the_same_form(fitted, blind, clips, tmp_path):
+    with pytest.raises(ValueError, match="expected a generator trained without frames"):
+        Spatialize(None, options(clips, audio_only=str(fitted[0]))).fit(tmp_path / "a")
+    with pytest.raises(ValueError, match="expected a fitted head"):
+        Spatialize(None, options(clips, audio_only=str(tmp_path / "none"))).fit(tmp_path / "b")
+    around = options(clips, generator="foa360", generator_options={}, audio_only=str(blind[0]))
+    with pytest.raises(ValueError, match="expected a generator of foa at 48000 Hz, got one of binaural at 16000 Hz"):
+        Spatialize(None, around).fit(tmp_path / "c")
+
+
 def test_a_report_reads_the_folder(fitted):
     folder, found = fitted
     runs, left_out = read_runs([folder])
