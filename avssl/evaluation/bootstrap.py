@@ -79,7 +79,7 @@ def ratio_interval(
         (0.5, 0.5, 0.5)
     """
     _, index = np.unique(np.asarray(group), return_inverse=True)
-    over, under = (np.bincount(index, np.asarray(each, np.float64)) for each in (parts, wholes))
+    over, under = (np.bincount(index, np.asarray(each)).astype(np.float64) for each in (parts, wholes))
     low, high = np.nanquantile(_resample(over, under, resamplings, seed), QUANTILES)
     return float(over.sum() / under.sum()), float(low), float(high)
 

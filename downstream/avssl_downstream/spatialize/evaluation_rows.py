@@ -137,8 +137,10 @@ class EvaluationRows:
 
         def deaf(windows: Tensor, starts: list[int]) -> Tensor:
             with torch.no_grad(), self.fabric.autocast():
-                pair = (each.squeeze(1).to(self.fabric.device) for each in windows.split(inputs, 1))
-                made = self.generator.generate_with_masks_of(*pair, features.at(self._middles(starts)))
+                mono, masking = (
+                    each.squeeze(1).to(self.fabric.device) for each in (windows[:, :inputs], windows[:, inputs:])
+                )
+                made = self.generator.generate_with_masks_of(mono, masking, features.at(self._middles(starts)))
             assert made is not None
             return made.float().cpu()
 

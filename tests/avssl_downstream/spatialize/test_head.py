@@ -111,13 +111,11 @@ def test_energy_explained_has_an_interval_and_silence_none(fitted):
     assert found["level_matched_env"] < 0.2 * found["mono_env"]
     lines = (folder / "evaluation.md").read_text().splitlines()
     assert lines[0].split("|")[2].strip() == "energy explained %"
-    absent = {
-        line.split("*")[1].split(" (")[0]: line.split(": ", 1)[1] for line in lines if line.startswith("- no row")
-    }
-    assert absent["oracle: places"] == "the generator's masks are of channels, not of sources"
+    absent = dict(line.removeprefix("- no row *").split("*: ", 1) for line in lines if line.startswith("- no row"))
+    assert absent["oracle: places (own masks)"] == "the generator's masks are of channels, not of sources"
     assert absent["ideal observer of kinds"] == "binaural audio has no direction errors"
-    assert "expected a synthetic dataset" in absent["oracle: seen"]
-    assert "audio_only=FOLDER" in absent["audio only"]
+    assert "expected a synthetic dataset" in absent["oracle: seen (perfect eye)"]
+    assert "audio_only=FOLDER" in absent["audio only (trained without frames)"]
 
 
 @pytest.fixture(scope="module")

@@ -111,8 +111,8 @@ class Foa360(Generator):
         """See `Generator.generate_with_masks_of`; as published, weights of tracks are of the other audio, too."""
         audio, masking = (each[:, None] if self.input_channels == 1 else each for each in (mono, other))
         gain = level(audio[:, :1])
-        masking = None if other is mono else masking / level(masking[:, :1])
-        return torch.cat([audio, self.model(audio / gain, self._split(features), masking) * gain], 1)
+        levelled = None if other is mono else masking / level(masking[:, :1])
+        return torch.cat([audio, self.model(audio / gain, self._split(features), levelled) * gain], 1)
 
     def separated_tracks(self, mono: Tensor, features: Tensor) -> SeparatedTracks | None:
         """See `Generator.separated_tracks`; not of the U-Net, and not without separation."""
@@ -122,7 +122,8 @@ class Foa360(Generator):
     @property
     def mask_stft(self) -> StftConfig:
         """STFT of the masks."""
-        return self.options.sizes.stft
+        stft: StftConfig = self.options.sizes.stft
+        return stft
 
     @property
     def uses_frames(self) -> bool:
