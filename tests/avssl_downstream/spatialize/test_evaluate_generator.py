@@ -132,10 +132,11 @@ def test_masks_of_another_clip_are_those_of_its_audio(one_source, tracks):
     first, second = (evaluation_clips.target_audio(row, one_source, tracks) for row in one_source.rows[:2])
     row = one_source.rows[0]
     own = evaluation.outputs(row, one_source, first, 0.3 * first)  # the same masks, at any level
-    torch.testing.assert_close(own["deaf"], own["test"], atol=1e-4, rtol=0)
+    scale = float(own["test"][1:].abs().max())  # small: without training, all tracks point nearly nowhere
+    torch.testing.assert_close(own["deaf"], own["test"], atol=1e-3 * scale, rtol=1e-4)
     other = evaluation.outputs(row, one_source, first, second[:, :5000])  # a shorter clip is repeated
     torch.testing.assert_close(other["deaf"][0], first[0], atol=1e-6, rtol=0)
-    assert float((other["deaf"] - own["test"]).abs().max()) > 1e-3
+    assert float((other["deaf"] - own["test"]).abs().max()) > 0.01 * scale
 
 
 def test_other_audio_than_that_of_the_scene_is_refused(one_source, tracks):
