@@ -121,8 +121,8 @@ class DataConfig:
     workers: int = 2
     """Loader processes per training process."""
     decoded: str = choice("synthetic", DECODED)
-    """Decoded frames kept in the cache folder, memory-mapped: of synthetic datasets, of all, or of none."""
-    decoded_gb: float = 8.0
+    """Decoded frames kept in the cache folder: of synthetic datasets, of all, or of none."""
+    decoded_gb: float = 10.0
     """Size of all decoded frames in the cache folder, at most, GB; videos beyond it are decoded at every read."""
 
     def __post_init__(self) -> None:

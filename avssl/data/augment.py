@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from avssl.data.clip_options import Colour
 
-GREY = torch.tensor([0.299, 0.587, 0.114])
+GREY = np.array([0.299, 0.587, 0.114])
 
 # Rows Y, I, Q of NTSC's colour space; hue is an angle in its I, Q plane.
-YIQ = torch.tensor([[0.299, 0.587, 0.114], [0.596, -0.274, -0.322], [0.211, -0.523, 0.312]])
+YIQ = np.array([[0.299, 0.587, 0.114], [0.596, -0.274, -0.322], [0.211, -0.523, 0.312]])
+# A hue rotation by an angle a is the sum of these three matrices, times 1, cos a, sin a.
+HUE = np.linalg.solve(
+    YIQ,
+    np.array([[[1, 0, 0], [0, 0, 0], [0, 0, 0]], [[0, 0, 0], [0, 1, 0], [0, 0, 1]], [[0, 0, 0], [0, 0, -1], [0, 1, 0]]])
+    @ YIQ,
+)
 
 NO_JITTER = Colour(0.0, 0.0, 0.0, 0.0)
 
@@ -33,20 +38,15 @@ def jitter_colour(frames: Tensor, strength: Colour, rng: np.random.Generator) ->
         uint8 of the same shape; without any strength the frames themselves.
     """
     count, time, _, height, width = frames.shape
-    draws = torch.from_numpy(rng.uniform(-1, 1, (4, count))).float().to(frames.device)
+    draws = rng.uniform(-1, 1, (4, count))
     if strength == NO_JITTER:
         return frames
-    bright, contrast, saturate = (
-        1 + each * draw
-        for each, draw in zip((strength.brightness, strength.contrast, strength.saturation), draws, strict=False)
-    )
+    ranges = strength.brightness, strength.contrast, strength.saturation, strength.hue
+    matrix, grey_offset = _affine_maps(draws * np.array(ranges)[:, None])
     pixels = frames.reshape(count, time, 3, height * width).float()
-    grey = pixels.mean((1, 3)) @ GREY.to(frames.device)
-    matrix = (bright * contrast)[:, None, None] * _turn(strength.hue * draws[3]) @ _saturate(saturate)
-    offset = (1 - contrast) * bright * grey
-    changed: Tensor = (matrix[:, None] @ pixels).add_(offset[:, None, None, None])
-    rounded: Tensor = changed.add_(0.5).clamp_(0, 255).to(torch.uint8)
-    return rounded.view_as(frames)
+    offset = (pixels.mean((1, 3)) * grey_offset.to(frames.device)).sum(1) + 0.5
+    changed: Tensor = (matrix.to(frames.device)[:, None] @ pixels).add_(offset[:, None, None, None])
+    return changed.clamp_(0, 255).to(torch.uint8).view_as(frames)
 
 
 def jitter_level(audio: Tensor, strength: float, rng: np.random.Generator) -> Tensor:
@@ -54,17 +54,16 @@ def jitter_level(audio: Tensor, strength: float, rng: np.random.Generator) -> Te
     return (audio * rng.uniform(1 - strength, 1 + strength)).clamp_(-1, 1)
 
 
-def _saturate(factor: Tensor) -> Tensor:
-    """`(crops, 3, 3)`: the distance of a colour from its grey times `factor`."""
-    factor = factor[:, None, None]
-    return factor * torch.eye(3).to(factor) + (1 - factor) * GREY.to(factor).expand(3, 3)
+def _affine_maps(changes: NDArray[np.float64]) -> tuple[Tensor, Tensor]:
+    """Matrices `(crops, 3, 3)` of RGB, and weights `(crops, 3)` of the mean colour in what is added.
 
-
-def _turn(turns: Tensor) -> Tensor:
-    """`(crops, 3, 3)`: hue rotation in turns of the circle; luma is unchanged."""
-    cosine, sine = torch.cos(2 * math.pi * turns), torch.sin(2 * math.pi * turns)
-    zero, one = torch.zeros_like(turns), torch.ones_like(turns)
-    rows = [one, zero, zero, zero, cosine, -sine, zero, sine, cosine]
-    to_yiq = YIQ.to(turns)
-    turned: Tensor = torch.linalg.solve(to_yiq, torch.stack(rows, 1).view(-1, 3, 3) @ to_yiq)
-    return turned
+    Args:
+        changes: `(4, crops)`; of brightness, contrast and saturation relative to 1, and of hue in turns of the circle.
+    """
+    bright, contrast, saturation = 1 + changes[:3, :, None, None]
+    angle = 2 * np.pi * changes[3]
+    # The hue leaves luma unchanged; saturation multiplies the distance of a colour from its grey.
+    turn = np.tensordot(np.stack([np.ones_like(angle), np.cos(angle), np.sin(angle)], 1), HUE, 1)
+    matrix = bright * contrast * turn @ (saturation * np.eye(3) + (1 - saturation) * GREY)
+    grey_offset = ((1 - contrast) * bright)[:, 0] * GREY
+    return torch.from_numpy(matrix).float(), torch.from_numpy(grey_offset).float()

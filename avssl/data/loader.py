@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Generator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from zlib import crc32
@@ -65,19 +66,20 @@ def read_clip(
     frames_at = 0.5 if config.frame_position == "middle" else frames_at
     start = (row.seconds - seconds) * audio_at
     frame_start = start + max(0.0, seconds - config.frames / config.frame_rate) * frames_at
-    audio = read_resampled(root / row.audio, row.start + start, seconds, sample_rate)
-    if not bool(audio.isfinite().all()):
-        raise InputError(f"{root / row.audio}: audio contains NaN or Inf near {start:.2f} s")
-    check_clip_start(root / row.video, row.start)
+    sound, video = root / row.audio, root / row.video
+    audio = read_resampled(sound, row.start + start, seconds, sample_rate)
+    if not (math.isfinite(audio.sum()) or bool(audio.isfinite().all())):  # large samples may sum to infinity
+        raise InputError(f"{sound}: audio contains NaN or Inf near {start:.2f} s")
+    check_clip_start(video, row.start)
     samples = round(config.seconds * sample_rate)
     last = row.start + row.seconds - 0.5 / max(row.frame_rate, 1.0)
     times = [min(row.start + frame_start + frame / config.frame_rate, last) for frame in range(config.frames)]
     return Clip(
-        frames=(store.read if store else read_frames)(root / row.video, times),
-        audio=pad(audio, (0, max(0, samples - audio.shape[1])))[:, :samples],
+        frames=(store.read if store else read_frames)(video, times),
+        audio=audio[:, :samples] if audio.shape[1] >= samples else pad(audio, (0, samples - audio.shape[1])),
         sample_rate=sample_rate,
         key=row.key,
-        labels=asdict(row) | {"start": float(start), "frame_start": float(frame_start)},
+        labels=vars(row) | {"start": float(start), "frame_start": float(frame_start)},
         objects=_objects_at(objects, row.key, (times[0] + times[-1]) / 2 - row.start),
     )
 
@@ -156,7 +158,7 @@ def frames_to_keep(manifest: Manifest, data: DataConfig) -> FrameStore | None:
     videos: dict[Path, float] = {}
     for row in manifest.rows:
         path, end = manifest.root / row.video, row.start + row.seconds
-        videos[path] = max(videos.get(path, 0.0), (end * row.frame_rate + 2) * row.width * row.height)
+        videos[path] = max(videos.get(path, 0.0), (end * row.frame_rate + 1) * row.width * row.height)
     return frame_store(videos.items(), data.decoded_gb * 1e9)
 
 

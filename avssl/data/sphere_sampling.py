@@ -95,20 +95,31 @@ def distinct_directions(given: Floats, count: int, least: float) -> NDArray[np.i
 
 def _completed(taken: Floats, constraints: DirectionConstraints, rng: np.random.Generator, tries: int) -> Floats | None:
     """Directions `(K, 2)`: those taken, then random ones; None where none were found that keep apart."""
+    given, most = _unit_vectors(taken), _largest_cosine(constraints.min_separation)
     for _ in range(tries):
-        found = taken
+        found, vectors = list(taken), list(given)
         while len(found) < constraints.count:
-            candidates = np.stack(
-                [rng.uniform(-np.pi, np.pi, 64), rng.uniform(constraints.min_elevation, constraints.max_elevation, 64)],
-                1,
-            )
-            free = are_apart(candidates, found, constraints.min_separation)
-            if not free.any():
+            candidates = np.empty((64, 2))
+            candidates[:, 0] = rng.uniform(-np.pi, np.pi, 64)
+            candidates[:, 1] = rng.uniform(constraints.min_elevation, constraints.max_elevation, 64)
+            places = _unit_vectors(candidates)
+            first = _first_apart(places, vectors, most)
+            if first is None:
                 break
-            found = np.concatenate([found, candidates[free][:1]])
+            found.append(candidates[first])
+            vectors.append(places[first])
         else:
-            return found
+            return np.array(found)
     return None
+
+
+def _first_apart(places: Floats, taken: list[Floats], most: float) -> int | None:
+    """Index of the first unit vector `(N, 3)` far enough from all that are taken; None if there is none."""
+    if not taken:
+        return 0
+    free = (places @ np.array(taken).T).max(1) <= most
+    first = int(free.argmax())
+    return first if free[first] else None
 
 
 def are_apart(directions: Floats, taken: Floats, least: float) -> NDArray[np.bool_]:
@@ -119,7 +130,23 @@ def are_apart(directions: Floats, taken: Floats, least: float) -> NDArray[np.boo
         taken: `(M, 2)`.
         least: least angle, radians.
     """
-    across = np.cos(directions[:, None, 0] - taken[:, 0]) * np.cos(directions[:, None, 1]) * np.cos(taken[:, 1])
-    cosines = across + np.sin(directions[:, None, 1]) * np.sin(taken[:, 1])
-    free: NDArray[np.bool_] = cosines.max(1, initial=-1.0) <= math.cos(least) + 1e-12
+    cosines = _unit_vectors(directions) @ _unit_vectors(taken).T
+    free: NDArray[np.bool_] = cosines.max(1, initial=-1.0) <= _largest_cosine(least)
     return free
+
+
+def _unit_vectors(directions: Floats) -> Floats:
+    """Unit vectors `(N, 3)` of directions `(N, 2)`."""
+    cosines, sines = np.cos(directions), np.sin(directions)
+    vectors = np.empty((len(directions), 3))
+    vectors[:, 0], vectors[:, 1], vectors[:, 2] = (
+        cosines[:, 0] * cosines[:, 1],
+        sines[:, 0] * cosines[:, 1],
+        sines[:, 1],
+    )
+    return vectors
+
+
+def _largest_cosine(least: float) -> float:
+    """Cosine of the least angle, with a tolerance for rounding."""
+    return math.cos(least) + 1e-12

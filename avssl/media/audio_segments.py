@@ -138,7 +138,8 @@ def _read_plain(file: PlainWav, start: float, seconds: float, channels: Sequence
     indices = select_channels(file.path, channels, file.channels)
     first, wanted = _span(file.path, file, start, seconds)
     there = min(wanted, file.frames - first)
-    return pad(torch.from_numpy(file.read(first, there, indices)), (0, wanted - there))
+    samples = torch.from_numpy(file.read(first, there, indices))
+    return samples if there == wanted else pad(samples, (0, wanted - there))
 
 
 def _seek_and_read(

@@ -1,7 +1,8 @@
-"""Decoded frames in the cache folder: read once by the decoder, then from memory-mapped files that processes share."""
+"""Decoded frames in the cache folder: read once by the decoder, then in place from files that processes share."""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import math
@@ -13,9 +14,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
 from hashlib import sha256
-from mmap import ACCESS_READ, mmap
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import torch
@@ -32,7 +32,7 @@ from avssl.io.folder_lock import file_lock
 from avssl.media.container_cache import Opened, open_stream
 from avssl.media.frame_orientation import Orientation, frame_orientation
 from avssl.media.frame_size import displayed_size
-from avssl.media.video_decode import EXACT, decode_packets, read_frames, settle, time_stamps, unstamped
+from avssl.media.video_decode import decode_packets, read_frames, rgb_image, settle, time_stamps, unstamped
 from avssl.regular_files import check_regular
 
 logger = logging.getLogger(__name__)
@@ -67,35 +67,40 @@ class _Colours(threading.local):
 
     def __init__(self) -> None:
         self.reformatter = VideoReformatter()
-        self.blanks: dict[tuple[int, int], VideoFrame] = {}
+        self.blanks: dict[tuple[int, int, str], tuple[VideoFrame, list[np.ndarray]]] = {}
 
     def convert(self, frame: VideoFrame) -> np.ndarray:
         """RGB `(height, width, 3)`, as `read_frames` converts."""
-        width, height = frame.width, frame.height
-        return self.reformatter.reformat(frame, width, height, "rgb24", interpolation=EXACT, threads=1).to_ndarray()
+        return rgb_image(self.reformatter, frame, frame.width, frame.height)
 
     def image(self, planes: np.ndarray, colorspace: int, color_range: int, chroma: str) -> np.ndarray:
         """RGB `(height, width, 3)` of planes `(height * 3 / 2, width)` with a position of their chroma samples."""
-        frame = VideoFrame.from_ndarray(planes, "yuv420p") if chroma == UNSPECIFIED else self._filled(planes)
+        size = planes.shape[0] * 2 // 3, planes.shape[1], chroma
+        if size not in self.blanks:
+            frame = _blank(*size)
+            self.blanks[size] = frame, _pixels(frame)
+        (frame, targets), begin = self.blanks[size], 0
+        for target in targets:
+            target[:] = planes.reshape(-1)[begin : begin + target.size].reshape(target.shape)
+            begin += target.size
         frame.colorspace, frame.color_range = colorspace, color_range
         return self.convert(frame)
 
-    def _filled(self, planes: np.ndarray) -> VideoFrame:
-        """Planes in a frame of an H.264 decoder: PyAV cannot tell a new frame the position of its chroma samples."""
-        height, width = planes.shape[0] * 2 // 3, planes.shape[1]
-        if (height, width) not in self.blanks:
-            self.blanks[height, width] = _blank(height, width)
-        frame, begin = self.blanks[height, width], 0
-        for plane, scale in zip(frame.planes, (1, 2, 2), strict=True):
-            rows, columns = height // scale, width // scale
-            target = np.frombuffer(memoryview(plane), np.uint8).reshape(rows, -1)
-            target[:, :columns] = planes.reshape(-1)[begin : begin + rows * columns].reshape(rows, columns)
-            begin += rows * columns
-        return frame
+
+def _pixels(frame: VideoFrame) -> list[np.ndarray]:
+    """Writable planes of a frame, without the padding of their rows."""
+    rows = [frame.height // scale for scale in (1, 2, 2)]
+    whole = [
+        np.frombuffer(memoryview(plane), np.uint8).reshape(each, -1)
+        for plane, each in zip(frame.planes, rows, strict=True)
+    ]
+    return [plane[:, : frame.width // scale] for plane, scale in zip(whole, (1, 2, 2), strict=True)]
 
 
-def _blank(height: int, width: int) -> VideoFrame:
-    """A frame from a decoder of H.264, whose chroma samples lie to the left by default."""
+def _blank(height: int, width: int, chroma: str) -> VideoFrame:
+    """A frame with a position of its chroma samples; PyAV cannot set it: it is left in what a H.264 decoder gives."""
+    if chroma == UNSPECIFIED:
+        return VideoFrame(width, height, "yuv420p")
     encoder = CodecContext.create("libx264", "w")
     encoder.width, encoder.height, encoder.pix_fmt, encoder.time_base = width, height, "yuv420p", Fraction(1, 25)
     encoder.options = {"preset": "ultrafast"}
@@ -133,7 +138,7 @@ class FrameStore:
         if str(path) not in self.videos:
             return read_frames(path, times)
         status = check_regular(path, "a video")
-        target = self.folder / f"{_name(path, status.st_size, status.st_mtime_ns)}.frames"
+        target = _target(self.folder, path, status.st_size, status.st_mtime_ns)
         if target not in _refused:
             try:
                 return _stored(target, _changed(path, target)).frames(times)
@@ -156,8 +161,8 @@ class _Stored:
     tick: Fraction
     origin: int
     first: int
-    stamps: tuple[int, ...]
-    """Time stamps of the frames, ascending."""
+    stamps: np.ndarray
+    """Time stamps of the frames, ascending, int64."""
     colorspace: int
     color_range: int
     chroma: str
@@ -171,16 +176,17 @@ class _Stored:
     def frames(self, times: Sequence[float]) -> Tensor:
         """As `read_frames`."""
         stamps = time_stamps(self, times)
-        indices = np.maximum(np.searchsorted(self.stamps, stamps, "right") - 1, 0)
-        with self.target.open("rb") as file, mmap(file.fileno(), math.prod(self.shape), access=ACCESS_READ) as mapped:
-            return self._images(np.frombuffer(mapped, np.uint8).reshape(self.shape), indices)
-
-    def _images(self, planes: np.ndarray, indices: np.ndarray) -> Tensor:
-        images = {index: self._image(planes[index]) for index in set(indices.tolist())}
-        found = [images[index] for index in indices.tolist()]
+        indices = np.maximum(self.stamps.searchsorted(stamps, "right") - 1, 0).tolist()
+        with self.target.open("rb", buffering=0) as file:
+            images = {index: self._image(file, index) for index in set(indices)}
+        found = [images[index] for index in indices]
         return torch.from_numpy(found[0][None] if len(found) == 1 else np.stack(found)).permute(0, 3, 1, 2)
 
-    def _image(self, planes: np.ndarray) -> np.ndarray:
+    def _image(self, file: IO[bytes], index: int) -> np.ndarray:
+        planes = np.empty(self.shape[1:], np.uint8)
+        file.seek(index * planes.size)
+        if file.readinto(planes) != planes.size:  # type: ignore[attr-defined]
+            raise _CannotBeStoredError
         return _colours.image(planes, self.colorspace, self.color_range, self.chroma)
 
 
@@ -244,9 +250,11 @@ def _last_use(folder: Path) -> float:
         return 0.0
 
 
-def _name(path: Path, size: int, changed: int) -> str:
-    """Name of a video's frames: a file that changes gets another."""
-    return sha256(f"{path.absolute()}\n{size}\n{changed}".encode()).hexdigest()[:32]
+@lru_cache(maxsize=8192)
+def _target(folder: Path, path: Path, size: int, changed: int) -> Path:
+    """File of a video's frames: a video that changes gets another."""
+    name = sha256(f"{path.absolute()}\n{size}\n{changed}".encode()).hexdigest()[:32]
+    return folder / f"{name}.frames"
 
 
 def _changed(path: Path, target: Path) -> int:
@@ -255,7 +263,7 @@ def _changed(path: Path, target: Path) -> int:
     Raises:
         _CannotBeStoredError: it cannot be written, or the video cannot be stored.
     """
-    if target.is_file():
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
         return target.stat().st_mtime_ns
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -327,7 +335,11 @@ def _stored(target: Path, changed: int) -> _Stored:
             raise _CannotBeStoredError
         file.seek(frames)
         fields: dict[str, Any] = json.loads(file.read(length))
-    fields |= {"tick": Fraction(*fields["tick"]), "stamps": tuple(fields["stamps"]), "path": Path(fields["path"])}
+    fields |= {
+        "tick": Fraction(*fields["tick"]),
+        "stamps": np.array(fields["stamps"], np.int64),
+        "path": Path(fields["path"]),
+    }
     stored = _Stored(target=target, **fields)
     if frames != math.prod(stored.shape):
         raise _CannotBeStoredError

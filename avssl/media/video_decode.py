@@ -11,12 +11,13 @@ from itertools import chain, islice, pairwise
 from pathlib import Path
 from typing import Protocol
 
+import cv2
 import numpy as np
 import torch
 from av.error import FFmpegError
 from av.packet import Packet
 from av.video.frame import VideoFrame
-from av.video.reformatter import Interpolation
+from av.video.reformatter import Interpolation, VideoReformatter
 from av.video.stream import VideoStream
 from torch import Tensor
 
@@ -245,5 +246,22 @@ def _image(opened: Opened[VideoStream], frame: VideoFrame, size: tuple[int, int]
     wanted = size or opened.size
     assert wanted is not None
     height, width = wanted[::-1] if orientation.swaps_sides else wanted
-    image = opened.reformatter.reformat(frame, width, height, "rgb24", interpolation=EXACT, threads=1)
-    return orientation.apply(image.to_ndarray())
+    return orientation.apply(rgb_image(opened.reformatter, frame, width, height))
+
+
+def rgb_image(reformatter: VideoReformatter, frame: VideoFrame, width: int, height: int) -> np.ndarray:
+    """Convert a decoded frame to RGB `(height, width, 3)`, uint8.
+
+    Args:
+        reformatter: of this thread.
+        frame: in any pixel format.
+        width: pixels of the result.
+        height: pixels of the result.
+    """
+    if frame.format.name != "yuv420p" or (frame.width, frame.height) != (width, height):
+        return reformatter.reformat(frame, width, height, "rgb24", interpolation=EXACT, threads=1).to_ndarray()
+    # The same pixels in half the time: FFmpeg's conversion to planes is vectorised, that to interleaved colours is not.
+    planes = reformatter.reformat(frame, width, height, "gbrp", interpolation=EXACT, threads=1).planes
+    green, blue, red = (np.frombuffer(memoryview(each), np.uint8).reshape(height, -1)[:, :width] for each in planes)
+    image: np.ndarray = cv2.merge([red, green, blue])
+    return image

@@ -80,9 +80,12 @@ class AudioEncoder(nn.Module):
         embedding: Tensor = self.tower(self._extract_features(audio, rotation))
         return embedding.float().reshape(*(audio if rotation is None else rotation).shape[:-2], self.width)
 
-    def forward_features(self, audio: Tensor) -> TowerOutput:
-        """Embed `(clips, channels, samples)`; also returns the feature maps `(clips, channels, time, bands)`."""
-        return self.tower.forward_features(self._extract_features(audio))
+    def forward_features(self, audio: Tensor, rotation: Tensor | None = None) -> TowerOutput:
+        """Embed `(clips, channels, samples)`; also returns the feature maps `(clips, channels, time, bands)`.
+
+        With rotations `(clips, K, 3, 3)`, see `forward`, each clip becomes K clips, one after the other.
+        """
+        return self.tower.forward_features(self._extract_features(audio, rotation))
 
     def early(self, audio: Tensor) -> Tensor:
         """Feature maps of the tower's first block `(clips, channels, time, bands)`, of `(clips, channels, samples)`.

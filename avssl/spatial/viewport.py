@@ -50,11 +50,36 @@ def crop(
     Raises:
         ValueError: frames of another type or shape, or a field of view outside (0, pi).
     """
+    azimuth, elevation = np.asarray(directions, np.float32).reshape(-1, 2).T
+    return crop_poses(frames, _poses(azimuth, elevation, roll), fov, size, aspect)
+
+
+def crop_poses(
+    frames: Tensor,
+    poses: Tensor,
+    fov: Tensor | float,
+    size: int | tuple[int, int],
+    aspect: Tensor | float | None = None,
+) -> Tensor:
+    """Crop views of given camera poses; see `crop`.
+
+    Args:
+        frames: as in `crop`.
+        poses: `(views, 3, 3)`, axes front, left, up of each camera as columns; a negated left axis mirrors the view.
+        fov: as in `crop`.
+        size: as in `crop`.
+        aspect: as in `crop`.
+
+    Returns:
+        uint8 `(views, time, 3, height, width)`.
+
+    Raises:
+        ValueError: as in `crop`.
+    """
     if frames.dtype != torch.uint8 or frames.ndim != 4 or frames.shape[1] != 3:
         raise ValueError(f"expected frames uint8 (time, 3, height, width), got {frames.dtype} {tuple(frames.shape)}")
     height, width = _pair(size)
-    azimuth, elevation = np.asarray(directions, np.float32).reshape(-1, 2).T
-    maps = viewport_map(height, width, frames.shape[-2], frames.shape[-1], azimuth, elevation, roll, fov, aspect)
+    maps = _pose_map(height, width, frames.shape[-2], frames.shape[-1], poses, fov, aspect)
     if frames.stride(1) == 1:
         return torch.from_numpy(_remap_images(frames.permute(0, 2, 3, 1).numpy(), maps, height))
     planes = frames.flatten(0, 1).numpy()
@@ -91,7 +116,20 @@ def viewport_map(
     Raises:
         ValueError: a field of view outside (0, pi).
     """
-    x, y, z = _rays(height, width, azimuth, elevation, roll, fov, aspect).reshape(3, -1, width)
+    return _pose_map(height, width, frame_height, frame_width, _poses(azimuth, elevation, roll), fov, aspect)
+
+
+def _pose_map(
+    height: int,
+    width: int,
+    frame_height: int,
+    frame_width: int,
+    poses: Tensor,
+    fov: ArrayLike,
+    aspect: ArrayLike | None,
+) -> Maps:
+    """Maps of `viewport_map` for poses `(views, 3, 3)`."""
+    x, y, z = _rays(height, width, poses, fov, aspect).reshape(3, -1, width)
     column = np.arctan2(y, x)
     column *= np.float32(-frame_width / (2 * np.pi))
     column += np.float32(frame_width / 2 + 0.5)
@@ -189,18 +227,14 @@ def _remap_planes(planes: NDArray[np.uint8], maps: Maps, height: int) -> NDArray
     return views
 
 
-def _rays(
-    height: int,
-    width: int,
-    azimuth: ArrayLike,
-    elevation: ArrayLike,
-    roll: ArrayLike,
-    fov: ArrayLike,
-    aspect: ArrayLike | None,
-) -> NDArray[np.float32]:
+def _poses(azimuth: ArrayLike, elevation: ArrayLike, roll: ArrayLike) -> Tensor:
+    """Poses `(views, 3, 3)` of angles in radians, each `(views,)` or a number."""
+    return rotation(*(torch.from_numpy(np.array(angle, np.float32, ndmin=1)) for angle in (azimuth, elevation, roll)))
+
+
+def _rays(height: int, width: int, poses: Tensor, fov: ArrayLike, aspect: ArrayLike | None) -> NDArray[np.float32]:
     """Rays through the pixel centres, not normalised: `(3, views, height, width)` along x, y, z."""
-    pose = rotation(*(torch.from_numpy(np.array(angle, np.float32, ndmin=1)) for angle in (azimuth, elevation, roll)))
-    forward, left, up = pose.permute(2, 1, 0).contiguous().numpy()[..., None, None]
+    forward, left, up = poses.permute(2, 1, 0).float().numpy()[..., None, None]
     tan_x, tan_y = (np.reshape(tangent, (-1, 1, 1)) for tangent in _tangents(height, width, fov, aspect))
     offset_left = tan_x * (width - 1 - 2 * np.arange(width)) / width
     offset_up = tan_y * (height - 1 - 2 * np.arange(height)[:, None]) / height

@@ -19,7 +19,7 @@ from avssl.data.clip import Clip
 from avssl.data.clip_options import Colour, CropOptions
 from avssl.data.crops import SCENE_ROTATIONS, Crops, draw_crops
 from avssl.errors import InputError
-from avssl.evaluation.crop_references import crop_references, crop_views
+from avssl.evaluation.crop_references import FRONT, crop_references, crop_views
 from avssl.evaluation.scene_truth import SceneObjects
 from avssl.losses import alignment_accuracy, info_nce
 from avssl.metric_learning import PREFIX, MetricLearningLoss
@@ -148,12 +148,13 @@ class Avc(Task):
     def crop_tensors(self, clip: Clip, crops: Crops, rng: np.random.Generator) -> dict[str, Tensor]:
         """Views of a clip in given crops."""
         guided = {"guided": crops.guides >= 0} if self.options.crop_guide == "objects" else {}
+        placement = crop_views(crops)
         return {
             "frames": jitter_colour(crops.frames(clip.frames, self.options.size), self.options.colour, rng),
             "audio": jitter_level(clip.audio, self.options.level, rng),
-            "rotation": crops.to_front() if self.options.audio_rotation == "crop" else crops.to_world(),
+            "rotation": placement[FRONT] if self.options.audio_rotation == "crop" else crops.to_world(),
             **guided,
-            **crop_views(crops),
+            **placement,
         }
 
     def encode(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:

@@ -4,7 +4,8 @@ The multiple-instance contrast of dense sound source localization (Hamilton et a
 Chat", CVPR 2024; Arandjelovic & Zisserman, "Objects that Sound", ECCV 2018), with cells weighted by their solid angle.
 """
 
-# B clips, K crops of a clip, T frames, h and w rows and columns of cells, N = T h w cells, A directions, D embedding
+# B clips, K crops of a clip, T frames, h and w rows and columns of cells, N = T h w cells, S time steps of the audio,
+# A directions, D embedding
 
 from __future__ import annotations
 
@@ -39,6 +40,8 @@ from avssl.spatial.spherical_harmonics import channel_count, spherical_harmonics
 from avssl.task import Task
 
 SCENE_ROTATIONS = ("none", "yaw")
+BANDS = 8
+"""Frequency bands of a time step of the audio, at most."""
 
 
 @dataclass(frozen=True)
@@ -114,10 +117,11 @@ class Projection(nn.Module):
 class DenseAvc(Task):
     """InfoNCE both ways between the audio of a clip and its whole panorama, over the clips of the batch.
 
-    The video tower's feature maps of the equirectangular frames give one embedding a cell, and the audio tower one
-    embedding for the content, with `directions` also one for each direction. The similarity of a panorama and an audio
-    is the soft maximum of their cosines over the sphere, weighted by solid angle, so that one object is not lost in
-    its surroundings. The same contrast over the pooled embeddings of crops trains the encoders as heads use them.
+    The video tower's feature maps of the equirectangular frames give one embedding a cell, those of the audio tower one
+    a time step, to which `directions` add one for each direction. The similarity of a panorama and a time step is the
+    soft maximum of their cosines over the sphere, weighted by solid angle, so that one object is not lost in its
+    surroundings; that of a panorama and an audio is its mean over the time steps, so that sources which sound in turn
+    are found one by one. The same contrast over the pooled embeddings of crops trains the encoders as heads use them.
 
     Args:
         encoders: video and audio towers; the video tower has feature maps.
@@ -142,6 +146,9 @@ class DenseAvc(Task):
         if options.padding * grid[1] % (2 * options.height):
             cell = 2 * options.height / grid[1]
             raise InputError(f"expected padding in multiples of the {cell:g} pixels of a cell, got {options.padding}")
+        features = encoders.features
+        channels, _, bands = map_shape(encoders.audio.tower, features.maps, 128, features.config.mels)
+        self.time_head = Projection(channels * min(bands, BANDS), options.embedding)
         self.cell_head = nn.Linear(maps, options.embedding)
         self.video_head = Projection(encoders.video_width, options.embedding)
         self.audio_head = Projection(encoders.audio_width, options.embedding)
@@ -218,8 +225,7 @@ class DenseAvc(Task):
     def embeddings(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """Projected pooled embeddings: `video` of the crops, `(B K, D)`, and `audio`, `(B, D)`."""
         audio, _ = self.embed_audio(batch["audio"], batch["rotation"])
-        content = audio if audio.ndim == 2 else audio.mean(1)
-        return {"video": self.embed_crops(batch["crops"]).flatten(0, 1), "audio": content}
+        return {"video": self.embed_crops(batch["crops"]).flatten(0, 1), "audio": audio.flatten(1, -2).mean(1)}
 
     def project(self, video: Tensor, audio: Tensor, rotation: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Projections `(..., D)` of tower outputs `(..., width)` of crops and of the audio rotated to them."""
@@ -272,31 +278,36 @@ class DenseAvc(Task):
             crop_rotation: `(B, K, 3, 3)` rotations to the centres of the crops; None: no crops.
 
         Returns:
-            `(B, D)`, or with `directions` one a cell, `(B, h w, D)`; and `(B, D)`, or with `directions` `(B, K, D)`.
+            `(B, S, D)`, or with `directions` one a cell, `(B, S, h w, D)`; and `(B, D)`, or with `directions`
+            `(B, K, D)`.
         """
         if not self.options.directions:
             rotated = audio if audio.shape[1] == 1 else rotate(audio, matrix)
-            content: Tensor = self.audio_head(self.encoders.audio(rotated))
-            return content, content
+            encoded = self.encoders.audio.forward_features(rotated)
+            return self.time_head(time_steps(encoded.maps)), self.audio_head(encoded.embedding)
         azimuth, elevation = equal_area_grid(self.options.directions)
         matrices = rotation_to_front(azimuth, elevation).to(matrix) @ matrix[:, None]
         matrices = matrices if crop_rotation is None else torch.cat([matrices, crop_rotation], 1)
-        encoded = self.encoders.audio(audio, matrices)
-        towards, to_crops = encoded[:, : len(azimuth)], encoded[:, len(azimuth) :]
-        directional = self.nearness(azimuth, elevation).to(encoded) @ self.direction_head(towards)
+        encoded = self.encoders.audio.forward_features(audio, matrices)
+        embedding, maps = (each.reshape(*matrices.shape[:2], *each.shape[1:]) for each in encoded)
+        towards, to_crops = embedding[:, : len(azimuth)], embedding[:, len(azimuth) :]
+        directional = self.nearness(azimuth, elevation).to(embedding) @ self.direction_head(towards)
+        content = self.time_head(time_steps(maps[:, : len(azimuth)].mean(1)))
         return (
-            self.audio_head(towards.mean(1))[:, None] + directional,
+            content[:, :, None] + directional[:, None],
             self.audio_head(to_crops) + self.direction_head(to_crops),
         )
 
     def _similarity(self, audio: Tensor, cells: Tensor) -> Tensor:
-        """`(B, B)` of all processes: audio by panorama, soft maximum over cells of all frames."""
-        times, solid_angles = cells.shape[1], cell_solid_angles(*cells.shape[2:4]).flatten()
+        """`(B, B)` of all processes: audio by panorama, soft maximum over cells of all frames, mean over time steps."""
+        steps, times = audio.shape[1], cells.shape[1]
+        solid_angles = cell_solid_angles(*cells.shape[2:4]).flatten()
         bags = gather(rearrange(cells, "b t h w d -> b (t h w) d").contiguous())
-        audio = audio if audio.ndim == 2 else audio.repeat(1, times, 1)
-        return multiple_instance_similarity(
-            gather(audio), bags, self.options.sharpness, solid_angles.to(bags).repeat(times)
+        queries = audio if audio.ndim == 3 else audio.repeat(1, 1, times, 1)
+        found = multiple_instance_similarity(
+            gather(queries.flatten(0, 1)), bags, self.options.sharpness, solid_angles.to(bags).repeat(times)
         )
+        return rearrange(found, "(b s) c -> b s c", s=steps).mean(1)
 
     def _crop_similarity(self, audio: Tensor, crops: Tensor) -> Tensor:
         """`(B, B)` of all processes: audio by clip, soft maximum over the clip's crops."""
@@ -323,11 +334,23 @@ def mean_deviation(maps: Tensor) -> Tensor:
     return (maps - maps.mean(2, keepdim=True)).abs().mean(2)
 
 
+def time_steps(maps: Tensor) -> Tensor:
+    """Features `(B, S, C bands)` of the time steps of maps `(B, C, S, bands)`, means over at most `BANDS` bands."""
+    pooled = functional.adaptive_avg_pool2d(maps, (maps.shape[2], min(maps.shape[3], BANDS)))
+    return rearrange(pooled, "b c s f -> b s (c f)")
+
+
 def heat_maps(audio: Tensor, cells: Tensor) -> Tensor:
-    """Cosine `(B, T, h, w)` of cells `(B, T, h, w, D)` and the audio of the same clip, `(B, D)` or `(B, h w, D)`."""
-    audio = audio[:, None].expand(-1, math.prod(cells.shape[2:4]), -1) if audio.ndim == 2 else audio
-    own = rearrange(audio, "b (h w) d -> b 1 h w d", h=cells.shape[2])
-    return functional.cosine_similarity(cells.float(), own.float(), dim=-1)
+    """Cosine `(B, T, h, w)` of cells `(B, T, h, w, D)` and the audio of the same clip, mean over its time steps.
+
+    Args:
+        audio: `(B, S, D)`, or one for each cell `(B, S, h w, D)`.
+        cells: cells of all frames.
+    """
+    mean = functional.normalize(audio.float(), dim=-1).mean(1)
+    unit = functional.normalize(cells.float(), dim=-1)
+    own = mean[:, None, None, None] if mean.ndim == 2 else rearrange(mean, "b (h w) d -> b 1 h w d", h=cells.shape[2])
+    return (unit * own).sum(-1)
 
 
 @torch.no_grad()

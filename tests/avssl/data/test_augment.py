@@ -37,7 +37,7 @@ def test_hue_keeps_luma_and_greys() -> None:
     assert not torch.equal(before, after)
     kept = (after > 0) & (after < 255)
     unclipped = kept.all(2)
-    luma = [(each.float().movedim(2, -1) @ GREY)[unclipped] for each in (before, after)]
+    luma = [(each.float().movedim(2, -1) @ torch.tensor(GREY).float())[unclipped] for each in (before, after)]
     torch.testing.assert_close(*luma, atol=1.0, rtol=0)
     grey = torch.full((2, 1, 3, 2, 2), 128, dtype=torch.uint8)
     assert torch.equal(jitter_colour(grey, strength, np.random.default_rng(1)), grey)

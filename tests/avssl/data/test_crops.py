@@ -33,6 +33,18 @@ def centre_of_light(image: Tensor) -> tuple[float, float]:
     return float((light.sum(0) * place).sum() / light.sum()), float((light.sum(1) * place).sum() / light.sum())
 
 
+def test_draws_of_a_seed_are_those_of_earlier_versions() -> None:
+    rng = np.random.default_rng(7)
+    options = CropOptions(crops=4, min_separation=75, min_elevation=-15, max_elevation=15)
+    crops = draw_crops(options, rng, "yaw", 0.5)
+    directions = [[1.561202, -0.031252], [-1.239148, -0.241386], [-2.954543, 0.039245], [0.241689, -0.041558]]
+    torch.testing.assert_close(crops.directions(), torch.tensor(directions), atol=2e-6, rtol=0)
+    torch.testing.assert_close(crops.fields, torch.tensor([0.496855, 1.131336, 1.197870, 0.883143]), atol=2e-6, rtol=0)
+    torch.testing.assert_close(crops.world[:2, 0], torch.tensor([0.714279, -0.699862]), atol=2e-6, rtol=0)
+    assert crops.flips.tolist() == [False, True, True, False]
+    assert rng.random() == 0.6310131824307945
+
+
 @pytest.mark.parametrize("world", ["none", "yaw", "any"])
 @pytest.mark.parametrize("flip", [0.0, 1.0])
 def test_source_direction_agrees_in_image_and_audio_of_every_crop(world: str, flip: float) -> None:

@@ -135,6 +135,14 @@ def test_audio_that_is_no_number_is_named(tmp_path, manifest):
         read_clip(manifest.rows[0], tmp_path, CONFIG, RATE)
 
 
+def test_audio_whose_sum_overflows_is_read(tmp_path, manifest):
+    samples = np.full((2 * RATE, 4), 3e38, np.float32)
+    soundfile.write(tmp_path / "0.wav", samples, RATE, subtype="FLOAT")
+    (tmp_path / "0.mp4").write_bytes((manifest.root / manifest.rows[0].video).read_bytes())
+    clip = read_clip(manifest.rows[0], tmp_path, CONFIG, RATE)
+    assert (clip.audio == np.float32(3e38)).all()
+
+
 def test_audio_is_resampled(manifest):
     clip = read_clip(manifest.rows[0], manifest.root, CONFIG, 12000)
     assert clip.audio.shape == (4, 6000)

@@ -12,9 +12,10 @@ import numpy as np
 import psutil
 import pytest
 import torch
+from av.video.reformatter import VideoReformatter
 
 from avssl.media import close_all, iterate_frames, probe, read_frames, write_video
-from avssl.media.video_decode import EXACT
+from avssl.media.video_decode import EXACT, rgb_image
 
 SMALL = (24, 48)
 
@@ -50,6 +51,20 @@ def stamped(path, frames, stamps, options=None, rate=100, codec="libx264"):
 
 def numbers(frames, step=5):
     return [round((float(frame.float().mean()) - 10) / step) for frame in frames]
+
+
+@pytest.mark.parametrize("size", [(24, 48), (30, 50), (18, 34), (2, 2)])
+@pytest.mark.parametrize("colorspace", [1, 2, 5, 9])
+@pytest.mark.parametrize("color_range", [0, 1, 2])
+def test_colours_are_those_of_interleaved_conversion(size, colorspace, color_range):
+    height, width = size
+    frame, rng = av.VideoFrame(width, height, "yuv420p"), np.random.default_rng(0)
+    for plane in frame.planes:
+        plane.update(rng.integers(0, 256, plane.buffer_size, np.uint8).tobytes())
+    frame.colorspace, frame.color_range = colorspace, color_range
+    for shape in (size, (height + 2, width + 2)):  # as it is, and scaled
+        expected = frame.reformat(*shape[::-1], "rgb24", interpolation=EXACT, threads=1).to_ndarray()
+        assert np.array_equal(rgb_image(VideoReformatter(), frame, *shape[::-1]), expected)
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ import torch
 from scipy.spatial.transform import Rotation
 
 from avssl.spatial.ambisonics import angles, direction, rotation
-from avssl.spatial.viewport import crop, project, viewport_map, wrap
+from avssl.spatial.viewport import crop, crop_poses, project, viewport_map, wrap
 
 QUARTER = math.pi / 2
 # Faces of the labelled cube: position in the 3x2 image, azimuth, elevation, and roll of the text.
@@ -210,6 +210,14 @@ def test_a_mirrored_frame_has_mirrored_views(noise):
     mirrored = crop(noise.flip(-1), torch.tensor([[-0.4, 0.3]]), 1.0, 24, roll=-0.2)
     plain = crop(noise, torch.tensor([[0.4, 0.3]]), 1.0, 24, roll=0.2)
     assert (mirrored.flip(-1).int() - plain.int()).abs().float().mean() < 1
+
+
+def test_a_pose_with_its_left_axis_negated_gives_the_mirrored_view(noise):
+    azimuth, elevation, roll = torch.tensor(VIEWS).T
+    poses, fov = rotation(azimuth, elevation, roll), torch.linspace(0.4, 2.0, len(VIEWS))
+    views = crop(noise, torch.stack([azimuth, elevation], 1), fov, 20, roll)
+    assert torch.equal(crop_poses(noise, poses, fov, 20), views)
+    assert torch.equal(crop_poses(noise, poses * torch.tensor([1, -1, 1]), fov, 20), views.flip(-1))
 
 
 @pytest.mark.parametrize("view", VIEWS)
