@@ -38,7 +38,7 @@ class SpatializeOptions:
     synthetic_dataset: str = ""
     """Synthetic dataset; empty: synth360 for 360-degree generators (synth360-order-2 for second order), else stage."""
     synthetic_options: dict[str, Any] = field(default_factory=dict)
-    """Options of the synthetic dataset beside its size, seed and rates, as `avssl synth NAME --help` lists them; such as
+    """Options of the synthetic dataset beside its size, seed and rates, see `avssl synth NAME --help`; such as
     `{sides: both}` of stage."""
     clips: int = 800
     """Clips of the synthetic dataset."""
