@@ -26,6 +26,7 @@ from avssl.evaluation.direction_scores import (
     Floats,
     angles_between,
     average_precision,
+    highest_directions,
     positive_cells,
     positive_share,
 )
@@ -147,6 +148,7 @@ def _scores(
 ) -> Iterator[EnergyScore]:
     """Scores of heat maps `(B, T, h, w)`, highest value over the frames."""
     cells, solid_angles = _floats(direction(*grid).flatten(0, 1)), _floats(cell_solid_angles(*maps.shape[2:]).flatten())
+    size = maps.shape[2], maps.shape[3]
     values, sources = _floats(highest_values(maps)), _floats(batch[REFERENCE])
     ahead = cells @ FRONT[0]
     for value, source, place, diffuseness in zip(
@@ -158,7 +160,7 @@ def _scores(
         yield EnergyScore(
             row=clips.rows[place],
             diffuseness=diffuseness,
-            error=angles_between(cells[value.argmax()][None], source[None]).item(),
+            error=angles_between(highest_directions(value, cells, size), source[None]).item(),
             error_straight_ahead=angles_between(FRONT, source[None]).item(),
             precision=average_precision(value, positive, solid_angles),
             precision_straight_ahead=average_precision(ahead, positive, solid_angles),

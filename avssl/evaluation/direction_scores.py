@@ -70,23 +70,45 @@ def positive_share(positive: NDArray[np.bool_], solid_angles: Floats) -> float:
     return float(solid_angles[positive].sum() / solid_angles.sum())
 
 
-def highest_directions(scores: Floats, cells: Floats, count: int, radius: float = RADIUS) -> Floats:
-    """Directions of the highest peaks of a map, at least `radius` degrees apart: non-maximum suppression.
+def highest_directions(scores: Floats, cells: Floats, size: tuple[int, int], count: int = 1) -> Floats:
+    """Directions of the highest peaks of a map, at least `RADIUS` apart: non-maximum suppression.
+
+    Between the cells: the vertex of the parabola through the highest cell and its neighbours, along row and column, at
+    most half a cell away (as peaks of spectra are interpolated, Smith & Serra 1987).
 
     Args:
-        scores: `(C,)`.
-        cells: `(C, 3)` unit vectors of their centres.
+        scores: `(C,)` of an equirectangular map.
+        cells: `(C, 3)` unit vectors of their centres, row by row.
+        size: rows and columns.
         count: number of peaks; at most as many as fit on the sphere.
-        radius: degrees.
 
     Returns:
         `(count, 3)`, highest first.
     """
     left, found = scores.astype(float), []
     for _ in range(count):
-        found.append(cells[left.argmax()])
-        left = np.where(angles_between(cells, found[-1][None])[:, 0] < radius, -np.inf, left)
+        found.append(_vertex(scores.reshape(size), *divmod(int(left.argmax()), size[1])))
+        left = np.where(angles_between(cells, found[-1][None])[:, 0] < RADIUS, -np.inf, left)
     return np.stack(found)
+
+
+def _vertex(map_hw: Floats, row: int, column: int) -> Floats:
+    """Direction of the peak around a cell of an equirectangular map; in the first and last row at its elevation."""
+    rows, columns = map_hw.shape
+    across = map_hw[row, [column - 1, column, (column + 1) % columns]]
+    row_offset = _offset(map_hw[row - 1 : row + 2, column]) if 0 < row < rows - 1 else 0.0
+    elevation = np.pi * (0.5 - (row + row_offset + 0.5) / rows)
+    azimuth = np.pi * (1 - 2 * (column + _offset(across) + 0.5) / columns)
+    level = np.cos(elevation)
+    return np.array([level * np.cos(azimuth), level * np.sin(azimuth), np.sin(elevation)])
+
+
+def _offset(three: Floats) -> float:
+    """Place of the vertex of the parabola through values at -1, 0 and 1, within half a step of 0."""
+    curvature = three[0] - 2 * three[1] + three[2]
+    if not curvature < 0:
+        return 0.0
+    return float(np.clip(0.5 * (three[0] - three[2]) / curvature, -0.5, 0.5))
 
 
 def matched_errors(guesses: Floats, sources: Floats) -> Floats:

@@ -45,6 +45,7 @@ class LocalizationScores:
     """
 
     def __init__(self, grid: tuple[Tensor, Tensor], seed: int = 0) -> None:
+        self._size = grid[0].shape[0], grid[0].shape[1]
         self._cells: Floats = direction(*grid).flatten(0, 1).double().numpy()
         self._solid_angles: Floats = cell_solid_angles(*grid[0].shape).flatten().double().numpy()
         self._rng = np.random.default_rng(seed)
@@ -78,9 +79,10 @@ class LocalizationScores:
         """Means over windows, or over sources, with those of each observer.
 
         Returns:
-            `peak_error_median` and `peak_error_mean`: degrees between the highest cell and the source, in windows with
-            one source. `matched_error_median` and `matched_error_mean`: of each source, in windows with more, to one of
-            as many peaks, see `matched_errors`. `average_precision_one_source` and `average_precision_many_sources`:
+            `peak_error_median` and `peak_error_mean`: degrees from the peak (`highest_directions`) to the source, in
+            windows with one source. `matched_error_median` and `matched_error_mean`: of each source, in windows with
+            more, to one of as many peaks, see `matched_errors`. `average_precision_one_source` and
+            `average_precision_many_sources`:
             see `average_precision`. Beside each: `_chance`; `_ideal`, an observer that knows the kinds that sound and
             those that are seen, and guesses among objects of one kind; and `_any_object`, one that knows the objects.
         """
@@ -103,7 +105,8 @@ class LocalizationScores:
     def _add_peak(self, values: Floats, objects: SceneObjects, observers: dict[str, Floats]) -> None:
         """Errors of one window with one source: observers guess every object that may sound alike."""
         source = objects.direction[objects.sounding]
-        self._peak_errors[""].append((angles_between(self._cells[values.argmax()][None], source).item(), 1.0))
+        peak = highest_directions(values, self._cells, self._size)
+        self._peak_errors[""].append((angles_between(peak, source).item(), 1.0))
         self._peak_errors[CHANCE].append((RANDOM_ERROR, 1.0))
         for observer, probability in observers.items():
             angles = angles_between(objects.direction[probability > 0], source)[:, 0].tolist() or [RANDOM_ERROR]
@@ -112,7 +115,7 @@ class LocalizationScores:
     def _add_peaks(self, values: Floats, objects: SceneObjects, observers: dict[str, Floats]) -> None:
         """Errors of one window with several sources: observers draw sets of directions."""
         sources = objects.direction[objects.sounding]
-        peaks = highest_directions(values, self._cells, len(sources))
+        peaks = highest_directions(values, self._cells, self._size, len(sources))
         self._matched_errors[""] += [(error, 1.0) for error in matched_errors(peaks, sources)]
         nothing = np.zeros(len(objects.kind))
         for observer, probability in {CHANCE: nothing, **observers}.items():

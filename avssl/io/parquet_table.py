@@ -36,13 +36,13 @@ class ParquetTable:
     max_rows: int
 
     def read(self) -> pa.Table:
-        """All rows; text columns are of type `TEXT`.
+        """All rows; text columns are of type `TEXT`, with one dictionary for all rows, as grouping by them needs.
 
         Raises:
             InputError: see `batches`.
         """
         types = [(each.name, TEXT if pa.types.is_string(each.type) else each.type) for each in self.schema]
-        return pa.Table.from_batches(self.batches(), pa.schema(types))
+        return pa.Table.from_batches(self.batches(), pa.schema(types)).unify_dictionaries()
 
     def names(self) -> list[str]:
         """Names of all columns of the file.

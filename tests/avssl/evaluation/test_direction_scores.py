@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+import torch
 from sklearn.metrics import average_precision_score
 
 from avssl.evaluation.direction_scores import (
@@ -56,8 +57,25 @@ def test_a_cell_of_twice_the_solid_angle_counts_as_two_cells() -> None:
 
 def test_peaks_are_the_modes_of_a_map_and_not_the_neighbours_of_the_highest() -> None:
     cosine = CELLS @ SOURCES.T
-    peaks = highest_directions(np.exp(30 * (cosine - 1)) @ np.array([1.0, 0.5]), CELLS, 2)
-    assert np.all(angles_between(peaks, SOURCES).diagonal() < 3)
+    peaks = highest_directions(np.exp(30 * (cosine - 1)) @ np.array([1.0, 0.5]), CELLS, (64, 128), 2)
+    assert np.all(angles_between(peaks, SOURCES).diagonal() < 0.5)
+
+
+@pytest.mark.parametrize("azimuth", [180.0, 179.0, -178.0, 3.0, 47.0])
+@pytest.mark.parametrize("elevation", [0.0, -21.0, 50.0])
+def test_peaks_lie_between_the_cells_also_at_the_seam(azimuth: float, elevation: float) -> None:
+    coarse = direction(*equirectangular_grid(16, 32)).flatten(0, 1).double().numpy()
+    source = direction(torch.tensor(math.radians(azimuth)), torch.tensor(math.radians(elevation))).double().numpy()
+    peak = highest_directions(coarse @ source, coarse, (16, 32))
+    assert angles_between(peak, source[None]).item() < 0.6  # centres of cells are up to 8 degrees away
+
+
+def test_a_peak_in_the_first_row_and_a_flat_map_are_at_the_centre_of_a_cell() -> None:
+    coarse = direction(*equirectangular_grid(4, 8)).flatten(0, 1).double().numpy()
+    top = np.zeros(32)
+    top[5] = 1.0
+    np.testing.assert_allclose(highest_directions(top, coarse, (4, 8)), coarse[5:6], atol=1e-6)
+    np.testing.assert_allclose(highest_directions(np.zeros(32), coarse, (4, 8)), coarse[:1], atol=1e-6)
 
 
 def test_sources_are_matched_for_the_least_sum_of_angles() -> None:

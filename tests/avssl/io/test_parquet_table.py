@@ -89,3 +89,13 @@ def test_a_spoiled_table_is_one_line(tmp_path, where):
     with pytest.raises(InputError, match=f"^{path}: expected a table") as caught:
         table(path).read()
     assert "\n" not in str(caught.value)
+
+
+def test_rows_of_several_batches_are_grouped_by_their_texts(tmp_path, monkeypatch):
+    monkeypatch.setattr("avssl.io.parquet_table.TOGETHER", 3)
+    keys = [f"clip {each // 2}" for each in range(10)]  # one clip's rows in two batches, each batch of other texts
+    write_parquet(tmp_path / "a.parquet", pa.table({"key": keys, "start": np.arange(10.0)}, SCHEMA))
+    read = table(tmp_path / "a.parquet").read()
+    assert read["key"].to_pylist() == keys
+    groups = read.group_by("key").aggregate([("start", "max")]).to_pylist()
+    assert {each["key"]: each["start_max"] for each in groups} == {f"clip {each}": 2 * each + 1 for each in range(5)}
