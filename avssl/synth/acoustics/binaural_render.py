@@ -14,7 +14,7 @@ from torch import Tensor
 from avssl.media.hrir_files import read_hrirs
 from avssl.spatial.binaural import ambisonic_filters, render, spherical_head, to_binaural
 from avssl.spatial.hrir import HrirSet
-from avssl.synth.acoustics.foa_render import around, early, level, level_gain, sources
+from avssl.synth.acoustics.foa_render import around, arriving, early, level_gain, sources
 from avssl.synth.acoustics.measured_room import dry_direct, measured
 from avssl.synth.acoustics.room import tail
 from avssl.synth.scene import Scene
@@ -71,7 +71,20 @@ def render_ears(scene: Scene, form: Format, head: str) -> Ears:
         float32 `(2, samples)`: left, right.
     """
     total = _with_background(_ears(scene, form, head, list(sources(scene, form))), scene, form, head)
-    return level(total, total, scene.room.level)
+    return total * np.float32(level_gain(total, total, scene.room.level))
+
+
+def render_ears_and_sources(scene: Scene, form: Format, head: str) -> tuple[Ears, NDArray[np.float32]]:
+    """The audio of `render_ears`, and each source's direct sound at the place of the head without the head.
+
+    Returns:
+        `(2, samples)`, and `(sources, samples)` at their levels in it, by ascending number of the object.
+    """
+    dry = list(sources(scene, form))
+    total = _with_background(_ears(scene, form, head, dry), scene, form, head)
+    gain = np.float32(level_gain(total, total, scene.room.level))
+    alone = np.stack([arriving(thing, source, form) for thing, source in dry])
+    return gain * total, gain * alone.astype(np.float32)
 
 
 def render_ear_stems(scene: Scene, form: Format, head: str) -> dict[int, Ears]:
@@ -87,7 +100,7 @@ def render_ear_stems(scene: Scene, form: Format, head: str) -> dict[int, Ears]:
 
 
 def _ears(scene: Scene, form: Format, head: str, dry: list[tuple[SceneObject, Signal]]) -> Ears:
-    """Binaural sound of some objects in the room, without background noise."""
+    """Binaural audio of some objects in the room, without background noise."""
     hrirs, filters = head_responses(head, form.sample_rate), field_filters(head, form.sample_rate)
     samples = len(form.sample_times())
     total = np.zeros((2, samples), np.float32)
