@@ -161,7 +161,9 @@ class VideoEncoder(nn.Module):
         if frames.ndim < 4 or frames.shape[-3] != 3:
             raise ValueError(f"expected frames (..., time, 3, height, width), got {tuple(frames.shape)}")
         pixels = frames.reshape(-1, *frames.shape[-4:]).movedim(-3, -1).contiguous()
-        return (pixels - self.mean).mul_(self.scale).movedim(-1, 1)
+        rows, width = pixels.flatten(-2), pixels.shape[-2]  # three values are too few for vectorised code
+        normalized = (rows - self.mean.repeat(width)).mul_(self.scale.repeat(width))
+        return normalized.view(pixels.shape).movedim(-1, 1)
 
 
 class Encoders(nn.Module):

@@ -39,8 +39,11 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """`(B, planes_in, H, W)` to `(B, planes, H / stride, W / stride)`."""
-        y = functional.relu(self.bn1(self.conv1(x)))
-        return functional.relu(self.bn2(self.conv2(y)) + self.shortcut(x))
+        stride = self.conv1.stride
+        x, kept = (x, x) if stride == (1, 1) else _Strided.apply(x, stride)  # type: ignore[no-untyped-call]
+        y = torch.relu_(self.bn1(self.conv1(x)))
+        shortcut = functional.conv2d(kept, self.shortcut.weight)
+        return torch.relu_(self.bn2(self.conv2(y)).add_(shortcut))
 
 
 class SmallVideo(Tower):
@@ -82,7 +85,7 @@ class SmallVideo(Tower):
             x = functional.relu(x + self.difference(_differences(x, clips)))
         x = channels_last_gradient(self.stages[_FIRST_BLOCK:](x))
         cells_BCTS = rearrange(self._cells(x), "(B T) C H W -> B C T (H W)", B=clips)
-        motion = functional.relu(self.motion_bn(self.motion(cells_BCTS)))
+        motion = channels_last_gradient(torch.relu_(self.motion_bn(self.motion(cells_BCTS))))
         embedding = self.norm(self.out((cells_BCTS + motion).mean(2).flatten(1)))
         return TowerOutput(embedding, rearrange(x, "(B T) C H W -> B C T H W", B=clips))
 
@@ -123,7 +126,9 @@ class SmallAudio(Tower):
     def forward_features(self, x: Tensor) -> TowerOutput:
         """Spectrograms `(clips, maps, time, mels)` to embeddings, and 96 maps of 1/16 and 1/4 of their size."""
         x = channels_last_gradient(self.stages(x))
-        pooled = torch.cat([x.mean(2), x.amax(2)], dim=1)
+        # As it lies in memory, and not in bfloat16, whose reductions are not vectorised.
+        cells_BTMC = x.permute(0, 2, 3, 1).to(torch.promote_types(x.dtype, torch.float32))
+        pooled = torch.cat([cells_BTMC.mean(1), cells_BTMC.amax(1)], dim=2).mT
         if pooled.shape[-1] % self.bands:
             pooled = functional.adaptive_avg_pool1d(pooled, self.bands)
         else:
@@ -179,6 +184,27 @@ class _CellMeans(torch.autograd.Function):
         share = upstream * (upstream.shape[-1] * upstream.shape[-2] / (height * width))
         share = share.contiguous(memory_format=torch.channels_last)
         return functional.interpolate(share, (height, width), mode="nearest-exact"), None
+
+
+class _Strided(torch.autograd.Function):
+    """Maps `(B, C, H, W)`, and those of their positions that a stride keeps.
+
+    A strided 1 x 1 convolution of all positions has a gradient that is slow, mostly zeros, and added in a pass of its
+    own. The first output may have one consumer: its gradient is changed in place.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, stride: tuple[int, int]) -> tuple[Tensor, Tensor]:
+        """`x` itself, and the positions."""
+        ctx.stride = stride
+        return x.view_as(x), x[:, :, :: stride[0], :: stride[1]].contiguous(memory_format=torch.channels_last)
+
+    @staticmethod
+    @once_differentiable  # type: ignore[misc, no-untyped-call]
+    def backward(ctx: Any, to_all: Tensor, to_part: Tensor) -> tuple[Tensor, None]:  # type: ignore[override]
+        """The sum of both gradients, in the memory of the first."""
+        to_all[:, :, :: ctx.stride[0], :: ctx.stride[1]].add_(to_part)
+        return to_all, None
 
 
 class _Unused(torch.autograd.Function):

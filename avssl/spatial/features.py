@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from avssl.config import FeatureConfig
 from avssl.errors import InputError
-from avssl.spatial.ambisonics import beamform, channel_rotation, rotate, stereo
+from avssl.spatial.ambisonics import beamform, rotate, stereo
 from avssl.spatial.binaural_cues import (
     SILENCE,
     cross_spectrum,
@@ -184,49 +184,48 @@ class Features(nn.Module):
         clips = max(1, _CHUNK // (views * frames * bins))
         needs_grad = torch.is_grad_enabled() and audio.requires_grad
         if audio.device.type != "cpu" or needs_grad or len(audio) <= clips:
-            return self._maps(audio, rotation)
+            return torch.cat(self._maps(audio, rotation), 1)
         shape = len(audio) * views, self.maps, frames, self.config.mels
         maps = torch.empty(shape, dtype=audio.dtype, memory_format=torch.channels_last)
         turns = repeat(None) if rotation is None else torch.split(rotation, clips)
         for part, turn, target in zip(torch.split(audio, clips), turns, torch.split(maps, clips * views), strict=False):
-            target.copy_(self._maps(part, turn))
+            target[:, : self.levels], *spatial = self._maps(part, turn)
+            for each in spatial:
+                target[:, self.levels :] = each
         return maps
 
-    def _maps(self, audio: Tensor, rotation: Tensor | None = None) -> Tensor:
-        """Maps of one chunk; see `_in_chunks`."""
+    def _maps(self, audio: Tensor, rotation: Tensor | None = None) -> tuple[Tensor, ...]:
+        """Log-mel maps of one chunk, and the spatial ones if there are any; see `_in_chunks`."""
         if rotation is not None and self.name not in _TURNED:
             audio, rotation = rotate(audio[:, None], rotation).flatten(0, 1), None
         real, imag = self._spectrum(self._mix(audio))
         if rotation is not None:
             return self._turned_maps(real, imag, rotation)
-        power = _power(real, imag)
-        level = self._level(self._mel(_magnitude(power[:, : self.levels])))
-        if self.maps == self.levels:
-            return level
-        return torch.cat([level, self._spatial_maps(real, imag, power)], 1)
+        level = self._level(self._mel(_magnitude(real[:, : self.levels], imag[:, : self.levels])))
+        return (level,) if self.maps == self.levels else (level, self._spatial_maps(real, imag))
 
-    def _turned_maps(self, real: Tensor, imag: Tensor, rotation: Tensor) -> Tensor:
-        """`(B K, maps, T, M)` of a spectrogram `(B, C, T, F)` under `(B, K, 3, 3)`.
+    def _turned_maps(self, real: Tensor, imag: Tensor, rotation: Tensor) -> tuple[Tensor, ...]:
+        """`_maps` `(B K, ..., T, M)` of a spectrogram `(B, C, T, F)` under `(B, K, 3, 3)`.
 
         Rotations mix Y, Z and X of a spectrum as they mix those of a waveform, and those of the intensity; W and the
         energy are the same in all.
         """
         clips, views = rotation.shape[:2]
-        loudness = self._mel(_magnitude(_power(real[:, :1], imag[:, :1])))[:, None].expand(-1, views, -1, -1, -1)
+        loudness = self._mel(_magnitude(real[:, :1], imag[:, :1]))[:, None].expand(-1, views, -1, -1, -1)
         if self.maps == 1:
-            return self._level(loudness.flatten(0, 1))
-        turn = channel_rotation(rotation)[..., 1:, 1:]
-        sides = [turn.flatten(1, 2) @ part[:, 1:].flatten(2) for part in (real, imag)]
-        directed = self._mel(_magnitude(_power(*sides)).view(clips, views, 3, *real.shape[2:]))
+            return (self._level(loudness.flatten(0, 1)),)
+        turn = rotation.roll((-1, -1), (-2, -1)).flatten(1, 2)  # of Y, Z, X
+        sides = [turn @ part[:, 1:].flatten(2) for part in (real, imag)]
+        directed = self._mel(_magnitude(*sides).view(clips, views, 3, *real.shape[2:]))
         level = self._level(torch.cat([loudness, directed], 2).flatten(0, 1))
         if self.maps == self.levels:
-            return level
-        direction = self._spatial_maps(real, imag, _power(real, imag))
-        turned = turn.flatten(1, 2) @ direction.flatten(2)
-        return torch.cat([level, turned.view(clips * views, 3, *direction.shape[2:])], 1)
+            return (level,)
+        direction = self._spatial_maps(real, imag)
+        return level, (turn @ direction.flatten(2)).view(clips * views, 3, *direction.shape[2:])
 
-    def _spatial_maps(self, real: Tensor, imag: Tensor, power: Tensor) -> Tensor:
+    def _spatial_maps(self, real: Tensor, imag: Tensor) -> Tensor:
         """Spatial maps `(B, maps - levels, T, M)` of a spectrogram `(B, C, T, F)`."""
+        power = _power(real, imag)
         if self.name == "foa-iv":
             return _ratio(self._mel(_active_intensity(real, imag)), self._mel(power.sum(1, keepdim=True) / 2))
         energy = self._mel(power)
@@ -308,9 +307,9 @@ def _power(real: Tensor, imag: Tensor) -> Tensor:
     return torch.addcmul(real * real, imag, imag)
 
 
-def _magnitude(power: Tensor) -> Tensor:
-    # The square root has no gradient at 0; the offset is far below the floor of the logarithm.
-    return (power + 1e-24).sqrt_()
+def _magnitude(real: Tensor, imag: Tensor) -> Tensor:
+    # The square root has no gradient at 0; the offset is far below the floor of the logarithm. One buffer for all.
+    return torch.addcmul(real.new_tensor(1e-24), real, real).addcmul_(imag, imag).sqrt_()
 
 
 def _active_intensity(real: Tensor, imag: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ from einops import rearrange
 from torch import nn
 from torch.nn import functional
 
-from avssl.models.small import SmallAudio, SmallVideo
+from avssl.models.small import Block, SmallAudio, SmallVideo
 
 
 def plain_video(tower: SmallVideo, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -38,6 +38,25 @@ def values_and_gradients(tower: nn.Module, forward, x: torch.Tensor) -> tuple[to
     embedding, maps = forward(x)
     (embedding.sin().mean() + maps.square().mean()).backward()
     return embedding, maps, *(each.grad.clone() for each in tower.parameters())
+
+
+@pytest.mark.parametrize("stride", [1, 2, (2, 1)])
+def test_block_equals_its_plain_layers_and_so_do_gradients(stride):
+    block = Block(4, 6, stride)
+    x = torch.randn(3, 4, 9, 8, generator=torch.Generator().manual_seed(0), requires_grad=True)
+
+    def plain(x: torch.Tensor) -> torch.Tensor:
+        y = functional.relu(block.bn1(block.conv1(x)))
+        return functional.relu(block.bn2(block.conv2(y)) + block.shortcut(x))
+
+    results = []
+    for forward in (block, plain):
+        block.zero_grad()
+        found = forward(x.relu())
+        gradients = torch.autograd.grad(found.sin().sum(), [x, *block.parameters()])
+        results.append([found, *gradients])
+    for mine, other in zip(*results, strict=True):
+        torch.testing.assert_close(mine, other, atol=1e-5, rtol=1e-4)
 
 
 @pytest.mark.parametrize("size", [(3, 1, 64, 64), (3, 1, 48, 80), (3, 4, 64, 64)])
