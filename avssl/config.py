@@ -94,6 +94,9 @@ class DataConfig:
     """A `manifest.parquet` or its folder; empty: a synthetic dataset."""
     synthetic_dataset: str = "synth360"
     """Synthetic dataset, such as synth360 (360-degree video, FOA) or stage (one camera, binaural)."""
+    synthetic_options: dict[str, Any] = field(default_factory=dict)
+    """Options of the synthetic dataset beside its size, seed and rates, see `avssl synth NAME --help`; such as
+    `{sides: both}` of stage."""
     detector: str = ""
     """Detector of the objects that guide crops: path or name of a model, or truth (synthetic datasets); empty: none."""
     clips: int = 800

@@ -17,8 +17,8 @@ from avssl.regular_files import read_json
 
 TRUTH = "truth.parquet"
 MEDIA = "media"
-UNWRITTEN = {"order": 1}
-"""Settings that earlier versions left out where they had these values."""
+UNWRITTEN = {"order": 1, "sides": "one", "test_type": "", "objects": 3, "depth": "all"}
+"""Settings that are left out where they have these values."""
 
 
 @contextmanager

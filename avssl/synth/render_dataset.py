@@ -82,7 +82,7 @@ class SceneDataset(SyntheticDataset, Generic[SceneT]):
     """Frozen dataclass with the fields of `SceneOptions`."""
     layout: ClassVar[str]
     """Channel layout of the audio in the manifest: ambix, binaural or stereo."""
-    apart: ClassVar[bool] = False
+    apart: bool = False
     """Whether the dry sources are written too, one channel each."""
     options: Any
     form: Format

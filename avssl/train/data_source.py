@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import logging
 import math
-from dataclasses import asdict, replace
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
 
-from avssl.config import DataConfig
+from avssl.config import DataConfig, fill
 from avssl.data.clip_options import CropOptions, check_crop_guide
 from avssl.datasets.manifest import Manifest, read_manifest
 from avssl.detection.ground_truth import FILE as TRUTH_FILE
@@ -18,7 +20,7 @@ from avssl.errors import InputError
 from avssl.io.cache_folder import cache_folder, require_cache
 from avssl.io.folder_lock import file_lock, folder_lock
 from avssl.io.hashing import sha256
-from avssl.synth.dataset_base import load_synthetic_dataset
+from avssl.synth.dataset_base import load_synthetic_dataset, require
 from avssl.synth.intact_files import is_intact
 from avssl.synth.render_dataset import SceneDataset, SceneOptions
 
@@ -142,8 +144,10 @@ def _is_other_truth(path: Path, detection_settings: DetectionSettings) -> bool:
 def _rendered(config: DataConfig, sample_rate: int, progress: bool, test_share: float) -> Path:
     """Manifest of the synthetic dataset, rendered on first use into a folder named by all that it depends on."""
     kind = _scene_dataset(config.synthetic_dataset)
+    options = _synthetic_options(kind, config, sample_rate, test_share)
     size = f"{config.clips}x{config.clip_seconds:g}s-seed{config.synthetic_seed}{'-test' if test_share == 1 else ''}"
     name = f"{config.synthetic_dataset}-{kind.version}-{size}-{config.frame_rate:g}fps-{sample_rate}Hz"
+    name += _digest(kind, options) if config.synthetic_options else ""
     manifest = cache_folder() / name / "manifest.parquet"
     if _is_rendered(manifest):
         logger.debug("%s: rendered before, used again", manifest)
@@ -152,16 +156,46 @@ def _rendered(config: DataConfig, sample_rate: int, progress: bool, test_share: 
         from avssl.detection.backends import load_detector
 
         load_detector(config.detector)  # raises before minutes of rendering
-    options = kind.Options(
-        clips=config.clips,
-        seconds=config.clip_seconds,
-        seed=config.synthetic_seed,
-        frame_rate=config.frame_rate,
-        sample_rate=sample_rate,
-        test_share=test_share,
-    )
     with folder_lock(require_cache(manifest.parent), wait=True):  # another run may be rendering the same
         return manifest if _is_rendered(manifest) else kind(options).render(manifest.parent, progress=progress)
+
+
+def _synthetic_options(
+    kind: type[SceneDataset[Any]], config: DataConfig, sample_rate: int, test_share: float
+) -> SceneOptions:
+    """Options of the synthetic dataset of a run.
+
+    Raises:
+        InputError: `synthetic_options` has unknown keys or values, or keys that a run has elsewhere.
+    """
+    where = "data.synthetic_options"
+    size = {
+        "clips": config.clips,
+        "seconds": config.clip_seconds,
+        "seed": config.synthetic_seed,
+        "frame_rate": config.frame_rate,
+        "sample_rate": sample_rate,
+        "test_share": test_share,
+    }
+    for name in config.synthetic_options:
+        if name in size:
+            own = ", ".join(each.name for each in fields(kind.Options) if each.name not in size)
+            raise InputError(f"{where}: expected options of {kind.name} besides its size and rates ({own}), got {name}")
+    found: SceneOptions = fill(kind.Options, size, config.synthetic_options, where=where)
+    return found
+
+
+def _digest(kind: type[SceneDataset[Any]], options: SceneOptions) -> str:
+    """Suffix of the folder of a dataset with options of its own: a hash of its settings, files by their contents.
+
+    Raises:
+        InputError: files that the options name cannot be used.
+    """
+    dataset = kind(options)
+    dataset.read_inputs(cache_folder())
+    require(dataset.name, dataset.constraints())
+    settings = json.dumps(dataset.settings(), sort_keys=True)
+    return f"-{hashlib.sha256(settings.encode()).hexdigest()[:12]}"
 
 
 def _scene_dataset(name: str) -> type[SceneDataset[Any]]:

@@ -14,7 +14,7 @@ from lightning_fabric import Fabric
 from safetensors.torch import save_file
 from torch import Tensor
 
-from avssl.config import RunConfig
+from avssl.config import DataConfig, RunConfig
 from avssl.data.clip_filter import filter_clips
 from avssl.data.loader import Batches, read_clip
 from avssl.data.worker_loader import Batch, in_order
@@ -280,12 +280,18 @@ def save_encoders(encoders: Encoders, config: RunConfig, folder: Path, metrics: 
         "options": config.options,
         "steps": int(metrics["steps"]),
         "clips a step": data.batch,
-        "data": data.manifest or f"{data.synthetic_dataset}, {data.clips} scenes of {data.clip_seconds:g} s",
+        "data": data.manifest or _scenes(data),
         "optimiser": asdict(config.optim),
         "seed": config.train.seed,
         "loss": round(metrics["loss"], 4),
     }
     encoders.save(folder / run_folder.ENCODERS, training=training)
+
+
+def _scenes(data: DataConfig) -> str:
+    """Name, options and size of the synthetic dataset."""
+    options = "".join(f" {name}={value}" for name, value in data.synthetic_options.items())
+    return f"{data.synthetic_dataset}{options}, {data.clips} scenes of {data.clip_seconds:g} s"
 
 
 def save_task(task: Task, folder: Path) -> None:

@@ -14,7 +14,7 @@ from torch import Tensor
 from avssl.media.hrir_files import read_hrirs
 from avssl.spatial.binaural import ambisonic_filters, render, spherical_head, to_binaural
 from avssl.spatial.hrir import HrirSet
-from avssl.synth.acoustics.foa_render import around, early, level, sources
+from avssl.synth.acoustics.foa_render import around, arriving, early, level_gain, sources
 from avssl.synth.acoustics.measured_room import dry_direct, measured
 from avssl.synth.acoustics.room import tail
 from avssl.synth.scene import Scene
@@ -70,11 +70,29 @@ def render_ears(scene: Scene, form: Format, head: str) -> Ears:
     Returns:
         float32 `(2, samples)`: left, right.
     """
+    total = _with_background(_ears(scene, form, head, list(sources(scene, form))), scene, form, head)
+    return total * np.float32(level_gain(total, total, scene.room.level))
+
+
+def render_ears_and_sources(scene: Scene, form: Format, head: str) -> tuple[Ears, NDArray[np.float32]]:
+    """The audio of `render_ears`, and each source's direct sound at the place of the head without the head.
+
+    Returns:
+        `(2, samples)`, and `(sources, samples)` at their levels in it, by ascending number of the object.
+    """
+    dry = list(sources(scene, form))
+    total = _with_background(_ears(scene, form, head, dry), scene, form, head)
+    gain = np.float32(level_gain(total, total, scene.room.level))
+    alone = np.stack([arriving(thing, source, form) for thing, source in dry])
+    return gain * total, gain * alone.astype(np.float32)
+
+
+def _ears(scene: Scene, form: Format, head: str, dry: list[tuple[SceneObject, Signal]]) -> Ears:
+    """Binaural audio of some objects in the room, without background noise."""
     hrirs, filters = head_responses(head, form.sample_rate), field_filters(head, form.sample_rate)
     samples = len(form.sample_times())
     total = np.zeros((2, samples), np.float32)
     field = np.zeros((4, samples), np.float32)
-    dry = list(sources(scene, form))
     for thing, source in dry:
         if scene.responses:
             response = read_response(scene.responses[thing.number], form.sample_rate)
@@ -88,11 +106,16 @@ def render_ears(scene: Scene, form: Format, head: str) -> Ears:
         at_one_metre = np.sum([source for _, source in dry], axis=0)
         field += tail(scene.room, at_one_metre, form.sample_rate)[:, -samples:]
     total += to_binaural(torch.from_numpy(field), filters).numpy()
+    return total
+
+
+def _with_background(total: Ears, scene: Scene, form: Format, head: str) -> Ears:
     snr = scene.room.noise if scene.ambience is None else scene.ambience.snr
     if np.isfinite(snr):
+        filters = field_filters(head, form.sample_rate)
         noise = to_binaural(torch.from_numpy(around(scene, form)), filters).numpy()
         total += noise * np.float32(10 ** (-snr / 20) * _loudness(total) / _loudness(noise))
-    return level(total, total, scene.room.level)
+    return total
 
 
 def _direct(thing: SceneObject, source: Signal, form: Format, hrirs: HrirSet) -> Ears:

@@ -75,12 +75,24 @@ def direct(thing: SceneObject, source: Signal, form: Format, order: int = 1) -> 
     Returns:
         float32 `(4, samples)`, or `(order + 1) ** 2` channels.
     """
-    times = form.sample_times()
-    azimuth, elevation, distance = thing.path.at(times)
-    instants = (times - form.span().start - distance / SPEED_OF_SOUND) * form.sample_rate
-    rendered = interpolate(source, instants) / distance
+    azimuth, elevation, _ = thing.path.at(form.sample_times())
+    rendered = arriving(thing, source, form)
     tensors = (torch.from_numpy(each.astype(np.float32)) for each in (rendered, _wrap(azimuth), elevation))
     return np.asarray(encode(*tensors, order=order).numpy())
+
+
+def arriving(thing: SceneObject, source: Signal, form: Format) -> NDArray[np.float64]:
+    """Direct sound of a moving object at the listener, `(samples,)`: delayed and attenuated by its distance.
+
+    Args:
+        thing: what moves.
+        source: its sound at 1 m, `(span samples,)`, the lead included.
+        form: of the recording.
+    """
+    times = form.sample_times()
+    distance = thing.path.at(times)[2]
+    instants = (times - form.span().start - distance / SPEED_OF_SOUND) * form.sample_rate
+    return np.asarray(interpolate(source, instants) / distance)
 
 
 def early(room: Room, thing: SceneObject, source: Signal, form: Format, order: int = 1) -> NDArray[np.float32]:
@@ -145,8 +157,13 @@ def level(total: NDArray[np.float32], measured: NDArray[np.float32], wanted: flo
         measured: what has that level, such as W.
         wanted: root mean square, decibels.
     """
+    return total * np.float32(level_gain(total, measured, wanted))
+
+
+def level_gain(total: NDArray[np.float32], measured: NDArray[np.float32], wanted: float) -> float:
+    """Factor of `level`."""
     gain = 10 ** (wanted / 20) / (np.sqrt((measured**2).mean()) + 1e-12)
-    return total * np.float32(min(gain, PEAK / (np.abs(total).max() + 1e-12)))
+    return float(min(gain, PEAK / (np.abs(total).max() + 1e-12)))
 
 
 def _wrap(azimuth: NDArray[np.float64]) -> NDArray[np.float64]:

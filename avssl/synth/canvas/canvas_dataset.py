@@ -41,7 +41,7 @@ class CanvasOptions(SceneOptions):
 class CanvasDataset(SceneDataset[SceneT]):
     """Flat frames of sources on a canvas; the dry source signals are written too."""
 
-    apart: ClassVar[bool] = True
+    apart = True
     channels: ClassVar[int]
     """Channels of the audio."""
     Options: ClassVar[type] = CanvasOptions

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import ClassVar
 
 import numpy as np
@@ -19,7 +19,20 @@ from avssl.synth.backgrounds import draw_background
 from avssl.synth.canvas.canvas_dataset import CanvasDataset, CanvasOptions
 from avssl.synth.canvas.compositing import Canvas, paste
 from avssl.synth.dataset_base import rendering_function
-from avssl.synth.mono3d.mono3d_scene import TYPES, Walker, WalkScene, Wandering, describe, lacking
+from avssl.synth.mono3d.camera_turn import CameraTurn
+from avssl.synth.mono3d.mono3d_scene import (
+    DEPTHS,
+    MIXED,
+    TYPES,
+    Patterns,
+    Walker,
+    WalkScene,
+    Wandering,
+    describe,
+    lacking,
+)
+from avssl.synth.output_folder import UNWRITTEN
+from avssl.synth.render_dataset import is_test
 from avssl.synth.sources.source_pool import USUAL
 
 VERSION = 1
@@ -34,9 +47,17 @@ CUBE = 1 / math.sqrt(3)
 class Mono3dOptions(CanvasOptions):
     """Options of `mono3d`."""
 
-    type: str = choice("mixed", ("mixed", *TYPES))
+    type: str = "mixed"
     """Type of the scenes: P1 (one source), P2 (sources of different kinds), P3 (of one kind), P4 (before a background,
-    with ambient sound and a silent object), or mixed (each as often)."""
+    with ambient sound and a silent object), P5 (of different kinds, before a camera that turns, tilts and rolls),
+    several joined by +, such as P1+P2 (each as often), or mixed: P1+P2+P3+P4."""
+    test_type: str = ""
+    """Type of the scenes of split test; empty: those of `type`."""
+    objects: int = 3
+    """Largest number of sources of a scene, 2 to 6."""
+    depth: str = choice("all", DEPTHS)
+    """Where sources are: all (anywhere, also behind the viewer), front (before the viewer), or behind (one source is
+    behind the viewer all the time, and the others are before)."""
     fraction: float = 0.25
     """Share of a trajectory's points, one per frame, that are drawn at random; the others are interpolated."""
     step: float = 0.25
@@ -63,14 +84,16 @@ class Mono3d(CanvasDataset[WalkScene]):
         super().__init__(options)
         self.how = Wandering(options.fraction, options.step, options.deviation)
 
-    @property
-    def types(self) -> tuple[str, ...]:
-        """Types of its scenes."""
-        return TYPES if self.options.type == "mixed" else (self.options.type,)
+    def types(self, test: bool) -> tuple[str, ...]:
+        """Types of the scenes of split test, or of the others."""
+        named = (test and self.options.test_type) or self.options.type
+        return MIXED if named == "mixed" else tuple(named.split("+"))
 
     def describe(self, index: int) -> WalkScene:
         """See `avssl.synth.mono3d.mono3d_scene.describe`."""
-        return describe(self.options.seed, index, self.types, self.company, self.form, self.how)
+        types = self.types(is_test(index, self.options.test_share))
+        patterns = Patterns(types, self.options.objects, self.options.depth)
+        return describe(self.options.seed, index, patterns, self.company, self.form, self.how)
 
     def frames(self, scene: WalkScene) -> Iterator[NDArray[np.uint8]]:
         """Nearer ones hide farther ones; those behind the viewer are not drawn."""
@@ -87,30 +110,49 @@ class Mono3d(CanvasDataset[WalkScene]):
             yield image
 
     def truth(self, scene: WalkScene) -> pa.Table:
-        """As `avssl.synth.annotations.canvas.SCHEMA`, with the type of the scene, and `z` from -1 to 1 (near)."""
+        """As `avssl.synth.annotations.canvas.SCHEMA`, with the type of the scene, and `z` from -1 to 1 (near).
+
+        Data sets with scenes of P5 have the angles of the camera too, in degrees; directions are relative to it.
+        """
         placed = self._placed(scene)
         table = truth(scene.key, self.form, placed, _order(placed, scene, self.form))
         depth = np.stack([each.walk.at(self.form.frame_times())[:, 2] for each in scene.walkers], 1).reshape(-1)
         table = table.append_column("z", pa.array(depth, pa.float32()))
-        return table.append_column("type", pa.array([scene.type] * len(table)))
+        table = table.append_column("type", pa.array([scene.type] * len(table)))
+        if "P5" not in self.types(False) + self.types(True):
+            return table
+        angles = np.degrees(_angles(scene.camera, self.form.frame_times())).repeat(len(scene.walkers), 0)
+        for name, each in zip(("camera_yaw", "camera_pitch", "camera_roll"), angles.T, strict=True):
+            table = table.append_column(name, pa.array(each, pa.float32()))
+        return table
 
     def settings(self) -> dict[str, object]:
         """All that the scenes depend on."""
-        return super().settings() | {"type": self.options.type} | asdict(self.how) | self.company.settings()
+        found = super().settings() | {"type": self.options.type} | asdict(self.how) | self.company.settings()
+        if self.options.test_type:
+            found |= {"test_type": self.options.test_type, "test_share": self.options.test_share}
+        own = {"objects": self.options.objects, "depth": self.options.depth}
+        return found | {name: value for name, value in own.items() if value != UNWRITTEN[name]}
 
     def constraints(self) -> Iterator[tuple[bool, str]]:
         """Those of every canvas, walks that move, and the sources that the types want."""
         yield from super().constraints()
-        kind = self.options.type
-        yield kind in ("mixed", *TYPES), f"type is {', '.join(TYPES)} or mixed, not {kind!r}"
+        options = self.options
+        for name, types in (("type", self.types(False)), ("test_type", self.types(True))):
+            known = set(types) <= set(TYPES) and len(set(types)) == len(types)
+            text = getattr(options, name)
+            yield known, f"{name} is mixed, or one or more of {', '.join(TYPES)} joined by +, not {text!r}"
+        yield 2 <= options.objects <= 6, f"objects is from 2 to 6, not {options.objects}"
+        yield options.depth in DEPTHS, f"depth is {', '.join(DEPTHS)}, not {options.depth!r}"
         yield 0 < self.how.fraction <= 1, f"fraction is above 0 and at most 1, not {self.how.fraction}"
         yield 0 <= self.how.step < math.inf, f"step is not negative, this is {self.how.step}"
         yield 0 <= self.how.deviation < math.inf, f"deviation is not negative, this is {self.how.deviation}"
-        lacks = lacking(self.types, self.company)
+        lacks = lacking(self.types(False) + self.types(True), self.company)
         yield not lacks, lacks
 
     def _placed(self, scene: WalkScene) -> list[Placed]:
-        return [_place(walker, self.form, self.how.deviation) for walker in scene.walkers]
+        roll = _angles(scene.camera, self.form.frame_times())[:, 2]
+        return [_place(walker, self.form, self.how.deviation, roll) for walker in scene.walkers]
 
     def render_channels(self, scene: WalkScene) -> NDArray[np.float32]:
         """W, Y, Z, X and after them the sources that sound, as they are in W: `(4 + sources, samples)`.
@@ -136,10 +178,16 @@ def _evened(walker: Walker, form: Canvas) -> NDArray[np.float32]:
     return np.asarray(walker.actor.audio(form) * np.float32(gain), np.float32)
 
 
-def _place(walker: Walker, form: Canvas, deviation: float) -> Placed:
+def _angles(camera: CameraTurn | None, times: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Yaw, pitch and roll `(times, 3)`."""
+    return np.zeros((len(times), 3)) if camera is None else camera.angles(times)
+
+
+def _place(walker: Walker, form: Canvas, deviation: float, roll: NDArray[np.float64]) -> Placed:
     """Position of a walker in image and sound field; nearer walkers are larger, by the arc tangent of z."""
     right, down, near = walker.walk.at(form.frame_times()).T
     look = walker.actor.appearance(form)
+    look = replace(look, roll=look.roll + roll)
     return Placed(
         kind=walker.actor.kind,
         audible=walker.gain > 0,

@@ -1,4 +1,4 @@
-"""Scenes of the stage: objects in view of a front camera, the active sources on one side."""
+"""Scenes of the stage with sources on one side: objects in view of a front camera."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def _draw_things(rng: np.random.Generator, scale: float, cast: Cast) -> list[Sce
     count = 1 + int(rng.choice(len(COUNTS), p=COUNTS))
     across = count > 1 and rng.random() < ACROSS
     members = cast.choose(rng, count)
-    places = _spread(rng, len(members), scale)
+    places = spread_azimuths(rng, len(members), INNER + 2, scale)
     if across and len(members) > 1:
         places[-1] = -places[-1][0], places[-1][1]
     paths = [_keep(draw_path(rng, *place), scale) for place in places]
@@ -76,11 +76,18 @@ def _draw_things(rng: np.random.Generator, scale: float, cast: Cast) -> list[Sce
     return [member.placed(rng, k, path, radii) for k, (member, path) in enumerate(zip(members, paths, strict=True))]
 
 
-def _spread(rng: np.random.Generator, count: int, scale: float) -> list[tuple[float, float]]:
-    """Azimuths and elevations in radians of the middles of paths, on the left."""
+def spread_azimuths(rng: np.random.Generator, count: int, least: float, scale: float) -> list[tuple[float, float]]:
+    """Azimuths and elevations in radians of the middles of paths, at least `APART` from each other.
+
+    Args:
+        rng: where the randomness comes from.
+        count: how many.
+        least: minimum azimuth in degrees for a camera of 90 degrees; the maximum is `OUTER - 2`.
+        scale: of angles, 1 for a camera of 90 degrees.
+    """
     found: list[tuple[float, float]] = []
     while len(found) < count:
-        azimuth = float(np.radians(rng.uniform(INNER + 2, OUTER - 2) * scale))
+        azimuth = float(np.radians(rng.uniform(least, OUTER - 2) * scale))
         elevation = float(np.radians(rng.uniform(-HIGHEST, HIGHEST) * scale))
         vector = unit_vector(np.array(azimuth), np.array(elevation))
         others = [unit_vector(*map(np.array, other)) for other in found]
@@ -94,9 +101,21 @@ def _keep(path: Path, scale: float) -> Path:
     side, middle = np.sign(path.azimuth), abs(path.azimuth)
     room = min(middle - np.radians(INNER * scale), np.radians(OUTER * scale) - middle)
     sway = replace(path.sway, amplitude=min(path.sway.amplitude * scale, room))
+    return swinging(path, float(side * middle), sway, scale)
+
+
+def swinging(path: Path, middle: float, sway: Oscillation, scale: float) -> Path:
+    """A path without drift that swings about an azimuth, and about its elevation.
+
+    Args:
+        path: gives elevation, lift and distance.
+        middle: azimuth in radians.
+        sway: of the azimuth.
+        scale: of the lift.
+    """
     lift = replace(path.lift, amplitude=path.lift.amplitude * scale)
-    azimuth = float(side * middle) + _offset(sway)
-    return replace(path, azimuth=azimuth, elevation=path.elevation + _offset(lift), drift=0.0, sway=sway, lift=lift)
+    azimuth, elevation = middle + _offset(sway), path.elevation + _offset(lift)
+    return replace(path, azimuth=azimuth, elevation=elevation, drift=0.0, sway=sway, lift=lift)
 
 
 def _offset(swing: Oscillation) -> float:

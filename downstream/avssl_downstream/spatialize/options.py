@@ -37,6 +37,9 @@ class SpatializeOptions:
     dataset."""
     synthetic_dataset: str = ""
     """Synthetic dataset; empty: synth360 for 360-degree generators (synth360-order-2 for second order), else stage."""
+    synthetic_options: dict[str, Any] = field(default_factory=dict)
+    """Options of the synthetic dataset beside its size, seed and rates, see `avssl synth NAME --help`; such as
+    `{sides: both}` of stage."""
     clips: int = 800
     """Clips of the synthetic dataset."""
     clip_seconds: float = 4.0
@@ -107,6 +110,7 @@ class SpatializeOptions:
         around = "synth360-order-2" if generator.output == "second-order" else "synth360"
         return DataConfig(
             synthetic_dataset=self.synthetic_dataset or (around if generator.panoramic else "stage"),
+            synthetic_options=self.synthetic_options,
             clips=self.clips,
             clip_seconds=self.clip_seconds,
             synthetic_seed=self.synthetic_seed,

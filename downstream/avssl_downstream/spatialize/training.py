@@ -59,7 +59,8 @@ def training_manifests(generator: Generator, options: SpatializeOptions) -> tupl
     further = replace(whole, rows=())
     if options.augment:
         named = options.augment in plugins.names(plugins.SYNTHETIC_DATASETS)
-        further = _clips(generator, options, "" if named else options.augment, options.augment if named else "")
+        other = replace(options, synthetic_options={})
+        further = _clips(generator, other, "" if named else options.augment, options.augment if named else "")
         further = filter_clips(data_source.training(further), generator)
     training = _share(filter_clips(data_source.training(whole), generator), options.train_share)
     return training, further, filter_clips(held_out, generator)

@@ -213,7 +213,11 @@ def test_an_interrupted_world_is_continued(rendered, tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"type": "P5"}, "type is P1, P2, P3, P4 or mixed, not 'P5'"),
+        ({"type": "P6"}, "type is mixed, or one or more of P1, P2, P3, P4, P5 joined by [+], not 'P6'"),
+        ({"type": "P1+P1"}, "type is mixed, or one or more of .*, not 'P1[+]P1'"),
+        ({"test_type": "P1,P2"}, "test_type is mixed, or one or more of .*, not 'P1,P2'"),
+        ({"objects": 1}, "objects is from 2 to 6, not 1"),
+        ({"depth": "left"}, "depth is all, front, behind, not 'left'"),
         ({"fraction": 0.0}, "fraction is above 0"),
         ({"fraction": float("nan")}, "fraction"),
         ({"step": -1.0}, "step is not negative"),

@@ -14,6 +14,7 @@ from avssl.synth.acoustics.foa_render import render_audio
 from avssl.synth.annotations.sphere import truth
 from avssl.synth.backgrounds import draw_background
 from avssl.synth.projection.lens import Panorama
+from avssl.synth.projection.pinhole import Camera
 from avssl.synth.scene import Format, describe
 from avssl.synth.sources.classes import KINDS
 from avssl.synth.stage.stage_dataset import Stage, StageOptions
@@ -220,3 +221,104 @@ def test_frames_alone_do_not_tell_that_they_were_mirrored(staged):
         for each, coin in zip(frames, mirrored, strict=True)
     ]
     assert is_chance(*hits(np.stack(thumbnails).reshape(len(scenes), -1) / 255, mirrored))
+
+
+@pytest.fixture(scope="module")
+def both_sides():
+    """Scenes of the stage with sources on both sides, and their audio."""
+    stage = Stage(StageOptions(seed=33, seconds=0.5, sample_rate=16000, sides="both"))
+    scenes = [stage.describe(index) for index in range(80)]
+    return scenes, [stage.audio(scene) for scene in scenes]
+
+
+def sides_of(scene):
+    """Side of each source after a quarter of a second, 1 on the left."""
+    sources = [thing for thing in scene.things if thing.sounding]
+    return np.sign([thing.path.at(np.array(0.25))[0] for thing in sources]) * (-1 if scene.mirrored else 1)
+
+
+def stage_questions(scenes):
+    """As `questions`: side of the first source; whether two sources, of scenes with two, are on the same side."""
+    sides = [*map(sides_of, scenes)]
+    two = np.array([len(each) == 2 for each in sides])
+    return {
+        "left": (np.ones(len(scenes), bool), np.array([each[0] > 0 for each in sides])),
+        "alike": (two, np.array([each[0] == each[-1] for each in sides])),
+    }
+
+
+@pytest.mark.parametrize("question", ["left", "alike"])
+def test_the_level_says_nothing_about_the_sides(both_sides, question):
+    scenes, waveforms = both_sides
+    chosen, answers = stage_questions(scenes)[question]
+    level = np.array([[20 * np.log10(np.sqrt((audio**2).mean())), np.abs(audio).max()] for audio in waveforms])
+    asked = answers[chosen]
+    chance = max(asked.mean(), 1 - asked.mean())
+    assert is_chance(*hits(level[chosen], asked), chance)
+
+
+def test_the_background_says_nothing_about_the_sides():
+    stage = Stage(StageOptions(seed=34, sides="both"))
+    scenes = [stage.describe(index) for index in range(300)]
+    lens = Camera(64, 32, np.pi / 2)
+    frames = [draw_background(scene.background, lens)[:, :: -1 if scene.mirrored else 1] for scene in scenes]
+    small = [cv2.resize(np.ascontiguousarray(each), (8, 4), interpolation=cv2.INTER_AREA) for each in frames]
+    features = np.stack(small).reshape(len(scenes), -1) / 255
+    left = np.array([sides_of(scene)[0] > 0 for scene in scenes])
+    assert is_chance(*hits(features, left))
+
+
+def test_the_looks_of_an_object_on_the_stage_do_not_say_whether_it_sounds():
+    stage = Stage(StageOptions(seed=35, sides="both"))
+    scenes = [scene for scene in map(stage.describe, range(1200)) if not all(each.sounding for each in scene.things)]
+    features = [np.stack([*map(looks_of, scene.things)]) for scene in scenes]
+    found, expected, deviation = picks_of_the_sounding(scenes, features)
+    assert abs(found - expected) < 3.3 * deviation
+
+
+def twins(scene):
+    """The two objects of one kind, or nothing."""
+    kinds = [thing.kind for thing in scene.things]
+    return [thing for thing in scene.things if kinds.count(thing.kind) == 2]
+
+
+def test_one_frame_does_not_say_which_twin_sounds():
+    stage = Stage(StageOptions(seed=36, seconds=0.25, width=112, height=64, frame_rate=4.0, sides="both"))
+    scenes = [scene for scene in map(stage.describe, range(200)) if twins(scene)]
+    features = []
+    for scene in scenes:
+        frames = np.stack(list(stage.frames(scene))).astype(float)
+        inside = [_inside(frames, stage.truth(scene), thing.number)[0] for thing in twins(scene)]
+        features.append(np.concatenate([[*each.mean((0, 1)), *each.std((0, 1)), each.size] for each in inside]))
+    assert is_chance(*hits(np.stack(features), np.array([twins(scene)[0].sounding for scene in scenes])))
+
+
+def test_pulsing_in_time_with_the_sound_does_say_which_twin_sounds():
+    small = {"sample_rate": 16000, "width": 112, "height": 64, "room": False}
+    stage = Stage(StageOptions(seed=37, seconds=1.5, sides="both", **small))
+    right = []
+    for scene in (each for each in map(stage.describe, range(400)) if len(each.things) == 2 and twins(each)):
+        frames, truth = np.stack(list(stage.frames(scene))).astype(float), stage.truth(scene)
+        envelope = _envelope(stage.audio(scene), len(frames))
+        brightness = [[box.mean() for box in _inside(frames, truth, thing.number)] for thing in scene.things]
+        likeness = [np.corrcoef(each, envelope)[0, 1] for each in brightness]
+        right.append(scene.things[int(np.argmax(likeness))].sounding)
+    assert len(right) > 20
+    assert np.mean(right) > 0.75
+
+
+def _inside(frames, truth, number):
+    """Pixels of an object's box, frame by frame."""
+    rows = [row for row in truth.to_pylist() if row["object"] == number]
+    height, width = frames.shape[1:3]
+    return [
+        frame[int(row["y_min"] * height) : int(row["y_max"] * height) + 1,
+              int(row["x_min"] * width) : int(row["x_max"] * width) + 1]
+        for frame, row in zip(frames, rows, strict=True)
+    ]  # fmt: skip
+
+
+def _envelope(audio, frames):
+    """Loudness of each frame's stretch of the audio."""
+    stretches = audio[:, : audio.shape[1] // frames * frames].reshape(2, frames, -1)
+    return (stretches**2).mean((0, 2)) ** 0.25

@@ -1,12 +1,17 @@
+import json
 import os
 import threading
 import time
 from dataclasses import replace
 
+import cv2
+import numpy as np
 import pytest
 
 from avssl.config import DataConfig
 from avssl.data.loader import read_clip
+from avssl.datasets.manifest import read_manifest
+from avssl.errors import InputError
 from avssl.io.folder_lock import folder_lock
 from avssl.synth.stage.stage_dataset import Stage
 from avssl.train import data_source
@@ -71,3 +76,55 @@ def test_a_validation_seed_renders_other_scenes_that_are_all_held_out(tmp_path, 
     assert [row.split for row in manifest] == ["test", "test"]
     assert {row.source for row in manifest} == {"stage-7-00000", "stage-7-00001"}
     assert data_source.evaluation_clips(replace(config, validation_seed=None), 16000, *run) == run
+
+
+@pytest.mark.heavy
+def test_options_of_a_world_render_it_into_a_folder_of_their_own(tmp_path, monkeypatch):
+    monkeypatch.setenv("AVSSL_CACHE", str(tmp_path))
+    plain = DataConfig(**SMALL | {"clips": 1}, synthetic_dataset="stage")
+    both = replace(plain, synthetic_options={"sides": "both", "width": 64, "height": 32})
+    wider = replace(plain, synthetic_options={"sides": "both", "width": 96, "height": 32})
+    paths = [data_source.clips(config, 16000, progress=False)[0] for config in (plain, both, wider)]
+    assert len({path.parent.name for path in paths}) == 3
+    name = f"stage-{Stage.version}-1x0.5s-seed0-2fps-16000Hz"
+    assert paths[0].parent.name == name  # as before there were options: rendered once
+    assert all(path.parent.name.startswith(f"{name}-") for path in paths[1:])
+    assert [json.loads((path.parent / "scenes.json").read_text()).get("sides") for path in paths] == [
+        None,
+        "both",
+        "both",
+    ]
+    assert [read_manifest(path).rows[0].width for path in paths] == [224, 64, 96]
+    assert data_source.clips(both, 16000, progress=False)[0] == paths[1]
+
+
+def test_a_folder_of_options_is_that_of_the_contents_of_their_files(tmp_path, monkeypatch):
+    monkeypatch.setenv("AVSSL_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(Stage, "render", lambda self, out, **_: out / "manifest.parquet")
+    monkeypatch.setattr(data_source, "read_manifest", lambda path: path)
+    photographs, names = tmp_path / "photographs", []
+    photographs.mkdir()
+    for shade in (0, 0, 200):
+        for number in range(2):
+            cv2.imwrite(str(photographs / f"{number}.png"), np.full((32, 64, 3), shade + number, np.uint8))
+        config = DataConfig(**SMALL, synthetic_dataset="stage", synthetic_options={"backgrounds": str(photographs)})
+        names.append(data_source.clips(config, 16000, progress=False)[0].parent.name)
+    assert names[0] == names[1] != names[2]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"side": "both"}, r"^data.synthetic_options: unknown key 'side' \(did you mean 'sides'"),
+        ({"sides": "left"}, "^stage: sides is one or both, not 'left'$"),
+        ({"seed": 3}, "^data.synthetic_options: expected options of stage besides its size and rates .*, got seed$"),
+        ({"backgrounds": "nowhere"}, "nowhere: expected a folder of .*, got no folder"),
+    ],
+)
+def test_wrong_options_of_a_world_are_one_line_and_nothing_is_written(tmp_path, monkeypatch, options, message):
+    monkeypatch.setenv("AVSSL_CACHE", str(tmp_path / "cache"))
+    config = DataConfig(**SMALL, synthetic_dataset="stage", synthetic_options=options)
+    with pytest.raises(InputError, match=message) as caught:
+        data_source.clips(config, 16000, progress=False)
+    assert "\n" not in str(caught.value)
+    assert not list(tmp_path.rglob("*"))
