@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from lightning_fabric import Fabric
+from lightning_fabric.plugins.precision import MixedPrecision
 from torch import nn
 
 
@@ -23,10 +24,24 @@ def single_process(precision: str) -> Fabric:
     return launch_fabric(devices=1, precision=precision)
 
 
+class AutocastAlone(MixedPrecision):
+    """Mixed precision by autocast, without rounding the inputs of a network.
+
+    Rounded to bfloat16, waveforms keep 50 dB above their rounding errors, and rotations are wrong by 0.2 degrees.
+    """
+
+    def convert_input(self, data: Any) -> Any:
+        """`data` itself."""
+        return data
+
+
 def launch_fabric(**settings: Any) -> Fabric:
-    """Launch Fabric on the available accelerator, with its log messages reduced to warnings."""
+    """Launch Fabric on the available accelerator, with its log messages reduced to warnings; see `AutocastAlone`."""
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
     fabric = Fabric(accelerator="auto", **settings)
+    mixed = fabric.strategy.precision
+    if isinstance(mixed, MixedPrecision):
+        fabric.strategy.precision = AutocastAlone(mixed.precision, mixed.device, mixed.scaler)
     fabric.launch()
     return fabric
 
