@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Literal, cast
 
 from lightning_fabric import Fabric
 from lightning_fabric.plugins.precision import MixedPrecision
@@ -41,7 +41,8 @@ def launch_fabric(**settings: Any) -> Fabric:
     fabric = Fabric(accelerator="auto", **settings)
     mixed = fabric.strategy.precision
     if isinstance(mixed, MixedPrecision):
-        fabric.strategy.precision = AutocastAlone(mixed.precision, mixed.device, mixed.scaler)
+        name = cast(Literal["16-mixed", "bf16-mixed"], mixed.precision)
+        fabric.strategy.precision = AutocastAlone(name, mixed.device, mixed.scaler)
     fabric.launch()
     return fabric
 
