@@ -5,9 +5,10 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Literal, cast
 
 from lightning_fabric import Fabric
+from lightning_fabric.plugins.precision import MixedPrecision
 from torch import nn
 
 
@@ -23,10 +24,25 @@ def single_process(precision: str) -> Fabric:
     return launch_fabric(devices=1, precision=precision)
 
 
+class AutocastAlone(MixedPrecision):
+    """Mixed precision by autocast, without rounding the inputs of a network.
+
+    Rounded to bfloat16, waveforms keep 50 dB above their rounding errors, and rotations are wrong by 0.2 degrees.
+    """
+
+    def convert_input(self, data: Any) -> Any:
+        """`data` itself."""
+        return data
+
+
 def launch_fabric(**settings: Any) -> Fabric:
-    """Launch Fabric on the available accelerator, with its log messages reduced to warnings."""
+    """Launch Fabric on the available accelerator, with its log messages reduced to warnings; see `AutocastAlone`."""
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
     fabric = Fabric(accelerator="auto", **settings)
+    mixed = fabric.strategy.precision
+    if isinstance(mixed, MixedPrecision):
+        name = cast(Literal["16-mixed", "bf16-mixed"], mixed.precision)
+        fabric.strategy.precision = AutocastAlone(name, mixed.device, mixed.scaler)
     fabric.launch()
     return fabric
 

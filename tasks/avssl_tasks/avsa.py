@@ -48,6 +48,8 @@ class AvsaOptions(AvcOptions):
     """Number of further hard negatives of each crop: its own audio after as many random yaws of the sound field."""
     min_yaw: float = 30.0
     """Degrees; least yaw of those negatives, either way."""
+    max_yaw: float = 180.0
+    """Degrees; largest yaw of those negatives, either way: near ones train precision."""
     object_negatives: int = 0
     """Number of further hard negatives of each crop: its own audio, rotated so that as many other objects of the clip
     are where the crop shows its own; needs `crop_guide=objects`."""
@@ -69,9 +71,9 @@ class AvsaOptions(AvcOptions):
         if self.audio_rotation != "crop":
             raise InputError(f"expected audio_rotation=crop for avsa, got {self.audio_rotation!r}")
         self._check_transformer()
-        if self.yaw_negatives < 0 or not 0 < self.min_yaw < 180:
-            found = f"{self.yaw_negatives} and {self.min_yaw:g}"
-            raise InputError(f"expected yaw_negatives >= 0 and 0 < min_yaw < 180 degrees, got {found}")
+        if self.yaw_negatives < 0 or not 0 < self.min_yaw < self.max_yaw <= 180:
+            found = f"{self.yaw_negatives}, {self.min_yaw:g} and {self.max_yaw:g}"
+            raise InputError(f"expected yaw_negatives >= 0 and 0 < min_yaw < max_yaw <= 180 degrees, got {found}")
         if self.object_negatives < 0:
             raise InputError(f"expected object_negatives >= 0, got {self.object_negatives}")
         if self.object_negatives and self.crop_guide != "objects":
@@ -143,16 +145,16 @@ class Avsa(Avc):
     def crop_tensors(self, clip: Clip, crops: Crops, rng: np.random.Generator) -> dict[str, Tensor]:
         """Views of `Avc`; with `yaw_negatives` also `yaw_rotation`, `(K, Y, 3, 3)`: to each crop after each yaw.
 
-        The circle without `min_yaw` to either side of the right one is cut in Y arcs, with a random yaw in each. With
+        The yaws from `min_yaw` to `max_yaw`, either way, are cut in Y parts, with a random yaw in each. With
         `object_negatives` also `object_rotation`, `(K, Y, 3, 3)`, and `of_object`, bool `(K, Y)`; see
         `avssl.data.object_negatives`.
         """
         views = super().crop_tensors(clip, crops, rng)
         if count := self.options.yaw_negatives:
-            least = math.radians(self.options.min_yaw)
-            places = (np.arange(count) + rng.random((self.options.crops, count))) / count
-            yaws = torch.from_numpy(least + places * (2 * math.pi - 2 * least)).float()
-            views["yaw_rotation"] = views["rotation"][:, None] @ rotation(yaws)
+            least, most = math.radians(self.options.min_yaw), math.radians(self.options.max_yaw)
+            places = (np.arange(count) + rng.random((self.options.crops, count))) / count * (2 * most - 2 * least)
+            yaws = least + places + np.where(places < most - least, 0.0, 2 * math.pi - 2 * most)
+            views["yaw_rotation"] = views["rotation"][:, None] @ rotation(torch.from_numpy(yaws).float())
         if count := self.options.object_negatives:
             negatives = draw_object_negatives(crops, clip.objects, count, rng)
             views |= {"object_rotation": negatives.rotations, "of_object": negatives.of_objects}

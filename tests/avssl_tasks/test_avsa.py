@@ -113,9 +113,11 @@ def test_a_few_steps_on_one_batch_align_matching_pairs_with_transformers(batch: 
     assert last["avc_acc"] > 1.8 / 6
 
 
+@pytest.mark.parametrize("most", [180.0, 100.0])
 @pytest.mark.parametrize("count", [1, 3])
-def test_yaw_negatives_keep_their_distance_and_fill_the_circle(count: int) -> None:
-    task, plain = make(yaw_negatives=count, min_yaw=40.0, scene_rotation="any"), make(scene_rotation="any")
+def test_yaw_negatives_keep_their_distance_and_fill_the_circle(count: int, most: float) -> None:
+    task = make(yaw_negatives=count, min_yaw=40.0, max_yaw=most, scene_rotation="any")
+    plain, width = make(scene_rotation="any"), 2 * most - 80
     angles = []
     for seed, clip in enumerate(make_clips(40)):
         views, twin = (each.views(clip, np.random.default_rng(seed)) for each in (task, plain))
@@ -126,9 +128,11 @@ def test_yaw_negatives_keep_their_distance_and_fill_the_circle(count: int) -> No
     found = torch.stack(angles)
     assert found.min() >= 40
     assert found.max() <= 320
-    arcs = ((found - 40) / (280 / count)).long().clamp(max=count - 1)
+    assert bool(((found <= most) | (found >= 360 - most)).all())
+    found = torch.where(found <= most, found, found - (360 - 2 * most))  # without the gap
+    arcs = ((found - 40) / (width / count)).long().clamp(max=count - 1)
     assert torch.equal(arcs.sort(-1).values, torch.arange(count).expand_as(arcs))  # one yaw in each arc
-    assert found.std() > 280 / 12**0.5 * 0.9  # uniform over the circle
+    assert found.std() > width / 12**0.5 * 0.9  # uniform over both sides
     assert len(found.unique()) == found.numel()
 
 
@@ -197,9 +201,13 @@ def test_contract_with_each_switch(options: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"yaw_negatives": -1}, "expected yaw_negatives >= 0 and 0 < min_yaw < 180 degrees, got -1 and 30"),
-        ({"min_yaw": 0}, "got 0 and 0"),
-        ({"min_yaw": 180}, "got 0 and 180"),
+        (
+            {"yaw_negatives": -1},
+            "expected yaw_negatives >= 0 and 0 < min_yaw < max_yaw <= 180 degrees, got -1, 30 and 180",
+        ),
+        ({"min_yaw": 0}, "got 0, 0 and 180"),
+        ({"min_yaw": 60, "max_yaw": 60}, "got 0, 60 and 60"),
+        ({"max_yaw": 181}, "got 0, 30 and 181"),
         ({"yaw_negatives": 2, "loss": "pml/SupConLoss"}, "expected loss info-nce or sigmoid with yaw_negatives"),
         ({"relative_directions": 2}, "0 without a transformer, got 2 with transformer=0"),
         ({"transformer": 1, "relative_directions": -1}, "got -1 with transformer=1"),

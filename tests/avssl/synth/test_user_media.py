@@ -94,6 +94,20 @@ def test_scenes_of_a_users_media_keep_the_contract_and_go_on(media, tmp_path, ki
     assert (out / "media/00001.wav").read_bytes() == before
 
 
+def test_sources_of_a_users_clips_are_on_both_sides_and_have_silent_twins(media, tmp_path):
+    world = Stage(options(media, StageOptions, sides="both", test_share=0.0))
+    world.read_inputs(tmp_path)
+    scenes = [world.describe(index) for index in range(80)]
+    sources = [[thing for thing in scene.things if thing.sounding] for scene in scenes]
+    assert {len(each) for each in sources} == {1, 2, 3}
+    assert {thing.kind for each in sources for thing in each} == set(KINDS)
+    assert any({thing.path.azimuth > 0 for thing in each} == {True, False} for each in sources)
+    pairs = [scene.things for scene in scenes if [thing.kind for thing in scene.things] in (["cat"] * 2, ["dog"] * 2)]
+    assert pairs
+    assert all(sorted(thing.sounding for thing in pair) == [False, True] for pair in pairs)
+    assert all(len(scene.responses) == len(scene.things) for scene in scenes)
+
+
 def used(scene):
     """Contents of the files that a scene is made of; copies are the same."""
     paths = [scene.image.path, scene.ambience.recording.path, *(each.path for each in scene.responses)]
