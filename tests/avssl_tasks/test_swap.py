@@ -199,9 +199,9 @@ def train(task: Swap, batches: list[dict[str, Tensor]], steps: int) -> list[floa
 @pytest.mark.heavy
 def test_unseen_clips_are_classified_above_chance_unless_control(control: str) -> None:
     task = make(both_orders=True, **{control: True} if control else {})
-    train(task, [batch_of(task, 16, seed) for seed in range(6)], 24)
+    train(task, [batch_of(task, 16, seed) for seed in range(24)], 72)  # of fewer clips, chance decides what is learnt
     with torch.no_grad():
-        accuracy = float(task.eval()(batch_of(task, 100, 6))["swap_acc"])
+        accuracy = float(task.eval()(batch_of(task, 100, 99))["swap_acc"])
     assert 0.35 < accuracy < 0.65 if control else accuracy > 0.8
 
 

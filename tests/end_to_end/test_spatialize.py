@@ -84,7 +84,7 @@ def film(tmp_path: Path) -> Path:
 def test_a_run_is_measured_on_held_out_clips_beside_its_baselines(fitted: Path) -> None:
     found = json.loads((fitted / "metrics.json").read_text())
     assert found["tested_clips"] == 2
-    for method in ("test", "mono", "prior", "audio_only", "flipped", "oracle"):
+    for method in ("test", "silence", "mono", "prior", "black", "deaf", "flipped", "oracle"):
         assert all(math.isfinite(found[f"{method}_{name}"]) for name in ("stft", "env", "phase", "snr", "lsd"))
     assert found["test_stft_below_mono"] == pytest.approx(1 - found["test_stft"] / found["mono_stft"])
     assert found["oracle_snr"] > 60

@@ -84,7 +84,7 @@ def test_a_turned_camera_has_the_sound_field_turned_the_other_way(angles):
     assert np.abs(turned - wanted).max() < 1e-5
 
 
-def test_a_camera_turned_to_the_left_has_things_farther_to_the_right_and_one_turned_up_lower():
+def test_a_camera_turned_left_has_things_farther_right_and_turned_up_lower():
     ahead, times = np.array([[0.0, 0.0, 1.0]]), np.zeros(1)
     right, down, near = still((np.radians(30), 0.0, 0.0)).seen(ahead, times)[0]
     assert (right, down, near) == pytest.approx((0.5, 0, np.sqrt(3) / 2))
