@@ -379,6 +379,8 @@ def _unknown(key: str, known: Sequence[str]) -> str:
     new = renamed_key(name, known)
     if new:
         return f"{key!r} is now {section + dot + new!r}"
+    if name in known:
+        return f"unknown key {excerpt(key)!r} (there is one of this name in another section)"
     return f"unknown key {excerpt(key)!r}{hint(excerpt(name), known)}"
 
 

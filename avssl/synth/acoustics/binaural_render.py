@@ -94,7 +94,7 @@ def render_ear_stems(scene: Scene, form: Format, head: str) -> dict[int, Ears]:
     """
     dry = list(sources(scene, form))
     stems = {thing.number: _ears(scene, form, head, [(thing, source)]) for thing, source in dry}
-    total = _with_background(_ears(scene, form, head, dry), scene, form, head)
+    total = _with_background(np.sum(list(stems.values()), axis=0), scene, form, head)
     gain = np.float32(level_gain(total, total, scene.room.level))
     return {number: gain * stem for number, stem in stems.items()}
 

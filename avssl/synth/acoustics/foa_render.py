@@ -46,7 +46,7 @@ def render_stems(scene: Scene, form: Format, order: int = 1) -> dict[int, NDArra
     """
     dry = list(sources(scene, form))
     stems = {thing.number: _field(scene, form, [(thing, source)], order) for thing, source in dry}
-    rendered = _with_background(_field(scene, form, dry, order), scene, form, order)
+    rendered = _with_background(np.sum(list(stems.values()), axis=0), scene, form, order)
     gain = np.float32(level_gain(rendered, rendered[0], scene.room.level))
     return {number: gain * stem for number, stem in stems.items()}
 

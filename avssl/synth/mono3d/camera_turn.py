@@ -23,7 +23,7 @@ _AXES = np.array([[0.0, 0.0, 1.0], [-1.0, 0.0, 0.0], [0.0, -1.0, 0.0]])
 class CameraTurn:
     """Orientation of the camera, which changes evenly from the start of a scene to its end; radians.
 
-    Yaw turns to the left, pitch upwards, and roll turns the picture counter-clockwise.
+    Yaw turns to the left, pitch upwards, and roll turns the frame counter-clockwise.
     """
 
     start: tuple[float, float, float]

@@ -142,24 +142,23 @@ class PseudoBinaural(CanvasDataset[Arrangement]):
 
     def render_channels(self, scene: Arrangement) -> NDArray[np.float32]:
         """Left, right and after them the sources `(2 + sources, samples)`; what sounds before the scene rings on."""
-        each, dry = self._rendered(scene)
-        total = np.concatenate([np.sum(each, axis=0), np.stack(dry)])[:, -len(self.form.sample_times()) :]
+        total, _ = self._rendered(scene)
         return level(total, total[0] + total[1], LEVEL)
 
     def stems(self, scene: Arrangement) -> dict[int, NDArray[np.float32]]:
         """See `SceneDataset.stems`."""
-        each, dry = self._rendered(scene)
-        total = np.concatenate([np.sum(each, axis=0), np.stack(dry)])[:, -len(self.form.sample_times()) :]
+        total, each = self._rendered(scene)
         gain = np.float32(level_gain(total, total[0] + total[1], LEVEL))
         return {number: gain * stem[:, -total.shape[1] :] for number, stem in enumerate(each)}
 
-    def _rendered(self, scene: Arrangement) -> tuple[list[NDArray[np.float32]], list[NDArray[np.float32]]]:
-        """Binaural and dry audio of each patch, the lead included."""
+    def _rendered(self, scene: Arrangement) -> tuple[NDArray[np.float32], list[NDArray[np.float32]]]:
+        """`render_channels` before its gain, and binaural audio of each patch, the lead included."""
         hrirs = head_responses(self.head, self.form.sample_rate)
         dry = [self._dry(patch) for patch in scene.patches]
         places = [(patch.azimuth, patch.elevation) for patch in scene.patches]
         each = [hear(audio, self.options.way, *place, hrirs) for audio, place in zip(dry, places, strict=True)]
-        return each, dry
+        total = np.concatenate([np.sum(each, axis=0), np.stack(dry)])[:, -len(self.form.sample_times()) :]
+        return total, each
 
     def _dry(self, patch: Patch) -> NDArray[np.float32]:
         audio = patch.actor.audio(self.form)

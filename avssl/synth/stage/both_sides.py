@@ -32,8 +32,8 @@ def describe(seed: int, index: int, fov: float, cast: Cast = BUILT_IN) -> StageS
     """Scene number `index` of the stage `seed`, with sources on both sides.
 
     Objects, paths and sounds are drawn apart from which objects sound, and sides apart from one another: neither a
-    picture nor the other sources tell where a source is. Of two objects of one kind, one sounds; only the change of
-    their pictures over time tells which.
+    frame nor the other sources tell where a source is. Of two objects of one kind, one sounds; only the change of
+    their frames over time tells which.
 
     Args:
         seed: of the world.

@@ -5,17 +5,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 
-from lightning_fabric import Fabric
 from torch import Tensor
 
 from avssl.datasets.manifest import Manifest, Row
 from avssl.io.progress import track
 from avssl.models.runtime import evaluating
-from avssl_downstream.spatialize.clip_truth import DatasetTruth
 from avssl_downstream.spatialize.evaluation_clips import evenly_spaced, target_audio
 from avssl_downstream.spatialize.evaluation_rows import MODEL, EvaluationRows, read_truth
-from avssl_downstream.spatialize.generator import Generator
 from avssl_downstream.spatialize.metrics import ENERGY, ERROR, Metrics, audio_metrics, explained_energy, mean_metrics
 from avssl_downstream.spatialize.options import SpatializeOptions
 from avssl_downstream.spatialize.oracles import Outputs
@@ -42,25 +40,12 @@ class Evaluation:
     - `best_real`, `best_complex`: ideal masks, see `oracles.best_masks`; `oracle`: those of the generator's own kind.
 
     Args:
-        generator: on the fabric's device.
-        prior: of the training clips, `(C, I)`, see `evaluation_clips.spatial_prior`; None without training clips: then
-            the row is left out.
-        options: window schedule, normalisation.
-        fabric: device and precision.
-        audio_only: generator of the same output that was trained without frames; None: no such row.
+        rows: of the generator.
+        options: number of clips, normalisation.
     """
 
-    def __init__(
-        self,
-        generator: Generator,
-        prior: Tensor | None,
-        options: SpatializeOptions,
-        fabric: Fabric,
-        audio_only: Generator | None = None,
-    ) -> None:
-        self.generator, self.options = generator, options
-        with evaluating(generator):
-            self.rows = EvaluationRows(generator, prior, options, fabric, audio_only)
+    def __init__(self, rows: EvaluationRows, options: SpatializeOptions) -> None:
+        self.rows, self.generator, self.options = rows, rows.generator, options
 
     def run(self, manifest: Manifest, callback: Callable[[Row, Outputs, Tensor], object] | None = None) -> Metrics:
         """Metrics over clips: `test_explained` and `test_stft` of the generator, `mono_stft`, ...
@@ -79,9 +64,13 @@ class Evaluation:
         truth, reason = read_truth(manifest, self.generator)
         self.rows.explain(len(clips), reason)
         found: dict[str, list[Metrics]] = {}
+        # Each clip gives its masks to `deaf` of the clip before.
+        audio_of = lru_cache(maxsize=2)(lambda index: target_audio(clips[index], manifest, self.generator))
         with evaluating(self.generator):
             for index, row in enumerate(track(clips, "held-out clips", "clips")):
-                target, outputs = self._clip(clips, index, manifest, truth)
+                target = audio_of(index)
+                other = audio_of((index + 1) % len(clips)) if len(clips) > 1 else None
+                outputs = self.rows.outputs(row, manifest, target, other, truth)
                 for name, audio in outputs.items():
                     found.setdefault(name, []).append(self._metrics(row, audio, target))
                 if callback:
@@ -89,14 +78,6 @@ class Evaluation:
         recordings = [row.source or row.key for row in clips]
         means = {name: explained_energy(each, recordings) | _means(each) for name, each in found.items()}
         return _compared(means) | self._chance() | {"tested_clips": float(len(clips))}
-
-    def _clip(
-        self, clips: Sequence[Row], index: int, manifest: Manifest, truth: DatasetTruth | None
-    ) -> tuple[Tensor, Outputs]:
-        """Target and outputs of a clip; the next clip's audio gives the masks of `deaf`."""
-        target = target_audio(clips[index], manifest, self.generator)
-        other = target_audio(clips[(index + 1) % len(clips)], manifest, self.generator) if len(clips) > 1 else None
-        return target, self.rows.outputs(clips[index], manifest, target, other, truth)
 
     def _metrics(self, row: Row, audio: Tensor, target: Tensor) -> Metrics:
         unrecorded = "Z" in row.silent_channels

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from avssl.datasets.manifest import Manifest, Row
 from avssl.errors import InputError
+from avssl.models.runtime import evaluating
 from avssl_downstream.spatialize.clip_truth import DatasetTruth
 from avssl_downstream.spatialize.evaluation_clips import clip_frames
 from avssl_downstream.spatialize.frame_features import (
@@ -41,7 +42,7 @@ class EvaluationRows:
     """Computes the audio of every row; `absent` says which rows there are not, and why.
 
     Args:
-        generator: in evaluation mode, on the fabric's device.
+        generator: on the fabric's device.
         prior: gains from input to output channels, `(C, I)`; None without training clips.
         options: window schedule.
         fabric: device and precision.
@@ -60,7 +61,8 @@ class EvaluationRows:
         self.schedule = WindowSchedule(options.hop, options.windows)
         self.absent: dict[str, str] = {}
         """Row -> reason why it is absent."""
-        self._masks, self._tracks = self._probe()
+        with evaluating(generator):
+            self._masks, self._tracks = self._probe()
 
     def outputs(
         self,
@@ -107,9 +109,7 @@ class EvaluationRows:
             "places": truth_reason if self._tracks else NO_SOURCES,
             "masks": truth_reason if self._tracks else NO_SOURCES,
             "seen": truth_reason,
-            "observer": truth_reason
-            if self.generator.output != "binaural"
-            else "binaural audio has no direction errors",
+            "observer": truth_reason if self.generator.output != "binaural" else NO_DIRECTIONS,
         }
         self.absent = {name: reason for name, reason in reasons.items() if reason}
 
@@ -218,10 +218,9 @@ def level_matched(target: Tensor) -> Tensor:
 
 
 def read_truth(manifest: Manifest, generator: Generator) -> tuple[DatasetTruth | None, str]:
-    """Ground truth beside a manifest; or None, and the reason why its sources are not known.
+    """Ground truth beside a manifest; or None, and the reason why its sources are not known, a broken file too.
 
-    Raises:
-        InputError: a broken file of ground truth.
+    The reason stands below the table of the evaluation, which follows a training and is not given up for it.
     """
     try:
         return DatasetTruth(manifest.root, generator), ""

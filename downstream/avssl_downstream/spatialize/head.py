@@ -22,6 +22,7 @@ from avssl.train.checkpoint import LAST
 from avssl_downstream.spatialize.apply import apply
 from avssl_downstream.spatialize.evaluate_generator import Evaluation
 from avssl_downstream.spatialize.evaluation_clips import spatial_prior
+from avssl_downstream.spatialize.evaluation_rows import EvaluationRows
 from avssl_downstream.spatialize.evaluation_table import evaluation_table
 from avssl_downstream.spatialize.frame_features import FrameFeatures, FrameSource
 from avssl_downstream.spatialize.generator import Generator
@@ -175,11 +176,10 @@ class Spatialize(Head):
         other = read_audio_only(generator, self.options)
         with interrupt_on_signals():
             prior = spatial_prior(training, generator) if len(training) else None
-            evaluation = Evaluation(
-                generator, prior, self.options, fabric, other.to(fabric.device) if other is not None else None
-            )
-            metrics = evaluation.run(held_out, plots.add)
-        self.summary = evaluation_table(metrics, evaluation.rows.absent)
+            audio_only = None if other is None else other.to(fabric.device)
+            rows = EvaluationRows(generator, prior, self.options, fabric, audio_only)
+            metrics = Evaluation(rows, self.options).run(held_out, plots.add)
+        self.summary = evaluation_table(metrics, rows.absent)
         write_text(folder / TABLE, self.summary)
         return metrics | {
             "sample_rate": float(generator.sample_rate),

@@ -50,7 +50,7 @@ def perfect_eye(truth: ClipTruth, target: Tensor, stft: StftConfig) -> Outputs:
     - `seen`: each source in the frame at its place; those out of the frame stay in W, or in the middle. Places are the
       gains of direct sound, masks are of the sound from there; of binaural audio, the source's own left minus right.
     - `observer`, ambisonics only: an ideal observer of kinds, who separates sources but knows only of which kind each
-      is. A source has the mean gains of all objects of its kind in the frame, silent ones too, which one picture does
+      is. A source has the mean gains of all objects of its kind in the frame, silent ones too, which one frame does
       not tell apart; 0 if none is seen.
 
     Args:

@@ -108,18 +108,18 @@ class Flag(Source):
         return Appearance((image,), np.zeros(len(one), int), one, 0 * one, one)
 
 
-def test_a_roll_turns_the_picture_and_all_in_it_counter_clockwise():
+def test_a_roll_turns_the_frame_and_all_in_it_counter_clockwise():
     form = Canvas(0.25, 128, 4.0, 16000, 128)
     world = Mono3d(Mono3dOptions(seconds=0.25, width=128, height=128, frame_rate=4.0, sample_rate=16000))
     walk = Walk(np.array([0.0, 9.0]), np.array([[0.4, -0.2, 0.5]] * 2))
-    pictures = []
+    frames = []
     for roll in (0.0, np.pi / 2):
         camera = still((0.0, 0.0, roll))
         walker = Walker(Flag(), TurnedWalk(walk, camera), 1.0)
-        pictures.append(next(iter(world.frames(WalkScene(0, "P5", (walker,), None, None, camera)))).astype(int))
-    assert form.lens().width == pictures[0].shape[1]
-    assert pictures[0].any()
-    difference = np.abs(np.rot90(pictures[0]) - pictures[1])
+        frames.append(next(iter(world.frames(WalkScene(0, "P5", (walker,), None, None, camera)))).astype(int))
+    assert form.lens().width == frames[0].shape[1]
+    assert frames[0].any()
+    difference = np.abs(np.rot90(frames[0]) - frames[1])
     assert (difference > 64).mean() < 0.01  # edges, between pixels
 
 

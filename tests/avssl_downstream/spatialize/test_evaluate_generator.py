@@ -101,7 +101,8 @@ def tracks():
 
 
 def test_oracles_of_scenes_with_one_source(one_source, tracks):
-    evaluation = Evaluation(tracks, None, SpatializeOptions(), single_process("32-true"))
+    options = SpatializeOptions()
+    evaluation = Evaluation(EvaluationRows(tracks, None, options, single_process("32-true")), options)
     seen = []
     found = evaluation.run(one_source, lambda row, outputs, target: seen.append((outputs, target)))
     assert found["silence_explained"] == 0.0
