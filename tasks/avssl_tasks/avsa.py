@@ -49,7 +49,7 @@ class AvsaOptions(AvcOptions):
     min_yaw: float = 30.0
     """Degrees; least yaw of those negatives, either way."""
     max_yaw: float = 180.0
-    """Degrees; largest yaw of those negatives, either way: near ones train precision."""
+    """Degrees; largest yaw of those negatives, either way."""
     object_negatives: int = 0
     """Number of further hard negatives of each crop: its own audio, rotated so that as many other objects of the clip
     are where the crop shows its own; needs `crop_guide=objects`."""
