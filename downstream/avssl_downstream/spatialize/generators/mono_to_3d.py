@@ -20,7 +20,13 @@ from avssl.config_fields import choice
 from avssl.data.clip import Clip
 from avssl.errors import InputError
 from avssl.spatial.stft import StftConfig, apply_mask, from_parts, ideal_masks, level, parts
-from avssl_downstream.spatialize.generator import Generator, VisualBranchFactory, mix_down, resize_frames
+from avssl_downstream.spatialize.generator import (
+    Generator,
+    VisualBranchFactory,
+    make_audio_branch,
+    mix_down,
+    resize_frames,
+)
 from avssl_downstream.spatialize.networks.mono_to_3d import MonoTo3DNet
 from avssl_downstream.spatialize.networks.spatial_softmax import SpatialSoftmax
 
@@ -119,7 +125,9 @@ class MonoTo3D(Generator):
         channels, frame_times, *_ = self.visual_branch.shape(self.frames, *self.size)
         self.keypoints = SpatialSoftmax(channels, options.keypoints) if options.keypoints else None
         visual = self.keypoints.channels if self.keypoints else channels
-        self.net = MonoTo3DNet(options.width, visual, frame_times, options.visual_width, options.depth)
+        self.audio_branch = make_audio_branch(branch, self)
+        audio = self.audio_branch.width if self.audio_branch else 0
+        self.net = MonoTo3DNet(options.width, visual, frame_times, options.visual_width, options.depth, audio)
         # Unbounded masks start near 0: default weights would be ten times louder than the target.
         for each in self.net.last.parameters():
             torch.nn.init.normal_(each, std=1e-3)
@@ -134,9 +142,11 @@ class MonoTo3D(Generator):
         `explained` is the explained share of the energy of X, Y and Z: 0 for W only, 1 for the target.
         """
         target = batch["audio"]
-        spectra = self.stft.stft(target / level(mix_down(target))[..., None])
+        levelled = target / level(mix_down(target))[..., None]
+        spectra = self.stft.stft(levelled)
         mix, wanted = spectra[:, 0], spectra[:, 1:]
-        found = self._spectra(mix, self.encode_video(batch["frames"]))
+        masks = self._masks(mix, self.encode_video(batch["frames"]), mix_down(levelled))
+        found = apply_mask(masks, mix[:, None])
         terms = losses(found, wanted, mix, self.options.spatial_loss)
         error, energy = ((each.detach().abs().square()).sum() for each in (found - wanted, wanted))
         loss = self.options.magnitude_weight * (terms["convergence"] + terms["logarithm"]) + terms["spatial"]
@@ -153,7 +163,8 @@ class MonoTo3D(Generator):
 
     def generate_with_masks_of(self, mono: Tensor, other: Tensor, features: Tensor) -> Tensor:
         """See `Generator.generate_with_masks_of`."""
-        masks = self._masks(self.stft.stft(other / level(other)), features)
+        levelled = other / level(other)
+        masks = self._masks(self.stft.stft(levelled), features, levelled)
         made = self.stft.istft(apply_mask(masks, self.stft.stft(mono)[:, None]), mono.shape[-1])
         return torch.cat([mono[:, None], made], 1)
 
@@ -169,13 +180,10 @@ class MonoTo3D(Generator):
         masks = ideal_masks(self.stft.stft(target[:, 1:]), mix)
         return torch.cat([mono[:, None], self.stft.istft(apply_mask(masks, mix[:, None]), mono.shape[-1])], 1)
 
-    def _spectra(self, mix: Tensor, features: Tensor) -> Tensor:
-        """Y, Z and X, complex `(B, 3, F, T')`, of the mix `(B, F, T')`."""
-        return apply_mask(self._masks(mix, features), mix[:, None])
-
-    def _masks(self, mix: Tensor, features: Tensor) -> Tensor:
-        """Complex masks `(B, 3, F, T')` of Y, Z and X."""
-        return from_parts(self.net(parts(mix), features)[:, TO_AMBIX])
+    def _masks(self, mix: Tensor, features: Tensor, audio: Tensor) -> Tensor:
+        """Complex masks `(B, 3, F, T')` of Y, Z and X, of the mix `(B, F, T')` and its audio `(B, S)`."""
+        further = self.audio_branch(audio) if self.audio_branch else None
+        return from_parts(self.net(parts(mix), features, further)[:, TO_AMBIX])
 
 
 def losses(found: Tensor, wanted: Tensor, mix: Tensor, spatial_loss: str = "signed") -> dict[str, Tensor]:
