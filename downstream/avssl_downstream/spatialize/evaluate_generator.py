@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import lru_cache
 
 from torch import Tensor
@@ -14,7 +14,8 @@ from avssl.io.progress import track
 from avssl.models.runtime import evaluating
 from avssl_downstream.spatialize.evaluation_clips import evenly_spaced, target_audio
 from avssl_downstream.spatialize.evaluation_rows import MODEL, EvaluationRows, read_truth
-from avssl_downstream.spatialize.metrics import ENERGY, ERROR, Metrics, audio_metrics, explained_energy, mean_metrics
+from avssl_downstream.spatialize.filtered_clips import filtered_metrics, level_difference
+from avssl_downstream.spatialize.metrics import Metrics, audio_metrics, clip_means
 from avssl_downstream.spatialize.options import SpatializeOptions
 from avssl_downstream.spatialize.oracles import Outputs
 
@@ -51,7 +52,8 @@ class Evaluation:
         """Metrics over clips: `test_explained` and `test_stft` of the generator, `mono_stft`, ...
 
         Energy explained has an interval over recordings (`_low`, `_high`). `test_stft_below_mono` is the share by which
-        the generator's error is below that of mono audio.
+        the generator's error is below that of mono audio. Of binaural audio, `filtered_stft` and others are of clips
+        whose channels differ in level, see `filtered_metrics`.
 
         Args:
             manifest: held-out clips.
@@ -64,6 +66,7 @@ class Evaluation:
         truth, reason = read_truth(manifest, self.generator)
         self.rows.explain(len(clips), reason)
         found: dict[str, list[Metrics]] = {}
+        differences: list[float] = []
         # Each clip gives its masks to `deaf` of the clip before.
         audio_of = lru_cache(maxsize=2)(lambda index: target_audio(clips[index], manifest, self.generator))
         with evaluating(self.generator):
@@ -71,13 +74,15 @@ class Evaluation:
                 target = audio_of(index)
                 other = audio_of((index + 1) % len(clips)) if len(clips) > 1 else None
                 outputs = self.rows.outputs(row, manifest, target, other, truth)
+                differences += [level_difference(target)] if len(target) == 2 else []
                 for name, audio in outputs.items():
                     found.setdefault(name, []).append(self._metrics(row, audio, target))
                 if callback:
                     callback(row, outputs, target)
         recordings = [row.source or row.key for row in clips]
-        means = {name: explained_energy(each, recordings) | _means(each) for name, each in found.items()}
-        return _compared(means) | self._chance() | {"tested_clips": float(len(clips))}
+        means = {name: clip_means(each, recordings) for name, each in found.items()}
+        filtered = filtered_metrics(found, differences, recordings, self.options.filter_db) if differences else {}
+        return _compared(means) | filtered | self._chance() | {"tested_clips": float(len(clips))}
 
     def _metrics(self, row: Row, audio: Tensor, target: Tensor) -> Metrics:
         unrecorded = "Z" in row.silent_channels
@@ -85,11 +90,6 @@ class Evaluation:
 
     def _chance(self) -> Metrics:
         return {"chance_direction_error": RANDOM_ERROR} if self.generator.output == "foa" else {}
-
-
-def _means(clips: Sequence[Metrics]) -> Metrics:
-    """Means over clips, without the energies, of which only sums count."""
-    return {name: value for name, value in mean_metrics(clips).items() if name not in (ERROR, ENERGY)}
 
 
 def _compared(methods: dict[str, Metrics]) -> Metrics:

@@ -2,12 +2,22 @@
 
 import pytest
 from avssl_downstream.spatialize.options import SpatializeOptions
-from avssl_downstream.spatialize.registry import get_generator
+from avssl_downstream.spatialize.registry import build_generator, get_generator
 
 from avssl.config import fill
 from avssl.recipe_files import read_recipe, shipped_recipes
 
+TINY = {
+    "asn": {"network": "small", "bands": 32, "flow": "", "rows": 32, "columns": 64},
+    "pseudo_binaural": {"width": 2, "rows": 32, "columns": 64, "fusion": "none"},
+    "foa360": {"network": "small", "bands": 32, "variant": "no_flow", "rows": 32, "columns": 64},
+}
+"""Options of generators that are built quickly."""
 RECIPES = [name for name in shipped_recipes() if name.startswith("spatialize/")]
+
+
+def tiny(name):
+    return build_generator(SpatializeOptions(generator=name, generator_options=TINY[name]), None)
 
 
 @pytest.mark.parametrize("name", RECIPES)
@@ -61,3 +71,16 @@ def test_small_rows_have_the_papers_gain_beside_them(row, stft, baseline):
 def test_rows_that_no_paper_has_are_beside_no_number():
     for row in ("foa360-small-second-order", "pseudo_binaural-small-third-supervised"):
         assert not fill(SpatializeOptions, read_recipe(f"spatialize/{row}", SpatializeOptions)).published
+
+
+def test_without_a_recipe_binaural_generators_are_trained_on_sources_on_both_sides():
+    for name in ("asn", "pseudo_binaural"):
+        generator = tiny(name)
+        data = SpatializeOptions(generator=name).data(generator, 4)
+        assert (data.synthetic_dataset, data.synthetic_options) == ("stage", {"sides": "both"})
+    given = SpatializeOptions(synthetic_options={"sides": "one", "fov": 60.0}).data(generator, 4)
+    assert given.synthetic_options == {"sides": "one", "fov": 60.0}
+    named = SpatializeOptions(synthetic_dataset="stage", synthetic_options={"fov": 60.0}).data(generator, 4)
+    assert named.synthetic_options == {"fov": 60.0}
+    around = SpatializeOptions(generator="foa360").data(tiny("foa360"), 4)
+    assert (around.synthetic_dataset, around.synthetic_options) == ("synth360", {})
