@@ -121,12 +121,13 @@ def resample_steps(features: Tensor, steps: int) -> Tensor:
 
 
 def _resampled(audio: Tensor, source: int, target: int) -> Tensor:
-    """Audio `(..., S)` at another sample rate, by a filter of the sharpness of `resample`, on the device of the audio."""
+    """Audio `(..., S)` at another sample rate, by a filter as sharp as that of `resample`, on its own device."""
     if source == target:
         return audio
     from torchaudio.functional import resample
 
-    return resample(audio, source, target, AUDIO.crossings, ROLLOFF, "sinc_interp_kaiser", AUDIO.beta)
+    found: Tensor = resample(audio, source, target, AUDIO.crossings, ROLLOFF, "sinc_interp_kaiser", AUDIO.beta)
+    return found
 
 
 def _network(source: str, encoders: Encoders | None, channels: int) -> AudioEncoder:

@@ -85,7 +85,7 @@ def test_a_sound_field_goes_to_a_tower_of_four_channels_and_its_first_to_one_of_
         assert torch.equal(branch(encoders)(field[:, 0]), branch(encoders)(field[:, :1]))
 
 
-def test_training_leaves_the_encoders_as_they_are_and_every_trained_weight_has_a_gradient(encoders):
+def test_training_leaves_the_encoders_as_they_are_and_trained_weights_have_gradients(encoders):
     before, made = encoders.fingerprint(), branch(encoders).train()
     made(noise()).square().sum().backward()
     trained = {name: each for name, each in made.named_parameters() if each.requires_grad}
