@@ -25,6 +25,7 @@ from avssl_downstream.spatialize.generator import Generator
 from avssl_downstream.spatialize.networks.audio_branch import AudioBranch
 from avssl_downstream.spatialize.networks.visual_branch import VisualBranch
 from avssl_downstream.spatialize.options import SpatializeOptions
+from avssl_downstream.spatialize.stems import ViewsWithStems
 
 T = TypeVar("T")
 WORLD_FRAME_RATE = 10.0
@@ -139,7 +140,8 @@ def pretrained_towers(generator: Generator, options: SpatializeOptions) -> Optim
 
 def _batches(generator: Generator, clips: Manifest, options: SpatializeOptions, count: int) -> Batches:
     data = options.data(generator, count)
-    return Batches(clips, generator.views, data, generator.sample_rate, options.train.seed)
+    views = ViewsWithStems(generator.views, clips.root) if generator.uses_stems else generator.views
+    return Batches(clips, views, data, generator.sample_rate, options.train.seed)
 
 
 def _clips(generator: Generator, options: SpatializeOptions, manifest: str, name: str) -> Manifest:

@@ -37,7 +37,7 @@ GENERATORS = {
         "width": 4, "rows": 32, "columns": 64, "grid_rows": 1, "grid_columns": 2, "fusion": "none", "crop": False,
     },
 }  # fmt: skip
-BRANCHED = [*GENERATORS, "foa360-order-2", "foa360-unet"]
+BRANCHED = [*GENERATORS, "foa360-order-2", "foa360-unet", "mono_to_3d-pointing"]
 
 
 def make_encoders(features: str = "mono-logmel") -> Encoders:
@@ -52,7 +52,12 @@ def encoders() -> Encoders:
 
 def options(name: str, **changed) -> SpatializeOptions:
     generator, _, variant = name.partition("-")
-    own = {"order-2": {"order": 2}, "unet": {"variant": "unet"}, "no_video": {"variant": "no_video"}}.get(variant, {})
+    own = {
+        "order-2": {"order": 2},
+        "unet": {"variant": "unet"},
+        "no_video": {"variant": "no_video"},
+        "pointing": {"network": "pointing", "bands": 32, "tracks": 3, "units": 8},
+    }.get(variant, {})
     settings = {"train": TrainConfig(steps=1, precision="32-true")} | changed
     return SpatializeOptions(generator=generator, generator_options=GENERATORS[generator] | own, **settings)
 
