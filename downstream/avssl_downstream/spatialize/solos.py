@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,23 +12,20 @@ import numpy as np
 import pyarrow as pa
 import torch
 from torch import Tensor
-from torch.nn.functional import pad
 
 from avssl.data.clip import Clip
 from avssl.datasets.manifest import Manifest
 from avssl.detection.object_index import MAX_ROWS
 from avssl.errors import InputError
 from avssl.io.parquet_table import ParquetTable
-from avssl.media import read_resampled
 from avssl.spatial.stft import level
 from avssl.synth.output_folder import TRUTH
 from avssl.synth.render_dataset import shares_path, sources_path
+from avssl_downstream.spatialize.stems import Views, read_sources
 
 SCHEMA = pa.schema([("key", pa.string()), ("object", pa.int64()), ("sounding", pa.bool_()), ("x", pa.float64())])
 CENTRE, EDGE_OF_CODE = 1 / 2, 1 / 3
 """Share of the picture's width in which sources are on the left: half; or a third, as in PseudoBinaural's code."""
-
-Views = Callable[[Clip, np.random.Generator], dict[str, Tensor]]
 
 
 @dataclass(frozen=True)
@@ -59,7 +55,7 @@ class ViewsWithSolos:
         if clip.key not in self.places or not path.is_file():
             return self.views(clip, rng)
         places = torch.tensor(self.places[clip.key])
-        sources = _window(path, clip)
+        sources = read_sources(path, clip)
         if len(sources) != len(places):
             raise InputError(f"{path}: expected {len(places)} sources, as in {TRUTH}, got {len(sources)}")
         return self.views(replace(clip, solos=self._apart(sources, places, clip.audio)), rng)
@@ -109,14 +105,6 @@ def source_places(folder: Path) -> dict[str, tuple[float, ...]]:
 
 def _file(audio: Path, as_code: bool) -> Path:
     return sources_path(audio) if as_code else shares_path(audio)
-
-
-def _window(path: Path, clip: Clip) -> Tensor:
-    """Sources `(K, S)` of a clip's window."""
-    samples, rate = clip.audio.shape[-1], clip.sample_rate
-    seconds = min(samples / rate, float(clip.labels["seconds"]))
-    found = read_resampled(path, float(clip.labels["start"]), seconds, rate)[:, :samples]
-    return pad(found, (0, samples - found.shape[1]))
 
 
 def _grouped(sources: Tensor, left: Tensor) -> Tensor:
