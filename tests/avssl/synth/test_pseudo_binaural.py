@@ -136,7 +136,7 @@ def test_ways_are_those_of_the_paper():
 
 
 @pytest.mark.parametrize("count", [4, 8, 11])
-def test_the_inverse_of_a_circle_of_loudspeakers_is_its_projection_with_twice_the_direction(count):
+def test_the_inverse_of_a_circle_is_its_projection_with_twice_the_direction(count):
     """In closed form: encoders of a regular circle are orthogonal, of energy N for W and N / 2 for Y and X."""
     field = gains(torch.tensor([0.7]), torch.tensor([-0.4]))[0].double()
     rig = Loudspeakers(count, decoder="pinv")

@@ -30,6 +30,7 @@ from avssl_downstream.spatialize.generator import (
     Generator,
     SeparatedTracks,
     VisualBranchFactory,
+    make_audio_branch,
     mix_down,
     resize_frames,
 )
@@ -65,7 +66,9 @@ class Foa360(Generator):
         self.frames = 2 if "flow" in self.streams else 1
         self.visual_branch = nn.ModuleDict({name: branch() for name in self.streams})
         self.planes = [branch.channels for branch in self._branches]
-        self.model = build(options, self.planes, self._map_size())
+        self.audio_branch = make_audio_branch(branch, self)
+        tower = self.audio_branch.width if self.audio_branch else 0
+        self.model = build(options, self.planes, self._map_size(), tower)
         self.optical_flow = (
             flow_estimator(options.flow, options.flow_weights, panoramic=True) if "flow" in self.streams else None
         )
@@ -93,8 +96,9 @@ class Foa360(Generator):
         `explained` is the explained share of the energy of the generated channels: 0 for silence, 1 for the target.
         """
         target = batch["audio"] / level(mix_down(batch["audio"]))[..., None]
-        maps = self._split(self._feature_maps(batch["images"]))
-        found, wanted = self.model.spectra(self.input_audio(target), maps, target[:, self.input_channels :])
+        audio = self.input_audio(target)
+        maps = self._split(self._feature_maps(batch["images"]), audio)
+        found, wanted = self.model.spectra(audio, maps, target[:, self.input_channels :])
         error, energy = (self._mean(complex_error(each, wanted), batch) for each in (found, torch.zeros_like(wanted)))
         return {"loss": error, "explained": 1 - error.detach() / energy.clamp(min=1e-9)}
 
@@ -111,13 +115,15 @@ class Foa360(Generator):
         """See `Generator.generate_with_masks_of`; as published, weights of tracks are of the other audio, too."""
         audio, masking = (each[:, None] if self.input_channels == 1 else each for each in (mono, other))
         gain = level(audio[:, :1])
-        levelled = None if other is mono else masking / level(masking[:, :1])
-        return torch.cat([audio, self.model(audio / gain, self._split(features), levelled) * gain], 1)
+        levelled = masking / level(masking[:, :1])
+        maps = self._split(features, levelled)
+        return torch.cat([audio, self.model(audio / gain, maps, None if other is mono else levelled) * gain], 1)
 
     def separated_tracks(self, mono: Tensor, features: Tensor) -> SeparatedTracks | None:
         """See `Generator.separated_tracks`; not of the U-Net, and not without separation."""
         audio = mono[:, None] if self.input_channels == 1 else mono
-        return self.model.separated_tracks(audio / level(audio[:, :1]), self._split(features))
+        levelled = audio / level(audio[:, :1])
+        return self.model.separated_tracks(levelled, self._split(features, levelled))
 
     @property
     def mask_stft(self) -> StftConfig:
@@ -172,8 +178,10 @@ class Foa360(Generator):
         margin = round(maps.shape[-1] * padding / wide.shape[-1])
         return maps[..., margin : maps.shape[-1] - margin]
 
-    def _split(self, features: Tensor) -> Sequence[Tensor]:
-        return torch.split(features, self.planes, 1) if self.planes else ()
+    def _split(self, features: Tensor, audio: Tensor) -> Sequence[Tensor]:
+        """Feature maps of each stream, then features of the audio branch if there is one; audio at a level of 0.1."""
+        maps = torch.split(features, self.planes, 1) if self.planes else ()
+        return (*maps, self.audio_branch(audio)) if self.audio_branch else maps
 
     @property
     def _branches(self) -> list[VisualBranch]:

@@ -129,13 +129,14 @@ class Foa360Options:
         return max(self.sizes.loss.n_fft, self.n_fft + self.hop)
 
 
-def build(options: Foa360Options, streams: Sequence[int], grid: tuple[int, int]) -> MaskingModel:
+def build(options: Foa360Options, streams: Sequence[int], grid: tuple[int, int], tower: int = 0) -> MaskingModel:
     """The network of a variant.
 
     Args:
         options: network, variant and sizes.
         streams: channels of each image stream's feature maps.
         grid: rows and columns of these feature maps.
+        tower: channels of the features of an audio tower; 0: none.
 
     Raises:
         InputError: spectrograms too small for the layers.
@@ -144,24 +145,25 @@ def build(options: Foa360Options, streams: Sequence[int], grid: tuple[int, int])
     small = options.network == "small"
     axis = LogMagnitudeBands(bins, options.bands, max(1.0, bins / 170)) if small else TwoSidedSpectrum()
     if options.variant == "unet":
-        return ComplexMasks(options.sizes, axis, Foa360UNet(_trunk(options, streams, grid), options.outputs))
-    net = _net(options, streams, grid)
+        return ComplexMasks(options.sizes, axis, Foa360UNet(_trunk(options, streams, grid, tower), options.outputs))
+    net = _net(options, streams, grid, tower)
     if isinstance(axis, LogMagnitudeBands):
         steered = isinstance(net, TrackLocalizationNet) and options.order == 2
         return (SteeredTrackMasks if steered else TrackMasks)(options.sizes, axis, net)
     return TrackMixing(options.sizes, axis, net)
 
 
-def _net(options: Foa360Options, streams: Sequence[int], grid: tuple[int, int]) -> nn.Module:
+def _net(options: Foa360Options, streams: Sequence[int], grid: tuple[int, int], tower: int) -> nn.Module:
     separate = options.variant != "no_separation"
     if options.network == "small" and streams:
-        return TrackLocalizationNet(_trunk(options, (), grid), streams, options.tracks, separate, options.order)
-    trunk = _trunk(options, streams, grid)
+        return TrackLocalizationNet(_trunk(options, (), grid, tower), streams, options.tracks, separate, options.order)
+    trunk = _trunk(options, streams, grid, tower)
     return Foa360Net(trunk, options.tracks, options.outputs, separate=separate, units=options.units)
 
 
-def _trunk(options: Foa360Options, streams: Sequence[int], grid: tuple[int, int]) -> AudioVisualTrunk:
+def _trunk(options: Foa360Options, streams: Sequence[int], grid: tuple[int, int], tower: int) -> AudioVisualTrunk:
     if options.network == "small":
         size, inputs = (options.bands, options.stft_frames), options.inputs
-        return AudioVisualTrunk(size, streams, inputs, SMALL, options.units, grid, norm=True)
-    return AudioVisualTrunk((options.n_fft, options.stft_frames), streams, options.inputs, FULL, options.units, grid)
+        return AudioVisualTrunk(size, streams, inputs, SMALL, options.units, grid, norm=True, tower=tower)
+    size = options.n_fft, options.stft_frames
+    return AudioVisualTrunk(size, streams, options.inputs, FULL, options.units, grid, tower=tower)

@@ -27,7 +27,7 @@ from avssl.datasets.manifest import Manifest
 from avssl.errors import InputError
 from avssl.models.pretrained import load_weights
 from avssl.spatial.stft import StftConfig, apply_mask, from_parts, ideal_masks, level, parts
-from avssl_downstream.spatialize.generator import Generator, VisualBranchFactory, resize_frames
+from avssl_downstream.spatialize.generator import Generator, VisualBranchFactory, make_audio_branch, resize_frames
 from avssl_downstream.spatialize.networks.apnet import (
     APNet,
     AssociativeConv,
@@ -181,7 +181,8 @@ class PseudoBinaural(Generator):
         self.spectrum = StftConfig()
         self.visual_branch = branch()
         sizes = options.width, self.visual_branch.channels, (options.grid_rows, options.grid_columns)
-        self.audio = UNet25D(*sizes, options.norm)
+        self.audio_branch = make_audio_branch(branch, self)
+        self.audio = UNet25D(*sizes, options.norm, self.audio_branch.width if self.audio_branch else 0)
         self.fusion: APNet | AssociativeConv | None = None
         if options.fusion != "none":
             self.fusion = APNet(*sizes, options.norm) if options.fusion == "apnet" else AssociativeConv(*sizes)
@@ -254,7 +255,8 @@ class PseudoBinaural(Generator):
         """See `Generator.generate_with_masks_of`."""
         mix = 2 * mono
         spectrum = self.spectrum.stft(mix)
-        made = self._masks(self.spectrum.stft(2 * other / level(2 * other)), features)
+        masking = 2 * other / level(2 * other)
+        made = self._masks(masking, self.spectrum.stft(masking), features)
         if made.stereo is None:
             return self._binaural(mix, apply_mask(made.difference, spectrum))
         masks = torch.stack([from_parts(each) for each in made.stereo], 1)
@@ -285,7 +287,7 @@ class PseudoBinaural(Generator):
         mix = audio.sum(-2)
         gain, both = level(mix), 2 * level(audio.flatten(-2))
         spectrum = self.spectrum.stft(mix / gain)
-        return _Mixed(self._masks(spectrum, maps), spectrum, gain, both)
+        return _Mixed(self._masks(mix / gain, spectrum, maps), spectrum, gain, both)
 
     def _losses(self, mixed: _Mixed, audio: Tensor) -> dict[str, Tensor]:
         """Losses of the difference's mask, and of the fusion network's masks.
@@ -343,9 +345,9 @@ class PseudoBinaural(Generator):
         masks = torch.stack([from_parts(each) for each in self.separator(mixed.masks.features)], 1)
         return 2 * self._distance(apply_mask(masks, spectrum[:, None]), wanted)  # the sum of left and right
 
-    def _masks(self, spectrum: Tensor, maps: Tensor) -> _Masks:
-        """Masks of a mix."""
-        decoded = self.audio(parts(spectrum), maps)
+    def _masks(self, mix: Tensor, spectrum: Tensor, maps: Tensor) -> _Masks:
+        """Masks of a mix `(B, S)` and its spectrogram."""
+        decoded = self.audio(parts(spectrum), maps, self.audio_branch(mix) if self.audio_branch else None)
         difference = from_parts(decoded.mask)
         if self.fusion is None:
             return _Masks(difference, None, decoded.levels[-1])

@@ -100,7 +100,8 @@ class TrackLocalizationNet(nn.Module):
             maps: see `AudioVisualTrunk.forward`.
             arrival: for order 2, direction of arrival along y, z and x, `(B, 3, K, T)`, of length 1 at most.
         """
-        audio, levels = self.trunk(magnitude, ())
+        maps, tower = self.trunk.split(maps)
+        audio, levels = self.trunk(magnitude, tower)
         directions = self.localization(torch.cat(list(maps), 1))
         weights = directions[:, -3 if self.order == 1 else -5 :]
         weights = weights[:, None].expand(-1, audio.shape[1], -1, -1)
