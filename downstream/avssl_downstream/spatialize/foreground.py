@@ -52,7 +52,7 @@ class Foreground:
         masks = np.stack(
             [each.masks.any(0) if len(each.masks) else np.zeros(frames.shape[1:3], bool) for each in found]
         )
-        return frames * masks[..., None]
+        return np.asarray(frames * masks[..., None], np.uint8)
 
 
 def load_foreground(segmenter: str, generator: Generator) -> Foreground | None:
