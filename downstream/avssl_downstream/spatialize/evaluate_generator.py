@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import lru_cache
+from itertools import compress
 
 from torch import Tensor
 
@@ -20,6 +21,8 @@ from avssl_downstream.spatialize.oracles import Outputs
 
 BASELINES = ("mono", "prior", "audio_only", "black", "flipped")
 COMPARED_METRICS = ("stft", "env", "emd_degrees", "direction_error")
+ONE_SOURCE = "one_source"
+"""Prefix of the metrics of scenes in which one object sounds."""
 RANDOM_ERROR = 90.0
 """Degrees; mean angle between a direction and a random one."""
 
@@ -51,7 +54,8 @@ class Evaluation:
         """Metrics over clips: `test_explained` and `test_stft` of the generator, `mono_stft`, ...
 
         Energy explained has an interval over recordings (`_low`, `_high`). `test_stft_below_mono` is the share by which
-        the generator's error is below that of mono audio.
+        the generator's error is below that of mono audio. `test_one_source_explained` and
+        `test_one_source_direction_error` are of the scenes of a synthetic dataset in which one object sounds.
 
         Args:
             manifest: held-out clips.
@@ -76,8 +80,15 @@ class Evaluation:
                 if callback:
                     callback(row, outputs, target)
         recordings = [row.source or row.key for row in clips]
-        means = {name: explained_energy(each, recordings) | _means(each) for name, each in found.items()}
-        return _compared(means) | self._chance() | {"tested_clips": float(len(clips))}
+        single = [truth is not None and truth.source_count(row.key) == 1 for row in clips]
+        means = {
+            name: explained_energy(each, recordings) | _means(each) | _one_source(each, recordings, single)
+            for name, each in found.items()
+        }
+        counts = {"tested_clips": float(len(clips))} | (
+            {f"tested_{ONE_SOURCE}_clips": float(sum(single))} if any(single) else {}
+        )
+        return _compared(means) | self._chance() | counts
 
     def _metrics(self, row: Row, audio: Tensor, target: Tensor) -> Metrics:
         unrecorded = "Z" in row.silent_channels
@@ -90,6 +101,14 @@ class Evaluation:
 def _means(clips: Sequence[Metrics]) -> Metrics:
     """Means over clips, without the energies, of which only sums count."""
     return {name: value for name, value in mean_metrics(clips).items() if name not in (ERROR, ENERGY)}
+
+
+def _one_source(clips: Sequence[Metrics], recordings: Sequence[str], single: Sequence[bool]) -> Metrics:
+    """Energy explained and direction error of the scenes with one source; empty without such scenes."""
+    chosen = list(compress(clips, single))
+    direction = {name: value for name, value in mean_metrics(chosen).items() if name == "direction_error"}
+    found = explained_energy(chosen, list(compress(recordings, single))) | direction
+    return {f"{ONE_SOURCE}_{name}": value for name, value in found.items()}
 
 
 def _compared(methods: dict[str, Metrics]) -> Metrics:

@@ -27,6 +27,8 @@ ROWS = {
 COLUMNS = {
     "explained": "energy explained %",
     "direction_error": "direction error °",
+    "one_source_explained": "of one source %",
+    "one_source_direction_error": "of one source °",
     "level_error_db": "level error dB",
     "time_error_us": "time error us",
     "stft": "STFT",
@@ -35,7 +37,7 @@ COLUMNS = {
     "lsd": "LSD dB",
     "snr": "SNR dB",
 }
-"""Metric -> its heading; the first has its 95 % interval over recordings."""
+"""Metric -> its heading; energy explained has its 95 % interval over recordings."""
 
 
 def evaluation_table(metrics: Mapping[str, float], absent: Mapping[str, str]) -> str:
@@ -51,6 +53,8 @@ def evaluation_table(metrics: Mapping[str, float], absent: Mapping[str, str]) ->
     lines += [[ROWS[name], *(_cell(metrics, name, column) for column in columns)] for name in rows]
     found = [*_aligned(lines), ""]
     found += ["Energy explained: 1 - error / error of silence, over all clips [95 % interval over recordings].", ""]
+    if "one_source_explained" in columns:
+        found += [f"Of one source: the {metrics['tested_one_source_clips']:g} scenes in which one object sounds.", ""]
     found += [f"- no row *{ROWS[name]}*: {reason}" for name, reason in absent.items() if name in ROWS]
     return "\n".join(found).rstrip() + "\n"
 
@@ -59,7 +63,7 @@ def _cell(metrics: Mapping[str, float], row: str, column: str) -> str:
     value = metrics.get(f"{row}_{column}")
     if value is None:
         return "-"
-    if column != "explained":
+    if not column.endswith("explained"):
         return f"{value:.3g}"
     low, high = (metrics.get(f"{row}_{column}_{end}", value) for end in ("low", "high"))
     return f"{_percent(value)} [{_percent(low)}, {_percent(high)}]"
