@@ -30,3 +30,6 @@ class Clip:
     objects: Tensor = field(default_factory=lambda: torch.empty(0, 3))
     """float32 `(N, 3)`, azimuth and elevation in radians and score of objects in the middle of the frames' time, best
     first; empty without objects or detector."""
+    stems: Tensor = field(default_factory=lambda: torch.empty(0, 0))
+    """float32 `(K, samples)`, the dry sources of a synthetic scene, as loud as they are in its mono audio; empty unless
+    they were asked for."""

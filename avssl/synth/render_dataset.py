@@ -175,6 +175,11 @@ class SceneDataset(SyntheticDataset, Generic[SceneT]):
         return out / NAME
 
 
+def sources_path(audio: Path) -> Path:
+    """File of the dry sources of a scene, beside its audio; of datasets that write them, see `SceneDataset.apart`."""
+    return audio.with_name(f"{audio.stem}-sources.wav")
+
+
 @dataclass(frozen=True)
 class Job:
     """One scene to render."""
@@ -199,7 +204,7 @@ class Job:
     @property
     def sources(self) -> str:
         """Its sources one by one, relative to the folder."""
-        return f"{MEDIA}/{self.index:05d}-sources.wav"
+        return sources_path(Path(self.audio)).as_posix()
 
 
 Result = tuple[dict[str, object], pa.Table]

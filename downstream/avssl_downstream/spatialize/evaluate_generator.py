@@ -15,7 +15,8 @@ from avssl.io.progress import track
 from avssl.models.runtime import evaluating
 from avssl_downstream.spatialize.evaluation_clips import evenly_spaced, target_audio
 from avssl_downstream.spatialize.evaluation_rows import MODEL, EvaluationRows, read_truth
-from avssl_downstream.spatialize.metrics import ENERGY, ERROR, Metrics, audio_metrics, explained_energy, mean_metrics
+from avssl_downstream.spatialize.filtered_clips import filtered_metrics, level_difference
+from avssl_downstream.spatialize.metrics import Metrics, audio_metrics, clip_means
 from avssl_downstream.spatialize.options import SpatializeOptions
 from avssl_downstream.spatialize.oracles import Outputs
 
@@ -55,7 +56,8 @@ class Evaluation:
 
         Energy explained has an interval over recordings (`_low`, `_high`). `test_stft_below_mono` is the share by which
         the generator's error is below that of mono audio. `test_one_source_explained` and
-        `test_one_source_direction_error` are of the scenes of a synthetic dataset in which one object sounds.
+        `test_one_source_direction_error` are of the scenes of a synthetic dataset in which one object sounds. Of
+        binaural audio, `filtered_stft` and others are of clips whose channels differ in level, see `filtered_metrics`.
 
         Args:
             manifest: held-out clips.
@@ -68,6 +70,7 @@ class Evaluation:
         truth, reason = read_truth(manifest, self.generator)
         self.rows.explain(len(clips), reason)
         found: dict[str, list[Metrics]] = {}
+        differences: list[float] = []
         # Each clip gives its masks to `deaf` of the clip before.
         audio_of = lru_cache(maxsize=2)(lambda index: target_audio(clips[index], manifest, self.generator))
         with evaluating(self.generator):
@@ -75,6 +78,7 @@ class Evaluation:
                 target = audio_of(index)
                 other = audio_of((index + 1) % len(clips)) if len(clips) > 1 else None
                 outputs = self.rows.outputs(row, manifest, target, other, truth)
+                differences += [level_difference(target)] if len(target) == 2 else []
                 for name, audio in outputs.items():
                     found.setdefault(name, []).append(self._metrics(row, audio, target))
                 if callback:
@@ -82,13 +86,11 @@ class Evaluation:
         recordings = [row.source or row.key for row in clips]
         single = [truth is not None and truth.source_count(row.key) == 1 for row in clips]
         means = {
-            name: explained_energy(each, recordings) | _means(each) | _one_source(each, recordings, single)
-            for name, each in found.items()
+            name: clip_means(each, recordings) | _one_source(each, recordings, single) for name, each in found.items()
         }
-        counts = {"tested_clips": float(len(clips))} | (
-            {f"tested_{ONE_SOURCE}_clips": float(sum(single))} if any(single) else {}
-        )
-        return _compared(means) | self._chance() | counts
+        filtered = filtered_metrics(found, differences, recordings, self.options.filter_db) if differences else {}
+        counts = {"tested_clips": float(len(clips)), f"tested_{ONE_SOURCE}_clips": float(sum(single))}
+        return _compared(means) | filtered | self._chance() | counts
 
     def _metrics(self, row: Row, audio: Tensor, target: Tensor) -> Metrics:
         unrecorded = "Z" in row.silent_channels
@@ -98,17 +100,11 @@ class Evaluation:
         return {"chance_direction_error": RANDOM_ERROR} if self.generator.output == "foa" else {}
 
 
-def _means(clips: Sequence[Metrics]) -> Metrics:
-    """Means over clips, without the energies, of which only sums count."""
-    return {name: value for name, value in mean_metrics(clips).items() if name not in (ERROR, ENERGY)}
-
-
 def _one_source(clips: Sequence[Metrics], recordings: Sequence[str], single: Sequence[bool]) -> Metrics:
     """Energy explained and direction error of the scenes with one source; empty without such scenes."""
-    chosen = list(compress(clips, single))
-    direction = {name: value for name, value in mean_metrics(chosen).items() if name == "direction_error"}
-    found = explained_energy(chosen, list(compress(recordings, single))) | direction
-    return {f"{ONE_SOURCE}_{name}": value for name, value in found.items()}
+    found = clip_means(list(compress(clips, single)), list(compress(recordings, single)))
+    kept = ("explained", "explained_low", "explained_high", "direction_error")
+    return {f"{ONE_SOURCE}_{name}": found[name] for name in kept if name in found}
 
 
 def _compared(methods: dict[str, Metrics]) -> Metrics:

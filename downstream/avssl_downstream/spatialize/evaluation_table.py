@@ -22,6 +22,9 @@ ROWS = {
     "oracle": "oracle: ideal masks of the generator's kind",
     "best_real": "oracle: best real masks",
     "best_complex": "oracle: best complex masks",
+    "filtered": "filtered clips: generator",
+    "filtered_mono": "filtered clips: mono",
+    "filtered_oracle": "filtered clips: ideal masks",
 }
 """Row -> its label."""
 COLUMNS = {
@@ -55,6 +58,12 @@ def evaluation_table(metrics: Mapping[str, float], absent: Mapping[str, str]) ->
     found += ["Energy explained: 1 - error / error of silence, over all clips [95 % interval over recordings].", ""]
     if "one_source_explained" in columns:
         found += [f"Of one source: the {metrics['tested_one_source_clips']:g} scenes in which one object sounds.", ""]
+    if "filtered_share" in metrics:
+        found += [
+            f"Filtered clips: the {_percent(metrics['filtered_share'])} % whose left and right differ by at least "
+            f"{metrics['filtered_db']:g} dB.",
+            "",
+        ]
     found += [f"- no row *{ROWS[name]}*: {reason}" for name, reason in absent.items() if name in ROWS]
     return "\n".join(found).rstrip() + "\n"
 

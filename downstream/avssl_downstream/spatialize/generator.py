@@ -92,6 +92,11 @@ class Generator(nn.Module, ABC):
         return not any(isinstance(each, VisualBranch) and each.source == NO_FRAMES for each in self.modules())
 
     @property
+    def uses_stems(self) -> bool:
+        """Whether `views` needs the dry sources of each clip, `Clip.stems`."""
+        return False
+
+    @property
     def samples(self) -> int:
         """S, samples of a window."""
         return round(self.seconds * self.sample_rate)

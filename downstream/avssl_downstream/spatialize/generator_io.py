@@ -29,7 +29,7 @@ FORMAT = "avssl-generator"
 VERSION = 2
 FREE = (
     "hop", "windows", "mix", "panorama", "target", "hrirs", "filters", "codec", "workers", "train.precision",
-    "manifest", "split", "max_clips", "normalisation", "title", "audio_only",
+    "manifest", "split", "max_clips", "normalisation", "title", "audio_only", "filter_db",
 )  # fmt: skip
 """Options that may differ from those of the fit."""
 

@@ -39,7 +39,7 @@ TABLE = "evaluation.md"
 MAY_CHANGE = (
     "train.steps", "train.log_every", "train.save_every", "train.show_every", "workers", "split", "max_clips",
     "normalisation", "hop", "windows", "mix", "panorama", "target", "hrirs", "filters", "codec", "title", "published",
-    "audio_only",
+    "audio_only", "filter_db",
 )  # fmt: skip
 """Options that may differ when a run is continued."""
 

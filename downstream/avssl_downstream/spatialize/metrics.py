@@ -106,6 +106,12 @@ def explained_energy(clips: Sequence[Metrics], groups: Sequence[str]) -> Metrics
     return {EXPLAINED: 1 - left, f"{EXPLAINED}_low": 1 - high, f"{EXPLAINED}_high": 1 - low}
 
 
+def clip_means(clips: Sequence[Metrics], groups: Sequence[str]) -> Metrics:
+    """Energy explained over clips, see `explained_energy`, and the means of all other metrics."""
+    means = {name: value for name, value in mean_metrics(clips).items() if name not in (ERROR, ENERGY)}
+    return explained_energy(clips, groups) | means
+
+
 def mean_metrics(clips: Iterable[Metrics]) -> Metrics:
     """Mean of each metric over the clips that define it."""
     rows = list(clips)

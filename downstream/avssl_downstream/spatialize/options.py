@@ -37,10 +37,11 @@ class SpatializeOptions:
     """Clips of split train and of the evaluated split: a `manifest.parquet` or its folder; empty: a synthetic
     dataset."""
     synthetic_dataset: str = ""
-    """Synthetic dataset; empty: synth360 for 360-degree generators (synth360-order-2 for second order), else stage."""
+    """Synthetic dataset; empty: synth360 for 360-degree generators (synth360-order-2 for second order), else stage with
+    sources on both sides."""
     synthetic_options: dict[str, Any] = field(default_factory=dict)
     """Options of the synthetic dataset beside its size, seed and rates, see `avssl synth NAME --help`; such as
-    `{sides: both}` of stage."""
+    `{sides: one}` of stage."""
     clips: int = 800
     """Clips of the synthetic dataset."""
     clip_seconds: float = 4.0
@@ -72,6 +73,9 @@ class SpatializeOptions:
     """Clips to evaluate at most, evenly spaced; 0: all."""
     normalisation: str = choice("none", NORMALISATIONS)
     """Before distances: none; peak: generated audio and target are each divided by their own peak."""
+    filter_db: float = 1.0
+    """Least difference of level between left and right, dB, of the clips of the rows `filtered`, as in the second table
+    of Lu et al. 2019, whose threshold is not published; binaural audio only."""
     hop: float = 0.0
     """Seconds between windows in inference; 0: the generator's."""
     windows: int = 8
@@ -99,6 +103,7 @@ class SpatializeOptions:
         for name in ("train_share", "augment_share"):
             check_range("spatialize", name, getattr(self, name), 0.0, 1.0)
         check_range("spatialize", "field_of_view", self.field_of_view, 1.0, 360.0)
+        check_range("spatialize", "filter_db", self.filter_db, 0.0, 100.0)
         for name in ("clips", "batch", "windows"):
             if getattr(self, name) < 1:
                 raise InputError(f"expected spatialize.{name} of at least 1, got {getattr(self, name)}")
@@ -111,10 +116,10 @@ class SpatializeOptions:
 
     def data(self, generator: Generator, batch: int) -> DataConfig:
         """Data configuration of a generator's windows: frames are centred on the middle of the audio."""
-        around = "synth360-order-2" if generator.output == "second-order" else "synth360"
+        name, options = self._default_dataset(generator)
         return DataConfig(
-            synthetic_dataset=self.synthetic_dataset or (around if generator.panoramic else "stage"),
-            synthetic_options=self.synthetic_options,
+            synthetic_dataset=self.synthetic_dataset or name,
+            synthetic_options=self.synthetic_options if self.synthetic_dataset else options | self.synthetic_options,
             clips=self.clips,
             clip_seconds=self.clip_seconds,
             synthetic_seed=self.synthetic_seed,
@@ -125,3 +130,10 @@ class SpatializeOptions:
             batch=batch,
             workers=self.workers,
         )
+
+    @staticmethod
+    def _default_dataset(generator: Generator) -> tuple[str, dict[str, Any]]:
+        """Synthetic dataset of a generator, and its options."""
+        if not generator.panoramic:
+            return "stage", {"sides": "both"}
+        return "synth360-order-2" if generator.output == "second-order" else "synth360", {}

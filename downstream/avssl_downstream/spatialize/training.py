@@ -22,6 +22,7 @@ from avssl.train import data_source
 from avssl.train.loop import fit
 from avssl_downstream.spatialize.generator import Generator
 from avssl_downstream.spatialize.options import SpatializeOptions
+from avssl_downstream.spatialize.stems import ViewsWithStems
 
 WORLD_FRAME_RATE = 10.0
 """Hz, of frames of a synthetic dataset, unless a generator needs more."""
@@ -107,7 +108,8 @@ def train(
 
 def _batches(generator: Generator, clips: Manifest, options: SpatializeOptions, count: int) -> Batches:
     data = options.data(generator, count)
-    return Batches(clips, generator.views, data, generator.sample_rate, options.train.seed)
+    views = ViewsWithStems(generator.views, clips.root) if generator.uses_stems else generator.views
+    return Batches(clips, views, data, generator.sample_rate, options.train.seed)
 
 
 def _clips(generator: Generator, options: SpatializeOptions, manifest: str, name: str) -> Manifest:

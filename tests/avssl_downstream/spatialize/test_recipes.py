@@ -3,12 +3,22 @@
 import pytest
 from avssl_downstream.spatialize.generators.foa360_options import POINTING
 from avssl_downstream.spatialize.options import SpatializeOptions
-from avssl_downstream.spatialize.registry import get_generator
+from avssl_downstream.spatialize.registry import build_generator, get_generator
 
 from avssl.config import fill
 from avssl.recipe_files import read_recipe, shipped_recipes
 
+TINY = {
+    "asn": {"network": "small", "bands": 32, "flow": "", "rows": 32, "columns": 64},
+    "pseudo_binaural": {"width": 2, "rows": 32, "columns": 64, "fusion": "none"},
+    "foa360": {"network": "pointing", "bands": 32, "variant": "no_flow", "rows": 32, "columns": 64},
+}
+"""Options of generators that are built quickly."""
 RECIPES = [name for name in shipped_recipes() if name.startswith("spatialize/")]
+
+
+def tiny(name):
+    return build_generator(SpatializeOptions(generator=name, generator_options=TINY[name]), None)
 
 
 @pytest.mark.parametrize("name", RECIPES)
@@ -22,8 +32,8 @@ def test_a_recipe_fills_head_and_generator(name):
 
 @pytest.mark.parametrize("generator", ["asn", "foa360", "mono_to_3d", "pseudo_binaural"])
 def test_every_generator_has_a_small_and_a_full_recipe(generator):
-    for size in ("small", "full"):
-        assert any(name.startswith(f"spatialize/{generator}-{size}") for name in RECIPES)
+    assert f"spatialize/{generator}-full" in RECIPES
+    assert any(each.startswith(f"spatialize/{generator}-small") for each in RECIPES)
 
 
 def test_every_row_of_the_foa360_paper_has_the_published_network_at_both_sizes():
@@ -40,6 +50,16 @@ def test_a_form_of_our_own_has_no_published_number():
         options = fill(SpatializeOptions, read_recipe(name, SpatializeOptions))
         assert options.generator_options["network"] == "pointing"
         assert not options.published
+
+
+def test_the_published_form_of_mono_to_3d_has_the_losses_as_printed():
+    for size in ("full", "small-published"):
+        printed, signed = (
+            read_recipe(f"spatialize/mono_to_3d-{size}{end}", SpatializeOptions).generator_options
+            for end in ("", "-signed")
+        )
+        assert (printed["spatial_loss"], printed["min_norm"]) == ("barred", 0)
+        assert signed == {**printed, "spatial_loss": "signed"}
 
 
 def test_rows_of_pseudo_binaural_differ_in_data_with_equal_amounts_per_step():
@@ -65,7 +85,8 @@ def test_rows_of_pseudo_binaural_differ_in_data_with_equal_amounts_per_step():
     [
         ("foa360-small-published", 3.524, 4.652),
         ("foa360-small-published-no-video", 4.220, 4.652),
-        ("mono_to_3d-small", 0.35, 1.29),
+        ("mono_to_3d-small-published", 0.38, 1.21),
+        ("mono_to_3d-full", 0.38, 1.21),
         ("pseudo_binaural-small", 0.878, 1.024),
         ("pseudo_binaural-small-unsupervised", 0.944, 1.024),
     ],
@@ -77,5 +98,24 @@ def test_small_rows_have_the_papers_gain_beside_them(row, stft, baseline):
 
 
 def test_rows_that_no_paper_has_are_beside_no_number():
-    for row in ("foa360-pointing-second-order", "pseudo_binaural-small-third-supervised"):
+    for row in (
+        "foa360-pointing-second-order",
+        "pseudo_binaural-small-third-supervised",
+        "mono_to_3d-pointing",
+        "mono_to_3d-keypoints",
+        "mono_to_3d-small-published-signed",
+    ):
         assert not fill(SpatializeOptions, read_recipe(f"spatialize/{row}", SpatializeOptions)).published
+
+
+def test_without_a_recipe_binaural_generators_are_trained_on_sources_on_both_sides():
+    for name in ("asn", "pseudo_binaural"):
+        generator = tiny(name)
+        data = SpatializeOptions(generator=name).data(generator, 4)
+        assert (data.synthetic_dataset, data.synthetic_options) == ("stage", {"sides": "both"})
+    given = SpatializeOptions(synthetic_options={"sides": "one", "fov": 60.0}).data(generator, 4)
+    assert given.synthetic_options == {"sides": "one", "fov": 60.0}
+    named = SpatializeOptions(synthetic_dataset="stage", synthetic_options={"fov": 60.0}).data(generator, 4)
+    assert named.synthetic_options == {"fov": 60.0}
+    around = SpatializeOptions(generator="foa360").data(tiny("foa360"), 4)
+    assert (around.synthetic_dataset, around.synthetic_options) == ("synth360", {})

@@ -95,21 +95,51 @@ def test_contract(options: dict[str, Any]) -> None:
     check_generator(make(**options), [scene(0), scene(1, left=False)])
 
 
-@pytest.mark.parametrize("name", [each for each in shipped_recipes() if each.startswith("spatialize/asn-")])
-def test_recipes_differ_from_their_base_only_in_the_settings_they_are_named_for(name: str) -> None:
-    options, base = (
-        fill(SpatializeOptions, read_recipe(each, SpatializeOptions)) for each in (name, "-".join(name.split("-")[:2]))
-    )
-    own, theirs = (fill(AsnOptions, each.generator_options) for each in (options, base))
-    changed = {key: value for key, value in vars(own).items() if value != getattr(theirs, key)}
-    named = {"no-classifier": {"classifier": 0.0}, "ratio": {"target_mask": "sqrt_power"}}
-    assert changed == named.get(name.split("-", 2)[2] if name.count("-") > 1 else "", {})
-    assert (options.optim, options.train, options.batch) == (base.optim, base.train, base.batch)
+def recipe(name: str) -> tuple[SpatializeOptions, AsnOptions]:
+    options = fill(SpatializeOptions, read_recipe(f"spatialize/{name}", SpatializeOptions))
+    return options, fill(AsnOptions, options.generator_options)
+
+
+@pytest.mark.parametrize(
+    ("name", "base", "named"),
+    [
+        ("asn-small-no-classifier", "asn-small", {"classifier": 0.0}),
+        ("asn-small-ratio", "asn-small", {"target_mask": "sqrt_power"}),
+        ("asn-small-published-no-classifier", "asn-small-published", {"classifier": 0.0}),
+        ("asn-full-no-classifier", "asn-full", {"classifier": 0.0}),
+    ],
+)
+def test_recipes_differ_from_their_base_only_in_the_settings_they_are_named_for(
+    name: str, base: str, named: dict[str, Any]
+) -> None:
+    (options, own), (other, theirs) = recipe(name), recipe(base)
+    assert {key: value for key, value in vars(own).items() if value != getattr(theirs, key)} == named
+    assert (options.optim, options.train, options.batch) == (other.optim, other.train, other.batch)
+
+
+def test_the_published_form_is_the_full_one_at_another_size() -> None:
+    (options, own), (full_options, full) = recipe("asn-small-published"), recipe("asn-full")
+    sizes = {
+        "network", "sample_rate", "spectrum", "bands", "min_bin", "frames", "rows", "columns", "grid_rows",
+        "grid_columns",
+    }  # fmt: skip
+    assert {key for key, value in vars(own).items() if value != getattr(full, key)} == sizes
+    for each in (own, full):  # windows of 40 ms every 10 ms
+        spectrum = each.spectrum
+        assert (spectrum.window_length / each.sample_rate, spectrum.hop / each.sample_rate) == (0.04, 0.01)
+    assert (options.optim.weight_decay, options.optim.decoupled) == (1e-4, False)
+    assert options.published == full_options.published
+
+
+def test_only_published_forms_have_published_numbers_beside_them() -> None:
+    names = [each.removeprefix("spatialize/") for each in shipped_recipes() if each.startswith("spatialize/asn-")]
+    assert {name for name in names if recipe(name)[0].published} == {
+        "asn-full", "asn-full-no-classifier", "asn-small-published", "asn-small-published-no-classifier",
+    }  # fmt: skip
 
 
 def test_the_full_recipe_has_the_papers_numbers() -> None:
-    options = fill(SpatializeOptions, read_recipe("spatialize/asn-full", SpatializeOptions))
-    own = fill(AsnOptions, options.generator_options)
+    options, own = recipe("asn-full")
     assert (own.target_mask, own.classifier, own.weight_by_magnitude, own.compression, own.seconds) == (
         "sqrt_power",
         0.1,

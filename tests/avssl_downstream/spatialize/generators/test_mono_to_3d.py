@@ -11,7 +11,9 @@ import pytest
 import torch
 from avssl_downstream.spatialize.check_generator import check_generator
 from avssl_downstream.spatialize.generator import mix_down
-from avssl_downstream.spatialize.generators.mono_to_3d import MonoTo3D, MonoTo3DOptions, losses
+from avssl_downstream.spatialize.generators.mono_to_3d import MonoTo3D
+from avssl_downstream.spatialize.generators.mono_to_3d_losses import losses
+from avssl_downstream.spatialize.generators.mono_to_3d_options import MonoTo3DOptions
 from avssl_downstream.spatialize.networks.visual_branch import VisualBranch
 from torch import Tensor
 from torch.utils.data import default_collate
@@ -113,6 +115,26 @@ def test_bars_around_real_and_imaginary_parts_cannot_tell_left_from_right():
     barred, signed = (losses(-wanted, wanted, wanted.sum(1), each) for each in ("barred", "signed"))
     assert sum(barred.values()) < 1e-5
     assert math.isclose(signed["spatial"], 3 * 2 * 2, rel_tol=1e-4)
+
+
+@pytest.mark.parametrize("kind", ["barred", "signed"])
+def test_losses_as_printed_are_ratios_of_norms_of_each_channel(kind):
+    generator = torch.Generator().manual_seed(0)
+    wanted, found = torch.randn(2, 2, 3, 65, 40, dtype=torch.complex64, generator=generator)
+    wanted[:, 1] *= 1e-3  # a channel far below the mix counts as much as the others
+    terms = losses(found, wanted, wanted.sum(1), kind, min_norm=0.0)
+    own, true = found.numpy(), wanted.numpy()
+
+    def ratio(one, other):
+        return sum(np.linalg.norm(one[:, c] - other[:, c], axis=(1, 2)) / np.linalg.norm(other[:, c], axis=(1, 2))
+                   for c in range(3)).mean()  # fmt: skip
+
+    parts = [(own.real, true.real), (own.imag, true.imag)]
+    spatial = sum(ratio(*(map(np.abs, each) if kind == "barred" else each)) for each in parts)
+    assert math.isclose(terms["convergence"], ratio(np.abs(own), np.abs(true)), rel_tol=1e-3)
+    assert math.isclose(terms["spatial"], spatial, rel_tol=1e-3)
+    logarithms = np.abs(np.log(np.abs(own).clip(1e-3)) - np.log(np.abs(true).clip(1e-3)))
+    assert math.isclose(terms["logarithm"], logarithms.mean((2, 3)).sum(1).mean(), rel_tol=1e-4)
 
 
 def test_silence_costs_nothing_and_breaks_nothing():
