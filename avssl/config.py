@@ -181,6 +181,9 @@ class OptimConfig:
     warmups: dict[str, int] = field(default_factory=dict)
     """Lengths of the linear warm-up by prefix of the parameter name, steps, such as a longer one for transformers; for
     all others, `warmup`."""
+    frozen_steps: dict[str, int] = field(default_factory=dict)
+    """Steps at the start in which a part is frozen, its normalisation too, by prefix of the parameter name, such as a
+    pretrained part beside new ones; only in one process."""
     clip_norm: float = 0.0
     """Maximum gradient norm; 0: no clipping."""
 
@@ -194,7 +197,7 @@ class OptimConfig:
         check_choices(self, "optim")
         for share in self.milestones:
             check_range("optim", "milestones", share, 0.0, 1.0)
-        for name in ("lr_multipliers", "warmups"):
+        for name in ("lr_multipliers", "warmups", "frozen_steps"):
             for value in getattr(self, name).values():
                 _not_negative("optim", name, value)
 

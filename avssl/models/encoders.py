@@ -87,6 +87,20 @@ class AudioEncoder(nn.Module):
         """
         return self.tower.forward_features(self._extract_features(audio, rotation))
 
+    def maps(self, audio: Tensor) -> Tensor:
+        """Feature maps of the tower before pooling.
+
+        Args:
+            audio: `(clips, channels, samples)`, see `forward`.
+
+        Returns:
+            `(clips, channels, time, bands)`; time and bands reduced by the tower's strides, bands from low to high.
+
+        Raises:
+            ValueError: a channel count that the features do not accept, or a tower without maps.
+        """
+        return self.tower.maps(self._extract_features(audio))
+
     def early(self, audio: Tensor) -> Tensor:
         """Feature maps of the tower's first block `(clips, channels, time, bands)`, of `(clips, channels, samples)`.
 

@@ -60,20 +60,21 @@ def check_backbones(config: ModelConfig, maps: int, tensors: Mapping[str, Tensor
             check_shapes(tower, own, f"{where}: {part}.tower")
 
 
-def check_backbone_size(name: str, tensors: Mapping[str, Tensor], where: str) -> None:
+def check_backbone_size(name: str, tensors: Mapping[str, Tensor], where: str, maps: int = 3) -> None:
     """Check that a file holds enough weights for a backbone of timm before the backbone takes memory.
 
     Args:
-        name: of a video tower; others than those of timm are small.
+        name: of a tower; others than those of timm are small.
         tensors: all weights of the file.
         where: the file, for errors.
+        maps: input channels of the backbone: 3 of a video tower, feature maps of an audio tower.
 
     Raises:
         ValueError: unknown backbone, or fewer weights than it has.
     """
     if name.startswith("timm/"):
         with torch.device("meta"):
-            count = sum(each.numel() for each in video_backbone(name).parameters())
+            count = sum(each.numel() for each in audio_backbone(name, maps).parameters())
         if count > (held := sum(each.numel() for each in tensors.values())):
             raise InputError(f"{where}: expected the {count} weights of {name}, got {held} in all")
 

@@ -28,6 +28,7 @@ from avssl.train import checkpoint
 from avssl.train.collapse import collapse
 from avssl.train.data_timer import Batch, BatchSource, TimedBatches
 from avssl.train.distributed import on_first_rank
+from avssl.train.frozen_parts import FrozenParts
 from avssl.train.metric_logger import MetricLogger
 from avssl.train.optim import optimizer, set_learning_rates
 from avssl.train.saved_values import read_fields
@@ -152,6 +153,7 @@ class Trainer:
     ) -> None:
         self.config, self.optim, self.folder, self.fabric = config, optim, folder, fabric
         self.task = convert_sync_batchnorm(task) if fabric.world_size > 1 else task
+        self.frozen = FrozenParts(self.task, optim.frozen_steps, fabric.world_size)
         scaled = config.precision.startswith("16-mixed")  # its loss scaling does not clip under a fused kernel
         self.module, self.optimizer = fabric.setup(self.task, optimizer(self.task, optim, fused=not scaled))
         if fabric.device.type == "cpu":
@@ -239,7 +241,7 @@ class Trainer:
         """Run the remaining steps; True if a signal stopped them."""
         self.task.train()
         saved = self.run.step
-        with self.logger, closing(TimedBatches(batches, self.run.step, self.config.steps)) as timed:
+        with self.logger, self.frozen, closing(TimedBatches(batches, self.run.step, self.config.steps)) as timed:
             while self.run.step < self.config.steps:
                 batch = timed.next(stop)
                 if stop.agreed(self.fabric):
@@ -270,6 +272,7 @@ class Trainer:
     def step(self, batch: Batch) -> dict[str, Tensor]:
         """Forward, backward, update."""
         set_learning_rates(self.optimizer, self.optim, self.run.step, self.config.steps)
+        self.frozen.set(self.run.step)
         rank, world = self.fabric.global_rank, self.fabric.world_size
         torch.manual_seed((((self.config.seed << 32) + self.run.step) * world + rank) % 2**64)
         out: dict[str, Tensor] = self.module(batch)

@@ -19,7 +19,7 @@ def optimizer(network: nn.Module, config: OptimConfig, *, fused: bool = True) ->
 
     Args:
         network: network to train; parameters that require no gradient are left out.
-        config: learning rate, its multipliers and warm-ups, and weight decay.
+        config: learning rate, its multipliers and warm-ups, weight decay, and frozen parts.
         fused: one kernel for all parameters; not possible with the loss scaling of float16.
 
     Returns:
@@ -27,8 +27,8 @@ def optimizer(network: nn.Module, config: OptimConfig, *, fused: bool = True) ->
         `warmup`.
 
     Raises:
-        InputError: `network` has no trainable parameter, or `lr_multipliers` or `warmups` name parts that it does not
-            have.
+        InputError: `network` has no trainable parameter, or `lr_multipliers`, `warmups` or `frozen_steps` name parts
+            that it does not have.
     """
     trained = {name: each for name, each in network.named_parameters() if each.requires_grad}
     if not trained:
@@ -56,9 +56,13 @@ def _groups(trained: dict[str, nn.Parameter], config: OptimConfig) -> list[dict[
     multipliers, warmups = config.lr_multipliers, config.warmups
     _check_prefixes("lr_multipliers", multipliers, trained)
     _check_prefixes("warmups", warmups, trained)
+    _check_prefixes("frozen_steps", config.frozen_steps, trained)
     found: dict[tuple[float, int], list[nn.Parameter]] = {}
     for name, each in trained.items():
-        multiplier, warmup = multipliers.get(_prefix(name, multipliers), 1.0), warmups.get(_prefix(name, warmups))
+        multiplier, warmup = (
+            multipliers.get(longest_prefix(name, multipliers), 1.0),
+            warmups.get(longest_prefix(name, warmups)),
+        )
         found.setdefault((multiplier, config.warmup if warmup is None else warmup), []).append(each)
     return [{"params": found[key], "multiplier": key[0], "warmup": key[1]} for key in found]
 
@@ -72,7 +76,7 @@ def _check_prefixes(key: str, prefixes: Iterable[str], trained: Iterable[str]) -
             )
 
 
-def _prefix(name: str, prefixes: Iterable[str]) -> str:
+def longest_prefix(name: str, prefixes: Iterable[str]) -> str:
     """The longest prefix of a name; empty if there is none."""
     return max((prefix for prefix in prefixes if name.startswith(prefix)), key=len, default="")
 

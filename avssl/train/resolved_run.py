@@ -82,7 +82,7 @@ def _first_stage(config: RunConfig, recipe: str) -> RunConfig:
     if task != config.task:
         known = {each.name for each in fields(plugins.load_options(plugins.TASKS, task))}
         shared["options"] = {key: value for key, value in config.options.items() if key in known}
-        shared["optim"] |= {"lr_multipliers": {}, "warmups": {}}
+        shared["optim"] |= {"lr_multipliers": {}, "warmups": {}, "frozen_steps": {}}
     return fill(RunConfig, shared, keys, where=where)
 
 

@@ -18,6 +18,8 @@ from avssl.datasets.manifest import Row
 from avssl.errors import InputError
 from avssl.media.channel_layouts import PAIRS
 from avssl.spatial.stft import StftConfig
+from avssl_downstream.spatialize.networks.audio_branch import AudioBranch
+from avssl_downstream.spatialize.networks.branch_factory import BranchFactory
 from avssl_downstream.spatialize.networks.visual_branch import NO_FRAMES, VisualBranch
 
 CHANNELS = {"binaural": 2, "foa": 4, "second-order": 9}
@@ -30,6 +32,13 @@ class VisualBranchFactory(Protocol):
 
     def __call__(self, stages: int = 4) -> VisualBranch:
         """A new branch; `stages` layers of a torchvision ResNet."""
+
+
+def make_audio_branch(branch: VisualBranchFactory, generator: Generator) -> AudioBranch | None:
+    """The audio branch that the user chose for a generator, whose sample rate, window and output are set; or None."""
+    if not isinstance(branch, BranchFactory):
+        return None
+    return branch.audio_branch(generator.input_channels, generator.sample_rate, generator.seconds)
 
 
 class SeparatedTracks(NamedTuple):

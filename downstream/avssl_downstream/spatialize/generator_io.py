@@ -19,6 +19,7 @@ from avssl.io.tensor_files import load_tensors, read_tensors
 from avssl.models.encoders import Encoders
 from avssl.models.tower_factory import check_backbone_size
 from avssl.runs.reader import flat
+from avssl.spatial.features import Features
 from avssl_downstream.spatialize.generator import Generator
 from avssl_downstream.spatialize.options import SpatializeOptions
 from avssl_downstream.spatialize.registry import build_generator, get_generator
@@ -27,6 +28,8 @@ CONFIG = "config.json"
 WEIGHTS = "generator.safetensors"
 FORMAT = "avssl-generator"
 VERSION = 2
+TOWERS = ("encoders", "scratch")
+"""Branches of the architecture of the encoders."""
 FREE = (
     "hop", "windows", "mix", "panorama", "target", "hrirs", "filters", "codec", "workers", "train.precision",
     "manifest", "split", "max_clips", "normalisation", "title", "audio_only", "filter_db",
@@ -73,26 +76,37 @@ def read_generator(folder: Path, settings: Any) -> tuple[Generator, SpatializeOp
     """
     path = folder / CONFIG
     config = _read_config(path)
-    fitted = fill(SpatializeOptions, config["options"], where=str(path))
-    options = fill(SpatializeOptions, config["options"], settings, where=str(path))
+    stored = {"audio_branch": "none"} | config["options"]  # heads fitted before it was an option have no audio tower
+    fitted = fill(SpatializeOptions, stored, where=str(path))
+    options = fill(SpatializeOptions, stored, settings, where=str(path))
     _check_same(folder, fitted, options)
     tensors = read_tensors(folder / WEIGHTS)
     check_backbone_size(fitted.visual_branch, tensors, str(folder / WEIGHTS))
-    encoders = _build_encoders(config.get("encoders"), tensors, folder)
+    encoders = _build_encoders(config.get("encoders"), fitted, tensors, folder)
     own = {key: "" if key.endswith("weights") else value for key, value in fitted.generator_options.items()}
     generator = build_generator(replace(fitted, visual_weights="", generator_options=own), encoders)
     load_tensors(generator, tensors, str(folder / WEIGHTS))
     return generator.eval(), options
 
 
-def _build_encoders(towers: Any, tensors: dict[str, Tensor], folder: Path) -> Encoders | None:
-    """Encoders with random weights; the audio tower, which no generator uses, is that of the preset."""
+def _build_encoders(
+    towers: Any, fitted: SpatializeOptions, tensors: dict[str, Tensor], folder: Path
+) -> Encoders | None:
+    """Encoders with random weights; a tower that the generator does not use is that of the preset."""
     if towers is None:
         return None
     where = str(folder / CONFIG)
-    model = replace(fill(ModelConfig, towers["model"], where=where), audio="")
+    model, features = (
+        fill(ModelConfig, towers["model"], where=where),
+        fill(FeatureConfig, towers["features"], where=where),
+    )
+    if fitted.visual_branch not in TOWERS:
+        model = replace(model, video="")
+    if fitted.audio_branch not in TOWERS:
+        model = replace(model, audio="")
     check_backbone_size(model.video, tensors, str(folder / WEIGHTS))
-    return Encoders(model, fill(FeatureConfig, towers["features"], where=where))
+    check_backbone_size(model.audio, tensors, str(folder / WEIGHTS), Features.count_maps(features))
+    return Encoders(model, features)
 
 
 def _read_config(path: Path) -> dict[str, Any]:

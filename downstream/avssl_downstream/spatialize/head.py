@@ -30,7 +30,7 @@ from avssl_downstream.spatialize.generator_io import read_generator, write_gener
 from avssl_downstream.spatialize.inference import WindowSchedule
 from avssl_downstream.spatialize.options import SpatializeOptions
 from avssl_downstream.spatialize.plots import ClipPlots
-from avssl_downstream.spatialize.registry import build_generator
+from avssl_downstream.spatialize.registry import build_generator, resolve_branches
 from avssl_downstream.spatialize.streaming import StreamingSpatializer
 from avssl_downstream.spatialize.training import evaluation_manifests, train, training_manifests
 
@@ -48,11 +48,11 @@ class Spatialize(Head):
     """Generates spatial audio from mono audio and video: trains, evaluates and applies a generator.
 
     Args:
-        encoders: pretrained towers for `visual_branch=encoders`, or None.
+        encoders: pretrained towers for branches `encoders`, or None.
         options: generator, data, training, evaluation.
 
     Raises:
-        InputError: `visual_branch=encoders` without encoders, or encoders that no visual branch uses.
+        InputError: a branch `encoders` without encoders.
     """
 
     Options = SpatializeOptions
@@ -61,13 +61,9 @@ class Spatialize(Head):
     options: SpatializeOptions
 
     def __init__(self, encoders: Encoders | None, options: SpatializeOptions) -> None:
-        if encoders is None and options.visual_branch == "encoders":
-            raise InputError("visual_branch=encoders needs --encoders: a run folder, or its encoders folder")
-        if encoders is not None and options.visual_branch != "encoders":
-            raise InputError(
-                f"expected visual_branch=encoders beside --encoders, got visual_branch={options.visual_branch}, which "
-                "ignores them; set visual_branch=encoders, or leave out --encoders"
-            )
+        for name in ("visual_branch", "audio_branch"):
+            if encoders is None and getattr(options, name) == "encoders":
+                raise InputError(f"{name}=encoders needs --encoders: a run folder, or its encoders folder")
         self.encoders, self.options = encoders, options
         self.generator: Generator | None = None
 
@@ -95,12 +91,13 @@ class Spatialize(Head):
             and settings that the numbers depend on; see `Evaluation` and `audio_metrics`.
 
         Raises:
-            InputError: unusable data, or a folder of another run.
+            InputError: unusable data, encoders that do not fit or that no branch uses, or a folder of another run.
             OSError: a file cannot be read or written.
             SystemExit: with code 0, after saving, on SIGTERM, SIGHUP or Ctrl-C.
         """
-        check_folder(folder, self.options)
         generator = build_generator(self.options, self.encoders)
+        self.options = resolve_branches(self.options, generator)
+        check_folder(folder, self.options)
         read_audio_only(generator, self.options)  # before hours of training
         training, further, held_out = training_manifests(generator, self.options)
         fabric = single_process(self.options.train.precision)
@@ -211,7 +208,8 @@ def read_audio_only(generator: Generator, options: SpatializeOptions) -> Generat
 def run_config(options: SpatializeOptions) -> dict[str, Any]:
     """The content of `config.yaml`, as `avssl report` reads it."""
     settings = asdict(options)
-    title = options.title or f"{options.generator} {options.visual_branch}"
+    towers = [options.visual_branch, *([] if options.audio_branch == "none" else [f"audio {options.audio_branch}"])]
+    title = options.title or f"{options.generator} {', '.join(towers)}"
     return {"task": "spatialize", "features": {"name": options.generator}, **settings, "title": title}
 
 
@@ -226,6 +224,6 @@ def check_folder(folder: Path, options: SpatializeOptions) -> None:
             raise InputError(f"{folder}: expected {CONFIG} beside the checkpoint, got none; use another folder")
         return
     check_format(folder)
-    defaults = OmegaConf.create(run_config(SpatializeOptions()))
+    defaults = OmegaConf.create(run_config(SpatializeOptions(visual_branch="scratch", audio_branch="none")))
     before: Any = OmegaConf.to_container(OmegaConf.merge(defaults, read_config(folder)))
     check_same(folder, before, run_config(options), MAY_CHANGE)

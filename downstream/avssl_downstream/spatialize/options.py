@@ -16,6 +16,7 @@ MIXES = ("auto", "mean", "first")
 CODECS = ("aac", "pcm")
 TARGETS = ("ambix", "binaural", "stereo", "5.1", "7.1")
 FILTERS = ("magls", "plain")
+AUDIO_BRANCHES = ("encoders", "scratch", "none")
 
 
 @dataclass(frozen=True)
@@ -26,13 +27,20 @@ class SpatializeOptions:
     """Network that generates spatial audio; `avssl list` describes each."""
     generator_options: dict[str, Any] = plugin_options(GENERATORS, key="generator")
     """Options of the generator."""
-    visual_branch: str = "scratch"
-    """Visual branch: encoders (those of --encoders), scratch, torchvision/NAME or timm/NAME; none: train without
-    frames, on audio alone."""
+    visual_branch: str = ""
+    """Visual branch: encoders (the video tower of --encoders), scratch, torchvision/NAME or timm/NAME; none: train
+    without frames, on audio alone; empty: encoders with --encoders, else scratch."""
+    audio_branch: str = choice("", ("", *AUDIO_BRANCHES))
+    """Audio tower beside the generator's own audio layers: encoders (that of --encoders), scratch or none; empty:
+    encoders with --encoders whose features accept the generator's input audio, else none."""
     visual_weights: str = ""
     """Weights of a torchvision or timm visual branch, a `.safetensors` file such as ImageNet's; empty: random."""
     fine_tune: bool = True
-    """Train the visual branch too."""
+    """Train the networks of visual and audio branch too."""
+    encoders_frozen_steps: int = 200
+    """Steps at the start in which the towers of --encoders are frozen."""
+    encoders_lr_multiplier: float = 0.1
+    """Learning-rate multiplier of the towers of --encoders after that; `optim.lr_multipliers` goes before it."""
     manifest: str = ""
     """Clips of split train and of the evaluated split: a `manifest.parquet` or its folder; empty: a synthetic
     dataset."""
@@ -107,7 +115,7 @@ class SpatializeOptions:
         for name in ("clips", "batch", "windows"):
             if getattr(self, name) < 1:
                 raise InputError(f"expected spatialize.{name} of at least 1, got {getattr(self, name)}")
-        for name in ("hop", "max_clips", "workers"):
+        for name in ("hop", "max_clips", "workers", "encoders_frozen_steps", "encoders_lr_multiplier"):
             if getattr(self, name) < 0:
                 raise InputError(f"expected spatialize.{name} of at least 0, got {getattr(self, name)}")
         if not self.augment and not self.train_share:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import partial
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -11,7 +11,7 @@ from avssl import plugins
 from avssl.config import fill
 from avssl.models.encoders import Encoders
 from avssl_downstream.spatialize.generator import Generator
-from avssl_downstream.spatialize.networks.visual_branch import VisualBranch
+from avssl_downstream.spatialize.networks.branch_factory import BranchFactory, branch_sources, check_branches
 from avssl_downstream.spatialize.options import SpatializeOptions
 
 
@@ -26,17 +26,31 @@ def get_generator(name: str) -> type[Generator]:
 
 
 def build_generator(options: SpatializeOptions, encoders: Encoders | None) -> Generator:
-    """Generator with its visual branches; the same weights for the same seed.
+    """Generator with its visual and audio branches; the same weights for the same seed.
 
     Args:
-        options: name and options of the generator, and choice of the visual branch.
-        encoders: of a pretraining run, for the visual branch `encoders`.
+        options: name and options of the generator, and choice of the branches.
+        encoders: of a pretraining run, for branches `encoders`.
 
     Raises:
-        InputError: unknown names, options out of their range, encoders that are missing, weights that do not fit.
+        InputError: unknown names, options out of their range, encoders that are missing, do not fit or that no branch
+            uses, weights that do not fit.
     """
     kind = get_generator(options.generator)
     own: Any = fill(kind.Options, options.generator_options, where=f"{options.generator}: generator_options")
-    branch = partial(VisualBranch, options.visual_branch, encoders, options.visual_weights, fine_tune=options.fine_tune)
+    chosen = options.visual_branch, options.audio_branch
+    branches = BranchFactory(*chosen, encoders, options.visual_weights, options.fine_tune)
     torch.manual_seed(options.train.seed)
-    return kind(own, branch)
+    generator = kind(own, branches)
+    check_branches(generator, branches)
+    return generator
+
+
+def resolve_branches(options: SpatializeOptions, generator: Generator) -> SpatializeOptions:
+    """The same options with the branches that the generator has, where they were left open."""
+    visual, audio = branch_sources(generator)
+    return replace(
+        options,
+        visual_branch=options.visual_branch or visual or "none",
+        audio_branch=options.audio_branch or audio or "none",
+    )

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -13,7 +14,7 @@ from lightning_fabric import Fabric
 from torch import Tensor
 
 from avssl import plugins
-from avssl.config import DataConfig
+from avssl.config import DataConfig, OptimConfig
 from avssl.data.clip_filter import filter_clips
 from avssl.data.loader import Batches
 from avssl.datasets.manifest import Manifest, read_manifest
@@ -21,9 +22,12 @@ from avssl.errors import InputError
 from avssl.train import data_source
 from avssl.train.loop import fit
 from avssl_downstream.spatialize.generator import Generator
+from avssl_downstream.spatialize.networks.audio_branch import AudioBranch
+from avssl_downstream.spatialize.networks.visual_branch import VisualBranch
 from avssl_downstream.spatialize.options import SpatializeOptions
 from avssl_downstream.spatialize.stems import ViewsWithStems
 
+T = TypeVar("T")
 WORLD_FRAME_RATE = 10.0
 """Hz, of frames of a synthetic dataset, unless a generator needs more."""
 SHARE_SEED = 0
@@ -102,7 +106,35 @@ def train(
     counts = ((training, options.batch - extra), (further, extra))
     streams = [_batches(generator, clips, options, count) for clips, count in counts if len(clips) and count]
     return fit(
-        generator, MixedBatches(streams), options.train, options.optim, folder, fabric=fabric, title=options.generator
+        generator,
+        MixedBatches(streams),
+        options.train,
+        pretrained_towers(generator, options),
+        folder,
+        fabric=fabric,
+        title=options.generator,
+    )
+
+
+def pretrained_towers(generator: Generator, options: SpatializeOptions) -> OptimConfig:
+    """Optimiser options by which the towers of encoders are frozen at first, and trained at a lower rate after that.
+
+    Parts of which the user's `optim` states a multiplier, or frozen steps, keep these.
+    """
+    towers = [
+        f"{name}.network"
+        for name, each in generator.named_modules()
+        if isinstance(each, VisualBranch | AudioBranch) and each.source == "encoders" and each.fine_tune
+    ]
+
+    def added(own: dict[str, T], value: T) -> dict[str, T]:
+        return own | {each: value for each in towers if not any(each.startswith(prefix) for prefix in own)}
+
+    optim = options.optim
+    return replace(
+        optim,
+        lr_multipliers=added(optim.lr_multipliers, options.encoders_lr_multiplier),
+        frozen_steps=added(optim.frozen_steps, options.encoders_frozen_steps),
     )
 
 

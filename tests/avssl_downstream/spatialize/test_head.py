@@ -253,12 +253,6 @@ def test_a_generator_around_encoders_is_loaded_without_them(clips, tmp_path):
         Spatialize(None, settings)
 
 
-@pytest.mark.parametrize("branch", ["scratch", "torchvision/resnet18"])
-def test_encoders_that_the_visual_branch_does_not_use_are_an_error(clips, branch):
-    with pytest.raises(ValueError, match=f"visual_branch=encoders beside --encoders, got visual_branch={branch}"):
-        Spatialize(Encoders(ModelConfig(), FeatureConfig()), options(clips, visual_branch=branch))
-
-
 def test_real_and_further_clips_are_mixed_in_the_share_asked_for(clips, tmp_path):
     from avssl_downstream.spatialize.training import MixedBatches, _batches
 

@@ -20,7 +20,7 @@ from avssl.data.clip_options import Colour
 from avssl.errors import InputError
 from avssl.models.optical_flow import flow_estimator, flow_to_rgb
 from avssl.spatial.stft import StftConfig, apply_mask, from_parts, ideal_masks, level
-from avssl_downstream.spatialize.generator import Generator, VisualBranchFactory, resize_frames
+from avssl_downstream.spatialize.generator import Generator, VisualBranchFactory, make_audio_branch, resize_frames
 from avssl_downstream.spatialize.generators.asn_options import NETWORKS, AsnOptions
 from avssl_downstream.spatialize.networks.asn import AsnNet, ChannelOrderDiscriminator
 from avssl_downstream.spatialize.networks.log_frequency import LogFrequency
@@ -57,6 +57,7 @@ class Asn(Generator):
         branches = {"rgb": branch()} | ({"flow": branch()} if options.flow else {})
         self.visual_branch = nn.ModuleDict(branches)
         self.optical_flow = flow_estimator(options.flow, options.flow_weights) if options.flow else None
+        self.audio_branch = make_audio_branch(branch, self)
         self.network = AsnNet(
             (options.bands, self.spectrum.frames(self.samples)),
             [each.channels for each in branches.values()],
@@ -64,6 +65,7 @@ class Asn(Generator):
             NETWORKS[options.network],
             (options.grid_rows, options.grid_columns),
             options.batch_norm,
+            self.audio_branch.width if self.audio_branch else 0,
         )
         if options.target_mask == "complex":
             self._start_at_half()
@@ -102,7 +104,7 @@ class Asn(Generator):
         mix = audio.sum(-2)
         target = self.spectrum.stft(audio / level(mix)[:, None])
         spectrum, embedding = target.sum(-3), self._embedded(batch["frames"], batch.get("flow"))
-        masks = self._masks(spectrum, embedding)
+        masks = self._masks(spectrum, embedding, self._audio_features(mix))
         bin_masks = self._at_bins(masks)
         found = {"masks": self._mask_loss(bin_masks, target, spectrum)}
         loss = found["masks"]
@@ -128,7 +130,8 @@ class Asn(Generator):
     def generate_with_masks_of(self, mono: Tensor, other: Tensor, features: Tensor) -> Tensor:
         """See `Generator.generate_with_masks_of`."""
         spectrum, masking = (self.spectrum.stft(2 * each) for each in (mono, other / level(2 * other)))
-        made = apply_mask(self._at_bins(self._masks(masking, features)), spectrum[:, None])
+        masks = self._masks(masking, features, self._audio_features(other))
+        made = apply_mask(self._at_bins(masks), spectrum[:, None])
         return self.spectrum.istft(made, mono.shape[-1])
 
     @property
@@ -160,9 +163,13 @@ class Asn(Generator):
         streams = {"rgb": frames} | ({"flow": flow} if flow is not None else {})
         return self.network.embed_frames([self.visual_branch[name](each) for name, each in streams.items()])
 
-    def _masks(self, spectrum: Tensor, embedding: Tensor) -> Tensor:
+    def _audio_features(self, mix: Tensor) -> Tensor | None:
+        """Features of an audio branch, of audio `(B, S)` at any level."""
+        return self.audio_branch(mix / level(mix)) if self.audio_branch else None
+
+    def _masks(self, spectrum: Tensor, embedding: Tensor, audio: Tensor | None) -> Tensor:
         """Masks of the mix `(B, F, T')`, in bands: `(B, 2, K, T')`, real or complex."""
-        planes: Tensor = self.network(self._compressed(self.axis(spectrum.abs()))[:, None], embedding).float()
+        planes: Tensor = self.network(self._compressed(self.axis(spectrum.abs()))[:, None], embedding, audio).float()
         if self.options.target_mask != "complex":
             return planes
         return from_parts(2 * planes.reshape(len(planes), 2, 2, *planes.shape[2:]) - 1)

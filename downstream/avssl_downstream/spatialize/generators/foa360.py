@@ -31,6 +31,7 @@ from avssl_downstream.spatialize.generator import (
     Generator,
     SeparatedTracks,
     VisualBranchFactory,
+    make_audio_branch,
     mix_down,
     resize_frames,
 )
@@ -72,7 +73,9 @@ class Foa360(Generator):
         self.courses = CellCourses() if options.parts.pulses and self.uses_frames else None
         self.planes += [COURSES * options.parts.pulses] if self.courses else []
         self.frames = options.parts.pulses if self.courses else 2 if "flow" in self.streams else 1
-        self.model = build(options, self.planes, self._map_size(), bool(self.courses))
+        self.audio_branch = make_audio_branch(branch, self)
+        tower = self.audio_branch.width if self.audio_branch else 0
+        self.model = build(options, self.planes, self._map_size(), tower, bool(self.courses))
         self.direction_loss = _direction_loss(options)
         self.optical_flow = (
             flow_estimator(options.flow, options.flow_weights, panoramic=True) if "flow" in self.streams else None
@@ -103,8 +106,9 @@ class Foa360(Generator):
         `explained` is the explained share of the energy of the generated channels: 0 for silence, 1 for the target.
         """
         target = batch["audio"] / level(mix_down(batch["audio"]))[..., None]
-        maps = self._split(self._feature_maps(batch["images"]))
-        found, wanted, tracks = self.model.spectra(self.input_audio(target), maps, target[:, self.input_channels :])
+        audio = self.input_audio(target)
+        maps = self._split(self._feature_maps(batch["images"]), audio)
+        found, wanted, tracks = self.model.spectra(audio, maps, target[:, self.input_channels :])
         error, energy = (self._mean(complex_error(each, wanted), batch) for each in (found, torch.zeros_like(wanted)))
         loss = error + self._direction_loss(tracks, target, batch)
         return {"loss": loss, "explained": 1 - error.detach() / energy.clamp(min=1e-9)}
@@ -122,13 +126,15 @@ class Foa360(Generator):
         """See `Generator.generate_with_masks_of`; as published, weights of tracks are of the other audio, too."""
         audio, masking = (each[:, None] if self.input_channels == 1 else each for each in (mono, other))
         gain = level(audio[:, :1])
-        levelled = None if other is mono else masking / level(masking[:, :1])
-        return torch.cat([audio, self.model(audio / gain, self._split(features), levelled) * gain], 1)
+        levelled = masking / level(masking[:, :1])
+        maps = self._split(features, levelled)
+        return torch.cat([audio, self.model(audio / gain, maps, None if other is mono else levelled) * gain], 1)
 
     def separated_tracks(self, mono: Tensor, features: Tensor) -> SeparatedTracks | None:
         """See `Generator.separated_tracks`; not of the U-Net, and not without separation."""
         audio = mono[:, None] if self.input_channels == 1 else mono
-        return self.model.separated_tracks(audio / level(audio[:, :1]), self._split(features))
+        levelled = audio / level(audio[:, :1])
+        return self.model.separated_tracks(levelled, self._split(features, levelled))
 
     @property
     def mask_stft(self) -> StftConfig:
@@ -203,8 +209,10 @@ class Foa360(Generator):
         margin = round(maps.shape[-1] * padding / wide.shape[-1])
         return torch.cat([maps[..., margin : maps.shape[-1] - margin], *courses], 1)
 
-    def _split(self, features: Tensor) -> Sequence[Tensor]:
-        return torch.split(features, self.planes, 1) if self.planes else ()
+    def _split(self, features: Tensor, audio: Tensor) -> Sequence[Tensor]:
+        """Feature maps of each stream, then features of the audio branch if there is one; audio at a level of 0.1."""
+        maps = torch.split(features, self.planes, 1) if self.planes else ()
+        return (*maps, self.audio_branch(audio)) if self.audio_branch else maps
 
     @property
     def _branches(self) -> list[VisualBranch]:

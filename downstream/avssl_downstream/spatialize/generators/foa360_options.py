@@ -176,13 +176,16 @@ class Foa360Options:
         return max(self.sizes.loss.n_fft, self.n_fft + self.hop)
 
 
-def build(options: Foa360Options, streams: Sequence[int], grid: tuple[int, int], pulses: bool = False) -> MaskingModel:
+def build(
+    options: Foa360Options, streams: Sequence[int], grid: tuple[int, int], tower: int = 0, pulses: bool = False
+) -> MaskingModel:
     """The network of a variant.
 
     Args:
         options: network, variant and sizes.
         streams: channels of each image stream's feature maps.
         grid: rows and columns of these feature maps.
+        tower: channels of the features of an audio tower; 0: none.
         pulses: the last stream is of `CellCourses`.
 
     Raises:
@@ -192,26 +195,27 @@ def build(options: Foa360Options, streams: Sequence[int], grid: tuple[int, int],
     pointing = options.network == "pointing"
     axis = LogMagnitudeBands(bins, options.bands, max(1.0, bins / 170)) if pointing else TwoSidedSpectrum()
     if options.variant == "unet":
-        return ComplexMasks(options.sizes, axis, Foa360UNet(_trunk(options, streams, grid), options.outputs))
-    net = _net(options, streams, grid, pulses)
+        return ComplexMasks(options.sizes, axis, Foa360UNet(_trunk(options, streams, grid, tower), options.outputs))
+    net = _net(options, streams, grid, tower, pulses)
     if isinstance(axis, LogMagnitudeBands):
         steered = isinstance(net, TrackLocalizationNet) and options.order == 2
         return (SteeredTrackMasks if steered else TrackMasks)(options.sizes, axis, net)
     return TrackMixing(options.sizes, axis, net)
 
 
-def _net(options: Foa360Options, streams: Sequence[int], grid: tuple[int, int], pulses: bool) -> nn.Module:
+def _net(options: Foa360Options, streams: Sequence[int], grid: tuple[int, int], tower: int, pulses: bool) -> nn.Module:
     separate = options.variant != "no_separation"
     if options.network == "pointing" and streams:
-        trunk, parts = _trunk(options, (), grid), options.parts if pulses else replace(options.parts, pulses=0)
+        trunk, parts = _trunk(options, (), grid, tower), options.parts if pulses else replace(options.parts, pulses=0)
         return TrackLocalizationNet(trunk, streams, options.tracks, separate, options.order, parts)
-    trunk = _trunk(options, streams, grid)
+    trunk = _trunk(options, streams, grid, tower)
     return Foa360Net(trunk, options.tracks, options.outputs, separate=separate, units=options.units)
 
 
-def _trunk(options: Foa360Options, streams: Sequence[int], grid: tuple[int, int]) -> AudioVisualTrunk:
+def _trunk(options: Foa360Options, streams: Sequence[int], grid: tuple[int, int], tower: int) -> AudioVisualTrunk:
     if options.network == "pointing":
         size, inputs = (options.bands, options.stft_frames), options.inputs
-        return AudioVisualTrunk(size, streams, inputs, SMALL, options.units, grid, norm=True)
+        return AudioVisualTrunk(size, streams, inputs, SMALL, options.units, grid, norm=True, tower=tower)
     layers = tuple(replace(each, channels=round(each.channels * options.width)) for each in FULL)
-    return AudioVisualTrunk((options.n_fft, options.stft_frames), streams, options.inputs, layers, options.units, grid)
+    size = options.n_fft, options.stft_frames
+    return AudioVisualTrunk(size, streams, options.inputs, layers, options.units, grid, tower=tower)

@@ -23,6 +23,7 @@ from avssl_downstream.spatialize.generator import (
     Generator,
     SeparatedTracks,
     VisualBranchFactory,
+    make_audio_branch,
     mix_down,
     resize_frames,
 )
@@ -52,7 +53,9 @@ class MonoTo3D(Generator):
         channels, frame_times, *_ = self.visual_branch.shape(self.frames, *self.size)
         self.keypoints = SpatialSoftmax(channels, options.keypoints) if options.keypoints else None
         visual = self.keypoints.channels if self.keypoints else channels
-        self.net = build(options, visual, frame_times, self.stft.frames(self.samples))
+        self.audio_branch = make_audio_branch(branch, self)
+        tower = self.audio_branch.width if self.audio_branch else 0
+        self.net = build(options, visual, frame_times, self.stft.frames(self.samples), tower)
 
     def views(self, clip: Clip, rng: np.random.Generator) -> dict[str, Tensor]:
         """Training tensors of a clip.
@@ -81,8 +84,8 @@ class MonoTo3D(Generator):
         gain = level(mix_down(target))[..., None]
         spectra = self.stft.stft(target / gain)
         mix, wanted = spectra[:, 0], spectra[:, 1:]
-        features = self.encode_video(batch["frames"])
-        masks, further = self.net.training_masks(mix, features, wanted, self._stems(batch, gain))
+        features = self.encode_video(batch["frames"]), self._audio_features(mix_down(target))
+        masks, further = self.net.training_masks(mix, *features, wanted, self._stems(batch, gain))
         found = apply_mask(masks, mix[:, None])
         terms = losses(found, wanted, mix, options.spatial_loss, options.min_norm)
         error, energy = ((each.detach().abs().square()).sum() for each in (found - wanted, wanted))
@@ -102,13 +105,13 @@ class MonoTo3D(Generator):
 
     def generate_with_masks_of(self, mono: Tensor, other: Tensor, features: Tensor) -> Tensor:
         """See `Generator.generate_with_masks_of`."""
-        masks = self.net.masks(self.stft.stft(other / level(other)), features)
+        masks = self.net.masks(self.stft.stft(other / level(other)), features, self._audio_features(other))
         made = self.stft.istft(apply_mask(masks, self.stft.stft(mono)[:, None]), mono.shape[-1])
         return torch.cat([mono[:, None], made], 1)
 
     def separated_tracks(self, mono: Tensor, features: Tensor) -> SeparatedTracks | None:
         """See `Generator.separated_tracks`; of the pointing network."""
-        return self.net.separated_tracks(self.stft.stft(mono / level(mono)), features)
+        return self.net.separated_tracks(self.stft.stft(mono / level(mono)), features, self._audio_features(mono))
 
     @property
     def mask_stft(self) -> StftConfig:
@@ -122,6 +125,10 @@ class MonoTo3D(Generator):
         masks = ideal_masks(self.stft.stft(target[:, 1:]), mix)
         masks = masks.real if self.options.network == "pointing" else masks
         return torch.cat([mono[:, None], self.stft.istft(apply_mask(masks, mix[:, None]), mono.shape[-1])], 1)
+
+    def _audio_features(self, mono: Tensor) -> Tensor | None:
+        """Features of an audio branch, of audio `(B, S)` at any level."""
+        return self.audio_branch(mono / level(mono)) if self.audio_branch else None
 
     def _stems(self, batch: dict[str, Tensor], gain: Tensor) -> Tensor | None:
         """Spectra of the true sources, complex `(B, K, F, T')`, or None."""

@@ -28,32 +28,34 @@ class UNetMasks(MonoTo3DNet):
         options: of the U-Net.
         channels: of the visual feature maps.
         frame_times: S.
+        tower: channels of the features of an audio tower; 0: none.
     """
 
-    def __init__(self, options: MonoTo3DOptions, channels: int, frame_times: int) -> None:
-        super().__init__(options.width, channels, frame_times, options.visual_width, options.depth)
+    def __init__(self, options: MonoTo3DOptions, channels: int, frame_times: int, tower: int = 0) -> None:
+        super().__init__(options.width, channels, frame_times, options.visual_width, options.depth, tower)
         # Unbounded masks start near 0: default weights would be ten times louder than the target.
         for each in self.last.parameters():
             torch.nn.init.normal_(each, std=1e-3)
 
-    def masks(self, mix: Tensor, maps: Tensor) -> Tensor:
+    def masks(self, mix: Tensor, maps: Tensor, audio: Tensor | None) -> Tensor:
         """Complex masks `(B, 3, F, T)` of Y, Z and X.
 
         Args:
             mix: spectrograms of W at a level of 0.1, complex `(B, F, T)`.
             maps: visual feature maps, `(B, channels, S, h, w)`.
+            audio: features of an audio tower, see `AudioBranch.forward`; None: none.
         """
-        return from_parts(self(parts(mix), maps)[:, TO_AMBIX])
+        return from_parts(self(parts(mix), maps, audio)[:, TO_AMBIX])
 
-    def separated_tracks(self, mix: Tensor, maps: Tensor) -> SeparatedTracks | None:
+    def separated_tracks(self, mix: Tensor, maps: Tensor, audio: Tensor | None) -> SeparatedTracks | None:
         """None: masks are of channels."""
         return None
 
     def training_masks(
-        self, mix: Tensor, maps: Tensor, wanted: Tensor, stems: Tensor | None
+        self, mix: Tensor, maps: Tensor, audio: Tensor | None, wanted: Tensor, stems: Tensor | None
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """Masks, and no further loss."""
-        return self.masks(mix, maps), {}
+        return self.masks(mix, maps, audio), {}
 
 
 class TrackedMasks(PointingNet):
@@ -63,33 +65,35 @@ class TrackedMasks(PointingNet):
         options: of the pointing network.
         channels: of the visual feature maps.
         columns: T.
+        tower: channels of the features of an audio tower; 0: none.
     """
 
-    def __init__(self, options: MonoTo3DOptions, channels: int, columns: int) -> None:
-        super().__init__((options.bands, columns), channels, options.tracks, options.units, options.gate)
+    def __init__(self, options: MonoTo3DOptions, channels: int, columns: int, tower: int = 0) -> None:
+        super().__init__((options.bands, columns), channels, options.tracks, options.units, options.gate, tower)
         self.axis = LogMagnitudeBands(options.spectrum.bins, options.bands, max(1.0, options.spectrum.bins / 170))
         self.with_places = options.place_weight > 0
 
-    def masks(self, mix: Tensor, maps: Tensor) -> Tensor:
+    def masks(self, mix: Tensor, maps: Tensor, audio: Tensor | None) -> Tensor:
         """Real masks; see `UNetMasks.masks`."""
-        return self._channel_masks(self._localized(mix, maps)[0], mix)
+        return self._channel_masks(self._localized(mix, maps, audio)[0], mix)
 
-    def separated_tracks(self, mix: Tensor, maps: Tensor) -> SeparatedTracks | None:
+    def separated_tracks(self, mix: Tensor, maps: Tensor, audio: Tensor | None) -> SeparatedTracks | None:
         """Masks of the tracks, and their gains."""
-        return track_gains(self._localized(mix, maps)[0], self._bins, mix[:, None])
+        return track_gains(self._localized(mix, maps, audio)[0], self._bins, mix[:, None])
 
     def training_masks(
-        self, mix: Tensor, maps: Tensor, wanted: Tensor, stems: Tensor | None
+        self, mix: Tensor, maps: Tensor, audio: Tensor | None, wanted: Tensor, stems: Tensor | None
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """Masks, and the losses of places and of separated sources.
 
         Args:
             mix: see `masks`.
             maps: see `masks`.
+            audio: see `masks`.
             wanted: true spectrograms of Y, Z and X, complex `(B, 3, F, T)`.
             stems: those of the sources, complex `(B, K, F, T)`; None: no such loss.
         """
-        tracks, placed = self._localized(mix, maps)
+        tracks, placed = self._localized(mix, maps, audio)
         assert tracks.masks is not None
         power, found = self._pooled(mix[:, None].abs().square()), {}
         if self.with_places:
@@ -100,10 +104,10 @@ class TrackedMasks(PointingNet):
             found["stem"] = stem_loss(self._bins(tracks.masks), mix, stems, matched)
         return self._channel_masks(tracks, mix), found
 
-    def _localized(self, mix: Tensor, maps: Tensor) -> tuple[LocalizedTracks, PlacedTracks]:
+    def _localized(self, mix: Tensor, maps: Tensor, audio: Tensor | None) -> tuple[LocalizedTracks, PlacedTracks]:
         with torch.autocast(mix.device.type, enabled=False):
             magnitude: Tensor = self.axis(mix[:, None].abs())
-        found: tuple[LocalizedTracks, PlacedTracks] = self(magnitude, maps)
+        found: tuple[LocalizedTracks, PlacedTracks] = self(magnitude, maps, audio)
         return found
 
     def _channel_masks(self, tracks: LocalizedTracks, mix: Tensor) -> Tensor:
@@ -121,7 +125,9 @@ class TrackedMasks(PointingNet):
             return self.axis.inverse(mask.float())
 
 
-def build(options: MonoTo3DOptions, channels: int, frame_times: int, columns: int) -> UNetMasks | TrackedMasks:
+def build(
+    options: MonoTo3DOptions, channels: int, frame_times: int, columns: int, tower: int = 0
+) -> UNetMasks | TrackedMasks:
     """The network that the options choose.
 
     Args:
@@ -129,7 +135,8 @@ def build(options: MonoTo3DOptions, channels: int, frame_times: int, columns: in
         channels: of the visual feature maps.
         frame_times: S.
         columns: T.
+        tower: channels of the features of an audio tower; 0: none.
     """
     if options.network == "pointing":
-        return TrackedMasks(options, channels, columns)
-    return UNetMasks(options, channels, frame_times)
+        return TrackedMasks(options, channels, columns, tower)
+    return UNetMasks(options, channels, frame_times, tower)

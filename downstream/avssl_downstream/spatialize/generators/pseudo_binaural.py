@@ -25,7 +25,7 @@ from avssl.data.clip_options import Colour
 from avssl.errors import InputError
 from avssl.models.pretrained import load_weights
 from avssl.spatial.stft import StftConfig, apply_mask, from_parts, ideal_masks, level, parts
-from avssl_downstream.spatialize.generator import Generator, VisualBranchFactory, resize_frames
+from avssl_downstream.spatialize.generator import Generator, VisualBranchFactory, make_audio_branch, resize_frames
 from avssl_downstream.spatialize.networks.apnet import APNet, AssociativeConv, StereoMasks, side_by_side
 from avssl_downstream.spatialize.networks.unet25d import NORMS, UNet25D
 
@@ -135,7 +135,8 @@ class PseudoBinaural(Generator):
         self.spectrum = StftConfig()
         self.visual_branch = branch()
         sizes = options.width, self.visual_branch.channels, (options.grid_rows, options.grid_columns)
-        self.audio = UNet25D(*sizes, options.norm)
+        self.audio_branch = make_audio_branch(branch, self)
+        self.audio = UNet25D(*sizes, options.norm, self.audio_branch.width if self.audio_branch else 0)
         self.fusion: APNet | AssociativeConv | None = None
         if options.fusion != "none":
             self.fusion = APNet(*sizes, options.norm) if options.fusion == "apnet" else AssociativeConv(*sizes)
@@ -187,7 +188,8 @@ class PseudoBinaural(Generator):
         """See `Generator.generate_with_masks_of`."""
         mix = 2 * mono
         spectrum = self.spectrum.stft(mix)
-        difference, both = self._masks(self.spectrum.stft(2 * other / level(2 * other)), features)
+        masking = 2 * other / level(2 * other)
+        difference, both = self._masks(masking, self.spectrum.stft(masking), features)
         if both is None:
             return self._binaural(mix, apply_mask(difference, spectrum))
         masks = torch.stack([from_parts(each) for each in both], 1)
@@ -215,7 +217,7 @@ class PseudoBinaural(Generator):
         mix = audio.sum(-2)
         gain, both = level(mix), 2 * level(audio.flatten(-2))
         spectrum = self.spectrum.stft(mix / gain)
-        difference, masks = self._masks(spectrum, maps)
+        difference, masks = self._masks(mix / gain, spectrum, maps)
         rows = difference.shape[-2]
         spectrum = spectrum * (gain / both)[..., None]
         wanted = parts(self.spectrum.stft((audio[:, 0] - audio[:, 1]) / both)[..., :rows, :])
@@ -227,9 +229,9 @@ class PseudoBinaural(Generator):
             found["fusion"] = distance(2 * left - mixed, wanted) + distance(mixed - 2 * right, wanted)
         return found
 
-    def _masks(self, spectrum: Tensor, maps: Tensor) -> tuple[Tensor, StereoMasks | None]:
-        """Complex mask of the difference, and masks of left and right."""
-        decoded = self.audio(parts(spectrum), maps)
+    def _masks(self, mix: Tensor, spectrum: Tensor, maps: Tensor) -> tuple[Tensor, StereoMasks | None]:
+        """Complex mask of the difference, and masks of left and right, of a mix `(B, S)` and its spectrogram."""
+        decoded = self.audio(parts(spectrum), maps, self.audio_branch(mix) if self.audio_branch else None)
         return from_parts(decoded.mask), self.fusion(decoded, maps) if self.fusion else None
 
     def _binaural(self, mix: Tensor, difference: Tensor) -> Tensor:

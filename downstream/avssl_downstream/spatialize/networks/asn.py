@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from avssl_downstream.spatialize.networks.audio_branch import resample_steps
 from avssl_downstream.spatialize.networks.conv_unet import ConvBlock, Decoder, Encoder, init_xavier
 
 # B windows, C channels of visual feature maps, T' frame times, D dimensions of a frame embedding
@@ -54,6 +55,7 @@ class AsnNet(nn.Module):
         layers: of encoder and decoder.
         grid: see `FrameEmbedding`.
         norm: batch norm in both; the paper has none.
+        audio: channels of the features of an audio tower; the paper has none.
     """
 
     def __init__(
@@ -64,23 +66,25 @@ class AsnNet(nn.Module):
         layers: Sequence[ConvBlock] = FULL,
         grid: tuple[int, int] = (7, 7),
         norm: bool = False,
+        audio: int = 0,
     ) -> None:
         super().__init__()
         self.frame_embedding = FrameEmbedding(streams, grid)
         self.encoder = Encoder(1, size, layers, norm)
-        self.decoder = Decoder(self.encoder, self.frame_embedding.width, outputs)
+        self.decoder = Decoder(self.encoder, self.frame_embedding.width + audio, outputs)
 
     def embed_frames(self, maps: Sequence[Tensor]) -> Tensor:
         """Frame embeddings `(B, D, T')`; see `FrameEmbedding.forward`."""
         found: Tensor = self.frame_embedding(maps)
         return found
 
-    def forward(self, magnitude: Tensor, embedding: Tensor | None = None) -> Tensor:
+    def forward(self, magnitude: Tensor, embedding: Tensor | None = None, audio: Tensor | None = None) -> Tensor:
         """Masks of the mix.
 
         Args:
             magnitude: of the mix, `(B, 1, K, T)`.
             embedding: from `embed_frames`, `(B, D, T')`, resampled to T by nearest neighbour; None: audio only.
+            audio: features of an audio tower, see `AudioBranch.forward`.
 
         Returns:
             `(B, outputs, K, T)` in 0..1; planes of complex masks are twice this, minus 1.
@@ -90,6 +94,8 @@ class AsnNet(nn.Module):
         joined = levels[-1].new_empty(len(magnitude), 0, rows, columns)
         if embedding is not None:
             joined = _resampled(embedding, columns)[:, :, None].expand(-1, -1, rows, -1)
+        if audio is not None:
+            joined = torch.cat([joined, resample_steps(audio, columns)[:, :, None].expand(-1, -1, rows, -1)], 1)
         masks: Tensor = self.decoder(levels, joined)
         return masks.sigmoid()
 

@@ -10,6 +10,7 @@ from einops import rearrange
 from torch import Tensor, nn
 from torch.nn import functional
 
+from avssl_downstream.spatialize.networks.audio_branch import resample_steps
 from avssl_downstream.spatialize.networks.conv_unet import FULL, ConvBlock, Decoder, Encoder, init_xavier
 
 # B windows, I input channels, O output channels, N tracks, S time steps, U units
@@ -65,6 +66,7 @@ class AudioVisualTrunk(nn.Module):
         units: of each image stream; audio has twice as many.
         grid: see `FramePooling`.
         norm: batch norm in encoder and decoder; the paper has none.
+        tower: channels of the features of an audio tower; the paper has none.
     """
 
     def __init__(
@@ -76,13 +78,15 @@ class AudioVisualTrunk(nn.Module):
         units: int = 512,
         grid: Grid = (7, 14),
         norm: bool = False,
+        tower: int = 0,
     ) -> None:
         super().__init__()
+        self.tower = tower
         self.encoder = Encoder(inputs, size, layers, norm)
         rows, self.steps = self.encoder.sizes[-1]
         self.audio = nn.Linear(layers[-1].channels * rows, 2 * units)
         self.visual = nn.ModuleList(FramePooling(channels, grid, units) for channels in streams)
-        self.width = units * (2 + len(streams))
+        self.width = units * (2 + len(streams)) + tower
         self.apply(init_xavier)
 
     def forward(self, magnitude: Tensor, maps: Sequence[Tensor]) -> tuple[Tensor, list[Tensor]]:
@@ -90,17 +94,23 @@ class AudioVisualTrunk(nn.Module):
 
         Args:
             magnitude: of the spectrograms, `(B, I, F, T)`.
-            maps: visual feature maps of one frame per stream, each `(B, channels, h, w)`.
+            maps: visual feature maps of one frame per stream, each `(B, channels, h, w)`; then, with `tower`, features
+                of the audio tower, see `AudioBranch.forward`.
 
         Returns:
             `(B, S, U)`, and the feature maps of all layers.
         """
         levels = self.encoder(magnitude)
         audio = functional.relu(self.audio(levels[-1].movedim(-1, 1).flatten(2)))
+        maps, tower = self.split(maps)
         visual = [
             pooling(each)[:, None].expand(-1, self.steps, -1) for pooling, each in zip(self.visual, maps, strict=True)
         ]
-        return torch.cat([audio, *visual], -1), levels
+        return torch.cat([audio, *visual, *(resample_steps(each, self.steps).mT for each in tower)], -1), levels
+
+    def split(self, maps: Sequence[Tensor]) -> tuple[Sequence[Tensor], Sequence[Tensor]]:
+        """Visual feature maps, and features of the audio tower, one or none; see `forward`."""
+        return (maps[:-1], maps[-1:]) if self.tower else (maps, ())
 
 
 class Localization(nn.Module):

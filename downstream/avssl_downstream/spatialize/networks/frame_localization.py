@@ -100,27 +100,37 @@ class PointingNet(nn.Module):
         tracks: N.
         units: of the audio features.
         gate: raise the masks of kinds that are in the frames.
+        tower: channels of the features of an audio tower; 0: none.
     """
 
     inputs = 1
 
     def __init__(
-        self, size: tuple[int, int], channels: int, tracks: int = 16, units: int = 64, gate: bool = True
+        self,
+        size: tuple[int, int],
+        channels: int,
+        tracks: int = 16,
+        units: int = 64,
+        gate: bool = True,
+        tower: int = 0,
     ) -> None:
         super().__init__()
         self.gate = gate
-        self.trunk = AudioVisualTrunk(size, (), 1, SMALL, units, norm=True)
+        self.trunk = AudioVisualTrunk(size, (), 1, SMALL, units, norm=True, tower=tower)
         self.separation = MaskDecoder(self.trunk, tracks)
         self.localization = FrameLocalization(channels, tracks)
 
-    def forward(self, magnitude: Tensor, maps: Tensor) -> tuple[LocalizedTracks, PlacedTracks]:
+    def forward(
+        self, magnitude: Tensor, maps: Tensor, tower: Tensor | None = None
+    ) -> tuple[LocalizedTracks, PlacedTracks]:
         """Masks that sum to 1, weights per frame time, a bias of 0; and the places that the weights are means of.
 
         Args:
             magnitude: of the spectrograms, `(B, 1, F, T)`.
             maps: visual feature maps, `(B, channels, S, h, w)`.
+            tower: features of an audio tower, see `AudioBranch.forward`.
         """
-        audio, levels = self.trunk(magnitude, ())
+        audio, levels = self.trunk(magnitude, () if tower is None else (tower,))
         placed: PlacedTracks = self.localization(maps)
         logits = self.separation(audio, levels).float()
         if self.gate:

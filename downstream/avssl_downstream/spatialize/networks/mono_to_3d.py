@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from avssl.errors import InputError
+from avssl_downstream.spatialize.networks.audio_branch import resample_steps
 from avssl_downstream.spatialize.networks.unet25d import down
 
 # B windows, C channels and T' frame times of visual feature maps, F bins and T frames of a spectrogram
@@ -32,6 +33,7 @@ class MonoTo3DNet(nn.Module):
         frame_times: T'; 8 in the paper.
         visual_width: output channels of the visual layers.
         depth: halvings; 7 in the paper, for 257 x 401.
+        audio: channels of the features of an audio tower, concatenated at the smallest map; the paper has none.
 
     Raises:
         ValueError: fewer than two halvings.
@@ -44,10 +46,12 @@ class MonoTo3DNet(nn.Module):
         frame_times: int = 8,
         visual_width: int = 1024,
         depth: int = 7,
+        audio: int = 0,
     ) -> None:
         super().__init__()
         if depth < 2:
             raise InputError(f"expected at least 2 halvings of the U-Net, got {depth}")
+        self.audio = audio
         planes = [2, *(width * min(2**level, MAX_WIDTH) for level in range(depth))]
         self.frames = _frames(visual_channels * frame_times, visual_width)
         self.downs = nn.ModuleList(down(before, after, "batch") for before, after in pairwise(planes))
@@ -60,14 +64,15 @@ class MonoTo3DNet(nn.Module):
     def _incoming(self, planes: list[int], step: int, visual_width: int) -> int:
         """Input channels of a doubling."""
         own = planes[-1] if step == 0 else 2 * planes[-1 - step]
-        return own + visual_width * (step in (0, self.join))
+        return own + visual_width * (step in (0, self.join)) + self.audio * (step == 0)
 
-    def forward(self, mix: Tensor, maps: Tensor) -> Tensor:
+    def forward(self, mix: Tensor, maps: Tensor, audio: Tensor | None = None) -> Tensor:
         """Complex masks from the mix to X, Y and Z.
 
         Args:
             mix: real and imaginary part of the mono spectrogram, `(B, 2, F, T)`; (2, 257, 401) in the paper.
             maps: visual feature maps, `(B, C, T', h, w)`.
+            audio: features of an audio tower, see `AudioBranch.forward`.
 
         Returns:
             `(B, 3, 2, F, T)`, unbounded: X, Y, Z in the paper's order, real and imaginary part.
@@ -79,6 +84,8 @@ class MonoTo3DNet(nn.Module):
         visual = self.frames(maps.flatten(1, 2))
         sizes = [each.shape[-2:] for each in (mix, *levels)]
         x = torch.cat([functional.adaptive_max_pool2d(visual, sizes[-1]), levels[-1]], 1)
+        if audio is not None:
+            x = torch.cat([x, resample_steps(audio, x.shape[-1])[:, :, None].expand(-1, -1, x.shape[-2], -1)], 1)
         for step, up in enumerate(self.ups, 1):
             x = torch.cat([up(x, sizes[-1 - step]), levels[-1 - step]], 1)
             if step == self.join:

@@ -162,7 +162,8 @@ class TrackLocalizationNet(nn.Module):
             maps: see `AudioVisualTrunk.forward`.
             arrival: for order 2, direction of arrival along y, z and x, `(B, 3, K, T)`, of length 1 at most.
         """
-        audio, levels = self.trunk(magnitude, ())
+        maps, tower = self.trunk.split(maps)
+        audio, levels = self.trunk(magnitude, tower)
         further = None if self.pulses is None else self.pulses(magnitude, maps[-1])
         seen = torch.cat(list(maps if self.pulses is None else maps[:-1]), 1)
         attention = self.localization.attention(seen, further)

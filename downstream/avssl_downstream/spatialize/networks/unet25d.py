@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from avssl.errors import InputError
+from avssl_downstream.spatialize.networks.audio_branch import resample_steps
 
 # B windows, C channels and h, w rows and columns of visual feature maps, F bins and T frames of a spectrogram
 
@@ -38,13 +39,19 @@ class UNet25D(nn.Module):
         visual_channels: C, of the visual feature maps.
         grid: rows and columns to which feature maps are pooled; 7 x 14 for 224 x 448 pixels.
         norm: `batch`, or `instance`, as in PseudoBinaural for batches of real and pseudo-binaural audio.
+        audio: channels of the features of an audio tower, concatenated at the smallest map; the papers have none.
 
     Raises:
         ValueError: another norm.
     """
 
     def __init__(
-        self, width: int = 64, visual_channels: int = 512, grid: tuple[int, int] = (7, 14), norm: str = "batch"
+        self,
+        width: int = 64,
+        visual_channels: int = 512,
+        grid: tuple[int, int] = (7, 14),
+        norm: str = "batch",
+        audio: int = 0,
     ) -> None:
         super().__init__()
         self.grid = grid
@@ -54,7 +61,7 @@ class UNet25D(nn.Module):
         self.audionet_convlayer3 = down(width * 2, width * 4, norm)
         self.audionet_convlayer4 = down(width * 4, width * 8, norm)
         self.audionet_convlayer5 = down(width * 8, width * 8, norm)
-        self.audionet_upconvlayer1 = up(seen + width * 8, width * 8, norm)
+        self.audionet_upconvlayer1 = up(seen + width * 8 + audio, width * 8, norm)
         self.audionet_upconvlayer2 = up(width * 16, width * 4, norm)
         self.audionet_upconvlayer3 = up(width * 8, width * 2, norm)
         self.audionet_upconvlayer4 = up(width * 4, width, norm)
@@ -62,12 +69,13 @@ class UNet25D(nn.Module):
         self.conv1x1 = nn.Sequential(nn.Conv2d(visual_channels, 8, 1), _norm(norm, 8), nn.ReLU())
         self.apply(init_weights)
 
-    def forward(self, mix: Tensor, maps: Tensor) -> DecoderOutput:
+    def forward(self, mix: Tensor, maps: Tensor, audio: Tensor | None = None) -> DecoderOutput:
         """The mask of the difference, and feature maps of the decoder.
 
         Args:
             mix: real and imaginary part of the spectrum of left plus right, `(B, 2, F, T)`; (2, 257, 64) in the paper.
             maps: visual feature maps, `(B, C, h, w)`.
+            audio: features of an audio tower, see `AudioBranch.forward`.
 
         Raises:
             ValueError: `F` below 32, or `T` no multiple of 32.
@@ -78,7 +86,10 @@ class UNet25D(nn.Module):
         d3 = self.audionet_convlayer3(d2)
         d4 = self.audionet_convlayer4(d3)
         d5 = self.audionet_convlayer5(d4)
-        u1 = self.audionet_upconvlayer1(torch.cat([self._tiled(maps, d5), d5], 1))
+        joined = [self._tiled(maps, d5), d5]
+        if audio is not None:
+            joined.append(resample_steps(audio, d5.shape[-1])[:, :, None].expand(-1, -1, d5.shape[-2], -1))
+        u1 = self.audionet_upconvlayer1(torch.cat(joined, 1))
         u2 = self.audionet_upconvlayer2(torch.cat([u1, d4], 1))
         u3 = self.audionet_upconvlayer3(torch.cat([u2, d3], 1))
         u4 = self.audionet_upconvlayer4(torch.cat([u3, d2], 1))

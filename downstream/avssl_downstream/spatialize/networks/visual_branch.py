@@ -109,11 +109,23 @@ class VisualBranch(nn.Module):
         self.requires_grad_(True)
         if not any(True for _ in self.network.parameters()):
             return
-        maps, parameters = self._on_meta(*_TRIAL)
-        gradients = torch.autograd.grad(maps.sum(), parameters, allow_unused=True)
-        for parameter, gradient in zip(self.network.parameters(), gradients, strict=True):
-            parameter.requires_grad_(self.fine_tune and gradient is not None)
+        train_only_used(self.network, *self._on_meta(*_TRIAL), self.fine_tune)
         self.train()
+
+
+@torch.enable_grad()
+def train_only_used(network: nn.Module, maps: Tensor, parameters: list[nn.Parameter], fine_tune: bool) -> None:
+    """Train the parameters of a network that its feature maps depend on, or none.
+
+    Args:
+        network: changed in place.
+        maps: of a copy of it.
+        parameters: of the copy, in the same order.
+        fine_tune: train any.
+    """
+    gradients = torch.autograd.grad(maps.sum(), parameters, allow_unused=True)
+    for parameter, gradient in zip(network.parameters(), gradients, strict=True):
+        parameter.requires_grad_(fine_tune and gradient is not None)
 
 
 class NoFrames(nn.Module):
