@@ -30,7 +30,6 @@ SCHEMA = pa.schema(
         ("time", pa.float64()),
         ("object", pa.int64()),
         ("kind", pa.string()),
-        ("sounding", pa.bool_()),
         ("visible", pa.float64()),
     ]
 )
@@ -119,11 +118,6 @@ class DatasetTruth:
         self._rows: defaultdict[str, list[int]] = defaultdict(list)
         for index, key in enumerate(self._columns["key"].tolist()):
             self._rows[key].append(index)
-
-    def source_count(self, key: str) -> int:
-        """Objects of a clip that sound; 0 for a clip without ground truth."""
-        sounding, objects = self._columns["sounding"], self._columns["object"]
-        return len({int(objects[index]) for index in self._rows.get(key, []) if sounding[index]})
 
     def of(self, row: Row, target: Tensor) -> ClipTruth:
         """Ground truth of a clip.

@@ -4,9 +4,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection
 from functools import lru_cache
-from itertools import compress
 
 from torch import Tensor
 
@@ -19,11 +18,10 @@ from avssl_downstream.spatialize.filtered_clips import filtered_metrics, level_d
 from avssl_downstream.spatialize.metrics import Metrics, audio_metrics, clip_means
 from avssl_downstream.spatialize.options import SpatializeOptions
 from avssl_downstream.spatialize.oracles import Outputs
+from avssl_downstream.spatialize.scene_groups import group_metrics, read_groups
 
 BASELINES = ("mono", "prior", "audio_only", "black", "flipped")
 COMPARED_METRICS = ("stft", "env", "emd_degrees", "direction_error")
-ONE_SOURCE = "one_source"
-"""Prefix of the metrics of scenes in which one object sounds."""
 RANDOM_ERROR = 90.0
 """Degrees; mean angle between a direction and a random one."""
 
@@ -46,18 +44,19 @@ class Evaluation:
     Args:
         rows: of the generator.
         options: number of clips, normalisation.
+        trained: keys of the training clips, where they are of the same dataset as the held-out ones.
     """
 
-    def __init__(self, rows: EvaluationRows, options: SpatializeOptions) -> None:
-        self.rows, self.generator, self.options = rows, rows.generator, options
+    def __init__(self, rows: EvaluationRows, options: SpatializeOptions, trained: Collection[str] = ()) -> None:
+        self.rows, self.generator, self.options, self.trained = rows, rows.generator, options, trained
 
     def run(self, manifest: Manifest, callback: Callable[[Row, Outputs, Tensor], object] | None = None) -> Metrics:
         """Metrics over clips: `test_explained` and `test_stft` of the generator, `mono_stft`, ...
 
         Energy explained has an interval over recordings (`_low`, `_high`). `test_stft_below_mono` is the share by which
-        the generator's error is below that of mono audio. `test_one_source_explained` and
-        `test_one_source_direction_error` are of the scenes of a synthetic dataset in which one object sounds. Of
-        binaural audio, `filtered_stft` and others are of clips whose channels differ in level, see `filtered_metrics`.
+        the generator's error is below that of mono audio. Of binaural audio, `filtered_stft` and others are of clips
+        whose channels differ in level, see `filtered_metrics`; of synthetic scenes, `test_P1_explained` and others are
+        of their groups, see `group_metrics`.
 
         Args:
             manifest: held-out clips.
@@ -84,13 +83,11 @@ class Evaluation:
                 if callback:
                     callback(row, outputs, target)
         recordings = [row.source or row.key for row in clips]
-        single = [truth is not None and truth.source_count(row.key) == 1 for row in clips]
-        means = {
-            name: clip_means(each, recordings) | _one_source(each, recordings, single) for name, each in found.items()
-        }
+        means = {name: clip_means(each, recordings) for name, each in found.items()}
         filtered = filtered_metrics(found, differences, recordings, self.options.filter_db) if differences else {}
-        counts = {"tested_clips": float(len(clips)), f"tested_{ONE_SOURCE}_clips": float(sum(single))}
-        return _compared(means) | filtered | self._chance() | counts
+        groups = read_groups(manifest.root, self.trained, self.generator.panoramic)
+        by_group = group_metrics(found, [row.key for row in clips], recordings, groups)
+        return _compared(means) | filtered | by_group | self._chance() | {"tested_clips": float(len(clips))}
 
     def _metrics(self, row: Row, audio: Tensor, target: Tensor) -> Metrics:
         unrecorded = "Z" in row.silent_channels
@@ -98,13 +95,6 @@ class Evaluation:
 
     def _chance(self) -> Metrics:
         return {"chance_direction_error": RANDOM_ERROR} if self.generator.output == "foa" else {}
-
-
-def _one_source(clips: Sequence[Metrics], recordings: Sequence[str], single: Sequence[bool]) -> Metrics:
-    """Energy explained and direction error of the scenes with one source; empty without such scenes."""
-    found = clip_means(list(compress(clips, single)), list(compress(recordings, single)))
-    kept = ("explained", "explained_low", "explained_high", "direction_error")
-    return {f"{ONE_SOURCE}_{name}": found[name] for name in kept if name in found}
 
 
 def _compared(methods: dict[str, Metrics]) -> Metrics:

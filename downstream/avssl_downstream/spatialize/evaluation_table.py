@@ -30,8 +30,6 @@ ROWS = {
 COLUMNS = {
     "explained": "energy explained %",
     "direction_error": "direction error °",
-    "one_source_explained": "of one source %",
-    "one_source_direction_error": "of one source °",
     "level_error_db": "level error dB",
     "time_error_us": "time error us",
     "stft": "STFT",
@@ -40,7 +38,26 @@ COLUMNS = {
     "lsd": "LSD dB",
     "snr": "SNR dB",
 }
-"""Metric -> its heading; energy explained has its 95 % interval over recordings."""
+"""Metric -> its heading; the first has its 95 % interval over recordings."""
+
+GROUPS = {
+    "P1": "P1: one source",
+    "P2": "P2: different kinds",
+    "P3": "P3: one kind",
+    "P4": "P4: background, ambience, a silent object",
+    "P5": "P5: camera angles",
+    "trained_types": "types of the training clips",
+    "one_source": "one source",
+    "two_sources": "two sources",
+    "three_sources": "three sources",
+    "at_most_two_sources": "at most two sources",
+    "behind": "a source behind the viewer throughout",
+    "front": "no source behind the viewer",
+}
+"""Group of scenes -> its label; see `scene_groups`."""
+GROUP_COLUMNS = {"test": "generator %", "audio_only": "audio only %", "prior": "prior %", "flipped": "flipped %",
+                 "observer": "observer %", "seen": "seen %"}  # fmt: skip
+"""Row of an evaluation -> heading of its energy explained in the table of groups."""
 
 
 def evaluation_table(metrics: Mapping[str, float], absent: Mapping[str, str]) -> str:
@@ -56,23 +73,36 @@ def evaluation_table(metrics: Mapping[str, float], absent: Mapping[str, str]) ->
     lines += [[ROWS[name], *(_cell(metrics, name, column) for column in columns)] for name in rows]
     found = [*_aligned(lines), ""]
     found += ["Energy explained: 1 - error / error of silence, over all clips [95 % interval over recordings].", ""]
-    if "one_source_explained" in columns:
-        found += [f"Of one source: the {metrics['tested_one_source_clips']:g} scenes in which one object sounds.", ""]
     if "filtered_share" in metrics:
         found += [
             f"Filtered clips: the {_percent(metrics['filtered_share'])} % whose left and right differ by at least "
             f"{metrics['filtered_db']:g} dB.",
             "",
         ]
+    found += _group_table(metrics)
     found += [f"- no row *{ROWS[name]}*: {reason}" for name, reason in absent.items() if name in ROWS]
     return "\n".join(found).rstrip() + "\n"
+
+
+def _group_table(metrics: Mapping[str, float]) -> list[str]:
+    """Lines of the table of groups of scenes, and its explanation; none without groups."""
+    groups = [name for name in GROUPS if f"test_{name}_explained" in metrics]
+    if not groups:
+        return []
+    columns = [name for name in GROUP_COLUMNS if any(f"{name}_{each}_explained" in metrics for each in groups)]
+    lines = [["scenes", "clips", *(GROUP_COLUMNS[name] for name in columns), "direction error °"]]
+    for group in groups:
+        cells = [_cell(metrics, f"{name}_{group}", "explained") for name in columns]
+        direction = _cell(metrics, f"test_{group}", "direction_error")
+        lines.append([GROUPS[group], f"{metrics[f'{group}_clips']:.0f}", *cells, direction])
+    return [*_aligned(lines), "", "Energy explained by groups of scenes; the direction error is the generator's.", ""]
 
 
 def _cell(metrics: Mapping[str, float], row: str, column: str) -> str:
     value = metrics.get(f"{row}_{column}")
     if value is None:
         return "-"
-    if not column.endswith("explained"):
+    if column != "explained":
         return f"{value:.3g}"
     low, high = (metrics.get(f"{row}_{column}_{end}", value) for end in ("low", "high"))
     return f"{_percent(value)} [{_percent(low)}, {_percent(high)}]"

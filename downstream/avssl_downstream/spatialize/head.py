@@ -175,7 +175,8 @@ class Spatialize(Head):
             prior = spatial_prior(training, generator) if len(training) else None
             audio_only = None if other is None else other.to(fabric.device)
             rows = EvaluationRows(generator, prior, self.options, fabric, audio_only)
-            metrics = Evaluation(rows, self.options).run(held_out, plots.add)
+            trained = [row.key for row in training] if training.root == held_out.root else []
+            metrics = Evaluation(rows, self.options, trained).run(held_out, plots.add)
         self.summary = evaluation_table(metrics, rows.absent)
         write_text(folder / TABLE, self.summary)
         return metrics | {

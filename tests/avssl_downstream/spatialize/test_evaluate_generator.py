@@ -8,7 +8,7 @@ import pytest
 import torch
 from avssl_downstream.spatialize import evaluation_clips
 from avssl_downstream.spatialize.clip_truth import DatasetTruth
-from avssl_downstream.spatialize.evaluate_generator import Evaluation, _one_source
+from avssl_downstream.spatialize.evaluate_generator import Evaluation
 from avssl_downstream.spatialize.evaluation_rows import FRAME_TRANSFORMS, EvaluationRows
 from avssl_downstream.spatialize.frame_features import FrameCache, FrameFeatures, RecordedFrames
 from avssl_downstream.spatialize.generators.foa360 import Foa360
@@ -114,10 +114,6 @@ def test_oracles_of_scenes_with_one_source(one_source, tracks):
     assert found["masks_explained"] == pytest.approx(found["test_explained"], abs=0.03)
     assert found["masks_direction_error"] == pytest.approx(found["test_direction_error"], abs=5)
     assert found["chance_direction_error"] == 90.0
-    assert found["tested_one_source_clips"] == 3
-    for metric in ("test_explained", "test_direction_error", "observer_explained_low", "silence_explained"):
-        row, _, name = metric.partition("_")
-        assert found[f"{row}_one_source_{name}"] == found[metric]
     assert evaluation.rows.absent.keys() == {"prior", "audio_only"}
     # What is behind the viewer is not seen: nothing but W is left of it.
     truth, energy = DatasetTruth(one_source.root, tracks), [0.0, 0.0]
@@ -130,30 +126,6 @@ def test_oracles_of_scenes_with_one_source(one_source, tracks):
         torch.testing.assert_close(outputs["seen"][0], target[0])
     assert 0 < energy[0] < energy[1]  # some are seen, some are not
     assert found["seen_explained"] == pytest.approx(energy[0] / energy[1], abs=0.06)
-
-
-def test_metrics_of_scenes_with_one_source_are_of_these_alone():
-    clips = [
-        {"error_energy": error, "target_energy": 4.0, "direction_error": 10 * error, "stft": 1.0} for error in (1, 2, 4)
-    ]
-    found = _one_source(clips, ["a", "b", "c"], [True, False, True])
-    assert found["one_source_explained"] == pytest.approx(1 - 5 / 8)
-    assert (found["one_source_explained_low"], found["one_source_explained_high"]) == (0.0, 0.75)
-    assert found["one_source_direction_error"] == 25.0
-    assert "one_source_stft" not in found
-    assert not _one_source(clips, ["a", "b", "c"], [False] * 3)
-
-
-def test_sources_of_a_scene_are_those_that_sound(one_source, tracks, tmp_path):
-    Mono3d(Mono3dOptions(clips=4, seconds=0.5, frame_rate=4, sample_rate=RATE, width=64, height=36, seed=5)).render(
-        tmp_path, workers=1, progress=False
-    )
-    manifest = read_manifest(tmp_path)
-    truth = DatasetTruth(tmp_path, tracks)
-    counts = [truth.source_count(row.key) for row in manifest]
-    assert counts == [len(truth.world.stems(truth.world.describe(int(row.key)))) for row in manifest]
-    assert len(set(counts)) > 1
-    assert truth.source_count("of another dataset") == 0
 
 
 def test_masks_of_another_clip_are_those_of_its_audio(one_source, tracks):
