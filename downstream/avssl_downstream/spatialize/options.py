@@ -60,6 +60,9 @@ class SpatializeOptions:
     """Fraction of the training clips used, the same clips for every seed; 0: only those of `augment`."""
     augment: str = ""
     """Additional training clips, such as pseudo-binaural pairs: a manifest or a synthetic dataset; empty: none."""
+    augment_options: dict[str, Any] = field(default_factory=dict)
+    """Options of the synthetic dataset that `augment` names, see `avssl synth NAME --help`; such as `{counts: "0:1:0"}`
+    of pseudo-binaural: pairs of two sources. Those of a folder are its own."""
     augment_share: float = 0.5
     """Fraction of a batch taken from `augment`."""
     batch: int = 16

@@ -74,7 +74,7 @@ def test_rows_of_pseudo_binaural_differ_in_data_with_equal_amounts_per_step():
         "-third-supervised": {"train_share", "augment", "batch"},
     }.items():
         found = small(row)
-        assert {key for key, value in found.items() if value != whole[key]} == {*different, "title", "published"}
+        assert {key for key, value in found.items() if value != whole[key]} == {*different, "title"}
         assert found["batch"] == whole["batch"] * (0.5 if "batch" in different else 1)
         if "third" in row:
             assert found["train_share"] == pytest.approx(whole["train_share"] / 3, abs=1e-4)
@@ -87,8 +87,10 @@ def test_rows_of_pseudo_binaural_differ_in_data_with_equal_amounts_per_step():
         ("foa360-small-published-no-video", 4.220, 4.652),
         ("mono_to_3d-small-published", 0.38, 1.21),
         ("mono_to_3d-full", 0.38, 1.21),
-        ("pseudo_binaural-small", 0.878, 1.024),
-        ("pseudo_binaural-small-unsupervised", 0.944, 1.024),
+        ("pseudo_binaural-small-published", 0.878, 1.024),
+        ("pseudo_binaural-small-published-supervised", 0.917, 1.024),
+        ("pseudo_binaural-small-published-unsupervised", 0.944, 1.024),
+        ("pseudo_binaural-small-published-unsupervised-no-separation", 0.951, 1.024),
     ],
 )
 def test_small_rows_have_the_papers_gain_beside_them(row, stft, baseline):
@@ -98,12 +100,15 @@ def test_small_rows_have_the_papers_gain_beside_them(row, stft, baseline):
 
 
 def test_rows_that_no_paper_has_are_beside_no_number():
+    own = [f"pseudo_binaural-small{row}" for row in ("", "-supervised", "-third", "-third-supervised", "-unsupervised")]
+    published = [f"pseudo_binaural-small-published-no-{part}" for part in ("separation", "apnet")]
     for row in (
         "foa360-pointing-second-order",
-        "pseudo_binaural-small-third-supervised",
         "mono_to_3d-pointing",
         "mono_to_3d-keypoints",
         "mono_to_3d-small-published-signed",
+        *own,
+        *published,
     ):
         assert not fill(SpatializeOptions, read_recipe(f"spatialize/{row}", SpatializeOptions)).published
 
@@ -119,3 +124,24 @@ def test_without_a_recipe_binaural_generators_are_trained_on_sources_on_both_sid
     assert named.synthetic_options == {"fov": 60.0}
     around = SpatializeOptions(generator="foa360").data(tiny("foa360"), 4)
     assert (around.synthetic_dataset, around.synthetic_options) == ("synth360", {})
+
+
+@pytest.mark.parametrize(
+    ("row", "base", "different"),
+    [
+        ("-no-separation", "", {"separation": 0.0}),
+        ("-no-apnet", "", {"fusion": "none"}),
+        ("-unsupervised-no-separation", "-unsupervised", {"separation": 0.0}),
+        ("-supervised", "", {"fusion": "none", "norm": "batch", "separation": 0.0}),
+    ],
+)
+def test_published_rows_of_pseudo_binaural_differ_in_what_they_are_named_for(row, base, different):
+    name = "spatialize/pseudo_binaural-small-published"
+    own, theirs = (read_recipe(f"{name}{each}", SpatializeOptions).generator_options for each in (row, base))
+    assert {key: value for key, value in own.items() if value != theirs.get(key)} == different
+
+
+@pytest.mark.parametrize(("share", "clips"), [("0.0334", 20), ("0.0667", 40), ("0.1", 60), ("0.2", 120), ("1", 600)])
+def test_shares_of_the_small_recipe_are_these_clips(share, clips):
+    options = fill(SpatializeOptions, read_recipe("spatialize/pseudo_binaural-small", SpatializeOptions))
+    assert round(float(share) * 0.75 * options.clips) == clips
