@@ -27,6 +27,9 @@ class Clip:
     """Key of the clip in its manifest."""
     labels: dict[str, Any] = field(default_factory=dict)
     """Manifest columns, and `start`: seconds from the clip's beginning to this window's."""
+    solos: Tensor = field(default_factory=lambda: torch.empty(0, 0))
+    """float32 `(2, samples)`, what sounds on the left and on the right of the frames, of pairs whose sources are known;
+    empty unless they were asked for."""
     objects: Tensor = field(default_factory=lambda: torch.empty(0, 3))
     """float32 `(N, 3)`, azimuth and elevation in radians and score of objects in the middle of the frames' time, best
     first; empty without objects or detector."""

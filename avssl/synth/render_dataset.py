@@ -84,6 +84,8 @@ class SceneDataset(SyntheticDataset, Generic[SceneT]):
     """Channel layout of the audio in the manifest: ambix, binaural or stereo."""
     apart: bool = False
     """Whether the dry sources are written too, one channel each."""
+    shared: bool = False
+    """Whether the share of each source in the mono audio is written too, one channel each."""
     options: Any
     form: Format
     """Length, frame size and rates; a subclass sets it from its options."""
@@ -107,6 +109,10 @@ class SceneDataset(SyntheticDataset, Generic[SceneT]):
     def sources(self, scene: SceneT) -> NDArray[np.float32]:
         """Dry source signals, before spatialization: float32 `(sources, samples)`."""
         raise NotImplementedError(f"{self.name} does not keep its sources apart")
+
+    def shares(self, scene: SceneT) -> NDArray[np.float32]:
+        """Share of each source in the mean of left and right, which is their sum: float32 `(sources, samples)`."""
+        raise NotImplementedError(f"{self.name} does not keep shares apart")
 
     def stems(self, scene: SceneT) -> dict[int, NDArray[np.float32]]:
         """Each sounding object alone, at its level in `audio`: its number in the truth -> `(channels, samples)`."""
@@ -180,6 +186,11 @@ def sources_path(audio: Path) -> Path:
     return audio.with_name(f"{audio.stem}-sources.wav")
 
 
+def shares_path(audio: Path) -> Path:
+    """File of the shares of a scene's sources, beside its audio; see `SceneDataset.shared`."""
+    return audio.with_name(f"{audio.stem}-shares.wav")
+
+
 @dataclass(frozen=True)
 class Job:
     """One scene to render."""
@@ -221,6 +232,9 @@ def render_scene(job: Job) -> Result:
         write_audio(job.out / job.audio, world.audio(scene), world.form.sample_rate)
     if world.apart and not is_intact(job.out / job.sources):
         write_audio(job.out / job.sources, world.sources(scene), world.form.sample_rate)
+    shares = shares_path(job.out / job.audio)
+    if world.shared and not is_intact(shares):
+        write_audio(shares, world.shares(scene), world.form.sample_rate)
     if not is_intact(job.out / job.video):
         write_video(job.out / job.video, world.frames(scene), world.form.frame_rate, gop=GOP)
     return _row(job, scene.key), world.truth(scene)

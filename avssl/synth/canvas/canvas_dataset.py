@@ -63,7 +63,10 @@ class CanvasDataset(SceneDataset[SceneT]):
 
     @abstractmethod
     def render_channels(self, scene: SceneT) -> NDArray[np.float32]:
-        """The sound and after it the sources at the level that they have in it: `(channels + sources, samples)`."""
+        """The sound and after it the sources at the level that they have in it: `(channels + sources, samples)`.
+
+        What a dataset writes beside may follow.
+        """
 
     def prepare(self, out: Path, progress: bool) -> None:
         """Cut the sources out."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,8 +13,8 @@ from avssl.synth.sources.source_pool import Appearance, Source, SourcePool
 
 Floats = NDArray[np.float64]
 
-COUNTS = (0.4, 0.5, 0.1)
-"""Fractions of the scenes with one, two and three sources."""
+MOST_SOURCES = 6
+"""Sources of a scene."""
 SHRINK = (0.8, 1.0)
 """Factor between the size of a patch and the largest possible one."""
 HIGH = np.pi / 2
@@ -54,7 +55,18 @@ class Arrangement:
         return f"{self.index:05d}"
 
 
-def arrange(seed: int, index: int, company: SourcePool, form: Canvas, fov: float, by_loudness: bool) -> Arrangement:
+def read_counts(text: str) -> tuple[float, ...]:
+    """Fractions of the scenes with one, two, ... sources, of a ratio such as 4:5:1; empty where it is none."""
+    parts = text.split(":")
+    if len(parts) > MOST_SOURCES or not all(each.isdecimal() and each.isascii() for each in parts):
+        return ()
+    weights = [int(each) for each in parts]
+    return tuple(each / sum(weights) for each in weights) if 0 < sum(weights) < 1e9 else ()
+
+
+def arrange(
+    seed: int, index: int, company: SourcePool, form: Canvas, fov: float, by_loudness: bool, counts: Sequence[float]
+) -> Arrangement:
     """Scene number `index` of the world `seed`.
 
     Args:
@@ -65,10 +77,11 @@ def arrange(seed: int, index: int, company: SourcePool, form: Canvas, fov: float
         fov: radians of azimuth that the canvas is wide.
         by_loudness: whether the louder a recording is, the smaller is its patch; as all are brought to one level, the
             loud ones are rendered as if from farther away.
+        counts: fractions of the scenes with one, two, ... sources.
     """
     streams = [np.random.default_rng((seed, index, stream)) for stream in range(3)]
     there = sum(company.kinds.values())
-    count = min(1 + int(streams[CAST].choice(len(COUNTS), p=COUNTS)), there)
+    count = min(1 + int(streams[CAST].choice(len(counts), p=counts)), there)
     actors = company.trio(streams[CAST], index, count, form)
     looks = [actor.appearance(form) for actor in actors]
     loud = np.array([actor.loudness(form) for actor in actors]) if by_loudness else np.ones(count)

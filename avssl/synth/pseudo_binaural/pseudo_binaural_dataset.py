@@ -13,17 +13,25 @@ from numpy.typing import NDArray
 
 from avssl.config_fields import choice
 from avssl.synth.acoustics.binaural_render import fingerprint, head_responses
-from avssl.synth.acoustics.foa_render import level, level_gain
-from avssl.synth.acoustics.pseudo_binaural_render import WAYS, hear
+from avssl.synth.acoustics.foa_render import level_gain
+from avssl.synth.acoustics.pseudo_binaural_render import (
+    ARCS,
+    DECODERS,
+    LEAST_SPEAKERS,
+    MOST_SPEAKERS,
+    WAYS,
+    Loudspeakers,
+    hear,
+)
 from avssl.synth.annotations.canvas import Placed, truth
 from avssl.synth.backdrop import BLENDS, Backdrop
 from avssl.synth.canvas.canvas_dataset import CanvasDataset, CanvasOptions
 from avssl.synth.canvas.compositing import Canvas
 from avssl.synth.dataset_base import rendering_function
-from avssl.synth.pseudo_binaural.patch_layout import Arrangement, Patch, arrange
+from avssl.synth.pseudo_binaural.patch_layout import MOST_SOURCES, Arrangement, Patch, arrange, read_counts
 from avssl.synth.sources.source_pool import USUAL
 
-VERSION = 1
+VERSION = 2
 """Version of the dataset: raised whenever a seed gives other content."""
 LEVEL = 20 * math.log10(USUAL)
 """RMS level of left plus right, dB below full scale, lower where peaks would clip."""
@@ -41,8 +49,18 @@ class PseudoBinauralOptions(CanvasOptions):
     """Degrees of azimuth that the canvas spans, above 0 to 180; 120 puts its edges at 60 degrees. Its elevation
     spans 90 degrees."""
     way: str = choice("ambisonic", WAYS)
-    """Binaural rendering: ambisonic (decoded to eight virtual loudspeakers), direct (each source's own direction), or
+    """Binaural rendering: ambisonic (decoded to virtual loudspeakers), direct (each source's own direction), or
     ambidirect (two cardioids)."""
+    speakers: int = 8
+    """Virtual loudspeakers on the horizon, of way=ambisonic."""
+    arc: str = choice("full", ARCS)
+    """Azimuths of the loudspeakers: full, a circle (the published code), or frontal, 90 degrees right to 90 degrees
+    left (the published text)."""
+    decoder: str = choice("transpose", DECODERS)
+    """Decoder of the loudspeakers: transpose of the encoder (the published code), or pinv, its pseudo-inverse (the
+    published text)."""
+    counts: str = "4:5:1"
+    """Ratio of the numbers of scenes with one, two, three, ... sources, up to six; 0:1:0 for two sources always."""
     hrirs: str = ""
     """HRIR set for binaural rendering: a SOFA file, or a CIPIC or SADIE folder; empty: a spherical head model."""
     background: str = "blank"
@@ -87,6 +105,7 @@ class PseudoBinaural(CanvasDataset[Arrangement]):
     version: ClassVar[int] = VERSION
     layout: ClassVar[str] = "binaural"
     channels: ClassVar[int] = 2
+    shared = True
     Options: ClassVar[type] = PseudoBinauralOptions
     options: PseudoBinauralOptions
 
@@ -94,6 +113,7 @@ class PseudoBinaural(CanvasDataset[Arrangement]):
         super().__init__(options)
         self.fov = math.radians(options.fov)
         self.backdrop = Backdrop(options.background, options.blend)
+        self.loudspeakers = Loudspeakers(options.speakers, options.arc, options.decoder)
 
     @property
     def head(self) -> str:
@@ -102,7 +122,8 @@ class PseudoBinaural(CanvasDataset[Arrangement]):
 
     def describe(self, index: int) -> Arrangement:
         """See `avssl.synth.pseudo_binaural.patch_layout.arrange`."""
-        return arrange(self.options.seed, index, self.company, self.form, self.fov, self.options.size_by_loudness)
+        by_loudness, counts = self.options.size_by_loudness, read_counts(self.options.counts)
+        return arrange(self.options.seed, index, self.company, self.form, self.fov, by_loudness, counts)
 
     def frames(self, scene: Arrangement) -> Iterator[NDArray[np.uint8]]:
         """The patches over what lies behind them."""
@@ -130,20 +151,46 @@ class PseudoBinaural(CanvasDataset[Arrangement]):
             "size_by_loudness": self.options.size_by_loudness,
             "one_level": self.options.one_level,
         }
+        default = PseudoBinauralOptions()
+        changed = {name: getattr(self.options, name) for name in ("speakers", "arc", "decoder", "counts")}
+        mine |= {name: value for name, value in changed.items() if value != getattr(default, name)}
         return super().settings() | mine | self.backdrop.settings() | self.company.settings()
 
     def constraints(self) -> Iterator[tuple[bool, str]]:
         """Those of every canvas, a field of view, and names that mean something."""
         yield from super().constraints()
-        fov, way = math.degrees(self.fov), self.options.way
+        fov, way, rig = math.degrees(self.fov), self.options.way, self.loudspeakers
         yield 0 < fov <= 180 + 1e-9, f"fov is above 0 and at most 180 degrees, not {fov:g}"
         yield way in WAYS, f"way is {', '.join(WAYS)}, not {way!r}"
+        fits = LEAST_SPEAKERS <= rig.count <= MOST_SPEAKERS
+        yield fits, f"speakers is from {LEAST_SPEAKERS} to {MOST_SPEAKERS}, not {rig.count}"
+        yield rig.arc in ARCS, f"arc is {' or '.join(ARCS)}, not {rig.arc!r}"
+        yield rig.decoder in DECODERS, f"decoder is {' or '.join(DECODERS)}, not {rig.decoder!r}"
+        yield (
+            way == "ambisonic" or rig == Loudspeakers(),
+            f"speakers, arc and decoder are of way=ambisonic, not {way!r}",
+        )
+        ratio = f"counts is up to {MOST_SOURCES} whole numbers such as 4:5:1, for one, two, three sources"
+        yield bool(read_counts(self.options.counts)), f"{ratio}, not {self.options.counts!r}"
         yield self.backdrop.blend in BLENDS, f"blend is {' or '.join(BLENDS)}, not {self.backdrop.blend!r}"
 
     def render_channels(self, scene: Arrangement) -> NDArray[np.float32]:
-        """Left, right and after them the sources `(2 + sources, samples)`; what sounds before the scene rings on."""
-        total, _ = self._rendered(scene)
-        return level(total, total[0] + total[1], LEVEL)
+        """Left, right, the sources, and the mean of both ears of each: `(2 + 2 * sources, samples)`.
+
+        What sounds before the scene rings on.
+        """
+        total, each = self._rendered(scene)
+        gain = np.float32(level_gain(total, total[0] + total[1], LEVEL))
+        shares = np.mean(each, axis=1)[:, -total.shape[1] :]
+        return np.asarray(gain * np.concatenate([total, shares]), np.float32)
+
+    def sources(self, scene: Arrangement) -> NDArray[np.float32]:
+        """Dry sources, before they are rendered binaurally."""
+        return super().sources(scene)[: len(scene.patches)]
+
+    def shares(self, scene: Arrangement) -> NDArray[np.float32]:
+        """See `SceneDataset.shares`."""
+        return super().sources(scene)[len(scene.patches) :]
 
     def stems(self, scene: Arrangement) -> dict[int, NDArray[np.float32]]:
         """See `SceneDataset.stems`."""
@@ -152,11 +199,12 @@ class PseudoBinaural(CanvasDataset[Arrangement]):
         return {number: gain * stem[:, -total.shape[1] :] for number, stem in enumerate(each)}
 
     def _rendered(self, scene: Arrangement) -> tuple[NDArray[np.float32], list[NDArray[np.float32]]]:
-        """`render_channels` before its gain, and binaural audio of each patch, the lead included."""
+        """Left, right and the sources before their gain, and binaural audio of each patch, the lead included."""
         hrirs = head_responses(self.head, self.form.sample_rate)
         dry = [self._dry(patch) for patch in scene.patches]
         places = [(patch.azimuth, patch.elevation) for patch in scene.patches]
-        each = [hear(audio, self.options.way, *place, hrirs) for audio, place in zip(dry, places, strict=True)]
+        way, rig = self.options.way, self.loudspeakers
+        each = [hear(audio, way, *place, hrirs, rig) for audio, place in zip(dry, places, strict=True)]
         total = np.concatenate([np.sum(each, axis=0), np.stack(dry)])[:, -len(self.form.sample_times()) :]
         return total, each
 

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import lru_cache
 
 from torch import Tensor
@@ -18,8 +18,9 @@ from avssl_downstream.spatialize.filtered_clips import filtered_metrics, level_d
 from avssl_downstream.spatialize.metrics import Metrics, audio_metrics, clip_means
 from avssl_downstream.spatialize.options import SpatializeOptions
 from avssl_downstream.spatialize.oracles import Outputs
+from avssl_downstream.spatialize.scene_groups import group_metrics, read_groups
 
-BASELINES = ("mono", "prior", "audio_only", "black", "flipped")
+BASELINES = ("mono", "prior", "audio_only", "black", "flipped", "silence", "parametric")
 COMPARED_METRICS = ("stft", "env", "emd_degrees", "direction_error")
 RANDOM_ERROR = 90.0
 """Degrees; mean angle between a direction and a random one."""
@@ -28,9 +29,11 @@ RANDOM_ERROR = 90.0
 class Evaluation:
     """Metrics of a generator, of baselines and of oracles.
 
-    - `silence`: nothing in the generated channels: Y, Z and X, or left minus right;
+    - `silence`: nothing in the generated channels: Y, Z and X, or left minus right; of second order, first order alone,
+      as it is plainly decoded;
     - `prior`: input channels with the mean gains of the training clips;
     - `mono`: mono audio in every channel;
+    - `parametric`: of second order, first order sharpened by its own directions, see `parametric_upmix`;
     - `level_matched`: the same, each channel at its true level in the clip;
     - `audio_only`: a generator that was trained without frames;
     - `flipped`, `black`: the generator with mirrored frames, with black frames;
@@ -43,17 +46,19 @@ class Evaluation:
     Args:
         rows: of the generator.
         options: number of clips, normalisation.
+        trained: keys of the training clips, where they are of the same dataset as the held-out ones.
     """
 
-    def __init__(self, rows: EvaluationRows, options: SpatializeOptions) -> None:
-        self.rows, self.generator, self.options = rows, rows.generator, options
+    def __init__(self, rows: EvaluationRows, options: SpatializeOptions, trained: Collection[str] = ()) -> None:
+        self.rows, self.generator, self.options, self.trained = rows, rows.generator, options, trained
 
     def run(self, manifest: Manifest, callback: Callable[[Row, Outputs, Tensor], object] | None = None) -> Metrics:
         """Metrics over clips: `test_explained` and `test_stft` of the generator, `mono_stft`, ...
 
         Energy explained has an interval over recordings (`_low`, `_high`). `test_stft_below_mono` is the share by which
         the generator's error is below that of mono audio. Of binaural audio, `filtered_stft` and others are of clips
-        whose channels differ in level, see `filtered_metrics`.
+        whose channels differ in level, see `filtered_metrics`; of synthetic scenes, `test_P1_explained` and others are
+        of their groups, see `group_metrics`.
 
         Args:
             manifest: held-out clips.
@@ -82,7 +87,9 @@ class Evaluation:
         recordings = [row.source or row.key for row in clips]
         means = {name: clip_means(each, recordings) for name, each in found.items()}
         filtered = filtered_metrics(found, differences, recordings, self.options.filter_db) if differences else {}
-        return _compared(means) | filtered | self._chance() | {"tested_clips": float(len(clips))}
+        groups = read_groups(manifest.root, self.trained, self.generator.panoramic)
+        by_group = group_metrics(found, [row.key for row in clips], recordings, groups)
+        return _compared(means) | filtered | by_group | self._chance() | {"tested_clips": float(len(clips))}
 
     def _metrics(self, row: Row, audio: Tensor, target: Tensor) -> Metrics:
         unrecorded = "Z" in row.silent_channels

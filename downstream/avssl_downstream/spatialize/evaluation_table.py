@@ -7,6 +7,7 @@ from collections.abc import Mapping
 ROWS = {
     "test": "generator",
     "silence": "silence",
+    "parametric": "first order sharpened by its own directions",
     "prior": "prior",
     "mono": "mono",
     "level_matched": "mono at the true levels",
@@ -27,6 +28,8 @@ ROWS = {
     "filtered_oracle": "filtered clips: ideal masks",
 }
 """Row -> its label."""
+PLAIN = "first order, plainly decoded (silence)"
+"""Label of `silence` in evaluations of second order, which have the row `parametric`."""
 COLUMNS = {
     "explained": "energy explained %",
     "direction_error": "direction error °",
@@ -40,6 +43,25 @@ COLUMNS = {
 }
 """Metric -> its heading; the first has its 95 % interval over recordings."""
 
+GROUPS = {
+    "P1": "P1: one source",
+    "P2": "P2: different kinds",
+    "P3": "P3: one kind",
+    "P4": "P4: background, ambience, a silent object",
+    "P5": "P5: camera angles",
+    "trained_types": "types of the training clips",
+    "one_source": "one source",
+    "two_sources": "two sources",
+    "three_sources": "three sources",
+    "at_most_two_sources": "at most two sources",
+    "behind": "a source behind the viewer throughout",
+    "front": "no source behind the viewer",
+}
+"""Group of scenes -> its label; see `scene_groups`."""
+GROUP_COLUMNS = {"test": "generator %", "audio_only": "audio only %", "prior": "prior %", "flipped": "flipped %",
+                 "observer": "observer %", "seen": "seen %"}  # fmt: skip
+"""Row of an evaluation -> heading of its energy explained in the table of groups."""
+
 
 def evaluation_table(metrics: Mapping[str, float], absent: Mapping[str, str]) -> str:
     """Markdown table of the rows and columns that there are, and below it the rows that there are not.
@@ -51,7 +73,8 @@ def evaluation_table(metrics: Mapping[str, float], absent: Mapping[str, str]) ->
     columns = [name for name in COLUMNS if f"test_{name}" in metrics]
     rows = [name for name in ROWS if any(f"{name}_{column}" in metrics for column in columns)]
     lines = [["", *(COLUMNS[name] for name in columns)]]
-    lines += [[ROWS[name], *(_cell(metrics, name, column) for column in columns)] for name in rows]
+    labels = ROWS | ({"silence": PLAIN} if "parametric" in rows else {})
+    lines += [[labels[name], *(_cell(metrics, name, column) for column in columns)] for name in rows]
     found = [*_aligned(lines), ""]
     found += ["Energy explained: 1 - error / error of silence, over all clips [95 % interval over recordings].", ""]
     if "filtered_share" in metrics:
@@ -60,8 +83,23 @@ def evaluation_table(metrics: Mapping[str, float], absent: Mapping[str, str]) ->
             f"{metrics['filtered_db']:g} dB.",
             "",
         ]
+    found += _group_table(metrics)
     found += [f"- no row *{ROWS[name]}*: {reason}" for name, reason in absent.items() if name in ROWS]
     return "\n".join(found).rstrip() + "\n"
+
+
+def _group_table(metrics: Mapping[str, float]) -> list[str]:
+    """Lines of the table of groups of scenes, and its explanation; none without groups."""
+    groups = [name for name in GROUPS if f"test_{name}_explained" in metrics]
+    if not groups:
+        return []
+    columns = [name for name in GROUP_COLUMNS if any(f"{name}_{each}_explained" in metrics for each in groups)]
+    lines = [["scenes", "clips", *(GROUP_COLUMNS[name] for name in columns), "direction error °"]]
+    for group in groups:
+        cells = [_cell(metrics, f"{name}_{group}", "explained") for name in columns]
+        direction = _cell(metrics, f"test_{group}", "direction_error")
+        lines.append([GROUPS[group], f"{metrics[f'{group}_clips']:.0f}", *cells, direction])
+    return [*_aligned(lines), "", "Energy explained by groups of scenes; the direction error is the generator's.", ""]
 
 
 def _cell(metrics: Mapping[str, float], row: str, column: str) -> str:

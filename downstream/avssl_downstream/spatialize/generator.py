@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, NamedTuple, Protocol
 
 import numpy as np
@@ -14,7 +15,7 @@ from torch.nn import functional
 
 from avssl.config import NoOptions
 from avssl.data.clip import Clip
-from avssl.datasets.manifest import Row
+from avssl.datasets.manifest import Manifest, Row
 from avssl.errors import InputError
 from avssl.media.channel_layouts import PAIRS
 from avssl.spatial.stft import StftConfig
@@ -101,11 +102,6 @@ class Generator(nn.Module, ABC):
         return not any(isinstance(each, VisualBranch) and each.source == NO_FRAMES for each in self.modules())
 
     @property
-    def uses_stems(self) -> bool:
-        """Whether `views` needs the dry sources of each clip, `Clip.stems`."""
-        return False
-
-    @property
     def samples(self) -> int:
         """S, samples of a window."""
         return round(self.seconds * self.sample_rate)
@@ -141,6 +137,17 @@ class Generator(nn.Module, ABC):
             clip: one window; its audio is the target, `channels` channels at `sample_rate`; its frames have the size of
                 the data (see `resize_frames`).
             rng: of augmentation.
+        """
+
+    def views_of(self, manifest: Manifest) -> Callable[[Clip, np.random.Generator], dict[str, Tensor]]:
+        """`views` for the clips of a manifest, with what a generator needs beside their audio and frames."""
+        return self.views
+
+    def check_training(self, manifests: Sequence[Manifest]) -> None:
+        """Check that the training clips have what the options need.
+
+        Raises:
+            InputError: they have not.
         """
 
     @abstractmethod

@@ -60,6 +60,9 @@ class SpatializeOptions:
     """Fraction of the training clips used, the same clips for every seed; 0: only those of `augment`."""
     augment: str = ""
     """Additional training clips, such as pseudo-binaural pairs: a manifest or a synthetic dataset; empty: none."""
+    augment_options: dict[str, Any] = field(default_factory=dict)
+    """Options of the synthetic dataset that `augment` names, see `avssl synth NAME --help`; such as `{counts: "0:1:0"}`
+    of pseudo-binaural: pairs of two sources. Those of a folder are its own."""
     augment_share: float = 0.5
     """Fraction of a batch taken from `augment`."""
     batch: int = 16
@@ -90,6 +93,9 @@ class SpatializeOptions:
     """Windows computed at once in inference."""
     mix: str = choice("auto", MIXES)
     """Mono input of a file: auto (mono, or the mean of stereo), mean of all, or first (W of ambisonics)."""
+    segmenter: str = ""
+    """Removes the background of frames, in evaluation and of a file: torchvision/maskrcnn_resnet50_fpn:WEIGHTS, or a
+    .pt, .onnx or OpenVINO model of ultralytics; empty: frames as they are. For generators of ordinary video."""
     panorama: bool = False
     """Treat a file's frames as equirectangular though its metadata does not say so."""
     target: str = choice("", ("", *TARGETS))

@@ -60,9 +60,15 @@ def read_stems(clip: Clip, root: Path) -> Tensor:
             f"{path}: expected the dry sources of a synthetic clip, got no such file; set stem_weight=0, or render "
             "mono3d or stage"
         )
-    samples, rate = clip.audio.shape[-1], clip.sample_rate
-    seconds = min(samples / rate, float(clip.labels["seconds"]))
-    stems = read_resampled(path, float(clip.labels["start"]), seconds, rate)[:, :samples]
+    stems = read_sources(path, clip)
     if len(stems) > MOST:
         raise InputError(f"{path}: expected at most {MOST} sources for stem_weight, got {len(stems)}")
-    return pad(stems, (0, samples - stems.shape[1], 0, MOST - len(stems)))
+    return pad(stems, (0, 0, 0, MOST - len(stems)))
+
+
+def read_sources(path: Path, clip: Clip) -> Tensor:
+    """All channels of a file beside a clip's audio, `(K, S)`, over the clip's window."""
+    samples, rate = clip.audio.shape[-1], clip.sample_rate
+    seconds = min(samples / rate, float(clip.labels["seconds"]))
+    found = read_resampled(path, float(clip.labels["start"]), seconds, rate)[:, :samples]
+    return pad(found, (0, samples - found.shape[1]))

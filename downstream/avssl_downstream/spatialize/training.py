@@ -25,7 +25,6 @@ from avssl_downstream.spatialize.generator import Generator
 from avssl_downstream.spatialize.networks.audio_branch import AudioBranch
 from avssl_downstream.spatialize.networks.visual_branch import VisualBranch
 from avssl_downstream.spatialize.options import SpatializeOptions
-from avssl_downstream.spatialize.stems import ViewsWithStems
 
 T = TypeVar("T")
 WORLD_FRAME_RATE = 10.0
@@ -57,17 +56,16 @@ def training_manifests(generator: Generator, options: SpatializeOptions) -> tupl
     """Training clips, additional ones (maybe none), and held-out ones; synthetic datasets are rendered.
 
     Raises:
-        InputError: an invalid manifest, no clip of the split, or all clips rejected by the generator.
+        InputError: an invalid manifest, no clip of the split, all clips rejected by the generator, or none that has
+            what its options need.
     """
-    whole = _clips(generator, options, options.manifest, options.synthetic_dataset)
+    whole = _clips(generator, options, options.manifest)
     held_out = _held_out(whole, options)
     further = replace(whole, rows=())
     if options.augment:
-        named = options.augment in plugins.names(plugins.SYNTHETIC_DATASETS)
-        other = replace(options, synthetic_options={})
-        further = _clips(generator, other, "" if named else options.augment, options.augment if named else "")
-        further = filter_clips(data_source.training(further), generator)
+        further = filter_clips(data_source.training(_further_clips(generator, options)), generator)
     training = _share(filter_clips(data_source.training(whole), generator), options.train_share)
+    generator.check_training([training, further])
     return training, further, filter_clips(held_out, generator)
 
 
@@ -140,17 +138,24 @@ def pretrained_towers(generator: Generator, options: SpatializeOptions) -> Optim
 
 def _batches(generator: Generator, clips: Manifest, options: SpatializeOptions, count: int) -> Batches:
     data = options.data(generator, count)
-    views = ViewsWithStems(generator.views, clips.root) if generator.uses_stems else generator.views
-    return Batches(clips, views, data, generator.sample_rate, options.train.seed)
+    return Batches(clips, generator.views_of(clips), data, generator.sample_rate, options.train.seed)
 
 
-def _clips(generator: Generator, options: SpatializeOptions, manifest: str, name: str) -> Manifest:
+def _further_clips(generator: Generator, options: SpatializeOptions) -> Manifest:
+    """All clips of `augment`."""
+    if options.augment in plugins.names(plugins.SYNTHETIC_DATASETS):
+        named = replace(options, synthetic_dataset=options.augment, synthetic_options=options.augment_options)
+        return _clips(generator, named, "")
+    return _clips(generator, options, options.augment)
+
+
+def _clips(generator: Generator, options: SpatializeOptions, manifest: str) -> Manifest:
     """All clips of a manifest, or of a synthetic dataset."""
     if manifest:
         return read_manifest(manifest)
     data: DataConfig = options.data(generator, options.batch)
     rate = max(WORLD_FRAME_RATE, generator.frame_rate)
-    data = replace(data, synthetic_dataset=name or data.synthetic_dataset, frame_rate=rate, frame_position="random")
+    data = replace(data, frame_rate=rate, frame_position="random")
     return data_source.clips(data, generator.sample_rate)[1]
 
 

@@ -14,12 +14,12 @@ import torch
 from avssl.config import DataConfig
 from avssl.datasets.manifest import read_manifest
 from avssl.media.hrir_files import read_hrirs
-from avssl.spatial.ambisonics import encode
+from avssl.spatial.ambisonics import encode, gains
 from avssl.spatial.binaural import render, spherical_head
-from avssl.synth.acoustics.pseudo_binaural_render import WAYS, hear
+from avssl.synth.acoustics.pseudo_binaural_render import ARCS, WAYS, Loudspeakers, hear
 from avssl.synth.backdrop import Backdrop, clone
 from avssl.synth.canvas.compositing import Canvas, Spot, paste
-from avssl.synth.pseudo_binaural.patch_layout import fitted, side_by_side
+from avssl.synth.pseudo_binaural.patch_layout import fitted, read_counts, side_by_side
 from avssl.synth.pseudo_binaural.pseudo_binaural_dataset import PseudoBinaural, PseudoBinauralOptions, pseudo_binaural
 from avssl.synth.sources.source_pool import BuiltInSources, Source
 from avssl.synth.stage.stage_dataset import stage
@@ -133,6 +133,74 @@ def test_ways_are_those_of_the_paper():
     for way, audio in expected.items():
         heard = hear(noise.numpy(), way, azimuth, elevation, head)
         assert np.abs(heard - audio.numpy()).max() < 1e-4 * audio.abs().max()
+
+
+@pytest.mark.parametrize("count", [4, 8, 11])
+def test_the_inverse_of_a_circle_is_its_projection_with_twice_the_direction(count):
+    """In closed form: encoders of a regular circle are orthogonal, of energy N for W and N / 2 for Y and X."""
+    field = gains(torch.tensor([0.7]), torch.tensor([-0.4]))[0].double()
+    rig = Loudspeakers(count, decoder="pinv")
+    w, y, _, x = field
+    expected = (w + 2 * (y * rig.azimuths.sin() + x * rig.azimuths.cos())) / count
+    torch.testing.assert_close(rig.shares(field), expected, atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize("arc", ARCS)
+def test_loudspeakers_of_the_inverse_give_the_field_back(arc):
+    field = gains(torch.tensor([0.7]), torch.tensor([0.0]))[0].double()
+    rig = Loudspeakers(5, arc, "pinv")
+    made = gains(rig.azimuths, torch.zeros(5, dtype=torch.float64)).T @ rig.shares(field)
+    torch.testing.assert_close(made, field, atol=1e-6, rtol=0)
+
+
+def test_loudspeakers_in_front_are_from_right_to_left_of_the_head():
+    assert np.degrees(Loudspeakers(5, "frontal").azimuths) == pytest.approx([-90, -45, 0, 45, 90])
+    noise, head = torch.randn(2400, generator=torch.Generator().manual_seed(0)), spherical_head(24000)
+    w, y, _, x = encode(noise, 0.7, -0.4)
+    angles = np.radians([-90, -45, 0, 45, 90])
+    expected = sum(render(w + y * np.sin(angle) + x * np.cos(angle), angle, 0.0, head) for angle in angles)
+    heard = hear(noise.numpy(), "ambisonic", 0.7, -0.4, head, Loudspeakers(5, "frontal"))
+    assert np.abs(heard - expected.numpy()).max() < 1e-4 * expected.abs().max()
+
+
+@pytest.mark.parametrize(
+    ("counts", "shares"),
+    [("4:5:1", [0.4, 0.5, 0.1]), ("0:1:0", [0, 1, 0]), ("1:1", [0.5, 0.5]), ("0:0:0:2", [0, 0, 0, 1])],
+)
+def test_the_number_of_sources_has_its_ratio(counts, shares):
+    assert read_counts(counts) == pytest.approx(shares)
+    scenes = PseudoBinaural(PseudoBinauralOptions(counts=counts, seconds=0.25, sample_rate=16000))
+    found = Counter(len(scenes.describe(index).patches) for index in range(30))
+    assert {count for count in found if found[count]} <= {index + 1 for index, share in enumerate(shares) if share}
+    assert len(found) == sum(share > 0 for share in shares)
+
+
+@pytest.mark.parametrize("counts", ["", "4:5:x", "0:0", "-1:2", "1:1:1:1:1:1:1", "1.5:1"])
+def test_a_ratio_that_is_none_is_refused(counts, tmp_path):
+    with pytest.raises(ValueError, match="counts is up to 6 whole numbers such as 4:5:1") as caught:
+        PseudoBinaural(PseudoBinauralOptions(clips=1, counts=counts)).render(tmp_path / "out")
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "out").exists()
+
+
+def test_only_changed_settings_of_loudspeakers_and_counts_are_written():
+    assert not {"speakers", "arc", "decoder", "counts"} & world().settings().keys()
+    options = PseudoBinauralOptions(speakers=5, arc="frontal", decoder="pinv", counts="1:1:1")
+    found = PseudoBinaural(options).settings()
+    assert {name: found[name] for name in ("speakers", "arc", "decoder", "counts")} == {
+        "speakers": 5, "arc": "frontal", "decoder": "pinv", "counts": "1:1:1",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_shares_of_the_sources_are_the_mean_of_both_ears(way):
+    scenes = world(way)
+    scene = next(each for each in map(scenes.describe, range(20)) if len(each.patches) == 3)
+    shares = scenes.shares(scene)
+    assert shares.shape == scenes.sources(scene).shape == (3, 12000)
+    assert np.abs(shares.sum(0) - scenes.audio(scene).mean(0)).max() < 1e-6
+    stems = scenes.stems(scene)
+    assert all(np.abs(shares[number] - stems[number].mean(0)).max() < 1e-6 for number in stems)
 
 
 @dataclass(frozen=True)
@@ -273,6 +341,9 @@ def test_media_are_what_the_manifest_says(rendered):
         apart = soundfile.info(rendered / f"media/{row.key}-sources.wav")
         assert (heard.channels, heard.frames, apart.frames) == (2, 12000, 12000)
         assert apart.channels == len(world().describe(int(row.key)).patches)
+        shares, _ = soundfile.read(rendered / f"media/{row.key}-shares.wav", always_2d=True)
+        left_right, _ = soundfile.read(rendered / row.audio)
+        assert np.abs(shares.sum(1) - left_right.mean(1)).max() < 3 / 32768  # of 16 bits each
 
 
 @pytest.mark.parametrize(
@@ -280,6 +351,10 @@ def test_media_are_what_the_manifest_says(rendered):
     [
         ({"fov": 0.0}, "fov is above 0 and at most 180 degrees, not 0"),
         ({"fov": float("nan")}, "fov"),
+        ({"speakers": 1}, "speakers is from 2 to 64, not 1"),
+        ({"arc": "half"}, "arc is full or frontal, not 'half'"),
+        ({"decoder": "inverse"}, "decoder is transpose or pinv, not 'inverse'"),
+        ({"way": "direct", "arc": "frontal"}, "speakers, arc and decoder are of way=ambisonic, not 'direct'"),
         ({"way": "stereo"}, "way is ambisonic, direct, ambidirect, not 'stereo'"),
         ({"blend": "alpha"}, "blend is poisson or paste, not 'alpha'"),
         ({"height": 63}, "height"),

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from avssl.data.clip import Clip
+from avssl.datasets.manifest import Manifest
 from avssl.spatial.spherical_harmonics import mirror_left_right
 from avssl.spatial.stft import StftConfig, apply_mask, ideal_masks, level
 from avssl_downstream.spatialize.generator import (
@@ -31,6 +32,7 @@ from avssl_downstream.spatialize.generators.mono_to_3d_losses import losses
 from avssl_downstream.spatialize.generators.mono_to_3d_masking import build
 from avssl_downstream.spatialize.generators.mono_to_3d_options import MonoTo3DOptions
 from avssl_downstream.spatialize.networks.spatial_softmax import SpatialSoftmax
+from avssl_downstream.spatialize.stems import Views, ViewsWithStems
 
 
 class MonoTo3D(Generator):
@@ -71,8 +73,12 @@ class MonoTo3D(Generator):
 
     @property
     def uses_stems(self) -> bool:
-        """See `Generator.uses_stems`."""
+        """Whether `views` needs the dry sources of each clip, `Clip.stems`."""
         return bool(self.options.stem_weight > 0)
+
+    def views_of(self, manifest: Manifest) -> Views:
+        """`views`, with the dry sources of each clip where they are trained with."""
+        return ViewsWithStems(self.views, manifest.root) if self.uses_stems else self.views
 
     def forward(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """The three losses of the paper, each summed over channels, of audio normalised to a level of 0.1 in W.

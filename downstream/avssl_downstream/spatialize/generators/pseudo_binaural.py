@@ -8,9 +8,10 @@ Binaural Audio Generation without Binaural Audios" (PseudoBinaural), CVPR 2021. 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -22,12 +23,20 @@ from avssl.config_fields import choice
 from avssl.data.augment import jitter_colour
 from avssl.data.clip import Clip
 from avssl.data.clip_options import Colour
+from avssl.datasets.manifest import Manifest
 from avssl.errors import InputError
 from avssl.models.pretrained import load_weights
 from avssl.spatial.stft import StftConfig, apply_mask, from_parts, ideal_masks, level, parts
 from avssl_downstream.spatialize.generator import Generator, VisualBranchFactory, make_audio_branch, resize_frames
-from avssl_downstream.spatialize.networks.apnet import APNet, AssociativeConv, StereoMasks, side_by_side
+from avssl_downstream.spatialize.networks.apnet import (
+    APNet,
+    AssociativeConv,
+    SeparationHead,
+    StereoMasks,
+    side_by_side,
+)
 from avssl_downstream.spatialize.networks.unet25d import NORMS, UNet25D
+from avssl_downstream.spatialize.solos import has_solos, views_with_solos
 
 RATE = 16000
 """Hz; the sizes of the spectrogram are chosen for it."""
@@ -39,6 +48,8 @@ CROP_MARGIN = 15 / 14
 """Size of training frames relative to the crops that are taken from them: 240 x 480 and 224 x 448."""
 LOSSES = {"l2": functional.mse_loss, "l1": functional.l1_loss}
 FUSIONS = ("none", "assoconv", "apnet")
+CLIPS, SOURCES, SOURCES_AS_CODE = "clips", "sources", "sources-as-code"
+SEPARATIONS = (CLIPS, SOURCES, SOURCES_AS_CODE)
 
 
 @contextmanager
@@ -69,7 +80,12 @@ class PseudoBinauralOptions:
     fusion_weight: float = 0.5
     """Weight of each of the two losses of the fusion network."""
     separation: float = 0.0
-    """Weight of the loss of separating two clips placed side by side; 0: none."""
+    """Weight of the loss of separation; 0: none."""
+    separation_of: str = choice(CLIPS, SEPARATIONS)
+    """What is separated. clips: two clips of a batch side by side (Sep-Stereo). Or the sources of pseudo-binaural pairs
+    on the left of the picture from those on its right; sources: as loud as in the mix, by masks of their own (text of
+    PseudoBinaural's supplement); sources-as-code: dry, each side at one level that is not that of the mix, by the
+    masks of left and right (its code)."""
     hop: float = 0.1
     """Seconds between windows in inference."""
     seconds: float = 0.63
@@ -115,6 +131,36 @@ class PseudoBinauralOptions:
         return StftConfig().frames(round(self.seconds * RATE))
 
 
+class _Masks(NamedTuple):
+    """Masks of a mix, of B windows."""
+
+    difference: Tensor
+    """Complex, of left minus right."""
+    stereo: StereoMasks | None
+    """Of left and right, by the fusion network."""
+    features: Tensor
+    """That the last layers make masks of, see `SeparationHead`."""
+
+
+class _Mixed(NamedTuple):
+    """Mixes of B windows, and their masks."""
+
+    masks: _Masks
+    spectrum: Tensor
+    """Of the mix at a root mean square of 0.1."""
+    gain: Tensor
+    """By which the mix was divided, `(B, 1)`."""
+    both: Tensor
+    """Divisor of the level of both channels together, `(B, 1)`."""
+
+    def windows(self, chosen: Tensor) -> _Mixed:
+        """Some of the windows, `(B,)` bool."""
+        difference, stereo, features = self.masks
+        stereo = None if stereo is None else StereoMasks(*(each[chosen] for each in stereo))
+        masks = _Masks(difference[chosen], stereo, features[chosen])
+        return _Mixed(masks, self.spectrum[chosen], self.gain[chosen], self.both[chosen])
+
+
 class PseudoBinaural(Generator):
     """Mono audio and video to binaural audio by a U-Net and audio-visual fusion (Xu et al. 2021).
 
@@ -140,6 +186,7 @@ class PseudoBinaural(Generator):
         self.fusion: APNet | AssociativeConv | None = None
         if options.fusion != "none":
             self.fusion = APNet(*sizes, options.norm) if options.fusion == "apnet" else AssociativeConv(*sizes)
+        self.separator = self._separator() if options.separation and options.separation_of == SOURCES else None
         if options.audio_weights:
             load_weights(self.audio, options.audio_weights)
         if options.fusion_weights and self.fusion:
@@ -147,6 +194,8 @@ class PseudoBinaural(Generator):
 
     def views(self, clip: Clip, rng: np.random.Generator) -> dict[str, Tensor]:
         """`audio` `(2, S)` and `frames`, uint8 `(T, 3, rows, columns)`.
+
+        Where sources are separated, also `solos` `(2, S)`, silent of clips without any, and `has_solos`.
 
         Raises:
             InputError: audio without exactly two channels.
@@ -157,23 +206,41 @@ class PseudoBinaural(Generator):
         if self.options.colour:
             strength = Colour(self.options.colour, 0.0, self.options.colour, 0.0)
             frames = jitter_colour(frames[None], strength, rng)[0]
+        solos = clip.solos if clip.solos.numel() else torch.zeros_like(audio)
         if self.options.mirror and rng.random() < 0.5:
-            frames, audio = frames.flip(-1), audio.flip(0)
-        return {"audio": audio, "frames": frames}
+            frames, audio, solos = frames.flip(-1), audio.flip(0), solos.flip(0)
+        found = {"audio": audio, "frames": frames}
+        if self._separates_sources:
+            found |= {"solos": solos, "has_solos": torch.tensor(clip.solos.numel() > 0)}
+        return found
+
+    def views_of(self, manifest: Manifest) -> Callable[[Clip, np.random.Generator], dict[str, Tensor]]:
+        """`views`, with the solos of pseudo-binaural pairs where these are separated."""
+        if not self._separates_sources:
+            return self.views
+        return views_with_solos(self.views, manifest, self.options.separation_of == SOURCES_AS_CODE)
+
+    def check_training(self, manifests: Sequence[Manifest]) -> None:
+        """See `Generator.check_training`; separation of sources needs pairs whose sources are known."""
+        as_code = self.options.separation_of == SOURCES_AS_CODE
+        if self._separates_sources and not any(has_solos(each, as_code) for each in manifests):
+            raise InputError(
+                f"expected pseudo-binaural pairs beside separation_of={self.options.separation_of}, got clips whose "
+                "sources are not known; set augment=pseudo-binaural-stage or a folder that this version of avssl synth "
+                "rendered, or separation_of=clips"
+            )
 
     def forward(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """Weighted sum of all losses, and each; `of_mono`: that of the difference relative to mono in both channels."""
         audio, maps = batch["audio"], self.encode_video(batch["frames"])
-        found = self._losses(audio, maps)
-        loss = found["difference"] + self.options.fusion_weight * found.get("fusion", 0.0)
-        if self.options.separation and len(audio) > 1:
-            solo = audio.mean(-2, keepdim=True)
-            solo = solo / level(solo)
-            with _running_statistics_frozen(self):
-                apart = self._losses(torch.cat([solo, solo.roll(1, 0)], -2), side_by_side(maps, maps.roll(1, 0)))
-            found["separation"] = apart["difference"] + self.options.fusion_weight * apart.get("fusion", 0.0)
-            loss = loss + self.options.separation * found["separation"]
-        return {"loss": loss, **found}
+        mixed = self._mixed(audio, maps)
+        found = self._losses(mixed, audio)
+        loss = self._weighted(found)
+        if self._separates_sources:
+            found["separation"] = self._solo_loss(mixed, batch["solos"], batch["has_solos"])
+        elif self.options.separation and len(audio) > 1:
+            found["separation"] = self._side_by_side_loss(audio, maps)
+        return {"loss": loss + self.options.separation * found.get("separation", 0.0), **found}
 
     def encode_video(self, frames: Tensor) -> Tensor:
         """Feature maps `(B, channels, h, w)`, averaged over time."""
@@ -189,10 +256,10 @@ class PseudoBinaural(Generator):
         mix = 2 * mono
         spectrum = self.spectrum.stft(mix)
         masking = 2 * other / level(2 * other)
-        difference, both = self._masks(masking, self.spectrum.stft(masking), features)
-        if both is None:
-            return self._binaural(mix, apply_mask(difference, spectrum))
-        masks = torch.stack([from_parts(each) for each in both], 1)
+        made = self._masks(masking, self.spectrum.stft(masking), features)
+        if made.stereo is None:
+            return self._binaural(mix, apply_mask(made.difference, spectrum))
+        masks = torch.stack([from_parts(each) for each in made.stereo], 1)
         return self.spectrum.istft(apply_mask(masks, spectrum[:, None]), mono.shape[-1])
 
     @property
@@ -207,32 +274,85 @@ class PseudoBinaural(Generator):
         mask = ideal_masks(self.spectrum.stft(side)[..., None, :, :], spectrum)[..., 0, :, :]
         return self._binaural(mix, apply_mask(mask, spectrum))
 
-    def _losses(self, audio: Tensor, maps: Tensor) -> dict[str, Tensor]:
-        """Losses of the difference's mask, and of the fusion network's masks.
+    @property
+    def _separates_sources(self) -> bool:
+        """Whether the sources of pairs are separated."""
+        return self.options.separation > 0 and self.options.separation_of != CLIPS
 
-        The network input is the mix at a fixed level, as in inference. Losses are of spectra normalised by the level of
-        both channels together, as in 2.5D Visual Sound: normalised by the level of the mix, a few windows whose
-        channels nearly cancel would dominate.
-        """
+    def _separator(self) -> SeparationHead:
+        return SeparationHead(self.fusion.channels if self.fusion else self.options.width)
+
+    def _mixed(self, audio: Tensor, maps: Tensor) -> _Mixed:
+        """Mix of binaural audio `(B, 2, S)` at a fixed level, as in inference, and its masks."""
         mix = audio.sum(-2)
         gain, both = level(mix), 2 * level(audio.flatten(-2))
         spectrum = self.spectrum.stft(mix / gain)
-        difference, masks = self._masks(mix / gain, spectrum, maps)
-        rows = difference.shape[-2]
-        spectrum = spectrum * (gain / both)[..., None]
-        wanted = parts(self.spectrum.stft((audio[:, 0] - audio[:, 1]) / both)[..., :rows, :])
-        distance, mixed = LOSSES[self.options.loss], parts(spectrum[..., :rows, :])
-        found = {"difference": distance(parts(apply_mask(difference, spectrum)), wanted)}
-        found["of_mono"] = found["difference"].detach() / distance(0 * wanted, wanted).clamp(min=1e-12)
-        if masks is not None:
-            left, right = (parts(apply_mask(from_parts(each), spectrum)) for each in masks)
-            found["fusion"] = distance(2 * left - mixed, wanted) + distance(mixed - 2 * right, wanted)
+        return _Mixed(self._masks(mix / gain, spectrum, maps), spectrum, gain, both)
+
+    def _losses(self, mixed: _Mixed, audio: Tensor) -> dict[str, Tensor]:
+        """Losses of the difference's mask, and of the fusion network's masks.
+
+        They are of spectra normalised by the level of both channels together, as in 2.5D Visual Sound: normalised by
+        the level of the mix, a few windows whose channels nearly cancel would dominate.
+        """
+        wanted = self.spectrum.stft((audio[:, 0] - audio[:, 1]) / mixed.both)
+        found = self._distances(mixed.masks, mixed.spectrum * (mixed.gain / mixed.both)[..., None], wanted)
+        silent = self._distance(torch.zeros_like(mixed.masks.difference), wanted)
+        return found | {"of_mono": found["difference"].detach() / silent.clamp(min=1e-12)}
+
+    def _distances(self, masks: _Masks, spectrum: Tensor, wanted: Tensor) -> dict[str, Tensor]:
+        """Distances to the spectrogram of left minus right of what the masks make of a mix."""
+        mixed, wanted = (each[..., : masks.difference.shape[-2], :] for each in (spectrum, wanted))
+        found = {"difference": self._distance(masks.difference * mixed, wanted)}
+        if masks.stereo is not None:
+            left, right = (from_parts(each) * mixed for each in masks.stereo)
+            found["fusion"] = self._distance(2 * left - mixed, wanted) + self._distance(mixed - 2 * right, wanted)
         return found
 
-    def _masks(self, mix: Tensor, spectrum: Tensor, maps: Tensor) -> tuple[Tensor, StereoMasks | None]:
-        """Complex mask of the difference, and masks of left and right, of a mix `(B, S)` and its spectrogram."""
+    def _distance(self, made: Tensor, wanted: Tensor) -> Tensor:
+        """Distance of spectrograms in the bins of the first."""
+        return LOSSES[self.options.loss](parts(made), parts(wanted[..., : made.shape[-2], :]))
+
+    def _weighted(self, found: dict[str, Tensor]) -> Tensor:
+        """Sum of the losses of left and right."""
+        return found["difference"] + self.options.fusion_weight * found.get("fusion", 0.0)
+
+    def _side_by_side_loss(self, audio: Tensor, maps: Tensor) -> Tensor:
+        """Loss of separating each clip of a batch from the next one, side by side."""
+        solo = audio.mean(-2, keepdim=True)
+        solo = solo / level(solo)
+        pairs = torch.cat([solo, solo.roll(1, 0)], -2)
+        with _running_statistics_frozen(self):
+            mixed = self._mixed(pairs, side_by_side(maps, maps.roll(1, 0)))
+            return self._weighted(self._losses(mixed, pairs))
+
+    def _solo_loss(self, mixed: _Mixed, solos: Tensor, there: Tensor) -> Tensor:
+        """Loss of separating the sources on the left from those on the right.
+
+        Args:
+            mixed: the windows.
+            solos: left and right, `(B, 2, S)`.
+            there: windows that have any, `(B,)` bool.
+        """
+        if not there.any():
+            return solos.new_zeros(())
+        mixed, solos = mixed.windows(there), solos[there]
+        if self.separator is None:
+            wanted = self.spectrum.stft(solos[:, 0] - solos[:, 1])
+            return self._weighted(self._distances(mixed.masks, mixed.spectrum, wanted))
+        wanted = self.spectrum.stft(solos / mixed.both[..., None])
+        spectrum = mixed.spectrum * (mixed.gain / mixed.both)[..., None]
+        masks = torch.stack([from_parts(each) for each in self.separator(mixed.masks.features)], 1)
+        return 2 * self._distance(apply_mask(masks, spectrum[:, None]), wanted)  # the sum of left and right
+
+    def _masks(self, mix: Tensor, spectrum: Tensor, maps: Tensor) -> _Masks:
+        """Masks of a mix `(B, S)` and its spectrogram."""
         decoded = self.audio(parts(spectrum), maps, self.audio_branch(mix) if self.audio_branch else None)
-        return from_parts(decoded.mask), self.fusion(decoded, maps) if self.fusion else None
+        difference = from_parts(decoded.mask)
+        if self.fusion is None:
+            return _Masks(difference, None, decoded.levels[-1])
+        features = self.fusion.fused(decoded, maps)
+        return _Masks(difference, self.fusion.masks(features), features)
 
     def _binaural(self, mix: Tensor, difference: Tensor) -> Tensor:
         """Left and right `(B, 2, S)` of their sum and the spectrogram of their difference."""

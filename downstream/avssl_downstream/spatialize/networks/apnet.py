@@ -20,6 +20,24 @@ class StereoMasks(NamedTuple):
     right: Tensor
 
 
+class SeparationHead(nn.Module):
+    """Masks of the sources on the left and on the right, from the features that masks of left and right come from.
+
+    Args:
+        channels: of the features: of APNet, of `AssociativeConv`, or of the last decoder layer of the U-Net.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.lastconv_left = output_layer(channels, 2)
+        self.lastconv_right = output_layer(channels, 2)
+        self.apply(init_weights)
+
+    def forward(self, features: Tensor) -> StereoMasks:
+        """Masks of features `(B, channels, F / 2, T / 2)`."""
+        return StereoMasks(self.lastconv_left(features) * 2 - 1, self.lastconv_right(features) * 2 - 1)
+
+
 class AVFusionBlock(nn.Module):
     """Inner products of audio features with the visual features of each cell; parameter names of the checkpoints.
 
@@ -63,12 +81,21 @@ class APNet(nn.Module):
         self.fusion_upconv1 = up(cells, cells, norm)
         self.fusion_upconv2 = up(cells * 2, cells, norm)
         self.fusion_upconv3 = up(cells * 2, cells, norm)
-        self.lastconv_left = output_layer(cells * 2, 2)
-        self.lastconv_right = output_layer(cells * 2, 2)
+        self.channels = cells * 2
+        self.lastconv_left = output_layer(self.channels, 2)
+        self.lastconv_right = output_layer(self.channels, 2)
         self.apply(init_weights)
 
     def forward(self, decoded: DecoderOutput, maps: Tensor) -> StereoMasks:
-        """Masks of left and right.
+        """Masks of left and right; see `fused`."""
+        return self.masks(self.fused(decoded, maps))
+
+    def masks(self, features: Tensor) -> StereoMasks:
+        """Masks of left and right of the features of `fused`."""
+        return StereoMasks(self.lastconv_left(features) * 2 - 1, self.lastconv_right(features) * 2 - 1)
+
+    def fused(self, decoded: DecoderOutput, maps: Tensor) -> Tensor:
+        """Fused features, `(B, channels, F / 2, T / 2)`.
 
         Args:
             decoded: of the U-Net, for the mix.
@@ -78,8 +105,7 @@ class APNet(nn.Module):
         fused = self.fusion_upconv1(self.fusion1(u1, cells))
         fused = self.fusion_upconv2(torch.cat([self.fusion2(u2, cells), fused], 1))
         fused = self.fusion_upconv3(torch.cat([self.fusion3(u3, cells), fused], 1))
-        fused = torch.cat([self.fusion4(u4, cells), fused], 1)
-        return StereoMasks(self.lastconv_left(fused) * 2 - 1, self.lastconv_right(fused) * 2 - 1)
+        return torch.cat([self.fusion4(u4, cells), fused], 1)
 
 
 class AssociativeConv(nn.Module):
@@ -89,14 +115,23 @@ class AssociativeConv(nn.Module):
         super().__init__()
         self.grid, cells = grid, grid[0] * grid[1]
         self.fusion = AVFusionBlock(width, visual_channels)
+        self.channels = cells
         self.lastconv_left = output_layer(cells, 2)
         self.lastconv_right = output_layer(cells, 2)
         self.apply(init_weights)
 
     def forward(self, decoded: DecoderOutput, maps: Tensor) -> StereoMasks:
-        """Masks of left and right; see `APNet.forward`."""
-        fused = self.fusion(decoded.levels[-1], pool_to_cells(maps, self.grid))
-        return StereoMasks(self.lastconv_left(fused) * 2 - 1, self.lastconv_right(fused) * 2 - 1)
+        """Masks of left and right; see `APNet.fused`."""
+        return self.masks(self.fused(decoded, maps))
+
+    def masks(self, features: Tensor) -> StereoMasks:
+        """Masks of left and right of the features of `fused`."""
+        return StereoMasks(self.lastconv_left(features) * 2 - 1, self.lastconv_right(features) * 2 - 1)
+
+    def fused(self, decoded: DecoderOutput, maps: Tensor) -> Tensor:
+        """Fused features; see `APNet.fused`."""
+        found: Tensor = self.fusion(decoded.levels[-1], pool_to_cells(maps, self.grid))
+        return found
 
 
 def pool_to_cells(maps: Tensor, grid: tuple[int, int]) -> Tensor:
