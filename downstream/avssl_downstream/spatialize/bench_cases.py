@@ -22,7 +22,7 @@ from avssl_downstream.spatialize.streaming import StreamingSpatializer, generate
 
 RECIPES = {
     "asn-small": "",
-    "foa360-small": ", paper 103 ms a second",
+    "foa360-pointing": ", paper 103 ms a second",
     "mono_to_3d-pointing": "",
     "pseudo_binaural-small": "",
 }
