@@ -44,6 +44,9 @@ class SpatializeOptions:
     manifest: str = ""
     """Clips of split train and of the evaluated split: a `manifest.parquet` or its folder; empty: a synthetic
     dataset."""
+    lists: str = ""
+    """Folder of lists train, val, test (.txt or .h5) of clips, which split the manifest instead of its own column; see
+    `avssl reproduce splits`."""
     synthetic_dataset: str = ""
     """Synthetic dataset; empty: synth360 for 360-degree generators (synth360-order-2 for second order), else stage with
     sources on both sides."""
