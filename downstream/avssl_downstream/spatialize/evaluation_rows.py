@@ -15,6 +15,7 @@ from avssl.errors import InputError
 from avssl.models.runtime import evaluating
 from avssl_downstream.spatialize.clip_truth import DatasetTruth
 from avssl_downstream.spatialize.evaluation_clips import clip_frames
+from avssl_downstream.spatialize.foreground import load_foreground, without_background
 from avssl_downstream.spatialize.frame_features import (
     FrameCache,
     FrameFeatures,
@@ -59,6 +60,7 @@ class EvaluationRows:
     ) -> None:
         self.generator, self.prior, self.fabric, self.audio_only = generator, prior, fabric, audio_only
         self.schedule = WindowSchedule(options.hop, options.windows)
+        self.foreground = load_foreground(options.segmenter, generator)
         self.absent: dict[str, str] = {}
         """Row -> reason why it is absent."""
         with evaluating(generator):
@@ -81,7 +83,8 @@ class EvaluationRows:
             other: true audio of another clip, for `deaf`; of any length.
             truth: of the synthetic dataset, for oracles.
         """
-        audio, reader = self.generator.input_audio(target), FrameCache(clip_frames(row, manifest))
+        frames = without_background(self.foreground, clip_frames(row, manifest), (row.height, row.width))
+        audio, reader = self.generator.input_audio(target), FrameCache(frames)
         features = self._features(self.generator, reader, row.seconds, keep=True)
         outputs = {MODEL: self._generated(self.generator, features, audio)}
         outputs |= self._without_network(target, audio) | self._altered_frames(audio, reader, row.seconds)

@@ -24,6 +24,7 @@ from avssl_downstream.spatialize.evaluate_generator import Evaluation
 from avssl_downstream.spatialize.evaluation_clips import spatial_prior
 from avssl_downstream.spatialize.evaluation_rows import EvaluationRows
 from avssl_downstream.spatialize.evaluation_table import evaluation_table
+from avssl_downstream.spatialize.foreground import load_foreground
 from avssl_downstream.spatialize.frame_features import FrameFeatures, FrameSource
 from avssl_downstream.spatialize.generator import Generator
 from avssl_downstream.spatialize.generator_io import read_generator, write_generator
@@ -39,7 +40,7 @@ TABLE = "evaluation.md"
 MAY_CHANGE = (
     "train.steps", "train.log_every", "train.save_every", "train.show_every", "workers", "split", "max_clips",
     "normalisation", "hop", "windows", "mix", "panorama", "target", "hrirs", "filters", "codec", "title", "published",
-    "audio_only", "filter_db",
+    "audio_only", "filter_db", "segmenter",
 )  # fmt: skip
 """Options that may differ when a run is continued."""
 
@@ -99,6 +100,7 @@ class Spatialize(Head):
         self.options = resolve_branches(self.options, generator)
         check_folder(folder, self.options)
         read_audio_only(generator, self.options)  # before hours of training
+        load_foreground(self.options.segmenter, generator)
         training, further, held_out = training_manifests(generator, self.options)
         fabric = single_process(self.options.train.precision)
         write_config(folder, run_config(self.options))
@@ -155,10 +157,12 @@ class Spatialize(Head):
             batch: windows computed at once; more are faster and later.
 
         Raises:
-            InputError: a head that is not fitted.
+            InputError: a head that is not fitted, or a segmenter, which is for files.
         """
         if self.generator is None:
             raise InputError("expected a fitted generator; load a head from its folder (Spatialize.load)")
+        if self.options.segmenter:
+            raise InputError(f"expected no segmenter for a live stream, got {self.options.segmenter}; leave it out")
         fabric = single_process(self.options.train.precision)
         generator = self.generator.to(fabric.device).eval()
         features, schedule = FrameFeatures(generator, frames), WindowSchedule(self.options.hop, batch)
@@ -169,7 +173,7 @@ class Spatialize(Head):
     ) -> dict[str, float]:
         fabric = single_process(self.options.train.precision)
         (folder / FIGURES).mkdir(exist_ok=True)
-        plots = ClipPlots(folder / FIGURES, generator, held_out)
+        plots = ClipPlots(folder / FIGURES, generator, held_out, load_foreground(self.options.segmenter, generator))
         other = read_audio_only(generator, self.options)
         with interrupt_on_signals():
             prior = spatial_prior(training, generator) if len(training) else None

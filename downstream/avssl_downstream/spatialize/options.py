@@ -96,6 +96,9 @@ class SpatializeOptions:
     """Windows computed at once in inference."""
     mix: str = choice("auto", MIXES)
     """Mono input of a file: auto (mono, or the mean of stereo), mean of all, or first (W of ambisonics)."""
+    segmenter: str = ""
+    """Removes the background of frames, in evaluation and of a file: torchvision/maskrcnn_resnet50_fpn:WEIGHTS, or a
+    .pt, .onnx or OpenVINO model of ultralytics; empty: frames as they are. For generators of ordinary video."""
     panorama: bool = False
     """Treat a file's frames as equirectangular though its metadata does not say so."""
     target: str = choice("", ("", *TARGETS))

@@ -26,7 +26,7 @@ GENERATORS = {
         "bands": 32, "frames": 2, "rows": 32, "columns": 64, "grid_rows": 1, "grid_columns": 2,
     },
     "foa360": {
-        "network": "small", "sample_rate": 24000, "n_fft": 512, "hop": 512, "stft_frames": 32, "output_seconds": 0.4,
+        "network": "pointing", "sample_rate": 24000, "n_fft": 512, "hop": 512, "stft_frames": 32, "output_seconds": 0.4,
         "bands": 32, "tracks": 3, "units": 16, "rows": 32, "columns": 64,
     },
     "mono_to_3d": {

@@ -93,7 +93,7 @@ def one_source(tmp_path_factory):
 def tracks():
     """An untrained generator of tracks."""
     options = Foa360Options(
-        network="small", variant="no_flow", sample_rate=RATE, n_fft=512, hop=256, stft_frames=32, output_seconds=0.4,
+        network="pointing", variant="no_flow", sample_rate=RATE, n_fft=512, hop=256, stft_frames=32, output_seconds=0.4,
         bands=32, tracks=3, units=16, rows=32, columns=64,
     )  # fmt: skip
     torch.manual_seed(0)

@@ -21,7 +21,7 @@ CASES = [
     *((name, {}) for name in plugins.names(plugins.GENERATORS)),
     ("foa360", {"order": 2}),
     ("foa360", {"variant": "unet"}),
-    ("foa360", {"network": "small"}),
+    ("foa360", {"network": "pointing"}),
     ("mono_to_3d", {"keypoints": 0}),
     ("pseudo_binaural", {"separation": 0.5}),
 ]

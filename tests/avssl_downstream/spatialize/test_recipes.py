@@ -1,6 +1,7 @@
 """Every shipped recipe of the head fills its options, those of its generator, and says what its row is called."""
 
 import pytest
+from avssl_downstream.spatialize.generators.foa360_options import POINTING
 from avssl_downstream.spatialize.options import SpatializeOptions
 from avssl_downstream.spatialize.registry import build_generator, get_generator
 
@@ -10,7 +11,7 @@ from avssl.recipe_files import read_recipe, shipped_recipes
 TINY = {
     "asn": {"network": "small", "bands": 32, "flow": "", "rows": 32, "columns": 64},
     "pseudo_binaural": {"width": 2, "rows": 32, "columns": 64, "fusion": "none"},
-    "foa360": {"network": "small", "bands": 32, "variant": "no_flow", "rows": 32, "columns": 64},
+    "foa360": {"network": "pointing", "bands": 32, "variant": "no_flow", "rows": 32, "columns": 64},
 }
 """Options of generators that are built quickly."""
 RECIPES = [name for name in shipped_recipes() if name.startswith("spatialize/")]
@@ -33,6 +34,22 @@ def test_a_recipe_fills_head_and_generator(name):
 def test_every_generator_has_a_small_and_a_full_recipe(generator):
     assert f"spatialize/{generator}-full" in RECIPES
     assert any(each.startswith(f"spatialize/{generator}-small") for each in RECIPES)
+
+
+def test_every_row_of_the_foa360_paper_has_the_published_network_at_both_sizes():
+    for row in ("", "-no-video", "-no-rgb", "-no-flow", "-no-separation", "-unet"):
+        for size in ("full", "small-published"):
+            options = read_recipe(f"spatialize/foa360-{size}{row}", SpatializeOptions).generator_options
+            assert options.network == "published"
+            assert options.variant == (row.removeprefix("-").replace("-", "_") or "full")
+            assert not any(options.get(name) for name in POINTING)
+
+
+def test_a_form_of_our_own_has_no_published_number():
+    for name in (each for each in RECIPES if "foa360-pointing" in each):
+        options = fill(SpatializeOptions, read_recipe(name, SpatializeOptions))
+        assert options.generator_options["network"] == "pointing"
+        assert not options.published
 
 
 def test_the_published_form_of_mono_to_3d_has_the_losses_as_printed():
@@ -66,8 +83,8 @@ def test_rows_of_pseudo_binaural_differ_in_data_with_equal_amounts_per_step():
 @pytest.mark.parametrize(
     ("row", "stft", "baseline"),
     [
-        ("foa360-small", 3.524, 4.652),
-        ("foa360-small-no-video", 4.220, 4.652),
+        ("foa360-small-published", 3.524, 4.652),
+        ("foa360-small-published-no-video", 4.220, 4.652),
         ("mono_to_3d-small-published", 0.38, 1.21),
         ("mono_to_3d-full", 0.38, 1.21),
         ("pseudo_binaural-small-published", 0.878, 1.024),
@@ -86,7 +103,7 @@ def test_rows_that_no_paper_has_are_beside_no_number():
     own = [f"pseudo_binaural-small{row}" for row in ("", "-supervised", "-third", "-third-supervised", "-unsupervised")]
     published = [f"pseudo_binaural-small-published-no-{part}" for part in ("separation", "apnet")]
     for row in (
-        "foa360-small-second-order",
+        "foa360-pointing-second-order",
         "mono_to_3d-pointing",
         "mono_to_3d-keypoints",
         "mono_to_3d-small-published-signed",

@@ -23,6 +23,7 @@ from avssl.data.clip import Clip
 from avssl.data.clip_options import Colour
 from avssl.errors import InputError
 from avssl.models.optical_flow import flow_estimator, flow_to_rgb
+from avssl.models.panorama import stride_of_centred_layers
 from avssl.spatial.metrics.spectral_error import complex_error
 from avssl.spatial.spherical_harmonics import mirror_left_right, rotate_yaw
 from avssl.spatial.stft import StftConfig, ideal_masks, level
@@ -34,7 +35,11 @@ from avssl_downstream.spatialize.generator import (
     mix_down,
     resize_frames,
 )
+from avssl_downstream.spatialize.generators.foa360_direction_loss import DirectionLoss
+from avssl_downstream.spatialize.generators.foa360_masking import LogMagnitudeBands
 from avssl_downstream.spatialize.generators.foa360_options import STREAMS, Foa360Options, build
+from avssl_downstream.spatialize.networks.foa360 import LocalizedTracks
+from avssl_downstream.spatialize.networks.pulse_scores import COURSES, CellCourses
 from avssl_downstream.spatialize.networks.visual_branch import VisualBranch
 
 HUE = 0.1
@@ -63,12 +68,15 @@ class Foa360(Generator):
         self.seconds, self.margin = (each / self.sample_rate for each in (sizes.samples, sizes.margin))
         self.hop = (sizes.samples - 2 * sizes.margin) // 2 / self.sample_rate
         self.streams = STREAMS[options.variant]
-        self.frames = 2 if "flow" in self.streams else 1
         self.visual_branch = nn.ModuleDict({name: branch() for name in self.streams})
         self.planes = [branch.channels for branch in self._branches]
+        self.courses = CellCourses() if options.parts.pulses and self.uses_frames else None
+        self.planes += [COURSES * options.parts.pulses] if self.courses else []
+        self.frames = options.parts.pulses if self.courses else 2 if "flow" in self.streams else 1
         self.audio_branch = make_audio_branch(branch, self)
         tower = self.audio_branch.width if self.audio_branch else 0
-        self.model = build(options, self.planes, self._map_size(), tower)
+        self.model = build(options, self.planes, self._map_size(), tower, bool(self.courses))
+        self.direction_loss = _direction_loss(options)
         self.optical_flow = (
             flow_estimator(options.flow, options.flow_weights, panoramic=True) if "flow" in self.streams else None
         )
@@ -77,7 +85,7 @@ class Foa360(Generator):
         """Training tensors of a clip.
 
         Returns:
-            `audio` `(C, S)`; `images` uint8 `(streams, 3, rows, columns)`; `present`, which generated channels enter
+            `audio` `(C, S)`; `images`, see `_images`; `present`, which generated channels enter
             the loss: not a silent Z, and none of a window below `min_rms`.
         """
         frames, audio = self._augmented(resize_frames(clip.frames, self.size), clip.audio, rng)
@@ -93,14 +101,17 @@ class Foa360(Generator):
     def forward(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """Loss of the paper: squared difference of spectra, of audio normalised to a level of 0.1 in W.
 
+        With `direction_weight` also that of `foa360_direction_loss`.
+
         `explained` is the explained share of the energy of the generated channels: 0 for silence, 1 for the target.
         """
         target = batch["audio"] / level(mix_down(batch["audio"]))[..., None]
         audio = self.input_audio(target)
         maps = self._split(self._feature_maps(batch["images"]), audio)
-        found, wanted = self.model.spectra(audio, maps, target[:, self.input_channels :])
+        found, wanted, tracks = self.model.spectra(audio, maps, target[:, self.input_channels :])
         error, energy = (self._mean(complex_error(each, wanted), batch) for each in (found, torch.zeros_like(wanted)))
-        return {"loss": error, "explained": 1 - error.detach() / energy.clamp(min=1e-9)}
+        loss = error + self._direction_loss(tracks, target, batch)
+        return {"loss": loss, "explained": 1 - error.detach() / energy.clamp(min=1e-9)}
 
     def encode_video(self, frames: Tensor) -> Tensor:
         """Feature maps of all streams, concatenated, `(B, channels, h, w)`; without streams `(B, 0, 1, 1)`."""
@@ -157,26 +168,46 @@ class Foa360(Generator):
             frames, audio = frames.flip(-1), mirror_left_right(audio)
         return frames, audio
 
+    def _direction_loss(
+        self, tracks: LocalizedTracks | None, target: Tensor, batch: dict[str, Tensor]
+    ) -> Tensor | float:
+        """Of windows in which all channels are present."""
+        if self.direction_loss is None or tracks is None or tracks.attention is None:
+            return 0.0
+        assert isinstance(self.model.axis, LogMagnitudeBands)
+        intensity = self.model.axis.intensity(self.options.sizes.stft.stft(target))
+        found: Tensor = self.direction_loss(tracks, intensity, self._map_size(), batch["present"].all(-1))
+        return found
+
     def _mean(self, error: Tensor, batch: dict[str, Tensor]) -> Tensor:
         """Mean over time and over the channels that are present: `(B, O, T)` to a scalar."""
         present = batch["present"].to(error)
         return (error.mean(-1) * present).sum() / present.sum().clamp(min=1)
 
     def _images(self, frames: Tensor) -> Tensor:
-        """Images of each stream for the frames of a window: uint8 `(T, 3, H, W)` to `(streams, 3, H, W)`."""
-        images = [flow_to_rgb(self.optical_flow(frames)[0])] if self.optical_flow else []
-        images = [frames[len(frames) // 2], *images] if "rgb" in self.streams else images
+        """Images of each stream for the frames of a window, and all frames for `courses`.
+
+        uint8 `(T, 3, H, W)` to `(streams, 3, H, W)` or `(streams + T, 3, H, W)`.
+        """
+        middle = len(frames) // 2
+        images = [flow_to_rgb(self.optical_flow(frames[middle - 1 : middle + 1])[0])] if self.optical_flow else []
+        images = [frames[middle], *images] if "rgb" in self.streams else images
+        images = [*images, *frames] if self.courses else images
         return torch.stack(images) if images else frames[:0]
 
     def _feature_maps(self, images: Tensor) -> Tensor:
-        """uint8 `(B, streams, 3, H, W)` to feature maps `(B, channels, h, w)`, with circular padding of the images."""
+        """Images of `_images` to feature maps `(B, channels, h, w)`, with circular padding; last those of `courses`."""
         if not self.streams:
             return torch.zeros(len(images), 0, 1, 1, device=images.device)
+        images, further = images[:, : len(self.streams)], images[:, len(self.streams) :]
+        courses = [self.courses(further, self._map_size())] if self.courses else []
+        if self.options.centred_cells:
+            images = images.roll(-(stride_of_centred_layers(self._branches[0].network) // 2), -1)
         padding = self.options.wrap_padding
         wide = torch.cat([images[..., images.shape[-1] - padding :], images, images[..., :padding]], -1)
         maps = torch.cat([branch(wide[:, [place]]).mean(2) for place, branch in enumerate(self._branches)], 1)
         margin = round(maps.shape[-1] * padding / wide.shape[-1])
-        return maps[..., margin : maps.shape[-1] - margin]
+        return torch.cat([maps[..., margin : maps.shape[-1] - margin], *courses], 1)
 
     def _split(self, features: Tensor, audio: Tensor) -> Sequence[Tensor]:
         """Feature maps of each stream, then features of the audio branch if there is one; audio at a level of 0.1."""
@@ -199,9 +230,15 @@ class Foa360(Generator):
         (rows, columns), (_, padded) = (
             self._branches[0].shape(1, height, each)[2:] for each in (width, width + 2 * padding)
         )
-        if padded * width != columns * (width + 2 * padding):
+        if padded * width != columns * (width + 2 * padding) or columns * padding % width:
             raise InputError(
                 f"expected foa360.wrap_padding to be a multiple of {width / columns:g} columns, the cell size of the "
                 f"visual branch, got {padding}"
             )
         return rows, columns
+
+
+def _direction_loss(options: Foa360Options) -> DirectionLoss | None:
+    if not options.direction_weight:
+        return None
+    return DirectionLoss(options.direction_weight, options.direction_steps, options.direction_concentration)

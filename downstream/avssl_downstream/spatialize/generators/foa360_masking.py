@@ -12,6 +12,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from einops import rearrange
@@ -71,6 +72,17 @@ class WindowSizes:
         return spectrum[..., first : last + 1]
 
 
+class LossSpectra(NamedTuple):
+    """Spectrograms that a loss compares, without margins."""
+
+    generated: Tensor
+    """`(B, O, F, T)`."""
+    target: Tensor
+    """`(B, O, F, T)`."""
+    tracks: LocalizedTracks | None = None
+    """Tracks that the generated ones are of; None for the U-Net."""
+
+
 class MaskingModel(nn.Module, ABC):
     """A network with the transforms from audio to its input and from its output to audio.
 
@@ -111,8 +123,8 @@ class MaskingModel(nn.Module, ABC):
         return found
 
     @abstractmethod
-    def spectra(self, audio: Tensor, maps: Sequence[Tensor], target: Tensor) -> tuple[Tensor, Tensor]:
-        """Spectrograms for the loss, generated and target, each `(B, O, F, T)`, without margins; target `(B, O, S)`."""
+    def spectra(self, audio: Tensor, maps: Sequence[Tensor], target: Tensor) -> LossSpectra:
+        """Spectrograms for the loss; target `(B, O, S)`."""
 
 
 class TrackMixing(MaskingModel):
@@ -123,10 +135,10 @@ class TrackMixing(MaskingModel):
         middle = self._middle(audio, maps, audio if masking is None else masking)
         return functional.pad(middle, (self.sizes.margin, self.sizes.margin))
 
-    def spectra(self, audio: Tensor, maps: Sequence[Tensor], target: Tensor) -> tuple[Tensor, Tensor]:
+    def spectra(self, audio: Tensor, maps: Sequence[Tensor], target: Tensor) -> LossSpectra:
         """See `MaskingModel.spectra`."""
         loss = self.sizes.loss
-        return loss.stft(self._middle(audio, maps, audio)), loss.stft(self.sizes.middle(target))
+        return LossSpectra(loss.stft(self._middle(audio, maps, audio)), loss.stft(self.sizes.middle(target)))
 
     def separated_tracks(self, audio: Tensor, maps: Sequence[Tensor]) -> SeparatedTracks | None:
         """See `MaskingModel.separated_tracks`; the bias of the weights, a constant signal, is left out."""
@@ -149,21 +161,23 @@ class SpectralMasking(MaskingModel):
 
     def forward(self, audio: Tensor, maps: Sequence[Tensor], masking: Tensor | None = None) -> Tensor:
         """See `MaskingModel.forward`."""
-        return self.sizes.stft.istft(self._masked(audio, maps, masking), audio.shape[-1])
-
-    def spectra(self, audio: Tensor, maps: Sequence[Tensor], target: Tensor) -> tuple[Tensor, Tensor]:
-        """See `MaskingModel.spectra`; those of the masked spectrogram, without inverse transform."""
-        masked, wanted = self._masked(audio, maps), self.sizes.stft.stft(target)
-        return self.sizes.middle_columns(masked), self.sizes.middle_columns(wanted)
-
-    def _masked(self, audio: Tensor, maps: Sequence[Tensor], masking: Tensor | None = None) -> Tensor:
         spectrum = self.sizes.stft.stft(audio)
-        masks = self.masks(spectrum if masking is None else self.sizes.stft.stft(masking), maps)
-        return (masks * spectrum[:, None, : masks.shape[2]]).sum(2)
+        masks = self.masks(spectrum if masking is None else self.sizes.stft.stft(masking), maps)[0]
+        return self.sizes.stft.istft(masked(spectrum, masks), audio.shape[-1])
+
+    def spectra(self, audio: Tensor, maps: Sequence[Tensor], target: Tensor) -> LossSpectra:
+        """See `MaskingModel.spectra`; those of the masked spectrogram, without inverse transform."""
+        spectrum, wanted = self.sizes.stft.stft(audio), self.sizes.stft.stft(target)
+        masks, tracks = self.masks(spectrum, maps)
+        middle = self.sizes.middle_columns
+        return LossSpectra(middle(masked(spectrum, masks)), middle(wanted), tracks)
 
     @abstractmethod
-    def masks(self, spectrum: Tensor, maps: Sequence[Tensor]) -> Tensor:
-        """`(B, O, I, F, T)`, real or complex; F may be 1 (the same mask for all bins), I may be 1 (W only)."""
+    def masks(self, spectrum: Tensor, maps: Sequence[Tensor]) -> tuple[Tensor, LocalizedTracks | None]:
+        """Masks, and the tracks that they are of.
+
+        Masks are `(B, O, I, F, T)`, real or complex; F may be 1 (the same mask for all bins), I may be 1 (W only).
+        """
 
 
 class TrackMasks(SpectralMasking):
@@ -171,11 +185,11 @@ class TrackMasks(SpectralMasking):
 
     net: Foa360Net | TrackLocalizationNet
 
-    def masks(self, spectrum: Tensor, maps: Sequence[Tensor]) -> Tensor:
+    def masks(self, spectrum: Tensor, maps: Sequence[Tensor]) -> tuple[Tensor, LocalizedTracks | None]:
         """See `SpectralMasking.masks`."""
         tracks = self.localized_tracks(spectrum, maps)
         masks = channel_masks(tracks, spectrum.shape[-1], self.net.inputs)
-        return masks if tracks.masks is None else self.rows(masks)
+        return masks if tracks.masks is None else self.rows(masks), tracks
 
     def separated_tracks(self, audio: Tensor, maps: Sequence[Tensor]) -> SeparatedTracks | None:
         """See `MaskingModel.separated_tracks`."""
@@ -205,9 +219,15 @@ class SteeredTrackMasks(TrackMasks):
 class ComplexMasks(SpectralMasking):
     """U-Net baseline of the paper."""
 
-    def masks(self, spectrum: Tensor, maps: Sequence[Tensor]) -> Tensor:
+    def masks(self, spectrum: Tensor, maps: Sequence[Tensor]) -> tuple[Tensor, LocalizedTracks | None]:
         """See `SpectralMasking.masks`; of W only."""
-        return from_parts(self.rows(self.net(self.magnitude(spectrum), maps)))[:, :, None]
+        return from_parts(self.rows(self.net(self.magnitude(spectrum), maps)))[:, :, None], None
+
+
+def masked(spectrum: Tensor, masks: Tensor) -> Tensor:
+    """Generated channels `(B, O, F, T)` of input channels `(B, I, F, T)` by masks, see `SpectralMasking.masks`."""
+    found: Tensor = (masks * spectrum[:, None, : masks.shape[2]]).sum(2)
+    return found
 
 
 def track_gains(tracks: LocalizedTracks, rows: Callable[[Tensor], Tensor], spectrum: Tensor) -> SeparatedTracks | None:
@@ -245,12 +265,16 @@ class LogMagnitudeBands(LogFrequency):
         """Magnitudes `(..., F, T)` to `(..., bands, T)`, at least 0."""
         return torch.log1p(MAGNITUDE_SCALE * super().forward(spectrum))
 
+    def intensity(self, spectrum: Tensor) -> Tensor:
+        """Active intensity along y, z and x: complex ambisonics `(..., 4, F, T)` to `(..., 3, bands, T)`."""
+        with torch.autocast(spectrum.device.type, enabled=False):
+            return super().forward((spectrum[..., :1, :, :].conj() * spectrum[..., 1:, :, :]).real)
+
     def direction_of_arrival(self, spectrum: Tensor) -> Tensor:
         """Active intensity over energy of first-order ambisonics, along y, z and x.
 
         Complex `(..., 4, F, T)` to `(..., 3, bands, T)`, of length 1 for one plane wave; 0 in silence.
         """
         with torch.autocast(spectrum.device.type, enabled=False):
-            intensity = super().forward((spectrum[..., :1, :, :].conj() * spectrum[..., 1:, :, :]).real)
             energy = super().forward(spectrum.abs().square().sum(-3, keepdim=True)) / 2
-            return intensity / energy.clamp(min=SILENT_ENERGY)
+            return self.intensity(spectrum) / energy.clamp(min=SILENT_ENERGY)

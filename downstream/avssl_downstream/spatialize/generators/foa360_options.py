@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from torch import nn
 
@@ -24,7 +24,7 @@ from avssl_downstream.spatialize.generators.foa360_masking import (
 )
 from avssl_downstream.spatialize.networks.conv_unet import FULL, SMALL
 from avssl_downstream.spatialize.networks.foa360 import AudioVisualTrunk, Foa360Net, Foa360UNet
-from avssl_downstream.spatialize.networks.track_localization import TrackLocalizationNet
+from avssl_downstream.spatialize.networks.track_localization import PointingParts, TrackLocalizationNet
 
 STREAMS = {
     "full": ("rgb", "flow"),
@@ -35,7 +35,13 @@ STREAMS = {
     "unet": ("rgb", "flow"),
 }
 """Variant -> image streams."""
-NETWORKS = ("published", "small")
+NETWORKS = ("published", "pointing")
+POINTING = ("gate", "solid_angle", "centred_cells", "pulse_frames", "direction_weight")
+"""Options of the network pointing alone."""
+ABOVE_ZERO = (
+    "sample_rate", "stft_frames", "bands", "tracks", "units", "rows", "columns", "frame_rate", "direction_steps",
+    "direction_concentration",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -47,8 +53,8 @@ class Foa360Options:
     order: int = 1
     """Ambisonic order of the output: 1, from mono; 2, from first order (section 5 of the paper)."""
     network: str = choice("published", NETWORKS)
-    """published: two-sided spectra, fully connected localization; small: log-frequency bands, one track per source
-    class, localized by attention over the frame."""
+    """published: two-sided spectra, fully connected localization; pointing, a form of our own: log-frequency bands, one
+    track per source class, localized by attention over the frame."""
     sample_rate: int = 48000
     """Hz."""
     n_fft: int = 1024
@@ -60,9 +66,11 @@ class Foa360Options:
     output_seconds: float = 0.1
     """Seconds in the middle of a window that are output; the rest is context."""
     bands: int = 64
-    """Log-frequency bands of the small network."""
+    """Log-frequency bands of the network pointing."""
     tracks: int = 32
     """Separated tracks."""
+    width: float = 1.0
+    """Channels of the published network's layers relative to the paper's, 1/32 to 1."""
     units: int = 512
     """Dimensions of the visual features of each stream; audio features have twice as many."""
     rows: int = 224
@@ -83,17 +91,36 @@ class Foa360Options:
     """Mirror frames and audio together in half of the training windows; not in the paper."""
     min_rms: float = 0.0
     """RMS of W below which a training window is ignored; 0.2 in the paper, 0.01 for REC-STREET."""
+    gate: bool = False
+    """Only source classes that are in the frame take part in the masks; the first track is the room, always open and
+    without direction. This and the following options are of the network pointing; without effect in the variants
+    no_video and unet, which have no attention."""
+    solid_angle: bool = False
+    """Weight the cells of a frame by their solid angle: attention starts uniform over the sphere."""
+    centred_cells: bool = False
+    """Shift frames so that the receptive field of a cell is centred on it, along the columns."""
+    pulse_frames: int = 0
+    """Frames of a window in which the change of every cell is compared with the level of the audio, which tells the
+    sounding one of two objects of a class; 0: none, else 3 or more. Not in the variant no_rgb."""
+    direction_weight: float = 0.0
+    """Weight of the negative log-likelihood of true directions at the start of the training; 0: only spectra."""
+    direction_steps: int = 1000
+    """Training steps in which that weight falls to 0, linearly."""
+    direction_concentration: float = 10.0
+    """Concentration of the von Mises-Fisher distribution of directions about the centre of a cell."""
     colour: float = 0.0
     """Colour jitter in training: largest change of brightness, contrast and saturation; a tenth of it for hue."""
 
     def __post_init__(self) -> None:
         """Validate field values."""
         check_choices(self, "foa360")
-        for name in ("sample_rate", "stft_frames", "bands", "tracks", "units", "rows", "columns", "frame_rate"):
+        self._check_pointing()
+        for name in ABOVE_ZERO:
             if not getattr(self, name) > 0:
                 raise InputError(f"expected foa360.{name} above 0, got {getattr(self, name)}")
         if self.order not in (1, 2):
             raise InputError(f"expected foa360.order 1 or 2, got {self.order}")
+        check_range("foa360", "width", self.width, 1 / 32, 1.0)
         for name in ("colour", "min_rms"):
             check_range("foa360", name, getattr(self, name), 0.0, 1.0)
         if not 0 <= self.wrap_padding <= self.columns:
@@ -106,6 +133,26 @@ class Foa360Options:
                 f"expected foa360.output_seconds of {least:.3f} (a window of the loss) to {most:.3f} s (a window of "
                 f"{self.stft_frames} STFT frames), got {self.output_seconds}"
             )
+
+    def _check_pointing(self) -> None:
+        """Check the options that are of the network pointing."""
+        if self.pulse_frames and self.pulse_frames < 3:
+            raise InputError(f"expected foa360.pulse_frames 0 or at least 3, got {self.pulse_frames}")
+        check_range("foa360", "direction_weight", self.direction_weight, 0.0, 1000.0)
+        given = [name for name in POINTING if getattr(self, name)]
+        if given and self.network != "pointing":
+            raise InputError(
+                f"expected foa360.network=pointing beside foa360.{given[0]}, got network={self.network}, which has no "
+                f"attention; set network=pointing, or leave out {given[0]}"
+            )
+        if self.direction_weight and self.order != 1:
+            raise InputError(f"expected foa360.order 1 beside foa360.direction_weight, got {self.order}")
+
+    @property
+    def parts(self) -> PointingParts:
+        """Parts of the network pointing."""
+        pulses = self.pulse_frames if "rgb" in STREAMS[self.variant] and self.variant != "unet" else 0
+        return PointingParts(self.gate, self.solid_angle, pulses, self.sample_rate / (self.hop * self.frame_rate))
 
     @property
     def sizes(self) -> WindowSizes:
@@ -129,7 +176,9 @@ class Foa360Options:
         return max(self.sizes.loss.n_fft, self.n_fft + self.hop)
 
 
-def build(options: Foa360Options, streams: Sequence[int], grid: tuple[int, int], tower: int = 0) -> MaskingModel:
+def build(
+    options: Foa360Options, streams: Sequence[int], grid: tuple[int, int], tower: int = 0, pulses: bool = False
+) -> MaskingModel:
     """The network of a variant.
 
     Args:
@@ -137,33 +186,36 @@ def build(options: Foa360Options, streams: Sequence[int], grid: tuple[int, int],
         streams: channels of each image stream's feature maps.
         grid: rows and columns of these feature maps.
         tower: channels of the features of an audio tower; 0: none.
+        pulses: the last stream is of `CellCourses`.
 
     Raises:
         InputError: spectrograms too small for the layers.
     """
     bins = options.sizes.stft.bins
-    small = options.network == "small"
-    axis = LogMagnitudeBands(bins, options.bands, max(1.0, bins / 170)) if small else TwoSidedSpectrum()
+    pointing = options.network == "pointing"
+    axis = LogMagnitudeBands(bins, options.bands, max(1.0, bins / 170)) if pointing else TwoSidedSpectrum()
     if options.variant == "unet":
         return ComplexMasks(options.sizes, axis, Foa360UNet(_trunk(options, streams, grid, tower), options.outputs))
-    net = _net(options, streams, grid, tower)
+    net = _net(options, streams, grid, tower, pulses)
     if isinstance(axis, LogMagnitudeBands):
         steered = isinstance(net, TrackLocalizationNet) and options.order == 2
         return (SteeredTrackMasks if steered else TrackMasks)(options.sizes, axis, net)
     return TrackMixing(options.sizes, axis, net)
 
 
-def _net(options: Foa360Options, streams: Sequence[int], grid: tuple[int, int], tower: int) -> nn.Module:
+def _net(options: Foa360Options, streams: Sequence[int], grid: tuple[int, int], tower: int, pulses: bool) -> nn.Module:
     separate = options.variant != "no_separation"
-    if options.network == "small" and streams:
-        return TrackLocalizationNet(_trunk(options, (), grid, tower), streams, options.tracks, separate, options.order)
+    if options.network == "pointing" and streams:
+        trunk, parts = _trunk(options, (), grid, tower), options.parts if pulses else replace(options.parts, pulses=0)
+        return TrackLocalizationNet(trunk, streams, options.tracks, separate, options.order, parts)
     trunk = _trunk(options, streams, grid, tower)
     return Foa360Net(trunk, options.tracks, options.outputs, separate=separate, units=options.units)
 
 
 def _trunk(options: Foa360Options, streams: Sequence[int], grid: tuple[int, int], tower: int) -> AudioVisualTrunk:
-    if options.network == "small":
+    if options.network == "pointing":
         size, inputs = (options.bands, options.stft_frames), options.inputs
         return AudioVisualTrunk(size, streams, inputs, SMALL, options.units, grid, norm=True, tower=tower)
+    layers = tuple(replace(each, channels=round(each.channels * options.width)) for each in FULL)
     size = options.n_fft, options.stft_frames
-    return AudioVisualTrunk(size, streams, options.inputs, FULL, options.units, grid, tower=tower)
+    return AudioVisualTrunk(size, streams, options.inputs, layers, options.units, grid, tower=tower)

@@ -29,6 +29,9 @@ class LocalizedTracks(NamedTuple):
     masks: Tensor | None
     """`(B, N, F, T)` in 0..1, for the complex spectrograms of the input channels: the first `N / I` are for the first
     one. None without separation: then the input channels are the tracks."""
+    attention: Tensor | None = None
+    """`(B, N, P + 1)`, of each track over the cells of the frame and "absent"; without separation of all audio,
+    `(B, 1, P + 1)`; None: tracks are not localized by attention."""
 
 
 class FramePooling(nn.Module):

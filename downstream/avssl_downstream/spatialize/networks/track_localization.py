@@ -1,8 +1,9 @@
 """Localization of separated tracks by attention over the cells of an equirectangular frame.
 
-The small variant of `foa360`, trained in minutes on two CPU cores. The fully connected layers of `foa360` must learn
-the direction of every cell before any source, and can overfit single clips; here directions are closed form, visual
-features alone locate a source class, and audio alone sets its level.
+The network `pointing` of `foa360`, trained in minutes on two CPU cores. The fully connected layers of the published one
+must learn the direction of every cell before any source, and can overfit single clips; here directions are closed form,
+visual features locate a source class (with `pulses`, those of its cells that change with the audio), and audio alone
+sets its level.
 """
 
 # B windows, S time steps, N tracks, one per source class, P cells of the frame, I input channels, O output channels
@@ -11,19 +12,24 @@ features alone locate a source class, and audio alone sets its level.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from einops import rearrange
 from torch import Tensor, nn
 from torch.nn import functional
 
+from avssl.models.panorama import cell_solid_angles
 from avssl.spatial.ambisonics import gains
 from avssl.spatial.energy_map import equirectangular_grid
 from avssl_downstream.spatialize.networks.conv_unet import init_xavier
 from avssl_downstream.spatialize.networks.foa360 import AudioVisualTrunk, LocalizedTracks, MaskDecoder
+from avssl_downstream.spatialize.networks.pulse_scores import PulseScores
 
 STEERING = 4.0
 """Initial weight of the direction of arrival in the masks: up to a factor of exp(4) for a class in that direction."""
+CLOSED = 1e-3
+"""Factor on the mask of a class that is nowhere in the frame, before masks are normalised to a sum of 1."""
 
 
 class TrackLocalization(nn.Module):
@@ -36,35 +42,80 @@ class TrackLocalization(nn.Module):
         channels: of the visual feature maps.
         classes: N, source classes.
         order: of the ambisonic weights.
+        solid_angle: attention starts from the solid angle of each cell; otherwise all cells are alike, though those
+            near the poles cover less of the sphere.
+        room: the first class is the room: it is nowhere.
     """
 
-    def __init__(self, channels: int, classes: int, order: int = 1) -> None:
+    def __init__(
+        self, channels: int, classes: int, order: int = 1, solid_angle: bool = False, room: bool = False
+    ) -> None:
         super().__init__()
-        self.order = order
+        self.order, self.solid_angle, self.room = order, solid_angle, room
         self.scores = nn.Conv2d(channels, classes, 1)
         self.absent = nn.Parameter(torch.zeros(classes))
         self.apply(init_xavier)
 
-    def attention(self, maps: Tensor) -> Tensor:
+    def attention(self, maps: Tensor, further: Tensor | None = None) -> Tensor:
         """Attention of each class over cells, the last one being "absent".
 
         Args:
             maps: visual feature maps of an equirectangular frame, `(B, channels, h, w)`.
+            further: scores that are added to those of the maps, `(B, N, h * w)`.
 
         Returns:
             `(B, N, h * w + 1)`, float32.
         """
         scores = self.scores(maps).flatten(2).float()
+        scores = scores if further is None else scores + further
+        if self.solid_angle:
+            share = cell_solid_angles(*maps.shape[-2:]).to(scores).flatten()
+            scores = scores + (share / share.mean()).log()
         absent = self.absent[None, :, None].expand(len(maps), -1, 1)
+        if self.room:
+            scores = torch.cat([torch.full_like(scores[:, :1], -torch.inf), scores[:, 1:]], 1)
         return torch.cat([scores, absent], -1).softmax(-1)
 
     def forward(self, maps: Tensor) -> Tensor:
         """Weights `(B, 3, N)` of Y, Z and X, of length 1 at most, and 5 more for order 2; see `attention`."""
-        azimuth, elevation = equirectangular_grid(maps.shape[-2], maps.shape[-1])
-        directions_PO = gains(azimuth.flatten(), elevation.flatten(), order=self.order)[:, 1:].to(maps.device)
-        shares = self.attention(maps)[..., :-1]
-        with torch.autocast(maps.device.type, enabled=False):
-            return rearrange(shares @ directions_PO, "B N O -> B O N")
+        return self.directions(self.attention(maps), (maps.shape[-2], maps.shape[-1]))
+
+    def directions(self, attention: Tensor, size: tuple[int, int]) -> Tensor:
+        """See `forward`.
+
+        Args:
+            attention: see `attention`.
+            size: rows and columns of the cells.
+        """
+        directions_PO = cell_gains(size, self.order).to(attention.device)
+        with torch.autocast(attention.device.type, enabled=False):
+            return rearrange(attention[..., :-1] @ directions_PO, "B N O -> B O N")
+
+
+def cell_gains(size: tuple[int, int], order: int = 1) -> Tensor:
+    """Gains of plane waves from the centres of all cells in the channels after W, `(P, O)`.
+
+    Args:
+        size: rows and columns of the cells.
+        order: ambisonic.
+    """
+    azimuth, elevation = equirectangular_grid(*size)
+    return gains(azimuth.flatten(), elevation.flatten(), order=order)[:, 1:]
+
+
+@dataclass(frozen=True)
+class PointingParts:
+    """Parts of `TrackLocalizationNet` beside separation and attention."""
+
+    gate: bool = False
+    """Multiply the mask of a class by the share of its attention that is in the frame; the first class is the room,
+    which is nowhere and always open."""
+    solid_angle: bool = False
+    """See `TrackLocalization`."""
+    pulses: int = 0
+    """Frames in which each cell is compared with the audio over time; 0: none."""
+    pulse_step: float = 1.0
+    """Frames of the spectrogram between two of them."""
 
 
 class TrackLocalizationNet(nn.Module):
@@ -74,26 +125,37 @@ class TrackLocalizationNet(nn.Module):
 
     Args:
         trunk: audio features only.
-        streams: channels of each image stream's feature maps.
+        streams: channels of each image stream's feature maps; with `pulses` the last one is of `CellCourses`.
         classes: N, source classes, one track each.
         separate: separate tracks; otherwise the audio is the only track, distributed over the classes.
         order: of the output channels: 1 for Y, Z and X; 2 for the five that follow.
+        parts: further parts; None: none.
     """
 
     inputs = 1
 
     def __init__(
-        self, trunk: AudioVisualTrunk, streams: Sequence[int], classes: int = 16, separate: bool = True, order: int = 1
+        self,
+        trunk: AudioVisualTrunk,
+        streams: Sequence[int],
+        classes: int = 16,
+        separate: bool = True,
+        order: int = 1,
+        parts: PointingParts | None = None,
     ) -> None:
         super().__init__()
-        self.trunk, self.order = trunk, order
-        self.localization = TrackLocalization(sum(streams), classes, order)
+        parts = parts or PointingParts()
+        self.trunk, self.order, self.gate = trunk, order, parts.gate
+        size = trunk.encoder.sizes[0]
+        self.pulses = PulseScores(streams[-1], parts.pulses, classes, size, parts.pulse_step) if parts.pulses else None
+        seen = sum(streams[:-1] if parts.pulses else streams)
+        self.localization = TrackLocalization(seen, classes, order, parts.solid_angle, parts.gate)
         self.steering = nn.Parameter(torch.tensor(STEERING)) if separate and order == 2 else None
         self.separation = MaskDecoder(trunk, classes) if separate else None
         self.shares = None if separate else nn.Linear(trunk.width, classes)
 
     def forward(self, magnitude: Tensor, maps: Sequence[Tensor], arrival: Tensor | None = None) -> LocalizedTracks:
-        """Weights, masks that sum to 1, and a bias of 0.
+        """Weights, masks that sum to 1, a bias of 0, and attention.
 
         Args:
             magnitude: see `AudioVisualTrunk.forward`.
@@ -102,17 +164,30 @@ class TrackLocalizationNet(nn.Module):
         """
         maps, tower = self.trunk.split(maps)
         audio, levels = self.trunk(magnitude, tower)
-        directions = self.localization(torch.cat(list(maps), 1))
+        further = None if self.pulses is None else self.pulses(magnitude, maps[-1])
+        seen = torch.cat(list(maps if self.pulses is None else maps[:-1]), 1)
+        attention = self.localization.attention(seen, further)
+        directions = self.localization.directions(attention, (seen.shape[-2], seen.shape[-1]))
         weights = directions[:, -3 if self.order == 1 else -5 :]
         weights = weights[:, None].expand(-1, audio.shape[1], -1, -1)
+        present = self._present(attention)
         if self.shares is not None:
-            weights = weights @ self.shares(audio).float().softmax(-1)[..., None]
-        masks = self._masks(audio, levels, directions[:, :3], arrival) if self.separation is not None else None
-        return LocalizedTracks(weights, weights.new_zeros(weights.shape[:3]), masks)
+            shares = (self.shares(audio).float() + present[:, None]).softmax(-1)
+            weights, attention = weights @ shares[..., None], shares.mean(1, keepdim=True) @ attention
+        masks = None
+        if self.separation is not None:
+            logits = self.separation(audio, levels).float() + present[..., None, None]
+            masks = self._masks(logits, directions[:, :3], arrival)
+        return LocalizedTracks(weights, weights.new_zeros(weights.shape[:3]), masks, attention)
 
-    def _masks(self, audio: Tensor, levels: Sequence[Tensor], directions: Tensor, arrival: Tensor | None) -> Tensor:
-        assert self.separation is not None
-        logits = self.separation(audio, levels).float()
+    def _present(self, attention: Tensor) -> Tensor:
+        """Logarithm of the share of each class that is in the frame, `(B, N)`; of the room 0, as without gate."""
+        if not self.gate:
+            return torch.zeros_like(attention[..., 0])
+        seen = attention[:, 1:, :-1].sum(-1)
+        return functional.pad((seen + CLOSED).log(), (1, 0))
+
+    def _masks(self, logits: Tensor, directions: Tensor, arrival: Tensor | None) -> Tensor:
         if self.steering is not None and arrival is not None:
             with torch.autocast(logits.device.type, enabled=False):
                 logits = logits + self.steering * torch.einsum("BCKT,BCN->BNKT", arrival, directions)

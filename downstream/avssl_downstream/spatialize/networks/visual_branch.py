@@ -19,7 +19,7 @@ from avssl_downstream.spatialize.networks.resnet_trunk import LAYERS, ResNetTrun
 
 NO_FRAMES = "none"
 SOURCES = ("encoders", "scratch", NO_FRAMES)
-CELL = 16
+CELL = 8
 """Pixels of a cell of `NoFrames`, the stride of the small video tower."""
 _TRIAL = (16, 128, 128)
 """Frames, height and width that every network accepts."""
@@ -135,7 +135,7 @@ class NoFrames(nn.Module):
     """
 
     def maps(self, frames: Tensor) -> Tensor:
-        """Frames `(B, time, 3, height, width)` to `(B, 4, time, height / 16, width / 16)`.
+        """Frames `(B, time, 3, height, width)` to `(B, 4, time, height / 8, width / 8)`.
 
         The planes are the cosine and sine of the angle that turns once over the width, the height from 1 at the top to
         -1, and ones.

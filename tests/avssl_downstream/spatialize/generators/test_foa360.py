@@ -29,7 +29,7 @@ from avssl.testing import make_clips
 
 RATE = 16000
 TINY = {
-    "network": "small",
+    "network": "pointing",
     "sample_rate": RATE,
     "n_fft": 512,
     "hop": 256,
@@ -43,6 +43,17 @@ TINY = {
     "wrap_padding": 8,
 }
 PUBLISHED = {"network": "published", "n_fft": 1024, "stft_frames": 100, "tracks": 2, "units": 8, "wrap_padding": 0}
+
+
+POINTING = {
+    "gate": True,
+    "solid_angle": True,
+    "centred_cells": True,
+    "pulse_frames": 4,
+    "direction_weight": 1.0,
+    "direction_steps": 20,
+}
+"""All parts of the network pointing."""
 
 
 def make(**options: Any) -> Foa360:
@@ -79,6 +90,46 @@ def test_every_variant_keeps_the_contract_and_w_to_the_bit(variant):
     assert torch.equal(made[:, 0], mono)
 
 
+@pytest.mark.parametrize("variant", STREAMS)
+def test_every_variant_keeps_the_contract_with_all_parts(variant):
+    generator = make(variant=variant, mirror=True, **POINTING)
+    assert generator.frames == {"full": 4, "no_flow": 4, "no_separation": 4, "no_video": 1}.get(variant, 2)
+    check_generator(generator, windows(generator))
+
+
+def test_without_frames_there_is_nothing_to_compare_with_the_audio():
+    generator = Foa360(fill(Foa360Options, {**TINY, **POINTING}), partial(VisualBranch, "none"))
+    assert (generator.courses, generator.frames) == (None, 2)
+    check_generator(generator, windows(generator))
+
+
+def test_the_loss_of_directions_is_added_and_ends():
+    generator = make(variant="no_flow", direction_weight=1.0, direction_steps=1)
+    batch = batch_of(generator, windows(generator))
+    generator.eval()
+    more = generator(batch)["loss"].item()
+    spectra = replace(generator.options, direction_weight=0.0)
+    plain = Foa360(spectra, partial(VisualBranch, "scratch")).eval()
+    plain.load_state_dict({name: each for name, each in generator.state_dict().items() if "direction" not in name})
+    less = plain(batch)["loss"].item()
+    assert abs(more - less) > 1e-4
+    generator.direction_loss.taken += 1
+    assert generator(batch)["loss"].item() == less
+
+
+@pytest.mark.parametrize("centred", [True, False])
+def test_a_centred_cell_sees_as_far_to_both_sides(centred):
+    generator = make(variant="no_flow", centred_cells=centred, wrap_padding=32, columns=128).eval()
+    images = torch.randint(256, (1, 1, 3, 32, 128)).float().requires_grad_()
+    maps = generator._feature_maps(images)
+    column = maps.shape[-1] // 2
+    (gradient,) = torch.autograd.grad(maps[0, :, 1, column].sum(), images)
+    touched = gradient[0, 0].abs().sum((0, 1)).nonzero().flatten().float()
+    size = 128 / maps.shape[-1]
+    offset = (touched[0] + touched[-1]) / 2 + 0.5 - (column + 0.5) * size
+    assert abs(offset) <= 0.5 if centred else offset < -0.3 * size
+
+
 @pytest.mark.parametrize("variant", ["full", "unet"])
 @pytest.mark.heavy
 def test_the_published_form_keeps_the_contract(variant):
@@ -87,7 +138,7 @@ def test_the_published_form_keeps_the_contract(variant):
     assert generator.model.net.trunk.encoder.sizes[0] == (1024, 100)
 
 
-@pytest.mark.parametrize("options", [{}, {"variant": "no_separation"}, {"variant": "unet"}, PUBLISHED])
+@pytest.mark.parametrize("options", [{}, {"variant": "no_separation"}, {"variant": "unet"}, POINTING, PUBLISHED])
 def test_half_precision_gives_the_same_audio(options):
     generator = make(**options).eval()
     clips = windows(generator)
@@ -311,6 +362,11 @@ def test_sizes_that_cannot_be_are_refused():
         ({"order": 3}, "order 1 or 2"),
         ({"min_rms": -0.1}, "min_rms"),
         ({"wrap_padding": 5}, "8 columns"),
+        ({"network": "small"}, "pointing"),
+        ({"gate": True, **PUBLISHED}, "expected foa360.network=pointing beside foa360.gate, got network=published"),
+        ({"pulse_frames": 2}, "pulse_frames 0 or at least 3"),
+        ({"direction_weight": 1.0, "order": 2}, "order 1 beside foa360.direction_weight"),
+        ({"direction_steps": 0}, "direction_steps above 0"),
     ):
         with pytest.raises(ValueError, match=message):
             make(**options)

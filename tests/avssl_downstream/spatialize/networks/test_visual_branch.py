@@ -158,12 +158,12 @@ def test_without_frames_maps_are_the_coordinates_of_the_cells():
     branch = VisualBranch("none")
     assert branch.channels == 4
     assert not list(branch.parameters())
-    assert branch.shape(3, 48, 96) == (4, 3, 3, 6)
+    assert branch.shape(3, 48, 96) == (4, 3, 6, 12)
     frames = torch.randint(256, (2, 3, 3, 48, 96), dtype=torch.uint8)
     maps = branch(frames)
     assert torch.equal(maps, branch(0 * frames))
-    angle = 2 * torch.pi * (torch.arange(6) + 0.5) / 6
+    angle = 2 * torch.pi * (torch.arange(12) + 0.5) / 12
     torch.testing.assert_close(maps[1, 0, 2, 1], angle.cos())
     torch.testing.assert_close(maps[1, 1, 0, 2], angle.sin())
-    torch.testing.assert_close(maps[0, 2, 1, :, 4], torch.tensor([2 / 3, 0.0, -2 / 3]))
+    torch.testing.assert_close(maps[0, 2, 1, :, 4], torch.tensor([5 / 6, 0.5, 1 / 6, -1 / 6, -0.5, -5 / 6]))
     assert bool((maps[:, 3] == 1).all())

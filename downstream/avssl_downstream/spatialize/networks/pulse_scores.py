@@ -1,0 +1,85 @@
+"""Which cells of a frame change with the audio: an object that pulses with its sound is told from a silent twin."""
+
+# B windows, T frames of video, C courses of a cell, P cells, h and w rows and columns of cells, N classes
+# K bands and S frames of the spectrogram
+
+from __future__ import annotations
+
+import torch
+from einops import rearrange
+from torch import Tensor, nn
+from torch.nn import functional
+
+COURSES = 8
+"""C, courses of each cell over time; the first one is its brightness."""
+CELL = 8
+"""Pixels of a cell."""
+LEAST = 0.02
+"""Standard deviation over time of a course below which its changes are noise."""
+
+
+class CellCourses(nn.Module):
+    """Courses of the cells of equirectangular frames over time, by one layer: brightness, edges, colours."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Conv2d(3, COURSES - 1, 4, 2, (1, 0))
+
+    def forward(self, frames: Tensor, size: tuple[int, int]) -> Tensor:
+        """uint8 `(B, T, 3, H, W)` to `(B, C * T, h, w)`, a pixel of which is a mean over a cell of `size` cells."""
+        images = frames.flatten(0, 1).float() / 255
+        wide = torch.cat([images[..., -1:], images, images[..., :1]], -1)
+        found = functional.relu(self.layer(wide)).float()
+        brightness = functional.avg_pool2d(images.mean(1, keepdim=True), 2)
+        cells = functional.adaptive_avg_pool2d(torch.cat([brightness, found], 1), size)
+        return rearrange(cells, "(B T) C h w -> B (C T) h w", B=len(frames))
+
+
+class PulseScores(nn.Module):
+    """Scores of cells for each class: correlation over time of the courses of a cell with the level of the audio.
+
+    The level is a weighted mean of log magnitudes of bands, with weights of the class. Scores are 0 at the start.
+
+    Args:
+        planes: C * T, of `CellCourses`.
+        frames: T.
+        classes: N.
+        size: K bands and S frames of the spectrogram; frames of the video are in its middle.
+        step: frames of the spectrogram between two frames of the video.
+    """
+
+    windows: Tensor
+
+    def __init__(self, planes: int, frames: int, classes: int, size: tuple[int, int], step: float) -> None:
+        super().__init__()
+        self.frames = frames
+        self.bands = nn.Parameter(torch.full((classes, size[0]), 1 / size[0]))
+        self.weights = nn.Parameter(torch.zeros(classes, planes // frames))
+        self.register_buffer("windows", frame_windows(frames, size[1], step), persistent=False)
+
+    def forward(self, magnitude: Tensor, courses: Tensor) -> Tensor:
+        """Log magnitudes `(B, 1, K, S)` and `(B, C * T, h, w)` to scores `(B, N, P)`, float32."""
+        with torch.autocast(magnitude.device.type, enabled=False):
+            level_BNT = self.bands @ (magnitude[:, 0].float() @ self.windows)
+            course_BCTP = rearrange(courses.float(), "B (C T) h w -> B C T (h w)", T=self.frames)
+            correlation = torch.einsum("BNT,BCTP->BNCP", standardised(level_BNT, -1), standardised(course_BCTP, 2))
+            return torch.einsum("BNCP,NC->BNP", correlation / self.frames, self.weights)
+
+
+def frame_windows(frames: int, columns: int, step: float) -> Tensor:
+    """Means over the frames of a spectrogram about each frame of the video, `(S, T)`.
+
+    Args:
+        frames: T, in the middle of the spectrogram.
+        columns: S.
+        step: frames of the spectrogram between two frames of the video.
+    """
+    centres = (columns - 1) / 2 + (torch.arange(frames) - (frames - 1) / 2) * step
+    near = (1 - (torch.arange(columns)[:, None] - centres).abs() / max(step, 1.0)).clamp(min=0)
+    return near / near.sum(0, keepdim=True).clamp(min=1e-6)
+
+
+def standardised(course: Tensor, axis: int) -> Tensor:
+    """A course over time with mean 0 and a standard deviation of at most 1, below it where it hardly changes."""
+    centred = course - course.mean(axis, keepdim=True)
+    return centred / (centred.square().mean(axis, keepdim=True) + LEAST**2).sqrt()

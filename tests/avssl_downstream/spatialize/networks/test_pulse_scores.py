@@ -1,0 +1,71 @@
+"""PulseScores: cells that change with the level of the audio, and no others, have a score."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from avssl_downstream.spatialize.networks.pulse_scores import (
+    COURSES,
+    CellCourses,
+    PulseScores,
+    frame_windows,
+    standardised,
+)
+
+FRAMES, COLUMNS = 8, 48
+LEVEL = torch.tensor([0.0, 1, 0, 0, 1, 1, 0, 1])
+
+
+def scores() -> PulseScores:
+    """Of one class, by brightness alone."""
+    found = PulseScores(COURSES * FRAMES, FRAMES, 1, (4, COLUMNS), COLUMNS / FRAMES)
+    found.weights.data[:, 0] = 1
+    return found
+
+
+def audio() -> torch.Tensor:
+    """Log magnitudes whose level follows `LEVEL`."""
+    return 3 * LEVEL.repeat_interleave(COLUMNS // FRAMES).expand(1, 1, 4, -1)
+
+
+def test_the_sounding_one_of_two_twins_has_the_score():
+    frames = torch.full((1, FRAMES, 3, 16, 32), 90, dtype=torch.uint8)
+    frames[0, :, :, :8, 8:16] += (80 * LEVEL).byte()[:, None, None, None]  # pulses with the audio
+    frames[0, :, :, 8:, 24:] += (80 * (1 - LEVEL)).byte()[:, None, None, None]  # against it
+    frames[0, :, :, 8:, :8] += (80 * LEVEL.roll(1)).byte()[:, None, None, None]  # at other times
+    courses = CellCourses()(frames, (2, 4))
+    assert courses.shape == (1, COURSES * FRAMES, 2, 4)
+    with torch.no_grad():
+        found = scores()(audio(), courses).reshape(2, 4)
+    deviation = 80 / 255 * 0.5  # of a course that is 0 or 1 half of the time
+    assert found[0, 1] == pytest.approx(deviation / math.hypot(deviation, 0.02), rel=0.02)
+    assert found[1, 3] == pytest.approx(-found[0, 1].item(), abs=1e-5)
+    assert abs(found[1, 0]) < 0.6 * found[0, 1]
+    assert not found[0, 2].any()
+    assert not found[0, 0].any()
+
+
+def test_scores_are_nothing_at_the_start():
+    found = PulseScores(COURSES * FRAMES, FRAMES, 3, (4, COLUMNS), 6.0)
+    assert not found(audio(), torch.rand(1, COURSES * FRAMES, 2, 4)).any()
+
+
+def test_windows_of_frames_are_means_about_their_times():
+    windows = frame_windows(FRAMES, COLUMNS, 5.0)
+    torch.testing.assert_close(windows.sum(0), torch.ones(FRAMES))
+    times = torch.arange(COLUMNS).float() @ windows
+    torch.testing.assert_close(times, 23.5 + 5 * (torch.arange(FRAMES) - 3.5), atol=1e-4, rtol=0)
+
+
+def test_a_turned_frame_turns_the_scores():
+    torch.manual_seed(0)
+    courses, frames = CellCourses(), torch.randint(256, (1, FRAMES, 3, 16, 32), dtype=torch.uint8)
+    turned = courses(frames.roll(8, -1), (2, 4))
+    torch.testing.assert_close(turned, courses(frames, (2, 4)).roll(1, -1), atol=1e-6, rtol=1e-5)
+
+
+def test_what_does_not_change_is_not_amplified():
+    course = torch.tensor([[1.0, 1, 1, 1], [1, 1.001, 1, 1.001]])
+    assert standardised(course, 1).abs().max() < 0.03
