@@ -23,10 +23,11 @@ from avssl_downstream.spatialize.frame_features import (
     FrameTransform,
     RecordedFrames,
 )
-from avssl_downstream.spatialize.generator import Generator, SeparatedTracks, mix_down
+from avssl_downstream.spatialize.generator import CHANNELS, Generator, SeparatedTracks, mix_down
 from avssl_downstream.spatialize.inference import WindowSchedule, ideal_mask_stream
 from avssl_downstream.spatialize.options import SpatializeOptions
 from avssl_downstream.spatialize.oracles import Outputs, TrackOracles, best_masks, perfect_eye
+from avssl_downstream.spatialize.parametric_upmix import parametric_upmix
 from avssl_downstream.spatialize.streaming import StreamingSpatializer, generate_stream
 
 logger = logging.getLogger(__name__)
@@ -122,6 +123,8 @@ class EvaluationRows:
         found = {"silence": silence(target), "mono": mono.expand_as(target), "level_matched": level_matched(target)}
         if self.prior is not None:
             found["prior"] = self.prior @ audio
+        if len(target) == CHANNELS["second-order"]:
+            found["parametric"] = parametric_upmix(audio, self.generator.mask_stft)
         ideal = {"oracle": ideal_mask_stream(self.generator, target, self.schedule)}
         return found | best_masks(target, self.generator.mask_stft) | ideal
 
