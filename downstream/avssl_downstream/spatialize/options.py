@@ -14,7 +14,7 @@ from avssl_downstream.spatialize.generator import Generator
 NORMALISATIONS = ("none", "peak")
 MIXES = ("auto", "mean", "first")
 CODECS = ("aac", "pcm")
-TARGETS = ("ambix", "binaural", "stereo", "5.1", "7.1")
+TARGETS = ("ambix", "binaural", "stereo", "5.1", "7.1", "activations")
 FILTERS = ("magls", "plain")
 AUDIO_BRANCHES = ("encoders", "scratch", "none")
 
@@ -102,7 +102,8 @@ class SpatializeOptions:
     panorama: bool = False
     """Treat a file's frames as equirectangular though its metadata does not say so."""
     target: str = choice("", ("", *TARGETS))
-    """Output format: ambix; or binaural, stereo, 5.1 or 7.1 decoded from ambisonics; empty: the generator's."""
+    """Output format: ambix; or binaural, stereo, 5.1 or 7.1 decoded from ambisonics; empty: the generator's.
+    activations: the activation maps of the visual branches and of APNet, as a film or a .png, instead of audio."""
     hrirs: str = ""
     """HRIRs of target=binaural: a SOFA file, or a folder of CIPIC or SADIE wavs; empty: a spherical head model."""
     filters: str = choice("magls", FILTERS)
