@@ -19,6 +19,7 @@ from avssl.models.runtime import single_process
 from avssl.runs.reader import CONFIG, check_format, read_config
 from avssl.runs.run_folder import FIGURES, add_metrics, check_same, write_config
 from avssl.train.checkpoint import LAST
+from avssl_downstream.spatialize.activation_film import ACTIVATIONS, write_activations
 from avssl_downstream.spatialize.apply import apply
 from avssl_downstream.spatialize.evaluate_generator import Evaluation
 from avssl_downstream.spatialize.evaluation_clips import spatial_prior
@@ -146,7 +147,8 @@ class Spatialize(Head):
             raise InputError(f"{source}: expected a fitted generator; name its folder (--head)")
         fabric = single_process(self.options.train.precision)
         with interrupt_on_signals():
-            apply(source, target, self.generator.to(fabric.device).eval(), self.options, fabric)
+            write = write_activations if self.options.target == ACTIVATIONS else apply
+            write(source, target, self.generator.to(fabric.device).eval(), self.options, fabric)
 
     def streaming(self, frames: FrameSource, sample_rate: int, batch: int = 1) -> StreamingSpatializer:
         """A spatializer of a live stream.

@@ -60,6 +60,10 @@ class InputMedia:
         if block is None:
             raise InputError(f"{self.audio.path}: expected audio, got a stream without a decodable sample")
 
+    def mixed(self, channels: Tensor) -> Tensor:
+        """The generator's input audio `(I, samples)` of all channels of the file."""
+        return self._mixed(channels)
+
     def frame_features(self, generator: Generator) -> FrameFeatures:
         """Visual features of the file's frames, decoded when they are needed."""
         reader = without_background(self.foreground, self.video.frames, self.video.size)

@@ -14,7 +14,7 @@ from avssl_downstream.spatialize.generator import Generator
 NORMALISATIONS = ("none", "peak")
 MIXES = ("auto", "mean", "first")
 CODECS = ("aac", "pcm")
-TARGETS = ("ambix", "binaural", "stereo", "5.1", "7.1")
+TARGETS = ("ambix", "binaural", "stereo", "5.1", "7.1", "activations")
 FILTERS = ("magls", "plain")
 AUDIO_BRANCHES = ("encoders", "scratch", "none")
 
@@ -44,6 +44,9 @@ class SpatializeOptions:
     manifest: str = ""
     """Clips of split train and of the evaluated split: a `manifest.parquet` or its folder; empty: a synthetic
     dataset."""
+    lists: str = ""
+    """Folder of lists train, val, test (.txt or .h5) of clips, which split the manifest instead of its own column; see
+    `avssl reproduce splits`."""
     synthetic_dataset: str = ""
     """Synthetic dataset; empty: synth360 for 360-degree generators (synth360-order-2 for second order), else stage with
     sources on both sides."""
@@ -99,7 +102,8 @@ class SpatializeOptions:
     panorama: bool = False
     """Treat a file's frames as equirectangular though its metadata does not say so."""
     target: str = choice("", ("", *TARGETS))
-    """Output format: ambix; or binaural, stereo, 5.1 or 7.1 decoded from ambisonics; empty: the generator's."""
+    """Output format: ambix; or binaural, stereo, 5.1 or 7.1 decoded from ambisonics; empty: the generator's.
+    activations: the activation maps of the visual branches and of APNet, as a film or a .png, instead of audio."""
     hrirs: str = ""
     """HRIRs of target=binaural: a SOFA file, or a folder of CIPIC or SADIE wavs; empty: a spherical head model."""
     filters: str = choice("magls", FILTERS)
