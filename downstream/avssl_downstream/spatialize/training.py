@@ -17,10 +17,11 @@ from avssl import plugins
 from avssl.config import DataConfig, OptimConfig
 from avssl.data.clip_filter import filter_clips
 from avssl.data.loader import Batches
-from avssl.datasets.manifest import Manifest, read_manifest
+from avssl.datasets.manifest import Manifest
 from avssl.errors import InputError
 from avssl.train import data_source
 from avssl.train.loop import fit
+from avssl_downstream.spatialize.clip_splits import read_split_manifest
 from avssl_downstream.spatialize.generator import Generator
 from avssl_downstream.spatialize.networks.audio_branch import AudioBranch
 from avssl_downstream.spatialize.networks.visual_branch import VisualBranch
@@ -75,7 +76,7 @@ def evaluation_manifests(generator: Generator, options: SpatializeOptions) -> tu
     Raises:
         InputError: an invalid manifest, no clip of the split, or all clips rejected by the generator.
     """
-    whole = read_manifest(options.manifest)
+    whole = read_split_manifest(options.manifest, options.splits)
     if not options.split or not any(row.split for row in whole):
         return replace(whole, rows=()), filter_clips(whole, generator)
     training = whole.select("train")
@@ -152,7 +153,7 @@ def _further_clips(generator: Generator, options: SpatializeOptions) -> Manifest
 def _clips(generator: Generator, options: SpatializeOptions, manifest: str) -> Manifest:
     """All clips of a manifest, or of a synthetic dataset."""
     if manifest:
-        return read_manifest(manifest)
+        return read_split_manifest(manifest, options.splits if manifest == options.manifest else "")
     data: DataConfig = options.data(generator, options.batch)
     rate = max(WORLD_FRAME_RATE, generator.frame_rate)
     data = replace(data, frame_rate=rate, frame_position="random")
