@@ -124,18 +124,26 @@ def open_audio(path: Path) -> AudioReader:
     return audio
 
 
-def blend(frame: Image, strength: NDArray[np.float32], opacity: float, opaque_at: float = 1.0) -> Image:
+def blend(
+    frame: Image, strength: NDArray[np.float32], opacity: float, opaque_at: float = 1.0, seam: bool = True
+) -> Image:
     """Draw a map over a frame in the colours of `colours`.
 
     Args:
         frame: `(height, width, 3)`, RGB.
-        strength: `(rows, columns)` in 0..1, equirectangular; interpolated, also over the seam.
+        strength: `(rows, columns)` in 0..1; interpolated.
         opacity: the highest; 0 is transparent. It rises with the strength.
         opaque_at: strength from which on it is the highest.
+        seam: whether frames are equirectangular: the map is interpolated over the seam too.
     """
     height, width = frame.shape[:2]
-    wide = cv2.resize(np.hstack([strength] * 3), (3 * width, height), interpolation=cv2.INTER_CUBIC)
-    smooth = np.clip(wide[:, width : 2 * width], 0, 1)
+    wide = cv2.resize(np.hstack([strength] * 3), (3 * width, height), interpolation=cv2.INTER_CUBIC) if seam else None
+    whole = (
+        cv2.resize(strength, (width, height), interpolation=cv2.INTER_CUBIC)
+        if wide is None
+        else wide[:, width : 2 * width]
+    )
+    smooth = np.clip(whole, 0, 1)
     share = opacity * np.minimum(smooth / opaque_at, 1)[..., None]
     return np.asarray(frame * (1 - share) + colours(smooth) * share).round().astype(np.uint8)
 

@@ -212,7 +212,7 @@ def _method(
     else:
         assert head is not None
         own = resolve(kind.Options, "", asdict(kind.load(head, {}).options), options.head, where=NAME)
-    own = replace(own, decoded="all", title="", published={}, synthetic_dataset="", augment="", splits="")
+    own = replace(own, decoded="all", title="", published={}, synthetic_dataset="", augment="", lists="")
     if row == ADAPTED:
         optim = replace(own.optim, lr=options.adapt_lr, warmup=min(own.optim.warmup, options.adapt_steps // 4))
         own = replace(own, train=replace(own.train, steps=options.adapt_steps), optim=optim)

@@ -22,8 +22,8 @@ from avssl.runs.run_folder import ENCODERS
 
 HEAD = "spatialize"
 """Name of the head."""
-SPLITS = "splits.csv"
-"""File of the training and test clips of a fold."""
+LISTS = "lists"
+"""Folder of the lists of the training and test clips of a fold."""
 WEIGHTS, BY_CLIP = "generator.safetensors", "by_clip.csv"
 """Files that the head leaves in its folder."""
 METRICS = ("explained", "direction_error", "stft", "env", "emd_degrees", "lsd")
@@ -52,17 +52,18 @@ class GeneratorRow:
 
     def settings(self, repeat: int) -> dict[str, Any]:
         """See `FoldMethod.settings`."""
-        options = {key: value for key, value in asdict(self.options).items() if key not in ("workers", "init")}
+        options = {key: value for key, value in asdict(self.options).items() if key not in ("workers", "init", "lists")}
         weights = sha256(self.head / WEIGHTS) if self.head else "random"
         encoders = sha256(self.encoders / ENCODERS / ENCODER_WEIGHTS) if self.encoders else ""
         return {"options": options, "weights": weights, "encoders": encoders, "trained": self.trained}
 
     def scores(self, fold: Fold, videos: Mapping[str, str], repeat: int, folder: Path) -> Scores:
         """See `FoldMethod.scores`; metrics are `test:explained`, `silence:explained`, by row of the evaluation."""
-        run, sides = folder / "run", {"train": fold.training, "test": fold.test}
-        lines = [f"{row.key},{split}\n" for split, clips in sides.items() for row in clips]
-        write_text(folder / SPLITS, "".join(["key,split\n", *lines]))
-        data = {"manifest": str(fold.test.root), "splits": str(folder / SPLITS), "split": "test", "max_clips": 0}
+        run, lists = folder / "run", folder / LISTS
+        lists.mkdir(parents=True, exist_ok=True)
+        for split, clips in (("train", fold.training), ("test", fold.test)):
+            write_text(lists / f"{split}.txt", "".join(f"{row.key}.wav\n" for row in clips))
+        data = {"manifest": str(fold.test.root), "lists": str(lists), "split": "test", "max_clips": 0}
         self._make(data, run, SEEDS * repeat + fold.number)
         remove_checkpoints(run)
         return read_by_clip(run / BY_CLIP)

@@ -20,7 +20,7 @@ from avssl_downstream.spatialize.options import SpatializeOptions
 from avssl_downstream.spatialize.oracles import Outputs
 from avssl_downstream.spatialize.scene_groups import group_metrics, read_groups
 
-BASELINES = ("mono", "prior", "audio_only", "black", "flipped")
+BASELINES = ("mono", "prior", "audio_only", "black", "flipped", "silence", "parametric")
 COMPARED_METRICS = ("stft", "env", "emd_degrees", "direction_error")
 RANDOM_ERROR = 90.0
 """Degrees; mean angle between a direction and a random one."""
@@ -29,10 +29,12 @@ RANDOM_ERROR = 90.0
 class Evaluation:
     """Metrics of a generator, of baselines and of oracles.
 
-    - `silence`: nothing in the generated channels: Y, Z and X, or left minus right;
+    - `silence`: nothing in the generated channels: Y, Z and X, or left minus right; of second order, first order alone,
+      as it is plainly decoded;
     - `prior`: input channels with the mean gains of the training clips;
     - `mono`: mono audio in every channel;
     - `ahead`: mono audio as a plane wave from straight ahead, first-order ambisonics only;
+    - `parametric`: of second order, first order sharpened by its own directions, see `parametric_upmix`;
     - `level_matched`: the same, each channel at its true level in the clip;
     - `audio_only`: a generator that was trained without frames;
     - `flipped`, `black`: the generator with mirrored frames, with black frames;

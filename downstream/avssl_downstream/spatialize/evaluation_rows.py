@@ -15,6 +15,7 @@ from avssl.errors import InputError
 from avssl.models.runtime import evaluating
 from avssl_downstream.spatialize.clip_truth import DatasetTruth
 from avssl_downstream.spatialize.evaluation_clips import clip_frames
+from avssl_downstream.spatialize.foreground import load_foreground, without_background
 from avssl_downstream.spatialize.frame_features import (
     FrameCache,
     FrameFeatures,
@@ -22,10 +23,11 @@ from avssl_downstream.spatialize.frame_features import (
     FrameTransform,
     RecordedFrames,
 )
-from avssl_downstream.spatialize.generator import Generator, SeparatedTracks, mix_down
+from avssl_downstream.spatialize.generator import CHANNELS, Generator, SeparatedTracks, mix_down
 from avssl_downstream.spatialize.inference import WindowSchedule, ideal_mask_stream
 from avssl_downstream.spatialize.options import SpatializeOptions
 from avssl_downstream.spatialize.oracles import Outputs, TrackOracles, best_masks, perfect_eye
+from avssl_downstream.spatialize.parametric_upmix import parametric_upmix
 from avssl_downstream.spatialize.streaming import StreamingSpatializer, generate_stream
 
 logger = logging.getLogger(__name__)
@@ -59,6 +61,7 @@ class EvaluationRows:
     ) -> None:
         self.generator, self.prior, self.fabric, self.audio_only = generator, prior, fabric, audio_only
         self.schedule = WindowSchedule(options.hop, options.windows)
+        self.foreground = load_foreground(options.segmenter, generator)
         self.absent: dict[str, str] = {}
         """Row -> reason why it is absent."""
         with evaluating(generator):
@@ -81,7 +84,8 @@ class EvaluationRows:
             other: true audio of another clip, for `deaf`; of any length.
             truth: of the synthetic dataset, for oracles.
         """
-        audio, reader = self.generator.input_audio(target), FrameCache(clip_frames(row, manifest))
+        frames = without_background(self.foreground, clip_frames(row, manifest), (row.height, row.width))
+        audio, reader = self.generator.input_audio(target), FrameCache(frames)
         features = self._features(self.generator, reader, row.seconds, keep=True)
         outputs = {MODEL: self._generated(self.generator, features, audio)}
         outputs |= self._without_network(target, audio) | self._altered_frames(audio, reader, row.seconds)
@@ -121,6 +125,8 @@ class EvaluationRows:
             found["ahead"] = ahead(target)
         if self.prior is not None:
             found["prior"] = self.prior @ audio
+        if len(target) == CHANNELS["second-order"]:
+            found["parametric"] = parametric_upmix(audio, self.generator.mask_stft)
         ideal = {"oracle": ideal_mask_stream(self.generator, target, self.schedule)}
         return found | best_masks(target, self.generator.mask_stft) | ideal
 

@@ -12,6 +12,7 @@ from avssl_downstream.spatialize.metrics import ENERGY, ERROR, EXPLAINED
 ROWS = {
     "test": "generator",
     "silence": "silence",
+    "parametric": "first order sharpened by its own directions",
     "prior": "prior",
     "mono": "mono",
     "ahead": "straight ahead",
@@ -33,6 +34,8 @@ ROWS = {
     "filtered_oracle": "filtered clips: ideal masks",
 }
 """Row -> its label."""
+PLAIN = "first order, plainly decoded (silence)"
+"""Label of `silence` in evaluations of second order, which have the row `parametric`."""
 COLUMNS = {
     "explained": "energy explained %",
     "direction_error": "direction error °",
@@ -76,7 +79,8 @@ def evaluation_table(metrics: Mapping[str, float], absent: Mapping[str, str]) ->
     columns = [name for name in COLUMNS if f"test_{name}" in metrics]
     rows = [name for name in ROWS if any(f"{name}_{column}" in metrics for column in columns)]
     lines = [["", *(COLUMNS[name] for name in columns)]]
-    lines += [[ROWS[name], *(_cell(metrics, name, column) for column in columns)] for name in rows]
+    labels = ROWS | ({"silence": PLAIN} if "parametric" in rows else {})
+    lines += [[labels[name], *(_cell(metrics, name, column) for column in columns)] for name in rows]
     found = [*_aligned(lines), ""]
     found += ["Energy explained: 1 - error / error of silence, over all clips [95 % interval over recordings].", ""]
     if "filtered_share" in metrics:

@@ -32,8 +32,8 @@ TOWERS = ("encoders", "scratch")
 """Branches of the architecture of the encoders."""
 FREE = (
     "hop", "windows", "mix", "panorama", "target", "hrirs", "filters", "codec", "workers", "train.precision",
-    "manifest", "split", "max_clips", "normalisation", "title", "audio_only", "filter_db",
-    "decoded", "decoded_gb", "init", "splits",
+    "manifest", "lists", "split", "max_clips", "normalisation", "title", "audio_only", "filter_db", "segmenter",
+    "decoded", "decoded_gb", "init",
 )  # fmt: skip
 """Options that may differ from those of the fit."""
 

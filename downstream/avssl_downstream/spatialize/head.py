@@ -19,11 +19,13 @@ from avssl.models.runtime import single_process
 from avssl.runs.reader import CONFIG, check_format, read_config
 from avssl.runs.run_folder import FIGURES, add_metrics, check_same, write_config
 from avssl.train.checkpoint import LAST
+from avssl_downstream.spatialize.activation_film import ACTIVATIONS, write_activations
 from avssl_downstream.spatialize.apply import apply
 from avssl_downstream.spatialize.evaluate_generator import Evaluation
 from avssl_downstream.spatialize.evaluation_clips import spatial_prior
 from avssl_downstream.spatialize.evaluation_rows import EvaluationRows
 from avssl_downstream.spatialize.evaluation_table import by_clip_csv, evaluation_table
+from avssl_downstream.spatialize.foreground import load_foreground
 from avssl_downstream.spatialize.frame_features import FrameFeatures, FrameSource
 from avssl_downstream.spatialize.generator import Generator
 from avssl_downstream.spatialize.generator_io import initialise, read_generator, write_generator
@@ -39,7 +41,7 @@ TABLE, BY_CLIP = "evaluation.md", "by_clip.csv"
 MAY_CHANGE = (
     "train.steps", "train.log_every", "train.save_every", "train.show_every", "workers", "split", "max_clips",
     "normalisation", "hop", "windows", "mix", "panorama", "target", "hrirs", "filters", "codec", "title", "published",
-    "audio_only", "filter_db", "decoded", "decoded_gb",
+    "audio_only", "filter_db", "segmenter", "decoded", "decoded_gb",
 )  # fmt: skip
 """Options that may differ when a run is continued."""
 
@@ -101,6 +103,7 @@ class Spatialize(Head):
         self.options = resolve_branches(self.options, generator)
         check_folder(folder, self.options)
         read_audio_only(generator, self.options)  # before hours of training
+        load_foreground(self.options.segmenter, generator)
         training, further, held_out = training_manifests(generator, self.options)
         fabric = single_process(self.options.train.precision)
         write_config(folder, run_config(self.options))
@@ -146,7 +149,8 @@ class Spatialize(Head):
             raise InputError(f"{source}: expected a fitted generator; name its folder (--head)")
         fabric = single_process(self.options.train.precision)
         with interrupt_on_signals():
-            apply(source, target, self.generator.to(fabric.device).eval(), self.options, fabric)
+            write = write_activations if self.options.target == ACTIVATIONS else apply
+            write(source, target, self.generator.to(fabric.device).eval(), self.options, fabric)
 
     def streaming(self, frames: FrameSource, sample_rate: int, batch: int = 1) -> StreamingSpatializer:
         """A spatializer of a live stream.
@@ -157,10 +161,12 @@ class Spatialize(Head):
             batch: windows computed at once; more are faster and later.
 
         Raises:
-            InputError: a head that is not fitted.
+            InputError: a head that is not fitted, or a segmenter, which is for files.
         """
         if self.generator is None:
             raise InputError("expected a fitted generator; load a head from its folder (Spatialize.load)")
+        if self.options.segmenter:
+            raise InputError(f"expected no segmenter for a live stream, got {self.options.segmenter}; leave it out")
         fabric = single_process(self.options.train.precision)
         generator = self.generator.to(fabric.device).eval()
         features, schedule = FrameFeatures(generator, frames), WindowSchedule(self.options.hop, batch)
@@ -171,7 +177,7 @@ class Spatialize(Head):
     ) -> dict[str, float]:
         fabric = single_process(self.options.train.precision)
         (folder / FIGURES).mkdir(exist_ok=True)
-        plots = ClipPlots(folder / FIGURES, generator, held_out)
+        plots = ClipPlots(folder / FIGURES, generator, held_out, load_foreground(self.options.segmenter, generator))
         other = read_audio_only(generator, self.options)
         with interrupt_on_signals():
             prior = spatial_prior(training, generator) if len(training) else None

@@ -12,6 +12,7 @@ from avssl.media.channel_layouts import infer_layout
 from avssl.media.projection_check import check_equirect, check_flat
 from avssl.media.streams import AudioReader
 from avssl.media.video_reader import VideoReader
+from avssl_downstream.spatialize.foreground import load_foreground, without_background
 from avssl_downstream.spatialize.frame_features import FrameFeatures, RecordedFrames
 from avssl_downstream.spatialize.generator import Generator
 from avssl_downstream.spatialize.options import SpatializeOptions
@@ -42,6 +43,7 @@ class InputMedia:
         mono = self.channels == 1
         self._mixed = _mono_mix(path, self.audio, options.mix) if mono else _first_order(path, self.audio)
         _check_field_of_view(path, self.video, generator, options.panorama)
+        self.foreground = load_foreground(options.segmenter, generator)
 
     def audio_blocks(self) -> Iterator[Tensor]:
         """The generator's input audio, in blocks `(I, samples)` at the file's sample rate.
@@ -57,9 +59,14 @@ class InputMedia:
         if block is None:
             raise InputError(f"{self.audio.path}: expected audio, got a stream without a decodable sample")
 
+    def mixed(self, channels: Tensor) -> Tensor:
+        """The generator's input audio `(I, samples)` of all channels of the file."""
+        return self._mixed(channels)
+
     def frame_features(self, generator: Generator) -> FrameFeatures:
         """Visual features of the file's frames, decoded when they are needed."""
-        return FrameFeatures(generator, RecordedFrames(generator, self.video.frames, self.video.length()))
+        reader = without_background(self.foreground, self.video.frames, self.video.size)
+        return FrameFeatures(generator, RecordedFrames(generator, reader, self.video.length()))
 
 
 def _mono_mix(path: Path, audio: AudioReader, mix: str) -> Callable[[Tensor], Tensor]:

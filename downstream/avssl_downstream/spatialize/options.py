@@ -14,7 +14,7 @@ from avssl_downstream.spatialize.generator import Generator
 NORMALISATIONS = ("none", "peak")
 MIXES = ("auto", "mean", "first")
 CODECS = ("aac", "pcm")
-TARGETS = ("ambix", "binaural", "stereo", "5.1", "7.1")
+TARGETS = ("ambix", "binaural", "stereo", "5.1", "7.1", "activations")
 FILTERS = ("magls", "plain")
 AUDIO_BRANCHES = ("encoders", "scratch", "none")
 
@@ -46,8 +46,9 @@ class SpatializeOptions:
     manifest: str = ""
     """Clips of split train and of the evaluated split: a `manifest.parquet` or its folder; empty: a synthetic
     dataset."""
-    splits: str = ""
-    """CSV file with columns key and split: clips of the manifest that are used, and their splits instead of its own."""
+    lists: str = ""
+    """Folder of lists train, val, test (.txt or .h5) of clips, which split the manifest instead of its own column; see
+    `avssl reproduce splits`."""
     synthetic_dataset: str = ""
     """Synthetic dataset; empty: synth360 for 360-degree generators (synth360-order-2 for second order), else stage with
     sources on both sides."""
@@ -101,10 +102,14 @@ class SpatializeOptions:
     """Windows computed at once in inference."""
     mix: str = choice("auto", MIXES)
     """Mono input of a file: auto (mono, or the mean of stereo), mean of all, or first (W of ambisonics)."""
+    segmenter: str = ""
+    """Removes the background of frames, in evaluation and of a file: torchvision/maskrcnn_resnet50_fpn:WEIGHTS, or a
+    .pt, .onnx or OpenVINO model of ultralytics; empty: frames as they are. For generators of ordinary video."""
     panorama: bool = False
     """Treat a file's frames as equirectangular though its metadata does not say so."""
     target: str = choice("", ("", *TARGETS))
-    """Output format: ambix; or binaural, stereo, 5.1 or 7.1 decoded from ambisonics; empty: the generator's."""
+    """Output format: ambix; or binaural, stereo, 5.1 or 7.1 decoded from ambisonics; empty: the generator's.
+    activations: the activation maps of the visual branches and of APNet, as a film or a .png, instead of audio."""
     hrirs: str = ""
     """HRIRs of target=binaural: a SOFA file, or a folder of CIPIC or SADIE wavs; empty: a spherical head model."""
     filters: str = choice("magls", FILTERS)

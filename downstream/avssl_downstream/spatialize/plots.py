@@ -15,6 +15,7 @@ from avssl.spatial.stft import StftConfig
 from avssl_downstream.spatialize.activation_maps import activation_maps, plot_activations
 from avssl_downstream.spatialize.evaluation_clips import clip_frames
 from avssl_downstream.spatialize.evaluation_rows import MODEL
+from avssl_downstream.spatialize.foreground import Foreground, without_background
 from avssl_downstream.spatialize.frame_features import FrameFeatures, RecordedFrames
 from avssl_downstream.spatialize.generator import KEPT_CHANNELS, Generator
 
@@ -32,10 +33,14 @@ class ClipPlots:
         folder: takes `spatialized-KEY.png`, `mask-KEY.png` and `activation-KEY.png`.
         generator: that is evaluated, in evaluation mode.
         manifest: of the clips.
+        foreground: removes the background of frames; None: as they are.
     """
 
-    def __init__(self, folder: Path, generator: Generator, manifest: Manifest) -> None:
+    def __init__(
+        self, folder: Path, generator: Generator, manifest: Manifest, foreground: Foreground | None = None
+    ) -> None:
         self.folder, self.generator, self.manifest, self.left = folder, generator, manifest, CLIPS
+        self.foreground = foreground
 
     def add(self, row: Row, outputs: dict[str, Tensor], target: Tensor) -> None:
         """Plot a clip: target, output, and output with mirrored frames, each without the mono audio."""
@@ -50,7 +55,8 @@ class ClipPlots:
             plot_spectra(part, audio, outputs["mono"])
         with replacing(self.folder / f"mask-{name}.png") as part:
             plot_masks(part, audio, outputs["mono"])
-        source = RecordedFrames(self.generator, clip_frames(row, self.manifest), row.seconds)
+        reader = without_background(self.foreground, clip_frames(row, self.manifest), (row.height, row.width))
+        source = RecordedFrames(self.generator, reader, row.seconds)
         frames = FrameFeatures(self.generator, source).window_frames(row.seconds / 2)
         with replacing(self.folder / f"activation-{name}.png") as part:
             plot_activations(part, frames[len(frames) // 2], activation_maps(self.generator, frames))

@@ -17,11 +17,11 @@ from avssl import plugins
 from avssl.config import DataConfig, OptimConfig
 from avssl.data.clip_filter import filter_clips
 from avssl.data.loader import Batches
-from avssl.datasets.manifest import Manifest
+from avssl.datasets.listed_splits import split_by_lists
+from avssl.datasets.manifest import Manifest, read_manifest
 from avssl.errors import InputError
 from avssl.train import data_source
 from avssl.train.loop import fit
-from avssl_downstream.spatialize.clip_splits import read_split_manifest
 from avssl_downstream.spatialize.generator import Generator
 from avssl_downstream.spatialize.networks.audio_branch import AudioBranch
 from avssl_downstream.spatialize.networks.visual_branch import VisualBranch
@@ -60,7 +60,7 @@ def training_manifests(generator: Generator, options: SpatializeOptions) -> tupl
         InputError: an invalid manifest, no clip of the split, all clips rejected by the generator, or none that has
             what its options need.
     """
-    whole = _clips(generator, options, options.manifest)
+    whole = _listed(_clips(generator, options, options.manifest), options)
     held_out = _held_out(whole, options)
     further = replace(whole, rows=())
     if options.augment:
@@ -76,7 +76,7 @@ def evaluation_manifests(generator: Generator, options: SpatializeOptions) -> tu
     Raises:
         InputError: an invalid manifest, no clip of the split, or all clips rejected by the generator.
     """
-    whole = read_split_manifest(options.manifest, options.splits)
+    whole = _listed(read_manifest(options.manifest), options)
     if not options.split or not any(row.split for row in whole):
         return replace(whole, rows=()), filter_clips(whole, generator)
     training = whole.select("train")
@@ -153,11 +153,16 @@ def _further_clips(generator: Generator, options: SpatializeOptions) -> Manifest
 def _clips(generator: Generator, options: SpatializeOptions, manifest: str) -> Manifest:
     """All clips of a manifest, or of a synthetic dataset."""
     if manifest:
-        return read_split_manifest(manifest, options.splits if manifest == options.manifest else "")
+        return read_manifest(manifest)
     data: DataConfig = options.data(generator, options.batch)
     rate = max(WORLD_FRAME_RATE, generator.frame_rate)
     data = replace(data, frame_rate=rate, frame_position="random")
     return data_source.clips(data, generator.sample_rate)[1]
+
+
+def _listed(whole: Manifest, options: SpatializeOptions) -> Manifest:
+    """Clips with the splits of `lists`, where these are named."""
+    return split_by_lists(whole, Path(options.lists)) if options.lists else whole
 
 
 def _held_out(whole: Manifest, options: SpatializeOptions) -> Manifest:
