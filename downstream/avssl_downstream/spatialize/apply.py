@@ -12,7 +12,9 @@ from lightning_fabric import Fabric
 from torch import Tensor
 
 from avssl.io.folder_lock import file_lock
+from avssl.io.live_paths import is_live
 from avssl.io.progress import ProgressBar
+from avssl_downstream.spatialize.apply_live import apply_live
 from avssl_downstream.spatialize.generator import Generator
 from avssl_downstream.spatialize.inference import WindowSchedule
 from avssl_downstream.spatialize.input_media import InputMedia
@@ -25,7 +27,7 @@ logger = logging.getLogger(f"avssl.{__name__}")
 
 
 def apply(source: Path, target: Path, generator: Generator, options: SpatializeOptions, fabric: Fabric) -> None:
-    """Write a file with spatial audio; it appears when it is complete.
+    """Write a file with spatial audio; it appears when it is complete. For pipes and devices see `apply_live`.
 
     Args:
         source: a video with audio.
@@ -40,6 +42,9 @@ def apply(source: Path, target: Path, generator: Generator, options: SpatializeO
             `check_output` and `convert_output`. Or another process writes the target.
         OSError: the target cannot be written.
     """
+    if is_live(source) or is_live(target):
+        apply_live(source, target, generator, options, fabric)
+        return
     check_output(source, target, generator, options)
     with file_lock(target):
         _apply(source, target, generator, options, fabric)
