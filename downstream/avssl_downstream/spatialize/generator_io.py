@@ -33,6 +33,7 @@ TOWERS = ("encoders", "scratch")
 FREE = (
     "hop", "windows", "mix", "panorama", "target", "hrirs", "filters", "codec", "workers", "train.precision",
     "manifest", "lists", "split", "max_clips", "normalisation", "title", "audio_only", "filter_db", "segmenter",
+    "decoded", "decoded_gb", "init",
 )  # fmt: skip
 """Options that may differ from those of the fit."""
 
@@ -62,6 +63,18 @@ def write_generator(folder: Path, generator: Generator, options: SpatializeOptio
     with replacing(folder / WEIGHTS) as part:
         save_file(tensors, part, metadata={"format": "pt"})
     write_text(folder / CONFIG, json.dumps(config, indent=2) + "\n")
+
+
+def initialise(generator: Generator, folder: Path) -> None:
+    """Load the weights of a fitted generator into another one of the same networks.
+
+    Raises:
+        InputError: no fitted generator there, or one of other networks.
+    """
+    fitted = _read_config(folder / CONFIG)["options"]
+    if (own := type(generator).__name__) != (other := get_generator(str(fitted.get("generator"))).__name__):
+        raise InputError(f"init={folder}: expected a fitted {own}, got {other}")
+    load_tensors(generator, read_tensors(folder / WEIGHTS), str(folder / WEIGHTS))
 
 
 def read_generator(folder: Path, settings: Any) -> tuple[Generator, SpatializeOptions]:
