@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import csv
+import io
+import math
 from collections.abc import Mapping
+
+from avssl_downstream.spatialize.metrics import ENERGY, ERROR, EXPLAINED
 
 ROWS = {
     "test": "generator",
@@ -10,6 +15,7 @@ ROWS = {
     "parametric": "first order sharpened by its own directions",
     "prior": "prior",
     "mono": "mono",
+    "ahead": "straight ahead",
     "level_matched": "mono at the true levels",
     "audio_only": "audio only (trained without frames)",
     "flipped": "flipped frames",
@@ -100,6 +106,24 @@ def _group_table(metrics: Mapping[str, float]) -> list[str]:
         direction = _cell(metrics, f"test_{group}", "direction_error")
         lines.append([GROUPS[group], f"{metrics[f'{group}_clips']:.0f}", *cells, direction])
     return [*_aligned(lines), "", "Energy explained by groups of scenes; the direction error is the generator's.", ""]
+
+
+def by_clip_csv(rows: Mapping[str, Mapping[str, Mapping[str, float]]]) -> str:
+    """Metrics of every row and clip; empty where one is not defined. Energy explained is that of the clip.
+
+    Args:
+        rows: row -> key of a clip -> its metrics.
+    """
+    names = sorted({name for clips in rows.values() for metrics in clips.values() for name in metrics})
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["row", "clip", EXPLAINED, *names])
+    for row, clips in rows.items():
+        for clip, metrics in clips.items():
+            explained = 1 - metrics[ERROR] / metrics[ENERGY] if metrics[ENERGY] > 0 else math.nan
+            values = [explained, *(metrics.get(name, math.nan) for name in names)]
+            writer.writerow([row, clip, *("" if math.isnan(value) else value for value in values)])
+    return text.getvalue()
 
 
 def _cell(metrics: Mapping[str, float], row: str, column: str) -> str:

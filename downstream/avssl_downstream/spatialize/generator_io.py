@@ -36,6 +36,7 @@ TOWERS = ("encoders", "scratch")
 FREE = (
     "hop", "windows", "method", "mix", "panorama", "target", "hrirs", "filters", "codec", "workers", "train.precision",
     "manifest", "lists", "split", "max_clips", "normalisation", "title", "audio_only", "filter_db", "segmenter",
+    "decoded", "decoded_gb", "init",
 )  # fmt: skip
 """Options that may differ from those of the fit."""
 
@@ -93,6 +94,18 @@ def read_prior(folder: Path, generator: Generator) -> Tensor:
     if tuple(prior.shape) != shape or not bool(prior.isfinite().all()):
         raise InputError(f"{path}: expected finite gains of shape {shape}, got {tuple(prior.shape)}")
     return prior
+
+
+def initialise(generator: Generator, folder: Path) -> None:
+    """Load the weights of a fitted generator into another one of the same networks.
+
+    Raises:
+        InputError: no fitted generator there, or one of other networks.
+    """
+    fitted = _read_config(folder / CONFIG)["options"]
+    if (own := type(generator).__name__) != (other := get_generator(str(fitted.get("generator"))).__name__):
+        raise InputError(f"init={folder}: expected a fitted {own}, got {other}")
+    load_tensors(generator, read_tensors(folder / WEIGHTS), str(folder / WEIGHTS))
 
 
 def read_generator(folder: Path, settings: Any) -> tuple[Generator, SpatializeOptions]:

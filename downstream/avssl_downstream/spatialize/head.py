@@ -24,11 +24,17 @@ from avssl_downstream.spatialize.apply import apply
 from avssl_downstream.spatialize.evaluate_generator import Evaluation
 from avssl_downstream.spatialize.evaluation_clips import spatial_prior
 from avssl_downstream.spatialize.evaluation_rows import EvaluationRows
-from avssl_downstream.spatialize.evaluation_table import evaluation_table
+from avssl_downstream.spatialize.evaluation_table import by_clip_csv, evaluation_table
 from avssl_downstream.spatialize.foreground import load_foreground
 from avssl_downstream.spatialize.frame_features import FrameFeatures, FrameSource
 from avssl_downstream.spatialize.generator import Generator
-from avssl_downstream.spatialize.generator_io import read_generator, read_prior, write_generator, write_prior
+from avssl_downstream.spatialize.generator_io import (
+    initialise,
+    read_generator,
+    read_prior,
+    write_generator,
+    write_prior,
+)
 from avssl_downstream.spatialize.inference import WindowSchedule
 from avssl_downstream.spatialize.options import SpatializeOptions
 from avssl_downstream.spatialize.plots import ClipPlots
@@ -36,12 +42,12 @@ from avssl_downstream.spatialize.registry import build_generator, resolve_branch
 from avssl_downstream.spatialize.streaming import StreamingSpatializer
 from avssl_downstream.spatialize.training import evaluation_manifests, train, training_manifests
 
-TABLE = "evaluation.md"
-"""File of the table of an evaluation."""
+TABLE, BY_CLIP = "evaluation.md", "by_clip.csv"
+"""Files of an evaluation: its table, and the metrics of every row and clip."""
 MAY_CHANGE = (
     "train.steps", "train.log_every", "train.save_every", "train.show_every", "workers", "split", "max_clips",
     "normalisation", "hop", "windows", "method", "mix", "panorama", "target", "hrirs", "filters", "codec", "title",
-    "published", "audio_only", "filter_db", "segmenter",
+    "published", "audio_only", "filter_db", "segmenter", "decoded", "decoded_gb",
 )  # fmt: skip
 """Options that may differ when a run is continued."""
 
@@ -86,8 +92,8 @@ class Spatialize(Head):
     def fit(self, folder: Path) -> dict[str, float]:
         """Train, save, evaluate; a run that the folder holds is continued.
 
-        Leaves `config.yaml`, checkpoints, `generator.safetensors`, `config.json`, `metrics.json`, `evaluation.md` and
-        figures.
+        Leaves `config.yaml`, checkpoints, `generator.safetensors`, `config.json`, `metrics.json`, `evaluation.md`,
+        `by_clip.csv` and figures.
 
         Returns:
             The content of `metrics.json`: `test_stft` and others of the generator, `mono_stft` and others of baselines,
@@ -99,6 +105,8 @@ class Spatialize(Head):
             SystemExit: with code 0, after saving, on SIGTERM, SIGHUP or Ctrl-C.
         """
         generator = build_generator(self.options, self.encoders)
+        if self.options.init:
+            initialise(generator, Path(self.options.init))
         self.options = resolve_branches(self.options, generator)
         check_folder(folder, self.options)
         read_audio_only(generator, self.options)  # before hours of training
@@ -188,9 +196,11 @@ class Spatialize(Head):
             audio_only = None if other is None else other.to(fabric.device)
             rows = EvaluationRows(generator, prior, self.options, fabric, audio_only)
             trained = [row.key for row in training] if training.root == held_out.root else []
-            metrics = Evaluation(rows, self.options, trained).run(held_out, plots.add)
+            evaluation = Evaluation(rows, self.options, trained)
+            metrics = evaluation.run(held_out, plots.add)
         self.summary = evaluation_table(metrics, rows.absent)
         write_text(folder / TABLE, self.summary)
+        write_text(folder / BY_CLIP, by_clip_csv(evaluation.by_clip))
         return metrics | {
             "sample_rate": float(generator.sample_rate),
             "normalised_to_peak": float(self.options.normalisation == "peak"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from avssl.config import DataConfig, OptimConfig, TrainConfig, check_choices, check_precision, check_range
+from avssl.config import DECODED, DataConfig, OptimConfig, TrainConfig, check_choices, check_precision, check_range
 from avssl.config_fields import choice, plugin_name, plugin_options
 from avssl.errors import InputError
 from avssl.plugins import GENERATORS
@@ -38,6 +38,8 @@ class SpatializeOptions:
     """Weights of a torchvision or timm visual branch, a `.safetensors` file such as ImageNet's; empty: random."""
     fine_tune: bool = True
     """Train the networks of visual and audio branch too."""
+    init: str = ""
+    """Folder of a fitted generator of the same options, whose weights the training starts from; empty: random ones."""
     encoders_frozen_steps: int = 200
     """Steps at the start in which the towers of --encoders are frozen."""
     encoders_lr_multiplier: float = 0.1
@@ -73,6 +75,10 @@ class SpatializeOptions:
     """Windows per training step."""
     workers: int = 2
     """Loader processes."""
+    decoded: str = choice("synthetic", DECODED)
+    """Videos whose decoded frames are kept in the cache folder: of synthetic datasets, all or none."""
+    decoded_gb: float = 10.0
+    """Size of all decoded frames in the cache folder at most, GB."""
     train: TrainConfig = field(default_factory=TrainConfig)
     """Steps, seed, precision, intervals."""
     optim: OptimConfig = field(default_factory=OptimConfig)
@@ -151,6 +157,8 @@ class SpatializeOptions:
             frame_position="middle",
             batch=batch,
             workers=self.workers,
+            decoded=self.decoded,
+            decoded_gb=self.decoded_gb,
         )
 
     @staticmethod
