@@ -65,6 +65,9 @@ def apply_live(source: Path, target: Path, generator: Generator, options: Spatia
 
 
 def _check(source: Path, target: Path, generator: Generator, options: SpatializeOptions) -> None:
+    if options.segmenter or options.method != "generator":
+        given = f"segmenter={options.segmenter}" if options.segmenter else f"method={options.method}"
+        raise InputError(f"expected neither segmenter nor method for a stream, got {given}; leave it out")
     if not is_live(target):
         if target.suffix.lower() != WAV:
             raise InputError(f"expected a pipe (-) or the name of a .wav file to write from a pipe, got {target}")
