@@ -16,7 +16,6 @@ from torch import Tensor
 from avssl.errors import InputError
 from avssl.io.live_paths import is_live
 from avssl.media.wav_writer import write_wav
-from avssl_downstream.spatialize.foreground import refuse_segmenter
 from avssl_downstream.spatialize.frame_features import FrameFeatures, LiveFrames
 from avssl_downstream.spatialize.generator import Generator
 from avssl_downstream.spatialize.inference import WindowSchedule
@@ -66,7 +65,9 @@ def apply_live(source: Path, target: Path, generator: Generator, options: Spatia
 
 
 def _check(source: Path, target: Path, generator: Generator, options: SpatializeOptions) -> None:
-    refuse_segmenter(options.segmenter)
+    if options.segmenter or options.method != "generator":
+        given = f"segmenter={options.segmenter}" if options.segmenter else f"method={options.method}"
+        raise InputError(f"expected neither segmenter nor method for a stream, got {given}; leave it out")
     if not is_live(target):
         if target.suffix.lower() != WAV:
             raise InputError(f"expected a pipe (-) or the name of a .wav file to write from a pipe, got {target}")

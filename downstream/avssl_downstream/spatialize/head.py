@@ -28,7 +28,13 @@ from avssl_downstream.spatialize.evaluation_table import by_clip_csv, evaluation
 from avssl_downstream.spatialize.foreground import load_foreground, refuse_segmenter
 from avssl_downstream.spatialize.frame_features import FrameFeatures, FrameSource
 from avssl_downstream.spatialize.generator import Generator
-from avssl_downstream.spatialize.generator_io import initialise, read_generator, write_generator
+from avssl_downstream.spatialize.generator_io import (
+    initialise,
+    read_generator,
+    read_prior,
+    write_generator,
+    write_prior,
+)
 from avssl_downstream.spatialize.inference import WindowSchedule
 from avssl_downstream.spatialize.options import SpatializeOptions
 from avssl_downstream.spatialize.plots import ClipPlots
@@ -40,8 +46,8 @@ TABLE, BY_CLIP = "evaluation.md", "by_clip.csv"
 """Files of an evaluation: its table, and the metrics of every row and clip."""
 MAY_CHANGE = (
     "train.steps", "train.log_every", "train.save_every", "train.show_every", "workers", "split", "max_clips",
-    "normalisation", "hop", "windows", "mix", "panorama", "target", "hrirs", "filters", "codec", "title", "published",
-    "audio_only", "filter_db", "segmenter", "decoded", "decoded_gb",
+    "normalisation", "hop", "windows", "method", "mix", "panorama", "target", "hrirs", "filters", "codec", "title",
+    "published", "audio_only", "filter_db", "segmenter", "decoded", "decoded_gb",
 )  # fmt: skip
 """Options that may differ when a run is continued."""
 
@@ -68,6 +74,7 @@ class Spatialize(Head):
                 raise InputError(f"{name}=encoders needs --encoders: a run folder, or its encoders folder")
         self.encoders, self.options = encoders, options
         self.generator: Generator | None = None
+        self.folder = Path()
 
     @classmethod
     def load(cls, folder: Path, settings: Any) -> Spatialize:
@@ -78,7 +85,7 @@ class Spatialize(Head):
         """
         generator, options = read_generator(folder, settings)
         head = cls.__new__(cls)
-        head.encoders, head.options, head.generator = None, options, generator
+        head.encoders, head.options, head.generator, head.folder = None, options, generator, folder
         return head
 
     @locks_folder
@@ -110,7 +117,7 @@ class Spatialize(Head):
         metrics = train(generator, training, further, self.options, folder, fabric)
         write_generator(folder, generator, self.options, self.encoders)
         add_metrics(folder, metrics)
-        self.generator = generator
+        self.generator, self.folder = generator, folder
         used = training if len(training) else further
         metrics = self._evaluated(generator.to(fabric.device), used, held_out, folder)
         return add_metrics(folder, metrics | {"training_clips": float(len(used))})
@@ -149,8 +156,12 @@ class Spatialize(Head):
             raise InputError(f"{source}: expected a fitted generator; name its folder (--head)")
         fabric = single_process(self.options.train.precision)
         with interrupt_on_signals():
-            write = write_activations if self.options.target == ACTIVATIONS else apply
-            write(source, target, self.generator.to(fabric.device).eval(), self.options, fabric)
+            generator = self.generator.to(fabric.device).eval()
+            if self.options.target == ACTIVATIONS:
+                write_activations(source, target, generator, self.options, fabric)
+                return
+            prior = read_prior(self.folder, generator) if self.options.method == "prior" else None
+            apply(source, target, generator, self.options, fabric, prior)
 
     def streaming(self, frames: FrameSource, sample_rate: int, batch: int = 1) -> StreamingSpatializer:
         """A spatializer of a live stream.
@@ -180,6 +191,7 @@ class Spatialize(Head):
         other = read_audio_only(generator, self.options)
         with interrupt_on_signals():
             prior = spatial_prior(training, generator) if len(training) else None
+            write_prior(folder, prior)
             audio_only = None if other is None else other.to(fabric.device)
             rows = EvaluationRows(generator, prior, self.options, fabric, audio_only)
             trained = [row.key for row in training] if training.root == held_out.root else []

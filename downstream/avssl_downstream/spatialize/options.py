@@ -13,6 +13,7 @@ from avssl_downstream.spatialize.generator import Generator
 
 NORMALISATIONS = ("none", "peak")
 MIXES = ("auto", "mean", "first")
+METHODS = ("generator", "prior")
 CODECS = ("aac", "pcm")
 TARGETS = ("ambix", "binaural", "stereo", "5.1", "7.1", "activations")
 FILTERS = ("magls", "plain")
@@ -100,6 +101,9 @@ class SpatializeOptions:
     """Seconds between windows in inference; 0: the generator's."""
     windows: int = 8
     """Windows computed at once in inference."""
+    method: str = choice("generator", METHODS)
+    """Output of --input: of the generator; or of the spatial prior, the input channels with the mean gains of the
+    training clips, as the row prior of the evaluation."""
     mix: str = choice("auto", MIXES)
     """Mono input of a file: auto (mono, or the mean of stereo), mean of all, or first (W of ambisonics)."""
     segmenter: str = ""

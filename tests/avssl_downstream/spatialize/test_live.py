@@ -245,6 +245,9 @@ def test_streams_and_targets_that_do_not_fit_are_one_line(pan, around, sharper, 
         apply(Path("-"), tmp_path / "out.mp4", pan, OPTIONS, single_process("32-true"))
     with pytest.raises(ValueError, match="expected target=binaural"):
         apply(Path("-"), Path("-"), pan, SpatializeOptions(target="5.1"), single_process("32-true"))
+    for options in (SpatializeOptions(method="prior"), SpatializeOptions(segmenter="yolo11n-seg.pt")):
+        with pytest.raises(ValueError, match="expected neither segmenter nor method for a stream"):
+            apply(Path("-"), Path("-"), pan, options, single_process("32-true"))
 
 
 def test_a_panorama_declared_as_such_keeps_w_bit_for_bit(around, tmp_path):
