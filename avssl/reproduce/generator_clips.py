@@ -45,6 +45,7 @@ CEILINGS = {"best_real": "oracle: best real masks"}
 """Row of an evaluation -> its title."""
 COLUMNS = (
     ScoreColumn("explained", "energy explained %", 0.0, scale=100),
+    ScoreColumn("explained", "median %", 0.0, "median", scale=100),
     ScoreColumn("direction_error", "direction error, mean °", 90.0),
     ScoreColumn("direction_error", "median °", 90.0, "median"),
     ScoreColumn("stft", "STFT", "silence:stft", digits=3),
@@ -146,7 +147,8 @@ class GeneratorClips:
             "over videos; in brackets the 95 % interval over videos (bootstrap); differences are paired by video.",
             "The generator gets W of each clip and its frames; its output is compared with the recorded Y, Z and X, "
             "without a Z that was not recorded. Straight ahead: W as a plane wave from the front.",
-            "Energy explained is that of each clip, 1 - error / error of silence, of STFT energy.",
+            "Energy explained is that of each clip, 1 - error / error of silence, of STFT energy; clips of little "
+            "directional energy weigh much in its mean, not in its median.",
         ]
 
     @property
