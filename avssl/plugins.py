@@ -1,4 +1,4 @@
-"""Plug-in discovery by entry points (tasks, heads, generators, layouts, synthetic datasets), with lazy imports."""
+"""Plug-in discovery by entry points: tasks, heads, generators, layouts, datasets, benchmarks; imports are lazy."""
 
 from __future__ import annotations
 
@@ -19,12 +19,14 @@ HEADS = "avssl.downstream"
 GENERATORS = "avssl.generators"
 LAYOUTS = "avssl.layouts"
 SYNTHETIC_DATASETS = "avssl.worlds"
+BENCHMARKS = "avssl.benchmarks"
 KINDS = {
     TASKS: "pretext task",
     HEADS: "downstream head",
     GENERATORS: "generator",
     LAYOUTS: "layout",
     SYNTHETIC_DATASETS: "synthetic dataset",
+    BENCHMARKS: "benchmark",
 }
 """Entry-point group -> noun for messages and `avssl list`."""
 

@@ -60,12 +60,14 @@ def machine_line(facts: dict[str, Any]) -> str:
 
 
 def table(timings: Sequence[Timing]) -> Table:
-    """One row per case: medians in milliseconds, and time of the peer over time of avssl."""
-    rows = Table()
-    for title in ("name", "ours ms", "peer", "ms", "ratio"):
+    """One row per case: medians in milliseconds, time of the peer over time of avssl, and speed of avssl on media."""
+    rows, media = Table(), any(each.seconds for each in timings)
+    for title in ("name", "ours ms", "peer", "ms", "ratio", *(["x real time"] if media else [])):
         rows.add_column(title, justify="left" if title in ("name", "peer") else "right")
     for each in timings:
-        rows.add_row(each.name, f"{each.ours_ms:.2f}", each.peer_name, f"{each.peer_ms:.2f}", f"{each.ratio:.2f}")
+        speed = [f"{each.real_time:.1f}" if each.seconds else ""] if media else []
+        cells = f"{each.ours_ms:.2f}", each.peer_name, f"{each.peer_ms:.2f}", f"{each.ratio:.2f}"
+        rows.add_row(each.name, *cells, *speed)
     return rows
 
 
@@ -75,7 +77,11 @@ def write_json(path: Path, facts: dict[str, Any], timings: Sequence[Timing]) -> 
     Raises:
         OSError: the file cannot be written.
     """
-    rows = [asdict(each) | {"ours_ms": each.ours_ms, "peer_ms": each.peer_ms, "ratio": each.ratio} for each in timings]
+    rows = [
+        asdict(each)
+        | {"ours_ms": each.ours_ms, "peer_ms": each.peer_ms, "ratio": each.ratio, "real_time": each.real_time}
+        for each in timings
+    ]
     write_text(path, json.dumps({"machine": facts, "timings": rows}, indent=1) + "\n")
 
 

@@ -51,6 +51,8 @@ class Case:
     tolerance: float
     """Largest distance between the two results."""
     distance: Callable[[Tensor, Tensor], float]
+    seconds: float = 0.0
+    """Seconds of media that one run processes, for its speed in real time; 0: the case has none."""
 
     def difference(self) -> float:
         """Run both sides once and compare the results.

@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
+from avssl import plugins
 from avssl.bench import ambisonic_cases, crop_cases, decode_cases, detector_cases, infonce_cases, training_cases
 from avssl.bench.bench_report import BenchReport, machine, write_json
 from avssl.bench.case import Case, Size
@@ -32,6 +33,15 @@ CASES: dict[str, Callable[[Size, Path], list[Case]]] = {
 }
 
 
+def all_cases() -> dict[str, Callable[[Size, Path], list[Case]]]:
+    """Those of `CASES`, then those of plug-ins (entry-point group `avssl.benchmarks`), which are imported when run."""
+
+    def loaded(name: str) -> Callable[[Size, Path], list[Case]]:
+        return lambda size, folder: plugins.load(plugins.BENCHMARKS, name)(size, folder)  # type: ignore[no-any-return]
+
+    return CASES | {name: loaded(name) for name in plugins.names(plugins.BENCHMARKS) if name not in CASES}
+
+
 def bench(
     only: Sequence[str] = (),
     repeats: int = 15,
@@ -44,7 +54,7 @@ def bench(
     Nothing is tuned beforehand; the system's memory allocator is used unchanged.
 
     Args:
-        only: names in `CASES`; empty: all.
+        only: names in `all_cases`; empty: all.
         repeats: timed runs of each side, after one run that checks that both agree.
         count: threads of torch, OpenCV and the PyAV peer; None: one per core.
         target: JSON file for all single times.
@@ -61,7 +71,7 @@ def bench(
     _check(only, repeats, count, target)
     with threads(count or usable_cores()):
         facts = machine()
-        timings = _timings(only or list(CASES), repeats, size or Size())
+        timings = _timings(only or list(all_cases()), repeats, size or Size())
     if target:
         write_json(target, facts, timings)
     return BenchReport(facts, timings, repeats)
@@ -72,7 +82,7 @@ def _timings(names: Iterable[str], repeats: int, size: Size) -> list[Timing]:
     with scratch_folder(Path(tempfile.gettempdir(), "avssl-bench")) as folder:
         for name in names:
             logger.info("%s: preparing", name)
-            for case in CASES[name](size, folder):
+            for case in all_cases()[name](size, folder):
                 logger.info("%s: %d times against %s", case.name, repeats, case.peer_name)
                 timings.append(time_case(case, repeats))
         close_all()
@@ -80,9 +90,10 @@ def _timings(names: Iterable[str], repeats: int, size: Size) -> list[Timing]:
 
 
 def _check(only: Sequence[str], repeats: int, count: int | None, target: Path | None) -> None:
+    known = all_cases()
     for name in only:
-        if name not in CASES:
-            raise InputError(f"expected a benchmark among {', '.join(CASES)}, got {name!r}{hint(name, CASES)}")
+        if name not in known:
+            raise InputError(f"expected a benchmark among {', '.join(known)}, got {name!r}{hint(name, known)}")
     if repeats < 1 or (count is not None and count < 1):
         raise InputError(f"expected repeats and threads of at least 1, got {repeats} and {count}")
     if target and not target.parent.is_dir():

@@ -25,6 +25,8 @@ class Timing:
     peer: list[float]
     difference: float
     """Distance between the two results, by the metric of the case."""
+    seconds: float = 0.0
+    """See `Case`."""
 
     @property
     def ours_ms(self) -> float:
@@ -41,6 +43,11 @@ class Timing:
         """Time of the peer over time of avssl."""
         return self.peer_ms / self.ours_ms
 
+    @property
+    def real_time(self) -> float:
+        """Seconds of media over the time of avssl; 0 without media."""
+        return 1000 * self.seconds / self.ours_ms
+
 
 def time_case(case: Case, repeats: int) -> Timing:
     """Check that both sides agree, which also warms them up, then time them alternately.
@@ -51,7 +58,7 @@ def time_case(case: Case, repeats: int) -> Timing:
     difference = case.difference()
     pairs = [(_milliseconds(case.ours), _milliseconds(case.peer)) for _ in range(repeats)]
     ours, peer = ([pair[side] for pair in pairs] for side in (0, 1))
-    return Timing(case.name, case.peer_name, ours, peer, difference)
+    return Timing(case.name, case.peer_name, ours, peer, difference, case.seconds)
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from avssl.cli.error_handling import UserError
 from avssl.cli.examples import example
 from avssl.cli.options import ConfigCommand, given_keys
 from avssl.cli.overrides import SET, dotted
@@ -18,7 +19,13 @@ logger = logging.getLogger(__name__)
 PATH = click.Path(path_type=Path)
 
 
-@click.command(epilog=example("avssl detect DATA --model yolo11n.pt"))
+@click.command(
+    epilog=example(
+        "avssl detect DATA --model yolo11n.pt",
+        "avssl detect VIDEOS --model yolo11n.pt",
+        "avssl synth pseudo-binaural PAIRS --sources VIDEOS/sources-yolo11n-0ebbc80d.json",
+    )
+)
 @click.argument("data", type=PATH)
 @click.option(
     "--model", required=True, help="Path of a detector, torchvision/NAME:WEIGHTS, or truth of a synthetic dataset."
@@ -34,7 +41,11 @@ PATH = click.Path(path_type=Path)
     help="Video to detect in: the recordings, or the proxies.  [default: original where all are there]",
 )
 def detect(data: Path, model: str, **options: Any) -> None:
-    """Detect objects in the 360-degree clips of the manifest in DATA, and write them beside it.
+    """Detect objects in the clips of the manifest in DATA, or in a folder of flat videos, and write them beside it.
+
+    Of 360-degree clips, all objects in all directions (objects-MODEL.parquet). Of flat clips and videos, the object of
+    each (sources-MODEL.json), a file for --sources of avssl synth: with its audio it is a source of synthetic scenes,
+    such as pseudo-binaural pairs.
 
     MODEL is a .pt or .onnx file or an OpenVINO folder that ultralytics reads, or a folder of `avssl train-detector`.
     Nothing is downloaded. ultralytics (extra `detect`) is AGPL-3.0, and so are the weights that come from it.
@@ -47,13 +58,26 @@ def detect(data: Path, model: str, **options: Any) -> None:
 def detected(data: Path, model: str, **options: Any) -> bool:
     """Detect objects, print the file's path, and report clips that cannot be read; whether there are any."""
     from avssl.detection.detect_objects import detect_objects
+    from avssl.detection.ground_truth import TRUTH
+    from avssl.synth.user_clips.detected_sources import is_flat
 
     failed: dict[str, Exception] = {}
-    path = detect_objects(data, model, **options, on_error=lambda row, error: failed.setdefault(row.key, error))
+    if model != TRUTH and is_flat(data):
+        path = _detected_flat(data, model, failed, **options)
+    else:
+        path = detect_objects(data, model, **options, on_error=lambda row, error: failed.setdefault(row.key, error))
     click.echo(path)
     for key, error in failed.items():
         logger.error("%s", f"{key}: {one_line(error)}")
     return bool(failed)
+
+
+def _detected_flat(data: Path, model: str, failed: dict[str, Exception], **options: Any) -> Path:
+    from avssl.synth.user_clips.detected_sources import detect_sources
+
+    if (views := options.pop("views", None)) is not None:
+        raise UserError(f"{data}: expected 360-degree clips beside --views {views}, got flat ones; leave it out")
+    return detect_sources(data, model, **options, on_error=lambda name, error: failed.setdefault(name, error))
 
 
 def _detector_config() -> type:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -106,8 +107,8 @@ def head_command(name: str, distribution: str) -> click.Command:
     @click.option("--encoders", type=PATH, help="Run folder, or its encoders folder.")
     @click.option("--recipe", help="Name or path of a recipe of this head.")
     @click.option("--data", help="A manifest.parquet or its folder; the data set's folder.")
-    @click.option("--input", "source", type=PATH, help="Apply the head to this file.")
-    @click.option("--output", "target", type=PATH, help="File to make from --input.")
+    @click.option("--input", "source", type=PATH, help="Apply the head to this file; - or a pipe: a stream.")
+    @click.option("--output", "target", type=PATH, help="File to make from --input; - or a pipe: a stream.")
     @click.option("--head", type=PATH, help="Folder of a fitted head, to apply or to measure on --data.")
     @click.option("--out", type=PATH, help=f"Folder of results.  [default: RUN/{name}, HEAD/{MEASURED} or runs/{name}]")
     @SET
@@ -121,12 +122,14 @@ def head_command(name: str, distribution: str) -> click.Command:
 def run_head(request: HeadRequest) -> None:
     """Load a head and its encoders; fit it, apply it to a file, or measure it on other data."""
     from avssl.io.folder_lock import file_lock, folder_lock
+    from avssl.io.live_paths import is_live
 
     request.check()
     kind = plugins.load(plugins.HEADS, request.name)
     head = _new(kind, request) if request.head is None else _fitted(kind, request)
     if request.source is not None and request.target is not None:
-        with file_lock(request.target):  # here too: a head of another distribution may take no lock
+        # Here too: a head of another distribution may take no lock.
+        with nullcontext() if is_live(request.target) else file_lock(request.target):
             head.apply(request.source, request.target)
         return
     with folder_lock(request.folder()):

@@ -170,7 +170,7 @@ def prepare(root: Path, out: Path, layout: str, model: str | None, **options: An
     "--only",
     multiple=True,
     metavar="NAME",
-    help="crops, features, rotation, infonce, frames, audio, load, step or detector.",
+    help="crops, features, rotation, infonce, frames, audio, load, step, detector or spatialize.",
 )
 @click.option("--repeats", default=15, show_default=True, help="Repetitions of each side.")
 @click.option("--threads", type=int, help="Threads of torch, OpenCV and PyAV.  [default: one per core]")

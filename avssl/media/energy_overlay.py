@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +12,17 @@ from torch import Tensor
 
 from avssl.errors import InputError
 from avssl.media.channel_layouts import ChannelLayout, check_name, find_layout
-from avssl.media.overlay_video import BLOCK, Image, OverlayFormat, blend, open_audio, open_panoramas, write_overlay
+from avssl.media.overlay_video import (
+    BLOCK,
+    HIGHEST,
+    Image,
+    OverlayFormat,
+    blend,
+    open_audio,
+    open_panoramas,
+    side_by_side,
+    write_overlay,
+)
 from avssl.media.streams import AudioReader
 from avssl.spatial.energy_map import energy_map
 from avssl.spatial.loudspeakers import downmix_stereo
@@ -23,6 +33,8 @@ SMOOTHING = 0.5
 """Exponential smoothing factor per frame: at 10 frames/s energy halves in 0.1 s."""
 MAX_OPACITY = 0.6
 """Opacity of the loudest direction."""
+WIDEST = 2 * HIGHEST
+"""Pixels of all frames beside each other, as of one frame of the largest height."""
 RANGE_DB = 30.0
 """Level below the loudest frame so far at which the overlay is transparent."""
 
@@ -37,6 +49,8 @@ def write_energy_video(
     height: int = 448,
     declared: bool = False,
     progress: bool = True,
+    beside: Mapping[str, Path] | None = None,
+    label: str = "recorded",
 ) -> None:
     """Write a video with the directional energy of a sound field drawn over each frame.
 
@@ -46,35 +60,57 @@ def write_energy_video(
         path: the mp4 to write; its audio is a stereo downmix of the field.
         images: an equirectangular video.
         field: a file with first-order ambisonics, possibly the same file.
-        layout: channel layout of the field: auto, or one of `avssl.media.channel_layouts.NAMES`.
+        layout: channel layout of the fields: auto, or one of `avssl.media.channel_layouts.NAMES`.
         frame_rate: output frames per second.
-        height: output height in pixels; the width is twice that.
+        height: output height in pixels; the width is twice that for each field.
         declared: treat the frames as equirectangular whatever header or aspect ratio.
         progress: show a progress bar.
+        beside: label -> file of a further sound field of the same film, drawn over the same frames beside it, such as
+            those that generators made; each field is scaled by its own loudest moment.
+        label: of `field`, where others are beside it.
 
     Raises:
-        InputError: frames not equirectangular, audio not first-order ambisonics, invalid numbers, or a target that is
-            not .mp4 or .mov or is one of the input files.
+        InputError: frames not equirectangular, audio not first-order ambisonics, invalid numbers, a label that stands
+            twice, frames too wide, or a target that is not .mp4 or .mov or is one of the input files.
         OSError: the file cannot be written.
     """
     form = OverlayFormat(frame_rate, height)
-    video, audio = open_panoramas(Path(images), declared), open_audio(Path(field))
-    known = ambisonic_layout(audio, layout)
+    files = _labelled_files(label, Path(field), beside or {})
+    _check_width(form, len(files))
+    video, audio = open_panoramas(Path(images), declared), {each: open_audio(file) for each, file in files.items()}
+    known = {each: ambisonic_layout(reader, layout) for each, reader in audio.items()}
 
     def draw(frames: Iterator[Image]) -> Iterator[Image]:
-        levels = _maps(audio, known.to_ambix, frame_rate)
-        return (_blend(frame, *level) for frame, level in zip(frames, levels, strict=False))
+        levels = [_maps(reader, known[each].to_ambix, frame_rate) for each, reader in audio.items()]
+        for frame, *now in zip(frames, *levels, strict=False):
+            drawn = [_blend(frame, *level) for level in now]
+            yield drawn[0] if len(drawn) == 1 else side_by_side(dict(zip(audio, drawn, strict=True)))
 
     write_overlay(
         Path(path),
         video,
-        audio,
+        audio[label],
         form,
         draw=draw,
-        to_stereo=lambda native: downmix_stereo(known.to_ambix(native)),
+        to_stereo=lambda native: downmix_stereo(known[label].to_ambix(native)),
         title="draw energy",
         progress=progress,
+        others=list(files.values()),
+        panoramic=len(files) == 1,
     )
+
+
+def _labelled_files(label: str, field: Path, beside: Mapping[str, Path]) -> dict[str, Path]:
+    if label in beside:
+        raise InputError(f"expected a label for each sound field, got {label!r} twice; it is that of the first one")
+    return {label: field, **beside}
+
+
+def _check_width(form: OverlayFormat, fields: int) -> None:
+    if (width := fields * form.size[1]) > WIDEST:
+        raise InputError(
+            f"expected frames of at most {WIDEST} pixels in all, got {fields} of {form.size[1]} ({width}); lower height"
+        )
 
 
 def ambisonic_layout(audio: AudioReader, name: str) -> ChannelLayout:

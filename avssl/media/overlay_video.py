@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,6 +28,8 @@ BLOCK = 5.0
 """Seconds of audio in memory at once."""
 FASTEST = 240.0
 """Frames per second."""
+LABEL_ROWS = 448
+"""Height of frames whose labels have OpenCV's basic size, about 22 pixels."""
 LOWEST, HIGHEST = 32, 5760
 """Pixels, up to those of 12K frames."""
 
@@ -65,6 +67,8 @@ def write_overlay(
     to_stereo: Callable[[Tensor], Tensor],
     title: str,
     progress: bool = True,
+    others: Sequence[Path] = (),
+    panoramic: bool = True,
 ) -> None:
     """Write a video with an overlay; memory does not grow with its length.
 
@@ -77,12 +81,14 @@ def write_overlay(
         to_stereo: native channels `(channels, samples)` to the stereo preview `(2, samples)`.
         title: of the progress bar.
         progress: show a progress bar.
+        others: further files that are read.
+        panoramic: the frames that are written are equirectangular.
 
     Raises:
         InputError: a target that is not .mp4 or .mov, or is one of the files that are read.
         OSError: the file cannot be written.
     """
-    target = _target(path, video.path, audio.path)
+    target = _target(path, video.path, audio.path, *others)
     times = list(np.arange(max(1, int(video.length() * form.frame_rate))) / form.frame_rate)
     shown = track(times, title, "frames", shown=progress, transient=True)
     frames = (frame for _, frame in zip(shown, video.frames(times, form.size), strict=False))
@@ -90,7 +96,7 @@ def write_overlay(
         silent = folder / "drawn.mp4"
         write_video(silent, draw(frames), form.frame_rate, gop=round(2 * form.frame_rate) or 1)
         preview = _preview(audio, to_stereo, VideoReader(silent).length())
-        write_spatial_mp4(target, silent, preview, audio.sample_rate, panoramic=True)
+        write_spatial_mp4(target, silent, preview, audio.sample_rate, panoramic=panoramic)
 
 
 def open_panoramas(path: Path, declared: bool) -> VideoReader:
@@ -124,20 +130,48 @@ def open_audio(path: Path) -> AudioReader:
     return audio
 
 
-def blend(frame: Image, strength: NDArray[np.float32], opacity: float, opaque_at: float = 1.0) -> Image:
+def blend(
+    frame: Image, strength: NDArray[np.float32], opacity: float, opaque_at: float = 1.0, seam: bool = True
+) -> Image:
     """Draw a map over a frame in the colours of `colours`.
 
     Args:
         frame: `(height, width, 3)`, RGB.
-        strength: `(rows, columns)` in 0..1, equirectangular; interpolated, also over the seam.
+        strength: `(rows, columns)` in 0..1; interpolated.
         opacity: the highest; 0 is transparent. It rises with the strength.
         opaque_at: strength from which on it is the highest.
+        seam: whether frames are equirectangular: the map is interpolated over the seam too.
     """
     height, width = frame.shape[:2]
-    wide = cv2.resize(np.hstack([strength] * 3), (3 * width, height), interpolation=cv2.INTER_CUBIC)
-    smooth = np.clip(wide[:, width : 2 * width], 0, 1)
+    wide = cv2.resize(np.hstack([strength] * 3), (3 * width, height), interpolation=cv2.INTER_CUBIC) if seam else None
+    whole = (
+        cv2.resize(strength, (width, height), interpolation=cv2.INTER_CUBIC)
+        if wide is None
+        else wide[:, width : 2 * width]
+    )
+    smooth = np.clip(whole, 0, 1)
     share = opacity * np.minimum(smooth / opaque_at, 1)[..., None]
     return np.asarray(frame * (1 - share) + colours(smooth) * share).round().astype(np.uint8)
+
+
+def side_by_side(frames: Mapping[str, Image]) -> Image:
+    """Frames of the same size beside each other, each with its label at the top left.
+
+    Args:
+        frames: label -> `(height, width, 3)`, RGB.
+    """
+    return np.hstack([_labelled(frame, label) for label, frame in frames.items()])
+
+
+def _labelled(frame: Image, label: str) -> Image:
+    height, found = frame.shape[0], frame.copy()
+    scale, thickness = height / LABEL_ROWS, max(1, round(height / LABEL_ROWS * 2))
+    (width, rows), below = cv2.getTextSize(label, cv2.FONT_HERSHEY_SIMPLEX, scale, thickness)
+    margin = rows // 2
+    found[: rows + below + 2 * margin, : width + 2 * margin] = 0
+    place = margin, rows + margin
+    cv2.putText(found, label, place, cv2.FONT_HERSHEY_SIMPLEX, scale, (255, 255, 255), thickness, cv2.LINE_AA)
+    return found
 
 
 def colours(strength: NDArray[np.floating | np.integer]) -> Image:

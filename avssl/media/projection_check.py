@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 from avssl.errors import InputError
 from avssl.media.declared_projection import EQUIRECTANGULAR
-from avssl.media.image_sequence import ImageSequence
-from avssl.media.video_reader import VideoReader
 
 TOLERANCE = 0.02
 """Relative; encoders round sizes to multiples of 16."""
@@ -14,8 +14,32 @@ WIDESCREEN_ASPECT = 16 / 9
 """Aspect ratio at which YouTube stores 2:1 frames, such as 640x360."""
 
 
+class FrameHeader(Protocol):
+    """Size and declared projection of frames."""
+
+    @property
+    def width(self) -> int:
+        """Stored pixels, upright."""
+
+    @property
+    def height(self) -> int:
+        """Stored pixels, upright."""
+
+    @property
+    def aspect(self) -> float:
+        """Width of displayed frames over their height."""
+
+    @property
+    def projection(self) -> str:
+        """By the header; empty if it has none."""
+
+    @property
+    def stereo(self) -> str:
+        """By the header; empty for monoscopic frames."""
+
+
 def check_equirect(
-    frames: VideoReader | ImageSequence, *, declared: bool, vouched: bool, declare: str = "--projection equirect"
+    frames: FrameHeader, *, declared: bool, vouched: bool, declare: str = "--projection equirect"
 ) -> None:
     """Raise unless the frames are full monoscopic equirectangular frames.
 
@@ -45,7 +69,7 @@ def check_equirect(
         )
 
 
-def check_flat(frames: VideoReader | ImageSequence) -> None:
+def check_flat(frames: FrameHeader) -> None:
     """Raise if the header of frames expected to be rectilinear says otherwise.
 
     Raises:

@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from statistics import fmean
 from typing import ClassVar
 
 from avssl.report.column import Column
@@ -38,19 +39,31 @@ class TableRow:
     seed: int
     folder: Path
     """Of its encoders, or of its head."""
-    sources: Mapping[str, Source]
-    """Column -> source."""
+    sources: Mapping[str, Source | tuple[Source, ...]]
+    """Column -> source, or several, whose mean it is."""
     published: Mapping[str, float] = field(default_factory=dict)
     """Column -> published number."""
 
     def record(self) -> Run:
         """The row's numbers as a report takes them."""
         metrics: dict[str, float] = {}
-        for column, source in self.sources.items():
-            found = source.run.metrics()
-            pairs = ((f"{source.metric}{end}", f"{column}{end}") for end in ENDS)
-            metrics |= {new: found[old] for old, new in pairs if old in found}
+        for column, sources in self.sources.items():
+            metrics |= _mean(column, sources) if isinstance(sources, tuple) else _numbers(column, sources)
         return Run(self.folder, self.title, self.group, "", self.seed, 0, {}, metrics, dict(self.published))
+
+
+def _numbers(column: str, source: Source) -> dict[str, float]:
+    """A number with its interval; empty where the run has none."""
+    found = source.run.metrics()
+    pairs = ((f"{source.metric}{end}", f"{column}{end}") for end in ENDS)
+    return {new: found[old] for old, new in pairs if old in found}
+
+
+def _mean(column: str, sources: Sequence[Source]) -> dict[str, float]:
+    """Mean of a number over several runs; empty where one has none."""
+    found = [source.run.metrics().get(source.metric) for source in sources]
+    values = [each for each in found if each is not None]
+    return {column: fmean(values)} if len(values) == len(found) else {}
 
 
 class PaperTable(ABC):

@@ -8,10 +8,10 @@ import pytest
 import torch
 from click.testing import CliRunner
 
-from avssl.bench.bench_report import machine, machine_line
+from avssl.bench.bench_report import BenchReport, machine, machine_line
 from avssl.bench.case import Case, Size, brightness, largest
 from avssl.bench.decode_cases import TOLERANCE, frame_cases, plain_frames, write_source
-from avssl.bench.suite import CASES, bench
+from avssl.bench.suite import CASES, all_cases, bench
 from avssl.bench.timing import threads, time_case
 from avssl.cli import main
 from avssl.media import probe, read_frames
@@ -20,13 +20,23 @@ TINY = Size(
     height=64, views=2, side=24, frames=3, clips=2, samples=4800, batch=12, width=8,
     detector_height=64, source_height=128, video_seconds=1.0, audio_seconds=4.0,
 )  # fmt: skip
-ROWS = {"crops": 1, "features": 2, "rotation": 1, "infonce": 3, "frames": 4, "audio": 1, "load": 1, "step": 1}
+ROWS = {
+    "crops": 1,
+    "features": 2,
+    "rotation": 1,
+    "infonce": 3,
+    "frames": 4,
+    "audio": 1,
+    "load": 1,
+    "step": 1,
+    "spatialize": 4,
+}
 ROWS["detector"] = int(find_spec("ultralytics") is not None)
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", all_cases())
 def test_ours_and_the_peers_agree(name, tmp_path):
-    cases = CASES[name](TINY, tmp_path)
+    cases = all_cases()[name](TINY, tmp_path)
     assert len(cases) == ROWS[name]
     for case in cases:
         assert case.difference() <= case.tolerance
@@ -64,6 +74,15 @@ def test_sides_alternate():
 def test_ratio_is_of_medians(tmp_path):
     timing = replace(time_case(CASES["audio"](TINY, tmp_path)[0], 1), ours=[1.0, 2.0, 30.0], peer=[4.0, 4.0, 1.0])
     assert (timing.ours_ms, timing.peer_ms, timing.ratio) == (2.0, 4.0, 2.0)
+
+
+def test_speed_in_real_time_is_seconds_of_media_over_the_median():
+    case = Case("play", "theirs", lambda: (torch.ones(1),), lambda: (torch.ones(1),), 0.0, largest, seconds=6.0)
+    plain = replace(case, name="other", seconds=0.0)
+    timings = [replace(time_case(each, 1), ours=[1500.0], peer=[3000.0]) for each in (case, plain)]
+    assert [each.real_time for each in timings] == [4.0, 0.0]
+    assert "x real time" in BenchReport(machine(), timings, 1).text(120)
+    assert "x real time" not in BenchReport(machine(), timings[1:], 1).text(120)
 
 
 def test_source_video_has_the_requested_format(tmp_path):

@@ -18,11 +18,11 @@ from avssl.datasets.layout import Layout, SplitListOptions
 from avssl.datasets.layouts.pair_files import FLAT, FRAMES, Kind, Media, gather, paired, preferred
 from avssl.datasets.layouts.splits import SPLITS, choose, leakage, sets_of_lists, splits_of
 from avssl.datasets.layouts.synthetic import set_name
-from avssl.datasets.layouts.video_lists import clip_name, h5_names, lines
+from avssl.datasets.layouts.video_lists import clip_name
+from avssl.datasets.listed_splits import SUFFIXES, listed_clips
 from avssl.errors import InputError
 from avssl.regular_files import open_regular, read_json
 
-H5 = (".h5", ".hdf5")
 AUDIO_SUFFIXES = ("binaural_audios", "audio_resave", "binaural16k")
 VIDEOS = ("videos",)
 BINAURAL = Kind("binaural")
@@ -50,7 +50,7 @@ class FairPlay(Layout):
             InputError: no clip with both, no such set of lists, a list that cannot be read, or a clip in two of them.
         """
         base = root / "FAIR-Play" if (root / "FAIR-Play").is_dir() else root
-        sets = sets_of_lists(base, (".txt", *H5))
+        sets = sets_of_lists(base, SUFFIXES)
         chosen = choose(base, sets, self.options.split)
         named = {name: _named(lists) for name, lists in sets.items()}
         splits = splits_of(base / chosen, named.get(chosen, {}))
@@ -63,19 +63,14 @@ def _named(lists: Sequence[Path]) -> dict[str, set[str]]:
     """Split -> clips."""
     named: dict[str, set[str]] = {}
     for path in lists:
-        named.setdefault(path.stem, set()).update(_clips(path))
+        named.setdefault(path.stem, set()).update(listed_clips(path))
     return named
-
-
-def _clips(path: Path) -> set[str]:
-    paths = h5_names(path, "audio") if path.suffix in H5 else [line.split(",")[0] for line in lines(path)]
-    return set(filter(None, map(clip_name, paths)))
 
 
 def _mono_sources(base: Path) -> dict[str, set[str]]:
     """PseudoBinaural's lists of mono sources, "SOUND,PATCHES" a line, wherever they lie up to two folders down."""
     texts = (path for depth in ("", "*/", "*/*/") for path in sorted(base.glob(f"{depth}*.txt")))
-    return {path.relative_to(base).as_posix(): _clips(path) for path in texts if _is_mono(path)}
+    return {path.relative_to(base).as_posix(): listed_clips(path) for path in texts if _is_mono(path)}
 
 
 def _is_mono(path: Path) -> bool:

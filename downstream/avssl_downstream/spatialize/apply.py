@@ -12,7 +12,9 @@ from lightning_fabric import Fabric
 from torch import Tensor
 
 from avssl.io.folder_lock import file_lock
+from avssl.io.live_paths import is_live
 from avssl.io.progress import ProgressBar
+from avssl_downstream.spatialize.apply_live import apply_live
 from avssl_downstream.spatialize.generator import Generator
 from avssl_downstream.spatialize.inference import WindowSchedule
 from avssl_downstream.spatialize.input_media import InputMedia
@@ -24,8 +26,15 @@ from avssl_downstream.spatialize.verify_output import verification_message
 logger = logging.getLogger(f"avssl.{__name__}")
 
 
-def apply(source: Path, target: Path, generator: Generator, options: SpatializeOptions, fabric: Fabric) -> None:
-    """Write a file with spatial audio; it appears when it is complete.
+def apply(
+    source: Path,
+    target: Path,
+    generator: Generator,
+    options: SpatializeOptions,
+    fabric: Fabric,
+    prior: Tensor | None = None,
+) -> None:
+    """Write a file with spatial audio; it appears when it is complete. For pipes and devices see `apply_live`.
 
     Args:
         source: a video with audio.
@@ -33,6 +42,7 @@ def apply(source: Path, target: Path, generator: Generator, options: SpatializeO
         generator: fitted, in evaluation mode, on the fabric's device.
         options: window schedule, mix, target format, HRIRs.
         fabric: device and precision.
+        prior: gains `(C, I)` from input to output channels that are applied instead of the generator.
 
     Raises:
         FileNotFoundError: the source does not exist.
@@ -40,16 +50,26 @@ def apply(source: Path, target: Path, generator: Generator, options: SpatializeO
             `check_output` and `convert_output`. Or another process writes the target.
         OSError: the target cannot be written.
     """
+    if is_live(source) or is_live(target):
+        apply_live(source, target, generator, options, fabric)
+        return
     check_output(source, target, generator, options)
     with file_lock(target):
-        _apply(source, target, generator, options, fabric)
+        _apply(source, target, generator, options, fabric, prior)
 
 
-def _apply(source: Path, target: Path, generator: Generator, options: SpatializeOptions, fabric: Fabric) -> None:
+def _apply(
+    source: Path, target: Path, generator: Generator, options: SpatializeOptions, fabric: Fabric, prior: Tensor | None
+) -> None:
     media = InputMedia(source, generator, options)
-    schedule = WindowSchedule(options.hop, options.windows)
-    spatializer = StreamingSpatializer(generator, media.frame_features(generator), media.sample_rate, schedule, fabric)
-    generated = with_progress(generate_stream(spatializer, media.audio_blocks()), media, target.name)
+    schedule, blocks = WindowSchedule(options.hop, options.windows), media.audio_blocks()
+    if prior is None:
+        features = media.frame_features(generator)
+        spatializer = StreamingSpatializer(generator, features, media.sample_rate, schedule, fabric)
+        made = generate_stream(spatializer, blocks)
+    else:
+        made = (prior @ block for block in blocks)
+    generated = with_progress(made, media, target.name)
     write_output(target, media, convert_output(generated, generator, options, media.sample_rate), generator, options)
     if generator.output != "binaural" and options.target in ("", "ambix"):
         logger.info("%s", verification_message(target, media))

@@ -20,7 +20,7 @@ from avssl_downstream.spatialize.options import SpatializeOptions
 from avssl_downstream.spatialize.oracles import Outputs
 from avssl_downstream.spatialize.scene_groups import group_metrics, read_groups
 
-BASELINES = ("mono", "prior", "audio_only", "black", "flipped")
+BASELINES = ("mono", "prior", "audio_only", "black", "flipped", "silence", "parametric")
 COMPARED_METRICS = ("stft", "env", "emd_degrees", "direction_error")
 RANDOM_ERROR = 90.0
 """Degrees; mean angle between a direction and a random one."""
@@ -29,9 +29,12 @@ RANDOM_ERROR = 90.0
 class Evaluation:
     """Metrics of a generator, of baselines and of oracles.
 
-    - `silence`: nothing in the generated channels: Y, Z and X, or left minus right;
+    - `silence`: nothing in the generated channels: Y, Z and X, or left minus right; of second order, first order alone,
+      as it is plainly decoded;
     - `prior`: input channels with the mean gains of the training clips;
     - `mono`: mono audio in every channel;
+    - `ahead`: mono audio as a plane wave from straight ahead, first-order ambisonics only;
+    - `parametric`: of second order, first order sharpened by its own directions, see `parametric_upmix`;
     - `level_matched`: the same, each channel at its true level in the clip;
     - `audio_only`: a generator that was trained without frames;
     - `flipped`, `black`: the generator with mirrored frames, with black frames;
@@ -49,6 +52,8 @@ class Evaluation:
 
     def __init__(self, rows: EvaluationRows, options: SpatializeOptions, trained: Collection[str] = ()) -> None:
         self.rows, self.generator, self.options, self.trained = rows, rows.generator, options, trained
+        self.by_clip: dict[str, dict[str, Metrics]] = {}
+        """Row -> key of a clip -> metrics of it, after `run`."""
 
     def run(self, manifest: Manifest, callback: Callable[[Row, Outputs, Tensor], object] | None = None) -> Metrics:
         """Metrics over clips: `test_explained` and `test_stft` of the generator, `mono_stft`, ...
@@ -82,11 +87,13 @@ class Evaluation:
                     found.setdefault(name, []).append(self._metrics(row, audio, target))
                 if callback:
                     callback(row, outputs, target)
+        keys = [row.key for row in clips]
+        self.by_clip = {name: dict(zip(keys, each, strict=True)) for name, each in found.items()}
         recordings = [row.source or row.key for row in clips]
         means = {name: clip_means(each, recordings) for name, each in found.items()}
         filtered = filtered_metrics(found, differences, recordings, self.options.filter_db) if differences else {}
         groups = read_groups(manifest.root, self.trained, self.generator.panoramic)
-        by_group = group_metrics(found, [row.key for row in clips], recordings, groups)
+        by_group = group_metrics(found, keys, recordings, groups)
         return _compared(means) | filtered | by_group | self._chance() | {"tested_clips": float(len(clips))}
 
     def _metrics(self, row: Row, audio: Tensor, target: Tensor) -> Metrics:

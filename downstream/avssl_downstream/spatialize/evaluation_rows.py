@@ -23,10 +23,11 @@ from avssl_downstream.spatialize.frame_features import (
     FrameTransform,
     RecordedFrames,
 )
-from avssl_downstream.spatialize.generator import Generator, SeparatedTracks, mix_down
+from avssl_downstream.spatialize.generator import CHANNELS, Generator, SeparatedTracks, mix_down
 from avssl_downstream.spatialize.inference import WindowSchedule, ideal_mask_stream
 from avssl_downstream.spatialize.options import SpatializeOptions
 from avssl_downstream.spatialize.oracles import Outputs, TrackOracles, best_masks, perfect_eye
+from avssl_downstream.spatialize.parametric_upmix import parametric_upmix
 from avssl_downstream.spatialize.streaming import StreamingSpatializer, generate_stream
 
 logger = logging.getLogger(__name__)
@@ -120,8 +121,12 @@ class EvaluationRows:
         """Rows that need no generator: silence and mono audio at several levels, and the best masks."""
         mono = mix_down(target)[None]
         found = {"silence": silence(target), "mono": mono.expand_as(target), "level_matched": level_matched(target)}
+        if len(target) == 4:
+            found["ahead"] = ahead(target)
         if self.prior is not None:
             found["prior"] = self.prior @ audio
+        if len(target) == CHANNELS["second-order"]:
+            found["parametric"] = parametric_upmix(audio, self.generator.mask_stft)
         ideal = {"oracle": ideal_mask_stream(self.generator, target, self.schedule)}
         return found | best_masks(target, self.generator.mask_stft) | ideal
 
@@ -211,6 +216,12 @@ def silence(target: Tensor) -> Tensor:
         return mix_down(target)[None].expand_as(target)
     inputs = 1 if len(target) == 4 else 4
     return torch.cat([target[:inputs], torch.zeros_like(target[inputs:])])
+
+
+def ahead(target: Tensor) -> Tensor:
+    """A plane wave from straight ahead, ambiX `(4, S)`: most films are shot with the action in front."""
+    mono = target[:1]
+    return torch.cat([mono, torch.zeros_like(target[1:3]), mono])
 
 
 def level_matched(target: Tensor) -> Tensor:

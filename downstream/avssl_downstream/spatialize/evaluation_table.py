@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import csv
+import io
+import math
 from collections.abc import Mapping
+
+from avssl_downstream.spatialize.metrics import ENERGY, ERROR, EXPLAINED
 
 ROWS = {
     "test": "generator",
     "silence": "silence",
+    "parametric": "first order sharpened by its own directions",
     "prior": "prior",
     "mono": "mono",
+    "ahead": "straight ahead",
     "level_matched": "mono at the true levels",
     "audio_only": "audio only (trained without frames)",
     "flipped": "flipped frames",
@@ -27,6 +34,8 @@ ROWS = {
     "filtered_oracle": "filtered clips: ideal masks",
 }
 """Row -> its label."""
+PLAIN = "first order, plainly decoded (silence)"
+"""Label of `silence` in evaluations of second order, which have the row `parametric`."""
 COLUMNS = {
     "explained": "energy explained %",
     "direction_error": "direction error °",
@@ -70,7 +79,8 @@ def evaluation_table(metrics: Mapping[str, float], absent: Mapping[str, str]) ->
     columns = [name for name in COLUMNS if f"test_{name}" in metrics]
     rows = [name for name in ROWS if any(f"{name}_{column}" in metrics for column in columns)]
     lines = [["", *(COLUMNS[name] for name in columns)]]
-    lines += [[ROWS[name], *(_cell(metrics, name, column) for column in columns)] for name in rows]
+    labels = ROWS | ({"silence": PLAIN} if "parametric" in rows else {})
+    lines += [[labels[name], *(_cell(metrics, name, column) for column in columns)] for name in rows]
     found = [*_aligned(lines), ""]
     found += ["Energy explained: 1 - error / error of silence, over all clips [95 % interval over recordings].", ""]
     if "filtered_share" in metrics:
@@ -96,6 +106,24 @@ def _group_table(metrics: Mapping[str, float]) -> list[str]:
         direction = _cell(metrics, f"test_{group}", "direction_error")
         lines.append([GROUPS[group], f"{metrics[f'{group}_clips']:.0f}", *cells, direction])
     return [*_aligned(lines), "", "Energy explained by groups of scenes; the direction error is the generator's.", ""]
+
+
+def by_clip_csv(rows: Mapping[str, Mapping[str, Mapping[str, float]]]) -> str:
+    """Metrics of every row and clip; empty where one is not defined. Energy explained is that of the clip.
+
+    Args:
+        rows: row -> key of a clip -> its metrics.
+    """
+    names = sorted({name for clips in rows.values() for metrics in clips.values() for name in metrics})
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["row", "clip", EXPLAINED, *names])
+    for row, clips in rows.items():
+        for clip, metrics in clips.items():
+            explained = 1 - metrics[ERROR] / metrics[ENERGY] if metrics[ENERGY] > 0 else math.nan
+            values = [explained, *(metrics.get(name, math.nan) for name in names)]
+            writer.writerow([row, clip, *("" if math.isnan(value) else value for value in values)])
+    return text.getvalue()
 
 
 def _cell(metrics: Mapping[str, float], row: str, column: str) -> str:

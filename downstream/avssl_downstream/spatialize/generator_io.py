@@ -7,6 +7,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -14,10 +15,11 @@ from avssl import __version__
 from avssl.config import FeatureConfig, ModelConfig, fill
 from avssl.errors import InputError
 from avssl.io.atomic import replacing, write_text
-from avssl.io.format_version import read_format
+from avssl.io.format_version import MAX_CONFIG, read_format
 from avssl.io.tensor_files import load_tensors, read_tensors
 from avssl.models.encoders import Encoders
 from avssl.models.tower_factory import check_backbone_size
+from avssl.regular_files import read_json
 from avssl.runs.reader import flat
 from avssl.spatial.features import Features
 from avssl_downstream.spatialize.generator import Generator
@@ -26,13 +28,15 @@ from avssl_downstream.spatialize.registry import build_generator, get_generator
 
 CONFIG = "config.json"
 WEIGHTS = "generator.safetensors"
+PRIOR = "prior.json"
 FORMAT = "avssl-generator"
 VERSION = 2
 TOWERS = ("encoders", "scratch")
 """Branches of the architecture of the encoders."""
 FREE = (
-    "hop", "windows", "mix", "panorama", "target", "hrirs", "filters", "codec", "workers", "train.precision",
-    "manifest", "split", "max_clips", "normalisation", "title", "audio_only", "filter_db", "segmenter",
+    "hop", "windows", "method", "mix", "panorama", "target", "hrirs", "filters", "codec", "workers", "train.precision",
+    "manifest", "lists", "split", "max_clips", "normalisation", "title", "audio_only", "filter_db", "segmenter",
+    "decoded", "decoded_gb", "init",
 )  # fmt: skip
 """Options that may differ from those of the fit."""
 
@@ -62,6 +66,46 @@ def write_generator(folder: Path, generator: Generator, options: SpatializeOptio
     with replacing(folder / WEIGHTS) as part:
         save_file(tensors, part, metadata={"format": "pt"})
     write_text(folder / CONFIG, json.dumps(config, indent=2) + "\n")
+
+
+def write_prior(folder: Path, prior: Tensor | None) -> None:
+    """Write the spatial prior `(C, I)` of the training clips beside the generator; None: nothing."""
+    if prior is not None:
+        write_text(folder / PRIOR, json.dumps({"gains": prior.tolist()}) + "\n")
+
+
+def read_prior(folder: Path, generator: Generator) -> Tensor:
+    """The spatial prior `(C, I)` of the training clips of a generator.
+
+    Raises:
+        InputError: no such file, or one that is broken or of another generator.
+    """
+    path, shape = folder / PRIOR, (generator.channels, generator.input_channels)
+    if not path.is_file():
+        raise InputError(
+            f"{folder}: expected {PRIOR} for method=prior, got a head that was fitted without; fit it again"
+        )
+    stored = read_json(path, "a spatial prior in JSON", MAX_CONFIG)
+    gains = stored.get("gains") if isinstance(stored, dict) else None
+    try:
+        prior = torch.tensor(gains, dtype=torch.float32)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise InputError(f"{path}: expected gains as numbers, got something else") from error
+    if tuple(prior.shape) != shape or not bool(prior.isfinite().all()):
+        raise InputError(f"{path}: expected finite gains of shape {shape}, got {tuple(prior.shape)}")
+    return prior
+
+
+def initialise(generator: Generator, folder: Path) -> None:
+    """Load the weights of a fitted generator into another one of the same networks.
+
+    Raises:
+        InputError: no fitted generator there, or one of other networks.
+    """
+    fitted = _read_config(folder / CONFIG)["options"]
+    if (own := type(generator).__name__) != (other := get_generator(str(fitted.get("generator"))).__name__):
+        raise InputError(f"init={folder}: expected a fitted {own}, got {other}")
+    load_tensors(generator, read_tensors(folder / WEIGHTS), str(folder / WEIGHTS))
 
 
 def read_generator(folder: Path, settings: Any) -> tuple[Generator, SpatializeOptions]:

@@ -19,15 +19,22 @@ from avssl.models.runtime import single_process
 from avssl.runs.reader import CONFIG, check_format, read_config
 from avssl.runs.run_folder import FIGURES, add_metrics, check_same, write_config
 from avssl.train.checkpoint import LAST
+from avssl_downstream.spatialize.activation_film import ACTIVATIONS, write_activations
 from avssl_downstream.spatialize.apply import apply
 from avssl_downstream.spatialize.evaluate_generator import Evaluation
 from avssl_downstream.spatialize.evaluation_clips import spatial_prior
 from avssl_downstream.spatialize.evaluation_rows import EvaluationRows
-from avssl_downstream.spatialize.evaluation_table import evaluation_table
-from avssl_downstream.spatialize.foreground import load_foreground
+from avssl_downstream.spatialize.evaluation_table import by_clip_csv, evaluation_table
+from avssl_downstream.spatialize.foreground import load_foreground, refuse_segmenter
 from avssl_downstream.spatialize.frame_features import FrameFeatures, FrameSource
 from avssl_downstream.spatialize.generator import Generator
-from avssl_downstream.spatialize.generator_io import read_generator, write_generator
+from avssl_downstream.spatialize.generator_io import (
+    initialise,
+    read_generator,
+    read_prior,
+    write_generator,
+    write_prior,
+)
 from avssl_downstream.spatialize.inference import WindowSchedule
 from avssl_downstream.spatialize.options import SpatializeOptions
 from avssl_downstream.spatialize.plots import ClipPlots
@@ -35,12 +42,12 @@ from avssl_downstream.spatialize.registry import build_generator, resolve_branch
 from avssl_downstream.spatialize.streaming import StreamingSpatializer
 from avssl_downstream.spatialize.training import evaluation_manifests, train, training_manifests
 
-TABLE = "evaluation.md"
-"""File of the table of an evaluation."""
+TABLE, BY_CLIP = "evaluation.md", "by_clip.csv"
+"""Files of an evaluation: its table, and the metrics of every row and clip."""
 MAY_CHANGE = (
     "train.steps", "train.log_every", "train.save_every", "train.show_every", "workers", "split", "max_clips",
-    "normalisation", "hop", "windows", "mix", "panorama", "target", "hrirs", "filters", "codec", "title", "published",
-    "audio_only", "filter_db", "segmenter",
+    "normalisation", "hop", "windows", "method", "mix", "panorama", "target", "hrirs", "filters", "codec", "title",
+    "published", "audio_only", "filter_db", "segmenter", "decoded", "decoded_gb",
 )  # fmt: skip
 """Options that may differ when a run is continued."""
 
@@ -67,6 +74,7 @@ class Spatialize(Head):
                 raise InputError(f"{name}=encoders needs --encoders: a run folder, or its encoders folder")
         self.encoders, self.options = encoders, options
         self.generator: Generator | None = None
+        self.folder = Path()
 
     @classmethod
     def load(cls, folder: Path, settings: Any) -> Spatialize:
@@ -77,15 +85,15 @@ class Spatialize(Head):
         """
         generator, options = read_generator(folder, settings)
         head = cls.__new__(cls)
-        head.encoders, head.options, head.generator = None, options, generator
+        head.encoders, head.options, head.generator, head.folder = None, options, generator, folder
         return head
 
     @locks_folder
     def fit(self, folder: Path) -> dict[str, float]:
         """Train, save, evaluate; a run that the folder holds is continued.
 
-        Leaves `config.yaml`, checkpoints, `generator.safetensors`, `config.json`, `metrics.json`, `evaluation.md` and
-        figures.
+        Leaves `config.yaml`, checkpoints, `generator.safetensors`, `config.json`, `metrics.json`, `evaluation.md`,
+        `by_clip.csv` and figures.
 
         Returns:
             The content of `metrics.json`: `test_stft` and others of the generator, `mono_stft` and others of baselines,
@@ -97,6 +105,8 @@ class Spatialize(Head):
             SystemExit: with code 0, after saving, on SIGTERM, SIGHUP or Ctrl-C.
         """
         generator = build_generator(self.options, self.encoders)
+        if self.options.init:
+            initialise(generator, Path(self.options.init))
         self.options = resolve_branches(self.options, generator)
         check_folder(folder, self.options)
         read_audio_only(generator, self.options)  # before hours of training
@@ -107,7 +117,7 @@ class Spatialize(Head):
         metrics = train(generator, training, further, self.options, folder, fabric)
         write_generator(folder, generator, self.options, self.encoders)
         add_metrics(folder, metrics)
-        self.generator = generator
+        self.generator, self.folder = generator, folder
         used = training if len(training) else further
         metrics = self._evaluated(generator.to(fabric.device), used, held_out, folder)
         return add_metrics(folder, metrics | {"training_clips": float(len(used))})
@@ -146,7 +156,12 @@ class Spatialize(Head):
             raise InputError(f"{source}: expected a fitted generator; name its folder (--head)")
         fabric = single_process(self.options.train.precision)
         with interrupt_on_signals():
-            apply(source, target, self.generator.to(fabric.device).eval(), self.options, fabric)
+            generator = self.generator.to(fabric.device).eval()
+            if self.options.target == ACTIVATIONS:
+                write_activations(source, target, generator, self.options, fabric)
+                return
+            prior = read_prior(self.folder, generator) if self.options.method == "prior" else None
+            apply(source, target, generator, self.options, fabric, prior)
 
     def streaming(self, frames: FrameSource, sample_rate: int, batch: int = 1) -> StreamingSpatializer:
         """A spatializer of a live stream.
@@ -161,8 +176,7 @@ class Spatialize(Head):
         """
         if self.generator is None:
             raise InputError("expected a fitted generator; load a head from its folder (Spatialize.load)")
-        if self.options.segmenter:
-            raise InputError(f"expected no segmenter for a live stream, got {self.options.segmenter}; leave it out")
+        refuse_segmenter(self.options.segmenter)
         fabric = single_process(self.options.train.precision)
         generator = self.generator.to(fabric.device).eval()
         features, schedule = FrameFeatures(generator, frames), WindowSchedule(self.options.hop, batch)
@@ -177,12 +191,15 @@ class Spatialize(Head):
         other = read_audio_only(generator, self.options)
         with interrupt_on_signals():
             prior = spatial_prior(training, generator) if len(training) else None
+            write_prior(folder, prior)
             audio_only = None if other is None else other.to(fabric.device)
             rows = EvaluationRows(generator, prior, self.options, fabric, audio_only)
             trained = [row.key for row in training] if training.root == held_out.root else []
-            metrics = Evaluation(rows, self.options, trained).run(held_out, plots.add)
+            evaluation = Evaluation(rows, self.options, trained)
+            metrics = evaluation.run(held_out, plots.add)
         self.summary = evaluation_table(metrics, rows.absent)
         write_text(folder / TABLE, self.summary)
+        write_text(folder / BY_CLIP, by_clip_csv(evaluation.by_clip))
         return metrics | {
             "sample_rate": float(generator.sample_rate),
             "normalised_to_peak": float(self.options.normalisation == "peak"),

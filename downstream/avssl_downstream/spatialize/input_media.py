@@ -9,6 +9,7 @@ from torch import Tensor
 
 from avssl.errors import InputError, MissingFileError
 from avssl.media.channel_layouts import infer_layout
+from avssl.media.channel_marks import ChannelMark
 from avssl.media.projection_check import check_equirect, check_flat
 from avssl.media.streams import AudioReader
 from avssl.media.video_reader import VideoReader
@@ -40,8 +41,8 @@ class InputMedia:
         self.path, self.video, self.audio = path, VideoReader(path), AudioReader(path)
         self.sample_rate, self.seconds = self.audio.sample_rate, self.audio.seconds
         self.channels = generator.input_channels
-        mono = self.channels == 1
-        self._mixed = _mono_mix(path, self.audio, options.mix) if mono else _first_order(path, self.audio)
+        audio = self.audio
+        self._mixed = input_mix(path, audio.channels, audio.codec, audio.mark, generator, options.mix)
         _check_field_of_view(path, self.video, generator, options.panorama)
         self.foreground = load_foreground(options.segmenter, generator)
 
@@ -59,30 +60,48 @@ class InputMedia:
         if block is None:
             raise InputError(f"{self.audio.path}: expected audio, got a stream without a decodable sample")
 
+    def mixed(self, channels: Tensor) -> Tensor:
+        """The generator's input audio `(I, samples)` of all channels of the file."""
+        return self._mixed(channels)
+
     def frame_features(self, generator: Generator) -> FrameFeatures:
         """Visual features of the file's frames, decoded when they are needed."""
         reader = without_background(self.foreground, self.video.frames, self.video.size)
         return FrameFeatures(generator, RecordedFrames(generator, reader, self.video.length()))
 
 
-def _mono_mix(path: Path, audio: AudioReader, mix: str) -> Callable[[Tensor], Tensor]:
-    """The function from all channels of a file, `(channels, samples)`, to one."""
-    if mix == "auto" and audio.channels > 2:
+def input_mix(
+    path: Path, channels: int, codec: str, mark: ChannelMark | None, generator: Generator, mix: str
+) -> Callable[[Tensor], Tensor]:
+    """The function from all channels of a stream, `(channels, samples)`, to those that a generator takes.
+
+    Args:
+        path: for errors.
+        channels: of the stream.
+        codec: FFmpeg's name.
+        mark: declaration of ambisonics; None without one.
+        generator: gives the number of channels.
+        mix: see `SpatializeOptions`.
+
+    Raises:
+        InputError: more channels than `mix` allows, or no ambisonics where the generator takes them.
+    """
+    if generator.input_channels > 1 or (mix == "first" and mark is not None):
+        field = _first_order(path, channels, codec, mark)
+        return lambda block: field(block)[: generator.input_channels]
+    if mix == "auto" and channels > 2:
         raise InputError(
-            f"{path}: expected mono or stereo audio, got {audio.channels} channels; set mix=mean, or mix=first (W "
-            "of ambisonics)"
+            f"{path}: expected mono or stereo audio, got {channels} channels; set mix=mean, or mix=first (W of "
+            "ambisonics)"
         )
-    if mix == "first" and audio.mark is not None:
-        field = _first_order(path, audio)
-        return lambda block: field(block)[:1]
-    first = mix == "first" or audio.channels == 1
+    first = mix == "first" or channels == 1
     return lambda block: block[:1] if first else block.mean(0, keepdim=True)
 
 
-def _first_order(path: Path, audio: AudioReader) -> Callable[[Tensor], Tensor]:
-    """The function from all channels of a file to ambiX W, Y, Z, X."""
+def _first_order(path: Path, channels: int, codec: str, mark: ChannelMark | None) -> Callable[[Tensor], Tensor]:
+    """The function from all channels of a stream to ambiX W, Y, Z, X."""
     try:
-        return infer_layout(audio.channels, audio.codec, audio.mark).to_ambix
+        return infer_layout(channels, codec, mark).to_ambix
     except InputError as error:
         expected = str(error).partition(";")[0]  # what follows is advice for `prepare`
         raise InputError(f"{path}: {expected}") from error

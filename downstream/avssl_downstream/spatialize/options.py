@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from avssl.config import DataConfig, OptimConfig, TrainConfig, check_choices, check_precision, check_range
+from avssl.config import DECODED, DataConfig, OptimConfig, TrainConfig, check_choices, check_precision, check_range
 from avssl.config_fields import choice, plugin_name, plugin_options
 from avssl.errors import InputError
 from avssl.plugins import GENERATORS
@@ -13,8 +13,9 @@ from avssl_downstream.spatialize.generator import Generator
 
 NORMALISATIONS = ("none", "peak")
 MIXES = ("auto", "mean", "first")
+METHODS = ("generator", "prior")
 CODECS = ("aac", "pcm")
-TARGETS = ("ambix", "binaural", "stereo", "5.1", "7.1")
+TARGETS = ("ambix", "binaural", "stereo", "5.1", "7.1", "activations")
 FILTERS = ("magls", "plain")
 AUDIO_BRANCHES = ("encoders", "scratch", "none")
 
@@ -37,6 +38,8 @@ class SpatializeOptions:
     """Weights of a torchvision or timm visual branch, a `.safetensors` file such as ImageNet's; empty: random."""
     fine_tune: bool = True
     """Train the networks of visual and audio branch too."""
+    init: str = ""
+    """Folder of a fitted generator of the same options, whose weights the training starts from; empty: random ones."""
     encoders_frozen_steps: int = 200
     """Steps at the start in which the towers of --encoders are frozen."""
     encoders_lr_multiplier: float = 0.1
@@ -44,6 +47,9 @@ class SpatializeOptions:
     manifest: str = ""
     """Clips of split train and of the evaluated split: a `manifest.parquet` or its folder; empty: a synthetic
     dataset."""
+    lists: str = ""
+    """Folder of lists train, val, test (.txt or .h5) of clips, which split the manifest instead of its own column; see
+    `avssl reproduce splits`."""
     synthetic_dataset: str = ""
     """Synthetic dataset; empty: synth360 for 360-degree generators (synth360-order-2 for second order), else stage with
     sources on both sides."""
@@ -69,6 +75,10 @@ class SpatializeOptions:
     """Windows per training step."""
     workers: int = 2
     """Loader processes."""
+    decoded: str = choice("synthetic", DECODED)
+    """Videos whose decoded frames are kept in the cache folder: of synthetic datasets, all or none."""
+    decoded_gb: float = 10.0
+    """Size of all decoded frames in the cache folder at most, GB."""
     train: TrainConfig = field(default_factory=TrainConfig)
     """Steps, seed, precision, intervals."""
     optim: OptimConfig = field(default_factory=OptimConfig)
@@ -91,6 +101,9 @@ class SpatializeOptions:
     """Seconds between windows in inference; 0: the generator's."""
     windows: int = 8
     """Windows computed at once in inference."""
+    method: str = choice("generator", METHODS)
+    """Output of --input: of the generator; or of the spatial prior, the input channels with the mean gains of the
+    training clips, as the row prior of the evaluation."""
     mix: str = choice("auto", MIXES)
     """Mono input of a file: auto (mono, or the mean of stereo), mean of all, or first (W of ambisonics)."""
     segmenter: str = ""
@@ -99,7 +112,8 @@ class SpatializeOptions:
     panorama: bool = False
     """Treat a file's frames as equirectangular though its metadata does not say so."""
     target: str = choice("", ("", *TARGETS))
-    """Output format: ambix; or binaural, stereo, 5.1 or 7.1 decoded from ambisonics; empty: the generator's."""
+    """Output format: ambix; or binaural, stereo, 5.1 or 7.1 decoded from ambisonics; empty: the generator's.
+    activations: the activation maps of the visual branches and of APNet, as a film or a .png, instead of audio."""
     hrirs: str = ""
     """HRIRs of target=binaural: a SOFA file, or a folder of CIPIC or SADIE wavs; empty: a spherical head model."""
     filters: str = choice("magls", FILTERS)
@@ -143,6 +157,8 @@ class SpatializeOptions:
             frame_position="middle",
             batch=batch,
             workers=self.workers,
+            decoded=self.decoded,
+            decoded_gb=self.decoded_gb,
         )
 
     @staticmethod

@@ -42,13 +42,23 @@ def check_output(source: Path, target: Path, generator: Generator, options: Spat
         raise InputError(f"{target}: expected an existing folder to write in, got {folder}")
     if target.exists() and source.exists() and target.samefile(source):
         raise InputError(f"{target}: expected another file than the input; write to another name")
-    _check_format(target, generator, options)
+    check_format(target, generator, options)
     require_writable(target)
 
 
-def _check_format(target: Path, generator: Generator, options: SpatializeOptions) -> None:
-    """Check that a generator gives the format of `options.target`, and that the file can hold it."""
-    kind, wav = options.target, target.suffix.lower() == WAV
+def check_format(target: Path, generator: Generator, options: SpatializeOptions, any_video: bool = False) -> None:
+    """Check that a generator gives the format of `options.target`, and that the file can hold it.
+
+    Args:
+        target: file to write.
+        generator: gives the format of its output.
+        options: the wanted format, HRIRs.
+        any_video: the container holds any number of channels, as those of pipes do.
+
+    Raises:
+        InputError: it does not.
+    """
+    kind, wav = options.target, any_video or target.suffix.lower() == WAV
     if generator.output == "binaural" and kind not in ("", "binaural"):
         raise InputError(f"expected target=binaural, the output of generator {options.generator}, got target={kind}")
     if generator.output == "second-order" and (kind not in ("", "ambix") or not wav):

@@ -17,8 +17,10 @@ from avssl import plugins
 from avssl.config import DataConfig, OptimConfig
 from avssl.data.clip_filter import filter_clips
 from avssl.data.loader import Batches
+from avssl.datasets.listed_splits import split_by_lists
 from avssl.datasets.manifest import Manifest, read_manifest
 from avssl.errors import InputError
+from avssl.synth.dataset_base import load_synthetic_dataset
 from avssl.train import data_source
 from avssl.train.loop import fit
 from avssl_downstream.spatialize.generator import Generator
@@ -59,7 +61,7 @@ def training_manifests(generator: Generator, options: SpatializeOptions) -> tupl
         InputError: an invalid manifest, no clip of the split, all clips rejected by the generator, or none that has
             what its options need.
     """
-    whole = _clips(generator, options, options.manifest)
+    whole = _listed(_clips(generator, options, options.manifest), options)
     held_out = _held_out(whole, options)
     further = replace(whole, rows=())
     if options.augment:
@@ -75,7 +77,7 @@ def evaluation_manifests(generator: Generator, options: SpatializeOptions) -> tu
     Raises:
         InputError: an invalid manifest, no clip of the split, or all clips rejected by the generator.
     """
-    whole = read_manifest(options.manifest)
+    whole = _listed(read_manifest(options.manifest), options)
     if not options.split or not any(row.split for row in whole):
         return replace(whole, rows=()), filter_clips(whole, generator)
     training = whole.select("train")
@@ -154,9 +156,21 @@ def _clips(generator: Generator, options: SpatializeOptions, manifest: str) -> M
     if manifest:
         return read_manifest(manifest)
     data: DataConfig = options.data(generator, options.batch)
+    _check_layout(data.synthetic_dataset, generator)  # before minutes of rendering
     rate = max(WORLD_FRAME_RATE, generator.frame_rate)
     data = replace(data, frame_rate=rate, frame_position="random")
     return data_source.clips(data, generator.sample_rate)[1]
+
+
+def _check_layout(name: str, generator: Generator) -> None:
+    layout = getattr(load_synthetic_dataset(name), "layout", "")
+    if reason := generator.reject_layout(layout):
+        raise InputError(f"synthetic_dataset={name}: {reason}")
+
+
+def _listed(whole: Manifest, options: SpatializeOptions) -> Manifest:
+    """Clips with the splits of `lists`, where these are named."""
+    return split_by_lists(whole, Path(options.lists)) if options.lists else whole
 
 
 def _held_out(whole: Manifest, options: SpatializeOptions) -> Manifest:

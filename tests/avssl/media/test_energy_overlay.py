@@ -43,6 +43,47 @@ def test_overlay_follows_the_source_direction(scene):
         assert found % (2 * math.pi) == pytest.approx(column * math.pi / 64, abs=0.12)
 
 
+def test_fields_beside_each_other_each_show_their_own_directions_under_their_label(scene):
+    voice = 0.2 * torch.randn(3 * RATE, generator=torch.Generator().manual_seed(1))
+    for name, azimuth in (("made", -math.pi / 2), ("prior", 0.0)):
+        write_audio(scene / f"{name}.wav", encode(voice, torch.tensor(azimuth), torch.tensor(0.0)), RATE)
+    others = {name: scene / f"{name}.wav" for name in ("made", "prior")}
+    source = scene / "grey.mp4", scene / "field.wav"
+    write_energy_video(scene / "out.mp4", *source, height=64, progress=False, beside=others)
+    image = read_frames(scene / "out.mp4", [0.75])[0].float()
+    assert image.shape[1:] == (64, 3 * 128)
+    for place, column in enumerate((32, 96, 64)):  # left, right, front
+        red = (image[0] - image[2])[16:, 128 * place : 128 * (place + 1)].mean(0).clamp(min=0)
+        around = torch.arange(128) * math.pi / 64
+        found = math.atan2(float((red * around.sin()).sum()), float((red * around.cos()).sum()))
+        assert found % (2 * math.pi) == pytest.approx(column * math.pi / 64, abs=0.2)
+        label = image[:, :8, 128 * place : 128 * place + 12]
+        assert float(label.min()) < 30  # black, under white letters
+    assert read_spatial(scene / "out.mp4").sphere is None
+    write_energy_video(scene / "alone.mp4", *source, height=64, progress=False)
+    assert torch.equal(*(read_all_audio(scene / name)[0] for name in ("out.mp4", "alone.mp4")))
+
+
+def test_fields_that_cannot_stand_beside_each_other_are_one_line(scene):
+    source = scene / "grey.mp4", scene / "field.wav"
+    for change, why in (
+        ({"beside": {"recorded": scene / "field.wav"}}, "got 'recorded' twice"),
+        ({"beside": {"made": scene / "none.wav"}}, "none.wav"),
+        ({"beside": {"made": scene / "field.wav"}, "height": 5760}, "at most 11520 pixels in all, got 2 of 11520"),
+    ):
+        with pytest.raises(ValueError, match=why):
+            write_energy_video(scene / "out.mp4", *source, progress=False, **change)
+    words = ["energy-overlay", *map(str, source[:1]), str(scene / "out.mp4"), "--audio", str(source[1])]
+    for more, why in (
+        (["--beside", "made.wav"], "expected LABEL=FILE"),
+        (["--beside", "a=x.wav", "--beside", "a=y.wav"], "each label once"),
+        (["--beside", "a=x.wav", "--encoders", "run"], "leave out --encoders"),
+    ):
+        result = CliRunner().invoke(main, words + more)
+        assert (result.exit_code, why in result.output) == (2, True), result.output
+    assert not (scene / "out.mp4").exists()
+
+
 def test_output_is_equirectangular_with_stereo_preview_of_same_length(scene):
     write_energy_video(scene / "out.mp4", scene / "grey.mp4", scene / "field.wav", height=64, progress=False)
     info = probe(scene / "out.mp4")

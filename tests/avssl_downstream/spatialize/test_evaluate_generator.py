@@ -1,5 +1,6 @@
 """Evaluation on held-out clips: frames decoded once for all rows; oracles on scenes with one source, in closed form."""
 
+import csv
 from dataclasses import replace
 from functools import partial
 
@@ -10,6 +11,7 @@ from avssl_downstream.spatialize import evaluation_clips
 from avssl_downstream.spatialize.clip_truth import DatasetTruth
 from avssl_downstream.spatialize.evaluate_generator import Evaluation
 from avssl_downstream.spatialize.evaluation_rows import FRAME_TRANSFORMS, EvaluationRows
+from avssl_downstream.spatialize.evaluation_table import by_clip_csv
 from avssl_downstream.spatialize.frame_features import FrameCache, FrameFeatures, RecordedFrames
 from avssl_downstream.spatialize.generators.foa360 import Foa360
 from avssl_downstream.spatialize.generators.foa360_options import Foa360Options
@@ -114,6 +116,11 @@ def test_oracles_of_scenes_with_one_source(one_source, tracks):
     assert found["masks_explained"] == pytest.approx(found["test_explained"], abs=0.03)
     assert found["masks_direction_error"] == pytest.approx(found["test_direction_error"], abs=5)
     assert found["chance_direction_error"] == 90.0
+    assert set(evaluation.by_clip["test"]) == {row.key for row in one_source}
+    ahead = [evaluation.by_clip["ahead"][row.key]["stft"] for row in one_source]
+    assert found["ahead_stft"] == pytest.approx(np.mean(ahead))
+    lines = list(csv.DictReader(by_clip_csv(evaluation.by_clip).splitlines()))
+    assert {(line["row"], float(line["explained"])) for line in lines if line["row"] == "silence"} == {("silence", 0.0)}
     assert evaluation.rows.absent.keys() == {"prior", "audio_only"}
     # What is behind the viewer is not seen: nothing but W is left of it.
     truth, energy = DatasetTruth(one_source.root, tracks), [0.0, 0.0]

@@ -25,3 +25,11 @@ def test_energy_explained_is_the_first_column():
     assert cells[5][:2] == ["oracle: seen (perfect eye)", "80.0 [80.0, 80.0]"]
     assert lines[-1] == "- no row *deaf (masks of another clip)*: a single clip"
     assert len({len(line) for line in lines if line.startswith("|")}) == 1
+
+
+def test_silence_in_second_order_is_called_plainly_decoded_first_order():
+    lines = evaluation_table({**METRICS, "parametric_stft": 0.3}, {}).splitlines()
+    labels = [line.split("|")[1].strip() for line in lines if line.startswith("|")]
+    assert "first order, plainly decoded (silence)" in labels
+    assert "first order sharpened by its own directions" in labels
+    assert "silence" not in labels

@@ -188,6 +188,35 @@ def test_a_loaded_head_gives_the_same_audio(fitted, tmp_path, film, tone):
     assert left > 4 * right  # the frame is bright on the left at first, the side of the audio in the training clips
 
 
+def test_the_spatial_prior_of_the_training_clips_is_applied_instead_of_the_generator(fitted, tmp_path, film, tone):
+    folder, source = fitted[0], film(audio=tone())
+    Spatialize.load(folder, {"method": "prior"}).apply(source, tmp_path / "prior.wav")
+    gains = torch.tensor(json.loads((folder / "prior.json").read_text())["gains"])
+    # Half of the training clips have 1.02 of their noise on the left, half 0.02; the mono audio has 0.52 of it.
+    torch.testing.assert_close(gains, torch.ones(2, 1), atol=0.05, rtol=0)
+    mono = read_all_audio(source)[0].mean(0, keepdim=True)
+    torch.testing.assert_close(read_all_audio(tmp_path / "prior.wav")[0], gains @ mono, atol=1e-6, rtol=0)
+
+
+def test_a_prior_that_is_not_there_or_broken_is_one_line(fitted, tmp_path, film, tone):
+    source = film(audio=tone())
+    for each in ("config.json", "generator.safetensors"):
+        (tmp_path / each).write_bytes((fitted[0] / each).read_bytes())
+    for text, why in (
+        (None, "expected prior.json for method=prior"),
+        ("{", "spatial prior in JSON"),
+        ('{"gains": [["a"], [1]]}', "expected gains as numbers"),
+        ('{"gains": [[1, 2, 3]]}', r"expected finite gains of shape \(2, 1\), got \(1, 3\)"),
+        ('{"gains": [[NaN], [1]]}', "expected finite gains"),
+    ):
+        if text is not None:
+            (tmp_path / "prior.json").write_text(text)
+        with pytest.raises(ValueError, match=why) as caught:
+            Spatialize.load(tmp_path, {"method": "prior"}).apply(source, tmp_path / "prior.wav")
+        assert "\n" not in str(caught.value)
+    assert not (tmp_path / "prior.wav").exists()
+
+
 @pytest.mark.heavy
 def test_twelve_steps_are_six_and_six(clips, tmp_path):
     short = options(clips, train=TrainConfig(steps=6, precision="32-true", save_every=6))
