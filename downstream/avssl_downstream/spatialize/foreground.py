@@ -75,6 +75,16 @@ def load_foreground(segmenter: str, generator: Generator) -> Foreground | None:
     return Foreground(load_segmenter(segmenter))
 
 
+def refuse_segmenter(segmenter: str) -> None:
+    """See that no segmenter is named for a live stream, whose frames it would hold up.
+
+    Raises:
+        InputError: one is named.
+    """
+    if segmenter:
+        raise InputError(f"expected no segmenter for a live stream, got segmenter={segmenter}; leave it out")
+
+
 def without_background(foreground: Foreground | None, read: FrameReader, size: tuple[int, int]) -> FrameReader:
     """The reader without background, or the same one where none is removed; see `Foreground.reader`."""
     return read if foreground is None else foreground.reader(read, size)

@@ -122,12 +122,18 @@ class Generator(nn.Module, ABC):
 
     def reject_reason(self, row: Row) -> str:
         """Reason why a clip cannot be used, from its manifest row alone; empty if it can."""
-        if row.layout and (row.layout in PAIRS) != (self.output == "binaural"):
-            expected = "binaural audio" if self.output == "binaural" else "ambisonics"
-            return f"audio is {row.layout}, this generator needs {expected}"
+        if reason := self.reject_layout(row.layout):
+            return reason
         if self.panoramic and not 1.7 < row.width / max(1, row.height) < 2.1:
             return f"frames of {row.width}x{row.height} are not equirectangular, this generator needs 360 degrees"
         return "left and right channels are identical" if row.silent_channels == "L-R" else ""
+
+    def reject_layout(self, layout: str) -> str:
+        """Reason why audio of a channel layout cannot be used; empty if it can, or if the layout is not known."""
+        if not layout or (layout in PAIRS) == (self.output == "binaural"):
+            return ""
+        expected = "binaural audio" if self.output == "binaural" else "ambisonics"
+        return f"audio is {layout}, this generator needs {expected}"
 
     @abstractmethod
     def views(self, clip: Clip, rng: np.random.Generator) -> dict[str, Tensor]:

@@ -25,7 +25,7 @@ from avssl_downstream.spatialize.evaluate_generator import Evaluation
 from avssl_downstream.spatialize.evaluation_clips import spatial_prior
 from avssl_downstream.spatialize.evaluation_rows import EvaluationRows
 from avssl_downstream.spatialize.evaluation_table import by_clip_csv, evaluation_table
-from avssl_downstream.spatialize.foreground import load_foreground
+from avssl_downstream.spatialize.foreground import load_foreground, refuse_segmenter
 from avssl_downstream.spatialize.frame_features import FrameFeatures, FrameSource
 from avssl_downstream.spatialize.generator import Generator
 from avssl_downstream.spatialize.generator_io import (
@@ -176,8 +176,7 @@ class Spatialize(Head):
         """
         if self.generator is None:
             raise InputError("expected a fitted generator; load a head from its folder (Spatialize.load)")
-        if self.options.segmenter:
-            raise InputError(f"expected no segmenter for a live stream, got {self.options.segmenter}; leave it out")
+        refuse_segmenter(self.options.segmenter)
         fabric = single_process(self.options.train.precision)
         generator = self.generator.to(fabric.device).eval()
         features, schedule = FrameFeatures(generator, frames), WindowSchedule(self.options.hop, batch)

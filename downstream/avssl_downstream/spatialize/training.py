@@ -20,6 +20,7 @@ from avssl.data.loader import Batches
 from avssl.datasets.listed_splits import split_by_lists
 from avssl.datasets.manifest import Manifest, read_manifest
 from avssl.errors import InputError
+from avssl.synth.dataset_base import load_synthetic_dataset
 from avssl.train import data_source
 from avssl.train.loop import fit
 from avssl_downstream.spatialize.generator import Generator
@@ -155,9 +156,16 @@ def _clips(generator: Generator, options: SpatializeOptions, manifest: str) -> M
     if manifest:
         return read_manifest(manifest)
     data: DataConfig = options.data(generator, options.batch)
+    _check_layout(data.synthetic_dataset, generator)  # before minutes of rendering
     rate = max(WORLD_FRAME_RATE, generator.frame_rate)
     data = replace(data, frame_rate=rate, frame_position="random")
     return data_source.clips(data, generator.sample_rate)[1]
+
+
+def _check_layout(name: str, generator: Generator) -> None:
+    layout = getattr(load_synthetic_dataset(name), "layout", "")
+    if reason := generator.reject_layout(layout):
+        raise InputError(f"synthetic_dataset={name}: {reason}")
 
 
 def _listed(whole: Manifest, options: SpatializeOptions) -> Manifest:

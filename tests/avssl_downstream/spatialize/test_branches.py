@@ -11,7 +11,7 @@ from avssl_downstream.spatialize import Spatialize
 from avssl_downstream.spatialize.generator_io import read_generator, write_generator
 from avssl_downstream.spatialize.options import SpatializeOptions
 from avssl_downstream.spatialize.registry import build_generator, resolve_branches
-from avssl_downstream.spatialize.training import pretrained_towers
+from avssl_downstream.spatialize.training import pretrained_towers, training_manifests
 from torch.utils.data import default_collate
 
 from avssl.config import FeatureConfig, ModelConfig, OptimConfig, TrainConfig
@@ -212,6 +212,18 @@ def test_encoders_that_cannot_be_used_are_one_line(name, settings, features, sai
         Spatialize(make_encoders(features), options(name, **settings)).fit(tmp_path / "run")
     assert "\n" not in str(caught.value)
     assert not list((tmp_path / "run").glob("config*"))
+
+
+def test_a_synthetic_dataset_of_another_layout_is_one_line_before_it_is_rendered(tmp_path, monkeypatch):
+    monkeypatch.setenv("AVSSL_CACHE", str(tmp_path / "cache"))
+    for name, dataset, said in (
+        ("foa360", "stage", "binaural, this generator needs ambi"),
+        ("asn", "synth360", "ambix"),
+    ):
+        generator = build_generator(options(name), None)
+        with pytest.raises(ValueError, match=f"synthetic_dataset={dataset}: audio is {said}"):
+            training_manifests(generator, options(name, synthetic_dataset=dataset))
+    assert not (tmp_path / "cache").exists()
 
 
 def test_branches_of_encoders_without_encoders_are_one_line():

@@ -1,12 +1,14 @@
 """Backgrounds removed by a segmenter: in files, in evaluation, by the architecture of torchvision; errors."""
 
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from avssl_downstream.spatialize import foreground
 from avssl_downstream.spatialize.apply import apply
+from avssl_downstream.spatialize.apply_live import apply_live
 from avssl_downstream.spatialize.evaluation_clips import target_audio
 from avssl_downstream.spatialize.evaluation_rows import EvaluationRows
 from avssl_downstream.spatialize.foreground import BATCH, Foreground, load_foreground, segmented_size
@@ -119,6 +121,12 @@ def test_segmenters_that_cannot_be_honoured_are_errors_of_one_line(around, stub)
     with pytest.raises(InputError, match="got one of no frames"):
         load_foreground("stub", mono_to_3d("none"))
     assert load_foreground("", around) is None
+
+
+def test_a_live_stream_takes_no_segmenter(pan, tmp_path, stub):
+    with pytest.raises(InputError, match="expected neither segmenter nor method for a stream, got segmenter=stub"):
+        apply_live(Path("-"), tmp_path / "out.wav", pan, OPTIONS, single_process("32-true"))
+    assert not (tmp_path / "out.wav").exists()
 
 
 @pytest.mark.parametrize(

@@ -91,7 +91,8 @@ def match_tracks(masks: Tensor, power: Tensor, stem_powers: Tensor) -> Tensor:
     own = (masks.detach() * power).flatten(2)
     theirs = stem_powers.flatten(2)
     cosine = own @ theirs.mT / torch.linalg.vector_norm(theirs, dim=-1).clamp(min=TINY)[:, None]
-    return cosine.argmax(-1)
+    found: Tensor = cosine.argmax(-1)
+    return found
 
 
 def _spatial(found: Tensor, wanted: Tensor, mix_norm: Tensor, kind: str, min_norm: float) -> Tensor:

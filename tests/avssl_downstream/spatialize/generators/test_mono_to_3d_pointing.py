@@ -66,6 +66,17 @@ def test_the_contract_is_kept_and_w_to_the_bit(options):
     assert torch.equal(generator.eval().spatialize(mono, frames)[:, 0], mono)
 
 
+def test_without_frames_it_has_the_same_places_whatever_is_seen():
+    torch.manual_seed(0)
+    generator = MonoTo3D(fill(MonoTo3DOptions, TINY), partial(VisualBranch, "none"))
+    check_generator(generator, make_clips(2, 0, generator.seconds, generator.frames, RATE))
+    frames = torch.randint(256, (2, 2, 3, 32, 64)).byte()
+    with torch.no_grad():
+        made = [generator.eval().spatialize(torch.ones(2, generator.samples), each) for each in (frames, 0 * frames)]
+    torch.testing.assert_close(*made)
+    assert not generator.uses_frames
+
+
 def test_tracks_times_gains_are_the_masks_of_the_channels():
     generator = make().eval()
     generator.net.localization.absent.data -= 3
