@@ -16,6 +16,7 @@ from avssl.cli.options import ConfigCommand, option_fields
 from avssl.config import FeatureConfig, ModelConfig
 from avssl.media import write_audio
 from avssl.models import build_encoders
+from avssl.plugins import KINDS
 from avssl.recipe_files import shipped_recipes
 from avssl.renamed import KEYS
 
@@ -122,7 +123,7 @@ def test_paths_and_modules_in_pages_exist(page):
 
 def resolves(name: str) -> bool:
     """Whether a dotted name is an entry-point group, a module, or an attribute of one."""
-    if name in ("avssl.tasks", "avssl.downstream", "avssl.generators", "avssl.layouts", "avssl.worlds"):
+    if name in KINDS:
         return True
     parts = name.split(".")
     for count in range(len(parts), 0, -1):

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
 from functools import lru_cache
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
 
@@ -155,16 +156,31 @@ class ConfigCommand(click.Command):
         return found
 
     def chosen(self, ctx: click.Context, key: str) -> str:
-        """The value of a key on the command line: `--KEY X`, `--KEY=X` or `--set KEY=X`; empty if there is none."""
+        """The value of a key on the command line, else in the recipe that it names; empty if there is none."""
+        return self._given(ctx, key) or self._of_recipe(ctx, key)
+
+    def _given(self, ctx: click.Context, key: str) -> str:
+        """`--KEY X`, `--KEY=X` or `--set KEY=X`; empty if there is none."""
         flag, found = f"--{key.replace('_', '-')}", ""
         words = ctx.meta.get(ARGUMENTS, ())
-        for word, following in zip(words, (*words[1:], ""), strict=True):
+        for word, following in zip_longest(words, words[1:], fillvalue=""):
             name, given, value = word.partition("=")
             if name.replace("_", "-") == flag:
                 found = value if given else following
             elif word == "--set" and following.startswith(f"{key}="):
                 found = following.partition("=")[2]
         return found
+
+    def _of_recipe(self, ctx: click.Context, key: str) -> str:
+        """A text that a recipe on the command line gives to a key."""
+        if not (recipe := self._given(ctx, "recipe")):
+            return ""
+        from omegaconf import OmegaConf
+
+        from avssl.recipe_files import read_recipe
+
+        value = OmegaConf.select(read_recipe(recipe, self.config()), key)
+        return value if isinstance(value, str) else ""
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Fixed options, then a section for each section of the config."""

@@ -117,7 +117,7 @@ def test_options_found_without_the_plugin_are_the_plugins_own(group: str):
 @pytest.mark.parametrize(
     ("words", "shown"),
     [
-        (["spatialize"], ["--target [ambix|binaural|stereo|5.1|7.1]", "--hrirs TEXT", "--optim.lr FLOAT"]),
+        (["spatialize"], ["--target [ambix|binaural|stereo|5.1|7.1|activations]", "--hrirs TEXT", "--optim.lr FLOAT"]),
         (["action"], ["--colour.hue FLOAT", "--classifier [logistic|svm|knn]", "--dropout FLOAT"]),
         (["correspondence"], ["--misalignment [yaw|pitch-yaw|any]", "--avsa.lr FLOAT"]),
         (["eigenscape"], ["--baselines [random|logmel|dirac_gmm],...", "--rotations INTEGER"]),
@@ -142,6 +142,24 @@ def test_help_of_pretrain_lists_every_key_and_the_named_tasks_options():
     ):
         assert each in output
     assert f"[{'|'.join(FEATURES)}]" in "".join(output.split())
+
+
+@pytest.mark.parametrize(
+    ("words", "shown"),
+    [
+        (["downstream", "spatialize", "--recipe", "spatialize/foa360-pointing"], "--generator-options.gate"),
+        (["downstream", "spatialize", "--recipe=spatialize/asn-small"], "--generator-options.classifier"),
+        (["pretrain", "--recipe", "swap/small"], "--options.mirror-both"),
+    ],
+)
+def test_a_recipe_names_the_plug_in_whose_options_there_are(words: Sequence[str], shown: str):
+    result = CliRunner().invoke(main, [*words, "--help"])
+    assert (result.exit_code, shown in result.output) == (0, True)
+
+
+def test_a_command_without_arguments_says_what_is_missing():
+    result = CliRunner().invoke(main, ["reproduce", "generator-clips"])
+    assert (result.exit_code, "Missing option '--data'" in result.output) == (2, True)
 
 
 def test_a_flag_wins_over_the_recipe(monkeypatch: pytest.MonkeyPatch):

@@ -31,7 +31,7 @@ WEIGHTS = "generator.safetensors"
 PRIOR = "prior.json"
 FORMAT = "avssl-generator"
 VERSION = 2
-TOWERS = ("encoders", "scratch")
+TOWERS = ("encoders", "scratch", "")
 """Branches of the architecture of the encoders."""
 FREE = (
     "hop", "windows", "method", "mix", "panorama", "target", "hrirs", "filters", "codec", "workers", "train.precision",
