@@ -32,7 +32,7 @@ EPILOG = f"""Exit codes: 0 done; 1 some files failed and are listed; 2 wrong inp
 
 {example("avssl list", "avssl pretrain --task avsa --features foa-iv", "avssl downstream correspondence --help")}"""
 
-WIDTH = 110
+WIDTH = 130
 """Columns of the table of `bench` where standard output is no terminal."""
 
 

@@ -172,14 +172,18 @@ class ConfigCommand(click.Command):
         return found
 
     def _of_recipe(self, ctx: click.Context, key: str) -> str:
-        """A text that a recipe on the command line gives to a key."""
+        """A text that a recipe on the command line gives to a key; empty where it is not one of this command's keys."""
         if not (recipe := self._given(ctx, "recipe")):
             return ""
         from omegaconf import OmegaConf
 
-        from avssl.recipe_files import read_recipe
+        from avssl.recipe_files import read_recipe, recipe_path
 
-        value = OmegaConf.select(read_recipe(recipe, self.config()), key)
+        recipe_path(recipe)  # there is one
+        try:
+            value = OmegaConf.select(read_recipe(recipe, self.config()), key)
+        except ValueError:  # of another command's keys, or what this one will report
+            return ""
         return value if isinstance(value, str) else ""
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

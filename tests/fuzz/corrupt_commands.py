@@ -293,7 +293,8 @@ HEAD_SETTINGS = (
 def write_head(place: Path) -> None:
     """Fit a small generator of first-order sound in two steps, in `head`."""
     settings = [part for each in HEAD_SETTINGS for part in ("--set", each)]
-    command = ("downstream", "spatialize", "--recipe", "spatialize/foa360-pointing", *settings, "--out", place / "head")
+    recipe = "spatialize/foa360-pointing-plain"
+    command = ("downstream", "spatialize", "--recipe", recipe, *settings, "--out", place / "head")
     ended = run(command, place, environment={"AVSSL_CACHE": str(place / "cache-head")}, seconds=600)
     assert ended.fault() == "", ended.text
     assert ended.code == 0, ended.text

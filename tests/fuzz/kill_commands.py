@@ -56,7 +56,7 @@ def _pretrain(trial: Path, shared: Path) -> tuple[object, ...]:
 
 def _spatialize(trial: Path, shared: Path) -> tuple[object, ...]:
     more = _set(*HEAD_SETTINGS, "train.steps=8", "train.save_every=2", "train.log_every=2", "workers=1")
-    head = ("downstream", "spatialize", "--recipe", "spatialize/foa360-pointing", "--data", shared / "scenes")
+    head = ("downstream", "spatialize", "--recipe", "spatialize/foa360-pointing-plain", "--data", shared / "scenes")
     return *head, *more, "--out", trial / "out"
 
 

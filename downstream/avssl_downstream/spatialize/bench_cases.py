@@ -20,13 +20,8 @@ from avssl_downstream.spatialize.options import SpatializeOptions
 from avssl_downstream.spatialize.registry import build_generator
 from avssl_downstream.spatialize.streaming import StreamingSpatializer, generate_stream
 
-RECIPES = {
-    "asn-small": "",
-    "foa360-pointing": ", paper 103 ms a second",
-    "mono_to_3d-pointing": "",
-    "pseudo_binaural-small": "",
-}
-"""Recipe of a small form of each generator -> the paper's time for a second of audio, of the published form."""
+RECIPES = {"asn-small": 0.0, "foa360-pointing": 103.0, "mono_to_3d-pointing": 0.0, "pseudo_binaural-small": 0.0}
+"""Recipe of a small form of each generator -> the paper's time for a second of audio, of the published form, ms."""
 BLOCK = 0.05
 """Seconds of audio that come at once."""
 
@@ -36,14 +31,14 @@ def cases(size: Size, folder: Path) -> list[Case]:
     return [_case(recipe, paper, size.audio_seconds) for recipe, paper in RECIPES.items()]
 
 
-def _case(recipe: str, paper: str, seconds: float) -> Case:
+def _case(recipe: str, paper: float, seconds: float) -> Case:
     options = resolve(SpatializeOptions, f"spatialize/{recipe}", where=recipe)
     generator = build_generator(options, None).eval()
     samples = round(seconds * generator.sample_rate)
     draws = torch.Generator().manual_seed(0)
     audio = 0.1 * torch.randn(generator.input_channels, samples, generator=draws)
     ours, peer = (_side(generator, options, audio, seconds, batch) for batch in (1, options.windows))
-    name = f"{recipe}{paper}, {seconds:g} s of audio"
+    name = f"{recipe}, {seconds:g} s{f', paper {paper * seconds:.0f} ms' if paper else ''}"
     return Case(name, f"{options.windows} windows at once", ours, peer, 1e-3, largest, seconds)
 
 

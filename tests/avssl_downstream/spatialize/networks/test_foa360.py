@@ -52,7 +52,7 @@ def test_every_layer_of_the_paper_is_there_and_no_other(full):
 
 def test_a_second_gives_three_steps_of_99_numbers_and_32_masks(full):
     with torch.no_grad():
-        weights, bias, masks = full(torch.rand(1, 1, *SIZE), [torch.rand(1, 512, 7, 14)] * 2)
+        weights, bias, masks, _ = full(torch.rand(1, 1, *SIZE), [torch.rand(1, 512, 7, 14)] * 2)
     assert weights.shape == (1, 3, 3, 32)
     assert bias.shape == (1, 3, 3)
     assert masks.shape == (1, 32, *SIZE)
