@@ -1,4 +1,4 @@
-"""Which cells of a frame change with the audio: an object that pulses with its sound is distinguished from a silent twin."""
+"""Which cells of a frame change with the audio: one of two objects of a class pulses with its sound."""
 
 # B windows, T frames of video, C courses of a cell, P cells, h and w rows and columns of cells, N classes
 # K bands and S frames of the spectrogram
