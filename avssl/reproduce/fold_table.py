@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import csv
 import io
+import logging
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from statistics import fmean
 
 from avssl.evaluation.video_bootstrap import VideoInterval, video_interval
+from avssl.io.atomic import write_text
+from avssl.io.folder_lock import folder_lock
+from avssl.printable_text import utf8_text
 from avssl.report.table import aligned
 from avssl.reproduce.fold_outcomes import Outcomes
 
+logger = logging.getLogger(__name__)
 NONE = "-"
 
 
@@ -68,6 +74,16 @@ class FoldTable:
     baseline: str = ""
     bootstrap: int = 2000
     seed: int = 0
+
+    def write(self, folder: Path, notes: Iterable[str]) -> str:
+        """Write the table with notes, every number and the scores by video; returns the table with notes."""
+        text = utf8_text("\n".join([self.markdown(), *(f"- {note}" for note in notes)]) + "\n")
+        with folder_lock(folder):
+            write_text(folder / "report.md", text)
+            write_text(folder / "statistics.csv", utf8_text(self.statistics_csv()))
+            write_text(folder / "by_video.csv", utf8_text(self.videos_csv()))
+        logger.info("%s: table, statistics and scores by video", folder)
+        return text
 
     def markdown(self) -> str:
         """The table, with a row of chance."""

@@ -6,7 +6,6 @@ for training and 25 % for testing. Metrics are averaged over the clips of a vide
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -17,10 +16,7 @@ from avssl.config_fields import plugin_options
 from avssl.datasets.manifest import Manifest, read_manifest
 from avssl.errors import InputError
 from avssl.evaluation.video_folds import check_fold_count, deal_folds, video_count, video_of_clips
-from avssl.io.atomic import write_text
-from avssl.io.folder_lock import folder_lock
 from avssl.plugins import HEADS
-from avssl.printable_text import utf8_text
 from avssl.recipe_files import resolve
 from avssl.reproduce.fold_methods import clips_per_video
 from avssl.reproduce.fold_outcomes import Outcomes, read_scores
@@ -28,8 +24,6 @@ from avssl.reproduce.fold_run import FoldRun
 from avssl.reproduce.fold_table import FoldTable, ScoreColumn, ScoredRow
 from avssl.reproduce.generator_rows import HEAD, GeneratorRow
 from avssl.reproduce.real_clips import check_foa
-
-logger = logging.getLogger(__name__)
 
 NAME = "generator-clips"
 """Of the command."""
@@ -119,14 +113,7 @@ class GeneratorClips:
 
     def write(self) -> str:
         """Write the table of the finished runs, every number and the scores by video; returns the table."""
-        table, folder = self.table(), self.out
-        text = utf8_text("\n".join([table.markdown(), *(f"- {note}" for note in self.notes())]) + "\n")
-        with folder_lock(folder):
-            write_text(folder / "report.md", text)
-            write_text(folder / "statistics.csv", utf8_text(table.statistics_csv()))
-            write_text(folder / "by_video.csv", utf8_text(table.videos_csv()))
-        logger.info("%s: table, statistics and scores by video", folder)
-        return text
+        return self.table().write(self.out, self.notes())
 
     def table(self) -> FoldTable:
         """Rows from the scores of all finished folds; floors and the ceiling are those of the first row's folds."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -14,11 +13,8 @@ from avssl.datasets.manifest import Manifest, read_manifest
 from avssl.errors import InputError
 from avssl.evaluation.true_yaw import CHANCE_RANK
 from avssl.evaluation.video_folds import check_fold_count, deal_folds, video_count, video_of_clips
-from avssl.io.atomic import write_text
-from avssl.io.folder_lock import folder_lock
 from avssl.media.streams import AudioReader
 from avssl.plugins import HEADS
-from avssl.printable_text import utf8_text
 from avssl.reproduce.fold_methods import (
     AVSA,
     CLEAR,
@@ -36,8 +32,6 @@ from avssl.reproduce.fold_training import FoldTraining, chosen_steps
 from avssl.runs.reader import CONFIG, flat, read_config
 from avssl.runs.run_folder import ENCODERS, TASK
 from avssl.train.resolved_run import PROBE, resolve_run
-
-logger = logging.getLogger(__name__)
 
 NAME = "real-clips"
 """Of the command."""
@@ -129,14 +123,7 @@ class RealClips:
 
     def write(self) -> str:
         """Write the table of the finished runs, every number and the scores by video; returns the table."""
-        table, folder = self.table(), self.out
-        text = utf8_text("\n".join([table.markdown(), *(f"- {note}" for note in self.notes())]) + "\n")
-        with folder_lock(folder):
-            write_text(folder / "report.md", text)
-            write_text(folder / "statistics.csv", utf8_text(table.statistics_csv()))
-            write_text(folder / "by_video.csv", utf8_text(table.videos_csv()))
-        logger.info("%s: table, statistics and scores by video", folder)
-        return text
+        return self.table().write(self.out, self.notes())
 
     def table(self) -> FoldTable:
         """Rows from the scores of all finished folds."""

@@ -29,7 +29,7 @@ ROWS = {
     "audio": 1,
     "load": 1,
     "step": 1,
-    "spatialize": 4,
+    "spatialize": 5,
 }
 ROWS["detector"] = int(find_spec("ultralytics") is not None)
 
