@@ -75,7 +75,7 @@ class ModelConfig:
     audio: str = ""
     """Backbone instead of the preset's: torchvision/NAME or timm/NAME."""
     init: str = ""
-    """Folder of encoders that initialise the weights; empty: random weights."""
+    """Encoders that initialise the weights: a folder, a name of `avssl list`, or hf://USER/NAME; empty: random ones."""
 
     def __post_init__(self) -> None:
         """Validate field values."""

@@ -31,6 +31,15 @@ class Head(ABC):
         self.options = options
 
     @classmethod
+    def takes_encoders(cls, options: Any) -> bool:
+        """Whether a head with these options needs encoders, so that those of avssl are used where none are named.
+
+        Args:
+            options: an instance of `Options`.
+        """
+        return cls.needs_encoders
+
+    @classmethod
     def load(cls, folder: Path, settings: Any) -> Head:
         """Load a head that was fitted in `folder`; `settings` override options of `apply` and `measure`.
 

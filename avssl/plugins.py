@@ -1,4 +1,4 @@
-"""Plug-in discovery by entry points: tasks, heads, generators, layouts, datasets, benchmarks; imports are lazy."""
+"""Plug-in discovery by entry points: tasks, heads, generators, layouts, datasets, ...; imports are lazy."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ GENERATORS = "avssl.generators"
 LAYOUTS = "avssl.layouts"
 SYNTHETIC_DATASETS = "avssl.worlds"
 BENCHMARKS = "avssl.benchmarks"
+ENCODERS = "avssl.encoders"
 KINDS = {
     TASKS: "pretext task",
     HEADS: "downstream head",
@@ -27,6 +28,7 @@ KINDS = {
     LAYOUTS: "layout",
     SYNTHETIC_DATASETS: "synthetic dataset",
     BENCHMARKS: "benchmark",
+    ENCODERS: "pretrained encoders",
 }
 """Entry-point group -> noun for messages and `avssl list`."""
 

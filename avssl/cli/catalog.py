@@ -18,6 +18,7 @@ GROUPS = {
     "generators of spatial audio": plugins.GENERATORS,
     "synthetic datasets": plugins.SYNTHETIC_DATASETS,
     "dataset layouts": plugins.LAYOUTS,
+    "pretrained encoders": plugins.ENCODERS,
 }
 """Title -> entry-point group."""
 WIDTH = 100
@@ -26,7 +27,7 @@ WIDTH = 100
 
 @click.command(name="list", epilog=example("avssl list"))
 def list_installed() -> None:
-    """List tasks, heads, generators, features, synthetic datasets, layouts and recipes.
+    """List tasks, heads, generators, pretrained encoders, features, synthetic datasets, layouts and recipes.
 
     A plug-in that cannot be read is listed with its error.
     """

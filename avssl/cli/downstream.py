@@ -12,6 +12,7 @@ import click
 
 from avssl import plugins
 from avssl.cli.catalog import first_line
+from avssl.cli.encoders_option import DEFAULT_ENCODERS, ENCODERS_HELP
 from avssl.cli.error_handling import Commands, UserError
 from avssl.cli.examples import example
 from avssl.cli.options import ConfigCommand, given_keys
@@ -83,9 +84,12 @@ class HeadRequest:
 
 
 def _run_of(encoders: Path) -> Path:
-    """Folder that takes the results of heads on encoders: their run; `runs` where they are published without one."""
+    """Folder that takes the results of heads on encoders: their run; `runs` where they come without one."""
     from avssl.models.encoder_io import CONFIG
+    from avssl.models.weights_source import is_folder
 
+    if not is_folder(encoders):
+        return Path("runs")
     folder = encoders.absolute()
     if not (folder / CONFIG).is_file():
         return encoders
@@ -104,7 +108,7 @@ def head_command(name: str, distribution: str) -> click.Command:
         short_help=text,
         epilog=example(f"avssl downstream {name} --encoders runs/avsa-foa-iv --data DATA --out runs/{name}"),
     )
-    @click.option("--encoders", type=PATH, help="Run folder, or its encoders folder.")
+    @click.option("--encoders", type=PATH, help=f"{ENCODERS_HELP}  [default, where needed: {DEFAULT_ENCODERS}]")
     @click.option("--recipe", help="Name or path of a recipe of this head.")
     @click.option("--data", help="A manifest.parquet or its folder; the data set's folder.")
     @click.option("--input", "source", type=PATH, help="Apply the head to this file; - or a pipe: a stream.")
@@ -165,7 +169,6 @@ def _new(kind: Any, request: HeadRequest) -> Any:
     from avssl.recipe_files import resolve
 
     data = _data(kind, request)
-    if request.encoders is None and kind.needs_encoders:
-        raise UserError(f"the head {request.name!r} needs --encoders: a run folder, or its encoders folder")
     options = resolve(kind.Options, request.recipe or "", data, dotted(request.settings), where=request.name)
-    return kind(Encoders.from_pretrained(request.encoders) if request.encoders else None, options)
+    source = request.encoders or (DEFAULT_ENCODERS if kind.takes_encoders(options) else None)
+    return kind(Encoders.from_pretrained(source) if source else None, options)

@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from avssl.cli.encoders_option import DEFAULT_ENCODERS, ENCODERS_HELP
 from avssl.cli.error_handling import UserError
 from avssl.cli.examples import example
 from avssl.errors import InputError
@@ -17,10 +18,14 @@ PATH = click.Path(path_type=Path)
 OWN = "[default: as the encoders were trained]"
 
 
-@click.command(epilog=example("avssl embed VIDEOS embeddings.parquet --encoders runs/avsa-foa-iv"))
+@click.command(
+    epilog=example(
+        "avssl embed VIDEOS embeddings.parquet", "avssl embed VIDEOS embeddings.parquet --encoders runs/avsa-foa-iv"
+    )
+)
 @click.argument("source", type=PATH)
 @click.argument("out", type=PATH)
-@click.option("--encoders", required=True, type=PATH, help="Run folder, or its encoders folder.")
+@click.option("--encoders", default=DEFAULT_ENCODERS, show_default=True, type=PATH, help=ENCODERS_HELP)
 @click.option("--tower", default="both", show_default=True, type=click.Choice(["audio", "video", "both"]))
 @click.option("--seconds", type=float, help=f"Length of a window, s.  {OWN}")
 @click.option("--hop", type=float, help="Hop between windows, s.  [default: the length of a window]")

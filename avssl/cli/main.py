@@ -21,6 +21,7 @@ from avssl.cli.installed import PluginName
 from avssl.cli.logs import logging_to_stderr
 from avssl.cli.options import ConfigCommand, given_keys
 from avssl.cli.overrides import SET, dotted
+from avssl.cli.push import push
 from avssl.cli.reproduce import reproduce
 from avssl.cli.synth import synth
 from avssl.io.ranks import is_first_process
@@ -48,7 +49,7 @@ def main(context: click.Context, verbose: bool, quiet: bool) -> None:
     context.with_resource(logging_to_stderr(logging.DEBUG if verbose else logging.WARNING if quiet else logging.INFO))
 
 
-for command in (detect, downstream, embed, energy_overlay, list_installed, reproduce, synth, train_detector):
+for command in (detect, downstream, embed, energy_overlay, list_installed, push, reproduce, synth, train_detector):
     main.add_command(command)
 
 
@@ -71,7 +72,10 @@ def _run_config() -> type:
 @click.option("--features", help="Input features of the audio tower, such as foa-iv; `avssl list` shows all.")
 @click.option("--recipe", help="Name of a shipped recipe (avsa/small) or a path.  [default: TASK/small]")
 @click.option("--data", help="A manifest.parquet or its folder.  [default: a synthetic dataset]")
-@click.option("--init", help="Encoders or run folder to start from.  [default: random weights]")
+@click.option(
+    "--init",
+    help="Encoders to start from: a folder, a name of `avssl list`, hf://USER/NAME.  [default: random weights]",
+)
 @click.option("--out", type=PATH, help="Run folder; continued if begun.  [default: runs/TASK-FEATURES]")
 @SET
 @click.pass_context

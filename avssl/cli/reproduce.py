@@ -14,6 +14,7 @@ from avssl.cli.overrides import dotted
 from avssl.cli.reproduce_generator_clips import generator_clips
 from avssl.cli.reproduce_real_clips import real_clips
 from avssl.cli.reproduce_splits import splits_command
+from avssl.cli.reproduce_weights import weights
 from avssl.reproduce import ROWS, SIZES, SOUND_ROWS, TASKS
 
 PATH = click.Path(path_type=Path)
@@ -166,4 +167,5 @@ def tau(root: Path | None, dry_run: bool, **given: Any) -> None:
 
 reproduce.add_command(real_clips)
 reproduce.add_command(generator_clips)
+reproduce.add_command(weights)
 reproduce.add_command(splits_command(SeedList()))

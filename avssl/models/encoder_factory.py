@@ -15,7 +15,8 @@ def build_encoders(model: ModelConfig, features: FeatureConfig) -> Encoders:
     """Build encoders with random weights, or those of `model.init`.
 
     Args:
-        model: towers by name; `init` may be a folder of encoders, or a `.safetensors` file of AVSA's checkpoint.
+        model: towers by name; `init` may be encoders, see `Encoders.from_pretrained`, or AVSA's `.safetensors`
+            checkpoint.
         features: audio features.
 
     Raises:
@@ -28,12 +29,12 @@ def build_encoders(model: ModelConfig, features: FeatureConfig) -> Encoders:
     if path.is_file() or path.suffix == ".safetensors":
         load_published(encoders, path)
     else:
-        _load_encoders(encoders, path)
+        _load_encoders(encoders, model.init)
     return encoders
 
 
-def _load_encoders(encoders: Encoders, folder: Path) -> None:
-    """Copy the weights of a folder into encoders of the same configuration."""
+def _load_encoders(encoders: Encoders, folder: str) -> None:
+    """Copy the weights of other encoders into encoders of the same configuration."""
     source = Encoders.from_pretrained(folder)
     for section, name in (("model", "model_config"), ("features", "feature_config")):
         theirs, ours = (asdict(getattr(each, name)) for each in (source, encoders))

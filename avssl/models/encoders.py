@@ -231,23 +231,39 @@ class Encoders(nn.Module):
         """Hash of configuration and weights of both towers, 64 hexadecimal digits."""
         return module_fingerprint(self, self.model_config, self.feature_config)
 
-    def save(self, folder: Path | str, training: Mapping[str, Any] | None = None) -> None:
+    def save(
+        self,
+        folder: Path | str,
+        training: Mapping[str, Any] | None = None,
+        *,
+        half: bool = False,
+        results: Mapping[str, Any] | None = None,
+    ) -> None:
         """Write `config.json`, `model.safetensors` and the model card `README.md`, each atomically.
 
         Args:
             folder: created if missing.
             training: facts about the training for the model card, name -> text or number.
+            half: in half precision; see `write_folder`.
+            results: what was measured of these weights, for the model card, name -> text or number.
         """
-        write_folder(Path(folder), self._description(dict(training or {})), self.state_dict())
+        description = self._description(dict(training or {})) | ({"results": dict(results)} if results else {})
+        write_folder(Path(folder), description, self.state_dict(), half=half)
 
     @classmethod
-    def from_pretrained(cls, folder: Path | str) -> Encoders:
-        """Load encoders from a run folder or its `encoders/`, in evaluation mode; nothing is downloaded or unpickled.
+    def from_pretrained(cls, source: Path | str) -> Encoders:
+        """Load encoders, in evaluation mode; nothing is unpickled.
+
+        Args:
+            source: a run folder or its `encoders/`; the name of encoders that are installed, such as
+                `avsa-foa-iv-small`, see `avssl list`; or `hf://USER/NAME[@REVISION]`, a repository of the Hugging Face
+                Hub, which is downloaded unless it is in its cache. Only this form uses the network.
 
         Raises:
-            ValueError: not an encoder folder, broken file, weights that do not match, or another format version.
+            ValueError: no encoders there, broken file, weights that do not match, another format version, or a failed
+                download.
         """
-        path = find_folder(Path(folder))
+        path = find_folder(source)
         config = read_config(path)
         where = str(path / CONFIG)
         geometry = config.get("geometry")  # encoders saved before it was stored have none

@@ -33,7 +33,7 @@ Two networks that map audio and frames of 360-degree video to embeddings. Versio
 ## Training
 
 {training}
-
+{results}
 ## Use
 
 ```python
@@ -83,6 +83,7 @@ def model_card(config: Mapping[str, Any]) -> str:
         n_fft=features["n_fft"],
         hop=features["hop"],
         training=_table(config["training"]),
+        results=_results(config.get("results")),
     )
 
 
@@ -103,6 +104,11 @@ def _geometry(geometry: Mapping[str, Any] | None) -> str:
     if geometry["min_fov"] and geometry["max_fov"]:
         text += f", horizontal field of view {geometry['min_fov']:g} to {geometry['max_fov']:g} degrees"
     return f"{text}. Downstream heads default to this geometry.\n\n"
+
+
+def _results(results: Mapping[str, Any] | None) -> str:
+    """Section of what was measured; empty without it."""
+    return f"\n## Results\n\n{_table(results)}\n" if results else ""
 
 
 def _table(training: Mapping[str, Any]) -> str:

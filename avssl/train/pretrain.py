@@ -24,6 +24,7 @@ from avssl.io.atomic import durably_replacing
 from avssl.io.folder_lock import folder_lock
 from avssl.io.memory import peak_mb
 from avssl.io.tables import table_text
+from avssl.io.tensor_files import SUFFIX
 from avssl.models.encoder_factory import build_encoders
 from avssl.models.encoders import Encoders
 from avssl.runs import run_folder
@@ -246,13 +247,13 @@ def fit_statistics(encoders: Encoders, config: RunConfig, manifest: Manifest, in
         encoders: get the statistics.
         config: how clips are read.
         manifest: clips.
-        init: what the encoders started from: an encoder folder brings its statistics, AVSA's published checkpoint has
-            none.
+        init: what the encoders started from: encoders bring their statistics, the file of AVSA's published checkpoint
+            has none.
 
     Raises:
         InputError: a file is broken, or its audio has a number of channels that the features do not accept.
     """
-    if not (init and Path(init).is_dir()):
+    if not init or Path(init).suffix == SUFFIX:
         encoders.fit_features(waveforms(manifest, config, encoders))
 
 

@@ -75,6 +75,12 @@ class SegmentHead(Head):
             ablations(encoders.features, options.ablate)
         self.options = options.with_geometry(encoders)
 
+    @classmethod
+    def takes_encoders(cls, options: SegmentOptions) -> bool:
+        """Unless all rows are baselines that need none."""
+        needed = not options.baselines or "random" in options.baselines
+        return needed or options.mode == "finetune" or bool(options.ablate)
+
     @locks_folder
     def fit(self, folder: Path) -> dict[str, float]:
         """Embed, fit and test; write `table.csv`, `metrics.json`, `config.yaml`, and `missing.txt` if needed.

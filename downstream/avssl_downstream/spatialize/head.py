@@ -77,6 +77,11 @@ class Spatialize(Head):
         self.folder = Path()
 
     @classmethod
+    def takes_encoders(cls, options: SpatializeOptions) -> bool:
+        """Where a branch asks for them."""
+        return "encoders" in (options.visual_branch, options.audio_branch)
+
+    @classmethod
     def load(cls, folder: Path, settings: Any) -> Spatialize:
         """A head fitted in `folder`; `settings` may change inference and evaluation, see `generator_io.FREE`.
 

@@ -1,0 +1,1 @@
+"""Encoders that come with avssl, a package a name; `avssl reproduce weights` makes them."""

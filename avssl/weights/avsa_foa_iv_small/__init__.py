@@ -1,0 +1,1 @@
+"""Recipe `avsa/small`: audio-visual spatial alignment, FOA intensity vectors, on the synthetic dataset `synth360`."""
