@@ -101,6 +101,7 @@ class Decoder(nn.Module):
     def __init__(self, encoder: Encoder, extra: int, planes: int) -> None:
         super().__init__()
         self.sizes, layers = encoder.sizes, encoder.layers
+        self.layers = layers
         outs = [planes, *(layer.channels for layer in layers[:-1])]
         ins = [2 * layer.channels for layer in layers[:-1]] + [layers[-1].channels + extra]
         self.convolutions = nn.ModuleList(
@@ -110,17 +111,50 @@ class Decoder(nn.Module):
         self.norms = nn.ModuleList(_norm(layer, encoder.norm) for layer in layers[:-1])
         self.apply(init_xavier)
 
-    def forward(self, maps: Sequence[Tensor], extra: Tensor) -> Tensor:
-        """Encoder maps, and `(B, extra, F', T')` of the smallest one's size, to linear `(B, planes, F, T)`."""
-        x = torch.cat([maps[-1], extra], 1)
-        for level in range(len(self.convolutions) - 1, 0, -1):
-            x = functional.relu(self.norms[level - 1](self._larger(x, level)))
-            x = torch.cat([x, maps[level - 1]], 1)
-        return self._larger(x, 0)
+    def forward(self, maps: Sequence[Tensor], extra: Tensor, columns: range | None = None) -> Tensor:
+        """Encoder maps, and `(B, extra, F', T')` of the smallest one's size, to linear `(B, planes, F, T)`.
 
-    def _larger(self, x: Tensor, level: int) -> Tensor:
-        found: Tensor = self.convolutions[level](x, output_size=list(self.sizes[level]))
+        Args:
+            maps: of all layers, largest first.
+            extra: concatenated to the smallest one.
+            columns: of the output that are needed, T of them; no others are computed. None: all. Not in training with
+                batch norm, whose statistics are of all columns.
+        """
+        assert columns is None or not self.training or isinstance(self.norms[0], nn.Identity)
+        parts = self._parts(range(self.sizes[0][1]) if columns is None else columns)
+        x = _columns(torch.cat([maps[-1], extra], 1), parts[-1])
+        for level in range(len(self.convolutions) - 1, 0, -1):
+            x = functional.relu(self.norms[level - 1](self._larger(x, level, parts)))
+            x = torch.cat([x, _columns(maps[level - 1], parts[level])], 1)
+        return self._larger(x, 0, parts)
+
+    def _parts(self, columns: range) -> list[range]:
+        """Columns of every size that the columns of the output depend on, largest size first."""
+        found = [columns]
+        for layer, (_, width) in zip(self.layers, self.sizes[1:], strict=True):
+            (kernel, stride, pad), last = (each[1] for each in (layer.kernel, layer.stride, layer.padding)), found[-1]
+            first = -(-(last.start + pad - kernel + 1) // stride)
+            found.append(range(max(0, first), min(width, (last.stop - 1 + pad) // stride + 1)))
         return found
+
+    def _larger(self, x: Tensor, level: int, parts: Sequence[range]) -> Tensor:
+        convolution, given, wanted = self.convolutions[level], parts[level + 1], parts[level]
+        if len(wanted) == self.sizes[level][1]:
+            whole: Tensor = convolution(x, output_size=list(self.sizes[level]))
+            return whole
+        layer, rows = self.layers[level], self.sizes[level][0]
+        rest = rows - ((x.shape[-2] - 1) * layer.stride[0] + layer.kernel[0] - 2 * layer.padding[0])
+        weights = convolution.weight, convolution.bias
+        # Without padding along the columns, of which the first is that of the first kernel.
+        found = functional.conv_transpose2d(
+            x, *weights, layer.stride, (layer.padding[0], 0), (rest, layer.stride[1] - 1)
+        )
+        start = wanted.start - given.start * layer.stride[1] + layer.padding[1]
+        return found[..., start : start + len(wanted)]
+
+
+def _columns(maps: Tensor, part: range) -> Tensor:
+    return maps[..., part.start : part.stop]
 
 
 def init_xavier(module: nn.Module) -> None:

@@ -152,10 +152,10 @@ class MaskDecoder(nn.Module):
         self.decoder = Decoder(trunk.encoder, extra, planes)
         self.apply(init_xavier)
 
-    def forward(self, fused: Tensor, levels: Sequence[Tensor]) -> Tensor:
-        """`(B, S, width)` and the encoder's feature maps to `(B, planes, F, T)`, linear."""
+    def forward(self, fused: Tensor, levels: Sequence[Tensor], columns: range | None = None) -> Tensor:
+        """`(B, S, width)` and the encoder's feature maps to `(B, planes, F, T)`, linear; T the `columns`, or all."""
         joined = functional.relu(self.join(fused)).movedim(1, -1)[:, :, None]
-        found: Tensor = self.decoder(levels, joined.expand(-1, -1, levels[-1].shape[-2], -1))
+        found: Tensor = self.decoder(levels, joined.expand(-1, -1, levels[-1].shape[-2], -1), columns)
         return found
 
 
@@ -183,11 +183,20 @@ class Foa360Net(nn.Module):
         self.localization = Localization(trunk.width, self.inputs * (tracks if separate else 1), outputs, units)
         self.separation = MaskDecoder(trunk, self.inputs * tracks) if separate else None
 
-    def forward(self, magnitude: Tensor, maps: Sequence[Tensor]) -> LocalizedTracks:
-        """Weights, bias and masks; for the arguments see `AudioVisualTrunk.forward`."""
+    def forward(
+        self, magnitude: Tensor, maps: Sequence[Tensor], columns: range | None = None
+    ) -> LocalizedTracks:
+        """Weights, bias and masks.
+
+        Args:
+            magnitude: see `AudioVisualTrunk.forward`.
+            maps: see there.
+            columns: frames of the masks that are needed; None: all.
+        """
         fused, levels = self.trunk(magnitude, maps)
         weights, bias = self.localization(fused)
-        return LocalizedTracks(weights, bias, self.separation(fused, levels).sigmoid() if self.separation else None)
+        masks = self.separation(fused, levels, columns).sigmoid() if self.separation else None
+        return LocalizedTracks(weights, bias, masks)
 
 
 class Foa360UNet(nn.Module):
