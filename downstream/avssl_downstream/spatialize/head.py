@@ -14,6 +14,7 @@ from avssl.head import Head
 from avssl.io.atomic import write_text
 from avssl.io.folder_lock import locks_folder
 from avssl.io.interrupts import interrupt_on_signals
+from avssl.io.memory import keep_freed
 from avssl.models.encoders import Encoders
 from avssl.models.runtime import single_process
 from avssl.runs.reader import CONFIG, check_format, read_config
@@ -155,6 +156,7 @@ class Spatialize(Head):
         if self.generator is None:
             raise InputError(f"{source}: expected a fitted generator; name its folder (--head)")
         fabric = single_process(self.options.train.precision)
+        keep_freed()
         with interrupt_on_signals():
             generator = self.generator.to(fabric.device).eval()
             if self.options.target == ACTIVATIONS:

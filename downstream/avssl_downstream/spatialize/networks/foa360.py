@@ -183,9 +183,7 @@ class Foa360Net(nn.Module):
         self.localization = Localization(trunk.width, self.inputs * (tracks if separate else 1), outputs, units)
         self.separation = MaskDecoder(trunk, self.inputs * tracks) if separate else None
 
-    def forward(
-        self, magnitude: Tensor, maps: Sequence[Tensor], columns: range | None = None
-    ) -> LocalizedTracks:
+    def forward(self, magnitude: Tensor, maps: Sequence[Tensor], columns: range | None = None) -> LocalizedTracks:
         """Weights, bias and masks.
 
         Args:
