@@ -31,7 +31,8 @@ class LocalizedTracks(NamedTuple):
     one. None without separation: then the input channels are the tracks."""
     attention: Tensor | None = None
     """`(B, N, P + 1)`, of each track over the cells of the frame and "absent"; without separation of all audio,
-    `(B, 1, P + 1)`; None: tracks are not localized by attention."""
+    `(B, 1, P + 1)`; with a direction prior at each time step, `(B, S, N, P + 1)`. None: tracks are not localized by
+    attention."""
 
 
 class FramePooling(nn.Module):
