@@ -119,14 +119,24 @@ def pretrain(
 @click.option(
     "--split",
     default="",
-    help="Split lists of a data set, such as FAIR-Play's new_splits/split2.  [default: the first]",
+    help="Split lists of a data set, such as FAIR-Play's new_splits/split2, or shares train/val/test of a folder of "
+    "your own, such as 0.8/0.1/0.1.  [default: the first lists]",
+)
+@click.option(
+    "--group-by",
+    default="source",
+    show_default=True,
+    metavar="SOURCE",
+    help="What no two of the shares contain: source (file name without numbers at its end), clip, folder, or a regular "
+    "expression with a group (...) in the path.",
 )
 @click.option(
     "--projection",
     default="auto",
-    type=click.Choice(["auto", "equirect", "flat"]),
+    type=click.Choice(["auto", "equirect", "flat", "eac", "cubemap"]),
     show_default=True,
-    help="Projection of the frames: equirectangular or flat; auto: from layout, header and shape.",
+    help="Projection of the frames; eac and cubemap are converted to equirectangular; auto: from layout, header and "
+    "shape.",
 )
 @click.option(
     "--channel-layout",
