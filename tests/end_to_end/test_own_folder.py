@@ -35,7 +35,7 @@ def test_recordings_become_a_pretrained_and_probed_run(own, tmp_path):
     assert without.exit_code == 0, without.output
     with pytest.raises(InputError, match="no clip of split 'train'"):
         read_manifest(tmp_path / "data", "train")
-    split = run(*prepared, "--split", "0.5/0.5")
+    split = run(*prepared, "--split", "0.4/0.6")
     assert split.exit_code == 0, split.output
     assert "0 new" in split.output  # nothing is prepared again
     sources: dict[str, set[str]] = {}

@@ -94,7 +94,7 @@ class RecStreet(Layout):
 def _stages(root: Path, exclude: Path | None) -> tuple[_Stage, _Stage, _Stage]:
     """Prepared, cut up, as downloaded."""
     prepared, cut = _Stage("(.+)-video", "(.+)-ambix"), _Stage("", "")
-    downloaded = _Stage(r"(.+)\.video(?:\.f\d+)?", r"(.+)\.audio(?:\.f\d+)?")
+    downloaded = _Stage(r"(.+)\.video(?:\.f[\w-]+)?", r"(.+)\.audio(?:\.f[\w-]+)?")
     for folder, below, names in walk(root, exclude):
         if CUT_AUDIO in below:
             cut.audio_files.setdefault(folder.name, []).append(folder / CUT_AUDIO)
