@@ -46,8 +46,8 @@ def download(kind: str, listed: Path, out: Path, **options: Any) -> None:
     """
     if find_spec("yt_dlp") is None:
         raise UserError("avssl download: expected yt-dlp; install it with pip install 'avssl[download]'")
-    from avssl.datasets.download import DownloadOptions
-    from avssl.datasets.download import download as run
+    from avssl.datasets.download_videos import DownloadOptions
+    from avssl.datasets.download_videos import download as run
 
     report = run(kind, listed, out, DownloadOptions(**options))
     click.echo(report.text())

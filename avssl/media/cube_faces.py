@@ -8,12 +8,14 @@ maps, 3x2, 6x1 or 1x6: right, left, top, bottom, front, back, upright.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from fractions import Fraction
 from typing import Protocol
 
 import av
 import cv2
 import numpy as np
 from av.filter import Graph
+from av.video.format import VideoFormat
 
 from avssl.errors import InputError
 from avssl.media.projection_check import FrameHeader, is_near
@@ -84,7 +86,7 @@ def equirect_frames(
 
 def _graph(faces: str, stored: tuple[int, int], size: tuple[int, int]) -> Graph:
     graph = Graph()
-    source = graph.add_buffer(width=stored[1], height=stored[0], format="gbrp", time_base=1)
+    source = graph.add_buffer(width=stored[1], height=stored[0], format=VideoFormat("gbrp"), time_base=Fraction(1))
     sphere = graph.add("v360", f"input={faces}:output=e:interp=linear:w={size[1]}:h={size[0]}")
     sink = graph.add("buffersink")
     source.link_to(sphere)

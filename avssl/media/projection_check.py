@@ -86,9 +86,9 @@ def _guess(aspect: float) -> str:
         0.5: "turned by the display rotation of the header",
         1.0: "top-bottom stereo",
         4.0: "side-by-side stereo",
-        1.5: "a cube map: --projection cubemap or eac converts it",
-        6.0: "a cube map: --projection cubemap converts it",
-        1 / 6: "a cube map: --projection cubemap converts it",
+        1.5: "a cube map (--projection cubemap or eac)",
+        6.0: "a cube map (--projection cubemap)",
+        1 / 6: "a cube map (--projection cubemap)",
         4 / 3: "a cube map or flat",
     }
     return next((f", perhaps {guess}" for ratio, guess in guesses.items() if is_near(aspect, ratio)), "")
@@ -97,7 +97,7 @@ def _guess(aspect: float) -> str:
 def _advice(projection: str) -> str:
     """Option that converts a projection; YouTube declares EAC as a mesh."""
     options = {"cubemap": "cubemap", "mesh": "eac"}
-    return f"; --projection {options[projection]} converts 3x2 faces" if projection in options else ""
+    return f"; --projection {options[projection]} converts cube faces" if projection in options else ""
 
 
 def is_near(aspect: float, wanted: float) -> bool:

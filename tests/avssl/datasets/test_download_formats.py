@@ -3,7 +3,7 @@
 import pytest
 
 from avssl.cli.download import KINDS as NAMED
-from avssl.datasets.download import DownloadOptions
+from avssl.datasets.download_videos import DownloadOptions
 from avssl.datasets.download_formats import NoFormatError, choose_formats
 from avssl.datasets.download_lists import KINDS, read_ids
 from avssl.datasets.download_report import status_of
