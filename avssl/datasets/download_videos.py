@@ -16,7 +16,7 @@ from avssl.datasets.download_report import DONE, LATER, DownloadReport, status_o
 from avssl.errors import InputError, first_line
 from avssl.io.folder_lock import folder_lock
 from avssl.io.jsonl_journal import Entry, JsonlJournal
-from avssl.io.progress import SECONDS_BETWEEN_LINES, ProgressBar
+from avssl.io.progress import ProgressBar
 from avssl.media.streams import AudioReader
 from avssl.media.video_reader import VideoReader
 from avssl.plugins import hint
@@ -117,9 +117,9 @@ def _run(
 ) -> DownloadReport:
     out = journal.path.parent
     left = [each for each in ids if not _is_settled(journal.entries.get(each), out, options.retry)]
-    numbers, every = ("{missing} missing", "{megabytes:.1f} MB"), SECONDS_BETWEEN_LINES
+    numbers = ("{missing} missing", "{megabytes:.1f} MB")
     new = missing = 0
-    with ProgressBar("download", len(left), "videos", numbers=numbers, shown=progress, line_every=every) as bar:
+    with ProgressBar("download", len(left), "videos", numbers=numbers, shown=progress) as bar:
         for each in left:
 
             def show(state: Mapping[str, Any], missing: int = missing) -> None:

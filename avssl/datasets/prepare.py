@@ -20,7 +20,7 @@ from avssl.errors import InputError, OutputError
 from avssl.io.cores import usable_cores
 from avssl.io.folder_lock import folder_lock
 from avssl.io.process_pool import outcomes
-from avssl.io.progress import SECONDS_BETWEEN_LINES, ProgressBar
+from avssl.io.progress import ProgressBar
 from avssl.printable_text import printable
 
 
@@ -150,8 +150,8 @@ def _shown(jobs: Sequence[Job], workers: int, progress: bool) -> Iterator[tuple[
     """
     if not jobs:
         return
-    numbers, every = ("{failed} failed", "{rate:.2f} clips/s"), SECONDS_BETWEEN_LINES
-    bar = ProgressBar("prepare", len(jobs), "clips", numbers=numbers, shown=progress, line_every=every)
+    numbers = ("{failed} failed", "{rate:.2f} clips/s")
+    bar = ProgressBar("prepare", len(jobs), "clips", numbers=numbers, shown=progress)
     with bar, contextlib.closing(outcomes(prepare_one, jobs, workers)) as results:
         failed = 0
         for job, outcome in results:

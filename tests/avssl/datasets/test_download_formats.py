@@ -3,10 +3,10 @@
 import pytest
 
 from avssl.cli.download import KINDS as NAMED
-from avssl.datasets.download_videos import DownloadOptions
 from avssl.datasets.download_formats import NoFormatError, choose_formats
 from avssl.datasets.download_lists import KINDS, read_ids
 from avssl.datasets.download_report import status_of
+from avssl.datasets.download_videos import DownloadOptions
 from avssl.errors import InputError
 
 ONE, OTHER = "dQw4w9WgXcQ", "-_a4w9Wg_1Q"

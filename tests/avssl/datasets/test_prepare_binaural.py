@@ -190,7 +190,7 @@ def one(tmp_path, recording, root=None, **options):
     [
         (
             {},
-            "expected equirectangular frames (2:1), these are 96x64, perhaps a cube map (--projection cubemap or eac); expected",
+            "expected equirectangular frames (2:1), these are 96x64, perhaps a cube map (--projection cubemap or eac)",
         ),
         (
             {"projection": "flat"},
