@@ -183,7 +183,7 @@ def _units(counted: Mapping[str, Films], seconds: Mapping[str, float]) -> Iterab
 
 
 def _instants(seconds: float, step: float) -> NDArray[np.float64]:
-    return (np.arange(max(1, math.floor(seconds / step + 1e-9))) + 0.5) * step
+    return (np.arange(max(1, math.floor(seconds / step + 1e-9)), dtype=np.float64) + 0.5) * step
 
 
 def _confirmed(film: FilmAnnotations) -> list[Segment]:

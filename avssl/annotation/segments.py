@@ -111,7 +111,7 @@ def _text(values: Mapping[str, Any], key: str, where: str) -> str:
 
 
 def _seconds(values: Mapping[str, Any], key: str, where: str) -> float:
-    value = values.get(key)
+    value: Any = values.get(key)
     if not is_number(value) or value < 0:
         raise InputError(f"{where}: expected seconds from 0 up as {key!r}, got {excerpt(value, 40)}")
     return float(value)

@@ -47,7 +47,7 @@ def spectrogram_block(path: Path, block: int) -> bytes:
         InputError: the sound cannot be read.
     """
     levels = spectrogram_levels(*_block(path, block))
-    image = cv2.applyColorMap(np.uint8(255 * np.clip(1 + levels / RANGE_DB, 0, 1))[::-1], cv2.COLORMAP_MAGMA)
+    image = cv2.applyColorMap((255 * np.clip(1 + levels[::-1] / RANGE_DB, 0, 1)).astype(np.uint8), cv2.COLORMAP_MAGMA)
     encoded, png = cv2.imencode(".png", image)
     assert encoded
     return png.tobytes()
@@ -78,7 +78,8 @@ def _block(path: Path, block: int) -> tuple[NDArray[np.float32], int]:
 
 def _mel_edges(highest: float) -> NDArray[np.float64]:
     """Edges of `ROWS` bands in Hz, even on the scale of mel (O'Shaughnessy)."""
-    return 700 * (10 ** (np.linspace(0, 2595 * np.log10(1 + highest / 700), ROWS + 1) / 2595) - 1)
+    edges: NDArray[np.float64] = 700 * (10 ** (np.linspace(0, 2595 * np.log10(1 + highest / 700), ROWS + 1) / 2595) - 1)
+    return edges
 
 
 def _band(power: NDArray[np.float32], frequencies: NDArray[np.float64], low: float, high: float) -> NDArray[np.float32]:
@@ -86,4 +87,5 @@ def _band(power: NDArray[np.float32], frequencies: NDArray[np.float64], low: flo
     inside = (frequencies >= low) & (frequencies < high)
     if not inside.any():
         inside[np.abs(frequencies - (low + high) / 2).argmin()] = True
-    return power[inside].max(0)
+    highest: NDArray[np.float32] = power[inside].max(0)
+    return highest

@@ -144,7 +144,8 @@ def check_bursts(seconds: float, rate: int, channels: int) -> NDArray[np.float32
         gains = np.stack([number % 2 == 0, number % 2 == 1], 1).astype(float)
     else:
         gains = np.ones((len(times), 1))
-    return (noise[:, None] * gains).astype(np.float32)
+    bursts: NDArray[np.float32] = (noise[:, None] * gains).astype(np.float32)
+    return bursts
 
 
 def _checked(film: StudyFilm) -> float:

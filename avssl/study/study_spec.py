@@ -99,7 +99,7 @@ def read_spec(path: Path) -> StudySpec:
         InputError: it is no design, in one line with the film, or names files that are not there.
         OSError: it cannot be read.
     """
-    values = OmegaConf.to_container(read_yaml(path, "the design of a study"))
+    values: Any = OmegaConf.to_container(read_yaml(path, "the design of a study"))
     if not isinstance(values, dict):
         raise InputError(f"{path}: expected the design of a study with 'films', got {excerpt(values, 40)}")
     for key in values:
