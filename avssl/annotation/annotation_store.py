@@ -115,6 +115,11 @@ class AnnotationStore:
                 raise StaleEditError(change.film)
             self._commit(Edit("edit", identifier, change))
 
+    def add(self, change: Change) -> None:
+        """Apply a change whatever was there; one edit for undo."""
+        with self._guard:
+            self._commit(Edit("edit", secrets.token_hex(8), change))
+
     def undo(self) -> Change | None:
         """Take back the last edit that counts; returns the change that did, None where there is none."""
         return self._step("undo", self._undo)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import cv2
+import numpy as np
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
@@ -28,6 +29,8 @@ MAX_BODY = 8 * 2**20
 LARGEST = 960
 """Pixels of the longer side of single frames."""
 HEADERS_KEPT = 256
+LONGEST = 1e6
+"""Seconds of a film at most."""
 
 
 def annotate_page(store: AnnotationStore, films: list[Path], labels: tuple[str, ...], token: str) -> Page:
@@ -92,7 +95,7 @@ class AnnotateRoutes:
     async def frame(self, request: Request) -> Response:
         """One frame as JPEG, for films that the browser does not play."""
         try:
-            time = float(request.query_params.get("time", "0"))
+            time = min(max(0.0, float(request.query_params.get("time", "0"))), LONGEST)
         except ValueError as error:
             raise InputError("expected seconds as 'time'") from error
         return Response(await decoding(_frame_jpeg, self.films[self._index(request)], time), media_type="image/jpeg")
@@ -149,10 +152,10 @@ class AnnotateRoutes:
 
 
 def _frame_jpeg(path: Path, time: float) -> bytes:
-    frame = read_frames(path, [max(0.0, time)])[0]
+    frame = np.ascontiguousarray(read_frames(path, [time])[0].permute(1, 2, 0).numpy()[..., ::-1])
     scale = min(1.0, LARGEST / max(frame.shape[:2]))
     size = max(1, round(frame.shape[1] * scale)), max(1, round(frame.shape[0] * scale))
-    encoded, jpeg = cv2.imencode(".jpg", cv2.resize(frame, size, interpolation=cv2.INTER_AREA)[..., ::-1])
+    encoded, jpeg = cv2.imencode(".jpg", cv2.resize(frame, size, interpolation=cv2.INTER_AREA))
     assert encoded
     return jpeg.tobytes()
 

@@ -8,8 +8,10 @@ import secrets
 from pathlib import Path
 from typing import NamedTuple
 
+from avssl.errors import InputError
 from avssl.io.atomic import replacing
 from avssl.regular_files import is_regular, read_json
+from avssl.web.server import listen
 
 TOKEN_BYTES = 24
 
@@ -48,3 +50,19 @@ def keep_address(path: Path, address: PageAddress) -> None:
         handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(handle, "w", encoding="utf-8") as file:
             json.dump(address._asdict(), file)
+
+
+def free_port(port: int, given: bool) -> int:
+    """A port to listen on: the wanted one, or any that is free where it is in use and was not given by the user.
+
+    Raises:
+        InputError: a given port is in use, or is none.
+    """
+    try:
+        with listen(port) as bound:
+            return int(bound.getsockname()[1])
+    except InputError:
+        if given:
+            raise
+    with listen(0) as bound:
+        return int(bound.getsockname()[1])

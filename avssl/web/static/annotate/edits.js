@@ -1,0 +1,87 @@
+/**
+ * Edits on their way to the server: in order, tried again until it has answered, and kept in the browser's storage
+ * until then, so that neither a crash of the page nor one of the server loses any.
+ */
+
+const RETRY = 800; // ms
+
+export class EditQueue {
+  /**
+   * @param {string} name of the browser's storage
+   * @param {(waiting: number, reached: boolean) => void} onState called when edits wait or are saved
+   * @param {(edit: object, answer: object | string) => void} onRefused called with an edit that the server does not take
+   */
+  constructor(name, onState, onRefused) {
+    this.name = `avssl-annotate:${name}`;
+    this.onState = onState;
+    this.onRefused = onRefused;
+    this.waiting = this.#stored();
+    this.running = null;
+  }
+
+  /** Add an edit: an object with id, change and expected. */
+  add(edit) {
+    this.waiting.push(edit);
+    this.#store();
+    this.send();
+  }
+
+  /** Send what waits; resolves when all is answered. */
+  send() {
+    this.running ??= this.#sendAll().finally(() => { this.running = null; });
+    return this.running;
+  }
+
+  async #sendAll() {
+    this.onState(this.waiting.length, true);
+    while (this.waiting.length) {
+      const answer = await post("edit", this.waiting[0]);
+      if (answer === null) {
+        this.onState(this.waiting.length, false);
+        await new Promise((resolve) => setTimeout(resolve, RETRY));
+        continue;
+      }
+      const edit = this.waiting.shift();
+      this.#store();
+      this.onState(this.waiting.length, true);
+      if (!answer.ok) this.onRefused(edit, answer.content);
+    }
+  }
+
+  #stored() {
+    try {
+      return JSON.parse(localStorage.getItem(this.name) ?? "[]");
+    } catch {
+      return [];
+    }
+  }
+
+  #store() {
+    try {
+      if (this.waiting.length) localStorage.setItem(this.name, JSON.stringify(this.waiting));
+      else localStorage.removeItem(this.name);
+    } catch {
+      // storage is full or refused: the edits wait in the page alone
+    }
+  }
+}
+
+/**
+ * Post an object.
+ * @param {string} address relative to the page
+ * @param {object} values sent as JSON
+ * @returns {Promise<{ok: boolean, content: object | string} | null>} null where the server is not reached or fails
+ */
+export async function post(address, values) {
+  try {
+    const answer = await fetch(address, {
+      method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(values),
+    });
+    if (answer.status >= 500) return null;
+    const text = await answer.text();
+    const json = answer.headers.get("content-type")?.startsWith("application/json");
+    return { ok: answer.ok, content: json ? JSON.parse(text) : text };
+  } catch {
+    return null;
+  }
+}
