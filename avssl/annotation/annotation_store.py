@@ -120,20 +120,20 @@ class AnnotationStore:
         with self._guard:
             self._commit(Edit("edit", secrets.token_hex(8), change))
 
-    def undo(self) -> Change | None:
-        """Take back the last edit that counts; returns the change that did, None where there is none."""
-        return self._step("undo", self._undo)
+    def undo(self, identifier: str = "") -> Change | None:
+        """Take back the last edit that counts, once for an identifier; returns the change, None: there is none."""
+        return self._step("undo", self._undo, identifier)
 
-    def redo(self) -> Change | None:
-        """Apply again what was taken back last; returns the change, None where there is none."""
-        return self._step("redo", self._redo)
+    def redo(self, identifier: str = "") -> Change | None:
+        """Apply again what was taken back last, once for an identifier; returns the change, None: there is none."""
+        return self._step("redo", self._redo, identifier)
 
-    def _step(self, kind: str, stack: list[Change]) -> Change | None:
+    def _step(self, kind: str, stack: list[Change], identifier: str) -> Change | None:
         with self._guard:
-            if not stack:
+            if not stack or identifier in self._known:
                 return None
             change = stack[-1]
-            self._commit(Edit(kind, secrets.token_hex(8), change))
+            self._commit(Edit(kind, identifier or secrets.token_hex(8), change))
             return change
 
     def _commit(self, edit: Edit) -> None:

@@ -68,7 +68,7 @@ def spectrogram_levels(samples: NDArray[np.float32], rate: int) -> NDArray[np.fl
     edges = _mel_edges(min(rate, RATE) / 2)
     bands = [_band(means, frequencies, low, high) for low, high in pairwise(edges)]
     levels = 10 * np.log10(np.maximum(np.array(bands), 1e-12))
-    return cv2.resize(levels, (COLUMNS, ROWS), interpolation=cv2.INTER_NEAREST)
+    return np.asarray(cv2.resize(levels, (COLUMNS, ROWS), interpolation=cv2.INTER_NEAREST), np.float64)
 
 
 def _block(path: Path, block: int) -> tuple[NDArray[np.float32], int]:

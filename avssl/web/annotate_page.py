@@ -126,11 +126,11 @@ class AnnotateRoutes:
 
     async def undo(self, request: Request) -> Response:
         """Take back the last edit."""
-        return self._changed(await asyncio.to_thread(self.store.undo))
+        return self._changed(await asyncio.to_thread(self.store.undo, await _identifier(request)))
 
     async def redo(self, request: Request) -> Response:
         """Apply again what was taken back."""
-        return self._changed(await asyncio.to_thread(self.store.redo))
+        return self._changed(await asyncio.to_thread(self.store.redo, await _identifier(request)))
 
     def _changed(self, change: Change | None) -> Response:
         if change is None:
@@ -158,6 +158,11 @@ def _frame_jpeg(path: Path, time: float) -> bytes:
     encoded, jpeg = cv2.imencode(".jpg", cv2.resize(frame, size, interpolation=cv2.INTER_AREA))
     assert encoded
     return jpeg.tobytes()
+
+
+async def _identifier(request: Request) -> str:
+    """Identifier of a message, so that a repeated one counts once."""
+    return str((await _body(request)).get("id", ""))
 
 
 async def _body(request: Request) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 /** State of the page: films, the open one, its segments, edits; every action that keys and buttons have. */
 
-import { EditQueue, post } from "./edits.js";
+import { EditQueue } from "./edits.js";
 import { boxAt, withKeyFrame, withoutKeyFrame } from "./interpolation.js";
 
 const NEW_SECONDS = 2; // length of a new segment
@@ -22,9 +22,9 @@ export class Annotator extends EventTarget {
 
   /** Load the list of films, send edits that a crash left behind, open the first film that is not done. */
   async start() {
-    Object.assign(this, await (await fetch("films.json")).json());
+    Object.assign(this, await json("films.json"));
     this.queue = new EditQueue(`${this.folder}:${this.annotator}`,
-      (waiting, reached) => this.#state(waiting, reached), (edit, answer) => this.#refused(edit, answer));
+      (waiting, reached) => this.#state(waiting, reached), (edit, answer) => this.#answered(edit, answer));
     await this.queue.send();
     const first = this.films.findIndex((film) => !film.done);
     await this.open(Math.max(0, first));
@@ -34,7 +34,11 @@ export class Annotator extends EventTarget {
   async open(index) {
     if (index < 0 || index >= this.films.length) return;
     await this.queue.send();
-    const film = await (await fetch(`film/${index}.json`)).json();
+    await this.#load(index);
+  }
+
+  async #load(index) {
+    const film = await json(`film/${index}.json`);
     this.film = film;
     this.#take(film.annotations);
     this.selected = this.ordered[0]?.id ?? null;
@@ -114,7 +118,7 @@ export class Annotator extends EventTarget {
       return;
     }
     this.#endDrag(before);
-    this.#edit({ [id]: moved });
+    if (time !== before[edge]) this.#edit({ [id]: moved });
   }
 
   #endDrag(before) {
@@ -177,22 +181,9 @@ export class Annotator extends EventTarget {
     this.#edit({}, !this.film.done);
   }
 
-  /** Undo or redo, after all edits are saved; goes to the film and segment that change. */
-  async step(kind) {
-    await this.queue.send();
-    const answer = await post(kind, {});
-    if (!answer?.ok) {
-      this.say(answer ? String(answer.content) : "The server is not reached.");
-      return;
-    }
-    const { film, index, change } = answer.content;
-    if (film === null) return;
-    await this.#relist();
-    if (index === this.film.index) this.#take((await (await fetch(`film/${index}.json`)).json()).annotations);
-    else await this.open(index);
-    const named = Object.keys(change.segments).find((id) => this.segments[id]);
-    this.selected = named ?? (this.segment ? this.selected : this.ordered[0]?.id ?? null);
-    this.#changed();
+  /** Undo or redo, in order with the edits; goes to the film and segment that change. */
+  step(kind) {
+    this.queue.add({ id: newId(), kind });
   }
 
   #edit(segments, done) {
@@ -201,19 +192,26 @@ export class Annotator extends EventTarget {
     const state = done === undefined ? {} : { done: this.film.done };
     const expected = { film, segments: before, ...state };
     const change = { film, segments, ...(done === undefined ? {} : { done }) };
+    this.#apply(change);
+    this.#count();
+    this.#changed();
+    this.queue.add({ id: newId(), kind: "edit", change, expected });
+  }
+
+  #apply({ segments, done }) {
     for (const [id, segment] of Object.entries(segments)) {
       if (segment === null) delete this.segments[id];
       else this.segments[id] = segment;
     }
-    if (done !== undefined) this.film.done = done;
-    this.#count();
-    this.#changed();
-    this.queue.add({ id: newId(), change, expected });
+    this.film.done = done ?? this.film.done;
   }
 
+  /** Take the server's annotations, with the edits on top that are on their way. */
   #take(annotations) {
     this.segments = Object.fromEntries(annotations.segments.map((each) => [each.id, each]));
     this.film.done = annotations.done;
+    const waiting = this.queue.waiting.filter((edit) => edit.change?.film === this.film.name);
+    for (const { change } of waiting) this.#apply(change);
     this.#count();
   }
 
@@ -223,33 +221,52 @@ export class Annotator extends EventTarget {
     Object.assign(this.films[this.film.index], { segments: all.length - suggested, suggested, done: this.film.done });
   }
 
-  async #relist() {
-    const { films, labels } = await (await fetch("films.json")).json();
-    Object.assign(this, { films, labels });
-  }
-
   #state(waiting, reached) {
     Object.assign(this, { waiting, reached });
     this.#changed();
   }
 
-  #refused(edit, answer) {
-    if (typeof answer === "string") {
-      this.say(answer);
-    } else {
-      this.say("Another page has changed this film; it is shown as it is now, and your last edit was not applied.");
+  async #answered(edit, { ok, content }) {
+    if (ok && edit.kind !== "edit" && content.film !== null) {
+      await this.#show(content);
+    } else if (!ok) {
+      this.say(typeof content === "string" ? content
+        : "Another page has changed this film; it is shown as it is now, and your last edit was not applied.");
+      await this.#reload();
     }
-    if (this.film && edit.change.film === this.film.name) {
-      fetch(`film/${this.film.index}.json`).then((found) => found.json()).then((film) => {
-        this.#take(film.annotations);
-        this.#changed();
-      }).catch(() => {});
-    }
+  }
+
+  /** Show what undo or redo has changed. */
+  async #show({ index, change }) {
+    Object.assign(this, pick(await json("films.json"), "films", "labels"));
+    if (index === null) return;
+    if (index === this.film.index) await this.#reload();
+    else await this.#load(index);
+    this.selected = Object.keys(change.segments).find((id) => this.segments[id]) ?? this.selected;
+    if (!this.segment) this.selected = this.ordered[0]?.id ?? null;
+    this.#changed();
+  }
+
+  async #reload() {
+    if (!this.film) return;
+    this.#take((await json(`film/${this.film.index}.json`)).annotations);
+    this.#changed();
   }
 
   #changed() {
     this.dispatchEvent(new Event("change"));
   }
+}
+
+/** An object from the server. */
+async function json(address) {
+  const answer = await fetch(address);
+  if (!answer.ok) throw new Error(await answer.text());
+  return answer.json();
+}
+
+function pick(object, ...names) {
+  return Object.fromEntries(names.map((name) => [name, object[name]]));
 }
 
 /** Seconds to a tenth of a millisecond. */

@@ -9,17 +9,17 @@ export class EditQueue {
   /**
    * @param {string} name of the browser's storage
    * @param {(waiting: number, reached: boolean) => void} onState called when edits wait or are saved
-   * @param {(edit: object, answer: object | string) => void} onRefused called with an edit that the server does not take
+   * @param {(edit: object, answer: {ok: boolean, content: object | string}) => void} onAnswer called with each answer
    */
-  constructor(name, onState, onRefused) {
+  constructor(name, onState, onAnswer) {
     this.name = `avssl-annotate:${name}`;
     this.onState = onState;
-    this.onRefused = onRefused;
+    this.onAnswer = onAnswer;
     this.waiting = this.#stored();
     this.running = null;
   }
 
-  /** Add an edit: an object with id, change and expected. */
+  /** Add an edit: an object with id and kind (edit, undo, redo), an edit's with change and expected. */
   add(edit) {
     this.waiting.push(edit);
     this.#store();
@@ -35,7 +35,7 @@ export class EditQueue {
   async #sendAll() {
     this.onState(this.waiting.length, true);
     while (this.waiting.length) {
-      const answer = await post("edit", this.waiting[0]);
+      const answer = await post(this.waiting[0].kind, this.waiting[0]);
       if (answer === null) {
         this.onState(this.waiting.length, false);
         await new Promise((resolve) => setTimeout(resolve, RETRY));
@@ -43,8 +43,8 @@ export class EditQueue {
       }
       const edit = this.waiting.shift();
       this.#store();
+      await this.onAnswer(edit, answer);
       this.onState(this.waiting.length, true);
-      if (!answer.ok) this.onRefused(edit, answer.content);
     }
   }
 
