@@ -77,17 +77,14 @@ def _serve(
     from avssl.annotation.annotation_store import AnnotationStore
     from avssl.annotation.film_list import find_films
     from avssl.web.annotate_page import annotate_page
-    from avssl.web.page_address import PageAddress, free_port, keep_address, page_address
+    from avssl.web.page_address import chosen_address
     from avssl.web.server import serve
 
     films = find_films(folder)
     with AnnotationStore(folder, annotator) as store:
         if source is not None:
             _import(store, source, films)
-        kept = store.path.with_suffix(".address")
-        address = page_address(kept, port)
-        address = PageAddress(free_port(address.port, given=bool(port)), address.token)
-        keep_address(kept, address)
+        address = chosen_address(store.path.with_suffix(".address"), port)
         serve(annotate_page(store, films, labels, address.token), address.port, browser)
     click.echo(f"{store.path}")
 

@@ -49,7 +49,18 @@ def main(context: click.Context, verbose: bool, quiet: bool) -> None:
     context.with_resource(logging_to_stderr(logging.DEBUG if verbose else logging.WARNING if quiet else logging.INFO))
 
 
-for command in (annotate, detect, downstream, embed, energy_overlay, list_installed, reproduce, synth, train_detector):
+for command in (
+    annotate,
+    detect,
+    downstream,
+    embed,
+    energy_overlay,
+    list_installed,
+    reproduce,
+    study,
+    synth,
+    train_detector,
+):
     main.add_command(command)
 
 

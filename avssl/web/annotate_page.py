@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
@@ -23,9 +22,8 @@ from avssl.errors import InputError
 from avssl.media import read_frames
 from avssl.printable_text import printable
 from avssl.web.page import Page, decoding
+from avssl.web.page_messages import json_answer, message_of
 
-MAX_BODY = 8 * 2**20
-"""Bytes of a message of the page."""
 LARGEST = 960
 """Pixels of the longer side of single frames."""
 HEADERS_KEPT = 256
@@ -81,7 +79,7 @@ class AnnotateRoutes:
         labels = [*self.labels, *sorted(used - {"", *self.labels})]
         states = [self._state(name) for name in self.names]
         about = {"annotator": self.store.annotator, "folder": printable(self.store.folder.name)}
-        return _json(about | {"labels": labels, "films": states})
+        return json_answer(about | {"labels": labels, "films": states})
 
     async def film(self, request: Request) -> Response:
         """Header and annotations of a film."""
@@ -90,7 +88,9 @@ class AnnotateRoutes:
         facts = {key: getattr(header, key) for key in ("seconds", "frame_rate", "width", "height", "channels")}
         facts |= {"error": header.error, "blockSeconds": SECONDS, "blockColumns": COLUMNS}
         name = self.names[index]
-        return _json(self._state(name) | facts | {"index": index, "annotations": self.store.film(name).to_json()})
+        return json_answer(
+            self._state(name) | facts | {"index": index, "annotations": self.store.film(name).tojson_answer()}
+        )
 
     async def frame(self, request: Request) -> Response:
         """One frame as JPEG, for films that the browser does not play."""
@@ -104,7 +104,7 @@ class AnnotateRoutes:
         """Extremes of a block of the waveform."""
         path, block = self.films[self._index(request)], request.path_params["block"]
         found = await decoding(waveform_block, path, block)
-        return _json(found.round(4).tolist())
+        return json_answer(found.round(4).tolist())
 
     async def spectrogram(self, request: Request) -> Response:
         """Picture of a block of the spectrogram."""
@@ -113,7 +113,7 @@ class AnnotateRoutes:
 
     async def edit(self, request: Request) -> Response:
         """Apply an edit; it is on the disk before the answer. 409, with the film as it is, where another was faster."""
-        values = await _body(request)
+        values = await message_of(request)
         change = parse_change(values.get("change"), "the page's edit")
         expected = parse_change(values.get("expected"), "the page's edit, as it was before")
         if change.film not in self.names or expected.film != change.film or not isinstance(values.get("id"), str):
@@ -121,8 +121,8 @@ class AnnotateRoutes:
         try:
             await asyncio.to_thread(self.store.edit, values["id"], change, expected)
         except StaleEditError:
-            return _json({"film": change.film, "annotations": self.store.film(change.film).to_json()}, 409)
-        return _json({"film": change.film})
+            return json_answer({"film": change.film, "annotations": self.store.film(change.film).tojson_answer()}, 409)
+        return json_answer({"film": change.film})
 
     async def undo(self, request: Request) -> Response:
         """Take back the last edit."""
@@ -134,9 +134,9 @@ class AnnotateRoutes:
 
     def _changed(self, change: Change | None) -> Response:
         if change is None:
-            return _json({"film": None})
+            return json_answer({"film": None})
         index = self.names.index(change.film) if change.film in self.names else None
-        return _json({"film": change.film, "index": index, "change": change.to_json()})
+        return json_answer({"film": change.film, "index": index, "change": change.tojson_answer()})
 
     def _state(self, name: str) -> dict[str, Any]:
         film = self.store.film(name)
@@ -162,25 +162,4 @@ def _frame_jpeg(path: Path, time: float) -> bytes:
 
 async def _identifier(request: Request) -> str:
     """Identifier of a message, so that a repeated one counts once."""
-    return str((await _body(request)).get("id", ""))
-
-
-async def _body(request: Request) -> dict[str, Any]:
-    """A message of the page, of limited size."""
-    content = b""
-    async for part in request.stream():
-        content += part
-        if len(content) > MAX_BODY:
-            raise InputError(f"expected a message of {MAX_BODY // 2**20} MiB at most")
-    try:
-        values = json.loads(content)
-    except (ValueError, RecursionError) as error:
-        raise InputError("expected a message in JSON") from error
-    if not isinstance(values, dict):
-        raise InputError("expected an object in JSON")
-    return values
-
-
-def _json(values: Any, status: int = 200) -> Response:
-    """JSON in ASCII: names of files that are not UTF-8 come through."""
-    return Response(json.dumps(values), status, media_type="application/json")
+    return str((await message_of(request)).get("id", ""))

@@ -52,7 +52,24 @@ def keep_address(path: Path, address: PageAddress) -> None:
             json.dump(address._asdict(), file)
 
 
-def free_port(port: int, given: bool) -> int:
+def chosen_address(path: Path, port: int) -> PageAddress:
+    """The address of a page: that of the file as far as it can be had, or a new one, which the file then holds.
+
+    Args:
+        path: of the file.
+        port: given by the user; 0: the last one, or any that is free.
+
+    Raises:
+        InputError: a given port is in use, or is none.
+        OutputError: the file cannot be written.
+    """
+    stored = page_address(path, port)
+    address = PageAddress(_free_port(stored.port, given=bool(port)), stored.token)
+    keep_address(path, address)
+    return address
+
+
+def _free_port(port: int, given: bool) -> int:
     """A port to listen on: the wanted one, or any that is free where it is in use and was not given by the user.
 
     Raises:
