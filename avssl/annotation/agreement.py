@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from sklearn.metrics import cohen_kappa_score
 
 from avssl.annotation.annotation_file import FilmAnnotations, Films
-from avssl.annotation.segments import Segment
+from avssl.annotation.film_segments import Segment
 from avssl.errors import InputError
 
 STEP = 0.1

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from avssl.annotation.segments import Segment, parse_segment
+from avssl.annotation.film_segments import Segment, parse_segment
 from avssl.errors import InputError, excerpt
 from avssl.io.atomic import durably_replacing
 from avssl.regular_files import MIB, read_json

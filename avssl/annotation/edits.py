@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from avssl.annotation.annotation_file import FilmAnnotations, Films
-from avssl.annotation.segments import Segment, parse_segment
+from avssl.annotation.film_segments import Segment, parse_segment
 from avssl.errors import InputError, excerpt
 
 MAX_CHANGES = 10_000

@@ -11,7 +11,7 @@ from typing import Any
 
 from avssl.annotation.annotation_file import FOLDER, Films
 from avssl.annotation.edits import Change
-from avssl.annotation.segments import KeyFrame, Segment
+from avssl.annotation.film_segments import KeyFrame, Segment
 from avssl.errors import InputError, excerpt
 from avssl.io.atomic import durably_replacing
 from avssl.synth.user_clips.annotations import FORMAT, VERSION, WHOLE, Annotation, read_annotations

@@ -57,7 +57,6 @@ for command in (
     energy_overlay,
     list_installed,
     reproduce,
-    study,
     synth,
     train_detector,
 ):

@@ -88,9 +88,7 @@ class AnnotateRoutes:
         facts = {key: getattr(header, key) for key in ("seconds", "frame_rate", "width", "height", "channels")}
         facts |= {"error": header.error, "blockSeconds": SECONDS, "blockColumns": COLUMNS}
         name = self.names[index]
-        return json_answer(
-            self._state(name) | facts | {"index": index, "annotations": self.store.film(name).tojson_answer()}
-        )
+        return json_answer(self._state(name) | facts | {"index": index, "annotations": self.store.film(name).to_json()})
 
     async def frame(self, request: Request) -> Response:
         """One frame as JPEG, for films that the browser does not play."""
@@ -121,7 +119,7 @@ class AnnotateRoutes:
         try:
             await asyncio.to_thread(self.store.edit, values["id"], change, expected)
         except StaleEditError:
-            return json_answer({"film": change.film, "annotations": self.store.film(change.film).tojson_answer()}, 409)
+            return json_answer({"film": change.film, "annotations": self.store.film(change.film).to_json()}, 409)
         return json_answer({"film": change.film})
 
     async def undo(self, request: Request) -> Response:
@@ -136,7 +134,7 @@ class AnnotateRoutes:
         if change is None:
             return json_answer({"film": None})
         index = self.names.index(change.film) if change.film in self.names else None
-        return json_answer({"film": change.film, "index": index, "change": change.tojson_answer()})
+        return json_answer({"film": change.film, "index": index, "change": change.to_json()})
 
     def _state(self, name: str) -> dict[str, Any]:
         film = self.store.film(name)

@@ -5,7 +5,7 @@ import pytest
 
 from avssl.annotation.agreement import agreement, box_iou, krippendorff_alpha, temporal_iou
 from avssl.annotation.annotation_file import FilmAnnotations
-from avssl.annotation.segments import KeyFrame, Segment
+from avssl.annotation.film_segments import KeyFrame, Segment
 from avssl.errors import InputError
 
 KRIPPENDORFF_2011 = """
@@ -30,7 +30,7 @@ def test_alpha_is_that_of_the_example_of_krippendorff():
     assert krippendorff_alpha(units) == pytest.approx(0.743, abs=5e-4)
 
 
-def test_alpha_is_one_for_equal_and_minus_for_opposite_annotators_and_nan_for_one_class():
+def test_alpha_is_one_for_equal_annotators_and_nan_where_only_one_class_occurs():
     assert krippendorff_alpha([("a", "a"), ("b", "b")]) == 1
     assert krippendorff_alpha([("a", "b"), ("b", "a")]) == pytest.approx(1 - 3 * 4 / 8)
     assert math.isnan(krippendorff_alpha([("a", "a"), ("a", "a")]))

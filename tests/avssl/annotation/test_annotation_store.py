@@ -10,7 +10,7 @@ from avssl.annotation.annotation_file import annotators, read_annotation_file
 from avssl.annotation.annotation_store import AnnotationStore, read_annotations_of
 from avssl.annotation.edit_journal import journal_path
 from avssl.annotation.edits import Change, StaleEditError
-from avssl.annotation.segments import KeyFrame, Segment
+from avssl.annotation.film_segments import KeyFrame, Segment
 from avssl.errors import InputError, OutputError
 
 DOG = Segment("d", "dog", 0.0, 2.0, (KeyFrame(0.0, (0.1, 0.1, 0.5, 0.5)),))
@@ -39,7 +39,7 @@ import os, signal, sys
 from pathlib import Path
 from avssl.annotation.annotation_store import AnnotationStore
 from avssl.annotation.edits import Change
-from avssl.annotation.segments import Segment
+from avssl.annotation.film_segments import Segment
 with AnnotationStore(Path(sys.argv[1]), "eva") as store:
     for number in range(50):
         segment = Segment(str(number), "dog", number, number + 1)
@@ -104,7 +104,7 @@ def test_undo_and_redo_are_inverse(tmp_path):
         assert store.redo() is None
 
 
-def test_an_edit_of_what_another_page_changed_is_refused_and_a_repeated_one_counts_once(tmp_path):
+def test_an_edit_of_what_has_changed_since_is_refused_and_a_repeated_one_counts_once(tmp_path):
     with AnnotationStore(tmp_path, "eva") as store:
         _put(store, "1", DOG)
         _put(store, "1", DOG)

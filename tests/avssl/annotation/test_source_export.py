@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from avssl.annotation.annotation_file import FilmAnnotations
-from avssl.annotation.segments import KeyFrame, Segment
+from avssl.annotation.film_segments import KeyFrame, Segment
 from avssl.annotation.source_export import export_sources, suggestions
 from avssl.errors import InputError
 from avssl.synth.user_clips.annotations import read_annotations

@@ -17,7 +17,7 @@ import torch
 
 from avssl.annotation.annotation_store import AnnotationStore, read_annotations_of
 from avssl.annotation.film_list import find_films
-from avssl.annotation.segments import KeyFrame
+from avssl.annotation.film_segments import KeyFrame
 from avssl.media import write_spatial_mp4, write_video
 from avssl.web.annotate_page import annotate_page
 from avssl.web.server import running

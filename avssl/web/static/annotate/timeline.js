@@ -55,7 +55,7 @@ export class Timeline {
     this.canvas.height = height * ratio;
     const paint = this.canvas.getContext("2d");
     paint.scale(ratio, ratio);
-    this.colours = getComputedStyle(this.canvas);
+    this.colours = new Map();
     this.#drawRuler(paint, width);
     this.#drawSound(paint, width, film);
     this.#drawSegments(paint);
@@ -77,14 +77,19 @@ export class Timeline {
     this.view = [start, start + span];
   }
 
+  /** A colour of the style sheet as canvases take it: theirs knows no `light-dark()`. */
   #colour(name) {
-    return this.colours.getPropertyValue(name);
+    if (!this.colours.has(name)) {
+      this.canvas.style.color = `var(${name})`;
+      this.colours.set(name, getComputedStyle(this.canvas).color);
+    }
+    return this.colours.get(name);
   }
 
   #drawRuler(paint, width) {
     const span = this.view[1] - this.view[0];
     const step = [0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 60].find((each) => (each / span) * width > 60) ?? 60;
-    paint.fillStyle = this.colours.color;
+    paint.fillStyle = this.#colour("--text");
     paint.font = "11px system-ui, sans-serif";
     for (let at = Math.ceil(this.view[0] / step) * step; at <= this.view[1]; at += step) {
       paint.fillRect(this.#x(at), 12, 1, 6);
@@ -97,7 +102,7 @@ export class Timeline {
     paint.fillStyle = this.#colour("--panel");
     paint.fillRect(0, top, width, HEIGHTS.wave + HEIGHTS.spectrogram);
     if (!film.channels) {
-      paint.fillStyle = this.colours.color;
+      paint.fillStyle = this.#colour("--text");
       paint.fillText("This film has no sound.", 8, top + 24);
       return;
     }

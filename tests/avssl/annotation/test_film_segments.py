@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from avssl.annotation.segments import KeyFrame, Segment, parse_segment
+from avssl.annotation.film_segments import KeyFrame, Segment, parse_segment
 from avssl.errors import InputError
 
 VALUES = {
