@@ -11,6 +11,7 @@ export class FilmView extends EventTarget {
     this.position = 0;
     video.addEventListener("error", () => this.#showStills());
     video.addEventListener("seeked", () => this.dispatchEvent(new Event("time")));
+    still.addEventListener("load", () => this.dispatchEvent(new Event("time")));
     video.addEventListener("pause", () => this.dispatchEvent(new Event("time")));
     video.addEventListener("play", () => this.#follow());
     video.addEventListener("loadedmetadata", () => this.seek(this.position));
@@ -46,6 +47,11 @@ export class FilmView extends EventTarget {
   get frameIndex() {
     const seconds = this.playing ? this.video.currentTime : this.position;
     return Math.min(this.frameCount - 1, Math.max(0, Math.floor(seconds * this.rate + 1e-3)));
+  }
+
+  /** Whether the frame of the playhead is still on its way to the picture. */
+  get seeking() {
+    return this.frames ? !this.still.complete : this.video.seeking;
   }
 
   get playing() {

@@ -91,7 +91,8 @@ function show() {
   const time = view.time;
   get("time").value = `${time.toFixed(3)} s of ${annotator.film.seconds.toFixed(2)} s`;
   get("play").textContent = view.playing ? "Pause" : "Play";
-  get("mode").textContent = boxes.draft ? "Drawing a box: arrows, Shift+arrows, Enter or Esc" : "";
+  get("mode").textContent = boxes.draft ? "Drawing a box: arrows, Shift+arrows, Enter or Esc"
+    : view.seeking ? "Seeking" : "";
   boxes.fit((annotator.film.width || 16) / (annotator.film.height || 9));
   boxes.show(annotator.boxes);
   timeline.show(time, annotator.ordered, annotator.selected);
