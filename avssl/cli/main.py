@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from avssl import __version__, plugins
+from avssl.cli.annotate import annotate
 from avssl.cli.catalog import list_installed
 from avssl.cli.detect import detect, detected, train_detector
 from avssl.cli.download import download
@@ -49,7 +50,18 @@ def main(context: click.Context, verbose: bool, quiet: bool) -> None:
     context.with_resource(logging_to_stderr(logging.DEBUG if verbose else logging.WARNING if quiet else logging.INFO))
 
 
-for command in (detect, download, downstream, embed, energy_overlay, list_installed, reproduce, synth, train_detector):
+for command in (
+    annotate,
+    detect,
+    download,
+    downstream,
+    embed,
+    energy_overlay,
+    list_installed,
+    reproduce,
+    synth,
+    train_detector,
+):
     main.add_command(command)
 
 
