@@ -243,7 +243,7 @@ def _overlap_add(windows_NTS: Tensor, hop: int) -> Tensor:
         total = size + hop * (count - 1)
         return functional.fold(windows_NTS.mT, (1, total), (1, size), stride=(1, hop))[:, 0, 0]
     # Several times as fast: sums of whole blocks.
-    blocks = windows_NTS.unflatten(-1, (-1, hop))
+    blocks = windows_NTS.reshape(len(windows_NTS), count, size // hop, hop)
     sums = windows_NTS.new_zeros(len(blocks), count + blocks.shape[2] - 1, hop)
     for place in range(blocks.shape[2]):
         sums[:, place : place + count] += blocks[:, :, place]

@@ -15,7 +15,8 @@ from avssl_downstream.spatialize.networks.track_localization import cell_gains
 from avssl_downstream.spatialize.overlap_add import OverlapAdd
 
 GAIN = 0.6
-"""Factor on the mean direction: other sources and the room are not from there."""
+"""Factor on the mean direction: other sources and the room are not from there. Of 0.4, 0.6, 0.8 and 1 the best on 80
+validation scenes of synth360: 22.6, 25.8, 23.4 and 15.6 % of the energy explained."""
 
 
 class HeatMapPanning:

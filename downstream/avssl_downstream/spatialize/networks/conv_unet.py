@@ -145,9 +145,9 @@ class Decoder(nn.Module):
             return whole
         layer, rows = self.layers[level], range(self.sizes[level][0])
         size = _shifted(rows, layer.padding[0]), _shifted(wanted, layer.padding[1] - given.start * layer.stride[1])
-        if level:
-            return _transposed(x, convolution, layer.stride, size)
-        return interleaved_convolution(x, convolution.weight, convolution.bias, layer.stride, size)
+        weight, bias = (convolution.get_parameter(name) for name in ("weight", "bias"))
+        function = _transposed_convolution if level else interleaved_convolution
+        return function(x, weight, bias, layer.stride, size)
 
 
 def interleaved_convolution(x: Tensor, weight: Tensor, bias: Tensor, stride: Pair, part: tuple[range, range]) -> Tensor:
@@ -175,10 +175,10 @@ def interleaved_convolution(x: Tensor, weight: Tensor, bias: Tensor, stride: Pai
     return _part(image, part)
 
 
-def _transposed(x: Tensor, convolution: nn.Module, stride: Pair, part: tuple[range, range]) -> Tensor:
+def _transposed_convolution(x: Tensor, weight: Tensor, bias: Tensor, stride: Pair, part: tuple[range, range]) -> Tensor:
     """As `interleaved_convolution`, by torch."""
-    weights, rest = (convolution.weight, convolution.bias), (stride[0] - 1, stride[1] - 1)
-    return _part(functional.conv_transpose2d(x, *weights, stride, 0, rest), part)  # type: ignore[arg-type]
+    rest = stride[0] - 1, stride[1] - 1
+    return _part(functional.conv_transpose2d(x, weight, bias, stride, 0, rest), part)
 
 
 def _part(image: Tensor, part: tuple[range, range]) -> Tensor:

@@ -62,7 +62,7 @@ class DirectionPrior(nn.Module):
         size = self.matcher.frame_size
         if tuple(frames.shape[-2:]) != size:
             flat = functional.interpolate(frames.flatten(0, 1).float(), size, mode="bilinear", antialias=True)
-            frames = flat.round().clamp(0, 255).to(torch.uint8).unflatten(0, frames.shape[:2])
+            frames = flat.round().clamp(0, 255).to(torch.uint8).reshape(*frames.shape[:3], *size)
         with torch.no_grad():
             return functional.normalize(self.matcher.embed_cells(frames).float(), dim=-1)
 
