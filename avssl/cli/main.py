@@ -23,6 +23,7 @@ from avssl.cli.logs import logging_to_stderr
 from avssl.cli.options import ConfigCommand, given_keys
 from avssl.cli.overrides import SET, dotted
 from avssl.cli.reproduce import reproduce
+from avssl.cli.study import study
 from avssl.cli.synth import synth
 from avssl.io.ranks import is_first_process
 
@@ -57,6 +58,7 @@ for command in (
     energy_overlay,
     list_installed,
     reproduce,
+    study,
     synth,
     train_detector,
 ):
