@@ -21,6 +21,7 @@ from avssl.cli.installed import PluginName
 from avssl.cli.logs import logging_to_stderr
 from avssl.cli.options import ConfigCommand, given_keys
 from avssl.cli.overrides import SET, dotted
+from avssl.cli.play import play
 from avssl.cli.reproduce import reproduce
 from avssl.cli.synth import synth
 from avssl.io.ranks import is_first_process
@@ -48,7 +49,7 @@ def main(context: click.Context, verbose: bool, quiet: bool) -> None:
     context.with_resource(logging_to_stderr(logging.DEBUG if verbose else logging.WARNING if quiet else logging.INFO))
 
 
-for command in (detect, downstream, embed, energy_overlay, list_installed, reproduce, synth, train_detector):
+for command in (detect, downstream, embed, energy_overlay, list_installed, play, reproduce, synth, train_detector):
     main.add_command(command)
 
 
