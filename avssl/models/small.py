@@ -62,7 +62,7 @@ class SmallVideo(Tower):
     """Channels of stem and blocks."""
     random = False
 
-    def __init__(self, width: int = 256, grid: int = 4) -> None:
+    def __init__(self, width: int = 256, grid: int = 8) -> None:
         super().__init__()
         self.width, self.grid = width, grid
         self.stages = _stages(3, 3, self.planes, (2, 2, 1))
