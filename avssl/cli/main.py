@@ -10,8 +10,10 @@ from typing import Any
 import click
 
 from avssl import __version__, plugins
+from avssl.cli.annotate import annotate
 from avssl.cli.catalog import list_installed
 from avssl.cli.detect import detect, detected, train_detector
+from avssl.cli.download import download
 from avssl.cli.downstream import downstream
 from avssl.cli.embed import embed
 from avssl.cli.energy import energy_overlay
@@ -21,8 +23,10 @@ from avssl.cli.installed import PluginName
 from avssl.cli.logs import logging_to_stderr
 from avssl.cli.options import ConfigCommand, given_keys
 from avssl.cli.overrides import SET, dotted
+from avssl.cli.play import play
 from avssl.cli.push import push
 from avssl.cli.reproduce import reproduce
+from avssl.cli.study import study
 from avssl.cli.synth import synth
 from avssl.io.ranks import is_first_process
 
@@ -49,7 +53,21 @@ def main(context: click.Context, verbose: bool, quiet: bool) -> None:
     context.with_resource(logging_to_stderr(logging.DEBUG if verbose else logging.WARNING if quiet else logging.INFO))
 
 
-for command in (detect, downstream, embed, energy_overlay, list_installed, push, reproduce, synth, train_detector):
+for command in (
+    annotate,
+    detect,
+    download,
+    downstream,
+    embed,
+    energy_overlay,
+    list_installed,
+    play,
+    push,
+    reproduce,
+    study,
+    synth,
+    train_detector,
+):
     main.add_command(command)
 
 
@@ -123,14 +141,24 @@ def pretrain(
 @click.option(
     "--split",
     default="",
-    help="Split lists of a data set, such as FAIR-Play's new_splits/split2.  [default: the first]",
+    help="Split lists of a data set, such as FAIR-Play's new_splits/split2, or shares train/val/test of a folder of "
+    "your own, such as 0.8/0.1/0.1.  [default: the first lists]",
+)
+@click.option(
+    "--group-by",
+    default="source",
+    show_default=True,
+    metavar="SOURCE",
+    help="What no two of the shares contain: source (file name without numbers at its end), clip, folder, or a regular "
+    "expression with a group (...) in the path.",
 )
 @click.option(
     "--projection",
     default="auto",
-    type=click.Choice(["auto", "equirect", "flat"]),
+    type=click.Choice(["auto", "equirect", "flat", "eac", "cubemap"]),
     show_default=True,
-    help="Projection of the frames: equirectangular or flat; auto: from layout, header and shape.",
+    help="Projection of the frames; eac and cubemap are converted to equirectangular; auto: from layout, header and "
+    "shape.",
 )
 @click.option(
     "--channel-layout",

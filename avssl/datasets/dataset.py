@@ -15,8 +15,8 @@ from avssl.regular_files import read_json
 
 MAX_INDEX = 2**30
 """Bytes of a stored index."""
-PROJECTIONS = ("auto", "equirect", "flat")
-"""Projections of frames: unknown, 360 degrees, or an ordinary field of view."""
+PROJECTIONS = ("auto", "equirect", "flat", "eac", "cubemap")
+"""Projections of frames: unknown, 360 degrees, an ordinary field of view, or 360 degrees on cube faces."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Recording:
     split: str = ""
     """train, val, test, or empty."""
     projection: str = "auto"
-    """equirect, flat (ordinary field of view), or auto: decided by the file's header and the frame's shape."""
+    """equirect, flat (ordinary field of view), eac or cubemap, or auto: by the file's header and the frame's shape."""
     channel_layout: str = "auto"
     """Channel layout, such as stereo, binaural or ambix; auto: decided by the number of channels and the codec."""
     min_difference_db: float = -math.inf

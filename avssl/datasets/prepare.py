@@ -14,12 +14,13 @@ from avssl.datasets.layout import load_layout
 from avssl.datasets.manifest import NAME, Row, write_manifest
 from avssl.datasets.prepare_journal import Journal, check_prepare_folder
 from avssl.datasets.prepare_report import Failure, PrepareReport, by_key
+from avssl.datasets.share_splits import group_name, parse_shares, split_by_shares
 from avssl.datasets.transcode import MEDIA, PARTIAL, Job, Options, failure, prepare_one
 from avssl.errors import InputError, OutputError
 from avssl.io.cores import usable_cores
 from avssl.io.folder_lock import folder_lock
 from avssl.io.process_pool import outcomes
-from avssl.io.progress import SECONDS_BETWEEN_LINES, ProgressBar
+from avssl.io.progress import ProgressBar
 from avssl.printable_text import printable
 
 
@@ -31,6 +32,7 @@ def prepare(
     projection: str = "auto",
     channel_layout: str = "auto",
     split: str = "",
+    group_by: str = "source",
     height: int = 224,
     frame_rate: float = 16.0,
     sample_rate: int = 24000,
@@ -45,11 +47,14 @@ def prepare(
         root: folder of the recordings; not written to.
         out: output folder; for one root and one set of options.
         layout: name of an installed layout, see `avssl.datasets.layout`, whose recordings have video and audio.
-        projection: auto (by the layout, the header, then the shape), equirect, or flat: an ordinary field of view.
+        projection: auto (by the layout, the header, then the shape), equirect, flat: an ordinary field of view, or
+            eac or cubemap, which are converted to equirectangular frames.
         channel_layout: auto (by the layout, the number of channels and the codec), or one of
             `avssl.media.channel_layouts.NAMES` or `PAIRS`.
-        split: set of split lists, such as split1; empty: the first. Clips that were prepared with another one are
-            not prepared again.
+        split: set of split lists, such as split1; empty: the first; or shares of a folder without lists, such as
+            0.8/0.1/0.1, see `avssl.datasets.share_splits`. Clips that were prepared with another one are not prepared
+            again.
+        group_by: recordings that stay together in splits by shares, see `avssl.datasets.share_splits.group_name`.
         height: rows of the proxies; width is twice that, or follows the aspect ratio of flat video.
         frame_rate: highest number of frames per second.
         sample_rate: Hz of the prepared audio.
@@ -66,7 +71,7 @@ def prepare(
     options = Options(projection, channel_layout, height, frame_rate, sample_rate)
     if workers is not None and workers < 1:
         raise InputError(f"workers must be 1 or more, not {workers}")
-    found = read_recordings(root, out, layout, split)
+    found = read_recordings(root, out, layout, split, group_by)
     with _disk_full_in_one_line(out), folder_lock(out):
         check_prepare_folder(out)
         settings = {"root": printable(root.resolve()), "layout": layout, **asdict(options)}
@@ -76,25 +81,28 @@ def prepare(
     return report
 
 
-def read_recordings(root: Path, out: Path, layout: str, split: str = "") -> Dataset:
-    """Recordings with video and audio under a root.
+def read_recordings(root: Path, out: Path, layout: str, split: str = "", group_by: str = "source") -> Dataset:
+    """Recordings with video and audio under a root; see `prepare`.
 
     Raises:
         InputError: an unknown layout, no such folder, an empty one, no such split lists, output and root are the same
             folder, or the layout's recordings lack video or audio.
     """
-    kind = load_layout(layout)
-    if split and not kind.has_split_choice():
-        raise InputError(f"split {split!r}: the layout {layout} has no choice of split lists")
+    kind, shares = load_layout(layout), parse_shares(split)
+    group_name(group_by)  # raises before files are looked for
+    if split and shares is None and not kind.has_split_choice():
+        raise InputError(
+            f"split {split!r}: the layout {layout} has no choice of split lists; shares are given as 0.8/0.1/0.1"
+        )
     if not root.is_dir():
         raise InputError(
             f"{root}: expected a folder of recordings, {'this is a file' if root.exists() else 'there is none'}"
         )
     if root.resolve() == out.resolve():
         raise InputError(f"{out}: recordings and proxies need folders of their own, these are the same")
-    found = kind(kind.Options(split=split) if split else None).read(root, out)
+    found = kind(kind.Options(split=split) if split and shares is None else None).read(root, out)
     _check_whole_recordings(found, layout)
-    return found
+    return found if shares is None else split_by_shares(found, shares, group_by)
 
 
 def _check_whole_recordings(found: Dataset, layout: str) -> None:
@@ -142,8 +150,8 @@ def _shown(jobs: Sequence[Job], workers: int, progress: bool) -> Iterator[tuple[
     """
     if not jobs:
         return
-    numbers, every = ("{failed} failed", "{rate:.2f} clips/s"), SECONDS_BETWEEN_LINES
-    bar = ProgressBar("prepare", len(jobs), "clips", numbers=numbers, shown=progress, line_every=every)
+    numbers = ("{failed} failed", "{rate:.2f} clips/s")
+    bar = ProgressBar("prepare", len(jobs), "clips", numbers=numbers, shown=progress)
     with bar, contextlib.closing(outcomes(prepare_one, jobs, workers)) as results:
         failed = 0
         for job, outcome in results:

@@ -19,6 +19,7 @@ from avssl.datasets.prepare_report import Failure
 from avssl.errors import InputError, first_line, is_input_error, one_line
 from avssl.io.atomic import sync
 from avssl.media.channel_layouts import check_name
+from avssl.media.cube_faces import CUBES, check_faces, equirect_frames
 from avssl.media.image_sequence import ImageSequence
 from avssl.media.probe import check_length
 from avssl.media.projection_check import check_equirect, check_flat
@@ -40,7 +41,7 @@ class Options:
     """Options of the proxies."""
 
     projection: str = "auto"
-    """auto, equirect or flat (ordinary field of view)."""
+    """auto, equirect, flat (ordinary field of view), or eac or cubemap, converted to equirectangular frames."""
     channel_layout: str = "auto"
     """auto, or one of `avssl.media.channel_layouts.NAMES` or `PAIRS`."""
     height: int = 224
@@ -53,7 +54,7 @@ class Options:
     def __post_init__(self) -> None:
         """Validate field values."""
         if self.projection not in PROJECTIONS:
-            raise InputError(f"projection is auto, equirect or flat, not {self.projection!r}")
+            raise InputError(f"projection is one of {', '.join(PROJECTIONS)}, not {self.projection!r}")
         check_name(self.channel_layout)
         if self.height < 16 or self.height % 2:
             raise InputError(f"height is an even number of pixels, 16 or more, not {self.height}")
@@ -125,10 +126,12 @@ def _prepare(job: Job, video: Path, wave: Path) -> Row:
     recording, options = job.recording, job.options
     frames, summary, seconds = _examined(job)
     rate = min(options.frame_rate, frames.frame_rate or options.frame_rate)
-    flat = _is_flat(recording, options)
-    width = _width(frames, options.height) if flat else 2 * options.height
+    kind = _projection(recording, options)
+    width = _width(frames, options.height) if kind == "flat" else 2 * options.height
     times = [index / rate for index in range(math.ceil(seconds * rate - 1e-6))]
-    write_video(video, frames.frames(times, (options.height, width)), rate, gop=GOP)
+    size = options.height, width
+    shown = equirect_frames(frames, kind, times, size) if kind in CUBES else frames.frames(times, size)
+    write_video(video, shown, rate, gop=GOP)
     write_analyzed_audio(wave, summary, seconds, options.sample_rate)
     azimuth, elevation, diffuseness = summary.stats.direction()
     return Row(
@@ -151,9 +154,9 @@ def _prepare(job: Job, video: Path, wave: Path) -> Row:
     )
 
 
-def _is_flat(recording: Recording, options: Options) -> bool:
-    """Whether the video has an ordinary field of view: by the user's option, else by the layout."""
-    return options.projection == "flat" or (options.projection == "auto" and recording.projection == "flat")
+def _projection(recording: Recording, options: Options) -> str:
+    """Projection of the video: by the user's option, else by the layout; auto where neither states it."""
+    return recording.projection if options.projection == "auto" else options.projection
 
 
 def _examined(job: Job) -> tuple[VideoReader | ImageSequence, AudioSummary, float]:
@@ -197,7 +200,10 @@ def _opened(job: Job) -> VideoReader | ImageSequence:
 
 
 def _check_projection(frames: VideoReader | ImageSequence, recording: Recording, options: Options) -> None:
-    if not _is_flat(recording, options):
+    kind = _projection(recording, options)
+    if kind in CUBES:
+        check_faces(frames, kind)
+    elif kind != "flat":
         check_equirect(frames, declared=options.projection == "equirect", vouched=recording.projection == "equirect")
     elif options.projection == "auto":
         check_flat(frames)

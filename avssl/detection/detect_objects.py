@@ -20,7 +20,7 @@ from avssl.detection.prefetch import FrameBatch, frame_batches, read_ahead
 from avssl.detection.tiling import VIEW_MODES, DetectorInput, SphereDetections, detect_frames
 from avssl.errors import InputError, is_input_error
 from avssl.io.folder_lock import file_lock
-from avssl.io.progress import SECONDS_BETWEEN_LINES, ProgressBar
+from avssl.io.progress import ProgressBar
 from avssl.plugins import hint
 
 logger = logging.getLogger(__name__)
@@ -137,7 +137,7 @@ def _shown(results: Iterator[Clip], clips: int, progress: bool) -> Iterator[Clip
     """Results, with a progress bar."""
     numbers, objects = ("{objects} objects", "{rate:.2f} clips/s"), 0
     shown = progress and clips > 0
-    with ProgressBar("detect", clips, "clips", numbers=numbers, shown=shown, line_every=SECONDS_BETWEEN_LINES) as bar:
+    with ProgressBar("detect", clips, "clips", numbers=numbers, shown=shown) as bar:
         for result in results:
             objects += sum(len(detection.scores) for detection in result[2])
             bar.advance(objects=objects)

@@ -20,6 +20,8 @@ T = TypeVar("T")
 logger = logging.getLogger(__name__)
 SECONDS_BETWEEN_LINES = 30.0
 """Interval between progress lines where the output is a file."""
+FIRST_LINE = 2.0
+"""Seconds after which the first one comes; work that is done earlier has none."""
 RECENT = 20
 """Updates over which the rate is averaged."""
 _drawn: list[ProgressBar] = []
@@ -48,7 +50,7 @@ class ProgressBar:
             Default: the rate.
         start: done before.
         shown: False shows and logs nothing.
-        line_every: seconds between logged lines where no bar is drawn, and the last one is logged too; None: no lines.
+        line_every: seconds between logged lines where no bar is drawn; the first comes after 2 s, the last at the end.
         transient: the bar disappears at the end.
     """
 
@@ -61,19 +63,20 @@ class ProgressBar:
         numbers: tuple[str, ...] = (),
         start: float = 0,
         shown: bool = True,
-        line_every: float | None = None,
+        line_every: float = SECONDS_BETWEEN_LINES,
         transient: bool = False,
     ) -> None:
         self.title, self.total, self.unit, self.done = title, total, unit, start
         self._templates = numbers or (f"{{rate:.3g}} {unit}/s",)
-        self._every = line_every if shown else None
+        self._shown, self._every = shown, line_every
         self._bar = _columns(transient) if shown and not _drawn and are_bars_shown() else None
         self._recent: deque[tuple[float, float]] = deque(maxlen=RECENT + 1)
 
     def __enter__(self) -> ProgressBar:
         """Show the bar."""
-        self._last_line = time.monotonic()
-        self._recent.append((self._last_line, self.done))
+        begin = time.monotonic()
+        self._next_line = self._first_line = begin + min(FIRST_LINE, self._every)
+        self._recent.append((begin, self.done))
         if self._bar:
             _drawn.append(self)
             self._row = self._bar.add_task(self.title, total=self.total, completed=int(self.done), numbers="")
@@ -95,8 +98,8 @@ class ProgressBar:
         text = ", ".join(template.format(rate=self._rate(), **numbers) for template in self._templates)
         if self._bar:
             self._bar.update(self._row, total=self.total, completed=self.done, numbers=text)
-        elif self._every is not None and (now - self._last_line >= self._every or self.done == self.total):
-            self._last_line = now
+        elif self._shown and (now >= self._next_line or (self.done == self.total and now >= self._first_line)):
+            self._next_line = now + self._every
             logger.info("%s: %s %s, %s%s", self.title, self._count(), self.unit, text, self._left())
 
     def _rate(self) -> float:

@@ -57,10 +57,10 @@ def check_equirect(
     if not declared and stereo:
         raise InputError(f"expected monoscopic equirectangular frames, the header says {stereo} stereo ({size})")
     if not declared and projection not in ("", EQUIRECTANGULAR):
-        raise InputError(f"expected equirectangular frames, the header says {projection} ({size})")
-    if _is_near(aspect, SPHERE_ASPECT):
+        raise InputError(f"expected equirectangular frames, the header says {projection} ({size}){_advice(projection)}")
+    if is_near(aspect, SPHERE_ASPECT):
         return
-    if not _is_near(aspect, WIDESCREEN_ASPECT):
+    if not is_near(aspect, WIDESCREEN_ASPECT):
         raise InputError(f"expected equirectangular frames (2:1), these are {size}{_guess(aspect)}")
     if not (declared or vouched or projection):
         raise InputError(
@@ -86,11 +86,20 @@ def _guess(aspect: float) -> str:
         0.5: "turned by the display rotation of the header",
         1.0: "top-bottom stereo",
         4.0: "side-by-side stereo",
-        1.5: "a cube map",
+        1.5: "a cube map (--projection cubemap or eac)",
+        6.0: "a cube map (--projection cubemap)",
+        1 / 6: "a cube map (--projection cubemap)",
         4 / 3: "a cube map or flat",
     }
-    return next((f", perhaps {guess}" for ratio, guess in guesses.items() if _is_near(aspect, ratio)), "")
+    return next((f", perhaps {guess}" for ratio, guess in guesses.items() if is_near(aspect, ratio)), "")
 
 
-def _is_near(aspect: float, wanted: float) -> bool:
+def _advice(projection: str) -> str:
+    """Option that converts a projection; YouTube declares EAC as a mesh."""
+    options = {"cubemap": "cubemap", "mesh": "eac"}
+    return f"; --projection {options[projection]} converts cube faces" if projection in options else ""
+
+
+def is_near(aspect: float, wanted: float) -> bool:
+    """Whether two aspect ratios are the same up to the rounding of encoders."""
     return abs(aspect / wanted - 1) <= TOLERANCE

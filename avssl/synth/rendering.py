@@ -15,7 +15,7 @@ from avssl.errors import InputError
 from avssl.io.atomic import sweep
 from avssl.io.cores import usable_cores
 from avssl.io.process_pool import CrashError, outcomes
-from avssl.io.progress import SECONDS_BETWEEN_LINES, ProgressBar
+from avssl.io.progress import ProgressBar
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
@@ -57,7 +57,7 @@ def rendered(
 
 def _watched(results: Iterator[tuple[int, Result]], total: int, progress: bool, unit: str) -> list[Result]:
     found: dict[int, Result] = {}
-    with ProgressBar("rendering", total, unit, shown=progress, line_every=SECONDS_BETWEEN_LINES) as bar:
+    with ProgressBar("rendering", total, unit, shown=progress) as bar:
         for number, result in results:
             found[number] = result
             bar.advance()

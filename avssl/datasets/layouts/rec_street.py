@@ -22,6 +22,8 @@ from avssl.errors import InputError
 
 PLAIN = "MONO ER"
 """Monoscopic equirectangular video."""
+FACES = "MONO EAC"
+"""Monoscopic equi-angular cube map."""
 CUT_VIDEO, CUT_AUDIO = "video", "ambix"
 BOTH = VIDEO_SUFFIXES | AUDIO_SUFFIXES
 
@@ -92,7 +94,7 @@ class RecStreet(Layout):
 def _stages(root: Path, exclude: Path | None) -> tuple[_Stage, _Stage, _Stage]:
     """Prepared, cut up, as downloaded."""
     prepared, cut = _Stage("(.+)-video", "(.+)-ambix"), _Stage("", "")
-    downloaded = _Stage(r"(.+)\.video(?:\.f\d+)?", r"(.+)\.audio(?:\.f\d+)?")
+    downloaded = _Stage(r"(.+)\.video(?:\.f[\w-]+)?", r"(.+)\.audio(?:\.f[\w-]+)?")
     for folder, below, names in walk(root, exclude):
         if CUT_AUDIO in below:
             cut.audio_files.setdefault(folder.name, []).append(folder / CUT_AUDIO)
@@ -119,8 +121,9 @@ def _recording(
     )
     twice = next((paths for paths in (videos, audio_files) if len(paths) > 1), None)
     problem = f"expected one file of this name, found {' and '.join(map(str, twice))}" if twice else ""
-    if whole is stages[-1] and video_sources != PLAIN:
-        problem = f"expected monoscopic equirectangular video, {FORMATS} has {video_sources}; give {identity}-video.mp4"
+    faces = whole is stages[-1] and video_sources == FACES
+    if whole is stages[-1] and video_sources not in (PLAIN, FACES):
+        problem = f"expected monoscopic video, {FORMATS} has {video_sources}; give {identity}-video.mp4"
     if not whole:
         problem = f"expected video and audio of one stage, found {videos[0]} and {audio_files[0]}"
     return Recording(
@@ -128,7 +131,7 @@ def _recording(
         video=str(videos[0].relative_to(root)),
         audio=str(audio_files[0].relative_to(root)),
         split=lists.splits.get(identity, ""),
-        projection=RecStreet.projection,
+        projection="eac" if faces else RecStreet.projection,
         frame_rate=FRAME_RATE,
         problem=problem,
     )

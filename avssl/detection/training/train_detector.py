@@ -25,7 +25,7 @@ from avssl.io.atomic import scratch_folder, write_text
 from avssl.io.cores import usable_cores
 from avssl.io.folder_lock import NAME as LOCK
 from avssl.io.folder_lock import folder_lock
-from avssl.io.progress import SECONDS_BETWEEN_LINES, ProgressBar
+from avssl.io.progress import ProgressBar
 
 METRICS = "metrics.json"
 MEASURED = {"map50": "metrics/mAP50(B)", "map50_95": "metrics/mAP50-95(B)"}
@@ -141,8 +141,8 @@ def _trained(data: Path, folder: Path, config: DetectorConfig, progress: bool) -
         # Never True: that compares results with those of a network it would download.
         "amp": "bf16" if torch.cuda.is_available() and torch.cuda.is_bf16_supported() else False,
     }  # fmt: skip
-    numbers, every = ("loss {loss:.2f}",), SECONDS_BETWEEN_LINES
-    bar = ProgressBar("train detector", None, "steps", numbers=numbers, shown=progress, line_every=every)
+    numbers = ("loss {loss:.2f}",)
+    bar = ProgressBar("train detector", None, "steps", numbers=numbers, shown=progress)
     with unchanged(), bar:
         trainer = ultralytics().models.yolo.detect.DetectionTrainer(overrides=settings)
         # It would leave a core idle.

@@ -3,7 +3,7 @@
 A JSON file:
 
     {"format": "avssl-sources", "version": 1, "sources": [
-      {"video": "dog.mp4", "label": "dog", "start": 2.0, "end": 8.5, "sound": "dog.wav", "instance": "dog",
+      {"video": "dog.mp4", "label": "dog", "start": 2.0, "end": 8.5, "audio": "dog.wav", "instance": "dog",
        "boxes": [{"time": 2.0, "box": [0.10, 0.25, 0.40, 0.90]}, {"time": 8.5, "box": [0.55, 0.25, 0.85, 0.90]}]}]}
 
 Each entry is one stretch of one video, and one video may have several. Of an entry, `video` and `label` must be there:

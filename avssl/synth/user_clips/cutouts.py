@@ -20,7 +20,7 @@ from avssl.detection.backends.segmenter import Segmenter, chosen, load_segmenter
 from avssl.errors import InputError
 from avssl.io.atomic import replacing
 from avssl.io.process_pool import ordered_outcomes
-from avssl.io.progress import SECONDS_BETWEEN_LINES, ProgressBar
+from avssl.io.progress import ProgressBar
 from avssl.media import read_resampled
 from avssl.media.video_reader import VideoReader
 from avssl.synth.intact_files import is_intact
@@ -97,7 +97,7 @@ def cut_all(
     paths[0].parent.mkdir(parents=True, exist_ok=True)
     segmenter = load_segmenter(cutting.segmenter) if cutting.segmenter else None
     missed: list[Annotation] = []
-    with ProgressBar("cut out", len(waiting), "sources", shown=progress, line_every=SECONDS_BETWEEN_LINES) as bar:
+    with ProgressBar("cut out", len(waiting), "sources", shown=progress) as bar:
         for (stretch, _), found in _cuts(waiting, cutting.rate, sample_rate, segmenter):
             missed += [] if found else [stretch]
             bar.advance()

@@ -94,12 +94,15 @@ def test_without_lists_everything_is_found_and_nothing_is_split(videos: Path) ->
     assert found.missing == {"ids": [], "audio": [IDS[3]], "video": []}
 
 
-def test_downloaded_cube_maps_and_stereoscopic_videos_are_problems_until_prepared(videos: Path) -> None:
-    write(videos / "meta" / "video_formats.txt", f"{IDS[2]} 137 MONO EAC", f"{IDS[0]} 137 STEREO ER")
+@pytest.mark.parametrize(("stored", "projection"), [("MONO EAC", "eac"), ("STEREO EAC", "equirect")])
+def test_downloaded_stereoscopic_videos_are_problems_and_cube_maps_are_not(videos, stored, projection) -> None:
+    write(videos / "meta" / "video_formats.txt", f"{IDS[2]} 137 {stored}", f"{IDS[0]} 137 STEREO ER")
     found = RecStreet(SplitListOptions("YT-Clean.2")).read(videos, videos / "out")
-    problems = {each.key: each.problem for each in found.recordings}
-    assert problems[IDS[0]] == ""
-    assert f"video_formats.txt has MONO EAC; give {IDS[2]}-video.mp4" in problems[IDS[2]]
+    by_key = {each.key: each for each in found.recordings}
+    assert (by_key[IDS[0]].problem, by_key[IDS[0]].projection) == ("", "equirect")
+    assert by_key[IDS[2]].projection == projection
+    stereo = f"video_formats.txt has STEREO EAC; give {IDS[2]}-video.mp4" in by_key[IDS[2]].problem
+    assert stereo == ("STEREO" in stored)
 
 
 def test_image_and_audio_of_different_stages_are_a_problem(videos: Path) -> None:

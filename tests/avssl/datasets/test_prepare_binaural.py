@@ -188,7 +188,10 @@ def one(tmp_path, recording, root=None, **options):
 @pytest.mark.parametrize(
     ("declared", "came"),
     [
-        ({}, "expected equirectangular frames (2:1), these are 96x64, perhaps a cube map; expected ambisonics"),
+        (
+            {},
+            "expected equirectangular frames (2:1), these are 96x64, perhaps a cube map (--projection cubemap or eac)",
+        ),
         (
             {"projection": "flat"},
             "this sound is stereo; for two-channel audio, declare --channel-layout stereo or binaural",

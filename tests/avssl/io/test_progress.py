@@ -40,13 +40,13 @@ def printed(capfd) -> str:
     return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", capfd.readouterr().err)
 
 
-def test_without_a_terminal_steps_are_logged_every_five_seconds(capfd, now, lines):
+def test_without_a_terminal_steps_are_logged_after_two_seconds_then_every_five(capfd, now, lines):
     with StepProgress("avsa", 0, 100) as bar:
         for _ in range(100):
             now[0] += 0.5
             bar.step(2.5, seconds=0.5, data_wait=0.125, clips=8)
-    assert len(lines.messages) == 10
-    assert lines.messages[0] == "avsa: 10/100 steps, loss 2.500, 16.0 clips/s, 25% waiting for data, 00:00:45 left"
+    assert len(lines.messages) == 11  # 2, 7, ..., 47, 50 s
+    assert lines.messages[1] == "avsa: 14/100 steps, loss 2.500, 16.0 clips/s, 25% waiting for data, 00:00:43 left"
     assert capfd.readouterr() == ("", "")
 
 
@@ -64,13 +64,15 @@ def test_a_resumed_run_counts_from_its_step_and_its_rate_from_now(now, lines):
     assert lines.messages == ["render: 91/100 clips, 0.5 clips/s, 00:00:18 left"]
 
 
-def test_lines_come_only_where_they_are_asked_for_and_the_last_one_always(now, lines):
-    with ProgressBar("embed", 3, "windows") as silent, ProgressBar("render", 3, "clips", line_every=30.0) as long:
+def test_no_work_is_silent_for_more_than_two_seconds_and_short_work_has_no_lines(now, lines):
+    with ProgressBar("short", 3, "files") as short:
         for _ in range(3):
-            now[0] += 1.0
-            silent.advance()
-            long.advance()
-    assert lines.messages == ["render: 3/3 clips, 1 clips/s, 00:00:00 left"]
+            now[0] += 0.5
+            short.advance()
+    assert lines.messages == []
+    for _ in track(range(70), "long", "clips"):
+        now[0] += 1.0
+    assert [line.split()[1] for line in lines.messages] == ["2/70", "32/70", "62/70", "70/70"]
 
 
 def test_an_unknown_total_has_no_time_left(now, lines):

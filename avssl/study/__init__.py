@@ -1,0 +1,1 @@
+"""Listening studies: design, study folder, answers, report."""
