@@ -26,7 +26,7 @@ from avssl.media.video_reader import VideoReader
 FRAMES = 4
 """Frames that are measured and shown."""
 HEIGHT = 480
-"""Rows of these frames."""
+"""Rows of these frames, at most."""
 MOVES = 24
 """Times at which motion is compared with sound, at most."""
 CLEAR = 0.9
@@ -139,9 +139,10 @@ def _seen(path: Path) -> tuple[VideoReader | None, PictureFacts | None, list[NDA
     except InputError as error:
         findings, seconds, rate = [Finding(f"time stamps: {one_line(error)}", "encode it again")], video.seconds, 0.0
     times = [seconds * (index + 0.5) / FRAMES for index in range(FRAMES)]
-    width = max(16, round(HEIGHT * min(4.0, video.aspect)))
+    height = min(HEIGHT, video.height)
+    width = max(16, round(height * min(6.0, video.aspect)))
     try:
-        frames = list(video.frames(times, (HEIGHT, width)))
+        frames = list(video.frames(times, (height, width)))
     except InputError as error:
         return None, None, [], [*findings, Finding(f"video: {one_line(error)}")]
     recognised, evidence = recognise_projection(measure_picture(frames, video.aspect))

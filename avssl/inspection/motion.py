@@ -17,7 +17,7 @@ SIZE = (90, 180)
 """Rows and columns of the frames that are compared."""
 APART = 0.12
 """Seconds between two frames that are compared."""
-STILL = 1.0
+STILL = 0.2
 """Mean difference of 255 up to which nothing moves."""
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from avssl.media.projection_check import is_near
 
 HEIGHT, WIDTH = 240, 480
-"""Pixels that frames are measured at."""
+"""Pixels that frames are measured at, at most: enlarged ones have smooth neighbours, beside which every seam is one."""
 SEAM, BORDER = 4.0, 3.0
 """Difference across a seam over that beside it: largest of a seam that closes, smallest of a border."""
 POLE = 0.6
@@ -96,18 +96,19 @@ def _rules(evidence: PictureEvidence, closes: bool) -> list[tuple[str, bool, tup
 
 
 def _measure(frame: NDArray[np.uint8]) -> tuple[float, ...]:
-    image: Image = cv2.resize(frame, (WIDTH, HEIGHT), interpolation=cv2.INTER_AREA).astype(np.float32).mean(-1)
+    height, width = min(HEIGHT, frame.shape[0]) // 2 * 2, min(WIDTH, frame.shape[1]) // 6 * 6
+    image: Image = cv2.resize(frame, (width, height), interpolation=cv2.INTER_AREA).astype(np.float32).mean(-1)
     across = np.abs(np.diff(image, axis=1)).mean(0)
     down = np.abs(np.diff(image, axis=0)).mean(1)
-    left, right = image[:, : WIDTH // 2], image[:, WIDTH // 2 :]
-    upper, lower = image[: HEIGHT // 2], image[HEIGHT // 2 :]
-    disc = cv2.resize(image, (HEIGHT * _discs(frame), HEIGHT), interpolation=cv2.INTER_AREA)
-    outside, rims = _disc_masks(_discs(frame))
+    left, right = image[:, : width // 2], image[:, width // 2 :]
+    upper, lower = image[: height // 2], image[height // 2 :]
+    count, middle = _discs(frame), height // 2 - 1
+    disc = cv2.resize(image, (HEIGHT * count, HEIGHT), interpolation=cv2.INTER_AREA)
+    outside, rims = _disc_masks(count)
     return (
         float(np.abs(image[:, 0] - image[:, -1]).mean()) / _beside(across, (0, 1, -1, -2)),
         _pole_spread(image),
-        float(down[HEIGHT // 2 - 1])
-        / _beside(down, (HEIGHT // 2 - 4, HEIGHT // 2 - 3, HEIGHT // 2 + 1, HEIGHT // 2 + 2)),
+        float(down[middle]) / _beside(down, (middle - 3, middle - 2, middle + 2, middle + 3)),
         max(_thirds(upper), _thirds(lower)),
         float(disc[outside].mean()),
         min(float(disc[rim].mean()) for rim in rims),
@@ -123,7 +124,7 @@ def _beside(differences: NDArray[np.float32], places: tuple[int, ...]) -> float:
 
 def _thirds(half: Image) -> float:
     across = np.abs(np.diff(half, axis=1)).mean(0)
-    borders = (WIDTH // 3 - 1, 2 * WIDTH // 3 - 1)
+    borders = (half.shape[1] // 3 - 1, 2 * half.shape[1] // 3 - 1)
     return max(float(across[at]) / _beside(across, (at - 4, at - 3, at + 3, at + 4)) for at in borders)
 
 

@@ -165,10 +165,10 @@ def film(tmp_path_factory):
 
 
 def test_motion_lies_where_the_disc_moves(film):
-    for each in motion_path(VideoReader(film / "plain.mp4"), [0.5, 1.3, 2.2]):
+    for each in motion_path(VideoReader(film / "plain.mp4"), [0.52, 1.05, 2.09]):
         assert each.azimuth == pytest.approx(50, abs=4)
         assert each.elevation == pytest.approx(0, abs=15)
-        assert each.concentration > 0.8
+        assert each.concentration > 0.7
 
 
 def run(*words):
