@@ -151,7 +151,7 @@ def moving_disc(azimuth, count=90, rate=30.0):
     column = round((180 - azimuth) / 360 * 256)
     for index in range(count):
         frame = sphere_photo(128)
-        cv2.circle(frame, (column, 64 + round(20 * np.sin(index / rate * 6))), 9, (255, 255, 255), -1)
+        cv2.circle(frame, (column, 64 + round(8 * np.sin(index / rate * 6))), 9, (255, 255, 255), -1)
         yield frame
 
 
