@@ -37,7 +37,8 @@ class MotionAt:
 def motion_path(video: VideoReader, times: Sequence[float]) -> list[MotionAt]:
     """Direction of motion at ascending times of an equirectangular film.
 
-    Each is the mean over the sphere of where two frames 0.12 s apart differ by more than twice their median difference.
+    Each is the mean over the sphere of where two frames 0.12 s apart differ by more than twice their median difference
+    and a quarter of the largest one.
     """
     pairs = [each for time in times for each in (max(0.0, time - APART / 2), max(0.0, time + APART / 2))]
     order = sorted(range(len(pairs)), key=pairs.__getitem__)
@@ -62,7 +63,8 @@ def median_angle(sound: Sequence[tuple[float, float]], motion: Sequence[MotionAt
 def _motion(seconds: float, before: NDArray[np.float32], after: NDArray[np.float32]) -> MotionAt:
     difference = np.abs(after - before)
     azimuth, elevation = equirectangular_grid(*SIZE)
-    weight = np.clip(difference - 2 * np.median(difference), 0, None) * np.cos(elevation.numpy())
+    least = max(2 * float(np.median(difference)), float(difference.max()) / 4)  # grain, and the coder's noise
+    weight = np.clip(difference - least, 0, None) * np.cos(elevation.numpy())
     if float(difference.mean()) < STILL or not weight.sum():
         return MotionAt(seconds, math.nan, math.nan, 0.0)
     x, y, z = (weight[..., None] * direction(azimuth, elevation).numpy()).sum((0, 1)) / weight.sum()

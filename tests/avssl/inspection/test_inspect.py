@@ -220,7 +220,7 @@ def test_a_folder_has_a_line_a_recording_and_one_bad_file_costs_its_line(film, t
         ([cv2.resize(sphere_photo(), (426, 240))] * 12, "stored 16:9 without a header", "--projection equirect"),
     ],
 )
-def test_frames_that_are_no_declared_sphere_are_wrong_with_the_option_that_reads_them(tmp_path, frames, why, advice):
+def test_frames_that_are_no_declared_sphere_come_with_the_option_that_reads_them(tmp_path, frames, why, advice):
     write_video(tmp_path / "a.mp4", [each[: each.shape[0] // 2 * 2, : each.shape[1] // 2 * 2] for each in frames], 12.0)
     write_audio(tmp_path / "a.wav", wave(20.0, seconds=1.0), RATE)
     result = run(tmp_path / "a.mp4", "--json", "-")
