@@ -24,7 +24,9 @@ from avssl.cli.installed import PluginName
 from avssl.cli.logs import logging_to_stderr
 from avssl.cli.options import ConfigCommand, given_keys
 from avssl.cli.overrides import SET, dotted
+from avssl.cli.play import play
 from avssl.cli.reproduce import reproduce
+from avssl.cli.study import study
 from avssl.cli.synth import synth
 from avssl.io.ranks import is_first_process
 
@@ -60,7 +62,9 @@ for command in (
     energy_overlay,
     inspect,
     list_installed,
+    play,
     reproduce,
+    study,
     synth,
     train_detector,
 ):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import mimetypes
 import secrets
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -26,6 +27,8 @@ STATIC = Path(__file__).parent / "static"
 """HTML, style sheets and JavaScript modules of all pages."""
 DECODERS = 2
 """Threads that decode, however many pages are open; each has a cache of open files of its own."""
+MEDIA = ("video/", "audio/", "image/")
+"""Kinds of media files."""
 _pool = ThreadPoolExecutor(DECODERS, thread_name_prefix="avssl-web")
 T = TypeVar("T")
 
@@ -82,7 +85,9 @@ async def _media(files: tuple[Path, ...], request: Request) -> Response:
     if index >= len(files):
         return PlainTextResponse(f"expected a file 0 to {len(files) - 1} of this page, got {index}", 404)
     check_regular(files[index], "a media file")
-    return FileResponse(files[index])
+    kind = mimetypes.guess_type(files[index].name)[0] or ""
+    # Never a page or a script, whatever the file is called.
+    return FileResponse(files[index], media_type=kind if kind.startswith(MEDIA) else "application/octet-stream")
 
 
 async def _refuse(request: Request, error: Exception) -> Response:

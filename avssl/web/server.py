@@ -34,12 +34,17 @@ def serve(page: Page, port: int = 0, browser: bool = True) -> None:
         InputError: the port is in use, or none.
     """
     with listen(port) as bound:
-        address = _address(page, bound)
-        click.echo(f"{page.title}: {address} (Ctrl-C ends it)")
-        if browser:
-            threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
-        with contextlib.suppress(KeyboardInterrupt):
-            _server(page, bound).run(sockets=[bound])
+        serve_on(bound, page, browser)
+
+
+def serve_on(bound: socket.socket, page: Page, browser: bool = True) -> None:
+    """As `serve`, on a socket of `listen`: for commands that work before they serve."""
+    address = _address(page, bound)
+    click.echo(f"{page.title}: {address} (Ctrl-C ends it)")
+    if browser:
+        threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
+    with contextlib.suppress(KeyboardInterrupt):
+        _server(page, bound).run(sockets=[bound])
 
 
 @contextlib.contextmanager

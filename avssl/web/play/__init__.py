@@ -1,0 +1,1 @@
+"""The player of `avssl play`: films with sound fields that turn with the view."""
