@@ -19,6 +19,7 @@ from avssl.cli.embed import embed
 from avssl.cli.energy import energy_overlay
 from avssl.cli.error_handling import Commands, UserError
 from avssl.cli.examples import example
+from avssl.cli.inspect import inspect
 from avssl.cli.installed import PluginName
 from avssl.cli.logs import logging_to_stderr
 from avssl.cli.options import ConfigCommand, given_keys
@@ -60,6 +61,7 @@ for command in (
     downstream,
     embed,
     energy_overlay,
+    inspect,
     list_installed,
     play,
     push,
