@@ -19,12 +19,14 @@ from avssl.cli.embed import embed
 from avssl.cli.energy import energy_overlay
 from avssl.cli.error_handling import Commands, UserError
 from avssl.cli.examples import example
+from avssl.cli.inspect import inspect
 from avssl.cli.installed import PluginName
 from avssl.cli.logs import logging_to_stderr
 from avssl.cli.options import ConfigCommand, given_keys
 from avssl.cli.overrides import SET, dotted
 from avssl.cli.play import play
 from avssl.cli.reproduce import reproduce
+from avssl.cli.study import study
 from avssl.cli.synth import synth
 from avssl.io.ranks import is_first_process
 
@@ -58,9 +60,11 @@ for command in (
     downstream,
     embed,
     energy_overlay,
+    inspect,
     list_installed,
     play,
     reproduce,
+    study,
     synth,
     train_detector,
 ):

@@ -50,6 +50,26 @@ class DenseTask(Protocol):
         ...
 
 
+@runtime_checkable
+class MonoDenseTask(DenseTask, Protocol):
+    """Dense task that embeds the cells of a panorama and the time steps of mono audio apart."""
+
+    embedding: int
+    """D, dimension of both."""
+    frame_size: tuple[int, int]
+    """Rows and columns of the panoramas."""
+    sharpness: float
+    """Factor on the cosine of a cell and a time step, before the soft maximum over the cells."""
+
+    def embed_cells(self, frames: Tensor) -> Tensor:
+        """Embeddings `(B, T, h, w, D)` of the cells of panoramas uint8 `(B, T, 3, *frame_size)`."""
+        ...
+
+    def embed_times(self, audio: Tensor) -> Tensor:
+        """Embeddings `(B, S, D)` of the time steps of mono audio `(B, 1, samples)`."""
+        ...
+
+
 def evaluate_dense_task(
     task: DenseTask, clips: Manifest, data: DataConfig, sample_rate: int, seed: int, fabric: Fabric
 ) -> dict[str, float]:

@@ -52,7 +52,8 @@ class VideoReader:
             first = next(_frames(opened), None)
             if first is None:
                 raise InputError(f"{path}: expected a video, its {self._header.codec} stream has no decodable frames")
-            orientation = frame_orientation(first)
+            self.orientation = orientation = frame_orientation(first)
+            """Display rotation and mirroring of the header, as frames are turned."""
             self.size = displayed_size(path, opened.stream, first, orientation)
             """Height and width of displayed frames: upright, with square pixels."""
             self.projection, self.stereo = declared_projection(path, opened.stream, first)
@@ -62,6 +63,8 @@ class VideoReader:
         aspect = first.width / first.height * self._header.aspect
         self.aspect = 1 / aspect if orientation.swaps_sides else aspect
         """Width of displayed frames over their height, before rounding."""
+        self.codec = self._header.codec
+        """FFmpeg's name."""
         self.seconds, self.stated = self._header.seconds, self._header.stated
         """Seconds by the header, and whether it states them for this stream alone; see `VideoStreamInfo`."""
 

@@ -122,9 +122,9 @@ def istft(spectrum: Tensor, n_fft: int, window_length: int, hop: int, samples: i
     whole = _with_nyquist(spectrum, config.bins)
     with torch.autocast(spectrum.device.type, enabled=False):
         window = functional.pad(_hann(window_length, whole.real), _sides(n_fft - window_length))
-        windows_NST = torch.fft.irfft(whole.reshape(-1, *whole.shape[-2:]), n_fft, dim=-2) * window[:, None]
-        weight_1ST = window.square()[None, :, None].expand(1, -1, windows_NST.shape[-1])
-        audio, weight = _overlap_add(windows_NST, hop), _overlap_add(weight_1ST, hop)
+        windows_NTS = torch.fft.irfft(whole.reshape(-1, *whole.shape[-2:]).mT, n_fft) * window
+        weight_1TS = window.square().expand(1, windows_NTS.shape[1], -1)
+        audio, weight = _overlap_add(windows_NTS, hop), _overlap_add(weight_1TS, hop)
         # The window sum is nearly 0 at the ends, where windows do not overlap.
         audio = torch.where(weight > 1e-6, audio / weight.clamp(min=1e-6), 0.0)
     start = 0 if pad == "none" else n_fft // 2
@@ -236,8 +236,15 @@ def _with_nyquist(spectrum: Tensor, bins: int) -> Tensor:
     return functional.pad(spectrum, (0, 0, 0, missing))
 
 
-def _overlap_add(windows_NST: Tensor, hop: int) -> Tensor:
-    """Overlap-add windows `(N, n_fft, T)`, `hop` samples apart: `(N, samples)`."""
-    size, count = windows_NST.shape[1:]
-    total = size + hop * (count - 1)
-    return functional.fold(windows_NST, (1, total), (1, size), stride=(1, hop))[:, 0, 0]
+def _overlap_add(windows_NTS: Tensor, hop: int) -> Tensor:
+    """Overlap-add windows `(N, T, n_fft)`, `hop` samples apart: `(N, samples)`."""
+    count, size = windows_NTS.shape[1:]
+    if size % hop:
+        total = size + hop * (count - 1)
+        return functional.fold(windows_NTS.mT, (1, total), (1, size), stride=(1, hop))[:, 0, 0]
+    # Several times as fast: sums of whole blocks.
+    blocks = windows_NTS.reshape(len(windows_NTS), count, size // hop, hop)
+    sums = windows_NTS.new_zeros(len(blocks), count + blocks.shape[2] - 1, hop)
+    for place in range(blocks.shape[2]):
+        sums[:, place : place + count] += blocks[:, :, place]
+    return sums.flatten(1)

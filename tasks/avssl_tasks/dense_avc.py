@@ -143,6 +143,8 @@ class DenseAvc(Task):
             raise InputError(f"expected directions=0 with features {encoders.features.name}, got {options.directions}")
         maps, _, *grid = map_shape(encoders.video.tower, 3, 16, options.height, 2 * options.height)
         self.grid = equirectangular_grid(*grid)
+        self.frame_size = options.height, 2 * options.height
+        self.embedding, self.sharpness = options.embedding, options.sharpness
         if options.padding * grid[1] % (2 * options.height):
             cell = 2 * options.height / grid[1]
             raise InputError(f"expected padding in multiples of the {cell:g} pixels of a cell, got {options.padding}")
@@ -297,6 +299,11 @@ class DenseAvc(Task):
             content[:, :, None] + directional[:, None],
             self.audio_head(to_crops) + self.direction_head(to_crops),
         )
+
+    def embed_times(self, audio: Tensor) -> Tensor:
+        """Embeddings `(B, S, D)` of the time steps of mono audio `(B, 1, samples)`; not with `directions`."""
+        times: Tensor = self.time_head(time_steps(self.encoders.audio.maps(audio)))
+        return times
 
     def _similarity(self, audio: Tensor, cells: Tensor) -> Tensor:
         """`(B, B)` of all processes: audio by panorama, soft maximum over cells of all frames, mean over time steps."""

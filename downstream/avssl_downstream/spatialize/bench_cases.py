@@ -12,6 +12,7 @@ from torch import Tensor
 
 from avssl.bench.case import Case, Result, Size, largest
 from avssl.bench.timing import threads
+from avssl.io.memory import keep_freed
 from avssl.recipe_files import resolve
 from avssl_downstream.spatialize.frame_features import FrameFeatures, RecordedFrames
 from avssl_downstream.spatialize.generator import Generator
@@ -35,6 +36,7 @@ BLOCK = 0.05
 
 def cases(size: Size, folder: Path) -> list[Case]:
     """The small form of each generator with random weights, on one core, for `size.audio_seconds` of audio."""
+    keep_freed()  # as in `Spatialize.apply`
     return [_case(recipe, paper, size.audio_seconds) for recipe, paper in RECIPES.items()]
 
 

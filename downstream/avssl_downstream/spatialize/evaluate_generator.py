@@ -20,7 +20,7 @@ from avssl_downstream.spatialize.options import SpatializeOptions
 from avssl_downstream.spatialize.oracles import Outputs
 from avssl_downstream.spatialize.scene_groups import group_metrics, read_groups
 
-BASELINES = ("mono", "prior", "audio_only", "black", "flipped", "silence", "parametric")
+BASELINES = ("mono", "prior", "heat_map", "audio_only", "black", "flipped", "silence", "parametric")
 COMPARED_METRICS = ("stft", "env", "emd_degrees", "direction_error")
 RANDOM_ERROR = 90.0
 """Degrees; mean angle between a direction and a random one."""
@@ -32,6 +32,7 @@ class Evaluation:
     - `silence`: nothing in the generated channels: Y, Z and X, or left minus right; of second order, first order alone,
       as it is plainly decoded;
     - `prior`: input channels with the mean gains of the training clips;
+    - `heat_map`: mono audio from the direction of the heat map of a dense task, without training;
     - `mono`: mono audio in every channel;
     - `ahead`: mono audio as a plane wave from straight ahead, first-order ambisonics only;
     - `parametric`: of second order, first order sharpened by its own directions, see `parametric_upmix`;

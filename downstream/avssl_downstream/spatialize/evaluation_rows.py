@@ -24,7 +24,9 @@ from avssl_downstream.spatialize.frame_features import (
     RecordedFrames,
 )
 from avssl_downstream.spatialize.generator import CHANNELS, Generator, SeparatedTracks, mix_down
+from avssl_downstream.spatialize.heat_map_panning import HeatMapPanning
 from avssl_downstream.spatialize.inference import WindowSchedule, ideal_mask_stream
+from avssl_downstream.spatialize.networks.direction_prior import DirectionPrior
 from avssl_downstream.spatialize.options import SpatializeOptions
 from avssl_downstream.spatialize.oracles import Outputs, TrackOracles, best_masks, perfect_eye
 from avssl_downstream.spatialize.parametric_upmix import parametric_upmix
@@ -49,6 +51,7 @@ class EvaluationRows:
         options: window schedule.
         fabric: device and precision.
         audio_only: generator of the same output that was trained without frames; None: no such row.
+        heat_map: dense task whose heat map is a generator by itself; None: no such row.
     """
 
     def __init__(
@@ -58,10 +61,12 @@ class EvaluationRows:
         options: SpatializeOptions,
         fabric: Fabric,
         audio_only: Generator | None = None,
+        heat_map: DirectionPrior | None = None,
     ) -> None:
         self.generator, self.prior, self.fabric, self.audio_only = generator, prior, fabric, audio_only
         self.schedule = WindowSchedule(options.hop, options.windows)
         self.foreground = load_foreground(options.segmenter, generator)
+        self.heat_map = None if heat_map is None else HeatMapPanning(heat_map.to(fabric.device), fabric)
         self.absent: dict[str, str] = {}
         """Row -> reason why it is absent."""
         with evaluating(generator):
@@ -93,6 +98,8 @@ class EvaluationRows:
             # Another reader: its frames may have another size and rate.
             unused = self._features(self.audio_only, clip_frames(row, manifest), row.seconds)
             outputs["audio_only"] = self._generated(self.audio_only, unused, audio)
+        if self.heat_map is not None:
+            outputs["heat_map"] = self.heat_map.audio(audio, clip_frames(row, manifest), row.seconds)
         if self._masks and other is not None:
             outputs["deaf"] = self._deaf(features, audio, self.generator.input_audio(other))
         return outputs | self._oracles(row, target, audio, features, truth)
@@ -108,6 +115,7 @@ class EvaluationRows:
             "prior": "no training clips" * (self.prior is None),
             "audio_only": "no folder of a generator trained without frames (audio_only=FOLDER)"
             * (self.audio_only is None),
+            "heat_map": "no run of a dense task (heat_map=RUN)" * (self.heat_map is None) if self._pans else "",
             **dict.fromkeys(FRAME_TRANSFORMS, NO_FRAMES * (not self.generator.uses_frames)),
             "deaf": "the generator has no masks" if not self._masks else "a single clip" * (clips < 2),
             "places": truth_reason if self._tracks else NO_SOURCES,
@@ -116,6 +124,11 @@ class EvaluationRows:
             "observer": truth_reason if self.generator.output != "binaural" else NO_DIRECTIONS,
         }
         self.absent = {name: reason for name, reason in reasons.items() if reason}
+
+    @property
+    def _pans(self) -> bool:
+        """Whether the heat map of a dense task could be a generator of the same output."""
+        return self.generator.output == "foa" and self.generator.panoramic
 
     def _without_network(self, target: Tensor, audio: Tensor) -> Outputs:
         """Rows that need no generator: silence and mono audio at several levels, and the best masks."""

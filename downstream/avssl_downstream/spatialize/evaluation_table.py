@@ -14,6 +14,7 @@ ROWS = {
     "silence": "silence",
     "parametric": "first order sharpened by its own directions",
     "prior": "prior",
+    "heat_map": "heat map of a dense task, without training",
     "mono": "mono",
     "ahead": "straight ahead",
     "level_matched": "mono at the true levels",
@@ -64,8 +65,8 @@ GROUPS = {
     "front": "no source behind the viewer",
 }
 """Group of scenes -> its label; see `scene_groups`."""
-GROUP_COLUMNS = {"test": "generator %", "audio_only": "audio only %", "prior": "prior %", "flipped": "flipped %",
-                 "observer": "observer %", "seen": "seen %"}  # fmt: skip
+GROUP_COLUMNS = {"test": "generator %", "audio_only": "audio only %", "prior": "prior %", "heat_map": "heat map %",
+                 "flipped": "flipped %", "observer": "observer %", "seen": "seen %"}  # fmt: skip
 """Row of an evaluation -> heading of its energy explained in the table of groups."""
 
 

@@ -23,6 +23,7 @@ from avssl.regular_files import read_json
 from avssl.runs.reader import flat
 from avssl.spatial.features import Features
 from avssl_downstream.spatialize.generator import Generator
+from avssl_downstream.spatialize.networks.direction_prior import DirectionPrior, find_direction_prior
 from avssl_downstream.spatialize.options import SpatializeOptions
 from avssl_downstream.spatialize.registry import build_generator, get_generator
 
@@ -36,7 +37,7 @@ TOWERS = ("encoders", "scratch", "")
 FREE = (
     "hop", "windows", "method", "mix", "panorama", "target", "hrirs", "filters", "codec", "workers", "train.precision",
     "manifest", "lists", "split", "max_clips", "normalisation", "title", "audio_only", "filter_db", "segmenter",
-    "decoded", "decoded_gb", "init",
+    "decoded", "decoded_gb", "init", "heat_map",
 )  # fmt: skip
 """Options that may differ from those of the fit."""
 
@@ -52,12 +53,14 @@ def write_generator(folder: Path, generator: Generator, options: SpatializeOptio
     """
     folder.mkdir(parents=True, exist_ok=True)
     towers = {"model": asdict(encoders.model_config), "features": asdict(encoders.feature_config)} if encoders else None
+    prior = find_direction_prior(generator)
     config = {
         "format": FORMAT,
         "version": VERSION,
         "avssl": __version__,
-        "options": asdict(options),
+        "options": asdict(_without_path(options, prior)),
         "encoders": towers,
+        "direction_prior": None if prior is None else prior.description,
         "sample_rate": generator.sample_rate,
         "output": generator.output,
         "field_of_view": 360.0 if generator.panoramic else options.field_of_view,
@@ -128,9 +131,20 @@ def read_generator(folder: Path, settings: Any) -> tuple[Generator, SpatializeOp
     check_backbone_size(fitted.visual_branch, tensors, str(folder / WEIGHTS))
     encoders = _build_encoders(config.get("encoders"), fitted, tensors, folder)
     own = {key: "" if key.endswith("weights") else value for key, value in fitted.generator_options.items()}
-    generator = build_generator(replace(fitted, visual_weights="", generator_options=own), encoders)
+    prior = config.get("direction_prior")
+    if prior is None and own.get("direction_prior"):
+        raise InputError(f"{path}: expected a section direction_prior, got none; fit the head again")
+    generator = build_generator(replace(fitted, visual_weights="", generator_options=own), encoders, prior)
     load_tensors(generator, tensors, str(folder / WEIGHTS))
     return generator.eval(), options
+
+
+def _without_path(options: SpatializeOptions, prior: DirectionPrior | None) -> SpatializeOptions:
+    """Options with the name alone of the run of a direction prior, whose weights are stored with the generator."""
+    own = options.generator_options
+    if prior is None:
+        return options
+    return replace(options, generator_options=own | {"direction_prior": Path(own["direction_prior"]).resolve().name})
 
 
 def _build_encoders(

@@ -14,6 +14,7 @@ from avssl.head import Head
 from avssl.io.atomic import write_text
 from avssl.io.folder_lock import locks_folder
 from avssl.io.interrupts import interrupt_on_signals
+from avssl.io.memory import keep_freed
 from avssl.models.encoders import Encoders
 from avssl.models.runtime import single_process
 from avssl.runs.reader import CONFIG, check_format, read_config
@@ -36,6 +37,11 @@ from avssl_downstream.spatialize.generator_io import (
     write_prior,
 )
 from avssl_downstream.spatialize.inference import WindowSchedule
+from avssl_downstream.spatialize.networks.direction_prior import (
+    DirectionPrior,
+    find_direction_prior,
+    load_direction_prior,
+)
 from avssl_downstream.spatialize.options import SpatializeOptions
 from avssl_downstream.spatialize.plots import ClipPlots
 from avssl_downstream.spatialize.registry import build_generator, resolve_branches
@@ -47,7 +53,7 @@ TABLE, BY_CLIP = "evaluation.md", "by_clip.csv"
 MAY_CHANGE = (
     "train.steps", "train.log_every", "train.save_every", "train.show_every", "workers", "split", "max_clips",
     "normalisation", "hop", "windows", "method", "mix", "panorama", "target", "hrirs", "filters", "codec", "title",
-    "published", "audio_only", "filter_db", "segmenter", "decoded", "decoded_gb",
+    "published", "audio_only", "heat_map", "filter_db", "segmenter", "decoded", "decoded_gb",
 )  # fmt: skip
 """Options that may differ when a run is continued."""
 
@@ -110,6 +116,7 @@ class Spatialize(Head):
         self.options = resolve_branches(self.options, generator)
         check_folder(folder, self.options)
         read_audio_only(generator, self.options)  # before hours of training
+        read_heat_map(generator, self.options)
         load_foreground(self.options.segmenter, generator)
         training, further, held_out = training_manifests(generator, self.options)
         fabric = single_process(self.options.train.precision)
@@ -155,6 +162,7 @@ class Spatialize(Head):
         if self.generator is None:
             raise InputError(f"{source}: expected a fitted generator; name its folder (--head)")
         fabric = single_process(self.options.train.precision)
+        keep_freed()
         with interrupt_on_signals():
             generator = self.generator.to(fabric.device).eval()
             if self.options.target == ACTIVATIONS:
@@ -188,12 +196,12 @@ class Spatialize(Head):
         fabric = single_process(self.options.train.precision)
         (folder / FIGURES).mkdir(exist_ok=True)
         plots = ClipPlots(folder / FIGURES, generator, held_out, load_foreground(self.options.segmenter, generator))
-        other = read_audio_only(generator, self.options)
+        other, heat_map = read_audio_only(generator, self.options), read_heat_map(generator, self.options)
         with interrupt_on_signals():
             prior = spatial_prior(training, generator) if len(training) else None
             write_prior(folder, prior)
             audio_only = None if other is None else other.to(fabric.device)
-            rows = EvaluationRows(generator, prior, self.options, fabric, audio_only)
+            rows = EvaluationRows(generator, prior, self.options, fabric, audio_only, heat_map)
             trained = [row.key for row in training] if training.root == held_out.root else []
             evaluation = Evaluation(rows, self.options, trained)
             metrics = evaluation.run(held_out, plots.add)
@@ -225,6 +233,22 @@ def read_audio_only(generator: Generator, options: SpatializeOptions) -> Generat
     if formats[0] != formats[1]:
         raise InputError(f"{options.audio_only}: expected a generator of {formats[0]}, got one of {formats[1]}")
     return other
+
+
+def read_heat_map(generator: Generator, options: SpatializeOptions) -> DirectionPrior | None:
+    """The dense task of the row `heat_map`; None where there is none.
+
+    Raises:
+        InputError: a generator that does not make ambisonics of mono audio, no such run, or one of another task.
+    """
+    if not options.heat_map:
+        return find_direction_prior(generator)
+    if generator.output != "foa" or not generator.panoramic:
+        raise InputError(
+            f"heat_map={options.heat_map}: expected a generator of first-order ambisonics from 360-degree frames, got "
+            f"{options.generator}, whose output is {generator.output}"
+        )
+    return load_direction_prior(Path(options.heat_map), generator.sample_rate, "heat_map")
 
 
 def run_config(options: SpatializeOptions) -> dict[str, Any]:

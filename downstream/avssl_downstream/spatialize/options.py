@@ -90,6 +90,10 @@ class SpatializeOptions:
     audio_only: str = ""
     """Folder of a generator that was trained without frames (visual_branch=none), evaluated on the same clips as the
     row audio_only; empty: no row."""
+    heat_map: str = ""
+    """Run folder of `avssl pretrain --task dense_avc` on mono audio, whose heat map is evaluated as a generator by
+    itself, one direction a window, as the row heat_map; empty: that of the generator's direction_prior, if it has
+    one."""
     max_clips: int = 0
     """Clips to evaluate at most, evenly spaced; 0: all."""
     normalisation: str = choice("none", NORMALISATIONS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -25,12 +26,15 @@ def get_generator(name: str) -> type[Generator]:
     return plugins.load_subclass(plugins.GENERATORS, name, Generator)  # type: ignore[type-abstract]
 
 
-def build_generator(options: SpatializeOptions, encoders: Encoders | None) -> Generator:
+def build_generator(
+    options: SpatializeOptions, encoders: Encoders | None, prior: Mapping[str, Any] | None = None
+) -> Generator:
     """Generator with its visual and audio branches; the same weights for the same seed.
 
     Args:
         options: name and options of the generator, and choice of the branches.
         encoders: of a pretraining run, for branches `encoders`.
+        prior: description of the direction prior that is stored with a fitted generator, see `describe_task`.
 
     Raises:
         InputError: unknown names, options out of their range, encoders that are missing, do not fit or that no branch
@@ -39,7 +43,7 @@ def build_generator(options: SpatializeOptions, encoders: Encoders | None) -> Ge
     kind = get_generator(options.generator)
     own: Any = fill(kind.Options, options.generator_options, where=f"{options.generator}: generator_options")
     chosen = options.visual_branch, options.audio_branch
-    branches = BranchFactory(*chosen, encoders, options.visual_weights, options.fine_tune)
+    branches = BranchFactory(*chosen, encoders, options.visual_weights, options.fine_tune, prior)
     torch.manual_seed(options.train.seed)
     generator = kind(own, branches)
     check_branches(generator, branches)

@@ -62,8 +62,11 @@ function beginBox() {
 }
 
 function onKey(event) {
-  const typing = event.target.matches?.("input[type=text], dialog *, select");
-  if (typing || get("keys").open) return;
+  if (get("keys").open) {
+    if (event.key === "Escape" || event.key === "?") closeKeys(event);
+    return;
+  }
+  if (event.target.matches?.("input[type=text], select")) return;
   if (boxes.draft && drawingKey(event)) {
     event.preventDefault();
     show();
@@ -75,6 +78,12 @@ function onKey(event) {
   event.preventDefault();
   get("message").hidden = true;
   ACTIONS[action[0]](...action.slice(1));
+}
+
+/** Close the table of keys at once, before the next key. */
+function closeKeys(event) {
+  event.preventDefault();
+  get("keys").close();
 }
 
 function drawingKey(event) {

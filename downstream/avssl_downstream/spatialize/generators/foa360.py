@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
@@ -38,6 +39,12 @@ from avssl_downstream.spatialize.generator import (
 from avssl_downstream.spatialize.generators.foa360_direction_loss import DirectionLoss
 from avssl_downstream.spatialize.generators.foa360_masking import LogMagnitudeBands
 from avssl_downstream.spatialize.generators.foa360_options import STREAMS, Foa360Options, build
+from avssl_downstream.spatialize.networks.branch_factory import BranchFactory
+from avssl_downstream.spatialize.networks.direction_prior import (
+    DirectionPrior,
+    load_direction_prior,
+    stored_direction_prior,
+)
 from avssl_downstream.spatialize.networks.foa360 import LocalizedTracks
 from avssl_downstream.spatialize.networks.pulse_scores import COURSES, CellCourses
 from avssl_downstream.spatialize.networks.visual_branch import VisualBranch
@@ -77,6 +84,8 @@ class Foa360(Generator):
         tower = self.audio_branch.width if self.audio_branch else 0
         self.model = build(options, self.planes, self._map_size(), tower, bool(self.courses))
         self.direction_loss = _direction_loss(options)
+        self.direction_prior = self._make_prior(branch)
+        self.planes += [self.direction_prior.width] if self.direction_prior else []
         self.optical_flow = (
             flow_estimator(options.flow, options.flow_weights, panoramic=True) if "flow" in self.streams else None
         )
@@ -196,23 +205,50 @@ class Foa360(Generator):
         return torch.stack(images) if images else frames[:0]
 
     def _feature_maps(self, images: Tensor) -> Tensor:
-        """Images of `_images` to feature maps `(B, channels, h, w)`, with circular padding; last those of `courses`."""
+        """Images of `_images` to feature maps `(B, channels, h, w)`, with circular padding.
+
+        Last those of `courses`, then those of the direction prior.
+        """
         if not self.streams:
             return torch.zeros(len(images), 0, 1, 1, device=images.device)
         images, further = images[:, : len(self.streams)], images[:, len(self.streams) :]
-        courses = [self.courses(further, self._map_size())] if self.courses else []
+        further_maps = [self.courses(further, self._map_size())] if self.courses else []
+        if self.direction_prior is not None:
+            further_maps.append(self.direction_prior.planes(images[:, 0], self._map_size()))
         if self.options.centred_cells:
             images = images.roll(-(stride_of_centred_layers(self._branches[0].network) // 2), -1)
         padding = self.options.wrap_padding
         wide = torch.cat([images[..., images.shape[-1] - padding :], images, images[..., :padding]], -1)
         maps = torch.cat([branch(wide[:, [place]]).mean(2) for place, branch in enumerate(self._branches)], 1)
         margin = round(maps.shape[-1] * padding / wide.shape[-1])
-        return torch.cat([maps[..., margin : maps.shape[-1] - margin], *courses], 1)
+        return torch.cat([maps[..., margin : maps.shape[-1] - margin], *further_maps], 1)
 
     def _split(self, features: Tensor, audio: Tensor) -> Sequence[Tensor]:
-        """Feature maps of each stream, then features of the audio branch if there is one; audio at a level of 0.1."""
+        """Feature maps of each stream, logits of the direction prior, features of the audio branch, if there are any.
+
+        Audio is at a level of 0.1.
+        """
         maps = torch.split(features, self.planes, 1) if self.planes else ()
+        if self.direction_prior is not None:
+            maps = (*maps[:-1], self.direction_prior(audio[:, 0], maps[-1]))
         return (*maps, self.audio_branch(audio)) if self.audio_branch else maps
+
+    def _make_prior(self, branch: VisualBranchFactory) -> DirectionPrior | None:
+        """Direction prior of the options; of a fitted generator that which is stored with it."""
+        run = self.options.direction_prior
+        if not run:
+            return None
+        if not self.uses_frames:
+            raise InputError("expected a visual branch beside foa360.direction_prior, got visual_branch=none")
+        if isinstance(branch, BranchFactory) and branch.prior is not None:
+            return stored_direction_prior(branch.prior, self.sample_rate, "direction_prior")
+        prior = load_direction_prior(Path(run), self.sample_rate, "foa360.direction_prior")
+        if prior.geometry.frames != 1:
+            raise InputError(
+                f"foa360.direction_prior={run}: expected a run on single frames (data.frames=1), got one on "
+                f"{prior.geometry.frames} frames"
+            )
+        return prior
 
     @property
     def _branches(self) -> list[VisualBranch]:

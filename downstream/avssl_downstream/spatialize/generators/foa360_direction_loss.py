@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 
 import torch
-from einops import reduce
+from einops import rearrange, reduce
 from torch import Tensor, nn
 
 from avssl_downstream.spatialize.networks.foa360 import LocalizedTracks
@@ -76,14 +76,24 @@ def negative_log_likelihood(
         cells_PC = cell_gains(size).to(intensity)
         cosine_BPQ = cells_PC @ (summed_BCQ / length_BQ[:, None].clamp(min=TINY))
         density_BPQ = relative_density(cosine_BPQ, concentration)
-        attention = tracks.attention.float()
-        likelihood_BNQ = attention[..., :-1] @ density_BPQ + attention[..., -1:]
+        likelihood_BNQ = _likelihood(tracks.attention.float(), density_BPQ, blocks.shape[-1] // BLOCK)
         if tracks.masks is not None:
             masks = tracks.masks.float()[..., : blocks.shape[-1]]
             likelihood_BNQ = likelihood_BNQ * reduce(masks, "B N K (T t) -> B N (K T)", "mean", t=BLOCK)
         weight = length_BQ * valid[:, None]
         found: Tensor = -(weight * (likelihood_BNQ.sum(1) + TINY).log()).sum() / weight.sum().clamp(min=TINY)
         return found
+
+
+def _likelihood(attention: Tensor, density_BPQ: Tensor, blocks: int) -> Tensor:
+    """Likelihood of the directions of bands and blocks of frames, Q of them, under the attention of each track."""
+    if attention.ndim == 3:
+        return attention[..., :-1] @ density_BPQ + attention[..., -1:]
+    # Each block under the attention of the time step that it lies in.
+    step = torch.arange(blocks, device=attention.device) * attention.shape[1] // blocks
+    density_BTPK = rearrange(density_BPQ, "B P (K T) -> B T P K", T=blocks)
+    attention_BTNP = attention[:, step]
+    return rearrange(attention_BTNP[..., :-1] @ density_BTPK + attention_BTNP[..., -1:], "B T N K -> B N (K T)")
 
 
 def relative_density(cosine: Tensor, concentration: float) -> Tensor:

@@ -65,6 +65,17 @@ class WindowSizes:
         """Audio `(..., S)` without the margins."""
         return audio[..., self.margin : self.samples - self.margin]
 
+    @property
+    def reaching(self) -> range:
+        """STFT frames that contain any sample of the middle."""
+        first, last = self.margin - self.stft.n_fft, self.samples - self.margin - 1
+        return range(first // self.stft.hop + 1, min(self.columns, last // self.stft.hop + 1))
+
+    def middle_of(self, spectrum: Tensor) -> Tensor:
+        """Audio of the frames `reaching` `(..., F, T)`, without the margins."""
+        start = self.margin - self.reaching.start * self.stft.hop
+        return self.stft.istft(spectrum, start + self.samples - 2 * self.margin)[..., start:]
+
     def middle_columns(self, spectrum: Tensor) -> Tensor:
         """STFT frames of `(..., F, T)` that contain no sample of the margins."""
         first = -(-self.margin // self.stft.hop)
@@ -148,12 +159,14 @@ class TrackMixing(MaskingModel):
 
     def _middle(self, audio: Tensor, maps: Sequence[Tensor], masking: Tensor) -> Tensor:
         spectrum = self.sizes.stft.stft(audio)
-        localized, tracks = self.net(self.magnitude(self.sizes.stft.stft(masking)), maps), audio
+        other = spectrum if masking is audio else self.sizes.stft.stft(masking)
+        needed = self.sizes.reaching
+        localized, tracks = self.net(self.magnitude(other), maps, needed), self.sizes.middle(audio)
         if localized.masks is not None:
             masks = self.rows(localized.masks)
-            each = spectrum.repeat_interleave(masks.shape[1] // spectrum.shape[1], 1)
-            tracks = self.sizes.stft.istft(masks * each, audio.shape[-1])
-        return mix_tracks(localized.weights.float(), localized.bias.float(), self.sizes.middle(tracks), smooth=True)
+            each = spectrum[..., needed.start : needed.stop].repeat_interleave(masks.shape[1] // spectrum.shape[1], 1)
+            tracks = self.sizes.middle_of(masks * each)
+        return mix_tracks(localized.weights.float(), localized.bias.float(), tracks, smooth=True)
 
 
 class SpectralMasking(MaskingModel):

@@ -36,7 +36,7 @@ STREAMS = {
 }
 """Variant -> image streams."""
 NETWORKS = ("published", "pointing")
-POINTING = ("gate", "solid_angle", "centred_cells", "pulse_frames", "direction_weight")
+POINTING = ("gate", "solid_angle", "centred_cells", "pulse_frames", "direction_weight", "direction_prior")
 """Options of the network pointing alone."""
 ABOVE_ZERO = (
     "sample_rate", "stft_frames", "bands", "tracks", "units", "rows", "columns", "frame_rate", "direction_steps",
@@ -108,6 +108,10 @@ class Foa360Options:
     """Training steps in which that weight falls to 0, linearly."""
     direction_concentration: float = 10.0
     """Concentration of the von Mises-Fisher distribution of directions about the centre of a cell."""
+    direction_prior: str = ""
+    """Run folder of `avssl pretrain --task dense_avc` on mono audio and single frames: its heat map, frozen, adds to
+    the attention of every track at each time step, with a scale that is learnt. Its weights are stored with the fitted
+    generator. Empty: none. An error in variants without attention or RGB frames, and for order 2."""
     colour: float = 0.0
     """Colour jitter in training: largest change of brightness, contrast and saturation; a tenth of it for hue."""
 
@@ -145,14 +149,21 @@ class Foa360Options:
                 f"expected foa360.network=pointing beside foa360.{given[0]}, got network={self.network}, which has no "
                 f"attention; set network=pointing, or leave out {given[0]}"
             )
-        if self.direction_weight and self.order != 1:
-            raise InputError(f"expected foa360.order 1 beside foa360.direction_weight, got {self.order}")
+        for name in ("direction_weight", "direction_prior"):
+            if getattr(self, name) and self.order != 1:
+                raise InputError(f"expected foa360.order 1 beside foa360.{name}, got {self.order}")
+        if self.direction_prior and ("rgb" not in STREAMS[self.variant] or self.variant == "unet"):
+            raise InputError(
+                f"expected a variant with RGB frames and attention beside foa360.direction_prior, got variant="
+                f"{self.variant}; set direction_prior= to nothing"
+            )
 
     @property
     def parts(self) -> PointingParts:
         """Parts of the network pointing."""
         pulses = self.pulse_frames if "rgb" in STREAMS[self.variant] and self.variant != "unet" else 0
-        return PointingParts(self.gate, self.solid_angle, pulses, self.sample_rate / (self.hop * self.frame_rate))
+        step = self.sample_rate / (self.hop * self.frame_rate)
+        return PointingParts(self.gate, self.solid_angle, pulses, step, bool(self.direction_prior))
 
     @property
     def sizes(self) -> WindowSizes:

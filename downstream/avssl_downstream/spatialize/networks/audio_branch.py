@@ -74,7 +74,7 @@ class AudioBranch(nn.Module):
 
     def maps(self, audio: Tensor) -> Tensor:
         """Feature maps `(B, C, T, M)` of audio `(B, I, S)`, those of the encoders at their sample rate."""
-        audio = _resampled(audio, self.sample_rate, self.network.sample_rate)
+        audio = resampled(audio, self.sample_rate, self.network.sample_rate)
         with torch.set_grad_enabled(self.fine_tune and torch.is_grad_enabled()):
             return self.network.maps(audio)
 
@@ -120,7 +120,7 @@ def resample_steps(features: Tensor, steps: int) -> Tensor:
     return functional.interpolate(features, steps, mode="linear")
 
 
-def _resampled(audio: Tensor, source: int, target: int) -> Tensor:
+def resampled(audio: Tensor, source: int, target: int) -> Tensor:
     """Audio `(..., S)` at another sample rate, by a filter as sharp as that of `resample`, on its own device."""
     if source == target:
         return audio

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from torch import nn
 
@@ -32,6 +34,8 @@ class BranchFactory:
     """Of a visual branch of torchvision or timm, see `VisualBranch`."""
     fine_tune: bool = True
     """Train the branches' networks too."""
+    prior: Mapping[str, Any] | None = None
+    """Description of the direction prior that is stored with a fitted generator."""
 
     def __call__(self, stages: int = len(LAYERS)) -> VisualBranch:
         """A new visual branch; `stages` layers of a torchvision ResNet."""

@@ -31,7 +31,8 @@ class LocalizedTracks(NamedTuple):
     one. None without separation: then the input channels are the tracks."""
     attention: Tensor | None = None
     """`(B, N, P + 1)`, of each track over the cells of the frame and "absent"; without separation of all audio,
-    `(B, 1, P + 1)`; None: tracks are not localized by attention."""
+    `(B, 1, P + 1)`; with a direction prior at each time step, `(B, S, N, P + 1)`. None: tracks are not localized by
+    attention."""
 
 
 class FramePooling(nn.Module):
@@ -152,10 +153,10 @@ class MaskDecoder(nn.Module):
         self.decoder = Decoder(trunk.encoder, extra, planes)
         self.apply(init_xavier)
 
-    def forward(self, fused: Tensor, levels: Sequence[Tensor]) -> Tensor:
-        """`(B, S, width)` and the encoder's feature maps to `(B, planes, F, T)`, linear."""
+    def forward(self, fused: Tensor, levels: Sequence[Tensor], columns: range | None = None) -> Tensor:
+        """`(B, S, width)` and the encoder's feature maps to `(B, planes, F, T)`, linear; T the `columns`, or all."""
         joined = functional.relu(self.join(fused)).movedim(1, -1)[:, :, None]
-        found: Tensor = self.decoder(levels, joined.expand(-1, -1, levels[-1].shape[-2], -1))
+        found: Tensor = self.decoder(levels, joined.expand(-1, -1, levels[-1].shape[-2], -1), columns)
         return found
 
 
@@ -183,11 +184,18 @@ class Foa360Net(nn.Module):
         self.localization = Localization(trunk.width, self.inputs * (tracks if separate else 1), outputs, units)
         self.separation = MaskDecoder(trunk, self.inputs * tracks) if separate else None
 
-    def forward(self, magnitude: Tensor, maps: Sequence[Tensor]) -> LocalizedTracks:
-        """Weights, bias and masks; for the arguments see `AudioVisualTrunk.forward`."""
+    def forward(self, magnitude: Tensor, maps: Sequence[Tensor], columns: range | None = None) -> LocalizedTracks:
+        """Weights, bias and masks.
+
+        Args:
+            magnitude: see `AudioVisualTrunk.forward`.
+            maps: see there.
+            columns: frames of the masks that are needed; None: all.
+        """
         fused, levels = self.trunk(magnitude, maps)
         weights, bias = self.localization(fused)
-        return LocalizedTracks(weights, bias, self.separation(fused, levels).sigmoid() if self.separation else None)
+        masks = self.separation(fused, levels, columns).sigmoid() if self.separation else None
+        return LocalizedTracks(weights, bias, masks)
 
 
 class Foa360UNet(nn.Module):

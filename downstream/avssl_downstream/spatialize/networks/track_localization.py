@@ -22,6 +22,7 @@ from torch.nn import functional
 from avssl.models.panorama import cell_solid_angles
 from avssl.spatial.ambisonics import gains
 from avssl.spatial.energy_map import equirectangular_grid
+from avssl_downstream.spatialize.networks.audio_branch import resample_steps
 from avssl_downstream.spatialize.networks.conv_unet import init_xavier
 from avssl_downstream.spatialize.networks.foa360 import AudioVisualTrunk, LocalizedTracks, MaskDecoder
 from avssl_downstream.spatialize.networks.pulse_scores import PulseScores
@@ -45,35 +46,47 @@ class TrackLocalization(nn.Module):
         solid_angle: attention starts from the solid angle of each cell; otherwise all cells are alike, though those
             near the poles cover less of the sphere.
         room: the first class is the room: it is nowhere.
+        prior: a direction prior is added to the scores of each class, with a scale that is learnt, 1 at the start.
     """
 
     def __init__(
-        self, channels: int, classes: int, order: int = 1, solid_angle: bool = False, room: bool = False
+        self,
+        channels: int,
+        classes: int,
+        order: int = 1,
+        solid_angle: bool = False,
+        room: bool = False,
+        prior: bool = False,
     ) -> None:
         super().__init__()
         self.order, self.solid_angle, self.room = order, solid_angle, room
         self.scores = nn.Conv2d(channels, classes, 1)
         self.absent = nn.Parameter(torch.zeros(classes))
         self.apply(init_xavier)
+        self.prior_scale = nn.Parameter(torch.ones(classes)) if prior else None
 
-    def attention(self, maps: Tensor, further: Tensor | None = None) -> Tensor:
+    def attention(self, maps: Tensor, further: Tensor | None = None, prior: Tensor | None = None) -> Tensor:
         """Attention of each class over cells, the last one being "absent".
 
         Args:
             maps: visual feature maps of an equirectangular frame, `(B, channels, h, w)`.
             further: scores that are added to those of the maps, `(B, N, h * w)`.
+            prior: logits of a direction prior at each time step, `(B, S, h, w)`, see `scaled_log_density`.
 
         Returns:
-            `(B, N, h * w + 1)`, float32.
+            `(B, N, h * w + 1)`, float32; with a prior `(B, S, N, h * w + 1)`.
         """
         scores = self.scores(maps).flatten(2).float()
         scores = scores if further is None else scores + further
         if self.solid_angle:
             share = cell_solid_angles(*maps.shape[-2:]).to(scores).flatten()
             scores = scores + (share / share.mean()).log()
-        absent = self.absent[None, :, None].expand(len(maps), -1, 1)
+        if prior is not None and self.prior_scale is not None:
+            scores = scores[:, None] + scaled_log_density(prior, self.prior_scale)
+        absent = self.absent[:, None].expand(*scores.shape[:-1], 1)
         if self.room:
-            scores = torch.cat([torch.full_like(scores[:, :1], -torch.inf), scores[:, 1:]], 1)
+            nowhere = torch.full_like(scores[..., :1, :], -torch.inf)
+            scores = torch.cat([nowhere, scores[..., 1:, :]], -2)
         return torch.cat([scores, absent], -1).softmax(-1)
 
     def forward(self, maps: Tensor) -> Tensor:
@@ -89,7 +102,24 @@ class TrackLocalization(nn.Module):
         """
         directions_PO = cell_gains(size, self.order).to(attention.device)
         with torch.autocast(attention.device.type, enabled=False):
-            return rearrange(attention[..., :-1] @ directions_PO, "B N O -> B O N")
+            return rearrange(attention[..., :-1] @ directions_PO, "... N O -> ... O N")
+
+
+def scaled_log_density(prior: Tensor, scale: Tensor) -> Tensor:
+    """Log density of each class over the sphere, relative to the uniform one.
+
+    Its mean density is 1 for any scale, so that a prior which is even leaves attention as it is, "absent" too.
+
+    Args:
+        prior: logits of the cells at each time step, `(B, S, h, w)`.
+        scale: of the logits, `(N,)`.
+
+    Returns:
+        `(B, S, N, h * w)`, float32.
+    """
+    share = cell_solid_angles(*prior.shape[-2:]).to(prior).flatten()
+    scaled = prior.float().flatten(2)[:, :, None] * scale[:, None]
+    return scaled - (scaled + (share / share.sum()).log()).logsumexp(-1, keepdim=True)
 
 
 def cell_gains(size: tuple[int, int], order: int = 1) -> Tensor:
@@ -116,6 +146,8 @@ class PointingParts:
     """Frames in which each cell is compared with the audio over time; 0: none."""
     pulse_step: float = 1.0
     """Frames of the spectrogram between two of them."""
+    prior: bool = False
+    """See `TrackLocalization`."""
 
 
 class TrackLocalizationNet(nn.Module):
@@ -125,7 +157,8 @@ class TrackLocalizationNet(nn.Module):
 
     Args:
         trunk: audio features only.
-        streams: channels of each image stream's feature maps; with `pulses` the last one is of `CellCourses`.
+        streams: channels of each image stream's feature maps; with `pulses` the last one is of `CellCourses`. Not of
+            the direction prior, which comes after them.
         classes: N, source classes, one track each.
         separate: separate tracks; otherwise the audio is the only track, distributed over the classes.
         order: of the output channels: 1 for Y, Z and X; 2 for the five that follow.
@@ -149,7 +182,8 @@ class TrackLocalizationNet(nn.Module):
         size = trunk.encoder.sizes[0]
         self.pulses = PulseScores(streams[-1], parts.pulses, classes, size, parts.pulse_step) if parts.pulses else None
         seen = sum(streams[:-1] if parts.pulses else streams)
-        self.localization = TrackLocalization(seen, classes, order, parts.solid_angle, parts.gate)
+        self.prior = parts.prior
+        self.localization = TrackLocalization(seen, classes, order, parts.solid_angle, parts.gate, parts.prior)
         self.steering = nn.Parameter(torch.tensor(STEERING)) if separate and order == 2 else None
         self.separation = MaskDecoder(trunk, classes) if separate else None
         self.shares = None if separate else nn.Linear(trunk.width, classes)
@@ -159,29 +193,41 @@ class TrackLocalizationNet(nn.Module):
 
         Args:
             magnitude: see `AudioVisualTrunk.forward`.
-            maps: see `AudioVisualTrunk.forward`.
+            maps: see `AudioVisualTrunk.forward`; with a direction prior its logits `(B, S', h, w)`, at time steps of
+                its own, after those of the image streams.
             arrival: for order 2, direction of arrival along y, z and x, `(B, 3, K, T)`, of length 1 at most.
         """
         maps, tower = self.trunk.split(maps)
         audio, levels = self.trunk(magnitude, tower)
+        maps, prior = self._prior(maps, audio.shape[1])
         further = None if self.pulses is None else self.pulses(magnitude, maps[-1])
         seen = torch.cat(list(maps if self.pulses is None else maps[:-1]), 1)
-        attention = self.localization.attention(seen, further)
+        attention = self.localization.attention(seen, further, prior)
         directions = self.localization.directions(attention, (seen.shape[-2], seen.shape[-1]))
-        weights = directions[:, -3 if self.order == 1 else -5 :]
-        weights = weights[:, None].expand(-1, audio.shape[1], -1, -1)
+        weights = directions[..., -3 if self.order == 1 else -5 :, :]
+        weights = weights if attention.ndim == 4 else weights[:, None].expand(-1, audio.shape[1], -1, -1)
         present = self._present(attention)
         if self.shares is not None:
             shares = (self.shares(audio).float() + present[:, None]).softmax(-1)
-            weights, attention = weights @ shares[..., None], shares.mean(1, keepdim=True) @ attention
+            weights = weights @ shares[..., None]
+            attention = (shares[:, :, None] if attention.ndim == 4 else shares.mean(1, keepdim=True)) @ attention
         masks = None
         if self.separation is not None:
             logits = self.separation(audio, levels).float() + present[..., None, None]
-            masks = self._masks(logits, directions[:, :3], arrival)
+            masks = self._masks(logits, directions[..., :3, :], arrival)
         return LocalizedTracks(weights, weights.new_zeros(weights.shape[:3]), masks, attention)
+
+    def _prior(self, maps: Sequence[Tensor], steps: int) -> tuple[Sequence[Tensor], Tensor | None]:
+        """Maps of the image streams, and the logits of the direction prior at the time steps of the audio or None."""
+        if not self.prior:
+            return maps, None
+        logits = maps[-1]
+        timed = resample_steps(rearrange(logits, "B S h w -> B (h w) S").float(), steps)
+        return maps[:-1], rearrange(timed, "B (h w) S -> B S h w", h=logits.shape[-2])
 
     def _present(self, attention: Tensor) -> Tensor:
         """Logarithm of the share of each class that is in the frame, `(B, N)`; of the room 0, as without gate."""
+        attention = attention if attention.ndim == 3 else attention.mean(1)
         if not self.gate:
             return torch.zeros_like(attention[..., 0])
         seen = attention[:, 1:, :-1].sum(-1)

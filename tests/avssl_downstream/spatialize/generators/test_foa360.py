@@ -15,6 +15,7 @@ from avssl_downstream.spatialize.generator import mix_down
 from avssl_downstream.spatialize.generators import foa360
 from avssl_downstream.spatialize.generators.foa360 import Foa360
 from avssl_downstream.spatialize.generators.foa360_options import STREAMS, Foa360Options
+from avssl_downstream.spatialize.networks.foa360 import mix_tracks
 from avssl_downstream.spatialize.networks.visual_branch import VisualBranch
 from torch import Tensor
 from torch.nn import functional
@@ -136,6 +137,22 @@ def test_the_published_form_keeps_the_contract(variant):
     generator = make(variant=variant, **PUBLISHED)
     check_generator(generator, windows(generator))
     assert generator.model.net.trunk.encoder.sizes[0] == (1024, 100)
+
+
+@pytest.mark.parametrize("training", [False, True])
+def test_the_output_of_the_published_form_is_that_of_whole_tracks(training):
+    generator = make(**PUBLISHED).train(training)
+    audio, features = 0.1 * torch.randn(2, 1, generator.samples), torch.rand(2, sum(generator.planes), 4, 8)
+    model, sizes = generator.model, generator.options.sizes
+    maps = torch.split(features, generator.planes, 1)
+    found = model(audio, maps)
+    spectrum = sizes.stft.stft(audio)
+    localized = model.net(model.magnitude(spectrum), maps)
+    tracks = sizes.stft.istft(model.rows(localized.masks) * spectrum, generator.samples)
+    wanted = mix_tracks(localized.weights, localized.bias, sizes.middle(tracks), smooth=True)
+    torch.testing.assert_close(sizes.middle(found), wanted, rtol=0, atol=1e-6)
+    assert wanted.abs().mean() > 1e-4
+    assert not found[..., : sizes.margin].any()
 
 
 @pytest.mark.parametrize("options", [{}, {"variant": "no_separation"}, {"variant": "unet"}, POINTING, PUBLISHED])

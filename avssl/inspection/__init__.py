@@ -1,0 +1,1 @@
+"""Inspection of recordings: whether channels, projection and time stamps are what the file claims."""
