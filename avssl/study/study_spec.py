@@ -1,5 +1,7 @@
 """Design of a study as a person writes it: films, conditions with their sound tracks, questions.
 
+A YAML file::
+
     title: Is the sound where its source is?
     question: real-or-fake            # or preference
     consent: You will watch ...       # or consent_file: consent.md

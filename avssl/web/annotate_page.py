@@ -1,4 +1,4 @@
-"""The page of `avssl annotate`: films of a folder, their sound as pictures, and edits."""
+"""The page of `avssl annotate`: films of a folder, waveform and spectrogram of their sound, edits."""
 
 from __future__ import annotations
 

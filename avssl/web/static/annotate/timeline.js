@@ -77,7 +77,7 @@ export class Timeline {
     this.view = [start, start + span];
   }
 
-  /** A colour of the style sheet as canvases take it: theirs knows no `light-dark()`. */
+  /** A colour of the style sheet as a canvas takes it, with `light-dark()` resolved. */
   #colour(name) {
     if (!this.colours.has(name)) {
       this.canvas.style.color = `var(${name})`;
