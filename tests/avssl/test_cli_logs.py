@@ -11,6 +11,7 @@ from click.testing import CliRunner
 
 from avssl.cli import main
 from avssl.cli.logs import StderrHandler, logging_to_stderr
+from avssl.io import progress
 
 RENDER = ["synth", "stage", "{out}", "--clips=1", "--seconds=0.25", "--width=64", "--height=32", "--workers=1"]
 
@@ -45,6 +46,8 @@ assert [type(each).__name__ for each in logging.getLogger("avssl").handlers] == 
 def test_a_program_gets_the_messages_it_asks_for():
     code = """
 import logging, pathlib, sys, tempfile
+from avssl.io import progress
+progress.FIRST_LINE = 0
 logging.basicConfig(level=logging.INFO, stream=sys.stdout, format="%(name)s|%(message)s")
 logging.getLogger("avssl").setLevel(logging.{level})
 from avssl.synth.stage.stage_dataset import stage
@@ -55,7 +58,8 @@ stage(pathlib.Path(tempfile.mkdtemp()) / "out", 1, 0.25, 0, width=64, height=32,
     assert (silenced.stdout, silenced.stderr) == ("", "")
 
 
-def test_results_go_to_standard_output_and_progress_to_standard_error(tmp_path):
+def test_results_go_to_standard_output_and_progress_to_standard_error(tmp_path, monkeypatch):
+    monkeypatch.setattr(progress, "FIRST_LINE", 0)
     done = render(tmp_path / "out")
     assert (done.exit_code, done.stdout) == (0, f"{tmp_path / 'out' / 'manifest.parquet'}\n")
     assert done.stderr.startswith("rendering: 1/1 clips")

@@ -31,8 +31,8 @@ SMALL: dict[str, Any] = {"height": 32, "crops": 2, "size": 32, "colour": dict.fr
                          "saturation", "hue"), 0.0)}  # fmt: skip
 
 
-def make(features: str = "mono-logmel", **options: Any) -> DenseAvc:
-    torch.manual_seed(0)
+def make(features: str = "mono-logmel", seed: int = 0, **options: Any) -> DenseAvc:
+    torch.manual_seed(seed)
     encoders = build_encoders(ModelConfig(), FeatureConfig(name=features))
     return DenseAvc(encoders, fill(DenseAvcOptions, SMALL | options))
 
@@ -115,9 +115,9 @@ def test_rolling_the_scene_by_a_cell_rolls_the_heat_map_and_keeps_the_score() ->
     torch.testing.assert_close(other, similarity, atol=1e-4, rtol=1e-4)
 
 
-def directional(directions: int) -> DenseAvc:
+def directional(directions: int, seed: int = 0) -> DenseAvc:
     """Task whose audio embeddings differ by direction, as after training: centred over the directions of two clips."""
-    task = make("foa-iv", height=64, directions=directions)
+    task = make("foa-iv", seed, height=64, directions=directions)
     for module in task.modules():
         if isinstance(module, torch.nn.modules.batchnorm._BatchNorm):
             module.momentum = 1.0
@@ -147,8 +147,9 @@ def test_rotating_scene_and_sound_field_rotates_the_map_of_symmetric_directions(
 def test_more_directions_of_the_lattice_rotate_the_map_more_exactly() -> None:
     errors = []
     for directions in (6, 96):
-        (_, maps), (_, other) = compared_turned(directional(directions), 5)
-        errors.append(float((other - maps.roll(-5, -1)).square().mean() / (maps - maps.mean()).square().mean()))
+        compared = [compared_turned(directional(directions, seed), 5) for seed in range(0, 500, 100)]
+        found = [(a - b.roll(-5, -1)).square().mean() / (b - b.mean()).square().mean() for (_, b), (_, a) in compared]
+        errors.append(float(torch.stack(found).mean()))
     assert errors[1] < 0.3 * errors[0]
 
 

@@ -88,7 +88,7 @@ def test_the_papers_numbers_stand_beside_their_own_rows_only() -> None:
 def test_transformer_and_curriculum_are_each_one_change_of_the_small_row() -> None:
     row = "avsa/small-iv"
     layers = {"options.transformer": 2, "options.dropout": 0.1}
-    stages = {"first_stage.task": "avc", "first_stage.train.steps": 900, "train.steps": 900}
+    stages = {"first_stage.task": "avc", "first_stage.train.steps": 1200, "train.steps": 1200}
     for name, expected in (
         ("transformer", layers),
         ("curriculum", stages),
@@ -96,10 +96,10 @@ def test_transformer_and_curriculum_are_each_one_change_of_the_small_row() -> No
     ):
         different = changes(f"avsa/small-{name}", row)
         assert {key: value for key, value in different.items() if key != "published.avsa_bin"} == expected
-    assert run_of(row).train.steps == 900 + 900
+    assert run_of(row).train.steps == 1200 + 1200
 
 
-@pytest.mark.parametrize(("size", "steps"), [("small", 900), ("full", 64350)])
+@pytest.mark.parametrize(("size", "steps"), [("small", 1200), ("full", 64350)])
 def test_first_stages_are_the_recipes_of_avc_with_their_own_steps_and_no_probe(size: str, steps: int) -> None:
     (first, place), (second, _) = resolve_run(run_of(f"avsa/{size}-curriculum")).stages(Path("run"))
     assert (place, second.init) == (Path("run/first_stage"), str(place))

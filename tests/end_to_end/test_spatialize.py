@@ -196,7 +196,6 @@ def test_what_cannot_be_made_is_one_line_and_leaves_nothing(
         ),
         ({"generator_options.band": 32}, "unknown key 'band'"),
         ({"generator_options.network": "full"}, "too small for 5 layers"),
-        ({"visual_branch": "encoders"}, "--encoders"),
     ],
 )
 def test_a_run_that_cannot_be_begun_is_one_line(

@@ -112,7 +112,9 @@ def test_a_whole_sphere_passes_in_every_version_of_the_header(plain, tmp_path):
 def test_another_projection_is_refused_as_what_it_is(plain, tmp_path, boxes, text, found):
     frames = film(plain, tmp_path, *boxes, text=text)
     assert frames.projection == found
-    assert refusal(frames) == f"expected equirectangular frames, the header says {found} (160x80)"
+    option = {"mesh": "eac", "cubemap": "cubemap"}.get(found)
+    advice = f"; --projection {option} converts cube faces" if option else ""
+    assert refusal(frames) == f"expected equirectangular frames, the header says {found} (160x80){advice}"
     check_equirect(frames, declared=True, vouched=False)
     with pytest.raises(ValueError, match="expected rectilinear frames"):
         check_flat(frames)

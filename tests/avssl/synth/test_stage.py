@@ -14,6 +14,7 @@ from click.testing import CliRunner
 
 from avssl.cli import main
 from avssl.datasets.manifest import read_manifest
+from avssl.io import progress
 from avssl.spatial.viewport import project
 from avssl.synth.stage.stage_dataset import Stage, StageOptions, stage
 
@@ -191,7 +192,8 @@ def test_responses_that_are_none_are_one_line_and_nothing_is_written(tmp_path):
 
 
 @pytest.mark.heavy
-def test_the_command_prints_the_manifest_and_shows_its_progress_on_stderr(tmp_path):
+def test_the_command_prints_the_manifest_and_shows_its_progress_on_stderr(tmp_path, monkeypatch):
+    monkeypatch.setattr(progress, "FIRST_LINE", 0)
     options = {"clips": 1, "seconds": 0.25, "width": 64, "height": 32, "fov": 60, "workers": 1}
     flags = [text for name, value in options.items() for text in (f"--{name}", str(value))]
     done = CliRunner().invoke(main, ["synth", "stage", str(tmp_path / "out"), *flags, "--room", "false"])

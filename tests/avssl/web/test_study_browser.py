@@ -67,7 +67,7 @@ def test_a_participant_agrees_answers_goes_back_and_comes_to_the_end(chromium, s
             assert answers.participant(code).answers == {0: "real"}
             chromium.back()
             _wait(chromium, TEXT.format("progress"), "Question 1 of 2")
-            assert chromium.execute_script("return document.querySelector('[data-answer=real]').ariaPressed") == "true"
+            _wait(chromium, "document.querySelector('[data-answer=real]')?.ariaPressed", "true")
             _answer(chromium, "Question 1 of 2", "fake")
             _answer(chromium, "Question 2 of 2", "real")
             _wait(chromium, "document.getElementById('end').hidden", False)

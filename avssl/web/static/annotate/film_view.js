@@ -77,7 +77,7 @@ export class FilmView extends EventTarget {
   toggle(stopAt = Infinity) {
     if (this.frames) return;
     this.stopAt = stopAt;
-    if (this.video.paused) this.video.play().catch(() => {});
+    if (this.video.paused) this.#play();
     else this.pause();
   }
 
@@ -86,6 +86,12 @@ export class FilmView extends EventTarget {
     if (this.frames || this.video.paused) return;
     this.position = this.video.currentTime;
     this.video.pause();
+  }
+
+  /** Play; a film that is still loading plays when it is there. */
+  #play() {
+    if (this.video.readyState >= HTMLMediaElement.HAVE_CURRENT_DATA) this.video.play().catch(() => {});
+    else this.video.addEventListener("loadeddata", () => this.#play(), { once: true });
   }
 
   #follow() {

@@ -72,7 +72,8 @@ function onKey(event) {
     show();
     return;
   }
-  const pressesButton = event.key === " " && event.target.matches?.("button, input");
+  const shown = !event.target.closest?.("dialog:not([open])"); // a closed one keeps the focus until the next frame
+  const pressesButton = event.key === " " && shown && event.target.matches?.("button, input");
   const action = pressesButton ? null : actionOf(event);
   if (!action || !annotator.film) return;
   event.preventDefault();
