@@ -37,14 +37,14 @@ def choose_formats(formats: Sequence[Format], spatial: bool, max_height: int) ->
     """
     audio = [each for each in formats if _has(each, "acodec") and not _has(each, "vcodec")]
     videos = [each for each in formats if _has(each, "vcodec") and not _has(each, "acodec")]
-    heard = [each for each in audio if not spatial or _audio_rank(each) < _UNKNOWN]
-    if not heard:
+    usable = [each for each in audio if not spatial or _audio_rank(each) < _UNKNOWN]
+    if not usable:
         found = ", ".join(sorted({f"{codec} {count or '?'}" for codec, count in map(_sound, audio)})) or "none"
         wanted = "4-channel opus or vorbis, or 6-channel aac" if spatial else "audio"
         raise NoFormatError(f"expected {wanted}, the site has {found}")
     if not videos:
         raise NoFormatError("expected video apart from audio, the site has none")
-    sound = min(heard, key=lambda each: (_audio_rank(each) if spatial else _stereo_rank(each), -_rate(each)))
+    sound = min(usable, key=lambda each: (_audio_rank(each) if spatial else _stereo_rank(each), -_rate(each)))
     return min(videos, key=lambda each: _video_rank(each, spatial, max_height)), sound
 
 

@@ -97,14 +97,14 @@ def play_page(programme: Programme) -> Page:
     """
     films = programme.films
     media = [each.played for each in films if each.played is not None]
-    pictures = {index: media.index(film.played) for index, film in enumerate(films) if film.played is not None}
+    videos = {index: media.index(film.played) for index, film in enumerate(films) if film.played is not None}
 
     async def listing(request: Request) -> Response:
         return JSONResponse([film.title for film in films])
 
     async def description(request: Request) -> Response:
         index = _below(request, "film", len(films))
-        return JSONResponse(programme.description(index) | {"pictureUrl": _picture_url(pictures, index)})
+        return JSONResponse(programme.description(index) | {"pictureUrl": _picture_url(videos, index)})
 
     async def names(request: Request) -> Response:
         return JSONResponse(programme.names(_below(request, "film", len(films))))
@@ -132,8 +132,8 @@ def play_page(programme: Programme) -> Page:
     return Page(f"avssl play, {title}", HTML, media, routes)
 
 
-def _picture_url(pictures: dict[int, int], film: int) -> str:
-    return f"media/{pictures[film]}" if film in pictures else ""
+def _picture_url(videos: dict[int, int], film: int) -> str:
+    return f"media/{videos[film]}" if film in videos else ""
 
 
 def _below(request: Request, name: str, count: int) -> int:
