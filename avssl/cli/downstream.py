@@ -12,7 +12,7 @@ import click
 
 from avssl import plugins
 from avssl.cli.catalog import first_line
-from avssl.cli.encoders_option import DEFAULT_ENCODERS, ENCODERS_HELP
+from avssl.cli.encoders_option import DEFAULT_ENCODERS, ENCODERS_HELP, named_or_default
 from avssl.cli.error_handling import Commands, UserError
 from avssl.cli.examples import example
 from avssl.cli.options import ConfigCommand, given_keys
@@ -170,5 +170,6 @@ def _new(kind: Any, request: HeadRequest) -> Any:
 
     data = _data(kind, request)
     options = resolve(kind.Options, request.recipe or "", data, dotted(request.settings), where=request.name)
-    source = request.encoders or (DEFAULT_ENCODERS if kind.takes_encoders(options) else None)
-    return kind(Encoders.from_pretrained(source) if source else None, options)
+    if request.encoders is None and not kind.takes_encoders(options):
+        return kind(None, options)
+    return kind(Encoders.from_pretrained(named_or_default(request.encoders)), options)

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from avssl.cli.encoders_option import DEFAULT_ENCODERS, ENCODERS_HELP
+from avssl.cli.encoders_option import DEFAULT_ENCODERS, ENCODERS_HELP, named_or_default
 from avssl.cli.error_handling import UserError
 from avssl.cli.examples import example
 from avssl.errors import InputError
@@ -25,7 +25,7 @@ OWN = "[default: as the encoders were trained]"
 )
 @click.argument("source", type=PATH)
 @click.argument("out", type=PATH)
-@click.option("--encoders", default=DEFAULT_ENCODERS, show_default=True, type=PATH, help=ENCODERS_HELP)
+@click.option("--encoders", type=PATH, help=f"{ENCODERS_HELP}  [default: {DEFAULT_ENCODERS}]")
 @click.option("--tower", default="both", show_default=True, type=click.Choice(["audio", "video", "both"]))
 @click.option("--seconds", type=float, help=f"Length of a window, s.  {OWN}")
 @click.option("--hop", type=float, help="Hop between windows, s.  [default: the length of a window]")
@@ -44,7 +44,7 @@ OWN = "[default: as the encoders were trained]"
 )
 @click.option("--precision", default="bf16-mixed", show_default=True, help="Precision of the towers.")
 @click.option("--workers", default=2, show_default=True, help="Loader processes.")
-def embed(source: Path, out: Path, encoders: Path, tower: str, view: str | None, **options: Any) -> None:
+def embed(source: Path, out: Path, encoders: Path | None, tower: str, view: str | None, **options: Any) -> None:
     """Write embeddings of all video and audio in SOURCE to OUT (.parquet or .npz), one row per window.
 
     SOURCE is a folder, a manifest.parquet or a file. Exit code 0: all files; 1: some files could not be read and are
@@ -60,7 +60,7 @@ def embed(source: Path, out: Path, encoders: Path, tower: str, view: str | None,
         **{name: options.pop(name) for name in names}, view=None if view is None else _radians(view)
     )
     towers = TOWERS if tower == "both" else (tower,)
-    made = Encoders.from_pretrained(encoders)
+    made = Encoders.from_pretrained(named_or_default(encoders))
     reading = windows.reading(made.geometry, towers)
     broken = embed_files(source, out, made, towers, reading, hop=windows.hop, **options)
     sys.exit(1 if broken else 0)

@@ -144,10 +144,12 @@ class _Levels:
         self.peak = max(self.peak, float(block.abs().max()))
 
     def silent(self) -> tuple[int, ...]:
+        """Channels far below the loudest one."""
         floor = float(self.energy.max()) * 10 ** (SILENT_DB / 10)
         return tuple(index for index, energy in enumerate(self.energy.tolist()) if energy <= floor)
 
     def level_db(self) -> float:
+        """Root mean square of the loudest channel, dB of full scale."""
         power = float(self.energy.max()) / max(1, self.samples)
         return 10 * math.log10(power) if power else -math.inf
 
@@ -159,6 +161,7 @@ class _Levels:
         return [(one, other) for one in sounding for other in sounding if one < other and bool(alike[one, other])]
 
     def findings(self, path: Path) -> Iterator[Finding]:
+        """What is wrong with the sound, and notes."""
         if self.peak == 0.0:
             yield Finding("the sound is silent throughout", "leave the recording out")
             return

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from avssl.errors import InputError
+from avssl.errors import InputError, excerpt
 
 FILES = ("config.json", "model.safetensors", "README.md")
 """All that is read or written; no other file of a repository is downloaded."""
@@ -92,8 +92,4 @@ def _hub_errors(name: str) -> Iterator[None]:
     try:
         yield
     except (OSError, ValueError) as error:  # HTTP errors, connections and malformed names
-        raise InputError(f"hf://{name}: {_first_line(error)}") from error
-
-
-def _first_line(error: Exception) -> str:
-    return next((line.strip() for line in str(error).splitlines() if line.strip()), "no message")
+        raise InputError(f"hf://{name}: {excerpt(error)}") from error

@@ -19,6 +19,8 @@ from avssl.report.table import aligned
 from avssl.reproduce.fold_outcomes import Outcomes
 
 logger = logging.getLogger(__name__)
+STATISTICS = "statistics.csv"
+"""File of every number of a table, with its interval."""
 NONE = "-"
 
 
@@ -80,7 +82,7 @@ class FoldTable:
         text = utf8_text("\n".join([self.markdown(), *(f"- {note}" for note in notes)]) + "\n")
         with folder_lock(folder):
             write_text(folder / "report.md", text)
-            write_text(folder / "statistics.csv", utf8_text(self.statistics_csv()))
+            write_text(folder / STATISTICS, utf8_text(self.statistics_csv()))
             write_text(folder / "by_video.csv", utf8_text(self.videos_csv()))
         logger.info("%s: table, statistics and scores by video", folder)
         return text

@@ -15,6 +15,8 @@ from avssl.models.encoder_io import find_folder, read_config
 from avssl.models.encoders import Encoders
 from avssl.recipe_files import resolve
 from avssl.reproduce.encoder_runs import Pretraining
+from avssl.reproduce.fold_table import STATISTICS
+from avssl.reproduce.real_clips import PRETRAINED, TITLES
 from avssl.train import data_source
 from avssl.train.resolved_run import PROBE, resolve_run
 
@@ -30,8 +32,6 @@ SCENES = {
 """Metric of the correspondence head -> its name in the model card, and chance."""
 CLIPS = {"avsa_bin": "AVSA-Bin, real clips, no adaptation", "avc_bin": "AVC-Bin, real clips, no adaptation"}
 """Metric of `avssl reproduce real-clips` -> its name in the model card."""
-PRETRAINED = "pretrained, not adapted"
-STATISTICS = "statistics.csv"
 
 
 @dataclass(frozen=True)
@@ -102,9 +102,9 @@ class ShippedWeights:
             return dict.fromkeys(CLIPS.values(), "not measured")
         path = self.real_clips / STATISTICS
         with path.open(encoding="utf-8", newline="") as file:
-            rows = {each["metric"]: each for each in csv.DictReader(file) if each["row"] == PRETRAINED}
+            rows = {each["metric"]: each for each in csv.DictReader(file) if each["row"] == TITLES[PRETRAINED]}
         if not rows.keys() >= CLIPS.keys():
-            raise InputError(f"{path}: expected the row {PRETRAINED!r} of avssl reproduce real-clips, got none")
+            raise InputError(f"{path}: expected the row {TITLES[PRETRAINED]!r} of avssl reproduce real-clips, got none")
         return {
             title: per_cent(float(rows[key]["value"]), float(rows[key]["low"]), float(rows[key]["high"]), "50 %")
             for key, title in CLIPS.items()
