@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
@@ -127,6 +128,7 @@ def run_head(request: HeadRequest) -> None:
     """Load a head and its encoders; fit it, apply it to a file, or measure it on other data."""
     from avssl.io.folder_lock import file_lock, folder_lock
     from avssl.io.live_paths import is_live
+    from avssl.runs.run_folder import add_environment
 
     request.check()
     kind = plugins.load(plugins.HEADS, request.name)
@@ -138,6 +140,7 @@ def run_head(request: HeadRequest) -> None:
         return
     with folder_lock(request.folder()):
         metrics = (head.fit if request.head is None else head.measure)(request.folder())
+        add_environment(request.folder(), request.recipe or "", sys.argv)
     if head.summary:
         click.echo(head.summary)
     for key, value in metrics.items():

@@ -17,11 +17,13 @@ from avssl.io.interrupts import interrupt_on_signals
 from avssl.io.memory import keep_freed
 from avssl.models.encoders import Encoders
 from avssl.models.runtime import single_process
+from avssl.runs.evaluated_clips import write_evaluated_clips
 from avssl.runs.reader import CONFIG, check_format, read_config
 from avssl.runs.run_folder import FIGURES, add_metrics, check_same, write_config
 from avssl.train.checkpoint import LAST
 from avssl_downstream.spatialize.activation_film import ACTIVATIONS, write_activations
 from avssl_downstream.spatialize.apply import apply
+from avssl_downstream.spatialize.clip_directions import ClipDirections
 from avssl_downstream.spatialize.evaluate_generator import Evaluation
 from avssl_downstream.spatialize.evaluation_clips import spatial_prior
 from avssl_downstream.spatialize.evaluation_rows import EvaluationRows
@@ -104,7 +106,7 @@ class Spatialize(Head):
         """Train, save, evaluate; a run that the folder holds is continued.
 
         Leaves `config.yaml`, checkpoints, `generator.safetensors`, `config.json`, `metrics.json`, `evaluation.md`,
-        `by_clip.csv` and figures.
+        `by_clip.csv`, `evaluated.parquet` and figures.
 
         Returns:
             The content of `metrics.json`: `test_stft` and others of the generator, `mono_stft` and others of baselines,
@@ -209,7 +211,9 @@ class Spatialize(Head):
             rows = EvaluationRows(generator, prior, self.options, fabric, audio_only, heat_map)
             trained = [row.key for row in training] if training.root == held_out.root else []
             evaluation = Evaluation(rows, self.options, trained)
-            metrics = evaluation.run(held_out, plots.add)
+            directions = ClipDirections(generator.sample_rate)
+            metrics = evaluation.run(held_out, lambda *clip: (plots.add(*clip), directions.add(*clip)))
+        write_evaluated_clips(folder, directions.evaluated(held_out, evaluation.by_clip))
         self.summary = evaluation_table(metrics, rows.absent)
         write_text(folder / TABLE, self.summary)
         write_text(folder / BY_CLIP, by_clip_csv(evaluation.by_clip))
