@@ -11,7 +11,7 @@ import click
 
 from avssl.cli.error_handling import UserError
 from avssl.cli.examples import example
-from avssl.cli.web_extra import require_web
+from avssl.cli.web_extra import BROWSER, require_web
 
 if TYPE_CHECKING:
     from avssl.annotation.annotation_store import AnnotationStore
@@ -39,7 +39,7 @@ logger = logging.getLogger(__name__)
 @click.option("--agreement", "compare", is_flag=True, help="Print the agreement of all annotators; no page is shown.")
 @click.option("--json", "numbers", type=PATH, metavar="FILE", help="Write the agreement as JSON too.")
 @click.option("--port", default=0, help="Port of the page.  [default: the last one, or any that is free]")
-@click.option("--no-browser", is_flag=True, help="Print the address alone.")
+@BROWSER
 def annotate(
     folder: Path,
     annotator: str,
@@ -50,7 +50,7 @@ def annotate(
     compare: bool,
     numbers: Path | None,
     port: int,
-    no_browser: bool,
+    browser: bool,
 ) -> None:
     """Mark segments with one sounding source in the films of FOLDER: class, start, end, boxes on key frames.
 
@@ -60,7 +60,7 @@ def annotate(
     if (numbers or only_done) and not (compare if numbers else target):
         raise UserError(f"expected {'--agreement beside --json' if numbers else '--export beside --only-done'}")
     if target is None and not compare:
-        _serve(folder, annotator, labels, source, port, not no_browser)
+        _serve(folder, annotator, labels, source, port, browser)
         return
     if source is not None:
         raise UserError("expected --import, or --export and --agreement, got both; import first")

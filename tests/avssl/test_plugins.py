@@ -12,6 +12,8 @@ from avssl_downstream.spatialize.registry import get_generator
 from avssl import plugins
 from avssl.datasets.layout import load_layout
 from avssl.errors import InputError
+from avssl.plugins import nearest
+from avssl.recipe_files import recipe_path
 from avssl.synth.dataset_base import load_synthetic_dataset
 
 OURS = {
@@ -125,3 +127,14 @@ def test_names_import_neither_the_plugins_nor_torch() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == ""
+
+
+def test_errors_list_all_of_a_few_names_and_the_nearest_of_many():
+    assert nearest("b", ["a", "b"]) == "a, b"
+    many = [f"avsa/{number:03}" for number in range(200)]
+    assert nearest("avsa/12", many).startswith("avsa/12")
+    assert nearest("avsa/12", many).endswith(" and 195 more")
+    with pytest.raises(InputError) as caught:
+        recipe_path("avsa/smal")
+    assert "(did you mean 'avsa/small'?); shipped: avsa/small, " in str(caught.value)
+    assert len(str(caught.value)) < 200

@@ -110,7 +110,7 @@ def ticks(low: float, high: float) -> list[float]:
     """
     rough = (high - low) / TICKS
     power = 10 ** math.floor(math.log10(rough))
-    step = next(each * power for each in (1, 2, 5, 10) if each * power >= rough * 0.999)
+    step = next(each * power for each in (1, 2, 5, 10) if each * power >= 0.7 * rough)
     first = math.ceil(low / step - 1e-9)
     return [round(at * step, 12) for at in range(first, math.floor(high / step + 1e-9) + 1)]
 

@@ -6,6 +6,7 @@ import math
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 
 import torch
@@ -86,8 +87,10 @@ def choose(ranked: Sequence[EvaluatedClip], count: int) -> list[tuple[str, Evalu
         ranked: the best first.
         count: of each.
     """
-    by_key = {each.key: each for each in reversed(ranked)}
-    best = list(by_key)[::-1]
+    by_key: dict[str, EvaluatedClip] = {}
+    for each in ranked:
+        by_key.setdefault(each.key, each)
+    best = list(by_key)
     worst = [key for key in best[::-1] if key not in best[:count]][:count]
     titled = [("worst", at, key) for at, key in enumerate(worst)] + [
         ("best", at, key) for at, key in enumerate(best[:count])
@@ -139,10 +142,15 @@ def _audio(title: str, sound: Tensor, folder: Path) -> str:
 def to_two_ears(sound: Tensor) -> Tensor:
     """Sound `(C, samples)` for headphones, `(1 or 2, samples)` below full scale; ambisonics by the spherical head."""
     if len(sound) >= 4:
-        sound = to_binaural(sound[:4], ambisonic_filters(spherical_head(RATE)))
+        sound = to_binaural(sound[:4], _filters())
     if not bool(sound.isfinite().all()):
         raise InputError("expected finite audio samples, got NaN or Inf")
     return sound / max(1.0, float(sound.abs().max()))
+
+
+@lru_cache(maxsize=1)
+def _filters() -> Tensor:
+    return ambisonic_filters(spherical_head(RATE))
 
 
 def _generator(run: Path) -> tuple[Head | None, str]:

@@ -24,6 +24,7 @@ from avssl.train.checkpoint import LAST
 from avssl_downstream.spatialize.activation_film import ACTIVATIONS, write_activations
 from avssl_downstream.spatialize.apply import apply
 from avssl_downstream.spatialize.clip_directions import ClipDirections
+from avssl_downstream.spatialize.default_heads import default_head
 from avssl_downstream.spatialize.evaluate_generator import Evaluation
 from avssl_downstream.spatialize.evaluation_clips import spatial_prior
 from avssl_downstream.spatialize.evaluation_rows import EvaluationRows
@@ -88,6 +89,11 @@ class Spatialize(Head):
     def takes_encoders(cls, options: SpatializeOptions) -> bool:
         """Where a branch asks for them."""
         return "encoders" in (options.visual_branch, options.audio_branch)
+
+    @classmethod
+    def default_head(cls, source: Path, settings: Any) -> str:
+        """The generator that comes with avssl for the field of view of a file."""
+        return default_head(source, declared=bool(settings.get("panorama")))
 
     @classmethod
     def load(cls, folder: Path, settings: Any) -> Spatialize:
