@@ -137,7 +137,7 @@ def run_head(request: HeadRequest) -> None:
     request.check()
     kind = plugins.load(plugins.HEADS, request.name)
     request = _with_default_head(kind, request)
-    head = _new(kind, request) if request.head is None else _fitted(kind, request)
+    head = _new(kind, request) if request.head is None else _fitted(kind, request, request.head)
     if request.source is not None and request.target is not None:
         # Here too: a head of another distribution may take no lock.
         with nullcontext() if is_live(request.target) else file_lock(request.target):
@@ -166,13 +166,13 @@ def _with_default_head(kind: Any, request: HeadRequest) -> HeadRequest:
     return replace(request, head=Path(name))
 
 
-def _fitted(kind: Any, request: HeadRequest) -> Any:
+def _fitted(kind: Any, request: HeadRequest, head: Path) -> Any:
     """A head fitted before, for the data that are named."""
     from omegaconf import OmegaConf
 
     from avssl.models.weights_source import local_head
 
-    return kind.load(local_head(request.head), OmegaConf.merge(_data(kind, request), dotted(request.settings)))
+    return kind.load(local_head(head), OmegaConf.merge(_data(kind, request), dotted(request.settings)))
 
 
 def _data(kind: Any, request: HeadRequest) -> dict[str, Any]:

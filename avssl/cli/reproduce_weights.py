@@ -32,13 +32,15 @@ def weights(name: str, out: Path, runs: Path, head: Path | None, real_clips: Pat
     """Make weights that come with avssl: train, store in half precision, measure, write the model card."""
     from avssl.io.folder_lock import folder_lock
     from avssl.reproduce.make_table import make_runs
+    from avssl.reproduce.planned_run import PlannedRun
     from avssl.reproduce.shipped_heads import HEAD_RECIPES, ShippedHead
     from avssl.reproduce.shipped_weights import RECIPES, ShippedWeights
 
     made: ShippedHead | ShippedWeights
+    planned: list[PlannedRun]
     if name in HEAD_RECIPES:
         made = ShippedHead(name, runs, head, real_clips)
-        planned = list(made.planned())
+        planned = [*made.planned()]
     elif head is not None:
         raise UserError(f"--head: expected it beside --name {' or '.join(HEAD_RECIPES)}, got --name {name}")
     elif name in RECIPES:

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from omegaconf import OmegaConf
+from torch import Tensor
 
-from avssl.datasets.manifest import Manifest
+from avssl.datasets.manifest import Manifest, Row
 from avssl.errors import InputError
 from avssl.head import Head
 from avssl.io.atomic import write_text
@@ -46,6 +47,7 @@ from avssl_downstream.spatialize.networks.direction_prior import (
     load_direction_prior,
 )
 from avssl_downstream.spatialize.options import SpatializeOptions
+from avssl_downstream.spatialize.oracles import Outputs
 from avssl_downstream.spatialize.plots import ClipPlots
 from avssl_downstream.spatialize.registry import build_generator, resolve_branches
 from avssl_downstream.spatialize.streaming import StreamingSpatializer
@@ -218,7 +220,12 @@ class Spatialize(Head):
             trained = [row.key for row in training] if training.root == held_out.root else []
             evaluation = Evaluation(rows, self.options, trained)
             directions = ClipDirections(generator.sample_rate)
-            metrics = evaluation.run(held_out, lambda *clip: (plots.add(*clip), directions.add(*clip)))
+
+            def look(row: Row, outputs: Outputs, target: Tensor) -> None:
+                plots.add(row, outputs, target)
+                directions.add(row, outputs, target)
+
+            metrics = evaluation.run(held_out, look)
         write_evaluated_clips(folder, directions.evaluated(held_out, evaluation.by_clip))
         self.summary = evaluation_table(metrics, rows.absent)
         write_text(folder / TABLE, self.summary)
