@@ -163,6 +163,13 @@ def pretrain(
     "shape.",
 )
 @click.option(
+    "--faces",
+    default="rludfb",
+    show_default=True,
+    metavar="ORDER",
+    help="Order of the faces of --projection cubemap, row by row: right, left, up, down, front, back.",
+)
+@click.option(
     "--channel-layout",
     default="auto",
     show_default=True,

@@ -48,7 +48,7 @@ def weights(name: str, out: Path, runs: Path, head: Path | None, real_clips: Pat
         planned = [made.run]
     else:
         raise UserError(f"expected a name of {', '.join([*RECIPES, *HEAD_RECIPES])}, got {name!r}")
-    plan = make_runs("weights", planned, dry_run=dry_run)
+    plan = make_runs("weights", planned, dry_run=dry_run) if planned else f"{name}: fitted already, no run to make"
     if dry_run:
         click.echo(plan)
         return

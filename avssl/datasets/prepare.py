@@ -21,6 +21,7 @@ from avssl.io.cores import usable_cores
 from avssl.io.folder_lock import folder_lock
 from avssl.io.process_pool import outcomes
 from avssl.io.progress import ProgressBar
+from avssl.media.cube_faces import FACES
 from avssl.printable_text import printable
 
 
@@ -36,6 +37,7 @@ def prepare(
     height: int = 224,
     frame_rate: float = 16.0,
     sample_rate: int = 24000,
+    faces: str = FACES,
     workers: int | None = None,
     progress: bool = True,
 ) -> PrepareReport:
@@ -58,6 +60,7 @@ def prepare(
         height: rows of the proxies; width is twice that, or follows the aspect ratio of flat video.
         frame_rate: highest number of frames per second.
         sample_rate: Hz of the prepared audio.
+        faces: order of the faces of frames that are declared as cubemap, see `avssl.media.cube_faces.FACES`.
         workers: processes; None: one per core.
         progress: show a bar, or log lines where standard error is no terminal.
 
@@ -68,13 +71,15 @@ def prepare(
         InputError: no recordings, an invalid option, `out` belongs to other settings, or another process writes there.
         OSError: `out` cannot be written; when the disk is full, what is complete stays and the next run continues.
     """
-    options = Options(projection, channel_layout, height, frame_rate, sample_rate)
+    options = Options(projection, channel_layout, height, frame_rate, sample_rate, faces)
     if workers is not None and workers < 1:
         raise InputError(f"workers must be 1 or more, not {workers}")
     found = read_recordings(root, out, layout, split, group_by)
     with _disk_full_in_one_line(out), folder_lock(out):
         check_prepare_folder(out)
         settings = {"root": printable(root.resolve()), "layout": layout, **asdict(options)}
+        if options.faces == FACES:
+            del settings["faces"]  # as folders of earlier versions have it
         with Journal(out, found.root, settings) as journal, _workplace(out):
             report = _run(found, journal, options, workers or usable_cores(), progress)
             _write(report)

@@ -77,7 +77,7 @@ def head_card(
         name=name, recipe=recipe, generator=options["generator"], results=table, output=config["output"],
         parameters=sum(each.numel() for each in weights.values()), sample_rate=config["sample_rate"],
         field=config["field_of_view"], steps=options["train"]["steps"], seed=options["train"]["seed"],
-        dataset=options["synthetic_dataset"],
+        dataset=scores["scenes"]["synthetic_dataset"],
     )  # fmt: skip
     return text, numbers
 

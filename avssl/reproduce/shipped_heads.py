@@ -101,13 +101,28 @@ class ShippedHead:
         with tempfile.TemporaryDirectory() as scratch:
             packed = Path(scratch) / "head"
             _pack(source, packed, config, weights)
-            scores = _scores(packed, source, config, recordings)
+            scores = self._scores(packed, source, recordings)
             card, numbers = head_card(self.name, HEAD_RECIPES[self.name], config, weights, scores, recordings)
             _place(packed, folder)
         write_text(folder / SCORES, json.dumps(scores, indent=2) + "\n")
         write_text(folder / CARD, card)
         write_text(folder / "__init__.py", f'"""Recipe `{HEAD_RECIPES[self.name]}`: {scores["worth"]}."""\n')
         return numbers
+
+    def _scores(self, packed: Path, source: Path, recordings: Mapping[str, str]) -> dict[str, Any]:
+        """Content of `scores.json`; the scenes are those of the recipe's dataset."""
+        options = head_options(HEAD, HEAD_RECIPES[self.name])
+        scenes = {
+            "clips": SCENES,
+            "clip_seconds": options.clip_seconds,
+            "synthetic_seed": SEED,
+            "synthetic_dataset": options.synthetic_dataset,
+            "synthetic_options": dict(options.synthetic_options),
+            "frame_rate": FRAME_RATE,
+        }
+        metrics, run = _measured(packed, scenes), _kept(read_metrics(source))
+        found = {"weights": sha256(packed / WEIGHTS), "scenes": scenes, "metrics": metrics, "run": run}
+        return {"worth": _worth(run or metrics, bool(run), recordings), **found}
 
 
 def measure_again(folder: Path) -> dict[str, float]:
@@ -148,21 +163,6 @@ def _place(packed: Path, folder: Path) -> None:
     for each in sorted(packed.iterdir()):
         with replacing(folder / each.name) as part:
             part.write_bytes(each.read_bytes())
-
-
-def _scores(packed: Path, source: Path, config: dict[str, Any], recordings: Mapping[str, str]) -> dict[str, Any]:
-    """Content of `scores.json`."""
-    scenes = {
-        "clips": SCENES,
-        "clip_seconds": config["options"]["clip_seconds"],
-        "synthetic_seed": SEED,
-        "synthetic_dataset": config["options"]["synthetic_dataset"],
-        "synthetic_options": config["options"]["synthetic_options"],
-        "frame_rate": FRAME_RATE,
-    }
-    metrics, run = _measured(packed, scenes), _kept(read_metrics(source))
-    found = {"weights": sha256(packed / WEIGHTS), "scenes": scenes, "metrics": metrics, "run": run}
-    return {"worth": _worth(run or metrics, bool(run), recordings), **found}
 
 
 def _measured(folder: Path, scenes: Mapping[str, Any]) -> dict[str, float]:

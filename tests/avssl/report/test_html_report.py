@@ -107,7 +107,7 @@ def test_curves_are_the_logged_scalars_without_nan(folder):
     assert read_curves(folder / "nothing") == {}
 
 
-def test_projections_are_those_of_a_singular_value_decomposition_and_keep_groups_apart(tmp_path):
+def test_projections_are_those_of_a_decomposition_and_keep_groups_apart(tmp_path):
     _, rows = evaluated(tmp_path, 40).embeddings("audio")
     found = projections(rows.astype(float))
     (pca, *others) = found
