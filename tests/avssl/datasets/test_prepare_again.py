@@ -87,8 +87,7 @@ def test_frames_as_jpeg_images_are_read_as_those_of_the_video(folders):
         assert (clips[0].frames.int() - clips[1].frames.int()).abs().max() <= 3
     (out / "media" / "b.jpeg.mp4").write_bytes((out / "media" / "b.jpeg.mp4").read_bytes()[:-9])
     with pytest.raises(ValueError, match=r"^\S*b.jpeg.mp4: [^\n]*$"):
-        for seed in range(30):
-            read_clip(other, out, reading, 24000, np.random.default_rng(seed))
+        read_clip(other, out, replace(reading, seconds=0.5, frames=4), 24000)
 
 
 def test_only_what_is_new_changed_failed_or_gone_is_done_again(folders):
