@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import math
 import os
+import platform
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -105,8 +106,11 @@ def prepare_one(job: Job) -> Row | Failure:
         OSError: the disk is full.
     """
     torch.set_num_threads(1)
-    partial = [job.out / PARTIAL / f"{job.recording.key}{suffix}" for suffix in (FRAMES[job.options.frames], ".wav")]
+    # A folder of this process: another machine may try the same recording, where this one is taken for dead.
+    folder = job.out / PARTIAL / f"{platform.node()}-{os.getpid()}"
+    partial = [folder / f"{job.recording.key}{suffix}" for suffix in (FRAMES[job.options.frames], ".wav")]
     try:
+        folder.mkdir(exist_ok=True)
         row = _prepare(job, *partial)
         for path in partial:
             sync(path)  # the journal will say that it is whole

@@ -12,8 +12,10 @@ from avssl.data.clip_options import Reading
 from avssl.data.window_reader import Source
 from avssl.embedding.batch_inference import OnError, embed, tower_of
 from avssl.embedding.cache_keys import CacheKeys, embedder_key
+from avssl.embedding.remote_embedding import embed_remotely
 from avssl.embedding.tensor_shards import TensorShards
 from avssl.io.cache_folder import cache_folder
+from avssl.io.process_pool import has_other_pool
 from avssl.models.embedder import Embedder
 
 logger = logging.getLogger(__name__)
@@ -111,6 +113,8 @@ def iterate_cached_embeddings(
 
     def run(some: Sequence[Source]) -> Iterator[tuple[Source, Tensor]]:
         catch = None if on_error is None else fail
+        if has_other_pool():
+            return embed_remotely(embedder, some, reading, precision=precision, on_error=catch)
         return embed(embedder, some, reading, precision=precision, workers=workers, on_error=catch)
 
     computed = run(list(wanted.values()))

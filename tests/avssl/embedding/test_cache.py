@@ -301,3 +301,21 @@ def test_the_cached_index_of_a_data_set_is_used_once_its_media_are_gone(tmp_path
     assert "the cached index of waveforms is used" in message
     with pytest.raises(ValueError, match="expected sounds"):
         ask(read, split=2)
+
+
+def test_embeddings_on_a_cluster_are_those_of_this_machine(encoders, sources, tmp_path, elsewhere):
+    (tmp_path / "media" / "1.wav").write_bytes(b"no sound")
+    failed = []
+
+    def run(folder):
+        how = {"folder": tmp_path / folder, "workers": 0, "precision": "32-true"}
+        fail = lambda source, _: failed.append(source.key)  # noqa: E731
+        return list(iterate_cached_embeddings(encoders.audio, sources, READING, on_error=fail, **how))
+
+    here = run("here")
+    with elsewhere():
+        there = run("there")
+    assert failed == ["1", "1"]
+    assert [source.key for source, _ in there] == [source.key for source, _ in here] == ["0", "2", "3"]
+    for (_, one), (_, other) in zip(here, there, strict=True):
+        torch.testing.assert_close(one, other, atol=1e-5, rtol=1e-5)
