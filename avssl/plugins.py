@@ -40,10 +40,12 @@ KINDS = {
 def names(group: str) -> dict[str, str]:
     """Installed plug-ins of a group, name -> distribution, without importing them.
 
-    A fitted head is installed where the package of its weights is there.
+    A fitted head of avssl itself is installed where the package of its weights is there.
     """
-    entries = [each for each in entry_points(group=group) if group != FITTED_HEADS or source_file(each.module)]
-    return {entry.name: entry.dist.name if entry.dist else "?" for entry in sorted(entries)}
+    found = {entry.name: entry.dist.name if entry.dist else "?" for entry in sorted(entry_points(group=group))}
+    if group != FITTED_HEADS:
+        return found
+    return {name: owner for name, owner in found.items() if owner != "avssl" or _is_there(group, name)}
 
 
 def load(group: str, name: str) -> Any:
@@ -175,6 +177,11 @@ def nearest(name: str, known: Iterable[str]) -> str:
         return ", ".join(names)
     near = difflib.get_close_matches(name, names, n=NEAREST, cutoff=0.0)
     return f"{', '.join(near)} and {len(names) - len(near)} more"
+
+
+def _is_there(group: str, name: str) -> bool:
+    """Whether the module of every entry point of a name is there."""
+    return all(source_file(entry.module) for entry in entry_points(group=group, name=name))
 
 
 def _distinct(entries: Any) -> list[EntryPoint]:

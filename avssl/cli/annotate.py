@@ -20,6 +20,7 @@ PATH = click.Path(path_type=Path)
 EXAMPLES = (
     "avssl annotate FILMS --annotator eva --label dog --label car",
     "avssl annotate FILMS --annotator eva --import FILMS/sources-yolo11n-0ebbc80d.json",
+    "avssl annotate FILMS --annotator eva --import DATA/objects-yolo11n-0ebbc80d.parquet",
     "avssl annotate FILMS --annotator eva --export FILMS/sources.json",
     "avssl annotate FILMS --agreement",
     "avssl synth mono3d DATASET --sources FILMS/sources.json",
@@ -31,7 +32,7 @@ logger = logging.getLogger(__name__)
 @click.argument("folder", type=PATH)
 @click.option("--annotator", default="annotator", show_default=True, help="Name of the file of annotations.")
 @click.option("--label", "labels", multiple=True, metavar="CLASS", help="Class to choose by its number; repeatable.")
-@click.option("--import", "source", type=PATH, metavar="FILE", help="Sources of `avssl detect`, added as suggestions.")
+@click.option("--import", "source", type=PATH, metavar="FILE", help="What `avssl detect` wrote, as suggestions.")
 @click.option(
     "--export", "target", type=PATH, metavar="FILE", help="Write sources for `avssl synth`; no page is shown."
 )

@@ -68,7 +68,7 @@ def install(package, monkeypatch, name):
     info = site / "stranger-1.dist-info"
     info.mkdir(exist_ok=True)
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: stranger\nVersion: 1\n")
-    entries = f"[avssl.heads]\n{name} = {package.name}\nabsent = stranger_without_a_package\n"
+    entries = f"[avssl.heads]\n{name} = {package.name}\n"
     (info / "entry_points.txt").write_text(entries)
     monkeypatch.syspath_prepend(site)
 
@@ -106,7 +106,7 @@ def test_a_packaged_head_is_listed_and_the_default_for_its_films(packaged, tmp_p
     monkeypatch.chdir(tmp_path)
     listed = CliRunner().invoke(main, ["list"]).output
     assert "strangers-small" in listed.partition("fitted heads:")[2]
-    assert "absent" not in listed
+    assert all((name in listed) == (name in INSTALLED) for name in HEAD_RECIPES)
     film = tmp_path / "film.mp4"
     frames = torch.randint(0, 255, (8, 64, 128, 3), dtype=torch.uint8).numpy()
     write_video(tmp_path / "silent.mp4", list(frames), 8)
