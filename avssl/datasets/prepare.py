@@ -22,6 +22,7 @@ from avssl.io.cores import usable_cores
 from avssl.io.folder_lock import folder_lock
 from avssl.io.process_pool import outcomes
 from avssl.io.progress import ProgressBar
+from avssl.io.worker_settings import patience
 from avssl.media.cube_faces import FACES
 from avssl.printable_text import printable
 
@@ -167,7 +168,7 @@ def _shown(jobs: Sequence[Job], workers: int, progress: bool) -> Iterator[tuple[
         return
     numbers = ("{failed} failed", "{rate:.2f} clips/s")
     bar = ProgressBar("prepare", len(jobs), "clips", numbers=numbers, shown=progress)
-    with bar, contextlib.closing(outcomes(prepare_one, jobs, workers)) as results:
+    with bar, contextlib.closing(outcomes(prepare_one, jobs, workers, patience())) as results:
         failed = 0
         for job, outcome in results:
             if isinstance(outcome, OSError):
