@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -22,6 +22,7 @@ from avssl.detection.object_index import Objects, read_objects
 from avssl.errors import InputError
 from avssl.io.cache_folder import cache_folder
 from avssl.io.loader_process import stacked
+from avssl.io.worker_note import note_file
 from avssl.media import read_frames, read_resampled
 from avssl.media.clip_start import check_clip_start
 from avssl.media.frame_store import FrameStore, frame_store
@@ -70,6 +71,7 @@ def read_clip(
     audio = read_resampled(sound, row.start + start, seconds, sample_rate)
     if not (math.isfinite(audio.sum()) or bool(audio.isfinite().all())):  # large samples may sum to infinity
         raise InputError(f"{sound}: audio contains NaN or Inf near {start:.2f} s")
+    note_file(video)
     check_clip_start(video, row.start)
     samples = round(config.seconds * sample_rate)
     last = row.start + row.seconds - 0.5 / max(row.frame_rate, 1.0)
@@ -155,11 +157,19 @@ def frames_to_keep(manifest: Manifest, data: DataConfig) -> FrameStore | None:
     synthetic = manifest.root.resolve().is_relative_to(cache_folder().resolve())
     if data.decoded == "none" or (data.decoded == "synthetic" and not synthetic):
         return None
-    videos: dict[Path, float] = {}
-    for row in manifest.rows:
-        path, end = manifest.root / row.video, row.start + row.seconds
-        videos[path] = max(videos.get(path, 0.0), (end * row.frame_rate + 1) * row.width * row.height)
-    return frame_store(videos.items(), data.decoded_gb * 1e9)
+    return frame_store(_pixels_of_videos(manifest), data.decoded_gb * 1e9)
+
+
+def _pixels_of_videos(manifest: Manifest) -> Iterator[tuple[Path, float]]:
+    """Each video in the order of the rows, and the pixels of its frames up to the end of its last clip."""
+    rows = manifest.columns
+    codes, paths = rows.texts("video")
+    start, seconds, rate, width, height = map(rows.numbers, ("start", "seconds", "frame_rate", "width", "height"))
+    most = np.zeros(len(paths))
+    np.maximum.at(most, codes, ((start + seconds) * rate + 1) * width * height)
+    used, first = np.unique(codes, return_index=True)
+    for code in used[np.argsort(first)].tolist():
+        yield manifest.root / paths[code].as_py(), float(most[code])
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from avssl.datasets.dataset import Dataset
 from avssl.datasets.layout import load_layout
@@ -21,6 +22,8 @@ from avssl.io.cores import usable_cores
 from avssl.io.folder_lock import folder_lock
 from avssl.io.process_pool import outcomes
 from avssl.io.progress import ProgressBar
+from avssl.io.worker_settings import patience
+from avssl.media.cube_faces import FACES
 from avssl.printable_text import printable
 
 
@@ -36,6 +39,8 @@ def prepare(
     height: int = 224,
     frame_rate: float = 16.0,
     sample_rate: int = 24000,
+    frames: str = "h264",
+    faces: str = FACES,
     workers: int | None = None,
     progress: bool = True,
 ) -> PrepareReport:
@@ -58,6 +63,8 @@ def prepare(
         height: rows of the proxies; width is twice that, or follows the aspect ratio of flat video.
         frame_rate: highest number of frames per second.
         sample_rate: Hz of the prepared audio.
+        frames: of the proxies: h264, or jpeg, which are larger and read faster, see `avssl.media.jpeg_frames`.
+        faces: order of the faces of frames that are declared as cubemap, see `avssl.media.cube_faces.FACES`.
         workers: processes; None: one per core.
         progress: show a bar, or log lines where standard error is no terminal.
 
@@ -68,17 +75,26 @@ def prepare(
         InputError: no recordings, an invalid option, `out` belongs to other settings, or another process writes there.
         OSError: `out` cannot be written; when the disk is full, what is complete stays and the next run continues.
     """
-    options = Options(projection, channel_layout, height, frame_rate, sample_rate)
+    options = Options(projection, channel_layout, height, frame_rate, sample_rate, frames, faces)
     if workers is not None and workers < 1:
         raise InputError(f"workers must be 1 or more, not {workers}")
     found = read_recordings(root, out, layout, split, group_by)
     with _disk_full_in_one_line(out), folder_lock(out):
         check_prepare_folder(out)
-        settings = {"root": printable(root.resolve()), "layout": layout, **asdict(options)}
+        settings = {"root": printable(root.resolve()), "layout": layout, **_settings(options)}
         with Journal(out, found.root, settings) as journal, _workplace(out):
             report = _run(found, journal, options, workers or usable_cores(), progress)
             _write(report)
     return report
+
+
+def _settings(options: Options) -> dict[str, Any]:
+    """Options as the journal keeps them, without those that folders of earlier versions lack and that are default."""
+    found = asdict(options)
+    for name in ("frames", "faces"):
+        if found[name] == getattr(Options, name):
+            del found[name]
+    return found
 
 
 def read_recordings(root: Path, out: Path, layout: str, split: str = "", group_by: str = "source") -> Dataset:
@@ -152,7 +168,7 @@ def _shown(jobs: Sequence[Job], workers: int, progress: bool) -> Iterator[tuple[
         return
     numbers = ("{failed} failed", "{rate:.2f} clips/s")
     bar = ProgressBar("prepare", len(jobs), "clips", numbers=numbers, shown=progress)
-    with bar, contextlib.closing(outcomes(prepare_one, jobs, workers)) as results:
+    with bar, contextlib.closing(outcomes(prepare_one, jobs, workers, patience())) as results:
         failed = 0
         for job, outcome in results:
             if isinstance(outcome, OSError):

@@ -19,6 +19,7 @@ from avssl.detection.tiling import DetectorInput, make_views, rows_for
 from avssl.io.cores import usable_cores
 from avssl.io.loader_process import init_loader, packed, stacked, unpacked
 from avssl.io.process_pool import ordered_outcomes
+from avssl.io.worker_settings import patience
 from avssl.media import iterate_frames
 from avssl.media.clip_start import check_clip_start
 
@@ -82,21 +83,40 @@ def read_ahead(
     """
 
     def read(batch: FrameBatch) -> dict[str, Any]:
-        panorama = panoramas[batch.row.key]
-        check_clip_start(panorama.path, panorama.start)
-        rows = rows_for(side, panorama.rows, views)
-        times = [panorama.start + time for time in batch.times]
-        frames = iterate_frames(panorama.path, times, (rows, 2 * rows), panorama.stream)
-        wholes, parts = zip(*(make_views(frame, side, views) for frame in frames), strict=True)
-        return packed({"whole": _stacked(wholes), "views": _stacked(parts)})
+        return packed(read_views(batch, panoramas, side, views))
 
     batches, processes = list(cut), min(PROCESSES, usable_cores())
-    with closing(ordered_outcomes(read, batches, processes, init_loader, lambda batch: batch.row.key)) as results:
+    with closing(ordered_outcomes(read, batches, processes, init_loader, _key, patience())) as results:
         for batch, outcome in results:
             if isinstance(outcome, BaseException):
                 yield batch, outcome
             else:
-                yield batch, DetectorInput(**{name: each.numpy() for name, each in unpacked(outcome).items()})
+                yield batch, detector_input(unpacked(outcome))
+
+
+def _key(batch: FrameBatch) -> str:
+    return batch.row.key
+
+
+def read_views(batch: FrameBatch, panoramas: Panoramas, side: int, views: str) -> dict[str, Tensor]:
+    """Frames of a batch, and their views; see `read_ahead`.
+
+    Raises:
+        InputError: the video is broken.
+        OSError: it cannot be read.
+    """
+    panorama = panoramas[batch.row.key]
+    check_clip_start(panorama.path, panorama.start)
+    rows = rows_for(side, panorama.rows, views)
+    times = [panorama.start + time for time in batch.times]
+    frames = iterate_frames(panorama.path, times, (rows, 2 * rows), panorama.stream)
+    wholes, parts = zip(*(make_views(frame, side, views) for frame in frames), strict=True)
+    return {"whole": _stacked(wholes), "views": _stacked(parts)}
+
+
+def detector_input(read: dict[str, Tensor]) -> DetectorInput:
+    """What `read_views` has read, as a detector takes it."""
+    return DetectorInput(**{name: each.numpy() for name, each in read.items()})
 
 
 def _stacked(images: Sequence[NDArray[np.uint8]]) -> Tensor:
