@@ -88,7 +88,8 @@ def _gathered(image: NDArray[np.uint8], row: NDArray[np.float64], column: NDArra
             np.take(pixels, line + (left + step) % width, axis=0) * (weight * share)
             for step, share in ((0, 1 - right), (1, right))
         ]
-    return np.round(sum(parts)).astype(np.uint8)
+    crop: NDArray[np.uint8] = np.round(sum(parts)).astype(np.uint8)
+    return crop
 
 
 def grid_crops(frames: Tensor, directions: Tensor, fov: float, side: int) -> Tensor:

@@ -19,7 +19,7 @@ SHIFT = 3
 """Pixels to the right from one frame to the next, seamless."""
 LEAST = 128
 """Rows that RAFT takes at least."""
-TOLERANCE = 0.5
+TOLERANCE = 0.1
 """Mean distance of two flow vectors, pixels: both methods are estimates of a flow of 3 pixels."""
 
 

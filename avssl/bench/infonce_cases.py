@@ -37,7 +37,8 @@ def cases(size: Size, folder: Path) -> list[Row]:
 
 
 def _case(name: str, batch: int, width: int, peer_name: str, peer: Loss, aim: float = 0.0) -> Case:
-    sides = (with_gradients(side, *pairs((batch, width))) for side in (OURS, peer))
+    a, b = pairs((batch, width))
+    sides = with_gradients(OURS, a, b), with_gradients(peer, a, b)
     work = f"{batch} pairs, forward and backward"
     return Case(name, peer_name, *sides, 1e-3, largest, work=work, aim=aim, memory=True)
 

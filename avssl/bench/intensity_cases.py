@@ -48,4 +48,5 @@ def _cases(size: Size, peer_name: str, spaudiopy: Any) -> list[Case]:
 
 
 def _unit(vector: torch.Tensor) -> torch.Tensor:
-    return vector / torch.linalg.vector_norm(vector)
+    unit: torch.Tensor = vector / torch.linalg.vector_norm(vector)
+    return unit

@@ -89,7 +89,8 @@ def sigmoid_cases(size: Size, folder: Path) -> list[Row]:
 
     rows: list[Row] = []
     for name, batch in (("sigmoid", size.batch), ("sigmoid-large", size.large_batch)):
-        sides = (with_gradients(side, *pairs((batch, size.width))) for side in (ours, dense))
+        a, b = pairs((batch, size.width))
+        sides = with_gradients(ours, a, b), with_gradients(dense, a, b)
         work = f"{batch} pairs, forward and backward"
         rows.append(Case(name, "dense, as in the paper", *sides, 1e-3, largest, work=work, memory=True))
     return [*rows, *at_largest("sigmoid-largest", ours, (size.largest_batch, size.width))]

@@ -157,10 +157,8 @@ def test_a_proxy_one_frame_off_exceeds_the_tolerance(late, tmp_path):
 def test_table_shows_aims_and_memory():
     behind = Timing("a", "theirs", [2.0], [3.0], 0.0, work="1 clip", aim=4.0, ours_mb=1.0, peer_mb=20.0)
     reached, without = replace(behind, name="b", peer=[9.0]), replace(behind, name="c", aim=0.0)
-    report = BenchReport(
-        machine(), [behind, reached, without, Absent("d", "other", "not installed: pip install other")], 1
-    )
-    lines = report.markdown().splitlines()
+    missing = Absent("d", "other", "not installed: pip install other")
+    lines = BenchReport(machine(), [behind, reached, without, missing], 1).markdown().splitlines()
     assert lines[2] == "| a | 1 clip | 2.00 | theirs | 3.00 | 1.50 | 4 | no | 1, 20 |"
     assert lines[3] == "| b | 1 clip | 2.00 | theirs | 9.00 | 4.50 | 4 | yes | 1, 20 |"
     assert lines[4] == "| c | 1 clip | 2.00 | theirs | 3.00 | 1.50 |  |  | 1, 20 |"
@@ -169,7 +167,8 @@ def test_table_shows_aims_and_memory():
 
 def test_rows_that_disagree_are_listed_and_the_others_measured(monkeypatch):
     one = torch.ones(3)
-    rows = [Case("sums", "theirs", lambda: (one,), lambda: (peer,), 0.1, largest) for peer in (2 * one, one)]
+    peers = [lambda: (2 * one,), lambda: (one,)]
+    rows = [Case("sums", "theirs", lambda: (one,), peer, 0.1, largest) for peer in peers]
     monkeypatch.setitem(CASES, "crops", lambda size, folder: rows)
     result = CliRunner().invoke(main, ["bench", "--only", "crops", "--repeats", "1"])
     assert result.exit_code == 1
