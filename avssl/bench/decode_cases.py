@@ -21,7 +21,7 @@ from torch import Tensor
 from avssl.bench.case import Case, Result, Row, Size, brightness, largest
 from avssl.bench.peers import with_library
 from avssl.media import close_all, iterate_frames, read_audio, read_frames, write_audio, write_video
-from avssl.media.image_sequence import ImageSequence
+from avssl.media.jpeg_frames import SUFFIX, write_jpeg_frames
 from avssl.synth.scene import Format, describe
 from avssl.synth.video_render import render_frames
 
@@ -38,16 +38,16 @@ SAMPLE_RATE = 24000
 
 def frame_cases(size: Size, folder: Path) -> list[Row]:
     """Frames of a clip, at the size of the proxy."""
-    source, proxy, images = folder / "source.mp4", folder / "proxy.mp4", folder / "images"
+    source, proxy, images = folder / "source.mp4", folder / "proxy.mp4", folder / f"proxy{SUFFIX}"
     shape = (size.height, 2 * size.height)
     write_source(source, size)
     times = write_proxy(source, proxy, size)
-    write_images(proxy, images, size)
+    write_images(source, images, size)
     loop, seeking = (_stacked(partial(plain_frames, source, times, shape, seek=seek)) for seek in (False, True))
     sides = {
         "frames-proxy": (_stacked(partial(read_reopened, proxy, times, None)), 30.0),
         "frames-source": (_stacked(partial(read_reopened, source, times, shape)), 1.6),
-        "frames-jpeg": (partial(_of_images, ImageSequence(images, RATE), times, shape), 80.0),
+        "frames-jpeg": (_stacked(partial(read_reopened, images, times, None)), 80.0),
     }
     work = f"{len(times)} frames of {shape[1]} x {shape[0]}; source {2 * size.source_height} x {size.source_height}"
     case = partial(Case, tolerance=TOLERANCE, distance=brightness, work=work)
@@ -72,16 +72,10 @@ def write_proxy(source: Path, proxy: Path, size: Size) -> list[float]:
     return [float(each) for each in steps[first : first + size.frames]]
 
 
-def write_images(video: Path, folder: Path, size: Size) -> None:
-    """Write the frames of a proxy as numbered JPEG files."""
-    folder.mkdir()
+def write_images(source: Path, images: Path, size: Size) -> None:
+    """Write the proxy of a source video as JPEG images."""
     steps = np.arange(math.floor(size.video_seconds * RATE)) / RATE
-    for number, image in enumerate(iterate_frames(video, steps.tolist())):
-        cv2.imwrite(str(folder / f"{number:06}.jpg"), image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 92])
-
-
-def _of_images(images: ImageSequence, times: Sequence[float], shape: tuple[int, int]) -> Result:
-    return (torch.from_numpy(np.stack(list(images.frames(times, shape)))).permute(0, 3, 1, 2),)
+    write_jpeg_frames(images, iterate_frames(source, steps.tolist(), (size.height, 2 * size.height)), RATE)
 
 
 def torchcodec_frames(path: Path, times: Sequence[float], shape: tuple[int, int]) -> Tensor:

@@ -19,12 +19,22 @@ from torch import Tensor
 from avssl.bench.ambisonic_cases import ByChannel
 from avssl.bench.case import Case, Result, Size
 from avssl.bench.crop_cases import gathered_crops
-from avssl.bench.decode_cases import RATE, SAMPLE_RATE, plain_audio, plain_frames, write_aac, write_proxy, write_source
+from avssl.bench.decode_cases import (
+    RATE,
+    SAMPLE_RATE,
+    plain_audio,
+    plain_frames,
+    write_aac,
+    write_images,
+    write_proxy,
+    write_source,
+)
 from avssl.bench.timing import threads
 from avssl.config import FeatureConfig, ModelConfig
 from avssl.data.clip_options import CropOptions
 from avssl.data.crops import Crops, draw_crops
 from avssl.media import close_all, iterate_frames, read_audio, read_frames, write_audio, write_video
+from avssl.media.jpeg_frames import SUFFIX
 from avssl.models.encoders import PIXEL_MEAN, PIXEL_STD, VideoEncoder
 from avssl.spatial.ambisonics import rotate
 from avssl.spatial.features import Features
@@ -44,6 +54,8 @@ class Files:
     small: Path
     """Scaled to the size of the proxy, with a key frame every 250 frames, as FFmpeg does unless it is asked."""
     proxy: Path
+    jpeg: Path
+    """The proxy with each frame as a JPEG image."""
     m4a: Path
     wav: Path
 
@@ -62,8 +74,9 @@ def cases(size: Size, folder: Path) -> list[Case]:
     def plain(video: Path) -> Callable[[], Result]:
         return _on_one_thread(partial(peer, video, files.m4a))
 
-    def worker() -> Result:
-        return ours(files.proxy, False)()[:1]
+    def worker(video: Path) -> Callable[[], Result]:
+        side = ours(video, False)
+        return lambda: side()[:1]
 
     def unscaled() -> Result:
         return (_unnormalized(plain(files.source)()[0]),)
@@ -71,13 +84,15 @@ def cases(size: Size, folder: Path) -> list[Case]:
     work = f"{size.views} crops of {size.side} x {size.side}, {size.frames} frames, features towards each"
     case = partial(Case, tolerance=TOLERANCE, distance=correlation_distance)
     peers = {name: f"as published, from {name}" for name in ("the source", "a small video")}
-    proxy, source = ours(files.proxy, True), plain(files.source)
+    proxy, source, jpeg = ours(files.proxy, True), plain(files.source), ours(files.jpeg, True)
     less = f"{work}; ours leaves normalising and features to the device"
     return [
         case("sample-proxy", peers["the source"], proxy, source, work=work, aim=15.0),
         case("sample-proxy", peers["a small video"], proxy, plain(files.small), work=work, aim=7.0),
         case("sample-source", peers["the source"], ours(files.source, True), source, work=work),
-        case("sample-worker", peers["the source"], worker, unscaled, work=less, aim=40.0),
+        case("sample-jpeg", peers["the source"], jpeg, source, work=work),
+        case("sample-worker", peers["the source"], worker(files.proxy), unscaled, work=less, aim=40.0),
+        case("sample-worker-jpeg", peers["the source"], worker(files.jpeg), unscaled, work=less, aim=40.0),
     ]
 
 
@@ -148,10 +163,11 @@ def _on_one_thread(side: Callable[[], Result]) -> Callable[[], Result]:
 
 
 def _write(size: Size, folder: Path) -> tuple[Files, list[float]]:
-    names = ("source.mp4", "small.mp4", "proxy.mp4", "audio.m4a", "audio.wav")
+    names = ("source.mp4", "small.mp4", "proxy.mp4", f"proxy{SUFFIX}", "audio.m4a", "audio.wav")
     files = Files(*(folder / name for name in names))
     write_source(files.source, size)
     times = write_proxy(files.source, files.proxy, size)
+    write_images(files.source, files.jpeg, size)
     steps = np.arange(int(size.video_seconds * RATE)) / RATE
     write_video(
         files.small, iterate_frames(files.source, steps.tolist(), (size.height, 2 * size.height)), RATE, gop=250

@@ -13,6 +13,7 @@ from avssl.cli.error_handling import UserError
 from avssl.cli.examples import example
 from avssl.cli.options import ConfigCommand, given_keys
 from avssl.cli.overrides import SET, dotted
+from avssl.cli.ray_option import RAY, cluster
 from avssl.errors import one_line
 
 logger = logging.getLogger(__name__)
@@ -40,7 +41,8 @@ PATH = click.Path(path_type=Path)
     type=click.Choice(["original", "proxy"]),
     help="Video to detect in: the recordings, or the proxies.  [default: original where all are there]",
 )
-def detect(data: Path, model: str, **options: Any) -> None:
+@RAY
+def detect(data: Path, model: str, ray: str | None, **options: Any) -> None:
     """Detect objects in the clips of the manifest in DATA, or in a folder of flat videos, and write them beside it.
 
     Of 360-degree clips, all objects in all directions (objects-MODEL.parquet). Of flat clips and videos, the object of
@@ -52,20 +54,22 @@ def detect(data: Path, model: str, **options: Any) -> None:
 
     Exit code 0: all clips; 1: some could not be read and are listed; 2: no clip could be read.
     """
-    sys.exit(1 if detected(data, model, **options) else 0)
+    sys.exit(1 if detected(data, model, ray, **options) else 0)
 
 
-def detected(data: Path, model: str, **options: Any) -> bool:
+def detected(data: Path, model: str, ray: str | None = None, **options: Any) -> bool:
     """Detect objects, print the file's path, and report clips that cannot be read; whether there are any."""
     from avssl.detection.detect_objects import detect_objects
     from avssl.detection.ground_truth import TRUTH
     from avssl.synth.user_clips.detected_sources import is_flat
 
     failed: dict[str, Exception] = {}
-    if model != TRUTH and is_flat(data):
-        path = _detected_flat(data, model, failed, **options)
-    else:
-        path = detect_objects(data, model, **options, on_error=lambda row, error: failed.setdefault(row.key, error))
+    flat = model != TRUTH and is_flat(data)
+    with cluster(None if model == TRUTH else ray, [data]):
+        if flat:
+            path = _detected_flat(data, model, failed, **options)
+        else:
+            path = detect_objects(data, model, **options, on_error=lambda row, error: failed.setdefault(row.key, error))
     click.echo(path)
     for key, error in failed.items():
         logger.error("%s", f"{key}: {one_line(error)}")

@@ -12,6 +12,7 @@ import click
 from avssl.cli.encoders_option import DEFAULT_ENCODERS, ENCODERS_HELP, named_or_default
 from avssl.cli.error_handling import UserError
 from avssl.cli.examples import example
+from avssl.cli.ray_option import RAY, cluster
 from avssl.errors import InputError
 
 PATH = click.Path(path_type=Path)
@@ -44,7 +45,10 @@ OWN = "[default: as the encoders were trained]"
 )
 @click.option("--precision", default="bf16-mixed", show_default=True, help="Precision of the towers.")
 @click.option("--workers", default=2, show_default=True, help="Loader processes.")
-def embed(source: Path, out: Path, encoders: Path | None, tower: str, view: str | None, **options: Any) -> None:
+@RAY
+def embed(
+    source: Path, out: Path, encoders: Path | None, tower: str, view: str | None, ray: str | None, **options: Any
+) -> None:
     """Write embeddings of all video and audio in SOURCE to OUT (.parquet or .npz), one row per window.
 
     SOURCE is a folder, a manifest.parquet or a file. Exit code 0: all files; 1: some files could not be read and are
@@ -62,7 +66,8 @@ def embed(source: Path, out: Path, encoders: Path | None, tower: str, view: str 
     towers = TOWERS if tower == "both" else (tower,)
     made = Encoders.from_pretrained(named_or_default(encoders))
     reading = windows.reading(made.geometry, towers)
-    broken = embed_files(source, out, made, towers, reading, hop=windows.hop, **options)
+    with cluster(ray, [source]):
+        broken = embed_files(source, out, made, towers, reading, hop=windows.hop, **options)
     sys.exit(1 if broken else 0)
 
 

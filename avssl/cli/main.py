@@ -26,6 +26,7 @@ from avssl.cli.options import ConfigCommand, given_keys
 from avssl.cli.overrides import SET, dotted
 from avssl.cli.play import play
 from avssl.cli.push import push
+from avssl.cli.ray_option import RAY, cluster
 from avssl.cli.reproduce import reproduce
 from avssl.cli.study import study
 from avssl.cli.synth import synth
@@ -182,9 +183,17 @@ def pretrain(
 )
 @click.option("--frame-rate", default=16.0, show_default=True, help="Maximum frame rate of the proxies, Hz.")
 @click.option("--sample-rate", default=24000, show_default=True, help="Sample rate of the prepared audio, Hz.")
+@click.option(
+    "--frames",
+    default="h264",
+    type=click.Choice(["h264", "jpeg"]),
+    show_default=True,
+    help="Frames of the proxies; jpeg: each a JPEG image of quality 90, two to three times the bytes, read faster.",
+)
 @click.option("--detect", "model", metavar="MODEL", help="Detect objects with this model too; see `avssl detect`.")
 @click.option("--workers", type=int, help="Worker processes.  [default: one per core]")
-def prepare(root: Path, out: Path, layout: str, model: str | None, **options: Any) -> None:
+@RAY
+def prepare(root: Path, out: Path, layout: str, model: str | None, ray: str | None, **options: Any) -> None:
     """Prepare the recordings under ROOT: manifest and small proxies in OUT.
 
     An interrupted preparation continues. Exit code 0: all recordings prepared; 1: some failed, see OUT/failed.parquet;
@@ -199,9 +208,10 @@ def prepare(root: Path, out: Path, layout: str, model: str | None, **options: An
         if "flat" in (load_layout(layout).projection, options["projection"]):
             raise UserError("--detect: expected 360-degree frames, got an ordinary field of view; leave out --detect")
         load_detector(model)  # an unreadable model raises before hours of work
-    report = run(root, out, layout, **options)
+    with cluster(ray, [root], out):
+        report = run(root, out, layout, **options)
     click.echo(report.text())
-    undetected = model is not None and bool(report.rows) and detected(out, model)
+    undetected = model is not None and bool(report.rows) and detected(out, model, ray)
     sys.exit(1 if report.failed or undetected else 0)
 
 

@@ -16,6 +16,7 @@ from avssl.cli.error_handling import Commands
 from avssl.cli.examples import example
 from avssl.cli.options import ConfigCommand, given_keys
 from avssl.cli.overrides import SET, dotted
+from avssl.cli.ray_option import RAY, cluster
 
 logger = logging.getLogger(__name__)
 
@@ -58,9 +59,10 @@ def synth_command(name: str) -> click.Command:
     )
     @click.argument("out", type=click.Path(path_type=Path))
     @click.option("--workers", type=int, help="Processes.  [default: one per core]")
+    @RAY
     @SET
     @click.pass_context
-    def run(context: click.Context, out: Path, workers: int | None, settings: tuple[str, ...]) -> None:
+    def run(context: click.Context, out: Path, workers: int | None, ray: str | None, settings: tuple[str, ...]) -> None:
         from avssl.config import fill
         from avssl.io.folder_lock import folder_lock
         from avssl.synth.dataset_base import load_synthetic_dataset
@@ -68,7 +70,7 @@ def synth_command(name: str) -> click.Command:
         kind = load_synthetic_dataset(name)
         options: Any = fill(kind.Options, dotted((*settings, *given_keys(context))), where=name)
         dataset = kind(options)
-        with folder_lock(out):  # here too: a dataset of another distribution may take no lock
+        with cluster(ray, out=out), folder_lock(out):  # here too: a dataset of another distribution may take no lock
             click.echo(dataset.render(out, workers=workers))
         if dataset.failures:
             logger.error("%d input files could not be read and were left out", len(dataset.failures))

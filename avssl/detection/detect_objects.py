@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -12,22 +12,22 @@ import pyarrow.parquet as pq
 
 from avssl.datasets.manifest import Manifest, Row, read_manifest
 from avssl.detection.backends import Detector, load_detector
+from avssl.detection.clip_detection import Clip, ClipDetection
 from avssl.detection.detection_journal import DetectionJournal
 from avssl.detection.frame_source import FRAMES, ORIGINAL, PROXY, Panoramas, lost_recordings
 from avssl.detection.ground_truth import TRUTH, write_ground_truth_objects
-from avssl.detection.object_index import DetectedTimes, DetectionSettings, objects_path, read_settings
+from avssl.detection.object_index import DetectionSettings, objects_path, read_settings
 from avssl.detection.prefetch import FrameBatch, frame_batches, read_ahead
 from avssl.detection.tiling import VIEW_MODES, DetectorInput, SphereDetections, detect_frames
 from avssl.errors import InputError, is_input_error
 from avssl.io.folder_lock import file_lock
+from avssl.io.process_pool import has_other_pool, outcomes
 from avssl.io.progress import ProgressBar
 from avssl.plugins import hint
 
 logger = logging.getLogger(__name__)
 NAMED = {ORIGINAL: "original recordings", PROXY: "proxies"}
 OnError = Callable[[Row, Exception], object]
-Clip = tuple[Row, DetectedTimes, list[SphereDetections]]
-"""Row, detection times, and detections at each of these times."""
 
 
 def detect_objects(
@@ -80,9 +80,8 @@ def detect_objects(
     detection_settings = DetectionSettings(name, views or detector.views, rate, min_score, panoramas.frames)
     with file_lock(path), DetectionJournal(path, manifest, detection_settings) as journal:
         missing = journal.missing()
-        batches = frame_batches(missing, rate, detection_settings.views)
-        with closing(read_ahead(batches, panoramas, detector.side, detection_settings.views)) as read:
-            found = _detected(detector, read, min_score, on_error or _raise)
+        whole = ClipDetection(model, panoramas, rate, detection_settings.views, min_score)
+        with closing(_found(missing, detector, whole, on_error or _raise)) as found:
             for row, detected_times, detections in _shown(found, len(missing), progress):
                 journal.note(row, detected_times, detections)
         return _warn_if_empty(journal.write(panoramas))
@@ -109,6 +108,25 @@ def _warn_if_empty(path: Path) -> Path:
 
 def _raise(_: Row, error: Exception) -> None:
     raise error
+
+
+def _found(
+    missing: Sequence[Row], detector: Detector, whole: ClipDetection, on_error: OnError
+) -> Generator[Clip, None, None]:
+    """Each clip that can be read with its detections: here, or a clip at a time where the jobs of commands are done."""
+    if not has_other_pool():
+        batches = frame_batches(missing, whole.rate, whole.views)
+        with closing(read_ahead(batches, whole.panoramas, detector.side, whole.views)) as read:
+            yield from _detected(detector, read, whole.min_score, on_error)
+        return
+    with closing(outcomes(whole, missing, len(missing))) as results:
+        for row, outcome in results:
+            if not isinstance(outcome, BaseException):
+                yield outcome
+            elif isinstance(outcome, Exception) and is_input_error(outcome):
+                on_error(row, outcome)
+            else:
+                raise outcome
 
 
 def _detected(

@@ -82,13 +82,7 @@ def read_ahead(
     """
 
     def read(batch: FrameBatch) -> dict[str, Any]:
-        panorama = panoramas[batch.row.key]
-        check_clip_start(panorama.path, panorama.start)
-        rows = rows_for(side, panorama.rows, views)
-        times = [panorama.start + time for time in batch.times]
-        frames = iterate_frames(panorama.path, times, (rows, 2 * rows), panorama.stream)
-        wholes, parts = zip(*(make_views(frame, side, views) for frame in frames), strict=True)
-        return packed({"whole": _stacked(wholes), "views": _stacked(parts)})
+        return packed(read_views(batch, panoramas, side, views))
 
     batches, processes = list(cut), min(PROCESSES, usable_cores())
     with closing(ordered_outcomes(read, batches, processes, init_loader, lambda batch: batch.row.key)) as results:
@@ -96,7 +90,28 @@ def read_ahead(
             if isinstance(outcome, BaseException):
                 yield batch, outcome
             else:
-                yield batch, DetectorInput(**{name: each.numpy() for name, each in unpacked(outcome).items()})
+                yield batch, detector_input(unpacked(outcome))
+
+
+def read_views(batch: FrameBatch, panoramas: Panoramas, side: int, views: str) -> dict[str, Tensor]:
+    """Frames of a batch, and their views; see `read_ahead`.
+
+    Raises:
+        InputError: the video is broken.
+        OSError: it cannot be read.
+    """
+    panorama = panoramas[batch.row.key]
+    check_clip_start(panorama.path, panorama.start)
+    rows = rows_for(side, panorama.rows, views)
+    times = [panorama.start + time for time in batch.times]
+    frames = iterate_frames(panorama.path, times, (rows, 2 * rows), panorama.stream)
+    wholes, parts = zip(*(make_views(frame, side, views) for frame in frames), strict=True)
+    return {"whole": _stacked(wholes), "views": _stacked(parts)}
+
+
+def detector_input(read: dict[str, Tensor]) -> DetectorInput:
+    """What `read_views` has read, as a detector takes it."""
+    return DetectorInput(**{name: each.numpy() for name, each in read.items()})
 
 
 def _stacked(images: Sequence[NDArray[np.uint8]]) -> Tensor:

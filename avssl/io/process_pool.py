@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import partial
 from multiprocessing.connection import wait
 from multiprocessing.reduction import ForkingPickler
@@ -15,6 +17,9 @@ from avssl.io.worker_process import Worker, WorkerDiedError
 Job = TypeVar("Job")
 Result = TypeVar("Result")
 Outcomes = Generator[tuple[Job, Result | BaseException], None, None]
+Pool = Callable[[Callable[[Any], Any], Sequence[Any]], Outcomes[Any, Any]]
+"""Does the jobs of `outcomes` elsewhere, such as on a cluster."""
+_pool: ContextVar[Pool | None] = ContextVar("pool", default=None)
 STARTS = 3
 """Worker processes that die before their first job, after which no other is started."""
 AHEAD = 2
@@ -25,8 +30,23 @@ class CrashError(InputError):
     """A worker process died over this job, twice: it crashed, or it was killed, as when memory runs out."""
 
 
+@contextmanager
+def outcomes_from(pool: Pool) -> Iterator[None]:
+    """Do the jobs of `outcomes` inside the block in another pool than processes of this machine."""
+    token = _pool.set(pool)
+    try:
+        yield
+    finally:
+        _pool.reset(token)
+
+
+def has_other_pool() -> bool:
+    """Whether `outcomes` does its jobs elsewhere, see `outcomes_from`."""
+    return _pool.get() is not None
+
+
 def outcomes(work: Callable[[Job], Result], jobs: Sequence[Job], workers: int) -> Outcomes[Job, Result]:
-    """Do jobs in worker processes, in any order; closing the generator ends them.
+    """Do jobs in worker processes, in any order; closing the generator ends them; see `outcomes_from` too.
 
     The processes are clean ones that do not import the main module, so that a script needs no main guard. They are
     forked only where `work` or the jobs are defined in the main module.
@@ -43,6 +63,9 @@ def outcomes(work: Callable[[Job], Result], jobs: Sequence[Job], workers: int) -
         InputError: processes cannot be started.
     """
     if not jobs:
+        return
+    if elsewhere := _pool.get():
+        yield from elsewhere(work, jobs)
         return
     in_main = b"__main__" in bytes(ForkingPickler.dumps((work, jobs[0])))
     with _Pool(partial(Worker, work, "fork" if in_main else "spawn", None), jobs, workers) as pool:

@@ -148,10 +148,10 @@ def _serve(pipe: Connection, task: Any, parent: int, note: mmap.mmap | None) -> 
         try:
             work = _begin(task, parent, note)
         except Exception as error:
-            pipe.send((READY, _travelling(error), []))
+            pipe.send((READY, carried_error(error), []))
             return
         pipe.send((READY, None, []))
-        logged = _Logged()
+        logged = WorkerLog()
         while True:
             number, job = pipe.recv()
             if note is not None:
@@ -172,7 +172,7 @@ def _begin(task: Any, parent: int, note: mmap.mmap | None) -> Callable[[Any], An
     return work  # type: ignore[no-any-return]
 
 
-class _Logged(logging.Handler):
+class WorkerLog(logging.Handler):
     """Messages of this process for its parent to log: the handlers of a fork may be locked by threads of the parent."""
 
     def __init__(self) -> None:
@@ -191,16 +191,21 @@ class _Logged(logging.Handler):
         return taken
 
 
-def _message(number: int, work: Callable[[Any], Any], job: Any, logged: _Logged) -> Any:
+def _message(number: int, work: Callable[[Any], Any], job: Any, logged: WorkerLog) -> Any:
     try:
         return ForkingPickler.dumps((number, work(job), logged.taken()))
     except BaseException as error:
-        found = _travelling(error)
-        found.add_note(traceback.format_exc())  # a traceback does not travel between processes, notes do
-        return ForkingPickler.dumps((number, found, logged.taken()))
+        return ForkingPickler.dumps((number, error_with_trace(error), logged.taken()))
 
 
-def _travelling(error: BaseException) -> BaseException:
+def error_with_trace(error: BaseException) -> BaseException:
+    """An exception that is handled now, as it is sent to another process: its traceback, which stays, is a note."""
+    found = carried_error(error)
+    found.add_note(traceback.format_exc())
+    return found
+
+
+def carried_error(error: BaseException) -> BaseException:
     """The exception, or one of the same text where it cannot be pickled."""
     try:
         pickle.loads(pickle.dumps(error))

@@ -14,7 +14,7 @@ import torch
 from avssl.errors import InputError
 from avssl.io.atomic import sweep
 from avssl.io.cores import usable_cores
-from avssl.io.process_pool import CrashError, outcomes
+from avssl.io.process_pool import CrashError, has_other_pool, outcomes
 from avssl.io.progress import ProgressBar
 
 Job = TypeVar("Job")
@@ -67,7 +67,7 @@ def _watched(results: Iterator[tuple[int, Result]], total: int, progress: bool, 
 def _results(
     render: Callable[[Job], Result], jobs: Sequence[Job], workers: int
 ) -> Generator[tuple[int, Result], None, None]:
-    if workers == 1:
+    if workers == 1 and not has_other_pool():
         for numbered in enumerate(jobs):
             with _one_thread():  # as in a process of several: files do not depend on the numbers of either
                 result = render(numbered[1])

@@ -1,10 +1,14 @@
 import os
+import pickle
 import struct
+from functools import partial
 from pathlib import Path
 
 import av
 import numpy as np
 import pytest
+
+from avssl.io.process_pool import outcomes_from
 
 MEDIA = Path(os.environ.get("AVSSL_TEST_MEDIA", Path(__file__).parents[4] / "shared" / "data"))
 
@@ -84,3 +88,20 @@ def reseal():
         return bytes(data)
 
     return sealed
+
+
+@pytest.fixture
+def elsewhere():
+    """Context that does the jobs of commands as a cluster would: work and jobs are pickled, results come backwards."""
+
+    def pool(work, jobs):
+        done = []
+        for job in jobs:
+            try:
+                outcome = pickle.loads(pickle.dumps(work))(pickle.loads(pickle.dumps(job)))
+            except Exception as error:
+                outcome = error
+            done.append((job, outcome))
+        yield from reversed(done)
+
+    return partial(outcomes_from, pool)

@@ -26,7 +26,7 @@ TINY = Size(
     scenes=4, processes=False,
 )  # fmt: skip
 ROWS = {
-    "frames": 7, "audio": 7, "crops": 3, "sample": 4, "load": 1, "rotation": 1, "logmel": 1, "features": 3,
+    "frames": 7, "audio": 7, "crops": 3, "sample": 6, "load": 1, "rotation": 1, "logmel": 1, "features": 3,
     "intensity": 1, "binaural": 1, "flow": 2, "tower": 1, "infonce": 8, "alignment": 4, "sigmoid": 4, "step": 1,
     "step-small": 6, "step-full": 1, "detector": 1, "embed": 2, "prepare": 1, "synth": 1, "startup": 1, "spatialize": 5,
 }  # fmt: skip

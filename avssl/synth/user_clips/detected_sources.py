@@ -6,9 +6,12 @@ import json
 import logging
 import math
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import islice
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +23,7 @@ from avssl.detection.object_index import DIGITS, slug
 from avssl.errors import InputError, is_input_error
 from avssl.io.atomic import write_text
 from avssl.io.folder_lock import file_lock
+from avssl.io.process_pool import Outcomes, has_other_pool, outcomes
 from avssl.io.progress import track
 from avssl.media import probe
 from avssl.media.projection_check import check_flat
@@ -97,18 +101,20 @@ def detect_sources(
     clips, root = _clips(folder, frames)
     detector = load_detector(model)
     target = root / f"sources-{slug(model)}-{detector.sha256[:DIGITS]}.json"
-    found = []
-    with file_lock(target):
-        for clip in track(clips, "detect", "videos", shown=progress):
-            try:
-                found.append(_entry(clip, detector, rate, min_score, root))
-            except Exception as error:
-                if on_error is None or not is_input_error(error):
-                    raise
-                on_error(clip.name, error)
-        if not found:
+    found: dict[FlatClip, dict[str, object]] = {}
+    work = _ClipEntry(model, rate, min_score, root.absolute())
+    with file_lock(target), closing(_entries(clips, detector, work)) as entries:
+        for clip, entry in track(entries, "detect", "videos", len(clips), shown=progress):
+            if not isinstance(entry, BaseException):
+                found[clip] = entry
+            elif on_error is None or not isinstance(entry, Exception) or not is_input_error(entry):
+                raise entry
+            else:
+                on_error(clip.name, entry)
+        sources = [found[clip] for clip in clips if clip in found]
+        if not sources:
             raise InputError(f"{folder}: expected an object of {model} in some video, got none; lower min_score")
-        write_text(target, json.dumps({"format": FORMAT, "version": VERSION, "sources": found}, indent=1) + "\n")
+        write_text(target, json.dumps({"format": FORMAT, "version": VERSION, "sources": sources}, indent=1) + "\n")
     return target
 
 
@@ -166,6 +172,38 @@ def _iou(one: NDArray[np.float32], other: NDArray[np.float32]) -> float:
     both = max(0.0, float(width)) * max(0.0, float(height))
     areas = sum(float(np.prod(each[2:] - each[:2])) for each in (one, other))
     return both / max(1e-9, areas - both)
+
+
+@dataclass(frozen=True)
+class _ClipEntry:
+    """Clip -> its entry, in a process that has no network yet, on any machine."""
+
+    model: str
+    rate: float
+    min_score: float
+    root: Path
+    wants_gpu: ClassVar[bool] = True
+
+    def __call__(self, clip: FlatClip) -> dict[str, object]:
+        return _entry(clip, _detector(self.model), self.rate, self.min_score, self.root)
+
+
+@lru_cache(maxsize=1)
+def _detector(model: str) -> Detector:
+    return load_detector(model)
+
+
+def _entries(clips: Sequence[FlatClip], detector: Detector, work: _ClipEntry) -> Outcomes[FlatClip, dict[str, object]]:
+    """Each clip and its entry or its error; in any order where the jobs of commands are done elsewhere."""
+    if has_other_pool():
+        yield from outcomes(work, clips, len(clips))
+        return
+    for clip in clips:
+        try:
+            entry: dict[str, object] | BaseException = _entry(clip, detector, work.rate, work.min_score, work.root)
+        except Exception as error:
+            entry = error
+        yield clip, entry
 
 
 def _entry(clip: FlatClip, detector: Detector, rate: float, min_score: float, root: Path) -> dict[str, object]:

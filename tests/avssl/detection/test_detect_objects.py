@@ -4,6 +4,7 @@ import json
 import math
 import os
 import signal
+from contextlib import nullcontext
 
 import cv2
 import numpy as np
@@ -13,8 +14,8 @@ import pytest
 import torch
 
 from avssl.datasets.manifest import Row, write_manifest
+from avssl.detection import clip_detection, prefetch
 from avssl.detection import detect_objects as passing
-from avssl.detection import prefetch
 from avssl.detection.backends import Detections, Detector
 from avssl.detection.detect_objects import detect_objects
 from avssl.detection.object_index import read_objects, read_settings
@@ -390,3 +391,21 @@ def test_clips_none_of_which_can_be_read_leave_no_file(dataset, toy):
     with pytest.raises(InputError, match=r"fixed\.mp4: expected video"):
         detect_objects(dataset, "toy", progress=False)
     assert not list(dataset.glob("objects*"))
+
+
+def test_objects_that_a_cluster_finds_are_those_of_this_machine(tmp_path, toy, elsewhere, monkeypatch):
+    monkeypatch.setattr(clip_detection, "_detector", lambda _: toy)
+    found, failed = {}, []
+    for name in ("here", "there"):
+        folder = tmp_path / name
+        folder.mkdir()
+        for key, across in (("a", 30.0), ("b", -60.0)):
+            write_video(folder / f"{key}.mp4", [panorama((across, 10.0, 12.0, "red"))] * 8, 4.0)
+        (folder / "broken.mp4").write_bytes(b"no video")
+        write_manifest(folder, [row(key, f"{key}.mp4") for key in ("a", "b", "broken")])
+        with elsewhere() if name == "there" else nullcontext():
+            path = detect_objects(folder, "toy", progress=False, on_error=lambda each, _: failed.append(each.key))
+        found[name] = pq.read_table(path)
+    assert failed == ["broken", "broken"]
+    assert found["here"].num_rows >= 8
+    assert found["here"].equals(found["there"])

@@ -169,8 +169,30 @@ def test_what_waits_to_be_written_is_bounded(tmp_path, monkeypatch):
         for number in range(5):
             shards.add(str(number), torch.full((2, 3), float(number)))
             assert len(shards._waiting) < 2
-            assert shards.get(str(number)).unique().tolist() == [number]
+            assert shards.read([str(number)])[str(number)].unique().tolist() == [number]
     assert len(list((tmp_path / "cache").iterdir())) == 3
+
+
+def test_the_iterator_opens_a_shard_once(encoders, sources, tmp_path, monkeypatch, computed):
+    monkeypatch.setattr(tensor_shards, "TENSORS_PER_SHARD", 5)
+    monkeypatch.setattr(module, "BLOCK", 10)
+    opened = []
+
+    def watched(path, *more):
+        opened.append(path)
+        return safe_open(path, *more)
+
+    safe_open = tensor_shards.safe_open
+    monkeypatch.setattr(tensor_shards, "safe_open", watched)
+    many = [Source(f"{source.key}-{start}", source.path, (start / 20,)) for source in sources for start in range(10)]
+    how = {"folder": tmp_path / "cache", "workers": 0, "precision": "32-true"}
+    first = dict(iterate_cached_embeddings(encoders.audio, many, READING, **how))
+    assert (len(first), opened) == (40, [])
+    again = dict(iterate_cached_embeddings(encoders.audio, many, READING, **how))
+    assert (len(set(opened)), len(opened)) == (8, 16)  # its keys, then its tensors
+    assert len(computed) == 2
+    assert not computed[1]
+    assert all(torch.equal(again[source], each) for source, each in first.items())
 
 
 def test_a_broken_shard_is_computed_again(keep, sources, computed, tmp_path):
@@ -279,3 +301,21 @@ def test_the_cached_index_of_a_data_set_is_used_once_its_media_are_gone(tmp_path
     assert "the cached index of waveforms is used" in message
     with pytest.raises(ValueError, match="expected sounds"):
         ask(read, split=2)
+
+
+def test_embeddings_on_a_cluster_are_those_of_this_machine(encoders, sources, tmp_path, elsewhere):
+    (tmp_path / "media" / "1.wav").write_bytes(b"no sound")
+    failed = []
+
+    def run(folder):
+        how = {"folder": tmp_path / folder, "workers": 0, "precision": "32-true"}
+        fail = lambda source, _: failed.append(source.key)  # noqa: E731
+        return list(iterate_cached_embeddings(encoders.audio, sources, READING, on_error=fail, **how))
+
+    here = run("here")
+    with elsewhere():
+        there = run("there")
+    assert failed == ["1", "1"]
+    assert [source.key for source, _ in there] == [source.key for source, _ in here] == ["0", "2", "3"]
+    for (_, one), (_, other) in zip(here, there, strict=True):
+        torch.testing.assert_close(one, other, atol=1e-5, rtol=1e-5)

@@ -185,3 +185,14 @@ def test_what_cannot_be_honoured_is_refused_in_one_line(tmp_path, more, why):
     assert run.exit_code == 2
     assert why in run.output
     assert not list(Path(tmp_path).glob("sources-*"))
+
+
+def test_sources_that_a_cluster_finds_keep_their_order(tmp_path, elsewhere):
+    for label, colour in (("a", "red"), ("b", "blue")):
+        (tmp_path / label).mkdir()
+        film(tmp_path / label / "clip.mp4", {colour: (20, 10)})
+    here = detect_sources(tmp_path, "toy", min_score=0.3, progress=False).read_text()
+    with elsewhere():
+        there = detect_sources(tmp_path, "toy", min_score=0.3, progress=False).read_text()
+    assert [each["label"] for each in json.loads(here)["sources"]] == ["a", "b"]
+    assert here == there
