@@ -6,6 +6,7 @@ import math
 import warnings
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -127,7 +128,7 @@ class PlainNumpy:
 
     def __init__(self, config: FeatureConfig) -> None:
         self.config, self.bank = config, Features(config).filterbank.numpy()
-        self.window = np.hanning(config.n_fft + 1)[:-1]
+        self.window = np.hanning(config.n_fft + 1)[:-1].astype(np.float32)
 
     def __call__(self, audio: Tensor) -> tuple[Tensor, Tensor]:
         """Levels `(4, time, mels)` and intensity `(3, time, mels)` of `(4, samples)`."""
@@ -139,15 +140,15 @@ class PlainNumpy:
         mel = np.dot(np.transpose(intensity, (2, 0, 1)), self.bank) / (np.dot(energy, self.bank) + 1e-8)
         return torch.from_numpy(np.stack(levels)), torch.from_numpy(mel)
 
-    def _spectrum(self, channel: NDArray[np.float32]) -> NDArray[np.complex128]:
+    def _spectrum(self, channel: NDArray[np.float32]) -> NDArray[Any]:
         size, hop = self.config.n_fft, self.config.hop
         padded = np.pad(channel, size // 2, mode="reflect")
         frames = np.lib.stride_tricks.sliding_window_view(padded, size)[::hop][: len(channel) // hop]
         return np.fft.rfft(frames * self.window)
 
-    def _level(self, mel: NDArray[np.float64]) -> NDArray[np.float64]:
+    def _level(self, mel: NDArray[Any]) -> NDArray[Any]:
         level = 10 * np.log10(np.maximum(mel, 1e-10))
-        clipped: NDArray[np.float64] = np.maximum(level, level.max() - self.config.top_db)
+        clipped: NDArray[Any] = np.maximum(level, level.max() - self.config.top_db)
         return clipped
 
 

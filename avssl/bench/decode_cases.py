@@ -129,17 +129,17 @@ def write_aac(path: Path, audio: Tensor) -> None:
 
 def plain_audio(path: Path, start: float) -> Tensor:
     """One second by PyAV, float32 `(channels, samples)`: seek, decode from a packet before, cut."""
-    parts, first = [], None
+    parts: list[np.ndarray] = []
+    first = 0
     with av.open(str(path)) as container:
-        stream = container.streams.audio[0]
-        rate = stream.rate
         container.seek(int((start - 0.1) * av.time_base))
-        for frame in container.decode(stream):
-            first = round(frame.time * rate) if first is None else first
+        for frame in container.decode(audio=0):
+            if not parts:
+                assert frame.time is not None
+                first, rate = round(frame.time * frame.sample_rate), frame.sample_rate
             parts.append(frame.to_ndarray())
-            if frame.time + frame.samples / rate >= start + 1:
+            if first + sum(part.shape[1] for part in parts) >= round((start + 1) * rate):
                 break
-    assert first is not None
     skipped = round(start * rate) - first
     return torch.from_numpy(np.concatenate(parts, 1)[:, skipped : skipped + rate].copy())
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Callable, Generator
 from dataclasses import replace
 from functools import partial
@@ -87,7 +87,7 @@ class Clock:
     """Seconds spent in named functions."""
 
     def __init__(self) -> None:
-        self.seconds: Counter[str] = Counter()
+        self.seconds: defaultdict[str, float] = defaultdict(float)
         self.last = 0.0
 
     def timed(self, name: str, work: Callable[..., T]) -> Callable[..., T]:

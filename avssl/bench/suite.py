@@ -154,7 +154,7 @@ def _outcomes(names: Sequence[str], repeats: int, size: Size) -> Iterator[list[O
 
 def _outcome(row: Row, repeats: int) -> list[Outcome]:
     if isinstance(row, Absent):
-        logger.warning("%s: %s: %s", row.name, row.peer_name, row.reason)
+        logger.warning("%s%s: %s", row.name, f" against {row.peer_name}" if row.peer_name else "", row.reason)
         return [row]
     if not isinstance(row, Case):
         logger.info("%s: %s", row.name, row.unit)

@@ -79,7 +79,8 @@ def crop_poses(
     if frames.dtype != torch.uint8 or frames.ndim != 4 or frames.shape[1] != 3:
         raise ValueError(f"expected frames uint8 (time, 3, height, width), got {frames.dtype} {tuple(frames.shape)}")
     height, width = _pair(size)
-    return remap_frames(frames, _pose_map(height, width, *frames.shape[-2:], poses, fov, aspect), height)
+    maps = _pose_map(height, width, frames.shape[-2], frames.shape[-1], poses, fov, aspect)
+    return remap_frames(frames, maps, height)
 
 
 def remap_frames(frames: Tensor, maps: Maps, height: int) -> Tensor:
