@@ -228,4 +228,5 @@ def _filtered(blocks: Tensor, filters_ECF: Tensor) -> Tensor:
     ears = blocks_CENF[0] * filters_CEF[0].unsqueeze(-2)
     for channel, weights in zip(blocks_CENF[1:], filters_CEF[1:], strict=True):
         ears = torch.addcmul(ears, channel, weights.unsqueeze(-2))
-    return torch.fft.irfft(ears, blocks.shape[-1])
+    filtered: Tensor = torch.fft.irfft(ears, blocks.shape[-1])
+    return filtered
