@@ -177,6 +177,13 @@ def pretrain(
 )
 @click.option("--frame-rate", default=16.0, show_default=True, help="Maximum frame rate of the proxies, Hz.")
 @click.option("--sample-rate", default=24000, show_default=True, help="Sample rate of the prepared audio, Hz.")
+@click.option(
+    "--frames",
+    default="h264",
+    type=click.Choice(["h264", "jpeg"]),
+    show_default=True,
+    help="Frames of the proxies; jpeg: each a JPEG image of quality 90, two to three times the bytes, read faster.",
+)
 @click.option("--detect", "model", metavar="MODEL", help="Detect objects with this model too; see `avssl detect`.")
 @click.option("--workers", type=int, help="Worker processes.  [default: one per core]")
 @RAY

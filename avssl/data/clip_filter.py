@@ -7,7 +7,7 @@ import json
 import logging
 import sys
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -17,7 +17,7 @@ from torch import Tensor
 
 from avssl import __version__
 from avssl.data.worker_loader import Batch, in_order
-from avssl.datasets.manifest import Manifest, Row
+from avssl.datasets.manifest import Manifest, Row, Rows
 from avssl.errors import InputError
 from avssl.io.atomic import write_text
 from avssl.io.cache_folder import cache_folder, writable_cache
@@ -59,12 +59,12 @@ def filter_clips(manifest: Manifest, clip_filter: ClipFilter, *, workers: int = 
         FileNotFoundError: an audio file is gone.
     """
     rejected = {row.key: reason for row in manifest if (reason := clip_filter.reject_reason(row))}
+    accepted = _without(manifest.columns, rejected)
     if check := getattr(clip_filter, "reject_audio_reason", None):
-        rows = [row for row in manifest if row.key not in rejected]
-        rejected |= _cached_audio_check(clip_filter, rows, manifest.root, check, workers)
-    accepted = tuple(row for row in manifest if row.key not in rejected)
+        rejected |= _cached_audio_check(clip_filter, accepted, manifest.root, check, workers)
+        accepted = _without(accepted, rejected)
     reasons = Counter(rejected.values()).most_common()
-    if not accepted and reasons:
+    if not len(accepted) and reasons:
         reason, times = reasons[0]
         raise InputError(
             f"{manifest.root}: all {len(manifest)} clips were rejected by the clip filter "
@@ -73,6 +73,11 @@ def filter_clips(manifest: Manifest, clip_filter: ClipFilter, *, workers: int = 
     for reason, times in reasons:
         logger.warning("%s: %d of %d clips were rejected: %s", manifest.root, times, len(manifest), reason)
     return replace(manifest, rows=accepted)
+
+
+def _without(rows: Rows, rejected: Mapping[str, str]) -> Rows:
+    """The rows whose keys are not rejected."""
+    return rows.take(~rows.where("key", rejected)) if rejected else rows
 
 
 def _cached_audio_check(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -155,11 +155,19 @@ def frames_to_keep(manifest: Manifest, data: DataConfig) -> FrameStore | None:
     synthetic = manifest.root.resolve().is_relative_to(cache_folder().resolve())
     if data.decoded == "none" or (data.decoded == "synthetic" and not synthetic):
         return None
-    videos: dict[Path, float] = {}
-    for row in manifest.rows:
-        path, end = manifest.root / row.video, row.start + row.seconds
-        videos[path] = max(videos.get(path, 0.0), (end * row.frame_rate + 1) * row.width * row.height)
-    return frame_store(videos.items(), data.decoded_gb * 1e9)
+    return frame_store(_pixels_of_videos(manifest), data.decoded_gb * 1e9)
+
+
+def _pixels_of_videos(manifest: Manifest) -> Iterator[tuple[Path, float]]:
+    """Each video in the order of the rows, and the pixels of its frames up to the end of its last clip."""
+    rows = manifest.columns
+    codes, paths = rows.texts("video")
+    start, seconds, rate, width, height = map(rows.numbers, ("start", "seconds", "frame_rate", "width", "height"))
+    most = np.zeros(len(paths))
+    np.maximum.at(most, codes, ((start + seconds) * rate + 1) * width * height)
+    used, first = np.unique(codes, return_index=True)
+    for code in used[np.argsort(first)].tolist():
+        yield manifest.root / paths[code].as_py(), float(most[code])
 
 
 @dataclass(frozen=True)

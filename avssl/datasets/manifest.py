@@ -4,64 +4,28 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
+from avssl.datasets.manifest_files import check_files
+from avssl.datasets.manifest_rows import SCHEMA, STORED, Row, Rows
 from avssl.errors import InputError
-from avssl.io.listed_names import check_inside
-from avssl.io.parquet_table import ParquetTable, shared_values, write_parquet
-from avssl.regular_files import is_regular
+from avssl.io.parquet_table import ParquetTable, write_parquet
+
+__all__ = ["NAME", "Manifest", "Row", "Rows", "read_manifest", "write_manifest"]
 
 NAME = "manifest.parquet"
-MAX_ROWS = 1_000_000
-"""Clips of a manifest: a GB of memory."""
-FOLDER = "the manifest's folder"
+MAX_ROWS = 10_000_000
+"""Clips of a manifest: two GB of memory."""
+NAMED = ("key", "video", "audio")
+"""Columns whose texts are not empty."""
 
 
-@dataclass(frozen=True)
-class Row:
-    """One clip: its video and audio files, and their properties."""
-
-    key: str
-    """Unique name of the clip in the manifest."""
-    split: str
-    """train, val, test, or empty."""
-    video: str
-    """Path of the video, relative to the manifest's folder."""
-    audio: str
-    """Path of the audio, relative to the manifest's folder; may equal `video`."""
-    start: float
-    """Seconds from the beginning of the files to the beginning of the clip."""
-    seconds: float
-    """Length of the clip."""
-    frame_rate: float
-    """Frames per second."""
-    width: int
-    """Pixels."""
-    height: int
-    """Pixels."""
-    sample_rate: int
-    """Hz."""
-    layout: str
-    """Channel layout of the source. stereo and binaural are prepared as left, right; ambix, youtube-327, wxy, fuma, ...
-    as ambiX W, Y, Z, X."""
-    silent_channels: str
-    """Letters of the silent channels, such as Z; L-R where left and right are the same."""
-    azimuth: float
-    """Azimuth of the active intensity of 150-4000 Hz, in degrees to the left of the front; nan for silence and for
-    stereo or binaural audio."""
-    elevation: float
-    """Elevation of the active intensity, in degrees above the horizon; nan as `azimuth`."""
-    diffuseness: float
-    """0 for one plane wave, 1 for a diffuse field or silence, nan for stereo or binaural audio."""
-    source: str
-    """Source recording of the clip."""
-
-
-KINDS = {"str": pa.string(), "float": pa.float64(), "int": pa.int64()}
-SCHEMA = pa.schema([(each.name, KINDS[str(each.type)]) for each in fields(Row)])
 MAY_LACK = dict.fromkeys(("split", "layout", "silent_channels", "source"), "") | dict.fromkeys(
     ("azimuth", "elevation", "diffuseness"), math.nan
 )
@@ -71,7 +35,7 @@ MAY_LACK = dict.fromkeys(("split", "layout", "silent_channels", "source"), "") |
 class Manifest:
     """Rows of a manifest, and the folder that their paths are relative to."""
 
-    rows: tuple[Row, ...]
+    rows: Sequence[Row]
     root: Path
 
     def __len__(self) -> int:
@@ -82,7 +46,13 @@ class Manifest:
 
     def select(self, split: str) -> Manifest:
         """Rows of one split, possibly none."""
-        return Manifest(tuple(row for row in self.rows if row.split == split), self.root)
+        columns = self.columns
+        return Manifest(columns.take(columns.where("split", [split])), self.root)
+
+    @property
+    def columns(self) -> Rows:
+        """The rows as columns, for what looks at all of them."""
+        return Rows.of(self.rows)
 
 
 def write_manifest(path: Path, rows: Sequence[Row]) -> None:
@@ -97,9 +67,9 @@ def write_manifest(path: Path, rows: Sequence[Row]) -> None:
         OSError: the file cannot be written.
     """
     target = path / NAME if path.is_dir() else path
-    _check_keys(target, rows)
-    table = pa.Table.from_pylist([asdict(row) for row in rows], schema=SCHEMA)
-    write_parquet(target, table)
+    columns = Rows.of(rows)
+    _check_keys(target, columns)
+    write_parquet(target, columns.table.cast(SCHEMA))
 
 
 def read_manifest(path: Path | str, split: str | None = None) -> Manifest:
@@ -114,68 +84,91 @@ def read_manifest(path: Path | str, split: str | None = None) -> Manifest:
             split) or more than `MAX_ROWS`, a path or link leads out of the manifest's folder, or files are gone.
     """
     file = Path(path) / NAME if Path(path).is_dir() else Path(path)
-    manifest = Manifest(tuple(_rows(file)), file.parent.absolute())
-    _check_keys(file, manifest.rows)
+    rows = _rows(file)
+    _check_keys(file, rows)
     if split is not None:
-        found = sorted({row.split for row in manifest.rows})
-        manifest = manifest.select(split)
-        if not manifest.rows:
+        found = rows.distinct("split")
+        rows = rows.take(rows.where("split", [split]))
+        if not len(rows):
             raise InputError(f"{file}: no clip of split {split!r}, only of {found}")
-    _check_files(file, manifest)
-    return manifest
+    root = file.parent.absolute()
+    check_files(file, rows, root)
+    return Manifest(rows, root)
 
 
-def _rows(file: Path) -> Iterator[Row]:
-    for batch in ParquetTable(file, SCHEMA, "a manifest", MAX_ROWS).batches():
-        for values in zip(*map(shared_values, batch.columns), strict=True):
-            yield _row(file, dict(zip(SCHEMA.names, values, strict=True)))
+def _rows(file: Path) -> Rows:
+    """Rows of a file, checked by columns; the first bad one is checked by itself, for its error."""
+    table = ParquetTable(file, SCHEMA, "a manifest", MAX_ROWS).read()
+    if not len(table):
+        raise InputError(f"{file}: a manifest has at least one row, this has none")
+    columns = [_combined(file, name, table.column(name)) for name in SCHEMA.names]
+    if len(bad := np.flatnonzero(_refused(dict(zip(SCHEMA.names, columns, strict=True))))):
+        first = table.slice(int(bad[0]), 1)
+        _check_row(file, {name: first.column(name)[0].as_py() for name in SCHEMA.names})
+    filled = [_filled(name, column) for name, column in zip(SCHEMA.names, columns, strict=True)]
+    return Rows(pa.table(filled, STORED))
 
 
-def _row(file: Path, values: dict[str, str | float | int | None]) -> Row:
+def _combined(file: Path, name: str, column: pa.ChunkedArray) -> pa.Array:
+    """A column as one array."""
+    try:
+        return column.combine_chunks() if column.num_chunks != 1 else column.chunk(0)
+    except pa.ArrowException as error:
+        raise InputError(f"{file}: expected at most 2 GiB of text in column {name} of a manifest, got more") from error
+
+
+def _refused(columns: dict[str, pa.Array]) -> np.ndarray:
+    """Mask of the rows that lack a value, or whose times make no sense."""
+    bad = np.zeros(len(columns["key"]), bool)
+    for name, column in columns.items():
+        if name not in MAY_LACK and column.null_count:
+            bad |= column.is_null().to_numpy(zero_copy_only=False)
+        if name in NAMED and len(empty := np.flatnonzero(pc.equal(column.dictionary, "").to_numpy(False))):
+            bad |= pc.fill_null(column.indices, -1).to_numpy() == empty[0]
+    start, seconds, rate = (_floats(columns[name]) for name in ("start", "seconds", "frame_rate"))
+    fine = (start >= 0) & (start < math.inf) & (seconds > 0) & (seconds < math.inf) & (rate > 0) & (rate < math.inf)
+    return bad | ~fine
+
+
+def _floats(column: pa.Array) -> np.ndarray:
+    """Numbers, nan where there is none."""
+    found: np.ndarray = pc.fill_null(column, math.nan).to_numpy()
+    return found
+
+
+def _filled(name: str, column: pa.Array) -> pa.Array:
+    """A column whose lacking values are what `MAY_LACK` says."""
+    if not column.null_count:
+        return column
+    if not pa.types.is_dictionary(column.type):
+        return pc.fill_null(column, MAY_LACK[name])
+    texts = column.dictionary.to_pylist()
+    place = texts.index("") if "" in texts else len(texts)
+    every = column.dictionary if place < len(texts) else pa.concat_arrays([column.dictionary, pa.array([""])])
+    return pa.DictionaryArray.from_arrays(pc.fill_null(column.indices, place), every)
+
+
+def _check_row(file: Path, values: dict[str, Any]) -> None:
     values = {name: MAY_LACK.get(name) if value is None else value for name, value in values.items()}
     for name, value in values.items():
-        if value is None or (value == "" and name in ("key", "video", "audio")):
+        if value is None or (value == "" and name in NAMED):
             raise InputError(f"{file}: row {values['key']!r} has no {name}")
-    row = Row(**values)  # type: ignore[arg-type]
-    if not (0 <= row.start < math.inf and 0 < row.seconds < math.inf):
-        raise InputError(f"{file}: row {row.key!r} wants start >= 0, seconds > 0, has {row.start}, {row.seconds}")
-    if not 0 < row.frame_rate < math.inf:
-        raise InputError(f"{file}: row {row.key!r} wants frame_rate > 0, has {row.frame_rate}")
-    return row
+    key, start, seconds, rate = (values[name] for name in ("key", "start", "seconds", "frame_rate"))
+    if not (0 <= start < math.inf and 0 < seconds < math.inf):
+        raise InputError(f"{file}: row {key!r} wants start >= 0, seconds > 0, has {start}, {seconds}")
+    if not 0 < rate < math.inf:
+        raise InputError(f"{file}: row {key!r} wants frame_rate > 0, has {rate}")
 
 
-def _check_keys(file: Path, rows: Sequence[Row]) -> None:
-    if not rows:
+def _check_keys(file: Path, rows: Rows) -> None:
+    """Check the number of rows, and that no two have one key."""
+    if not len(rows):
         raise InputError(f"{file}: a manifest has at least one row, this has none")
     if len(rows) > MAX_ROWS:
         raise InputError(f"{file}: expected a manifest of {MAX_ROWS} rows at most, got {len(rows)}")
-    seen: set[str] = set()
-    for row in rows:
-        if row.key in seen:
-            raise InputError(f"{file}: every row has a key of its own, two are {row.key!r}")
-        seen.add(row.key)
-
-
-def _check_files(file: Path, manifest: Manifest) -> None:
-    paths = dict.fromkeys(path for row in manifest.rows for path in (row.video, row.audio))
-    check_inside(paths, file, FOLDER)
-    root = manifest.root.resolve()
-    folders: dict[Path, bool] = {}  # each is looked at once: a manifest has many files in one folder
-    gone = []
-    for path in paths:
-        if not is_regular(root / path):
-            gone.append(path)
-        elif not _is_below(root, path, folders):
-            raise InputError(f"{file}: paths stay inside {FOLDER}, {path!r} does not: a link leads out")
-    if gone:
-        raise InputError(f"{file}: {len(gone)} of its {len(paths)} files are missing, the first is {gone[0]!r}")
-
-
-def _is_below(root: Path, path: str, folders: dict[Path, bool]) -> bool:
-    """Whether a file lies below a folder once its links are followed."""
-    whole = root / path
-    if whole.is_symlink():
-        return whole.resolve().is_relative_to(root)
-    if whole.parent not in folders:
-        folders[whole.parent] = whole.parent.resolve().is_relative_to(root)
-    return folders[whole.parent]
+    codes, _ = rows.texts("key")
+    first = np.unique(codes, return_index=True)[1]
+    if len(first) < len(rows):
+        again = np.ones(len(rows), bool)
+        again[first] = False
+        raise InputError(f"{file}: every row has a key of its own, two are {rows[int(np.argmax(again))].key!r}")

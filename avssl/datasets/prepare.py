@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from avssl.datasets.dataset import Dataset
 from avssl.datasets.layout import load_layout
@@ -36,6 +37,7 @@ def prepare(
     height: int = 224,
     frame_rate: float = 16.0,
     sample_rate: int = 24000,
+    frames: str = "h264",
     workers: int | None = None,
     progress: bool = True,
 ) -> PrepareReport:
@@ -58,6 +60,7 @@ def prepare(
         height: rows of the proxies; width is twice that, or follows the aspect ratio of flat video.
         frame_rate: highest number of frames per second.
         sample_rate: Hz of the prepared audio.
+        frames: of the proxies: h264, or jpeg, which are larger and read faster, see `avssl.media.jpeg_frames`.
         workers: processes; None: one per core.
         progress: show a bar, or log lines where standard error is no terminal.
 
@@ -68,17 +71,25 @@ def prepare(
         InputError: no recordings, an invalid option, `out` belongs to other settings, or another process writes there.
         OSError: `out` cannot be written; when the disk is full, what is complete stays and the next run continues.
     """
-    options = Options(projection, channel_layout, height, frame_rate, sample_rate)
+    options = Options(projection, channel_layout, height, frame_rate, sample_rate, frames)
     if workers is not None and workers < 1:
         raise InputError(f"workers must be 1 or more, not {workers}")
     found = read_recordings(root, out, layout, split, group_by)
     with _disk_full_in_one_line(out), folder_lock(out):
         check_prepare_folder(out)
-        settings = {"root": printable(root.resolve()), "layout": layout, **asdict(options)}
+        settings = {"root": printable(root.resolve()), "layout": layout, **_settings(options)}
         with Journal(out, found.root, settings) as journal, _workplace(out):
             report = _run(found, journal, options, workers or usable_cores(), progress)
             _write(report)
     return report
+
+
+def _settings(options: Options) -> dict[str, Any]:
+    """Options as the journal keeps them; folders of H.264 proxies know no other form of frames."""
+    found = asdict(options)
+    if options.frames == "h264":
+        del found["frames"]
+    return found
 
 
 def read_recordings(root: Path, out: Path, layout: str, split: str = "", group_by: str = "source") -> Dataset:

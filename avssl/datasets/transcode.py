@@ -22,6 +22,7 @@ from avssl.io.atomic import sync
 from avssl.media.channel_layouts import check_name
 from avssl.media.cube_faces import CUBES, check_faces, equirect_frames
 from avssl.media.image_sequence import ImageSequence
+from avssl.media.jpeg_frames import SUFFIX, write_jpeg_frames
 from avssl.media.probe import check_length
 from avssl.media.projection_check import check_equirect, check_flat
 from avssl.media.video_reader import VideoReader
@@ -31,6 +32,8 @@ from avssl.printable_text import printable
 MEDIA = "media"
 PARTIAL = ".partial"
 GOP = 8
+FRAMES = {"h264": ".mp4", "jpeg": SUFFIX}
+"""Form of the frames -> end of the names of their files."""
 NARROWEST = 16
 """Pixels."""
 LEAST = 0.25
@@ -51,12 +54,16 @@ class Options:
     """Highest number of frames per second; slower sources keep their rate."""
     sample_rate: int = 24000
     """Hz."""
+    frames: str = "h264"
+    """h264: a video of short groups of frames; jpeg: each frame a JPEG image, see `avssl.media.jpeg_frames`."""
 
     def __post_init__(self) -> None:
         """Validate field values."""
         if self.projection not in PROJECTIONS:
             raise InputError(f"projection is one of {', '.join(PROJECTIONS)}, not {self.projection!r}")
         check_name(self.channel_layout)
+        if self.frames not in FRAMES:
+            raise InputError(f"frames are one of {', '.join(FRAMES)}, not {self.frames!r}")
         if self.height < 16 or self.height % 2:
             raise InputError(f"height is an even number of pixels, 16 or more, not {self.height}")
         if not 0 < self.frame_rate < math.inf:
@@ -101,7 +108,7 @@ def prepare_one(job: Job) -> Row | Failure:
     torch.set_num_threads(1)
     # A folder of this process: another machine may try the same recording, where this one is taken for dead.
     folder = job.out / PARTIAL / f"{platform.node()}-{os.getpid()}"
-    partial = [folder / f"{job.recording.key}{suffix}" for suffix in (".mp4", ".wav")]
+    partial = [folder / f"{job.recording.key}{suffix}" for suffix in (FRAMES[job.options.frames], ".wav")]
     try:
         folder.mkdir(exist_ok=True)
         row = _prepare(job, *partial)
@@ -135,7 +142,10 @@ def _prepare(job: Job, video: Path, wave: Path) -> Row:
     times = [index / rate for index in range(math.ceil(seconds * rate - 1e-6))]
     size = options.height, width
     shown = equirect_frames(frames, kind, times, size) if kind in CUBES else frames.frames(times, size)
-    write_video(video, shown, rate, gop=GOP)
+    if options.frames == "jpeg":
+        write_jpeg_frames(video, shown, rate)
+    else:
+        write_video(video, shown, rate, gop=GOP)
     write_analyzed_audio(wave, summary, seconds, options.sample_rate)
     azimuth, elevation, diffuseness = summary.stats.direction()
     return Row(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from torch import Tensor
@@ -20,6 +20,8 @@ from avssl.models.embedder import Embedder
 
 logger = logging.getLogger(__name__)
 
+BLOCK = 8192
+"""Windows of sources that are read from the cache together, at most, unless one source has more."""
 EMBEDDINGS = "embeddings"
 """Folder in the cache folder."""
 
@@ -117,22 +119,47 @@ def iterate_cached_embeddings(
 
     computed = run(list(wanted.values()))
     with shards:
-        for source in sources:
+        for source, ready in _with_stored(sources, keys, shards):
             key = keys[source]
-            while key not in shards and key not in failed:
+            while key not in ready and key in wanted and key not in failed:
                 found = next(computed, None)  # calls `fail` for the broken sources on its way, which may be the last
                 assert found or key in failed
                 if found:
                     shards.add(keys[found[0]], found[1])
-            cached = shards.get(key) if key in shards else None
-            if key in shards and key not in wanted and not _is_usable(cached, source, shards):
+                    ready[keys[found[0]]] = found[1]
+            cached = ready.get(key)
+            if key not in wanted and not _is_usable(cached, source, shards):
                 cached = next((embeddings for _, embeddings in run([source])), None)
                 if cached is not None:
                     shards.add(key, cached)
+                    ready[key] = cached
             if cached is not None:
                 yield source, cached
             elif on_error is not None:
                 on_error(source, failed[key])
+
+
+def _with_stored(
+    sources: Sequence[Source], keys: Mapping[Source, str], shards: TensorShards
+) -> Iterator[tuple[Source, dict[str, Tensor]]]:
+    """Each source with the embeddings of its block that are stored, read together: a shard is opened once a block."""
+    block: list[Source] = []
+    windows = 0
+    for source in sources:
+        if block and windows + len(source.starts) > BLOCK:
+            yield from _each_with(block, keys, shards)
+            block, windows = [], 0
+        block.append(source)
+        windows += len(source.starts)
+    yield from _each_with(block, keys, shards)
+
+
+def _each_with(
+    block: Sequence[Source], keys: Mapping[Source, str], shards: TensorShards
+) -> Iterator[tuple[Source, dict[str, Tensor]]]:
+    ready = shards.read(keys[source] for source in block if keys[source] in shards)
+    for source in block:
+        yield source, ready
 
 
 def _is_usable(cached: Tensor | None, source: Source, shards: TensorShards) -> bool:

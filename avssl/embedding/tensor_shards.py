@@ -42,6 +42,8 @@ class TensorShards:
             self.stored.update(dict.fromkeys(_keys(path, width), path))
         self._target = folder
         self._waiting: dict[str, Tensor] = {}
+        self._numbers = 0
+        """Of the tensors that wait."""
         self._begun = time.monotonic()
 
     def __enter__(self) -> TensorShards:
@@ -58,21 +60,20 @@ class TensorShards:
     def add(self, key: str, tensor: Tensor) -> None:
         """Store a tensor, with the next shard."""
         self._waiting[key] = tensor
-        numbers = sum(each.numel() for each in self._waiting.values())
+        self._numbers += tensor.numel()
         late = time.monotonic() - self._begun > SECONDS_PER_SHARD
-        if late or len(self._waiting) >= TENSORS_PER_SHARD or numbers >= NUMBERS_IN_MEMORY:
+        if late or len(self._waiting) >= TENSORS_PER_SHARD or self._numbers >= NUMBERS_IN_MEMORY:
             self._write()
 
-    def get(self, key: str) -> Tensor | None:
-        """The tensor of a key; None where its shard is spoiled."""
-        return self._waiting[key] if key in self._waiting else self.read([key]).get(key)
-
     def read(self, keys: Iterable[str]) -> dict[str, Tensor]:
-        """The stored tensors of some keys, each shard opened once; a spoiled shard has none, and a warning says so."""
+        """The tensors of some keys, each shard opened once; a spoiled shard has none, and a warning says so."""
         found: dict[str, Tensor] = {}
         by_shard: dict[Path, set[str]] = {}
         for key in keys:
-            by_shard.setdefault(self.stored[key], set()).add(key)
+            if key in self._waiting:
+                found[key] = self._waiting[key]
+            else:
+                by_shard.setdefault(self.stored[key], set()).add(key)
         for path, wanted in by_shard.items():
             try:
                 with utf8_path(path, "a shard of the cache") as opened, safe_open(opened, "pt") as shard:
@@ -88,7 +89,7 @@ class TensorShards:
             with replacing(path) as part:
                 save_file(self._waiting, part)
             self.stored.update(dict.fromkeys(self._waiting, path))
-        self._waiting, self._begun = {}, time.monotonic()
+        self._waiting, self._numbers, self._begun = {}, 0, time.monotonic()
 
 
 def _keys(path: Path, width: int) -> list[str]:

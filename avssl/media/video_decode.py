@@ -25,6 +25,7 @@ from avssl.errors import InputError
 from avssl.media.container_cache import Opened, borrow, open_stream, reading
 from avssl.media.frame_orientation import frame_orientation
 from avssl.media.frame_size import displayed_size
+from avssl.media.jpeg_frames import jpeg_frames
 
 BACK = (0.0, 1.0, 4.0, 16.0, 64.0, math.inf)
 """Seconds to step back when a key frame is too late or undecodable."""
@@ -59,6 +60,8 @@ def read_frames(
         InputError: not a video, no such stream, no frame could be decoded, or `times` is empty or descends.
     """
     path = Path(path)
+    if size is None and stream is None and (packed := jpeg_frames(path)):
+        return packed.images(time_stamps(packed, times))
     with reading(path):
         opened = settle(borrow(path, VideoStream, stream))
         stamps = time_stamps(opened, times)

@@ -89,14 +89,12 @@ def training(manifest: Manifest) -> Manifest:
     Raises:
         InputError: rows have splits, and none is train.
     """
-    if not any(row.split for row in manifest):
+    splits = manifest.columns.distinct("split")
+    if not any(splits):
         return manifest
-    chosen = manifest.select("train")
-    if not len(chosen):
-        raise InputError(
-            f"{manifest.root}: no clip of split 'train', only of {sorted({row.split for row in manifest})}"
-        )
-    return chosen
+    if "train" not in splits:
+        raise InputError(f"{manifest.root}: no clip of split 'train', only of {splits}")
+    return manifest.select("train")
 
 
 def _look_for_objects(manifest: Manifest, detector: str, progress: bool) -> None:
@@ -116,7 +114,7 @@ def _look_for_objects(manifest: Manifest, detector: str, progress: bool) -> None
 
 def _count_objects(manifest: Manifest, detector: str) -> None:
     """Log the number of clips in which objects guide crops, unless they do in all."""
-    count = read_objects(manifest.root, detector).count_clips(row.key for row in manifest)
+    count = read_objects(manifest.root, detector).count_clips(manifest.columns.listed("key"))
     if count < len(manifest):
         found = f"{count} of {len(manifest)} clips"
         logger.info("%s: objects of %s in %s; all crops of the others are random", manifest.root, detector, found)
@@ -127,7 +125,7 @@ def _are_detected(manifest: Manifest, path: Path) -> bool:
     if not path.is_file():
         return False
     detection_settings, detected_times = read_settings(path)
-    return {row.key for row in manifest} <= detected_times.keys() and not _is_other_truth(
+    return set(manifest.columns.listed("key")) <= detected_times.keys() and not _is_other_truth(
         manifest.root / TRUTH_FILE, detection_settings
     )
 
@@ -213,4 +211,5 @@ def _is_rendered(manifest: Path) -> bool:
     if not is_intact(manifest):
         return False
     found = read_manifest(manifest)
-    return all(is_intact(found.root / name) for row in found for name in (row.video, row.audio))
+    names = dict.fromkeys(each for column in ("video", "audio") for each in found.columns.distinct(column))
+    return all(is_intact(found.root / name) for name in names)

@@ -1,11 +1,14 @@
 import dataclasses
 import math
+import os
+import pickle
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from avssl.datasets.manifest import Row, read_manifest, write_manifest
+from avssl.datasets.manifest import Row, Rows, read_manifest, write_manifest
 
 
 def row(key="a", **changes):
@@ -179,3 +182,68 @@ def test_a_manifest_reached_through_a_link_is_read(tmp_path, folder):
     link = tmp_path.parent / f"{tmp_path.name}-link"
     link.symlink_to(folder)
     assert len(read_manifest(link)) == 1
+
+
+def test_slices_masks_and_orders_of_columns_are_those_of_the_rows(folder):
+    rows = [
+        row(key, split=split, start=start, azimuth=math.nan)
+        for key, split, start in zip("dcab", "xyxz", range(4), strict=True)
+    ]
+    write_manifest(folder, rows)
+    found = read_manifest(folder).rows
+    assert tuple(found) == tuple(rows)
+    assert tuple(found[1::2]) == tuple(rows[1::2])
+    assert found[-1] == rows[-1]
+    assert found[:2] == Rows.of(rows)[:2] == Rows.of(rows[:2])
+    assert [each.key for each in found.take(found.where("split", ["x", "z"]))] == ["d", "a", "b"]
+    assert (found.listed("key"), found.distinct("split")) == (["d", "c", "a", "b"], ["x", "y", "z"])
+    assert pickle.loads(pickle.dumps(found[1:])) == found[1:]
+    with pytest.raises(IndexError):
+        found[4]
+
+
+def test_the_first_of_several_bad_rows_is_named(folder):
+    write_manifest(folder, [row(key) for key in "abcd"])
+    table = pq.read_table(folder / "manifest.parquet")
+    place = table.schema.get_field_index("seconds")
+    table = table.set_column(place, "seconds", pa.array([1.0, 1.0, math.inf, None]))
+    table = table.set_column(0, "key", pa.array(["a", "b", "b", None]))
+    pq.write_table(table, folder / "manifest.parquet")
+    with pytest.raises(ValueError, match="row 'b' wants start >= 0, seconds > 0, has 0.5, inf") as error:
+        read_manifest(folder)
+    one_line(error, folder / "manifest.parquet")
+
+
+def test_a_folder_of_many_files_is_listed_once(folder, monkeypatch):
+    names = [f"media/{number}.mp4" for number in range(100)]
+    for name in names:
+        (folder / name).touch()
+    write_manifest(folder, [row(name, video=name) for name in names])
+    looked, listed, stat, scandir = [], [], Path.stat, os.scandir
+    monkeypatch.setattr(Path, "stat", lambda path, **options: looked.append(path) or stat(path, **options))
+    monkeypatch.setattr(os, "scandir", lambda path: listed.append(path) or scandir(path))
+    read_manifest(folder)
+    assert listed == [folder.resolve() / "media"]
+    assert len(looked) < 20
+
+
+def test_links_out_and_files_that_are_gone_are_found_in_a_folder_of_many(tmp_path, folder):
+    names = [f"media/{number}.mp4" for number in range(100)]
+    for name in names:
+        (folder / name).touch()
+    write_manifest(folder, [row(name, video=name) for name in names])
+    (folder / names[70]).unlink()
+    (folder / names[40]).unlink()
+    (folder / names[40]).mkdir()
+    with pytest.raises(ValueError, match="2 of its 101 files are missing, the first is 'media/40.mp4'"):
+        read_manifest(folder)
+    for place, target in ((40, folder / names[0]), (70, tmp_path.parent / "outside.mp4")):
+        (folder / names[place]).rmdir() if (folder / names[place]).is_dir() else None
+        target.touch()
+        (folder / names[place]).symlink_to(target)
+    with pytest.raises(ValueError, match="'media/70.mp4' does not: a link leads out"):
+        read_manifest(folder)
+    (folder / "media").rename(tmp_path.parent / f"{tmp_path.name}-elsewhere")
+    (folder / "media").symlink_to(tmp_path.parent / f"{tmp_path.name}-elsewhere")
+    with pytest.raises(ValueError, match="'media/0.mp4' does not: a link leads out"):
+        read_manifest(folder)

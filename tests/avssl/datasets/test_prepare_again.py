@@ -7,16 +7,21 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import av
 import numpy as np
 import pytest
 import soundfile
+import torch
 
+from avssl.config import DataConfig
+from avssl.data.loader import read_clip
 from avssl.datasets.manifest import read_manifest
 from avssl.datasets.prepare import prepare
 from avssl.datasets.prepare_journal import ENTRIES
 from avssl.io.folder_lock import NAME
+from avssl.media import write_video
 
 pytestmark = pytest.mark.heavy
 
@@ -55,6 +60,34 @@ def counts(report):
 
 def times(out):
     return {path.name: path.stat().st_mtime_ns for path in (out / "media").iterdir()}
+
+
+def test_frames_as_jpeg_images_are_read_as_those_of_the_video(folders):
+    moving = folders[0] / "a.mp4"
+    frames = [np.full((64, 128, 3), 20 * number, np.uint8) for number in range(8)]
+    write_video(moving, frames, 8.0)
+    again(folders)
+    (video, _) = read_manifest(folders[1])
+    settings = json.loads((folders[1] / ENTRIES).read_text().splitlines()[0])["settings"]
+    assert "frames" not in settings  # as in folders of earlier revisions, which go on
+    with pytest.raises(ValueError, match="frames"):
+        again(folders, frames="jpeg")
+    out = folders[1].parent / "jpeg"
+    again((folders[0], out), frames="jpeg")
+    (jpeg, other) = read_manifest(out)
+    assert jpeg == replace(video, video="media/a.jpeg.mp4")
+    assert sorted(path.name for path in (out / "media").iterdir()) == ["a.jpeg.mp4", "a.wav", "b.jpeg.mp4", "b.wav"]
+    reading = DataConfig(seconds=0.3, frames=2, frame_rate=8.0)
+    for seed in range(4):
+        clips = [
+            read_clip(row, root, reading, 24000, np.random.default_rng(seed))
+            for row, root in ((video, folders[1]), (jpeg, out))
+        ]
+        assert torch.equal(clips[0].audio, clips[1].audio)
+        assert (clips[0].frames.int() - clips[1].frames.int()).abs().max() <= 3
+    (out / "media" / "b.jpeg.mp4").write_bytes((out / "media" / "b.jpeg.mp4").read_bytes()[:-9])
+    with pytest.raises(ValueError, match=r"^\S*b.jpeg.mp4: [^\n]*$"):
+        read_clip(other, out, replace(reading, seconds=0.5, frames=4), 24000)
 
 
 def test_only_what_is_new_changed_failed_or_gone_is_done_again(folders):

@@ -169,8 +169,30 @@ def test_what_waits_to_be_written_is_bounded(tmp_path, monkeypatch):
         for number in range(5):
             shards.add(str(number), torch.full((2, 3), float(number)))
             assert len(shards._waiting) < 2
-            assert shards.get(str(number)).unique().tolist() == [number]
+            assert shards.read([str(number)])[str(number)].unique().tolist() == [number]
     assert len(list((tmp_path / "cache").iterdir())) == 3
+
+
+def test_the_iterator_opens_a_shard_once(encoders, sources, tmp_path, monkeypatch, computed):
+    monkeypatch.setattr(tensor_shards, "TENSORS_PER_SHARD", 5)
+    monkeypatch.setattr(module, "BLOCK", 10)
+    opened = []
+
+    def watched(path, *more):
+        opened.append(path)
+        return safe_open(path, *more)
+
+    safe_open = tensor_shards.safe_open
+    monkeypatch.setattr(tensor_shards, "safe_open", watched)
+    many = [Source(f"{source.key}-{start}", source.path, (start / 20,)) for source in sources for start in range(10)]
+    how = {"folder": tmp_path / "cache", "workers": 0, "precision": "32-true"}
+    first = dict(iterate_cached_embeddings(encoders.audio, many, READING, **how))
+    assert (len(first), opened) == (40, [])
+    again = dict(iterate_cached_embeddings(encoders.audio, many, READING, **how))
+    assert (len(set(opened)), len(opened)) == (8, 16)  # its keys, then its tensors
+    assert len(computed) == 2
+    assert not computed[1]
+    assert all(torch.equal(again[source], each) for source, each in first.items())
 
 
 def test_a_broken_shard_is_computed_again(keep, sources, computed, tmp_path):
