@@ -129,7 +129,7 @@ def open_container(path: Path) -> InputContainer:
         # `file:` keeps a colon in a name from being taken for a protocol; HMDB51 has tags that are not UTF-8.
         source: Any = open_regular(path, "video or sound") if is_virtual(path) else f"file:{path}"
         try:
-            container = av.open(source, metadata_errors="ignore", container_options=_OPTIONS)
+            container: InputContainer = av.open(source, metadata_errors="ignore", container_options=_OPTIONS)
         except (av.error.ArgumentError, av.error.InvalidDataError) as error:
             if _is_list(path):
                 raise InputError(f"{path}: expected video or sound, got a list of other files") from error

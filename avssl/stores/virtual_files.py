@@ -14,7 +14,7 @@ from zlib import crc32
 from avssl.errors import InputError, MissingFileError
 from avssl.stores.remote_store import object_info, read_range
 from avssl.stores.span_cache import spans
-from avssl.stores.virtual_paths import address_text, is_address, packed_parts
+from avssl.stores.virtual_paths import PackedPath, address_text, is_address, packed_parts
 
 WHOLE = 4 * 2**20
 """Bytes of a file or sample up to which it is one read; of larger ones, blocks are read as they are needed."""
@@ -87,16 +87,15 @@ def _located(path: Path) -> tuple[Read, int, str]:
     if parts is None:
         base = _remote(path)
         return _kept(base, 0, base.size), base.size, base.version
-    shard, first, length, name = parts
-    base = _remote(shard) if is_address(shard) else _local(shard)
-    if first % TAR_BLOCK or first + length > base.size:
+    base = _remote(parts.shard) if is_address(parts.shard) else _local(parts.shard)
+    if parts.first % TAR_BLOCK or parts.first + parts.length > base.size:
         raise InputError(
-            f"{address_text(shard)}: expected at least {first + length} bytes by the manifest, got {base.size}; fetch "
-            "or pack it again"
+            f"{address_text(parts.shard)}: expected at least {parts.first + parts.length} bytes by the manifest, got "
+            f"{base.size}; fetch or pack it again"
         )
-    sample = _kept(base, first, length)
-    begin, size = _member(sample, length, shard, name)
-    return (lambda low, high: sample(begin + low, begin + high)), size, f"{base.version} {first}"
+    sample = _kept(base, parts.first, parts.length, parts.crc)
+    begin, size = _member(sample, parts)
+    return (lambda low, high: sample(begin + low, begin + high)), size, f"{base.version} {parts.first}"
 
 
 @dataclass(frozen=True)
@@ -129,10 +128,14 @@ def _local(path: Path) -> _Base:
     return _Base(str(path), status.st_size, f"{status.st_ino} {status.st_mtime_ns}", read)
 
 
-def _kept(base: _Base, first: int, length: int) -> Read:
-    """Reader of a part of a file, through the cache: a small part is one read, of a large one blocks are read."""
+def _kept(base: _Base, first: int, length: int, crc: int | None = None) -> Read:
+    """Reader of a part of a file, through the cache: a small part is one read, of a large one blocks are read.
+
+    Raises:
+        InputError: a small part has another checksum.
+    """
     if length <= WHOLE:
-        whole = spans.get((base, first, length), lambda: base.read(first, first + length))
+        whole = spans.get((base, first, length), lambda: _checked(base, first, length, crc))
         return lambda low, high: whole[low:high]
 
     def read(low: int, high: int) -> bytes:
@@ -144,18 +147,28 @@ def _kept(base: _Base, first: int, length: int) -> Read:
     return read
 
 
-def _member(sample: Read, length: int, shard: Path, name: str) -> tuple[int, int]:
+def _checked(base: _Base, first: int, length: int, crc: int | None) -> bytes:
+    whole = base.read(first, first + length)
+    if crc is not None and crc32(whole) != crc:
+        raise InputError(
+            f"{base.name}: expected bytes {first} to {first + length} with checksum {crc:08x} by the manifest, got "
+            f"{crc32(whole):08x}; the shard is spoiled or of another manifest: fetch or pack it again"
+        )
+    return whole
+
+
+def _member(sample: Read, parts: PackedPath) -> tuple[int, int]:
     """First byte and size of a member among those of a sample, by their tar headers."""
     at = 0
-    while at + TAR_BLOCK <= length:
+    while at + TAR_BLOCK <= parts.length:
         try:
             header = tarfile.TarInfo.frombuf(sample(at, at + TAR_BLOCK), "utf-8", "strict")
         except tarfile.HeaderError:
             break
-        if header.name == name and at + TAR_BLOCK + header.size <= length:
+        if header.name == parts.name and at + TAR_BLOCK + header.size <= parts.length:
             return at + TAR_BLOCK, header.size
         at += TAR_BLOCK + -(-header.size // TAR_BLOCK) * TAR_BLOCK
     raise InputError(
-        f"{address_text(shard)}: expected {name!r} where the manifest says, found something else; the shard is spoiled "
-        "or of another manifest: fetch or pack it again"
+        f"{address_text(parts.shard)}: expected {parts.name!r} where the manifest says, found something else; the "
+        "shard is spoiled or of another manifest: fetch or pack it again"
     )

@@ -1,18 +1,40 @@
 """Paths of files that the operating system does not open: objects of a store, and members of tar shards.
 
 `pathlib` makes one slash of the two after a scheme: `Path("s3://bucket/key")` is `s3:/bucket/key`, and joins as others.
-A member of a shard is `SHARD.tar/@FIRST+LENGTH/NAME`: where its sample lies in the shard, and the member's name there.
+A member of a shard is `SHARD.tar/@FIRST+LENGTH-CRC/NAME`: where its sample lies in the shard, the CRC-32 of these bytes
+in hexadecimal, and the member's name.
 """
 
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from pathlib import Path
 
 from avssl.printable_text import SCHEMES
 
 _ADDRESS = re.compile(rf"({'|'.join(SCHEMES)}):/+(?=[^/])")
-_PACKED = re.compile(r"(.+\.tar)/@(\d{1,18})\+(\d{1,18})/([^/]+)")
+PACKED = r"(?P<shard>.+\.tar)/@(?P<first>\d{1,18})\+(?P<length>\d{1,18})-(?P<crc>[0-9a-f]{8})/(?P<name>[^/]+)"
+"""Pattern of members of shards."""
+_PACKED = re.compile(PACKED)
+
+
+@dataclass(frozen=True)
+class PackedPath:
+    """A member of a shard."""
+
+    shard: Path
+    first: int
+    """Byte of the shard at which the sample begins, with a tar header."""
+    length: int
+    """Bytes of the sample, headers and padding included."""
+    crc: int
+    """CRC-32 of these bytes."""
+    name: str
+    """Of the member."""
+
+    def __str__(self) -> str:
+        return f"{self.shard}/@{self.first}+{self.length}-{self.crc:08x}/{self.name}"
 
 
 def is_address(path: Path | str) -> bool:
@@ -31,10 +53,13 @@ def is_virtual(path: Path | str) -> bool:
     return ".tar/@" in text or _ADDRESS.match(text) is not None
 
 
-def packed_parts(path: Path | str) -> tuple[Path, int, int, str] | None:
-    """Shard, first byte and length of the sample, and name of the member; None for other paths."""
+def packed_parts(path: Path | str) -> PackedPath | None:
+    """Where a member of a shard is; None for other paths."""
     found = _PACKED.fullmatch(str(path)) if ".tar/@" in str(path) else None
-    return None if found is None else (Path(found[1]), int(found[2]), int(found[3]), found[4])
+    if found is None:
+        return None
+    shard, first, length, crc, name = found.groups()
+    return PackedPath(Path(shard), int(first), int(length), int(crc, 16), name)
 
 
 def absolute_path(path: Path) -> Path:

@@ -9,7 +9,7 @@ import torch.distributed as dist
 from lightning_fabric import Fabric
 
 from avssl.errors import InputError
-from avssl.runs.run_folder import flat
+from avssl.runs.reader import flat
 
 LOST = (
     "Connection closed by peer",

@@ -10,7 +10,7 @@ from avssl.errors import InputError, MissingFileError, one_line
 from avssl.media import probe, read_audio, read_frames, write_audio, write_video
 from avssl.regular_files import check_regular, is_regular, open_regular
 from avssl.stores import virtual_files
-from avssl.stores.virtual_paths import absolute_path, address_text, is_address, is_virtual, packed_parts
+from avssl.stores.virtual_paths import PackedPath, absolute_path, address_text, is_address, is_virtual, packed_parts
 
 
 @pytest.fixture
@@ -31,7 +31,9 @@ def test_paths_of_stores_join_as_others_and_have_both_slashes_in_messages():
     assert absolute_path(path) == path
     assert address_text(Path("https://host:80/a b/c")) == "https://host:80/a b/c"
     assert not any(map(is_virtual, (Path("/a/s3:/b"), Path("http"), Path("a.tar/b"), Path("C:/x"), Path("s3:"))))
-    assert packed_parts(Path("s3://b/00000.tar/@512+1024/a.mp4")) == (Path("s3://b/00000.tar"), 512, 1024, "a.mp4")
+    packed = Path("s3://b/00000.tar/@512+1024-00ff0aa0/a.mp4")
+    assert packed_parts(packed) == PackedPath(Path("s3://b/00000.tar"), 512, 1024, 0xFF0AA0, "a.mp4")
+    assert Path(str(packed_parts(packed))) == packed
     assert packed_parts(Path("b/00000.tar")) is None
     message = one_line(InputError(f"{path}: expected a video"))
     assert message == "s3://bucket/folder/media/a.mp4: expected a video"
