@@ -16,6 +16,7 @@ from avssl.errors import InputError
 from avssl.io.atomic import replacing
 from avssl.io.folder_lock import folder_lock
 from avssl.io.progress import ProgressBar
+from avssl.media.jpeg_frames import SUFFIX as JPEG_FRAMES
 from avssl.regular_files import check_regular, open_regular
 from avssl.stores.virtual_paths import PackedPath, is_address
 
@@ -44,7 +45,7 @@ class Sample:
     @property
     def names(self) -> list[str]:
         """Names of the members."""
-        return [f"{self.number:08d}{path.suffix.lower()}" for path in self.sources]
+        return [f"{self.number:08d}{_suffix(path)}" for path in self.sources]
 
     @property
     def note(self) -> bytes:
@@ -141,8 +142,14 @@ def _shards(manifest: Manifest, shard_bytes: float) -> Iterator[list[Sample]]:
     yield samples
 
 
+def _suffix(path: Path) -> str:
+    """End of a file's name, by which readers know its form."""
+    name = path.name.lower()
+    return JPEG_FRAMES if name.endswith(JPEG_FRAMES) else path.suffix.lower()
+
+
 def _check_suffixes(sources: Sequence[Path]) -> None:
-    suffixes = [path.suffix.lower() for path in sources]
+    suffixes = [_suffix(path) for path in sources]
     if len(set(suffixes)) < len(suffixes) or ".json" in suffixes:
         raise InputError(f"{sources[0]}: expected video and audio of two suffixes, got {' and '.join(suffixes)}")
 
