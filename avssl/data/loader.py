@@ -22,6 +22,7 @@ from avssl.detection.object_index import Objects, read_objects
 from avssl.errors import InputError
 from avssl.io.cache_folder import cache_folder
 from avssl.io.loader_process import stacked
+from avssl.io.worker_note import note_file
 from avssl.media import read_frames, read_resampled
 from avssl.media.clip_start import check_clip_start
 from avssl.media.frame_store import FrameStore, frame_store
@@ -70,6 +71,7 @@ def read_clip(
     audio = read_resampled(sound, row.start + start, seconds, sample_rate)
     if not (math.isfinite(audio.sum()) or bool(audio.isfinite().all())):  # large samples may sum to infinity
         raise InputError(f"{sound}: audio contains NaN or Inf near {start:.2f} s")
+    note_file(video)
     check_clip_start(video, row.start)
     samples = round(config.seconds * sample_rate)
     last = row.start + row.seconds - 0.5 / max(row.frame_rate, 1.0)

@@ -14,6 +14,7 @@ from torch import Tensor
 from avssl.errors import InputError, is_input_error, one_line
 from avssl.io.loader_process import init_loader, packed, unpacked
 from avssl.io.process_pool import CrashError, ordered_outcomes
+from avssl.io.worker_settings import patience, start_method
 
 Job = TypeVar("Job")
 Batch = dict[str, Tensor]
@@ -26,6 +27,9 @@ def in_order(
 ) -> Generator[Batch, None, None]:
     """Read each job, in order; closing the iterator ends its loader processes.
 
+    `AVSSL_PATIENCE` and `AVSSL_START` say when a process that hangs is ended, and how processes start; see
+    `avssl.io.worker_settings`.
+
     Args:
         read: runs in a loader process, on one core.
         jobs: arguments of `read`, one per batch.
@@ -33,7 +37,8 @@ def in_order(
         group: of a job, such as its file: once one has killed its process twice, the others are given up.
 
     Raises:
-        InputError: raised by `read`; or a job killed its process twice, see `CrashError`, which names the file.
+        InputError: raised by `read`; or a job killed its process twice (`CrashError`) or hung (`HangError`), with the
+            file's name.
         OSError: raised by `read`.
     """
     if workers < 0:
@@ -44,7 +49,8 @@ def in_order(
                 batch = _read_with_traceback(read, job)
             yield batch
         return
-    with closing(ordered_outcomes(_Read(read), jobs, workers, init_loader, group)) as results:
+    found = ordered_outcomes(_Read(read), jobs, workers, init_loader, group, patience(), start_method())
+    with closing(found) as results:
         for _, outcome in results:
             if isinstance(outcome, CrashError) and isinstance(read, ErrorsAsResults):
                 yield read.refused(outcome)

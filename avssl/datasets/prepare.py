@@ -22,6 +22,8 @@ from avssl.io.cores import usable_cores
 from avssl.io.folder_lock import folder_lock
 from avssl.io.process_pool import outcomes
 from avssl.io.progress import ProgressBar
+from avssl.io.worker_settings import patience
+from avssl.media.cube_faces import FACES
 from avssl.printable_text import printable
 from avssl.stores.virtual_paths import is_address
 
@@ -39,6 +41,7 @@ def prepare(
     frame_rate: float = 16.0,
     sample_rate: int = 24000,
     frames: str = "h264",
+    faces: str = FACES,
     workers: int | None = None,
     progress: bool = True,
 ) -> PrepareReport:
@@ -62,6 +65,7 @@ def prepare(
         frame_rate: highest number of frames per second.
         sample_rate: Hz of the prepared audio.
         frames: of the proxies: h264, or jpeg, which are larger and read faster, see `avssl.media.jpeg_frames`.
+        faces: order of the faces of frames that are declared as cubemap, see `avssl.media.cube_faces.FACES`.
         workers: processes; None: one per core.
         progress: show a bar, or log lines where standard error is no terminal.
 
@@ -72,7 +76,7 @@ def prepare(
         InputError: no recordings, an invalid option, `out` belongs to other settings, or another process writes there.
         OSError: `out` cannot be written; when the disk is full, what is complete stays and the next run continues.
     """
-    options = Options(projection, channel_layout, height, frame_rate, sample_rate, frames)
+    options = Options(projection, channel_layout, height, frame_rate, sample_rate, frames, faces)
     if workers is not None and workers < 1:
         raise InputError(f"workers must be 1 or more, not {workers}")
     found = read_recordings(root, out, layout, split, group_by)
@@ -90,10 +94,11 @@ def prepare(
 
 
 def _settings(options: Options) -> dict[str, Any]:
-    """Options as the journal keeps them; folders of H.264 proxies know no other form of frames."""
+    """Options as the journal keeps them, without those that folders of earlier versions lack and that are default."""
     found = asdict(options)
-    if options.frames == "h264":
-        del found["frames"]
+    for name in ("frames", "faces"):
+        if found[name] == getattr(Options, name):
+            del found[name]
     return found
 
 
@@ -168,7 +173,7 @@ def _shown(jobs: Sequence[Job], workers: int, progress: bool) -> Iterator[tuple[
         return
     numbers = ("{failed} failed", "{rate:.2f} clips/s")
     bar = ProgressBar("prepare", len(jobs), "clips", numbers=numbers, shown=progress)
-    with bar, contextlib.closing(outcomes(prepare_one, jobs, workers)) as results:
+    with bar, contextlib.closing(outcomes(prepare_one, jobs, workers, patience())) as results:
         failed = 0
         for job, outcome in results:
             if isinstance(outcome, OSError):

@@ -19,6 +19,7 @@ from avssl.detection.tiling import DetectorInput, make_views, rows_for
 from avssl.io.cores import usable_cores
 from avssl.io.loader_process import init_loader, packed, stacked, unpacked
 from avssl.io.process_pool import ordered_outcomes
+from avssl.io.worker_settings import patience
 from avssl.media import iterate_frames
 from avssl.media.clip_start import check_clip_start
 
@@ -85,12 +86,16 @@ def read_ahead(
         return packed(read_views(batch, panoramas, side, views))
 
     batches, processes = list(cut), min(PROCESSES, usable_cores())
-    with closing(ordered_outcomes(read, batches, processes, init_loader, lambda batch: batch.row.key)) as results:
+    with closing(ordered_outcomes(read, batches, processes, init_loader, _key, patience())) as results:
         for batch, outcome in results:
             if isinstance(outcome, BaseException):
                 yield batch, outcome
             else:
                 yield batch, detector_input(unpacked(outcome))
+
+
+def _key(batch: FrameBatch) -> str:
+    return batch.row.key
 
 
 def read_views(batch: FrameBatch, panoramas: Panoramas, side: int, views: str) -> dict[str, Tensor]:

@@ -6,7 +6,6 @@ import math
 import random
 import shutil
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +54,5 @@ def unpacked(batch: Mapping[str, Any]) -> dict[str, Tensor]:
     return {name: torch.as_tensor(each) for name, each in batch.items()}
 
 
-@lru_cache(maxsize=1)
 def _has_shared_memory() -> bool:
     return not SHARED_MEMORY.is_dir() or shutil.disk_usage(SHARED_MEMORY).free > ROOMY

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import mmap
 import multiprocessing
 import os
 import pickle
@@ -19,12 +18,12 @@ from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from multiprocessing.reduction import ForkingPickler
 from multiprocessing.util import Finalize
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 from weakref import WeakSet
 
 from avssl.errors import InputError, is_input_error, one_line
+from avssl.io.worker_note import WorkerNote, keep_note
 
 HELD = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 """Signals of a terminal or a scheduler: the parent ends its workers."""
@@ -32,11 +31,9 @@ PARENT_CHECK = 0.5
 """Interval in seconds at which a worker looks for its parent."""
 PATIENCE = 10.0
 """Seconds in which an idle worker ends by itself."""
-NOTE_BYTES = 4096
 READY = -1
 """Number of the message that a worker sends before its first job."""
 _parents_ends: WeakSet[Worker] = WeakSet()
-_note: mmap.mmap | None = None
 
 
 class WorkerDiedError(Exception):
@@ -59,14 +56,17 @@ class Worker:
         self.ready = False
         """Whether the process has started."""
         self._owner = os.getpid()
-        self._note = mmap.mmap(-1, NOTE_BYTES) if start == "fork" else None
         if start == "spawn":
             resource_tracker.ensure_running()  # here, since its start lets signals through
+        self.note = WorkerNote(context)
+        """What the process shares with this one."""
+        self.silence = 0.0
+        """Seconds in which this process waited for it and saw no progress."""
+        self._beats = 0
         self.pipe, theirs = context.Pipe()
         _parents_ends.add(self)
-        # Bytes, so that a spawned process can tell what it cannot import.
-        task: Any = (work, init) if start == "fork" else bytes(ForkingPickler.dumps((work, init)))
-        arguments = (theirs, task, os.getpid(), self._note)
+        task: Any = (work, init) if start == "fork" else _pickled(work, init)
+        arguments = (theirs, task, os.getpid(), self.note)
         self.process: Any = context.Process(target=_serve, args=arguments, daemon=True)  # type: ignore[attr-defined]
         with _signals_held(), _main_hidden(start):
             self.process.start()
@@ -117,9 +117,11 @@ class Worker:
         code = self.process.exitcode
         return f"exit code {code}" if code is None or code >= 0 else signal.strsignal(-code) or f"signal {-code}"
 
-    def noted_file(self) -> str:
-        """The file that the process read last in the job under way; empty where it noted none."""
-        return os.fsdecode(bytes(self._note).partition(b"\0")[0]) if self._note else ""
+    def waited(self, seconds: float, answered: bool) -> None:
+        """Count seconds in which this process waited for it as silence, unless it answered or went on meanwhile."""
+        beats = self.note.beats
+        self.silence = 0.0 if answered or beats != self._beats else self.silence + seconds
+        self._beats = beats
 
     def end(self) -> None:
         """Let an idle process end, kill a busy one."""
@@ -131,18 +133,21 @@ class Worker:
         self.pipe.close()
         self.process.join(PATIENCE)
         self.process.kill()
-        self.process.join()
-        self.process.close()
+        self.process.join(PATIENCE)
+        if self.process.exitcode is not None:  # a disk that does not answer holds even a killed process
+            self.process.close()
 
 
-def note_file(path: Path) -> None:
-    """Note the file that is read next, for the error should it kill this worker process; elsewhere nothing."""
-    if _note is not None:
-        text = os.fsencode(path)[-NOTE_BYTES + 1 :]
-        _note[: len(text) + 1] = text + b"\0"
+def _pickled(work: Callable[[Any], Any], init: Callable[[], object] | None) -> bytes:
+    """Work as bytes, so that a spawned process can tell what it cannot import."""
+    try:
+        return bytes(ForkingPickler.dumps((work, init)))
+    except (pickle.PicklingError, AttributeError, TypeError) as error:
+        reason = f"expected work that can be pickled for a spawned process, {one_line(error)}"
+        raise InputError(f"{reason}; define it in a module, or set AVSSL_START=fork") from error
 
 
-def _serve(pipe: Connection, task: Any, parent: int, note: mmap.mmap | None) -> None:
+def _serve(pipe: Connection, task: Any, parent: int, note: WorkerNote) -> None:
     """Do jobs until the parent closes the pipe."""
     with contextlib.suppress(EOFError, ConnectionError):
         try:
@@ -154,15 +159,14 @@ def _serve(pipe: Connection, task: Any, parent: int, note: mmap.mmap | None) -> 
         logged = WorkerLog()
         while True:
             number, job = pipe.recv()
-            if note is not None:
-                note[0] = 0
+            note.clear()
+            note.beat()
             pipe.send_bytes(_message(number, work, job, logged))
 
 
-def _begin(task: Any, parent: int, note: mmap.mmap | None) -> Callable[[Any], Any]:
+def _begin(task: Any, parent: int, note: WorkerNote) -> Callable[[Any], Any]:
     """Prepare this process; returns what it does with each job."""
-    global _note
-    _note = note
+    keep_note(note)
     for each in list(_parents_ends):  # inherited by a fork: they would keep workers of this parent alive
         each.pipe.close()
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from avssl.errors import InputError
-from avssl.io.worker_process import note_file
+from avssl.io.worker_note import note_file
 from avssl.media.audio_decode import decode_segment, select_channels, stream_rate
 from avssl.media.plain_wav import SUFFIXES as PLAIN
 from avssl.media.plain_wav import PlainWav, plain_wav

@@ -24,7 +24,7 @@ from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 
 from avssl.errors import InputError
-from avssl.io.worker_process import note_file
+from avssl.io.worker_note import beat, note_file
 from avssl.media.native_layouts import declare_discrete, release_channel_maps
 from avssl.regular_files import check_regular, open_regular
 from avssl.stores.virtual_paths import is_virtual
@@ -102,7 +102,9 @@ class Opened(Generic[S]):
     def packets(self) -> Iterator[Packet[S]]:
         """Remaining packets, up to the end or a truncation."""
         with suppress(FFmpegError):
-            yield from self.container.demux(self.stream)
+            for packet in self.container.demux(self.stream):
+                beat()
+                yield packet
 
 
 @contextmanager

@@ -26,6 +26,7 @@ from torch import Tensor
 
 from avssl.errors import InputError
 from avssl.io.atomic import replacing
+from avssl.io.worker_note import beat
 from avssl.media.container_cache import open_stream, reading
 from avssl.media.write_errors import writing
 from avssl.regular_files import check_regular, open_regular
@@ -80,6 +81,7 @@ def write_jpeg_frames(path: Path | str, frames: Iterable[np.ndarray], rate: floa
             packet.duration = 1
             file.mux(packet)
             count += 1
+            beat()
         if not count:
             raise InputError(f"{target}: a video has at least one frame, this has none")
 

@@ -21,6 +21,7 @@ from torch import Tensor
 
 from avssl.errors import InputError, OutputError
 from avssl.io.atomic import replacing
+from avssl.io.worker_note import beat
 from avssl.media.write_errors import writing
 
 # No B-frames and closed GOPs for fast seeking; fastdecode disables CABAC and deblocking.
@@ -128,6 +129,7 @@ class _Mp4Writer:
             image.pts, image.time_base = self.frames, 1 / self.rate
             self.container.mux(stream.encode(image))
         self.frames += 1
+        beat()
 
     def __enter__(self) -> _Mp4Writer:
         return self

@@ -103,6 +103,16 @@ def init_run_folder(folder: Path, config: RunConfig, recipe: str = "", command: 
     """
     folder.mkdir(parents=True, exist_ok=True)
     write_config(folder, asdict(config))
+    add_environment(folder, recipe, command)
+
+
+def add_environment(folder: Path, recipe: str = "", command: Sequence[str] = ()) -> None:
+    """Append the environment of a start to `environment.json`.
+
+    Raises:
+        InputError: the file there is broken.
+        OSError: it cannot be written.
+    """
     path = folder / ENVIRONMENT
     _write_json(path, {"starts": [*_starts(path), environment(recipe, command)]})
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -263,16 +263,25 @@ def waveforms(manifest: Manifest, config: RunConfig, encoders: Encoders) -> Iter
     """Waveforms `(channels, samples)` of up to 96 clips spread over a manifest; always the same clips."""
     accepted = encoders.features.accepted
     rows = manifest.rows[:: -(-len(manifest) // CLIPS_FOR_STATISTICS)]
-
-    def read(row: Row) -> Batch:
-        return {"audio": read_clip(row, manifest.root, config.data, encoders.sample_rate, None).audio}
-
+    read = _ClipAudio(manifest.root, config.data, encoders.sample_rate)
     for row, batch in zip(rows, in_order(read, rows, config.data.workers), strict=True):
         audio = batch["audio"]
         if len(audio) not in accepted:
             wanted = f"{encoders.features.name} starts from {' or '.join(map(str, accepted))} channels of sound"
             raise InputError(f"{manifest.root / row.audio}: {wanted}, this has {len(audio)}")
         yield audio
+
+
+@dataclass(frozen=True)
+class _ClipAudio:
+    """Reads the audio in the middle of a clip, in a loader process."""
+
+    root: Path
+    data: DataConfig
+    sample_rate: int
+
+    def __call__(self, row: Row) -> Batch:
+        return {"audio": read_clip(row, self.root, self.data, self.sample_rate).audio}
 
 
 def save_encoders(encoders: Encoders, config: RunConfig, folder: Path, metrics: dict[str, float]) -> None:

@@ -18,12 +18,14 @@ from avssl.models.encoders import Encoders
 
 DYING = "its worker process died, twice (Aborted): a crash, or want of memory"
 POISON = """
-import os
+import os, time
 if os.environ.get("POISONED"):
     import av
     av_open = av.open
     def opened(file, *rest, **options):
-        return os.abort() if "poison" in str(file) else av_open(file, *rest, **options)
+        if "poison" in str(file):
+            time.sleep(1000) if os.environ["POISONED"] == "hang" else os.abort()
+        return av_open(file, *rest, **options)
     av.open = opened
 """
 
@@ -34,11 +36,11 @@ def run(tmp_path):
     (tmp_path / "site").mkdir()
     (tmp_path / "site" / "sitecustomize.py").write_text(POISON)
     paths = os.pathsep.join([str(tmp_path / "site"), *sys.path])
-    own = {"POISONED": "1", "PYTHONPATH": paths, "AVSSL_CACHE": str(tmp_path / "cache"), "OMP_NUM_THREADS": "1"}
+    own = {"POISONED": "crash", "PYTHONPATH": paths, "AVSSL_CACHE": str(tmp_path / "cache"), "OMP_NUM_THREADS": "1"}
 
-    def command(*words):
+    def command(*words, **more):
         call = [sys.executable, "-c", "from avssl.cli import main; main()", *map(str, words)]
-        done = subprocess.run(call, env=os.environ | own, capture_output=True, text=True, timeout=200)
+        done = subprocess.run(call, env=os.environ | own | more, capture_output=True, text=True, timeout=200)
         return done.returncode, done.stderr
 
     return command
@@ -62,6 +64,17 @@ def test_prepare(run, films, tmp_path):
     assert [row.key for row in read_manifest(tmp_path / "out")] == ["a", "z"]
     (failure,) = pq.read_table(tmp_path / "out" / "failed.parquet").to_pylist()
     assert (Path(failure["source"]).name, failure["reason"]) == ("poison.mp4", DYING)
+
+
+@pytest.mark.slow
+def test_prepare_of_a_film_that_hangs(run, films, tmp_path):
+    hang = {"POISONED": "hang", "AVSSL_PATIENCE": "5"}
+    code, _ = run("prepare", films, tmp_path / "out", "--layout", "files", "--workers", 2, **hang)
+    assert code == 1
+    assert [row.key for row in read_manifest(tmp_path / "out")] == ["a", "z"]
+    (failure,) = pq.read_table(tmp_path / "out" / "failed.parquet").to_pylist()
+    assert Path(failure["source"]).name == "poison.mp4"
+    assert failure["reason"].startswith("its worker process made no progress for 5 s and was ended")
 
 
 def test_embed(run, films, tmp_path):

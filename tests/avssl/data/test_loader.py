@@ -277,6 +277,26 @@ def test_processes_end_with_the_iterator(manifest):
     assert not children()
 
 
+def test_spawned_processes_give_the_same_batches(manifest, monkeypatch):
+    expected = list(batches(manifest).between(2, 5))
+    monkeypatch.setenv("AVSSL_START", "spawn")
+    found = list(batches(manifest, 2).between(2, 5))
+    assert all(same(one, two) for one, two in zip(expected, found, strict=True))
+    assert not children()
+
+
+def test_a_clip_that_hangs_its_loader_process_is_named_in_one_line(manifest, monkeypatch):
+    monkeypatch.setenv("AVSSL_PATIENCE", "3")
+    read = loader.read_frames
+    monkeypatch.setattr(loader, "read_frames", lambda path, times: time.sleep(
+        1000 if path.name == "5.mp4" else 0) or read(path, times))  # fmt: skip
+    with pytest.raises(InputError, match=r"^\S*/5\.mp4: its worker process made no progress for 3 s") as error:
+        list(batches(manifest, 2).between(0, 3))
+    assert "\n" not in str(error.value)
+    del error
+    assert not children()
+
+
 def test_a_small_shared_memory_is_left_alone(manifest, monkeypatch):
     expected = list(batches(manifest).between(0, 3))
     monkeypatch.setattr(loader_process, "ROOMY", 2**60)

@@ -13,8 +13,10 @@ import psutil
 import pytest
 
 from avssl.errors import InputError
-from avssl.io.process_pool import CrashError, ordered_outcomes, outcomes
-from avssl.io.worker_process import note_file
+from avssl.io import process_pool
+from avssl.io.process_pool import CrashError, HangError, ordered_outcomes, outcomes
+from avssl.io.worker_note import beat, note_file
+from avssl.io.worker_settings import patience, start_method
 
 
 def half_or_crash(number):
@@ -55,6 +57,68 @@ def test_jobs_that_kill_their_process_are_named_and_the_others_keep_their_order(
         for number, cause in ((2, "exit code 3"), (5, "Killed"), (7, "Aborted"))
     }
     assert [outcome for number, outcome in found if number not in said] == [0, 1, 9, 16, 36, 64, 81]
+
+
+def sleeps(number):
+    """Number 1 hangs, number 2 takes longer than patience lasts, and says that it goes on."""
+    note_file(Path(f"{number}.mp4"))
+    if number == 1:
+        time.sleep(1000)
+    for _ in range(50 if number == 2 else 0):
+        time.sleep(0.1)
+        beat()
+    return number
+
+
+@pytest.mark.parametrize("start", ["fork", "spawn"])
+def test_a_job_that_hangs_is_ended_and_named_and_the_others_are_done(start):
+    found = dict(ordered_outcomes(sleeps, range(5), 2, patience=3.0, start=start))
+    assert {number: found.pop(number) for number in (0, 2, 3, 4)} == {0: 0, 2: 2, 3: 3, 4: 4}
+    assert isinstance(found[1], HangError)
+    assert str(found[1]) == (
+        "1.mp4: its worker process made no progress for 3 s and was ended: a decoder that hangs, or a disk that does "
+        "not answer; leave the file out, or wait longer with AVSSL_PATIENCE=SECONDS"
+    )
+
+
+def test_other_jobs_of_a_file_that_hangs_are_given_up():
+    began = time.monotonic()
+    found = list(ordered_outcomes(sleeps, [1, 1, 1, 0], 1, group=str, patience=2.0))
+    assert [isinstance(outcome, HangError) for _, outcome in found] == [True, True, True, False]
+    assert time.monotonic() - began < 60
+
+
+def test_a_consumer_that_takes_its_time_makes_no_process_silent(monkeypatch):
+    monkeypatch.setattr(process_pool, "TICK", 0.1)
+    for number, outcome in ordered_outcomes(half_or_crash, range(3), 1, patience=0.5):
+        time.sleep(1.0)
+        assert outcome == number / 2
+
+
+def bus_error(number):
+    os.kill(os.getpid(), signal.SIGBUS)
+
+
+def test_shared_memory_without_room_is_named():
+    ((_, outcome),) = ordered_outcomes(bus_error, [0], 1)
+    assert str(outcome) == (
+        "its worker process died, twice (Bus error): shared memory (/dev/shm) has no room; give it more, or use fewer "
+        "workers or a smaller batch"
+    )
+
+
+def test_work_that_cannot_be_pickled_is_refused_for_spawned_processes():
+    with pytest.raises(InputError, match="expected work that can be pickled.*define it in a module, or set") as error:
+        list(ordered_outcomes(lambda number: number, [0], 1, start="spawn"))
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(("variable", "value"), [("AVSSL_PATIENCE", "soon"), ("AVSSL_PATIENCE", "0"),
+                                                 ("AVSSL_PATIENCE", "nan"), ("AVSSL_START", "thread")])  # fmt: skip
+def test_settings_of_the_environment_are_checked(monkeypatch, variable, value):
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(InputError, match=f"^{variable}: expected .* got '{value}'$"):
+        patience() if variable == "AVSSL_PATIENCE" else start_method()
 
 
 def test_an_innocent_job_of_a_killed_process_is_done_again(tmp_path):
