@@ -32,9 +32,9 @@ TASK = "task.safetensors"
 """Weights of the task beside the encoders: projection heads, transformers."""
 _WITHOUT_EFFECT = (
     "train.log_every", "train.save_every", "train.show_every", "data.workers", "data.decoded", "data.decoded_gb",
-    "data.validation_seed", "probe", "title", "published",
+    "data.validation_seed", "probe", "title", "published", "train.compile", "train.deterministic",
 )  # fmt: skip
-"""Keys that do not change the weights."""
+"""Keys that do not change the weights, beyond rounding."""
 MAY_CHANGE = ("train.steps", *_WITHOUT_EFFECT, *(f"first_stage.{each}" for each in _WITHOUT_EFFECT))
 
 
