@@ -21,6 +21,6 @@ def pack(source: Path, out: Path, shard_mb: float) -> None:
     OUT is a dataset like SOURCE: `--data OUT`, or its address once it is copied to a store. A clip is read by one range
     of bytes, in any order, so that batches are the same as from SOURCE. The shards are in the form of WebDataset.
     """
-    from avssl.datasets.pack import pack as run
+    from avssl.datasets.pack_shards import pack as run
 
     click.echo(run(source, out, shard_mb=shard_mb))

@@ -19,7 +19,7 @@ import numpy as np
 from avssl.config import DataConfig
 from avssl.data.loader import permutation, read_clip
 from avssl.datasets.manifest import Manifest, read_manifest
-from avssl.datasets.pack import pack
+from avssl.datasets.pack_shards import pack
 from avssl.regular_files import open_regular
 from avssl.stores.span_cache import spans
 

@@ -10,7 +10,7 @@ import torch
 from avssl.config import DataConfig
 from avssl.data.loader import Batches
 from avssl.datasets.manifest import Row, read_manifest, write_manifest
-from avssl.datasets.pack import pack
+from avssl.datasets.pack_shards import pack
 from avssl.errors import InputError
 from avssl.media import write_audio, write_video
 from avssl.stores.span_cache import spans

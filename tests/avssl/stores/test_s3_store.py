@@ -10,7 +10,7 @@ from avssl.config import DataConfig
 from avssl.data.loader import Batches
 from avssl.datasets.layouts.files import Files
 from avssl.datasets.manifest import Row, read_manifest, write_manifest
-from avssl.datasets.pack import pack
+from avssl.datasets.pack_shards import pack
 from avssl.datasets.prepare import prepare
 from avssl.embedding.media_discovery import find_media
 from avssl.errors import InputError, MissingFileError, one_line
