@@ -21,6 +21,8 @@ FEW = 32
 """Files of a folder up to which each is looked at by itself: the folder may hold a million others."""
 MAY_LEAD_OUT = r"^[/\\]|:|\.\."
 """Part of every path that leads out of its folder, and of few others."""
+UNLIKE_ADDRESS = r"(?i)%(2e|2f|5c)|[?#]"
+"""Part of paths that HTTP reads as something else: encoded dots and slashes, a query, a fragment."""
 UNUSUAL = r"//|(^|/)\.{0,2}(/|$)|\x00"
 """Part of paths that are no plain `folder/name`."""
 
@@ -40,6 +42,7 @@ def check_files(file: Path, rows: Rows, root: Path) -> None:
     suspects = paths.filter(pc.match_substring_regex(paths, MAY_LEAD_OUT))
     check_inside(suspects.to_pylist(), file, FOLDER)
     if is_address(root):  # a request each: they are looked for when they are read
+        _check_addresses(file, paths)
         return
     paths = _check_shards(file, paths, root)
     names = paths.to_pylist()
@@ -50,6 +53,12 @@ def check_files(file: Path, rows: Rows, root: Path) -> None:
         raise InputError(
             f"{file}: {len(gone)} of its {len(names)} files are missing, the first is {names[min(gone)]!r}"
         )
+
+
+def _check_addresses(file: Path, paths: pa.StringArray) -> None:
+    """Check that paths are still below the folder once a store or a driver has read them as parts of an address."""
+    if len(odd := paths.filter(pc.match_substring_regex(paths, UNLIKE_ADDRESS))):
+        raise InputError(f"{file}: paths stay inside {FOLDER}, {odd[0].as_py()!r} has %2e, ? or #; rename the file")
 
 
 def _check_shards(file: Path, paths: pa.StringArray, root: Path) -> pa.StringArray:

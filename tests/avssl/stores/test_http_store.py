@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from avssl.datasets.manifest import Row, read_manifest, write_manifest
 from avssl.errors import InputError, MissingFileError, one_line
 from avssl.media import probe, read_audio, read_frames, write_audio, write_video
 from avssl.regular_files import check_regular, is_regular, open_regular
@@ -97,3 +98,13 @@ def test_a_store_that_fails_for_a_moment_is_asked_again(films):
 
 def test_a_missing_object_is_no_file(store):
     assert not is_regular(Path(store.url()) / "gone")
+
+
+@pytest.mark.parametrize("video", ["../a.mp4", "/etc/a.mp4", "%2e%2E/a.mp4", "a.mp4?b", "..%2fa.mp4"])
+def test_no_path_of_a_manifest_leaves_its_address(store, video):
+    shape = (8.0, 64, 32, 8000, "ambix", "", 0.0, 0.0, 0.0, "a")
+    write_manifest(store.root / "manifest.parquet", [Row("a", "", video, "a.wav", 0.0, 1.0, *shape)])
+    with pytest.raises(InputError, match="paths stay inside the manifest's folder") as caught:
+        read_manifest(store.url())
+    assert not [each for each in store.requests if "a.mp4" in each[1]]
+    assert one_line(caught.value).startswith(f"{store.url()}/manifest.parquet: ")
