@@ -3,6 +3,8 @@
 import argparse
 import json
 import logging
+import os
+import signal
 import time
 from pathlib import Path
 
@@ -13,6 +15,7 @@ from avssl.config import OptimConfig, TrainConfig
 from avssl.losses import info_nce
 from avssl.train import distributed
 from avssl.train.loop import fit
+from avssl.train.process_checks import check_same_config
 from avssl.train.sync_batchnorm import convert_sync_batchnorm
 
 OPTIM = OptimConfig(lr=1e-2, schedule="cosine", warmup=3, clip_norm=0.5, weight_decay=1e-2)
@@ -119,6 +122,13 @@ ERRORS = {
 }
 
 
+def _killed_after(batches, count):
+    """Some batches; then the process is killed."""
+    for _ in range(count):
+        yield next(batches)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
 def failing(folder, where, kind):
     """One process fails while the others wait for it, each in its own way."""
 
@@ -137,6 +147,13 @@ def failing(folder, where, kind):
             distributed.first_on_each_machine(fabric, lambda: work(rank == 0))
         if where == "others":
             distributed.first_on_each_machine(fabric, lambda: work(rank == 1))
+        if where == "config":
+            check_same_config(fabric, {"train": {"seed": rank, "steps": 4}})
+        if where == "killed":
+            stream = Stream(rank=rank, world=fabric.world_size)
+            batches = stream.between(0, 100)
+            stream.between = lambda *_: _killed_after(batches, 3 if rank else 100)
+            fit(TinyTask(), stream, TrainConfig(steps=100, log_every=2, save_every=2), OPTIM, folder, fabric=fabric)
         if where == "step":
             stream = Stream(rank=rank, world=fabric.world_size)
             stream.rank = rank if rank == 0 else 7  # an IndexError in the second process
