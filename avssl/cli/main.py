@@ -24,6 +24,7 @@ from avssl.cli.installed import PluginName
 from avssl.cli.logs import logging_to_stderr
 from avssl.cli.options import ConfigCommand, given_keys
 from avssl.cli.overrides import SET, dotted
+from avssl.cli.pack import pack
 from avssl.cli.play import play
 from avssl.cli.push import push
 from avssl.cli.ray_option import RAY, cluster
@@ -39,8 +40,14 @@ EPILOG = f"""Exit codes: 0 done; 1 some files failed and are listed; 2 wrong inp
 
 {example("avssl list", "avssl pretrain --task avsa --features foa-iv", "avssl downstream correspondence --help")}"""
 
-WIDTH = 130
+WIDTH = 200
 """Columns of the table of `bench` where standard output is no terminal."""
+BENCHMARKS = (
+    "frames", "audio", "crops", "sample", "load", "rotation", "logmel", "features", "intensity", "binaural", "flow",
+    "tower", "infonce", "alignment", "sigmoid", "step", "step-small", "step-full", "detector", "embed", "prepare",
+    "synth", "startup", "spatialize",
+)  # fmt: skip
+"""Names of `avssl.bench.suite.all_cases`, whose import takes seconds."""
 
 
 @click.group(cls=Commands, context_settings=SETTINGS, epilog=EPILOG)
@@ -64,6 +71,7 @@ for command in (
     energy_overlay,
     inspect,
     list_installed,
+    pack,
     play,
     push,
     reproduce,
@@ -92,7 +100,9 @@ def _run_config() -> type:
 @click.option("--task", help="Pretext task; `avssl list` shows the installed ones.  [default: the recipe's, else avsa]")
 @click.option("--features", help="Input features of the audio tower, such as foa-iv; `avssl list` shows all.")
 @click.option("--recipe", help="Name of a shipped recipe (avsa/small) or a path.  [default: TASK/small]")
-@click.option("--data", help="A manifest.parquet or its folder.  [default: a synthetic dataset]")
+@click.option(
+    "--data", help="A manifest.parquet or its folder, also s3://, gs:// or http://.  [default: a synthetic dataset]"
+)
 @click.option(
     "--init",
     help="Encoders to start from: a folder, a name of `avssl list`, hf://USER/NAME.  [default: random weights]",
@@ -216,21 +226,24 @@ def prepare(root: Path, out: Path, layout: str, model: str | None, ray: str | No
     sys.exit(1 if report.failed or undetected else 0)
 
 
-@main.command(epilog=example("avssl bench --only crops --only rotation"))
-@click.option(
-    "--only",
-    multiple=True,
-    metavar="NAME",
-    help="crops, features, rotation, infonce, frames, audio, load, step, detector or spatialize.",
-)
-@click.option("--repeats", default=15, show_default=True, help="Repetitions of each side.")
-@click.option("--threads", type=int, help="Threads of torch, OpenCV and PyAV.  [default: one per core]")
+@main.command(epilog=example("avssl bench --only crops --only rotation", "avssl bench --into docs/benchmarks.md"))
+@click.option("--only", multiple=True, metavar="NAME", help=f"Group of rows: {', '.join(BENCHMARKS)}.")
+@click.option("--repeats", default=15, show_default=True, help="Repetitions of each side; of rows that take long, 3.")
+@click.option("--threads", type=int, help="Threads of torch, OpenCV, numpy and PyAV.  [default: one per core]")
 @click.option("--json", "target", type=click.Path(path_type=Path), help="File for all measured times.")
-def bench(only: tuple[str, ...], repeats: int, threads: int | None, target: Path | None) -> None:
-    """Benchmark against other libraries: ratios of median times, after both results agree."""
+@click.option("--figure", type=click.Path(path_type=Path), help="PNG, PDF or SVG of the ratios beside their aims.")
+@click.option("--into", type=click.Path(path_type=Path), help="Markdown file whose marked section is rewritten.")
+def bench(only: tuple[str, ...], repeats: int, threads: int | None, target: Path | None, **outputs: Any) -> None:
+    """Benchmark against other libraries: ratios of median times, after both results agree.
+
+    --into puts the tables between the lines <!-- avssl report bench --> and <!-- end of report bench -->. Exit code 1:
+    the two sides of a row disagree.
+    """
     from avssl.bench.suite import bench as run
 
-    click.echo(run(only, repeats, threads, target).text(None if sys.stdout.isatty() else WIDTH))
+    report = run(only, repeats, threads, target, **outputs)
+    click.echo(report.text(None if sys.stdout.isatty() else WIDTH))
+    sys.exit(1 if any(each.failed for each in report.absent) else 0)
 
 
 @main.command(epilog=example("avssl report runs/avsa-* --out report", "avssl report runs/* --html runs.html"))
