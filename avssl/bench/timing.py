@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from statistics import median
@@ -43,6 +43,9 @@ class Timing:
     ours_mb: float | None = None
     """Peak memory in MB, see `avssl.bench.peak_memory`; None: not measured."""
     peer_mb: float | None = None
+    ours_cpu: Sequence[float] = ()
+    """Milliseconds of processor time, of all threads, one per repeat."""
+    peer_cpu: Sequence[float] = ()
 
     @property
     def ours_ms(self) -> float:
@@ -58,6 +61,11 @@ class Timing:
     def ratio(self) -> float:
         """Time of the peer over time of avssl."""
         return self.peer_ms / self.ours_ms
+
+    @property
+    def cpu_ratio(self) -> float | None:
+        """The same of processor times, to which waiting for other programs does not count; None: not measured."""
+        return median(self.peer_cpu) / max(median(self.ours_cpu), 1e-6) if self.ours_cpu else None
 
     @property
     def reached(self) -> bool | None:
@@ -95,11 +103,12 @@ def time_case(case: Case, repeats: int) -> Timing:
     """
     difference = case.difference()
     pairs = list(_within_budget(lambda: (_milliseconds(case.ours), _milliseconds(case.peer)), repeats))
-    ours, peer = ([pair[side] for pair in pairs] for side in (0, 1))
+    (ours, ours_cpu), (peer, peer_cpu) = (zip(*(pair[side] for pair in pairs), strict=True) for side in (0, 1))
     memory = [peak_bytes(side) / 1e6 if case.memory else None for side in (case.ours, case.peer)]
     return Timing(
-        case.name, case.peer_name, ours, peer, difference, case.seconds, case.work, case.aim, memory[0], memory[1]
-    )
+        case.name, case.peer_name, list(ours), list(peer), difference, case.seconds, case.work, case.aim, *memory,
+        ours_cpu=ours_cpu, peer_cpu=peer_cpu,
+    )  # fmt: skip
 
 
 def measure(quantity: Quantity, repeats: int) -> list[Measured]:
@@ -130,7 +139,8 @@ def threads(count: int) -> Iterator[None]:
         cv2.setNumThreads(before[1])
 
 
-def _milliseconds(work: Callable[[], object]) -> float:
-    start = time.perf_counter()
+def _milliseconds(work: Callable[[], object]) -> tuple[float, float]:
+    """Time and processor time."""
+    start, cpu = time.perf_counter(), time.process_time()
     work()
-    return 1000 * (time.perf_counter() - start)
+    return 1000 * (time.perf_counter() - start), 1000 * (time.process_time() - cpu)
