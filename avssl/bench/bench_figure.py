@@ -48,11 +48,11 @@ def draw_ratios(report: BenchReport, path: Path) -> None:
 def _bars(axes: Any, timings: list[Timing]) -> None:
     colours = {True: REACHED, False: BEHIND, None: WITHOUT}
     places = range(len(timings))
-    ratios, lows = [each.ratio for each in timings], [min(1.0, each.ratio) for each in timings]
+    ratios, lows = [each.deciding_ratio for each in timings], [min(1.0, each.deciding_ratio) for each in timings]
     widths = [max(1.0, ratio) - low for ratio, low in zip(ratios, lows, strict=True)]  # from 1, either way
     axes.barh(places, widths, left=lows, color=[colours[each.reached] for each in timings], height=0.6)
     for place, each in zip(places, timings, strict=True):
-        axes.text(max(1.0, each.ratio, each.aim), place, f" {each.ratio:.3g}", va="center")
+        axes.text(max(1.0, each.deciding_ratio, each.aim), place, f" {each.deciding_ratio:.3g}", va="center")
         if each.aim:
             axes.plot([each.aim, each.aim], [place - 0.4, place + 0.4], color="black", linewidth=1.2)
     axes.set_xscale("log")

@@ -46,6 +46,8 @@ class Timing:
     ours_cpu: Sequence[float] = ()
     """Milliseconds of processor time, of all threads, one per repeat."""
     peer_cpu: Sequence[float] = ()
+    busy: bool = False
+    """Whether other programs used the machine, so that processor times decide whether the aim is reached."""
 
     @property
     def ours_ms(self) -> float:
@@ -69,8 +71,13 @@ class Timing:
 
     @property
     def reached(self) -> bool | None:
-        """Whether the ratio reaches the aim; None without one."""
-        return self.ratio >= self.aim if self.aim else None
+        """Whether the ratio that decides reaches the aim; None without one."""
+        return self.deciding_ratio >= self.aim if self.aim else None
+
+    @property
+    def deciding_ratio(self) -> float:
+        """The ratio, that of processor times on a busy machine."""
+        return self.ratio if self.cpu_ratio is None or not self.busy else self.cpu_ratio
 
     @property
     def real_time(self) -> float:
@@ -104,10 +111,10 @@ def time_case(case: Case, repeats: int) -> Timing:
     difference = case.difference()
     pairs = list(_within_budget(lambda: (_milliseconds(case.ours), _milliseconds(case.peer)), repeats))
     (ours, ours_cpu), (peer, peer_cpu) = (zip(*(pair[side] for pair in pairs), strict=True) for side in (0, 1))
-    memory = [peak_bytes(side) / 1e6 if case.memory else None for side in (case.ours, case.peer)]
+    ours_mb, peer_mb = (peak_bytes(side) / 1e6 if case.memory else None for side in (case.ours, case.peer))
     return Timing(
-        case.name, case.peer_name, list(ours), list(peer), difference, case.seconds, case.work, case.aim, *memory,
-        ours_cpu=ours_cpu, peer_cpu=peer_cpu,
+        case.name, case.peer_name, list(ours), list(peer), difference, case.seconds, case.work, case.aim,
+        ours_mb, peer_mb, ours_cpu, peer_cpu,
     )  # fmt: skip
 
 

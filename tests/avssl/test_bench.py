@@ -173,6 +173,12 @@ def test_table_shows_aims_and_memory():
     assert lines[5] == "| d | not installed: pip install other |  | other |  |  |  |  |  |  |"
 
 
+def test_processor_times_decide_on_a_busy_machine():
+    quiet = Timing("a", "theirs", [2.0], [9.0], 0.0, aim=4.0, ours_cpu=[2.0], peer_cpu=[5.0])
+    busy = replace(quiet, busy=True)
+    assert (quiet.deciding_ratio, quiet.reached, busy.deciding_ratio, busy.reached) == (4.5, True, 2.5, False)
+
+
 def test_rows_that_disagree_are_listed_and_the_others_measured(monkeypatch):
     one = torch.ones(3)
     peers = [lambda: (2 * one,), lambda: (one,)]
