@@ -297,6 +297,19 @@ def test_a_clip_that_hangs_its_loader_process_is_named_in_one_line(manifest, mon
     assert not children()
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", [0, 2])
+def test_memory_is_flat_over_a_long_run(manifest, workers):
+    def used():
+        return sum(each.memory_full_info().uss for each in (psutil.Process(), *children())) / 2**20
+
+    stream, sizes = batches(manifest, workers).between(0, 1200), []
+    for step, _ in enumerate(stream):
+        if step in (300, 600, 1199):
+            sizes.append(used())
+    assert sizes[2] - sizes[0] < 8, sizes
+
+
 def test_a_small_shared_memory_is_left_alone(manifest, monkeypatch):
     expected = list(batches(manifest).between(0, 3))
     monkeypatch.setattr(loader_process, "ROOMY", 2**60)
