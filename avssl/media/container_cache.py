@@ -144,7 +144,7 @@ def open_container(path: Path, options: Mapping[str, str] = _NONE) -> InputConta
     with reading(path):
         # `file:` keeps a colon in a name from being taken for a protocol; HMDB51 has tags that are not UTF-8.
         try:
-            container = av.open(f"file:{path}", metadata_errors="ignore", container_options=_OPTIONS | options)
+            container = av.open(f"file:{path}", metadata_errors="ignore", container_options=_OPTIONS | dict(options))
         except (av.error.ArgumentError, av.error.InvalidDataError) as error:
             if _is_list(path):
                 raise InputError(f"{path}: expected video or sound, got a list of other files") from error
