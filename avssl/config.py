@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields, is_dataclass
@@ -11,8 +10,11 @@ from typing import Any, TypeVar
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigKeyError, OmegaConfBaseException
 
-from avssl import plugins
 from avssl.config_bounds import check_numbers
+from avssl.config_checks import check_choice as check_choice
+from avssl.config_checks import check_choices as check_choices
+from avssl.config_checks import check_not_negative, check_positive
+from avssl.config_checks import check_range as check_range
 from avssl.config_fields import choice, plugin_options
 from avssl.errors import InputError, excerpt, first_line
 from avssl.plugins import HEADS, TASKS, hint
@@ -34,6 +36,7 @@ FEATURES = {
 BEAMS = ("projection", "cardioid", "hypercardioid", "max-re", "dipole")
 """Beam patterns of the features beam-logmel and beam-ratio."""
 PRESETS = ("small", "avsa")
+COMPILE_MODES = ("none", "default", "reduce-overhead", "max-autotune")
 
 
 @dataclass(frozen=True)
@@ -61,7 +64,7 @@ class FeatureConfig:
         """Validate field values."""
         check_choices(self, "features")
         for name in ("sample_rate", "n_fft", "hop", "mels"):
-            _positive("features", name, getattr(self, name))
+            check_positive("features", name, getattr(self, name))
 
 
 @dataclass(frozen=True)
@@ -128,20 +131,20 @@ class DataConfig:
     def __post_init__(self) -> None:
         """Validate field values."""
         for name in ("clips", "clip_seconds", "seconds", "frames", "frame_rate", "batch"):
-            _positive("data", name, getattr(self, name))
+            check_positive("data", name, getattr(self, name))
         if (self.frames - 1) / self.frame_rate >= self.seconds:
             raise InputError(
                 f"data: {self.frames} frames at {self.frame_rate} a second do not fit into {self.seconds} s"
             )
         for name in ("synthetic_seed", "workers", "decoded_gb"):
-            _not_negative("data", name, getattr(self, name))
+            check_not_negative("data", name, getattr(self, name))
         self._check_validation_seed()
         check_choices(self, "data")
 
     def _check_validation_seed(self) -> None:
         if self.validation_seed is None:
             return
-        _not_negative("data", "validation_seed", self.validation_seed)
+        check_not_negative("data", "validation_seed", self.validation_seed)
         if self.manifest:
             raise InputError(
                 "data.validation_seed: expected a synthetic dataset, got data.manifest; leave one of them out"
@@ -189,17 +192,17 @@ class OptimConfig:
 
     def __post_init__(self) -> None:
         """Validate field values."""
-        _positive("optim", "lr", self.lr)
-        _positive("optim", "final_lr_ratio", self.final_lr_ratio)
-        _positive("optim", "factor", self.factor)
+        check_positive("optim", "lr", self.lr)
+        check_positive("optim", "final_lr_ratio", self.final_lr_ratio)
+        check_positive("optim", "factor", self.factor)
         for name in ("weight_decay", "warmup", "clip_norm"):
-            _not_negative("optim", name, getattr(self, name))
+            check_not_negative("optim", name, getattr(self, name))
         check_choices(self, "optim")
         for share in self.milestones:
             check_range("optim", "milestones", share, 0.0, 1.0)
         for name in ("lr_multipliers", "warmups", "frozen_steps"):
             for value in getattr(self, name).values():
-                _not_negative("optim", name, value)
+                check_not_negative("optim", name, value)
 
 
 @dataclass(frozen=True)
@@ -218,11 +221,21 @@ class TrainConfig:
     """Interval between checkpoints, steps."""
     show_every: int = 500
     """Interval between images and audio in TensorBoard, steps."""
+    chunk: int = 0
+    """Clips of a process that are embedded at a time (gradient caching): the gradient of a large batch in the memory of
+    a small one, for about a third more time; 0: all at once."""
+    compile: str = choice("none", COMPILE_MODES)
+    """Mode of torch.compile for the towers; reduce-overhead and max-autotune use CUDA graphs, on CUDA only."""
+    deterministic: bool = False
+    """On CUDA, kernels that give the same bits in every run, for an exact resume; False: the fastest kernels."""
 
     def __post_init__(self) -> None:
         """Validate field values."""
         for name in ("steps", "log_every", "save_every", "show_every"):
-            _positive("train", name, getattr(self, name))
+            check_positive("train", name, getattr(self, name))
+        check_not_negative("train", "chunk", self.chunk)
+        if self.chunk and self.compile not in ("none", "default"):
+            raise InputError(f"expected train.compile none or default with train.chunk, got {self.compile!r}")
         check_choices(self, "train")
         check_range("train", "seed", self.seed, 0, 2**32 - 1)
 
@@ -297,48 +310,6 @@ def check_precision(section: str, name: str) -> None:
     check_choice(f"{section}.precision", name, PRECISIONS)
 
 
-def check_choice(key: str, value: str, known: Sequence[str]) -> None:
-    """See that a name is one of those known.
-
-    Raises:
-        InputError: it is not.
-    """
-    if value not in known:
-        shown = excerpt(value)
-        raise InputError(f"{key} is {', '.join(filter(None, known))}, not {shown!r}{hint(shown, known)}")
-
-
-def check_choices(config: Any, section: str = "") -> None:
-    """See that each field made by `choice` or `plugin_name` has one of its names, or a list of them.
-
-    Args:
-        config: an instance of a config dataclass.
-        section: its place, for errors.
-
-    Raises:
-        InputError: a field has another value.
-    """
-    for each in fields(config):
-        known = each.metadata.get("choices", ())
-        value = getattr(config, each.name)
-        if group := each.metadata.get("group"):
-            if value not in known:
-                plugins.check_installed(group, value)
-            continue
-        for name in ([value] if isinstance(value, str) else value) if known else ():
-            check_choice(f"{section}.{each.name}".lstrip("."), name, known)
-
-
-def check_range(section: str, name: str, value: float, least: float, most: float) -> None:
-    """See that a number lies in a range, ends included.
-
-    Raises:
-        InputError: it does not.
-    """
-    if not least <= value <= most:
-        raise InputError(f"{section}.{name} is from {least:g} to {most:g}, not {value}")
-
-
 def keys(kind: type) -> list[str]:
     """Every key of a config dataclass and of the ones inside it."""
     found = []
@@ -385,13 +356,3 @@ def _unknown(key: str, known: Sequence[str]) -> str:
     if name in known:
         return f"unknown key {excerpt(key)!r} (there is one of this name in another section)"
     return f"unknown key {excerpt(key)!r}{hint(excerpt(name), known)}"
-
-
-def _positive(section: str, name: str, value: float) -> None:
-    if not 0 < value < math.inf:
-        raise InputError(f"{section}.{name} must be positive and finite, not {value}")
-
-
-def _not_negative(section: str, name: str, value: float) -> None:
-    if not 0 <= value < math.inf:
-        raise InputError(f"{section}.{name} must not be negative or infinite, it is {value}")

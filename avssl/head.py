@@ -40,6 +40,16 @@ class Head(ABC):
         return cls.needs_encoders
 
     @classmethod
+    def default_head(cls, source: Path, settings: Any) -> str:
+        """Name of the fitted head of avssl that `apply` takes for a file where none is named; empty: there is none.
+
+        Args:
+            source: file to apply the head to.
+            settings: that were given, a mapping.
+        """
+        return ""
+
+    @classmethod
     def load(cls, folder: Path, settings: Any) -> Head:
         """Load a head that was fitted in `folder`; `settings` override options of `apply` and `measure`.
 

@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any, NamedTuple
 
 import torch
@@ -13,9 +12,9 @@ from torch import Tensor, distributed
 from torch.autograd.function import once_differentiable
 
 from avssl.errors import InputError
+from avssl.tiled_contrast import TILE, others_logsumexp, others_maximum, pair_info_nce
 
 NEGATIVES = ("easy+hard", "easy", "hard")
-TILE = 2048
 
 
 class AlignmentAccuracy(NamedTuple):
@@ -25,6 +24,19 @@ class AlignmentAccuracy(NamedTuple):
     """Among the crops of the same clip (AVSA's "AVSA-Acc"); chance is 1/K."""
     easy: Tensor
     """Among the same crop of all clips (AVSA's "AVC-Acc"); chance is 1/B."""
+
+
+class Candidates(NamedTuple):
+    """Unit vectors of all processes, and the cosines of a crop with the candidates of its own clip."""
+
+    predicted: Tensor
+    """`(B, K, D)`."""
+    target: Tensor
+    """`(B, K, D)`."""
+    positive: Tensor
+    """`(B, K)`: cosine with the match."""
+    own: Tensor
+    """`(B, K, N)`: cosines with the candidates of the own clip, the match among them, and with further negatives."""
 
 
 def gather(rows: Tensor) -> Tensor:
@@ -41,22 +53,36 @@ def gather(rows: Tensor) -> Tensor:
     return _Gather.apply(rows)  # type: ignore[no-any-return, no-untyped-call]
 
 
+def gather_together(*rows: Tensor) -> tuple[Tensor, ...]:
+    """`gather` of several tensors `(rows, ...)` by one collective, in float32; for one process, the tensors themselves.
+
+    Args:
+        rows: tensors with as many rows as each other.
+    """
+    if process_count() == 1:
+        return rows
+    flat = [each.float().flatten(1) for each in rows]
+    parts = torch.split(gather(torch.cat(flat, 1)), [each.shape[1] for each in flat], 1)
+    return tuple(part.reshape(-1, *each.shape[1:]) for part, each in zip(parts, rows, strict=True))
+
+
 def process_count() -> int:
     """Number of processes that share a batch."""
     return distributed.get_world_size() if distributed.is_available() and distributed.is_initialized() else 1
 
 
-def info_nce(a: Tensor, b: Tensor, temperature: float = 0.07, tile: int = TILE) -> Tensor:
+def info_nce(a: Tensor, b: Tensor, temperature: float = 0.07, tile: int = TILE, *, gathered: bool = False) -> Tensor:
     """Symmetric cross-modal InfoNCE: row i of `a` and row i of `b` are a positive pair, all other rows negatives.
 
     Negatives are from the batch of all processes. Similarities are computed per tile of rows, and recomputed for the
-    gradient, so that memory grows as B times `tile`.
+    gradient, so that memory grows as B times `tile`. The gradient itself cannot be differentiated.
 
     Args:
         a: `(B, D)` embeddings, normalised here.
         b: `(B, D)`.
         temperature: softmax temperature.
         tile: rows of similarities in memory.
+        gathered: the rows are of all processes already, by `gather` or `gather_together`.
 
     Raises:
         ValueError: shapes differ.
@@ -68,7 +94,7 @@ def info_nce(a: Tensor, b: Tensor, temperature: float = 0.07, tile: int = TILE) 
     """
     _require_pairs(a, b, 2)
     with torch.autocast(a.device.type, enabled=False):
-        return _InfoNCE.apply(_unit(a) / temperature, _unit(b), tile)  # type: ignore[no-any-return, no-untyped-call]
+        return pair_info_nce(_unit(a, gathered), _unit(b, gathered), temperature, tile)
 
 
 def similarity_info_nce(logits: Tensor) -> Tensor:
@@ -93,11 +119,15 @@ def alignment_loss(
     temperature: float = 0.07,
     negatives: str = "easy+hard",
     further: Tensor | None = None,
+    *,
+    tile: int = TILE,
+    gathered: bool = False,
 ) -> Tensor:
     """AVSA's loss in one direction (Morgado 2020): classify the matching crop among candidates.
 
     Candidates for crop j are the K crops of the same clip (hard) and crop j of the other B - 1 clips (easy), B + K - 1
-    in all, and the further negatives of that crop.
+    in all, and the further negatives of that crop. Similarities with other clips are computed per tile, as in
+    `info_nce`.
 
     Args:
         predicted: `(B, K, D)` embeddings, normalised here.
@@ -105,23 +135,29 @@ def alignment_loss(
         temperature: softmax temperature.
         negatives: `easy+hard`, `easy` (other clips only) or `hard` (same clip only).
         further: `(B, K, Y, D)` in the other modality, Y further negatives of each crop; None: none.
+        tile: crops whose similarities are in memory.
+        gathered: the rows are of all processes already, by `gather` or `gather_together`.
 
     Raises:
         ValueError: shapes differ, or unknown `negatives`.
     """
     with torch.autocast(predicted.device.type, enabled=False):
-        positive, candidates = alignment_scores(predicted, target, negatives, further)
-        return ((candidates / temperature).logsumexp(-1) - positive / temperature).mean()
+        found = alignment_candidates(predicted, target, negatives, further, gathered=gathered)
+        kinds = [found.own / temperature]
+        if negatives != "hard":
+            kinds.append(others_logsumexp(found.predicted, found.target, temperature, tile)[..., None])
+        return (torch.cat(kinds, -1).logsumexp(-1) - found.positive / temperature).mean()
 
 
-def alignment_scores(
-    predicted: Tensor, target: Tensor, negatives: str = "easy+hard", further: Tensor | None = None
-) -> tuple[Tensor, Tensor]:
-    """Cosine similarities of each predicted crop and its candidates, see `alignment_loss`, over all processes.
-
-    Returns:
-        float32 `(B, K)` of the positives, and `(B, K, N)` of all candidates, the positive once among them; -inf where
-        a place has no candidate.
+def alignment_candidates(
+    predicted: Tensor,
+    target: Tensor,
+    negatives: str = "easy+hard",
+    further: Tensor | None = None,
+    *,
+    gathered: bool = False,
+) -> Candidates:
+    """Unit vectors of all processes and the cosines within a clip, see `alignment_loss`; without those of other clips.
 
     Raises:
         ValueError: shapes differ, or unknown `negatives`.
@@ -131,60 +167,54 @@ def alignment_scores(
         raise InputError(f"expected further negatives (B, K, Y, D), got {tuple(further.shape)}")
     if negatives not in NEGATIVES:
         raise InputError(f"expected negatives {', '.join(NEGATIVES)}, got {negatives!r}")
-    predicted = _unit(predicted)
-    hard, easy = _scores(predicted, _unit(target))
+    predicted, target = _unit(predicted, gathered), _unit(target, gathered)
+    hard = predicted @ target.mT
     positive = hard.diagonal(dim1=1, dim2=2)
-    kinds = {"hard": [hard], "easy": [positive[..., None], easy], "easy+hard": [hard, easy]}[negatives]
+    kinds = [positive[..., None] if negatives == "easy" else hard]
     if further is not None:
-        kinds.append(torch.einsum("ikd,ikyd->iky", predicted, _unit(further)))
-    return positive, torch.cat(kinds, -1)
+        kinds.append(torch.einsum("ikd,ikyd->iky", predicted, _unit(further, gathered)))
+    return Candidates(predicted, target, positive, torch.cat(kinds, -1))
 
 
 @torch.no_grad()
-def further_accuracy(predicted: Tensor, target: Tensor, further: Tensor) -> Tensor:
+def further_accuracy(predicted: Tensor, target: Tensor, further: Tensor, *, gathered: bool = False) -> Tensor:
     """Fraction of crops whose match has at least the similarity of all further negatives; chance is 1/(1 + Y).
 
     Args:
         predicted: `(B, K, D)` embeddings, normalised here.
         target: `(B, K, D)` in the other modality.
         further: `(B, K, Y, D)` in the other modality.
+        gathered: the rows are of all processes already, by `gather` or `gather_together`.
 
     Raises:
         ValueError: shapes differ.
     """
     with torch.autocast(predicted.device.type, enabled=False):
-        positive, candidates = alignment_scores(predicted, target, "hard", further)
-    return (positive >= candidates[..., target.shape[1] :].amax(-1)).float().mean()
+        found = alignment_candidates(predicted, target, "easy", further, gathered=gathered)
+    return (found.positive >= found.own[..., 1:].amax(-1)).float().mean()
 
 
 @torch.no_grad()
-def alignment_accuracy(predicted: Tensor, target: Tensor) -> AlignmentAccuracy:
+def alignment_accuracy(predicted: Tensor, target: Tensor, *, gathered: bool = False) -> AlignmentAccuracy:
     """Retrieval accuracy of the matching crop; ties count as correct, as in AVSA's code.
 
     Args:
         predicted: `(B, K, D)` embeddings, normalised here.
         target: `(B, K, D)` in the other modality.
+        gathered: the rows are of all processes already, by `gather` or `gather_together`.
 
     Raises:
         ValueError: shapes differ.
     """
-    _require_pairs(predicted, target, 3)
     with torch.autocast(predicted.device.type, enabled=False):
-        hard, easy = _scores(_unit(predicted), _unit(target))
-    positive = hard.diagonal(dim1=1, dim2=2)
-    return AlignmentAccuracy((positive >= hard.amax(-1)).float().mean(), (positive >= easy.amax(-1)).float().mean())
+        found = alignment_candidates(predicted, target, gathered=gathered)
+        others = others_maximum(found.predicted, found.target)
+    hard, easy = found.positive >= found.own.amax(-1), found.positive >= others
+    return AlignmentAccuracy(hard.float().mean(), easy.float().mean())
 
 
-def _scores(predicted: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-    """Cosine similarities `(B, K, K)` within a clip, and `(B, K, B)` with the same crop of other clips (own: -inf)."""
-    hard = predicted @ target.transpose(1, 2)
-    easy = torch.einsum("ikd,jkd->ikj", predicted, target)
-    own = torch.eye(len(easy), dtype=torch.bool, device=easy.device)
-    return hard, easy.masked_fill(own[:, None], -math.inf)
-
-
-def _unit(rows: Tensor) -> Tensor:
-    return F.normalize(gather(rows.float()), dim=-1)
+def _unit(rows: Tensor, gathered: bool) -> Tensor:
+    return F.normalize(rows.float() if gathered else gather(rows.float()), dim=-1)
 
 
 def _require_pairs(a: Tensor, b: Tensor, dimensions: int) -> None:
@@ -210,35 +240,3 @@ class _Gather(torch.autograd.Function):
         upstream = upstream.contiguous().clone()
         distributed.all_reduce(upstream)
         return upstream.chunk(distributed.get_world_size())[distributed.get_rank()]
-
-
-class _InfoNCE(torch.autograd.Function):
-    """Mean -log softmax, over rows and over columns of `a @ b.T`, at the diagonal, without storing all similarities."""
-
-    @staticmethod
-    def forward(ctx: Any, a: Tensor, b: Tensor, tile: int) -> Tensor:
-        """Loss; normalisers of rows and columns are saved."""
-        rows, columns = [], []
-        for start in range(0, len(a), tile):
-            scores = a[start : start + tile] @ b.T
-            rows.append(scores.logsumexp(1))
-            columns.append(scores.logsumexp(0))
-        row, column = torch.cat(rows), torch.stack(columns).logsumexp(0)
-        ctx.save_for_backward(a, b, row, column)
-        ctx.tile = tile
-        return ((row + column) / 2 - (a * b).sum(1)).mean()
-
-    @staticmethod
-    @once_differentiable  # type: ignore[misc, no-untyped-call]
-    def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor, Tensor, None]:  # type: ignore[override]
-        """Gradient, from similarities recomputed per tile."""
-        a, b, row, column = ctx.saved_tensors
-        with torch.autocast(a.device.type, enabled=False):
-            to_a, to_b = -b, -a
-            for start in range(0, len(a), ctx.tile):
-                part = slice(start, start + ctx.tile)
-                scores = a[part] @ b.T
-                weight = ((scores - row[part, None]).exp_() + (scores - column).exp_()) / 2
-                to_a[part] += weight @ b
-                to_b = to_b + weight.T @ a[part]
-            return to_a * (upstream / len(a)), to_b * (upstream / len(a)), None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
@@ -14,6 +14,8 @@ from typing import Any, TypeVar
 from avssl.errors import InputError, excerpt
 
 T = TypeVar("T")
+FEW, NEAREST = 16, 5
+"""Names up to which an error lists all of them, and the number of the nearest ones otherwise."""
 TASKS = "avssl.tasks"
 HEADS = "avssl.downstream"
 GENERATORS = "avssl.generators"
@@ -21,6 +23,7 @@ LAYOUTS = "avssl.layouts"
 SYNTHETIC_DATASETS = "avssl.worlds"
 BENCHMARKS = "avssl.benchmarks"
 ENCODERS = "avssl.encoders"
+FITTED_HEADS = "avssl.heads"
 KINDS = {
     TASKS: "pretext task",
     HEADS: "downstream head",
@@ -29,13 +32,20 @@ KINDS = {
     SYNTHETIC_DATASETS: "synthetic dataset",
     BENCHMARKS: "benchmark",
     ENCODERS: "pretrained encoders",
+    FITTED_HEADS: "fitted head",
 }
 """Entry-point group -> noun for messages and `avssl list`."""
 
 
 def names(group: str) -> dict[str, str]:
-    """Installed plug-ins of a group, name -> distribution, without importing them."""
-    return {entry.name: entry.dist.name if entry.dist else "?" for entry in sorted(entry_points(group=group))}
+    """Installed plug-ins of a group, name -> distribution, without importing them.
+
+    A fitted head of avssl itself is installed where the package of its weights is there.
+    """
+    found = {entry.name: entry.dist.name if entry.dist else "?" for entry in sorted(entry_points(group=group))}
+    if group != FITTED_HEADS:
+        return found
+    return {name: owner for name, owner in found.items() if owner != "avssl" or _is_there(group, name)}
 
 
 def load(group: str, name: str) -> Any:
@@ -146,13 +156,32 @@ def check_installed(group: str, name: str) -> None:
 def unknown_name(group: str, name: str) -> str:
     """Error message for an unknown plug-in name."""
     known, shown = names(group), excerpt(name)
-    return f"no {KINDS[group]} named {shown!r}{hint(shown, known)}; installed: {', '.join(known)}"
+    return f"no {KINDS[group]} named {shown!r}{hint(shown, known)}; installed: {nearest(shown, known)}"
 
 
 def hint(name: str, known: Any) -> str:
     """Suggestion "did you mean" with the closest known name, or an empty string."""
     near = difflib.get_close_matches(name, list(known), n=1)
     return f" (did you mean {near[0]!r}?)" if near else ""
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Known names for an error: all of a few, else those nearest to `name` and how many there are.
+
+    Example:
+        >>> nearest("x30", [f"x{number}" for number in range(50)])
+        'x30, x3, x0, x43, x40 and 45 more'
+    """
+    names = list(known)
+    if len(names) <= FEW:
+        return ", ".join(names)
+    near = difflib.get_close_matches(name, names, n=NEAREST, cutoff=0.0)
+    return f"{', '.join(near)} and {len(names) - len(near)} more"
+
+
+def _is_there(group: str, name: str) -> bool:
+    """Whether the module of every entry point of a name is there."""
+    return all(source_file(entry.module) for entry in entry_points(group=group, name=name))
 
 
 def _distinct(entries: Any) -> list[EntryPoint]:

@@ -9,7 +9,7 @@ from omegaconf import OmegaConf
 
 from avssl.config import RunConfig, check_keys, fill
 from avssl.errors import InputError, excerpt
-from avssl.plugins import hint
+from avssl.plugins import hint, nearest
 from avssl.regular_files import check_regular, is_regular
 from avssl.yaml_files import read_yaml
 
@@ -39,7 +39,7 @@ def recipe_path(name: str) -> Path:
     """The file of a recipe given by its name (`avsa/small`) or its path.
 
     Raises:
-        InputError: there is none; the message lists the shipped ones.
+        InputError: there is none; the message lists the nearest shipped ones.
     """
     for path in (Path(name), recipes_folder() / f"{name}.yaml"):
         if is_regular(path):
@@ -47,7 +47,7 @@ def recipe_path(name: str) -> Path:
     if len(name) < MAX_PATH and Path(name).exists():
         check_regular(Path(name), "a recipe")
     shipped, shown = shipped_recipes(), excerpt(name)
-    raise InputError(f"no recipe {shown!r}{hint(shown, shipped)}; shipped: {', '.join(shipped)}")
+    raise InputError(f"no recipe {shown!r}{hint(shown, shipped)}; shipped: {nearest(shown, shipped)} (avssl list)")
 
 
 def shipped_recipes() -> list[str]:

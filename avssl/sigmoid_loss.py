@@ -5,15 +5,14 @@
 from __future__ import annotations
 
 import math
-from typing import cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.utils.checkpoint import checkpoint
 
 from avssl.errors import InputError
-from avssl.losses import TILE, alignment_scores, gather
+from avssl.losses import alignment_candidates, gather
+from avssl.tiled_contrast import TILE, others_softplus
 
 BIAS = -10.0
 """Initial bias of SigLIP, for batches of about 32,000: minus the logarithm of the number of negatives."""
@@ -46,7 +45,7 @@ class SigmoidLoss(nn.Module):
         self.log_scale = nn.Parameter(torch.tensor(-math.log(temperature)))
         self.bias = nn.Parameter(torch.tensor(float(bias)))
 
-    def pairs(self, a: Tensor, b: Tensor, tile: int = TILE) -> dict[str, Tensor]:
+    def pairs(self, a: Tensor, b: Tensor, tile: int = TILE, *, gathered: bool = False) -> dict[str, Tensor]:
         """Loss of all pairs: row i of `a` and row i of `b` match, all others do not.
 
         Similarities are computed per tile of rows, and recomputed for the gradient, as in `info_nce`.
@@ -55,6 +54,7 @@ class SigmoidLoss(nn.Module):
             a: `(B, D)` embeddings, normalised here.
             b: `(B, D)` in the other modality.
             tile: rows of similarities in memory.
+            gathered: the rows are of all processes already, by `avssl.losses.gather` or `gather_together`.
 
         Returns:
             `loss`, and the current `temperature` and `bias`.
@@ -65,12 +65,20 @@ class SigmoidLoss(nn.Module):
         if a.shape != b.shape or a.ndim != 2:
             raise InputError(f"expected two batches of one shape (rows, D), got {tuple(a.shape)} and {tuple(b.shape)}")
         with torch.autocast(a.device.type, enabled=False):
-            a, b = (functional.normalize(gather(each.float()), dim=-1) for each in (a, b))
-            sums = [self._sum(part, b, recompute=len(a) > tile) for part in torch.split(a, tile)]
-            return self._scalars(torch.stack(sums).sum() / len(a), (a * b).sum(-1))
+            units = (each.float() if gathered else gather(each.float()) for each in (a, b))
+            a, b = (functional.normalize(each, dim=-1) for each in units)
+            positive = (a * b).sum(-1)[:, None]
+            return self._scalars(positive, positive[..., None], self._others(a[:, None], b[:, None], tile))
 
     def alignment(
-        self, predicted: Tensor, target: Tensor, negatives: str = "easy+hard", further: Tensor | None = None
+        self,
+        predicted: Tensor,
+        target: Tensor,
+        negatives: str = "easy+hard",
+        further: Tensor | None = None,
+        *,
+        tile: int = TILE,
+        gathered: bool = False,
     ) -> dict[str, Tensor]:
         """AVSA's loss in one direction with the candidates of `avssl.losses.alignment_loss`.
 
@@ -79,6 +87,8 @@ class SigmoidLoss(nn.Module):
             target: `(B, K, D)` in the other modality.
             negatives: `easy+hard`, `easy` or `hard`.
             further: `(B, K, Y, D)` further negatives of each crop; None: none.
+            tile: crops whose similarities are in memory.
+            gathered: the rows are of all processes already, by `avssl.losses.gather` or `gather_together`.
 
         Returns:
             `loss`, and the current `temperature` and `bias`.
@@ -87,26 +97,25 @@ class SigmoidLoss(nn.Module):
             InputError: shapes differ, or unknown `negatives`.
         """
         with torch.autocast(predicted.device.type, enabled=False):
-            positive, candidates = alignment_scores(predicted, target, negatives, further)
-            missing = candidates.isneginf()  # masked after the scale, whose gradient would be 0 times infinity
-            logits = self.logits(candidates.masked_fill(missing, 0)).masked_fill(missing, -math.inf)
-            return self._scalars(functional.softplus(logits).sum(-1).mean(), positive)
+            found = alignment_candidates(predicted, target, negatives, further, gathered=gathered)
+            others = None if negatives == "hard" else self._others(found.predicted, found.target, tile)
+            return self._scalars(found.positive, found.own, others)
 
     def logits(self, cosines: Tensor) -> Tensor:
         """Logits of cosine similarities: of the probability that a pair matches."""
         return self.log_scale.float().exp() * cosines + self.bias.float()
 
-    def _sum(self, a: Tensor, b: Tensor, recompute: bool = False) -> Tensor:
-        """Loss of all pairs of rows as negatives; recomputed for the gradient if asked for."""
-        if recompute:
-            return cast(Tensor, checkpoint(self._sum, a, b, use_reentrant=False))
-        return functional.softplus(self.logits(a @ b.T)).sum()
+    def _others(self, query: Tensor, reference: Tensor, tile: int) -> Tensor:
+        """Loss `(B, K)` of the same crop of other clips, as negatives."""
+        return others_softplus(query, reference, self.log_scale.float().exp(), self.bias.float(), tile)
 
-    def _scalars(self, as_negatives: Tensor, positive: Tensor) -> dict[str, Tensor]:
-        """Scalars from the mean loss of all candidates as negatives, the positive among them, and its cosines.
+    def _scalars(self, positive: Tensor, own: Tensor, others: Tensor | None) -> dict[str, Tensor]:
+        """Scalars from cosines `(B, K)` of positives and `(B, K, N)` of the own clip, and the loss of other clips.
 
         The loss of a negative of logit x is log(1 + exp(x)), that of a positive the same minus x.
         """
         temperature = (-self.log_scale.detach().float()).exp()
-        loss = as_negatives - self.logits(positive).mean()
+        as_negatives = functional.softplus(self.logits(own)).sum(-1)
+        as_negatives = as_negatives if others is None else as_negatives + others
+        loss = (as_negatives - self.logits(positive)).mean()
         return {"loss": loss, "temperature": temperature, "bias": self.bias.detach().float()}

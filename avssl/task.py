@@ -25,7 +25,9 @@ class Task(nn.Module, ABC):
     `avssl.data.clip_filter`; `reference_scores(batch, scenes) -> {name: number}` states chance and ideal observers of
     the scalars of `forward`, see `avssl.evaluation.reference_scores`; `project(video, audio, rotation)` projects tower
     outputs `(..., width)`, of crops and of the audio by these rotations, to a common space whose cosines are read out
-    without a trained probe.
+    without a trained probe; `embed(batch) -> {name: (clips, ...)}` and `contrast(embeddings, batch)`, whose result is
+    that of `forward(batch)` for `embeddings = embed(batch)`, allow the gradient caching of `train.chunk`: embeddings of
+    a clip depend on that clip alone, and the loss on the embeddings of all clips.
 
     Args:
         encoders: audio and video encoder to train.

@@ -12,6 +12,7 @@ from typing import Any
 from avssl.annotation.annotation_file import FOLDER, Films
 from avssl.annotation.edits import Change
 from avssl.annotation.film_segments import KeyFrame, Segment
+from avssl.annotation.object_sources import object_sources
 from avssl.errors import InputError, excerpt
 from avssl.io.atomic import durably_replacing
 from avssl.synth.user_clips.annotations import FORMAT, VERSION, WHOLE, Annotation, read_annotations
@@ -57,7 +58,8 @@ def suggestions(folder: Path, sources: Path, films: Films, seconds: Mapping[str,
 
     Args:
         folder: of the films.
-        sources: annotation file of `avssl detect`, or any other that `avssl synth --sources` reads.
+        sources: what `avssl detect` wrote: an annotation file of flat films, or of any other origin, as `avssl synth
+            --sources` reads; or objects of 360-degree clips (`objects-MODEL.parquet`), see `object_sources`.
         films: annotations so far.
         seconds: film -> its length, the end of sources without one.
 
@@ -66,7 +68,7 @@ def suggestions(folder: Path, sources: Path, films: Films, seconds: Mapping[str,
     """
     if sources.is_dir():
         raise InputError(f"{sources}: expected an annotation file of sources (JSON), got a folder")
-    found = read_annotations(sources)
+    found = _read(sources, {name: folder / name for name in seconds})
     changes: dict[str, dict[str, Segment | None]] = {}
     outside = 0
     for each in found:
@@ -78,8 +80,13 @@ def suggestions(folder: Path, sources: Path, films: Films, seconds: Mapping[str,
         if name not in films or segment.id not in films[name].segments:
             changes.setdefault(name, {})[segment.id] = segment
     if outside == len(found):
-        raise InputError(f"{sources}: expected sources of films in {folder}, got {excerpt(found[0].video, 200)}")
+        got = excerpt(found[0].video, 200) if found else "no object that was detected twice in a row"
+        raise InputError(f"{sources}: expected sources of films in {folder}, got {got}")
     return [Change(name, segments) for name, segments in sorted(changes.items())], outside
+
+
+def _read(sources: Path, films: Mapping[str, Path]) -> list[Annotation]:
+    return object_sources(sources, films) if sources.suffix == ".parquet" else read_annotations(sources)
 
 
 def _entry(folder: Path, film: str, segment: Segment, out: Path) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import click
 
 from avssl.cli.error_handling import UserError
 from avssl.cli.examples import example
-from avssl.cli.web_extra import require_web
+from avssl.cli.web_extra import BROWSER, require_web
 
 if TYPE_CHECKING:
     from avssl.annotation.annotation_store import AnnotationStore
@@ -20,6 +20,7 @@ PATH = click.Path(path_type=Path)
 EXAMPLES = (
     "avssl annotate FILMS --annotator eva --label dog --label car",
     "avssl annotate FILMS --annotator eva --import FILMS/sources-yolo11n-0ebbc80d.json",
+    "avssl annotate FILMS --annotator eva --import DATA/objects-yolo11n-0ebbc80d.parquet",
     "avssl annotate FILMS --annotator eva --export FILMS/sources.json",
     "avssl annotate FILMS --agreement",
     "avssl synth mono3d DATASET --sources FILMS/sources.json",
@@ -31,7 +32,7 @@ logger = logging.getLogger(__name__)
 @click.argument("folder", type=PATH)
 @click.option("--annotator", default="annotator", show_default=True, help="Name of the file of annotations.")
 @click.option("--label", "labels", multiple=True, metavar="CLASS", help="Class to choose by its number; repeatable.")
-@click.option("--import", "source", type=PATH, metavar="FILE", help="Sources of `avssl detect`, added as suggestions.")
+@click.option("--import", "source", type=PATH, metavar="FILE", help="What `avssl detect` wrote, as suggestions.")
 @click.option(
     "--export", "target", type=PATH, metavar="FILE", help="Write sources for `avssl synth`; no page is shown."
 )
@@ -39,7 +40,7 @@ logger = logging.getLogger(__name__)
 @click.option("--agreement", "compare", is_flag=True, help="Print the agreement of all annotators; no page is shown.")
 @click.option("--json", "numbers", type=PATH, metavar="FILE", help="Write the agreement as JSON too.")
 @click.option("--port", default=0, help="Port of the page.  [default: the last one, or any that is free]")
-@click.option("--no-browser", is_flag=True, help="Print the address alone.")
+@BROWSER
 def annotate(
     folder: Path,
     annotator: str,
@@ -50,7 +51,7 @@ def annotate(
     compare: bool,
     numbers: Path | None,
     port: int,
-    no_browser: bool,
+    browser: bool,
 ) -> None:
     """Mark segments with one sounding source in the films of FOLDER: class, start, end, boxes on key frames.
 
@@ -60,7 +61,7 @@ def annotate(
     if (numbers or only_done) and not (compare if numbers else target):
         raise UserError(f"expected {'--agreement beside --json' if numbers else '--export beside --only-done'}")
     if target is None and not compare:
-        _serve(folder, annotator, labels, source, port, not no_browser)
+        _serve(folder, annotator, labels, source, port, browser)
         return
     if source is not None:
         raise UserError("expected --import, or --export and --agreement, got both; import first")

@@ -19,6 +19,7 @@ GROUPS = {
     "synthetic datasets": plugins.SYNTHETIC_DATASETS,
     "dataset layouts": plugins.LAYOUTS,
     "pretrained encoders": plugins.ENCODERS,
+    "fitted heads": plugins.FITTED_HEADS,
 }
 """Title -> entry-point group."""
 WIDTH = 100
@@ -27,7 +28,7 @@ WIDTH = 100
 
 @click.command(name="list", epilog=example("avssl list"))
 def list_installed() -> None:
-    """List tasks, heads, generators, pretrained encoders, features, synthetic datasets, layouts and recipes.
+    """List tasks, heads, generators, pretrained encoders, fitted heads, features, datasets, layouts and recipes.
 
     A plug-in that cannot be read is listed with its error.
     """

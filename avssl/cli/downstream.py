@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
+import sys
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,6 +23,7 @@ from avssl.cli.overrides import SET, dotted
 MEASURED = "measured"
 """Folder, in that of a fitted head, of its results on other data."""
 PATH = click.Path(path_type=Path)
+logger = logging.getLogger(__name__)
 
 
 class Heads(Commands):
@@ -77,7 +80,7 @@ class HeadRequest:
     def folder(self) -> Path:
         """Folder of the results."""
         if self.head is not None:
-            return self.out or self.head / MEASURED
+            return self.out or (self.head / MEASURED if self.head.exists() else Path("runs") / self.head.name)
         if self.out is not None:
             return self.out
         return (Path("runs") if self.encoders is None else _run_of(self.encoders)) / self.name
@@ -113,7 +116,9 @@ def head_command(name: str, distribution: str) -> click.Command:
     @click.option("--data", help="A manifest.parquet or its folder; the data set's folder.")
     @click.option("--input", "source", type=PATH, help="Apply the head to this file; - or a pipe: a stream.")
     @click.option("--output", "target", type=PATH, help="File to make from --input; - or a pipe: a stream.")
-    @click.option("--head", type=PATH, help="Folder of a fitted head, to apply or to measure on --data.")
+    @click.option(
+        "--head", type=PATH, help="Fitted head, to apply or to measure on --data: a folder, or a name of `avssl list`."
+    )
     @click.option("--out", type=PATH, help=f"Folder of results.  [default: RUN/{name}, HEAD/{MEASURED} or runs/{name}]")
     @SET
     @click.pass_context
@@ -127,10 +132,12 @@ def run_head(request: HeadRequest) -> None:
     """Load a head and its encoders; fit it, apply it to a file, or measure it on other data."""
     from avssl.io.folder_lock import file_lock, folder_lock
     from avssl.io.live_paths import is_live
+    from avssl.runs.run_folder import add_environment
 
     request.check()
     kind = plugins.load(plugins.HEADS, request.name)
-    head = _new(kind, request) if request.head is None else _fitted(kind, request)
+    request = _with_default_head(kind, request)
+    head = _new(kind, request) if request.head is None else _fitted(kind, request, request.head)
     if request.source is not None and request.target is not None:
         # Here too: a head of another distribution may take no lock.
         with nullcontext() if is_live(request.target) else file_lock(request.target):
@@ -138,17 +145,34 @@ def run_head(request: HeadRequest) -> None:
         return
     with folder_lock(request.folder()):
         metrics = (head.fit if request.head is None else head.measure)(request.folder())
+        add_environment(request.folder(), request.recipe or "", sys.argv)
     if head.summary:
         click.echo(head.summary)
     for key, value in metrics.items():
         click.echo(f"{key:24} {value:.4f}")
 
 
-def _fitted(kind: Any, request: HeadRequest) -> Any:
+def _with_default_head(kind: Any, request: HeadRequest) -> HeadRequest:
+    """The request with the fitted head that comes with avssl, where it applies one and names none; this is said."""
+    if request.source is None or (request.head, request.encoders, request.recipe) != (None, None, None):
+        return request
+    from avssl.models.fitted_head_scores import worth
+    from avssl.models.weights_source import local_head
+
+    name = kind.default_head(request.source, dotted(request.settings))
+    if not name:
+        return request
+    logger.info("head: %s, which comes with avssl (%s); --head names others", name, worth(local_head(name)))
+    return replace(request, head=Path(name))
+
+
+def _fitted(kind: Any, request: HeadRequest, head: Path) -> Any:
     """A head fitted before, for the data that are named."""
     from omegaconf import OmegaConf
 
-    return kind.load(request.head, OmegaConf.merge(_data(kind, request), dotted(request.settings)))
+    from avssl.models.weights_source import local_head
+
+    return kind.load(local_head(head), OmegaConf.merge(_data(kind, request), dotted(request.settings)))
 
 
 def _data(kind: Any, request: HeadRequest) -> dict[str, Any]:

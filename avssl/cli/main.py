@@ -164,6 +164,13 @@ def pretrain(
     "shape.",
 )
 @click.option(
+    "--faces",
+    default="rludfb",
+    show_default=True,
+    metavar="ORDER",
+    help="Order of the faces of --projection cubemap, row by row: right, left, up, down, front, back.",
+)
+@click.option(
     "--channel-layout",
     default="auto",
     show_default=True,
@@ -226,7 +233,7 @@ def bench(only: tuple[str, ...], repeats: int, threads: int | None, target: Path
     click.echo(run(only, repeats, threads, target).text(None if sys.stdout.isatty() else WIDTH))
 
 
-@main.command(epilog=example("avssl report runs/avsa-* --out report"))
+@main.command(epilog=example("avssl report runs/avsa-* --out report", "avssl report runs/* --html runs.html"))
 @click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--out", type=click.Path(path_type=Path), help="Folder for table, CSV and figure.")
 @click.option("--into", type=click.Path(path_type=Path), help="Markdown file whose marked section is rewritten.")
@@ -234,6 +241,8 @@ def bench(only: tuple[str, ...], repeats: int, threads: int | None, target: Path
 @click.option("--baseline", default="", metavar="TITLE", help="Row to compare with.  [default: first of each task]")
 @click.option("--metric", "metrics", multiple=True, metavar="NAME", help="Metric to show, as in metrics.json.")
 @click.option("--same", multiple=True, metavar="KEY", help="Setting in which runs of one row may differ.")
+@click.option("--html", type=click.Path(path_type=Path), help="File for one page: curves, embeddings, clips to play, …")
+@click.option("--examples", default=3, show_default=True, help="Worst, and as many best clips of a run, on the page.")
 def report(runs: tuple[Path, ...], out: Path | None, into: Path | None, **options: Any) -> None:
     """Table and figure of finished RUNS; runs that differ only in the seed are one row.
 

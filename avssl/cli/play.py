@@ -9,7 +9,7 @@ import click
 
 from avssl.cli.error_handling import UserError
 from avssl.cli.examples import example
-from avssl.cli.web_extra import require_web
+from avssl.cli.web_extra import BROWSER, require_web
 
 if TYPE_CHECKING:
     from avssl.web.play.film import Film
@@ -55,7 +55,7 @@ EXAMPLES = (
 @click.option("--start", default=0.0, show_default=True, help="Start of the exported clip, seconds.")
 @click.option("--seconds", default=20.0, show_default=True, help="Length of the exported clip, seconds; 60 at most.")
 @click.option("--port", default=0, help="Port of the server on 127.0.0.1.  [default: any that is free]")
-@click.option("--browser/--no-browser", default=True, show_default=True, help="Open the page in the browser.")
+@BROWSER
 def play(files: tuple[Path, ...], **options: Any) -> None:
     """Play films in the browser: look around in 360-degree video while the sound field turns with the view.
 

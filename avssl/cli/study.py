@@ -9,7 +9,7 @@ import click
 
 from avssl.cli.error_handling import Commands, UserError
 from avssl.cli.examples import example
-from avssl.cli.web_extra import require_web
+from avssl.cli.web_extra import BROWSER, require_web
 
 if TYPE_CHECKING:
     from avssl.study.study_spec import StudySpec
@@ -72,8 +72,8 @@ def make(out: Path, design: Path | None, films: tuple[str, ...], tracks: tuple[s
 @click.argument("folder", metavar="STUDY", type=PATH)
 @click.option("--hrirs", type=PATH, help="SOFA file or folder of HRIRs of the head.  [default: a spherical head]")
 @click.option("--port", default=0, help="Port of the page.  [default: the last one, or any that is free]")
-@click.option("--no-browser", is_flag=True, help="Print the address alone.")
-def serve(folder: Path, hrirs: Path | None, port: int, no_browser: bool) -> None:
+@BROWSER
+def serve(folder: Path, hrirs: Path | None, port: int, browser: bool) -> None:
     """Serve a study on this machine until Ctrl-C; the address stays the same for the participants who come back.
 
     Answers are in STUDY/answers.sqlite, under random codes, with neither name nor address. Each is on the disk before
@@ -93,7 +93,7 @@ def serve(folder: Path, hrirs: Path | None, port: int, no_browser: bool) -> None
     with Answers(found) as answers, TemporaryDirectory(prefix="avssl-study-") as converted:
         films = open_study_films(found, Path(converted))
         address = chosen_address(folder / "page.address", port)
-        run(study_page(found, answers, films, hrirs, address.token), address.port, not no_browser)
+        run(study_page(found, answers, films, hrirs, address.token), address.port, browser)
         click.echo(participants_text(answers.arrived()))
 
 

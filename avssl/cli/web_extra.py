@@ -4,9 +4,15 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 
+import click
+
 from avssl.cli.error_handling import UserError
 
 PACKAGES = ("starlette", "uvicorn")
+BROWSER = click.option(
+    "--browser/--no-browser", default=True, show_default=True, help="Open the page, or print its address."
+)
+"""Option of all commands that serve a page."""
 
 
 def require_web(command: str) -> None:

@@ -23,6 +23,7 @@ from avssl.io.folder_lock import folder_lock
 from avssl.io.process_pool import outcomes
 from avssl.io.progress import ProgressBar
 from avssl.io.worker_settings import patience
+from avssl.media.cube_faces import FACES
 from avssl.printable_text import printable
 
 
@@ -39,6 +40,7 @@ def prepare(
     frame_rate: float = 16.0,
     sample_rate: int = 24000,
     frames: str = "h264",
+    faces: str = FACES,
     workers: int | None = None,
     progress: bool = True,
 ) -> PrepareReport:
@@ -62,6 +64,7 @@ def prepare(
         frame_rate: highest number of frames per second.
         sample_rate: Hz of the prepared audio.
         frames: of the proxies: h264, or jpeg, which are larger and read faster, see `avssl.media.jpeg_frames`.
+        faces: order of the faces of frames that are declared as cubemap, see `avssl.media.cube_faces.FACES`.
         workers: processes; None: one per core.
         progress: show a bar, or log lines where standard error is no terminal.
 
@@ -72,7 +75,7 @@ def prepare(
         InputError: no recordings, an invalid option, `out` belongs to other settings, or another process writes there.
         OSError: `out` cannot be written; when the disk is full, what is complete stays and the next run continues.
     """
-    options = Options(projection, channel_layout, height, frame_rate, sample_rate, frames)
+    options = Options(projection, channel_layout, height, frame_rate, sample_rate, frames, faces)
     if workers is not None and workers < 1:
         raise InputError(f"workers must be 1 or more, not {workers}")
     found = read_recordings(root, out, layout, split, group_by)
@@ -86,10 +89,11 @@ def prepare(
 
 
 def _settings(options: Options) -> dict[str, Any]:
-    """Options as the journal keeps them; folders of H.264 proxies know no other form of frames."""
+    """Options as the journal keeps them, without those that folders of earlier versions lack and that are default."""
     found = asdict(options)
-    if options.frames == "h264":
-        del found["frames"]
+    for name in ("frames", "faces"):
+        if found[name] == getattr(Options, name):
+            del found[name]
     return found
 
 

@@ -20,7 +20,7 @@ from avssl.datasets.prepare_report import Failure
 from avssl.errors import InputError, first_line, is_input_error, one_line
 from avssl.io.atomic import sync
 from avssl.media.channel_layouts import check_name
-from avssl.media.cube_faces import CUBES, check_faces, equirect_frames
+from avssl.media.cube_faces import CUBES, FACES, check_faces, check_order, equirect_frames
 from avssl.media.image_sequence import ImageSequence
 from avssl.media.jpeg_frames import SUFFIX, write_jpeg_frames
 from avssl.media.probe import check_length
@@ -56,11 +56,16 @@ class Options:
     """Hz."""
     frames: str = "h264"
     """h264: a video of short groups of frames; jpeg: each frame a JPEG image, see `avssl.media.jpeg_frames`."""
+    faces: str = FACES
+    """Order of the faces of cubemap, row by row: a letter each of right, left, up, down, front, back."""
 
     def __post_init__(self) -> None:
         """Validate field values."""
         if self.projection not in PROJECTIONS:
             raise InputError(f"projection is one of {', '.join(PROJECTIONS)}, not {self.projection!r}")
+        check_order(self.faces)
+        if self.faces != FACES and self.projection != "cubemap":
+            raise InputError(f"faces {self.faces}: expected projection cubemap beside it, got {self.projection}")
         check_name(self.channel_layout)
         if self.frames not in FRAMES:
             raise InputError(f"frames are one of {', '.join(FRAMES)}, not {self.frames!r}")
@@ -141,7 +146,8 @@ def _prepare(job: Job, video: Path, wave: Path) -> Row:
     width = _width(frames, options.height) if kind == "flat" else 2 * options.height
     times = [index / rate for index in range(math.ceil(seconds * rate - 1e-6))]
     size = options.height, width
-    shown = equirect_frames(frames, kind, times, size) if kind in CUBES else frames.frames(times, size)
+    cube = kind in CUBES
+    shown = equirect_frames(frames, kind, times, size, options.faces) if cube else frames.frames(times, size)
     if options.frames == "jpeg":
         write_jpeg_frames(video, shown, rate)
     else:

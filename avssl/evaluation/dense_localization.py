@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from contextlib import closing
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -21,11 +22,13 @@ from avssl.config import DataConfig
 from avssl.data.clip import Clip
 from avssl.data.loader import Batches
 from avssl.datasets.manifest import Manifest
+from avssl.evaluation.evaluated_directions import evaluated_directions
 from avssl.evaluation.forced_choice import accepted_by_kinds, forced_choice
 from avssl.evaluation.localization_scores import CHANCE, IDEAL, LocalizationScores
 from avssl.evaluation.scene_truth import SceneObjects, read_scene_truth
-from avssl.evaluation.scene_views import IndexedViews, scenes_of, without_index
+from avssl.evaluation.scene_views import INDEX, IndexedViews, scenes_of, without_index
 from avssl.io.progress import track
+from avssl.runs.evaluated_clips import write_evaluated_clips
 
 CLIPS = 32
 """Clips of a forced choice."""
@@ -71,7 +74,13 @@ class MonoDenseTask(DenseTask, Protocol):
 
 
 def evaluate_dense_task(
-    task: DenseTask, clips: Manifest, data: DataConfig, sample_rate: int, seed: int, fabric: Fabric
+    task: DenseTask,
+    clips: Manifest,
+    data: DataConfig,
+    sample_rate: int,
+    seed: int,
+    fabric: Fabric,
+    folder: Path | None = None,
 ) -> dict[str, float]:
     """Forced choice and direction errors on held-out clips, several draws of each.
 
@@ -82,6 +91,7 @@ def evaluate_dense_task(
         sample_rate: Hz of the audio.
         seed: of the draws.
         fabric: device and precision.
+        folder: takes `evaluated.parquet`, the directions of windows with one source; None: not written.
 
     Returns:
         `r1_of_N`: accuracy among N clips, and `pair_accuracy`: among two, as fractions, averaged over both retrieval
@@ -103,7 +113,10 @@ def evaluate_dense_task(
                 similarity, maps = task.compare(fabric.to_device(without_index(batch)))
             choices.add(_floats(similarity), objects)
             if objects:
-                places.add_batch(_floats(highest_values(maps)), objects)
+                names = [clips.rows[index].key for index in batch[INDEX].tolist()]
+                places.add_batch(_floats(highest_values(maps)), objects, names)
+    if folder is not None:
+        write_evaluated_clips(folder, evaluated_directions(clips, places.directions))
     return choices.metrics(data.batch) | places.metrics()
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,6 +37,17 @@ DRAWS = 8
 """Sets of directions that an observer draws for a window with several sources."""
 
 
+class FoundDirection(NamedTuple):
+    """Direction of the peak of one window with one source, and that of the source: unit vectors `(3,)`."""
+
+    name: str
+    """Of the window's clip."""
+    peak: Floats
+    source: Floats
+    error: float
+    """Degrees."""
+
+
 class LocalizationScores:
     """Collects windows; see `add` and `metrics`.
 
@@ -52,18 +64,21 @@ class LocalizationScores:
         self._peak_errors: defaultdict[str, list[tuple[float, float]]] = defaultdict(list)
         self._matched_errors: defaultdict[str, list[tuple[float, float]]] = defaultdict(list)
         self._precision: defaultdict[str, list[float]] = defaultdict(list)
+        self.directions: list[FoundDirection] = []
+        """Of the windows with one source, in the order they were added."""
 
-    def add_batch(self, values: Floats, scenes: Sequence[SceneObjects]) -> None:
-        """Add windows; values `(B, C)`."""
-        for each, objects in zip(values, scenes, strict=True):
-            self.add(each, objects)
+    def add_batch(self, values: Floats, scenes: Sequence[SceneObjects], names: Sequence[str] = ()) -> None:
+        """Add windows; values `(B, C)`, and the names of their clips."""
+        for each, objects, name in zip(values, scenes, names or [""] * len(scenes), strict=True):
+            self.add(each, objects, name)
 
-    def add(self, values: Floats, objects: SceneObjects) -> None:
+    def add(self, values: Floats, objects: SceneObjects, name: str = "") -> None:
         """Add a window; without sources it is left out.
 
         Args:
             values: `(C,)` of the heat map.
             objects: ground truth.
+            name: of the window's clip.
         """
         sources = objects.direction[objects.sounding]
         if not len(sources):
@@ -71,7 +86,7 @@ class LocalizationScores:
         observers = {IDEAL: _probability_by_kind(objects), ANY_OBJECT: objects.visible.astype(float)}
         self._add_precision(values, objects, observers)
         if len(sources) == 1:
-            self._add_peak(values, objects, observers)
+            self._add_peak(values, objects, observers, name)
         else:
             self._add_peaks(values, objects, observers)
 
@@ -102,11 +117,13 @@ class LocalizationScores:
             expected = (near * probability).max(1)
             self._precision[name + observer].append(average_precision(expected, positive, self._solid_angles))
 
-    def _add_peak(self, values: Floats, objects: SceneObjects, observers: dict[str, Floats]) -> None:
+    def _add_peak(self, values: Floats, objects: SceneObjects, observers: dict[str, Floats], name: str) -> None:
         """Errors of one window with one source: observers guess every object that may sound alike."""
         source = objects.direction[objects.sounding]
         peak = highest_directions(values, self._cells, self._size)
-        self._peak_errors[""].append((angles_between(peak, source).item(), 1.0))
+        error = angles_between(peak, source).item()
+        self.directions.append(FoundDirection(name, peak[0], source[0], error))
+        self._peak_errors[""].append((error, 1.0))
         self._peak_errors[CHANCE].append((RANDOM_ERROR, 1.0))
         for observer, probability in observers.items():
             angles = angles_between(objects.direction[probability > 0], source)[:, 0].tolist() or [RANDOM_ERROR]

@@ -9,6 +9,7 @@ import torch
 from einops import rearrange
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
+from torch.compiler import is_compiling
 from torch.nn import functional
 
 from avssl.models.tower import Tower, TowerOutput
@@ -40,7 +41,7 @@ class Block(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """`(B, planes_in, H, W)` to `(B, planes, H / stride, W / stride)`."""
         stride = self.conv1.stride
-        x, kept = (x, x) if stride == (1, 1) else _Strided.apply(x, stride)  # type: ignore[no-untyped-call]
+        x, kept = (x, x) if stride == (1, 1) else strided(x, stride)
         y = torch.relu_(self.bn1(self.conv1(x)))
         shortcut = functional.conv2d(kept, self.shortcut.weight)
         return torch.relu_(self.bn2(self.conv2(y)).add_(shortcut))
@@ -80,7 +81,7 @@ class SmallVideo(Tower):
         clips, _, times = x.shape[:3]
         x = self.stages[:_FIRST_BLOCK](rearrange(x, "B C T H W -> (B T) C H W"))
         if times == 1:  # without the convolution of zeros, and the rectifier of what is rectified
-            x = _Unused.apply(x, self.difference.weight)  # type: ignore[no-untyped-call]
+            x = unused(x, self.difference.weight)
         else:
             x = functional.relu(x + self.difference(_differences(x, clips)))
         x = channels_last_gradient(self.stages[_FIRST_BLOCK:](x))
@@ -93,6 +94,8 @@ class SmallVideo(Tower):
         """Means of maps over the cells of the grid."""
         if x.shape[-2] % self.grid or x.shape[-1] % self.grid:
             return functional.adaptive_avg_pool2d(x, self.grid)
+        if is_compiling():
+            return functional.avg_pool2d(x, (x.shape[-2] // self.grid, x.shape[-1] // self.grid))
         return _CellMeans.apply(x, self.grid)  # type: ignore[no-any-return, no-untyped-call]
 
 
@@ -149,7 +152,23 @@ def channels_last_gradient(x: Tensor) -> Tensor:
 
     A pooling layer's gradient is in another layout than the maps; every layer before it would take twice as long.
     """
-    return _ChannelsLastGradient.apply(x) if x.requires_grad else x  # type: ignore[no-any-return, no-untyped-call]
+    if is_compiling() or not x.requires_grad:  # a compiler chooses the layout itself
+        return x
+    return _ChannelsLastGradient.apply(x)  # type: ignore[no-any-return, no-untyped-call]
+
+
+def strided(x: Tensor, stride: tuple[int, ...]) -> tuple[Tensor, Tensor]:
+    """Maps `(B, C, H, W)`, and those of their positions that a stride keeps; see `_Strided`."""
+    if is_compiling():
+        return x, x[:, :, :: stride[0], :: stride[1]]
+    return _Strided.apply(x, stride)  # type: ignore[no-any-return, no-untyped-call]
+
+
+def unused(x: Tensor, weight: Tensor) -> Tensor:
+    """Maps, and a weight that does not change them: its gradient is 0, so that its decay goes on."""
+    if is_compiling():
+        return x + 0 * weight.sum()
+    return _Unused.apply(x, weight)  # type: ignore[no-any-return, no-untyped-call]
 
 
 class _ChannelsLastGradient(torch.autograd.Function):
@@ -208,7 +227,7 @@ class _Strided(torch.autograd.Function):
 
 
 class _Unused(torch.autograd.Function):
-    """Identity of maps, and of a weight that does not change them: its gradient is 0, so that its decay goes on."""
+    """Identity of maps; see `unused`."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor) -> Tensor:

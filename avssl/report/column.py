@@ -8,7 +8,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from avssl.errors import InputError
-from avssl.plugins import hint
+from avssl.plugins import hint, nearest
 
 TITLES = {
     "avsa_bin": "AVSA-Bin",
@@ -133,7 +133,7 @@ def columns(metrics: Collection[str], wanted: Sequence[str] = ()) -> list[Column
     """
     for name in wanted:
         if name not in metrics:
-            raise InputError(f"no run has the metric {name!r}{hint(name, metrics)}; there are {', '.join(metrics)}")
+            raise InputError(f"no run has the metric {name!r}{hint(name, metrics)}; there are {nearest(name, metrics)}")
     own = [name for name in metrics if not _REFERENCE.search(name)]
     measured = [name for name in own if name in CHANCE or {f"{name}_low", f"{name}_high"} <= set(metrics)]
     tested = [name for name in own if name.startswith(HELD_OUT) and name != f"{HELD_OUT}loss"]

@@ -21,6 +21,8 @@ from avssl.report.table import escaped, markdown
 logger = logging.getLogger(__name__)
 
 TABLE, STATISTICS, RUNS, FIGURE, VECTORS = "report.md", "report.csv", "runs.csv", "report.png", "report.pdf"
+EXAMPLES = 3
+"""Worst, and as many best clips of an evaluation, on a page."""
 
 
 def report(
@@ -32,6 +34,8 @@ def report(
     baseline: str = "",
     metrics: Sequence[str] = (),
     same: Sequence[str] = (),
+    html: Path | None = None,
+    examples: int = EXAMPLES,
 ) -> str:
     """Compare finished runs: a row for those that differ only in the seed.
 
@@ -45,6 +49,8 @@ def report(
         baseline: title of the row to compare with; empty: the first of each task.
         metrics: to show; empty: those that matter.
         same: settings in which runs of one row may differ, beside the seed.
+        html: file for one self-contained page, see `avssl.report.html.html_report`.
+        examples: worst, and as many best clips of each evaluation, on that page.
 
     Returns:
         The table in Markdown.
@@ -54,6 +60,8 @@ def report(
             or another process writes to `out`.
         OSError: something cannot be read or written.
     """
+    if html:
+        _check_page(html, examples)
     runs, left_out = read_runs(folders, same)
     for folder, reason in left_out.items():
         logger.warning("%s: %s, left out", folder, reason)
@@ -66,7 +74,23 @@ def report(
         drawn = write_files(out, found, text) if out else False
         if place:
             place.write(text + (_image(found, place.link(out / FIGURE)) if out and drawn else ""))
+    if html:
+        _write_page(html, found, examples)
     return text
+
+
+def _check_page(path: Path, examples: int) -> None:
+    from avssl.report.html.html_report import check_page  # imports torch, as the table does not
+
+    check_page(path, examples)
+
+
+def _write_page(path: Path, found: Comparison, examples: int) -> None:
+    from avssl.report.html.html_report import write_page
+
+    with file_lock(path):
+        size = write_page(path, found, examples)
+    logger.info("%s: %.1f MB, opens in any browser", path, size / 1e6)
 
 
 @contextmanager

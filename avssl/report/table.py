@@ -16,12 +16,22 @@ MARKS = {"bootstrap": " †", "welch": " ‡"}
 
 def markdown(found: Comparison) -> str:
     """The table, two lines a row: its numbers, and its differences to the baseline; footnotes below."""
-    names = ["task"] * found.names_tasks + ["run", "seeds"]
-    titles = [text for column in found.columns for text in [column.title] + ["paper"] * _has_paper(found, column)]
-    body = [cells for line in found.lines for cells in _lines(found, line)]
-    table = aligned([names + titles, *body], len(names) - 1)
+    heading, body = cells(found)
+    table = aligned([heading, *body], left_columns(found))
     notes = ["", *(f"- {escaped(note)}" for note in found.notes)] if found.notes else []
     return "\n".join([*table, "", footnote(found), *notes]) + "\n"
+
+
+def cells(found: Comparison) -> tuple[list[str], list[list[str]]]:
+    """Heading and rows of the table."""
+    titles = [text for column in found.columns for text in [column.title] + ["paper"] * _has_paper(found, column)]
+    body = [row for line in found.lines for row in _lines(found, line)]
+    return ["task"] * found.names_tasks + ["run", "seeds", *titles], body
+
+
+def left_columns(found: Comparison) -> int:
+    """Number of its columns that hold names."""
+    return 1 + found.names_tasks
 
 
 def _lines(found: Comparison, line: Line) -> list[list[str]]:

@@ -32,9 +32,9 @@ TASK = "task.safetensors"
 """Weights of the task beside the encoders: projection heads, transformers."""
 _WITHOUT_EFFECT = (
     "train.log_every", "train.save_every", "train.show_every", "data.workers", "data.decoded", "data.decoded_gb",
-    "data.validation_seed", "probe", "title", "published",
+    "data.validation_seed", "probe", "title", "published", "train.compile", "train.deterministic",
 )  # fmt: skip
-"""Keys that do not change the weights."""
+"""Keys that do not change the weights, beyond rounding."""
 MAY_CHANGE = ("train.steps", *_WITHOUT_EFFECT, *(f"first_stage.{each}" for each in _WITHOUT_EFFECT))
 
 
@@ -103,6 +103,16 @@ def init_run_folder(folder: Path, config: RunConfig, recipe: str = "", command: 
     """
     folder.mkdir(parents=True, exist_ok=True)
     write_config(folder, asdict(config))
+    add_environment(folder, recipe, command)
+
+
+def add_environment(folder: Path, recipe: str = "", command: Sequence[str] = ()) -> None:
+    """Append the environment of a start to `environment.json`.
+
+    Raises:
+        InputError: the file there is broken.
+        OSError: it cannot be written.
+    """
     path = folder / ENVIRONMENT
     _write_json(path, {"starts": [*_starts(path), environment(recipe, command)]})
 

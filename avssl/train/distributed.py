@@ -63,7 +63,8 @@ def _joined(precision: str) -> Fabric:
         return single_process(precision)
     local = local_world_size()
     # Statistics already agree in all processes (see sync_batchnorm.py): nothing to broadcast at every step.
-    strategy = DDPStrategy(broadcast_buffers=False)
+    # Every step uses the same weights: frozen parts are refused (see frozen_parts.py).
+    strategy = DDPStrategy(broadcast_buffers=False, static_graph=True, gradient_as_bucket_view=True)
     fabric = launch_fabric(devices=local, num_nodes=world // local, strategy=strategy, precision=precision)
     if fabric.device.type == "cpu":  # torchrun leaves one thread to each process
         torch.set_num_threads(max(1, usable_cores() // local))

@@ -58,7 +58,7 @@ def evaluate_held_out(task: Task, config: RunConfig, folder: Path, manifest: Man
             if len(clips):
                 clips = filter_clips(clips, task, workers=config.data.workers)
                 fabric = single_process(config.train.precision)
-                found = evaluate_task(task, config, clips, fabric) | evaluate_dense(task, config, clips, fabric)
+                found = evaluate_task(task, config, clips, fabric) | evaluate_dense(task, config, clips, fabric, folder)
     except KeyboardInterrupt:
         logger.info("stopped; %s holds the encoders, the same command evaluates them", folder)
         raise SystemExit(0) from None
@@ -112,13 +112,15 @@ def evaluate_task(task: Task, config: RunConfig, clips: Manifest, fabric: Fabric
     return {f"{PREFIX}{name}": fmean(each[name] for each in found) for name in found[0]}
 
 
-def evaluate_dense(task: Task, config: RunConfig, clips: Manifest, fabric: Fabric) -> dict[str, float]:
+def evaluate_dense(
+    task: Task, config: RunConfig, clips: Manifest, fabric: Fabric, folder: Path | None = None
+) -> dict[str, float]:
     """Metrics of a dense task as `test_NAME`, see `evaluate_dense_task`; none of other tasks, or of a single clip."""
     if not isinstance(task, DenseTask) or len(clips) < 2:
         return {}
     with evaluating(task.to(fabric.device)):
         rate, seed = task.encoders.sample_rate, config.train.seed
-        found = evaluate_dense_task(task, clips, config.data, rate, seed, fabric)
+        found = evaluate_dense_task(task, clips, config.data, rate, seed, fabric, folder)
     return {f"{PREFIX}{name}": value for name, value in found.items()}
 
 

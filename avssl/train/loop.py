@@ -26,11 +26,16 @@ from avssl.models.runtime import single_process
 from avssl.models.two_threads import two_threads
 from avssl.train import checkpoint
 from avssl.train.collapse import collapse
+from avssl.train.compiled_towers import begin_step, compiled_towers, eagerly
 from avssl.train.data_timer import Batch, BatchSource, TimedBatches
+from avssl.train.device_batches import batch_mover
 from avssl.train.distributed import on_first_rank
+from avssl.train.fast_kernels import kernels
 from avssl.train.frozen_parts import FrozenParts
+from avssl.train.gradient_cache import GradientCache
 from avssl.train.metric_logger import MetricLogger
 from avssl.train.optim import optimizer, set_learning_rates
+from avssl.train.pending_losses import PendingLosses
 from avssl.train.saved_values import read_fields
 from avssl.train.signals import StopRequest
 from avssl.train.step_progress import StepProgress
@@ -72,10 +77,13 @@ class TrainState:
     suspected: bool = False
     """Whether the last log looked like a collapse."""
 
-    def add(self, loss: float, seconds: float, data_wait: float, clips: int) -> None:
-        """Add one step: loss, duration and data-wait time in s, clips."""
-        self.step += 1
+    def add_loss(self, loss: float) -> None:
+        """Add the loss of one step to the moving average."""
         self.loss = loss if math.isnan(self.loss) else SMOOTHING * self.loss + (1 - SMOOTHING) * loss
+
+    def add(self, seconds: float, data_wait: float, clips: int) -> None:
+        """Add one step: duration and data-wait time in s, clips."""
+        self.step += 1
         self.seconds, self.data_wait, self.clips = (
             self.seconds + seconds,
             self.data_wait + data_wait,
@@ -122,15 +130,19 @@ def fit(
         `clips_per_second`, `wait_share`.
 
     Raises:
-        InputError: the loss is not finite, or the folder's checkpoint is of another network or another version.
+        InputError: the loss is not finite; the folder's checkpoint is of another network or another version;
+            `config.chunk` or `config.compile` for a network that does not support it.
         SystemExit: with code 0, after saving, on SIGTERM, SIGHUP or Ctrl-C.
         KeyboardInterrupt: on SIGTERM, SIGHUP or Ctrl-C without a folder to save in.
     """
-    trainer = Trainer(task, config, optim, folder, fabric or single_process(config.precision))
+    fabric = fabric or single_process(config.precision)
+    trainer = Trainer(task, config, optim, folder, fabric)
     if resume:
         trainer.resume()
     with (
         trainer.threads_beside(batches.workers),
+        kernels(fabric.device, config.deterministic),
+        compiled_towers(task, config.compile, fabric.device),
         StopRequest() as stop,
         StepProgress(title, trainer.run.step, config.steps, trainer.shows_progress(progress)) as bar,
     ):
@@ -152,12 +164,16 @@ class Trainer:
         self, task: nn.Module, config: TrainConfig, optim: OptimConfig, folder: Path | None, fabric: Fabric
     ) -> None:
         self.config, self.optim, self.folder, self.fabric = config, optim, folder, fabric
-        self.task = convert_sync_batchnorm(task) if fabric.world_size > 1 else task
+        self.task = convert_sync_batchnorm(task, fabric.device) if fabric.world_size > 1 else task
         self.frozen = FrozenParts(self.task, optim.frozen_steps, fabric.world_size)
         scaled = config.precision.startswith("16-mixed")  # its loss scaling does not clip under a fused kernel
         self.module, self.optimizer = fabric.setup(self.task, optimizer(self.task, optim, fused=not scaled))
         if fabric.device.type == "cpu":
             keep_freed()
+        self.move, self.losses = batch_mover(fabric.device), PendingLosses(fabric.device)
+        self.cache = GradientCache(self.task, config.chunk, fabric) if config.chunk else None
+        if self.cache and (notice := self.cache.notice()):
+            self.log_message(logging.WARNING, notice)
         self.run = TrainState()
         self.logger = MetricLogger(folder if fabric.is_global_zero else None)
 
@@ -171,6 +187,7 @@ class Trainer:
         if self.fabric.device.type == "cpu" and not own:
             torch.set_num_threads(compute_threads(workers, before, local_world_size()))
         alone = self.fabric.device.type == "cpu" and self.fabric.world_size == 1 and not own
+        alone = alone and self.config.compile == "none"
         try:
             with two_threads(alone and torch.get_num_threads() == 1 and usable_cores() > 1):
                 yield
@@ -221,8 +238,9 @@ class Trainer:
         """Write the last checkpoint, after the events of its steps; all processes call this, the first one writes.
 
         Raises:
-            InputError: a weight is not finite; the checkpoint before is left as it is.
+            InputError: a loss or a weight is not finite; the checkpoint before is left as it is.
         """
+        self.read_losses()
         if not is_finite(self.task):
             raise InputError(f"a weight is infinite or NaN after step {self.run.step}; {NOT_SAVED}")
         if not self.folder:
@@ -244,8 +262,10 @@ class Trainer:
         with self.logger, self.frozen, closing(TimedBatches(batches, self.run.step, self.config.steps)) as timed:
             while self.run.step < self.config.steps:
                 batch = timed.next(stop)
-                if stop.agreed(self.fabric):
+                if self._stops(stop):
                     break
+                if not batch:
+                    raise InputError(f"{stop.signal}: it ended the loader; the last checkpoint continues")
                 self.advance(batch, timed, bar)
                 if self._due(self.config.save_every):
                     self.save()
@@ -256,18 +276,36 @@ class Trainer:
 
     def advance(self, batch: Batch, timed: TimedBatches, bar: StepProgress) -> None:
         """Do one step, update the state, report it."""
-        batch = self.fabric.to_device(batch)
+        batch = self.move(batch)
         out = self.step(batch)
-        loss = self._finite(out["loss"])
+        self.losses.add(self.run.step + 1, out["loss"])
+        if (self.run.step + 1) % self.losses.every == 0:
+            self.read_losses()
         seconds, data_wait = timed.split_times()
         clips = _clips(batch) * self.fabric.world_size
-        self.run.add(loss, seconds, data_wait, clips)
+        self.run.add(seconds, data_wait, clips)
         bar.step(self.run.loss, seconds, data_wait, clips)
         self.logger.add(out, seconds, data_wait, clips)
+        with eagerly(self.config.compile):
+            self._report(batch)
+
+    def _report(self, batch: Batch) -> None:
         if self._due(self.config.log_every):
-            self.log(batch, bar)
+            self.log(batch)
         if self._due(self.config.show_every) or self.run.step == 1:
+            self.read_losses()
             on_first_rank(self.fabric, lambda: self.logger.show(self.run.step, self.task, batch))
+
+    def read_losses(self) -> None:
+        """Read the losses of the steps since the last reading, and update the moving average.
+
+        Raises:
+            InputError: one is infinite or NaN.
+        """
+        for step, loss in self.losses.read():
+            if not math.isfinite(loss):
+                raise InputError(f"the loss is {loss} at step {step}; {NOT_SAVED}")
+            self.run.add_loss(loss)
 
     def step(self, batch: Batch) -> dict[str, Tensor]:
         """Forward, backward, update."""
@@ -275,21 +313,30 @@ class Trainer:
         self.frozen.set(self.run.step)
         rank, world = self.fabric.global_rank, self.fabric.world_size
         torch.manual_seed((((self.config.seed << 32) + self.run.step) * world + rank) % 2**64)
-        out: dict[str, Tensor] = self.module(batch)
-        self.fabric.backward(out["loss"])
+        begin_step(self.config.compile)
+        out = self._with_gradients(batch)
         extra = {} if (norm := self._clip()) is None else {"grad_norm": norm}
         self.optimizer.step()
         self.optimizer.zero_grad()
         return {name: value.detach() for name, value in {**out, **extra}.items()}
 
-    def log(self, batch: Batch, bar: StepProgress) -> None:
+    def _with_gradients(self, batch: Batch) -> dict[str, Tensor]:
+        """Scalars of a batch; the gradients are those of its loss."""
+        if self.cache and _clips(batch) > self.config.chunk:
+            return self.cache.step(batch)
+        out: dict[str, Tensor] = self.module(batch)
+        self.fabric.backward(out["loss"])
+        return out
+
+    def log(self, batch: Batch) -> None:
         """Log the means since the last log, over all processes, and the collapse metrics of the embeddings.
 
         A network in its first steps looks collapsed too: only the second such log in a row warns. The last step logs an
         interval that is not over, which a longer run goes on with.
         """
         ends = self.run.step % self.config.log_every == 0
-        alive, warning = collapse(self.task, batch, self.fabric)
+        self.read_losses()
+        alive, warning = collapse(self.task, _first(batch, self.config.chunk), self.fabric)
         self.run.scalars = {**self.logger.means(self.fabric, ends=ends), **alive}
         self.run.curve.append((self.run.step, self.run.scalars["loss"]))
         scalars = {**self.run.scalars, "lr": self.optimizer.param_groups[0]["lr"]}
@@ -308,11 +355,11 @@ class Trainer:
     def _due(self, every: int) -> bool:
         return self.run.step % every == 0 or self.run.step == self.config.steps
 
-    def _finite(self, loss: Tensor) -> float:
-        value = float(loss)
-        if not math.isfinite(value):
-            raise InputError(f"the loss is {value} at step {self.run.step + 1}; {NOT_SAVED}")
-        return value
+    def _stops(self, stop: StopRequest) -> bool:
+        """Whether the run stops before the next step: several processes agree on it when they read their losses."""
+        if self.fabric.world_size > 1 and self.run.step % self.losses.every:
+            return False
+        return stop.agreed(self.fabric)
 
 
 def _resumed(path: Path, state: dict[str, Any]) -> TrainState:
@@ -327,3 +374,12 @@ def _resumed(path: Path, state: dict[str, Any]) -> TrainState:
 
 def _clips(batch: Batch) -> int:
     return next((len(each) for each in batch.values() if isinstance(each, Tensor) and each.ndim), 0)
+
+
+def _first(batch: Batch, clips: int) -> Batch:
+    """The first clips of a batch; 0: all."""
+    return (
+        {name: each[:clips] if isinstance(each, Tensor) and each.ndim else each for name, each in batch.items()}
+        if clips
+        else batch
+    )

@@ -1,4 +1,4 @@
-"""Batch normalisation with statistics over all processes, on CPUs too (torch's `SyncBatchNorm` is GPU-only)."""
+"""Batch normalisation with statistics over all processes: torch's on CUDA, which is all that it supports, else ours."""
 
 from __future__ import annotations
 
@@ -43,12 +43,19 @@ class SyncBatchNorm(_BatchNorm):
         self.running_var.lerp_(variance * count / (count - 1).clamp(min=1), momentum)
 
 
-def convert_sync_batchnorm(network: nn.Module) -> nn.Module:
-    """Replace every BatchNorm1d/2d/3d in a network, in place; returns it, or its replacement if it is one itself."""
+def convert_sync_batchnorm(network: nn.Module, device: torch.device) -> nn.Module:
+    """Replace every BatchNorm1d/2d/3d in a network, in place; returns it, or its replacement if it is one itself.
+
+    Args:
+        network: to train in several processes.
+        device: of the training; on CUDA the replacement is torch's fused layer, elsewhere `SyncBatchNorm`.
+    """
+    if device.type == "cuda":
+        return nn.SyncBatchNorm.convert_sync_batchnorm(network)  # type: ignore[no-any-return, no-untyped-call]
     if isinstance(network, nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d):
         return _synchronized(network)
     for name, child in network.named_children():
-        setattr(network, name, convert_sync_batchnorm(child))
+        setattr(network, name, convert_sync_batchnorm(child, device))
     return network
 
 

@@ -21,7 +21,7 @@ from avssl.data.crops import SCENE_ROTATIONS, Crops, draw_crops
 from avssl.errors import InputError
 from avssl.evaluation.crop_references import FRONT, crop_references, crop_views
 from avssl.evaluation.scene_truth import SceneObjects
-from avssl.losses import alignment_accuracy, info_nce
+from avssl.losses import alignment_accuracy, gather_together, info_nce
 from avssl.metric_learning import PREFIX, MetricLearningLoss
 from avssl.models.encoders import Encoders
 from avssl.models.two_threads import both
@@ -209,18 +209,33 @@ class Avc(Task):
         With a miner also `mined`: the fraction of negative pairs selected; with `sigmoid` its `temperature` and `bias`;
         with guided crops `guided_crops`: their share, the others are random.
         """
-        video, audio = (
-            rearrange(each, "(b k) d -> b k d", k=self.options.crops) for each in self.embeddings(batch).values()
-        )
-        losses = [self._crop_loss(a, b) for a, b in zip(video.unbind(1), audio.unbind(1), strict=True)]
-        return {**mean_scalars(losses), "avc_acc": alignment_accuracy(video, audio).easy, **guided_share(batch)}
+        return self.contrast(self.embed(batch), batch)
 
-    def _crop_loss(self, video: Tensor, audio: Tensor) -> dict[str, Tensor]:
+    def embed(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Projected embeddings `(B, K, D)` of both modalities, `video` and `audio`, each from its own clip alone."""
+        crops = self.options.crops
+        return {name: rearrange(each, "(b k) d -> b k d", k=crops) for name, each in self.embeddings(batch).items()}
+
+    def contrast(self, embeddings: dict[str, Tensor], batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Scalars of `forward` from the embeddings of `embed`."""
+        found, gathered = self.gathered(embeddings)
+        video, audio = found["video"], found["audio"]
+        losses = [self._crop_loss(a, b, gathered) for a, b in zip(video.unbind(1), audio.unbind(1), strict=True)]
+        accuracy = alignment_accuracy(video, audio, gathered=gathered).easy
+        return {**mean_scalars(losses), "avc_acc": accuracy, **guided_share(batch)}
+
+    def gathered(self, embeddings: dict[str, Tensor]) -> tuple[dict[str, Tensor], bool]:
+        """Embeddings of all processes, by one collective, and True; as given, and False, for losses that gather."""
+        if self.metric_loss is not None:
+            return embeddings, False
+        return dict(zip(embeddings, gather_together(*embeddings.values()), strict=True)), True
+
+    def _crop_loss(self, video: Tensor, audio: Tensor, gathered: bool) -> dict[str, Tensor]:
         """Loss of one crop per clip, `(B, D)` in both modalities, averaged over both directions."""
         if self.sigmoid_loss is not None:
-            return self.sigmoid_loss.pairs(video, audio)
+            return self.sigmoid_loss.pairs(video, audio, gathered=gathered)
         if self.metric_loss is None:
-            return {"loss": info_nce(video, audio, self.options.temperature)}
+            return {"loss": info_nce(video, audio, self.options.temperature, gathered=gathered)}
         return mean_scalars([self.metric_loss(video, audio), self.metric_loss(audio, video)])
 
 

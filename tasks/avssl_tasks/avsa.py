@@ -190,16 +190,34 @@ class Avsa(Avc):
 
         Accuracies are of video-to-audio retrieval.
         """
-        video_features, audio_features, further = self._encode(batch)
-        video, audio = self.video_head(video_features), self.audio_head(audio_features)
-        from_video, from_audio = video, audio
+        return self.contrast(self.embed(batch), batch)
+
+    def embed(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Embeddings `(B, K, D)`, each from its own clip alone: `video` and `audio`.
+
+        With transformers also those that they predict, `from_video` and `from_audio`; with further negatives also
+        theirs, `(B, K, Y, D)`, by names of `FURTHER`.
+        """
+        video, audio, further = self._encode(batch)
+        found = {"video": self.video_head(video), "audio": self.audio_head(audio)}
         if self.options.transformer:
-            from_video, from_audio = self._predict(video_features, audio_features, batch["rotation"])
+            predicted = self._predict(video, audio, batch["rotation"])
+            found |= dict(zip(("from_video", "from_audio"), predicted, strict=True))
+        return found | further
+
+    def contrast(self, embeddings: dict[str, Tensor], batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Scalars of `forward` from the embeddings of `embed`."""
+        found, gathered = self.gathered(embeddings)
+        video, audio = found["video"], found["audio"]
+        from_video, from_audio = found.get("from_video", video), found.get("from_audio", audio)
+        further = {name: found[name] for name in FURTHER if name in found}
         negatives = torch.cat(list(further.values()), 2) if further else None
-        loss = mean_scalars([self._alignment(from_video, audio, negatives), self._alignment(from_audio, video)])
-        accuracy = alignment_accuracy(from_video, audio)
+        both_ways = (from_video, audio, gathered, negatives), (from_audio, video, gathered)
+        loss = mean_scalars([self._alignment(*each) for each in both_ways])
+        accuracy = alignment_accuracy(from_video, audio, gathered=gathered)
         scalars = {**loss, "avsa_acc": accuracy.hard, "avc_acc": accuracy.easy, **guided_share(batch)}
-        scalars |= {FURTHER[name]: further_accuracy(from_video, audio, each) for name, each in further.items()}
+        for name, each in further.items():
+            scalars[FURTHER[name]] = further_accuracy(from_video, audio, each, gathered=gathered)
         return scalars | ({"object_negatives": batch["of_object"].float().mean()} if "of_object" in batch else {})
 
     def reference_scores(self, batch: dict[str, Tensor], scenes: Sequence[SceneObjects] | None) -> dict[str, float]:
@@ -223,13 +241,16 @@ class Avsa(Avc):
         parts = torch.split(self.audio_head(encoded[:, :, 1:]), [each.shape[2] for each in further.values()], 2)
         return video, encoded[:, :, 0], dict(zip(further, parts, strict=True))
 
-    def _alignment(self, predicted: Tensor, target: Tensor, further: Tensor | None = None) -> dict[str, Tensor]:
+    def _alignment(
+        self, predicted: Tensor, target: Tensor, gathered: bool, further: Tensor | None = None
+    ) -> dict[str, Tensor]:
         """Loss of one retrieval direction, `(B, K, D)` in both modalities, `(B, K, Y, D)` further negatives."""
         options = self.options
         if self.sigmoid_loss is not None:
-            return self.sigmoid_loss.alignment(predicted, target, options.negatives, further)
+            return self.sigmoid_loss.alignment(predicted, target, options.negatives, further, gathered=gathered)
         if self.metric_loss is None:
-            return {"loss": alignment_loss(predicted, target, options.temperature, options.negatives, further)}
+            own = options.temperature, options.negatives, further
+            return {"loss": alignment_loss(predicted, target, *own, gathered=gathered)}
         clips = len(predicted) * process_count()
         negatives = alignment_negatives(clips, options.crops, options.negatives, predicted.device)
         return cast(dict[str, Tensor], self.metric_loss(predicted.flatten(0, 1), target.flatten(0, 1), negatives))

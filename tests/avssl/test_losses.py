@@ -10,8 +10,9 @@ import torch.nn.functional as F  # noqa: N812
 from pytorch_metric_learning.losses import NTXentLoss, SupConLoss
 from torch import Tensor, distributed, multiprocessing, nn
 from torch.nn.parallel import DistributedDataParallel
+from torch.utils._python_dispatch import TorchDispatchMode
 
-from avssl.losses import alignment_accuracy, alignment_loss, further_accuracy, gather, info_nce
+from avssl.losses import alignment_accuracy, alignment_loss, further_accuracy, gather, gather_together, info_nce
 from avssl.sigmoid_loss import SigmoidLoss
 from avssl.train.distributed import leave_process_group
 
@@ -38,6 +39,17 @@ def test_info_nce_and_its_gradient_equal_cross_entropy_for_any_tile(tile: int) -
     ours, theirs = info_nce(a, b, 0.1, tile=tile), dense_info_nce(a, b, 0.1)
     torch.testing.assert_close(ours, theirs)
     torch.testing.assert_close(gradients(ours, a, b), gradients(theirs, a, b), atol=1e-6, rtol=1e-4)
+
+
+@pytest.mark.parametrize("tile", [4, 64])
+@pytest.mark.parametrize("temperature", [0.01, 0.024, 0.025, 5.0])
+def test_info_nce_equals_cross_entropy_at_any_temperature(temperature: float, tile: int) -> None:
+    a, b = (each.requires_grad_() for each in embeddings(9, 16))
+    with torch.no_grad():  # opposite: its positive is the least likely of all
+        b[0] = -a[0]
+    ours, theirs = info_nce(a, b, temperature, tile=tile), dense_info_nce(a, b, temperature)
+    torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(gradients(ours, a, b), gradients(theirs, a, b), atol=1e-5, rtol=1e-4)
 
 
 def test_info_nce_passes_gradcheck_through_a_scaled_loss() -> None:
@@ -93,6 +105,59 @@ def test_alignment_loss_is_cross_entropy_over_the_listed_candidates(negatives: s
     assert bool(found > plain) if further else torch.equal(found, plain)
     if further:
         torch.testing.assert_close(gradients(found, more), gradients(expected, more), atol=1e-6, rtol=1e-4)
+
+
+def dense_alignment(predicted: Tensor, target: Tensor, temperature: float) -> Tensor:
+    p, t = (F.normalize(each, dim=-1) for each in (predicted, target))
+    hard, easy = p @ t.mT, torch.einsum("ikd,jkd->ikj", p, t)
+    easy = easy.masked_fill(torch.eye(len(p), dtype=torch.bool)[:, None], -math.inf)
+    return (torch.cat([hard, easy], -1) / temperature).logsumexp(-1).sub(hard.diagonal(0, 1, 2) / temperature).mean()
+
+
+@pytest.mark.parametrize("temperature", [0.01, 0.1])
+@pytest.mark.parametrize(("clips", "tile"), [(11, 1), (11, 9), (11, 256), (1, 9)])
+def test_tiled_alignment_loss_and_gradients_equal_the_dense_form(clips: int, tile: int, temperature: float) -> None:
+    a, b = (each.requires_grad_() for each in embeddings(clips, 3, 16))
+    ours, theirs = alignment_loss(a, b, temperature, tile=tile), dense_alignment(a, b, temperature)
+    torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(gradients(ours, a, b), gradients(theirs, a, b), atol=1e-5, rtol=1e-4)
+
+
+class LargestTensor(TorchDispatchMode):
+    """Numbers in the largest tensor that any operation returns."""
+
+    largest = 0
+
+    def __torch_dispatch__(self, operation, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
+        found = operation(*args, **(kwargs or {}))
+        tensors = [each for each in torch.utils._pytree.tree_leaves(found) if isinstance(each, Tensor)]
+        self.largest = max(
+            [self.largest, *(each.untyped_storage().nbytes() // each.element_size() for each in tensors)]
+        )
+        return found
+
+
+LARGE = {
+    "info_nce": lambda a, b: info_nce(a[:, 0], b[:, 0], tile=16),
+    "alignment_loss": lambda a, b: alignment_loss(a, b, 0.1, tile=16),
+    "sigmoid pairs": lambda a, b: SigmoidLoss().pairs(a[:, 0], b[:, 0], 16)["loss"],
+    "sigmoid alignment": lambda a, b: SigmoidLoss().alignment(a, b, tile=16)["loss"],
+}
+
+
+@pytest.mark.parametrize("name", LARGE)
+def test_no_tensor_of_a_loss_is_larger_than_a_tile_of_all_rows(name: str) -> None:
+    a, b = (each.requires_grad_() for each in embeddings(300, 4, 8))
+    with LargestTensor() as seen:
+        LARGE[name](a, b).backward()
+    assert seen.largest <= 16 * 300 + 300 * 4 * 8, "dense: 300 * 300, or 4 times that"
+
+
+@pytest.mark.parametrize("name", LARGE)
+def test_a_second_derivative_is_an_error_instead_of_a_part_of_it(name: str) -> None:
+    a, b = (each.requires_grad_() for each in embeddings(6, 4, 8))
+    with pytest.raises(RuntimeError, match="expected a first derivative of a tiled contrast"):
+        torch.autograd.grad(LARGE[name](a, b), a, create_graph=True)
 
 
 def test_accuracy_among_further_negatives_counts_crops_that_beat_all_of_theirs() -> None:
@@ -152,7 +217,9 @@ class Towers(nn.Module):
         further = b[:, :, None].roll(1, 1)
         softmax = alignment_loss(a, b, 0.1, further=further) + info_nce(a[:, 0], b[:, 0], 0.1, tile=3)
         aligned, pairs = self.sigmoid.alignment(a, b, "easy+hard", further), self.sigmoid.pairs(a[:, 0], b[:, 0], 3)
-        return softmax + aligned["loss"] + pairs["loss"]
+        everywhere = gather_together(a, b, further)
+        again = alignment_loss(*everywhere[:2], 0.2, further=everywhere[2], tile=5, gathered=True)
+        return softmax + aligned["loss"] + pairs["loss"] + again
 
 
 def one_of_two(rank: int, folder: str) -> None:

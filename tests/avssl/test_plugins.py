@@ -12,6 +12,8 @@ from avssl_downstream.spatialize.registry import get_generator
 from avssl import plugins
 from avssl.datasets.layout import load_layout
 from avssl.errors import InputError
+from avssl.plugins import nearest
+from avssl.recipe_files import recipe_path
 from avssl.synth.dataset_base import load_synthetic_dataset
 
 OURS = {
@@ -25,6 +27,7 @@ OURS = {
 }
 """Entry-point group -> a built-in plug-in."""
 groups = pytest.mark.parametrize("group", list(plugins.KINDS))
+shipped_groups = pytest.mark.parametrize("group", list(OURS))
 
 
 def install(folder: Path, group: str, distribution: str, **entries: str) -> None:
@@ -53,7 +56,7 @@ def test_a_distribution_with_an_entry_point_appears_and_loads(site: Path, group:
     assert plugins.load(group, "quiet").__name__ == "Quiet"
 
 
-@groups
+@shipped_groups
 def test_an_unknown_name_lists_what_is_installed_and_suggests(group: str) -> None:
     name, kind = OURS[group], plugins.KINDS[group]
     message = rf"^no {kind} named '{name}a' \(did you mean '{name}'\?\); installed: .*{name}"
@@ -71,7 +74,7 @@ def test_two_distributions_under_one_name_are_both_named(site: Path, group: str)
         plugins.load(group, "twice")
 
 
-@groups
+@shipped_groups
 def test_a_plugin_that_fails_to_import_fails_only_when_loaded(site: Path, group: str) -> None:
     (site / "plugin_under_test.py").write_text("import a_module_that_is_not_there\n")
     install(site, group, "broken-avssl", broken="plugin_under_test:Broken")
@@ -125,3 +128,15 @@ def test_names_import_neither_the_plugins_nor_torch() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == ""
+
+
+def test_errors_list_all_of_a_few_names_and_the_nearest_of_many():
+    assert nearest("b", ["a", "b"]) == "a, b"
+    many = [f"avsa/{number:03}" for number in range(200)]
+    near, rest = nearest("avsa/12", many).split(" and ")
+    assert all("12" in each or ("1" in each and each.endswith("2")) for each in near.split(", "))
+    assert rest == "195 more"
+    with pytest.raises(InputError) as caught:
+        recipe_path("avsa/smal")
+    assert "(did you mean 'avsa/small'?); shipped: avsa/small, " in str(caught.value)
+    assert len(str(caught.value)) < 200

@@ -12,7 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from avssl.datasets.dataset import Dataset, Fold
+from avssl.datasets.dataset import Dataset, Fold, Recording
+from avssl.runs.evaluated_clips import EvaluatedClip, EvaluatedClips, with_embeddings, write_evaluated_clips
 from avssl_downstream.classification.classification_metrics import (
     MIN_PROBABILITY,
     classification_metrics,
@@ -36,14 +37,17 @@ Predictor = Callable[[Split], Tensor]
 """Fits a classifier on the training part of a split and returns probabilities `(tested, C)`."""
 
 
-def cross_validate(dataset: Dataset, predict: Predictor, folder: Path, seed: int) -> dict[str, float]:
-    """Fit and test on every fold; write confusion matrix, table of classes and predictions of all folds.
+def cross_validate(
+    dataset: Dataset, predict: Predictor, folder: Path, seed: int, embeddings: Mapping[str, Tensor] | None = None
+) -> dict[str, float]:
+    """Fit and test on every fold; write confusion matrix, table of classes, predictions and clips of all folds.
 
     Args:
         dataset: segments, with folds.
         predict: fits on the training part and predicts the test part.
         folder: output folder.
         seed: of the resampling.
+        embeddings: tower -> `(segments, width)`, stored with the clips; filled when all folds are predicted.
 
     Returns:
         `accuracy`, `log_loss` and others of `write_results`, over several folds their mean with `NAME_deviation` and
@@ -65,7 +69,26 @@ def cross_validate(dataset: Dataset, predict: Predictor, folder: Path, seed: int
     pooled = write_results(
         folder, dataset.name, title, dataset.classes, keys, labels[tested], joined, groups=all_groups, seed=seed
     )
+    write_evaluated_clips(folder, _evaluated(dataset, tested.tolist(), joined, embeddings or {}))
     return summarize_folds(fold_metrics) | {name: pooled[name] for name in ("accuracy_low", "accuracy_high")}
+
+
+def _evaluated(
+    dataset: Dataset, tested: Sequence[int], scores: Tensor, embeddings: Mapping[str, Tensor]
+) -> EvaluatedClips:
+    """The tested segments with the probability of their class as score."""
+    chosen = [dataset.recordings[index] for index in tested]
+    found = [_clip(each, dataset.classes, row) for each, row in zip(chosen, scores.double(), strict=True)]
+    for tower, each in embeddings.items():
+        found = with_embeddings(found, tower, each[list(tested)].float())
+    return EvaluatedClips(tuple(found), dataset.root, "probability_of_class")
+
+
+def _clip(segment: Recording, classes: Sequence[str], scores: Tensor) -> EvaluatedClip:
+    return EvaluatedClip(
+        segment.key, float(scores[classes.index(segment.label)]), segment.label, classes[int(scores.argmax())],
+        segment.video, segment.audio, segment.start, segment.seconds,
+    )  # fmt: skip
 
 
 def late_fusion(predictors: Sequence[Predictor]) -> Predictor:

@@ -74,6 +74,7 @@ class SegmentHead(Head):
             self._check(encoders)
             ablations(encoders.features, options.ablate)
         self.options = options.with_geometry(encoders)
+        self._pooled: dict[str, Tensor] = {}
 
     @classmethod
     def takes_encoders(cls, options: SegmentOptions) -> bool:
@@ -85,7 +86,8 @@ class SegmentHead(Head):
     def fit(self, folder: Path) -> dict[str, float]:
         """Embed, fit and test; write `table.csv`, `metrics.json`, `config.yaml`, and `missing.txt` if needed.
 
-        Also writes `confusion.png`, `classes.csv` and `predictions.csv`, in one subfolder for each further row.
+        Also writes `confusion.png`, `classes.csv`, `predictions.csv` and `evaluated.parquet`, in one subfolder for each
+        further row.
 
         Returns:
             Metrics of `cross_validate` for the encoders, and `accuracy_ROW` and others for every further row.
@@ -100,7 +102,7 @@ class SegmentHead(Head):
         report_missing_files(dataset, folder, "files")
         with interrupt_on_signals():
             rows = {
-                name: cross_validate(dataset, predict, folder / name, self.options.seed)
+                name: cross_validate(dataset, predict, folder / name, self.options.seed, None if name else self._pooled)
                 for name, predict in self._rows(dataset, folder)
             }
         write_table(folder, dataset, rows)
@@ -146,7 +148,11 @@ class SegmentHead(Head):
     def _embedded(self, tower: AudioEncoder | VideoEncoder, dataset: Dataset, title: str) -> Tensor:
         """Pooled embedding of each segment by a frozen tower."""
         embedder = self._audio_embedder(tower) if isinstance(tower, AudioEncoder) else tower
-        return pool_windows(self._windows(embedder, dataset, self._reading(), title), self.options.pool)
+        pooled = pool_windows(self._windows(embedder, dataset, self._reading(), title), self.options.pool)
+        name = tower_of(embedder)
+        if tower is getattr(self.encoders, name, None):
+            self._pooled[name] = pooled
+        return pooled
 
     def _audio_embedder(self, audio: AudioEncoder, layer: str = "") -> AudioEmbedder:
         """Embedder from a frozen audio tower; `layer` overrides the option of that name."""

@@ -21,10 +21,12 @@ from avssl.io.atomic import durably_replacing
 from avssl.io.folder_lock import locks_folder
 from avssl.models.encoders import Encoders
 from avssl.models.runtime import evaluating, single_process
+from avssl.runs.evaluated_clips import write_evaluated_clips
 from avssl_downstream.correspondence.angle_plot import plot_angles
 from avssl_downstream.correspondence.cosine_readout import evaluate_cosine, load_projections
 from avssl_downstream.correspondence.fold_scores import fold_scores
 from avssl_downstream.correspondence.options import BOTH, CorrespondenceOptions
+from avssl_downstream.correspondence.pair_clips import evaluated_pairs
 from avssl_downstream.correspondence.pair_embeddings import PairEmbeddings, embed_pairs
 from avssl_downstream.correspondence.pair_observers import observer_accuracies
 from avssl_downstream.correspondence.pair_probe import PAIRINGS, evaluate_pairs, train_probe
@@ -57,10 +59,11 @@ class Correspondence(Head):
 
     def __init__(self, encoders: Encoders, options: CorrespondenceOptions) -> None:
         super().__init__(encoders, options.with_geometry(encoders))
+        self._correct: dict[str, tuple[Tensor, Tensor]] = {}
 
     @locks_folder
     def fit(self, folder: Path) -> dict[str, float]:
-        """Train and evaluate; write the weights of probes and projections, and `avsa_bin_by_angle.png`.
+        """Train and evaluate; write probes, projections, `avsa_bin_by_angle.png` and `evaluated.parquet`.
 
         With `crop_guide=both`, on random crops, and in the folder `guided` on crops guided by objects.
 
@@ -88,6 +91,7 @@ class Correspondence(Head):
         if self.options.crop_guide == "objects" and test.guided is not None:
             beside["object_share"] = test.guided.float().mean().item()
         metrics = self._scores("", training, test, folder)
+        write_evaluated_clips(folder, evaluated_pairs(splits["test"], test, self._correct["avsa_bin"], truth))
         if predict:
             metrics |= self._scores(
                 "_transf", training.with_predictions(predict), test.with_predictions(predict), folder
@@ -193,7 +197,8 @@ class Correspondence(Head):
     ) -> dict[str, float]:
         """Train and evaluate one probe."""
         probe = train_probe(training, pairing, self.options, name)
-        aligned_correct, misaligned_correct = evaluate_pairs(probe, test, pairing, self.options.seed)
+        self._correct[name] = evaluate_pairs(probe, test, pairing, self.options.seed)
+        aligned_correct, misaligned_correct = self._correct[name]
         if folder is not None:
             with durably_replacing(folder / f"{name}.safetensors") as part:
                 save_file(probe.state_dict(), part)

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from omegaconf import OmegaConf
+from torch import Tensor
 
-from avssl.datasets.manifest import Manifest
+from avssl.datasets.manifest import Manifest, Row
 from avssl.errors import InputError
 from avssl.head import Head
 from avssl.io.atomic import write_text
@@ -17,11 +18,14 @@ from avssl.io.interrupts import interrupt_on_signals
 from avssl.io.memory import keep_freed
 from avssl.models.encoders import Encoders
 from avssl.models.runtime import single_process
+from avssl.runs.evaluated_clips import write_evaluated_clips
 from avssl.runs.reader import CONFIG, check_format, read_config
 from avssl.runs.run_folder import FIGURES, add_metrics, check_same, write_config
 from avssl.train.checkpoint import LAST
 from avssl_downstream.spatialize.activation_film import ACTIVATIONS, write_activations
 from avssl_downstream.spatialize.apply import apply
+from avssl_downstream.spatialize.clip_directions import ClipDirections
+from avssl_downstream.spatialize.default_heads import default_head
 from avssl_downstream.spatialize.evaluate_generator import Evaluation
 from avssl_downstream.spatialize.evaluation_clips import spatial_prior
 from avssl_downstream.spatialize.evaluation_rows import EvaluationRows
@@ -43,6 +47,7 @@ from avssl_downstream.spatialize.networks.direction_prior import (
     load_direction_prior,
 )
 from avssl_downstream.spatialize.options import SpatializeOptions
+from avssl_downstream.spatialize.oracles import Outputs
 from avssl_downstream.spatialize.plots import ClipPlots
 from avssl_downstream.spatialize.registry import build_generator, resolve_branches
 from avssl_downstream.spatialize.streaming import StreamingSpatializer
@@ -88,6 +93,11 @@ class Spatialize(Head):
         return "encoders" in (options.visual_branch, options.audio_branch)
 
     @classmethod
+    def default_head(cls, source: Path, settings: Any) -> str:
+        """The generator that comes with avssl for the field of view of a file."""
+        return default_head(source, declared=bool(settings.get("panorama")))
+
+    @classmethod
     def load(cls, folder: Path, settings: Any) -> Spatialize:
         """A head fitted in `folder`; `settings` may change inference and evaluation, see `generator_io.FREE`.
 
@@ -104,7 +114,7 @@ class Spatialize(Head):
         """Train, save, evaluate; a run that the folder holds is continued.
 
         Leaves `config.yaml`, checkpoints, `generator.safetensors`, `config.json`, `metrics.json`, `evaluation.md`,
-        `by_clip.csv` and figures.
+        `by_clip.csv`, `evaluated.parquet` and figures.
 
         Returns:
             The content of `metrics.json`: `test_stft` and others of the generator, `mono_stft` and others of baselines,
@@ -209,7 +219,14 @@ class Spatialize(Head):
             rows = EvaluationRows(generator, prior, self.options, fabric, audio_only, heat_map)
             trained = [row.key for row in training] if training.root == held_out.root else []
             evaluation = Evaluation(rows, self.options, trained)
-            metrics = evaluation.run(held_out, plots.add)
+            directions = ClipDirections(generator.sample_rate)
+
+            def look(row: Row, outputs: Outputs, target: Tensor) -> None:
+                plots.add(row, outputs, target)
+                directions.add(row, outputs, target)
+
+            metrics = evaluation.run(held_out, look)
+        write_evaluated_clips(folder, directions.evaluated(held_out, evaluation.by_clip))
         self.summary = evaluation_table(metrics, rows.absent)
         write_text(folder / TABLE, self.summary)
         write_text(folder / BY_CLIP, by_clip_csv(evaluation.by_clip))

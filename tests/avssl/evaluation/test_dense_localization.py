@@ -18,6 +18,7 @@ from avssl.errors import InputError
 from avssl.evaluation.dense_localization import evaluate_dense_task
 from avssl.evaluation.scene_truth import SceneTruth, read_scene_truth
 from avssl.models.runtime import single_process
+from avssl.runs.evaluated_clips import read_evaluated_clips
 from avssl.spatial.ambisonics import direction
 from avssl.spatial.energy_map import equirectangular_grid
 from avssl.synth.synth360 import synth360
@@ -50,9 +51,9 @@ class Observer:
         return self.similarity * torch.eye(len(maps)), maps
 
 
-def evaluated(clips: Manifest, **options: Any) -> dict[str, float]:
+def evaluated(clips: Manifest, folder: Path | None = None, **options: Any) -> dict[str, float]:
     task = Observer(SceneTruth(clips.root / "truth.parquet"), **options)
-    return evaluate_dense_task(task, clips, DATA, 24000, 0, single_process("32-true"))
+    return evaluate_dense_task(task, clips, DATA, 24000, 0, single_process("32-true"), folder)
 
 
 def test_a_perfect_observer_finds_every_pair_and_source(clips: Manifest) -> None:
@@ -62,6 +63,17 @@ def test_a_perfect_observer_finds_every_pair_and_source(clips: Manifest) -> None
     assert 0 < found["peak_error_mean"] <= cell
     assert found["peak_error_median_ideal"] == 0
     assert found["peak_error_mean_ideal"] <= found["peak_error_mean_any_object"] < 90
+
+
+def test_directions_of_windows_are_stored_with_their_errors(clips: Manifest, tmp_path: Path) -> None:
+    found = evaluated(clips, tmp_path, similarity=1.0, opposite=True)
+    windows = read_evaluated_clips(tmp_path)
+    assert windows is not None
+    assert np.mean([each.score for each in windows.clips]) == pytest.approx(found["peak_error_mean"])
+    assert {each.key for each in windows.clips} <= {row.key for row in clips}
+    for each in windows.clips:
+        assert abs(each.predicted_elevation + each.elevation) < 6
+        assert abs((each.predicted_azimuth - each.azimuth) % 360 - 180) < 12
 
 
 def test_an_observer_without_similarity_is_at_chance_and_opposite_peaks_are_180_off(clips: Manifest) -> None:

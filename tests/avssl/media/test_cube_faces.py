@@ -52,12 +52,15 @@ def coloured(directions):
     return np.round((directions + 1) * 127.5).astype(np.uint8)
 
 
-def faces(kind, side=128, columns=3):
+NAMES = dict(zip("rludfb", UPRIGHT, strict=True))
+
+
+def faces(kind, side=128, columns=3, order="rludfb"):
     if kind == "eac":
         rows = [UPRIGHT[name] for name in ("left", "front", "right")], [LYING[n] for n in ("bottom", "back", "top")]
         return coloured(np.vstack([eac_row(row, 3 * side, side) for row in rows]))
     place = (np.arange(side) + 0.5) / side * 2 - 1
-    images = [coloured(rays(each, place, place)) for each in UPRIGHT.values()]
+    images = [coloured(rays(each, place, place)) for each in (UPRIGHT[NAMES[letter]] for letter in order)]
     return np.vstack([np.hstack(images[at : at + columns]) for at in range(0, 6, columns)])
 
 
@@ -88,6 +91,28 @@ def test_every_pixel_has_the_colour_of_its_direction(kind, columns, side):
     assert sphere.shape == (128, 256, 3)
     assert errors.mean() < 0.45  # colours are rounded to 0.45 degrees
     assert errors.max() < 1.5
+
+
+@pytest.mark.parametrize(("order", "columns"), [("lfrdbu", 3), ("fblrud", 6), ("udrlbf", 1)])
+def test_faces_in_another_order_lie_where_their_letters_say(order, columns):
+    image = faces("cubemap", 128, columns, order)
+    (sphere,) = equirect_frames(reader(image), "cubemap", [0.0], (128, 256), order)
+    assert angles(sphere).max() < 1.5
+    (wrong,) = equirect_frames(reader(image), "cubemap", [0.0], (128, 256))
+    assert angles(wrong).mean() > 30
+
+
+def test_an_order_that_is_none_is_refused_in_one_line(tmp_path):
+    tmp_path.joinpath("clips").mkdir()
+    given = ["prepare", str(tmp_path / "clips"), str(tmp_path / "out"), "--layout", "files"]
+    for flags, why in (
+        (["--projection", "cubemap", "--faces", "rludff"], "expected each of r, l, u, d, f, b"),
+        (["--faces", "lfrdbu"], "expected projection cubemap beside it, got auto"),
+    ):
+        result = CliRunner().invoke(main, [*given, *flags])
+        assert result.exit_code == 2
+        assert why in result.stderr
+        assert not (tmp_path / "out").exists()
 
 
 def test_faces_stored_16_to_9_are_stretched_to_3_to_2():

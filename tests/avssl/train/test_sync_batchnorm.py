@@ -7,6 +7,7 @@ from avssl.train import checkpoint
 from avssl.train.sync_batchnorm import SyncBatchNorm, convert_sync_batchnorm
 
 pytestmark = pytest.mark.heavy
+CPU = torch.device("cpu")
 
 
 def load(path):
@@ -39,7 +40,7 @@ def test_two_processes_train_as_one(tiny, run_tiny, tmp_path):
 def test_replacement_shares_parameters_and_names():
     network = nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4), nn.Sequential(nn.BatchNorm1d(4, affine=False)))
     before = dict(network.state_dict(keep_vars=True))
-    spanning = convert_sync_batchnorm(network)
+    spanning = convert_sync_batchnorm(network, CPU)
     assert isinstance(spanning[1], SyncBatchNorm)
     assert isinstance(spanning[2][0], SyncBatchNorm)
     after = dict(spanning.state_dict(keep_vars=True))
@@ -48,7 +49,7 @@ def test_replacement_shares_parameters_and_names():
 
 
 def test_alone_and_in_evaluation_it_is_torchs():
-    ours, theirs = convert_sync_batchnorm(nn.BatchNorm2d(5)), nn.BatchNorm2d(5)
+    ours, theirs = convert_sync_batchnorm(nn.BatchNorm2d(5), CPU), nn.BatchNorm2d(5)
     frames = torch.randn(6, 5, 4, 4, generator=torch.Generator().manual_seed(0))
     assert torch.equal(ours(frames), theirs(frames))
     assert torch.equal(ours.eval()(frames), theirs.eval()(frames))

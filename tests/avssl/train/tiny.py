@@ -76,7 +76,7 @@ def gradients(folder):
     """Loss, gradients and buffers of one step, a file for each process."""
     task = TinyTask()
     with distributed.processes("32-true") as fabric:
-        module = fabric.setup_module(convert_sync_batchnorm(task) if fabric.world_size > 1 else task)
+        module = fabric.setup_module(convert_sync_batchnorm(task, fabric.device) if fabric.world_size > 1 else task)
         loss = module(next(Stream(rank=fabric.global_rank, world=fabric.world_size).between(0, 1)))["loss"]
         fabric.backward(loss)
     found = {

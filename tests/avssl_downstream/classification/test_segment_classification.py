@@ -29,6 +29,7 @@ from avssl.config import FeatureConfig, ModelConfig
 from avssl.datasets.dataset import Dataset, Fold, Recording
 from avssl.models.embedder import AudioEmbedder
 from avssl.models.encoders import Encoders
+from avssl.runs.evaluated_clips import read_evaluated_clips
 from avssl.spatial.ambisonics import encode, rotate, rotation
 
 
@@ -220,6 +221,10 @@ def test_cross_validation_agrees_with_scikit_learn(tmp_path: Path) -> None:
     assert found["accuracy_low"] <= found["accuracy"] <= found["accuracy_high"]
     assert len((tmp_path / "predictions.csv").read_text().splitlines()) == 13
     assert with_suffix(found, "other")["accuracy_other_low"] == found["accuracy_low"]
+    clips = read_evaluated_clips(tmp_path)
+    assert np.mean([each.label == each.predicted for each in clips.clips]) == pytest.approx(np.mean(per_fold))
+    assert clips.clips[0].key == "y#0"
+    assert clips.clips[0].score == pytest.approx(0.9)
 
 
 def test_recording_probabilities_are_the_product_over_segments() -> None:

@@ -26,6 +26,7 @@ from avssl.datasets.manifest import Row, write_manifest
 from avssl.media import write_audio, write_video
 from avssl.models.cross_modal_transformer import CrossModalTransformer
 from avssl.models.geometry import InputGeometry
+from avssl.runs.evaluated_clips import read_evaluated_clips
 from avssl.spatial.ambisonics import rotate
 from avssl.testing import make_clips
 
@@ -107,6 +108,10 @@ def test_probes_and_retrieval_with_oracles_beat_chance(discs: Path, tmp_path: Pa
         for name in ("r1", "r5", "r10", "map_r"):
             assert found[f"{direction}_{name}"] > 1.5 * found[f"{direction}_{name}_chance"]
     assert load_file(tmp_path / "retrieval.safetensors")["audio.weight"].shape == (128, 5)
+    clips = read_evaluated_clips(tmp_path)
+    assert clips is not None
+    assert np.mean([each.score for each in clips.clips]) == pytest.approx(found["avsa_bin"])
+    assert [clips.embeddings(tower)[1].shape[0] for tower in ("audio", "video")] == [len(clips.clips)] * 2
 
 
 @pytest.mark.heavy
