@@ -322,53 +322,6 @@ def test_only_the_group_around_an_instant_is_decoded(tmp_path):
 
 
 @pytest.mark.heavy
-@pytest.mark.parametrize(
-    ("codec", "options", "suffix"),
-    [
-        ("libx264", {"bf": "3", "g": "12", "b-pyramid": "normal", "sc_threshold": "0"}, ".mp4"),
-        ("libx264", {"bf": "3", "g": "12", "x264-params": "open-gop=1", "sc_threshold": "0"}, ".mkv"),
-        ("libvpx-vp9", {"g": "12", "deadline": "realtime", "cpu-used": "8"}, ".webm"),
-        ("libvpx-vp9", {"g": "12", "auto-alt-ref": "1", "lag-in-frames": "8", "cpu-used": "8"}, ".mkv"),
-    ],
-)
-def test_every_frame_is_that_of_decoding_from_the_beginning_also_in_a_file_opened_again(
-    tmp_path, codec, options, suffix
-):
-    rng = np.random.default_rng(0)
-    noise = rng.integers(0, 255, (48, 96, 3), np.uint8)
-    frames = [np.roll(noise, (number, 2 * number), (0, 1)) for number in range(40)]
-    path = stamped(tmp_path / f"a{suffix}", frames, [3 + 4 * number for number in range(40)], options, codec=codec)
-    times, images = decoded(path)
-    assert len(images) == 40
-    for number in rng.permutation(40):
-        close_all()
-        found = read_frames(path, times[number : number + 3 : 2], SMALL)
-        for each, image in zip(found, images[number : number + 3 : 2], strict=True):
-            assert np.array_equal(each.permute(1, 2, 0).numpy(), image), number
-
-
-def test_a_file_opened_again_is_not_decoded_for_it(tmp_path, monkeypatch):
-    """FFmpeg decodes the beginning of a file when it is opened; of VP9 in Matroska once in a process."""
-    frames = [np.full((48, 96, 3), 10 + number, np.uint8) for number in range(4)]
-    path = stamped(tmp_path / "a.webm", frames, [25 * number for number in range(4)], codec="libvpx-vp9")
-    options, open_file = [], av.open
-
-    def watched(*args, **more):
-        options.append(more["container_options"])
-        return open_file(*args, **more)
-
-    monkeypatch.setattr(av, "open", watched)
-    for _ in range(3):
-        read_frames(path, [0.25])
-        close_all()
-    assert ["probesize" in each for each in options] == [False, True, True]
-    monkeypatch.setattr(av, "open", open_file)
-    stamped(path, frames[::-1], [25 * number for number in range(4)], codec="libvpx-vp9")
-    monkeypatch.setattr(av, "open", watched)
-    assert abs(float(read_frames(path, [0.0]).float().mean()) - 13) < 1.5
-    assert "probesize" not in options[-1]
-
-
 def test_open_files_are_bounded_and_memory_is_flat(tmp_path, counted):
     write_video(tmp_path / "0.mp4", counted(16, 224, 448), 16.0)
     for number in range(1, 100):
