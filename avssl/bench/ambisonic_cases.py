@@ -6,6 +6,7 @@ import math
 import warnings
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -22,7 +23,7 @@ from avssl.spatial.features import Features
 def feature_cases(size: Size, folder: Path) -> list[Case]:
     """Features `foa-iv` of a batch of clips."""
     config = FeatureConfig("foa-iv")
-    features, audio = Features(config), _waveforms(size)
+    features, audio = Features(config), waveforms(size)
     by_channel, at_once = ByChannel(config), AtOnce(config)
 
     def ours() -> Result:
@@ -32,16 +33,29 @@ def feature_cases(size: Size, folder: Path) -> list[Case]:
         levels, intensities = zip(*map(by_channel, audio), strict=True)
         return torch.stack(levels), torch.stack(intensities)
 
-    case = partial(Case, "features", ours=ours, tolerance=1e-3, distance=largest)
+    work = f"{size.clips} clips of {size.samples / config.sample_rate:g} s x 4 channels"
+    case = partial(Case, "features", ours=ours, tolerance=1e-3, distance=largest, work=work)
     return [
         case(peer_name="torchaudio a channel, numpy intensity", peer=per_clip),
         case(peer_name="torchaudio, the batch at once", peer=lambda: at_once(audio)),
+        _numpy_case(size),
     ]
+
+
+def _numpy_case(size: Size) -> Case:
+    """One clip with the sizes of the baselines of DCASE task 3, whose code is numpy."""
+    config = FeatureConfig("foa-iv", n_fft=1024, hop=480, mels=64)
+    features, plain, audio = Features(config), PlainNumpy(config), waveforms(size)[0]
+    work = f"1 clip of {size.samples / config.sample_rate:g} s x 4 channels"
+    return Case(
+        "logmel-intensity", "numpy as in DCASE's baseline", lambda: features(audio).split([4, 3]),
+        lambda: plain(audio), 1e-3, largest, work=work, aim=4.0,
+    )  # fmt: skip
 
 
 def rotation_cases(size: Size, folder: Path) -> list[Case]:
     """Rotation of a batch of clips, each by its own matrix."""
-    audio = _waveforms(size)
+    audio = waveforms(size)
     angles = torch.rand(3, size.clips, generator=torch.Generator().manual_seed(1)) * math.pi - math.pi / 2
     matrix = rotation(*angles)
     clips, matrices = audio.numpy(), matrix.numpy()
@@ -53,7 +67,8 @@ def rotation_cases(size: Size, folder: Path) -> list[Case]:
         rotated = [np.einsum("ij,jt->it", _on_channels(each), clip) for each, clip in zip(matrices, clips, strict=True)]
         return (torch.from_numpy(np.stack(rotated)),)
 
-    return [Case("rotation", "numpy einsum a clip", ours, peer, 1e-5, largest)]
+    work = f"{size.clips} clips of {size.samples} samples x 4 channels"
+    return [Case("rotation", "numpy einsum a clip", ours, peer, 1e-5, largest, work=work, aim=5.0)]
 
 
 class ByChannel:
@@ -104,6 +119,39 @@ class AtOnce:
         return _cut(_decibels(self.mel(magnitude), self.config.top_db), frames), _cut(ratio, frames)
 
 
+class PlainNumpy:
+    """Log-mel maps and intensity by numpy alone: STFT, magnitudes, mel products, and levels, a channel at a time.
+
+    As the feature extraction of DCASE's baseline for sound event localisation, with the scaling of `Features`:
+    magnitudes, and intensity over energy after the mel bands, not before.
+    """
+
+    def __init__(self, config: FeatureConfig) -> None:
+        self.config, self.bank = config, Features(config).filterbank.numpy()
+        self.window = np.hanning(config.n_fft + 1)[:-1].astype(np.float32)
+
+    def __call__(self, audio: Tensor) -> tuple[Tensor, Tensor]:
+        """Levels `(4, time, mels)` and intensity `(3, time, mels)` of `(4, samples)`."""
+        spectra = [self._spectrum(channel) for channel in audio.numpy()]
+        levels = [self._level(np.dot(np.abs(each), self.bank)) for each in spectra]
+        w, others = spectra[0], np.stack(spectra[1:], -1)
+        energy = (np.abs(w) ** 2 + (np.abs(others) ** 2).sum(-1)) / 2
+        intensity = np.real(np.conj(w)[..., None] * others)
+        mel = np.dot(np.transpose(intensity, (2, 0, 1)), self.bank) / (np.dot(energy, self.bank) + 1e-8)
+        return torch.from_numpy(np.stack(levels)), torch.from_numpy(mel)
+
+    def _spectrum(self, channel: NDArray[np.float32]) -> NDArray[Any]:
+        size, hop = self.config.n_fft, self.config.hop
+        padded = np.pad(channel, size // 2, mode="reflect")
+        frames = np.lib.stride_tricks.sliding_window_view(padded, size)[::hop][: len(channel) // hop]
+        return np.fft.rfft(frames * self.window)
+
+    def _level(self, mel: NDArray[Any]) -> NDArray[Any]:
+        level = 10 * np.log10(np.maximum(mel, 1e-10))
+        clipped: NDArray[Any] = np.maximum(level, level.max() - self.config.top_db)
+        return clipped
+
+
 def _decibels(mel: Tensor, top_db: float) -> Tensor:
     level = 10 * mel.clamp(min=1e-10).log10()
     return torch.maximum(level, level.amax((-2, -1), keepdim=True) - top_db)
@@ -121,5 +169,6 @@ def _on_channels(matrix: NDArray[np.float32]) -> NDArray[np.float32]:
     return full
 
 
-def _waveforms(size: Size) -> Tensor:
+def waveforms(size: Size) -> Tensor:
+    """Noise, `(clips, 4, samples)`."""
     return 0.1 * torch.randn(size.clips, 4, size.samples, generator=torch.Generator().manual_seed(0))

@@ -12,13 +12,16 @@ from functools import partial
 from pathlib import Path
 
 import av
+import cv2
 import numpy as np
 import soundfile
 import torch
 from torch import Tensor
 
-from avssl.bench.case import Case, Result, Size, brightness, largest
+from avssl.bench.case import Case, Result, Row, Size, brightness, largest
+from avssl.bench.peers import with_library
 from avssl.media import close_all, iterate_frames, read_audio, read_frames, write_audio, write_video
+from avssl.media.jpeg_frames import SUFFIX, write_jpeg_frames
 from avssl.synth.scene import Format, describe
 from avssl.synth.video_render import render_frames
 
@@ -33,45 +36,124 @@ TOLERANCE = 0.085
 SAMPLE_RATE = 24000
 
 
-def frame_cases(size: Size, folder: Path) -> list[Case]:
+def frame_cases(size: Size, folder: Path) -> list[Row]:
     """Frames of a clip, at the size of the proxy."""
-    source, proxy = folder / "source.mp4", folder / "proxy.mp4"
+    source, proxy, images = folder / "source.mp4", folder / "proxy.mp4", folder / f"proxy{SUFFIX}"
     shape = (size.height, 2 * size.height)
     write_source(source, size)
-    steps = np.arange(math.floor(size.video_seconds * RATE)) / RATE
-    write_video(proxy, iterate_frames(source, steps.tolist(), shape), RATE, gop=8)
-    first = min(math.floor(BEGIN * len(steps)), len(steps) - size.frames)
-    times = steps[first : first + size.frames].tolist()
+    times = write_proxy(source, proxy, size)
+    write_images(source, images, size)
     loop, seeking = (_stacked(partial(plain_frames, source, times, shape, seek=seek)) for seek in (False, True))
-    of_proxy, of_source = (
-        _stacked(partial(_read_reopened, proxy, times, None)),
-        _stacked(partial(_read_reopened, source, times, shape)),
+    sides = {
+        "frames-proxy": (_stacked(partial(read_reopened, proxy, times, None)), 30.0),
+        "frames-source": (_stacked(partial(read_reopened, source, times, shape)), 1.6),
+        "frames-jpeg": (_stacked(partial(read_reopened, images, times, None)), 80.0),
+    }
+    work = f"{len(times)} frames of {shape[1]} x {shape[0]}; source {2 * size.source_height} x {size.source_height}"
+    case = partial(Case, tolerance=TOLERANCE, distance=brightness, work=work)
+    rows: list[Row] = []
+    for name, (ours, aim) in sides.items():
+        rows.append(case(name, f"PyAV loop over the source, 0-{times[-1]:.1f} s", ours, loop))
+        rows.append(case(name, "PyAV in the source, from the key frame", ours, seeking, aim=aim))
+    codec = _stacked(partial(torchcodec_frames, source, times, shape))
+    peer_name = "torchcodec VideoDecoder, approximate seek"
+    ours = sides["frames-source"][0]
+    found = with_library(
+        "frames-source", "torchcodec.decoders", peer_name, lambda _: [case("frames-source", peer_name, ours, codec)]
     )
-    end = f"0-{times[-1]:.1f} s"
-    return [
-        Case("frames-proxy", f"PyAV loop over the source, {end}", of_proxy, loop, TOLERANCE, brightness),
-        Case("frames-proxy", "PyAV in the source, from the key frame", of_proxy, seeking, TOLERANCE, brightness),
-        Case("frames-source", f"PyAV loop over the source, {end}", of_source, loop, TOLERANCE, brightness),
-        Case("frames-source", "PyAV in the source, from the key frame", of_source, seeking, TOLERANCE, brightness),
+    return [*rows, *found]
+
+
+def write_proxy(source: Path, proxy: Path, size: Size) -> list[float]:
+    """Write the proxy of a source video; returns the times of the frames of a clip."""
+    steps = np.arange(math.floor(size.video_seconds * RATE)) / RATE
+    write_video(proxy, iterate_frames(source, steps.tolist(), (size.height, 2 * size.height)), RATE, gop=8)
+    first = min(math.floor(BEGIN * len(steps)), len(steps) - size.frames)
+    return [float(each) for each in steps[first : first + size.frames]]
+
+
+def write_images(source: Path, images: Path, size: Size) -> None:
+    """Write the proxy of a source video as JPEG images."""
+    steps = np.arange(math.floor(size.video_seconds * RATE)) / RATE
+    write_jpeg_frames(images, iterate_frames(source, steps.tolist(), (size.height, 2 * size.height)), RATE)
+
+
+def torchcodec_frames(path: Path, times: Sequence[float], shape: tuple[int, int]) -> Tensor:
+    """Frames by torchcodec, scaled by OpenCV."""
+    from torchcodec.decoders import VideoDecoder
+
+    decoder = VideoDecoder(str(path), seek_mode="approximate", num_ffmpeg_threads=torch.get_num_threads())
+    frames = decoder.get_frames_played_at(seconds=list(times)).data.permute(0, 2, 3, 1).numpy()
+    scaled = [cv2.resize(frame, shape[::-1], interpolation=cv2.INTER_AREA) for frame in frames]
+    return torch.from_numpy(np.stack(scaled)).permute(0, 3, 1, 2)
+
+
+def audio_cases(size: Size, folder: Path) -> list[Row]:
+    """One second of four channels: of an AAC file as it is downloaded, of the WAV that is prepared from it, of FLAC."""
+    paths, start = {kind: folder / f"audio.{kind}" for kind in ("m4a", "wav", "flac")}, BEGIN * size.audio_seconds
+    write_aac(paths["m4a"], 0.1 * torch.randn(4, _samples(size), generator=torch.Generator().manual_seed(0)))
+    audio = read_audio(paths["m4a"], 0.0, size.audio_seconds)[0]
+    for kind in ("wav", "flac"):
+        write_audio(paths[kind], audio, SAMPLE_RATE)
+
+    def ours(path: Path) -> Callable[[], Result]:
+        return lambda: (read_audio(path, start, 1.0)[0],)
+
+    aac = _stacked(partial(plain_audio, paths["m4a"], start))
+    case = partial(Case, tolerance=1e-3, distance=largest, work=f"1 s of 4 channels of {size.audio_seconds:g} s")
+    rows: list[Row] = [
+        case("audio-wav", "PyAV in the m4a, from a packet before", ours(paths["wav"]), aac, aim=10.0),
+        case("audio-m4a", "PyAV in the m4a, from a packet before", ours(paths["m4a"]), aac),
+        case("audio-flac", "PyAV in the m4a, from a packet before", ours(paths["flac"]), aac),
     ]
+    for kind in ("wav", "flac"):
+        whole, part = (_stacked(partial(read, paths[kind], start)) for read in (_whole_file, _from_seek))
+        rows.append(case(f"audio-{kind}", f"soundfile, all {size.audio_seconds:g} s", ours(paths[kind]), whole))
+        rows.append(case(f"audio-{kind}", "soundfile, from the second on", ours(paths[kind]), part))
+    return rows
 
 
-def audio_cases(size: Size, folder: Path) -> list[Case]:
-    """One second of a four-channel wav."""
-    path, start = folder / "audio.wav", BEGIN * size.audio_seconds
-    samples = round(size.audio_seconds * SAMPLE_RATE)
-    audio = 0.1 * torch.randn(4, samples, generator=torch.Generator().manual_seed(0))
-    write_audio(path, audio, SAMPLE_RATE)
-    first = round(start * SAMPLE_RATE)
+def _samples(size: Size) -> int:
+    return round(size.audio_seconds * SAMPLE_RATE)
 
-    def ours() -> Result:
-        return (read_audio(path, start, 1.0)[0],)
 
-    def peer() -> Result:
-        whole, rate = soundfile.read(path, dtype="float32", always_2d=True)
-        return (torch.from_numpy(whole[first : first + rate].T.copy()),)
+def write_aac(path: Path, audio: Tensor) -> None:
+    """Write four channels as AAC, as ambisonics is downloaded."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("aac", rate=SAMPLE_RATE, layout="4.0", bit_rate=256000)
+        frame = av.AudioFrame.from_ndarray(audio.numpy(), format="fltp", layout="4.0")
+        frame.sample_rate = SAMPLE_RATE
+        container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
 
-    return [Case("audio", f"soundfile, all {size.audio_seconds:g} s", ours, peer, 1e-6, largest)]
+
+def plain_audio(path: Path, start: float) -> Tensor:
+    """One second by PyAV, float32 `(channels, samples)`: seek, decode from a packet before, cut."""
+    parts: list[np.ndarray] = []
+    first = 0
+    with av.open(str(path)) as container:
+        container.seek(int((start - 0.1) * av.time_base))
+        for frame in container.decode(audio=0):
+            if not parts:
+                assert frame.time is not None
+                first, rate = round(frame.time * frame.sample_rate), frame.sample_rate
+            parts.append(frame.to_ndarray())
+            if first + sum(part.shape[1] for part in parts) >= round((start + 1) * rate):
+                break
+    skipped = round(start * rate) - first
+    return torch.from_numpy(np.concatenate(parts, 1)[:, skipped : skipped + rate].copy())
+
+
+def _whole_file(path: Path, start: float) -> Tensor:
+    whole, rate = soundfile.read(path, dtype="float32", always_2d=True)
+    first = round(start * rate)
+    return torch.from_numpy(whole[first : first + rate].T.copy())
+
+
+def _from_seek(path: Path, start: float) -> Tensor:
+    with soundfile.SoundFile(path) as file:
+        file.seek(round(start * file.samplerate))
+        return torch.from_numpy(file.read(file.samplerate, dtype="float32", always_2d=True).T.copy())
 
 
 def write_source(path: Path, size: Size) -> None:
@@ -118,7 +200,8 @@ def _scaled(frame: av.VideoFrame, shape: tuple[int, int]) -> np.ndarray:
     return frame.reformat(shape[1], shape[0], "rgb24", threads=torch.get_num_threads()).to_ndarray()
 
 
-def _read_reopened(path: Path, times: Sequence[float], shape: tuple[int, int] | None) -> Tensor:
+def read_reopened(path: Path, times: Sequence[float], shape: tuple[int, int] | None) -> Tensor:
+    """Frames by avssl, the file opened anew."""
     close_all()
     return read_frames(path, times, shape)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from avssl.bench.case import Case, Result, Size, largest
+from avssl.bench.case import Case, Result, Row, Size, largest
+from avssl.bench.peers import with_library
 from avssl.detection.backends.ultralytics import ultralytics
 from avssl.detection.backends.yolo import OVERLAP, Yolo
 from avssl.detection.detector_io import Config, build
@@ -22,10 +22,12 @@ TOLERANCE = 0.05
 """bfloat16 has two to three significant digits."""
 
 
-def cases(size: Size, folder: Path) -> list[Case]:
-    """Detection on single panoramas, as in the predictor; no case if ultralytics is not installed."""
-    if find_spec("ultralytics") is None:
-        return []
+def cases(size: Size, folder: Path) -> list[Row]:
+    """Detection on single panoramas, as in the predictor."""
+    return with_library("detector", "ultralytics", "ultralytics predict()", lambda _: _cases(size))
+
+
+def _cases(size: Size) -> list[Case]:
     shape = (size.views, size.detector_height, 2 * size.detector_height, 3)
     frames = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
     torch.manual_seed(0)
@@ -40,7 +42,8 @@ def cases(size: Size, folder: Path) -> list[Case]:
         return [predictor([image[..., ::-1].copy()], theirs) for image in frames]
 
     sides = _raw(ours, mine, len(frames)), _raw(peer, theirs, len(frames))
-    return [Case("detector", "ultralytics predict()", *sides, TOLERANCE, largest)]
+    work = f"{len(frames)} panoramas of {shape[2]} x {shape[1]}, one at a time"
+    return [Case("detector", "ultralytics predict()", *sides, TOLERANCE, largest, work=work, aim=1.8)]
 
 
 def _predictor(shape: tuple[int, ...]) -> Any:

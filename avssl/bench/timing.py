@@ -7,11 +7,20 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from statistics import median
+from typing import TypeVar
 
 import cv2
 import torch
 
-from avssl.bench.case import Case
+from avssl.bench.case import Case, Quantity
+from avssl.bench.peak_memory import peak_bytes
+
+T = TypeVar("T")
+
+BUDGET = 30.0
+"""Seconds after which a row is not repeated further, `LEAST` repetitions aside."""
+LEAST = 3
+"""Repetitions of a row that takes longer than its budget."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +36,13 @@ class Timing:
     """Distance between the two results, by the metric of the case."""
     seconds: float = 0.0
     """See `Case`."""
+    work: str = ""
+    """See `Case`."""
+    aim: float = 0.0
+    """See `Case`."""
+    ours_mb: float | None = None
+    """Peak memory in MB, see `avssl.bench.peak_memory`; None: not measured."""
+    peer_mb: float | None = None
 
     @property
     def ours_ms(self) -> float:
@@ -44,21 +60,61 @@ class Timing:
         return self.peer_ms / self.ours_ms
 
     @property
+    def reached(self) -> bool | None:
+        """Whether the ratio reaches the aim; None without one."""
+        return self.ratio >= self.aim if self.aim else None
+
+    @property
     def real_time(self) -> float:
         """Seconds of media over the time of avssl; 0 without media."""
         return 1000 * self.seconds / self.ours_ms
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A number of a `Quantity`."""
+
+    name: str
+    values: list[float]
+    """One per repeat."""
+    unit: str
+    work: str = ""
+    """See `Quantity`."""
+
+    @property
+    def value(self) -> float:
+        """Median."""
+        return median(self.values)
 
 
 def time_case(case: Case, repeats: int) -> Timing:
     """Check that both sides agree, which also warms them up, then time them alternately.
 
     Raises:
-        RuntimeError: the results do not agree.
+        DisagreementError: the results do not agree.
     """
     difference = case.difference()
-    pairs = [(_milliseconds(case.ours), _milliseconds(case.peer)) for _ in range(repeats)]
+    pairs = list(_within_budget(lambda: (_milliseconds(case.ours), _milliseconds(case.peer)), repeats))
     ours, peer = ([pair[side] for pair in pairs] for side in (0, 1))
-    return Timing(case.name, case.peer_name, ours, peer, difference, case.seconds)
+    memory = [peak_bytes(side) / 1e6 if case.memory else None for side in (case.ours, case.peer)]
+    return Timing(
+        case.name, case.peer_name, ours, peer, difference, case.seconds, case.work, case.aim, memory[0], memory[1]
+    )
+
+
+def measure(quantity: Quantity, repeats: int) -> list[Measured]:
+    """Measure a quantity, after no run to warm up; one result for each of its parts."""
+    runs = list(_within_budget(quantity.measure, min(repeats, quantity.repeats or repeats)))
+    names = {part: f"{quantity.name}: {part}" if part else quantity.name for part in runs[0]}
+    return [Measured(name, [each[part] for each in runs], quantity.unit, quantity.work) for part, name in names.items()]
+
+
+def _within_budget(run: Callable[[], T], repeats: int) -> Iterator[T]:
+    begin = time.perf_counter()
+    for repeat in range(repeats):
+        if repeat >= LEAST and time.perf_counter() - begin > BUDGET:
+            return
+        yield run()
 
 
 @contextmanager

@@ -39,8 +39,14 @@ EPILOG = f"""Exit codes: 0 done; 1 some files failed and are listed; 2 wrong inp
 
 {example("avssl list", "avssl pretrain --task avsa --features foa-iv", "avssl downstream correspondence --help")}"""
 
-WIDTH = 130
+WIDTH = 200
 """Columns of the table of `bench` where standard output is no terminal."""
+BENCHMARKS = (
+    "frames", "audio", "crops", "sample", "load", "rotation", "logmel", "features", "intensity", "binaural", "flow",
+    "tower", "infonce", "alignment", "sigmoid", "step", "step-small", "step-full", "detector", "embed", "prepare",
+    "synth", "startup", "spatialize",
+)  # fmt: skip
+"""Names of `avssl.bench.suite.all_cases`, whose import takes seconds."""
 
 
 @click.group(cls=Commands, context_settings=SETTINGS, epilog=EPILOG)
@@ -216,21 +222,24 @@ def prepare(root: Path, out: Path, layout: str, model: str | None, ray: str | No
     sys.exit(1 if report.failed or undetected else 0)
 
 
-@main.command(epilog=example("avssl bench --only crops --only rotation"))
-@click.option(
-    "--only",
-    multiple=True,
-    metavar="NAME",
-    help="crops, features, rotation, infonce, frames, audio, load, step, detector or spatialize.",
-)
-@click.option("--repeats", default=15, show_default=True, help="Repetitions of each side.")
-@click.option("--threads", type=int, help="Threads of torch, OpenCV and PyAV.  [default: one per core]")
+@main.command(epilog=example("avssl bench --only crops --only rotation", "avssl bench --into docs/benchmarks.md"))
+@click.option("--only", multiple=True, metavar="NAME", help=f"Group of rows: {', '.join(BENCHMARKS)}.")
+@click.option("--repeats", default=15, show_default=True, help="Repetitions of each side; of rows that take long, 3.")
+@click.option("--threads", type=int, help="Threads of torch, OpenCV, numpy and PyAV.  [default: one per core]")
 @click.option("--json", "target", type=click.Path(path_type=Path), help="File for all measured times.")
-def bench(only: tuple[str, ...], repeats: int, threads: int | None, target: Path | None) -> None:
-    """Benchmark against other libraries: ratios of median times, after both results agree."""
+@click.option("--figure", type=click.Path(path_type=Path), help="PNG, PDF or SVG of the ratios beside their aims.")
+@click.option("--into", type=click.Path(path_type=Path), help="Markdown file whose marked section is rewritten.")
+def bench(only: tuple[str, ...], repeats: int, threads: int | None, target: Path | None, **outputs: Any) -> None:
+    """Benchmark against other libraries: ratios of median times, after both results agree.
+
+    --into puts the tables between the lines <!-- avssl report bench --> and <!-- end of report bench -->. Exit code 1:
+    the two sides of a row disagree.
+    """
     from avssl.bench.suite import bench as run
 
-    click.echo(run(only, repeats, threads, target).text(None if sys.stdout.isatty() else WIDTH))
+    report = run(only, repeats, threads, target, **outputs)
+    click.echo(report.text(None if sys.stdout.isatty() else WIDTH))
+    sys.exit(1 if any(each.failed for each in report.absent) else 0)
 
 
 @main.command(epilog=example("avssl report runs/avsa-* --out report", "avssl report runs/* --html runs.html"))

@@ -15,6 +15,7 @@ from avssl.inspection.finding import Finding
 from avssl.inspection.motion import MotionAt, median_angle, motion_path
 from avssl.inspection.player_metadata import player_metadata
 from avssl.inspection.projection_evidence import measure_picture, recognise_projection
+from avssl.inspection.seen_objects import FindObjects, ObjectAt, nearest_angle
 from avssl.inspection.sound_facts import DirectionAt, SoundFacts, examine_sound
 from avssl.media.container_cache import NoStreamError
 from avssl.media.declared_projection import EQUIRECTANGULAR
@@ -77,6 +78,12 @@ class RecordingFacts:
     findings: tuple[Finding, ...]
     frames: tuple[NDArray[np.uint8], ...] = ()
     """Frames for a page."""
+    objects: tuple[ObjectAt, ...] | None = None
+    """Objects that a detector found, at times of `sound.path`; None: nobody looked for them."""
+    nearest_object: float = math.nan
+    """Median angle from the sound to the nearest object, degrees; nan if unknown."""
+    nearest_by_chance: float = math.nan
+    """The same for sound of a random azimuth."""
 
     @property
     def wrong(self) -> bool:
@@ -84,12 +91,13 @@ class RecordingFacts:
         return any(each.wrong for each in self.findings)
 
 
-def examine(path: Path, audio_path: Path | None = None) -> RecordingFacts:
+def examine(path: Path, audio_path: Path | None = None, find_objects: FindObjects | None = None) -> RecordingFacts:
     """Facts about a recording.
 
     Args:
         path: video, or audio alone.
         audio_path: file with the audio of a video; None: the same.
+        find_objects: objects of a 360-degree film at some times; None: they are not compared with the sound.
 
     Raises:
         InputError: neither video nor audio can be read, or no such file.
@@ -101,15 +109,31 @@ def examine(path: Path, audio_path: Path | None = None) -> RecordingFacts:
         raise InputError("; ".join(each.text for each in (*findings, *more)))
     findings += more
     motion: list[MotionAt] = []
-    agreement = math.nan
+    agreement, objects = math.nan, _NOT_LOOKED
     if video and picture and sound and _is_sphere(picture):
         motion, agreement = _moved(video, sound)
+        objects = _objects(path, video, sound, find_objects)
     if video and sound and picture:
         findings += _timing(path, audio_path, picture, sound)
     players = player_metadata(path)
     return RecordingFacts(
-        path, audio_path, picture, sound, tuple(motion), agreement, players, tuple(findings), tuple(frames)
+        path, audio_path, picture, sound, tuple(motion), agreement, players, tuple(findings), tuple(frames), *objects
     )
+
+
+_NOT_LOOKED: tuple[tuple[ObjectAt, ...] | None, float, float] = (None, math.nan, math.nan)
+
+
+def _objects(
+    path: Path, video: VideoReader, sound: SoundFacts, find_objects: FindObjects | None
+) -> tuple[tuple[ObjectAt, ...] | None, float, float]:
+    """Objects at times of the sound's directions, and the angles of `nearest_angle`."""
+    points = _points(video, sound)
+    if find_objects is None or not points:
+        return _NOT_LOOKED
+    times = [each.seconds for each in points]
+    found = tuple(find_objects(path, times))
+    return (found, *nearest_angle([_clear(each) for each in points], times, found))
 
 
 def _is_sphere(picture: PictureFacts) -> bool:
@@ -186,12 +210,17 @@ def _projection_findings(video: VideoReader, picture: PictureFacts) -> Iterator[
 
 def _moved(video: VideoReader, sound: SoundFacts) -> tuple[list[MotionAt], float]:
     """Motion at times of the sound's directions, and the median angle to them."""
-    step = max(1, math.ceil(len(sound.path) / MOVES))
-    points = [each for each in sound.path[::step] if each.seconds < video.seconds or not video.seconds]
+    points = _points(video, sound)
     if not points:
         return [], math.nan
     motion = motion_path(video, [each.seconds for each in points])
     return motion, median_angle([_clear(each) for each in points], motion)
+
+
+def _points(video: VideoReader, sound: SoundFacts) -> list[DirectionAt]:
+    """Directions of sound at `MOVES` times within the video, at most."""
+    step = max(1, math.ceil(len(sound.path) / MOVES))
+    return [each for each in sound.path[::step] if each.seconds < video.seconds or not video.seconds]
 
 
 def _clear(point: DirectionAt) -> tuple[float, float]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from avssl.datasets.layouts.files import AUDIO_SUFFIXES, VIDEO_SUFFIXES, walk
 from avssl.errors import InputError, first_line, is_input_error, one_line
 from avssl.inspection.examine import RecordingFacts, examine
 from avssl.inspection.finding import Finding
+from avssl.inspection.seen_objects import FindObjects, objects_text
 from avssl.io.progress import track
 from avssl.io.tables import table_text
 from avssl.printable_text import printable
@@ -45,11 +46,12 @@ class Inspection:
         return json.dumps({"wrong": self.wrong, "recordings": found}, indent=1, allow_nan=False) + "\n"
 
 
-def inspect_media(source: Path, *, progress: bool = True) -> Inspection:
+def inspect_media(source: Path, *, find_objects: FindObjects | None = None, progress: bool = True) -> Inspection:
     """Facts about a file or about all recordings below a folder; a file that cannot be read is a finding.
 
     Args:
         source: video or audio file, or a folder; an audio file of the stem of a video beside it is its audio.
+        find_objects: objects of 360-degree films, see `examine`.
         progress: show a bar.
 
     Raises:
@@ -59,11 +61,12 @@ def inspect_media(source: Path, *, progress: bool = True) -> Inspection:
         raise InputError(f"{source}: expected a recording or a folder of them, there is none")
     torch.set_num_threads(min(2, torch.get_num_threads()))
     if not source.is_dir():
-        return Inspection((examine(source, _beside(source)),))
+        return Inspection((examine(source, _beside(source), find_objects),))
     found = list(_recordings(source))
     if not found:
         raise InputError(f"{source}: expected recordings (.mp4, .webm, .wav, ...), found none")
-    return Inspection(tuple(_examined(*each) for each in track(found, "inspect", "recordings", shown=progress)))
+    shown = track(found, "inspect", "recordings", shown=progress)
+    return Inspection(tuple(_examined(*each, find_objects) for each in shown))
 
 
 def _recordings(folder: Path) -> Iterator[tuple[Path, Path | None]]:
@@ -91,11 +94,10 @@ def _literal(text: str) -> str:
     return "".join(f"[{letter}]" if letter in "*?[" else letter for letter in text)
 
 
-def _examined(path: Path, audio: Path | None) -> RecordingFacts:
+def _examined(path: Path, audio: Path | None, find_objects: FindObjects | None) -> RecordingFacts:
     """Facts, without images; of a file that cannot be read its error."""
     try:
-        found = examine(path, audio)
-        return RecordingFacts(*(getattr(found, each.name) for each in fields(found) if each.name != "frames"))
+        return replace(examine(path, audio, find_objects), frames=())
     except Exception as error:  # any decoder error is a finding of this file
         reason = one_line(error) if is_input_error(error) else first_line(error)
         return RecordingFacts(path, audio or path, None, None, (), math.nan, (), (Finding(reason),))
@@ -134,6 +136,8 @@ def rows(facts: RecordingFacts) -> Iterator[tuple[str, str]]:
                 if math.isnan(facts.agreement)
                 else (f"{facts.agreement:.0f} degrees apart on median (90: unrelated)"),
             )
+        if facts.objects is not None:
+            yield "objects", objects_text(facts.objects, facts.nearest_object, facts.nearest_by_chance)
         yield "for players", "; ".join(facts.players) or "none"
 
 
@@ -175,8 +179,7 @@ def _findings(found: Sequence[RecordingFacts]) -> Table:
 
 
 def _plain(facts: RecordingFacts) -> dict[str, Any]:
-    kept = {each.name: getattr(facts, each.name) for each in fields(facts) if each.name != "frames"}
-    found = asdict(RecordingFacts(**kept))
+    found = asdict(replace(facts, frames=()))
     found.pop("frames")
     finite: dict[str, Any] = _finite(found | {"wrong": facts.wrong})
     return finite

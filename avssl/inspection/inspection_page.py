@@ -72,6 +72,7 @@ def _plot(facts: RecordingFacts) -> str:
     seconds = max(sound.seconds, 1e-6)
     directions = [(each.seconds, each.azimuth, 1.2 - each.diffuseness) for each in sound.path]
     seen = [(each.seconds, each.azimuth, each.concentration) for each in facts.motion]
+    found = [(each.seconds, each.azimuth, each.score) for each in facts.objects or ()]
     lines = "".join(
         f'<line x1="40" x2="{WIDTH}" y1="{_row(degrees):.1f}" y2="{_row(degrees):.1f}" stroke="#d8dde5"/>'
         f'<text x="0" y="{_row(degrees) + 4:.1f}">{name}</text>'
@@ -79,9 +80,10 @@ def _plot(facts: RecordingFacts) -> str:
     )
     return (
         f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="azimuth over time">{lines}'
-        f"{_dots(seen, seconds, '#d08a1d')}{_dots(directions, seconds, '#2161b8')}"
+        f"{_dots(seen, seconds, '#d08a1d')}{_dots(found, seconds, '#2a8a4a')}{_dots(directions, seconds, '#2161b8')}"
         f'<text x="44" y="{HEIGHT - 2}">0 s</text><text x="{WIDTH - 40}" y="{HEIGHT - 2}">{seconds:.0f} s</text></svg>'
-        "<p>Azimuth over time: sound blue, paler where it is diffuse; motion of the frames amber.</p>"
+        "<p>Azimuth over time: sound blue, paler where it is diffuse; motion of the frames amber; "
+        "detected objects green.</p>"
     )
 
 

@@ -55,7 +55,7 @@ def median_angle(sound: Sequence[tuple[float, float]], motion: Sequence[MotionAt
         sound: azimuth and elevation in degrees, of the times of `motion`; nan where there is none.
         motion: as from `motion_path`.
     """
-    apart = [_angle(each, (other.azimuth, other.elevation)) for each, other in zip(sound, motion, strict=True)]
+    apart = [angle_apart(each, (other.azimuth, other.elevation)) for each, other in zip(sound, motion, strict=True)]
     known = [each for each in apart if math.isfinite(each)]
     return float(np.median(known)) if known else math.nan
 
@@ -72,8 +72,8 @@ def _motion(seconds: float, before: NDArray[np.float32], after: NDArray[np.float
     return MotionAt(seconds, math.degrees(math.atan2(y, x)), math.degrees(math.asin(z / max(length, 1e-9))), length)
 
 
-def _angle(one: tuple[float, float], other: tuple[float, float]) -> float:
-    """Degrees between two directions."""
+def angle_apart(one: tuple[float, float], other: tuple[float, float]) -> float:
+    """Degrees between two directions, azimuth and elevation in degrees each; nan where one is unknown."""
     (a, b), (c, d) = (tuple(map(math.radians, each)) for each in (one, other))
     cosine = math.sin(b) * math.sin(d) + math.cos(b) * math.cos(d) * math.cos(a - c)
     return math.degrees(math.acos(min(1.0, max(-1.0, cosine)))) if math.isfinite(cosine) else math.nan

@@ -146,7 +146,7 @@ class VideoEncoder(nn.Module):
         Raises:
             ValueError: not three colour channels, or no time axis.
         """
-        embedding: Tensor = self.tower(self._normalize(frames))
+        embedding: Tensor = self.tower(self.normalize(frames))
         return embedding.float().reshape(*frames.shape[:-4], self.width)
 
     def fingerprint(self) -> str:
@@ -155,7 +155,7 @@ class VideoEncoder(nn.Module):
 
     def forward_features(self, frames: Tensor) -> TowerOutput:
         """Embed `(clips, time, 3, height, width)`; also returns the feature maps, see `maps`."""
-        return self.tower.forward_features(self._normalize(frames))
+        return self.tower.forward_features(self.normalize(frames))
 
     def maps(self, frames: Tensor) -> Tensor:
         """Feature maps of the tower before pooling.
@@ -169,9 +169,10 @@ class VideoEncoder(nn.Module):
         Raises:
             ValueError: not three colour channels, no time axis, or a tower without maps.
         """
-        return self.tower.maps(self._normalize(frames))
+        return self.tower.maps(self.normalize(frames))
 
-    def _normalize(self, frames: Tensor) -> Tensor:
+    def normalize(self, frames: Tensor) -> Tensor:
+        """Input of the tower, `(clips, 3, time, height, width)`, of frames as in `forward`."""
         if frames.ndim < 4 or frames.shape[-3] != 3:
             raise ValueError(f"expected frames (..., time, 3, height, width), got {tuple(frames.shape)}")
         pixels = frames.reshape(-1, *frames.shape[-4:]).movedim(-3, -1).contiguous()

@@ -9,10 +9,10 @@ from pathlib import Path
 
 from avssl.io.atomic import write_text
 from avssl.io.folder_lock import file_lock, folder_lock
+from avssl.io.markdown_insertion import Insertion
 from avssl.printable_text import utf8_text
 from avssl.report.comparison import Comparison, compare
 from avssl.report.figure import draw
-from avssl.report.insert import Insertion
 from avssl.report.run_record import is_run
 from avssl.report.runs import read_runs
 from avssl.report.sheet import runs_csv, statistics_csv

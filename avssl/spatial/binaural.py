@@ -29,6 +29,8 @@ _GRID_POINTS = 500
 _ALIASING_FREQUENCY = 624.0
 """Hz; spatial aliasing frequency of order 1 for a head: k r = 1 at r = 8.75 cm."""
 _BLOCK = 2048
+_BLOCKS_AT_ONCE = 16
+"""Blocks whose spectra stay in cache."""
 
 
 def render(signal: Tensor, azimuth: Angle, elevation: Angle, hrirs: HrirSet, distance: Angle | None = None) -> Tensor:
@@ -214,8 +216,17 @@ def to_binaural(foa: Tensor, filters: Tensor) -> Tensor:
     size = max(_BLOCK, 4 << (taps - 1).bit_length())
     step = size - taps + 1
     blocks = pad(foa, (taps - 1, -samples % step)).unfold(-1, size, step)
-    # B ear, C channel, N block, F frequency
-    foa_CNF = torch.fft.rfft(blocks)
-    filters_BCF = torch.fft.rfft(filters.to(foa), size)
-    filtered: Tensor = torch.fft.irfft((foa_CNF.unsqueeze(-4) * filters_BCF.unsqueeze(-2)).sum(-3), size)
-    return filtered[..., taps - 1 :].flatten(-2)[..., :samples]
+    filters_ECF = torch.fft.rfft(filters.to(foa), size)
+    filtered = [_filtered(part, filters_ECF)[..., taps - 1 :] for part in torch.split(blocks, _BLOCKS_AT_ONCE, -2)]
+    return torch.cat(filtered, -2).flatten(-2)[..., :samples]
+
+
+def _filtered(blocks: Tensor, filters_ECF: Tensor) -> Tensor:
+    """Blocks `(..., C, N, samples)` by spectra of filters, cyclically: `(..., E, N, samples)`."""
+    # E ear, C channel, N block, F frequency
+    blocks_CENF, filters_CEF = torch.fft.rfft(blocks).movedim(-3, 0).unsqueeze(-3), filters_ECF.transpose(0, 1)
+    ears = blocks_CENF[0] * filters_CEF[0].unsqueeze(-2)
+    for channel, weights in zip(blocks_CENF[1:], filters_CEF[1:], strict=True):
+        ears = torch.addcmul(ears, channel, weights.unsqueeze(-2))
+    filtered: Tensor = torch.fft.irfft(ears, blocks.shape[-1])
+    return filtered

@@ -80,10 +80,24 @@ def crop_poses(
         raise ValueError(f"expected frames uint8 (time, 3, height, width), got {frames.dtype} {tuple(frames.shape)}")
     height, width = _pair(size)
     maps = _pose_map(height, width, frames.shape[-2], frames.shape[-1], poses, fov, aspect)
+    return remap_frames(frames, maps, height)
+
+
+def remap_frames(frames: Tensor, maps: Maps, height: int) -> Tensor:
+    """Crop the views of given maps, for views that many clips share; see `crop`.
+
+    Args:
+        frames: as in `crop`.
+        maps: from `viewport_map`.
+        height: pixels; of a view.
+
+    Returns:
+        uint8 `(views, time, 3, height, width)`.
+    """
     if frames.stride(1) == 1:
         return torch.from_numpy(_remap_images(frames.permute(0, 2, 3, 1).numpy(), maps, height))
-    planes = frames.flatten(0, 1).numpy()
-    return torch.from_numpy(_remap_planes(planes, maps, height).reshape(-1, *frames.shape[:2], height, width))
+    views = _remap_planes(frames.flatten(0, 1).numpy(), maps, height)
+    return torch.from_numpy(views.reshape(-1, *frames.shape[:2], height, maps[1].shape[1]))
 
 
 def viewport_map(

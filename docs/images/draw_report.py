@@ -8,13 +8,28 @@ from __future__ import annotations
 import shutil
 import subprocess
 import tempfile
+import time
 from pathlib import Path
 
 from selenium import webdriver
 
 TARGET = Path(__file__).with_name("report.png")
 DATA = ("--data.clips", "160", "--data.clip_seconds", "1.6", "--data.synthetic_seed", "7", "--data.frame_rate", "10")
-SHORT = (*DATA, "--data.workers", "0", "--data.batch", "16", "--train.steps", "40", "--train.log_every", "2")
+SHORT = (
+    *DATA,
+    "--data.workers",
+    "0",
+    "--data.batch",
+    "16",
+    "--train.steps",
+    "40",
+    "--train.log_every",
+    "2",
+    "--probe.train_draws",
+    "1",
+    "--probe.test_draws",
+    "1",
+)
 RUNS = {
     "avsa-foa-iv": ("--task", "avsa", "--features", "foa-iv"),
     "avsa-foa-logmel": ("--task", "avsa", "--features", "foa-logmel"),
@@ -23,9 +38,9 @@ RUNS = {
 """Folder -> task and features."""
 ARGUMENTS = ("--headless=new", "--no-sandbox", "--hide-scrollbars", "--window-size=1240,1700")
 LOOK = """
-const at = (text) => [...document.querySelectorAll("h2, h3")].find((each) => each.textContent.includes(text));
-at("Training").scrollIntoView();
-document.querySelectorAll("details").forEach((each) => { each.open = false; });
+const at = (text) => [...document.querySelectorAll("h2")].find((each) => each.textContent.includes(text));
+document.querySelectorAll("[data-table=facts]").forEach((each) => each.remove());  // paths of this machine
+at("Run dense-avc").scrollIntoView();
 """
 
 
@@ -52,6 +67,7 @@ def _take(address: str) -> None:
     with webdriver.Chrome(options=options, service=service) as browser:
         browser.get(address)
         browser.execute_script(LOOK)
+        time.sleep(3)
         browser.save_screenshot(str(TARGET))
 
 

@@ -12,10 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avssl.report.html.axes import COLOURS, Axes, legend, span
-from avssl.report.html.elements import figure, note, text
+from avssl.report.html.elements import figure, missing, note, text
 from avssl.runs.evaluated_clips import TOWERS, EvaluatedClip, EvaluatedClips
 
 Points = NDArray[np.float64]
+PROBE = "avssl downstream correspondence --encoders RUN --data DATA"
 LEAST = 5
 """Clips from which on a plot says something."""
 DRAWN = 1000
@@ -29,7 +30,7 @@ PERPLEXITY = 30.0
 def embedding_plots(found: EvaluatedClips) -> str:
     """Figures of each tower and projection; a line where there are no embeddings."""
     drawn = [_tower(found, tower) for tower in TOWERS]
-    return "".join(drawn) or note("No embeddings are stored with these clips.")
+    return "".join(drawn) or missing("No embeddings are stored with these clips; those of encoders are by", PROBE)
 
 
 def projections(embeddings: Points) -> dict[str, Points]:

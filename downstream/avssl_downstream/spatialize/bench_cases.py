@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
+from time import perf_counter
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from avssl.bench.case import Case, Result, Size, largest
+from avssl.bench.case import Case, Quantity, Result, Row, Size, largest
 from avssl.bench.timing import threads
 from avssl.io.memory import keep_freed
 from avssl.recipe_files import resolve
@@ -34,21 +35,75 @@ BLOCK = 0.05
 """Seconds of audio that come at once."""
 
 
-def cases(size: Size, folder: Path) -> list[Case]:
+FULL = ("asn-full", "foa360-full", "mono_to_3d-full", "pseudo_binaural-full")
+"""Recipes of the published forms, as large as in the papers."""
+FULL_SECONDS = 2.0
+"""Seconds of audio that they process."""
+PUBLISHED_HOP = 0.1
+"""Seconds between windows of 2.5D Visual Sound and its successors."""
+
+
+def cases(size: Size, folder: Path) -> list[Row]:
     """The small form of each generator with random weights, on one core, for `size.audio_seconds` of audio."""
     keep_freed()  # as in `Spatialize.apply`
-    return [_case(recipe, paper, size.audio_seconds) for recipe, paper in RECIPES.items()]
+    small: list[Row] = [_case(recipe, paper, size.audio_seconds) for recipe, paper in RECIPES.items()]
+    full = FULL if size.full_clips else ()
+    return [*small, _window_by_window(size.audio_seconds), *map(_real_time, full)]
+
+
+def _real_time(recipe: str) -> Quantity:
+    """Seconds of audio that the published form of a generator makes in a second, as `avssl downstream` applies it."""
+    options = resolve(SpatializeOptions, f"spatialize/{recipe}", where=recipe)
+    generator = build_generator(options, None).eval()
+    audio = _noise(generator, FULL_SECONDS)
+    generate = _side(generator, options, audio, FULL_SECONDS, options.windows)
+
+    def measure() -> dict[str, float]:
+        begin = perf_counter()
+        generate()
+        return {recipe: FULL_SECONDS / (perf_counter() - begin)}
+
+    return Quantity("spatialize", measure, "x real time", f"{FULL_SECONDS:g} s, random weights, one core", 3)
+
+
+def _window_by_window(seconds: float) -> Case:
+    """The 2.5D network at the published hop: windows at once and visual features that windows share, against a loop."""
+    recipe = "pseudo_binaural-small-published"
+    options = resolve(SpatializeOptions, f"spatialize/{recipe}", {"hop": PUBLISHED_HOP}, where=recipe)
+    generator = build_generator(options, None).eval()
+    audio = _noise(generator, seconds)
+
+    def plain() -> Result:
+        source = RecordedFrames(generator, partial(_frames, seconds), seconds)
+        with threads(1), torch.no_grad():
+            schedule = WindowSchedule(PUBLISHED_HOP, 1)
+            return (schedule.process(generator, partial(_one_window, generator, source), audio),)
+
+    ours = _side(generator, options, audio, seconds, options.windows)
+    peer_name = "a window at a time, its frame encoded anew"
+    name, work = f"{recipe}, {seconds:g} s", f"{seconds:g} s, a window every {PUBLISHED_HOP:g} s"
+    return Case(name, peer_name, ours, plain, 1e-3, largest, seconds, work, 4.0)
+
+
+def _one_window(generator: Generator, source: RecordedFrames, windows: Tensor, starts: list[int]) -> Tensor:
+    middle = (starts[0] + generator.samples / 2) / generator.sample_rate
+    features = FrameFeatures(generator, source).at([middle])  # with a cache of their own
+    return generator.generate(windows.squeeze(1), features).float()
+
+
+def _noise(generator: Generator, seconds: float) -> Tensor:
+    samples = round(seconds * generator.sample_rate)
+    return 0.1 * torch.randn(generator.input_channels, samples, generator=torch.Generator().manual_seed(0))
 
 
 def _case(recipe: str, paper: float, seconds: float) -> Case:
     options = resolve(SpatializeOptions, f"spatialize/{recipe}", where=recipe)
     generator = build_generator(options, None).eval()
-    samples = round(seconds * generator.sample_rate)
-    draws = torch.Generator().manual_seed(0)
-    audio = 0.1 * torch.randn(generator.input_channels, samples, generator=draws)
+    audio = _noise(generator, seconds)
     ours, peer = (_side(generator, options, audio, seconds, batch) for batch in (1, options.windows))
     peer_name = f"{options.windows} windows at once{f'; paper {paper * seconds:.0f} ms' if paper else ''}"
-    return Case(f"{recipe}, {seconds:g} s", peer_name, ours, peer, 1e-3, largest, seconds)
+    name, work = f"{recipe}, {seconds:g} s", f"{seconds:g} s, random weights, one core"
+    return Case(name, peer_name, ours, peer, 1e-3, largest, seconds, work)
 
 
 def _side(

@@ -1,7 +1,9 @@
 """Fitted generators that come with avssl: packaged by one command, named by --head, numbers those of the file."""
 
+import base64
 import json
 import logging
+import re
 from dataclasses import asdict
 from functools import partial
 
@@ -20,11 +22,14 @@ from safetensors.torch import load_file
 from avssl import plugins
 from avssl.cli import main
 from avssl.io.hashing import sha256
-from avssl.media import read_all_audio, write_spatial_mp4, write_video
+from avssl.media import read_all_audio, read_resampled, write_audio, write_spatial_mp4, write_video
 from avssl.models.fitted_head_scores import read_scores, worth
 from avssl.models.weights_source import installed_folder
+from avssl.report.html.clip_examples import Budget, clip_examples, to_two_ears
 from avssl.reproduce import shipped_heads
 from avssl.reproduce.shipped_heads import HEAD_RECIPES, measure_again
+from avssl.runs.evaluated_clips import EvaluatedClip, EvaluatedClips
+from avssl.spatial.ambisonics import encode
 
 RATE = 16000
 INSTALLED = sorted(plugins.names(plugins.FITTED_HEADS))
@@ -127,6 +132,24 @@ def test_a_packaged_head_is_listed_and_the_default_for_its_films(packaged, tmp_p
     assert torch.equal(made[0], made[2])
 
 
+@pytest.mark.heavy
+def test_examples_of_a_report_have_the_sound_that_the_head_makes(fitted, tmp_path):
+    frames = torch.randint(0, 255, (8, 64, 128, 3), generator=torch.Generator().manual_seed(1), dtype=torch.uint8)
+    write_video(tmp_path / "v.mp4", list(frames.numpy()), 8)
+    noise = torch.randn(32000, generator=torch.Generator().manual_seed(0))
+    write_audio(tmp_path / "a.wav", encode(0.1 * noise, 1.0, 0.0), 32000)
+    clip = EvaluatedClip("clip", 0.5, video="v.mp4", audio="a.wav", seconds=1.0)
+    page = clip_examples(EvaluatedClips((clip,), tmp_path, "explained"), 1, Budget(), fitted)
+    shown = re.search(r"generated <audio[^>]*data:audio/mpeg;base64,([^\"]*)", page)[1]
+    (tmp_path / "shown.mp3").write_bytes(base64.b64decode(shown))
+    write_spatial_mp4(tmp_path / "film.mp4", tmp_path / "v.mp4", [0.1 * noise[None]], 32000, panoramic=True)
+    Spatialize.load(fitted, {}).apply(tmp_path / "film.mp4", tmp_path / "made.wav")
+    expected = to_two_ears(read_resampled(tmp_path / "made.wav", 0.0, 1.0, 32000))
+    decoded = read_resampled(tmp_path / "shown.mp3", 0.0, 1.0, 32000)
+    low = torch.fft.rfft(torch.stack([decoded, expected])[:, :, 4000:28000])[..., 100:5000]  # mp3 cuts high bands
+    assert float((low[0] * low[1].conj()).sum().real / (low[0].norm() * low[1].norm())) > 0.9
+
+
 def test_without_a_package_and_for_other_names_errors_are_one_line(tmp_path, monkeypatch):
     write_video(tmp_path / "flat.mp4", [torch.zeros(36, 64, 3, dtype=torch.uint8).numpy()] * 4, 8)
     monkeypatch.setattr("avssl_downstream.spatialize.default_heads.FLAT", "nothing-of-this-name")
@@ -167,7 +190,7 @@ def test_numbers_of_the_card_are_those_of_the_file(name):
     folder = installed_folder(name, plugins.FITTED_HEADS)
     scores = read_scores(folder)
     assert scores["weights"] == sha256(folder / "generator.safetensors")
-    assert (folder / "generator.safetensors").stat().st_size < 8e6
+    assert (folder / "generator.safetensors").stat().st_size < 12e6
     assert isinstance(Spatialize.load(folder, {}), Spatialize)
     assert measure_again(folder) == pytest.approx(scores["metrics"], abs=5e-3)
     assert scores["worth"] in (folder / "__init__.py").read_text()

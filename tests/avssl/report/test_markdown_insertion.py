@@ -6,7 +6,7 @@ import pytest
 from click.testing import CliRunner
 
 from avssl.cli import main
-from avssl.report.insert import BEGIN, END, Insertion, marks
+from avssl.io.markdown_insertion import BEGIN, END, Insertion, marks
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""The part of a Markdown file that a report rewrites."""
+"""The part of a Markdown file that a command rewrites."""
 
 from __future__ import annotations
 
