@@ -28,6 +28,7 @@ from avssl.errors import InputError
 from avssl.io.worker_note import beat, note_file
 from avssl.media.native_layouts import declare_discrete, release_channel_maps
 from avssl.regular_files import check_regular, open_regular
+from avssl.stores.virtual_paths import is_virtual
 
 logger = logging.getLogger(__name__)
 S = TypeVar("S", VideoStream, AudioStream)
@@ -143,8 +144,10 @@ def open_container(path: Path, options: Mapping[str, str] = _NONE) -> InputConta
     note_file(path)
     with reading(path):
         # `file:` keeps a colon in a name from being taken for a protocol; HMDB51 has tags that are not UTF-8.
+        source: Any = open_regular(path, "video or sound") if is_virtual(path) else f"file:{path}"
         try:
-            container = av.open(f"file:{path}", metadata_errors="ignore", container_options=_OPTIONS | dict(options))
+            found = _OPTIONS | dict(options)
+            container: InputContainer = av.open(source, metadata_errors="ignore", container_options=found)
         except (av.error.ArgumentError, av.error.InvalidDataError) as error:
             if _is_list(path):
                 raise InputError(f"{path}: expected video or sound, got a list of other files") from error
@@ -348,7 +351,7 @@ def borrow(path: Path, kind: type[S], index: int | None = 0) -> Opened[S]:
     if _shelf.process != os.getpid():
         # A forked process shares file positions with its parent: start with an empty cache.
         _shelf.__init__()  # type: ignore[misc]
-    status = path.stat() if path.is_file() else None
+    status = check_regular(path, "video or sound") if is_virtual(path) or path.is_file() else None
     key = (str(path), kind, index, status and (status.st_ino, status.st_size, status.st_mtime_ns))
     opened = _shelf.take(key) or _open_again(key, path, kind, index)
     _shelf.put(key, opened)
