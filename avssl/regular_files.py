@@ -15,6 +15,8 @@ from typing import IO, Any
 
 from avssl.errors import InputError, MissingFileError
 from avssl.printable_text import utf8_text
+from avssl.stores.virtual_files import open_virtual, virtual_status
+from avssl.stores.virtual_paths import is_virtual
 
 MIB = 2**20
 MAX_TEXT = 16 * MIB
@@ -31,16 +33,30 @@ _KINDS: tuple[tuple[Callable[[int], bool], str], ...] = (
 def is_regular(path: Path) -> bool:
     """Whether a regular file is there, or a link to one; False for names that no file can have."""
     try:
-        return path.is_file()
+        return path.is_file() or (is_virtual(path) and bool(virtual_status(path)))
+    except MissingFileError:
+        return False
+    except InputError:  # a store that refuses: what it says is worth more than "no such file"
+        raise
     except (OSError, ValueError):  # too long, or with a zero byte
         return False
+
+
+def file_status(path: Path) -> os.stat_result:
+    """Status of a path, also of an object of a store or a member of a shard.
+
+    Raises:
+        OSError: nothing is there, or it cannot be reached.
+        InputError: the store refuses or fails.
+    """
+    return virtual_status(path) if is_virtual(path) else path.stat()
 
 
 def check_regular(path: Path, expected: str) -> os.stat_result:
     """Check that a path is a regular file, for libraries that open paths themselves.
 
     Args:
-        path: the file, or a link to it.
+        path: the file, or a link to it; or an object of a store or a member of a shard, see `virtual_paths`.
         expected: content, such as `a manifest`, for the error.
 
     Returns:
@@ -51,6 +67,8 @@ def check_regular(path: Path, expected: str) -> os.stat_result:
         InputError: a named pipe, socket or device is there.
         OSError: it cannot be reached.
     """
+    if is_virtual(path):
+        return virtual_status(path)
     try:
         status = path.stat()
     except (FileNotFoundError, NotADirectoryError, ValueError) as error:  # ValueError: a zero byte
@@ -71,6 +89,8 @@ def open_regular(path: Path, expected: str) -> IO[bytes]:
         InputError: as `check_regular`.
         OSError: it cannot be read.
     """
+    if is_virtual(path):
+        return open_virtual(path)
     check_regular(path, expected)
     file = os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb")
     try:
@@ -114,7 +134,8 @@ def read_bytes(path: Path, expected: str, most: int = MAX_TEXT) -> bytes:
         OSError: it cannot be read.
     """
     with open_regular(path, expected) as file:
-        check_size(path, os.fstat(file.fileno()).st_size, expected, most)
+        check_size(path, file.seek(0, os.SEEK_END), expected, most)
+        file.seek(0)
         found = file.read(most + 1)
     check_size(path, len(found), expected, most)
     return found

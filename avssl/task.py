@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol, TypeGuard
 
 import numpy as np
 from torch import Tensor, nn
@@ -65,3 +65,20 @@ class Task(nn.Module, ABC):
     @abstractmethod
     def forward(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """`{"loss": scalar, ...}`: loss to minimise, and further scalars to log."""
+
+
+class ChunkedTask(Protocol):
+    """A task whose `forward(batch)` is `contrast(embed(batch), batch)`, for gradient caching."""
+
+    def embed(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Embeddings `(clips, ...)`, each of which depends on its clip alone, batch normalisation aside."""
+        ...
+
+    def contrast(self, embeddings: dict[str, Tensor], batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        """`{"loss": scalar, ...}` of the embeddings of all clips."""
+        ...
+
+
+def embeds_in_chunks(task: Any) -> TypeGuard[ChunkedTask]:
+    """Whether a task is a `ChunkedTask`; a layer of that name is something else."""
+    return all(callable(getattr(type(task), name, None)) for name in ("embed", "contrast"))

@@ -24,6 +24,7 @@ from avssl.cli.installed import PluginName
 from avssl.cli.logs import logging_to_stderr
 from avssl.cli.options import ConfigCommand, given_keys
 from avssl.cli.overrides import SET, dotted
+from avssl.cli.pack import pack
 from avssl.cli.play import play
 from avssl.cli.push import push
 from avssl.cli.ray_option import RAY, cluster
@@ -70,6 +71,7 @@ for command in (
     energy_overlay,
     inspect,
     list_installed,
+    pack,
     play,
     push,
     reproduce,
@@ -98,7 +100,9 @@ def _run_config() -> type:
 @click.option("--task", help="Pretext task; `avssl list` shows the installed ones.  [default: the recipe's, else avsa]")
 @click.option("--features", help="Input features of the audio tower, such as foa-iv; `avssl list` shows all.")
 @click.option("--recipe", help="Name of a shipped recipe (avsa/small) or a path.  [default: TASK/small]")
-@click.option("--data", help="A manifest.parquet or its folder.  [default: a synthetic dataset]")
+@click.option(
+    "--data", help="A manifest.parquet or its folder, also s3://, gs:// or http://.  [default: a synthetic dataset]"
+)
 @click.option(
     "--init",
     help="Encoders to start from: a folder, a name of `avssl list`, hf://USER/NAME.  [default: random weights]",
@@ -195,7 +199,7 @@ def pretrain(
     default="h264",
     type=click.Choice(["h264", "jpeg"]),
     show_default=True,
-    help="Frames of the proxies; jpeg: each a JPEG image of quality 90, two to three times the bytes, read faster.",
+    help="Frames of the proxies; jpeg: each a JPEG image of quality 90, four to eight times the bytes, read faster.",
 )
 @click.option("--detect", "model", metavar="MODEL", help="Detect objects with this model too; see `avssl detect`.")
 @click.option("--workers", type=int, help="Worker processes.  [default: one per core]")

@@ -16,6 +16,7 @@ from avssl.datasets.manifest_files import check_files
 from avssl.datasets.manifest_rows import SCHEMA, STORED, Row, Rows
 from avssl.errors import InputError
 from avssl.io.parquet_table import ParquetTable, write_parquet
+from avssl.stores.virtual_paths import absolute_path, is_address
 
 __all__ = ["NAME", "Manifest", "Row", "Rows", "read_manifest", "write_manifest"]
 
@@ -76,14 +77,15 @@ def read_manifest(path: Path | str, split: str | None = None) -> Manifest:
     """Read a manifest and check that its media files exist.
 
     Args:
-        path: `manifest.parquet` or the folder that holds it.
+        path: `manifest.parquet` or the folder that holds it, also on a store, such as `s3://bucket/folder`; files there
+            are looked for when they are read.
         split: keeps only these rows; None keeps all.
 
     Raises:
         InputError: no manifest there, not a parquet file, columns are missing or of another kind, no rows (of that
             split) or more than `MAX_ROWS`, a path or link leads out of the manifest's folder, or files are gone.
     """
-    file = Path(path) / NAME if Path(path).is_dir() else Path(path)
+    file = manifest_path(Path(path))
     rows = _rows(file)
     _check_keys(file, rows)
     if split is not None:
@@ -91,9 +93,16 @@ def read_manifest(path: Path | str, split: str | None = None) -> Manifest:
         rows = rows.take(rows.where("split", [split]))
         if not len(rows):
             raise InputError(f"{file}: no clip of split {split!r}, only of {found}")
-    root = file.parent.absolute()
+    root = absolute_path(file.parent)
     check_files(file, rows, root)
+    pa.default_memory_pool().release_unused()  # twice the rows, from reading them
     return Manifest(rows, root)
+
+
+def manifest_path(path: Path) -> Path:
+    """The file of a manifest, where its folder may be given, also an address."""
+    is_folder = path.suffix != ".parquet" if is_address(path) else path.is_dir()
+    return path / NAME if is_folder else path
 
 
 def _rows(file: Path) -> Rows:

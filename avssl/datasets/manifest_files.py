@@ -14,12 +14,15 @@ from avssl.datasets.manifest_rows import Rows
 from avssl.errors import InputError
 from avssl.io.listed_names import check_inside
 from avssl.regular_files import is_regular
+from avssl.stores.virtual_paths import PACKED, is_address
 
 FOLDER = "the manifest's folder"
 FEW = 32
 """Files of a folder up to which each is looked at by itself: the folder may hold a million others."""
 MAY_LEAD_OUT = r"^[/\\]|:|\.\."
 """Part of every path that leads out of its folder, and of few others."""
+UNLIKE_ADDRESS = r"(?i)%(2e|2f|5c)|[?#]"
+"""Part of paths that HTTP reads as something else: encoded dots and slashes, a query, a fragment."""
 UNUSUAL = r"//|(^|/)\.{0,2}(/|$)|\x00"
 """Part of paths that are no plain `folder/name`."""
 
@@ -33,11 +36,15 @@ def check_files(file: Path, rows: Rows, root: Path) -> None:
         root: its folder.
 
     Raises:
-        InputError: a path or a link leads out of the folder, or files are gone.
+        InputError: a path or a link leads out of the folder, files are gone, or a shard is too short.
     """
     paths = _paths(rows)
     suspects = paths.filter(pc.match_substring_regex(paths, MAY_LEAD_OUT))
     check_inside(suspects.to_pylist(), file, FOLDER)
+    if is_address(root):  # a request each: they are looked for when they are read
+        _check_addresses(file, paths)
+        return
+    paths = _check_shards(file, paths, root)
     names = paths.to_pylist()
     gone, out = _Folders(root.resolve()).problems(names, pc.match_substring_regex(paths, UNUSUAL).to_pylist())
     if out:
@@ -46,6 +53,28 @@ def check_files(file: Path, rows: Rows, root: Path) -> None:
         raise InputError(
             f"{file}: {len(gone)} of its {len(names)} files are missing, the first is {names[min(gone)]!r}"
         )
+
+
+def _check_addresses(file: Path, paths: pa.StringArray) -> None:
+    """Check that paths are still below the folder once a store or a driver has read them as parts of an address."""
+    if len(odd := paths.filter(pc.match_substring_regex(paths, UNLIKE_ADDRESS))):
+        raise InputError(f"{file}: paths stay inside {FOLDER}, {odd[0].as_py()!r} has %2e, ? or #; rename the file")
+
+
+def _check_shards(file: Path, paths: pa.StringArray, root: Path) -> pa.StringArray:
+    """Check that shards are as long as the members in them need; returns shards and all other paths."""
+    found = pc.extract_regex(paths, f"^{PACKED}$")
+    packed = found.is_valid()
+    if not pc.any(packed).as_py():
+        return paths
+    parts = found.filter(packed)
+    ends = pc.add(*(pc.cast(parts.field(name), pa.int64()) for name in ("first", "length")))
+    longest = pa.table([parts.field("shard"), ends], ["shard", "end"]).group_by("shard").aggregate([("end", "max")])
+    for shard, end in zip(longest["shard"].to_pylist(), longest["end_max"].to_pylist(), strict=True):
+        path = root / shard
+        if is_regular(path) and (size := path.stat().st_size) < end:
+            raise InputError(f"{path}: expected {end} bytes or more by {file}, got {size}; fetch or pack it again")
+    return pa.concat_arrays([longest["shard"].combine_chunks(), paths.filter(pc.invert(packed))])
 
 
 def _paths(rows: Rows) -> pa.StringArray:

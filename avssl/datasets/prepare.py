@@ -25,6 +25,7 @@ from avssl.io.progress import ProgressBar
 from avssl.io.worker_settings import patience
 from avssl.media.cube_faces import FACES
 from avssl.printable_text import printable
+from avssl.stores.virtual_paths import is_address
 
 
 def prepare(
@@ -49,7 +50,7 @@ def prepare(
     Clips that an earlier run prepared from the same files are left as they are; failed ones are tried again.
 
     Args:
-        root: folder of the recordings; not written to.
+        root: folder of the recordings, also on a store, such as `s3://bucket/folder`; not written to.
         out: output folder; for one root and one set of options.
         layout: name of an installed layout, see `avssl.datasets.layout`, whose recordings have video and audio.
         projection: auto (by the layout, the header, then the shape), equirect, flat: an ordinary field of view, or
@@ -81,7 +82,11 @@ def prepare(
     found = read_recordings(root, out, layout, split, group_by)
     with _disk_full_in_one_line(out), folder_lock(out):
         check_prepare_folder(out)
-        settings = {"root": printable(root.resolve()), "layout": layout, **_settings(options)}
+        settings = {
+            "root": printable(root if is_address(root) else root.resolve()),
+            "layout": layout,
+            **_settings(options),
+        }
         with Journal(out, found.root, settings) as journal, _workplace(out):
             report = _run(found, journal, options, workers or usable_cores(), progress)
             _write(report)
@@ -110,7 +115,7 @@ def read_recordings(root: Path, out: Path, layout: str, split: str = "", group_b
         raise InputError(
             f"split {split!r}: the layout {layout} has no choice of split lists; shares are given as 0.8/0.1/0.1"
         )
-    if not root.is_dir():
+    if not root.is_dir() and not is_address(root):
         raise InputError(
             f"{root}: expected a folder of recordings, {'this is a file' if root.exists() else 'there is none'}"
         )

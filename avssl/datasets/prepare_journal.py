@@ -12,6 +12,7 @@ from avssl.datasets.dataset import Recording
 from avssl.datasets.manifest import NAME, Row
 from avssl.errors import InputError
 from avssl.io.jsonl_journal import Entry, JsonlJournal
+from avssl.regular_files import file_status
 
 ENTRIES = "prepared.jsonl"
 FIELDS = ("key", "source", "written", "row")
@@ -63,7 +64,7 @@ def fingerprint(root: Path, recording: Recording) -> list[list[str | int]]:
 def _file_facts(path: Path) -> list[str | int]:
     name = os.fsencode(path.name).decode("utf-8", "backslashreplace")
     try:
-        found = [each.stat() for each in (path.iterdir() if path.is_dir() else (path,))]
+        found = [file_status(each) for each in (path.iterdir() if path.is_dir() else (path,))]
         return [name, sum(each.st_size for each in found), max(each.st_mtime_ns for each in found)]
     except (OSError, ValueError):
         return [name, -1, -1]

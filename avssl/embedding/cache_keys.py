@@ -11,6 +11,8 @@ from pathlib import Path
 
 from avssl.data.clip_options import Reading
 from avssl.models.embedder import Embedder
+from avssl.regular_files import file_status
+from avssl.stores.virtual_paths import absolute_path
 
 VERSION = 3
 """Version of window reading, of lengths and of the key rule; values of another version are computed again."""
@@ -37,7 +39,7 @@ class CacheKeys:
         self._asked.add(path)
         stem = short_hash(absolute(path), *settings)
         try:
-            status = path.stat()
+            status = file_status(path)
         except OSError:
             if stem not in self._latest:
                 return f"{stem}-gone"
@@ -87,4 +89,4 @@ def short_hash(*parts: str) -> str:
 
 def absolute(path: Path) -> str:
     """The absolute path, symbolic links unresolved: they are gone once their target is."""
-    return os.path.normpath(path.absolute())
+    return os.path.normpath(absolute_path(path))

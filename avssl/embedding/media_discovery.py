@@ -21,7 +21,8 @@ from avssl.io.progress import ProgressBar
 from avssl.media import probe
 from avssl.media.streams import AudioReader
 from avssl.printable_text import utf8_text
-from avssl.regular_files import check_regular
+from avssl.regular_files import check_regular, is_regular
+from avssl.stores.virtual_paths import is_address
 
 WINDOWS_PER_SOURCE = 512
 """Longer files become several sources, so that memory is flat."""
@@ -54,20 +55,22 @@ class MediaFiles:
 
 
 def find_media(root: Path, leave_out: Path) -> list[Medium]:
-    """The media of a manifest or below a folder, subfolders and linked ones included; or one file.
+    """The media of a manifest or below a folder, subfolders and linked ones included; or one file; also on a store.
 
     Raises:
         InputError: there are none, or the manifest cannot be used.
     """
-    if root.suffix == ".parquet" or (root / NAME).is_file():
+    if root.suffix == ".parquet" or is_regular(root / NAME):
         manifest = read_manifest(root)
         paths = [(row, manifest.root / row.video, manifest.root / row.audio) for row in manifest]
         return [Medium(row.key, video, audio, row.start, row.seconds) for row, video, audio in paths]
-    if not root.exists():
+    store = is_address(root)
+    if not root.exists() and not store:
         raise InputError(f"{root}: expected a folder of media, a manifest or a media file; there is nothing")
-    if not root.is_dir():
+    folder = not is_regular(root) if store else root.is_dir()
+    if not folder:
         check_regular(root, "media")
-    files = _below(root, leave_out) if root.is_dir() else [root]
+    files = _below(root, leave_out) if folder else [root]
     if not files:
         raise InputError(f"{root}: expected media (.mp4, .webm, .avi, .wav, .flac, ...) below it, found none")
     names = [path.name if path == root else path.relative_to(root).as_posix() for path in files]

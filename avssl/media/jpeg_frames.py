@@ -6,7 +6,6 @@ JPEG a frame, nothing before it is decoded. A frame carries the checksum of its 
 
 from __future__ import annotations
 
-import os
 import struct
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
@@ -14,6 +13,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
 from pathlib import Path
+from typing import IO
 from zlib import crc32
 
 import av
@@ -29,7 +29,8 @@ from avssl.io.atomic import replacing
 from avssl.io.worker_note import beat
 from avssl.media.container_cache import open_stream, reading
 from avssl.media.write_errors import writing
-from avssl.regular_files import check_regular
+from avssl.regular_files import check_regular, open_regular
+from avssl.stores.virtual_paths import is_virtual
 
 SUFFIX = ".jpeg.mp4"
 """End of the names of these files."""
@@ -134,17 +135,19 @@ class JpegFrames:
         """
         indices = np.maximum(self.stamps.searchsorted(stamps, "right") - 1, 0).tolist()
         images = np.empty((len(indices), self.height, self.width, 3), np.uint8)
-        with self.path.open("rb", buffering=0) as file:
+        virtual = is_virtual(self.path)
+        with open_regular(self.path, "a video") if virtual else self.path.open("rb", buffering=0) as file:
             for place, index in enumerate(indices):
                 if place and index == indices[place - 1]:
                     images[place] = images[place - 1]
                 else:
-                    self._decode(file.fileno(), index, images[place])
+                    self._decode(file, index, images[place])
         return torch.from_numpy(images).permute(0, 3, 1, 2)
 
-    def _decode(self, file: int, index: int, out: np.ndarray) -> None:
+    def _decode(self, file: IO[bytes], index: int, out: np.ndarray) -> None:
         try:
-            decode_jpeg(os.pread(file, int(self.sizes[index]), int(self.places[index])), out)
+            file.seek(int(self.places[index]))
+            decode_jpeg(file.read(int(self.sizes[index])), out)
         except ValueError as error:
             raise InputError(f"{self.path}: frame {index}: {error}; prepare it again") from error
 

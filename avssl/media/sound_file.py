@@ -15,6 +15,7 @@ from avssl.errors import InputError
 from avssl.media.chunked_sound import read_chunks
 from avssl.media.complete_file import check_stored
 from avssl.regular_files import open_regular
+from avssl.stores.virtual_paths import is_virtual
 
 SUFFIXES = frozenset(
     (".wav", ".wave", ".flac", ".caf", ".w64", ".rf64", ".aif", ".aiff", ".aifc", ".au", ".snd", ".amb")
@@ -46,7 +47,7 @@ def open_sound(path: Path) -> Iterator[soundfile.SoundFile | None]:
         sound = read_chunks(file)
         if sound is not None:
             check_stored(path, sound)
-        opened = _opened(file, sound.repairs if sound else {})
+        opened = _opened(path, file, sound.repairs if sound else {})
         if opened is None or opened.frames >= _UNDECLARED:
             yield None
             return
@@ -102,11 +103,13 @@ def check_format(path: Path, sample_rate: int, channels: int) -> None:
         raise InputError(f"{path}: expected 1 to {MOST_CHANNELS} channels of sound, the header says {channels}")
 
 
-def _opened(file: IO[bytes], repairs: dict[int, bytes]) -> soundfile.SoundFile | None:
+def _opened(path: Path, file: IO[bytes], repairs: dict[int, bytes]) -> soundfile.SoundFile | None:
     try:
         file.seek(0)
         if repairs:
             return soundfile.SoundFile(_Repaired(file, repairs))
+        if is_virtual(path):
+            return soundfile.SoundFile(file)
         os.lseek(file.fileno(), 0, os.SEEK_SET)
         return soundfile.SoundFile(file.fileno(), closefd=False)
     except soundfile.LibsndfileError:

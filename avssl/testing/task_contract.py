@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,8 +15,9 @@ from torch.utils.data import default_collate
 from avssl.data.clip import Clip
 from avssl.errors import InputError
 from avssl.evaluation.reference_scores import ReferenceTask, measured
+from avssl.models.runtime import evaluating
 from avssl.spatial.ambisonics import encode, stereo
-from avssl.task import Task
+from avssl.task import Task, embeds_in_chunks
 
 Views = dict[str, Tensor]
 
@@ -48,7 +50,7 @@ def check_task(task: Task, clips: Sequence[Clip], seed: int = 0) -> None:
     Views are tensors that collate, depend only on the clip and the random generator, and do not change the clip;
     `forward` returns a finite scalar loss, further scalars, and a gradient for every trainable parameter;
     `embeddings`, if defined, returns embeddings that can be monitored for collapse; `reference_scores`, if defined,
-    returns numbers that stand beside scalars of `forward`.
+    returns numbers that stand beside scalars of `forward`; `embed` and `contrast`, if defined, give its loss.
 
     Args:
         task: task to check; gradients of its parameters are overwritten.
@@ -71,6 +73,7 @@ def check_task(task: Task, clips: Sequence[Clip], seed: int = 0) -> None:
     _check_gradients(task)
     _check_embeddings(task, batch)
     _check_references(task, batch, scalars)
+    _check_chunks(task, batch)
 
 
 def _clip(key: str, rng: np.random.Generator, seconds: float, frames: int, sample_rate: int, channels: int) -> Clip:
@@ -177,6 +180,22 @@ def _check_embeddings(task: Task, batch: Views) -> None:
         isinstance(each, Tensor) and each.ndim > 1 for each in embeddings.values()
     )
     assert rows, "expected {name: (rows, width)} from embeddings(batch), for collapse monitoring; rename other methods"
+
+
+@torch.no_grad()
+def _check_chunks(task: Any, batch: Views) -> None:
+    if not embeds_in_chunks(task):
+        return
+    network: Any = task
+    with evaluating(network):
+        expected, embeddings = network(batch)["loss"], task.embed(batch)
+        found = task.contrast(embeddings, batch)["loss"]
+        first = task.embed({name: each[:1] for name, each in batch.items()})
+    for name, each in embeddings.items():
+        alone = each.shape[1:] == first[name].shape[1:] and torch.allclose(each[:1], first[name], rtol=1e-3, atol=1e-4)
+        assert alone, f"expected {name!r} of embed from each clip alone, got other embeddings of the first clip alone"
+    same = torch.allclose(found, expected, rtol=1e-3, atol=1e-4)
+    assert same, f"expected the loss of forward, {expected:.4g}, from contrast(embed(batch), batch), got {found:.4g}"
 
 
 def _check_references(task: Task, batch: Views, scalars: dict[str, Tensor]) -> None:

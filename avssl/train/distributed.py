@@ -19,6 +19,7 @@ from avssl.errors import first_line
 from avssl.io.cores import usable_cores
 from avssl.io.ranks import local_world_size, world_size
 from avssl.models.runtime import launch_fabric, single_process
+from avssl.train.process_checks import lost_process
 
 T = TypeVar("T")
 
@@ -26,6 +27,8 @@ Outcome = tuple[T | None, BaseException | None]
 """Result and exception of some work, one of them None."""
 _patient: list[dist.ProcessGroup] = []
 
+SILENCE = timedelta(minutes=10)
+"""Longest wait for another process in a step. One that dies ends the others at once; this is for one that hangs."""
 LONGEST_END = 5.0
 """Seconds for the connections of a failed process to end; then it ends without them."""
 LETTING_GO = 0.2
@@ -37,13 +40,13 @@ def processes(precision: str) -> Iterator[Fabric]:
     """All processes that torchrun has started, on one or several machines; without torchrun, this one.
 
     They work together inside the `with` block, which they leave together too; what follows runs alone. An exception of
-    one ends its connections, and with them the waiting of the others.
+    one ends its connections, and with them the waiting of the others; so does its death.
 
     Args:
         precision: Lightning Fabric's name, such as bf16-mixed.
 
     Raises:
-        InputError: Fabric knows no such precision, or it does not work on this device.
+        InputError: Fabric knows no such precision, it does not work on this device, or another process has ended.
     """
     fabric = _joined(precision)
     try:
@@ -51,8 +54,10 @@ def processes(precision: str) -> Iterator[Fabric]:
     except SystemExit:  # all were asked to stop
         leave_process_group()
         raise
-    except BaseException:
+    except BaseException as error:
         _abandon_process_group()
+        if lost := lost_process(error):
+            raise lost from error
         raise
     leave_process_group()
 
@@ -64,7 +69,7 @@ def _joined(precision: str) -> Fabric:
     local = local_world_size()
     # Statistics already agree in all processes (see sync_batchnorm.py): nothing to broadcast at every step.
     # Every step uses the same weights: frozen parts are refused (see frozen_parts.py).
-    strategy = DDPStrategy(broadcast_buffers=False, static_graph=True, gradient_as_bucket_view=True)
+    strategy = DDPStrategy(broadcast_buffers=False, static_graph=True, gradient_as_bucket_view=True, timeout=SILENCE)
     fabric = launch_fabric(devices=local, num_nodes=world // local, strategy=strategy, precision=precision)
     if fabric.device.type == "cpu":  # torchrun leaves one thread to each process
         torch.set_num_threads(max(1, usable_cores() // local))

@@ -5,7 +5,7 @@ L. Gao, Y. Zhang, J. Han, J. Callan: Scaling Deep Contrastive Learning Batch Siz
 
 from __future__ import annotations
 
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -14,23 +14,11 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from avssl.errors import InputError
+from avssl.task import embeds_in_chunks
 
 Batch = dict[str, Any]
 GOLDEN = 0x9E3779B97F4A7C15
 """Distance of the random states of two chunks, far from those of other steps."""
-
-
-@runtime_checkable
-class ChunkedTask(Protocol):
-    """A task whose `forward(batch)` is `contrast(embed(batch), batch)`; see `avssl.task.Task`."""
-
-    def embed(self, batch: Batch) -> dict[str, Tensor]:
-        """Embeddings `(clips, ...)` that depend on each clip alone, batch normalisation aside."""
-        ...
-
-    def contrast(self, embeddings: dict[str, Tensor], batch: Batch) -> dict[str, Tensor]:
-        """`{"loss": scalar, ...}` of the embeddings of all clips."""
-        ...
 
 
 class GradientCache:
@@ -49,7 +37,7 @@ class GradientCache:
     """
 
     def __init__(self, task: nn.Module, chunk: int, fabric: Fabric) -> None:
-        if not isinstance(task, ChunkedTask):
+        if not embeds_in_chunks(task):
             wanted = "a task with the methods embed and contrast"
             raise InputError(f"train.chunk={chunk}: expected {wanted}, got {type(task).__name__}; use train.chunk=0")
         self.task: Any = task

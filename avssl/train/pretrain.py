@@ -31,6 +31,7 @@ from avssl.runs import run_folder
 from avssl.task import Task
 from avssl.train import checkpoint, data_source, distributed, evaluate, summary_tables
 from avssl.train.loop import fit
+from avssl.train.process_checks import check_same_config
 from avssl.train.resolved_run import ResolvedRun, resolve_run
 from avssl.train.visualize import draw_curve
 
@@ -59,7 +60,7 @@ def pretrain(
 
     Raises:
         InputError: unknown task, options, features or weights; unusable data; a folder of another run, or one that
-            another process writes to.
+            another process writes to; processes with other configs, or one that has ended.
         OSError: something cannot be read or written.
         SystemExit: with code 0, after saving, on SIGTERM, SIGHUP or Ctrl-C.
     """
@@ -68,6 +69,7 @@ def pretrain(
     runs = [PretrainRun(stage, place, tuple(command), progress) for stage, place in stages]
     with ExitStack() as held:
         with distributed.processes(config.train.precision) as fabric:
+            check_same_config(fabric, asdict(config))
             for run in reversed(runs):
                 distributed.on_first_rank(fabric, partial(held.enter_context, folder_lock(run.folder)))
                 run_folder.check_config(run.folder, run.config)

@@ -49,6 +49,8 @@ from avssl.train.resolved_run import resolve_run
 Facts = dict[str, Any]
 WARM_UP = 10
 """Steps that are not timed: kernels are chosen and compiled in them."""
+AGAIN = 5.0
+"""Seconds between two interruptions of a part whose time is over."""
 LR_BATCH = 32
 """Batch of the recipe avsa/small, for whose learning rate it stands."""
 
@@ -80,7 +82,7 @@ GPU = Plan(
     {"data": {**SCENES, "clips": 6400, "batch": 512}},
 )
 REHEARSAL = Plan(
-    dict.fromkeys(SECONDS, 120.0),
+    dict.fromkeys(SECONDS, 600.0),
     {
         "data": {**SCENES, "clips": 8, "clip_seconds": 1.0, "seconds": 0.5, "frames": 2, "batch": 2},
         "model": {"preset": "small"},
@@ -112,13 +114,13 @@ class EnoughError(Exception):
 
 @contextmanager
 def time_limit(seconds: float) -> Iterator[None]:
-    """Context that raises `OutOfTimeError` after some seconds."""
+    """Context that raises `OutOfTimeError` after some seconds, and again where Python ignores it, as in a callback."""
 
     def end(*_: object) -> None:
         raise OutOfTimeError(f"longer than its {seconds:.0f} s")
 
     before = signal.signal(signal.SIGALRM, end)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
+    signal.setitimer(signal.ITIMER_REAL, seconds, AGAIN)
     try:
         yield
     finally:

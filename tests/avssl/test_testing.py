@@ -127,6 +127,31 @@ def test_references_that_break_the_contract_are_named(found: dict[str, Any], mes
         check_task(Stating(found), make_clips())
 
 
+class Chunked(Good):
+    """Colours as embeddings; `mixed` ones are those of the batch, `wrong` is another loss."""
+
+    def __init__(self, mixed: bool = False, wrong: float = 0.0) -> None:
+        super().__init__()
+        self.mixed, self.wrong = mixed, wrong
+
+    def embed(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        return {"colour": batch["colour"] - self.mixed * batch["colour"].mean(0)}
+
+    def contrast(self, embeddings: dict[str, Tensor], batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        return {"loss": Good.forward(self, {**batch, **embeddings})["loss"] + self.wrong}
+
+    def forward(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        return Good.forward(self, {**batch, **self.embed(batch)})
+
+
+def test_embeddings_in_chunks_that_break_the_contract_are_named() -> None:
+    check_task(Chunked(), make_clips())
+    with pytest.raises(AssertionError, match="expected 'colour' of embed from each clip alone, got other embeddings"):
+        check_task(Chunked(mixed=True), make_clips())
+    with pytest.raises(AssertionError, match="expected the loss of forward, .* from contrast"):
+        check_task(Chunked(wrong=1.0), make_clips())
+
+
 def test_a_parameter_without_gradient_is_named() -> None:
     with pytest.raises(AssertionError, match=re.escape("no gradient reaches extra.weight, extra.bias")):
         check_task(Variant(extra=nn.Linear(2, 2)), make_clips())

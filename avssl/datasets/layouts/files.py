@@ -11,6 +11,8 @@ from avssl.datasets.dataset import Dataset, Recording
 from avssl.datasets.layout import Layout
 from avssl.datasets.recording_keys import safe_key, unique_keys
 from avssl.errors import InputError
+from avssl.stores.remote_store import list_objects
+from avssl.stores.virtual_paths import is_address
 
 logger = logging.getLogger(__name__)
 
@@ -99,6 +101,9 @@ def walk(root: Path, exclude: Path | None = None) -> Iterator[tuple[Path, list[s
         A folder, the names of its folders, and of all else: files, links to nothing, named pipes; folders removed from
         their list are not searched. A folder that cannot be read, and a link to nothing without a suffix, is logged.
     """
+    if is_address(root):
+        yield from _walk_store(root)
+        return
     seen = {_identity(exclude)} if exclude and exclude.is_dir() else set()
     waiting = [root] if root.is_dir() else []
     while waiting:  # no recursion: folders may be nested deeper than calls
@@ -113,6 +118,16 @@ def walk(root: Path, exclude: Path | None = None) -> Iterator[tuple[Path, list[s
         seen.add(identity)
         yield folder, below, names
         waiting += [folder / name for name in reversed(below)]
+
+
+def _walk_store(root: Path) -> Iterator[tuple[Path, list[str], list[str]]]:
+    """As `walk`, of a folder of a store, which is listed once: no list of folders can be shortened."""
+    folders: dict[Path, list[str]] = {}
+    for path in list_objects(root):
+        if not any(part.startswith(".") for part in path.relative_to(root).parts):
+            folders.setdefault(path.parent, []).append(path.name)
+    for folder in sorted(folders):
+        yield folder, [], sorted(folders[folder])
 
 
 def _identity(folder: Path) -> tuple[int, int]:

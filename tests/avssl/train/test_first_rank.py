@@ -1,11 +1,15 @@
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
+
+from avssl.train import checkpoint
 
 pytestmark = pytest.mark.heavy
 
@@ -61,3 +65,24 @@ def test_whatever_one_process_raises_ends_all_in_seconds(pair, where, kind, code
     errors = [process.communicate(timeout=150)[1] for process in processes]
     assert [process.returncode for process in processes] == codes, errors
     assert all(line in (error.splitlines() or [""])[-1] for error in errors), errors
+
+
+def test_a_killed_process_ends_the_other_at_once_in_one_line(pair, tmp_path):
+    first, second = pair(where="killed", kind="")
+    assert second.wait(150) == -signal.SIGKILL
+    killed = time.monotonic()
+    error = first.communicate(timeout=60)[1]
+    assert time.monotonic() - killed < 30
+    assert first.returncode == 1
+    assert "InputError: another process of this run has ended" in error.splitlines()[-1], error
+    assert checkpoint.load(tmp_path / checkpoint.LAST)["run"]["step"] == 2  # whole, and the run can be continued
+
+
+def test_a_process_with_another_config_is_refused_in_all(pair):
+    line = (
+        "avssl.errors.InputError: rank 1: expected the config of rank 0, got another one (train.seed is 1 there, 0 in "
+        "rank 0); give all processes the same command"
+    )
+    for process in pair(where="config", kind=""):
+        assert process.communicate(timeout=150)[1].splitlines()[-1].endswith(line)
+        assert process.returncode == 1

@@ -1,4 +1,4 @@
-"""Gradient caching against the step with the whole batch; see tiny.py for two processes."""
+"""Gradient caching against the step with the whole batch."""
 
 import pytest
 import torch
@@ -7,37 +7,10 @@ from avssl_tasks.avsa import Avsa, AvsaOptions
 from torch import nn
 
 from avssl.config import FeatureConfig, ModelConfig, OptimConfig, TrainConfig
-from avssl.losses import info_nce
 from avssl.models.encoders import Encoders
 from avssl.models.runtime import single_process
 from avssl.train.gradient_cache import GradientCache
 from avssl.train.loop import fit
-
-
-class Pairs(nn.Module):
-    """Two towers, with dropout or batch normalisation where asked."""
-
-    def __init__(self, dropout=0.0, norm=False):
-        super().__init__()
-        torch.manual_seed(0)
-        own = [nn.BatchNorm1d(16)] if norm else []
-        self.video = nn.Sequential(nn.Linear(6, 16), *own, nn.Tanh(), nn.Dropout(dropout), nn.Linear(16, 8))
-        self.audio, self.scale = nn.Linear(5, 8), nn.Parameter(torch.tensor(1.5))
-
-    def embed(self, batch):
-        return {"video": self.video(batch["x"]), "audio": self.audio(batch["y"])}
-
-    def contrast(self, embeddings, batch):
-        loss = info_nce(embeddings["video"], embeddings["audio"], 0.2) * self.scale
-        return {"loss": loss, "level": batch["x"].mean()}
-
-    def forward(self, batch):
-        return self.contrast(self.embed(batch), batch)
-
-
-def pairs(rows=13):
-    generator = torch.Generator().manual_seed(1)
-    return {"x": torch.randn(rows, 6, generator=generator), "y": torch.randn(rows, 5, generator=generator)}
 
 
 def gradients(task):
@@ -45,8 +18,8 @@ def gradients(task):
 
 
 @pytest.mark.parametrize("chunk", [1, 4, 6])
-def test_loss_and_gradients_are_those_of_the_whole_batch(chunk):
-    whole, parts, batch = Pairs(), Pairs(), pairs()
+def test_loss_and_gradients_are_those_of_the_whole_batch(tiny, chunk):
+    whole, parts, batch = tiny.Pairs(), tiny.Pairs(), tiny.pairs()
     expected = whole(batch)
     expected["loss"].backward()
     found = GradientCache(parts, chunk, single_process("32-true")).step(batch)
@@ -55,8 +28,8 @@ def test_loss_and_gradients_are_those_of_the_whole_batch(chunk):
     torch.testing.assert_close(gradients(parts), gradients(whole), atol=1e-6, rtol=1e-4)
 
 
-def test_both_passes_of_a_chunk_have_the_same_dropout():
-    task, batch = Pairs(dropout=0.5), pairs()
+def test_both_passes_of_a_chunk_have_the_same_dropout(tiny):
+    task, batch = tiny.Pairs(dropout=0.5), tiny.pairs()
     cache = GradientCache(task, 4, single_process("32-true"))
     torch.manual_seed(7)
     loss = cache.step(batch)["loss"]
@@ -75,8 +48,8 @@ def test_both_passes_of_a_chunk_have_the_same_dropout():
     torch.testing.assert_close((found["video.0.weight"] * direction).sum(), slope, atol=1e-3, rtol=1e-2)
 
 
-def test_running_statistics_move_once_and_a_line_says_whose_they_are(caplog):
-    task, other, batch = Pairs(norm=True), Pairs(norm=True), pairs(12)
+def test_running_statistics_move_once_and_a_line_says_whose_they_are(tiny):
+    task, other, batch = tiny.Pairs(norm=True), tiny.Pairs(norm=True), tiny.pairs(12)
     cache = GradientCache(task, 4, single_process("32-true"))
     cache.step(batch)
     for start in (0, 4, 8):
@@ -84,23 +57,31 @@ def test_running_statistics_move_once_and_a_line_says_whose_they_are(caplog):
     torch.testing.assert_close(task.video[1].running_mean, other.video[1].running_mean)
     assert int(task.video[1].num_batches_tracked) == 3
     assert cache.notice().startswith("train.chunk=4: batch normalisation has the statistics of 4 clips at a time")
-    assert GradientCache(Pairs(), 4, single_process("32-true")).notice() == ""
+    assert GradientCache(tiny.Pairs(), 4, single_process("32-true")).notice() == ""
 
 
 class Source:
     workers = 0
 
+    def __init__(self, batch):
+        self.batch = batch
+
     def between(self, start, stop):
         for step in range(start, stop):
-            yield {name: each.roll(step, 0) for name, each in pairs(12).items()}
+            yield {name: each.roll(step, 0) for name, each in self.batch.items()}
 
 
-def test_a_chunked_run_is_the_run_with_whole_batches_up_to_rounding():
+def test_a_chunked_run_is_the_run_with_whole_batches_up_to_rounding(tiny):
     found = []
     for chunk in (0, 5):
         config = TrainConfig(steps=6, precision="32-true", log_every=2, chunk=chunk)
-        task = Pairs()
-        found.append((fit(task, Source(), config, OptimConfig(lr=1e-2), None, progress=False), dict(task.state_dict())))
+        task = tiny.Pairs()
+        found.append(
+            (
+                fit(task, Source(tiny.pairs(12)), config, OptimConfig(lr=1e-2), None, progress=False),
+                dict(task.state_dict()),
+            )
+        )
     assert found[0][0]["loss"] == pytest.approx(found[1][0]["loss"], rel=1e-5)
     torch.testing.assert_close(found[0][1], found[1][1], atol=1e-5, rtol=1e-4)
 
@@ -111,7 +92,7 @@ def test_a_task_without_its_methods_and_uneven_tensors_are_refused(tiny):
     ):
         fit(tiny.TinyTask(), tiny.Stream(), TrainConfig(steps=1, chunk=4), OptimConfig(), None, progress=False)
     with pytest.raises(ValueError, match="one row per clip in every tensor, got {'x': 13, 'y': 13, 'z': 2}"):
-        GradientCache(Pairs(), 4, single_process("32-true")).step({**pairs(), "z": torch.zeros(2)})
+        GradientCache(tiny.Pairs(), 4, single_process("32-true")).step({**tiny.pairs(), "z": torch.zeros(2)})
     with pytest.raises(ValueError, match="expected train.compile none or default with train.chunk, got 'reduce-overhe"):
         TrainConfig(chunk=4, compile="reduce-overhead")
 
@@ -145,3 +126,16 @@ def test_tasks_in_chunks_equal_the_whole_batch_without_batch_statistics(name):
     torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
     for key, each in gradients(task).items():
         assert float((each - known[key]).norm()) <= 1e-4 * float(known[key].norm()) + 1e-7, key
+
+
+@pytest.mark.heavy
+def test_two_processes_in_chunks_equal_one_with_the_whole_batch(tiny, run_tiny, tmp_path):
+    process = run_tiny("chunked", tmp_path, processes=2)
+    assert process.wait(200) == 0, process.stderr.read()
+    whole, batch = tiny.Pairs(), tiny.pairs(12)
+    loss = whole(batch)["loss"]
+    loss.backward()
+    for rank in range(2):
+        found = torch.load(tmp_path / f"{rank}.pt", weights_only=True)
+        torch.testing.assert_close(found.pop("loss"), loss.detach())
+        torch.testing.assert_close(found, gradients(whole), atol=1e-6, rtol=1e-4)

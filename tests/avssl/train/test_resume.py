@@ -168,6 +168,25 @@ def test_two_processes_killed_and_continued_give_the_same_metrics(run_tiny, tmp_
     same_metrics(tmp_path / "whole", tmp_path / "parts")
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_a_run_goes_on_with_another_number_of_processes(tiny, run_tiny, tmp_path):
+    settings = {"dropout": 0.0, "precision": "32-true", "log_every": 2, "save_every": 1}
+    tiny.train(tmp_path / "whole", **settings)
+    for processes, stop in ((2, 3), (1, 7), (2, 12)):
+        process = run_tiny(
+            "train", tmp_path / "parts", processes=processes, pause=0.3 if stop < 12 else 0.0, **settings
+        )
+        if stop < 12:
+            wait_for(tmp_path / "parts" / checkpoint.LAST, stop, 240)
+            os.kill(int(children(process)[-1]) if processes > 1 else process.pid, signal.SIGTERM)
+        assert process.wait(240) == 0, process.stderr.read()
+    one, other = (checkpoint.load(tmp_path / name / checkpoint.LAST)["run"] for name in ("whole", "parts"))
+    assert [step for step, _ in other["curve"]] == [step for step, _ in one["curve"]] == [2, 4, 6, 8, 10, 12]
+    assert [loss for _, loss in other["curve"]] == pytest.approx([loss for _, loss in one["curve"]], rel=1e-4)
+    assert other["clips"] == one["clips"] == 12 * 8
+
+
 def children(process):
     return Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
 

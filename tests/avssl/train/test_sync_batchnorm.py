@@ -14,15 +14,19 @@ def load(path):
     return torch.load(path, weights_only=True)
 
 
-def test_two_processes_equal_one_in_loss_gradient_and_buffers(run_tiny, tmp_path):
-    for processes in (1, 2):
+@pytest.mark.parametrize("count", [2, pytest.param(4, marks=pytest.mark.slow)])
+def test_several_processes_equal_one_in_loss_gradient_and_buffers(run_tiny, tmp_path, count):
+    for processes in (1, count):
         process = run_tiny("gradients", tmp_path, processes=processes)
         assert process.wait(120) == 0, process.stderr.read()
-    one, first, second = (load(tmp_path / name) for name in ("1-0.pt", "2-0.pt", "2-1.pt"))
-    assert one.keys() == first.keys() == second.keys()
+    one, first, *others = (
+        load(tmp_path / name) for name in ("1-0.pt", *(f"{count}-{each}.pt" for each in range(count)))
+    )
     for name in one:
         assert (first[name] - one[name]).float().norm() <= 1e-5 * one[name].float().norm(), name
-        assert torch.equal(first[name], second[name]), name
+        for other in others:
+            assert one.keys() == first.keys() == other.keys()
+            assert torch.equal(first[name], other[name]), name
 
 
 def test_two_processes_train_as_one(tiny, run_tiny, tmp_path):

@@ -3,6 +3,8 @@
 import argparse
 import json
 import logging
+import os
+import signal
 import time
 from pathlib import Path
 
@@ -12,7 +14,8 @@ from torch import nn
 from avssl.config import OptimConfig, TrainConfig
 from avssl.losses import info_nce
 from avssl.train import distributed
-from avssl.train.loop import fit
+from avssl.train.loop import Trainer, fit
+from avssl.train.process_checks import check_same_config
 from avssl.train.sync_batchnorm import convert_sync_batchnorm
 
 OPTIM = OptimConfig(lr=1e-2, schedule="cosine", warmup=3, clip_norm=0.5, weight_decay=1e-2)
@@ -45,6 +48,32 @@ class TinyTask(nn.Module):
     def forward(self, batch):
         found = self.embeddings(batch)
         return {"loss": info_nce(found["video"], found["audio"], 0.2), "level": batch["x"].mean()}
+
+
+class Pairs(nn.Module):
+    """Two towers, with dropout or batch normalisation where asked."""
+
+    def __init__(self, dropout=0.0, norm=False):
+        super().__init__()
+        torch.manual_seed(0)
+        own = [nn.BatchNorm1d(16)] if norm else []
+        self.video = nn.Sequential(nn.Linear(6, 16), *own, nn.Tanh(), nn.Dropout(dropout), nn.Linear(16, 8))
+        self.audio, self.scale = nn.Linear(5, 8), nn.Parameter(torch.tensor(1.5))
+
+    def embed(self, batch):
+        return {"video": self.video(batch["x"]), "audio": self.audio(batch["y"])}
+
+    def contrast(self, embeddings, batch):
+        loss = info_nce(embeddings["video"], embeddings["audio"], 0.2) * self.scale
+        return {"loss": loss, "level": batch["x"].mean()}
+
+    def forward(self, batch):
+        return self.contrast(self.embed(batch), batch)
+
+
+def pairs(rows=13):
+    generator = torch.Generator().manual_seed(1)
+    return {"x": torch.randn(rows, 6, generator=generator), "y": torch.randn(rows, 5, generator=generator)}
 
 
 class Stream:
@@ -87,6 +116,19 @@ def gradients(folder):
     torch.save(found, folder / f"{fabric.world_size}-{fabric.global_rank}.pt")
 
 
+def chunked(folder):
+    """Loss and gradients of one step in chunks of 4 clips, a file for each process."""
+    with distributed.processes("32-true") as fabric:
+        config = TrainConfig(steps=1, precision="32-true", chunk=4)
+        trainer = Trainer(Pairs(), config, OptimConfig(), None, fabric)
+        share = {name: each.chunk(fabric.world_size)[fabric.global_rank] for name, each in pairs(12).items()}
+        for _ in range(2):  # a second step, as the first one is special to DistributedDataParallel
+            trainer.optimizer.zero_grad()
+            loss = trainer._with_gradients(share)["loss"]
+    found = {"loss": loss.detach(), **{name: each.grad for name, each in trainer.task.named_parameters()}}
+    torch.save(found, folder / f"{fabric.global_rank}.pt")
+
+
 def first_rank(folder):
     """Each process leaves a file with the results that rank 0 broadcast, and one for each time that it did the work."""
 
@@ -119,6 +161,13 @@ ERRORS = {
 }
 
 
+def _killed_after(batches, count):
+    """Some batches; then the process is killed."""
+    for _ in range(count):
+        yield next(batches)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
 def failing(folder, where, kind):
     """One process fails while the others wait for it, each in its own way."""
 
@@ -137,6 +186,13 @@ def failing(folder, where, kind):
             distributed.first_on_each_machine(fabric, lambda: work(rank == 0))
         if where == "others":
             distributed.first_on_each_machine(fabric, lambda: work(rank == 1))
+        if where == "config":
+            check_same_config(fabric, {"train": {"seed": rank, "steps": 4}})
+        if where == "killed":
+            stream = Stream(rank=rank, world=fabric.world_size)
+            batches = stream.between(0, 100)
+            stream.between = lambda *_: _killed_after(batches, 3 if rank else 100)
+            fit(TinyTask(), stream, TrainConfig(steps=100, log_every=2, save_every=2), OPTIM, folder, fabric=fabric)
         if where == "step":
             stream = Stream(rank=rank, world=fabric.world_size)
             stream.rank = rank if rank == 0 else 7  # an IndexError in the second process
@@ -146,7 +202,7 @@ def failing(folder, where, kind):
 if __name__ == "__main__":
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     parser = argparse.ArgumentParser()
-    parser.add_argument("what", choices=["train", "gradients", "first_rank", "failing"])
+    parser.add_argument("what", choices=["train", "gradients", "chunked", "first_rank", "failing"])
     parser.add_argument("folder", type=Path)
     parser.add_argument("--settings", type=json.loads, default={})
     given = parser.parse_args()
