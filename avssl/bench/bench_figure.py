@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ STYLE: dict[Any, Any] = {
     "axes.axisbelow": True, "grid.color": "0.9", "pdf.fonttype": 42, "text.parse_math": False,
 }  # fmt: skip
 DPI = 200
+LINE = 100
+"""Characters of a line of the facts about the machine."""
 
 
 def draw_ratios(report: BenchReport, path: Path) -> None:
@@ -37,7 +40,7 @@ def draw_ratios(report: BenchReport, path: Path) -> None:
         FigureCanvasAgg(made)
         axes = made.subplots()
         _bars(axes, report.timings)
-        axes.set_title(report.line(), fontsize=5, loc="right")
+        axes.set_title(textwrap.fill(report.line(), LINE), fontsize=5, loc="right")
         with replacing(path) as part:
             made.savefig(part, dpi=DPI, metadata={"CreationDate": None} if path.suffix == ".pdf" else None)
 
@@ -45,14 +48,15 @@ def draw_ratios(report: BenchReport, path: Path) -> None:
 def _bars(axes: Any, timings: list[Timing]) -> None:
     colours = {True: REACHED, False: BEHIND, None: WITHOUT}
     places = range(len(timings))
-    ratios, lows = [each.ratio for each in timings], [min(1.0, each.ratio) for each in timings]
+    ratios, lows = [each.deciding_ratio for each in timings], [min(1.0, each.deciding_ratio) for each in timings]
     widths = [max(1.0, ratio) - low for ratio, low in zip(ratios, lows, strict=True)]  # from 1, either way
     axes.barh(places, widths, left=lows, color=[colours[each.reached] for each in timings], height=0.6)
     for place, each in zip(places, timings, strict=True):
-        axes.text(max(1.0, each.ratio), place, f" {each.ratio:.3g}", va="center")
+        axes.text(max(1.0, each.deciding_ratio, each.aim), place, f" {each.deciding_ratio:.3g}", va="center")
         if each.aim:
             axes.plot([each.aim, each.aim], [place - 0.4, place + 0.4], color="black", linewidth=1.2)
     axes.set_xscale("log")
+    axes.xaxis.set_major_formatter("{x:g}")
     axes.axvline(1.0, color="0.3", linewidth=0.8)
     axes.set_yticks(places, [f"{each.name} / {each.peer_name}" for each in timings])
     axes.invert_yaxis()

@@ -16,10 +16,13 @@ from avssl.bench.timing import Measured, Timing
 from avssl.io.atomic import write_text
 from avssl.io.tables import table_text
 
-HEADER = ("row", "one run", "ours ms", "peer", "ms", "ratio", "aim", "reached", "MB, peer's MB", "x real time")
+HEADER = (
+    "row", "one run", "ours ms", "peer", "ms", "ratio", "of CPU", "aim", "reached", "MB, peer's MB", "x real time",
+)  # fmt: skip
+NUMBERS = ("ours_ms", "peer_ms", "ratio", "cpu_ratio", "reached", "real_time")
+"""Properties of `Timing` that are written beside its fields."""
 LEFT = frozenset(("row", "one run", "peer", "reached"))
 Outcome = Timing | Measured | Absent
-NOT_MEASURED = "not measured"
 
 
 @dataclass(frozen=True)
@@ -81,10 +84,11 @@ def quantity_cells(report: BenchReport) -> Cells:
 
 def _compared(row: Timing | Absent) -> list[str]:
     if isinstance(row, Absent):
-        return [row.name, row.reason, "", row.peer_name, "", "", "", "", "", ""]
+        return [row.name, row.reason, "", row.peer_name, "", "", "", "", "", "", ""]
     memory = "" if row.ours_mb is None else f"{row.ours_mb:.0f}, {row.peer_mb:.0f}"
     reached = {True: "yes", False: "no", None: ""}[row.reached]
     numbers = [f"{row.ours_ms:.2f}", row.peer_name, f"{row.peer_ms:.2f}", f"{row.ratio:.2f}"]
+    numbers.append("" if row.cpu_ratio is None else f"{row.cpu_ratio:.2f}")
     aim, speed = f"{row.aim:g}" if row.aim else "", f"{row.real_time:.1f}" if row.seconds else ""
     return [row.name, row.work, *numbers, aim, reached, memory, speed]
 
@@ -109,10 +113,7 @@ def write_json(path: Path, report: BenchReport) -> None:
     Raises:
         OSError: the file cannot be written.
     """
-    timings = [
-        asdict(each) | {name: getattr(each, name) for name in ("ours_ms", "peer_ms", "ratio", "reached", "real_time")}
-        for each in report.timings
-    ]
+    timings = [asdict(each) | {name: getattr(each, name) for name in NUMBERS} for each in report.timings]
     measured = [asdict(each) | {"value": each.value} for each in report.measured]
     absent = [asdict(each) for each in report.absent]
     found = {"machine": report.facts, "timings": timings, "measured": measured, "absent": absent}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import tempfile
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from threadpoolctl import threadpool_limits
@@ -32,7 +33,7 @@ from avssl.bench.bench_figure import draw_ratios
 from avssl.bench.bench_report import BenchReport, Outcome, write_json
 from avssl.bench.case import Absent, Case, DisagreementError, Group, Row, Size
 from avssl.bench.machine_facts import load_warning, machine
-from avssl.bench.timing import measure, threads, time_case
+from avssl.bench.timing import Timing, measure, threads, time_case
 from avssl.errors import InputError, MissingFileError
 from avssl.io.atomic import scratch_folder
 from avssl.io.cores import usable_cores
@@ -126,6 +127,8 @@ def bench(
         if warning := load_warning(facts):
             logger.warning("%s", warning)
         found = [each for rows in _outcomes(only or list(all_cases()), repeats, size or Size()) for each in rows]
+    if warning:
+        found = [replace(each, busy=True) if isinstance(each, Timing) else each for each in found]
     report = BenchReport(facts, found, repeats)
     if target:
         write_json(target, report)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from statistics import median
@@ -43,6 +43,11 @@ class Timing:
     ours_mb: float | None = None
     """Peak memory in MB, see `avssl.bench.peak_memory`; None: not measured."""
     peer_mb: float | None = None
+    ours_cpu: Sequence[float] = ()
+    """Milliseconds of processor time, of all threads, one per repeat."""
+    peer_cpu: Sequence[float] = ()
+    busy: bool = False
+    """Whether other programs used the machine, so that processor times decide whether the aim is reached."""
 
     @property
     def ours_ms(self) -> float:
@@ -60,9 +65,19 @@ class Timing:
         return self.peer_ms / self.ours_ms
 
     @property
+    def cpu_ratio(self) -> float | None:
+        """The same of processor times, to which waiting for other programs does not count; None: not measured."""
+        return median(self.peer_cpu) / max(median(self.ours_cpu), 1e-6) if self.ours_cpu else None
+
+    @property
     def reached(self) -> bool | None:
-        """Whether the ratio reaches the aim; None without one."""
-        return self.ratio >= self.aim if self.aim else None
+        """Whether the ratio that decides reaches the aim; None without one."""
+        return self.deciding_ratio >= self.aim if self.aim else None
+
+    @property
+    def deciding_ratio(self) -> float:
+        """The ratio, that of processor times on a busy machine."""
+        return self.ratio if self.cpu_ratio is None or not self.busy else self.cpu_ratio
 
     @property
     def real_time(self) -> float:
@@ -95,11 +110,12 @@ def time_case(case: Case, repeats: int) -> Timing:
     """
     difference = case.difference()
     pairs = list(_within_budget(lambda: (_milliseconds(case.ours), _milliseconds(case.peer)), repeats))
-    ours, peer = ([pair[side] for pair in pairs] for side in (0, 1))
-    memory = [peak_bytes(side) / 1e6 if case.memory else None for side in (case.ours, case.peer)]
+    (ours, ours_cpu), (peer, peer_cpu) = (zip(*(pair[side] for pair in pairs), strict=True) for side in (0, 1))
+    ours_mb, peer_mb = (peak_bytes(side) / 1e6 if case.memory else None for side in (case.ours, case.peer))
     return Timing(
-        case.name, case.peer_name, ours, peer, difference, case.seconds, case.work, case.aim, memory[0], memory[1]
-    )
+        case.name, case.peer_name, list(ours), list(peer), difference, case.seconds, case.work, case.aim,
+        ours_mb, peer_mb, ours_cpu, peer_cpu,
+    )  # fmt: skip
 
 
 def measure(quantity: Quantity, repeats: int) -> list[Measured]:
@@ -130,7 +146,8 @@ def threads(count: int) -> Iterator[None]:
         cv2.setNumThreads(before[1])
 
 
-def _milliseconds(work: Callable[[], object]) -> float:
-    start = time.perf_counter()
+def _milliseconds(work: Callable[[], object]) -> tuple[float, float]:
+    """Time and processor time."""
+    start, cpu = time.perf_counter(), time.process_time()
     work()
-    return 1000 * (time.perf_counter() - start)
+    return 1000 * (time.perf_counter() - start), 1000 * (time.process_time() - cpu)

@@ -199,7 +199,7 @@ def pretrain(
     default="h264",
     type=click.Choice(["h264", "jpeg"]),
     show_default=True,
-    help="Frames of the proxies; jpeg: each a JPEG image of quality 90, two to three times the bytes, read faster.",
+    help="Frames of the proxies; jpeg: each a JPEG image of quality 90, four to eight times the bytes, read faster.",
 )
 @click.option("--detect", "model", metavar="MODEL", help="Detect objects with this model too; see `avssl detect`.")
 @click.option("--workers", type=int, help="Worker processes.  [default: one per core]")

@@ -8,7 +8,8 @@ import logging
 import sys
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -129,8 +130,9 @@ def _cache_path(clip_filter: ClipFilter, rows: Sequence[Row], root: Path) -> Pat
     options: Any = getattr(clip_filter, "options", None)
     digest = hashlib.sha256(source)
     digest.update(repr((__version__, kind.__module__, kind.__qualname__, options, AUDIO_CHECK_CLIPS)).encode())
+    identity = lru_cache(maxsize=None)(lambda name: _identity(root / name))  # many clips may share a file
     for row in rows:
-        digest.update(repr((asdict(row), *_identity(root / row.audio))).encode("utf-8", "surrogateescape"))
+        digest.update(repr((vars(row), *identity(row.audio))).encode("utf-8", "surrogateescape"))
     return cache_folder() / "clip_filter" / f"{digest.hexdigest()[:32]}.json"
 
 

@@ -95,6 +95,7 @@ def read_manifest(path: Path | str, split: str | None = None) -> Manifest:
             raise InputError(f"{file}: no clip of split {split!r}, only of {found}")
     root = absolute_path(file.parent)
     check_files(file, rows, root)
+    pa.default_memory_pool().release_unused()  # twice the rows, from reading them
     return Manifest(rows, root)
 
 

@@ -63,7 +63,7 @@ STORED = pa.schema([(each.name, TEXT if each.type == pa.string() else each.type)
 
 
 class Rows(Sequence[Row]):
-    """Rows as columns: 0.2 GB a million, also in loader processes, which share the memory.
+    """Rows as columns: 0.12 GB a million, also in loader processes, which share the memory.
 
     Args:
         table: columns of `STORED`, without nulls; of each text column one dictionary for all rows.

@@ -6,12 +6,13 @@ import logging
 import os
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import lru_cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Generic, Literal, TypeVar
 
 import av
@@ -44,6 +45,14 @@ _REFERRING = frozenset(
 """Formats of FFmpeg that name other files or addresses, which it would open: pipes, devices, files of other folders."""
 _LISTS = (b"ffconcat version", b"#EXTM3U", b"<MPD")
 _OPTIONS = {"format_whitelist": ",".join(sorted(av.formats_available - _REFERRING)), "protocol_whitelist": "file"}
+_NONE: Mapping[str, str] = MappingProxyType({})
+_UNPROBED = MappingProxyType({"probesize": "32", "analyzeduration": "1", "fpsprobesize": "0"})
+"""Options without which FFmpeg decodes the beginning of a file whenever it is opened."""
+_COMPLETE = frozenset(("vp8", "vp9", "av1"))
+"""Codecs of which Matroska's header and the frames themselves say all that the decoder needs: those of H.264 may lack
+how far frames are reordered, which FFmpeg finds by decoding."""
+_KNOWN = 4096
+"""Files whose probed facts are kept."""
 _PICTURES = Disposition.attached_pic | Disposition.timed_thumbnails
 _STILL = frozenset(("mjpeg", "png", "bmp", "gif", "webp", "tiff", "jpeg2000", "jpegls"))
 """Codecs of cover art that a muxer stored as a video track; films in them have no other video beside."""
@@ -60,6 +69,8 @@ class Opened(Generic[S]):
     """Seconds per time stamp unit."""
     origin: int
     """Time stamp of the file's 0 s."""
+    begin: int | None
+    """Time stamp of the start of the stream, by its header; None where it has none."""
     reformatter: VideoReformatter = field(default_factory=VideoReformatter)
     sample_rate: int = 0
     """Hz of the first audio frame, as decoded; 0 until it is."""
@@ -73,7 +84,7 @@ class Opened(Generic[S]):
     @property
     def first(self) -> int:
         """Time stamp of the start of the stream, by its header."""
-        return self.origin if self.stream.start_time is None else max(self.stream.start_time, self.origin)
+        return self.origin if self.begin is None else max(self.begin, self.origin)
 
     @property
     def weight(self) -> int:
@@ -117,8 +128,12 @@ def reading(path: Path) -> Iterator[None]:
         raise InputError(f"{path}: expected video or sound, cannot be read: {reason}") from error
 
 
-def open_container(path: Path) -> InputContainer:
+def open_container(path: Path, options: Mapping[str, str] = _NONE) -> InputContainer:
     """Open a media file with FFmpeg.
+
+    Args:
+        path: the file.
+        options: of the container, beside those that keep it from opening others.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -131,7 +146,8 @@ def open_container(path: Path) -> InputContainer:
         # `file:` keeps a colon in a name from being taken for a protocol; HMDB51 has tags that are not UTF-8.
         source: Any = open_regular(path, "video or sound") if is_virtual(path) else f"file:{path}"
         try:
-            container: InputContainer = av.open(source, metadata_errors="ignore", container_options=_OPTIONS)
+            found = _OPTIONS | dict(options)
+            container: InputContainer = av.open(source, metadata_errors="ignore", container_options=found)
         except (av.error.ArgumentError, av.error.InvalidDataError) as error:
             if _is_list(path):
                 raise InputError(f"{path}: expected video or sound, got a list of other files") from error
@@ -228,7 +244,7 @@ def open_stream(path: Path, kind: type[S], index: int | None = 0) -> Opened[S]:
     tick = Fraction(stream.time_base or Fraction(1, av.time_base))
     # Negative times (encoder delay, cut by an edit list) are not played; a late first stream starts at 0.
     origin = max(0, container.start_time or 0) / (av.time_base * tick)
-    return Opened(path, container, stream, tick, round(origin))
+    return Opened(path, container, stream, tick, round(origin), stream.start_time)
 
 
 def _chosen(path: Path, container: InputContainer, kind: type[S], index: int | None) -> S:
@@ -250,6 +266,51 @@ def _bound_frames(path: Path, stream: VideoStream) -> None:
         found = f"{context.width}x{context.height}"
         raise InputError(f"{path}: expected frames of at most {LARGEST_FRAME} pixels, the header says {found}")
     context.options = {"max_pixels": str(LARGEST_FRAME)}
+
+
+@dataclass(frozen=True)
+class _Probed:
+    """What was found when a file was opened first, so that it is opened again by its header alone."""
+
+    stream: int
+    """Index in the container."""
+    tick: Fraction
+    origin: int
+    begin: int | None
+
+    @classmethod
+    def of(cls, opened: Opened[Any]) -> _Probed | None:
+        """Facts of an open file; None if FFmpeg has to probe it again."""
+        complete = "matroska" in opened.container.format.name and opened.stream.codec_context.name in _COMPLETE
+        return cls(opened.stream.index, opened.tick, opened.origin, opened.begin) if complete else None
+
+    def open(self, path: Path) -> Opened[Any]:
+        """Open the unchanged file again; see `open_stream`."""
+        container = open_container(path, _UNPROBED)
+        stream: Any = container.streams[self.stream]
+        try:
+            _bound_frames(path, stream)
+        except InputError:
+            container.close()
+            raise
+        stream.codec_context.thread_count = 1
+        return Opened(path, container, stream, self.tick, self.origin, self.begin)
+
+
+_probed: OrderedDict[tuple[object, ...], _Probed] = OrderedDict()
+"""Of files that this process has opened, by their keys on the shelf."""
+
+
+def _open_again(key: tuple[object, ...], path: Path, kind: type[S], index: int | None) -> Opened[S]:
+    """Open a stream, the second time by what the first has found."""
+    if found := _probed.get(key):
+        return found.open(path)
+    opened = open_stream(path, kind, index)
+    if kind is VideoStream and (facts := _Probed.of(opened)):
+        _probed[key] = facts
+        while len(_probed) > _KNOWN:
+            _probed.popitem(last=False)
+    return opened
 
 
 class _Shelf(threading.local):
@@ -292,7 +353,7 @@ def borrow(path: Path, kind: type[S], index: int | None = 0) -> Opened[S]:
         _shelf.__init__()  # type: ignore[misc]
     status = check_regular(path, "video or sound") if is_virtual(path) or path.is_file() else None
     key = (str(path), kind, index, status and (status.st_ino, status.st_size, status.st_mtime_ns))
-    opened = _shelf.take(key) or open_stream(path, kind, index)
+    opened = _shelf.take(key) or _open_again(key, path, kind, index)
     _shelf.put(key, opened)
     return opened
 

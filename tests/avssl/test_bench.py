@@ -163,13 +163,20 @@ def test_a_proxy_one_frame_off_exceeds_the_tolerance(late, tmp_path):
 
 def test_table_shows_aims_and_memory():
     behind = Timing("a", "theirs", [2.0], [3.0], 0.0, work="1 clip", aim=4.0, ours_mb=1.0, peer_mb=20.0)
+    behind = replace(behind, ours_cpu=[2.0], peer_cpu=[5.0])
     reached, without = replace(behind, name="b", peer=[9.0]), replace(behind, name="c", aim=0.0)
     missing = Absent("d", "other", "not installed: pip install other")
     lines = BenchReport(machine(), [behind, reached, without, missing], 1).markdown().splitlines()
-    assert lines[2] == "| a | 1 clip | 2.00 | theirs | 3.00 | 1.50 | 4 | no | 1, 20 |"
-    assert lines[3] == "| b | 1 clip | 2.00 | theirs | 9.00 | 4.50 | 4 | yes | 1, 20 |"
-    assert lines[4] == "| c | 1 clip | 2.00 | theirs | 3.00 | 1.50 |  |  | 1, 20 |"
-    assert lines[5] == "| d | not installed: pip install other |  | other |  |  |  |  |  |"
+    assert lines[2] == "| a | 1 clip | 2.00 | theirs | 3.00 | 1.50 | 2.50 | 4 | no | 1, 20 |"
+    assert lines[3] == "| b | 1 clip | 2.00 | theirs | 9.00 | 4.50 | 2.50 | 4 | yes | 1, 20 |"
+    assert lines[4] == "| c | 1 clip | 2.00 | theirs | 3.00 | 1.50 | 2.50 |  |  | 1, 20 |"
+    assert lines[5] == "| d | not installed: pip install other |  | other |  |  |  |  |  |  |"
+
+
+def test_processor_times_decide_on_a_busy_machine():
+    quiet = Timing("a", "theirs", [2.0], [9.0], 0.0, aim=4.0, ours_cpu=[2.0], peer_cpu=[5.0])
+    busy = replace(quiet, busy=True)
+    assert (quiet.deciding_ratio, quiet.reached, busy.deciding_ratio, busy.reached) == (4.5, True, 2.5, False)
 
 
 def test_rows_that_disagree_are_listed_and_the_others_measured(monkeypatch):
@@ -181,6 +188,22 @@ def test_rows_that_disagree_are_listed_and_the_others_measured(monkeypatch):
     assert result.exit_code == 1
     assert result.stdout.count(" sums ") == 2
     assert "results disagree" in result.stdout
+
+
+def test_ctrl_c_leaves_files_as_they_were(tmp_path, monkeypatch):
+    def interrupted(size, folder):
+        (folder / "source.mp4").write_bytes(b"half")
+        raise KeyboardInterrupt
+
+    monkeypatch.setitem(CASES, "crops", interrupted)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "scratch"))
+    (tmp_path / "scratch").mkdir()
+    (tmp_path / "benchmarks.md").write_text(DOCUMENT)
+    with pytest.raises(KeyboardInterrupt):
+        bench(["crops"], target=tmp_path / "bench.json", figure=tmp_path / "a.png", into=tmp_path / "benchmarks.md")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["benchmarks.md", "scratch"]
+    assert (tmp_path / "benchmarks.md").read_text() == DOCUMENT
+    assert not list((tmp_path / "scratch").iterdir())
 
 
 def test_missing_library_is_a_row_with_what_to_install():

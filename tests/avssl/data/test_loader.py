@@ -297,6 +297,15 @@ def test_a_clip_that_hangs_its_loader_process_is_named_in_one_line(manifest, mon
     assert not children()
 
 
+@pytest.mark.slow
+def test_memory_of_loader_processes_is_flat_over_a_long_run(manifest):
+    sizes = []
+    for step, _ in enumerate(batches(manifest, 2).between(0, 2400)):
+        if step in (1200, 2399):
+            sizes.append(sum(each.memory_full_info().uss for each in children()) / 2**20)
+    assert sizes[1] - sizes[0] < 4, sizes
+
+
 def test_a_small_shared_memory_is_left_alone(manifest, monkeypatch):
     expected = list(batches(manifest).between(0, 3))
     monkeypatch.setattr(loader_process, "ROOMY", 2**60)
