@@ -1,0 +1,1 @@
+"""Recipe `spatialize/mono_to_3d-pointing`: energy explained 30 % of held-out synthetic scenes, not measured on real clips."""
