@@ -106,7 +106,9 @@ class ShippedHead:
             _place(packed, folder)
         write_text(folder / SCORES, json.dumps(scores, indent=2) + "\n")
         write_text(folder / CARD, card)
-        write_text(folder / "__init__.py", f'"""Recipe `{HEAD_RECIPES[self.name]}`: {scores["worth"]}."""\n')
+        worth = scores["worth"]
+        summary = f"{worth[0].upper()}{worth[1:]}.\n\nRecipe `{HEAD_RECIPES[self.name]}`."
+        write_text(folder / "__init__.py", f'"""{summary}\n"""\n')
         return numbers
 
     def _scores(self, packed: Path, source: Path, recordings: Mapping[str, str]) -> dict[str, Any]:

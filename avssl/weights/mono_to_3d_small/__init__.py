@@ -1,1 +1,4 @@
-"""Recipe `spatialize/mono_to_3d-pointing`: energy explained 30 % of held-out synthetic scenes, not measured on real clips."""
+"""Energy explained 30 % of held-out synthetic scenes, not measured on real clips.
+
+Recipe `spatialize/mono_to_3d-pointing`.
+"""
