@@ -62,6 +62,7 @@ class SmallVideo(Tower):
     planes = (32, 32, 64, 128)
     """Channels of stem and blocks."""
     random = False
+    pooling = ("motion", "motion_bn", "out", "norm")
 
     def __init__(self, width: int = 256, grid: int = 8) -> None:
         super().__init__()
@@ -113,6 +114,7 @@ class SmallAudio(Tower):
     planes = (32, 32, 64, 96)
     """Channels of stem and blocks; the last two are strided in time only, to keep frequency resolution."""
     random = False
+    pooling = ("out", "norm")
 
     def __init__(self, maps: int, width: int = 256, bands: int = 8) -> None:
         super().__init__()

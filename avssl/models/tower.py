@@ -29,6 +29,8 @@ class Tower(nn.Module, ABC):
     """Embedding dimension."""
     random = True
     """Whether it may draw random numbers in training, as dropout does."""
+    pooling: tuple[str, ...] = ()
+    """Layers after the maps, which only embeddings need."""
 
     @abstractmethod
     def forward_features(self, x: Tensor) -> TowerOutput:
@@ -56,6 +58,13 @@ class Tower(nn.Module, ABC):
             ValueError: not supported by this tower.
         """
         raise InputError(f"expected a tower with early feature maps, got {type(self).__name__}; use layer=embedding")
+
+
+def pooling_tensors(network: nn.Module) -> set[str]:
+    """Names of the parameters and buffers of a network that only the embeddings of its towers need, not their maps."""
+    towers = ((path, each) for path, each in network.named_modules() if isinstance(each, Tower))
+    layers = tuple(f"{path}.{layer}.".lstrip(".") for path, tower in towers for layer in tower.pooling)
+    return {name for name in network.state_dict() if layers and name.startswith(layers)}
 
 
 def map_shape(tower: Tower, *size: int) -> torch.Size:

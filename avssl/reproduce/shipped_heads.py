@@ -20,6 +20,7 @@ from avssl.io.hashing import sha256
 from avssl.io.tensor_files import read_tensors
 from avssl.models.fitted_head_scores import FILE as SCORES
 from avssl.models.fitted_head_scores import read_scores
+from avssl.models.tower import pooling_tensors
 from avssl.regular_files import read_json
 from avssl.reproduce.head_card import head_card
 from avssl.reproduce.head_runs import HeadRun, head_options
@@ -137,21 +138,22 @@ def measure_again(folder: Path) -> dict[str, float]:
 
 
 def _read(source: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
-    """Config and weights of a fitted head."""
+    """Config of a fitted head, and the weights that its maps need."""
     for name in (CONFIG, WEIGHTS):
         if not (source / name).is_file():
             raise InputError(f"{source}: expected a fitted head ({CONFIG}, {WEIGHTS}), got a folder without {name}")
     config = read_json(source / CONFIG, "a fitted head in JSON")
     if not isinstance(config, dict) or not isinstance(config.get("options"), dict):
         raise InputError(f"{source / CONFIG}: expected a section options, got none")
-    return config, read_tensors(source / WEIGHTS)
+    unused = pooling_tensors(plugins.load(plugins.HEADS, HEAD).load(source, {}).generator)
+    return config, {name: each for name, each in read_tensors(source / WEIGHTS).items() if name not in unused}
 
 
 def _pack(source: Path, folder: Path, config: dict[str, Any], weights: Mapping[str, torch.Tensor]) -> None:
     """Write config without paths, weights in half precision, and the spatial prior where there is one."""
     folder.mkdir()
-    kept = {key: "" if key in PATHS else value for key, value in config["options"].items()}
-    write_text(folder / CONFIG, json.dumps({**config, "options": kept}, indent=2) + "\n")
+    options = {key: "" if key in PATHS else value for key, value in config["options"].items()}
+    write_text(folder / CONFIG, json.dumps({**config, "options": options}, indent=2) + "\n")
     half = {name: each.half() if each.is_floating_point() and each.ndim > 1 else each for name, each in weights.items()}
     with replacing(folder / WEIGHTS) as part:
         save_file({name: each.contiguous().clone() for name, each in half.items()}, part, metadata={"format": "pt"})

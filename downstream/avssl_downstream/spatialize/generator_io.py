@@ -18,6 +18,7 @@ from avssl.io.atomic import replacing, write_text
 from avssl.io.format_version import MAX_CONFIG, read_format
 from avssl.io.tensor_files import load_tensors, read_tensors
 from avssl.models.encoders import Encoders
+from avssl.models.tower import pooling_tensors
 from avssl.models.tower_factory import check_backbone_size
 from avssl.regular_files import read_json
 from avssl.runs.reader import flat
@@ -45,6 +46,8 @@ FREE = (
 def write_generator(folder: Path, generator: Generator, options: SpatializeOptions, encoders: Encoders | None) -> None:
     """Write both files, each completely or not at all.
 
+    Layers after the maps of towers are left out: generators need maps alone.
+
     Args:
         folder: created if missing.
         generator: fitted.
@@ -65,7 +68,12 @@ def write_generator(folder: Path, generator: Generator, options: SpatializeOptio
         "output": generator.output,
         "field_of_view": 360.0 if generator.panoramic else options.field_of_view,
     }
-    tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in generator.state_dict().items()}
+    unused = pooling_tensors(generator)
+    tensors = {
+        name: tensor.detach().cpu().contiguous().clone()
+        for name, tensor in generator.state_dict().items()
+        if name not in unused
+    }
     with replacing(folder / WEIGHTS) as part:
         save_file(tensors, part, metadata={"format": "pt"})
     write_text(folder / CONFIG, json.dumps(config, indent=2) + "\n")
@@ -108,7 +116,7 @@ def initialise(generator: Generator, folder: Path) -> None:
     fitted = _read_config(folder / CONFIG)["options"]
     if (own := type(generator).__name__) != (other := get_generator(str(fitted.get("generator"))).__name__):
         raise InputError(f"init={folder}: expected a fitted {own}, got {other}")
-    load_tensors(generator, read_tensors(folder / WEIGHTS), str(folder / WEIGHTS))
+    load_tensors(generator, _with_unused(generator, read_tensors(folder / WEIGHTS)), str(folder / WEIGHTS))
 
 
 def read_generator(folder: Path, settings: Any) -> tuple[Generator, SpatializeOptions]:
@@ -135,8 +143,14 @@ def read_generator(folder: Path, settings: Any) -> tuple[Generator, SpatializeOp
     if prior is None and own.get("direction_prior"):
         raise InputError(f"{path}: expected a section direction_prior, got none; fit the head again")
     generator = build_generator(replace(fitted, visual_weights="", generator_options=own), encoders, prior)
-    load_tensors(generator, tensors, str(folder / WEIGHTS))
+    load_tensors(generator, _with_unused(generator, tensors), str(folder / WEIGHTS))
     return generator.eval(), options
+
+
+def _with_unused(generator: Generator, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Tensors of a file, and zeros where it lacks what no map needs."""
+    own = generator.state_dict()
+    return {name: torch.zeros_like(own[name]) for name in pooling_tensors(generator)} | tensors
 
 
 def _without_path(options: SpatializeOptions, prior: DirectionPrior | None) -> SpatializeOptions:

@@ -9,6 +9,8 @@ from torch import Tensor
 from avssl.config import FeatureConfig, ModelConfig
 from avssl.models.backbones import video_backbone
 from avssl.models.encoders import Encoders
+from avssl.models.small import SmallAudio, SmallVideo
+from avssl.models.tower import Tower, pooling_tensors
 from avssl.models.tower_factory import audio_tower, video_tower
 
 TOWERS = {
@@ -100,3 +102,17 @@ def test_maps_of_networks_without_pooling_are_a_one_line_error():
         tower.maps(torch.zeros(1, 3, 1, 64, 64))
     assert "\n" not in str(caught.value)
     assert tower(torch.zeros(1, 3, 1, 64, 64)).shape == (1, tower.width)
+
+
+@pytest.mark.parametrize(("tower", "size"), [(SmallVideo(), (3, 2, 32, 32)), (SmallAudio(4), (4, 32, 64))])
+def test_maps_need_no_pooling_layer_and_embeddings_need_all(tower: Tower, size: tuple[int, ...]) -> None:
+    names, x = pooling_tensors(tower), torch.randn(2, *size)
+    expected = tower.eval().maps(x)
+    state = tower.state_dict()
+    for name in (name for name in names if state[name].is_floating_point()):
+        spoiled = {name: torch.full_like(state[name], torch.nan)}
+        tower.load_state_dict({**state, **spoiled})
+        assert torch.equal(tower.maps(x), expected)
+        assert tower(x).isnan().any()
+    tower.load_state_dict(state)
+    assert {name.split(".")[0] for name in state.keys() - names} <= {"stages", "difference"}
