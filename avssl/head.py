@@ -77,3 +77,8 @@ class Head(ABC):
             InputError: this head does not generate.
         """
         raise InputError(f"{source}: expected a generative head, got {type(self).__name__}, which only evaluates")
+
+
+def is_saved(kind: type[Head]) -> bool:
+    """Whether fitted heads of a class are saved, so that `load` finds them again."""
+    return getattr(kind.load, "__func__", kind.load) is not Head.load.__func__  # type: ignore[attr-defined]

@@ -170,9 +170,11 @@ def _fitted(kind: Any, request: HeadRequest, head: Path) -> Any:
     """A head fitted before, for the data that are named."""
     from omegaconf import OmegaConf
 
+    from avssl.head import is_saved
     from avssl.models.weights_source import local_head
 
-    return kind.load(local_head(head), OmegaConf.merge(_data(kind, request), dotted(request.settings)))
+    folder = local_head(head) if is_saved(kind) else head
+    return kind.load(folder, OmegaConf.merge(_data(kind, request), dotted(request.settings)))
 
 
 def _data(kind: Any, request: HeadRequest) -> dict[str, Any]:

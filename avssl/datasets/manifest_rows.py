@@ -111,7 +111,7 @@ class Rows(Sequence[Row]):
             yield from map(_row, zip(*columns, strict=True))
 
     def __eq__(self, other: object) -> bool:
-        if not isinstance(other, Rows):
+        if not isinstance(other, Rows | tuple | list):
             return NotImplemented
         return len(self) == len(other) and all(a == b for a, b in zip(self, other, strict=True))
 

@@ -18,7 +18,7 @@ from avssl.config import FEATURES, RunConfig
 from avssl.config_fields import choice
 from avssl.recipe_files import resolve
 
-WITH_OPTIONS = [each for each in GROUPS.values() if each != plugins.ENCODERS]
+WITH_OPTIONS = [each for each in GROUPS.values() if each not in (plugins.ENCODERS, plugins.FITTED_HEADS)]
 """Entry-point groups of plug-ins; weights have no options."""
 
 
