@@ -191,5 +191,5 @@ def test_numbers_of_the_card_are_those_of_the_file(name):
     assert scores["weights"] == sha256(folder / "generator.safetensors")
     assert (folder / "generator.safetensors").stat().st_size < 12e6
     assert isinstance(Spatialize.load(folder, {}), Spatialize)
-    assert measure_again(folder) == pytest.approx(scores["metrics"], abs=5e-3)
+    assert measure_again(folder) == pytest.approx(scores["metrics"], rel=1e-2, abs=5e-3)
     assert scores["worth"][1:] in (folder / "__init__.py").read_text()
