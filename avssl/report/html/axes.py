@@ -109,7 +109,7 @@ def ticks(low: float, high: float) -> list[float]:
         [0.0, 2.0, 4.0, 6.0, 8.0, 10.0]
     """
     rough = (high - low) / TICKS
-    power = 10 ** math.floor(math.log10(rough))
+    power = 10.0 ** math.floor(math.log10(rough))
     step = next(each * power for each in (1, 2, 5, 10) if each * power >= 0.7 * rough)
     first = math.ceil(low / step - 1e-9)
     return [round(at * step, 12) for at in range(first, math.floor(high / step + 1e-9) + 1)]

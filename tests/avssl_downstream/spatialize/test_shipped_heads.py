@@ -191,5 +191,9 @@ def test_numbers_of_the_card_are_those_of_the_file(name):
     assert scores["weights"] == sha256(folder / "generator.safetensors")
     assert (folder / "generator.safetensors").stat().st_size < 12e6
     assert isinstance(Spatialize.load(folder, {}), Spatialize)
-    assert measure_again(folder) == pytest.approx(scores["metrics"], rel=1e-2, abs=5e-3)
+    found, stored = measure_again(folder), scores["metrics"]
+    assert found.keys() == stored.keys()
+    for metric, value in stored.items():  # video encoders and optical flow round differently on other processors
+        angle = metric.endswith(("degrees", "direction_error"))
+        assert found[metric] == pytest.approx(value, rel=1e-2, abs=0.25 if angle else 5e-3), metric
     assert scores["worth"][1:] in (folder / "__init__.py").read_text()
