@@ -21,7 +21,7 @@ from avssl.plugins import HEADS, TASKS, hint
 from avssl.renamed import renamed_key
 
 T = TypeVar("T")
-PRECISIONS = ("bf16-mixed", "32-true", "16-mixed", "bf16-true", "16-true", "64-true")
+PRECISIONS = ("auto", "bf16-mixed", "32-true", "16-mixed", "bf16-true", "16-true", "64-true")
 
 FEATURES = {
     "mono-logmel": "log-mel spectrogram of W, or of the mean of two channels",
@@ -213,8 +213,8 @@ class TrainConfig:
     """Number of optimiser steps."""
     seed: int = 0
     """Seed of weights, clip order and views."""
-    precision: str = choice("bf16-mixed", PRECISIONS)
-    """Floating-point precision, by Lightning Fabric's name."""
+    precision: str = choice("auto", PRECISIONS)
+    """Floating-point precision, by Lightning Fabric's name; auto: bf16-mixed where the device has it, else 32-true."""
     log_every: int = 20
     """Interval between logged scalars, steps."""
     save_every: int = 500

@@ -43,7 +43,7 @@ OWN = "[default: as the encoders were trained]"
 @click.option(
     "--upmix", is_flag=True, help="Encode stereo as a first-order field (left and right at its sides), mono as its W."
 )
-@click.option("--precision", default="bf16-mixed", show_default=True, help="Precision of the towers.")
+@click.option("--precision", default="auto", show_default=True, help="Precision of the towers.")
 @click.option("--workers", default=2, show_default=True, help="Loader processes.")
 @RAY
 def embed(

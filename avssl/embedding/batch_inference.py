@@ -39,7 +39,7 @@ def embed(
     sources: Sequence[Source],
     reading: Reading,
     *,
-    precision: str = "bf16-mixed",
+    precision: str = "auto",
     workers: int = 2,
     progress: bool = True,
     title: str = "",
@@ -52,7 +52,7 @@ def embed(
             `AudioEmbedder` gets audio at its sample rate, any other frames.
         sources: files and their windows; in memory are no more than a few windows, and the embeddings of one source.
         reading: how windows are read.
-        precision: Lightning Fabric's name.
+        precision: see `resolve_precision`.
         workers: loader processes; 0: none.
         progress: show the bar, on a terminal.
         title: of the bar.

@@ -17,6 +17,7 @@ from avssl.embedding.tensor_shards import TensorShards
 from avssl.io.cache_folder import cache_folder
 from avssl.io.process_pool import has_other_pool
 from avssl.models.embedder import Embedder
+from avssl.models.runtime import resolve_precision
 
 logger = logging.getLogger(__name__)
 
@@ -32,7 +33,7 @@ def cached_embeddings(
     reading: Reading,
     *,
     folder: Path | None = None,
-    precision: str = "bf16-mixed",
+    precision: str = "auto",
     workers: int = 2,
     progress: bool = True,
     title: str = "",
@@ -47,7 +48,7 @@ def cached_embeddings(
         sources: files and their windows.
         reading: how windows are read.
         folder: of the cache; None: `embeddings` in the cache folder.
-        precision: Lightning Fabric's name.
+        precision: see `resolve_precision`.
         workers: loader processes.
         progress: show a bar, on a terminal.
         title: of the bar.
@@ -59,6 +60,7 @@ def cached_embeddings(
         InputError: see `embed`.
         FileNotFoundError: a file is gone, and its embeddings are not cached.
     """
+    precision = resolve_precision(precision)
     shards = _shards(embedder, reading, precision, folder)
     keys = _keys(shards, sources)
     by_key = dict(zip(keys, sources, strict=True))
@@ -82,7 +84,7 @@ def iterate_cached_embeddings(
     reading: Reading,
     *,
     folder: Path | None = None,
-    precision: str = "bf16-mixed",
+    precision: str = "auto",
     workers: int = 2,
     on_error: OnError | None = None,
 ) -> Generator[tuple[Source, Tensor], None, None]:
@@ -93,7 +95,7 @@ def iterate_cached_embeddings(
         sources: files and their windows.
         reading: how windows are read.
         folder: of the cache; None: `embeddings` in the cache folder.
-        precision: Lightning Fabric's name.
+        precision: see `resolve_precision`.
         workers: loader processes.
         on_error: see `embed`.
 
@@ -104,6 +106,7 @@ def iterate_cached_embeddings(
         InputError: see `embed`.
         FileNotFoundError: a file is gone, and its embeddings are not cached.
     """
+    precision = resolve_precision(precision)
     shards, failed = _shards(embedder, reading, precision, folder), dict[str, Exception]()
     keys = dict(zip(sources, _keys(shards, sources), strict=True))
     wanted = {key: source for source, key in keys.items() if key not in shards}

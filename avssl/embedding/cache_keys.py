@@ -71,7 +71,7 @@ def embedder_key(embedder: Embedder, tower: str, reading: Reading, precision: st
         embedder: see `Embedder.fingerprint`.
         tower: audio or video.
         reading: how windows are read.
-        precision: Lightning Fabric's name.
+        precision: Lightning Fabric's name, not `auto`.
     """
     geometry = repr(sorted(reading.of(tower).items()))
     return f"{tower}-{short_hash(str(VERSION), embedder.fingerprint(), tower, geometry, precision)}"

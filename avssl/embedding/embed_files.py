@@ -30,7 +30,7 @@ def embed_files(
     reading: Reading,
     *,
     hop: float | None = None,
-    precision: str = "bf16-mixed",
+    precision: str = "auto",
     workers: int = 2,
 ) -> dict[str, str]:
     """Embed windows of all media below a folder, of a manifest, or of one file.
@@ -45,7 +45,7 @@ def embed_files(
         towers: audio, video.
         reading: how windows are read.
         hop: seconds from one window to the next; None: the length of a window.
-        precision: Lightning Fabric's name.
+        precision: see `resolve_precision`.
         workers: loader processes.
 
     Returns:

@@ -47,7 +47,7 @@ def embed_remotely(
         embedder: pickled, and sent to each process once.
         sources: files that every process sees, and their windows.
         reading: how windows are read.
-        precision: Lightning Fabric's name.
+        precision: see `resolve_precision`.
         on_error: called with each source that cannot be read and its error; None: the first error is raised.
 
     Yields:

@@ -43,7 +43,7 @@ def processes(precision: str) -> Iterator[Fabric]:
     one ends its connections, and with them the waiting of the others; so does its death.
 
     Args:
-        precision: Lightning Fabric's name, such as bf16-mixed.
+        precision: see `resolve_precision`.
 
     Raises:
         InputError: Fabric knows no such precision, it does not work on this device, or another process has ended.

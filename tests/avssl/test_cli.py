@@ -39,7 +39,7 @@ def test_list_names_what_is_installed():
         (["pretrain", "--set", "probe.epoch=3"], "did you mean 'epochs'"),
         (["pretrain", "--set", "options.colour.hues=1"], "did you mean 'hue'"),
         (["pretrain", "--set", "train.precision=bf16-mixd"], "did you mean 'bf16-mixed'"),
-        (["pretrain", "--set", "probe.precision=transformer-engine"], "probe: precision is bf16-mixed"),
+        (["pretrain", "--set", "probe.precision=transformer-engine"], "probe: precision is auto, bf16-mixed"),
         (["pretrain", "--set", "probe.seed=-1"], "seed: expected 0 or more, got -1"),
         (["pretrain", "--set", "train.seed=-1"], "train.seed is from 0"),
         (["pretrain", "--set", "data.workers=-1"], "data.workers must not be negative"),

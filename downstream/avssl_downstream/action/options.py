@@ -87,8 +87,8 @@ class ActionOptions:
     """Fine-tuning: colour jitter."""
     save_every: int = 500
     """Fine-tuning: steps between checkpoints."""
-    precision: str = choice("bf16-mixed", PRECISIONS)
-    """Precision of the tower, by its Lightning Fabric name."""
+    precision: str = choice("auto", PRECISIONS)
+    """Precision of the tower, as in `TrainConfig`."""
     workers: int = 2
     """Loader processes."""
     seed: int = 0

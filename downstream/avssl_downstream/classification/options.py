@@ -64,8 +64,8 @@ class SegmentOptions:
     """Fine-tuning: dropout of the embedding."""
     optim: OptimConfig = field(default_factory=lambda: OptimConfig(schedule="cosine"))
     """Fine-tuning: optimiser."""
-    precision: str = choice("bf16-mixed", PRECISIONS)
-    """Precision of the towers, by its Lightning Fabric name."""
+    precision: str = choice("auto", PRECISIONS)
+    """Precision of the towers, as in `TrainConfig`."""
     workers: int = 2
     """Loader processes."""
     seed: int = 0

@@ -92,8 +92,8 @@ class CorrespondenceOptions(CropOptions):
     """Optimiser of the projections."""
     bootstrap: int = 2000
     """Bootstrap samples of the test clips for confidence intervals."""
-    precision: str = choice("bf16-mixed", PRECISIONS)
-    """Precision of the towers, by its Lightning Fabric name."""
+    precision: str = choice("auto", PRECISIONS)
+    """Precision of the towers, as in `TrainConfig`."""
     workers: int = 2
     """Loader processes."""
     seed: int = 0
