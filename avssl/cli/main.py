@@ -43,9 +43,9 @@ EPILOG = f"""Exit codes: 0 done; 1 some files failed and are listed; 2 wrong inp
 WIDTH = 200
 """Columns of the table of `bench` where standard output is no terminal."""
 BENCHMARKS = (
-    "frames", "audio", "crops", "sample", "load", "rotation", "logmel", "features", "intensity", "binaural", "flow",
-    "tower", "infonce", "alignment", "sigmoid", "step", "step-small", "step-full", "detector", "embed", "prepare",
-    "synth", "startup", "spatialize",
+    "frames", "audio", "crops", "sample", "load", "packed", "rotation", "logmel", "features", "intensity", "binaural",
+    "room", "flow", "tower", "infonce", "alignment", "sigmoid", "step", "step-small", "step-full", "detector", "embed",
+    "prepare", "synth", "startup", "spatialize",
 )  # fmt: skip
 """Names of `avssl.bench.suite.all_cases`, whose import takes seconds."""
 

@@ -152,7 +152,7 @@ def _read(source: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
 def _pack(source: Path, folder: Path, config: dict[str, Any], weights: Mapping[str, torch.Tensor]) -> None:
     """Write config without paths, for any processor, weights in half precision, and the spatial prior, if any."""
     folder.mkdir()
-    options = {key: "" if key in PATHS else value for key, value in config["options"].items()}
+    options: dict[str, Any] = {key: "" if key in PATHS else value for key, value in config["options"].items()}
     options["train"] = {**options["train"], "precision": "auto"}
     write_text(folder / CONFIG, json.dumps({**config, "options": options}, indent=2) + "\n")
     half = {name: each.half() if each.is_floating_point() and each.ndim > 1 else each for name, each in weights.items()}

@@ -26,9 +26,9 @@ TINY = Size(
     scenes=4, processes=False,
 )  # fmt: skip
 ROWS = {
-    "frames": 7, "audio": 7, "crops": 3, "sample": 6, "load": 1, "rotation": 1, "logmel": 1, "features": 3,
-    "intensity": 1, "binaural": 1, "flow": 2, "tower": 1, "infonce": 8, "alignment": 4, "sigmoid": 4, "step": 1,
-    "step-small": 6, "step-full": 1, "detector": 1, "embed": 2, "prepare": 1, "synth": 1, "startup": 1,
+    "frames": 7, "audio": 7, "crops": 3, "sample": 6, "load": 1, "packed": 2, "rotation": 1, "logmel": 1, "features": 3,
+    "intensity": 1, "binaural": 1, "room": 1, "flow": 2, "tower": 1, "infonce": 8, "alignment": 4, "sigmoid": 4,
+    "step": 1, "step-small": 6, "step-full": 1, "detector": 1, "embed": 2, "prepare": 1, "synth": 1, "startup": 1,
 }  # fmt: skip
 ROWS["logmel"] += find_spec("librosa") is not None
 DOCUMENT = "# Speed\n\n<!-- avssl report bench -->\nold\n<!-- end of report bench -->\n\nThe end.\n"
