@@ -1,4 +1,4 @@
-"""Benchmark of object detection on panoramas: bfloat16, channels last, against ultralytics' own predictor."""
+"""Benchmark of object detection on panoramas: channels last, bfloat16 if there is, against ultralytics' predictor."""
 
 from __future__ import annotations
 

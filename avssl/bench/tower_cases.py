@@ -1,4 +1,4 @@
-"""Benchmark of AVSA's video tower, forward and backward: bfloat16 with channels last, against float32."""
+"""Benchmark of AVSA's video tower, forward and backward: channels last, bfloat16 if there is, against float32."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from torch import Tensor
 
 from avssl.bench.case import Case, Result, Size, root_mean_square
 from avssl.config import ModelConfig
+from avssl.io.arithmetic import has_bfloat16
 from avssl.models.r2plus1d import R2Plus1D
 from avssl.models.tower import Tower
 from avssl.models.tower_factory import video_tower
@@ -33,7 +34,7 @@ def cases(size: Size, folder: Path) -> list[Case]:
     frames = torch.randn(shape, generator=generator).to(device)
     weights = torch.randn(size.tower_clips, ours.width, generator=generator).to(device)
     last = frames.contiguous(memory_format=torch.channels_last_3d)
-    autocast = partial(torch.autocast, device, torch.bfloat16)
+    autocast = partial(torch.autocast, device, torch.bfloat16, has_bfloat16())
     sides = _step(ours, last, weights, autocast), _step(plain, frames, weights, nullcontext)
     work = f"{size.tower_clips} clips of {size.frames} frames of {size.side} x {size.side}, forward and backward"
     peer_name = "as published, float32"

@@ -7,32 +7,22 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Literal, cast
 
-import torch
 from lightning_fabric import Fabric
 from lightning_fabric.plugins.precision import MixedPrecision
 from torch import nn
 
+from avssl.io.arithmetic import has_bfloat16
+
 
 def resolve_precision(name: str) -> str:
-    """Lightning Fabric's name; of `auto`, bf16-mixed where this device has bfloat16 arithmetic, else 32-true.
-
-    Convolutions of a processor without it are several times slower in bfloat16 than in float32.
+    """Lightning Fabric's name; of `auto`, bf16-mixed where `has_bfloat16`, else 32-true.
 
     Args:
         name: as in `TrainConfig`.
     """
     if name != "auto":
         return name
-    return "bf16-mixed" if _has_bfloat16() else "32-true"
-
-
-def _has_bfloat16() -> bool:
-    if torch.cuda.is_available():
-        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    if torch.backends.mps.is_available():
-        return False
-    found = torch.cpu.get_capabilities()
-    return bool(found.get("avx512_bf16") or found.get("amx_bf16"))
+    return "bf16-mixed" if has_bfloat16() else "32-true"
 
 
 def single_process(precision: str) -> Fabric:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from avssl.detection.backends.exported import load_export
 from avssl.detection.backends.ultralytics import ultralytics
 from avssl.detection.backends.ultralytics_checkpoint import read_checkpoint
 from avssl.errors import InputError, excerpt, one_line
+from avssl.io.arithmetic import has_bfloat16
 from avssl.io.hashing import sha256
 
 GREY = 114 / 255
@@ -34,7 +34,7 @@ OVERLAP = 0.7
 class Yolo(Detector):
     """A network of ultralytics, whatever it was saved as.
 
-    Networks of torch work in bfloat16 with colours innermost, on the accelerator if there is one.
+    Networks of torch work on the accelerator if there is one, colours innermost, in bfloat16 where the device has it.
 
     Args:
         model: a network, or the file or folder of an exported one.
@@ -91,8 +91,7 @@ class Yolo(Detector):
     def raw(self, batch: Tensor) -> Tensor:
         """The network's output for RGB in 0..1, `(images, 3, height, width)`: boxes and scores, float32."""
         batch = batch.to(self.device)
-        mixed = torch.autocast(self.device.type, torch.bfloat16) if self.of_torch else nullcontext()
-        with mixed:
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.of_torch and has_bfloat16()):
             output = self.network(batch.contiguous(memory_format=torch.channels_last) if self.of_torch else batch)
         while isinstance(output, list | tuple):  # masks, poses and the trainer's raw maps follow the boxes
             output = output[0]
