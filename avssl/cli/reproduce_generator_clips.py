@@ -31,7 +31,7 @@ def _options() -> type:
     ),
 )
 @click.option("--data", required=True, help="A manifest.parquet or its folder: 360-degree clips with ambisonics.")
-@click.option("--head", type=PATH, default=None, help="Folder of a fitted generator: rows fitted and adapted.")
+@click.option("--head", type=PATH, default=None, help="Folder or name of a fitted generator: rows fitted and adapted.")
 @click.option("--recipe", default="", help="Recipe of the row scratch.  [default: options of the fitted generator]")
 @click.option("--encoders", type=PATH, default=None, metavar="RUN", help="Pretraining run, for branches `encoders`.")
 @click.option(
@@ -63,11 +63,13 @@ def generator_clips(
     and straight ahead. Complete folds are not made again; a stopped one continues.
     """  # fmt: skip
     from avssl.config import fill
+    from avssl.models.weights_source import local_head
     from avssl.reproduce import generator_clips as table
     from avssl.reproduce.make_table import make_runs
 
     options = fill(table.GeneratorClipsOptions, dotted([*settings, *given_keys(context)]), where=table.NAME)
     chosen = tuple(each for each in ROWS if each in rows)
-    made = table.generator_clips(data, out, options, head, recipe, encoders, chosen)
+    fitted = None if head is None else local_head(head)
+    made = table.generator_clips(data, out, options, fitted, recipe, encoders, chosen)
     plan = make_runs(table.NAME, made.runs(), dry_run=dry_run)
     click.echo(plan if dry_run else made.write())

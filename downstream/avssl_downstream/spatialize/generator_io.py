@@ -119,6 +119,20 @@ def initialise(generator: Generator, folder: Path) -> None:
     load_tensors(generator, _with_unused(generator, read_tensors(folder / WEIGHTS)), str(folder / WEIGHTS))
 
 
+def initial_prior(options: SpatializeOptions) -> Any:
+    """Description of the direction prior that is stored with the head `init`; None where the options name another one.
+
+    Raises:
+        InputError: no fitted generator there.
+    """
+    if not options.init:
+        return None
+    config = _read_config(Path(options.init) / CONFIG)
+    own = config["options"].get("generator_options") or {}
+    same = own.get("direction_prior") == options.generator_options.get("direction_prior")
+    return config.get("direction_prior") if same else None
+
+
 def read_generator(folder: Path, settings: Any) -> tuple[Generator, SpatializeOptions]:
     """A fitted generator in evaluation mode, and its options with changed settings; nothing is unpickled.
 

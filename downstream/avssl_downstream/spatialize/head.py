@@ -34,6 +34,7 @@ from avssl_downstream.spatialize.foreground import load_foreground, refuse_segme
 from avssl_downstream.spatialize.frame_features import FrameFeatures, FrameSource
 from avssl_downstream.spatialize.generator import Generator
 from avssl_downstream.spatialize.generator_io import (
+    initial_prior,
     initialise,
     read_generator,
     read_prior,
@@ -125,7 +126,7 @@ class Spatialize(Head):
             OSError: a file cannot be read or written.
             SystemExit: with code 0, after saving, on SIGTERM, SIGHUP or Ctrl-C.
         """
-        generator = build_generator(self.options, self.encoders)
+        generator = build_generator(self.options, self.encoders, initial_prior(self.options))
         if self.options.init:
             initialise(generator, Path(self.options.init))
         self.options = resolve_branches(self.options, generator)

@@ -14,7 +14,14 @@ import pytest
 import torch
 from avssl_downstream.spatialize import heat_map_panning
 from avssl_downstream.spatialize.evaluation_rows import EvaluationRows
-from avssl_downstream.spatialize.generator_io import CONFIG, WEIGHTS, read_generator, write_generator
+from avssl_downstream.spatialize.generator_io import (
+    CONFIG,
+    WEIGHTS,
+    initial_prior,
+    initialise,
+    read_generator,
+    write_generator,
+)
 from avssl_downstream.spatialize.generators.foa360 import Foa360
 from avssl_downstream.spatialize.generators.foa360_direction_loss import BLOCK, negative_log_likelihood
 from avssl_downstream.spatialize.head import read_heat_map
@@ -152,6 +159,22 @@ def test_it_is_frozen_and_its_scale_is_learnt(run):
     assert scale.grad[1:].abs().min() > 0
     assert all(each.grad is None for each in generator.direction_prior.parameters())
     assert not any(each.training for each in generator.direction_prior.modules())
+
+
+def test_training_goes_on_from_a_saved_head_without_the_run(run, tmp_path):
+    head = tmp_path / "head"
+    write_generator(head, build(run).eval(), options(run), None)
+    fitted, stored = read_generator(head, {})
+    named = replace(stored, init=str(head))
+    generator = build_generator(named, None, initial_prior(named))
+    initialise(generator, head)
+    own = generator.state_dict()
+    assert all(torch.equal(own[name], each) for name, each in fitted.state_dict().items())
+    other = replace(named, generator_options=stored.generator_options | {"direction_prior": str(run)})
+    assert initial_prior(other) is None
+    assert initial_prior(replace(stored, init="")) is None
+    with pytest.raises(InputError, match="expected a fitted head"):
+        initial_prior(replace(stored, init=str(tmp_path / "none")))
 
 
 @pytest.mark.parametrize("own", [{}, {"variant": "no_separation"}, {"pulse_frames": 4}])
