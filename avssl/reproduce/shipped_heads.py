@@ -28,7 +28,12 @@ from avssl.reproduce.recording_scores import recording_scores
 from avssl.runs.reader import read_metrics
 from avssl.train import data_source
 
-HEAD_RECIPES = {"foa360-small": "spatialize/foa360-pointing", "mono_to_3d-small": "spatialize/mono_to_3d-pointing"}
+HEAD_RECIPES = {
+    "asn-small": "spatialize/asn-small",
+    "foa360-small": "spatialize/foa360-pointing",
+    "mono_to_3d-small": "spatialize/mono_to_3d-pointing",
+    "pseudo_binaural-small": "spatialize/pseudo_binaural-small",
+}
 """Name of the entry-point group `avssl.heads` -> recipe of the head `spatialize`."""
 HEAD = "spatialize"
 CONFIG, WEIGHTS, PRIOR, CARD = "config.json", "generator.safetensors", "prior.json", "README.md"

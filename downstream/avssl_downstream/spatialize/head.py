@@ -176,7 +176,9 @@ class Spatialize(Head):
             OSError: see there.
         """
         if self.generator is None:
-            raise InputError(f"{source}: expected a fitted generator; name its folder (--head)")
+            raise InputError(
+                f"{source}: expected a fitted generator; name its folder (--head); only films have one by default"
+            )
         fabric = single_process(self.options.train.precision)
         keep_freed()
         with interrupt_on_signals():

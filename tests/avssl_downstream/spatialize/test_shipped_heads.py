@@ -27,6 +27,7 @@ from avssl.models.fitted_head_scores import read_scores, worth
 from avssl.models.weights_source import installed_folder
 from avssl.report.html.clip_examples import Budget, clip_examples, to_two_ears
 from avssl.reproduce import shipped_heads
+from avssl.reproduce.head_runs import head_options
 from avssl.reproduce.shipped_heads import HEAD_RECIPES, measure_again
 from avssl.runs.evaluated_clips import EvaluatedClip, EvaluatedClips
 from avssl.spatial.ambisonics import encode
@@ -169,7 +170,10 @@ def test_mistakes_of_the_command_write_nothing(tmp_path):
     (tmp_path / "empty").mkdir()
     for flags, message in (
         (["--name", "foa360-smal"], "expected a name of"),
-        (["--head", str(tmp_path / "empty")], "beside --name foa360-small or mono_to_3d-small"),
+        (
+            ["--head", str(tmp_path / "empty")],
+            "beside --name asn-small or foa360-small or mono_to_3d-small or pseudo_binaural-small",
+        ),
         (["--name", "foa360-small", "--head", str(tmp_path / "empty")], "a folder without config.json"),
     ):
         failed = CliRunner().invoke(main, ["reproduce", "weights", "--out", str(tmp_path / "out"), *flags])
@@ -178,9 +182,10 @@ def test_mistakes_of_the_command_write_nothing(tmp_path):
         assert not list(tmp_path.glob("out*/*"))
 
 
-def test_every_registered_head_has_a_recipe_and_a_film_that_it_is_the_default_for():
-    assert set(HEAD_RECIPES) == {PANORAMIC, FLAT}
-    assert set(INSTALLED) <= set(HEAD_RECIPES)
+def test_every_registered_head_has_a_recipe_of_a_generator_of_its_own():
+    kinds = {name: head_options("spatialize", recipe).generator for name, recipe in HEAD_RECIPES.items()}
+    assert all(name == f"{kind}-small" for name, kind in kinds.items())
+    assert {PANORAMIC, FLAT} <= set(INSTALLED) <= set(HEAD_RECIPES)
 
 
 @pytest.mark.heavy
