@@ -39,7 +39,7 @@ HEAD = "spatialize"
 CONFIG, WEIGHTS, PRIOR, CARD = "config.json", "generator.safetensors", "prior.json", "README.md"
 PATHS = ("manifest", "lists", "audio_only", "init", "heat_map", "segmenter", "hrirs", "visual_weights")
 """Options of the fit that name files of the machine that it ran on; the weights need none of them."""
-SCENES, SEED = 8, 100
+SCENES, SEED = 16, 100
 """Scenes of the measurement, and the seed of their dataset, which no recipe trains or tests on."""
 FRAME_RATE = 16.0
 KEPT = ("explained", "explained_low", "explained_high", "direction_error", "stft", "emd_degrees")
