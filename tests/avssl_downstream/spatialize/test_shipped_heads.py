@@ -189,6 +189,7 @@ def test_every_registered_head_has_a_recipe_of_a_generator_of_its_own():
 
 
 @pytest.mark.heavy
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("name", INSTALLED)
 def test_numbers_of_the_card_are_those_of_the_file(name):
     folder = installed_folder(name, plugins.FITTED_HEADS)
