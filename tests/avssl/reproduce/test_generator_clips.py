@@ -7,7 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from avssl.cli import main
 from avssl.datasets.manifest import Manifest, read_manifest
 from avssl.errors import InputError
 from avssl.evaluation.video_folds import video_of_clips
@@ -39,6 +41,18 @@ def recipe(folder: Path) -> str:
 def azimuths(clips: Manifest) -> dict[str, float]:
     """Degrees from the front of the noise of each clip, by its manifest."""
     return {row.key: abs(row.azimuth) for row in clips}
+
+
+def test_the_command_takes_a_packaged_generator_by_its_name(tmp_path: Path, filmed_noise: Path) -> None:
+    command = ["reproduce", "generator-clips", "--data", str(filmed_noise), "--group-by", r"(.+)_\d+", "--folds", "3"]
+    place = ["--out", str(tmp_path / "out"), "--dry-run", "--head"]
+    planned = CliRunner().invoke(main, [*command, *place, "foa360-small"])
+    assert planned.exit_code == 0, planned.output
+    assert "6 runs, 0 complete, 6 to make" in planned.output
+    assert not (tmp_path / "out").exists()
+    unknown = CliRunner().invoke(main, [*command, *place, "foa360-smal"])
+    assert unknown.exit_code == 2
+    assert "did you mean 'foa360-small'" in unknown.stderr
 
 
 @pytest.mark.heavy

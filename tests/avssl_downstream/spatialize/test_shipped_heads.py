@@ -201,5 +201,5 @@ def test_numbers_of_the_card_are_those_of_the_file(name):
     assert found.keys() == stored.keys()
     for metric, value in stored.items():  # video encoders and optical flow round differently on other processors
         angle = metric.endswith(("degrees", "direction_error"))
-        assert found[metric] == pytest.approx(value, rel=1e-2, abs=0.25 if angle else 1e-2), metric
+        assert found[metric] == pytest.approx(value, rel=1e-2, abs=0.25 if angle else 5e-3), metric
     assert scores["worth"][1:] in (folder / "__init__.py").read_text()
