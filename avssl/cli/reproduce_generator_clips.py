@@ -31,7 +31,7 @@ def _options() -> type:
     ),
 )
 @click.option("--data", required=True, help="A manifest.parquet or its folder: 360-degree clips with ambisonics.")
-@click.option("--head", type=PATH, default=None, help="Folder or name of a fitted generator: rows fitted and adapted.")
+@click.option("--head", type=PATH, default=None, help="Folder or name of a fitted generator: rows fitted, calibrated, adapted.")
 @click.option("--recipe", default="", help="Recipe of the row scratch.  [default: options of the fitted generator]")
 @click.option("--encoders", type=PATH, default=None, metavar="RUN", help="Pretraining run, for branches `encoders`.")
 @click.option(
@@ -56,7 +56,7 @@ def generator_clips(
     dry_run: bool,
     settings: tuple[str, ...],
 ) -> None:
-    """Generators of ambisonics on real 360-degree clips: as fitted, adapted, trained from scratch.
+    """Generators of ambisonics on real 360-degree clips: as fitted, calibrated, adapted, trained from scratch.
 
     Cross-validation over videos, or random partitions as in Morgado et al. 2018: energy explained, direction error and
     the paper's distances from the clips' own W, averaged per video, beside silence, the prior of the training videos

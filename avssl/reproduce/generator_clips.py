@@ -27,10 +27,13 @@ from avssl.reproduce.real_clips import check_foa
 
 NAME = "generator-clips"
 """Of the command."""
-FITTED, ADAPTED, SCRATCH = "fitted", "adapted", "scratch"
-ROWS = (FITTED, ADAPTED, SCRATCH)
+FITTED, CALIBRATED, ADAPTED, SCRATCH = "fitted", "calibrated", "adapted", "scratch"
+ROWS = (FITTED, CALIBRATED, ADAPTED, SCRATCH)
+CALIBRATION_CLIPS = 200
+"""Training clips at most for the row `calibrated`."""
 TITLES = {
     FITTED: "generator, not adapted",
+    CALIBRATED: "generator, its level and a prior fitted on the training videos",
     ADAPTED: "generator, adapted on the training videos",
     SCRATCH: "trained on the training videos from scratch",
 }
@@ -120,7 +123,10 @@ class GeneratorClips:
         found = [(method.title, read_scores(self._folders(method))) for method in self.methods]
         first = found[0][1]
         floors = [ScoredRow(title, of_row(first, name), False) for name, title in FLOORS.items()]
-        rows = [ScoredRow(title, of_row(scores, "test")) for title, scores in found]
+        rows = [
+            ScoredRow(title, of_row(scores, method.row))
+            for method, (title, scores) in zip(self.methods, found, strict=True)
+        ]
         ceilings = [ScoredRow(title, of_row(first, name), False) for name, title in CEILINGS.items()]
         return FoldTable(COLUMNS, [*floors, *rows, *ceilings], rows[0].title, self.options.bootstrap)
 
@@ -185,7 +191,7 @@ def generator_clips(
     check_foa(clips)
     videos = video_of_clips(clips, options.group_by)
     check_fold_count(clips, video_count(clips, videos), options.folds)
-    chosen = rows or [*((FITTED, ADAPTED) if head else ()), *((SCRATCH,) if recipe else ())]
+    chosen = rows or [*((FITTED, CALIBRATED, ADAPTED) if head else ()), *((SCRATCH,) if recipe else ())]
     if not chosen or (head is None and set(chosen) - {SCRATCH}):
         raise InputError("expected a fitted generator (--head) or, for the row scratch, a recipe (--recipe), got none")
     methods = tuple(_method(row, options, head, recipe, encoders) for row in chosen)
@@ -205,4 +211,7 @@ def _method(
     if row == ADAPTED:
         optim = replace(own.optim, lr=options.adapt_lr, warmup=min(own.optim.warmup, options.adapt_steps // 4))
         own = replace(own, train=replace(own.train, steps=options.adapt_steps), optim=optim)
-    return GeneratorRow(row, TITLES[row], own, None if row == SCRATCH else head, row != FITTED, encoders)
+    if row == CALIBRATED:
+        own = replace(own, calibrate=CALIBRATION_CLIPS)
+    folder, trained = None if row == SCRATCH else head, row in (ADAPTED, SCRATCH)
+    return GeneratorRow(row, TITLES[row], own, folder, trained, encoders, CALIBRATED if row == CALIBRATED else "test")

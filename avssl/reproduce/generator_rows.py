@@ -41,6 +41,7 @@ class GeneratorRow:
         head: folder of a fitted head; None: random weights.
         trained: on the training clips, from the head's weights or random ones; otherwise the head as it is.
         encoders: run folder of pretraining, for branches `encoders`; None: none.
+        row: of the evaluations that the table shows.
     """
 
     name: str
@@ -49,6 +50,7 @@ class GeneratorRow:
     head: Path | None
     trained: bool
     encoders: Path | None = None
+    row: str = "test"
 
     def settings(self, repeat: int) -> dict[str, Any]:
         """See `FoldMethod.settings`."""
@@ -76,7 +78,7 @@ class GeneratorRow:
         """Train and evaluate, or only evaluate."""
         kind = plugins.load(plugins.HEADS, HEAD)
         if not self.trained:
-            kind.load(self.head, data).measure(run)
+            kind.load(self.head, data | {"calibrate": self.options.calibrate}).measure(run)
             return
         encoders = Encoders.from_pretrained(self.encoders) if self.encoders else None
         init = str(self.head) if self.head else ""

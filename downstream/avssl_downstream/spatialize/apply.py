@@ -15,6 +15,7 @@ from avssl.io.folder_lock import file_lock
 from avssl.io.live_paths import is_live
 from avssl.io.progress import ProgressBar
 from avssl_downstream.spatialize.apply_live import apply_live
+from avssl_downstream.spatialize.calibration import Calibration
 from avssl_downstream.spatialize.generator import Generator
 from avssl_downstream.spatialize.inference import WindowSchedule
 from avssl_downstream.spatialize.input_media import InputMedia
@@ -33,6 +34,7 @@ def apply(
     options: SpatializeOptions,
     fabric: Fabric,
     prior: Tensor | None = None,
+    calibration: Calibration | None = None,
 ) -> None:
     """Write a file with spatial audio; it appears when it is complete. For pipes and devices see `apply_live`.
 
@@ -43,6 +45,7 @@ def apply(
         options: window schedule, mix, target format, HRIRs.
         fabric: device and precision.
         prior: gains `(C, I)` from input to output channels that are applied instead of the generator.
+        calibration: of the generator's output; None: as it is.
 
     Raises:
         FileNotFoundError: the source does not exist.
@@ -51,21 +54,27 @@ def apply(
         OSError: the target cannot be written.
     """
     if is_live(source) or is_live(target):
-        apply_live(source, target, generator, options, fabric)
+        apply_live(source, target, generator, options, fabric, calibration)
         return
     check_output(source, target, generator, options)
     with file_lock(target):
-        _apply(source, target, generator, options, fabric, prior)
+        _apply(source, target, generator, options, fabric, prior, calibration)
 
 
 def _apply(
-    source: Path, target: Path, generator: Generator, options: SpatializeOptions, fabric: Fabric, prior: Tensor | None
+    source: Path,
+    target: Path,
+    generator: Generator,
+    options: SpatializeOptions,
+    fabric: Fabric,
+    prior: Tensor | None,
+    calibration: Calibration | None,
 ) -> None:
     media = InputMedia(source, generator, options)
     schedule, blocks = WindowSchedule(options.hop, options.windows), media.audio_blocks()
     if prior is None:
         features = media.frame_features(generator)
-        spatializer = StreamingSpatializer(generator, features, media.sample_rate, schedule, fabric)
+        spatializer = StreamingSpatializer(generator, features, media.sample_rate, schedule, fabric, calibration)
         made = generate_stream(spatializer, blocks)
     else:
         made = (prior @ block for block in blocks)

@@ -16,6 +16,7 @@ from torch import Tensor
 from avssl.errors import InputError
 from avssl.io.live_paths import is_live
 from avssl.media.wav_writer import write_wav
+from avssl_downstream.spatialize.calibration import Calibration
 from avssl_downstream.spatialize.frame_features import FrameFeatures, LiveFrames
 from avssl_downstream.spatialize.generator import Generator
 from avssl_downstream.spatialize.inference import WindowSchedule
@@ -30,7 +31,14 @@ CHANNELS = {"binaural": 2, "stereo": 2, "5.1": 6, "7.1": 8}
 """Channels of `options.target`; others have the generator's."""
 
 
-def apply_live(source: Path, target: Path, generator: Generator, options: SpatializeOptions, fabric: Fabric) -> None:
+def apply_live(
+    source: Path,
+    target: Path,
+    generator: Generator,
+    options: SpatializeOptions,
+    fabric: Fabric,
+    calibration: Calibration | None = None,
+) -> None:
     """Write a stream with spatial audio as its input comes, one window at a time.
 
     Args:
@@ -39,6 +47,7 @@ def apply_live(source: Path, target: Path, generator: Generator, options: Spatia
         generator: fitted, in evaluation mode, on the fabric's device.
         options: hop of windows, mix, target format, HRIRs.
         fabric: device and precision.
+        calibration: of the generator's output; None: as it is.
 
     Raises:
         InputError: the source has no audio or no video, or others than the generator takes, see `LiveInput`; or it
@@ -49,7 +58,7 @@ def apply_live(source: Path, target: Path, generator: Generator, options: Spatia
     with ExitStack() as stack:
         media, frames = stack.enter_context(LiveInput(source, generator, options)), LiveFrames(generator)
         schedule, features = WindowSchedule(options.hop, 1), FrameFeatures(generator, frames)
-        spatializer = StreamingSpatializer(generator, features, media.sample_rate, schedule, fabric)
+        spatializer = StreamingSpatializer(generator, features, media.sample_rate, schedule, fabric, calibration)
         logger.info("%s: output follows input by %.2f s at most", media.name, spatializer.delay)
         output = None
         if is_live(target):
@@ -65,9 +74,9 @@ def apply_live(source: Path, target: Path, generator: Generator, options: Spatia
 
 
 def _check(source: Path, target: Path, generator: Generator, options: SpatializeOptions) -> None:
-    if options.segmenter or options.method != "generator":
+    if options.segmenter or options.method == "prior":
         given = f"segmenter={options.segmenter}" if options.segmenter else f"method={options.method}"
-        raise InputError(f"expected neither segmenter nor method for a stream, got {given}; leave it out")
+        raise InputError(f"expected neither segmenter nor method=prior for a stream, got {given}; leave it out")
     if not is_live(target):
         if target.suffix.lower() != WAV:
             raise InputError(f"expected a pipe (-) or the name of a .wav file to write from a pipe, got {target}")

@@ -32,6 +32,7 @@ class Evaluation:
     - `silence`: nothing in the generated channels: Y, Z and X, or left minus right; of second order, first order alone,
       as it is plainly decoded;
     - `prior`: input channels with the mean gains of the training clips;
+    - `calibrated`: the generator at another level beside a spatial prior, fitted on training clips, see `Calibration`;
     - `heat_map`: mono audio from the direction of the heat map of a dense task, without training;
     - `mono`: mono audio in every channel;
     - `ahead`: mono audio as a plane wave from straight ahead, first-order ambisonics only;

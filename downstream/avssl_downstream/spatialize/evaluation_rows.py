@@ -12,9 +12,11 @@ from torch import Tensor
 
 from avssl.datasets.manifest import Manifest, Row
 from avssl.errors import InputError
+from avssl.io.progress import track
 from avssl.models.runtime import evaluating
+from avssl_downstream.spatialize.calibration import Calibration, CalibrationClip, fit_calibration
 from avssl_downstream.spatialize.clip_truth import DatasetTruth
-from avssl_downstream.spatialize.evaluation_clips import clip_frames
+from avssl_downstream.spatialize.evaluation_clips import clip_frames, evenly_spaced, target_audio
 from avssl_downstream.spatialize.foreground import load_foreground, without_background
 from avssl_downstream.spatialize.frame_features import (
     FrameCache,
@@ -23,9 +25,10 @@ from avssl_downstream.spatialize.frame_features import (
     FrameTransform,
     RecordedFrames,
 )
-from avssl_downstream.spatialize.generator import CHANNELS, Generator, SeparatedTracks, mix_down
+from avssl_downstream.spatialize.generator import CHANNELS, Generator, SeparatedTracks, mix_down, unspatialized
 from avssl_downstream.spatialize.heat_map_panning import HeatMapPanning
 from avssl_downstream.spatialize.inference import WindowSchedule, ideal_mask_stream
+from avssl_downstream.spatialize.metrics import present_channels
 from avssl_downstream.spatialize.networks.direction_prior import DirectionPrior
 from avssl_downstream.spatialize.options import SpatializeOptions
 from avssl_downstream.spatialize.oracles import Outputs, TrackOracles, best_masks, perfect_eye
@@ -67,10 +70,26 @@ class EvaluationRows:
         self.schedule = WindowSchedule(options.hop, options.windows)
         self.foreground = load_foreground(options.segmenter, generator)
         self.heat_map = None if heat_map is None else HeatMapPanning(heat_map.to(fabric.device), fabric)
+        self.calibration: Calibration | None = None
         self.absent: dict[str, str] = {}
         """Row -> reason why it is absent."""
         with evaluating(generator):
             self._masks, self._tracks = self._probe()
+
+    def calibrate(self, training: Manifest, most: int) -> Calibration:
+        """Fit the calibration of the row `calibrated` on training clips, evenly spaced.
+
+        Args:
+            training: clips that are not evaluated.
+            most: number of them at most.
+
+        Raises:
+            InputError: all of them are silent, or one cannot be read.
+        """
+        with evaluating(self.generator):
+            clips = track(evenly_spaced(training.rows, most), "calibration", "clips")
+            self.calibration = fit_calibration(self._calibration_clip(row, training) for row in clips)
+        return self.calibration
 
     def outputs(
         self,
@@ -93,6 +112,8 @@ class EvaluationRows:
         audio, reader = self.generator.input_audio(target), FrameCache(frames)
         features = self._features(self.generator, reader, row.seconds, keep=True)
         outputs = {MODEL: self._generated(self.generator, features, audio)}
+        if self.calibration is not None:
+            outputs["calibrated"] = self.calibration(outputs[MODEL], audio)
         outputs |= self._without_network(target, audio) | self._altered_frames(audio, reader, row.seconds)
         if self.audio_only is not None:
             # Another reader: its frames may have another size and rate.
@@ -113,6 +134,7 @@ class EvaluationRows:
         """
         reasons = {
             "prior": "no training clips" * (self.prior is None),
+            "calibrated": "no training clips to calibrate on (calibrate=CLIPS)" * (self.calibration is None),
             "audio_only": "no folder of a generator trained without frames (audio_only=FOLDER)"
             * (self.audio_only is None),
             "heat_map": "no run of a dense task (heat_map=RUN)" * (self.heat_map is None) if self._pans else "",
@@ -125,6 +147,13 @@ class EvaluationRows:
         }
         self.absent = {name: reason for name, reason in reasons.items() if reason}
 
+    def _calibration_clip(self, row: Row, manifest: Manifest) -> CalibrationClip:
+        target = target_audio(row, manifest, self.generator)
+        frames = without_background(self.foreground, clip_frames(row, manifest), (row.height, row.width))
+        audio = self.generator.input_audio(target)
+        made = self._generated(self.generator, self._features(self.generator, frames, row.seconds), audio)
+        return CalibrationClip(made, audio, target, present_channels(target, "Z" in row.silent_channels))
+
     @property
     def _pans(self) -> bool:
         """Whether the heat map of a dense task could be a generator of the same output."""
@@ -133,7 +162,8 @@ class EvaluationRows:
     def _without_network(self, target: Tensor, audio: Tensor) -> Outputs:
         """Rows that need no generator: silence and mono audio at several levels, and the best masks."""
         mono = mix_down(target)[None]
-        found = {"silence": silence(target), "mono": mono.expand_as(target), "level_matched": level_matched(target)}
+        plain = unspatialized(audio, len(target))
+        found = {"silence": plain, "mono": mono.expand_as(target), "level_matched": level_matched(target)}
         if len(target) == 4:
             found["ahead"] = ahead(target)
         if self.prior is not None:
@@ -221,14 +251,6 @@ class EvaluationRows:
             masks = generator.generate_with_masks_of(silent, silent, features)
             tracks = generator.separated_tracks(silent, features)
         return masks is not None, tracks is not None
-
-
-def silence(target: Tensor) -> Tensor:
-    """Output of a generator that adds nothing: W (or first order) alone; of binaural audio, mono audio in both ears."""
-    if len(target) == 2:
-        return mix_down(target)[None].expand_as(target)
-    inputs = 1 if len(target) == 4 else 4
-    return torch.cat([target[:inputs], torch.zeros_like(target[inputs:])])
 
 
 def ahead(target: Tensor) -> Tensor:

@@ -11,6 +11,7 @@ from avssl_downstream.spatialize.metrics import ENERGY, ERROR, EXPLAINED
 
 ROWS = {
     "test": "generator",
+    "calibrated": "generator, calibrated",
     "silence": "silence",
     "parametric": "first order sharpened by its own directions",
     "prior": "prior",

@@ -211,6 +211,17 @@ def mix_down(target: Tensor) -> Tensor:
     return target.mean(-2) if target.shape[-2] == 2 else target[..., 0, :]
 
 
+def unspatialized(audio: Tensor, channels: int) -> Tensor:
+    """Output `(..., C, samples)` of a generator that adds nothing to its input audio `(..., I, samples)`.
+
+    Mono audio in both ears; of ambisonics the input channels, and silence in the others.
+    """
+    shape = audio.shape[:-2]
+    if channels == CHANNELS["binaural"]:
+        return audio.expand(*shape, channels, -1)
+    return torch.cat([audio, audio.new_zeros(*shape, channels - audio.shape[-2], audio.shape[-1])], -2)
+
+
 def resize_frames(frames: Tensor, size: tuple[int, int]) -> Tensor:
     """Frames uint8 `(..., 3, height, width)` resized to rows and columns, uint8."""
     if tuple(frames.shape[-2:]) == tuple(size):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+import shutil
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -23,6 +25,7 @@ from avssl.models.tower_factory import check_backbone_size
 from avssl.regular_files import read_json
 from avssl.runs.reader import flat
 from avssl.spatial.features import Features
+from avssl_downstream.spatialize.calibration import Calibration
 from avssl_downstream.spatialize.generator import Generator
 from avssl_downstream.spatialize.networks.direction_prior import DirectionPrior, find_direction_prior
 from avssl_downstream.spatialize.options import SpatializeOptions
@@ -38,7 +41,7 @@ TOWERS = ("encoders", "scratch", "")
 FREE = (
     "hop", "windows", "method", "mix", "panorama", "target", "hrirs", "filters", "codec", "workers", "train.precision",
     "manifest", "lists", "split", "max_clips", "normalisation", "title", "audio_only", "filter_db", "segmenter",
-    "decoded", "decoded_gb", "init", "heat_map",
+    "decoded", "decoded_gb", "init", "heat_map", "calibrate",
 )  # fmt: skip
 """Options that may differ from those of the fit."""
 
@@ -79,10 +82,14 @@ def write_generator(folder: Path, generator: Generator, options: SpatializeOptio
     write_text(folder / CONFIG, json.dumps(config, indent=2) + "\n")
 
 
-def write_prior(folder: Path, prior: Tensor | None) -> None:
-    """Write the spatial prior `(C, I)` of the training clips beside the generator; None: nothing."""
-    if prior is not None:
-        write_text(folder / PRIOR, json.dumps({"gains": prior.tolist()}) + "\n")
+def write_prior(folder: Path, prior: Tensor | None, calibration: Calibration | None = None) -> None:
+    """Write the spatial prior `(C, I)` of the training clips and a calibration beside the generator; None: nothing."""
+    if prior is None:
+        return
+    stored: dict[str, Any] = {"gains": prior.tolist()}
+    if calibration is not None:
+        stored["calibration"] = {"level": calibration.level, "gains": calibration.gains.tolist()}
+    write_text(folder / PRIOR, json.dumps(stored) + "\n")
 
 
 def read_prior(folder: Path, generator: Generator) -> Tensor:
@@ -91,13 +98,47 @@ def read_prior(folder: Path, generator: Generator) -> Tensor:
     Raises:
         InputError: no such file, or one that is broken or of another generator.
     """
-    path, shape = folder / PRIOR, (generator.channels, generator.input_channels)
+    path = folder / PRIOR
     if not path.is_file():
         raise InputError(
             f"{folder}: expected {PRIOR} for method=prior, got a head that was fitted without; fit it again"
         )
-    stored = read_json(path, "a spatial prior in JSON", MAX_CONFIG)
-    gains = stored.get("gains") if isinstance(stored, dict) else None
+    return _gains(read_json(path, "a spatial prior in JSON", MAX_CONFIG), path, generator)
+
+
+def read_calibration(folder: Path, generator: Generator) -> Calibration:
+    """The calibration of a generator.
+
+    Raises:
+        InputError: none in this folder, or one that is broken or of another generator.
+    """
+    path = folder / PRIOR
+    stored = read_json(path, "a spatial prior in JSON", MAX_CONFIG) if path.is_file() else {}
+    found = stored.get("calibration") if isinstance(stored, dict) else None
+    if found is None:
+        raise InputError(
+            f"{folder}: expected a calibration for method=calibrated, got none; evaluate the head on clips of your own "
+            "with --calibrate 100, and name the folder of that evaluation"
+        )
+    level = found.get("level") if isinstance(found, dict) else None
+    if not isinstance(level, int | float) or not math.isfinite(level):
+        raise InputError(f"{path}: expected a finite level of the calibration, got {level}")
+    return Calibration(float(level), _gains(found, path, generator))
+
+
+def copy_generator(source: Path, folder: Path) -> None:
+    """Copy the files of a fitted generator beside an evaluation of it, each completely or not at all."""
+    for name in (WEIGHTS, CONFIG):
+        with replacing(folder / name) as part:
+            shutil.copyfile(source / name, part)
+
+
+def _gains(stored: Any, path: Path, generator: Generator) -> Tensor:
+    """Gains `(C, I)` of a generator in a section of a file."""
+    shape, gains = (
+        (generator.channels, generator.input_channels),
+        stored.get("gains") if isinstance(stored, dict) else None,
+    )
     try:
         prior = torch.tensor(gains, dtype=torch.float32)
     except (TypeError, ValueError, RuntimeError) as error:

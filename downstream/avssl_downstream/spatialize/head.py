@@ -34,8 +34,10 @@ from avssl_downstream.spatialize.foreground import load_foreground, refuse_segme
 from avssl_downstream.spatialize.frame_features import FrameFeatures, FrameSource
 from avssl_downstream.spatialize.generator import Generator
 from avssl_downstream.spatialize.generator_io import (
+    copy_generator,
     initial_prior,
     initialise,
+    read_calibration,
     read_generator,
     read_prior,
     write_generator,
@@ -59,7 +61,7 @@ TABLE, BY_CLIP = "evaluation.md", "by_clip.csv"
 MAY_CHANGE = (
     "train.steps", "train.log_every", "train.save_every", "train.show_every", "workers", "split", "max_clips",
     "normalisation", "hop", "windows", "method", "mix", "panorama", "target", "hrirs", "filters", "codec", "title",
-    "published", "audio_only", "heat_map", "filter_db", "segmenter", "decoded", "decoded_gb",
+    "published", "audio_only", "heat_map", "filter_db", "segmenter", "decoded", "decoded_gb", "calibrate",
 )  # fmt: skip
 """Options that may differ when a run is continued."""
 
@@ -150,7 +152,8 @@ class Spatialize(Head):
         """Evaluate a fitted generator on clips of `manifest`: of a split, or all without a named or labelled split.
 
         Leaves `config.yaml`, `metrics.json` and figures, as `fit` does. The spatial prior is that of the training clips
-        of the manifest; without them it is left out.
+        of the manifest; without them it is left out. With `calibrate` the folder gets the generator too, so that it is
+        a fitted head with a calibration.
 
         Returns:
             The content of `metrics.json`; see `fit`.
@@ -164,9 +167,17 @@ class Spatialize(Head):
         self.options = replace(self.options, published={})
         check_folder(folder, self.options)
         training, held_out = evaluation_manifests(self.generator, self.options)
+        if self.options.calibrate and not len(training):
+            raise InputError(
+                f"{self.options.manifest}: expected clips of the split train to calibrate on, got none; prepare the "
+                "clips with a split (avssl prepare --split), or leave calibrate out"
+            )
         write_config(folder, run_config(self.options))
         generator = self.generator.to(single_process(self.options.train.precision).device)
-        return add_metrics(folder, self._evaluated(generator, training, held_out, folder))
+        metrics = self._evaluated(generator, training, held_out, folder)
+        if self.options.calibrate:
+            copy_generator(self.folder, folder)
+        return add_metrics(folder, metrics)
 
     def apply(self, source: Path, target: Path) -> None:
         """Write a file with spatial audio; see `avssl_downstream.spatialize.apply.apply`.
@@ -186,8 +197,10 @@ class Spatialize(Head):
             if self.options.target == ACTIVATIONS:
                 write_activations(source, target, generator, self.options, fabric)
                 return
-            prior = read_prior(self.folder, generator) if self.options.method == "prior" else None
-            apply(source, target, generator, self.options, fabric, prior)
+            method = self.options.method
+            prior = read_prior(self.folder, generator) if method == "prior" else None
+            calibration = read_calibration(self.folder, generator) if method == "calibrated" else None
+            apply(source, target, generator, self.options, fabric, prior, calibration)
 
     def streaming(self, frames: FrameSource, sample_rate: int, batch: int = 1) -> StreamingSpatializer:
         """A spatializer of a live stream.
@@ -206,7 +219,8 @@ class Spatialize(Head):
         fabric = single_process(self.options.train.precision)
         generator = self.generator.to(fabric.device).eval()
         features, schedule = FrameFeatures(generator, frames), WindowSchedule(self.options.hop, batch)
-        return StreamingSpatializer(generator, features, sample_rate, schedule, fabric)
+        calibration = read_calibration(self.folder, generator) if self.options.method == "calibrated" else None
+        return StreamingSpatializer(generator, features, sample_rate, schedule, fabric, calibration)
 
     def _evaluated(
         self, generator: Generator, training: Manifest, held_out: Manifest, folder: Path
@@ -217,9 +231,10 @@ class Spatialize(Head):
         other, heat_map = read_audio_only(generator, self.options), read_heat_map(generator, self.options)
         with interrupt_on_signals():
             prior = spatial_prior(training, generator) if len(training) else None
-            write_prior(folder, prior)
             audio_only = None if other is None else other.to(fabric.device)
             rows = EvaluationRows(generator, prior, self.options, fabric, audio_only, heat_map)
+            calibrating = self.options.calibrate and len(training)
+            write_prior(folder, prior, rows.calibrate(training, self.options.calibrate) if calibrating else None)
             trained = [row.key for row in training] if training.root == held_out.root else []
             evaluation = Evaluation(rows, self.options, trained)
             directions = ClipDirections(generator.sample_rate)

@@ -13,7 +13,7 @@ from avssl_downstream.spatialize.generator import Generator
 
 NORMALISATIONS = ("none", "peak")
 MIXES = ("auto", "mean", "first")
-METHODS = ("generator", "prior")
+METHODS = ("generator", "calibrated", "prior")
 CODECS = ("aac", "pcm")
 TARGETS = ("ambix", "binaural", "stereo", "5.1", "7.1", "activations")
 FILTERS = ("magls", "plain")
@@ -98,6 +98,9 @@ class SpatializeOptions:
     """Clips to evaluate at most, evenly spaced; 0: all."""
     normalisation: str = choice("none", NORMALISATIONS)
     """Before distances: none; peak: generated audio and target are each divided by their own peak."""
+    calibrate: int = 0
+    """Training clips at most, evenly spaced, on which the generator is calibrated after training: the level of what it
+    adds and a spatial prior beside it, by least squares, for the row calibrated and method=calibrated; 0: none."""
     filter_db: float = 1.0
     """Least difference of level between left and right, dB, of the clips of the rows `filtered`, as in the second table
     of Lu et al. 2019, whose threshold is not published; binaural audio only."""
@@ -106,8 +109,8 @@ class SpatializeOptions:
     windows: int = 8
     """Windows computed at once in inference."""
     method: str = choice("generator", METHODS)
-    """Output of --input: of the generator; or of the spatial prior, the input channels with the mean gains of the
-    training clips, as the row prior of the evaluation."""
+    """Output of --input: of the generator; of the calibrated one, see calibrate; or of the spatial prior, the input
+    channels with the mean gains of the training clips, as the row prior of the evaluation."""
     mix: str = choice("auto", MIXES)
     """Mono input of a file: auto (mono, or the mean of stereo), mean of all, or first (W of ambisonics)."""
     segmenter: str = ""
@@ -139,7 +142,7 @@ class SpatializeOptions:
         for name in ("clips", "batch", "windows"):
             if getattr(self, name) < 1:
                 raise InputError(f"expected spatialize.{name} of at least 1, got {getattr(self, name)}")
-        for name in ("hop", "max_clips", "workers", "encoders_frozen_steps", "encoders_lr_multiplier"):
+        for name in ("hop", "max_clips", "calibrate", "workers", "encoders_frozen_steps", "encoders_lr_multiplier"):
             if getattr(self, name) < 0:
                 raise InputError(f"expected spatialize.{name} of at least 0, got {getattr(self, name)}")
         if not self.augment and not self.train_share:

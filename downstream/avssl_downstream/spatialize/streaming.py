@@ -15,6 +15,7 @@ from torch import Tensor
 
 from avssl.errors import InputError
 from avssl.spatial.resample import StreamResampler
+from avssl_downstream.spatialize.calibration import Calibration
 from avssl_downstream.spatialize.frame_features import FrameFeatures
 from avssl_downstream.spatialize.generator import Generator
 from avssl_downstream.spatialize.inference import WindowSchedule
@@ -44,6 +45,7 @@ class StreamingSpatializer:
         sample_rate: Hz, of input and output.
         schedule: hop and batch size of windows; a batch of 1 has the shortest delay.
         fabric: device and precision of the generator; None: where the generator is, float32.
+        calibration: of the generator's output; None: as it is.
 
     Raises:
         InputError: a hop that the generator's windows do not allow.
@@ -56,8 +58,9 @@ class StreamingSpatializer:
         sample_rate: int,
         schedule: WindowSchedule,
         fabric: Fabric | None = None,
+        calibration: Calibration | None = None,
     ) -> None:
-        self.generator, self.features, self.fabric = generator, features, fabric
+        self.generator, self.features, self.fabric, self.calibration = generator, features, fabric, calibration
         self.finished = False
         self._overlap_add = schedule.overlap_add(generator, self._generate, self._ready)
         inputs, added = generator.input_channels, generator.channels - generator.input_channels
@@ -130,7 +133,8 @@ class StreamingSpatializer:
         device = next(self.generator.parameters()).device
         with torch.no_grad(), self.fabric.autocast() if self.fabric else nullcontext():
             features = self.features.at([self._middle(each) for each in starts])
-            return self.generator.generate(windows.squeeze(1).to(device), features).float().cpu()
+            made = self.generator.generate(windows.squeeze(1).to(device), features).float().cpu()
+        return made if self.calibration is None else self.calibration(made, windows)
 
     def _without_input(self, generated: Tensor) -> Tensor:
         """The generator's output less the input audio: binaural `(2, samples)`, or the channels that are generated."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -48,7 +49,7 @@ def test_the_command_takes_a_packaged_generator_by_its_name(tmp_path: Path, film
     place = ["--out", str(tmp_path / "out"), "--dry-run", "--head"]
     planned = CliRunner().invoke(main, [*command, *place, "foa360-small"])
     assert planned.exit_code == 0, planned.output
-    assert "6 runs, 0 complete, 6 to make" in planned.output
+    assert "9 runs, 0 complete, 9 to make" in planned.output
     assert not (tmp_path / "out").exists()
     unknown = CliRunner().invoke(main, [*command, *place, "foa360-smal"])
     assert unknown.exit_code == 2
@@ -77,14 +78,21 @@ def test_a_generator_is_trained_and_tested_on_other_videos(tmp_path: Path, filme
     assert not (folder / "run" / "last.ckpt").exists()
 
     fitted = generator_clips(str(filmed_noise), tmp_path / "fitted", replace(OPTIONS, head={}), folder / "run")
-    assert [method.trained for method in fitted.methods] == [False, True]
-    assert fitted.methods[1].options.train.steps == 2
-    assert fitted.methods[1].options.optim.lr == OPTIONS.adapt_lr
-    first = replace(fitted, methods=fitted.methods[:1])
+    assert [method.trained for method in fitted.methods] == [False, False, True]
+    assert fitted.methods[2].options.train.steps == 2
+    assert fitted.methods[2].options.optim.lr == OPTIONS.adapt_lr
+    first = replace(fitted, methods=fitted.methods[:2])
     make_runs("generator-clips", first.runs())
     again = first.table().rows[3].outcomes["stft"]
     scratch = rows["trained on the training videos from scratch"]["stft"]
     assert again.values == pytest.approx(scratch.values, rel=1e-4)  # the same weights on the same clips
+    calibrated = first.table().rows[4]
+    assert calibrated.title == "generator, its level and a prior fitted on the training videos"
+    run = first.runs()[1].folder / "run"
+    assert calibrated.outcomes["stft"].values == pytest.approx(
+        [score for _, score in read_by_clip(run / "by_clip.csv")["calibrated:stft"]]
+    )
+    assert {"level", "gains"} == json.loads((run / "prior.json").read_text())["calibration"].keys()
 
 
 def test_scores_are_those_of_every_clip_and_row(tmp_path: Path) -> None:

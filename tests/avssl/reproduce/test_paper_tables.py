@@ -113,8 +113,8 @@ def test_published_numbers_of_table1_stand_beside_its_own_rows(table1):
     [
         {"size": "small"},
         {"manifest": ""},
-        {"settings": {"pretrain": {"train": {"steps": 10}}}},
-        {"settings": {"action": {"epochs": 30}}},
+        pytest.param({"settings": {"pretrain": {"train": {"steps": 10}}}}, marks=pytest.mark.slow),
+        pytest.param({"settings": {"action": {"epochs": 30}}}, marks=pytest.mark.slow),
     ],
 )
 def test_no_published_number_beside_another_method_or_other_clips(table1, change):

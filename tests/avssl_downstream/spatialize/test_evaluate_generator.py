@@ -121,7 +121,7 @@ def test_oracles_of_scenes_with_one_source(one_source, tracks):
     assert found["ahead_stft"] == pytest.approx(np.mean(ahead))
     lines = list(csv.DictReader(by_clip_csv(evaluation.by_clip).splitlines()))
     assert {(line["row"], float(line["explained"])) for line in lines if line["row"] == "silence"} == {("silence", 0.0)}
-    assert evaluation.rows.absent.keys() == {"prior", "audio_only", "heat_map"}
+    assert evaluation.rows.absent.keys() == {"prior", "calibrated", "audio_only", "heat_map"}
     # What is behind the viewer is not seen: nothing but W is left of it.
     truth, energy = DatasetTruth(one_source.root, tracks), [0.0, 0.0]
     for row, (outputs, target) in zip(one_source, seen, strict=True):

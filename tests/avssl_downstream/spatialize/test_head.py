@@ -8,6 +8,7 @@ import pytest
 import torch
 from avssl_downstream.spatialize import Spatialize
 from avssl_downstream.spatialize.activation_maps import activation_maps
+from avssl_downstream.spatialize.calibration import Calibration
 from avssl_downstream.spatialize.options import SpatializeOptions
 from avssl_downstream.spatialize.plots import mask_magnitudes
 from avssl_downstream.spatialize.registry import build_generator
@@ -218,7 +219,50 @@ def test_a_prior_that_is_not_there_or_broken_is_one_line(fitted, tmp_path, film,
     assert not (tmp_path / "prior.wav").exists()
 
 
-@pytest.mark.heavy
+@pytest.fixture(scope="module")
+def calibrated(fitted, clips, tmp_path_factory):
+    head = fitted[0]
+    folder = tmp_path_factory.mktemp("calibrated")
+    return folder, Spatialize.load(head, {"manifest": str(clips), "calibrate": 8}).measure(folder), head
+
+
+def test_an_evaluation_has_the_calibrated_row_and_leaves_a_head(calibrated, film, tone, tmp_path):
+    folder, found, head = calibrated
+    assert found["calibrated_explained"] > found["prior_explained"]
+    assert "generator, calibrated" in (folder / "evaluation.md").read_text()
+    for name in ("config.json", "generator.safetensors"):
+        assert (folder / name).read_bytes() == (head / name).read_bytes()
+    source, stored = film(audio=tone()), json.loads((folder / "prior.json").read_text())["calibration"]
+    made = {}
+    for method in ("generator", "calibrated"):
+        Spatialize.load(folder, {"method": method}).apply(source, tmp_path / f"{method}.wav")
+        made[method] = read_all_audio(tmp_path / f"{method}.wav")[0]
+    mono = read_all_audio(source)[0].mean(0, keepdim=True)
+    wanted = Calibration(stored["level"], torch.tensor(stored["gains"]))(made["generator"], mono)
+    middle = slice(1000, -1000)
+    torch.testing.assert_close(made["calibrated"][:, middle], wanted[:, middle], atol=2e-3, rtol=0)
+
+
+def test_a_head_without_calibration_or_clips_to_calibrate_on_is_one_line(
+    calibrated, fitted, clips, film, tone, tmp_path
+):
+    head = fitted[0]
+    source = film(audio=tone())
+    with pytest.raises(ValueError, match="expected a calibration for method=calibrated, got none") as caught:
+        Spatialize.load(head, {"method": "calibrated"}).apply(source, tmp_path / "made.wav")
+    assert "\n" not in str(caught.value)
+    with pytest.raises(ValueError, match="expected clips of the split train to calibrate on, got none"):
+        Spatialize.load(head, {"manifest": str(clips), "split": "", "calibrate": 6}).measure(tmp_path / "all")
+    for name in ("config.json", "generator.safetensors", "prior.json"):
+        (tmp_path / name).write_bytes((calibrated[0] / name).read_bytes())
+    for text, why in (('{"level": "a"}', "expected a finite level"), ('{"level": 1, "gains": [[1]]}', "finite gains")):
+        (tmp_path / "prior.json").write_text(f'{{"gains": [[1], [1]], "calibration": {text}}}')
+        with pytest.raises(ValueError, match=why):
+            Spatialize.load(tmp_path, {"method": "calibrated"}).apply(source, tmp_path / "made.wav")
+    assert not (tmp_path / "made.wav").exists()
+
+
+@pytest.mark.slow
 def test_twelve_steps_are_six_and_six(clips, tmp_path):
     short = options(clips, train=TrainConfig(steps=6, precision="32-true", save_every=6))
     long = replace(short, train=replace(short.train, steps=12))

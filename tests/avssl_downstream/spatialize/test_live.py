@@ -246,7 +246,7 @@ def test_streams_and_targets_that_do_not_fit_are_one_line(pan, around, sharper, 
     with pytest.raises(ValueError, match="expected target=binaural"):
         apply(Path("-"), Path("-"), pan, SpatializeOptions(target="5.1"), single_process("32-true"))
     for options in (SpatializeOptions(method="prior"), SpatializeOptions(segmenter="yolo11n-seg.pt")):
-        with pytest.raises(ValueError, match="expected neither segmenter nor method for a stream"):
+        with pytest.raises(ValueError, match="expected neither segmenter nor method=prior for a stream"):
             apply(Path("-"), Path("-"), pan, options, single_process("32-true"))
 
 

@@ -190,7 +190,9 @@ def test_every_registered_head_has_a_recipe_of_a_generator_of_its_own():
 
 @pytest.mark.heavy
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("name", INSTALLED)
+@pytest.mark.parametrize(
+    "name", [each if each in (PANORAMIC, FLAT) else pytest.param(each, marks=pytest.mark.slow) for each in INSTALLED]
+)
 def test_numbers_of_the_card_are_those_of_the_file(name):
     folder = installed_folder(name, plugins.FITTED_HEADS)
     scores = read_scores(folder)
