@@ -77,6 +77,7 @@ def test_prepare_of_a_film_that_hangs(run, films, tmp_path):
     assert failure["reason"].startswith("its worker process made no progress for 5 s and was ended")
 
 
+@pytest.mark.slow
 def test_embed(run, films, tmp_path):
     torch.manual_seed(0)
     features = FeatureConfig("foa-iv", sample_rate=8000, n_fft=256, hop=80, mels=32)

@@ -28,10 +28,10 @@ def recording(tmp_path):
 @pytest.mark.parametrize(
     ("encoding", "shown"),
     [
-        ("latin-1", "caf\xe9 ?\\xff"),
+        pytest.param("latin-1", "caf\xe9 ?\\xff", marks=pytest.mark.slow),
         ("ascii", "caf? ?\\xff"),
         ("utf-8", "caf\xe9 \u20ac\\xff"),
-        ("cp1252", "caf\xe9 \u20ac\\xff"),
+        pytest.param("cp1252", "caf\xe9 \u20ac\\xff", marks=pytest.mark.slow),
     ],
 )
 def test_signs_that_the_encoding_lacks_are_replaced(recording, tmp_path, encoding, shown):

@@ -108,7 +108,14 @@ def test_only_what_is_new_changed_failed_or_gone_is_done_again(folders):
 
 
 @pytest.mark.parametrize(
-    "line", [b'{"key": "a"', b'{"key": "a"}', b"[1]", b"\xff\xfe", b'{"key": "a", "row": {"key": "a"}}']
+    "line",
+    [
+        b'{"key": "a"',
+        *(
+            pytest.param(each, marks=pytest.mark.slow)
+            for each in (b'{"key": "a"}', b"[1]", b"\xff\xfe", b'{"key": "a", "row": {"key": "a"}}')
+        ),
+    ],
 )
 def test_a_journal_gone_bad_costs_its_clips_only(folders, line):
     out = folders[1]
@@ -118,7 +125,16 @@ def test_a_journal_gone_bad_costs_its_clips_only(folders, line):
     assert counts(again(folders)) == (1, 0, 1)
 
 
-@pytest.mark.parametrize("change", [{"seconds": "long"}, {"width": 2.5}, {"key": 7}, {"azimuth": None}, {"start": [0]}])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"seconds": "long"},
+        *(
+            pytest.param(each, marks=pytest.mark.slow)
+            for each in ({"width": 2.5}, {"key": 7}, {"azimuth": None}, {"start": [0]})
+        ),
+    ],
+)
 def test_a_row_of_the_journal_with_values_of_other_types_is_prepared_again(folders, change):
     assert counts(again(folders)) == (2, 0, 0)
     path = folders[1] / ENTRIES
@@ -175,7 +191,7 @@ def start(folders):
     )
 
 
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
+@pytest.mark.parametrize("how", [pytest.param(signal.SIGINT, marks=pytest.mark.slow), signal.SIGKILL])
 def test_stopped_anywhere_it_leaves_no_half_file_and_continues(folders, how):
     root, out = folders
     for index in range(16):

@@ -180,6 +180,7 @@ def lag(audio):
     return int(np.roll(likeness, 24)[:49].argmax()) - 24
 
 
+@pytest.mark.slow
 def test_ears_and_truth_together_tell_whether_the_ears_were_exchanged(staged):
     stage, scenes, waveforms, exchanged = staged
     right = []

@@ -52,11 +52,11 @@ def pair(tmp_path):
 @pytest.mark.parametrize(
     ("where", "kind", "codes", "line"),
     [
-        ("first", "interrupt", [-2, -2], "KeyboardInterrupt: odd"),
+        pytest.param("first", "interrupt", [-2, -2], "KeyboardInterrupt: odd", marks=pytest.mark.slow),
         ("first", "custom", [1, 1], "RuntimeError: OddError: odd"),
-        ("result", "", [1, 1], "pickle"),
-        ("machine", "type", [1, 1], "TypeError: odd"),
-        ("others", "exit", [3, 3], ""),
+        pytest.param("result", "", [1, 1], "pickle", marks=pytest.mark.slow),
+        pytest.param("machine", "type", [1, 1], "TypeError: odd", marks=pytest.mark.slow),
+        pytest.param("others", "exit", [3, 3], "", marks=pytest.mark.slow),
         ("step", "", [1, 1], ""),
     ],
 )

@@ -155,6 +155,7 @@ def test_a_spoiled_interval_is_one_line(tiny, tmp_path, spoil):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.slow
 def test_two_processes_killed_and_continued_give_the_same_metrics(run_tiny, tmp_path):
     for name, pause in (("whole", 0.0), ("parts", 0.3)):
         process = run_tiny("train", tmp_path / name, processes=2, pause=pause, save_every=3)
@@ -240,7 +241,10 @@ def test_kill_9_and_continue_gives_the_same_bits(run_tiny, tmp_path, whole, same
     same_metrics(whole.parent, parts)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+@pytest.mark.parametrize(
+    "number",
+    [signal.SIGTERM, *(pytest.param(each, marks=pytest.mark.slow) for each in (signal.SIGINT, signal.SIGHUP))],
+)
 def test_a_signal_saves_and_exits_0(run_tiny, tmp_path, number, whole, same_bits):
     parts = tmp_path / "parts"
     process = run_tiny("train", parts, pause=0.15, save_every=3)
