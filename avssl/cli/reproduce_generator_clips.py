@@ -31,7 +31,9 @@ def _options() -> type:
     ),
 )
 @click.option("--data", required=True, help="A manifest.parquet or its folder: 360-degree clips with ambisonics.")
-@click.option("--head", type=PATH, default=None, help="Folder or name of a fitted generator: rows fitted, calibrated, adapted.")
+@click.option(
+    "--head", type=PATH, default=None, help="Folder or name of a fitted generator: rows fitted, calibrated, adapted."
+)
 @click.option("--recipe", default="", help="Recipe of the row scratch.  [default: options of the fitted generator]")
 @click.option("--encoders", type=PATH, default=None, metavar="RUN", help="Pretraining run, for branches `encoders`.")
 @click.option(

@@ -14,10 +14,10 @@ from avssl.embedding.batch_inference import OnError, embed, tower_of
 from avssl.embedding.cache_keys import CacheKeys, embedder_key
 from avssl.embedding.remote_embedding import embed_remotely
 from avssl.embedding.tensor_shards import TensorShards
+from avssl.io.arithmetic import resolve_precision
 from avssl.io.cache_folder import cache_folder
 from avssl.io.process_pool import has_other_pool
 from avssl.models.embedder import Embedder
-from avssl.models.runtime import resolve_precision
 
 logger = logging.getLogger(__name__)
 

@@ -11,18 +11,7 @@ from lightning_fabric import Fabric
 from lightning_fabric.plugins.precision import MixedPrecision
 from torch import nn
 
-from avssl.io.arithmetic import has_bfloat16
-
-
-def resolve_precision(name: str) -> str:
-    """Lightning Fabric's name; of `auto`, bf16-mixed where `has_bfloat16`, else 32-true.
-
-    Args:
-        name: as in `TrainConfig`.
-    """
-    if name != "auto":
-        return name
-    return "bf16-mixed" if has_bfloat16() else "32-true"
+from avssl.io.arithmetic import resolve_precision
 
 
 def single_process(precision: str) -> Fabric:

@@ -143,13 +143,17 @@ def write_title(folder: Path, config: RunConfig) -> None:
 
 
 def environment(recipe: str = "", command: Sequence[str] = ()) -> dict[str, Any]:
-    """Environment of a run: command line, package versions, commit, machine."""
+    """Environment of a run: command line, package versions, commit, machine, and the precision that `auto` is there."""
+    from avssl.io.arithmetic import device_name, resolve_precision  # torch, which a report does not need
+
     return {
         "command": shlex.join(command),
         "recipe": recipe,
         "commit": commit(),
         "python": sys.version.split()[0],
         "platform": platform.platform(),
+        "device": device_name(),
+        "auto_precision": resolve_precision("auto"),
         "packages": _versions(),
     }
 

@@ -94,8 +94,10 @@ def _start(run: Run) -> str:
     versions = ", ".join(f"{name} {known[name]}" for name in PACKAGES if name in known)
     rows = [
         ("folder", run.folder), ("seed", run.seed), ("steps", run.steps), ("command", last.get("command", "")),
-        ("recipe", last.get("recipe", "")), ("machine", last.get("platform", "")), ("commit", last.get("commit", "")),
-        ("Python", last.get("python", "")), ("packages", versions), ("starts", len(starts)),
+        ("recipe", last.get("recipe", "")), ("machine", last.get("platform", "")),
+        ("device", last.get("device", "")), ("precision of auto", last.get("auto_precision", "")),
+        ("commit", last.get("commit", "")), ("Python", last.get("python", "")), ("packages", versions),
+        ("starts", len(starts)),
     ]  # fmt: skip
     return table(["run", ""], [row for row in rows if str(row[1])], 2, "facts")
 

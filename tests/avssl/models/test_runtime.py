@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from avssl.models.runtime import resolve_precision, single_process
+from avssl.io.arithmetic import resolve_precision
+from avssl.models.runtime import single_process
 
 
 class Recorder(nn.Module):

@@ -6,6 +6,7 @@ import pytest
 
 from avssl.config import OptimConfig, RunConfig, TrainConfig, fill
 from avssl.errors import InputError, OutputError
+from avssl.io.arithmetic import resolve_precision
 from avssl.recipe_files import read_recipe
 from avssl.runs import run_folder
 
@@ -20,7 +21,8 @@ def test_the_folder_says_what_ran_on_what(tmp_path):
     assert start["command"] == "avssl pretrain --out 'a b'"
     assert start["recipe"] == "avsa/small"
     assert start["packages"]["torch"].startswith("2.11")
-    assert {"commit", "python", "platform"} <= start.keys()
+    assert {"commit", "python", "platform", "device"} <= start.keys()
+    assert start["auto_precision"] == resolve_precision("auto")
 
 
 def test_the_same_run_may_go_on_longer(tmp_path):
