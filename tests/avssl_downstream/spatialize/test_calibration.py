@@ -52,7 +52,7 @@ def test_kept_channels_are_bit_for_bit_those_of_the_input():
     torch.testing.assert_close(windows[1], found(made, audio))
 
 
-def test_a_calibration_is_at_least_as_good_as_the_generator_and_as_silence_on_its_clips():
+def test_on_its_clips_a_calibration_is_no_worse_than_the_generator_or_silence():
     clips = []
     for seed in range(6):
         made, audio = foa(seed)
