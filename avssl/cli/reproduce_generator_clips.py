@@ -10,7 +10,7 @@ from avssl.cli.examples import example
 from avssl.cli.options import ConfigCommand, given_keys
 from avssl.cli.overrides import SET, dotted
 
-ROWS = ("fitted", "adapted", "scratch")
+ROWS = ("fitted", "calibrated", "adapted", "scratch")
 PATH = click.Path(path_type=Path)
 
 

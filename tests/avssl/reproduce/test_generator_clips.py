@@ -15,7 +15,7 @@ from avssl.datasets.manifest import Manifest, read_manifest
 from avssl.errors import InputError
 from avssl.evaluation.video_folds import video_of_clips
 from avssl.reproduce.fold_outcomes import write_scores
-from avssl.reproduce.generator_clips import GeneratorClipsOptions, generator_clips, of_row
+from avssl.reproduce.generator_clips import ROWS, GeneratorClipsOptions, generator_clips, of_row
 from avssl.reproduce.generator_rows import read_by_clip
 from avssl.reproduce.make_table import make_runs
 
@@ -51,6 +51,8 @@ def test_the_command_takes_a_packaged_generator_by_its_name(tmp_path: Path, film
     assert planned.exit_code == 0, planned.output
     assert "9 runs, 0 complete, 9 to make" in planned.output
     assert not (tmp_path / "out").exists()
+    chosen = CliRunner().invoke(main, [*command, *(f"--row={row}" for row in ROWS[:3]), *place, "foa360-small"])
+    assert "9 runs" in chosen.output
     unknown = CliRunner().invoke(main, [*command, *place, "foa360-smal"])
     assert unknown.exit_code == 2
     assert "did you mean 'foa360-small'" in unknown.stderr
