@@ -18,6 +18,7 @@ from avssl.runs.reader import CONFIG, METRICS, flat, read_config, read_metrics
 SEEDS = ("train.seed", "probe.seed")
 WITHOUT_EFFECT = (
     "data.workers", "probe.workers", "train.log_every", "train.save_every", "train.show_every", "audio_only",
+    "calibrate",
 )  # fmt: skip
 """Settings that change no number of a run itself."""
 PUBLISHED = "published."
