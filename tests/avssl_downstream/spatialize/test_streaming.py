@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from avssl_downstream.spatialize import LiveFrames, Spatialize, StreamingSpatializer
+from avssl_downstream.spatialize.calibration import Calibration
 from avssl_downstream.spatialize.frame_features import FrameFeatures, RecordedFrames
 from avssl_downstream.spatialize.inference import WindowSchedule
 from avssl_downstream.spatialize.options import SpatializeOptions
@@ -27,9 +28,9 @@ def reader(times, size):
         yield image(time < 1)[:: 90 // size[0], :: 160 // size[1]][: size[0], : size[1]]
 
 
-def recorded(generator, rate=16000, schedule=SCHEDULE):
+def recorded(generator, rate=16000, schedule=SCHEDULE, calibration=None):
     features = FrameFeatures(generator, RecordedFrames(generator, reader, SECONDS))
-    return StreamingSpatializer(generator, features, rate, schedule)
+    return StreamingSpatializer(generator, features, rate, schedule, calibration=calibration)
 
 
 def noise(rate, channels=1):
@@ -56,6 +57,19 @@ def test_blocks_of_any_size_give_the_same_audio(request, kind, rate):
 def test_input_channels_are_kept_bit_for_bit_at_any_rate(around):
     audio = noise(44100)
     assert torch.equal(streamed(recorded(around, 44100), audio, 1000)[:1], audio)
+
+
+@pytest.mark.parametrize("kind", ["pan", "around", "sharper"])
+def test_a_calibrated_stream_is_the_calibration_of_the_stream(request, kind):
+    generator = request.getfixturevalue(kind)
+    audio, kept = noise(16000, generator.input_channels), {"pan": 0, "around": 1, "sharper": 4}[kind]
+    gains = torch.linspace(-0.5, 0.5, generator.channels * len(audio)).reshape(generator.channels, len(audio))
+    gains[:kept] = 0
+    calibration = Calibration(0.6, gains)
+    made = streamed(recorded(generator, calibration=calibration), audio, 700)
+    wanted = calibration(streamed(recorded(generator), audio, 700), audio)
+    torch.testing.assert_close(made, wanted, atol=1e-5, rtol=0)
+    assert torch.equal(made[:kept], audio[:kept])
 
 
 @pytest.mark.parametrize("batch", [1, 4])
