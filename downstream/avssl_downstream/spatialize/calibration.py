@@ -67,7 +67,9 @@ def fit_calibration(clips: Iterable[CalibrationClip]) -> Calibration:
     if not len(equations[1]):
         raise InputError("expected audible training clips for the calibration, got silence")
     found = torch.linalg.pinv(equations[0], hermitian=True) @ equations[1]
-    return Calibration(float(found[0]), found[1:].reshape(shape).float())
+    gains = found[1:].reshape(shape).float()
+    gains[: KEPT_CHANNELS[shape[0]]] = 0  # without an equation, and not exactly 0
+    return Calibration(float(found[0]), gains)
 
 
 def _add_equations(equations: tuple[Tensor, Tensor], clip: CalibrationClip, audio: Tensor) -> None:
