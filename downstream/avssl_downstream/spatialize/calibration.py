@@ -4,7 +4,7 @@ A generator that was fitted on other films finds directions better than levels, 
 are shot. One level, and constant gains of the input, need few clips, on which training would overfit.
 """
 
-# I input channels, C output channels, O generated channels
+# I input channels, C output channels
 
 from __future__ import annotations
 
