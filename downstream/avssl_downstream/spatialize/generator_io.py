@@ -135,10 +135,8 @@ def copy_generator(source: Path, folder: Path) -> None:
 
 def _gains(stored: Any, path: Path, generator: Generator) -> Tensor:
     """Gains `(C, I)` of a generator in a section of a file."""
-    shape, gains = (
-        (generator.channels, generator.input_channels),
-        stored.get("gains") if isinstance(stored, dict) else None,
-    )
+    shape = generator.channels, generator.input_channels
+    gains = stored.get("gains") if isinstance(stored, dict) else None
     try:
         prior = torch.tensor(gains, dtype=torch.float32)
     except (TypeError, ValueError, RuntimeError) as error:

@@ -233,8 +233,8 @@ class Spatialize(Head):
             prior = spatial_prior(training, generator) if len(training) else None
             audio_only = None if other is None else other.to(fabric.device)
             rows = EvaluationRows(generator, prior, self.options, fabric, audio_only, heat_map)
-            calibrating = self.options.calibrate and len(training)
-            write_prior(folder, prior, rows.calibrate(training, self.options.calibrate) if calibrating else None)
+            most = self.options.calibrate
+            write_prior(folder, prior, rows.calibrate(training, most) if most else None)
             trained = [row.key for row in training] if training.root == held_out.root else []
             evaluation = Evaluation(rows, self.options, trained)
             directions = ClipDirections(generator.sample_rate)
