@@ -18,8 +18,8 @@ HEAVY_FIXTURES = {"fitted", "hostile"}
 """A trained generator; a prepared folder: the tests that need them are heavy."""
 WORKER = os.environ.get("PYTEST_XDIST_WORKER")
 
-if WORKER:  # each worker has a core of its own; before torch is imported
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
+# Each worker has a core of its own, and on two threads equal runs are not equal to the bit; before torch is imported.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 for number in (signal.SIGINT, signal.SIGHUP):  # ignored by what nohup or a shell's `&` starts, and by what that starts
     if signal.getsignal(number) is signal.SIG_IGN:
