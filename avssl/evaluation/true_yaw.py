@@ -27,6 +27,8 @@ from avssl.spatial.ambisonics import rotation
 YAWS = 12
 """Rotations of the sound field, every 30 degrees; the first is none."""
 CHANCE_RANK = (YAWS + 1) / 2
+ALIGNED = 3
+"""Rank up to which a sound field counts as aligned: the true yaw and the two next to it."""
 TOLERANCE = 1e-6
 """Difference of similarities that rounding makes: audio features that no rotation changes are ties."""
 Floats = NDArray[np.float64]
@@ -56,12 +58,37 @@ def rank_of_first(similarity: Floats) -> float:
         >>> rank_of_first(np.array([0.5, 0.9, 0.1])), rank_of_first(np.zeros(12))
         (2.0, 6.5)
     """
+    higher, tied = _beside_first(similarity)
+    return 1 + higher + tied / 2
+
+
+def alignment_among_yaws(similarity: Floats) -> float:
+    """AVSA-Bin without a probe: expected accuracy on a sound field as recorded and on it after a uniformly random yaw.
+
+    A sound field counts as aligned if it is among the three of highest similarity of its own twelve rotations; ties are
+    broken at random. That of a uniformly random yaw is one of its twelve at random: it counts as misaligned with a
+    probability of 9 / 12, whatever the similarities.
+
+    Args:
+        similarity: `(Y,)`, the sound field as recorded first.
+
+    Example:
+        >>> alignment_among_yaws(np.array([1.0] + [0.0] * 11)), alignment_among_yaws(np.zeros(12))
+        (0.875, 0.5)
+    """
+    higher, tied = _beside_first(similarity)
+    accepted = min(max((ALIGNED - higher) / (tied + 1), 0.0), 1.0)
+    return (accepted + 1 - ALIGNED / YAWS) / 2
+
+
+def _beside_first(similarity: Floats) -> tuple[int, int]:
+    """Numbers of others that are higher than the first, and that equal it."""
     others, own = similarity[1:], similarity[0]
     tied = np.abs(others - own) <= TOLERANCE
-    return float(1 + ((others > own) & ~tied).sum() + tied.sum() / 2)
+    return int(((others > own) & ~tied).sum()), int(tied.sum())
 
 
-def true_yaw_ranks(
+def true_yaw_similarities(
     scorer: YawScorer,
     clips: Manifest,
     data: DataConfig,
@@ -69,8 +96,8 @@ def true_yaw_ranks(
     seed: int,
     fabric: Fabric,
     windows: int,
-) -> list[tuple[str, float]]:
-    """Rank of the true yaw for each clip, by similarities averaged over its windows.
+) -> list[tuple[str, Floats]]:
+    """Similarities of each clip's windows after each yaw.
 
     Args:
         scorer: its networks in evaluation mode, on the device of `fabric`.
@@ -82,7 +109,7 @@ def true_yaw_ranks(
         windows: of each clip.
 
     Returns:
-        Key of a clip and its rank, 1 to 12, chance 6.5, in the order of the clips.
+        Key of a clip and `(windows, Y)`, in the order of the clips.
 
     Raises:
         InputError: a file is broken, or its audio is not first-order ambisonics.
@@ -91,13 +118,23 @@ def true_yaw_ranks(
     views = IndexedViews.of(_FoaViews(scorer), clips, data)
     batches = Batches(clips, views, data, sample_rate, seed)
     steps = windows * len(clips)
-    total = np.zeros((len(clips), YAWS))
+    found: list[list[Floats]] = [[] for _ in clips]
     with closing(batches.between(0, steps)) as stream, torch.inference_mode():
         for batch in track(stream, "rotated sound fields", "windows", steps):
             with fabric.autocast():
-                found = scorer.similarity(fabric.to_device(without_index(batch)))
-            total[batch[INDEX].numpy()] += found.double().cpu().numpy()
-    return [(row.key, rank_of_first(each / windows)) for row, each in zip(clips, total, strict=True)]
+                similarity = scorer.similarity(fabric.to_device(without_index(batch)))
+            found[int(batch[INDEX])].append(similarity[0].double().cpu().numpy())
+    return [(row.key, np.stack(each)) for row, each in zip(clips, found, strict=True)]
+
+
+def true_yaw_ranks(found: list[tuple[str, Floats]]) -> list[tuple[str, float]]:
+    """Key of a clip and the rank of its true yaw, 1 to 12, chance 6.5, by similarities averaged over its windows."""
+    return [(key, rank_of_first(similarity.mean(0))) for key, similarity in found]
+
+
+def alignments(found: list[tuple[str, Floats]]) -> list[tuple[str, float]]:
+    """Key of a clip and `alignment_among_yaws`, for each of its windows."""
+    return [(key, alignment_among_yaws(each)) for key, similarity in found for each in similarity]
 
 
 class _FoaViews:

@@ -17,7 +17,7 @@ from avssl.embedding.trained_task import load_own_weights
 from avssl.evaluation.dense_localization import DenseTask
 from avssl.evaluation.dense_reference import score_against_energy
 from avssl.evaluation.straight_ahead import StraightAhead, alignment_score, alignment_threshold, window_directions
-from avssl.evaluation.true_yaw import YAWS, true_yaw_ranks
+from avssl.evaluation.true_yaw import YAWS, YawScorer, alignments, true_yaw_ranks, true_yaw_similarities
 from avssl.evaluation.video_folds import Fold, video_count
 from avssl.evaluation.yaw_scorers import yaw_scorer
 from avssl.io.hashing import sha256
@@ -33,7 +33,7 @@ from avssl.train.pretrain import build_task, fit_statistics
 from avssl.train.resolved_run import PROBE, ResolvedRun, resolve_run
 
 RANK, ERROR, CLEAR = "true_yaw_rank", "direction_error", "direction_error_clear"
-AVSA = "avsa_bin"
+AVSA, AMONG_YAWS = "avsa_bin", "avsa_bin_among_yaws"
 SEEDS = 1000
 """Seeds of the folds of a partition: random weights and draws differ from fold to fold."""
 CLEAR_BELOW = 0.5
@@ -67,7 +67,7 @@ class StraightAheadRow:
         test = window_directions(fold.test, *common, self.windows)
         limit, fabric = alignment_threshold(training), single_process("32-true")
         return {
-            RANK: true_yaw_ranks(StraightAhead(), fold.test, *common, fabric, self.windows),
+            **yaw_scores(StraightAhead(), fold.test, *common, fabric, self.windows),
             AVSA: [(each.key, alignment_score(each, limit)) for each in test],
             **direction_errors([(each.key, each.error, each.diffuseness) for each in test]),
         }
@@ -164,11 +164,19 @@ class EncoderRow:
         found: Scores = head.fold_scores(fold.training, fold.test, videos)
         crops = replace(head.options, crop_guide="random")
         scorer = yaw_scorer(task, crops)
-        found[RANK] = true_yaw_ranks(scorer, fold.test, data, rate, seed, fabric, self.windows)
+        found |= yaw_scores(scorer, fold.test, data, rate, seed, fabric, self.windows)
         if isinstance(task, DenseTask):
             windows = score_against_energy(task, fold.test, data, rate, seed, fabric, self.windows)
             found |= direction_errors([(each.row.key, each.error, each.diffuseness) for each in windows])
         return found
+
+
+def yaw_scores(
+    scorer: YawScorer, clips: Manifest, data: DataConfig, rate: int, seed: int, fabric: Fabric, windows: int
+) -> Scores:
+    """Ranks of the true yaw, and AVSA-Bin by them; arguments as of `true_yaw_similarities`."""
+    found = true_yaw_similarities(scorer, clips, data, rate, seed, fabric, windows)
+    return {RANK: true_yaw_ranks(found), AMONG_YAWS: alignments(found)}
 
 
 def direction_errors(windows: Sequence[tuple[str, float, float]]) -> Scores:

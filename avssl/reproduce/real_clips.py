@@ -11,11 +11,12 @@ from avssl.config import RunConfig, fill
 from avssl.config_fields import plugin_options
 from avssl.datasets.manifest import Manifest, read_manifest
 from avssl.errors import InputError
-from avssl.evaluation.true_yaw import CHANCE_RANK
+from avssl.evaluation.true_yaw import ALIGNED, CHANCE_RANK
 from avssl.evaluation.video_folds import check_fold_count, deal_folds, video_count, video_of_clips
 from avssl.media.streams import AudioReader
 from avssl.plugins import HEADS
 from avssl.reproduce.fold_methods import (
+    AMONG_YAWS,
     AVSA,
     CLEAR,
     CLEAR_BELOW,
@@ -49,6 +50,7 @@ COLUMNS = (
     ScoreColumn("retrieval_r1", "R@1 %", "retrieval_r1_chance", scale=100),
     ScoreColumn("retrieval_pair", "right of two %", 0.5, scale=100),
     ScoreColumn(RANK, "rank of true yaw of 12", CHANCE_RANK, digits=2),
+    ScoreColumn(AMONG_YAWS, "AVSA-Bin by rank %", 0.5, scale=100),
     ScoreColumn(ERROR, "direction error, mean °", 90.0),
     ScoreColumn(ERROR, "median °", 90.0, "median"),
     ScoreColumn(CLEAR, "of clear windows, mean °", 90.0),
@@ -146,6 +148,7 @@ class RealClips:
             "retrieved pairs are of the test videos of the fold; pairs of one video are relevant alike.",
             f"Rank of the true yaw among 12 rotations of the sound field, {own.windows} windows of a clip together, by "
             "the similarity of audio and frames, without a probe. Straight ahead: the level of sound in front.",
+            f"AVSA-Bin by rank: of single windows, aligned up to rank {ALIGNED}, against a uniformly random yaw.",
             f"Random crops. Clear windows: diffuseness of the sound field below {CLEAR_BELOW:g}.",
         ]
         trained = [each for each in self.methods if isinstance(each, EncoderRow) and each.training]

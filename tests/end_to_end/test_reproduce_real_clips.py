@@ -83,8 +83,12 @@ def test_all_rows_on_folds_over_videos(filmed_noise: Path, avsa_run: Path, tmp_p
     # ranks of near 20 and -10 degrees, left 100 and 70, back 175, right -40, up 5, odd -130, a mean for each video
     expected = ((2 + 1) / 2 + (7 + 5) / 2 + 12 + 3 + 1 + 9) / 6
     assert found["straight ahead"]["rank of true yaw of 12"].startswith(f"{expected:.2f} [")
+    # aligned up to rank 3: near, right and up
+    by_rank = "AVSA-Bin by rank %"
+    assert (found["chance"][by_rank], found["straight ahead"][by_rank].split(" [")[0]) == ("50.0", "62.5")
     assert "direction error, mean °" not in found["chance"]
     for row in ROWS[1:]:
+        assert 37.5 <= float(found[row][by_rank].split(" [")[0]) <= 87.5
         assert 1 <= float(found[row]["rank of true yaw of 12"].split(" [")[0]) <= 12
     assert (tmp_path / "out" / "report.md").read_text() in done.output
     assert not list((tmp_path / "out").rglob("*.ckpt"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -23,7 +24,16 @@ from avssl.evaluation.straight_ahead import (
     alignment_threshold,
     window_directions,
 )
-from avssl.evaluation.true_yaw import YAWS, YawScorer, rank_of_first, true_yaw_ranks, yaw_rotations
+from avssl.evaluation.true_yaw import (
+    YAWS,
+    YawScorer,
+    alignment_among_yaws,
+    alignments,
+    rank_of_first,
+    true_yaw_ranks,
+    true_yaw_similarities,
+    yaw_rotations,
+)
 from avssl.evaluation.yaw_scorers import CropYawScorer, DenseYawScorer, yaw_scorer
 from avssl.models.runtime import single_process
 from avssl.spatial.ambisonics import direction, rotate
@@ -39,7 +49,11 @@ def clips(filmed_noise: Path) -> Manifest:
 
 
 def ranks(scorer: YawScorer, clips: Manifest, windows: int = 2, seed: int = 0) -> dict[str, float]:
-    return dict(true_yaw_ranks(scorer, clips, DATA, 24000, seed, single_process("32-true"), windows))
+    return dict(true_yaw_ranks(similarities(scorer, clips, windows, seed)))
+
+
+def similarities(scorer: YawScorer, clips: Manifest, windows: int = 2, seed: int = 0) -> list[tuple[str, Any]]:
+    return true_yaw_similarities(scorer, clips, DATA, 24000, seed, single_process("32-true"), windows)
 
 
 def brightness(frames: Tensor) -> Tensor:
@@ -96,6 +110,27 @@ def test_straight_ahead_has_the_ranks_of_geometry(clips: Manifest) -> None:
 def test_ties_share_the_mean_of_their_ranks() -> None:
     assert rank_of_first(np.array([1.0, 1.0, 1.0, 0.0])) == 2.0
     assert rank_of_first(np.array([0.5, 0.5 + 1e-9, 0.7])) == 2.5
+
+
+def test_alignment_is_that_of_sound_fields_after_random_yaws() -> None:
+    rng = np.random.default_rng(0)
+    similarity = rng.standard_normal(YAWS).round(1)  # some are ties
+    assert len(set(similarity)) < YAWS
+    decisions = []
+    for _ in range(4000):
+        broken = similarity + 1e-3 * rng.permutation(YAWS) / YAWS  # ties at random
+        yaw = rng.integers(YAWS)
+        aligned, turned = (1 + (np.roll(broken, -each) > broken[each]).sum() <= 3 for each in (0, yaw))
+        decisions.append((aligned + (not turned)) / 2)
+    expected = alignment_among_yaws(similarity)
+    assert abs(np.mean(decisions) - expected) < 4 * np.std(decisions) / math.sqrt(len(decisions))
+
+
+def test_every_window_has_an_alignment(clips: Manifest) -> None:
+    found = alignments(similarities(Oracle(), clips, windows=2))
+    assert found == [(row.key, 0.875) for row in clips for _ in range(2)]
+    guessed = [each for seed in range(25) for _, each in alignments(similarities(Guess(), clips, 1, seed))]
+    assert abs(np.mean(guessed) - 0.5) < 3 * np.std(guessed) / math.sqrt(len(guessed))
 
 
 def test_windows_of_a_clip_are_evaluated_together(clips: Manifest) -> None:

@@ -124,7 +124,9 @@ def test_segmenters_that_cannot_be_honoured_are_errors_of_one_line(around, stub)
 
 
 def test_a_live_stream_takes_no_segmenter(pan, tmp_path, stub):
-    with pytest.raises(InputError, match="expected neither segmenter nor method=prior for a stream, got segmenter=stub"):
+    with pytest.raises(
+        InputError, match="expected neither segmenter nor method=prior for a stream, got segmenter=stub"
+    ):
         apply_live(Path("-"), tmp_path / "out.wav", pan, OPTIONS, single_process("32-true"))
     assert not (tmp_path / "out.wav").exists()
 
