@@ -37,7 +37,7 @@ class KeyFrame:
 
 @dataclass(frozen=True)
 class Segment:
-    """One stretch of a film with one sounding source."""
+    """One segment of a film with one sounding source."""
 
     id: str
     """Unique in its film."""

@@ -115,15 +115,15 @@ def iterate_window_frames(path: Path, starts: Sequence[float], reading: Reading)
     if reading.view is not None:
         _check_sphere(path, frames)
     windows = [_instants(path, start, reading, end) for start in starts]
-    instants = sorted({each for window in windows for each in window})
-    coming = zip(instants, frames.frames(instants, _scaled(path, frames, reading)), strict=True)
+    timestamps = sorted({each for window in windows for each in window})
+    coming = zip(timestamps, frames.frames(timestamps, _scaled(path, frames, reading)), strict=True)
     held: dict[float, Tensor] = {}
     for window in windows:
-        held = {instant: frame for instant, frame in held.items() if instant >= window[0]}
+        held = {timestamp: frame for timestamp, frame in held.items() if timestamp >= window[0]}
         while window[-1] not in held or max(window) not in held:
-            instant, frame = next(coming)
-            held[instant] = _cut(frame, reading)
-        yield torch.stack([held[instant] for instant in window])
+            timestamp, frame = next(coming)
+            held[timestamp] = _cut(frame, reading)
+        yield torch.stack([held[timestamp] for timestamp in window])
 
 
 def _segment(path: Path, start: float, seconds: float, reading: Reading, sample_rate: int) -> Tensor:
@@ -158,9 +158,9 @@ def _check_sphere(path: Path, frames: VideoReader) -> None:
 def _instants(path: Path, start: float, reading: Reading, end: float) -> list[float]:
     if start >= end:
         raise InputError(f"{path}: expected a window before the end of the video at {end:.3f} s, got {start:.3f} s")
-    instants = [start + frame / reading.frame_rate for frame in range(reading.frames)]
-    there = max(1, sum(instant < end - SLACK for instant in instants))
-    return [instants[frame % there] for frame in range(reading.frames)]
+    timestamps = [start + frame / reading.frame_rate for frame in range(reading.frames)]
+    there = max(1, sum(timestamp < end - SLACK for timestamp in timestamps))
+    return [timestamps[frame % there] for frame in range(reading.frames)]
 
 
 def _scaled(path: Path, frames: VideoReader, reading: Reading) -> tuple[int, int]:

@@ -33,10 +33,10 @@ _SURE = 0.7
 
 @dataclass(frozen=True)
 class DirectionAt:
-    """Direction of the sound in one stretch of time."""
+    """Direction of the sound in one segment of time."""
 
     seconds: float
-    """Centre of the stretch."""
+    """Centre of the segment."""
     azimuth: float
     """Degrees to the left of the front; nan where nothing sounds."""
     elevation: float
@@ -90,14 +90,14 @@ def examine_sound(path: Path) -> SoundFacts:
     layout, findings = _layout(audio)
     stats = FoaStats(audio.sample_rate)
     measured = _Levels(audio.channels)
-    stretches: list[DirectionAt] = []
+    segments: list[DirectionAt] = []
     for block in audio.play(seconds):
         measured.add(block)
         if layout is not None:
             field = layout.to_ambix(block)
             stats.add(field)
             centre = (measured.samples - block.shape[1] / 2) / audio.sample_rate
-            stretches.append(_direction(band_covariance(field, audio.sample_rate, LOW, HIGH).double(), centre))
+            segments.append(_direction(band_covariance(field, audio.sample_rate, LOW, HIGH).double(), centre))
     whole = _direction(stats.band, 0.0) if layout is not None and stats.samples else None
     findings += [*measured.findings(path), *_field_findings(layout, stats, measured)]
     mark = audio.mark
@@ -114,7 +114,7 @@ def examine_sound(path: Path) -> SoundFacts:
         measured.level_db(),
         measured.peak,
         whole,
-        tuple(stretches),
+        tuple(segments),
         tuple(findings),
     )
 

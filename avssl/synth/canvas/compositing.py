@@ -96,7 +96,7 @@ def paste(frame: Image, image: Image, spot: Spot, light: float = 1.0) -> None:
 
 
 def _span(begin: float, end: float, size: int) -> slice:
-    """Whole pixels of a side that a stretch of it touches."""
+    """Whole pixels of a side that a segment of it touches."""
     return slice(max(0, int(np.floor(begin))), min(size, int(np.ceil(end))))
 
 

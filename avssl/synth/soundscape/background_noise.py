@@ -123,17 +123,17 @@ class AmbienceLayer:
         fade = min(round(FADE * sample_rate), samples)
         rise = np.sin(0.5 * np.pi * (np.arange(fade) + 0.5) / fade).astype(np.float32)
         times = np.arange(samples) / sample_rate
-        tail = self._stretch(0, fade, sample_rate, order)
+        tail = self._segment(0, fade, sample_rate, order)
         number = 0
         while True:
             number += 1
-            stretch = self._stretch(number, samples + fade, sample_rate, order)
-            stretch[:, :fade] = rise * stretch[:, :fade] + rise[::-1] * tail
-            tail = stretch[:, samples:]
+            segment = self._segment(number, samples + fade, sample_rate, order)
+            segment[:, :fade] = rise * segment[:, :fade] + rise[::-1] * tail
+            tail = segment[:, samples:]
             begin = (number - 1) * samples / sample_rate
-            yield stretch[:, :samples] * self.swell.gains(begin + times)
+            yield segment[:, :samples] * self.swell.gains(begin + times)
 
-    def _stretch(self, number: int, samples: int, sample_rate: int, order: int) -> Audio:
+    def _segment(self, number: int, samples: int, sample_rate: int, order: int) -> Audio:
         """Noise of one level, float32 `(channels, samples)`."""
         rng = np.random.default_rng((self.seed, number))
         noise = self.tint.noise(rng, (channel_count(order), samples), sample_rate) * np.float32(10 ** (self.level / 20))

@@ -80,11 +80,11 @@ class MovingSource:
         rng = np.random.default_rng(self.voice.seed)
         return np.asarray(self.source.noise(rng, (1, span.samples), span.sample_rate)[0])
 
-    def directed(self, stretch: Signal, begin: float, sample_rate: int, order: int) -> Audio:
-        """A stretch of the sound from where it is.
+    def directed(self, segment: Signal, begin: float, sample_rate: int, order: int) -> Audio:
+        """A segment of the sound from where it is.
 
         Args:
-            stretch: `(samples,)` of it.
+            segment: `(samples,)` of it.
             begin: seconds after the sound's beginning.
             sample_rate: Hz.
             order: of the field.
@@ -92,13 +92,13 @@ class MovingSource:
         Returns:
             float32 `(channels, samples)`, without the share that arrives from all round.
         """
-        straight = torch.from_numpy(stretch * np.float32(np.sqrt(1 - self.wet)))
+        straight = torch.from_numpy(segment * np.float32(np.sqrt(1 - self.wet)))
         if not self.line.speed:
             return np.asarray(encode(straight, *_angles(self.line, np.zeros(())), order=order).numpy())
-        seconds = len(stretch) / sample_rate
+        seconds = len(segment) / sample_rate
         instants = begin + np.linspace(0, seconds, 2 + int(seconds / _STEP))
         gains = encode(torch.ones(len(instants)), *_angles(self.line, instants), order=order)
-        gliding = torch.nn.functional.interpolate(gains[None], len(stretch), mode="linear", align_corners=True)[0]
+        gliding = torch.nn.functional.interpolate(gains[None], len(segment), mode="linear", align_corners=True)[0]
         return np.asarray((gliding * straight).numpy())
 
 

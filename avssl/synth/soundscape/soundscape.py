@@ -92,10 +92,10 @@ class Soundscape:
                 under_way[passer] = passer.dry(sample_rate)
             audio = under_way[passer]
             begin, stop = max(first, onset), min(end, onset + len(audio))
-            stretch = audio[begin - onset : stop - onset]
+            segment = audio[begin - onset : stop - onset]
             here = slice(begin - first, stop - first)
-            total[:, here] += passer.directed(stretch, (begin - onset) / sample_rate, sample_rate, order)
-            sent[here] += np.float32(np.sqrt(passer.wet)) * stretch
+            total[:, here] += passer.directed(segment, (begin - onset) / sample_rate, sample_rate, order)
+            sent[here] += np.float32(np.sqrt(passer.wet)) * segment
         return sent
 
 

@@ -50,8 +50,8 @@ class Tau(Tree):
         class_samplers, videos = paths[:SEGMENTS], paths[SEGMENTS:]
         if not all(map(is_intact, class_samplers)):
             rendered = self._render_recording(label, number)
-            for path, stretch in zip(class_samplers, np.array_split(rendered, SEGMENTS, axis=1), strict=True):
-                write_wav(path, [stretch], self.sample_rate, "PCM_24")
+            for path, audio in zip(class_samplers, np.array_split(rendered, SEGMENTS, axis=1), strict=True):
+                write_wav(path, [audio], self.sample_rate, "PCM_24")
         for segment, path in enumerate(videos):
             if not is_intact(path):
                 self._film(path, label, number, segment)

@@ -6,7 +6,7 @@ A JSON file:
       {"video": "dog.mp4", "label": "dog", "start": 2.0, "end": 8.5, "audio": "dog.wav", "instance": "dog",
        "boxes": [{"time": 2.0, "box": [0.10, 0.25, 0.40, 0.90]}, {"time": 8.5, "box": [0.55, 0.25, 0.85, 0.90]}]}]}
 
-Each entry is one stretch of one video, and one video may have several. Of an entry, `video` and `label` must be there:
+Each entry is one segment of one video, and one video may have several. Of an entry, `video` and `label` must be there:
 
 - `video`, `audio`: paths, relative to the JSON file; without `audio` it is the video's own.
 - `label`: the kind of the source; scenes tell by it what is alike.
@@ -42,7 +42,7 @@ WHOLE = (0.0, 0.0, 1.0, 1.0)
 
 @dataclass(frozen=True)
 class Annotation:
-    """One stretch of a video with one source."""
+    """One segment of a video with one source."""
 
     video: Path
     audio: Path
@@ -65,7 +65,7 @@ class Annotation:
 
 
 def read_annotations(path: Path) -> list[Annotation]:
-    """The stretches that an annotation file names, or a folder of clips.
+    """The segments that an annotation file names, or a folder of clips.
 
     Args:
         path: the JSON file; or a folder whose folders are called as what is in their videos, `LABEL/clip.mp4`; or a

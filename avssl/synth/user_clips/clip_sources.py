@@ -73,11 +73,11 @@ class ClipActor(Source):
 
 @dataclass(frozen=True)
 class Clips(SourcePool):
-    """All stretches of a user's clips."""
+    """All segments of a user's clips."""
 
     folder: Path
     """Where the cut-outs lie."""
-    stretches: tuple[Annotation, ...]
+    segments: tuple[Annotation, ...]
     """None longer than `LONGEST`."""
     cutting: Cutting
     fingerprint: str
@@ -85,23 +85,23 @@ class Clips(SourcePool):
 
     @property
     def kinds(self) -> dict[str, int]:
-        """The labels, and how many stretches each has."""
-        return dict(sorted(Counter(each.label for each in self.stretches).items()))
+        """The labels, and how many segments each has."""
+        return dict(sorted(Counter(each.label for each in self.segments).items()))
 
     def actors(self, rng: np.random.Generator, kinds: Sequence[str], form: Format) -> list[Source]:
         """See `Company.actors`."""
-        order = rng.permutation(len(self.stretches)).tolist()
+        order = rng.permutation(len(self.segments)).tolist()
         found: list[Source] = []
         for kind in kinds:
-            number = next(number for number in order if self.stretches[number].label == kind)
+            number = next(number for number in order if self.segments[number].label == kind)
             order.remove(number)
             found.append(self._actor(rng, number, form))
         return found
 
     def trio(self, rng: np.random.Generator, index: int, count: int, form: Format) -> list[Source]:
         """See `Company.trio`."""
-        first = index % len(self.stretches)
-        others = [number for number in rng.permutation(len(self.stretches)).tolist() if number != first]
+        first = index % len(self.segments)
+        others = [number for number in rng.permutation(len(self.segments)).tolist() if number != first]
         return [self._actor(rng, number, form) for number in (first, *others[: count - 1])]
 
     def settings(self) -> dict[str, object]:
@@ -110,17 +110,17 @@ class Clips(SourcePool):
 
     def prepare(self, form: Format, progress: bool) -> None:
         """Cut out what has not been yet."""
-        cut_all(self.stretches, [self.path(number) for number in range(len(self.stretches))], self.cutting,
+        cut_all(self.segments, [self.path(number) for number in range(len(self.segments))], self.cutting,
                 form.sample_rate, progress)  # fmt: skip
 
     def _actor(self, rng: np.random.Generator, number: int, form: Format) -> ClipActor:
         """Longer ones begin anywhere, shorter ones come in at any time that they are done at the end."""
-        stretch = self.stretches[number]
-        spare = stretch.end - stretch.start - form.seconds
-        return ClipActor(self.path(number), stretch.label, float(rng.uniform(min(0, spare), max(0, spare))))
+        segment = self.segments[number]
+        spare = segment.end - segment.start - form.seconds
+        return ClipActor(self.path(number), segment.label, float(rng.uniform(min(0, spare), max(0, spare))))
 
     def path(self, number: int) -> Path:
-        """File of the cut-out of a stretch."""
+        """File of the cut-out of a segment."""
         return self.folder / f"{number:05d}.npz"
 
 
@@ -145,11 +145,11 @@ def load_clip_sources(out: Path, sources: Path, cutting: Cutting, failures: list
         readable = {path for path, _ in read_each([clip.video for clip in clips], _open, failures)}
         clips = [clip for clip in clips if clip.video in readable]
     length = cache(_seconds)
-    stretches = tuple(part for each in clips for part in _sounding(each, _parts(sources, each, length)))
-    files = sorted({path for each in stretches for path in (each.video, each.audio)})
-    said = repr([(each.video.name, each.audio.name, *list(vars(each).values())[2:]) for each in stretches])
+    segments = tuple(part for each in clips for part in _sounding(each, _parts(sources, each, length)))
+    files = sorted({path for each in segments for path in (each.video, each.audio)})
+    said = repr([(each.video.name, each.audio.name, *list(vars(each).values())[2:]) for each in segments])
     digest = hashlib.sha256((said + "".join(map(cached_sha256, files))).encode()).hexdigest()[:16]
-    return Clips(out / SOURCES, stretches, cutting, digest)
+    return Clips(out / SOURCES, segments, cutting, digest)
 
 
 def _open(path: Path) -> None:
@@ -177,13 +177,13 @@ def _peak(part: Annotation) -> float:
 
 
 def _parts(path: Path, whole: Annotation, length: Callable[[Path, Path], float]) -> list[Annotation]:
-    """Equal parts of a stretch, none longer than `LONGEST`; `length`: seconds of a video and its audio."""
+    """Equal parts of a segment, none longer than `LONGEST`; `length`: seconds of a video and its audio."""
     there = length(whole.video, whole.audio)
     end = min(whole.end, there)
     if end < whole.end - SLACK and whole.end != float("inf"):
-        raise InputError(f"{path}: a stretch of {whole.video} ends at {whole.end} s, the video at {there:.2f} s")
+        raise InputError(f"{path}: a segment of {whole.video} ends at {whole.end} s, the video at {there:.2f} s")
     if end - whole.start < SHORTEST:
-        raise InputError(f"{path}: a stretch of {whole.video} starts at {whole.start} s, the video ends at {there:.2f}")
+        raise InputError(f"{path}: a segment of {whole.video} starts at {whole.start} s, the video ends at {there:.2f}")
     count = int(np.ceil((end - whole.start) / LONGEST - 1e-9))
     edges = np.linspace(whole.start, end, count + 1).tolist()
     fixed = {name: value for name, value in vars(whole).items() if name not in ("start", "end")}

@@ -76,12 +76,12 @@ class Cutting:
 
 
 def cut_all(
-    stretches: Sequence[Annotation], paths: Sequence[Path], cutting: Cutting, sample_rate: int, progress: bool
+    segments: Sequence[Annotation], paths: Sequence[Path], cutting: Cutting, sample_rate: int, progress: bool
 ) -> None:
-    """Write the cut-out of each stretch where it is missing.
+    """Write the cut-out of each segment where it is missing.
 
     Args:
-        stretches: what is cut out.
+        segments: what is cut out.
         paths: where each goes; their folder is made.
         cutting: how.
         sample_rate: Hz of the sound.
@@ -91,20 +91,20 @@ def cut_all(
         InputError: a clip cannot be read, or the segmenter finds nothing in some.
         OSError: a cut-out cannot be written.
     """
-    waiting = [(stretch, path) for stretch, path in zip(stretches, paths, strict=True) if not is_intact(path)]
+    waiting = [(segment, path) for segment, path in zip(segments, paths, strict=True) if not is_intact(path)]
     if not waiting:
         return
     paths[0].parent.mkdir(parents=True, exist_ok=True)
     segmenter = load_segmenter(cutting.segmenter) if cutting.segmenter else None
     missed: list[Annotation] = []
     with ProgressBar("cut out", len(waiting), "sources", shown=progress) as bar:
-        for (stretch, _), found in _cuts(waiting, cutting.rate, sample_rate, segmenter):
-            missed += [] if found else [stretch]
+        for (segment, _), found in _cuts(waiting, cutting.rate, sample_rate, segmenter):
+            missed += [] if found else [segment]
             bar.advance()
     if missed:
         named = ", ".join(f"{each.video.name} {each.start:.1f}-{each.end:.1f} s" for each in missed[:5])
         raise InputError(
-            f"{cutting.segmenter}: finds nothing in {len(missed)} of {len(stretches)} stretches ({named}); "
+            f"{cutting.segmenter}: finds nothing in {len(missed)} of {len(segments)} segments ({named}); "
             "leave them out, or cut by their boxes"
         )
 
@@ -145,22 +145,22 @@ def _cuts(
             yield each, found
 
 
-def _cut(stretch: Annotation, path: Path, rate: float, sample_rate: int, segmenter: Segmenter | None) -> bool:
+def _cut(segment: Annotation, path: Path, rate: float, sample_rate: int, segmenter: Segmenter | None) -> bool:
     """Write a cut-out; False where the segmenter finds nothing."""
-    seconds = stretch.end - stretch.start
-    times = [stretch.start + number / rate for number in range(max(1, math.ceil(seconds * rate - 1e-6)))]
-    cuts = list(_filled(_shapes(stretch, times, segmenter)))
+    seconds = segment.end - segment.start
+    times = [segment.start + number / rate for number in range(max(1, math.ceil(seconds * rate - 1e-6)))]
+    cuts = list(_filled(_shapes(segment, times, segmenter)))
     if not cuts:
         return False
     frames, sides = zip(*cuts, strict=True)
-    cut = CutOut(np.stack(frames), np.array(sides, np.float32), _audio(stretch, sample_rate), rate, seconds)
+    cut = CutOut(np.stack(frames), np.array(sides, np.float32), _audio(segment, sample_rate), rate, seconds)
     with replacing(path) as part:
         np.savez_compressed(part, **cut._asdict())
     return True
 
 
-def _audio(stretch: Annotation, sample_rate: int) -> NDArray[np.float32]:
-    audio = read_resampled(stretch.audio, stretch.start, stretch.end - stretch.start, sample_rate)
+def _audio(segment: Annotation, sample_rate: int) -> NDArray[np.float32]:
+    audio = read_resampled(segment.audio, segment.start, segment.end - segment.start, sample_rate)
     return np.asarray(audio.mean(0).numpy(), np.float32)
 
 
@@ -182,20 +182,20 @@ def _filled(shapes: Iterator[Shape | None]) -> Iterator[Shape]:
         early = 0
 
 
-def _shapes(stretch: Annotation, times: Sequence[float], segmenter: Segmenter | None) -> Iterator[Shape | None]:
+def _shapes(segment: Annotation, times: Sequence[float], segmenter: Segmenter | None) -> Iterator[Shape | None]:
     """The source at each instant; None where the segmenter does not find it."""
-    video = VideoReader(stretch.video)
+    video = VideoReader(segment.video)
     size = _size(video)
     frames = video.frames(times, size)
     if segmenter is None:
         for time, frame in zip(times, frames, strict=True):
-            yield square(frame, np.full(frame.shape[:2], 255, np.uint8), stretch.box(time))
+            yield square(frame, np.full(frame.shape[:2], 255, np.uint8), segment.box(time))
         return
     for begin in range(0, len(times), BATCH):
         some = times[begin : begin + BATCH]
         images = np.stack([next(frames) for _ in some])
         for time, image, found in zip(some, images, segmenter.segment(images), strict=True):
-            number = chosen(found, stretch.box(time) * _corners(size) if stretch.times else None, stretch.instance)
+            number = chosen(found, segment.box(time) * _corners(size) if segment.times else None, segment.instance)
             if number is None:
                 yield None
             else:

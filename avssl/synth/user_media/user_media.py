@@ -129,19 +129,19 @@ def _load_clips(
     cutting = Cutting(options.segmenter, options.cut_rate)
     clips = load_clip_sources(out, Path(options.sources), cutting, failures)
     fov = math.radians(options.sources_fov)
-    members = [ClipMember(clips.path(number), each.label, fov) for number, each in enumerate(clips.stretches)]
+    members = [ClipMember(clips.path(number), each.label, fov) for number, each in enumerate(clips.segments)]
     test = _test_clips(Path(options.sources), clips, splitter, rng)
     return clips, divided(members, test)
 
 
 def _test_clips(path: Path, clips: Clips, splitter: Splitter, rng: np.random.Generator) -> list[bool]:
-    """Whether each stretch is for test scenes: some of every kind that has several files, else some of all.
+    """Whether each segment is for test scenes: some of every kind that has several files, else some of all.
 
     Raises:
         InputError: one file, and two splits.
     """
-    hashes = [{cached_sha256(each.video), cached_sha256(each.audio)} for each in clips.stretches]
-    found, labels = groups(hashes), [each.label for each in clips.stretches]
+    hashes = [{cached_sha256(each.video), cached_sha256(each.audio)} for each in clips.segments]
+    found, labels = groups(hashes), [each.label for each in clips.segments]
     kind = dict(zip(reversed(found), reversed(labels), strict=True))
     several = sorted(label for label, count in Counter(kind.values()).items() if count > 1)
     if not several or splitter.share in (0, 1):

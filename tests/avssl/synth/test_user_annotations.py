@@ -36,7 +36,7 @@ def test_what_is_not_said_is_all_of_it(tmp_path):
     assert found.box(2.0).tolist() == [0, 0, 1, 1]
 
 
-def test_one_video_may_have_several_stretches_and_its_audio_elsewhere(tmp_path):
+def test_one_video_may_have_several_segments_and_its_audio_elsewhere(tmp_path):
     (tmp_path / "clip.wav").touch()
     one = {"video": "clip.mp4", "label": "dog", "start": 1, "end": 2.5, "audio": "clip.wav", "instance": "animal"}
     found = read_annotations(write(tmp_path, one, one | {"start": 4.0, "end": 6.0}))

@@ -173,9 +173,9 @@ def test_a_segmenter_cuts_along_its_masks(clips, tmp_path, monkeypatch):
     assert found.settings()["cut_by"] == "sha256:" + "0" * 16
 
 
-def test_stretches_in_which_nothing_is_found_are_named(clips, tmp_path, monkeypatch):
+def test_segments_in_which_nothing_is_found_are_named(clips, tmp_path, monkeypatch):
     monkeypatch.setattr(cutouts, "load_segmenter", lambda model: ByColour())
-    with pytest.raises(ValueError, match=r"model: finds nothing in 1 of 3 stretches \(blue.mp4 0.0-3.0 s\)"):
+    with pytest.raises(ValueError, match=r"model: finds nothing in 1 of 3 segments \(blue.mp4 0.0-3.0 s\)"):
         company(clips, tmp_path, segmenter="model")
     assert len(list((tmp_path / "sources").iterdir())) == 2
 
@@ -214,11 +214,11 @@ def test_a_video_without_audio_and_types_that_want_more_kinds_are_told(clips, tm
         assert not (tmp_path / "out").exists()
 
 
-def test_long_stretches_are_cut_in_equal_parts(clips, tmp_path, monkeypatch):
+def test_long_segments_are_cut_in_equal_parts(clips, tmp_path, monkeypatch):
     monkeypatch.setattr("avssl.synth.user_clips.clip_sources.LONGEST", 1.2)
     found = load_clip_sources(tmp_path, clips / "sources.json", Cutting())
-    assert [each.start for each in found.stretches[:3]] == pytest.approx([0, 1, 2], abs=0.01)
-    assert [each.end for each in found.stretches[:3]] == pytest.approx([1, 2, 3], abs=0.01)
+    assert [each.start for each in found.segments[:3]] == pytest.approx([0, 1, 2], abs=0.01)
+    assert [each.end for each in found.segments[:3]] == pytest.approx([1, 2, 3], abs=0.01)
     assert found.kinds == {"blue": 3, "green": 3, "red": 3}
 
 
@@ -267,16 +267,16 @@ def test_a_header_that_invents_a_length_makes_no_cut_outs_of_it(tmp_path, matros
     frames = [np.full((48, 96, 3), 90, np.uint8) for _ in stamps]
     matroska(tmp_path / "dog" / "a.mkv", frames, stamps, duration=1e18, audio=stamps, sound=b"\1\2" * 800)
     sources = load_clip_sources(tmp_path / "out", tmp_path, Cutting(rate=4.0))
-    assert [(each.start, each.end) for each in sources.stretches] == [(0.0, pytest.approx(1.95, abs=0.1))]
+    assert [(each.start, each.end) for each in sources.segments] == [(0.0, pytest.approx(1.95, abs=0.1))]
 
 
 def test_a_clip_that_kills_its_process_is_one_line_and_the_cut_outs_before_it_stay(clips, tmp_path, monkeypatch):
     shapes = cutouts._shapes
 
-    def poisoned(stretch, *rest):
-        if stretch.video.name == "blue.mp4":
+    def poisoned(segment, *rest):
+        if segment.video.name == "blue.mp4":
             os.kill(os.getpid(), signal.SIGSEGV)
-        return shapes(stretch, *rest)
+        return shapes(segment, *rest)
 
     monkeypatch.setattr(cutouts, "_shapes", poisoned)
     with pytest.raises(ValueError, match=r"its worker process died, twice \(Segmentation fault\)"):
