@@ -111,6 +111,7 @@ class GeneratorClips:
             FoldRun(self._folder(method, repeat, fold.number), method, fold, self.videos, repeat)
             for repeat in range(own.repeats)
             for method in self.methods
+            if self._run_name(method) == method.name
             for fold in deal_folds(self.clips, self.videos, own.folds, repeat)[: self._tested]
         ]
 
@@ -154,7 +155,12 @@ class GeneratorClips:
         ]
 
     def _folder(self, method: GeneratorRow, repeat: int, fold: int) -> Path:
-        return self.out / "folds" / f"{method.name}-repeat{repeat}-fold{fold}"
+        return self.out / "folds" / f"{self._run_name(method)}-repeat{repeat}-fold{fold}"
+
+    def _run_name(self, method: GeneratorRow) -> str:
+        """Row by whose runs a method is scored: a calibrated generator is evaluated as fitted, too."""
+        shared = method.name == FITTED and any(each.name == CALIBRATED for each in self.methods)
+        return CALIBRATED if shared else method.name
 
 
 def of_row(scores: dict[str, Outcomes], row: str) -> dict[str, Outcomes]:
