@@ -40,9 +40,9 @@ class SpatializeOptions:
     """Train the networks of visual and audio branch too."""
     init: str = ""
     """Folder of a fitted generator of the same options, whose weights the training starts from; empty: random ones."""
-    encoders_frozen_steps: int = 200
+    encoders_frozen_steps: int = 50
     """Steps at the start in which the towers of --encoders are frozen."""
-    encoders_lr_multiplier: float = 0.1
+    encoders_lr_multiplier: float = 1.0
     """Learning-rate multiplier of the towers of --encoders after that; `optim.lr_multipliers` goes before it."""
     manifest: str = ""
     """Clips of split train and of the evaluated split: a `manifest.parquet` or its folder; empty: a synthetic
