@@ -150,7 +150,9 @@ def test_towers_are_frozen_first_then_trained_at_their_rate(encoders):
 def test_rates_and_frozen_steps_of_the_user_go_before_those_of_encoders(encoders):
     generator = build_generator(options("foa360"), encoders)
     own = OptimConfig(lr=1.0, lr_multipliers={"visual_branch": 0.5}, frozen_steps={"visual_branch.rgb": 3})
-    found = pretrained_towers(generator, options("foa360", optim=own, encoders_frozen_steps=7, encoders_lr_multiplier=0.1))
+    found = pretrained_towers(
+        generator, options("foa360", optim=own, encoders_frozen_steps=7, encoders_lr_multiplier=0.1)
+    )
     assert found.lr_multipliers == {"visual_branch": 0.5, "audio_branch.network": 0.1}
     assert found.frozen_steps == {
         "visual_branch.rgb": 3,
