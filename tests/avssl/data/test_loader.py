@@ -7,6 +7,7 @@ import sys
 import textwrap
 import time
 from collections import Counter
+from multiprocessing import resource_tracker
 
 import numpy as np
 import psutil
@@ -71,11 +72,12 @@ def same(one, two):
 
 
 OTHERS = set()
-"""Processes that other tests left behind, such as multiprocessing's resource tracker: not the loader's."""
+"""Processes that are not the loader's: those that other tests left behind, and multiprocessing's resource tracker."""
 
 
 @pytest.fixture(autouse=True)
 def _others():
+    resource_tracker.ensure_running()  # the first process that is spawned starts it, and it stays
     OTHERS.clear()
     OTHERS.update(psutil.Process().children(recursive=True))
 
