@@ -86,6 +86,7 @@ def test_all_rows_on_folds_over_videos(filmed_noise: Path, avsa_run: Path, tmp_p
     # aligned up to rank 3: near, right and up
     by_rank = "AVSA-Bin by rank %"
     assert (found["chance"][by_rank], found["straight ahead"][by_rank].split(" [")[0]) == ("50.0", "62.5")
+    assert "at most 87.5%" in done.output
     assert "direction error, mean °" not in found["chance"]
     for row in ROWS[1:]:
         assert 37.5 <= float(found[row][by_rank].split(" [")[0]) <= 87.5
