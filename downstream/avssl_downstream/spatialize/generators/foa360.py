@@ -46,7 +46,7 @@ from avssl_downstream.spatialize.networks.direction_prior import (
     stored_direction_prior,
 )
 from avssl_downstream.spatialize.networks.foa360 import LocalizedTracks
-from avssl_downstream.spatialize.networks.pulse_scores import COURSES, CellCourses
+from avssl_downstream.spatialize.networks.pulse_scores import CellCourses
 from avssl_downstream.spatialize.networks.visual_branch import VisualBranch
 
 HUE = 0.1
@@ -77,8 +77,8 @@ class Foa360(Generator):
         self.streams = STREAMS[options.variant]
         self.visual_branch = nn.ModuleDict({name: branch() for name in self.streams})
         self.planes = [branch.channels for branch in self._branches]
-        self.courses = CellCourses() if options.parts.pulses and self.uses_frames else None
-        self.planes += [COURSES * options.parts.pulses] if self.courses else []
+        self.courses = CellCourses(options.pulse_neighbours) if options.parts.pulses and self.uses_frames else None
+        self.planes += [self.courses.courses * options.parts.pulses] if self.courses else []
         self.frames = options.parts.pulses if self.courses else 2 if "flow" in self.streams else 1
         self.audio_branch = make_audio_branch(branch, self)
         tower = self.audio_branch.width if self.audio_branch else 0

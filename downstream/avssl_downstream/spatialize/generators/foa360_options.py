@@ -102,6 +102,9 @@ class Foa360Options:
     pulse_frames: int = 0
     """Frames of a window in which the change of every cell is compared with the level of the audio, which tells the
     sounding one of two objects of a class; 0: none, else 3 or more. Not in the variant no_rgb."""
+    pulse_neighbours: bool = False
+    """Compare the level also with how colourful every cell is, and with its 3 x 3 neighbourhood: an object is larger
+    than a cell and moves through it. Beside pulse_frames."""
     direction_weight: float = 0.0
     """Weight of the negative log-likelihood of true directions at the start of the training; 0: only spectra."""
     direction_steps: int = 1000
@@ -142,6 +145,8 @@ class Foa360Options:
         """Check the options that are of the network pointing."""
         if self.pulse_frames and self.pulse_frames < 3:
             raise InputError(f"expected foa360.pulse_frames 0 or at least 3, got {self.pulse_frames}")
+        if self.pulse_neighbours and not self.pulse_frames:
+            raise InputError("expected foa360.pulse_frames of at least 3 beside foa360.pulse_neighbours, got 0")
         check_range("foa360", "direction_weight", self.direction_weight, 0.0, 1000.0)
         given = [name for name in POINTING if getattr(self, name)]
         if given and self.network != "pointing":

@@ -12,6 +12,8 @@ from torch.nn import functional
 
 COURSES = 8
 """C, courses of each cell over time; the first one is its brightness."""
+NEAR_COURSES = 2 * (COURSES + 1)
+"""C with neighbours: colourfulness too, each of a cell and of its neighbourhood."""
 CELL = 8
 """Pixels of a cell."""
 LEAST = 0.02
@@ -19,20 +21,42 @@ LEAST = 0.02
 
 
 class CellCourses(nn.Module):
-    """Courses of the cells of equirectangular frames over time, by one layer: brightness, edges, colours."""
+    """Courses of the cells of equirectangular frames over time, by one layer: brightness, edges, colours.
 
-    def __init__(self) -> None:
+    Args:
+        neighbours: colourfulness, the largest minus the smallest of red, green and blue, is a course too, and all are
+            also taken over the 3 x 3 cells about each one: an object is larger than a cell and moves through it.
+    """
+
+    def __init__(self, neighbours: bool = False) -> None:
         super().__init__()
         self.layer = nn.Conv2d(3, COURSES - 1, 4, 2, (1, 0))
+        self.neighbours = neighbours
+        self.courses = NEAR_COURSES if neighbours else COURSES
 
     def forward(self, frames: Tensor, size: tuple[int, int]) -> Tensor:
         """uint8 `(B, T, 3, H, W)` to `(B, C * T, h, w)`, a pixel of which is a mean over a cell of `size` cells."""
         images = frames.flatten(0, 1).float() / 255
         wide = torch.cat([images[..., -1:], images, images[..., :1]], -1)
         found = functional.relu(self.layer(wide)).float()
-        brightness = functional.avg_pool2d(images.mean(1, keepdim=True), 2)
-        cells = functional.adaptive_avg_pool2d(torch.cat([brightness, found], 1), size)
+        drawn = [images.mean(1, keepdim=True)]
+        if self.neighbours:
+            drawn.append(images.amax(1, keepdim=True) - images.amin(1, keepdim=True))
+        planes = [*(functional.avg_pool2d(each, 2) for each in drawn), found]
+        cells = functional.adaptive_avg_pool2d(torch.cat(planes, 1), size)
+        cells = torch.cat([cells, around(cells)], 1) if self.neighbours else cells
         return rearrange(cells, "(B T) C h w -> B (C T) h w", B=len(frames))
+
+
+def around(cells: Tensor) -> Tensor:
+    """Sum over the 3 x 3 cells about each one, over 3: what changes in one of them counts a third.
+
+    Args:
+        cells: `(..., h, w)` of equirectangular frames; rows are repeated at the poles.
+    """
+    wide = torch.cat([cells[..., -1:], cells, cells[..., :1]], -1)
+    high = torch.cat([wide[..., :1, :], wide, wide[..., -1:, :]], -2)
+    return 3 * functional.avg_pool2d(high, 3, 1)
 
 
 class PulseScores(nn.Module):

@@ -51,6 +51,7 @@ POINTING = {
     "solid_angle": True,
     "centred_cells": True,
     "pulse_frames": 4,
+    "pulse_neighbours": True,
     "direction_weight": 1.0,
     "direction_steps": 20,
 }
@@ -382,6 +383,7 @@ def test_sizes_that_cannot_be_are_refused():
         ({"network": "small"}, "pointing"),
         ({"gate": True, **PUBLISHED}, "expected foa360.network=pointing beside foa360.gate, got network=published"),
         ({"pulse_frames": 2}, "pulse_frames 0 or at least 3"),
+        ({"pulse_neighbours": True}, "pulse_frames of at least 3 beside foa360.pulse_neighbours"),
         ({"direction_weight": 1.0, "order": 2}, "order 1 beside foa360.direction_weight"),
         ({"direction_steps": 0}, "direction_steps above 0"),
     ):

@@ -8,8 +8,10 @@ import pytest
 import torch
 from avssl_downstream.spatialize.networks.pulse_scores import (
     COURSES,
+    NEAR_COURSES,
     CellCourses,
     PulseScores,
+    around,
     frame_windows,
     standardised,
 )
@@ -69,3 +71,37 @@ def test_a_turned_frame_turns_the_scores():
 def test_what_does_not_change_is_not_amplified():
     course = torch.tensor([[1.0, 1, 1, 1], [1, 1.001, 1, 1.001]])
     assert standardised(course, 1).abs().max() < 0.03
+
+
+def test_an_object_that_crosses_cells_is_found_by_the_colour_of_their_neighbourhood():
+    frames = torch.full((1, FRAMES, 3, 48, 96), 128, dtype=torch.uint8)  # 6 x 12 cells
+    for number, level in enumerate(LEVEL.tolist()):
+        left, half = 28 + 2 * number, 5 + int(level)  # moves by two cells; as bright as all else
+        frames[0, number, 0, 20 - half : 20 + half, left - half : left + half] = 228
+        frames[0, number, 2, 20 - half : 20 + half, left - half : left + half] = 28
+    courses = CellCourses(neighbours=True)(frames, (6, 12))
+    assert courses.shape == (1, NEAR_COURSES * FRAMES, 6, 12)
+    found = PulseScores(NEAR_COURSES * FRAMES, FRAMES, 1, (4, COLUMNS), COLUMNS / FRAMES)
+
+    def of_course(number: int) -> torch.Tensor:
+        found.weights.data[:] = torch.eye(NEAR_COURSES)[number]
+        with torch.no_grad():
+            return found(audio(), courses).reshape(6, 12)[2, 3:6]
+
+    assert of_course(COURSES + 2)[1] > 0.9  # colour of the neighbourhood of its middle cell
+    assert of_course(1)[1] < 0.5  # of the cell alone
+    assert of_course(0).abs().max() < 0.2  # brightness
+
+
+def test_a_neighbourhood_goes_around_the_seam_and_repeats_the_poles():
+    cells = torch.zeros(1, 1, 3, 5)
+    cells[..., 1, 0], cells[..., 0, 2] = 3, 6
+    expected = torch.tensor([[1.0, 5, 4, 4, 1], [1, 3, 2, 2, 1], [1, 1, 0, 0, 1]])
+    torch.testing.assert_close(around(cells)[0, 0], expected)
+
+
+def test_a_turned_frame_turns_the_courses_of_neighbourhoods():
+    torch.manual_seed(0)
+    courses, frames = CellCourses(neighbours=True), torch.randint(256, (1, FRAMES, 3, 24, 48), dtype=torch.uint8)
+    turned = courses(frames.roll(8, -1), (3, 6))
+    torch.testing.assert_close(turned, courses(frames, (3, 6)).roll(1, -1), atol=1e-6, rtol=1e-5)
