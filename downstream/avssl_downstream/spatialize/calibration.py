@@ -67,9 +67,8 @@ def fit_calibration(clips: Iterable[CalibrationClip]) -> Calibration:
     if not len(equations[1]):
         raise InputError("expected audible training clips for the calibration, got silence")
     found = torch.linalg.pinv(equations[0], hermitian=True) @ equations[1]
-    gains = found[1:].reshape(shape).float()
-    gains[: KEPT_CHANNELS[shape[0]]] = 0  # without an equation, and not exactly 0
-    return Calibration(float(found[0]), gains)
+    found[equations[0].diagonal() == 0] = 0  # kept or never recorded: without an equation, and not exactly 0
+    return Calibration(float(found[0]), found[1:].reshape(shape).float())
 
 
 def _add_equations(equations: tuple[Tensor, Tensor], clip: CalibrationClip, audio: Tensor) -> None:
