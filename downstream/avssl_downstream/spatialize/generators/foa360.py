@@ -78,7 +78,7 @@ class Foa360(Generator):
         self.visual_branch = nn.ModuleDict({name: branch() for name in self.streams})
         self.planes = [branch.channels for branch in self._branches]
         self.courses = CellCourses(options.pulse_neighbours) if options.parts.pulses and self.uses_frames else None
-        self.planes += [self.courses.courses * options.parts.pulses] if self.courses else []
+        self.planes += [self.courses.channels * options.parts.pulses] if self.courses else []
         self.frames = options.parts.pulses if self.courses else 2 if "flow" in self.streams else 1
         self.audio_branch = make_audio_branch(branch, self)
         tower = self.audio_branch.width if self.audio_branch else 0

@@ -103,8 +103,8 @@ class Foa360Options:
     """Frames of a window in which the change of every cell is compared with the level of the audio, which tells the
     sounding one of two objects of a class; 0: none, else 3 or more. Not in the variant no_rgb."""
     pulse_neighbours: bool = False
-    """Compare the level also with how colourful every cell is, and with its 3 x 3 neighbourhood: an object is larger
-    than a cell and moves through it. Beside pulse_frames."""
+    """Compare the level also with the chroma of every cell, and with its 3 x 3 neighbourhood: an object is larger than
+    a cell and moves through it. Beside pulse_frames."""
     direction_weight: float = 0.0
     """Weight of the negative log-likelihood of true directions at the start of the training; 0: only spectra."""
     direction_steps: int = 1000

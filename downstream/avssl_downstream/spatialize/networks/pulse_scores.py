@@ -13,7 +13,7 @@ from torch.nn import functional
 COURSES = 8
 """C, courses of each cell over time; the first one is its brightness."""
 NEAR_COURSES = 2 * (COURSES + 1)
-"""C with neighbours: colourfulness too, each of a cell and of its neighbourhood."""
+"""C with neighbours: chroma too, each of a cell and of its neighbourhood."""
 CELL = 8
 """Pixels of a cell."""
 LEAST = 0.02
@@ -24,15 +24,15 @@ class CellCourses(nn.Module):
     """Courses of the cells of equirectangular frames over time, by one layer: brightness, edges, colours.
 
     Args:
-        neighbours: colourfulness, the largest minus the smallest of red, green and blue, is a course too, and all are
-            also taken over the 3 x 3 cells about each one: an object is larger than a cell and moves through it.
+        neighbours: chroma, the largest minus the smallest of red, green and blue, is a course too, and all are also
+            taken over the 3 x 3 cells about each one: an object is larger than a cell and moves through it.
     """
 
     def __init__(self, neighbours: bool = False) -> None:
         super().__init__()
         self.layer = nn.Conv2d(3, COURSES - 1, 4, 2, (1, 0))
         self.neighbours = neighbours
-        self.courses = NEAR_COURSES if neighbours else COURSES
+        self.channels = NEAR_COURSES if neighbours else COURSES
 
     def forward(self, frames: Tensor, size: tuple[int, int]) -> Tensor:
         """uint8 `(B, T, 3, H, W)` to `(B, C * T, h, w)`, a pixel of which is a mean over a cell of `size` cells."""
@@ -52,11 +52,10 @@ def around(cells: Tensor) -> Tensor:
     """Sum over the 3 x 3 cells about each one, over 3: what changes in one of them counts a third.
 
     Args:
-        cells: `(..., h, w)` of equirectangular frames; rows are repeated at the poles.
+        cells: `(B, C, h, w)` of equirectangular frames; rows are repeated at the poles.
     """
-    wide = torch.cat([cells[..., -1:], cells, cells[..., :1]], -1)
-    high = torch.cat([wide[..., :1, :], wide, wide[..., -1:, :]], -2)
-    return 3 * functional.avg_pool2d(high, 3, 1)
+    wide = functional.pad(cells, (1, 1, 0, 0), "circular")
+    return 3 * functional.avg_pool2d(functional.pad(wide, (0, 0, 1, 1), "replicate"), 3, 1)
 
 
 class PulseScores(nn.Module):

@@ -73,7 +73,7 @@ def test_what_does_not_change_is_not_amplified():
     assert standardised(course, 1).abs().max() < 0.03
 
 
-def test_an_object_that_crosses_cells_is_found_by_the_colour_of_their_neighbourhood():
+def test_an_object_that_crosses_cells_is_found_by_the_chroma_of_their_neighbourhood():
     frames = torch.full((1, FRAMES, 3, 48, 96), 128, dtype=torch.uint8)  # 6 x 12 cells
     for number, level in enumerate(LEVEL.tolist()):
         left, half = 28 + 2 * number, 5 + int(level)  # moves by two cells; as bright as all else
@@ -88,7 +88,7 @@ def test_an_object_that_crosses_cells_is_found_by_the_colour_of_their_neighbourh
         with torch.no_grad():
             return found(audio(), courses).reshape(6, 12)[2, 3:6]
 
-    assert of_course(COURSES + 2)[1] > 0.9  # colour of the neighbourhood of its middle cell
+    assert of_course(COURSES + 2)[1] > 0.9  # chroma of the neighbourhood of its middle cell
     assert of_course(1)[1] < 0.5  # of the cell alone
     assert of_course(0).abs().max() < 0.2  # brightness
 
