@@ -118,7 +118,7 @@ class DataConfig:
     frame_rate: float = 16.0
     """Frame rate, Hz."""
     frame_position: str = choice("random", FRAME_POSITIONS)
-    """Position of the frames within the audio: random or middle."""
+    """Position of the frames within the audio: random or middle; the audio then moves by half a frame at most."""
     batch: int = 32
     """Batch size in clips, over all processes."""
     workers: int = 2

@@ -29,6 +29,8 @@ from avssl.media.frame_store import FrameStore, frame_store
 
 READS_TO_KEEP = 4
 """Reads of each clip from which on decoded frames are kept: to decode and write a whole video takes as long."""
+SLACK = 1e-6
+"""Frames, by which times may be rounded."""
 Views = Callable[[Clip, np.random.Generator], Batch]
 
 
@@ -50,7 +52,8 @@ def read_clip(
         root: folder that the row's paths start from.
         config: length of the window, number and rate of frames.
         sample_rate: Hz of the returned audio.
-        rng: random position of the audio in the clip and of the frames in the audio; None: both in the middle.
+        rng: random position of the audio in the clip and of the frames in the audio; None: both in the middle. With
+            `config.frame_position` middle see `frames_about`.
         objects: of the manifest's clips; the clip gets those in the middle of the frames' time.
         store: decoded frames of its videos; None: frames are decoded.
 
@@ -64,9 +67,10 @@ def read_clip(
     """
     seconds = min(config.seconds, row.seconds)
     audio_at, frames_at = (0.5, 0.5) if rng is None else rng.random(2)
-    frames_at = 0.5 if config.frame_position == "middle" else frames_at
     start = (row.seconds - seconds) * audio_at
     frame_start = start + max(0.0, seconds - config.frames / config.frame_rate) * frames_at
+    if config.frame_position == "middle":
+        start, frame_start = frames_about(start, seconds, row.seconds, config)
     sound, video = root / row.audio, root / row.video
     audio = read_resampled(sound, row.start + start, seconds, sample_rate)
     if not (math.isfinite(audio.sum()) or bool(audio.isfinite().all())):  # large samples may sum to infinity
@@ -75,7 +79,8 @@ def read_clip(
     check_clip_start(video, row.start)
     samples = round(config.seconds * sample_rate)
     last = row.start + row.seconds - 0.5 / max(row.frame_rate, 1.0)
-    times = [min(row.start + frame_start + frame / config.frame_rate, last) for frame in range(config.frames)]
+    wanted = (row.start + frame_start + frame / config.frame_rate for frame in range(config.frames))
+    times = [min(max(each, row.start), last) for each in wanted]
     return Clip(
         frames=(store.read if store else read_frames)(video, times),
         audio=audio[:, :samples] if audio.shape[1] >= samples else pad(audio, (0, samples - audio.shape[1])),
@@ -84,6 +89,29 @@ def read_clip(
         labels=vars(row) | {"start": float(start), "frame_start": float(frame_start)},
         objects=_objects_at(objects, row.key, (times[0] + times[-1]) / 2 - row.start),
     )
+
+
+def frames_about(start: float, seconds: float, longest: float, config: DataConfig) -> tuple[float, float]:
+    """Beginning of a window and of its frames such that the middle of their times is the middle of the window.
+
+    The window moves by half a frame at most, so that frames of `config.frame_rate` have exactly these times: what
+    pulses with a sound several times a second is out of step with it by one frame. Where the window cannot move,
+    frames are late by less than one.
+
+    Args:
+        start: of the window, in seconds from the clip's beginning.
+        seconds: its length.
+        longest: length of the clip in seconds.
+        config: number and rate of frames.
+    """
+    before = (config.frames - 1) / 2  # frames from the first to the middle
+    wanted = (start + seconds / 2) * config.frame_rate - before
+    nearest = sorted((math.floor(wanted), math.ceil(wanted)), key=lambda first: abs(first - wanted))
+    for first in nearest:
+        moved = (first + before) / config.frame_rate - seconds / 2
+        if 0 <= moved <= longest - seconds:
+            return moved, first / config.frame_rate
+    return start, math.floor(wanted + SLACK) / config.frame_rate
 
 
 def _objects_at(objects: Objects | None, key: str, time: float) -> Tensor:

@@ -226,6 +226,5 @@ def resize_frames(frames: Tensor, size: tuple[int, int]) -> Tensor:
     """Frames uint8 `(..., 3, height, width)` resized to rows and columns, uint8."""
     if tuple(frames.shape[-2:]) == tuple(size):
         return frames
-    flat = frames.flatten(0, -4).float()
-    small = functional.interpolate(flat, size, mode="bilinear", antialias=True).round().clamp(0, 255)
-    return small.to(torch.uint8).reshape(*frames.shape[:-2], *size)
+    small = functional.interpolate(frames.flatten(0, -4), size, mode="bilinear", antialias=True)
+    return small.reshape(*frames.shape[:-2], *size)

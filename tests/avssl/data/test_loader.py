@@ -383,10 +383,30 @@ def test_memory_is_flat(manifest):
     assert grown < 0.03 * before
 
 
-def test_frames_lie_in_the_middle_of_the_audio_where_that_is_asked_for(manifest):
-    config = DataConfig(seconds=0.5, frames=1, frame_rate=10.0, frame_position="middle")
-    for seed in range(5):
-        labels = read_clip(manifest.rows[0], manifest.root, config, 8000, np.random.default_rng(seed)).labels
-        assert labels["frame_start"] == pytest.approx(labels["start"] + 0.2)
+@pytest.mark.parametrize("frames", [1, 2, 4])
+def test_the_middle_of_the_frames_is_that_of_the_audio_where_that_is_asked_for(manifest, frames):
+    config = DataConfig(seconds=0.5, frames=frames, frame_rate=8.0, frame_position="middle")
+    starts = set()
+    for seed in range(20):
+        clip = read_clip(manifest.rows[0], manifest.root, config, 8000, np.random.default_rng(seed))
+        start, first = clip.labels["start"], clip.labels["frame_start"] * 8
+        assert 0 <= start <= manifest.rows[0].seconds - 0.5
+        assert first == pytest.approx(round(first))  # as it is shown: not between two frames
+        assert (first + (frames - 1) / 2) / 8 == pytest.approx(start + 0.25)
+        shown = (clip.frames.float().mean((1, 2, 3)) - 10) / 5  # 16 frames a second, each 5 brighter
+        np.testing.assert_allclose(shown, [2 * (first + each) for each in range(frames)], atol=0.35)
+        starts.add(start)
+    assert len(starts) > 5
     with pytest.raises(ValueError, match="random, middle"):
         DataConfig(frame_position="end")
+
+
+def test_the_frames_of_a_clip_that_is_no_longer_than_a_window_are_late_by_less_than_one(manifest):
+    config = DataConfig(seconds=0.55, frames=2, frame_rate=8.0, frame_position="middle")
+    clip = read_clip(row(0, seconds=0.55), manifest.root, config, 8000, np.random.default_rng(0))
+    assert clip.labels["start"] == 0
+    assert clip.labels["frame_start"] == 1 / 8  # 0.2125 s in the middle of two frames
+    long = dataclasses.replace(config, seconds=1.2, frames=9)
+    clip = read_clip(row(0, seconds=0.55), manifest.root, long, 8000, np.random.default_rng(0))
+    assert clip.labels["frame_start"] == -2 / 8
+    assert bool((clip.frames[0] == clip.frames[2]).all())  # frames before the clip are its first one

@@ -46,7 +46,7 @@ from avssl_downstream.spatialize.networks.direction_prior import (
     stored_direction_prior,
 )
 from avssl_downstream.spatialize.networks.foa360 import LocalizedTracks
-from avssl_downstream.spatialize.networks.pulse_scores import CellCourses
+from avssl_downstream.spatialize.networks.pulse_scores import COURSES, NEAR_COURSES, CellCourses, near_courses
 from avssl_downstream.spatialize.networks.visual_branch import VisualBranch
 
 HUE = 0.1
@@ -77,12 +77,14 @@ class Foa360(Generator):
         self.streams = STREAMS[options.variant]
         self.visual_branch = nn.ModuleDict({name: branch() for name in self.streams})
         self.planes = [branch.channels for branch in self._branches]
-        self.courses = CellCourses(options.pulse_neighbours) if options.parts.pulses and self.uses_frames else None
-        self.planes += [self.courses.channels * options.parts.pulses] if self.courses else []
-        self.frames = options.parts.pulses if self.courses else 2 if "flow" in self.streams else 1
+        pulses = options.parts.pulses if self.uses_frames else 0
+        self.courses = CellCourses() if pulses and not options.pulse_neighbours else None
+        self.planes += [(COURSES if self.courses else NEAR_COURSES) * pulses] if pulses else []
+        self.frames = pulses or (2 if "flow" in self.streams else 1)
         self.audio_branch = make_audio_branch(branch, self)
         tower = self.audio_branch.width if self.audio_branch else 0
-        self.model = build(options, self.planes, self._map_size(), tower, bool(self.courses))
+        self.cells = self._map_size()
+        self.model = build(options, self.planes, self.cells, tower, bool(pulses))
         self.direction_loss = _direction_loss(options)
         self.direction_prior = self._make_prior(branch)
         self.planes += [self.direction_prior.width] if self.direction_prior else []
@@ -94,8 +96,8 @@ class Foa360(Generator):
         """Training tensors of a clip.
 
         Returns:
-            `audio` `(C, S)`; `images`, see `_images`; `present`, which generated channels enter
-            the loss: not a silent Z, and none of a window below `min_rms`.
+            `audio` `(C, S)`; `images`, see `_images`; with `pulse_neighbours` `courses`, see `near_courses`; `present`,
+            which generated channels enter the loss: not a silent Z, and none of a window below `min_rms`.
         """
         frames, audio = self._augmented(resize_frames(clip.frames, self.size), clip.audio, rng)
         if self.options.colour:
@@ -105,7 +107,8 @@ class Foa360(Generator):
         silent = "Z" in str(clip.labels.get("silent_channels", "")) or not bool(clip.audio[2].any())
         loud = bool(clip.audio[0].square().mean().sqrt() >= self.options.min_rms)
         present = [loud and (index != 2 or not silent) for index in range(self.input_channels, self.channels)]
-        return {"audio": audio, "images": self._images(frames), "present": torch.tensor(present)}
+        found = {"audio": audio, "images": self._images(frames), "present": torch.tensor(present)}
+        return found | ({"courses": near_courses(frames, self.cells)} if self._near else {})
 
     def forward(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """Loss of the paper: squared difference of spectra, of audio normalised to a level of 0.1 in W.
@@ -116,7 +119,7 @@ class Foa360(Generator):
         """
         target = batch["audio"] / level(mix_down(batch["audio"]))[..., None]
         audio = self.input_audio(target)
-        maps = self._split(self._feature_maps(batch["images"]), audio)
+        maps = self._split(self._feature_maps(batch["images"], batch.get("courses")), audio)
         found, wanted, tracks = self.model.spectra(audio, maps, target[:, self.input_channels :])
         error, energy = (self._mean(complex_error(each, wanted), batch) for each in (found, torch.zeros_like(wanted)))
         loss = error + self._direction_loss(tracks, target, batch)
@@ -125,7 +128,8 @@ class Foa360(Generator):
     def encode_video(self, frames: Tensor) -> Tensor:
         """Feature maps of all streams, concatenated, `(B, channels, h, w)`; without streams `(B, 0, 1, 1)`."""
         images = torch.stack([self._images(each) for each in frames.cpu()])
-        return self._feature_maps(images.to(frames.device))
+        courses = torch.stack([near_courses(each, self.cells) for each in frames]) if self._near else None
+        return self._feature_maps(images.to(frames.device), courses)
 
     def generate(self, mono: Tensor, features: Tensor) -> Tensor:
         """See `Generator.generate`."""
@@ -185,7 +189,7 @@ class Foa360(Generator):
             return 0.0
         assert isinstance(self.model.axis, LogMagnitudeBands)
         intensity = self.model.axis.intensity(self.options.sizes.stft.stft(target))
-        found: Tensor = self.direction_loss(tracks, intensity, self._map_size(), batch["present"].all(-1))
+        found: Tensor = self.direction_loss(tracks, intensity, self.cells, batch["present"].all(-1))
         return found
 
     def _mean(self, error: Tensor, batch: dict[str, Tensor]) -> Tensor:
@@ -204,17 +208,22 @@ class Foa360(Generator):
         images = [*images, *frames] if self.courses else images
         return torch.stack(images) if images else frames[:0]
 
-    def _feature_maps(self, images: Tensor) -> Tensor:
+    def _feature_maps(self, images: Tensor, courses: Tensor | None = None) -> Tensor:
         """Images of `_images` to feature maps `(B, channels, h, w)`, with circular padding.
 
-        Last those of `courses`, then those of the direction prior.
+        Last the courses of cells, then the maps of the direction prior.
+
+        Args:
+            images: see `_images`.
+            courses: of `near_courses`, `(B, C * T, h, w)`; None: none, or those of `courses`.
         """
         if not self.streams:
             return torch.zeros(len(images), 0, 1, 1, device=images.device)
         images, further = images[:, : len(self.streams)], images[:, len(self.streams) :]
-        further_maps = [self.courses(further, self._map_size())] if self.courses else []
+        courses = self.courses(further, self.cells) if self.courses else courses
+        further_maps = [] if courses is None else [courses]
         if self.direction_prior is not None:
-            further_maps.append(self.direction_prior.planes(images[:, 0], self._map_size()))
+            further_maps.append(self.direction_prior.planes(images[:, 0], self.cells))
         if self.options.centred_cells:
             images = images.roll(-(stride_of_centred_layers(self._branches[0].network) // 2), -1)
         padding = self.options.wrap_padding
@@ -249,6 +258,10 @@ class Foa360(Generator):
                 f"{prior.geometry.frames} frames"
             )
         return prior
+
+    @property
+    def _near(self) -> bool:
+        return bool(self.options.pulse_neighbours and self.options.parts.pulses and self.uses_frames)
 
     @property
     def _branches(self) -> list[VisualBranch]:

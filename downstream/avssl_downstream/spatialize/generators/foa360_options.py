@@ -202,7 +202,7 @@ def build(
         streams: channels of each image stream's feature maps.
         grid: rows and columns of these feature maps.
         tower: channels of the features of an audio tower; 0: none.
-        pulses: the last stream is of `CellCourses`.
+        pulses: the last stream is of courses of cells.
 
     Raises:
         InputError: spectrograms too small for the layers.

@@ -12,40 +12,45 @@ from torch.nn import functional
 
 COURSES = 8
 """C, courses of each cell over time; the first one is its brightness."""
-NEAR_COURSES = 2 * (COURSES + 1)
-"""C with neighbours: chroma too, each of a cell and of its neighbourhood."""
-CELL = 8
-"""Pixels of a cell."""
+NEAR_COURSES = 4
+"""C with neighbours: brightness and chroma, of a cell and of its neighbourhood."""
 LEAST = 0.02
 """Standard deviation over time of a course below which its changes are noise."""
 
 
 class CellCourses(nn.Module):
-    """Courses of the cells of equirectangular frames over time, by one layer: brightness, edges, colours.
+    """Courses of the cells of equirectangular frames over time, by one layer: brightness, edges, colours."""
 
-    Args:
-        neighbours: chroma, the largest minus the smallest of red, green and blue, is a course too, and all are also
-            taken over the 3 x 3 cells about each one: an object is larger than a cell and moves through it.
-    """
-
-    def __init__(self, neighbours: bool = False) -> None:
+    def __init__(self) -> None:
         super().__init__()
         self.layer = nn.Conv2d(3, COURSES - 1, 4, 2, (1, 0))
-        self.neighbours = neighbours
-        self.channels = NEAR_COURSES if neighbours else COURSES
 
     def forward(self, frames: Tensor, size: tuple[int, int]) -> Tensor:
         """uint8 `(B, T, 3, H, W)` to `(B, C * T, h, w)`, a pixel of which is a mean over a cell of `size` cells."""
         images = frames.flatten(0, 1).float() / 255
         wide = torch.cat([images[..., -1:], images, images[..., :1]], -1)
         found = functional.relu(self.layer(wide)).float()
-        drawn = [images.mean(1, keepdim=True)]
-        if self.neighbours:
-            drawn.append(images.amax(1, keepdim=True) - images.amin(1, keepdim=True))
-        planes = [*(functional.avg_pool2d(each, 2) for each in drawn), found]
-        cells = functional.adaptive_avg_pool2d(torch.cat(planes, 1), size)
-        cells = torch.cat([cells, around(cells)], 1) if self.neighbours else cells
+        planes = torch.cat([functional.avg_pool2d(images.mean(1, keepdim=True), 2), found], 1)
+        cells = functional.adaptive_avg_pool2d(planes, size)
         return rearrange(cells, "(B T) C h w -> B (C T) h w", B=len(frames))
+
+
+def near_courses(frames: Tensor, size: tuple[int, int]) -> Tensor:
+    """Courses of brightness and of chroma, of each cell and of the 3 x 3 cells about it; nothing is learnt.
+
+    Chroma is the largest minus the smallest of red, green and blue. An object is larger than a cell and moves through
+    it: the sum over its neighbourhood changes with its size alone.
+
+    Args:
+        frames: of a window, equirectangular, uint8 `(T, 3, H, W)`.
+        size: rows and columns of cells.
+
+    Returns:
+        `(C * T, h, w)`, see `NEAR_COURSES`.
+    """
+    planes = [frames.float().mean(1), (frames.amax(1) - frames.amin(1)).float()]
+    cells = functional.adaptive_avg_pool2d(torch.stack(planes, 1) / 255, size)
+    return rearrange(torch.cat([cells, around(cells)], 1), "T C h w -> (C T) h w")
 
 
 def around(cells: Tensor) -> Tensor:
@@ -64,7 +69,7 @@ class PulseScores(nn.Module):
     The level is a weighted mean of log magnitudes of bands, with weights of the class. Scores are 0 at the start.
 
     Args:
-        planes: C * T, of `CellCourses`.
+        planes: C * T, of `CellCourses` or `near_courses`.
         frames: T.
         classes: N.
         size: K bands and S frames of the spectrogram; frames of the video are in its middle.

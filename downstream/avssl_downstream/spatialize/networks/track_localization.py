@@ -157,7 +157,7 @@ class TrackLocalizationNet(nn.Module):
 
     Args:
         trunk: audio features only.
-        streams: channels of each image stream's feature maps; with `pulses` the last one is of `CellCourses`. Not of
+        streams: channels of each image stream's feature maps; with `pulses` the last one is of courses of cells. Not of
             the direction prior, which comes after them.
         classes: N, source classes, one track each.
         separate: separate tracks; otherwise the audio is the only track, distributed over the classes.
