@@ -92,11 +92,11 @@ def read_clip(
 
 
 def frames_about(start: float, seconds: float, longest: float, config: DataConfig) -> tuple[float, float]:
-    """Beginning of a window and of its frames such that the middle of their times is the middle of the window.
+    """Beginning of a window whose middle is the time of a frame, and of its frames, that one in their middle.
 
-    The window moves by half a frame at most, so that frames of `config.frame_rate` have exactly these times: what
-    pulses with a sound several times a second is out of step with it by one frame. Where the window cannot move,
-    frames are late by less than one.
+    The window moves by half a frame at most: what pulses with a sound several times a second is out of step with it by
+    one frame. Of an even number of frames, one more is before the middle. Where the window cannot move, frames are late
+    by less than one.
 
     Args:
         start: of the window, in seconds from the clip's beginning.
@@ -104,14 +104,12 @@ def frames_about(start: float, seconds: float, longest: float, config: DataConfi
         longest: length of the clip in seconds.
         config: number and rate of frames.
     """
-    before = (config.frames - 1) / 2  # frames from the first to the middle
-    wanted = (start + seconds / 2) * config.frame_rate - before
-    nearest = sorted((math.floor(wanted), math.ceil(wanted)), key=lambda first: abs(first - wanted))
-    for first in nearest:
-        moved = (first + before) / config.frame_rate - seconds / 2
+    rate, middle = config.frame_rate, (start + seconds / 2) * config.frame_rate
+    for frame in sorted((math.floor(middle), math.ceil(middle)), key=lambda each: abs(each - middle)):
+        moved = frame / rate - seconds / 2
         if 0 <= moved <= longest - seconds:
-            return moved, first / config.frame_rate
-    return start, math.floor(wanted + SLACK) / config.frame_rate
+            return moved, (frame - config.frames // 2) / rate
+    return start, math.floor(middle - (config.frames - 1) / 2 + SLACK) / rate
 
 
 def _objects_at(objects: Objects | None, key: str, time: float) -> Tensor:

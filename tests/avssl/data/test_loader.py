@@ -383,8 +383,8 @@ def test_memory_is_flat(manifest):
     assert grown < 0.03 * before
 
 
-@pytest.mark.parametrize("frames", [1, 2, 4])
-def test_the_middle_of_the_frames_is_that_of_the_audio_where_that_is_asked_for(manifest, frames):
+@pytest.mark.parametrize("frames", [1, 2, 3, 4])
+def test_frames_have_the_middle_of_the_audio_where_that_is_asked_for(manifest, frames):
     config = DataConfig(seconds=0.5, frames=frames, frame_rate=8.0, frame_position="middle")
     starts = set()
     for seed in range(20):
@@ -392,7 +392,7 @@ def test_the_middle_of_the_frames_is_that_of_the_audio_where_that_is_asked_for(m
         start, first = clip.labels["start"], clip.labels["frame_start"] * 8
         assert 0 <= start <= manifest.rows[0].seconds - 0.5
         assert first == pytest.approx(round(first))  # as it is shown: not between two frames
-        assert (first + (frames - 1) / 2) / 8 == pytest.approx(start + 0.25)
+        assert (first + frames // 2) / 8 == pytest.approx(start + 0.25)
         shown = (clip.frames.float().mean((1, 2, 3)) - 10) / 5  # 16 frames a second, each 5 brighter
         np.testing.assert_allclose(shown, [2 * (first + each) for each in range(frames)], atol=0.35)
         starts.add(start)
@@ -401,11 +401,11 @@ def test_the_middle_of_the_frames_is_that_of_the_audio_where_that_is_asked_for(m
         DataConfig(frame_position="end")
 
 
-def test_the_frames_of_a_clip_that_is_no_longer_than_a_window_are_late_by_less_than_one(manifest):
+def test_frames_of_a_clip_as_long_as_a_window_are_late_by_less_than_one(manifest):
     config = DataConfig(seconds=0.55, frames=2, frame_rate=8.0, frame_position="middle")
     clip = read_clip(row(0, seconds=0.55), manifest.root, config, 8000, np.random.default_rng(0))
     assert clip.labels["start"] == 0
-    assert clip.labels["frame_start"] == 1 / 8  # 0.2125 s in the middle of two frames
+    assert clip.labels["frame_start"] == 1 / 8  # 0.2125 s before 0.275 s, the middle
     long = dataclasses.replace(config, seconds=1.2, frames=9)
     clip = read_clip(row(0, seconds=0.55), manifest.root, long, 8000, np.random.default_rng(0))
     assert clip.labels["frame_start"] == -2 / 8

@@ -46,7 +46,7 @@ from avssl_downstream.spatialize.networks.direction_prior import (
     stored_direction_prior,
 )
 from avssl_downstream.spatialize.networks.foa360 import LocalizedTracks
-from avssl_downstream.spatialize.networks.pulse_scores import COURSES, NEAR_COURSES, CellCourses, near_courses
+from avssl_downstream.spatialize.networks.pulse_scores import COURSES, cell_courses
 from avssl_downstream.spatialize.networks.visual_branch import VisualBranch
 
 HUE = 0.1
@@ -77,14 +77,13 @@ class Foa360(Generator):
         self.streams = STREAMS[options.variant]
         self.visual_branch = nn.ModuleDict({name: branch() for name in self.streams})
         self.planes = [branch.channels for branch in self._branches]
-        pulses = options.parts.pulses if self.uses_frames else 0
-        self.courses = CellCourses() if pulses and not options.pulse_neighbours else None
-        self.planes += [(COURSES if self.courses else NEAR_COURSES) * pulses] if pulses else []
-        self.frames = pulses or (2 if "flow" in self.streams else 1)
+        self.pulses = options.parts.pulses if self.uses_frames else 0
+        self.planes += [COURSES * self.pulses] if self.pulses else []
+        self.frames = self.pulses or (2 if "flow" in self.streams else 1)
         self.audio_branch = make_audio_branch(branch, self)
         tower = self.audio_branch.width if self.audio_branch else 0
         self.cells = self._map_size()
-        self.model = build(options, self.planes, self.cells, tower, bool(pulses))
+        self.model = build(options, self.planes, self.cells, tower, bool(self.pulses))
         self.direction_loss = _direction_loss(options)
         self.direction_prior = self._make_prior(branch)
         self.planes += [self.direction_prior.width] if self.direction_prior else []
@@ -96,7 +95,7 @@ class Foa360(Generator):
         """Training tensors of a clip.
 
         Returns:
-            `audio` `(C, S)`; `images`, see `_images`; with `pulse_neighbours` `courses`, see `near_courses`; `present`,
+            `audio` `(C, S)`; `images`, see `_images`; with `pulse_frames` `courses`, see `cell_courses`; `present`,
             which generated channels enter the loss: not a silent Z, and none of a window below `min_rms`.
         """
         frames, audio = self._augmented(resize_frames(clip.frames, self.size), clip.audio, rng)
@@ -108,7 +107,7 @@ class Foa360(Generator):
         loud = bool(clip.audio[0].square().mean().sqrt() >= self.options.min_rms)
         present = [loud and (index != 2 or not silent) for index in range(self.input_channels, self.channels)]
         found = {"audio": audio, "images": self._images(frames), "present": torch.tensor(present)}
-        return found | ({"courses": near_courses(frames, self.cells)} if self._near else {})
+        return found | ({"courses": cell_courses(frames, self.cells)} if self.pulses else {})
 
     def forward(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """Loss of the paper: squared difference of spectra, of audio normalised to a level of 0.1 in W.
@@ -128,7 +127,7 @@ class Foa360(Generator):
     def encode_video(self, frames: Tensor) -> Tensor:
         """Feature maps of all streams, concatenated, `(B, channels, h, w)`; without streams `(B, 0, 1, 1)`."""
         images = torch.stack([self._images(each) for each in frames.cpu()])
-        courses = torch.stack([near_courses(each, self.cells) for each in frames]) if self._near else None
+        courses = torch.stack([cell_courses(each, self.cells) for each in frames]) if self.pulses else None
         return self._feature_maps(images.to(frames.device), courses)
 
     def generate(self, mono: Tensor, features: Tensor) -> Tensor:
@@ -198,14 +197,10 @@ class Foa360(Generator):
         return (error.mean(-1) * present).sum() / present.sum().clamp(min=1)
 
     def _images(self, frames: Tensor) -> Tensor:
-        """Images of each stream for the frames of a window, and all frames for `courses`.
-
-        uint8 `(T, 3, H, W)` to `(streams, 3, H, W)` or `(streams + T, 3, H, W)`.
-        """
+        """Images of each stream for the frames of a window, uint8 `(T, 3, H, W)` to `(streams, 3, H, W)`."""
         middle = len(frames) // 2
         images = [flow_to_rgb(self.optical_flow(frames[middle - 1 : middle + 1])[0])] if self.optical_flow else []
         images = [frames[middle], *images] if "rgb" in self.streams else images
-        images = [*images, *frames] if self.courses else images
         return torch.stack(images) if images else frames[:0]
 
     def _feature_maps(self, images: Tensor, courses: Tensor | None = None) -> Tensor:
@@ -215,12 +210,10 @@ class Foa360(Generator):
 
         Args:
             images: see `_images`.
-            courses: of `near_courses`, `(B, C * T, h, w)`; None: none, or those of `courses`.
+            courses: of `cell_courses`, `(B, C * T, h, w)`; None: no such maps.
         """
         if not self.streams:
             return torch.zeros(len(images), 0, 1, 1, device=images.device)
-        images, further = images[:, : len(self.streams)], images[:, len(self.streams) :]
-        courses = self.courses(further, self.cells) if self.courses else courses
         further_maps = [] if courses is None else [courses]
         if self.direction_prior is not None:
             further_maps.append(self.direction_prior.planes(images[:, 0], self.cells))
@@ -258,10 +251,6 @@ class Foa360(Generator):
                 f"{prior.geometry.frames} frames"
             )
         return prior
-
-    @property
-    def _near(self) -> bool:
-        return bool(self.options.pulse_neighbours and self.options.parts.pulses and self.uses_frames)
 
     @property
     def _branches(self) -> list[VisualBranch]:

@@ -100,11 +100,10 @@ class Foa360Options:
     centred_cells: bool = False
     """Shift frames so that the receptive field of a cell is centred on it, along the columns."""
     pulse_frames: int = 0
-    """Frames of a window in which the change of every cell is compared with the level of the audio, which tells the
-    sounding one of two objects of a class; 0: none, else 3 or more. Not in the variant no_rgb."""
-    pulse_neighbours: bool = False
-    """Compare the level also with the chroma of every cell, and with its 3 x 3 neighbourhood: an object is larger than
-    a cell and moves through it. Beside pulse_frames."""
+    """Frames of a window in which brightness and chroma of every cell and of its neighbourhood are compared with the
+    level of the audio, which tells the sounding one of two objects of a class; 0: none, else 3 or more. Half of
+    output_seconds should be a multiple of 1/frame_rate: windows of inference are then in step with the frames. Not in
+    the variant no_rgb."""
     direction_weight: float = 0.0
     """Weight of the negative log-likelihood of true directions at the start of the training; 0: only spectra."""
     direction_steps: int = 1000
@@ -145,8 +144,6 @@ class Foa360Options:
         """Check the options that are of the network pointing."""
         if self.pulse_frames and self.pulse_frames < 3:
             raise InputError(f"expected foa360.pulse_frames 0 or at least 3, got {self.pulse_frames}")
-        if self.pulse_neighbours and not self.pulse_frames:
-            raise InputError("expected foa360.pulse_frames of at least 3 beside foa360.pulse_neighbours, got 0")
         check_range("foa360", "direction_weight", self.direction_weight, 0.0, 1000.0)
         given = [name for name in POINTING if getattr(self, name)]
         if given and self.network != "pointing":

@@ -10,33 +10,14 @@ from einops import rearrange
 from torch import Tensor, nn
 from torch.nn import functional
 
-COURSES = 8
-"""C, courses of each cell over time; the first one is its brightness."""
-NEAR_COURSES = 4
-"""C with neighbours: brightness and chroma, of a cell and of its neighbourhood."""
+COURSES = 4
+"""C, courses of each cell over time: brightness and chroma, of the cell and of its neighbourhood."""
 LEAST = 0.02
 """Standard deviation over time of a course below which its changes are noise."""
 
 
-class CellCourses(nn.Module):
-    """Courses of the cells of equirectangular frames over time, by one layer: brightness, edges, colours."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.layer = nn.Conv2d(3, COURSES - 1, 4, 2, (1, 0))
-
-    def forward(self, frames: Tensor, size: tuple[int, int]) -> Tensor:
-        """uint8 `(B, T, 3, H, W)` to `(B, C * T, h, w)`, a pixel of which is a mean over a cell of `size` cells."""
-        images = frames.flatten(0, 1).float() / 255
-        wide = torch.cat([images[..., -1:], images, images[..., :1]], -1)
-        found = functional.relu(self.layer(wide)).float()
-        planes = torch.cat([functional.avg_pool2d(images.mean(1, keepdim=True), 2), found], 1)
-        cells = functional.adaptive_avg_pool2d(planes, size)
-        return rearrange(cells, "(B T) C h w -> B (C T) h w", B=len(frames))
-
-
-def near_courses(frames: Tensor, size: tuple[int, int]) -> Tensor:
-    """Courses of brightness and of chroma, of each cell and of the 3 x 3 cells about it; nothing is learnt.
+def cell_courses(frames: Tensor, size: tuple[int, int]) -> Tensor:
+    """Courses over time of brightness and of chroma, of each cell and of the 3 x 3 cells about it.
 
     Chroma is the largest minus the smallest of red, green and blue. An object is larger than a cell and moves through
     it: the sum over its neighbourhood changes with its size alone.
@@ -46,7 +27,7 @@ def near_courses(frames: Tensor, size: tuple[int, int]) -> Tensor:
         size: rows and columns of cells.
 
     Returns:
-        `(C * T, h, w)`, see `NEAR_COURSES`.
+        `(C * T, h, w)`, see `COURSES`.
     """
     planes = [frames.float().mean(1), (frames.amax(1) - frames.amin(1)).float()]
     cells = functional.adaptive_avg_pool2d(torch.stack(planes, 1) / 255, size)
@@ -69,10 +50,10 @@ class PulseScores(nn.Module):
     The level is a weighted mean of log magnitudes of bands, with weights of the class. Scores are 0 at the start.
 
     Args:
-        planes: C * T, of `CellCourses` or `near_courses`.
+        planes: C * T, of `cell_courses`.
         frames: T.
         classes: N.
-        size: K bands and S frames of the spectrogram; frames of the video are in its middle.
+        size: K bands and S frames of the spectrogram; see `frame_windows`.
         step: frames of the spectrogram between two frames of the video.
     """
 
@@ -98,11 +79,11 @@ def frame_windows(frames: int, columns: int, step: float) -> Tensor:
     """Means over the frames of a spectrogram about each frame of the video, `(S, T)`.
 
     Args:
-        frames: T, in the middle of the spectrogram.
+        frames: T; the middle one, after half of them, is in the middle of the spectrogram.
         columns: S.
         step: frames of the spectrogram between two frames of the video.
     """
-    centres = (columns - 1) / 2 + (torch.arange(frames) - (frames - 1) / 2) * step
+    centres = (columns - 1) / 2 + (torch.arange(frames) - frames // 2) * step
     near = (1 - (torch.arange(columns)[:, None] - centres).abs() / max(step, 1.0)).clamp(min=0)
     return near / near.sum(0, keepdim=True).clamp(min=1e-6)
 

@@ -51,7 +51,6 @@ POINTING = {
     "solid_angle": True,
     "centred_cells": True,
     "pulse_frames": 4,
-    "pulse_neighbours": True,
     "direction_weight": 1.0,
     "direction_steps": 20,
 }
@@ -101,7 +100,7 @@ def test_every_variant_keeps_the_contract_with_all_parts(variant):
 
 def test_without_frames_there_is_nothing_to_compare_with_the_audio():
     generator = Foa360(fill(Foa360Options, {**TINY, **POINTING}), partial(VisualBranch, "none"))
-    assert (generator.courses, generator.frames) == (None, 2)
+    assert (generator.pulses, generator.frames) == (0, 2)
     check_generator(generator, windows(generator))
 
 
@@ -383,7 +382,6 @@ def test_sizes_that_cannot_be_are_refused():
         ({"network": "small"}, "pointing"),
         ({"gate": True, **PUBLISHED}, "expected foa360.network=pointing beside foa360.gate, got network=published"),
         ({"pulse_frames": 2}, "pulse_frames 0 or at least 3"),
-        ({"pulse_neighbours": True}, "pulse_frames of at least 3 beside foa360.pulse_neighbours"),
         ({"direction_weight": 1.0, "order": 2}, "order 1 beside foa360.direction_weight"),
         ({"direction_steps": 0}, "direction_steps above 0"),
     ):

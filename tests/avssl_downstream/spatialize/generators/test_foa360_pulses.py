@@ -8,7 +8,7 @@ import torch
 from avssl_downstream.spatialize.evaluation_clips import clip_frames, target_audio
 from avssl_downstream.spatialize.frame_features import FrameFeatures, RecordedFrames
 from avssl_downstream.spatialize.inference import WindowSchedule
-from avssl_downstream.spatialize.networks.pulse_scores import NEAR_COURSES, PulseScores
+from avssl_downstream.spatialize.networks.pulse_scores import COURSES, PulseScores
 from avssl_downstream.spatialize.options import SpatializeOptions
 from avssl_downstream.spatialize.registry import build_generator
 from einops import rearrange
@@ -23,7 +23,7 @@ SEED, SCENES = 11, 40
 OWN = {
     "network": "pointing", "sample_rate": 24000, "n_fft": 1024, "hop": 512, "stft_frames": 48, "output_seconds": 0.75,
     "bands": 16, "tracks": 4, "units": 4, "rows": 64, "columns": 128, "wrap_padding": 8, "frame_rate": 16,
-    "pulse_frames": 13, "pulse_neighbours": True, "yaw": False,
+    "pulse_frames": 13, "yaw": False,
 }  # fmt: skip
 
 
@@ -45,7 +45,7 @@ def generator():
 def scores_of(generator, audio, courses):
     """Scores of the cells `(h, w)` by the chroma of their neighbourhood, of one window."""
     sizes = generator.options.sizes
-    found = PulseScores(NEAR_COURSES * 13, 13, 1, (16, 48), 24000 / (512 * 16))
+    found = PulseScores(COURSES * 13, 13, 1, (16, 48), 24000 / (512 * 16))
     found.weights.data[:, 3] = 1
     magnitude = generator.model.magnitude(sizes.stft.stft(audio[None] / level(audio[None])))
     with torch.no_grad():
@@ -93,7 +93,7 @@ def test_windows_of_inference(scenes, generator):
             for each, start in zip(windows, starts, strict=True):
                 middle = (start + generator.samples / 2) / 24000
                 if 0.5 < middle < 1.1:  # frames before and after it are of the clip
-                    planes = features.at([middle])[0, -NEAR_COURSES * 13 :]
+                    planes = features.at([middle])[0, -COURSES * 13 :]
                     found.append(at_source(scores_of(generator, each, planes), thing, middle))
             return windows.expand(-1, 4, -1)
 
