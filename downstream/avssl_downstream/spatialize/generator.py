@@ -223,7 +223,7 @@ def unspatialized(audio: Tensor, channels: int) -> Tensor:
 
 
 def resize_frames(frames: Tensor, size: tuple[int, int]) -> Tensor:
-    """Frames uint8 `(..., 3, height, width)` resized to rows and columns, uint8."""
+    """Frames uint8 `(..., 3, height, width)` on the CPU resized to rows and columns, uint8."""
     if tuple(frames.shape[-2:]) == tuple(size):
         return frames
     small = functional.interpolate(frames.flatten(0, -4), size, mode="bilinear", antialias=True)
