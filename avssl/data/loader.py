@@ -105,11 +105,16 @@ def frames_about(start: float, seconds: float, longest: float, config: DataConfi
         config: number and rate of frames.
     """
     rate, middle = config.frame_rate, (start + seconds / 2) * config.frame_rate
-    for frame in sorted((math.floor(middle), math.ceil(middle)), key=lambda each: abs(each - middle)):
-        moved = frame / rate - seconds / 2
-        if 0 <= moved <= longest - seconds:
-            return moved, (frame - config.frames // 2) / rate
-    return start, math.floor(middle - (config.frames - 1) / 2 + SLACK) / rate
+    nearest = sorted((math.floor(middle), math.ceil(middle)), key=lambda each: abs(each - middle))
+    moved = (frame / rate - seconds / 2 for frame in nearest)
+    start = next((each for each in moved if 0 <= each <= longest - seconds), start)
+    return start, first_frame(start + seconds / 2, config.frames, rate) / rate
+
+
+def first_frame(middle: float, frames: int, rate: float) -> int:
+    """Index of the first of some frames about a time in seconds; may be negative."""
+    # Not `round`: it rounds half to even, and so would skip every other index.
+    return math.floor(middle * rate - (frames - 1) / 2 + SLACK)
 
 
 def _objects_at(objects: Objects | None, key: str, time: float) -> Tensor:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import pad
 
+from avssl.data.loader import first_frame
 from avssl.errors import InputError
 from avssl.io.atomic import replacing, scratch_folder
 from avssl.io.folder_lock import file_lock
@@ -25,7 +26,6 @@ from avssl.media.overlay_video import blend
 from avssl.media.video_writer import require_writable
 from avssl.spatial.resample import resample_blocks
 from avssl_downstream.spatialize.activation_maps import activation_maps, plot_film
-from avssl_downstream.spatialize.frame_features import first_frame
 from avssl_downstream.spatialize.generator import Generator
 from avssl_downstream.spatialize.input_media import InputMedia
 from avssl_downstream.spatialize.options import SpatializeOptions
@@ -91,7 +91,7 @@ def film_maps(media: InputMedia, generator: Generator, fabric: Fabric, times: li
     """Maps of the windows about some times, ascending, each scaled to 0..1."""
     frames, device = media.frame_features(generator).frames, fabric.device
     for time in times:
-        first = first_frame(generator, time)
+        first = first_frame(time, generator.frames, generator.frame_rate)
         window = torch.stack([frames.read(first + index) for index in range(generator.frames)])
         frames.discard(first)
         with torch.no_grad(), fabric.autocast():

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from avssl.data.loader import first_frame
 from avssl.errors import InputError
 from avssl_downstream.spatialize.generator import Generator, resize_frames
 
@@ -186,7 +187,7 @@ class FrameFeatures:
         return self._group(self._first(seconds))
 
     def _first(self, seconds: float) -> int:
-        return first_frame(self.generator, seconds)
+        return first_frame(seconds, self.generator.frames, self.generator.frame_rate)
 
     def _group(self, first: int) -> Tensor:
         return torch.stack([self.frames.read(first + index) for index in range(self.generator.frames)])
@@ -195,12 +196,6 @@ class FrameFeatures:
         frames = torch.stack([self._group(each) for each in firsts])
         frames = frames if self.transform is None else self.transform(frames)
         return self.generator.encode_video(frames.to(next(self.generator.parameters()).device))
-
-
-def first_frame(generator: Generator, seconds: float) -> int:
-    """Index of the first frame of the window about a time, as training places it; may be negative."""
-    # Not `round`: it rounds half to even, and so would skip every other index.
-    return math.floor(seconds * generator.frame_rate - generator.frames / 2 + 0.5 + EPSILON)
 
 
 class FrameCache:

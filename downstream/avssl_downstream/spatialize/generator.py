@@ -86,10 +86,13 @@ class Generator(nn.Module, ABC):
     """Hz, of frames."""
     size: tuple[int, int]
     """Rows and columns of frames."""
+    lr_multipliers: dict[str, float]
+    """Names of parameters, or their beginnings, and their learning rate relative to that of all others, unless
+    `optim.lr_multipliers` states it."""
 
     def __init__(self, options: Any, branch: VisualBranchFactory) -> None:
         super().__init__()
-        self.options = options
+        self.options, self.lr_multipliers = options, {}
 
     @property
     def mask_stft(self) -> StftConfig:

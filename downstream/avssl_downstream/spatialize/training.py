@@ -109,15 +109,15 @@ def train(
         generator,
         MixedBatches(streams),
         options.train,
-        pretrained_towers(generator, options),
+        optimizer_options(generator, options),
         folder,
         fabric=fabric,
         title=options.generator,
     )
 
 
-def pretrained_towers(generator: Generator, options: SpatializeOptions) -> OptimConfig:
-    """Optimiser options by which the towers of encoders are frozen at first, and trained at a lower rate after that.
+def optimizer_options(generator: Generator, options: SpatializeOptions) -> OptimConfig:
+    """Optimiser options with the rates of a generator's parts, and with towers of encoders that are frozen at first.
 
     Parts of which the user's `optim` states a multiplier, or frozen steps, keep these.
     """
@@ -127,14 +127,14 @@ def pretrained_towers(generator: Generator, options: SpatializeOptions) -> Optim
         if isinstance(each, VisualBranch | AudioBranch) and each.source == "encoders" and each.fine_tune
     ]
 
-    def added(own: dict[str, T], value: T) -> dict[str, T]:
-        return own | {each: value for each in towers if not any(each.startswith(prefix) for prefix in own)}
+    def added(own: dict[str, T], further: dict[str, T]) -> dict[str, T]:
+        return own | {name: each for name, each in further.items() if not any(name.startswith(key) for key in own)}
 
-    optim = options.optim
+    optim, rate = options.optim, options.encoders_lr_multiplier
     return replace(
         optim,
-        lr_multipliers=added(optim.lr_multipliers, options.encoders_lr_multiplier),
-        frozen_steps=added(optim.frozen_steps, options.encoders_frozen_steps),
+        lr_multipliers=added(optim.lr_multipliers, generator.lr_multipliers | dict.fromkeys(towers, rate)),
+        frozen_steps=added(optim.frozen_steps, dict.fromkeys(towers, options.encoders_frozen_steps)),
     )
 
 

@@ -11,7 +11,7 @@ from avssl_downstream.spatialize import Spatialize
 from avssl_downstream.spatialize.generator_io import read_generator, write_generator
 from avssl_downstream.spatialize.options import SpatializeOptions
 from avssl_downstream.spatialize.registry import build_generator, resolve_branches
-from avssl_downstream.spatialize.training import pretrained_towers, training_manifests
+from avssl_downstream.spatialize.training import optimizer_options, training_manifests
 from safetensors.torch import load_file
 from torch.utils.data import default_collate
 
@@ -132,7 +132,7 @@ def test_towers_are_frozen_first_then_trained_at_their_rate(encoders):
     def trained(steps):
         generator = build_generator(settings, encoders)
         config = TrainConfig(steps=steps, precision="32-true")
-        optim = pretrained_towers(generator, replace(settings, optim=OptimConfig(lr=1e-3, weight_decay=0.0)))
+        optim = optimizer_options(generator, replace(settings, optim=OptimConfig(lr=1e-3, weight_decay=0.0)))
         fit(generator, Same(), config, optim, None, progress=False)
         return generator.state_dict()
 
@@ -150,7 +150,7 @@ def test_towers_are_frozen_first_then_trained_at_their_rate(encoders):
 def test_rates_and_frozen_steps_of_the_user_go_before_those_of_encoders(encoders):
     generator = build_generator(options("foa360"), encoders)
     own = OptimConfig(lr=1.0, lr_multipliers={"visual_branch": 0.5}, frozen_steps={"visual_branch.rgb": 3})
-    found = pretrained_towers(
+    found = optimizer_options(
         generator, options("foa360", optim=own, encoders_frozen_steps=7, encoders_lr_multiplier=0.1)
     )
     assert found.lr_multipliers == {"visual_branch": 0.5, "audio_branch.network": 0.1}
@@ -167,9 +167,9 @@ def test_rates_and_frozen_steps_of_the_user_go_before_those_of_encoders(encoders
     assert rates[id(named["audio_branch.network.tower.stages.0.weight"])] == 0.1
     assert rates[id(named["visual_branch.flow.network.tower.stages.0.weight"])] == 0.5
     scratch = options("foa360", visual_branch="scratch", audio_branch="scratch")
-    assert pretrained_towers(build_generator(scratch, encoders), scratch) == scratch.optim
+    assert optimizer_options(build_generator(scratch, encoders), scratch) == scratch.optim
     kept = options("foa360", fine_tune=False)
-    assert pretrained_towers(build_generator(kept, encoders), kept) == kept.optim
+    assert optimizer_options(build_generator(kept, encoders), kept) == kept.optim
 
 
 @pytest.mark.parametrize("name", ["asn", "foa360-order-2"])

@@ -49,6 +49,8 @@ from avssl_downstream.spatialize.networks.foa360 import LocalizedTracks
 from avssl_downstream.spatialize.networks.pulse_scores import COURSES, cell_courses
 from avssl_downstream.spatialize.networks.visual_branch import VisualBranch
 
+PULSE_RATE = 5.0
+"""Learning rate of the scores of pulses relative to all else: few weights, which have to grow within the run."""
 HUE = 0.1
 """Strength of hue jitter relative to the others: hue distinguishes source classes."""
 
@@ -79,6 +81,7 @@ class Foa360(Generator):
         self.planes = [branch.channels for branch in self._branches]
         self.pulses = options.parts.pulses if self.uses_frames else 0
         self.planes += [COURSES * self.pulses] if self.pulses else []
+        self.lr_multipliers = {"model.net.pulses": PULSE_RATE} if self.pulses else {}
         self.frames = self.pulses or (2 if "flow" in self.streams else 1)
         self.audio_branch = make_audio_branch(branch, self)
         tower = self.audio_branch.width if self.audio_branch else 0

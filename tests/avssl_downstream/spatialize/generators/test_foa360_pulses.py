@@ -11,13 +11,16 @@ from avssl_downstream.spatialize.inference import WindowSchedule
 from avssl_downstream.spatialize.networks.pulse_scores import COURSES, PulseScores
 from avssl_downstream.spatialize.options import SpatializeOptions
 from avssl_downstream.spatialize.registry import build_generator
+from avssl_downstream.spatialize.training import optimizer_options
 from einops import rearrange
 
 from avssl.data.loader import read_clip
 from avssl.datasets.manifest import read_manifest
+from avssl.recipe_files import resolve
 from avssl.spatial.stft import level
 from avssl.synth.scene import describe
 from avssl.synth.synth360 import synth360
+from avssl.train.optim import optimizer
 
 SEED, SCENES = 11, 40
 OWN = {
@@ -99,3 +102,13 @@ def test_windows_of_inference(scenes, generator):
 
         WindowSchedule(0.0, 1).process(generator, window, target_audio(row, manifest, generator)[:1])
     assert in_step(found)
+
+
+@pytest.mark.parametrize("variant", ["", "-no-flow", "-no-rgb", "-no-separation", "-no-video", "-unet"])
+@pytest.mark.parametrize("own", [{}, {"generator_options": {"pulse_frames": 0}}, {"visual_branch": "none"}])
+def test_pulses_have_a_rate_of_their_own_where_there_are_any(variant, own):
+    options = resolve(SpatializeOptions, f"spatialize/foa360-pointing{variant}", own)
+    network = build_generator(options, None)
+    groups = optimizer(network, optimizer_options(network, options)).param_groups
+    rates = {group["multiplier"]: len(group["params"]) for group in groups}
+    assert rates.get(5.0, 0) == (2 if not own and variant not in ("-no-rgb", "-no-video", "-unet") else 0)
