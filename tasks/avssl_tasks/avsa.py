@@ -62,6 +62,9 @@ class AvsaOptions(AvcOptions):
     """Order of the spherical harmonics of the directions between crops, bias and value of their attention; 0: none."""
     dropout: float = 0.1
     """Dropout probability in those transformers."""
+    embedding_weight: float = 0.0
+    """Weight of the contrast between the crops' own embeddings, beside 1 for that of the transformers' predictions;
+    0: as published, embeddings are trained through the predictions alone."""
 
     def __post_init__(self) -> None:
         """Validate field values."""
@@ -94,6 +97,9 @@ class AvsaOptions(AvcOptions):
         if self.relative_directions < 0 or (self.relative_directions and not self.transformer):
             found = f"{self.relative_directions} with transformer={self.transformer}"
             raise InputError(f"expected relative_directions >= 0, and 0 without a transformer, got {found}")
+        if self.embedding_weight < 0 or (self.embedding_weight and not self.transformer):
+            found = f"{self.embedding_weight:g} with transformer={self.transformer}"
+            raise InputError(f"expected embedding_weight >= 0, and 0 without a transformer, got {found}")
 
 
 class Avsa(Avc):
@@ -214,6 +220,10 @@ class Avsa(Avc):
         negatives = torch.cat(list(further.values()), 2) if further else None
         both_ways = (from_video, audio, gathered, negatives), (from_audio, video, gathered)
         loss = mean_scalars([self._alignment(*each) for each in both_ways])
+        if weight := self.options.embedding_weight:
+            own = (video, audio, gathered, negatives), (audio, video, gathered)
+            loss["embedding_loss"] = mean_scalars([self._alignment(*each) for each in own])["loss"]
+            loss["loss"] = loss["loss"] + weight * loss["embedding_loss"]
         accuracy = alignment_accuracy(from_video, audio, gathered=gathered)
         scalars = {**loss, "avsa_acc": accuracy.hard, "avc_acc": accuracy.easy, **guided_share(batch)}
         for name, each in further.items():

@@ -1,5 +1,6 @@
 """avsa with cross-modal transformers, yaw negatives and the sigmoid loss, and unchanged without them."""
 
+import math
 import re
 from typing import Any
 
@@ -86,6 +87,19 @@ def test_each_prediction_is_compared_with_the_modality_that_it_predicts(batch: d
     predicted = task.audio_pred_head(task.v2a_transformer(video))
     expected = (alignment_loss(predicted, task.audio_head(audio), 0.07, "hard") + np.log(4)) / 2
     torch.testing.assert_close(task(batch)["loss"], expected)
+
+
+@pytest.mark.parametrize("loss", ["info-nce", "sigmoid"])
+def test_embeddings_are_contrasted_as_without_transformers_beside_the_predictions(
+    batch: dict[str, Tensor], loss: str
+) -> None:
+    plain, published = make(loss=loss).eval(), make(loss=loss, transformer=2).eval()
+    both = make(loss=loss, transformer=2, embedding_weight=0.5).eval()
+    found, own, predicted = both(batch), plain(batch)["loss"], published(batch)["loss"]
+    torch.testing.assert_close(found["embedding_loss"], own)
+    torch.testing.assert_close(found["loss"], predicted + 0.5 * own)
+    gradients = torch.autograd.grad(found["embedding_loss"], list(both.v2a_transformer.parameters()), allow_unused=True)
+    assert all(each is None for each in gradients)
 
 
 def test_the_loss_is_invariant_to_the_order_of_crops(batch: dict[str, Tensor]) -> None:
@@ -211,6 +225,9 @@ def test_contract_with_each_switch(options: dict[str, Any]) -> None:
         ({"yaw_negatives": 2, "loss": "pml/SupConLoss"}, "expected loss info-nce or sigmoid with yaw_negatives"),
         ({"relative_directions": 2}, "0 without a transformer, got 2 with transformer=0"),
         ({"transformer": 1, "relative_directions": -1}, "got -1 with transformer=1"),
+        ({"embedding_weight": 1}, "0 without a transformer, got 1 with transformer=0"),
+        ({"transformer": 1, "embedding_weight": -1}, "expected embedding_weight >= 0, and 0"),
+        ({"transformer": 1, "embedding_weight": math.inf}, "expected embedding_weight to be a finite number"),
         ({"transformer": 1, "transformer_norm": "layer"}, "transformer_norm is post, pre, not 'layer'"),
     ],
 )

@@ -119,6 +119,7 @@ def test_switches_are_each_one_change_of_the_row_that_they_are_compared_with() -
         ("transformer-slow", "avsa/small-transformer", slow),
         ("transformer-pre-norm", "avsa/small-transformer-slow", {"options.transformer_norm": "pre"}),
         ("transformer-directions", "avsa/small-transformer-pre-norm", {"options.relative_directions": 3}),
+        ("transformer-embeddings", "avsa/small-transformer-directions", {"options.embedding_weight": 1}),
         ("yaw-negatives", "avsa/small", {"options.yaw_negatives": 2, "options.min_yaw": 30}),
         ("sigmoid", "avsa/small", sigmoid),
     ):
