@@ -109,7 +109,7 @@ def test_alignment_loss_is_cross_entropy_over_the_listed_candidates(negatives: s
 
 @pytest.mark.parametrize("negatives", ["easy+hard", "easy", "hard"])
 def test_a_hard_negative_of_some_weight_counts_as_many_equal_negatives(negatives: str) -> None:
-    predicted, target = (each.requires_grad_() for each in embeddings(6, 3, 8))
+    predicted, target = embeddings(6, 3, 8)
     more = F.normalize(torch.randn(6, 3, 2, 8, generator=torch.Generator().manual_seed(7)), dim=-1)
     p, t = (F.normalize(each, dim=-1) for each in (predicted, target))
     losses = []
