@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any, NamedTuple
 
 import torch
@@ -121,7 +120,6 @@ def alignment_loss(
     negatives: str = "easy+hard",
     further: Tensor | None = None,
     *,
-    hard_weight: float = 1.0,
     tile: int = TILE,
     gathered: bool = False,
 ) -> Tensor:
@@ -137,8 +135,6 @@ def alignment_loss(
         temperature: softmax temperature.
         negatives: `easy+hard`, `easy` (other clips only) or `hard` (same clip only).
         further: `(B, K, Y, D)` in the other modality, Y further negatives of each crop; None: none.
-        hard_weight: weight of the exponential of a hard or further negative in the sum over candidates, beside 1 of an
-            easy one: how many equal negatives it counts as.
         tile: crops whose similarities are in memory.
         gathered: the rows are of all processes already, by `gather` or `gather_together`.
 
@@ -148,8 +144,6 @@ def alignment_loss(
     with torch.autocast(predicted.device.type, enabled=False):
         found = alignment_candidates(predicted, target, negatives, further, gathered=gathered)
         kinds = [found.own / temperature]
-        if hard_weight != 1:
-            kinds = [kinds[0] + math.log(hard_weight) * ~_is_match(found.own, negatives)]
         if negatives != "hard":
             kinds.append(others_logsumexp(found.predicted, found.target, temperature, tile)[..., None])
         return (torch.cat(kinds, -1).logsumexp(-1) - found.positive / temperature).mean()
@@ -217,14 +211,6 @@ def alignment_accuracy(predicted: Tensor, target: Tensor, *, gathered: bool = Fa
         others = others_maximum(found.predicted, found.target)
     hard, easy = found.positive >= found.own.amax(-1), found.positive >= others
     return AlignmentAccuracy(hard.float().mean(), easy.float().mean())
-
-
-def _is_match(own: Tensor, negatives: str) -> Tensor:
-    """Bool `(K, N)`: which of the candidates of the own clip is the match of each crop."""
-    crops, candidates = own.shape[1:]
-    if negatives == "easy":
-        return (torch.arange(candidates, device=own.device) == 0).expand(crops, -1)
-    return torch.eye(crops, candidates, dtype=torch.bool, device=own.device)
 
 
 def _unit(rows: Tensor, gathered: bool) -> Tensor:

@@ -28,7 +28,7 @@ from avssl.models.cross_modal_transformer import NORMS, CrossModalTransformer
 from avssl.models.encoders import Encoders
 from avssl.spatial.ambisonics import rotation
 from avssl.spatial.features import OMNIDIRECTIONAL
-from avssl_tasks.avc import INFO_NCE, Avc, AvcOptions, guided_share, mean_scalars
+from avssl_tasks.avc import Avc, AvcOptions, guided_share, mean_scalars
 
 FURTHER = {"yaw_rotation": "yaw_acc", "object_rotation": "object_acc"}
 """Rotations of further hard negatives in a batch -> accuracy of the right one among them."""
@@ -44,9 +44,6 @@ class AvsaOptions(AvcOptions):
     """Degrees; least angle between the centres of two crops of a clip."""
     negatives: str = choice("easy+hard", NEGATIVES)
     """easy (other clips), hard (other crops of the same clip) or easy+hard."""
-    hard_weight: float = 1.0
-    """Weight of a hard negative, those below among them, in the softmax over candidates, beside 1 of an easy one: the
-    number of equal negatives that it counts as. Above 0; 1: as published. Loss info-nce alone."""
     yaw_negatives: int = 0
     """Number of further hard negatives of each crop: its own audio after as many random yaws of the sound field."""
     min_yaw: float = 30.0
@@ -77,9 +74,6 @@ class AvsaOptions(AvcOptions):
         if self.audio_rotation != "crop":
             raise InputError(f"expected audio_rotation=crop for avsa, got {self.audio_rotation!r}")
         self._check_transformer()
-        if self.hard_weight <= 0 or (self.hard_weight != 1 and self.loss != INFO_NCE):
-            found = f"{self.hard_weight:g} with loss={self.loss}"
-            raise InputError(f"expected hard_weight > 0, and 1 with a loss other than {INFO_NCE}, got {found}")
         if self.yaw_negatives < 0 or not 0 < self.min_yaw < self.max_yaw <= 180:
             found = f"{self.yaw_negatives}, {self.min_yaw:g} and {self.max_yaw:g}"
             raise InputError(f"expected yaw_negatives >= 0 and 0 < min_yaw < max_yaw <= 180 degrees, got {found}")
@@ -266,8 +260,7 @@ class Avsa(Avc):
             return self.sigmoid_loss.alignment(predicted, target, options.negatives, further, gathered=gathered)
         if self.metric_loss is None:
             own = options.temperature, options.negatives, further
-            loss = alignment_loss(predicted, target, *own, hard_weight=options.hard_weight, gathered=gathered)
-            return {"loss": loss}
+            return {"loss": alignment_loss(predicted, target, *own, gathered=gathered)}
         clips = len(predicted) * process_count()
         negatives = alignment_negatives(clips, options.crops, options.negatives, predicted.device)
         return cast(dict[str, Tensor], self.metric_loss(predicted.flatten(0, 1), target.flatten(0, 1), negatives))

@@ -107,26 +107,6 @@ def test_alignment_loss_is_cross_entropy_over_the_listed_candidates(negatives: s
         torch.testing.assert_close(gradients(found, more), gradients(expected, more), atol=1e-6, rtol=1e-4)
 
 
-@pytest.mark.parametrize("negatives", ["easy+hard", "easy", "hard"])
-def test_a_hard_negative_of_some_weight_counts_as_many_equal_negatives(negatives: str) -> None:
-    predicted, target = embeddings(6, 3, 8)
-    more = F.normalize(torch.randn(6, 3, 2, 8, generator=torch.Generator().manual_seed(7)), dim=-1)
-    p, t = (F.normalize(each, dim=-1) for each in (predicted, target))
-    losses = []
-    for i in range(6):
-        for j in range(3):
-            hard = [t[i, k] for k in range(3) if k != j] if "hard" in negatives else []
-            easy = [t[n, j] for n in range(6) if n != i] if "easy" in negatives else []
-            scores = torch.stack([p[i, j] @ each for each in [t[i, j], *easy, *5 * [*hard, *more[i, j]]]]) / 0.2
-            losses.append(F.cross_entropy(scores, torch.tensor(0)))
-    found, expected = (
-        alignment_loss(predicted, target, 0.2, negatives, more, hard_weight=5),
-        torch.stack(losses).mean(),
-    )
-    torch.testing.assert_close(found, expected)
-    torch.testing.assert_close(gradients(found, target), gradients(expected, target), atol=1e-6, rtol=1e-4)
-
-
 def dense_alignment(predicted: Tensor, target: Tensor, temperature: float) -> Tensor:
     p, t = (F.normalize(each, dim=-1) for each in (predicted, target))
     hard, easy = p @ t.mT, torch.einsum("ikd,jkd->ikj", p, t)

@@ -225,11 +225,6 @@ def test_contract_with_each_switch(options: dict[str, Any]) -> None:
         ({"yaw_negatives": 2, "loss": "pml/SupConLoss"}, "expected loss info-nce or sigmoid with yaw_negatives"),
         ({"relative_directions": 2}, "0 without a transformer, got 2 with transformer=0"),
         ({"transformer": 1, "relative_directions": -1}, "got -1 with transformer=1"),
-        (
-            {"hard_weight": 0},
-            "expected hard_weight > 0, and 1 with a loss other than info-nce, got 0 with loss=info-nce",
-        ),
-        ({"hard_weight": 2, "loss": "sigmoid"}, "got 2 with loss=sigmoid"),
         ({"embedding_weight": 1}, "0 without a transformer, got 1 with transformer=0"),
         ({"transformer": 1, "embedding_weight": -1}, "expected embedding_weight >= 0, and 0"),
         ({"transformer": 1, "embedding_weight": math.inf}, "expected embedding_weight to be a finite number"),
