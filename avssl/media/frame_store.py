@@ -6,6 +6,7 @@ import contextlib
 import json
 import logging
 import math
+import os
 import shutil
 import threading
 import time
@@ -40,8 +41,10 @@ FOLDER = "frames"
 """Of the cache folder; a folder in it for each set of videos."""
 GRANT = "bytes.json"
 """File in such a folder: bytes that its videos may take."""
-UNUSED = 24 * 3600.0
+UNUSED = 900.0
 """Seconds after its last use in which a folder is kept even if another set of videos needs its room."""
+MARK_EVERY = 60.0
+"""Seconds between two notes of its use by a process."""
 FREE_SHARE = 0.5
 """At most this share of the free space on the disk is granted."""
 MAGIC = b"avssl frames 1\n"
@@ -59,6 +62,7 @@ class _CannotBeStoredError(Exception):
 
 
 _refused: set[Path] = set()
+_marked: dict[Path, float] = {}
 """Files of frames that cannot be written, in this process."""
 
 
@@ -140,6 +144,7 @@ class FrameStore:
         status = check_regular(path, "a video")
         target = _target(self.folder, path, status.st_size, status.st_mtime_ns)
         if target not in _refused:
+            _mark_use(self.folder)
             try:
                 return _stored(target, _changed(path, target)).frames(times)
             except _CannotBeStoredError:
@@ -193,7 +198,8 @@ class _Stored:
 def frame_store(videos: Iterable[tuple[Path, float]], limit: float) -> FrameStore | None:
     """Store of the decoded frames of videos, in the order given as far as there is room.
 
-    All stores together take at most `limit` bytes. The room of one that was not used for a day is taken by others.
+    All stores together take at most `limit` bytes. The room of one from which nothing was read for a quarter of an hour
+    is taken by others that need it, longest unused first; until then it stays for the next training.
 
     Args:
         videos: path, and pixels of all frames together; videos that come again are counted once.
@@ -250,6 +256,15 @@ def _last_use(folder: Path) -> float:
         return 0.0
 
 
+def _mark_use(folder: Path) -> None:
+    """Note that this process reads from a folder, at most every `MARK_EVERY` seconds."""
+    now = time.monotonic()
+    if now - _marked.get(folder, -math.inf) > MARK_EVERY:
+        _marked[folder] = now
+        with contextlib.suppress(OSError):
+            os.utime(folder / GRANT)
+
+
 @lru_cache(maxsize=8192)
 def _target(folder: Path, path: Path, size: int, changed: int) -> Path:
     """File of a video's frames: a video that changes gets another."""
@@ -261,12 +276,14 @@ def _changed(path: Path, target: Path) -> int:
     """Time of the file of a video's frames, in ns; it is written unless it is there.
 
     Raises:
+        FileNotFoundError: another command has taken the room.
         _CannotBeStoredError: it cannot be written, or the video cannot be stored.
     """
     with contextlib.suppress(FileNotFoundError, NotADirectoryError):
         return target.stat().st_mtime_ns
+    if not target.parent.exists():
+        raise FileNotFoundError(target.parent)
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
         with replacing(target) as part, part.open("wb") as file, open_stream(path, VideoStream, None) as opened:
             for data in _contents(settle(opened)):
                 file.write(data)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from fractions import Fraction
 
 import av
@@ -98,15 +99,36 @@ def test_all_stores_together_have_one_bound(tmp_path, cache):
     assert frame_store([(path, SIZE) for path in paths[1:3]], 3 * each) is None
 
 
-def test_room_of_a_store_that_was_not_used_for_a_day_is_taken(tmp_path, cache):
+def age(store, seconds):
+    then = time.time() - seconds
+    os.utime(store.folder / module.GRANT, (then, then))
+
+
+def test_room_of_a_store_that_is_not_in_use_is_taken_and_not_taken_back_by_reading(tmp_path, cache):
     paths = [video(tmp_path / f"{number}.mp4", number) for number in range(2)]
     each = SIZE * 1.5 + module._HEAD
     old = frame_store([(paths[0], SIZE)], each)
     old.read(paths[0], [0.0])
-    os.utime(old.folder / module.GRANT, (0, 0))
+    age(old, module.UNUSED / 2)
+    assert frame_store([(paths[1], SIZE)], each) is None
+    age(old, module.UNUSED + 1)
     assert frame_store([(paths[1], SIZE)], each).videos == {str(paths[1])}
+    assert torch.equal(old.read(paths[0], [0.5]), read_frames(paths[0], [0.5]))
     assert not old.folder.exists()
     assert frame_store([(paths[1], SIZE)], 0) is None
+
+
+def test_a_store_that_is_read_is_in_use_by_a_note_a_minute(tmp_path, cache, monkeypatch):
+    paths = [video(tmp_path / f"{number}.mp4", number) for number in range(2)]
+    each = SIZE * 1.5 + module._HEAD
+    store = frame_store([(paths[0], SIZE)], each)
+    for later, fresh in ((0, True), (module.MARK_EVERY / 2, False), (module.MARK_EVERY + 1, True)):
+        now = time.monotonic() + later
+        monkeypatch.setattr(module.time, "monotonic", lambda now=now: now)
+        age(store, module.UNUSED + 1)
+        store.read(paths[0], [0.5])
+        assert (time.time() - (store.folder / module.GRANT).stat().st_mtime < 60) == fresh
+    assert frame_store([(paths[1], SIZE)], each) is None
 
 
 def test_a_folder_that_cannot_be_written_leaves_decoding(tmp_path, cache, caplog):
