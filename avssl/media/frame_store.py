@@ -62,8 +62,9 @@ class _CannotBeStoredError(Exception):
 
 
 _refused: set[Path] = set()
-_marked: dict[Path, float] = {}
 """Files of frames that cannot be written, in this process."""
+_marked: dict[Path, float] = {}
+"""Folders and the time, by `time.monotonic`, at which this process last noted their use."""
 
 
 class _Colours(threading.local):
