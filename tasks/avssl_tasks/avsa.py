@@ -191,8 +191,9 @@ class Avsa(Avc):
 
         With `yaw_negatives` also `yaw_acc`, among the own audio and its further yaws (chance 1/(1 + Y)); with
         `object_negatives` also `object_acc`, and `object_negatives`: their share, the others are random directions.
-        With a miner also `mined`: the fraction of negative pairs selected; with `sigmoid` its `temperature` and `bias`;
-        with guided crops `guided_crops`: their share, the others are random.
+        With `embedding_weight` also `embedding_loss`, which `loss` holds by that weight. With a miner also `mined`: the
+        fraction of negative pairs selected; with `sigmoid` its `temperature` and `bias`; with guided crops
+        `guided_crops`: their share, the others are random.
 
         Accuracies are of video-to-audio retrieval.
         """
