@@ -65,6 +65,8 @@ _refused: set[Path] = set()
 """Files of frames that cannot be written, in this process."""
 _marked: dict[Path, float] = {}
 """Folders and the time, by `time.monotonic`, at which this process last noted their use."""
+_taken: set[Path] = set()
+"""Folders whose room was taken while this process read from them."""
 
 
 class _Colours(threading.local):
@@ -150,8 +152,8 @@ class FrameStore:
                 return _stored(target, _changed(path, target)).frames(times)
             except _CannotBeStoredError:
                 _refused.add(target)
-            except FileNotFoundError:  # another command has taken the room
-                pass
+            except FileNotFoundError:
+                _warn_of_taken_room(self.folder)
         return read_frames(path, times)
 
 
@@ -199,8 +201,8 @@ class _Stored:
 def frame_store(videos: Iterable[tuple[Path, float]], limit: float) -> FrameStore | None:
     """Store of the decoded frames of videos, in the order given as far as there is room.
 
-    All stores together take at most `limit` bytes. The room of one from which nothing was read for a quarter of an hour
-    is taken by others that need it, longest unused first; until then it stays for the next training.
+    All stores together take at most `limit` bytes. A store stays for the next training; another that needs its room
+    takes it if nothing was read from it for a quarter of an hour, longest unused first.
 
     Args:
         videos: path, and pixels of all frames together; videos that come again are counted once.
@@ -264,6 +266,13 @@ def _mark_use(folder: Path) -> None:
         _marked[folder] = now
         with contextlib.suppress(OSError):
             os.utime(folder / GRANT)
+
+
+def _warn_of_taken_room(folder: Path) -> None:
+    """Log once that another command has taken the room of a folder."""
+    if folder not in _taken:
+        _taken.add(folder)
+        logger.warning("%s: another training has taken this room: frames are decoded at every read", folder)
 
 
 @lru_cache(maxsize=8192)
