@@ -5,8 +5,8 @@
 from __future__ import annotations
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
 
 Floats = NDArray[np.float64]
 RADIUS = 20.0
@@ -130,5 +130,5 @@ def matched_errors(guesses: Floats, sources: Floats) -> Floats:
         [0.0, 0.0]
     """
     angles = angles_between(sources, guesses)
-    errors: Floats = angles[linear_sum_assignment(angles)]
+    errors: Floats = angles[scipy.optimize.linear_sum_assignment(angles)]
     return errors

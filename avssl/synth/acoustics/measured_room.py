@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
+import scipy
 import torch
 from numpy.typing import NDArray
-from scipy.signal import fftconvolve
 from torch import Tensor
 
 from avssl.spatial.ambisonics import rotate, rotation, rotation_to_front
@@ -41,7 +41,7 @@ def measured(
     samples = len(form.sample_times())
     taps = (response.whole if part is None else part).numpy()
     arriving = _arriving(thing, source, form)
-    wet = fftconvolve(arriving[None], taps, axes=-1)[:, response.onset :][:, : len(arriving)]
+    wet = scipy.signal.fftconvolve(arriving[None], taps, axes=-1)[:, response.onset :][:, : len(arriving)]
     wet = np.pad(wet, ((0, 0), (0, len(arriving) - wet.shape[1])))[:, -samples:]
     return _turned(torch.from_numpy(wet), thing, form, response)
 
@@ -49,7 +49,7 @@ def measured(
 def dry_direct(source: Signal, response: Response) -> Signal:
     """A sound through the direct sound of a response: `(span samples,)`, at 1 m."""
     direct = response.direct[0].numpy()
-    return np.asarray(fftconvolve(source, direct)[response.onset :][: len(source)], np.float32)
+    return np.asarray(scipy.signal.fftconvolve(source, direct)[response.onset :][: len(source)], np.float32)
 
 
 def _arriving(thing: SceneObject, source: Signal, form: Format) -> Signal:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.signal import fftconvolve
 
 Floats = NDArray[np.float64]
 
@@ -96,7 +96,7 @@ def tail(room: Room, source: NDArray[np.float32], sample_rate: int, order: int =
     powers = diffuse(order)[:, None]
     responses = rng.standard_normal((len(powers), len(times))) * shape * powers
     responses /= np.sqrt((shape**2).sum()) * room.critical_distance
-    wet = fftconvolve(source[None], responses.astype(np.float32), axes=-1)
+    wet = scipy.signal.fftconvolve(source[None], responses.astype(np.float32), axes=-1)
     return np.asarray(wet[:, : len(source)], np.float32)
 
 

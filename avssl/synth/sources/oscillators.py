@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.signal import butter, sosfilt
 
 Signal = NDArray[np.float32]
 TABLE = 16384
@@ -85,13 +85,13 @@ def audible(pitch: float, sample_rate: int, most: int) -> NDArray[np.float64]:
 def band_noise(rng: np.random.Generator, samples: int, low: float, high: float, sample_rate: int) -> Signal:
     """Noise of unit power between two frequencies in Hz."""
     edges = (max(20.0, low), min(high, 0.49 * sample_rate))
-    filtered = sosfilt(_band(edges, sample_rate), rng.standard_normal(samples, dtype=np.float32))
+    filtered = scipy.signal.sosfilt(_band(edges, sample_rate), rng.standard_normal(samples, dtype=np.float32))
     return np.asarray(filtered / (np.sqrt(np.mean(filtered**2)) + 1e-9), np.float32)
 
 
 @lru_cache(maxsize=256)
 def _band(edges: tuple[float, float], sample_rate: int) -> NDArray[np.float64]:
-    return np.asarray(butter(2, edges, "bandpass", fs=sample_rate, output="sos"))
+    return np.asarray(scipy.signal.butter(2, edges, "bandpass", fs=sample_rate, output="sos"))
 
 
 def decay(seconds: float, half_life: float, sample_rate: int, attack: float = 0.003) -> Signal:
