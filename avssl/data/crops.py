@@ -7,8 +7,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+import scipy
 import torch
-from scipy.spatial.transform import Rotation
 from torch import Tensor
 
 from avssl.data.clip_options import CropOptions
@@ -139,7 +139,8 @@ def draw_rotation(kind: str, rng: np.random.Generator) -> Tensor:
         return torch.eye(3)
     if kind == "any":
         # A normalised quaternion of normal deviates, w first, is uniform over all rotations.
-        return torch.from_numpy(Rotation.from_quat(np.roll(rng.standard_normal(4), -1)).as_matrix()).float()
+        quaternion = np.roll(rng.standard_normal(4), -1)
+        return torch.from_numpy(scipy.spatial.transform.Rotation.from_quat(quaternion).as_matrix()).float()
     if kind not in ("yaw", "pitch-yaw"):
         raise InputError(f"expected a rotation none, yaw, pitch-yaw or any, got {kind!r}")
     yaw = rng.uniform(-np.pi, np.pi)

@@ -11,8 +11,8 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 import torch
-from scipy.spatial import ConvexHull
 from torch import Tensor
 
 from avssl.spatial.ambisonics import direction
@@ -171,7 +171,7 @@ def _fill_gaps(points: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _triangulate(points: Tensor) -> tuple[Tensor, Tensor]:
-    corners = torch.from_numpy(ConvexHull(points.numpy()).simplices).long()
+    corners = torch.from_numpy(scipy.spatial.ConvexHull(points.numpy()).simplices).long()
     matrices = points[corners]
     # Four coplanar points can give a triangle without area; its neighbours cover it.
     regular = torch.linalg.det(matrices).abs() > 1e-9

@@ -6,9 +6,9 @@ import math
 from functools import lru_cache
 
 import numpy as np
+import scipy
 import torch
 from numpy.typing import NDArray
-from scipy.special import eval_legendre, spherical_jn, spherical_yn
 from torch import Tensor
 
 from avssl.errors import InputError
@@ -98,7 +98,7 @@ def pressure(angles: NDArray[np.float64], wavenumbers: NDArray[np.float64]) -> N
     for order in range(math.ceil(1.3 * float(ka.max())) + 12):
         # For orders far above ka, h' overflows to infinity; the term tends to 0.
         with np.errstate(over="ignore", invalid="ignore"):
-            derivative = spherical_jn(order, ka, True) + 1j * spherical_yn(order, ka, True)
+            derivative = scipy.special.spherical_jn(order, ka, True) + 1j * scipy.special.spherical_yn(order, ka, True)
             term = np.where(np.isfinite(derivative), (-1j) ** (order - 1) * (2 * order + 1) / derivative, 0)
-        total += eval_legendre(order, np.cos(angles))[:, None] * term
+        total += scipy.special.eval_legendre(order, np.cos(angles))[:, None] * term
     return np.asarray(total / ka**2)

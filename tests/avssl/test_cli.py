@@ -247,7 +247,10 @@ def test_a_key_is_emptied_by_nothing_behind_the_sign():
 
 @pytest.mark.heavy
 def test_what_only_some_need_is_imported_when_asked_for():
-    optional = "timm torchvision matplotlib sklearn pytorch_metric_learning spaudiopy ot tensorboard"
+    optional = (
+        "timm torchvision matplotlib sklearn pytorch_metric_learning spaudiopy ot tensorboard "
+        "scipy.linalg scipy.signal scipy.special"
+    )
     modules = (
         "avssl_tasks.avsa avssl_tasks.swap avssl.train.pretrain avssl.hear avssl.detection.detect_objects "
         + " ".join(

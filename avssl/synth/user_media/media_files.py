@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 import numpy as np
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
+import scipy
 
 from avssl.errors import InputError, MissingFileError, one_line
 from avssl.io.hashing import cached_sha256
@@ -96,8 +95,8 @@ def groups(keys: Sequence[Collection[Hashable]]) -> list[int]:
     rows = [item for item, each in enumerate(keys) for _ in each]
     columns = [len(keys) + known[key] for each in keys for key in each]
     size = len(keys) + len(known)
-    graph = coo_array((np.ones(len(rows)), (rows, columns)), shape=(size, size))
-    labels = connected_components(graph, directed=False)[1][: len(keys)]
+    graph = scipy.sparse.coo_array((np.ones(len(rows)), (rows, columns)), shape=(size, size))
+    labels = scipy.sparse.csgraph.connected_components(graph, directed=False)[1][: len(keys)]
     first = {label: number for number, label in enumerate(dict.fromkeys(labels.tolist()))}
     return [first[label] for label in labels.tolist()]
 
