@@ -106,6 +106,35 @@ def chance_median_rank(count: int, relevant: NDArray[np.int64]) -> float:
     return float(1 + bisect_left(range(1, count), 0.5, key=lambda rank: chance_recall(count, relevant, rank)))
 
 
+def retrieval_of_scores(scores: NDArray[np.float64], relevant: NDArray[np.bool_]) -> dict[str, float]:
+    """Recalls and median rank of references that are ordered by a score; among equal ones, in random order.
+
+    Args:
+        scores: `(Q, N)`; higher: nearer.
+        relevant: `(Q, N)`; at least one reference of each query is.
+
+    Returns:
+        `r1`, `r5` and `r10`, expected fractions of queries with a relevant reference among the k nearest, and
+        `median_rank` of the nearest relevant reference, from 1; irrelevant ones that are equal to it count half.
+
+    Example:
+        >>> retrieval_of_scores(np.array([[1.0, 1.0, 0.0]]), np.array([[True, False, False]]))
+        {'r1': 0.5, 'r5': 1.0, 'r10': 1.0, 'median_rank': 1.5}
+    """
+    best = np.where(relevant, scores, -np.inf).max(1, keepdims=True)
+    before, equal = (scores > best).sum(1), scores == best
+    tied, found = equal.sum(1), (equal & relevant).sum(1)
+    recalls = {}
+    for rank in RANKS:
+        drawn = np.arange(rank)
+        missed = np.clip((tied - found)[:, None] - drawn, 0, None) / np.clip(tied[:, None] - drawn, 1, None)
+        left = np.where(drawn < (rank - before)[:, None], missed, 1.0).prod(
+            1
+        )  # of the tied, as many as places are left
+        recalls[f"r{rank}"] = float(1 - left.mean())
+    return {**recalls, MEDIAN_RANK: float(np.median(1 + before + (tied - found) / 2))}
+
+
 def nearest_ranks(
     query: Tensor, query_label: NDArray[np.int64], reference: Tensor, reference_label: NDArray[np.int64], block: int
 ) -> NDArray[np.float64]:

@@ -58,7 +58,7 @@ _REFERENCE = re.compile(r"_(chance|ideal|ideal_[a-z]+|any_object|cosine)$|^(?!te
 """Metrics that stand beside others, shown where they are asked for."""
 _SHARE = re.compile(
     r"(^|_)(accuracy|top5)(_|$)|_(acc|bin(_\d+)?|share)(_cosine)?(_low|_high|_chance|_ideal_[a-z]+)?$"
-    r"|_to_(audio|video)_(r\d+|map_r)(_chance)?$"
+    r"|_to_(audio|video)_(r\d+|map_r)(_chance|_ideal_[a-z]+)?$"
 )
 _GAIN = re.compile(r"_below_[a-z_]+$|_explained(_low|_high)?$")
 

@@ -68,8 +68,8 @@ def _ceilings(found: Comparison) -> list[str]:
         }
         texts = [f"{label} {column.text(fmean(each), 1)}" for label, each in known.items() if each]
         if texts:
-            ceilings.append(f"{column.title.removesuffix(' %')} {', '.join(texts)}")
-    return [f"Ideal observers from the ground truth, %: {'; '.join(ceilings)}."] if ceilings else []
+            ceilings.append(f"{column.title} {', '.join(texts)}")
+    return [f"Ideal observers from the ground truth: {'; '.join(ceilings)}."] if ceilings else []
 
 
 def _counted(numbers: Iterable[int]) -> str:

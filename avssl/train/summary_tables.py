@@ -80,19 +80,24 @@ def accuracy_table(metrics: dict[str, float], title: str) -> Table:
 
 
 def retrieval_table(metrics: dict[str, float], title: str) -> Table:
-    """Table of cross-modal retrieval, one row for a direction, chance in brackets.
+    """Table of cross-modal retrieval, both directions, each above chance and ideal observers where they are known.
 
     Args:
-        metrics: `audio_to_video_r1` and so on with their `_chance`; fractions, and ranks.
+        metrics: `audio_to_video_r1` and so on, and with the endings of `LABELS` what stands beside it; fractions, and
+            ranks.
         title: title of the table.
     """
     shown = {
         name: label for name, label in RETRIEVAL.items() if all(f"{each}_{name}" in metrics for each in DIRECTIONS)
     }
-    table = Table("", *(f"{label} (chance)" for label in shown.values()), title=title, title_justify="left")
+    table = Table("", *shown.values(), title=title, title_justify="left")
+    lines = {CHANCE: "chance"} | {ending: f"ideal observer: {label}" for ending, label in OBSERVERS.items()}
     for direction, label in DIRECTIONS.items():
-        names = [f"{direction}_{name}" for name in shown]
-        table.add_row(label, *(f"{_value(metrics, name)} ({_value(metrics, name + CHANCE)})" for name in names))
+        for ending, line in {"": label, **lines}.items():
+            names = [f"{direction}_{name}{ending}" for name in shown]
+            if any(name in metrics for name in names):
+                table.add_row(line, *(_value(metrics, name) for name in names))
+        table.add_section()
     return table
 
 
@@ -107,5 +112,5 @@ def _percent(metrics: dict[str, float], name: str) -> str:
 
 
 def _value(metrics: dict[str, float], name: str) -> str:
-    """A rank, or a fraction in per cent."""
-    return f"{metrics[name]:.4g}" if "rank" in name else _percent(metrics, name)
+    """A rank, or a fraction in per cent; empty if it is not known."""
+    return f"{metrics[name]:.4g}" if "rank" in name and name in metrics else _percent(metrics, name)

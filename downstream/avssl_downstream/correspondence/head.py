@@ -22,15 +22,15 @@ from avssl.io.folder_lock import locks_folder
 from avssl.models.encoders import Encoders
 from avssl.models.runtime import evaluating, single_process
 from avssl.runs.evaluated_clips import write_evaluated_clips
-from avssl_downstream.correspondence.angle_plot import plot_angles
 from avssl_downstream.correspondence.cosine_readout import evaluate_cosine, load_projections
+from avssl_downstream.correspondence.detection_by_angle import detection_by_angle, plot_detection, write_detection
 from avssl_downstream.correspondence.fold_scores import fold_scores
 from avssl_downstream.correspondence.options import BOTH, CorrespondenceOptions
 from avssl_downstream.correspondence.pair_clips import evaluated_pairs
 from avssl_downstream.correspondence.pair_embeddings import PairEmbeddings, embed_pairs
-from avssl_downstream.correspondence.pair_observers import observer_accuracies
+from avssl_downstream.correspondence.pair_observers import observer_accuracies, observer_retrieval
 from avssl_downstream.correspondence.pair_probe import PAIRINGS, evaluate_pairs, train_probe
-from avssl_downstream.correspondence.pair_retrieval import evaluate_retrieval, train_projections
+from avssl_downstream.correspondence.pair_retrieval import MOST_WINDOWS, evaluate_retrieval, train_projections
 from avssl_downstream.correspondence.transformer_predictions import load_transformer
 
 Values = list[tuple[str, float]]
@@ -63,7 +63,7 @@ class Correspondence(Head):
 
     @locks_folder
     def fit(self, folder: Path) -> dict[str, float]:
-        """Train and evaluate; write probes, projections, `avsa_bin_by_angle.png` and `evaluated.parquet`.
+        """Train and evaluate; write probes, projections, `avsa_bin_by_angle` (csv and png) and `evaluated.parquet`.
 
         With `crop_guide=both`, on random crops, and in the folder `guided` on crops guided by objects.
 
@@ -73,9 +73,9 @@ class Correspondence(Head):
             95 % interval over clips; with projections also `avc_bin_cosine` and `avsa_bin_cosine`. Where the test clips
             have ground truth, ideal observers on the same pairs, `avc_bin_ideal_kinds` and others. Retrieval among
             pairs of the test clips: `audio_to_video_r1`, `_r5`, `_r10`, `_map_r`, `_median_rank`, and
-            `video_to_audio_r1` and others, each with its `_chance`. With guided crops `object_share`, the share of
-            crops that objects guide. With `crop_guide=both` all of them also on guided crops, `guided_avc_bin` and
-            others.
+            `video_to_audio_r1` and others, each with its `_chance`, and of ideal observers all but MAP@R. With guided
+            crops `object_share`, the share of crops that objects guide. With `crop_guide=both` all of them also on
+            guided crops, `guided_avc_bin` and others.
 
         Raises:
             InputError: no manifest, a split with fewer than two clips, or a transformer or projections that do not fit.
@@ -96,7 +96,9 @@ class Correspondence(Head):
             metrics |= self._scores(
                 "_transf", training.with_predictions(predict), test.with_predictions(predict), folder
             )
-        beside |= self._retrieval(training, test, folder)
+        beside |= self._retrieval(training, test.spread(MOST_WINDOWS), folder)
+        if truth is not None:
+            beside |= observer_retrieval(truth, splits["test"], test.spread(MOST_WINDOWS))
         training, test = training.single_crops(), test.single_crops()
         beside |= self._observers("_1", truth, splits["test"], test)
         if self.options.crops == 1:
@@ -203,8 +205,10 @@ class Correspondence(Head):
             with durably_replacing(folder / f"{name}.safetensors") as part:
                 save_file(probe.state_dict(), part)
             if pairing == "avsa":
-                with durably_replacing(folder / f"{name}_by_angle.png") as part:
-                    plot_angles(part, misaligned_correct, test.angle, aligned_correct)
+                found = detection_by_angle(misaligned_correct, test.angle, aligned_correct)
+                for kind, write in (("csv", write_detection), ("png", plot_detection)):
+                    with durably_replacing(folder / f"{name}_by_angle.{kind}") as part:
+                        write(part, found)
         return self._interval(name, torch.cat([aligned_correct, misaligned_correct]), test)
 
     def _interval(self, name: str, correct: Tensor, test: PairEmbeddings) -> dict[str, float]:

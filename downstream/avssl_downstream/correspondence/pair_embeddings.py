@@ -85,6 +85,15 @@ class PairEmbeddings(NamedTuple):
         """`(N, K, 3, 3)` rotations of the aligned sound field to the crops; None: unknown."""
         return None if self.views is None else self.views.to_front
 
+    def spread(self, most: int) -> PairEmbeddings:
+        """At most as many pairs, spread evenly over the split."""
+        count = min(len(self.clip), most)
+        chosen = torch.arange(count) * len(self.clip) // count
+        views = None if self.views is None else PairViews(*(each[chosen] for each in self.views))
+        guided = None if self.guided is None else self.guided[chosen]
+        video, aligned, rotated, angle, clip = (each[chosen] for each in self[:5])
+        return PairEmbeddings(video, aligned, rotated, angle, clip, views, guided)
+
     def single_crops(self) -> PairEmbeddings:
         """Pairs of one crop each: `(N K, 1, ...)`."""
         crops = self.video.shape[1]

@@ -1,17 +1,25 @@
-"""Ideal observers of AVC-Bin and AVSA-Bin, on the pairs that the probes are evaluated on."""
+"""Ideal observers of AVC-Bin, AVSA-Bin and retrieval, on the pairs that the probes are evaluated on."""
 
 # N pairs, K crops
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import numpy as np
 import torch
 
 from avssl.datasets.manifest import Manifest
-from avssl.evaluation.ideal_observer import OBSERVERS, Floats, pair_scores, view_truth
-from avssl.evaluation.scene_truth import SceneTruth
+from avssl.evaluation.ideal_observer import OBSERVERS, Floats, ViewTruth, pair_scores, view_truth
+from avssl.evaluation.retrieval import retrieval_of_scores
+from avssl.evaluation.scene_truth import SceneObjects, SceneTruth
 from avssl.evaluation.threshold import best_threshold, threshold_accuracy
-from avssl_downstream.correspondence.pair_embeddings import PairEmbeddings
+from avssl_downstream.correspondence.pair_embeddings import PairEmbeddings, PairViews
 from avssl_downstream.correspondence.pair_probe import other_clips
+from avssl_downstream.correspondence.pair_retrieval import AUDIO_TO_VIDEO, VIDEO_TO_AUDIO
+
+ROWS = 20
+"""Pairs whose scores with all others are computed at a time."""
 
 
 def observer_accuracies(
@@ -29,18 +37,55 @@ def observer_accuracies(
     Returns:
         Ending of a metric, of `avssl.evaluation.ideal_observer.OBSERVERS` -> accuracy.
     """
-    assert pairs.views is not None, "pairs are embedded with their views"
-    places = zip(pairs.clip.tolist(), pairs.views.time.tolist(), strict=True)
-    scenes = [truth.at(clips.rows[clip].key, time) for clip, time in places]
-    to_front, misaligned, lens = (each.double().numpy() for each in pairs.views[:3])
-    video = view_truth(scenes, to_front, lens)
+    views, scenes = _views(pairs), _scenes(truth, clips, pairs)
+    video = _truth_in_views(views, scenes)
     if pairing == "avsa":
-        mismatched = view_truth(scenes, misaligned, lens)
+        mismatched = _truth_in_views(views._replace(to_front=views.misaligned), scenes)
     else:
         every = torch.arange(len(pairs.clip))
         mismatched = video[other_clips(pairs.clip, every, torch.Generator().manual_seed(seed)).numpy()]
     right, wrong = pair_scores(video, video), pair_scores(mismatched, video)
     return {name: _accuracy(right[name].sum(1), wrong[name].sum(1)) for name in OBSERVERS}
+
+
+def observer_retrieval(truth: SceneTruth, clips: Manifest, pairs: PairEmbeddings) -> dict[str, float]:
+    """Retrieval by each ideal observer; score of a pair: sum over its crops; among equal ones an observer guesses.
+
+    Args:
+        truth: ground truth of the clips.
+        clips: clips of the split.
+        pairs: those that retrieval chooses from, with their views; those of the same clip are relevant.
+
+    Returns:
+        `audio_to_video_r1_ideal_kinds` and so on: the metrics of `avssl.evaluation.retrieval.retrieval_of_scores` in
+        both directions, with the endings of `avssl.evaluation.ideal_observer.OBSERVERS`.
+    """
+    video = _truth_in_views(_views(pairs), _scenes(truth, clips, pairs))
+    blocks = [pair_scores(video[None], video[start : start + ROWS, None]) for start in range(0, len(pairs.clip), ROWS)]
+    same_clip = (pairs.clip[:, None] == pairs.clip).numpy()
+    found: dict[str, float] = {}
+    for observer in OBSERVERS:
+        frames_by_audio = np.concatenate([each[observer].sum(-1) for each in blocks])
+        for direction, scores in {VIDEO_TO_AUDIO: frames_by_audio, AUDIO_TO_VIDEO: frames_by_audio.T}.items():
+            metrics = retrieval_of_scores(scores, same_clip)
+            found |= {f"{direction}_{name}{observer}": value for name, value in metrics.items()}
+    return found
+
+
+def _views(pairs: PairEmbeddings) -> PairViews:
+    assert pairs.views is not None, "pairs are embedded with their views"
+    return pairs.views
+
+
+def _scenes(truth: SceneTruth, clips: Manifest, pairs: PairEmbeddings) -> list[SceneObjects]:
+    """Ground truth of each pair at its time."""
+    places = zip(pairs.clip.tolist(), _views(pairs).time.tolist(), strict=True)
+    return [truth.at(clips.rows[clip].key, time) for clip, time in places]
+
+
+def _truth_in_views(views: PairViews, scenes: Sequence[SceneObjects]) -> ViewTruth:
+    """Ground truth in the axes of the crops, with leading axes `(N, K)`."""
+    return view_truth(scenes, views.to_front.double().numpy(), views.lens.double().numpy())
 
 
 def _accuracy(matching: Floats, mismatched: Floats) -> float:

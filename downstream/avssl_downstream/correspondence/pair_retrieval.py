@@ -22,6 +22,8 @@ from avssl_downstream.correspondence.pair_embeddings import PairEmbeddings
 
 MOST_WINDOWS = 1000
 """Pairs that retrieval chooses from, spread evenly over the split: chance then is that of other data sets."""
+AUDIO_TO_VIDEO, VIDEO_TO_AUDIO = "audio_to_video", "video_to_audio"
+"""Directions, as metrics begin."""
 
 
 class Projections(nn.Module):
@@ -92,18 +94,16 @@ def train_projections(pairs: PairEmbeddings, options: CorrespondenceOptions, tit
 
 @torch.inference_mode()
 def evaluate_retrieval(projections: Projections, pairs: PairEmbeddings) -> dict[str, float]:
-    """Retrieval among up to `MOST_WINDOWS` pairs; those of the same clip are relevant; similarity: mean over crops.
+    """Retrieval among pairs; those of the same clip are relevant; similarity: mean over crops.
 
     Returns:
         `audio_to_video_NAME` and `video_to_audio_NAME` of `avssl.evaluation.retrieval.retrieval_metrics`.
     """
-    count = len(pairs.clip)
-    chosen = torch.arange(min(count, MOST_WINDOWS)) * count // min(count, MOST_WINDOWS)
-    clip, embeddings = pairs.clip[chosen], {"video": pairs.video[chosen], "audio": pairs.aligned[chosen]}
+    embeddings = {"video": pairs.video, "audio": pairs.aligned}
     video, audio = (projections.project(name, each).flatten(1) for name, each in embeddings.items())
-    directions = {"audio_to_video": (audio, video), "video_to_audio": (video, audio)}
+    directions = {AUDIO_TO_VIDEO: (audio, video), VIDEO_TO_AUDIO: (video, audio)}
     return {
         f"{direction}_{name}": value
         for direction, (query, reference) in directions.items()
-        for name, value in retrieval_metrics(query, clip, reference, clip).items()
+        for name, value in retrieval_metrics(query, pairs.clip, reference, pairs.clip).items()
     }

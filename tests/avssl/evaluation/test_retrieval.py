@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from avssl.evaluation import retrieval
 from avssl.evaluation.retrieval import (
@@ -16,6 +17,7 @@ from avssl.evaluation.retrieval import (
     chance_recall,
     nearest_ranks,
     retrieval_metrics,
+    retrieval_of_scores,
 )
 
 
@@ -98,6 +100,28 @@ def test_chance_of_the_median_rank_in_closed_form() -> None:
 def test_ties_with_irrelevant_references_count_half() -> None:
     same, label = torch.ones(5, 2), np.arange(5)
     assert nearest_ranks(same, label, same, label, block=2).tolist() == [3.0] * 5
+
+
+def test_recalls_of_scores_with_ties_are_the_mean_over_guesses() -> None:
+    rng = np.random.default_rng(0)
+    scores, labels = rng.integers(0, 4, (30, 20)).astype(float), rng.integers(0, 8, 20)
+    relevant = labels == rng.choice(labels, 30)[:, None]
+    found = retrieval_of_scores(scores, relevant)
+    guesses = {1: [], 5: [], 10: []}
+    for _ in range(3000):
+        order = np.argsort(-(scores + 0.5 * rng.random(scores.shape)), 1)
+        for rank, hits in guesses.items():
+            hits.append(np.take_along_axis(relevant, order[:, :rank], 1).any(1).mean())
+    for rank, hits in guesses.items():
+        assert found[f"r{rank}"] == pytest.approx(np.mean(hits), abs=0.005)
+
+
+def test_scores_without_ties_have_the_metrics_of_embeddings() -> None:
+    query, query_label, reference, reference_label = example(40, 60, 12, seed=2)
+    scores = functional.normalize(query, dim=1) @ functional.normalize(reference, dim=1).T
+    found = retrieval_of_scores(scores.double().numpy(), (query_label[:, None] == reference_label).numpy())
+    expected = retrieval_metrics(query, query_label, reference, reference_label)
+    assert found == pytest.approx({name: expected[name] for name in ("r1", "r5", "r10", "median_rank")})
 
 
 def test_thousands_of_windows_are_compared_block_by_block(monkeypatch: pytest.MonkeyPatch) -> None:

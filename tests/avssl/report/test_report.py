@@ -271,4 +271,4 @@ def test_observers_and_chance_stand_in_the_footnote_and_not_in_columns(make_run)
         "peak",
     ]
     assert not any(word in header for word in ("cosine", "ideal", "chance", "any_object"))
-    assert "Ideal observers from the ground truth, %: AVC-Bin kinds 82.5; AVC-Acc kinds 18.0, both 50.0." in text
+    assert "Ideal observers from the ground truth: AVC-Bin % kinds 82.5; AVC-Acc % kinds 18.0, both 50.0." in text

@@ -6,17 +6,21 @@ from rich.table import Table
 from avssl.train import summary_tables
 
 
-def test_retrieval_table_shows_chance_beside_each_number() -> None:
+def test_retrieval_table_shows_chance_and_observers_below_each_direction() -> None:
     metrics = {}
     for direction, base in (("audio_to_video", 0.1), ("video_to_audio", 0.5)):
         for place, name in enumerate(("r1", "r5", "r10", "map_r")):
             metrics |= {f"{direction}_{name}": base + place / 10, f"{direction}_{name}_chance": (place + 1) / 100}
         metrics |= {f"{direction}_median_rank": 100 * base, f"{direction}_median_rank_chance": 500}
+    metrics |= {"video_to_audio_r5_ideal_kinds": 0.875, "video_to_audio_median_rank_ideal_kinds": 2.5}
     header, rows = printed(summary_tables.retrieval_table(metrics, "title"))
-    assert header == ["", *(f"{name} (chance)" for name in ("R@1 %", "R@5 %", "R@10 %", "MAP@R %", "median rank"))]
+    assert header == ["", "R@1 %", "R@5 %", "R@10 %", "MAP@R %", "median rank"]
     assert rows == [
-        ["audio -> video", "10.0 (1.0)", "20.0 (2.0)", "30.0 (3.0)", "40.0 (4.0)", "10 (500)"],
-        ["video -> audio", "50.0 (1.0)", "60.0 (2.0)", "70.0 (3.0)", "80.0 (4.0)", "50 (500)"],
+        ["audio -> video", "10.0", "20.0", "30.0", "40.0", "10"],
+        ["chance", "1.0", "2.0", "3.0", "4.0", "500"],
+        ["video -> audio", "50.0", "60.0", "70.0", "80.0", "50"],
+        ["chance", "1.0", "2.0", "3.0", "4.0", "500"],
+        ["ideal observer: kinds", "", "87.5", "", "", "2.5"],
     ]
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from avssl_downstream.correspondence import Correspondence
+from avssl_downstream.correspondence.detection_by_angle import detection_by_angle, write_detection
 from avssl_downstream.correspondence.options import CorrespondenceOptions
 from avssl_downstream.correspondence.pair_embeddings import PairEmbeddings, sample_misalignment
 from avssl_downstream.correspondence.pair_probe import PairBatches, evaluate_pairs, train_probe
@@ -93,6 +94,22 @@ def options(discs: Path, **changes: Any) -> CorrespondenceOptions:
     return fill(CorrespondenceOptions, small, quick, changes)
 
 
+def test_detection_is_counted_by_angle_beside_false_alarms(tmp_path: Path) -> None:
+    angle = torch.tensor([1.0, 19.0, 21.0, 179.0, 180.0]).deg2rad()
+    noticed, aligned = torch.tensor([False, True, True, True, False]), torch.tensor([True, True, False, True, True])
+    found = detection_by_angle(noticed, angle, aligned)
+    assert [each[:3] for each in found] == [(0, 0, 5), (0, 20, 2), (20, 40, 1), (160, 180, 2)]
+    assert [each.detected for each in found] == pytest.approx([0.2, 0.5, 1.0, 0.5])
+    write_detection(tmp_path / "table.csv", found)
+    assert (tmp_path / "table.csv").read_text().splitlines() == [
+        "from_degrees,to_degrees,pairs,detected",
+        "0.0,0.0,5,0.2",
+        "0.0,20.0,2,0.5",
+        "20.0,40.0,1,1",
+        "160.0,180.0,2,0.5",
+    ]
+
+
 @pytest.mark.heavy
 def test_probes_and_retrieval_with_oracles_beat_chance(discs: Path, tmp_path: Path) -> None:
     found = Correspondence(Oracle(), options(discs, min_misalignment=60.0)).fit(tmp_path)
@@ -102,6 +119,9 @@ def test_probes_and_retrieval_with_oracles_beat_chance(discs: Path, tmp_path: Pa
     for name in ("avc_bin", "avsa_bin", "avc_bin_1", "avsa_bin_1"):
         assert found[f"{name}_low"] <= found[name] <= found[f"{name}_high"]
     assert (tmp_path / "avsa_bin_by_angle.png").stat().st_size > 1000
+    heading, aligned, *misaligned = (tmp_path / "avsa_bin_by_angle.csv").read_text().splitlines()
+    assert heading == "from_degrees,to_degrees,pairs,detected"
+    assert sum(int(row.split(",")[2]) for row in misaligned) == int(aligned.split(",")[2])
     assert load_file(tmp_path / "avsa_bin.safetensors")["layers.0.weight"].shape == (512, 11)
     for direction in ("audio_to_video", "video_to_audio"):
         assert [found[f"{direction}_r{rank}_chance"] for rank in (1, 5)] == pytest.approx([1 / 16, 0.28], abs=0.01)

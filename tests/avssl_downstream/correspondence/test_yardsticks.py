@@ -11,7 +11,7 @@ from avssl_downstream.correspondence.cosine_readout import evaluate_cosine, load
 from avssl_downstream.correspondence.head import Correspondence
 from avssl_downstream.correspondence.options import CorrespondenceOptions
 from avssl_downstream.correspondence.pair_embeddings import PairEmbeddings, PairViews, embed_pairs
-from avssl_downstream.correspondence.pair_observers import observer_accuracies
+from avssl_downstream.correspondence.pair_observers import observer_accuracies, observer_retrieval
 from avssl_downstream.correspondence.pair_probe import other_clips
 from avssl_downstream.correspondence.pair_retrieval import MOST_WINDOWS, Projections, evaluate_retrieval
 from avssl_tasks.avc import Avc, AvcOptions
@@ -23,7 +23,7 @@ from torch.nn import functional
 from avssl.config import FeatureConfig, ModelConfig, RunConfig
 from avssl.datasets.manifest import Manifest, read_manifest
 from avssl.errors import InputError
-from avssl.evaluation.ideal_observer import OBSERVERS
+from avssl.evaluation.ideal_observer import OBSERVERS, pair_scores, view_truth
 from avssl.evaluation.scene_truth import SceneTruth
 from avssl.models.encoder_factory import build_encoders
 from avssl.models.runtime import single_process
@@ -32,6 +32,7 @@ from avssl.spatial.ambisonics import rotation, rotation_to_front
 from avssl.synth.synth360 import synth360
 from avssl.task import Task
 from avssl.train.pretrain import save_task
+from avssl.train.summary_tables import DIRECTIONS
 
 
 class Plain:
@@ -124,9 +125,8 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> Manifest:
     return read_manifest(synth360(folder, clips=6, seconds=0.5, width=64, test_share=1.0, workers=1, progress=False))
 
 
-def observed(clips: Manifest, turn: float, per_clip: int = 4) -> dict[str, dict[str, float]]:
-    """Accuracies for one crop of 120 degrees towards a source of each clip, misaligned by a yaw in degrees."""
-    truth = SceneTruth(clips.root / "truth.parquet")
+def pairs_towards_sources(clips: Manifest, truth: SceneTruth, turn: float, per_clip: int = 4) -> PairEmbeddings:
+    """One crop of 120 degrees towards a source of each clip, misaligned by a yaw in degrees."""
     clip = torch.arange(len(clips)).repeat_interleave(per_clip)
     scenes = [truth.at(clips.rows[each].key, 0.25) for each in clip.tolist()]
     towards = torch.from_numpy(np.stack([each.direction[each.sounding][0] for each in scenes])).float()
@@ -135,7 +135,13 @@ def observed(clips: Manifest, turn: float, per_clip: int = 4) -> dict[str, dict[
     lens = torch.full((len(clip), 1, 2), math.radians(60))
     views = PairViews(front, front @ rotation(torch.tensor(math.radians(turn))), lens, torch.full((len(clip),), 0.25))
     nothing = torch.zeros(len(clip), 1, 1)
-    pairs = PairEmbeddings(nothing, nothing, nothing, torch.zeros(len(clip)), clip, views)
+    return PairEmbeddings(nothing, nothing, nothing, torch.zeros(len(clip)), clip, views)
+
+
+def observed(clips: Manifest, turn: float) -> dict[str, dict[str, float]]:
+    """Accuracies for one crop towards a source of each clip."""
+    truth = SceneTruth(clips.root / "truth.parquet")
+    pairs = pairs_towards_sources(clips, truth, turn)
     return {pairing: observer_accuracies(truth, clips, pairs, pairing, seed=0) for pairing in ("avc", "avsa")}
 
 
@@ -149,6 +155,46 @@ def test_observers_of_correspondence_are_ordered(clips: Manifest) -> None:
     kinds, directions, both, activity = observed(clips, 25.0)["avc"].values()
     assert 0.5 < kinds <= both <= activity <= 1
     assert 0.5 < directions <= both
+
+
+def test_observers_retrieve_windows_by_their_scores_and_guess_among_equal_ones(clips: Manifest) -> None:
+    truth = SceneTruth(clips.root / "truth.parquet")
+    pairs = pairs_towards_sources(clips, truth, 25.0)
+    found = observer_retrieval(truth, clips, pairs)
+    scenes = [truth.at(clips.rows[each].key, 0.25) for each in pairs.clip.tolist()]
+    views = view_truth(scenes, pairs.views.to_front.double().numpy(), pairs.views.lens.double().numpy())
+    hits = {name: [] for name in OBSERVERS}
+    for frames in range(len(scenes)):
+        for name in OBSERVERS:
+            scores = [pair_scores(views[audio], views[frames])[name].item() for audio in range(len(scenes))]
+            best = [place for place, score in enumerate(scores) if score == max(scores)]
+            hits[name].append(np.mean([pairs.clip[place] == pairs.clip[frames] for place in best]))
+    for name in OBSERVERS:
+        assert found[f"video_to_audio_r1{name}"] == pytest.approx(np.mean(hits[name]))
+    assert 1 / 6 < found["audio_to_video_r1_ideal_kinds"] <= found["audio_to_video_r1_ideal_both"] <= 1
+    assert found["audio_to_video_median_rank_ideal_both"] <= found["audio_to_video_median_rank_ideal_kinds"]
+
+
+def test_observers_are_at_chance_among_windows_of_one_scene(clips: Manifest) -> None:
+    truth = SceneTruth(clips.root / "truth.parquet")
+    pairs = pairs_towards_sources(clips, truth, 25.0, per_clip=1)
+    alike = pairs._replace(views=PairViews(*(each[[0] * 6] for each in pairs.views)))
+    found = observer_retrieval(truth, replace(clips, rows=[clips.rows[0]] * 6), alike)
+    for direction in DIRECTIONS:
+        for name in OBSERVERS:
+            assert [found[f"{direction}_r{rank}{name}"] for rank in (1, 5, 10)] == pytest.approx([1 / 6, 5 / 6, 1])
+            assert found[f"{direction}_median_rank{name}"] == 3.5
+
+
+def test_windows_are_spread_over_the_split_with_all_that_belongs_to_them(clips: Manifest) -> None:
+    pairs = pairs_towards_sources(clips, SceneTruth(clips.root / "truth.parquet"), 25.0)
+    pairs = pairs._replace(guided=torch.arange(24)[:, None] % 2 == 0, angle=torch.arange(24.0))
+    few = pairs.spread(5)
+    assert few.angle.tolist() == [0, 4, 9, 14, 19]
+    assert few.clip.tolist() == [0, 1, 2, 3, 4]
+    assert few.guided.flatten().tolist() == [True, True, False, True, False]
+    assert torch.equal(few.views.to_front, pairs.views.to_front[[0, 4, 9, 14, 19]])
+    assert pairs.spread(99).angle.tolist() == list(range(24))
 
 
 def test_crops_of_embedded_pairs_have_their_placement(clips: Manifest) -> None:
@@ -191,7 +237,7 @@ def test_retrieval_is_among_a_thousand_windows_of_all_clips() -> None:
     pairs = PairEmbeddings(same, same, same, torch.zeros(count), torch.arange(count))
     projections = Projections(pairs, 12, 0.07)
     projections.audio.load_state_dict(projections.video.state_dict())
-    found = evaluate_retrieval(projections, pairs)
+    found = evaluate_retrieval(projections, pairs.spread(MOST_WINDOWS))
     assert found["audio_to_video_r1"] == found["video_to_audio_median_rank"] == 1
     assert found["audio_to_video_r1_chance"] == pytest.approx(1 / MOST_WINDOWS)
     assert found["audio_to_video_median_rank_chance"] == MOST_WINDOWS / 2
