@@ -20,7 +20,7 @@ from avssl.reproduce.real_clips import PRETRAINED, TITLES
 from avssl.train import data_source
 from avssl.train.resolved_run import PROBE, resolve_run
 
-RECIPES = {"avsa-foa-iv-small": "avsa/small"}
+RECIPES = {"avsa-foa-iv-small": "avsa/small-long"}
 """Name of the entry-point group `avssl.encoders` -> recipe."""
 FINGERPRINT = "fingerprint"
 SCENES = {
