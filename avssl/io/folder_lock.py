@@ -10,6 +10,7 @@ import logging
 import os
 import platform
 import shlex
+import stat
 import sys
 import threading
 import time
@@ -55,7 +56,7 @@ def folder_lock(folder: Path, *, wait: bool = False) -> Iterator[None]:
         InputError: another process writes there, or this is a file.
         OutputError: it cannot be written to.
     """
-    if folder.exists() and not folder.is_dir():
+    if _is_other(folder, os.stat):
         raise InputError(f"{folder}: expected a folder to write to, this is a file")
     with made_folder(folder), _locked(folder.resolve() / NAME, folder, wait):
         yield
@@ -118,8 +119,16 @@ def _make(folder: Path) -> None:
             folder.mkdir(parents=True, exist_ok=True)
             break
         except (FileNotFoundError, FileExistsError):  # gone between the making of one and the next
-            if not left or os.path.lexists(folder):
+            if not left or any(_is_other(folder, look) for look in (os.stat, os.lstat)):
                 raise
+
+
+def _is_other(path: Path, look: Callable[[Path], os.stat_result]) -> bool:
+    """Whether there is something that is no folder, by a single look: it may come and go between two."""
+    try:
+        return not stat.S_ISDIR(look(path).st_mode)
+    except OSError:
+        return False
 
 
 @contextlib.contextmanager

@@ -136,6 +136,15 @@ def test_a_folder_that_others_remove_while_it_is_made_is_made_again(tmp_path, mo
     assert not list(tmp_path.iterdir())
 
 
+def test_a_folder_gone_at_one_look_and_back_at_the_next_is_no_file(tmp_path, monkeypatch):
+    """Another command removes it, and a third one makes it again, between two steps of this one."""
+    looks, is_dir = [False], Path.is_dir
+    monkeypatch.setattr(Path, "is_dir", lambda path: looks.pop() if looks else is_dir(path))
+    (tmp_path / "held" / "deep").mkdir(parents=True)
+    assert entered(tmp_path / "held" / "deep")
+    assert not looks
+
+
 def test_a_folder_below_a_dangling_link_or_a_file_is_one_error(tmp_path):
     (tmp_path / "link").symlink_to(tmp_path / "nowhere" / "deep")
     (tmp_path / "file").touch()
