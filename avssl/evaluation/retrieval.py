@@ -15,6 +15,8 @@ from torch.nn import functional
 
 from avssl.errors import InputError
 
+AUDIO_TO_VIDEO, VIDEO_TO_AUDIO = "audio_to_video", "video_to_audio"
+"""Directions, as names of metrics begin."""
 RANKS = (1, 5, 10)
 MAP_R, MEDIAN_RANK = "map_r", "median_rank"
 METRICS = (*(f"r{rank}" for rank in RANKS), MAP_R, MEDIAN_RANK)

@@ -9,6 +9,7 @@ from rich.table import Table
 from avssl.evaluation.ideal_observer import OBSERVERS
 from avssl.evaluation.localization_scores import CHANCE
 from avssl.evaluation.reference_scores import LABELS, measured
+from avssl.evaluation.retrieval import AUDIO_TO_VIDEO, VIDEO_TO_AUDIO
 
 PREFIX = "test_"
 GUIDED = "guided_"
@@ -18,7 +19,7 @@ COSINE = "_cosine"
 HALF = 0.5
 """Chance of AVC-Bin and AVSA-Bin."""
 CAPTION = f"{', '.join(OBSERVERS.values())}: ideal observers from the ground truth"
-DIRECTIONS = {"audio_to_video": "audio -> video", "video_to_audio": "video -> audio"}
+DIRECTIONS = {AUDIO_TO_VIDEO: "audio -> video", VIDEO_TO_AUDIO: "video -> audio"}
 RETRIEVAL = {"r1": "R@1 %", "r5": "R@5 %", "r10": "R@10 %", "map_r": "MAP@R %", "median_rank": "median rank"}
 
 

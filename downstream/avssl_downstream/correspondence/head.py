@@ -96,9 +96,10 @@ class Correspondence(Head):
             metrics |= self._scores(
                 "_transf", training.with_predictions(predict), test.with_predictions(predict), folder
             )
-        beside |= self._retrieval(training, test.spread(MOST_WINDOWS), folder)
+        windows = test.spread(MOST_WINDOWS)
+        beside |= self._retrieval(training, windows, folder)
         if truth is not None:
-            beside |= observer_retrieval(truth, splits["test"], test.spread(MOST_WINDOWS))
+            beside |= observer_retrieval(truth, splits["test"], windows)
         training, test = training.single_crops(), test.single_crops()
         beside |= self._observers("_1", truth, splits["test"], test)
         if self.options.crops == 1:

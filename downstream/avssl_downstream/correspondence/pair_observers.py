@@ -11,12 +11,12 @@ import torch
 
 from avssl.datasets.manifest import Manifest
 from avssl.evaluation.ideal_observer import OBSERVERS, Floats, ViewTruth, pair_scores, view_truth
-from avssl.evaluation.retrieval import retrieval_of_scores
+from avssl.evaluation.retrieval import AUDIO_TO_VIDEO, VIDEO_TO_AUDIO, retrieval_of_scores
 from avssl.evaluation.scene_truth import SceneObjects, SceneTruth
 from avssl.evaluation.threshold import best_threshold, threshold_accuracy
+from avssl.io.progress import track
 from avssl_downstream.correspondence.pair_embeddings import PairEmbeddings, PairViews
 from avssl_downstream.correspondence.pair_probe import other_clips
-from avssl_downstream.correspondence.pair_retrieval import AUDIO_TO_VIDEO, VIDEO_TO_AUDIO
 
 ROWS = 20
 """Pairs whose scores with all others are computed at a time."""
@@ -61,11 +61,15 @@ def observer_retrieval(truth: SceneTruth, clips: Manifest, pairs: PairEmbeddings
         both directions, with the endings of `avssl.evaluation.ideal_observer.OBSERVERS`.
     """
     video = _truth_in_views(_views(pairs), _scenes(truth, clips, pairs))
-    blocks = [pair_scores(video[None], video[start : start + ROWS, None]) for start in range(0, len(pairs.clip), ROWS)]
+    starts = range(0, len(pairs.clip), ROWS)
+    blocks = [
+        {name: each.sum(-1) for name, each in pair_scores(video[None], video[start : start + ROWS, None]).items()}
+        for start in track(starts, "ideal observers of retrieval", "blocks")
+    ]
     same_clip = (pairs.clip[:, None] == pairs.clip).numpy()
     found: dict[str, float] = {}
     for observer in OBSERVERS:
-        frames_by_audio = np.concatenate([each[observer].sum(-1) for each in blocks])
+        frames_by_audio = np.concatenate([each[observer] for each in blocks])
         for direction, scores in {VIDEO_TO_AUDIO: frames_by_audio, AUDIO_TO_VIDEO: frames_by_audio.T}.items():
             metrics = retrieval_of_scores(scores, same_clip)
             found |= {f"{direction}_{name}{observer}": value for name, value in metrics.items()}

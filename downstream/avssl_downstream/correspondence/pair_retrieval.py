@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from avssl.config import TrainConfig
-from avssl.evaluation.retrieval import retrieval_metrics
+from avssl.evaluation.retrieval import AUDIO_TO_VIDEO, VIDEO_TO_AUDIO, retrieval_metrics
 from avssl.losses import info_nce
 from avssl.train.loop import fit
 from avssl_downstream.correspondence.options import CorrespondenceOptions
@@ -22,8 +22,6 @@ from avssl_downstream.correspondence.pair_embeddings import PairEmbeddings
 
 MOST_WINDOWS = 1000
 """Pairs that retrieval chooses from, spread evenly over the split: chance then is that of other data sets."""
-AUDIO_TO_VIDEO, VIDEO_TO_AUDIO = "audio_to_video", "video_to_audio"
-"""Directions, as metrics begin."""
 
 
 class Projections(nn.Module):
