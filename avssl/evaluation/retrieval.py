@@ -130,10 +130,8 @@ def retrieval_of_scores(scores: NDArray[np.float64], relevant: NDArray[np.bool_]
     for rank in RANKS:
         drawn = np.arange(rank)
         missed = np.clip((tied - found)[:, None] - drawn, 0, None) / np.clip(tied[:, None] - drawn, 1, None)
-        left = np.where(drawn < (rank - before)[:, None], missed, 1.0).prod(
-            1
-        )  # of the tied, as many as places are left
-        recalls[f"r{rank}"] = float(1 - left.mean())
+        taken = drawn < (rank - before)[:, None]  # places that are left for the tied ones
+        recalls[f"r{rank}"] = float(1 - np.where(taken, missed, 1.0).prod(1).mean())
     return {**recalls, MEDIAN_RANK: float(np.median(1 + before + (tied - found) / 2))}
 
 
