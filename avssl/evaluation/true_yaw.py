@@ -29,6 +29,8 @@ YAWS = 12
 CHANCE_RANK = (YAWS + 1) / 2
 ALIGNED = 3
 """Rank up to which a sound field counts as aligned: the true yaw and the two next to it."""
+MOST_AMONG_YAWS = 1 - ALIGNED / YAWS / 2
+"""AVSA-Bin by rank of similarities that always prefer the true yaw: a random one is among the three, too."""
 TOLERANCE = 1e-6
 """Difference of similarities that rounding makes: audio features that no rotation changes are ties."""
 Floats = NDArray[np.float64]

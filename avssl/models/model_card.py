@@ -40,8 +40,8 @@ Two networks that map audio and frames of 360-degree video to embeddings. Versio
 from avssl.models import Encoders
 
 encoders = Encoders.from_pretrained("path/to/this/folder")
-audio_embedding = encoders.audio(audio)      # (..., {audio_width})
-video_embedding = encoders.video(frames)   # (..., {video_width})
+audio_embedding = encoders.audio(audio)  # (..., {audio_width})
+video_embedding = encoders.video(frames)  # (..., {video_width})
 ```
 
 They are loaded in evaluation mode. Weights are in safetensors format; nothing is unpickled.

@@ -11,7 +11,7 @@ from avssl.config import RunConfig, fill
 from avssl.config_fields import plugin_options
 from avssl.datasets.manifest import Manifest, read_manifest
 from avssl.errors import InputError
-from avssl.evaluation.true_yaw import ALIGNED, CHANCE_RANK, YAWS
+from avssl.evaluation.true_yaw import ALIGNED, CHANCE_RANK, MOST_AMONG_YAWS
 from avssl.evaluation.video_folds import check_fold_count, deal_folds, video_count, video_of_clips
 from avssl.media.streams import AudioReader
 from avssl.plugins import HEADS
@@ -149,7 +149,7 @@ class RealClips:
             f"Rank of the true yaw among 12 rotations of the sound field, {own.windows} windows of a clip together, by "
             "the similarity of audio and frames, without a probe. Straight ahead: the level of sound in front.",
             f"AVSA-Bin by rank: of single windows, aligned up to rank {ALIGNED}, against a uniformly random yaw; "
-            f"at most {1 - ALIGNED / YAWS / 2:.1%}.",
+            f"at most {MOST_AMONG_YAWS:.1%}.",
             f"Random crops. Clear windows: diffuseness of the sound field below {CLEAR_BELOW:g}.",
         ]
         trained = [each for each in self.methods if isinstance(each, EncoderRow) and each.training]

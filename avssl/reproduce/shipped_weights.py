@@ -11,10 +11,12 @@ from pathlib import Path
 from avssl import plugins
 from avssl.config import RunConfig
 from avssl.errors import InputError
+from avssl.evaluation.true_yaw import MOST_AMONG_YAWS
 from avssl.models.encoder_io import find_folder, read_config
 from avssl.models.encoders import Encoders
 from avssl.recipe_files import resolve
 from avssl.reproduce.encoder_runs import Pretraining
+from avssl.reproduce.fold_methods import AMONG_YAWS
 from avssl.reproduce.fold_table import STATISTICS
 from avssl.reproduce.real_clips import PRETRAINED, TITLES
 from avssl.train import data_source
@@ -30,8 +32,14 @@ SCENES = {
     "video_to_audio_r1": ("R@1 of 1,000 synthetic windows, video to audio", "0.1 %"),
 }
 """Metric of the correspondence head -> its name in the model card, and chance."""
-CLIPS = {"avsa_bin": "AVSA-Bin, real clips, no adaptation", "avc_bin": "AVC-Bin, real clips, no adaptation"}
-"""Metric of `avssl reproduce real-clips` -> its name in the model card."""
+OBSERVER = "_ideal_both"
+"""Ending of the metrics of the observer that knows kinds and directions from the ground truth."""
+CLIPS = {
+    "avsa_bin": ("AVSA-Bin, real clips, no adaptation", "50 %"),
+    AMONG_YAWS: ("AVSA-Bin by rank, real clips, no adaptation", f"50 %, at most {100 * MOST_AMONG_YAWS:.1f} %"),
+    "avc_bin": ("AVC-Bin, real clips, no adaptation", "50 %"),
+}
+"""Metric of `avssl reproduce real-clips` -> its name in the model card, chance, and its ceiling where it has one."""
 
 
 @dataclass(frozen=True)
@@ -93,21 +101,22 @@ class ShippedWeights:
         )
         return {
             title: per_cent(metrics[key], metrics.get(f"{key}_low"), metrics.get(f"{key}_high"), chance)
+            + (f", ideal observer {100 * metrics[key + OBSERVER]:.1f} %" if key + OBSERVER in metrics else "")
             for key, (title, chance) in SCENES.items()
         }
 
     def _clip_scores(self) -> dict[str, str]:
         """Numbers on real clips without adaptation."""
         if self.real_clips is None:
-            return dict.fromkeys(CLIPS.values(), "not measured")
+            return {title: "not measured" for title, _ in CLIPS.values()}
         path = self.real_clips / STATISTICS
         with path.open(encoding="utf-8", newline="") as file:
             rows = {each["metric"]: each for each in csv.DictReader(file) if each["row"] == TITLES[PRETRAINED]}
         if not rows.keys() >= CLIPS.keys():
             raise InputError(f"{path}: expected the row {TITLES[PRETRAINED]!r} of avssl reproduce real-clips, got none")
         return {
-            title: per_cent(float(rows[key]["value"]), float(rows[key]["low"]), float(rows[key]["high"]), "50 %")
-            for key, title in CLIPS.items()
+            title: per_cent(float(rows[key]["value"]), float(rows[key]["low"]), float(rows[key]["high"]), chance)
+            for key, (title, chance) in CLIPS.items()
         }
 
 

@@ -15,6 +15,7 @@ NAME = "avsa-foa-iv-small"
 STATISTICS = """row,metric,statistic,value,low,high,chance,videos,values
 untrained encoders,avsa_bin,mean,0.1,0.1,0.1,0.5,18,48
 "pretrained, not adapted",avsa_bin,mean,0.4372,0.382,0.486,0.5,18,48
+"pretrained, not adapted",avsa_bin_among_yaws,mean,0.583,0.514,0.656,0.5,18,48
 "pretrained, not adapted",avc_bin,mean,0.525,0.428,0.623,0.5,18,48
 """
 
@@ -61,11 +62,13 @@ def test_card_has_the_numbers_of_the_rounded_weights(short_recipe, probed, tmp_p
     results = json.loads((tmp_path / "out" / "config.json").read_text())["results"]
     assert results["fingerprint"] == Encoders.from_pretrained(tmp_path / "out").fingerprint()
     assert results["AVSA-Bin, real clips, no adaptation"] == "43.7 % [38.2, 48.6], chance 50 %"
+    by_rank = "58.3 % [51.4, 65.6], chance 50 %, at most 87.5 %"
+    assert results["AVSA-Bin by rank, real clips, no adaptation"] == by_rank
     fingerprint, metrics = probed[-1]
     assert fingerprint == results["fingerprint"]
     shown = results["AVSA-Bin, held-out synthetic scenes"]
     assert shown.startswith(f"{100 * metrics['avsa_bin']:.1f} % [")
-    assert shown.endswith("chance 50 %")
+    assert shown.endswith(f"chance 50 %, ideal observer {100 * metrics['avsa_bin_ideal_both']:.1f} %")
     full = Encoders.from_pretrained(find_folder(tmp_path / "runs" / NAME))
     assert full.fingerprint() != results["fingerprint"]
     assert all(text in done.output for text in results.values())
