@@ -1,1 +1,1 @@
-"""Recipe `avsa/small-long`: audio-visual spatial alignment, FOA intensity vectors, on the synthetic dataset `synth360`."""
+"""Recipe `avsa/small-long`: audio-visual spatial alignment, FOA intensity vectors, on scenes of `synth360`."""
