@@ -101,7 +101,7 @@ class ShippedWeights:
         )
         return {
             title: per_cent(metrics[key], metrics.get(f"{key}_low"), metrics.get(f"{key}_high"), chance)
-            + (f", ideal observer {100 * metrics[key + OBSERVER]:.1f} %" if key + OBSERVER in metrics else "")
+            + f", ideal observer {100 * metrics[key + OBSERVER]:.1f} %"
             for key, (title, chance) in SCENES.items()
         }
 
@@ -113,7 +113,8 @@ class ShippedWeights:
         with path.open(encoding="utf-8", newline="") as file:
             rows = {each["metric"]: each for each in csv.DictReader(file) if each["row"] == TITLES[PRETRAINED]}
         if not rows.keys() >= CLIPS.keys():
-            raise InputError(f"{path}: expected the row {TITLES[PRETRAINED]!r} of avssl reproduce real-clips, got none")
+            expected = f"the row {TITLES[PRETRAINED]!r} of avssl reproduce real-clips with {', '.join(CLIPS)}"
+            raise InputError(f"{path}: expected {expected}, got {', '.join(rows) or 'none'}")
         return {
             title: per_cent(float(rows[key]["value"]), float(rows[key]["low"]), float(rows[key]["high"]), chance)
             for key, (title, chance) in CLIPS.items()
