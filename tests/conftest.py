@@ -27,14 +27,17 @@ for number in (signal.SIGINT, signal.SIGHUP):  # ignored by what nohup or a shel
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """A process a core for several files; none for a single file, whose tests stay together anyway."""
+    """A process a core and one more for several files; none for a single file, whose tests stay together anyway.
+
+    The heavy tests wait for processes of their own, a quarter of their time in the mean.
+    """
     from avssl.io.cores import usable_cores
 
     files = [argument.partition("::")[0] for argument in config.args]
     if usable_cores() == 1 or (len(files) == 1 and Path(files[0]).suffix == ".py"):
         config.option.dist = "no"
         return 0
-    return usable_cores()
+    return usable_cores() + 1
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -26,6 +26,22 @@ def test_a_proxy_is_h264_with_short_groups_and_no_b_frames(tmp_path, counted):
     assert data.index(b"moov") < data.index(b"mdat")
 
 
+def test_films_are_the_same_bytes_on_processors_with_and_without_avx512(tmp_path, monkeypatch):
+    if torch.backends.cpu.get_cpu_capability() not in ("AVX2", "AVX512"):
+        pytest.skip("the processor has no AVX2")
+    rows, columns = np.mgrid[:64, :96]
+    disc = [np.hypot(rows - 32, columns - 10 - 4 * frame) < 8 for frame in range(16)]
+    texture = 128 + 60 * np.sin(columns / 7) + 40 * np.cos(rows / 5)
+    frames = [np.where(inside, 40 + 9 * frame, texture).astype(np.uint8) for frame, inside in enumerate(disc)]
+    films = set()
+    for capability in (torch.backends.cpu.get_cpu_capability(), "AVX512"):
+        monkeypatch.setattr("torch.backends.cpu.get_cpu_capability", lambda now=capability: now)
+        for _ in range(5):
+            write_video(tmp_path / "a.mp4", [np.repeat(frame[..., None], 3, -1) for frame in frames], 16.0)
+            films.add((tmp_path / "a.mp4").read_bytes())
+    assert len(films) == 1
+
+
 @pytest.mark.parametrize("rate", [10.0, 12.5, 29.97, 30000 / 1001, 60.0])
 def test_frame_rates_are_kept(tmp_path, counted, rate):
     write_video(tmp_path / "a.mp4", counted(31), rate)
