@@ -40,6 +40,14 @@ def test_films_are_the_same_bytes_on_processors_with_and_without_avx512(tmp_path
             write_video(tmp_path / "a.mp4", [np.repeat(frame[..., None], 3, -1) for frame in frames], 16.0)
             films.add((tmp_path / "a.mp4").read_bytes())
     assert len(films) == 1
+    # The limit reaches the encoder, and only where AVX-512 is reported: one that changes the film is seen.
+    monkeypatch.setattr("avssl.media.video_writer.AVX2", {"crf": "51"})
+    sizes = {}
+    for capability in ("AVX2", "AVX512"):
+        monkeypatch.setattr("torch.backends.cpu.get_cpu_capability", lambda now=capability: now)
+        write_video(tmp_path / "a.mp4", [np.repeat(frames[0][..., None], 3, -1)], 16.0)
+        sizes[capability] = (tmp_path / "a.mp4").stat().st_size
+    assert sizes["AVX512"] < sizes["AVX2"]
 
 
 @pytest.mark.parametrize("rate", [10.0, 12.5, 29.97, 30000 / 1001, 60.0])
